@@ -1,0 +1,13 @@
+//! Time, the event calendar, random streams, tables and digests. Has never heard of Kubernetes.
+
+pub mod digest;
+pub mod queue;
+pub mod random;
+pub mod table;
+pub mod time;
+
+pub use digest::Digest;
+pub use queue::{EventQueue, Lane};
+pub use random::{Stream, Streams};
+pub use table::{Id, Table};
+pub use time::{SimDuration, SimTime};

@@ -1,0 +1,232 @@
+//! Integer simulated time. Not responsible for calendar dates: those belong to `scenario`.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Div, Mul, Sub};
+
+use serde::{Deserialize, Serialize};
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// An instant, in nanoseconds since the start of the run.
+///
+/// Objects that exist before the run starts carry negative times.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct SimTime(i64);
+
+/// A length of time in nanoseconds. Negative only as the difference of two instants.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct SimDuration(i64);
+
+impl SimTime {
+    /// The start of the run.
+    pub const ZERO: Self = Self(0);
+    /// An instant that no run reaches (292 years).
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The instant `nanos` nanoseconds after the start.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// The instant `seconds` whole seconds after the start.
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(NANOS_PER_SECOND))
+    }
+
+    /// The instant `seconds` after the start, rounded to the nearest nanosecond.
+    pub fn from_secs_f64(seconds: f64) -> Self {
+        Self(SimDuration::from_secs_f64(seconds).0)
+    }
+
+    /// Nanoseconds since the start.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since the start, for display and for delays that are about to be rounded again.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / NANOS_PER_SECOND as f64
+    }
+
+    /// This instant cut to a whole second, as the API server stores every timestamp
+    /// (`metav1.Time` serialises to RFC 3339 without fractions).
+    pub const fn floor_to_second(self) -> Self {
+        Self(self.0.div_euclid(NANOS_PER_SECOND) * NANOS_PER_SECOND)
+    }
+
+    /// `self - earlier`; negative when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> SimDuration {
+        SimDuration(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl SimDuration {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+    /// The longest representable span.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// A span of `nanos` nanoseconds.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// A span of `millis` milliseconds.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(NANOS_PER_MILLI))
+    }
+
+    /// A span of whole seconds.
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(NANOS_PER_SECOND))
+    }
+
+    /// A span of `seconds`, rounded to the nearest nanosecond; saturates, and a NaN is zero.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "float to int casts saturate, which is meant"
+    )]
+    pub fn from_secs_f64(seconds: f64) -> Self {
+        Self(libm::round(seconds * NANOS_PER_SECOND as f64) as i64)
+    }
+
+    /// Nanoseconds.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds, cut towards zero.
+    pub const fn as_secs(self) -> i64 {
+        self.0 / NANOS_PER_SECOND
+    }
+
+    /// Seconds as a float, for display and ratios.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / NANOS_PER_SECOND as f64
+    }
+
+    /// Milliseconds as a float, for display.
+    pub fn as_millis_f64(self) -> f64 {
+        self.as_secs_f64() * 1e3
+    }
+
+    /// The longer of two spans.
+    pub const fn max(self, other: Self) -> Self {
+        if self.0 >= other.0 { self } else { other }
+    }
+
+    /// The shorter of two spans.
+    pub const fn min(self, other: Self) -> Self {
+        if self.0 <= other.0 { self } else { other }
+    }
+}
+
+impl Add<SimDuration> for SimTime {
+    type Output = Self;
+    fn add(self, span: SimDuration) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl AddAssign<SimDuration> for SimTime {
+    fn add_assign(&mut self, span: SimDuration) {
+        *self = *self + span;
+    }
+}
+
+impl Sub<SimDuration> for SimTime {
+    type Output = Self;
+    fn sub(self, span: SimDuration) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl Sub for SimTime {
+    type Output = SimDuration;
+    fn sub(self, earlier: Self) -> SimDuration {
+        self.since(earlier)
+    }
+}
+
+impl Add for SimDuration {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for SimDuration {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for SimDuration {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Mul<i64> for SimDuration {
+    type Output = Self;
+    fn mul(self, factor: i64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+}
+
+impl Div<i64> for SimDuration {
+    type Output = Self;
+    fn div(self, divisor: i64) -> Self {
+        Self(self.0 / divisor)
+    }
+}
+
+impl fmt::Display for SimTime {
+    /// `hh:mm:ss.mmm`, the milliseconds left out when they are zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let millis = self.0.unsigned_abs() / NANOS_PER_MILLI.unsigned_abs();
+        let (seconds, millis) = (millis / 1000, millis % 1000);
+        let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{sign}{h:02}:{m:02}:{s:02}")?;
+        if millis != 0 {
+            write!(f, ".{millis:03}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SimDuration {
+    /// Seconds with as many decimals as are needed, up to three: `15s`, `0.25s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.3}", self.as_secs_f64());
+        write!(f, "{}s", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_cut_towards_the_past() {
+        assert_eq!(SimTime::from_secs_f64(63.4).floor_to_second(), SimTime::from_secs(63));
+        assert_eq!(SimTime::from_secs_f64(-9.5).floor_to_second(), SimTime::from_secs(-10));
+    }
+
+    #[test]
+    fn display_is_a_clock_reading() {
+        assert_eq!(SimTime::from_secs(3_725).to_string(), "01:02:05");
+        assert_eq!(SimTime::from_secs_f64(-0.25).to_string(), "-00:00:00.250");
+        assert_eq!(SimDuration::from_millis(250).to_string(), "0.25s");
+        assert_eq!(SimDuration::from_secs(100).to_string(), "100s");
+    }
+}

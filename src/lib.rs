@@ -1,0 +1,4 @@
+//! Wavetank tests a Kubernetes system before it ships.
+
+pub mod engine;
+pub mod units;

@@ -1,0 +1,150 @@
+//! Money that adds up exactly.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::engine::SimDuration;
+
+/// An amount of US dollars, exact to 10^-18 dollar: prices per hour times nanoseconds stay whole
+/// numbers, so that a bill equals the sum of its lines to the last digit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Money {
+    atto_usd: i128,
+}
+
+const ATTO_PER_USD: i128 = 1_000_000_000_000_000_000;
+
+/// A price in US dollars per hour, exact to 10^-6 dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HourlyPrice {
+    micro_usd: i64,
+}
+
+impl Money {
+    /// Nothing.
+    pub const ZERO: Self = Self { atto_usd: 0 };
+
+    /// The amount in dollars, for display and ratios.
+    pub fn as_usd(self) -> f64 {
+        self.atto_usd as f64 / ATTO_PER_USD as f64
+    }
+
+    /// This amount times `numerator / denominator`, cut towards zero to 10^-18 dollar.
+    /// The denominator must not be 0.
+    pub fn share(self, numerator: i64, denominator: i64) -> Self {
+        // Whole and remainder apart, so that the product cannot overflow.
+        let denominator = i128::from(denominator);
+        let (whole, rest) = (self.atto_usd / denominator, self.atto_usd % denominator);
+        let numerator = i128::from(numerator);
+        Self { atto_usd: whole * numerator + rest * numerator / denominator }
+    }
+}
+
+impl HourlyPrice {
+    /// A price from a decimal number of dollars, rounded to a millionth.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "float to int casts saturate, which is meant"
+    )]
+    pub fn from_usd(usd_per_hour: f64) -> Self {
+        Self { micro_usd: libm::round(usd_per_hour * 1e6) as i64 }
+    }
+
+    /// Dollars per hour, for display.
+    pub fn as_usd(self) -> f64 {
+        self.micro_usd as f64 / 1e6
+    }
+
+    /// What this price comes to over `span`, cut to 10^-18 dollar.
+    pub fn over(self, span: SimDuration) -> Money {
+        // micro-USD per hour = 10^12 atto-USD per 3600 * 10^9 ns
+        let nanos = i128::from(span.as_nanos());
+        Money { atto_usd: i128::from(self.micro_usd) * nanos * 1_000 / 3_600 }
+    }
+}
+
+impl Add for Money {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { atto_usd: self.atto_usd + other.atto_usd }
+    }
+}
+
+impl Sub for Money {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { atto_usd: self.atto_usd - other.atto_usd }
+    }
+}
+
+impl AddAssign for Money {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Money {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl fmt::Display for Money {
+    /// Dollars and cents, with more decimals where cents would say nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usd = self.as_usd();
+        if usd != 0.0 && usd.abs() < 1.0 { write!(f, "${usd:.4}") } else { write!(f, "${usd:.2}") }
+    }
+}
+
+impl fmt::Display for HourlyPrice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${:.4}/h", self.as_usd())
+    }
+}
+
+impl Serialize for Money {
+    /// A number of dollars.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_usd())
+    }
+}
+
+impl Serialize for HourlyPrice {
+    /// A number of dollars per hour.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_usd())
+    }
+}
+
+impl<'de> Deserialize<'de> for HourlyPrice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer).map(Self::from_usd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bill_equals_the_sum_of_its_lines() {
+        let price = HourlyPrice::from_usd(0.0416);
+        let whole = price.over(SimDuration::from_secs(86_400));
+        let lines: Money = (0..86_400).map(|_| price.over(SimDuration::from_secs(1))).sum();
+        // 41,600 micro-USD an hour is not a whole number of atto-USD a second: each line is cut.
+        assert!((whole - lines).as_usd() < 1e-12);
+        assert_eq!(price.over(SimDuration::from_secs(3_600)).to_string(), "$0.0416");
+        assert_eq!(whole.to_string(), "$0.9984");
+    }
+
+    #[test]
+    fn a_share_does_not_overflow() {
+        let month = HourlyPrice::from_usd(100_000.0).over(SimDuration::from_secs(2_592_000));
+        assert_eq!(month.share(i64::MAX, i64::MAX), month);
+        assert_eq!(month.share(1, 4) + month.share(3, 4), month);
+    }
+}
