@@ -1,0 +1,1 @@
+//! Node types with their prices, and what a cloud reserves on each.

@@ -1,0 +1,1 @@
+//! The command line: the only module with files, terminal, environment and wall clock.

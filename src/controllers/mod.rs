@@ -1,0 +1,1 @@
+//! The control loops of kube-controller-manager, one file each.

@@ -1,0 +1,1 @@
+//! Failures and scripted changes.

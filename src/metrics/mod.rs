@@ -1,0 +1,1 @@
+//! The metrics pipeline as the HPA sees it.

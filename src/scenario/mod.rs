@@ -1,0 +1,1 @@
+//! What a user writes: plain data, checked, with a JSON Schema.

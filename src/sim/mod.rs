@@ -1,0 +1,1 @@
+//! The one place that joins the parts: the event enum, dispatch, build, `Simulation`.

@@ -1,0 +1,1 @@
+//! Arrivals, services and request models: the fast path.
