@@ -18,10 +18,9 @@ const NANOS_PER_MILLI: i64 = 1_000_000;
 pub struct SimTime(i64);
 
 /// A length of time in nanoseconds. Negative only as the difference of two instants.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+///
+/// How it is read and written as text is in `units::duration`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SimDuration(i64);
 
 impl SimTime {

@@ -1,9 +1,11 @@
-//! Quantities with their unit in the type: CPU, memory, money.
+//! Quantities with their unit in the type: CPU, memory, money; and how people write durations.
 
+pub mod duration;
 pub mod money;
 pub mod quantity;
 pub mod resources;
 
+pub use duration::parse_duration;
 pub use money::{HourlyPrice, Money};
 pub use quantity::Quantity;
 pub use resources::{Bytes, MilliCpu};

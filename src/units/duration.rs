@@ -1,0 +1,159 @@
+//! How a person writes a length of time: `90s`, `1h30m`, `250ms`, or a bare number of seconds.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::engine::SimDuration;
+
+/// Units of Go's `time.ParseDuration`, which Kubernetes' own files use, and days; in nanoseconds.
+const UNITS: [(&str, i64); 7] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
+
+/// Reads a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
+pub fn parse_duration(text: &str) -> Result<SimDuration, DurationError> {
+    parse(text.trim()).ok_or_else(|| DurationError { text: text.to_owned() })
+}
+
+/// Why a text is no duration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurationError {
+    text: String,
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is not a duration; write numbers with the units d h m s ms us, such as 90s, 1h30m or \
+             250ms",
+            self.text
+        )
+    }
+}
+
+impl std::error::Error for DurationError {}
+
+fn parse(text: &str) -> Option<SimDuration> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return from_seconds(seconds);
+    }
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let number_len = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        let (number, tail) = rest.split_at(number_len);
+        let unit_len = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, tail) = tail.split_at(unit_len);
+        let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        seconds += number.parse::<f64>().ok()? * (*nanos as f64 / 1e9);
+        rest = tail;
+    }
+    if text.is_empty() { None } else { from_seconds(seconds) }
+}
+
+fn from_seconds(seconds: f64) -> Option<SimDuration> {
+    // A negative duration has no meaning anywhere in a scenario; 292 years is what a run can hold.
+    (0.0..9.0e9).contains(&seconds).then(|| SimDuration::from_secs_f64(seconds))
+}
+
+impl Serialize for SimDuration {
+    /// The shortest form that reads back exactly: `1h30m`, `250ms`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rest = self.as_nanos();
+        let mut text = String::new();
+        for (name, nanos) in UNITS.iter().rev() {
+            if rest >= *nanos {
+                text.push_str(&(rest / nanos).to_string());
+                text.push_str(name);
+                rest %= nanos;
+            }
+        }
+        serializer.serialize_str(if text.is_empty() { "0s" } else { &text })
+    }
+}
+
+impl<'de> Deserialize<'de> for SimDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = SimDuration;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as 90s, 1h30m or a number of seconds")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SimDuration, E> {
+                parse_duration(text).map_err(E::custom)
+            }
+            fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<SimDuration, E> {
+                self.visit_f64(seconds as f64)
+            }
+            fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<SimDuration, E> {
+                self.visit_f64(seconds as f64)
+            }
+            fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<SimDuration, E> {
+                from_seconds(seconds)
+                    .ok_or_else(|| E::custom(format!("{seconds} seconds is out of range")))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for SimDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A length of time: 90s, 1h30m, 250ms, 2d, or a number of seconds.",
+            "anyOf": [
+                { "type": "string", "pattern": "^([0-9]+(\\.[0-9]*)?(d|h|m|s|ms|us|ns))+$|^[0-9]+(\\.[0-9]*)?$" },
+                { "type": "number", "minimum": 0 }
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        for (text, nanos) in [
+            ("90s", 90_000_000_000),
+            ("1h30m", 5_400_000_000_000),
+            ("250ms", 250_000_000),
+            ("1.5s", 1_500_000_000),
+            ("90", 90_000_000_000),
+            ("0", 0),
+            ("2d", 172_800_000_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(SimDuration::from_nanos(nanos)), "{text}");
+        }
+        for text in ["", "s", "-5s", "1x", "1h30", "5 s", "1..5s", "NaN", "inf", "1e300"] {
+            assert!(parse_duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for text in ["1h30m", "250ms", "1d", "0s", "15s", "1s500ms"] {
+            let duration = parse_duration(text).expect("a valid duration");
+            assert_eq!(
+                serde_json::to_string(&duration).expect("serialises"),
+                format!("\"{text}\"")
+            );
+        }
+    }
+}
