@@ -1,1 +1,23 @@
-//! What etcd and the API server hold: objects, the store, actions and the one function that applies them.
+//! What etcd and the API server hold: objects, the store, actions and the one function that applies
+//! them. Decides nothing.
+
+pub mod action;
+mod apply;
+pub mod change;
+pub mod deployment;
+pub mod hpa_object;
+pub mod meta;
+pub mod node;
+pub mod pod;
+pub mod pod_template;
+pub mod policy;
+pub mod selector;
+pub mod service;
+pub mod store;
+mod workload_apply;
+
+pub use action::{Action, Refused};
+pub use apply::apply;
+pub use change::{Change, PodChange};
+pub use meta::{Labels, Name, NamespacedName, ObjectMeta};
+pub use store::{ClusterView, Store};

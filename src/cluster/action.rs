@@ -1,0 +1,177 @@
+//! What deciders ask for: the verbs of the API server.
+
+use super::deployment::{
+    DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId, ReplicaSetStatus,
+};
+use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::node::{ConditionStatus, Node, NodeId, Taint};
+use super::pod::{Owner, PodId, PodPhase, RestartCounts};
+use super::pod_template::{PodTemplate, TemplateId};
+use super::policy::{
+    Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus, PriorityClass,
+};
+use super::service::{Endpoint, Service, ServiceId};
+use crate::engine::SimDuration;
+
+/// One request to the API server. [`super::apply`] carries it out or refuses it.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// A Node object appears.
+    AddNode(Box<Node>),
+    /// A Node object goes; its pods stay until pod GC.
+    RemoveNode(NodeId),
+    /// The Ready condition of a node.
+    SetNodeReady(NodeId, ConditionStatus),
+    /// All taints of a node.
+    SetNodeTaints(NodeId, Vec<Taint>),
+    /// Cordon or uncordon.
+    SetNodeUnschedulable(NodeId, bool),
+
+    /// A new Deployment.
+    CreateDeployment(Box<(ObjectMeta, DeploymentSpec)>),
+    /// Another spec for a Deployment (apply, patch, set image, pause).
+    SetDeploymentSpec(DeploymentId, Box<DeploymentSpec>),
+    /// The scale sub-resource of a Deployment.
+    ScaleDeployment(DeploymentId, i32),
+    /// The status sub-resource of a Deployment.
+    SetDeploymentStatus(DeploymentId, Box<DeploymentStatus>),
+    /// A Deployment goes, with all that it owns (background cascade).
+    DeleteDeployment(DeploymentId),
+
+    /// A new ReplicaSet.
+    CreateReplicaSet(Box<ReplicaSetDraft>),
+    /// Replicas, revision and annotations of a ReplicaSet.
+    SetReplicaSet(ReplicaSetId, ReplicaSetUpdate),
+    /// The status sub-resource of a ReplicaSet.
+    SetReplicaSetStatus(ReplicaSetId, Box<ReplicaSetStatus>),
+    /// A ReplicaSet goes, with its pods.
+    DeleteReplicaSet(ReplicaSetId),
+
+    /// A new pod.
+    CreatePod(Box<PodDraft>),
+    /// The binding sub-resource: the pod goes to the node.
+    BindPod(PodId, NodeId),
+    /// `status.nominatedNodeName`.
+    NominatePod(PodId, Option<NodeId>),
+    /// Mark for deletion, or remove at once where nothing runs (not bound, or ended).
+    DeletePod(PodId, PodDeletion),
+    /// The kubelet, pod GC or a force delete removes the object.
+    RemovePod(PodId),
+    /// The kubelet takes the pod: `status.startTime` and Ready=False.
+    StartPod(PodId),
+    /// `status.phase`.
+    SetPodPhase(PodId, PodPhase),
+    /// The Ready condition of a pod.
+    SetPodReady(PodId, ConditionStatus),
+    /// Restart counts.
+    SetPodRestarts(PodId, RestartCounts),
+
+    /// A new Service.
+    CreateService(Box<Service>),
+    /// The EndpointSlices of a Service.
+    SetEndpoints(ServiceId, Vec<Endpoint>),
+    /// A new Namespace, or other labels for it.
+    CreateNamespace(Box<Namespace>),
+    /// A new PriorityClass.
+    CreatePriorityClass(Box<PriorityClass>),
+    /// A new PodDisruptionBudget.
+    CreateDisruptionBudget(Box<PodDisruptionBudget>),
+    /// The status of a PodDisruptionBudget.
+    SetDisruptionBudgetStatus(PodDisruptionBudgetId, Box<PodDisruptionBudgetStatus>),
+
+    /// A Kubernetes Event: nothing but a record.
+    Event(Box<Event>),
+}
+
+/// A ReplicaSet to be created.
+#[derive(Clone, Debug)]
+pub struct ReplicaSetDraft {
+    /// The ReplicaSet, its template still to be interned.
+    pub replica_set: ReplicaSet,
+    /// The template with its `pod-template-hash`, if it is not interned yet.
+    pub template: Option<Box<PodTemplate>>,
+}
+
+/// Changes to a ReplicaSet; absent = stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaSetUpdate {
+    /// `spec.replicas`.
+    pub replicas: Option<i32>,
+    /// `spec.minReadySeconds`.
+    pub min_ready: Option<SimDuration>,
+    /// Annotation `deployment.kubernetes.io/revision`.
+    pub revision: Option<i64>,
+    /// Annotation `deployment.kubernetes.io/desired-replicas`.
+    pub desired_replicas: Option<i32>,
+    /// Annotation `deployment.kubernetes.io/max-replicas`.
+    pub max_replicas: Option<i32>,
+}
+
+/// A pod to be created.
+#[derive(Clone, Debug)]
+pub struct PodDraft {
+    /// Namespace; and the name, or the prefix to which the API server adds five characters.
+    pub name: PodName,
+    /// Where it goes.
+    pub namespace: Name,
+    /// What it is made from.
+    pub template: PodSource,
+    /// Who owns it.
+    pub owner: Option<Owner>,
+}
+
+/// A pod's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodName {
+    /// `metadata.name`.
+    Exact(Name),
+    /// `metadata.generateName`.
+    Generate(Name),
+}
+
+/// Where a pod's template is.
+#[derive(Clone, Debug)]
+pub enum PodSource {
+    /// In the store already.
+    Interned(TemplateId),
+    /// Still to be interned.
+    New(Box<PodTemplate>),
+}
+
+/// How a pod is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodDeletion {
+    /// Overrides the pod's own grace.
+    pub grace_period: Option<SimDuration>,
+    /// Reason of the DisruptionTarget condition, where the deletion is a disruption
+    /// (`PreemptionByScheduler`, `DeletionByTaintManager`, `EvictionByEvictionAPI`, ...).
+    pub disruption: Option<&'static str>,
+}
+
+/// A Kubernetes Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Kind of the object that it is about.
+    pub kind: &'static str,
+    /// The object that it is about.
+    pub object: NamespacedName,
+    /// Whether it warns.
+    pub is_warning: bool,
+    /// One word in CamelCase.
+    pub reason: &'static str,
+    /// A sentence, in the controller's own words.
+    pub message: String,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The object is gone.
+    NotFound,
+    /// An object of that name exists.
+    AlreadyExists(NamespacedName),
+    /// Admission said no, with its message.
+    Forbidden(String),
+    /// The request makes no sense for the object's state, such as binding a bound pod.
+    Conflict(String),
+}

@@ -1,0 +1,318 @@
+//! The part of the API server: the one function that changes objects.
+
+use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused};
+use super::change::{Change, PodChange};
+use super::meta::{Name, NamespacedName};
+use super::node::{ConditionStatus, Node, NodeId, NodeReady};
+use super::pod::{Deletion, Pod, PodCondition, PodId, PodPhase, RestartCounts};
+use super::store::{Store, safe_characters};
+use super::workload_apply as workload;
+use crate::engine::digest::mix;
+use crate::engine::{SimDuration, SimTime};
+use rand::Rng;
+
+/// Carries out one action at `now` and reports what changed. A request that changes nothing is
+/// accepted and reports nothing, as a no-op write to the API server does.
+#[expect(clippy::too_many_lines, reason = "one arm for each verb: a table, not a procedure")]
+pub fn apply(
+    store: &mut Store,
+    now: SimTime,
+    action: Action,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    match action {
+        Action::AddNode(node) => add_node(store, now, *node, changes),
+        Action::RemoveNode(node) => remove_node(store, node, changes),
+        Action::SetNodeReady(node, status) => update_node(store, node, changes, |node| {
+            let changed = node.ready.status != status;
+            if changed {
+                node.ready = NodeReady { status, since: now.floor_to_second() };
+            }
+            changed
+        }),
+        Action::SetNodeTaints(node, taints) => update_node(store, node, changes, |node| {
+            let changed = node.taints != taints;
+            node.taints = taints;
+            changed
+        }),
+        Action::SetNodeUnschedulable(node, unschedulable) => {
+            update_node(store, node, changes, |node| {
+                std::mem::replace(&mut node.unschedulable, unschedulable) != unschedulable
+            })
+        }
+
+        Action::CreateDeployment(draft) => {
+            workload::create_deployment(store, now, draft.0, draft.1, changes)
+        }
+        Action::SetDeploymentSpec(id, spec) => {
+            workload::set_deployment_spec(store, id, *spec, changes)
+        }
+        Action::ScaleDeployment(id, replicas) => {
+            workload::scale_deployment(store, id, replicas, changes)
+        }
+        Action::SetDeploymentStatus(id, status) => {
+            workload::set_deployment_status(store, id, *status, changes)
+        }
+        Action::DeleteDeployment(id) => workload::delete_deployment(store, now, id, changes),
+        Action::CreateReplicaSet(draft) => {
+            workload::create_replica_set(store, now, *draft, changes)
+        }
+        Action::SetReplicaSet(id, update) => workload::set_replica_set(store, id, update, changes),
+        Action::SetReplicaSetStatus(id, status) => {
+            workload::set_replica_set_status(store, id, *status, changes)
+        }
+        Action::DeleteReplicaSet(id) => workload::delete_replica_set(store, now, id, changes),
+
+        Action::CreatePod(draft) => create_pod(store, now, *draft, changes),
+        Action::BindPod(pod, node) => bind_pod(store, pod, node, changes),
+        Action::NominatePod(pod, node) => {
+            update_pod(store, pod, PodChange::Nominated, changes, |pod| {
+                std::mem::replace(&mut pod.nominated_node, node) != node
+            })
+        }
+        Action::DeletePod(pod, deletion) => delete_pod(store, now, pod, deletion, changes),
+        Action::RemovePod(pod) => remove_pod(store, pod, changes),
+        Action::StartPod(pod) => update_pod(store, pod, PodChange::Phase, changes, |pod| {
+            let changed = pod.start_time.is_none();
+            if changed {
+                let since = now.floor_to_second();
+                pod.start_time = Some(since);
+                pod.ready = Some(PodCondition { status: ConditionStatus::False, since });
+            }
+            changed
+        }),
+        Action::SetPodPhase(pod, phase) => {
+            update_pod(store, pod, PodChange::Phase, changes, |pod| {
+                std::mem::replace(&mut pod.phase, phase) != phase
+            })
+        }
+        Action::SetPodReady(pod, status) => {
+            update_pod(store, pod, PodChange::Ready, changes, |pod| {
+                let changed = pod.ready.is_none_or(|ready| ready.status != status);
+                if changed {
+                    pod.ready = Some(PodCondition { status, since: now.floor_to_second() });
+                }
+                changed
+            })
+        }
+        Action::SetPodRestarts(pod, restarts) => {
+            update_pod(store, pod, PodChange::Restarted, changes, |pod| {
+                std::mem::replace(&mut pod.restarts, restarts) != restarts
+            })
+        }
+
+        Action::CreateService(service) => workload::create_service(store, now, *service, changes),
+        Action::SetEndpoints(id, endpoints) => {
+            workload::set_endpoints(store, id, endpoints, changes)
+        }
+        Action::CreateNamespace(namespace) => {
+            store.namespaces.insert(namespace.name.clone(), *namespace);
+            Ok(())
+        }
+        Action::CreatePriorityClass(class) => {
+            store.priority_classes.insert(class.name.clone(), *class);
+            Ok(())
+        }
+        Action::CreateDisruptionBudget(budget) => {
+            workload::create_disruption_budget(store, now, *budget, changes)
+        }
+        Action::SetDisruptionBudgetStatus(id, status) => {
+            workload::set_disruption_budget_status(store, id, *status, changes)
+        }
+        Action::Event(_) => Ok(()),
+    }
+}
+
+/// The next creation number.
+pub(super) fn next_sequence(store: &mut Store) -> u64 {
+    store.created += 1;
+    store.created
+}
+
+fn add_node(
+    store: &mut Store,
+    now: SimTime,
+    mut node: Node,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    if store.index.nodes_by_name.contains_key(node.meta.name()) {
+        return Err(Refused::AlreadyExists(node.meta.id));
+    }
+    node.meta.created = now.floor_to_second();
+    node.meta.sequence = next_sequence(store);
+    let name = node.meta.name().clone();
+    let id = store.nodes.insert(node);
+    store.index.nodes_by_name.insert(name, id);
+    if store.index.pods_by_node.len() <= id.index() {
+        store.index.pods_by_node.resize_with(id.index() + 1, Default::default);
+    }
+    changes.push(Change::NodeAdded(id));
+    Ok(())
+}
+
+fn remove_node(store: &mut Store, id: NodeId, changes: &mut Vec<Change>) -> Result<(), Refused> {
+    let node = store.nodes.remove(id).ok_or(Refused::NotFound)?;
+    store.index.nodes_by_name.remove(node.meta.name());
+    // The pods keep their (now dangling) node id until pod GC removes them; a later node that takes
+    // the slot must not inherit them.
+    store.index.pods_by_node[id.index()].clear();
+    changes.push(Change::NodeRemoved(id));
+    Ok(())
+}
+
+fn update_node(
+    store: &mut Store,
+    id: NodeId,
+    changes: &mut Vec<Change>,
+    update: impl FnOnce(&mut Node) -> bool,
+) -> Result<(), Refused> {
+    if update(store.nodes.get_mut(id).ok_or(Refused::NotFound)?) {
+        changes.push(Change::NodeUpdated(id));
+    }
+    Ok(())
+}
+
+fn update_pod(
+    store: &mut Store,
+    id: PodId,
+    what: PodChange,
+    changes: &mut Vec<Change>,
+    update: impl FnOnce(&mut Pod) -> bool,
+) -> Result<(), Refused> {
+    if update(store.pods.get_mut(id).ok_or(Refused::NotFound)?) {
+        changes.push(Change::PodUpdated(id, what));
+    }
+    Ok(())
+}
+
+fn create_pod(
+    store: &mut Store,
+    now: SimTime,
+    draft: PodDraft,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let id = match draft.name {
+        PodName::Exact(name) => NamespacedName { namespace: draft.namespace, name },
+        PodName::Generate(prefix) => generate_name(store, &draft.namespace, &prefix),
+    };
+    if store.index.pods_by_name.contains_key(&id) {
+        return Err(Refused::AlreadyExists(id));
+    }
+    let template = match draft.template {
+        PodSource::Interned(template) => template,
+        PodSource::New(template) => store.intern(*template),
+    };
+    let sequence = next_sequence(store);
+    let pod = store.pods.insert(Pod {
+        id: id.clone(),
+        uid: mix(store.uid_seed ^ mix(sequence)),
+        template,
+        owner: draft.owner,
+        created: now.floor_to_second(),
+        sequence,
+        phase: PodPhase::Pending,
+        node: None,
+        nominated_node: None,
+        start_time: None,
+        deletion: None,
+        ready: None,
+        disruption_target: None,
+        restarts: RestartCounts::default(),
+        overrides: None,
+    });
+    store.index.pods_by_name.insert(id, pod);
+    if let Some(owner) = draft.owner {
+        store.index.pods_by_owner.entry(owner).or_default().insert(pod);
+    }
+    changes.push(Change::PodAdded(pod));
+    Ok(())
+}
+
+/// `prefix` and five drawn characters, drawn again while the name is taken.
+fn generate_name(store: &mut Store, namespace: &Name, prefix: &str) -> NamespacedName {
+    loop {
+        let suffix = safe_characters(store.names.next_u64(), 5);
+        let id = NamespacedName::new(namespace.clone(), format!("{prefix}{suffix}"));
+        if !store.index.pods_by_name.contains_key(&id) {
+            return id;
+        }
+    }
+}
+
+fn bind_pod(
+    store: &mut Store,
+    id: PodId,
+    node: NodeId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    if !store.nodes.contains(node) {
+        return Err(Refused::NotFound);
+    }
+    let pod = store.pods.get_mut(id).ok_or(Refused::NotFound)?;
+    if pod.node.is_some() || pod.deletion.is_some() {
+        return Err(Refused::Conflict(format!("pod {} is bound or being deleted", pod.id)));
+    }
+    pod.node = Some(node);
+    pod.nominated_node = None;
+    store.index.pods_by_node[node.index()].insert(id);
+    changes.push(Change::PodUpdated(id, PodChange::Bound));
+    Ok(())
+}
+
+pub(super) fn delete_pod(
+    store: &mut Store,
+    now: SimTime,
+    id: PodId,
+    deletion: PodDeletion,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    let own_grace = store.template_of(pod).spec.termination_grace_period;
+    let grace = deletion.grace_period.unwrap_or(own_grace);
+    if pod.node.is_none() || pod.phase.is_terminal() || grace == SimDuration::ZERO {
+        return remove_pod(store, id, changes);
+    }
+    let deadline = now.floor_to_second() + grace;
+    update_pod(store, id, PodChange::DeletionRequested, changes, |pod| {
+        if deletion.disruption.is_some() {
+            pod.disruption_target = deletion.disruption;
+        }
+        match &mut pod.deletion {
+            // A second request can shorten the grace, never lengthen it.
+            Some(earlier) if earlier.deadline <= deadline => false,
+            Some(earlier) => {
+                earlier.deadline = deadline;
+                true
+            }
+            None => {
+                pod.deletion = Some(Deletion { requested_at: now, deadline });
+                true
+            }
+        }
+    })
+}
+
+/// Takes a pod object out of every table.
+pub(super) fn remove_pod(
+    store: &mut Store,
+    id: PodId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let pod = store.pods.remove(id).ok_or(Refused::NotFound)?;
+    store.index.pods_by_name.remove(&pod.id);
+    if let Some(owner) = pod.owner
+        && let Some(siblings) = store.index.pods_by_owner.get_mut(&owner)
+    {
+        siblings.remove(&id);
+        if siblings.is_empty() {
+            store.index.pods_by_owner.remove(&owner);
+        }
+    }
+    if let Some(node) = pod.node
+        && store.nodes.contains(node)
+    {
+        store.index.pods_by_node[node.index()].remove(&id);
+    }
+    changes.push(Change::PodRemoved { pod: id, owner: pod.owner, node: pod.node });
+    Ok(())
+}

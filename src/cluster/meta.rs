@@ -1,0 +1,139 @@
+//! Names, labels and ownership: what every object carries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::SimTime;
+
+/// A name, label key or label value. Cheap to clone.
+pub type Name = Arc<str>;
+
+/// Namespace and name of an object; cluster-scoped objects have an empty namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NamespacedName {
+    /// `metadata.namespace`, empty for cluster-scoped kinds.
+    pub namespace: Name,
+    /// `metadata.name`.
+    pub name: Name,
+}
+
+impl NamespacedName {
+    /// The name `namespace/name`.
+    pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for NamespacedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+/// Labels or annotations: keys and values, sorted by key. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(Arc<[(Name, Name)]>);
+
+impl Labels {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Name> {
+        let found = self.0.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
+        Some(&self.0[found].1)
+    }
+
+    /// Whether the key is present.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// All pairs, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Name)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// These labels with one more, or with another value for a key.
+    pub fn with(&self, key: impl Into<Name>, value: impl Into<Name>) -> Self {
+        self.iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .chain([(key.into(), value.into())])
+            .collect()
+    }
+}
+
+impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
+    /// A key that comes twice keeps its last value.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let sorted: BTreeMap<Name, Name> =
+            pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self(sorted.into_iter().collect())
+    }
+}
+
+/// What every object carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Namespace and name.
+    pub id: NamespacedName,
+    /// Labels of the object itself, not of its pods.
+    pub labels: Labels,
+    /// Annotations of the object itself.
+    pub annotations: Labels,
+    /// `creationTimestamp`, cut to whole seconds as the API server does.
+    pub created: SimTime,
+    /// Counts creations in the store: a total order where creation times are equal.
+    pub sequence: u64,
+}
+
+impl ObjectMeta {
+    /// The metadata of an object that is about to be created.
+    pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self {
+            id: NamespacedName::new(namespace, name),
+            labels: Labels::default(),
+            annotations: Labels::default(),
+            created: SimTime::ZERO,
+            sequence: 0,
+        }
+    }
+
+    /// `metadata.name`.
+    pub const fn name(&self) -> &Name {
+        &self.id.name
+    }
+
+    /// `metadata.namespace`.
+    pub const fn namespace(&self) -> &Name {
+        &self.id.namespace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_by_key_and_the_last_value_wins() {
+        let labels: Labels = [("b", "1"), ("a", "2"), ("b", "3")].into_iter().collect();
+        assert_eq!(labels.get("b").map(AsRef::as_ref), Some("3"));
+        assert_eq!(labels.get("c"), None);
+        assert_eq!(labels.with("a", "9").get("a").map(AsRef::as_ref), Some("9"));
+        assert_eq!(labels.len(), 2);
+    }
+}

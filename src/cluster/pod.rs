@@ -1,0 +1,145 @@
+//! A pod's own state: where it is, what became of it.
+
+use super::deployment::ReplicaSetId;
+use super::meta::{Labels, Name, NamespacedName};
+use super::node::{ConditionStatus, NodeId};
+use super::pod_template::TemplateId;
+use crate::engine::{Id, SimTime};
+
+/// Key of a [`Pod`] in the store.
+pub type PodId = Id<Pod>;
+
+/// A pod. Everything that it shares with its siblings is in its template.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Namespace and name.
+    pub id: NamespacedName,
+    /// Stands for `metadata.uid`: unique in a run; the lower goes first where controllers compare UIDs.
+    pub uid: u64,
+    /// What it is made from.
+    pub template: TemplateId,
+    /// The controller that owns it.
+    pub owner: Option<Owner>,
+    /// `creationTimestamp`, cut to whole seconds.
+    pub created: SimTime,
+    /// Counts creations in the store: a total order where creation times are equal.
+    pub sequence: u64,
+    /// `status.phase`.
+    pub phase: PodPhase,
+    /// `spec.nodeName`.
+    pub node: Option<NodeId>,
+    /// `status.nominatedNodeName`: where preemption makes room for it.
+    pub nominated_node: Option<NodeId>,
+    /// `status.startTime`: when the kubelet took it.
+    pub start_time: Option<SimTime>,
+    /// `deletionTimestamp`'s instant of asking (not of the deadline); present while terminating.
+    pub deletion: Option<Deletion>,
+    /// The Ready condition, absent until the kubelet writes it.
+    pub ready: Option<PodCondition>,
+    /// The DisruptionTarget condition's reason, if the pod is being disrupted.
+    pub disruption_target: Option<&'static str>,
+    /// Restarts of each container in the template's order (containers, then sidecars).
+    pub restarts: RestartCounts,
+    /// Labels and annotations where they differ from the template's.
+    pub overrides: Option<Box<PodOverrides>>,
+}
+
+/// Labels and annotations of a pod that differ from its template's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodOverrides {
+    /// All labels.
+    pub labels: Labels,
+    /// All annotations.
+    pub annotations: Labels,
+}
+
+/// Who owns a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A ReplicaSet.
+    ReplicaSet(ReplicaSetId),
+}
+
+/// `status.phase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PodPhase {
+    /// Not every container has started.
+    #[default]
+    Pending,
+    /// Bound, and at least one container runs.
+    Running,
+    /// All containers ended well and will not be restarted.
+    Succeeded,
+    /// All containers ended, at least one badly, and will not be restarted.
+    Failed,
+    /// The node is not heard of.
+    Unknown,
+}
+
+impl PodPhase {
+    /// Whether the pod has ended for good.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+
+    /// As the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// A deletion that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// When it was asked for.
+    pub requested_at: SimTime,
+    /// `deletionTimestamp`: when the grace ends, cut to whole seconds.
+    pub deadline: SimTime,
+}
+
+/// A condition of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodCondition {
+    /// Its status.
+    pub status: ConditionStatus,
+    /// Last transition, cut to whole seconds.
+    pub since: SimTime,
+}
+
+/// Restart counts: the largest over containers and over sidecars is what controllers look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestartCounts {
+    /// The largest count over the regular containers.
+    pub containers_max: u32,
+    /// The largest count over the sidecars.
+    pub sidecars_max: u32,
+}
+
+impl Pod {
+    /// `metadata.name`.
+    pub const fn name(&self) -> &Name {
+        &self.id.name
+    }
+
+    /// Whether the Ready condition is True.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
+    }
+
+    /// Whether a deletion was asked for.
+    pub const fn is_terminating(&self) -> bool {
+        self.deletion.is_some()
+    }
+
+    /// Whether controllers count it: neither ended nor terminating (`IsPodActive` in
+    /// `pkg/controller/controller_utils.go`).
+    pub const fn is_active(&self) -> bool {
+        !self.phase.is_terminal() && self.deletion.is_none()
+    }
+}

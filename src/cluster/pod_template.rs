@@ -1,0 +1,338 @@
+//! What a pod is made from: containers, resources, scheduling constraints. Shared by all pods of a
+//! template, so that 150,000 pods stay cheap; a pod's own state is in `pod`.
+
+use super::meta::{Labels, Name};
+use super::selector::{Requirement, Selector};
+use crate::engine::{Id, SimDuration};
+use crate::units::Quantity;
+
+/// Key of an interned [`PodTemplate`] in the store.
+pub type TemplateId = Id<PodTemplate>;
+
+/// A defaulted pod template: two pods with one `TemplateId` are alike in everything here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PodTemplate {
+    /// Labels of the pods.
+    pub labels: Labels,
+    /// Annotations of the pods.
+    pub annotations: Labels,
+    /// What the pods run and where they may run.
+    pub spec: PodSpec,
+}
+
+/// The parts of a `PodSpec` that the simulation models (core/v1, Kubernetes 1.36).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PodSpec {
+    /// Containers, at least one.
+    pub containers: Vec<Container>,
+    /// Init containers in their order; sidecars are those with [`Container::is_sidecar`].
+    pub init_containers: Vec<Container>,
+    /// `spec.resources`: pod-level requests and limits, if any is set.
+    pub pod_requests: ResourceList,
+    /// Pod-level limits.
+    pub pod_limits: ResourceList,
+    /// Added to the requests by the RuntimeClass.
+    pub overhead: ResourceList,
+    /// When the kubelet restarts ended containers.
+    pub restart_policy: RestartPolicy,
+    /// From the deletion mark to the kill, unless the containers end before.
+    pub termination_grace_period: SimDuration,
+    /// `activeDeadlineSeconds`.
+    pub active_deadline: Option<SimDuration>,
+    /// A node asked for by name; such a pod passes the scheduler by.
+    pub node_name: Option<Name>,
+    /// Labels that the node must have.
+    pub node_selector: Labels,
+    /// Node affinity, pod affinity, pod anti-affinity.
+    pub affinity: Affinity,
+    /// Taints that the pod puts up with.
+    pub tolerations: Vec<Toleration>,
+    /// How pods are to be spread; empty = the scheduler's defaults.
+    pub topology_spread: Vec<TopologySpreadConstraint>,
+    /// `spec.priority`, as admission fills it in; absent counts as 0.
+    pub priority: Option<i32>,
+    /// `spec.priorityClassName`, empty if none.
+    pub priority_class_name: Name,
+    /// Whether the pod may preempt others.
+    pub preemption_policy: PreemptionPolicy,
+    /// Which scheduler profile places it.
+    pub scheduler_name: Name,
+    /// Names of the gates that hold it back from scheduling.
+    pub scheduling_gates: Vec<Name>,
+    /// Whether it shares the node's network, so that container ports are host ports.
+    pub host_network: bool,
+    /// ConfigMaps, Secrets and claims that must exist before it can start.
+    pub references: Vec<Reference>,
+    /// `spec.serviceAccountName`.
+    pub service_account_name: Name,
+}
+
+/// Amounts by resource name, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ResourceList(Vec<(Name, Quantity)>);
+
+impl ResourceList {
+    /// The amount of a resource, if it is named.
+    pub fn get(&self, resource: &str) -> Option<Quantity> {
+        let found = self.0.binary_search_by(|(name, _)| name.as_ref().cmp(resource)).ok()?;
+        Some(self.0[found].1)
+    }
+
+    /// Names an amount, or changes it.
+    pub fn set(&mut self, resource: impl Into<Name>, amount: Quantity) {
+        let resource = resource.into();
+        match self.0.binary_search_by(|(name, _)| name.cmp(&resource)) {
+            Ok(found) => self.0[found].1 = amount,
+            Err(place) => self.0.insert(place, (resource, amount)),
+        }
+    }
+
+    /// All amounts, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, Quantity)> {
+        self.0.iter().map(|(name, amount)| (name, *amount))
+    }
+
+    /// Whether no resource is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Into<Name>> FromIterator<(K, Quantity)> for ResourceList {
+    fn from_iter<I: IntoIterator<Item = (K, Quantity)>>(amounts: I) -> Self {
+        let mut list = Self::default();
+        for (name, amount) in amounts {
+            list.set(name, amount);
+        }
+        list
+    }
+}
+
+/// One container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Container {
+    /// Name, unique in the pod.
+    pub name: Name,
+    /// Image as written.
+    pub image: Name,
+    /// When the image is pulled.
+    pub image_pull_policy: ImagePullPolicy,
+    /// Requests, with those that default from limits filled in.
+    pub requests: ResourceList,
+    /// Limits.
+    pub limits: ResourceList,
+    /// Ports that it names.
+    pub ports: Vec<ContainerPort>,
+    /// Holds the other probes back until it succeeds.
+    pub startup_probe: Option<Probe>,
+    /// Decides whether the pod gets traffic.
+    pub readiness_probe: Option<Probe>,
+    /// Restarts the container when it fails.
+    pub liveness_probe: Option<Probe>,
+    /// Length of a `preStop` hook that sleeps; other hooks count as instant.
+    pub pre_stop_sleep: Option<SimDuration>,
+    /// An init container with `restartPolicy: Always`.
+    pub is_sidecar: bool,
+}
+
+/// A port of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ContainerPort {
+    /// Name, empty if none.
+    pub name: Name,
+    /// Port inside the pod.
+    pub container_port: u16,
+    /// Port on the node; 0 = none.
+    pub host_port: u16,
+    /// Address on the node; empty = all.
+    pub host_ip: Name,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Name,
+}
+
+/// A probe's timing. How the application answers is a matter of the request model and of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// From container start to the first probe.
+    pub initial_delay: SimDuration,
+    /// From probe to probe.
+    pub period: SimDuration,
+    /// After which a probe counts as failed.
+    pub timeout: SimDuration,
+    /// Successes in a row that make it succeed.
+    pub success_threshold: u32,
+    /// Failures in a row that make it fail.
+    pub failure_threshold: u32,
+    /// Overrides the pod's grace when this (liveness or startup) probe kills the container.
+    pub termination_grace_period: Option<SimDuration>,
+}
+
+/// `restartPolicy` of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RestartPolicy {
+    /// Restart every ended container.
+    #[default]
+    Always,
+    /// Restart those that failed.
+    OnFailure,
+    /// Restart none.
+    Never,
+}
+
+/// `imagePullPolicy` of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ImagePullPolicy {
+    /// Only if the node does not have the image.
+    #[default]
+    IfNotPresent,
+    /// Ask the registry at each start (the layers that the node has are not pulled again).
+    Always,
+    /// Never; a missing image is an error.
+    Never,
+}
+
+/// `preemptionPolicy` of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PreemptionPolicy {
+    /// May remove pods of lower priority.
+    #[default]
+    PreemptLowerPriority,
+    /// Waits instead.
+    Never,
+}
+
+/// A toleration of taints. `None` in `effect` matches every effect, an empty key with `Exists`
+/// every key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Toleration {
+    /// Taint key; empty with `Exists` matches all.
+    pub key: Name,
+    /// How the value is compared.
+    pub operator: TolerationOperator,
+    /// The value for `Equal`.
+    pub value: Name,
+    /// Which effect; absent = all.
+    pub effect: Option<TaintEffect>,
+    /// For `NoExecute`: how long the pod stays; absent = for ever, negative counts as 0.
+    pub toleration_seconds: Option<i64>,
+}
+
+/// How a toleration compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TolerationOperator {
+    /// Key and value are equal.
+    #[default]
+    Equal,
+    /// The key is equal (or empty).
+    Exists,
+}
+
+/// What a taint does to pods that do not tolerate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaintEffect {
+    /// New pods are not placed.
+    NoSchedule,
+    /// New pods are placed elsewhere if possible.
+    PreferNoSchedule,
+    /// New pods are not placed, running ones are evicted.
+    NoExecute,
+}
+
+/// Affinity of all three sorts; empty lists where a pod has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Affinity {
+    /// `nodeAffinity.required...`: terms of which one must match; absent = no requirement.
+    pub required_node: Option<Vec<NodeSelectorTerm>>,
+    /// `nodeAffinity.preferred...` with weights.
+    pub preferred_node: Vec<(i32, NodeSelectorTerm)>,
+    /// `podAffinity.required...`: all must hold.
+    pub required_pod: Vec<PodAffinityTerm>,
+    /// `podAffinity.preferred...` with weights.
+    pub preferred_pod: Vec<(i32, PodAffinityTerm)>,
+    /// `podAntiAffinity.required...`: all must hold.
+    pub required_anti: Vec<PodAffinityTerm>,
+    /// `podAntiAffinity.preferred...` with weights.
+    pub preferred_anti: Vec<(i32, PodAffinityTerm)>,
+}
+
+/// One term of a node selector: all requirements must hold; an empty term matches nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NodeSelectorTerm {
+    /// On the node's labels.
+    pub match_expressions: Vec<Requirement>,
+    /// On the node's fields (only `metadata.name` exists).
+    pub match_fields: Vec<Requirement>,
+}
+
+/// One term of pod (anti-)affinity, after `matchLabelKeys` were merged into the selector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodAffinityTerm {
+    /// Which pods; absent matches none.
+    pub selector: Option<Selector>,
+    /// Namespaces by name; with no `namespace_selector` either, the pod's own.
+    pub namespaces: Vec<Name>,
+    /// Namespaces by label; an empty selector means all.
+    pub namespace_selector: Option<Selector>,
+    /// Label whose value is the domain.
+    pub topology_key: Name,
+}
+
+/// One topology spread constraint, after `matchLabelKeys` were merged into the selector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TopologySpreadConstraint {
+    /// Largest difference allowed.
+    pub max_skew: i32,
+    /// Label whose value is the domain.
+    pub topology_key: Name,
+    /// Whether it is a filter or a score.
+    pub when_unsatisfiable: WhenUnsatisfiable,
+    /// Which pods count; absent matches none.
+    pub selector: Option<Selector>,
+    /// With fewer domains the minimum counts as 0.
+    pub min_domains: Option<i32>,
+    /// Whether nodes that the pod's node affinity excludes are left out of the count.
+    pub node_affinity_policy: NodeInclusionPolicy,
+    /// Whether nodes with untolerated taints are left out of the count.
+    pub node_taints_policy: NodeInclusionPolicy,
+}
+
+/// What an unmet spread constraint does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WhenUnsatisfiable {
+    /// The node is rejected.
+    #[default]
+    DoNotSchedule,
+    /// The node scores lower.
+    ScheduleAnyway,
+}
+
+/// Whether a node property is honoured when spread is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeInclusionPolicy {
+    /// Nodes that fail it are left out.
+    Honor,
+    /// It plays no part.
+    Ignore,
+}
+
+/// An object that a pod refers to by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// Its kind.
+    pub kind: ReferenceKind,
+    /// Its name, in the pod's namespace.
+    pub name: Name,
+    /// The key in it, where one is asked for.
+    pub key: Option<Name>,
+}
+
+/// Kinds that a pod can refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReferenceKind {
+    /// By volume, `envFrom` or `env`.
+    ConfigMap,
+    /// By volume, `envFrom` or `env`.
+    Secret,
+    /// By volume.
+    PersistentVolumeClaim,
+}

@@ -1,0 +1,53 @@
+//! Services and their endpoints (core/v1, discovery/v1).
+
+use super::meta::{Name, ObjectMeta};
+use super::pod::PodId;
+use super::selector::Selector;
+use crate::engine::Id;
+
+/// Key of a [`Service`] in the store.
+pub type ServiceId = Id<Service>;
+
+/// A Service with its endpoints.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Name, labels, creation.
+    pub meta: ObjectMeta,
+    /// Which pods answer; absent = none are found by the endpoints controller.
+    pub selector: Option<Selector>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// `clusterIP: None`: clients see the pods themselves.
+    pub is_headless: bool,
+    /// `publishNotReadyAddresses`.
+    pub publish_not_ready_addresses: bool,
+    /// `sessionAffinity: ClientIP`.
+    pub has_client_affinity: bool,
+    /// The EndpointSlices' content, by pod.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Name, empty if it is the only one.
+    pub name: Name,
+    /// Port of the Service.
+    pub port: u16,
+    /// Port of the pods: a number or the name of a container port.
+    pub target_port: Name,
+}
+
+/// One endpoint with its conditions (EndpointSlice semantics of 1.36: `ready` is false while
+/// terminating, `serving` is the pod's readiness).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The pod behind it.
+    pub pod: PodId,
+    /// New traffic may go there.
+    pub ready: bool,
+    /// It would answer, terminating or not.
+    pub serving: bool,
+    /// Its pod has a deletion mark.
+    pub terminating: bool,
+}

@@ -1,0 +1,264 @@
+//! The tables of all objects and the indexes over them. Read by everyone, written by `apply` alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+
+use rustc_hash::FxHashMap;
+
+use super::deployment::{Deployment, DeploymentId, ReplicaSet, ReplicaSetId};
+use super::hpa_object::HpaObject;
+use super::meta::{Labels, Name, NamespacedName};
+use super::node::{Node, NodeId};
+use super::pod::{Owner, Pod, PodId};
+use super::pod_template::{PodTemplate, TemplateId};
+use super::policy::{Namespace, PodDisruptionBudget, PriorityClass};
+use super::selector::Selector;
+use super::service::Service;
+use crate::engine::{Digest, SimTime, Stream, Streams, Table};
+
+/// Everything that etcd would hold.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) nodes: Table<Node>,
+    pub(super) pods: Table<Pod>,
+    pub(super) templates: Table<PodTemplate>,
+    pub(super) deployments: Table<Deployment>,
+    pub(super) replica_sets: Table<ReplicaSet>,
+    pub(super) services: Table<Service>,
+    pub(super) hpas: Table<HpaObject>,
+    pub(super) disruption_budgets: Table<PodDisruptionBudget>,
+    pub(super) namespaces: BTreeMap<Name, Namespace>,
+    pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
+    pub(super) index: Index,
+    /// Numbers every creation.
+    pub(super) created: u64,
+    /// Draws the five characters of generated names.
+    pub(super) names: Stream,
+    /// Makes UIDs differ between seeds.
+    pub(super) uid_seed: u64,
+}
+
+/// Ways into the tables that would otherwise take a scan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    pub(super) nodes_by_name: BTreeMap<Name, NodeId>,
+    pub(super) pods_by_name: BTreeMap<NamespacedName, PodId>,
+    pub(super) pods_by_owner: BTreeMap<Owner, BTreeSet<PodId>>,
+    /// Indexed by the node's slot.
+    pub(super) pods_by_node: Vec<BTreeSet<PodId>>,
+    pub(super) deployments_by_name: BTreeMap<NamespacedName, DeploymentId>,
+    pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
+    /// Only ever looked up, never iterated: its order reaches no result.
+    pub(super) templates_by_digest: FxHashMap<u64, Vec<TemplateId>>,
+}
+
+impl Store {
+    /// An empty store whose generated names follow from the seed.
+    pub fn new(streams: Streams) -> Self {
+        Self {
+            nodes: Table::default(),
+            pods: Table::default(),
+            templates: Table::default(),
+            deployments: Table::default(),
+            replica_sets: Table::default(),
+            services: Table::default(),
+            hpas: Table::default(),
+            disruption_budgets: Table::default(),
+            namespaces: BTreeMap::new(),
+            priority_classes: BTreeMap::new(),
+            index: Index::default(),
+            created: 0,
+            names: streams.stream("generated names", 0),
+            uid_seed: streams.seed(),
+        }
+    }
+
+    /// All nodes.
+    pub const fn nodes(&self) -> &Table<Node> {
+        &self.nodes
+    }
+
+    /// All pods.
+    pub const fn pods(&self) -> &Table<Pod> {
+        &self.pods
+    }
+
+    /// All pod templates that were ever interned.
+    pub const fn templates(&self) -> &Table<PodTemplate> {
+        &self.templates
+    }
+
+    /// All Deployments.
+    pub const fn deployments(&self) -> &Table<Deployment> {
+        &self.deployments
+    }
+
+    /// All ReplicaSets.
+    pub const fn replica_sets(&self) -> &Table<ReplicaSet> {
+        &self.replica_sets
+    }
+
+    /// All Services.
+    pub const fn services(&self) -> &Table<Service> {
+        &self.services
+    }
+
+    /// All HorizontalPodAutoscalers.
+    pub const fn hpas(&self) -> &Table<HpaObject> {
+        &self.hpas
+    }
+
+    /// All PodDisruptionBudgets.
+    pub const fn disruption_budgets(&self) -> &Table<PodDisruptionBudget> {
+        &self.disruption_budgets
+    }
+
+    /// The namespaces, by name.
+    pub const fn namespaces(&self) -> &BTreeMap<Name, Namespace> {
+        &self.namespaces
+    }
+
+    /// The PriorityClasses, by name.
+    pub const fn priority_classes(&self) -> &BTreeMap<Name, PriorityClass> {
+        &self.priority_classes
+    }
+
+    /// The node of a name.
+    pub fn node_named(&self, name: &str) -> Option<NodeId> {
+        self.index.nodes_by_name.get(name).copied()
+    }
+
+    /// The pod of a name.
+    pub fn pod_named(&self, id: &NamespacedName) -> Option<PodId> {
+        self.index.pods_by_name.get(id).copied()
+    }
+
+    /// The Deployment of a name.
+    pub fn deployment_named(&self, id: &NamespacedName) -> Option<DeploymentId> {
+        self.index.deployments_by_name.get(id).copied()
+    }
+
+    /// The pod objects bound to a node, terminating ones included.
+    pub fn pods_on(&self, node: NodeId) -> impl Iterator<Item = (PodId, &Pod)> {
+        let pods = self.index.pods_by_node.get(node.index());
+        pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
+    }
+
+    /// The pod objects of an owner, terminating ones included.
+    pub fn pods_of(&self, owner: Owner) -> impl Iterator<Item = (PodId, &Pod)> {
+        let pods = self.index.pods_by_owner.get(&owner);
+        pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
+    }
+
+    /// The ReplicaSets of a Deployment.
+    pub fn replica_sets_of(
+        &self,
+        deployment: DeploymentId,
+    ) -> impl Iterator<Item = (ReplicaSetId, &ReplicaSet)> {
+        let sets = self.index.replica_sets_by_deployment.get(&deployment);
+        sets.into_iter().flatten().map(|set| (*set, &self.replica_sets[*set]))
+    }
+
+    /// What a pod is made from.
+    pub fn template_of(&self, pod: &Pod) -> &PodTemplate {
+        &self.templates[pod.template]
+    }
+
+    /// A pod's labels.
+    pub fn labels_of<'a>(&'a self, pod: &'a Pod) -> &'a Labels {
+        match &pod.overrides {
+            Some(overrides) => &overrides.labels,
+            None => &self.template_of(pod).labels,
+        }
+    }
+
+    /// A pod's annotations.
+    pub fn annotations_of<'a>(&'a self, pod: &'a Pod) -> &'a Labels {
+        match &pod.overrides {
+            Some(overrides) => &overrides.annotations,
+            None => &self.template_of(pod).annotations,
+        }
+    }
+
+    /// The pod selector of an owner, as the scheduler's default spreading looks it up.
+    pub fn selector_of(&self, owner: Owner) -> Option<&Selector> {
+        match owner {
+            Owner::ReplicaSet(set) => self.replica_sets.get(set).map(|set| &set.selector),
+        }
+    }
+
+    /// The Deployment behind a pod, if there is one.
+    pub fn deployment_of(&self, pod: &Pod) -> Option<DeploymentId> {
+        match pod.owner? {
+            Owner::ReplicaSet(set) => self.replica_sets.get(set)?.owner,
+        }
+    }
+
+    /// The id of a template, which is added if it is new.
+    pub(super) fn intern(&mut self, template: PodTemplate) -> TemplateId {
+        let digest = hash_of(&template);
+        let alike = self.index.templates_by_digest.entry(digest).or_default();
+        if let Some(known) = alike.iter().find(|id| self.templates[**id] == template) {
+            return *known;
+        }
+        let id = self.templates.insert(template);
+        alike.push(id);
+        id
+    }
+}
+
+fn hash_of(template: &PodTemplate) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = rustc_hash::FxHasher::default();
+    template.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The `pod-template-hash` of a template: ten characters without vowels, as the Deployment
+/// controller makes them. The characters differ from a real cluster's, whose hash covers Go types.
+pub fn pod_template_hash(template: &PodTemplate) -> String {
+    let mut digest = Digest::default();
+    digest.bytes(format!("{template:?}").as_bytes());
+    safe_characters(digest.value(), 10)
+}
+
+/// The alphabet of generated names (`apimachinery/pkg/util/rand`): no vowels, no look-alikes.
+const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// `length` characters of the safe alphabet that stand for `value`.
+pub(super) fn safe_characters(mut value: u64, length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    for _ in 0..length {
+        let position = usize::try_from(value % SAFE_ALPHABET.len() as u64).unwrap_or(0);
+        text.push(char::from(SAFE_ALPHABET[position]));
+        value /= SAFE_ALPHABET.len() as u64;
+    }
+    text
+}
+
+/// The store as a decider sees it: read-only, at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterView<'a> {
+    store: &'a Store,
+    /// The instant.
+    pub now: SimTime,
+}
+
+impl<'a> ClusterView<'a> {
+    /// The store at `now`.
+    pub const fn new(store: &'a Store, now: SimTime) -> Self {
+        Self { store, now }
+    }
+
+    /// The store, with its own lifetime.
+    pub const fn store(&self) -> &'a Store {
+        self.store
+    }
+}
+
+impl Deref for ClusterView<'_> {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        self.store
+    }
+}

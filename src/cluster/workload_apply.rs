@@ -1,0 +1,240 @@
+//! The part of the API server that concerns Deployments, ReplicaSets, Services and budgets.
+
+use super::action::{PodDeletion, Refused, ReplicaSetDraft, ReplicaSetUpdate};
+use super::apply::next_sequence;
+use super::change::Change;
+use super::deployment::{
+    Deployment, DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSetId, ReplicaSetStatus,
+};
+use super::meta::ObjectMeta;
+use super::pod::{Owner, PodId};
+use super::policy::{PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus};
+use super::service::{Endpoint, Service, ServiceId};
+use super::store::Store;
+use crate::engine::SimTime;
+
+pub(super) fn create_deployment(
+    store: &mut Store,
+    now: SimTime,
+    mut meta: ObjectMeta,
+    spec: DeploymentSpec,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    if store.index.deployments_by_name.contains_key(&meta.id) {
+        return Err(Refused::AlreadyExists(meta.id));
+    }
+    meta.created = now.floor_to_second();
+    meta.sequence = next_sequence(store);
+    let name = meta.id.clone();
+    let status = DeploymentStatus::default();
+    let id = store.deployments.insert(Deployment { meta, spec, generation: 1, status });
+    store.index.deployments_by_name.insert(name, id);
+    changes.push(Change::DeploymentSpec(id));
+    Ok(())
+}
+
+pub(super) fn set_deployment_spec(
+    store: &mut Store,
+    id: DeploymentId,
+    spec: DeploymentSpec,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let deployment = store.deployments.get_mut(id).ok_or(Refused::NotFound)?;
+    if deployment.spec.selector != spec.selector {
+        return Err(Refused::Conflict("spec.selector: field is immutable".to_owned()));
+    }
+    if deployment.spec != spec {
+        deployment.spec = spec;
+        deployment.generation += 1;
+        changes.push(Change::DeploymentSpec(id));
+    }
+    Ok(())
+}
+
+pub(super) fn scale_deployment(
+    store: &mut Store,
+    id: DeploymentId,
+    replicas: i32,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let deployment = store.deployments.get_mut(id).ok_or(Refused::NotFound)?;
+    if deployment.spec.replicas != replicas {
+        deployment.spec.replicas = replicas;
+        deployment.generation += 1;
+        changes.push(Change::DeploymentSpec(id));
+    }
+    Ok(())
+}
+
+pub(super) fn set_deployment_status(
+    store: &mut Store,
+    id: DeploymentId,
+    status: DeploymentStatus,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let deployment = store.deployments.get_mut(id).ok_or(Refused::NotFound)?;
+    if deployment.status != status {
+        deployment.status = status;
+        changes.push(Change::DeploymentStatus(id));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_deployment(
+    store: &mut Store,
+    now: SimTime,
+    id: DeploymentId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let deployment = store.deployments.remove(id).ok_or(Refused::NotFound)?;
+    store.index.deployments_by_name.remove(&deployment.meta.id);
+    let owned = store.index.replica_sets_by_deployment.remove(&id).unwrap_or_default();
+    changes.push(Change::DeploymentRemoved(id));
+    for set in owned {
+        delete_replica_set(store, now, set, changes)?;
+    }
+    Ok(())
+}
+
+pub(super) fn create_replica_set(
+    store: &mut Store,
+    now: SimTime,
+    draft: ReplicaSetDraft,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let mut set = draft.replica_set;
+    if store.replica_sets.values().any(|other| other.meta.id == set.meta.id) {
+        return Err(Refused::AlreadyExists(set.meta.id));
+    }
+    if let Some(template) = draft.template {
+        set.template = store.intern(*template);
+    }
+    set.meta.created = now.floor_to_second();
+    set.meta.sequence = next_sequence(store);
+    set.generation = 1;
+    let owner = set.owner;
+    let id = store.replica_sets.insert(set);
+    if let Some(owner) = owner {
+        store.index.replica_sets_by_deployment.entry(owner).or_default().insert(id);
+    }
+    changes.push(Change::ReplicaSetSpec(id));
+    Ok(())
+}
+
+pub(super) fn set_replica_set(
+    store: &mut Store,
+    id: ReplicaSetId,
+    update: ReplicaSetUpdate,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let set = store.replica_sets.get_mut(id).ok_or(Refused::NotFound)?;
+    let before = (set.replicas, set.min_ready);
+    let annotations = (set.revision, set.desired_replicas, set.max_replicas);
+    set.replicas = update.replicas.unwrap_or(set.replicas);
+    set.min_ready = update.min_ready.unwrap_or(set.min_ready);
+    set.revision = update.revision.unwrap_or(set.revision);
+    set.desired_replicas = update.desired_replicas.or(set.desired_replicas);
+    set.max_replicas = update.max_replicas.or(set.max_replicas);
+    let spec_changed = before != (set.replicas, set.min_ready);
+    if spec_changed {
+        set.generation += 1;
+    }
+    if spec_changed || annotations != (set.revision, set.desired_replicas, set.max_replicas) {
+        changes.push(Change::ReplicaSetSpec(id));
+    }
+    Ok(())
+}
+
+pub(super) fn set_replica_set_status(
+    store: &mut Store,
+    id: ReplicaSetId,
+    status: ReplicaSetStatus,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let set = store.replica_sets.get_mut(id).ok_or(Refused::NotFound)?;
+    if set.status != status {
+        set.status = status;
+        changes.push(Change::ReplicaSetStatus(id));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_replica_set(
+    store: &mut Store,
+    now: SimTime,
+    id: ReplicaSetId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let set = store.replica_sets.remove(id).ok_or(Refused::NotFound)?;
+    if let Some(owner) = set.owner
+        && let Some(siblings) = store.index.replica_sets_by_deployment.get_mut(&owner)
+    {
+        siblings.remove(&id);
+    }
+    changes.push(Change::ReplicaSetRemoved { replica_set: id, owner: set.owner });
+    let pods: Vec<PodId> = store.pods_of(Owner::ReplicaSet(id)).map(|(pod, _)| pod).collect();
+    for pod in pods {
+        super::apply::delete_pod(store, now, pod, PodDeletion::default(), changes)?;
+    }
+    Ok(())
+}
+
+pub(super) fn create_service(
+    store: &mut Store,
+    now: SimTime,
+    mut service: Service,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    if store.services.values().any(|other| other.meta.id == service.meta.id) {
+        return Err(Refused::AlreadyExists(service.meta.id));
+    }
+    service.meta.created = now.floor_to_second();
+    service.meta.sequence = next_sequence(store);
+    let id = store.services.insert(service);
+    changes.push(Change::ServiceSpec(id));
+    Ok(())
+}
+
+pub(super) fn set_endpoints(
+    store: &mut Store,
+    id: ServiceId,
+    endpoints: Vec<Endpoint>,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let service = store.services.get_mut(id).ok_or(Refused::NotFound)?;
+    if service.endpoints != endpoints {
+        service.endpoints = endpoints;
+        changes.push(Change::Endpoints(id));
+    }
+    Ok(())
+}
+
+pub(super) fn create_disruption_budget(
+    store: &mut Store,
+    now: SimTime,
+    mut budget: PodDisruptionBudget,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    if store.disruption_budgets.values().any(|other| other.meta.id == budget.meta.id) {
+        return Err(Refused::AlreadyExists(budget.meta.id));
+    }
+    budget.meta.created = now.floor_to_second();
+    budget.meta.sequence = next_sequence(store);
+    let id = store.disruption_budgets.insert(budget);
+    changes.push(Change::PodDisruptionBudget(id));
+    Ok(())
+}
+
+pub(super) fn set_disruption_budget_status(
+    store: &mut Store,
+    id: PodDisruptionBudgetId,
+    status: PodDisruptionBudgetStatus,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let budget = store.disruption_budgets.get_mut(id).ok_or(Refused::NotFound)?;
+    if budget.status != status {
+        budget.status = status;
+        changes.push(Change::PodDisruptionBudget(id));
+    }
+    Ok(())
+}
