@@ -1,12 +1,14 @@
 //! What deciders ask for: the verbs of the API server.
 
+use std::collections::BTreeSet;
+
 use super::deployment::{
     DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId, ReplicaSetStatus,
 };
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
-use super::pod_template::{PodTemplate, TemplateId};
+use super::pod_template::{PodTemplate, ReferenceKind, TemplateId};
 use super::policy::{
     Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus, PriorityClass,
 };
@@ -65,6 +67,11 @@ pub enum Action {
     SetPodReady(PodId, ConditionStatus),
     /// Restart counts.
     SetPodRestarts(PodId, RestartCounts),
+
+    /// A new ConfigMap, Secret or claim, or other keys for it.
+    PutConfig(ReferenceKind, Box<(NamespacedName, BTreeSet<Name>)>),
+    /// A ConfigMap, Secret or claim goes.
+    DeleteConfig(ReferenceKind, Box<NamespacedName>),
 
     /// A new Service.
     CreateService(Box<Service>),

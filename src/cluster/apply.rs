@@ -101,6 +101,15 @@ pub fn apply(
             })
         }
 
+        Action::PutConfig(kind, object) => {
+            store.config.insert((kind, object.0), object.1);
+            Ok(())
+        }
+        Action::DeleteConfig(kind, id) => {
+            let removed = store.config.remove(&(kind, *id));
+            removed.map(|_| ()).ok_or(Refused::NotFound)
+        }
+
         Action::CreateService(service) => workload::create_service(store, now, *service, changes),
         Action::SetEndpoints(id, endpoints) => {
             workload::set_endpoints(store, id, endpoints, changes)

@@ -10,7 +10,7 @@ use super::hpa_object::HpaObject;
 use super::meta::{Labels, Name, NamespacedName};
 use super::node::{Node, NodeId};
 use super::pod::{Owner, Pod, PodId};
-use super::pod_template::{PodTemplate, TemplateId};
+use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PriorityClass};
 use super::selector::Selector;
 use super::service::Service;
@@ -29,6 +29,8 @@ pub struct Store {
     pub(super) disruption_budgets: Table<PodDisruptionBudget>,
     pub(super) namespaces: BTreeMap<Name, Namespace>,
     pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
+    /// ConfigMaps, Secrets and claims that exist, with their keys.
+    pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), BTreeSet<Name>>,
     pub(super) index: Index,
     /// Numbers every creation.
     pub(super) created: u64,
@@ -66,6 +68,7 @@ impl Store {
             disruption_budgets: Table::default(),
             namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
+            config: BTreeMap::new(),
             index: Index::default(),
             created: 0,
             names: streams.stream("generated names", 0),
@@ -178,6 +181,15 @@ impl Store {
             Some(overrides) => &overrides.annotations,
             None => &self.template_of(pod).annotations,
         }
+    }
+
+    /// The first object that the pod refers to and that does not exist, or lacks the key.
+    pub fn missing_reference<'a>(&'a self, pod: &Pod) -> Option<&'a Reference> {
+        self.template_of(pod).spec.references.iter().find(|reference| {
+            let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());
+            let keys = self.config.get(&(reference.kind, id));
+            keys.is_none_or(|keys| reference.key.as_ref().is_some_and(|key| !keys.contains(key)))
+        })
     }
 
     /// The pod selector of an owner, as the scheduler's default spreading looks it up.
