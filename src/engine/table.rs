@@ -132,6 +132,12 @@ impl<T> Id<T> {
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
+
+    /// The id of [`Self::to_bits`].
+    pub const fn from_bits(bits: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "each half is taken on purpose")]
+        Self { index: bits as u32, generation: (bits >> 32) as u32, row: PhantomData }
+    }
 }
 
 // Written out because a derive would ask the same of `T`.
