@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use std::fmt;
+
 use super::deployment::{
     DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId, ReplicaSetStatus,
 };
@@ -88,6 +90,46 @@ pub enum Action {
 
     /// A Kubernetes Event: nothing but a record.
     Event(Box<Event>),
+}
+
+impl Action {
+    /// The verb, for the audit trail.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::AddNode(..) => "AddNode",
+            Self::RemoveNode(..) => "RemoveNode",
+            Self::SetNodeReady(..) => "SetNodeReady",
+            Self::SetNodeTaints(..) => "SetNodeTaints",
+            Self::SetNodeUnschedulable(..) => "SetNodeUnschedulable",
+            Self::CreateDeployment(..) => "CreateDeployment",
+            Self::SetDeploymentSpec(..) => "SetDeploymentSpec",
+            Self::ScaleDeployment(..) => "ScaleDeployment",
+            Self::SetDeploymentStatus(..) => "SetDeploymentStatus",
+            Self::DeleteDeployment(..) => "DeleteDeployment",
+            Self::CreateReplicaSet(..) => "CreateReplicaSet",
+            Self::SetReplicaSet(..) => "SetReplicaSet",
+            Self::SetReplicaSetStatus(..) => "SetReplicaSetStatus",
+            Self::DeleteReplicaSet(..) => "DeleteReplicaSet",
+            Self::CreatePod(..) => "CreatePod",
+            Self::BindPod(..) => "BindPod",
+            Self::NominatePod(..) => "NominatePod",
+            Self::DeletePod(..) => "DeletePod",
+            Self::RemovePod(..) => "RemovePod",
+            Self::StartPod(..) => "StartPod",
+            Self::SetPodPhase(..) => "SetPodPhase",
+            Self::SetPodReady(..) => "SetPodReady",
+            Self::SetPodRestarts(..) => "SetPodRestarts",
+            Self::PutConfig(..) => "PutConfig",
+            Self::DeleteConfig(..) => "DeleteConfig",
+            Self::CreateService(..) => "CreateService",
+            Self::SetEndpoints(..) => "SetEndpoints",
+            Self::CreateNamespace(..) => "CreateNamespace",
+            Self::CreatePriorityClass(..) => "CreatePriorityClass",
+            Self::CreateDisruptionBudget(..) => "CreateDisruptionBudget",
+            Self::SetDisruptionBudgetStatus(..) => "SetDisruptionBudgetStatus",
+            Self::Event(..) => "Event",
+        }
+    }
 }
 
 /// A ReplicaSet to be created.
@@ -181,4 +223,14 @@ pub enum Refused {
     Forbidden(String),
     /// The request makes no sense for the object's state, such as binding a bound pod.
     Conflict(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("not found"),
+            Self::AlreadyExists(id) => write!(f, "{id} already exists"),
+            Self::Forbidden(why) | Self::Conflict(why) => f.write_str(why),
+        }
+    }
 }

@@ -199,6 +199,13 @@ impl Store {
         }
     }
 
+    /// Kind and name of an owner that still exists.
+    pub fn identity_of(&self, owner: Owner) -> Option<(&'static str, &NamespacedName)> {
+        match owner {
+            Owner::ReplicaSet(set) => Some(("ReplicaSet", &self.replica_sets.get(set)?.meta.id)),
+        }
+    }
+
     /// The Deployment behind a pod, if there is one.
     pub fn deployment_of(&self, pod: &Pod) -> Option<DeploymentId> {
         match pod.owner? {

@@ -1,6 +1,8 @@
 //! The control loops of kube-controller-manager, one file each. They read a view and ask for
 //! actions; they hold no clock, no I/O and no randomness.
 
+pub mod pod_control;
+
 use std::fmt;
 
 use crate::cluster::deployment::{DeploymentId, ReplicaSetId};
@@ -31,8 +33,8 @@ pub trait Controller: fmt::Debug + Send + Sync {
     /// Looks at one object and asks for what is missing.
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue;
 
-    /// Hears that actions of its last reconcile were refused, with the number of refusals and the
-    /// first of them; it may ask for more (a status that says so) and for another try.
+    /// Hears what was refused of its last reconcile's requests; it may ask for more (a status that
+    /// says so). Without more to say, it tries again after its back-off.
     fn refused(
         &mut self,
         view: ClusterView<'_>,
@@ -41,7 +43,17 @@ pub trait Controller: fmt::Debug + Send + Sync {
         actions: &mut Actions,
     ) -> Requeue {
         let _ = (view, key, refusals, actions);
-        Requeue::No
+        Requeue::Backoff
+    }
+
+    /// Delays between tries of a key that fails, as its work queue's rate limiter sets them.
+    fn backoff(&self) -> Backoff {
+        Backoff::default()
+    }
+
+    /// Whether it creates and deletes pods through [`pod_control`], whose Events are then logged.
+    fn uses_pod_control(&self) -> bool {
+        false
     }
 
     /// A copy with all that it remembers, for snapshots.
@@ -79,12 +91,45 @@ pub enum Requeue {
     After(SimDuration),
     /// At this instant.
     At(SimTime),
+    /// After the back-off of a key that failed once more; every other answer ends the row.
+    Backoff,
 }
 
-/// The requests of one reconcile, in order.
+/// An exponential back-off (client-go's `ItemExponentialFailureRateLimiter`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub initial: SimDuration,
+    /// The longest.
+    pub max: SimDuration,
+}
+
+impl Default for Backoff {
+    /// `DefaultControllerRateLimiter`: 5 ms doubling up to 1000 s.
+    fn default() -> Self {
+        Self { initial: SimDuration::from_millis(5), max: SimDuration::from_secs(1000) }
+    }
+}
+
+impl Backoff {
+    /// The delay when the key has failed `failures` times before this one.
+    pub fn delay_after(self, failures: u32) -> SimDuration {
+        let factor = 1_i64.checked_shl(failures.min(62)).unwrap_or(i64::MAX);
+        (self.initial * factor).min(self.max)
+    }
+}
+
+/// All controllers, in the order in which they hear of a change.
+pub fn all() -> Vec<Box<dyn Controller>> {
+    Vec::new()
+}
+
+/// The requests of one reconcile, in order, in one or more batches.
 #[derive(Debug, Default)]
 pub struct Actions {
     requests: Vec<Action>,
+    /// Where batches end, ascending.
+    ends: Vec<usize>,
 }
 
 impl Actions {
@@ -93,9 +138,20 @@ impl Actions {
         self.requests.push(action);
     }
 
-    /// All requests, in order; empties the list.
-    pub fn drain(&mut self) -> impl Iterator<Item = Action> + '_ {
-        self.requests.drain(..)
+    /// Ends a batch: what follows is only tried if nothing up to here was refused.
+    pub fn end_batch(&mut self) {
+        self.ends.push(self.requests.len());
+    }
+
+    /// The batches, in order.
+    pub fn into_batches(self) -> impl Iterator<Item = Vec<Action>> {
+        let total = self.requests.len();
+        let mut requests = self.requests.into_iter();
+        let mut start = 0;
+        self.ends.into_iter().chain([total]).map(move |end| {
+            let length = end - std::mem::replace(&mut start, end);
+            requests.by_ref().take(length).collect()
+        })
     }
 
     /// Whether nothing was asked for.

@@ -1,1 +1,4 @@
 //! The one place that joins the parts: the event enum, dispatch, build, `Simulation`.
+
+pub mod control_plane;
+mod work_queue;

@@ -1,0 +1,54 @@
+//! The Events of controllers that create and delete pods (`RealPodControl` of
+//! `pkg/controller/controller_utils.go`): all of them say it in the same words, on the owner.
+
+use crate::cluster::action::Event;
+use crate::cluster::pod::Owner;
+use crate::cluster::{Action, Change, NamespacedName, Refused, Store};
+
+/// A creation or deletion of a pod about to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    owner: Owner,
+    /// The pod to be deleted; absent for a creation.
+    deleted: Option<NamespacedName>,
+}
+
+impl Deed {
+    /// The deed in a request, if it creates or deletes an owned pod.
+    pub fn of(store: &Store, action: &Action) -> Option<Self> {
+        match action {
+            Action::CreatePod(draft) => Some(Self { owner: draft.owner?, deleted: None }),
+            Action::DeletePod(pod, _) => {
+                let pod = store.pods().get(*pod)?;
+                Some(Self { owner: pod.owner?, deleted: Some(pod.id.clone()) })
+            }
+            _ => None,
+        }
+    }
+
+    /// The Event that tells how it went; a deletion of a pod that is gone already is not told.
+    pub fn event(
+        self,
+        store: &Store,
+        result: &Result<(), Refused>,
+        changes: &[Change],
+    ) -> Option<Event> {
+        let (kind, object) = store.identity_of(self.owner)?;
+        let event = |is_warning, reason, message| {
+            Some(Event { kind, object: object.clone(), is_warning, reason, message })
+        };
+        match (self.deleted, result) {
+            (None, Ok(())) => {
+                let Some(Change::PodAdded(pod)) = changes.first() else { return None };
+                let name = store.pods().get(*pod)?.name();
+                event(false, "SuccessfulCreate", format!("Created pod: {name}"))
+            }
+            (None, Err(why)) => event(true, "FailedCreate", format!("Error creating: {why}")),
+            (Some(pod), Ok(())) => {
+                event(false, "SuccessfulDelete", format!("Deleted pod: {}", pod.name))
+            }
+            (Some(_), Err(Refused::NotFound)) => None,
+            (Some(_), Err(why)) => event(true, "FailedDelete", format!("Error deleting: {why}")),
+        }
+    }
+}

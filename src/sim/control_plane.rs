@@ -1,0 +1,303 @@
+//! The API server and the controller manager at work: carries out actions, tells the controllers
+//! what changed, and lets them act in turn until nothing is due. Decides nothing itself.
+
+use super::work_queue::{WorkItem, WorkQueue};
+use crate::cluster::action::Event;
+use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
+use crate::controllers::pod_control::Deed;
+use crate::controllers::{Actions, Controller, Key, Requeue};
+use crate::engine::{SimDuration, SimTime};
+
+/// The store and the controllers over it.
+#[derive(Debug)]
+pub struct ControlPlane {
+    store: Store,
+    controllers: Vec<Box<dyn Controller>>,
+    queue: WorkQueue,
+    settings: ControlPlaneSettings,
+    /// Kept between calls for its allocation.
+    woken: Vec<Key>,
+}
+
+/// Delays of the control plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlPlaneSettings {
+    /// From a write to the moment at which controllers work on it.
+    pub watch_latency: SimDuration,
+}
+
+/// What happened, for those who follow: the scheduler, kubelets and traffic read the changes, the
+/// recorder reads both.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// Changes of objects, in their order.
+    pub changes: Vec<Change>,
+    /// The audit trail, in its order.
+    pub log: Vec<LogEntry>,
+}
+
+/// One entry of the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// When.
+    pub at: SimTime,
+    /// Who: a component or controller under its Kubernetes name, `user`, or a fault.
+    pub actor: &'static str,
+    /// What.
+    pub what: Logged,
+}
+
+/// What the audit trail holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// A decision with its reason, in the words of the component that took it.
+    Event(Event),
+    /// A request that the API server turned down.
+    Refused {
+        /// What was asked for, as [`Action::verb`] names it.
+        verb: &'static str,
+        /// Why not.
+        why: Refused,
+    },
+}
+
+impl Journal {
+    /// Forgets everything, so that it can be used again.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.log.clear();
+    }
+}
+
+impl Clone for ControlPlane {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
+            queue: self.queue.clone(),
+            settings: self.settings,
+            woken: Vec::new(),
+        }
+    }
+}
+
+impl ControlPlane {
+    /// A control plane that starts at `now` with these controllers.
+    pub fn new(
+        store: Store,
+        controllers: Vec<Box<dyn Controller>>,
+        settings: ControlPlaneSettings,
+        now: SimTime,
+    ) -> Self {
+        let mut plane =
+            Self { store, controllers, queue: WorkQueue::default(), settings, woken: Vec::new() };
+        for (controller, position) in plane.controllers.iter().zip(0u8..) {
+            for key in controller.starts_with() {
+                plane.queue.requeue(now, WorkItem { controller: position, key });
+            }
+        }
+        plane
+    }
+
+    /// The store, to read.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The store as it is at `now`.
+    pub const fn view(&self, now: SimTime) -> ClusterView<'_> {
+        ClusterView::new(&self.store, now)
+    }
+
+    /// Carries out one action of somebody outside: a user, the scheduler, a kubelet, a fault.
+    /// Controllers that care wake up; [`Self::run_due`] lets them work.
+    pub fn act(
+        &mut self,
+        now: SimTime,
+        actor: &'static str,
+        action: Action,
+        journal: &mut Journal,
+    ) -> Result<(), Refused> {
+        let log = |what| LogEntry { at: now, actor, what };
+        let verb = action.verb();
+        let action = match action {
+            Action::Event(event) => {
+                journal.log.push(log(Logged::Event(*event)));
+                return Ok(());
+            }
+            other => other,
+        };
+        let seen = journal.changes.len();
+        let result = apply(&mut self.store, now, action, &mut journal.changes);
+        if let Err(why) = &result {
+            journal.log.push(log(Logged::Refused { verb, why: why.clone() }));
+        }
+        for change in &journal.changes[seen..] {
+            self.wake(now, *change);
+        }
+        result
+    }
+
+    /// When controllers have work next; there may then turn out to be none.
+    pub fn next_due(&self) -> Option<SimTime> {
+        self.queue.next_due()
+    }
+
+    /// Lets the controllers work on everything that is due at or before `now`, what falls due at
+    /// `now` on the way included: first in, first out.
+    pub fn run_due(&mut self, now: SimTime, journal: &mut Journal) {
+        while let Some(item) = self.queue.pop_due(now) {
+            self.reconcile(now, item, journal);
+        }
+    }
+
+    fn wake(&mut self, now: SimTime, change: Change) {
+        let due = now + self.settings.watch_latency;
+        for (controller, position) in self.controllers.iter().zip(0u8..) {
+            controller.wakes_on(ClusterView::new(&self.store, now), change, &mut self.woken);
+            for key in self.woken.drain(..) {
+                self.queue.deliver(due, WorkItem { controller: position, key });
+            }
+        }
+    }
+
+    fn reconcile(&mut self, now: SimTime, item: WorkItem, journal: &mut Journal) {
+        let position = usize::from(item.controller);
+        let mut actions = Actions::default();
+        let view = ClusterView::new(&self.store, now);
+        let mut requeue = self.controllers[position].reconcile(view, item.key, &mut actions);
+        let refusals = self.carry_out(now, position, actions, journal);
+        if !refusals.is_empty() {
+            let mut actions = Actions::default();
+            let view = ClusterView::new(&self.store, now);
+            let controller = &mut self.controllers[position];
+            requeue = controller.refused(view, item.key, &refusals, &mut actions);
+            self.carry_out(now, position, actions, journal);
+        }
+        let backoff = self.controllers[position].backoff();
+        if requeue != Requeue::Backoff {
+            self.queue.forget(item);
+        }
+        match requeue {
+            Requeue::No => {}
+            Requeue::After(delay) => self.queue.requeue(now + delay, item),
+            Requeue::At(time) => self.queue.requeue(time.max(now), item),
+            Requeue::Backoff => self.queue.back_off(now, item, backoff),
+        }
+    }
+
+    /// Carries out a controller's requests in order; after a batch in which one was refused, the
+    /// rest is not tried.
+    fn carry_out(
+        &mut self,
+        now: SimTime,
+        position: usize,
+        actions: Actions,
+        journal: &mut Journal,
+    ) -> Vec<Refused> {
+        let actor = self.controllers[position].name();
+        let tells_pods = self.controllers[position].uses_pod_control();
+        let mut refusals = Vec::new();
+        for batch in actions.into_batches() {
+            for action in batch {
+                let deed = if tells_pods { Deed::of(&self.store, &action) } else { None };
+                let seen = journal.changes.len();
+                let result = self.act(now, actor, action, journal);
+                let changes = &journal.changes[seen..];
+                if let Some(event) = deed.and_then(|deed| deed.event(&self.store, &result, changes))
+                {
+                    journal.log.push(LogEntry { at: now, actor, what: Logged::Event(event) });
+                }
+                refusals.extend(result.err());
+            }
+            if !refusals.is_empty() {
+                break;
+            }
+        }
+        refusals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::policy::Namespace;
+    use crate::cluster::service::Service;
+    use crate::cluster::{Name, ObjectMeta};
+    use crate::controllers::Backoff;
+    use crate::engine::Streams;
+
+    /// Creates Service `one`, then in a further batch `two`, whenever a Service appears.
+    #[derive(Clone, Debug)]
+    struct Creator;
+
+    impl Controller for Creator {
+        fn name(&self) -> &'static str {
+            "creator"
+        }
+
+        fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+            if let Change::ServiceSpec(_) = change {
+                wake.push(Key::Pass(0));
+            }
+        }
+
+        fn reconcile(&mut self, _: ClusterView<'_>, _: Key, actions: &mut Actions) -> Requeue {
+            actions.push(create_service("one"));
+            actions.end_batch();
+            actions.push(create_service("two"));
+            Requeue::No
+        }
+
+        fn backoff(&self) -> Backoff {
+            Backoff { initial: SimDuration::from_secs(1), max: SimDuration::from_secs(4) }
+        }
+
+        fn boxed_clone(&self) -> Box<dyn Controller> {
+            Box::new(self.clone())
+        }
+    }
+
+    fn create_service(name: &str) -> Action {
+        Action::CreateService(Box::new(Service {
+            meta: ObjectMeta::new("default", name),
+            selector: None,
+            ports: Vec::new(),
+            is_headless: false,
+            publish_not_ready_addresses: false,
+            has_client_affinity: false,
+            endpoints: Vec::new(),
+        }))
+    }
+
+    fn names(plane: &ControlPlane) -> Vec<Name> {
+        plane.store().services().values().map(|service| service.meta.name().clone()).collect()
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_batches_after_it_from_being_tried_and_backs_off() {
+        let store = Store::new(Streams::new(1));
+        let settings = ControlPlaneSettings { watch_latency: SimDuration::from_millis(10) };
+        let mut plane = ControlPlane::new(store, vec![Box::new(Creator)], settings, SimTime::ZERO);
+        let mut journal = Journal::default();
+        plane.act(SimTime::ZERO, "user", create_service("one"), &mut journal).unwrap();
+        assert_eq!(plane.next_due(), Some(SimTime::from_nanos(10_000_000)));
+        plane.run_due(SimTime::from_nanos(10_000_000), &mut journal);
+        assert_eq!(names(&plane), [Name::from("one")]);
+        assert_eq!(plane.next_due(), Some(SimTime::from_nanos(1_010_000_000)));
+        let entry = &journal.log[0];
+        assert_eq!((entry.actor, journal.changes.len()), ("creator", 1));
+        assert!(matches!(entry.what, Logged::Refused { verb: "CreateService", .. }));
+    }
+
+    #[test]
+    fn a_change_that_no_controller_watches_is_no_work() {
+        let store = Store::new(Streams::new(1));
+        let settings = ControlPlaneSettings::default();
+        let mut plane = ControlPlane::new(store, vec![Box::new(Creator)], settings, SimTime::ZERO);
+        let namespace = Box::new(Namespace { name: "a".into(), ..Namespace::default() });
+        let action = Action::CreateNamespace(namespace);
+        plane.act(SimTime::ZERO, "user", action, &mut Journal::default()).unwrap();
+        assert_eq!(plane.next_due(), None);
+    }
+}

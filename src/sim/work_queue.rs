@@ -1,0 +1,144 @@
+//! The controllers' work queues, as client-go has them: de-duplicated keys, requeues, and an
+//! exponential back-off for keys that fail. Knows nothing of what the keys mean.
+
+use rustc_hash::FxHashMap;
+
+use crate::controllers::{Backoff, Key};
+use crate::engine::{EventQueue, SimTime};
+
+/// A key that one of the controllers is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WorkItem {
+    /// Position of the controller in the control plane's list.
+    pub(super) controller: u8,
+    /// What it is to look at.
+    pub(super) key: Key,
+}
+
+/// All pending work, in the order (due, entered).
+#[derive(Clone, Debug, Default)]
+pub(super) struct WorkQueue {
+    due: EventQueue<Entry>,
+    /// When the pending watch delivery of an item is due. Looked up only, never iterated.
+    delivered: FxHashMap<WorkItem, SimTime>,
+    /// When the pending requeue of an item is due. Looked up only, never iterated.
+    requeued: FxHashMap<WorkItem, SimTime>,
+    /// Failures in a row. Looked up only, never iterated.
+    failures: FxHashMap<WorkItem, u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    item: WorkItem,
+    is_requeue: bool,
+}
+
+const LANE: u8 = 0;
+
+impl WorkQueue {
+    /// A watch delivers a change of the item at `at`; several at one instant are one.
+    pub(super) fn deliver(&mut self, at: SimTime, item: WorkItem) {
+        if self.delivered.insert(item, at) != Some(at) {
+            self.due.push(at, LANE, Entry { item, is_requeue: false });
+        }
+    }
+
+    /// Enters the item for `at`; of several requeues the earliest stays (`AddAfter` of client-go's
+    /// delaying queue).
+    pub(super) fn requeue(&mut self, at: SimTime, item: WorkItem) {
+        if self.requeued.get(&item).is_none_or(|earlier| at < *earlier) {
+            self.requeued.insert(item, at);
+            self.due.push(at, LANE, Entry { item, is_requeue: true });
+        }
+    }
+
+    /// Enters the item again after its back-off, which grows with each call (`AddRateLimited`).
+    pub(super) fn back_off(&mut self, now: SimTime, item: WorkItem, backoff: Backoff) {
+        let failures = self.failures.entry(item).or_default();
+        let delay = backoff.delay_after(*failures);
+        *failures += 1;
+        self.requeue(now + delay, item);
+    }
+
+    /// Ends the item's run of failures.
+    pub(super) fn forget(&mut self, item: WorkItem) {
+        self.failures.remove(&item);
+    }
+
+    /// The next item due at or before `now`.
+    pub(super) fn pop_due(&mut self, now: SimTime) -> Option<WorkItem> {
+        while self.due.peek_time().is_some_and(|due| due <= now) {
+            let (at, entry) = self.due.pop()?;
+            let pending = if entry.is_requeue { &mut self.requeued } else { &mut self.delivered };
+            let is_current = pending.get(&entry.item) == Some(&at);
+            if is_current {
+                pending.remove(&entry.item);
+            }
+            // A requeue that an earlier one replaced is void; a delivery that a later one follows
+            // is not.
+            if is_current || !entry.is_requeue {
+                return Some(entry.item);
+            }
+        }
+        None
+    }
+
+    /// When to look again; at that time there may turn out to be nothing to do.
+    pub(super) fn next_due(&self) -> Option<SimTime> {
+        self.due.peek_time()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::SimDuration;
+
+    const ITEM: WorkItem = WorkItem { controller: 0, key: Key::Pass(0) };
+    const OTHER: WorkItem = WorkItem { controller: 0, key: Key::Pass(1) };
+    const BACKOFF: Backoff =
+        Backoff { initial: SimDuration::from_millis(5), max: SimDuration::from_millis(12) };
+
+    fn at(seconds: i64) -> SimTime {
+        SimTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn changes_of_one_key_at_one_instant_are_looked_at_once() {
+        let mut queue = WorkQueue::default();
+        queue.deliver(at(1), ITEM);
+        queue.deliver(at(1), OTHER);
+        queue.deliver(at(1), ITEM);
+        queue.deliver(at(2), ITEM);
+        assert_eq!(queue.pop_due(at(0)), None);
+        assert_eq!(queue.pop_due(at(2)), Some(ITEM));
+        assert_eq!(queue.pop_due(at(2)), Some(OTHER));
+        assert_eq!(queue.pop_due(at(2)), Some(ITEM));
+        assert_eq!(queue.pop_due(at(9)), None);
+    }
+
+    #[test]
+    fn the_earliest_requeue_replaces_the_later_ones() {
+        let mut queue = WorkQueue::default();
+        queue.requeue(at(5), ITEM);
+        queue.requeue(at(3), ITEM);
+        queue.requeue(at(4), ITEM);
+        assert_eq!(queue.pop_due(at(9)), Some(ITEM));
+        assert_eq!(queue.pop_due(at(9)), None);
+    }
+
+    #[test]
+    fn back_off_doubles_up_to_its_limit_until_forgotten() {
+        let mut queue = WorkQueue::default();
+        let mut delays = Vec::new();
+        for _ in 0..3 {
+            queue.back_off(at(0), ITEM, BACKOFF);
+            delays.push(queue.next_due().map(SimTime::as_nanos));
+            queue.pop_due(at(1));
+        }
+        assert_eq!(delays, [Some(5_000_000), Some(10_000_000), Some(12_000_000)]);
+        queue.forget(ITEM);
+        queue.back_off(at(0), ITEM, BACKOFF);
+        assert_eq!(queue.next_due(), Some(SimTime::from_nanos(5_000_000)));
+    }
+}
