@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::iter::Sum;
-use std::ops::{Add, AddAssign, Sub};
+use std::ops::{Add, AddAssign, Mul, Sub};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -32,14 +32,16 @@ impl Money {
         self.atto_usd as f64 / ATTO_PER_USD as f64
     }
 
-    /// This amount times `numerator / denominator`, cut towards zero to 10^-18 dollar.
-    /// The denominator must not be 0.
-    pub fn share(self, numerator: i64, denominator: i64) -> Self {
-        // Whole and remainder apart, so that the product cannot overflow.
-        let denominator = i128::from(denominator);
+    /// This amount times `numerator / denominator`, cut towards zero. Exact to 10^-18 dollar for
+    /// denominators below 2^62; of larger ratios the first 62 bits count. The denominator must be
+    /// above 0.
+    pub fn share(self, numerator: i128, denominator: i128) -> Self {
+        let excess_bits = (i128::BITS - denominator.leading_zeros()).saturating_sub(62);
+        let (numerator, denominator) = (numerator >> excess_bits, denominator >> excess_bits);
+        // Whole and remainder apart, so that the product stays within the 128 bits.
         let (whole, rest) = (self.atto_usd / denominator, self.atto_usd % denominator);
-        let numerator = i128::from(numerator);
-        Self { atto_usd: whole * numerator + rest * numerator / denominator }
+        let of_rest = rest.saturating_mul(numerator) / denominator;
+        Self { atto_usd: whole.saturating_mul(numerator).saturating_add(of_rest) }
     }
 }
 
@@ -63,6 +65,20 @@ impl HourlyPrice {
         // micro-USD per hour = 10^12 atto-USD per 3600 * 10^9 ns
         let nanos = i128::from(span.as_nanos());
         Money { atto_usd: i128::from(self.micro_usd) * nanos * 1_000 / 3_600 }
+    }
+}
+
+impl Add for HourlyPrice {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { micro_usd: self.micro_usd.saturating_add(other.micro_usd) }
+    }
+}
+
+impl Mul<i64> for HourlyPrice {
+    type Output = Self;
+    fn mul(self, count: i64) -> Self {
+        Self { micro_usd: self.micro_usd.saturating_mul(count) }
     }
 }
 
@@ -144,7 +160,8 @@ mod tests {
     #[test]
     fn a_share_does_not_overflow() {
         let month = HourlyPrice::from_usd(100_000.0).over(SimDuration::from_secs(2_592_000));
-        assert_eq!(month.share(i64::MAX, i64::MAX), month);
+        assert_eq!(month.share(i128::MAX, i128::MAX), month);
+        assert_eq!(month.share(i128::MAX, 1), Money { atto_usd: i128::MAX });
         assert_eq!(month.share(1, 4) + month.share(3, 4), month);
     }
 }

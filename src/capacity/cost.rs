@@ -1,0 +1,365 @@
+//! Who pays for the nodes: pools, workloads, idle capacity. Pure arithmetic over intervals that are
+//! given; knows neither how long anything lived nor what it asked for.
+//!
+//! The method is that of the OpenCost specification 0.1: a container pays for the larger of what it
+//! requested and what it used, at its node's price, which is split over CPU, memory and GPUs in the
+//! ratio of OpenCost's default prices. `docs/cost.md` has the formulas with an example.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use crate::cluster::Name;
+use crate::engine::SimDuration;
+use crate::units::{Bytes, HourlyPrice, MilliCpu, Money};
+
+/// OpenCost's default prices (`configs/default.json`), in micro-dollars: one core for an hour, one GiB
+/// of memory for an hour, one GPU for an hour. Only their ratio matters here.
+const CORE_MICRO_USD: i128 = 31_611;
+const GIB_MICRO_USD: i128 = 4_237;
+const GPU_MICRO_USD: i128 = 950_000;
+
+/// A month as clouds bill it.
+const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
+
+/// Amounts of the resources that cost money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU.
+    pub cpu: MilliCpu,
+    /// Memory.
+    pub memory: Bytes,
+    /// GPUs.
+    pub gpus: i64,
+}
+
+/// Amounts of resources times the time for which they were held, exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceTime {
+    /// Thousandths of a core times nanoseconds.
+    pub cpu_milli_ns: i128,
+    /// Bytes times nanoseconds.
+    pub memory_byte_ns: i128,
+    /// GPUs times nanoseconds.
+    pub gpu_ns: i128,
+}
+
+/// A node, as far as its bill goes.
+#[derive(Clone, Debug)]
+pub struct NodeBill {
+    /// The pool that it belongs to.
+    pub pool: Name,
+    /// Its price.
+    pub price: HourlyPrice,
+    /// What it has (`status.capacity`).
+    pub capacity: Resources,
+    /// How long it existed.
+    pub existed: SimDuration,
+}
+
+/// What one workload held on one node; a workload may have several of these on the same node, one for
+/// each container if requests and usage are to be compared for each.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The workload, as the report names it.
+    pub workload: Name,
+    /// Index of the node among those that are billed.
+    pub node: usize,
+    /// What it requested, while it was bound to the node.
+    pub requested: ResourceTime,
+    /// What it used.
+    pub used: ResourceTime,
+}
+
+/// A bill that adds up to the last digit: `total` is the sum of the pools' totals, and the sum of the
+/// workloads and of `idle`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CostAllocation {
+    /// All nodes.
+    pub total: Money,
+    /// What no workload paid for.
+    pub idle: Money,
+    /// By workload; only those that had a claim.
+    pub workloads: BTreeMap<Name, Money>,
+    /// By pool; only those that had a node.
+    pub pools: BTreeMap<Name, PoolAllocation>,
+}
+
+/// The bill of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolAllocation {
+    /// Its nodes.
+    pub total: Money,
+    /// The part that no workload paid for.
+    pub idle: Money,
+    /// How long its nodes existed, together.
+    pub node_time: SimDuration,
+}
+
+impl ResourceTime {
+    /// Amounts held for a while.
+    pub fn held(amounts: Resources, span: SimDuration) -> Self {
+        let nanos = i128::from(span.as_nanos());
+        Self {
+            cpu_milli_ns: i128::from(amounts.cpu.0) * nanos,
+            memory_byte_ns: i128::from(amounts.memory.0) * nanos,
+            gpu_ns: i128::from(amounts.gpus) * nanos,
+        }
+    }
+
+    /// The larger of the two, resource by resource.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            cpu_milli_ns: self.cpu_milli_ns.max(other.cpu_milli_ns),
+            memory_byte_ns: self.memory_byte_ns.max(other.memory_byte_ns),
+            gpu_ns: self.gpu_ns.max(other.gpu_ns),
+        }
+    }
+}
+
+impl AddAssign for ResourceTime {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu_milli_ns += other.cpu_milli_ns;
+        self.memory_byte_ns += other.memory_byte_ns;
+        self.gpu_ns += other.gpu_ns;
+    }
+}
+
+/// Splits the bill of all nodes among the workloads that had claims on them.
+///
+/// Where the claims on a node exceed its capacity, because usage went beyond requests, they share what
+/// the node cost: no workload pays for more than there was, and idle cost is never negative. Claims on
+/// nodes that are not among `nodes` count for nothing.
+///
+/// ```
+/// # use wavetank::capacity::cost::{Claim, NodeBill, ResourceTime, Resources, allocate};
+/// # use wavetank::engine::SimDuration;
+/// # use wavetank::units::{Bytes, HourlyPrice, MilliCpu};
+/// let amounts = |cpu_milli, memory_mib: i64| Resources {
+///     cpu: MilliCpu(cpu_milli),
+///     memory: Bytes(memory_mib << 20),
+///     gpus: 0,
+/// };
+/// let hour = SimDuration::from_secs(3_600);
+/// let node = NodeBill {
+///     pool: "web".into(),
+///     price: HourlyPrice::from_usd(0.20),
+///     capacity: amounts(4_000, 16_384),
+///     existed: hour,
+/// };
+/// let claim = Claim {
+///     workload: "shop".into(),
+///     node: 0,
+///     requested: ResourceTime::held(amounts(250, 512), hour),
+///     used: ResourceTime::held(amounts(500, 256), hour),
+/// };
+/// // 4 x 0.031611 : 16 x 0.004237 splits $0.20 into $0.130196 for CPU and $0.069804 for memory;
+/// // 500/4000 x 0.130196 + 512/16384 x 0.069804 = $0.018456.
+/// let bill = allocate(&[node], &[claim]);
+/// assert_eq!(bill.workloads["shop"].to_string(), "$0.0185");
+/// assert_eq!(bill.total, bill.workloads["shop"] + bill.idle);
+/// ```
+pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
+    let mut claimed = vec![ResourceTime::default(); nodes.len()];
+    for claim in claims {
+        if let Some(sum) = claimed.get_mut(claim.node) {
+            *sum += claim.requested.max(claim.used);
+        }
+    }
+    let costs: Vec<NodeCost> = nodes.iter().zip(&claimed).map(NodeCost::of).collect();
+
+    let mut allocation = CostAllocation::default();
+    for (node, cost) in nodes.iter().zip(&costs) {
+        let pool = allocation.pools.entry(node.pool.clone()).or_default();
+        pool.total += cost.total();
+        pool.idle += cost.total();
+        pool.node_time += node.existed;
+        allocation.total += cost.total();
+        allocation.idle += cost.total();
+    }
+    for claim in claims {
+        let Some(node_cost) = costs.get(claim.node) else { continue };
+        let cost = node_cost.of_claim(claim.requested.max(claim.used));
+        *allocation.workloads.entry(claim.workload.clone()).or_default() += cost;
+        allocation.idle = allocation.idle - cost;
+        if let Some(pool) = allocation.pools.get_mut(&nodes[claim.node].pool) {
+            pool.idle = pool.idle - cost;
+        }
+    }
+    allocation
+}
+
+/// What `cost` over `span` comes to in a month of 730 hours; `None` for no time at all.
+pub fn per_month(cost: Money, span: SimDuration) -> Option<Money> {
+    let (month, span) = (i128::from(MONTH.as_nanos()), i128::from(span.as_nanos()));
+    (span > 0).then(|| cost.share(month, span))
+}
+
+/// What a million requests cost if `requests` cost `cost`; `None` for none.
+pub fn per_million_requests(cost: Money, requests: u64) -> Option<Money> {
+    (requests > 0).then(|| cost.share(1_000_000, i128::from(requests)))
+}
+
+/// What a node cost, by resource, and the amounts among which that is shared out.
+struct NodeCost {
+    cpu: Money,
+    memory: Money,
+    gpus: Money,
+    shared_among: ResourceTime,
+}
+
+impl NodeCost {
+    fn of((node, claimed): (&NodeBill, &ResourceTime)) -> Self {
+        let total = node.price.over(node.existed);
+        // All three in micro-dollars times 1000 milli-CPU times 2^30 bytes, to stay with integers.
+        let cpu_weight = i128::from(node.capacity.cpu.0) * CORE_MICRO_USD * (1 << 30);
+        let memory_weight = i128::from(node.capacity.memory.0) * GIB_MICRO_USD * 1_000;
+        let gpu_weight = i128::from(node.capacity.gpus) * GPU_MICRO_USD * 1_000 * (1 << 30);
+        let weight = (cpu_weight + memory_weight + gpu_weight).max(1);
+        let cpu = total.share(cpu_weight, weight);
+        let gpus = total.share(gpu_weight, weight);
+        Self {
+            cpu,
+            memory: total - cpu - gpus,
+            gpus,
+            shared_among: ResourceTime::held(node.capacity, node.existed).max(*claimed),
+        }
+    }
+
+    fn total(&self) -> Money {
+        self.cpu + self.memory + self.gpus
+    }
+
+    fn of_claim(&self, claim: ResourceTime) -> Money {
+        let among = &self.shared_among;
+        [
+            (self.cpu, claim.cpu_milli_ns, among.cpu_milli_ns),
+            (self.memory, claim.memory_byte_ns, among.memory_byte_ns),
+            (self.gpus, claim.gpu_ns, among.gpu_ns),
+        ]
+        .into_iter()
+        .filter(|(_, claimed, _)| *claimed > 0)
+        .map(|(cost, claimed, among)| cost.share(claimed, among))
+        .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: SimDuration = SimDuration::from_secs(3_600);
+
+    fn node(pool: &str, usd: f64, capacity: Resources) -> NodeBill {
+        NodeBill { pool: pool.into(), price: HourlyPrice::from_usd(usd), capacity, existed: HOUR }
+    }
+
+    fn resources(cores: i64, gib: i64, gpus: i64) -> Resources {
+        Resources { cpu: MilliCpu(cores * 1_000), memory: Bytes(gib << 30), gpus }
+    }
+
+    fn claim(workload: &str, node: usize, requested: Resources, used: Resources) -> Claim {
+        Claim {
+            workload: workload.into(),
+            node,
+            requested: ResourceTime::held(requested, HOUR),
+            used: ResourceTime::held(used, HOUR),
+        }
+    }
+
+    fn assert_close(money: Money, usd: f64) {
+        assert!((money.as_usd() - usd).abs() < 1e-9, "{money} is not {usd}");
+    }
+
+    #[test]
+    fn a_gpu_carries_most_of_a_gpu_nodes_price() {
+        // 8 x 0.031611 + 32 x 0.004237 + 1 x 0.95 = 1.338472; GPU part 0.95 / 1.338472 of $1.
+        let nodes = [node("gpu", 1.0, resources(8, 32, 1))];
+        let bill = allocate(&nodes, &[claim("llm", 0, resources(0, 0, 1), resources(0, 0, 0))]);
+        assert_close(bill.workloads["llm"], 0.709_764_567_357_404_9);
+    }
+
+    #[test]
+    fn claims_beyond_the_node_share_its_price() {
+        let nodes = [node("web", 1.0, resources(4, 16, 0))];
+        let (none, full) = (resources(0, 0, 0), resources(4, 16, 0));
+        let bill =
+            allocate(&nodes, &[claim("quiet", 0, full, none), claim("bursting", 0, none, full)]);
+        assert_close(bill.workloads["quiet"], 0.5);
+        assert_close(bill.workloads["bursting"], 0.5);
+        assert_close(bill.idle, 0.0);
+    }
+
+    #[test]
+    fn a_node_without_claims_is_idle_and_one_without_size_too() {
+        let bill = allocate(
+            &[node("a", 1.0, resources(4, 16, 0)), node("b", 2.0, resources(0, 0, 0))],
+            &[],
+        );
+        assert_eq!(bill.idle, bill.total);
+        assert_close(bill.total, 3.0);
+        assert_eq!(bill.pools["b"].node_time, HOUR);
+    }
+
+    #[test]
+    fn a_month_has_730_hours_and_nothing_scales_from_nothing() {
+        let cost = HourlyPrice::from_usd(0.1).over(HOUR);
+        assert_eq!(per_month(cost, HOUR).map(|m| m.to_string()), Some("$73.00".to_owned()));
+        assert_eq!(per_month(cost, SimDuration::ZERO), None);
+        assert_eq!(per_million_requests(cost, 0), None);
+        assert_eq!(
+            per_million_requests(cost, 50_000).map(|m| m.to_string()),
+            Some("$2.00".to_owned())
+        );
+    }
+
+    fn any_amounts() -> impl Strategy<Value = Resources> {
+        (0..200_000i64, 0..(1i64 << 43), 0..9i64).prop_map(|(cpu, memory, gpus)| Resources {
+            cpu: MilliCpu(cpu),
+            memory: Bytes(memory),
+            gpus,
+        })
+    }
+
+    prop_compose! {
+        fn any_node()(pool in "[ab]", micro_usd in 0..200_000_000u32, capacity in any_amounts(), nanos in 0..30_000_000_000_000_000i64) -> NodeBill {
+            NodeBill {
+                pool: pool.into(),
+                price: HourlyPrice::from_usd(f64::from(micro_usd) / 1e6),
+                capacity,
+                existed: SimDuration::from_nanos(nanos),
+            }
+        }
+    }
+
+    prop_compose! {
+        fn any_claim()(workload in "[xyz]", node in 0..5usize, requested in any_amounts(), used in any_amounts(), nanos in 0..30_000_000_000_000_000i64) -> Claim {
+            let span = SimDuration::from_nanos(nanos);
+            Claim {
+                workload: workload.into(),
+                node,
+                requested: ResourceTime::held(requested, span),
+                used: ResourceTime::held(used, span),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_bill_adds_up_to_the_last_digit(
+            nodes in prop::collection::vec(any_node(), 0..5),
+            claims in prop::collection::vec(any_claim(), 0..20),
+        ) {
+            let bill = allocate(&nodes, &claims);
+            let of_nodes: Money = nodes.iter().map(|node| node.price.over(node.existed)).sum();
+            let of_workloads: Money = bill.workloads.values().copied().sum();
+            prop_assert_eq!(bill.total, of_nodes);
+            prop_assert_eq!(bill.total, of_workloads + bill.idle);
+            prop_assert_eq!(bill.total, bill.pools.values().map(|pool| pool.total).sum());
+            prop_assert_eq!(bill.idle, bill.pools.values().map(|pool| pool.idle).sum());
+            for pool in bill.pools.values() {
+                prop_assert!(pool.idle >= Money::ZERO && pool.idle <= pool.total);
+            }
+        }
+    }
+}
