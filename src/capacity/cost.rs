@@ -6,11 +6,10 @@
 //! ratio of OpenCost's default prices. `docs/cost.md` has the formulas with an example.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 
 use crate::cluster::Name;
 use crate::engine::SimDuration;
-use crate::units::{Bytes, HourlyPrice, MilliCpu, Money};
+use crate::units::{HourlyPrice, Money, ResourceTime, Resources};
 
 /// OpenCost's default prices (`configs/default.json`), in micro-dollars: one core for an hour, one GiB
 /// of memory for an hour, one GPU for an hour. Only their ratio matters here.
@@ -20,28 +19,6 @@ const GPU_MICRO_USD: i128 = 950_000;
 
 /// A month as clouds bill it.
 const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
-
-/// Amounts of the resources that cost money.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// CPU.
-    pub cpu: MilliCpu,
-    /// Memory.
-    pub memory: Bytes,
-    /// GPUs.
-    pub gpus: i64,
-}
-
-/// Amounts of resources times the time for which they were held, exact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ResourceTime {
-    /// Thousandths of a core times nanoseconds.
-    pub cpu_milli_ns: i128,
-    /// Bytes times nanoseconds.
-    pub memory_byte_ns: i128,
-    /// GPUs times nanoseconds.
-    pub gpu_ns: i128,
-}
 
 /// A node, as far as its bill goes.
 #[derive(Clone, Debug)]
@@ -95,35 +72,6 @@ pub struct PoolAllocation {
     pub node_time: SimDuration,
 }
 
-impl ResourceTime {
-    /// Amounts held for a while.
-    pub fn held(amounts: Resources, span: SimDuration) -> Self {
-        let nanos = i128::from(span.as_nanos());
-        Self {
-            cpu_milli_ns: i128::from(amounts.cpu.0) * nanos,
-            memory_byte_ns: i128::from(amounts.memory.0) * nanos,
-            gpu_ns: i128::from(amounts.gpus) * nanos,
-        }
-    }
-
-    /// The larger of the two, resource by resource.
-    pub fn max(self, other: Self) -> Self {
-        Self {
-            cpu_milli_ns: self.cpu_milli_ns.max(other.cpu_milli_ns),
-            memory_byte_ns: self.memory_byte_ns.max(other.memory_byte_ns),
-            gpu_ns: self.gpu_ns.max(other.gpu_ns),
-        }
-    }
-}
-
-impl AddAssign for ResourceTime {
-    fn add_assign(&mut self, other: Self) {
-        self.cpu_milli_ns += other.cpu_milli_ns;
-        self.memory_byte_ns += other.memory_byte_ns;
-        self.gpu_ns += other.gpu_ns;
-    }
-}
-
 /// Splits the bill of all nodes among the workloads that had claims on them.
 ///
 /// Where the claims on a node exceed its capacity, because usage went beyond requests, they share what
@@ -131,9 +79,9 @@ impl AddAssign for ResourceTime {
 /// nodes that are not among `nodes` count for nothing.
 ///
 /// ```
-/// # use wavetank::capacity::cost::{Claim, NodeBill, ResourceTime, Resources, allocate};
+/// # use wavetank::capacity::cost::{Claim, NodeBill, allocate};
 /// # use wavetank::engine::SimDuration;
-/// # use wavetank::units::{Bytes, HourlyPrice, MilliCpu};
+/// # use wavetank::units::{Bytes, HourlyPrice, MilliCpu, ResourceTime, Resources};
 /// let amounts = |cpu_milli, memory_mib: i64| Resources {
 ///     cpu: MilliCpu(cpu_milli),
 ///     memory: Bytes(memory_mib << 20),
@@ -246,6 +194,7 @@ impl NodeCost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::{Bytes, MilliCpu};
     use proptest::prelude::*;
 
     const HOUR: SimDuration = SimDuration::from_secs(3_600);

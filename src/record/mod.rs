@@ -1,6 +1,17 @@
 //! Facts of a run, as they happen: what became of each workload, node and service. Decides nothing,
 //! and what it all amounts to is for `report` to say.
 
-pub mod time_weighted;
+mod log;
+mod node_track;
+mod pod_track;
+mod recorder;
+mod service_track;
+mod time_weighted;
+mod workload_track;
 
+pub use log::LogLine;
+pub use node_track::NodeTrack;
+pub use recorder::{ClusterSeries, Holding, Recorder, Used};
+pub use service_track::{Downtime, ServiceTrack};
 pub use time_weighted::TimeWeighted;
+pub use workload_track::{WorkloadKey, WorkloadTrack};

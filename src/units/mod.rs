@@ -3,9 +3,11 @@
 pub mod duration;
 pub mod money;
 pub mod quantity;
+pub mod resource_time;
 pub mod resources;
 
 pub use duration::parse_duration;
 pub use money::{HourlyPrice, Money};
 pub use quantity::Quantity;
+pub use resource_time::{ResourceTime, Resources};
 pub use resources::{Bytes, MilliCpu};

@@ -1,0 +1,87 @@
+//! One pod while it exists: what it holds, and since when.
+
+use super::node_track::GPU_RESOURCE;
+use super::recorder::Holding;
+use crate::cluster::pod::PodId;
+use crate::cluster::pod_template::PodSpec;
+use crate::engine::{SimDuration, SimTime};
+use crate::units::{Bytes, MilliCpu, Quantity, ResourceTime, Resources};
+
+/// A pod that exists.
+#[derive(Clone, Debug)]
+pub(super) struct PodTrack {
+    pub(super) pod: PodId,
+    pub(super) workload: usize,
+    pub(super) is_bound: bool,
+    pub(super) is_ready: bool,
+    pub(super) restarts: u64,
+    /// Position of its node among all nodes of the run.
+    node: Option<usize>,
+    requests: Resources,
+    settled_at: SimTime,
+    cpu_time: SimDuration,
+}
+
+/// What a pod held and used since it was last settled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) holding: Holding,
+    pub(super) cpu_time: SimDuration,
+}
+
+impl PodTrack {
+    pub(super) fn new(pod: PodId, workload: usize, spec: &PodSpec, now: SimTime) -> Self {
+        Self {
+            pod,
+            workload,
+            is_bound: false,
+            is_ready: false,
+            restarts: 0,
+            node: None,
+            requests: requests_of(spec),
+            settled_at: now,
+            cpu_time: SimDuration::ZERO,
+        }
+    }
+
+    pub(super) fn bind(&mut self, now: SimTime, node: Option<usize>) {
+        self.is_bound = true;
+        self.node = node;
+        self.settled_at = now;
+    }
+
+    /// What it held on its node since the last time; `cpu_time` is what its application has used
+    /// since the pod was bound, if that is measured.
+    pub(super) fn settle(
+        &mut self,
+        now: SimTime,
+        cpu_time: Option<SimDuration>,
+    ) -> Option<(usize, Held)> {
+        let node = self.node?;
+        let requested = ResourceTime::held(self.requests, now - self.settled_at);
+        self.settled_at = now;
+        let total = cpu_time.unwrap_or(self.cpu_time);
+        let cpu_time = total - std::mem::replace(&mut self.cpu_time, total);
+        let used = ResourceTime {
+            cpu_milli_ns: i128::from(cpu_time.as_nanos()) * 1000,
+            ..ResourceTime::default()
+        };
+        let holding = Holding { requested, used, charged: requested.max(used) };
+        Some((node, Held { holding, cpu_time }))
+    }
+}
+
+/// The sum of the containers' requests, as the bill counts them.
+fn requests_of(spec: &PodSpec) -> Resources {
+    let sum = |resource: &str, value: fn(Quantity) -> i64| {
+        let pod_level = spec.pod_requests.get(resource);
+        let containers =
+            || spec.containers.iter().filter_map(|one| one.requests.get(resource)).map(value).sum();
+        pod_level.map_or_else(containers, value)
+    };
+    Resources {
+        cpu: MilliCpu(sum("cpu", Quantity::milli_value)),
+        memory: Bytes(sum("memory", Quantity::value)),
+        gpus: sum(GPU_RESOURCE, Quantity::value),
+    }
+}

@@ -1,0 +1,265 @@
+//! Follows every change of the cluster and keeps what a report needs: sums over time, the state at
+//! the end of each interval, and the log.
+
+use std::collections::BTreeMap;
+
+use super::log::LogLine;
+use super::node_track::NodeTrack;
+use super::pod_track::PodTrack;
+use super::service_track::ServiceTrack;
+use super::workload_track::{WorkloadKey, WorkloadTrack};
+use crate::cluster::change::Change;
+use crate::cluster::deployment::DeploymentId;
+use crate::cluster::node::{ConditionStatus, NodeId};
+use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::{ClusterView, Name, PodChange};
+use crate::engine::{SimDuration, SimTime};
+use crate::units::ResourceTime;
+
+/// The running record of one simulation.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    /// Workloads in the order in which they first appeared.
+    pub workloads: Vec<WorkloadTrack>,
+    /// Every node that ever existed.
+    pub nodes: Vec<NodeTrack>,
+    /// By the Service's slot.
+    pub services: Vec<ServiceTrack>,
+    /// What each workload held on each node: (workload, node) by their positions.
+    pub holdings: BTreeMap<(usize, usize), Holding>,
+    /// Decisions and events.
+    pub log: Vec<LogLine>,
+    /// Ends of the intervals so far.
+    pub interval_ends: Vec<SimTime>,
+    /// Nodes, Ready nodes and pods without a node at the end of each interval.
+    pub series: ClusterSeries,
+    workload_positions: BTreeMap<WorkloadKey, usize>,
+    /// By the pod's slot.
+    pods: Vec<Option<PodTrack>>,
+    /// By the node's slot: position in `nodes`.
+    node_positions: Vec<Option<usize>>,
+    pending_pods: i64,
+}
+
+/// What a workload asked for and used on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Requests times time.
+    pub requested: ResourceTime,
+    /// CPU used; memory and GPUs count by request.
+    pub used: ResourceTime,
+    /// The larger of the two, interval by interval.
+    pub charged: ResourceTime,
+}
+
+/// The cluster at the end of each interval.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterSeries {
+    /// Node objects.
+    pub nodes: Vec<usize>,
+    /// Those that are Ready.
+    pub ready_nodes: Vec<usize>,
+    /// Pods without a node.
+    pub pending_pods: Vec<i64>,
+}
+
+/// What a pod has used up to now, for those that have an application.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// CPU time since the pod was bound.
+    pub cpu_time: SimDuration,
+}
+
+impl Recorder {
+    /// Takes note of a change. The view shows the cluster after it.
+    pub fn on_change(&mut self, view: ClusterView<'_>, change: Change) {
+        match change {
+            Change::NodeAdded(node) => self.node_added(view, node),
+            Change::NodeUpdated(node) => self.node_updated(view, node),
+            Change::NodeRemoved(node) => self.node_removed(view.now, node),
+            Change::PodAdded(pod) => self.pod_added(view, pod),
+            Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
+            Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
+            Change::DeploymentSpec(deployment) => self.deployment_changed(view, deployment),
+            _ => {}
+        }
+    }
+
+    /// The position in [`Self::workloads`] of the workload that a pod belongs to.
+    pub fn workload_of(&self, pod: PodId) -> Option<usize> {
+        self.track(pod).map(|track| track.workload)
+    }
+
+    /// Books what a pod used since it was last booked.
+    pub fn book_usage(&mut self, now: SimTime, pod: PodId, used: Used) {
+        let Some(Some(track)) = self.pods.get_mut(pod.index()) else { return };
+        if track.pod == pod
+            && let Some((node, held)) = track.settle(now, Some(used.cpu_time))
+        {
+            let workload = track.workload;
+            self.workloads[workload].cpu_time += held.cpu_time;
+            self.book(workload, node, held.holding);
+        }
+    }
+
+    /// Ends an interval: everything up to now is in the series.
+    pub fn end_interval(&mut self, view: ClusterView<'_>) {
+        self.interval_ends.push(view.now);
+        self.series.nodes.push(view.nodes().len());
+        let ready = |status| status == ConditionStatus::True;
+        let ready_nodes = view.nodes().values().filter(|node| ready(node.ready.status)).count();
+        self.series.ready_nodes.push(ready_nodes);
+        self.series.pending_pods.push(self.pending_pods);
+        for workload in &mut self.workloads {
+            workload.end_interval(self.interval_ends.len());
+        }
+    }
+
+    /// Settles everything that is still open at the end of the run.
+    pub fn finish(&mut self, now: SimTime) {
+        for slot in 0..self.pods.len() {
+            if let Some(track) = &self.pods[slot] {
+                let pod = track.pod;
+                self.settle_pod(now, pod);
+            }
+        }
+        for node in &mut self.nodes {
+            node.removed.get_or_insert(now);
+        }
+        for service in &mut self.services {
+            service.finish(now);
+        }
+    }
+
+    /// Adds a line to the log.
+    pub fn note(&mut self, line: LogLine) {
+        self.log.push(line);
+    }
+
+    fn node_added(&mut self, view: ClusterView<'_>, id: NodeId) {
+        let Some(node) = view.nodes().get(id) else { return };
+        if self.node_positions.len() <= id.index() {
+            self.node_positions.resize(id.index() + 1, None);
+        }
+        self.node_positions[id.index()] = Some(self.nodes.len());
+        self.nodes.push(NodeTrack::new(node, view.now));
+    }
+
+    fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
+        let Some(node) = view.nodes().get(id) else { return };
+        if let Some(position) = self.node_position(id) {
+            self.nodes[position].set_ready(view.now, node.ready.status == ConditionStatus::True);
+        }
+    }
+
+    fn node_removed(&mut self, now: SimTime, id: NodeId) {
+        if let Some(position) = self.node_position(id) {
+            self.nodes[position].removed = Some(now);
+            self.node_positions[id.index()] = None;
+        }
+    }
+
+    fn pod_added(&mut self, view: ClusterView<'_>, id: PodId) {
+        let Some(pod) = view.pods().get(id) else { return };
+        let workload = self.workload_position(view, pod);
+        if self.pods.len() <= id.index() {
+            self.pods.resize_with(id.index() + 1, || None);
+        }
+        self.pods[id.index()] =
+            Some(PodTrack::new(id, workload, &view.template_of(pod).spec, view.now));
+        self.pending_pods += 1;
+        let track = &mut self.workloads[workload];
+        track.pods_created += 1;
+        track.pending.add(view.now, 1);
+    }
+
+    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChange) {
+        let Some(pod) = view.pods().get(id) else { return };
+        match what {
+            PodChange::Bound => {
+                let node = pod.node.and_then(|node| self.node_position(node));
+                let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+                track.bind(view.now, node);
+                self.workloads[track.workload].pending.add(view.now, -1);
+                self.pending_pods -= 1;
+            }
+            PodChange::Restarted => {
+                let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+                let restarts = u64::from(pod.restarts.containers_max);
+                self.workloads[track.workload].restarts += restarts.saturating_sub(track.restarts);
+                track.restarts = restarts;
+            }
+            PodChange::Ready | PodChange::DeletionRequested | PodChange::Phase => {
+                self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
+            }
+            PodChange::Nominated | PodChange::Labels => {}
+        }
+    }
+
+    fn set_ready(&mut self, now: SimTime, id: PodId, is_ready: bool) {
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        if std::mem::replace(&mut track.is_ready, is_ready) != is_ready {
+            let by = if is_ready { 1 } else { -1 };
+            self.workloads[track.workload].ready.add(now, by);
+        }
+    }
+
+    fn pod_removed(&mut self, now: SimTime, id: PodId) {
+        self.settle_pod(now, id);
+        self.set_ready(now, id, false);
+        let Some(track) = self.pods.get_mut(id.index()).and_then(Option::take) else { return };
+        if !track.is_bound {
+            self.pending_pods -= 1;
+            self.workloads[track.workload].pending.add(now, -1);
+        }
+    }
+
+    fn settle_pod(&mut self, now: SimTime, id: PodId) {
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        if let Some((node, held)) = track.settle(now, None) {
+            let workload = track.workload;
+            self.book(workload, node, held.holding);
+        }
+    }
+
+    fn book(&mut self, workload: usize, node: usize, more: Holding) {
+        let holding = self.holdings.entry((workload, node)).or_default();
+        holding.requested += more.requested;
+        holding.used += more.used;
+        holding.charged += more.charged;
+    }
+
+    fn deployment_changed(&mut self, view: ClusterView<'_>, id: DeploymentId) {
+        let Some(deployment) = view.deployments().get(id) else { return };
+        let key = WorkloadKey { kind: "Deployment", id: deployment.meta.id.clone() };
+        let position = self.position_of(key);
+        self.workloads[position].desired.set(view.now, deployment.spec.replicas.into());
+    }
+
+    fn workload_position(&mut self, view: ClusterView<'_>, pod: &Pod) -> usize {
+        self.position_of(WorkloadKey::of(view, pod))
+    }
+
+    fn position_of(&mut self, key: WorkloadKey) -> usize {
+        if let Some(position) = self.workload_positions.get(&key) {
+            return *position;
+        }
+        let position = self.workloads.len();
+        self.workloads.push(WorkloadTrack::new(key.clone(), self.interval_ends.len()));
+        self.workload_positions.insert(key, position);
+        position
+    }
+
+    fn node_position(&self, id: NodeId) -> Option<usize> {
+        self.node_positions.get(id.index()).copied().flatten()
+    }
+
+    fn track(&self, pod: PodId) -> Option<&PodTrack> {
+        self.pods.get(pod.index())?.as_ref().filter(|track| track.pod == pod)
+    }
+
+    /// The name of the node at a position, for messages.
+    pub fn node_name(&self, position: usize) -> &Name {
+        &self.nodes[position].name
+    }
+}
