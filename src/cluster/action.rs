@@ -8,6 +8,7 @@ use super::deployment::{
     DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId, ReplicaSetStatus,
 };
 use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::metrics::PodMetricsTable;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
 use super::pod_template::{PodTemplate, ReferenceKind, TemplateId};
@@ -88,6 +89,8 @@ pub enum Action {
     /// The status of a PodDisruptionBudget.
     SetDisruptionBudgetStatus(PodDisruptionBudgetId, Box<PodDisruptionBudgetStatus>),
 
+    /// metrics-server has new metrics, and serves nothing else from now on.
+    PublishPodMetrics(Box<PodMetricsTable>),
     /// A Kubernetes Event: nothing but a record.
     Event(Box<Event>),
 }
@@ -127,6 +130,7 @@ impl Action {
             Self::CreatePriorityClass(..) => "CreatePriorityClass",
             Self::CreateDisruptionBudget(..) => "CreateDisruptionBudget",
             Self::SetDisruptionBudgetStatus(..) => "SetDisruptionBudgetStatus",
+            Self::PublishPodMetrics(..) => "PublishPodMetrics",
             Self::Event(..) => "Event",
         }
     }

@@ -128,6 +128,10 @@ pub fn apply(
         Action::SetDisruptionBudgetStatus(id, status) => {
             workload::set_disruption_budget_status(store, id, *status, changes)
         }
+        Action::PublishPodMetrics(metrics) => {
+            store.pod_metrics = *metrics;
+            Ok(())
+        }
         Action::Event(_) => Ok(()),
     }
 }

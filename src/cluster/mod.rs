@@ -7,6 +7,7 @@ pub mod change;
 pub mod deployment;
 pub mod hpa_object;
 pub mod meta;
+pub mod metrics;
 pub mod node;
 pub mod pod;
 pub mod pod_template;

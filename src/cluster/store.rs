@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::deployment::{Deployment, DeploymentId, ReplicaSet, ReplicaSetId};
 use super::hpa_object::HpaObject;
 use super::meta::{Labels, Name, NamespacedName};
+use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
 use super::pod::{Owner, Pod, PodId};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
@@ -31,6 +32,8 @@ pub struct Store {
     pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
     /// ConfigMaps, Secrets and claims that exist, with their keys.
     pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), BTreeSet<Name>>,
+    /// What the metrics API serves.
+    pub(super) pod_metrics: PodMetricsTable,
     pub(super) index: Index,
     /// Numbers every creation.
     pub(super) created: u64,
@@ -69,6 +72,7 @@ impl Store {
             namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
             config: BTreeMap::new(),
+            pod_metrics: PodMetricsTable::default(),
             index: Index::default(),
             created: 0,
             names: streams.stream("generated names", 0),
@@ -124,6 +128,11 @@ impl Store {
     /// The PriorityClasses, by name.
     pub const fn priority_classes(&self) -> &BTreeMap<Name, PriorityClass> {
         &self.priority_classes
+    }
+
+    /// What the resource metrics API serves.
+    pub const fn pod_metrics(&self) -> &PodMetricsTable {
+        &self.pod_metrics
     }
 
     /// The node of a name.

@@ -3,4 +3,4 @@
 
 mod server;
 
-pub use server::{MetricsServer, MetricsSettings, PodSample, PodUsage};
+pub use server::{MetricsServer, MetricsSettings, PodUsage};

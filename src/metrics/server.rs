@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::metrics::{PodMetrics, PodMetricsTable};
 use crate::cluster::pod::PodId;
 use crate::engine::{SimDuration, SimTime};
 use crate::units::Bytes;
@@ -34,20 +35,7 @@ pub struct PodUsage {
     pub started: SimTime,
 }
 
-/// The sample of a pod that the metrics API serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PodSample {
-    /// Mean CPU over the window, billionths of a core, rounded as an integer division.
-    pub cpu_nano: i64,
-    /// Working set at the scrape.
-    pub memory: Bytes,
-    /// The scrape, cut to whole seconds.
-    pub timestamp: SimTime,
-    /// From the scrape before to this one.
-    pub window: SimDuration,
-}
-
-/// The last two scrapes of each pod that somebody looks at.
+/// The last scrape of each pod that somebody looks at.
 #[derive(Clone, Debug, Default)]
 pub struct MetricsServer {
     /// By the pod's slot.
@@ -62,14 +50,19 @@ struct Scraped {
     scrape: u64,
     at: SimTime,
     usage: PodUsage,
-    sample: Option<PodSample>,
 }
 
 impl MetricsServer {
-    /// Scrapes the pods that are given with their usage; all others lose their sample, as pods on
-    /// nodes that do not answer do. A sample needs two scrapes of one container in a row.
-    pub fn scrape(&mut self, now: SimTime, pods: impl Iterator<Item = (PodId, PodUsage)>) {
+    /// Scrapes the pods that are given with their usage and returns what is served from now on. All
+    /// others lose their sample, as pods on nodes that do not answer do: a sample needs two scrapes
+    /// of one container in a row.
+    pub fn scrape(
+        &mut self,
+        now: SimTime,
+        pods: impl Iterator<Item = (PodId, PodUsage)>,
+    ) -> PodMetricsTable {
         self.scrapes += 1;
+        let mut served = Vec::new();
         for (pod, usage) in pods {
             if self.pods.len() <= pod.index() {
                 self.pods.resize(pod.index() + 1, None);
@@ -80,26 +73,22 @@ impl MetricsServer {
                     && before.scrape + 1 == self.scrapes
                     && before.usage.started == usage.started
             });
-            let sample = before.map(|before| {
+            served.extend(before.map(|before| {
                 let window = now - before.at;
                 let used = usage.cpu_time - before.usage.cpu_time;
                 let nano_cores = i128::from(used.as_nanos()) * 1_000_000_000
                     / i128::from(window.as_nanos().max(1));
-                PodSample {
+                let metrics = PodMetrics {
                     cpu_nano: i64::try_from(nano_cores).unwrap_or(i64::MAX),
                     memory: usage.memory,
                     timestamp: now.floor_to_second(),
                     window,
-                }
-            });
-            *slot = Some(Scraped { pod, scrape: self.scrapes, at: now, usage, sample });
+                };
+                (pod, metrics)
+            }));
+            *slot = Some(Scraped { pod, scrape: self.scrapes, at: now, usage });
         }
-    }
-
-    /// The sample of a pod that the metrics API would serve now.
-    pub fn sample(&self, pod: PodId) -> Option<PodSample> {
-        let scraped = self.pods.get(pod.index())?.as_ref()?;
-        if scraped.pod == pod && scraped.scrape == self.scrapes { scraped.sample } else { None }
+        served.into_iter().collect()
     }
 }
 
@@ -127,10 +116,10 @@ mod tests {
     #[test]
     fn a_sample_is_the_mean_between_two_scrapes() {
         let mut server = MetricsServer::default();
-        server.scrape(SimTime::from_secs(5), [(pod(), usage(1))].into_iter());
-        assert_eq!(server.sample(pod()), None);
-        server.scrape(SimTime::from_secs(20), [(pod(), usage(4))].into_iter());
-        let sample = server.sample(pod()).expect("a second scrape");
+        let first = server.scrape(SimTime::from_secs(5), [(pod(), usage(1))].into_iter());
+        assert_eq!(first.get(pod()), None);
+        let second = server.scrape(SimTime::from_secs(20), [(pod(), usage(4))].into_iter());
+        let sample = second.get(pod()).expect("a second scrape");
         assert_eq!(sample.cpu_nano, 200_000_000);
         assert_eq!(sample.window, SimDuration::from_secs(15));
     }
@@ -138,13 +127,13 @@ mod tests {
     #[test]
     fn a_missed_scrape_costs_the_sample_and_the_next() {
         let mut server = MetricsServer::default();
-        for (at, reached) in [(5, true), (20, true), (35, false), (50, true)] {
+        let mut served = Vec::new();
+        for (at, reached) in [(5, true), (20, true), (35, false), (50, true), (65, true)] {
             let pods = reached.then(|| (pod(), usage(at)));
-            server.scrape(SimTime::from_secs(at), pods.into_iter());
+            let table = server.scrape(SimTime::from_secs(at), pods.into_iter());
+            served.push(table.get(pod()).is_some());
         }
-        assert_eq!(server.sample(pod()), None);
-        server.scrape(SimTime::from_secs(65), [(pod(), usage(65))].into_iter());
-        assert!(server.sample(pod()).is_some());
+        assert_eq!(served, [false, true, false, false, true]);
     }
 
     #[test]
@@ -152,7 +141,7 @@ mod tests {
         let mut server = MetricsServer::default();
         server.scrape(SimTime::from_secs(5), [(pod(), usage(5))].into_iter());
         let restarted = PodUsage { started: SimTime::from_secs(10), ..usage(1) };
-        server.scrape(SimTime::from_secs(20), [(pod(), restarted)].into_iter());
-        assert_eq!(server.sample(pod()), None);
+        let table = server.scrape(SimTime::from_secs(20), [(pod(), restarted)].into_iter());
+        assert_eq!(table.get(pod()), None);
     }
 }
