@@ -1,4 +1,5 @@
 //! The one place that joins the parts: the event enum, dispatch, build, `Simulation`.
 
 pub mod control_plane;
+pub mod event;
 mod work_queue;

@@ -1,0 +1,31 @@
+//! The delays of a cluster that no manifest states, in one place, with the values of real clusters.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::SimDuration;
+
+/// Delays between the parts of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Delays {
+    /// From a write to the API server until controllers, scheduler and kubelets work on it. Default
+    /// 10ms: write, watch and work queue of an unloaded control plane.
+    pub watch: SimDuration,
+    /// From a change of a Service's endpoints until every node sends its traffic accordingly.
+    /// Default 200ms: kube-proxy writes at most once a second (`minSyncPeriod`), at once if it was idle.
+    pub endpoint_propagation: SimDuration,
+    /// How often the CPU of a node is shared out anew among pods that want more than it has.
+    /// Default 1s.
+    pub cpu_sharing_period: SimDuration,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self {
+            watch: SimDuration::from_millis(10),
+            endpoint_propagation: SimDuration::from_millis(200),
+            cpu_sharing_period: SimDuration::from_secs(1),
+        }
+    }
+}
