@@ -1,6 +1,9 @@
 //! What a pod is made from: containers, resources, scheduling constraints. Shared by all pods of a
 //! template, so that 150,000 pods stay cheap; a pod's own state is in `pod`.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::meta::{Labels, Name};
 use super::selector::{Requirement, Selector};
 use crate::engine::{Id, SimDuration};
@@ -228,7 +231,9 @@ pub enum TolerationOperator {
 }
 
 /// What a taint does to pods that do not tolerate it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum TaintEffect {
     /// New pods are not placed.
     NoSchedule,

@@ -1,5 +1,8 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+pub mod cluster;
 mod delays;
+pub mod objectives;
+pub mod overrides;
 
 pub use delays::Delays;

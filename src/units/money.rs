@@ -1,9 +1,11 @@
 //! Money that adds up exactly.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::engine::SimDuration;
@@ -139,6 +141,16 @@ impl Serialize for HourlyPrice {
 impl<'de> Deserialize<'de> for HourlyPrice {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         f64::deserialize(deserializer).map(Self::from_usd)
+    }
+}
+
+impl JsonSchema for HourlyPrice {
+    fn schema_name() -> Cow<'static, str> {
+        "HourlyPrice".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "description": "US dollars per hour." })
     }
 }
 

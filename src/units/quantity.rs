@@ -1,8 +1,10 @@
 //! Kubernetes quantities (`250m`, `1.5Gi`, `1e3`): parse, round and print exactly.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Nano-units in one unit: the finest step that a quantity keeps.
@@ -282,6 +284,25 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A Kubernetes quantity, such as 4, 250m, 64Gi or 1.5G.",
+            "anyOf": [
+                {
+                    "type": "string",
+                    "pattern": "^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$"
+                },
+                { "type": "number" }
+            ]
+        })
     }
 }
 

@@ -1,0 +1,259 @@
+//! The timeline of a scenario: at an instant, one thing is done to the cluster.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{Name, ObjectReference};
+use crate::engine::SimDuration;
+
+/// One entry of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "EntryFields")]
+pub struct TimelineEntry {
+    /// When, from the start of the run.
+    pub at: SimDuration,
+    /// What is done.
+    #[serde(flatten)]
+    pub action: TimelineAction,
+}
+
+/// What is done to the cluster. The names are the keys that a scenario uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TimelineAction {
+    /// The machine of a node stops without a word.
+    KillNode(Name),
+    /// The machine of a node comes back.
+    RecoverNode(Name),
+    /// The machines of all nodes of a zone stop without a word.
+    KillZone(Name),
+    /// The machines of all nodes of a zone come back.
+    RecoverZone(Name),
+    /// `kubectl cordon`.
+    Cordon(Name),
+    /// `kubectl uncordon`.
+    Uncordon(Name),
+    /// `kubectl drain --ignore-daemonsets`.
+    Drain(Name),
+    /// `kubectl delete pod`, of pods drawn from a workload's.
+    DeletePod(PodDeletion),
+    /// `kubectl set image`.
+    SetImage(ImageChange),
+    /// `kubectl scale`.
+    Scale(ScaleChange),
+    /// `kubectl rollout restart`.
+    RestartRollout(ObjectReference),
+    /// `kubectl rollout pause`.
+    PauseRollout(ObjectReference),
+    /// `kubectl rollout resume`.
+    ResumeRollout(ObjectReference),
+    /// `kubectl rollout undo`.
+    Rollback(Rollback),
+    /// `kubectl apply -f`; the path is relative to the scenario file.
+    Apply(String),
+    /// `kubectl delete`.
+    Delete(ObjectReference),
+}
+
+/// Which pods are deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodDeletion {
+    /// The workload whose pods these are, such as Deployment/ai-agents/ai-agent.
+    pub workload: ObjectReference,
+    /// How many of its running pods, drawn at random with the run's seed. Default 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub count: u32,
+}
+
+/// Another image for a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageChange {
+    /// The workload whose pod template changes, such as Deployment/ai-agents/ai-agent.
+    pub workload: ObjectReference,
+    /// The container's name. Can be left out where the pod has only one container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Name>,
+    /// The new image. How it differs from the old one is said under `workloads`, in `images`.
+    pub image: Name,
+}
+
+/// Another number of replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScaleChange {
+    /// The workload that is scaled, such as Deployment/ai-agents/ai-agent.
+    pub workload: ObjectReference,
+    /// Its new `spec.replicas`.
+    #[schemars(range(max = 2_147_483_647))]
+    pub replicas: u32,
+}
+
+/// A return to an earlier revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollback {
+    /// The workload that is rolled back, such as Deployment/ai-agents/ai-agent.
+    pub workload: ObjectReference,
+    /// Which revision. Default: the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub to_revision: Option<u32>,
+}
+
+/// What is done at an instant of the run: `at`, and exactly one of the actions.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "TimelineEntry", extend("minProperties" = 2, "maxProperties" = 2))]
+struct EntryFields {
+    /// When, from the start of the run, warm-up included: 30m, 1h15m.
+    at: SimDuration,
+    /// The machine of this node stops without a word: its pods answer nothing, and the control plane
+    /// learns of it as in life, by heartbeats that stay away. Nodes of a pool are called POOL-1, POOL-2, ...
+    #[serde(default)]
+    kill_node: Option<Name>,
+    /// The machine of this node comes back, and its kubelet starts the containers anew.
+    #[serde(default)]
+    recover_node: Option<Name>,
+    /// The machines of all nodes of this zone stop without a word.
+    #[serde(default)]
+    kill_zone: Option<Name>,
+    /// The machines of all nodes of this zone come back.
+    #[serde(default)]
+    recover_zone: Option<Name>,
+    /// kubectl cordon: no new pods on this node.
+    #[serde(default)]
+    cordon: Option<Name>,
+    /// kubectl uncordon: new pods on this node again.
+    #[serde(default)]
+    uncordon: Option<Name>,
+    /// kubectl drain --ignore-daemonsets: cordons this node and evicts its pods, as far as
+    /// PodDisruptionBudgets allow, trying again every 5 seconds.
+    #[serde(default)]
+    drain: Option<Name>,
+    /// kubectl delete pod, of pods drawn from those of a workload.
+    #[serde(default)]
+    delete_pod: Option<PodDeletion>,
+    /// kubectl set image: a new image for a workload, and so a rollout.
+    #[serde(default)]
+    set_image: Option<ImageChange>,
+    /// kubectl scale.
+    #[serde(default)]
+    scale: Option<ScaleChange>,
+    /// kubectl rollout restart of this workload.
+    #[serde(default)]
+    restart_rollout: Option<ObjectReference>,
+    /// kubectl rollout pause of this Deployment.
+    #[serde(default)]
+    pause_rollout: Option<ObjectReference>,
+    /// kubectl rollout resume of this Deployment.
+    #[serde(default)]
+    resume_rollout: Option<ObjectReference>,
+    /// kubectl rollout undo.
+    #[serde(default)]
+    rollback: Option<Rollback>,
+    /// kubectl apply -f of this file, relative to the scenario file.
+    #[serde(default)]
+    apply: Option<String>,
+    /// kubectl delete of this object, with all that it owns.
+    #[serde(default)]
+    delete: Option<ObjectReference>,
+}
+
+impl TryFrom<EntryFields> for TimelineEntry {
+    type Error = &'static str;
+
+    fn try_from(fields: EntryFields) -> Result<Self, Self::Error> {
+        let mut actions = [
+            fields.kill_node.map(TimelineAction::KillNode),
+            fields.recover_node.map(TimelineAction::RecoverNode),
+            fields.kill_zone.map(TimelineAction::KillZone),
+            fields.recover_zone.map(TimelineAction::RecoverZone),
+            fields.cordon.map(TimelineAction::Cordon),
+            fields.uncordon.map(TimelineAction::Uncordon),
+            fields.drain.map(TimelineAction::Drain),
+            fields.delete_pod.map(TimelineAction::DeletePod),
+            fields.set_image.map(TimelineAction::SetImage),
+            fields.scale.map(TimelineAction::Scale),
+            fields.restart_rollout.map(TimelineAction::RestartRollout),
+            fields.pause_rollout.map(TimelineAction::PauseRollout),
+            fields.resume_rollout.map(TimelineAction::ResumeRollout),
+            fields.rollback.map(TimelineAction::Rollback),
+            fields.apply.map(TimelineAction::Apply),
+            fields.delete.map(TimelineAction::Delete),
+        ]
+        .into_iter()
+        .flatten();
+        match (actions.next(), actions.next()) {
+            (Some(action), None) => Ok(Self { at: fields.at, action }),
+            (None, _) => Err("nothing is done at this time; beside `at` an entry has one action, \
+                              such as `killNode: general-1`"),
+            (Some(_), Some(_)) => {
+                Err("an entry has one action; write a second entry with the same \
+                                       `at`, they are carried out in the order of the file")
+            }
+        }
+    }
+}
+
+impl JsonSchema for TimelineEntry {
+    fn schema_name() -> Cow<'static, str> {
+        EntryFields::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        EntryFields::json_schema(generator)
+    }
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_action_reads_back_as_it_is_written() {
+        for entry in [
+            json!({"at": "30m", "killNode": "general-2"}),
+            json!({"at": "40m", "recoverNode": "general-2"}),
+            json!({"at": "5m", "killZone": "us-east-1a"}),
+            json!({"at": "6m", "recoverZone": "us-east-1a"}),
+            json!({"at": "6m", "cordon": "general-1"}),
+            json!({"at": "6m", "uncordon": "general-1"}),
+            json!({"at": "6m", "drain": "general-1"}),
+            json!({"at": "6m", "deletePod": {"workload": "Deployment/shop/web", "count": 2}}),
+            json!({"at": "6m", "setImage": {"workload": "Deployment/shop/web", "image": "web:v2"}}),
+            json!({"at": "6m", "scale": {"workload": "Deployment/shop/web", "replicas": 5}}),
+            json!({"at": "6m", "restartRollout": "Deployment/shop/web"}),
+            json!({"at": "6m", "pauseRollout": "Deployment/shop/web"}),
+            json!({"at": "6m", "resumeRollout": "Deployment/shop/web"}),
+            json!({"at": "6m", "rollback": {"workload": "Deployment/shop/web", "toRevision": 3}}),
+            json!({"at": "6m", "apply": "more.yaml"}),
+            json!({"at": "6m", "delete": "HorizontalPodAutoscaler/shop/web"}),
+        ] {
+            let typed: TimelineEntry =
+                serde_json::from_value(entry.clone()).expect("a valid entry");
+            assert_eq!(serde_json::to_value(typed).expect("serialises"), entry);
+        }
+    }
+
+    #[test]
+    fn an_entry_has_exactly_one_action() {
+        let error = |entry| serde_json::from_value::<TimelineEntry>(entry).unwrap_err().to_string();
+        assert!(error(json!({"at": "1m"})).contains("nothing is done"));
+        let two = json!({"at": "1m", "cordon": "a", "drain": "a"});
+        assert!(error(two).contains("write a second entry"));
+        let misspelt = json!({"at": "1m", "killnode": "a"});
+        assert!(
+            error(misspelt).contains("unknown field `killnode`, expected one of `at`, `killNode`")
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! What a scenario demands of a run: latency, availability, cost.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::ServiceReference;
+use crate::engine::SimDuration;
+
+/// One entry of `objectives`: limits for one service, or for the bill.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "ObjectiveFields", untagged)]
+pub enum Objective {
+    /// Limits for one service.
+    Service(ServiceObjective),
+    /// Limits for the bill.
+    Cost(CostObjective),
+}
+
+/// Limits for the requests to one service after the warm-up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceObjective {
+    /// Which service.
+    pub service: ServiceReference,
+    /// Upper limits of the latency of answered requests.
+    #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
+    pub latency: LatencyObjective,
+    /// Lower limit of answered over finished requests, percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<f64>,
+    /// Lower limit of the share of time with a ready endpoint that can be reached, percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability_by_time: Option<f64>,
+}
+
+/// Upper limits of latency figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LatencyObjective {
+    /// Arithmetic mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<SimDuration>,
+    /// Half of the requests are answered within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50: Option<SimDuration>,
+    /// 90 % of the requests are answered within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p90: Option<SimDuration>,
+    /// 95 % of the requests are answered within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95: Option<SimDuration>,
+    /// 99 % of the requests are answered within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99: Option<SimDuration>,
+    /// 99.9 % of the requests are answered within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p999: Option<SimDuration>,
+    /// Every answered request is answered within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<SimDuration>,
+}
+
+/// Upper limits of what the cluster costs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostObjective {
+    /// US dollars per month of 730 hours, scaled from the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_month: Option<f64>,
+    /// US dollars per million answered requests of all services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_million_requests: Option<f64>,
+}
+
+/// What is demanded: either of a `service` (latency, availability), or of the bill (costPerMonth,
+/// costPerMillionRequests).
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Objective")]
+struct ObjectiveFields {
+    /// The service, as namespace/name. Latency and availability are those of its requests after the
+    /// warm-up.
+    #[serde(default)]
+    service: Option<ServiceReference>,
+    /// Upper limits of the latency of answered requests, such as {p95: 300ms, p99: 1s}.
+    #[serde(default)]
+    latency: Option<LatencyObjective>,
+    /// Lower limit of answered requests among all that ended, in percent, such as 99.9.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    availability: Option<f64>,
+    /// Lower limit of the time during which at least one ready pod could be reached, in percent.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    availability_by_time: Option<f64>,
+    /// Upper limit of the cost of all nodes, in US dollars per month of 730 hours.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    cost_per_month: Option<f64>,
+    /// Upper limit of the cost of all nodes per million answered requests, in US dollars.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    cost_per_million_requests: Option<f64>,
+}
+
+impl LatencyObjective {
+    /// The limits that are set, by the name of the figure.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, SimDuration)> {
+        [
+            ("mean", self.mean),
+            ("p50", self.p50),
+            ("p90", self.p90),
+            ("p95", self.p95),
+            ("p99", self.p99),
+            ("p999", self.p999),
+            ("max", self.max),
+        ]
+        .into_iter()
+        .filter_map(|(name, limit)| Some((name, limit?)))
+    }
+
+    /// Whether no limit is set.
+    pub fn is_empty(&self) -> bool {
+        self.limits().next().is_none()
+    }
+}
+
+impl TryFrom<ObjectiveFields> for Objective {
+    type Error = &'static str;
+
+    fn try_from(fields: ObjectiveFields) -> Result<Self, Self::Error> {
+        let latency = fields.latency.unwrap_or_default();
+        let of_service = !latency.is_empty()
+            || fields.availability.is_some()
+            || fields.availability_by_time.is_some();
+        let of_cost = fields.cost_per_month.is_some() || fields.cost_per_million_requests.is_some();
+        match fields.service {
+            Some(_) if of_cost => {
+                Err("costs are those of the whole cluster; write them as an entry \
+                                       of their own, without `service`")
+            }
+            Some(service) if of_service => Ok(Self::Service(ServiceObjective {
+                service,
+                latency,
+                availability: fields.availability,
+                availability_by_time: fields.availability_by_time,
+            })),
+            Some(_) => {
+                Err("nothing is demanded of the service; add `latency` such as {p95: 300ms}, \
+                            or `availability` in percent")
+            }
+            None if of_service => {
+                Err("latency and availability are those of a service; add `service: \
+                                       NAMESPACE/NAME`")
+            }
+            None if of_cost => Ok(Self::Cost(CostObjective {
+                cost_per_month: fields.cost_per_month,
+                cost_per_million_requests: fields.cost_per_million_requests,
+            })),
+            None => {
+                Err("nothing is demanded; write `service` with `latency` or `availability`, or \
+                         `costPerMonth`")
+            }
+        }
+    }
+}
+
+impl JsonSchema for Objective {
+    fn schema_name() -> Cow<'static, str> {
+        ObjectiveFields::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        ObjectiveFields::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn objectives_read_back_as_they_are_written() {
+        for objective in [
+            json!({"service": "shop/web", "latency": {"p95": "2s", "p99": "5s"}, "availability": 99.9}),
+            json!({"service": "shop/web", "availabilityByTime": 99.95}),
+            json!({"costPerMonth": 300.0}),
+        ] {
+            let typed: Objective =
+                serde_json::from_value(objective.clone()).expect("a valid objective");
+            assert_eq!(serde_json::to_value(typed).expect("serialises"), objective);
+        }
+    }
+
+    #[test]
+    fn an_objective_demands_something_of_a_service_or_of_the_bill() {
+        for (objective, says) in [
+            (json!({"service": "shop/web"}), "nothing is demanded of the service"),
+            (json!({"latency": {"p95": "2s"}}), "add `service"),
+            (json!({"service": "shop/web", "costPerMonth": 3}), "an entry of their own"),
+            (json!({}), "nothing is demanded;"),
+        ] {
+            let error = serde_json::from_value::<Objective>(objective).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Settings given beside the file, `PATH=VALUE`: applied to the untyped document, before it is typed
+//! and checked, so that a variant is held to the same rules as the file itself.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::cluster::ObjectReference;
+
+/// One setting: `seed=7`, `cluster.nodePools[general].count=5`, or, in a manifest,
+/// `manifests.HorizontalPodAutoscaler/shop/web.spec.maxReplicas=20`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    /// As it was given.
+    text: String,
+    target: Target,
+    steps: Vec<String>,
+    value: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Target {
+    Scenario,
+    Manifest(ObjectReference),
+}
+
+/// Why a setting cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverrideError {
+    text: String,
+    message: String,
+}
+
+impl fmt::Display for OverrideError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--set {}: {}", self.text, self.message)
+    }
+}
+
+impl std::error::Error for OverrideError {}
+
+/// The fields by which an element of a list is known, the first that it has.
+const IDENTITIES: [&str; 5] = ["name", "workload", "service", "key", "type"];
+
+impl FromStr for Override {
+    type Err = OverrideError;
+
+    /// The path's steps are separated by dots; a step in brackets may hold dots itself. The value is
+    /// JSON, or else a text.
+    fn from_str(text: &str) -> Result<Self, OverrideError> {
+        let error = |message: &str| OverrideError { text: text.into(), message: message.into() };
+        let (path, value) =
+            text.split_once('=').ok_or_else(|| error("write PATH=VALUE, such as seed=7"))?;
+        let mut steps = steps_of(path).ok_or_else(|| {
+            error("the path is not well-formed; write it as cluster.nodePools[general].count")
+        })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        let object = match &steps[..] {
+            [first, object, _, ..] if first == "manifests" => object.parse().ok(),
+            _ => None,
+        };
+        let target = match object {
+            Some(object) => {
+                steps.drain(..2);
+                Target::Manifest(object)
+            }
+            None => Target::Scenario,
+        };
+        Ok(Self { text: text.to_owned(), target, steps, value })
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Override {
+    /// The object of the manifests in which the setting is made; `None` if it is the scenario.
+    pub fn object(&self) -> Option<&ObjectReference> {
+        match &self.target {
+            Target::Manifest(object) => Some(object),
+            Target::Scenario => None,
+        }
+    }
+
+    /// Makes the setting in the document that it is for. Fields on the way that are not there yet are
+    /// added; elements of lists must be there.
+    pub fn apply(&self, document: &mut Value) -> Result<(), OverrideError> {
+        let mut here = document;
+        for (depth, step) in self.steps.iter().enumerate() {
+            here = descend(here, step).map_err(|message| OverrideError {
+                text: self.text.clone(),
+                message: match depth {
+                    0 => message,
+                    _ => format!("in {}: {message}", joined(&self.steps[..depth])),
+                },
+            })?;
+        }
+        *here = self.value.clone();
+        Ok(())
+    }
+}
+
+/// Splits `a.b[c.d].e` into `a`, `b`, `c.d`, `e`; nothing if a step is empty or a bracket stays open.
+fn steps_of(path: &str) -> Option<Vec<String>> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    loop {
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let (step, tail) = rest.split_at(end);
+        // Nothing may stand before a bracket that follows a bracket.
+        if !step.is_empty() {
+            steps.push(step.to_owned());
+        } else if steps.is_empty() || !tail.starts_with('[') {
+            return None;
+        }
+        rest = tail;
+        while let Some(tail) = rest.strip_prefix('[') {
+            let (step, tail) = tail.split_once(']').filter(|(step, _)| !step.is_empty())?;
+            steps.push(step.to_owned());
+            rest = tail;
+        }
+        match rest.strip_prefix('.') {
+            Some(tail) => rest = tail,
+            None => return rest.is_empty().then_some(steps),
+        }
+    }
+}
+
+fn joined(steps: &[String]) -> String {
+    let written: Vec<String> = steps
+        .iter()
+        .map(|step| if step.contains(['.', '[']) { format!("[{step}]") } else { step.clone() })
+        .collect();
+    written.join(".").replace(".[", "[")
+}
+
+fn descend<'a>(value: &'a mut Value, step: &str) -> Result<&'a mut Value, String> {
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    match value {
+        Value::Object(fields) => Ok(fields.entry(step).or_insert(Value::Null)),
+        Value::Array(elements) => {
+            let index = find_element(elements, step)?;
+            Ok(&mut elements[index])
+        }
+        other => Err(format!("{other} has no field {step:?}")),
+    }
+}
+
+fn find_element(elements: &[Value], step: &str) -> Result<usize, String> {
+    let mut named = elements
+        .iter()
+        .enumerate()
+        .filter(|(_, element)| identity(element) == Some(step))
+        .map(|(index, _)| index);
+    match (named.next(), named.next()) {
+        (Some(index), None) => Ok(index),
+        (Some(_), Some(_)) => {
+            Err(format!("several elements are called {step:?}; choose one by its place, from [0]"))
+        }
+        (None, _) => match step.parse::<usize>() {
+            Ok(index) if index < elements.len() => Ok(index),
+            _ => Err(format!("the list has no element {step:?}; it has {}", listed(elements))),
+        },
+    }
+}
+
+fn identity(element: &Value) -> Option<&str> {
+    match element {
+        Value::String(text) => Some(text),
+        element => IDENTITIES.iter().find_map(|field| element.get(field)?.as_str()),
+    }
+}
+
+fn listed(elements: &[Value]) -> String {
+    let names: Vec<String> = elements
+        .iter()
+        .enumerate()
+        .map(|(index, element)| identity(element).map_or(format!("[{index}]"), str::to_owned))
+        .collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn document() -> Value {
+        json!({
+            "seed": 1,
+            "cluster": {"nodePools": [
+                {"name": "general", "count": 3, "labels": {"example.com/team": "a"}},
+                {"name": "gpu", "count": 1},
+            ]},
+            "traffic": [
+                {"service": "shop/web", "scale": 1},
+                {"service": "shop/api", "scale": 1},
+                {"service": "shop/api", "scale": 2},
+            ],
+            "metrics": null,
+        })
+    }
+
+    fn set(text: &str) -> Result<Value, String> {
+        let mut document = document();
+        let setting: Override = text.parse().map_err(|error: OverrideError| error.to_string())?;
+        setting.apply(&mut document).map_err(|error| error.to_string())?;
+        Ok(document)
+    }
+
+    #[test]
+    fn a_setting_replaces_what_its_path_names() {
+        for (text, pointer, value) in [
+            ("seed=7", "/seed", json!(7)),
+            ("cluster.nodePools[general].count=5", "/cluster/nodePools/0/count", json!(5)),
+            ("cluster.nodePools.gpu.count=5", "/cluster/nodePools/1/count", json!(5)),
+            ("cluster.nodePools[1].count=5", "/cluster/nodePools/1/count", json!(5)),
+            ("traffic[shop/web].scale=2.5", "/traffic/0/scale", json!(2.5)),
+            ("metrics.resolution=30s", "/metrics/resolution", json!("30s")),
+            ("scheduler.config=other.yaml", "/scheduler/config", json!("other.yaml")),
+            (
+                "cluster.nodePools[0].labels[example.com/team]=b=c",
+                "/cluster/nodePools/0/labels/example.com~1team",
+                json!("b=c"),
+            ),
+            ("cluster.nodePools[gpu].zones=[\"a\"]", "/cluster/nodePools/1/zones", json!(["a"])),
+        ] {
+            assert_eq!(set(text).expect(text).pointer(pointer), Some(&value), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_fits_nowhere_says_what_there_is() {
+        for (text, says) in [
+            ("seed", "write PATH=VALUE"),
+            ("=3", "not well-formed"),
+            ("a..b=3", "not well-formed"),
+            ("a[b=3", "not well-formed"),
+            ("a[].b=3", "not well-formed"),
+            ("a.=3", "not well-formed"),
+            ("a[b]c=3", "not well-formed"),
+            ("seed.x=3", "in seed: 1 has no field \"x\""),
+            (
+                "cluster.nodePools[genral].count=5",
+                "in cluster.nodePools: the list has no element \"genral\"; it has general, gpu",
+            ),
+            ("traffic[shop/api].scale=2", "several elements"),
+        ] {
+            let error = set(text).expect_err(text);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_setting_in_a_manifest_names_its_object() {
+        let setting: Override =
+            "manifests.hpa/shop/web.spec.maxReplicas=20".parse().expect("well-formed");
+        let object = setting.object().expect("an object of the manifests");
+        assert_eq!(object.to_string(), "HorizontalPodAutoscaler/shop/web");
+        let mut manifest = json!({"spec": {"maxReplicas": 10}});
+        setting.apply(&mut manifest).expect("applies");
+        assert_eq!(manifest, json!({"spec": {"maxReplicas": 20}}));
+        let dotted: Override =
+            "manifests[Service/shop/web.v2].spec.ports[0].port=81".parse().expect("well-formed");
+        assert_eq!(
+            dotted.object().map(ToString::to_string).as_deref(),
+            Some("Service/shop/web.v2")
+        );
+        let paths: Override = "manifests[0]=other".parse().expect("well-formed");
+        assert_eq!(paths.object(), None);
+    }
+}
