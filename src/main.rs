@@ -1,3 +1,5 @@
 //! The command line of wavetank.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wavetank::cli::main()
+}

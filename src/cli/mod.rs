@@ -1,1 +1,84 @@
-//! The command line: the only module with files, terminal, environment and wall clock.
+//! The command line: the only module with files, terminal, environment and wall clock. Reads what the
+//! other modules need, calls them, and writes what they return; decides nothing about a simulation.
+//!
+//! A command is one file with an `Arguments` struct and a `run` function, one variant of `Command`, and
+//! one arm in its `run`.
+
+pub mod catalog;
+pub mod completions;
+pub mod exit;
+pub mod output;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::{EXIT_CODES, Exit, Failure};
+use output::{ColorChoice, OutputOptions};
+
+/// Tests a Kubernetes system before it ships: real manifests and a real traffic trace in; latency, cost
+/// and availability out.
+#[derive(Debug, Parser)]
+#[command(name = "wavetank", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(hide_possible_values = true, help_heading = "Global options")]
+    color: ColorChoice,
+
+    /// Show no progress
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be asked of wavetank.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List instance types with their sizes and prices
+    Catalog(catalog::Arguments),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Arguments),
+}
+
+impl Command {
+    fn run(&self, _options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
+        match self {
+            Self::Catalog(arguments) => catalog::run(arguments, out),
+            Self::Completions(arguments) => completions::run(arguments, out),
+        }
+    }
+}
+
+/// The whole program: reads the command line, runs the command, and says with which code to end.
+pub fn main() -> ExitCode {
+    exit::install_panic_hook();
+    exit::guard(|| match Cli::try_parse() {
+        Ok(cli) => execute(&cli),
+        Err(error) => {
+            // Help and version arrive here too. Where nobody reads them there is nothing left to do.
+            let _ = error.print();
+            if error.use_stderr() { Exit::WrongInput } else { Exit::Fine }
+        }
+    })
+    .into()
+}
+
+fn execute(cli: &Cli) -> Exit {
+    let options = OutputOptions::detect(cli.color, cli.quiet);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = cli.command.run(options, &mut out);
+    let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
+    // What is left in the buffer of a broken pipe must not be written again when it is dropped.
+    let _ = out.into_parts();
+    result.unwrap_or_else(|failure| {
+        if failure.exit() != Exit::Fine {
+            output::complain(&failure.to_string());
+        }
+        failure.exit()
+    })
+}

@@ -1,0 +1,26 @@
+//! `wavetank completions`: a script that teaches a shell our commands.
+
+use std::io::Write;
+
+use clap::CommandFactory as _;
+use clap_complete::{Shell, generate};
+
+use super::Cli;
+use super::exit::{Exit, Failure};
+
+/// Options of `wavetank completions`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The shell; put what is printed where it looks for completions
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Writes the script.
+pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    // The generator panics where a write fails, so it writes to memory.
+    let mut script = Vec::new();
+    generate(arguments.shell, &mut Cli::command(), "wavetank", &mut script);
+    out.write_all(&script)?;
+    Ok(Exit::Fine)
+}

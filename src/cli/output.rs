@@ -1,0 +1,86 @@
+//! Where results, messages and progress go: results to standard output, all else to standard error.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The widest line that tables and reports use.
+pub const WIDTH: u16 = 100;
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Even into files and pipes.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What the global options and the surroundings say about output.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputOptions {
+    /// Whether results may have colour.
+    pub color: bool,
+    /// Whether progress is shown.
+    pub progress: bool,
+}
+
+impl OutputOptions {
+    /// Looks at the terminal and the environment.
+    pub fn detect(choice: ColorChoice, quiet: bool) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            color: wants_color(choice, no_color, io::stdout().is_terminal()),
+            progress: !quiet && io::stderr().is_terminal(),
+        }
+    }
+
+    /// A progress bar on standard error over `length` steps; an invisible one if progress is off.
+    pub fn progress_bar(&self, length: u64, what: &'static str) -> ProgressBar {
+        if !self.progress {
+            return ProgressBar::hidden();
+        }
+        let template = "{msg} [{bar:30}] {percent:>3} %  {eta} left";
+        let style = ProgressStyle::with_template(template)
+            .expect("the template above is a valid one")
+            .progress_chars("=> ");
+        ProgressBar::new(length).with_style(style).with_message(what)
+    }
+}
+
+/// Tells the person what is wrong. If nobody listens on standard error there is nobody to tell.
+pub fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "error: {message}");
+}
+
+fn wants_color(choice: ColorChoice, no_color: bool, is_terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Auto => is_terminal && !no_color,
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_unless_someone_says_otherwise() {
+        assert!(wants_color(ColorChoice::Auto, false, true));
+        assert!(!wants_color(ColorChoice::Auto, true, true));
+        assert!(!wants_color(ColorChoice::Auto, false, false));
+        assert!(wants_color(ColorChoice::Always, true, false));
+        assert!(!wants_color(ColorChoice::Never, false, true));
+    }
+
+    #[test]
+    fn progress_that_is_off_is_invisible() {
+        let options = OutputOptions { color: false, progress: false };
+        assert!(options.progress_bar(10, "running").is_hidden());
+    }
+}
