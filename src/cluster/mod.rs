@@ -10,6 +10,7 @@ pub mod meta;
 pub mod metrics;
 pub mod node;
 pub mod pod;
+pub mod pod_resources;
 pub mod pod_template;
 pub mod policy;
 pub mod reference;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::meta::{Labels, Name};
-use super::selector::{Requirement, Selector};
+use super::selector::{Operator, Requirement, Selector};
 use crate::engine::{Id, SimDuration};
 use crate::units::Quantity;
 
@@ -87,6 +87,23 @@ impl ResourceList {
         match self.0.binary_search_by(|(name, _)| name.cmp(&resource)) {
             Ok(found) => self.0[found].1 = amount,
             Err(place) => self.0.insert(place, (resource, amount)),
+        }
+    }
+
+    /// Adds the amounts of another list to these.
+    pub fn add_all(&mut self, other: &Self) {
+        for (name, amount) in other.iter() {
+            let sum = self.get(name).map_or(amount, |own| own + amount);
+            self.set(name.clone(), sum);
+        }
+    }
+
+    /// Raises each amount to that of another list, where that is larger.
+    pub fn raise_to(&mut self, other: &Self) {
+        for (name, amount) in other.iter() {
+            if self.get(name).is_none_or(|own| own.nanos() < amount.nanos()) {
+                self.set(name.clone(), amount);
+            }
         }
     }
 
@@ -269,11 +286,15 @@ pub struct NodeSelectorTerm {
     pub match_fields: Vec<Requirement>,
 }
 
-/// One term of pod (anti-)affinity, after `matchLabelKeys` were merged into the selector.
+/// One term of pod (anti-)affinity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PodAffinityTerm {
-    /// Which pods; absent matches none.
+    /// Which pods; absent matches none. As written, without the label keys.
     pub selector: Option<Selector>,
+    /// Labels that must have the same value as the pod's own; see [`merge_label_keys`].
+    pub match_label_keys: Vec<Name>,
+    /// Labels that must have another value than the pod's own.
+    pub mismatch_label_keys: Vec<Name>,
     /// Namespaces by name; with no `namespace_selector` either, the pod's own.
     pub namespaces: Vec<Name>,
     /// Namespaces by label; an empty selector means all.
@@ -282,7 +303,7 @@ pub struct PodAffinityTerm {
     pub topology_key: Name,
 }
 
-/// One topology spread constraint, after `matchLabelKeys` were merged into the selector.
+/// One topology spread constraint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TopologySpreadConstraint {
     /// Largest difference allowed.
@@ -291,14 +312,38 @@ pub struct TopologySpreadConstraint {
     pub topology_key: Name,
     /// Whether it is a filter or a score.
     pub when_unsatisfiable: WhenUnsatisfiable,
-    /// Which pods count; absent matches none.
+    /// Which pods count; absent matches none. As written, without the label keys.
     pub selector: Option<Selector>,
+    /// Labels that must have the same value as the pod's own; see [`merge_label_keys`].
+    pub match_label_keys: Vec<Name>,
     /// With fewer domains the minimum counts as 0.
     pub min_domains: Option<i32>,
     /// Whether nodes that the pod's node affinity excludes are left out of the count.
     pub node_affinity_policy: NodeInclusionPolicy,
     /// Whether nodes with untolerated taints are left out of the count.
     pub node_taints_policy: NodeInclusionPolicy,
+}
+
+/// A selector with the values of a pod's own labels merged in, as the API server does when a pod is
+/// created (`applyLabelKeysToLabelSelector` of the pod strategy). Kept apart from the selector until
+/// then, because the keys usually name `pod-template-hash`, which a Deployment's template lacks.
+pub fn merge_label_keys(
+    selector: &Selector,
+    match_keys: &[Name],
+    mismatch_keys: &[Name],
+    own: &Labels,
+) -> Selector {
+    let keys = |keys: &[Name], operator| {
+        let requirement = |key: &Name| {
+            let values = vec![own.get(key)?.clone()];
+            Some(Requirement { key: key.clone(), operator, values })
+        };
+        keys.iter().filter_map(requirement).collect::<Vec<_>>()
+    };
+    let mut merged = selector.clone();
+    merged.requirements.extend(keys(match_keys, Operator::In));
+    merged.requirements.extend(keys(mismatch_keys, Operator::NotIn));
+    merged
 }
 
 /// What an unmet spread constraint does.

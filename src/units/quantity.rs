@@ -101,6 +101,15 @@ impl Quantity {
     }
 }
 
+impl std::ops::Add for Quantity {
+    type Output = Self;
+    /// The sum, capped, with the suffixes of `self` (`Quantity.Add`).
+    fn add(self, other: Self) -> Self {
+        let cap = MAX_UNITS * NANO;
+        Self { nanos: (self.nanos + other.nanos).clamp(-cap, cap), format: self.format }
+    }
+}
+
 impl PartialOrd for Quantity {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))

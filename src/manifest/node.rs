@@ -1,0 +1,112 @@
+//! Nodes of the API to those of `cluster`.
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::constraints::TAINT_EFFECTS;
+use super::field::{FieldErrors, FieldPath};
+use super::pod::pairs;
+use super::resources::resource_list;
+use crate::cluster::node::{ConditionStatus, Node, NodeReady, Taint};
+use crate::cluster::pod_template::TaintEffect;
+use crate::cluster::{Name, ObjectMeta};
+use crate::engine::SimTime;
+use crate::units::Bytes;
+
+/// A Node object as `kubectl get node -o yaml` gives it. One without conditions counts as ready: it
+/// stands for a machine whose kubelet will report, as all of them do in a simulation.
+pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
+    let root = FieldPath::ROOT;
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    if name.is_empty() {
+        let at = root.field("metadata");
+        errors.push(&at.field("name"), "is required");
+    }
+    let mut meta = ObjectMeta::new("", name);
+    meta.labels = pairs(node.metadata.labels.as_ref());
+    meta.annotations = pairs(node.metadata.annotations.as_ref());
+    let status = node.status.clone().unwrap_or_default();
+    let at = root.field("status");
+    let capacity = status.capacity.as_ref().or(status.allocatable.as_ref());
+    let capacity = resource_list(capacity, &at.field("capacity"), errors);
+    let allocatable = match &status.allocatable {
+        Some(amounts) => resource_list(Some(amounts), &at.field("allocatable"), errors),
+        None => capacity.clone(),
+    };
+    let spec = node.spec.clone().unwrap_or_default();
+    Node {
+        meta,
+        capacity,
+        allocatable,
+        unschedulable: spec.unschedulable.unwrap_or(false),
+        taints: taints(&spec, &root.field("spec"), errors),
+        ready: NodeReady { status: ready_status(&status), since: SimTime::ZERO },
+        images: images(&status),
+        pool: Name::from(""),
+    }
+}
+
+fn taints(spec: &core::NodeSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Vec<Taint> {
+    let path = path.field("taints");
+    let mut taints = Vec::new();
+    for (position, taint) in spec.taints.iter().flatten().enumerate() {
+        let at = path.item(position);
+        if taint.key.is_empty() {
+            errors.push(&at.field("key"), "is required");
+        }
+        let effect = Some(taint.effect.as_str());
+        let at = at.field("effect");
+        if taint.effect.is_empty() {
+            errors.push(&at, "is required");
+        }
+        taints.push(Taint {
+            key: Name::from(taint.key.as_str()),
+            value: Name::from(taint.value.as_deref().unwrap_or_default()),
+            effect: errors.choose(effect, &TAINT_EFFECTS, TaintEffect::NoSchedule, &at),
+            time_added: None,
+        });
+    }
+    taints
+}
+
+fn ready_status(status: &core::NodeStatus) -> ConditionStatus {
+    let mut conditions = status.conditions.iter().flatten();
+    let ready = conditions.find(|condition| condition.type_ == "Ready");
+    match ready.map(|condition| condition.status.as_str()) {
+        None | Some("True") => ConditionStatus::True,
+        Some("False") => ConditionStatus::False,
+        Some(_) => ConditionStatus::Unknown,
+    }
+}
+
+fn images(status: &core::NodeStatus) -> Vec<(Name, Bytes)> {
+    let mut images = Vec::new();
+    for image in status.images.iter().flatten() {
+        let size = Bytes(image.size_bytes.unwrap_or(0));
+        let names = image.names.iter().flatten();
+        images.extend(names.map(|name| (Name::from(name.as_str()), size)));
+    }
+    images
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocatable_defaults_to_capacity_and_every_name_of_an_image_counts() {
+        let mut errors = FieldErrors::default();
+        let typed: core::Node = serde_json::from_str(
+            r#"{"metadata":{"name":"n"},
+                "spec":{"taints":[{"key":"k","effect":"NoExecute"}]},
+                "status":{"capacity":{"cpu":"4"},
+                          "images":[{"names":["a:1","a@sha256:0"],"sizeBytes":7}]}}"#,
+        )
+        .unwrap();
+        let node = node(&typed, &mut errors);
+        assert!(errors.is_empty());
+        assert_eq!(node.allocatable.get("cpu").unwrap().to_string(), "4");
+        assert_eq!(node.images.len(), 2);
+        assert_eq!(node.taints[0].effect, TaintEffect::NoExecute);
+        assert_eq!(node.ready.status, ConditionStatus::True);
+    }
+}
