@@ -1,0 +1,302 @@
+//! Problems in what a user wrote: where it stands, what is wrong, what would be right.
+//!
+//! One form for manifests, scenarios and configuration files, shown on a terminal by `Display` and
+//! elsewhere as JSON. Not responsible for finding problems, nor for exit codes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::path::FieldPath;
+
+/// How much a problem matters; the worst comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Kubernetes would refuse it, or the simulation cannot run with it.
+    Error,
+    /// Kubernetes would take it, but it will hardly do what was meant.
+    Warning,
+    /// What the simulation leaves out, and what that means for its result.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// A place in a text that was read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Place {
+    /// The name of the text: mostly a file path, as the user wrote it.
+    pub source: Arc<str>,
+    /// The line, from 1; 0 for the text as a whole.
+    pub line: u32,
+    /// The column, from 1; 0 for the line as a whole.
+    pub column: u32,
+}
+
+impl Place {
+    /// The text as a whole.
+    pub fn whole(source: &Arc<str>) -> Self {
+        Self { source: Arc::clone(source), line: 0, column: 0 }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return f.write_str(&self.source);
+        }
+        write!(f, "{}:{}", self.source, self.line)
+    }
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The stable name of the rule, in kebab case, such as `unknown-field`.
+    pub code: &'static str,
+    /// Where it stands; `None` if it is about the input as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// The object it is about, such as `Deployment shop/web`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The path of the field, such as `spec.replicas`; empty for the object as a whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// A second place that belongs to the problem, with what is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related: Option<Related>,
+}
+
+/// A second place of a problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// Where it stands.
+    pub place: Place,
+    /// What is there, such as `first defined here`.
+    pub message: String,
+}
+
+impl Diagnostic {
+    /// A problem without a place yet.
+    pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity,
+            code,
+            place: None,
+            object: None,
+            field: String::new(),
+            message: message.into(),
+            help: None,
+            related: None,
+        }
+    }
+
+    /// An error without a place yet.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message)
+    }
+
+    /// A warning without a place yet.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message)
+    }
+
+    /// A note without a place yet.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, message)
+    }
+
+    /// The same problem at this place.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// The same problem, said of this object.
+    pub fn of(mut self, object: impl Into<String>) -> Self {
+        self.object = Some(object.into());
+        self
+    }
+
+    /// The same problem, said of this field.
+    pub fn field(mut self, path: &FieldPath) -> Self {
+        self.field = path.to_string();
+        self
+    }
+
+    /// The same problem with what would be right.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same problem with a second place.
+    pub fn related(mut self, place: Place, message: impl Into<String>) -> Self {
+        self.related = Some(Related { place, message: message.into() });
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// `error: app.yaml:12: Deployment shop/web: spec.replicas: ...`, then the help and the second
+    /// place on lines of their own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.severity)?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(Related { place, message }) = &self.related {
+            write!(f, "\n  {place}: {message}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The problems of one reading, all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Adds a problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Adds the problems of another reading.
+    pub fn append(&mut self, mut other: Self) {
+        self.list.append(&mut other.list);
+    }
+
+    /// Sorts by source, line and column; what has no place goes last.
+    pub fn sort(&mut self) {
+        self.list.sort_by(|a, b| {
+            (a.place.is_none(), &a.place, a.severity).cmp(&(
+                b.place.is_none(),
+                &b.place,
+                b.severity,
+            ))
+        });
+    }
+
+    /// Whether any of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// How many there are of one severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The problems in their present order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.list.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    /// One problem after the other, each ending its line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.iter().try_for_each(|diagnostic| writeln!(f, "{diagnostic}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(source: &str, line: u32) -> Place {
+        Place { source: source.into(), line, column: 3 }
+    }
+
+    #[test]
+    fn the_terminal_form_says_where_what_and_what_would_be_right() {
+        let root = FieldPath::ROOT;
+        let spec = root.field("spec");
+        let diagnostic =
+            Diagnostic::error("invalid-value", "Invalid value: -1: must not be negative")
+                .at(place("app.yaml", 12))
+                .of("Deployment shop/web")
+                .field(&spec.field("replicas"))
+                .related(place("base.yaml", 4), "first defined here")
+                .help("write 0 or more");
+        assert_eq!(
+            diagnostic.to_string(),
+            "error: app.yaml:12: Deployment shop/web: spec.replicas: Invalid value: -1: must not be \
+             negative\n  base.yaml:4: first defined here\n  help: write 0 or more"
+        );
+        assert_eq!(
+            serde_json::to_value(&diagnostic).unwrap()["place"],
+            serde_json::json!({"source": "app.yaml", "line": 12, "column": 3})
+        );
+    }
+
+    #[test]
+    fn problems_are_sorted_by_file_and_line_and_those_of_the_whole_input_come_last() {
+        let mut diagnostics = Diagnostics::default();
+        for (message, at) in [
+            ("d", None),
+            ("c", Some(place("b.yaml", 1))),
+            ("b", Some(place("a.yaml", 9))),
+            ("a", Some(place("a.yaml", 2))),
+        ] {
+            let mut diagnostic = Diagnostic::warning("test", message);
+            diagnostic.place = at;
+            diagnostics.push(diagnostic);
+        }
+        diagnostics.sort();
+        let order: Vec<&str> = diagnostics.iter().map(|d| d.message.as_str()).collect();
+        assert_eq!(order, ["a", "b", "c", "d"]);
+        assert!(!diagnostics.has_errors());
+    }
+}

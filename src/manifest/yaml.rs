@@ -1,0 +1,117 @@
+//! Texts to plain values with the position of every field: the one reader of YAML and JSON.
+//!
+//! It reads as `kubectl` does (YAML 1.1 scalars: `yes` is a boolean, `0644` is octal; merge keys;
+//! several documents in one text; JSON is YAML), stays safe on hostile input (nesting, alias bombs),
+//! and takes a duplicate key for an error. It knows nothing of what the values mean: manifests,
+//! scenarios and configuration files all come through here.
+
+mod compose;
+mod positions;
+mod scalar;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use positions::Positions;
+
+use super::diagnostic::{Diagnostics, Place};
+use super::path::FieldPath;
+use compose::UnderIndented;
+
+/// What re-reading a text with under-indented quoted lines may cost, in bytes read and in lines.
+const REPAIR_BYTES: usize = 64 << 20;
+const REPAIR_LINES: usize = 10_000;
+
+/// A text with the name by which diagnostics call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The path as the user wrote it, or `-` for standard input.
+    pub name: Arc<str>,
+    /// All of it.
+    pub text: String,
+}
+
+impl Source {
+    /// A text under a name.
+    pub fn new(name: &str, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+}
+
+/// One document of a text.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The name of the text.
+    pub source: Arc<str>,
+    /// What it holds: aliases expanded, merge keys applied.
+    pub value: Value,
+    /// Where each field of `value` stands.
+    pub positions: Positions,
+}
+
+impl Document {
+    /// Where a field stands, or the nearest thing around it that does exist.
+    pub fn place(&self, path: &FieldPath) -> Place {
+        self.positions.place(&self.source, path)
+    }
+}
+
+/// Reads every document of a text that is not empty. A broken document is reported and left out; the
+/// ones after it are still read, so that one run shows all problems.
+pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Document> {
+    let original = without_byte_order_marks(&source.text);
+    let mut text = Cow::Borrowed(&*original);
+    let mut repairs_left = (REPAIR_BYTES / text.len().max(1)).min(REPAIR_LINES);
+    loop {
+        let mut problems = Diagnostics::default();
+        match compose::read(&source.name, &text, &mut problems) {
+            Ok(documents) => {
+                diagnostics.append(problems);
+                return documents;
+            }
+            Err(UnderIndented { line }) if repairs_left > 0 => {
+                repairs_left -= 1;
+                text = Cow::Owned(with_line_indented(&text, line));
+            }
+            Err(UnderIndented { .. }) => {
+                return compose::read_strictly(&source.name, &original, diagnostics);
+            }
+        }
+    }
+}
+
+/// Byte order marks stand at the start of files, and so also at the start of lines where files were
+/// joined; they mean nothing in UTF-8.
+fn without_byte_order_marks(text: &str) -> Cow<'_, str> {
+    const MARK: char = '\u{feff}';
+    let text = text.trim_start_matches(MARK);
+    if text.contains(MARK) {
+        Cow::Owned(text.replace("\n\u{feff}", "\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// libyaml, and with it kubectl, takes the lines of a quoted scalar at any indentation and drops that
+/// indentation; the parser here wants them deeper than their key. More indentation changes neither
+/// the value nor any line number.
+fn with_line_indented(text: &str, line: usize) -> String {
+    let mut indented = String::with_capacity(text.len() + 64);
+    let mut indentation_before = 0;
+    for (index, content) in text.split_inclusive('\n').enumerate() {
+        if index + 1 == line {
+            indented.extend(std::iter::repeat_n(' ', indentation_before + 1));
+        }
+        indented.push_str(content);
+        let trimmed = content.trim_start_matches(' ');
+        if !trimmed.trim_end().is_empty() {
+            indentation_before = content.len() - trimmed.len();
+        }
+    }
+    indented
+}
+
+#[cfg(test)]
+mod tests;
