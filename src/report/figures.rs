@@ -1,0 +1,198 @@
+//! Figures as words: the one place that says how a latency, a share, an instant is printed.
+//! An absent or unmeasurable figure is `-`, never a made-up number.
+
+/// What stands for a figure that does not exist.
+pub const ABSENT: &str = "-";
+
+const SECONDS_PER_MINUTE: u64 = 60;
+const SECONDS_PER_HOUR: u64 = 3_600;
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// A latency: `0.85 ms`, `412 ms`, `1.24 s`, `180 s`.
+pub fn latency(ms: f64) -> String {
+    match ms {
+        ms if !ms.is_finite() => ABSENT.to_owned(),
+        // From here on three digits would round up to a thousand.
+        ms if ms.abs() >= 999.5 => format!("{} s", three_digits(ms / 1e3)),
+        ms => format!("{} ms", three_digits(ms)),
+    }
+}
+
+/// A span of time: `31.2 s`, `5 min 10 s`, `1 h 2 min`, `2 d 3 h`.
+pub fn span(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return ABSENT.to_owned();
+    }
+    if seconds < 99.95 {
+        return format!("{} s", number(seconds));
+    }
+    let whole = whole_part(seconds);
+    let (large, small, units) = if whole >= SECONDS_PER_DAY {
+        (whole / SECONDS_PER_DAY, whole % SECONDS_PER_DAY / SECONDS_PER_HOUR, ("d", "h"))
+    } else if whole >= SECONDS_PER_HOUR {
+        (whole / SECONDS_PER_HOUR, whole % SECONDS_PER_HOUR / SECONDS_PER_MINUTE, ("h", "min"))
+    } else {
+        (whole / SECONDS_PER_MINUTE, whole % SECONDS_PER_MINUTE, ("min", "s"))
+    };
+    if small == 0 {
+        format!("{large} {}", units.0)
+    } else {
+        format!("{large} {} {small} {}", units.0, units.1)
+    }
+}
+
+/// An instant as time since the start of the run: `00:30:01`, `2d 03:00:00`.
+pub fn clock(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return ABSENT.to_owned();
+    }
+    let (sign, whole) = if seconds < 0.0 { ("-", -seconds) } else { ("", seconds) };
+    let whole = whole_part(whole);
+    let days = match whole / SECONDS_PER_DAY {
+        0 => String::new(),
+        days => format!("{days}d "),
+    };
+    let hours = whole % SECONDS_PER_DAY / SECONDS_PER_HOUR;
+    let minutes = whole % SECONDS_PER_HOUR / SECONDS_PER_MINUTE;
+    format!("{sign}{days}{hours:02}:{minutes:02}:{:02}", whole % SECONDS_PER_MINUTE)
+}
+
+/// A whole number with its thousands apart: `12,345`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 pod`, `2 pods`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
+/// A share of one in percent. Near one it keeps as many nines as there are and never rounds up to
+/// 100: `42.1 %`, `99.62 %`, `99.9971 %`, `100 %`.
+pub fn percent(share: f64) -> String {
+    if !share.is_finite() {
+        return ABSENT.to_owned();
+    }
+    let missing = 1.0 - share;
+    if !(1e-9..0.01).contains(&missing) {
+        return format!("{} %", trimmed(format!("{:.1}", share * 100.0)));
+    }
+    let decimals = digits_after_point(missing * 100.0, 2);
+    let shift = libm::pow(10.0, decimals as f64);
+    let cut = libm::floor(share * 100.0 * shift + 1e-6) / shift;
+    format!("{} %", trimmed(format!("{cut:.decimals$}")))
+}
+
+/// See [`percent`].
+pub fn percent_or_absent(share: Option<f64>) -> String {
+    share.map_or_else(|| ABSENT.to_owned(), percent)
+}
+
+/// A plain number with three digits and no zeros at the end: `3`, `3.42`, `12,300`.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return ABSENT.to_owned();
+    }
+    if value.abs() >= 999.5 {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", count(whole_part(value.abs() + 0.5)));
+    }
+    trimmed(three_digits(value))
+}
+
+/// Text from outside on one line: control characters would move the cursor or colour the terminal.
+pub fn plain(text: &str) -> String {
+    let printable = |character: char| if character.is_control() { ' ' } else { character };
+    text.chars().map(printable).collect()
+}
+
+fn three_digits(value: f64) -> String {
+    let decimals = digits_after_point(value, 3);
+    format!("{value:.decimals$}")
+}
+
+/// Digits after the point that show `digits` digits of `value`, at most six.
+fn digits_after_point(value: f64, digits: i32) -> usize {
+    if value == 0.0 {
+        return 0;
+    }
+    // Half a unit of the last digit on top: 9.996 is printed as 10.0, which has one digit more.
+    let rounded = value.abs() * (1.0 + 0.5 * libm::pow(10.0, -f64::from(digits)));
+    let magnitude = libm::floor(libm::log10(rounded));
+    #[expect(clippy::cast_possible_truncation, reason = "a logarithm of a float is below 400")]
+    let decimals = (digits - 1 - magnitude as i32).clamp(0, 6);
+    decimals.unsigned_abs() as usize
+}
+
+fn trimmed(number: String) -> String {
+    if !number.contains('.') {
+        return number;
+    }
+    number.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float cast saturates, and callers pass what is not negative"
+)]
+fn whole_part(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_have_three_digits_and_the_unit_that_suits() {
+        let printed = [0.0, 0.034, 8.5, 412.3, 999.4, 999.6, 1_240.0, 180_000.0].map(latency);
+        let expected =
+            ["0 ms", "0.0340 ms", "8.50 ms", "412 ms", "999 ms", "1.00 s", "1.24 s", "180 s"];
+        assert_eq!(printed, expected);
+    }
+
+    #[test]
+    fn a_share_below_one_never_reads_as_all() {
+        let printed = [0.0, 0.421, 0.9, 0.996_2, 0.999_971, 0.999_999_99, 1.0, 1.25].map(percent);
+        let expected =
+            ["0 %", "42.1 %", "90 %", "99.62 %", "99.9971 %", "99.999999 %", "100 %", "125 %"];
+        assert_eq!(printed, expected);
+        assert_eq!(percent(0.995), "99.5 %");
+        assert_eq!(percent(0.999), "99.9 %");
+    }
+
+    #[test]
+    fn spans_and_instants_read_as_people_say_them() {
+        let printed = [31.24, 310.0, 3_600.0, 3_725.0, 183_600.0].map(span);
+        assert_eq!(printed, ["31.2 s", "5 min 10 s", "1 h", "1 h 2 min", "2 d 3 h"]);
+        let printed = [0.0, 1_801.9, 183_600.0, -10.0].map(clock);
+        assert_eq!(printed, ["00:00:00", "00:30:01", "2d 03:00:00", "-00:00:10"]);
+    }
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [3.0, 3.418, 0.05, 12_345.6, -1_500.0].map(number),
+            ["3", "3.42", "0.05", "12,346", "-1,500"]
+        );
+        assert_eq!(counted(1, "pod"), "1 pod");
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_a_dash() {
+        for figure in [latency, span, clock, percent, number] {
+            assert_eq!([f64::NAN, f64::INFINITY].map(figure), ["-", "-"]);
+        }
+    }
+}

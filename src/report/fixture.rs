@@ -1,0 +1,427 @@
+//! A hand-made report for the tests of all renderers: an hour of chat traffic, a node that is lost
+//! half way, a new image after it; a second service without a request; names of every length.
+
+use super::model::{
+    Attention, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry,
+    ObjectiveResult, PoolCost, PoolReport, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
+    Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+};
+use crate::engine::SimDuration;
+use crate::units::{HourlyPrice, Money};
+
+const HOUR_SECONDS: f64 = 3_600.0;
+const NODE_LOST_SECONDS: f64 = 1_800.0;
+const EVICTED_SECONDS: f64 = 2_143.0;
+
+/// The report with one value in each series per `interval_seconds`.
+pub fn hour(interval_seconds: f64) -> Report {
+    let mut ends = Vec::new();
+    while (ends.len() as f64) < HOUR_SECONDS / interval_seconds {
+        ends.push((ends.len() + 1) as f64 * interval_seconds);
+    }
+    Report {
+        format_version: FORMAT_VERSION,
+        run: RunInfo {
+            scenario: "ai-agent".to_owned(),
+            description: "An hour of chat traffic; a node fails half way, a new image follows."
+                .to_owned(),
+            wavetank_version: "0.1.0",
+            seed: 7,
+            scenario_hash: "9c1f0a7be2d84c55".to_owned(),
+            digest: "5be0cd19137e2179".to_owned(),
+            duration_ms: 3_600_000,
+            warm_up_ms: 300_000,
+            events: 48_211,
+            requests: 41_902,
+        },
+        objectives: objectives(),
+        services: vec![agent_service(&ends), idle_service(&ends)],
+        workloads: vec![agent_workload(&ends), idle_workload(&ends)],
+        cluster: cluster(&ends),
+        cost: cost(),
+        attention: attention(),
+        log: log(),
+        interval_ends_seconds: ends,
+    }
+}
+
+/// A report of a run in which there was nothing.
+pub fn empty() -> Report {
+    Report {
+        objectives: Vec::new(),
+        services: Vec::new(),
+        workloads: Vec::new(),
+        cluster: ClusterReport::default(),
+        cost: CostReport::default(),
+        attention: Vec::new(),
+        log: Vec::new(),
+        interval_ends_seconds: Vec::new(),
+        ..hour(HOUR_SECONDS)
+    }
+}
+
+/// The same report with `text` in the place of every name and sentence that comes from a user.
+pub fn with_texts(mut report: Report, text: &str) -> Report {
+    let put = |field: &mut String| text.clone_into(field);
+    put(&mut report.run.scenario);
+    put(&mut report.run.description);
+    for service in &mut report.services {
+        put(&mut service.service);
+        service.workloads.iter_mut().for_each(put);
+        service.failed_by_cause.iter_mut().for_each(|(cause, _)| put(cause));
+        service.downtimes.iter_mut().for_each(|downtime| put(&mut downtime.cause));
+    }
+    for workload in &mut report.workloads {
+        put(&mut workload.workload);
+        workload.hpa.iter_mut().for_each(put);
+    }
+    for pool in &mut report.cluster.pools {
+        put(&mut pool.pool);
+        put(&mut pool.instance_type);
+    }
+    for objective in &mut report.objectives {
+        put(&mut objective.subject);
+        put(&mut objective.figure);
+        put(&mut objective.limit);
+        put(&mut objective.value);
+    }
+    for entry in &mut report.log {
+        put(&mut entry.actor);
+        put(&mut entry.object);
+        put(&mut entry.reason);
+        put(&mut entry.message);
+    }
+    report.cost.pools.iter_mut().for_each(|pool| put(&mut pool.pool));
+    report.cost.workloads.iter_mut().for_each(|workload| put(&mut workload.workload));
+    report.cost.unpriced.iter_mut().for_each(put);
+    report.attention.iter_mut().for_each(|attention| put(&mut attention.message));
+    report
+}
+
+/// Chat requests per second: a slow swell with a burst at 20 minutes.
+fn load_rps(seconds: f64) -> f64 {
+    let swell = 8.0 + 6.0 * libm::sin(seconds / HOUR_SECONDS * core::f64::consts::PI);
+    let burst = 9.0 * libm::exp(-libm::pow((seconds - 1_260.0) / 150.0, 2.0));
+    swell + burst + 0.9 * libm::sin(seconds / 23.0) + 0.6 * libm::sin(seconds / 7.1)
+}
+
+/// What the HPA set.
+fn desired_replicas(seconds: f64) -> f64 {
+    match seconds {
+        s if s < 420.0 => 3.0,
+        s if s < 1_185.0 => 4.0,
+        s if s < 1_290.0 => 6.0,
+        s if s < 2_700.0 => 8.0,
+        s if s < 3_000.0 => 6.0,
+        _ => 5.0,
+    }
+}
+
+fn ready_replicas(seconds: f64) -> f64 {
+    if (NODE_LOST_SECONDS + 50.0..EVICTED_SECONDS + 25.0).contains(&seconds) {
+        return desired_replicas(seconds) - 3.0;
+    }
+    // A new pod takes its time.
+    desired_replicas(seconds - 30.0).min(desired_replicas(seconds) + 1.0)
+}
+
+fn latency_ms(seconds: f64, quantile: f64) -> f64 {
+    let utilization = (load_rps(seconds) / (3.4 * ready_replicas(seconds))).min(0.985);
+    640.0 * (1.0 + quantile) / (1.0 - utilization * (0.62 + 0.36 * quantile))
+}
+
+fn objectives() -> Vec<ObjectiveResult> {
+    let objective = |subject: &str, figure: &str, limit: (&str, f64), value: (&str, f64), met| {
+        ObjectiveResult {
+            subject: subject.to_owned(),
+            figure: figure.to_owned(),
+            limit: limit.0.to_owned(),
+            value: value.0.to_owned(),
+            limit_number: limit.1,
+            value_number: Some(value.1),
+            met,
+        }
+    };
+    let agent = "service ai-agents/ai-agent";
+    vec![
+        objective(agent, "latency p95", ("<= 8 s", 8.0), ("5.31 s", 5.31), true),
+        objective(agent, "latency p99", ("<= 10 s", 10.0), ("13.7 s", 13.7), false),
+        objective(agent, "availability", (">= 99 %", 0.99), ("99.17 %", 0.991_7), true),
+        objective("cost", "cost per month", ("<= $300", 300.0), ("$236.52", 236.52), true),
+        ObjectiveResult {
+            value_number: None,
+            ..objective(
+                "service shop/storefront",
+                "latency p95",
+                ("<= 1 s", 1.0),
+                ("none", 0.0),
+                false,
+            )
+        },
+    ]
+}
+
+fn agent_service(ends: &[f64]) -> ServiceReport {
+    let latency = |quantile| ends.iter().map(|&end| Some(latency_ms(end, quantile))).collect();
+    let is_failing = |end: f64| (NODE_LOST_SECONDS..NODE_LOST_SECONDS + 60.0).contains(&end);
+    ServiceReport {
+        service: "ai-agents/ai-agent".to_owned(),
+        workloads: vec!["Deployment ai-agents/ai-agent".to_owned()],
+        arrived: 38_771,
+        answered: 38_449,
+        failed_by_cause: vec![
+            ("connection lost with the node".to_owned(), 211),
+            ("timeout".to_owned(), 98),
+            ("no ready endpoint".to_owned(), 9),
+        ],
+        in_flight: 4,
+        latency: Some(Latency {
+            mean_ms: 1_912.4,
+            p50_ms: 1_420.0,
+            p90_ms: 3_870.0,
+            p95_ms: 5_310.0,
+            p99_ms: 13_700.0,
+            p999_ms: 22_400.0,
+            max_ms: 29_810.0,
+        }),
+        availability_by_requests: Some(0.991_797_4),
+        availability_by_time: 0.998_6,
+        downtimes: vec![
+            Downtime {
+                from_seconds: 1_801.0,
+                seconds: 3.7,
+                cause: "every ready pod ran on node pool-a-2, which was lost".to_owned(),
+            },
+            Downtime {
+                from_seconds: 2_712.4,
+                seconds: 1.3,
+                cause: "no pod was ready during the rollout".to_owned(),
+            },
+        ],
+        series: ServiceSeries {
+            arrived_rps: ends.iter().map(|&end| load_rps(end)).collect(),
+            failed_rps: ends.iter().map(|&end| if is_failing(end) { 3.5 } else { 0.0 }).collect(),
+            latency_p50_ms: latency(0.5),
+            latency_p95_ms: latency(0.95),
+            latency_p99_ms: latency(1.0),
+        },
+    }
+}
+
+/// Has traffic in the scenario, but no request came and no pod was ever placed.
+fn idle_service(ends: &[f64]) -> ServiceReport {
+    let none = vec![None; ends.len()];
+    ServiceReport {
+        service: "shop/storefront".to_owned(),
+        workloads: vec!["Deployment shop/storefront".to_owned()],
+        arrived: 0,
+        answered: 0,
+        failed_by_cause: Vec::new(),
+        in_flight: 0,
+        latency: None,
+        availability_by_requests: None,
+        availability_by_time: 0.0,
+        downtimes: vec![Downtime {
+            from_seconds: 0.0,
+            seconds: HOUR_SECONDS,
+            cause: "no pod was ever scheduled".to_owned(),
+        }],
+        series: ServiceSeries {
+            arrived_rps: vec![0.0; ends.len()],
+            failed_rps: vec![0.0; ends.len()],
+            latency_p50_ms: none.clone(),
+            latency_p95_ms: none.clone(),
+            latency_p99_ms: none,
+        },
+    }
+}
+
+fn agent_workload(ends: &[f64]) -> WorkloadReport {
+    let pending = |end: f64| if (EVICTED_SECONDS..2_200.0).contains(&end) { 1.0 } else { 0.0 };
+    WorkloadReport {
+        workload: "Deployment ai-agents/ai-agent".to_owned(),
+        hpa: Some("ai-agents/ai-agent".to_owned()),
+        replicas: Spread { min: 3.0, mean: 5.83, max: 8.0 },
+        ready: Spread { min: 2.0, mean: 5.41, max: 8.0 },
+        rescales: 5,
+        pods_created: 19,
+        restarts: 1,
+        pending_pod_seconds: 61.4,
+        cpu_utilization: Some(0.713),
+        series: WorkloadSeries {
+            desired: ends.iter().map(|&end| desired_replicas(end)).collect(),
+            ready: ends.iter().map(|&end| ready_replicas(end)).collect(),
+            pending: ends.iter().map(|&end| pending(end)).collect(),
+            cpu_cores: ends.iter().map(|&end| load_rps(end) * 0.07).collect(),
+            hpa_percent_of_target: ends
+                .iter()
+                .map(|&end| Some(load_rps(end) * 28.0 / ready_replicas(end)))
+                .collect(),
+        },
+    }
+}
+
+fn idle_workload(ends: &[f64]) -> WorkloadReport {
+    let always = |value| Spread { min: value, mean: value, max: value };
+    WorkloadReport {
+        workload: "Deployment shop/storefront".to_owned(),
+        hpa: None,
+        replicas: always(2.0),
+        ready: always(0.0),
+        rescales: 0,
+        pods_created: 2,
+        restarts: 0,
+        pending_pod_seconds: 7_200.0,
+        cpu_utilization: None,
+        series: WorkloadSeries {
+            desired: vec![2.0; ends.len()],
+            ready: vec![0.0; ends.len()],
+            pending: vec![2.0; ends.len()],
+            cpu_cores: vec![0.0; ends.len()],
+            hpa_percent_of_target: vec![None; ends.len()],
+        },
+    }
+}
+
+fn cluster(ends: &[f64]) -> ClusterReport {
+    let is_lost = |end: f64| end >= NODE_LOST_SECONDS + 45.0;
+    let evicted = |end: f64| if (EVICTED_SECONDS..2_200.0).contains(&end) { 1.0 } else { 0.0 };
+    ClusterReport {
+        pools: vec![
+            PoolReport {
+                pool: "pool-a".to_owned(),
+                instance_type: "m7g.large".to_owned(),
+                nodes: Spread { min: 3.0, mean: 3.0, max: 3.0 },
+                cpu_requested: 0.534,
+                cpu_used: 0.381,
+                memory_requested: 0.472,
+                gpu_requested: None,
+            },
+            PoolReport {
+                pool: "gpu".to_owned(),
+                instance_type: String::new(),
+                nodes: Spread { min: 1.0, mean: 1.0, max: 1.0 },
+                cpu_requested: 0.0,
+                cpu_used: 0.0,
+                memory_requested: 0.0,
+                gpu_requested: Some(0.0),
+            },
+        ],
+        series_nodes: vec![4.0; ends.len()],
+        series_ready_nodes: ends.iter().map(|&e| if is_lost(e) { 3.0 } else { 4.0 }).collect(),
+        series_pending_pods: ends.iter().map(|&end| 2.0 + evicted(end)).collect(),
+    }
+}
+
+fn cost() -> CostReport {
+    let hour = SimDuration::from_secs(3_600);
+    let price = HourlyPrice::from_usd(0.108);
+    let total = (price * 3).over(hour);
+    let workload = total.share(41, 100);
+    CostReport {
+        total_usd: total,
+        month_usd: total.share(730, 1),
+        million_requests_usd: Some(total.share(1_000_000, 38_449)),
+        pools: vec![PoolCost {
+            pool: "pool-a".to_owned(),
+            node_usd_per_hour: price,
+            node_hours: 3.0,
+            usd: total,
+        }],
+        workloads: vec![
+            WorkloadCost { workload: "Deployment ai-agents/ai-agent".to_owned(), usd: workload },
+            WorkloadCost { workload: "Deployment shop/storefront".to_owned(), usd: Money::ZERO },
+        ],
+        idle_usd: total - workload,
+        unpriced: vec!["gpu".to_owned()],
+    }
+}
+
+fn attention() -> Vec<Attention> {
+    let attention = |severity, message: &str| Attention { severity, message: message.to_owned() };
+    vec![
+        attention(
+            Severity::Failure,
+            "2 pods of Deployment shop/storefront were never scheduled: 0/4 nodes are available: \
+             3 Insufficient memory, 1 node(s) had untolerated taint(s).",
+        ),
+        attention(Severity::Failure, "318 of 38,767 requests to ai-agents/ai-agent failed."),
+        attention(
+            Severity::Warning,
+            "node pool gpu has no price and is left out of every cost figure.",
+        ),
+        attention(
+            Severity::Ignored,
+            "NetworkPolicy ai-agents/deny-all (manifests/network.yaml:1) is not simulated: traffic \
+             flows as if it were not there.",
+        ),
+    ]
+}
+
+fn log() -> Vec<LogEntry> {
+    let line = |at_seconds, actor: &str, object: &str, reason: &str, message: &str| LogEntry {
+        at_seconds,
+        actor: actor.to_owned(),
+        object: object.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        is_warning: matches!(reason, "FailedScheduling" | "NodeNotReady" | "Unhealthy"),
+    };
+    let deployment = "Deployment ai-agents/ai-agent";
+    let rescale = |at_seconds, from: u32, to: u32, cpu: u32| {
+        line(
+            at_seconds,
+            "horizontal-pod-autoscaler",
+            deployment,
+            "SuccessfulRescale",
+            &format!(
+                "{from} -> {to} replicas: cpu at {cpu} % of requests against a target of 70 %"
+            ),
+        )
+    };
+    let pending = |at_seconds, pod: &str, message: &str| {
+        line(at_seconds, "default-scheduler", pod, "FailedScheduling", message)
+    };
+    let no_room = "0/4 nodes are available: 3 Insufficient memory, 1 node(s) had untolerated \
+                   taint(s).";
+    vec![
+        line(0.0, "user", deployment, "Apply", "created"),
+        pending(0.4, "Pod shop/storefront-5d8f7c-x2x9l", no_room),
+        pending(0.4, "Pod shop/storefront-5d8f7c-k7m2p", no_room),
+        rescale(420.0, 3, 4, 91),
+        rescale(1_185.0, 4, 6, 104),
+        rescale(1_290.0, 6, 8, 88),
+        line(NODE_LOST_SECONDS, "scenario", "Node pool-a-2", "KillNode", "the machine is gone"),
+        line(
+            1_846.2,
+            "node-controller",
+            "Node pool-a-2",
+            "NodeNotReady",
+            "no lease renewed for 40 s; tainted node.kubernetes.io/unreachable",
+        ),
+        line(
+            EVICTED_SECONDS,
+            "taint-eviction-controller",
+            "Pod ai-agents/ai-agent-7f9c6-8w2ls",
+            "TaintManagerEviction",
+            "Marking for deletion: tolerated the taint for 300 s",
+        ),
+        pending(2_143.4, "Pod ai-agents/ai-agent-7f9c6-q8zzd", "0/4 nodes are available."),
+        line(
+            2_640.0,
+            "scenario",
+            deployment,
+            "SetImage",
+            "agent: registry.example/agent:2.0 -> registry.example/agent:2.1",
+        ),
+        rescale(2_700.0, 8, 6, 47),
+        rescale(3_000.0, 6, 5, 55),
+        line(
+            3_100.0,
+            "kubelet",
+            "Pod ai-agents/ai-agent-84d5b-zk4tm",
+            "Unhealthy",
+            "Readiness probe failed: HTTP probe failed with statuscode: 503",
+        ),
+    ]
+}

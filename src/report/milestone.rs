@@ -1,0 +1,142 @@
+//! Which lines of the log tell the story of a run. The whole log stays in the report; this only
+//! chooses what a short text or a chart has room for.
+
+use super::model::LogEntry;
+
+/// Lines of one kind that follow within this time are told as one.
+const SAME_STORY_SECONDS: f64 = 300.0;
+
+/// Why a line of the log is worth telling, the most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Milestone {
+    /// A node went away or stopped to answer.
+    NodeLost,
+    /// The scenario or its user changed something: an image, a manifest, a fault.
+    Change,
+    /// A node joined or came back.
+    NodeJoined,
+    /// Something warns.
+    Trouble,
+    /// A node autoscaler asked for nodes or gave them up.
+    NodeScaling,
+    /// An autoscaler changed a workload's replicas.
+    Rescale,
+}
+
+/// Lines of the log that tell one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode<'a> {
+    /// What sort of thing.
+    pub milestone: Milestone,
+    /// The first line.
+    pub first: &'a LogEntry,
+    /// How many lines in all.
+    pub lines: u64,
+    /// The instant of the last, seconds from the start.
+    pub last_at_seconds: f64,
+}
+
+impl Milestone {
+    /// Judges a line by the reason that Kubernetes' components give (the `reason` of an Event).
+    /// What was set up before the run began is no news.
+    pub fn of(entry: &LogEntry) -> Option<Self> {
+        if entry.at_seconds <= 0.0 {
+            return None;
+        }
+        match entry.reason.as_str() {
+            "NodeNotReady" | "RemovingNode" | "DeletingNode" => Some(Self::NodeLost),
+            "NodeReady" | "RegisteredNode" => Some(Self::NodeJoined),
+            "SuccessfulRescale" => Some(Self::Rescale),
+            "TriggeredScaleUp" | "ScaleDown" | "Launched" | "DisruptionTerminating" => {
+                Some(Self::NodeScaling)
+            }
+            _ if matches!(entry.actor.as_str(), "scenario" | "user") => Some(Self::Change),
+            _ if entry.is_warning => Some(Self::Trouble),
+            _ => None,
+        }
+    }
+}
+
+/// The most important episodes of a log, at most `limit`, in order of time; and how many were left
+/// out.
+pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
+    let mut episodes: Vec<Episode<'_>> = Vec::new();
+    for entry in log {
+        let Some(milestone) = Milestone::of(entry) else { continue };
+        let goes_on = |episode: &&mut Episode<'_>| {
+            episode.milestone == milestone
+                && is_same_story(episode.first, entry)
+                && entry.at_seconds - episode.last_at_seconds <= SAME_STORY_SECONDS
+        };
+        // Each rescale is a decision of its own.
+        let open = episodes.iter_mut().rev().take(limit).find(goes_on);
+        match open.filter(|_| milestone != Milestone::Rescale) {
+            Some(episode) => {
+                episode.lines += 1;
+                episode.last_at_seconds = entry.at_seconds;
+            }
+            None => episodes.push(Episode {
+                milestone,
+                first: entry,
+                lines: 1,
+                last_at_seconds: entry.at_seconds,
+            }),
+        }
+    }
+    let left_out = episodes.len().saturating_sub(limit);
+    episodes.sort_by_key(|episode| episode.milestone);
+    episodes.truncate(limit);
+    episodes.sort_by(|one, other| one.first.at_seconds.total_cmp(&other.first.at_seconds));
+    (episodes, left_out)
+}
+
+/// Whether two lines say the same of objects of one kind.
+fn is_same_story(one: &LogEntry, other: &LogEntry) -> bool {
+    let kind = |entry: &LogEntry| entry.object.split(' ').next().map(str::to_owned);
+    one.reason == other.reason && one.actor == other.actor && kind(one) == kind(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(at_seconds: f64, actor: &str, object: &str, reason: &str) -> LogEntry {
+        LogEntry {
+            at_seconds,
+            actor: actor.to_owned(),
+            object: object.to_owned(),
+            reason: reason.to_owned(),
+            message: String::new(),
+            is_warning: reason.starts_with("Failed"),
+        }
+    }
+
+    #[test]
+    fn repeated_warnings_are_one_episode_and_rescales_are_not() {
+        let log = [
+            line(0.0, "user", "Deployment web/web", "Apply"),
+            line(10.0, "default-scheduler", "Pod web/a", "FailedScheduling"),
+            line(11.0, "horizontal-pod-autoscaler", "Deployment web/web", "SuccessfulRescale"),
+            line(12.0, "default-scheduler", "Pod web/b", "FailedScheduling"),
+            line(13.0, "kubelet", "Pod web/a", "Pulled"),
+            line(26.0, "horizontal-pod-autoscaler", "Deployment web/web", "SuccessfulRescale"),
+            line(900.0, "default-scheduler", "Pod web/c", "FailedScheduling"),
+        ];
+        let (episodes, left_out) = episodes(&log, 10);
+        let told: Vec<_> = episodes.iter().map(|e| (e.first.at_seconds, e.lines)).collect();
+        assert_eq!(told, [(10.0, 2), (11.0, 1), (26.0, 1), (900.0, 1)]);
+        assert_eq!(left_out, 0);
+    }
+
+    #[test]
+    fn a_lost_node_is_told_before_rescales_when_room_is_short() {
+        let mut log: Vec<_> = (1..20)
+            .map(|second| line(f64::from(second), "hpa", "Deployment a/b", "SuccessfulRescale"))
+            .collect();
+        log.push(line(30.0, "node-controller", "Node n1", "NodeNotReady"));
+        let (episodes, left_out) = episodes(&log, 3);
+        let reasons: Vec<_> = episodes.iter().map(|e| e.first.reason.as_str()).collect();
+        assert_eq!(reasons, ["SuccessfulRescale", "SuccessfulRescale", "NodeNotReady"]);
+        assert_eq!(left_out, 17);
+    }
+}

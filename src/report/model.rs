@@ -1,0 +1,312 @@
+//! What a run amounts to, as plain data with the unit in each field's name. Not responsible for how
+//! it is filled (`sim`) or shown (the renderers beside this file).
+
+use serde::Serialize;
+
+use crate::units::{HourlyPrice, Money};
+
+/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// The result of one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// [`FORMAT_VERSION`].
+    pub format_version: &'static str,
+    /// What was run, and its fingerprint.
+    pub run: RunInfo,
+    /// What the scenario asked for, met or missed.
+    pub objectives: Vec<ObjectiveResult>,
+    /// Per service with traffic.
+    pub services: Vec<ServiceReport>,
+    /// Per workload.
+    pub workloads: Vec<WorkloadReport>,
+    /// Nodes and their use.
+    pub cluster: ClusterReport,
+    /// Money.
+    pub cost: CostReport,
+    /// What was not scheduled, failed or ignored: never to be overlooked.
+    pub attention: Vec<Attention>,
+    /// The decisions of the controllers and what befell the cluster, in order of time.
+    pub log: Vec<LogEntry>,
+    /// The same instants for all series, in seconds from the start: the end of each interval.
+    pub interval_ends_seconds: Vec<f64>,
+}
+
+/// What was run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunInfo {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Its description, empty if none.
+    pub description: String,
+    /// Version of wavetank.
+    pub wavetank_version: &'static str,
+    /// The seed.
+    pub seed: u64,
+    /// Fingerprint of the scenario with all its files, hexadecimal.
+    pub scenario_hash: String,
+    /// Fingerprint of the run, hexadecimal: equal digests mean equal runs.
+    pub digest: String,
+    /// Simulated time in all, milliseconds.
+    pub duration_ms: u64,
+    /// The first part of it, whose requests are not counted, milliseconds.
+    pub warm_up_ms: u64,
+    /// Events that the engine handled, requests not included.
+    pub events: u64,
+    /// Requests that were simulated, warm-up included.
+    pub requests: u64,
+}
+
+/// One objective and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ObjectiveResult {
+    /// What it is about: `service ai-agents/ai-agent` or `cost`.
+    pub subject: String,
+    /// The figure: `latency p99`, `availability`, `cost per month`.
+    pub figure: String,
+    /// The limit in words: `<= 2 s`, `>= 99.9 %`, `<= $300`.
+    pub limit: String,
+    /// The value in words; `none` where no request was answered.
+    pub value: String,
+    /// Value and limit as numbers, in the figure's base unit (seconds, fraction, USD).
+    pub limit_number: f64,
+    /// See `limit_number`; absent where there is no value.
+    pub value_number: Option<f64>,
+    /// Whether it was met.
+    pub met: bool,
+}
+
+/// Latency quantiles in milliseconds; absent where nothing was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Arithmetic mean.
+    pub mean_ms: f64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 90 %.
+    pub p90_ms: f64,
+    /// 95 %.
+    pub p95_ms: f64,
+    /// 99 %.
+    pub p99_ms: f64,
+    /// 99.9 %.
+    pub p999_ms: f64,
+    /// Largest.
+    pub max_ms: f64,
+}
+
+/// Requests, latency and availability of one service, after the warm-up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServiceReport {
+    /// `namespace/name`.
+    pub service: String,
+    /// The workloads whose pods it selects, under their names in [`Report::workloads`].
+    pub workloads: Vec<String>,
+    /// Requests that arrived.
+    pub arrived: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Those that failed, by cause (`no ready endpoint`, `timeout`, ...), largest first.
+    pub failed_by_cause: Vec<(String, u64)>,
+    /// Those still under way at the end.
+    pub in_flight: u64,
+    /// Of those that were answered; absent if there were none.
+    pub latency: Option<Latency>,
+    /// Answered over answered and failed, 0..1; absent without requests.
+    pub availability_by_requests: Option<f64>,
+    /// Share of the time during which at least one ready endpoint could be reached, 0..1.
+    pub availability_by_time: f64,
+    /// Spans without any such endpoint.
+    pub downtimes: Vec<Downtime>,
+    /// Per interval, as long as `interval_ends_seconds`.
+    pub series: ServiceSeries,
+}
+
+/// A span during which a service could not answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Downtime {
+    /// From, seconds from the start.
+    pub from_seconds: f64,
+    /// How long, seconds.
+    pub seconds: f64,
+    /// Why, as far as the cluster's state tells.
+    pub cause: String,
+}
+
+/// What a service saw in each interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ServiceSeries {
+    /// Requests per second that arrived.
+    pub arrived_rps: Vec<f64>,
+    /// Requests per second that failed.
+    pub failed_rps: Vec<f64>,
+    /// Median latency; absent where nothing was answered.
+    pub latency_p50_ms: Vec<Option<f64>>,
+    /// 95 %.
+    pub latency_p95_ms: Vec<Option<f64>>,
+    /// 99 %.
+    pub latency_p99_ms: Vec<Option<f64>>,
+}
+
+/// One workload over the run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorkloadReport {
+    /// `Deployment ai-agents/ai-agent`.
+    pub workload: String,
+    /// The HPA that scales it, if any.
+    pub hpa: Option<String>,
+    /// Smallest, mean over time, and largest `spec.replicas`.
+    pub replicas: Spread,
+    /// Ready pods, likewise.
+    pub ready: Spread,
+    /// How often an autoscaler changed `spec.replicas`.
+    pub rescales: u64,
+    /// Pods created in all.
+    pub pods_created: u64,
+    /// Restarts of containers.
+    pub restarts: u64,
+    /// Seconds that pods waited for a node, summed.
+    pub pending_pod_seconds: f64,
+    /// CPU use over requests, mean over the run, 0..; absent without requests.
+    pub cpu_utilization: Option<f64>,
+    /// Per interval.
+    pub series: WorkloadSeries,
+}
+
+/// Smallest, mean over time, largest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    /// Smallest.
+    pub min: f64,
+    /// Mean over time.
+    pub mean: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// A workload at the end of each interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WorkloadSeries {
+    /// `spec.replicas`.
+    pub desired: Vec<f64>,
+    /// Ready pods.
+    pub ready: Vec<f64>,
+    /// Pods without a node.
+    pub pending: Vec<f64>,
+    /// CPU used, cores, mean over the interval.
+    pub cpu_cores: Vec<f64>,
+    /// The metric that its HPA looked at last, percent of target; absent without one.
+    pub hpa_percent_of_target: Vec<Option<f64>>,
+}
+
+/// The nodes over the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ClusterReport {
+    /// Per pool; Node objects without a pool stand under their own name.
+    pub pools: Vec<PoolReport>,
+    /// Nodes at the end of each interval.
+    pub series_nodes: Vec<f64>,
+    /// Nodes of them that are Ready.
+    pub series_ready_nodes: Vec<f64>,
+    /// Pods without a node.
+    pub series_pending_pods: Vec<f64>,
+}
+
+/// One pool over the run; shares are means over time and nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PoolReport {
+    /// Its name.
+    pub pool: String,
+    /// Instance type, empty if inline.
+    pub instance_type: String,
+    /// Nodes: smallest, mean, largest.
+    pub nodes: Spread,
+    /// CPU requested over allocatable, 0..1.
+    pub cpu_requested: f64,
+    /// CPU used over allocatable, 0..1.
+    pub cpu_used: f64,
+    /// Memory requested over allocatable, 0..1.
+    pub memory_requested: f64,
+    /// GPUs requested over allocatable, 0..1; absent without GPUs.
+    pub gpu_requested: Option<f64>,
+}
+
+/// Money over the run; `total = pools = workloads + idle`, to the last digit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CostReport {
+    /// In all, US dollars.
+    pub total_usd: Money,
+    /// Scaled to a month of 730 hours.
+    pub month_usd: Money,
+    /// Per million answered requests; absent if none was answered.
+    pub million_requests_usd: Option<Money>,
+    /// Per pool.
+    pub pools: Vec<PoolCost>,
+    /// Per workload, by max(request, usage) as the OpenCost specification has it.
+    pub workloads: Vec<WorkloadCost>,
+    /// What no workload asked for.
+    pub idle_usd: Money,
+    /// Pools without a price, which are left out of all sums.
+    pub unpriced: Vec<String>,
+}
+
+/// Cost of one pool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PoolCost {
+    /// Its name.
+    pub pool: String,
+    /// Price of one node.
+    pub node_usd_per_hour: HourlyPrice,
+    /// Node hours.
+    pub node_hours: f64,
+    /// Its cost.
+    pub usd: Money,
+}
+
+/// Cost of one workload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorkloadCost {
+    /// `Deployment ai-agents/ai-agent`.
+    pub workload: String,
+    /// Its cost.
+    pub usd: Money,
+}
+
+/// Something that a reader must not overlook.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Attention {
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence: what, how much, and what it means for the result.
+    pub message: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Pods that were never placed, requests that failed: the result is bad.
+    Failure,
+    /// The result may mislead.
+    Warning,
+    /// Something given was not used.
+    Ignored,
+}
+
+/// A decision or an event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogEntry {
+    /// When, seconds from the start.
+    pub at_seconds: f64,
+    /// Who: `horizontal-pod-autoscaler`, `default-scheduler`, `kubelet`, `scenario`, ...
+    pub actor: String,
+    /// About what: `Deployment ai-agents/ai-agent`.
+    pub object: String,
+    /// One word, as in a Kubernetes Event: `SuccessfulRescale`, `Killing`, ...
+    pub reason: String,
+    /// A sentence with the numbers.
+    pub message: String,
+    /// Whether it warns.
+    pub is_warning: bool,
+}

@@ -1,0 +1,237 @@
+//! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
+//! printed here, and colour appears only when asked for.
+
+mod layout;
+mod tables;
+mod timeline;
+
+use layout::{Align, Paint, Table, paragraph, two_sided};
+pub use layout::{Style, WIDTH};
+
+use super::figures::{clock, count, counted, percent, span};
+use super::milestone::{Episode, Milestone, episodes};
+use super::model::{ObjectiveResult, Report, Severity};
+
+/// Decisions that the text has room for.
+const EPISODES: usize = 16;
+
+/// The report as text, each line ended.
+pub fn render(report: &Report, style: Style) -> String {
+    let sections = [
+        header(report, style),
+        attention(report, style),
+        objectives(report, style),
+        tables::services(report, style),
+        tables::workloads(report, style),
+        timeline::render(report, style),
+        tables::pools(report, style),
+        tables::cost(report, style),
+        decisions(report, style),
+        footer(report, style),
+    ];
+    let mut text = String::new();
+    for section in sections.iter().filter(|section| !section.is_empty()) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        for line in section {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn header(report: &Report, style: Style) -> Vec<String> {
+    let run = &report.run;
+    let duration = span(run.duration_ms as f64 / 1e3);
+    let simulated = match run.warm_up_ms {
+        0 => format!("{duration} simulated"),
+        ms => format!("{duration} simulated, the first {} not counted", span(ms as f64 / 1e3)),
+    };
+    let mut lines = two_sided(&run.scenario, &simulated);
+    lines[0] = style.paint(Paint::Heading, &lines[0]);
+    if !run.description.is_empty() {
+        lines.extend(paragraph("", &run.description));
+    }
+    let size = format!("{}, {}", counted(run.requests, "request"), counted(run.events, "event"));
+    lines.push(style.paint(Paint::Dim, &size));
+    lines
+}
+
+fn attention(report: &Report, style: Style) -> Vec<String> {
+    if report.attention.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![style.paint(Paint::Heading, "NEEDS ATTENTION")];
+    for attention in &report.attention {
+        let (badge, paint) = match attention.severity {
+            Severity::Failure => ("  ✗ failed   ", Paint::Bad),
+            Severity::Warning => ("  ! warning  ", Paint::Warning),
+            Severity::Ignored => ("  ~ ignored  ", Paint::Warning),
+        };
+        let message = paragraph(badge, &attention.message);
+        lines.extend(message.iter().map(|line| style.paint(paint, line)));
+    }
+    lines
+}
+
+fn objectives(report: &Report, style: Style) -> Vec<String> {
+    if report.objectives.is_empty() {
+        return Vec::new();
+    }
+    let met = report.objectives.iter().filter(|objective| objective.met).count();
+    let title = format!("OBJECTIVES  {met} of {} met", report.objectives.len());
+    let mut table = Table::new(&[Align::Left; 6]);
+    for objective in &report.objectives {
+        let tick = if objective.met { "✓" } else { "✗" };
+        table.row([
+            tick.to_owned(),
+            objective.subject.clone(),
+            objective.figure.clone(),
+            objective.value.clone(),
+            objective.limit.clone(),
+            miss(objective),
+        ]);
+    }
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
+    for (objective, line) in report.objectives.iter().zip(table.lines()) {
+        lines.push(if objective.met {
+            line.replacen('✓', &style.paint(Paint::Good, "✓"), 1)
+        } else {
+            style.paint(Paint::Bad, &line)
+        });
+    }
+    lines
+}
+
+/// By how much an objective was missed; empty if it was met.
+pub(super) fn miss(objective: &ObjectiveResult) -> String {
+    if objective.met {
+        return String::new();
+    }
+    match objective.value_number {
+        None => "missed: no value".to_owned(),
+        Some(value) if objective.limit_number.abs() > 0.0 => {
+            let by = (value - objective.limit_number).abs() / objective.limit_number.abs();
+            format!("missed by {}", percent(by))
+        }
+        Some(_) => "missed".to_owned(),
+    }
+}
+
+fn decisions(report: &Report, style: Style) -> Vec<String> {
+    let (episodes, left_out) = episodes(&report.log, EPISODES);
+    if episodes.is_empty() {
+        return Vec::new();
+    }
+    let log = counted(report.log.len() as u64, "line");
+    let title = match left_out {
+        0 => format!("DECISIONS AND EVENTS  from {log} of the log"),
+        more => format!("DECISIONS AND EVENTS  from {log} of the log; {more} like these left out"),
+    };
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
+    for episode in &episodes {
+        let paint = match episode.milestone {
+            Milestone::NodeLost | Milestone::Trouble => Paint::Warning,
+            _ => Paint::Plain,
+        };
+        let [first, rest @ ..] = &episode_lines(episode)[..] else { continue };
+        lines.push(style.paint(paint, first));
+        lines.extend(rest.iter().map(|line| style.paint(Paint::Dim, line)));
+    }
+    lines
+}
+
+fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
+    let entry = episode.first;
+    let repeats = match episode.lines {
+        1 => String::new(),
+        lines => format!("  x{} until {}", count(lines), clock(episode.last_at_seconds)),
+    };
+    let at = format!("  {}  ", clock(entry.at_seconds));
+    let what = format!("{} {}{repeats}", entry.reason, entry.object);
+    let indent = " ".repeat(at.chars().count());
+    let mut lines = two_sided(&format!("{at}{what}"), &entry.actor);
+    lines.extend(paragraph(&indent, &entry.message));
+    lines
+}
+
+fn footer(report: &Report, style: Style) -> Vec<String> {
+    let run = &report.run;
+    let more = "more: `--report FILE.html` draws it, `-o json` has every figure, `wavetank explain \
+                hpa/NAME --at T` says why";
+    let mut lines: Vec<String> =
+        paragraph("", more).iter().map(|line| style.paint(Paint::Dim, line)).collect();
+    lines.extend(paragraph(
+        "",
+        &format!(
+            "seed {}  scenario {}  wavetank {}  digest {}",
+            run.seed, run.scenario_hash, run.wavetank_version, run.digest
+        ),
+    ));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn an_hour_reads_as_drawn() {
+        insta::assert_snapshot!(render(&fixture::hour(60.0), Style { color: false }));
+    }
+
+    #[test]
+    fn a_run_without_anything_reads_well() {
+        insta::assert_snapshot!(render(&fixture::empty(), Style { color: false }));
+    }
+
+    #[test]
+    fn colour_appears_only_when_asked_for() {
+        let report = fixture::hour(60.0);
+        let plain = render(&report, Style { color: false });
+        let colored = render(&report, Style { color: true });
+        assert!(!plain.contains('\u{1b}'));
+        assert!(colored.contains('\u{1b}'));
+        assert_eq!(without_escapes(&colored), plain);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_page_whatever_the_names() {
+        for text in ["long-name-".repeat(40), "two words ".repeat(60), "名前".repeat(80)] {
+            let report = fixture::with_texts(fixture::hour(60.0), &text);
+            assert_fits(&render(&report, Style { color: false }));
+        }
+        let mut report = fixture::hour(60.0);
+        report.services[0].arrived = u64::MAX;
+        report.services[0].answered = u64::MAX;
+        report.workloads[0].pods_created = u64::MAX;
+        report.workloads[0].replicas.max = 1e18;
+        assert_fits(&render(&report, Style { color: false }));
+    }
+
+    #[test]
+    fn control_characters_of_names_do_not_reach_the_terminal() {
+        let report = fixture::with_texts(fixture::hour(60.0), "a\u{1b}[31m\r\n\tb\u{9b}c");
+        let text = render(&report, Style { color: false });
+        assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
+    }
+
+    fn assert_fits(text: &str) {
+        for line in text.lines() {
+            let width = layout::width(line);
+            assert!(width <= usize::from(WIDTH), "{width} columns: {line}");
+        }
+    }
+
+    fn without_escapes(colored: &str) -> String {
+        let mut parts = colored.split('\u{1b}');
+        let mut plain = parts.next().unwrap().to_owned();
+        for part in parts {
+            plain.push_str(part.split_once('m').unwrap().1);
+        }
+        plain
+    }
+}

@@ -1,0 +1,225 @@
+//! The tables of the report: services, workloads, node pools, money.
+
+use super::layout::{Align, Paint, Style, Table, paragraph};
+use crate::report::figures::{
+    ABSENT, clock, count, counted, latency, number, percent, percent_or_absent, span,
+};
+use crate::report::model::{Report, ServiceReport, Spread};
+use crate::units::Money;
+
+/// Rows that a table shows; the rest is counted.
+const ROWS: usize = 40;
+
+/// Down times that are listed per service.
+const DOWNTIMES: usize = 5;
+
+/// Latency, outcomes and availability per service.
+pub fn services(report: &Report, style: Style) -> Vec<String> {
+    if report.services.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 8]].concat());
+    table.row(
+        ["", "requests", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"].map(str::to_owned),
+    );
+    for service in report.services.iter().take(ROWS) {
+        let quantile = |figure: Option<f64>| figure.map_or_else(|| ABSENT.to_owned(), latency);
+        let of = service.latency;
+        table.row([
+            service.service.clone(),
+            count(service.arrived),
+            quantile(of.map(|latency| latency.mean_ms)),
+            quantile(of.map(|latency| latency.p50_ms)),
+            quantile(of.map(|latency| latency.p90_ms)),
+            quantile(of.map(|latency| latency.p95_ms)),
+            quantile(of.map(|latency| latency.p99_ms)),
+            quantile(of.map(|latency| latency.p999_ms)),
+            quantile(of.map(|latency| latency.max_ms)),
+        ]);
+    }
+    let mut rows = table.lines().into_iter();
+    let mut lines = vec![style.paint(Paint::Heading, "SERVICES")];
+    lines.extend(rows.next().map(|header| style.paint(Paint::Dim, &header)));
+    for (service, row) in report.services.iter().zip(rows) {
+        lines.push(row);
+        lines.extend(outcomes(service, style));
+    }
+    lines.extend(more(report.services.len(), "service", style));
+    lines
+}
+
+/// What became of the requests, and when the service could not be reached.
+fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
+    let failed: u64 = service.failed_by_cause.iter().map(|&(_, requests)| requests).sum();
+    let causes: Vec<String> = service
+        .failed_by_cause
+        .iter()
+        .map(|(cause, requests)| format!("{} {cause}", count(*requests)))
+        .collect();
+    let causes = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(", ")) };
+    let outcome = format!(
+        "{} answered, {} failed{causes}; {} in flight at the end",
+        count(service.answered),
+        count(failed),
+        count(service.in_flight),
+    );
+    let paint = if failed > 0 { Paint::Bad } else { Paint::Plain };
+    let mut lines = painted(&paragraph("    outcome    ", &outcome), paint, style);
+
+    let down: f64 = service.downtimes.iter().map(|downtime| downtime.seconds).sum();
+    let available = format!(
+        "{} of requests, {} of the time; down {} in {}",
+        percent_or_absent(service.availability_by_requests),
+        percent(service.availability_by_time),
+        span(down),
+        counted(service.downtimes.len() as u64, "span"),
+    );
+    lines.extend(paragraph("    available  ", &available));
+    for downtime in service.downtimes.iter().take(DOWNTIMES) {
+        let lead = format!("      {}  ", clock(downtime.from_seconds));
+        let text = format!("down for {}: {}", span(downtime.seconds), downtime.cause);
+        lines.extend(painted(&paragraph(&lead, &text), Paint::Bad, style));
+    }
+    if service.downtimes.len() > DOWNTIMES {
+        lines.push(format!("      and {} more", service.downtimes.len() - DOWNTIMES));
+    }
+    lines
+}
+
+/// Replicas, rescales and waiting per workload.
+pub fn workloads(report: &Report, style: Style) -> Vec<String> {
+    if report.workloads.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 7]].concat());
+    table.row(
+        ["", "replicas", "ready", "rescales", "pods", "restarts", "waited", "CPU/req"]
+            .map(str::to_owned),
+    );
+    for workload in report.workloads.iter().take(ROWS) {
+        let rescales = match workload.hpa {
+            Some(_) => count(workload.rescales),
+            None => "no HPA".to_owned(),
+        };
+        table.row([
+            workload.workload.clone(),
+            spread(workload.replicas),
+            spread(workload.ready),
+            rescales,
+            count(workload.pods_created),
+            count(workload.restarts),
+            span(workload.pending_pod_seconds),
+            percent_or_absent(workload.cpu_utilization),
+        ]);
+    }
+    let title = "WORKLOADS  min/mean/max over time; time that pods waited for a node, summed";
+    let mut lines = titled(title, table.lines(), style);
+    lines.extend(more(report.workloads.len(), "workload", style));
+    lines
+}
+
+/// Nodes, their use and their price per pool.
+pub fn pools(report: &Report, style: Style) -> Vec<String> {
+    let pools = &report.cluster.pools;
+    if pools.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new(&[&[Align::Left; 2][..], &[Align::Right; 8]].concat());
+    table.row(
+        [
+            "", "type", "nodes", "CPU req", "CPU used", "mem req", "GPU req", "price", "node h",
+            "cost",
+        ]
+        .map(str::to_owned),
+    );
+    for pool in pools.iter().take(ROWS) {
+        let cost = report.cost.pools.iter().find(|cost| cost.pool == pool.pool);
+        let priced = |text: Option<String>| text.unwrap_or_else(|| ABSENT.to_owned());
+        table.row([
+            pool.pool.clone(),
+            pool.instance_type.clone(),
+            spread(pool.nodes),
+            percent(pool.cpu_requested),
+            percent(pool.cpu_used),
+            percent(pool.memory_requested),
+            percent_or_absent(pool.gpu_requested),
+            priced(cost.map(|cost| cost.node_usd_per_hour.to_string())),
+            priced(cost.map(|cost| number(cost.node_hours))),
+            priced(cost.map(|cost| cost.usd.to_string())),
+        ]);
+    }
+    let title = "NODES  min/mean/max over time; shares of what the nodes can allocate";
+    let mut lines = titled(title, table.lines(), style);
+    lines.extend(more(pools.len(), "pool", style));
+    lines
+}
+
+/// The bill: in all, and who it is for.
+pub fn cost(report: &Report, style: Style) -> Vec<String> {
+    let cost = &report.cost;
+    let million = match cost.million_requests_usd {
+        Some(usd) => format!("{usd} per million answered requests"),
+        None => "no answered request to share it".to_owned(),
+    };
+    let title = format!("COST  {}; {} a month; {million}", cost.total_usd, cost.month_usd);
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
+    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Left]);
+    let mut row = |name: &str, usd: Money| {
+        let share = share(usd, cost.total_usd);
+        table.row([
+            name.to_owned(),
+            usd.to_string(),
+            percent_or_absent(share),
+            bar(share.unwrap_or(0.0)),
+        ]);
+    };
+    for workload in cost.workloads.iter().take(ROWS) {
+        row(&workload.workload, workload.usd);
+    }
+    row("idle: paid for, asked for by no workload", cost.idle_usd);
+    lines.extend(table.lines());
+    lines.extend(more(cost.workloads.len(), "workload", style));
+    if !cost.unpriced.is_empty() {
+        let left_out = format!("without a price, in no sum: {}", cost.unpriced.join(", "));
+        lines.extend(painted(&paragraph("  ", &left_out), Paint::Warning, style));
+    }
+    lines
+}
+
+/// `usd` over `total`; absent where nothing was paid.
+fn share(usd: Money, total: Money) -> Option<f64> {
+    (total > Money::ZERO).then(|| usd.as_usd() / total.as_usd())
+}
+
+/// A bar of up to 30 characters for a share of one.
+fn bar(share: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=30 beforehand; a NaN casts to 0"
+    )]
+    let length = libm::round(share.clamp(0.0, 1.0) * 30.0) as usize;
+    "█".repeat(length)
+}
+
+fn spread(spread: Spread) -> String {
+    format!("{}/{}/{}", number(spread.min), number(spread.mean), number(spread.max))
+}
+
+fn titled(title: &str, rows: Vec<String>, style: Style) -> Vec<String> {
+    let mut lines = vec![style.paint(Paint::Heading, title)];
+    for (position, row) in rows.into_iter().enumerate() {
+        lines.push(if position == 0 { style.paint(Paint::Dim, &row) } else { row });
+    }
+    lines
+}
+
+fn more(rows: usize, noun: &str, style: Style) -> Option<String> {
+    let hidden = rows.saturating_sub(ROWS);
+    let text = format!("  and {} more: see -o json", counted(hidden as u64, noun));
+    (hidden > 0).then(|| style.paint(Paint::Dim, &text))
+}
+
+fn painted(lines: &[String], paint: Paint, style: Style) -> Vec<String> {
+    lines.iter().map(|line| style.paint(paint, line)).collect()
+}
