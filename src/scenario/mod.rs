@@ -4,5 +4,6 @@ pub mod cluster;
 mod delays;
 pub mod objectives;
 pub mod overrides;
+mod typing;
 
 pub use delays::Delays;

@@ -1,0 +1,286 @@
+//! Untyped documents to typed settings, with every mistake at its line: serde decides what is right,
+//! and its errors are put into words and places here. Knows nothing of what the settings mean.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
+
+use crate::manifest::FieldPath;
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics};
+use crate::manifest::yaml::Document;
+
+/// A step down in a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Field(String),
+    Item(usize),
+}
+
+/// Types a document. All mistakes are reported, not only the first: what is wrong is reported and
+/// taken out, and the rest is tried again. `stand_ins` has a right value for each required field of
+/// the document itself.
+pub(super) fn typed<T: DeserializeOwned>(
+    document: &Document,
+    mut stand_ins: Map<String, Value>,
+) -> Result<T, Diagnostics> {
+    // Serde would take a list as the fields in their order.
+    if !document.value.is_object() {
+        let problem =
+            Diagnostic::error("wrong-type", "found no fields, expected `name: value` lines");
+        let mut problems = Diagnostics::default();
+        problems.push(problem.at(document.place(&FieldPath::ROOT)));
+        return Err(problems);
+    }
+    let mut rest = Rest { value: document.value.clone(), kept_items: BTreeMap::new() };
+    let mut taken_out: Vec<Vec<Step>> = Vec::new();
+    let mut problems = Diagnostics::default();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(&rest.value) {
+            Ok(typed) if problems.is_empty() => return Ok(typed),
+            Ok(_) => return Err(problems),
+            Err(error) => error,
+        };
+        let message = error.inner().to_string();
+        let place = rest.steps(error.path().iter());
+        let lacking = missing_field(&message).map(|field| {
+            let mut path = place.original.clone();
+            path.push(Step::Field(field.to_owned()));
+            path
+        });
+        let is_known = lacking.as_ref().is_some_and(|path| taken_out.contains(path));
+        if !is_known {
+            problems.push(diagnostic(document, &place.original, &message));
+        }
+        let stand_in = missing_field(&message)
+            .filter(|_| place.current.is_empty())
+            .and_then(|field| stand_ins.remove_entry(field));
+        if let Some((field, value)) = stand_in {
+            rest.value[field] = value;
+        } else if rest.take_out(&place) {
+            taken_out.push(place.original);
+        } else {
+            return Err(problems);
+        }
+    }
+}
+
+/// What of a document has not been taken out yet.
+struct Rest {
+    value: Value,
+    /// For lists that lost items: the original places of those that are left.
+    kept_items: BTreeMap<Vec<Step>, Vec<usize>>,
+}
+
+/// A path in what is left of the document, and in the document itself.
+struct Steps {
+    current: Vec<Step>,
+    original: Vec<Step>,
+}
+
+impl Rest {
+    fn steps<'a>(&self, segments: impl Iterator<Item = &'a Segment>) -> Steps {
+        let mut steps = Steps { current: Vec::new(), original: Vec::new() };
+        for segment in segments {
+            match segment {
+                Segment::Seq { index } => {
+                    let kept = self.kept_items.get(&steps.original);
+                    let original = kept.and_then(|kept| kept.get(*index)).unwrap_or(index);
+                    steps.original.push(Step::Item(*original));
+                    steps.current.push(Step::Item(*index));
+                }
+                Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                    steps.original.push(Step::Field(name.clone()));
+                    steps.current.push(Step::Field(name.clone()));
+                }
+                Segment::Unknown => break,
+            }
+        }
+        steps
+    }
+
+    /// Takes the value at a path out; false if it is the whole document, or not there.
+    fn take_out(&mut self, place: &Steps) -> bool {
+        let Some((last, parents)) = place.current.split_last() else { return false };
+        let parent = parents.iter().try_fold(&mut self.value, |value, step| match step {
+            Step::Field(name) => value.get_mut(name),
+            Step::Item(index) => value.get_mut(index),
+        });
+        match (parent, last) {
+            (Some(Value::Object(fields)), Step::Field(name)) => fields.shift_remove(name).is_some(),
+            (Some(Value::Array(items)), Step::Item(index)) if *index < items.len() => {
+                let list = place.original[..place.original.len() - 1].to_vec();
+                let kept =
+                    self.kept_items.entry(list).or_insert_with(|| (0..items.len()).collect());
+                kept.remove(*index);
+                items.remove(*index);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn diagnostic(document: &Document, steps: &[Step], message: &str) -> Diagnostic {
+    with_path(&FieldPath::ROOT, steps, &mut |path| {
+        worded(message).at(document.place(path)).field(path)
+    })
+}
+
+/// Calls `then` with the steps as a path.
+fn with_path<R>(base: &FieldPath, steps: &[Step], then: &mut dyn FnMut(&FieldPath) -> R) -> R {
+    match steps {
+        [] => then(base),
+        [Step::Field(name), rest @ ..] => with_path(&base.field(name), rest, then),
+        [Step::Item(index), rest @ ..] => with_path(&base.item(*index), rest, then),
+    }
+}
+
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Puts an error of serde into the words of a person who knows YAML and not Rust.
+fn worded(message: &str) -> Diagnostic {
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        return unknown("unknown-field", "field", rest);
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant `") {
+        return unknown("unknown-value", "value", rest);
+    }
+    if let Some(field) = missing_field(message) {
+        return Diagnostic::error("missing-field", format!("the field `{field}` is missing"))
+            .help(format!("add `{field}:`"));
+    }
+    let typed = ["invalid type: ", "invalid value: "]
+        .into_iter()
+        .find_map(|prefix| message.strip_prefix(prefix)?.split_once(", expected "));
+    match typed {
+        Some((found, expected)) => Diagnostic::error(
+            "wrong-type",
+            format!("found {}, expected {}", found_words(found), expected_words(expected)),
+        ),
+        None => Diagnostic::error("invalid-value", message),
+    }
+}
+
+/// The rest of serde's message is ``name`, expected one of `a`, `b``, or `expected `a``, or says that
+/// there are none.
+fn unknown(code: &'static str, what: &str, rest: &str) -> Diagnostic {
+    let (name, expected) = rest.split_once('`').unwrap_or((rest, ""));
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let nearest = known.iter().min_by_key(|known| distance(name, known));
+    let close = nearest.filter(|known| distance(name, known) <= 1 + name.len() / 4);
+    let all = known.join(", ");
+    Diagnostic::error(code, format!("unknown {what} `{name}`")).help(match close {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if known.is_empty() => format!("no {what} is expected here"),
+        None => format!("the {what}s that are known here: {all}"),
+    })
+}
+
+/// Edit distance, letter case apart.
+fn distance(a: &str, b: &str) -> usize {
+    strsim::osa_distance(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
+}
+
+fn found_words(found: &str) -> String {
+    match found {
+        "map" => "fields".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "unit value" | "null" => "nothing".to_owned(),
+        found => found
+            .replace("integer ", "the number ")
+            .replace("floating point ", "the number ")
+            .replace("string ", "the text ")
+            .replace("boolean ", ""),
+    }
+}
+
+fn expected_words(expected: &str) -> String {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0".to_owned(),
+        "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a string" | "a borrowed string" => "a text".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "fields".to_owned(),
+        expected if expected.starts_with("struct ") => "fields".to_owned(),
+        expected => expected.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::SimDuration;
+    use crate::manifest::yaml::{Source, read_documents};
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Outer {
+        duration: SimDuration,
+        #[serde(default)]
+        node_pools: Vec<Inner>,
+        #[serde(default)]
+        kind: Kind,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Inner {
+        name: String,
+        count: u32,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    enum Kind {
+        #[default]
+        Random,
+        RoundRobin,
+    }
+
+    fn read(text: &str) -> Result<Outer, String> {
+        let mut problems = Diagnostics::default();
+        let documents = read_documents(&Source::new("a.yaml", text), &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        let stand_ins = [("duration".to_owned(), Value::from("1h"))].into_iter().collect();
+        typed(&documents[0], stand_ins).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn all_mistakes_are_found_at_their_lines() {
+        let text = "\
+duration: 1 hour
+nodePools:
+  - name: a
+    count: -1
+  - name: b
+    cout: 3
+  - {count: 2.5}
+  - name: c
+    count: three
+knid: RoundRobin
+kind: RoundRobbin
+";
+        insta::assert_snapshot!(read(text).expect_err("the text is full of mistakes"));
+    }
+
+    #[test]
+    fn a_right_document_is_typed() {
+        let outer = read("duration: 30m\nnodePools: [{name: a, count: 2}]\nkind: RoundRobin\n")
+            .expect("the text is right");
+        assert_eq!(outer.duration, SimDuration::from_secs(1800));
+        assert_eq!((outer.node_pools[0].name.as_str(), outer.node_pools[0].count), ("a", 2));
+        assert!(matches!(outer.kind, Kind::RoundRobin));
+    }
+
+    #[test]
+    fn a_document_of_the_wrong_shape_is_one_mistake() {
+        let error = read("- a\n- b\n").expect_err("a list is no map");
+        assert_eq!(error, "error: a.yaml:1: found no fields, expected `name: value` lines\n");
+    }
+}
