@@ -2,8 +2,14 @@
 
 pub mod cluster;
 mod delays;
+pub mod document;
 pub mod objectives;
 pub mod overrides;
+pub mod read;
 mod typing;
+pub mod workloads;
 
 pub use delays::Delays;
+pub use document::Scenario;
+pub use overrides::Override;
+pub use read::ScenarioText;

@@ -7,9 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use crate::manifest::FieldPath;
-use crate::manifest::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::yaml::Document;
+use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
 
 /// A step down in a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,51 +17,86 @@ enum Step {
     Item(usize),
 }
 
-/// Types a document. All mistakes are reported, not only the first: what is wrong is reported and
-/// taken out, and the rest is tried again. `stand_ins` has a right value for each required field of
-/// the document itself.
-pub(super) fn typed<T: DeserializeOwned>(
-    document: &Document,
-    mut stand_ins: Map<String, Value>,
-) -> Result<T, Diagnostics> {
-    // Serde would take a list as the fields in their order.
-    if !document.value.is_object() {
-        let problem =
-            Diagnostic::error("wrong-type", "found no fields, expected `name: value` lines");
-        let mut problems = Diagnostics::default();
-        problems.push(problem.at(document.place(&FieldPath::ROOT)));
-        return Err(problems);
+/// An untyped value on its way to settings.
+pub(super) struct Draft<'a> {
+    /// The text that it comes from.
+    pub(super) document: &'a Document,
+    /// What a person wrote: the document's value with the settings of the command line.
+    pub(super) written: &'a Value,
+    /// The same with things copied to where they hold too.
+    pub(super) filled: Value,
+    /// A right value for each required field of the document itself.
+    pub(super) stand_ins: Map<String, Value>,
+}
+
+impl Draft<'_> {
+    /// Types the value. All mistakes are reported, not only the first: what is wrong is reported and
+    /// taken out, and the rest is tried again.
+    pub(super) fn typed<T: DeserializeOwned>(mut self) -> Result<T, Diagnostics> {
+        let mut problems = Problems::default();
+        // Serde would take a list as the fields in their order.
+        if !self.filled.is_object() {
+            let message = "invalid type: no fields, expected `name: value` lines";
+            problems.report(&self, &[], message.to_owned());
+            return Err(problems.list);
+        }
+        let mut rest = Rest { value: self.filled.take(), kept_items: BTreeMap::new() };
+        let mut taken_out: Vec<Vec<Step>> = Vec::new();
+        loop {
+            let error = match serde_path_to_error::deserialize::<_, T>(&rest.value) {
+                Ok(typed) if problems.list.is_empty() => return Ok(typed),
+                Ok(_) => return Err(problems.list),
+                Err(error) => error,
+            };
+            let message = error.inner().to_string();
+            let place = rest.steps(error.path().iter());
+            let lacking = missing_field(&message).map(|field| {
+                let field = Step::Field(field.to_owned());
+                place.original.iter().cloned().chain([field]).collect::<Vec<_>>()
+            });
+            let stand_in = missing_field(&message)
+                .filter(|_| place.current.is_empty())
+                .and_then(|field| self.stand_ins.remove_entry(field));
+            if lacking.is_none_or(|path| !taken_out.contains(&path)) {
+                problems.report(&self, &place.original, message);
+            }
+            if let Some((field, value)) = stand_in {
+                rest.value[field] = value;
+            } else if rest.take_out(&place) {
+                taken_out.push(place.original);
+            } else {
+                return Err(problems.list);
+            }
+        }
     }
-    let mut rest = Rest { value: document.value.clone(), kept_items: BTreeMap::new() };
-    let mut taken_out: Vec<Vec<Step>> = Vec::new();
-    let mut problems = Diagnostics::default();
-    loop {
-        let error = match serde_path_to_error::deserialize::<_, T>(&rest.value) {
-            Ok(typed) if problems.is_empty() => return Ok(typed),
-            Ok(_) => return Err(problems),
-            Err(error) => error,
-        };
-        let message = error.inner().to_string();
-        let place = rest.steps(error.path().iter());
-        let lacking = missing_field(&message).map(|field| {
-            let mut path = place.original.clone();
-            path.push(Step::Field(field.to_owned()));
-            path
+}
+
+/// The mistakes so far, and serde's messages for them.
+#[derive(Default)]
+struct Problems {
+    list: Diagnostics,
+    messages: Vec<String>,
+}
+
+impl Problems {
+    fn report(&mut self, draft: &Draft<'_>, steps: &[Step], message: String) {
+        let written = value_at(draft.written, steps);
+        // In a copy it is the same mistake again.
+        if written.is_none() && self.messages.contains(&message) {
+            return;
+        }
+        let problem = with_path(&FieldPath::ROOT, steps, &mut |path| {
+            let problem = worded(&message).field(path);
+            // What a setting of the command line says stands in no line of the text.
+            let in_text = value_at(&draft.document.value, steps);
+            if written.is_some() && written != in_text {
+                problem.at(Place::whole(&"--set".into()))
+            } else {
+                problem.at(draft.document.place(path))
+            }
         });
-        let is_known = lacking.as_ref().is_some_and(|path| taken_out.contains(path));
-        if !is_known {
-            problems.push(diagnostic(document, &place.original, &message));
-        }
-        let stand_in = missing_field(&message)
-            .filter(|_| place.current.is_empty())
-            .and_then(|field| stand_ins.remove_entry(field));
-        if let Some((field, value)) = stand_in {
-            rest.value[field] = value;
-        } else if rest.take_out(&place) {
-            taken_out.push(place.original);
-        } else {
-            return Err(problems);
-        }
+        self.list.push(problem);
+        self.messages.push(message);
     }
 }
 
@@ -122,9 +156,10 @@ impl Rest {
     }
 }
 
-fn diagnostic(document: &Document, steps: &[Step], message: &str) -> Diagnostic {
-    with_path(&FieldPath::ROOT, steps, &mut |path| {
-        worded(message).at(document.place(path)).field(path)
+fn value_at<'a>(value: &'a Value, steps: &[Step]) -> Option<&'a Value> {
+    steps.iter().try_fold(value, |value, step| match step {
+        Step::Field(name) => value.get(name),
+        Step::Item(index) => value.get(index),
     })
 }
 
@@ -247,8 +282,13 @@ mod tests {
         let mut problems = Diagnostics::default();
         let documents = read_documents(&Source::new("a.yaml", text), &mut problems);
         assert!(problems.is_empty(), "{problems}");
-        let stand_ins = [("duration".to_owned(), Value::from("1h"))].into_iter().collect();
-        typed(&documents[0], stand_ins).map_err(|problems| problems.to_string())
+        let draft = Draft {
+            document: &documents[0],
+            written: &documents[0].value,
+            filled: documents[0].value.clone(),
+            stand_ins: [("duration".to_owned(), Value::from("1h"))].into_iter().collect(),
+        };
+        draft.typed().map_err(|problems| problems.to_string())
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! The scenario file as a whole.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::cluster::Cluster;
+use super::delays::Delays;
+use super::objectives::Objective;
+use super::workloads::Workload;
+use crate::engine::SimDuration;
+use crate::faults::TimelineEntry;
+use crate::metrics::MetricsSettings;
+
+/// A question to a Kubernetes system: which manifests, on which cluster, under which traffic, with
+/// which faults and changes, and what must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scenario {
+    /// Always wavetank/v1.
+    pub api_version: ApiVersion,
+    /// Always Scenario.
+    pub kind: Kind,
+    /// A short name, for reports.
+    pub name: String,
+    /// What is asked, in a sentence or two.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Seed of all randomness: the same seed gives the same run to the last byte. Default 1.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// How long the run is, warm-up included.
+    pub duration: SimDuration,
+    /// The first part of the run, which counts neither for latency nor for availability: pods come up
+    /// and the autoscaler settles. Default 0s.
+    #[serde(default)]
+    pub warm_up: SimDuration,
+    /// The calendar instant at which the run starts, such as 2026-01-05T08:00:00Z: for CronJobs, and
+    /// for the times of day in reports. Default: none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_date: Option<StartDate>,
+    /// The Kubernetes manifests that are applied at the start: files, folders or patterns such as
+    /// k8s/*.yaml, relative to this file.
+    #[serde(default)]
+    pub manifests: Vec<String>,
+    /// The nodes.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// The scheduler.
+    #[serde(default)]
+    pub scheduler: Scheduler,
+    /// metrics-server, from which the autoscaler has its figures.
+    #[serde(default)]
+    pub metrics: MetricsSettings,
+    /// Delays between the parts of a cluster.
+    #[serde(default)]
+    pub delays: Delays,
+    /// What the pods of each workload do: how long they take to start, what a request costs them.
+    #[serde(default)]
+    pub workloads: Vec<Workload>,
+    /// Faults and changes, each at its time, in any order.
+    #[serde(default)]
+    pub timeline: Vec<TimelineEntry>,
+    /// What must hold; `wavetank check` fails if any of these is missed.
+    #[serde(default)]
+    pub objectives: Vec<Objective>,
+}
+
+/// Version of the scenario format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The only version so far.
+    #[serde(rename = "wavetank/v1")]
+    V1,
+}
+
+/// Kind of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// The only kind.
+    Scenario,
+}
+
+/// The scheduler of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Scheduler {
+    /// A KubeSchedulerConfiguration file, relative to this file. Default: the profile that
+    /// kube-scheduler has without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+}
+
+/// An instant of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StartDate(pub Timestamp);
+
+impl JsonSchema for StartDate {
+    fn schema_name() -> Cow<'static, str> {
+        "StartDate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "date-time",
+            "description": "An instant with its time zone, such as 2026-01-05T08:00:00Z."
+        })
+    }
+}
+
+const fn default_seed() -> u64 {
+    1
+}

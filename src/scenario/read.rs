@@ -1,0 +1,137 @@
+//! The text of a scenario to a typed one.
+
+use serde_json::{Map, Value, json};
+
+use super::document::Scenario;
+use super::overrides::Override;
+use super::typing::Draft;
+use super::workloads::fill_images;
+use crate::manifest::yaml::{Document, Source, read_documents};
+use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
+
+/// The `apiVersion` of scenarios.
+pub const API_VERSION: &str = "wavetank/v1";
+
+/// A scenario with the text that it was read from, so that whatever is found wrong with it later can be
+/// shown at its line.
+#[derive(Clone, Debug)]
+pub struct ScenarioText {
+    /// What the text says, with the settings made.
+    pub scenario: Scenario,
+    /// The text's own values, without the settings, and their places.
+    pub document: Document,
+}
+
+impl ScenarioText {
+    /// Reads a scenario and makes the settings in it that are not for a manifest. Reports all mistakes at
+    /// once.
+    pub fn parse(source: &Source, settings: &[Override]) -> Result<Self, Diagnostics> {
+        let document = only_document(source)?;
+        let mut problems = Diagnostics::default();
+        let mut written = document.value.clone();
+        for setting in settings.iter().filter(|setting| setting.object().is_none()) {
+            if let Err(error) = setting.apply(&mut written) {
+                problems.push(Diagnostic::error("setting", error.to_string()));
+            }
+        }
+        let mut filled = written.clone();
+        fill_images(&mut filled);
+        let draft =
+            Draft { document: &document, written: &written, filled, stand_ins: stand_ins() };
+        match draft.typed() {
+            Ok(scenario) if problems.is_empty() => Ok(Self { scenario, document }),
+            Ok(_) => Err(problems),
+            Err(mistakes) => {
+                problems.append(mistakes);
+                Err(problems)
+            }
+        }
+    }
+}
+
+/// Whether a document says of itself that it is a scenario.
+pub fn is_scenario(document: &Document) -> bool {
+    document.value.get("apiVersion").and_then(Value::as_str) == Some(API_VERSION)
+}
+
+fn only_document(source: &Source) -> Result<Document, Diagnostics> {
+    let mut problems = Diagnostics::default();
+    let mut documents = read_documents(source, &mut problems).into_iter();
+    match (documents.next(), documents.next()) {
+        _ if problems.has_errors() => {}
+        (Some(document), None) => return Ok(document),
+        (None, _) => problems.push(
+            Diagnostic::error("empty", "there is no scenario in this file")
+                .at(Place::whole(&source.name))
+                .help("`wavetank init` writes one to start from"),
+        ),
+        (Some(_), Some(second)) => problems.push(
+            Diagnostic::error("several-scenarios", "a file holds one scenario, and this has more")
+                .at(second.place(&FieldPath::ROOT))
+                .help("keep each scenario in a file of its own"),
+        ),
+    }
+    Err(problems)
+}
+
+/// Right values for the required fields, so that one which is wrong does not hide other mistakes.
+fn stand_ins() -> Map<String, Value> {
+    let fields = json!({
+        "apiVersion": API_VERSION, "kind": "Scenario", "name": "unnamed", "duration": "1h",
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "apiVersion: wavetank/v1\nkind: Scenario\nname: small\nduration: 1h\n";
+
+    fn parse(text: &str, settings: &[&str]) -> Result<ScenarioText, String> {
+        let settings: Vec<Override> =
+            settings.iter().map(|text| text.parse().expect("well-formed")).collect();
+        let source = Source::new("scenario.yaml", text);
+        ScenarioText::parse(&source, &settings).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn the_smallest_scenario_has_a_name_and_a_duration() {
+        let scenario = parse(SMALLEST, &[]).expect("valid").scenario;
+        assert_eq!((scenario.name.as_str(), scenario.seed), ("small", 1));
+    }
+
+    #[test]
+    fn settings_are_held_to_the_rules_of_the_file() {
+        let scenario =
+            parse(SMALLEST, &["seed=7", "cluster.nodePools=[]"]).expect("valid").scenario;
+        assert_eq!(scenario.seed, 7);
+        let error = parse(SMALLEST, &["seed=-7", "delays.wtach=1s", "name.first=a"]);
+        insta::assert_snapshot!(error.expect_err("no setting is right"));
+    }
+
+    #[test]
+    fn a_mistake_that_holds_for_all_images_is_reported_once() {
+        let text = format!(
+            "{SMALLEST}workloads:\n  - workload: Deployment/shop/web\n    app: {{wramUp: 3s}}\n    \
+             images: {{'web:v2': {{app: {{start: 3 s}}}}}}\n"
+        );
+        insta::assert_snapshot!(parse(&text, &[]).expect_err("two mistakes"));
+    }
+
+    #[test]
+    fn a_file_holds_one_scenario() {
+        for (text, says) in [
+            ("", "scenario.yaml: there is no scenario in this file"),
+            ("# nothing\n", "there is no scenario"),
+            (&format!("{SMALLEST}---\n{SMALLEST}"), "scenario.yaml:6: a file holds one scenario"),
+            ("a: [", "not valid YAML"),
+        ] {
+            let error = parse(text, &[]).expect_err(text);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

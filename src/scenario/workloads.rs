@@ -1,0 +1,98 @@
+//! What the pods of a workload do, as far as manifests do not say it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::cluster::{Name, ObjectReference};
+use crate::kubelet::AppProfile;
+use crate::units::Quantity;
+
+/// What the pods of a workload do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Workload {
+    /// The workload, such as Deployment/ai-agents/ai-agent.
+    pub workload: ObjectReference,
+    /// How its application starts, stops and fails.
+    #[serde(default)]
+    pub app: AppProfile,
+    /// Memory that the application uses while it runs. Default: what it requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Quantity>,
+    /// What is different with certain images; what is not named here is as above.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<Name, ImageBehavior>,
+}
+
+/// What the pods of a workload do with one image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageBehavior {
+    /// How its application starts, stops and fails.
+    #[serde(default)]
+    pub app: AppProfile,
+    /// Memory that the application uses while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Quantity>,
+}
+
+/// Fills what an image does not say with what its workload says, in the untyped scenario: an image
+/// names only its differences.
+pub(super) fn fill_images(scenario: &mut Value) {
+    let workloads = scenario.get_mut("workloads").and_then(Value::as_array_mut);
+    for workload in workloads.into_iter().flatten() {
+        let Some(fields) = workload.as_object_mut() else { continue };
+        let common: Map<String, Value> = fields
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "workload" | "images"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let images = fields.get_mut("images").and_then(Value::as_object_mut);
+        for (_, image) in images.into_iter().flatten() {
+            if image.is_null() || image.is_object() {
+                let differences = std::mem::replace(image, Value::Object(common.clone()));
+                merge(image, differences);
+            }
+        }
+    }
+}
+
+/// Lays `differences` over `base`, field by field.
+fn merge(base: &mut Value, differences: Value) {
+    match (base, differences) {
+        (Value::Object(base), Value::Object(differences)) => {
+            for (name, difference) in differences {
+                merge(base.entry(name).or_insert(Value::Null), difference);
+            }
+        }
+        (_, Value::Null) => {}
+        (base, difference) => *base = difference,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_image_differs_only_in_what_it_names() {
+        let mut scenario = json!({"workloads": [{
+            "workload": "Deployment/shop/web",
+            "memory": "1Gi",
+            "app": {"imagePull": "8s", "warmUp": "10s"},
+            "images": {"web:v2": {"app": {"warmUp": "30s"}}, "web:v3": null},
+        }]});
+        fill_images(&mut scenario);
+        let workload: Workload =
+            serde_json::from_value(scenario["workloads"][0].clone()).expect("a valid workload");
+        let [v2, v3] = ["web:v2", "web:v3"].map(|image| &workload.images[image]);
+        assert_eq!(v2.app.warm_up.to_string(), "30s");
+        assert_eq!(v2.app.image_pull.to_string(), "8s");
+        assert_eq!(v2.memory, "1Gi".parse().ok());
+        assert_eq!(v3.app, workload.app);
+    }
+}
