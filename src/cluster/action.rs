@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::deployment::{
-    DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId, ReplicaSetStatus,
+    DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSetId, ReplicaSetStatus,
 };
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::metrics::PodMetricsTable;
@@ -15,6 +15,7 @@ use super::pod_template::{PodTemplate, ReferenceKind, TemplateId};
 use super::policy::{
     Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus, PriorityClass,
 };
+use super::selector::Selector;
 use super::service::{Endpoint, Service, ServiceId};
 use crate::engine::SimDuration;
 
@@ -139,10 +140,24 @@ impl Action {
 /// A ReplicaSet to be created.
 #[derive(Clone, Debug)]
 pub struct ReplicaSetDraft {
-    /// The ReplicaSet, its template still to be interned.
-    pub replica_set: ReplicaSet,
-    /// The template with its `pod-template-hash`, if it is not interned yet.
-    pub template: Option<Box<PodTemplate>>,
+    /// Name, labels, annotations.
+    pub meta: ObjectMeta,
+    /// The Deployment that owns it, if any.
+    pub owner: Option<DeploymentId>,
+    /// Pods wanted.
+    pub replicas: i32,
+    /// Which pods belong to it.
+    pub selector: Selector,
+    /// What its pods are made from, with the `pod-template-hash` label.
+    pub template: PodTemplate,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready: SimDuration,
+    /// Annotation `deployment.kubernetes.io/revision`; 0 = none.
+    pub revision: i64,
+    /// Annotation `deployment.kubernetes.io/desired-replicas`, if set.
+    pub desired_replicas: Option<i32>,
+    /// Annotation `deployment.kubernetes.io/max-replicas`, if set.
+    pub max_replicas: Option<i32>,
 }
 
 /// Changes to a ReplicaSet; absent = stays.

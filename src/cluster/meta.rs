@@ -75,6 +75,12 @@ impl Labels {
             .chain([(key.into(), value.into())])
             .collect()
     }
+
+    /// Whether these labels are those of `other` but for one key.
+    pub fn equal_ignoring(&self, other: &Self, key: &str) -> bool {
+        let is_other = |pair: &&(Name, Name)| pair.0.as_ref() != key;
+        self.0.iter().filter(is_other).eq(other.0.iter().filter(is_other))
+    }
 }
 
 impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {

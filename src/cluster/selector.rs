@@ -52,6 +52,17 @@ impl Selector {
         Self { requirements }
     }
 
+    /// This selector with one more label to ask for.
+    pub fn with(&self, key: impl Into<Name>, value: impl Into<Name>) -> Self {
+        let mut requirements = self.requirements.clone();
+        requirements.push(Requirement {
+            key: key.into(),
+            operator: Operator::In,
+            values: vec![value.into()],
+        });
+        Self { requirements }
+    }
+
     /// Whether the labels meet every requirement.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))

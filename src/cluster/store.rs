@@ -242,6 +242,9 @@ fn hash_of(template: &PodTemplate) -> u64 {
     hasher.finish()
 }
 
+/// Label by which the pods of a Deployment's ReplicaSets differ.
+pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+
 /// The `pod-template-hash` of a template: ten characters without vowels, as the Deployment
 /// controller makes them. The characters differ from a real cluster's, whose hash covers Go types.
 pub fn pod_template_hash(template: &PodTemplate) -> String {

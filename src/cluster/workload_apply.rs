@@ -4,7 +4,8 @@ use super::action::{PodDeletion, Refused, ReplicaSetDraft, ReplicaSetUpdate};
 use super::apply::next_sequence;
 use super::change::Change;
 use super::deployment::{
-    Deployment, DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSetId, ReplicaSetStatus,
+    Deployment, DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId,
+    ReplicaSetStatus,
 };
 use super::meta::ObjectMeta;
 use super::pod::{Owner, PodId};
@@ -102,19 +103,27 @@ pub(super) fn create_replica_set(
     draft: ReplicaSetDraft,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
-    let mut set = draft.replica_set;
-    if store.replica_sets.values().any(|other| other.meta.id == set.meta.id) {
-        return Err(Refused::AlreadyExists(set.meta.id));
+    if store.replica_sets.values().any(|other| other.meta.id == draft.meta.id) {
+        return Err(Refused::AlreadyExists(draft.meta.id));
     }
-    if let Some(template) = draft.template {
-        set.template = store.intern(*template);
-    }
-    set.meta.created = now.floor_to_second();
-    set.meta.sequence = next_sequence(store);
-    set.generation = 1;
-    let owner = set.owner;
-    let id = store.replica_sets.insert(set);
-    if let Some(owner) = owner {
+    let mut meta = draft.meta;
+    meta.created = now.floor_to_second();
+    meta.sequence = next_sequence(store);
+    let template = store.intern(draft.template);
+    let id = store.replica_sets.insert(ReplicaSet {
+        meta,
+        owner: draft.owner,
+        replicas: draft.replicas,
+        selector: draft.selector,
+        template,
+        min_ready: draft.min_ready,
+        generation: 1,
+        revision: draft.revision,
+        desired_replicas: draft.desired_replicas,
+        max_replicas: draft.max_replicas,
+        status: ReplicaSetStatus::default(),
+    });
+    if let Some(owner) = draft.owner {
         store.index.replica_sets_by_deployment.entry(owner).or_default().insert(id);
     }
     changes.push(Change::ReplicaSetSpec(id));

@@ -1,7 +1,9 @@
 //! The control loops of kube-controller-manager, one file each. They read a view and ask for
 //! actions; they hold no clock, no I/O and no randomness.
 
+pub mod deployment;
 pub mod pod_control;
+pub mod replica_set;
 
 use std::fmt;
 
@@ -121,7 +123,7 @@ impl Backoff {
 
 /// All controllers, in the order in which they hear of a change.
 pub fn all() -> Vec<Box<dyn Controller>> {
-    Vec::new()
+    vec![Box::new(deployment::DeploymentController), Box::new(replica_set::ReplicaSetController)]
 }
 
 /// The requests of one reconcile, in order, in one or more batches.

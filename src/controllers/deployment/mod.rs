@@ -1,0 +1,58 @@
+//! The Deployment controller (`pkg/controller/deployment`, 1.36): replaces pods of an old template
+//! by pods of a new one, through ReplicaSets. Creates no pods itself.
+
+pub mod rolling;
+pub mod scaling;
+pub mod status;
+mod sync;
+
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::deployment::{DeploymentId, DeploymentStrategy};
+use crate::cluster::pod::Owner;
+use crate::cluster::{Change, ClusterView};
+
+/// The Deployment controller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeploymentController;
+
+impl Controller for DeploymentController {
+    fn name(&self) -> &'static str {
+        "deployment-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        let deployment = match change {
+            Change::DeploymentSpec(id) | Change::DeploymentStatus(id) => Some(id),
+            Change::ReplicaSetSpec(id) | Change::ReplicaSetStatus(id) => {
+                view.replica_sets().get(id).and_then(|set| set.owner)
+            }
+            Change::ReplicaSetRemoved { owner, .. } => owner,
+            Change::PodRemoved { owner: Some(Owner::ReplicaSet(set)), .. } => {
+                let owner = view.replica_sets().get(set).and_then(|set| set.owner);
+                owner.filter(|id| waits_for_last_pod(view, *id))
+            }
+            _ => None,
+        };
+        wake.extend(deployment.map(Key::Deployment));
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::Deployment(id) = key else { return Requeue::No };
+        let Some(deployment) = view.store().deployments().get(id) else { return Requeue::No };
+        sync::Sync::new(view, id, deployment, actions).run()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(*self)
+    }
+}
+
+/// Whether the Deployment recreates and has no pod left (`deletePod`).
+fn waits_for_last_pod(view: ClusterView<'_>, id: DeploymentId) -> bool {
+    view.deployments().get(id).is_some_and(|deployment| {
+        deployment.spec.strategy == DeploymentStrategy::Recreate
+            && view
+                .replica_sets_of(id)
+                .all(|(set, _)| view.pods_of(Owner::ReplicaSet(set)).next().is_none())
+    })
+}

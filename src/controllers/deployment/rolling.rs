@@ -1,0 +1,146 @@
+//! How far a rolling update may go at this moment (`pkg/controller/deployment/rolling.go` and
+//! `util/deployment_util.go`, 1.36).
+
+use crate::cluster::deployment::DeploymentStrategy;
+
+/// `maxSurge` and `maxUnavailable` as numbers of pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fenceposts {
+    /// Pods above the wanted number.
+    pub surge: i32,
+    /// Pods that may be missing.
+    pub unavailable: i32,
+}
+
+/// Size and state of a ReplicaSet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetSize {
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+}
+
+/// The limits of a strategy: surge rounds up, unavailable rounds down and is at most the wanted
+/// number; where both come out as 0, one pod may be unavailable, or nothing could move
+/// (`ResolveFenceposts`). Recreate has neither.
+pub fn fenceposts(strategy: DeploymentStrategy, wanted: i32) -> Fenceposts {
+    let DeploymentStrategy::RollingUpdate { max_surge, max_unavailable } = strategy else {
+        return Fenceposts::default();
+    };
+    let surge = max_surge.scaled(wanted, true);
+    let mut unavailable = max_unavailable.scaled(wanted, false);
+    if surge == 0 && unavailable == 0 {
+        unavailable = 1;
+    }
+    Fenceposts { surge, unavailable: unavailable.min(wanted) }
+}
+
+/// The size that the new set may have now, when all sets together have `total` (`NewRSNewReplicas`,
+/// `reconcileNewReplicaSet`).
+///
+/// ```
+/// use wavetank::controllers::deployment::rolling::{Fenceposts, new_set_replicas};
+/// let fenceposts = Fenceposts { surge: 1, unavailable: 1 };
+/// // 4 wanted, 3 old and 1 new: 5 - 4 = 1 more.
+/// assert_eq!(new_set_replicas(4, fenceposts, 4, 1), 2);
+/// ```
+pub fn new_set_replicas(wanted: i32, fenceposts: Fenceposts, total: i32, new_set: i32) -> i32 {
+    let room = wanted + fenceposts.surge - total;
+    if new_set >= wanted {
+        wanted
+    } else if room <= 0 {
+        new_set
+    } else {
+        new_set + room.min(wanted - new_set)
+    }
+}
+
+/// The sizes that the old sets, oldest first, get now (`reconcileOldReplicaSets`): first those
+/// replicas go that are not available, for they would block the rollout; then healthy ones as far
+/// as enough remain available.
+pub fn old_set_replicas(
+    wanted: i32,
+    fenceposts: Fenceposts,
+    old: &[SetSize],
+    new: SetSize,
+) -> Vec<i32> {
+    let mut sizes: Vec<i32> = old.iter().map(|set| set.replicas).collect();
+    let min_available = wanted - fenceposts.unavailable;
+    let total: i32 = sizes.iter().sum::<i32>() + new.replicas;
+    let new_unavailable = new.replicas - new.available;
+    let mut unhealthy_may_go = total - min_available - new_unavailable;
+    if unhealthy_may_go <= 0 {
+        return sizes;
+    }
+    for (size, set) in sizes.iter_mut().zip(old) {
+        if unhealthy_may_go == 0 || *size == 0 {
+            continue;
+        }
+        if set.available > *size {
+            // Its status is of before its last scaling, so nobody knows how many are healthy.
+            return sizes;
+        }
+        let unhealthy = unhealthy_may_go.min(*size - set.available);
+        *size -= unhealthy;
+        unhealthy_may_go -= unhealthy;
+    }
+    let available: i32 = old.iter().map(|set| set.available).sum::<i32>() + new.available;
+    let mut healthy_may_go = (available - min_available).max(0);
+    for size in &mut sizes {
+        let going = (*size).min(healthy_may_go);
+        *size -= going;
+        healthy_may_go -= going;
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::deployment::IntOrPercent::{Int, Percent};
+
+    fn rolling(surge: i32, unavailable: i32, wanted: i32) -> Fenceposts {
+        let strategy = DeploymentStrategy::RollingUpdate {
+            max_surge: Percent(surge),
+            max_unavailable: Percent(unavailable),
+        };
+        fenceposts(strategy, wanted)
+    }
+
+    fn set(replicas: i32, available: i32) -> SetSize {
+        SetSize { replicas, available }
+    }
+
+    #[test]
+    fn a_rollout_can_always_move() {
+        assert_eq!(rolling(0, 10, 5), Fenceposts { surge: 0, unavailable: 1 });
+        assert_eq!(rolling(1, 0, 5), Fenceposts { surge: 1, unavailable: 0 });
+        assert_eq!(rolling(25, 25, 7), Fenceposts { surge: 2, unavailable: 1 });
+        let strategy =
+            DeploymentStrategy::RollingUpdate { max_surge: Int(0), max_unavailable: Int(9) };
+        assert_eq!(fenceposts(strategy, 3).unavailable, 3);
+        assert_eq!(fenceposts(DeploymentStrategy::Recreate, 3), Fenceposts::default());
+    }
+
+    #[test]
+    fn unavailable_old_pods_go_before_any_healthy_one() {
+        // 5 wanted, none may be missing: 4 healthy and 1 broken old pods, 1 new pod starts.
+        let limits = Fenceposts { surge: 1, unavailable: 0 };
+        assert_eq!(old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(1, 0)), [3, 2]);
+        assert_eq!(old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(1, 1)), [3, 1]);
+    }
+
+    #[test]
+    fn a_set_whose_status_lags_behind_its_scaling_holds_the_rest_back() {
+        let limits = Fenceposts { surge: 2, unavailable: 1 };
+        assert_eq!(old_set_replicas(4, limits, &[set(3, 4), set(2, 2)], set(1, 1)), [3, 2]);
+    }
+
+    #[test]
+    fn healthy_old_pods_go_as_new_ones_become_available() {
+        let limits = Fenceposts { surge: 1, unavailable: 1 };
+        assert_eq!(old_set_replicas(4, limits, &[set(4, 4)], set(1, 0)), [3]);
+        assert_eq!(old_set_replicas(4, limits, &[set(3, 3)], set(2, 2)), [1]);
+    }
+}

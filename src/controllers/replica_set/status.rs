@@ -1,0 +1,91 @@
+//! What a ReplicaSet's status says (`calculateStatus` of `pkg/controller/replicaset`, 1.36).
+
+use crate::cluster::deployment::{ReplicaSet, ReplicaSetStatus, WorkloadCondition};
+use crate::cluster::node::ConditionStatus;
+use crate::cluster::pod::Pod;
+use crate::engine::{SimDuration, SimTime};
+
+/// Condition kind: creating or deleting pods failed.
+pub const REPLICA_FAILURE: &str = "ReplicaFailure";
+
+/// Counts of a set's pods at an instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodCounts {
+    /// Neither ended nor terminating.
+    pub active: i32,
+    /// Active with the Ready condition.
+    pub ready: i32,
+    /// Ready for the required time.
+    pub available: i32,
+    /// With a deletion mark, not ended.
+    pub terminating: i32,
+    /// When the next ready pod becomes available.
+    pub next_available: Option<SimTime>,
+}
+
+/// Counts the pods of a set.
+pub fn count<'a>(
+    pods: impl Iterator<Item = &'a Pod>,
+    min_ready: SimDuration,
+    now: SimTime,
+) -> PodCounts {
+    let mut counts = PodCounts::default();
+    for pod in pods {
+        if pod.is_active() {
+            counts.active += 1;
+            let Some(available_at) = available_at(pod, min_ready) else { continue };
+            counts.ready += 1;
+            if available_at <= now {
+                counts.available += 1;
+            } else if counts.next_available.is_none_or(|next| available_at < next) {
+                counts.next_available = Some(available_at);
+            }
+        } else if !pod.phase.is_terminal() {
+            counts.terminating += 1;
+        }
+    }
+    counts
+}
+
+/// When a pod that is ready counts as available: `minReadySeconds` after the time of its last
+/// transition, which the API server cut to a whole second.
+pub fn available_at(pod: &Pod, min_ready: SimDuration) -> Option<SimTime> {
+    let ready = pod.ready.filter(|ready| ready.status == ConditionStatus::True)?;
+    Some(ready.since + min_ready)
+}
+
+/// The status that follows from the counts; `failure` is what went wrong in this sync, as reason
+/// and message.
+pub fn calculate(
+    set: &ReplicaSet,
+    counts: PodCounts,
+    failure: Option<(&'static str, String)>,
+    now: SimTime,
+) -> ReplicaSetStatus {
+    let mut conditions = set.status.conditions.clone();
+    match failure {
+        Some((reason, message)) if conditions.is_empty() => {
+            let since = now.floor_to_second();
+            conditions.push(WorkloadCondition {
+                kind: REPLICA_FAILURE,
+                status: ConditionStatus::True,
+                reason,
+                message,
+                last_update: since,
+                last_transition: since,
+            });
+        }
+        // The first failure stays; it is not written anew with each retry.
+        Some(_) => {}
+        None => conditions.clear(),
+    }
+    ReplicaSetStatus {
+        observed_generation: set.generation,
+        replicas: counts.active,
+        fully_labeled_replicas: counts.active,
+        ready_replicas: counts.ready,
+        available_replicas: counts.available,
+        terminating_replicas: counts.terminating,
+        conditions,
+    }
+}
