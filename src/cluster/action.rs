@@ -69,6 +69,8 @@ pub enum Action {
     SetPodPhase(PodId, PodPhase),
     /// The Ready condition of a pod.
     SetPodReady(PodId, ConditionStatus),
+    /// The UID that a pod has in a recording of a real cluster that is replayed.
+    SetPodUid(PodId, u64),
     /// Restart counts.
     SetPodRestarts(PodId, RestartCounts),
 
@@ -122,6 +124,7 @@ impl Action {
             Self::StartPod(..) => "StartPod",
             Self::SetPodPhase(..) => "SetPodPhase",
             Self::SetPodReady(..) => "SetPodReady",
+            Self::SetPodUid(..) => "SetPodUid",
             Self::SetPodRestarts(..) => "SetPodRestarts",
             Self::PutConfig(..) => "PutConfig",
             Self::DeleteConfig(..) => "DeleteConfig",

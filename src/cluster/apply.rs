@@ -95,6 +95,10 @@ pub fn apply(
                 changed
             })
         }
+        Action::SetPodUid(pod, uid) => {
+            store.pods.get_mut(pod).ok_or(Refused::NotFound)?.uid = uid;
+            Ok(())
+        }
         Action::SetPodRestarts(pod, restarts) => {
             update_pod(store, pod, PodChange::Restarted, changes, |pod| {
                 std::mem::replace(&mut pod.restarts, restarts) != restarts

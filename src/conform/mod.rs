@@ -1,1 +1,3 @@
 //! Replays recorded decisions of the real controllers through ours.
+
+pub mod controllers;

@@ -146,9 +146,16 @@ impl ControlPlane {
     /// Lets the controllers work on everything that is due at or before `now`, what falls due at
     /// `now` on the way included: first in, first out.
     pub fn run_due(&mut self, now: SimTime, journal: &mut Journal) {
-        while let Some(item) = self.queue.pop_due(now) {
+        while self.run_next(now, journal) {}
+    }
+
+    /// Lets one controller look at one key, if any is due at or before `now`.
+    pub fn run_next(&mut self, now: SimTime, journal: &mut Journal) -> bool {
+        let item = self.queue.pop_due(now);
+        if let Some(item) = item {
             self.reconcile(now, item, journal);
         }
+        item.is_some()
     }
 
     fn wake(&mut self, now: SimTime, change: Change) {

@@ -1,0 +1,127 @@
+//! What happened in a replayed case, in the form of the golden data.
+
+use serde_json::{Map, Value, json};
+
+use super::world::World;
+use crate::cluster::deployment::WorkloadCondition;
+use crate::engine::{SimDuration, SimTime};
+
+/// Timeline and pod events of a replay.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    /// Settled states, one for each instant at which something changed.
+    pub(super) timeline: Vec<Value>,
+    /// `[t, event, owner, ordinal, extra]`.
+    pub(super) pods: Vec<Value>,
+    last: Value,
+}
+
+impl Trace {
+    /// Notes what happened to a pod.
+    pub(super) fn pod_event(
+        &mut self,
+        now: SimTime,
+        event: &str,
+        owner: &str,
+        ordinal: usize,
+        extra: Value,
+    ) {
+        self.pods.push(json!([rounded(now), event, owner, ordinal, extra]));
+    }
+
+    /// Notes the state at the end of an instant, if it is another one than before.
+    pub(super) fn settled(&mut self, now: SimTime, state: Map<String, Value>) {
+        let state = Value::Object(state);
+        if state == self.last || (self.last.is_null() && state == json!({})) {
+            return;
+        }
+        let mut record = state.clone();
+        record["t"] = json!(rounded(now));
+        self.last = state;
+        self.timeline.push(record);
+    }
+}
+
+/// Seconds, rounded down to tenths when within 50 ms above one: hides retries after conflicts.
+pub(super) fn rounded(time: SimTime) -> f64 {
+    let tenth = SimDuration::from_millis(100).as_nanos();
+    let above = time.as_nanos().rem_euclid(tenth);
+    if above <= SimDuration::from_millis(50).as_nanos() {
+        (time - SimDuration::from_nanos(above)).as_secs_f64()
+    } else {
+        time.as_secs_f64()
+    }
+}
+
+/// The state of all objects, in the shape of a timeline record.
+pub(super) fn state_of(world: &World<'_>) -> Map<String, Value> {
+    let mut state = Map::new();
+    let sections = [("deployment", deployments(world)), ("rs", replica_sets(world))];
+    for (section, value) in sections {
+        if value.as_object().is_some_and(|map| !map.is_empty())
+            || value.as_array().is_some_and(|list| !list.is_empty())
+        {
+            state.insert(section.to_owned(), value);
+        }
+    }
+    state
+}
+
+fn deployments(world: &World<'_>) -> Value {
+    let mut all = Map::new();
+    for deployment in world.plane.store().deployments().values() {
+        let status = &deployment.status;
+        let mut entry = json!({
+            "spec": deployment.spec.replicas,
+            "gen": deployment.generation,
+            "observed": status.observed_generation,
+            "replicas": status.replicas,
+            "updated": status.updated_replicas,
+            "ready": status.ready_replicas,
+            "available": status.available_replicas,
+            "unavailable": status.unavailable_replicas,
+            "terminating": status.terminating_replicas,
+            "cond": conditions(&status.conditions),
+        });
+        if deployment.spec.paused {
+            entry["paused"] = json!(true);
+        }
+        all.insert(deployment.meta.name().to_string(), entry);
+    }
+    Value::Object(all)
+}
+
+fn replica_sets(world: &World<'_>) -> Value {
+    let store = world.plane.store();
+    let mut all = Vec::new();
+    for (id, name) in &world.replica_sets {
+        let Some(set) = store.replica_sets().get(*id) else { continue };
+        let image = &store.templates()[set.template].spec.containers[0].image;
+        let mut entry = json!({
+            "rs": name,
+            "image": image.as_ref(),
+            "revision": set.revision.to_string(),
+            "spec": set.replicas,
+            "replicas": set.status.replicas,
+            "ready": set.status.ready_replicas,
+            "available": set.status.available_replicas,
+            "terminating": set.status.terminating_replicas,
+        });
+        if !set.status.conditions.is_empty() {
+            entry["cond"] = conditions(&set.status.conditions);
+        }
+        all.push(entry);
+    }
+    all.sort_by_key(|entry| entry["rs"].as_str().unwrap_or_default().to_owned());
+    Value::Array(all)
+}
+
+/// `[type, status, reason]` of each condition, by type.
+pub(super) fn conditions(conditions: &[WorkloadCondition]) -> Value {
+    let mut all: Vec<[&str; 3]> = conditions
+        .iter()
+        .map(|condition| [condition.kind, condition.status.as_str(), condition.reason])
+        .collect();
+    all.sort_unstable();
+    json!(all)
+}

@@ -1,0 +1,404 @@
+//! The world around the controllers of a golden case: users, a scheduler that binds at once and a
+//! kubelet that follows the case's model, in serial mode: each event is applied alone, then all
+//! controllers settle at that instant before the next.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::case::{Case, NodeEntry, Nodes, PodModel};
+use super::trace::Trace;
+use super::victims::leading_hex;
+use super::user;
+use crate::cluster::action::PodDeletion;
+use crate::cluster::deployment::ReplicaSetId;
+use crate::cluster::node::{ConditionStatus, Node, NodeId, NodeReady};
+use crate::cluster::pod::{Owner, PodId, PodPhase};
+use crate::cluster::pod_template::{ResourceList, TaintEffect};
+use crate::cluster::{Action, Change, Labels, Name, ObjectMeta, PodChange, Refused, Store};
+use crate::controllers::Controller;
+use crate::engine::{EventQueue, SimDuration, SimTime, Streams};
+use crate::sim::control_plane::{ControlPlane, ControlPlaneSettings, Journal};
+
+/// When controllers and nodes start.
+const BEGINNING: SimTime = SimTime::from_secs(-10);
+/// How often the fake scheduler tries a pod again that found no node.
+const SCHEDULING_RETRY: SimDuration = SimDuration::from_secs(1);
+
+/// Something that happens to the controllers from outside.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The object of this number is created.
+    Create(usize),
+    /// The action of this number is done.
+    Act(usize),
+    Bind(PodId),
+    Start(PodId),
+    Ready(PodId),
+    /// It exits by itself.
+    Exit(PodId),
+    /// Its termination is over.
+    Terminated(PodId),
+}
+
+/// What the harness knows of a pod.
+#[derive(Clone, Debug)]
+pub(super) struct PodRecord {
+    /// As the golden data name it, such as `web/rs1`.
+    pub(super) owner: String,
+    /// Creation order within the owner, from 1.
+    pub(super) ordinal: usize,
+    pub(super) phase: PodPhase,
+    model: PodModel,
+    was_ready: bool,
+}
+
+/// A case in progress.
+pub(super) struct World<'a> {
+    pub(super) case: &'a Case,
+    pub(super) plane: ControlPlane,
+    pub(super) now: SimTime,
+    pub(super) trace: Trace,
+    pub(super) pods: BTreeMap<PodId, PodRecord>,
+    /// The documents as last applied, by kind and name.
+    pub(super) documents: BTreeMap<(String, String), Value>,
+    journal: Journal,
+    events: EventQueue<Event>,
+    ordinals: BTreeMap<String, usize>,
+    /// Names such as `web/rs1`.
+    pub(super) replica_sets: BTreeMap<ReplicaSetId, String>,
+    /// UIDs of the recording, by owner and ordinal.
+    uids: BTreeMap<(String, usize), u64>,
+}
+
+impl<'a> World<'a> {
+    /// A world before its first event.
+    pub(super) fn new(case: &'a Case, controllers: Vec<Box<dyn Controller>>) -> Self {
+        let store = Store::new(Streams::new(1));
+        let settings = ControlPlaneSettings::default();
+        let mut world = Self {
+            case,
+            plane: ControlPlane::new(store, controllers, settings, BEGINNING),
+            now: BEGINNING,
+            trace: Trace::default(),
+            pods: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            journal: Journal::default(),
+            events: EventQueue::default(),
+            ordinals: BTreeMap::new(),
+            replica_sets: BTreeMap::new(),
+            uids: recorded_uids(case),
+        };
+        for (number, _) in case.objects.iter().enumerate() {
+            world.events.push(SimTime::ZERO, 0, Event::Create(number));
+        }
+        for (number, action) in case.actions.iter().enumerate() {
+            let at = action["t"].as_f64().unwrap_or(0.0);
+            world.events.push(SimTime::from_secs_f64(at), 0, Event::Act(number));
+        }
+        world
+    }
+
+    /// Runs the case to its end.
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        for entry in node_entries(&self.case.nodes) {
+            self.add_node(&entry);
+        }
+        let end = SimTime::from_secs_f64(self.case.until);
+        loop {
+            self.settle();
+            let next = self.events.peek_time();
+            if next != Some(self.now) {
+                self.observe();
+                let next = next.into_iter().chain(self.plane.next_due()).min();
+                let Some(next) = next.filter(|next| *next <= end) else { return Ok(()) };
+                self.now = next;
+            } else if let Some((_, event)) = self.events.pop() {
+                self.happen(event)?;
+            }
+        }
+    }
+
+    /// Asks the API server for something on behalf of somebody outside.
+    pub(super) fn act(&mut self, action: Action) -> Result<(), Refused> {
+        let result = self.plane.act(self.now, "user", action, &mut self.journal);
+        self.follow();
+        result
+    }
+
+    /// Adds a node that posts Ready.
+    pub(super) fn add_node(&mut self, entry: &NodeEntry) {
+        let mut meta = ObjectMeta::new("", entry.name.as_str());
+        meta.labels =
+            entry.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Labels>();
+        let ready = NodeReady { status: ConditionStatus::True, since: self.now };
+        // A node of that name is there already only if the case says so twice.
+        let _ = self.act(Action::AddNode(Box::new(Node {
+            meta,
+            capacity: ResourceList::default(),
+            allocatable: ResourceList::default(),
+            unschedulable: false,
+            taints: Vec::new(),
+            ready,
+            images: Vec::new(),
+            pool: Name::from(""),
+        })));
+    }
+
+    /// The pod that an action names: `[owner, ordinal]` or a name.
+    pub(super) fn pod_named(&self, reference: &Value) -> Option<PodId> {
+        let is_meant = |(id, record): &(&PodId, &PodRecord)| match reference {
+            Value::Array(parts) => {
+                parts.first().and_then(Value::as_str) == Some(&record.owner)
+                    && parts.get(1).and_then(Value::as_u64) == Some(record.ordinal as u64)
+            }
+            Value::String(name) => {
+                self.plane.store().pods().get(**id).is_some_and(|pod| **pod.name() == **name)
+            }
+            _ => false,
+        };
+        self.pods.iter().find(is_meant).map(|(id, _)| *id)
+    }
+
+    /// Lets the controllers work until nothing is due at this instant.
+    fn settle(&mut self) {
+        while self.plane.run_next(self.now, &mut self.journal) {
+            self.follow();
+        }
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        let case = self.case;
+        match event {
+            Event::Create(number) => return user::create(self, &case.objects[number]),
+            Event::Act(number) => return user::act(self, &case.actions[number]),
+            Event::Bind(pod) => self.bind(pod),
+            Event::Start(pod) => self.start(pod),
+            Event::Ready(pod) => {
+                if self.is_running(pod) {
+                    self.try_act(Action::SetPodReady(pod, ConditionStatus::True));
+                }
+            }
+            Event::Exit(pod) => {
+                if self.is_running(pod) {
+                    let phase = match self.pods[&pod].model.exit {
+                        0 => PodPhase::Succeeded,
+                        _ => PodPhase::Failed,
+                    };
+                    self.end_pod(pod, phase);
+                }
+            }
+            Event::Terminated(pod) => {
+                if self.plane.store().pods().contains(pod) {
+                    self.end_pod(pod, PodPhase::Failed);
+                    self.try_act(Action::RemovePod(pod));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pod's containers end for good.
+    pub(super) fn end_pod(&mut self, pod: PodId, phase: PodPhase) {
+        if self.plane.store().pods().get(pod).is_some_and(|pod| !pod.phase.is_terminal()) {
+            self.try_act(Action::SetPodReady(pod, ConditionStatus::False));
+            self.try_act(Action::SetPodPhase(pod, phase));
+        }
+    }
+
+    /// Deletes a pod as a user does.
+    pub(super) fn delete_pod(&mut self, pod: PodId) {
+        self.try_act(Action::DeletePod(pod, PodDeletion::default()));
+    }
+
+    /// An action that may come too late, as real ones do.
+    pub(super) fn try_act(&mut self, action: Action) {
+        let _ = self.act(action);
+    }
+
+    fn is_running(&self, pod: PodId) -> bool {
+        self.plane
+            .store()
+            .pods()
+            .get(pod)
+            .is_some_and(|pod| pod.phase == PodPhase::Running && !pod.is_terminating())
+    }
+
+    fn bind(&mut self, pod: PodId) {
+        if !self.plane.store().pods().contains(pod) {
+            return;
+        }
+        match self.emptiest_node() {
+            Some(node) => self.try_act(Action::BindPod(pod, node)),
+            None => self.events.push(self.now + SCHEDULING_RETRY, 0, Event::Bind(pod)),
+        }
+    }
+
+    /// The schedulable node with the fewest unfinished pods, the lowest name first.
+    fn emptiest_node(&self) -> Option<NodeId> {
+        let store = self.plane.store();
+        let is_open = |node: &Node| {
+            let repels =
+                |effect| matches!(effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
+            !node.unschedulable && !node.taints.iter().any(|taint| repels(taint.effect))
+        };
+        let unfinished =
+            |node: NodeId| store.pods_on(node).filter(|(_, pod)| !pod.phase.is_terminal()).count();
+        store
+            .nodes()
+            .iter()
+            .filter(|(_, node)| is_open(node))
+            .min_by_key(|(id, node)| (unfinished(*id), node.meta.name().clone()))
+            .map(|(id, _)| id)
+    }
+
+    fn start(&mut self, pod: PodId) {
+        let Some(object) = self.plane.store().pods().get(pod) else { return };
+        if object.is_terminating() {
+            return;
+        }
+        self.try_act(Action::StartPod(pod));
+        self.try_act(Action::SetPodPhase(pod, PodPhase::Running));
+        let model = &self.pods[&pod].model;
+        if model.ready >= 0.0 {
+            let at = self.now + SimDuration::from_secs_f64(model.ready);
+            self.events.push(at, 0, Event::Ready(pod));
+        }
+        if let Some(run_for) = model.run_for {
+            let at = self.now + SimDuration::from_secs_f64(run_for);
+            self.events.push(at, 0, Event::Exit(pod));
+        }
+    }
+
+    /// Follows the changes of the last step: names what is new, notes what happened to pods, and
+    /// wakes the scheduler and kubelets.
+    fn follow(&mut self) {
+        let changes = std::mem::take(&mut self.journal.changes);
+        for change in &changes {
+            match *change {
+                Change::ReplicaSetSpec(set) => self.name_replica_set(set),
+                Change::PodAdded(pod) => self.pod_added(pod),
+                Change::PodUpdated(pod, what) => self.pod_updated(pod, what),
+                Change::PodRemoved { pod, .. } => self.pod_gone(pod),
+                _ => {}
+            }
+        }
+        self.journal.clear();
+    }
+
+    fn name_replica_set(&mut self, id: ReplicaSetId) {
+        if self.replica_sets.contains_key(&id) {
+            return;
+        }
+        let store = self.plane.store();
+        let Some(set) = store.replica_sets().get(id) else { return };
+        let owner = set.owner.and_then(|owner| store.deployments().get(owner));
+        let owner = owner.map_or("", |owner| owner.meta.name());
+        let prefix = format!("{owner}/rs");
+        let number =
+            1 + self.replica_sets.values().filter(|name| name.starts_with(&prefix)).count();
+        self.replica_sets.insert(id, format!("{prefix}{number}"));
+    }
+
+    fn pod_added(&mut self, id: PodId) {
+        let store = self.plane.store();
+        let Some(pod) = store.pods().get(id) else { return };
+        let owner = match pod.owner {
+            Some(Owner::ReplicaSet(set)) => self.replica_sets[&set].clone(),
+            None => String::new(),
+        };
+        let image = store.template_of(pod).spec.containers[0].image.clone();
+        let ordinal = self.ordinals.entry(owner.clone()).or_default();
+        *ordinal += 1;
+        let record = PodRecord {
+            model: model_of(self.case, &image, *ordinal),
+            ordinal: *ordinal,
+            phase: pod.phase,
+            was_ready: false,
+            owner,
+        };
+        let extra = json!({ "image": image.as_ref() });
+        self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, extra);
+        if !self.case.no_bind {
+            self.events.push(self.now, 0, Event::Bind(id));
+        }
+        let uid = self.uids.get(&(record.owner.clone(), record.ordinal)).copied();
+        self.pods.insert(id, record);
+        if let Some(uid) = uid {
+            self.try_act(Action::SetPodUid(id, uid));
+        }
+    }
+
+    fn pod_updated(&mut self, id: PodId, what: PodChange) {
+        let Some(record) = self.pods.get_mut(&id) else { return };
+        let Some(pod) = self.plane.store().pods().get(id) else { return };
+        record.phase = pod.phase;
+        match what {
+            PodChange::Bound => {
+                let at = self.now + SimDuration::from_secs_f64(record.model.start);
+                self.events.push(at, 0, Event::Start(id));
+            }
+            PodChange::Ready => record.was_ready = pod.is_ready(),
+            PodChange::DeletionRequested => {
+                let extra = json!({ "wasReady": record.was_ready });
+                self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, extra);
+                let at = self.now + SimDuration::from_secs_f64(record.model.term);
+                self.events.push(at, 0, Event::Terminated(id));
+            }
+            _ => {}
+        }
+    }
+
+    fn pod_gone(&mut self, id: PodId) {
+        let Some(record) = self.pods.remove(&id) else { return };
+        let extra = match record.phase {
+            PodPhase::Failed => json!({}),
+            phase => json!({ "phase": phase.as_str() }),
+        };
+        self.trace.pod_event(self.now, "gone", &record.owner, record.ordinal, extra);
+    }
+
+    fn observe(&mut self) {
+        let state = super::trace::state_of(self);
+        self.trace.settled(self.now, state);
+    }
+}
+
+fn node_entries(nodes: &Nodes) -> Vec<NodeEntry> {
+    match nodes {
+        Nodes::Count(count) => (1..=*count)
+            .map(|number| NodeEntry { name: format!("n{number:02}"), labels: BTreeMap::new() })
+            .collect(),
+        Nodes::List(entries) => entries.clone(),
+    }
+}
+
+fn recorded_uids(case: &Case) -> BTreeMap<(String, usize), u64> {
+    let events = case.expect.pods.iter().flatten();
+    let creations = events.filter(|event| event[1] == "create");
+    creations
+        .filter_map(|event| {
+            let ordinal = usize::try_from(event[3].as_u64()?).ok()?;
+            let uid = leading_hex(event[4]["uid"].as_str()?);
+            Some(((event[2].as_str()?.to_owned(), ordinal), uid))
+        })
+        .collect()
+}
+
+/// How the `ordinal`-th pod of an owner with this image behaves.
+fn model_of(case: &Case, image: &str, ordinal: usize) -> PodModel {
+    let model = case.kubelet.get(image).or_else(|| case.kubelet.get("default"));
+    let mut model = model.cloned().unwrap_or_default();
+    if !model.ready_cycle.is_empty() {
+        model.ready = model.ready_cycle[(ordinal - 1) % model.ready_cycle.len()];
+    }
+    let own = model.sequence.get(ordinal - 1).or(model.sequence.last()).cloned();
+    if let Some(own) = own {
+        model.start = own.start.unwrap_or(model.start);
+        model.ready = own.ready.unwrap_or(model.ready);
+        model.term = own.term.unwrap_or(model.term);
+        model.run_for = own.run_for.or(model.run_for);
+        model.exit = own.exit.unwrap_or(model.exit);
+    }
+    model
+}
