@@ -7,7 +7,7 @@ use std::fmt;
 use super::deployment::{
     DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSetId, ReplicaSetStatus,
 };
-use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::meta::{Labels, Name, NamespacedName, ObjectMeta};
 use super::metrics::PodMetricsTable;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
@@ -15,6 +15,7 @@ use super::pod_template::{PodTemplate, ReferenceKind, TemplateId};
 use super::policy::{
     Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus, PriorityClass,
 };
+use super::quota::ResourceQuota;
 use super::selector::Selector;
 use super::service::{Endpoint, Service, ServiceId};
 use crate::engine::SimDuration;
@@ -35,7 +36,9 @@ pub enum Action {
 
     /// A new Deployment.
     CreateDeployment(Box<(ObjectMeta, DeploymentSpec)>),
-    /// Another spec for a Deployment (apply, patch, set image, pause).
+    /// Other labels, annotations and spec for a Deployment, in one write (apply).
+    ApplyDeployment(DeploymentId, Box<(ObjectMeta, DeploymentSpec)>),
+    /// Another spec for a Deployment (patch, set image, pause).
     SetDeploymentSpec(DeploymentId, Box<DeploymentSpec>),
     /// The scale sub-resource of a Deployment.
     ScaleDeployment(DeploymentId, i32),
@@ -85,6 +88,10 @@ pub enum Action {
     SetEndpoints(ServiceId, Vec<Endpoint>),
     /// A new Namespace, or other labels for it.
     CreateNamespace(Box<Namespace>),
+    /// A new ResourceQuota, or other limits for it.
+    ApplyResourceQuota(Box<ResourceQuota>),
+    /// A ResourceQuota goes.
+    DeleteResourceQuota(NamespacedName),
     /// A new PriorityClass.
     CreatePriorityClass(Box<PriorityClass>),
     /// A new PodDisruptionBudget.
@@ -108,6 +115,7 @@ impl Action {
             Self::SetNodeTaints(..) => "SetNodeTaints",
             Self::SetNodeUnschedulable(..) => "SetNodeUnschedulable",
             Self::CreateDeployment(..) => "CreateDeployment",
+            Self::ApplyDeployment(..) => "ApplyDeployment",
             Self::SetDeploymentSpec(..) => "SetDeploymentSpec",
             Self::ScaleDeployment(..) => "ScaleDeployment",
             Self::SetDeploymentStatus(..) => "SetDeploymentStatus",
@@ -131,6 +139,8 @@ impl Action {
             Self::CreateService(..) => "CreateService",
             Self::SetEndpoints(..) => "SetEndpoints",
             Self::CreateNamespace(..) => "CreateNamespace",
+            Self::ApplyResourceQuota(..) => "ApplyResourceQuota",
+            Self::DeleteResourceQuota(..) => "DeleteResourceQuota",
             Self::CreatePriorityClass(..) => "CreatePriorityClass",
             Self::CreateDisruptionBudget(..) => "CreateDisruptionBudget",
             Self::SetDisruptionBudgetStatus(..) => "SetDisruptionBudgetStatus",
@@ -164,7 +174,7 @@ pub struct ReplicaSetDraft {
 }
 
 /// Changes to a ReplicaSet; absent = stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaSetUpdate {
     /// `spec.replicas`.
     pub replicas: Option<i32>,
@@ -176,6 +186,8 @@ pub struct ReplicaSetUpdate {
     pub desired_replicas: Option<i32>,
     /// Annotation `deployment.kubernetes.io/max-replicas`.
     pub max_replicas: Option<i32>,
+    /// All other annotations.
+    pub annotations: Option<Labels>,
 }
 
 /// A pod to be created.

@@ -5,6 +5,7 @@ use super::change::{Change, PodChange};
 use super::meta::{Name, NamespacedName};
 use super::node::{ConditionStatus, Node, NodeId, NodeReady};
 use super::pod::{Deletion, Pod, PodCondition, PodId, PodPhase, RestartCounts};
+use super::quota;
 use super::store::{Store, safe_characters};
 use super::workload_apply as workload;
 use crate::engine::digest::mix;
@@ -43,6 +44,9 @@ pub fn apply(
 
         Action::CreateDeployment(draft) => {
             workload::create_deployment(store, now, draft.0, draft.1, changes)
+        }
+        Action::ApplyDeployment(id, draft) => {
+            workload::apply_deployment(store, id, draft.0, draft.1, changes)
         }
         Action::SetDeploymentSpec(id, spec) => {
             workload::set_deployment_spec(store, id, *spec, changes)
@@ -121,6 +125,13 @@ pub fn apply(
         Action::CreateNamespace(namespace) => {
             store.namespaces.insert(namespace.name.clone(), *namespace);
             Ok(())
+        }
+        Action::ApplyResourceQuota(quota) => {
+            store.quotas.insert(quota.meta.id.clone(), *quota);
+            Ok(())
+        }
+        Action::DeleteResourceQuota(id) => {
+            store.quotas.remove(&id).map(drop).ok_or(Refused::NotFound)
         }
         Action::CreatePriorityClass(class) => {
             store.priority_classes.insert(class.name.clone(), *class);
@@ -219,6 +230,7 @@ fn create_pod(
         PodSource::Interned(template) => template,
         PodSource::New(template) => store.intern(*template),
     };
+    quota::admit_pod(store, &id.namespace, &id.name, &store.templates[template].spec)?;
     let sequence = next_sequence(store);
     let pod = store.pods.insert(Pod {
         id: id.clone(),

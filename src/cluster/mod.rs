@@ -13,6 +13,7 @@ pub mod pod;
 pub mod pod_resources;
 pub mod pod_template;
 pub mod policy;
+pub mod quota;
 pub mod reference;
 pub mod selector;
 pub mod service;

@@ -13,6 +13,7 @@ use super::node::{Node, NodeId};
 use super::pod::{Owner, Pod, PodId};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PriorityClass};
+use super::quota::ResourceQuota;
 use super::selector::Selector;
 use super::service::Service;
 use crate::engine::{Digest, SimTime, Stream, Streams, Table};
@@ -30,6 +31,7 @@ pub struct Store {
     pub(super) disruption_budgets: Table<PodDisruptionBudget>,
     pub(super) namespaces: BTreeMap<Name, Namespace>,
     pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
+    pub(super) quotas: BTreeMap<NamespacedName, ResourceQuota>,
     /// ConfigMaps, Secrets and claims that exist, with their keys.
     pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), BTreeSet<Name>>,
     /// What the metrics API serves.
@@ -71,6 +73,7 @@ impl Store {
             disruption_budgets: Table::default(),
             namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             config: BTreeMap::new(),
             pod_metrics: PodMetricsTable::default(),
             index: Index::default(),
@@ -125,6 +128,11 @@ impl Store {
         &self.namespaces
     }
 
+    /// The ResourceQuotas, by name.
+    pub const fn quotas(&self) -> &BTreeMap<NamespacedName, ResourceQuota> {
+        &self.quotas
+    }
+
     /// The PriorityClasses, by name.
     pub const fn priority_classes(&self) -> &BTreeMap<Name, PriorityClass> {
         &self.priority_classes
@@ -154,6 +162,16 @@ impl Store {
     pub fn pods_on(&self, node: NodeId) -> impl Iterator<Item = (PodId, &Pod)> {
         let pods = self.index.pods_by_node.get(node.index());
         pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
+    }
+
+    /// The pod objects of a namespace, by name, terminating ones included.
+    pub fn pods_in(&self, namespace: &Name) -> impl Iterator<Item = (PodId, &Pod)> {
+        let first = NamespacedName::new(namespace.clone(), "");
+        self.index
+            .pods_by_name
+            .range(first..)
+            .take_while(move |(id, _)| id.namespace == *namespace)
+            .map(|(_, pod)| (*pod, &self.pods[*pod]))
     }
 
     /// The pod objects of an owner, terminating ones included.

@@ -40,13 +40,29 @@ pub(super) fn set_deployment_spec(
     spec: DeploymentSpec,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
+    let meta = store.deployments.get(id).ok_or(Refused::NotFound)?.meta.clone();
+    apply_deployment(store, id, meta, spec, changes)
+}
+
+/// A write of spec and metadata; annotations count as part of the spec
+/// (`deploymentStrategy.PrepareForUpdate`).
+pub(super) fn apply_deployment(
+    store: &mut Store,
+    id: DeploymentId,
+    meta: ObjectMeta,
+    spec: DeploymentSpec,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
     let deployment = store.deployments.get_mut(id).ok_or(Refused::NotFound)?;
     if deployment.spec.selector != spec.selector {
         return Err(Refused::Conflict("spec.selector: field is immutable".to_owned()));
     }
-    if deployment.spec != spec {
+    let bumps = deployment.spec != spec || deployment.meta.annotations != meta.annotations;
+    if bumps || deployment.meta.labels != meta.labels {
         deployment.spec = spec;
-        deployment.generation += 1;
+        deployment.meta.labels = meta.labels;
+        deployment.meta.annotations = meta.annotations;
+        deployment.generation += i64::from(bumps);
         changes.push(Change::DeploymentSpec(id));
     }
     Ok(())
@@ -138,17 +154,23 @@ pub(super) fn set_replica_set(
 ) -> Result<(), Refused> {
     let set = store.replica_sets.get_mut(id).ok_or(Refused::NotFound)?;
     let before = (set.replicas, set.min_ready);
-    let annotations = (set.revision, set.desired_replicas, set.max_replicas);
+    let annotations = |set: &ReplicaSet| {
+        (set.revision, set.desired_replicas, set.max_replicas, set.meta.annotations.clone())
+    };
+    let annotated_before = annotations(set);
     set.replicas = update.replicas.unwrap_or(set.replicas);
     set.min_ready = update.min_ready.unwrap_or(set.min_ready);
     set.revision = update.revision.unwrap_or(set.revision);
     set.desired_replicas = update.desired_replicas.or(set.desired_replicas);
     set.max_replicas = update.max_replicas.or(set.max_replicas);
+    if let Some(annotations) = update.annotations {
+        set.meta.annotations = annotations;
+    }
     let spec_changed = before != (set.replicas, set.min_ready);
     if spec_changed {
         set.generation += 1;
     }
-    if spec_changed || annotations != (set.revision, set.desired_replicas, set.max_replicas) {
+    if spec_changed || annotated_before != annotations(set) {
         changes.push(Change::ReplicaSetSpec(id));
     }
     Ok(())

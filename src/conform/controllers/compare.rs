@@ -8,14 +8,40 @@ use serde_json::{Value, json};
 use super::case::Case;
 use super::trace::Trace;
 
-/// Times that differ by less are equal [s].
-const TIME_TOLERANCE: f64 = 1e-6;
-
 /// All that differs; empty if the replay agrees.
 pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
     let mut differences = timeline(case, trace);
-    differences.extend(pods(case, trace));
+    if !case.pods_list_truncated {
+        differences.extend(pods(case, trace));
+    }
+    if case.class == "slowstart" {
+        differences.extend(creations(case, trace));
+    }
     differences
+}
+
+/// Compares the instants of accepted creations; refused ones too where none was ever accepted, for
+/// otherwise their number depends on a race.
+fn creations(case: &Case, trace: &Trace) -> Vec<String> {
+    let expected = case.expect.results.clone().unwrap_or_default();
+    let is_all_refused = expected.iter().all(|entry| entry[1] == 0);
+    let told = |entries: &[Value]| -> Vec<String> {
+        entries
+            .iter()
+            .filter(|entry| is_all_refused || entry[1] != 0)
+            .map(|entry| {
+                let (count, what) =
+                    if is_all_refused { (&entry[2], "refused") } else { (&entry[1], "accepted") };
+                format!("{} µs: {count} {what}", micros(&entry[0]))
+            })
+            .collect()
+    };
+    let (expected, ours) = (told(&expected), told(&trace.results));
+    let differs = expected != ours;
+    differs
+        .then(|| format!("creations: {expected:?} expected, {ours:?} ours"))
+        .into_iter()
+        .collect()
 }
 
 fn timeline(case: &Case, trace: &Trace) -> Vec<String> {
@@ -51,8 +77,12 @@ fn timeline(case: &Case, trace: &Trace) -> Vec<String> {
 
 /// Microseconds, so that equal times have equal keys.
 #[expect(clippy::cast_possible_truncation, reason = "times of cases are small")]
+fn micros(time: &Value) -> i64 {
+    libm::round(time.as_f64().unwrap_or(-1e9) * 1e6) as i64
+}
+
 fn time_of(record: &Value) -> i64 {
-    libm::round(record["t"].as_f64().unwrap_or(-1e9) / TIME_TOLERANCE) as i64
+    micros(&record["t"])
 }
 
 fn by_time(records: &[Value]) -> BTreeMap<i64, &Value> {
@@ -86,26 +116,44 @@ fn canonical(record: &Value) -> Value {
     record
 }
 
+/// Compares what happened to pods. Which of several pods that are alike is deleted is arbitrary in
+/// the real controllers too, so whole lives of pods are compared rather than their numbers; where
+/// not even those were the same in two recordings, single events.
 fn pods(case: &Case, trace: &Trace) -> Vec<String> {
     let Some(expected) = &case.expect.pods else { return Vec::new() };
-    let with_ordinals = case.stable.pod_ordinals;
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for event in expected {
-        counts.entry(pod_key(event, with_ordinals)).or_default().0 += 1;
+    for life in lives(case, expected) {
+        counts.entry(life).or_default().0 += 1;
     }
-    for event in &trace.pods {
-        counts.entry(pod_key(event, with_ordinals)).or_default().1 += 1;
+    for life in lives(case, &trace.pods) {
+        counts.entry(life).or_default().1 += 1;
     }
     counts
         .into_iter()
         .filter(|(_, (expected, ours))| expected != ours)
-        .filter(|(_, (expected, _))| !case.pods_list_truncated || *expected > 0)
-        .map(|(event, (expected, ours))| format!("pods: {event}: {expected} expected, {ours} ours"))
+        .map(|(life, (expected, ours))| format!("pods: {life}: {expected} expected, {ours} ours"))
         .collect()
 }
 
+/// What happened to each pod, or single events where pods cannot be told apart.
+fn lives(case: &Case, events: &[Value]) -> Vec<String> {
+    if !case.stable.pod_ordinals {
+        return events.iter().map(|event| format!("{} {}", event[2], event_text(event))).collect();
+    }
+    let mut lives: BTreeMap<(&str, u64), Vec<String>> = BTreeMap::new();
+    for event in events {
+        let pod = (event[2].as_str().unwrap_or_default(), event[3].as_u64().unwrap_or(0));
+        lives.entry(pod).or_default().push(event_text(event));
+    }
+    let joined = lives.into_iter().map(|((owner, _), mut life)| {
+        life.sort();
+        format!("{owner} {}", life.join(" "))
+    });
+    joined.collect()
+}
+
 /// What must be equal of a pod event. UIDs and generated names never are.
-fn pod_key(event: &Value, with_ordinal: bool) -> String {
+fn event_text(event: &Value) -> String {
     let mut extra = event[4].clone();
     if let Some(fields) = extra.as_object_mut() {
         fields.shift_remove("uid");
@@ -113,6 +161,5 @@ fn pod_key(event: &Value, with_ordinal: bool) -> String {
         fields.sort_keys();
     }
     let time = event[0].as_f64().unwrap_or(-1.0);
-    let ordinal = if with_ordinal { event[3].clone() } else { Value::Null };
-    json!([time, event[1], event[2], ordinal, extra]).to_string()
+    json!([time, event[1], extra]).to_string()
 }

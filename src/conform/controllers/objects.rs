@@ -32,7 +32,8 @@ pub(super) fn object_meta(meta: &meta::ObjectMeta) -> ObjectMeta {
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let name = meta.name.as_deref().unwrap_or_default();
     let mut object = ObjectMeta::new(namespace, name);
-    object.labels = meta.labels.iter().flatten().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    object.labels = labels(meta.labels.as_ref());
+    object.annotations = labels(meta.annotations.as_ref());
     object
 }
 

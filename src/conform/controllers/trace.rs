@@ -13,6 +13,8 @@ pub(super) struct Trace {
     pub(super) timeline: Vec<Value>,
     /// `[t, event, owner, ordinal, extra]`.
     pub(super) pods: Vec<Value>,
+    /// What became of requests of which the recording tells.
+    pub(super) results: Vec<Value>,
     last: Value,
 }
 
@@ -24,9 +26,21 @@ impl Trace {
         event: &str,
         owner: &str,
         ordinal: usize,
-        extra: Value,
+        extra: &Value,
     ) {
         self.pods.push(json!([rounded(now), event, owner, ordinal, extra]));
+    }
+
+    /// Notes a creation of a pod that the API server accepted or refused: one entry for each instant.
+    pub(super) fn creation(&mut self, now: SimTime, is_accepted: bool) {
+        let time = json!(now.as_secs_f64());
+        if self.results.last().is_none_or(|last| last[0] != time) {
+            self.results.push(json!([time, 0, 0]));
+        }
+        if let Some(last) = self.results.last_mut() {
+            let count = &mut last[if is_accepted { 1 } else { 2 }];
+            *count = json!(count.as_u64().unwrap_or(0) + 1);
+        }
     }
 
     /// Notes the state at the end of an instant, if it is another one than before.

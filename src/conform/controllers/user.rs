@@ -31,17 +31,17 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     match action["do"].as_str().unwrap_or_default() {
         "setImage" => {
             let pointer = "/spec/template/spec/containers/0/image";
-            update(world, (kind, name), |document| {
+            update(world, &(kind, name), |document| {
                 if let Some(image) = document.pointer_mut(pointer) {
                     *image = action["image"].clone();
                 }
             })
         }
-        "scale" => update(world, (kind, name), |document| {
+        "scale" => update(world, &(kind, name), |document| {
             let patch = json!({ "spec": { "replicas": action["replicas"] } });
             objects::merge_patch(document, &patch);
         }),
-        "patch" => update(world, (kind, name), |document| {
+        "patch" => update(world, &(kind, name), |document| {
             objects::merge_patch(document, &action["patch"]);
         }),
         _ => act_on_pod(world, action),
@@ -67,10 +67,10 @@ fn act_on_pod(world: &mut World<'_>, action: &Value) -> Result<(), String> {
 /// Changes a document as applied before, and applies it anew.
 fn update(
     world: &mut World<'_>,
-    identity: (String, String),
+    identity: &(String, String),
     change: impl FnOnce(&mut Value),
 ) -> Result<(), String> {
-    let Some(document) = world.documents.get_mut(&identity) else { return Ok(()) };
+    let Some(document) = world.documents.get_mut(identity) else { return Ok(()) };
     change(document);
     let document = document.clone();
     let id = NamespacedName::new("default", identity.1.as_str());
@@ -78,8 +78,10 @@ fn update(
     let action = match identity.0.as_str() {
         "Deployment" => {
             let Some(deployment) = store.deployment_named(&id) else { return Ok(()) };
-            let spec = objects::deployment_spec(&objects::typed(&document)?)?;
-            Action::SetDeploymentSpec(deployment, Box::new(spec))
+            let typed = objects::typed(&document)?;
+            let spec = objects::deployment_spec(&typed)?;
+            let meta = objects::object_meta(&typed.metadata);
+            Action::ApplyDeployment(deployment, Box::new((meta, spec)))
         }
         kind => return Err(format!("objects of kind {kind} are not replayed yet")),
     };

@@ -8,22 +8,29 @@ use serde_json::{Value, json};
 
 use super::case::{Case, NodeEntry, Nodes, PodModel};
 use super::trace::Trace;
-use super::victims::leading_hex;
 use super::user;
+use super::victims::leading_hex;
 use crate::cluster::action::PodDeletion;
 use crate::cluster::deployment::ReplicaSetId;
 use crate::cluster::node::{ConditionStatus, Node, NodeId, NodeReady};
 use crate::cluster::pod::{Owner, PodId, PodPhase};
 use crate::cluster::pod_template::{ResourceList, TaintEffect};
-use crate::cluster::{Action, Change, Labels, Name, ObjectMeta, PodChange, Refused, Store};
+use crate::cluster::quota::ResourceQuota;
+use crate::cluster::{
+    Action, Change, Labels, Name, NamespacedName, ObjectMeta, PodChange, Refused, Store,
+};
 use crate::controllers::Controller;
 use crate::engine::{EventQueue, SimDuration, SimTime, Streams};
-use crate::sim::control_plane::{ControlPlane, ControlPlaneSettings, Journal};
+use crate::sim::control_plane::{ControlPlane, ControlPlaneSettings, Journal, Logged};
+use crate::units::Quantity;
 
 /// When controllers and nodes start.
 const BEGINNING: SimTime = SimTime::from_secs(-10);
 /// How often the fake scheduler tries a pod again that found no node.
 const SCHEDULING_RETRY: SimDuration = SimDuration::from_secs(1);
+
+/// When a quota that was lifted was lifted.
+const QUOTA_LIFTED: SimTime = SimTime::from_secs(30);
 
 /// Something that happens to the controllers from outside.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +46,8 @@ enum Event {
     Exit(PodId),
     /// Its termination is over.
     Terminated(PodId),
+    /// The quota on pods goes.
+    LiftQuota,
 }
 
 /// What the harness knows of a pod.
@@ -104,6 +113,7 @@ impl<'a> World<'a> {
         for entry in node_entries(&self.case.nodes) {
             self.add_node(&entry);
         }
+        self.limit_pods();
         let end = SimTime::from_secs_f64(self.case.until);
         loop {
             self.settle();
@@ -116,6 +126,24 @@ impl<'a> World<'a> {
             } else if let Some((_, event)) = self.events.pop() {
                 self.happen(event)?;
             }
+        }
+    }
+
+    /// Sets the quota under which the recording stood: as many pods as were accepted at the first
+    /// instant, if others were refused. It was lifted after 30 s if more were accepted later.
+    fn limit_pods(&mut self) {
+        let results =
+            self.case.expect.results.iter().flatten().filter(|_| self.case.class == "slowstart");
+        let counts: Vec<(i64, i64)> = results
+            .map(|entry| (entry[1].as_i64().unwrap_or(0), entry[2].as_i64().unwrap_or(0)))
+            .collect();
+        let Some((accepted, 1..)) = counts.first() else { return };
+        let hard = [("pods", Quantity::from_units(*accepted))].into_iter().collect();
+        let mut meta = ObjectMeta::new("", "");
+        meta.id = quota_name();
+        self.try_act(Action::ApplyResourceQuota(Box::new(ResourceQuota { meta, hard })));
+        if counts[1..].iter().any(|(accepted, _)| *accepted > 0) {
+            self.events.push(QUOTA_LIFTED, 0, Event::LiftQuota);
         }
     }
 
@@ -188,6 +216,7 @@ impl<'a> World<'a> {
                     self.end_pod(pod, phase);
                 }
             }
+            Event::LiftQuota => self.try_act(Action::DeleteResourceQuota(quota_name())),
             Event::Terminated(pod) => {
                 if self.plane.store().pods().contains(pod) {
                     self.end_pod(pod, PodPhase::Failed);
@@ -274,6 +303,11 @@ impl<'a> World<'a> {
     /// wakes the scheduler and kubelets.
     fn follow(&mut self) {
         let changes = std::mem::take(&mut self.journal.changes);
+        for entry in &self.journal.log {
+            if matches!(entry.what, Logged::Refused { verb: "CreatePod", .. }) {
+                self.trace.creation(self.now, false);
+            }
+        }
         for change in &changes {
             match *change {
                 Change::ReplicaSetSpec(set) => self.name_replica_set(set),
@@ -318,7 +352,8 @@ impl<'a> World<'a> {
             owner,
         };
         let extra = json!({ "image": image.as_ref() });
-        self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, extra);
+        self.trace.creation(self.now, true);
+        self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, &extra);
         if !self.case.no_bind {
             self.events.push(self.now, 0, Event::Bind(id));
         }
@@ -341,7 +376,7 @@ impl<'a> World<'a> {
             PodChange::Ready => record.was_ready = pod.is_ready(),
             PodChange::DeletionRequested => {
                 let extra = json!({ "wasReady": record.was_ready });
-                self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, extra);
+                self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, &extra);
                 let at = self.now + SimDuration::from_secs_f64(record.model.term);
                 self.events.push(at, 0, Event::Terminated(id));
             }
@@ -355,13 +390,17 @@ impl<'a> World<'a> {
             PodPhase::Failed => json!({}),
             phase => json!({ "phase": phase.as_str() }),
         };
-        self.trace.pod_event(self.now, "gone", &record.owner, record.ordinal, extra);
+        self.trace.pod_event(self.now, "gone", &record.owner, record.ordinal, &extra);
     }
 
     fn observe(&mut self) {
         let state = super::trace::state_of(self);
         self.trace.settled(self.now, state);
     }
+}
+
+fn quota_name() -> NamespacedName {
+    NamespacedName::new("default", "quota")
 }
 
 fn node_entries(nodes: &Nodes) -> Vec<NodeEntry> {

@@ -13,7 +13,7 @@ use crate::cluster::node::ConditionStatus;
 use crate::cluster::pod::Owner;
 use crate::cluster::pod_template::PodTemplate;
 use crate::cluster::store::{POD_TEMPLATE_HASH_LABEL, pod_template_hash};
-use crate::cluster::{Action, ClusterView, Name, NamespacedName, ObjectMeta};
+use crate::cluster::{Action, ClusterView, Labels, Name, NamespacedName, ObjectMeta};
 use crate::controllers::replica_set::status::REPLICA_FAILURE;
 use crate::controllers::{Actions, Backoff, Requeue};
 use crate::engine::{SimDuration, SimTime};
@@ -21,6 +21,9 @@ use crate::engine::{SimDuration, SimTime};
 /// Added to the wait for the progress deadline, so that it has passed for sure when it is looked
 /// at (`requeueStuckDeployment`).
 const DEADLINE_SKEW: SimDuration = SimDuration::from_secs(1);
+
+/// What `kubectl apply` notes on the object itself; no copy of it is made.
+const LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A ReplicaSet as it will be after the requests of this sync so far.
 #[derive(Debug)]
@@ -122,12 +125,16 @@ impl<'a> Sync<'a> {
         let min_ready = self.min_ready();
         let Some(new) = &mut self.new else { return };
         let (Some(id), Some(observed)) = (new.id, new.observed) else { return };
+        let annotations = annotations_of(self.deployment);
         let is_older = new.revision < revision;
-        if is_older || observed.min_ready != min_ready {
+        let is_current =
+            observed.min_ready == min_ready && observed.meta.annotations == annotations;
+        if is_older || !is_current {
             new.revision = new.revision.max(revision);
             let update = ReplicaSetUpdate {
                 min_ready: Some(min_ready),
                 revision: Some(new.revision),
+                annotations: Some(annotations),
                 ..ReplicaSetUpdate::default()
             };
             self.actions.push(Action::SetReplicaSet(id, update));
@@ -316,7 +323,7 @@ impl<'a> Sync<'a> {
         let name = format!("{}-{hash}", meta.name());
         let mut set_meta = ObjectMeta::new(meta.namespace().clone(), name);
         set_meta.labels = template.labels.clone();
-        set_meta.annotations = meta.annotations.clone();
+        set_meta.annotations = annotations_of(self.deployment);
         ReplicaSetDraft {
             meta: set_meta,
             owner: Some(self.id),
@@ -493,6 +500,15 @@ fn state_of(id: ReplicaSetId, set: &ReplicaSet) -> SetState<'_> {
         revision: set.revision,
         observed: Some(set),
     }
+}
+
+/// What a ReplicaSet gets of its Deployment's annotations
+/// (`copyDeploymentAnnotationsToReplicaSet`).
+fn annotations_of(deployment: &Deployment) -> Labels {
+    let all = deployment.meta.annotations.iter();
+    all.filter(|(key, _)| key.as_ref() != LAST_APPLIED_ANNOTATION)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Whether a ReplicaSet's template is the Deployment's, but for the hash label that the controller
