@@ -7,7 +7,11 @@
 pub mod catalog;
 pub mod completions;
 pub mod exit;
+mod files;
+mod load;
 pub mod output;
+pub mod schema;
+pub mod validate;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -43,6 +47,10 @@ enum Command {
     Catalog(catalog::Arguments),
     /// Print a script that completes commands and options in a shell
     Completions(completions::Arguments),
+    /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
+    Schema(schema::Arguments),
+    /// Say all that is wrong with scenarios and manifests, without running anything
+    Validate(validate::Arguments),
 }
 
 impl Command {
@@ -50,6 +58,8 @@ impl Command {
         match self {
             Self::Catalog(arguments) => catalog::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),
+            Self::Schema(arguments) => schema::run(arguments, out),
+            Self::Validate(arguments) => validate::run(arguments, out),
         }
     }
 }

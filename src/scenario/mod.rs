@@ -1,11 +1,15 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod check;
 pub mod cluster;
 mod delays;
 pub mod document;
+pub mod inventory;
 pub mod objectives;
 pub mod overrides;
 pub mod read;
+pub mod resolved;
+pub mod schema;
 mod typing;
 pub mod workloads;
 
@@ -13,3 +17,4 @@ pub use delays::Delays;
 pub use document::Scenario;
 pub use overrides::Override;
 pub use read::ScenarioText;
+pub use resolved::ResolvedScenario;

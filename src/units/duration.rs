@@ -66,19 +66,23 @@ fn from_seconds(seconds: f64) -> Option<SimDuration> {
     (0.0..9.0e9).contains(&seconds).then(|| SimDuration::from_secs_f64(seconds))
 }
 
-impl Serialize for SimDuration {
-    /// The shortest form that reads back exactly: `1h30m`, `250ms`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut rest = self.as_nanos();
-        let mut text = String::new();
-        for (name, nanos) in UNITS.iter().rev() {
-            if rest >= *nanos {
-                text.push_str(&(rest / nanos).to_string());
-                text.push_str(name);
-                rest %= nanos;
-            }
+/// The shortest text that reads back exactly: `1h30m`, `250ms`.
+pub fn format_duration(duration: SimDuration) -> String {
+    let mut rest = duration.as_nanos();
+    let mut text = String::new();
+    for (name, nanos) in UNITS.iter().rev() {
+        if rest >= *nanos {
+            text.push_str(&(rest / nanos).to_string());
+            text.push_str(name);
+            rest %= nanos;
         }
-        serializer.serialize_str(if text.is_empty() { "0s" } else { &text })
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+impl Serialize for SimDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(*self))
     }
 }
 

@@ -6,7 +6,7 @@ pub mod quantity;
 pub mod resource_time;
 pub mod resources;
 
-pub use duration::parse_duration;
+pub use duration::{format_duration, parse_duration};
 pub use money::{HourlyPrice, Money};
 pub use quantity::Quantity;
 pub use resource_time::{ResourceTime, Resources};

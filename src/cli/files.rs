@@ -1,0 +1,202 @@
+//! Files: the one place that reads them. Says in plain words why a file cannot be read; what is in it
+//! is for others to judge.
+#![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::manifest::Source;
+
+/// What stands for standard input in place of a path.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Endings of files that may hold manifests.
+const MANIFEST_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// How deep folders of manifests may nest; deeper is a loop of links.
+const FOLDER_DEPTH: usize = 32;
+
+/// Reads a text; `-` is standard input.
+pub fn read_source(path: &str) -> Result<Source, String> {
+    let (name, bytes) = if path == STANDARD_INPUT {
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
+        ("standard input", read.map_err(|error| in_words(&error))?)
+    } else {
+        (path, read(Path::new(path))?)
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source::new(name, text)),
+        Err(_) => Err("this is not a text in UTF-8".to_owned()),
+    }
+}
+
+/// Reads the manifests that a path stands for: a file, all manifests in a folder and its subfolders in
+/// the order of their names, or those that match a pattern such as `k8s/*.yaml`.
+pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
+    if path == STANDARD_INPUT {
+        return read_source(path).map(|source| vec![source]);
+    }
+    let mut files = Vec::new();
+    if Path::new(path).exists() {
+        collect(Path::new(path), 0, &mut files)?;
+        if files.is_empty() {
+            return Err(format!(
+                "there are no files ending in {} here",
+                MANIFEST_ENDINGS.join(", ")
+            ));
+        }
+    } else if path.contains(['*', '?', '[']) {
+        let matches = glob::glob(path).map_err(|error| format!("not a pattern: {}", error.msg))?;
+        for found in matches {
+            let found = found.map_err(|error| in_words(error.error()))?;
+            collect(&found, 0, &mut files)?;
+        }
+        if files.is_empty() {
+            return Err("no file matches this pattern".to_owned());
+        }
+    } else {
+        return Err(in_words(&io::ErrorKind::NotFound.into()));
+    }
+    files.iter().map(|file| read_source(&file.to_string_lossy())).collect()
+}
+
+/// Reads a file as it is, unpacked if it is packed by gzip.
+pub fn read_unpacked(path: &str) -> Result<Arc<[u8]>, String> {
+    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+    let bytes = read(Path::new(path))?;
+    if !bytes.starts_with(&GZIP_MAGIC) {
+        return Ok(bytes.into());
+    }
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(&bytes[..])
+        .read_to_end(&mut unpacked)
+        .map_err(|error| format!("cannot be unpacked: {error}"))?;
+    Ok(unpacked.into())
+}
+
+/// A path that a file names, seen from where the program runs.
+pub fn beside(file: &str, path: &str) -> String {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    folder.join(path).to_string_lossy().into_owned()
+}
+
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    if depth == FOLDER_DEPTH {
+        return Err(format!("folders nest deeper than {FOLDER_DEPTH} levels here"));
+    }
+    let entries = fs::read_dir(path).map_err(|error| in_words(&error))?;
+    let mut entries = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| in_words(&error))?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() || is_manifest(&entry) {
+            collect(&entry, depth + 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    !is_hidden && ending.is_some_and(|ending| MANIFEST_ENDINGS.contains(&ending.as_str()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| in_words(&error))
+}
+
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a folder, a file is needed".to_owned(),
+        io::ErrorKind::PermissionDenied => "this file may not be read by you".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (path, text) in [
+            ("b.yaml", "b"),
+            ("a.json", "a"),
+            ("sub/c.yml", "c"),
+            ("notes.txt", "n"),
+            (".d.yaml", "d"),
+        ] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, text).expect("written");
+        }
+        folder
+    }
+
+    fn texts(path: &Path) -> Result<String, String> {
+        let sources = read_manifests(&path.to_string_lossy())?;
+        Ok(sources.iter().map(|source| source.text.as_str()).collect())
+    }
+
+    #[test]
+    fn a_path_stands_for_a_file_a_folder_or_what_matches() {
+        let folder = folder();
+        assert_eq!(texts(folder.path()), Ok("abc".to_owned()));
+        assert_eq!(texts(&folder.path().join("notes.txt")), Ok("n".to_owned()));
+        assert_eq!(texts(&folder.path().join("*.yaml")), Ok("b".to_owned()));
+        assert_eq!(texts(&folder.path().join("*/*.yml")), Ok("c".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_in_words() {
+        let folder = folder();
+        let missing = folder.path().join("missing.yaml");
+        assert_eq!(texts(&missing), Err("there is no such file".to_owned()));
+        let nothing = folder.path().join("*.toml");
+        assert_eq!(texts(&nothing), Err("no file matches this pattern".to_owned()));
+        let empty = tempfile::tempdir().expect("a temporary folder");
+        assert!(texts(empty.path()).expect_err("nothing there").starts_with("there are no files"));
+        let of_folder = read_source(&folder.path().to_string_lossy());
+        assert_eq!(of_folder, Err("this is a folder, a file is needed".to_owned()));
+        fs::write(&missing, [0xff, 0xfe]).expect("written");
+        assert_eq!(texts(&missing), Err("this is not a text in UTF-8".to_owned()));
+    }
+
+    #[test]
+    fn packed_files_are_unpacked() {
+        let folder = folder();
+        let path = folder.path().join("trace.csv.gz");
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(b"t_s\n1\n").expect("packed");
+        let packed = packer.finish().expect("packed");
+        fs::write(&path, &packed).expect("written");
+        assert_eq!(read_unpacked(&path.to_string_lossy()).as_deref(), Ok(&b"t_s\n1\n"[..]));
+        fs::write(&path, &packed[..packed.len() - 6]).expect("written");
+        let error = read_unpacked(&path.to_string_lossy()).expect_err("it is cut short");
+        assert!(error.starts_with("cannot be unpacked"), "{error}");
+    }
+
+    #[test]
+    fn paths_in_a_file_are_seen_from_its_folder() {
+        assert_eq!(
+            beside("scenarios/shop/scenario.yaml", "data/t.csv"),
+            "scenarios/shop/data/t.csv"
+        );
+        assert_eq!(beside("scenario.yaml", "data/t.csv"), "data/t.csv");
+        assert_eq!(beside("a/scenario.yaml", "/tmp/t.csv"), "/tmp/t.csv");
+    }
+}

@@ -1,0 +1,54 @@
+//! A scenario with all its files.
+
+use super::files::{beside, read_manifests, read_source, read_unpacked};
+use crate::manifest::{Diagnostics, Source};
+use crate::scenario::resolved::{NamedPath, ResolvedScenario, ScenarioFiles};
+use crate::scenario::{Override, ScenarioText};
+
+/// Reads the files that a scenario names, after making the settings in it. Reports all mistakes at once,
+/// those of the scenario itself before those of its files.
+pub fn load_scenario(
+    source: &Source,
+    settings: &[Override],
+) -> Result<ResolvedScenario, Diagnostics> {
+    let text = ScenarioText::parse(source, settings)?;
+    let files = load_files(&source.name, &text)?;
+    let manifest_settings =
+        settings.iter().filter(|setting| setting.object().is_some()).cloned().collect();
+    Ok(ResolvedScenario { text, files, manifest_settings })
+}
+
+fn load_files(scenario: &str, text: &ScenarioText) -> Result<ScenarioFiles, Diagnostics> {
+    let paths = text.paths();
+    let mut files = ScenarioFiles::default();
+    let mut problems = Diagnostics::default();
+    for named in &paths.manifests {
+        let read = read_manifests(&beside(scenario, &named.path));
+        files.manifests.extend(or_report(read, named, &mut problems));
+    }
+    for named in &paths.applies {
+        let read = read_manifests(&beside(scenario, &named.path));
+        files.applies.insert(named.path.clone(), or_report(read, named, &mut problems));
+    }
+    for named in &paths.traces {
+        let read = read_unpacked(&beside(scenario, &named.path));
+        files.traces.insert(named.path.clone(), or_report(read, named, &mut problems));
+    }
+    if let Some(named) = &paths.scheduler_config {
+        let read = read_source(&beside(scenario, &named.path)).map(Some);
+        files.scheduler_config = or_report(read, named, &mut problems);
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// What was read; if it could not be, the problem is noted and nothing stands for it.
+fn or_report<T: Default>(
+    read: Result<T, String>,
+    named: &NamedPath,
+    problems: &mut Diagnostics,
+) -> T {
+    read.unwrap_or_else(|message| {
+        problems.push(named.problem(&message));
+        T::default()
+    })
+}

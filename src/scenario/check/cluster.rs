@@ -1,0 +1,126 @@
+//! Pools: names, machines, prices.
+
+use super::Checker;
+use crate::manifest::FieldPath;
+use crate::scenario::cluster::{NodePool, ResolvedPool};
+use crate::units::{HourlyPrice, Quantity};
+
+/// Longest name of a pool: a node's name is a DNS subdomain and gets a number after it.
+const NAME_LENGTH: usize = 200;
+
+impl Checker<'_> {
+    /// The nodes at the start.
+    pub(super) fn cluster(&mut self) {
+        let root = FieldPath::ROOT;
+        let cluster = root.field("cluster");
+        let pools_path = cluster.field("nodePools");
+        let pools = &self.text.scenario.cluster.node_pools;
+        let nodes: usize = pools.iter().map(|pool| pool.count as usize).sum();
+        if nodes == 0 && self.ever.nodes.is_empty() {
+            self.error(
+                &pools_path,
+                "the cluster has no node",
+                "add a pool such as {name: general, instanceType: aws/m5.large, count: 3}",
+            );
+        }
+        for (index, pool) in pools.iter().enumerate() {
+            let path = pools_path.item(index);
+            let is_known = pools[..index].iter().any(|other| other.name == pool.name);
+            if is_known {
+                let message = format!("a pool before this one is called {} too", pool.name);
+                self.error(&path.field("name"), message, "give each pool a name of its own");
+            }
+            self.pool_name(&path, pool);
+            if let Some(name) = pool.node_names().find(|name| self.ever.nodes.contains_key(&**name))
+            {
+                let message = format!("the manifests have a Node called {name} too");
+                self.error(&path.field("name"), message, "give the pool another name");
+            }
+            self.pool(&path, pool);
+        }
+    }
+
+    fn pool_name(&mut self, path: &FieldPath, pool: &NodePool) {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_right = !pool.name.is_empty()
+            && pool.name.len() <= NAME_LENGTH
+            && pool.name.bytes().all(allowed)
+            && !pool.name.starts_with('-');
+        if !is_right {
+            let message =
+                format!("{:?} is no name for a pool: its nodes are called after it", pool.name);
+            self.error(&path.field("name"), message, "use lower-case letters, digits and -");
+        }
+    }
+
+    fn pool(&mut self, path: &FieldPath, pool: &NodePool) {
+        if pool.instance_type.is_none() && pool.capacity.is_none() {
+            self.error(
+                path,
+                format!("nothing says what a node of the pool {} has", pool.name),
+                "add `instanceType`, such as aws/m5.large, or `capacity`, such as {cpu: 4, memory: 16Gi}",
+            );
+            return;
+        }
+        self.price(path, pool);
+        match pool.resolve() {
+            Err(error) => self.error(
+                &path.field("instanceType"),
+                error.to_string(),
+                "`wavetank catalog` lists them; or give `capacity` and `pricePerHour` yourself",
+            ),
+            Ok(resolved) => self.amounts(path, pool, &resolved),
+        }
+    }
+
+    fn price(&mut self, path: &FieldPath, pool: &NodePool) {
+        if pool.price_per_hour.is_some_and(|price| price < HourlyPrice::default()) {
+            let path = path.field("pricePerHour");
+            self.error(
+                &path,
+                "a price cannot be negative",
+                "write US dollars per hour, such as 0.096",
+            );
+        }
+    }
+
+    fn amounts(&mut self, path: &FieldPath, pool: &NodePool, resolved: &ResolvedPool<'_>) {
+        if resolved.lacks_spot_price() {
+            self.error(
+                &path.field("spot"),
+                "the catalog has no spot price for this instance type",
+                "give it as `pricePerHour`",
+            );
+        }
+        let capacity = resolved.capacity();
+        for resource in ["cpu", "memory"] {
+            if capacity.get(resource).is_none_or(|amount| amount <= Quantity::default()) {
+                let message = format!("a node without {resource} runs nothing");
+                let help = format!("add {resource} to `capacity`");
+                self.error(&path.field("capacity"), message, help);
+            }
+        }
+        let capacity_path = path.field("capacity");
+        for (resource, amount) in pool.capacity.iter().flatten() {
+            if amount.is_negative() {
+                let message = format!("{amount} of {resource}: there is no less than nothing");
+                self.error(&capacity_path.key(resource), message, "write 0 or more");
+            }
+        }
+        let allocatable_path = path.field("allocatable");
+        for (resource, amount) in &pool.allocatable {
+            let path = allocatable_path.key(resource);
+            if amount.is_negative() {
+                self.error(
+                    &path,
+                    format!("{amount} of {resource}: there is no less than nothing"),
+                    "write 0 or more",
+                );
+            } else if capacity.get(resource).is_none_or(|has| has.nanos() < amount.nanos()) {
+                let message =
+                    format!("pods may use {amount} of {resource}, which is more than a node has");
+                self.error(&path, message, "lower it, or raise the capacity");
+            }
+        }
+    }
+}

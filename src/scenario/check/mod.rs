@@ -1,0 +1,130 @@
+//! Whether a scenario makes sense: what its types cannot say. All problems at once, each at its line.
+//! Whether its manifests are right is for `manifest` to say.
+
+mod cluster;
+mod objectives;
+mod timeline;
+mod workloads;
+
+use super::ResolvedScenario;
+use super::inventory::Inventory;
+use super::read::ScenarioText;
+use super::resolved::ScenarioFiles;
+use crate::cluster::{NamespacedName, ObjectReference};
+use crate::engine::SimDuration;
+use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Source, read_documents};
+use crate::units::format_duration;
+
+impl ResolvedScenario {
+    /// All that is wrong or doubtful with the scenario, apart from its manifests themselves.
+    pub fn check(&self) -> Diagnostics {
+        let mut checker = Checker::new(&self.text, &self.files);
+        checker.run();
+        checker.cluster();
+        checker.workloads();
+        checker.timeline();
+        checker.objectives();
+        checker.problems
+    }
+}
+
+/// A scenario under examination.
+struct Checker<'a> {
+    text: &'a ScenarioText,
+    /// What is there at the start.
+    at_start: Inventory,
+    /// What is there at the start or is applied later.
+    ever: Inventory,
+    problems: Diagnostics,
+}
+
+impl<'a> Checker<'a> {
+    fn new(text: &'a ScenarioText, files: &ScenarioFiles) -> Self {
+        let mut at_start = Inventory::default();
+        add_all(&mut at_start, &files.manifests);
+        let mut ever = at_start.clone();
+        files.applies.values().for_each(|sources| add_all(&mut ever, sources));
+        Self { text, at_start, ever, problems: Diagnostics::default() }
+    }
+
+    /// Name, duration, manifests.
+    fn run(&mut self) {
+        let root = FieldPath::ROOT;
+        let scenario = &self.text.scenario;
+        if scenario.name.trim().is_empty() {
+            self.error(
+                &root.field("name"),
+                "the name is empty",
+                "give it a short name, such as checkout-peak",
+            );
+        }
+        if scenario.duration == SimDuration::ZERO {
+            self.error(
+                &root.field("duration"),
+                "a run of 0s shows nothing",
+                "give it some time, such as 1h",
+            );
+        } else if scenario.warm_up >= scenario.duration {
+            let message = format!(
+                "the warm-up of {} leaves nothing of the run of {}",
+                format_duration(scenario.warm_up),
+                format_duration(scenario.duration)
+            );
+            self.error(&root.field("warmUp"), message, "shorten the warm-up, or lengthen the run");
+        }
+        if scenario.manifests.is_empty() {
+            self.error(
+                &root.field("manifests"),
+                "there are no manifests, so nothing is deployed",
+                "name files, folders or patterns, such as [k8s/]",
+            );
+        }
+    }
+
+    fn error(&mut self, path: &FieldPath, message: impl Into<String>, help: impl Into<String>) {
+        let problem = Diagnostic::error("invalid-scenario", message);
+        self.problems.push(problem.at(self.text.document.place(path)).field(path).help(help));
+    }
+
+    fn warn(&mut self, path: &FieldPath, message: impl Into<String>, help: impl Into<String>) {
+        let problem = Diagnostic::warning("doubtful-scenario", message);
+        self.problems.push(problem.at(self.text.document.place(path)).field(path).help(help));
+    }
+
+    /// The workload must be among the manifests.
+    fn workload_exists(&mut self, path: &FieldPath, workload: &ObjectReference) {
+        if !self.ever.workloads.contains_key(workload) {
+            let known = self.ever.workloads.keys().map(ToString::to_string);
+            let help = listed("workloads", known);
+            self.error(path, format!("no manifest has a {workload}"), help);
+        }
+    }
+
+    /// The service must be among the manifests.
+    fn service_exists(&mut self, path: &FieldPath, service: &NamespacedName) {
+        if !self.ever.services.contains_key(service) {
+            let known = self.ever.services.keys().map(ToString::to_string);
+            let help = listed("Services", known);
+            self.error(path, format!("no manifest has a Service {service}"), help);
+        }
+    }
+}
+
+fn add_all(inventory: &mut Inventory, sources: &[Source]) {
+    // What cannot be read is reported by those who read manifests for what they say.
+    let mut unread = Diagnostics::default();
+    for source in sources {
+        inventory.add(&read_documents(source, &mut unread));
+    }
+}
+
+/// What there is in place of what was named.
+fn listed(what: &str, known: impl Iterator<Item = String>) -> String {
+    const SHOWN: usize = 6;
+    let names: Vec<String> = known.collect();
+    match names.len() {
+        0 => format!("there are no {what}"),
+        count if count <= SHOWN => format!("the {what} are {}", names.join(", ")),
+        count => format!("the {what} are {} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+    }
+}

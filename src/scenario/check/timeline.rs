@@ -1,0 +1,164 @@
+//! The timeline: whether what it names exists, and whether its time ever comes.
+
+use super::{Checker, listed};
+use crate::cluster::{Name, ObjectReference};
+use crate::faults::{ImageChange, TimelineAction};
+use crate::manifest::FieldPath;
+use crate::units::format_duration;
+
+/// Kinds whose `spec.replicas` can be set.
+const SCALABLE_KINDS: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
+/// Kinds that `kubectl rollout` knows.
+const ROLLOUT_KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
+impl Checker<'_> {
+    /// Faults and changes.
+    pub(super) fn timeline(&mut self) {
+        let root = FieldPath::ROOT;
+        let list = root.field("timeline");
+        let scenario = &self.text.scenario;
+        for (index, entry) in scenario.timeline.iter().enumerate() {
+            let path = list.item(index);
+            if entry.at >= scenario.duration {
+                let [at, end] = [entry.at, scenario.duration].map(format_duration);
+                self.warn(
+                    &path.field("at"),
+                    format!("{at} comes after the end of the run at {end}"),
+                    "this never happens; give it an earlier time, or lengthen the run",
+                );
+            }
+            self.action(&path, &entry.action);
+        }
+    }
+
+    fn action(&mut self, path: &FieldPath, action: &TimelineAction) {
+        match action {
+            TimelineAction::KillNode(node) => self.node_exists(&path.field("killNode"), node),
+            TimelineAction::RecoverNode(node) => self.node_exists(&path.field("recoverNode"), node),
+            TimelineAction::Cordon(node) => self.node_exists(&path.field("cordon"), node),
+            TimelineAction::Uncordon(node) => self.node_exists(&path.field("uncordon"), node),
+            TimelineAction::Drain(node) => self.node_exists(&path.field("drain"), node),
+            TimelineAction::KillZone(zone) => self.zone_exists(&path.field("killZone"), zone),
+            TimelineAction::RecoverZone(zone) => self.zone_exists(&path.field("recoverZone"), zone),
+            TimelineAction::DeletePod(deletion) => {
+                let path = path.field("deletePod");
+                self.workload_exists(&path.field("workload"), &deletion.workload);
+                if deletion.count == 0 {
+                    self.error(&path.field("count"), "0 pods are none", "write 1 or more");
+                }
+            }
+            TimelineAction::SetImage(change) => self.image_change(&path.field("setImage"), change),
+            TimelineAction::Scale(change) => {
+                let path = path.field("scale");
+                self.workload_of(&path.field("workload"), &change.workload, &SCALABLE_KINDS);
+                if i32::try_from(change.replicas).is_err() {
+                    let message =
+                        format!("{} replicas are more than Kubernetes can count", change.replicas);
+                    self.error(&path.field("replicas"), message, "write a smaller number");
+                }
+            }
+            TimelineAction::RestartRollout(workload) => {
+                self.workload_of(&path.field("restartRollout"), workload, &ROLLOUT_KINDS);
+            }
+            TimelineAction::PauseRollout(workload) => {
+                self.workload_of(&path.field("pauseRollout"), workload, &["Deployment"]);
+            }
+            TimelineAction::ResumeRollout(workload) => {
+                self.workload_of(&path.field("resumeRollout"), workload, &["Deployment"]);
+            }
+            TimelineAction::Rollback(rollback) => {
+                let path = path.field("rollback");
+                self.workload_of(&path.field("workload"), &rollback.workload, &ROLLOUT_KINDS);
+            }
+            TimelineAction::Delete(object) => self.object_exists(&path.field("delete"), object),
+            // That the file exists is seen when it is read.
+            TimelineAction::Apply(_) => {}
+        }
+    }
+
+    fn node_exists(&mut self, path: &FieldPath, node: &Name) {
+        let pools = &self.text.scenario.cluster.node_pools;
+        let is_of_pool = pools.iter().any(|pool| {
+            let number = node.strip_prefix(&*pool.name).and_then(|rest| rest.strip_prefix('-'));
+            number
+                .filter(|digits| !digits.starts_with(['0', '+']))
+                .and_then(|digits| digits.parse().ok())
+                .is_some_and(|number: u32| (1..=pool.count).contains(&number))
+        });
+        if is_of_pool || self.ever.nodes.contains_key(node) {
+            return;
+        }
+        let of_pools = pools.iter().filter_map(|pool| {
+            let ends = [pool.node_names().next(), pool.node_names().last()];
+            let [first, last] = ends.map(Option::unwrap_or_default);
+            match pool.count {
+                0 => None,
+                1 => Some(first),
+                _ => Some(format!("{first} to {last}")),
+            }
+        });
+        let of_manifests = self.ever.nodes.keys().map(ToString::to_string);
+        let help = listed("nodes", of_pools.chain(of_manifests));
+        self.error(path, format!("the cluster has no node called {node}"), help);
+    }
+
+    fn zone_exists(&mut self, path: &FieldPath, zone: &Name) {
+        let pools = self.text.scenario.cluster.node_pools.iter();
+        let mut zones: Vec<String> = pools
+            .flat_map(|pool| &pool.zones)
+            .chain(self.ever.nodes.values().flatten())
+            .map(ToString::to_string)
+            .collect();
+        zones.sort();
+        zones.dedup();
+        if !zones.iter().any(|known| **known == **zone) {
+            let help = listed("zones", zones.into_iter());
+            self.error(path, format!("no node is in a zone called {zone}"), help);
+        }
+    }
+
+    fn workload_of(&mut self, path: &FieldPath, workload: &ObjectReference, kinds: &[&str]) {
+        if kinds.contains(&&*workload.kind) {
+            self.workload_exists(path, workload);
+        } else {
+            let message = format!("this cannot be done to a {}", workload.kind);
+            self.error(path, message, format!("name a {}", kinds.join(", ")));
+        }
+    }
+
+    fn object_exists(&mut self, path: &FieldPath, object: &ObjectReference) {
+        if !self.ever.objects.contains(object) {
+            let of_kind = self.ever.objects.iter().filter(|known| known.kind == object.kind);
+            let help = listed(
+                &format!("objects of kind {}", object.kind),
+                of_kind.map(ToString::to_string),
+            );
+            self.error(path, format!("no manifest has a {object}"), help);
+        }
+    }
+
+    fn image_change(&mut self, path: &FieldPath, change: &ImageChange) {
+        self.workload_of(&path.field("workload"), &change.workload, &ROLLOUT_KINDS);
+        let Some(pods) = self.ever.workloads.get(&change.workload) else { return };
+        let names: Vec<String> = pods.containers.iter().map(|(name, _)| name.clone()).collect();
+        match &change.container {
+            None if names.len() > 1 => self.error(
+                path,
+                format!("{} has {} containers", change.workload, names.len()),
+                format!("add `container`: {}", names.join(", ")),
+            ),
+            Some(container) if !names.iter().any(|name| **name == **container) => {
+                let message = format!("{} has no container called {container}", change.workload);
+                self.error(
+                    &path.field("container"),
+                    message,
+                    listed("containers", names.into_iter()),
+                );
+            }
+            _ => {}
+        }
+        if change.image.is_empty() {
+            self.error(&path.field("image"), "the image is empty", "name it with its tag");
+        }
+    }
+}

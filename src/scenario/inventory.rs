@@ -1,0 +1,163 @@
+//! What manifests hold, by name: enough to tell whether a scenario speaks of things that exist. Takes
+//! manifests as they are written; whether they are right is for `manifest` to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::cluster::node::ZONE_LABEL;
+use crate::cluster::{Name, NamespacedName, ObjectReference};
+use crate::manifest::Document;
+
+/// Kinds whose pods a scenario can describe.
+pub const WORKLOAD_KINDS: [&str; 7] =
+    ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"];
+
+/// The objects of some manifests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Every object.
+    pub objects: BTreeSet<ObjectReference>,
+    /// Services with the labels that they select; empty for those without a selector.
+    pub services: BTreeMap<NamespacedName, BTreeMap<String, String>>,
+    /// Workloads with their pods.
+    pub workloads: BTreeMap<ObjectReference, PodShape>,
+    /// Node objects with their zone.
+    pub nodes: BTreeMap<Name, Option<Name>>,
+}
+
+/// What the pods of a workload look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodShape {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Containers, sidecars included, with their images.
+    pub containers: Vec<(String, String)>,
+}
+
+impl Inventory {
+    /// Adds the objects of documents; a `List` stands for its items.
+    pub fn add<'a>(&mut self, documents: impl IntoIterator<Item = &'a Document>) {
+        for document in documents {
+            self.add_value(&document.value);
+        }
+    }
+
+    /// The workloads whose pods a service selects.
+    pub fn workloads_behind(
+        &self,
+        service: &NamespacedName,
+    ) -> impl Iterator<Item = &ObjectReference> {
+        let selector = self.services.get(service).filter(|selector| !selector.is_empty());
+        self.workloads
+            .iter()
+            .filter(move |(workload, pods)| {
+                workload.id.namespace == service.namespace
+                    && selector.is_some_and(|selector| {
+                        selector.iter().all(|(key, value)| pods.labels.get(key) == Some(value))
+                    })
+            })
+            .map(|(workload, _)| workload)
+    }
+
+    fn add_value(&mut self, value: &Value) {
+        let Some(kind) = value.get("kind").and_then(Value::as_str) else { return };
+        if kind.ends_with("List")
+            && let Some(items) = value.get("items").and_then(Value::as_array)
+        {
+            for item in items {
+                self.add_value(item);
+            }
+            return;
+        }
+        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
+        let Some(name) = text("/metadata/name") else { return };
+        let namespace = text("/metadata/namespace").unwrap_or("default");
+        let Ok(object) = format!("{kind}/{namespace}/{name}").parse::<ObjectReference>() else {
+            return;
+        };
+        if kind == "Service" {
+            let selector = texts(value.pointer("/spec/selector"));
+            self.services.insert(object.id.clone(), selector);
+        }
+        if kind == "Node" {
+            let labels = texts(value.pointer("/metadata/labels"));
+            self.nodes.insert(name.into(), labels.get(ZONE_LABEL).map(|zone| zone.as_str().into()));
+        }
+        if WORKLOAD_KINDS.contains(&kind) {
+            self.workloads.insert(object.clone(), pod_shape(kind, value));
+        }
+        self.objects.insert(object);
+    }
+}
+
+fn pod_shape(kind: &str, value: &Value) -> PodShape {
+    let template = match kind {
+        "Pod" => Some(value),
+        "CronJob" => value.pointer("/spec/jobTemplate/spec/template"),
+        _ => value.pointer("/spec/template"),
+    };
+    let Some(template) = template else { return PodShape::default() };
+    let containers = ["/spec/containers", "/spec/initContainers"]
+        .into_iter()
+        .filter_map(|pointer| template.pointer(pointer)?.as_array())
+        .flatten()
+        .map(|container| {
+            let text = |field| container.get(field).and_then(Value::as_str).unwrap_or_default();
+            (text("name").to_owned(), text("image").to_owned())
+        })
+        .collect();
+    PodShape { labels: texts(template.pointer("/metadata/labels")), containers }
+}
+
+fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
+    map.and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Diagnostics, Source, read_documents};
+
+    #[test]
+    fn objects_are_found_by_kind_and_name() {
+        let text = "
+kind: List
+items:
+- kind: Service
+  metadata: {name: web, namespace: shop}
+  spec: {selector: {app: web}}
+- kind: Deployment
+  metadata: {name: web, namespace: shop}
+  spec:
+    template:
+      metadata: {labels: {app: web, tier: front}}
+      spec: {containers: [{name: server, image: 'web:v1'}]}
+- kind: Deployment
+  metadata: {name: web}
+  spec: {template: {metadata: {labels: {app: web}}}}
+---
+kind: Node
+metadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}
+";
+        let mut problems = Diagnostics::default();
+        let documents = read_documents(&Source::new("all.yaml", text), &mut problems);
+        let mut inventory = Inventory::default();
+        inventory.add(&documents);
+        let names: Vec<String> = inventory.objects.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            names,
+            ["Deployment/default/web", "Deployment/shop/web", "Node/n1", "Service/shop/web"]
+        );
+        let service = NamespacedName::new("shop", "web");
+        let behind: Vec<&ObjectReference> = inventory.workloads_behind(&service).collect();
+        assert_eq!(behind.len(), 1);
+        let pods = &inventory.workloads[behind[0]];
+        assert_eq!(pods.containers, [("server".to_owned(), "web:v1".to_owned())]);
+        assert_eq!(inventory.nodes.get("n1"), Some(&Some("a".into())));
+    }
+}
