@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
+use glob::{MatchOptions, glob_with};
 
 use crate::manifest::Source;
 
@@ -51,7 +52,10 @@ pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
             ));
         }
     } else if path.contains(['*', '?', '[']) {
-        let matches = glob::glob(path).map_err(|error| format!("not a pattern: {}", error.msg))?;
+        // As in a shell, a `*` does not stand for hidden files.
+        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::default() };
+        let matches =
+            glob_with(path, options).map_err(|error| format!("not a pattern: {}", error.msg))?;
         for found in matches {
             let found = found.map_err(|error| in_words(error.error()))?;
             collect(&found, 0, &mut files)?;
