@@ -1,3 +1,157 @@
-//! Replays recorded decisions of the real controllers through ours.
+//! Replays recorded decisions of the real controllers through ours, and says where they differ.
+//! Every replay calls the very functions that a simulation calls.
 
 pub mod controllers;
+pub mod hpa;
+pub mod recording;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Version of the JSON form of a [`ConformReport`]: the minor grows with added fields, the major
+/// with changed ones.
+const FORMAT_VERSION: &str = "1.0";
+
+/// What became of one recorded case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaseOutcome {
+    /// Name of the case.
+    pub id: String,
+    /// Whether every compared field was reproduced.
+    pub agreed: bool,
+    /// Where it first went apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+}
+
+/// The first field of a case that was not reproduced.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// Where in the case, such as `tick 12 (t=180)`; empty if the case is one decision.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub at: String,
+    /// The field.
+    pub field: String,
+    /// What was recorded.
+    pub expected: Value,
+    /// What we decide.
+    pub got: Value,
+    /// The recorded inputs of the decision.
+    pub inputs: Value,
+    /// How we come to it; empty if there is nothing to tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub explanation: String,
+}
+
+/// What became of all cases of a replay.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConformReport {
+    version: &'static str,
+    /// Cases that were reproduced.
+    agreed: usize,
+    /// Cases that were not.
+    disagreed: usize,
+    cases: Vec<CaseOutcome>,
+}
+
+impl CaseOutcome {
+    /// The outcome of a case with this first difference, if there is any.
+    pub fn new(id: impl Into<String>, difference: Option<Difference>) -> Self {
+        Self { id: id.into(), agreed: difference.is_none(), difference }
+    }
+}
+
+impl ConformReport {
+    /// The report on these cases, in their order.
+    pub fn new(cases: Vec<CaseOutcome>) -> Self {
+        let agreed = cases.iter().filter(|case| case.agreed).count();
+        Self { version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
+    }
+
+    /// Whether every case was reproduced.
+    pub const fn is_agreement(&self) -> bool {
+        self.disagreed == 0
+    }
+
+    /// The cases.
+    pub fn cases(&self) -> &[CaseOutcome] {
+        &self.cases
+    }
+}
+
+impl fmt::Display for ConformReport {
+    /// A line per case, with the first difference where there is one, and the sums at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for case in &self.cases {
+            let Some(difference) = &case.difference else {
+                writeln!(f, "agreed     {}", case.id)?;
+                continue;
+            };
+            writeln!(f, "disagreed  {}", case.id)?;
+            difference.fmt(f)?;
+        }
+        writeln!(
+            f,
+            "{} cases: {} agreed, {} disagreed",
+            self.cases.len(),
+            self.agreed,
+            self.disagreed
+        )
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comma = if self.at.is_empty() { "" } else { ", " };
+        writeln!(f, "    at {}{comma}{}", self.at, self.field)?;
+        writeln!(f, "      expected  {}", self.expected)?;
+        writeln!(f, "      got       {}", self.got)?;
+        writeln!(f, "      inputs    {}", self.inputs)?;
+        for line in self.explanation.lines() {
+            writeln!(f, "      | {line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_shows_the_first_difference_of_each_case_that_disagrees() {
+        let difference = Difference {
+            at: "tick 3 (t=45)".into(),
+            field: "desiredReplicas".into(),
+            expected: json!(4),
+            got: json!(5),
+            inputs: json!({"t": 45}),
+            explanation: "desired = 5".into(),
+        };
+        let cases = vec![CaseOutcome::new("a", None), CaseOutcome::new("b", Some(difference))];
+        let report = ConformReport::new(cases);
+        assert!(!report.is_agreement());
+        assert_eq!(
+            report.to_string(),
+            "agreed     a\n\
+             disagreed  b\n    \
+                 at tick 3 (t=45), desiredReplicas\n      \
+                   expected  4\n      \
+                   got       5\n      \
+                   inputs    {\"t\":45}\n      \
+                   | desired = 5\n\
+             2 cases: 1 agreed, 1 disagreed\n"
+        );
+        let json = serde_json::to_value(&report).expect("a report is plain data");
+        assert_eq!(json["version"], "1.0");
+        assert_eq!(json["cases"][1]["difference"]["got"], 5);
+        assert_eq!(json["cases"][0].get("difference"), None);
+    }
+}

@@ -2,6 +2,7 @@
 //! actions; they hold no clock, no I/O and no randomness.
 
 pub mod deployment;
+pub mod hpa;
 pub mod pod_control;
 pub mod replica_set;
 

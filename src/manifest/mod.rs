@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod diagnostic;
 pub mod disruption_budget;
 pub mod field;
+pub mod hpa;
 mod int_or_percent;
 pub mod lower;
 pub mod namespace;

@@ -1,0 +1,205 @@
+//! What a HorizontalPodAutoscaler's status says: replicas, measured values, conditions.
+//! Not responsible for how it comes about (`controllers::hpa`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::hpa::MetricSource;
+use super::meta::Name;
+use super::node::ConditionStatus;
+use crate::engine::SimTime;
+
+/// `HorizontalPodAutoscalerStatus`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HpaStatus {
+    /// Last successful change of the replica count, cut to whole seconds.
+    pub last_scale_time: Option<SimTime>,
+    /// Replicas that the scale asked for when the controller last looked.
+    pub current_replicas: i32,
+    /// What the controller last asked for.
+    pub desired_replicas: i32,
+    /// Measured values in the order of the spec; `None` for a metric that failed.
+    pub current_metrics: Vec<Option<MetricStatus>>,
+    /// Conditions in the order in which they were first set.
+    pub conditions: Vec<HpaCondition>,
+}
+
+/// The measured value of one metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricStatus {
+    /// What was measured.
+    pub source: Arc<MetricSource>,
+    /// The value.
+    pub current: MetricValue,
+}
+
+/// A measured value, in the unit of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum MetricValue {
+    /// Of a utilization target.
+    Utilization {
+        /// Percent of the request.
+        percent: i32,
+        /// Mean per pod, thousandths of a unit.
+        average_milli: i64,
+    },
+    /// Mean per pod, thousandths of a unit.
+    AverageValueMilli(i64),
+    /// For all pods together, thousandths of a unit.
+    ValueMilli(i64),
+}
+
+/// A condition of an HPA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HpaCondition {
+    /// Its type.
+    pub kind: HpaConditionType,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// Why, in one word.
+    pub reason: HpaConditionReason,
+    /// What the message names besides the reason.
+    pub detail: ConditionDetail,
+    /// When `status` last changed, cut to whole seconds.
+    pub last_transition_time: SimTime,
+}
+
+/// The changing end of a condition's message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConditionDetail {
+    /// The message depends on the reason alone.
+    None,
+    /// It names a number of replicas.
+    Replicas(i32),
+    /// It names a metric, or quotes an error.
+    Text(Name),
+}
+
+/// Type of an HPA's condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HpaConditionType {
+    /// The scale can be read and written, and nothing holds a change back.
+    AbleToScale,
+    /// Metrics give a number.
+    ScalingActive,
+    /// The number is cut by a limit.
+    ScalingLimited,
+    /// It was this HPA that scaled to zero.
+    ScaledToZero,
+}
+
+macro_rules! condition_reasons {
+    ($($reason:ident => $message:literal,)*) => {
+        /// Reason of an HPA's condition, with the message of `pkg/controller/podautoscaler/horizontal.go`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum HpaConditionReason {
+            $(#[doc = concat!("The message is \"", $message, "\" and the detail.")] $reason,)*
+        }
+
+        impl HpaConditionReason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$reason),*];
+
+            /// As the API writes it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$reason => stringify!($reason),)* }
+            }
+
+            /// The message, up to what [`ConditionDetail`] adds.
+            const fn message(self) -> &'static str {
+                match self { $(Self::$reason => $message,)* }
+            }
+        }
+    };
+}
+
+condition_reasons! {
+    SucceededGetScale => "the HPA controller was able to get the target's current scale",
+    FailedGetScale => "the HPA controller was unable to get the target's current scale: ",
+    ReadyForNewScale => "recommended size matches current size",
+    ScaleDownStabilized => "recent recommendations were higher than current one, applying the highest recent recommendation",
+    ScaleUpStabilized => "recent recommendations were lower than current one, applying the lowest recent recommendation",
+    SucceededRescale => "the HPA controller was able to update the target scale to ",
+    FailedUpdateScale => "the HPA controller was unable to update the target scale: ",
+    ValidMetricFound => "the HPA was able to successfully calculate a replica count from ",
+    ScalingDisabled => "scaling is disabled since the replica count of the target is zero",
+    InvalidSelector => "",
+    AmbiguousSelector => "",
+    InvalidMetricSourceType => "the HPA was unable to compute the replica count: ",
+    FailedGetResourceMetric => "the HPA was unable to compute the replica count: ",
+    FailedGetContainerResourceMetric => "the HPA was unable to compute the replica count: ",
+    FailedGetPodsMetric => "the HPA was unable to compute the replica count: ",
+    FailedGetObjectMetric => "the HPA was unable to compute the replica count: ",
+    FailedGetExternalMetric => "the HPA was unable to compute the replica count: ",
+    DesiredWithinRange => "the desired count is within the acceptable range",
+    ScaleUpLimit => "the desired replica count is increasing faster than the maximum scale rate",
+    ScaleDownLimit => "the desired replica count is decreasing faster than the maximum scale rate",
+    TooManyReplicas => "the desired replica count is more than the maximum replica count",
+    TooFewReplicas => "the desired replica count is less than the minimum replica count",
+    ScaledToZero => "the HPA controller scaled the workload to zero",
+    NotScaledToZero => "the HPA controller did not scale the workload to zero",
+}
+
+impl HpaStatus {
+    /// The condition of a type, if it was ever set.
+    pub fn condition(&self, kind: HpaConditionType) -> Option<&HpaCondition> {
+        self.conditions.iter().find(|condition| condition.kind == kind)
+    }
+}
+
+impl HpaCondition {
+    /// The message in the controller's words.
+    pub fn message(&self) -> String {
+        format!("{}{}", self.reason.message(), self.detail)
+    }
+}
+
+impl HpaConditionType {
+    /// As the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AbleToScale => "AbleToScale",
+            Self::ScalingActive => "ScalingActive",
+            Self::ScalingLimited => "ScalingLimited",
+            Self::ScaledToZero => "ScaledToZero",
+        }
+    }
+}
+
+impl fmt::Display for ConditionDetail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Replicas(replicas) => replicas.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl Serialize for HpaCondition {
+    /// As the API does, the time in nanoseconds of the run.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("HpaCondition", 5)?;
+        fields.serialize_field("type", self.kind.as_str())?;
+        fields.serialize_field("status", self.status.as_str())?;
+        fields.serialize_field("reason", self.reason.as_str())?;
+        fields.serialize_field("message", &self.message())?;
+        fields.serialize_field("lastTransitionTime", &self.last_transition_time)?;
+        fields.end()
+    }
+}
+
+impl Serialize for MetricStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("MetricStatus", 3)?;
+        fields.serialize_field("type", self.source.type_name())?;
+        fields.serialize_field("name", self.source.name())?;
+        fields.serialize_field("current", &self.current)?;
+        fields.end()
+    }
+}

@@ -1,0 +1,119 @@
+//! What the metrics APIs of a recorded sync answer for each metric of the HPA.
+
+use super::tick::{ApiState, ContainerUsage, Sample, Tick};
+use crate::cluster::hpa::{HpaSpec, MetricSource};
+use crate::cluster::meta::Name;
+use crate::controllers::hpa::{
+    GroupTotal, MetricReading, PodMetric, PodMetrics, cpu_milli, memory_milli, pod_usage_milli,
+};
+use crate::engine::{SimDuration, SimTime};
+
+/// What one metrics API answers, owned.
+pub(super) enum Reading {
+    Failed(Name),
+    Empty,
+    PerPod { values: Vec<Option<PodMetric>>, orphans: GroupTotal },
+    Values(Vec<i64>),
+}
+
+impl Reading {
+    /// The answer as the controller takes it.
+    pub(super) fn as_input(&self) -> MetricReading<'_> {
+        match self {
+            Self::Failed(error) => MetricReading::Failed(error),
+            Self::Empty => MetricReading::Empty,
+            Self::PerPod { values, orphans } => {
+                MetricReading::PerPod(PodMetrics { values, orphans: *orphans })
+            }
+            Self::Values(values) => MetricReading::Values(values),
+        }
+    }
+}
+
+/// The answers for all metrics of a spec, in its order.
+pub(super) fn readings(spec: &HpaSpec, tick: &Tick) -> Vec<Reading> {
+    spec.metrics.iter().map(|metric| reading(&metric.source, tick)).collect()
+}
+
+fn reading(source: &MetricSource, tick: &Tick) -> Reading {
+    let api = match source {
+        MetricSource::Resource { .. } => tick.resource_metrics_api,
+        MetricSource::Pods { .. } | MetricSource::Object { .. } => tick.custom_metrics_api,
+        MetricSource::External { .. } => tick.external_metrics_api,
+        MetricSource::Invalid { .. } => None,
+    };
+    match api {
+        Some(ApiState::Error) => return Reading::Failed("the API is down".into()),
+        // An object's metric is asked for by name: no list, no empty list.
+        Some(ApiState::Empty) if !matches!(source, MetricSource::Object { .. }) => {
+            return Reading::Empty;
+        }
+        _ => {}
+    }
+    match source {
+        MetricSource::Resource { resource, container } => {
+            let sample = |sample: &Sample| usage(sample, resource, container.as_deref());
+            per_pod(tick, |sample| sample.usage_at.is_some(), sample)
+        }
+        MetricSource::Pods { metric } => {
+            let value = |sample: &Sample| {
+                let value_milli = *sample.pod_metrics.get(&*metric.name)?;
+                let (timestamp, window) = (SimTime::ZERO, SimDuration::ZERO);
+                Some(PodMetric { value_milli, timestamp, window })
+            };
+            per_pod(tick, |sample| value(sample).is_some(), value)
+        }
+        MetricSource::Object { metric, .. } => {
+            let value = tick.object_metrics.get(&*metric.name);
+            value.map_or_else(
+                || Reading::Failed("the metric is not found".into()),
+                |value| Reading::Values(vec![*value]),
+            )
+        }
+        MetricSource::External { metric } => {
+            let values = tick.external_metrics.get(&*metric.name);
+            values.map_or(Reading::Empty, |values| Reading::Values(values.clone()))
+        }
+        MetricSource::Invalid { .. } => Reading::Empty,
+    }
+}
+
+/// The answer of an API that knows `is_item` samples, with the value that each of them yields.
+fn per_pod(
+    tick: &Tick,
+    is_item: impl Fn(&Sample) -> bool,
+    value: impl Fn(&Sample) -> Option<PodMetric>,
+) -> Reading {
+    let samples = || tick.pods.iter().map(|group| &group.sample);
+    if !samples().chain(&tick.orphan_metrics).any(|sample| sample.n > 0 && is_item(sample)) {
+        return Reading::Empty;
+    }
+    let mut orphans = GroupTotal::default();
+    for sample in &tick.orphan_metrics {
+        if let Some(metric) = value(sample) {
+            orphans.add(sample.n, metric.value_milli, 0);
+        }
+    }
+    Reading::PerPod { values: samples().map(value).collect(), orphans }
+}
+
+fn usage(sample: &Sample, resource: &str, container: Option<&str>) -> Option<PodMetric> {
+    let containers = sample.usage.as_ref()?;
+    let value_milli = match container {
+        Some(name) => container_usage_milli(containers.get(name)?, resource)?,
+        None => pod_usage_milli(containers.values().map(|c| container_usage_milli(c, resource)))?,
+    };
+    Some(PodMetric {
+        value_milli,
+        timestamp: SimTime::from_secs_f64(sample.usage_at?),
+        window: SimDuration::from_secs_f64(sample.window.unwrap_or(0.0)),
+    })
+}
+
+fn container_usage_milli(container: &ContainerUsage, resource: &str) -> Option<i64> {
+    match resource {
+        "cpu" => container.cpu_milli.or(container.cpu_nano.map(cpu_milli)),
+        "memory" => container.mem_bytes.map(memory_milli),
+        _ => None,
+    }
+}

@@ -1,0 +1,301 @@
+//! Rows of tables: single calls of one part of the controller.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::compare::is_equal;
+use super::{calculator_row, controller_row, defaulted_spec};
+use crate::cluster::hpa::Behavior;
+use crate::cluster::hpa_status::HpaConditionReason;
+use crate::conform::Difference;
+use crate::conform::recording::parse;
+use crate::controllers::hpa::{
+    Desired, HpaHistory, Limiting, Recommendation, ScaleEvent, Stabilization, Windows, limit,
+    limit_with_behavior, replicas_changed_in, scale_down_limit, scale_up_limit, stabilize,
+    stabilize_with_behavior,
+};
+use crate::engine::{SimDuration, SimTime};
+
+/// The time of every single decision: ages count back from it.
+pub(super) const NOW: SimTime = SimTime::ZERO;
+
+/// The upstream tests run on the real clock: ages this close [s] are the same.
+const AGE_TOLERANCE_SECONDS: f64 = 0.1;
+
+/// Replays one row; what differs first, if anything does.
+pub(super) fn replay(table: &str, line: &str) -> Result<Option<Difference>, String> {
+    let mut inputs: Map<String, Value> = parse(line)?;
+    let expected = inputs.remove("expect").unwrap_or_default();
+    let got = match table {
+        "reconcile" => controller_row::reconcile(line, &expected)?,
+        "replica-calculator" => calculator_row::replica_calculator(line, &expected)?,
+        "group-pods" => calculator_row::group_pods(line)?,
+        "pod-requests" => calculator_row::pod_requests(line, &expected)?,
+        "rate-limit-no-behavior" | "rate-limit-with-behavior" => rate_limit(table, &parse(line)?)?,
+        "scale-up-limit" | "scale-down-limit" => policy_limit(table, &parse(line)?)?,
+        "events-in-period" => events_in_period(&parse(line)?),
+        "store-scale-event" => store_scale_event(&parse(line)?)?,
+        "stabilize-no-behavior" => stabilize_without_behavior(&parse(line)?),
+        "stabilize-with-behavior" => stabilize_by_behavior(&parse(line)?),
+        _ => return Err(format!("there is no table {table:?}")),
+    };
+    let difference = got.into_iter().find(|(field, value)| {
+        expected.get(*field).is_some_and(|expected| !is_same(expected, value))
+    });
+    Ok(difference.map(|(field, got)| Difference {
+        at: String::new(),
+        field: field.to_owned(),
+        expected: expected[field].clone(),
+        got,
+        inputs: Value::Object(inputs),
+        explanation: String::new(),
+    }))
+}
+
+/// Our answer, field by field. Fields that the recording does not have are not compared.
+pub(super) type Answer = Vec<(&'static str, Value)>;
+
+/// Equal, ages as far as the real clock allows.
+fn is_same(expected: &Value, got: &Value) -> bool {
+    match (expected, got) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(key, a)| match (b.get(key), key.as_str()) {
+                    (Some(b), "ageSeconds") => is_near(a, b),
+                    (b, _) => b.is_some_and(|b| is_same(a, b)),
+                })
+        }
+        _ => is_equal(expected, got),
+    }
+}
+
+fn is_near(expected: &Value, got: &Value) -> bool {
+    let ages = expected.as_f64().zip(got.as_f64());
+    ages.is_some_and(|(a, b)| (a - b).abs() <= AGE_TOLERANCE_SECONDS)
+}
+
+/// A recommendation of so many seconds ago.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgedRecommendation {
+    age_seconds: f64,
+    replicas: i32,
+}
+
+/// A scale event of so many seconds ago.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgedEvent {
+    age_seconds: f64,
+    replica_change: i32,
+    #[serde(default)]
+    outdated: bool,
+}
+
+/// The instant of so many seconds ago.
+pub(super) fn ago(age_seconds: f64) -> SimTime {
+    NOW - SimDuration::from_secs_f64(age_seconds)
+}
+
+pub(super) fn recommendations(aged: &[AgedRecommendation]) -> Vec<Recommendation> {
+    let recommendation = |aged: &AgedRecommendation| Recommendation {
+        replicas: aged.replicas,
+        timestamp: ago(aged.age_seconds),
+    };
+    aged.iter().map(recommendation).collect()
+}
+
+pub(super) fn events(aged: &[AgedEvent]) -> Vec<ScaleEvent> {
+    let event = |aged: &AgedEvent| ScaleEvent {
+        replica_change: aged.replica_change,
+        timestamp: ago(aged.age_seconds),
+        is_outdated: aged.outdated,
+    };
+    aged.iter().map(event).collect()
+}
+
+pub(super) fn recommendations_json(history: &HpaHistory) -> Value {
+    let recommendations = history.recommendations.iter().flatten().map(|entry| {
+        let age = NOW - entry.timestamp;
+        json!({ "ageSeconds": age.as_secs_f64(), "replicas": entry.replicas })
+    });
+    recommendations.collect()
+}
+
+fn events_json(events: &[ScaleEvent]) -> Value {
+    let events = events.iter().map(|event| {
+        json!({
+            "ageSeconds": (NOW - event.timestamp).as_secs_f64(),
+            "outdated": event.is_outdated,
+            "replicaChange": event.replica_change,
+        })
+    });
+    events.collect()
+}
+
+/// A behavior as the API server completes it.
+fn behavior(behavior: &Value) -> Result<Option<Behavior>, String> {
+    let object = json!({ "spec": { "maxReplicas": 1, "behavior": behavior, "scaleTargetRef": {
+        "kind": "Deployment", "name": "web",
+    } } });
+    Ok(defaulted_spec("autoscaling/v2", &object)?.0.behavior)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RateLimitRow {
+    current_replicas: i32,
+    desired_replicas: i32,
+    min_replicas: i32,
+    max_replicas: i32,
+    #[serde(default)]
+    legacy_scale_up_limit_factor: f64,
+    #[serde(default)]
+    scale_up: Value,
+    #[serde(default)]
+    scale_down: Value,
+    #[serde(default)]
+    scale_up_events: Vec<AgedEvent>,
+    #[serde(default)]
+    scale_down_events: Vec<AgedEvent>,
+}
+
+fn rate_limit(table: &str, row: &RateLimitRow) -> Result<Answer, String> {
+    let desired = Desired {
+        current: row.current_replicas,
+        stabilized: row.desired_replicas,
+        min: row.min_replicas,
+        max: row.max_replicas,
+    };
+    let history = HpaHistory {
+        recommendations: None,
+        scale_up_events: events(&row.scale_up_events),
+        scale_down_events: events(&row.scale_down_events),
+    };
+    let rules = json!({ "scaleUp": row.scale_up, "scaleDown": row.scale_down });
+    let Limiting { replicas, reason, .. } = match behavior(&rules)? {
+        Some(behavior) if table == "rate-limit-with-behavior" => {
+            limit_with_behavior(desired, &behavior, &history, NOW)
+        }
+        _ => limit(desired, row.legacy_scale_up_limit_factor),
+    };
+    Ok(vec![("replicas", json!(replicas)), ("reason", json!(reason.as_str()))])
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicyLimitRow {
+    current_replicas: i32,
+    rules: Value,
+    scale_up_events: Vec<AgedEvent>,
+    scale_down_events: Vec<AgedEvent>,
+}
+
+fn policy_limit(table: &str, row: &PolicyLimitRow) -> Result<Answer, String> {
+    let history = HpaHistory {
+        recommendations: None,
+        scale_up_events: events(&row.scale_up_events),
+        scale_down_events: events(&row.scale_down_events),
+    };
+    let rules = &row.rules;
+    let behavior = behavior(&json!({ "scaleUp": rules, "scaleDown": rules }))?;
+    let Behavior { scale_up, scale_down } = behavior.ok_or("there are no rules")?;
+    let limit = if table == "scale-up-limit" {
+        scale_up_limit(row.current_replicas, &scale_up, &history, NOW)
+    } else {
+        scale_down_limit(row.current_replicas, &scale_down, &history, NOW)
+    };
+    Ok(vec![("limit", json!(limit.limit))])
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventsInPeriodRow {
+    events: Vec<AgedEvent>,
+    period_seconds: i64,
+}
+
+fn events_in_period(row: &EventsInPeriodRow) -> Answer {
+    let period = SimDuration::from_secs(row.period_seconds);
+    let change = replicas_changed_in(&events(&row.events), period, NOW);
+    vec![("replicaChange", json!(change))]
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreScaleEventRow {
+    behavior: Value,
+    previous_replicas: i32,
+    new_replicas: i32,
+    scale_up_events: Vec<AgedEvent>,
+    scale_down_events: Vec<AgedEvent>,
+}
+
+fn store_scale_event(row: &StoreScaleEventRow) -> Result<Answer, String> {
+    let mut history = HpaHistory {
+        recommendations: None,
+        scale_up_events: events(&row.scale_up_events),
+        scale_down_events: events(&row.scale_down_events),
+    };
+    let behavior = behavior(&row.behavior)?;
+    history.record_scale_event(behavior.as_ref(), row.previous_replicas, row.new_replicas, NOW);
+    Ok(vec![
+        ("scaleUpEvents", events_json(&history.scale_up_events)),
+        ("scaleDownEvents", events_json(&history.scale_down_events)),
+    ])
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StabilizeRow {
+    #[serde(default)]
+    current_replicas: i32,
+    desired_replicas: i32,
+    recommendations: Vec<AgedRecommendation>,
+    #[serde(default)]
+    downscale_stabilization_seconds: i64,
+    #[serde(default)]
+    scale_up_stabilization_window_seconds: i64,
+    #[serde(default)]
+    scale_down_stabilization_window_seconds: i64,
+}
+
+impl StabilizeRow {
+    fn history(&self) -> HpaHistory {
+        let recommendations = Some(recommendations(&self.recommendations));
+        HpaHistory { recommendations, ..HpaHistory::default() }
+    }
+}
+
+fn stabilize_without_behavior(row: &StabilizeRow) -> Answer {
+    let mut history = row.history();
+    let window = SimDuration::from_secs(row.downscale_stabilization_seconds);
+    let stabilization = stabilize(&mut history, row.desired_replicas, window, NOW);
+    stabilized(&stabilization, &history)
+}
+
+fn stabilize_by_behavior(row: &StabilizeRow) -> Answer {
+    let mut history = row.history();
+    let windows = Windows {
+        up: SimDuration::from_secs(row.scale_up_stabilization_window_seconds),
+        down: SimDuration::from_secs(row.scale_down_stabilization_window_seconds),
+    };
+    let (current, desired) = (row.current_replicas, row.desired_replicas);
+    let stabilization = stabilize_with_behavior(&mut history, desired, current, windows, NOW);
+    let mut answer = stabilized(&stabilization, &history);
+    // The recording holds the reason even where nothing changed and the controller drops it.
+    if stabilization.reason != HpaConditionReason::ReadyForNewScale {
+        answer.push(("reasonIfChanged", json!(stabilization.reason.as_str())));
+    }
+    answer
+}
+
+fn stabilized(stabilization: &Stabilization, history: &HpaHistory) -> Answer {
+    vec![
+        ("stabilized", json!(stabilization.stabilized)),
+        ("recommendationsAfter", recommendations_json(history)),
+    ]
+}

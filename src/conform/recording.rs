@@ -1,0 +1,67 @@
+//! Recordings as they lie on disk: one JSON document per line, compressed with gzip or not.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader};
+
+use flate2::bufread::MultiGzDecoder;
+use serde::de::DeserializeOwned;
+
+/// The first two bytes of every gzip file.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Why a recording cannot be replayed.
+#[derive(Debug)]
+pub enum RecordingError {
+    /// It cannot be read at all.
+    Unreadable(io::Error),
+    /// A line is not what it should be.
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no case in it.
+    Empty,
+}
+
+impl fmt::Display for RecordingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Self::Line { line, problem } => write!(f, "line {line}: {problem}"),
+            Self::Empty => f.write_str("holds no case; expected one JSON object per line"),
+        }
+    }
+}
+
+impl std::error::Error for RecordingError {}
+
+/// Calls `visit` with each line that is not blank, and its number from 1. Whether the input is
+/// compressed is seen from its first bytes.
+pub fn for_each_line(
+    mut input: impl BufRead,
+    mut visit: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), RecordingError> {
+    let start = input.fill_buf().map_err(RecordingError::Unreadable)?;
+    let lines: Box<dyn BufRead> = if start.starts_with(&GZIP_MAGIC) {
+        Box::new(BufReader::new(MultiGzDecoder::new(input)))
+    } else {
+        Box::new(input)
+    };
+    let mut visited = 0;
+    for (line, text) in (1..).zip(lines.lines()) {
+        let text = text.map_err(RecordingError::Unreadable)?;
+        if text.trim().is_empty() {
+            continue;
+        }
+        visited += 1;
+        visit(line, &text).map_err(|problem| RecordingError::Line { line, problem })?;
+    }
+    if visited == 0 { Err(RecordingError::Empty) } else { Ok(()) }
+}
+
+/// Reads one line.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,164 @@
+//! One decision of the HPA controller with all its reasons.
+
+use serde::Serialize;
+
+use super::limits::Limiting;
+use super::metric_error::MetricError;
+use super::metrics::MetricsEvaluation;
+use super::replicas::Tolerances;
+use super::stabilization::Stabilization;
+use crate::cluster::hpa_status::HpaStatus;
+use crate::cluster::meta::Name;
+use crate::engine::SimTime;
+
+/// What one sync of an HPA did, and why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// When.
+    pub time: SimTime,
+    /// Replicas of the scale as it was found; `None` where it could not be read.
+    pub scale: Option<ScaleReplicas>,
+    /// `minReplicas` of the HPA.
+    pub min_replicas: i32,
+    /// `maxReplicas` of the HPA.
+    pub max_replicas: i32,
+    /// The band in which nothing changes.
+    pub tolerances: Tolerances,
+    /// How the number came about.
+    pub course: Course,
+    /// The write of the scale, where the number changed.
+    pub scale_write: Option<ScaleWrite>,
+    /// The status from now on.
+    pub status: HpaStatus,
+    /// Whether that differs from the status before, so that it is sent to the API server.
+    pub is_status_changed: bool,
+    /// Events in their order.
+    pub events: Vec<HpaEvent>,
+    /// The error that the sync ends with.
+    pub error: Option<SyncError>,
+}
+
+/// The two replica counts of a scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleReplicas {
+    /// `spec.replicas`: the current count, as far as the HPA is concerned.
+    pub spec: i32,
+    /// `status.replicas`: the pods that the workload controller last counted.
+    pub status: i32,
+}
+
+/// How a decision came about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Course {
+    /// The scale could not be read.
+    ScaleUnreadable,
+    /// Nobody scales from zero unless the HPA itself scaled to zero.
+    Disabled,
+    /// The count was set to the maximum at once.
+    AboveMax,
+    /// The count was set to the minimum at once.
+    BelowMin,
+    /// The scale's selector is of no use.
+    SelectorUnusable,
+    /// Too many metrics failed.
+    MetricsFailed(MetricsEvaluation),
+    /// The metrics gave a number.
+    Metrics(Box<MetricsCourse>),
+}
+
+/// From the metrics to the number of replicas.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricsCourse {
+    /// What the metrics ask for.
+    pub metrics: MetricsEvaluation,
+    /// What recent recommendations leave of it.
+    pub stabilization: Stabilization,
+    /// What rate limits and bounds leave of that.
+    pub limiting: Limiting,
+    /// The number: that of `limiting`, or the minimum when waking up from zero.
+    pub replicas: i32,
+}
+
+/// A write of the scale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleWrite {
+    /// The count written.
+    pub replicas: i32,
+    /// Why, as the event says; empty where only stabilization moved the count.
+    pub reason: String,
+    /// The error that it met.
+    pub error: Option<Name>,
+}
+
+/// A Kubernetes Event about the HPA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HpaEvent {
+    /// Whether its type is `Warning`, else `Normal`.
+    pub is_warning: bool,
+    /// Reason.
+    pub reason: &'static str,
+    /// Message.
+    pub message: String,
+}
+
+/// The error that a sync ends with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SyncError {
+    /// The scale could not be read.
+    GetScaleFailed,
+    /// The scale's selector is of no use.
+    SelectorUnusable(SelectorProblem),
+    /// No number came of the metrics; the first error among them.
+    MetricsFailed(MetricError),
+    /// A number came of some metrics; the first error of the others.
+    PartialMetricsFailure(MetricError),
+    /// The scale could not be written.
+    RescaleFailed,
+}
+
+/// What is wrong with the selector of a scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SelectorProblem {
+    /// It is empty.
+    Missing,
+    /// It does not parse.
+    Invalid,
+    /// Other HPAs select its pods, too.
+    Ambiguous,
+}
+
+impl Decision {
+    /// What the metrics ask for before stabilization and limits; `None` where it was not asked or
+    /// not answered, and so is not remembered.
+    pub fn raw_recommendation(&self) -> Option<i32> {
+        match &self.course {
+            Course::Metrics(course) => Some(course.stabilization.recommendation),
+            _ => None,
+        }
+    }
+
+    /// The metrics, where they were looked at.
+    pub fn metrics(&self) -> Option<&MetricsEvaluation> {
+        match &self.course {
+            Course::Metrics(course) => Some(&course.metrics),
+            Course::MetricsFailed(metrics) => Some(metrics),
+            _ => None,
+        }
+    }
+
+    /// Replicas of the scale after this sync.
+    pub fn replicas_after(&self) -> Option<i32> {
+        match &self.scale_write {
+            Some(write) if write.error.is_none() => Some(write.replicas),
+            _ => self.scale.map(|scale| scale.spec),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Why a metric gives no number, in the controller's words.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::groups::PodGroups;
+use crate::cluster::hpa::{MetricIdentifier, MetricSource, MetricTarget};
+use crate::cluster::hpa_status::HpaConditionReason;
+use crate::cluster::meta::Name;
+
+/// A metric that gives no number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricError {
+    /// What is wrong.
+    pub problem: MetricProblem,
+    /// The error of the replica calculator, as condition and event quote it.
+    pub message: Name,
+    /// The pods, where it was their state that made the metric fail.
+    pub pods: Option<Box<PodGroups>>,
+}
+
+/// What can be wrong with a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MetricProblem {
+    /// The source is of no type that the controller knows.
+    UnknownSource,
+    /// The metrics API cannot be asked, with its error.
+    CallFailed(Name),
+    /// The metrics API has no value at all.
+    EmptyAnswer,
+    /// The selector matches no pod.
+    NoPods,
+    /// There are pods, but none with a sample that counts.
+    NoUsableSample,
+    /// All samples are of pods that do not exist.
+    NoKnownPods,
+    /// A container of a pod has no request for the resource.
+    MissingRequest {
+        /// The container.
+        container: Name,
+        /// The pod.
+        pod: Name,
+    },
+    /// Neither a pod nor its containers have a request for the resource.
+    MissingPodLevelRequest {
+        /// The pod.
+        pod: Name,
+    },
+    /// A pod does not have the container that the metric names.
+    NoSuchContainer {
+        /// The pod.
+        pod: Name,
+    },
+}
+
+impl MetricError {
+    /// The error for a metric of an HPA in `namespace`.
+    pub fn new(
+        problem: MetricProblem,
+        source: &MetricSource,
+        target: MetricTarget,
+        namespace: &str,
+    ) -> Self {
+        let text = ErrorText { problem: &problem, source, target, namespace };
+        Self { message: text.to_string().into(), problem, pods: None }
+    }
+
+    /// Reason of the condition and of the event.
+    pub fn reason(source: &MetricSource) -> HpaConditionReason {
+        use HpaConditionReason as Reason;
+        match source {
+            MetricSource::Resource { container: None, .. } => Reason::FailedGetResourceMetric,
+            MetricSource::Resource { .. } => Reason::FailedGetContainerResourceMetric,
+            MetricSource::Pods { .. } => Reason::FailedGetPodsMetric,
+            MetricSource::Object { .. } => Reason::FailedGetObjectMetric,
+            MetricSource::External { .. } => Reason::FailedGetExternalMetric,
+            MetricSource::Invalid { .. } => Reason::InvalidMetricSourceType,
+        }
+    }
+
+    /// The error as `computeReplicasForMetric` hands it on.
+    pub fn wrapped(&self, source: &MetricSource) -> String {
+        let message = &self.message;
+        match source {
+            MetricSource::Resource { resource, container: None } => {
+                format!("failed to get {resource} resource metric value: {message}")
+            }
+            MetricSource::Resource { container: Some(container), .. } => {
+                format!("failed to get {container} container metric value: {message}")
+            }
+            MetricSource::Pods { .. } => format!("failed to get pods metric value: {message}"),
+            MetricSource::Object { .. } => format!("failed to get object metric value: {message}"),
+            MetricSource::External { metric } => {
+                format!("failed to get {} external metric value: {message}", metric.name)
+            }
+            MetricSource::Invalid { .. } => message.to_string(),
+        }
+    }
+}
+
+/// Everything that an error's text names.
+struct ErrorText<'a> {
+    problem: &'a MetricProblem,
+    source: &'a MetricSource,
+    target: MetricTarget,
+    namespace: &'a str,
+}
+
+impl fmt::Display for ErrorText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            MetricSource::Resource { resource, .. } => {
+                let of = if let MetricTarget::Utilization(_) = self.target {
+                    "utilization"
+                } else {
+                    "usage"
+                };
+                write!(f, "failed to get {resource} {of}: ")?;
+                if self.is_api_problem() {
+                    write!(f, "unable to get metrics for resource {resource}: ")?;
+                }
+                self.fmt_problem(f, "resource")
+            }
+            MetricSource::Pods { metric } => {
+                if self.is_api_problem() {
+                    write!(f, "unable to get metric {}: ", metric.name)?;
+                }
+                self.fmt_problem(f, "custom")
+            }
+            MetricSource::Object { metric, described_object: object } => {
+                if !self.is_api_problem() {
+                    return self.fmt_problem(f, "custom");
+                }
+                // The controller's format string has its arguments in this odd order.
+                let MetricIdentifier { name, .. } = metric;
+                write!(f, "unable to get metric {name}: {} on {} ", object.kind, self.namespace)?;
+                write!(f, "{}/", object.name)?;
+                self.fmt_problem(f, "custom")
+            }
+            MetricSource::External { metric } => {
+                if self.is_api_problem() {
+                    let MetricIdentifier { name, selector_text, .. } = metric;
+                    write!(f, "unable to get external metric {}/", self.namespace)?;
+                    write!(f, "{name}/{selector_text}: ")?;
+                }
+                self.fmt_problem(f, "external")
+            }
+            MetricSource::Invalid { type_name } => {
+                write!(f, "unknown metric source type {type_name:?}")
+            }
+        }
+    }
+}
+
+impl ErrorText<'_> {
+    fn is_api_problem(&self) -> bool {
+        matches!(self.problem, MetricProblem::CallFailed(_) | MetricProblem::EmptyAnswer)
+    }
+
+    fn fmt_problem(&self, f: &mut fmt::Formatter<'_>, api: &str) -> fmt::Result {
+        let resource = self.source.name();
+        match self.problem {
+            MetricProblem::UnknownSource => Ok(()),
+            MetricProblem::CallFailed(error) => {
+                write!(f, "unable to fetch metrics from {api} metrics API: {error}")
+            }
+            MetricProblem::EmptyAnswer => write!(f, "no metrics returned from {api} metrics API"),
+            MetricProblem::NoPods => {
+                if !matches!(self.source, MetricSource::Resource { .. } | MetricSource::Pods { .. })
+                {
+                    f.write_str("unable to calculate ready pods: ")?;
+                }
+                f.write_str("no pods returned by selector while calculating replica count")
+            }
+            MetricProblem::NoUsableSample => {
+                f.write_str("did not receive metrics for targeted pods (pods might be unready)")
+            }
+            MetricProblem::NoKnownPods => f.write_str("no metrics returned matched known pods"),
+            MetricProblem::MissingRequest { container, pod } => {
+                write!(f, "missing request for {resource} in container {container} of Pod {pod}")
+            }
+            MetricProblem::MissingPodLevelRequest { pod } => {
+                write!(f, "missing pod-level request for {resource} in Pod {pod}")
+            }
+            MetricProblem::NoSuchContainer { pod } => {
+                let MetricSource::Resource { container: Some(container), .. } = self.source else {
+                    return Ok(());
+                };
+                write!(f, "container {container} not found in Pod {pod}")
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The HorizontalPodAutoscaler controller: the decision of one sync as pure functions of
+//! [`HpaInputs`], [`HpaHistory`] and the time, with the arithmetic of Kubernetes 1.36.
+//!
+//! [`reconcile`] is the whole sync. Where the write of the scale is answered later, [`decide`] gives
+//! the plan, and [`Plan::conclude`] the decision once the answer is known. Not responsible for
+//! gathering inputs from a store, nor for when a sync happens.
+//!
+//! Semantics: `reconcileAutoscaler` in `pkg/controller/podautoscaler/horizontal.go`.
+
+mod arithmetic;
+mod conditions;
+mod decision;
+mod groups;
+mod history;
+mod inputs;
+mod limits;
+mod metric_error;
+mod metrics;
+mod pods;
+mod replicas;
+mod requests;
+mod samples;
+mod settings;
+mod stabilization;
+mod sync;
+
+pub use decision::{
+    Course, Decision, HpaEvent, MetricsCourse, ScaleReplicas, ScaleWrite, SelectorProblem,
+    SyncError,
+};
+pub use groups::{GroupProblem, GroupTotal, Grouping, PodGroups, PodMetrics, group_pods};
+pub use history::{HpaHistory, Recommendation, ScaleEvent, replicas_changed_in};
+pub use inputs::{HpaInputs, HpaView, MetricReading, ObservedScale, ScaleSelector};
+pub use limits::{
+    Desired, Limiting, PolicyLimit, RateLimit, limit, limit_with_behavior, scale_down_limit,
+    scale_up_limit,
+};
+pub use metric_error::{MetricError, MetricProblem};
+pub use metrics::{Calculator, MetricEvaluation, MetricsEvaluation};
+pub use pods::{ObservedPod, PodClass, PodMetric, classify_pod};
+pub use replicas::{
+    AssumedUsage, AverageValueCalculation, Calculation, CorrectedRatio, PerPodCalculation,
+    PerPodTarget, Proposal, Tolerances, ValueCalculation, Verdict, average_value_replicas,
+    external_total_milli, external_value_milli, per_pod_replicas, value_replicas,
+};
+pub use requests::{RequestProblem, pod_request_milli};
+pub use samples::{cpu_milli, memory_milli, pod_usage_milli};
+pub use settings::{HpaFeatureGates, HpaSettings};
+pub use stabilization::{Stabilization, Windows, stabilize, stabilize_with_behavior};
+pub use sync::{Plan, decide, reconcile};

@@ -1,0 +1,97 @@
+//! Which pods count for a metric, which do not, and why (`groupPods` in
+//! `pkg/controller/podautoscaler/replica_calculator.go`).
+
+use serde::Serialize;
+
+use super::settings::HpaSettings;
+use crate::cluster::node::ConditionStatus;
+use crate::cluster::pod::{PodCondition, PodPhase};
+use crate::engine::{SimDuration, SimTime};
+
+/// A pod, or several alike, as the HPA controller sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedPod {
+    /// How many pods are alike in everything here, their samples included.
+    pub count: u32,
+    /// Index of the template that says what the pod requests.
+    pub template: u32,
+    /// `status.phase`.
+    pub phase: PodPhase,
+    /// Whether it is being deleted.
+    pub is_terminating: bool,
+    /// The Ready condition, if the kubelet has written one.
+    pub ready: Option<PodCondition>,
+    /// `status.startTime`.
+    pub start_time: Option<SimTime>,
+}
+
+/// The value of a metric for one pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodMetric {
+    /// Thousandths of a unit, summed over the containers.
+    pub value_milli: i64,
+    /// When it was measured.
+    pub timestamp: SimTime,
+    /// The time that it is a mean over.
+    pub window: SimDuration,
+}
+
+/// What a pod is to the calculation of one metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodClass {
+    /// Its sample counts.
+    Counted,
+    /// Not started or not ready: counts as idle, and only when scaling up.
+    Unready,
+    /// Without a sample: counts as idle upwards, as fully used downwards.
+    Missing,
+    /// Failed or terminating: as if it were not there.
+    Ignored,
+}
+
+impl ObservedPod {
+    /// Whether its Ready condition is True.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
+    }
+}
+
+/// Classifies one pod. Readiness matters for CPU alone: a starting process burns CPU that says
+/// nothing about load.
+pub fn classify_pod(
+    pod: &ObservedPod,
+    metric: Option<&PodMetric>,
+    is_cpu: bool,
+    settings: &HpaSettings,
+    now: SimTime,
+) -> PodClass {
+    if pod.is_terminating || pod.phase == PodPhase::Failed {
+        return PodClass::Ignored;
+    }
+    if pod.phase == PodPhase::Pending {
+        return PodClass::Unready;
+    }
+    let Some(metric) = metric else { return PodClass::Missing };
+    if is_cpu && is_cpu_sample_unready(pod, metric, settings, now) {
+        return PodClass::Unready;
+    }
+    PodClass::Counted
+}
+
+fn is_cpu_sample_unready(
+    pod: &ObservedPod,
+    metric: &PodMetric,
+    settings: &HpaSettings,
+    now: SimTime,
+) -> bool {
+    let (Some(ready), Some(start_time)) = (pod.ready, pod.start_time) else { return true };
+    let is_unready = ready.status == ConditionStatus::False;
+    if start_time + settings.cpu_initialization_period > now {
+        // The sample must lie wholly after the change of readiness.
+        is_unready || metric.timestamp < ready.since + metric.window
+    } else {
+        // A pod that was ready once and lost it still counts.
+        is_unready && start_time + settings.initial_readiness_delay > ready.since
+    }
+}

@@ -1,0 +1,105 @@
+//! The controller's flags and feature gates, with the defaults of Kubernetes 1.36.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::replicas::Tolerances;
+use crate::cluster::hpa::Behavior;
+use crate::engine::SimDuration;
+
+/// `--horizontal-pod-autoscaler-*` flags of kube-controller-manager
+/// (`pkg/controller/podautoscaler/config/v1alpha1/defaults.go`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HpaSettings {
+    /// From one decision on an HPA to the next.
+    pub sync_period: SimDuration,
+    /// How far the ratio of current to target value may be from 1 without any change.
+    pub tolerance: f64,
+    /// How long the highest recommendation holds a scale-down back.
+    pub downscale_stabilization: SimDuration,
+    /// After a pod's start: how long CPU samples of an unready pod are left out.
+    pub cpu_initialization_period: SimDuration,
+    /// After a pod's start: a readiness change in this time counts as the initial one.
+    pub initial_readiness_delay: SimDuration,
+    /// Feature gates that change decisions.
+    pub feature_gates: HpaFeatureGates,
+    /// Replicas may grow by this factor per sync where the HPA has no behavior. Not a flag: a
+    /// constant of the controller, which recordings of its own unit tests raise.
+    #[serde(skip, default = "legacy_scale_up_limit_factor")]
+    pub legacy_scale_up_limit_factor: f64,
+}
+
+/// Feature gates that the HPA controller looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HpaFeatureGates {
+    /// `behavior.scaleUp.tolerance` and `behavior.scaleDown.tolerance` count (beta, on).
+    #[serde(rename = "HPAConfigurableTolerance")]
+    pub hpa_configurable_tolerance: bool,
+    /// An HPA with `minReplicas: 0` wakes up again from zero (alpha, off).
+    #[serde(rename = "HPAScaleToZero")]
+    pub hpa_scale_to_zero: bool,
+    /// Requests at pod level replace the sum over the containers (beta, on).
+    #[serde(rename = "PodLevelResources")]
+    pub pod_level_resources: bool,
+}
+
+const fn legacy_scale_up_limit_factor() -> f64 {
+    2.0
+}
+
+impl Default for HpaSettings {
+    fn default() -> Self {
+        Self {
+            sync_period: SimDuration::from_secs(15),
+            tolerance: 0.1,
+            downscale_stabilization: SimDuration::from_secs(300),
+            cpu_initialization_period: SimDuration::from_secs(300),
+            initial_readiness_delay: SimDuration::from_secs(30),
+            feature_gates: HpaFeatureGates::default(),
+            legacy_scale_up_limit_factor: legacy_scale_up_limit_factor(),
+        }
+    }
+}
+
+impl Default for HpaFeatureGates {
+    fn default() -> Self {
+        Self {
+            hpa_configurable_tolerance: true,
+            hpa_scale_to_zero: false,
+            pod_level_resources: true,
+        }
+    }
+}
+
+impl HpaSettings {
+    /// The band around the target for an HPA: its own where it has one and the gate allows it.
+    pub fn tolerances(&self, behavior: Option<&Behavior>) -> Tolerances {
+        let own = behavior.filter(|_| self.feature_gates.hpa_configurable_tolerance);
+        let up = own.and_then(|behavior| behavior.scale_up.tolerance);
+        let down = own.and_then(|behavior| behavior.scale_down.tolerance);
+        Tolerances {
+            scale_up: up.unwrap_or(self.tolerance),
+            scale_down: down.unwrap_or(self.tolerance),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_names_only_what_it_changes() {
+        let settings: HpaSettings = serde_json::from_str(
+            r#"{"syncPeriod": "30s", "featureGates": {"HPAScaleToZero": true}}"#,
+        )
+        .expect("valid settings");
+        assert_eq!(settings.sync_period, SimDuration::from_secs(30));
+        assert!(settings.feature_gates.hpa_scale_to_zero);
+        assert!(settings.feature_gates.hpa_configurable_tolerance);
+        assert_eq!(settings.downscale_stabilization, SimDuration::from_secs(300));
+        assert!(serde_json::from_str::<HpaSettings>(r#"{"syncperiod": 1}"#).is_err());
+    }
+}

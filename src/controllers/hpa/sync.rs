@@ -1,0 +1,348 @@
+//! The order of one sync: read the scale, ask the metrics, stabilize, limit, write, and tell.
+
+use super::conditions::set_condition;
+use super::decision::{
+    Course, Decision, HpaEvent, MetricsCourse, ScaleReplicas, ScaleWrite, SelectorProblem,
+    SyncError,
+};
+use super::history::HpaHistory;
+use super::inputs::{HpaInputs, HpaView, ObservedScale, ScaleSelector};
+use super::limits::{Desired, limit, limit_with_behavior};
+use super::metric_error::MetricError;
+use super::metrics::{MetricsEvaluation, evaluate_metrics};
+use super::stabilization::{Windows, stabilize, stabilize_with_behavior};
+use crate::cluster::hpa::MetricSpec;
+use crate::cluster::hpa_status::{
+    ConditionDetail, HpaConditionReason as Reason, HpaConditionType, HpaStatus, MetricStatus,
+};
+use crate::cluster::meta::Name;
+use crate::cluster::node::ConditionStatus;
+use crate::engine::{SimDuration, SimTime};
+
+/// One whole sync of an HPA, the write of its scale answered as the inputs say.
+pub fn reconcile(inputs: &HpaInputs<'_>, history: &mut HpaHistory, now: SimTime) -> Decision {
+    decide(inputs, history, now).conclude(inputs.hpa, inputs.scale_write, history)
+}
+
+/// A sync up to the write of the scale.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    decision: Decision,
+}
+
+/// A sync up to the write of the scale. The recommendation is remembered by then.
+pub fn decide(inputs: &HpaInputs<'_>, history: &mut HpaHistory, now: SimTime) -> Plan {
+    let hpa = inputs.hpa;
+    let mut decision = Decision {
+        time: now,
+        scale: None,
+        min_replicas: hpa.spec.min_replicas,
+        max_replicas: hpa.spec.max_replicas,
+        tolerances: hpa.settings.tolerances(hpa.spec.behavior.as_ref()),
+        course: Course::ScaleUnreadable,
+        scale_write: None,
+        status: HpaStatus {
+            conditions: hpa.status.conditions.clone(),
+            current_metrics: Vec::new(),
+            ..*hpa.status
+        },
+        is_status_changed: false,
+        events: Vec::new(),
+        error: None,
+    };
+    match inputs.scale {
+        Ok(scale) => decide_with_scale(&mut decision, inputs, scale, history),
+        Err(error) => {
+            decision.status.current_metrics.clone_from(&hpa.status.current_metrics);
+            decision.warn(Reason::FailedGetScale.as_str(), error.to_string());
+            decision.set(HpaConditionType::AbleToScale, false, Reason::FailedGetScale, error);
+            decision.error = Some(SyncError::GetScaleFailed);
+        }
+    }
+    Plan { decision }
+}
+
+fn decide_with_scale(
+    decision: &mut Decision,
+    inputs: &HpaInputs<'_>,
+    scale: ObservedScale<'_>,
+    history: &mut HpaHistory,
+) {
+    let HpaView { spec, settings, .. } = inputs.hpa;
+    let current = scale.spec_replicas;
+    decision.scale = Some(ScaleReplicas { spec: current, status: scale.status_replicas });
+    decision.set(HpaConditionType::AbleToScale, true, Reason::SucceededGetScale, ());
+    history.record_initial_recommendation(current, decision.time);
+    decision.status.current_replicas = current;
+
+    let gate = settings.feature_gates.hpa_scale_to_zero;
+    if !gate {
+        let conditions = &mut decision.status.conditions;
+        conditions.retain(|condition| condition.kind != HpaConditionType::ScaledToZero);
+    }
+    let scaled_to_zero = decision.status.condition(HpaConditionType::ScaledToZero);
+    let scaled_to_zero = scaled_to_zero.is_some_and(|c| c.status == ConditionStatus::True);
+    let wakes_up = scaled_to_zero
+        && (spec.min_replicas != 0 || spec.metrics.iter().any(MetricSpec::works_without_pods));
+
+    if current == 0 && !wakes_up {
+        decision.course = Course::Disabled;
+        decision.set(HpaConditionType::ScalingActive, false, Reason::ScalingDisabled, ());
+    } else if current > spec.max_replicas {
+        decision.course = Course::AboveMax;
+        let reason = "Current number of replicas above Spec.MaxReplicas";
+        decision.plan_write(spec.max_replicas, reason.into());
+    } else if current != 0 && current < spec.min_replicas {
+        decision.course = Course::BelowMin;
+        let reason = "Current number of replicas below Spec.MinReplicas";
+        decision.plan_write(spec.min_replicas, reason.into());
+    } else {
+        decide_by_metrics(decision, inputs, scale, history);
+    }
+}
+
+fn decide_by_metrics(
+    decision: &mut Decision,
+    inputs: &HpaInputs<'_>,
+    scale: ObservedScale<'_>,
+    history: &mut HpaHistory,
+) {
+    if let Some(problem) = decision.reject_selector(scale.selector) {
+        decision.course = Course::SelectorUnusable;
+        decision.error = Some(SyncError::SelectorUnusable(problem));
+        return;
+    }
+    let metrics = evaluate_metrics(inputs, scale, decision.time);
+    decision.show_metrics(&metrics);
+    if metrics.is_unusable {
+        decision.fail_metrics(&metrics);
+        decision.course = Course::MetricsFailed(metrics);
+        return;
+    }
+    decision.error = metrics.first_error().cloned().map(SyncError::PartialMetricsFailure);
+    let winner = metrics.winner_description();
+    decision.set(HpaConditionType::ScalingActive, true, Reason::ValidMetricFound, &winner);
+
+    let current = scale.spec_replicas;
+    let course = normalize(decision, inputs.hpa, current, metrics, history);
+    if course.replicas != current {
+        let raw = course.stabilization.recommendation;
+        let reason = match raw.cmp(&current) {
+            std::cmp::Ordering::Greater => format!("{winner} above target"),
+            std::cmp::Ordering::Less => "All metrics below target".to_owned(),
+            // Older recommendations alone moved the count.
+            std::cmp::Ordering::Equal => String::new(),
+        };
+        decision.plan_write(course.replicas, reason);
+    }
+    decision.course = Course::Metrics(Box::new(course));
+}
+
+/// From the raw number to the final one (`normalizeDesiredReplicas`,
+/// `normalizeDesiredReplicasWithBehaviors`).
+fn normalize(
+    decision: &mut Decision,
+    hpa: HpaView<'_>,
+    current: i32,
+    metrics: MetricsEvaluation,
+    history: &mut HpaHistory,
+) -> MetricsCourse {
+    let (now, HpaView { spec, settings, .. }) = (decision.time, hpa);
+    let raw = metrics.replicas.max(0);
+    let flag_window = settings.downscale_stabilization;
+    let stabilization = match &spec.behavior {
+        None => stabilize(history, raw, flag_window, now),
+        Some(behavior) => {
+            let windows = Windows {
+                up: behavior.scale_up.stabilization_window.unwrap_or(SimDuration::ZERO),
+                down: behavior.scale_down.stabilization_window.unwrap_or(flag_window),
+            };
+            stabilize_with_behavior(history, raw, current, windows, now)
+        }
+    };
+    decision.set(HpaConditionType::AbleToScale, true, stabilization.reason, ());
+    let stabilized = stabilization.stabilized;
+    let desired = Desired { current, stabilized, min: spec.min_replicas, max: spec.max_replicas };
+    let limiting = match &spec.behavior {
+        None => limit(desired, settings.legacy_scale_up_limit_factor),
+        Some(behavior) => limit_with_behavior(desired, behavior, history, now),
+    };
+    let is_limited = limiting.replicas != stabilized;
+    decision.set(HpaConditionType::ScalingLimited, is_limited, limiting.reason, ());
+    let mut replicas = limiting.replicas;
+    if current == 0 {
+        replicas = replicas.max(spec.min_replicas);
+    }
+    MetricsCourse { metrics, stabilization, limiting, replicas }
+}
+
+impl Plan {
+    /// The count to be written to the scale, if it is to change.
+    pub fn scale_write(&self) -> Option<i32> {
+        self.decision.scale_write.as_ref().map(|write| write.replicas)
+    }
+
+    /// The rest of the sync, once the write of the scale is answered (which counts for nothing if
+    /// none was planned).
+    pub fn conclude(
+        self,
+        hpa: HpaView<'_>,
+        scale_write: Result<(), &Name>,
+        history: &mut HpaHistory,
+    ) -> Decision {
+        let mut decision = self.decision;
+        if let Some(ScaleReplicas { spec: current, .. }) = decision.scale {
+            match (decision.scale_write.take(), scale_write) {
+                (Some(write), Ok(())) => {
+                    let now = decision.time;
+                    let behavior = hpa.spec.behavior.as_ref();
+                    history.record_scale_event(behavior, current, write.replicas, now);
+                    decision.tell_rescaled(hpa, current, write);
+                }
+                (Some(write), Err(error)) => decision.tell_refused(write, error),
+                (None, _) if decision.keeps_desired() => {}
+                (None, _) => decision.status.desired_replicas = current,
+            }
+        }
+        decision.is_status_changed = decision.status != *hpa.status;
+        decision
+    }
+}
+
+impl Decision {
+    fn set(
+        &mut self,
+        kind: HpaConditionType,
+        holds: bool,
+        reason: Reason,
+        detail: impl Into<ConditionDetail>,
+    ) {
+        let why = (reason, detail.into());
+        set_condition(&mut self.status.conditions, kind, holds, why, self.time);
+    }
+
+    fn warn(&mut self, reason: &'static str, message: String) {
+        self.events.push(HpaEvent { is_warning: true, reason, message });
+    }
+
+    fn plan_write(&mut self, replicas: i32, reason: String) {
+        self.scale_write = Some(ScaleWrite { replicas, reason, error: None });
+    }
+
+    /// A sync without a number leaves `desiredReplicas` as it was.
+    fn keeps_desired(&self) -> bool {
+        matches!(self.course, Course::SelectorUnusable | Course::MetricsFailed(_))
+    }
+
+    /// `validateAndParseSelector`: says what is wrong, if anything is.
+    fn reject_selector(&mut self, selector: ScaleSelector<'_>) -> Option<SelectorProblem> {
+        let (problem, event, reason, message, condition) = match selector {
+            ScaleSelector::Unique => return None,
+            ScaleSelector::Missing => (
+                SelectorProblem::Missing,
+                "SelectorRequired",
+                Reason::InvalidSelector,
+                Name::from("selector is required"),
+                Name::from("the HPA target's scale is missing a selector"),
+            ),
+            ScaleSelector::Invalid(error) => {
+                let message = Name::from(format!(
+                    "couldn't convert selector into a corresponding internal selector object: {error}"
+                ));
+                let (problem, reason) = (SelectorProblem::Invalid, Reason::InvalidSelector);
+                (problem, reason.as_str(), reason, message.clone(), message)
+            }
+            ScaleSelector::Ambiguous(others) => {
+                let message = Name::from(format!(
+                    "pods by selector are controlled by multiple HPAs: {others}"
+                ));
+                let (problem, reason) = (SelectorProblem::Ambiguous, Reason::AmbiguousSelector);
+                (problem, reason.as_str(), reason, message.clone(), message)
+            }
+        };
+        self.warn(event, message.to_string());
+        self.set(HpaConditionType::ScalingActive, false, reason, &condition);
+        self.warn("FailedComputeMetricsReplicas", message.to_string());
+        Some(problem)
+    }
+
+    /// Puts the measured values into the status, and an event for each metric that failed.
+    fn show_metrics(&mut self, metrics: &MetricsEvaluation) {
+        let statuses = metrics.metrics.iter().map(|metric| {
+            let proposal = metric.outcome.as_ref().ok()?;
+            let source = metric.spec.source.clone();
+            Some(MetricStatus { source, current: proposal.current })
+        });
+        self.status.current_metrics = statuses.collect();
+        for metric in &metrics.metrics {
+            if let Err(error) = &metric.outcome {
+                let reason = MetricError::reason(&metric.spec.source);
+                self.warn(reason.as_str(), error.message.to_string());
+            }
+        }
+    }
+
+    fn fail_metrics(&mut self, metrics: &MetricsEvaluation) {
+        let Some(failed) = metrics.first_failed.map(|index| &metrics.metrics[index]) else {
+            return;
+        };
+        let Err(error) = &failed.outcome else { return };
+        let source = &failed.spec.source;
+        let reason = MetricError::reason(source);
+        self.set(HpaConditionType::ScalingActive, false, reason, &error.message);
+        let invalid = metrics.metrics.iter().filter(|metric| metric.outcome.is_err()).count();
+        let message = format!(
+            "invalid metrics ({invalid} invalid out of {}), first error is: {}",
+            metrics.metrics.len(),
+            error.wrapped(source)
+        );
+        self.warn("FailedComputeMetricsReplicas", message);
+        self.error = Some(SyncError::MetricsFailed(error.clone()));
+    }
+
+    fn tell_rescaled(&mut self, hpa: HpaView<'_>, current: i32, write: ScaleWrite) {
+        let HpaView { spec, settings, .. } = hpa;
+        let replicas = write.replicas;
+        self.set(HpaConditionType::AbleToScale, true, Reason::SucceededRescale, replicas);
+        if settings.feature_gates.hpa_scale_to_zero {
+            let to_zero = current > 0
+                && replicas == 0
+                && spec.min_replicas == 0
+                && spec.metrics.iter().any(MetricSpec::works_without_pods);
+            let reason = if to_zero { Reason::ScaledToZero } else { Reason::NotScaledToZero };
+            self.set(HpaConditionType::ScaledToZero, to_zero, reason, ());
+        }
+        let message = format!("New size: {replicas}; reason: {}", write.reason);
+        self.events.push(HpaEvent { is_warning: false, reason: "SuccessfulRescale", message });
+        self.status.desired_replicas = replicas;
+        self.status.last_scale_time = Some(self.time.floor_to_second());
+        self.scale_write = Some(write);
+    }
+
+    fn tell_refused(&mut self, write: ScaleWrite, error: &Name) {
+        let ScaleWrite { replicas, reason, .. } = &write;
+        let message = format!("New size: {replicas}; reason: {reason}; error: {error}");
+        self.warn("FailedRescale", message);
+        self.set(HpaConditionType::AbleToScale, false, Reason::FailedUpdateScale, error);
+        self.error = Some(SyncError::RescaleFailed);
+        self.scale_write = Some(ScaleWrite { error: Some(error.clone()), ..write });
+    }
+}
+
+impl From<()> for ConditionDetail {
+    fn from((): ()) -> Self {
+        Self::None
+    }
+}
+
+impl From<i32> for ConditionDetail {
+    fn from(replicas: i32) -> Self {
+        Self::Replicas(replicas)
+    }
+}
+
+impl From<&Name> for ConditionDetail {
+    fn from(text: &Name) -> Self {
+        Self::Text(text.clone())
+    }
+}

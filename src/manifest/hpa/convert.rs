@@ -1,0 +1,207 @@
+//! Older versions of the HPA API to `autoscaling/v2` (`pkg/apis/autoscaling/v1/conversion.go` and,
+//! for versions no longer served, `v2beta1` and `v2beta2` of Kubernetes 1.24).
+
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerSpec, MetricSpec};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::defaults::cpu_utilization;
+use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
+use crate::units::Quantity;
+
+const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
+const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
+const BEHAVIOR_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/behavior";
+
+/// The spec of an HPA object in the form of `autoscaling/v2`, quantities in canonical form.
+pub fn to_v2(
+    api_version: &str,
+    object: &Value,
+) -> Result<HorizontalPodAutoscalerSpec, Vec<FieldError>> {
+    let mut spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
+    match api_version {
+        // v2beta2 became v2 without a change of form.
+        "autoscaling/v2" | "autoscaling/v2beta2" => typed(spec, &SPEC),
+        "autoscaling/v2beta1" => {
+            if let Some(Value::Array(metrics)) = spec.get_mut("metrics") {
+                for metric in metrics {
+                    *metric = metric_of_beta1(metric);
+                }
+            }
+            typed(spec, &SPEC)
+        }
+        "autoscaling/v1" => of_v1(&spec, object.pointer("/metadata/annotations")),
+        _ => Err(error(
+            &FieldPath::ROOT.field("apiVersion"),
+            format!(
+                "no kind \"HorizontalPodAutoscaler\" is registered for version \"{api_version}\""
+            ),
+        )),
+    }
+}
+
+fn of_v1(
+    spec: &Value,
+    annotations: Option<&Value>,
+) -> Result<HorizontalPodAutoscalerSpec, Vec<FieldError>> {
+    let mut metrics: Vec<MetricSpec> = Vec::new();
+    // What does not parse in an annotation is passed over, as the API server does.
+    if let Some(Value::Array(others)) = annotation(annotations, METRICS_ANNOTATION) {
+        let others = others.iter().map(metric_of_beta1).collect();
+        metrics = typed(Value::Array(others), &SPEC).unwrap_or_default();
+    }
+    if let Some(percent) = spec.get("targetCPUUtilizationPercentage").filter(|v| !v.is_null()) {
+        let path = SPEC.field("targetCPUUtilizationPercentage");
+        metrics.push(cpu_utilization(typed(percent.clone(), &path)?));
+    }
+    let mut spec = spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        fields.remove("targetCPUUtilizationPercentage");
+        fields.remove("metrics");
+    }
+    let mut spec: HorizontalPodAutoscalerSpec = typed(spec, &SPEC)?;
+    spec.metrics = Some(metrics);
+    spec.behavior = annotation(annotations, BEHAVIOR_ANNOTATION)
+        .and_then(|behavior| typed(with_lower_initials(behavior), &SPEC).ok());
+    Ok(spec)
+}
+
+fn annotation(annotations: Option<&Value>, name: &str) -> Option<Value> {
+    serde_json::from_str(annotations?.get(name)?.as_str()?).ok()
+}
+
+fn typed<T: DeserializeOwned>(
+    mut value: Value,
+    path: &FieldPath<'_>,
+) -> Result<T, Vec<FieldError>> {
+    let mut errors = FieldErrors::default();
+    canonicalize(&mut value, path, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors.into_vec());
+    }
+    serde_json::from_value(value)
+        .map_err(|problem| error(path, format!("cannot be read: {problem}")))
+}
+
+fn error(path: &FieldPath<'_>, problem: String) -> Vec<FieldError> {
+    vec![FieldError { path: path.to_string(), problem }]
+}
+
+/// Writes every quantity as the API server would store it; bare numbers are quantities, too.
+fn canonicalize(value: &mut Value, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                canonicalize(item, &path.item(index), errors);
+            }
+        }
+        Value::Object(fields) => {
+            let is_policy = fields.contains_key("periodSeconds");
+            for (name, field) in fields {
+                let path = path.field(name);
+                let is_quantity = match name.as_str() {
+                    "averageValue" | "tolerance" => true,
+                    "value" => !is_policy,
+                    _ => false,
+                };
+                if is_quantity && !field.is_null() {
+                    match serde_json::from_value::<Quantity>(field.clone()) {
+                        Ok(quantity) => *field = Value::String(quantity.to_string()),
+                        Err(error) => errors.push(&path, error.to_string()),
+                    }
+                } else {
+                    canonicalize(field, &path, errors);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A metric of `v2beta1`, which is also the form in v1's annotation.
+fn metric_of_beta1(metric: &Value) -> Value {
+    let mut converted = json!({ "type": metric["type"] });
+    if let Value::Object(fields) = metric {
+        for (name, source) in fields {
+            let source = match name.as_str() {
+                "resource" | "containerResource" => resource_of_beta1(source),
+                "pods" => json!({
+                    "metric": identifier(&source["metricName"], &source["selector"]),
+                    "target": target("AverageValue", &[("averageValue", &source["targetAverageValue"])]),
+                }),
+                "object" => object_of_beta1(source),
+                "external" => external_of_beta1(source),
+                _ => continue,
+            };
+            converted[name] = source;
+        }
+    }
+    converted
+}
+
+fn resource_of_beta1(source: &Value) -> Value {
+    let utilization = &source["targetAverageUtilization"];
+    let kind = if utilization.is_null() { "AverageValue" } else { "Utilization" };
+    let average_value = &source["targetAverageValue"];
+    let values = [("averageUtilization", utilization), ("averageValue", average_value)];
+    let mut converted = json!({ "name": source["name"], "target": target(kind, &values) });
+    if let Some(container) = source.get("container") {
+        converted["container"] = container.clone();
+    }
+    converted
+}
+
+fn object_of_beta1(source: &Value) -> Value {
+    let average = &source["averageValue"];
+    let target = if average.is_null() {
+        target("Value", &[("value", &source["targetValue"])])
+    } else {
+        target("AverageValue", &[("averageValue", average)])
+    };
+    json!({
+        "describedObject": source["target"],
+        "metric": identifier(&source["metricName"], &source["selector"]),
+        "target": target,
+    })
+}
+
+fn external_of_beta1(source: &Value) -> Value {
+    let value = &source["targetValue"];
+    let kind = if value.is_null() { "AverageValue" } else { "Value" };
+    let values = [("value", value), ("averageValue", &source["targetAverageValue"])];
+    json!({
+        "metric": identifier(&source["metricName"], &source["metricSelector"]),
+        "target": target(kind, &values),
+    })
+}
+
+fn identifier(name: &Value, selector: &Value) -> Value {
+    fields([("name", name), ("selector", selector)])
+}
+
+fn target(kind: &str, values: &[(&str, &Value)]) -> Value {
+    let mut target = fields(values.iter().copied());
+    target["type"] = json!(kind);
+    target
+}
+
+/// An object of the fields that are given.
+fn fields<'a>(values: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Value {
+    let given = values.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(given.map(|(name, value)| (name.to_owned(), value.clone())).collect())
+}
+
+/// The annotation holds the API server's internal type, whose fields begin with capitals.
+fn with_lower_initials(value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.into_iter().map(with_lower_initials).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, field)| {
+                let (initial, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+                (initial.to_lowercase() + rest, with_lower_initials(field))
+            });
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        other => other,
+    }
+}
