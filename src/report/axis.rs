@@ -54,6 +54,15 @@ pub fn clock_label(seconds: f64, step_seconds: f64) -> String {
     }
 }
 
+/// In what [`clock_label`] counts.
+pub fn clock_unit(step_seconds: f64) -> &'static str {
+    match step_seconds {
+        step if step >= 86_400.0 => "days",
+        step if step < 60.0 => "h:min:s",
+        _ => "h:min",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,10 +109,12 @@ pub fn number(value: f64) -> String {
     trimmed(three_digits(value))
 }
 
-/// Text from outside on one line: control characters would move the cursor or colour the terminal.
+/// Text from outside on one line: control characters would move the cursor or colour the terminal,
+/// and XML has no room for them, nor for the last two characters of Unicode's first plane.
 pub fn plain(text: &str) -> String {
-    let printable = |character: char| if character.is_control() { ' ' } else { character };
-    text.chars().map(printable).collect()
+    let is_printable =
+        |character: char| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}');
+    text.chars().map(|character| if is_printable(character) { character } else { ' ' }).collect()
 }
 
 fn three_digits(value: f64) -> String {

@@ -3,6 +3,7 @@
 //! where is for `cli` to say.
 
 mod axis;
+pub mod charts;
 mod figures;
 #[cfg(test)]
 mod fixture;

@@ -1,0 +1,314 @@
+//! A panel over time: frame, grid, ticks, legend, and the series in it.
+
+use super::canvas::{fit, text_on_paper};
+use super::font;
+use super::scale::{Scale, Unit};
+use super::scene::{Anchor, Color, Readout, ReadoutSeries, Scene, Text, WIDTH};
+use crate::report::axis::{clock_label, clock_unit, time_ticks};
+
+/// Left end of every time axis, pixels.
+pub const LEFT: f64 = 130.0;
+/// Right end of every time axis, pixels.
+pub const RIGHT: f64 = WIDTH - MARGIN;
+/// Room to the right of the panels, for the names of levels, pixels.
+pub const MARGIN: f64 = 150.0;
+/// Height of a panel's title row, pixels.
+pub const TITLE_HEIGHT: f64 = 52.0;
+/// Height of the row of clock labels under the last panel, pixels.
+pub const CLOCK_HEIGHT: f64 = 84.0;
+
+const LABEL_SIZE: f64 = 22.0;
+const TITLE_SIZE: f64 = 24.0;
+const AXIS_TICKS: usize = 9;
+const FILL_OPACITY: f64 = 0.22;
+const LINE_WIDTH: f64 = 3.0;
+
+/// The instants of a run.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "each field's name ends in its unit")]
+pub struct TimeAxis<'a> {
+    /// Length of the run, seconds.
+    pub duration_seconds: f64,
+    /// The part at its start that is not counted, seconds.
+    pub warm_up_seconds: f64,
+    /// End of each interval, seconds.
+    pub interval_ends_seconds: &'a [f64],
+}
+
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stroke {
+    /// A mean over each interval: a line through their middles.
+    Line,
+    /// The same, filled down to zero.
+    Area,
+    /// A state that lasts: level within each interval.
+    Steps,
+    /// The same, filled down to zero.
+    StepArea,
+}
+
+/// A series with one value per interval.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// As in the legend.
+    pub name: &'static str,
+    /// Colour.
+    pub color: Color,
+    /// How it is drawn.
+    pub stroke: Stroke,
+    /// Absent where there was nothing.
+    pub values: Vec<Option<f64>>,
+    /// Where the values stand in the report: JSON pointers.
+    pub sources: Vec<String>,
+}
+
+/// A value that was asked for: a broken line across the panel.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Its height.
+    pub value: f64,
+    /// What it is, in few letters.
+    pub name: String,
+    /// That of the series which it limits.
+    pub color: Color,
+}
+
+/// A panel with its place in the picture.
+#[derive(Clone, Debug)]
+pub struct Panel<'a> {
+    /// What it shows.
+    pub title: String,
+    /// What its figures are.
+    pub unit: Unit,
+    /// Its series, drawn in order.
+    pub series: Vec<Series>,
+    /// What was asked for.
+    pub levels: Vec<Level>,
+    /// When an autoscaler set the replicas, seconds.
+    pub rescales_seconds: Vec<f64>,
+    /// The time axis that it shares.
+    pub time: TimeAxis<'a>,
+    /// Its upper end, below its title, pixels.
+    pub top: f64,
+    /// Its lower end, pixels.
+    pub bottom: f64,
+}
+
+impl TimeAxis<'_> {
+    /// Where an instant lies, pixels from the left.
+    pub fn x(&self, seconds: f64) -> f64 {
+        let duration = self.duration_seconds.max(f64::MIN_POSITIVE);
+        LEFT + (seconds / duration).clamp(0.0, 1.0) * (RIGHT - LEFT)
+    }
+
+    /// The instants of an interval, seconds.
+    fn interval(&self, index: usize) -> (f64, f64) {
+        let ends = self.interval_ends_seconds;
+        let start = index.checked_sub(1).map_or(0.0, |before| ends[before]);
+        (start, ends[index])
+    }
+
+    /// The clock under the last panel.
+    pub fn draw_clock(&self, scene: &mut Scene, top: f64) {
+        let (step, ticks) = time_ticks(self.duration_seconds, AXIS_TICKS);
+        for tick in ticks {
+            let (x, label) = (self.x(tick), clock_label(tick, step));
+            scene.line(vec![(x, top), (x, top + 7.0)], Color::MUTED, 2.0);
+            scene.text(Text::new((x, top + 24.0), LABEL_SIZE, label).anchor(Anchor::Middle));
+        }
+        let middle = f64::midpoint(LEFT, RIGHT);
+        let text = format!("time since the start [{}]", clock_unit(step));
+        scene.text(Text::new((middle, top + 58.0), LABEL_SIZE, text).anchor(Anchor::Middle));
+    }
+}
+
+impl Panel<'_> {
+    /// Draws what lies behind everything: the grid and its figures.
+    pub fn draw_grid(&self, scene: &mut Scene) {
+        let scale = self.scale();
+        if self.time.warm_up_seconds > 0.0 {
+            let warm = self.time.x(self.time.warm_up_seconds);
+            scene.rectangle((LEFT, self.top), (warm, self.bottom), Color::GRID, 0.5);
+        }
+        for &tick in scale.ticks() {
+            let y = self.y(&scale, tick);
+            scene.line(vec![(LEFT, y), (RIGHT, y)], Color::GRID, 1.5);
+            let label = Text::new((LEFT - 12.0, y), LABEL_SIZE, self.unit.label(tick));
+            scene.text(label.anchor(Anchor::End));
+        }
+        for tick in time_ticks(self.time.duration_seconds, AXIS_TICKS).1 {
+            let x = self.time.x(tick);
+            scene.line(vec![(x, self.top), (x, self.bottom)], Color::GRID, 1.5);
+        }
+        let corner = vec![(LEFT, self.top), (LEFT, self.bottom), (RIGHT, self.bottom)];
+        scene.line(corner, Color::MUTED, 2.0);
+    }
+
+    /// Says what the shaded part is, if there is room.
+    pub fn name_warm_up(&self, scene: &mut Scene) {
+        const SIZE: f64 = 18.0;
+        let room = self.time.x(self.time.warm_up_seconds) - LEFT;
+        if font::width("warm-up", SIZE, false) + 16.0 <= room {
+            scene.text(Text::new((LEFT + 8.0, self.top + 16.0), SIZE, "warm-up"));
+        }
+    }
+
+    /// Draws the series, the title and the legend, and tells how to read the values back.
+    pub fn draw(&self, scene: &mut Scene) {
+        let scale = self.scale();
+        let mut is_empty = true;
+        for series in &self.series {
+            for run in self.runs(series) {
+                is_empty = false;
+                self.draw_run(scene, series, &scale, &run);
+            }
+        }
+        if is_empty {
+            let middle = (f64::midpoint(LEFT, RIGHT), f64::midpoint(self.top, self.bottom));
+            let text = Text::new(middle, LABEL_SIZE, "nothing to show").anchor(Anchor::Middle);
+            text_on_paper(scene, text);
+        }
+        for &seconds in &self.rescales_seconds {
+            triangle(scene, self.time.x(seconds), self.bottom);
+        }
+        self.draw_levels(scene, &scale);
+
+        let title_y = self.top - TITLE_HEIGHT / 2.0 + 4.0;
+        let scaling = if scale.is_logarithmic() { ", logarithmic" } else { "" };
+        let title = format!("{}{scaling}", self.title);
+        let title = Text::new((LEFT, title_y), TITLE_SIZE, title).color(Color::INK).bold();
+        text_on_paper(scene, title);
+        self.draw_legend(scene, title_y);
+        scene.readouts.push(self.readout());
+    }
+
+    /// Where a value lies, pixels from the top.
+    fn y(&self, scale: &Scale, value: f64) -> f64 {
+        self.bottom - scale.height(value) * (self.bottom - self.top)
+    }
+
+    fn scale(&self) -> Scale {
+        let values = self.series.iter().flat_map(|series| series.values.iter().copied().flatten());
+        let levels = self.levels.iter().map(|level| level.value);
+        Scale::of(values.chain(levels), self.unit)
+    }
+
+    /// Broken lines across the panel, their names in the margin, one below the other.
+    fn draw_levels(&self, scene: &mut Scene, scale: &Scale) {
+        const DASH: f64 = 14.0;
+        const NAME_SIZE: f64 = 20.0;
+        let mut levels: Vec<(f64, &Level)> =
+            self.levels.iter().map(|level| (self.y(scale, level.value), level)).collect();
+        levels.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let mut free_from = self.top;
+        for (y, level) in levels {
+            let mut x = LEFT;
+            while x < RIGHT {
+                scene.line(vec![(x, y), ((x + DASH).min(RIGHT), y)], level.color, 2.0);
+                x += DASH * 1.8;
+            }
+            let name_y = y.max(free_from);
+            free_from = name_y + NAME_SIZE * 1.25;
+            let name = fit(&level.name, NAME_SIZE, false, MARGIN - 16.0);
+            scene.text(Text::new((RIGHT + 10.0, name_y), NAME_SIZE, name).color(level.color));
+        }
+    }
+
+    /// The legend stands in the title's row, so that it never covers a line.
+    fn draw_legend(&self, scene: &mut Scene, y: f64) {
+        let mut right = RIGHT;
+        if !self.rescales_seconds.is_empty() {
+            right = legend_text(scene, right, y, "rescale");
+            triangle(scene, right - 9.0, y + 8.0);
+            right -= 48.0;
+        }
+        for series in self.series.iter().rev() {
+            let swatch_right = legend_text(scene, right, y, series.name);
+            let swatch_left = swatch_right - 34.0;
+            if matches!(series.stroke, Stroke::Area | Stroke::StepArea) {
+                let (upper, lower) = ((swatch_left, y - 8.0), (swatch_right, y + 8.0));
+                scene.rectangle(upper, lower, series.color, FILL_OPACITY);
+                scene.line(vec![upper, (swatch_right, y - 8.0)], series.color, LINE_WIDTH);
+            } else {
+                scene.line(vec![(swatch_left, y), (swatch_right, y)], series.color, LINE_WIDTH);
+            }
+            right = swatch_left - 30.0;
+        }
+    }
+
+    /// The series' unbroken stretches: interval and value.
+    fn runs(&self, series: &Series) -> Vec<Vec<(usize, f64)>> {
+        let mut runs: Vec<Vec<(usize, f64)>> = Vec::new();
+        let mut is_open = false;
+        let intervals = self.time.interval_ends_seconds.len();
+        for (interval, value) in series.values.iter().take(intervals).enumerate() {
+            let value = value.filter(|value| value.is_finite());
+            match (value, runs.last_mut()) {
+                (Some(value), Some(run)) if is_open => run.push((interval, value)),
+                (Some(value), _) => runs.push(vec![(interval, value)]),
+                (None, _) => {}
+            }
+            is_open = value.is_some();
+        }
+        runs
+    }
+
+    fn draw_run(&self, scene: &mut Scene, series: &Series, scale: &Scale, run: &[(usize, f64)]) {
+        let has_steps = matches!(series.stroke, Stroke::Steps | Stroke::StepArea);
+        let mut points = Vec::with_capacity(run.len() * 2);
+        for &(interval, value) in run {
+            let (start, end) = self.time.interval(interval);
+            let y = self.y(scale, value);
+            // A stretch of one interval would be a point: it is drawn as a step.
+            if has_steps || run.len() == 1 {
+                points.extend([(self.time.x(start), y), (self.time.x(end), y)]);
+            } else {
+                points.push((self.time.x(f64::midpoint(start, end)), y));
+            }
+        }
+        if matches!(series.stroke, Stroke::Area | Stroke::StepArea) {
+            let (first, last) = (points[0].0, points[points.len() - 1].0);
+            let mut outline = points.clone();
+            outline.extend([(last, self.bottom), (first, self.bottom)]);
+            scene.area(outline, series.color, FILL_OPACITY);
+            // Where it begins or ends in the midst of the run, its side is drawn.
+            if run[0].0 > 0 {
+                points.insert(0, (first, self.bottom));
+            }
+            if run[run.len() - 1].0 + 1 < series.values.len() {
+                points.push((last, self.bottom));
+            }
+        }
+        scene.line(points, series.color, LINE_WIDTH);
+    }
+
+    fn readout(&self) -> Readout {
+        let series = self.series.iter().map(|series| ReadoutSeries {
+            name: series.name.to_owned(),
+            color: series.color.hex(),
+            unit: self.unit.name(),
+            sources: series.sources.clone(),
+        });
+        Readout {
+            left: LEFT,
+            right: RIGHT,
+            top: self.top,
+            bottom: self.bottom,
+            title: self.title.clone(),
+            series: series.collect(),
+        }
+    }
+}
+
+/// Writes a word of the legend and says where its swatch ends.
+fn legend_text(scene: &mut Scene, right: f64, y: f64, word: &str) -> f64 {
+    let text = Text::new((right, y), LABEL_SIZE, word).color(Color::INK).anchor(Anchor::End);
+    text_on_paper(scene, text);
+    right - font::width(word, LABEL_SIZE, false) - 10.0
+}
+
+/// The sign of a rescale, standing on `bottom`.
+fn triangle(scene: &mut Scene, x: f64, bottom: f64) {
+    scene.area(vec![(x - 9.0, bottom), (x, bottom - 17.0), (x + 9.0, bottom)], Color::INK, 1.0);
+}
