@@ -93,6 +93,11 @@ impl<T> Table<T> {
         self.slots.iter().filter_map(|slot| slot.row.as_ref())
     }
 
+    /// All rows, in slot order, to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| slot.row.as_mut())
+    }
+
     /// How many rows there are.
     pub const fn len(&self) -> usize {
         self.len

@@ -1,0 +1,349 @@
+//! Rates that a person describes in words: constant, ramp, step, sine, spike, and what is composed
+//! of them. Not responsible for drawing arrivals from the rate.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rate::Segment;
+use super::shapes;
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::problem::Checks;
+
+/// A rate of requests over the time of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "pattern",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Pattern {
+    /// The same rate for ever.
+    Constant {
+        /// Requests per second.
+        rps: f64,
+    },
+    /// A rate that changes evenly from one value to another and stays there.
+    Ramp {
+        /// Requests per second before the ramp.
+        from_rps: f64,
+        /// Requests per second after the ramp.
+        to_rps: f64,
+        /// How long the ramp takes.
+        over: SimDuration,
+        /// When the ramp begins. Default 0s.
+        #[serde(default)]
+        at: SimDuration,
+    },
+    /// A rate that jumps.
+    Step {
+        /// Requests per second before the first step. Default 0.
+        #[serde(default)]
+        rps: f64,
+        /// The steps in order of time.
+        steps: Vec<RatePoint>,
+    },
+    /// A wave, such as the hours of a day.
+    Sine {
+        /// Requests per second in the mean.
+        mean_rps: f64,
+        /// How far the peak lies above the mean [requests per second]; at most the mean.
+        amplitude_rps: f64,
+        /// From one peak to the next.
+        period: SimDuration,
+        /// When the first peak is. Default: a quarter of the period, so that it starts at the mean.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peak_at: Option<SimDuration>,
+    },
+    /// A burst above a steady rate, once or again and again.
+    Spike {
+        /// Requests per second outside the burst.
+        base_rps: f64,
+        /// Requests per second in the burst.
+        peak_rps: f64,
+        /// When the burst begins.
+        at: SimDuration,
+        /// How long the rate takes to rise evenly to the peak. Default 0s: at once.
+        #[serde(default)]
+        rise: SimDuration,
+        /// How long it stays at the peak.
+        hold: SimDuration,
+        /// How long it takes to fall back evenly. Default 0s: at once.
+        #[serde(default)]
+        fall: SimDuration,
+        /// From the beginning of one burst to the next. Default: there is just one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<SimDuration>,
+    },
+    /// Straight lines between points: nothing before the first, the last rate for ever.
+    Points {
+        /// The points in order of time.
+        points: Vec<RatePoint>,
+    },
+    /// One pattern after the other, each from its own beginning.
+    Phases {
+        /// The phases; after the last there are no requests.
+        phases: Vec<Phase>,
+        /// Whether the first follows the last again. Default false.
+        #[serde(default)]
+        repeat: bool,
+    },
+    /// Several patterns at once: their rates add up.
+    Sum {
+        /// The parts.
+        of: Vec<Pattern>,
+    },
+}
+
+/// A rate from, or at, an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RatePoint {
+    /// When, from the start of the run.
+    pub at: SimDuration,
+    /// Requests per second.
+    pub rps: f64,
+}
+
+/// A pattern for a while.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Phase {
+    /// How long the phase lasts.
+    #[serde(rename = "for")]
+    pub lasting: SimDuration,
+    /// Its rate.
+    pub load: Pattern,
+}
+
+impl Pattern {
+    /// The stretch of linear change that holds the instant `at`, which is not before the start of
+    /// the run.
+    pub fn segment_at(&self, at: SimTime) -> Segment {
+        let point = |at, rps| RatePoint { at, rps };
+        match self {
+            Self::Constant { rps } => Segment::forever(SimTime::ZERO, *rps),
+            Self::Ramp { from_rps, to_rps, over, at: begin } => {
+                let foot = [point(SimDuration::ZERO, *from_rps), point(*begin, *from_rps)];
+                shapes::line_through(&[foot[0], foot[1], point(*begin + *over, *to_rps)], at)
+            }
+            Self::Step { rps, steps } => shapes::steps(*rps, steps, at),
+            Self::Sine { mean_rps, amplitude_rps, period, peak_at } => {
+                let peak_at = peak_at.unwrap_or(*period / 4);
+                shapes::wave(*mean_rps, *amplitude_rps, *period, peak_at, at)
+            }
+            Self::Spike { base_rps, peak_rps, at: begin, rise, hold, fall, every } => {
+                let burst = [
+                    point(SimDuration::ZERO, *base_rps),
+                    point(*rise, *peak_rps),
+                    point(*rise + *hold, *peak_rps),
+                    point(*rise + *hold + *fall, *base_rps),
+                ];
+                shapes::again_and_again(&burst, SimTime::ZERO + *begin, *every, at)
+            }
+            Self::Points { points } => shapes::line_through(points, at),
+            Self::Phases { phases, repeat } => shapes::one_after_the_other(phases, *repeat, at),
+            Self::Sum { of } => shapes::sum(of, at),
+        }
+    }
+
+    /// Notes what is wrong with the pattern.
+    pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
+        match self {
+            Self::Constant { rps } => checks.not_negative("rps", *rps),
+            Self::Ramp { from_rps, to_rps, over, at: _ } => {
+                checks.not_negative("fromRps", *from_rps);
+                checks.not_negative("toRps", *to_rps);
+                checks.some_time("over", *over);
+            }
+            Self::Step { rps, steps } => {
+                checks.not_negative("rps", *rps);
+                check_points(checks, "steps", steps);
+            }
+            Self::Sine { mean_rps, amplitude_rps, period, peak_at: _ } => {
+                checks.not_negative("meanRps", *mean_rps);
+                checks.not_negative("amplitudeRps", *amplitude_rps);
+                checks.require(*amplitude_rps <= *mean_rps, "amplitudeRps", || {
+                    format!(
+                        "{amplitude_rps} is above meanRps {mean_rps}: the rate would be negative"
+                    )
+                });
+                check_period(checks, "period", *period);
+            }
+            Self::Spike { base_rps, peak_rps, rise, hold, fall, every, at: _ } => {
+                checks.not_negative("baseRps", *base_rps);
+                checks.not_negative("peakRps", *peak_rps);
+                let length = *rise + *hold + *fall;
+                checks.some_time("hold", length);
+                if let Some(every) = *every {
+                    check_period(checks, "every", every);
+                    checks.require(every >= length, "every", || {
+                        format!("{every} is shorter than the burst itself, which takes {length}")
+                    });
+                }
+            }
+            Self::Points { points } => check_points(checks, "points", points),
+            Self::Phases { phases, repeat: _ } => {
+                checks
+                    .require(!phases.is_empty(), "phases", || "there must be at least one".into());
+                for (index, phase) in phases.iter().enumerate() {
+                    let mut inner = checks.inside(&format!("phases[{index}]"));
+                    check_period(&mut inner, "for", phase.lasting);
+                    phase.load.check(&mut inner.inside("load"));
+                }
+            }
+            Self::Sum { of } => {
+                checks.require(!of.is_empty(), "of", || "there must be at least one part".into());
+                for (index, part) in of.iter().enumerate() {
+                    part.check(&mut checks.inside(&format!("of[{index}]")));
+                }
+            }
+        }
+    }
+}
+
+/// What repeats must be long enough that its pieces are whole nanoseconds, and that a run does not
+/// consist of walking through them.
+const SHORTEST_PERIOD: SimDuration = SimDuration::from_millis(1);
+
+fn check_period(checks: &mut Checks<'_>, field: &str, period: SimDuration) {
+    checks.require(period >= SHORTEST_PERIOD, field, || format!("{period} is below 1ms"));
+}
+
+fn check_points(checks: &mut Checks<'_>, field: &str, points: &[RatePoint]) {
+    checks.require(!points.is_empty(), field, || "there must be at least one".into());
+    for (index, point) in points.iter().enumerate() {
+        let mut inner = checks.inside(&format!("{field}[{index}]"));
+        inner.not_negative("rps", point.rps);
+        let before = index.checked_sub(1).map_or(SimDuration::ZERO, |before| points[before].at);
+        inner.require(point.at >= before, "at", || {
+            format!("{} comes before {before}; write the entries in order of time", point.at)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::problem::Problem;
+
+    fn pattern(json: serde_json::Value) -> Pattern {
+        serde_json::from_value(json).expect("a pattern")
+    }
+
+    fn rates(pattern: &Pattern, seconds: &[i64]) -> Vec<f64> {
+        let rate = |at: &i64| {
+            let at = SimTime::from_secs(*at);
+            let segment = pattern.segment_at(at);
+            assert!(segment.start <= at && at < segment.end, "{segment:?} holds {at}");
+            (segment.rate_at(at) * 1e3).round() / 1e3
+        };
+        seconds.iter().map(rate).collect()
+    }
+
+    #[test]
+    fn each_pattern_has_the_rate_that_its_words_say() {
+        use serde_json::json;
+        let cases = [
+            (json!({"pattern": "constant", "rps": 5}), [5.0, 5.0, 5.0, 5.0, 5.0]),
+            (
+                json!({"pattern": "ramp", "fromRps": 0, "toRps": 20, "over": "20s", "at": "10s"}),
+                [0.0, 0.0, 10.0, 20.0, 20.0],
+            ),
+            (
+                json!({"pattern": "step", "rps": 1, "steps": [{"at": "20s", "rps": 3}, {"at": 25, "rps": 0}]}),
+                [1.0, 1.0, 3.0, 0.0, 0.0],
+            ),
+            (
+                json!({"pattern": "sine", "meanRps": 10, "amplitudeRps": 10, "period": "40s"}),
+                [10.0, 20.0, 10.0, 0.0, 10.0],
+            ),
+            (
+                json!({"pattern": "sine", "meanRps": 10, "amplitudeRps": 10, "period": "40s", "peakAt": "20s"}),
+                [0.0, 10.0, 20.0, 10.0, 0.0],
+            ),
+            (
+                json!({"pattern": "spike", "baseRps": 1, "peakRps": 9, "at": "10s", "rise": "20s",
+                       "hold": "5s", "every": "100s"}),
+                [1.0, 1.0, 5.0, 9.0, 1.0],
+            ),
+            (
+                json!({"pattern": "points", "points": [{"at": "10s", "rps": 2}, {"at": "30s", "rps": 6}]}),
+                [0.0, 2.0, 4.0, 6.0, 6.0],
+            ),
+            (
+                json!({"pattern": "phases", "phases": [
+                    {"for": "15s", "load": {"pattern": "constant", "rps": 3}},
+                    {"for": "20s", "load": {"pattern": "ramp", "fromRps": 0, "toRps": 10, "over": "10s"}}]}),
+                [3.0, 3.0, 5.0, 10.0, 0.0],
+            ),
+            (
+                json!({"pattern": "sum", "of": [{"pattern": "constant", "rps": 3},
+                    {"pattern": "ramp", "fromRps": 0, "toRps": 20, "over": "20s", "at": "10s"}]}),
+                [3.0, 3.0, 13.0, 23.0, 23.0],
+            ),
+        ];
+        for (json, expected) in cases {
+            let pattern = pattern(json);
+            assert_eq!(rates(&pattern, &[0, 10, 20, 30, 40]), expected, "{pattern:?}");
+            let mut problems = Vec::new();
+            pattern.check(&mut Checks::at("load", &mut problems));
+            assert_eq!(problems, []);
+        }
+    }
+
+    #[test]
+    fn what_repeats_is_the_same_each_time() {
+        let spike = pattern(serde_json::json!({"pattern": "spike", "baseRps": 1, "peakRps": 9,
+            "at": "10s", "rise": "4s", "hold": "2s", "fall": "4s", "every": "1m"}));
+        let phases = pattern(serde_json::json!({"pattern": "phases", "repeat": true, "phases": [
+            {"for": "40s", "load": {"pattern": "constant", "rps": 3}},
+            {"for": "20s", "load": {"pattern": "sine", "meanRps": 7, "amplitudeRps": 1, "period": "9s"}}]}));
+        for pattern in [spike, phases] {
+            let seconds: Vec<i64> = (12..70).collect();
+            let later: Vec<i64> = seconds.iter().map(|at| at + 60 * 5).collect();
+            assert_eq!(rates(&pattern, &seconds), rates(&pattern, &later));
+        }
+    }
+
+    #[test]
+    fn a_sine_of_any_period_is_walked_through_without_gaps() {
+        for period in [SHORTEST_PERIOD, SimDuration::from_nanos(86_400_000_000_007)] {
+            let sine = Pattern::Sine { mean_rps: 2.0, amplitude_rps: 1.0, period, peak_at: None };
+            let mut at = SimTime::ZERO;
+            for _ in 0..3_000 {
+                let segment = sine.segment_at(at);
+                assert!(segment.start == at && segment.end > at, "{segment:?} follows {at}");
+                at = segment.end;
+            }
+        }
+    }
+
+    #[test]
+    fn problems_name_the_field_and_what_would_be_right() {
+        let pattern = pattern(serde_json::json!({"pattern": "phases", "phases": [
+            {"for": "0s", "load": {"pattern": "constant", "rps": -1}},
+            {"for": "1m", "load": {"pattern": "sine", "meanRps": 5, "amplitudeRps": 6, "period": "1d"}},
+            {"for": "1m", "load": {"pattern": "points", "points": [{"at": "2m", "rps": 1}, {"at": "1m", "rps": 1}]}}]}));
+        let mut problems = Vec::new();
+        pattern.check(&mut Checks::at("load", &mut problems));
+        let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "load.phases[0].for: 0s is below 1ms",
+                "load.phases[0].load.rps: -1 must be a number of at least 0",
+                "load.phases[1].load.amplitudeRps: 6 is above meanRps 5: the rate would be negative",
+                "load.phases[2].load.points[1].at: 60s comes before 120s; write the entries in order \
+                 of time",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error_that_lists_the_right_ones() {
+        let json = serde_json::json!({"pattern": "ramp", "from": 1, "toRps": 2, "over": "1m"});
+        let error = serde_json::from_value::<Pattern>(json).unwrap_err().to_string();
+        assert!(error.contains("unknown field `from`") && error.contains("`fromRps`"), "{error}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Requests as a trace recorded them, slower or faster, fewer or more, once or again and again.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Arrival;
+use super::process::Curve;
+use super::rate::Segment;
+use crate::engine::{SimDuration, SimTime, Stream};
+use crate::traffic::problem::Checks;
+use crate::traffic::trace::{RateTrace, RequestTrace, Trace};
+
+/// A recorded trace as load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TraceLoad {
+    /// The file: CSV, plain or .gz, with a header line. Either one line per request with its
+    /// instant (`t_s`, `timestamp`; for LLM services also `prompt_tokens,output_tokens`), or one line
+    /// per interval with its beginning and `requests` (a count) or `rps` (a rate).
+    pub trace: String,
+    /// How many times the recorded requests come; 0.5 takes every other one at random. Default 1.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// How many times faster than recorded time goes. Default 1.
+    #[serde(default = "one")]
+    pub speed: f64,
+    /// Where in the trace to begin. Default: at its beginning.
+    #[serde(default)]
+    pub from: SimDuration,
+    /// Where in the trace to end. Default: at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<SimDuration>,
+    /// Whether the trace begins again after its end. Default false: then there are no more requests.
+    #[serde(default)]
+    pub repeat: bool,
+}
+
+/// Each recorded request is held that many times in memory when its turn comes.
+const MAX_SCALE: f64 = 100_000.0;
+
+/// The part of a trace that is played, and how fast.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from: SimTime,
+    speed: f64,
+    /// How long one round takes in the run.
+    round: SimDuration,
+    repeat: bool,
+}
+
+/// A trace of rates, played.
+#[derive(Clone, Debug)]
+pub(super) struct TraceCurve {
+    trace: Arc<RateTrace>,
+    window: Window,
+    scale: f64,
+}
+
+/// A trace of requests, played.
+#[derive(Clone, Debug)]
+pub(super) struct Replay {
+    trace: Arc<RequestTrace>,
+    window: Window,
+    scale: f64,
+    stream: Stream,
+    /// First row that is played, and the one after the last.
+    rows: (usize, usize),
+    /// Next row.
+    row: usize,
+    /// Start of the current round in the run.
+    round_start: SimTime,
+    /// Further copies of the row before `row`, the next one last.
+    copies: Vec<SimTime>,
+}
+
+impl TraceLoad {
+    /// Notes what is wrong with the settings by themselves.
+    pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
+        checks.require(!self.trace.is_empty(), "trace", || "the name of a file is missing".into());
+        checks.positive("scale", self.scale);
+        checks.require(self.scale <= MAX_SCALE, "scale", || {
+            format!("{} is above {MAX_SCALE}; a pattern says such a load better", self.scale)
+        });
+        checks.positive("speed", self.speed);
+        if let Some(to) = self.to {
+            checks.require(to > self.from, "to", || {
+                format!("{to} must be after `from`, which is {}", self.from)
+            });
+        }
+    }
+
+    /// Notes what is wrong with the settings for this trace.
+    pub(in crate::traffic) fn check_against(&self, trace: &Trace, checks: &mut Checks<'_>) {
+        let end = trace.end();
+        checks.require(SimTime::ZERO + self.from < end, "from", || {
+            format!("{} is not before the end of the trace at {end}", self.from)
+        });
+        if let Some(to) = self.to {
+            checks.require(SimTime::ZERO + to <= end, "to", || {
+                format!("{to} is after the end of the trace at {end}; leave it out")
+            });
+        }
+        if let Trace::Requests(trace) = trace {
+            let (first, end) = self.rows(trace);
+            checks.require(first < end, "to", || "no request lies between `from` and `to`".into());
+        }
+        let round = self.window(trace).round;
+        checks.require(!self.repeat || round >= SimDuration::from_millis(1), "repeat", || {
+            format!("the part of the trace that would repeat takes only {round}")
+        });
+    }
+
+    /// First row that is played, and the one after the last.
+    fn rows(&self, trace: &RequestTrace) -> (usize, usize) {
+        let before =
+            |end: SimDuration| trace.instants.partition_point(|at| *at < SimTime::ZERO + end);
+        (before(self.from), self.to.map_or(trace.instants.len(), before))
+    }
+
+    fn window(&self, trace: &Trace) -> Window {
+        let end = self.to.map_or(trace.end(), |to| SimTime::ZERO + to);
+        let from = SimTime::ZERO + self.from;
+        let window =
+            Window { from, speed: self.speed, round: SimDuration::ZERO, repeat: self.repeat };
+        Window { round: window.in_run(end), ..window }
+    }
+}
+
+impl Window {
+    /// From the start of a round until the instant `at` of the trace comes.
+    fn in_run(&self, at: SimTime) -> SimDuration {
+        SimDuration::from_secs_f64((at - self.from).as_secs_f64() / self.speed)
+    }
+}
+
+impl TraceCurve {
+    pub(super) fn new(load: &TraceLoad, trace: Arc<RateTrace>) -> Self {
+        let window = load.window(&Trace::Rates(trace.clone()));
+        Self { trace, window, scale: load.scale }
+    }
+}
+
+impl Curve for TraceCurve {
+    fn segment_at(&self, at: SimTime) -> Segment {
+        let Window { round, repeat, speed, .. } = self.window;
+        if !repeat && at >= SimTime::ZERO + round {
+            return Segment::forever(SimTime::ZERO + round, 0.0);
+        }
+        let begin = SimTime::ZERO + round * ((at - SimTime::ZERO).as_nanos() / round.as_nanos());
+        let when = |start: SimTime| begin + self.window.in_run(start);
+        let passed = self.trace.starts.partition_point(|start| when(*start) <= at);
+        let next = self.trace.starts.get(passed).map_or(SimTime::MAX, |start| when(*start));
+        let end = next.min(begin + round);
+        match passed.checked_sub(1) {
+            None => Segment::level(begin, end, 0.0),
+            Some(row) => {
+                let rps = self.trace.rps[row] * self.scale * speed;
+                Segment::level(when(self.trace.starts[row]).max(begin), end, rps)
+            }
+        }
+    }
+}
+
+impl Replay {
+    pub(super) fn new(load: &TraceLoad, trace: Arc<RequestTrace>, stream: Stream) -> Self {
+        let window = load.window(&Trace::Requests(trace.clone()));
+        let rows = load.rows(&trace);
+        Self {
+            trace,
+            window,
+            scale: load.scale,
+            stream,
+            rows,
+            row: rows.0,
+            round_start: SimTime::ZERO,
+            copies: Vec::new(),
+        }
+    }
+
+    /// The next arrival, if it can be known without looking at rows after `until`.
+    pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
+        loop {
+            if let Some(at) = self.copies.pop() {
+                return Some(self.arrival(at));
+            }
+            if self.row == self.rows.1 {
+                if !self.window.repeat {
+                    return None;
+                }
+                self.round_start += self.window.round;
+                self.row = self.rows.0;
+            }
+            if self.round_start > until {
+                return None;
+            }
+            let at = self.instant(self.row);
+            if at > until {
+                return None;
+            }
+            self.row += 1;
+            self.copy(at);
+        }
+    }
+
+    fn arrival(&self, at: SimTime) -> Arrival {
+        let row = self.row - 1;
+        Arrival { at, tokens: self.trace.tokens.as_ref().map(|t| t[row]).unwrap_or_default() }
+    }
+
+    fn instant(&self, row: usize) -> SimTime {
+        self.round_start + self.window.in_run(self.trace.instants[row])
+    }
+
+    /// Decides how often the row that comes at `at` is played: the first time at its own instant,
+    /// further copies anywhere before the next row, so that a larger scale does not make batches.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the scale was checked: neither negative nor above MAX_SCALE"
+    )]
+    fn copy(&mut self, at: SimTime) {
+        let whole = self.scale.floor();
+        let part = self.scale - whole;
+        let extra = part > 0.0 && self.stream.random::<f64>() < part;
+        let copies = whole as usize + usize::from(extra);
+        if copies == 0 {
+            return;
+        }
+        let next = if self.row < self.rows.1 {
+            self.instant(self.row)
+        } else {
+            self.round_start + self.window.round
+        };
+        let gap = (next - at).as_secs_f64();
+        for _ in 1..copies {
+            let later = SimDuration::from_secs_f64(gap * self.stream.random::<f64>());
+            self.copies.push(at + later);
+        }
+        self.copies.push(at);
+        self.copies.sort_unstable_by(|a, b| b.cmp(a));
+    }
+}
+
+const fn one() -> f64 {
+    1.0
+}

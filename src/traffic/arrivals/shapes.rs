@@ -1,0 +1,113 @@
+//! The shapes that patterns are made of, each as the stretch of linear change around an instant.
+
+use super::pattern::{Pattern, Phase, RatePoint};
+use super::rate::Segment;
+use crate::engine::{SimDuration, SimTime};
+
+/// Straight lines between points: nothing before the first, the last rate from there on.
+pub(super) fn line_through(points: &[RatePoint], at: SimTime) -> Segment {
+    let when = |point: &RatePoint| SimTime::ZERO + point.at;
+    let passed = points.partition_point(|point| when(point) <= at);
+    match (passed.checked_sub(1).map(|last| points[last]), points.get(passed)) {
+        (None, None) => Segment::forever(SimTime::ZERO, 0.0),
+        (None, Some(next)) => Segment::level(SimTime::ZERO, when(next), 0.0),
+        (Some(last), None) => Segment::forever(when(&last), last.rps),
+        (Some(last), Some(next)) => {
+            Segment { start: when(&last), end: when(next), start_rps: last.rps, end_rps: next.rps }
+        }
+    }
+}
+
+/// A rate that jumps at each step: `before` until the first, the last one's for ever.
+pub(super) fn steps(before: f64, steps: &[RatePoint], at: SimTime) -> Segment {
+    let when = |point: &RatePoint| SimTime::ZERO + point.at;
+    let passed = steps.partition_point(|step| when(step) <= at);
+    let end = steps.get(passed).map_or(SimTime::MAX, when);
+    match passed.checked_sub(1).map(|last| steps[last]) {
+        None => Segment::level(SimTime::ZERO, end, before),
+        Some(last) => Segment::level(when(&last), end, last.rps),
+    }
+}
+
+/// Straight pieces in one period of a wave. The chords of a sine stray from it by at most
+/// (2 pi / 1024)^2 / 8 = 5e-6 of the amplitude, and over a period not at all in the mean.
+const CHORDS: i128 = 1024;
+
+/// A wave around `mean_rps` whose peaks are at `peak_at` and every `period` before and after.
+pub(super) fn wave(
+    mean_rps: f64,
+    amplitude_rps: f64,
+    period: SimDuration,
+    peak_at: SimDuration,
+    at: SimTime,
+) -> Segment {
+    let (period_nanos, at_nanos) = (i128::from(period.as_nanos()), i128::from(at.as_nanos()));
+    let cycle = at_nanos / period_nanos * period_nanos;
+    let corner = |chord: i128| cycle + period_nanos * chord / CHORDS;
+    let mut chord = (at_nanos - cycle) * CHORDS / period_nanos;
+    if corner(chord + 1) <= at_nanos {
+        // The corner lies less than a nanosecond after its rounded position.
+        chord += 1;
+    }
+    let instant = |nanos: i128| SimTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+    let rate = |at: SimTime| {
+        let turns = (at - (SimTime::ZERO + peak_at)).as_secs_f64() / period.as_secs_f64();
+        (mean_rps + amplitude_rps * libm::cos(std::f64::consts::TAU * turns)).max(0.0)
+    };
+    let (start, end) = (instant(corner(chord)), instant(corner(chord + 1)));
+    Segment { start, end, start_rps: rate(start), end_rps: rate(end) }
+}
+
+/// A shape of straight lines that begins at `first` and then `every` so long; before the first its
+/// first rate.
+pub(super) fn again_and_again(
+    shape: &[RatePoint],
+    first: SimTime,
+    every: Option<SimDuration>,
+    at: SimTime,
+) -> Segment {
+    if at < first {
+        return Segment::level(SimTime::ZERO, first, shape[0].rps);
+    }
+    let begin = match every {
+        Some(every) => first + every * ((at - first).as_nanos() / every.as_nanos()),
+        None => first,
+    };
+    let end = every.map_or(SimTime::MAX, |every| begin + every);
+    let offset = begin - SimTime::ZERO;
+    up_to(line_through(shape, at - offset).later(offset), end)
+}
+
+/// One pattern after the other, each from its own beginning; none after the last, unless they
+/// `repeat`.
+pub(super) fn one_after_the_other(phases: &[Phase], repeat: bool, at: SimTime) -> Segment {
+    let length = phases.iter().map(|phase| phase.lasting).fold(SimDuration::ZERO, |a, b| a + b);
+    let rounds = if repeat { at.as_nanos() / length.as_nanos() } else { 0 };
+    let mut begin = SimTime::ZERO + length * rounds;
+    for phase in phases {
+        let end = begin + phase.lasting;
+        if at < end {
+            let offset = begin - SimTime::ZERO;
+            return up_to(phase.load.segment_at(at - offset).later(offset), end);
+        }
+        begin = end;
+    }
+    Segment::forever(begin, 0.0)
+}
+
+/// Several patterns at once.
+pub(super) fn sum(parts: &[Pattern], at: SimTime) -> Segment {
+    let mut sum = Segment::forever(at, 0.0);
+    for part in parts {
+        let segment = part.segment_at(at);
+        let end = sum.end.min(segment.end);
+        let (a, b) = (sum.between(at, end), segment.between(at, end));
+        sum = Segment { start_rps: a.start_rps + b.start_rps, end_rps: a.end_rps + b.end_rps, ..a };
+    }
+    sum
+}
+
+/// The part of a segment before `end`.
+fn up_to(segment: Segment, end: SimTime) -> Segment {
+    if segment.end > end { segment.between(segment.start, end) } else { segment }
+}

@@ -1,0 +1,234 @@
+//! A pod that works on requests in order of arrival, each at a speed that nothing changes: the finish
+//! of a request is known when it comes, so it needs no event.
+//!
+//! That holds while the pod's CPU rate is at least its number of slots (each request has a core of its
+//! own), or while there is just one slot. Otherwise `sharing` takes over. A disturbance hands over
+//! what is left of each request ([`Fifo::take_jobs`]).
+
+use super::job::{Job, QueueFull};
+use super::recording::{Client, Records};
+use super::request_model::Demand;
+use crate::engine::{SimDuration, SimTime};
+
+/// The requests of one pod.
+#[derive(Clone, Debug)]
+pub(super) struct Fifo {
+    concurrency: usize,
+    queue: usize,
+    /// Cores that a request in service gets, above 0 and at most 1.
+    speed: f64,
+    /// When each slot that was ever used is free: a binary heap, the earliest on top.
+    free_at: Vec<SimTime>,
+    /// In order of arrival, and so of start. Those that are done linger until the next sweep.
+    in_flight: Vec<InFlight>,
+    /// Length of `in_flight` that calls for a sweep.
+    sweep_at: usize,
+    /// When those that were done were last swept out.
+    swept: SimTime,
+    /// CPU time of the requests that were swept out.
+    cpu_done: SimDuration,
+}
+
+/// 40 bytes: a sweep reads them all.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    client: Client,
+    started: SimTime,
+    cpu: SimDuration,
+    finish: SimTime,
+}
+
+const SWEEP_AT_LEAST: usize = 16;
+
+impl Fifo {
+    /// An idle pod. `cpu_done` is the CPU time that it has used so far.
+    pub fn new(
+        concurrency: usize,
+        queue: usize,
+        speed: f64,
+        cpu_done: SimDuration,
+        swept: SimTime,
+    ) -> Self {
+        Self {
+            concurrency,
+            queue,
+            speed,
+            free_at: Vec::new(),
+            in_flight: Vec::new(),
+            sweep_at: SWEEP_AT_LEAST,
+            swept,
+            cpu_done,
+        }
+    }
+
+    /// Cores that a request in service gets.
+    pub const fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// Takes a request in, if a slot or the queue has room.
+    #[inline]
+    pub fn offer(
+        &mut self,
+        now: SimTime,
+        client: Client,
+        demand: Demand,
+        records: &mut Records,
+    ) -> Result<(), QueueFull> {
+        if self.in_flight.len() >= self.sweep_at {
+            self.sweep(now, records);
+            self.sweep_at = SWEEP_AT_LEAST.max(2 * self.in_flight.len());
+        }
+        if self.in_flight.len() >= self.queue && self.is_full(now) {
+            return Err(QueueFull);
+        }
+        self.admit(now, client, demand);
+        Ok(())
+    }
+
+    /// Takes a request in whatever the length of the queue.
+    #[inline]
+    pub fn admit(&mut self, now: SimTime, client: Client, demand: Demand) {
+        let Demand { cpu, wait } = demand;
+        let started = match self.free_at.first() {
+            Some(free) if *free <= now => now,
+            Some(free) if self.free_at.len() == self.concurrency => *free,
+            _ => {
+                let finish = now + self.span(cpu) + wait;
+                self.free_at.push(finish);
+                sift_up(&mut self.free_at);
+                self.in_flight.push(InFlight { client, started: now, cpu, finish });
+                return;
+            }
+        };
+        let finish = started + self.span(cpu) + wait;
+        self.free_at[0] = finish;
+        sift_down(&mut self.free_at);
+        self.in_flight.push(InFlight { client, started, cpu, finish });
+    }
+
+    /// Hands the requests that are done by `now` to the records.
+    pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
+        let (swept, cpu_done) = (self.swept, &mut self.cpu_done);
+        self.in_flight.retain(|request| {
+            let is_done = request.finish <= now;
+            if is_done {
+                records.finish(request.client, request.finish, swept);
+                *cpu_done += request.cpu;
+            } else {
+                records.sweep(request.client, swept, now);
+            }
+            !is_done
+        });
+        self.swept = now;
+    }
+
+    /// Takes out what is left of all requests, those in service first.
+    pub fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
+        self.sweep(now, records);
+        let used = self.cpu_used(now);
+        let jobs = self.in_flight.iter().map(|request| self.job(request, now)).collect();
+        self.cpu_done = used;
+        self.in_flight.clear();
+        self.free_at.clear();
+        jobs
+    }
+
+    fn job(&self, request: &InFlight, now: SimTime) -> Job {
+        let InFlight { client, started, cpu, finish } = *request;
+        let left = cpu - self.used(request, now);
+        let wait = if left > SimDuration::ZERO {
+            finish - (started + self.span(cpu))
+        } else {
+            finish - now.max(started)
+        };
+        Job { client, demand: Demand { cpu: left, wait } }
+    }
+
+    /// The clients of the requests that are in flight.
+    pub fn clients(&self, now: SimTime) -> impl Iterator<Item = Client> + '_ {
+        self.in_flight.iter().filter(move |request| request.finish > now).map(|r| r.client)
+    }
+
+    /// When all of them are done.
+    pub fn drained_at(&self, now: SimTime) -> SimTime {
+        self.in_flight.iter().map(|request| request.finish).fold(now, SimTime::max)
+    }
+
+    /// CPU time used since the beginning.
+    pub fn cpu_used(&self, now: SimTime) -> SimDuration {
+        let used = self.in_flight.iter().map(|request| self.used(request, now));
+        used.fold(self.cpu_done, |sum, used| sum + used)
+    }
+
+    /// How many requests burn CPU at `now`.
+    pub fn running(&self, now: SimTime) -> usize {
+        let burns = |request: &&InFlight| {
+            request.started <= now && now < request.started + self.span(request.cpu)
+        };
+        self.in_flight.iter().filter(burns).count()
+    }
+
+    fn is_full(&self, now: SimTime) -> bool {
+        let started = self.in_flight.partition_point(|request| request.started <= now);
+        let waiting = self.in_flight.len() - started;
+        let has_free_slot = self.free_at.len() < self.concurrency
+            || self.free_at.first().is_some_and(|free| *free <= now);
+        waiting >= self.queue && !has_free_slot
+    }
+
+    /// How long it takes to burn `cpu`.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "float to int casts saturate, which is meant"
+    )]
+    fn span(&self, cpu: SimDuration) -> SimDuration {
+        if self.speed >= 1.0 {
+            return cpu;
+        }
+        SimDuration::from_nanos((cpu.as_nanos() as f64 / self.speed).ceil() as i64)
+    }
+
+    /// CPU time that a request has used by `now`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "float to int casts saturate, which is meant"
+    )]
+    fn used(&self, request: &InFlight, now: SimTime) -> SimDuration {
+        let span = (now - request.started).max(SimDuration::ZERO);
+        let burnt = (span.as_nanos() as f64 * self.speed) as i64;
+        if self.speed >= 1.0 { span } else { SimDuration::from_nanos(burnt) }.min(request.cpu)
+    }
+}
+
+/// Brings the first entry of a binary heap, the smallest on top, to its place.
+#[inline]
+fn sift_down(heap: &mut [SimTime]) {
+    let moving = heap[0];
+    let mut hole = 0;
+    loop {
+        let mut child = 2 * hole + 1;
+        if child >= heap.len() {
+            break;
+        }
+        if child + 1 < heap.len() && heap[child + 1] < heap[child] {
+            child += 1;
+        }
+        if heap[child] >= moving {
+            break;
+        }
+        heap[hole] = heap[child];
+        hole = child;
+    }
+    heap[hole] = moving;
+}
+
+/// Brings the last entry of a binary heap, the smallest on top, to its place.
+fn sift_up(heap: &mut [SimTime]) {
+    let mut at = heap.len() - 1;
+    while at > 0 && heap[at] < heap[(at - 1) / 2] {
+        heap.swap(at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+}

@@ -1,0 +1,74 @@
+//! What is wrong with settings that a person wrote.
+
+use std::fmt;
+
+use crate::engine::SimDuration;
+
+/// A mistake in a setting, with the place where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field, such as `load.phases[1].for`.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Collects the problems of one object and of what it contains.
+#[derive(Debug)]
+pub(super) struct Checks<'a> {
+    path: String,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Checks<'a> {
+    /// Checks of the object at `path`.
+    pub(super) fn at(path: &str, problems: &'a mut Vec<Problem>) -> Self {
+        Self { path: path.to_owned(), problems }
+    }
+
+    /// Checks of the part called `field`.
+    pub(super) fn inside(&mut self, field: &str) -> Checks<'_> {
+        Checks { path: self.path_of(field), problems: self.problems }
+    }
+
+    /// Notes a problem with `field` unless it is `right`.
+    pub(super) fn require(&mut self, right: bool, field: &str, message: impl FnOnce() -> String) {
+        if !right {
+            let path = self.path_of(field);
+            self.problems.push(Problem { path, message: message() });
+        }
+    }
+
+    /// The number must be finite and not negative.
+    pub(super) fn not_negative(&mut self, field: &str, value: f64) {
+        self.require(value.is_finite() && value >= 0.0, field, || {
+            format!("{value} must be a number of at least 0")
+        });
+    }
+
+    /// The number must be finite and above zero.
+    pub(super) fn positive(&mut self, field: &str, value: f64) {
+        self.require(value.is_finite() && value > 0.0, field, || {
+            format!("{value} must be a number above 0")
+        });
+    }
+
+    /// The span must be longer than zero.
+    pub(super) fn some_time(&mut self, field: &str, span: SimDuration) {
+        self.require(span > SimDuration::ZERO, field, || format!("{span} must be longer than 0s"));
+    }
+
+    fn path_of(&self, field: &str) -> String {
+        match (self.path.is_empty(), field.is_empty()) {
+            (true, _) => field.to_owned(),
+            (_, true) => self.path.clone(),
+            _ => format!("{}.{field}", self.path),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}

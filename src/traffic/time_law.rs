@@ -1,0 +1,273 @@
+//! Laws of how long something takes, drawn by inversion: one uniform number, the quantile, gives one
+//! time.
+//!
+//! A request brings its quantiles along, so that the same request meets two settings, and even two
+//! versions of an application, with the same luck.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::normal_quantile::normal_quantile;
+use super::problem::Checks;
+use crate::engine::SimDuration;
+use crate::units::parse_duration;
+
+/// A law of times as a person writes it: `20ms`, or
+/// `{distribution: lognormal, mean: 20ms, cv: 0.8}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum TimeLaw {
+    /// Always the same.
+    Constant(SimDuration),
+    /// Drawn.
+    Drawn(Distribution),
+}
+
+/// A distribution of times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "distribution", rename_all = "camelCase", deny_unknown_fields)]
+pub enum Distribution {
+    /// Always the same.
+    Constant {
+        /// The time.
+        value: SimDuration,
+    },
+    /// Exponential.
+    Exponential {
+        /// Mean.
+        mean: SimDuration,
+    },
+    /// Lognormal: a bulk and a long tail, as most measured service times have.
+    Lognormal {
+        /// Mean of the times themselves.
+        mean: SimDuration,
+        /// Coefficient of variation: standard deviation over mean.
+        cv: f64,
+    },
+    /// Pareto: a heavy tail.
+    Pareto {
+        /// Mean.
+        mean: SimDuration,
+        /// Tail index, above 1; the smaller, the heavier.
+        shape: f64,
+    },
+    /// Measured times, each as likely as the other.
+    Empirical {
+        /// The times in any order.
+        values: Vec<SimDuration>,
+    },
+}
+
+/// A law made ready for drawing; times in nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Quantile {
+    Constant(f64),
+    Exponential { mean: f64 },
+    Lognormal { mu: f64, sigma: f64 },
+    Pareto { scale: f64, exponent: f64 },
+    Empirical(Arc<[f64]>),
+}
+
+impl TimeLaw {
+    /// No time at all.
+    pub const ZERO: Self = Self::Constant(SimDuration::ZERO);
+
+    pub(super) fn check(&self, field: &str, checks: &mut Checks<'_>) {
+        let mut checks = checks.inside(field);
+        match self {
+            Self::Constant(_) | Self::Drawn(Distribution::Constant { .. }) => {}
+            Self::Drawn(Distribution::Exponential { mean }) => checks.some_time("mean", *mean),
+            Self::Drawn(Distribution::Lognormal { mean, cv }) => {
+                checks.some_time("mean", *mean);
+                checks.positive("cv", *cv);
+            }
+            Self::Drawn(Distribution::Pareto { mean, shape }) => {
+                checks.some_time("mean", *mean);
+                checks.require(shape.is_finite() && *shape > 1.0, "shape", || {
+                    format!("{shape} must be above 1: the mean would be infinite")
+                });
+            }
+            Self::Drawn(Distribution::Empirical { values }) => {
+                checks.require(!values.is_empty(), "values", || {
+                    "there must be at least one time".into()
+                });
+            }
+        }
+    }
+
+    /// The law, ready for drawing; it must have passed its checks.
+    pub(super) fn quantile(&self) -> Quantile {
+        let nanos = |span: &SimDuration| span.as_nanos() as f64;
+        match self {
+            Self::Constant(value) | Self::Drawn(Distribution::Constant { value }) => {
+                Quantile::Constant(nanos(value))
+            }
+            Self::Drawn(Distribution::Exponential { mean }) => {
+                Quantile::Exponential { mean: nanos(mean) }
+            }
+            Self::Drawn(Distribution::Lognormal { mean, cv }) => {
+                let variance = libm::log1p(cv * cv);
+                Quantile::Lognormal {
+                    mu: libm::log(nanos(mean)) - variance / 2.0,
+                    sigma: variance.sqrt(),
+                }
+            }
+            Self::Drawn(Distribution::Pareto { mean, shape }) => Quantile::Pareto {
+                scale: nanos(mean) * (shape - 1.0) / shape,
+                exponent: -1.0 / shape,
+            },
+            Self::Drawn(Distribution::Empirical { values }) => {
+                let mut sorted: Vec<f64> = values.iter().map(nanos).collect();
+                sorted.sort_unstable_by(f64::total_cmp);
+                Quantile::Empirical(sorted.into())
+            }
+        }
+    }
+}
+
+impl Quantile {
+    /// The time below which a share `u` (between 0 and 1, both excluded) of the times lie [ns].
+    #[inline]
+    pub(super) fn at(&self, u: f64) -> f64 {
+        match self {
+            Self::Constant(nanos) => *nanos,
+            // The logarithm of 1 - u would lose the digits of a small u.
+            Self::Exponential { mean } => -mean * libm::log1p(-u),
+            Self::Lognormal { mu, sigma } => libm::exp(mu + sigma * normal_quantile(u)),
+            Self::Pareto { scale, exponent } => scale * libm::pow(1.0 - u, *exponent),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the share is between 0 and 1, so the index is below the length"
+            )]
+            Self::Empirical(sorted) => {
+                let index = (u * sorted.len() as f64) as usize;
+                sorted[index.min(sorted.len() - 1)]
+            }
+        }
+    }
+}
+
+impl Default for TimeLaw {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeLaw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = TimeLaw;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(
+                    "a time such as 20ms, or a law such as {distribution: exponential, mean: 20ms}",
+                )
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<TimeLaw, E> {
+                parse_duration(text).map(TimeLaw::Constant).map_err(E::custom)
+            }
+            fn visit_f64<E: Error>(self, seconds: f64) -> Result<TimeLaw, E> {
+                self.visit_str(&seconds.to_string())
+            }
+            fn visit_u64<E: Error>(self, seconds: u64) -> Result<TimeLaw, E> {
+                self.visit_str(&seconds.to_string())
+            }
+            fn visit_i64<E: Error>(self, seconds: i64) -> Result<TimeLaw, E> {
+                self.visit_str(&seconds.to_string())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TimeLaw, A::Error> {
+                Distribution::deserialize(MapAccessDeserializer::new(map)).map(TimeLaw::Drawn)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for TimeLaw {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeLaw".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let constant = generator.subschema_for::<SimDuration>();
+        let drawn = generator.subschema_for::<Distribution>();
+        json_schema!({
+            "description": "How long something takes: a time such as 20ms, or a distribution such as \
+                            {distribution: lognormal, mean: 20ms, cv: 0.8}.",
+            "anyOf": [constant, drawn]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn law(json: serde_json::Value) -> TimeLaw {
+        serde_json::from_value(json).expect("a law")
+    }
+
+    /// Mean and coefficient of variation by the midpoint rule over the quantiles.
+    fn moments(law: &TimeLaw) -> (f64, f64) {
+        let quantile = law.quantile();
+        let n = 400_000;
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for cell in 0..n {
+            let x = quantile.at((f64::from(cell) + 0.5) / f64::from(n)) / 1e6;
+            sum += x;
+            squares += x * x;
+        }
+        let mean = sum / f64::from(n);
+        (mean, (squares / f64::from(n) - mean * mean).max(0.0).sqrt() / mean)
+    }
+
+    #[test]
+    fn laws_have_the_mean_and_spread_that_they_name() {
+        for (json, cv) in [
+            (json!("20ms"), 0.0),
+            (json!(0.02), 0.0),
+            (json!({"distribution": "constant", "value": "20ms"}), 0.0),
+            (json!({"distribution": "exponential", "mean": "20ms"}), 1.0),
+            (json!({"distribution": "lognormal", "mean": "20ms", "cv": 0.8}), 0.8),
+            // Variance of Pareto: 1 / (shape (shape - 2)) of the squared mean.
+            (json!({"distribution": "pareto", "mean": "20ms", "shape": 6}), 1.0 / 24f64.sqrt()),
+            (json!({"distribution": "empirical", "values": ["30ms", "10ms"]}), 0.5),
+        ] {
+            let (mean, spread) = moments(&law(json.clone()));
+            assert!((mean - 20.0).abs() < 0.01, "{json}: mean {mean}");
+            assert!((spread - cv).abs() < 0.005, "{json}: cv {spread}");
+        }
+    }
+
+    #[test]
+    fn laws_are_written_as_they_are_read() {
+        for json in [
+            json!("20ms"),
+            json!({"distribution": "lognormal", "mean": "20ms", "cv": 0.8}),
+            json!({"distribution": "empirical", "values": ["30ms", "1s"]}),
+        ] {
+            assert_eq!(serde_json::to_value(law(json.clone())).expect("serialises"), json);
+        }
+    }
+
+    #[test]
+    fn wrong_laws_are_refused_in_plain_words() {
+        for (json, says) in [
+            (json!("soon"), "\"soon\" is not a duration"),
+            (json!(-1), "is not a duration"),
+            (json!({"distribution": "normal", "mean": "1s"}), "unknown variant `normal`"),
+            (json!({"distribution": "exponential", "men": "1s"}), "unknown field `men`"),
+            (json!({"mean": "1s"}), "missing field `distribution`"),
+        ] {
+            let error = serde_json::from_value::<TimeLaw>(json).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}
