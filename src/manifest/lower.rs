@@ -19,6 +19,7 @@ use super::node::node;
 use super::pod::{pod_draft, pod_template};
 use super::priority_class::priority_class;
 use super::replica_set::replica_set;
+use super::resource_quota::resource_quota;
 use super::service::service;
 use crate::cluster::node::Node;
 use crate::cluster::pod_template::PodTemplate;
@@ -40,6 +41,8 @@ pub enum Object {
     Secret(Box<core::Secret>),
     /// `v1`, `PersistentVolumeClaim`.
     PersistentVolumeClaim(Box<core::PersistentVolumeClaim>),
+    /// `v1`, `ResourceQuota`.
+    ResourceQuota(Box<core::ResourceQuota>),
     /// `v1`, `Service`.
     Service(Box<core::Service>),
     /// `policy/v1`, `PodDisruptionBudget`.
@@ -58,7 +61,10 @@ impl Object {
         match self {
             Self::Node(_) | Self::Namespace(_) => 0,
             Self::PriorityClass(_) => 1,
-            Self::ConfigMap(_) | Self::Secret(_) | Self::PersistentVolumeClaim(_) => 2,
+            Self::ConfigMap(_)
+            | Self::Secret(_)
+            | Self::PersistentVolumeClaim(_)
+            | Self::ResourceQuota(_) => 2,
             Self::Service(_) => 3,
             Self::PodDisruptionBudget(_) => 4,
             Self::Deployment(_) | Self::ReplicaSet(_) => 5,
@@ -136,6 +142,9 @@ fn create(object: &Object, known: &mut Known, errors: &mut FieldErrors) -> Optio
         Object::ConfigMap(given) => config_map(given, errors),
         Object::Secret(given) => secret(given, errors),
         Object::PersistentVolumeClaim(given) => persistent_volume_claim(given, errors),
+        Object::ResourceQuota(given) => {
+            Action::ApplyResourceQuota(Box::new(resource_quota(given, errors)))
+        }
         Object::Service(given) => Action::CreateService(Box::new(service(given, errors))),
         Object::PodDisruptionBudget(given) => {
             Action::CreateDisruptionBudget(Box::new(disruption_budget(given, errors)))
@@ -189,6 +198,7 @@ fn admit(
 fn namespace_of(action: &Action) -> Option<&Name> {
     match action {
         Action::PutConfig(_, object) => Some(&object.0.namespace),
+        Action::ApplyResourceQuota(quota) => Some(quota.meta.namespace()),
         Action::CreateService(service) => Some(service.meta.namespace()),
         Action::CreateDisruptionBudget(budget) => Some(budget.meta.namespace()),
         Action::CreateDeployment(draft) => Some(draft.0.namespace()),

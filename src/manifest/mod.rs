@@ -21,6 +21,7 @@ pub mod pod;
 pub mod priority_class;
 mod references;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod resources;
 pub mod selector;
 pub mod service;
