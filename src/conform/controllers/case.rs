@@ -20,7 +20,7 @@ pub struct Case {
     /// Wall-clock instant of t = 0.
     #[serde(default)]
     pub t0: String,
-    /// Where the run ends [s].
+    /// Where the run ends, in seconds.
     #[serde(default)]
     pub until: f64,
     /// Objects created at t = 0.
@@ -41,7 +41,7 @@ pub struct Case {
     /// Only the first pods of the list are recorded.
     #[serde(default)]
     pub pods_list_truncated: bool,
-    /// Phase of the node leases [s].
+    /// Phase of the node leases, in seconds.
     #[serde(default)]
     pub lease_offset: f64,
     /// What a second run left equal.

@@ -92,7 +92,7 @@ pub enum Shape {
 pub struct Scene {
     /// What it shows, in a line.
     pub title: String,
-    /// Pixels; the width is [`WIDTH`].
+    /// Pixels; the width is the same in all charts.
     pub height: f64,
     /// What it is made of.
     pub shapes: Vec<Shape>,
