@@ -7,6 +7,7 @@ use super::arrivals::{ArrivalProcess, Arrivals, GapLaw, Load};
 use super::balancer::Balancer;
 use super::problem::{Checks, Problem};
 use super::trace::Trace;
+use crate::cluster::ServiceReference;
 use crate::engine::{SimDuration, Stream};
 
 /// The requests that clients send to one service.
@@ -14,7 +15,7 @@ use crate::engine::{SimDuration, Stream};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrafficSpec {
     /// The service, as namespace/name.
-    pub service: String,
+    pub service: ServiceReference,
     /// What comes over time: a recorded trace, such as {trace: traffic.csv, scale: 2}, or a pattern,
     /// such as {pattern: sine, meanRps: 50, amplitudeRps: 30, period: 1d}.
     pub load: Load,

@@ -1,0 +1,239 @@
+//! What becomes of a request on its way: where it goes, why it fails, when that is known.
+
+use serde_json::{Value, json};
+use wavetank::engine::{SimDuration, SimTime, Streams};
+use wavetank::traffic::{
+    BackendId, BackendState, FailureCause, Outcomes, Recording, RequestModelId, RequestModelSpec,
+    ServiceId, ServiceTraffic, Traffic, TrafficSpec,
+};
+
+const SERVICE: ServiceId = ServiceId(0);
+
+/// Services named 0, 1, ... whose pods all behave as `model`.
+fn traffic(services: &[Value], model: Value, warm_up_seconds: i64) -> Traffic {
+    let streams = Streams::new(11);
+    let services = services.iter().zip(0..).map(|(spec, number)| {
+        let mut spec = spec.clone();
+        spec["service"] = json!(number.to_string());
+        let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+        let stream = streams.stream("arrivals", number);
+        ServiceTraffic {
+            arrivals: spec.arrivals("", None, stream).expect("right settings"),
+            name: spec.service.to_string(),
+            balancer: spec.balancer,
+            timeout: spec.timeout,
+        }
+    });
+    let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
+    let recording = Recording {
+        interval: SimDuration::from_secs(1),
+        warm_up: SimDuration::from_secs(warm_up_seconds),
+    };
+    let models = vec![model.model("").expect("right settings")];
+    Traffic::new(services.collect(), models, streams, recording)
+}
+
+/// Ten requests a second, at 0.05 s, 0.15 s, ...
+fn ten_a_second() -> Value {
+    json!({"load": {"pattern": "constant", "rps": 10}, "arrivals": "even"})
+}
+
+fn with(mut spec: Value, field: &str, value: Value) -> Value {
+    spec[field] = value;
+    spec
+}
+
+fn pods(traffic: &mut Traffic, count: usize, cores: f64) -> Vec<BackendId> {
+    let pods: Vec<BackendId> =
+        (0..count).map(|_| traffic.add_backend(SimTime::ZERO, RequestModelId(0), cores)).collect();
+    traffic.set_endpoints(SimTime::ZERO, SERVICE, &pods);
+    pods
+}
+
+fn at(seconds: f64) -> SimTime {
+    SimTime::from_secs_f64(seconds)
+}
+
+fn outcomes(traffic: &mut Traffic, seconds: f64) -> Outcomes {
+    traffic.figures(at(seconds), SERVICE).outcomes
+}
+
+#[test]
+fn a_service_without_endpoints_fails_at_once() {
+    let mut traffic = traffic(&[ten_a_second()], json!({"cpuTime": "1ms"}), 0);
+    assert_eq!(outcomes(&mut traffic, 1.0).failed_by(FailureCause::NoEndpoint), 10);
+}
+
+#[test]
+fn a_pod_that_does_not_listen_refuses_and_one_that_is_gone_as_well() {
+    let mut traffic = traffic(&[ten_a_second()], json!({"cpuTime": "1ms"}), 0);
+    let pod = pods(&mut traffic, 1, 1.0)[0];
+    traffic.set_state(at(1.0), pod, BackendState::Refusing);
+    traffic.remove_backend(at(2.0), pod, FailureCause::Killed);
+    let outcomes = outcomes(&mut traffic, 3.0);
+    assert_eq!(outcomes.answered, 10);
+    assert_eq!(outcomes.failed_by(FailureCause::Refused), 20);
+}
+
+#[test]
+fn an_application_that_stops_listening_finishes_what_it_has() {
+    let mut traffic = traffic(&[ten_a_second()], json!({"waitTime": "1s"}), 0);
+    let pod = pods(&mut traffic, 1, 1.0)[0];
+    traffic.set_state(at(0.5), pod, BackendState::Refusing);
+    assert_eq!(traffic.in_flight(at(0.5), pod), 5);
+    assert_eq!(traffic.drained_at(at(0.5), pod), at(1.45));
+    assert_eq!(outcomes(&mut traffic, 2.0).answered, 5);
+}
+
+#[test]
+fn a_killed_container_fails_what_it_has_and_may_serve_again() {
+    let mut traffic = traffic(&[ten_a_second()], json!({"waitTime": "1s"}), 0);
+    let pod = pods(&mut traffic, 1, 1.0)[0];
+    traffic.stop_backend(at(1.0), pod, FailureCause::Killed);
+    traffic.set_state(at(2.0), pod, BackendState::Serving);
+    let outcomes = outcomes(&mut traffic, 4.0);
+    assert_eq!(outcomes.failed_by(FailureCause::Killed), 10);
+    assert_eq!(outcomes.failed_by(FailureCause::Refused), 10);
+    assert_eq!(outcomes.answered, 10);
+}
+
+#[test]
+fn a_dead_node_swallows_requests_until_their_clients_give_up() {
+    let spec = with(ten_a_second(), "timeout", json!("5s"));
+    let mut traffic = traffic(&[spec], json!({"waitTime": "1s"}), 0);
+    let pod = pods(&mut traffic, 1, 1.0)[0];
+    // The ten of the first second are under way, ten more come in the second.
+    traffic.set_state(at(1.0), pod, BackendState::Unreachable);
+    assert_eq!(traffic.in_flight(at(2.0), pod), 20);
+    traffic.set_endpoints(at(2.0), SERVICE, &[]);
+    assert_eq!(outcomes(&mut traffic, 5.0).failed_by(FailureCause::Unreachable), 0);
+    assert_eq!(outcomes(&mut traffic, 6.0).failed_by(FailureCause::Unreachable), 10);
+    assert_eq!(outcomes(&mut traffic, 7.0).failed_by(FailureCause::Unreachable), 20);
+    assert_eq!(outcomes(&mut traffic, 7.0).answered, 0);
+}
+
+#[test]
+fn a_full_queue_fails_at_once() {
+    let model = json!({"concurrency": 1, "queue": 2, "waitTime": "1h"});
+    let mut traffic = traffic(&[with(ten_a_second(), "timeout", json!("2h"))], model, 0);
+    pods(&mut traffic, 1, 1.0);
+    let outcomes = outcomes(&mut traffic, 1.0);
+    assert_eq!(outcomes.failed_by(FailureCause::QueueFull), 7);
+}
+
+#[test]
+fn a_client_gives_up_but_the_pod_works_on() {
+    let spec = with(ten_a_second(), "timeout", json!("300ms"));
+    let model = json!({"concurrency": 1, "cpuTime": "200ms"});
+    let mut traffic = traffic(&[spec], model, 0);
+    let pod = pods(&mut traffic, 1, 1.0)[0];
+    // Requests come at 50, 150, 250, ... ms and are done at 250, 450, 650, ... ms: after 200, 300,
+    // 400, ... ms.
+    assert_eq!(outcomes(&mut traffic, 0.5499).failed_by(FailureCause::Timeout), 0);
+    assert_eq!(outcomes(&mut traffic, 0.55).failed_by(FailureCause::Timeout), 1);
+    traffic.set_endpoints(at(1.0), SERVICE, &[]);
+    let outcomes = traffic.figures(at(2.0), SERVICE).outcomes;
+    assert_eq!((outcomes.answered, outcomes.failed_by(FailureCause::Timeout)), (2, 8));
+    assert_eq!(traffic.cpu_time_used(at(2.5), pod), SimDuration::from_secs(2));
+}
+
+#[test]
+fn requests_of_the_warm_up_are_in_the_series_but_not_in_the_totals() {
+    let mut traffic = traffic(&[ten_a_second()], json!({"waitTime": "3s"}), 2);
+    pods(&mut traffic, 1, 1.0);
+    let figures = traffic.figures(at(4.0), SERVICE);
+    assert_eq!(figures.outcomes, Outcomes { arrived: 20, ..Outcomes::default() });
+    assert_eq!(figures.in_flight, 20);
+    let answered: Vec<u64> =
+        traffic.intervals(SERVICE).iter().map(|interval| interval.outcomes.answered).collect();
+    assert_eq!(answered, [0, 0, 0, 10]);
+    assert_eq!(outcomes(&mut traffic, 6.0).answered, 10);
+}
+
+#[test]
+fn cpu_time_is_exact_at_any_instant() {
+    let model = json!({"concurrency": 10, "cpuTime": "100ms", "waitTime": "50ms"});
+    for balancer in ["random", "leastConnections"] {
+        let spec = with(ten_a_second(), "balancer", json!(balancer));
+        let mut traffic = traffic(&[spec], model.clone(), 0);
+        let pod = pods(&mut traffic, 1, 0.5)[0];
+        // At half a core the first request has had 50 ms of CPU when the second comes; then each gets
+        // a quarter of a core.
+        assert_eq!(traffic.cpu_time_used(at(0.1), pod), SimDuration::from_millis(25));
+        assert_eq!(traffic.cpu_time_used(at(0.15), pod), SimDuration::from_millis(50));
+        assert_eq!(traffic.cpu_time_used(at(0.25), pod), SimDuration::from_millis(100));
+        assert!((traffic.cpu_demand(at(0.25), pod) - 3.0).abs() < 1e-9);
+        traffic.set_cpu(at(0.25), pod, 10.0);
+        // From here on each has a core of its own: 3 x 25 ms until one is done.
+        assert_eq!(traffic.cpu_time_used(at(0.26), pod), SimDuration::from_millis(130));
+    }
+}
+
+#[test]
+fn the_same_requests_come_whatever_the_replicas_and_the_balancer() {
+    let model = json!({"concurrency": 1, "cpuTime": {"distribution": "lognormal", "mean": "20ms", "cv": 2}});
+    let spec = json!({"load": {"pattern": "constant", "rps": 50}, "timeout": "1h"});
+    let mut runs = Vec::new();
+    for (replicas, balancer) in [(3, "random"), (7, "random"), (7, "leastRequest")] {
+        let mut traffic =
+            traffic(&[with(spec.clone(), "balancer", json!(balancer))], model.clone(), 0);
+        let pods = pods(&mut traffic, replicas, 1.0);
+        traffic.advance(at(100.0));
+        traffic.set_endpoints(at(100.0), SERVICE, &[]);
+        let cpu = pods.iter().map(|pod| traffic.cpu_time_used(at(1000.0), *pod));
+        let cpu = cpu.fold(SimDuration::ZERO, |sum, cpu| sum + cpu);
+        let arrived: Vec<u64> =
+            traffic.intervals(SERVICE).iter().map(|interval| interval.outcomes.arrived).collect();
+        runs.push((cpu, arrived));
+    }
+    assert_eq!(runs[0], runs[1]);
+    assert_eq!(runs[0], runs[2]);
+}
+
+#[test]
+fn balancers_spread_requests_as_they_say() {
+    // A request stays for 0.35 s, so three or four are in flight.
+    let model = json!({"concurrency": 100, "waitTime": "350ms", "cpuTime": "1ms"});
+    let shares = |balancer: &str| {
+        let spec = with(ten_a_second(), "balancer", json!(balancer));
+        let mut traffic = traffic(&[spec], model.clone(), 0);
+        let pods = pods(&mut traffic, 4, 1.0);
+        let counts = pods.iter().map(|pod| traffic.cpu_time_used(at(400.0), *pod).as_nanos());
+        counts.map(|nanos| nanos / 1_000_000).collect::<Vec<_>>()
+    };
+    assert_eq!(shares("roundRobin"), [1000; 4]);
+    assert_eq!(shares("leastConnections"), [1000; 4]);
+    for balancer in ["random", "leastRequest"] {
+        let shares = shares(balancer);
+        assert!(shares.iter().all(|share| (900..1100).contains(share)), "{balancer}: {shares:?}");
+    }
+}
+
+/// A pod that fails at once looks idle, so a balancer that looks at the load prefers it.
+#[test]
+fn a_pod_that_refuses_draws_requests_from_least_connections() {
+    let spec = with(ten_a_second(), "balancer", json!("leastConnections"));
+    let mut traffic = traffic(&[spec], json!({"waitTime": "10s"}), 0);
+    let pods = pods(&mut traffic, 4, 1.0);
+    traffic.set_state(SimTime::ZERO, pods[2], BackendState::Refusing);
+    let refused = outcomes(&mut traffic, 10.0).failed_by(FailureCause::Refused);
+    assert!(refused > 90, "{refused} of 100");
+}
+
+#[test]
+fn services_that_share_a_pod_queue_behind_each_other() {
+    let other =
+        json!({"load": {"pattern": "step", "steps": [{"at": "0s", "rps": 2}]}, "arrivals": "even"});
+    let mut traffic =
+        traffic(&[ten_a_second(), other], json!({"concurrency": 1, "cpuTime": "30ms"}), 0);
+    let pod = pods(&mut traffic, 1, 1.0);
+    traffic.set_endpoints(SimTime::ZERO, ServiceId(1), &pod);
+    let one = traffic.figures(at(10.2), SERVICE).latencies.expect("answers");
+    let other = traffic.figures(at(10.2), ServiceId(1)).latencies.expect("answers");
+    // Those of the second service come at 0.25 s, 0.75 s, ..., together with one of the first, which
+    // goes first.
+    assert_eq!(
+        (one.max, other.p50.max(other.mean)),
+        (SimDuration::from_millis(30), SimDuration::from_millis(60),)
+    );
+}
