@@ -106,7 +106,7 @@ fn ports(
     ports
 }
 
-pub(super) fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
+fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
     match u16::try_from(number) {
         Ok(number) if number > 0 => number,
         _ => {

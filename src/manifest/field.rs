@@ -1,8 +1,60 @@
-//! What is wrong with the fields of an object.
+//! Where in an object a field is, and what is wrong with it.
 
 use std::fmt;
 
-pub use super::path::FieldPath;
+/// The way from an object's root to one of its fields. Lives on the stack of the lowering
+/// functions: nothing is written out until there is something to complain about.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldPath<'a> {
+    parent: Option<&'a FieldPath<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    Item(usize),
+    Key(&'a str),
+}
+
+impl FieldPath<'static> {
+    /// The object itself.
+    pub const ROOT: Self = Self { parent: None, step: Step::Root };
+}
+
+impl<'a> FieldPath<'a> {
+    /// A field of this object.
+    pub const fn field(&'a self, name: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Field(name) }
+    }
+
+    /// An element of this list.
+    pub const fn item(&'a self, position: usize) -> Self {
+        Self { parent: Some(self), step: Step::Item(position) }
+    }
+
+    /// An entry of this map.
+    pub const fn key(&'a self, key: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Key(key) }
+    }
+}
+
+impl fmt::Display for FieldPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        let is_first = self.parent.is_none_or(|parent| matches!(parent.step, Step::Root));
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Field(name) if is_first => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Item(position) => write!(f, "[{position}]"),
+            Step::Key(key) => write!(f, "[{key}]"),
+        }
+    }
+}
 
 /// Something wrong with a field, in a sentence that says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,20 +108,20 @@ impl FieldErrors {
         self.push(path, format!("{text:?} is not one of {}", names.join(", ")));
         default
     }
-
-    /// A count that is `default` where absent; a negative one is an error.
-    pub(super) fn count(&mut self, given: Option<i32>, default: i32, path: &FieldPath<'_>) -> i32 {
-        let count = given.unwrap_or(default);
-        if count < 0 {
-            self.push(path, format!("{count} must be greater than or equal to 0"));
-        }
-        count
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_reads_as_kubernetes_writes_it() {
+        let spec = FieldPath::ROOT.field("spec");
+        let containers = spec.field("containers");
+        let first = containers.item(0);
+        let resources = first.field("requests");
+        assert_eq!(resources.key("cpu").to_string(), "spec.containers[0].requests[cpu]");
+    }
 
     #[test]
     fn an_unknown_choice_is_an_error_that_lists_the_known_ones() {

@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::constraints::TAINT_EFFECTS;
 use super::field::{FieldErrors, FieldPath};
-use super::object_meta::required_name;
 use super::pod::pairs;
 use super::resources::resource_list;
 use crate::cluster::node::{ConditionStatus, Node, NodeReady, Taint};
@@ -17,7 +16,12 @@ use crate::units::Bytes;
 /// stands for a machine whose kubelet will report, as all of them do in a simulation.
 pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
     let root = FieldPath::ROOT;
-    let mut meta = ObjectMeta::new("", required_name(&node.metadata, errors));
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    if name.is_empty() {
+        let at = root.field("metadata");
+        errors.push(&at.field("name"), "is required");
+    }
+    let mut meta = ObjectMeta::new("", name);
     meta.labels = pairs(node.metadata.labels.as_ref());
     meta.annotations = pairs(node.metadata.annotations.as_ref());
     let status = node.status.clone().unwrap_or_default();

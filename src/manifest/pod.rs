@@ -7,10 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::constraints::{affinity, toleration, topology_spread};
 use super::container::container;
 use super::field::{FieldErrors, FieldPath};
-use super::object_meta::DEFAULT_NAMESPACE;
 use super::references::references;
 use super::resources::{default_pod_level, requests_and_limits, resource_list};
-use crate::cluster::action::{PodDraft, PodName, PodSource};
 use crate::cluster::pod_template::{
     Affinity, Container, PodSpec, PodTemplate, PreemptionPolicy, RestartPolicy,
 };
@@ -32,27 +30,6 @@ pub fn pod_template(
         annotations: pairs(annotations),
         spec: pod_spec(spec, &path.field("spec"), errors),
     }
-}
-
-/// A pod that no controller makes, ready to be created.
-pub fn pod_draft(
-    metadata: &ObjectMeta,
-    template: PodTemplate,
-    errors: &mut FieldErrors,
-) -> PodDraft {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let name = match (given(&metadata.name), given(&metadata.generate_name)) {
-        (Some(name), _) => PodName::Exact(name.into()),
-        (None, Some(prefix)) => PodName::Generate(prefix.into()),
-        (None, None) => {
-            let at = FieldPath::ROOT.field("metadata");
-            errors.push(&at.field("name"), "is required: name or generateName");
-            PodName::Exact(Name::default())
-        }
-    };
-    let namespace = given(&metadata.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    let template = PodSource::New(Box::new(template));
-    PodDraft { name, namespace: namespace.into(), template, owner: None }
 }
 
 /// Labels, annotations and other maps from text to text.
@@ -209,21 +186,6 @@ mod tests {
         assert_eq!(spec.scheduler_name.as_ref(), "default-scheduler");
         assert_eq!(spec.topology_spread[0].node_affinity_policy, NodeInclusionPolicy::Honor);
         assert_eq!(spec.topology_spread[0].node_taints_policy, NodeInclusionPolicy::Ignore);
-    }
-
-    #[test]
-    fn a_pod_of_its_own_has_a_name_or_the_prefix_of_one() {
-        let draft = |json: &str| {
-            let mut errors = FieldErrors::default();
-            let metadata: ObjectMeta = serde_json::from_str(json).unwrap();
-            let draft = pod_draft(&metadata, PodTemplate::default(), &mut errors);
-            errors.is_empty().then_some((draft.name, draft.namespace))
-        };
-        let exact = (PodName::Exact("a".into()), "default".into());
-        assert_eq!(draft(r#"{"name":"a","generateName":"b-"}"#), Some(exact));
-        let generated = (PodName::Generate("b-".into()), "jobs".into());
-        assert_eq!(draft(r#"{"generateName":"b-","namespace":"jobs"}"#), Some(generated));
-        assert_eq!(draft("{}"), None);
     }
 
     #[test]

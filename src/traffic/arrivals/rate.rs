@@ -47,7 +47,7 @@ impl Segment {
         Self { start: self.start + by, end: self.end + by, ..*self }
     }
 
-    /// Length [s].
+    /// Length in seconds.
     pub fn seconds(&self) -> f64 {
         (self.end - self.start).as_secs_f64()
     }
