@@ -39,3 +39,4 @@ macro_rules! class {
 class!(deployment, "deployment.jsonl.gz", 111);
 class!(victims, "victims.jsonl", 81);
 class!(slowstart, "slowstart.jsonl", 5);
+class!(node, "node.jsonl", 22);

@@ -27,10 +27,17 @@ pub enum Action {
     AddNode(Box<Node>),
     /// A Node object goes; its pods stay until pod GC.
     RemoveNode(NodeId),
-    /// The Ready condition of a node.
+    /// The Ready condition of a node: True and False are posted by its kubelet, Unknown is written
+    /// by the node lifecycle controller.
     SetNodeReady(NodeId, ConditionStatus),
+    /// Another condition of a node, by its place in `NODE_CONDITIONS`.
+    SetNodeCondition(NodeId, usize, ConditionStatus),
+    /// The kubelet of a node falls silent, or renews its lease again.
+    SetNodeSilent(NodeId, bool),
     /// All taints of a node.
     SetNodeTaints(NodeId, Vec<Taint>),
+    /// All labels of a node.
+    SetNodeLabels(NodeId, Labels),
     /// Cordon or uncordon.
     SetNodeUnschedulable(NodeId, bool),
 
@@ -70,6 +77,8 @@ pub enum Action {
     StartPod(PodId),
     /// `status.phase`.
     SetPodPhase(PodId, PodPhase),
+    /// The DisruptionTarget condition of a pod, with its reason.
+    SetPodDisruption(PodId, &'static str),
     /// The Ready condition of a pod.
     SetPodReady(PodId, ConditionStatus),
     /// The UID that a pod has in a recording of a real cluster that is replayed.
@@ -112,7 +121,10 @@ impl Action {
             Self::AddNode(..) => "AddNode",
             Self::RemoveNode(..) => "RemoveNode",
             Self::SetNodeReady(..) => "SetNodeReady",
+            Self::SetNodeCondition(..) => "SetNodeCondition",
+            Self::SetNodeSilent(..) => "SetNodeSilent",
             Self::SetNodeTaints(..) => "SetNodeTaints",
+            Self::SetNodeLabels(..) => "SetNodeLabels",
             Self::SetNodeUnschedulable(..) => "SetNodeUnschedulable",
             Self::CreateDeployment(..) => "CreateDeployment",
             Self::ApplyDeployment(..) => "ApplyDeployment",
@@ -131,6 +143,7 @@ impl Action {
             Self::RemovePod(..) => "RemovePod",
             Self::StartPod(..) => "StartPod",
             Self::SetPodPhase(..) => "SetPodPhase",
+            Self::SetPodDisruption(..) => "SetPodDisruption",
             Self::SetPodReady(..) => "SetPodReady",
             Self::SetPodUid(..) => "SetPodUid",
             Self::SetPodRestarts(..) => "SetPodRestarts",

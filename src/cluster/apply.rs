@@ -3,7 +3,7 @@
 use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused};
 use super::change::{Change, PodChange};
 use super::meta::{Name, NamespacedName};
-use super::node::{ConditionStatus, Node, NodeId, NodeReady};
+use super::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
 use super::pod::{Deletion, Pod, PodCondition, PodId, PodPhase, RestartCounts};
 use super::quota;
 use super::store::{Store, safe_characters};
@@ -24,16 +24,34 @@ pub fn apply(
     match action {
         Action::AddNode(node) => add_node(store, now, *node, changes),
         Action::RemoveNode(node) => remove_node(store, node, changes),
-        Action::SetNodeReady(node, status) => update_node(store, node, changes, |node| {
-            let changed = node.ready.status != status;
+        Action::SetNodeReady(node, status) => {
+            update_node(store, node, changes, |node| set_node_ready(node, status, now))
+        }
+        Action::SetNodeCondition(node, condition, status) => {
+            update_node(store, node, changes, |node| {
+                let slot = node.health.conditions.get_mut(condition);
+                slot.is_some_and(|slot| std::mem::replace(slot, status) != status)
+            })
+        }
+        Action::SetNodeSilent(node, is_silent) => update_node(store, node, changes, |node| {
+            let lease = &mut node.health.lease;
+            let changed = lease.silent_since.is_some() != is_silent;
             if changed {
-                node.ready = NodeReady { status, since: now.floor_to_second() };
+                lease.silent_since = is_silent.then_some(now);
+                if !is_silent {
+                    lease.started = Some(now);
+                }
             }
             changed
         }),
         Action::SetNodeTaints(node, taints) => update_node(store, node, changes, |node| {
             let changed = node.taints != taints;
             node.taints = taints;
+            changed
+        }),
+        Action::SetNodeLabels(node, labels) => update_node(store, node, changes, |node| {
+            let changed = node.meta.labels != labels;
+            node.meta.labels = labels;
             changed
         }),
         Action::SetNodeUnschedulable(node, unschedulable) => {
@@ -85,9 +103,10 @@ pub fn apply(
             }
             changed
         }),
-        Action::SetPodPhase(pod, phase) => {
-            update_pod(store, pod, PodChange::Phase, changes, |pod| {
-                std::mem::replace(&mut pod.phase, phase) != phase
+        Action::SetPodPhase(pod, phase) => set_pod_phase(store, pod, phase, changes),
+        Action::SetPodDisruption(pod, reason) => {
+            update_pod(store, pod, PodChange::Disrupted, changes, |pod| {
+                pod.disruption_target.replace(reason) != Some(reason)
             })
         }
         Action::SetPodReady(pod, status) => {
@@ -168,6 +187,12 @@ fn add_node(
     }
     node.meta.created = now.floor_to_second();
     node.meta.sequence = next_sequence(store);
+    let NodeHealth { posted, lease, .. } = &mut node.health;
+    *posted = posted.map(|_| now.floor_to_second());
+    lease.started = lease.started.map(|_| now);
+    if lease.phase.is_none() {
+        lease.phase = Some(now + renewal_offset(mix(store.uid_seed ^ node.meta.sequence)));
+    }
     let name = node.meta.name().clone();
     let id = store.nodes.insert(node);
     store.index.nodes_by_name.insert(name, id);
@@ -176,6 +201,12 @@ fn add_node(
     }
     changes.push(Change::NodeAdded(id));
     Ok(())
+}
+
+/// Where in its period a kubelet renews its lease: anywhere, as nodes start at any time.
+fn renewal_offset(drawn: u64) -> SimDuration {
+    let period = Lease::PERIOD.as_nanos().unsigned_abs();
+    SimDuration::from_nanos(i64::try_from(drawn % period).unwrap_or(0))
 }
 
 fn remove_node(store: &mut Store, id: NodeId, changes: &mut Vec<Change>) -> Result<(), Refused> {
@@ -200,6 +231,24 @@ fn update_node(
     Ok(())
 }
 
+fn set_node_ready(node: &mut Node, status: ConditionStatus, now: SimTime) -> bool {
+    let is_first = !std::mem::replace(&mut node.health.has_ready_condition, true);
+    if status != ConditionStatus::Unknown {
+        node.health.posted = Some(now.floor_to_second());
+        // A kubelet posts all of its conditions at once.
+        for condition in &mut node.health.conditions {
+            if *condition == ConditionStatus::Unknown {
+                *condition = ConditionStatus::False;
+            }
+        }
+    }
+    let changed = node.ready.status != status;
+    if changed {
+        node.ready = NodeReady { status, since: now.floor_to_second() };
+    }
+    changed || is_first
+}
+
 fn update_pod(
     store: &mut Store,
     id: PodId,
@@ -211,6 +260,21 @@ fn update_pod(
         changes.push(Change::PodUpdated(id, what));
     }
     Ok(())
+}
+
+fn set_pod_phase(
+    store: &mut Store,
+    id: PodId,
+    phase: PodPhase,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let before = store.pods.get(id).ok_or(Refused::NotFound)?.phase;
+    store.ended_pods += usize::from(phase.is_terminal());
+    store.ended_pods -= usize::from(before.is_terminal());
+    update_pod(store, id, PodChange::Phase, changes, |pod| {
+        pod.phase = phase;
+        before != phase
+    })
 }
 
 fn create_pod(
@@ -302,10 +366,12 @@ pub(super) fn delete_pod(
         return remove_pod(store, id, changes);
     }
     let deadline = now.floor_to_second() + grace;
+    if let Some(reason) = deletion.disruption {
+        update_pod(store, id, PodChange::Disrupted, changes, |pod| {
+            pod.disruption_target.replace(reason) != Some(reason)
+        })?;
+    }
     update_pod(store, id, PodChange::DeletionRequested, changes, |pod| {
-        if deletion.disruption.is_some() {
-            pod.disruption_target = deletion.disruption;
-        }
         match &mut pod.deletion {
             // A second request can shorten the grace, never lengthen it.
             Some(earlier) if earlier.deadline <= deadline => false,
@@ -328,6 +394,7 @@ pub(super) fn remove_pod(
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
     let pod = store.pods.remove(id).ok_or(Refused::NotFound)?;
+    store.ended_pods -= usize::from(pod.phase.is_terminal());
     store.index.pods_by_name.remove(&pod.id);
     if let Some(owner) = pod.owner
         && let Some(siblings) = store.index.pods_by_owner.get_mut(&owner)

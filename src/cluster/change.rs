@@ -73,6 +73,8 @@ pub enum PodChange {
     DeletionRequested,
     /// Its labels or annotations changed.
     Labels,
+    /// It was said to be disrupted.
+    Disrupted,
     /// A container restarted.
     Restarted,
 }

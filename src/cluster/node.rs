@@ -2,7 +2,7 @@
 
 use super::meta::{Name, ObjectMeta};
 use super::pod_template::{ResourceList, TaintEffect};
-use crate::engine::{Id, SimTime};
+use crate::engine::{Id, SimDuration, SimTime};
 use crate::units::Bytes;
 
 /// Key of a [`Node`] in the store.
@@ -23,6 +23,8 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// The Ready condition.
     pub ready: NodeReady,
+    /// What its kubelet reports beside that, and how it shows that it lives.
+    pub health: NodeHealth,
     /// Images that the node holds, by name with tag, with their size.
     pub images: Vec<(Name, Bytes)>,
     /// The pool that it belongs to, for price and report; empty for Node objects given as such.
@@ -49,6 +51,91 @@ pub struct NodeReady {
     pub status: ConditionStatus,
     /// Last transition, cut to whole seconds.
     pub since: SimTime,
+}
+
+impl Node {
+    /// The reason of the Ready condition; absent while nobody has written the condition.
+    pub const fn ready_reason(&self) -> Option<&'static str> {
+        match (self.ready.status, self.health.posted) {
+            _ if !self.health.has_ready_condition => None,
+            (ConditionStatus::True, _) => Some("KubeletReady"),
+            (ConditionStatus::False, _) => Some("KubeletNotReady"),
+            (ConditionStatus::Unknown, Some(_)) => Some("NodeStatusUnknown"),
+            (ConditionStatus::Unknown, None) => Some("NodeStatusNeverUpdated"),
+        }
+    }
+
+    /// The kubelet's last sign of life before `now`: its lease or its status.
+    pub fn heartbeat(&self, now: SimTime) -> Option<SimTime> {
+        self.health.lease.renew_time(now).max(self.health.posted)
+    }
+}
+
+/// What a kubelet reports of its node, and its heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeHealth {
+    /// When the kubelet last posted another status of the node; absent if it never did.
+    pub posted: Option<SimTime>,
+    /// Whether the Ready condition was ever written; until then its status is Unknown.
+    pub has_ready_condition: bool,
+    /// Its lease.
+    pub lease: Lease,
+    /// `MemoryPressure`, `DiskPressure`, `PIDPressure`, `NetworkUnavailable`.
+    pub conditions: [ConditionStatus; 4],
+}
+
+/// The conditions of [`NodeHealth::conditions`] with the taints that they bring while True.
+pub const NODE_CONDITIONS: [(&str, &str); 4] = [
+    ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+    ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+    ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+    ("NetworkUnavailable", "node.kubernetes.io/network-unavailable"),
+];
+
+impl Default for NodeHealth {
+    /// A kubelet that lives: it posts its status and renews its lease from the moment at which the
+    /// node is added.
+    fn default() -> Self {
+        Self {
+            posted: Some(SimTime::ZERO),
+            has_ready_condition: true,
+            lease: Lease::default(),
+            conditions: [ConditionStatus::False; 4],
+        }
+    }
+}
+
+/// The lease by which a kubelet shows that it lives. Its renewals are computed, not events: 5,000
+/// nodes would have 43 million of them a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// When the kubelet (re)started and renewed out of turn, if it did.
+    pub started: Option<SimTime>,
+    /// An instant of regular renewal; the others are whole [`Self::PERIOD`]s away. Drawn when the
+    /// node is added, unless it is given.
+    pub phase: Option<SimTime>,
+    /// Since when the kubelet is silent, if it is.
+    pub silent_since: Option<SimTime>,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { started: Some(SimTime::ZERO), phase: None, silent_since: None }
+    }
+}
+
+impl Lease {
+    /// From renewal to renewal: a quarter of the kubelet's `nodeLeaseDurationSeconds` of 40 s.
+    pub const PERIOD: SimDuration = SimDuration::from_secs(10);
+
+    /// `spec.renewTime` as it stands at `now`; absent if the kubelet never ran.
+    pub fn renew_time(&self, now: SimTime) -> Option<SimTime> {
+        let started = self.started?;
+        let end = self.silent_since.map_or(now, |silent| silent.min(now));
+        let since_phase = (end - self.phase.unwrap_or(started)).as_nanos();
+        let over = since_phase.rem_euclid(Self::PERIOD.as_nanos());
+        Some((end - SimDuration::from_nanos(over)).max(started))
+    }
 }
 
 /// Status of any condition.
@@ -89,5 +176,28 @@ pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 pub const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
 /// Set by the node lifecycle controller when the kubelet is not heard of.
 pub const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";
+/// Set by people on nodes that are shut down: pod GC then removes their terminating pods.
+pub const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
+/// Keeps a node out of the count of its zone's healthy and unhealthy nodes.
+pub const EXCLUDE_DISRUPTION_LABEL: &str = "node.kubernetes.io/exclude-disruption";
 /// Set by the node lifecycle controller on cordoned nodes.
 pub const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_are_renewed_every_ten_seconds_until_the_kubelet_falls_silent() {
+        let at = SimTime::from_secs;
+        let mut lease = Lease { started: Some(at(-10)), phase: Some(at(3)), silent_since: None };
+        assert_eq!(lease.renew_time(at(-9)), Some(at(-10)));
+        assert_eq!(lease.renew_time(at(-7)), Some(at(-7)));
+        assert_eq!(lease.renew_time(at(40)), Some(at(33)));
+        lease.silent_since = Some(at(21));
+        assert_eq!(lease.renew_time(at(40)), Some(at(13)));
+        lease = Lease { started: Some(at(41)), phase: Some(at(3)), silent_since: None };
+        assert_eq!(lease.renew_time(at(42)), Some(at(41)));
+        assert_eq!(lease.renew_time(at(43)), Some(at(43)));
+    }
+}

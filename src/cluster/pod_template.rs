@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::meta::{Labels, Name};
+use super::node::Taint;
 use super::selector::{Operator, Requirement, Selector};
 use crate::engine::{Id, SimDuration};
 use crate::units::Quantity;
@@ -235,6 +236,18 @@ pub struct Toleration {
     pub effect: Option<TaintEffect>,
     /// For `NoExecute`: how long the pod stays; absent = for ever, negative counts as 0.
     pub toleration_seconds: Option<i64>,
+}
+
+impl Toleration {
+    /// Whether the pod puts up with the taint (`v1.Toleration.ToleratesTaint`).
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        self.effect.is_none_or(|effect| effect == taint.effect)
+            && (self.key.is_empty() || self.key == taint.key)
+            && match self.operator {
+                TolerationOperator::Equal => self.value == taint.value,
+                TolerationOperator::Exists => true,
+            }
+    }
 }
 
 /// How a toleration compares.

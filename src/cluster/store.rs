@@ -37,6 +37,8 @@ pub struct Store {
     /// What the metrics API serves.
     pub(super) pod_metrics: PodMetricsTable,
     pub(super) index: Index,
+    /// Pods that have ended and are still there.
+    pub(super) ended_pods: usize,
     /// Numbers every creation.
     pub(super) created: u64,
     /// Draws the five characters of generated names.
@@ -77,6 +79,7 @@ impl Store {
             config: BTreeMap::new(),
             pod_metrics: PodMetricsTable::default(),
             index: Index::default(),
+            ended_pods: 0,
             created: 0,
             names: streams.stream("generated names", 0),
             uid_seed: streams.seed(),
@@ -156,6 +159,11 @@ impl Store {
     /// The Deployment of a name.
     pub fn deployment_named(&self, id: &NamespacedName) -> Option<DeploymentId> {
         self.index.deployments_by_name.get(id).copied()
+    }
+
+    /// How many pods have ended and are still there.
+    pub const fn ended_pods(&self) -> usize {
+        self.ended_pods
     }
 
     /// The pod objects bound to a node, terminating ones included.

@@ -3,8 +3,11 @@
 
 pub mod deployment;
 pub mod hpa;
+pub mod node_lifecycle;
 pub mod pod_control;
+pub mod pod_gc;
 pub mod replica_set;
+pub mod taint_eviction;
 
 use std::fmt;
 
@@ -133,6 +136,8 @@ pub struct Actions {
     requests: Vec<Action>,
     /// Where batches end, ascending.
     ends: Vec<usize>,
+    /// Keys to look at later.
+    requeues: Vec<(Key, SimTime)>,
 }
 
 impl Actions {
@@ -144,6 +149,17 @@ impl Actions {
     /// Ends a batch: what follows is only tried if nothing up to here was refused.
     pub fn end_batch(&mut self) {
         self.ends.push(self.requests.len());
+    }
+
+    /// Has the controller look at another key at an instant; of several instants of a key the
+    /// earliest stays.
+    pub fn requeue(&mut self, key: Key, at: SimTime) {
+        self.requeues.push((key, at));
+    }
+
+    /// The keys to look at later; empties the list.
+    pub fn take_requeues(&mut self) -> Vec<(Key, SimTime)> {
+        std::mem::take(&mut self.requeues)
     }
 
     /// The batches, in order.

@@ -6,7 +6,7 @@ use super::constraints::TAINT_EFFECTS;
 use super::field::{FieldErrors, FieldPath};
 use super::pod::pairs;
 use super::resources::resource_list;
-use crate::cluster::node::{ConditionStatus, Node, NodeReady, Taint};
+use crate::cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady, Taint};
 use crate::cluster::pod_template::TaintEffect;
 use crate::cluster::{Name, ObjectMeta};
 use crate::engine::SimTime;
@@ -40,6 +40,7 @@ pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
         unschedulable: spec.unschedulable.unwrap_or(false),
         taints: taints(&spec, &root.field("spec"), errors),
         ready: NodeReady { status: ready_status(&status), since: SimTime::ZERO },
+        health: NodeHealth::default(),
         images: images(&status),
         pool: Name::from(""),
     }

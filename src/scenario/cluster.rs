@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::catalog::{self, FindError};
 use crate::capacity::node_type::{ARCHITECTURE_LABEL, NodeType, OPERATING_SYSTEM_LABEL};
 use crate::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Node, NodeReady, Taint as NodeTaint, ZONE_LABEL,
+    ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady, Taint as NodeTaint, ZONE_LABEL,
 };
 use crate::cluster::pod_template::{ResourceList, TaintEffect};
 use crate::cluster::{Labels, Name, ObjectMeta};
@@ -149,6 +149,7 @@ impl ResolvedPool<'_> {
             unschedulable: false,
             taints: self.pool.taints.iter().map(Taint::on_node).collect(),
             ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
+            health: NodeHealth::default(),
             images: Vec::new(),
             pool: self.pool.name.clone(),
         }

@@ -1,8 +1,8 @@
 //! The API server and the controller manager at work: carries out actions, tells the controllers
 //! what changed, and lets them act in turn until nothing is due. Decides nothing itself.
 
+pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
-use crate::cluster::action::Event;
 use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use crate::controllers::pod_control::Deed;
 use crate::controllers::{Actions, Controller, Key, Requeue};
@@ -15,8 +15,9 @@ pub struct ControlPlane {
     controllers: Vec<Box<dyn Controller>>,
     queue: WorkQueue,
     settings: ControlPlaneSettings,
-    /// Kept between calls for its allocation.
+    /// Kept between calls for their allocation.
     woken: Vec<Key>,
+    changes: Vec<Change>,
 }
 
 /// Delays of the control plane.
@@ -24,49 +25,6 @@ pub struct ControlPlane {
 pub struct ControlPlaneSettings {
     /// From a write to the moment at which controllers work on it.
     pub watch_latency: SimDuration,
-}
-
-/// What happened, for those who follow: the scheduler, kubelets and traffic read the changes, the
-/// recorder reads both.
-#[derive(Clone, Debug, Default)]
-pub struct Journal {
-    /// Changes of objects, in their order.
-    pub changes: Vec<Change>,
-    /// The audit trail, in its order.
-    pub log: Vec<LogEntry>,
-}
-
-/// One entry of the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEntry {
-    /// When.
-    pub at: SimTime,
-    /// Who: a component or controller under its Kubernetes name, `user`, or a fault.
-    pub actor: &'static str,
-    /// What.
-    pub what: Logged,
-}
-
-/// What the audit trail holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Logged {
-    /// A decision with its reason, in the words of the component that took it.
-    Event(Event),
-    /// A request that the API server turned down.
-    Refused {
-        /// What was asked for, as [`Action::verb`] names it.
-        verb: &'static str,
-        /// Why not.
-        why: Refused,
-    },
-}
-
-impl Journal {
-    /// Forgets everything, so that it can be used again.
-    pub fn clear(&mut self) {
-        self.changes.clear();
-        self.log.clear();
-    }
 }
 
 impl Clone for ControlPlane {
@@ -77,6 +35,7 @@ impl Clone for ControlPlane {
             queue: self.queue.clone(),
             settings: self.settings,
             woken: Vec::new(),
+            changes: Vec::new(),
         }
     }
 }
@@ -89,8 +48,14 @@ impl ControlPlane {
         settings: ControlPlaneSettings,
         now: SimTime,
     ) -> Self {
-        let mut plane =
-            Self { store, controllers, queue: WorkQueue::default(), settings, woken: Vec::new() };
+        let mut plane = Self {
+            store,
+            controllers,
+            queue: WorkQueue::default(),
+            settings,
+            woken: Vec::new(),
+            changes: Vec::new(),
+        };
         for (controller, position) in plane.controllers.iter().zip(0u8..) {
             for key in controller.starts_with() {
                 plane.queue.requeue(now, WorkItem { controller: position, key });
@@ -116,26 +81,9 @@ impl ControlPlane {
         now: SimTime,
         actor: &'static str,
         action: Action,
-        journal: &mut Journal,
+        observer: &mut dyn Observer,
     ) -> Result<(), Refused> {
-        let log = |what| LogEntry { at: now, actor, what };
-        let verb = action.verb();
-        let action = match action {
-            Action::Event(event) => {
-                journal.log.push(log(Logged::Event(*event)));
-                return Ok(());
-            }
-            other => other,
-        };
-        let seen = journal.changes.len();
-        let result = apply(&mut self.store, now, action, &mut journal.changes);
-        if let Err(why) = &result {
-            journal.log.push(log(Logged::Refused { verb, why: why.clone() }));
-        }
-        for change in &journal.changes[seen..] {
-            self.wake(now, *change);
-        }
-        result
+        self.carry_out(now, actor, action, false, observer)
     }
 
     /// When controllers have work next; there may then turn out to be none.
@@ -145,43 +93,33 @@ impl ControlPlane {
 
     /// Lets the controllers work on everything that is due at or before `now`, what falls due at
     /// `now` on the way included: first in, first out.
-    pub fn run_due(&mut self, now: SimTime, journal: &mut Journal) {
-        while self.run_next(now, journal) {}
+    pub fn run_due(&mut self, now: SimTime, observer: &mut dyn Observer) {
+        while self.run_next(now, observer) {}
     }
 
     /// Lets one controller look at one key, if any is due at or before `now`.
-    pub fn run_next(&mut self, now: SimTime, journal: &mut Journal) -> bool {
+    pub fn run_next(&mut self, now: SimTime, observer: &mut dyn Observer) -> bool {
         let item = self.queue.pop_due(now);
         if let Some(item) = item {
-            self.reconcile(now, item, journal);
+            self.reconcile(now, item, observer);
         }
         item.is_some()
     }
 
-    fn wake(&mut self, now: SimTime, change: Change) {
-        let due = now + self.settings.watch_latency;
-        for (controller, position) in self.controllers.iter().zip(0u8..) {
-            controller.wakes_on(ClusterView::new(&self.store, now), change, &mut self.woken);
-            for key in self.woken.drain(..) {
-                self.queue.deliver(due, WorkItem { controller: position, key });
-            }
-        }
-    }
-
-    fn reconcile(&mut self, now: SimTime, item: WorkItem, journal: &mut Journal) {
-        let position = usize::from(item.controller);
+    fn reconcile(&mut self, now: SimTime, item: WorkItem, observer: &mut dyn Observer) {
         let mut actions = Actions::default();
         let view = ClusterView::new(&self.store, now);
-        let mut requeue = self.controllers[position].reconcile(view, item.key, &mut actions);
-        let refusals = self.carry_out(now, position, actions, journal);
+        let controller = &mut self.controllers[usize::from(item.controller)];
+        let mut requeue = controller.reconcile(view, item.key, &mut actions);
+        let backoff = controller.backoff();
+        let refusals = self.carry_out_all(now, item, actions, observer);
         if !refusals.is_empty() {
             let mut actions = Actions::default();
             let view = ClusterView::new(&self.store, now);
-            let controller = &mut self.controllers[position];
+            let controller = &mut self.controllers[usize::from(item.controller)];
             requeue = controller.refused(view, item.key, &refusals, &mut actions);
-            self.carry_out(now, position, actions, journal);
+            self.carry_out_all(now, item, actions, observer);
         }
-        let backoff = self.controllers[position].backoff();
         if requeue != Requeue::Backoff {
             self.queue.forget(item);
         }
@@ -195,33 +133,73 @@ impl ControlPlane {
 
     /// Carries out a controller's requests in order; after a batch in which one was refused, the
     /// rest is not tried.
-    fn carry_out(
+    fn carry_out_all(
         &mut self,
         now: SimTime,
-        position: usize,
-        actions: Actions,
-        journal: &mut Journal,
+        item: WorkItem,
+        mut actions: Actions,
+        observer: &mut dyn Observer,
     ) -> Vec<Refused> {
-        let actor = self.controllers[position].name();
-        let tells_pods = self.controllers[position].uses_pod_control();
+        for (key, at) in actions.take_requeues() {
+            self.queue.requeue(at.max(now), WorkItem { key, ..item });
+        }
+        let controller = &self.controllers[usize::from(item.controller)];
+        let (actor, tells_pods) = (controller.name(), controller.uses_pod_control());
         let mut refusals = Vec::new();
         for batch in actions.into_batches() {
             for action in batch {
-                let deed = if tells_pods { Deed::of(&self.store, &action) } else { None };
-                let seen = journal.changes.len();
-                let result = self.act(now, actor, action, journal);
-                let changes = &journal.changes[seen..];
-                if let Some(event) = deed.and_then(|deed| deed.event(&self.store, &result, changes))
-                {
-                    journal.log.push(LogEntry { at: now, actor, what: Logged::Event(event) });
-                }
-                refusals.extend(result.err());
+                refusals.extend(self.carry_out(now, actor, action, tells_pods, observer).err());
             }
             if !refusals.is_empty() {
                 break;
             }
         }
         refusals
+    }
+
+    /// Carries out one action, tells who follows, and wakes the controllers.
+    fn carry_out(
+        &mut self,
+        now: SimTime,
+        actor: &'static str,
+        action: Action,
+        tells_pods: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Refused> {
+        let log = |what| LogEntry { at: now, actor, what };
+        let verb = action.verb();
+        let action = match action {
+            Action::Event(event) => {
+                observer.logged(log(Logged::Event(*event)));
+                return Ok(());
+            }
+            other => other,
+        };
+        let deed = if tells_pods { Deed::of(&self.store, &action) } else { None };
+        let mut changes = std::mem::take(&mut self.changes);
+        let result = apply(&mut self.store, now, action, &mut changes);
+        if let Err(why) = &result {
+            observer.logged(log(Logged::Refused { verb, why: why.clone() }));
+        }
+        if let Some(event) = deed.and_then(|deed| deed.event(&self.store, &result, &changes)) {
+            observer.logged(log(Logged::Event(event)));
+        }
+        observer.changed(ClusterView::new(&self.store, now), &changes);
+        for change in changes.drain(..) {
+            self.wake(now, change);
+        }
+        self.changes = changes;
+        result
+    }
+
+    fn wake(&mut self, now: SimTime, change: Change) {
+        let due = now + self.settings.watch_latency;
+        for (controller, position) in self.controllers.iter().zip(0u8..) {
+            controller.wakes_on(ClusterView::new(&self.store, now), change, &mut self.woken);
+            for key in self.woken.drain(..) {
+                self.queue.deliver(due, WorkItem { controller: position, key });
+            }
+        }
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod control_plane;
 pub mod event;
+mod journal;
 mod work_queue;

@@ -14,6 +14,7 @@ pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
     if !case.pods_list_truncated {
         differences.extend(pods(case, trace));
     }
+    differences.extend(node_events(case, trace));
     if case.class == "slowstart" {
         differences.extend(creations(case, trace));
     }
@@ -135,6 +136,25 @@ fn pods(case: &Case, trace: &Trace) -> Vec<String> {
         .collect()
 }
 
+/// Compares what happened to nodes, without their names: which of several nodes that fail together
+/// comes first is arbitrary.
+fn node_events(case: &Case, trace: &Trace) -> Vec<String> {
+    let Some(expected) = &case.expect.node_events else { return Vec::new() };
+    let anonymous = |events: &[Value]| -> Vec<String> {
+        let told = events.iter().map(|event| {
+            let time = event[0].as_f64().unwrap_or(-1.0);
+            json!([time, event[2], event[3], event[4]]).to_string()
+        });
+        let mut told: Vec<String> = told.collect();
+        told.sort_unstable();
+        told
+    };
+    let (expected, ours) = (anonymous(expected), anonymous(&trace.node_events));
+    let differs = expected != ours;
+    let text = || format!("nodes:\n  expected {expected:?}\n  ours     {ours:?}");
+    differs.then(text).into_iter().collect()
+}
+
 /// What happened to each pod, or single events where pods cannot be told apart.
 fn lives(case: &Case, events: &[Value]) -> Vec<String> {
     if !case.stable.pod_ordinals {
@@ -159,6 +179,10 @@ fn event_text(event: &Value) -> String {
         fields.shift_remove("uid");
         fields.shift_remove("name");
         fields.sort_keys();
+    }
+    if event[1] == "bind" {
+        // As arbitrary as the order in which nodes that fail together are tainted.
+        extra = Value::Null;
     }
     let time = event[0].as_f64().unwrap_or(-1.0);
     json!([time, event[1], extra]).to_string()

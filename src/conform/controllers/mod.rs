@@ -4,6 +4,7 @@
 mod case;
 mod compare;
 mod objects;
+mod seen;
 mod trace;
 mod user;
 mod victims;
@@ -41,6 +42,13 @@ fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
         Ok(match name.as_str() {
             "deployment" => Box::new(controllers::deployment::DeploymentController),
             "replicaset" => Box::new(controllers::replica_set::ReplicaSetController),
+            "nodelifecycle" => {
+                Box::new(controllers::node_lifecycle::NodeLifecycleController::default())
+            }
+            "tainteviction" => {
+                Box::new(controllers::taint_eviction::TaintEvictionController::default())
+            }
+            "podgc" => Box::new(controllers::pod_gc::PodGcController::default()),
             other => return Err(format!("controller {other} is not replayed yet")),
         })
     };

@@ -6,9 +6,10 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
+use crate::cluster::node::Taint;
 use crate::cluster::pod_template::{
     Container, PodSpec, PodTemplate, RestartPolicy, TaintEffect, Toleration, TolerationOperator,
 };
@@ -129,14 +130,33 @@ fn toleration(toleration: &core::Toleration) -> Toleration {
     }
 }
 
-/// A taint's effect.
-pub(super) fn taint_effect(effect: &str) -> Option<TaintEffect> {
+fn taint_effect(effect: &str) -> Option<TaintEffect> {
     match effect {
         "NoSchedule" => Some(TaintEffect::NoSchedule),
         "PreferNoSchedule" => Some(TaintEffect::PreferNoSchedule),
         "NoExecute" => Some(TaintEffect::NoExecute),
         _ => None,
     }
+}
+
+/// A node's taint.
+pub(super) fn taint(taint: &core::Taint) -> Option<Taint> {
+    Some(Taint {
+        key: taint.key.as_str().into(),
+        value: taint.value.as_deref().unwrap_or_default().into(),
+        effect: taint_effect(&taint.effect)?,
+        time_added: None,
+    })
+}
+
+/// A node's taint as the API writes it.
+pub(super) fn taint_json(taint: &Taint) -> Value {
+    let effect = match taint.effect {
+        TaintEffect::NoSchedule => "NoSchedule",
+        TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+        TaintEffect::NoExecute => "NoExecute",
+    };
+    json!({ "key": taint.key.as_ref(), "value": taint.value.as_ref(), "effect": effect })
 }
 
 /// RFC 7386: what `patch` says replaces what is there, null removes.

@@ -1,7 +1,10 @@
 //! What happened in a replayed case, in the form of the golden data.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
+use super::seen;
 use super::world::World;
 use crate::cluster::deployment::WorkloadCondition;
 use crate::engine::{SimDuration, SimTime};
@@ -15,6 +18,8 @@ pub(super) struct Trace {
     pub(super) pods: Vec<Value>,
     /// What became of requests of which the recording tells.
     pub(super) results: Vec<Value>,
+    /// `[t, node, Ready status, reason, taints]`.
+    pub(super) node_events: Vec<Value>,
     last: Value,
 }
 
@@ -29,6 +34,24 @@ impl Trace {
         extra: &Value,
     ) {
         self.pods.push(json!([rounded(now), event, owner, ordinal, extra]));
+    }
+
+    /// Notes another status of a pod. What a component writes in several steps at one instant is
+    /// one status, unless something else happens between.
+    pub(super) fn pod_status(&mut self, now: SimTime, owner: &str, ordinal: usize, status: &str) {
+        let event = json!([rounded(now), "status", owner, ordinal, status]);
+        match self.pods.last_mut() {
+            Some(last) if (0..4).all(|field| last[field] == event[field]) => *last = event,
+            _ => self.pods.push(event),
+        }
+    }
+
+    /// Notes another state of a node.
+    pub(super) fn node_event(&mut self, now: SimTime, mut state: Value) {
+        if let Some(fields) = state.as_array_mut() {
+            fields.insert(0, json!(rounded(now)));
+        }
+        self.node_events.push(state);
     }
 
     /// Notes a creation of a pod that the API server accepted or refused: one entry for each instant.
@@ -52,7 +75,11 @@ impl Trace {
         let mut record = state.clone();
         record["t"] = json!(rounded(now));
         self.last = state;
-        self.timeline.push(record);
+        // Passes of loops take moments: what falls into one tenth is one record.
+        match self.timeline.last_mut() {
+            Some(last) if last["t"] == record["t"] => *last = record,
+            _ => self.timeline.push(record),
+        }
     }
 }
 
@@ -70,7 +97,9 @@ pub(super) fn rounded(time: SimTime) -> f64 {
 /// The state of all objects, in the shape of a timeline record.
 pub(super) fn state_of(world: &World<'_>) -> Map<String, Value> {
     let mut state = Map::new();
-    let sections = [("deployment", deployments(world)), ("rs", replica_sets(world))];
+    let nodes = if world.case.class == "node" { nodes(world) } else { Value::Null };
+    let sections =
+        [("deployment", deployments(world)), ("rs", replica_sets(world)), ("nodes", nodes)];
     for (section, value) in sections {
         if value.as_object().is_some_and(|map| !map.is_empty())
             || value.as_array().is_some_and(|list| !list.is_empty())
@@ -79,6 +108,16 @@ pub(super) fn state_of(world: &World<'_>) -> Map<String, Value> {
         }
     }
     state
+}
+
+/// How many nodes are in each state.
+fn nodes(world: &World<'_>) -> Value {
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    for node in world.plane.store().nodes().values() {
+        let status = node.ready_reason().map_or("", |_| node.ready.status.as_str());
+        *all.entry(format!("{status}|{}", seen::taints(node).join(","))).or_default() += 1;
+    }
+    json!(all)
 }
 
 fn deployments(world: &World<'_>) -> Value {

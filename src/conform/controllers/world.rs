@@ -2,18 +2,19 @@
 //! kubelet that follows the case's model, in serial mode: each event is applied alone, then all
 //! controllers settle at that instant before the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::case::{Case, NodeEntry, Nodes, PodModel};
+use super::seen::{Eyes, Seen, SeenPod};
 use super::trace::Trace;
 use super::user;
 use super::victims::leading_hex;
 use crate::cluster::action::PodDeletion;
 use crate::cluster::deployment::ReplicaSetId;
-use crate::cluster::node::{ConditionStatus, Node, NodeId, NodeReady};
-use crate::cluster::pod::{Owner, PodId, PodPhase};
+use crate::cluster::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
+use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
 use crate::cluster::pod_template::{ResourceList, TaintEffect};
 use crate::cluster::quota::ResourceQuota;
 use crate::cluster::{
@@ -21,7 +22,7 @@ use crate::cluster::{
 };
 use crate::controllers::Controller;
 use crate::engine::{EventQueue, SimDuration, SimTime, Streams};
-use crate::sim::control_plane::{ControlPlane, ControlPlaneSettings, Journal, Logged};
+use crate::sim::control_plane::{ControlPlane, ControlPlaneSettings};
 use crate::units::Quantity;
 
 /// When controllers and nodes start.
@@ -60,6 +61,10 @@ pub(super) struct PodRecord {
     pub(super) phase: PodPhase,
     model: PodModel,
     was_ready: bool,
+    /// The last status that was told.
+    status: String,
+    /// Its node.
+    node: Option<Name>,
 }
 
 /// A case in progress.
@@ -71,11 +76,17 @@ pub(super) struct World<'a> {
     pub(super) pods: BTreeMap<PodId, PodRecord>,
     /// The documents as last applied, by kind and name.
     pub(super) documents: BTreeMap<(String, String), Value>,
-    journal: Journal,
+    eyes: Eyes,
     events: EventQueue<Event>,
     ordinals: BTreeMap<String, usize>,
     /// Names such as `web/rs1`.
     pub(super) replica_sets: BTreeMap<ReplicaSetId, String>,
+    /// The name of the node that is about to be deleted.
+    pub(super) node_going: String,
+    /// Nodes whose kubelet is silent.
+    down: BTreeSet<Name>,
+    /// The last state of each node that was told.
+    node_states: BTreeMap<String, Value>,
     /// UIDs of the recording, by owner and ordinal.
     uids: BTreeMap<(String, usize), u64>,
 }
@@ -92,10 +103,13 @@ impl<'a> World<'a> {
             trace: Trace::default(),
             pods: BTreeMap::new(),
             documents: BTreeMap::new(),
-            journal: Journal::default(),
+            eyes: Eyes::default(),
             events: EventQueue::default(),
             ordinals: BTreeMap::new(),
             replica_sets: BTreeMap::new(),
+            node_going: String::new(),
+            down: BTreeSet::new(),
+            node_states: BTreeMap::new(),
             uids: recorded_uids(case),
         };
         for (number, _) in case.objects.iter().enumerate() {
@@ -111,8 +125,11 @@ impl<'a> World<'a> {
     /// Runs the case to its end.
     pub(super) fn run(&mut self) -> Result<(), String> {
         for entry in node_entries(&self.case.nodes) {
-            self.add_node(&entry);
+            if let Some(node) = self.add_node(&entry) {
+                self.kubelet_starts(node);
+            }
         }
+        self.trace.node_events.clear();
         self.limit_pods();
         let end = SimTime::from_secs_f64(self.case.until);
         loop {
@@ -149,28 +166,36 @@ impl<'a> World<'a> {
 
     /// Asks the API server for something on behalf of somebody outside.
     pub(super) fn act(&mut self, action: Action) -> Result<(), Refused> {
-        let result = self.plane.act(self.now, "user", action, &mut self.journal);
+        let result = self.plane.act(self.now, "user", action, &mut self.eyes);
         self.follow();
         result
     }
 
-    /// Adds a node that posts Ready.
-    pub(super) fn add_node(&mut self, entry: &NodeEntry) {
+    /// Adds a node whose kubelet has not posted anything yet.
+    pub(super) fn add_node(&mut self, entry: &NodeEntry) -> Option<NodeId> {
         let mut meta = ObjectMeta::new("", entry.name.as_str());
         meta.labels =
             entry.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Labels>();
-        let ready = NodeReady { status: ConditionStatus::True, since: self.now };
-        // A node of that name is there already only if the case says so twice.
-        let _ = self.act(Action::AddNode(Box::new(Node {
+        let ready = NodeReady { status: ConditionStatus::Unknown, since: self.now };
+        let phase = self.now + SimDuration::from_secs_f64(self.case.lease_offset);
+        let lease = Lease { started: None, phase: Some(phase), silent_since: Some(self.now) };
+        self.try_act(Action::AddNode(Box::new(Node {
             meta,
             capacity: ResourceList::default(),
             allocatable: ResourceList::default(),
             unschedulable: false,
             taints: Vec::new(),
             ready,
+            health: NodeHealth {
+                posted: None,
+                has_ready_condition: false,
+                lease,
+                ..NodeHealth::default()
+            },
             images: Vec::new(),
             pool: Name::from(""),
         })));
+        self.plane.store().node_named(&entry.name)
     }
 
     /// The pod that an action names: `[owner, ordinal]` or a name.
@@ -190,7 +215,7 @@ impl<'a> World<'a> {
 
     /// Lets the controllers work until nothing is due at this instant.
     fn settle(&mut self) {
-        while self.plane.run_next(self.now, &mut self.journal) {
+        while self.plane.run_next(self.now, &mut self.eyes) {
             self.follow();
         }
     }
@@ -218,7 +243,7 @@ impl<'a> World<'a> {
             }
             Event::LiftQuota => self.try_act(Action::DeleteResourceQuota(quota_name())),
             Event::Terminated(pod) => {
-                if self.plane.store().pods().contains(pod) {
+                if self.plane.store().pods().contains(pod) && !self.is_out_of_reach(pod) {
                     self.end_pod(pod, PodPhase::Failed);
                     self.try_act(Action::RemovePod(pod));
                 }
@@ -246,11 +271,45 @@ impl<'a> World<'a> {
     }
 
     fn is_running(&self, pod: PodId) -> bool {
-        self.plane
-            .store()
-            .pods()
-            .get(pod)
-            .is_some_and(|pod| pod.phase == PodPhase::Running && !pod.is_terminating())
+        let object = self.plane.store().pods().get(pod);
+        object.is_some_and(|pod| pod.phase == PodPhase::Running && !pod.is_terminating())
+            && !self.is_out_of_reach(pod)
+    }
+
+    /// Whether the kubelet of a pod's node is silent.
+    fn is_out_of_reach(&self, pod: PodId) -> bool {
+        let node = self.pods.get(&pod).and_then(|record| record.node.as_ref());
+        node.is_some_and(|node| self.down.contains(node))
+    }
+
+    /// The kubelet of a node posts Ready and renews its lease from now on.
+    pub(super) fn kubelet_starts(&mut self, id: NodeId) {
+        self.try_act(Action::SetNodeSilent(id, false));
+        self.try_act(Action::SetNodeReady(id, ConditionStatus::True));
+        let Some(node) = self.plane.store().nodes().get(id) else { return };
+        let name = node.meta.name().clone();
+        if !self.down.remove(&name) {
+            return;
+        }
+        let pods: Vec<PodId> = self.plane.store().pods_on(id).map(|(pod, _)| pod).collect();
+        for pod in pods {
+            if self.is_running(pod) {
+                self.try_act(Action::SetPodReady(pod, ConditionStatus::True));
+            }
+            if self.plane.store().pods().get(pod).is_some_and(Pod::is_terminating) {
+                let term = self.pods[&pod].model.term;
+                let at = self.now + SimDuration::from_secs_f64(term);
+                self.events.push(at, 0, Event::Terminated(pod));
+            }
+        }
+    }
+
+    /// The kubelet of a node falls silent; what runs there stays as it is.
+    pub(super) fn kubelet_stops(&mut self, id: NodeId) {
+        if let Some(node) = self.plane.store().nodes().get(id) {
+            self.down.insert(node.meta.name().clone());
+        }
+        self.try_act(Action::SetNodeSilent(id, true));
     }
 
     fn bind(&mut self, pod: PodId) {
@@ -283,7 +342,7 @@ impl<'a> World<'a> {
 
     fn start(&mut self, pod: PodId) {
         let Some(object) = self.plane.store().pods().get(pod) else { return };
-        if object.is_terminating() {
+        if object.is_terminating() || self.is_out_of_reach(pod) {
             return;
         }
         self.try_act(Action::StartPod(pod));
@@ -302,22 +361,29 @@ impl<'a> World<'a> {
     /// Follows the changes of the last step: names what is new, notes what happened to pods, and
     /// wakes the scheduler and kubelets.
     fn follow(&mut self) {
-        let changes = std::mem::take(&mut self.journal.changes);
-        for entry in &self.journal.log {
-            if matches!(entry.what, Logged::Refused { verb: "CreatePod", .. }) {
-                self.trace.creation(self.now, false);
-            }
+        for _ in 0..std::mem::take(&mut self.eyes.refused_pods) {
+            self.trace.creation(self.now, false);
         }
-        for change in &changes {
-            match *change {
-                Change::ReplicaSetSpec(set) => self.name_replica_set(set),
-                Change::PodAdded(pod) => self.pod_added(pod),
-                Change::PodUpdated(pod, what) => self.pod_updated(pod, what),
-                Change::PodRemoved { pod, .. } => self.pod_gone(pod),
+        for Seen { change, pod, node } in std::mem::take(&mut self.eyes.seen) {
+            match (change, pod) {
+                (Change::ReplicaSetSpec(set), _) => self.name_replica_set(set),
+                (Change::PodAdded(id), Some(pod)) => self.pod_added(id, pod),
+                (Change::PodUpdated(id, what), Some(pod)) => self.pod_updated(id, what, pod),
+                (Change::PodRemoved { pod, .. }, _) => self.pod_gone(pod),
+                (Change::NodeRemoved(_), _) => {
+                    let gone = std::mem::take(&mut self.node_going);
+                    self.trace.node_event(self.now, json!([gone, "deleted", "", []]));
+                }
                 _ => {}
             }
+            if let Some(node) = node {
+                let name = node[0].as_str().unwrap_or_default().to_owned();
+                if self.node_states.get(&name) != Some(&node) {
+                    self.trace.node_event(self.now, node.clone());
+                    self.node_states.insert(name, node);
+                }
+            }
         }
-        self.journal.clear();
     }
 
     fn name_replica_set(&mut self, id: ReplicaSetId) {
@@ -334,24 +400,23 @@ impl<'a> World<'a> {
         self.replica_sets.insert(id, format!("{prefix}{number}"));
     }
 
-    fn pod_added(&mut self, id: PodId) {
-        let store = self.plane.store();
-        let Some(pod) = store.pods().get(id) else { return };
+    fn pod_added(&mut self, id: PodId, pod: SeenPod) {
         let owner = match pod.owner {
             Some(Owner::ReplicaSet(set)) => self.replica_sets[&set].clone(),
-            None => String::new(),
+            None => "-".to_owned(),
         };
-        let image = store.template_of(pod).spec.containers[0].image.clone();
         let ordinal = self.ordinals.entry(owner.clone()).or_default();
         *ordinal += 1;
         let record = PodRecord {
-            model: model_of(self.case, &image, *ordinal),
+            model: model_of(self.case, &pod.image, *ordinal),
             ordinal: *ordinal,
             phase: pod.phase,
             was_ready: false,
+            status: pod.status,
+            node: None,
             owner,
         };
-        let extra = json!({ "image": image.as_ref() });
+        let extra = json!({ "image": pod.image.as_ref(), "name": pod.name.as_ref() });
         self.trace.creation(self.now, true);
         self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, &extra);
         if !self.case.no_bind {
@@ -364,16 +429,20 @@ impl<'a> World<'a> {
         }
     }
 
-    fn pod_updated(&mut self, id: PodId, what: PodChange) {
+    fn pod_updated(&mut self, id: PodId, what: PodChange, pod: SeenPod) {
         let Some(record) = self.pods.get_mut(&id) else { return };
-        let Some(pod) = self.plane.store().pods().get(id) else { return };
         record.phase = pod.phase;
+        record.was_ready = pod.is_ready;
         match what {
             PodChange::Bound => {
+                record.node = pod.node;
+                let node = json!(record.node.as_deref());
+                if self.case.class == "node" {
+                    self.trace.pod_event(self.now, "bind", &record.owner, record.ordinal, &node);
+                }
                 let at = self.now + SimDuration::from_secs_f64(record.model.start);
                 self.events.push(at, 0, Event::Start(id));
             }
-            PodChange::Ready => record.was_ready = pod.is_ready(),
             PodChange::DeletionRequested => {
                 let extra = json!({ "wasReady": record.was_ready });
                 self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, &extra);
@@ -381,6 +450,10 @@ impl<'a> World<'a> {
                 self.events.push(at, 0, Event::Terminated(id));
             }
             _ => {}
+        }
+        if self.case.class == "node" && record.status != pod.status {
+            self.trace.pod_status(self.now, &record.owner, record.ordinal, &pod.status);
+            record.status = pod.status;
         }
     }
 

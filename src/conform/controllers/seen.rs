@@ -1,0 +1,114 @@
+//! What the harness sees of each change at the moment at which it happens: later the object may be
+//! another or gone.
+
+use serde_json::{Value, json};
+
+use crate::cluster::node::Node;
+use crate::cluster::pod::{Owner, Pod, PodPhase};
+use crate::cluster::pod_template::TaintEffect;
+use crate::cluster::{Change, ClusterView, Name};
+use crate::sim::control_plane::{LogEntry, Logged, Observer};
+
+/// A change with what it left behind.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) change: Change,
+    pub(super) pod: Option<SeenPod>,
+    /// Of a node: name, Ready status, reason, taints.
+    pub(super) node: Option<Value>,
+}
+
+/// A pod right after a change.
+#[derive(Clone, Debug)]
+pub(super) struct SeenPod {
+    pub(super) owner: Option<Owner>,
+    pub(super) name: Name,
+    pub(super) image: Name,
+    pub(super) phase: PodPhase,
+    pub(super) is_ready: bool,
+    pub(super) node: Option<Name>,
+    /// Phase, Ready and DisruptionTarget as the golden data write them.
+    pub(super) status: String,
+}
+
+/// Collects what happened since it was last emptied.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Eyes {
+    pub(super) seen: Vec<Seen>,
+    /// Creations of pods that were refused.
+    pub(super) refused_pods: usize,
+}
+
+impl Observer for Eyes {
+    fn changed(&mut self, view: ClusterView<'_>, changes: &[Change]) {
+        for change in changes {
+            let (mut pod, mut node) = (None, None);
+            match *change {
+                Change::PodAdded(id) | Change::PodUpdated(id, _) => {
+                    pod = view.pods().get(id).map(|pod| seen_pod(view, pod));
+                }
+                Change::NodeAdded(id) | Change::NodeUpdated(id) => {
+                    node = view.nodes().get(id).map(node_state);
+                }
+                _ => {}
+            }
+            self.seen.push(Seen { change: *change, pod, node });
+        }
+    }
+
+    fn logged(&mut self, entry: LogEntry) {
+        if matches!(entry.what, Logged::Refused { verb: "CreatePod", .. }) {
+            self.refused_pods += 1;
+        }
+    }
+}
+
+fn seen_pod(view: ClusterView<'_>, pod: &Pod) -> SeenPod {
+    let node = pod.node.and_then(|node| view.nodes().get(node));
+    SeenPod {
+        owner: pod.owner,
+        name: pod.name().clone(),
+        image: view.template_of(pod).spec.containers[0].image.clone(),
+        phase: pod.phase,
+        is_ready: pod.is_ready(),
+        node: node.map(|node| node.meta.name().clone()),
+        status: status_text(pod),
+    }
+}
+
+fn status_text(pod: &Pod) -> String {
+    let mut text = pod.phase.as_str().to_owned();
+    if let Some(ready) = pod.ready {
+        text.push_str(" Ready=");
+        text.push_str(ready.status.as_str());
+    }
+    if let Some(reason) = pod.disruption_target {
+        text.push_str(" DisruptionTarget=True/");
+        text.push_str(reason);
+    }
+    text
+}
+
+/// `[node, Ready status, reason, taints]`.
+fn node_state(node: &Node) -> Value {
+    let reason = node.ready_reason();
+    let status = reason.map(|_| node.ready.status.as_str());
+    json!([node.meta.name().as_ref(), status, reason, taints(node)])
+}
+
+/// The taints as the golden data write them, in the order of the texts.
+pub(super) fn taints(node: &Node) -> Vec<String> {
+    let effect = |effect| match effect {
+        TaintEffect::NoSchedule => "NoSchedule",
+        TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+        TaintEffect::NoExecute => "NoExecute",
+    };
+    let short = |key: &str| key.strip_prefix("node.kubernetes.io/").unwrap_or(key).to_owned();
+    let mut all: Vec<String> = node
+        .taints
+        .iter()
+        .map(|taint| format!("{}:{}", short(&taint.key), effect(taint.effect)))
+        .collect();
+    all.sort_unstable();
+    all
+}

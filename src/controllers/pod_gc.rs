@@ -1,0 +1,150 @@
+//! The pod garbage collector (`pkg/controller/podgc`, 1.36): removes pods that no kubelet will ever
+//! remove, because their node object is gone or out of service, and ended pods above a number.
+
+use std::collections::BTreeMap;
+
+use super::node_lifecycle::health::Passes;
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::action::PodDeletion;
+use crate::cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
+use crate::cluster::pod::{Pod, PodId, PodPhase};
+use crate::cluster::{Action, Change, ClusterView, PodChange};
+use crate::engine::{SimDuration, SimTime};
+
+/// From the end of a pass to the next (`gcCheckPeriod`).
+const PERIOD: SimDuration = SimDuration::from_secs(20);
+/// How long a pass takes.
+const PASS: SimDuration = SimDuration::from_nanos(100_000);
+/// How long a node must be missing (`quarantineTime`).
+const QUARANTINE: SimDuration = SimDuration::from_secs(40);
+/// `--terminated-pod-gc-threshold`.
+const TERMINATED_POD_THRESHOLD: usize = 12_500;
+/// Reason of the DisruptionTarget condition of pods whose node is gone.
+const DISRUPTION_REASON: &str = "DeletionByPodGC";
+
+const COLLECT: Key = Key::Pass(0);
+
+/// The pod garbage collector.
+#[derive(Clone, Debug, Default)]
+pub struct PodGcController {
+    /// When its loop started.
+    started: Option<SimTime>,
+    /// Nodes that are gone, with the pass that first missed them, if one did.
+    missing: BTreeMap<NodeId, Option<SimTime>>,
+}
+
+/// The pods that end above the threshold: those that ended first created first
+/// (`gcTerminated`).
+pub fn surplus_terminated<'a>(
+    pods: impl Iterator<Item = (PodId, &'a Pod)>,
+    threshold: usize,
+) -> Vec<PodId> {
+    let mut ended: Vec<(SimTime, u64, PodId)> = pods
+        .filter(|(_, pod)| pod.phase.is_terminal())
+        .map(|(id, pod)| (pod.created, pod.sequence, id))
+        .collect();
+    let surplus = ended.len().saturating_sub(threshold);
+    ended.sort_unstable();
+    ended.into_iter().take(surplus).map(|(_, _, id)| id).collect()
+}
+
+/// Whether terminating pods of a node are removed without its kubelet (`gcTerminating`).
+pub fn is_out_of_service(node: &Node) -> bool {
+    node.ready.status != ConditionStatus::True
+        && node.taints.iter().any(|taint| taint.key.as_ref() == OUT_OF_SERVICE_TAINT)
+}
+
+impl Controller for PodGcController {
+    fn name(&self) -> &'static str {
+        "pod-garbage-collector"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        match change {
+            Change::NodeRemoved(node) => wake.extend([Key::Node(node), COLLECT]),
+            Change::NodeUpdated(node) if view.nodes().get(node).is_some_and(is_out_of_service) => {
+                wake.push(COLLECT);
+            }
+            Change::PodUpdated(_, PodChange::Phase)
+                if view.ended_pods() > TERMINATED_POD_THRESHOLD =>
+            {
+                wake.push(COLLECT);
+            }
+            _ => {}
+        }
+    }
+
+    fn starts_with(&self) -> Vec<Key> {
+        vec![COLLECT]
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let start = *self.started.get_or_insert(view.now);
+        if let Key::Node(node) = key {
+            self.missing.entry(node).or_insert(None);
+            return Requeue::No;
+        }
+        let passes = Passes { start, step: PERIOD + PASS };
+        let due = passes.at_or_after(view.now);
+        if due > view.now {
+            return Requeue::At(due);
+        }
+        self.collect(view, actions);
+        // With nothing to wait for, the change that brings work wakes the loop again.
+        let is_waiting = !self.missing.is_empty() || view.nodes().values().any(is_out_of_service);
+        if is_waiting { Requeue::At(view.now + passes.step) } else { Requeue::No }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
+
+impl PodGcController {
+    fn collect(&mut self, view: ClusterView<'_>, actions: &mut Actions) {
+        if view.ended_pods() > TERMINATED_POD_THRESHOLD {
+            for pod in surplus_terminated(view.pods().iter(), TERMINATED_POD_THRESHOLD) {
+                remove(pod, &view.pods()[pod], None, actions);
+            }
+        }
+        for (node, _) in view.nodes().iter().filter(|(_, node)| is_out_of_service(node)) {
+            for (id, pod) in view.pods_on(node).filter(|(_, pod)| pod.is_terminating()) {
+                remove(id, pod, None, actions);
+            }
+        }
+        self.collect_orphans(view, actions);
+    }
+
+    /// Removes pods of nodes that have been missing for long enough (`gcOrphaned`).
+    fn collect_orphans(&mut self, view: ClusterView<'_>, actions: &mut Actions) {
+        let mut lost = Vec::new();
+        self.missing.retain(|node, missed| {
+            let missed = *missed.get_or_insert(view.now);
+            let is_over = view.now >= missed + QUARANTINE;
+            if is_over {
+                lost.push(*node);
+            }
+            !is_over
+        });
+        if lost.is_empty() {
+            return;
+        }
+        for (id, pod) in view.pods().iter() {
+            if pod.node.is_some_and(|node| lost.contains(&node)) {
+                remove(id, pod, Some(DISRUPTION_REASON), actions);
+            }
+        }
+    }
+}
+
+/// Marks a pod as failed, for no kubelet will, and removes it.
+fn remove(id: PodId, pod: &Pod, disruption: Option<&'static str>, actions: &mut Actions) {
+    if !pod.phase.is_terminal() {
+        if let Some(reason) = disruption {
+            actions.push(Action::SetPodDisruption(id, reason));
+        }
+        actions.push(Action::SetPodPhase(id, PodPhase::Failed));
+    }
+    let now = PodDeletion { grace_period: Some(SimDuration::ZERO), disruption: None };
+    actions.push(Action::DeletePod(id, now));
+}

@@ -1,0 +1,271 @@
+//! The taint eviction controller (`pkg/controller/tainteviction`, 1.36): deletes pods from nodes
+//! whose NoExecute taints they do not put up with, or not for longer. Sets no taints.
+
+use std::collections::BTreeMap;
+
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::action::{Event, PodDeletion};
+use crate::cluster::node::{NOT_READY_TAINT, NodeId, Taint, UNREACHABLE_TAINT};
+use crate::cluster::pod::PodId;
+use crate::cluster::pod_template::{TaintEffect, Toleration, TolerationOperator};
+use crate::cluster::{Action, Change, ClusterView, PodChange};
+use crate::engine::{SimDuration, SimTime};
+
+/// Reason of the DisruptionTarget condition of the pods that it deletes.
+pub const DISRUPTION_REASON: &str = "DeletionByTaintManager";
+
+/// How long admission lets every pod stay on a lost node unless it says otherwise
+/// (`DefaultTolerationSeconds`).
+const DEFAULT_TOLERATION_SECONDS: i64 = 300;
+
+/// The taint eviction controller.
+#[derive(Clone, Debug, Default)]
+pub struct TaintEvictionController {
+    /// NoExecute taints of the nodes that have any, as last seen.
+    taints: BTreeMap<NodeId, Vec<Taint>>,
+    evictions: BTreeMap<PodId, Eviction>,
+}
+
+/// What is planned for a pod on a tainted node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Eviction {
+    at: SimTime,
+    is_done: bool,
+}
+
+/// How long a pod stays on a node with certain taints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// It has to go at once.
+    None,
+    /// So long.
+    For(SimDuration),
+    /// As long as it likes.
+    Forever,
+}
+
+/// How long tolerations let a pod stay: each taint must find one, and the shortest of those found
+/// first counts (`GetMatchingTolerations`, `getMinTolerationTime`).
+pub fn stay(taints: &[Taint], tolerations: &[Toleration]) -> Stay {
+    let mut shortest = Stay::Forever;
+    for taint in taints {
+        let Some(used) = tolerations.iter().find(|toleration| toleration.tolerates(taint)) else {
+            return Stay::None;
+        };
+        let Some(seconds) = used.toleration_seconds else { continue };
+        let limit = SimDuration::from_secs(seconds.max(0));
+        shortest = match shortest {
+            Stay::For(other) => Stay::For(other.min(limit)),
+            _ => Stay::For(limit),
+        };
+    }
+    shortest
+}
+
+/// A pod's tolerations with those that admission adds (`plugin/pkg/admission/
+/// defaulttolerationseconds`).
+pub fn admitted_tolerations(own: &[Toleration]) -> Vec<Toleration> {
+    let mut tolerations = own.to_vec();
+    for key in [NOT_READY_TAINT, UNREACHABLE_TAINT] {
+        let is_covered = own.iter().any(|toleration| {
+            (toleration.key.is_empty() || toleration.key.as_ref() == key)
+                && toleration.effect.is_none_or(|effect| effect == TaintEffect::NoExecute)
+        });
+        if !is_covered {
+            tolerations.push(Toleration {
+                key: key.into(),
+                operator: TolerationOperator::Exists,
+                value: "".into(),
+                effect: Some(TaintEffect::NoExecute),
+                toleration_seconds: Some(DEFAULT_TOLERATION_SECONDS),
+            });
+        }
+    }
+    tolerations
+}
+
+impl Controller for TaintEvictionController {
+    fn name(&self) -> &'static str {
+        "taint-eviction-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        match change {
+            Change::NodeAdded(node) | Change::NodeUpdated(node) => {
+                let now_tainted = view.nodes().get(node).is_some_and(|node| {
+                    node.taints.iter().any(|taint| taint.effect == TaintEffect::NoExecute)
+                });
+                if now_tainted || self.taints.contains_key(&node) {
+                    wake.push(Key::Node(node));
+                }
+            }
+            Change::NodeRemoved(node) if self.taints.contains_key(&node) => {
+                wake.push(Key::Node(node));
+            }
+            Change::PodUpdated(pod, PodChange::Bound) => {
+                let node = view.pods().get(pod).and_then(|pod| pod.node);
+                if node.is_some_and(|node| self.taints.contains_key(&node)) {
+                    wake.push(Key::Pod(pod));
+                }
+            }
+            Change::PodRemoved { pod, .. } if self.evictions.contains_key(&pod) => {
+                wake.push(Key::Pod(pod));
+            }
+            _ => {}
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        match key {
+            Key::Node(node) => self.node_updated(view, node, actions),
+            Key::Pod(pod) => return self.pod_due(view, pod, actions),
+            _ => {}
+        }
+        Requeue::No
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
+
+impl TaintEvictionController {
+    /// Looks at all pods of a node whose NoExecute taints changed (`handleNodeUpdate`).
+    fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId, actions: &mut Actions) {
+        let Some(node) = view.nodes().get(id) else {
+            self.taints.remove(&id);
+            return;
+        };
+        let is_no_execute = |taint: &&Taint| taint.effect == TaintEffect::NoExecute;
+        let taints: Vec<Taint> = node.taints.iter().filter(is_no_execute).cloned().collect();
+        if self.taints.get(&id).is_some_and(|known| *known == taints) {
+            return;
+        }
+        let pods: Vec<PodId> = view.pods_on(id).map(|(pod, _)| pod).collect();
+        if taints.is_empty() {
+            self.taints.remove(&id);
+            for pod in pods {
+                self.cancel(view, pod, actions);
+            }
+        } else {
+            self.taints.insert(id, taints.clone());
+            for pod in pods {
+                self.judge(view, pod, &taints, actions);
+            }
+        }
+    }
+
+    /// Carries out a planned deletion, or judges a pod that has just come to a tainted node.
+    fn pod_due(&mut self, view: ClusterView<'_>, id: PodId, actions: &mut Actions) -> Requeue {
+        let Some(pod) = view.pods().get(id) else {
+            self.evictions.remove(&id);
+            return Requeue::No;
+        };
+        match self.evictions.get_mut(&id) {
+            Some(eviction) if eviction.is_done => {}
+            Some(eviction) if eviction.at <= view.now => {
+                eviction.is_done = true;
+                evict(view, id, actions);
+            }
+            Some(eviction) => return Requeue::At(eviction.at),
+            None => {
+                let taints = pod.node.and_then(|node| self.taints.get(&node)).cloned();
+                if let Some(taints) = taints {
+                    self.judge(view, id, &taints, actions);
+                }
+            }
+        }
+        Requeue::No
+    }
+
+    /// Decides what becomes of a pod on a tainted node (`processPodOnNode`). What was planned keeps
+    /// its time, whether other taints now would let the pod stay longer or shorter.
+    fn judge(&mut self, view: ClusterView<'_>, id: PodId, taints: &[Taint], actions: &mut Actions) {
+        let Some(pod) = view.pods().get(id) else { return };
+        let tolerations = admitted_tolerations(&view.template_of(pod).spec.tolerations);
+        let planned = self.evictions.get(&id).copied();
+        match stay(taints, &tolerations) {
+            Stay::None => {
+                self.evictions.insert(id, Eviction { at: view.now, is_done: true });
+                evict(view, id, actions);
+            }
+            Stay::Forever => self.cancel(view, id, actions),
+            Stay::For(limit) if planned.is_none() => {
+                let at = view.now + limit;
+                self.evictions.insert(id, Eviction { at, is_done: false });
+                actions.requeue(Key::Pod(id), at);
+            }
+            Stay::For(_) => {}
+        }
+    }
+
+    fn cancel(&mut self, view: ClusterView<'_>, id: PodId, actions: &mut Actions) {
+        if self.evictions.remove(&id).is_some_and(|eviction| !eviction.is_done) {
+            tell(view, id, "Cancelling deletion of Pod", actions);
+        }
+    }
+}
+
+fn evict(view: ClusterView<'_>, id: PodId, actions: &mut Actions) {
+    tell(view, id, "Marking for deletion Pod", actions);
+    let deletion = PodDeletion { disruption: Some(DISRUPTION_REASON), ..PodDeletion::default() };
+    actions.push(Action::DeletePod(id, deletion));
+}
+
+fn tell(view: ClusterView<'_>, id: PodId, what: &str, actions: &mut Actions) {
+    let Some(pod) = view.pods().get(id) else { return };
+    actions.push(Action::Event(Box::new(Event {
+        kind: "Pod",
+        object: pod.id.clone(),
+        is_warning: false,
+        reason: "TaintManagerEviction",
+        message: format!("{what} {}", pod.id),
+    })));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taint(key: &str) -> Taint {
+        Taint {
+            key: key.into(),
+            value: "".into(),
+            effect: TaintEffect::NoExecute,
+            time_added: None,
+        }
+    }
+
+    fn tolerates(key: &str, seconds: Option<i64>) -> Toleration {
+        Toleration {
+            key: key.into(),
+            operator: TolerationOperator::Exists,
+            value: "".into(),
+            effect: None,
+            toleration_seconds: seconds,
+        }
+    }
+
+    #[test]
+    fn every_taint_must_be_tolerated_and_the_shortest_time_counts() {
+        let tolerations =
+            [tolerates("a", Some(100)), tolerates("b", Some(60)), tolerates("c", None)];
+        let stay_for = |keys: &[&str]| {
+            let taints: Vec<Taint> = keys.iter().map(|key| taint(key)).collect();
+            stay(&taints, &tolerations)
+        };
+        let seconds = |seconds| Stay::For(SimDuration::from_secs(seconds));
+        assert_eq!(stay_for(&["a", "c"]), seconds(100));
+        assert_eq!(stay_for(&["a", "b"]), seconds(60));
+        assert_eq!(stay_for(&["a", "x"]), Stay::None);
+        assert_eq!(stay_for(&["c"]), Stay::Forever);
+        assert_eq!(stay(&[taint("a")], &[tolerates("a", Some(-5))]), seconds(0));
+    }
+
+    #[test]
+    fn admission_adds_300_seconds_unless_the_pod_says_otherwise() {
+        assert_eq!(admitted_tolerations(&[]).len(), 2);
+        assert_eq!(admitted_tolerations(&[tolerates("", None)]).len(), 1);
+        assert_eq!(admitted_tolerations(&[tolerates(NOT_READY_TAINT, Some(1))]).len(), 2);
+    }
+}

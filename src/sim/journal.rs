@@ -1,0 +1,67 @@
+//! What happened in the control plane, for those who follow it.
+
+use crate::cluster::action::Event;
+use crate::cluster::{Change, ClusterView, Refused};
+use crate::engine::SimTime;
+
+/// Somebody who follows every action as it is carried out.
+pub trait Observer {
+    /// Objects changed; `view` shows them right after, before anything else happens.
+    fn changed(&mut self, view: ClusterView<'_>, changes: &[Change]);
+
+    /// The audit trail has another entry.
+    fn logged(&mut self, entry: LogEntry);
+}
+
+/// What happened, for those who follow in steps: the scheduler, kubelets and traffic read the
+/// changes, the recorder reads both.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// Changes of objects, in their order.
+    pub changes: Vec<Change>,
+    /// The audit trail, in its order.
+    pub log: Vec<LogEntry>,
+}
+
+/// One entry of the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// When.
+    pub at: SimTime,
+    /// Who: a component or controller under its Kubernetes name, `user`, or a fault.
+    pub actor: &'static str,
+    /// What.
+    pub what: Logged,
+}
+
+/// What the audit trail holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// A decision with its reason, in the words of the component that took it.
+    Event(Event),
+    /// A request that the API server turned down.
+    Refused {
+        /// What was asked for, as [`crate::cluster::Action::verb`] names it.
+        verb: &'static str,
+        /// Why not.
+        why: Refused,
+    },
+}
+
+impl Journal {
+    /// Forgets everything, so that it can be used again.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.log.clear();
+    }
+}
+
+impl Observer for Journal {
+    fn changed(&mut self, _: ClusterView<'_>, changes: &[Change]) {
+        self.changes.extend_from_slice(changes);
+    }
+
+    fn logged(&mut self, entry: LogEntry) {
+        self.log.push(entry);
+    }
+}
