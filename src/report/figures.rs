@@ -77,10 +77,14 @@ pub fn counted(number: u64, noun: &str) -> String {
 }
 
 /// A share of one in percent. Near one it keeps as many nines as there are and never rounds up to
-/// 100: `42.1 %`, `99.62 %`, `99.9971 %`, `100 %`.
+/// 100, near zero it never rounds down to nothing: `0.023 %`, `42.1 %`, `99.9971 %`, `100 %`.
 pub fn percent(share: f64) -> String {
     if !share.is_finite() {
         return ABSENT.to_owned();
+    }
+    if share.abs() < 0.01 {
+        let decimals = digits_after_point(share * 100.0, 2);
+        return format!("{} %", trimmed(format!("{:.decimals$}", share * 100.0)));
     }
     let missing = 1.0 - share;
     if !(1e-9..0.01).contains(&missing) {
@@ -169,6 +173,7 @@ mod tests {
         let expected =
             ["0 %", "42.1 %", "90 %", "99.62 %", "99.9971 %", "99.999999 %", "100 %", "125 %"];
         assert_eq!(printed, expected);
+        assert_eq!([0.000_232, 0.005_44, -0.002].map(percent), ["0.023 %", "0.54 %", "-0.2 %"]);
         assert_eq!(percent(0.995), "99.5 %");
         assert_eq!(percent(0.999), "99.9 %");
     }

@@ -7,6 +7,7 @@ pub mod charts;
 mod figures;
 #[cfg(test)]
 mod fixture;
+pub mod html;
 pub mod json;
 mod milestone;
 mod model;

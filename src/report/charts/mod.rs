@@ -9,7 +9,7 @@ mod panel;
 mod scale;
 mod scene;
 
-pub use scene::{Readout, ReadoutSeries, Scene};
+pub use scene::{Readout, ReadoutSeries, Scene, WIDTH};
 
 use super::model::Report;
 
@@ -93,7 +93,7 @@ fn make_distinct(charts: &mut [Chart]) {
 
 #[cfg(test)]
 mod tests {
-    use super::scene::{Anchor, Shape, Text, WIDTH};
+    use super::scene::{Anchor, Shape, Text};
     use super::*;
     use crate::report::fixture;
     use crate::report::model::LogEntry;

@@ -1,0 +1,247 @@
+//! The report as one page that works offline: everything is in it, nothing is fetched.
+
+mod markup;
+mod tables;
+
+use markup::{escape, fill, json_in_script, section};
+
+use super::charts::{Chart, charts, svg};
+use super::figures::{counted, latency, percent, span};
+use super::model::{Report, Severity};
+
+/// The page.
+pub fn render(report: &Report) -> String {
+    // The bill is a table with bars here; all other pictures have a time axis.
+    let mut charts = charts(report);
+    charts.retain(|chart| !chart.scene.readouts.is_empty());
+    let readouts: Vec<_> = charts.iter().map(|chart| &chart.scene.readouts).collect();
+    let sections = [
+        attention(report),
+        tables::objectives(report),
+        pictures(&charts),
+        tables::services(report),
+        tables::workloads(report),
+        tables::pools(report),
+        tables::cost(report),
+    ];
+    fill(
+        include_str!("page.html"),
+        &[
+            ("title", &format!("{} - wavetank", escape(&report.run.scenario))),
+            ("style", include_str!("page.css")),
+            ("header", &header(report)),
+            ("sections", &sections.concat()),
+            ("footer", &footer(report)),
+            ("report", &json_in_script(report)),
+            ("charts", &json_in_script(&readouts)),
+            ("script", include_str!("page.js")),
+        ],
+    )
+}
+
+fn header(report: &Report) -> String {
+    let run = &report.run;
+    let mut facts = vec![format!("{} simulated", span(run.duration_ms as f64 / 1e3))];
+    if run.warm_up_ms > 0 {
+        facts.push(format!("the first {} not counted", span(run.warm_up_ms as f64 / 1e3)));
+    }
+    facts.push(counted(run.requests, "request"));
+    facts.push(format!("seed {}", run.seed));
+    format!(
+        "<h1>{}</h1>\n<p>{}</p>\n<p class=\"muted\">{}</p>\n<div class=\"tiles\">\n{}</div>\n",
+        escape(&run.scenario),
+        escape(&run.description),
+        escape(&facts.join(" · ")),
+        tiles(report).concat(),
+    )
+}
+
+/// The few figures that a reader looks for first.
+fn tiles(report: &Report) -> Vec<String> {
+    let mut tiles = Vec::new();
+    if !report.objectives.is_empty() {
+        let (met, all) =
+            (report.objectives.iter().filter(|one| one.met).count(), report.objectives.len());
+        let verdict = if met == all { "good" } else { "bad" };
+        tiles.push(tile(verdict, &format!("{met} of {all}"), "objectives met"));
+    }
+    // Of several services the one with the most traffic.
+    if let Some(service) = report.services.iter().max_by_key(|service| service.arrived) {
+        if let Some(of) = service.latency {
+            tiles.push(tile("", &latency(of.p95_ms), &format!("p95 of {}", service.service)));
+        }
+        if let Some(share) = service.availability_by_requests {
+            let what = format!("of requests to {} answered", service.service);
+            tiles.push(tile("", &percent(share), &what));
+        }
+    }
+    let idle = report.cost.idle_usd.as_usd() / report.cost.total_usd.as_usd();
+    let idle = if idle.is_finite() {
+        format!("a month, {} idle", percent(idle))
+    } else {
+        "a month".to_owned()
+    };
+    tiles.push(tile("", &report.cost.month_usd.to_string(), &idle));
+    tiles
+}
+
+fn tile(class: &str, figure: &str, what: &str) -> String {
+    format!(
+        "<div class=\"tile {class}\"><b>{}</b><span>{}</span></div>\n",
+        escape(figure),
+        escape(what)
+    )
+}
+
+fn attention(report: &Report) -> String {
+    if report.attention.is_empty() {
+        return String::new();
+    }
+    let items = report.attention.iter().map(|attention| {
+        let (class, badge) = match attention.severity {
+            Severity::Failure => ("failure", "failed"),
+            Severity::Warning => ("warning", "warning"),
+            Severity::Ignored => ("ignored", "ignored"),
+        };
+        format!("<li class=\"{class}\"><b>{badge}</b> {}</li>\n", escape(&attention.message))
+    });
+    let list = format!("<ul class=\"attention\">\n{}</ul>\n", items.collect::<String>());
+    section("Needs attention", &list)
+}
+
+fn pictures(charts: &[Chart]) -> String {
+    let figures = charts.iter().enumerate().map(|(index, chart)| {
+        format!("<figure data-chart=\"{index}\">\n{}</figure>\n", inline_svg(chart))
+    });
+    section("Over time", &figures.collect::<String>())
+}
+
+/// The document without what only a file of its own needs: size and namespace.
+fn inline_svg(chart: &Chart) -> String {
+    let document = svg(&chart.scene);
+    let (_, shapes) = document.split_once('>').unwrap_or(("", &document));
+    format!(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{shapes}",
+        super::charts::WIDTH,
+        chart.scene.height.ceil(),
+        escape(&chart.scene.title),
+    )
+}
+
+fn footer(report: &Report) -> String {
+    let run = &report.run;
+    let facts = format!(
+        "seed {} · scenario {} · wavetank {} · digest {}",
+        run.seed, run.scenario_hash, run.wavetank_version, run.digest
+    );
+    format!(
+        "<p><code>{}</code></p>\n<p>The same version, scenario and seed give the same page, to the \
+         last byte. Equal digests mean equal runs.</p>\n",
+        escape(&facts)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_is_fetched_from_anywhere() {
+        let page = render(&fixture::hour(60.0));
+        for sign in ["http:", "https:", "//", "src=", "@import", "url("] {
+            // A comment in the script is not an address.
+            let found: Vec<_> = page
+                .lines()
+                .filter(|line| line.contains(sign) && !line.trim_start().starts_with("// "))
+                .collect();
+            assert!(found.is_empty(), "{sign}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_figure_is_a_nan_or_infinite() {
+        let mut broken = fixture::hour(60.0);
+        broken.services[0].series.arrived_rps[3] = f64::NAN;
+        broken.services[0].availability_by_time = f64::NAN;
+        broken.workloads[0].replicas.mean = f64::INFINITY;
+        for report in [broken, fixture::hour(60.0), fixture::empty()] {
+            let page = render(&report);
+            let words = page.split(|c: char| !c.is_ascii_alphabetic());
+            let not_numbers = words.filter(|word| matches!(*word, "NaN" | "inf" | "Infinity"));
+            assert_eq!(not_numbers.count(), 0);
+        }
+    }
+
+    #[test]
+    fn the_report_can_be_read_back_from_the_page() {
+        let report = fixture::with_texts(fixture::hour(600.0), "</script><b>&amp;");
+        let page = render(&report);
+        let (_, rest) = page.split_once("id=\"report-data\">").unwrap();
+        let (json, _) = rest.split_once("</script>").unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(parsed, serde_json::to_value(&report).unwrap());
+    }
+
+    #[test]
+    fn the_markup_is_well_formed() {
+        tags(&render(&fixture::hour(600.0)));
+        tags(&render(&fixture::empty()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn no_name_can_break_the_page(name in "\\PC{0,12}[<>&\"'/=!-]{0,6}\\PC{0,12}") {
+            let plain = render(&fixture::with_texts(fixture::hour(600.0), "name"));
+            let hostile = render(&fixture::with_texts(fixture::hour(600.0), &name));
+            prop_assert_eq!(tags(&hostile), tags(&plain));
+        }
+    }
+
+    /// The tags of a page in order, with the names of their attributes. Checks on the way that they
+    /// are nested and closed and that every attribute is quoted.
+    fn tags(page: &str) -> Vec<String> {
+        const VOID: [&str; 4] = ["meta", "link", "input", "!DOCTYPE"];
+        let (mut tags, mut open, mut rest) = (Vec::new(), Vec::new(), page);
+        while let Some((text, after)) = rest.split_once('<') {
+            assert!(!text.contains('>'), "a stray > in {text:?}");
+            let (name, attributes, is_closed, after) = tag(after);
+            rest = after;
+            if let Some(closing) = name.strip_prefix('/') {
+                assert_eq!(open.pop().as_deref(), Some(closing));
+            } else if !is_closed && !VOID.contains(&name.as_str()) {
+                open.push(name.clone());
+                if ["script", "style"].contains(&name.as_str()) {
+                    rest = &rest[rest.find(&format!("</{name}>")).unwrap()..];
+                }
+            }
+            tags.push(format!("{name} {attributes:?}"));
+        }
+        assert!(open.is_empty(), "not closed: {open:?}");
+        tags
+    }
+
+    /// Reads one tag: its name, the names of its attributes, whether it closes itself, what follows.
+    fn tag(text: &str) -> (String, Vec<String>, bool, &str) {
+        let end = text.find(|c: char| c.is_whitespace() || c == '>').unwrap();
+        let (name, mut rest) = text.split_at(end);
+        let mut attributes = Vec::new();
+        loop {
+            rest = rest.trim_start();
+            if let Some(after) = rest.strip_prefix("/>") {
+                return (name.to_owned(), attributes, true, after);
+            }
+            if let Some(after) = rest.strip_prefix('>') {
+                return (name.to_owned(), attributes, false, after);
+            }
+            let end = rest.find(|c: char| c.is_whitespace() || "=>".contains(c)).unwrap();
+            attributes.push(rest[..end].to_owned());
+            rest = &rest[end..];
+            if let Some(value) = rest.strip_prefix("=\"") {
+                rest = value.split_once('"').unwrap().1;
+            }
+        }
+    }
+}
