@@ -39,11 +39,9 @@ pub struct ObjectReference {
 }
 
 /// One metric with its target.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetricSpec {
     /// What is measured.
-    #[serde(skip)]
     pub source: Arc<MetricSource>,
     /// The value to be held.
     pub target: MetricTarget,

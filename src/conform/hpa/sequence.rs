@@ -78,7 +78,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
                 expected,
                 got,
                 inputs: recorded_inputs(line, index),
-                explanation: String::new(),
+                explanation: decision.explain(&group_name),
             }));
         }
         replay.status = decision.status;
@@ -144,10 +144,15 @@ impl Replay<'_> {
             pods: &pods,
             templates: &templates,
             metrics: &metrics,
-            pod_name: &|index| format!("group {index}").into(),
+            pod_name: &group_name,
         };
         Ok(reconcile(&inputs, &mut self.history, SimTime::from_secs_f64(tick.t)))
     }
+}
+
+/// Recorded pods have no names: they are groups of pods that are alike.
+fn group_name(index: usize) -> Name {
+    format!("group {index}").into()
 }
 
 /// The recorded tick without what was expected of it.

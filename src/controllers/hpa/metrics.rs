@@ -1,7 +1,8 @@
 //! All metrics of an HPA: one proposal each, of which the highest wins, and what happens when some
 //! of them fail (`computeReplicasForMetrics` in `pkg/controller/podautoscaler/horizontal.go`).
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use super::groups::{GroupProblem, Grouping, PodMetrics, group_pods};
 use super::inputs::{HpaInputs, MetricReading, ObservedScale};
@@ -18,13 +19,25 @@ use crate::cluster::pod::PodPhase;
 use crate::engine::SimTime;
 
 /// What one metric asks for, or why it cannot.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetricEvaluation {
     /// The metric.
     pub spec: MetricSpec,
     /// The answer.
     pub outcome: Result<Proposal, MetricError>,
+}
+
+impl Serialize for MetricEvaluation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("MetricEvaluation", 3)?;
+        fields.serialize_field("metric", &self.spec.description)?;
+        fields.serialize_field("target", &self.spec.target)?;
+        match &self.outcome {
+            Ok(proposal) => fields.serialize_field("proposal", proposal)?,
+            Err(error) => fields.serialize_field("error", error)?,
+        }
+        fields.end()
+    }
 }
 
 /// What all metrics ask for together.

@@ -10,6 +10,7 @@
 mod arithmetic;
 mod conditions;
 mod decision;
+mod explain;
 mod groups;
 mod history;
 mod inputs;
@@ -23,6 +24,8 @@ mod samples;
 mod settings;
 mod stabilization;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use decision::{
     Course, Decision, HpaEvent, MetricsCourse, ScaleReplicas, ScaleWrite, SelectorProblem,

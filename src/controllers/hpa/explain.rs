@@ -1,0 +1,450 @@
+//! A decision in words and numbers, the formula filled in: for `wavetank explain` and for whoever
+//! wants to learn how an HPA thinks. Decides nothing.
+
+use std::fmt::{self, Display};
+
+use super::decision::{Course, Decision, MetricsCourse};
+use super::groups::PodGroups;
+use super::limits::{Limiting, PolicyLimit};
+use super::metrics::{MetricEvaluation, MetricsEvaluation};
+use super::pods::PodClass;
+use super::replicas::{
+    AssumedUsage, AverageValueCalculation, Calculation, CorrectedRatio, PerPodCalculation,
+    Proposal, Tolerances, ValueCalculation, Verdict,
+};
+use super::stabilization::Stabilization;
+use crate::cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
+use crate::cluster::hpa_status::{HpaConditionReason, MetricValue};
+use crate::cluster::meta::Name;
+use crate::units::Quantity;
+
+/// As many pods of one class are named.
+const NAMED_PODS: usize = 5;
+
+impl Decision {
+    /// The decision as text, one step per line. `pod_name` names a pod by its place in the list
+    /// that the decision was made from.
+    pub fn explain(&self, pod_name: &dyn Fn(usize) -> Name) -> String {
+        Explanation { decision: self, pod_name }.to_string()
+    }
+}
+
+struct Explanation<'a> {
+    decision: &'a Decision,
+    pod_name: &'a dyn Fn(usize) -> Name,
+}
+
+impl Display for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decision = self.decision;
+        write!(f, "at {}: ", decision.time)?;
+        match decision.scale {
+            None => writeln!(f, "the scale of the target could not be read")?,
+            Some(scale) => writeln!(
+                f,
+                "spec.replicas {}, status.replicas {}, allowed {} to {}",
+                scale.spec, scale.status, decision.min_replicas, decision.max_replicas
+            )?,
+        }
+        match &decision.course {
+            Course::ScaleUnreadable | Course::SelectorUnusable => {}
+            Course::Disabled => writeln!(f, "0 replicas, and not by this HPA: it stays out")?,
+            Course::AboveMax => writeln!(f, "above the maximum: set to it, metrics are not read")?,
+            Course::BelowMin => writeln!(f, "below the minimum: set to it, metrics are not read")?,
+            Course::MetricsFailed(metrics) => {
+                self.fmt_metrics(f, metrics)?;
+                writeln!(f, "no change: {}", why_unusable(metrics))?;
+            }
+            Course::Metrics(course) => self.fmt_course(f, course)?,
+        }
+        self.fmt_outcome(f)
+    }
+}
+
+fn why_unusable(metrics: &MetricsEvaluation) -> String {
+    match metrics.winner {
+        None => "no metric gives a number".to_owned(),
+        Some(_) => format!(
+            "the other metrics ask for {}, but without all metrics nothing is scaled down",
+            metrics.replicas
+        ),
+    }
+}
+
+impl Explanation<'_> {
+    fn fmt_course(&self, f: &mut fmt::Formatter<'_>, course: &MetricsCourse) -> fmt::Result {
+        self.fmt_metrics(f, &course.metrics)?;
+        let raw = course.stabilization.recommendation;
+        writeln!(f, "raw recommendation: {raw}, from {}", course.metrics.winner_description())?;
+        fmt_stabilization(f, &course.stabilization, self.current())?;
+        fmt_limiting(f, &course.limiting, self.current())?;
+        if course.replicas != course.limiting.replicas {
+            writeln!(f, "waking up from 0: at least the minimum, {}", course.replicas)?;
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> i32 {
+        self.decision.scale.map_or(0, |scale| scale.spec)
+    }
+
+    fn fmt_metrics(&self, f: &mut fmt::Formatter<'_>, metrics: &MetricsEvaluation) -> fmt::Result {
+        for metric in &metrics.metrics {
+            let target = Amount::of_target(&metric.spec);
+            writeln!(f, "metric {}, target {target}", metric.spec.description)?;
+            match &metric.outcome {
+                Ok(proposal) => self.fmt_proposal(f, metric, proposal)?,
+                Err(error) => {
+                    if let Some(pods) = &error.pods {
+                        self.fmt_pods(f, pods)?;
+                    }
+                    writeln!(f, "  failed: {}", error.message)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fmt_proposal(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        metric: &MetricEvaluation,
+        proposal: &Proposal,
+    ) -> fmt::Result {
+        match &proposal.calculation {
+            Calculation::PerPod(calculation) => {
+                self.fmt_per_pod(f, &metric.spec, proposal, calculation)
+            }
+            Calculation::Value(calculation) => {
+                self.fmt_value(f, &metric.spec, proposal, *calculation)
+            }
+            Calculation::AverageValue(calculation) => {
+                self.fmt_average(f, &metric.spec, proposal, *calculation)
+            }
+        }
+    }
+
+    fn fmt_per_pod(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        spec: &MetricSpec,
+        proposal: &Proposal,
+        calculation: &PerPodCalculation,
+    ) -> fmt::Result {
+        self.fmt_pods(f, &calculation.pods)?;
+        let (current, target) = (Amount::of(spec, proposal.current), Amount::of_target(spec));
+        let counted = &calculation.pods.counted;
+        if let MetricValue::Utilization { .. } = proposal.current {
+            let [usage, request] = [counted.usage_milli, counted.request_milli]
+                .map(|milli| Amount::milli(spec, milli));
+            writeln!(f, "  current: {usage} used of {request} requested = {current}")?;
+        } else {
+            writeln!(f, "  current: {current} per pod")?;
+        }
+        let ratio = Short(calculation.ratio);
+        write!(f, "  ratio = {current} / {target} = {ratio}")?;
+        let (mut current, mut of) = (current, "counted pods");
+        match &calculation.corrected {
+            None => self.fmt_band(f, calculation.ratio)?,
+            Some(corrected) => {
+                writeln!(f)?;
+                current = Amount::of(spec, corrected.current);
+                of = "samples";
+                fmt_assumptions(f, &calculation.pods, corrected)?;
+                let ratio = Short(corrected.ratio);
+                write!(f, "  corrected ratio = {current} / {target} = {ratio}")?;
+                self.fmt_band(f, corrected.ratio)?;
+            }
+        }
+        let (ratio, samples) = match (&calculation.corrected, calculation.verdict) {
+            (Some(corrected), _) => (corrected.ratio, corrected.samples),
+            (None, Verdict::Scaled { pods }) => (calculation.ratio, pods),
+            (None, _) => (calculation.ratio, counted.pods),
+        };
+        let product = ratio * samples as f64;
+        match calculation.verdict {
+            Verdict::WithinTolerance => self.fmt_kept(f, proposal),
+            Verdict::DirectionReversed => {
+                writeln!(f, "  the assumed samples would turn the direction: no change")
+            }
+            Verdict::CountAgainstRatio => writeln!(
+                f,
+                "  ceil({samples} {of} x {current} / {target}) = {} goes against the ratio: no change",
+                libm::ceil(product)
+            ),
+            Verdict::Scaled { .. } => writeln!(
+                f,
+                "  desired = ceil({samples} {of} x {current} / {target}) = ceil({}) = {}",
+                BeforeCeiling(product),
+                proposal.replicas
+            ),
+        }
+    }
+
+    fn fmt_value(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        spec: &MetricSpec,
+        proposal: &Proposal,
+        calculation: ValueCalculation,
+    ) -> fmt::Result {
+        let (current, target) = (Amount::of(spec, proposal.current), Amount::of_target(spec));
+        let ValueCalculation { ratio, ready_pods, is_within_tolerance } = calculation;
+        write!(f, "  ratio = {current} / {target} = {}", Short(ratio))?;
+        let desired = proposal.replicas;
+        match ready_pods {
+            Some(ready) => {
+                self.fmt_band(f, ratio)?;
+                let product = BeforeCeiling(ratio * ready as f64);
+                write!(f, "  desired = ceil({ready} ready pods x {current} / {target})")?;
+                writeln!(f, " = ceil({product}) = {desired}")
+            }
+            None if is_within_tolerance => {
+                self.fmt_band(f, ratio)?;
+                self.fmt_kept(f, proposal)
+            }
+            None => {
+                writeln!(f, ", from 0 without a tolerance")?;
+                writeln!(f, "  desired = ceil({}) = {desired}", BeforeCeiling(ratio))
+            }
+        }
+    }
+
+    fn fmt_average(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        spec: &MetricSpec,
+        proposal: &Proposal,
+        calculation: AverageValueCalculation,
+    ) -> fmt::Result {
+        let AverageValueCalculation { ratio, total_milli, status_replicas, .. } = calculation;
+        let (total, target) = (Amount::milli(spec, total_milli), Amount::of_target(spec));
+        let ratio_text = Short(ratio);
+        write!(
+            f,
+            "  ratio = {total} / ({target} x {status_replicas} status.replicas) = {ratio_text}"
+        )?;
+        self.fmt_band(f, ratio)?;
+        if calculation.is_within_tolerance {
+            return writeln!(f, "  desired = status.replicas = {status_replicas}");
+        }
+        let quotient = match spec.target {
+            MetricTarget::AverageValueMilli(target) => total_milli as f64 / target as f64,
+            _ => ratio,
+        };
+        let (quotient, desired) = (BeforeCeiling(quotient), proposal.replicas);
+        writeln!(f, "  desired = ceil({total} / {target}) = ceil({quotient}) = {desired}")
+    }
+
+    fn fmt_band(&self, f: &mut fmt::Formatter<'_>, ratio: f64) -> fmt::Result {
+        let tolerances: Tolerances = self.decision.tolerances;
+        let (low, high) = tolerances.band();
+        let place = if tolerances.contain(ratio) { "inside" } else { "outside" };
+        writeln!(f, ", {place} the tolerance {} to {}", Short(low), Short(high))
+    }
+
+    fn fmt_kept(&self, f: &mut fmt::Formatter<'_>, proposal: &Proposal) -> fmt::Result {
+        writeln!(f, "  desired = the current {}", proposal.replicas)
+    }
+
+    fn fmt_pods(&self, f: &mut fmt::Formatter<'_>, pods: &PodGroups) -> fmt::Result {
+        writeln!(f, "  pods: {} counted", pods.counted.pods)?;
+        let classes = [
+            (PodClass::Unready, pods.unready.pods, "not started or not ready: 0 when scaling up"),
+            (PodClass::Missing, pods.missing.pods, "without a sample"),
+            (PodClass::Ignored, pods.ignored.pods, "failed or terminating"),
+        ];
+        for (class, count, why) in classes.into_iter().filter(|(_, count, _)| *count > 0) {
+            let of_class = || pods.not_counted.iter().filter(move |(_, other)| *other == class);
+            let named = of_class().take(NAMED_PODS);
+            let mut names: Vec<Name> =
+                named.map(|(index, _)| (self.pod_name)(*index as usize)).collect();
+            if of_class().count() > NAMED_PODS {
+                names.push("...".into());
+            }
+            writeln!(f, "        {count} {why} ({})", names.join(", "))?;
+        }
+        if pods.orphans.pods > 0 {
+            writeln!(f, "        {} samples of pods that do not exist", pods.orphans.pods)?;
+        }
+        Ok(())
+    }
+
+    fn fmt_outcome(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decision = self.decision;
+        match &decision.scale_write {
+            None => writeln!(f, "replicas stay at {}", self.current())?,
+            Some(write) => match &write.error {
+                None => writeln!(f, "replicas go from {} to {}", self.current(), write.replicas)?,
+                Some(error) => {
+                    writeln!(f, "replicas should go to {}, but: {error}", write.replicas)?;
+                }
+            },
+        }
+        for condition in &decision.status.conditions {
+            let (kind, status) = (condition.kind.as_str(), condition.status.as_str());
+            let (reason, message) = (condition.reason.as_str(), condition.message());
+            writeln!(f, "condition {kind} {status} {reason}: {message}")?;
+        }
+        for event in &decision.events {
+            let kind = if event.is_warning { "Warning" } else { "Normal" };
+            writeln!(f, "event {kind} {}: {}", event.reason, event.message)?;
+        }
+        Ok(())
+    }
+}
+
+fn fmt_assumptions(
+    f: &mut fmt::Formatter<'_>,
+    pods: &PodGroups,
+    corrected: &CorrectedRatio,
+) -> fmt::Result {
+    match corrected.missing_as {
+        None => {}
+        Some(AssumedUsage::Nothing) => {
+            writeln!(f, "  assumed: {} missing pods use nothing", pods.missing.pods)?;
+        }
+        Some(AssumedUsage::RequestOrTarget) => writeln!(
+            f,
+            "  assumed: {} missing pods use their request, or the target where that is higher",
+            pods.missing.pods
+        )?,
+    }
+    if corrected.unready_as_idle {
+        writeln!(f, "  assumed: {} unready pods use nothing", pods.unready.pods)?;
+    }
+    Ok(())
+}
+
+fn fmt_stabilization(
+    f: &mut fmt::Formatter<'_>,
+    stabilization: &Stabilization,
+    current: i32,
+) -> fmt::Result {
+    let Stabilization { highest_in_down_window: highest, down_window, up_window, .. } =
+        *stabilization;
+    let stabilized = stabilization.stabilized;
+    write!(f, "stabilization: ")?;
+    match stabilization.lowest_in_up_window {
+        None => {
+            writeln!(f, "the highest recommendation of the last {down_window} is {stabilized}")?
+        }
+        Some(lowest) => {
+            write!(f, "the current {current} is brought to between {lowest}, the lowest of the ")?;
+            write!(f, "last {up_window}, and {highest}, the highest of the last {down_window}: ")?;
+            writeln!(f, "{stabilized}")?;
+        }
+    }
+    if !stabilization.deciding.is_empty() {
+        let entries = stabilization.deciding.iter();
+        let entries: Vec<String> =
+            entries.map(|entry| format!("{} at {}", entry.replicas, entry.timestamp)).collect();
+        writeln!(f, "  recommendations: {}", entries.join(", "))?;
+    }
+    Ok(())
+}
+
+fn fmt_limiting(f: &mut fmt::Formatter<'_>, limiting: &Limiting, current: i32) -> fmt::Result {
+    if let Some(rate) = &limiting.rate {
+        match rate.select_policy {
+            None => writeln!(f, "rate limit: at most {}, the double or 4", rate.limit)?,
+            Some(select) => {
+                writeln!(f, "rate limit: {}, selectPolicy {select:?}", rate.limit)?;
+                for policy in &rate.policies {
+                    fmt_policy(f, policy, limiting.stabilized > current)?;
+                }
+            }
+        }
+    }
+    let is_limited = limiting.reason != HpaConditionReason::DesiredWithinRange;
+    let (replicas, reason) = (limiting.replicas, limiting.reason.as_str());
+    let verb = if is_limited { "limited to" } else { "not limited:" };
+    writeln!(f, "{verb} {replicas} ({reason})")
+}
+
+fn fmt_policy(f: &mut fmt::Formatter<'_>, policy: &PolicyLimit, is_up: bool) -> fmt::Result {
+    let PolicyLimit { policy: rule, added, removed, period_start_replicas: start, limit } = *policy;
+    let (value, period) = (rule.value, rule.period);
+    write!(f, "  {value} {:?} per {period}: {start} before ", rule.kind)?;
+    write!(f, "({added} added, {removed} removed since), ")?;
+    match (rule.kind, is_up) {
+        (PolicyKind::Pods, true) => writeln!(f, "{start} + {value} = {limit}"),
+        (PolicyKind::Pods, false) => writeln!(f, "{start} - {value} = {limit}"),
+        (PolicyKind::Percent, true) => writeln!(f, "ceil({start} x (1 + {value}%)) = {limit}"),
+        (PolicyKind::Percent, false) => writeln!(f, "cut({start} x (1 - {value}%)) = {limit}"),
+    }
+}
+
+/// A measured value or a target, in the unit in which people know it.
+#[derive(Clone, Copy)]
+enum Amount {
+    Percent(i32),
+    Quantity(Quantity),
+    Number(f64),
+}
+
+impl Amount {
+    fn of(spec: &MetricSpec, value: MetricValue) -> Self {
+        match value {
+            MetricValue::Utilization { percent, .. } => Self::Percent(percent),
+            MetricValue::AverageValueMilli(milli) | MetricValue::ValueMilli(milli) => {
+                Self::milli(spec, milli)
+            }
+        }
+    }
+
+    fn of_target(spec: &MetricSpec) -> Self {
+        match spec.target {
+            MetricTarget::Utilization(percent) => Self::Percent(percent),
+            MetricTarget::AverageValueMilli(milli) | MetricTarget::ValueMilli(milli) => {
+                Self::milli(spec, milli)
+            }
+        }
+    }
+
+    fn milli(spec: &MetricSpec, milli: i64) -> Self {
+        match &*spec.source {
+            MetricSource::Resource { resource, .. } if &**resource == "memory" => {
+                Self::Quantity(Quantity::from_bytes(milli / 1000))
+            }
+            MetricSource::Resource { .. } => Self::Quantity(Quantity::from_milli(milli)),
+            _ => Self::Number(milli as f64 / 1000.0),
+        }
+    }
+}
+
+impl Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Quantity(quantity) => quantity.fmt(f),
+            Self::Number(number) => Short(*number).fmt(f),
+        }
+    }
+}
+
+/// A number with up to four decimals.
+#[derive(Clone, Copy)]
+struct Short(f64);
+
+impl Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.4}", self.0);
+        let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
+        f.write_str(text.trim_end_matches('.'))
+    }
+}
+
+/// A number about to be rounded up: with all its digits where four decimals would round otherwise.
+#[derive(Clone, Copy)]
+struct BeforeCeiling(f64);
+
+impl Display for BeforeCeiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = Short(self.0).to_string();
+        let is_alike = short
+            .parse()
+            .is_ok_and(|value: f64| libm::ceil(value).total_cmp(&libm::ceil(self.0)).is_eq());
+        if is_alike { f.write_str(&short) } else { write!(f, "{}", self.0) }
+    }
+}
