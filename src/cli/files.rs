@@ -23,17 +23,21 @@ const FOLDER_DEPTH: usize = 32;
 
 /// Reads a text; `-` is standard input.
 pub fn read_source(path: &str) -> Result<Source, String> {
-    let (name, bytes) = if path == STANDARD_INPUT {
-        let mut bytes = Vec::new();
-        let read = io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
-        ("standard input", read.map_err(|error| in_words(&error))?)
-    } else {
-        (path, read(Path::new(path))?)
-    };
-    match String::from_utf8(bytes) {
+    let name = if path == STANDARD_INPUT { "standard input" } else { path };
+    match String::from_utf8(read_bytes(path)?) {
         Ok(text) => Ok(Source::new(name, text)),
         Err(_) => Err("this is not a text in UTF-8".to_owned()),
     }
+}
+
+/// Reads whatever it is; `-` is standard input.
+pub fn read_bytes(path: &str) -> Result<Vec<u8>, String> {
+    if path != STANDARD_INPUT {
+        return read(Path::new(path));
+    }
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| in_words(&error))
 }
 
 /// Reads the manifests that a path stands for: a file, all manifests in a folder and its subfolders in

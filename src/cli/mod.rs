@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod completions;
+pub mod conform;
 pub mod exit;
 mod files;
 mod load;
@@ -47,6 +48,8 @@ enum Command {
     Catalog(catalog::Arguments),
     /// Print a script that completes commands and options in a shell
     Completions(completions::Arguments),
+    /// Replay recorded decisions of real controllers, and say where wavetank decides otherwise
+    Conform(conform::Arguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
@@ -58,6 +61,7 @@ impl Command {
         match self {
             Self::Catalog(arguments) => catalog::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),
+            Self::Conform(arguments) => conform::run(arguments, out),
             Self::Schema(arguments) => schema::run(arguments, out),
             Self::Validate(arguments) => validate::run(arguments, out),
         }

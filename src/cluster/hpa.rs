@@ -28,7 +28,6 @@ pub struct HpaSpec {
 
 /// A `CrossVersionObjectReference`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ObjectReference {
     /// `apiVersion`, empty if not given.
     pub api_version: Name,
@@ -96,7 +95,7 @@ pub struct MetricIdentifier {
 
 /// The value that a metric is to be held at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum MetricTarget {
     /// Percent of the request, over all counted pods.
     Utilization(i32),
@@ -141,7 +140,6 @@ pub enum PolicySelect {
 
 /// One limit: so much change in such a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ScalingPolicy {
     /// What `value` counts.
     pub kind: PolicyKind,

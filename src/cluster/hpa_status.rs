@@ -14,7 +14,6 @@ use crate::engine::SimTime;
 
 /// `HorizontalPodAutoscalerStatus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct HpaStatus {
     /// Last successful change of the replica count, cut to whole seconds.
     pub last_scale_time: Option<SimTime>,
@@ -39,7 +38,7 @@ pub struct MetricStatus {
 
 /// A measured value, in the unit of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum MetricValue {
     /// Of a utilization target.
     Utilization {
@@ -182,14 +181,14 @@ impl fmt::Display for ConditionDetail {
 }
 
 impl Serialize for HpaCondition {
-    /// As the API does, the time in nanoseconds of the run.
+    /// As the API does, with the time in nanoseconds of the run.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("HpaCondition", 5)?;
         fields.serialize_field("type", self.kind.as_str())?;
         fields.serialize_field("status", self.status.as_str())?;
         fields.serialize_field("reason", self.reason.as_str())?;
         fields.serialize_field("message", &self.message())?;
-        fields.serialize_field("lastTransitionTime", &self.last_transition_time)?;
+        fields.serialize_field("last_transition_time", &self.last_transition_time)?;
         fields.end()
     }
 }

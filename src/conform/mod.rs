@@ -3,7 +3,9 @@
 
 pub mod controllers;
 pub mod hpa;
-pub mod recording;
+mod recording;
+
+pub use recording::RecordingError;
 
 use std::fmt;
 
@@ -16,7 +18,6 @@ const FORMAT_VERSION: &str = "1.0";
 
 /// What became of one recorded case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct CaseOutcome {
     /// Name of the case.
     pub id: String,
@@ -29,7 +30,6 @@ pub struct CaseOutcome {
 
 /// The first field of a case that was not reproduced.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// Where in the case, such as `tick 12 (t=180)`; empty if the case is one decision.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -49,9 +49,8 @@ pub struct Difference {
 
 /// What became of all cases of a replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ConformReport {
-    version: &'static str,
+    format_version: &'static str,
     /// Cases that were reproduced.
     agreed: usize,
     /// Cases that were not.
@@ -70,7 +69,7 @@ impl ConformReport {
     /// The report on these cases, in their order.
     pub fn new(cases: Vec<CaseOutcome>) -> Self {
         let agreed = cases.iter().filter(|case| case.agreed).count();
-        Self { version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
+        Self { format_version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
     }
 
     /// Whether every case was reproduced.
@@ -107,8 +106,8 @@ impl fmt::Display for ConformReport {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let comma = if self.at.is_empty() { "" } else { ", " };
-        writeln!(f, "    at {}{comma}{}", self.at, self.field)?;
+        let at = if self.at.is_empty() { "" } else { " at " };
+        writeln!(f, "    {}{at}{}", self.field, self.at)?;
         writeln!(f, "      expected  {}", self.expected)?;
         writeln!(f, "      got       {}", self.got)?;
         writeln!(f, "      inputs    {}", self.inputs)?;
@@ -142,7 +141,7 @@ mod tests {
             report.to_string(),
             "agreed     a\n\
              disagreed  b\n    \
-                 at tick 3 (t=45), desiredReplicas\n      \
+                 desiredReplicas at tick 3 (t=45)\n      \
                    expected  4\n      \
                    got       5\n      \
                    inputs    {\"t\":45}\n      \
@@ -150,7 +149,7 @@ mod tests {
              2 cases: 1 agreed, 1 disagreed\n"
         );
         let json = serde_json::to_value(&report).expect("a report is plain data");
-        assert_eq!(json["version"], "1.0");
+        assert_eq!(json["format_version"], "1.0");
         assert_eq!(json["cases"][1]["difference"]["got"], 5);
         assert_eq!(json["cases"][0].get("difference"), None);
     }

@@ -13,7 +13,6 @@ use crate::engine::SimTime;
 
 /// What one sync of an HPA did, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// When.
     pub time: SimTime,
@@ -41,7 +40,6 @@ pub struct Decision {
 
 /// The two replica counts of a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ScaleReplicas {
     /// `spec.replicas`: the current count, as far as the HPA is concerned.
     pub spec: i32,
@@ -51,7 +49,7 @@ pub struct ScaleReplicas {
 
 /// How a decision came about.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Course {
     /// The scale could not be read.
     ScaleUnreadable,
@@ -71,7 +69,6 @@ pub enum Course {
 
 /// From the metrics to the number of replicas.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct MetricsCourse {
     /// What the metrics ask for.
     pub metrics: MetricsEvaluation,
@@ -85,7 +82,6 @@ pub struct MetricsCourse {
 
 /// A write of the scale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ScaleWrite {
     /// The count written.
     pub replicas: i32,
@@ -97,7 +93,6 @@ pub struct ScaleWrite {
 
 /// A Kubernetes Event about the HPA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct HpaEvent {
     /// Whether its type is `Warning`, else `Normal`.
     pub is_warning: bool,
@@ -109,7 +104,7 @@ pub struct HpaEvent {
 
 /// The error that a sync ends with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum SyncError {
     /// The scale could not be read.
     GetScaleFailed,
@@ -125,7 +120,7 @@ pub enum SyncError {
 
 /// What is wrong with the selector of a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum SelectorProblem {
     /// It is empty.
     Missing,

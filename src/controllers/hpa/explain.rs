@@ -163,7 +163,7 @@ impl Explanation<'_> {
         };
         let product = ratio * samples as f64;
         match calculation.verdict {
-            Verdict::WithinTolerance => self.fmt_kept(f, proposal),
+            Verdict::WithinTolerance => fmt_kept(f, proposal),
             Verdict::DirectionReversed => {
                 writeln!(f, "  the assumed samples would turn the direction: no change")
             }
@@ -201,7 +201,7 @@ impl Explanation<'_> {
             }
             None if is_within_tolerance => {
                 self.fmt_band(f, ratio)?;
-                self.fmt_kept(f, proposal)
+                fmt_kept(f, proposal)
             }
             None => {
                 writeln!(f, ", from 0 without a tolerance")?;
@@ -241,10 +241,6 @@ impl Explanation<'_> {
         let (low, high) = tolerances.band();
         let place = if tolerances.contain(ratio) { "inside" } else { "outside" };
         writeln!(f, ", {place} the tolerance {} to {}", Short(low), Short(high))
-    }
-
-    fn fmt_kept(&self, f: &mut fmt::Formatter<'_>, proposal: &Proposal) -> fmt::Result {
-        writeln!(f, "  desired = the current {}", proposal.replicas)
     }
 
     fn fmt_pods(&self, f: &mut fmt::Formatter<'_>, pods: &PodGroups) -> fmt::Result {
@@ -294,6 +290,10 @@ impl Explanation<'_> {
     }
 }
 
+fn fmt_kept(f: &mut fmt::Formatter<'_>, proposal: &Proposal) -> fmt::Result {
+    writeln!(f, "  desired = the current {}", proposal.replicas)
+}
+
 fn fmt_assumptions(
     f: &mut fmt::Formatter<'_>,
     pods: &PodGroups,
@@ -327,7 +327,7 @@ fn fmt_stabilization(
     write!(f, "stabilization: ")?;
     match stabilization.lowest_in_up_window {
         None => {
-            writeln!(f, "the highest recommendation of the last {down_window} is {stabilized}")?
+            writeln!(f, "the highest recommendation of the last {down_window} is {stabilized}")?;
         }
         Some(lowest) => {
             write!(f, "the current {current} is brought to between {lowest}, the lowest of the ")?;

@@ -20,7 +20,6 @@ pub struct PodMetrics<'a> {
 
 /// The pods of one metric by class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct PodGroups {
     /// Pods whose sample counts.
     pub counted: GroupTotal,
@@ -38,7 +37,6 @@ pub struct PodGroups {
 
 /// Sums over the pods of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct GroupTotal {
     /// How many.
     pub pods: i64,

@@ -20,7 +20,6 @@ pub struct HpaHistory {
 
 /// What the metrics asked for at some time, before stabilization and limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Recommendation {
     /// The number.
     pub replicas: i32,

@@ -14,7 +14,6 @@ const LEGACY_SCALE_UP_MINIMUM: f64 = 4.0;
 
 /// What the limits did to the stabilized number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Limiting {
     /// What stabilization left.
     pub stabilized: i32,
@@ -33,7 +32,6 @@ pub struct Limiting {
 
 /// The furthest that the count may move now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct RateLimit {
     /// The number of replicas.
     pub limit: i32,
@@ -45,7 +43,6 @@ pub struct RateLimit {
 
 /// What one policy allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct PolicyLimit {
     /// The policy.
     pub policy: ScalingPolicy,

@@ -11,7 +11,6 @@ use crate::cluster::meta::Name;
 
 /// A metric that gives no number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct MetricError {
     /// What is wrong.
     pub problem: MetricProblem,
@@ -23,7 +22,7 @@ pub struct MetricError {
 
 /// What can be wrong with a metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum MetricProblem {
     /// The source is of no type that the controller knows.
     UnknownSource,

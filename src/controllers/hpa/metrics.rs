@@ -42,7 +42,6 @@ impl Serialize for MetricEvaluation {
 
 /// What all metrics ask for together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct MetricsEvaluation {
     /// Each metric, in the order of the spec.
     pub metrics: Vec<MetricEvaluation>,

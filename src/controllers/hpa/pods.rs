@@ -38,7 +38,7 @@ pub struct PodMetric {
 
 /// What a pod is to the calculation of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum PodClass {
     /// Its sample counts.
     Counted,

@@ -10,7 +10,6 @@ use crate::cluster::hpa_status::MetricValue;
 
 /// The band around 1 in which the ratio of current to target value changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Tolerances {
     /// Above 1.
     pub scale_up: f64,
@@ -33,7 +32,6 @@ impl Tolerances {
 
 /// What one metric asks for, and the numbers behind it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Proposal {
     /// The number of replicas.
     pub replicas: i32,
@@ -45,7 +43,7 @@ pub struct Proposal {
 
 /// How a number of replicas was calculated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Calculation {
     /// From the samples of the pods.
     PerPod(PerPodCalculation),
@@ -57,7 +55,6 @@ pub enum Calculation {
 
 /// The numbers of a calculation from pod samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct PerPodCalculation {
     /// Who counted, and who did not.
     pub pods: PodGroups,
@@ -71,7 +68,6 @@ pub struct PerPodCalculation {
 
 /// The second pass, in which pods without a usable sample get an assumed one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct CorrectedRatio {
     /// Current to target value over all of them.
     pub ratio: f64,
@@ -87,7 +83,7 @@ pub struct CorrectedRatio {
 
 /// What a pod without a sample is taken to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum AssumedUsage {
     /// Nothing.
     Nothing,
@@ -97,7 +93,7 @@ pub enum AssumedUsage {
 
 /// What the ratio led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Inside the tolerance: no change.
     WithinTolerance,
@@ -114,7 +110,6 @@ pub enum Verdict {
 
 /// The numbers of a calculation against ready pods.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ValueCalculation {
     /// Current to target value.
     pub ratio: f64,
@@ -126,7 +121,6 @@ pub struct ValueCalculation {
 
 /// The numbers of a calculation against `status.replicas`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct AverageValueCalculation {
     /// Current value to target times replicas.
     pub ratio: f64,

@@ -9,7 +9,6 @@ use crate::engine::{SimDuration, SimTime};
 
 /// What recent recommendations did to the new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Stabilization {
     /// What the metrics ask for.
     pub recommendation: i32,

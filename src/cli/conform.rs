@@ -1,0 +1,66 @@
+//! `wavetank conform`: recorded decisions of real controllers, beside what wavetank decides.
+
+use std::io::Write;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::exit::{Exit, Failure};
+use super::files::read_bytes;
+use crate::conform::{ConformReport, hpa};
+
+/// Options of `wavetank conform`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    recording: Recording,
+}
+
+/// What was recorded.
+#[derive(Debug, Subcommand)]
+enum Recording {
+    /// Decisions of the HorizontalPodAutoscaler controller; docs/conform-hpa.md describes the files
+    Hpa(Files),
+}
+
+/// Where the recordings are.
+#[derive(Debug, clap::Args)]
+struct Files {
+    /// Recordings: .jsonl files, compressed with gzip or not, or - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each case, its first difference, and the sums.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Replays all files and writes what became of their cases.
+pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    let Recording::Hpa(Files { files, output }) = &arguments.recording;
+    let mut cases = Vec::new();
+    for file in files {
+        let in_file =
+            |problem: &dyn std::fmt::Display| Failure::Input(format!("{file}: {problem}"));
+        let bytes = read_bytes(file).map_err(|problem| in_file(&problem))?;
+        cases.extend(hpa::replay(&bytes[..]).map_err(|problem| in_file(&problem))?);
+    }
+    let report = ConformReport::new(cases);
+    match output {
+        Format::Text => write!(out, "{report}")?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
+}

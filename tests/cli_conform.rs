@@ -1,0 +1,70 @@
+//! `wavetank conform` as a person or a pipeline meets it.
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hpa/tables.jsonl");
+
+/// A row that was recorded wrongly: from 3 replicas, 6 is the limit.
+const WRONG_ROW: &str = r#"{"table":"rate-limit-no-behavior","id":"wrong","currentReplicas":3,
+"desiredReplicas":9,"legacyScaleUpLimitFactor":2,"maxReplicas":10,"minReplicas":1,
+"expect":{"reason":"ScaleUpLimit","replicas":7}}"#;
+
+fn conform(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    command.args(["conform", "hpa"]).args(arguments);
+    command
+}
+
+#[test]
+fn agreement_ends_with_0_and_a_line_per_case() {
+    let output = conform(&[TABLES]).assert().success().get_output().clone();
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(text.lines().count(), 170);
+    assert_eq!(text.lines().last(), Some("169 cases: 169 agreed, 0 disagreed"));
+}
+
+#[test]
+fn a_disagreement_ends_with_1_and_shows_the_first_difference() {
+    let row = WRONG_ROW.replace('\n', "");
+    let output = conform(&["-"]).write_stdin(row).assert().code(1).get_output().clone();
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout), @r#"
+    disagreed  wrong
+        replicas
+          expected  7
+          got       6
+          inputs    {"table":"rate-limit-no-behavior","id":"wrong","currentReplicas":3,"desiredReplicas":9,"legacyScaleUpLimitFactor":2,"maxReplicas":10,"minReplicas":1}
+    1 cases: 0 agreed, 1 disagreed
+    "#);
+}
+
+#[test]
+fn the_json_form_holds_every_case() {
+    let row = WRONG_ROW.replace('\n', "");
+    let output =
+        conform(&["-o", "json", "-"]).write_stdin(row).assert().code(1).get_output().clone();
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["disagreed"], 1);
+    assert_eq!(report["cases"][0]["difference"]["expected"], 7);
+    assert_eq!(report["cases"][0]["difference"]["got"], 6);
+}
+
+#[test]
+fn what_is_no_recording_ends_with_2_and_names_file_and_line() {
+    for (input, problem) in [
+        ("", "holds no case"),
+        ("{\"id\": \"x\"}\n", "line 1: case x: missing field"),
+        (
+            "\n{\"id\": \"x\", \"table\": \"chairs\"}",
+            "line 2: case x: there is no table \"chairs\"",
+        ),
+        ("not json", "line 1: expected"),
+    ] {
+        let output = conform(&["-"]).write_stdin(input).assert().code(2).get_output().clone();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(complaint.starts_with("error: -: ") && complaint.contains(problem), "{complaint}");
+    }
+    let output = conform(&["no-such-file"]).assert().code(2).get_output().clone();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(complaint, "error: no-such-file: there is no such file\n");
+}
