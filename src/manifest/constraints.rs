@@ -57,7 +57,7 @@ fn node_affinity(
         let at = path.field(REQUIRED);
         let at = at.field("nodeSelectorTerms");
         if required.node_selector_terms.is_empty() {
-            errors.push(&at, "must hold at least one term");
+            errors.required(&at, "must have at least one node selector term");
         }
         let terms = required.node_selector_terms.iter().enumerate();
         let terms: Vec<NodeSelectorTerm> = terms
@@ -103,7 +103,7 @@ fn weighted_pod_terms(
 
 fn check_weight(weight: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if !(1..=100).contains(&weight) {
-        errors.push(&path.field("weight"), format!("{weight} must be from 1 to 100"));
+        errors.invalid(&path.field("weight"), weight, "must be in the range 1-100");
     }
 }
 
@@ -113,7 +113,7 @@ fn pod_term(
     errors: &mut FieldErrors,
 ) -> PodAffinityTerm {
     if term.topology_key.is_empty() {
-        errors.push(&path.field("topologyKey"), "is required");
+        errors.required(&path.field("topologyKey"), "can not be empty");
     }
     let selector = |selector: &Option<_>, field, errors: &mut FieldErrors| {
         selector.as_ref().map(|selector| label_selector(selector, &path.field(field), errors))
@@ -145,16 +145,19 @@ pub(super) fn toleration(
     let key = toleration.key.as_deref().unwrap_or_default();
     let value = toleration.value.as_deref().unwrap_or_default();
     if key.is_empty() && operator == TolerationOperator::Equal {
-        errors.push(&at, "must be Exists when the key is empty, which matches all taints");
+        let rule = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+        errors.invalid(&at, "Equal", rule);
     }
     if !value.is_empty() && operator == TolerationOperator::Exists {
-        errors.push(&path.field("value"), "must be empty when the operator is Exists");
+        errors.invalid(&at, value, "value must be empty when `operator` is 'Exists'");
     }
     let effects = TAINT_EFFECTS.map(|(name, effect)| (name, Some(effect)));
     let effect = toleration.effect.as_deref();
     let effect = errors.choose(effect, &effects, None, &path.field("effect"));
     if toleration.toleration_seconds.is_some() && effect != Some(TaintEffect::NoExecute) {
-        errors.push(&path.field("effect"), "must be NoExecute when tolerationSeconds is set");
+        let effect = toleration.effect.as_deref().unwrap_or_default();
+        let rule = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+        errors.invalid(&path.field("effect"), effect, rule);
     }
     Toleration {
         key: Name::from(key),
@@ -172,11 +175,10 @@ pub(super) fn topology_spread(
     errors: &mut FieldErrors,
 ) -> TopologySpreadConstraint {
     if constraint.max_skew <= 0 {
-        let problem = format!("{} must be at least 1", constraint.max_skew);
-        errors.push(&path.field("maxSkew"), problem);
+        errors.invalid(&path.field("maxSkew"), constraint.max_skew, "must be greater than zero");
     }
     if constraint.topology_key.is_empty() {
-        errors.push(&path.field("topologyKey"), "is required");
+        errors.required(&path.field("topologyKey"), "can not be empty");
     }
     let choices = [
         ("DoNotSchedule", WhenUnsatisfiable::DoNotSchedule),
@@ -184,7 +186,7 @@ pub(super) fn topology_spread(
     ];
     let at = path.field("whenUnsatisfiable");
     if constraint.when_unsatisfiable.is_empty() {
-        errors.push(&at, "is required: DoNotSchedule or ScheduleAnyway");
+        errors.required(&at, "DoNotSchedule or ScheduleAnyway");
     }
     let when_unsatisfiable = Some(constraint.when_unsatisfiable.as_str());
     let when_unsatisfiable =
@@ -192,10 +194,12 @@ pub(super) fn topology_spread(
     if let Some(domains) = constraint.min_domains {
         let at = path.field("minDomains");
         if domains <= 0 {
-            errors.push(&at, format!("{domains} must be at least 1"));
+            errors.invalid(&at, domains, "must be greater than zero");
         }
         if when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway {
-            errors.push(&at, "can only be set together with DoNotSchedule");
+            let rule =
+                "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway";
+            errors.invalid(&at, domains, rule);
         }
     }
     let mut policy = |policy: &Option<String>, default, field| {

@@ -17,7 +17,7 @@ pub(super) fn container(
     errors: &mut FieldErrors,
 ) -> Container {
     if container.name.is_empty() {
-        errors.push(&path.field("name"), "is required");
+        errors.required(&path.field("name"), "");
     }
     let image = container.image.as_deref().unwrap_or_default();
     let at = path.field("resources");
@@ -90,7 +90,8 @@ fn ports(
             Some(number) => port_number(number, &at.field("hostPort"), errors),
         };
         if host_network && host_port != container_port {
-            errors.push(&at.field("hostPort"), "must equal containerPort with hostNetwork");
+            let rule = "must match `containerPort` when `hostNetwork` is true";
+            errors.invalid(&at.field("hostPort"), host_port, rule);
         }
         let protocols = [("TCP", "TCP"), ("UDP", "UDP"), ("SCTP", "SCTP")];
         let protocol = port.protocol.as_deref();
@@ -110,28 +111,28 @@ fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u
     match u16::try_from(number) {
         Ok(number) if number > 0 => number,
         _ => {
-            errors.push(path, format!("{number} is not a port; ports are 1 to 65535"));
+            errors.invalid(path, number, "must be between 1 and 65535, inclusive");
             0
         }
     }
 }
 
 fn lower_probe(probe: &core::Probe, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Probe {
-    let mut at_least = |given: Option<i32>, least: u32, default: u32, field| {
+    let mut number = |given: Option<i32>, default: u32, field| {
         // The API server takes 0 for absent, except in the initial delay, whose default is 0.
         let Some(given) = given.filter(|given| *given != 0) else { return default };
         u32::try_from(given).unwrap_or_else(|_| {
-            errors.push(&path.field(field), format!("{given} must be at least {least}"));
+            errors.not_negative(&path.field(field), i64::from(given));
             default
         })
     };
     let seconds = |seconds: u32| SimDuration::from_secs(i64::from(seconds));
     Probe {
-        initial_delay: seconds(at_least(probe.initial_delay_seconds, 0, 0, "initialDelaySeconds")),
-        period: seconds(at_least(probe.period_seconds, 1, 10, "periodSeconds")),
-        timeout: seconds(at_least(probe.timeout_seconds, 1, 1, "timeoutSeconds")),
-        success_threshold: at_least(probe.success_threshold, 1, 1, "successThreshold"),
-        failure_threshold: at_least(probe.failure_threshold, 1, 3, "failureThreshold"),
+        initial_delay: seconds(number(probe.initial_delay_seconds, 0, "initialDelaySeconds")),
+        period: seconds(number(probe.period_seconds, 10, "periodSeconds")),
+        timeout: seconds(number(probe.timeout_seconds, 1, "timeoutSeconds")),
+        success_threshold: number(probe.success_threshold, 1, "successThreshold"),
+        failure_threshold: number(probe.failure_threshold, 3, "failureThreshold"),
         termination_grace_period: probe
             .termination_grace_period_seconds
             .map(SimDuration::from_secs),
@@ -185,6 +186,9 @@ mod tests {
         let (_, errors) =
             lower(r#"{"name":"a","resources":{"requests":{"cpu":"2"},"limits":{"cpu":"1"}}}"#);
         let text = errors.into_vec()[0].to_string();
-        assert_eq!(text, "resources.requests[cpu]: 2 must not be above the limit 1");
+        assert_eq!(
+            text,
+            "resources.requests[cpu]: Invalid value: \"2\": must be less than or equal to cpu limit of 1"
+        );
     }
 }

@@ -1,62 +1,10 @@
-//! Where in an object a field is, and what is wrong with it.
+//! What is wrong with the fields of an object.
 
-use std::fmt;
+use std::fmt::{self, Debug, Display};
 
-/// The way from an object's root to one of its fields. Lives on the stack of the lowering
-/// functions: nothing is written out until there is something to complain about.
-#[derive(Clone, Copy, Debug)]
-pub struct FieldPath<'a> {
-    parent: Option<&'a FieldPath<'a>>,
-    step: Step<'a>,
-}
+pub use super::path::FieldPath;
 
-#[derive(Clone, Copy, Debug)]
-enum Step<'a> {
-    Root,
-    Field(&'a str),
-    Item(usize),
-    Key(&'a str),
-}
-
-impl FieldPath<'static> {
-    /// The object itself.
-    pub const ROOT: Self = Self { parent: None, step: Step::Root };
-}
-
-impl<'a> FieldPath<'a> {
-    /// A field of this object.
-    pub const fn field(&'a self, name: &'a str) -> Self {
-        Self { parent: Some(self), step: Step::Field(name) }
-    }
-
-    /// An element of this list.
-    pub const fn item(&'a self, position: usize) -> Self {
-        Self { parent: Some(self), step: Step::Item(position) }
-    }
-
-    /// An entry of this map.
-    pub const fn key(&'a self, key: &'a str) -> Self {
-        Self { parent: Some(self), step: Step::Key(key) }
-    }
-}
-
-impl fmt::Display for FieldPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(parent) = self.parent {
-            parent.fmt(f)?;
-        }
-        let is_first = self.parent.is_none_or(|parent| matches!(parent.step, Step::Root));
-        match self.step {
-            Step::Root => Ok(()),
-            Step::Field(name) if is_first => f.write_str(name),
-            Step::Field(name) => write!(f, ".{name}"),
-            Step::Item(position) => write!(f, "[{position}]"),
-            Step::Key(key) => write!(f, "[{key}]"),
-        }
-    }
-}
-
-/// Something wrong with a field, in a sentence that says what would be right.
+/// Something wrong with a field, in the words of the API server, which say what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field, as `spec.containers[0].image`.
@@ -82,6 +30,24 @@ impl FieldErrors {
         self.0.push(FieldError { path: path.to_string(), problem: problem.into() });
     }
 
+    /// `Required value: ...`, with what it is for.
+    pub fn required(&mut self, path: &FieldPath<'_>, why: &str) {
+        let colon = if why.is_empty() { "" } else { ": " };
+        self.push(path, format!("Required value{colon}{why}"));
+    }
+
+    /// `Invalid value: ...`, with the rule that it breaks.
+    pub fn invalid(&mut self, path: &FieldPath<'_>, value: impl Debug, rule: impl Display) {
+        self.push(path, format!("Invalid value: {value:?}: {rule}"));
+    }
+
+    /// A number that must not be negative (`ValidateNonnegativeField`).
+    pub fn not_negative(&mut self, path: &FieldPath<'_>, number: i64) {
+        if number < 0 {
+            self.invalid(path, number, "must be greater than or equal to 0");
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -105,7 +71,10 @@ impl FieldErrors {
             return *meaning;
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.push(path, format!("{text:?} is not one of {}", names.join(", ")));
+        self.push(
+            path,
+            format!("Unsupported value: {text:?}: supported values: {}", names.join(", ")),
+        );
         default
     }
 }
@@ -113,15 +82,6 @@ impl FieldErrors {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_reads_as_kubernetes_writes_it() {
-        let spec = FieldPath::ROOT.field("spec");
-        let containers = spec.field("containers");
-        let first = containers.item(0);
-        let resources = first.field("requests");
-        assert_eq!(resources.key("cpu").to_string(), "spec.containers[0].requests[cpu]");
-    }
 
     #[test]
     fn an_unknown_choice_is_an_error_that_lists_the_known_ones() {
@@ -132,6 +92,9 @@ mod tests {
         assert_eq!(errors.choose(Some("Never"), &choices, 1, &field), 2);
         assert_eq!(errors.choose(Some("never"), &choices, 1, &field), 1);
         let text = errors.into_vec()[0].to_string();
-        assert_eq!(text, "restartPolicy: \"never\" is not one of Always, Never");
+        assert_eq!(
+            text,
+            "restartPolicy: Unsupported value: \"never\": supported values: Always, Never"
+        );
     }
 }

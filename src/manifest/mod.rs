@@ -1,20 +1,45 @@
 //! Kubernetes YAML and JSON to the objects of `cluster`: reading, defaulting, validation, diagnostics.
 //!
-//! The way of a manifest: [`yaml`] makes plain values with positions.
+//! The way of a manifest: [`yaml`] makes plain values with positions; [`object`] splits lists and knows
+//! each object by name; `schema` holds its fields against those of its kind; `lower`, with a file for
+//! each kind, fills in what the API server fills in, checks what it checks, and makes objects of
+//! `cluster`; [`admission`] does what the admission plugins do; `cross_check` follows references.
+//! [`load()`] is all of that. Not responsible for files, nor for what a scenario says.
 
+pub mod admission;
+mod batch;
 mod constraints;
 mod container;
+mod cross_check;
+mod deployment;
 pub mod diagnostic;
 pub mod field;
 pub mod hpa;
+mod int_or_percent;
+mod kinds;
+mod load;
+mod lower;
+mod modelled;
+mod names;
 pub mod node;
+pub mod object;
 pub mod path;
 pub mod pod;
+mod pod_validation;
+mod policy;
 mod references;
 pub mod resources;
+mod schema;
 pub mod selector;
+mod service;
+pub mod spelling;
+mod stateful_set;
+mod workload;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use load::{Loaded, Object, admit, load};
+pub use lower::Content;
+pub use object::{Manifest, Origin, read_manifests};
 pub use path::FieldPath;
 pub use yaml::{Document, Positions, Source, read_documents};

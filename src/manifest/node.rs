@@ -19,7 +19,7 @@ pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
     let name = node.metadata.name.as_deref().unwrap_or_default();
     if name.is_empty() {
         let at = root.field("metadata");
-        errors.push(&at.field("name"), "is required");
+        errors.required(&at.field("name"), "");
     }
     let mut meta = ObjectMeta::new("", name);
     meta.labels = pairs(node.metadata.labels.as_ref());
@@ -52,12 +52,12 @@ fn taints(spec: &core::NodeSpec, path: &FieldPath<'_>, errors: &mut FieldErrors)
     for (position, taint) in spec.taints.iter().flatten().enumerate() {
         let at = path.item(position);
         if taint.key.is_empty() {
-            errors.push(&at.field("key"), "is required");
+            errors.required(&at.field("key"), "");
         }
         let effect = Some(taint.effect.as_str());
         let at = at.field("effect");
         if taint.effect.is_empty() {
-            errors.push(&at, "is required");
+            errors.required(&at, "NoSchedule, PreferNoSchedule or NoExecute");
         }
         taints.push(Taint {
             key: Name::from(taint.key.as_str()),

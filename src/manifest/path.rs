@@ -42,6 +42,19 @@ impl<'a> FieldPath<'a> {
         Self { parent: Some(self), step: Step::Item(index) }
     }
 
+    /// Whether this is a field of the object itself.
+    pub(super) fn is_top_level(&self) -> bool {
+        self.parent.is_some_and(|parent| parent.parent.is_none())
+    }
+
+    /// The name of the field that the path ends in, unless it ends in an item or a key.
+    pub(super) const fn last_field(&self) -> Option<&'a str> {
+        match self.step {
+            Step::Field(name) => Some(name),
+            Step::Root | Step::Key(_) | Step::Item(_) => None,
+        }
+    }
+
     pub(super) const fn parent(&self) -> Option<&'a FieldPath<'a>> {
         self.parent
     }

@@ -40,7 +40,7 @@ pub(super) fn pairs(map: Option<&std::collections::BTreeMap<String, String>>) ->
 fn pod_spec(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) -> PodSpec {
     let host_network = spec.host_network.unwrap_or(false);
     if spec.containers.is_empty() {
-        errors.push(&path.field("containers"), "must hold at least one container");
+        errors.required(&path.field("containers"), "at least one container");
     }
     let (containers, init_containers) = all_containers(spec, host_network, path, errors);
     let at = path.field("resources");
@@ -98,12 +98,6 @@ fn all_containers(
     };
     let containers: Vec<Container> = lower(&spec.containers, "containers");
     let init = lower(spec.init_containers.as_deref().unwrap_or_default(), "initContainers");
-    let mut names: Vec<&Name> = containers.iter().chain(&init).map(|one| &one.name).collect();
-    names.sort();
-    for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
-        let problem = format!("the name {:?} is taken by two containers", pair[0]);
-        errors.push(&path.field("containers"), problem);
-    }
     (containers, init)
 }
 
@@ -156,7 +150,7 @@ fn grace_period(
     let seconds = spec.termination_grace_period_seconds.unwrap_or(30);
     if seconds < 0 {
         let at = path.field("terminationGracePeriodSeconds");
-        errors.push(&at, format!("{seconds} must not be negative"));
+        errors.not_negative(&at, seconds);
     }
     SimDuration::from_secs(seconds.max(0))
 }
@@ -241,7 +235,7 @@ mod tests {
         let (_, errors) = lower(
             r#"{"spec":{"restartPolicy":"Sometimes","tolerations":[{"key":"a","effect":"No"}],
                 "containers":[{"name":"a","resources":{"requests":{"cpu":"1.5.2"}}},
-                              {"name":"a","ports":[{"containerPort":70000}]}]}}"#,
+                              {"name":"b","ports":[{"containerPort":70000}]}]}}"#,
         );
         let paths: Vec<_> = errors.iter().map(|error| error.split(": ").next().unwrap()).collect();
         assert_eq!(
@@ -249,7 +243,6 @@ mod tests {
             [
                 "spec.containers[0].resources.requests[cpu]",
                 "spec.containers[1].ports[0].containerPort",
-                "spec.containers",
                 "spec.restartPolicy",
                 "spec.tolerations[0].effect",
             ]

@@ -21,7 +21,7 @@ pub fn resource_list(
     for (name, ApiQuantity(text)) in amounts.into_iter().flatten() {
         match text.parse::<Quantity>() {
             Ok(amount) if amount.is_negative() => {
-                errors.push(&path.key(name), format!("{text} must not be negative"));
+                errors.invalid(&path.key(name), text, "must be greater than or equal to 0");
             }
             Ok(amount) => list.set(name.as_str(), amount),
             Err(error) => errors.push(&path.key(name), error.to_string()),
@@ -59,8 +59,8 @@ pub(super) fn requests_and_limits(
         if let Some(limit) = limits.get(name)
             && request.nanos() > limit.nanos()
         {
-            let problem = format!("{request} must not be above the limit {limit}");
-            errors.push(&at_requests.key(name), problem);
+            let rule = format!("must be less than or equal to {name} limit of {limit}");
+            errors.invalid(&at_requests.key(name), request.to_string(), rule);
         }
     }
     (requests, limits)

@@ -95,26 +95,29 @@ fn requirement(
     errors: &mut FieldErrors,
 ) -> Requirement {
     if expression.key.is_empty() {
-        errors.push(&path.field("key"), "must name a label");
+        errors.required(&path.field("key"), "the name of a label");
     }
     let at = path.field("operator");
     if expression.operator.is_empty() {
-        errors.push(&at, "is required: how the label is compared");
+        errors.required(&at, "how the label is compared");
     }
     let operator = errors.choose(Some(expression.operator), operators, Operator::Exists, &at);
     let at = path.field("values");
     let values = expression.values;
     match operator {
         Operator::In | Operator::NotIn if values.is_empty() => {
-            errors.push(&at, "must hold at least one value for In and NotIn");
+            errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");
         }
         Operator::Gt | Operator::Lt if values.len() != 1 => {
-            errors.push(&at, "must hold exactly one integer for Gt and Lt");
+            errors.required(&at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
         Operator::Exists | Operator::DoesNotExist
             if !values.is_empty() && !expression.operator.is_empty() =>
         {
-            errors.push(&at, "must be empty for Exists and DoesNotExist");
+            errors.push(
+                &at,
+                "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            );
         }
         _ => {}
     }

@@ -53,8 +53,15 @@ impl Positions {
         }
     }
 
+    /// The positions below a field of a map.
+    pub(in crate::manifest) fn into_field(self, name: &str) -> Self {
+        let below = self.clone_leaf();
+        let mut fields = self.into_fields().into_iter();
+        fields.find(|(key, _)| **key == *name).map_or(below, |(_, below)| below)
+    }
+
     /// The items of a list.
-    pub(super) fn into_items(self) -> Vec<Self> {
+    pub(in crate::manifest) fn into_items(self) -> Vec<Self> {
         match self.children {
             Children::Items(items) => items,
             Children::None | Children::Fields(_) => Vec::new(),
@@ -111,8 +118,34 @@ impl Positions {
         self.locate(path).at(source)
     }
 
+    /// The place of a path such as `spec.ports[0].name` in a text.
+    pub fn place_of(&self, source: &Arc<str>, path: &str) -> Place {
+        let mut at = self;
+        let mut rest = path;
+        while let Some((step, after)) = next_step(rest) {
+            let below = match (&at.children, step.parse()) {
+                (Children::Items(items), Ok(index)) => items.get::<usize>(index),
+                _ => at.field(step),
+            };
+            let Some(below) = below else { break };
+            at = below;
+            rest = after;
+        }
+        at.at(source)
+    }
+
     /// The place of the value itself.
     pub(super) fn at(&self, source: &Arc<str>) -> Place {
         Place { source: Arc::clone(source), line: self.line, column: self.column }
     }
+}
+
+/// The first step of a path, without its dot or brackets, and the rest.
+fn next_step(path: &str) -> Option<(&str, &str)> {
+    if let Some(bracketed) = path.strip_prefix('[') {
+        return bracketed.split_once(']');
+    }
+    let path = path.strip_prefix('.').unwrap_or(path);
+    let end = path.find(['.', '[']).unwrap_or(path.len());
+    (end > 0).then(|| path.split_at(end))
 }

@@ -1,3 +1,5 @@
+//! Reading as kubectl reads, with positions, and safely.
+
 use super::*;
 use crate::manifest::Severity;
 use proptest::prelude::*;
@@ -82,6 +84,11 @@ fn every_field_has_its_line_and_a_missing_one_has_that_of_its_surroundings() {
     assert_eq!(line(&second.field("zzz")), 7);
     assert_eq!(line(&third.field("c")), 3);
     assert_eq!(positions.locate(&second.field("c")).column(), 5);
+    let line_of = |path| documents[0].positions.place_of(&documents[0].source, path).line;
+    assert_eq!(line_of(""), 2);
+    assert_eq!(line_of("spec.list[0].b"), 5);
+    assert_eq!(line_of("spec.list[1].zzz[a.b/c]"), 7);
+    assert_eq!(line_of("spec.list[9]"), 3);
 }
 
 #[test]

@@ -1,0 +1,283 @@
+//! Objects that refer to each other: does what is referred to exist, and does it fit?
+//!
+//! Kubernetes takes each object by itself, so most of these are warnings: it would be created, and then
+//! not do what was meant.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::load::Object;
+use super::lower::Content;
+use super::object::Manifest;
+use super::spelling::nearest;
+use crate::cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
+use crate::cluster::selector::{Requirement, Selector};
+use crate::cluster::service::Service;
+use crate::cluster::{Labels, NamespacedName};
+
+/// ConfigMaps that the control plane puts into every namespace.
+const BUILT_IN_CONFIG: [&str; 1] = ["kube-root-ca.crt"];
+
+/// Reports references that lead nowhere. The `others` have errors or are left aside, but they exist.
+pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: &mut Diagnostics) {
+    let manifests = objects.iter().map(|object| &object.manifest);
+    let known = Known::new(manifests.chain(others));
+    for object in objects {
+        match &object.content {
+            Content::Service(service) => {
+                service_selects_pods(object, service, &known, objects, diagnostics);
+            }
+            Content::DisruptionBudget(budget) => {
+                if let Some(selector) = &budget.selector {
+                    let consequence = "it protects nothing";
+                    selects_pods(
+                        object,
+                        selector,
+                        "spec.selector",
+                        consequence,
+                        &known,
+                        diagnostics,
+                    );
+                }
+            }
+            _ => {}
+        }
+        if let Some(template) = object.content.pod_template() {
+            references_exist(object, template, objects, &known, diagnostics);
+            service_account_exists(object, template, &known, diagnostics);
+        }
+    }
+}
+
+/// The path of a field of the pod spec inside an object of this kind.
+pub(super) fn pod_path(kind: &str, field: &str) -> String {
+    let spec = match kind {
+        "Pod" => "spec",
+        "CronJob" => "spec.jobTemplate.spec.template.spec",
+        _ => "spec.template.spec",
+    };
+    format!("{spec}.{field}")
+}
+
+/// What exists, as it was written.
+struct Known<'a> {
+    /// Kind, namespace and name of every object.
+    objects: BTreeSet<(&'a str, &'a NamespacedName)>,
+    /// Everything that brings pods, with the labels of these.
+    pods: Vec<Pods<'a>>,
+}
+
+struct Pods<'a> {
+    owner: &'a Manifest,
+    labels: Labels,
+}
+
+impl<'a> Known<'a> {
+    fn new(manifests: impl Iterator<Item = &'a Manifest> + Clone) -> Self {
+        let identity = |manifest: &'a Manifest| (&*manifest.reference.kind, &manifest.reference.id);
+        let pods = |owner: &'a Manifest| Some(Pods { owner, labels: pod_labels(owner)? });
+        Self {
+            objects: manifests.clone().map(identity).collect(),
+            pods: manifests.filter_map(pods).collect(),
+        }
+    }
+
+    fn has(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        self.objects.contains(&(kind, &NamespacedName::new(namespace, name)))
+    }
+}
+
+/// The labels of the pods that an object brings, whether or not its kind is simulated.
+fn pod_labels(manifest: &Manifest) -> Option<Labels> {
+    let pointer = match &*manifest.reference.kind {
+        "Pod" => "/metadata/labels",
+        "CronJob" => "/spec/jobTemplate/spec/template/metadata/labels",
+        _ => "/spec/template/metadata/labels",
+    };
+    let labels = manifest.value.pointer(pointer)?.as_object()?;
+    Some(labels.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect())
+}
+
+fn service_selects_pods(
+    object: &Object,
+    service: &Service,
+    known: &Known<'_>,
+    objects: &[Object],
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(selector) = &service.selector else { return };
+    let consequence = "requests to it will find no endpoint";
+    if !selects_pods(object, selector, "spec.selector", consequence, known, diagnostics) {
+        return;
+    }
+    let namespace = object.meta.namespace();
+    let in_namespace = objects.iter().filter(|other| other.meta.namespace() == namespace);
+    let templates = in_namespace.filter_map(|other| other.content.pod_template());
+    let templates: Vec<_> = templates.filter(|t| selector.matches(&t.labels)).collect();
+    for (index, port) in service.ports.iter().enumerate() {
+        let name = &port.target_port;
+        let names_port = |template: &&PodTemplate| {
+            let containers = template.spec.containers.iter().chain(&template.spec.init_containers);
+            containers.flat_map(|container| &container.ports).any(|port| port.name == *name)
+        };
+        let is_number = name.bytes().all(|b| b.is_ascii_digit());
+        if !is_number && !templates.is_empty() && !templates.iter().any(names_port) {
+            let message = format!("no container of the selected pods has a port named {name:?}");
+            let help = "name a port of the container so, or write its number";
+            let field = format!("spec.ports[{index}].targetPort");
+            diagnostics.push(warning("missing-port", message, object, field).help(help));
+        }
+    }
+}
+
+/// Whether a selector finds pods; warns if it does not.
+fn selects_pods(
+    object: &Object,
+    selector: &Selector,
+    field: &str,
+    consequence: &str,
+    known: &Known<'_>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let namespace = object.meta.namespace();
+    let matching = || known.pods.iter().filter(|pods| selector.matches(&pods.labels));
+    if matching().any(|pods| pods.owner.reference.id.namespace == *namespace) {
+        return true;
+    }
+    let message = format!("selects no pods: {consequence}");
+    let diagnostic = warning("selects-nothing", message, object, field.to_owned());
+    diagnostics.push(match matching().next() {
+        Some(elsewhere) => {
+            let owner = elsewhere.owner;
+            let help = format!("{} matches, but is in another namespace", owner.label());
+            diagnostic.related(owner.origin.place(), "here").help(help)
+        }
+        None => match nearly_matching(selector, namespace, &known.pods) {
+            Some((pods, differing)) => {
+                let help = format!("the pods of {} have {differing}", pods.owner.label());
+                diagnostic.related(pods.owner.origin.place(), "here").help(help)
+            }
+            None => diagnostic.help("no pods here have the labels that it asks for"),
+        },
+    });
+    false
+}
+
+/// The pods that have some of the labels asked for, or a misspelt one, and what they have instead.
+fn nearly_matching<'a>(
+    selector: &Selector,
+    namespace: &str,
+    pods: &'a [Pods<'a>],
+) -> Option<(&'a Pods<'a>, String)> {
+    let is_near = |one: &Requirement, pods: &Pods<'_>| {
+        let value = pods.labels.get(&one.key);
+        value.is_some_and(|value| nearest(value, one.values.iter().map(|v| &**v)).is_some())
+    };
+    let score = |pods: &Pods<'_>| {
+        let requirements = selector.requirements.iter();
+        let met = requirements.clone().filter(|one| one.matches(&pods.labels)).count();
+        (met, requirements.filter(|one| is_near(one, pods)).count())
+    };
+    let in_namespace = pods.iter().filter(|pods| *pods.owner.reference.id.namespace == *namespace);
+    let best = in_namespace.max_by_key(|pods| score(pods)).filter(|pods| score(pods) > (0, 0))?;
+    let unmet = selector.requirements.iter().filter(|one| !one.matches(&best.labels));
+    let instead = unmet.map(|one| match best.labels.get(&one.key) {
+        Some(value) => format!("{}={value}", one.key),
+        None => format!("no label {}", one.key),
+    });
+    Some((best, instead.collect::<Vec<_>>().join(", ")))
+}
+
+fn references_exist(
+    object: &Object,
+    template: &PodTemplate,
+    objects: &[Object],
+    known: &Known<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    let namespace = object.meta.namespace();
+    let mut reported = BTreeSet::new();
+    for Reference { kind, name, key } in &template.spec.references {
+        let (kind_name, steps) = match kind {
+            ReferenceKind::ConfigMap => {
+                ("ConfigMap", ["configMap", "configMapRef", "configMapKeyRef"])
+            }
+            ReferenceKind::Secret => ("Secret", ["secret", "secretRef", "secretKeyRef"]),
+            ReferenceKind::PersistentVolumeClaim => {
+                ("PersistentVolumeClaim", ["persistentVolumeClaim"; 3])
+            }
+        };
+        if BUILT_IN_CONFIG.contains(&&**name) {
+            continue;
+        }
+        let id = NamespacedName::new(namespace.clone(), name.clone());
+        let is_id = |other: &&Object| {
+            let reference = &other.manifest.reference;
+            *reference.kind == *kind_name && reference.id == id
+        };
+        let (message, written, help) = if !known.has(kind_name, namespace, name) {
+            let message =
+                format!("{kind_name} {id} is not here: pods wait for it and do not start");
+            (message, name, format!("add the {kind_name}, or make the reference optional"))
+        } else if let Some(key) = key
+            && let Some(Content::Config(_, keys)) =
+                objects.iter().find(is_id).map(|other| &other.content)
+            && !keys.contains(key)
+        {
+            let message =
+                format!("{kind_name} {id} has no key \"{key}\": pods wait for it and do not start");
+            (message, key, "add the key, or make the reference optional".to_owned())
+        } else {
+            continue;
+        };
+        if reported.insert(message.clone()) {
+            let field = path_of(&object.manifest.value, &steps, written).unwrap_or_default();
+            let field = field.trim_start_matches('.').to_owned();
+            diagnostics.push(warning("missing-reference", message, object, field).help(help));
+        }
+    }
+}
+
+fn service_account_exists(
+    object: &Object,
+    template: &PodTemplate,
+    known: &Known<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    let name = &template.spec.service_account_name;
+    let namespace = object.meta.namespace();
+    if name.is_empty() || &**name == "default" || known.has("ServiceAccount", namespace, name) {
+        return;
+    }
+    let message =
+        format!("ServiceAccount {namespace}/{name} is not here: a cluster would create no pods");
+    let field = pod_path(&object.manifest.reference.kind, "serviceAccountName");
+    let help = "add the ServiceAccount, or leave serviceAccountName out";
+    diagnostics.push(warning("missing-reference", message, object, field).help(help));
+}
+
+fn warning(code: &'static str, message: String, object: &Object, field: String) -> Diagnostic {
+    let manifest = &object.manifest;
+    let place = manifest.origin.place_of(&field);
+    Diagnostic { field, ..Diagnostic::warning(code, message).at(place).of(manifest.label()) }
+}
+
+/// The path of the first field that holds a map of one of these names with this text in it.
+fn path_of(value: &Value, holders: &[&str], text: &str) -> Option<String> {
+    match value {
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            path_of(item, holders, text).map(|below| format!("[{index}]{below}"))
+        }),
+        Value::Object(map) => map.iter().find_map(|(key, below)| {
+            let holds = |(_, held): &(&String, &Value)| held.as_str() == Some(text);
+            let found = below.as_object().filter(|_| holders.contains(&key.as_str()));
+            let found = found.and_then(|held| held.iter().find(holds));
+            found
+                .map(|(name, _)| format!(".{key}.{name}"))
+                .or_else(|| path_of(below, holders, text).map(|below| format!(".{key}{below}")))
+        }),
+        _ => None,
+    }
+}

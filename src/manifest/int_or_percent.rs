@@ -1,0 +1,65 @@
+//! Numbers that may also be percentages, such as `maxSurge`.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::field::{FieldErrors, FieldPath};
+use crate::cluster::deployment::IntOrPercent;
+
+const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')";
+
+/// A number that is not negative, or a percentage (`ValidatePositiveIntOrPercent`).
+pub(super) fn int_or_percent(
+    given: &IntOrString,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> IntOrPercent {
+    match given {
+        IntOrString::Int(number) => {
+            errors.not_negative(path, i64::from(*number));
+            IntOrPercent::Int(*number)
+        }
+        IntOrString::String(text) => {
+            let digits = text.strip_suffix('%').unwrap_or_default();
+            let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            match digits.parse() {
+                Ok(percent) if is_number => IntOrPercent::Percent(percent),
+                _ => {
+                    errors.invalid(path, text, PERCENT_RULE);
+                    IntOrPercent::Int(0)
+                }
+            }
+        }
+    }
+}
+
+/// A percentage of a whole cannot be more than the whole (`IsNotMoreThan100Percent`).
+pub(super) fn at_most_100_percent(
+    given: IntOrPercent,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    if let IntOrPercent::Percent(percent @ 101..) = given {
+        errors.invalid(path, format!("{percent}%"), "must not be greater than 100%");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_percentages_are_read_and_nothing_else() {
+        for (given, expected, is_valid) in [
+            (IntOrString::Int(3), IntOrPercent::Int(3), true),
+            (IntOrString::String("25%".into()), IntOrPercent::Percent(25), true),
+            (IntOrString::Int(-1), IntOrPercent::Int(-1), false),
+            (IntOrString::String("25".into()), IntOrPercent::Int(0), false),
+            (IntOrString::String("-25%".into()), IntOrPercent::Int(0), false),
+            (IntOrString::String("99999999999%".into()), IntOrPercent::Int(0), false),
+        ] {
+            let mut errors = FieldErrors::default();
+            assert_eq!(int_or_percent(&given, &FieldPath::ROOT, &mut errors), expected);
+            assert_eq!(errors.is_empty(), is_valid, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Texts to objects that are ready for the simulation, with all that is to be said about them.
+
+use std::collections::BTreeMap;
+
+use super::admission::{add_default_tolerations, resolve_priority, system_priority_classes};
+use super::cross_check::{cross_check, pod_path};
+use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::field::{FieldError, FieldErrors};
+use super::kinds::{Kind, Treatment, severity, treatment};
+use super::lower::{Content, Lowered, lower};
+use super::modelled;
+use super::object::{Manifest, read_manifests};
+use super::schema::{Findings, Mistake, check};
+use super::yaml::Source;
+use crate::cluster::ObjectMeta;
+use crate::cluster::action::{Action, PodDraft, PodName, PodSource};
+
+/// An object that is ready for the simulation.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The object as it was written.
+    pub manifest: Manifest,
+    /// Its own name, labels and annotations.
+    pub meta: ObjectMeta,
+    /// What it is to the simulation.
+    pub content: Content,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The objects without errors, in the order of the input.
+    pub objects: Vec<Object>,
+    /// All that is to be said, by file and line.
+    pub diagnostics: Diagnostics,
+}
+
+impl Object {
+    /// What `kubectl create` asks of the API server for it; `None` if that would change nothing in the
+    /// simulation.
+    pub fn into_action(self) -> Option<Action> {
+        let id = self.manifest.reference.id;
+        Some(match self.content {
+            Content::Pod(template) => Action::CreatePod(Box::new(PodDraft {
+                name: if self.manifest.has_generated_name {
+                    PodName::Generate(id.name)
+                } else {
+                    PodName::Exact(id.name)
+                },
+                namespace: id.namespace,
+                template: PodSource::New(template),
+                owner: None,
+            })),
+            Content::Deployment(spec) => Action::CreateDeployment(Box::new((self.meta, *spec))),
+            Content::ReplicaSet(draft) => Action::CreateReplicaSet(draft),
+            Content::Service(service) => Action::CreateService(service),
+            Content::Node(node) => Action::AddNode(node),
+            Content::Namespace(namespace) => Action::CreateNamespace(Box::new(namespace)),
+            Content::PriorityClass(class) => Action::CreatePriorityClass(Box::new(class)),
+            Content::ResourceQuota(quota) => Action::ApplyResourceQuota(quota),
+            Content::DisruptionBudget(budget) => Action::CreateDisruptionBudget(budget),
+            Content::Config(kind, keys) => Action::PutConfig(kind, Box::new((id, keys))),
+            Content::Workload(_) | Content::Other => return None,
+        })
+    }
+}
+
+/// Reads, defaults, checks and lowers all objects of all texts.
+pub fn load(sources: &[Source]) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    let manifests = read_manifests(sources, &mut diagnostics);
+    let mut loaded = admit(manifests);
+    loaded.diagnostics.append(diagnostics);
+    loaded.diagnostics.sort();
+    loaded
+}
+
+/// Defaults, checks and lowers objects that were read before, for those who change them in between.
+pub fn admit(manifests: Vec<Manifest>) -> Loaded {
+    let mut admission = Admission::default();
+    for manifest in manifests {
+        admission.take(manifest);
+    }
+    let Admission { mut objects, others, mut diagnostics, asides } = admission;
+    asides.report(&mut diagnostics);
+    admit_pods(&mut objects, &mut diagnostics);
+    cross_check(&objects, &others, &mut diagnostics);
+    diagnostics.sort();
+    Loaded { objects, diagnostics }
+}
+
+#[derive(Default)]
+struct Admission {
+    objects: Vec<Object>,
+    /// Objects with errors, and those that are left aside.
+    others: Vec<Manifest>,
+    diagnostics: Diagnostics,
+    asides: Asides,
+}
+
+impl Admission {
+    fn take(&mut self, manifest: Manifest) {
+        let kind = &manifest.reference.kind;
+        let lowered = match treatment(&manifest.api_version, kind) {
+            Treatment::Read(kind) => self.read(&manifest, kind),
+            Treatment::LeftAside { meaning } => {
+                self.asides.leave(&manifest, meaning);
+                None
+            }
+            Treatment::Unknown { help } => {
+                let version = &*manifest.api_version;
+                let message = format!("no matches for kind \"{kind}\" in version \"{version}\"");
+                let problem = Diagnostic::error("unknown-kind", message);
+                self.report(problem.help(help), "apiVersion".to_owned(), &manifest);
+                None
+            }
+        };
+        match lowered {
+            Some(Lowered { meta, content }) => {
+                self.objects.push(Object { manifest, meta, content });
+            }
+            None => self.others.push(manifest),
+        }
+    }
+
+    fn read(&mut self, manifest: &Manifest, kind: &'static Kind) -> Option<Lowered> {
+        let mut value = manifest.value.clone();
+        let findings = check(&(kind.type_name)(), &mut value);
+        match kind.unsimulated {
+            Some(meaning) => self.asides.leave(manifest, meaning),
+            None => self.asides.ignore(manifest, &findings),
+        }
+        if !findings.mistakes.is_empty() {
+            for Mistake { code, path, message, help } in findings.mistakes {
+                let problem = Diagnostic { help, ..Diagnostic::error(code, message) };
+                self.report(problem, path, manifest);
+            }
+            return None;
+        }
+        let mut errors = FieldErrors::default();
+        let lowered = lower(manifest, value, &mut errors);
+        let is_valid = errors.is_empty();
+        for FieldError { path, problem } in errors.into_vec() {
+            self.report(Diagnostic::error("invalid-value", problem), path, manifest);
+        }
+        match lowered {
+            Ok(lowered) => is_valid.then_some(lowered),
+            Err(error) => {
+                let problem =
+                    Diagnostic::error("invalid-value", format!("cannot be read: {error}"));
+                self.report(problem, String::new(), manifest);
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, problem: Diagnostic, field: String, manifest: &Manifest) {
+        let place = manifest.origin.place_of(&field);
+        self.diagnostics.push(Diagnostic { field, ..problem.at(place).of(manifest.label()) });
+    }
+}
+
+/// What plays no part in the simulation, to be said once for each kind and field.
+#[derive(Default)]
+struct Asides {
+    kinds: BTreeMap<String, Aside>,
+    fields: BTreeMap<(String, &'static str, &'static str), Aside>,
+}
+
+/// Where something was met first, and how often.
+struct Aside {
+    place: Place,
+    field: String,
+    count: usize,
+    meaning: &'static str,
+}
+
+impl Aside {
+    const fn new(place: Place, field: String, meaning: &'static str) -> Self {
+        Self { place, field, count: 0, meaning }
+    }
+}
+
+impl Asides {
+    fn leave(&mut self, manifest: &Manifest, meaning: &'static str) {
+        let first = || Aside::new(manifest.origin.place(), String::new(), meaning);
+        let kind = manifest.reference.kind.to_string();
+        self.kinds.entry(kind).or_insert_with(first).count += 1;
+    }
+
+    fn ignore(&mut self, manifest: &Manifest, findings: &Findings) {
+        for field in &findings.unmodelled {
+            let first = || {
+                let place = manifest.origin.place_of(&field.path);
+                let meaning = modelled::meaning(field.type_name, field.field);
+                Aside::new(place, field.path.clone(), meaning)
+            };
+            let key = (manifest.reference.kind.to_string(), field.type_name, field.field);
+            self.fields.entry(key).or_insert_with(first).count += 1;
+        }
+    }
+
+    fn report(self, diagnostics: &mut Diagnostics) {
+        for (kind, Aside { place, count, meaning, .. }) in self.kinds {
+            let objects = if count == 1 { "object" } else { "objects" };
+            let message = format!("not simulated: {count} {objects} of kind {kind}: {meaning}");
+            let diagnostic = Diagnostic::new(severity(meaning), "not-simulated", message);
+            diagnostics.push(diagnostic.at(place));
+        }
+        for ((kind, _, name), Aside { place, field, count, meaning }) in self.fields {
+            let times = if count == 1 { String::new() } else { format!(" ({count} times)") };
+            let message = format!("`{name}` is ignored{times}: {meaning}");
+            let diagnostic = Diagnostic::note("ignored-field", message).at(place).of(kind);
+            diagnostics.push(Diagnostic { field, ..diagnostic });
+        }
+    }
+}
+
+/// What the admission plugins do with every pod that these objects bring.
+fn admit_pods(objects: &mut [Object], diagnostics: &mut Diagnostics) {
+    let mut classes: BTreeMap<_, _> =
+        system_priority_classes().into_iter().map(|class| (class.name.clone(), class)).collect();
+    for object in &*objects {
+        if let Content::PriorityClass(class) = &object.content {
+            classes.insert(class.name.clone(), class.clone());
+        }
+    }
+    for Object { manifest, content, .. } in objects {
+        let Some(template) = content.pod_template_mut() else { continue };
+        add_default_tolerations(&mut template.spec);
+        if let Err(problem) = resolve_priority(&mut template.spec, &classes) {
+            let field = pod_path(&manifest.reference.kind, "priorityClassName");
+            let place = manifest.origin.place_of(&field);
+            let problem = Diagnostic::error("missing-reference", problem)
+                .at(place)
+                .of(manifest.label())
+                .help("add the PriorityClass, or leave priorityClassName out");
+            diagnostics.push(Diagnostic { field, ..problem });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Loading as a whole: what arrives, what is said, and that nothing makes it panic.
+
+use super::*;
+use crate::manifest::Severity;
+use crate::manifest::lower::Content;
+use proptest::prelude::*;
+
+const WEB: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: 'web:1', ports: [{name: http, containerPort: 8080}]}
+";
+
+fn loaded(text: &str) -> Loaded {
+    load(&[Source::new("test.yaml", text)])
+}
+
+/// All that is said about a text, notes apart.
+fn said(text: &str) -> String {
+    let loaded = loaded(text);
+    let worse = loaded.diagnostics.iter().filter(|one| one.severity != Severity::Note);
+    worse.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_deployment_arrives_defaulted_and_admitted() {
+    let loaded = loaded(WEB);
+    assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
+    let [Object { meta, content: Content::Deployment(spec), .. }] = &loaded.objects[..] else {
+        panic!("one Deployment");
+    };
+    assert_eq!(meta.id.to_string(), "shop/web");
+    assert_eq!((spec.replicas, spec.template.spec.priority), (1, Some(0)));
+    assert_eq!(spec.template.spec.tolerations.len(), 2);
+    let action = loaded.objects[0].clone().into_action().expect("it is simulated");
+    assert_eq!(action.verb(), "CreateDeployment");
+}
+
+#[test]
+fn every_simulated_kind_becomes_an_action() {
+    let text = format!(
+        "{WEB}---
+{{apiVersion: v1, kind: Pod, metadata: {{generateName: a-, labels: {{tier: web}}}}, spec: {{containers: [{{name: a, image: a}}]}}}}
+---
+{{apiVersion: apps/v1, kind: ReplicaSet, metadata: {{name: a}}, spec: {{selector: {{matchLabels: {{tier: web}}}},
+  template: {{metadata: {{labels: {{tier: web}}}}, spec: {{containers: [{{name: a, image: a}}]}}}}}}}}
+---
+{{apiVersion: v1, kind: Service, metadata: {{name: a}}, spec: {{selector: {{tier: web}}, ports: [{{port: 80}}]}}}}
+---
+{{apiVersion: v1, kind: Node, metadata: {{name: a}}, status: {{capacity: {{cpu: 4}}}}}}
+---
+{{apiVersion: v1, kind: Namespace, metadata: {{name: shop}}}}
+---
+{{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {{name: high}}, value: 10}}
+---
+{{apiVersion: v1, kind: ResourceQuota, metadata: {{name: a}}, spec: {{hard: {{pods: 4}}}}}}
+---
+{{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {{name: a}}, spec: {{minAvailable: 1, selector: {{matchLabels: {{tier: web}}}}}}}}
+---
+{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}, data: {{key: value}}}}
+---
+{{apiVersion: v1, kind: Secret, metadata: {{name: a}}, stringData: {{key: value}}, data: {{other: YQ==}}}}
+---
+{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {{}}}}
+"
+    );
+    let loaded = loaded(&text);
+    assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
+    let actions = loaded.objects.into_iter().filter_map(Object::into_action);
+    let verbs: Vec<&str> = actions.map(|action| action.verb()).collect();
+    assert_eq!(
+        verbs,
+        [
+            "CreateDeployment",
+            "CreatePod",
+            "CreateReplicaSet",
+            "CreateService",
+            "AddNode",
+            "CreateNamespace",
+            "CreatePriorityClass",
+            "ApplyResourceQuota",
+            "CreateDisruptionBudget",
+            "PutConfig",
+            "PutConfig",
+            "PutConfig",
+        ]
+    );
+}
+
+#[test]
+fn all_problems_of_a_file_are_told_at_once_with_their_lines() {
+    insta::assert_snapshot!(said(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: Web
+spec:
+  replicas: -1
+  selector:
+    matchLabels: {app: web}
+  template:
+    metadata:
+      labels: {app: wbe}
+    spec:
+      containers:
+      - name: web
+        image: web:1
+        resources:
+          requests: {cpu: 2}
+          limits: {cpu: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec:
+  selector: {app: webb}
+  ports: [{port: 80}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: misspelt}
+spec:
+  container: []
+  restartPolicy: [Never]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: amounts}
+spec:
+  containers:
+  - name: a
+    image: a
+    resources: {requests: {memory: 1.5.2Gi}}
+---
+apiVersion: extensions/v1beta1
+kind: Deployment
+metadata: {name: old}
+---
+a: [broken
+"
+    ));
+}
+
+#[test]
+fn references_that_lead_nowhere_are_told() {
+    insta::assert_snapshot!(said(&format!(
+        "{WEB}      - name: side
+        image: side:1
+        envFrom: [{{configMapRef: {{name: settings}}}}]
+        env:
+        - {{name: A, valueFrom: {{secretKeyRef: {{name: keys, key: a}}}}}}
+        - {{name: B, valueFrom: {{secretKeyRef: {{name: keys, key: missing}}}}}}
+        - {{name: C, valueFrom: {{configMapKeyRef: {{name: free, key: x, optional: true}}}}}}
+      serviceAccountName: robot
+      priorityClassName: high
+---
+{{apiVersion: v1, kind: Secret, metadata: {{name: keys, namespace: shop}}, stringData: {{a: b}}}}
+---
+{{apiVersion: v1, kind: Service, metadata: {{name: a, namespace: shop}}, spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: htp}}]}}}}
+---
+{{apiVersion: v1, kind: Service, metadata: {{name: b}}, spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}}}
+---
+{{apiVersion: v1, kind: Service, metadata: {{name: c, namespace: shop}}, spec: {{selector: {{other: label}}, ports: [{{port: 80}}]}}}}
+---
+{{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {{name: d, namespace: shop}}, spec: {{minAvailable: 1, selector: {{matchLabels: {{app: we}}}}}}}}
+"
+    )));
+}
+
+#[test]
+fn what_plays_no_part_is_said_once_for_each_kind_and_field() {
+    let job = |name: &str| {
+        format!(
+            "---\n{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: a, image: a, tty: true}}]}}}}}}}}\n"
+        )
+    };
+    let pod = |name: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: a, \
+             image: a, securityContext: {{privileged: true}}}}], dnsPolicy: None}}}}\n"
+        )
+    };
+    let ingress = "---\n{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}\n";
+    let text = [job("one"), job("two"), pod("three"), pod("four"), ingress.to_owned()].concat();
+    insta::assert_snapshot!(loaded(&text).diagnostics);
+}
+
+#[test]
+fn what_kubectl_prints_is_read() {
+    let text = r#"{"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": [{
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "a", "uid": "1", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z",
+                     "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:metadata": {}}}]},
+        "spec": {"containers": [{"name": "a", "image": "a", "resources": {}}], "nodeName": "n"},
+        "status": {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}}]}"#;
+    let loaded = loaded(text);
+    assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
+    assert_eq!(loaded.objects.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Goal: no manifest makes the loader panic. Method: a valid one with any value put anywhere.
+    #[test]
+    fn no_value_at_any_place_makes_the_loader_panic(
+        line in 0usize..11,
+        junk in r#"(null|-1|"x"|\[\]|\[null\]|\{\}|\{a: b\}|1e9|true|99999999999999999999|'\{\{ x \}\}'|!!str 1|\*a|&a)"#,
+    ) {
+        let lines: Vec<&str> = WEB.lines().collect();
+        let broken: Vec<String> = lines.iter().enumerate().map(|(index, text)| {
+            match text.split_once(": ") {
+                Some((key, _)) if index == line => format!("{key}: {junk}"),
+                _ => (*text).to_owned(),
+            }
+        }).collect();
+        loaded(&broken.join("\n"));
+    }
+}

@@ -1,0 +1,214 @@
+//! One object to what `cluster` makes of it: defaulted and checked, by kind.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::policy::v1 as policy_api;
+use k8s_openapi::api::scheduling::v1 as scheduling;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::batch::{cron_job_template, job_template};
+use super::deployment::{deployment_spec, replica_set};
+use super::field::{FieldErrors, FieldPath};
+use super::names::{NameRule, check_key, check_labels, check_name};
+use super::node::node;
+use super::object::Manifest;
+use super::pod_validation::validate_pod_spec;
+use super::policy::{
+    disruption_budget, keys, namespace, object_meta, priority_class, resource_quota,
+};
+use super::service::service;
+use super::stateful_set::{daemon_set_template, stateful_set_template};
+use crate::cluster::action::ReplicaSetDraft;
+use crate::cluster::deployment::DeploymentSpec;
+use crate::cluster::node::Node;
+use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
+use crate::cluster::policy::{Namespace, PodDisruptionBudget, PriorityClass};
+use crate::cluster::quota::ResourceQuota;
+use crate::cluster::service::Service;
+use crate::cluster::{Name, ObjectMeta};
+
+/// What an object is to the simulation.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A Pod.
+    Pod(Box<PodTemplate>),
+    /// A Deployment.
+    Deployment(Box<DeploymentSpec>),
+    /// A ReplicaSet.
+    ReplicaSet(Box<ReplicaSetDraft>),
+    /// A workload that is checked but not simulated: what its pods would be made from.
+    Workload(Box<PodTemplate>),
+    /// A Service.
+    Service(Box<Service>),
+    /// A Node.
+    Node(Box<Node>),
+    /// A Namespace.
+    Namespace(Namespace),
+    /// A PriorityClass.
+    PriorityClass(PriorityClass),
+    /// A ResourceQuota.
+    ResourceQuota(Box<ResourceQuota>),
+    /// A PodDisruptionBudget.
+    DisruptionBudget(Box<PodDisruptionBudget>),
+    /// A ConfigMap, a Secret or a claim, with its keys.
+    Config(ReferenceKind, BTreeSet<Name>),
+    /// Of no consequence for the simulation.
+    Other,
+}
+
+impl Content {
+    /// What its pods are made from, if it has any.
+    pub fn pod_template(&self) -> Option<&PodTemplate> {
+        match self {
+            Self::Pod(template) | Self::Workload(template) => Some(template),
+            Self::Deployment(spec) => Some(&spec.template),
+            Self::ReplicaSet(draft) => Some(&draft.template),
+            _ => None,
+        }
+    }
+
+    pub(super) fn pod_template_mut(&mut self) -> Option<&mut PodTemplate> {
+        match self {
+            Self::Pod(template) | Self::Workload(template) => Some(template),
+            Self::Deployment(spec) => Some(&mut spec.template),
+            Self::ReplicaSet(draft) => Some(&mut draft.template),
+            _ => None,
+        }
+    }
+}
+
+/// An object lowered.
+pub(super) struct Lowered {
+    /// Its own name, labels and annotations.
+    pub(super) meta: ObjectMeta,
+    /// What it is to the simulation.
+    pub(super) content: Content,
+}
+
+/// Lowers an object whose fields are those of its kind.
+pub(super) fn lower(
+    manifest: &Manifest,
+    value: Value,
+    errors: &mut FieldErrors,
+) -> Result<Lowered, serde_json::Error> {
+    let metadata = value.get("metadata").cloned().unwrap_or_default();
+    let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
+    check_metadata(manifest, &metadata, errors);
+    let meta = object_meta(&manifest.reference.id, &metadata);
+    let content = content(&manifest.reference.kind, &meta, value, errors)?;
+    Ok(Lowered { meta, content })
+}
+
+fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut FieldErrors) {
+    let rule = match &*manifest.reference.kind {
+        "Service" => NameRule::Rfc1035Label,
+        "Namespace" => NameRule::Label,
+        "CronJob" => NameRule::SubdomainUpTo(52),
+        "StatefulSet" | "Job" => NameRule::SubdomainUpTo(63),
+        _ => NameRule::Subdomain,
+    };
+    let path = FieldPath::ROOT.field("metadata");
+    let field = if manifest.has_generated_name { "generateName" } else { "name" };
+    let name = &manifest.reference.id.name;
+    check_name(name, manifest.has_generated_name, rule, &path.field(field), errors);
+    if let Some(namespace) = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+    {
+        check_name(namespace, false, NameRule::Label, &path.field("namespace"), errors);
+    }
+    check_labels(metadata.labels.as_ref(), &path.field("labels"), errors);
+    for key in metadata.annotations.iter().flatten().map(|(key, _)| key) {
+        check_key(key, &path.field("annotations"), errors);
+    }
+}
+
+fn content(
+    kind: &str,
+    meta: &ObjectMeta,
+    value: Value,
+    errors: &mut FieldErrors,
+) -> Result<Content, serde_json::Error> {
+    let path = FieldPath::ROOT.field("spec");
+    Ok(match kind {
+        "Pod" => {
+            let pod: core::Pod = typed(value)?;
+            let spec = or_required(pod.spec, &path, errors);
+            validate_pod_spec(&spec, &[], &path, errors);
+            let template =
+                super::pod::pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
+            Content::Pod(Box::new(template))
+        }
+        "Deployment" => {
+            let spec = or_required(typed::<apps::Deployment>(value)?.spec, &path, errors);
+            Content::Deployment(Box::new(deployment_spec(&spec, errors)))
+        }
+        "ReplicaSet" => {
+            let spec = or_required(typed::<apps::ReplicaSet>(value)?.spec, &path, errors);
+            Content::ReplicaSet(Box::new(replica_set(meta.clone(), &spec, errors)))
+        }
+        "StatefulSet" => {
+            let spec = or_required(typed::<apps::StatefulSet>(value)?.spec, &path, errors);
+            Content::Workload(Box::new(stateful_set_template(&spec, errors)))
+        }
+        "DaemonSet" => {
+            let spec = or_required(typed::<apps::DaemonSet>(value)?.spec, &path, errors);
+            Content::Workload(Box::new(daemon_set_template(&spec, errors)))
+        }
+        "Job" => {
+            let spec = or_required(typed::<batch::Job>(value)?.spec, &path, errors);
+            Content::Workload(Box::new(job_template(&spec, &path, errors)))
+        }
+        "CronJob" => {
+            let spec = typed::<batch::CronJob>(value)?.spec;
+            Content::Workload(Box::new(cron_job_template(&spec, errors)))
+        }
+        "Service" => {
+            let spec = or_required(typed::<core::Service>(value)?.spec, &path, errors);
+            Content::Service(Box::new(service(meta.clone(), &spec, errors)))
+        }
+        "Node" => Content::Node(Box::new(node(&typed(value)?, errors))),
+        "Namespace" => Content::Namespace(namespace(meta)),
+        "PriorityClass" => {
+            let class: scheduling::PriorityClass = typed(value)?;
+            Content::PriorityClass(priority_class(&class, meta.name(), errors))
+        }
+        "ResourceQuota" => {
+            let spec = or_required(typed::<core::ResourceQuota>(value)?.spec, &path, errors);
+            Content::ResourceQuota(Box::new(resource_quota(meta.clone(), &spec, errors)))
+        }
+        "PodDisruptionBudget" => {
+            let spec = typed::<policy_api::PodDisruptionBudget>(value)?.spec;
+            let spec = or_required(spec, &path, errors);
+            Content::DisruptionBudget(Box::new(disruption_budget(meta.clone(), &spec, errors)))
+        }
+        "ConfigMap" => {
+            let map: core::ConfigMap = typed(value)?;
+            let keys = keys(map.data.as_ref(), map.binary_data.as_ref());
+            Content::Config(ReferenceKind::ConfigMap, keys)
+        }
+        "Secret" => {
+            let secret: core::Secret = typed(value)?;
+            let keys = keys(secret.data.as_ref(), secret.string_data.as_ref());
+            Content::Config(ReferenceKind::Secret, keys)
+        }
+        "PersistentVolumeClaim" => {
+            Content::Config(ReferenceKind::PersistentVolumeClaim, BTreeSet::new())
+        }
+        _ => Content::Other,
+    })
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+    serde_json::from_value(value)
+}
+
+fn or_required<T: Default>(spec: Option<T>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> T {
+    spec.unwrap_or_else(|| {
+        errors.required(path, "what is asked for");
+        T::default()
+    })
+}

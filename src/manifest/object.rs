@@ -1,0 +1,273 @@
+//! Documents to objects: lists are split, and each object is known by kind, namespace and name. What an
+//! object holds is not looked at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::kinds::{is_namespaced, is_read};
+use super::path::FieldPath;
+use super::schema::QUOTES_HELP;
+use super::yaml::{Document, Positions, Source, read_documents};
+use crate::cluster::{Name, NamespacedName, ObjectReference};
+
+/// One object as a user wrote it.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Its `apiVersion`.
+    pub api_version: Name,
+    /// Kind, namespace and name. An object with `generateName` has its prefix for a name.
+    pub reference: ObjectReference,
+    /// Whether the API server is to make its name up.
+    pub has_generated_name: bool,
+    /// All that it says, nothing filled in.
+    pub value: Value,
+    /// Where that stands.
+    pub origin: Origin,
+}
+
+/// Where an object stands.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The name of the text.
+    pub source: Arc<str>,
+    /// Where each field stands in it.
+    pub positions: Positions,
+}
+
+impl Origin {
+    /// Where the object begins.
+    pub fn place(&self) -> Place {
+        self.positions.place(&self.source, &FieldPath::ROOT)
+    }
+
+    /// Where a field stands, or the nearest thing around it that does exist.
+    pub fn place_of(&self, path: &str) -> Place {
+        self.positions.place_of(&self.source, path)
+    }
+}
+
+impl Manifest {
+    /// The object as messages call it: `Deployment shop/web`.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.reference.kind, self.reference.id)
+    }
+}
+
+/// Reads all objects of all texts, in their order. What is no object, and what comes twice, is reported.
+pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<Manifest> {
+    let mut manifests = Vec::new();
+    for source in sources {
+        let problems_before = diagnostics.len();
+        let documents = read_documents(source, diagnostics);
+        if documents.is_empty() && diagnostics.len() == problems_before {
+            diagnostics.push(
+                Diagnostic::error("empty", "holds no object")
+                    .at(Place::whole(&source.name))
+                    .help("a manifest has apiVersion, kind and metadata"),
+            );
+        }
+        for Document { source, value, positions } in documents {
+            split(value, Origin { source, positions }, &mut manifests, diagnostics);
+        }
+    }
+    report_duplicates(&manifests, diagnostics);
+    manifests
+}
+
+/// Splits a `List`, or a list of one kind such as `DeploymentList`.
+fn split(
+    mut value: Value,
+    origin: Origin,
+    manifests: &mut Vec<Manifest>,
+    diagnostics: &mut Diagnostics,
+) {
+    let is_list =
+        value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let items = value.get_mut("items").filter(|_| is_list).map(Value::take);
+    match items {
+        Some(Value::Array(items)) => {
+            let nested = origin.positions.into_field("items").into_items();
+            for (item, positions) in items.into_iter().zip(nested) {
+                let origin = Origin { source: Arc::clone(&origin.source), positions };
+                split(item, origin, manifests, diagnostics);
+            }
+        }
+        Some(Value::Null) => {}
+        Some(_) => diagnostics.push(
+            Diagnostic::error("wrong-type", "must be a list of objects")
+                .at(origin.place_of("items"))
+                .field(&FieldPath::ROOT.field("items")),
+        ),
+        None => match identified(value, origin) {
+            Ok(manifest) => manifests.push(manifest),
+            Err(problem) => diagnostics.push(*problem),
+        },
+    }
+}
+
+fn identified(value: Value, origin: Origin) -> Result<Manifest, Box<Diagnostic>> {
+    if !value.is_object() {
+        let message = "is no Kubernetes object, but a list or plain text";
+        return Err(Diagnostic::error("no-object", message)
+            .at(origin.place())
+            .help("an object has apiVersion, kind and metadata, each on a line of its own")
+            .into());
+    }
+    let api_version = text_at(&value, &origin, &["apiVersion"], "such as apps/v1")?;
+    let kind = text_at(&value, &origin, &["kind"], "such as Deployment")?;
+    let generated = value.pointer("/metadata/generateName").and_then(Value::as_str);
+    let generated =
+        generated.filter(|_| value.pointer("/metadata/name").is_none_or(Value::is_null));
+    let name = match generated {
+        Some(prefix) => prefix.to_owned(),
+        None if is_read(&api_version, &kind) => {
+            text_at(&value, &origin, &["metadata", "name"], "by which the object is known")?
+        }
+        // Files of tools such as kustomize look like objects, but have no name.
+        None => value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned(),
+    };
+    let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str);
+    let namespace = match namespace.filter(|namespace| !namespace.is_empty()) {
+        _ if !is_namespaced(&kind) => "",
+        Some(namespace) => namespace,
+        None => "default",
+    };
+    Ok(Manifest {
+        reference: ObjectReference { id: NamespacedName::new(namespace, name), kind: kind.into() },
+        api_version: api_version.into(),
+        has_generated_name: generated.is_some(),
+        value,
+        origin,
+    })
+}
+
+fn text_at(
+    value: &Value,
+    origin: &Origin,
+    path: &[&str],
+    what: &str,
+) -> Result<String, Box<Diagnostic>> {
+    let found = path.iter().try_fold(value, |value, step| value.get(step));
+    let path = path.join(".");
+    let problem = |code, message: String| {
+        let mut problem = Diagnostic::error(code, message).at(origin.place_of(&path));
+        problem.field.clone_from(&path);
+        problem
+    };
+    match found {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        None | Some(Value::Null | Value::String(_)) => {
+            Err(problem("missing-field", format!("Required value: {what}")).into())
+        }
+        Some(other) => {
+            let message = format!("Invalid value: {other}: must be text");
+            Err(problem("wrong-type", message).help(QUOTES_HELP).into())
+        }
+    }
+}
+
+fn report_duplicates(manifests: &[Manifest], diagnostics: &mut Diagnostics) {
+    let mut seen: BTreeMap<(&str, &ObjectReference), &Manifest> = BTreeMap::new();
+    for manifest in manifests.iter().filter(|manifest| !manifest.has_generated_name) {
+        let group = manifest.api_version.split_once('/').map_or("", |(group, _)| group);
+        let is_nameless = manifest.reference.id.name.is_empty();
+        let earlier = seen.entry((group, &manifest.reference)).or_insert(manifest);
+        if !is_nameless && !std::ptr::eq(*earlier, manifest) {
+            diagnostics.push(
+                Diagnostic::error("duplicate-object", "is defined twice")
+                    .at(manifest.origin.place())
+                    .of(manifest.label())
+                    .related(earlier.origin.place(), "first defined here")
+                    .help("keep one of them, or give one another name or namespace"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Manifest>, String) {
+        let mut diagnostics = Diagnostics::default();
+        let manifests = read_manifests(&[Source::new("test.yaml", text)], &mut diagnostics);
+        (manifests, diagnostics.to_string())
+    }
+
+    fn labels(text: &str) -> Vec<String> {
+        let (manifests, problems) = read(text);
+        assert_eq!(problems, "");
+        manifests.iter().map(Manifest::label).collect()
+    }
+
+    #[test]
+    fn lists_are_split_and_every_object_knows_its_line() {
+        let text = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}}
+- apiVersion: apps/v1
+  kind: DeploymentList
+  items:
+  - apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web}
+- {apiVersion: v1, kind: List, items: null}
+";
+        assert_eq!(labels(text), ["Service shop/web", "Deployment default/web"]);
+        let (manifests, _) = read(text);
+        assert_eq!(manifests[1].origin.place().line, 9);
+        assert_eq!(manifests[1].origin.place_of("metadata.name").line, 11);
+    }
+
+    #[test]
+    fn cluster_scoped_kinds_have_no_namespace_and_generated_names_keep_their_prefix() {
+        let text = "{apiVersion: v1, kind: Node, metadata: {name: a, namespace: x}}\n---\n\
+                    {apiVersion: batch/v1, kind: Job, metadata: {generateName: load-}}\n---\n\
+                    {apiVersion: batch/v1, kind: Job, metadata: {generateName: load-}}\n";
+        assert_eq!(labels(text), ["Node a", "Job default/load-", "Job default/load-"]);
+    }
+
+    #[test]
+    fn two_documents_with_one_name_are_an_error_with_both_places() {
+        let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
+        let (_, problems) = read(&format!("{service}---\n{service}"));
+        assert_eq!(
+            problems,
+            "error: test.yaml:5: Service default/web: is defined twice\n  test.yaml:1: first defined here\n  \
+             help: keep one of them, or give one another name or namespace\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error_that_says_what_is_missing() {
+        for (text, problem) in [
+            ("", "error: test.yaml: holds no object"),
+            ("# only a comment\n---\n", "error: test.yaml: holds no object"),
+            ("just text\n", "error: test.yaml:1: is no Kubernetes object"),
+            ("- a\n- b\n", "error: test.yaml:1: is no Kubernetes object"),
+            ("kind: Pod\n", "error: test.yaml:1: apiVersion: Required value: such as apps/v1"),
+            ("apiVersion: v1\n", "error: test.yaml:1: kind: Required value: such as Deployment"),
+            (
+                "apiVersion: 1\nkind: Pod\n",
+                "error: test.yaml:1: apiVersion: Invalid value: 1: must be text",
+            ),
+            (
+                "apiVersion: v1\nkind: Pod\nmetadata:\n  nam: a\n",
+                "error: test.yaml:3: metadata.name: Required value",
+            ),
+            (
+                "apiVersion: v1\nkind: List\nitems: {}\n",
+                "error: test.yaml:3: items: must be a list",
+            ),
+        ] {
+            let (manifests, problems) = read(text);
+            assert!(problems.starts_with(problem), "{problems}");
+            assert!(manifests.is_empty());
+        }
+    }
+}

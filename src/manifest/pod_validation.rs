@@ -1,0 +1,202 @@
+//! What the API server checks of a pod besides the fields that are lowered
+//! (`pkg/apis/core/validation/validation.go`, 1.36).
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::field::{FieldErrors, FieldPath};
+
+/// Checks images, mounts, probes and names inside a pod. Besides the pod's own volumes there may be
+/// those that a StatefulSet adds for its claims.
+pub(super) fn validate_pod_spec(
+    spec: &core::PodSpec,
+    claims: &[&str],
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let mut volumes = unique_names(
+        spec.volumes.iter().flatten().map(|volume| volume.name.as_str()),
+        &path.field("volumes"),
+        errors,
+    );
+    volumes.extend(claims);
+    let init = path.field("initContainers");
+    let init_containers = spec.init_containers.iter().flatten().enumerate();
+    let main = path.field("containers");
+    let containers = spec.containers.iter().enumerate();
+    let mut names = BTreeSet::new();
+    let all = init_containers.map(|(index, container)| (&init, index, container));
+    for (list, index, container) in all.chain(containers.map(|(index, one)| (&main, index, one))) {
+        let path = list.item(index);
+        if !names.insert(container.name.as_str()) {
+            let problem = format!("Duplicate value: {:?}", container.name);
+            errors.push(&path.field("name"), problem);
+        }
+        validate_container(container, &volumes, &path, errors);
+    }
+    for (index, container) in spec.init_containers.iter().flatten().enumerate() {
+        if container.restart_policy.as_deref() == Some("Always") {
+            continue;
+        }
+        for (field, is_set) in [
+            ("livenessProbe", container.liveness_probe.is_some()),
+            ("readinessProbe", container.readiness_probe.is_some()),
+            ("startupProbe", container.startup_probe.is_some()),
+            ("lifecycle", container.lifecycle.is_some()),
+        ] {
+            if is_set {
+                let at = init.item(index);
+                let problem =
+                    "Forbidden: may not be set for init containers without restartPolicy=Always";
+                errors.push(&at.field(field), problem);
+            }
+        }
+    }
+}
+
+/// The names of a list, each of which may come only once.
+fn unique_names<'a>(
+    names: impl Iterator<Item = &'a str>,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> BTreeSet<&'a str> {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.enumerate() {
+        let at = path.item(index);
+        if name.is_empty() {
+            errors.required(&at.field("name"), "");
+        } else if !seen.insert(name) {
+            errors.push(&at.field("name"), format!("Duplicate value: {name:?}"));
+        }
+    }
+    seen
+}
+
+fn validate_container(
+    container: &core::Container,
+    volumes: &BTreeSet<&str>,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    if container.image.as_deref().unwrap_or_default().is_empty() {
+        errors.required(&path.field("image"), "");
+    }
+    let at = path.field("volumeMounts");
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        if !volumes.contains(mount.name.as_str()) {
+            let at = at.item(index);
+            errors.push(&at.field("name"), format!("Not found: {:?}", mount.name));
+        }
+    }
+    for (field, probe, has_one_success) in [
+        ("startupProbe", &container.startup_probe, true),
+        ("livenessProbe", &container.liveness_probe, true),
+        ("readinessProbe", &container.readiness_probe, false),
+    ] {
+        if let Some(probe) = probe {
+            validate_probe(probe, has_one_success, &path.field(field), errors);
+        }
+    }
+    validate_extended_resources(container, path, errors);
+}
+
+fn validate_probe(
+    probe: &core::Probe,
+    has_one_success: bool,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let handlers = [
+        probe.exec.is_some(),
+        probe.http_get.is_some(),
+        probe.tcp_socket.is_some(),
+        probe.grpc.is_some(),
+    ];
+    match handlers.iter().filter(|is_set| **is_set).count() {
+        0 => errors.required(path, "must specify a handler type: exec, httpGet, tcpSocket or grpc"),
+        1 => {}
+        _ => errors.push(path, "Forbidden: may not specify more than 1 handler type"),
+    }
+    if let Some(threshold) =
+        probe.success_threshold.filter(|threshold| has_one_success && *threshold > 1)
+    {
+        errors.invalid(&path.field("successThreshold"), threshold, "must be 1");
+    }
+}
+
+/// Devices and huge pages cannot be overcommitted: their request is their limit
+/// (`ValidateResourceRequirements`).
+fn validate_extended_resources(
+    container: &core::Container,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let Some(resources) = &container.resources else { return };
+    let path = path.field("resources");
+    let at = path.field("requests");
+    for (name, request) in resources.requests.iter().flatten() {
+        let is_overcommitted = !name.contains('/') && !name.starts_with("hugepages-");
+        if is_overcommitted || name.contains("kubernetes.io/") {
+            continue;
+        }
+        match resources.limits.as_ref().and_then(|limits| limits.get(name)) {
+            None => errors.required(&path.field("limits"), &format!(
+                "Limit must be set for non overcommitable resources; {name} has a request and no limit"
+            )),
+            Some(limit) if amount(limit) != amount(request) => {
+                errors.invalid(&at.key(name), &request.0, format!("must be equal to {name} limit of {}", limit.0));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn amount(quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity) -> Option<i128> {
+    quantity.0.parse::<crate::units::Quantity>().ok().map(crate::units::Quantity::nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn everything_wrong_inside_a_pod_is_found() {
+        let spec = json!({
+            "volumes": [{"name": "data"}, {"name": "data"}],
+            "initContainers": [{"name": "init", "image": "x", "readinessProbe": {"exec": {}}}],
+            "containers": [
+                {"name": "web", "volumeMounts": [{"name": "data", "mountPath": "/a"}, {"name": "dta", "mountPath": "/b"}]},
+                {"name": "web", "image": "x", "livenessProbe": {"successThreshold": 2},
+                 "readinessProbe": {"exec": {}, "tcpSocket": {"port": 1}, "successThreshold": 2}},
+                {"name": "gpu", "image": "x", "resources": {
+                    "requests": {"nvidia.com/gpu": "1", "example.com/a": "2", "cpu": "1"},
+                    "limits": {"example.com/a": "3", "cpu": "2"}}},
+            ],
+        });
+        let mut errors = FieldErrors::default();
+        validate_pod_spec(
+            &serde_json::from_value(spec).unwrap(),
+            &[],
+            &FieldPath::ROOT,
+            &mut errors,
+        );
+        let found: Vec<String> = errors.into_vec().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "volumes[1].name: Duplicate value: \"data\"",
+                "containers[0].image: Required value",
+                "containers[0].volumeMounts[1].name: Not found: \"dta\"",
+                "containers[1].name: Duplicate value: \"web\"",
+                "containers[1].livenessProbe: Required value: must specify a handler type: exec, httpGet, tcpSocket or grpc",
+                "containers[1].livenessProbe.successThreshold: Invalid value: 2: must be 1",
+                "containers[1].readinessProbe: Forbidden: may not specify more than 1 handler type",
+                "containers[2].resources.requests[example.com/a]: Invalid value: \"2\": must be equal to example.com/a limit of 3",
+                "containers[2].resources.limits: Required value: Limit must be set for non overcommitable resources; nvidia.com/gpu has a request and no limit",
+                "initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",
+            ]
+        );
+    }
+}

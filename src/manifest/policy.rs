@@ -1,0 +1,158 @@
+//! What limits and groups other objects, from the API to `cluster`: budgets, quotas, priority classes,
+//! namespaces, and the objects that pods refer to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::policy::v1 as policy;
+use k8s_openapi::api::scheduling::v1 as scheduling;
+
+use super::field::{FieldErrors, FieldPath};
+use super::int_or_percent::{at_most_100_percent, int_or_percent};
+use super::pod::pairs;
+use super::resources::resource_list;
+use super::selector::label_selector;
+use crate::cluster::deployment::IntOrPercent;
+use crate::cluster::policy::{
+    Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass,
+};
+use crate::cluster::quota::ResourceQuota;
+use crate::cluster::{Name, ObjectMeta};
+
+/// Priorities above this are for the system's own classes (`HighestUserDefinablePriority`).
+const HIGHEST_USER_PRIORITY: i32 = 1_000_000_000;
+/// The label by which a namespace is known to selectors.
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// A PodDisruptionBudget (`ValidatePodDisruptionBudgetSpec`).
+pub(super) fn disruption_budget(
+    meta: ObjectMeta,
+    spec: &policy::PodDisruptionBudgetSpec,
+    errors: &mut FieldErrors,
+) -> PodDisruptionBudget {
+    let path = FieldPath::ROOT.field("spec");
+    let mut number = |given: &Option<_>, field| {
+        let at = path.field(field);
+        let number = int_or_percent(given.as_ref()?, &at, errors);
+        at_most_100_percent(number, &at, errors);
+        Some(number)
+    };
+    let min_available = number(&spec.min_available, "minAvailable");
+    let max_unavailable = number(&spec.max_unavailable, "maxUnavailable");
+    if min_available.is_some() && max_unavailable.is_some() {
+        errors.push(&path, "Invalid value: minAvailable and maxUnavailable cannot be both set");
+    }
+    let policies = [("IfHealthyBudget", false), ("AlwaysAllow", true)];
+    let at = path.field("unhealthyPodEvictionPolicy");
+    let given = spec.unhealthy_pod_eviction_policy.as_deref();
+    PodDisruptionBudget {
+        meta,
+        selector: spec
+            .selector
+            .as_ref()
+            .map(|selector| label_selector(selector, &path.field("selector"), errors)),
+        budget: match (min_available, max_unavailable) {
+            (_, Some(number)) => Budget::MaxUnavailable(number),
+            (number, None) => Budget::MinAvailable(number.unwrap_or(IntOrPercent::Int(0))),
+        },
+        always_allows_unhealthy: errors.choose(given, &policies, false, &at),
+        status: PodDisruptionBudgetStatus::default(),
+    }
+}
+
+/// A PriorityClass (`ValidatePriorityClass`).
+pub(super) fn priority_class(
+    class: &scheduling::PriorityClass,
+    name: &Name,
+    errors: &mut FieldErrors,
+) -> PriorityClass {
+    let root = FieldPath::ROOT;
+    let value = class.value.unwrap_or(0);
+    if value > HIGHEST_USER_PRIORITY && !name.starts_with("system-") {
+        let rule =
+            format!("maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}");
+        errors.push(&root.field("value"), format!("Forbidden: {rule}"));
+    }
+    let policies = [("PreemptLowerPriority", false), ("Never", true)];
+    let policy = class.preemption_policy.as_deref();
+    PriorityClass {
+        name: name.clone(),
+        value,
+        global_default: class.global_default.unwrap_or(false),
+        never_preempts: errors.choose(policy, &policies, false, &root.field("preemptionPolicy")),
+    }
+}
+
+/// A ResourceQuota.
+pub(super) fn resource_quota(
+    meta: ObjectMeta,
+    spec: &core::ResourceQuotaSpec,
+    errors: &mut FieldErrors,
+) -> ResourceQuota {
+    let path = FieldPath::ROOT.field("spec");
+    ResourceQuota { meta, hard: resource_list(spec.hard.as_ref(), &path.field("hard"), errors) }
+}
+
+/// A Namespace; the API server labels it with its name.
+pub(super) fn namespace(meta: &ObjectMeta) -> Namespace {
+    let labels = meta.labels.with(NAMESPACE_NAME_LABEL, meta.name().clone());
+    Namespace { name: meta.name().clone(), labels }
+}
+
+/// The keys of a ConfigMap or a Secret.
+pub(super) fn keys<'a, V: 'a, W: 'a>(
+    first: Option<&'a BTreeMap<String, V>>,
+    second: Option<&'a BTreeMap<String, W>>,
+) -> BTreeSet<Name> {
+    let first = first.into_iter().flatten().map(|(key, _)| key);
+    let second = second.into_iter().flatten().map(|(key, _)| key);
+    first.chain(second).map(|key| Name::from(key.as_str())).collect()
+}
+
+/// The metadata of any object that keeps its own.
+pub(super) fn object_meta(
+    id: &crate::cluster::NamespacedName,
+    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+) -> ObjectMeta {
+    let mut meta = ObjectMeta::new(id.namespace.clone(), id.name.clone());
+    meta.labels = pairs(metadata.labels.as_ref());
+    meta.annotations = pairs(metadata.annotations.as_ref());
+    meta
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_budget_has_one_limit() {
+        let lower = |spec| {
+            let mut errors = FieldErrors::default();
+            let meta = ObjectMeta::new("shop", "web");
+            let budget =
+                disruption_budget(meta, &serde_json::from_value(spec).unwrap(), &mut errors);
+            (budget.budget, errors.into_vec().len())
+        };
+        let half = IntOrPercent::Percent(50);
+        assert_eq!(lower(json!({"minAvailable": "50%"})), (Budget::MinAvailable(half), 0));
+        assert_eq!(
+            lower(json!({"maxUnavailable": 1})),
+            (Budget::MaxUnavailable(IntOrPercent::Int(1)), 0)
+        );
+        assert_eq!(lower(json!({"maxUnavailable": 1, "minAvailable": 1})).1, 1);
+        assert_eq!(lower(json!({"maxUnavailable": "150%"})).1, 1);
+    }
+
+    #[test]
+    fn the_highest_priorities_belong_to_the_system() {
+        let refused = |name: &str| {
+            let mut errors = FieldErrors::default();
+            let class = serde_json::from_value(json!({"value": 2_000_000_000})).unwrap();
+            priority_class(&class, &name.into(), &mut errors);
+            !errors.is_empty()
+        };
+        assert!(refused("high"));
+        assert!(!refused("system-node-critical"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Services of the API to those of `cluster`, defaulted and checked as the API server does
+//! (`pkg/apis/core/v1/defaults.go`, `ValidateService`, 1.36).
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::field::{FieldErrors, FieldPath};
+use super::names::check_labels;
+use super::pod::pairs;
+use crate::cluster::selector::Selector;
+use crate::cluster::service::{Service, ServicePort};
+use crate::cluster::{Name, ObjectMeta};
+
+/// A Service without endpoints yet.
+pub(super) fn service(
+    meta: ObjectMeta,
+    spec: &core::ServiceSpec,
+    errors: &mut FieldErrors,
+) -> Service {
+    let path = FieldPath::ROOT.field("spec");
+    let types = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"].map(|name| (name, name));
+    let service_type =
+        errors.choose(spec.type_.as_deref(), &types, "ClusterIP", &path.field("type"));
+    let is_headless = spec.cluster_ip.as_deref() == Some("None");
+    let at = path.field("ports");
+    let given = spec.ports.as_deref().unwrap_or_default();
+    if given.is_empty() && !is_headless && service_type != "ExternalName" {
+        errors.required(&at, "at least one port");
+    }
+    check_labels(spec.selector.as_ref(), &path.field("selector"), errors);
+    let affinities = [("None", false), ("ClientIP", true)];
+    let affinity = spec.session_affinity.as_deref();
+    let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
+    Service {
+        meta,
+        // An external name is an alias in the DNS: pods play no part in it.
+        selector: selector
+            .filter(|_| service_type != "ExternalName")
+            .map(|labels| Selector::from_labels(&pairs(Some(labels)))),
+        ports: ports(given, &at, errors),
+        is_headless,
+        publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or(false),
+        has_client_affinity: errors.choose(
+            affinity,
+            &affinities,
+            false,
+            &path.field("sessionAffinity"),
+        ),
+        endpoints: Vec::new(),
+    }
+}
+
+fn ports(
+    given: &[core::ServicePort],
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Vec<ServicePort> {
+    let mut names = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
+    let mut ports = Vec::new();
+    for (index, given_port) in given.iter().enumerate() {
+        let at = path.item(index);
+        let name = given_port.name.as_deref().unwrap_or_default();
+        if name.is_empty() && given.len() > 1 {
+            errors.required(&at.field("name"), "a Service with several ports names each of them");
+        } else if !names.insert(name) {
+            errors.push(&at.field("name"), format!("Duplicate value: {name:?}"));
+        }
+        let protocols = ["TCP", "UDP", "SCTP"].map(|name| (name, name));
+        let protocol = given_port.protocol.as_deref();
+        let protocol = errors.choose(protocol, &protocols, "TCP", &at.field("protocol"));
+        if !numbers.insert((given_port.port, protocol)) {
+            errors.push(&at, format!("Duplicate value: {}/{protocol}", given_port.port));
+        }
+        let port = port_number(given_port.port, &at.field("port"), errors);
+        ports.push(ServicePort {
+            name: Name::from(name),
+            port,
+            target_port: target_port(given_port, port, &at.field("targetPort"), errors),
+        });
+    }
+    ports
+}
+
+fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
+    u16::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
+        errors.invalid(path, number, "must be between 1 and 65535, inclusive");
+        0
+    })
+}
+
+/// `targetPort`: a number, the name of a container port, or else the Service's own port.
+fn target_port(
+    given: &core::ServicePort,
+    port: u16,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Name {
+    match &given.target_port {
+        None | Some(IntOrString::Int(0)) => Name::from(port.to_string()),
+        Some(IntOrString::Int(number)) => {
+            Name::from(port_number(*number, path, errors).to_string())
+        }
+        Some(IntOrString::String(name)) if name.is_empty() => Name::from(port.to_string()),
+        Some(IntOrString::String(name)) => {
+            let is_name = name.len() <= 15 && name.bytes().any(|b| b.is_ascii_lowercase());
+            if !is_name {
+                let rule = "must be a number, or the name of a container port: at most 15 characters \
+                            with at least one letter (a-z)";
+                errors.invalid(path, name, rule);
+            }
+            Name::from(name.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn lower(spec: Value) -> (Service, Vec<String>) {
+        let mut errors = FieldErrors::default();
+        let meta = ObjectMeta::new("shop", "web");
+        let service = service(meta, &serde_json::from_value(spec).unwrap(), &mut errors);
+        (service, errors.into_vec().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_target_port_defaults_to_the_port() {
+        let ports = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81, "targetPort": "http"}, {"name": "c", "port": 82, "targetPort": 8082}]);
+        let (service, errors) = lower(json!({"selector": {"app": "web"}, "ports": ports}));
+        assert_eq!(errors, [""; 0]);
+        let targets: Vec<&str> = service.ports.iter().map(|port| &*port.target_port).collect();
+        assert_eq!(targets, ["80", "http", "8082"]);
+        assert!(!service.is_headless && !service.has_client_affinity);
+        assert!(service.selector.is_some());
+    }
+
+    #[test]
+    fn a_service_without_a_selector_finds_no_pods_and_an_external_name_needs_none() {
+        let (service, errors) =
+            lower(json!({"type": "ExternalName", "externalName": "a.b", "selector": {"a": "b"}}));
+        assert_eq!(errors, [""; 0]);
+        assert_eq!(service.selector, None);
+        let (service, _) = lower(json!({"selector": {}, "clusterIP": "None"}));
+        assert!(service.selector.is_none() && service.is_headless);
+    }
+
+    #[test]
+    fn what_is_wrong_with_ports_is_said_port_by_port() {
+        let ports = json!([{"port": 0}, {"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "a", "port": 80, "targetPort": "8080"}]);
+        let (_, errors) = lower(json!({"ports": ports}));
+        assert_eq!(errors.len(), 6, "{errors:#?}");
+        assert_eq!(
+            errors[1],
+            "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
+        );
+        assert_eq!(lower(json!({})).1, ["spec.ports: Required value: at least one port"]);
+    }
+}

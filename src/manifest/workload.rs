@@ -1,0 +1,120 @@
+//! What all workloads have in common: a selector and a pod template that must fit each other.
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+
+use super::field::{FieldErrors, FieldPath};
+use super::names::{check_key, check_labels};
+use super::pod::{pairs, pod_template};
+use super::pod_validation::validate_pod_spec;
+use super::selector::label_selector;
+use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::selector::Selector;
+
+/// Restart policies that a workload takes.
+const ALWAYS: [&str; 1] = ["Always"];
+const UNLESS_DONE: [&str; 2] = ["OnFailure", "Never"];
+
+/// A pod template with all that the API server checks of it. `claims` are volumes that a StatefulSet adds.
+pub(super) fn checked_template(
+    template: &core::PodTemplateSpec,
+    claims: &[&str],
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> PodTemplate {
+    let metadata = template.metadata.as_ref();
+    let at = path.field("metadata");
+    check_labels(metadata.and_then(|m| m.labels.as_ref()), &at.field("labels"), errors);
+    for key in metadata.iter().flat_map(|m| m.annotations.iter().flatten()).map(|(key, _)| key) {
+        check_key(key, &at.field("annotations"), errors);
+    }
+    let Some(spec) = &template.spec else {
+        errors.required(&path.field("spec"), "what the pods run");
+        return PodTemplate {
+            labels: pairs(metadata.and_then(|m| m.labels.as_ref())),
+            ..PodTemplate::default()
+        };
+    };
+    validate_pod_spec(spec, claims, &path.field("spec"), errors);
+    pod_template(metadata, spec, path, errors)
+}
+
+/// Selector and template of a workload that keeps its pods running: the template must match the
+/// selector, and its pods must restart (`ValidatePodTemplateSpecForReplicaSet`).
+pub(super) fn selector_and_template(
+    selector: &meta::LabelSelector,
+    template: &core::PodTemplateSpec,
+    claims: &[&str],
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> (Selector, PodTemplate) {
+    let at = path.field("selector");
+    let lowered_selector = label_selector(selector, &at, errors);
+    check_labels(selector.match_labels.as_ref(), &at.field("matchLabels"), errors);
+    let at_template = path.field("template");
+    let lowered = checked_template(template, claims, &at_template, errors);
+    if lowered_selector.is_empty() {
+        errors.required(
+            &at,
+            "an empty selector is invalid; repeat labels of spec.template.metadata.labels",
+        );
+    } else if !lowered_selector.matches(&lowered.labels) {
+        let metadata = at_template.field("metadata");
+        let labels: Vec<String> =
+            lowered.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let rule = "`selector` does not match template `labels`";
+        errors.invalid(&metadata.field("labels"), labels.join(","), rule);
+    }
+    let at_spec = at_template.field("spec");
+    restart_policy_is_one_of(&ALWAYS, template, &at_template, errors);
+    let deadline = template.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+    if deadline.is_some() {
+        errors.push(
+            &at_spec.field("activeDeadlineSeconds"),
+            "Forbidden: only pods that end may have it",
+        );
+    }
+    (lowered_selector, lowered)
+}
+
+/// The template of a workload whose pods end (`ValidateJobSpec`).
+pub(super) fn template_that_ends(
+    template: &core::PodTemplateSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> PodTemplate {
+    let path = path.field("template");
+    let lowered = checked_template(template, &[], &path, errors);
+    restart_policy_is_one_of(&UNLESS_DONE, template, &path, errors);
+    lowered
+}
+
+fn restart_policy_is_one_of(
+    policies: &[&str],
+    template: &core::PodTemplateSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let Some(spec) = &template.spec else { return };
+    let policy = spec.restart_policy.as_deref().filter(|policy| !policy.is_empty());
+    let policy = policy.unwrap_or("Always");
+    let is_known = ["Always", "OnFailure", "Never"].contains(&policy);
+    if is_known && !policies.contains(&policy) {
+        let spec = path.field("spec");
+        let supported = policies.join(", ");
+        let problem = format!("Unsupported value: {policy:?}: supported values: {supported}");
+        errors.push(&spec.field("restartPolicy"), problem);
+    }
+}
+
+/// A count that must not be negative, or its default.
+pub(super) fn count(
+    given: Option<i32>,
+    default: i32,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> i32 {
+    let count = given.unwrap_or(default);
+    errors.not_negative(path, i64::from(count));
+    count
+}
