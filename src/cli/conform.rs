@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::files::read_bytes;
-use crate::conform::{ConformReport, hpa};
+use crate::conform::{ConformReport, hpa, scheduler};
 
 /// Options of `wavetank conform`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,8 @@ pub struct Arguments {
 enum Recording {
     /// Decisions of the HorizontalPodAutoscaler controller; docs/conform-hpa.md describes the files
     Hpa(Files),
+    /// Scheduling cycles of kube-scheduler; docs/conform-scheduler.md describes the files
+    Scheduler(Files),
 }
 
 /// Where the recordings are.
@@ -46,13 +48,16 @@ enum Format {
 
 /// Replays all files and writes what became of their cases.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let Recording::Hpa(Files { files, output }) = &arguments.recording;
+    let (Files { files, output }, replay): (_, fn(&[u8]) -> _) = match &arguments.recording {
+        Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),
+        Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),
+    };
     let mut cases = Vec::new();
     for file in files {
         let in_file =
             |problem: &dyn std::fmt::Display| Failure::Input(format!("{file}: {problem}"));
         let bytes = read_bytes(file).map_err(|problem| in_file(&problem))?;
-        cases.extend(hpa::replay(&bytes[..]).map_err(|problem| in_file(&problem))?);
+        cases.extend(replay(&bytes).map_err(|problem| in_file(&problem))?);
     }
     let report = ConformReport::new(cases);
     match output {

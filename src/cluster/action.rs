@@ -83,6 +83,8 @@ pub enum Action {
     SetPodReady(PodId, ConditionStatus),
     /// The UID that a pod has in a recording of a real cluster that is replayed.
     SetPodUid(PodId, u64),
+    /// All `spec.schedulingGates` of a pod go.
+    UngatePod(PodId),
     /// Restart counts.
     SetPodRestarts(PodId, RestartCounts),
 
@@ -146,6 +148,7 @@ impl Action {
             Self::SetPodDisruption(..) => "SetPodDisruption",
             Self::SetPodReady(..) => "SetPodReady",
             Self::SetPodUid(..) => "SetPodUid",
+            Self::UngatePod(..) => "UngatePod",
             Self::SetPodRestarts(..) => "SetPodRestarts",
             Self::PutConfig(..) => "PutConfig",
             Self::DeleteConfig(..) => "DeleteConfig",

@@ -122,6 +122,7 @@ pub fn apply(
             store.pods.get_mut(pod).ok_or(Refused::NotFound)?.uid = uid;
             Ok(())
         }
+        Action::UngatePod(pod) => ungate_pod(store, pod, changes),
         Action::SetPodRestarts(pod, restarts) => {
             update_pod(store, pod, PodChange::Restarted, changes, |pod| {
                 std::mem::replace(&mut pod.restarts, restarts) != restarts
@@ -350,6 +351,17 @@ fn bind_pod(
     store.index.pods_by_node[node.index()].insert(id);
     changes.push(Change::PodUpdated(id, PodChange::Bound));
     Ok(())
+}
+
+/// Gives the pod the template without gates, which its siblings may have already.
+fn ungate_pod(store: &mut Store, id: PodId, changes: &mut Vec<Change>) -> Result<(), Refused> {
+    let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    let mut template = store.template_of(pod).clone();
+    template.spec.scheduling_gates.clear();
+    let template = store.intern(template);
+    update_pod(store, id, PodChange::Gates, changes, |pod| {
+        std::mem::replace(&mut pod.template, template) != template
+    })
 }
 
 pub(super) fn delete_pod(

@@ -77,4 +77,6 @@ pub enum PodChange {
     Disrupted,
     /// A container restarted.
     Restarted,
+    /// Its scheduling gates were removed.
+    Gates,
 }

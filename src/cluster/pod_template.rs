@@ -71,6 +71,14 @@ pub struct PodSpec {
     pub service_account_name: Name,
 }
 
+impl PodSpec {
+    /// The PersistentVolumeClaims that its volumes name.
+    pub fn claims(&self) -> impl Iterator<Item = &Name> {
+        let claims = self.references.iter();
+        claims.filter(|one| one.kind == ReferenceKind::PersistentVolumeClaim).map(|one| &one.name)
+    }
+}
+
 /// Amounts by resource name, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ResourceList(Vec<(Name, Quantity)>);

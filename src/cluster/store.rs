@@ -227,6 +227,11 @@ impl Store {
         })
     }
 
+    /// Whether a ConfigMap, Secret or claim exists.
+    pub fn has_config(&self, kind: ReferenceKind, id: &NamespacedName) -> bool {
+        self.config.contains_key(&(kind, id.clone()))
+    }
+
     /// The pod selector of an owner, as the scheduler's default spreading looks it up.
     pub fn selector_of(&self, owner: Owner) -> Option<&Selector> {
         match owner {

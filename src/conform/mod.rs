@@ -4,6 +4,7 @@
 pub mod controllers;
 pub mod hpa;
 mod recording;
+pub mod scheduler;
 
 pub use recording::RecordingError;
 

@@ -18,7 +18,7 @@ pub(super) const TAINT_EFFECTS: [(&str, TaintEffect); 3] = [
 ];
 
 /// Affinity of all three sorts.
-pub(super) fn affinity(
+pub fn affinity(
     affinity: &core::Affinity,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
@@ -169,7 +169,7 @@ pub(super) fn toleration(
 }
 
 /// One topology spread constraint.
-pub(super) fn topology_spread(
+pub fn topology_spread(
     constraint: &core::TopologySpreadConstraint,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,

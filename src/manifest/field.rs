@@ -59,7 +59,7 @@ impl FieldErrors {
     }
 
     /// The meaning of an enumerated text; absent or empty means `default`.
-    pub(super) fn choose<T: Copy>(
+    pub fn choose<T: Copy>(
         &mut self,
         text: Option<&str>,
         choices: &[(&str, T)],

@@ -8,7 +8,7 @@
 
 pub mod admission;
 mod batch;
-mod constraints;
+pub mod constraints;
 mod container;
 mod cross_check;
 mod deployment;

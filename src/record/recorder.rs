@@ -192,7 +192,7 @@ impl Recorder {
             PodChange::Ready | PodChange::DeletionRequested | PodChange::Phase => {
                 self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
             }
-            PodChange::Nominated | PodChange::Labels | PodChange::Disrupted => {}
+            PodChange::Nominated | PodChange::Labels | PodChange::Disrupted | PodChange::Gates => {}
         }
     }
 

@@ -9,6 +9,7 @@ pub mod objectives;
 pub mod overrides;
 pub mod read;
 pub mod resolved;
+pub mod scheduler_configuration;
 pub mod schema;
 mod typing;
 pub mod workloads;

@@ -1,1 +1,25 @@
-//! Which node a pod goes to, as kube-scheduler decides it.
+//! kube-scheduler 1.36: which node a pod goes to, and why not to the others. Decides; it never
+//! writes, holds no clock and draws only from the stream that it is given.
+
+pub mod cache;
+pub mod cycle;
+pub mod decision;
+pub mod framework;
+pub mod message;
+pub mod node_info;
+mod node_order;
+pub mod nominations;
+pub mod plugins;
+pub mod pod_class;
+pub mod preemption;
+pub mod profile;
+pub mod queue;
+pub mod resources;
+pub mod sampling;
+pub mod schedule_one;
+pub mod tie_break;
+pub mod topology;
+
+pub use profile::SchedulerConfiguration;
+pub use schedule_one::{Attempt, Scheduler};
+pub use tie_break::TieBreaker;

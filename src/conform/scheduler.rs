@@ -1,0 +1,34 @@
+//! Recorded scheduling cycles of the real kube-scheduler: feasible nodes, scores, rejections,
+//! preemption, messages, queue order. The schema is described in `docs/conform-scheduler.md`.
+
+mod case;
+mod compare;
+mod objects;
+mod steps;
+mod world;
+
+use std::io::BufRead;
+
+use case::Case;
+use compare::first_difference;
+use world::World;
+
+use super::CaseOutcome;
+use super::recording::{RecordingError, for_each_line, parse};
+
+/// Replays every case of a recording, plain or compressed.
+pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
+    let mut outcomes = Vec::new();
+    for_each_line(input, |_, line| {
+        outcomes.push(replay_line(line)?);
+        Ok(())
+    })?;
+    Ok(outcomes)
+}
+
+fn replay_line(line: &str) -> Result<CaseOutcome, String> {
+    let case: Case = parse(line)?;
+    let explain = |problem: String| format!("case {}: {problem}", case.id);
+    let steps = World::new(&case).and_then(|mut world| world.run(&case)).map_err(explain)?;
+    Ok(CaseOutcome::new(&*case.id, first_difference(&case, &steps)))
+}

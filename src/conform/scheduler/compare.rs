@@ -1,0 +1,76 @@
+//! Where a replay first went apart from the recording.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::case::Case;
+use super::world::Step;
+use crate::conform::Difference;
+
+/// Which of several equal nodes the real scheduler took; it depends on its heap, not on a rule.
+const INFORMATIVE: [&str; 1] = ["schedulerPick"];
+
+/// What is decided first is compared first, so that a difference is shown where it arises.
+const FIRST: [&str; 5] = ["pod", "result", "rejected", "feasible", "scores"];
+
+/// The first difference between the recorded steps and those that were decided here.
+pub(super) fn first_difference(case: &Case, decided: &[Step]) -> Option<Difference> {
+    let recorded = &case.steps;
+    for (number, (recorded, decided)) in recorded.iter().zip(decided).enumerate() {
+        if let Some(difference) = differs(number, recorded, decided) {
+            return Some(difference);
+        }
+    }
+    if recorded.len() != decided.len() {
+        let (expected, got) = (json!(recorded.len()), json!(decided.len()));
+        return Some(difference("", "number of steps", expected, got, Value::Null));
+    }
+    let tried = |step: &&Step| step.get("result") != Some(&json!("gated"));
+    let queue: Vec<&Value> = decided.iter().filter(tried).map(|step| &step["pod"]).collect();
+    let (expected, got) = (json!(case.queue), json!(queue));
+    (expected != got).then(|| difference("", "queue", expected, got, Value::Null))
+}
+
+fn differs(
+    number: usize,
+    recorded: &BTreeMap<String, Value>,
+    decided: &Step,
+) -> Option<Difference> {
+    let pod = recorded.get("pod").and_then(Value::as_str).unwrap_or_default();
+    let at = format!("step {} ({pod})", number + 1);
+    let fields = FIRST.into_iter().chain(recorded.keys().map(String::as_str));
+    let fields = fields.chain(decided.keys().map(String::as_str));
+    for field in fields.filter(|field| !INFORMATIVE.contains(field)) {
+        let expected = normalized(field, recorded.get(field));
+        let got = normalized(field, decided.get(field));
+        if expected != got {
+            let inputs = json!({"pod": pod, "rejected": decided.get("rejected")});
+            return Some(difference(&at, field, expected, got, inputs));
+        }
+    }
+    None
+}
+
+fn difference(at: &str, field: &str, expected: Value, got: Value, inputs: Value) -> Difference {
+    Difference {
+        at: at.to_owned(),
+        field: field.to_owned(),
+        expected,
+        got,
+        inputs,
+        explanation: String::new(),
+    }
+}
+
+/// The groups of rejected nodes are a set: neither their order nor that of their nodes counts.
+fn normalized(field: &str, value: Option<&Value>) -> Value {
+    let value = value.cloned().unwrap_or(Value::Null);
+    match (field, value) {
+        ("rejected", Value::Array(mut groups)) => {
+            groups.sort_by_key(|group| group["nodes"][0].as_u64());
+            groups.into()
+        }
+        (_, value) => value,
+    }
+}

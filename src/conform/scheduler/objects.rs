@@ -1,0 +1,129 @@
+//! The objects of a case as the API server would hold them: defaulted, not admitted. They went
+//! straight into the real scheduler's cache, past validation, and carry only what it reads.
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::policy::v1 as policy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+
+use super::case::Owner;
+use crate::cluster::action::{PodDraft, PodName, PodSource, ReplicaSetDraft};
+use crate::cluster::deployment::IntOrPercent;
+use crate::cluster::node::Node;
+use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::policy::{Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus};
+use crate::cluster::selector::Selector;
+use crate::cluster::service::Service;
+use crate::cluster::{Labels, Name, NamespacedName, ObjectMeta};
+use crate::engine::SimDuration;
+use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
+use crate::manifest::{node, pod, selector};
+
+/// A Node.
+pub(super) fn node(given: &core::Node) -> Result<Node, String> {
+    checked(|errors| node::node(given, errors))
+}
+
+/// A Namespace.
+pub(super) fn namespace(given: &core::Namespace) -> Namespace {
+    Namespace {
+        name: text(given.metadata.name.as_ref()),
+        labels: labels(given.metadata.labels.as_ref()),
+    }
+}
+
+/// A Service: its selector.
+pub(super) fn service(given: &core::Service) -> Service {
+    let selected = given.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    Service {
+        meta: object_meta(&given.metadata),
+        selector: selected.map(|selected| Selector::from_labels(&labels(Some(selected)))),
+        ports: Vec::new(),
+        is_headless: false,
+        publish_not_ready_addresses: false,
+        has_client_affinity: false,
+        endpoints: Vec::new(),
+    }
+}
+
+/// A PodDisruptionBudget without its status.
+pub(super) fn disruption_budget(
+    given: &policy::PodDisruptionBudget,
+) -> Result<PodDisruptionBudget, String> {
+    let written = given.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    Ok(PodDisruptionBudget {
+        meta: object_meta(&given.metadata),
+        selector: written.map(label_selector).transpose()?,
+        // The scheduler reads the status alone.
+        budget: Budget::MaxUnavailable(IntOrPercent::Int(0)),
+        always_allows_unhealthy: false,
+        status: PodDisruptionBudgetStatus::default(),
+    })
+}
+
+/// An owner of pods. Owners of all kinds only lend their selectors, and are kept as ReplicaSets
+/// under a name with their kind.
+pub(super) fn owner(kind: &str, given: &Owner) -> Result<ReplicaSetDraft, String> {
+    let id = owner_id(&given.metadata.namespace, kind, &given.metadata.name);
+    Ok(ReplicaSetDraft {
+        meta: ObjectMeta::new(id.namespace, id.name),
+        owner: None,
+        replicas: 0,
+        selector: label_selector(&given.spec.selector)?,
+        template: PodTemplate::default(),
+        min_ready: SimDuration::ZERO,
+        revision: 0,
+        desired_replicas: None,
+        max_replicas: None,
+    })
+}
+
+/// The name under which an owner is kept.
+pub(super) fn owner_id(namespace: &str, kind: &str, name: &str) -> NamespacedName {
+    NamespacedName::new(namespace, Name::from(format!("{kind}/{name}")))
+}
+
+/// A pod that is not bound yet, and its name.
+pub(super) fn pod(given: &core::Pod) -> Result<(PodDraft, NamespacedName), String> {
+    let spec = given.spec.clone().unwrap_or_default();
+    let root = FieldPath::ROOT;
+    let metadata = &given.metadata;
+    let mut template = checked(|errors| pod::pod_template(Some(metadata), &spec, &root, errors))?;
+    // A running pod is bound like any other.
+    template.spec.node_name = None;
+    let id = object_meta(metadata).id;
+    let draft = PodDraft {
+        name: PodName::Exact(id.name.clone()),
+        namespace: id.namespace.clone(),
+        template: PodSource::New(Box::new(template)),
+        owner: None,
+    };
+    Ok((draft, id))
+}
+
+/// All errors in one line.
+pub(super) fn listed(errors: &[FieldError]) -> String {
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
+}
+
+fn label_selector(given: &meta::LabelSelector) -> Result<Selector, String> {
+    checked(|errors| selector::label_selector(given, &FieldPath::ROOT, errors))
+}
+
+fn object_meta(given: &meta::ObjectMeta) -> ObjectMeta {
+    ObjectMeta::new(text(given.namespace.as_ref()), text(given.name.as_ref()))
+}
+
+fn labels(given: Option<&std::collections::BTreeMap<String, String>>) -> Labels {
+    given.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+fn text(given: Option<&String>) -> Name {
+    given.map(String::as_str).unwrap_or_default().into()
+}
+
+fn checked<T>(lower: impl FnOnce(&mut FieldErrors) -> T) -> Result<T, String> {
+    let mut errors = FieldErrors::default();
+    let lowered = lower(&mut errors);
+    if errors.is_empty() { Ok(lowered) } else { Err(listed(&errors.into_vec())) }
+}

@@ -1,0 +1,271 @@
+//! The scheduler's picture of the cluster: nodes with their pods, pod classes, image counts. Kept up
+//! to date by its owner; holds what was assumed before the API server knows of it.
+
+use rustc_hash::FxHashMap;
+
+use super::node_info::{ClassId, NodeInfo, PlacedPod};
+use super::node_order::NodeOrder;
+use super::pod_class::PodClass;
+use super::topology::{Domains, Topology, TopologyKey};
+use crate::cluster::node::{Node, NodeId};
+use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::pod_template::{PodTemplate, TemplateId};
+use crate::cluster::{ClusterView, Labels, Name};
+use crate::units::Bytes;
+
+/// Nodes with their pods.
+#[derive(Clone, Debug, Default)]
+pub struct Cache {
+    /// By slot of the node's id.
+    nodes: Vec<Option<NodeInfo>>,
+    zones: NodeOrder,
+    /// The slots in the order in which nodes are looked at.
+    order: Vec<usize>,
+    topology: Topology,
+    classes: Vec<PodClass>,
+    /// How many pods of each class are on nodes.
+    placed: Vec<u32>,
+    /// The classes with any term of pod affinity or anti-affinity.
+    with_affinity: Vec<ClassId>,
+    /// Only ever looked up, never iterated.
+    class_of: FxHashMap<ClassKey, ClassId>,
+    /// Images that nodes hold. Only ever looked up, never iterated.
+    images: FxHashMap<Name, ImageState>,
+    generation: u64,
+}
+
+/// Pods with the same key are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ClassKey {
+    template: TemplateId,
+    namespace: Name,
+    /// Where they differ from the template's.
+    labels: Option<Labels>,
+}
+
+/// An image on the nodes of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageState {
+    /// Its size, as the first node that had it gave it.
+    pub size: Bytes,
+    /// How many nodes have it.
+    pub nodes: u32,
+}
+
+impl Cache {
+    /// A cache without nodes that knows the topology keys that plugins' arguments name.
+    pub fn new(topology_keys: impl IntoIterator<Item = Name>) -> Self {
+        let mut cache = Self::default();
+        for key in topology_keys {
+            cache.register_topology(&key);
+        }
+        cache
+    }
+
+    /// The slots of all nodes, in the order in which they are looked at.
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// The node in a slot that [`Self::order`] gave.
+    pub fn node(&self, slot: usize) -> &NodeInfo {
+        self.nodes[slot].as_ref().expect("a slot that was given out holds a node")
+    }
+
+    /// The node of an id.
+    pub fn get(&self, id: NodeId) -> Option<&NodeInfo> {
+        self.nodes.get(id.index())?.as_ref().filter(|node| node.id == id)
+    }
+
+    /// All nodes, in the order in which they are looked at.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
+        self.order.iter().map(|slot| self.node(*slot))
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// One more than the largest slot.
+    pub fn slots(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Topology keys and domains.
+    pub const fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// A pod class.
+    pub fn class(&self, id: ClassId) -> &PodClass {
+        &self.classes[id.index()]
+    }
+
+    /// How many pod classes there are: the length of a side table indexed by [`ClassId`].
+    pub fn class_count(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The classes of pods on nodes that have any term of pod affinity or anti-affinity.
+    pub fn placed_with_affinity(&self) -> impl Iterator<Item = ClassId> {
+        self.with_affinity.iter().copied().filter(|class| self.placed[class.index()] > 0)
+    }
+
+    /// An image, if any node has it.
+    pub fn image(&self, name: &Name) -> Option<ImageState> {
+        self.images.get(name).copied()
+    }
+
+    /// The class of a pod of the store.
+    pub fn class_of(&mut self, view: ClusterView<'_>, pod: &Pod) -> ClassId {
+        let store = view.store();
+        let labels = pod.overrides.as_ref().map(|overrides| overrides.labels.clone());
+        let template = store.template_of(pod);
+        self.intern(pod.template, template, &pod.id.namespace, labels)
+    }
+
+    /// The class of the pods of a template in a namespace, with other labels if they have such.
+    pub fn intern(
+        &mut self,
+        id: TemplateId,
+        template: &PodTemplate,
+        namespace: &Name,
+        labels: Option<Labels>,
+    ) -> ClassId {
+        let key = ClassKey { template: id, namespace: namespace.clone(), labels };
+        if let Some(known) = self.class_of.get(&key) {
+            return *known;
+        }
+        let labels = key.labels.as_ref().unwrap_or(&template.labels).clone();
+        let mut register = |topology: &Name| self.register_topology(topology);
+        let class = PodClass::new(namespace.clone(), labels, template, &mut register);
+        let number = u32::try_from(self.classes.len()).expect("fewer than 2^32 kinds of pod");
+        if !class.affinity.is_empty() {
+            self.with_affinity.push(ClassId(number));
+        }
+        self.classes.push(class);
+        self.placed.push(0);
+        self.class_of.insert(key, ClassId(number));
+        ClassId(number)
+    }
+
+    /// The number of a topology key, which all nodes know from then on.
+    pub fn register_topology(&mut self, key: &Name) -> TopologyKey {
+        let (number, is_new) = self.topology.register(key);
+        if is_new {
+            for node in self.nodes.iter_mut().flatten() {
+                self.topology.enter(&node.labels, &mut node.domains);
+            }
+        }
+        number
+    }
+
+    /// Adds a node.
+    pub fn add_node(&mut self, id: NodeId, node: &Node) {
+        let mut domains = Domains::new();
+        self.topology.enter(&node.meta.labels, &mut domains);
+        if self.nodes.len() <= id.index() {
+            self.nodes.resize_with(id.index() + 1, || None);
+        }
+        let mut info = NodeInfo::new(id, node, domains);
+        info.generation = self.next_generation();
+        self.add_images(&info);
+        self.zones.add(id.index(), &info.labels);
+        self.nodes[id.index()] = Some(info);
+        self.order = self.zones.list();
+    }
+
+    /// Takes over another state of a Node object.
+    pub fn update_node(&mut self, id: NodeId, node: &Node) {
+        let generation = self.next_generation();
+        let Some(mut info) = self.take(id) else { return };
+        self.remove_images(&info);
+        if info.labels != node.meta.labels {
+            if NodeOrder::moves(&info.labels, &node.meta.labels) {
+                self.zones.remove(id.index(), &info.labels);
+                self.zones.add(id.index(), &node.meta.labels);
+                self.order = self.zones.list();
+            }
+            self.topology.leave(&info.labels, &info.domains);
+            info.domains.clear();
+            self.topology.enter(&node.meta.labels, &mut info.domains);
+        }
+        info.set_node(node);
+        info.generation = generation;
+        self.add_images(&info);
+        self.nodes[id.index()] = Some(info);
+    }
+
+    /// Removes a node with what is on it.
+    pub fn remove_node(&mut self, id: NodeId) {
+        let Some(info) = self.take(id) else { return };
+        for count in &info.classes {
+            self.placed[count.class.index()] -= count.pods;
+        }
+        self.remove_images(&info);
+        self.topology.leave(&info.labels, &info.domains);
+        self.zones.remove(id.index(), &info.labels);
+        self.order = self.zones.list();
+    }
+
+    /// Puts a pod on a node; one whose node is not there is left out.
+    pub fn add_pod(&mut self, node: NodeId, pod: PlacedPod) {
+        let generation = self.next_generation();
+        let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
+        if info.id == node {
+            info.add_pod(pod, &self.classes[pod.class.index()]);
+            info.generation = generation;
+            self.placed[pod.class.index()] += 1;
+        }
+    }
+
+    /// Takes a pod of a class off a node.
+    pub fn remove_pod(&mut self, node: NodeId, pod: PodId, class: ClassId) {
+        let generation = self.next_generation();
+        let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
+        if info.id == node && info.remove_pod(Some(pod), &self.classes[class.index()]).is_some() {
+            info.generation = generation;
+            self.placed[class.index()] -= 1;
+        }
+    }
+
+    /// Marks a pod on a node as terminating.
+    pub fn set_terminating(&mut self, node: NodeId, pod: PodId) {
+        let generation = self.next_generation();
+        let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
+        if info.id == node {
+            info.set_terminating(pod);
+            info.generation = generation;
+        }
+    }
+
+    fn take(&mut self, id: NodeId) -> Option<NodeInfo> {
+        let slot = self.nodes.get_mut(id.index())?;
+        slot.take_if(|node| node.id == id)
+    }
+
+    fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    fn add_images(&mut self, node: &NodeInfo) {
+        for (name, size) in &node.images {
+            let state =
+                self.images.entry(name.clone()).or_insert(ImageState { size: *size, nodes: 0 });
+            state.nodes += 1;
+        }
+    }
+
+    fn remove_images(&mut self, node: &NodeInfo) {
+        for (name, _) in &node.images {
+            if let Some(state) = self.images.get_mut(name) {
+                state.nodes -= 1;
+                if state.nodes == 0 {
+                    self.images.remove(name);
+                }
+            }
+        }
+    }
+}

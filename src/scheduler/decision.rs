@@ -1,0 +1,99 @@
+//! A whole scheduling cycle for one pod: where it goes, or whose place it would take, or why it
+//! must wait. Pure, so that any decision can be looked into again from the same view.
+
+use super::cycle::{Feasibility, ScoreTable, find_feasible, prepare, score};
+use super::framework::{Code, CycleContext};
+use super::message::fit_error;
+use super::nominations::Nominations;
+use super::preemption::{Candidate, PostFilter, best_candidates, post_filter};
+use super::profile::Profile;
+use super::tie_break::TieBreaker;
+
+/// What a cycle came to, with all that led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Which nodes do, and why the others do not.
+    pub feasibility: Feasibility,
+    /// What follows from it.
+    pub verdict: Verdict,
+}
+
+/// Where a pod goes, or why it waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes to a node.
+    Placed {
+        /// Its slot.
+        node: usize,
+        /// The scores; absent if only one node does, because then none are worked out.
+        scores: Option<ScoreTable>,
+        /// The nodes (slots) with the best total.
+        top: Vec<usize>,
+    },
+    /// It waits.
+    Waits {
+        /// What PostFilter came to; absent without nodes.
+        post_filter: Option<PostFilter>,
+        /// The candidate on which room is made for it, if there is one.
+        chosen: Option<Candidate>,
+        /// The text of the FailedScheduling event.
+        message: String,
+    },
+}
+
+/// Decides about one pod. `start` is the position in the order of nodes from which feasible ones
+/// are looked for.
+pub fn decide(
+    profile: &Profile,
+    cycle: &CycleContext<'_>,
+    nominations: &Nominations,
+    start: usize,
+    ties: &mut TieBreaker,
+) -> Decision {
+    let prepared = prepare(profile, cycle);
+    let feasibility = find_feasible(profile, cycle, &prepared, nominations, start);
+    let verdict = match feasibility.feasible.as_slice() {
+        [] if cycle.cache.node_count() == 0 => Verdict::Waits {
+            post_filter: None,
+            chosen: None,
+            message: fit_error(&feasibility.diagnosis, ""),
+        },
+        [] => {
+            let potential = feasibility.diagnosis.rejected.iter();
+            let potential = potential.filter(|one| one.refusal.code == Code::Unschedulable);
+            let offset = ties.offset(potential.count());
+            let diagnosis = &feasibility.diagnosis;
+            let result = post_filter(profile, cycle, &prepared, nominations, diagnosis, offset);
+            waits(cycle, &feasibility, result, ties)
+        }
+        [only] => Verdict::Placed { node: *only, scores: None, top: vec![*only] },
+        feasible => {
+            let scores = score(profile, cycle, feasible);
+            let top = scores.top();
+            let node = ties.pick(cycle.cache, &top).unwrap_or(feasible[0]);
+            Verdict::Placed { node, scores: Some(scores), top }
+        }
+    };
+    Decision { feasibility, verdict }
+}
+
+fn waits(
+    cycle: &CycleContext<'_>,
+    feasibility: &Feasibility,
+    result: PostFilter,
+    ties: &mut TieBreaker,
+) -> Verdict {
+    let mut chosen = None;
+    let said = match &result {
+        PostFilter::Candidates(candidates) => {
+            let best = best_candidates(candidates);
+            let nodes: Vec<usize> = best.iter().map(|candidate| candidate.node).collect();
+            let node = ties.pick(cycle.cache, &nodes);
+            chosen = best.into_iter().find(|candidate| Some(candidate.node) == node).cloned();
+            ""
+        }
+        PostFilter::Failed { message, .. } => message,
+    };
+    let message = fit_error(&feasibility.diagnosis, said);
+    Verdict::Waits { post_filter: Some(result), chosen, message }
+}

@@ -1,0 +1,79 @@
+//! The text of a FailedScheduling event (`framework.FitError`, 1.36).
+
+use std::collections::BTreeMap;
+
+use super::cycle::Diagnosis;
+use super::framework::Refusal;
+
+/// What is said when there is no node at all.
+pub const NO_NODES: &str = "no nodes available to schedule pods";
+
+/// `0/N nodes are available:`, and why: how often each reason was given, and what PostFilter said.
+pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
+    if diagnosis.node_count == 0 {
+        return NO_NODES.to_owned();
+    }
+    let head = if let Some(refused) = &diagnosis.pre_filter {
+        let reasons: Vec<String> = refused.refusal.texts().collect();
+        format!("{} {}.", nodes_available(diagnosis.node_count), reasons.join(", "))
+    } else {
+        let rejected = diagnosis.rejected.iter().map(|rejection| &rejection.refusal);
+        histogram(diagnosis.node_count, rejected, diagnosis.of_absent().as_ref())
+    };
+    if post_filter.is_empty() { head } else { format!("{head} {post_filter}") }
+}
+
+/// `0/N nodes are available: 2 Insufficient cpu, ...`: how often each reason was given by these
+/// refusals, and by `absent` for each node beyond them. Sorted as text, so that 10 comes before 2.
+pub fn histogram<'a>(
+    node_count: usize,
+    refusals: impl Iterator<Item = &'a Refusal>,
+    absent: Option<&Refusal>,
+) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut explicit = 0;
+    for refusal in refusals {
+        explicit += 1;
+        for reason in refusal.texts() {
+            *counts.entry(reason).or_default() += 1;
+        }
+    }
+    if explicit < node_count {
+        for reason in absent.iter().flat_map(|refusal| refusal.texts()) {
+            *counts.entry(reason).or_default() += node_count - explicit;
+        }
+    }
+    let mut parts: Vec<String> =
+        counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    parts.sort_unstable();
+    let head = nodes_available(node_count);
+    if parts.is_empty() { head } else { format!("{head} {}.", parts.join(", ")) }
+}
+
+fn nodes_available(node_count: usize) -> String {
+    format!("0/{node_count} nodes are available:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_counted_and_sorted_as_text() {
+        let cpu = Refusal::unschedulable("Insufficient cpu");
+        let taint = Refusal::unresolvable("node(s) had untolerated taint(s)");
+        let refusals: Vec<&Refusal> = std::iter::repeat_n(&cpu, 2).chain([&taint; 10]).collect();
+        let text = histogram(12, refusals.into_iter(), None);
+        assert_eq!(
+            text,
+            "0/12 nodes are available: 10 node(s) had untolerated taint(s), 2 Insufficient cpu."
+        );
+        let absent = Refusal::unresolvable("Preemption is not helpful for scheduling");
+        let text = histogram(3, [&cpu].into_iter(), Some(&absent));
+        assert_eq!(
+            text,
+            "0/3 nodes are available: 1 Insufficient cpu, 2 Preemption is not helpful for \
+             scheduling."
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! What the scheduler knows of one node: the object's parts that plugins look at, and the sums over
+//! the pods on it, kept up to date pod by pod (`framework.NodeInfo`, 1.36).
+
+use super::pod_class::{HostPort, PodClass};
+use super::resources::Resources;
+use super::topology::{Domain, Domains, TopologyKey};
+use crate::cluster::node::{Node, NodeId, Taint};
+use crate::cluster::pod::PodId;
+use crate::cluster::{Labels, Name};
+use crate::units::{Bytes, Quantity};
+
+/// Number of an interned [`PodClass`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClassId(pub(super) u32);
+
+impl ClassId {
+    /// Dense: position in a side table.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A node with the pods on it.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// Its key in the store.
+    pub id: NodeId,
+    /// Its name.
+    pub name: Name,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its domain under each registered topology key.
+    pub domains: Domains,
+    /// Its taints.
+    pub taints: Vec<Taint>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// What pods may use.
+    pub allocatable: Resources,
+    /// How many pods may be there.
+    pub allowed_pods: usize,
+    /// Images that it holds.
+    pub images: Vec<(Name, Bytes)>,
+    /// Sum of the pods' requests.
+    pub requested: Resources,
+    /// Sum of the pods' CPU (milli) and memory (bytes) with the defaults.
+    pub non_zero: (i64, i64),
+    /// The pods, in no particular order.
+    pub pods: Vec<PlacedPod>,
+    /// How many pods of each class are there.
+    pub classes: Vec<ClassCount>,
+    /// Host ports in use, one entry for each pod and port.
+    pub ports: Vec<HostPort>,
+    /// Grows with every change of the node or its pods; unique in a cache.
+    pub generation: u64,
+}
+
+/// The node's images, each once.
+fn images(node: &Node) -> Vec<(Name, Bytes)> {
+    let mut images: Vec<(Name, Bytes)> = Vec::with_capacity(node.images.len());
+    for (name, size) in &node.images {
+        if !images.iter().any(|(known, _)| known == name) {
+            images.push((name.clone(), *size));
+        }
+    }
+    images
+}
+
+fn allowed_pods(node: &Node) -> usize {
+    let pods = node.allocatable.get("pods").map_or(0, Quantity::value);
+    usize::try_from(pods).unwrap_or(0)
+}
+
+/// A pod on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacedPod {
+    /// Its key in the store; `None` for a pod that a dry run assumed.
+    pub id: Option<PodId>,
+    /// What it is made from.
+    pub class: ClassId,
+    /// Whether its deletion was asked for.
+    pub is_terminating: bool,
+}
+
+/// How many pods of a class are on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassCount {
+    /// The class.
+    pub class: ClassId,
+    /// Pods in all.
+    pub pods: u32,
+    /// Of which terminating.
+    pub terminating: u32,
+}
+
+impl ClassCount {
+    /// Pods that are not terminating.
+    pub const fn staying(self) -> i64 {
+        (self.pods - self.terminating) as i64
+    }
+}
+
+impl NodeInfo {
+    /// A node without pods.
+    pub fn new(id: NodeId, node: &Node, domains: Domains) -> Self {
+        let mut info = Self {
+            id,
+            name: node.meta.name().clone(),
+            labels: Labels::default(),
+            domains,
+            taints: Vec::new(),
+            unschedulable: false,
+            allocatable: Resources::default(),
+            allowed_pods: 0,
+            images: Vec::new(),
+            requested: Resources::default(),
+            non_zero: (0, 0),
+            pods: Vec::new(),
+            classes: Vec::new(),
+            ports: Vec::new(),
+            generation: 0,
+        };
+        info.set_node(node);
+        info
+    }
+
+    /// Takes over another state of the Node object.
+    pub fn set_node(&mut self, node: &Node) {
+        self.labels = node.meta.labels.clone();
+        self.taints.clone_from(&node.taints);
+        self.unschedulable = node.unschedulable;
+        self.allocatable = Resources::from_list(&node.allocatable);
+        self.allowed_pods = allowed_pods(node);
+        self.images = images(node);
+    }
+
+    /// The node as it would be without any pod.
+    #[must_use]
+    pub fn without_pods(&self) -> Self {
+        Self {
+            requested: Resources::default(),
+            non_zero: (0, 0),
+            pods: Vec::new(),
+            classes: Vec::new(),
+            ports: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Its domain under a topology key; `None` if it lacks the label.
+    pub fn domain(&self, key: TopologyKey) -> Option<Domain> {
+        self.domains[key.index()]
+    }
+
+    /// Adds a pod.
+    pub fn add_pod(&mut self, pod: PlacedPod, class: &PodClass) {
+        self.requested.add(&class.requests);
+        self.non_zero.0 = self.non_zero.0.saturating_add(class.non_zero.0);
+        self.non_zero.1 = self.non_zero.1.saturating_add(class.non_zero.1);
+        self.ports.extend(class.host_ports.iter().cloned());
+        let terminating = u32::from(pod.is_terminating);
+        match self.classes.iter_mut().find(|count| count.class == pod.class) {
+            Some(count) => {
+                count.pods += 1;
+                count.terminating += terminating;
+            }
+            None => self.classes.push(ClassCount { class: pod.class, pods: 1, terminating }),
+        }
+        self.pods.push(pod);
+    }
+
+    /// Removes a pod, if it is there, and returns it.
+    pub fn remove_pod(&mut self, id: Option<PodId>, class: &PodClass) -> Option<PlacedPod> {
+        let position = self.pods.iter().position(|pod| pod.id == id)?;
+        let pod = self.pods.swap_remove(position);
+        self.requested.subtract(&class.requests);
+        self.non_zero.0 -= class.non_zero.0;
+        self.non_zero.1 -= class.non_zero.1;
+        for port in &class.host_ports {
+            if let Some(taken) = self.ports.iter().position(|one| one == port) {
+                self.ports.swap_remove(taken);
+            }
+        }
+        if let Some(at) = self.classes.iter().position(|count| count.class == pod.class) {
+            let count = &mut self.classes[at];
+            count.pods -= 1;
+            count.terminating -= u32::from(pod.is_terminating);
+            if count.pods == 0 {
+                self.classes.swap_remove(at);
+            }
+        }
+        Some(pod)
+    }
+
+    /// Marks a pod as terminating.
+    pub fn set_terminating(&mut self, id: PodId) {
+        let Some(pod) = self.pods.iter_mut().find(|pod| pod.id == Some(id)) else { return };
+        if !std::mem::replace(&mut pod.is_terminating, true) {
+            let class = pod.class;
+            if let Some(count) = self.classes.iter_mut().find(|count| count.class == class) {
+                count.terminating += 1;
+            }
+        }
+    }
+}

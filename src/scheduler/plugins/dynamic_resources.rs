@@ -1,0 +1,32 @@
+//! DynamicResources: resource claims are not simulated, so that it filters nothing and scores 0, as
+//! the real one does for pods without claims. It still shows in messages of failed preemption.
+
+use super::super::framework::{CycleContext, NodeScore, ScorePlugin};
+use super::super::node_info::NodeInfo;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct DynamicResources;
+
+/// What its PostFilter answers for a pod without claims.
+pub const NOTHING_TO_DEALLOCATE: &str = "no new claims to deallocate";
+/// What its PostFilter answers when PreFilter ended before its turn: its cycle state is missing.
+pub const NO_CYCLE_STATE: &str = "not found";
+
+impl ScorePlugin for DynamicResources {
+    fn pre_score<'c>(
+        &'c self,
+        _: &CycleContext<'c>,
+        _: &[usize],
+    ) -> Option<Box<dyn NodeScore + 'c>> {
+        Some(Box::new(Nothing))
+    }
+}
+
+struct Nothing;
+
+impl NodeScore for Nothing {
+    fn score(&self, _: &NodeInfo) -> i64 {
+        0
+    }
+}

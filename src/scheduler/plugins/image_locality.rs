@@ -1,0 +1,73 @@
+//! ImageLocality: prefers nodes that already have the pod's images.
+
+use super::super::cache::Cache;
+use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
+use super::super::node_info::NodeInfo;
+use crate::cluster::Name;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageLocality;
+
+const MEBIBYTE: i64 = 1024 * 1024;
+/// Less than this in images on a node counts as nothing, in bytes.
+const MIN_THRESHOLD: i64 = 23 * MEBIBYTE;
+/// More than this for each container counts as this, in bytes.
+const MAX_CONTAINER_THRESHOLD: i64 = 1000 * MEBIBYTE;
+
+/// The score (0 to 100) of a node that holds images worth `sum` bytes for so many containers.
+pub fn image_score(sum: i64, containers: usize) -> i64 {
+    let containers = i64::try_from(containers).unwrap_or(i64::MAX);
+    let most = MAX_CONTAINER_THRESHOLD.saturating_mul(containers);
+    // Written out because `clamp` panics for a pod without containers.
+    let sum = if sum < MIN_THRESHOLD { MIN_THRESHOLD } else { sum.min(most) };
+    MAX_NODE_SCORE * (sum - MIN_THRESHOLD) / (most - MIN_THRESHOLD)
+}
+
+impl ScorePlugin for ImageLocality {
+    fn pre_score<'c>(
+        &'c self,
+        cycle: &CycleContext<'c>,
+        _: &[usize],
+    ) -> Option<Box<dyn NodeScore + 'c>> {
+        Some(Box::new(Locality { cache: cycle.cache, images: &cycle.pod.class.images }))
+    }
+}
+
+struct Locality<'c> {
+    cache: &'c Cache,
+    images: &'c [Name],
+}
+
+impl Locality<'_> {
+    /// An image's size, scaled down while few nodes have it, lest all its pods crowd there.
+    #[expect(clippy::cast_possible_truncation, reason = "a size times a fraction is a size")]
+    fn worth(&self, image: &Name, node: &NodeInfo) -> i64 {
+        if !node.images.iter().any(|(name, _)| name == image) {
+            return 0;
+        }
+        let Some(state) = self.cache.image(image) else { return 0 };
+        let spread = f64::from(state.nodes) / self.cache.node_count() as f64;
+        (state.size.0 as f64 * spread) as i64
+    }
+}
+
+impl NodeScore for Locality<'_> {
+    fn score(&self, node: &NodeInfo) -> i64 {
+        let worth = self.images.iter().map(|image| self.worth(image, node));
+        image_score(worth.sum(), self.images.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_count_between_two_thresholds() {
+        assert_eq!(image_score(0, 1), 0);
+        assert_eq!(image_score(23 * MEBIBYTE, 1), 0);
+        assert_eq!(image_score(2000 * MEBIBYTE, 1), 100);
+        assert_eq!(image_score(500 * MEBIBYTE, 1), 48);
+    }
+}

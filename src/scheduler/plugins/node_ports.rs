@@ -1,0 +1,52 @@
+//! NodePorts: two pods with one host port do not share a node.
+
+use super::super::framework::{
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+};
+use super::super::node_info::NodeInfo;
+use super::super::pod_class::HostPort;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct NodePorts;
+
+/// Whether the wanted ports are free on the node.
+pub fn ports_are_free(wanted: &[HostPort], node: &NodeInfo) -> bool {
+    !wanted.iter().any(|port| node.ports.iter().any(|taken| port.conflicts(taken)))
+}
+
+impl FilterPlugin for NodePorts {
+    fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
+        let wanted = &cycle.pod.class.host_ports;
+        if wanted.is_empty() {
+            return PreFilter::Skip;
+        }
+        PreFilter::check(PortsAreFree { wanted })
+    }
+
+    fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(_) => true,
+            ClusterEvent::PodGone(gone) => {
+                let wanted = &cycle.pod.class.host_ports;
+                wanted.iter().any(|port| gone.host_ports.iter().any(|freed| port.conflicts(freed)))
+            }
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct PortsAreFree<'c> {
+    wanted: &'c [HostPort],
+}
+
+impl NodeFilter for PortsAreFree<'_> {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        if ports_are_free(self.wanted, node) {
+            return Ok(());
+        }
+        let reason = "node(s) didn't have free ports for the requested pod ports";
+        Err(Refusal::unschedulable(reason))
+    }
+}

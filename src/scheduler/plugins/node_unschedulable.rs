@@ -1,0 +1,52 @@
+//! NodeUnschedulable: keeps pods off cordoned nodes.
+
+use super::super::framework::{
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+};
+use super::super::node_info::NodeInfo;
+use crate::cluster::Name;
+use crate::cluster::node::{Taint, UNSCHEDULABLE_TAINT};
+use crate::cluster::pod_template::TaintEffect;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeUnschedulable;
+
+impl FilterPlugin for NodeUnschedulable {
+    fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
+        // A pod that tolerates the taint that stands for the cordon goes there all the same.
+        let taint = Taint {
+            key: UNSCHEDULABLE_TAINT.into(),
+            value: Name::from(""),
+            effect: TaintEffect::NoSchedule,
+            time_added: None,
+        };
+        let tolerations = &cycle.pod.class.tolerations;
+        if tolerations.iter().any(|toleration| toleration.tolerates(&taint)) {
+            return PreFilter::Skip;
+        }
+        PreFilter::check(IsSchedulable)
+    }
+
+    fn queueing_hint(&self, _: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(node) => !node.unschedulable,
+            ClusterEvent::NodeUpdated { before, after } => {
+                before.unschedulable && !after.unschedulable
+            }
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct IsSchedulable;
+
+impl NodeFilter for IsSchedulable {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        if node.unschedulable {
+            return Err(Refusal::unresolvable("node(s) were unschedulable"));
+        }
+        Ok(())
+    }
+}

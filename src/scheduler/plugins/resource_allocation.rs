@@ -1,0 +1,201 @@
+//! What is requested and allocatable of the scored resources on a node, and the scoring strategies
+//! over it (`noderesources/resource_allocation.go` and its neighbours, 1.36).
+
+use super::super::framework::MAX_NODE_SCORE;
+use super::super::node_info::NodeInfo;
+use super::super::resources::{Resources, is_scalar_resource};
+use crate::cluster::Name;
+
+/// A resource that counts in a score.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceWeight {
+    /// The resource.
+    pub name: Name,
+    /// Its weight, at least 1.
+    pub weight: i64,
+}
+
+impl ResourceWeight {
+    /// CPU and memory, equally.
+    pub fn cpu_and_memory() -> Vec<Self> {
+        ["cpu", "memory"].map(|name| Self { name: name.into(), weight: 1 }).into()
+    }
+}
+
+/// How full a node may become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScoringStrategy {
+    /// The emptier the better.
+    LeastAllocated,
+    /// The fuller the better.
+    MostAllocated,
+    /// A broken line from utilisation (percent) to score (0 to 100), utilisation ascending.
+    RequestedToCapacityRatio(Vec<(i64, i64)>),
+}
+
+/// One scored resource on one node, with the incoming pod there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Requested by all pods, the incoming one included.
+    pub requested: i64,
+    /// What the node has; never 0.
+    pub allocatable: i64,
+    /// The resource's weight.
+    pub weight: i64,
+}
+
+impl ScoringStrategy {
+    /// The score of a node (0 to 100) from its resources; those that it does not have are left out.
+    pub fn score(&self, resources: impl Iterator<Item = Allocation>) -> i64 {
+        let (mut sum, mut weights) = (0i64, 0i64);
+        for one in resources {
+            let score = match self {
+                Self::LeastAllocated => least_allocated(one.requested, one.allocatable),
+                Self::MostAllocated => most_allocated(one.requested, one.allocatable),
+                Self::RequestedToCapacityRatio(shape) => {
+                    let score = along(shape, utilization(one.requested, one.allocatable));
+                    if score <= 0 {
+                        continue;
+                    }
+                    score
+                }
+            };
+            sum += score * one.weight;
+            weights += one.weight;
+        }
+        match self {
+            _ if weights == 0 => 0,
+            Self::RequestedToCapacityRatio(_) => rounded_half_up(sum, weights),
+            _ => sum / weights,
+        }
+    }
+}
+
+fn least_allocated(requested: i64, allocatable: i64) -> i64 {
+    if requested > allocatable {
+        return 0;
+    }
+    (allocatable - requested).saturating_mul(MAX_NODE_SCORE) / allocatable
+}
+
+fn most_allocated(requested: i64, allocatable: i64) -> i64 {
+    // Pods without requests count as something, so that more than all can be requested.
+    requested.min(allocatable).saturating_mul(MAX_NODE_SCORE) / allocatable
+}
+
+fn utilization(requested: i64, allocatable: i64) -> i64 {
+    if requested > allocatable { 100 } else { requested.saturating_mul(100) / allocatable }
+}
+
+/// The broken line's value, cut to an integer between two points.
+fn along(shape: &[(i64, i64)], utilization: i64) -> i64 {
+    let Some(next) = shape.iter().position(|(at, _)| utilization <= *at) else {
+        return shape.last().map_or(0, |(_, score)| *score);
+    };
+    if next == 0 {
+        return shape[0].1;
+    }
+    let ((from, low), (to, high)) = (shape[next - 1], shape[next]);
+    low + (high - low) * (utilization - from) / (to - from)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a mean of scores is between 0 and 100")]
+fn rounded_half_up(sum: i64, weights: i64) -> i64 {
+    libm::round(sum as f64 / weights as f64) as i64
+}
+
+/// Whether containers without requests count as something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// CPU and memory with the defaults.
+    NonZero,
+    /// Plain requests.
+    Requested,
+}
+
+/// The scored resources, with what the incoming pod asks of each.
+#[derive(Clone, Debug)]
+pub struct ResourceAllocation<'c> {
+    usage: Usage,
+    resources: Vec<(&'c ResourceWeight, i64)>,
+}
+
+impl<'c> ResourceAllocation<'c> {
+    /// The resources that count for an incoming pod with these requests: extended resources only if
+    /// the pod asks for them.
+    pub fn new(resources: &'c [ResourceWeight], usage: Usage, requests: &Resources) -> Self {
+        let asked = resources.iter().map(|resource| (resource, requests.get(&resource.name)));
+        let counts = |(resource, request): &(&ResourceWeight, i64)| {
+            *request != 0 || !is_scalar_resource(&resource.name)
+        };
+        Self { usage, resources: asked.filter(counts).collect() }
+    }
+
+    /// Whether the incoming pod asks for none of them.
+    pub fn is_unasked(&self) -> bool {
+        self.resources.iter().all(|(_, request)| *request == 0)
+    }
+
+    /// The resources on a node with the incoming pod there.
+    pub fn of(&self, node: &NodeInfo) -> impl Iterator<Item = Allocation> {
+        self.on(node, i64::saturating_add)
+    }
+
+    /// The resources on a node as it is, without the incoming pod.
+    pub fn before(&self, node: &NodeInfo) -> impl Iterator<Item = Allocation> {
+        self.on(node, |requested, _| requested)
+    }
+
+    fn on(
+        &self,
+        node: &NodeInfo,
+        with: impl Fn(i64, i64) -> i64,
+    ) -> impl Iterator<Item = Allocation> {
+        self.resources.iter().filter_map(move |(resource, request)| {
+            let name: &str = &resource.name;
+            let allocatable = node.allocatable.get(name);
+            let requested = match (self.usage, name) {
+                (Usage::NonZero, "cpu") => node.non_zero.0,
+                (Usage::NonZero, "memory") => node.non_zero.1,
+                _ => node.requested.get(name),
+            };
+            let requested = with(requested, *request);
+            let weight = resource.weight;
+            (allocatable != 0).then_some(Allocation { requested, allocatable, weight })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(requested: i64, allocatable: i64) -> Allocation {
+        Allocation { requested, allocatable, weight: 1 }
+    }
+
+    #[test]
+    fn least_allocated_cuts_at_each_resource_and_again_at_the_mean() {
+        // CPU (4000-1500)*100/4000 = 62 (62.5 cut), memory (8-3)*100/8 = 62 (62.5 cut).
+        let score = ScoringStrategy::LeastAllocated.score([of(1500, 4000), of(3, 8)].into_iter());
+        assert_eq!(score, 62);
+        assert_eq!(ScoringStrategy::LeastAllocated.score([of(9, 8)].into_iter()), 0);
+    }
+
+    #[test]
+    fn most_allocated_is_capped() {
+        assert_eq!(ScoringStrategy::MostAllocated.score([of(9, 8)].into_iter()), 100);
+        assert_eq!(ScoringStrategy::MostAllocated.score([of(1, 3)].into_iter()), 33);
+    }
+
+    #[test]
+    fn a_ratio_is_interpolated_towards_zero_and_resources_that_score_zero_leave_the_mean() {
+        let shape = vec![(0, 100), (100, 0)];
+        let strategy = ScoringStrategy::RequestedToCapacityRatio(shape);
+        assert_eq!(strategy.score([of(1, 3)].into_iter()), 67);
+        assert_eq!(strategy.score([of(1, 2), of(2, 2)].into_iter()), 50);
+        assert_eq!(along(&[(20, 20), (70, 90)], 10), 20);
+        assert_eq!(along(&[(20, 20), (70, 90)], 45), 55);
+        assert_eq!(along(&[(20, 20), (70, 90)], 99), 90);
+    }
+}

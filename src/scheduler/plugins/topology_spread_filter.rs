@@ -1,0 +1,148 @@
+//! PodTopologySpread as a filter: no domain gets more than `maxSkew` pods ahead of the emptiest.
+
+use std::borrow::Cow;
+
+use super::super::framework::{
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+};
+use super::super::node_info::NodeInfo;
+use super::super::pod_class::{PodClass, SpreadConstraint};
+use super::super::topology::Domain;
+use super::topology_spread::{MatchingPods, TopologySpread, has_all_keys, includes_node};
+use crate::cluster::pod_template::WhenUnsatisfiable;
+
+impl FilterPlugin for TopologySpread {
+    fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
+        let constraints = self.constraints_of(cycle, WhenUnsatisfiable::DoNotSchedule);
+        if constraints.is_empty() {
+            return PreFilter::Skip;
+        }
+        let mut counts = Vec::with_capacity(constraints.len());
+        for constraint in constraints.iter() {
+            let mut domains = DomainCounts::new(cycle.cache.topology().size(constraint.topology));
+            let mut matching = MatchingPods::new(cycle);
+            for node in cycle.cache.nodes() {
+                if has_all_keys(&constraints, node)
+                    && includes_node(constraint, cycle.pod.class, node)
+                    && let Some(domain) = node.domain(constraint.topology)
+                {
+                    domains.enter(domain, matching.count(constraint, node));
+                }
+            }
+            domains.update_minimum();
+            counts.push(domains);
+        }
+        PreFilter::check(SpreadFilter { class: cycle.pod.class, constraints, counts })
+    }
+
+    fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        let class = cycle.pod.class;
+        let constraints = self.constraints_of(cycle, WhenUnsatisfiable::DoNotSchedule);
+        let counts = |pod: &PodClass| {
+            pod.namespace == class.namespace
+                && constraints.iter().any(|constraint| constraint.matches(&pod.labels))
+        };
+        let has_keys = |node: &NodeInfo| has_all_keys(&constraints, node);
+        match event {
+            ClusterEvent::PodPlaced(pod) | ClusterEvent::PodGone(pod) => counts(pod),
+            ClusterEvent::PodRelabelled { before, after } => {
+                after.namespace == class.namespace
+                    && constraints.iter().any(|constraint| {
+                        constraint.matches(&before.labels) != constraint.matches(&after.labels)
+                    })
+            }
+            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeRemoved(node) => has_keys(node),
+            ClusterEvent::NodeUpdated { before, after } => {
+                let moves = |constraint: &SpreadConstraint| {
+                    before.domain(constraint.topology) != after.domain(constraint.topology)
+                };
+                has_keys(before) != has_keys(after)
+                    || (has_keys(after)
+                        && (constraints.iter().any(moves) || before.taints != after.taints))
+            }
+        }
+    }
+}
+
+/// Matching pods in each domain that takes part.
+#[derive(Clone, Debug)]
+struct DomainCounts {
+    /// By domain; `None` = no node of it takes part.
+    counts: Vec<Option<i64>>,
+    /// How many take part.
+    domains: usize,
+    /// The smallest count, 0 without domains.
+    minimum: i64,
+}
+
+impl DomainCounts {
+    fn new(size: usize) -> Self {
+        Self { counts: vec![None; size], domains: 0, minimum: 0 }
+    }
+
+    fn enter(&mut self, domain: Domain, pods: i64) {
+        let count = &mut self.counts[domain.index()];
+        self.domains += usize::from(count.is_none());
+        *count = Some(count.unwrap_or(0) + pods);
+    }
+
+    fn update_minimum(&mut self) {
+        self.minimum = self.counts.iter().flatten().copied().min().unwrap_or(0);
+    }
+
+    fn count(&self, domain: Domain) -> i64 {
+        self.counts[domain.index()].unwrap_or(0)
+    }
+}
+
+#[derive(Clone)]
+struct SpreadFilter<'c> {
+    class: &'c PodClass,
+    constraints: Cow<'c, [SpreadConstraint]>,
+    counts: Vec<DomainCounts>,
+}
+
+impl SpreadFilter<'_> {
+    fn change(&mut self, pod: &PodClass, node: &NodeInfo, pods: i64) {
+        if pod.namespace != self.class.namespace || !has_all_keys(&self.constraints, node) {
+            return;
+        }
+        for (constraint, counts) in self.constraints.iter().zip(&mut self.counts) {
+            if constraint.matches(&pod.labels)
+                && includes_node(constraint, self.class, node)
+                && let Some(domain) = node.domain(constraint.topology)
+            {
+                counts.enter(domain, pods);
+                counts.update_minimum();
+            }
+        }
+    }
+}
+
+impl NodeFilter for SpreadFilter<'_> {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        for (constraint, counts) in self.constraints.iter().zip(&self.counts) {
+            let Some(domain) = node.domain(constraint.topology) else {
+                let reason =
+                    "node(s) didn't match pod topology spread constraints (missing required label)";
+                return Err(Refusal::unresolvable(reason));
+            };
+            let too_few = counts.domains < constraint.min_domains;
+            let minimum = if too_few { 0 } else { counts.minimum };
+            let own = i64::from(constraint.matches(&self.class.labels));
+            if counts.count(domain) + own - minimum > constraint.max_skew {
+                let reason = "node(s) didn't match pod topology spread constraints";
+                return Err(Refusal::unschedulable(reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_pod(&mut self, pod: &PodClass, node: &NodeInfo) {
+        self.change(pod, node, 1);
+    }
+
+    fn remove_pod(&mut self, pod: &PodClass, node: &NodeInfo) {
+        self.change(pod, node, -1);
+    }
+}

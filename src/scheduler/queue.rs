@@ -1,0 +1,372 @@
+//! Pods that wait for a node: the active queue, the back-off queue and the unschedulable pods
+//! (`backend/queue/scheduling_queue.go` and its neighbours, 1.36).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::framework::PluginName;
+use super::node_info::ClassId;
+use crate::cluster::pod::PodId;
+use crate::engine::{SimDuration, SimTime};
+
+/// After so long among the unschedulable pods, a pod is tried again whatever happened
+/// (`podMaxInUnschedulablePodsDuration`).
+const MAX_UNSCHEDULABLE: SimDuration = SimDuration::from_secs(5 * 60);
+/// How often the unschedulable pods are looked through for those.
+const FLUSH_PERIOD_SECONDS: i64 = 30;
+
+/// A pod in the queue, with its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedPod {
+    /// The pod.
+    pub pod: PodId,
+    /// What it is made from.
+    pub class: ClassId,
+    /// Its priority.
+    pub priority: i32,
+    /// When it came into the queue, or back to it.
+    pub timestamp: SimTime,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How often it was tried and rejected: what the back-off grows with.
+    pub rejections: u32,
+    /// The plugins that rejected it last.
+    pub rejected_by: Vec<PluginName>,
+    /// Orders pods of equal priority and time: as they came.
+    sequence: u64,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Active,
+    Backoff,
+    Unschedulable,
+    Gated,
+}
+
+/// The order of the active queue (`PrioritySort`).
+type Order = (Reverse<i32>, SimTime, u64, PodId);
+
+/// The scheduling queue.
+#[derive(Clone, Debug)]
+pub struct SchedulingQueue {
+    initial_backoff: SimDuration,
+    max_backoff: SimDuration,
+    /// Whether pods that have waited for too long are tried again whatever happened.
+    pub(super) flushes_unschedulable: bool,
+    pods: BTreeMap<PodId, QueuedPod>,
+    active: BTreeSet<Order>,
+    /// By the second in which the back-off ends, then as in the active queue.
+    backoff: BTreeSet<(SimTime, Order)>,
+    /// Pods that wait for something to change, by the time of their failure.
+    unschedulable: BTreeSet<(SimTime, PodId)>,
+    sequence: u64,
+}
+
+impl SchedulingQueue {
+    /// An empty queue with these back-off times.
+    pub const fn new(initial_backoff: SimDuration, max_backoff: SimDuration) -> Self {
+        Self {
+            initial_backoff,
+            max_backoff,
+            flushes_unschedulable: true,
+            pods: BTreeMap::new(),
+            active: BTreeSet::new(),
+            backoff: BTreeSet::new(),
+            unschedulable: BTreeSet::new(),
+            sequence: 0,
+        }
+    }
+
+    /// Adds a new pod; one with gates is held back.
+    pub fn add(&mut self, pod: PodId, class: ClassId, priority: i32, now: SimTime, is_gated: bool) {
+        self.remove(pod);
+        let queued = QueuedPod {
+            pod,
+            class,
+            priority,
+            timestamp: now,
+            attempts: 0,
+            rejections: 0,
+            rejected_by: Vec::new(),
+            sequence: self.next_sequence(),
+            place: Place::Active,
+        };
+        self.insert(queued, if is_gated { Place::Gated } else { Place::Active });
+    }
+
+    /// The next pod to try. While the active queue is empty, pods in back-off are tried early
+    /// (`SchedulerPopFromBackoffQ`).
+    pub fn pop(&mut self, now: SimTime) -> Option<QueuedPod> {
+        self.flush(now);
+        let first = self.active.first().or_else(|| self.backoff.first().map(|(_, order)| order));
+        let pod = first?.3;
+        let mut queued = self.take(pod)?;
+        queued.attempts += 1;
+        Some(queued)
+    }
+
+    /// Takes back a pod that no node took, to wait until something changes.
+    pub fn add_unschedulable(
+        &mut self,
+        mut queued: QueuedPod,
+        rejected_by: Vec<PluginName>,
+        now: SimTime,
+    ) {
+        queued.rejections += 1;
+        queued.rejected_by = rejected_by;
+        queued.timestamp = now;
+        queued.sequence = self.next_sequence();
+        self.insert(queued, Place::Unschedulable);
+    }
+
+    /// Takes back a pod whose binding failed, to be tried again after its back-off.
+    pub fn add_failed(&mut self, mut queued: QueuedPod, now: SimTime) {
+        queued.rejections += 1;
+        queued.rejected_by.clear();
+        queued.timestamp = now;
+        queued.sequence = self.next_sequence();
+        self.insert(queued, Place::Backoff);
+    }
+
+    /// Puts an unschedulable pod back into the active queue, or into the back-off queue if its
+    /// back-off is not over.
+    pub fn requeue(&mut self, pod: PodId, now: SimTime) {
+        let waits = |queued: &QueuedPod| queued.place == Place::Unschedulable;
+        if !self.pods.get(&pod).is_some_and(waits) {
+            return;
+        }
+        let Some(queued) = self.take(pod) else { return };
+        let place = if self.is_backing_off(&queued, now) { Place::Backoff } else { Place::Active };
+        self.insert(queued, place);
+    }
+
+    /// Puts a waiting pod into the active queue, whatever its back-off (`Activate`).
+    pub fn activate(&mut self, pod: PodId) {
+        let waits =
+            |queued: &QueuedPod| matches!(queued.place, Place::Unschedulable | Place::Backoff);
+        if self.pods.get(&pod).is_some_and(waits)
+            && let Some(queued) = self.take(pod)
+        {
+            self.insert(queued, Place::Active);
+        }
+    }
+
+    /// Lets a pod in whose gates are gone. Its place in the queue is that of its creation.
+    pub fn ungate(&mut self, pod: PodId, class: ClassId) {
+        if self.pods.get(&pod).is_some_and(|queued| queued.place == Place::Gated)
+            && let Some(mut queued) = self.take(pod)
+        {
+            queued.class = class;
+            self.insert(queued, Place::Active);
+        }
+    }
+
+    /// Takes a pod out of whichever queue it is in.
+    pub fn remove(&mut self, pod: PodId) {
+        self.take(pod);
+    }
+
+    /// A pod in the queue.
+    pub fn get(&self, pod: PodId) -> Option<&QueuedPod> {
+        self.pods.get(&pod)
+    }
+
+    /// Changes the class of a waiting pod whose labels changed.
+    pub fn set_class(&mut self, pod: PodId, class: ClassId) {
+        if let Some(queued) = self.pods.get_mut(&pod) {
+            queued.class = class;
+        }
+    }
+
+    /// The pods that wait for something to change, the longest-waiting first.
+    pub fn unschedulable(&self) -> impl Iterator<Item = &QueuedPod> {
+        self.unschedulable.iter().map(|(_, pod)| &self.pods[pod])
+    }
+
+    /// How many pods wait for something to change.
+    pub fn unschedulable_len(&self) -> usize {
+        self.unschedulable.len()
+    }
+
+    /// How many pods are in the queue, gated ones included.
+    pub fn len(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Whether no pod is in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    /// When there is something to pop next, if nothing changes until then.
+    pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
+        if !self.active.is_empty() || !self.backoff.is_empty() {
+            return Some(now);
+        }
+        let (failed, _) = self.unschedulable.first().filter(|_| self.flushes_unschedulable)?;
+        let due = (*failed + MAX_UNSCHEDULABLE).as_nanos();
+        let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
+        // The look through the unschedulable pods takes those that have waited longer than that.
+        Some(SimTime::from_nanos((due.div_euclid(period) + 1) * period).max(now))
+    }
+
+    /// Moves pods whose back-off is over to the active queue, and those that have waited for too
+    /// long among the unschedulable ones to either.
+    fn flush(&mut self, now: SimTime) {
+        while let Some((ends, order)) = self.backoff.first()
+            && *ends < now.floor_to_second()
+        {
+            let Some(queued) = self.take(order.3) else { break };
+            self.insert(queued, Place::Active);
+        }
+        let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
+        let looked = SimTime::from_nanos(now.as_nanos().div_euclid(period) * period);
+        while self.flushes_unschedulable
+            && let Some((failed, pod)) = self.unschedulable.first()
+            && looked.since(*failed) > MAX_UNSCHEDULABLE
+        {
+            self.requeue(*pod, now);
+        }
+    }
+
+    /// When a pod's back-off ends: the initial one after the first rejection, doubled by each
+    /// further one, up to the longest.
+    fn backoff_end(&self, queued: &QueuedPod) -> SimTime {
+        if queued.rejections == 0 {
+            return queued.timestamp;
+        }
+        let doublings = (queued.rejections - 1).min(40);
+        let factor = 1_i64 << doublings;
+        queued.timestamp + (self.initial_backoff * factor).min(self.max_backoff)
+    }
+
+    /// Back-offs end at whole seconds, so that pods that end together are ordered by priority.
+    fn is_backing_off(&self, queued: &QueuedPod, now: SimTime) -> bool {
+        self.backoff_end(queued) >= now.floor_to_second()
+    }
+
+    fn insert(&mut self, mut queued: QueuedPod, place: Place) {
+        queued.place = place;
+        let order = order_of(&queued);
+        match place {
+            Place::Active => {
+                self.active.insert(order);
+            }
+            Place::Backoff => {
+                self.backoff.insert((self.backoff_end(&queued).floor_to_second(), order));
+            }
+            Place::Unschedulable => {
+                self.unschedulable.insert((queued.timestamp, queued.pod));
+            }
+            Place::Gated => {}
+        }
+        self.pods.insert(queued.pod, queued);
+    }
+
+    fn take(&mut self, pod: PodId) -> Option<QueuedPod> {
+        let queued = self.pods.remove(&pod)?;
+        let order = order_of(&queued);
+        match queued.place {
+            Place::Active => {
+                self.active.remove(&order);
+            }
+            Place::Backoff => {
+                self.backoff.remove(&(self.backoff_end(&queued).floor_to_second(), order));
+            }
+            Place::Unschedulable => {
+                self.unschedulable.remove(&(queued.timestamp, pod));
+            }
+            Place::Gated => {}
+        }
+        Some(queued)
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+}
+
+const fn order_of(queued: &QueuedPod) -> Order {
+    (Reverse(queued.priority), queued.timestamp, queued.sequence, queued.pod)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(number: u64) -> PodId {
+        PodId::from_bits(number)
+    }
+
+    fn queue() -> SchedulingQueue {
+        SchedulingQueue::new(SimDuration::from_secs(1), SimDuration::from_secs(10))
+    }
+
+    fn at(seconds: i64) -> SimTime {
+        SimTime::from_secs(seconds)
+    }
+
+    fn fail(queue: &mut SchedulingQueue, now: SimTime) -> PodId {
+        let queued = queue.pop(now).unwrap();
+        let pod = queued.pod;
+        queue.add_unschedulable(queued, vec!["NodeResourcesFit"], now);
+        pod
+    }
+
+    #[test]
+    fn priority_goes_first_then_time_then_the_order_of_arrival() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 0, at(2), false);
+        queue.add(pod(2), ClassId(0), 5, at(3), false);
+        queue.add(pod(3), ClassId(0), 0, at(1), false);
+        queue.add(pod(4), ClassId(0), 0, at(1), false);
+        let popped = std::iter::from_fn(|| queue.pop(at(4)).map(|queued| queued.pod));
+        assert_eq!(popped.collect::<Vec<_>>(), [pod(2), pod(3), pod(4), pod(1)]);
+    }
+
+    #[test]
+    fn a_gated_pod_is_not_popped_until_its_gates_are_gone() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 0, at(0), true);
+        assert_eq!((queue.pop(at(1)), queue.wake_time(at(1))), (None, None));
+        queue.ungate(pod(1), ClassId(1));
+        assert_eq!(queue.pop(at(2)).map(|queued| queued.class), Some(ClassId(1)));
+    }
+
+    #[test]
+    fn a_rejected_pod_backs_off_behind_active_ones_but_is_popped_early_if_nothing_else_waits() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 9, at(0), false);
+        fail(&mut queue, at(0));
+        queue.requeue(pod(1), at(0));
+        queue.add(pod(2), ClassId(0), 0, at(0), false);
+        assert_eq!(queue.pop(at(0)).map(|queued| queued.pod), Some(pod(2)));
+        assert_eq!(queue.pop(at(0)).map(|queued| queued.pod), Some(pod(1)));
+    }
+
+    #[test]
+    fn back_off_doubles_up_to_its_longest() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 0, at(0), false);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            fail(&mut queue, at(0));
+            waits.push(queue.backoff_end(&queue.pods[&pod(1)]).since(at(0)).as_secs());
+            queue.activate(pod(1));
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn an_unschedulable_pod_is_tried_again_after_five_minutes_whatever_happened() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 0, at(10), false);
+        fail(&mut queue, at(10));
+        assert_eq!(queue.pop(at(300)), None);
+        assert_eq!(queue.wake_time(at(20)), Some(at(330)));
+        assert_eq!(queue.pop(at(330)).map(|queued| queued.attempts), Some(2));
+    }
+}

@@ -1,0 +1,138 @@
+//! Topology domains as small numbers: every label key that some pod's affinity or spread names gets
+//! a number, and every value of it a domain, so that counting pods per domain is indexing.
+
+use rustc_hash::FxHashMap;
+
+use crate::cluster::{Labels, Name};
+
+/// A registered topology key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopologyKey(u16);
+
+impl TopologyKey {
+    /// The key's position in [`Domains`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One value of a topology key: a zone, a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Domain(u32);
+
+impl Domain {
+    /// Dense per key, used again after the last node of a domain is gone.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The domains of a node, by [`TopologyKey`]; `None` where it lacks the label.
+pub type Domains = Vec<Option<Domain>>;
+
+/// All registered keys with their domains.
+#[derive(Clone, Debug, Default)]
+pub struct Topology {
+    keys: Vec<KeyDomains>,
+}
+
+#[derive(Clone, Debug)]
+struct KeyDomains {
+    key: Name,
+    /// Only ever looked up, never iterated.
+    by_value: FxHashMap<Name, Domain>,
+    /// How many nodes are in each domain.
+    nodes: Vec<u32>,
+    /// Domains without nodes.
+    free: Vec<Domain>,
+}
+
+impl Topology {
+    /// The number of a key, and whether it is new: then every node needs [`Self::enter`] for it.
+    pub fn register(&mut self, key: &Name) -> (TopologyKey, bool) {
+        if let Some(known) = self.find(key) {
+            return (known, false);
+        }
+        let number = u16::try_from(self.keys.len()).expect("manifests name fewer than 2^16 keys");
+        self.keys.push(KeyDomains {
+            key: key.clone(),
+            by_value: FxHashMap::default(),
+            nodes: Vec::new(),
+            free: Vec::new(),
+        });
+        (TopologyKey(number), true)
+    }
+
+    /// The number of a key, if it is registered.
+    pub fn find(&self, key: &str) -> Option<TopologyKey> {
+        let found = self.keys.iter().position(|known| known.key.as_ref() == key)?;
+        u16::try_from(found).ok().map(TopologyKey)
+    }
+
+    /// How many domains a key has had at most: the length of an array indexed by [`Domain`].
+    pub fn size(&self, key: TopologyKey) -> usize {
+        self.keys[key.index()].nodes.len()
+    }
+
+    /// Counts a node with these labels in for the keys that its `domains` do not cover yet.
+    pub fn enter(&mut self, labels: &Labels, domains: &mut Domains) {
+        for key in &mut self.keys[domains.len()..] {
+            domains.push(labels.get(&key.key).map(|value| key.enter(value)));
+        }
+    }
+
+    /// Counts a node out.
+    pub fn leave(&mut self, labels: &Labels, domains: &Domains) {
+        for (key, domain) in self.keys.iter_mut().zip(domains) {
+            if let Some(domain) = *domain {
+                key.nodes[domain.index()] -= 1;
+                if key.nodes[domain.index()] == 0 {
+                    key.free.push(domain);
+                    if let Some(value) = labels.get(&key.key) {
+                        key.by_value.remove(value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl KeyDomains {
+    fn enter(&mut self, value: &Name) -> Domain {
+        let domain = *self.by_value.entry(value.clone()).or_insert_with(|| {
+            self.free.pop().unwrap_or_else(|| {
+                let next = u32::try_from(self.nodes.len()).expect("fewer domains than nodes");
+                self.nodes.push(0);
+                Domain(next)
+            })
+        });
+        self.nodes[domain.index()] += 1;
+        domain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_used_again_after_its_last_node_left() {
+        let mut topology = Topology::default();
+        let (zone, is_new) = topology.register(&"zone".into());
+        assert!(is_new);
+        let labels = |value: &'static str| [("zone", value)].into_iter().collect::<Labels>();
+        let mut first = Domains::new();
+        topology.enter(&labels("a"), &mut first);
+        let mut second = Domains::new();
+        topology.enter(&labels("b"), &mut second);
+        assert_ne!(first[zone.index()], second[zone.index()]);
+        topology.leave(&labels("a"), &first);
+        let mut third = Domains::new();
+        topology.enter(&labels("c"), &mut third);
+        assert_eq!(first[zone.index()], third[zone.index()]);
+        assert_eq!(topology.size(zone), 2);
+        let mut none = Domains::new();
+        topology.enter(&Labels::default(), &mut none);
+        assert_eq!(none, [None]);
+    }
+}

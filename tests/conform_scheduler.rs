@@ -1,0 +1,17 @@
+//! Every recorded scheduling cycle of the real kube-scheduler is reproduced, field by field.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use wavetank::conform::{ConformReport, scheduler};
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its golden files")]
+#[test]
+fn the_recorded_cycles_are_reproduced() {
+    let path = format!("{}/tests/golden/scheduler/cases.jsonl.gz", env!("CARGO_MANIFEST_DIR"));
+    let file = File::open(&path).expect("the golden file is part of the repository");
+    let cases = scheduler::replay(BufReader::new(file)).expect("the golden file is well-formed");
+    let report = ConformReport::new(cases);
+    assert!(report.is_agreement(), "{report}");
+    assert_eq!(report.cases().len(), 168);
+}
