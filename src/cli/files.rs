@@ -1,4 +1,4 @@
-//! Files: the one place that reads them. Says in plain words why a file cannot be read; what is in it
+//! Files: the one place that reads and writes them. Says in plain words why a file cannot be read; what is in it
 //! is for others to judge.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
@@ -85,6 +85,15 @@ pub fn read_unpacked(path: &str) -> Result<Arc<[u8]>, String> {
         .read_to_end(&mut unpacked)
         .map_err(|error| format!("cannot be unpacked: {error}"))?;
     Ok(unpacked.into())
+}
+
+/// Writes a file, and the folders that it is in.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(in_words)?;
+    }
+    fs::write(path, bytes).map_err(in_words)
 }
 
 /// A path that a file names, seen from where the program runs.

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod conform;
 pub mod exit;
 mod files;
+pub mod init;
 mod load;
 pub mod output;
 pub mod schema;
@@ -50,6 +51,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Replay recorded decisions of real controllers, and say where wavetank decides otherwise
     Conform(conform::Arguments),
+    /// Write a commented scenario to start from, from manifests
+    Init(init::Arguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
@@ -62,6 +65,7 @@ impl Command {
             Self::Catalog(arguments) => catalog::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),
             Self::Conform(arguments) => conform::run(arguments, out),
+            Self::Init(arguments) => init::run(arguments, out),
             Self::Schema(arguments) => schema::run(arguments, out),
             Self::Validate(arguments) => validate::run(arguments, out),
         }

@@ -10,6 +10,7 @@ use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
 use super::workloads::Workload;
+use crate::controllers::hpa::HpaSettings;
 use crate::engine::SimDuration;
 use crate::faults::TimelineEntry;
 use crate::metrics::MetricsSettings;
@@ -51,6 +52,9 @@ pub struct Scenario {
     /// The scheduler.
     #[serde(default)]
     pub scheduler: Scheduler,
+    /// kube-controller-manager.
+    #[serde(default)]
+    pub controller_manager: ControllerManager,
     /// metrics-server, from which the autoscaler has its figures.
     #[serde(default)]
     pub metrics: MetricsSettings,
@@ -91,6 +95,14 @@ pub struct Scheduler {
     /// kube-scheduler has without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+}
+
+/// Flags of kube-controller-manager, with their real defaults.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ControllerManager {
+    /// The flags --horizontal-pod-autoscaler-...
+    pub horizontal_pod_autoscaler: HpaSettings,
 }
 
 /// An instant of the calendar.

@@ -3,11 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
 use crate::cluster::node::ZONE_LABEL;
+use crate::cluster::pod_resources::pod_requests;
+use crate::cluster::pod_template::ResourceList;
 use crate::cluster::{Name, NamespacedName, ObjectReference};
 use crate::manifest::Document;
+use crate::manifest::field::{FieldErrors, FieldPath};
+use crate::manifest::pod::pod_template;
 
 /// Kinds whose pods a scenario can describe.
 pub const WORKLOAD_KINDS: [&str; 7] =
@@ -24,6 +29,8 @@ pub struct Inventory {
     pub workloads: BTreeMap<ObjectReference, PodShape>,
     /// Node objects with their zone.
     pub nodes: BTreeMap<Name, Option<Name>>,
+    /// `maxReplicas` of the HPAs, by what they scale.
+    pub max_replicas: BTreeMap<ObjectReference, i64>,
 }
 
 /// What the pods of a workload look like.
@@ -33,6 +40,12 @@ pub struct PodShape {
     pub labels: BTreeMap<String, String>,
     /// Containers, sidecars included, with their images.
     pub containers: Vec<(String, String)>,
+    /// What a pod requests; nothing where the template cannot be read.
+    pub requests: ResourceList,
+    /// Labels that its node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// How many there are; 1 where the manifest does not say.
+    pub replicas: i64,
 }
 
 impl Inventory {
@@ -84,6 +97,9 @@ impl Inventory {
             let labels = texts(value.pointer("/metadata/labels"));
             self.nodes.insert(name.into(), labels.get(ZONE_LABEL).map(|zone| zone.as_str().into()));
         }
+        if kind == "HorizontalPodAutoscaler" {
+            self.max_replicas.extend(scaled(value, namespace));
+        }
         if WORKLOAD_KINDS.contains(&kind) {
             self.workloads.insert(object.clone(), pod_shape(kind, value));
         }
@@ -107,7 +123,31 @@ fn pod_shape(kind: &str, value: &Value) -> PodShape {
             (text("name").to_owned(), text("image").to_owned())
         })
         .collect();
-    PodShape { labels: texts(template.pointer("/metadata/labels")), containers }
+    let replicas = ["/spec/replicas", "/spec/parallelism", "/spec/jobTemplate/spec/parallelism"]
+        .into_iter()
+        .find_map(|pointer| value.pointer(pointer)?.as_i64());
+    PodShape {
+        labels: texts(template.pointer("/metadata/labels")),
+        containers,
+        requests: requests(template).unwrap_or_default(),
+        node_selector: texts(template.pointer("/spec/nodeSelector")),
+        replicas: replicas.unwrap_or(1),
+    }
+}
+
+fn requests(template: &Value) -> Option<ResourceList> {
+    let spec: core::PodSpec = serde_json::from_value(template.get("spec")?.clone()).ok()?;
+    let mut unread = FieldErrors::default();
+    let template = pod_template(None, &spec, &FieldPath::ROOT, &mut unread);
+    Some(pod_requests(&template.spec))
+}
+
+/// What an HPA scales, and how far.
+fn scaled(hpa: &Value, namespace: &str) -> Option<(ObjectReference, i64)> {
+    let text = |pointer| hpa.pointer(pointer).and_then(Value::as_str);
+    let (kind, name) = (text("/spec/scaleTargetRef/kind")?, text("/spec/scaleTargetRef/name")?);
+    let target = format!("{kind}/{namespace}/{name}").parse().ok()?;
+    Some((target, hpa.pointer("/spec/maxReplicas")?.as_i64()?))
 }
 
 fn texts(map: Option<&Value>) -> BTreeMap<String, String> {

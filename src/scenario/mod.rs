@@ -11,6 +11,7 @@ pub mod read;
 pub mod resolved;
 pub mod scheduler_configuration;
 pub mod schema;
+pub mod starter;
 mod typing;
 pub mod workloads;
 

@@ -36,6 +36,7 @@ impl ScenarioText {
         }
         let mut filled = written.clone();
         fill_images(&mut filled);
+        drop_empty_fields(&mut filled);
         let draft =
             Draft { document: &document, written: &written, filled, stand_ins: stand_ins() };
         match draft.typed() {
@@ -74,6 +75,18 @@ fn only_document(source: &Source) -> Result<Document, Diagnostics> {
     Err(problems)
 }
 
+/// A field with nothing after its colon counts as not written.
+fn drop_empty_fields(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_empty_fields);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_empty_fields),
+        _ => {}
+    }
+}
+
 /// Right values for the required fields, so that one which is wrong does not hide other mistakes.
 fn stand_ins() -> Map<String, Value> {
     let fields = json!({
@@ -102,6 +115,8 @@ mod tests {
     fn the_smallest_scenario_has_a_name_and_a_duration() {
         let scenario = parse(SMALLEST, &[]).expect("valid").scenario;
         assert_eq!((scenario.name.as_str(), scenario.seed), ("small", 1));
+        let empty = parse(&format!("{SMALLEST}timeline:\n  # nothing yet\n"), &[]).expect("valid");
+        assert_eq!(empty.scenario, scenario);
     }
 
     #[test]

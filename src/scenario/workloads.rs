@@ -60,10 +60,13 @@ pub(super) fn fill_images(scenario: &mut Value) {
     }
 }
 
+/// The field that says which other fields there are: what has it replaces the base as a whole.
+const TAG: &str = "distribution";
+
 /// Lays `differences` over `base`, field by field.
 fn merge(base: &mut Value, differences: Value) {
     match (base, differences) {
-        (Value::Object(base), Value::Object(differences)) => {
+        (Value::Object(base), Value::Object(differences)) if !differences.contains_key(TAG) => {
             for (name, difference) in differences {
                 merge(base.entry(name).or_insert(Value::Null), difference);
             }
@@ -77,6 +80,13 @@ fn merge(base: &mut Value, differences: Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn another_distribution_brings_all_its_fields() {
+        let mut base = json!({"cpuTime": {"distribution": "lognormal", "mean": "1ms", "cv": 1}});
+        merge(&mut base, json!({"cpuTime": {"distribution": "exponential", "mean": "2ms"}}));
+        assert_eq!(base, json!({"cpuTime": {"distribution": "exponential", "mean": "2ms"}}));
+    }
 
     #[test]
     fn an_image_differs_only_in_what_it_names() {

@@ -1,0 +1,133 @@
+//! `wavetank init`: a commented scenario to start from, written from manifests.
+
+use std::io::Write;
+use std::path::{Component, Path};
+
+use super::exit::{Exit, Failure};
+use super::files::{STANDARD_INPUT, read_manifests, write_file};
+use crate::manifest::{Diagnostic, Diagnostics, read_documents};
+use crate::scenario::inventory::Inventory;
+use crate::scenario::schema::json_schema;
+use crate::scenario::starter::Starter;
+
+/// Name of the schema file that is written beside the scenario.
+const SCHEMA_FILE: &str = "wavetank.schema.json";
+
+/// Options of `wavetank init`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Manifests: files, folders, or patterns such as 'k8s/*.yaml'
+    #[arg(value_name = "MANIFESTS", required = true)]
+    manifests: Vec<String>,
+
+    /// The file to write; - for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "scenario.yaml")]
+    output: String,
+
+    /// The scenario's name [default: the name of the folder that it is written to]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Write over files that exist
+    #[arg(long)]
+    force: bool,
+}
+
+/// Reads the manifests and writes the scenario, with the schema for editors beside it.
+pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    let inventory = inventory(&arguments.manifests)?;
+    if inventory.workloads.is_empty() {
+        let what = arguments.manifests.join(", ");
+        return Err(Failure::Input(format!(
+            "{what}: nothing here runs pods; name the manifests of a Deployment, StatefulSet or the like"
+        )));
+    }
+    let manifests: Vec<String> =
+        arguments.manifests.iter().map(|path| seen_from(&arguments.output, path)).collect();
+    let name = arguments.name.clone().unwrap_or_else(|| folder_name(&arguments.output));
+    let starter =
+        Starter { name: &name, manifests: &manifests, schema: SCHEMA_FILE, inventory: &inventory };
+    let text = starter.text();
+    if arguments.output == STANDARD_INPUT {
+        out.write_all(text.as_bytes())?;
+        return Ok(Exit::Fine);
+    }
+    let path = Path::new(&arguments.output);
+    if path.exists() && !arguments.force {
+        let message = format!("{} exists; --force writes over it", path.display());
+        return Err(Failure::Input(message));
+    }
+    let schema_path = path.with_file_name(SCHEMA_FILE);
+    let schema = serde_json::to_string_pretty(&json_schema()).map_err(std::io::Error::from)?;
+    write_file(path, text.as_bytes()).map_err(Failure::Input)?;
+    write_file(&schema_path, format!("{schema}\n").as_bytes()).map_err(Failure::Input)?;
+    writeln!(out, "wrote {} and {}", path.display(), schema_path.display())?;
+    writeln!(
+        out,
+        "next: put your own figures where it says GUESS, then `wavetank run {}`",
+        path.display()
+    )?;
+    Ok(Exit::Fine)
+}
+
+fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
+    let mut inventory = Inventory::default();
+    let mut problems = Diagnostics::default();
+    for path in paths {
+        if path == STANDARD_INPUT {
+            return Err(Failure::Input(
+                "a scenario names its manifests, so they must be in a file; write them to one first"
+                    .to_owned(),
+            ));
+        }
+        match read_manifests(path) {
+            Ok(sources) => {
+                for source in &sources {
+                    inventory.add(&read_documents(source, &mut problems));
+                }
+            }
+            Err(message) => problems.push(Diagnostic::error("file", format!("{path}: {message}"))),
+        }
+    }
+    if problems.has_errors() {
+        return Err(Failure::Input(problems.to_string().trim_end().to_owned()));
+    }
+    Ok(inventory)
+}
+
+/// How the scenario file names a path that the person named from where the program runs.
+fn seen_from(scenario: &str, path: &str) -> String {
+    let folder = Path::new(scenario).parent().unwrap_or(Path::new(""));
+    let is_below = folder.components().all(|part| matches!(part, Component::Normal(_)));
+    if Path::new(path).is_absolute() || folder.as_os_str().is_empty() || scenario == STANDARD_INPUT
+    {
+        return path.to_owned();
+    }
+    if is_below {
+        return format!("{}{path}", "../".repeat(folder.components().count()));
+    }
+    std::path::absolute(path).map_or(path.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+fn folder_name(scenario: &str) -> String {
+    let path = std::path::absolute(scenario).unwrap_or_default();
+    let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    folder.filter(|_| scenario != STANDARD_INPUT).map_or("starter".to_owned(), Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_are_named_from_the_scenarios_folder() {
+        for (scenario, path, named) in [
+            ("scenario.yaml", "k8s", "k8s"),
+            ("a/b/scenario.yaml", "k8s/app.yaml", "../../k8s/app.yaml"),
+            ("a/scenario.yaml", "/srv/k8s", "/srv/k8s"),
+            ("-", "k8s", "k8s"),
+        ] {
+            assert_eq!(seen_from(scenario, path), named);
+        }
+    }
+}

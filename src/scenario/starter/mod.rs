@@ -1,0 +1,250 @@
+//! A scenario to start from, written for a person to read and change: guesses from the manifests, each
+//! with a comment that says what it is and how to find the right value.
+
+mod sizing;
+mod yaml;
+
+use std::fmt::{self, Write as _};
+
+use super::inventory::{Inventory, PodShape};
+use crate::cluster::{NamespacedName, ObjectReference};
+use crate::units::MilliCpu;
+use sizing::{Pool, pools};
+use yaml::{joined, scalar};
+
+/// CPU time that a request is guessed to take [s].
+const CPU_SECONDS: f64 = 0.02;
+/// CPU that a pod is guessed to have where it requests none.
+const UNSTATED_CPU: MilliCpu = MilliCpu(250);
+/// Share of the requested CPU that the guessed traffic keeps busy.
+const BUSY: f64 = 0.5;
+
+/// What a starter scenario is made from.
+#[derive(Clone, Debug)]
+pub struct Starter<'a> {
+    /// The scenario's name.
+    pub name: &'a str,
+    /// Where the manifests are, as the scenario is to name them.
+    pub manifests: &'a [String],
+    /// Where editors find the JSON Schema.
+    pub schema: &'a str,
+    /// What is in the manifests.
+    pub inventory: &'a Inventory,
+}
+
+impl Starter<'_> {
+    /// The text of the scenario file.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("a String takes whatever is written");
+        text
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let services = self.services();
+        let pools =
+            if self.inventory.nodes.is_empty() { pools(self.inventory) } else { Vec::new() };
+        self.write_head(out)?;
+        self.write_cluster(out, &pools)?;
+        self.write_workloads(out, &services)?;
+        self.write_traffic(out, &services)?;
+        write_timeline(out, &pools, self.inventory)?;
+        write_objectives(out, &services, &pools)
+    }
+
+    /// Services with a workload behind them, and the first of these.
+    fn services(&self) -> Vec<(&NamespacedName, &ObjectReference)> {
+        self.inventory
+            .services
+            .keys()
+            .filter_map(|service| Some((service, self.inventory.workloads_behind(service).next()?)))
+            .collect()
+    }
+
+    fn write_head(&self, out: &mut String) -> fmt::Result {
+        write!(
+            out,
+            "\
+# yaml-language-server: $schema={schema}
+#
+# A scenario to start from. Run it:  wavetank run THIS-FILE
+# What is marked GUESS is not known from the manifests: put your own figures there.
+apiVersion: wavetank/v1
+kind: Scenario
+name: {name}
+description: What latency, cost and availability does this system have under this traffic?
+seed: 1            # the same seed gives the same run, to the last byte
+duration: 1h
+warmUp: 5m         # pods come up; these requests do not count
+
+manifests:
+",
+            schema = self.schema,
+            name = scalar(self.name),
+        )?;
+        for path in self.manifests {
+            writeln!(out, "  - {}", scalar(path))?;
+        }
+        Ok(())
+    }
+
+    fn write_cluster(&self, out: &mut String, pools: &[Pool]) -> fmt::Result {
+        if pools.is_empty() {
+            let why = match self.inventory.nodes.is_empty() {
+                true => "No instance type of the catalog is large enough for a pod of yours",
+                false => "The Node objects among the manifests are the cluster",
+            };
+            return writeln!(
+                out,
+                "\n# {why}; `wavetank catalog` lists types for pools.\ncluster: {{}}"
+            );
+        }
+        out.write_str(
+            "
+# GUESS: nodes with room for all pods at the most replicas that autoscalers may ask for.
+# `wavetank catalog` lists instance types with their prices.
+cluster:
+  nodePools:
+",
+        )?;
+        for pool in pools {
+            writeln!(out, "    # for {}", joined(&pool.workloads, ", "))?;
+            writeln!(out, "    - name: {}", pool.name)?;
+            writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
+            writeln!(out, "      count: {}", pool.count)?;
+            writeln!(out, "      zones: [us-east-1a, us-east-1b, us-east-1c]")?;
+            if !pool.labels.is_empty() {
+                writeln!(out, "      labels:")?;
+            }
+            for (key, value) in &pool.labels {
+                writeln!(out, "        {}: {}", scalar(key), scalar(value))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_workloads(
+        &self,
+        out: &mut String,
+        services: &[(&NamespacedName, &ObjectReference)],
+    ) -> fmt::Result {
+        out.write_str("\n# What manifests do not say: how each application behaves.\nworkloads:")?;
+        let serving: Vec<&ObjectReference> = self
+            .inventory
+            .workloads
+            .keys()
+            .filter(|workload| services.iter().any(|(_, behind)| behind == workload))
+            .collect();
+        let Some((first, others)) = serving.split_first() else {
+            return writeln!(out, " []      # no Service has pods behind it");
+        };
+        write!(
+            out,
+            "
+  - workload: {first}
+    app:
+      imagePull: 10s         # GUESS: pulling the image on a node that does not have it
+      start: 1s              # from the image to the running process
+      warmUp: 5s             # GUESS: from the running process to the first good answer
+      warmUpCpuMilli: 500    # GUESS: CPU that this takes, 1000 = one core
+    requests:
+      concurrency: 32        # GUESS: requests that a pod works on at once (threads, workers)
+      queue: 1000            # requests that wait in a pod; more are refused
+      # GUESS: CPU time of one request. Measure: CPU seconds of the pods over the number of requests.
+      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}
+      # GUESS: time in which a request waits for others (database, upstream) without burning CPU.
+      waitTime: {{distribution: exponential, mean: 30ms}}
+"
+        )?;
+        for workload in others {
+            writeln!(out, "  - workload: {workload}                 # GUESS, as above")?;
+            writeln!(out, "    app: {{imagePull: 10s, warmUp: 5s, warmUpCpuMilli: 500}}")?;
+            writeln!(out, "    requests:")?;
+            writeln!(out, "      concurrency: 32")?;
+            writeln!(out, "      queue: 1000")?;
+            writeln!(out, "      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}")?;
+            writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
+        }
+        Ok(())
+    }
+
+    fn write_traffic(
+        &self,
+        out: &mut String,
+        services: &[(&NamespacedName, &ObjectReference)],
+    ) -> fmt::Result {
+        if services.is_empty() {
+            return writeln!(out, "\ntraffic: []");
+        }
+        out.write_str(
+            "
+# GUESS: requests per second that keep about half of the requested CPU busy.
+# A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each request
+# (column t_s) or for each interval (columns t_s, requests).
+traffic:
+",
+        )?;
+        for (service, workload) in services {
+            let rps = guessed_rps(self.inventory.workloads.get(*workload));
+            let load = match self.inventory.max_replicas.contains_key(*workload) {
+                // A wave shows what the autoscaler does.
+                true => format!(
+                    "{{pattern: sine, meanRps: {rps}, amplitudeRps: {}, period: 30m}}",
+                    libm::floor(rps * 0.8)
+                ),
+                false => format!("{{pattern: constant, rps: {rps}}}"),
+            };
+            writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: 10s")?;
+        }
+        Ok(())
+    }
+}
+
+/// Requests per second that keep a part of the requested CPU busy.
+fn guessed_rps(shape: Option<&PodShape>) -> f64 {
+    let Some(shape) = shape else { return 1.0 };
+    let requested = shape.requests.get("cpu").map(MilliCpu::from).filter(|cpu| cpu.0 > 0);
+    let cores = requested.unwrap_or(UNSTATED_CPU).as_cores() * shape.replicas.max(1) as f64;
+    libm::round(cores * BUSY / CPU_SECONDS).max(1.0)
+}
+
+fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {
+    let node = pools.first().map(|pool| format!("{}-1", pool.name));
+    let node = node.or_else(|| inventory.nodes.keys().next().map(ToString::to_string));
+    let deployment = inventory.workloads.keys().find(|workload| &*workload.kind == "Deployment");
+    out.write_str("\n# Faults and changes. Take the # away to try them.\ntimeline:\n")?;
+    if let Some(node) = node {
+        writeln!(out, "#  - {{at: 30m, killNode: {node}}}")?;
+        writeln!(out, "#  - {{at: 45m, recoverNode: {node}}}")?;
+    }
+    if let Some(deployment) = deployment {
+        writeln!(out, "#  - {{at: 50m, restartRollout: {deployment}}}")?;
+    }
+    Ok(())
+}
+
+fn write_objectives(
+    out: &mut String,
+    services: &[(&NamespacedName, &ObjectReference)],
+    pools: &[Pool],
+) -> fmt::Result {
+    out.write_str(
+        "\n# GUESS: what must hold; `wavetank check` fails where it does not.\nobjectives:",
+    )?;
+    let hourly: f64 =
+        pools.iter().map(|pool| pool.node_type.on_demand.as_usd() * pool.count as f64).sum();
+    if services.is_empty() && hourly <= 0.0 {
+        return writeln!(out, " []");
+    }
+    writeln!(out)?;
+    for (service, _) in services {
+        writeln!(out, "  - service: {service}")?;
+        writeln!(out, "    latency: {{p95: 300ms, p99: 1s}}")?;
+        writeln!(out, "    availability: 99.9      # percent of the requests")?;
+    }
+    if hourly > 0.0 {
+        let month = libm::ceil(hourly * 730.0 / 10.0) * 10.0;
+        writeln!(out, "  - costPerMonth: {month}       # US dollars, for all nodes")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! Node pools for workloads whose nodes nobody has described: large enough for all that they request
+//! when their autoscalers have gone as far as they may. A first guess, to be improved by a person.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::capacity::catalog::{self, Filter};
+use crate::capacity::node_type::NodeType;
+use crate::capacity::reserved::Provider;
+use crate::cluster::ObjectReference;
+use crate::cluster::pod_template::ResourceList;
+use crate::scenario::inventory::{Inventory, PodShape};
+use crate::units::{Bytes, MilliCpu, Quantity};
+
+/// General-purpose types, from small to large.
+const GENERAL: [&str; 8] = [
+    "aws/m5.large",
+    "aws/m5.xlarge",
+    "aws/m5.2xlarge",
+    "aws/m5.4xlarge",
+    "aws/m5.8xlarge",
+    "aws/m5.12xlarge",
+    "aws/m5.16xlarge",
+    "aws/m5.24xlarge",
+];
+/// Larger nodes are taken where more than this many would be needed.
+const MANY_NODES: i64 = 12;
+/// Room beside the requests, for system pods and for pods that are replaced: numerator, denominator.
+const SLACK: (i128, i128) = (5, 4);
+/// The resource by which GPUs are asked for.
+const GPU: &str = "nvidia.com/gpu";
+
+/// A pool for some workloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pool {
+    pub(super) name: String,
+    pub(super) node_type: NodeType,
+    pub(super) count: i64,
+    /// Labels that its pods ask for.
+    pub(super) labels: BTreeMap<String, String>,
+    /// The workloads that it was sized for.
+    pub(super) workloads: Vec<ObjectReference>,
+}
+
+/// Pods that can share nodes.
+#[derive(Default)]
+struct Group {
+    workloads: Vec<ObjectReference>,
+    /// Requests of one pod and how many there are.
+    pods: Vec<(ResourceList, i64)>,
+}
+
+/// A pool for each set of node labels that pods ask for, GPU pods apart.
+pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
+    let mut groups: BTreeMap<(bool, BTreeMap<String, String>), Group> = BTreeMap::new();
+    for (workload, shape) in &inventory.workloads {
+        let is_gpu = shape.requests.get(GPU).is_some();
+        let labels = asked_labels(shape);
+        let group = groups.entry((is_gpu, labels)).or_default();
+        group.workloads.push(workload.clone());
+        group.pods.push((shape.requests.clone(), most_replicas(inventory, workload, shape)));
+    }
+    let mut pools: Vec<Pool> = Vec::new();
+    for ((is_gpu, labels), group) in groups {
+        let Some((node_type, count)) = node_type(is_gpu, &group.pods) else { continue };
+        let kind = if is_gpu { "gpu" } else { "general" };
+        let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
+        let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
+        pools.push(Pool { name, node_type, count, labels, workloads: group.workloads });
+    }
+    pools
+}
+
+/// Labels of the node that only a pool can give; the cloud gives the rest.
+fn asked_labels(shape: &PodShape) -> BTreeMap<String, String> {
+    let is_own = |key: &str| {
+        !key.starts_with("kubernetes.io/")
+            && !key.starts_with("beta.kubernetes.io/")
+            && !key.starts_with("topology.kubernetes.io/")
+            && !key.starts_with("node.kubernetes.io/")
+    };
+    shape
+        .node_selector
+        .iter()
+        .filter(|(key, _)| is_own(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn most_replicas(inventory: &Inventory, workload: &ObjectReference, shape: &PodShape) -> i64 {
+    let most = inventory.max_replicas.get(workload).copied().unwrap_or(shape.replicas);
+    // What a manifest says may be nonsense; validation says so elsewhere.
+    most.clamp(0, 1_000_000)
+}
+
+/// The type and how many of it: small machines first, larger ones where there would be too many.
+fn node_type(is_gpu: bool, pods: &[(ResourceList, i64)]) -> Option<(NodeType, i64)> {
+    let candidates = if is_gpu { gpu_types(pods) } else { general_types() };
+    let mut last = None;
+    for node_type in candidates {
+        let Some(count) = count_of(&node_type.allocatable(), pods) else { continue };
+        let count = count.max(if is_gpu { 1 } else { 2 });
+        last = Some((node_type, count));
+        if count <= MANY_NODES {
+            break;
+        }
+    }
+    last
+}
+
+fn general_types() -> Vec<NodeType> {
+    GENERAL.iter().filter_map(|name| catalog::find(name).ok()).collect()
+}
+
+/// AWS machines with enough GPUs for the largest pod, by their price.
+fn gpu_types(pods: &[(ResourceList, i64)]) -> Vec<NodeType> {
+    let most = pods.iter().filter_map(|(requests, _)| requests.get(GPU)).max();
+    let filter = Filter {
+        provider: Some(Provider::Aws),
+        min_gpus: most.map_or(1, Quantity::value),
+        ..Filter::default()
+    };
+    let mut types: Vec<NodeType> = catalog::node_types()
+        .iter()
+        .filter(|node_type| filter.accepts(node_type) && node_type.capacity().get(GPU).is_some())
+        .cloned()
+        .collect();
+    types.sort_by_key(|node_type| (node_type.on_demand, Reverse(node_type.machine.cpu)));
+    types
+}
+
+/// How many nodes hold all pods, by the scarcest resource; nothing if a pod fits on none.
+fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<i64> {
+    let mut total: BTreeMap<&str, i128> = BTreeMap::new();
+    for (requests, count) in pods {
+        *total.entry("pods").or_default() += i128::from(*count) * 1_000_000_000;
+        for (resource, amount) in requests.iter() {
+            if amount.nanos() > allocatable.get(resource)?.nanos() {
+                return None;
+            }
+            *total.entry(resource).or_default() += amount.nanos() * i128::from(*count);
+        }
+    }
+    let counts = total.into_iter().map(|(resource, amount)| {
+        let per_node = allocatable.get(resource).map_or(1, |amount| amount.nanos().max(1));
+        let (wanted, given) = (amount * SLACK.0, per_node * SLACK.1);
+        (wanted + given - 1) / given
+    });
+    i64::try_from(counts.max().unwrap_or(1)).ok()
+}
+
+impl Pool {
+    /// Its machine in words: `2 CPU, 8 GiB, 0.0960 USD an hour`.
+    pub(super) fn machine(&self) -> String {
+        let (MilliCpu(cpu), Bytes(memory)) =
+            (self.node_type.machine.cpu, self.node_type.machine.memory);
+        let gpus = self.node_type.gpus.as_ref().map_or(String::new(), |gpus| format!("{gpus}, "));
+        let price = self.node_type.on_demand.as_usd();
+        format!("{gpus}{} CPU, {} GiB, {price:.4} USD an hour", cpu / 1000, memory >> 30)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(amounts: &[(&'static str, &str)]) -> ResourceList {
+        amounts.iter().map(|(name, text)| (*name, text.parse().expect("a quantity"))).collect()
+    }
+
+    #[test]
+    fn nodes_are_counted_by_the_scarcest_resource_with_room_to_spare() {
+        let node = list(&[("cpu", "2"), ("memory", "8Gi"), ("pods", "29")]);
+        // 10 CPU and a quarter: 12.5 of 2 each.
+        assert_eq!(count_of(&node, &[(list(&[("cpu", "1"), ("memory", "1Gi")]), 10)]), Some(7));
+        assert_eq!(count_of(&node, &[(list(&[("cpu", "1m")]), 100)]), Some(5));
+        assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);
+        assert_eq!(count_of(&node, &[(list(&[(GPU, "1")]), 1)]), None);
+    }
+
+    #[test]
+    fn larger_nodes_are_taken_where_there_would_be_many_small_ones() {
+        let of = |count| node_type(false, &[(list(&[("cpu", "500m"), ("memory", "1Gi")]), count)]);
+        let (small, count) = of(3).expect("it fits");
+        assert_eq!((small.to_string().as_str(), count), ("aws/m5.large", 2));
+        let (large, count) = of(200).expect("it fits");
+        assert_eq!((large.to_string().as_str(), count), ("aws/m5.4xlarge", 8));
+    }
+
+    #[test]
+    fn pods_with_gpus_get_machines_with_gpus() {
+        let (node_type, count) =
+            node_type(true, &[(list(&[("cpu", "4"), (GPU, "4")]), 2)]).expect("it fits");
+        assert!(node_type.gpus.is_some_and(|gpus| gpus.count >= 4));
+        assert!(count >= 2);
+    }
+}

@@ -1,0 +1,44 @@
+//! Texts as YAML scalars.
+
+use std::fmt::Display;
+
+/// A text as it can stand in YAML: plain where that means the same, quoted elsewhere.
+pub(super) fn scalar(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    let begins_as_text =
+        text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/');
+    let is_word = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+        .contains(&text.to_ascii_lowercase().as_str());
+    if begins_as_text && !is_word && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        // A JSON text is a YAML one.
+        serde_json::Value::from(text).to_string()
+    }
+}
+
+/// Several things in one line.
+pub(super) fn joined(items: &[impl Display], separator: &str) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stays_a_text() {
+        for (text, written) in [
+            ("k8s/app.yaml", "k8s/app.yaml"),
+            ("yes", "\"yes\""),
+            ("8", "\"8\""),
+            ("a: b", "\"a: b\""),
+            ("", "\"\""),
+            ("../k8s", "\"../k8s\""),
+            ("*.yaml", "\"*.yaml\""),
+            ("a\"b", "\"a\\\"b\""),
+        ] {
+            assert_eq!(scalar(text), written);
+        }
+    }
+}
