@@ -95,6 +95,8 @@ pub enum Action {
 
     /// A new Service.
     CreateService(Box<Service>),
+    /// Another spec for a Service.
+    ApplyService(ServiceId, Box<Service>),
     /// The EndpointSlices of a Service.
     SetEndpoints(ServiceId, Vec<Endpoint>),
     /// A new Namespace, or other labels for it.
@@ -153,6 +155,7 @@ impl Action {
             Self::PutConfig(..) => "PutConfig",
             Self::DeleteConfig(..) => "DeleteConfig",
             Self::CreateService(..) => "CreateService",
+            Self::ApplyService(..) => "ApplyService",
             Self::SetEndpoints(..) => "SetEndpoints",
             Self::CreateNamespace(..) => "CreateNamespace",
             Self::ApplyResourceQuota(..) => "ApplyResourceQuota",

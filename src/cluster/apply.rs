@@ -6,6 +6,7 @@ use super::meta::{Name, NamespacedName};
 use super::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
 use super::pod::{Deletion, Pod, PodCondition, PodId, PodPhase, RestartCounts};
 use super::quota;
+use super::selection::Selecting;
 use super::store::{Store, safe_characters};
 use super::workload_apply as workload;
 use crate::engine::digest::mix;
@@ -139,6 +140,7 @@ pub fn apply(
         }
 
         Action::CreateService(service) => workload::create_service(store, now, *service, changes),
+        Action::ApplyService(id, service) => workload::apply_service(store, id, *service, changes),
         Action::SetEndpoints(id, endpoints) => {
             workload::set_endpoints(store, id, endpoints, changes)
         }
@@ -315,6 +317,7 @@ fn create_pod(
         overrides: None,
     });
     store.index.pods_by_name.insert(id, pod);
+    store.index.pods_by_template[template.index()].insert(pod);
     if let Some(owner) = draft.owner {
         store.index.pods_by_owner.entry(owner).or_default().insert(pod);
     }
@@ -405,7 +408,11 @@ pub(super) fn remove_pod(
     id: PodId,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
+    let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    let selecting: Vec<Selecting> = store.selecting(pod).collect();
     let pod = store.pods.remove(id).ok_or(Refused::NotFound)?;
+    store.index.pods_by_template[pod.template.index()].remove(&id);
+    store.index.pods_with_own_labels.remove(&id);
     store.ended_pods -= usize::from(pod.phase.is_terminal());
     store.index.pods_by_name.remove(&pod.id);
     if let Some(owner) = pod.owner
@@ -422,5 +429,6 @@ pub(super) fn remove_pod(
         store.index.pods_by_node[node.index()].remove(&id);
     }
     changes.push(Change::PodRemoved { pod: id, owner: pod.owner, node: pod.node });
+    changes.extend(selecting.into_iter().map(Change::SelectedPodRemoved));
     Ok(())
 }

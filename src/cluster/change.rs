@@ -5,6 +5,7 @@ use super::hpa_object::HpaId;
 use super::node::NodeId;
 use super::pod::{Owner, PodId};
 use super::policy::PodDisruptionBudgetId;
+use super::selection::Selecting;
 use super::service::ServiceId;
 
 /// One change of one object, as a watch would deliver it.
@@ -29,6 +30,8 @@ pub enum Change {
         /// Where it was.
         node: Option<NodeId>,
     },
+    /// A pod that a Service or a PodDisruptionBudget selected is gone.
+    SelectedPodRemoved(Selecting),
     /// A Deployment was created or its spec changed.
     DeploymentSpec(DeploymentId),
     /// A Deployment's status changed.

@@ -17,6 +17,7 @@ pub mod pod_template;
 pub mod policy;
 pub mod quota;
 pub mod reference;
+pub mod selection;
 pub mod selector;
 pub mod selector_text;
 pub mod service;

@@ -14,6 +14,7 @@ use super::pod::{Owner, Pod, PodId};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PriorityClass};
 use super::quota::ResourceQuota;
+use super::selection::Selections;
 use super::selector::Selector;
 use super::service::Service;
 use crate::engine::{Digest, SimTime, Stream, Streams, Table};
@@ -57,6 +58,11 @@ pub(super) struct Index {
     pub(super) pods_by_node: Vec<BTreeSet<PodId>>,
     pub(super) deployments_by_name: BTreeMap<NamespacedName, DeploymentId>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
+    /// By the template's slot.
+    pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
+    /// Pods whose labels are not their template's.
+    pub(super) pods_with_own_labels: BTreeSet<PodId>,
+    pub(super) selections: Selections,
     /// Only ever looked up, never iterated: its order reaches no result.
     pub(super) templates_by_digest: FxHashMap<u64, Vec<TemplateId>>,
 }
@@ -262,6 +268,8 @@ impl Store {
         }
         let id = self.templates.insert(template);
         alike.push(id);
+        self.index.pods_by_template.resize_with(self.templates.capacity(), BTreeSet::new);
+        self.select_template(id);
         id
     }
 }

@@ -10,6 +10,7 @@ use super::deployment::{
 use super::meta::ObjectMeta;
 use super::pod::{Owner, PodId};
 use super::policy::{PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus};
+use super::selection::Selecting;
 use super::service::{Endpoint, Service, ServiceId};
 use super::store::Store;
 use crate::engine::SimTime;
@@ -222,6 +223,24 @@ pub(super) fn create_service(
     service.meta.created = now.floor_to_second();
     service.meta.sequence = next_sequence(store);
     let id = store.services.insert(service);
+    store.select_anew(Selecting::Service(id));
+    changes.push(Change::ServiceSpec(id));
+    Ok(())
+}
+
+/// Another spec for a Service; its endpoints stay until the controller has looked.
+pub(super) fn apply_service(
+    store: &mut Store,
+    id: ServiceId,
+    mut service: Service,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let known = store.services.get_mut(id).ok_or(Refused::NotFound)?;
+    service.meta.created = known.meta.created;
+    service.meta.sequence = known.meta.sequence;
+    service.endpoints = std::mem::take(&mut known.endpoints);
+    *known = service;
+    store.select_anew(Selecting::Service(id));
     changes.push(Change::ServiceSpec(id));
     Ok(())
 }
@@ -252,6 +271,7 @@ pub(super) fn create_disruption_budget(
     budget.meta.created = now.floor_to_second();
     budget.meta.sequence = next_sequence(store);
     let id = store.disruption_budgets.insert(budget);
+    store.select_anew(Selecting::PodDisruptionBudget(id));
     changes.push(Change::PodDisruptionBudget(id));
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! actions; they hold no clock, no I/O and no randomness.
 
 pub mod deployment;
+pub mod endpoints;
 pub mod hpa;
 pub mod node_lifecycle;
 pub mod pod_control;
@@ -127,7 +128,14 @@ impl Backoff {
 
 /// All controllers, in the order in which they hear of a change.
 pub fn all() -> Vec<Box<dyn Controller>> {
-    vec![Box::new(deployment::DeploymentController), Box::new(replica_set::ReplicaSetController)]
+    vec![
+        Box::new(deployment::DeploymentController),
+        Box::new(replica_set::ReplicaSetController),
+        Box::new(endpoints::EndpointSliceController),
+        Box::new(node_lifecycle::NodeLifecycleController::default()),
+        Box::new(taint_eviction::TaintEvictionController::default()),
+        Box::new(pod_gc::PodGcController::default()),
+    ]
 }
 
 /// The requests of one reconcile, in order, in one or more batches.

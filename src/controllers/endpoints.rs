@@ -1,0 +1,90 @@
+//! The EndpointSlice controller (`pkg/controller/endpointslice` with
+//! `staging/.../endpointslice/utils.go`, 1.36): says which pods of a Service get traffic. How fast
+//! the nodes learn it is not its business.
+
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::pod::Pod;
+use crate::cluster::selection::Selecting;
+use crate::cluster::service::Endpoint;
+use crate::cluster::{Action, Change, ClusterView, PodChange};
+
+/// The EndpointSlice controller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EndpointSliceController;
+
+/// Conditions of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointConditions {
+    /// New traffic may go there.
+    pub ready: bool,
+    /// It would answer, terminating or not.
+    pub serving: bool,
+    /// Its pod has a deletion mark.
+    pub terminating: bool,
+}
+
+/// What a pod's endpoint says of it (`podToEndpoint`); none while it has no address and after it
+/// has ended (`ShouldPodBeInEndpoints`).
+pub fn conditions(pod: &Pod, publish_not_ready_addresses: bool) -> Option<EndpointConditions> {
+    if pod.start_time.is_none() || pod.phase.is_terminal() {
+        return None;
+    }
+    let serving = pod.is_ready();
+    let terminating = pod.is_terminating();
+    let ready = publish_not_ready_addresses || (serving && !terminating);
+    Some(EndpointConditions { ready, serving, terminating })
+}
+
+impl Controller for EndpointSliceController {
+    fn name(&self) -> &'static str {
+        "endpoint-slice-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        let pod = match change {
+            Change::ServiceSpec(service)
+            | Change::SelectedPodRemoved(Selecting::Service(service)) => {
+                wake.push(Key::Service(service));
+                return;
+            }
+            Change::PodUpdated(
+                pod,
+                PodChange::Ready
+                | PodChange::Phase
+                | PodChange::DeletionRequested
+                | PodChange::Labels,
+            ) => view.store().pods().get(pod),
+            _ => None,
+        };
+        for selecting in pod.into_iter().flat_map(|pod| view.store().selecting(pod)) {
+            if let Selecting::Service(service) = selecting {
+                wake.push(Key::Service(service));
+            }
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::Service(id) = key else { return Requeue::No };
+        let Some(service) = view.services().get(id) else { return Requeue::No };
+        if service.selector.is_none() {
+            return Requeue::No;
+        }
+        let pods = view.store().selected_by(Selecting::Service(id));
+        let mut endpoints: Vec<Endpoint> = pods
+            .filter_map(|(pod, object)| {
+                let said = conditions(object, service.publish_not_ready_addresses)?;
+                let EndpointConditions { ready, serving, terminating } = said;
+                Some(Endpoint { pod, ready, serving, terminating })
+            })
+            .collect();
+        endpoints.sort_unstable_by_key(|endpoint| endpoint.pod);
+        if endpoints != service.endpoints {
+            actions.push(Action::SetEndpoints(id, endpoints));
+        }
+        Requeue::No
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(*self)
+    }
+}
