@@ -16,7 +16,7 @@ const FOLDER: &str = "/work/shared/data/manifests";
 /// ago, misspelt fields, keys written twice.
 const FILES_WITH_ERRORS: [(&str, usize); 6] = [
     ("duplicate-key", 5),
-    ("invalid-value", 22),
+    ("invalid-value", 23),
     ("missing-field", 12),
     ("unknown-field", 11),
     ("unknown-kind", 10),

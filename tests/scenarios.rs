@@ -1,4 +1,5 @@
 //! The scenarios of this repository: each reads, makes sense, and is what the JSON Schema describes.
+#![expect(clippy::disallowed_methods, reason = "tests read files")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
 
+use crate::manifest::Diagnostics;
+
 /// The exit codes of `wavetank`. They do not change their meaning from version to version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -37,6 +39,8 @@ impl From<Exit> for ExitCode {
 pub enum Failure {
     /// What the person gave is wrong. The text says where, what is wrong, and what would be right.
     Input(String),
+    /// What the person gave is wrong in several places, each with its line.
+    Problems(Diagnostics),
     /// The result could not be written.
     Output(io::Error),
 }
@@ -51,7 +55,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
-            Self::Input(_) | Self::Output(_) => Exit::WrongInput,
+            Self::Input(_) | Self::Problems(_) | Self::Output(_) => Exit::WrongInput,
         }
     }
 }
@@ -66,6 +70,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Input(text) => f.write_str(text),
+            Self::Problems(problems) => problems.fmt(f),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
     }

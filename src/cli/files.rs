@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use glob::{MatchOptions, glob_with};
@@ -74,17 +73,17 @@ pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
 }
 
 /// Reads a file as it is, unpacked if it is packed by gzip.
-pub fn read_unpacked(path: &str) -> Result<Arc<[u8]>, String> {
+pub fn read_unpacked(path: &str) -> Result<Vec<u8>, String> {
     const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
     let bytes = read(Path::new(path))?;
     if !bytes.starts_with(&GZIP_MAGIC) {
-        return Ok(bytes.into());
+        return Ok(bytes);
     }
     let mut unpacked = Vec::new();
     MultiGzDecoder::new(&bytes[..])
         .read_to_end(&mut unpacked)
         .map_err(|error| format!("cannot be unpacked: {error}"))?;
-    Ok(unpacked.into())
+    Ok(unpacked)
 }
 
 /// Writes a file, and the folders that it is in.

@@ -2,7 +2,7 @@
 
 use super::files::{beside, read_manifests, read_source, read_unpacked};
 use crate::manifest::{Diagnostics, Source};
-use crate::scenario::resolved::{NamedPath, ResolvedScenario, ScenarioFiles};
+use crate::scenario::resolved::{NamedPath, ResolvedScenario, ScenarioFiles, TraceFile};
 use crate::scenario::{Override, ScenarioText};
 
 /// Reads the files that a scenario names, after making the settings in it. Reports all mistakes at once,
@@ -31,8 +31,12 @@ fn load_files(scenario: &str, text: &ScenarioText) -> Result<ScenarioFiles, Diag
         files.applies.insert(named.path.clone(), or_report(read, named, &mut problems));
     }
     for named in &paths.traces {
-        let read = read_unpacked(&beside(scenario, &named.path));
-        files.traces.insert(named.path.clone(), or_report(read, named, &mut problems));
+        let path = beside(scenario, &named.path);
+        match read_unpacked(&path).map(|content| TraceFile::read(&path, &content)) {
+            Ok(Ok(trace)) => drop(files.traces.insert(named.path.clone(), trace)),
+            Ok(Err(problem)) => problems.push(*problem),
+            Err(message) => problems.push(named.problem(&message)),
+        }
     }
     if let Some(named) = &paths.scheduler_config {
         let read = read_source(&beside(scenario, &named.path)).map(Some);

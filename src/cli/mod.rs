@@ -8,10 +8,13 @@ pub mod catalog;
 pub mod completions;
 pub mod conform;
 pub mod exit;
+pub mod explain;
 mod files;
 pub mod init;
 mod load;
 pub mod output;
+pub mod run;
+mod scenario_arguments;
 pub mod schema;
 pub mod validate;
 
@@ -53,6 +56,10 @@ enum Command {
     Conform(conform::Arguments),
     /// Write a commented scenario to start from, from manifests
     Init(init::Arguments),
+    /// Run a scenario and report latency, cost and availability
+    Run(run::Arguments),
+    /// Say what a controller decided, when and why, with the numbers filled in
+    Explain(explain::Arguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
@@ -60,12 +67,14 @@ enum Command {
 }
 
 impl Command {
-    fn run(&self, _options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
+    fn run(&self, options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
         match self {
             Self::Catalog(arguments) => catalog::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),
             Self::Conform(arguments) => conform::run(arguments, out),
             Self::Init(arguments) => init::run(arguments, out),
+            Self::Run(arguments) => run::run(arguments, options, out),
+            Self::Explain(arguments) => explain::run(arguments, out),
             Self::Schema(arguments) => schema::run(arguments, out),
             Self::Validate(arguments) => validate::run(arguments, out),
         }

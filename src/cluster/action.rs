@@ -7,6 +7,9 @@ use std::fmt;
 use super::deployment::{
     DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSetId, ReplicaSetStatus,
 };
+use super::hpa::HpaSpec;
+use super::hpa_object::HpaId;
+use super::hpa_status::HpaStatus;
 use super::meta::{Labels, Name, NamespacedName, ObjectMeta};
 use super::metrics::PodMetricsTable;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
@@ -99,6 +102,15 @@ pub enum Action {
     ApplyService(ServiceId, Box<Service>),
     /// The EndpointSlices of a Service.
     SetEndpoints(ServiceId, Vec<Endpoint>),
+    /// A new HorizontalPodAutoscaler.
+    CreateHpa(Box<(ObjectMeta, HpaSpec)>),
+    /// Another spec for a HorizontalPodAutoscaler.
+    SetHpaSpec(HpaId, Box<HpaSpec>),
+    /// The status sub-resource of a HorizontalPodAutoscaler.
+    SetHpaStatus(HpaId, Box<HpaStatus>),
+    /// A HorizontalPodAutoscaler goes; what it scaled stays as it is.
+    DeleteHpa(HpaId),
+
     /// A new Namespace, or other labels for it.
     CreateNamespace(Box<Namespace>),
     /// A new ResourceQuota, or other limits for it.
@@ -157,6 +169,10 @@ impl Action {
             Self::CreateService(..) => "CreateService",
             Self::ApplyService(..) => "ApplyService",
             Self::SetEndpoints(..) => "SetEndpoints",
+            Self::CreateHpa(..) => "CreateHpa",
+            Self::SetHpaSpec(..) => "SetHpaSpec",
+            Self::SetHpaStatus(..) => "SetHpaStatus",
+            Self::DeleteHpa(..) => "DeleteHpa",
             Self::CreateNamespace(..) => "CreateNamespace",
             Self::ApplyResourceQuota(..) => "ApplyResourceQuota",
             Self::DeleteResourceQuota(..) => "DeleteResourceQuota",

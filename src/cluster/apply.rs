@@ -144,6 +144,10 @@ pub fn apply(
         Action::SetEndpoints(id, endpoints) => {
             workload::set_endpoints(store, id, endpoints, changes)
         }
+        Action::CreateHpa(draft) => workload::create_hpa(store, now, draft.0, draft.1, changes),
+        Action::SetHpaSpec(id, spec) => workload::set_hpa_spec(store, id, *spec, changes),
+        Action::SetHpaStatus(id, status) => workload::set_hpa_status(store, id, *status, changes),
+        Action::DeleteHpa(id) => workload::delete_hpa(store, id, changes),
         Action::CreateNamespace(namespace) => {
             store.namespaces.insert(namespace.name.clone(), *namespace);
             Ok(())

@@ -53,7 +53,7 @@ pub enum Change {
     ServiceSpec(ServiceId),
     /// A Service's endpoints changed.
     Endpoints(ServiceId),
-    /// An HPA was created or its spec changed.
+    /// An HPA was created, its spec changed, or it is gone and its id finds nothing any more.
     HpaSpec(HpaId),
     /// An HPA's status changed.
     HpaStatus(HpaId),

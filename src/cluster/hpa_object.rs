@@ -1,6 +1,7 @@
 //! The HorizontalPodAutoscaler object: its place in the store around its spec and status.
 
-use super::deployment::DeploymentId;
+use super::hpa::HpaSpec;
+use super::hpa_status::HpaStatus;
 use super::meta::ObjectMeta;
 use crate::engine::Id;
 
@@ -12,6 +13,8 @@ pub type HpaId = Id<HpaObject>;
 pub struct HpaObject {
     /// Name, labels, creation.
     pub meta: ObjectMeta,
-    /// The Deployment that it scales.
-    pub target: DeploymentId,
+    /// What it asks for.
+    pub spec: HpaSpec,
+    /// What its controller last wrote.
+    pub status: HpaStatus,
 }

@@ -8,7 +8,7 @@ use super::meta::{Labels, Name};
 use super::node::Taint;
 use super::selector::{Operator, Requirement, Selector};
 use crate::engine::{Id, SimDuration};
-use crate::units::Quantity;
+use crate::units::{MilliCpu, Quantity};
 
 /// Key of an interned [`PodTemplate`] in the store.
 pub type TemplateId = Id<PodTemplate>;
@@ -72,6 +72,24 @@ pub struct PodSpec {
 }
 
 impl PodSpec {
+    /// What the running containers and sidecars request of a resource, each amount converted by
+    /// `value` before it is added; requests at pod level replace the sum.
+    pub fn running_request(&self, resource: &str, value: fn(Quantity) -> i64) -> i64 {
+        let sum = || self.running().filter_map(|one| one.requests.get(resource)).map(value).sum();
+        self.pod_requests.get(resource).map_or_else(sum, value)
+    }
+
+    /// The CPU that the running containers and sidecars may use together; absent if one of them has
+    /// no limit. A limit at pod level replaces the sum.
+    pub fn cpu_limit(&self) -> Option<MilliCpu> {
+        let limit = |one: &Container| one.limits.get("cpu").map(MilliCpu::from);
+        self.pod_limits.get("cpu").map(MilliCpu::from).or_else(|| self.running().map(limit).sum())
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().chain(self.init_containers.iter().filter(|one| one.is_sidecar))
+    }
+
     /// The PersistentVolumeClaims that its volumes name.
     pub fn claims(&self) -> impl Iterator<Item = &Name> {
         let claims = self.references.iter();

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use rustc_hash::FxHashMap;
 
 use super::deployment::{Deployment, DeploymentId, ReplicaSet, ReplicaSetId};
-use super::hpa_object::HpaObject;
+use super::hpa_object::{HpaId, HpaObject};
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
@@ -57,6 +57,7 @@ pub(super) struct Index {
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<BTreeSet<PodId>>,
     pub(super) deployments_by_name: BTreeMap<NamespacedName, DeploymentId>,
+    pub(super) hpas_by_name: BTreeMap<NamespacedName, HpaId>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
     /// By the template's slot.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
@@ -170,6 +171,11 @@ impl Store {
     /// How many pods have ended and are still there.
     pub const fn ended_pods(&self) -> usize {
         self.ended_pods
+    }
+
+    /// The HorizontalPodAutoscaler of a name.
+    pub fn hpa_named(&self, id: &NamespacedName) -> Option<HpaId> {
+        self.index.hpas_by_name.get(id).copied()
     }
 
     /// The pod objects bound to a node, terminating ones included.

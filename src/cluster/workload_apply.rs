@@ -7,6 +7,9 @@ use super::deployment::{
     Deployment, DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSet, ReplicaSetId,
     ReplicaSetStatus,
 };
+use super::hpa::HpaSpec;
+use super::hpa_object::{HpaId, HpaObject};
+use super::hpa_status::HpaStatus;
 use super::meta::ObjectMeta;
 use super::pod::{Owner, PodId};
 use super::policy::{PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus};
@@ -256,6 +259,64 @@ pub(super) fn set_endpoints(
         service.endpoints = endpoints;
         changes.push(Change::Endpoints(id));
     }
+    Ok(())
+}
+
+pub(super) fn create_hpa(
+    store: &mut Store,
+    now: SimTime,
+    mut meta: ObjectMeta,
+    spec: HpaSpec,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    if store.index.hpas_by_name.contains_key(&meta.id) {
+        return Err(Refused::AlreadyExists(meta.id));
+    }
+    meta.created = now.floor_to_second();
+    meta.sequence = next_sequence(store);
+    let name = meta.id.clone();
+    let id = store.hpas.insert(HpaObject { meta, spec, status: HpaStatus::default() });
+    store.index.hpas_by_name.insert(name, id);
+    changes.push(Change::HpaSpec(id));
+    Ok(())
+}
+
+pub(super) fn set_hpa_spec(
+    store: &mut Store,
+    id: HpaId,
+    spec: HpaSpec,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let hpa = store.hpas.get_mut(id).ok_or(Refused::NotFound)?;
+    if hpa.spec != spec {
+        hpa.spec = spec;
+        changes.push(Change::HpaSpec(id));
+    }
+    Ok(())
+}
+
+pub(super) fn set_hpa_status(
+    store: &mut Store,
+    id: HpaId,
+    status: HpaStatus,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let hpa = store.hpas.get_mut(id).ok_or(Refused::NotFound)?;
+    if hpa.status != status {
+        hpa.status = status;
+        changes.push(Change::HpaStatus(id));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_hpa(
+    store: &mut Store,
+    id: HpaId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let hpa = store.hpas.remove(id).ok_or(Refused::NotFound)?;
+    store.index.hpas_by_name.remove(&hpa.meta.id);
+    changes.push(Change::HpaSpec(id));
     Ok(())
 }
 

@@ -63,6 +63,12 @@ pub trait Controller: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Its last decision about a key in words, with the numbers filled in.
+    fn explain(&self, key: Key) -> Option<String> {
+        let _ = key;
+        None
+    }
+
     /// A copy with all that it remembers, for snapshots.
     fn boxed_clone(&self) -> Box<dyn Controller>;
 }
@@ -127,7 +133,7 @@ impl Backoff {
 }
 
 /// All controllers, in the order in which they hear of a change.
-pub fn all() -> Vec<Box<dyn Controller>> {
+pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(deployment::DeploymentController),
         Box::new(replica_set::ReplicaSetController),
@@ -135,7 +141,15 @@ pub fn all() -> Vec<Box<dyn Controller>> {
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(taint_eviction::TaintEvictionController::default()),
         Box::new(pod_gc::PodGcController::default()),
+        Box::new(hpa::HpaController::new(settings.hpa.clone())),
     ]
+}
+
+/// Flags of kube-controller-manager, by controller.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ControllerSettings {
+    /// The HPA controller.
+    pub hpa: hpa::HpaSettings,
 }
 
 /// The requests of one reconcile, in order, in one or more batches.

@@ -25,6 +25,11 @@ impl fmt::Display for FieldError {
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
+    /// Adds problems that were found elsewhere.
+    pub fn append(&mut self, mut problems: Vec<FieldError>) {
+        self.0.append(&mut problems);
+    }
+
     /// Adds one.
     pub fn push(&mut self, path: &FieldPath<'_>, problem: impl Into<String>) {
         self.0.push(FieldError { path: path.to_string(), problem: problem.into() });

@@ -58,6 +58,7 @@ impl Object {
             Content::Namespace(namespace) => Action::CreateNamespace(Box::new(namespace)),
             Content::PriorityClass(class) => Action::CreatePriorityClass(Box::new(class)),
             Content::ResourceQuota(quota) => Action::ApplyResourceQuota(quota),
+            Content::Hpa(spec) => Action::CreateHpa(Box::new((self.meta, *spec))),
             Content::DisruptionBudget(budget) => Action::CreateDisruptionBudget(budget),
             Content::Config(kind, keys) => Action::PutConfig(kind, Box::new((id, keys))),
             Content::Workload(_) | Content::Other => return None,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::batch::{cron_job_template, job_template};
 use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
+use super::hpa::read_hpa;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
@@ -25,6 +26,7 @@ use super::service::service;
 use super::stateful_set::{daemon_set_template, stateful_set_template};
 use crate::cluster::action::ReplicaSetDraft;
 use crate::cluster::deployment::DeploymentSpec;
+use crate::cluster::hpa::HpaSpec;
 use crate::cluster::node::Node;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
 use crate::cluster::policy::{Namespace, PodDisruptionBudget, PriorityClass};
@@ -53,6 +55,8 @@ pub enum Content {
     PriorityClass(PriorityClass),
     /// A ResourceQuota.
     ResourceQuota(Box<ResourceQuota>),
+    /// A HorizontalPodAutoscaler of whatever version.
+    Hpa(Box<HpaSpec>),
     /// A PodDisruptionBudget.
     DisruptionBudget(Box<PodDisruptionBudget>),
     /// A ConfigMap, a Secret or a claim, with its keys.
@@ -179,6 +183,16 @@ fn content(
         "ResourceQuota" => {
             let spec = or_required(typed::<core::ResourceQuota>(value)?.spec, &path, errors);
             Content::ResourceQuota(Box::new(resource_quota(meta.clone(), &spec, errors)))
+        }
+        "HorizontalPodAutoscaler" => {
+            let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            match read_hpa(api_version, &value, false) {
+                Ok(spec) => Content::Hpa(Box::new(spec)),
+                Err(problems) => {
+                    errors.append(problems);
+                    Content::Other
+                }
+            }
         }
         "PodDisruptionBudget" => {
             let spec = typed::<policy_api::PodDisruptionBudget>(value)?.spec;

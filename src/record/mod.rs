@@ -14,4 +14,4 @@ pub use node_track::NodeTrack;
 pub use recorder::{ClusterSeries, Holding, Recorder, Used};
 pub use service_track::{Downtime, ServiceTrack};
 pub use time_weighted::TimeWeighted;
-pub use workload_track::{WorkloadKey, WorkloadTrack};
+pub use workload_track::{WorkloadTrack, workload_of};

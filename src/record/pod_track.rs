@@ -71,17 +71,11 @@ impl PodTrack {
     }
 }
 
-/// The sum of the containers' requests, as the bill counts them.
+/// What the pod requests while it runs, as the bill counts it.
 fn requests_of(spec: &PodSpec) -> Resources {
-    let sum = |resource: &str, value: fn(Quantity) -> i64| {
-        let pod_level = spec.pod_requests.get(resource);
-        let containers =
-            || spec.containers.iter().filter_map(|one| one.requests.get(resource)).map(value).sum();
-        pod_level.map_or_else(containers, value)
-    };
     Resources {
-        cpu: MilliCpu(sum("cpu", Quantity::milli_value)),
-        memory: Bytes(sum("memory", Quantity::value)),
-        gpus: sum(GPU_RESOURCE, Quantity::value),
+        cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
+        memory: Bytes(spec.running_request("memory", Quantity::value)),
+        gpus: spec.running_request(GPU_RESOURCE, Quantity::value),
     }
 }

@@ -7,12 +7,15 @@ use super::log::LogLine;
 use super::node_track::NodeTrack;
 use super::pod_track::PodTrack;
 use super::service_track::ServiceTrack;
-use super::workload_track::{WorkloadKey, WorkloadTrack};
+use super::workload_track::{WorkloadTrack, workload_of};
 use crate::cluster::change::Change;
 use crate::cluster::deployment::DeploymentId;
+use crate::cluster::hpa::MetricTarget;
+use crate::cluster::hpa_object::{HpaId, HpaObject};
+use crate::cluster::hpa_status::MetricValue;
 use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::{ClusterView, Name, PodChange};
+use crate::cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChange};
 use crate::engine::{SimDuration, SimTime};
 use crate::units::ResourceTime;
 
@@ -23,7 +26,7 @@ pub struct Recorder {
     pub workloads: Vec<WorkloadTrack>,
     /// Every node that ever existed.
     pub nodes: Vec<NodeTrack>,
-    /// By the Service's slot.
+    /// By position in the traffic.
     pub services: Vec<ServiceTrack>,
     /// What each workload held on each node: (workload, node) by their positions.
     pub holdings: BTreeMap<(usize, usize), Holding>,
@@ -33,7 +36,7 @@ pub struct Recorder {
     pub interval_ends: Vec<SimTime>,
     /// Nodes, Ready nodes and pods without a node at the end of each interval.
     pub series: ClusterSeries,
-    workload_positions: BTreeMap<WorkloadKey, usize>,
+    workload_positions: BTreeMap<ObjectReference, usize>,
     /// By the pod's slot.
     pods: Vec<Option<PodTrack>>,
     /// By the node's slot: position in `nodes`.
@@ -81,6 +84,7 @@ impl Recorder {
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
             Change::DeploymentSpec(deployment) => self.deployment_changed(view, deployment),
+            Change::HpaSpec(hpa) | Change::HpaStatus(hpa) => self.hpa_changed(view, hpa),
             _ => {}
         }
     }
@@ -131,8 +135,21 @@ impl Recorder {
         }
     }
 
+    /// From `now` on the Service at this position of the traffic can be reached, or cannot.
+    pub fn set_down(&mut self, now: SimTime, service: usize, down: Option<&'static str>) {
+        if self.services.len() <= service {
+            self.services.resize_with(service + 1, ServiceTrack::default);
+        }
+        self.services[service].set_down(now, down);
+    }
+
     /// Adds a line to the log.
     pub fn note(&mut self, line: LogLine) {
+        if line.reason == "SuccessfulRescale" {
+            let scaled =
+                self.workloads.iter_mut().filter(|one| one.hpa.as_ref() == Some(&line.object));
+            scaled.for_each(|workload| workload.rescales += 1);
+        }
         self.log.push(line);
     }
 
@@ -192,7 +209,7 @@ impl Recorder {
             PodChange::Ready | PodChange::DeletionRequested | PodChange::Phase => {
                 self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
             }
-            PodChange::Nominated | PodChange::Labels | PodChange::Disrupted | PodChange::Gates => {}
+            PodChange::Nominated | PodChange::Labels | PodChange::Gates | PodChange::Disrupted => {}
         }
     }
 
@@ -231,16 +248,28 @@ impl Recorder {
 
     fn deployment_changed(&mut self, view: ClusterView<'_>, id: DeploymentId) {
         let Some(deployment) = view.deployments().get(id) else { return };
-        let key = WorkloadKey { kind: "Deployment", id: deployment.meta.id.clone() };
+        let key = ObjectReference { kind: "Deployment".into(), id: deployment.meta.id.clone() };
         let position = self.position_of(key);
         self.workloads[position].desired.set(view.now, deployment.spec.replicas.into());
     }
 
-    fn workload_position(&mut self, view: ClusterView<'_>, pod: &Pod) -> usize {
-        self.position_of(WorkloadKey::of(view, pod))
+    fn hpa_changed(&mut self, view: ClusterView<'_>, id: HpaId) {
+        let Some(hpa) = view.hpas().get(id) else { return };
+        let target = &hpa.spec.scale_target;
+        let position = self.position_of(ObjectReference {
+            kind: target.kind.clone(),
+            id: NamespacedName::new(hpa.meta.namespace().clone(), target.name.clone()),
+        });
+        let workload = &mut self.workloads[position];
+        workload.hpa = Some(hpa.meta.id.clone());
+        workload.percent_of_target = percent_of_target(hpa);
     }
 
-    fn position_of(&mut self, key: WorkloadKey) -> usize {
+    fn workload_position(&mut self, view: ClusterView<'_>, pod: &Pod) -> usize {
+        self.position_of(workload_of(view, pod))
+    }
+
+    fn position_of(&mut self, key: ObjectReference) -> usize {
         if let Some(position) = self.workload_positions.get(&key) {
             return *position;
         }
@@ -262,4 +291,23 @@ impl Recorder {
     pub fn node_name(&self, position: usize) -> &Name {
         &self.nodes[position].name
     }
+}
+
+/// How far the metric that is furthest above its target has come, in percent of the target.
+fn percent_of_target(hpa: &HpaObject) -> Option<f64> {
+    let measured = hpa.status.current_metrics.iter().zip(&hpa.spec.metrics);
+    let ratios = measured.filter_map(|(status, metric)| {
+        let (current, target) = match (status.as_ref()?.current, metric.target) {
+            (MetricValue::Utilization { percent, .. }, MetricTarget::Utilization(target)) => {
+                (f64::from(percent), f64::from(target))
+            }
+            (MetricValue::AverageValueMilli(current), MetricTarget::AverageValueMilli(target))
+            | (MetricValue::ValueMilli(current), MetricTarget::ValueMilli(target)) => {
+                (current as f64, target as f64)
+            }
+            _ => return None,
+        };
+        (target > 0.0).then(|| current / target * 100.0)
+    });
+    ratios.reduce(f64::max)
 }

@@ -2,29 +2,21 @@
 
 use super::time_weighted::TimeWeighted;
 use crate::cluster::pod::Pod;
-use crate::cluster::{ClusterView, NamespacedName};
+use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
 use crate::engine::SimDuration;
 
-/// Names a workload: what a user wrote, not what controllers made of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WorkloadKey {
-    /// `Deployment`, ...; `Pod` for pods without a controller, which count as one workload by
-    /// namespace.
-    pub kind: &'static str,
-    /// Namespace and name; for bare pods the name is `*`.
-    pub id: NamespacedName,
-}
-
-impl WorkloadKey {
-    /// The workload that a pod belongs to.
-    pub fn of(view: ClusterView<'_>, pod: &Pod) -> Self {
-        if let Some(deployment) = view.deployment_of(pod)
-            && let Some(deployment) = view.deployments().get(deployment)
-        {
-            return Self { kind: "Deployment", id: deployment.meta.id.clone() };
+/// The workload that a pod belongs to: what a user wrote, not what controllers made of it. Pods
+/// without a controller count as one workload by namespace, named `*`.
+pub fn workload_of(view: ClusterView<'_>, pod: &Pod) -> ObjectReference {
+    let deployment = view.deployment_of(pod).and_then(|id| view.deployments().get(id));
+    match deployment {
+        Some(deployment) => {
+            ObjectReference { kind: "Deployment".into(), id: deployment.meta.id.clone() }
         }
-        let id = NamespacedName::new(pod.id.namespace.clone(), "*");
-        Self { kind: "Pod", id }
+        None => ObjectReference {
+            kind: "Pod".into(),
+            id: NamespacedName::new(pod.id.namespace.clone(), "*"),
+        },
     }
 }
 
@@ -32,7 +24,9 @@ impl WorkloadKey {
 #[derive(Clone, Debug)]
 pub struct WorkloadTrack {
     /// Its name.
-    pub key: WorkloadKey,
+    pub workload: ObjectReference,
+    /// The HPA that scales it, if any.
+    pub hpa: Option<NamespacedName>,
     /// `spec.replicas`.
     pub desired: TimeWeighted,
     /// Ready pods that are not terminating.
@@ -63,9 +57,10 @@ pub struct WorkloadTrack {
 
 impl WorkloadTrack {
     /// A workload that appears after so many intervals: before that it had nothing.
-    pub fn new(key: WorkloadKey, intervals: usize) -> Self {
+    pub fn new(workload: ObjectReference, intervals: usize) -> Self {
         Self {
-            key,
+            workload,
+            hpa: None,
             desired: TimeWeighted::default(),
             ready: TimeWeighted::default(),
             pending: TimeWeighted::default(),

@@ -3,6 +3,9 @@
 //! where is for `cli` to say.
 
 mod axis;
+mod build;
+mod build_objectives;
+mod build_services;
 pub mod charts;
 mod figures;
 #[cfg(test)]
@@ -13,4 +16,5 @@ mod milestone;
 mod model;
 pub mod text;
 
+pub use build::{Facts, PoolFacts, ServiceFacts, build};
 pub use model::*;

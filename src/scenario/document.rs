@@ -14,6 +14,7 @@ use crate::controllers::hpa::HpaSettings;
 use crate::engine::SimDuration;
 use crate::faults::TimelineEntry;
 use crate::metrics::MetricsSettings;
+use crate::traffic::TrafficSpec;
 
 /// A question to a Kubernetes system: which manifests, on which cluster, under which traffic, with
 /// which faults and changes, and what must hold.
@@ -64,6 +65,9 @@ pub struct Scenario {
     /// What the pods of each workload do: how long they take to start, what a request costs them.
     #[serde(default)]
     pub workloads: Vec<Workload>,
+    /// The requests that clients send, service by service.
+    #[serde(default)]
+    pub traffic: Vec<TrafficSpec>,
     /// Faults and changes, each at its time, in any order.
     #[serde(default)]
     pub timeline: Vec<TimelineEntry>,

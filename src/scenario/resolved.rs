@@ -2,7 +2,6 @@
 //! Reads no files: `cli` fetches what [`ScenarioText::paths`] asks for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,6 +11,7 @@ use super::read::ScenarioText;
 use crate::engine::Digest;
 use crate::faults::TimelineAction;
 use crate::manifest::{Diagnostic, FieldPath, Place, Source};
+use crate::traffic::Trace;
 
 /// The files that a scenario names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,10 +44,19 @@ pub struct ScenarioFiles {
     pub manifests: Vec<Source>,
     /// What the timeline applies, by the path that the scenario has.
     pub applies: BTreeMap<String, Vec<Source>>,
-    /// The traces, unpacked, by the path that the scenario has.
-    pub traces: BTreeMap<String, Arc<[u8]>>,
+    /// The traces, by the path that the scenario has.
+    pub traces: BTreeMap<String, TraceFile>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<Source>,
+}
+
+/// A trace that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceFile {
+    /// What it records.
+    pub trace: Trace,
+    /// A fingerprint of its bytes.
+    fingerprint: u64,
 }
 
 /// A scenario with the content of its files.
@@ -76,6 +85,11 @@ impl ScenarioText {
                 }
                 _ => None,
             });
+        let traffic = root.field("traffic");
+        let traces = scenario.traffic.iter().enumerate().filter_map(|(index, spec)| {
+            let path = spec.load.trace_file()?;
+            Some(self.named(path, &traffic.item(index).field("load").field("trace")))
+        });
         ScenarioPaths {
             manifests: scenario
                 .manifests
@@ -84,7 +98,7 @@ impl ScenarioText {
                 .map(|(index, path)| self.named(path, &manifests.item(index)))
                 .collect(),
             applies: applies.collect(),
-            traces: Vec::new(),
+            traces: traces.collect(),
             scheduler_config: scenario
                 .scheduler
                 .config
@@ -107,6 +121,18 @@ impl NamedPath {
     pub fn problem(&self, message: &str) -> Diagnostic {
         let problem = Diagnostic::error("file", format!("{}: {message}", self.path));
         Diagnostic { field: self.field.clone(), ..problem.at(self.place.clone()) }
+    }
+}
+
+impl TraceFile {
+    /// Reads a trace from the unpacked content of the file of that name.
+    pub fn read(name: &str, content: &[u8]) -> Result<Self, Box<Diagnostic>> {
+        let trace = Trace::read_csv(content).map_err(|error| {
+            let line = error.line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
+            let place = Place { source: name.into(), line, column: 0 };
+            Box::new(Diagnostic::error("trace", error.message).at(place))
+        })?;
+        Ok(Self { trace, fingerprint: Digest::of(content) })
     }
 }
 
@@ -134,9 +160,9 @@ impl ResolvedScenario {
             digest.bytes(path.as_bytes());
             texts(&mut digest, sources);
         }
-        for (path, bytes) in &self.files.traces {
+        for (path, file) in &self.files.traces {
             digest.bytes(path.as_bytes());
-            digest.bytes(bytes);
+            digest.word(file.fingerprint);
         }
         texts(&mut digest, self.files.scheduler_config.as_slice());
         for setting in &self.manifest_settings {

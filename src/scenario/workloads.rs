@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::{Name, ObjectReference};
 use crate::kubelet::AppProfile;
+use crate::traffic::RequestModelSpec;
 use crate::units::Quantity;
 
 /// What the pods of a workload do.
@@ -22,6 +23,9 @@ pub struct Workload {
     /// Memory that the application uses while it runs. Default: what it requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
+    /// What a request costs it. Default: it takes no requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestModelSpec>,
     /// What is different with certain images; what is not named here is as above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<Name, ImageBehavior>,
@@ -37,6 +41,9 @@ pub struct ImageBehavior {
     /// Memory that the application uses while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
+    /// What a request costs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestModelSpec>,
 }
 
 /// Fills what an image does not say with what its workload says, in the untyped scenario: an image

@@ -86,6 +86,11 @@ impl ControlPlane {
         self.carry_out(now, actor, action, false, observer)
     }
 
+    /// The last decision about a key in words, by the controller that takes such decisions.
+    pub fn explain(&self, key: Key) -> Option<String> {
+        self.controllers.iter().find_map(|controller| controller.explain(key))
+    }
+
     /// When controllers have work next; there may then turn out to be none.
     pub fn next_due(&self) -> Option<SimTime> {
         self.queue.next_due()

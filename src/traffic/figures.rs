@@ -2,7 +2,7 @@
 //!
 //! Asking changes nothing in what follows, except that time has passed.
 
-use super::backend::BackendId;
+use super::backend::{BackendId, BackendState};
 use super::path::{ServiceId, Traffic};
 use super::recording::{IntervalFigures, Latencies, Outcomes};
 use crate::engine::{Digest, SimDuration, SimTime};
@@ -36,6 +36,11 @@ impl Traffic {
             in_flight: counted.count() as u64,
             latencies: record.total.latencies(),
         }
+    }
+
+    /// Requests to a service that came so far, those before the warm-up's end included.
+    pub fn arrived(&self, service: ServiceId) -> u64 {
+        self.records.0[service.0 as usize].arrived_in_all()
     }
 
     /// The intervals of a service that have ended, in order of time.
@@ -74,6 +79,14 @@ impl Traffic {
         let Some(row) = self.backends.get_mut(backend) else { return 0.0 };
         row.sweep(now, &mut self.records);
         row.running(now) as f64
+    }
+
+    /// Whether a request to the service would find an endpoint that works on it now.
+    pub fn can_answer(&self, service: ServiceId) -> bool {
+        let endpoints = &self.services[service.0 as usize].endpoints;
+        endpoints.iter().any(|one| {
+            self.backends.get(*one).is_some_and(|one| one.state == BackendState::Serving)
+        })
     }
 
     /// Adds the results so far to a run's fingerprint.

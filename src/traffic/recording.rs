@@ -202,6 +202,12 @@ impl ServiceRecord {
         self.total.outcomes.arrived += u64::from(self.counts(at));
     }
 
+    /// Requests that came so far, those before the warm-up's end included.
+    pub fn arrived_in_all(&self) -> u64 {
+        let ended: u64 = self.intervals.iter().map(|one| one.outcomes.arrived).sum();
+        ended + self.interval.outcomes.arrived
+    }
+
     #[inline]
     pub fn failed(&mut self, arrived: SimTime, cause: FailureCause) {
         self.interval.outcomes.failed[cause as usize] += 1;

@@ -9,6 +9,7 @@
 
 mod arithmetic;
 mod conditions;
+mod controller;
 mod decision;
 mod explain;
 mod groups;
@@ -27,6 +28,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
+pub use controller::HpaController;
 pub use decision::{
     Course, Decision, HpaEvent, MetricsCourse, ScaleReplicas, ScaleWrite, SelectorProblem,
     SyncError,

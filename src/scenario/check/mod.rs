@@ -4,6 +4,7 @@
 mod cluster;
 mod objectives;
 mod timeline;
+mod traffic;
 mod workloads;
 
 use super::ResolvedScenario;
@@ -13,6 +14,7 @@ use super::resolved::ScenarioFiles;
 use crate::cluster::{NamespacedName, ObjectReference};
 use crate::engine::SimDuration;
 use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Source, read_documents};
+use crate::traffic::Problem;
 use crate::units::format_duration;
 
 impl ResolvedScenario {
@@ -22,6 +24,7 @@ impl ResolvedScenario {
         checker.run();
         checker.cluster();
         checker.workloads();
+        checker.traffic(&self.files);
         checker.timeline();
         checker.objectives();
         checker.problems
@@ -89,6 +92,15 @@ impl<'a> Checker<'a> {
     fn warn(&mut self, path: &FieldPath, message: impl Into<String>, help: impl Into<String>) {
         let problem = Diagnostic::warning("doubtful-scenario", message);
         self.problems.push(problem.at(self.text.document.place(path)).field(path).help(help));
+    }
+
+    /// Problems that a part of the scenario has found in itself.
+    fn report(&mut self, problems: Vec<Problem>) {
+        for Problem { path, message } in problems {
+            let place = self.text.document.place(&FieldPath::ROOT);
+            let problem = Diagnostic::error("invalid-setting", message).at(place);
+            self.problems.push(Diagnostic { field: path, ..problem });
+        }
     }
 
     /// The workload must be among the manifests.

@@ -23,6 +23,7 @@ impl Checker<'_> {
             }
             self.workload_exists(&path.field("workload"), name);
             self.images(&path.field("images"), workload);
+            self.requests(&path.to_string(), workload);
         }
     }
 
@@ -40,6 +41,19 @@ impl Checker<'_> {
                     format!("{} never runs the image {image}", workload.workload),
                     format!("its images are {}", names.join(", ")),
                 );
+            }
+        }
+    }
+
+    fn requests(&mut self, path: &str, workload: &Workload) {
+        if let Some(requests) = &workload.requests {
+            self.report(requests.problems(&format!("{path}.requests")));
+        }
+        for (image, behavior) in &workload.images {
+            if let Some(requests) = &behavior.requests
+                && behavior.requests != workload.requests
+            {
+                self.report(requests.problems(&format!("{path}.images[{image}].requests")));
             }
         }
     }

@@ -90,9 +90,10 @@ manifests:
 
     fn write_cluster(&self, out: &mut String, pools: &[Pool]) -> fmt::Result {
         if pools.is_empty() {
-            let why = match self.inventory.nodes.is_empty() {
-                true => "No instance type of the catalog is large enough for a pod of yours",
-                false => "The Node objects among the manifests are the cluster",
+            let why = if self.inventory.nodes.is_empty() {
+                "No instance type of the catalog is large enough for a pod of yours"
+            } else {
+                "The Node objects among the manifests are the cluster"
             };
             return writeln!(
                 out,
@@ -186,13 +187,12 @@ traffic:
         )?;
         for (service, workload) in services {
             let rps = guessed_rps(self.inventory.workloads.get(*workload));
-            let load = match self.inventory.max_replicas.contains_key(*workload) {
-                // A wave shows what the autoscaler does.
-                true => format!(
-                    "{{pattern: sine, meanRps: {rps}, amplitudeRps: {}, period: 30m}}",
-                    libm::floor(rps * 0.8)
-                ),
-                false => format!("{{pattern: constant, rps: {rps}}}"),
+            // A wave shows what the autoscaler does.
+            let load = if self.inventory.max_replicas.contains_key(*workload) {
+                let amplitude = libm::floor(rps * 0.8);
+                format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
+            } else {
+                format!("{{pattern: constant, rps: {rps}}}")
             };
             writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: 10s")?;
         }

@@ -1,0 +1,55 @@
+//! The options by which every command that runs a scenario names it and changes it.
+
+use indicatif::ProgressBar;
+
+use super::exit::Failure;
+use super::files::read_source;
+use super::load::load_scenario;
+use super::output::OutputOptions;
+use crate::engine::SimTime;
+use crate::report::Report;
+use crate::scenario::Override;
+use crate::scenario::resolved::ResolvedScenario;
+use crate::sweep;
+
+/// Changes to a scenario.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Settings {
+    /// Change a setting: seed=7, cluster.nodePools[general].count=5, or in a manifest
+    /// manifests.HorizontalPodAutoscaler/shop/web.spec.maxReplicas=20; can be given several times
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub settings: Vec<Override>,
+
+    /// The seed, in place of the scenario's
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// Reads a scenario with its changes.
+pub fn load(path: &str, settings: &Settings) -> Result<ResolvedScenario, Failure> {
+    let source =
+        read_source(path).map_err(|message| Failure::Input(format!("{path}: {message}")))?;
+    load_scenario(&source, &settings.settings).map_err(Failure::Problems)
+}
+
+/// Runs a scenario and shows how far it is.
+pub fn run(
+    resolved: &ResolvedScenario,
+    settings: &Settings,
+    options: OutputOptions,
+) -> Result<Report, Failure> {
+    let seed = settings.seed.unwrap_or(resolved.scenario().seed);
+    let bar = progress_bar(resolved, options);
+    let report = sweep::run(resolved, seed, |now| bar.set_position(whole_seconds(now)));
+    bar.finish_and_clear();
+    report.map_err(Failure::Problems)
+}
+
+fn progress_bar(resolved: &ResolvedScenario, options: OutputOptions) -> ProgressBar {
+    let end = SimTime::ZERO + resolved.scenario().duration;
+    options.progress_bar(whole_seconds(end), "simulating")
+}
+
+fn whole_seconds(at: SimTime) -> u64 {
+    u64::try_from((at - SimTime::ZERO).as_secs()).unwrap_or_default()
+}

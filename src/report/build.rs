@@ -1,0 +1,351 @@
+//! From what was recorded to the report: sums, means, money. Pure.
+
+use std::collections::BTreeMap;
+
+use super::model::{
+    Attention, ClusterReport, CostReport, LogEntry, PoolCost, PoolReport, Report, RunInfo,
+    Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+};
+use crate::capacity::cost::{self, Claim, CostAllocation, NodeBill};
+use crate::cluster::Name;
+use crate::engine::{SimDuration, SimTime};
+use crate::record::{NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
+use crate::scenario::objectives::Objective;
+use crate::traffic::{IntervalFigures, ServiceFigures};
+use crate::units::{HourlyPrice, ResourceTime};
+
+/// What a report is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// What was run.
+    pub run: &'a RunInfo,
+    /// How long it was.
+    pub duration: SimDuration,
+    /// What the cluster did.
+    pub recorder: &'a Recorder,
+    /// What became of the requests, service by service.
+    pub services: &'a [ServiceFacts],
+    /// The pools' instance types and prices, by name.
+    pub pools: &'a BTreeMap<Name, PoolFacts>,
+    /// What the scenario demands.
+    pub objectives: &'a [Objective],
+    /// What was found when the scenario was read: ignored fields, kinds that are not simulated.
+    pub notes: &'a [Attention],
+}
+
+/// The requests to one service.
+#[derive(Clone, Debug)]
+pub struct ServiceFacts {
+    /// `namespace/name`.
+    pub service: String,
+    /// Positions of the workloads behind it.
+    pub workloads: Vec<usize>,
+    /// Totals after the warm-up.
+    pub figures: ServiceFigures,
+    /// Interval by interval.
+    pub intervals: Vec<IntervalFigures>,
+}
+
+/// A node pool as the scenario has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolFacts {
+    /// Instance type, empty if described in place.
+    pub instance_type: String,
+    /// Price of a node; absent = unknown.
+    pub price: Option<HourlyPrice>,
+}
+
+/// Makes the report of a run.
+pub fn build(facts: Facts<'_>) -> Report {
+    let allocation = allocate(facts);
+    let services = super::build_services::of(facts);
+    let mut report = Report {
+        format_version: super::FORMAT_VERSION,
+        run: facts.run.clone(),
+        objectives: Vec::new(),
+        workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
+        cluster: cluster(facts),
+        cost: cost_report(facts, &allocation, &services),
+        attention: Vec::new(),
+        log: facts.recorder.log.iter().map(log_entry).collect(),
+        interval_ends_seconds: facts
+            .recorder
+            .interval_ends
+            .iter()
+            .map(|end| end.as_secs_f64())
+            .collect(),
+        services,
+    };
+    report.objectives = super::build_objectives::judge(facts.objectives, &report);
+    report.attention = attention(facts, &report);
+    report
+}
+
+/// The pool of a node: Node objects that were given as such stand for themselves.
+fn pool_of(node: &NodeTrack) -> &Name {
+    if node.pool.is_empty() { &node.name } else { &node.pool }
+}
+
+fn end(facts: Facts<'_>) -> SimTime {
+    SimTime::ZERO + facts.duration
+}
+
+fn allocate(facts: Facts<'_>) -> CostAllocation {
+    let price = |node: &NodeTrack| facts.pools.get(pool_of(node)).and_then(|pool| pool.price);
+    let nodes: Vec<NodeBill> = facts
+        .recorder
+        .nodes
+        .iter()
+        .map(|node| NodeBill {
+            pool: pool_of(node).clone(),
+            price: price(node).unwrap_or_default(),
+            capacity: node.capacity,
+            existed: node.existed(end(facts)),
+        })
+        .collect();
+    let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
+    let claims: Vec<Claim> = facts
+        .recorder
+        .holdings
+        .iter()
+        .map(|((position, node), held)| Claim {
+            workload: workload(*position).into(),
+            node: *node,
+            requested: held.charged,
+            used: ResourceTime::default(),
+        })
+        .collect();
+    cost::allocate(&nodes, &claims)
+}
+
+fn cost_report(
+    facts: Facts<'_>,
+    allocation: &CostAllocation,
+    services: &[super::model::ServiceReport],
+) -> CostReport {
+    let answered = services.iter().map(|service| service.answered).sum();
+    // Costs are those of the whole run, answered requests those after the warm-up: the same span for
+    // both, or the figure would depend on the length of the warm-up.
+    let counted = facts.duration - SimDuration::from_millis(facts.run.warm_up_ms.cast_signed());
+    let counted_cost =
+        allocation.total.share(counted.as_nanos().into(), facts.duration.as_nanos().max(1).into());
+    let price = |pool: &Name| facts.pools.get(pool).and_then(|pool| pool.price);
+    let mut pools: Vec<PoolCost> = Vec::new();
+    let mut unpriced = Vec::new();
+    for (pool, bill) in &allocation.pools {
+        match price(pool) {
+            Some(price) => pools.push(PoolCost {
+                pool: pool.to_string(),
+                node_usd_per_hour: price,
+                node_hours: bill.node_time.as_secs_f64() / 3600.0,
+                usd: bill.total,
+            }),
+            None => unpriced.push(pool.to_string()),
+        }
+    }
+    let mut workloads: Vec<WorkloadCost> = allocation
+        .workloads
+        .iter()
+        .map(|(workload, usd)| WorkloadCost { workload: workload.to_string(), usd: *usd })
+        .collect();
+    workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
+    CostReport {
+        total_usd: allocation.total,
+        month_usd: cost::per_month(allocation.total, facts.duration).unwrap_or_default(),
+        million_requests_usd: cost::per_million_requests(counted_cost, answered),
+        pools,
+        workloads,
+        idle_usd: allocation.idle,
+        unpriced,
+    }
+}
+
+fn spread(value: &TimeWeighted, now: SimTime) -> Spread {
+    let (min, max) = value.range(now);
+    let seconds = now.as_secs_f64();
+    let mean = if seconds > 0.0 { value.integral_seconds(now) / seconds } else { 0.0 };
+    Spread { min: min as f64, mean, max: max as f64 }
+}
+
+fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
+    let end = end(facts);
+    let position = facts
+        .recorder
+        .workloads
+        .iter()
+        .position(|other| other.workload == track.workload)
+        .unwrap_or_default();
+    let requested: i128 = facts
+        .recorder
+        .holdings
+        .iter()
+        .filter(|((workload, _), _)| *workload == position)
+        .map(|(_, held)| held.requested.cpu_milli_ns)
+        .sum();
+    let used = track.cpu_time.as_nanos() as f64 * 1000.0;
+    let floats = |series: &[i64]| series.iter().map(|value| *value as f64).collect();
+    WorkloadReport {
+        workload: track.workload.to_string(),
+        hpa: track.hpa.as_ref().map(ToString::to_string),
+        replicas: spread(&track.desired, end),
+        ready: spread(&track.ready, end),
+        rescales: track.rescales,
+        pods_created: track.pods_created,
+        restarts: track.restarts,
+        pending_pod_seconds: track.pending.integral_seconds(end),
+        cpu_utilization: (requested > 0).then(|| used / requested as f64),
+        series: WorkloadSeries {
+            desired: floats(&track.desired_series),
+            ready: floats(&track.ready_series),
+            pending: floats(&track.pending_series),
+            cpu_cores: cores(&track.cpu_time_series, &facts.recorder.interval_ends),
+            hpa_percent_of_target: track.percent_of_target_series.clone(),
+        },
+    }
+}
+
+/// Mean cores in each interval, from the CPU time used up to each end.
+fn cores(cpu_times: &[SimDuration], ends: &[SimTime]) -> Vec<f64> {
+    let mut before = (SimDuration::ZERO, SimTime::ZERO);
+    cpu_times
+        .iter()
+        .zip(ends)
+        .map(|(cpu_time, end)| {
+            let used = (*cpu_time - before.0).as_secs_f64();
+            let span = (*end - before.1).as_secs_f64();
+            before = (*cpu_time, *end);
+            if span > 0.0 { used / span } else { 0.0 }
+        })
+        .collect()
+}
+
+fn cluster(facts: Facts<'_>) -> ClusterReport {
+    let series = &facts.recorder.series;
+    let counts = |series: &[usize]| series.iter().map(|count| *count as f64).collect();
+    ClusterReport {
+        pools: pools(facts),
+        series_nodes: counts(&series.nodes),
+        series_ready_nodes: counts(&series.ready_nodes),
+        series_pending_pods: series.pending_pods.iter().map(|count| *count as f64).collect(),
+    }
+}
+
+/// What a pool had and what of it was asked for and used, summed over its nodes and time.
+#[derive(Clone, Copy, Debug, Default)]
+struct PoolSums {
+    nodes: TimeWeighted,
+    allocatable: ResourceTime,
+    requested: ResourceTime,
+    used: ResourceTime,
+}
+
+fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
+    let end = end(facts);
+    let mut sums: BTreeMap<&Name, PoolSums> = BTreeMap::new();
+    let mut changes: Vec<(SimTime, &Name, i64)> = Vec::new();
+    for node in &facts.recorder.nodes {
+        let sum = sums.entry(pool_of(node)).or_default();
+        sum.allocatable += ResourceTime::held(node.allocatable, node.existed(end));
+        changes.push((node.added, pool_of(node), 1));
+        changes.extend(node.removed.map(|at| (at, pool_of(node), -1)));
+    }
+    changes.sort_by_key(|change| change.0);
+    for (at, pool, by) in changes {
+        if at < end {
+            sums.entry(pool).or_default().nodes.add(at, by);
+        }
+    }
+    for ((_, node), held) in &facts.recorder.holdings {
+        let sum = sums.entry(pool_of(&facts.recorder.nodes[*node])).or_default();
+        sum.requested += held.requested;
+        sum.used += held.used;
+    }
+    let share = |part: i128, whole: i128| if whole > 0 { part as f64 / whole as f64 } else { 0.0 };
+    sums.into_iter()
+        .map(|(pool, sum)| PoolReport {
+            pool: pool.to_string(),
+            instance_type: facts
+                .pools
+                .get(pool)
+                .map_or_else(String::new, |known| known.instance_type.clone()),
+            nodes: spread(&sum.nodes, end),
+            cpu_requested: share(sum.requested.cpu_milli_ns, sum.allocatable.cpu_milli_ns),
+            cpu_used: share(sum.used.cpu_milli_ns, sum.allocatable.cpu_milli_ns),
+            memory_requested: share(sum.requested.memory_byte_ns, sum.allocatable.memory_byte_ns),
+            gpu_requested: (sum.allocatable.gpu_ns > 0)
+                .then(|| share(sum.requested.gpu_ns, sum.allocatable.gpu_ns)),
+        })
+        .collect()
+}
+
+fn log_entry(line: &crate::record::LogLine) -> LogEntry {
+    LogEntry {
+        at_seconds: line.at.as_secs_f64(),
+        actor: line.actor.to_owned(),
+        object: format!("{} {}", line.kind, line.object),
+        reason: line.reason.to_owned(),
+        message: line.message.clone(),
+        is_warning: line.is_warning,
+    }
+}
+
+/// What a reader must not overlook, worst first.
+fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
+    let mut found = Vec::new();
+    let mut say = |severity, message| found.push(Attention { severity, message });
+    for (track, workload) in facts.recorder.workloads.iter().zip(&report.workloads) {
+        let name = &workload.workload;
+        let pending = track.pending.value();
+        if pending > 0 {
+            say(
+                Severity::Failure,
+                format!("{name}: {pending} pods still had no node at the end of the run"),
+            );
+        } else if workload.pending_pod_seconds >= 60.0 {
+            let waited = workload.pending_pod_seconds;
+            say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
+        }
+        let (desired, ready) = (track.desired.value(), track.ready.value());
+        if ready + pending < desired {
+            let missing = desired - ready - pending;
+            say(
+                Severity::Failure,
+                format!("{name}: {missing} of {desired} pods were not ready at the end of the run"),
+            );
+        }
+        if workload.restarts > 0 {
+            say(
+                Severity::Warning,
+                format!("{name}: containers were restarted {} times", workload.restarts),
+            );
+        }
+    }
+    for service in &report.services {
+        let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
+        if failed > 0 {
+            let causes: Vec<String> = service
+                .failed_by_cause
+                .iter()
+                .map(|(cause, count)| format!("{count} {cause}"))
+                .collect();
+            let share = failed as f64 / (failed + service.answered) as f64 * 100.0;
+            say(
+                Severity::Failure,
+                format!(
+                    "Service {}: {failed} requests failed ({share:.3} %): {}",
+                    service.service,
+                    causes.join(", ")
+                ),
+            );
+        }
+        if service.arrived == 0 {
+            say(Severity::Warning, format!("Service {}: no request arrived", service.service));
+        }
+    }
+    for pool in &report.cost.unpriced {
+        say(Severity::Ignored, format!("{pool} has no price and is left out of all costs"));
+    }
+    found.extend(facts.notes.iter().cloned());
+    found.sort();
+    found
+}

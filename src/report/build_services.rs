@@ -1,0 +1,103 @@
+//! The services' part of the report: outcomes, latency, availability.
+
+use super::build::{Facts, ServiceFacts};
+use super::model::{Downtime, Latency, ServiceReport, ServiceSeries};
+use crate::engine::{SimDuration, SimTime};
+use crate::record::ServiceTrack;
+use crate::traffic::{FailureCause, IntervalFigures, Latencies, Outcomes};
+
+/// The reports of all services with traffic.
+pub(super) fn of(facts: Facts<'_>) -> Vec<ServiceReport> {
+    let never_down = ServiceTrack::default();
+    facts
+        .services
+        .iter()
+        .enumerate()
+        .map(|(position, service)| {
+            let track = facts.recorder.services.get(position).unwrap_or(&never_down);
+            service_report(facts, service, track)
+        })
+        .collect()
+}
+
+fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack) -> ServiceReport {
+    let outcomes = service.figures.outcomes;
+    let ended = outcomes.answered + outcomes.failed_in_all();
+    let workload = |position: &usize| facts.recorder.workloads[*position].workload.to_string();
+    ServiceReport {
+        service: service.service.clone(),
+        workloads: service.workloads.iter().map(workload).collect(),
+        arrived: outcomes.arrived,
+        answered: outcomes.answered,
+        failed_by_cause: failed_by_cause(&outcomes),
+        in_flight: service.figures.in_flight,
+        latency: service.figures.latencies.map(latency),
+        availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
+        availability_by_time: availability_by_time(facts, track),
+        downtimes: track
+            .downtimes
+            .iter()
+            .map(|down| Downtime {
+                from_seconds: down.from.as_secs_f64(),
+                seconds: down.span.as_secs_f64(),
+                cause: down.cause.to_owned(),
+            })
+            .collect(),
+        series: series(&service.intervals, &facts.recorder.interval_ends),
+    }
+}
+
+/// Causes with their counts, largest first.
+fn failed_by_cause(outcomes: &Outcomes) -> Vec<(String, u64)> {
+    let mut causes: Vec<(String, u64)> = FailureCause::ALL
+        .iter()
+        .map(|cause| (cause.label().to_owned(), outcomes.failed_by(*cause)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    causes
+}
+
+fn latency(latencies: Latencies) -> Latency {
+    let ms = SimDuration::as_millis_f64;
+    Latency {
+        mean_ms: ms(latencies.mean),
+        p50_ms: ms(latencies.p50),
+        p90_ms: ms(latencies.p90),
+        p95_ms: ms(latencies.p95),
+        p99_ms: ms(latencies.p99),
+        p999_ms: ms(latencies.p999),
+        max_ms: ms(latencies.max),
+    }
+}
+
+/// The share of the time after the warm-up that lies in no downtime.
+fn availability_by_time(facts: Facts<'_>, track: &ServiceTrack) -> f64 {
+    let from = SimTime::ZERO + SimDuration::from_millis(facts.run.warm_up_ms.cast_signed());
+    let counted = (SimTime::ZERO + facts.duration) - from;
+    let down: SimDuration = track
+        .downtimes
+        .iter()
+        .map(|down| (down.from + down.span) - down.from.max(from))
+        .map(|span| span.max(SimDuration::ZERO))
+        .fold(SimDuration::ZERO, |sum, span| sum + span);
+    1.0 - down.as_secs_f64() / counted.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
+fn series(intervals: &[IntervalFigures], ends: &[SimTime]) -> ServiceSeries {
+    let mut series = ServiceSeries::default();
+    let mut begin = SimTime::ZERO;
+    for (figures, end) in intervals.iter().zip(ends) {
+        let seconds = (*end - begin).as_secs_f64().max(f64::MIN_POSITIVE);
+        begin = *end;
+        series.arrived_rps.push(figures.outcomes.arrived as f64 / seconds);
+        series.failed_rps.push(figures.outcomes.failed_in_all() as f64 / seconds);
+        let quantile = |of: fn(Latencies) -> SimDuration| {
+            figures.latencies.map(|latencies| of(latencies).as_millis_f64())
+        };
+        series.latency_p50_ms.push(quantile(|latencies| latencies.p50));
+        series.latency_p95_ms.push(quantile(|latencies| latencies.p95));
+        series.latency_p99_ms.push(quantile(|latencies| latencies.p99));
+    }
+    series
+}

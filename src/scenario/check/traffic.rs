@@ -1,0 +1,105 @@
+//! Traffic: whether it finds a service with pods that answer, and whether a trace is long enough.
+
+use super::Checker;
+use crate::engine::{SimDuration, SimTime, Streams};
+use crate::manifest::FieldPath;
+use crate::scenario::resolved::ScenarioFiles;
+use crate::traffic::arrivals::TraceLoad;
+use crate::traffic::{Load, Trace, TrafficSpec};
+use crate::units::format_duration;
+
+/// A trace that ends before this share of the run is over was hardly meant so.
+const LONG_ENOUGH: f64 = 0.9;
+
+impl Checker<'_> {
+    /// The requests that clients send.
+    pub(super) fn traffic(&mut self, files: &ScenarioFiles) {
+        let root = FieldPath::ROOT;
+        let list = root.field("traffic");
+        let traffic = &self.text.scenario.traffic;
+        for (index, spec) in traffic.iter().enumerate() {
+            let path = list.item(index);
+            let trace = spec.load.trace_file().and_then(|file| files.traces.get(file));
+            self.settings(&path, spec, trace.map(|file| &file.trace));
+            self.service_exists(&path.field("service"), &spec.service.0);
+            if traffic[..index].iter().any(|other| other.service == spec.service) {
+                self.error(
+                    &path.field("service"),
+                    format!("{} gets traffic twice", spec.service),
+                    "add both loads up: `load: {pattern: sum, of: [...]}`",
+                );
+            }
+            self.somebody_answers(&path.field("service"), spec);
+        }
+        if traffic.is_empty() {
+            self.warn(
+                &list,
+                "there is no traffic, so there is no latency and no availability by requests",
+                "add `service` and `load` of those that clients call",
+            );
+        }
+    }
+
+    /// The settings by themselves, and with the trace.
+    fn settings(&mut self, path: &FieldPath, spec: &TrafficSpec, trace: Option<&Trace>) {
+        if spec.load.trace_file().is_some() && trace.is_none() {
+            // That the file cannot be read is reported where it is read.
+            return self.report(spec.problems(&path.to_string()));
+        }
+        // Whatever the stream draws, it finds the same problems.
+        let stream = Streams::new(0).stream("check", 0);
+        match spec.arrivals(&path.to_string(), trace, stream) {
+            Err(problems) => self.report(problems),
+            Ok(_) => {
+                if let (Load::Trace(load), Some(trace)) = (&spec.load, trace) {
+                    self.trace_is_long_enough(&path.field("load"), load, trace);
+                }
+            }
+        }
+    }
+
+    fn trace_is_long_enough(&mut self, path: &FieldPath, load: &TraceLoad, trace: &Trace) {
+        let end = load.to.map_or(trace.end(), |to| (SimTime::ZERO + to).min(trace.end()));
+        let recorded = (end - (SimTime::ZERO + load.from)).as_secs_f64();
+        let plays = SimDuration::from_secs_f64(recorded / load.speed);
+        let duration = self.text.scenario.duration;
+        if !load.repeat && plays.as_secs_f64() < duration.as_secs_f64() * LONG_ENOUGH {
+            let [plays, duration] = [plays, duration].map(format_duration);
+            self.warn(
+                &path.field("trace"),
+                format!("the trace ends after {plays}, the run after {duration}"),
+                "shorten the run, add `repeat: true`, or lower `speed`",
+            );
+        }
+    }
+
+    /// Some workload behind the service must take requests.
+    fn somebody_answers(&mut self, path: &FieldPath, spec: &TrafficSpec) {
+        let service = &spec.service.0;
+        if !self.ever.services.contains_key(service) {
+            return;
+        }
+        let behind: Vec<String> =
+            self.ever.workloads_behind(service).map(ToString::to_string).collect();
+        let described = self.text.scenario.workloads.iter().filter(|one| one.requests.is_some());
+        let has_answer = described
+            .map(|workload| workload.workload.to_string())
+            .any(|workload| behind.contains(&workload));
+        if behind.is_empty() {
+            self.error(
+                path,
+                format!("the Service {service} selects no pods of the manifests"),
+                "compare its selector with the labels of the pod templates",
+            );
+        } else if !has_answer {
+            self.error(
+                path,
+                format!("nothing says what a request to {service} costs"),
+                format!(
+                    "add `workloads: [{{workload: {}, requests: {{cpuTime: 20ms}}}}]`",
+                    behind[0]
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What follows at once from a change of the cluster, and what each event does.
+
+use super::crowding::{self, Claim};
+use super::event::Event;
+use super::simulation::Simulation;
+use crate::cluster::node::{ConditionStatus, NodeId};
+use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::service::{Endpoint, ServiceId};
+use crate::cluster::{Action, Change, PodChange};
+use crate::kubelet::AppEffect;
+use crate::record::{Used, workload_of};
+use crate::traffic::{BackendId, ServiceId as TrafficId};
+
+impl Simulation {
+    /// What kubelets, nodes and traffic do about a change.
+    pub(super) fn react(&mut self, change: Change) {
+        match change {
+            Change::NodeAdded(node) => self.node_added(node),
+            Change::PodUpdated(pod, PodChange::Bound) => self.pod_bound(pod),
+            Change::PodUpdated(pod, PodChange::DeletionRequested) => {
+                self.kubelet(|kubelet, view, out| kubelet.pod_deleting(view, pod, out));
+            }
+            Change::PodUpdated(pod, PodChange::Ready) => self.readiness_changed(pod),
+            Change::PodRemoved { pod, .. } => self.pod_removed(pod),
+            Change::ServiceSpec(service) => self.service_added(service),
+            Change::Endpoints(service) => self.endpoints_changed(service),
+            _ => {}
+        }
+    }
+
+    /// What the kubelet's steps mean for the applications.
+    pub(super) fn app_effect(&mut self, effect: AppEffect) {
+        let now = self.now;
+        match effect {
+            AppEffect::Started(pod) => self.apps.started(now, pod, &mut self.traffic),
+            AppEffect::Answers(pod) => {
+                self.apps.set_listening(now, pod, true, &mut self.traffic);
+                self.check_reachability();
+            }
+            AppEffect::Drains(pod, not_before) => {
+                self.apps.set_listening(now, pod, false, &mut self.traffic);
+                self.enter(not_before, Event::Drain { pod });
+                self.check_reachability();
+            }
+            AppEffect::Stopped(pod, stop) => {
+                self.apps.stopped(now, pod, stop, &mut self.traffic);
+                self.check_reachability();
+            }
+        }
+    }
+
+    fn node_added(&mut self, id: NodeId) {
+        if let Some(node) = self.plane.store().nodes().get(id) {
+            self.kubelet.node_added(id, node.images.iter().map(|(name, _)| name.clone()));
+        }
+    }
+
+    fn pod_bound(&mut self, id: PodId) {
+        let view = self.plane.view(self.now);
+        let Some(pod) = view.pods().get(id) else { return };
+        let images = view.template_of(pod).spec.containers.iter().map(|one| &one.image);
+        let plan = self.world.apps.get(&workload_of(view, pod));
+        let app = plan.map(|plan| plan.for_images(images)).unwrap_or_default();
+        self.apps.add(view, id, pod, app);
+        self.kubelet(|kubelet, view, out| kubelet.pod_bound(view, id, app.profile, out));
+    }
+
+    fn readiness_changed(&mut self, pod: PodId) {
+        if self.view().pods().get(pod).is_some_and(Pod::is_ready) {
+            self.apps.warmed_up(self.now, pod);
+        }
+    }
+
+    fn pod_removed(&mut self, pod: PodId) {
+        if let Some(cpu_time) = self.apps.cpu_time(self.now, pod, &mut self.traffic) {
+            self.recorder.book_usage(self.now, pod, Used { cpu_time });
+        }
+        self.kubelet.pod_removed(pod);
+        self.apps.remove(self.now, pod, &mut self.traffic);
+    }
+
+    fn service_added(&mut self, id: ServiceId) {
+        let Some(service) = self.plane.store().services().get(id) else { return };
+        let position = self.world.traffic.iter().position(|(name, _)| *name == service.meta.id);
+        if let Some(position) = position {
+            self.services[position] = Some(id);
+        }
+    }
+
+    fn endpoints_changed(&mut self, id: ServiceId) {
+        let Some(service) = self.plane.store().services().get(id) else { return };
+        if self.services.contains(&Some(id)) {
+            self.propagating.push_back((id, routable(&service.endpoints)));
+            let at = self.now + self.world.delays.endpoint_propagation;
+            self.enter(at, Event::Propagate { service: id });
+        }
+    }
+
+    /// The nodes send the traffic of a Service where its endpoints were one propagation delay ago.
+    pub(super) fn propagate(&mut self) {
+        let Some((service, pods)) = self.propagating.pop_front() else { return };
+        let Some(position) = self.services.iter().position(|one| *one == Some(service)) else {
+            return;
+        };
+        let backend = |pod: &PodId| self.apps.get(*pod).and_then(|app| app.backend);
+        let backends: Vec<BackendId> = pods.iter().filter_map(backend).collect();
+        self.traffic.set_endpoints(self.now, traffic_id(position), &backends);
+        self.check_reachability();
+    }
+
+    /// An application that drains may be done, or has a time at which it will be.
+    pub(super) fn drain(&mut self, pod: PodId) {
+        let backend = self.apps.get(pod).and_then(|app| app.backend);
+        let done_at = backend.map_or(self.now, |one| self.traffic.drained_at(self.now, one));
+        if done_at <= self.now {
+            self.kubelet(|kubelet, _, out| kubelet.drained(pod, out));
+        } else {
+            self.enter(done_at, Event::Drain { pod });
+        }
+    }
+
+    /// Takes note of the Services that nobody can answer for, from now on.
+    fn check_reachability(&mut self) {
+        for position in 0..self.services.len() {
+            let down = if self.traffic.can_answer(traffic_id(position)) {
+                None
+            } else {
+                Some(self.why_down(position))
+            };
+            self.recorder.set_down(self.now, position, down);
+        }
+    }
+
+    fn why_down(&self, position: usize) -> &'static str {
+        let view = self.view();
+        let service = self.services[position].and_then(|id| view.services().get(id));
+        let Some(selector) = service.and_then(|service| service.selector.as_ref()) else {
+            return "the Service does not exist";
+        };
+        let mut pods =
+            view.pods().values().filter(|pod| selector.matches(view.labels_of(pod))).peekable();
+        if pods.peek().is_none() {
+            return "no pod exists";
+        }
+        let pods: Vec<_> = pods.collect();
+        let on_lost_node = |pod: &&Pod| pod.node.is_some_and(|node| self.kubelet.is_down(node));
+        if pods.iter().all(|pod| pod.node.is_none()) {
+            "all pods wait for a node"
+        } else if pods.iter().any(on_lost_node) {
+            "a node is lost"
+        } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {
+            "no pod is ready"
+        } else {
+            "the endpoints are not known to the nodes yet"
+        }
+    }
+
+    /// CPU of nodes whose pods want more than there is.
+    pub(super) fn share_cpu(&mut self) {
+        let nodes: Vec<NodeId> = self.plane.store().nodes().iter().map(|(id, _)| id).collect();
+        for node in nodes {
+            self.share_cpu_of(node);
+        }
+        let next = self.now + self.world.delays.cpu_sharing_period;
+        self.enter(next, Event::ShareCpu);
+    }
+
+    fn share_cpu_of(&mut self, node: NodeId) {
+        let view = self.plane.view(self.now);
+        let capacity = view.nodes()[node].allocatable.get("cpu");
+        let Some(capacity) = capacity.map(|cpu| crate::units::MilliCpu::from(cpu).as_cores())
+        else {
+            return;
+        };
+        let on_node = view.pods_on(node).filter_map(|(pod, _)| self.apps.get(pod));
+        let crowd: Vec<_> = on_node.filter_map(|app| Some((app, app.backend?))).collect();
+        if crowd.iter().map(|(app, _)| app.cores).sum::<f64>() <= capacity {
+            return;
+        }
+        let claims: Vec<Claim> = crowd
+            .iter()
+            .map(|(app, backend)| Claim {
+                cap: app.cores,
+                demand: self.traffic.cpu_demand(self.now, *backend).min(app.cores),
+                // The kernel's least weight is 2 shares, as of 2 thousandths of a core.
+                weight: app.weight.0.max(2) as f64,
+            })
+            .collect();
+        let shares = crowding::share(capacity, &claims);
+        let backends: Vec<BackendId> = crowd.into_iter().map(|(_, backend)| backend).collect();
+        for (backend, cores) in backends.into_iter().zip(shares) {
+            self.traffic.set_cpu(self.now, backend, cores);
+        }
+    }
+
+    /// metrics-server scrapes the kubelets that answer.
+    pub(super) fn scrape(&mut self) {
+        let pods: Vec<PodId> = self.apps.iter().map(|app| app.pod).collect();
+        let usage = pods.into_iter().filter_map(|pod| {
+            let node = self.apps.get(pod)?.node?;
+            if self.kubelet.is_down(node) {
+                return None;
+            }
+            Some((pod, self.apps.usage(self.now, pod, &mut self.traffic)?))
+        });
+        let served = self.metrics.scrape(self.now, usage);
+        self.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
+        self.enter(self.now + self.world.metrics.resolution, Event::Scrape);
+    }
+
+    /// An interval of the report ends.
+    pub(super) fn end_interval(&mut self) {
+        self.book_usage();
+        let view = self.plane.view(self.now);
+        self.recorder.end_interval(view);
+        self.enter(self.now + self.world.interval, Event::IntervalEnd);
+    }
+
+    /// Books what all applications used.
+    pub(super) fn book_usage(&mut self) {
+        let pods: Vec<PodId> = self.apps.iter().map(|app| app.pod).collect();
+        for pod in pods {
+            if let Some(cpu_time) = self.apps.cpu_time(self.now, pod, &mut self.traffic) {
+                self.recorder.book_usage(self.now, pod, Used { cpu_time });
+            }
+        }
+    }
+
+    /// A machine fails: its kubelet falls silent, and what ran there is gone.
+    pub(super) fn node_down(&mut self, node: NodeId) {
+        self.act("scenario", Action::SetNodeSilent(node, true));
+        self.kubelet(|kubelet, view, out| kubelet.node_down(view, node, out));
+    }
+
+    /// A machine is back.
+    pub(super) fn node_up(&mut self, node: NodeId) {
+        self.act("scenario", Action::SetNodeSilent(node, false));
+        self.act("kubelet", Action::SetNodeReady(node, ConditionStatus::True));
+        self.kubelet(|kubelet, view, out| kubelet.node_up(view, node, out));
+    }
+}
+
+fn traffic_id(position: usize) -> TrafficId {
+    TrafficId(u32::try_from(position).expect("a world has fewer than 2^32 services"))
+}
+
+/// Where kube-proxy sends traffic: to ready endpoints, or, if there are none, to those that still
+/// serve while they terminate (`pkg/proxy/topology.go`, 1.36).
+fn routable(endpoints: &[Endpoint]) -> Vec<PodId> {
+    let ready: Vec<PodId> = endpoints.iter().filter(|one| one.ready).map(|one| one.pod).collect();
+    if !ready.is_empty() {
+        return ready;
+    }
+    endpoints.iter().filter(|one| one.serving && one.terminating).map(|one| one.pod).collect()
+}
