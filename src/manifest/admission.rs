@@ -65,12 +65,21 @@ pub fn resolve_priority(
              priority admission controller computed {value} from the given PriorityClass name"
         ));
     }
+    let never_preempts = class.is_some_and(|class| class.never_preempts);
+    if spec.preemption_policy == PreemptionPolicy::Never && !never_preempts {
+        return Err(
+            "the string value of PreemptionPolicy (Never) must not be provided in pod spec; \
+                    priority admission controller computed PreemptLowerPriority from the given \
+                    PriorityClass name"
+                .to_owned(),
+        );
+    }
     spec.priority = Some(value);
     if let Some(class) = class {
         spec.priority_class_name = class.name.clone();
-        if class.never_preempts {
-            spec.preemption_policy = PreemptionPolicy::Never;
-        }
+    }
+    if never_preempts {
+        spec.preemption_policy = PreemptionPolicy::Never;
     }
     Ok(())
 }
@@ -129,6 +138,11 @@ mod tests {
             resolved("missing", None).unwrap_err().contains("no PriorityClass with name missing")
         );
         assert!(resolved("high", Some(7)).is_err());
+        let mut never =
+            PodSpec { preemption_policy: PreemptionPolicy::Never, ..PodSpec::default() };
+        let problem = resolve_priority(&mut never, &BTreeMap::new()).unwrap_err();
+        assert!(problem.contains("PreemptionPolicy (Never) must not be provided"));
+        assert_eq!(resolve_priority(&mut never, &classes), Ok(()), "the default class says Never");
         let mut spec = PodSpec::default();
         assert_eq!(resolve_priority(&mut spec, &BTreeMap::new()), Ok(()));
         assert_eq!(spec.priority, Some(0));

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::policy::v1 as policy;
 use k8s_openapi::api::scheduling::v1 as scheduling;
 
+use super::admission::system_priority_classes;
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::pod::pairs;
@@ -21,6 +22,8 @@ use crate::cluster::{Name, ObjectMeta};
 
 /// Priorities above this are for the system's own classes (`HighestUserDefinablePriority`).
 const HIGHEST_USER_PRIORITY: i32 = 1_000_000_000;
+/// Names that begin like this are kept for the classes of every cluster.
+const SYSTEM_PREFIX: &str = "system-";
 /// The label by which a namespace is known to selectors.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -53,7 +56,9 @@ pub(super) fn disruption_budget(
             .map(|selector| label_selector(selector, &path.field("selector"), errors)),
         budget: match (min_available, max_unavailable) {
             (_, Some(number)) => Budget::MaxUnavailable(number),
-            (number, None) => Budget::MinAvailable(number.unwrap_or(IntOrPercent::Int(0))),
+            (Some(number), None) => Budget::MinAvailable(number),
+            // The disruption controller then expects no pods, and grants no eviction.
+            (None, None) => Budget::MaxUnavailable(IntOrPercent::Int(0)),
         },
         always_allows_unhealthy: errors.choose(given, &policies, false, &at),
         status: PodDisruptionBudgetStatus::default(),
@@ -68,7 +73,14 @@ pub(super) fn priority_class(
 ) -> PriorityClass {
     let root = FieldPath::ROOT;
     let value = class.value.unwrap_or(0);
-    if value > HIGHEST_USER_PRIORITY && !name.starts_with("system-") {
+    if name.starts_with(SYSTEM_PREFIX) {
+        let mut known = system_priority_classes().into_iter();
+        if !known.any(|known| known.name == *name && known.value == value) {
+            let rule =
+                "priority class names with 'system-' prefix are reserved for system use only";
+            errors.push(&root.field("metadata").field("name"), format!("Forbidden: {rule}"));
+        }
+    } else if value > HIGHEST_USER_PRIORITY {
         let rule =
             format!("maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}");
         errors.push(&root.field("value"), format!("Forbidden: {rule}"));
@@ -140,19 +152,24 @@ mod tests {
             lower(json!({"maxUnavailable": 1})),
             (Budget::MaxUnavailable(IntOrPercent::Int(1)), 0)
         );
+        let none = Budget::MaxUnavailable(IntOrPercent::Int(0));
+        assert_eq!(lower(json!({})), (none, 0), "without a limit nothing may be evicted");
         assert_eq!(lower(json!({"maxUnavailable": 1, "minAvailable": 1})).1, 1);
         assert_eq!(lower(json!({"maxUnavailable": "150%"})).1, 1);
     }
 
     #[test]
     fn the_highest_priorities_belong_to_the_system() {
-        let refused = |name: &str| {
+        let refused = |name: &str, value: i32| {
             let mut errors = FieldErrors::default();
-            let class = serde_json::from_value(json!({"value": 2_000_000_000})).unwrap();
+            let class = serde_json::from_value(json!({"value": value})).unwrap();
             priority_class(&class, &name.into(), &mut errors);
             !errors.is_empty()
         };
-        assert!(refused("high"));
-        assert!(!refused("system-node-critical"));
+        assert!(refused("high", 1_000_000_001));
+        assert!(!refused("high", 1_000_000_000));
+        assert!(!refused("system-node-critical", 2_000_001_000));
+        assert!(refused("system-node-critical", 2_000_000_000));
+        assert!(refused("system-of-ours", 1));
     }
 }
