@@ -103,8 +103,10 @@ fn execute(cli: &Cli) -> Exit {
     // What is left in the buffer of a broken pipe must not be written again when it is dropped.
     let _ = out.into_parts();
     result.unwrap_or_else(|failure| {
-        if failure.exit() != Exit::Fine {
-            output::complain(&failure.to_string());
+        match &failure {
+            Failure::Problems(problems) => output::tell(&problems.to_string()),
+            _ if failure.exit() == Exit::Fine => {}
+            _ => output::complain(&failure.to_string()),
         }
         failure.exit()
     })

@@ -52,6 +52,11 @@ impl OutputOptions {
     }
 }
 
+/// Tells the person something that says itself how bad it is. If nobody listens there is nobody to tell.
+pub fn tell(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
+}
+
 /// Tells the person what is wrong. If nobody listens on standard error there is nobody to tell.
 pub fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "error: {message}");
