@@ -9,7 +9,7 @@ use std::path::Path;
 
 use wavetank::manifest::{Severity, Source, load};
 
-const FOLDER: &str = "/work/shared/data/manifests";
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/manifests");
 
 /// How many files have an error of each sort. Each was looked at: placeholders such as `${NAME}` or
 /// `<base64>`, patches for kustomize that are no whole objects, versions that Kubernetes dropped long
