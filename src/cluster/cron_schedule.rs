@@ -1,0 +1,339 @@
+//! Cron schedules, as `github.com/robfig/cron` v3 reads them (`ParseStandard`) and finds the next
+//! time (`SpecSchedule.Next`): daylight-saving changes included.
+
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned, civil};
+
+use super::meta::Name;
+use crate::units::parse_duration;
+
+/// How far ahead the next time is looked for, in years: `0 0 30 2 *` never comes.
+const HORIZON_YEARS: i16 = 5;
+
+/// When something happens again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// As written.
+    text: Name,
+    rule: Rule,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    /// By the calendar.
+    Fields(Box<Fields>),
+    /// `@every`: so many seconds after the time before.
+    Every(i64),
+}
+
+/// The values of each field that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fields {
+    minute: Values,
+    hour: Values,
+    day_of_month: Values,
+    month: Values,
+    day_of_week: Values,
+}
+
+/// Values of a field as bits; `is_star` where the field sets no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Values {
+    bits: u64,
+    is_star: bool,
+}
+
+impl Values {
+    const fn contains(self, value: i8) -> bool {
+        self.bits >> value & 1 == 1
+    }
+}
+
+/// A field's range, and the names that its values have, from the lowest on.
+struct Bounds {
+    min: u8,
+    max: u8,
+    names: &'static [&'static str],
+}
+
+const MINUTES: Bounds = Bounds { min: 0, max: 59, names: &[] };
+const HOURS: Bounds = Bounds { min: 0, max: 23, names: &[] };
+const DAYS: Bounds = Bounds { min: 1, max: 31, names: &[] };
+const MONTHS: Bounds = Bounds {
+    min: 1,
+    max: 12,
+    names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+};
+const WEEKDAYS: Bounds =
+    Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
+
+/// Descriptors and the fields for which they stand.
+const DESCRIPTORS: [(&str, &str); 7] = [
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+    ("@monthly", "0 0 1 * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@hourly", "0 * * * *"),
+];
+
+impl Schedule {
+    /// Reads a schedule: five fields or a descriptor such as `@daily` or `@every 90m`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let rule = match text.strip_prefix("@every ") {
+            Some(delay) => {
+                let delay = parse_duration(delay).map_err(|error| error.to_string())?;
+                Rule::Every(delay.as_secs().max(1))
+            }
+            None => Rule::Fields(Box::new(fields(text)?)),
+        };
+        Ok(Self { text: text.into(), rule })
+    }
+
+    /// The first time after `after`, in a time zone; `None` if none comes within five years.
+    pub fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        match &self.rule {
+            Rule::Every(seconds) => {
+                Timestamp::from_second(after.as_second().checked_add(*seconds)?).ok()
+            }
+            Rule::Fields(fields) => fields.next(after, zone),
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The time zone of a name, from the data that is built in.
+pub fn time_zone(name: Option<&str>) -> Option<TimeZone> {
+    match name {
+        None => Some(TimeZone::UTC),
+        Some(name) => jiff::tz::TimeZoneDatabase::bundled().get(name).ok(),
+    }
+}
+
+impl Fields {
+    /// Field after field from the largest to the smallest: one that does not match is moved on, with
+    /// all smaller ones at their start; one that wraps around makes the larger ones start again.
+    fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let whole = Timestamp::from_second(after.as_second().checked_add(1)?).ok()?;
+        let mut time = whole.to_zoned(zone.clone());
+        let last_year = time.year().checked_add(HORIZON_YEARS)?;
+        let mut is_moved = false;
+        'again: while time.year() <= last_year {
+            while !self.month.contains(time.month()) {
+                if !std::mem::replace(&mut is_moved, true) {
+                    time = start_of_day(time.date().first_of_month(), zone)?;
+                }
+                time = start_of_day(time.date().checked_add(1.month()).ok()?, zone)?;
+                if time.month() == 1 {
+                    continue 'again;
+                }
+            }
+            while !self.matches_day(time.date()) {
+                is_moved = true;
+                time = start_of_day(time.date().checked_add(1.day()).ok()?, zone)?;
+                if time.day() == 1 {
+                    continue 'again;
+                }
+            }
+            while !self.hour.contains(time.hour()) {
+                if !std::mem::replace(&mut is_moved, true) {
+                    let since_hour = i64::from(time.minute()) * 60 + i64::from(time.second());
+                    time = later(&time, -since_hour)?;
+                }
+                time = later(&time, 3600)?;
+                if time.hour() == 0 {
+                    continue 'again;
+                }
+            }
+            while !self.minute.contains(time.minute()) {
+                if !std::mem::replace(&mut is_moved, true) {
+                    time = later(&time, -i64::from(time.second()))?;
+                }
+                time = later(&time, 60)?;
+                if time.minute() == 0 {
+                    continue 'again;
+                }
+            }
+            // Seconds are always 0.
+            if time.second() != 0 {
+                is_moved = true;
+                time = later(&time, 60 - i64::from(time.second()))?;
+                continue 'again;
+            }
+            return Some(time.timestamp());
+        }
+        None
+    }
+
+    /// Both day fields must match, unless both set a limit: then one of them is enough
+    /// (`dayMatches`).
+    fn matches_day(&self, date: civil::Date) -> bool {
+        let by_month = self.day_of_month.contains(date.day());
+        let by_week = self.day_of_week.contains(date.weekday().to_sunday_zero_offset());
+        if self.day_of_month.is_star || self.day_of_week.is_star {
+            by_month && by_week
+        } else {
+            by_month || by_week
+        }
+    }
+}
+
+fn start_of_day(date: civil::Date, zone: &TimeZone) -> Option<Zoned> {
+    zone.to_ambiguous_zoned(date.to_datetime(civil::Time::midnight())).compatible().ok()
+}
+
+fn later(time: &Zoned, seconds: i64) -> Option<Zoned> {
+    time.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+fn fields(text: &str) -> Result<Fields, String> {
+    let text = match text.strip_prefix('@') {
+        Some(_) => {
+            let known = DESCRIPTORS.iter().find(|(name, _)| *name == text);
+            known.ok_or_else(|| format!("unrecognized descriptor: {text}"))?.1
+        }
+        None => text,
+    };
+    let parts: Vec<&str> = text.split_whitespace().collect();
+    let [minute, hour, day_of_month, month, day_of_week] = parts[..] else {
+        return Err(format!("expected exactly 5 fields, found {}: [{text}]", parts.len()));
+    };
+    Ok(Fields {
+        minute: values(minute, &MINUTES)?,
+        hour: values(hour, &HOURS)?,
+        day_of_month: values(day_of_month, &DAYS)?,
+        month: values(month, &MONTHS)?,
+        day_of_week: values(day_of_week, &WEEKDAYS)?,
+    })
+}
+
+/// A field: ranges with commas between them.
+fn values(field: &str, bounds: &Bounds) -> Result<Values, String> {
+    let mut all = Values::default();
+    for part in field.split(',').filter(|part| !part.is_empty()) {
+        let range = range(part, bounds)?;
+        all.bits |= range.bits;
+        all.is_star |= range.is_star;
+    }
+    if all.bits == 0 { Err(format!("empty field: {field}")) } else { Ok(all) }
+}
+
+/// `number | number-number [ / number ]`, with `*` and `?` for the whole range (`getRange`).
+fn range(text: &str, bounds: &Bounds) -> Result<Values, String> {
+    let mut sides = text.split('/');
+    let (span, step) = (sides.next().unwrap_or_default(), sides.next());
+    if sides.next().is_some() {
+        return Err(format!("too many slashes: {text}"));
+    }
+    let mut is_star = false;
+    let (start, mut end, is_single) = if matches!(span, "*" | "?") {
+        is_star = true;
+        (bounds.min, bounds.max, false)
+    } else {
+        let mut ends = span.split('-');
+        let start = value(ends.next().unwrap_or_default(), bounds)?;
+        let end = ends.next().map(|end| value(end, bounds)).transpose()?;
+        if ends.next().is_some() {
+            return Err(format!("too many hyphens: {text}"));
+        }
+        (start, end.unwrap_or(start), end.is_none())
+    };
+    let step = match step {
+        None => 1,
+        Some(step) => {
+            let step: u8 =
+                step.parse().map_err(|_| format!("failed to parse int from {step}: {text}"))?;
+            if is_single {
+                end = bounds.max;
+            }
+            if step > 1 {
+                is_star = false;
+            }
+            step
+        }
+    };
+    if start < bounds.min {
+        return Err(format!("beginning of range ({start}) below minimum ({}): {text}", bounds.min));
+    }
+    if end > bounds.max {
+        return Err(format!("end of range ({end}) above maximum ({}): {text}", bounds.max));
+    }
+    if start > end {
+        return Err(format!("beginning of range ({start}) beyond end of range ({end}): {text}"));
+    }
+    if step == 0 {
+        return Err(format!("step of range should be a positive number: {text}"));
+    }
+    let bits = (start..=end).step_by(step.into()).fold(0, |bits, value| bits | 1_u64 << value);
+    Ok(Values { bits, is_star })
+}
+
+/// A number or a name.
+fn value(text: &str, bounds: &Bounds) -> Result<u8, String> {
+    let lower = text.to_ascii_lowercase();
+    let named = (bounds.min..).zip(bounds.names).find(|(_, name)| **name == lower);
+    match named {
+        Some((value, _)) => Ok(value),
+        None => text.parse().map_err(|_| format!("failed to parse int from {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(schedule: &str, zone: &str, after: &str) -> Option<String> {
+        let schedule = Schedule::parse(schedule).unwrap();
+        let zone = time_zone(Some(zone)).unwrap();
+        let next = schedule.next(after.parse().unwrap(), &zone)?;
+        Some(next.to_string())
+    }
+
+    #[test]
+    fn the_next_time_comes_after_the_given_one() {
+        for (schedule, after, expected) in [
+            ("* * * * *", "2000-01-01T00:00:00Z", "2000-01-01T00:01:00Z"),
+            ("*/15 * * * *", "2012-07-09T14:45:00Z", "2012-07-09T15:00:00Z"),
+            ("20-35/15 * * * *", "2012-07-09T23:35:51Z", "2012-07-10T00:20:00Z"),
+            ("30 6-16/4 * * 1-5", "2012-07-06T14:31:00Z", "2012-07-09T06:30:00Z"),
+            ("0 0 29 feb *", "2013-01-01T00:00:00Z", "2016-02-29T00:00:00Z"),
+            ("0 0 1,15 * MON", "2012-07-09T00:00:00Z", "2012-07-15T00:00:00Z"),
+            ("@every 1h30m", "2012-07-09T14:45:00Z", "2012-07-09T16:15:00Z"),
+            ("@monthly", "2012-12-09T14:45:00Z", "2013-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(next(schedule, "UTC", after).as_deref(), Some(expected), "{schedule}");
+        }
+        assert_eq!(next("0 0 30 2 *", "UTC", "2012-07-09T14:45:00Z"), None);
+    }
+
+    #[test]
+    fn an_hour_that_is_skipped_is_left_out_and_one_that_repeats_counts_twice() {
+        let new_york = |schedule, after| next(schedule, "America/New_York", after);
+        let skipped = new_york("30 2 11 mar ?", "2012-03-11T05:00:00Z").unwrap();
+        assert_eq!(skipped, "2013-03-11T06:30:00Z");
+        let once = new_york("30 1 4 nov ?", "2012-11-04T04:00:00Z").unwrap();
+        assert_eq!(once, "2012-11-04T05:30:00Z");
+        assert_eq!(new_york("30 1 4 nov ?", &once).unwrap(), "2012-11-04T06:30:00Z");
+    }
+
+    #[test]
+    fn a_wrong_schedule_says_what_is_wrong() {
+        for (schedule, expected) in [
+            ("* * * *", "expected exactly 5 fields, found 4: [* * * *]"),
+            ("60 * * * *", "end of range (60) above maximum (59): 60"),
+            ("* * * * 7", "end of range (7) above maximum (6): 7"),
+            ("*/0 * * * *", "step of range should be a positive number: */0"),
+            ("@fortnightly", "unrecognized descriptor: @fortnightly"),
+        ] {
+            assert_eq!(Schedule::parse(schedule).unwrap_err(), expected);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! DaemonSets (apps/v1).
+
+use super::controller_revision::{REVISION_HASH_LABEL, Revision};
+use super::deployment::IntOrPercent;
+use super::meta::{Name, ObjectMeta};
+use super::node::{
+    DISK_PRESSURE_TAINT, MEMORY_PRESSURE_TAINT, NETWORK_UNAVAILABLE_TAINT, NOT_READY_TAINT,
+    PID_PRESSURE_TAINT, UNREACHABLE_TAINT, UNSCHEDULABLE_TAINT,
+};
+use super::node_selector::NODE_NAME_FIELD;
+use super::pod_template::{
+    NodeSelectorTerm, PodTemplate, TaintEffect, Toleration, TolerationOperator,
+};
+use super::selector::{Operator, Requirement, Selector};
+use crate::engine::Id;
+
+/// Key of a [`DaemonSet`] in the store.
+pub type DaemonSetId = Id<DaemonSet>;
+
+/// A DaemonSet.
+#[derive(Clone, Debug)]
+pub struct DaemonSet {
+    /// Name, labels, creation.
+    pub meta: ObjectMeta,
+    /// What its owner asks for.
+    pub spec: DaemonSetSpec,
+    /// `metadata.generation`: counts changes of the spec.
+    pub generation: i64,
+    /// What was observed.
+    pub status: DaemonSetStatus,
+    /// Its ControllerRevisions, in the order of their numbers.
+    pub revisions: Vec<Revision>,
+}
+
+/// `spec` of a DaemonSet, defaulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSetSpec {
+    /// Which pods belong to it.
+    pub selector: Selector,
+    /// What the pods are made from.
+    pub template: PodTemplate,
+    /// How pods of an earlier template are replaced.
+    pub update: DaemonSetUpdate,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready_seconds: i32,
+    /// Revisions kept for rollback.
+    pub revision_history_limit: i32,
+}
+
+/// `spec.updateStrategy` of a DaemonSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonSetUpdate {
+    /// Pods get the new template when somebody deletes them.
+    OnDelete,
+    /// Node by node.
+    RollingUpdate {
+        /// Nodes that may have an old and a new pod at once.
+        max_surge: IntOrPercent,
+        /// Nodes that may be without an available pod.
+        max_unavailable: IntOrPercent,
+    },
+}
+
+/// `status` of a DaemonSet. All numbers count nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DaemonSetStatus {
+    /// The generation that this status describes.
+    pub observed_generation: i64,
+    /// Nodes that should run a pod.
+    pub desired_number_scheduled: i32,
+    /// Those of them that have one.
+    pub current_number_scheduled: i32,
+    /// Nodes that have a pod and should not.
+    pub number_misscheduled: i32,
+    /// Nodes whose pod is ready.
+    pub number_ready: i32,
+    /// Nodes whose pod is of the current revision.
+    pub updated_number_scheduled: i32,
+    /// Nodes whose pod is ready for `minReadySeconds`.
+    pub number_available: i32,
+    /// Nodes that should run a pod and have none that is available.
+    pub number_unavailable: i32,
+}
+
+impl DaemonSet {
+    /// What the pods of a revision are made from, before they have a node (`CreatePodTemplate`): the
+    /// revision's hash, and tolerations for all that befalls nodes.
+    pub fn pod_template(&self, revision: &Revision) -> PodTemplate {
+        let mut template = (*revision.template).clone();
+        template.labels = template.labels.with(REVISION_HASH_LABEL, revision.hash.clone());
+        add_tolerations(&mut template);
+        template
+    }
+}
+
+/// The template of the pod for one node: required affinity to it alone
+/// (`ReplaceDaemonSetPodNodeNameNodeAffinity`).
+pub fn for_node(template: &PodTemplate, node: &Name) -> PodTemplate {
+    let mut template = template.clone();
+    let this_node = Requirement {
+        key: NODE_NAME_FIELD.into(),
+        operator: Operator::In,
+        values: vec![node.clone()],
+    };
+    let term = NodeSelectorTerm { match_expressions: Vec::new(), match_fields: vec![this_node] };
+    template.spec.affinity.required_node = Some(vec![term]);
+    template
+}
+
+/// The node that a daemon pod is meant for, bound or not (`GetTargetNodeName`).
+pub fn target_node(template: &PodTemplate) -> Option<&Name> {
+    let terms = template.spec.affinity.required_node.as_ref()?;
+    let fields = terms.iter().flat_map(|term| &term.match_fields);
+    let mut names = fields.filter(|field| *field.key == *NODE_NAME_FIELD);
+    names.next()?.values.first()
+}
+
+/// `AddOrUpdateDaemonPodTolerations`.
+fn add_tolerations(template: &mut PodTemplate) {
+    let mut tolerated = vec![
+        (NOT_READY_TAINT, TaintEffect::NoExecute),
+        (UNREACHABLE_TAINT, TaintEffect::NoExecute),
+        (DISK_PRESSURE_TAINT, TaintEffect::NoSchedule),
+        (MEMORY_PRESSURE_TAINT, TaintEffect::NoSchedule),
+        (PID_PRESSURE_TAINT, TaintEffect::NoSchedule),
+        (UNSCHEDULABLE_TAINT, TaintEffect::NoSchedule),
+    ];
+    if template.spec.host_network {
+        tolerated.push((NETWORK_UNAVAILABLE_TAINT, TaintEffect::NoSchedule));
+    }
+    for (key, effect) in tolerated {
+        let toleration = Toleration {
+            key: key.into(),
+            operator: TolerationOperator::Exists,
+            value: "".into(),
+            effect: Some(effect),
+            toleration_seconds: None,
+        };
+        // One that the template has for the same taint is replaced, so that it has no time limit.
+        let tolerations = &mut template.spec.tolerations;
+        tolerations.retain(|own| own.key != toleration.key || own.effect != toleration.effect);
+        tolerations.push(toleration);
+    }
+}

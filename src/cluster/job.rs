@@ -1,0 +1,159 @@
+//! Jobs (batch/v1).
+
+use super::cron_job::CronJobId;
+use super::deployment::WorkloadCondition;
+use super::job_indexes::IndexSet;
+use super::meta::{Labels, Name, ObjectMeta};
+use super::node::ConditionStatus;
+use super::pod::PodId;
+use super::pod_template::{PodTemplate, TemplateId};
+use crate::engine::{Id, SimTime};
+
+/// Key of a [`Job`] in the store.
+pub type JobId = Id<Job>;
+
+/// Condition kind: all that was asked for is done.
+pub const COMPLETE: &str = "Complete";
+/// Condition kind: the Job has failed.
+pub const FAILED: &str = "Failed";
+/// Label and annotation with the completion index of a pod.
+pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
+/// A Job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Name, labels, creation.
+    pub meta: ObjectMeta,
+    /// The CronJob that made it, if any.
+    pub owner: Option<CronJobId>,
+    /// What its owner asks for.
+    pub spec: JobSpec,
+    /// The template of pods without an index, with the Job's labels.
+    pub template: TemplateId,
+    /// `metadata.generation`: counts changes of the spec.
+    pub generation: i64,
+    /// What was observed.
+    pub status: JobStatus,
+}
+
+/// `spec` of a Job, defaulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSpec {
+    /// Pods that may run at once.
+    pub parallelism: i32,
+    /// Pods that must succeed; absent = the first success ends the Job (a work queue).
+    pub completions: Option<i32>,
+    /// `completionMode: Indexed`: each completion has an index of its own.
+    pub is_indexed: bool,
+    /// More failed pods than these fail the Job.
+    pub backoff_limit: i32,
+    /// More failed pods than these fail an index.
+    pub backoff_limit_per_index: Option<i32>,
+    /// More failed indexes than these fail the Job.
+    pub max_failed_indexes: Option<i32>,
+    /// How long the Job may run, in seconds.
+    pub active_deadline_seconds: Option<i64>,
+    /// While set, no pod runs.
+    pub suspend: bool,
+    /// How long the Job stays after its end, in seconds; absent = for ever.
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// `podFailurePolicy.rules`; absent = every failure counts.
+    pub pod_failure_policy: Option<Vec<PodFailureRule>>,
+    /// `successPolicy.rules`; absent = all indexes must succeed.
+    pub success_policy: Option<Vec<SuccessRule>>,
+    /// `podReplacementPolicy: Failed`: a terminating pod is replaced when it has ended.
+    pub replaces_only_failed: bool,
+    /// What the pods are made from.
+    pub template: PodTemplate,
+}
+
+/// A rule of `podFailurePolicy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFailureRule {
+    /// What a match means.
+    pub action: PodFailureAction,
+    /// Which failures match.
+    pub pattern: PodFailurePattern,
+}
+
+/// What a failure means that a rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodFailureAction {
+    /// The Job fails.
+    FailJob,
+    /// The pod's index fails.
+    FailIndex,
+    /// The pod is replaced, and the failure is not counted.
+    Ignore,
+    /// It is counted, as without a rule.
+    Count,
+}
+
+/// Which failures a rule matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodFailurePattern {
+    /// By the exit code of a container.
+    ExitCodes {
+        /// Of this container only; absent = of any.
+        container: Option<Name>,
+        /// `In` or, if set, `NotIn`.
+        is_negated: bool,
+        /// The codes.
+        values: Vec<i32>,
+    },
+    /// By conditions of the pod, of which one must be there.
+    Conditions(Vec<(Name, ConditionStatus)>),
+}
+
+/// A rule of `successPolicy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuccessRule {
+    /// These indexes count; absent = all.
+    pub indexes: Option<Name>,
+    /// So many of them must succeed; absent = all of them.
+    pub count: Option<i32>,
+}
+
+/// `status` of a Job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobStatus {
+    /// When its pods could first run, or run again after a suspension.
+    pub start_time: Option<SimTime>,
+    /// When it was complete.
+    pub completion_time: Option<SimTime>,
+    /// Pods that have neither ended nor terminate.
+    pub active: i32,
+    /// Active pods that are ready.
+    pub ready: i32,
+    /// Pods that terminate and have not ended.
+    pub terminating: i32,
+    /// Pods that succeeded.
+    pub succeeded: i32,
+    /// Pods that failed and count.
+    pub failed: i32,
+    /// Indexes that succeeded.
+    pub completed_indexes: IndexSet,
+    /// Indexes that failed; absent without `backoffLimitPerIndex`.
+    pub failed_indexes: Option<IndexSet>,
+    /// `uncountedTerminatedPods.succeeded`.
+    pub uncounted_succeeded: Vec<PodId>,
+    /// `uncountedTerminatedPods.failed`.
+    pub uncounted_failed: Vec<PodId>,
+    /// `Suspended`, `FailureTarget`, `SuccessCriteriaMet`, `Failed`, `Complete`.
+    pub conditions: Vec<WorkloadCondition>,
+}
+
+impl JobStatus {
+    /// The condition that ended the Job, if it has ended (`IsJobFinished`).
+    pub fn finished(&self) -> Option<&WorkloadCondition> {
+        self.conditions.iter().find(|condition| {
+            [COMPLETE, FAILED].contains(&condition.kind)
+                && condition.status == ConditionStatus::True
+        })
+    }
+}
+
+/// The completion index of a pod, by its labels.
+pub fn completion_index(labels: &Labels) -> Option<i32> {
+    labels.get(COMPLETION_INDEX)?.parse().ok()
+}

@@ -1,0 +1,72 @@
+//! Counts changes of the pods and samples behind each scale target, so that a reader can tell that
+//! nothing happened without looking at every pod.
+
+use rustc_hash::FxHashMap;
+
+use super::change::Change;
+use super::pod::{Owner, PodId};
+use super::scale::ScaleTarget;
+use super::store::Store;
+
+/// The last change of each scale target's pods, and of the autoscalers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Revisions {
+    last: u64,
+    /// Looked up only, never iterated.
+    by_target: FxHashMap<ScaleTarget, u64>,
+    autoscalers: u64,
+}
+
+impl Store {
+    /// Grows whenever a pod of the target, its samples, or its place in the target changes.
+    pub fn pods_revision(&self, target: ScaleTarget) -> u64 {
+        self.revisions.by_target.get(&target).copied().unwrap_or(0)
+    }
+
+    /// Grows whenever an autoscaler is created, changed or deleted, or a metrics API fails or recovers.
+    pub const fn autoscalers_revision(&self) -> u64 {
+        self.revisions.autoscalers
+    }
+
+    /// Takes note of changes that were just made.
+    pub(super) fn revise(&mut self, changes: &[Change]) {
+        for change in changes {
+            match *change {
+                Change::PodAdded(pod) | Change::PodUpdated(pod, _) => self.revise_pod(pod),
+                Change::PodRemoved { owner: Some(owner), .. } => self.revise_owner(owner),
+                Change::ReplicaSetRemoved { replica_set, owner } => {
+                    self.revise_target(match owner {
+                        Some(deployment) => ScaleTarget::Deployment(deployment),
+                        None => ScaleTarget::ReplicaSet(replica_set),
+                    });
+                }
+                Change::ReplicaSetSpec(set) => self.revise_owner(Owner::ReplicaSet(set)),
+                Change::HpaSpec(_) => self.revise_autoscalers(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes note of another sample, or none, for a pod.
+    pub(super) fn revise_pod(&mut self, pod: PodId) {
+        if let Some(owner) = self.pods.get(pod).and_then(|pod| pod.owner) {
+            self.revise_owner(owner);
+        }
+    }
+
+    /// Takes note of an autoscaler or metrics API that is not as before.
+    pub(super) const fn revise_autoscalers(&mut self) {
+        self.revisions.autoscalers += 1;
+    }
+
+    fn revise_owner(&mut self, owner: Owner) {
+        if let Some(target) = self.scaled_owner(owner) {
+            self.revise_target(target);
+        }
+    }
+
+    fn revise_target(&mut self, target: ScaleTarget) {
+        self.revisions.last += 1;
+        self.revisions.by_target.insert(target, self.revisions.last);
+    }
+}

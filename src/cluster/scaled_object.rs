@@ -1,0 +1,119 @@
+//! KEDA's ScaledObject: what is scaled, by which triggers, and down to zero when.
+
+use super::action::Refused;
+use super::apply::next_sequence;
+use super::change::Change;
+use super::hpa::{Behavior, ObjectReference};
+use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::store::Store;
+use super::workload_apply::delete_hpa;
+use crate::engine::{Id, SimDuration, SimTime};
+
+/// Key of a [`ScaledObject`] in the store.
+pub type ScaledObjectId = Id<ScaledObject>;
+
+/// A ScaledObject of `keda.sh/v1alpha1`.
+#[derive(Clone, Debug)]
+pub struct ScaledObject {
+    /// Name, labels, creation.
+    pub meta: ObjectMeta,
+    /// What it asks for.
+    pub spec: ScaledObjectSpec,
+    /// `status.lastActiveTime`: when a trigger was last seen active.
+    pub last_active: Option<SimTime>,
+}
+
+/// `spec` of a ScaledObject, defaulted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaledObjectSpec {
+    /// What is scaled.
+    pub scale_target: ObjectReference,
+    /// From one look at the triggers to the next.
+    pub polling_interval: SimDuration,
+    /// From the last activity to the scaling to zero.
+    pub cooldown_period: SimDuration,
+    /// From the object's creation to the first scaling to zero.
+    pub initial_cooldown_period: SimDuration,
+    /// Replicas while nothing is active; must be below the minimum.
+    pub idle_replicas: Option<i32>,
+    /// Lower limit; 0 = to zero while nothing is active.
+    pub min_replicas: i32,
+    /// Upper limit.
+    pub max_replicas: i32,
+    /// What makes it scale.
+    pub triggers: Vec<Trigger>,
+    /// `advanced.horizontalPodAutoscalerConfig.behavior`.
+    pub behavior: Option<Behavior>,
+    /// Name of the HPA that KEDA makes.
+    pub hpa_name: Name,
+}
+
+/// One trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// Its type, such as `prometheus`.
+    pub kind: Name,
+    /// Name of its metric in the HPA, such as `s0-prometheus`; empty for cpu and memory.
+    pub metric_name: Name,
+    /// Where its value comes from.
+    pub source: TriggerSource,
+}
+
+/// Where a trigger's value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TriggerSource {
+    /// CPU or memory, which the HPA reads itself.
+    Resource {
+        /// `cpu` or `memory`.
+        resource: Name,
+        /// The only container that counts.
+        container: Option<Name>,
+        /// Percent of the request, or thousandths of a unit.
+        target: super::hpa::MetricTarget,
+    },
+    /// A custom metric of the scenario: a query in which its name stands, or a queue of its name.
+    Measured {
+        /// The query, or the name of the queue.
+        query: Name,
+        /// The value per pod, or in all for `metricType: Value`, thousandths of a unit.
+        target: super::hpa::MetricTarget,
+        /// Above this the trigger is active, thousandths of a unit.
+        activation_milli: i64,
+    },
+    /// A type that is not simulated.
+    Unknown,
+}
+
+impl Store {
+    /// A new ScaledObject.
+    pub(super) fn create_scaled_object(
+        &mut self,
+        now: SimTime,
+        mut meta: ObjectMeta,
+        spec: ScaledObjectSpec,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        if self.scaled_objects.values().any(|other| other.meta.id == meta.id) {
+            return Err(Refused::AlreadyExists(meta.id));
+        }
+        meta.created = now.floor_to_second();
+        meta.sequence = next_sequence(self);
+        let object = ScaledObject { meta, spec, last_active: None };
+        let id = self.scaled_objects.insert(object);
+        changes.push(Change::ScaledObject(id));
+        Ok(())
+    }
+
+    /// A ScaledObject goes, with its HPA.
+    pub(super) fn delete_scaled_object(
+        &mut self,
+        id: ScaledObjectId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        let object = self.scaled_objects.remove(id).ok_or(Refused::NotFound)?;
+        let namespace = object.meta.namespace().clone();
+        let hpa = self.hpa_named(&NamespacedName::new(namespace, object.spec.hpa_name));
+        changes.push(Change::ScaledObject(id));
+        hpa.map_or(Ok(()), |hpa| delete_hpa(self, hpa, changes))
+    }
+}

@@ -1,0 +1,125 @@
+//! StatefulSets (apps/v1).
+
+use super::controller_revision::{REVISION_HASH_LABEL, Revision};
+use super::meta::{Labels, Name, ObjectMeta};
+use super::pod_template::{PodTemplate, Reference, ReferenceKind};
+use super::selector::Selector;
+use crate::engine::Id;
+
+/// Key of a [`StatefulSet`] in the store.
+pub type StatefulSetId = Id<StatefulSet>;
+
+/// Label with a pod's ordinal.
+pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
+/// Label with a pod's own name.
+const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
+
+/// A StatefulSet.
+#[derive(Clone, Debug)]
+pub struct StatefulSet {
+    /// Name, labels, creation.
+    pub meta: ObjectMeta,
+    /// What its owner asks for.
+    pub spec: StatefulSetSpec,
+    /// `metadata.generation`: counts changes of the spec.
+    pub generation: i64,
+    /// What was observed.
+    pub status: StatefulSetStatus,
+    /// Its ControllerRevisions, in the order of their numbers.
+    pub revisions: Vec<Revision>,
+}
+
+/// `spec` of a StatefulSet, defaulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatefulSetSpec {
+    /// Pods wanted.
+    pub replicas: i32,
+    /// Which pods belong to it.
+    pub selector: Selector,
+    /// What the pods are made from.
+    pub template: PodTemplate,
+    /// `spec.ordinals.start`: the ordinal of the first pod.
+    pub start_ordinal: i32,
+    /// `podManagementPolicy: Parallel`: pods come and go without waiting for each other.
+    pub is_parallel: bool,
+    /// How pods of an earlier template are replaced.
+    pub update: StatefulSetUpdate,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready_seconds: i32,
+    /// Revisions kept for rollback.
+    pub revision_history_limit: i32,
+    /// Names of `volumeClaimTemplates`: each pod gets a claim of its own for each.
+    pub claim_templates: Vec<Name>,
+}
+
+/// `spec.updateStrategy` of a StatefulSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatefulSetUpdate {
+    /// Pods get the new template when somebody deletes them.
+    OnDelete,
+    /// From the highest ordinal down.
+    RollingUpdate {
+        /// Pods below this ordinal keep the current revision.
+        partition: i32,
+    },
+}
+
+/// `status` of a StatefulSet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatefulSetStatus {
+    /// The generation that this status describes.
+    pub observed_generation: i64,
+    /// Pods that exist.
+    pub replicas: i32,
+    /// Those that run and are ready.
+    pub ready_replicas: i32,
+    /// Those that are ready for `minReadySeconds`.
+    pub available_replicas: i32,
+    /// Those of the current revision that do not terminate.
+    pub current_replicas: i32,
+    /// Those of the update revision that do not terminate.
+    pub updated_replicas: i32,
+    /// Hash of the revision from which an update starts; absent before the first look.
+    pub current_revision: Option<Name>,
+    /// Hash of the revision to which an update leads; absent before the first look.
+    pub update_revision: Option<Name>,
+}
+
+impl StatefulSet {
+    /// The name of the pod with an ordinal.
+    pub fn pod_name(&self, ordinal: i32) -> String {
+        format!("{}-{ordinal}", self.meta.name())
+    }
+
+    /// What the pod with an ordinal is made from (`newVersionedStatefulSetPod`): its own labels, and
+    /// its own claims in place of the volumes of that name.
+    pub fn pod_template(&self, revision: &Revision, ordinal: i32) -> PodTemplate {
+        let name = self.pod_name(ordinal);
+        let mut template = (*revision.template).clone();
+        template.labels = template
+            .labels
+            .with(POD_INDEX_LABEL, ordinal.to_string())
+            .with(POD_NAME_LABEL, name.as_str())
+            .with(REVISION_HASH_LABEL, revision.hash.clone());
+        let claims = self.claims(ordinal).map(|name| Reference {
+            kind: ReferenceKind::PersistentVolumeClaim,
+            name,
+            key: None,
+        });
+        template.spec.references.extend(claims);
+        template
+    }
+
+    /// The claims of the pod with an ordinal.
+    pub fn claims(&self, ordinal: i32) -> impl Iterator<Item = Name> {
+        self.spec
+            .claim_templates
+            .iter()
+            .map(move |claim| format!("{claim}-{}-{ordinal}", self.meta.name()).into())
+    }
+}
+
+/// The ordinal of a StatefulSet's pod, by its labels.
+pub fn ordinal(labels: &Labels) -> Option<i32> {
+    labels.get(POD_INDEX_LABEL)?.parse().ok()
+}
