@@ -1,0 +1,234 @@
+//! One look at a CronJob (`syncCronJob`, `cleanupFinishedJobs`).
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::missed::most_recent;
+use crate::cluster::action::{Event, JobDraft};
+use crate::cluster::cron_job::{ConcurrencyPolicy, CronJob, CronJobId, CronJobStatus};
+use crate::cluster::cron_schedule::time_zone;
+use crate::cluster::job::{COMPLETE, Job, JobId};
+use crate::cluster::{Action, ClusterView, Name, NamespacedName, ObjectMeta};
+use crate::controllers::Actions;
+use crate::engine::{SimDuration, SimTime};
+
+/// Jobs start this long after their time (`nextScheduleDelta`).
+const SCHEDULE_DELTA: SimDuration = SimDuration::from_millis(100);
+/// Annotation of a Job with the time for which it was made.
+const SCHEDULED_AT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+
+/// What is known of a CronJob while it is looked at.
+pub(super) struct Sync<'a> {
+    view: ClusterView<'a>,
+    start: Timestamp,
+    id: CronJobId,
+    cron_job: &'a CronJob,
+    jobs: Vec<(JobId, &'a Job)>,
+    status: CronJobStatus,
+}
+
+impl<'a> Sync<'a> {
+    pub(super) fn new(
+        view: ClusterView<'a>,
+        start: Timestamp,
+        id: CronJobId,
+        cron_job: &'a CronJob,
+    ) -> Self {
+        let jobs = view.store().jobs_of(id).collect();
+        Self { view, start, id, cron_job, jobs, status: cron_job.status.clone() }
+    }
+
+    /// Looks at the CronJob; answers when to look again.
+    pub(super) fn run(mut self, actions: &mut Actions) -> Option<SimTime> {
+        self.follow_jobs(actions);
+        let (scheduled, again) = self.schedule(actions);
+        self.clean_up(actions);
+        if self.status != self.cron_job.status {
+            let status = Box::new(self.status.clone());
+            actions.push(Action::SetCronJobStatus(self.id, status));
+        }
+        // A Job exists only when its creation was carried out: the next look adds it to the list.
+        if let Some(draft) = scheduled {
+            let name = draft.meta.name().clone();
+            actions.push(Action::CreateJob(Box::new(draft)));
+            actions.push(self.event(false, "SuccessfulCreate", format!("Created job {name}")));
+        }
+        again
+    }
+
+    /// Takes Jobs that have ended off the list of active ones and notes successes; Jobs that the list
+    /// lacks join it.
+    fn follow_jobs(&mut self, actions: &mut Actions) {
+        for (id, job) in self.jobs.clone() {
+            let was_active = self.status.active.contains(&id);
+            match job.status.finished() {
+                None if !was_active => self.status.active.push(id),
+                None => {}
+                Some(condition) => {
+                    if was_active {
+                        self.status.active.retain(|other| *other != id);
+                        let name = job.meta.name();
+                        let message =
+                            format!("Saw completed job: {name}, condition: {}", condition.kind);
+                        actions.push(self.event(false, "SawCompletedJob", message));
+                    }
+                    if condition.kind == COMPLETE {
+                        let last = &mut self.status.last_successful_time;
+                        *last = (*last).max(job.status.completion_time);
+                    }
+                }
+            }
+        }
+        let is_there = |id: &JobId| self.view.jobs().contains(*id);
+        let missing = self.status.active.iter().filter(|id| !is_there(id)).count();
+        for _ in 0..missing {
+            actions.push(self.event(false, "MissingJob", "Active job went missing".to_owned()));
+        }
+        self.status.active.retain(is_there);
+    }
+
+    /// The Job whose time has come, if it may start, and when to look again.
+    fn schedule(&mut self, actions: &mut Actions) -> (Option<JobDraft>, Option<SimTime>) {
+        let spec = &self.cron_job.spec;
+        let Some(zone) = time_zone(spec.time_zone.as_deref()).filter(|_| !spec.suspend) else {
+            return (None, None);
+        };
+        let now = self.calendar(self.view.now);
+        let deadline = spec.starting_deadline_seconds.map(SignedDuration::from_secs);
+        let known = self.earliest();
+        let earliest = deadline.map_or(known, |deadline| {
+            known.max(now.checked_sub(deadline).unwrap_or(Timestamp::MIN))
+        });
+        let found = match most_recent(&spec.schedule, &zone, earliest, now) {
+            Ok(found) => found,
+            Err(why) => {
+                let message = format!("invalid schedule: {} : {why}", spec.schedule);
+                actions.push(self.event(true, "InvalidSchedule", message));
+                return (None, None);
+            }
+        };
+        if found.are_many {
+            let message = "too many missed start times. Set or decrease \
+                           .spec.startingDeadlineSeconds or check clock skew";
+            actions.push(self.event(true, "TooManyMissedTimes", message.to_owned()));
+        }
+        let Some(time) = found.time else { return (None, self.next(&zone, now)) };
+        if deadline.is_some_and(|deadline| time.checked_add(deadline).is_ok_and(|end| end < now)) {
+            let message = format!("Missed scheduled time to start a job: {time}");
+            actions.push(self.event(true, "MissSchedule", message));
+            return (None, self.next(&zone, now));
+        }
+        let at = self.simulated(time);
+        let name = self.job_name(time);
+        let named = NamespacedName::new(self.cron_job.meta.namespace().clone(), name.clone());
+        if self.status.last_schedule_time == Some(at) || self.view.job_named(&named).is_some() {
+            return (None, self.next(&zone, now));
+        }
+        if !self.makes_room(actions) {
+            return (None, self.next(&zone, now));
+        }
+        self.status.last_schedule_time = Some(at);
+        let again = self.next(&zone, now);
+        (Some(self.draft(name, time)), again)
+    }
+
+    /// Whether a Job may start beside those that run (`concurrencyPolicy`).
+    fn makes_room(&mut self, actions: &mut Actions) -> bool {
+        match self.cron_job.spec.concurrency_policy {
+            ConcurrencyPolicy::Forbid if !self.status.active.is_empty() => {
+                let message = "Not starting job because prior execution is running and \
+                               concurrency policy is Forbid";
+                actions.push(self.event(false, "JobAlreadyActive", message.to_owned()));
+                false
+            }
+            ConcurrencyPolicy::Replace => {
+                for job in std::mem::take(&mut self.status.active) {
+                    self.delete_job(job, actions);
+                }
+                true
+            }
+            ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid => true,
+        }
+    }
+
+    /// The time from which missed ones count.
+    fn earliest(&self) -> Timestamp {
+        let last = self.status.last_schedule_time;
+        self.calendar(last.unwrap_or(self.cron_job.meta.created))
+    }
+
+    /// Shortly after the next scheduled time (`nextScheduleTimeDuration`): counted from the last one
+    /// up to now, or from where the count of missed ones begins.
+    fn next(&self, zone: &TimeZone, now: Timestamp) -> Option<SimTime> {
+        let schedule = &self.cron_job.spec.schedule;
+        let earliest = self.earliest();
+        let from = match most_recent(schedule, zone, earliest, now) {
+            Ok(found) => found.time.unwrap_or(if found.are_some { now } else { earliest }),
+            Err(_) => now,
+        };
+        Some(self.simulated(schedule.next(from, zone)?) + SCHEDULE_DELTA)
+    }
+
+    /// Deletes Jobs that have ended above the limits, the oldest first.
+    fn clean_up(&mut self, actions: &mut Actions) {
+        let spec = &self.cron_job.spec;
+        for (limit, is_complete) in
+            [(spec.failed_history_limit, false), (spec.successful_history_limit, true)]
+        {
+            let mut ended: Vec<(Option<SimTime>, Name, JobId)> = self
+                .jobs
+                .iter()
+                .filter_map(|(id, job)| {
+                    let condition = job.status.finished()?;
+                    let is_meant = (condition.kind == COMPLETE) == is_complete;
+                    is_meant.then(|| (job.status.start_time, job.meta.name().clone(), *id))
+                })
+                .collect();
+            // Those without a start come last.
+            ended.sort_by_key(|(start, name, _)| (start.is_none(), *start, name.clone()));
+            let surplus = ended.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
+            for (_, _, job) in ended.into_iter().take(surplus) {
+                self.delete_job(job, actions);
+            }
+        }
+    }
+
+    fn delete_job(&self, id: JobId, actions: &mut Actions) {
+        let Some(job) = self.view.jobs().get(id) else { return };
+        let message = format!("Deleted job {}", job.meta.name());
+        actions.push(Action::DeleteJob(id));
+        actions.push(self.event(false, "SuccessfulDelete", message));
+    }
+
+    /// Named after the scheduled time, so that it is made once (`getJobName`).
+    fn job_name(&self, time: Timestamp) -> Name {
+        format!("{}-{}", self.cron_job.meta.name(), time.as_second().div_euclid(60)).into()
+    }
+
+    fn draft(&self, name: Name, time: Timestamp) -> JobDraft {
+        let template = &self.cron_job.spec.job_template;
+        let mut meta = ObjectMeta::new(self.cron_job.meta.namespace().clone(), name);
+        meta.labels = template.labels.clone();
+        meta.annotations = template.annotations.with(SCHEDULED_AT, time.to_string());
+        JobDraft { meta, owner: Some(self.id), spec: template.spec.clone() }
+    }
+
+    fn calendar(&self, time: SimTime) -> Timestamp {
+        let offset = SignedDuration::from_nanos((time - SimTime::ZERO).as_nanos());
+        self.start.checked_add(offset).unwrap_or(Timestamp::MAX)
+    }
+
+    fn simulated(&self, time: Timestamp) -> SimTime {
+        SimTime::ZERO + SimDuration::from_secs(time.as_second() - self.start.as_second())
+    }
+
+    fn event(&self, is_warning: bool, reason: &'static str, message: String) -> Action {
+        Action::Event(Box::new(Event {
+            kind: "CronJob",
+            object: self.cron_job.meta.id.clone(),
+            is_warning,
+            reason,
+            message,
+        }))
+    }
+}

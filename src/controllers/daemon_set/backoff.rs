@@ -1,0 +1,57 @@
+//! How long failed daemon pods stay before they are replaced (`failedPodsBackoff`, the `Backoff` of
+//! client-go's flowcontrol): per DaemonSet and node.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::Name;
+use crate::cluster::daemon_set::DaemonSetId;
+use crate::engine::{SimDuration, SimTime};
+
+const INITIAL: SimDuration = SimDuration::from_secs(1);
+const MAX: SimDuration = SimDuration::from_secs(15 * 60);
+
+/// The back-offs of all DaemonSets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FailedPodBackoff {
+    entries: BTreeMap<(DaemonSetId, Name), Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    delay: SimDuration,
+    since: SimTime,
+}
+
+impl Entry {
+    /// Nothing failed for so long that the row starts anew.
+    fn has_expired(self, now: SimTime) -> bool {
+        now - self.since > MAX * 2
+    }
+}
+
+impl FailedPodBackoff {
+    /// The whole delay, if the last replacement on the node was less than that ago.
+    pub(super) fn remaining(
+        &self,
+        set: DaemonSetId,
+        node: &Name,
+        now: SimTime,
+    ) -> Option<SimDuration> {
+        let entry = self.entries.get(&(set, node.clone()))?;
+        let is_waiting = !entry.has_expired(now) && now - entry.since < entry.delay;
+        is_waiting.then_some(entry.delay)
+    }
+
+    /// Notes a replacement: the next one must wait twice as long.
+    pub(super) fn next(&mut self, set: DaemonSetId, node: &Name, now: SimTime) {
+        let key = (set, node.clone());
+        let known = self.entries.get(&key).filter(|entry| !entry.has_expired(now));
+        let delay = known.map_or(INITIAL, |entry| (entry.delay * 2).min(MAX));
+        self.entries.insert(key, Entry { delay, since: now });
+    }
+
+    /// The DaemonSet is gone.
+    pub(super) fn forget(&mut self, set: DaemonSetId) {
+        self.entries.retain(|(other, _), _| *other != set);
+    }
+}

@@ -1,0 +1,63 @@
+//! The DaemonSet controller (`pkg/controller/daemon`, 1.36): a pod on each node that should have one.
+//! The scheduler binds them, as their affinity names the node.
+
+mod backoff;
+pub mod placement;
+mod rolling;
+mod sync;
+
+use self::backoff::FailedPodBackoff;
+use self::sync::Sync;
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::pod::Owner;
+use crate::cluster::{Change, ClusterView};
+
+/// The DaemonSet controller.
+#[derive(Clone, Debug, Default)]
+pub struct DaemonSetController {
+    backoff: FailedPodBackoff,
+}
+
+impl Controller for DaemonSetController {
+    fn name(&self) -> &'static str {
+        "daemonset-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        let owner = match change {
+            Change::DaemonSetSpec(set) | Change::DaemonSetStatus(set) => {
+                wake.push(Key::DaemonSet(set));
+                None
+            }
+            Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => {
+                wake.extend(view.daemon_sets().iter().map(|(id, _)| Key::DaemonSet(id)));
+                None
+            }
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                view.pods().get(pod).and_then(|pod| pod.owner)
+            }
+            Change::PodRemoved { owner, .. } => owner,
+            _ => None,
+        };
+        if let Some(Owner::DaemonSet(set)) = owner {
+            wake.push(Key::DaemonSet(set));
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::DaemonSet(id) = key else { return Requeue::No };
+        if let Some(sync) = Sync::new(view, id, &mut self.backoff) {
+            return sync.run(actions);
+        }
+        self.backoff.forget(id);
+        Requeue::No
+    }
+
+    fn uses_pod_control(&self) -> bool {
+        true
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}

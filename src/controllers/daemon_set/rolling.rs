@@ -1,0 +1,133 @@
+//! Which daemon pods a rolling update replaces (`rollingUpdate` of `pkg/controller/daemon/update.go`,
+//! 1.36).
+
+use crate::cluster::daemon_set::DaemonSetUpdate;
+use crate::cluster::pod::PodId;
+
+/// The pods of one node that do not terminate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct NodePods {
+    /// Of the current revision.
+    pub(super) new: Option<RevisionPod>,
+    /// Of an earlier one.
+    pub(super) old: Option<RevisionPod>,
+    /// There are several of one sort.
+    pub(super) is_crowded: bool,
+    /// Whether a pod should be created there.
+    pub(super) should_run: bool,
+}
+
+/// A pod, and whether it is ready for long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RevisionPod {
+    pub(super) id: PodId,
+    pub(super) is_available: bool,
+}
+
+/// What an update does now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Replacement {
+    /// Pods to delete.
+    pub(super) delete: Vec<PodId>,
+    /// Positions of nodes that get a pod beside the one that they have.
+    pub(super) surge: Vec<usize>,
+}
+
+/// Surge and unavailable nodes of a strategy in numbers: percentages of the nodes that should run a
+/// pod, rounded up. If both come out as 0, one node may be unavailable
+/// (`updatedDesiredNodeCounts`).
+pub(super) fn limits(update: DaemonSetUpdate, desired: i32) -> Option<(i32, i32)> {
+    let DaemonSetUpdate::RollingUpdate { max_surge, max_unavailable } = update else {
+        return None;
+    };
+    let surge = max_surge.scaled(desired, true);
+    let unavailable = max_unavailable.scaled(desired, true);
+    Some((surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable }))
+}
+
+/// Deletes old pods as far as the number of unavailable nodes allows: those that are not available
+/// in any case.
+pub(super) fn in_place(nodes: &[NodePods], max_unavailable: i32) -> Replacement {
+    let mut unavailable = 0;
+    let mut needless: Vec<PodId> = Vec::new();
+    let mut candidates: Vec<PodId> = Vec::new();
+    for node in nodes {
+        match (node.new, node.old) {
+            _ if node.is_crowded => unavailable += 1,
+            (None, None) | (Some(_), Some(_)) => unavailable += 1,
+            (Some(new), None) => unavailable += i32::from(!new.is_available),
+            (None, Some(old)) if !old.is_available => {
+                needless.push(old.id);
+                unavailable += 1;
+            }
+            (None, Some(old)) => {
+                if unavailable < max_unavailable {
+                    candidates.push(old.id);
+                }
+            }
+        }
+    }
+    let remaining = usize::try_from(max_unavailable - unavailable).unwrap_or(0);
+    needless.extend(candidates.into_iter().take(remaining));
+    Replacement { delete: needless, surge: Vec::new() }
+}
+
+/// Creates new pods beside old ones as far as the surge allows, and deletes old pods whose new one is
+/// available. Where no pod should run any more, the old one goes once enough others are available.
+pub(super) fn with_surge(nodes: &[NodePods], max_surge: i32, desired: i32) -> Replacement {
+    let mut replacement = Replacement::default();
+    let mut misplaced: Vec<PodId> = Vec::new();
+    let mut candidates: Vec<usize> = Vec::new();
+    let (mut surging, mut available) = (0, 0);
+    for (position, node) in nodes.iter().enumerate() {
+        if node.is_crowded {
+            surging += 1;
+            continue;
+        }
+        available += i32::from(node.old.or(node.new).is_some_and(|pod| pod.is_available));
+        match (node.new, node.old) {
+            (_, None) => {}
+            (None, Some(old)) => match (old.is_available, node.should_run) {
+                (false, false) => replacement.delete.push(old.id),
+                (false, true) => replacement.surge.push(position),
+                (true, false) => misplaced.push(old.id),
+                (true, true) if surging < max_surge => candidates.push(position),
+                (true, true) => {}
+            },
+            (Some(new), Some(_)) if !new.is_available => surging += 1,
+            (Some(_), Some(old)) => replacement.delete.push(old.id),
+        }
+    }
+    let deletable = usize::try_from(available - desired).unwrap_or(0);
+    replacement.delete.extend(misplaced.into_iter().take(deletable));
+    let remaining = usize::try_from(max_surge - surging).unwrap_or(0);
+    replacement.surge.extend(candidates.into_iter().take(remaining));
+    replacement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn old(slot: u64, is_available: bool) -> NodePods {
+        let id = PodId::from_bits(slot);
+        let old = Some(RevisionPod { id, is_available });
+        NodePods { old, should_run: true, ..NodePods::default() }
+    }
+
+    #[test]
+    fn pods_that_are_not_available_are_replaced_without_using_the_budget_of_others() {
+        let nodes = [old(1, true), old(2, false), old(3, true)];
+        let only_broken = in_place(&nodes, 1);
+        assert_eq!(only_broken.delete, [PodId::from_bits(2)]);
+        assert_eq!(in_place(&nodes, 2).delete.len(), 2);
+    }
+
+    #[test]
+    fn a_surge_creates_beside_and_deletes_nothing_yet() {
+        let nodes = [old(1, true), old(2, true), old(3, true)];
+        let surge = with_surge(&nodes, 2, 3);
+        assert!(surge.delete.is_empty());
+        assert_eq!(surge.surge, [0, 1]);
+    }
+}

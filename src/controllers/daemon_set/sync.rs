@@ -1,0 +1,283 @@
+//! One look at a DaemonSet (`daemon_controller.go`, 1.36).
+
+use std::collections::BTreeMap;
+
+use super::backoff::FailedPodBackoff;
+use super::placement::{Placement, placement};
+use super::rolling::{NodePods, Replacement, RevisionPod, in_place, limits, with_surge};
+use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
+use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
+use crate::cluster::daemon_set::{DaemonSet, DaemonSetId, DaemonSetStatus, for_node, target_node};
+use crate::cluster::node::Node;
+use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
+use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::{Action, ClusterView, Name};
+use crate::controllers::replica_set::slow_start_batches;
+use crate::controllers::replica_set::status::available_at;
+use crate::controllers::{Actions, Key, Requeue};
+use crate::engine::SimDuration;
+
+/// Pods that one sync creates or deletes at most (`BurstReplicas`).
+const BURST_REPLICAS: usize = 250;
+
+/// What is known of a set while it is looked at.
+pub(super) struct Sync<'a> {
+    view: ClusterView<'a>,
+    id: DaemonSetId,
+    set: &'a DaemonSet,
+    backoff: &'a mut FailedPodBackoff,
+    /// All revisions, the current one last.
+    revisions: Vec<Revision>,
+    /// Of the current revision, before a node is named.
+    template: PodTemplate,
+    /// All nodes, in the order of their names.
+    nodes: Vec<(&'a Node, Placement)>,
+    /// By node, in the order of creation; ended ones with a deletion mark are left out.
+    pods: BTreeMap<&'a Name, Vec<(PodId, &'a Pod)>>,
+}
+
+impl<'a> Sync<'a> {
+    pub(super) fn new(
+        view: ClusterView<'a>,
+        id: DaemonSetId,
+        backoff: &'a mut FailedPodBackoff,
+    ) -> Option<Self> {
+        let store = view.store();
+        let set = store.daemon_sets().get(id)?;
+        let revisions = with_latest(&set.revisions, &set.spec.template);
+        let template = set.pod_template(revisions.last()?);
+        let mut nodes: Vec<(&Node, Placement)> =
+            store.nodes().values().map(|node| (node, placement(&template, node))).collect();
+        nodes.sort_by(|one, other| one.0.meta.name().cmp(other.0.meta.name()));
+        let mut pods: BTreeMap<&Name, Vec<(PodId, &Pod)>> = BTreeMap::new();
+        for (pod_id, pod) in store.pods_of(Owner::DaemonSet(id)) {
+            let bound = pod.node.and_then(|node| store.nodes().get(node));
+            let node = bound.map(|node| node.meta.name());
+            let Some(node) = node.or_else(|| target_node(store.template_of(pod))) else { continue };
+            if !(pod.phase.is_terminal() && pod.is_terminating()) {
+                pods.entry(node).or_default().push((pod_id, pod));
+            }
+        }
+        for of_node in pods.values_mut() {
+            of_node.sort_by_key(|(_, pod)| (pod.node.is_none(), pod.sequence));
+        }
+        Some(Self { view, id, set, backoff, revisions, template, nodes, pods })
+    }
+
+    pub(super) fn run(mut self, actions: &mut Actions) -> Requeue {
+        self.write_revisions(actions);
+        let (create, delete) = self.manage(actions);
+        if create.is_empty() && delete.is_empty() {
+            let Replacement { delete, surge } = self.replace();
+            let surge: Vec<&Node> =
+                surge.into_iter().map(|position| self.nodes[position].0).collect();
+            self.carry_out(&surge, delete, actions);
+        } else {
+            // The update goes on when what was done here has been seen.
+            self.carry_out(&create, delete, actions);
+        }
+        self.write_status(actions);
+        self.next_available().map_or(Requeue::No, Requeue::At)
+    }
+
+    fn hash(&self) -> Option<&Name> {
+        self.revisions.last().map(|latest| &latest.hash)
+    }
+
+    fn is_updated(&self, pod: &Pod) -> bool {
+        self.view.labels_of(pod).get(REVISION_HASH_LABEL) == self.hash()
+    }
+
+    fn is_available(&self, pod: &Pod) -> bool {
+        available_at(pod, self.min_ready()).is_some_and(|at| at <= self.view.now)
+    }
+
+    fn min_ready(&self) -> SimDuration {
+        SimDuration::from_secs(self.set.spec.min_ready_seconds.into())
+    }
+
+    fn write_revisions(&self, actions: &mut Actions) {
+        let pods = self.view.store().pods_of(Owner::DaemonSet(self.id));
+        let in_use: Vec<Name> = pods
+            .filter_map(|(_, pod)| self.view.labels_of(pod).get(REVISION_HASH_LABEL))
+            .chain(self.hash())
+            .cloned()
+            .collect();
+        let mut kept = self.revisions.clone();
+        let limit = self.set.spec.revision_history_limit;
+        truncate(&mut kept, limit, |hash| in_use.contains(hash));
+        if kept != self.set.revisions {
+            actions.push(Action::SetDaemonSetRevisions(self.id, kept));
+        }
+    }
+
+    fn pods_on(&self, node: &Node) -> &[(PodId, &'a Pod)] {
+        self.pods.get(node.meta.name()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Nodes that lack a pod, and pods that are to go (`manage`, `podsShouldBeOnNode`).
+    fn manage(&mut self, actions: &mut Actions) -> (Vec<&'a Node>, Vec<PodId>) {
+        let mut create = Vec::new();
+        let mut delete = Vec::new();
+        for (node, placement) in self.nodes.clone() {
+            let pods = self.pods_on(node).to_vec();
+            if placement.should_run && pods.is_empty() {
+                create.push(node);
+            } else if placement.should_continue {
+                self.keep_one(node, &pods, &mut delete, actions);
+            } else {
+                delete
+                    .extend(pods.iter().filter(|(_, pod)| !pod.is_terminating()).map(|one| one.0));
+            }
+        }
+        // Pods that wait for a node that is gone: nobody else removes them.
+        let is_known = |name: &Name| self.view.node_named(name).is_some();
+        let lost = self.pods.iter().filter(|(name, _)| !is_known(name)).flat_map(|(_, pods)| pods);
+        let waiting = lost.filter(|(_, pod)| pod.node.is_none() && !pod.is_terminating());
+        delete.extend(waiting.map(|(id, _)| *id));
+        (create, delete)
+    }
+
+    /// Deletes the pods of a node that have ended, and those beside the one that stays.
+    fn keep_one(
+        &mut self,
+        node: &Node,
+        pods: &[(PodId, &'a Pod)],
+        delete: &mut Vec<PodId>,
+        actions: &mut Actions,
+    ) {
+        let (now, name) = (self.view.now, node.meta.name());
+        let mut running = Vec::new();
+        for (id, pod) in pods.iter().filter(|(_, pod)| !pod.is_terminating()) {
+            match pod.phase {
+                PodPhase::Failed => {
+                    if let Some(delay) = self.backoff.remaining(self.id, name, now) {
+                        actions.requeue(Key::DaemonSet(self.id), now + delay);
+                    } else {
+                        self.backoff.next(self.id, name, now);
+                        delete.push(*id);
+                    }
+                }
+                PodPhase::Succeeded => delete.push(*id),
+                _ => running.push((*id, *pod)),
+            }
+        }
+        if !self.allows_surge() {
+            delete.extend(running.iter().skip(1).map(|(id, _)| *id));
+            return;
+        }
+        if running.len() > 1 {
+            self.keep_old_and_new(&running, delete);
+        }
+    }
+
+    /// With a surge a node may have an old pod beside a new one, until that is available.
+    fn keep_old_and_new(&self, running: &[(PodId, &Pod)], delete: &mut Vec<PodId>) {
+        let (mut new, mut old) = (None, None);
+        for (id, pod) in running {
+            let kept = if self.is_updated(pod) { &mut new } else { &mut old };
+            if kept.is_none() {
+                *kept = Some((*id, *pod));
+            } else {
+                delete.push(*id);
+            }
+        }
+        if let (Some((_, new)), Some((id, old))) = (new, old)
+            && (!old.is_ready() || self.is_available(new))
+        {
+            delete.push(id);
+        }
+    }
+
+    fn desired(&self) -> i32 {
+        let wanted = self.nodes.iter().filter(|(_, placement)| placement.should_run).count();
+        i32::try_from(wanted).unwrap_or(i32::MAX)
+    }
+
+    fn allows_surge(&self) -> bool {
+        limits(self.set.spec.update, self.desired()).is_some_and(|(surge, _)| surge > 0)
+    }
+
+    fn replace(&self) -> Replacement {
+        let desired = self.desired();
+        let Some((surge, unavailable)) = limits(self.set.spec.update, desired) else {
+            return Replacement::default();
+        };
+        let nodes: Vec<NodePods> =
+            self.nodes.iter().map(|(node, placement)| self.node_pods(node, *placement)).collect();
+        if surge > 0 {
+            return with_surge(&nodes, surge, desired);
+        }
+        // Nodes without any pod are not looked at.
+        let occupied: Vec<NodePods> = self
+            .nodes
+            .iter()
+            .zip(nodes)
+            .filter(|((node, _), _)| !self.pods_on(node).is_empty())
+            .map(|(_, pods)| pods)
+            .collect();
+        in_place(&occupied, unavailable)
+    }
+
+    fn node_pods(&self, node: &Node, placement: Placement) -> NodePods {
+        let mut pods = NodePods { should_run: placement.should_run, ..NodePods::default() };
+        for (id, pod) in self.pods_on(node).iter().filter(|(_, pod)| !pod.is_terminating()) {
+            let kept = if self.is_updated(pod) { &mut pods.new } else { &mut pods.old };
+            let one = RevisionPod { id: *id, is_available: self.is_available(pod) };
+            pods.is_crowded |= kept.replace(one).is_some();
+        }
+        pods
+    }
+
+    /// Creates in batches that grow as long as nothing is refused, and deletes (`syncNodes`).
+    fn carry_out(&self, create: &[&Node], delete: Vec<PodId>, actions: &mut Actions) {
+        let prefix: Name = format!("{}-", self.set.meta.name()).into();
+        for pod in delete.into_iter().take(BURST_REPLICAS) {
+            actions.push(Action::DeletePod(pod, PodDeletion::default()));
+        }
+        let mut nodes = create.iter();
+        for batch in slow_start_batches(create.len().min(BURST_REPLICAS)) {
+            for node in nodes.by_ref().take(batch) {
+                let template = for_node(&self.template, node.meta.name());
+                actions.push(Action::CreatePod(Box::new(PodDraft {
+                    name: PodName::Generate(prefix.clone()),
+                    namespace: self.set.meta.namespace().clone(),
+                    template: PodSource::New(Box::new(template)),
+                    owner: Some(Owner::DaemonSet(self.id)),
+                })));
+            }
+            actions.end_batch();
+        }
+    }
+
+    /// Counts over the nodes (`updateDaemonSetStatus`).
+    fn write_status(&self, actions: &mut Actions) {
+        let mut status = DaemonSetStatus {
+            observed_generation: self.set.generation,
+            desired_number_scheduled: self.desired(),
+            ..DaemonSetStatus::default()
+        };
+        for (node, placement) in &self.nodes {
+            let Some((_, pod)) = self.pods_on(node).first() else { continue };
+            if !placement.should_run {
+                status.number_misscheduled += 1;
+                continue;
+            }
+            status.current_number_scheduled += 1;
+            status.number_ready += i32::from(pod.is_ready());
+            status.number_available += i32::from(self.is_available(pod));
+            status.updated_number_scheduled += i32::from(self.is_updated(pod));
+        }
+        status.number_unavailable = status.desired_number_scheduled - status.number_available;
+        if status != self.set.status {
+            actions.push(Action::SetDaemonSetStatus(self.id, Box::new(status)));
+        }
+    }
+
+    /// When the next ready pod becomes available.
+    fn next_available(&self) -> Option<crate::engine::SimTime> {
+        let pods = self.pods.values().flatten();
+        let times = pods.filter_map(|(_, pod)| available_at(pod, self.min_ready()));
+        times.filter(|at| *at > self.view.now).min()
+    }
+}

@@ -1,0 +1,258 @@
+//! The disruption controller (`pkg/controller/disruption/disruption.go`, 1.36): counts how many pods
+//! of each PodDisruptionBudget may still go. Granting evictions is the API server's business.
+
+use std::collections::BTreeSet;
+
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::action::Event;
+use crate::cluster::deployment::IntOrPercent;
+use crate::cluster::node::ConditionStatus;
+use crate::cluster::pod::{Owner, Pod, PodId};
+use crate::cluster::policy::{
+    Budget, DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetStatus, SYNC_FAILED,
+};
+use crate::cluster::selection::Selecting;
+use crate::cluster::{Action, Change, ClusterView};
+use crate::engine::{SimDuration, SimTime};
+
+/// How long a pod whose eviction was granted may take to be seen terminating (`DeletionTimeout`).
+const DELETION_TIMEOUT: SimDuration = SimDuration::from_secs(120);
+
+/// The disruption controller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DisruptionController;
+
+/// How many pods a budget expects, and how many of them are to stay healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// Pods expected.
+    pub expected: i32,
+    /// Healthy pods wanted.
+    pub desired_healthy: i32,
+}
+
+/// What a budget expects of its pods (`getExpectedPodCount`): a whole `minAvailable` counts the pods
+/// that are there, all else is measured against the `scale` of the pods' controllers. Percentages
+/// are rounded up.
+///
+/// Of 7 pods 30 % is 2.1, so 3 may go and 4 are to stay.
+pub fn expectation(budget: Budget, pods: i32, scale: i32) -> Expectation {
+    match budget {
+        Budget::MinAvailable(IntOrPercent::Int(number)) => {
+            Expectation { expected: pods, desired_healthy: number }
+        }
+        Budget::MinAvailable(percent) => {
+            Expectation { expected: scale, desired_healthy: percent.scaled(scale, true) }
+        }
+        Budget::MaxUnavailable(number) => {
+            let desired_healthy = (scale - number.scaled(scale, true)).max(0);
+            Expectation { expected: scale, desired_healthy }
+        }
+    }
+}
+
+/// How many more pods may go (`updatePdbStatus`); none while no pod is expected, so that the first
+/// pods are safe before their controller has looked.
+pub fn disruptions_allowed(current_healthy: i32, expectation: Expectation) -> i32 {
+    if expectation.expected <= 0 {
+        return 0;
+    }
+    (current_healthy - expectation.desired_healthy).max(0)
+}
+
+impl Controller for DisruptionController {
+    fn name(&self) -> &'static str {
+        "disruption-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        match change {
+            Change::PodDisruptionBudget(budget)
+            | Change::SelectedPodRemoved(Selecting::PodDisruptionBudget(budget)) => {
+                wake.push(Key::PodDisruptionBudget(budget));
+            }
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                let Some(pod) = view.pods().get(pod) else { return };
+                let budgets = view.store().selecting(pod).filter_map(|selecting| match selecting {
+                    Selecting::PodDisruptionBudget(budget) => Some(budget),
+                    Selecting::Service(_) => None,
+                });
+                // Only the first of several budgets hears of a pod (`getPdbForPod`).
+                wake.extend(budgets.take(1).map(Key::PodDisruptionBudget));
+            }
+            _ => {}
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::PodDisruptionBudget(id) = key else { return Requeue::No };
+        let Some(budget) = view.disruption_budgets().get(id) else { return Requeue::No };
+        let selecting = Selecting::PodDisruptionBudget(id);
+        let pods: Vec<(PodId, &Pod)> = view.store().selected_by(selecting).collect();
+        let scale = match scale_of_controllers(view, budget, &pods) {
+            Ok(scale) => scale,
+            Err(why) => {
+                fail(budget, why, view.now, |status| {
+                    actions.push(Action::SetDisruptionBudgetStatus(id, Box::new(status)));
+                });
+                return Requeue::Backoff;
+            }
+        };
+        if pods.is_empty() && budget.status.observed_generation < budget.generation {
+            actions.push(tell(budget, false, "NoPods", "No matching pods found".to_owned()));
+        }
+        let in_flight = in_flight(budget, &pods, view.now);
+        let count = i32::try_from(pods.len()).unwrap_or(i32::MAX);
+        let expectation = expectation(budget.budget, count, scale);
+        let status = status(budget, &pods, &in_flight, expectation, view.now);
+        if status != budget.status {
+            actions.push(Action::SetDisruptionBudgetStatus(id, Box::new(status)));
+        }
+        let earliest = in_flight.iter().map(|one| one.since + DELETION_TIMEOUT).min();
+        earliest.map_or(Requeue::No, Requeue::At)
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(*self)
+    }
+}
+
+/// The sum of `spec.replicas` over the pods' controllers, where the budget needs it
+/// (`getExpectedScale`). Pods without a controller do not count; those of a controller without a
+/// scale make it unknown.
+fn scale_of_controllers(
+    view: ClusterView<'_>,
+    budget: &PodDisruptionBudget,
+    pods: &[(PodId, &Pod)],
+) -> Result<i32, String> {
+    if let Budget::MinAvailable(IntOrPercent::Int(_)) = budget.budget {
+        return Ok(0);
+    }
+    let mut known = BTreeSet::new();
+    let mut sum = 0;
+    for (_, pod) in pods {
+        let Some(owner) = pod.owner else { continue };
+        match scale_of(view, owner) {
+            Some((controller, replicas)) => {
+                if known.insert(controller) {
+                    sum += replicas;
+                }
+            }
+            None => return Err(format!("found no controllers for pod \"{}\"", pod.name())),
+        }
+    }
+    Ok(sum)
+}
+
+/// What a pod's owner is scaled by: a Deployment behind its ReplicaSet, or the owner itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scaled {
+    Deployment(crate::cluster::deployment::DeploymentId),
+    Owner(Owner),
+}
+
+fn scale_of(view: ClusterView<'_>, owner: Owner) -> Option<(Scaled, i32)> {
+    match owner {
+        Owner::ReplicaSet(id) => {
+            let set = view.replica_sets().get(id)?;
+            let Some(deployment) = set.owner else {
+                return Some((Scaled::Owner(owner), set.replicas));
+            };
+            let replicas = view.deployments().get(deployment)?.spec.replicas;
+            Some((Scaled::Deployment(deployment), replicas))
+        }
+        Owner::StatefulSet(id) => {
+            Some((Scaled::Owner(owner), view.stateful_sets().get(id)?.spec.replicas))
+        }
+        // These have no scale sub-resource.
+        Owner::DaemonSet(_) | Owner::Job(_) => None,
+    }
+}
+
+/// Pods whose eviction was granted a short while ago and that do not terminate yet
+/// (`buildDisruptedPodMap`).
+fn in_flight(
+    budget: &PodDisruptionBudget,
+    pods: &[(PodId, &Pod)],
+    now: SimTime,
+) -> Vec<DisruptedPod> {
+    let is_awaited = |one: &DisruptedPod| {
+        let selected = pods.iter().find(|(id, _)| *id == one.pod);
+        selected.is_some_and(|(_, pod)| !pod.is_terminating())
+            && one.since + DELETION_TIMEOUT >= now
+    };
+    budget.status.disrupted_pods.iter().copied().filter(is_awaited).collect()
+}
+
+fn status(
+    budget: &PodDisruptionBudget,
+    pods: &[(PodId, &Pod)],
+    in_flight: &[DisruptedPod],
+    expectation: Expectation,
+    now: SimTime,
+) -> PodDisruptionBudgetStatus {
+    let is_healthy = |(id, pod): &&(PodId, &Pod)| {
+        pod.is_ready() && !pod.is_terminating() && in_flight.iter().all(|one| one.pod != *id)
+    };
+    let current_healthy = i32::try_from(pods.iter().filter(is_healthy).count()).unwrap_or(i32::MAX);
+    let mut status = PodDisruptionBudgetStatus {
+        observed_generation: budget.generation,
+        current_healthy,
+        desired_healthy: expectation.desired_healthy,
+        expected_pods: expectation.expected,
+        disruptions_allowed: disruptions_allowed(current_healthy, expectation),
+        disrupted_pods: in_flight.to_vec(),
+        conditions: budget.status.conditions.clone(),
+    };
+    status.judge_disruption_allowed(now);
+    status
+}
+
+/// Says that the budget cannot be worked out, so nothing may go (`failSync`).
+fn fail(
+    budget: &PodDisruptionBudget,
+    why: String,
+    now: SimTime,
+    write: impl FnOnce(PodDisruptionBudgetStatus),
+) {
+    let mut status = budget.status.clone();
+    status.set_disruption_allowed(ConditionStatus::False, SYNC_FAILED, why, now);
+    status.disruptions_allowed = 0;
+    if status != budget.status {
+        write(status);
+    }
+}
+
+fn tell(
+    budget: &PodDisruptionBudget,
+    is_warning: bool,
+    reason: &'static str,
+    message: String,
+) -> Action {
+    Action::Event(Box::new(Event {
+        kind: "PodDisruptionBudget",
+        object: budget.meta.id.clone(),
+        is_warning,
+        reason,
+        message,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_round_up_on_both_sides() {
+        let of_seven = |budget| expectation(budget, 7, 7).desired_healthy;
+        assert_eq!(of_seven(Budget::MaxUnavailable(IntOrPercent::Percent(30))), 4);
+        assert_eq!(of_seven(Budget::MinAvailable(IntOrPercent::Percent(50))), 4);
+    }
+
+    #[test]
+    fn nothing_may_go_where_nothing_is_expected() {
+        let none = Expectation { expected: 0, desired_healthy: 0 };
+        assert_eq!(disruptions_allowed(3, none), 0);
+        assert_eq!(disruptions_allowed(3, Expectation { expected: 3, ..none }), 3);
+    }
+}

@@ -1,0 +1,87 @@
+//! How long a Job waits before it replaces pods that failed (`backoff_utils.go`, 1.36).
+
+use crate::cluster::container_status::ContainerState;
+use crate::cluster::node::ConditionStatus;
+use crate::cluster::pod::Pod;
+use crate::engine::{SimDuration, SimTime};
+
+/// After the first failure (`DefaultJobPodFailureBackOff`).
+const INITIAL: SimDuration = SimDuration::from_secs(10);
+/// The longest (`MaxJobPodFailureBackOff`).
+const MAX: SimDuration = SimDuration::from_secs(600);
+
+/// The failures of a Job since its last success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackoffRecord {
+    /// How many.
+    pub failures: i32,
+    /// When the last of them ended.
+    pub last_failure: Option<SimTime>,
+}
+
+impl BackoffRecord {
+    /// The record with the pods that have ended since: the times at which those that succeeded and
+    /// those that failed ended (`newBackoffRecord`). Failures count from the last success by the time
+    /// of their end.
+    #[must_use]
+    pub fn with(self, succeeded: &[SimTime], failed: &[SimTime]) -> Self {
+        let last_success = succeeded.iter().max();
+        let before = if last_success.is_some() { Self::default() } else { self };
+        let counted = failed.iter().filter(|at| last_success.is_none_or(|last| *at > last));
+        Self {
+            failures: before.failures + i32::try_from(counted.clone().count()).unwrap_or(i32::MAX),
+            last_failure: counted.max().copied().or(before.last_failure),
+        }
+    }
+
+    /// When pods may be created again.
+    pub fn not_before(self) -> Option<SimTime> {
+        (self.failures > 0).then_some(())?;
+        Some(self.last_failure? + delay(self.failures))
+    }
+}
+
+/// The delay after so many failures in a row: 10 s, 20 s, 40 s, ... 600 s.
+pub fn delay(failures: i32) -> SimDuration {
+    let doublings = u32::try_from(failures - 1).unwrap_or(0).min(6);
+    (INITIAL * (1_i64 << doublings)).min(MAX)
+}
+
+/// When a pod ended (`getFinishedTime`): by its containers, or else by Ready=False; for one that is
+/// deleted and has not ended, when that was asked for.
+pub fn finished_at(pod: &Pod) -> SimTime {
+    let ends = pod.containers.all().iter().map(|status| match status.state {
+        ContainerState::Terminated(end) => Some(end.finished),
+        ContainerState::Waiting(_) | ContainerState::Running { .. } => None,
+    });
+    if let Some(Some(last)) =
+        ends.collect::<Option<Vec<SimTime>>>().map(|ends| ends.into_iter().max())
+    {
+        return last;
+    }
+    let unready = pod.ready.filter(|ready| ready.status == ConditionStatus::False);
+    unready
+        .map(|ready| ready.since)
+        .or_else(|| pod.deletion.map(|deletion| deletion.requested_at.floor_to_second()))
+        .unwrap_or(pod.created)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_doubles_up_to_ten_minutes() {
+        let delays: Vec<i64> = (1..9).map(|failures| delay(failures).as_secs()).collect();
+        assert_eq!(delays, [10, 20, 40, 80, 160, 320, 600, 600]);
+    }
+
+    #[test]
+    fn failures_before_the_last_success_are_forgotten() {
+        let at = SimTime::from_secs;
+        let record = BackoffRecord { failures: 3, last_failure: Some(at(1)) };
+        let record = record.with(&[at(10)], &[at(9), at(12), at(11)]);
+        assert_eq!(record, BackoffRecord { failures: 2, last_failure: Some(at(12)) });
+        assert_eq!(record.not_before(), Some(at(32)));
+    }
+}

@@ -1,0 +1,84 @@
+//! The Job controller (`pkg/controller/job`, 1.36): pods until enough have succeeded, or too many have
+//! failed.
+
+pub mod backoff;
+pub mod failure_policy;
+mod manage;
+mod sync;
+mod track;
+
+use std::collections::BTreeMap;
+
+use self::backoff::BackoffRecord;
+use self::sync::Sync;
+use super::{Actions, Backoff, Controller, Key, Requeue};
+use crate::cluster::job::JobId;
+use crate::cluster::pod::Owner;
+use crate::cluster::{Change, ClusterView};
+use crate::engine::SimDuration;
+
+/// Events of pods and writes of the status wait this long, so that several are one look
+/// (`syncJobBatchPeriod`).
+const BATCH_PERIOD: SimDuration = SimDuration::from_secs(1);
+
+/// The Job controller.
+#[derive(Clone, Debug, Default)]
+pub struct JobController {
+    /// Failures in a row, of the Jobs that have any.
+    records: BTreeMap<JobId, BackoffRecord>,
+}
+
+impl Controller for JobController {
+    fn name(&self) -> &'static str {
+        "job-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        let owner = match change {
+            Change::JobSpec(job) | Change::JobStatus(job) => {
+                wake.push(Key::Job(job));
+                None
+            }
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                view.pods().get(pod).and_then(|pod| pod.owner)
+            }
+            Change::PodRemoved { owner, .. } => owner,
+            _ => None,
+        };
+        if let Some(Owner::Job(job)) = owner {
+            wake.push(Key::Job(job));
+        }
+    }
+
+    fn wake_delay(&self, change: Change) -> SimDuration {
+        match change {
+            Change::JobSpec(_) => SimDuration::ZERO,
+            _ => BATCH_PERIOD,
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::Job(id) = key else { return Requeue::No };
+        let job = view.jobs().get(id).filter(|job| job.status.finished().is_none());
+        let Some(job) = job else {
+            self.records.remove(&id);
+            return Requeue::No;
+        };
+        let record = self.records.get(&id).copied().unwrap_or_default();
+        let record = Sync::new(view, id, job, record).run(actions);
+        self.records.insert(id, record);
+        Requeue::No
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff { initial: SimDuration::from_secs(1), max: SimDuration::from_secs(60) }
+    }
+
+    fn uses_pod_control(&self) -> bool {
+        true
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,76 @@
+//! The StatefulSet controller (`pkg/controller/statefulset`, 1.36): pods with ordinals, created in
+//! their order, removed and updated from the highest down. The gate `MaxUnavailableStatefulSet` is
+//! off by default, so updates go one pod at a time.
+
+pub mod rules;
+mod sync;
+
+use self::sync::Sync;
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::action::Event;
+use crate::cluster::pod::Owner;
+use crate::cluster::{Action, Change, ClusterView, Refused};
+
+/// The StatefulSet controller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StatefulSetController;
+
+impl Controller for StatefulSetController {
+    fn name(&self) -> &'static str {
+        "statefulset-controller"
+    }
+
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        let owner = match change {
+            Change::StatefulSetSpec(set) | Change::StatefulSetStatus(set) => {
+                wake.push(Key::StatefulSet(set));
+                None
+            }
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                view.pods().get(pod).and_then(|pod| pod.owner)
+            }
+            Change::PodRemoved { owner, .. } => owner,
+            _ => None,
+        };
+        if let Some(Owner::StatefulSet(set)) = owner {
+            wake.push(Key::StatefulSet(set));
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::StatefulSet(id) = key else { return Requeue::No };
+        match Sync::new(view, id) {
+            Some(sync) => sync.run(actions),
+            None => Requeue::No,
+        }
+    }
+
+    fn refused(
+        &mut self,
+        view: ClusterView<'_>,
+        key: Key,
+        refusals: &[Refused],
+        actions: &mut Actions,
+    ) -> Requeue {
+        let Key::StatefulSet(id) = key else { return Requeue::No };
+        let Some(sync) = Sync::new(view, id) else { return Requeue::No };
+        if let Some(why) = refusals.first() {
+            let set = sync.set();
+            let message =
+                format!("create Pod in StatefulSet {} failed error: {why}", set.meta.name());
+            actions.push(Action::Event(Box::new(Event {
+                kind: "StatefulSet",
+                object: set.meta.id.clone(),
+                is_warning: true,
+                reason: "FailedCreate",
+                message,
+            })));
+        }
+        sync.write_status(actions);
+        Requeue::Backoff
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(*self)
+    }
+}

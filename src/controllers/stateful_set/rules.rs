@@ -1,0 +1,31 @@
+//! What the pods of a StatefulSet are to it (`stateful_set_utils.go`, 1.36).
+
+use crate::cluster::pod::{Pod, PodPhase};
+use crate::cluster::stateful_set::{StatefulSetSpec, StatefulSetUpdate};
+use crate::controllers::replica_set::status::available_at;
+use crate::engine::{SimDuration, SimTime};
+
+/// Whether a pod runs and is ready (`isRunningAndReady`).
+pub fn is_running_and_ready(pod: &Pod) -> bool {
+    pod.phase == PodPhase::Running && pod.is_ready()
+}
+
+/// Whether a pod runs, is ready, and has been for `minReadySeconds` (`isRunningAndAvailable`).
+pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
+    let min_ready = SimDuration::from_secs(min_ready_seconds.into());
+    pod.phase == PodPhase::Running && available_at(pod, min_ready).is_some_and(|at| at <= now)
+}
+
+/// Whether others must wait for a pod: it is not available, or terminates (`isUnavailable`).
+pub fn is_unavailable(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
+    pod.is_terminating() || !is_available(pod, min_ready_seconds, now)
+}
+
+/// Whether a new pod with this ordinal is made from the current revision instead of the update
+/// revision (`newVersionedStatefulSetPod`).
+pub const fn takes_current_revision(spec: &StatefulSetSpec, ordinal: i32) -> bool {
+    match spec.update {
+        StatefulSetUpdate::OnDelete => false,
+        StatefulSetUpdate::RollingUpdate { partition } => ordinal < spec.start_ordinal + partition,
+    }
+}

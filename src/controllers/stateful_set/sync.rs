@@ -1,0 +1,317 @@
+//! One look at a StatefulSet (`stateful_set_control.go`, `updateStatefulSet`).
+
+use super::rules::{is_available, is_running_and_ready, is_unavailable, takes_current_revision};
+use crate::cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
+use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
+use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
+use crate::cluster::pod_template::ReferenceKind;
+use crate::cluster::stateful_set::{
+    StatefulSet, StatefulSetId, StatefulSetStatus, StatefulSetUpdate, ordinal,
+};
+use crate::cluster::{Action, ClusterView, Name, NamespacedName};
+use crate::controllers::replica_set::slow_start_batches;
+use crate::controllers::replica_set::status::available_at;
+use crate::controllers::{Actions, Requeue};
+use crate::engine::SimDuration;
+
+/// What is known of a set while it is looked at.
+pub(super) struct Sync<'a> {
+    view: ClusterView<'a>,
+    id: StatefulSetId,
+    set: &'a StatefulSet,
+    /// All revisions, the update revision last.
+    revisions: Vec<Revision>,
+    /// Hash of the revision from which an update starts.
+    current: Name,
+    /// By ordinal, from the first one on; absent where there is no pod.
+    replicas: Vec<Option<MemberPod<'a>>>,
+    /// Pods outside of the range, highest ordinal first.
+    condemned: Vec<MemberPod<'a>>,
+    /// Updates that this look takes off `status.currentReplicas`.
+    replaced: i32,
+}
+
+/// A pod of the set.
+#[derive(Clone, Copy, Debug)]
+struct MemberPod<'a> {
+    id: PodId,
+    pod: &'a Pod,
+    ordinal: i32,
+}
+
+/// Whether a set that goes in order may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    GoOn,
+    Wait,
+}
+
+impl<'a> Sync<'a> {
+    pub(super) fn new(view: ClusterView<'a>, id: StatefulSetId) -> Option<Self> {
+        let set = view.store().stateful_sets().get(id)?;
+        let revisions = with_latest(&set.revisions, &set.spec.template);
+        let known = |hash: &&Name| revisions.iter().any(|revision| revision.hash == **hash);
+        let current = set.status.current_revision.as_ref().filter(known);
+        let current = current.or(revisions.last().map(|latest| &latest.hash))?.clone();
+        let count = usize::try_from(set.spec.replicas).unwrap_or(0);
+        let mut replicas = vec![None; count];
+        let mut condemned = Vec::new();
+        for (pod_id, pod) in view.store().pods_of(Owner::StatefulSet(id)) {
+            let Some(ordinal) = ordinal(view.store().labels_of(pod)) else { continue };
+            let member = MemberPod { id: pod_id, pod, ordinal };
+            let place = usize::try_from(ordinal - set.spec.start_ordinal).ok();
+            match place.and_then(|place| replicas.get_mut(place)) {
+                Some(slot) => *slot = Some(member),
+                None => condemned.push(member),
+            }
+        }
+        condemned.sort_by_key(|member| std::cmp::Reverse(member.ordinal));
+        Some(Self { view, id, set, revisions, current, replicas, condemned, replaced: 0 })
+    }
+
+    pub(super) const fn set(&self) -> &'a StatefulSet {
+        self.set
+    }
+
+    pub(super) fn run(mut self, actions: &mut Actions) -> Requeue {
+        self.write_revisions(actions);
+        let mut step = self.process_replicas(actions);
+        if step == Step::GoOn {
+            step = self.process_condemned(actions);
+        }
+        if step == Step::GoOn {
+            self.update_one(actions);
+        }
+        self.write_status(actions);
+        self.next_available().map_or(Requeue::No, Requeue::At)
+    }
+
+    const fn is_ordered(&self) -> bool {
+        !self.set.spec.is_parallel
+    }
+
+    fn update_revision(&self) -> &Revision {
+        self.revisions.last().expect("there is always a revision of the present template")
+    }
+
+    fn revision_of<'p>(&'p self, pod: &'p Pod) -> Option<&'p Name> {
+        self.view.labels_of(pod).get(REVISION_HASH_LABEL)
+    }
+
+    fn write_revisions(&mut self, actions: &mut Actions) {
+        let in_use: Vec<Name> = self
+            .members()
+            .filter_map(|member| self.revision_of(member.pod))
+            .chain([&self.current, &self.update_revision().hash])
+            .cloned()
+            .collect();
+        let limit = self.set.spec.revision_history_limit;
+        let mut kept = self.revisions.clone();
+        truncate(&mut kept, limit, |hash| in_use.contains(hash));
+        if kept != self.set.revisions {
+            actions.push(Action::SetStatefulSetRevisions(self.id, kept));
+        }
+    }
+
+    fn members(&self) -> impl Iterator<Item = &MemberPod<'a>> {
+        self.replicas.iter().flatten().chain(&self.condemned)
+    }
+
+    /// Creates what is missing, and removes what has ended, in the order of the ordinals; one pod
+    /// that is not available stops a set that goes in order.
+    fn process_replicas(&self, actions: &mut Actions) -> Step {
+        if self.is_ordered() {
+            for place in 0..self.replicas.len() {
+                if self.process_replica(place, actions) == Step::Wait {
+                    return Step::Wait;
+                }
+            }
+            return Step::GoOn;
+        }
+        let mut place = 0;
+        for batch in slow_start_batches(self.replicas.len()) {
+            for _ in 0..batch {
+                self.process_replica(place, actions);
+                place += 1;
+            }
+            actions.end_batch();
+        }
+        Step::GoOn
+    }
+
+    fn process_replica(&self, place: usize, actions: &mut Actions) -> Step {
+        let Some(member) = &self.replicas[place] else {
+            let place = i32::try_from(place).unwrap_or(i32::MAX);
+            self.create_pod(self.set.spec.start_ordinal.saturating_add(place), actions);
+            return Step::Wait;
+        };
+        if member.pod.phase.is_terminal() {
+            if !member.pod.is_terminating() {
+                self.delete_pod(member, actions);
+            }
+            return Step::Wait;
+        }
+        if member.pod.phase == PodPhase::Pending {
+            self.create_claims(member.ordinal, actions);
+        }
+        if self.is_unavailable(member) { Step::Wait } else { Step::GoOn }
+    }
+
+    fn is_unavailable(&self, member: &MemberPod<'_>) -> bool {
+        is_unavailable(member.pod, self.set.spec.min_ready_seconds, self.view.now)
+    }
+
+    /// Removes pods outside of the range, the highest ordinal first; in order one at a time, and only
+    /// while nobody but the pod itself is unavailable.
+    fn process_condemned(&self, actions: &mut Actions) -> Step {
+        let first_unavailable = self.first_unavailable();
+        for member in &self.condemned {
+            if member.pod.is_terminating() {
+                if self.is_ordered() {
+                    return Step::Wait;
+                }
+                continue;
+            }
+            let is_first = first_unavailable == Some(member.id);
+            if self.is_ordered() && self.is_unavailable(member) && !is_first {
+                return Step::Wait;
+            }
+            self.delete_pod(member, actions);
+            if self.is_ordered() {
+                return Step::Wait;
+            }
+        }
+        Step::GoOn
+    }
+
+    /// The first pod that is not available: by ordinal within the range, then outside of it. A pod
+    /// that is yet to be created counts, and has no id.
+    fn first_unavailable(&self) -> Option<PodId> {
+        for replica in &self.replicas {
+            match replica {
+                None => return None,
+                Some(member) if self.is_unavailable(member) => return Some(member.id),
+                Some(_) => {}
+            }
+        }
+        let mut upwards = self.condemned.iter().rev();
+        upwards.find(|member| self.is_unavailable(member)).map(|member| member.id)
+    }
+
+    /// Deletes the pod with the highest ordinal that is not of the update revision, unless one above
+    /// it is not available yet.
+    fn update_one(&mut self, actions: &mut Actions) {
+        let StatefulSetUpdate::RollingUpdate { partition } = self.set.spec.update else { return };
+        let first = usize::try_from(partition).unwrap_or(0);
+        for place in (first..self.replicas.len()).rev() {
+            // A pod that was only just asked for is of the right revision, and not available.
+            let Some(member) = self.replicas[place] else { return };
+            let is_updated = self.revision_of(member.pod) == Some(&self.update_revision().hash);
+            if !is_updated && !member.pod.is_terminating() {
+                self.delete_pod(&member, actions);
+                self.replaced += 1;
+                return;
+            }
+            if self.is_unavailable(&member) {
+                return;
+            }
+        }
+    }
+
+    fn create_pod(&self, ordinal: i32, actions: &mut Actions) {
+        let current = self.revisions.iter().find(|revision| revision.hash == self.current);
+        let revision = match current {
+            Some(current) if takes_current_revision(&self.set.spec, ordinal) => current,
+            _ => self.update_revision(),
+        };
+        let name: Name = self.set.pod_name(ordinal).into();
+        self.create_claims(ordinal, actions);
+        actions.push(Action::CreatePod(Box::new(PodDraft {
+            name: PodName::Exact(name.clone()),
+            namespace: self.set.meta.namespace().clone(),
+            template: PodSource::New(Box::new(self.set.pod_template(revision, ordinal))),
+            owner: Some(Owner::StatefulSet(self.id)),
+        })));
+        let set = self.set.meta.name();
+        let message = format!("create Pod {name} in StatefulSet {set} successful");
+        actions.push(self.event("SuccessfulCreate", message));
+    }
+
+    /// Creates the claims of a pod that do not exist yet; they outlive it.
+    fn create_claims(&self, ordinal: i32, actions: &mut Actions) {
+        for claim in self.set.claims(ordinal) {
+            let id = NamespacedName::new(self.set.meta.namespace().clone(), claim.clone());
+            if self.view.has_config(ReferenceKind::PersistentVolumeClaim, &id) {
+                continue;
+            }
+            let object = Box::new((id, std::iter::empty::<Name>().collect()));
+            actions.push(Action::PutConfig(ReferenceKind::PersistentVolumeClaim, object));
+            let (pod, set) = (self.set.pod_name(ordinal), self.set.meta.name());
+            let message = format!("create Claim {claim} Pod {pod} in StatefulSet {set} success");
+            actions.push(self.event("SuccessfulCreate", message));
+        }
+    }
+
+    fn delete_pod(&self, member: &MemberPod<'_>, actions: &mut Actions) {
+        actions.push(Action::DeletePod(member.id, PodDeletion::default()));
+        let (pod, set) = (member.pod.name(), self.set.meta.name());
+        let message = format!("delete Pod {pod} in StatefulSet {set} successful");
+        actions.push(self.event("SuccessfulDelete", message));
+    }
+
+    fn event(&self, reason: &'static str, message: String) -> Action {
+        Action::Event(Box::new(Event {
+            kind: "StatefulSet",
+            object: self.set.meta.id.clone(),
+            is_warning: false,
+            reason,
+            message,
+        }))
+    }
+
+    /// Writes the status if it is another one (`updateStatefulSetStatus`).
+    pub(super) fn write_status(&self, actions: &mut Actions) {
+        let status = self.status();
+        if status != self.set.status {
+            actions.push(Action::SetStatefulSetStatus(self.id, Box::new(status)));
+        }
+    }
+
+    fn status(&self) -> StatefulSetStatus {
+        let spec = &self.set.spec;
+        let count = |counts: &dyn Fn(&Pod) -> bool| {
+            let count = self.members().filter(|member| counts(member.pod)).count();
+            i32::try_from(count).unwrap_or(i32::MAX)
+        };
+        let of_revision = |hash: &Name| {
+            count(&|pod| !pod.is_terminating() && self.revision_of(pod) == Some(hash))
+        };
+        let update = &self.update_revision().hash;
+        let mut status = StatefulSetStatus {
+            observed_generation: self.set.generation,
+            replicas: count(&|_| true),
+            ready_replicas: count(&is_running_and_ready),
+            available_replicas: count(&|pod| {
+                is_available(pod, spec.min_ready_seconds, self.view.now)
+            }),
+            current_replicas: of_revision(&self.current) - self.replaced,
+            updated_replicas: of_revision(update),
+            current_revision: Some(self.current.clone()),
+            update_revision: Some(update.clone()),
+        };
+        let counts = [status.updated_replicas, status.ready_replicas, status.replicas];
+        let is_rolling = spec.update != StatefulSetUpdate::OnDelete;
+        if is_rolling && counts.iter().all(|count| *count == spec.replicas) {
+            status.current_replicas = status.updated_replicas;
+            status.current_revision.clone_from(&status.update_revision);
+        }
+        status
+    }
+
+    /// When the next ready pod becomes available.
+    fn next_available(&self) -> Option<crate::engine::SimTime> {
+        let min_ready = SimDuration::from_secs(self.set.spec.min_ready_seconds.into());
+        let times = self.members().filter_map(|member| available_at(member.pod, min_ready));
+        times.filter(|at| *at > self.view.now).min()
+    }
+}

@@ -1,0 +1,45 @@
+//! The TTL-after-finished controller (`pkg/controller/ttlafterfinished`, 1.36): removes Jobs some time
+//! after their end.
+
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::job::Job;
+use crate::cluster::{Action, Change, ClusterView};
+use crate::engine::{SimDuration, SimTime};
+
+/// The TTL-after-finished controller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TtlAfterFinishedController;
+
+/// When a Job is to go: its TTL after the condition that ended it.
+pub fn expires_at(job: &Job) -> Option<SimTime> {
+    let ttl = SimDuration::from_secs(job.spec.ttl_seconds_after_finished?.into());
+    Some(job.status.finished()?.last_transition + ttl)
+}
+
+impl Controller for TtlAfterFinishedController {
+    fn name(&self) -> &'static str {
+        "ttl-after-finished-controller"
+    }
+
+    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        if let Change::JobSpec(job) | Change::JobStatus(job) = change {
+            wake.push(Key::Job(job));
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::Job(id) = key else { return Requeue::No };
+        match view.jobs().get(id).and_then(expires_at) {
+            None => Requeue::No,
+            Some(at) if at > view.now => Requeue::At(at),
+            Some(_) => {
+                actions.push(Action::DeleteJob(id));
+                Requeue::No
+            }
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(*self)
+    }
+}
