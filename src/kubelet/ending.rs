@@ -1,0 +1,363 @@
+//! How a pod ends: `preStop`, SIGTERM, SIGKILL, sidecars after the others; and what is left of it
+//! (`killPodWithSyncResult`, `killContainer`, `terminationOrdering` in `pkg/kubelet/kuberuntime`, 1.36).
+
+use super::node_agent::Reach;
+use super::probes::ProbeKind;
+use super::profile::OnSigterm;
+use super::unit::{Run, State, Stopping, Trouble, Unit};
+use super::worker::{Context, Exit, KILLED, Stage, TERMINATED, Worker, containers, warn};
+use super::{AppEffect, Stop};
+use crate::cluster::Action;
+use crate::cluster::container_status::TerminationReason;
+use crate::cluster::pod::Pod;
+use crate::cluster::pod_template::{Container, PodSpec};
+use crate::engine::{SimDuration, SimTime};
+
+/// A pod whose container has not started is gone at most this long after its deletion.
+const UNSTARTED_STOP_MAX: SimDuration = SimDuration::from_secs(1);
+/// The least time from SIGTERM to SIGKILL (`minimumGracePeriodInSeconds`).
+const GRACE_MIN: SimDuration = SimDuration::from_secs(2);
+/// `status.reason` of a pod that its node's shutdown ended.
+pub(super) const NODE_SHUTDOWN: &str = "Terminated";
+/// `status.reason` of a pod that its node evicted.
+pub(super) const EVICTED: &str = "Evicted";
+
+/// A pod that is being ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// SIGKILL for whatever is left then.
+    pub(super) kill_at: SimTime,
+    /// The object goes; else the pod stays as Failed or Succeeded.
+    pub(super) removes: bool,
+    /// Where nothing ran: when the pod is done with.
+    pub(super) unstarted_until: Option<SimTime>,
+}
+
+impl Worker {
+    /// The pod is being deleted, or its grace was shortened.
+    pub(super) fn terminate(&mut self, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        let Some(deletion) = pod.deletion else { return };
+        let grace = deletion.deadline - deletion.requested_at.floor_to_second();
+        match &mut self.stage {
+            Stage::Bound | Stage::Active => self.begin_ending(grace, true, ctx),
+            Stage::Ending(ending) => {
+                ending.removes = true;
+                let sooner = (view.now + grace).min(ending.kill_at);
+                self.kill_by(sooner);
+            }
+            Stage::Ended => {
+                ctx.out.actions.push(Action::RemovePod(self.pod));
+                self.stage = Stage::Gone;
+            }
+            Stage::Gone => {}
+        }
+        self.settle(ctx);
+    }
+
+    /// The containers have `grace` to end, and the pod stays as Failed.
+    pub(super) fn fail(
+        &mut self,
+        (reason, message): (&'static str, &str),
+        grace: SimDuration,
+        ctx: &mut Context<'_>,
+    ) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        if matches!(self.stage, Stage::Bound | Stage::Active) {
+            warn(pod, reason, message.to_owned(), ctx.out);
+            self.failed_for = Some(reason);
+            self.begin_ending(grace, false, ctx);
+            self.settle(ctx);
+        }
+    }
+
+    /// `terminationGracePeriodSeconds` of the pod.
+    pub(super) fn grace(&self, ctx: &Context<'_>) -> SimDuration {
+        let pod = ctx.view.pods().get(self.pod);
+        pod.map_or(SimDuration::ZERO, |pod| ctx.view.template_of(pod).spec.termination_grace_period)
+    }
+
+    /// Something is wrong with the application from now on, or will not be any more.
+    pub(super) fn set_trouble(&mut self, ctx: &mut Context<'_>, set: impl FnOnce(&mut Trouble)) {
+        // The probes so far are counted as they were.
+        self.settle(ctx);
+        set(&mut self.trouble);
+        self.settle(ctx);
+    }
+
+    /// The kubelet works again, and the containers are as they were.
+    pub(super) fn resume(&mut self, before: Reach, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        if before == Reach::Unreachable && self.is_running() {
+            ctx.out.apps.push(AppEffect::Found(self.pod, self.app_answers()));
+        }
+        match self.stage {
+            Stage::Bound if !pod.is_terminating() => self.admit(ctx),
+            Stage::Bound | Stage::Active | Stage::Ended if pod.is_terminating() => {
+                self.terminate(ctx);
+            }
+            _ => self.settle(ctx),
+        }
+    }
+
+    fn begin_ending(&mut self, grace: SimDuration, removes: bool, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let now = view.now;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        let spec = &view.template_of(pod).spec;
+        let kill_at = now + grace;
+        let nothing_runs = self.units.iter().all(|unit| !unit.is_alive());
+        let unstarted = self.profiles[self.app].shut_down.min(UNSTARTED_STOP_MAX);
+        let unstarted_until = nothing_runs.then(|| now + unstarted);
+        self.stage = Stage::Ending(Ending { kill_at, removes, unstarted_until });
+        for (position, container) in containers(spec).enumerate() {
+            if !container.is_sidecar {
+                self.stop(position, container, kill_at, ctx);
+            }
+        }
+    }
+
+    /// Asks a container to stop: after its `preStop` hook, and with SIGKILL at `kill_at`.
+    fn stop(
+        &mut self,
+        position: usize,
+        container: &Container,
+        kill_at: SimTime,
+        ctx: &mut Context<'_>,
+    ) {
+        let now = ctx.now();
+        let unit = &mut self.units[position];
+        match unit.state {
+            State::Running(Run { started, is_ready, has_answered, .. }) => {
+                let sleep = container.pre_stop_sleep.filter(|_| kill_at > now);
+                let signal_at = sleep.map_or(now, |sleep| (now + sleep).min(kill_at));
+                // What the hook used counts in whole seconds, and SIGTERM has its least time.
+                let used = SimDuration::from_secs((signal_at - now).as_secs());
+                let left = ((kill_at - now) - used).max(GRACE_MIN);
+                let kill_at = if sleep.is_some() { signal_at + left } else { kill_at };
+                unit.state = State::Stopping(Stopping {
+                    started,
+                    is_ready,
+                    signal_at: Some(signal_at),
+                    listens: has_answered,
+                    ends_at: kill_at,
+                    exit_code: KILLED,
+                    drained_from: kill_at,
+                    kill_at,
+                });
+            }
+            State::Stopping(_) | State::Ended(_) => {}
+            // What is not made yet, or not again, will not be.
+            _ => unit.state = unit.last.map_or(State::Idle, State::Ended),
+        }
+    }
+
+    /// SIGKILL comes earlier than was thought.
+    fn kill_by(&mut self, kill_at: SimTime) {
+        if let Stage::Ending(ending) = &mut self.stage {
+            ending.kill_at = kill_at;
+        }
+        for unit in &mut self.units {
+            if let State::Stopping(stopping) = &mut unit.state {
+                stopping.kill_at = stopping.kill_at.min(kill_at);
+                stopping.ends_at = stopping.ends_at.min(kill_at);
+            }
+        }
+    }
+
+    /// A probe had a container killed: it has the grace of the probe or of the pod, and is started
+    /// again afterwards.
+    pub(super) fn kill_for_probe(
+        &mut self,
+        position: usize,
+        kind: ProbeKind,
+        container: &Container,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
+    ) {
+        let of_pod = ctx.view.template_of(pod).spec.termination_grace_period;
+        let probe = super::unit::probe_of(container, kind);
+        let grace = probe.and_then(|probe| probe.termination_grace_period).unwrap_or(of_pod);
+        self.stop(position, container, ctx.now() + grace, ctx);
+    }
+
+    /// SIGTERM is due, or the container is at its end.
+    pub(super) fn stop_due(
+        &mut self,
+        position: usize,
+        mut stopping: Stopping,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
+    ) {
+        let now = ctx.now();
+        if stopping.signal_at.is_some_and(|at| at <= now) && stopping.kill_at > now {
+            stopping.signal_at = None;
+            let profile = self.profiles[position];
+            let exits_at = now + profile.shut_down;
+            let is_app = position == self.app;
+            let hangs = is_app && now < self.trouble.hangs_until;
+            match profile.on_sigterm {
+                _ if hangs => {}
+                OnSigterm::Drain if is_app => {
+                    stopping.listens = false;
+                    stopping.drained_from = exits_at;
+                    ctx.out.apps.push(AppEffect::Drains(self.pod, exits_at));
+                }
+                OnSigterm::Drain | OnSigterm::Exit if exits_at <= stopping.kill_at => {
+                    stopping.ends_at = exits_at;
+                    stopping.exit_code = TERMINATED;
+                }
+                OnSigterm::Drain | OnSigterm::Exit | OnSigterm::Ignore => {}
+            }
+            self.units[position].state = State::Stopping(stopping);
+            return;
+        }
+        self.stopped(position, stopping.exit_code, pod, ctx);
+    }
+
+    fn stopped(&mut self, position: usize, code: i32, pod: &Pod, ctx: &mut Context<'_>) {
+        let stop = if self.stage == Stage::Active { Stop::KilledByProbe } else { Stop::Terminated };
+        self.container_ended(position, Exit { code, reason: None, stop }, pod, ctx);
+    }
+
+    /// What was in flight is done: the application exits.
+    pub(super) fn drained(&mut self, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        if let State::Stopping(stopping) = self.units[self.app].state
+            && stopping.drained_from <= ctx.now()
+        {
+            self.stopped(self.app, 0, pod, ctx);
+            self.settle(ctx);
+        }
+    }
+
+    /// Sidecars are stopped last to first once the others have ended; then the pod is done with.
+    /// True if something went on.
+    pub(super) fn go_on_ending(
+        &mut self,
+        ending: Ending,
+        pod: &Pod,
+        spec: &PodSpec,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let sidecars = spec.init_containers.iter().enumerate().filter(|(_, one)| one.is_sidecar);
+        let mut sidecars = sidecars.rev();
+        let is_sidecar = |at: usize| spec.init_containers.get(at).is_some_and(|one| one.is_sidecar);
+        let others = self.units.iter().enumerate().filter(|(at, _)| !is_sidecar(*at));
+        if others.map(|(_, unit)| unit).any(Unit::is_alive) {
+            return false;
+        }
+        let now = ctx.now();
+        match sidecars.find(|(position, _)| self.units[*position].is_alive()) {
+            Some((position, _)) if matches!(self.units[position].state, State::Stopping(_)) => {
+                false
+            }
+            Some((position, container)) => {
+                self.stop(position, container, ending.kill_at.max(now + GRACE_MIN), ctx);
+                true
+            }
+            None if ending.unstarted_until.is_some_and(|at| at > now) => false,
+            None => {
+                self.done(ending, pod, spec, ctx);
+                false
+            }
+        }
+    }
+
+    /// No container runs any more.
+    fn done(&mut self, ending: Ending, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) {
+        if ending.removes {
+            self.report_end(pod, spec, ctx);
+            ctx.out.actions.push(Action::RemovePod(self.pod));
+            self.stage = Stage::Gone;
+            return;
+        }
+        if matches!(self.failed_for, Some(EVICTED | NODE_SHUTDOWN)) {
+            ctx.out.actions.push(Action::SetPodDisruption(self.pod, "TerminationByKubelet"));
+        }
+        self.stage = Stage::Ended;
+    }
+
+    /// If all containers have ended for good, the sidecars go, and the pod has ended. True if
+    /// something went on.
+    pub(super) fn end_if_done(&mut self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) -> bool {
+        let inits = spec.init_containers.len();
+        let init_failed = spec
+            .init_containers
+            .iter()
+            .zip(&self.units)
+            .any(|(one, unit)| !one.is_sidecar && unit.has_ended() && !unit.is_done());
+        let all_ended = self.units[inits..].iter().all(Unit::has_ended);
+        if !(all_ended || init_failed) {
+            return false;
+        }
+        let grace = ctx.view.template_of(pod).spec.termination_grace_period;
+        let kill_at = ctx.now() + grace;
+        self.stage = Stage::Ending(Ending { kill_at, removes: false, unstarted_until: None });
+        true
+    }
+
+    /// A container's process is killed from outside: it crashes, or the kernel kills it for its
+    /// memory.
+    pub(super) fn kill_container(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        if self.units.get(position).is_some_and(Unit::is_alive) {
+            if exit.reason == Some(TerminationReason::OomKilled) {
+                let name = containers(&view.template_of(pod).spec).nth(position);
+                let name = name.map_or_else(String::new, |one| one.name.to_string());
+                let message = format!("container {name} was killed for its memory");
+                warn(pod, "OOMKilling", message, ctx.out);
+            }
+            self.container_ended(position, exit, pod, ctx);
+            self.settle(ctx);
+        }
+    }
+
+    /// The machine was restarted: nothing of the pod runs. A pending deletion is finished; else the
+    /// pod is set up anew, init containers first.
+    pub(super) fn node_restarted(&mut self, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        let spec = &view.template_of(pod).spec;
+        match self.stage {
+            Stage::Bound if !pod.is_terminating() => return self.admit(ctx),
+            Stage::Gone => return,
+            Stage::Ended if !pod.is_terminating() => return,
+            _ => {}
+        }
+        let exit =
+            Exit { code: 255, reason: Some(TerminationReason::Unknown), stop: Stop::NodeLost };
+        for position in 0..self.units.len() {
+            self.lose(position, exit, spec, ctx.now());
+        }
+        self.has_sandbox = false;
+        if pod.is_terminating() {
+            let ending =
+                Ending { kill_at: view.now, removes: true, unstarted_until: Some(view.now) };
+            self.stage = Stage::Ending(ending);
+        }
+        self.settle(ctx);
+    }
+
+    /// What ran in a machine that was restarted is gone, and is made again unless it must not be.
+    fn lose(&mut self, position: usize, exit: Exit, spec: &PodSpec, now: SimTime) {
+        let is_init = spec.init_containers.get(position).is_some_and(|one| !one.is_sidecar);
+        let may_restart = spec.restart_policy != crate::cluster::pod_template::RestartPolicy::Never;
+        let unit = &mut self.units[position];
+        if let State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) =
+            unit.state
+        {
+            let end = super::unit::termination(started, now, exit.code, exit.reason);
+            unit.last = Some(end);
+            unit.state = if may_restart { State::Idle } else { State::Ended(end) };
+            unit.restarts += u32::from(may_restart);
+        } else if (is_init && may_restart) || !unit.has_ended() {
+            unit.state = State::Idle;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the kubelet reports of a pod: container statuses, conditions, phase.
+
+use super::unit::{State, Unit};
+use super::worker::{Context, Stage, Worker};
+use crate::cluster::Action;
+use crate::cluster::container_status::{PodReport, WaitingReason};
+use crate::cluster::node::ConditionStatus;
+use crate::cluster::pod::{Pod, PodPhase};
+use crate::cluster::pod_template::{PodSpec, RestartPolicy};
+
+impl Worker {
+    /// Tells the API server what is new.
+    pub(super) fn report(&self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) {
+        let phase = match self.stage {
+            Stage::Bound | Stage::Gone => return,
+            Stage::Ended if self.failed_for.is_some() => PodPhase::Failed,
+            Stage::Active | Stage::Ending(_) | Stage::Ended => self.phase(spec),
+        };
+        self.write(pod, spec, phase, ctx);
+    }
+
+    /// The last words on a pod whose object goes.
+    pub(super) fn report_end(&self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) {
+        let ended_well = self.units[spec.init_containers.len()..].iter().all(Unit::is_done);
+        let phase = if ended_well { PodPhase::Succeeded } else { PodPhase::Failed };
+        self.write(pod, spec, phase, ctx);
+    }
+
+    fn write(&self, pod: &Pod, spec: &PodSpec, phase: PodPhase, ctx: &mut Context<'_>) {
+        if pod.phase != phase && !pod.phase.is_terminal() {
+            ctx.out.actions.push(Action::SetPodPhase(self.pod, phase));
+        }
+        let report = self.pod_report(spec, phase);
+        let ready = report.containers_ready;
+        ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
+        ctx.out.actions.push(Action::SetPodReady(self.pod, ready));
+    }
+
+    fn pod_report(&self, spec: &PodSpec, phase: PodPhase) -> PodReport {
+        let inits = spec.init_containers.len();
+        let first = if inits == 0 {
+            WaitingReason::ContainerCreating
+        } else {
+            WaitingReason::PodInitializing
+        };
+        let mut statuses: Vec<_> = self.units.iter().map(|unit| unit.status(first)).collect();
+        for (status, unit) in statuses.iter_mut().zip(&self.units).take(inits) {
+            // An init container that is done counts as ready.
+            status.is_ready |= unit.is_done();
+        }
+        let is_initialized = self.is_initialized(spec);
+        let sidecars =
+            spec.init_containers.iter().zip(&self.units).filter(|(one, _)| one.is_sidecar);
+        let mut serving = sidecars.map(|(_, unit)| unit).chain(&self.units[inits..]);
+        let is_ready = is_initialized && !phase.is_terminal() && serving.all(Unit::is_ready);
+        PodReport {
+            containers: statuses.into_iter().collect(),
+            ready_to_start_containers: ConditionStatus::from(self.stage != Stage::Ended),
+            initialized: ConditionStatus::from(is_initialized),
+            containers_ready: ConditionStatus::from(is_ready),
+            reason: self.failed_for,
+        }
+    }
+
+    /// Whether init containers are done and sidecars have started, or had until the pod ended.
+    fn is_initialized(&self, spec: &PodSpec) -> bool {
+        let inits = spec.init_containers.len();
+        let has_begun = self.units[inits..].iter().any(|unit| unit.state != State::Idle);
+        has_begun
+            || spec.init_containers.iter().zip(&self.units).all(|(container, unit)| {
+                if container.is_sidecar { unit.is_started() } else { unit.is_done() }
+            })
+    }
+
+    /// `status.phase` (`getPhase` in `pkg/kubelet/kubelet_pods.go`, 1.36).
+    fn phase(&self, spec: &PodSpec) -> PodPhase {
+        let (init, regular) = self.units.split_at(spec.init_containers.len());
+        let init_failed =
+            spec.init_containers.iter().zip(init).any(|(container, unit)| {
+                !container.is_sidecar && unit.has_ended() && !unit.is_done()
+            });
+        if init_failed && spec.restart_policy == RestartPolicy::Never {
+            return PodPhase::Failed;
+        }
+        let running = regular.iter().filter(|unit| unit.is_alive()).count();
+        let is_new = |unit: &&Unit| !unit.is_alive() && unit.last.is_none();
+        let waiting = regular.iter().filter(is_new).count();
+        if !self.is_initialized(spec) || waiting > 0 {
+            return PodPhase::Pending;
+        }
+        let all_ended = regular.iter().all(Unit::has_ended);
+        let has_sidecars_left = init.iter().any(Unit::is_alive);
+        if running > 0 || !all_ended || has_sidecars_left {
+            PodPhase::Running
+        } else if regular.iter().all(Unit::is_done) {
+            PodPhase::Succeeded
+        } else {
+            PodPhase::Failed
+        }
+    }
+}

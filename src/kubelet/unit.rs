@@ -1,0 +1,322 @@
+//! One container of a pod on its node: what it is doing, and when that ends.
+
+use super::backoff::BackOff;
+use super::probes::{ProbeKind, Prober};
+use super::profile::AppProfile;
+use crate::cluster::container_status::{
+    ContainerState, ContainerStatus, Termination, TerminationReason, WaitingReason,
+};
+use crate::cluster::pod_template::{Container, Probe};
+use crate::engine::{SimDuration, SimTime};
+
+/// What the kubelet knows of one container.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    pub(super) state: State,
+    pub(super) backoff: BackOff,
+    pub(super) restarts: u32,
+    pub(super) last: Option<Termination>,
+    /// Pulls that failed one after the other.
+    pub(super) pull_failures: u32,
+}
+
+/// What a container is doing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    /// Its turn has not come.
+    Idle,
+    /// Something that it needs does not exist; looked for again at `retry_at`.
+    ConfigError { retry_at: SimTime },
+    /// Its image is being pulled.
+    Pulling { done_at: SimTime },
+    /// Its image cannot be pulled; tried again at `retry_at`.
+    PullBackOff { retry_at: SimTime },
+    /// It must not be pulled, and is not there.
+    NeverPulled,
+    /// It is being made, or made again.
+    Creating { runs_at: SimTime },
+    /// It runs.
+    Running(Run),
+    /// It runs, and was asked to stop, or will be after its `preStop` hook.
+    Stopping(Stopping),
+    /// It ended, and is made again at `runs_at`; `waits` if that is a back-off.
+    Restarting { runs_at: SimTime, waits: bool },
+    /// It ended for good.
+    Ended(Termination),
+}
+
+/// A running container.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Run {
+    pub(super) started: SimTime,
+    /// From here on it answers; absent = never.
+    pub(super) answers_at: Option<SimTime>,
+    pub(super) has_answered: bool,
+    /// It exits by itself, with this code.
+    pub(super) ends_at: Option<(SimTime, i32)>,
+    pub(super) startup: Option<Prober>,
+    pub(super) readiness: Option<Prober>,
+    pub(super) liveness: Option<Prober>,
+    /// The startup probe, if there is one, has succeeded.
+    pub(super) is_started: bool,
+    pub(super) is_ready: bool,
+}
+
+/// A container on its way out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stopping {
+    pub(super) started: SimTime,
+    pub(super) is_ready: bool,
+    /// When SIGTERM is sent, if that is still to come.
+    pub(super) signal_at: Option<SimTime>,
+    /// It still takes requests.
+    pub(super) listens: bool,
+    /// When it ends by itself or is killed.
+    pub(super) ends_at: SimTime,
+    /// With this code.
+    pub(super) exit_code: i32,
+    /// The earliest end once it drains.
+    pub(super) drained_from: SimTime,
+    /// SIGKILL comes here, or this long after SIGTERM if that is later.
+    pub(super) kill_at: SimTime,
+}
+
+/// The state of a probe's container that its result depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// Until then readiness probes fail.
+    pub(super) unready_until: SimTime,
+    /// Until then no probe gets an answer, and no request either.
+    pub(super) hangs_until: SimTime,
+}
+
+/// What a look at a container depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: SimTime,
+    pub(super) trouble: Trouble,
+    /// The answers to its probes are not known in advance.
+    pub(super) is_live: bool,
+}
+
+/// The least span of time.
+const INSTANT: SimDuration = SimDuration::from_nanos(1);
+
+impl Trouble {
+    /// When something of it ends next, after `now`.
+    pub(super) fn next_end(&self, now: SimTime) -> Option<SimTime> {
+        [self.unready_until, self.hangs_until].into_iter().filter(|end| *end > now).min()
+    }
+}
+
+impl Unit {
+    pub(super) fn new(backoff: BackOff) -> Self {
+        Self { state: State::Idle, backoff, restarts: 0, last: None, pull_failures: 0 }
+    }
+
+    /// Whether its process exists.
+    pub(super) const fn is_alive(&self) -> bool {
+        matches!(self.state, State::Running(_) | State::Stopping(_))
+    }
+
+    /// Whether it ended for good.
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// Whether it ended for good, and well.
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self.state, State::Ended(end) if end.exit_code == 0)
+    }
+
+    /// Whether it runs and its startup probe has succeeded.
+    pub(super) const fn is_started(&self) -> bool {
+        match self.state {
+            State::Running(run) => run.is_started,
+            State::Stopping(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is ready for requests.
+    pub(super) const fn is_ready(&self) -> bool {
+        match self.state {
+            State::Running(run) => run.is_ready,
+            State::Stopping(stopping) => stopping.is_ready,
+            _ => false,
+        }
+    }
+
+    /// When something happens to it next.
+    pub(super) fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
+        match &self.state {
+            State::Idle | State::NeverPulled | State::Ended(_) => None,
+            State::ConfigError { retry_at } | State::PullBackOff { retry_at } => Some(*retry_at),
+            State::Pulling { done_at } => Some(*done_at),
+            State::Creating { runs_at } | State::Restarting { runs_at, .. } => Some(*runs_at),
+            State::Stopping(stopping) => {
+                Some(stopping.signal_at.map_or(stopping.ends_at, |at| at.min(stopping.ends_at)))
+            }
+            State::Running(run) => run.next(container, moment),
+        }
+    }
+
+    /// As the API shows it. `first` is the reason why it has not been made yet.
+    pub(super) fn status(&self, first: WaitingReason) -> ContainerStatus {
+        let waiting = ContainerState::Waiting;
+        let state = match self.state {
+            State::Idle | State::Pulling { .. } | State::Creating { .. } => waiting(first),
+            State::ConfigError { .. } => waiting(WaitingReason::CreateContainerConfigError),
+            State::PullBackOff { .. } if self.pull_failures < 2 => {
+                waiting(WaitingReason::ErrImagePull)
+            }
+            State::PullBackOff { .. } => waiting(WaitingReason::ImagePullBackOff),
+            State::NeverPulled => waiting(WaitingReason::ErrImageNeverPull),
+            State::Restarting { waits: true, .. } => waiting(WaitingReason::CrashLoopBackOff),
+            State::Restarting { waits: false, .. } => {
+                self.last.map_or(waiting(first), ContainerState::Terminated)
+            }
+            State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) => {
+                ContainerState::Running { since: started.floor_to_second() }
+            }
+            State::Ended(end) => ContainerState::Terminated(end),
+        };
+        let last_termination = match state {
+            // What is the state itself is not the last state as well.
+            ContainerState::Terminated(_) => None,
+            _ => self.last,
+        };
+        ContainerStatus {
+            state,
+            last_termination,
+            restarts: self.restarts,
+            is_ready: self.is_ready(),
+            is_started: self.is_started(),
+        }
+    }
+}
+
+impl Run {
+    /// A container that starts now.
+    pub(super) fn new(now: SimTime, container: &Container, profile: &AppProfile) -> Self {
+        let crashes = profile.crashes_after.map(|after| (now + after, 1));
+        let is_done = profile.runs_for.map(|after| (now + after, profile.exit_code));
+        let mut run = Self {
+            started: now,
+            answers_at: (!profile.never_ready).then(|| now + profile.warm_up),
+            has_answered: false,
+            ends_at: [crashes, is_done].into_iter().flatten().min(),
+            startup: None,
+            readiness: None,
+            liveness: None,
+            is_started: container.startup_probe.is_none(),
+            is_ready: false,
+        };
+        match &container.startup_probe {
+            Some(probe) => {
+                run.startup = Some(Prober::new(ProbeKind::Startup, probe, now, now));
+            }
+            None => run.probe_from(now, container),
+        }
+        run
+    }
+
+    /// The startup probe holds the others back no more.
+    pub(super) fn probe_from(&mut self, from: SimTime, container: &Container) {
+        let prober = |kind, probe: &Option<Probe>| {
+            probe.as_ref().map(|probe| Prober::new(kind, probe, self.started, from))
+        };
+        let readiness = prober(ProbeKind::Readiness, &container.readiness_probe);
+        let liveness = prober(ProbeKind::Liveness, &container.liveness_probe);
+        (self.readiness, self.liveness) = (readiness, liveness);
+        self.is_started = true;
+        self.is_ready = readiness.is_none();
+    }
+
+    /// What a probe that is sent at `now` finds, if the application has time for it.
+    pub(super) fn result(&self, kind: ProbeKind, now: SimTime, trouble: Trouble) -> bool {
+        let answers = self.answers_at.is_some_and(|at| at <= now) && now >= trouble.hangs_until;
+        answers && (kind != ProbeKind::Readiness || now >= trouble.unready_until)
+    }
+
+    pub(super) fn prober_mut(&mut self, kind: ProbeKind) -> Option<&mut Prober> {
+        match kind {
+            ProbeKind::Startup => self.startup.as_mut(),
+            ProbeKind::Readiness => self.readiness.as_mut(),
+            ProbeKind::Liveness => self.liveness.as_mut(),
+        }
+    }
+
+    pub(super) const fn prober(&self, kind: ProbeKind) -> Option<&Prober> {
+        match kind {
+            ProbeKind::Startup => self.startup.as_ref(),
+            ProbeKind::Readiness => self.readiness.as_ref(),
+            ProbeKind::Liveness => self.liveness.as_ref(),
+        }
+    }
+
+    /// Counts the probes before now; all of them found what one just before now would have.
+    pub(super) fn count(&mut self, container: &Container, moment: Moment) {
+        for kind in KINDS {
+            let result = self.result(kind, moment.now - INSTANT, moment.trouble);
+            if let Some(probe) = probe_of(container, kind)
+                && let Some(prober) = self.prober_mut(kind)
+            {
+                prober.count_until(moment.now, probe, result);
+            }
+        }
+    }
+
+    fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
+        let answers_at = self.answers_at.filter(|_| !self.has_answered);
+        let ends_at = self.ends_at.map(|(at, _)| at);
+        let probes = KINDS.into_iter().filter_map(|kind| self.next_of(kind, container, moment));
+        [answers_at, ends_at].into_iter().flatten().chain(probes).min()
+    }
+
+    /// When a probe's verdict changes, or, where its answers are not known in advance, when it is
+    /// sent or answered next.
+    pub(super) fn next_of(
+        &self,
+        kind: ProbeKind,
+        container: &Container,
+        moment: Moment,
+    ) -> Option<SimTime> {
+        let prober = self.prober(kind)?;
+        if moment.is_live {
+            return Some(prober.next_event());
+        }
+        let result = self.result(kind, moment.now, moment.trouble);
+        prober.next_change(probe_of(container, kind)?, result)
+    }
+}
+
+/// All probes, in the order in which those of one instant count.
+pub(super) const KINDS: [ProbeKind; 3] =
+    [ProbeKind::Startup, ProbeKind::Readiness, ProbeKind::Liveness];
+
+/// The probe of a kind, if the container has it.
+pub(super) const fn probe_of(container: &Container, kind: ProbeKind) -> Option<&Probe> {
+    match kind {
+        ProbeKind::Startup => container.startup_probe.as_ref(),
+        ProbeKind::Readiness => container.readiness_probe.as_ref(),
+        ProbeKind::Liveness => container.liveness_probe.as_ref(),
+    }
+}
+
+/// How a container ended.
+pub(super) fn termination(
+    started: SimTime,
+    now: SimTime,
+    exit_code: i32,
+    reason: Option<TerminationReason>,
+) -> Termination {
+    let by_code =
+        if exit_code == 0 { TerminationReason::Completed } else { TerminationReason::Error };
+    Termination {
+        exit_code,
+        reason: reason.unwrap_or(by_code),
+        started: started.floor_to_second(),
+        finished: now.floor_to_second(),
+    }
+}
