@@ -1,0 +1,237 @@
+//! The vertical-pod-autoscaler: its recommender and its updater. What new pods get is the business of
+//! admission (`cluster::vpa`).
+
+mod histogram;
+mod recommender;
+mod settings;
+mod updater;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::meta::Name;
+use crate::cluster::pod::{Pod, PodId, PodPhase};
+use crate::cluster::pod_template::Container;
+use crate::cluster::scale::ScaleTarget;
+use crate::cluster::vpa::{Amounts, ContainerRecommendation, UpdateMode, VpaId, VpaObject};
+use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused};
+use crate::engine::SimTime;
+use crate::units::{Bytes, MilliCpu, Quantity};
+
+pub use histogram::{Buckets, DecayingHistogram};
+pub use recommender::{ContainerState, MemoryPeak};
+pub use settings::VpaSettings;
+pub use updater::{UpdatePriority, evictable, is_to_be_updated, priority};
+
+/// Recommender and updater.
+#[derive(Clone, Debug, Default)]
+pub struct VpaController {
+    settings: VpaSettings,
+    known: BTreeMap<VpaId, Known>,
+}
+
+/// What is remembered of one VPA.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    containers: BTreeMap<Name, ContainerState>,
+    peaks: BTreeMap<(PodId, Name), Option<MemoryPeak>>,
+    /// The end of the last sample of each pod, so that none counts twice.
+    sampled: BTreeMap<PodId, SimTime>,
+    next_recommendation: Option<SimTime>,
+    next_update: Option<SimTime>,
+    explanation: String,
+}
+
+impl VpaController {
+    /// Components with these flags.
+    pub const fn new(settings: VpaSettings) -> Self {
+        Self { settings, known: BTreeMap::new() }
+    }
+}
+
+impl Controller for VpaController {
+    fn name(&self) -> &'static str {
+        "vertical-pod-autoscaler"
+    }
+
+    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
+        if let Change::Vpa(id) = change {
+            wake.push(Key::Vpa(id));
+        }
+    }
+
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
+        let Key::Vpa(id) = key else { return Requeue::No };
+        let Some(vpa) = view.vpas().get(id) else {
+            self.known.remove(&id);
+            return Requeue::No;
+        };
+        let Self { settings, known } = self;
+        let known = known.entry(id).or_default();
+        let reference = &vpa.spec.target;
+        let named = NamespacedName::new(vpa.meta.namespace().clone(), reference.name.clone());
+        let target = view.scale_target(&reference.kind, &named);
+        if known.next_recommendation.is_none_or(|at| at <= view.now) {
+            known.next_recommendation = Some(view.now + settings.recommender_interval);
+            if let Some(target) = target {
+                known.take_samples(view, target, settings);
+                let recommendation = known.recommend(vpa, settings);
+                known.explanation = explain(vpa, &recommendation, known, view.now);
+                if recommendation != vpa.recommendation {
+                    actions.push(Action::SetVpaRecommendation(id, Box::new(recommendation)));
+                }
+            }
+        }
+        let first_update = view.now + settings.updater_interval;
+        let update_at = *known.next_update.get_or_insert(first_update);
+        if update_at <= view.now {
+            known.next_update = Some(first_update);
+            if let Some(target) = target {
+                for pod in to_evict(view, vpa, target, settings) {
+                    actions.push(Action::EvictPod(pod));
+                }
+            }
+        }
+        let next = [known.next_recommendation, known.next_update];
+        next.into_iter().flatten().min().map_or(Requeue::No, Requeue::At)
+    }
+
+    fn refused(&mut self, _: ClusterView<'_>, key: Key, _: &[Refused], _: &mut Actions) -> Requeue {
+        // A budget stood in the way: the next round asks again.
+        let Key::Vpa(id) = key else { return Requeue::No };
+        let known = self.known.get(&id);
+        let next = known.and_then(|known| known.next_recommendation.min(known.next_update));
+        next.map_or(Requeue::No, Requeue::At)
+    }
+
+    fn explain(&self, key: Key) -> Option<String> {
+        let Key::Vpa(id) = key else { return None };
+        self.known.get(&id).map(|known| known.explanation.clone()).filter(|text| !text.is_empty())
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
+
+impl Known {
+    /// Takes in the samples of the metrics API that are new.
+    fn take_samples(&mut self, view: ClusterView<'_>, target: ScaleTarget, settings: &VpaSettings) {
+        let store = view.store();
+        let mut sampled = BTreeMap::new();
+        for (id, pod) in store.pods_scaled_by(target) {
+            let Some(sample) = store.pod_metrics().get(id) else { continue };
+            sampled.insert(id, sample.timestamp);
+            if self.sampled.get(&id) == Some(&sample.timestamp) {
+                continue;
+            }
+            let others = || sample.metrics.others.iter().flat_map(|others| others.iter());
+            for container in &store.template_of(pod).spec.containers {
+                let other = others().find(|one| one.container == container.name);
+                let (cpu_nano, memory) = other
+                    .map_or((sample.metrics.cpu_nano, sample.metrics.memory), |one| {
+                        (one.cpu_nano, one.memory)
+                    });
+                let state = self
+                    .containers
+                    .entry(container.name.clone())
+                    .or_insert_with(|| ContainerState::new(settings, sample.timestamp));
+                let usage = MilliCpu(super::hpa::cpu_milli(cpu_nano));
+                state.add_cpu(usage, requested(container).cpu, sample.timestamp);
+                let peak = self.peaks.entry((id, container.name.clone())).or_default();
+                let interval = settings.memory_aggregation_interval;
+                state.add_memory(peak, memory.0, sample.timestamp, interval);
+            }
+        }
+        self.peaks.retain(|(pod, _), _| sampled.contains_key(pod));
+        self.sampled = sampled;
+    }
+
+    fn recommend(&self, vpa: &VpaObject, settings: &VpaSettings) -> Vec<ContainerRecommendation> {
+        let count = self.containers.len();
+        let recommend = |(name, state): (&Name, &ContainerState)| {
+            state.recommend(name, count, vpa.spec.policy_of(name), settings)
+        };
+        self.containers.iter().filter_map(recommend).collect()
+    }
+}
+
+/// What a container requests.
+fn requested(container: &Container) -> Amounts {
+    let cpu = container.requests.get("cpu").map_or(0, Quantity::milli_value);
+    let memory = container.requests.get("memory").map_or(0, Quantity::value);
+    Amounts { cpu: MilliCpu(cpu), memory: Bytes(memory) }
+}
+
+/// The pods to be evicted now: those that are to grow first, then the furthest from their target.
+fn to_evict(
+    view: ClusterView<'_>,
+    vpa: &VpaObject,
+    target: ScaleTarget,
+    settings: &VpaSettings,
+) -> Vec<PodId> {
+    if vpa.spec.mode != UpdateMode::Recreate || vpa.recommendation.is_empty() {
+        return Vec::new();
+    }
+    let store = view.store();
+    let live: Vec<(PodId, &Pod)> =
+        store.pods_scaled_by(target).filter(|(_, pod)| pod.is_active()).collect();
+    let running = live.iter().filter(|(_, pod)| pod.phase == PodPhase::Running).count();
+    let running = i32::try_from(running).unwrap_or(i32::MAX);
+    let configured = store.scale(target).map_or(0, |scale| scale.spec_replicas);
+    let least = vpa.spec.min_replicas.unwrap_or(settings.min_replicas);
+    let allowed = usize::try_from(evictable(configured, running, least, settings)).unwrap_or(0);
+    let mut candidates: Vec<(UpdatePriority, PodId)> = live
+        .into_iter()
+        .filter(|(_, pod)| pod.phase == PodPhase::Running)
+        .filter_map(|(id, pod)| {
+            let containers = store.template_of(pod).spec.containers.iter();
+            let pairs = containers.filter_map(|container| {
+                let mut all = vpa.recommendation.iter();
+                let recommended = all.find(|one| one.container == container.name)?;
+                Some((requested(container), recommended))
+            });
+            let priority = priority(pairs);
+            let age = view.now - pod.start_time?;
+            is_to_be_updated(priority, age, settings).then_some((priority, id))
+        })
+        .collect();
+    candidates.sort_by(|(one, _), (other, _)| {
+        let up = other.scales_up.cmp(&one.scales_up);
+        up.then(other.difference.total_cmp(&one.difference))
+    });
+    candidates.into_iter().take(allowed).map(|(_, pod)| pod).collect()
+}
+
+fn explain(
+    vpa: &VpaObject,
+    recommendation: &[ContainerRecommendation],
+    known: &Known,
+    now: SimTime,
+) -> String {
+    let mut text = format!("at {now}: updateMode {:?}\n", vpa.spec.mode);
+    if recommendation.is_empty() {
+        text.push_str("no recommendation yet: there are no samples\n");
+    }
+    for one in recommendation {
+        let Amounts { cpu, memory } = one.target;
+        let (lower, upper) = (one.lower_bound, one.upper_bound);
+        let samples = known.containers.get(&one.container).map_or(0, ContainerState::samples);
+        let uncapped = one.uncapped_target;
+        let _ = write!(
+            text,
+            "container {}, {samples} CPU samples\n  \
+             target cpu {cpu}, memory {memory} (uncapped {}, {})\n  \
+             lower bound cpu {}, memory {}\n  upper bound cpu {}, memory {}\n",
+            one.container,
+            uncapped.cpu,
+            uncapped.memory,
+            lower.cpu,
+            lower.memory,
+            upper.cpu,
+            upper.memory,
+        );
+    }
+    text
+}

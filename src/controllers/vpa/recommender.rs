@@ -1,0 +1,212 @@
+//! The recommender: from samples to target and bounds (`pkg/recommender/{model,logic}`).
+
+use super::histogram::{Buckets, DecayingHistogram};
+use super::settings::VpaSettings;
+use crate::cluster::meta::Name;
+use crate::cluster::pod_template::ResourceList;
+use crate::cluster::vpa::{Amounts, ContainerPolicy, ContainerRecommendation};
+use crate::engine::{SimDuration, SimTime};
+use crate::units::{Bytes, MilliCpu, Quantity};
+
+/// The least weight of a CPU sample: that of a request of a tenth of a core.
+const LEAST_CPU_WEIGHT: f64 = 0.1;
+/// CPU samples of a day, one a minute.
+const SAMPLES_PER_DAY: f64 = 60.0 * 24.0;
+
+/// What is known of one container, over all pods of its workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerState {
+    cpu: DecayingHistogram,
+    memory: DecayingHistogram,
+    first_sample: SimTime,
+    last_sample: SimTime,
+    samples: u64,
+}
+
+/// The highest memory of one container of one pod in its window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemoryPeak {
+    window_end: SimTime,
+    bytes: i64,
+}
+
+impl ContainerState {
+    /// Nothing is known yet.
+    pub fn new(settings: &VpaSettings, now: SimTime) -> Self {
+        Self {
+            cpu: DecayingHistogram::new(Buckets::of_cpu(), settings.cpu_histogram_half_life),
+            memory: DecayingHistogram::new(
+                Buckets::of_memory(),
+                settings.memory_histogram_half_life,
+            ),
+            first_sample: now,
+            last_sample: now,
+            samples: 0,
+        }
+    }
+
+    /// CPU samples so far.
+    pub const fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// A CPU sample of a container that requests so much.
+    pub fn add_cpu(&mut self, usage: MilliCpu, request: MilliCpu, at: SimTime) {
+        self.cpu.add(usage.as_cores(), request.as_cores().max(LEAST_CPU_WEIGHT), at);
+        self.last_sample = self.last_sample.max(at);
+        self.samples += 1;
+    }
+
+    /// A memory sample: only the peak of each window counts.
+    pub fn add_memory(
+        &mut self,
+        peak: &mut Option<MemoryPeak>,
+        bytes: i64,
+        at: SimTime,
+        interval: SimDuration,
+    ) {
+        let known = peak.filter(|peak| at < peak.window_end);
+        if let Some(known) = known {
+            if bytes <= known.bytes {
+                return;
+            }
+            self.memory.subtract(known.bytes as f64, 1.0, known.window_end);
+        }
+        let window_end = known.map_or(at + interval, |known| known.window_end);
+        self.memory.add(bytes as f64, 1.0, window_end);
+        *peak = Some(MemoryPeak { window_end, bytes });
+    }
+
+    /// The recommendation for the container, one of so many in its pod; `None` without samples.
+    pub fn recommend(
+        &self,
+        container: &Name,
+        containers: usize,
+        policy: Option<&ContainerPolicy>,
+        settings: &VpaSettings,
+    ) -> Option<ContainerRecommendation> {
+        if self.cpu.is_empty() || self.memory.is_empty() || policy.is_some_and(|one| one.is_off) {
+            return None;
+        }
+        let share = 1.0 / containers.max(1) as f64;
+        let least = Amounts {
+            cpu: MilliCpu(cut(settings.pod_min_cpu.0 as f64 * share)),
+            memory: Bytes(cut(settings.pod_min_memory.0 as f64 * share)),
+        };
+        let margin = 1.0 + settings.safety_margin_fraction;
+        let estimate = |percentile: f64, factor: f64| {
+            let scaled = |value: f64| cut(cut(value) as f64 * margin);
+            let cpu = cut(scaled(self.cpu.percentile(percentile) * 1000.0) as f64 * factor);
+            let memory = cut(scaled(self.memory.percentile(percentile)) as f64 * factor);
+            Amounts {
+                cpu: MilliCpu(cpu.max(least.cpu.0)),
+                memory: Bytes(memory.max(least.memory.0)),
+            }
+        };
+        let confidence = self.confidence();
+        let factor = |multiplier: f64, exponent: f64| {
+            if confidence > 0.0 { libm::pow(1.0 + multiplier / confidence, exponent) } else { 0.0 }
+        };
+        let upper_factor = if confidence > 0.0 { factor(1.0, 1.0) } else { f64::from(i32::MAX) };
+        let uncapped = estimate(settings.target_percentile, 1.0);
+        let capped = |amounts: Amounts| policy.map_or(amounts, |policy| cap(amounts, policy));
+        Some(ContainerRecommendation {
+            container: container.clone(),
+            target: capped(uncapped),
+            lower_bound: capped(estimate(settings.lower_bound_percentile, factor(0.001, -2.0))),
+            upper_bound: capped(estimate(settings.upper_bound_percentile, upper_factor)),
+            uncapped_target: uncapped,
+        })
+    }
+
+    /// Days of samples: by the calendar, or by their number where that is less.
+    fn confidence(&self) -> f64 {
+        let days = (self.last_sample - self.first_sample).as_secs_f64() / 86_400.0;
+        days.min(self.samples as f64 / SAMPLES_PER_DAY)
+    }
+}
+
+fn cap(amounts: Amounts, policy: &ContainerPolicy) -> Amounts {
+    let bound = |list: &ResourceList, resource: &str, value: fn(Quantity) -> i64| {
+        list.get(resource).map(value)
+    };
+    let clamp = |amount: i64, resource: &str, value: fn(Quantity) -> i64| {
+        let least = bound(&policy.min_allowed, resource, value).unwrap_or(i64::MIN);
+        let most = bound(&policy.max_allowed, resource, value).unwrap_or(i64::MAX);
+        amount.max(least).min(most)
+    };
+    Amounts {
+        cpu: MilliCpu(clamp(amounts.cpu.0, "cpu", Quantity::milli_value)),
+        memory: Bytes(clamp(amounts.memory.0, "memory", Quantity::value)),
+    }
+}
+
+/// `int64(value)` for amounts, which the recommender holds as whole numbers.
+#[expect(clippy::cast_possible_truncation, reason = "cut as in Go; a cast of Rust saturates")]
+fn cut(value: f64) -> i64 {
+    value as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> SimTime {
+        SimTime::from_secs(hours * 3600)
+    }
+
+    fn steady(hours: i64) -> ContainerState {
+        let settings = VpaSettings::default();
+        let mut state = ContainerState::new(&settings, at(0));
+        let mut peak = None;
+        for minute in 0..hours * 60 {
+            let now = SimTime::from_secs(minute * 60);
+            state.add_cpu(MilliCpu(100), MilliCpu(500), now);
+            let interval = settings.memory_aggregation_interval;
+            state.add_memory(&mut peak, 400_000_000, now, interval);
+        }
+        state
+    }
+
+    #[test]
+    fn the_target_is_the_percentile_with_its_margin() {
+        let settings = VpaSettings::default();
+        let recommended = steady(24).recommend(&"app".into(), 1, None, &settings);
+        let target = recommended.expect("samples").target;
+        // The bucket of 100m ends at 110.3m, cut to 110m; 15 % more is 126m.
+        assert_eq!(target.cpu, MilliCpu(126));
+        assert!(target.memory.0 > 460_000_000 && target.memory.0 < 500_000_000);
+    }
+
+    #[test]
+    fn bounds_close_in_as_confidence_grows() {
+        let settings = VpaSettings::default();
+        let upper = |hours| {
+            let recommended = steady(hours).recommend(&"app".into(), 1, None, &settings);
+            recommended.expect("samples").upper_bound.cpu.0
+        };
+        assert!(upper(1) > 20 * 126, "{}", upper(1));
+        assert!((250..260).contains(&upper(24)), "{}", upper(24));
+    }
+
+    #[test]
+    fn a_small_container_gets_its_part_of_the_least_pod_and_a_policy_has_the_last_word() {
+        let settings = VpaSettings::default();
+        let mut state = ContainerState::new(&settings, at(0));
+        state.add_cpu(MilliCpu(1), MilliCpu(100), at(0));
+        state.add_memory(&mut None, 1_000, at(0), settings.memory_aggregation_interval);
+        let recommend = |policy| state.recommend(&"app".into(), 2, policy, &settings);
+        let least = recommend(None).expect("samples").target;
+        assert_eq!(least.memory, Bytes(125_000_000));
+        let policy = ContainerPolicy {
+            container: "*".into(),
+            is_off: false,
+            requests_only: false,
+            controls_cpu: true,
+            controls_memory: true,
+            min_allowed: [("cpu", "300m".parse().expect("a quantity"))].into_iter().collect(),
+            max_allowed: ResourceList::default(),
+        };
+        assert_eq!(recommend(Some(&policy)).expect("samples").target.cpu, MilliCpu(300));
+    }
+}

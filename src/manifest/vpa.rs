@@ -1,0 +1,143 @@
+//! VerticalPodAutoscaler (`autoscaling.k8s.io/v1`): its fields, and what of them is simulated.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::field::{FieldErrors, FieldPath};
+use crate::cluster::hpa::ObjectReference;
+use crate::cluster::pod_template::ResourceList;
+use crate::cluster::vpa::{ContainerPolicy, UpdateMode, VpaSpec};
+use crate::units::Quantity;
+
+/// The object as it is written.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct VerticalPodAutoscaler {
+    #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
+    api_version: String,
+    #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
+    kind: String,
+    #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
+    metadata: meta::ObjectMeta,
+    spec: WrittenSpec,
+    #[expect(dead_code, reason = "the recommender's; here for the schema")]
+    status: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "VerticalPodAutoscalerSpec")]
+struct WrittenSpec {
+    target_ref: TargetRef,
+    update_policy: Option<PodUpdatePolicy>,
+    resource_policy: Option<PodResourcePolicy>,
+    #[expect(dead_code, reason = "there is one recommender; here for the schema")]
+    recommenders: Option<Vec<BTreeMap<String, String>>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct TargetRef {
+    api_version: Option<String>,
+    kind: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PodUpdatePolicy {
+    update_mode: Option<String>,
+    min_replicas: Option<i32>,
+    #[expect(dead_code, reason = "not simulated; here for the schema")]
+    eviction_requirements: Option<Vec<BTreeMap<String, serde_json::Value>>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PodResourcePolicy {
+    container_policies: Option<Vec<ContainerResourcePolicy>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ContainerResourcePolicy {
+    container_name: Option<String>,
+    mode: Option<String>,
+    min_allowed: Option<BTreeMap<String, ApiQuantity>>,
+    max_allowed: Option<BTreeMap<String, ApiQuantity>>,
+    controlled_resources: Option<Vec<String>>,
+    controlled_values: Option<String>,
+}
+
+/// The spec, defaulted. `Auto` evicts today, as `Recreate` does, and `InPlaceOrRecreate` where a pod
+/// cannot be resized; here no pod can.
+pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors) -> VpaSpec {
+    let spec = &object.spec;
+    let path = FieldPath::ROOT.field("spec");
+    let policy = spec.update_policy.as_ref();
+    let modes = [
+        ("Off", UpdateMode::Off),
+        ("Initial", UpdateMode::Initial),
+        ("Recreate", UpdateMode::Recreate),
+        ("InPlaceOrRecreate", UpdateMode::Recreate),
+        ("Auto", UpdateMode::Recreate),
+    ];
+    let at_policy = path.field("updatePolicy");
+    let mode = policy.and_then(|policy| policy.update_mode.as_deref());
+    let mode = errors.choose(mode, &modes, UpdateMode::Recreate, &at_policy.field("updateMode"));
+    let at_resources = path.field("resourcePolicy");
+    let at_list = at_resources.field("containerPolicies");
+    let written = spec.resource_policy.as_ref().and_then(|one| one.container_policies.as_ref());
+    let policies = written.into_iter().flatten().enumerate();
+    VpaSpec {
+        target: ObjectReference {
+            api_version: spec.target_ref.api_version.as_deref().unwrap_or_default().into(),
+            kind: spec.target_ref.kind.as_str().into(),
+            name: spec.target_ref.name.as_str().into(),
+        },
+        mode,
+        min_replicas: policy.and_then(|policy| policy.min_replicas),
+        policies: policies
+            .map(|(index, policy)| container_policy(policy, &at_list.item(index), errors))
+            .collect(),
+    }
+}
+
+fn container_policy(
+    written: &ContainerResourcePolicy,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> ContainerPolicy {
+    let modes = [("Auto", false), ("Off", true)];
+    let is_off = errors.choose(written.mode.as_deref(), &modes, false, &path.field("mode"));
+    let values = [("RequestsAndLimits", false), ("RequestsOnly", true)];
+    let at_values = path.field("controlledValues");
+    let requests_only =
+        errors.choose(written.controlled_values.as_deref(), &values, false, &at_values);
+    let controlled = written.controlled_resources.as_ref();
+    let controls = |name: &str| controlled.is_none_or(|list| list.iter().any(|one| one == name));
+    let mut amounts = |list: &Option<BTreeMap<String, ApiQuantity>>, field: &str| {
+        let at = path.field(field);
+        let mut amounts = ResourceList::default();
+        for (name, amount) in list.iter().flatten() {
+            match amount.0.parse::<Quantity>() {
+                Ok(quantity) => amounts.set(name.as_str(), quantity),
+                Err(error) => errors.push(&at.field(name), error.to_string()),
+            }
+        }
+        amounts
+    };
+    ContainerPolicy {
+        container: written.container_name.as_deref().unwrap_or("*").into(),
+        is_off,
+        requests_only,
+        controls_cpu: controls("cpu"),
+        controls_memory: controls("memory"),
+        min_allowed: amounts(&written.min_allowed, "minAllowed"),
+        max_allowed: amounts(&written.max_allowed, "maxAllowed"),
+    }
+}

@@ -1,0 +1,36 @@
+//! The metrics pipeline as a scenario sets it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::prometheus::PrometheusSettings;
+use super::rule::MetricRule;
+use crate::engine::SimDuration;
+
+/// The metrics pipeline, from kubelets and applications to what autoscalers read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// From scrape to scrape of metrics-server (`--metric-resolution`), and so the window of its CPU
+    /// samples. Default 15s, as in its published manifests; the flag's own default is 60s.
+    pub resolution: SimDuration,
+    /// When its first scrape of the run comes. Default 5s.
+    pub first_scrape: SimDuration,
+    /// The Prometheus behind custom and external metrics.
+    pub prometheus: PrometheusSettings,
+    /// The metrics that an adapter serves to HPAs of type Pods, Object and External, and to triggers of
+    /// KEDA. Default: none, and no adapter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub custom: Vec<MetricRule>,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self {
+            resolution: SimDuration::from_secs(15),
+            first_scrape: SimDuration::from_secs(5),
+            prometheus: PrometheusSettings::default(),
+            custom: Vec::new(),
+        }
+    }
+}
