@@ -1,0 +1,289 @@
+//! A decision told in full: every node with its scores or with what spoke against it, and the attempt to
+//! make room. In the words of the plugins.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::cache::Cache;
+use super::cycle::ScoreTable;
+use super::decision::{Decision, Verdict};
+use super::framework::PluginName;
+use super::preemption::{Candidate, PostFilter};
+use crate::cluster::ClusterView;
+
+/// Nodes that the text names one by one, of each sort.
+const SHOWN: usize = 20;
+
+/// What the scheduler decided about a pod, and why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// Namespace and name of the pod.
+    pub pod: String,
+    /// Whether it has a node, or was promised one, or waits.
+    pub result: PodResult,
+    /// The node; absent if it waits.
+    pub node: Option<String>,
+    /// What its FailedScheduling event says; absent if it has a node.
+    pub message: Option<String>,
+    /// The plugins that score, in the order of the profile; absent if only one node does, because
+    /// then none is scored.
+    pub plugins: Vec<PluginName>,
+    /// The nodes that do, the best first.
+    pub feasible: Vec<FeasibleNode>,
+    /// The nodes that do not.
+    pub rejected: Vec<RejectedNode>,
+    /// Nodes that were not looked at: enough others did, or PreFilter left them out.
+    pub not_looked_at: usize,
+    /// The attempt to make room, if there was one.
+    pub preemption: Option<Preemption>,
+}
+
+/// What came of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodResult {
+    /// It goes to a node.
+    Scheduled,
+    /// Room is made for it on a node.
+    Nominated,
+    /// No node does.
+    Unschedulable,
+}
+
+/// A node that does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FeasibleNode {
+    /// Its name.
+    pub node: String,
+    /// The weighted score of each plugin, in the order of [`Explanation::plugins`].
+    pub scores: Vec<i64>,
+    /// Their sum; absent if none is scored.
+    pub total: Option<i64>,
+    /// Whether the pod goes there.
+    pub is_chosen: bool,
+}
+
+/// A node that does not do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RejectedNode {
+    /// Its name.
+    pub node: String,
+    /// The plugin that rejected it.
+    pub plugin: PluginName,
+    /// What it said.
+    pub reasons: Vec<String>,
+}
+
+/// The attempt to make room by removing less important pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Preemption {
+    /// Why nothing can be done; absent if something can.
+    pub failure: Option<String>,
+    /// The nodes on which room can be made.
+    pub candidates: Vec<PreemptionCandidate>,
+}
+
+/// A node on which room can be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreemptionCandidate {
+    /// Its name.
+    pub node: String,
+    /// The pods that would go, the most important first.
+    pub victims: Vec<String>,
+    /// How many of them a PodDisruptionBudget would keep.
+    pub budget_violations: usize,
+    /// Whether room is made here.
+    pub is_chosen: bool,
+}
+
+impl Explanation {
+    /// A decision about a pod of this name, in full. The cache and the view are those that it was
+    /// made with.
+    pub fn new(pod: String, decision: &Decision, cache: &Cache, view: ClusterView<'_>) -> Self {
+        let name = |slot: usize| cache.node(slot).name.to_string();
+        let diagnosis = &decision.feasibility.diagnosis;
+        let rejected: Vec<RejectedNode> = diagnosis
+            .rejected
+            .iter()
+            .map(|one| RejectedNode {
+                node: name(one.node),
+                plugin: one.plugin,
+                reasons: one.refusal.texts().collect(),
+            })
+            .collect();
+        let looked_at = decision.feasibility.feasible.len() + rejected.len();
+        let mut explanation = Self {
+            pod,
+            result: PodResult::Unschedulable,
+            node: None,
+            message: None,
+            plugins: Vec::new(),
+            feasible: Vec::new(),
+            rejected,
+            not_looked_at: cache.node_count().saturating_sub(looked_at),
+            preemption: None,
+        };
+        match &decision.verdict {
+            Verdict::Placed { node, scores, .. } => {
+                explanation.result = PodResult::Scheduled;
+                explanation.node = Some(name(*node));
+                match scores {
+                    Some(scores) => explanation.add_scores(scores, *node, cache),
+                    None => explanation.feasible.push(FeasibleNode {
+                        node: name(*node),
+                        scores: Vec::new(),
+                        total: None,
+                        is_chosen: true,
+                    }),
+                }
+            }
+            Verdict::Waits { post_filter, chosen, message } => {
+                explanation.message = Some(message.clone());
+                if let Some(chosen) = chosen {
+                    explanation.result = PodResult::Nominated;
+                    explanation.node = Some(name(chosen.node));
+                }
+                let told = |result: &PostFilter| preemption(result, chosen.as_ref(), cache, view);
+                explanation.preemption = post_filter.as_ref().map(told);
+            }
+        }
+        explanation
+    }
+
+    fn add_scores(&mut self, scores: &ScoreTable, chosen: usize, cache: &Cache) {
+        self.plugins = scores.plugins.iter().map(|(plugin, _)| *plugin).collect();
+        for (position, slot) in scores.nodes.iter().enumerate() {
+            self.feasible.push(FeasibleNode {
+                node: cache.node(*slot).name.to_string(),
+                scores: scores.plugins.iter().map(|(_, scores)| scores[position]).collect(),
+                total: Some(scores.totals[position]),
+                is_chosen: *slot == chosen,
+            });
+        }
+        self.feasible.sort_by(|one, other| {
+            let rank = |node: &FeasibleNode| (std::cmp::Reverse(node.total), !node.is_chosen);
+            rank(one).cmp(&rank(other)).then_with(|| one.node.cmp(&other.node))
+        });
+    }
+
+    /// How many nodes share the best total.
+    fn equals(&self) -> usize {
+        let best = self.feasible.first().map(|node| node.total);
+        self.feasible.iter().filter(|node| Some(node.total) == best).count()
+    }
+}
+
+fn preemption(
+    result: &PostFilter,
+    chosen: Option<&Candidate>,
+    cache: &Cache,
+    view: ClusterView<'_>,
+) -> Preemption {
+    let candidates = match result {
+        PostFilter::Failed { message, .. } => {
+            return Preemption { failure: Some(message.clone()), candidates: Vec::new() };
+        }
+        PostFilter::Candidates(candidates) => candidates,
+    };
+    let victim = |victim: &super::preemption::Victim| {
+        let object = victim.pod.id.and_then(|id| view.store().pods().get(id));
+        object.map_or_else(String::new, |object| object.id.to_string())
+    };
+    let told = |candidate: &Candidate| PreemptionCandidate {
+        node: cache.node(candidate.node).name.to_string(),
+        victims: candidate.victims.iter().map(victim).collect(),
+        budget_violations: candidate.budget_violations,
+        is_chosen: chosen.is_some_and(|chosen| chosen.node == candidate.node),
+    };
+    Preemption { failure: None, candidates: candidates.iter().map(told).collect() }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node.as_deref().unwrap_or_default();
+        match self.result {
+            PodResult::Scheduled => {
+                write!(f, "pod {} goes to {node}: ", self.pod)?;
+                match (self.feasible.as_slice(), self.equals()) {
+                    ([_], _) => writeln!(f, "no other node that was looked at does")?,
+                    (many, 1) => writeln!(f, "the best of {} nodes that do", many.len())?,
+                    (many, equals) => writeln!(
+                        f,
+                        "drawn among {equals} equally good ones of {} nodes that do",
+                        many.len()
+                    )?,
+                }
+            }
+            PodResult::Nominated => {
+                writeln!(f, "pod {} waits: less important pods leave {node} for it", self.pod)?;
+            }
+            PodResult::Unschedulable => writeln!(f, "pod {} waits: no node does", self.pod)?,
+        }
+        if let Some(message) = &self.message {
+            writeln!(f, "  {message}")?;
+        }
+        self.write_scores(f)?;
+        self.write_rejections(f)?;
+        if self.not_looked_at > 0 {
+            writeln!(f, "\nnot looked at: {} nodes", self.not_looked_at)?;
+        }
+        self.write_preemption(f)
+    }
+}
+
+impl Explanation {
+    fn write_scores(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.plugins.is_empty() {
+            return Ok(());
+        }
+        let width = self.feasible.iter().take(SHOWN).map(|node| node.node.len()).max().unwrap_or(0);
+        write!(f, "\n{:<width$}  total", "score")?;
+        for plugin in &self.plugins {
+            write!(f, "  {plugin}")?;
+        }
+        writeln!(f)?;
+        for node in self.feasible.iter().take(SHOWN) {
+            write!(f, "{:<width$}  {:>5}", node.node, node.total.unwrap_or_default())?;
+            for (plugin, score) in self.plugins.iter().zip(&node.scores) {
+                let width = plugin.len();
+                write!(f, "  {score:>width$}")?;
+            }
+            writeln!(f, "{}", if node.is_chosen { "  <-" } else { "" })?;
+        }
+        more(f, self.feasible.len())
+    }
+
+    fn write_rejections(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rejected.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\nrejected")?;
+        for node in self.rejected.iter().take(SHOWN) {
+            writeln!(f, "{}  {}: {}", node.node, node.plugin, node.reasons.join(", "))?;
+        }
+        more(f, self.rejected.len())
+    }
+
+    fn write_preemption(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(preemption) = &self.preemption else { return Ok(()) };
+        writeln!(f, "\npreemption")?;
+        if let Some(failure) = &preemption.failure {
+            writeln!(f, "{failure}")?;
+        }
+        for candidate in preemption.candidates.iter().take(SHOWN) {
+            let (violations, arrow) =
+                (candidate.budget_violations, if candidate.is_chosen { "  <-" } else { "" });
+            write!(f, "{}  removes {}", candidate.node, candidate.victims.join(", "))?;
+            if violations > 0 {
+                write!(f, " against {violations} disruption budgets")?;
+            }
+            writeln!(f, "{arrow}")?;
+        }
+        more(f, preemption.candidates.len())
+    }
+}
+
+fn more(f: &mut fmt::Formatter<'_>, rows: usize) -> fmt::Result {
+    if rows > SHOWN { writeln!(f, "... and {} more", rows - SHOWN) } else { Ok(()) }
+}

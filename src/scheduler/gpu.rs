@@ -1,0 +1,260 @@
+//! GPUs that pods share: what a pod asks for, and what each device of a node has left.
+//!
+//! The annotations, labels and resources are those of Open-Gpu-Share, the plugin of Alibaba's
+//! open-simulator on which the GPU-sharing policies of Weng et al. (USENIX ATC 2023) were built. A
+//! thousandth of a GPU is the unit; whole GPUs of a device plugin (`nvidia.com/gpu`) are ordinary
+//! extended resources and none of this module's business.
+
+use std::fmt;
+
+use crate::cluster::node::Node;
+use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::{Labels, Name};
+use crate::units::Quantity;
+
+/// A whole GPU, in the unit in which GPUs are shared.
+pub const WHOLE_GPU_MILLI: i64 = 1000;
+/// Annotation of a pod: how much of each of its GPUs it takes, in thousandths.
+pub const GPU_MILLI: &str = "alibabacloud.com/gpu-milli";
+/// Annotation of a pod: how many GPUs it takes; resource of a node: how many it has.
+pub const GPU_COUNT: &str = "alibabacloud.com/gpu-count";
+/// Annotation of a pod: the models that do, joined by `|`; label of a node: its model.
+pub const GPU_MODEL: &str = "alibabacloud.com/gpu-card-model";
+/// The most devices of a node that are told apart.
+const MAX_DEVICES: usize = 32;
+
+/// What a pod asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GpuRequest {
+    /// On how many devices, at least 1.
+    pub count: usize,
+    /// How much of each, in thousandths, 1 to 1000.
+    pub milli_each: i64,
+    /// The models that do, joined by `|`; empty = all.
+    pub models: Name,
+}
+
+impl GpuRequest {
+    /// The request in a template's annotations; `None` without one that makes sense.
+    pub fn of(template: &PodTemplate) -> Option<Self> {
+        let number = |key| {
+            let text = template.annotations.get(key)?;
+            text.trim().parse::<i64>().ok().filter(|number| *number > 0)
+        };
+        let milli_each = number(GPU_MILLI)?.min(WHOLE_GPU_MILLI);
+        let count = usize::try_from(number(GPU_COUNT).unwrap_or(1)).ok()?;
+        let models = template.annotations.get(GPU_MODEL).cloned().unwrap_or_default();
+        Some(Self { count, milli_each, models })
+    }
+
+    /// The request as annotations, as a manifest has them.
+    pub fn annotations(&self) -> Labels {
+        let mut annotations = vec![
+            (GPU_COUNT, Name::from(self.count.to_string())),
+            (GPU_MILLI, Name::from(self.milli_each.to_string())),
+        ];
+        if !self.models.is_empty() {
+            annotations.push((GPU_MODEL, self.models.clone()));
+        }
+        annotations.into_iter().collect()
+    }
+
+    /// All that it takes, in thousandths.
+    pub fn total_milli(&self) -> i64 {
+        i64::try_from(self.count).unwrap_or(i64::MAX).saturating_mul(self.milli_each)
+    }
+
+    /// Whether it shares its one device.
+    pub const fn is_shared(&self) -> bool {
+        self.count == 1 && self.milli_each < WHOLE_GPU_MILLI
+    }
+
+    /// Whether a model does.
+    pub fn accepts(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.split('|').any(|one| one == model)
+    }
+
+    /// Pods of one kind crowd together under GpuClustering: those that share a device, and the others
+    /// by how many they take. 0 = shared.
+    pub const fn kind(&self) -> usize {
+        if self.is_shared() { 0 } else { self.count }
+    }
+}
+
+/// A set of a node's devices, by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceSet(u32);
+
+impl DeviceSet {
+    /// No device.
+    pub const NONE: Self = Self(0);
+
+    /// The devices of these indexes.
+    pub fn of(indexes: impl IntoIterator<Item = usize>) -> Self {
+        Self(
+            indexes
+                .into_iter()
+                .filter(|index| *index < MAX_DEVICES)
+                .fold(0, |set, index| set | 1 << index),
+        )
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The indexes, ascending.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..MAX_DEVICES).filter(move |index| self.0 & (1 << index) != 0)
+    }
+}
+
+impl fmt::Display for DeviceSet {
+    /// As the annotation `alibabacloud.com/gpu-index` has it: `0-1-2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, index) in self.iter().enumerate() {
+            let dash = if position == 0 { "" } else { "-" };
+            write!(f, "{dash}{index}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The devices of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuDevices {
+    /// Their model, empty if the node has no such label.
+    pub model: Name,
+    /// What each has left, in thousandths.
+    pub free: Vec<i64>,
+    /// How many pods of each [`GpuRequest::kind`] are there.
+    kinds: Vec<u32>,
+}
+
+impl GpuDevices {
+    /// The devices that a node offers for sharing, all of them free; `None` if it offers none.
+    pub fn of(node: &Node) -> Option<Self> {
+        let count = node.allocatable.get(GPU_COUNT).map_or(0, Quantity::value);
+        let count = usize::try_from(count).unwrap_or(0).min(MAX_DEVICES);
+        let model = node.meta.labels.get(GPU_MODEL).cloned().unwrap_or_default();
+        (count > 0).then(|| Self { model, free: vec![WHOLE_GPU_MILLI; count], kinds: Vec::new() })
+    }
+
+    /// What all have left together, in thousandths.
+    pub fn free_milli(&self) -> i64 {
+        self.free.iter().sum()
+    }
+
+    /// How many nobody uses.
+    pub fn idle(&self) -> usize {
+        self.free.iter().filter(|free| **free == WHOLE_GPU_MILLI).count()
+    }
+
+    /// Whether there are as many devices with enough left as the request takes.
+    pub fn fits(&self, request: &GpuRequest) -> bool {
+        self.fitting(request).nth(request.count - 1).is_some()
+    }
+
+    /// The devices with enough left, ascending.
+    pub fn fitting(&self, request: &GpuRequest) -> impl Iterator<Item = usize> {
+        let each = request.milli_each;
+        self.free.iter().enumerate().filter(move |(_, free)| **free >= each).map(|(index, _)| index)
+    }
+
+    /// The devices with the least left that is enough; of equal ones the first. For whole GPUs these
+    /// are the first idle ones.
+    pub fn tightest(&self, request: &GpuRequest) -> DeviceSet {
+        let mut fitting: Vec<usize> = self.fitting(request).collect();
+        fitting.sort_by_key(|index| self.free[*index]);
+        DeviceSet::of(fitting.into_iter().take(request.count))
+    }
+
+    /// How many different kinds of pods are there, and whether this one is among them.
+    pub fn kinds_with(&self, kind: usize) -> (usize, bool) {
+        let present = self.kinds.iter().filter(|pods| **pods > 0).count();
+        (present, self.kinds.get(kind).is_some_and(|pods| *pods > 0))
+    }
+
+    /// Gives these devices to a pod.
+    pub fn take(&mut self, request: &GpuRequest, devices: DeviceSet) {
+        self.change(devices, -request.milli_each);
+        let kind = request.kind().min(MAX_DEVICES);
+        if self.kinds.len() <= kind {
+            self.kinds.resize(kind + 1, 0);
+        }
+        self.kinds[kind] += 1;
+    }
+
+    /// Takes them back.
+    pub fn give_back(&mut self, request: &GpuRequest, devices: DeviceSet) {
+        self.change(devices, request.milli_each);
+        if let Some(pods) = self.kinds.get_mut(request.kind().min(MAX_DEVICES)) {
+            *pods = pods.saturating_sub(1);
+        }
+    }
+
+    /// The devices as they would be without any pod.
+    #[must_use]
+    pub fn all_idle(&self) -> Self {
+        let free = vec![WHOLE_GPU_MILLI; self.free.len()];
+        Self { model: self.model.clone(), free, kinds: Vec::new() }
+    }
+
+    /// Takes over another state of the Node object, whose devices may be more or fewer.
+    pub fn update(&mut self, node: &Node) {
+        let offered = Self::of(node);
+        self.free.resize(offered.as_ref().map_or(0, |one| one.free.len()), WHOLE_GPU_MILLI);
+        self.model = offered.map_or_else(Name::default, |one| one.model);
+    }
+
+    fn change(&mut self, devices: DeviceSet, milli: i64) {
+        for device in devices.iter() {
+            if let Some(free) = self.free.get_mut(device) {
+                *free += milli;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(count: usize, milli_each: i64) -> GpuRequest {
+        GpuRequest { count, milli_each, models: Name::default() }
+    }
+
+    fn devices(free: &[i64]) -> GpuDevices {
+        GpuDevices { model: "T4".into(), free: free.to_vec(), kinds: Vec::new() }
+    }
+
+    #[test]
+    fn a_request_is_read_from_the_annotations_that_it_writes() {
+        let asked = GpuRequest { models: "T4|P100".into(), ..request(1, 460) };
+        let template = PodTemplate { annotations: asked.annotations(), ..PodTemplate::default() };
+        assert_eq!(GpuRequest::of(&template), Some(asked.clone()));
+        assert!(asked.accepts("P100") && !asked.accepts("P10") && asked.is_shared());
+        let broken = [(GPU_MILLI, "half")].into_iter().collect();
+        let template = PodTemplate { annotations: broken, ..PodTemplate::default() };
+        assert_eq!(GpuRequest::of(&template), None);
+    }
+
+    #[test]
+    fn the_tightest_device_that_fits_is_taken_and_given_back() {
+        let mut node = devices(&[1000, 500, 460, 100]);
+        let taken = node.tightest(&request(1, 460));
+        assert_eq!(taken.to_string(), "2");
+        node.take(&request(1, 460), taken);
+        assert_eq!((node.free[2], node.kinds_with(0)), (0, (1, true)));
+        node.give_back(&request(1, 460), taken);
+        assert_eq!((node.free[2], node.kinds_with(0)), (460, (0, false)));
+    }
+
+    #[test]
+    fn whole_gpus_must_be_idle() {
+        let node = devices(&[1000, 500, 1000]);
+        assert!(node.fits(&request(2, 1000)) && !node.fits(&request(3, 1000)));
+        assert_eq!(node.tightest(&request(2, 1000)).to_string(), "0-2");
+    }
+}

@@ -1,0 +1,290 @@
+//! The quick way to a decision: what each node is worth to each kind of pod is kept, and worked out
+//! again only for nodes that changed. Decides exactly as [`super::decision::decide`] does, or not at all.
+
+use super::cycle::run_filters;
+use super::framework::{CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Scope};
+use super::node_info::{ClassId, NodeInfo};
+use super::nominations::Nominations;
+use super::profile::Profile;
+use super::sampling::nodes_to_find;
+use super::score_blocks::{INFEASIBLE, ScoreBlocks};
+use super::tie_break::TieBreaker;
+
+/// Where a pod goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The node's slot.
+    pub node: usize,
+    /// Position in the order of nodes at which the next cycle starts to look.
+    pub next_start: usize,
+}
+
+/// What all nodes are worth to all kinds of pods that were placed so far.
+#[derive(Clone, Debug, Default)]
+pub struct PlacementIndex {
+    /// By class.
+    tables: Vec<Option<Box<ClassTable>>>,
+}
+
+/// What all nodes are worth to the pods of one class, as far as it follows from each node alone.
+#[derive(Clone, Debug)]
+struct ClassTable {
+    /// The cache's generation that the scores are of.
+    generation: u64,
+    /// The version of the order of nodes that the positions are of.
+    order_version: u64,
+    /// By position in the order of nodes.
+    scores: ScoreBlocks,
+    /// Whether it cannot stand for the class: a score is too large, or PreFilter names certain nodes.
+    is_unfit: bool,
+}
+
+type Filters<'c> = Vec<(PluginName, Box<dyn NodeFilter + 'c>)>;
+type Scorers<'c> = Vec<(i64, Box<dyn NodeScore + 'c>)>;
+
+impl PlacementIndex {
+    /// Where the pod goes; `None` where that takes a full cycle to say: if no node does, if pods are
+    /// nominated, or if a plugin looks at more than the index holds.
+    pub fn place(
+        &mut self,
+        profile: &Profile,
+        cycle: &CycleContext<'_>,
+        class: ClassId,
+        nominations: &Nominations,
+        start: usize,
+        ties: &mut TieBreaker,
+    ) -> Option<Placement> {
+        if !nominations.is_empty() || cycle.pod.nominated_node.is_some() {
+            return None;
+        }
+        if self.tables.len() <= class.index() {
+            self.tables.resize_with(class.index() + 1, || None);
+        }
+        let table = self.tables[class.index()].get_or_insert_with(Box::default);
+        table.update(profile, cycle);
+        if table.is_unfit || profile.scorers.is_empty() {
+            return None;
+        }
+        let filters = cluster_filters(profile, cycle)?;
+        let mut scorers = profile.scorers.iter().filter(|one| one.plugin.scope() == Scope::Cluster);
+        if filters.is_empty() && scorers.all(|one| one.plugin.is_uniform(cycle)) {
+            table.best(profile, cycle, start, ties)
+        } else {
+            table.search(profile, cycle, &filters, start, ties)
+        }
+    }
+}
+
+impl Default for ClassTable {
+    fn default() -> Self {
+        // No order has this version, so that everything is worked out at the first use.
+        Self {
+            generation: 0,
+            order_version: u64::MAX,
+            scores: ScoreBlocks::default(),
+            is_unfit: false,
+        }
+    }
+}
+
+impl ClassTable {
+    /// Works out anew what changed since the last time.
+    fn update(&mut self, profile: &Profile, cycle: &CycleContext<'_>) {
+        let cache = cycle.cache;
+        if self.order_version != cache.order_version() {
+            *self = Self { order_version: cache.order_version(), ..Self::default() };
+            if let Some(worth) = Worth::new(profile, cycle) {
+                let scores = cache.order().iter().map(|slot| worth.of(cache.node(*slot)));
+                match scores.collect::<Option<Vec<i16>>>() {
+                    Some(scores) => self.scores = ScoreBlocks::new(scores),
+                    None => self.is_unfit = true,
+                }
+            } else {
+                self.is_unfit = true;
+            }
+        } else if self.generation != cache.generation() && !self.is_unfit {
+            let Some(worth) = Worth::new(profile, cycle) else {
+                self.is_unfit = true;
+                return;
+            };
+            for slot in cache.changed_since(self.generation) {
+                let Some(score) = worth.of(cache.node(slot)) else {
+                    self.is_unfit = true;
+                    return;
+                };
+                self.scores.set(cache.position(slot), score);
+            }
+        }
+        self.generation = cache.generation();
+    }
+
+    /// The best node, where nothing counts beside each node's own worth.
+    fn best(
+        &self,
+        profile: &Profile,
+        cycle: &CycleContext<'_>,
+        start: usize,
+        ties: &mut TieBreaker,
+    ) -> Option<Placement> {
+        let scores = &self.scores;
+        let nodes = scores.len();
+        let wanted = nodes_to_find(profile.percentage_of_nodes_to_score, nodes);
+        let start = if nodes == 0 { 0 } else { start % nodes };
+        // The nodes that a search from `start` on looks at before it meets one more than it wants.
+        let (behind, before) = if wanted >= nodes {
+            (start..nodes, 0..start)
+        } else {
+            match scores.nth_feasible(start..nodes, wanted) {
+                Ok(end) => (start..end, 0..0),
+                Err(found) => {
+                    let end = scores.nth_feasible(0..start, wanted - found).unwrap_or(start);
+                    (start..nodes, 0..end)
+                }
+            }
+        };
+        let looked_at = behind.len() + before.len();
+        let (first, second) = (scores.best(behind.clone()), scores.best(before.clone()));
+        let best = first.score.max(second.score);
+        if best == INFEASIBLE {
+            return None;
+        }
+        let count =
+            |part: super::score_blocks::Best| if part.score == best { part.count } else { 0 };
+        let (first, second) = (count(first), count(second));
+        let nth = |rank: usize| {
+            let found = if rank < first {
+                scores.nth_best(behind.clone(), best, rank)
+            } else {
+                scores.nth_best(before.clone(), best, rank - first)
+            };
+            cycle.cache.order()[found.expect("there are as many as were counted")]
+        };
+        let all =
+            scores.each_best(behind.clone(), best).chain(scores.each_best(before.clone(), best));
+        let all = all.map(|position| cycle.cache.order()[position]);
+        let node = ties.pick_from(cycle.cache, first + second, nth, all)?;
+        Some(Placement { node, next_start: (start + looked_at) % nodes })
+    }
+
+    /// The best node, with plugins that look at more than one node.
+    fn search(
+        &self,
+        profile: &Profile,
+        cycle: &CycleContext<'_>,
+        filters: &Filters<'_>,
+        start: usize,
+        ties: &mut TieBreaker,
+    ) -> Option<Placement> {
+        let order = cycle.cache.order();
+        let wanted = nodes_to_find(profile.percentage_of_nodes_to_score, order.len());
+        let mut feasible = Vec::with_capacity(wanted);
+        let mut totals = Vec::with_capacity(wanted);
+        let mut looked_at = 0;
+        let start = if order.is_empty() { 0 } else { start % order.len() };
+        for position in (start..order.len()).chain(0..start) {
+            let score = self.scores.get(position);
+            if score != INFEASIBLE
+                && run_filters(filters, cycle.cache.node(order[position])).is_ok()
+            {
+                if feasible.len() == wanted {
+                    break;
+                }
+                feasible.push(order[position]);
+                totals.push(i64::from(score));
+            }
+            looked_at += 1;
+        }
+        let next_start = (start + looked_at) % order.len().max(1);
+        let node = match feasible.as_slice() {
+            [] => return None,
+            [only] => *only,
+            many => {
+                add_cluster_scores(profile, cycle, many, &mut totals);
+                let best = totals.iter().max()?;
+                let scored = many.iter().zip(&totals);
+                let top: Vec<usize> =
+                    scored.filter(|(_, total)| *total == best).map(|(node, _)| *node).collect();
+                ties.pick(cycle.cache, &top)?
+            }
+        };
+        Some(Placement { node, next_start })
+    }
+}
+
+/// The filters that look at more than one node; `None` if a full cycle is needed.
+fn cluster_filters<'c>(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option<Filters<'c>> {
+    let mut found = Vec::new();
+    for entry in &profile.pre_filters {
+        let Some(plugin) = &entry.plugin else { continue };
+        if plugin.scope() == Scope::Node {
+            continue;
+        }
+        match plugin.pre_filter(cycle) {
+            PreFilter::Skip => {}
+            PreFilter::Check { only: None, filter } => found.push((entry.name, filter)),
+            PreFilter::Refuse(_) | PreFilter::Check { .. } => return None,
+        }
+    }
+    // A plugin can run at PreFilter without running at Filter.
+    found.retain(|(name, _)| profile.filters.contains(name));
+    Some(found)
+}
+
+fn add_cluster_scores(
+    profile: &Profile,
+    cycle: &CycleContext<'_>,
+    feasible: &[usize],
+    totals: &mut [i64],
+) {
+    for scorer in &profile.scorers {
+        if scorer.plugin.scope() == Scope::Node || scorer.plugin.is_uniform(cycle) {
+            continue;
+        }
+        let Some(scoring) = scorer.plugin.pre_score(cycle, feasible) else { continue };
+        let raw = feasible.iter().map(|slot| scoring.score(cycle.cache.node(*slot)));
+        let mut scores: Vec<i64> = raw.collect();
+        scoring.normalize(&mut scores);
+        for (score, total) in scores.iter().zip(totals.iter_mut()) {
+            *total += score * scorer.weight;
+        }
+    }
+}
+
+/// The filters and scores that follow from one node alone.
+struct Worth<'c> {
+    filters: Filters<'c>,
+    scorers: Scorers<'c>,
+}
+
+impl<'c> Worth<'c> {
+    /// `None` if PreFilter itself refuses the pod, or names the nodes that may do.
+    fn new(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option<Self> {
+        let mut filters = Vec::with_capacity(profile.pre_filters.len());
+        for entry in &profile.pre_filters {
+            let Some(plugin) = &entry.plugin else { continue };
+            if plugin.scope() == Scope::Cluster {
+                continue;
+            }
+            match plugin.pre_filter(cycle) {
+                PreFilter::Skip => {}
+                PreFilter::Check { only: None, filter } => filters.push((entry.name, filter)),
+                PreFilter::Refuse(_) | PreFilter::Check { .. } => return None,
+            }
+        }
+        filters.retain(|(name, _)| profile.filters.contains(name));
+        let local = profile.scorers.iter().filter(|one| one.plugin.scope() == Scope::Node);
+        let scorers =
+            local.filter_map(|one| Some((one.weight, one.plugin.pre_score(cycle, &[])?))).collect();
+        Some(Self { filters, scorers })
+    }
+
+    /// What a node is worth; `None` if that is more than fits.
+    fn of(&self, node: &NodeInfo) -> Option<i16> {
+        if !self.filters.iter().all(|(_, filter)| filter.filter(node).is_ok()) {
+            return Some(INFEASIBLE);
+        }
+        let total: i64 =
+            self.scorers.iter().map(|(weight, scoring)| weight * scoring.score(node)).sum();
+        i16::try_from(total).ok().filter(|total| *total >= 0)
+    }
+}
