@@ -1,0 +1,59 @@
+//! How many nodes of a pool a policy needs for all pods.
+
+use super::policy::Policy;
+use super::run::Plan;
+use crate::cluster::Name;
+use crate::scenario::cluster::NodePool;
+use crate::scheduler::profile::ProfileError;
+
+/// A pool that is not let grow beyond so many nodes.
+const MAX_NODES: u32 = 20_000;
+
+/// The smallest number of nodes of `pool` with which the policy places all pods of the plan, the plan's
+/// other nodes staying; `None` if no number does, up to 20,000. Between two numbers of nodes the pods are
+/// taken to fit on the larger if they fit on the smaller.
+pub fn nodes_needed(
+    plan: &Plan,
+    pool: &NodePool,
+    policy: &Policy,
+) -> Result<Option<u32>, ProfileError> {
+    let mut trial = plan.clone();
+    let others: Vec<_> = plan.nodes.iter().filter(|node| node.pool != pool.name).cloned().collect();
+    let Ok(resolved) = pool.resolve() else { return Ok(None) };
+    let mut fits = |count: u32| {
+        trial.nodes.clone_from(&others);
+        trial.nodes.extend((1..=count).map(|number| resolved.node(number)));
+        Ok(trial.run(policy)?.placed() == trial.pods.pods.len())
+    };
+    let (mut too_few, mut enough) = (None, pool.count.max(1));
+    while !fits(enough)? {
+        if enough >= MAX_NODES {
+            return Ok(None);
+        }
+        too_few = Some(enough);
+        enough = enough.saturating_mul(2).min(MAX_NODES);
+    }
+    // Downwards from what is enough, in halves.
+    let mut low = match too_few {
+        Some(count) => count + 1,
+        None => 0,
+    };
+    while low < enough {
+        let middle = low + (enough - low) / 2;
+        if fits(middle)? {
+            enough = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(Some(enough))
+}
+
+/// The name of a pool and how many of its nodes are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// The pool.
+    pub pool: Name,
+    /// Its nodes; absent where no number is enough.
+    pub nodes: Option<u32>,
+}

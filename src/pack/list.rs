@@ -1,0 +1,289 @@
+//! The pods to be placed, in their order: from a trace of pods, or from manifests and counts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use csv::StringRecord;
+
+use crate::cluster::action::{Action, PodName, PodSource, ReplicaSetDraft};
+use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
+use crate::cluster::{Labels, Name, NamespacedName};
+use crate::engine::SimDuration;
+use crate::scheduler::gpu::GpuRequest;
+use crate::scheduler::pod_class::PodClass;
+use crate::scheduler::profile::DEFAULT_SCHEDULER;
+use crate::scheduler::topology::Topology;
+use crate::units::Quantity;
+
+/// Pods to be placed, with the objects that they need.
+#[derive(Clone, Debug, Default)]
+pub struct PodList {
+    /// What the pods are made from.
+    pub kinds: Vec<PodKind>,
+    /// The pods, in the order in which they come.
+    pub pods: Vec<ListedPod>,
+    /// What is created before them: namespaces, priority classes, Services, ReplicaSets.
+    pub objects: Vec<Action>,
+}
+
+/// Pods that are made from one template.
+#[derive(Clone, Debug)]
+pub struct PodKind {
+    /// Where they go.
+    pub namespace: Name,
+    /// What they are made from.
+    pub template: PodTemplate,
+    /// The ReplicaSet that owns them, if there is one.
+    pub owner: Option<NamespacedName>,
+}
+
+/// A pod to be placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPod {
+    /// Its name, or what stands before the number that it gets.
+    pub name: Name,
+    /// Position of its kind.
+    pub kind: usize,
+}
+
+/// What is wrong with a trace of pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListError {
+    /// The line, if it is one.
+    pub line: Option<u64>,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.problem),
+            None => f.write_str(&self.problem),
+        }
+    }
+}
+
+impl PodKind {
+    /// What a scheduler sees of the pods.
+    pub fn class(&self) -> PodClass {
+        let mut topology = Topology::default();
+        let mut register = |key: &Name| topology.register(key).0;
+        let labels = self.template.labels.clone();
+        PodClass::new(self.namespace.clone(), labels, &self.template, &mut register)
+    }
+}
+
+impl PodList {
+    /// The pods of a CSV text, a row each, in its order. Columns by their names: `cpu_milli` and
+    /// `memory_mib` are needed; `name`, `num_gpu`, `gpu_milli` (of each GPU) and `gpu_spec` (models joined
+    /// by `|`) are read where they are there, and others are left alone.
+    pub fn from_csv(bytes: &[u8]) -> Result<Self, ListError> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let columns = Columns::of(reader.headers().map_err(|error| csv_error(&error))?)?;
+        let mut list = Self::default();
+        let mut known: BTreeMap<(i64, i64, Option<GpuRequest>), usize> = BTreeMap::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| csv_error(&error))?;
+            let row = Row { record: &record };
+            let (cpu, memory) = (row.number(columns.cpu)?, row.number(columns.memory)?);
+            let gpu = columns.gpu(&row)?;
+            let kind = *known.entry((cpu, memory, gpu.clone())).or_insert_with(|| {
+                list.kinds.push(trace_kind(cpu, memory, gpu.as_ref()));
+                list.kinds.len() - 1
+            });
+            let name = columns.name.and_then(|at| record.get(at)).filter(|name| !name.is_empty());
+            let number = list.pods.len();
+            let name = name.map_or_else(|| format!("pod-{number}").into(), Name::from);
+            list.pods.push(ListedPod { name, kind });
+        }
+        Ok(list)
+    }
+
+    /// Adds the pods of another list behind its own.
+    pub fn append(&mut self, other: Self) {
+        let before = self.kinds.len();
+        self.kinds.extend(other.kinds);
+        let moved = |pod: ListedPod| ListedPod { kind: pod.kind + before, ..pod };
+        self.pods.extend(other.pods.into_iter().map(moved));
+        self.objects.extend(other.objects);
+    }
+
+    /// Adds the pods that some manifests ask for, each `count` times over: of Pods one, of Deployments
+    /// and ReplicaSets as many as they have replicas. `actions` is what applying the manifests comes to.
+    pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) {
+        for action in actions {
+            match action {
+                Action::CreatePod(draft) => {
+                    let (PodName::Exact(name) | PodName::Generate(name)) = draft.name;
+                    // Manifests bring their templates along.
+                    if let PodSource::New(template) = draft.template {
+                        let (namespace, template) = (draft.namespace, *template);
+                        self.add(PodKind { namespace, template, owner: None }, &name, count);
+                    }
+                }
+                Action::CreateDeployment(deployment) => {
+                    let (meta, spec) = *deployment;
+                    let draft = ReplicaSetDraft {
+                        meta,
+                        owner: None,
+                        replicas: spec.replicas,
+                        selector: spec.selector,
+                        template: spec.template,
+                        min_ready: SimDuration::ZERO,
+                        revision: 0,
+                        desired_replicas: None,
+                        max_replicas: None,
+                    };
+                    self.add_replica_set(draft, count);
+                }
+                Action::CreateReplicaSet(draft) => self.add_replica_set(*draft, count),
+                other => self.objects.push(other),
+            }
+        }
+    }
+
+    fn add_replica_set(&mut self, draft: ReplicaSetDraft, count: usize) {
+        let kind = PodKind {
+            namespace: draft.meta.namespace().clone(),
+            template: draft.template.clone(),
+            owner: Some(draft.meta.id.clone()),
+        };
+        let replicas = usize::try_from(draft.replicas).unwrap_or(0);
+        let name = draft.meta.name().clone();
+        self.objects.push(Action::CreateReplicaSet(Box::new(draft)));
+        self.add(kind, &name, replicas.saturating_mul(count));
+    }
+
+    fn add(&mut self, kind: PodKind, name: &Name, pods: usize) {
+        let position = self.kinds.len();
+        self.kinds.push(kind);
+        self.pods
+            .extend(std::iter::repeat_n(ListedPod { name: name.clone(), kind: position }, pods));
+    }
+}
+
+/// Where the columns are.
+struct Columns {
+    name: Option<usize>,
+    cpu: usize,
+    memory: usize,
+    gpus: Option<usize>,
+    gpu_milli: Option<usize>,
+    models: Option<usize>,
+}
+
+impl Columns {
+    fn of(header: &StringRecord) -> Result<Self, ListError> {
+        let find = |name: &str| header.iter().position(|column| column == name);
+        let need = |name: &str| {
+            find(name).ok_or_else(|| {
+                let problem =
+                    format!("there is no column {name}; needed are cpu_milli and memory_mib");
+                ListError { line: Some(1), problem }
+            })
+        };
+        Ok(Self {
+            name: find("name"),
+            cpu: need("cpu_milli")?,
+            memory: need("memory_mib")?,
+            gpus: find("num_gpu"),
+            gpu_milli: find("gpu_milli"),
+            models: find("gpu_spec"),
+        })
+    }
+
+    fn gpu(&self, row: &Row<'_>) -> Result<Option<GpuRequest>, ListError> {
+        let (count, milli_each) = (number_in(row, self.gpus)?, number_in(row, self.gpu_milli)?);
+        if count == 0 || milli_each == 0 {
+            return Ok(None);
+        }
+        if milli_each > 1000 || (count > 1 && milli_each != 1000) {
+            let problem = format!(
+                "gpu_milli {milli_each} of each of {count} GPUs: a share is from 1 to 1000 of one GPU, \
+                 or 1000 of each of several"
+            );
+            return Err(ListError { line: row.line(), problem });
+        }
+        let models = self.models.and_then(|at| row.record.get(at)).unwrap_or_default().into();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Some(GpuRequest { count, milli_each, models }))
+    }
+}
+
+/// A row of a CSV text.
+pub(super) struct Row<'a> {
+    pub(super) record: &'a StringRecord,
+}
+
+impl Row<'_> {
+    /// The whole number in a column; an empty field counts as 0.
+    pub(super) fn number(&self, at: usize) -> Result<i64, ListError> {
+        let text = self.record.get(at).unwrap_or_default();
+        let number = if text.is_empty() { Some(0) } else { text.parse::<i64>().ok() };
+        number.filter(|number| *number >= 0).ok_or_else(|| {
+            let problem = format!("{text:?} is not a whole number from 0 up");
+            ListError { line: self.line(), problem }
+        })
+    }
+
+    fn line(&self) -> Option<u64> {
+        self.record.position().map(csv::Position::line)
+    }
+}
+
+/// The number in a column that may not be there, which counts as 0.
+pub(super) fn number_in(row: &Row<'_>, column: Option<usize>) -> Result<i64, ListError> {
+    column.map_or(Ok(0), |at| row.number(at))
+}
+
+pub(super) fn csv_error(error: &csv::Error) -> ListError {
+    ListError { line: error.position().map(csv::Position::line), problem: error.to_string() }
+}
+
+fn trace_kind(milli_cpu: i64, memory_mib: i64, gpu: Option<&GpuRequest>) -> PodKind {
+    let memory = Quantity::from_bytes(memory_mib.saturating_mul(1024 * 1024));
+    let requests: ResourceList =
+        [("cpu", Quantity::from_milli(milli_cpu)), ("memory", memory)].into_iter().collect();
+    let container = Container { name: "main".into(), requests, ..Container::default() };
+    let spec = PodSpec {
+        containers: vec![container],
+        scheduler_name: DEFAULT_SCHEDULER.into(),
+        ..PodSpec::default()
+    };
+    let annotations = gpu.map_or_else(Labels::default, GpuRequest::annotations);
+    let template = PodTemplate { annotations, spec, ..PodTemplate::default() };
+    PodKind { namespace: "default".into(), template, owner: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_alike_are_one_kind() {
+        let text = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos\n\
+                    a,1000,2048,1,460,T4|P100,LS\nb,1000,2048,0,0,,BE\nc,1000,2048,1,460,T4|P100,BE\n";
+        let list = PodList::from_csv(text.as_bytes()).expect("well-formed");
+        let kinds: Vec<usize> = list.pods.iter().map(|pod| pod.kind).collect();
+        assert_eq!(kinds, [0, 1, 0]);
+        let class = list.kinds[0].class();
+        assert_eq!((class.requests.milli_cpu, class.requests.memory), (1000, 2048 << 20));
+        assert_eq!(class.gpu.map(|gpu| gpu.milli_each), Some(460));
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line() {
+        for (text, says) in [
+            ("name,cpu\n", "line 1: there is no column cpu_milli"),
+            ("cpu_milli,memory_mib\n1,x\n", "line 2: \"x\" is not a whole number"),
+            (
+                "cpu_milli,memory_mib,num_gpu,gpu_milli\n1,1,2,500\n",
+                "line 2: gpu_milli 500 of each of 2",
+            ),
+        ] {
+            let error = PodList::from_csv(text.as_bytes()).expect_err(text).to_string();
+            assert!(error.starts_with(says), "{error}");
+        }
+    }
+}

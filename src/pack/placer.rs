@@ -1,0 +1,121 @@
+//! A cluster with nothing but a scheduler: pods come, are placed or not, and go. For packing, and for
+//! measuring the scheduler alone.
+
+use crate::cluster::action::PodDraft;
+use crate::cluster::pod::{PodId, PodPhase};
+use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
+use crate::engine::{SimTime, Streams};
+use crate::scheduler::Scheduler;
+
+/// The API server's store and a scheduler, at one instant after another.
+#[derive(Clone, Debug)]
+pub struct Placer {
+    store: Store,
+    scheduler: Scheduler,
+    now: SimTime,
+    /// Kept between calls for their allocation.
+    changes: Vec<Change>,
+    actions: Vec<Action>,
+    /// Pods that had to go for more important ones, since they were last asked for.
+    preempted: Vec<PodId>,
+}
+
+impl Placer {
+    /// An empty cluster.
+    pub fn new(mut scheduler: Scheduler, seed: u64) -> Self {
+        scheduler.be_silent();
+        Self {
+            store: Store::new(Streams::new(seed)),
+            scheduler,
+            now: SimTime::ZERO,
+            changes: Vec::new(),
+            actions: Vec::new(),
+            preempted: Vec::new(),
+        }
+    }
+
+    /// The objects.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The scheduler.
+    pub const fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Now.
+    pub const fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// Lets the time pass.
+    pub fn advance(&mut self, now: SimTime) {
+        self.now = self.now.max(now);
+    }
+
+    /// Does what a user, a controller or a kubelet asks for.
+    pub fn act(&mut self, action: Action) -> Result<(), Refused> {
+        apply(&mut self.store, self.now, action, &mut self.changes)?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Creates a pod, which then waits for [`Self::place`].
+    pub fn create(&mut self, draft: PodDraft) -> Result<PodId, Refused> {
+        apply(&mut self.store, self.now, Action::CreatePod(Box::new(draft)), &mut self.changes)?;
+        let created = self.changes.iter().find_map(|change| match change {
+            Change::PodAdded(pod) => Some(*pod),
+            _ => None,
+        });
+        self.tell();
+        created.ok_or(Refused::NotFound)
+    }
+
+    /// Tries to place the next pod that waits; `None` if none is to be tried now. Pods that are
+    /// preempted are gone at once, and the pod that they go for is tried again.
+    pub fn place(&mut self) -> Option<PodId> {
+        let view = ClusterView::new(&self.store, self.now);
+        let mut actions = std::mem::take(&mut self.actions);
+        let pod = self.scheduler.place_next(view, &mut actions);
+        let mut is_preempting = false;
+        for action in actions.drain(..) {
+            let action = match action {
+                Action::Event(_) => continue,
+                Action::DeletePod(victim, _) => {
+                    self.preempted.push(victim);
+                    is_preempting = true;
+                    Action::RemovePod(victim)
+                }
+                other => other,
+            };
+            // What is refused stays as it is, and shows in where the pods are.
+            let _ = self.act(action);
+        }
+        self.actions = actions;
+        if let Some(pod) = pod.filter(|_| is_preempting) {
+            self.scheduler.activate(pod);
+        }
+        pod
+    }
+
+    /// The pods that had to go for more important ones since this was last asked.
+    pub fn take_preempted(&mut self) -> Vec<PodId> {
+        std::mem::take(&mut self.preempted)
+    }
+
+    /// A pod's work is done, and the pod is removed.
+    pub fn end(&mut self, pod: PodId) -> Result<(), Refused> {
+        self.act(Action::SetPodPhase(pod, PodPhase::Succeeded))?;
+        self.act(Action::RemovePod(pod))
+    }
+
+    fn tell(&mut self) {
+        let mut changes = std::mem::take(&mut self.changes);
+        let view = ClusterView::new(&self.store, self.now);
+        for change in changes.drain(..) {
+            self.scheduler.on_change(view, change);
+        }
+        self.changes = changes;
+    }
+}

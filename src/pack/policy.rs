@@ -1,0 +1,91 @@
+//! The policies that can be asked for by name, beside KubeSchedulerConfiguration files.
+
+use crate::cluster::Name;
+use crate::scheduler::SchedulerConfiguration;
+use crate::scheduler::framework::PluginName;
+use crate::scheduler::plugins::ExtensionPoint;
+use crate::scheduler::plugins::gpu_share::{self, DeviceSelection};
+use crate::scheduler::plugins::resource_allocation::ScoringStrategy;
+use crate::scheduler::profile::{PluginSet, ProfileConfiguration};
+
+/// How pods are placed.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// As it is called in the report.
+    pub name: String,
+    /// What the scheduler is told.
+    pub configuration: SchedulerConfiguration,
+}
+
+/// The policies that have a name, with what they do.
+pub const NAMED: &[(&str, &str)] = &[
+    ("default", "kube-scheduler's default profile"),
+    (
+        "most-allocated",
+        "the default profile with NodeResourcesFit's MostAllocated and no spreading",
+    ),
+    ("random", "GPU sharing; a drawn node and device"),
+    ("best-fit", "GPU sharing; least CPU and GPU left over"),
+    ("dot-product", "GPU sharing; least alignment of what is free with what is asked"),
+    ("gpu-packing", "GPU sharing; shared devices before idle ones before idle nodes"),
+    ("gpu-clustering", "GPU sharing; beside pods of the same kind"),
+    ("fgd", "GPU sharing; Fragmentation Gradient Descent"),
+];
+
+/// The configuration of a named policy; `None` if none has this name.
+pub fn named(name: &str) -> Option<SchedulerConfiguration> {
+    let sharing = |score, devices| Some(gpu_sharing(score, devices));
+    match name {
+        "default" => Some(SchedulerConfiguration::default()),
+        "most-allocated" => Some(most_allocated()),
+        "random" => sharing("RandomScore", DeviceSelection::Random),
+        "best-fit" => sharing("BestFitScore", DeviceSelection::Tightest),
+        "dot-product" => sharing("DotProductScore", DeviceSelection::Tightest),
+        "gpu-packing" => sharing("GpuPackingScore", DeviceSelection::Tightest),
+        "gpu-clustering" => sharing("GpuClusteringScore", DeviceSelection::Tightest),
+        "fgd" => sharing("FGDScore", DeviceSelection::Fragmentation),
+        _ => None,
+    }
+}
+
+/// The default filters with GPU sharing, one score, and every node scored: as the experiments of Weng
+/// et al. (USENIX ATC 2023) are set up.
+fn gpu_sharing(score: PluginName, devices: DeviceSelection) -> SchedulerConfiguration {
+    let set = |enabled: &[&str], disabled: &[&str]| PluginSet {
+        enabled: enabled.iter().map(|name| (Name::from(*name), 1)).collect(),
+        disabled: disabled.iter().map(|name| Name::from(*name)).collect(),
+    };
+    let mut profile = ProfileConfiguration {
+        multi_point: set(&[gpu_share::NAME], &[]),
+        points: vec![(ExtensionPoint::Score, set(&[score], &["*"]))],
+        percentage_of_nodes_to_score: Some(100),
+        ..ProfileConfiguration::default()
+    };
+    profile.arguments.gpu_share = devices;
+    SchedulerConfiguration { profiles: vec![profile], ..SchedulerConfiguration::default() }
+}
+
+fn most_allocated() -> SchedulerConfiguration {
+    let spreading = ["PodTopologySpread", "NodeResourcesBalancedAllocation"];
+    let disabled = PluginSet { disabled: spreading.map(Name::from).into(), ..PluginSet::default() };
+    let mut profile = ProfileConfiguration {
+        points: vec![(ExtensionPoint::Score, disabled)],
+        ..ProfileConfiguration::default()
+    };
+    profile.arguments.resources_fit.strategy = ScoringStrategy::MostAllocated;
+    SchedulerConfiguration { profiles: vec![profile], ..SchedulerConfiguration::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_named_policy_makes_sense_to_the_scheduler() {
+        for (name, _) in NAMED {
+            let configuration = named(name).expect("it is listed");
+            assert!(configuration.resolve().is_ok(), "{name}");
+        }
+        assert!(named("worst-fit").is_none());
+    }
+}

@@ -1,0 +1,233 @@
+//! The file that `wavetank pack` reads: which pods, on which nodes, under which policies.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::cluster::Cluster;
+use super::document::ApiVersion;
+use super::typing::Draft;
+use crate::cluster::Name;
+use crate::manifest::yaml::{Document, Source, read_documents};
+use crate::manifest::{Diagnostic, Diagnostics, Place};
+
+/// A question of room: do these pods fit on these nodes, and under which policy best?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Packing {
+    /// Always wavetank/v1.
+    pub api_version: ApiVersion,
+    /// Always Packing.
+    pub kind: PackingKind,
+    /// A short name, for reports.
+    pub name: String,
+    /// What is asked, in a sentence or two.
+    #[serde(default)]
+    pub description: String,
+    /// Seed of all that is drawn. Default 1.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// The nodes, as in a scenario.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// CSV files of nodes, relative to this file: columns name, cpu_milli, memory_mib, and where wanted
+    /// gpu (devices that pods can share), model (of the GPUs) and pods. Plain, .gz or .zst.
+    #[serde(default)]
+    pub node_lists: Vec<String>,
+    /// The pods, in the order in which they come.
+    pub pods: Vec<PodSource>,
+    /// Which of equally good nodes is taken. Default: a drawn one, as kube-scheduler does.
+    #[serde(default)]
+    pub ties: Ties,
+    /// Which pods fragmentation is measured by, and Fragmentation Gradient Descent looks ahead to.
+    #[serde(default)]
+    pub typical_pods: TypicalPods,
+    /// The policies to compare.
+    pub policies: Vec<PolicySpec>,
+    /// The node pool that may grow, or shrink, until all pods just fit: the report says how many nodes
+    /// each policy needs. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grow: Option<Name>,
+}
+
+/// Kind of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PackingKind {
+    /// The only kind.
+    Packing,
+}
+
+/// Where pods come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodSource {
+    /// A CSV file with a row for each pod: columns cpu_milli, memory_mib, and where wanted name, num_gpu,
+    /// gpu_milli (of each GPU) and gpu_spec (models joined by |). Plain, .gz or .zst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// Manifests, a file or a folder: Pods, and Deployments and ReplicaSets with their replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<String>,
+    /// How many times over the pods of the manifests come. Default 1.
+    #[serde(default = "one_time")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub count: usize,
+}
+
+/// Which of equally good nodes is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Ties {
+    /// A drawn one.
+    #[default]
+    Drawn,
+    /// The one with the smallest name.
+    ByName,
+}
+
+/// Which pods are typical: the most frequent kinds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TypicalPods {
+    /// How many pods, from the first on, are counted. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<usize>,
+    /// So many percent of them are typical. Default 95.
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: u32,
+}
+
+impl Default for TypicalPods {
+    fn default() -> Self {
+        Self { of: None, percent: 95 }
+    }
+}
+
+/// A policy to compare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicySpec {
+    /// As it is called in the report. Default: the policy's own name, or the file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// One of default, most-allocated, random, best-fit, dot-product, gpu-packing, gpu-clustering, fgd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// A KubeSchedulerConfiguration file, relative to this file. Either this or `policy` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+const fn one_time() -> usize {
+    1
+}
+
+/// A packing with the text that it was read from.
+#[derive(Clone, Debug)]
+pub struct PackingText {
+    /// What the text says.
+    pub packing: Packing,
+    /// The text's own values and their places.
+    pub document: Document,
+}
+
+impl PackingText {
+    /// Reads a packing. Reports all mistakes at once.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let mut documents = read_documents(source, &mut problems).into_iter();
+        let (Some(document), None) = (documents.next(), documents.next()) else {
+            if !problems.has_errors() {
+                let message = "a file holds one packing: apiVersion wavetank/v1, kind Packing";
+                problems.push(Diagnostic::error("empty", message).at(Place::whole(&source.name)));
+            }
+            return Err(problems);
+        };
+        let written = document.value.clone();
+        let draft = Draft {
+            document: &document,
+            written: &written,
+            filled: written.clone(),
+            stand_ins: stand_ins(),
+        };
+        let packing: Packing = draft.typed()?;
+        for (position, policy) in packing.policies.iter().enumerate() {
+            if policy.policy.is_some() == policy.config.is_some() {
+                let message = "either policy (a name) or config (a file) is to be given";
+                problems.push(problem(&document, &format!("policies[{position}]"), message));
+            }
+        }
+        for (position, pods) in packing.pods.iter().enumerate() {
+            if pods.trace.is_some() == pods.manifests.is_some() {
+                let message = "either trace or manifests is to be given";
+                problems.push(problem(&document, &format!("pods[{position}]"), message));
+            }
+        }
+        if let Some(pool) = &packing.grow
+            && !packing.cluster.node_pools.iter().any(|one| one.name == *pool)
+        {
+            problems.push(problem(&document, "grow", "is not the name of a node pool of cluster"));
+        }
+        if problems.is_empty() { Ok(Self { packing, document }) } else { Err(problems) }
+    }
+
+    /// A mistake at a field, such as `policies[0].policy`.
+    pub fn problem(&self, field: &str, message: &str) -> Diagnostic {
+        problem(&self.document, field, message)
+    }
+}
+
+fn problem(document: &Document, field: &str, message: &str) -> Diagnostic {
+    let place = document.positions.place_of(&document.source, field);
+    let mut problem = Diagnostic::error("packing", message.to_owned()).at(place);
+    field.clone_into(&mut problem.field);
+    problem
+}
+
+/// Right values for the required fields, so that one which is wrong does not hide other mistakes.
+fn stand_ins() -> Map<String, Value> {
+    let fields = json!({
+        "apiVersion": "wavetank/v1", "kind": "Packing", "name": "unnamed", "pods": [], "policies": [],
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Packing, String> {
+        let parsed = PackingText::parse(&Source::new("pack.yaml", text));
+        parsed.map(|text| text.packing).map_err(|problems| problems.to_string())
+    }
+
+    const START: &str = "apiVersion: wavetank/v1\nkind: Packing\nname: a\n";
+
+    #[test]
+    fn a_packing_names_pods_and_policies() {
+        let text = format!("{START}pods: [{{trace: pods.csv}}]\npolicies: [{{policy: fgd}}]\n");
+        let packing = parse(&text).expect("valid");
+        assert_eq!((packing.pods[0].count, packing.typical_pods.percent), (1, 95));
+        assert_eq!((packing.seed, packing.ties), (1, Ties::Drawn));
+    }
+
+    #[test]
+    fn mistakes_are_told_at_their_lines() {
+        for (rest, says) in [
+            ("pods: []\npolicies: [{name: x}]\n", "pack.yaml:5"),
+            ("pods: [{count: 2}]\npolicies: []\n", "pack.yaml:4"),
+            ("pods: []\npolicies: []\ngrow: gpu\n", "pack.yaml:6"),
+            ("pods: []\npolices: []\n", "polices"),
+        ] {
+            let error = parse(&format!("{START}{rest}")).expect_err(rest);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}
