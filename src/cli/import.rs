@@ -1,0 +1,175 @@
+//! `wavetank import`: recorded traffic in any form, turned into the compact one that scenarios read.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Failure};
+use super::files::{Draft, STANDARD_INPUT, open_unpacked};
+use super::output;
+use crate::engine::SimDuration;
+use crate::traffic::import::{BrokenRows, Compact, Format, ImportOptions, Summary, import};
+use crate::units::parse_duration;
+
+/// Options of `wavetank import`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Recorded traffic, plain or packed with gzip or zstd; - for standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+
+    /// The file to write, packed if it ends in .gz; - for standard output
+    #[arg(short, long, value_name = "FILE", default_value = STANDARD_INPUT)]
+    output: String,
+
+    /// The form of the file [default: told by its beginning]
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
+    #[arg(help = format_help())]
+    format: Option<Format>,
+
+    /// Count requests per so much time, such as 1s or 1m, in place of a line for each
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    every: Option<SimDuration>,
+
+    /// Take only requests whose path begins so, where the rows tell a path
+    #[arg(long, value_name = "PREFIX")]
+    path: Option<String>,
+
+    /// Rows may be so much out of order [default: 10m for logs and load generators, else 0s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    disorder: Option<SimDuration>,
+
+    /// Percent of broken rows above which the file is refused
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent)]
+    max_broken: f64,
+
+    /// The form of the summary, which goes to standard error
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    summary: SummaryForm,
+}
+
+/// Form of the summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum SummaryForm {
+    /// Sentences.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// Nothing.
+    None,
+}
+
+fn format_help() -> String {
+    let names = Format::ALL.map(Format::name).join(", ");
+    format!("The form of the file: {names} [default: told by its beginning]")
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    let names = || Format::ALL.map(Format::name).join(", ");
+    let found = Format::ALL.into_iter().find(|format| format.name() == text);
+    found.ok_or_else(|| format!("the forms are {}", names()))
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("give a number from 0 to 100".into()),
+    }
+}
+
+/// Reads the file and writes its compact form.
+pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    let name = if arguments.file == STANDARD_INPUT { "standard input" } else { &arguments.file };
+    let wrong = |message: String| Failure::Input(format!("{name}: {message}"));
+    if arguments.every == Some(SimDuration::ZERO) {
+        return Err(Failure::Input("--every must be longer than 0s".into()));
+    }
+    let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
+    let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let format = arguments.format.or_else(|| Format::detect(beginning)).ok_or_else(|| {
+        wrong(format!(
+            "this looks like none of the known forms; say with --format which it is: {}",
+            Format::ALL.map(Format::name).join(", ")
+        ))
+    })?;
+    let options = ImportOptions {
+        format,
+        disorder: arguments.disorder.unwrap_or(format.usual_disorder()),
+        max_broken: arguments.max_broken / 100.0,
+        path: arguments.path.clone(),
+    };
+    let base = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
+    let origin = format!("{base} ({format})");
+    let (broken, summary) = if arguments.output == STANDARD_INPUT {
+        write_compact(input, &options, Compact::new(out, &origin, arguments.every))
+            .map_err(wrong)?
+            .0
+    } else {
+        // Written beside and renamed, so that a refused file leaves nothing half done.
+        let draft = Draft::create(Path::new(&arguments.output)).map_err(Failure::Input)?;
+        let compact = Compact::new(draft, &origin, arguments.every);
+        let (facts, draft) = write_compact(input, &options, compact).map_err(wrong)?;
+        draft.keep().map_err(Failure::Input)?;
+        facts
+    };
+    match arguments.summary {
+        SummaryForm::Text => output::tell(&in_words(name, format, &summary, &broken)),
+        SummaryForm::Json => output::tell(&as_json(name, format, &summary, &broken).to_string()),
+        SummaryForm::None => {}
+    }
+    Ok(Exit::Fine)
+}
+
+type Facts = (BrokenRows, Summary);
+
+fn write_compact<W: Write>(
+    input: impl BufRead,
+    options: &ImportOptions,
+    mut compact: Compact<W>,
+) -> Result<(Facts, W), String> {
+    let broken = import(input, options, &mut compact).map_err(|error| error.to_string())?;
+    let (output, summary) = compact.finish().map_err(|error| error.to_string())?;
+    Ok(((broken, summary), output))
+}
+
+fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> String {
+    let mut facts = vec![format!("{name}: {format}, {} rows", broken.good)];
+    facts.extend(summary.requests.map(|requests| format!(", {requests} requests")));
+    facts.push(format!(" over {}", summary.last));
+    facts.push(match (summary.start, summary.last_date()) {
+        (Some(start), Some(end)) => format!(", from {start} to {end}"),
+        _ => "; no calendar dates".into(),
+    });
+    let (prompt, output) = (summary.prompt_tokens, summary.output_tokens);
+    if prompt + output > 0 {
+        facts.push(format!("; {prompt} tokens in prompts, {output} in answers"));
+    }
+    facts.push(format!("; {} lines written", summary.lines));
+    if broken.count > 0 {
+        facts.push(format!("\n{} broken rows were left out; the first:", broken.count));
+        let first = broken.first.iter();
+        facts.extend(first.map(|row| format!("\n  line {}: {}", row.line, row.message)));
+    }
+    facts.concat()
+}
+
+fn as_json(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> Value {
+    let first = broken.first.iter().map(|row| json!({"line": row.line, "message": row.message}));
+    json!({
+        "schema": "wavetank.import/v1",
+        "file": name,
+        "format": format.name(),
+        "rows": broken.good,
+        "brokenRows": broken.count,
+        "firstBroken": first.collect::<Vec<_>>(),
+        "requests": summary.requests,
+        "lines": summary.lines,
+        "start": summary.start.map(|start| start.to_string()),
+        "last_s": summary.last.as_secs_f64(),
+        "promptTokens": summary.prompt_tokens,
+        "outputTokens": summary.output_tokens,
+    })
+}

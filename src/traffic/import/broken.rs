@@ -1,0 +1,75 @@
+//! Rows that cannot be read: counted, the first ones kept, and a file with too many of them refused.
+
+use crate::traffic::trace::TraceError;
+
+/// How many broken rows are kept to be shown.
+const SHOWN: usize = 5;
+
+/// So many rows must have been read before a share of them means anything.
+const ROWS_TO_JUDGE: u64 = 1_000;
+
+/// A row that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenRow {
+    /// Its line, counted from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// The broken rows of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokenRows {
+    /// Rows that could be read.
+    pub good: u64,
+    /// Rows that could not.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<BrokenRow>,
+    max_share: f64,
+}
+
+impl BrokenRows {
+    pub(super) const fn new(max_share: f64) -> Self {
+        Self { good: 0, count: 0, first: Vec::new(), max_share }
+    }
+
+    pub(super) const fn good(&mut self) {
+        self.good += 1;
+    }
+
+    /// Notes a broken row; an error if there are too many by now.
+    pub(super) fn bad(&mut self, line: u64, message: String) -> Result<(), TraceError> {
+        if self.max_share <= 0.0 {
+            return Err(TraceError { line: Some(line), message });
+        }
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push(BrokenRow { line, message });
+        }
+        if self.good + self.count < ROWS_TO_JUDGE { Ok(()) } else { self.judge() }
+    }
+
+    /// An error if too large a share is broken, or nothing was read.
+    pub(super) fn judge(&self) -> Result<(), TraceError> {
+        let rows = self.good + self.count;
+        let first = self.first.first();
+        let shown = first.map(|row| format!("; first, line {}: {}", row.line, row.message));
+        if self.good == 0 {
+            let message = format!("no row could be read{}", shown.unwrap_or_default());
+            return Err(TraceError { line: None, message });
+        }
+        let share = self.count as f64 / rows as f64;
+        if share <= self.max_share {
+            return Ok(());
+        }
+        let message = format!(
+            "{} of {rows} rows are broken, {:.1} %, where {:.1} % are allowed{}",
+            self.count,
+            share * 100.0,
+            self.max_share * 100.0,
+            shown.unwrap_or_default()
+        );
+        Err(TraceError { line: None, message })
+    }
+}

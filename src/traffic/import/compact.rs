@@ -1,0 +1,187 @@
+//! The one form into which all others are turned: a line per request, or per interval with its
+//! count, times counted from the first row. It is CSV, which a scenario reads as it is.
+
+use std::io::{self, Write};
+
+use super::Recipient;
+use super::instant::date_after;
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::trace::Tokens;
+
+/// What a trace amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Calendar date of its time zero, if it is known.
+    pub start: Option<jiff::Timestamp>,
+    /// Requests, counted or summed up over the intervals; absent for a trace of rates.
+    pub requests: Option<f64>,
+    /// Lines written, header apart.
+    pub lines: u64,
+    /// Time of the last line.
+    pub last: SimTime,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of all answers.
+    pub output_tokens: u64,
+}
+
+/// Writes the compact form.
+#[derive(Debug)]
+pub struct Compact<W> {
+    output: W,
+    /// What the trace was made from, for the comment at its head.
+    origin: String,
+    /// Counts per so much time take the place of single requests.
+    every: Option<SimDuration>,
+    header: Header,
+    summary: Summary,
+    /// Requests in the interval that is being counted, and its number.
+    counted: Option<(i64, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    Missing,
+    Requests,
+    RequestsWithTokens,
+    Counts,
+    Rates,
+}
+
+impl<W: Write> Compact<W> {
+    /// Writes to `output`; `origin` says in the file's head where the rows come from.
+    pub fn new(output: W, origin: &str, every: Option<SimDuration>) -> Self {
+        let origin = origin.replace(['\n', '\r'], " ");
+        let summary = Summary::default();
+        Self { output, origin, every, header: Header::Missing, summary, counted: None }
+    }
+
+    /// Writes what is left, and says what the trace amounts to.
+    pub fn finish(mut self) -> io::Result<(W, Summary)> {
+        self.end_count()?;
+        self.output.flush()?;
+        Ok((self.output, self.summary))
+    }
+
+    /// Writes the head when the first row tells what the columns are; later rows must be alike.
+    fn head(&mut self, header: Header) -> io::Result<()> {
+        if self.header == header {
+            return Ok(());
+        }
+        if self.header != Header::Missing {
+            let message =
+                "requests with and without tokens, counts and rates do not mix in one trace";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        self.header = header;
+        writeln!(self.output, "# from: {}", self.origin)?;
+        if let Some(start) = self.summary.start {
+            writeln!(self.output, "# start: {start}")?;
+        }
+        self.output.write_all(match header {
+            Header::Missing => b"",
+            Header::Requests => b"t_s\n",
+            Header::RequestsWithTokens => b"t_s,prompt_tokens,output_tokens\n",
+            Header::Counts => b"t_s,requests\n",
+            Header::Rates => b"t_s,rps\n",
+        })
+    }
+
+    fn line(&mut self, nanos: i64) {
+        self.summary.lines += 1;
+        self.summary.last = SimTime::from_nanos(nanos);
+    }
+
+    fn count(&mut self, nanos: i64, every: SimDuration) -> io::Result<()> {
+        let interval = nanos.div_euclid(every.as_nanos());
+        if let Some((current, requests)) = &mut self.counted
+            && *current == interval
+        {
+            *requests += 1;
+            return Ok(());
+        }
+        // What no request falls into is written too: a missing interval is no empty one.
+        let next = self.counted.map_or(0, |(current, _)| current + 1);
+        self.end_count()?;
+        for empty in next..interval {
+            self.write_count(empty, 0)?;
+        }
+        self.counted = Some((interval, 1));
+        Ok(())
+    }
+
+    fn end_count(&mut self) -> io::Result<()> {
+        match self.counted.take() {
+            Some((interval, requests)) => self.write_count(interval, requests),
+            None => Ok(()),
+        }
+    }
+
+    fn write_count(&mut self, interval: i64, requests: u64) -> io::Result<()> {
+        let Some(every) = self.every else { return Ok(()) };
+        let nanos = interval.saturating_mul(every.as_nanos());
+        self.line(nanos);
+        write_seconds(&mut self.output, nanos)?;
+        writeln!(self.output, ",{requests}")
+    }
+}
+
+impl<W: Write> Recipient for Compact<W> {
+    fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()> {
+        self.summary.start = start;
+        Ok(())
+    }
+
+    fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()> {
+        *self.summary.requests.get_or_insert(0.0) += 1.0;
+        if let Some(tokens) = tokens {
+            self.summary.prompt_tokens += u64::from(tokens.prompt);
+            self.summary.output_tokens += u64::from(tokens.output);
+        }
+        if let Some(every) = self.every {
+            self.head(Header::Counts)?;
+            return self.count(nanos, every);
+        }
+        self.head(match tokens {
+            None => Header::Requests,
+            Some(_) => Header::RequestsWithTokens,
+        })?;
+        self.line(nanos);
+        write_seconds(&mut self.output, nanos)?;
+        match tokens {
+            None => writeln!(self.output),
+            Some(tokens) => writeln!(self.output, ",{},{}", tokens.prompt, tokens.output),
+        }
+    }
+
+    fn interval(&mut self, nanos: i64, amount: f64, is_rate: bool) -> io::Result<()> {
+        if self.every.is_some() {
+            let message = "the file has intervals already; only requests can be counted";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        self.head(if is_rate { Header::Rates } else { Header::Counts })?;
+        if !is_rate {
+            *self.summary.requests.get_or_insert(0.0) += amount;
+        }
+        self.line(nanos);
+        write_seconds(&mut self.output, nanos)?;
+        writeln!(self.output, ",{amount}")
+    }
+}
+
+impl Summary {
+    /// Calendar date of its last line, if it is known.
+    pub fn last_date(&self) -> Option<jiff::Timestamp> {
+        date_after(self.start?, self.last.as_nanos())
+    }
+}
+
+/// Seconds without digits that say nothing.
+fn write_seconds(output: &mut impl Write, nanos: i64) -> io::Result<()> {
+    let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    if fraction == 0 {
+        return write!(output, "{seconds}");
+    }
+    let digits = format!("{fraction:09}");
+    write!(output, "{seconds}.{}", digits.trim_end_matches('0'))
+}

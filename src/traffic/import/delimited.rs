@@ -1,0 +1,330 @@
+//! Comma-separated values: our own form and published traces, told apart by the names of their
+//! columns; what k6 and Vegeta write.
+
+use std::io::BufRead;
+
+use csv::StringRecord;
+
+use super::instant::Instant;
+use super::json_lines::path_of_url;
+use super::{LOOKED_AT, Row, Rows, What, cannot_read};
+use crate::traffic::trace::{Tokens, TraceError};
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    /// When the request came, or the interval begins.
+    Time,
+    /// When the request was answered.
+    End,
+    /// How long it took [s].
+    Duration,
+    Count,
+    Rate,
+    PromptTokens,
+    OutputTokens,
+    /// Names one of several series whose counts add up.
+    Series,
+    /// Locust's name of a row: `Aggregated` holds the sum of the others.
+    Name,
+}
+
+/// Names of columns in lower case, without anything but letters.
+const COLUMN_NAMES: [(Column, &[&str]); 9] = [
+    (
+        Column::Time,
+        &["t", "ts", "tseconds", "timestamp", "time", "seconds", "arrival", "starttime"],
+    ),
+    (Column::End, &["endtimestamp", "endtime", "end"]),
+    (Column::Duration, &["duration", "durations", "durationseconds", "elapsedtime"]),
+    (Column::Count, &["count", "counts", "requests", "invocations", "requestcount"]),
+    (Column::Rate, &["rps", "raterps", "rate", "qps", "requestss"]),
+    (
+        Column::PromptTokens,
+        &["prompttokens", "contexttokens", "inputtokens", "requesttokens", "inputlength"],
+    ),
+    (Column::OutputTokens, &["outputtokens", "generatedtokens", "responsetokens", "outputlength"]),
+    (Column::Series, &["functionindex", "functionid", "series", "instance"]),
+    (Column::Name, &["name"]),
+];
+
+/// Columns of Azure Functions 2019: a row for each function with its calls in every minute of a day.
+const MINUTES_OF_A_DAY: usize = 1440;
+
+/// Our own form begins with comments, one of which may tell the calendar date of time zero.
+pub(super) fn leading_start(
+    input: &mut impl BufRead,
+) -> Result<Option<jiff::Timestamp>, TraceError> {
+    let beginning = input.fill_buf().map_err(|error| cannot_read(&error))?;
+    let text = String::from_utf8_lossy(&beginning[..beginning.len().min(LOOKED_AT)]);
+    let comments = text.lines().take_while(|line| line.starts_with('#'));
+    let mut dates = comments.filter_map(|line| line.strip_prefix("# start: ")?.trim().parse().ok());
+    Ok(dates.next())
+}
+
+/// Whether a line is one of Vegeta's results, which have no header: a time in nanoseconds, a status,
+/// a latency, two sizes, an error, and seven more.
+pub(super) fn is_vegeta(line: &str) -> bool {
+    let fields: Vec<&str> = line.split(',').collect();
+    let is_whole = |at: usize, digits: usize| {
+        let field: &str = fields.get(at).copied().unwrap_or_default();
+        field.len() >= digits && field.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    fields.len() >= 8 && is_whole(0, 17) && is_whole(1, 1) && is_whole(2, 1) && is_whole(3, 1)
+}
+
+/// Reads rows whose meaning the header tells, or their width.
+pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
+    let mut columns: Option<Columns> = None;
+    let mut minutes: Option<Vec<f64>> = None;
+    let mut seen = false;
+    for_each_record(input, |line, record| {
+        seen = true;
+        if let Some(minutes) = &mut minutes {
+            return match add_minutes(record, minutes) {
+                Ok(()) => Ok(()),
+                Err(message) => rows.broken.bad(line, message),
+            };
+        }
+        let Some(columns) = &columns else {
+            if is_day_of_minutes(record) {
+                minutes = Some(vec![0.0; MINUTES_OF_A_DAY]);
+                return Ok(());
+            }
+            let found =
+                Columns::of(record).map_err(|message| TraceError { line: Some(line), message })?;
+            if found.series.is_some() {
+                rows.order.add_up();
+            }
+            if !found.in_header {
+                rows.take(line, found.row(record))?;
+            }
+            columns = Some(found);
+            return Ok(());
+        };
+        rows.take(line, columns.row(record))
+    })?;
+    for (minute, calls) in (0..).zip(minutes.unwrap_or_default()) {
+        let at = Instant { nanos: minute * 60_000_000_000, is_date: false };
+        rows.take(1, Ok(Some(Row { at, what: What::Count(calls) })))?;
+    }
+    if !seen {
+        let message = "the file is empty; a trace has a line per request or per interval";
+        return Err(TraceError { line: None, message: message.into() });
+    }
+    if rows.broken.good + rows.broken.count == 0 && columns.is_some() {
+        let message = "there is a header line but no row";
+        return Err(TraceError { line: None, message: message.into() });
+    }
+    Ok(())
+}
+
+/// Reads what `k6 run --out csv` writes: `http_req_duration` in milliseconds, at the request's end.
+pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
+    let mut url = None;
+    for_each_record(input, |line, record| {
+        if record.get(0) == Some("metric_name") {
+            url = record.iter().position(|name| name == "url");
+            return Ok(());
+        }
+        if record.get(0) != Some("http_req_duration") {
+            return Ok(());
+        }
+        let path = url.and_then(|at| record.get(at)).map_or("", path_of_url);
+        if !rows.wants(path) {
+            return Ok(());
+        }
+        let row = field(record, 1).and_then(|time| {
+            let at = Instant::parse(time)?;
+            let millis = amount(field(record, 2)?)?;
+            let at = at.earlier(nanos_of_seconds(millis / 1e3));
+            Ok(Some(Row { at, what: What::Request(None) }))
+        });
+        rows.take(line, row)
+    })
+}
+
+/// Reads what `vegeta encode --to csv` writes: the time at which each request was sent.
+pub(super) fn read_vegeta(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
+    const URL: usize = 9;
+    for_each_record(input, |line, record| {
+        if record.get(URL).is_some_and(|url| !rows.wants(path_of_url(url))) {
+            return Ok(());
+        }
+        let at = field(record, 0).and_then(Instant::parse);
+        rows.take(line, at.map(|at| Some(Row { at, what: What::Request(None) })))
+    })
+}
+
+fn for_each_record(
+    input: impl BufRead,
+    mut each: impl FnMut(u64, &StringRecord) -> Result<(), TraceError>,
+) -> Result<(), TraceError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(input);
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record).map_err(|error| csv_error(&error))? {
+        let line = record.position().map_or(0, csv::Position::line);
+        each(line, &record)?;
+    }
+    Ok(())
+}
+
+fn csv_error(error: &csv::Error) -> TraceError {
+    let line = error.position().map(csv::Position::line);
+    let message = match error.kind() {
+        csv::ErrorKind::Io(error) => format!("the file cannot be read: {error}"),
+        csv::ErrorKind::Utf8 { .. } => "the row is no UTF-8 text".into(),
+        _ => error.to_string(),
+    };
+    TraceError { line, message }
+}
+
+/// Where each column stands.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    time: Option<usize>,
+    end: Option<usize>,
+    duration: Option<usize>,
+    count: Option<usize>,
+    rate: Option<usize>,
+    prompt_tokens: Option<usize>,
+    output_tokens: Option<usize>,
+    series: Option<usize>,
+    name: Option<usize>,
+    in_header: bool,
+}
+
+impl Columns {
+    /// From the first line: a header, or a row that shows its meaning by its width.
+    fn of(first: &StringRecord) -> Result<Self, String> {
+        let is_row = first.iter().next().is_some_and(|field| Instant::parse(field).is_ok());
+        let named: Vec<Option<Column>> = if is_row {
+            match first.len() {
+                1 => vec![Some(Column::Time)],
+                3 => {
+                    vec![Some(Column::Time), Some(Column::PromptTokens), Some(Column::OutputTokens)]
+                }
+                columns => {
+                    return Err(format!(
+                        "without a header line the meaning of {columns} columns is open; add one, \
+                         such as `t_s,requests` or `t_s,rps`"
+                    ));
+                }
+            }
+        } else {
+            first.iter().map(column_named).collect()
+        };
+        let position = |column| named.iter().position(|name| *name == Some(column));
+        let columns = Self {
+            time: position(Column::Time),
+            end: position(Column::End),
+            duration: position(Column::Duration),
+            count: position(Column::Count),
+            rate: position(Column::Rate),
+            prompt_tokens: position(Column::PromptTokens),
+            output_tokens: position(Column::OutputTokens),
+            series: position(Column::Series),
+            name: position(Column::Name),
+            in_header: !is_row,
+        };
+        if columns.time.or(columns.end).is_none() {
+            return Err(format!(
+                "no column of instants among `{}`; name one `t_s` or `timestamp`",
+                first.iter().collect::<Vec<_>>().join(",")
+            ));
+        }
+        if columns.count.is_some() && columns.rate.is_some() && columns.name.is_none() {
+            return Err("both a column of counts and one of rates; leave one out".into());
+        }
+        Ok(columns)
+    }
+
+    fn row(&self, record: &StringRecord) -> Result<Option<Row>, String> {
+        // Locust repeats each request under its own name; the sum stands in a row of its own.
+        if let (Some(name), Some(_)) = (self.name, self.rate)
+            && record.get(name) != Some("Aggregated")
+        {
+            return Ok(None);
+        }
+        let at = self.instant(record)?;
+        if let Some(position) = self.rate {
+            return Ok(Some(Row { at, what: What::Rate(amount(field(record, position)?)?) }));
+        }
+        if let Some(position) = self.count {
+            return Ok(Some(Row { at, what: What::Count(amount(field(record, position)?)?) }));
+        }
+        let has_tokens = self.prompt_tokens.is_some() || self.output_tokens.is_some();
+        let tokens = |column: Option<usize>| {
+            column.map_or(Ok(0), |position| token_count(field(record, position)?))
+        };
+        let tokens = if has_tokens {
+            let (prompt, output) = (tokens(self.prompt_tokens)?, tokens(self.output_tokens)?);
+            Some(Tokens { prompt, output })
+        } else {
+            None
+        };
+        Ok(Some(Row { at, what: What::Request(tokens) }))
+    }
+
+    /// When the request came; where only its end is told, as long before as it took.
+    fn instant(&self, record: &StringRecord) -> Result<Instant, String> {
+        if let Some(time) = self.time {
+            return Instant::parse(field(record, time)?);
+        }
+        let end = Instant::parse(field(record, self.end.unwrap_or_default())?)?;
+        let took = self.duration.map_or(Ok(0.0), |position| amount(field(record, position)?))?;
+        Ok(end.earlier(nanos_of_seconds(took)))
+    }
+}
+
+fn column_named(name: &str) -> Option<Column> {
+    let name: String =
+        name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    let known = COLUMN_NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
+    known.map(|(column, _)| *column)
+}
+
+fn is_day_of_minutes(header: &StringRecord) -> bool {
+    header.len() > MINUTES_OF_A_DAY
+        && header.get(header.len() - MINUTES_OF_A_DAY) == Some("1")
+        && header.get(header.len() - 1) == Some("1440")
+}
+
+fn add_minutes(record: &StringRecord, minutes: &mut [f64]) -> Result<(), String> {
+    let Some(first) = record.len().checked_sub(MINUTES_OF_A_DAY) else {
+        return Err(format!("the row has {} columns, not a column for each minute", record.len()));
+    };
+    let calls = record.iter().skip(first).map(amount).collect::<Result<Vec<_>, _>>()?;
+    for (sum, calls) in minutes.iter_mut().zip(calls) {
+        *sum += calls;
+    }
+    Ok(())
+}
+
+fn field(record: &StringRecord, position: usize) -> Result<&str, String> {
+    record
+        .get(position)
+        .filter(|field| !field.is_empty())
+        .ok_or_else(|| format!("column {} is missing: the row has {}", position + 1, record.len()))
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(amount) if amount.is_finite() && amount >= 0.0 => Ok(amount),
+        _ => Err(format!("{text:?} is no number of requests; give a number of at least 0")),
+    }
+}
+
+fn token_count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number of tokens; give a whole number"))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped to some thirty years")]
+fn nanos_of_seconds(seconds: f64) -> i128 {
+    (seconds * 1e9).clamp(0.0, 1e18).round() as i128
+}

@@ -1,0 +1,226 @@
+//! A JSON object per line: structured access logs, Mooncake's traces, what k6 and Vegeta write.
+
+use serde_json::{Map, Value};
+
+use super::instant::Instant;
+use super::{LineContext, Row, What};
+use crate::traffic::trace::Tokens;
+
+/// Names of the field that tells when a line was written, in the order of preference.
+const TIMES: [&str; 11] = [
+    "time_iso8601",
+    "@timestamp",
+    "timestamp",
+    "start_time",
+    "time",
+    "ts",
+    "msec",
+    "date",
+    "time_local",
+    "StartUTC",
+    "t",
+];
+
+/// Names of the field that tells how long a request took, with its unit in nanoseconds. A text may
+/// carry a unit of its own (`12ms`).
+const DURATIONS: [(&str, f64); 12] = [
+    ("request_time", 1e9),
+    ("duration", 1e9),
+    ("duration_s", 1e9),
+    ("elapsed", 1e9),
+    ("response_time", 1e9),
+    ("duration_ms", 1e6),
+    ("latency_ms", 1e6),
+    ("elapsed_ms", 1e6),
+    ("response_time_ms", 1e6),
+    ("duration_us", 1e3),
+    ("duration_ns", 1.0),
+    ("Duration", 1.0),
+];
+
+const PATHS: [&str; 6] = ["path", "uri", "request_uri", "url", "RequestPath", "request"];
+const PROMPT_TOKENS: [&str; 3] = ["input_length", "prompt_tokens", "input_tokens"];
+const OUTPUT_TOKENS: [&str; 3] = ["output_length", "output_tokens", "completion_tokens"];
+
+/// A line of a structured access log, or of Mooncake's traces. Lines of a log are written when a
+/// request ends; fields of tokens say that the time is that of its arrival.
+pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
+    let object = object(line)?;
+    let Some((name, value)) = first_of(&object, &TIMES) else {
+        return Err(format!("no field of its time; one of {} is needed", TIMES.join(", ")));
+    };
+    if let Some((_, Value::String(path))) = first_of(&object, &PATHS) {
+        // nginx's $request is the whole request line.
+        let path = path.split(' ').nth(1).unwrap_or(path);
+        if !context.wants(path) {
+            return Ok(None);
+        }
+    }
+    let prompt = tokens(&object, &PROMPT_TOKENS)?;
+    let output = tokens(&object, &OUTPUT_TOKENS)?;
+    if prompt.is_some() || output.is_some() {
+        let tokens =
+            Tokens { prompt: prompt.unwrap_or_default(), output: output.unwrap_or_default() };
+        let at = if name == "timestamp" { mooncake_time(value) } else { None };
+        let at = at.map_or_else(|| instant(name, value), Ok)?;
+        return Ok(Some(Row { at, what: What::Request(Some(tokens)) }));
+    }
+    let is_begin = matches!(name, "start_time" | "StartUTC");
+    let taken = if is_begin { 0 } else { nanos_taken(&object) };
+    Ok(Some(Row { at: instant(name, value)?.earlier(taken), what: What::Request(None) }))
+}
+
+/// A line of `k6 run --out json`: a point of `http_req_duration` is a request that ended then.
+pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
+    let object = object(line)?;
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    if text("type") != Some("Point") || text("metric") != Some("http_req_duration") {
+        return Ok(None);
+    }
+    let Some(Value::Object(data)) = object.get("data") else {
+        return Err("a point without `data`".into());
+    };
+    let url = data.get("tags").and_then(|tags| tags.get("url")).and_then(Value::as_str);
+    if !context.wants(url.map_or("", path_of_url)) {
+        return Ok(None);
+    }
+    let time = data.get("time").ok_or("a point without `data.time`")?;
+    let value = data.get("value").and_then(Value::as_f64).ok_or("a point without `data.value`")?;
+    let at = instant("data.time", time)?.earlier(nanos_of(value, 1e6));
+    Ok(Some(Row { at, what: What::Request(None) }))
+}
+
+/// A line of `vegeta encode --to json`: the time at which the request was sent.
+pub(super) fn vegeta_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
+    let object = object(line)?;
+    let url = object.get("url").and_then(Value::as_str);
+    if url.is_some_and(|url| !context.wants(path_of_url(url))) {
+        return Ok(None);
+    }
+    let time = object.get("timestamp").ok_or("no field `timestamp`")?;
+    Ok(Some(Row { at: instant("timestamp", time)?, what: What::Request(None) }))
+}
+
+/// The path in a URL.
+pub(super) fn path_of_url(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |at| &rest[at..])
+}
+
+fn object(line: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(line) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("the line is no JSON object".into()),
+        Err(error) => Err(format!("the line is no JSON: {error}")),
+    }
+}
+
+fn first_of<'a>(
+    object: &'a Map<String, Value>,
+    names: &[&'static str],
+) -> Option<(&'static str, &'a Value)> {
+    names.iter().find_map(|name| Some((*name, object.get(*name).filter(|one| !one.is_null())?)))
+}
+
+fn instant(name: &str, value: &Value) -> Result<Instant, String> {
+    let at = match value {
+        Value::String(text) => {
+            Instant::parse_log_date(text).map_or_else(|| Instant::parse(text), Ok)
+        }
+        Value::Number(number) => Instant::parse(&number.to_string()),
+        _ => Err("it is neither a number nor a text".into()),
+    };
+    at.map_err(|why| format!("{name}: {why}"))
+}
+
+/// Mooncake counts milliseconds from the start, in whole numbers.
+fn mooncake_time(value: &Value) -> Option<Instant> {
+    let millis = value.as_u64().filter(|millis| *millis < 1_000_000_000)?;
+    Some(Instant { nanos: i128::from(millis) * 1_000_000, is_date: false })
+}
+
+fn tokens(object: &Map<String, Value>, names: &[&'static str]) -> Result<Option<u32>, String> {
+    let Some((name, value)) = first_of(object, names) else { return Ok(None) };
+    let tokens = value.as_u64().and_then(|tokens| u32::try_from(tokens).ok());
+    tokens.map(Some).ok_or_else(|| format!("{name}: {value} is no number of tokens"))
+}
+
+fn nanos_taken(object: &Map<String, Value>) -> i128 {
+    let found = DURATIONS.iter().find_map(|(name, unit)| Some((object.get(*name)?, *unit)));
+    match found {
+        Some((Value::Number(number), unit)) => {
+            number.as_f64().map_or(0, |number| nanos_of(number, unit))
+        }
+        Some((Value::String(text), unit)) => match text.parse::<f64>() {
+            Ok(number) => nanos_of(number, unit),
+            Err(_) => text.parse::<jiff::SignedDuration>().map_or(0, |span| span.as_nanos().max(0)),
+        },
+        _ => 0,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped to some thirty years")]
+fn nanos_of(number: f64, unit: f64) -> i128 {
+    (number * unit).clamp(0.0, 1e18) as i128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: LineContext<'static> = LineContext { path: None };
+
+    #[test]
+    fn structured_logs_are_read_whatever_their_fields_are_called() {
+        let noon = Instant::parse("2023-11-16T12:00:00Z").expect("a date");
+        for line in [
+            r#"{"time_iso8601":"2023-11-16T12:00:02+00:00","request_time":"2.000","uri":"/"}"#,
+            r#"{"@timestamp":"2023-11-16T12:00:02Z","duration_ms":2000}"#,
+            r#"{"ts":1700136002.0,"duration":2.0,"request":{"uri":"/"}}"#,
+            r#"{"time":"2023-11-16T12:00:02Z","duration":"2s"}"#,
+            r#"{"time_local":"16/Nov/2023:14:00:02 +0200","duration_us":2000000}"#,
+            r#"{"StartUTC":"2023-11-16T12:00:00Z","Duration":2000000000}"#,
+        ] {
+            let row = row(line, &ALL).expect(line).expect(line);
+            assert_eq!(row, Row { at: noon, what: What::Request(None) }, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_traces_of_mooncake_count_milliseconds() {
+        let line =
+            r#"{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46]}"#;
+        let row = row(line, &ALL).expect("right").expect("wanted");
+        assert_eq!(row.at, Instant { nanos: 27_482_000_000, is_date: false });
+        assert_eq!(row.what, What::Request(Some(Tokens { prompt: 6955, output: 52 })));
+    }
+
+    #[test]
+    fn load_generators_tell_when_each_request_began() {
+        let k6 = r#"{"metric":"http_req_duration","type":"Point","data":{"time":"2023-11-16T12:00:02Z","value":2000,"tags":{"url":"http://a/b"}}}"#;
+        let vegeta =
+            r#"{"attack":"","seq":0,"code":200,"timestamp":"2023-11-16T12:00:00Z","latency":7}"#;
+        let noon = Instant::parse("2023-11-16T12:00:00Z").expect("a date");
+        let row = Row { at: noon, what: What::Request(None) };
+        assert_eq!(k6_row(k6, &ALL), Ok(Some(row)));
+        assert_eq!(k6_row(k6, &LineContext { path: Some("/c") }), Ok(None));
+        assert_eq!(vegeta_row(vegeta, &ALL), Ok(Some(row)));
+        let other =
+            r#"{"metric":"vus","type":"Point","data":{"time":"2023-11-16T12:00:02Z","value":1}}"#;
+        assert_eq!(k6_row(other, &ALL), Ok(None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, says) in [
+            ("{", "the line is no JSON"),
+            ("[]", "the line is no JSON object"),
+            ("{}", "no field of its time"),
+            (r#"{"time":true}"#, "time: it is neither"),
+            (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is no number"),
+        ] {
+            let error = row(line, &ALL).expect_err(line);
+            assert!(error.starts_with(says), "{line}: {error}");
+        }
+    }
+}

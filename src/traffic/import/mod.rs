@@ -1,0 +1,305 @@
+//! Recorded traffic in the forms in which people have it, read row by row in constant memory: access
+//! logs, results of load generators, Prometheus answers, published traces. Not responsible for files
+//! and compression (`cli`), nor for what is made of the rows (`Trace`, [`Compact`]).
+//!
+//! A new format is a file here and a line in [`Format::ALL`] and its methods.
+
+mod access_log;
+mod broken;
+mod compact;
+mod delimited;
+mod instant;
+mod json_lines;
+mod order;
+mod prometheus;
+
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+use super::trace::{Tokens, TraceError};
+use crate::engine::SimDuration;
+pub use broken::{BrokenRow, BrokenRows};
+pub use compact::{Compact, Summary};
+use instant::Instant;
+use order::InOrder;
+
+/// So many bytes at the beginning of a file tell its form.
+const LOOKED_AT: usize = 4096;
+
+/// A form of recorded traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values with a header line: instants, counts or rates, with tokens or without;
+    /// Azure LLM inference, BurstGPT, ServeGen rates, Azure Functions, Locust's stats history.
+    Csv,
+    /// An access log: Common, Combined, nginx with `$request_time`, Apache with `%D`.
+    AccessLog,
+    /// A JSON object per line: structured access logs, Mooncake.
+    JsonLines,
+    /// What `query_range` of Prometheus answers.
+    Prometheus,
+    /// k6 with `--out csv`.
+    K6Csv,
+    /// k6 with `--out json`.
+    K6Json,
+    /// `vegeta encode --to csv`.
+    VegetaCsv,
+    /// `vegeta encode --to json`.
+    VegetaJson,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 8] = [
+        Self::Csv,
+        Self::AccessLog,
+        Self::JsonLines,
+        Self::Prometheus,
+        Self::K6Csv,
+        Self::K6Json,
+        Self::VegetaCsv,
+        Self::VegetaJson,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::AccessLog => "access-log",
+            Self::JsonLines => "json-lines",
+            Self::Prometheus => "prometheus",
+            Self::K6Csv => "k6-csv",
+            Self::K6Json => "k6-json",
+            Self::VegetaCsv => "vegeta-csv",
+            Self::VegetaJson => "vegeta-json",
+        }
+    }
+
+    /// The format of a file that begins so; absent for what looks like none of them.
+    pub fn detect(beginning: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(&beginning[..beginning.len().min(LOOKED_AT)]);
+        let lines = || text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let mut lines = lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let first = lines.next()?;
+        if first.starts_with('{') {
+            return Some(json_format(first, &text));
+        }
+        if access_log::is_line(first) {
+            return Some(Self::AccessLog);
+        }
+        if first.starts_with("metric_name,timestamp,") {
+            return Some(Self::K6Csv);
+        }
+        if delimited::is_vegeta(first) {
+            return Some(Self::VegetaCsv);
+        }
+        let is_number = |field: &str| field.trim().parse::<f64>().is_ok();
+        (first.contains(',') || is_number(first) || Instant::parse(first).is_ok() || is_word(first))
+            .then_some(Self::Csv)
+    }
+
+    /// How far rows of this format may be out of order: tools that write a line when a request ends
+    /// give its start back out of order.
+    pub const fn usual_disorder(self) -> SimDuration {
+        match self {
+            Self::Csv | Self::Prometheus => SimDuration::ZERO,
+            _ => SimDuration::from_secs(600),
+        }
+    }
+}
+
+fn json_format(first: &str, text: &str) -> Format {
+    let has = |key: &str| first.contains(&format!("\"{key}\""));
+    if text.contains("\"resultType\"") || text.contains("\"result\"") && has("status") {
+        Format::Prometheus
+    } else if has("type") && has("metric") && has("data") {
+        Format::K6Json
+    } else if has("attack") && has("seq") {
+        Format::VegetaJson
+    } else {
+        Format::JsonLines
+    }
+}
+
+fn is_word(line: &str) -> bool {
+    line.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Csv => "comma-separated values",
+            Self::AccessLog => "access log",
+            Self::JsonLines => "JSON lines",
+            Self::Prometheus => "Prometheus query_range",
+            Self::K6Csv => "k6 CSV",
+            Self::K6Json => "k6 JSON",
+            Self::VegetaCsv => "Vegeta CSV",
+            Self::VegetaJson => "Vegeta JSON",
+        })
+    }
+}
+
+/// What to take from a file, and how much to bear with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportOptions {
+    /// The form of the file.
+    pub format: Format,
+    /// Rows may be this much out of order.
+    pub disorder: SimDuration,
+    /// Share of broken rows above which the file is refused, from 0 to 1.
+    pub max_broken: f64,
+    /// Only requests whose path begins so, where the rows tell a path.
+    pub path: Option<String>,
+}
+
+impl ImportOptions {
+    /// Takes all rows, and bears with none that is broken.
+    pub fn strict(format: Format) -> Self {
+        Self { format, disorder: format.usual_disorder(), max_broken: 0.0, path: None }
+    }
+}
+
+/// What one row of a file says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Row {
+    /// When the request began, or the interval does.
+    at: Instant,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    /// One request.
+    Request(Option<Tokens>),
+    /// So many requests in the interval that begins here.
+    Count(f64),
+    /// Requests per second in the interval that begins here.
+    Rate(f64),
+}
+
+/// Something that hears rows in order of time; times count from the first of them.
+pub trait Recipient {
+    /// The calendar date of time zero, if the file tells dates; heard before any row.
+    fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
+    /// A request.
+    fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
+    /// So many requests, or requests per second, in the interval that begins here.
+    fn interval(&mut self, nanos: i64, amount: f64, is_rate: bool) -> io::Result<()>;
+}
+
+/// Reads a file to its end. What is broken is counted, and refused above the limit.
+pub fn import(
+    input: impl BufRead,
+    options: &ImportOptions,
+    recipient: &mut dyn Recipient,
+) -> Result<BrokenRows, TraceError> {
+    let mut input = input;
+    let start = delimited::leading_start(&mut input)?;
+    let mut rows = Rows {
+        broken: BrokenRows::new(options.max_broken),
+        order: InOrder::new(options.disorder, start),
+        path: options.path.as_deref(),
+        recipient,
+    };
+    match options.format {
+        Format::Csv => delimited::read_csv(input, &mut rows)?,
+        Format::K6Csv => delimited::read_k6(input, &mut rows)?,
+        Format::VegetaCsv => delimited::read_vegeta(input, &mut rows)?,
+        Format::Prometheus => prometheus::read(input, &mut rows)?,
+        Format::AccessLog => read_lines(input, &mut rows, access_log::row)?,
+        Format::JsonLines => read_lines(input, &mut rows, json_lines::row)?,
+        Format::K6Json => read_lines(input, &mut rows, json_lines::k6_row)?,
+        Format::VegetaJson => read_lines(input, &mut rows, json_lines::vegeta_row)?,
+    }
+    rows.finish()
+}
+
+/// Rows on their way from a file to whoever wants them.
+struct Rows<'a> {
+    broken: BrokenRows,
+    order: InOrder,
+    path: Option<&'a str>,
+    recipient: &'a mut dyn Recipient,
+}
+
+impl Rows<'_> {
+    /// Takes what became of a line: a row, nothing of interest, or what is wrong with it.
+    fn take(&mut self, line: u64, row: Result<Option<Row>, String>) -> Result<(), TraceError> {
+        match row {
+            Ok(None) => Ok(()),
+            Ok(Some(row)) => match self.order.take(row, self.recipient) {
+                Ok(()) => {
+                    self.broken.good();
+                    Ok(())
+                }
+                Err(order::Refused::Row(message)) => self.broken.bad(line, message),
+                Err(order::Refused::Output(error)) => Err(cannot_write(&error)),
+            },
+            Err(message) => self.broken.bad(line, message),
+        }
+    }
+
+    /// Whether a request with this path is wanted.
+    fn wants(&self, path: &str) -> bool {
+        self.path.is_none_or(|prefix| path.starts_with(prefix))
+    }
+
+    fn finish(mut self) -> Result<BrokenRows, TraceError> {
+        self.broken.judge()?;
+        self.order.finish(self.recipient).map_err(|error| cannot_write(&error))?;
+        Ok(self.broken)
+    }
+}
+
+/// What a reader of single lines needs to know beside the line.
+struct LineContext<'a> {
+    /// Only requests whose path begins so.
+    path: Option<&'a str>,
+}
+
+impl LineContext<'_> {
+    fn wants(&self, path: &str) -> bool {
+        self.path.is_none_or(|prefix| path.starts_with(prefix))
+    }
+}
+
+/// No line of a log is longer; what is longer is no log.
+const LONGEST_LINE: u64 = 1 << 20;
+
+fn read_lines(
+    mut input: impl BufRead,
+    rows: &mut Rows<'_>,
+    row: fn(&str, &LineContext<'_>) -> Result<Option<Row>, String>,
+) -> Result<(), TraceError> {
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes);
+        if read.map_err(|error| cannot_read(&error))? == 0 {
+            break;
+        }
+        if bytes.len() as u64 == LONGEST_LINE {
+            return Err(TraceError { line: Some(line), message: "the line is too long".into() });
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let context = LineContext { path: rows.path };
+        rows.take(line, row(text, &context))?;
+    }
+    Ok(())
+}
+
+fn cannot_read(error: &io::Error) -> TraceError {
+    TraceError { line: None, message: format!("the file cannot be read: {error}") }
+}
+
+fn cannot_write(error: &io::Error) -> TraceError {
+    TraceError { line: None, message: format!("the rows cannot be written: {error}") }
+}
+
+#[cfg(test)]
+mod tests;

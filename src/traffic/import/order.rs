@@ -1,0 +1,198 @@
+//! Rows put in order of time within a window, and their times counted from the first of them.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+
+use super::instant::Instant;
+use super::{Recipient, Row, What};
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::trace::Tokens;
+
+/// Holds rows back for as long as an earlier one may still come.
+#[derive(Debug)]
+pub(super) struct InOrder {
+    disorder: i128,
+    /// The date of time zero as the file itself says it.
+    start: Option<jiff::Timestamp>,
+    /// Rows that wait, by time and then as they came.
+    waiting: BinaryHeap<Reverse<(i128, u64, Payload)>>,
+    rows: u64,
+    newest: i128,
+    /// Whether the times are dates, once a row has come.
+    has_dates: Option<bool>,
+    /// Instant that counts as zero, once a row has gone out.
+    origin: Option<i128>,
+    /// The last row that went out, from the origin.
+    last: Option<(i64, Payload)>,
+    /// Intervals of one beginning add up: they are of several series.
+    adds_up: bool,
+    /// An interval that another of the same beginning may add to.
+    open: Option<(i64, f64, bool)>,
+}
+
+/// What a waiting row says, in a form that has an order; equal times are told apart before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Payload {
+    Request,
+    RequestWithTokens { prompt: u32, output: u32 },
+    Count { bits: u64 },
+    Rate { bits: u64 },
+}
+
+/// Why a row was not taken.
+pub(super) enum Refused {
+    /// It is wrong.
+    Row(String),
+    /// The recipient cannot write.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl InOrder {
+    pub(super) fn new(disorder: SimDuration, start: Option<jiff::Timestamp>) -> Self {
+        Self {
+            disorder: disorder.as_nanos().into(),
+            start,
+            waiting: BinaryHeap::new(),
+            rows: 0,
+            newest: i128::MIN,
+            has_dates: None,
+            origin: None,
+            last: None,
+            adds_up: false,
+            open: None,
+        }
+    }
+
+    /// Lets intervals of one beginning add up from now on.
+    pub(super) const fn add_up(&mut self) {
+        self.adds_up = true;
+    }
+
+    /// Takes a row, and passes on those before which nothing can come any more.
+    pub(super) fn take(&mut self, row: Row, recipient: &mut dyn Recipient) -> Result<(), Refused> {
+        let Instant { nanos, is_date } = row.at;
+        if *self.has_dates.get_or_insert(is_date) != is_date {
+            let message = "dates and times since the start are mixed; write all in one way";
+            return Err(Refused::Row(message.into()));
+        }
+        if let (Some(origin), Some((last, _))) = (self.origin, self.last)
+            && nanos - origin < i128::from(last)
+        {
+            let at = |nanos: i128| SimTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+            let (before, now) = (at(last.into()), at((nanos - origin).max(0)));
+            let message = format!("time goes back from {before} to {now}; sort the rows by time");
+            return Err(Refused::Row(message));
+        }
+        self.refuse_doubled(nanos, row.what)?;
+        self.rows += 1;
+        self.waiting.push(Reverse((nanos, self.rows, Payload::from(row.what))));
+        self.newest = self.newest.max(nanos);
+        while let Some(Reverse((nanos, ..))) = self.waiting.peek()
+            && self.newest - nanos >= self.disorder
+        {
+            self.pass_on(recipient)?;
+        }
+        Ok(())
+    }
+
+    /// Two counts for one interval are a mistake where nothing says that they add up.
+    fn refuse_doubled(&self, nanos: i128, what: What) -> Result<(), Refused> {
+        let (Some(origin), Some((last, _))) = (self.origin, self.last) else { return Ok(()) };
+        let is_interval = !matches!(what, What::Request(_));
+        if is_interval && !self.adds_up && nanos - origin == i128::from(last) {
+            let at = SimTime::from_nanos(last);
+            return Err(Refused::Row(format!("two rows for the interval that begins at {at}")));
+        }
+        Ok(())
+    }
+
+    /// Passes on all that is left.
+    pub(super) fn finish(&mut self, recipient: &mut dyn Recipient) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            match self.pass_on(recipient) {
+                Ok(()) | Err(Refused::Row(_)) => {}
+                Err(Refused::Output(error)) => return Err(error),
+            }
+        }
+        self.close(recipient)
+    }
+
+    fn pass_on(&mut self, recipient: &mut dyn Recipient) -> Result<(), Refused> {
+        let Some(Reverse((nanos, _, payload))) = self.waiting.pop() else { return Ok(()) };
+        let origin = match self.origin {
+            Some(origin) => origin,
+            None => self.begin(nanos, recipient)?,
+        };
+        let nanos = i64::try_from(nanos - origin).map_err(|_| {
+            Refused::Row("the row is more than 292 years from the first one".into())
+        })?;
+        self.last = Some((nanos, payload));
+        match payload {
+            Payload::Request => recipient.request(nanos, None)?,
+            Payload::RequestWithTokens { prompt, output } => {
+                recipient.request(nanos, Some(Tokens { prompt, output }))?;
+            }
+            Payload::Count { bits } => {
+                self.interval(nanos, f64::from_bits(bits), false, recipient)?;
+            }
+            Payload::Rate { bits } => {
+                self.interval(nanos, f64::from_bits(bits), true, recipient)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first row goes out: its date, or the start as it is, is time zero.
+    fn begin(&mut self, nanos: i128, recipient: &mut dyn Recipient) -> io::Result<i128> {
+        let has_dates = self.has_dates == Some(true);
+        let origin = if has_dates { nanos } else { 0 };
+        self.origin = Some(origin);
+        let date = Instant { nanos, is_date: has_dates }.date();
+        recipient.start(date.or(self.start))?;
+        Ok(origin)
+    }
+
+    fn interval(
+        &mut self,
+        nanos: i64,
+        amount: f64,
+        is_rate: bool,
+        recipient: &mut dyn Recipient,
+    ) -> io::Result<()> {
+        match &mut self.open {
+            Some((start, sum, _)) if *start == nanos => *sum += amount,
+            _ => {
+                self.close(recipient)?;
+                self.open = Some((nanos, amount, is_rate));
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, recipient: &mut dyn Recipient) -> io::Result<()> {
+        match self.open.take() {
+            Some((nanos, amount, is_rate)) => recipient.interval(nanos, amount, is_rate),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<What> for Payload {
+    fn from(what: What) -> Self {
+        match what {
+            What::Request(None) => Self::Request,
+            What::Request(Some(Tokens { prompt, output })) => {
+                Self::RequestWithTokens { prompt, output }
+            }
+            What::Count(amount) => Self::Count { bits: amount.to_bits() },
+            What::Rate(rate) => Self::Rate { bits: rate.to_bits() },
+        }
+    }
+}

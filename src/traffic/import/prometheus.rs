@@ -1,0 +1,100 @@
+//! What `query_range` of Prometheus answers: a matrix of series, whose values at one instant add up.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::instant::Instant;
+use super::{Row, Rows, What};
+use crate::traffic::trace::TraceError;
+
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    #[serde(default)]
+    error: Option<String>,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    #[serde(default)]
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, Value)>,
+}
+
+/// Reads an answer. Values are requests per second, as `rate(...)` gives them; a series whose name
+/// ends in `_total` is a counter, whose increases are counted.
+pub(super) fn read(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
+    let whole = |message: String| TraceError { line: None, message };
+    let answer: Answer = serde_json::from_reader(input)
+        .map_err(|error| whole(format!("this is no answer of Prometheus: {error}")))?;
+    let data = match answer.data {
+        Some(data) if answer.status == "success" => data,
+        _ => {
+            let why = answer.error.unwrap_or(answer.status);
+            return Err(whole(format!("Prometheus answered with an error: {why}")));
+        }
+    };
+    if data.result_type != "matrix" {
+        return Err(whole(format!(
+            "the result is a {}; ask `query_range`, which answers with a matrix",
+            data.result_type
+        )));
+    }
+    let is_counter = data.result.iter().any(Series::is_counter);
+    let mut sums: BTreeMap<i128, f64> = BTreeMap::new();
+    for (series, number) in data.result.iter().zip(1u64..) {
+        for point in series.points(is_counter) {
+            match point {
+                Ok((at, value)) => *sums.entry(at).or_default() += value,
+                Err(message) => rows.broken.bad(number, format!("series {number}: {message}"))?,
+            }
+        }
+    }
+    for (nanos, value) in sums {
+        let what = if is_counter { What::Count(value) } else { What::Rate(value) };
+        rows.take(1, Ok(Some(Row { at: Instant { nanos, is_date: true }, what })))?;
+    }
+    Ok(())
+}
+
+impl Series {
+    fn is_counter(&self) -> bool {
+        self.metric.get("__name__").is_some_and(|name| name.ends_with("_total"))
+    }
+
+    /// The points of a rate, or the increases of a counter at the beginning of each step. A counter
+    /// that falls has begun anew from zero.
+    fn points(&self, is_counter: bool) -> Vec<Result<(i128, f64), String>> {
+        let read = |(at, value): &(f64, Value)| {
+            let at = Instant::from_number(*at).ok_or_else(|| format!("{at} is no instant"))?;
+            let number = value.as_str().and_then(|text| text.parse::<f64>().ok());
+            let number = number.or_else(|| value.as_f64());
+            match number {
+                Some(number) if number.is_finite() && number >= 0.0 => Ok((at.nanos, number)),
+                // A rate of nothing at all: 0/0.
+                Some(number) if number.is_nan() => Ok((at.nanos, 0.0)),
+                _ => Err(format!("{value} is no number of requests")),
+            }
+        };
+        if !is_counter {
+            return self.values.iter().map(read).collect();
+        }
+        let steps = self.values.windows(2).map(|pair| {
+            let ((at, before), (_, after)) = (read(&pair[0])?, read(&pair[1])?);
+            Ok((at, if after >= before { after - before } else { after }))
+        });
+        steps.collect()
+    }
+}

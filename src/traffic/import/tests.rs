@@ -1,0 +1,154 @@
+//! Files as their tools write them, each turned into the one compact form.
+
+use super::*;
+
+fn imported(text: &str, change: impl FnOnce(&mut ImportOptions)) -> (String, Summary, BrokenRows) {
+    let format = Format::detect(text.as_bytes()).expect("a format that is known");
+    let mut options = ImportOptions { max_broken: 0.5, ..ImportOptions::strict(format) };
+    change(&mut options);
+    let mut compact = Compact::new(Vec::new(), "test", None);
+    let broken = import(text.as_bytes(), &options, &mut compact).expect("a trace");
+    let (output, summary) = compact.finish().expect("memory takes all");
+    (String::from_utf8(output).expect("text"), summary, broken)
+}
+
+/// The rows of the compact form without its comments.
+fn rows(text: &str) -> String {
+    let (output, ..) = imported(text, |_| {});
+    output.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_tool_is_known_by_what_it_writes() {
+    let combined =
+        "1.2.3.4 - - [16/Nov/2023:12:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"curl\"";
+    for (text, format) in [
+        ("t_s,requests\n0,1\n", Format::Csv),
+        ("12.5\n13\n", Format::Csv),
+        ("2023-11-16T12:00:00Z\n", Format::Csv),
+        ("Timestamp\n1\n", Format::Csv),
+        (combined, Format::AccessLog),
+        (r#"{"time":"2023-11-16T12:00:00Z","status":200}"#, Format::JsonLines),
+        (r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#, Format::Prometheus),
+        ("metric_name,timestamp,metric_value,check\n", Format::K6Csv),
+        (r#"{"type":"Metric","data":{"name":"http_reqs"},"metric":"http_reqs"}"#, Format::K6Json),
+        ("1700136000000000000,200,1500000,10,20,,aGk=,big,0,GET,http://a/\n", Format::VegetaCsv),
+        (
+            r#"{"attack":"big","seq":0,"code":200,"timestamp":"2023-11-16T12:00:00Z"}"#,
+            Format::VegetaJson,
+        ),
+    ] {
+        assert_eq!(Format::detect(text.as_bytes()), Some(format), "{text}");
+    }
+    for text in ["", "\n\n", "hello world", "<html>"] {
+        assert_eq!(Format::detect(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
+fn requests_of_a_log_come_in_the_order_in_which_they_began() {
+    // The second line was written later, but its request took 3 s and began first.
+    let log = "\
+a - - [16/Nov/2023:12:00:01 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.000
+a - - [16/Nov/2023:12:00:03 +0000] \"GET /b HTTP/1.1\" 200 5 \"-\" \"-\" 3.000
+a - - [16/Nov/2023:12:00:04 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.250
+";
+    assert_eq!(rows(log), "t_s 0 1 3.75");
+    let (output, summary, _) = imported(log, |options| options.path = Some("/a".into()));
+    assert_eq!(
+        output, "# from: test\n# start: 2023-11-16T12:00:01Z\nt_s\n0\n2.75\n",
+        "only those for /a"
+    );
+    assert_eq!((summary.requests, summary.lines), (Some(2.0), 2));
+}
+
+#[test]
+fn published_traces_are_read_as_they_are() {
+    let azure_functions_2019 = {
+        let minutes: Vec<String> = (1..=1440).map(|minute| minute.to_string()).collect();
+        let calls = |first: &str| {
+            let mut calls = vec!["0"; 1440];
+            calls[0] = first;
+            calls.join(",")
+        };
+        format!(
+            "HashOwner,HashApp,HashFunction,Trigger,{}\no,a,f,http,{}\no,a,g,timer,{}\n",
+            minutes.join(","),
+            calls("3"),
+            calls("4")
+        )
+    };
+    assert!(rows(&azure_functions_2019).starts_with("t_s,requests 0,7 60,0 120,0 "));
+    let azure_functions_2021 = "app,func,end_timestamp,duration\na,f,10.5,0.5\na,g,12,1\n";
+    assert_eq!(rows(azure_functions_2021), "t_s 10 11");
+    let burst_gpt = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n\
+                     5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,1087,230,1317,API log\n";
+    assert_eq!(rows(burst_gpt), "t_s,prompt_tokens,output_tokens 5,472,18 45,1087,230");
+    let serve_gen = "t_s,rate_rps,active_clients\n0,14.5,21\n600,18.25,22\n";
+    assert_eq!(rows(serve_gen), "t_s,rps 0,14.5 600,18.25");
+    let by_function = "t_s,function_index,invocations\n0,0,5\n0,1,2\n60,0,1\n";
+    assert_eq!(rows(by_function), "t_s,requests 0,7 60,1");
+    let mooncake = "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0]}\n\
+                    {\"timestamp\": 3052, \"input_length\": 7322, \"output_length\": 490, \"hash_ids\": [0]}\n";
+    assert_eq!(rows(mooncake), "t_s,prompt_tokens,output_tokens 0,6758,500 3.052,7322,490");
+}
+
+#[test]
+fn results_of_load_generators_are_read_as_they_are() {
+    let locust = "Timestamp,User Count,Type,Name,Requests/s,Failures/s,50%\n\
+                  1700136000,10,GET,/a,3.5,0,5\n1700136000,10,,Aggregated,7.5,0,5\n\
+                  1700136001,10,,Aggregated,8,0,5\n";
+    assert_eq!(rows(locust), "t_s,rps 0,7.5 1,8");
+    let k6 = "metric_name,timestamp,metric_value,check,error,url\n\
+              http_reqs,1700136002,1,,,http://a/b\nhttp_req_duration,1700136002,500,,,http://a/b\n\
+              http_req_duration,1700136003,250,,,http://a/b\nvus,1700136003,5,,,\n";
+    assert_eq!(rows(k6), "t_s 0 1.25");
+    let vegeta = "1700136000000000000,200,1500000,10,20,,aGk=,big,0,GET,http://a/\n\
+                  1700136000500000000,200,1500000,10,20,,aGk=,big,1,GET,http://a/\n";
+    assert_eq!(rows(vegeta), "t_s 0 0.5");
+}
+
+#[test]
+fn series_of_prometheus_add_up_and_counters_are_counted() {
+    let rate = r#"{"status":"success","data":{"resultType":"matrix","result":[
+        {"metric":{"pod":"a"},"values":[[1700136000,"1.5"],[1700136060,"NaN"]]},
+        {"metric":{"pod":"b"},"values":[[1700136000,"2"],[1700136060,"4"]]}]}}"#;
+    assert_eq!(rows(rate), "t_s,rps 0,3.5 60,4");
+    let counter = r#"{"status":"success","data":{"resultType":"matrix","result":[
+        {"metric":{"__name__":"http_requests_total"},
+         "values":[[1700136000,"100"],[1700136060,"160"],[1700136120,"30"],[1700136180,"31"]]}]}}"#;
+    assert_eq!(rows(counter), "t_s,requests 0,60 60,30 120,1", "a restart counts from zero");
+}
+
+#[test]
+fn broken_rows_are_counted_and_too_many_are_refused() {
+    let text = "t_s\n1\nsoon\n2\n-5\n3\n";
+    let (_, summary, broken) = imported(text, |_| {});
+    assert_eq!((summary.lines, broken.good, broken.count), (3, 3, 2));
+    assert_eq!(broken.first[0].line, 3);
+    let options = ImportOptions { max_broken: 0.1, ..ImportOptions::strict(Format::Csv) };
+    let mut compact = Compact::new(Vec::new(), "test", None);
+    let error = import(text.as_bytes(), &options, &mut compact).expect_err("too many").to_string();
+    assert!(error.starts_with("2 of 5 rows are broken, 40.0 %, where 10.0 %"), "{error}");
+}
+
+#[test]
+fn requests_are_counted_by_interval_with_the_empty_ones() {
+    let text = "t_s\n0.5\n1\n59.9\n200\n";
+    let mut compact = Compact::new(Vec::new(), "test", Some(SimDuration::from_secs(60)));
+    import(text.as_bytes(), &ImportOptions::strict(Format::Csv), &mut compact).expect("a trace");
+    let (output, summary) = compact.finish().expect("memory takes all");
+    let output = String::from_utf8(output).expect("text");
+    assert_eq!(output, "# from: test\nt_s,requests\n0,3\n60,0\n120,0\n180,1\n");
+    assert_eq!(summary.requests, Some(4.0));
+}
+
+#[test]
+fn the_compact_form_is_read_back_with_its_date() {
+    let text = "time\n2023-11-16T12:00:00.25Z\n2023-11-16T12:00:01Z\n";
+    let (output, ..) = imported(text, |_| {});
+    let again = super::super::Trace::read(output.as_bytes()).expect("a trace");
+    let first = super::super::Trace::read(text.as_bytes()).expect("a trace");
+    assert_eq!(again, first);
+    assert_eq!(again.start().map(|at| at.to_string()).as_deref(), Some("2023-11-16T12:00:00.25Z"));
+}
