@@ -1,0 +1,91 @@
+//! The language models' part of a service's report.
+
+use serde::Serialize;
+
+use super::build_services::latency;
+use super::model::Latency;
+use crate::engine::SimTime;
+use crate::traffic::{IntervalFigures, LlmFigures};
+
+/// What the language models of a service did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LlmReport {
+    /// Time to the first token (TTFT) of answered requests; absent if there were none.
+    pub time_to_first_token: Option<Latency>,
+    /// Time per token after the first (TPOT), a mean for each answered request.
+    pub time_per_output_token: Option<Latency>,
+    /// Tokens of answers.
+    pub output_tokens: u64,
+    /// Tokens of prompts that were computed; what the cache held is not among them.
+    pub prompt_tokens: u64,
+    /// Sequences that lost their place for lack of KV cache.
+    pub preemptions: u64,
+    /// Share of the prompts' tokens that the prefix cache held, 0..1.
+    pub prefix_hit_ratio: f64,
+    /// Share of the servers' time during which an iteration was in progress, 0..1.
+    pub gpu_utilization: f64,
+    /// Most of a server's KV cache that was in use, 0..1.
+    pub kv_cache_usage_peak: f64,
+    /// Per interval.
+    pub series: LlmSeries,
+}
+
+/// What the language models of a service did in each interval; nothing before the first request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LlmSeries {
+    /// Time to the first token, 95 %; absent where nothing was answered.
+    pub time_to_first_token_p95_ms: Vec<Option<f64>>,
+    /// Time per token after the first, 95 %; absent where nothing was answered.
+    pub time_per_output_token_p95_ms: Vec<Option<f64>>,
+    /// Tokens of answers per second.
+    pub output_tokens_per_second: Vec<f64>,
+    /// Share of the servers' time during which an iteration was in progress, 0..1.
+    pub gpu_utilization: Vec<f64>,
+    /// Most of a server's KV cache that was in use, 0..1.
+    pub kv_cache_usage_peak: Vec<f64>,
+    /// Requests in the batches of all endpoints at the end of the interval.
+    pub num_requests_running: Vec<u64>,
+    /// Requests that waited to be admitted at the end of the interval.
+    pub num_requests_waiting: Vec<u64>,
+}
+
+/// The report of a service's language models.
+pub(super) fn of(
+    figures: &LlmFigures,
+    intervals: &[IntervalFigures],
+    ends: &[SimTime],
+) -> LlmReport {
+    LlmReport {
+        time_to_first_token: figures.time_to_first_token.map(latency),
+        time_per_output_token: figures.time_per_output_token.map(latency),
+        output_tokens: figures.output_tokens,
+        prompt_tokens: figures.prompt_tokens,
+        preemptions: figures.preemptions,
+        prefix_hit_ratio: figures.prefix_hit_ratio,
+        gpu_utilization: figures.gpu_utilization,
+        kv_cache_usage_peak: figures.kv_cache_usage_peak,
+        series: series(intervals, ends),
+    }
+}
+
+fn series(intervals: &[IntervalFigures], ends: &[SimTime]) -> LlmSeries {
+    let mut series = LlmSeries::default();
+    let mut begin = SimTime::ZERO;
+    for (figures, end) in intervals.iter().zip(ends) {
+        let seconds = (*end - begin).as_secs_f64().max(f64::MIN_POSITIVE);
+        begin = *end;
+        let of = figures.llm;
+        let p95 = |latencies: Option<crate::traffic::Latencies>| {
+            latencies.map(|latencies| latencies.p95.as_millis_f64())
+        };
+        let tokens = of.map_or(0, |of| of.output_tokens);
+        series.time_to_first_token_p95_ms.push(p95(of.and_then(|of| of.time_to_first_token)));
+        series.time_per_output_token_p95_ms.push(p95(of.and_then(|of| of.time_per_output_token)));
+        series.output_tokens_per_second.push(tokens as f64 / seconds);
+        series.gpu_utilization.push(of.map_or(0.0, |of| of.gpu_utilization));
+        series.kv_cache_usage_peak.push(of.map_or(0.0, |of| of.kv_cache_usage_peak));
+        series.num_requests_running.push(of.map_or(0, |of| of.num_requests_running));
+        series.num_requests_waiting.push(of.map_or(0, |of| of.num_requests_waiting));
+    }
+    series
+}

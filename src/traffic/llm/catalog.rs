@@ -1,0 +1,230 @@
+//! The GPUs and models that are known by name, and what an iteration costs on them.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::iteration_cost::CostSeconds;
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Gpu {
+    /// Its name, such as `A100-80GB`.
+    #[serde(rename = "gpu")]
+    pub name: String,
+    /// Memory (GiB).
+    pub memory_gib: f64,
+    /// Bandwidth of its memory [10^9 bytes/s].
+    pub memory_gb_per_second: f64,
+    /// Dense arithmetic on 16-bit floats [10^12 operations/s].
+    pub tflops: f64,
+    /// Bandwidth to its peers in one direction [10^9 bytes/s].
+    pub peer_gb_per_second: f64,
+    /// Where the figures are from.
+    pub source: String,
+}
+
+/// A dense language model in 16-bit floats.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LanguageModel {
+    /// Its name, such as `Llama-3.1-8B`.
+    #[serde(rename = "model")]
+    pub name: String,
+    /// All its parameters.
+    pub parameters: f64,
+    /// Transformer layers.
+    pub layers: f64,
+    /// Width of a layer.
+    pub hidden: f64,
+    /// Attention heads of queries.
+    pub heads: f64,
+    /// Attention heads of keys and values.
+    pub kv_heads: f64,
+    /// Width of a head.
+    pub head_size: f64,
+    /// Tokens that it knows.
+    pub vocabulary: f64,
+    /// Whether the output layer shares the weights of the input embedding.
+    pub tied: bool,
+    /// Tokens of prompt and answer at most.
+    pub context: u32,
+    /// Where the figures are from.
+    pub source: String,
+}
+
+/// What a server reaches of its hardware, and what it costs itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ServerEfficiency {
+    /// Share of the arithmetic that matrix products and attention reach.
+    pub compute: f64,
+    /// Share of the memory's bandwidth that reading weights and KV cache reaches.
+    pub bandwidth: f64,
+    /// Of any iteration (s).
+    pub iteration_seconds: f64,
+    /// For each sequence in the batch (s).
+    pub sequence_seconds: f64,
+}
+
+impl Default for ServerEfficiency {
+    /// Fitted on measurements of vLLM; docs/llm.md says which.
+    fn default() -> Self {
+        Self { compute: 0.69, bandwidth: 0.85, iteration_seconds: 1.6e-3, sequence_seconds: 2e-5 }
+    }
+}
+
+/// Share of the bandwidth between GPUs that an all-reduce reaches, and how long the smallest takes [s]:
+/// medians over the all-reduce times of the Vidur project (A100 and H100 with NVLink).
+const ALL_REDUCE_SHARE: f64 = 0.5;
+const ALL_REDUCE_SECONDS: f64 = 1.2e-5;
+/// Bytes of a 16-bit float.
+const FLOAT_BYTES: f64 = 2.0;
+/// Share of a GPU's memory that activations and CUDA graphs take beside weights and cache.
+const ACTIVATION_SHARE: f64 = 0.03;
+const GIB: f64 = 1_073_741_824.0;
+
+static GPUS: LazyLock<Vec<Gpu>> = LazyLock::new(|| rows(include_str!("data/gpus.csv")));
+static MODELS: LazyLock<Vec<LanguageModel>> =
+    LazyLock::new(|| rows(include_str!("data/models.csv")));
+
+/// All GPUs that are known by name.
+pub fn gpus() -> &'static [Gpu] {
+    &GPUS
+}
+
+/// All models that are known by name.
+pub fn language_models() -> &'static [LanguageModel] {
+    &MODELS
+}
+
+/// The GPU of this name.
+pub fn gpu_named(name: &str) -> Result<&'static Gpu, String> {
+    let names = GPUS.iter().map(|gpu| gpu.name.as_str());
+    GPUS.iter().find(|gpu| gpu.name == name).ok_or_else(|| unknown("GPU", name, names))
+}
+
+/// The model of this name.
+pub fn language_model_named(name: &str) -> Result<&'static LanguageModel, String> {
+    let names = MODELS.iter().map(|model| model.name.as_str());
+    MODELS.iter().find(|model| model.name == name).ok_or_else(|| unknown("model", name, names))
+}
+
+impl LanguageModel {
+    /// Bytes of all weights.
+    pub fn weight_bytes(&self) -> f64 {
+        self.parameters * FLOAT_BYTES
+    }
+
+    /// Bytes of keys and values that a token leaves in the cache.
+    pub fn kv_bytes_per_token(&self) -> f64 {
+        2.0 * self.layers * self.kv_heads * self.head_size * FLOAT_BYTES
+    }
+
+    /// Parameters of the layers, without the embeddings at both ends.
+    fn layer_parameters(&self) -> f64 {
+        let embedding = self.vocabulary * self.hidden;
+        self.parameters - embedding * if self.tied { 1.0 } else { 2.0 }
+    }
+
+    /// What an iteration costs on `gpus` GPUs of a kind that share every layer.
+    pub fn cost(&self, gpu: &Gpu, gpus: u32, efficiency: &ServerEfficiency) -> CostSeconds {
+        let gpus = f64::from(gpus.max(1));
+        let flops = gpu.tflops * 1e12 * efficiency.compute * gpus;
+        let bandwidth = gpu.memory_gb_per_second * 1e9 * efficiency.bandwidth * gpus;
+        let output_layer = self.vocabulary * self.hidden;
+        let read = (self.layer_parameters() + output_layer) * FLOAT_BYTES;
+        // Two all-reduces a layer, after attention and after the feed-forward network.
+        let exchanges = if gpus > 1.0 { 2.0 * self.layers } else { 0.0 };
+        let peers = gpu.peer_gb_per_second * 1e9 * ALL_REDUCE_SHARE;
+        let per_exchange = 2.0 * (gpus - 1.0) / gpus * self.hidden * FLOAT_BYTES / peers;
+        CostSeconds {
+            iteration: efficiency.iteration_seconds + exchanges * ALL_REDUCE_SECONDS,
+            sequence: efficiency.sequence_seconds,
+            weights: read / bandwidth,
+            token: 2.0 * self.layer_parameters() / flops,
+            exchange: exchanges * per_exchange,
+            attention_pair: 4.0 * self.layers * self.heads * self.head_size / flops,
+            context_token: self.kv_bytes_per_token() / bandwidth,
+        }
+    }
+
+    /// Tokens for which `gpus` GPUs have room beside the weights, if vLLM may take the share
+    /// `utilization` of their memory. Below zero if the weights do not fit.
+    pub fn kv_cache_tokens(&self, gpu: &Gpu, gpus: u32, utilization: f64) -> f64 {
+        let memory = gpu.memory_gib * GIB * f64::from(gpus.max(1));
+        let room = memory * (utilization - ACTIVATION_SHARE) - self.weight_bytes();
+        room / self.kv_bytes_per_token()
+    }
+}
+
+fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(text.as_bytes());
+    reader.deserialize().map(|row| row.expect("the built-in data is well formed")).collect()
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let alike = known
+        .clone()
+        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .filter(|(likeness, _)| *likeness > 0.8);
+    if let Some((_, alike)) = alike {
+        return format!("there is no {what} {name:?}; did you mean {alike}?");
+    }
+    let known: Vec<&str> = known.collect();
+    format!("there is no {what} {name:?}; known are {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Time per token at concurrency 1 as measured: model, GPU, GPUs that share it, context, measured
+    /// [ms], source.
+    const MEASURED: [(&str, &str, u32, u64, f64, &str); 7] = [
+        ("Llama-3.1-8B", "H100-80GB", 1, 200, 6.48, "yobitelcomm/bench, vLLM 0.21, Apache-2.0"),
+        ("Qwen2.5-7B", "H100-80GB", 1, 200, 6.27, "yobitelcomm/bench, vLLM 0.21, Apache-2.0"),
+        ("Mistral-7B", "H100-80GB", 1, 200, 7.04, "yobitelcomm/bench, vLLM 0.21, Apache-2.0"),
+        ("Gemma-2-9B", "H100-80GB", 1, 200, 8.65, "yobitelcomm/bench, vLLM 0.21, Apache-2.0"),
+        ("Qwen2.5-72B", "H100-80GB", 4, 200, 16.05, "yobitelcomm/bench, vLLM 0.22, Apache-2.0"),
+        ("Llama-3.1-8B", "A100-40GB", 1, 1100, 13.3, "johnmusgrave.com, vLLM 0.23"),
+        ("Qwen2.5-0.5B", "L4", 1, 320, 5.1, "ai.wmx.dev/benchmarks, vLLM 0.23"),
+    ];
+
+    #[test]
+    fn the_time_per_token_is_as_measured_within_a_fifth() {
+        for (model, gpu, gpus, context, measured, source) in MEASURED {
+            let model = language_model_named(model).unwrap();
+            let cost = model.cost(gpu_named(gpu).unwrap(), gpus, &ServerEfficiency::default());
+            let seconds = cost.iteration
+                + cost.sequence
+                + cost.weights
+                + cost.exchange
+                + cost.context_token * context as f64;
+            let error = seconds * 1e3 / measured - 1.0;
+            assert!(
+                error.abs() < 0.2,
+                "{} on {gpu}: {:.2} ms, {source}",
+                model.name,
+                seconds * 1e3
+            );
+        }
+    }
+
+    #[test]
+    fn the_cache_is_what_the_weights_leave() {
+        let model = language_model_named("Llama-3.1-8B").unwrap();
+        let room = model.kv_cache_tokens(gpu_named("A100-80GB").unwrap(), 1, 0.9);
+        // 0.87 x 80 GiB less 15.0 GiB of weights, at 128 KiB a token.
+        assert!((room - 447_600.0).abs() < 1000.0, "{room}");
+        let large = language_model_named("Llama-3.1-70B").unwrap();
+        assert!(large.kv_cache_tokens(gpu_named("A100-80GB").unwrap(), 1, 0.9) < 0.0);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_guessed() {
+        let error = gpu_named("a100-80g").unwrap_err();
+        assert_eq!(error, "there is no GPU \"a100-80g\"; did you mean A100-80GB?");
+        assert!(language_model_named("gpt").unwrap_err().contains("known are Llama-3.2-1B"));
+    }
+}

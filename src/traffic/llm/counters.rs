@@ -1,0 +1,41 @@
+//! What an inference server has done so far.
+
+use super::iteration_cost::Ticks;
+use crate::engine::SimTime;
+
+/// Sums since the counters were last taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::traffic) struct LlmCounters {
+    /// When that was.
+    pub since: SimTime,
+    /// Time during which an iteration was in progress, of those that ended.
+    pub busy: Ticks,
+    /// Tokens of prompts that were computed (`vllm:prompt_tokens_total` without what the cache held).
+    pub prompt_tokens: u64,
+    /// Tokens of answers (`vllm:generation_tokens_total`).
+    pub output_tokens: u64,
+    /// Sequences that lost their place for lack of blocks (`vllm:num_preemptions_total`).
+    pub preemptions: u64,
+    /// Tokens of the prompts that were admitted (`vllm:prefix_cache_queries_total`).
+    pub prefix_queries: u64,
+    /// Those of them that the cache held (`vllm:prefix_cache_hits_total`).
+    pub prefix_hits: u64,
+    /// Most blocks in use.
+    pub kv_blocks_peak: u64,
+}
+
+impl LlmCounters {
+    /// Nothing done since `now`.
+    pub const fn new(now: SimTime) -> Self {
+        Self {
+            since: now,
+            busy: 0,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            preemptions: 0,
+            prefix_queries: 0,
+            prefix_hits: 0,
+            kv_blocks_peak: 0,
+        }
+    }
+}

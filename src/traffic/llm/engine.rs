@@ -1,0 +1,537 @@
+//! One inference server with continuous batching, as vLLM schedules: an iteration after the other, each
+//! with one token for every decoding sequence and with as much of waiting prompts as the token budget
+//! allows.
+//!
+//! The server goes from one iteration to the next only when somebody looks at it, and takes runs of
+//! iterations that merely decode an unchanged batch in one step, with the result of the single ones.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::counters::LlmCounters;
+use super::iteration_cost::{IterationWork, Ticks, from_nanos, to_nanos};
+use super::kv_cache::{BLOCK_TOKENS, KvCache};
+use super::model::LlmModel;
+use crate::engine::SimTime;
+use crate::traffic::recording::Client;
+
+/// One inference server.
+#[derive(Clone, Debug)]
+pub(in crate::traffic) struct LlmEngine {
+    pub(super) model: Arc<LlmModel>,
+    pub(super) kv: KvCache,
+    /// Those that are not admitted, or were preempted: these in front.
+    waiting: VecDeque<Request>,
+    /// Those that get a token in every iteration, in the order of their admission.
+    decoding: Vec<Decoding>,
+    /// Whose prompts are computed to their end by the iteration in progress.
+    joining: Vec<Request>,
+    /// The prompt that did not fit into the budget as a whole: the last one that was admitted.
+    partial: Option<Partial>,
+    /// The iteration in progress; absent while there is no work.
+    iteration: Option<Iteration>,
+    /// Iterations with decodes so far.
+    step: u64,
+    /// The step after which the next decoding sequence is done.
+    next_finish: u64,
+    /// Tokens in the cache of all decoding sequences.
+    context: u64,
+    /// How many decoding sequences begin a block at the steps with each remainder.
+    block_steps: [u32; BLOCK_TOKENS as usize],
+    pub(super) counters: LlmCounters,
+}
+
+/// A request to a language model.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::traffic) struct Request {
+    /// Who waits for it.
+    pub client: Client,
+    /// Tokens of the prompt, at least one.
+    pub prompt: u32,
+    /// Tokens of the answer, at least one.
+    pub output: u32,
+    /// Requests of one session begin alike; 0 for none.
+    pub session: u32,
+    /// Tokens of the answer so far.
+    pub generated: u32,
+    /// When the first of them came; [`SimTime::MAX`] before.
+    pub first_token: SimTime,
+}
+
+/// A request that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::traffic) struct Answered {
+    /// Who waits for it.
+    pub client: Client,
+    /// When its first token came.
+    pub first_token: SimTime,
+    /// When its last token came.
+    pub finished: SimTime,
+    /// Tokens of the answer.
+    pub output: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Decoding {
+    request: Request,
+    /// Tokens of the answer before the step at which it began to decode.
+    generated_before: u32,
+    /// Tokens in its cache at that step.
+    computed_before: u32,
+    from_step: u64,
+    finish_step: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    request: Request,
+    computed: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Iteration {
+    start: Ticks,
+    end: Ticks,
+    /// Tokens of prompts that it computes.
+    prompt_tokens: u64,
+    decodes: bool,
+    /// It changes nothing but the lengths of the decoding sequences.
+    is_steady: bool,
+}
+
+/// What the next iteration does.
+struct Plan {
+    work: IterationWork,
+    decodes: bool,
+    is_steady: bool,
+}
+
+impl LlmEngine {
+    /// An idle server.
+    pub fn new(model: Arc<LlmModel>, now: SimTime) -> Self {
+        let shared = u64::from(model.shared_prefix_tokens / BLOCK_TOKENS);
+        let kv = KvCache::new(model.kv_blocks, shared, model.prefix_caching);
+        Self {
+            model,
+            kv,
+            waiting: VecDeque::new(),
+            decoding: Vec::new(),
+            joining: Vec::new(),
+            partial: None,
+            iteration: None,
+            step: 0,
+            next_finish: u64::MAX,
+            context: 0,
+            block_steps: [0; BLOCK_TOKENS as usize],
+            counters: LlmCounters::new(now),
+        }
+    }
+
+    /// Takes a request in; time has passed to `now`.
+    pub fn admit(&mut self, now: SimTime, request: Request) {
+        self.waiting.push_back(request);
+        if self.iteration.is_none() {
+            self.begin(from_nanos(now.as_nanos()));
+        }
+    }
+
+    /// Lets time pass until `now`.
+    pub fn advance(&mut self, now: SimTime, answered: &mut impl FnMut(Answered)) {
+        let until = from_nanos(now.as_nanos());
+        while let Some(iteration) = self.iteration.filter(|iteration| iteration.end <= until) {
+            self.end(iteration, answered);
+            let mut start = iteration.end;
+            if iteration.is_steady {
+                start = self.jump(start, until);
+            }
+            self.begin(start);
+        }
+    }
+
+    /// Drops all work; nobody is answered.
+    pub fn take_clients(&mut self) -> Vec<Client> {
+        let clients = self.clients().collect();
+        let idle = Self::new(Arc::clone(&self.model), SimTime::ZERO);
+        let counters = self.counters;
+        *self = Self { counters, ..idle };
+        clients
+    }
+
+    /// The clients of all requests in the server: those that run, then those that wait.
+    pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
+        let decoding = self.decoding.iter().map(|decoding| decoding.request.client);
+        let joining = self.joining.iter().map(|request| request.client);
+        let partial = self.partial.iter().map(|partial| partial.request.client);
+        let waiting = self.waiting.iter().map(|request| request.client);
+        decoding.chain(joining).chain(partial).chain(waiting)
+    }
+
+    /// Requests in the batch (`vllm:num_requests_running`).
+    pub fn running(&self) -> usize {
+        self.decoding.len() + self.joining.len() + usize::from(self.partial.is_some())
+    }
+
+    /// Requests that wait to be admitted (`vllm:num_requests_waiting`).
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When the iteration in progress ends; absent without work.
+    pub fn next_event(&self) -> Option<SimTime> {
+        self.iteration.map(|iteration| SimTime::from_nanos(to_nanos(iteration.end)))
+    }
+
+    /// Plans the iteration that begins at `start`.
+    fn begin(&mut self, start: Ticks) {
+        let Plan { work, decodes, is_steady } = if self.model.chunked_prefill {
+            self.plan_chunked()
+        } else {
+            self.plan_prefill_first()
+        };
+        let decoded = if decodes { self.decoding.len() as u64 } else { 0 };
+        self.iteration = (work.sequences > 0).then(|| Iteration {
+            start,
+            end: start + self.model.cost.of(work),
+            prompt_tokens: work.tokens - decoded,
+            decodes,
+            is_steady,
+        });
+    }
+
+    /// vLLM V1's scheduler: those that run come first, then those that wait, as long as tokens are left
+    /// in the budget; a long prompt goes through in chunks beside the decodes.
+    fn plan_chunked(&mut self) -> Plan {
+        let mut preempted = self.make_room_for_decodes();
+        let mut work = self.decodes();
+        let mut budget = u64::from(self.model.max_num_batched_tokens).saturating_sub(work.tokens);
+        if let Some(partial) = self.partial.take() {
+            let computed = self.compute(partial, budget, &mut work);
+            // It waits again if there was no room for its next chunk.
+            preempted |= computed == 0 && budget > 0;
+            budget -= computed;
+        }
+        // What was preempted is not admitted again at once.
+        let mut admits = !preempted;
+        while admits && budget > 0 && self.partial.is_none() && self.has_seat() {
+            admits = match self.next_admission(budget) {
+                Some(partial) => {
+                    budget -= self.compute(partial, budget, &mut work);
+                    true
+                }
+                None => false,
+            };
+        }
+        let decodes = !self.decoding.is_empty();
+        let is_steady = decodes && !preempted && self.partial.is_none() && self.joining.is_empty();
+        Plan { work, decodes, is_steady }
+    }
+
+    /// vLLM V0's scheduler without chunked prefill: whole prompts that wait come first and alone; while
+    /// none can be admitted, all that run decode.
+    fn plan_prefill_first(&mut self) -> Plan {
+        let mut work = IterationWork::default();
+        let mut budget = u64::from(self.model.max_num_batched_tokens);
+        while self.has_seat() {
+            let Some(partial) = self.next_admission(budget) else { break };
+            budget -= self.compute(partial, budget, &mut work);
+        }
+        if work.sequences > 0 {
+            return Plan { work, decodes: false, is_steady: false };
+        }
+        let preempted = self.make_room_for_decodes();
+        let decodes = !self.decoding.is_empty();
+        Plan { work: self.decodes(), decodes, is_steady: decodes && !preempted }
+    }
+
+    fn has_seat(&self) -> bool {
+        self.running() < self.model.max_num_seqs as usize
+    }
+
+    fn decodes(&self) -> IterationWork {
+        let sequences = self.decoding.len() as u64;
+        IterationWork {
+            sequences,
+            tokens: sequences,
+            attention_pairs: 0,
+            context_tokens: self.context + sequences,
+        }
+    }
+
+    /// Gives every decoding sequence room for its next token, and preempts those admitted last until the
+    /// room suffices. Whether any was.
+    fn make_room_for_decodes(&mut self) -> bool {
+        let mut preempted = false;
+        loop {
+            let needed = self.blocks_for(1);
+            if needed <= self.kv.available() {
+                self.kv.allocate(needed);
+                return preempted;
+            }
+            preempted = true;
+            self.preempt_last();
+        }
+    }
+
+    /// New blocks that the decoding sequences need in the next `count` steps.
+    fn blocks_for(&self, count: u64) -> u64 {
+        let cycle = u64::from(BLOCK_TOKENS);
+        let rest = (0..count % cycle).map(|ahead| {
+            let step = (self.step + ahead) % cycle;
+            u64::from(self.block_steps[usize::try_from(step).unwrap_or_default()])
+        });
+        count / cycle * self.decoding.len() as u64 + rest.sum::<u64>()
+    }
+
+    /// Sends the sequence that was admitted last back to wait; what was computed of it is lost.
+    fn preempt_last(&mut self) {
+        let (request, computed) = if let Some(partial) = self.partial.take() {
+            (partial.request, u64::from(partial.computed))
+        } else {
+            let Some(last) = self.decoding.pop() else { return };
+            let computed = last.computed(self.step);
+            self.leave(&last);
+            let generated = last.generated(self.step);
+            (Request { generated, ..last.request }, computed)
+        };
+        self.release(&request, computed);
+        self.counters.preemptions += 1;
+        self.waiting.push_front(request);
+    }
+
+    /// Computes as much of a prompt as the budget allows, and says how much that was.
+    fn compute(&mut self, partial: Partial, budget: u64, work: &mut IterationWork) -> u64 {
+        let Partial { request, computed } = partial;
+        let total = u64::from(request.to_compute());
+        let done = u64::from(computed);
+        let mut chunk = (total - done).min(budget);
+        let blocks = KvCache::blocks_of(done + chunk) - KvCache::blocks_of(done);
+        if blocks > self.kv.available() {
+            // Nobody is behind it that could be preempted for it.
+            chunk = 0;
+        }
+        if chunk == 0 {
+            if budget > 0 {
+                self.release(&request, done);
+                self.counters.preemptions += 1;
+                self.waiting.push_front(request);
+            } else {
+                self.partial = Some(partial);
+            }
+            return 0;
+        }
+        self.kv.allocate(blocks);
+        work.sequences += 1;
+        work.tokens += chunk;
+        work.attention_pairs += chunk * done + chunk * (chunk + 1) / 2;
+        if done + chunk == total {
+            self.joining.push(request);
+        } else {
+            let computed = u32::try_from(done + chunk).unwrap_or(u32::MAX);
+            self.partial = Some(Partial { request, computed });
+        }
+        chunk
+    }
+
+    /// Admits the request that waits longest, if it can begin now. What the cache holds of its prompt is
+    /// computed already; at least one token is left to be.
+    fn next_admission(&mut self, budget: u64) -> Option<Partial> {
+        let request = *self.waiting.front()?;
+        let total = u64::from(request.to_compute());
+        let kept = if request.session == 0 { 0 } else { self.kv.kept_for(request.session) };
+        let block = u64::from(BLOCK_TOKENS);
+        let shared = self.shared_tokens(&request);
+        let own_blocks = kept.min((total - 1 - shared) / block);
+        let cached = shared + own_blocks * block;
+        let left = total - cached;
+        let is_whole = !self.model.chunked_prefill;
+        if is_whole && left > budget {
+            return None;
+        }
+        let chunk = left.min(budget);
+        let needed = KvCache::blocks_of(cached + chunk) - KvCache::blocks_of(shared);
+        // V0 leaves one block in a hundred free when it admits, lest it preempts at once.
+        let spare = if is_whole { self.kv.total() / 100 } else { 0 };
+        if needed + spare > self.kv.available() {
+            return None;
+        }
+        self.waiting.pop_front();
+        self.counters.prefix_queries += total;
+        self.counters.prefix_hits += cached;
+        if own_blocks > 0 {
+            self.kv.reuse(request.session);
+            // The end of what was kept is of no use to it.
+            self.kv.release(0, kept - own_blocks, 0);
+        }
+        Some(Partial { request, computed: u32::try_from(cached).unwrap_or(u32::MAX) })
+    }
+
+    /// Tokens at the beginning of a prompt that all prompts share and that are in the cache.
+    fn shared_tokens(&self, request: &Request) -> u64 {
+        let shared = self.model.shared_prefix_tokens / BLOCK_TOKENS * BLOCK_TOKENS;
+        if shared < request.prompt { u64::from(shared) } else { 0 }
+    }
+
+    /// A sequence of `computed` tokens frees its blocks.
+    fn release(&mut self, request: &Request, computed: u64) {
+        let shared = KvCache::blocks_of(self.shared_tokens(request));
+        let blocks = KvCache::blocks_of(computed).saturating_sub(shared);
+        let full = (computed / u64::from(BLOCK_TOKENS)).saturating_sub(shared);
+        self.kv.release(request.session, blocks, full);
+    }
+
+    /// The iteration in progress is done.
+    fn end(&mut self, iteration: Iteration, answered: &mut impl FnMut(Answered)) {
+        let now = SimTime::from_nanos(to_nanos(iteration.end));
+        self.counters.kv_blocks_peak = self.counters.kv_blocks_peak.max(self.kv.used());
+        self.counters.busy += iteration.end - iteration.start;
+        self.counters.prompt_tokens += iteration.prompt_tokens;
+        self.iteration = None;
+        if iteration.decodes {
+            let decoding = self.decoding.len() as u64;
+            self.step += 1;
+            self.context += decoding;
+            self.counters.output_tokens += decoding;
+            if self.step == self.next_finish {
+                self.finish_decodes(now, answered);
+            }
+        }
+        let mut joining = std::mem::take(&mut self.joining);
+        for request in joining.drain(..) {
+            self.join(now, request, answered);
+        }
+        self.joining = joining;
+    }
+
+    /// Skips as many iterations that merely decode as end by `until`, from `start` on; when the last of
+    /// them ends.
+    fn jump(&mut self, start: Ticks, until: Ticks) -> Ticks {
+        let sequences = self.decoding.len() as u64;
+        if sequences == 0 || self.next_finish <= self.step + 1 || !self.is_closed() {
+            return start;
+        }
+        // The one after which a sequence is done is not skipped, nor those that may lack room.
+        let cycles = self.kv.available() / sequences;
+        let most = (self.next_finish - self.step - 1).min(cycles * u64::from(BLOCK_TOKENS));
+        let first = self.model.cost.of(self.decodes());
+        let run = |count| self.model.cost.of_run(first, sequences, count);
+        if most == 0 || start + run(1) > until {
+            return start;
+        }
+        let count = largest(most, |count| start + run(count) <= until);
+        let span = run(count);
+        self.kv.allocate(self.blocks_for(count));
+        self.step += count;
+        self.context += sequences * count;
+        self.counters.busy += span;
+        self.counters.output_tokens += sequences * count;
+        self.counters.kv_blocks_peak = self.counters.kv_blocks_peak.max(self.kv.used());
+        start + span
+    }
+
+    /// Whether nobody can be admitted while the batch only grows longer.
+    ///
+    /// A request that came during the last iteration may be; one that waited before could not, and will
+    /// not as long as nobody leaves.
+    fn is_closed(&self) -> bool {
+        self.waiting.is_empty() || !self.has_seat()
+    }
+
+    fn finish_decodes(&mut self, now: SimTime, answered: &mut impl FnMut(Answered)) {
+        let step = self.step;
+        let mut next = u64::MAX;
+        let mut at = 0;
+        while at < self.decoding.len() {
+            let decoding = self.decoding[at];
+            if decoding.finish_step > step {
+                next = next.min(decoding.finish_step);
+                at += 1;
+                continue;
+            }
+            self.decoding.remove(at);
+            self.leave(&decoding);
+            self.release(&decoding.request, decoding.computed(step));
+            answered(decoding.request.answered(now));
+        }
+        self.next_finish = next;
+    }
+
+    /// The prompt of a request is computed, and with it the next token.
+    fn join(&mut self, now: SimTime, mut request: Request, answered: &mut impl FnMut(Answered)) {
+        let computed = request.to_compute();
+        request.generated += 1;
+        request.first_token = request.first_token.min(now);
+        self.counters.output_tokens += 1;
+        if request.generated >= request.output {
+            self.release(&request, u64::from(computed));
+            answered(request.answered(now));
+            return;
+        }
+        let decoding = Decoding {
+            request,
+            generated_before: request.generated,
+            computed_before: computed,
+            from_step: self.step,
+            finish_step: self.step + u64::from(request.output - request.generated),
+        };
+        self.next_finish = self.next_finish.min(decoding.finish_step);
+        self.context += u64::from(computed);
+        self.block_steps[decoding.block_step()] += 1;
+        self.decoding.push(decoding);
+    }
+
+    /// Takes a sequence that decodes no more out of the sums.
+    fn leave(&mut self, decoding: &Decoding) {
+        self.context -= decoding.computed(self.step);
+        self.block_steps[decoding.block_step()] -= 1;
+    }
+}
+
+impl Request {
+    /// Tokens whose keys and values the cache must hold before the next token: after a preemption those
+    /// of the answer so far as well.
+    const fn to_compute(self) -> u32 {
+        self.prompt + self.generated
+    }
+
+    const fn answered(&self, now: SimTime) -> Answered {
+        Answered {
+            client: self.client,
+            first_token: self.first_token,
+            finished: now,
+            output: self.output,
+        }
+    }
+}
+
+impl Decoding {
+    /// Tokens in its cache before `step`.
+    fn computed(&self, step: u64) -> u64 {
+        u64::from(self.computed_before) + (step - self.from_step)
+    }
+
+    /// Tokens of its answer before `step`.
+    fn generated(&self, step: u64) -> u32 {
+        let steps = u32::try_from(step - self.from_step).unwrap_or(u32::MAX);
+        self.generated_before + steps
+    }
+
+    /// The remainder of the steps at which it begins a block: its cache is full to the brim then.
+    fn block_step(&self) -> usize {
+        let cycle = u64::from(BLOCK_TOKENS);
+        let missing = cycle - u64::from(self.computed_before) % cycle;
+        usize::try_from((self.from_step + missing) % cycle).unwrap_or_default()
+    }
+}
+
+/// The largest count from 1 to `most` that fits; 1 does, and what is below one that fits does.
+fn largest(most: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    if fits(most) {
+        return most;
+    }
+    let (mut good, mut bad) = (1, most);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
+    }
+    good
+}

@@ -1,0 +1,208 @@
+//! Facts about the inference server.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::engine::{Answered, LlmEngine, Request};
+use super::iteration_cost::CostSeconds;
+use super::model::{LlmModel, ServerLimits};
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::recording::{Client, NO_ATTEMPT};
+
+/// Round numbers: an iteration takes 1 ms, and each token of a prompt 10 us more.
+const COST: CostSeconds = CostSeconds {
+    iteration: 1e-3,
+    sequence: 0.0,
+    weights: 0.0,
+    token: 1e-5,
+    exchange: 0.0,
+    attention_pair: 0.0,
+    context_token: 0.0,
+};
+
+const LIMITS: ServerLimits = ServerLimits {
+    kv_cache_tokens: 16_000,
+    max_num_seqs: 8,
+    max_num_batched_tokens: 100,
+    chunked_prefill: true,
+    prefix_caching: true,
+    shared_prefix_tokens: 0,
+};
+
+fn engine(cost: &CostSeconds, limits: &ServerLimits) -> LlmEngine {
+    LlmEngine::new(Arc::new(LlmModel::new(cost, limits)), SimTime::ZERO)
+}
+
+/// A request that comes at `at` microseconds, has `prompt` and `output` tokens and is of `session`.
+fn request(at: i64, prompt: u32, output: u32, session: u32) -> Request {
+    let arrived = SimTime::from_nanos(at * 1000);
+    Request {
+        client: Client { service: 0, attempt: NO_ATTEMPT, arrived },
+        prompt,
+        output,
+        session,
+        generated: 0,
+        first_token: SimTime::MAX,
+    }
+}
+
+/// Runs requests through a server that is looked at whenever one comes, and every `step` besides.
+fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -> Run {
+    let mut answered = Vec::new();
+    let mut now = SimTime::ZERO;
+    for request in requests {
+        let at = request.client.arrived;
+        while let Some(step) = step
+            && now + step < at
+        {
+            now += step;
+            engine.advance(now, &mut |one| answered.push(one));
+        }
+        now = at;
+        engine.advance(now, &mut |one| answered.push(one));
+        engine.admit(now, *request);
+    }
+    while let Some(step) = step
+        && engine.next_event().is_some()
+    {
+        now += step;
+        engine.advance(now, &mut |one| answered.push(one));
+    }
+    engine.advance(SimTime::MAX, &mut |one| answered.push(one));
+    Run { answered, engine }
+}
+
+struct Run {
+    answered: Vec<Answered>,
+    engine: LlmEngine,
+}
+
+/// First token and end of an answer [us].
+fn micros(answered: &Answered) -> (i64, i64) {
+    (answered.first_token.as_nanos() / 1000, answered.finished.as_nanos() / 1000)
+}
+
+#[test]
+fn a_lone_request_takes_its_prompts_chunks_and_an_iteration_per_token() {
+    let run = run(engine(&COST, &LIMITS), &[request(500, 250, 11, 0)], None);
+    // Chunks of 100, 100 and 50 tokens: 2, 2 and 1.5 ms; ten more iterations of 1.01 ms.
+    assert_eq!(micros(&run.answered[0]), (500 + 5_500, 500 + 5_500 + 10_100));
+}
+
+#[test]
+fn a_prompt_goes_through_beside_the_decodes_in_what_they_leave_of_the_budget() {
+    let both = [request(0, 10, 1000, 0), request(1_200, 198, 2, 0)];
+    let run = run(engine(&COST, &LIMITS), &both, None);
+    // The first token comes at 1.1 ms; the iteration to 2.11 ms began before the second request came.
+    // Then two iterations with one decode and 99 tokens of the prompt.
+    assert_eq!(micros(&run.answered[0]), (2_110 + 4_000, 2_110 + 4_000 + 1_020));
+}
+
+#[test]
+fn without_chunks_prompts_go_first_and_alone() {
+    let limits = ServerLimits { chunked_prefill: false, max_num_batched_tokens: 500, ..LIMITS };
+    let both = [request(0, 10, 5, 0), request(1_200, 198, 2, 0)];
+    let run = run(engine(&COST, &limits), &both, None);
+    // 2.11 ms as above, then the whole prompt in 2.98 ms during which nobody decodes.
+    assert_eq!(micros(&run.answered[0]), (5_090, 5_090 + 1_020));
+    assert_eq!(micros(&run.answered[1]), (1_100, 5_090 + 1_020 + 2 * 1_010));
+}
+
+#[test]
+fn no_more_sequences_run_than_may() {
+    let limits = ServerLimits { max_num_seqs: 1, ..LIMITS };
+    let both = [request(0, 10, 3, 0), request(0, 10, 3, 0)];
+    let run = run(engine(&COST, &limits), &both, None);
+    let one = 1_100 + 2 * 1_010;
+    assert_eq!(micros(&run.answered[1]), (one + 1_100, 2 * one));
+}
+
+#[test]
+fn a_session_finds_its_prompt_in_the_cache() {
+    let again = [request(0, 100, 1, 7), request(10_000, 100, 1, 7), request(20_000, 100, 1, 8)];
+    let run = run(engine(&COST, &LIMITS), &again, None);
+    let latency: Vec<i64> = run.answered.iter().map(|one| micros(one).1 % 10_000).collect();
+    // Six full blocks of 16 are kept; 4 tokens are left.
+    assert_eq!(latency, [2_000, 1_040, 2_000]);
+    assert_eq!(run.engine.counters.prefix_hits, 96);
+}
+
+#[test]
+fn a_shared_beginning_is_computed_never_again() {
+    let limits = ServerLimits { shared_prefix_tokens: 64, ..LIMITS };
+    let run = run(engine(&COST, &limits), &[request(0, 100, 1, 0)], None);
+    assert_eq!(micros(&run.answered[0]).1, 1_360);
+}
+
+#[test]
+fn the_sequence_admitted_last_gives_way_when_the_cache_is_full() {
+    // Room for 8 blocks: two prompts of 3 blocks each grow until 8 are needed and then 9.
+    let limits = ServerLimits { kv_cache_tokens: 128, prefix_caching: false, ..LIMITS };
+    let both = [request(0, 40, 60, 0), request(0, 40, 60, 0)];
+    let run = run(engine(&COST, &limits), &both, None);
+    assert_eq!(run.engine.counters.preemptions, 1);
+    assert_eq!(run.answered.len(), 2);
+    // The first never waits: 1.4 ms for its prompt, its second token beside the other's prompt, ...
+    assert_eq!(run.answered[0].client, both[0].client);
+    assert!(run.answered[1].finished > run.answered[0].finished);
+}
+
+#[test]
+fn a_prompt_shorter_than_the_shared_beginning_shares_nothing_when_it_has_grown() {
+    let limits = ServerLimits { shared_prefix_tokens: 16, ..LIMITS };
+    let run = run(engine(&COST, &limits), &[request(0, 10, 30, 0)], None);
+    assert_eq!(run.engine.kv.used(), 1);
+}
+
+/// Requests that come within a second, some of them alike.
+fn requests() -> impl Strategy<Value = Vec<Request>> {
+    let one = (0..30_000i64, 1..400u32, 1..300u32, 0..4u32);
+    prop::collection::vec(one, 1..40).prop_map(|mut all| {
+        all.sort_by_key(|one| one.0);
+        all.into_iter()
+            .map(|(at, prompt, output, session)| request(at, prompt, output, session))
+            .collect()
+    })
+}
+
+fn limits() -> impl Strategy<Value = ServerLimits> {
+    (44..400u64, 1..20u32, 20..600u32, any::<bool>(), any::<bool>(), 0..3u32).prop_map(
+        |(blocks, max_num_seqs, tokens, chunked_prefill, prefix_caching, shared)| ServerLimits {
+            kv_cache_tokens: blocks * 16 + 32,
+            max_num_seqs,
+            max_num_batched_tokens: if chunked_prefill { tokens } else { 800 },
+            chunked_prefill,
+            prefix_caching,
+            shared_prefix_tokens: shared * 8,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn skipped_iterations_have_the_result_of_single_ones(
+        requests in requests(), limits in limits(), step in 400..9_000i64,
+    ) {
+        let cost = CostSeconds { context_token: 3.3e-8, attention_pair: 1.7e-9, ..COST };
+        let at_once = run(engine(&cost, &limits), &requests, None);
+        let single = run(engine(&cost, &limits), &requests, Some(SimDuration::from_nanos(step * 500)));
+        prop_assert_eq!(&at_once.answered, &single.answered);
+        prop_assert_eq!(at_once.engine.counters, single.engine.counters);
+    }
+
+    #[test]
+    fn everybody_is_answered_and_the_cache_is_free_again(requests in requests(), limits in limits()) {
+        let run = run(engine(&COST, &limits), &requests, None);
+        prop_assert_eq!(run.answered.len(), requests.len());
+        let shared = u64::from(if limits.prefix_caching { limits.shared_prefix_tokens } else { 0 });
+        prop_assert_eq!(run.engine.kv.used(), shared / 16);
+        let tokens: u64 = requests.iter().map(|one| u64::from(one.output)).sum();
+        prop_assert_eq!(run.engine.counters.output_tokens, tokens);
+        for one in &run.answered {
+            prop_assert!(one.client.arrived < one.first_token && one.first_token <= one.finished);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Serving of large language models: continuous batching on GPUs as vLLM does it, with its KV cache.
+//!
+//! [`LlmSpec`] is what a person writes; `engine.rs` is the server, `iteration_cost.rs` how long an
+//! iteration takes, `catalog.rs` what that is on known GPUs.
+
+pub mod catalog;
+mod counters;
+mod engine;
+#[cfg(test)]
+mod engine_tests;
+mod iteration_cost;
+mod kv_cache;
+mod model;
+mod record;
+mod replay;
+mod server;
+mod spec;
+
+pub use iteration_cost::{CostSeconds, IterationWork};
+pub use kv_cache::BLOCK_TOKENS;
+pub use model::{LlmModel, ServerLimits};
+pub(in crate::traffic) use record::LlmRecord;
+pub use record::{LlmFigures, LlmStatus};
+pub use replay::{ReplayAnswer, ReplayRequest, ReplayRouting, replay};
+pub(in crate::traffic) use server::LlmServer;
+pub(in crate::traffic) use spec::LlmRequests;
+pub use spec::{CostSpec, LlmSpec, LoadSpec, TokenLaw};

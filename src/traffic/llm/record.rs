@@ -1,0 +1,191 @@
+//! What became of the requests to language models: times to the first token and per token, and what
+//! the servers did meanwhile.
+
+use super::counters::LlmCounters;
+use super::engine::Answered;
+use super::iteration_cost::to_nanos;
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::recording::{Latencies, Records, Tally};
+
+/// Requests to the language models of a service, and what its servers did, over a span of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LlmFigures {
+    /// Time to the first token (TTFT) of the requests answered; absent if there were none.
+    pub time_to_first_token: Option<Latencies>,
+    /// Time per token after the first (TPOT), a mean for each request of two tokens or more; absent if
+    /// there were none.
+    pub time_per_output_token: Option<Latencies>,
+    /// Tokens of answers (`vllm:generation_tokens_total`).
+    pub output_tokens: u64,
+    /// Tokens of prompts that were computed.
+    pub prompt_tokens: u64,
+    /// Sequences that lost their place for lack of KV cache (`vllm:num_preemptions_total`).
+    pub preemptions: u64,
+    /// Share of the prompts' tokens that the cache held, 0..1.
+    pub prefix_hit_ratio: f64,
+    /// Share of the servers' time during which an iteration was in progress, 0..1.
+    pub gpu_utilization: f64,
+    /// Most of a server's KV cache that was in use, 0..1.
+    pub kv_cache_usage_peak: f64,
+    /// Requests in the batches of all endpoints at the end of the span (`vllm:num_requests_running`).
+    pub num_requests_running: u64,
+    /// Requests that waited to be admitted at the end of the span (`vllm:num_requests_waiting`).
+    pub num_requests_waiting: u64,
+}
+
+/// An inference server at an instant, for metrics to scale on, under vLLM's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LlmStatus {
+    /// Requests in the batch (`vllm:num_requests_running`).
+    pub num_requests_running: u64,
+    /// Requests that wait to be admitted (`vllm:num_requests_waiting`).
+    pub num_requests_waiting: u64,
+    /// Share of the KV cache in use, 0..1 (`vllm:kv_cache_usage_perc`, which is a share as well).
+    pub kv_cache_usage_perc: f64,
+    /// Tokens of prompts computed since the start (`vllm:prompt_tokens_total`).
+    pub prompt_tokens_total: u64,
+    /// Tokens of answers since the start (`vllm:generation_tokens_total`).
+    pub generation_tokens_total: u64,
+    /// Preemptions since the start (`vllm:num_preemptions_total`).
+    pub num_preemptions_total: u64,
+    /// Time since the start during which an iteration was in progress: its growth over a span, divided by
+    /// the span, is the utilization that `DCGM_FI_DEV_GPU_UTIL` shows.
+    pub gpu_busy: SimDuration,
+}
+
+/// The record of a service's language models.
+#[derive(Clone, Debug)]
+pub(in crate::traffic) struct LlmRecord {
+    total: Span,
+    interval: Span,
+    /// Of each interval that ended, by its number: those before the first request have none.
+    running: u64,
+    waiting: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Span {
+    first_token: Tally,
+    per_token: Tally,
+    output_tokens: u64,
+    prompt_tokens: u64,
+    preemptions: u64,
+    prefix_queries: u64,
+    prefix_hits: u64,
+    busy: SimDuration,
+    alive: SimDuration,
+    kv_peak: f64,
+}
+
+impl Span {
+    fn new() -> Self {
+        Self {
+            first_token: Tally::new(),
+            per_token: Tally::new(),
+            output_tokens: 0,
+            prompt_tokens: 0,
+            preemptions: 0,
+            prefix_queries: 0,
+            prefix_hits: 0,
+            busy: SimDuration::ZERO,
+            alive: SimDuration::ZERO,
+            kv_peak: 0.0,
+        }
+    }
+
+    fn answered(&mut self, first_token: SimDuration, per_token: Option<SimDuration>) {
+        self.first_token.answered(first_token);
+        if let Some(per_token) = per_token {
+            self.per_token.answered(per_token);
+        }
+    }
+
+    fn worked(&mut self, since: &LlmCounters, now: &LlmCounters, span: SimDuration, kv_peak: f64) {
+        self.output_tokens += now.output_tokens - since.output_tokens;
+        self.prompt_tokens += now.prompt_tokens - since.prompt_tokens;
+        self.preemptions += now.preemptions - since.preemptions;
+        self.prefix_queries += now.prefix_queries - since.prefix_queries;
+        self.prefix_hits += now.prefix_hits - since.prefix_hits;
+        self.busy += SimDuration::from_nanos(to_nanos(now.busy) - to_nanos(since.busy));
+        self.alive += span;
+        self.kv_peak = self.kv_peak.max(kv_peak);
+    }
+
+    fn figures(&self, running: u64, waiting: u64) -> LlmFigures {
+        let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole).min(1.0) } else { 0.0 };
+        LlmFigures {
+            time_to_first_token: self.first_token.latencies(),
+            time_per_output_token: self.per_token.latencies(),
+            output_tokens: self.output_tokens,
+            prompt_tokens: self.prompt_tokens,
+            preemptions: self.preemptions,
+            prefix_hit_ratio: share(self.prefix_hits as f64, self.prefix_queries as f64),
+            gpu_utilization: share(self.busy.as_secs_f64(), self.alive.as_secs_f64()),
+            kv_cache_usage_peak: self.kv_peak,
+            num_requests_running: running,
+            num_requests_waiting: waiting,
+        }
+    }
+}
+
+impl LlmRecord {
+    fn new() -> Self {
+        Self { total: Span::new(), interval: Span::new(), running: 0, waiting: 0 }
+    }
+
+    /// Since the warm-up.
+    pub fn figures(&self) -> LlmFigures {
+        self.total.figures(self.running, self.waiting)
+    }
+
+    /// What the endpoints show at the end of an interval.
+    pub fn show(&mut self, running: u64, waiting: u64) {
+        (self.running, self.waiting) = (running, waiting);
+    }
+
+    /// Closes the interval and begins the next.
+    pub fn end_interval(&mut self) -> LlmFigures {
+        let figures = self.interval.figures(self.running, self.waiting);
+        self.interval = Span::new();
+        figures
+    }
+}
+
+impl Records {
+    /// A server is done with a request. `overhead` is what the request took beside, and `swept` as in
+    /// [`Records::finish`].
+    pub(super) fn answer(&mut self, answered: Answered, overhead: SimDuration, swept: SimTime) {
+        let Answered { client, first_token, finished, output } = answered;
+        self.finish(client, finished + overhead, swept);
+        let record = &mut self.services[client.service as usize];
+        if finished + overhead > record.deadline(client.arrived) {
+            return;
+        }
+        let to_first = first_token - client.arrived + overhead;
+        let per_token = (output > 1).then(|| (finished - first_token) / i64::from(output - 1));
+        let counts = record.counts(client.arrived);
+        let llm = record.llm.get_or_insert_with(|| Box::new(LlmRecord::new()));
+        llm.interval.answered(to_first, per_token);
+        if counts {
+            llm.total.answered(to_first, per_token);
+        }
+    }
+
+    /// What a server of a service did from `since` to `now`.
+    pub(super) fn worked(
+        &mut self,
+        service: u32,
+        since: &LlmCounters,
+        now: &LlmCounters,
+        kv_peak: f64,
+    ) {
+        let record = &mut self.services[service as usize];
+        let counts = record.counts(since.since);
+        let span = now.since - since.since;
+        let llm = record.llm.get_or_insert_with(|| Box::new(LlmRecord::new()));
+        llm.interval.worked(since, now, span, kv_peak);
+        if counts {
+            llm.total.worked(since, now, span, kv_peak);
+        }
+    }
+}

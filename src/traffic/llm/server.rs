@@ -1,0 +1,146 @@
+//! An inference server as the backend of a service: its requests and what it has done go into the
+//! records.
+
+use std::sync::Arc;
+
+use super::counters::LlmCounters;
+use super::engine::{LlmEngine, Request};
+use super::iteration_cost::to_nanos;
+use super::record::LlmStatus;
+use super::spec::LlmRequests;
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::recording::{Client, FailureCause, Records};
+use crate::traffic::request_model::RequestSize;
+
+/// One inference server.
+#[derive(Clone, Debug)]
+pub(in crate::traffic) struct LlmServer {
+    engine: LlmEngine,
+    requests: Arc<LlmRequests>,
+    /// When the clients were last looked at.
+    swept: SimTime,
+    /// What was in the records by then.
+    recorded: LlmCounters,
+    /// The service whose records tell what the server does: the one that last sent a request.
+    service: Option<u32>,
+}
+
+impl LlmServer {
+    /// An idle server.
+    pub fn new(requests: &Arc<LlmRequests>, now: SimTime) -> Self {
+        let engine = LlmEngine::new(Arc::clone(&requests.server), now);
+        let recorded = engine.counters;
+        Self { engine, requests: Arc::clone(requests), swept: now, recorded, service: None }
+    }
+
+    /// Takes a request in, unless it is longer than the server takes.
+    pub fn offer(
+        &mut self,
+        now: SimTime,
+        client: Client,
+        size: &RequestSize,
+        records: &mut Records,
+    ) -> Result<(), FailureCause> {
+        self.advance(now, records);
+        self.service = Some(client.service);
+        let tokens = self.requests.size(size.tokens, size.quantiles());
+        let tokens = tokens.ok_or(FailureCause::TooLong)?;
+        if !self.requests.server.holds(tokens.prompt, tokens.output) {
+            return Err(FailureCause::TooLong);
+        }
+        self.engine.admit(
+            now,
+            Request {
+                client,
+                prompt: tokens.prompt,
+                output: tokens.output,
+                session: self.requests.session(size.quantiles()),
+                generated: 0,
+                first_token: SimTime::MAX,
+            },
+        );
+        Ok(())
+    }
+
+    /// Lets time pass until `now`.
+    pub fn advance(&mut self, now: SimTime, records: &mut Records) {
+        let (overhead, swept) = (self.requests.request_overhead, self.swept);
+        self.engine.advance(now, &mut |answered| records.answer(answered, overhead, swept));
+    }
+
+    /// Lets time pass until `now`, counts the clients that gave up by then and what the server did.
+    pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
+        self.advance(now, records);
+        for client in self.engine.clients() {
+            records.sweep(client, self.swept, now);
+        }
+        self.swept = now;
+        let counters = &mut self.engine.counters;
+        counters.since = now;
+        if let Some(service) = self.service {
+            let peak = counters.kv_blocks_peak as f64 / self.engine.kv.total().max(1) as f64;
+            records.worked(service, &self.recorded, counters, peak);
+        }
+        counters.kv_blocks_peak = self.engine.kv.used();
+        self.recorded = *counters;
+    }
+
+    /// Drops all work, and returns the clients that wait for it.
+    pub fn take_clients(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
+        self.sweep(now, records);
+        self.engine.take_clients()
+    }
+
+    /// The clients of the requests in the server.
+    pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
+        self.engine.clients()
+    }
+
+    /// How many requests are in the server.
+    pub fn len(&self) -> usize {
+        self.engine.running() + self.engine.waiting()
+    }
+
+    /// When the next iteration ends; [`SimTime::MAX`] if none is in progress.
+    pub fn next_event(&self) -> SimTime {
+        self.engine.next_event().unwrap_or(SimTime::MAX)
+    }
+
+    /// Whether an iteration is in progress.
+    pub fn is_busy(&self) -> bool {
+        self.engine.next_event().is_some()
+    }
+
+    /// When all work is done if nothing else comes.
+    pub fn drained_at(&self, now: SimTime) -> SimTime {
+        let mut ahead = self.engine.clone();
+        let mut last = now;
+        ahead.advance(SimTime::MAX, &mut |answered| last = last.max(answered.finished));
+        last + self.requests.request_overhead
+    }
+
+    /// CPU time used since the beginning on a pod of `cores`.
+    pub fn cpu_used(&self, cores: f64) -> SimDuration {
+        let busy = SimDuration::from_nanos(to_nanos(self.engine.counters.busy));
+        SimDuration::from_secs_f64(busy.as_secs_f64() * self.requests.cpu_cores.min(cores))
+    }
+
+    /// Share of the KV cache in use, 0..1.
+    pub fn kv_usage(&self) -> f64 {
+        self.engine.kv.used() as f64 / self.engine.kv.total().max(1) as f64
+    }
+
+    /// What metrics show of it.
+    pub fn status(&self) -> LlmStatus {
+        let counters = &self.engine.counters;
+        LlmStatus {
+            num_requests_running: self.engine.running() as u64,
+            num_requests_waiting: self.engine.waiting() as u64,
+            kv_cache_usage_perc: self.kv_usage(),
+            prompt_tokens_total: counters.prompt_tokens,
+            generation_tokens_total: counters.output_tokens,
+            num_preemptions_total: counters.preemptions,
+            gpu_busy: SimDuration::from_nanos(to_nanos(counters.busy)),
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! What a person writes about an inference server, and how it becomes one.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::catalog::{Gpu, LanguageModel, ServerEfficiency, gpu_named, language_model_named};
+use super::iteration_cost::CostSeconds;
+use super::model::{LlmModel, ServerLimits};
+use crate::engine::SimDuration;
+use crate::traffic::normal_quantile::normal_quantile;
+use crate::traffic::problem::Checks;
+use crate::traffic::trace::Tokens;
+
+/// An inference server for a language model in each pod, as vLLM runs it; settings are under vLLM's
+/// names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LlmSpec {
+    /// The model by name, such as Llama-3.1-8B; a wrong name lists them. Not needed if `cost`
+    /// and `kvCacheTokens` say all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The GPU by name, such as A100-80GB. Not needed if `cost` and `kvCacheTokens` say all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
+    /// GPUs of a pod that share every layer. Default 1.
+    #[schemars(range(min = 1))]
+    pub tensor_parallel_size: u32,
+    /// Share of the GPUs' memory that the server takes for weights and cache. Default 0.9.
+    pub gpu_memory_utilization: f64,
+    /// Sequences in a batch at most. Default 256.
+    #[schemars(range(min = 1))]
+    pub max_num_seqs: u32,
+    /// Tokens in an iteration at most. Default 8192, vLLM's on GPUs with 70 GiB or more; 2048 on smaller
+    /// ones.
+    #[schemars(range(min = 1))]
+    pub max_num_batched_tokens: u32,
+    /// Tokens of prompt and answer at most; a longer prompt is refused, a longer answer is cut. Default:
+    /// what the model takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<u32>,
+    /// Whether prompts go through in chunks beside the decodes, as always in vLLM V1. Without, whole
+    /// prompts come first and alone, as in vLLM V0 by default. Default true.
+    pub enable_chunked_prefill: bool,
+    /// Whether the cache keeps what was computed for prompts that begin alike. Default true.
+    pub enable_prefix_caching: bool,
+    /// Tokens at their beginning that all prompts share, such as a system prompt. Default 0.
+    pub shared_prefix_tokens: u32,
+    /// Sessions whose requests begin alike, each request being of any of them with equal chance; 0 for
+    /// requests that have nothing in common. Default 0.
+    pub sessions: u32,
+    /// Tokens of a prompt, where the trace does not tell. Default mean 1024, cv 0.
+    pub prompt_tokens: TokenLaw,
+    /// Tokens of an answer, where the trace does not tell. Default mean 128, cv 0.
+    pub output_tokens: TokenLaw,
+    /// Tokens for which the KV cache has room. Default: what weights and activations leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_cache_tokens: Option<u64>,
+    /// What an iteration costs, where it was measured; what is left out comes from GPU and
+    /// model.
+    pub cost: CostSpec,
+    /// Time that a request takes beside its iterations: parsing, tokenising, the way through the HTTP
+    /// server. Default 5ms.
+    pub request_overhead: SimDuration,
+    /// Cores that the server burns while it works. Default 1.
+    pub cpu_cores: f64,
+    /// How the weights come to the GPU when the pod starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadSpec>,
+}
+
+/// A law of token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenLaw {
+    /// Mean, above 0.
+    pub mean: f64,
+    /// Coefficient of variation of a lognormal law; 0 for always the mean. Default 0.
+    #[serde(default)]
+    pub cv: f64,
+}
+
+/// What an iteration costs, where it is known better than from GPU and model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct CostSpec {
+    /// Of any iteration (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iteration_ms: Option<f64>,
+    /// For each sequence in the batch (us).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence_us: Option<f64>,
+    /// To read all weights once (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights_ms: Option<f64>,
+    /// For each token through the layers (us).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_us: Option<f64>,
+    /// For each token to be exchanged between GPUs (us).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange_us: Option<f64>,
+    /// For each pair of a prompt's token and one that it attends to (ns).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_pair_ns: Option<f64>,
+    /// For each token in the KV cache that a decoding sequence reads (ns).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_token_ns: Option<f64>,
+}
+
+/// How the weights come to the GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadSpec {
+    /// Bytes a second from where the weights lie [10^9 bytes/s]: about 0.5 from the network, 1 from a
+    /// cloud's disk, 3 from a local NVMe disk.
+    pub gigabytes_per_second: f64,
+    /// What comes besides: imports, compilation, capture of CUDA graphs. Default 45s.
+    #[serde(default = "default_engine_start")]
+    pub engine_start: SimDuration,
+}
+
+/// An inference server made ready for the fast path.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::traffic) struct LlmRequests {
+    pub server: Arc<LlmModel>,
+    pub max_model_len: u32,
+    pub sessions: u32,
+    pub request_overhead: SimDuration,
+    pub cpu_cores: f64,
+    prompt: TokenLaw,
+    output: TokenLaw,
+}
+
+impl Default for LlmSpec {
+    fn default() -> Self {
+        Self {
+            model: None,
+            gpu: None,
+            tensor_parallel_size: 1,
+            gpu_memory_utilization: 0.9,
+            max_num_seqs: 256,
+            max_num_batched_tokens: 8192,
+            max_model_len: None,
+            enable_chunked_prefill: true,
+            enable_prefix_caching: true,
+            shared_prefix_tokens: 0,
+            sessions: 0,
+            prompt_tokens: TokenLaw { mean: 1024.0, cv: 0.0 },
+            output_tokens: TokenLaw { mean: 128.0, cv: 0.0 },
+            kv_cache_tokens: None,
+            cost: CostSpec::default(),
+            request_overhead: SimDuration::from_millis(5),
+            cpu_cores: 1.0,
+            load: None,
+        }
+    }
+}
+
+impl LlmSpec {
+    /// The server, ready for use.
+    pub(in crate::traffic) fn requests(&self, checks: &mut Checks<'_>) -> Option<LlmRequests> {
+        self.check_numbers(checks);
+        let hardware = self.hardware(checks);
+        let from_hardware = hardware.map(|(model, gpu)| {
+            let efficiency = ServerEfficiency::default();
+            let utilization = self.gpu_memory_utilization;
+            let room = model.kv_cache_tokens(gpu, self.tensor_parallel_size, utilization);
+            checks.require(room >= 1.0 || self.kv_cache_tokens.is_some(), "gpu", || {
+                format!(
+                    "{} x {} have no room for {}, whose weights are {:.0} GB; raise \
+                     tensorParallelSize or take a larger GPU",
+                    self.tensor_parallel_size,
+                    gpu.name,
+                    model.name,
+                    model.weight_bytes() / 1e9
+                )
+            });
+            (model.cost(gpu, self.tensor_parallel_size, &efficiency), room)
+        });
+        let cost = self.cost.over(from_hardware.map(|(cost, _)| cost));
+        let is_complete = cost.is_some() && (self.kv_cache_tokens.is_some() || hardware.is_some());
+        checks.require(is_complete, if self.model.is_none() { "model" } else { "gpu" }, || {
+            "give `model` and `gpu`, or all of `cost` and `kvCacheTokens`".into()
+        });
+        let kv_cache_tokens = self.kv_cache_tokens.or_else(|| Some(whole(from_hardware?.1)))?;
+        let most = u32::try_from(kv_cache_tokens / 100 * 99).unwrap_or(u32::MAX);
+        let natural = hardware.map_or(u32::MAX, |(model, _)| model.context).min(most);
+        let max_model_len = self.max_model_len.unwrap_or(natural);
+        // vLLM refuses to start in this case as well.
+        checks.require(max_model_len <= most && max_model_len > 1, "maxModelLen", || {
+            format!(
+                "a request of {max_model_len} tokens does not fit into the KV cache of \
+                     {kv_cache_tokens}; lower it to {most} or less"
+            )
+        });
+        let server = LlmModel::new(
+            &cost?,
+            &ServerLimits {
+                kv_cache_tokens,
+                max_num_seqs: self.max_num_seqs,
+                max_num_batched_tokens: self.batched_tokens(max_model_len),
+                chunked_prefill: self.enable_chunked_prefill,
+                prefix_caching: self.enable_prefix_caching,
+                shared_prefix_tokens: self.shared_prefix_tokens,
+            },
+        );
+        Some(LlmRequests {
+            server: Arc::new(server),
+            max_model_len,
+            sessions: self.sessions,
+            request_overhead: self.request_overhead,
+            cpu_cores: self.cpu_cores,
+            prompt: self.prompt_tokens,
+            output: self.output_tokens,
+        })
+    }
+
+    /// Time until the server answers after its container started: the weights on their way, and the
+    /// engine's start. Absent if nothing is said about it.
+    pub fn load_time(&self) -> Option<SimDuration> {
+        let load = self.load.as_ref()?;
+        let model = language_model_named(self.model.as_ref()?).ok()?;
+        let seconds = model.weight_bytes() / (load.gigabytes_per_second * 1e9);
+        Some(SimDuration::from_secs_f64(seconds) + load.engine_start)
+    }
+
+    /// Without chunks the largest prompt must fit into an iteration, as vLLM V0 sees to.
+    fn batched_tokens(&self, max_model_len: u32) -> u32 {
+        if self.enable_chunked_prefill {
+            self.max_num_batched_tokens
+        } else {
+            self.max_num_batched_tokens.max(max_model_len)
+        }
+    }
+
+    fn hardware(&self, checks: &mut Checks<'_>) -> Option<(&'static LanguageModel, &'static Gpu)> {
+        let model = self.model.as_deref().map(language_model_named);
+        let gpu = self.gpu.as_deref().map(gpu_named);
+        if let Some(Err(error)) = &model {
+            checks.require(false, "model", || error.clone());
+        }
+        if let Some(Err(error)) = &gpu {
+            checks.require(false, "gpu", || error.clone());
+        }
+        Some((model?.ok()?, gpu?.ok()?))
+    }
+
+    fn check_numbers(&self, checks: &mut Checks<'_>) {
+        checks.require(self.tensor_parallel_size > 0, "tensorParallelSize", || {
+            "0 GPUs serve nothing; give at least 1".into()
+        });
+        checks.require(self.max_num_seqs > 0, "maxNumSeqs", || {
+            "0 sequences serve nothing; give at least 1".into()
+        });
+        checks.require(
+            self.max_num_batched_tokens >= self.max_num_seqs,
+            "maxNumBatchedTokens",
+            || {
+                format!(
+                    "{} is below maxNumSeqs {}: not even a token for each sequence",
+                    self.max_num_batched_tokens, self.max_num_seqs
+                )
+            },
+        );
+        let utilization = self.gpu_memory_utilization;
+        checks.require(utilization > 0.0 && utilization <= 1.0, "gpuMemoryUtilization", || {
+            format!("{utilization} must be a share above 0 and at most 1, such as 0.9")
+        });
+        for (field, law) in
+            [("promptTokens", self.prompt_tokens), ("outputTokens", self.output_tokens)]
+        {
+            let mut checks = checks.inside(field);
+            checks.positive("mean", law.mean);
+            checks.not_negative("cv", law.cv);
+        }
+        checks.not_negative("cpuCores", self.cpu_cores);
+        self.cost.check(&mut checks.inside("cost"));
+        if let Some(load) = &self.load {
+            checks.inside("load").positive("gigabytesPerSecond", load.gigabytes_per_second);
+            checks.require(self.model.is_some(), "load", || {
+                "the size of the weights is known only of a `model`".into()
+            });
+        }
+    }
+}
+
+impl CostSpec {
+    /// All fields set to a cost.
+    pub fn of(cost: &CostSeconds) -> Self {
+        Self {
+            iteration_ms: Some(cost.iteration * 1e3),
+            sequence_us: Some(cost.sequence * 1e6),
+            weights_ms: Some(cost.weights * 1e3),
+            token_us: Some(cost.token * 1e6),
+            exchange_us: Some(cost.exchange * 1e6),
+            attention_pair_ns: Some(cost.attention_pair * 1e9),
+            context_token_ns: Some(cost.context_token * 1e9),
+        }
+    }
+
+    fn fields(&self) -> [(&'static str, Option<f64>); 7] {
+        [
+            ("iterationMs", self.iteration_ms),
+            ("sequenceUs", self.sequence_us),
+            ("weightsMs", self.weights_ms),
+            ("tokenUs", self.token_us),
+            ("exchangeUs", self.exchange_us),
+            ("attentionPairNs", self.attention_pair_ns),
+            ("contextTokenNs", self.context_token_ns),
+        ]
+    }
+
+    fn check(&self, checks: &mut Checks<'_>) {
+        for (field, value) in self.fields() {
+            if let Some(value) = value {
+                checks.not_negative(field, value);
+            }
+        }
+    }
+
+    /// What is set, over `base`; absent if something is neither.
+    fn over(&self, base: Option<CostSeconds>) -> Option<CostSeconds> {
+        let pick = |set: Option<f64>, unit: f64, of: fn(&CostSeconds) -> f64| {
+            set.map(|value| value * unit).or_else(|| base.as_ref().map(of))
+        };
+        Some(CostSeconds {
+            iteration: pick(self.iteration_ms, 1e-3, |cost| cost.iteration)?,
+            sequence: pick(self.sequence_us, 1e-6, |cost| cost.sequence)?,
+            weights: pick(self.weights_ms, 1e-3, |cost| cost.weights)?,
+            token: pick(self.token_us, 1e-6, |cost| cost.token)?,
+            exchange: pick(self.exchange_us, 1e-6, |cost| cost.exchange).unwrap_or(0.0),
+            attention_pair: pick(self.attention_pair_ns, 1e-9, |cost| cost.attention_pair)?,
+            context_token: pick(self.context_token_ns, 1e-9, |cost| cost.context_token)?,
+        })
+    }
+}
+
+impl LlmRequests {
+    /// The size of a request whose luck is `quantiles`, within what the server takes; absent for a
+    /// prompt that is too long.
+    pub fn size(&self, tokens: Tokens, quantiles: [f64; 2]) -> Option<Tokens> {
+        let known = |told: u32, law: TokenLaw, quantile| {
+            if told > 0 { told } else { law.at(quantile).max(1) }
+        };
+        let prompt = known(tokens.prompt, self.prompt, quantiles[0]);
+        let output = known(tokens.output, self.output, quantiles[1]);
+        let left = self.max_model_len.checked_sub(prompt).filter(|left| *left > 0)?;
+        Some(Tokens { prompt, output: output.min(left) })
+    }
+
+    /// The session of a request whose luck is `quantiles`; 0 for none.
+    pub fn session(&self, quantiles: [f64; 2]) -> u32 {
+        if self.sessions == 0 {
+            return 0;
+        }
+        // A number of its own out of the two, as SplitMix64 mixes.
+        let mut bits = quantiles[0].to_bits() ^ quantiles[1].to_bits().rotate_left(32);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bits ^= bits >> 31;
+        let index = (u128::from(bits) * u128::from(self.sessions)) >> 64;
+        u32::try_from(index).unwrap_or(0) + 1
+    }
+}
+
+impl TokenLaw {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "float to int casts saturate, which is meant"
+    )]
+    fn at(&self, quantile: f64) -> u32 {
+        if self.cv <= 0.0 {
+            return libm::round(self.mean) as u32;
+        }
+        let variance = libm::log1p(self.cv * self.cv);
+        let mu = libm::log(self.mean) - variance / 2.0;
+        libm::round(libm::exp(mu + variance.sqrt() * normal_quantile(quantile))) as u32
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "float to int casts saturate, which is meant"
+)]
+const fn whole(tokens: f64) -> u64 {
+    tokens as u64
+}
+
+const fn default_engine_start() -> SimDuration {
+    SimDuration::from_secs(45)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::problem::Problem;
+    use serde_json::json;
+
+    fn problems(spec: &LlmSpec) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let _ = spec.requests(&mut Checks::at("llm", &mut problems));
+        problems
+    }
+
+    fn spec(json: serde_json::Value) -> LlmSpec {
+        serde_json::from_value(json).expect("a specification")
+    }
+
+    #[test]
+    fn a_gpu_and_a_model_are_enough() {
+        let spec = spec(json!({"model": "Llama-3.1-8B", "gpu": "A100-80GB",
+                               "load": {"gigabytesPerSecond": 1}}));
+        assert_eq!(problems(&spec), []);
+        // 16.06 GB at 1 GB/s, and 45 s.
+        assert_eq!(spec.load_time().expect("a load").as_secs(), 61);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_would_be_right() {
+        for (json, path, says) in [
+            (json!({}), "llm.model", "give `model` and `gpu`"),
+            (json!({"model": "Llama-3.1-8B"}), "llm.gpu", "give `model` and `gpu`"),
+            (json!({"model": "Llama-3.1-70B", "gpu": "L4"}), "llm.gpu", "no room"),
+            (json!({"model": "Llama3", "gpu": "L4"}), "llm.model", "there is no model"),
+            (
+                json!({"model": "Llama-3.1-8B", "gpu": "L4", "maxModelLen": 100_000}),
+                "llm.maxModelLen",
+                "does not fit into the KV cache",
+            ),
+            (
+                json!({"model": "Llama-3.1-8B", "gpu": "L4", "maxNumBatchedTokens": 100}),
+                "llm.maxNumBatchedTokens",
+                "below maxNumSeqs",
+            ),
+            (
+                json!({"model": "Llama-3.1-8B", "gpu": "L4", "promptTokens": {"mean": 0}}),
+                "llm.promptTokens.mean",
+                "above 0",
+            ),
+        ] {
+            let problems = problems(&spec(json.clone()));
+            let found = problems.iter().any(|one| one.path == path && one.message.contains(says));
+            assert!(found, "{json}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_calibrated_cost_needs_no_names() {
+        let cost = CostSeconds {
+            iteration: 1e-3,
+            sequence: 1e-5,
+            weights: 8e-3,
+            token: 6e-5,
+            exchange: 0.0,
+            attention_pair: 2e-9,
+            context_token: 8e-8,
+        };
+        let spec = LlmSpec {
+            cost: CostSpec::of(&cost),
+            kv_cache_tokens: Some(400_000),
+            ..Default::default()
+        };
+        assert_eq!(problems(&spec), []);
+    }
+
+    #[test]
+    fn a_trace_tells_the_tokens_before_the_law_does() {
+        let spec = spec(json!({"model": "Llama-3.1-8B", "gpu": "A100-80GB", "maxModelLen": 1000,
+                               "promptTokens": {"mean": 300}, "outputTokens": {"mean": 50, "cv": 1}}));
+        let requests = spec.requests(&mut Checks::at("", &mut Vec::new())).expect("is right");
+        let drawn = requests.size(Tokens::default(), [0.5, 0.5]).expect("fits");
+        // The median of a lognormal law of mean 50 and cv 1 is 50 / sqrt 2.
+        assert_eq!(drawn, Tokens { prompt: 300, output: 35 });
+        let told = requests.size(Tokens { prompt: 990, output: 50 }, [0.5, 0.5]);
+        assert_eq!(told, Some(Tokens { prompt: 990, output: 10 }));
+        assert_eq!(requests.size(Tokens { prompt: 1000, output: 1 }, [0.5, 0.5]), None);
+    }
+}
