@@ -1,0 +1,196 @@
+//! The flow of one service: its rate over time, and what became of it.
+
+use std::sync::Arc;
+
+use super::latency::{PodKind, latencies};
+use super::stretch::Phase;
+use super::tally::{Tally, whole};
+use crate::engine::SimTime;
+use crate::traffic::arrivals::{Curve, Pattern, Segment, TraceCurve};
+use crate::traffic::figures::ServiceFigures;
+use crate::traffic::recording::{FailureCause, IntervalFigures, Outcomes};
+
+/// A rate over time.
+#[derive(Clone, Debug)]
+pub(in crate::traffic) enum FlowCurve {
+    /// In words.
+    Pattern(Arc<Pattern>),
+    /// Recorded.
+    Trace(TraceCurve),
+}
+
+/// The flow to one service.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    curve: FlowCurve,
+    /// The stretch that was last looked at.
+    segment: Segment,
+    /// Clients wait so long [s].
+    timeout: f64,
+    /// Up to here all that came is counted, and what found no pod.
+    at: SimTime,
+    endpoints: usize,
+    /// Endpoints whose pod is gone.
+    missing: usize,
+    /// What happened since it was last summed up.
+    pub(super) current: Tally,
+    interval: Tally,
+    /// Since the warm-up.
+    total: Tally,
+    /// Since the start.
+    all: Tally,
+    /// In whole requests, at the end of the last interval.
+    told: Outcomes,
+    pub(super) intervals: Vec<IntervalFigures>,
+}
+
+impl FlowCurve {
+    fn segment_at(&self, at: SimTime) -> Segment {
+        match self {
+            Self::Pattern(pattern) => pattern.segment_at(at),
+            Self::Trace(trace) => trace.segment_at(at),
+        }
+    }
+}
+
+impl Flow {
+    pub(super) fn new(curve: FlowCurve, timeout: f64) -> Self {
+        Self {
+            segment: curve.segment_at(SimTime::ZERO),
+            curve,
+            timeout,
+            at: SimTime::ZERO,
+            endpoints: 0,
+            missing: 0,
+            current: Tally::default(),
+            interval: Tally::default(),
+            total: Tally::default(),
+            all: Tally::default(),
+            told: Outcomes::default(),
+            intervals: Vec::new(),
+        }
+    }
+
+    /// The stretch of linear change that holds an instant. Nothing comes before time zero.
+    #[inline]
+    pub(super) fn segment(&mut self, at: SimTime) -> Segment {
+        if at < SimTime::ZERO {
+            return Segment::level(at, SimTime::ZERO, 0.0);
+        }
+        if at < self.segment.start || at >= self.segment.end {
+            self.segment = self.curve.segment_at(at);
+        }
+        self.segment
+    }
+
+    /// The rate at an instant, and how it changes from there [requests/s, requests/s per s].
+    pub(super) fn rate_and_slope(&mut self, at: SimTime) -> (f64, f64) {
+        let segment = self.segment(at);
+        let is_level = segment.start_rps.to_bits() == segment.end_rps.to_bits();
+        if is_level { (segment.start_rps, 0.0) } else { (segment.rate_at(at), segment.slope()) }
+    }
+
+    /// Counts what comes until `now`, and what of it finds no pod.
+    pub(super) fn advance(&mut self, now: SimTime) {
+        while self.at < now {
+            let end = self.segment(self.at).end.min(now);
+            let (rate, slope) = self.rate_and_slope(self.at);
+            let seconds = (end - self.at).as_secs_f64();
+            let arrived = (rate + 0.5 * slope * seconds) * seconds;
+            self.current.arrived += arrived;
+            if self.endpoints == 0 {
+                self.current.fail(FailureCause::NoEndpoint, arrived);
+            } else if self.missing > 0 {
+                let share = self.missing as f64 / self.endpoints as f64;
+                self.current.fail(FailureCause::Refused, arrived * share);
+            }
+            self.at = end;
+        }
+    }
+
+    /// It goes to so many endpoints from now on, of which some have no pod any more.
+    pub(super) const fn set_endpoints(&mut self, endpoints: usize, missing: usize) {
+        (self.endpoints, self.missing) = (endpoints, missing);
+    }
+
+    /// The pod of an endpoint is gone.
+    pub(super) const fn lose_endpoint(&mut self) {
+        self.missing += 1;
+    }
+
+    /// Counts what a pod of a kind served of it in a phase, and what found its queue full. Where the
+    /// queue alone takes longer than clients wait, nobody is there for the answer.
+    pub(super) fn count(
+        &mut self,
+        kind: usize,
+        phase: &Phase,
+        (served, overflowed): (f64, f64),
+        (utilization, capacity): (f64, f64),
+    ) {
+        if overflowed > 0.0 {
+            self.current.fail(FailureCause::QueueFull, overflowed);
+        }
+        if phase.queued_seconds <= 0.0 {
+            self.current.serve_at_once(kind, utilization, served);
+            return;
+        }
+        let wait = phase.queued_seconds / phase.seconds / capacity;
+        if wait > self.timeout {
+            self.current.fail(FailureCause::Timeout, served);
+        } else {
+            self.current.serve_after(kind, wait, served);
+        }
+    }
+
+    /// Adds what happened to the sums.
+    pub(super) fn sum_up(&mut self) {
+        self.interval.add(&self.current);
+        self.total.add(&self.current);
+        self.all.add_amounts(&self.current);
+        self.current.clear();
+    }
+
+    /// The warm-up is over: what was counted so far does not count.
+    pub(super) fn begin_counting(&mut self) {
+        self.total.clear();
+    }
+
+    /// Closes the interval and begins the next.
+    pub(super) fn end_interval(&mut self, kinds: &mut [PodKind]) {
+        let now = self.all.outcomes();
+        let mut outcomes = Outcomes {
+            arrived: now.arrived - self.told.arrived,
+            answered: now.answered - self.told.answered,
+            failed: now.failed,
+            retried: 0,
+        };
+        for (count, before) in outcomes.failed.iter_mut().zip(self.told.failed) {
+            *count -= before;
+        }
+        self.told = now;
+        let latencies = latencies(&self.interval, kinds);
+        self.intervals.push(IntervalFigures { outcomes, latencies, llm: None, waits: None });
+        self.interval.clear();
+    }
+
+    /// What became of it since the warm-up, in whole requests, while so many wait.
+    pub(super) fn figures(&self, queued: f64, kinds: &mut [PodKind]) -> ServiceFigures {
+        let mut outcomes = self.total.outcomes();
+        let in_flight = whole(queued);
+        // The parts are rounded each; what was answered makes them fit.
+        outcomes.answered =
+            outcomes.arrived.saturating_sub(outcomes.failed_in_all()).saturating_sub(in_flight);
+        ServiceFigures {
+            outcomes,
+            in_flight,
+            latencies: latencies(&self.total, kinds),
+            llm: None,
+            waits: None,
+        }
+    }
+
+    /// All amounts since the start, as last summed up.
+    pub(super) const fn all(&self) -> &Tally {
+        &self.all
+    }
+}

@@ -1,0 +1,402 @@
+//! Requests as a continuous flow, for traffic beyond counting: what comes is a rate over time, spread
+//! evenly over the endpoints; each pod works off what its CPU allows, the rest waits, and overflows
+//! where the queue is full.
+//!
+//! Between two changes (an endpoint comes or goes, a rate bends, a pod gets another CPU) all amounts
+//! are integrals of straight lines and are worked out exactly, when somebody asks for them. The cost
+//! depends on how often something changes or is asked for, not on the number of requests.
+
+mod flow;
+mod latency;
+mod model;
+mod pod;
+mod stretch;
+mod tally;
+
+pub(super) use flow::FlowCurve;
+
+use super::backend::{BackendId, BackendState};
+use super::figures::{FlowAmounts, ServiceFigures};
+use super::recording::{FailureCause, IntervalFigures};
+use super::request_model::RequestModel;
+use crate::engine::{Digest, SimDuration, SimTime};
+use flow::Flow;
+use latency::PodKind;
+use model::{Means, outlet};
+use pod::{FluidPod, Part};
+use stretch::{Inflow, Phase};
+
+/// All flows and the pods that take them.
+#[derive(Clone, Debug)]
+pub(super) struct Fluid {
+    /// By service; absent where requests come one by one.
+    flows: Vec<Option<Flow>>,
+    /// By the backend's slot.
+    pods: Vec<Option<FluidPod>>,
+    kinds: Vec<PodKind>,
+    interval: SimDuration,
+    interval_end: SimTime,
+    counts_from: SimTime,
+}
+
+/// A backend as it is when it begins to take a flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewPod {
+    pub(super) id: BackendId,
+    pub(super) state: BackendState,
+    pub(super) model: u32,
+    pub(super) cores: f64,
+}
+
+impl Fluid {
+    /// The flows, by service, from time zero on; `(curve, timeout in seconds)` for those that are.
+    pub(super) fn new(
+        flows: Vec<Option<(FlowCurve, f64)>>,
+        interval: SimDuration,
+        warm_up: SimDuration,
+    ) -> Self {
+        let flow = |(curve, timeout)| Flow::new(curve, timeout);
+        Self {
+            flows: flows.into_iter().map(|one| one.map(flow)).collect(),
+            pods: Vec::new(),
+            kinds: Vec::new(),
+            interval,
+            interval_end: SimTime::ZERO + interval,
+            counts_from: SimTime::ZERO + warm_up,
+        }
+    }
+
+    /// Whether requests to a service are a flow.
+    pub(super) fn has(&self, service: u32) -> bool {
+        self.flows.get(service as usize).is_some_and(Option::is_some)
+    }
+
+    /// Ends the intervals, and the warm-up, that are over by `now`.
+    #[inline]
+    pub(super) fn pass_boundaries(&mut self, now: SimTime) {
+        while self.interval_end.min(self.counts_from) <= now {
+            let boundary = self.interval_end.min(self.counts_from);
+            self.flush(boundary);
+            if boundary == self.counts_from {
+                self.counts_from = SimTime::MAX;
+                self.flows.iter_mut().flatten().for_each(Flow::begin_counting);
+            }
+            if boundary == self.interval_end {
+                self.interval_end = boundary + self.interval;
+                let Self { flows, kinds, .. } = self;
+                flows.iter_mut().flatten().for_each(|flow| flow.end_interval(kinds));
+            }
+        }
+    }
+
+    /// The flow of a service goes to these pods from now on; `new` tells of one that takes its first.
+    pub(super) fn set_endpoints(
+        &mut self,
+        now: SimTime,
+        service: u32,
+        endpoints: &[BackendId],
+        models: &[RequestModel],
+        new: impl Fn(BackendId) -> Option<NewPod>,
+    ) {
+        let service = service as usize;
+        self.advance_flow(service, now);
+        for slot in 0..self.pods.len() {
+            let is_part = |pod: &FluidPod| pod.parts.iter().any(|part| part.service == service);
+            if self.pods[slot].as_ref().is_some_and(is_part) {
+                self.advance_pod(slot, now);
+                self.set_part(slot, service, 0);
+            }
+        }
+        let mut missing = 0;
+        for endpoint in endpoints {
+            let slot = endpoint.index();
+            if self.pods.get(slot).is_none_or(Option::is_none) {
+                match new(*endpoint) {
+                    Some(backend) => self.add_pod(now, backend, models),
+                    None => missing += 1,
+                }
+            }
+            self.advance_pod(slot, now);
+            self.set_part(slot, service, endpoints.len());
+        }
+        if let Some(Some(flow)) = self.flows.get_mut(service) {
+            flow.set_endpoints(endpoints.len(), missing);
+        }
+    }
+
+    /// A backend reacts otherwise from now on.
+    pub(super) fn set_state(&mut self, now: SimTime, backend: BackendId, state: BackendState) {
+        self.advance_pod(backend.index(), now);
+        if let Some(pod) = self.pod_mut(backend) {
+            pod.state = state;
+        }
+    }
+
+    /// A backend gets another CPU from now on.
+    pub(super) fn set_cores(
+        &mut self,
+        now: SimTime,
+        backend: BackendId,
+        cores: f64,
+        models: &[RequestModel],
+    ) {
+        self.advance_pod(backend.index(), now);
+        let Self { pods, kinds, .. } = self;
+        if let Some(Some(pod)) = pods.get_mut(backend.index()) {
+            let model = &models[kinds[pod.kind].model];
+            pod.outlet = outlet(model, Means::of(model), cores);
+        }
+    }
+
+    /// What waits in a backend is lost.
+    pub(super) fn drop_queue(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
+        self.advance_pod(backend.index(), now);
+        let Self { flows, pods, .. } = self;
+        let Some(Some(pod)) = pods.get_mut(backend.index()) else { return };
+        for part in &mut pod.parts {
+            if let Some(flow) = &mut flows[part.service] {
+                flow.current.fail(cause, std::mem::take(&mut part.queued));
+            }
+        }
+        pod.queue = 0.0;
+    }
+
+    /// A backend is gone; an endpoint that still names it refuses.
+    pub(super) fn remove(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
+        self.drop_queue(now, backend, cause);
+        let Some(pod) = self.pods.get_mut(backend.index()).and_then(Option::take) else { return };
+        for part in pod.parts.iter().filter(|part| part.endpoints > 0) {
+            self.advance_flow(part.service, now);
+            if let Some(flow) = &mut self.flows[part.service] {
+                flow.lose_endpoint();
+            }
+        }
+    }
+
+    /// CPU time that a backend has used.
+    pub(super) fn cpu_used(&mut self, now: SimTime, backend: BackendId) -> SimDuration {
+        self.advance_pod(backend.index(), now);
+        let used = self.pod_mut(backend).map_or(0.0, |pod| pod.cpu_used);
+        SimDuration::from_secs_f64(used)
+    }
+
+    /// Cores that a backend could use now.
+    pub(super) fn cpu_demand(&mut self, now: SimTime, backend: BackendId) -> f64 {
+        self.advance_pod(backend.index(), now);
+        let Self { flows, pods, .. } = self;
+        let Some(Some(pod)) = pods.get(backend.index()) else { return 0.0 };
+        let rate: f64 = pod.parts.iter().map(|part| rate_of(flows, part, now)).sum();
+        // A queue would take more than it has.
+        let queued = if pod.queue > 0.0 { pod.outlet.capacity } else { 0.0 };
+        (rate + queued) * pod.cpu_seconds
+    }
+
+    /// Requests that wait in a backend, in whole numbers.
+    pub(super) fn queued(&mut self, now: SimTime, backend: BackendId) -> usize {
+        self.advance_pod(backend.index(), now);
+        let queued = self.pod_mut(backend).map_or(0.0, |pod| pod.queue);
+        usize::try_from(tally::whole(queued)).unwrap_or(usize::MAX)
+    }
+
+    /// When a backend is done with what waits in it if nothing else comes.
+    pub(super) fn drained_at(&mut self, now: SimTime, backend: BackendId) -> SimTime {
+        self.advance_pod(backend.index(), now);
+        match self.pod_mut(backend) {
+            Some(pod) if pod.queue > 0.0 && pod.outlet.capacity > 0.0 => {
+                now + SimDuration::from_secs_f64(pod.queue / pod.outlet.capacity)
+            }
+            Some(pod) if pod.queue > 0.0 => SimTime::MAX,
+            _ => now,
+        }
+    }
+
+    /// What became of a service's flow since the warm-up, in whole requests.
+    pub(super) fn figures(&mut self, now: SimTime, service: u32) -> Option<ServiceFigures> {
+        self.flush(now);
+        let queued = self.queued_of(service as usize);
+        let Self { flows, kinds, .. } = self;
+        flows.get(service as usize)?.as_ref().map(|flow| flow.figures(queued, kinds))
+    }
+
+    /// What became of a service's flow since the start, exactly.
+    pub(super) fn amounts(&mut self, now: SimTime, service: u32) -> Option<FlowAmounts> {
+        self.flush(now);
+        let queued = self.queued_of(service as usize);
+        let flow = self.flows.get(service as usize)?.as_ref()?;
+        let all = flow.all();
+        Some(FlowAmounts { arrived: all.arrived, served: all.served, failed: all.failed, queued })
+    }
+
+    /// Requests to a service that came so far, in whole numbers.
+    pub(super) fn arrived(&self, service: u32) -> Option<u64> {
+        let flow = self.flows.get(service as usize)?.as_ref()?;
+        Some(tally::whole(flow.all().arrived))
+    }
+
+    /// The intervals of a service that have ended.
+    pub(super) fn intervals(&self, service: u32) -> Option<&[IntervalFigures]> {
+        Some(&self.flows.get(service as usize)?.as_ref()?.intervals)
+    }
+
+    /// Adds the results so far to a run's fingerprint.
+    pub(super) fn digest(&mut self, now: SimTime, digest: &mut Digest) {
+        self.flush(now);
+        for flow in self.flows.iter().flatten() {
+            let all = flow.all();
+            let amounts = [all.arrived, all.served].into_iter().chain(all.failed);
+            amounts.for_each(|amount| digest.word(amount.to_bits()));
+        }
+    }
+
+    /// Lets everything happen until `now` and adds it to the sums.
+    fn flush(&mut self, now: SimTime) {
+        for service in 0..self.flows.len() {
+            self.advance_flow(service, now);
+        }
+        for slot in 0..self.pods.len() {
+            self.advance_pod(slot, now);
+        }
+        self.flows.iter_mut().flatten().for_each(Flow::sum_up);
+    }
+
+    fn queued_of(&self, service: usize) -> f64 {
+        let parts = self.pods.iter().flatten().flat_map(|pod| &pod.parts);
+        parts.filter(|part| part.service == service).map(|part| part.queued).sum()
+    }
+
+    fn pod_mut(&mut self, backend: BackendId) -> Option<&mut FluidPod> {
+        self.pods.get_mut(backend.index())?.as_mut()
+    }
+
+    fn add_pod(&mut self, now: SimTime, backend: NewPod, models: &[RequestModel]) {
+        let slot = backend.id.index();
+        if self.pods.len() <= slot {
+            self.pods.resize_with(slot + 1, || None);
+        }
+        let id = backend.model as usize;
+        let means = Means::of(&models[id]);
+        let same =
+            |kind: &PodKind| kind.model == id && kind.cores.to_bits() == backend.cores.to_bits();
+        let kind = self.kinds.iter().position(same).unwrap_or_else(|| {
+            self.kinds.push(PodKind::new(id, &models[id], means, backend.cores));
+            self.kinds.len() - 1
+        });
+        self.pods[slot] = Some(FluidPod {
+            at: now,
+            state: backend.state,
+            outlet: outlet(&models[id], means, backend.cores),
+            kind,
+            cpu_seconds: means.cpu,
+            queue: 0.0,
+            cpu_used: 0.0,
+            parts: Vec::new(),
+        });
+    }
+
+    /// A pod is one of so many endpoints of a service; 0 = it is none.
+    fn set_part(&mut self, slot: usize, service: usize, endpoints: usize) {
+        let Some(Some(pod)) = self.pods.get_mut(slot) else { return };
+        match pod.parts.iter_mut().find(|part| part.service == service) {
+            Some(part) => part.endpoints = endpoints,
+            None if endpoints > 0 => pod.parts.push(Part { service, endpoints, queued: 0.0 }),
+            None => {}
+        }
+    }
+
+    fn advance_flow(&mut self, service: usize, now: SimTime) {
+        if let Some(Some(flow)) = self.flows.get_mut(service) {
+            flow.advance(now);
+        }
+    }
+
+    /// Lets everything happen in a pod until `now`.
+    #[inline]
+    fn advance_pod(&mut self, slot: usize, now: SimTime) {
+        let Self { flows, pods, .. } = self;
+        let Some(Some(pod)) = pods.get_mut(slot) else { return };
+        while pod.at < now {
+            let mut end = now;
+            for part in pod.parts.iter().filter(|part| part.endpoints > 0) {
+                if let Some(flow) = &mut flows[part.service] {
+                    end = end.min(flow.segment(pod.at).end);
+                }
+            }
+            advance_in_segment(pod, flows, end);
+            pod.at = end;
+        }
+    }
+}
+
+/// Lets a stretch pass in which no rate bends.
+fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTime) {
+    let from = pod.at;
+    let seconds = (end - from).as_secs_f64();
+    let mut inflow = Inflow { rate: 0.0, slope: 0.0 };
+    for part in &pod.parts {
+        let own = inflow_of(flows, part, from);
+        inflow.rate += own.rate;
+        inflow.slope += own.slope;
+    }
+    let refused = match pod.state {
+        BackendState::Serving => None,
+        BackendState::Refusing => Some(FailureCause::Refused),
+        BackendState::Unreachable => Some(FailureCause::Unreachable),
+    };
+    if let Some(cause) = refused {
+        for part in &pod.parts {
+            let own = inflow_of(flows, part, from);
+            if let Some(flow) = &mut flows[part.service] {
+                flow.current.fail(cause, (own.rate + 0.5 * own.slope * seconds) * seconds);
+            }
+        }
+        inflow = Inflow { rate: 0.0, slope: 0.0 };
+    }
+    // What is in a machine that does not answer stays there.
+    if pod.state == BackendState::Unreachable
+        || (inflow.rate == 0.0 && inflow.slope == 0.0 && pod.queue == 0.0)
+    {
+        return;
+    }
+    let mut parts = std::mem::take(&mut pod.parts);
+    let (kind, capacity) = (pod.kind, pod.outlet.capacity);
+    let utilization = pod.utilization(inflow.rate + 0.5 * inflow.slope * seconds);
+    let mut passed = 0.0;
+    pod.serve(inflow, seconds, |before, phase: Phase| {
+        let middle = passed + 0.5 * phase.seconds;
+        passed += phase.seconds;
+        let there = before + phase.arrived - phase.overflowed;
+        for part in &mut parts {
+            let own = if refused.is_none() {
+                inflow_of(flows, part, from)
+            } else {
+                Inflow { rate: 0.0, slope: 0.0 }
+            };
+            let Some(flow) = &mut flows[part.service] else { continue };
+            let arrived = (own.rate + own.slope * middle) * phase.seconds;
+            let share = if phase.arrived > 0.0 { arrived / phase.arrived } else { 0.0 };
+            let overflowed = phase.overflowed * share;
+            let own_there = part.queued + arrived - overflowed;
+            let served = if there > 0.0 { phase.served * (own_there / there) } else { 0.0 };
+            part.queued = if phase.queue > 0.0 { (own_there - served).max(0.0) } else { 0.0 };
+            flow.count(kind, &phase, (served, overflowed), (utilization, capacity));
+        }
+    });
+    pod.parts = parts;
+    pod.parts.retain(|part| part.endpoints > 0 || part.queued > 0.0);
+}
+
+/// What a pod gets of a flow from an instant on, until the flow's rate bends.
+fn inflow_of(flows: &mut [Option<Flow>], part: &Part, at: SimTime) -> Inflow {
+    match &mut flows[part.service] {
+        Some(flow) if part.endpoints > 0 => {
+            let (rate, slope) = flow.rate_and_slope(at);
+            let share = 1.0 / part.endpoints as f64;
+            Inflow { rate: rate * share, slope: slope * share }
+        }
+        _ => Inflow { rate: 0.0, slope: 0.0 },
+    }
+}
+
+fn rate_of(flows: &mut [Option<Flow>], part: &Part, at: SimTime) -> f64 {
+    inflow_of(flows, part, at).rate
+}

@@ -1,0 +1,77 @@
+//! What an application's request model comes to when requests are a flow: a capacity, a bound, and how
+//! long a request takes at a utilization.
+
+use super::stretch::Outlet;
+use crate::traffic::request_model::RequestModel;
+
+/// The means of a request model, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Means {
+    /// CPU time on a whole core.
+    pub cpu: f64,
+    /// Waiting time after that.
+    pub wait: f64,
+    /// Variance of the CPU time over the square of its mean.
+    pub squared_cv: f64,
+}
+
+impl Means {
+    pub(super) fn of(model: &RequestModel) -> Self {
+        let (cpu, wait) = (model.cpu_law(), model.wait_law());
+        Self {
+            cpu: cpu.mean_nanos() * 1e-9,
+            wait: wait.mean_nanos() * 1e-9,
+            squared_cv: cpu.squared_cv(),
+        }
+    }
+}
+
+/// How much a pod works off, and how much may wait in it. The CPU bounds it, and so do the requests
+/// that it works on at once, as each holds its place for its CPU time and its waiting time.
+pub(super) fn outlet(model: &RequestModel, means: Means, cores: f64) -> Outlet {
+    let slots = f64::from(model.concurrency);
+    let by_cpu = cores / means.cpu;
+    let by_slots = slots / (means.cpu / cores.min(1.0) + means.wait);
+    // A request that costs nothing never waits: its capacity is beyond any load.
+    let capacity = if cores > 0.0 { by_cpu.min(by_slots).min(1e15) } else { 0.0 };
+    let bound = match model.queue_bound_seconds() {
+        Some(seconds) => seconds * capacity,
+        None => f64::from(model.queue),
+    };
+    Outlet { capacity, bound }
+}
+
+/// The probability that an arrival must wait in a queue with `servers` servers at this utilization
+/// (Erlang's C formula); between whole numbers of servers, and below one, it is interpolated.
+pub(super) fn erlang_c(servers: f64, utilization: f64) -> f64 {
+    let below = servers.floor().max(1.0);
+    let share = (servers - below).max(0.0);
+    let low = erlang_c_whole(below, utilization);
+    if share == 0.0 { low } else { low + share * (erlang_c_whole(below + 1.0, utilization) - low) }
+}
+
+fn erlang_c_whole(servers: f64, utilization: f64) -> f64 {
+    let offered = servers * utilization;
+    // Erlang's B by its recursion, which neither overflows nor loses digits.
+    let mut blocked = 1.0;
+    let mut server = 1.0;
+    while server <= servers {
+        blocked = offered * blocked / (server + offered * blocked);
+        server += 1.0;
+    }
+    blocked / (1.0 - utilization * (1.0 - blocked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_probabilities_are_erlangs() {
+        // One server: the utilization itself. Two at 75 %: 9/14, from textbooks.
+        assert!((erlang_c(1.0, 0.6) - 0.6).abs() < 1e-12);
+        assert!((erlang_c(2.0, 0.75) - 9.0 / 14.0).abs() < 1e-12);
+        let between = erlang_c(1.5, 0.75);
+        assert!(between < 0.75 && between > 9.0 / 14.0);
+    }
+}
