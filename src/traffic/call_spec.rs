@@ -1,0 +1,159 @@
+//! What a person writes about requests from one service to another, and about trying again.
+
+use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Checks;
+use crate::cluster::ServiceReference;
+use crate::engine::SimDuration;
+use crate::engine::random::open_unit;
+
+/// Requests to another service that a request makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallSpec {
+    /// The service that is called, as namespace/name.
+    pub service: ServiceReference,
+    /// How long the caller waits for the answer, further attempts included; the service that is called
+    /// still works on. Default 15s, as a route of Envoy has it.
+    #[serde(default = "default_timeout")]
+    pub timeout: SimDuration,
+    /// Whether and how failed calls are tried again. Default: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetrySpec>,
+    /// How many such calls are made at once: fan-out. Default 1.
+    #[serde(default = "default_times")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub times: u32,
+    /// Share of the requests that find the answer in a cache and do not call, from 0 to 1. Default 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
+    pub cache_hit_rate: f64,
+    /// Whether the call is made together with the one before it, instead of after its answer.
+    #[serde(default)]
+    pub with_previous: bool,
+    /// Whether the request is answered even if the call fails: a recommendation that can be left out.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// How failed requests are tried again, as Envoy does it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RetrySpec {
+    /// Further attempts at most. Default 1.
+    #[schemars(range(min = 1, max = 100))]
+    pub attempts: u32,
+    /// How long one attempt may take; then it is given up, though the pod works on, and the next is
+    /// made. Default: only the time-out of the whole request counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout: Option<SimDuration>,
+    /// Before the n-th further attempt the caller waits a random time up to 2^n - 1 times this.
+    /// Default 25ms.
+    pub backoff: SimDuration,
+    /// The longest such wait. Default 250ms.
+    pub max_backoff: SimDuration,
+    /// Retry budget: further attempts under way are at most this share of the requests under way, from
+    /// 0 to 1, though three are always allowed. Default: no budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub budget: Option<f64>,
+}
+
+/// Further attempts that a budget always allows: Envoy's `min_retry_concurrency`.
+const ALWAYS_ALLOWED: f64 = 3.0;
+
+impl CallSpec {
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        checks.some_time("timeout", self.timeout);
+        checks.require((1..=1000).contains(&self.times), "times", || {
+            format!("{} must be from 1 to 1000", self.times)
+        });
+        checks.share("cacheHitRate", self.cache_hit_rate);
+        if let Some(retries) = &self.retries {
+            retries.check(&mut checks.inside("retries"));
+        }
+    }
+}
+
+impl RetrySpec {
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        checks.require((1..=100).contains(&self.attempts), "attempts", || {
+            format!("{} must be from 1 to 100; without retries leave `retries` out", self.attempts)
+        });
+        if let Some(limit) = self.per_try_timeout {
+            checks.some_time("perTryTimeout", limit);
+        }
+        checks.require(self.max_backoff >= self.backoff, "maxBackoff", || {
+            format!("{} is shorter than `backoff`, {}", self.max_backoff, self.backoff)
+        });
+        if let Some(budget) = self.budget {
+            checks.share("budget", budget);
+        }
+    }
+
+    /// Whether the budget allows one more attempt, with so many requests and further attempts under
+    /// way.
+    pub(super) fn has_budget(&self, active: u64, retrying: u64) -> bool {
+        self.budget
+            .is_none_or(|share| (retrying as f64) < (share * active as f64).max(ALWAYS_ALLOWED))
+    }
+
+    /// How long the caller waits before its `n`-th further attempt (from 1): Envoy's jittered
+    /// exponential back-off.
+    pub(super) fn wait_before(&self, n: u32, rng: &mut impl Rng) -> SimDuration {
+        let widest = f64::from(2u32.saturating_pow(n.min(31)) - 1) * self.backoff.as_secs_f64();
+        let widest = widest.min(self.max_backoff.as_secs_f64());
+        SimDuration::from_secs_f64(open_unit(rng) * widest)
+    }
+}
+
+impl Default for RetrySpec {
+    fn default() -> Self {
+        Self {
+            attempts: 1,
+            per_try_timeout: None,
+            backoff: SimDuration::from_millis(25),
+            max_backoff: SimDuration::from_millis(250),
+            budget: None,
+        }
+    }
+}
+
+const fn default_timeout() -> SimDuration {
+    SimDuration::from_secs(15)
+}
+
+const fn default_times() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Streams;
+
+    #[test]
+    fn back_off_doubles_up_to_its_longest() {
+        let retries = RetrySpec::default();
+        let mut rng = Streams::new(1).stream("back-off", 0);
+        let mut longest = |n| {
+            (0..2000).map(|_| retries.wait_before(n, &mut rng).as_millis_f64()).fold(0.0, f64::max)
+        };
+        for (n, limit) in [(1, 25.0), (2, 75.0), (3, 175.0), (4, 250.0), (40, 250.0)] {
+            let longest = longest(n);
+            assert!(longest <= limit && longest > 0.98 * limit, "{n}: {longest}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_share_of_what_is_under_way_but_three_are_always_allowed() {
+        let retries = RetrySpec { budget: Some(0.2), ..RetrySpec::default() };
+        assert!(retries.has_budget(0, 2));
+        assert!(!retries.has_budget(0, 3));
+        assert!(retries.has_budget(100, 19));
+        assert!(!retries.has_budget(100, 20));
+        assert!(RetrySpec::default().has_budget(0, 1_000_000));
+    }
+}

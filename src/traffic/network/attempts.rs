@@ -1,0 +1,229 @@
+//! Attempts: how one finds its pod, and how it ends.
+
+use super::calls::{Attempt, Call, Place};
+use super::{NetworkService, What};
+use crate::engine::{Id, SimTime};
+use crate::traffic::backend::{BackendId, BackendState};
+use crate::traffic::path::Traffic;
+use crate::traffic::recording::{Client, FailureCause};
+
+impl Traffic {
+    /// Sends a call to a pod, or says why that fails at once.
+    pub(super) fn begin_attempt(&mut self, now: SimTime, id: Id<Call>) -> Result<(), FailureCause> {
+        let Some(call) = self.network.calls.get(id) else { return Ok(()) };
+        let edge = call.edge;
+        let service = self.network.edges[edge as usize].service;
+        let attempt = Attempt {
+            call: Some(id),
+            service,
+            depth: call.depth,
+            size: call.size,
+            place: Place::Queue,
+            pending: 0,
+            next: 0,
+        };
+        let row = &self.services[service as usize];
+        let known = &self.network.services[service as usize];
+        if row.policy.max_requests.is_some_and(|limit| known.active >= limit) {
+            return Err(FailureCause::CircuitOpen);
+        }
+        let attempt = self.network.attempts.insert(attempt);
+        let sent = if self.network.has_work_queue(service) {
+            self.put_in_work_queue(now, service, attempt);
+            Ok(())
+        } else {
+            self.send_to_endpoint(now, service, attempt)
+        };
+        if let Err(cause) = sent {
+            self.network.attempts.remove(attempt);
+            return Err(cause);
+        }
+        let network = &mut self.network;
+        network.services[service as usize].active += 1;
+        if let Some(call) = network.calls.get_mut(id) {
+            call.attempt = Some(attempt);
+        }
+        let deadlines = &mut network.try_deadlines[edge as usize];
+        if let Some(at) = deadlines.push(now, attempt, &network.attempts) {
+            network.enter(at, What::TryDeadline(edge));
+        }
+        Ok(())
+    }
+
+    fn send_to_endpoint(
+        &mut self,
+        now: SimTime,
+        service: u32,
+        attempt: Id<Attempt>,
+    ) -> Result<(), FailureCause> {
+        let Self { services, backends, records, .. } = self;
+        let row = &mut services[service as usize];
+        let endpoint = row
+            .chooser
+            .choose(&row.available, now, backends, records)
+            .ok_or(FailureCause::NoEndpoint)?;
+        let sent = self.send(now, attempt, endpoint);
+        if let Err(cause) = sent {
+            self.judge(now, service, endpoint, Err(cause));
+        }
+        sent
+    }
+
+    /// Sends an attempt to a pod.
+    pub(super) fn send(
+        &mut self,
+        now: SimTime,
+        id: Id<Attempt>,
+        endpoint: BackendId,
+    ) -> Result<(), FailureCause> {
+        let Some(attempt) = self.network.attempts.get_mut(id) else { return Ok(()) };
+        let backend = self.backends.get_mut(endpoint).ok_or(FailureCause::Refused)?;
+        match backend.state {
+            BackendState::Refusing => return Err(FailureCause::Refused),
+            BackendState::Unreachable => {
+                backend.hanging += 1;
+                attempt.place = Place::Hanging(endpoint);
+            }
+            BackendState::Serving => {
+                let model = &self.models[backend.model.0 as usize];
+                let number = u32::try_from(id.index()).expect("a table holds fewer than 2^32 rows");
+                let client = Client { service: attempt.service, attempt: number, arrived: now };
+                attempt.place = Place::Pod(endpoint);
+                backend.offer(now, client, model, &attempt.size, &mut self.records)?;
+                self.enter_pod(endpoint);
+            }
+        }
+        Ok(())
+    }
+
+    /// An attempt is over: its pod is done with it, or is no more.
+    pub(super) fn end_attempt(
+        &mut self,
+        now: SimTime,
+        id: Id<Attempt>,
+        result: Result<(), FailureCause>,
+    ) {
+        let Some(attempt) = self.network.attempts.remove(id) else { return };
+        match attempt.place {
+            Place::Calling(pod) => self.release(now, pod),
+            Place::Hanging(pod) => {
+                if let Some(pod) = self.backends.get_mut(pod) {
+                    pod.hanging -= 1;
+                }
+            }
+            Place::Queue | Place::Pod(_) => {}
+        }
+        if let Some(pod) = attempt.place.pod() {
+            if attempt.call.is_some() {
+                self.judge(now, attempt.service, pod, result);
+            }
+            self.take_from_work_queue(now, attempt.service, pod);
+        }
+        let Some(call) = attempt.call else { return };
+        self.network.services[attempt.service as usize].active -= 1;
+        if let Some(call) = self.network.calls.get_mut(call) {
+            call.attempt = None;
+        }
+        match result {
+            Ok(()) => self.end_call(now, call, Ok(())),
+            Err(cause) => self.attempt_failed(now, call, cause),
+        }
+    }
+
+    /// The caller does not wait for an attempt any more; its pod works on. Returns what the caller
+    /// sees.
+    pub(super) fn abandon(&mut self, now: SimTime, id: Id<Attempt>) -> FailureCause {
+        let Some(attempt) = self.network.attempts.get_mut(id) else { return FailureCause::Timeout };
+        attempt.call = None;
+        let (service, place) = (attempt.service, attempt.place);
+        self.network.services[service as usize].active -= 1;
+        let cause = match place {
+            Place::Hanging(_) => FailureCause::Unreachable,
+            Place::Queue | Place::Pod(_) | Place::Calling(_) => FailureCause::Timeout,
+        };
+        if matches!(place, Place::Hanging(_) | Place::Queue) {
+            self.end_attempt(now, id, Err(cause));
+        }
+        if let Some(pod) = place.pod() {
+            self.judge(now, service, pod, Err(cause));
+        }
+        cause
+    }
+
+    /// The callers on an edge give up the attempts whose time is over.
+    pub(super) fn give_up_attempts(&mut self, now: SimTime, edge: u32) {
+        let position = edge as usize;
+        loop {
+            let network = &mut self.network;
+            let Some(id) = network.try_deadlines[position].pop_due(now, &network.attempts) else {
+                break;
+            };
+            let Some(call) = network.attempts.get(id).and_then(|attempt| attempt.call) else {
+                continue;
+            };
+            if let Some(call) = network.calls.get_mut(call) {
+                call.attempt = None;
+            }
+            let cause = self.abandon(now, id);
+            self.attempt_failed(now, call, cause);
+        }
+        if let Some(at) = self.network.try_deadlines[position].next() {
+            self.network.enter(at, What::TryDeadline(edge));
+        }
+    }
+
+    /// Takes note of how a pod did; one that fails too often in a row gets no requests for a while.
+    fn judge(
+        &mut self,
+        now: SimTime,
+        service: u32,
+        pod: BackendId,
+        result: Result<(), FailureCause>,
+    ) {
+        let row = &mut self.services[service as usize];
+        let Some(rule) = row.policy.outlier_detection else { return };
+        let Some(backend) = self.backends.get_mut(pod) else { return };
+        if result.is_ok() {
+            backend.failures_in_a_row = 0;
+            return;
+        }
+        backend.failures_in_a_row += 1;
+        let NetworkService { ejected, .. } = &mut self.network.services[service as usize];
+        let may_be_ejected = (rule.max_ejected_share * row.endpoints.len() as f64).max(1.0);
+        let is_outlier = backend.failures_in_a_row >= rule.consecutive_failures;
+        if !is_outlier || ejected.len() as f64 >= may_be_ejected.floor() || ejected.contains(&pod) {
+            return;
+        }
+        backend.failures_in_a_row = 0;
+        backend.ejections += 1;
+        let span = rule.base_ejection_time * i64::from(backend.ejections);
+        ejected.push(pod);
+        self.network.enter(now + span, What::Restore(service, pod));
+        self.endpoints_available(service);
+    }
+
+    /// An endpoint gets requests again.
+    pub(super) fn restore(&mut self, service: u32, pod: BackendId) {
+        self.network.services[service as usize].ejected.retain(|ejected| *ejected != pod);
+        self.endpoints_available(service);
+    }
+
+    /// Works out which endpoints get requests.
+    pub(in crate::traffic) fn endpoints_available(&mut self, service: u32) {
+        let ejected = &self.network.services[service as usize].ejected;
+        let row = &mut self.services[service as usize];
+        row.available.clear();
+        row.available.extend(row.endpoints.iter().filter(|one| !ejected.contains(one)));
+        row.chooser.endpoints_changed(&row.available);
+    }
+}
+
+impl Place {
+    /// The pod that has it, if one has.
+    pub(super) const fn pod(self) -> Option<BackendId> {
+        match self {
+            Self::Queue => None,
+            Self::Pod(pod) | Self::Calling(pod) | Self::Hanging(pod) => Some(pod),
+        }
+    }
+}

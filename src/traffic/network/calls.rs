@@ -1,0 +1,232 @@
+//! Calls from their beginning to their end: made, tried again, answered or failed, and what their
+//! callers do then.
+
+use super::{DEPTH_MAX, What};
+use crate::engine::random::happens;
+use crate::engine::{Id, SimTime};
+use crate::traffic::backend::BackendId;
+use crate::traffic::path::Traffic;
+use crate::traffic::recording::FailureCause;
+use crate::traffic::request_model::RequestSize;
+use crate::traffic::trace::Tokens;
+
+/// A request to a service, by a client or by another request, until it is answered or has failed.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub edge: u32,
+    /// The request that made it.
+    pub parent: Option<Id<Attempt>>,
+    pub made: SimTime,
+    pub size: RequestSize,
+    pub depth: u8,
+    /// Further attempts so far.
+    pub retries: u32,
+    /// Whether it waits for a further attempt or is at one.
+    pub is_retrying: bool,
+    /// The attempt that is under way.
+    pub attempt: Option<Id<Attempt>>,
+}
+
+/// One try of a call: a request as its pod sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// Who waits for it; nobody, if the caller gave up.
+    pub call: Option<Id<Call>>,
+    pub service: u32,
+    pub depth: u8,
+    pub size: RequestSize,
+    pub place: Place,
+    /// Calls of its own that are under way.
+    pub pending: u32,
+    /// Position of the next call in its model.
+    pub next: u32,
+}
+
+/// Where an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the service's work queue.
+    Queue,
+    /// In a pod, which works on it or lets it wait.
+    Pod(BackendId),
+    /// In a pod, which is done with its own work and waits for other services.
+    Calling(BackendId),
+    /// At a pod whose node does not answer.
+    Hanging(BackendId),
+}
+
+impl Traffic {
+    /// A request to the service of an edge is made.
+    pub(super) fn make_call(
+        &mut self,
+        now: SimTime,
+        edge: u32,
+        tokens: Tokens,
+        parent: Option<(Id<Attempt>, u8)>,
+    ) {
+        let network = &mut self.network;
+        let row = &mut network.edges[edge as usize];
+        row.active += 1;
+        let service = row.service as usize;
+        let size = RequestSize::draw(tokens, &mut self.services[service].sizes);
+        let record = &mut self.records.services[service];
+        record.arrived(now);
+        network.services[service].open += u64::from(record.counts(now));
+        let (parent, depth) = parent.unzip();
+        let call = Call {
+            edge,
+            parent,
+            made: now,
+            size,
+            depth: depth.unwrap_or_default(),
+            retries: 0,
+            is_retrying: false,
+            attempt: None,
+        };
+        let is_too_deep = call.depth > DEPTH_MAX;
+        let call = network.calls.insert(call);
+        if let Some(at) = network.deadlines[edge as usize].push(now, call, &network.calls) {
+            network.enter(at, What::Deadline(edge));
+        }
+        if is_too_deep {
+            self.end_call(now, call, Err(FailureCause::Dependency));
+        } else {
+            self.try_call(now, call);
+        }
+    }
+
+    /// The next attempt at a call that failed before.
+    pub(super) fn retry(&mut self, now: SimTime, call: Id<Call>) {
+        if self.network.calls.contains(call) {
+            self.try_call(now, call);
+        }
+    }
+
+    fn try_call(&mut self, now: SimTime, call: Id<Call>) {
+        if let Err(cause) = self.begin_attempt(now, call) {
+            self.attempt_failed(now, call, cause);
+        }
+    }
+
+    /// An attempt at a call failed: it is tried again, or has failed for good.
+    pub(super) fn attempt_failed(&mut self, now: SimTime, id: Id<Call>, cause: FailureCause) {
+        let network = &mut self.network;
+        let Some(call) = network.calls.get_mut(id) else { return };
+        let edge = &mut network.edges[call.edge as usize];
+        if std::mem::take(&mut call.is_retrying) {
+            edge.retrying -= 1;
+        }
+        let retries = edge
+            .retries
+            .filter(|retries| call.retries < retries.attempts)
+            .filter(|retries| retries.has_budget(edge.active, edge.retrying));
+        let Some(retries) = retries else { return self.end_call(now, id, Err(cause)) };
+        call.retries += 1;
+        call.is_retrying = true;
+        edge.retrying += 1;
+        let wait = retries.wait_before(call.retries, &mut edge.stream);
+        self.records.services[edge.service as usize].retried(call.made);
+        network.enter(now + wait, What::Retry(id));
+    }
+
+    /// A call is answered or has failed for good.
+    pub(super) fn end_call(
+        &mut self,
+        now: SimTime,
+        id: Id<Call>,
+        result: Result<(), FailureCause>,
+    ) {
+        let network = &mut self.network;
+        let Some(call) = network.calls.remove(id) else { return };
+        let edge = &mut network.edges[call.edge as usize];
+        edge.active -= 1;
+        edge.retrying -= u64::from(call.is_retrying);
+        let is_optional = edge.optional;
+        let service = edge.service as usize;
+        let record = &mut self.records.services[service];
+        network.services[service].open -= u64::from(record.counts(call.made));
+        match result {
+            Ok(()) => record.answered(call.made, now - call.made),
+            Err(cause) => record.failed(call.made, cause),
+        }
+        let Some(parent) = call.parent else { return };
+        let Some(attempt) = network.attempts.get_mut(parent) else { return };
+        if !matches!(attempt.place, Place::Calling(_)) {
+            // Its node fell silent meanwhile.
+            return;
+        }
+        if result.is_err() && !is_optional {
+            return self.end_attempt(now, parent, Err(FailureCause::Dependency));
+        }
+        attempt.pending -= 1;
+        if attempt.pending == 0 {
+            self.next_calls(now, parent);
+        }
+    }
+
+    /// The callers on an edge whose time is over give up.
+    pub(super) fn give_up_calls(&mut self, now: SimTime, edge: u32) {
+        let position = edge as usize;
+        loop {
+            let network = &mut self.network;
+            let Some(id) = network.deadlines[position].pop_due(now, &network.calls) else { break };
+            let attempt = network.calls.get_mut(id).and_then(|call| call.attempt.take());
+            let cause = attempt.map_or(FailureCause::Timeout, |one| self.abandon(now, one));
+            self.end_call(now, id, Err(cause));
+        }
+        if let Some(at) = self.network.deadlines[position].next() {
+            self.network.enter(at, What::Deadline(edge));
+        }
+    }
+
+    /// An attempt makes its next calls; when there are none left, it is answered.
+    pub(super) fn next_calls(&mut self, now: SimTime, id: Id<Attempt>) {
+        loop {
+            let Some(attempt) = self.network.attempts.get_mut(id) else { return };
+            let Place::Calling(pod) = attempt.place else { return };
+            let Some(pod) = self.backends.get(pod) else { return };
+            let edges = &self.network.edges_of_model[pod.model.0 as usize];
+            let first = attempt.next as usize;
+            if first >= edges.len() {
+                return self.end_attempt(now, id, Ok(()));
+            }
+            let all = &self.network.edges;
+            let together =
+                edges[first + 1..].iter().take_while(|edge| all[**edge as usize].with_previous);
+            let end = first + 1 + together.count();
+            let depth = attempt.depth + 1;
+            attempt.next = u32::try_from(end).unwrap_or(u32::MAX);
+            // One more, so that the calls that end at once do not end the step before all are made.
+            attempt.pending += 1;
+            for position in first..end {
+                self.call_times(now, id, depth, pod_edge(self, id, position));
+            }
+            let Some(attempt) = self.network.attempts.get_mut(id) else { return };
+            attempt.pending -= 1;
+            if attempt.pending > 0 {
+                return;
+            }
+        }
+    }
+
+    /// Makes the calls of one edge, unless the answer is in the cache.
+    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, depth: u8, edge: Option<u32>) {
+        let Some(edge) = edge else { return };
+        let row = &mut self.network.edges[edge as usize];
+        if row.cache_hit_rate > 0.0 && happens(&mut row.stream, row.cache_hit_rate) {
+            return;
+        }
+        for _ in 0..row.times {
+            let Some(attempt) = self.network.attempts.get_mut(parent) else { return };
+            attempt.pending += 1;
+            self.make_call(now, edge, Tokens::default(), Some((parent, depth)));
+        }
+    }
+}
+
+/// The edge at a position of the model of an attempt's pod.
+fn pod_edge(traffic: &Traffic, id: Id<Attempt>, position: usize) -> Option<u32> {
+    let Place::Calling(pod) = traffic.network.attempts.get(id)?.place else { return None };
+    let model = traffic.backends.get(pod)?.model.0 as usize;
+    traffic.network.edges_of_model[model].get(position).copied()
+}

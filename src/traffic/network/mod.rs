@@ -1,0 +1,188 @@
+//! Requests that need events: those that call other services, are tried again, wait in a work queue, or
+//! go to a service that watches how its pods do.
+//!
+//! Services whose requests need none of that stay on the fast path (`path.rs`). Here a request is a
+//! [`Call`], made by a client or by another request, and each try of it is an [`Attempt`] in a pod.
+//! The pods' engines are the same; only, somebody looks at them whenever something happens.
+//!
+//! One order of events: by time, then by kind as [`What`] lists them.
+
+mod attempts;
+mod calls;
+mod deadlines;
+mod edge;
+mod pods;
+mod work_queue;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+pub(super) use edge::Edge;
+
+use super::arrivals::Arrival;
+use super::backend::BackendId;
+use super::path::Traffic;
+use super::recording::Left;
+use crate::engine::{Id, SimTime, Table};
+use calls::{Attempt, Call};
+use deadlines::Deadlines;
+use work_queue::WorkQueue;
+
+/// Requests deeper than this in a chain of calls fail: services that call each other in a circle must
+/// not go on for ever.
+const DEPTH_MAX: u8 = 16;
+
+/// All that happens by events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Network {
+    events: BinaryHeap<Reverse<Event>>,
+    calls: Table<Call>,
+    attempts: Table<Attempt>,
+    /// Who calls whom: first the clients of each service, then the calls of each model.
+    edges: Vec<Edge>,
+    /// The edges of each request model, in order.
+    edges_of_model: Vec<Vec<u32>>,
+    services: Vec<NetworkService>,
+    /// When the callers on each edge give up, and when they give up one attempt.
+    deadlines: Vec<Deadlines<Call>>,
+    try_deadlines: Vec<Deadlines<Attempt>>,
+    spare: Vec<Left>,
+}
+
+/// What the network knows of a service.
+#[derive(Clone, Debug, Default)]
+struct NetworkService {
+    /// Its next arrival is entered.
+    is_arrival_entered: bool,
+    /// Requests that came since the warm-up and are under way.
+    open: u64,
+    /// Attempts under way whose callers wait.
+    active: u32,
+    work_queue: Option<WorkQueue>,
+    /// Endpoints that get no requests for a while.
+    ejected: Vec<BackendId>,
+}
+
+/// Something that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Event {
+    at: SimTime,
+    what: What,
+}
+
+/// What happens, first things first at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// A request leaves the CPU or the pod.
+    Pod(BackendId),
+    /// An endpoint of a service gets requests again.
+    Restore(u32, BackendId),
+    /// A caller on this edge may give up one attempt.
+    TryDeadline(u32),
+    /// A caller on this edge may give up.
+    Deadline(u32),
+    /// The next attempt at a request is made.
+    Retry(Id<Call>),
+    /// A client's request comes to this service.
+    Arrival(u32),
+}
+
+impl Network {
+    /// The network of services with these edges; the first ones are those of the clients.
+    pub(super) fn new(
+        services: usize,
+        edges: Vec<Edge>,
+        edges_of_model: Vec<Vec<u32>>,
+        work_queues: impl Iterator<Item = bool>,
+    ) -> Self {
+        let deadlines = edges.iter().map(|edge| Deadlines::new(Some(edge.timeout))).collect();
+        let try_deadlines =
+            edges.iter().map(|edge| Deadlines::new(edge.per_try_timeout())).collect();
+        let mut services = vec![NetworkService::default(); services];
+        for (service, has_queue) in services.iter_mut().zip(work_queues) {
+            service.work_queue = has_queue.then(WorkQueue::default);
+        }
+        Self { edges, edges_of_model, services, deadlines, try_deadlines, ..Self::default() }
+    }
+
+    /// Services that other services call.
+    pub(super) fn called_services(&self) -> impl Iterator<Item = u32> + '_ {
+        self.edges.iter().skip(self.services.len()).map(|edge| edge.service)
+    }
+
+    /// Whether requests to a service need events because of its clients.
+    pub(super) fn has_retries(&self, service: u32) -> bool {
+        self.edges[service as usize].retries.is_some()
+    }
+
+    /// Whether a service has a queue from which its pods take requests.
+    pub(super) fn has_work_queue(&self, service: u32) -> bool {
+        self.services[service as usize].work_queue.is_some()
+    }
+
+    /// Requests to a service that came since the warm-up and are under way.
+    pub(super) fn open(&self, service: u32) -> u64 {
+        self.services[service as usize].open
+    }
+
+    fn enter(&mut self, at: SimTime, what: What) {
+        self.events.push(Reverse(Event { at, what }));
+    }
+}
+
+impl Traffic {
+    /// Lets all happen in the network that happens until `until`, that instant included.
+    pub(super) fn run_network(&mut self, until: SimTime) {
+        for service in 0..self.services.len() {
+            self.enter_arrival(service, until);
+        }
+        while let Some(Reverse(event)) = self.network.events.peek().copied()
+            && event.at <= until
+        {
+            self.network.events.pop();
+            match event.what {
+                What::Pod(pod) => self.pod_is_due(event.at, pod),
+                What::Restore(service, pod) => self.restore(service, pod),
+                What::TryDeadline(edge) => self.give_up_attempts(event.at, edge),
+                What::Deadline(edge) => self.give_up_calls(event.at, edge),
+                What::Retry(call) => self.retry(event.at, call),
+                What::Arrival(service) => self.client_call(event.at, service, until),
+            }
+            self.settle_left(event.at);
+        }
+    }
+
+    /// Enters the next arrival at a service of the network, if it can be known by `until`.
+    fn enter_arrival(&mut self, service: usize, until: SimTime) {
+        let row = &mut self.services[service];
+        if !row.is_networked || self.network.services[service].is_arrival_entered {
+            return;
+        }
+        if let Some(at) = row.next_known(until) {
+            self.network.services[service].is_arrival_entered = true;
+            let index = u32::try_from(service).expect("a world has fewer than 2^32 services");
+            self.network.enter(at, What::Arrival(index));
+        }
+    }
+
+    fn client_call(&mut self, now: SimTime, service: u32, until: SimTime) {
+        self.network.services[service as usize].is_arrival_entered = false;
+        if let Some(Arrival { tokens, .. }) = self.services[service as usize].take(now) {
+            self.make_call(now, service, tokens, None);
+        }
+        self.enter_arrival(service as usize, until);
+    }
+
+    /// Looks after the attempts that left their pods.
+    pub(super) fn settle_left(&mut self, now: SimTime) {
+        while !self.records.left.is_empty() {
+            let spare = std::mem::take(&mut self.network.spare);
+            let mut left = std::mem::replace(&mut self.records.left, spare);
+            for one in &left {
+                self.left_pod(now, *one);
+            }
+            left.clear();
+            self.network.spare = left;
+        }
+    }
+}

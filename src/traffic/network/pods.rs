@@ -1,0 +1,109 @@
+//! Pods in the network: when something is due in them, and what becomes of their requests when they
+//! stop or their nodes fall silent.
+
+use super::What;
+use super::calls::{Attempt, Place};
+use crate::engine::{Id, SimTime};
+use crate::traffic::backend::{Backend, BackendId};
+use crate::traffic::path::Traffic;
+use crate::traffic::recording::{Client, FailureCause, Left};
+
+impl Traffic {
+    /// A request leaves the CPU or the pod now, unless the pod's plans have changed.
+    pub(super) fn pod_is_due(&mut self, now: SimTime, id: BackendId) {
+        let Some(pod) = self.backends.get_mut(id) else { return };
+        if pod.entered_for != now {
+            return;
+        }
+        pod.entered_for = SimTime::MAX;
+        pod.advance(now, &mut self.records);
+        self.settle_left(now);
+        self.enter_pod(id);
+    }
+
+    /// Enters the pod's next event, if none that is early enough is entered.
+    pub(in crate::traffic) fn enter_pod(&mut self, id: BackendId) {
+        let Some(pod) = self.backends.get_mut(id) else { return };
+        let next = pod.next_event();
+        if pod.is_networked && next < pod.entered_for {
+            pod.entered_for = next;
+            self.network.enter(next, What::Pod(id));
+        }
+    }
+
+    /// An attempt left its pod's slots, or is done there with everything but its calls.
+    pub(super) fn left_pod(&mut self, now: SimTime, left: Left) {
+        let Some(id) = self.network.attempts.id_at(left.attempt as usize) else { return };
+        let attempt = &mut self.network.attempts[id];
+        let Place::Pod(pod) = attempt.place else { return };
+        if !left.is_done {
+            return self.end_attempt(now, id, Err(FailureCause::Shed));
+        }
+        if self.backends.get(pod).is_some_and(Backend::holds) {
+            attempt.place = Place::Calling(pod);
+            self.next_calls(now, id);
+        } else {
+            self.end_attempt(now, id, Ok(()));
+        }
+    }
+
+    /// A request that kept its slot in a pod gives it back.
+    pub(super) fn release(&mut self, now: SimTime, id: BackendId) {
+        let Some(pod) = self.backends.get_mut(id) else { return };
+        pod.release(now, &mut self.records);
+        self.enter_pod(id);
+    }
+
+    /// The container is stopped, and what it had with it. `clients` are those whose work was dropped.
+    pub(in crate::traffic) fn pod_stopped(
+        &mut self,
+        now: SimTime,
+        pod: BackendId,
+        clients: &[Client],
+        cause: FailureCause,
+    ) {
+        for id in self.attempts_in(pod, clients) {
+            let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
+            attempt.place = Place::Queue;
+            let (service, is_wanted) = (attempt.service, attempt.call.is_some());
+            if is_wanted && self.network.has_work_queue(service) {
+                self.put_back_in_work_queue(now, service, id);
+            } else {
+                self.end_attempt(now, id, Err(cause));
+            }
+        }
+        self.settle_left(now);
+    }
+
+    /// The pod's node falls silent: its requests hang until their callers give up.
+    pub(in crate::traffic) fn pod_unreachable(
+        &mut self,
+        now: SimTime,
+        pod: BackendId,
+        clients: &[Client],
+    ) {
+        for id in self.attempts_in(pod, clients) {
+            let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
+            attempt.place = Place::Hanging(pod);
+            let is_wanted = attempt.call.is_some();
+            if let Some(pod) = self.backends.get_mut(pod) {
+                pod.hanging += 1;
+            }
+            if !is_wanted {
+                self.end_attempt(now, id, Err(FailureCause::Unreachable));
+            }
+        }
+        self.settle_left(now);
+    }
+
+    /// The attempts of the clients whose work a pod dropped, and those that it had calling.
+    fn attempts_in(&self, pod: BackendId, clients: &[Client]) -> Vec<Id<Attempt>> {
+        let attempts = &self.network.attempts;
+        let dropped = clients.iter().filter_map(|client| attempts.id_at(client.attempt as usize));
+        let calling = attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.place == Place::Calling(pod))
+            .map(|(id, _)| id);
+        dropped.chain(calling).collect()
+    }
+}

@@ -1,0 +1,103 @@
+//! A queue of a service from which its pods take requests when they have a free place.
+
+use std::collections::VecDeque;
+
+use super::calls::{Attempt, Place};
+use crate::engine::{Id, SimTime};
+use crate::traffic::backend::{BackendId, BackendState};
+use crate::traffic::path::Traffic;
+
+/// The requests that wait for a pod, the first to be taken in front. Those whose callers gave up
+/// linger until their turn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WorkQueue {
+    waiting: VecDeque<Id<Attempt>>,
+    /// Whose turn it is to be looked at for a free place.
+    turn: usize,
+}
+
+impl Traffic {
+    /// Requests that wait in the work queue of a service.
+    pub(in crate::traffic) fn work_queue_length(&self, service: u32) -> usize {
+        let Some(queue) = &self.network.services[service as usize].work_queue else { return 0 };
+        let is_there = |id: &&Id<Attempt>| self.network.attempts.contains(**id);
+        queue.waiting.iter().filter(is_there).count()
+    }
+
+    /// A request comes to the queue.
+    pub(super) fn put_in_work_queue(&mut self, now: SimTime, service: u32, id: Id<Attempt>) {
+        if let Some(queue) = &mut self.network.services[service as usize].work_queue {
+            queue.waiting.push_back(id);
+        }
+        self.serve_work_queue(now, service);
+    }
+
+    /// A request comes back to the head of the queue: its pod died. It begins anew.
+    pub(super) fn put_back_in_work_queue(&mut self, now: SimTime, service: u32, id: Id<Attempt>) {
+        let network = &mut self.network;
+        let Some(attempt) = network.attempts.remove(id) else { return };
+        let call = attempt.call;
+        let anew = Attempt { place: Place::Queue, pending: 0, next: 0, ..attempt };
+        let id = network.attempts.insert(anew);
+        if let Some(call) = call.and_then(|call| network.calls.get_mut(call)) {
+            call.attempt = Some(id);
+        }
+        if let Some(queue) = &mut network.services[service as usize].work_queue {
+            queue.waiting.push_front(id);
+        }
+        self.serve_work_queue(now, service);
+    }
+
+    /// All pods with a free place take requests, one pod after the other.
+    pub(in crate::traffic) fn serve_work_queue(&mut self, now: SimTime, service: u32) {
+        loop {
+            let Some(queue) = &mut self.network.services[service as usize].work_queue else {
+                return;
+            };
+            if queue.waiting.is_empty() {
+                return;
+            }
+            let pods = &self.services[service as usize].available;
+            let turn = queue.turn;
+            let free = (0..pods.len()).map(|step| (turn + step) % pods.len()).find(|position| {
+                self.backends
+                    .get(pods[*position])
+                    .is_some_and(|pod| pod.state == BackendState::Serving && pod.has_free_slot())
+            });
+            let Some(position) = free else { return };
+            queue.turn = position + 1;
+            let pod = pods[position];
+            self.give_next(now, service, pod);
+        }
+    }
+
+    /// A pod takes requests while it has free places.
+    pub(super) fn take_from_work_queue(&mut self, now: SimTime, service: u32, pod: BackendId) {
+        let has_work = |traffic: &Self| {
+            let queue = &traffic.network.services[service as usize].work_queue;
+            queue.as_ref().is_some_and(|queue| !queue.waiting.is_empty())
+        };
+        if !has_work(self) || !self.services[service as usize].available.contains(&pod) {
+            return;
+        }
+        while has_work(self) {
+            let Some(row) = self.backends.get_mut(pod) else { return };
+            row.advance(now, &mut self.records);
+            if row.state != BackendState::Serving || !row.has_free_slot() {
+                return;
+            }
+            self.give_next(now, service, pod);
+        }
+    }
+
+    /// Gives the first request of the queue to a pod with a free place.
+    fn give_next(&mut self, now: SimTime, service: u32, pod: BackendId) {
+        let queue = self.network.services[service as usize].work_queue.as_mut();
+        let Some(id) = queue.and_then(|queue| queue.waiting.pop_front()) else { return };
+        let is_waiting = |attempt: &Attempt| attempt.place == Place::Queue;
+        if self.network.attempts.get(id).is_some_and(is_waiting) {
+            // The pod serves and need not queue it, so it takes it.
+            let _ = self.send(now, id, pod);
+        }
+    }
+}

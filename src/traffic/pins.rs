@@ -1,0 +1,84 @@
+//! Which pod a connection or a client keeps: keep-alive and HTTP/2 connections, and
+//! `sessionAffinity: ClientIP`.
+
+use super::backend::{Backend, BackendId, BackendState};
+use super::policy::{Connections, ServicePolicy};
+use crate::engine::{SimDuration, SimTime, Table};
+
+/// The pods that the connections or the clients of one service keep.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    kind: Kind,
+    /// By connection or client.
+    pods: Vec<Option<Pin>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// A connection lives until its pod ends it, even if the pod is no endpoint any more.
+    Connection { max_age: Option<SimDuration> },
+    /// kube-proxy remembers the endpoint of a client for some time after its last request, as long as
+    /// it is an endpoint.
+    Client { timeout: SimDuration },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pin {
+    pod: BackendId,
+    /// When a connection was made, or the client's last request came.
+    at: SimTime,
+}
+
+impl Pins {
+    /// The pins of a service, if anything is kept.
+    pub fn new(policy: &ServicePolicy) -> Option<Self> {
+        if let Some(Connections { count, max_age }) = policy.connections {
+            let pods = vec![None; count as usize];
+            return Some(Self { kind: Kind::Connection { max_age }, pods });
+        }
+        let timeout = policy.client_affinity?;
+        Some(Self { kind: Kind::Client { timeout }, pods: vec![None; policy.clients as usize] })
+    }
+
+    /// How many connections or clients there are.
+    pub const fn len(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// The pod that one of them keeps at `now`.
+    pub fn kept(
+        &mut self,
+        key: usize,
+        now: SimTime,
+        backends: &Table<Backend>,
+    ) -> Option<BackendId> {
+        let pin = self.pods.get_mut(key)?.as_mut()?;
+        let state = backends.get(pin.pod).map(|pod| pod.state);
+        let is_kept = match self.kind {
+            Kind::Connection { max_age } => {
+                let is_young = max_age.is_none_or(|max_age| now - pin.at < max_age);
+                is_young && !matches!(state, None | Some(BackendState::Refusing))
+            }
+            Kind::Client { timeout } => {
+                let is_recent = now - pin.at < timeout;
+                pin.at = now;
+                is_recent
+            }
+        };
+        is_kept.then_some(pin.pod)
+    }
+
+    /// One of them keeps this pod from now on.
+    pub fn pin(&mut self, key: usize, now: SimTime, pod: BackendId) {
+        self.pods[key] = Some(Pin { pod, at: now });
+    }
+
+    /// The endpoints are others from now on.
+    pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
+        if matches!(self.kind, Kind::Client { .. }) {
+            for pin in &mut self.pods {
+                *pin = pin.filter(|pin| endpoints.contains(&pin.pod));
+            }
+        }
+    }
+}
