@@ -1,0 +1,201 @@
+//! A recorded case as it lies in its folder: what the user applied, what came, what happened.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use flate2::bufread::MultiGzDecoder;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::manifest::Source;
+
+/// The texts of a case.
+#[derive(Clone, Debug, Default)]
+pub struct CaseFiles {
+    /// `manifests/*.yaml` but for the two below, by name.
+    pub manifests: Vec<Source>,
+    /// `manifests/nodes-later.yaml`.
+    pub nodes_later: Option<Source>,
+    /// `manifests/scheduler-config.yaml`.
+    pub scheduler_config: Option<Source>,
+    /// `load.csv`.
+    pub load: String,
+    /// `params.yaml`.
+    pub params: Option<Source>,
+    /// The files of `expected/`, by name without `.gz`.
+    pub expected: BTreeMap<String, String>,
+}
+
+/// `params.yaml`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Parameters {
+    /// Its name.
+    pub case: String,
+    /// How long it runs (s).
+    pub duration_s: f64,
+    /// Phases of the loops; the first are those of the base run.
+    pub offsets: Vec<Offset>,
+    /// Leases are renewed at this time and every 10 s (s).
+    pub lease_phase_s: f64,
+    /// Memory in use of a pod.
+    #[serde(default)]
+    pub memory_mi: i64,
+    /// What the kubelet takes for each image.
+    pub images: BTreeMap<String, Image>,
+    /// What a request to each Service costs.
+    #[serde(default)]
+    pub services: BTreeMap<String, RequestCost>,
+    /// What is done to the cluster.
+    #[serde(default)]
+    pub timeline: Vec<Step>,
+}
+
+/// When the loops of a run have their turns.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Offset {
+    /// The autoscaler's syncs come at this time and every 15 s, but for the first (s).
+    pub hpa_s: f64,
+    /// Scrapes come at this time and every 15 s (s).
+    pub scrape_s: f64,
+}
+
+/// The kubelet's times of an image.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Image {
+    /// From binding to Running; negative = never (s).
+    pub start_s: f64,
+    /// From Running to the first answer; negative = never (s).
+    pub warmup_s: f64,
+    /// From the deletion mark until the object is gone (s).
+    pub term_s: f64,
+    /// CPU burnt from Running until Ready (millicores).
+    #[serde(default)]
+    pub startup_cpu_m: u32,
+    /// CPU of a request, where it is not that of the Service (ms).
+    #[serde(default)]
+    pub cpu_ms_per_request: Option<f64>,
+}
+
+/// What requests to a Service cost.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RequestCost {
+    /// CPU of a request (ms).
+    pub cpu_ms_per_request: f64,
+    /// A pod's queue holds what it works off in this time (s).
+    pub queue_bound_s: f64,
+}
+
+/// Something that is done to the cluster.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Step {
+    /// When (s).
+    pub t: f64,
+    /// What.
+    #[serde(rename = "do")]
+    pub what: String,
+    /// To which Deployment.
+    #[serde(default)]
+    pub deployment: Option<String>,
+    /// With which image.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// With which patch.
+    #[serde(default)]
+    pub patch: Option<Value>,
+    /// To which node.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// To which nodes.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+}
+
+/// A breakpoint of the demand.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LoadPoint {
+    /// When (s).
+    pub t_seconds: f64,
+    /// To which Service.
+    pub service: String,
+    /// Requests per second.
+    pub rps: f64,
+}
+
+impl CaseFiles {
+    /// The files of a folder by their path in it, compressed with gzip or not; others are left alone.
+    pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self, String> {
+        let mut case = Self::default();
+        for (path, bytes) in files {
+            let path = path.strip_suffix(".gz").unwrap_or(&path).to_owned();
+            let text = text(&bytes).map_err(|error| format!("{path}: {error}"))?;
+            let source = || Source::new(&path, text.as_str());
+            match path.as_str() {
+                "load.csv" => case.load = text,
+                "params.yaml" => case.params = Some(source()),
+                "manifests/nodes-later.yaml" => case.nodes_later = Some(source()),
+                "manifests/scheduler-config.yaml" => case.scheduler_config = Some(source()),
+                other => {
+                    if let Some(name) = other.strip_prefix("expected/") {
+                        case.expected.insert(name.to_owned(), text);
+                    } else if is_manifest(other) {
+                        case.manifests.push(source());
+                    }
+                }
+            }
+        }
+        case.manifests.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(case)
+    }
+
+    /// `params.yaml`, read.
+    pub fn parameters(&self) -> Result<Parameters, String> {
+        let source = self.params.as_ref().ok_or("params.yaml is missing")?;
+        let mut problems = crate::manifest::Diagnostics::default();
+        let documents = crate::manifest::read_documents(source, &mut problems);
+        if problems.has_errors() {
+            return Err(problems.to_string());
+        }
+        let document = documents.into_iter().next().ok_or("params.yaml is empty")?;
+        serde_json::from_value(document.value).map_err(|error| format!("params.yaml: {error}"))
+    }
+
+    /// `load.csv`, read: the breakpoints of each Service in order.
+    pub fn load_points(&self) -> Result<BTreeMap<String, Vec<LoadPoint>>, String> {
+        let mut points: BTreeMap<String, Vec<LoadPoint>> = BTreeMap::new();
+        for row in csv::Reader::from_reader(self.load.as_bytes()).deserialize() {
+            let point: LoadPoint = row.map_err(|error| format!("load.csv: {error}"))?;
+            points.entry(point.service.clone()).or_default().push(point);
+        }
+        Ok(points)
+    }
+
+    /// A file of `expected/`.
+    pub fn expected(&self, name: &str) -> Result<&str, String> {
+        let text = self.expected.get(name).map(String::as_str);
+        text.ok_or_else(|| format!("expected/{name} is missing"))
+    }
+}
+
+fn is_manifest(path: &str) -> bool {
+    let ending = std::path::Path::new(path).extension();
+    path.starts_with("manifests/") && ending.is_some_and(|ending| ending == "yaml")
+}
+
+fn text(bytes: &[u8]) -> std::io::Result<String> {
+    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+    let mut text = String::new();
+    if bytes.starts_with(&GZIP_MAGIC) {
+        MultiGzDecoder::new(bytes).read_to_string(&mut text)?;
+    } else {
+        text = String::from_utf8(bytes.to_vec()).map_err(std::io::Error::other)?;
+    }
+    Ok(text)
+}
+
+impl Step {
+    /// The nodes that it is done to.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.node.iter().chain(&self.nodes).map(String::as_str)
+    }
+}

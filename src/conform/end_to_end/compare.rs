@@ -1,0 +1,207 @@
+//! Holds a run against the recording.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::expected::{Expected, Section};
+use super::run::{Shown, ShownEvent};
+use crate::conform::Difference;
+
+/// Times of loops vary by so much between equal runs [s]; half a tenth more is rounding.
+const TIME_SLACK: f64 = 0.2 + 0.051;
+/// Amounts of requests are rounded to tenths.
+const REQUEST_SLACK: f64 = 0.11;
+/// How much before and after a difference is told [s].
+const CONTEXT_BEFORE: f64 = 16.0;
+const CONTEXT_AFTER: f64 = 1.0;
+/// How many decisions are told at most.
+const CONTEXT_LINES: usize = 12;
+
+/// What a base run was held against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Samples.
+    pub samples: usize,
+    /// Events, each pod's counted.
+    pub events: usize,
+    /// Rescales among them.
+    pub rescales: usize,
+}
+
+/// The first difference of a base run from its recording, if there is any.
+pub fn first_difference(shown: &Shown, expected: &Expected) -> (Compared, Option<Difference>) {
+    let compared = Compared {
+        samples: expected.samples.len(),
+        events: expected.events.len(),
+        rescales: expected.events.iter().filter(|event| is_rescale(event)).count(),
+    };
+    let of_events = event_difference(shown, expected);
+    let of_samples = sample_difference(shown, expected);
+    let first = match (of_events, of_samples) {
+        (Some(event), Some(sample)) => Some(if event.0 <= sample.0 { event.1 } else { sample.1 }),
+        (event, sample) => event.or(sample).map(|(_, difference)| difference),
+    };
+    (compared, first)
+}
+
+fn is_rescale(event: &ShownEvent) -> bool {
+    event.what.starts_with("rescale")
+}
+
+fn sample_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Difference)> {
+    let repro = &expected.repro;
+    if shown.samples.len() != expected.samples.len() {
+        let (got, wanted) = (shown.samples.len(), expected.samples.len());
+        return Some((0.0, difference(shown, 0.0, "samples", &json!(wanted), &json!(got))));
+    }
+    for (ours, theirs) in shown.samples.iter().zip(&expected.samples) {
+        let t = theirs["t"].as_f64().unwrap_or_default();
+        let exact: [(&str, Section); 4] = [
+            ("deployments", repro.deployments),
+            ("hpa", repro.hpa),
+            ("pending", repro.pending),
+            ("podsPerNode", repro.pods_per_node),
+        ];
+        for (key, section) in exact {
+            if section.is_certain_at(t)
+                && let Some((path, wanted, got)) = differing(key, &theirs[key], &ours[key], 0.0)
+            {
+                return Some((t, difference(shown, t, &path, &wanted, &got)));
+            }
+        }
+        if repro.pods_per_node_sorted.is_certain_at(t) {
+            let (wanted, got) = (sorted(&theirs["podsPerNode"]), sorted(&ours["podsPerNode"]));
+            if wanted != got {
+                let path = "podsPerNode, sorted";
+                return Some((t, difference(shown, t, path, &json!(wanted), &json!(got))));
+            }
+        }
+        let certain = repro.services.is_certain_at(t);
+        let slack = REQUEST_SLACK + if certain { 0.0 } else { 2.0 * repro.services_max_difference };
+        let services = ("services", &theirs["services"], &ours["services"]);
+        if let Some((path, wanted, got)) = differing(services.0, services.1, services.2, slack) {
+            return Some((t, difference(shown, t, &path, &wanted, &got)));
+        }
+    }
+    None
+}
+
+/// The first place where two values differ, numbers by more than the slack.
+fn differing(
+    path: &str,
+    theirs: &Value,
+    ours: &Value,
+    slack: f64,
+) -> Option<(String, Value, Value)> {
+    let is_same = match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => {
+            let keys: std::collections::BTreeSet<&String> =
+                theirs.keys().chain(ours.keys()).collect();
+            return keys.into_iter().find_map(|key| {
+                let of = |map: &serde_json::Map<String, Value>| {
+                    map.get(key).cloned().unwrap_or(Value::Null)
+                };
+                differing(&format!("{path}.{key}"), &of(theirs), &of(ours), slack)
+            });
+        }
+        (Value::Number(theirs), Value::Number(ours)) => {
+            let gap = theirs.as_f64().unwrap_or_default() - ours.as_f64().unwrap_or_default();
+            gap.abs() <= slack
+        }
+        (theirs, ours) => theirs == ours,
+    };
+    (!is_same).then(|| (path.to_owned(), theirs.clone(), ours.clone()))
+}
+
+fn sorted(per_node: &Value) -> Vec<i64> {
+    let counts = per_node.as_object().into_iter().flat_map(|map| map.values());
+    let mut counts: Vec<i64> = counts.filter_map(Value::as_i64).collect();
+    counts.sort_unstable();
+    counts
+}
+
+fn event_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Difference)> {
+    let repro = &expected.repro;
+    let by_node = repro.pods_per_node.identical;
+    let (theirs, ours) = (by_kind(&expected.events, by_node), by_kind(&shown.events, by_node));
+    let kinds: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    let mut first: Option<(f64, String, Value, Value)> = None;
+    for kind in kinds {
+        let is_certain = match kind.split(' ').next() {
+            Some("rescale") => repro.rescales_identical,
+            Some("pod") => repro.pod_event_counts_identical || repro.deployments.identical,
+            _ => true,
+        };
+        let none = Vec::new();
+        let wanted = theirs.get(kind).unwrap_or(&none);
+        let got = ours.get(kind).unwrap_or(&none);
+        let Some(t) = first_gap(wanted, got).filter(|_| is_certain) else { continue };
+        if first.as_ref().is_none_or(|(earliest, ..)| t < *earliest) {
+            let around = |times: &[f64]| {
+                json!(times.iter().filter(|one| (**one - t).abs() < 60.0).collect::<Vec<_>>())
+            };
+            first = Some((t, kind.clone(), around(wanted), around(got)));
+        }
+    }
+    let (t, kind, wanted, got) = first?;
+    let field = format!("times of `{kind}`");
+    Some((t, difference(shown, t, &field, &wanted, &got)))
+}
+
+/// The times of each kind of event, in order.
+fn by_kind(events: &[ShownEvent], by_node: bool) -> BTreeMap<String, Vec<f64>> {
+    let mut kinds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for event in events {
+        let kind = match event.node.as_ref().filter(|_| by_node) {
+            Some(node) => format!("{} {node}", event.what),
+            None => event.what.clone(),
+        };
+        kinds.entry(kind).or_default().push(event.t);
+    }
+    for times in kinds.values_mut() {
+        times.sort_unstable_by(f64::total_cmp);
+    }
+    kinds
+}
+
+/// When two series of times first go apart.
+fn first_gap(theirs: &[f64], ours: &[f64]) -> Option<f64> {
+    let apart = |(one, other): (&f64, &f64)| (one - other).abs() > TIME_SLACK;
+    let at = theirs.iter().zip(ours).position(apart);
+    let at = at.or((theirs.len() != ours.len()).then(|| theirs.len().min(ours.len())))?;
+    [theirs.get(at), ours.get(at)].into_iter().flatten().copied().reduce(f64::min)
+}
+
+/// A difference, with the decisions around its time and the objects as they were.
+fn difference(shown: &Shown, t: f64, field: &str, wanted: &Value, got: &Value) -> Difference {
+    let around = |time: &f64| (t - CONTEXT_BEFORE..=t + CONTEXT_AFTER).contains(time);
+    let lines: Vec<String> = shown
+        .log
+        .iter()
+        .filter(|(time, _)| around(time))
+        .map(|(time, text)| format!("{time:.1}  {text}"))
+        .collect();
+    let skipped = lines.len().saturating_sub(CONTEXT_LINES);
+    let mut explanation = lines[skipped..].join("\n");
+    if skipped > 0 {
+        explanation = format!("{skipped} earlier ones\n{explanation}");
+    }
+    let sample = shown
+        .samples
+        .iter()
+        .rev()
+        .find(|sample| sample["t"].as_f64().is_some_and(|time| time <= t));
+    let objects = sample.map_or(Value::Null, |sample| {
+        json!({"t": sample["t"], "deployments": sample["deployments"],
+            "podsPerNode": sample["podsPerNode"], "pending": sample["pending"]})
+    });
+    Difference {
+        at: format!("t={t}"),
+        field: field.to_owned(),
+        expected: wanted.clone(),
+        got: got.clone(),
+        inputs: objects,
+        explanation,
+    }
+}

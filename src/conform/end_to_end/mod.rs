@@ -1,0 +1,218 @@
+//! Whole runs of the real controllers and scheduler under load, beside runs of the simulation. Schema
+//! and rules of comparison: `docs/conform-end-to-end.md`.
+
+pub mod case;
+mod compare;
+mod expected;
+mod run;
+mod sums;
+mod world;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use case::CaseFiles;
+use compare::first_difference;
+use expected::{Band, Expected, Repro};
+pub use run::{Shown, ShownEvent};
+use world::Prepared;
+
+use super::Difference;
+
+/// Version of the JSON form of an [`EndToEndReport`].
+const FORMAT_VERSION: &str = "1.0";
+/// Sums are rounded to tenths, means to thousandths; two roundings meet.
+const ROUNDING: f64 = 0.11;
+/// Where equal runs of the real components differ, figures may lie so far outside of the band: a part
+/// of the figure.
+const IRREPRODUCIBLE_SLACK: f64 = 0.005;
+
+/// What became of a case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndToEndOutcome {
+    /// Its name.
+    pub case: String,
+    /// Whether the base run is that of the recording, and all figures lie inside the band.
+    pub agreed: bool,
+    /// Samples of the base run that were compared.
+    pub samples: usize,
+    /// Events of the base run that were compared.
+    pub events: usize,
+    /// Rescales among them.
+    pub rescales: usize,
+    /// Where the base run first went apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// The sums of a run at each of the offsets.
+    pub offsets: Vec<OffsetOutcome>,
+}
+
+/// What became of the sums of a run at an offset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OffsetOutcome {
+    /// Phase of the autoscaler (s).
+    pub hpa_s: f64,
+    /// Phase of the scrapes (s).
+    pub scrape_s: f64,
+    /// Figures that were compared.
+    pub figures: usize,
+    /// Those that are what the recorded run at these very offsets has.
+    pub as_recorded: usize,
+    /// Those that lie outside of the band.
+    pub outside: Vec<Outside>,
+}
+
+/// A figure outside of its band.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outside {
+    /// Its path in `summary.json`.
+    pub path: String,
+    /// Least of the recorded runs.
+    pub least: f64,
+    /// Greatest of the recorded runs.
+    pub greatest: f64,
+    /// Ours; absent if we have none.
+    pub got: Option<f64>,
+}
+
+/// What became of all cases.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndToEndReport {
+    format_version: &'static str,
+    agreed: usize,
+    disagreed: usize,
+    cases: Vec<EndToEndOutcome>,
+}
+
+/// Runs a case at its base offsets, whether it was recorded or not.
+pub fn run_base(files: &CaseFiles) -> Result<Shown, String> {
+    let prepared = Prepared::new(files)?;
+    let base = prepared.parameters.offsets.first().ok_or("params.yaml has no offsets")?;
+    Ok(run::run(prepared.world(*base)))
+}
+
+/// Runs a case at all of its offsets and holds it against its recording.
+pub fn check(files: &CaseFiles) -> Result<EndToEndOutcome, String> {
+    let expected = Expected::new(files)?;
+    let prepared = Prepared::new(files)?;
+    let mut offsets = Vec::new();
+    let (mut compared, mut difference) = (compare::Compared::default(), None);
+    for (position, offset) in prepared.parameters.offsets.iter().enumerate() {
+        let shown = run::run(prepared.world(*offset));
+        if position == 0 {
+            (compared, difference) = first_difference(&shown, &expected);
+        }
+        let mut outcome = OffsetOutcome {
+            hpa_s: offset.hpa_s,
+            scrape_s: offset.scrape_s,
+            figures: expected.band.summary.len(),
+            as_recorded: 0,
+            outside: Vec::new(),
+        };
+        for (path, (least, greatest)) in &expected.band.summary {
+            let got = figure(&shown.summary, path);
+            if got.is_some_and(|got| is_as_recorded(&expected.band, path, position, got)) {
+                outcome.as_recorded += 1;
+            }
+            let slack = slack(&expected.repro, path, *greatest);
+            let inside = |got: f64| got >= least - slack && got <= greatest + slack;
+            if !got.is_some_and(inside) {
+                let (path, least, greatest) = (path.clone(), *least, *greatest);
+                outcome.outside.push(Outside { path, least, greatest, got });
+            }
+        }
+        offsets.push(outcome);
+    }
+    Ok(EndToEndOutcome {
+        agreed: difference.is_none() && offsets.iter().all(|one| one.outside.is_empty()),
+        case: prepared.parameters.case,
+        samples: compared.samples,
+        events: compared.events,
+        rescales: compared.rescales,
+        difference,
+        offsets,
+    })
+}
+
+/// A figure; what never happened was counted zero times.
+fn figure(summary: &std::collections::BTreeMap<String, f64>, path: &str) -> Option<f64> {
+    let counts = ["disruptions/", "rescales/"];
+    let absent = counts.iter().any(|prefix| path.starts_with(prefix)).then_some(0.0);
+    summary.get(path).copied().or(absent)
+}
+
+fn is_as_recorded(band: &Band, path: &str, offset: usize, got: f64) -> bool {
+    let close = |value: f64| (value - got).abs() <= ROUNDING;
+    let values = band.of_offset(path, offset);
+    if values.is_empty() {
+        band.summary.get(path).is_some_and(|(least, _)| close(*least))
+    } else {
+        values.into_iter().any(close)
+    }
+}
+
+/// How far outside of the band a figure may lie.
+fn slack(repro: &Repro, path: &str, greatest: f64) -> f64 {
+    let is_reproducible =
+        repro.services.identical && repro.deployments.identical && repro.pod_event_counts_identical;
+    let is_count = path.starts_with("rescale") || path.contains("maxReplicas");
+    let wide = !is_reproducible && !is_count;
+    ROUNDING + if wide { IRREPRODUCIBLE_SLACK * greatest.abs() } else { 0.0 }
+}
+
+impl EndToEndReport {
+    /// The report on these cases, in their order.
+    pub fn new(cases: Vec<EndToEndOutcome>) -> Self {
+        let agreed = cases.iter().filter(|case| case.agreed).count();
+        Self { format_version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
+    }
+
+    /// Whether every case agrees.
+    pub const fn is_agreement(&self) -> bool {
+        self.disagreed == 0
+    }
+}
+
+impl fmt::Display for EndToEndReport {
+    /// A line per case, with the first difference and the figures outside of the band, and the sums.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for case in &self.cases {
+            let word = if case.agreed { "agreed    " } else { "disagreed " };
+            let figures: usize = case.offsets.iter().map(|one| one.figures).sum();
+            let outside: usize = case.offsets.iter().map(|one| one.outside.len()).sum();
+            let recorded: usize = case.offsets.iter().map(|one| one.as_recorded).sum();
+            writeln!(
+                f,
+                "{word} {}: base run {} samples, {} events, {} rescales; {} of {figures} figures \
+                 in the band at {} offsets, {recorded} as recorded",
+                case.case,
+                case.samples,
+                case.events,
+                case.rescales,
+                figures - outside,
+                case.offsets.len(),
+            )?;
+            if let Some(difference) = &case.difference {
+                difference.fmt(f)?;
+            }
+            for offset in &case.offsets {
+                for out in &offset.outside {
+                    let got = out.got.map_or_else(|| "nothing".to_owned(), |got| got.to_string());
+                    writeln!(
+                        f,
+                        "    {} at offsets {} / {}: {got}, band {} to {}",
+                        out.path, offset.hpa_s, offset.scrape_s, out.least, out.greatest
+                    )?;
+                }
+            }
+        }
+        writeln!(
+            f,
+            "{} cases: {} agreed, {} disagreed",
+            self.cases.len(),
+            self.agreed,
+            self.disagreed
+        )
+    }
+}
