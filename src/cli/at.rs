@@ -1,0 +1,43 @@
+//! The options by which a command names an instant of a run, and the run up to it.
+
+use super::exit::Failure;
+use super::output::OutputOptions;
+use super::scenario_arguments::{Settings, load};
+use crate::engine::{SimDuration, SimTime};
+use crate::sim::{Blueprint, Simulation};
+use crate::units::parse_duration;
+
+/// An instant of a run.
+#[derive(Debug, clap::Args)]
+pub struct Instant {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+
+    /// The time of the run, such as 20m [default: its end]
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    at: Option<SimDuration>,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Instant {
+    /// The simulation when that instant is over.
+    pub fn simulate(&self, options: OutputOptions) -> Result<Simulation, Failure> {
+        let resolved = load(&self.scenario, &self.settings)?;
+        let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
+        let seed = self.settings.first_seed(&resolved);
+        let world = blueprint.world(seed).map_err(Failure::Problems)?;
+        let until = self.at.unwrap_or(resolved.scenario().duration);
+        let mut simulation = Simulation::new(world);
+        let bar = options.progress_bar(100, "simulating");
+        for step in 1..=100 {
+            simulation.run_until(SimTime::from_nanos(until.as_nanos() / 100 * step));
+            bar.inc(1);
+        }
+        simulation.run_until(SimTime::ZERO + until);
+        bar.finish_and_clear();
+        Ok(simulation)
+    }
+}

@@ -1,0 +1,230 @@
+//! `wavetank get`, `describe`, `events`, `rollout`, `top`: the cluster at an instant of a run, as kubectl
+//! prints it.
+
+use std::io::Write;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::at::Instant;
+use super::exit::{Exit, Failure};
+use super::output::OutputOptions;
+use crate::cluster::ObjectReference;
+use crate::manifest::yaml::to_yaml;
+use crate::sim::Simulation;
+use crate::views::{self, Kind, Scope, Wide};
+
+/// Options of `wavetank get`.
+#[derive(Debug, clap::Args)]
+pub struct GetArguments {
+    /// What to list, as kubectl takes it: pods, po, nodes, deploy, rs, svc, hpa, pdb; or one, as pod/NAME
+    #[arg(value_name = "KIND[/NAME]")]
+    what: String,
+
+    #[command(flatten)]
+    instant: Instant,
+
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: GetForm,
+}
+
+/// Forms of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum GetForm {
+    /// A line for each
+    #[default]
+    Text,
+    /// A line for each, with more columns
+    Wide,
+    /// A List of objects
+    Yaml,
+    /// The same as JSON
+    Json,
+}
+
+/// Options of `wavetank describe`.
+#[derive(Debug, clap::Args)]
+pub struct DescribeArguments {
+    /// The object: KIND/NAME or KIND/NAMESPACE/NAME
+    #[arg(value_name = "OBJECT")]
+    object: ObjectReference,
+
+    #[command(flatten)]
+    instant: Instant,
+}
+
+/// Options of `wavetank events`.
+#[derive(Debug, clap::Args)]
+pub struct EventsArguments {
+    #[command(flatten)]
+    instant: Instant,
+
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+}
+
+/// Options of `wavetank rollout`.
+#[derive(Debug, clap::Args)]
+pub struct RolloutArguments {
+    #[command(subcommand)]
+    what: Rollout,
+}
+
+#[derive(Debug, Subcommand)]
+enum Rollout {
+    /// How far the rollout of a Deployment is
+    Status(RolloutOf),
+    /// The revisions of a Deployment
+    History(RolloutOf),
+}
+
+#[derive(Debug, clap::Args)]
+struct RolloutOf {
+    /// The Deployment: deploy/NAME or deploy/NAMESPACE/NAME
+    #[arg(value_name = "OBJECT")]
+    object: ObjectReference,
+
+    #[command(flatten)]
+    instant: Instant,
+}
+
+/// Options of `wavetank top`.
+#[derive(Debug, clap::Args)]
+pub struct TopArguments {
+    /// Whose use: of pods or of nodes
+    #[arg(value_enum)]
+    whose: Whose,
+
+    #[command(flatten)]
+    instant: Instant,
+
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Whose {
+    /// Of each pod
+    #[value(alias = "pod", alias = "po")]
+    Pods,
+    /// Of each node
+    #[value(alias = "node", alias = "no")]
+    Nodes,
+}
+
+/// Lists objects.
+pub fn get(
+    arguments: &GetArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let (kind, name) = match arguments.what.split_once('/') {
+        Some((kind, name)) => (kind, Some(name.to_owned())),
+        None => (arguments.what.as_str(), None),
+    };
+    let kind: Kind = kind.parse().map_err(Failure::Input)?;
+    let scope = Scope { namespace: arguments.namespace.clone(), name };
+    let simulation = arguments.instant.simulate(options)?;
+    let text = match arguments.output {
+        GetForm::Text => views::get(simulation.view(), kind, &scope, Wide(false)),
+        GetForm::Wide => views::get(simulation.view(), kind, &scope, Wide(true)),
+        GetForm::Yaml => to_yaml(&views::objects(simulation.view(), kind, &scope)),
+        GetForm::Json => format!("{:#}\n", views::objects(simulation.view(), kind, &scope)),
+    };
+    write_found(&text, &format!("{kind}s"), out)
+}
+
+/// Shows one object in full.
+pub fn describe(
+    arguments: &DescribeArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let simulation = arguments.instant.simulate(options)?;
+    let object = &arguments.object;
+    match views::describe(simulation.view(), &simulation.recorder().log, object) {
+        Some(text) => write_found(&text, "", out),
+        None => Err(Failure::Input(format!(
+            "{object} is not there at {}; `wavetank get {}` lists what is, and pods, nodes, Deployments, \
+             Services and HPAs can be described",
+            simulation.now(),
+            object.kind.to_lowercase()
+        ))),
+    }
+}
+
+/// Lists what happened.
+pub fn events(
+    arguments: &EventsArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let simulation = arguments.instant.simulate(options)?;
+    let scope = Scope { namespace: arguments.namespace.clone(), name: None };
+    let text = views::events(simulation.now(), &simulation.recorder().log, &scope);
+    write_found(&text, "events", out)
+}
+
+/// Says how far a rollout is, or which there were.
+pub fn rollout(
+    arguments: &RolloutArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let (Rollout::Status(of) | Rollout::History(of)) = &arguments.what;
+    let simulation = of.instant.simulate(options)?;
+    let id = deployment_of(&simulation, &of.object)?;
+    let view = simulation.view();
+    match &arguments.what {
+        Rollout::Status(_) => {
+            let (text, _) = views::status(&view.deployments()[id]);
+            writeln!(out, "{text}")?;
+        }
+        Rollout::History(_) => {
+            writeln!(out, "deployment.apps/{}", of.object.id.name)?;
+            out.write_all(views::history(view, id).as_bytes())?;
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Lists what is used.
+pub fn top(
+    arguments: &TopArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let simulation = arguments.instant.simulate(options)?;
+    let scope = Scope { namespace: arguments.namespace.clone(), name: None };
+    let text = match arguments.whose {
+        Whose::Pods => views::top_pods(simulation.view(), &scope),
+        Whose::Nodes => views::top_nodes(simulation.view()),
+    };
+    write_found(&text, "metrics", out)
+}
+
+fn deployment_of(
+    simulation: &Simulation,
+    object: &ObjectReference,
+) -> Result<crate::cluster::deployment::DeploymentId, Failure> {
+    let found =
+        (*object.kind == *"Deployment").then(|| simulation.view().deployment_named(&object.id));
+    found.flatten().ok_or_else(|| {
+        Failure::Input(format!("there is no Deployment {} at {}", object.id, simulation.now()))
+    })
+}
+
+/// What kubectl says where there is nothing to list.
+fn write_found(text: &str, what: &str, out: &mut impl Write) -> Result<Exit, Failure> {
+    if text.is_empty() {
+        writeln!(out, "No {what} found.")?;
+    }
+    out.write_all(text.as_bytes())?;
+    Ok(Exit::Fine)
+}

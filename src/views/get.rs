@@ -1,0 +1,407 @@
+//! `kubectl get`: a line for each object.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::age::age;
+use super::columns::{Columns, NONE};
+use crate::cluster::deployment::IntOrPercent;
+use crate::cluster::hpa::{MetricSource, MetricTarget};
+use crate::cluster::hpa_object::HpaObject;
+use crate::cluster::hpa_status::MetricValue;
+use crate::cluster::node::{ConditionStatus, Node, Taint};
+use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::policy::Budget;
+use crate::cluster::printed_status::printed_status;
+use crate::cluster::selector::{Operator, Requirement, Selector};
+use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
+use crate::engine::SimTime;
+
+/// The kinds that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Pods.
+    Pods,
+    /// Nodes.
+    Nodes,
+    /// Deployments.
+    Deployments,
+    /// ReplicaSets.
+    ReplicaSets,
+    /// Services.
+    Services,
+    /// HorizontalPodAutoscalers.
+    Hpas,
+    /// PodDisruptionBudgets.
+    DisruptionBudgets,
+}
+
+/// Which objects are meant.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Only this namespace; all if absent, and then the namespace is a column.
+    pub namespace: Option<String>,
+    /// Only the object of this name.
+    pub name: Option<String>,
+}
+
+/// Whether all columns are shown, as with `-o wide`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wide(pub bool);
+
+impl Kind {
+    const ALL: [(Self, &'static str, &'static str); 7] = [
+        (Self::Pods, "Pod", "pods"),
+        (Self::Nodes, "Node", "nodes"),
+        (Self::Deployments, "Deployment", "deployments"),
+        (Self::ReplicaSets, "ReplicaSet", "replicasets"),
+        (Self::Services, "Service", "services"),
+        (Self::Hpas, "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+        (Self::DisruptionBudgets, "PodDisruptionBudget", "poddisruptionbudgets"),
+    ];
+
+    /// The kind as a manifest spells it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, name, _)| *name)
+    }
+
+    /// Whether its objects live in namespaces.
+    pub fn is_namespaced(self) -> bool {
+        self != Self::Nodes
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    /// As kubectl takes it: `po`, `pods`, `Pod`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let object: Option<ObjectReference> = format!("{text}/any").parse().ok();
+        let known = |(_, name, _): &&(Self, &str, &str)| {
+            object.as_ref().is_some_and(|object| *object.kind == **name)
+        };
+        Self::ALL.iter().find(known).map(|(kind, ..)| *kind).ok_or_else(|| {
+            let all: Vec<&str> = Self::ALL.iter().map(|(_, _, plural)| *plural).collect();
+            format!("{text:?} cannot be shown; what can: {}", all.join(", "))
+        })
+    }
+}
+
+impl Scope {
+    /// Whether an object is meant.
+    pub fn has(&self, id: &NamespacedName) -> bool {
+        let is_in = self.namespace.as_ref().is_none_or(|wanted| *id.namespace == **wanted);
+        (is_in || id.namespace.is_empty())
+            && self.name.as_ref().is_none_or(|name| *id.name == **name)
+    }
+}
+
+/// The objects of a kind in the order of their names, as a table; empty if there are none.
+pub fn get(view: ClusterView<'_>, kind: Kind, scope: &Scope, wide: Wide) -> String {
+    let mut table = Table::new(view, kind, scope, wide);
+    match kind {
+        Kind::Pods => table.pods(),
+        Kind::Nodes => table.nodes(),
+        Kind::Deployments => table.deployments(),
+        Kind::ReplicaSets => table.replica_sets(),
+        Kind::Services => table.services(),
+        Kind::Hpas => table.hpas(),
+        Kind::DisruptionBudgets => table.disruption_budgets(),
+    }
+    table.text()
+}
+
+struct Table<'a> {
+    view: ClusterView<'a>,
+    scope: &'a Scope,
+    wide: bool,
+    has_namespace: bool,
+    rows: Vec<(NamespacedName, Vec<String>)>,
+    titles: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    fn new(view: ClusterView<'a>, kind: Kind, scope: &'a Scope, wide: Wide) -> Self {
+        let has_namespace = kind.is_namespaced() && scope.namespace.is_none();
+        Self { view, scope, wide: wide.0, has_namespace, rows: Vec::new(), titles: Vec::new() }
+    }
+
+    fn titles(&mut self, always: &[&'static str], if_wide: &[&'static str]) {
+        self.titles = always.to_vec();
+        if self.wide {
+            self.titles.extend(if_wide);
+        }
+    }
+
+    fn row(&mut self, id: &NamespacedName, mut always: Vec<String>, if_wide: Vec<String>) {
+        if self.scope.has(id) {
+            if self.wide {
+                always.extend(if_wide);
+            }
+            self.rows.push((id.clone(), always));
+        }
+    }
+
+    fn age(&self, created: SimTime) -> String {
+        age(self.view.now, created)
+    }
+
+    fn text(mut self) -> String {
+        self.rows.sort_by(|one, other| one.0.cmp(&other.0));
+        let namespace = self.has_namespace.then_some("NAMESPACE");
+        let mut columns = Columns::new(namespace.into_iter().chain(self.titles));
+        for (id, cells) in self.rows {
+            let namespace = self.has_namespace.then(|| id.namespace.to_string());
+            columns.row(namespace.into_iter().chain(cells).collect());
+        }
+        columns.text()
+    }
+
+    fn pods(&mut self) {
+        self.titles(
+            &["NAME", "READY", "STATUS", "RESTARTS", "AGE"],
+            &["IP", "NODE", "NOMINATED NODE", "READINESS GATES"],
+        );
+        for pod in self.view.store().pods().values() {
+            let printed = printed_status(pod, &self.view.template_of(pod).spec);
+            let node_name = |node| {
+                let node = self.view.nodes().get(node);
+                node.map_or_else(|| NONE.to_owned(), |node| node.meta.name().to_string())
+            };
+            let restarts = match printed.last_restart.filter(|_| printed.restarts > 0) {
+                Some(at) => format!("{} ({} ago)", printed.restarts, self.age(at)),
+                None => printed.restarts.to_string(),
+            };
+            let always = vec![
+                pod.name().to_string(),
+                format!("{}/{}", printed.ready, printed.containers),
+                printed.status,
+                restarts,
+                self.age(pod.created),
+            ];
+            let none = || NONE.to_owned();
+            let if_wide = vec![
+                none(),
+                pod.node.map_or_else(none, node_name),
+                pod.nominated_node.map_or_else(none, node_name),
+                none(),
+            ];
+            self.row(&pod.id, always, if_wide);
+        }
+    }
+
+    fn nodes(&mut self) {
+        self.titles(&["NAME", "STATUS", "ROLES", "AGE", "VERSION"], &["POOL", "CPU", "MEMORY"]);
+        for node in self.view.store().nodes().values() {
+            let amount = |resource| {
+                let amount = node.allocatable.get(resource);
+                amount.map_or_else(|| NONE.to_owned(), |amount| amount.to_string())
+            };
+            let always = vec![
+                node.meta.name().to_string(),
+                node_status(node),
+                NONE.to_owned(),
+                self.age(node.meta.created),
+                "v1.36".to_owned(),
+            ];
+            let if_wide = vec![node.pool.to_string(), amount("cpu"), amount("memory")];
+            self.row(&node.meta.id, always, if_wide);
+        }
+    }
+
+    fn deployments(&mut self) {
+        self.titles(
+            &["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"],
+            &["CONTAINERS", "IMAGES", "SELECTOR"],
+        );
+        for deployment in self.view.store().deployments().values() {
+            let (spec, status) = (&deployment.spec, &deployment.status);
+            let always = vec![
+                deployment.meta.name().to_string(),
+                format!("{}/{}", status.ready_replicas, spec.replicas),
+                status.updated_replicas.to_string(),
+                status.available_replicas.to_string(),
+                self.age(deployment.meta.created),
+            ];
+            self.row(&deployment.meta.id, always, template_cells(&spec.template, &spec.selector));
+        }
+    }
+
+    fn replica_sets(&mut self) {
+        self.titles(
+            &["NAME", "DESIRED", "CURRENT", "READY", "AGE"],
+            &["CONTAINERS", "IMAGES", "SELECTOR"],
+        );
+        for set in self.view.store().replica_sets().values() {
+            let always = vec![
+                set.meta.name().to_string(),
+                set.replicas.to_string(),
+                set.status.replicas.to_string(),
+                set.status.ready_replicas.to_string(),
+                self.age(set.meta.created),
+            ];
+            let if_wide = match self.view.templates().get(set.template) {
+                Some(template) => template_cells(template, &set.selector),
+                None => Vec::new(),
+            };
+            self.row(&set.meta.id, always, if_wide);
+        }
+    }
+
+    fn services(&mut self) {
+        self.titles(
+            &["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"],
+            &["SELECTOR", "READY ENDPOINTS"],
+        );
+        for service in self.view.store().services().values() {
+            let ports: Vec<String> =
+                service.ports.iter().map(|port| format!("{}/TCP", port.port)).collect();
+            let ports = if ports.is_empty() { NONE.to_owned() } else { ports.join(",") };
+            let ip = if service.is_headless { "None" } else { NONE };
+            let ready = service.endpoints.iter().filter(|endpoint| endpoint.ready).count();
+            let always = vec![
+                service.meta.name().to_string(),
+                "ClusterIP".to_owned(),
+                ip.to_owned(),
+                NONE.to_owned(),
+                ports,
+                self.age(service.meta.created),
+            ];
+            let selector = service.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text);
+            self.row(&service.meta.id, always, vec![selector, ready.to_string()]);
+        }
+    }
+
+    fn hpas(&mut self) {
+        self.titles(
+            &["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"],
+            &[],
+        );
+        for hpa in self.view.store().hpas().values() {
+            let target = &hpa.spec.scale_target;
+            let always = vec![
+                hpa.meta.name().to_string(),
+                format!("{}/{}", target.kind, target.name),
+                targets(hpa),
+                hpa.spec.min_replicas.to_string(),
+                hpa.spec.max_replicas.to_string(),
+                hpa.status.current_replicas.to_string(),
+                self.age(hpa.meta.created),
+            ];
+            self.row(&hpa.meta.id, always, Vec::new());
+        }
+    }
+
+    fn disruption_budgets(&mut self) {
+        self.titles(
+            &["NAME", "MIN AVAILABLE", "MAX UNAVAILABLE", "ALLOWED DISRUPTIONS", "AGE"],
+            &[],
+        );
+        for budget in self.view.store().disruption_budgets().values() {
+            let amount = |value: &IntOrPercent| match value {
+                IntOrPercent::Int(count) => count.to_string(),
+                IntOrPercent::Percent(percent) => format!("{percent}%"),
+            };
+            let absent = || "N/A".to_owned();
+            let (min, max) = match &budget.budget {
+                Budget::MinAvailable(value) => (amount(value), absent()),
+                Budget::MaxUnavailable(value) => (absent(), amount(value)),
+            };
+            let always = vec![
+                budget.meta.name().to_string(),
+                min,
+                max,
+                budget.status.disruptions_allowed.to_string(),
+                self.age(budget.meta.created),
+            ];
+            self.row(&budget.meta.id, always, Vec::new());
+        }
+    }
+}
+
+/// `Ready`, `NotReady`, `Unknown`, and whether it takes pods (`printNode`).
+pub(super) fn node_status(node: &Node) -> String {
+    let ready = match node.ready.status {
+        ConditionStatus::True => "Ready",
+        ConditionStatus::False | ConditionStatus::Unknown => "NotReady",
+    };
+    let cordoned = if node.unschedulable { ",SchedulingDisabled" } else { "" };
+    format!("{ready}{cordoned}")
+}
+
+fn template_cells(template: &PodTemplate, selector: &Selector) -> Vec<String> {
+    let containers = &template.spec.containers;
+    let joined = |texts: Vec<&str>| texts.join(",");
+    vec![
+        joined(containers.iter().map(|one| &*one.name).collect()),
+        joined(containers.iter().map(|one| &*one.image).collect()),
+        label_text(selector),
+    ]
+}
+
+/// A selector as kubectl prints it.
+pub(super) fn label_text(selector: &Selector) -> String {
+    let text = selector_text(selector);
+    if text.is_empty() { NONE.to_owned() } else { text }
+}
+
+/// `app=web,tier in (a,b),!canary`, as `labels.Selector` is printed.
+fn selector_text(selector: &Selector) -> String {
+    let requirement = |one: &Requirement| {
+        let (key, values) = (&one.key, one.values.join(","));
+        match one.operator {
+            Operator::In if one.values.len() == 1 => format!("{key}={values}"),
+            Operator::In => format!("{key} in ({values})"),
+            Operator::NotIn => format!("{key} notin ({values})"),
+            Operator::Exists => key.to_string(),
+            Operator::DoesNotExist => format!("!{key}"),
+            Operator::Gt => format!("{key}>{values}"),
+            Operator::Lt => format!("{key}<{values}"),
+        }
+    };
+    selector.requirements.iter().map(requirement).collect::<Vec<_>>().join(",")
+}
+
+/// `node.kubernetes.io/unreachable:NoExecute`, with its value if it has one.
+pub(super) fn taint_text(taint: &Taint) -> String {
+    let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
+    format!("{}{value}:{:?}", taint.key, taint.effect)
+}
+
+/// `cpu: 45%/60%`, a pair for each metric (`formatHPAMetrics`).
+pub(super) fn targets(hpa: &HpaObject) -> String {
+    let pairs = hpa.spec.metrics.iter().enumerate().map(|(position, metric)| {
+        let name = match &*metric.source {
+            MetricSource::Resource { resource, .. } => format!("{resource}: "),
+            _ => String::new(),
+        };
+        let status = hpa.status.current_metrics.get(position).and_then(Option::as_ref);
+        let target = match metric.target {
+            MetricTarget::Utilization(percent) => format!("{percent}%"),
+            MetricTarget::AverageValueMilli(milli) => format!("{} (avg)", thousandths(milli)),
+            MetricTarget::ValueMilli(milli) => thousandths(milli),
+        };
+        let current = status.map_or_else(
+            || "<unknown>".to_owned(),
+            |status| match status.current {
+                MetricValue::Utilization { percent, .. } => format!("{percent}%"),
+                MetricValue::AverageValueMilli(milli) | MetricValue::ValueMilli(milli) => {
+                    thousandths(milli)
+                }
+            },
+        );
+        format!("{name}{current}/{target}")
+    });
+    let pairs: Vec<String> = pairs.collect();
+    if pairs.is_empty() { NONE.to_owned() } else { pairs.join(", ") }
+}
+
+fn thousandths(milli: i64) -> String {
+    crate::units::Quantity::from_milli(milli).to_string()
+}

@@ -1,0 +1,20 @@
+//! A cluster at an instant as kubectl prints it: `get`, `describe`, `events`, `rollout`, `top`. Pure
+//! functions from a view to text; who asks, and for which instant, is for `cli` to say. The columns are
+//! those of `pkg/printers/internalversion/printers.go`, 1.36; what a simulation does not have, such as an
+//! IP, is `<none>`.
+
+mod age;
+mod columns;
+mod describe;
+mod events;
+mod get;
+mod object;
+mod rollout;
+mod top;
+
+pub use describe::describe;
+pub use events::events;
+pub use get::{Kind, Scope, Wide, get};
+pub use object::objects;
+pub use rollout::{history, status};
+pub use top::{top_nodes, top_pods};

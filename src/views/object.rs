@@ -1,0 +1,260 @@
+//! `kubectl get -o json`: a List of objects with the fields that a simulation has.
+
+use serde_json::{Map, Value, json};
+
+use super::get::{Kind, Scope, label_text, taint_text};
+use crate::cluster::deployment::WorkloadCondition;
+use crate::cluster::pod_template::{PodTemplate, ResourceList};
+use crate::cluster::printed_status::printed_status;
+use crate::cluster::{ClusterView, Labels, ObjectMeta};
+use crate::engine::SimTime;
+
+/// The objects of a kind in the order of their names, as a `List`. Times are seconds of the run.
+pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
+    let mut items: Vec<Value> = match kind {
+        Kind::Pods => pods(view, scope),
+        Kind::Nodes => nodes(view, scope),
+        Kind::Deployments => deployments(view, scope),
+        Kind::ReplicaSets => replica_sets(view, scope),
+        Kind::Services => services(view, scope),
+        Kind::Hpas => hpas(view, scope),
+        Kind::DisruptionBudgets => disruption_budgets(view, scope),
+    };
+    let name = |item: &Value, field: &str| item["metadata"][field].as_str().map(str::to_owned);
+    items.sort_by_key(|item| (name(item, "namespace"), name(item, "name")));
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn seconds(at: SimTime) -> Value {
+    json!(at.as_secs_f64())
+}
+
+fn labels(labels: &Labels) -> Value {
+    let pairs = labels.iter().map(|(key, value)| (key.to_string(), Value::from(&**value)));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}
+
+fn amounts(list: &ResourceList) -> Value {
+    let pairs = list.iter().map(|(name, amount)| (name.to_string(), amount.to_string().into()));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}
+
+fn metadata(meta: &ObjectMeta) -> Value {
+    let mut fields = json!({
+        "name": &**meta.name(),
+        "labels": labels(&meta.labels),
+        "annotations": labels(&meta.annotations),
+        "createdAtSeconds": seconds(meta.created),
+    });
+    if !meta.namespace().is_empty() {
+        fields["namespace"] = Value::from(&**meta.namespace());
+    }
+    fields
+}
+
+fn conditions(all: &[WorkloadCondition]) -> Value {
+    let told = all.iter().map(|one| {
+        json!({
+            "type": one.kind,
+            "status": one.status.as_str(),
+            "reason": one.reason,
+            "message": one.message,
+            "lastTransitionSeconds": seconds(one.last_transition),
+        })
+    });
+    told.collect()
+}
+
+fn containers(template: &PodTemplate) -> Value {
+    let told = template.spec.containers.iter().map(|one| {
+        json!({
+            "name": &*one.name,
+            "image": &*one.image,
+            "resources": {"requests": amounts(&one.requests), "limits": amounts(&one.limits)},
+        })
+    });
+    told.collect()
+}
+
+fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().pods().values().filter(|pod| scope.has(&pod.id));
+    let told = chosen.map(|pod| {
+        let template = view.template_of(pod);
+        let printed = printed_status(pod, &template.spec);
+        let node = pod.node.and_then(|node| view.nodes().get(node));
+        let owner = pod.owner.and_then(|owner| view.identity_of(owner));
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": &**pod.name(),
+                "namespace": &*pod.id.namespace,
+                "labels": labels(view.labels_of(pod)),
+                "createdAtSeconds": seconds(pod.created),
+                "deletionAtSeconds": pod.deletion.map(|deletion| seconds(deletion.requested_at)),
+                "owner": owner.map(|(kind, id)| format!("{kind}/{}", id.name)),
+            },
+            "spec": {
+                "nodeName": node.map(|node| node.meta.name().to_string()),
+                "priority": template.spec.priority,
+                "containers": containers(template),
+            },
+            "status": {
+                "phase": pod.phase.as_str(),
+                "shown": printed.status,
+                "ready": pod.is_ready(),
+                "restartCount": printed.restarts,
+            },
+        })
+    });
+    told.collect()
+}
+
+fn nodes(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().nodes().values().filter(|node| scope.has(&node.meta.id));
+    let told = chosen.map(|node| {
+        let taints: Vec<Value> =
+            node.taints.iter().map(|taint| Value::from(taint_text(taint))).collect();
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": metadata(&node.meta),
+            "spec": {"unschedulable": node.unschedulable, "taints": taints},
+            "status": {
+                "ready": node.ready.status.as_str(),
+                "capacity": amounts(&node.capacity),
+                "allocatable": amounts(&node.allocatable),
+            },
+        })
+    });
+    told.collect()
+}
+
+fn deployments(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().deployments().values().filter(|one| scope.has(&one.meta.id));
+    let told = chosen.map(|deployment| {
+        let (spec, status) = (&deployment.spec, &deployment.status);
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata(&deployment.meta),
+            "spec": {
+                "replicas": spec.replicas,
+                "paused": spec.paused,
+                "selector": label_text(&spec.selector),
+                "template": {"containers": containers(&spec.template)},
+            },
+            "status": {
+                "replicas": status.replicas,
+                "updatedReplicas": status.updated_replicas,
+                "readyReplicas": status.ready_replicas,
+                "availableReplicas": status.available_replicas,
+                "unavailableReplicas": status.unavailable_replicas,
+                "conditions": conditions(&status.conditions),
+            },
+        })
+    });
+    told.collect()
+}
+
+fn replica_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().replica_sets().values().filter(|set| scope.has(&set.meta.id));
+    let told = chosen.map(|set| {
+        let owner = set.owner.and_then(|owner| view.deployments().get(owner));
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": metadata(&set.meta),
+            "owner": owner.map(|owner| format!("Deployment/{}", owner.meta.name())),
+            "revision": set.revision,
+            "spec": {
+                "replicas": set.replicas,
+                "template": {"containers": view.templates().get(set.template).map(containers)},
+            },
+            "status": {
+                "replicas": set.status.replicas,
+                "readyReplicas": set.status.ready_replicas,
+                "availableReplicas": set.status.available_replicas,
+            },
+        })
+    });
+    told.collect()
+}
+
+fn services(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().services().values().filter(|one| scope.has(&one.meta.id));
+    let told = chosen.map(|service| {
+        let endpoints = service.endpoints.iter().filter_map(|endpoint| {
+            let pod = view.pods().get(endpoint.pod)?;
+            Some(json!({
+                "pod": &**pod.name(),
+                "ready": endpoint.ready,
+                "serving": endpoint.serving,
+                "terminating": endpoint.terminating,
+            }))
+        });
+        let ports =
+            service.ports.iter().map(|port| json!({"name": &*port.name, "port": port.port}));
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(&service.meta),
+            "spec": {
+                "selector": service.selector.as_ref().map(label_text),
+                "ports": ports.collect::<Vec<_>>(),
+            },
+            "endpoints": endpoints.collect::<Vec<_>>(),
+        })
+    });
+    told.collect()
+}
+
+fn hpas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().hpas().values().filter(|hpa| scope.has(&hpa.meta.id));
+    let told = chosen.map(|hpa| {
+        let conditions = hpa.status.conditions.iter().map(|one| {
+            json!({
+                "type": one.kind.as_str(),
+                "status": one.status.as_str(),
+                "reason": one.reason.as_str(),
+                "message": one.message(),
+            })
+        });
+        json!({
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": metadata(&hpa.meta),
+            "spec": {
+                "scaleTargetRef": {"kind": &*hpa.spec.scale_target.kind, "name": &*hpa.spec.scale_target.name},
+                "minReplicas": hpa.spec.min_replicas,
+                "maxReplicas": hpa.spec.max_replicas,
+            },
+            "status": {
+                "currentReplicas": hpa.status.current_replicas,
+                "desiredReplicas": hpa.status.desired_replicas,
+                "targets": super::get::targets(hpa),
+                "conditions": conditions.collect::<Vec<_>>(),
+            },
+        })
+    });
+    told.collect()
+}
+
+fn disruption_budgets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().disruption_budgets().values().filter(|one| scope.has(&one.meta.id));
+    let told = chosen.map(|budget| {
+        json!({
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": metadata(&budget.meta),
+            "spec": {"selector": budget.selector.as_ref().map(label_text)},
+            "status": {
+                "currentHealthy": budget.status.current_healthy,
+                "desiredHealthy": budget.status.desired_healthy,
+                "expectedPods": budget.status.expected_pods,
+                "disruptionsAllowed": budget.status.disruptions_allowed,
+            },
+        })
+    });
+    told.collect()
+}
