@@ -1,0 +1,171 @@
+//! `wavetank compare`: two scenarios, or one with and without a setting, on the same requests.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::exit::{Exit, Failure};
+use super::files::{read_bytes, write_file};
+use super::load::Loader;
+use super::output::OutputOptions;
+use super::run::Form;
+use super::scenario_arguments::{Seeds, Settings};
+use crate::report::text::Style;
+use crate::scenario::resolved::ResolvedScenario;
+use crate::sweep::compare::{Comparison, Verdict};
+use crate::sweep::measure::Measurement;
+use crate::sweep::{compare_text, run_all};
+
+/// Options of `wavetank compare`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wavetank compare before.yaml after.yaml
+  wavetank compare scenario.yaml --set cluster.nodePools[general].count=5
+  wavetank compare scenario.yaml --save baseline.json
+  wavetank compare scenario.yaml --baseline baseline.json --fail-on worse")]
+pub struct Arguments {
+    /// The scenario to start from; the other side is a second one, or this with the settings of --set,
+    /// or what --baseline holds
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+
+    /// The scenario of the second side
+    #[arg(value_name = "OTHER", conflicts_with = "baseline")]
+    other: Option<String>,
+
+    /// Settings of the second side, such as --set cluster.nodePools[general].count=5, and the first seed
+    #[command(flatten)]
+    settings: Settings,
+
+    /// How many seeds, from that of the first side on: each is run on both sides
+    #[arg(long, value_name = "COUNT", default_value = "5")]
+    seeds: Seeds,
+
+    /// A file written by --save, as the first side; its seeds are used again
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"])]
+    baseline: Option<String>,
+
+    /// Keep the figures of the last side in a file, for --baseline
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// Differences up to this percentage of the first side count as none
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = parse_percent)]
+    tolerance: f64,
+
+    /// End with exit code 1 if a figure is worse, or has changed at all
+    #[arg(long, value_enum, value_name = "WHAT")]
+    fail_on: Option<FailOn>,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+}
+
+/// When a comparison fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// A figure is worse
+    Worse,
+    /// A figure is worse, better, or otherwise changed
+    Change,
+}
+
+/// Runs both sides and writes the comparison.
+pub fn run(
+    arguments: &Arguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let kept = arguments.baseline.as_deref().map(read_baseline).transpose()?;
+    let sides = sides(arguments)?;
+    if sides.len() + usize::from(kept.is_some()) < 2 && arguments.save.is_none() {
+        return Err(Failure::Input(
+            "there is nothing to compare with; name a second scenario, or what is different with --set, \
+             or a saved side with --baseline; --save keeps this one"
+                .to_owned(),
+        ));
+    }
+    let seeds = match (&kept, sides.first()) {
+        (Some(kept), _) => kept.seeds.clone(),
+        (None, Some((_, first))) => arguments.seeds.from(arguments.settings.first_seed(first)),
+        (None, None) => Vec::new(),
+    };
+    let (labels, resolved): (Vec<String>, Vec<ResolvedScenario>) = sides.into_iter().unzip();
+    let bar = options.progress_bar((resolved.len() * seeds.len()) as u64, "comparing");
+    let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
+    bar.finish_and_clear();
+    let measured = labels.into_iter().zip(&reports).map(|(label, one)| Measurement::of(label, one));
+    let measured: Vec<Measurement> = kept.into_iter().chain(measured).collect();
+    if let (Some(path), Some(last)) = (&arguments.save, measured.last()) {
+        write_file(path, last.json().as_bytes()).map_err(Failure::Input)?;
+    }
+    let [first, second] = &measured[..] else {
+        return Ok(Exit::Fine);
+    };
+    let comparison = Comparison::new(first, second, arguments.tolerance / 100.0);
+    match arguments.output {
+        Form::Text => {
+            let text = compare_text::render(&comparison, Style { color: options.color });
+            out.write_all(text.as_bytes())?;
+        }
+        Form::Json => {
+            serde_json::to_writer_pretty(&mut *out, &comparison).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(exit(&comparison, arguments.fail_on))
+}
+
+/// The sides that are to be run, with what they are called.
+fn sides(arguments: &Arguments) -> Result<Vec<(String, ResolvedScenario)>, Failure> {
+    let settings = &arguments.settings.settings;
+    let mut loader = Loader::default();
+    let mut sides = Vec::new();
+    let mut load = |path: &str, settings: &[_]| {
+        let set: Vec<String> = settings.iter().map(|one| format!(" --set {one}")).collect();
+        let resolved = loader.load(path, settings).map_err(Failure::Problems)?;
+        sides.push((format!("{path}{}", set.concat()), resolved));
+        Ok::<(), Failure>(())
+    };
+    match &arguments.other {
+        Some(other) => {
+            load(&arguments.scenario, &[])?;
+            load(other, settings)?;
+        }
+        None if arguments.baseline.is_some() || settings.is_empty() => {
+            load(&arguments.scenario, settings)?;
+        }
+        None => {
+            load(&arguments.scenario, &[])?;
+            load(&arguments.scenario, settings)?;
+        }
+    }
+    Ok(sides)
+}
+
+fn read_baseline(path: &str) -> Result<Measurement, Failure> {
+    let in_file = |problem: String| Failure::Input(format!("{path}: {problem}"));
+    let bytes = read_bytes(path).map_err(in_file)?;
+    Measurement::parse(&bytes).map_err(in_file)
+}
+
+fn exit(comparison: &Comparison, fail_on: Option<FailOn>) -> Exit {
+    let fails = match fail_on {
+        None => false,
+        Some(FailOn::Worse) => comparison.has(Verdict::Worse),
+        Some(FailOn::Change) => [Verdict::Worse, Verdict::Better, Verdict::Changed]
+            .map(|one| comparison.has(one))
+            .contains(&true),
+    };
+    if fails { Exit::Missed } else { Exit::Fine }
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').trim().parse::<f64>() {
+        Ok(percent) if (0.0..=1000.0).contains(&percent) => Ok(percent),
+        _ => Err("write a percentage of at least 0, such as 5".to_owned()),
+    }
+}

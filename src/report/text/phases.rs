@@ -1,0 +1,42 @@
+//! What a run spans over the phases of the control loops.
+
+use super::layout::{Align, Paint, Style, Table};
+use crate::report::model::Report;
+
+/// The table of least and greatest figures; nothing if the phases were not varied.
+pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
+    let Some(band) = &report.phases else { return Vec::new() };
+    let title = format!("PHASES  least and most over {} of the control loops", band.phases);
+    let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Right]);
+    table.row(["", "", "least", "most"].map(str::to_owned));
+    let mut last = "";
+    for figure in &band.figures {
+        let subject = if figure.subject == last { "" } else { &figure.subject };
+        last = &figure.subject;
+        table.row([
+            subject.to_owned(),
+            figure.figure.clone(),
+            number(figure.least),
+            number(figure.greatest),
+        ]);
+    }
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
+    lines.extend(table.lines());
+    lines
+}
+
+/// Whole numbers as such, others to three digits behind the point.
+fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_no_digits_that_say_nothing() {
+        assert_eq!([2.0, 0.5, 99.87654, 100.0].map(number), ["2", "0.5", "99.877", "100"]);
+    }
+}

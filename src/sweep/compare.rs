@@ -1,0 +1,264 @@
+//! Two sides of a comparison, run by run: each seed gives both the same requests, so that a difference
+//! is that of the sides and not of the luck of one of them.
+
+use serde::Serialize;
+
+use super::figures::{Better, FigureName, REQUESTS};
+use super::interval::{CONFIDENCE, interval, mean};
+use super::measure::{Measured, Measurement};
+
+/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+const FORMAT_VERSION: &str = "1.0";
+
+/// What two measurements with the same seeds say about each other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    format_version: &'static str,
+    /// The first side.
+    pub baseline: Side,
+    /// The second.
+    pub candidate: Side,
+    /// The seeds with which both were run.
+    pub seeds: Vec<u64>,
+    /// Confidence of the intervals, 0..1.
+    pub confidence: f64,
+    /// Differences up to this share of the baseline count as none.
+    pub tolerance: f64,
+    /// What keeps the sides from being comparable in full.
+    pub notes: Vec<String>,
+    /// The figures that both have.
+    pub figures: Vec<ComparedFigure>,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Side {
+    /// What it is called.
+    pub label: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Its fingerprint.
+    pub scenario_hash: String,
+}
+
+/// One figure on both sides.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ComparedFigure {
+    /// Which.
+    #[serde(flatten)]
+    pub name: FigureName,
+    /// Mean of the first side; absent if a run has none.
+    pub baseline: Option<f64>,
+    /// Mean of the second.
+    pub candidate: Option<f64>,
+    /// Mean of the differences of the pairs, second minus first.
+    pub difference: Option<f64>,
+    /// The interval of the mean difference; absent with one seed.
+    pub interval: Option<[f64; 2]>,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The first side's values, seed by seed.
+    pub baseline_values: Vec<Option<f64>>,
+    /// The second's.
+    pub candidate_values: Vec<Option<f64>>,
+}
+
+/// What a difference comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// No difference, or one within the tolerance.
+    Same,
+    /// For the better: the interval leaves no room for none.
+    Better,
+    /// For the worse.
+    Worse,
+    /// Another value of a figure that is neither better nor worse.
+    Changed,
+    /// A difference that may be chance.
+    Unclear,
+}
+
+impl Comparison {
+    /// Compares figure by figure. The measurements must have the same seeds. Differences up to
+    /// `tolerance`, a share of the baseline's mean, count as none.
+    pub fn new(baseline: &Measurement, candidate: &Measurement, tolerance: f64) -> Self {
+        let side = |of: &Measurement| Side {
+            label: of.label.clone(),
+            scenario: of.scenario.clone(),
+            scenario_hash: of.scenario_hash.clone(),
+        };
+        let mut notes = Vec::new();
+        let mut figures = Vec::new();
+        for one in &baseline.figures {
+            match candidate.figures.iter().find(|other| other.name == one.name) {
+                Some(other) => figures.push(compared(one, other, tolerance)),
+                None => one_sided(&one.name, "first", &mut notes),
+            }
+        }
+        for other in &candidate.figures {
+            if !baseline.figures.iter().any(|one| one.name == other.name) {
+                one_sided(&other.name, "second", &mut notes);
+            }
+        }
+        for requests in figures.iter().filter(|one| one.name.figure == REQUESTS) {
+            if requests.baseline_values != requests.candidate_values {
+                notes.push(format!(
+                    "{}: the sides had different requests, so their other figures are not of the same \
+                     traffic",
+                    requests.name.subject
+                ));
+            }
+        }
+        if baseline.seeds.len() == 1 {
+            notes.push("one seed gives no interval: any difference may be chance".to_owned());
+        }
+        Self {
+            format_version: FORMAT_VERSION,
+            baseline: side(baseline),
+            candidate: side(candidate),
+            seeds: baseline.seeds.clone(),
+            confidence: CONFIDENCE,
+            tolerance,
+            notes,
+            figures,
+        }
+    }
+
+    /// Whether any figure has this verdict.
+    pub fn has(&self, verdict: Verdict) -> bool {
+        self.figures.iter().any(|figure| figure.verdict == verdict)
+    }
+}
+
+/// A subject that only one side has is told once, whatever its figures.
+fn one_sided(name: &FigureName, side: &str, notes: &mut Vec<String>) {
+    let note = format!("{}: only the {side} side has it, or has it so", name.subject);
+    if !notes.contains(&note) {
+        notes.push(note);
+    }
+}
+
+fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure {
+    let pairs: Option<Vec<(f64, f64)>> = one
+        .values
+        .iter()
+        .zip(&other.values)
+        .map(|(one, other)| Some(((*one)?, (*other)?)))
+        .collect();
+    let differences: Option<Vec<f64>> =
+        pairs.map(|pairs| pairs.iter().map(|(one, other)| other - one).collect());
+    let (difference, interval) = match &differences {
+        Some(differences) => (mean(differences).map(|by| rounded(by, one)), interval(differences)),
+        None => (None, None),
+    };
+    let verdict = match &differences {
+        Some(all) if all.iter().all(|by| *by == 0.0) => Verdict::Same,
+        Some(_) => {
+            let size = one.mean().unwrap_or_default().abs();
+            judge(one.name.better, difference.unwrap_or_default(), interval, tolerance * size)
+        }
+        // Nothing to compare on either side is no difference; on one side it is.
+        None if one.values == other.values => Verdict::Same,
+        None => Verdict::Unclear,
+    };
+    ComparedFigure {
+        name: one.name.clone(),
+        baseline: one.mean(),
+        candidate: other.mean(),
+        difference,
+        interval,
+        verdict,
+        baseline_values: one.values.clone(),
+        candidate_values: other.values.clone(),
+    }
+}
+
+/// A difference that the order of a sum makes is none.
+fn rounded(by: f64, of: &Measured) -> f64 {
+    let size = of.mean().unwrap_or_default().abs();
+    if by.abs() <= size * 1e-12 { 0.0 } else { by }
+}
+
+fn judge(better: Better, by: f64, interval: Option<[f64; 2]>, negligible: f64) -> Verdict {
+    if by.abs() <= negligible {
+        return Verdict::Same;
+    }
+    if interval.is_none_or(|[low, high]| low <= 0.0 && high >= 0.0) {
+        return Verdict::Unclear;
+    }
+    match better {
+        Better::Neither => Verdict::Changed,
+        Better::Lower if by < 0.0 => Verdict::Better,
+        Better::Higher if by > 0.0 => Verdict::Better,
+        Better::Lower | Better::Higher => Verdict::Worse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::figures::Unit;
+
+    fn measurement(values: &[Option<f64>], better: Better) -> Measurement {
+        let name = FigureName {
+            subject: "service shop/web".into(),
+            figure: "latency p95".into(),
+            unit: Unit::Ms,
+            better,
+        };
+        Measurement {
+            format_version: "1.0".into(),
+            label: "a".into(),
+            scenario: "a".into(),
+            scenario_hash: "0".into(),
+            seeds: (1..=values.len() as u64).collect(),
+            figures: vec![Measured { name, values: values.to_vec() }],
+        }
+    }
+
+    fn verdict(one: &[f64], other: &[f64], better: Better, tolerance: f64) -> Verdict {
+        let side = |values: &[f64]| {
+            measurement(&values.iter().copied().map(Some).collect::<Vec<_>>(), better)
+        };
+        Comparison::new(&side(one), &side(other), tolerance).figures[0].verdict
+    }
+
+    #[test]
+    fn pairs_tell_a_small_difference_that_means_would_hide() {
+        // The seeds differ by far more than the sides.
+        let (one, other) = ([100.0, 200.0, 300.0, 400.0], [98.0, 197.9, 298.1, 398.0]);
+        assert_eq!(verdict(&one, &other, Better::Lower, 0.0), Verdict::Better);
+        assert_eq!(verdict(&one, &other, Better::Higher, 0.0), Verdict::Worse);
+        assert_eq!(verdict(&one, &other, Better::Neither, 0.0), Verdict::Changed);
+        assert_eq!(verdict(&one, &other, Better::Lower, 0.01), Verdict::Same);
+    }
+
+    #[test]
+    fn what_may_be_chance_is_unclear() {
+        assert_eq!(
+            verdict(&[1.0, 2.0, 3.0], &[2.0, 1.0, 4.0], Better::Lower, 0.0),
+            Verdict::Unclear
+        );
+        assert_eq!(verdict(&[1.0], &[2.0], Better::Lower, 0.0), Verdict::Unclear);
+        assert_eq!(verdict(&[1.0], &[1.0], Better::Lower, 0.0), Verdict::Same);
+    }
+
+    #[test]
+    fn a_figure_that_one_side_lacks_is_unclear_and_one_that_both_lack_is_the_same() {
+        let none = measurement(&[None, None], Better::Lower);
+        let some = measurement(&[Some(1.0), Some(2.0)], Better::Lower);
+        assert_eq!(Comparison::new(&none, &some, 0.0).figures[0].verdict, Verdict::Unclear);
+        assert_eq!(Comparison::new(&none, &none, 0.0).figures[0].verdict, Verdict::Same);
+    }
+
+    #[test]
+    fn a_kept_measurement_reads_back() {
+        let kept = measurement(&[Some(1.5), None], Better::Lower);
+        assert_eq!(Measurement::parse(kept.json().as_bytes()), Ok(kept.clone()));
+        let odd = Measurement { seeds: vec![1], ..kept.clone() };
+        assert!(Measurement::parse(odd.json().as_bytes()).is_err());
+        let newer = Measurement { format_version: "2.0".into(), ..kept };
+        assert!(Measurement::parse(newer.json().as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! A comparison for the terminal.
+
+use super::compare::{ComparedFigure, Comparison, Verdict};
+use super::figures::Unit;
+use crate::report::figures::{ABSENT, counted};
+use crate::report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+
+/// The comparison as text, each line ended.
+pub fn render(comparison: &Comparison, style: Style) -> String {
+    let mut lines = header(comparison, style);
+    let mut subject = "";
+    let table = table(comparison);
+    for (figure, line) in comparison.figures.iter().zip(table.iter().skip(1)) {
+        if figure.name.subject != subject {
+            subject = &figure.name.subject;
+            lines.push(String::new());
+            lines.push(style.paint(Paint::Heading, subject));
+        }
+        let paint = match figure.verdict {
+            Verdict::Better => Paint::Good,
+            Verdict::Worse => Paint::Bad,
+            Verdict::Same => Paint::Dim,
+            Verdict::Changed | Verdict::Unclear => Paint::Plain,
+        };
+        lines.push(style.paint(paint, line));
+    }
+    lines.push(String::new());
+    lines.push(sums(comparison));
+    lines.join("\n") + "\n"
+}
+
+fn header(comparison: &Comparison, style: Style) -> Vec<String> {
+    let runs = format!("{} on each side", counted(comparison.seeds.len() as u64, "seed"));
+    let mut lines = two_sided("COMPARISON", &runs);
+    lines[0] = style.paint(Paint::Heading, &lines[0]);
+    lines.extend(paragraph("  first   ", &comparison.baseline.label));
+    lines.extend(paragraph("  second  ", &comparison.candidate.label));
+    for note in &comparison.notes {
+        let note = paragraph("  ! note  ", note);
+        lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
+    }
+    lines.push(String::new());
+    lines.extend(table(comparison).first().map(|line| style.paint(Paint::Dim, line)));
+    lines
+}
+
+fn table(comparison: &Comparison) -> Vec<String> {
+    let right = [Align::Right; 4];
+    let mut table = Table::new(&[&[Align::Left][..], &right, &[Align::Left]].concat());
+    table.row(["", "first", "second", "difference", "± 95 %", ""].map(str::to_owned));
+    for figure in &comparison.figures {
+        let unit = figure.name.unit;
+        table.row([
+            figure.name.figure.clone(),
+            unit.words_or_absent(figure.baseline),
+            unit.words_or_absent(figure.candidate),
+            figure.difference.map_or_else(|| ABSENT.to_owned(), |by| difference(figure, by)),
+            figure
+                .interval
+                .map_or_else(|| ABSENT.to_owned(), |[low, high]| half_width(unit, high - low)),
+            word(figure.verdict).to_owned(),
+        ]);
+    }
+    table.lines()
+}
+
+/// How far the mean difference may lie from the one that is shown; empty where there is no doubt.
+fn half_width(unit: Unit, width: f64) -> String {
+    let half = unit.difference(width / 2.0);
+    if width > 0.0 { half.replacen('+', "± ", 1) } else { String::new() }
+}
+
+/// The difference, and what share of the first side it is where that says something.
+fn difference(figure: &ComparedFigure, by: f64) -> String {
+    let words = figure.name.unit.difference(by);
+    let is_share = figure.name.unit == Unit::Share;
+    match figure.baseline {
+        Some(of) if of.abs() > 0.0 && by.abs() > 0.0 && !is_share => {
+            format!("{words} ({:+.1} %)", by / of.abs() * 100.0)
+        }
+        _ => words,
+    }
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Same => "same",
+        Verdict::Better => "better",
+        Verdict::Worse => "WORSE",
+        Verdict::Changed => "changed",
+        Verdict::Unclear => "unclear",
+    }
+}
+
+fn sums(comparison: &Comparison) -> String {
+    let count = |verdict| {
+        let with = comparison.figures.iter().filter(|figure| figure.verdict == verdict).count();
+        (with > 0).then(|| format!("{with} {}", word(verdict).to_lowercase()))
+    };
+    let all = [Verdict::Worse, Verdict::Better, Verdict::Changed, Verdict::Unclear, Verdict::Same];
+    let counted: Vec<String> = all.into_iter().filter_map(count).collect();
+    format!("{} figures: {}", comparison.figures.len(), counted.join(", "))
+}

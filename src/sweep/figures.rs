@@ -1,0 +1,133 @@
+//! The figures of a report that two runs are compared by: one flat list, each with its unit and with the
+//! direction in which it is better.
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::Report;
+use crate::report::figures::{ABSENT, latency, number, percent, span};
+use crate::units::Money;
+
+/// What a figure counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    Seconds,
+    /// A share of one.
+    Share,
+    /// US dollars.
+    Usd,
+    /// A plain number.
+    Number,
+}
+
+/// Which way a figure is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
+    /// Neither: it tells what was done, not how well.
+    Neither,
+}
+
+/// What a figure is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FigureName {
+    /// `service shop/web`, `Deployment shop/web`, `cost`.
+    pub subject: String,
+    /// `latency p95`, `availability`, `cost per month`.
+    pub figure: String,
+    /// Its unit.
+    pub unit: Unit,
+    /// Which way it is better.
+    pub better: Better,
+}
+
+/// A figure of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// Which.
+    pub name: FigureName,
+    /// Its value; absent where nothing was answered, or nothing has a price.
+    pub value: Option<f64>,
+}
+
+impl Unit {
+    /// A value in words: `412 ms`, `99.9 %`, `$210.24`.
+    pub fn words(self, value: f64) -> String {
+        match self {
+            Self::Ms => latency(value),
+            Self::Seconds => span(value),
+            Self::Share => percent(value),
+            Self::Usd if value.abs() < 1.0 => format!("${value:.4}"),
+            Self::Usd => format!("${value:.2}"),
+            Self::Number => number(value),
+        }
+    }
+
+    /// A value in words, or the mark of an absent one.
+    pub fn words_or_absent(self, value: Option<f64>) -> String {
+        value.map_or_else(|| ABSENT.to_owned(), |value| self.words(value))
+    }
+
+    /// A difference in words, with its sign.
+    pub fn difference(self, by: f64) -> String {
+        let size = match self {
+            // Of two shares the difference is in points, which must not read as a ratio.
+            Self::Share => format!("{} points", number(by.abs() * 100.0)),
+            _ => self.words(by.abs()),
+        };
+        match by {
+            by if by > 0.0 => format!("+{size}"),
+            by if by < 0.0 => format!("-{size}"),
+            _ => "0".to_owned(),
+        }
+    }
+}
+
+/// All figures of a run, in a fixed order: services, workloads, cost.
+pub fn figures(report: &Report) -> Vec<Figure> {
+    let mut all = Vec::new();
+    let mut add = |subject: &str, figure: &str, unit, better, value| {
+        let (subject, figure) = (subject.to_owned(), figure.to_owned());
+        all.push(Figure { name: FigureName { subject, figure, unit, better }, value });
+    };
+    for service in &report.services {
+        let subject = format!("service {}", service.service);
+        let latency = |of: fn(&crate::report::Latency) -> f64| service.latency.as_ref().map(of);
+        for (name, value) in [
+            ("latency mean", latency(|latency| latency.mean_ms)),
+            ("latency p50", latency(|latency| latency.p50_ms)),
+            ("latency p95", latency(|latency| latency.p95_ms)),
+            ("latency p99", latency(|latency| latency.p99_ms)),
+        ] {
+            add(&subject, name, Unit::Ms, Better::Lower, value);
+        }
+        let availability = service.availability_by_requests;
+        add(&subject, "availability", Unit::Share, Better::Higher, availability);
+        let by_time = Some(service.availability_by_time);
+        add(&subject, "availability by time", Unit::Share, Better::Higher, by_time);
+        add(&subject, REQUESTS, Unit::Number, Better::Neither, Some(service.arrived as f64));
+    }
+    for workload in &report.workloads {
+        let subject = &workload.workload;
+        let ready = Some(workload.ready.mean);
+        add(subject, "ready pods, mean", Unit::Number, Better::Neither, ready);
+        let waited = Some(workload.pending_pod_seconds);
+        add(subject, "pods waited for nodes", Unit::Seconds, Better::Lower, waited);
+        add(subject, "restarts", Unit::Number, Better::Lower, Some(workload.restarts as f64));
+    }
+    let month = Some(report.cost.month_usd.as_usd());
+    add("cost", "cost per month", Unit::Usd, Better::Lower, month);
+    let million = report.cost.million_requests_usd.map(Money::as_usd);
+    add("cost", "cost per million requests", Unit::Usd, Better::Lower, million);
+    all
+}
+
+/// The figure that must be equal on both sides of a comparison, if it is to be one.
+pub const REQUESTS: &str = "requests";

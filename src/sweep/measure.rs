@@ -1,0 +1,102 @@
+//! The figures of one setting over several seeds, as they are compared and as they are kept in a file
+//! to be compared with later.
+
+use serde::{Deserialize, Serialize};
+
+use super::figures::{FigureName, figures};
+use super::interval::mean;
+use crate::report::Report;
+
+/// Version of the file form: the minor grows with added fields, the major with changed ones.
+const FORMAT_VERSION: &str = "1.0";
+
+/// What several runs of one scenario gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Version of the form.
+    pub format_version: String,
+    /// What it is called in a comparison: the scenario's file, and what was set in it.
+    pub label: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Fingerprint of the scenario with all its files, hexadecimal.
+    pub scenario_hash: String,
+    /// The seeds, in the order of the values.
+    pub seeds: Vec<u64>,
+    /// The figures.
+    pub figures: Vec<Measured>,
+}
+
+/// One figure over the seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Which.
+    #[serde(flatten)]
+    pub name: FigureName,
+    /// Its value for each seed.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Measurement {
+    /// The figures of the runs of one scenario, one for each seed.
+    pub fn of(label: impl Into<String>, reports: &[Report]) -> Self {
+        let mut measured: Vec<Measured> = Vec::new();
+        for (run, report) in reports.iter().enumerate() {
+            for figure in figures(report) {
+                let known = measured.iter().position(|one| one.name == figure.name);
+                let at = known.unwrap_or_else(|| {
+                    measured.push(Measured { name: figure.name, values: vec![None; run] });
+                    measured.len() - 1
+                });
+                measured[at].values.push(figure.value);
+            }
+            // What one seed has and another has not is absent there, and stays in step.
+            for one in &mut measured {
+                one.values.resize(run + 1, None);
+            }
+        }
+        let first = reports.first().map(|report| &report.run);
+        Self {
+            format_version: FORMAT_VERSION.to_owned(),
+            label: label.into(),
+            scenario: first.map(|run| run.scenario.clone()).unwrap_or_default(),
+            scenario_hash: first.map(|run| run.scenario_hash.clone()).unwrap_or_default(),
+            seeds: reports.iter().map(|report| report.run.seed).collect(),
+            figures: measured,
+        }
+    }
+
+    /// Reads one that was kept as JSON.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        let read: Self = serde_json::from_slice(json).map_err(|error| {
+            format!("this is not what `wavetank compare --save` writes: {error}")
+        })?;
+        let major = |version: &str| version.split('.').next().map(str::to_owned);
+        if major(&read.format_version) != major(FORMAT_VERSION) {
+            return Err(format!(
+                "it has the form {}, this wavetank reads {FORMAT_VERSION}; save it anew",
+                read.format_version
+            ));
+        }
+        let seeds = read.seeds.len();
+        match read.figures.iter().find(|figure| figure.values.len() != seeds) {
+            Some(odd) => Err(format!("{}: there are not {seeds} values", odd.name.figure)),
+            None if seeds == 0 => Err("it holds no run".to_owned()),
+            None => Ok(read),
+        }
+    }
+
+    /// As indented JSON, with a line break at the end.
+    pub fn json(&self) -> String {
+        let json = serde_json::to_string_pretty(self);
+        json.expect("strings, numbers and lists can always be JSON") + "\n"
+    }
+}
+
+impl Measured {
+    /// Its mean over the seeds that have it.
+    pub fn mean(&self) -> Option<f64> {
+        let values: Vec<f64> = self.values.iter().flatten().copied().collect();
+        mean(&values)
+    }
+}

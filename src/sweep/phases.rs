@@ -1,0 +1,71 @@
+//! The same scenario at other phases of the control loops. When a real cluster's loops have their turns
+//! is unknown, and a spike that comes just after a scrape is seen 15 s later than one just before it:
+//! what a run shows is one of many things that could have been seen.
+
+use std::collections::BTreeMap;
+
+use super::run::report;
+use crate::engine::SimTime;
+use crate::manifest::Diagnostics;
+use crate::report::{BandFigure, PhaseBand, Report};
+use crate::scenario::resolved::ResolvedScenario;
+use crate::sim::{Blueprint, Simulation};
+
+/// Runs a scenario `phases` times with the same requests and faults, each time with other phases of the
+/// autoscalers' syncs and of the scrapes, drawn with the seed; `progress` hears which run is done.
+pub fn phases(
+    resolved: &ResolvedScenario,
+    seed: u64,
+    phases: u32,
+    mut progress: impl FnMut(u32),
+) -> Result<PhaseBand, Diagnostics> {
+    let blueprint = Blueprint::new(resolved)?;
+    let end = SimTime::ZERO + resolved.scenario().duration;
+    let mut band: BTreeMap<(usize, String, &'static str), (f64, f64)> = BTreeMap::new();
+    for phase in 0..phases {
+        let mut world = blueprint.world(seed)?;
+        world.draw_phases(phase);
+        let mut simulation = Simulation::new(world);
+        simulation.run_until(end);
+        simulation.finish();
+        let report = report(resolved, &blueprint, seed, &mut simulation);
+        for (position, (subject, figure, value)) in figures(&report).into_iter().enumerate() {
+            let (least, greatest) =
+                band.entry((position, subject, figure)).or_insert((value, value));
+            *least = least.min(value);
+            *greatest = greatest.max(value);
+        }
+        progress(phase + 1);
+    }
+    let figures = band.into_iter().map(|((_, subject, figure), (least, greatest))| BandFigure {
+        subject,
+        figure: figure.to_owned(),
+        least,
+        greatest,
+    });
+    Ok(PhaseBand { phases, figures: figures.collect() })
+}
+
+/// The figures of a run that phases bear on, with the unit in the name.
+fn figures(report: &Report) -> Vec<(String, &'static str, f64)> {
+    let mut figures = Vec::new();
+    for service in &report.services {
+        let mut add = |figure, value| figures.push((service.service.clone(), figure, value));
+        let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
+        add("failed requests", failed as f64);
+        // A run without requests, or without answers, has none of these; it counts as none.
+        add("availability %", service.availability_by_requests.unwrap_or(1.0) * 100.0);
+        let latency = service.latency.unwrap_or_default();
+        add("latency p50 ms", latency.p50_ms);
+        add("latency p95 ms", latency.p95_ms);
+        add("latency p99 ms", latency.p99_ms);
+    }
+    for workload in report.workloads.iter().filter(|workload| workload.hpa.is_some()) {
+        let mut add = |figure, value| figures.push((workload.workload.clone(), figure, value));
+        add("replicas, mean", workload.replicas.mean);
+        add("replicas, most", workload.replicas.max);
+        add("rescales", workload.rescales as f64);
+        add("pending pod seconds", workload.pending_pod_seconds);
+    }
+    figures
+}
