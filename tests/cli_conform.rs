@@ -68,3 +68,26 @@ fn what_is_no_recording_ends_with_2_and_names_file_and_line() {
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(complaint, "error: no-such-file: there is no such file\n");
 }
+
+#[test]
+fn histories_of_controllers_are_replayed_too() {
+    let controllers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/controllers/");
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    command.args(["conform", "controllers"]).arg(format!("{controllers}slowstart.jsonl"));
+    let output = command.assert().success().get_output().clone();
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(text.lines().last(), Some("5 cases: 5 agreed, 0 disagreed"));
+}
+
+#[test]
+fn a_history_that_went_another_way_is_told_with_all_that_differs() {
+    let case = r#"{"id":"one","class":"victims","pods":[
+        {"name":"a","uid":"1","owner":"rs","node":"n1","phase":"Running","ready":true,"readyAge":9,"age":9},
+        {"name":"b","uid":"2","owner":"rs","node":"","phase":"Pending","ready":false,"readyAge":0,"age":9}],
+        "expect":{"delete":1,"certain":["a"]}}"#;
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    command.args(["conform", "controllers", "-"]).write_stdin(case.replace('\n', ""));
+    let output = command.assert().code(1).get_output().clone();
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("disagreed  one") && text.contains("| a must go, and stays"), "{text}");
+}

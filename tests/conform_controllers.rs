@@ -40,3 +40,8 @@ class!(deployment, "deployment.jsonl.gz", 111);
 class!(victims, "victims.jsonl", 81);
 class!(slowstart, "slowstart.jsonl", 5);
 class!(node, "node.jsonl", 22);
+class!(pdb, "pdb.jsonl", 14);
+class!(stateful_set, "statefulset.jsonl", 13);
+class!(daemon_set, "daemonset.jsonl", 9);
+class!(job, "job.jsonl", 15);
+class!(cron_job, "cronjob.jsonl", 7);

@@ -35,6 +35,7 @@ fn any_workload(name: &'static str) -> impl Strategy<Value = Workload> {
             Balancer::LeastConnections,
             Balancer::LeastRequest,
         ][usize::from(life.2)],
+        calls: None,
     })
 }
 
@@ -51,6 +52,7 @@ fn any_step() -> impl Strategy<Value = (SimTime, TimelineAction)> {
             replicas
         })),
         (1..4u32).prop_map(|count| TimelineAction::DeletePod(PodDeletion {
+            force: false,
             workload: reference("web"),
             count
         })),
@@ -99,8 +101,10 @@ proptest! {
         nodes in 1..4u32,
         web in any_workload("web"),
         api in any_workload("api"),
+        calls in any::<bool>(),
         timeline in prop::collection::vec(any_step(), 0..8),
     ) {
+        let web = Workload { calls: calls.then_some("api"), ..web };
         let mut timeline = timeline;
         timeline.sort_by_key(|(at, _)| *at);
         let duration = SimDuration::from_secs(SECONDS);

@@ -22,8 +22,8 @@ const LAYERS: [&[&str]; 9] = [
         "traffic",
     ],
     &["scenario"],
-    &["report", "sim"],
-    &["sweep"],
+    &["report", "sim", "views"],
+    &["pack", "sweep"],
     &["conform"],
     &["cli"],
 ];

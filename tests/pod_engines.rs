@@ -106,6 +106,7 @@ impl World {
     /// A balancer that looks at the load makes the pod use the sharing engine throughout.
     fn new(requests: &[Request], pod: &Pod, balancer: Balancer) -> Self {
         let trace = RequestTrace {
+            start: None,
             instants: requests.iter().map(|request| at_millis(request.at)).collect(),
             tokens: Some(
                 requests.iter().map(|r| Tokens { prompt: r.cpu, output: r.wait }).collect(),
@@ -116,17 +117,17 @@ impl World {
                 .expect("settings");
         let streams = Streams::new(1);
         let trace = Trace::Requests(Arc::new(trace));
-        let service = ServiceTraffic {
-            name: spec.service.to_string(),
-            arrivals: spec.arrivals("", Some(&trace), streams.stream("a", 0)).expect("right"),
-            balancer,
-            timeout: SimDuration::from_secs(36_000),
-        };
+        let arrivals = spec.arrivals("", Some(&trace), streams.stream("a", 0)).expect("right");
+        let patience = SimDuration::from_secs(36_000);
+        let service = ServiceTraffic::plain(spec.service.to_string(), arrivals, balancer, patience);
         let model = json!({"concurrency": pod.slots, "cpuTimePerPromptToken": "1ms",
                            "waitTimePerOutputToken": "1ms"});
         let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
-        let recording =
-            Recording { interval: SimDuration::from_secs(3600), warm_up: SimDuration::ZERO };
+        let recording = Recording {
+            interval: SimDuration::from_secs(3600),
+            warm_up: SimDuration::ZERO,
+            waits: false,
+        };
         let mut traffic =
             Traffic::new(vec![service], vec![model.model("").expect("right")], streams, recording);
         // Half a millisecond early, so that no request comes before the pod is there.

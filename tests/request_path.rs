@@ -17,17 +17,14 @@ fn traffic(services: &[Value], model: Value, warm_up_seconds: i64) -> Traffic {
         spec["service"] = json!(number.to_string());
         let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
         let stream = streams.stream("arrivals", number);
-        ServiceTraffic {
-            arrivals: spec.arrivals("", None, stream).expect("right settings"),
-            name: spec.service.to_string(),
-            balancer: spec.balancer,
-            timeout: spec.timeout,
-        }
+        let arrivals = spec.arrivals("", None, stream).expect("right settings");
+        ServiceTraffic::plain(spec.service.to_string(), arrivals, spec.balancer, spec.timeout)
     });
     let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
     let recording = Recording {
         interval: SimDuration::from_secs(1),
         warm_up: SimDuration::from_secs(warm_up_seconds),
+        waits: false,
     };
     let models = vec![model.model("").expect("right settings")];
     Traffic::new(services.collect(), models, streams, recording)

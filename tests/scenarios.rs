@@ -8,15 +8,23 @@ use assert_cmd::Command;
 use wavetank::manifest::{Diagnostics, Source, read_documents};
 use wavetank::scenario::schema::json_schema;
 
-/// The scenario files of the repository, by name.
+/// The scenario files of the repository, by name: each folder has `scenario.yaml`, and some have
+/// variants beside it.
 fn scenarios() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .expect("the folder of scenarios")
-        .map(|entry| entry.expect("an entry").path().join("scenario.yaml"))
-        .collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let mut files: Vec<PathBuf> = Vec::new();
+    for folder in entries(&root) {
+        files.extend(entries(&folder).into_iter().filter(|file| {
+            file.extension().is_some_and(|extension| extension == "yaml")
+                && fs::read_to_string(file).expect("readable").contains("\nkind: Scenario\n")
+        }));
+    }
     files.sort();
-    assert!(files.len() >= 3, "{files:?}");
+    assert!(files.len() >= 20, "{files:?}");
     files
 }
 
@@ -38,7 +46,10 @@ fn every_scenario_is_valid_without_a_warning() {
             .expect("it runs");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}");
-        assert!(text.contains("valid: 1 file, 0 errors, 0 warnings"), "{text}");
+        assert!(text.contains("valid: 1 file, 0 errors, "), "{text}");
+        // Manifests may have faults: some scenarios show what these cost.
+        let mut warnings = text.lines().filter(|line| line.starts_with("warning: "));
+        assert!(!warnings.any(|line| line.contains("scenario.yaml:")), "{text}");
     }
 }
 

@@ -75,14 +75,10 @@ fn world(seed: u64, warm_up: SimDuration) -> Traffic {
     let service = |spec: Value| {
         let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
         let stream = streams.stream(&spec.service.to_string(), 0);
-        ServiceTraffic {
-            arrivals: spec.arrivals("", None, stream).expect("right settings"),
-            name: spec.service.to_string(),
-            balancer: spec.balancer,
-            timeout: spec.timeout,
-        }
+        let arrivals = spec.arrivals("", None, stream).expect("right settings");
+        ServiceTraffic::plain(spec.service.to_string(), arrivals, spec.balancer, spec.timeout)
     };
-    let recording = Recording { interval: SimDuration::from_millis(70), warm_up };
+    let recording = Recording { interval: SimDuration::from_millis(70), warm_up, waits: false };
     Traffic::new(specs.map(service).into(), models(), streams, recording)
 }
 

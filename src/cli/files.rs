@@ -2,11 +2,13 @@
 //! is for others to judge.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use glob::{MatchOptions, glob_with};
 
 use crate::manifest::Source;
@@ -19,6 +21,27 @@ const MANIFEST_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// How deep folders of manifests may nest; deeper is a loop of links.
 const FOLDER_DEPTH: usize = 32;
+
+/// All files of a folder and of those in it, by their path from there with `/` between its parts.
+pub fn read_folder(folder: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut files = Vec::new();
+    let mut folders = vec![(Path::new(folder).to_path_buf(), String::new())];
+    while let Some((path, prefix)) = folders.pop() {
+        let entries = fs::read_dir(&path);
+        let entries = entries.map_err(|error| format!("{}: {error}", path.display()))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| format!("{}: {error}", path.display()))?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                folders.push((entry.path(), format!("{name}/")));
+            } else {
+                files.push((name, read(&entry.path())?));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
 
 /// Reads a text; `-` is standard input.
 pub fn read_source(path: &str) -> Result<Source, String> {
@@ -72,18 +95,108 @@ pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
     files.iter().map(|file| read_source(&file.to_string_lossy())).collect()
 }
 
-/// Reads a file as it is, unpacked if it is packed by gzip.
+/// Reads a file as it is, unpacked if it is packed by gzip or zstd.
 pub fn read_unpacked(path: &str) -> Result<Vec<u8>, String> {
-    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let bytes = read(Path::new(path))?;
-    if !bytes.starts_with(&GZIP_MAGIC) {
-        return Ok(bytes);
-    }
     let mut unpacked = Vec::new();
-    MultiGzDecoder::new(&bytes[..])
+    open_unpacked(path)?
         .read_to_end(&mut unpacked)
         .map_err(|error| format!("cannot be unpacked: {error}"))?;
     Ok(unpacked)
+}
+
+/// Opens a file, unpacked while it is read if it is packed by gzip or zstd; `-` is standard input.
+pub fn open_unpacked(path: &str) -> Result<Box<dyn BufRead>, String> {
+    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+    const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let file: Box<dyn Read> = if path == STANDARD_INPUT {
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(path).map_err(|error| in_words(&error))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(in_words(&io::ErrorKind::IsADirectory.into()));
+        }
+        Box::new(file)
+    };
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    let beginning = file.fill_buf().map_err(|error| in_words(&error))?;
+    if beginning.starts_with(&GZIP_MAGIC) {
+        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))));
+    }
+    if beginning.starts_with(&ZSTD_MAGIC) {
+        let decoder = ruzstd::decoding::StreamingDecoder::new(file)
+            .map_err(|error| format!("cannot be unpacked: {error}"))?;
+        return Ok(Box::new(BufReader::new(decoder)));
+    }
+    Ok(Box::new(file))
+}
+
+/// A file that is being written: it takes its place only when it is whole.
+pub struct Draft {
+    writer: DraftWriter,
+    path: PathBuf,
+    written_to: PathBuf,
+}
+
+enum DraftWriter {
+    Plain(BufWriter<File>),
+    Packed(Box<GzEncoder<BufWriter<File>>>),
+    Kept,
+}
+
+impl Draft {
+    /// Begins a file, and the folders that it is in; packed by gzip if its name ends in `.gz`.
+    pub fn create(path: &Path) -> Result<Self, String> {
+        let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(in_words)?;
+        }
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(".draft");
+        let file = BufWriter::new(File::create(&draft).map_err(in_words)?);
+        let is_packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
+        let writer = if is_packed {
+            DraftWriter::Packed(Box::new(GzEncoder::new(file, Compression::best())))
+        } else {
+            DraftWriter::Plain(file)
+        };
+        Ok(Self { writer, path: path.to_owned(), written_to: draft.into() })
+    }
+
+    /// Puts the whole file in its place.
+    pub fn keep(mut self) -> Result<(), String> {
+        let written = match std::mem::replace(&mut self.writer, DraftWriter::Kept) {
+            DraftWriter::Plain(mut file) => file.flush(),
+            DraftWriter::Packed(packer) => packer.finish().and_then(|mut file| file.flush()),
+            DraftWriter::Kept => Ok(()),
+        };
+        let kept = written.and_then(|()| fs::rename(&self.written_to, &self.path));
+        kept.map_err(|error| format!("{} cannot be written: {error}", self.path.display()))
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.writer {
+            DraftWriter::Plain(file) => file.write(bytes),
+            DraftWriter::Packed(packer) => packer.write(bytes),
+            DraftWriter::Kept => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            DraftWriter::Plain(file) => file.flush(),
+            DraftWriter::Packed(packer) => packer.flush(),
+            DraftWriter::Kept => Ok(()),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // A draft that was not kept is of no use; one that was is not there any more.
+        let _ = fs::remove_file(&self.written_to);
+    }
 }
 
 /// Writes a file, and the folders that it is in.
@@ -145,7 +258,6 @@ fn in_words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -204,6 +316,24 @@ mod tests {
         fs::write(&path, &packed[..packed.len() - 6]).expect("written");
         let error = read_unpacked(&path.to_string_lossy()).expect_err("it is cut short");
         assert!(error.starts_with("cannot be unpacked"), "{error}");
+        // `printf 't_s\n1\n' | zstd`
+        let zstd = [40, 181, 47, 253, 4, 88, 49, 0, 0, 116, 95, 115, 10, 49, 10, 183, 232, 16, 34];
+        fs::write(&path, zstd).expect("written");
+        assert_eq!(read_unpacked(&path.to_string_lossy()).as_deref(), Ok(&b"t_s\n1\n"[..]));
+    }
+
+    #[test]
+    fn a_draft_that_is_not_kept_leaves_nothing() {
+        let folder = folder();
+        let path = folder.path().join("new/trace.csv");
+        let mut draft = Draft::create(&path).expect("created");
+        draft.write_all(b"half").expect("written");
+        drop(draft);
+        assert_eq!(fs::read_dir(folder.path().join("new")).expect("a folder").count(), 0);
+        let mut draft = Draft::create(&path).expect("created");
+        draft.write_all(b"whole").expect("written");
+        draft.keep().expect("kept");
+        assert_eq!(fs::read(&path).expect("there"), b"whole");
     }
 
     #[test]

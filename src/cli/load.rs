@@ -1,9 +1,61 @@
 //! A scenario with all its files.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::files::{beside, read_manifests, read_source, read_unpacked};
-use crate::manifest::{Diagnostics, Source};
-use crate::scenario::resolved::{NamedPath, ResolvedScenario, ScenarioFiles, TraceFile};
+use crate::manifest::{Diagnostic, Diagnostics, Place, Source};
+use crate::scenario::resolved::{
+    NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
+};
 use crate::scenario::{Override, ScenarioText};
+
+/// Reads scenarios; what several of them name is read once.
+#[derive(Debug, Default)]
+pub struct Loader {
+    sources: BTreeMap<String, Source>,
+    files: Vec<(String, ScenarioPaths, Arc<ScenarioFiles>)>,
+}
+
+impl Loader {
+    /// Reads a scenario with these settings, from a file or, as `-`, from standard input.
+    pub fn load(
+        &mut self,
+        path: &str,
+        settings: &[Override],
+    ) -> Result<ResolvedScenario, Diagnostics> {
+        if !self.sources.contains_key(path) {
+            let read = read_source(path).map_err(|message| {
+                let place = Place::whole(&path.into());
+                Diagnostics::from(Diagnostic::error("file", message).at(place))
+            })?;
+            self.sources.insert(path.to_owned(), read);
+        }
+        let source = self.sources[path].clone();
+        self.load_source(&source, settings)
+    }
+
+    fn load_source(
+        &mut self,
+        source: &Source,
+        settings: &[Override],
+    ) -> Result<ResolvedScenario, Diagnostics> {
+        let text = ScenarioText::parse(source, settings)?;
+        let paths = text.paths();
+        let known =
+            self.files.iter().find(|(name, others, _)| *name == *source.name && *others == paths);
+        let files = if let Some((_, _, files)) = known {
+            Arc::clone(files)
+        } else {
+            let files = Arc::new(load_files(&source.name, &paths)?);
+            self.files.push((source.name.to_string(), paths, Arc::clone(&files)));
+            files
+        };
+        let manifest_settings =
+            settings.iter().filter(|setting| setting.object().is_some()).cloned().collect();
+        Ok(ResolvedScenario { text, files, manifest_settings })
+    }
+}
 
 /// Reads the files that a scenario names, after making the settings in it. Reports all mistakes at once,
 /// those of the scenario itself before those of its files.
@@ -11,15 +63,10 @@ pub fn load_scenario(
     source: &Source,
     settings: &[Override],
 ) -> Result<ResolvedScenario, Diagnostics> {
-    let text = ScenarioText::parse(source, settings)?;
-    let files = load_files(&source.name, &text)?;
-    let manifest_settings =
-        settings.iter().filter(|setting| setting.object().is_some()).cloned().collect();
-    Ok(ResolvedScenario { text, files, manifest_settings })
+    Loader::default().load_source(source, settings)
 }
 
-fn load_files(scenario: &str, text: &ScenarioText) -> Result<ScenarioFiles, Diagnostics> {
-    let paths = text.paths();
+fn load_files(scenario: &str, paths: &ScenarioPaths) -> Result<ScenarioFiles, Diagnostics> {
     let mut files = ScenarioFiles::default();
     let mut problems = Diagnostics::default();
     for named in &paths.manifests {

@@ -4,18 +4,26 @@
 //! A command is one file with an `Arguments` struct and a `run` function, one variant of `Command`, and
 //! one arm in its `run`.
 
+pub mod at;
 pub mod catalog;
+pub mod check;
+pub mod compare;
 pub mod completions;
 pub mod conform;
 pub mod exit;
 pub mod explain;
+mod explain_pod;
 mod files;
+pub mod get;
+pub mod import;
 pub mod init;
 mod load;
 pub mod output;
+pub mod pack;
 pub mod run;
 mod scenario_arguments;
 pub mod schema;
+pub mod sweep;
 pub mod validate;
 
 use std::io::{self, BufWriter, Write};
@@ -50,18 +58,38 @@ pub struct Cli {
 enum Command {
     /// List instance types with their sizes and prices
     Catalog(catalog::Arguments),
+    /// Run scenarios and say whether they meet their objectives, for pipelines
+    Check(check::Arguments),
+    /// Run two scenarios, or one with and without a setting, on the same requests, and say what differs
+    Compare(compare::Arguments),
     /// Print a script that completes commands and options in a shell
     Completions(completions::Arguments),
     /// Replay recorded decisions of real controllers, and say where wavetank decides otherwise
     Conform(conform::Arguments),
+    /// Turn recorded traffic (logs, load generators, Prometheus, published traces) into a trace
+    Import(import::Arguments),
     /// Write a commented scenario to start from, from manifests
     Init(init::Arguments),
     /// Run a scenario and report latency, cost and availability
     Run(run::Arguments),
+    /// Place pods on nodes under several policies: how many fit, how full, how fragmented, at what price
+    Pack(pack::Arguments),
     /// Say what a controller decided, when and why, with the numbers filled in
     Explain(explain::Arguments),
+    /// List objects at a time of a run, as kubectl lists them
+    Get(get::GetArguments),
+    /// Show one object at a time of a run, with its events
+    Describe(get::DescribeArguments),
+    /// List what happened until a time of a run
+    Events(get::EventsArguments),
+    /// Say how far a rollout is at a time of a run, or which there were
+    Rollout(get::RolloutArguments),
+    /// List the use of pods or nodes at a time of a run
+    Top(get::TopArguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
+    /// Run a scenario with many settings, and find the cheapest that meets the objectives
+    Sweep(sweep::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
     Validate(validate::Arguments),
 }
@@ -70,12 +98,22 @@ impl Command {
     fn run(&self, options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
         match self {
             Self::Catalog(arguments) => catalog::run(arguments, out),
+            Self::Check(arguments) => check::run(arguments, options, out),
+            Self::Compare(arguments) => compare::run(arguments, options, out),
             Self::Completions(arguments) => completions::run(arguments, out),
             Self::Conform(arguments) => conform::run(arguments, out),
+            Self::Import(arguments) => import::run(arguments, out),
             Self::Init(arguments) => init::run(arguments, out),
             Self::Run(arguments) => run::run(arguments, options, out),
+            Self::Pack(arguments) => pack::run(arguments, options, out),
             Self::Explain(arguments) => explain::run(arguments, out),
+            Self::Get(arguments) => get::get(arguments, options, out),
+            Self::Describe(arguments) => get::describe(arguments, options, out),
+            Self::Events(arguments) => get::events(arguments, options, out),
+            Self::Rollout(arguments) => get::rollout(arguments, options, out),
+            Self::Top(arguments) => get::top(arguments, options, out),
             Self::Schema(arguments) => schema::run(arguments, out),
+            Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),
         }
     }

@@ -9,6 +9,7 @@ use super::output::OutputOptions;
 use super::scenario_arguments::{Settings, load, run as run_scenario};
 use crate::report::text::Style;
 use crate::report::{Report, charts, html, json, text};
+use crate::sweep;
 
 /// Options of `wavetank run`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,10 @@ pub struct Arguments {
 
     #[command(flatten)]
     settings: Settings,
+
+    /// Run again so many times with other phases of the control loops, and show what that spans
+    #[arg(long, value_name = "N")]
+    phases: Option<u32>,
 
     /// Form of the report
     #[arg(short, long, value_enum, default_value_t)]
@@ -50,7 +55,14 @@ pub fn run(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let resolved = load(&arguments.scenario, &arguments.settings)?;
-    let report = run_scenario(&resolved, &arguments.settings, options)?;
+    let mut report = run_scenario(&resolved, &arguments.settings, options)?;
+    if let Some(phases) = arguments.phases {
+        let bar = options.progress_bar(phases.into(), "running other phases");
+        let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
+        let band = sweep::phases(&resolved, seed, phases, |done| bar.set_position(done.into()));
+        bar.finish_and_clear();
+        report.phases = Some(band.map_err(Failure::Problems)?);
+    }
     write_report(&report, arguments.output, options, out)?;
     if let Some(folder) = &arguments.charts {
         for file in charts::render(&report) {

@@ -1,10 +1,11 @@
 //! The options by which every command that runs a scenario names it and changes it.
 
+use std::str::FromStr;
+
 use indicatif::ProgressBar;
 
 use super::exit::Failure;
-use super::files::read_source;
-use super::load::load_scenario;
+use super::load::Loader;
 use super::output::OutputOptions;
 use crate::engine::SimTime;
 use crate::report::Report;
@@ -25,11 +26,38 @@ pub struct Settings {
     pub seed: Option<u64>,
 }
 
+impl Settings {
+    /// The seed of the first run.
+    pub fn first_seed(&self, resolved: &ResolvedScenario) -> u64 {
+        self.seed.unwrap_or(resolved.scenario().seed)
+    }
+}
+
+/// How many seeds: at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds(u32);
+
+impl Seeds {
+    /// As many seeds, from this one on.
+    pub fn from(self, first: u64) -> Vec<u64> {
+        (0..u64::from(self.0)).map(|step| first.wrapping_add(step)).collect()
+    }
+}
+
+impl FromStr for Seeds {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(count @ 1..=10_000) => Ok(Self(count)),
+            _ => Err("write a whole number from 1 to 10000"),
+        }
+    }
+}
+
 /// Reads a scenario with its changes.
 pub fn load(path: &str, settings: &Settings) -> Result<ResolvedScenario, Failure> {
-    let source =
-        read_source(path).map_err(|message| Failure::Input(format!("{path}: {message}")))?;
-    load_scenario(&source, &settings.settings).map_err(Failure::Problems)
+    Loader::default().load(path, &settings.settings).map_err(Failure::Problems)
 }
 
 /// Runs a scenario and shows how far it is.
@@ -38,7 +66,7 @@ pub fn run(
     settings: &Settings,
     options: OutputOptions,
 ) -> Result<Report, Failure> {
-    let seed = settings.seed.unwrap_or(resolved.scenario().seed);
+    let seed = settings.first_seed(resolved);
     let bar = progress_bar(resolved, options);
     let report = sweep::run(resolved, seed, |now| bar.set_position(whole_seconds(now)));
     bar.finish_and_clear();

@@ -1,15 +1,23 @@
 //! `wavetank validate`: all that is wrong with manifests and scenarios, without running anything.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::{Component, Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::exit::{Exit, Failure};
 use super::files::read_manifests;
 use super::load::load_scenario;
-use crate::manifest::{Diagnostic, Diagnostics, Place, Severity, Source, read_documents};
+use crate::manifest::{
+    Diagnostic, Diagnostics, Document, Place, Severity, Source, load as load_objects,
+    read_documents,
+};
 use crate::scenario::read::is_scenario;
+use crate::scenario::scheduler_configuration::scheduler_configuration;
+use crate::sim::Blueprint;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";
@@ -49,23 +57,18 @@ struct Verdict<'a> {
 
 /// Validates all paths and writes the problems.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let mut problems = Diagnostics::default();
-    let mut file_count = 0;
+    let mut examined = Examined::default();
     for path in &arguments.paths {
         match read_manifests(path) {
-            Ok(sources) => {
-                file_count += sources.len();
-                for source in &sources {
-                    problems.append(problems_of(source));
-                }
-            }
+            Ok(sources) => sources.into_iter().for_each(|source| examined.add(source)),
             Err(message) => {
                 let place = Place::whole(&path.as_str().into());
-                problems.push(Diagnostic::error("file", message).at(place));
+                examined.problems.push(Diagnostic::error("file", message).at(place));
             }
         }
     }
-    problems.sort();
+    examined.finish();
+    let Examined { problems, file_count, .. } = examined;
     match arguments.output {
         Format::Text => write_text(&problems, file_count, out)?,
         Format::Json => write_json(&problems, file_count, out)?,
@@ -73,14 +76,86 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(if problems.has_errors() { Exit::WrongInput } else { Exit::Fine })
 }
 
-fn problems_of(source: &Source) -> Diagnostics {
-    let mut problems = Diagnostics::default();
-    let documents = read_documents(source, &mut problems);
-    if documents.iter().any(is_scenario) {
-        return match load_scenario(source, &[]) {
-            Ok(resolved) => resolved.check(),
+/// What was looked at so far.
+#[derive(Default)]
+struct Examined {
+    problems: Diagnostics,
+    file_count: usize,
+    /// Texts of manifests, to be looked at together: they name each other.
+    manifests: Vec<Source>,
+    /// Files that scenarios name, which are looked at with them.
+    of_scenarios: BTreeSet<PathBuf>,
+}
+
+impl Examined {
+    fn add(&mut self, source: Source) {
+        self.file_count += 1;
+        // What is no YAML is reported with the manifests, or with the scenario.
+        let documents = read_documents(&source, &mut Diagnostics::default());
+        if documents.iter().any(is_scenario) {
+            self.scenario(&source);
+        } else if documents.iter().any(is_scheduler_configuration) {
+            self.problems.append(scheduler_problems(&source));
+        } else if !documents.is_empty() && documents.iter().all(is_json_schema) {
+            // `wavetank init` writes one beside the scenario.
+        } else {
+            self.manifests.push(source);
+        }
+    }
+
+    /// All that a run would find before it starts.
+    fn scenario(&mut self, source: &Source) {
+        let problems = match load_scenario(source, &[]) {
+            Ok(resolved) => {
+                let files = &resolved.files;
+                let named = files.manifests.iter().chain(files.applies.values().flatten());
+                self.of_scenarios.extend(named.map(|file| normal(&file.name)));
+                match Blueprint::new(&resolved) {
+                    Ok(blueprint) => {
+                        let mut problems = blueprint.notes().clone();
+                        let world = blueprint.world(resolved.scenario().seed);
+                        problems.append(world.err().unwrap_or_default());
+                        problems
+                    }
+                    Err(problems) => problems,
+                }
+            }
             Err(problems) => problems,
         };
+        self.problems.append(problems);
+    }
+
+    /// Looks at the manifests, all together, that no scenario has brought.
+    fn finish(&mut self) {
+        let mut manifests = std::mem::take(&mut self.manifests);
+        manifests.retain(|source| !self.of_scenarios.contains(&normal(&source.name)));
+        self.problems.append(load_objects(&manifests).diagnostics);
+        self.problems.deduplicate();
+        self.problems.sort();
+    }
+}
+
+/// A path without `.` and doubled separators.
+fn normal(path: &str) -> PathBuf {
+    Path::new(path).components().filter(|part| !matches!(part, Component::CurDir)).collect()
+}
+
+fn is_scheduler_configuration(document: &Document) -> bool {
+    document.value.get("kind").and_then(Value::as_str) == Some("KubeSchedulerConfiguration")
+}
+
+fn is_json_schema(document: &Document) -> bool {
+    document.value.get("$schema").is_some() && document.value.get("kind").is_none()
+}
+
+fn scheduler_problems(source: &Source) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for document in read_documents(source, &mut problems) {
+        for mistake in scheduler_configuration(&document.value).err().unwrap_or_default() {
+            let place = document.positions.place_of(&document.source, &mistake.path);
+            let problem = Diagnostic::error("scheduler", mistake.problem).at(place);
+            problems.push(Diagnostic { field: mistake.path, ..problem });
+        }
     }
     problems
 }

@@ -4,14 +4,20 @@ use std::collections::BTreeSet;
 
 use std::fmt;
 
+use super::container_status::PodReport;
+use super::controller_revision::Revision;
+use super::cron_job::{CronJobId, CronJobSpec, CronJobStatus};
+use super::custom_metrics::{ApiHealth, CustomMetrics, MetricsApi};
+use super::daemon_set::{DaemonSetId, DaemonSetSpec, DaemonSetStatus};
 use super::deployment::{
     DeploymentId, DeploymentSpec, DeploymentStatus, ReplicaSetId, ReplicaSetStatus,
 };
 use super::hpa::HpaSpec;
 use super::hpa_object::HpaId;
 use super::hpa_status::HpaStatus;
+use super::job::{JobId, JobSpec, JobStatus};
 use super::meta::{Labels, Name, NamespacedName, ObjectMeta};
-use super::metrics::PodMetricsTable;
+use super::metrics::PodMetricsUpdate;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
 use super::pod_template::{PodTemplate, ReferenceKind, TemplateId};
@@ -19,8 +25,11 @@ use super::policy::{
     Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus, PriorityClass,
 };
 use super::quota::ResourceQuota;
+use super::scaled_object::{ScaledObjectId, ScaledObjectSpec};
 use super::selector::Selector;
 use super::service::{Endpoint, Service, ServiceId};
+use super::stateful_set::{StatefulSetId, StatefulSetSpec, StatefulSetStatus};
+use super::vpa::{ContainerRecommendation, VpaId, VpaSpec};
 use crate::engine::SimDuration;
 
 /// One request to the API server. [`super::apply`] carries it out or refuses it.
@@ -61,10 +70,56 @@ pub enum Action {
     CreateReplicaSet(Box<ReplicaSetDraft>),
     /// Replicas, revision and annotations of a ReplicaSet.
     SetReplicaSet(ReplicaSetId, ReplicaSetUpdate),
+    /// The scale sub-resource of a ReplicaSet.
+    ScaleReplicaSet(ReplicaSetId, i32),
     /// The status sub-resource of a ReplicaSet.
     SetReplicaSetStatus(ReplicaSetId, Box<ReplicaSetStatus>),
     /// A ReplicaSet goes, with its pods.
     DeleteReplicaSet(ReplicaSetId),
+
+    /// A new StatefulSet.
+    CreateStatefulSet(Box<(ObjectMeta, StatefulSetSpec)>),
+    /// Other labels, annotations and spec for a StatefulSet.
+    ApplyStatefulSet(StatefulSetId, Box<(ObjectMeta, StatefulSetSpec)>),
+    /// The scale sub-resource of a StatefulSet.
+    ScaleStatefulSet(StatefulSetId, i32),
+    /// The ControllerRevisions of a StatefulSet.
+    SetStatefulSetRevisions(StatefulSetId, Vec<Revision>),
+    /// The status sub-resource of a StatefulSet.
+    SetStatefulSetStatus(StatefulSetId, Box<StatefulSetStatus>),
+    /// A StatefulSet goes, with its pods; their claims stay.
+    DeleteStatefulSet(StatefulSetId),
+
+    /// A new DaemonSet.
+    CreateDaemonSet(Box<(ObjectMeta, DaemonSetSpec)>),
+    /// Other labels, annotations and spec for a DaemonSet.
+    ApplyDaemonSet(DaemonSetId, Box<(ObjectMeta, DaemonSetSpec)>),
+    /// The ControllerRevisions of a DaemonSet.
+    SetDaemonSetRevisions(DaemonSetId, Vec<Revision>),
+    /// The status sub-resource of a DaemonSet.
+    SetDaemonSetStatus(DaemonSetId, Box<DaemonSetStatus>),
+    /// A DaemonSet goes, with its pods.
+    DeleteDaemonSet(DaemonSetId),
+
+    /// A new Job.
+    CreateJob(Box<JobDraft>),
+    /// Other labels, annotations and spec for a Job.
+    ApplyJob(JobId, Box<(ObjectMeta, JobSpec)>),
+    /// The status sub-resource of a Job.
+    SetJobStatus(JobId, Box<JobStatus>),
+    /// A Job goes, with its pods.
+    DeleteJob(JobId),
+    /// The finalizer of a Job's pod goes.
+    RemovePodFinalizer(PodId),
+
+    /// A new CronJob.
+    CreateCronJob(Box<(ObjectMeta, CronJobSpec)>),
+    /// Other labels, annotations and spec for a CronJob.
+    ApplyCronJob(CronJobId, Box<(ObjectMeta, CronJobSpec)>),
+    /// The status sub-resource of a CronJob.
+    SetCronJobStatus(CronJobId, Box<CronJobStatus>),
+    /// A CronJob goes, with its Jobs.
+    DeleteCronJob(CronJobId),
 
     /// A new pod.
     CreatePod(Box<PodDraft>),
@@ -74,6 +129,8 @@ pub enum Action {
     NominatePod(PodId, Option<NodeId>),
     /// Mark for deletion, or remove at once where nothing runs (not bound, or ended).
     DeletePod(PodId, PodDeletion),
+    /// The eviction sub-resource: deletes the pod if its PodDisruptionBudget allows it.
+    EvictPod(PodId),
     /// The kubelet, pod GC or a force delete removes the object.
     RemovePod(PodId),
     /// The kubelet takes the pod: `status.startTime` and Ready=False.
@@ -88,8 +145,10 @@ pub enum Action {
     SetPodUid(PodId, u64),
     /// All `spec.schedulingGates` of a pod go.
     UngatePod(PodId),
-    /// Restart counts.
+    /// Restart counts, where a recording states them; a kubelet's are in its reports.
     SetPodRestarts(PodId, RestartCounts),
+    /// What a kubelet reports of the containers, and the conditions and restart counts that follow.
+    ReportPod(PodId, Box<PodReport>),
 
     /// A new ConfigMap, Secret or claim, or other keys for it.
     PutConfig(ReferenceKind, Box<(NamespacedName, BTreeSet<Name>)>),
@@ -111,6 +170,20 @@ pub enum Action {
     /// A HorizontalPodAutoscaler goes; what it scaled stays as it is.
     DeleteHpa(HpaId),
 
+    /// A new ScaledObject of KEDA.
+    CreateScaledObject(Box<(ObjectMeta, ScaledObjectSpec)>),
+    /// A trigger of a ScaledObject is active now.
+    SetScaledObjectActive(ScaledObjectId),
+    /// A ScaledObject goes, and with it the HPA that KEDA made of it.
+    DeleteScaledObject(ScaledObjectId),
+
+    /// A new VerticalPodAutoscaler.
+    CreateVpa(Box<(ObjectMeta, VpaSpec)>),
+    /// The recommendation of a VerticalPodAutoscaler.
+    SetVpaRecommendation(VpaId, Box<Vec<ContainerRecommendation>>),
+    /// A VerticalPodAutoscaler goes.
+    DeleteVpa(VpaId),
+
     /// A new Namespace, or other labels for it.
     CreateNamespace(Box<Namespace>),
     /// A new ResourceQuota, or other limits for it.
@@ -121,17 +194,26 @@ pub enum Action {
     CreatePriorityClass(Box<PriorityClass>),
     /// A new PodDisruptionBudget.
     CreateDisruptionBudget(Box<PodDisruptionBudget>),
+    /// Another spec for a PodDisruptionBudget.
+    ApplyDisruptionBudget(PodDisruptionBudgetId, Box<PodDisruptionBudget>),
+    /// A PodDisruptionBudget goes.
+    DeleteDisruptionBudget(PodDisruptionBudgetId),
     /// The status of a PodDisruptionBudget.
     SetDisruptionBudgetStatus(PodDisruptionBudgetId, Box<PodDisruptionBudgetStatus>),
 
-    /// metrics-server has new metrics, and serves nothing else from now on.
-    PublishPodMetrics(Box<PodMetricsTable>),
+    /// metrics-server has scraped: what changed of what it serves.
+    PublishPodMetrics(Box<PodMetricsUpdate>),
+    /// The adapter of the custom and external metrics APIs has these values from now on.
+    PublishCustomMetrics(Box<CustomMetrics>),
+    /// A metrics API answers, or does not.
+    SetMetricsApi(MetricsApi, ApiHealth),
     /// A Kubernetes Event: nothing but a record.
     Event(Box<Event>),
 }
 
 impl Action {
     /// The verb, for the audit trail.
+    #[expect(clippy::too_many_lines, reason = "one arm for each verb: a table, not a procedure")]
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::AddNode(..) => "AddNode",
@@ -150,12 +232,34 @@ impl Action {
             Self::DeleteDeployment(..) => "DeleteDeployment",
             Self::CreateReplicaSet(..) => "CreateReplicaSet",
             Self::SetReplicaSet(..) => "SetReplicaSet",
+            Self::ScaleReplicaSet(..) => "ScaleReplicaSet",
             Self::SetReplicaSetStatus(..) => "SetReplicaSetStatus",
             Self::DeleteReplicaSet(..) => "DeleteReplicaSet",
+            Self::CreateStatefulSet(..) => "CreateStatefulSet",
+            Self::ApplyStatefulSet(..) => "ApplyStatefulSet",
+            Self::ScaleStatefulSet(..) => "ScaleStatefulSet",
+            Self::SetStatefulSetRevisions(..) => "SetStatefulSetRevisions",
+            Self::SetStatefulSetStatus(..) => "SetStatefulSetStatus",
+            Self::DeleteStatefulSet(..) => "DeleteStatefulSet",
+            Self::CreateDaemonSet(..) => "CreateDaemonSet",
+            Self::ApplyDaemonSet(..) => "ApplyDaemonSet",
+            Self::SetDaemonSetRevisions(..) => "SetDaemonSetRevisions",
+            Self::SetDaemonSetStatus(..) => "SetDaemonSetStatus",
+            Self::DeleteDaemonSet(..) => "DeleteDaemonSet",
+            Self::CreateJob(..) => "CreateJob",
+            Self::ApplyJob(..) => "ApplyJob",
+            Self::SetJobStatus(..) => "SetJobStatus",
+            Self::DeleteJob(..) => "DeleteJob",
+            Self::RemovePodFinalizer(..) => "RemovePodFinalizer",
+            Self::CreateCronJob(..) => "CreateCronJob",
+            Self::ApplyCronJob(..) => "ApplyCronJob",
+            Self::SetCronJobStatus(..) => "SetCronJobStatus",
+            Self::DeleteCronJob(..) => "DeleteCronJob",
             Self::CreatePod(..) => "CreatePod",
             Self::BindPod(..) => "BindPod",
             Self::NominatePod(..) => "NominatePod",
             Self::DeletePod(..) => "DeletePod",
+            Self::EvictPod(..) => "EvictPod",
             Self::RemovePod(..) => "RemovePod",
             Self::StartPod(..) => "StartPod",
             Self::SetPodPhase(..) => "SetPodPhase",
@@ -164,6 +268,7 @@ impl Action {
             Self::SetPodUid(..) => "SetPodUid",
             Self::UngatePod(..) => "UngatePod",
             Self::SetPodRestarts(..) => "SetPodRestarts",
+            Self::ReportPod(..) => "ReportPod",
             Self::PutConfig(..) => "PutConfig",
             Self::DeleteConfig(..) => "DeleteConfig",
             Self::CreateService(..) => "CreateService",
@@ -173,13 +278,23 @@ impl Action {
             Self::SetHpaSpec(..) => "SetHpaSpec",
             Self::SetHpaStatus(..) => "SetHpaStatus",
             Self::DeleteHpa(..) => "DeleteHpa",
+            Self::CreateScaledObject(..) => "CreateScaledObject",
+            Self::SetScaledObjectActive(..) => "SetScaledObjectActive",
+            Self::DeleteScaledObject(..) => "DeleteScaledObject",
+            Self::CreateVpa(..) => "CreateVpa",
+            Self::SetVpaRecommendation(..) => "SetVpaRecommendation",
+            Self::DeleteVpa(..) => "DeleteVpa",
             Self::CreateNamespace(..) => "CreateNamespace",
             Self::ApplyResourceQuota(..) => "ApplyResourceQuota",
             Self::DeleteResourceQuota(..) => "DeleteResourceQuota",
             Self::CreatePriorityClass(..) => "CreatePriorityClass",
             Self::CreateDisruptionBudget(..) => "CreateDisruptionBudget",
+            Self::ApplyDisruptionBudget(..) => "ApplyDisruptionBudget",
+            Self::DeleteDisruptionBudget(..) => "DeleteDisruptionBudget",
             Self::SetDisruptionBudgetStatus(..) => "SetDisruptionBudgetStatus",
             Self::PublishPodMetrics(..) => "PublishPodMetrics",
+            Self::PublishCustomMetrics(..) => "PublishCustomMetrics",
+            Self::SetMetricsApi(..) => "SetMetricsApi",
             Self::Event(..) => "Event",
         }
     }
@@ -223,6 +338,17 @@ pub struct ReplicaSetUpdate {
     pub max_replicas: Option<i32>,
     /// All other annotations.
     pub annotations: Option<Labels>,
+}
+
+/// A Job to be created.
+#[derive(Clone, Debug)]
+pub struct JobDraft {
+    /// Name, labels, annotations.
+    pub meta: ObjectMeta,
+    /// The CronJob that makes it, if any.
+    pub owner: Option<CronJobId>,
+    /// What it does.
+    pub spec: JobSpec,
 }
 
 /// A pod to be created.
@@ -290,6 +416,15 @@ pub enum Refused {
     AlreadyExists(NamespacedName),
     /// Admission said no, with its message.
     Forbidden(String),
+    /// An eviction would break a PodDisruptionBudget (429).
+    TooManyRequests {
+        /// The budget's state.
+        why: String,
+        /// When to ask again, if the API server says so.
+        retry_after: Option<SimDuration>,
+    },
+    /// The API server cannot tell what to do (500).
+    InternalError(String),
     /// The request makes no sense for the object's state, such as binding a bound pod.
     Conflict(String),
 }
@@ -299,7 +434,10 @@ impl fmt::Display for Refused {
         match self {
             Self::NotFound => f.write_str("not found"),
             Self::AlreadyExists(id) => write!(f, "{id} already exists"),
-            Self::Forbidden(why) | Self::Conflict(why) => f.write_str(why),
+            Self::Forbidden(why)
+            | Self::Conflict(why)
+            | Self::InternalError(why)
+            | Self::TooManyRequests { why, .. } => f.write_str(why),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The part of the API server: the one function that changes objects.
 
-use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused};
+use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused, ReplicaSetUpdate};
+use super::batch_apply as batch;
 use super::change::{Change, PodChange};
+use super::container_status::{ContainerStatuses, PodConditions};
 use super::meta::{Name, NamespacedName};
 use super::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
-use super::pod::{Deletion, Pod, PodCondition, PodId, PodPhase, RestartCounts};
+use super::pod::{Deletion, Finalizer, Owner, Pod, PodCondition, PodId, PodPhase, RestartCounts};
+use super::pod_status;
 use super::quota;
 use super::selection::Selecting;
+use super::set_apply as sets;
 use super::store::{Store, safe_characters};
 use super::workload_apply as workload;
 use crate::engine::digest::mix;
@@ -15,8 +19,20 @@ use rand::Rng;
 
 /// Carries out one action at `now` and reports what changed. A request that changes nothing is
 /// accepted and reports nothing, as a no-op write to the API server does.
-#[expect(clippy::too_many_lines, reason = "one arm for each verb: a table, not a procedure")]
 pub fn apply(
+    store: &mut Store,
+    now: SimTime,
+    action: Action,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let earlier = changes.len();
+    let result = carry_out(store, now, action, changes);
+    store.revise(&changes[earlier..]);
+    result
+}
+
+#[expect(clippy::too_many_lines, reason = "one arm for each verb: a table, not a procedure")]
+fn carry_out(
     store: &mut Store,
     now: SimTime,
     action: Action,
@@ -81,19 +97,71 @@ pub fn apply(
             workload::create_replica_set(store, now, *draft, changes)
         }
         Action::SetReplicaSet(id, update) => workload::set_replica_set(store, id, update, changes),
+        Action::ScaleReplicaSet(id, replicas) => {
+            let update = ReplicaSetUpdate { replicas: Some(replicas), ..Default::default() };
+            workload::set_replica_set(store, id, update, changes)
+        }
         Action::SetReplicaSetStatus(id, status) => {
             workload::set_replica_set_status(store, id, *status, changes)
         }
         Action::DeleteReplicaSet(id) => workload::delete_replica_set(store, now, id, changes),
 
+        Action::CreateStatefulSet(draft) => {
+            sets::create_stateful_set(store, now, draft.0, draft.1, changes)
+        }
+        Action::ApplyStatefulSet(id, draft) => {
+            sets::apply_stateful_set(store, id, draft.0, draft.1, changes)
+        }
+        Action::ScaleStatefulSet(id, replicas) => {
+            sets::scale_stateful_set(store, id, replicas, changes)
+        }
+        Action::SetStatefulSetRevisions(id, revisions) => {
+            store.stateful_sets.get_mut(id).ok_or(Refused::NotFound)?.revisions = revisions;
+            Ok(())
+        }
+        Action::SetStatefulSetStatus(id, status) => {
+            sets::set_stateful_set_status(store, id, *status, changes)
+        }
+        Action::DeleteStatefulSet(id) => sets::delete_stateful_set(store, now, id, changes),
+        Action::CreateDaemonSet(draft) => {
+            sets::create_daemon_set(store, now, draft.0, draft.1, changes)
+        }
+        Action::ApplyDaemonSet(id, draft) => {
+            sets::apply_daemon_set(store, id, draft.0, draft.1, changes)
+        }
+        Action::SetDaemonSetRevisions(id, revisions) => {
+            store.daemon_sets.get_mut(id).ok_or(Refused::NotFound)?.revisions = revisions;
+            Ok(())
+        }
+        Action::SetDaemonSetStatus(id, status) => {
+            sets::set_daemon_set_status(store, id, *status, changes)
+        }
+        Action::DeleteDaemonSet(id) => sets::delete_daemon_set(store, now, id, changes),
+        Action::CreateJob(draft) => batch::create_job(store, now, *draft, changes),
+        Action::ApplyJob(id, draft) => batch::apply_job(store, id, draft.0, draft.1, changes),
+        Action::SetJobStatus(id, status) => batch::set_job_status(store, id, *status, changes),
+        Action::DeleteJob(id) => batch::delete_job(store, now, id, changes),
+        Action::RemovePodFinalizer(pod) => batch::remove_pod_finalizer(store, pod, changes),
+        Action::CreateCronJob(draft) => {
+            batch::create_cron_job(store, now, draft.0, draft.1, changes)
+        }
+        Action::ApplyCronJob(id, draft) => {
+            batch::apply_cron_job(store, id, draft.0, draft.1, changes)
+        }
+        Action::SetCronJobStatus(id, status) => {
+            batch::set_cron_job_status(store, id, *status, changes)
+        }
+        Action::DeleteCronJob(id) => batch::delete_cron_job(store, now, id, changes),
+
         Action::CreatePod(draft) => create_pod(store, now, *draft, changes),
-        Action::BindPod(pod, node) => bind_pod(store, pod, node, changes),
+        Action::BindPod(pod, node) => bind_pod(store, now, pod, node, changes),
         Action::NominatePod(pod, node) => {
             update_pod(store, pod, PodChange::Nominated, changes, |pod| {
                 std::mem::replace(&mut pod.nominated_node, node) != node
             })
         }
         Action::DeletePod(pod, deletion) => delete_pod(store, now, pod, deletion, changes),
+        Action::EvictPod(pod) => super::eviction::evict_pod(store, now, pod, changes),
         Action::RemovePod(pod) => remove_pod(store, pod, changes),
         Action::StartPod(pod) => update_pod(store, pod, PodChange::Phase, changes, |pod| {
             let changed = pod.start_time.is_none();
@@ -129,6 +197,7 @@ pub fn apply(
                 std::mem::replace(&mut pod.restarts, restarts) != restarts
             })
         }
+        Action::ReportPod(pod, report) => pod_status::report_pod(store, now, pod, *report, changes),
 
         Action::PutConfig(kind, object) => {
             store.config.insert((kind, object.0), object.1);
@@ -148,6 +217,20 @@ pub fn apply(
         Action::SetHpaSpec(id, spec) => workload::set_hpa_spec(store, id, *spec, changes),
         Action::SetHpaStatus(id, status) => workload::set_hpa_status(store, id, *status, changes),
         Action::DeleteHpa(id) => workload::delete_hpa(store, id, changes),
+        Action::CreateScaledObject(draft) => {
+            store.create_scaled_object(now, draft.0, draft.1, changes)
+        }
+        Action::SetScaledObjectActive(id) => {
+            let object = store.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
+            object.last_active = Some(now);
+            Ok(())
+        }
+        Action::DeleteScaledObject(id) => store.delete_scaled_object(id, changes),
+        Action::CreateVpa(draft) => store.create_vpa(now, draft.0, draft.1, changes),
+        Action::SetVpaRecommendation(id, recommendation) => {
+            store.set_vpa_recommendation(id, *recommendation)
+        }
+        Action::DeleteVpa(id) => store.delete_vpa(id, changes),
         Action::CreateNamespace(namespace) => {
             store.namespaces.insert(namespace.name.clone(), *namespace);
             Ok(())
@@ -166,11 +249,30 @@ pub fn apply(
         Action::CreateDisruptionBudget(budget) => {
             workload::create_disruption_budget(store, now, *budget, changes)
         }
+        Action::ApplyDisruptionBudget(id, budget) => {
+            workload::apply_disruption_budget(store, id, *budget, changes)
+        }
+        Action::DeleteDisruptionBudget(id) => {
+            workload::delete_disruption_budget(store, id, changes)
+        }
         Action::SetDisruptionBudgetStatus(id, status) => {
             workload::set_disruption_budget_status(store, id, *status, changes)
         }
-        Action::PublishPodMetrics(metrics) => {
-            store.pod_metrics = *metrics;
+        Action::PublishPodMetrics(update) => {
+            let mut changed = Vec::new();
+            store.pod_metrics.update(*update, |pod| changed.push(pod));
+            for pod in changed {
+                store.revise_pod(pod);
+            }
+            Ok(())
+        }
+        Action::PublishCustomMetrics(metrics) => {
+            store.custom_metrics = *metrics;
+            Ok(())
+        }
+        Action::SetMetricsApi(api, health) => {
+            store.metrics_apis.set(api, health);
+            store.revise_autoscalers();
             Ok(())
         }
         Action::Event(_) => Ok(()),
@@ -256,7 +358,7 @@ fn set_node_ready(node: &mut Node, status: ConditionStatus, now: SimTime) -> boo
     changed || is_first
 }
 
-fn update_pod(
+pub(super) fn update_pod(
     store: &mut Store,
     id: PodId,
     what: PodChange,
@@ -301,6 +403,7 @@ fn create_pod(
         PodSource::Interned(template) => template,
         PodSource::New(template) => store.intern(*template),
     };
+    let template = store.admit_by_vpa(draft.owner, template);
     quota::admit_pod(store, &id.namespace, &id.name, &store.templates[template].spec)?;
     let sequence = next_sequence(store);
     let pod = store.pods.insert(Pod {
@@ -318,6 +421,13 @@ fn create_pod(
         ready: None,
         disruption_target: None,
         restarts: RestartCounts::default(),
+        containers: ContainerStatuses::default(),
+        conditions: PodConditions::default(),
+        status_reason: None,
+        finalizer: match draft.owner {
+            Some(Owner::Job(_)) => Finalizer::Holds,
+            _ => Finalizer::Absent,
+        },
         overrides: None,
     });
     store.index.pods_by_name.insert(id, pod);
@@ -342,6 +452,7 @@ fn generate_name(store: &mut Store, namespace: &Name, prefix: &str) -> Namespace
 
 fn bind_pod(
     store: &mut Store,
+    now: SimTime,
     id: PodId,
     node: NodeId,
     changes: &mut Vec<Change>,
@@ -355,6 +466,8 @@ fn bind_pod(
     }
     pod.node = Some(node);
     pod.nominated_node = None;
+    let since = now.floor_to_second();
+    pod.conditions.scheduled = Some(PodCondition { status: ConditionStatus::True, since });
     store.index.pods_by_node[node.index()].insert(id);
     changes.push(Change::PodUpdated(id, PodChange::Bound));
     Ok(())
@@ -381,9 +494,12 @@ pub(super) fn delete_pod(
     let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
     let own_grace = store.template_of(pod).spec.termination_grace_period;
     let grace = deletion.grace_period.unwrap_or(own_grace);
-    if pod.node.is_none() || pod.phase.is_terminal() || grace == SimDuration::ZERO {
+    let is_gone_at_once =
+        pod.node.is_none() || pod.phase.is_terminal() || grace == SimDuration::ZERO;
+    if is_gone_at_once && pod.finalizer == Finalizer::Absent {
         return remove_pod(store, id, changes);
     }
+    let grace = if is_gone_at_once { SimDuration::ZERO } else { grace };
     let deadline = now.floor_to_second() + grace;
     if let Some(reason) = deletion.disruption {
         update_pod(store, id, PodChange::Disrupted, changes, |pod| {
@@ -403,16 +519,21 @@ pub(super) fn delete_pod(
                 true
             }
         }
-    })
+    })?;
+    if is_gone_at_once { remove_pod(store, id, changes) } else { Ok(()) }
 }
 
-/// Takes a pod object out of every table.
+/// Takes a pod object out of every table, or notes that it goes with its finalizer.
 pub(super) fn remove_pod(
     store: &mut Store,
     id: PodId,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
     let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    if pod.finalizer != Finalizer::Absent {
+        store.pods[id].finalizer = Finalizer::HoldsRemoval;
+        return Ok(());
+    }
     let selecting: Vec<Selecting> = store.selecting(pod).collect();
     let pod = store.pods.remove(id).ok_or(Refused::NotFound)?;
     store.index.pods_by_template[pod.template.index()].remove(&id);

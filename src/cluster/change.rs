@@ -1,12 +1,18 @@
 //! What happened to the objects, for those who watch.
 
+use super::cron_job::CronJobId;
+use super::daemon_set::DaemonSetId;
 use super::deployment::{DeploymentId, ReplicaSetId};
 use super::hpa_object::HpaId;
+use super::job::JobId;
 use super::node::NodeId;
 use super::pod::{Owner, PodId};
 use super::policy::PodDisruptionBudgetId;
+use super::scaled_object::ScaledObjectId;
 use super::selection::Selecting;
 use super::service::ServiceId;
+use super::stateful_set::StatefulSetId;
+use super::vpa::VpaId;
 
 /// One change of one object, as a watch would deliver it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +55,35 @@ pub enum Change {
         /// Who owned it.
         owner: Option<DeploymentId>,
     },
+    /// A StatefulSet was created or its spec changed.
+    StatefulSetSpec(StatefulSetId),
+    /// A StatefulSet's status changed.
+    StatefulSetStatus(StatefulSetId),
+    /// A StatefulSet is gone.
+    StatefulSetRemoved(StatefulSetId),
+    /// A DaemonSet was created or its spec changed.
+    DaemonSetSpec(DaemonSetId),
+    /// A DaemonSet's status changed.
+    DaemonSetStatus(DaemonSetId),
+    /// A DaemonSet is gone.
+    DaemonSetRemoved(DaemonSetId),
+    /// A Job was created or its spec changed.
+    JobSpec(JobId),
+    /// A Job's status changed.
+    JobStatus(JobId),
+    /// A Job is gone.
+    JobRemoved {
+        /// Which one it was.
+        job: JobId,
+        /// The CronJob that made it.
+        owner: Option<CronJobId>,
+    },
+    /// A CronJob was created or its spec changed.
+    CronJobSpec(CronJobId),
+    /// A CronJob's status changed.
+    CronJobStatus(CronJobId),
+    /// A CronJob is gone.
+    CronJobRemoved(CronJobId),
     /// A Service was created or its spec changed.
     ServiceSpec(ServiceId),
     /// A Service's endpoints changed.
@@ -57,6 +92,10 @@ pub enum Change {
     HpaSpec(HpaId),
     /// An HPA's status changed.
     HpaStatus(HpaId),
+    /// A ScaledObject was created, or it is gone and its id finds nothing any more.
+    ScaledObject(ScaledObjectId),
+    /// A VerticalPodAutoscaler was created, or it is gone and its id finds nothing any more.
+    Vpa(VpaId),
     /// A PodDisruptionBudget was created or changed.
     PodDisruptionBudget(PodDisruptionBudgetId),
 }
@@ -80,6 +119,10 @@ pub enum PodChange {
     Disrupted,
     /// A container restarted.
     Restarted,
+    /// The state of a container, or a condition other than Ready, changed.
+    Containers,
+    /// Its finalizer was removed.
+    Finalizer,
     /// Its scheduling gates were removed.
     Gates,
 }

@@ -1,5 +1,6 @@
 //! Names, labels and ownership: what every object carries.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::engine::SimTime;
 pub type Name = Arc<str>;
 
 /// Namespace and name of an object; cluster-scoped objects have an empty namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NamespacedName {
     /// `metadata.namespace`, empty for cluster-scoped kinds.
     pub namespace: Name,
@@ -24,6 +25,23 @@ impl NamespacedName {
     /// The name `namespace/name`.
     pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl Ord for NamespacedName {
+    /// By namespace, then by name.
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Most names share the text of their namespace, which then need not be read.
+        if Arc::ptr_eq(&self.namespace, &other.namespace) {
+            return self.name.cmp(&other.name);
+        }
+        self.namespace.cmp(&other.namespace).then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for NamespacedName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

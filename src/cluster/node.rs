@@ -176,6 +176,14 @@ pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 pub const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
 /// Set by the node lifecycle controller when the kubelet is not heard of.
 pub const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";
+/// Set by the node lifecycle controller while the node is short of disk.
+pub const DISK_PRESSURE_TAINT: &str = "node.kubernetes.io/disk-pressure";
+/// Set by the node lifecycle controller while the node is short of memory.
+pub const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
+/// Set by the node lifecycle controller while the node is short of process numbers.
+pub const PID_PRESSURE_TAINT: &str = "node.kubernetes.io/pid-pressure";
+/// Set by the node lifecycle controller while the node's network is not set up.
+pub const NETWORK_UNAVAILABLE_TAINT: &str = "node.kubernetes.io/network-unavailable";
 /// Set by people on nodes that are shut down: pod GC then removes their terminating pods.
 pub const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
 /// Keeps a node out of the count of its zone's healthy and unhealthy nodes.

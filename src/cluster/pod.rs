@@ -1,9 +1,13 @@
 //! A pod's own state: where it is, what became of it.
 
+use super::container_status::{ContainerStatuses, PodConditions};
+use super::daemon_set::DaemonSetId;
 use super::deployment::ReplicaSetId;
+use super::job::JobId;
 use super::meta::{Labels, Name, NamespacedName};
 use super::node::{ConditionStatus, NodeId};
 use super::pod_template::TemplateId;
+use super::stateful_set::StatefulSetId;
 use crate::engine::{Id, SimTime};
 
 /// Key of a [`Pod`] in the store.
@@ -38,8 +42,16 @@ pub struct Pod {
     pub ready: Option<PodCondition>,
     /// The DisruptionTarget condition's reason, if the pod is being disrupted.
     pub disruption_target: Option<&'static str>,
-    /// Restarts of each container in the template's order (containers, then sidecars).
+    /// The largest restart counts, as controllers look at them.
     pub restarts: RestartCounts,
+    /// What the kubelet reports of each container.
+    pub containers: ContainerStatuses,
+    /// The conditions beside Ready.
+    pub conditions: PodConditions,
+    /// `status.reason`, such as `Evicted`, for a pod that its kubelet ended or refused.
+    pub status_reason: Option<&'static str>,
+    /// What keeps the object from going.
+    pub finalizer: Finalizer,
     /// Labels and annotations where they differ from the template's.
     pub overrides: Option<Box<PodOverrides>>,
 }
@@ -58,6 +70,24 @@ pub struct PodOverrides {
 pub enum Owner {
     /// A ReplicaSet.
     ReplicaSet(ReplicaSetId),
+    /// A StatefulSet.
+    StatefulSet(StatefulSetId),
+    /// A DaemonSet.
+    DaemonSet(DaemonSetId),
+    /// A Job.
+    Job(JobId),
+}
+
+/// `metadata.finalizers`, of which only that of Jobs is known (`batch.kubernetes.io/job-tracking`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finalizer {
+    /// There is none.
+    #[default]
+    Absent,
+    /// The object stays until it is removed.
+    Holds,
+    /// The object was to go, and does when it is removed.
+    HoldsRemoval,
 }
 
 /// `status.phase`.
@@ -110,6 +140,13 @@ pub struct PodCondition {
     pub status: ConditionStatus,
     /// Last transition, cut to whole seconds.
     pub since: SimTime,
+}
+
+impl PodCondition {
+    /// Whether it holds.
+    pub fn is_true(self) -> bool {
+        self.status == ConditionStatus::True
+    }
 }
 
 /// Restart counts: the largest over containers and over sidecars is what controllers look at.

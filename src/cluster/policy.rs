@@ -1,10 +1,11 @@
 //! PodDisruptionBudgets and namespaces: what limits and groups other objects.
 
-use super::deployment::IntOrPercent;
+use super::deployment::{IntOrPercent, WorkloadCondition};
 use super::meta::{Labels, Name, ObjectMeta};
+use super::node::ConditionStatus;
 use super::pod::PodId;
 use super::selector::Selector;
-use crate::engine::Id;
+use crate::engine::{Id, SimTime};
 
 /// Key of a [`PodDisruptionBudget`] in the store.
 pub type PodDisruptionBudgetId = Id<PodDisruptionBudget>;
@@ -20,6 +21,8 @@ pub struct PodDisruptionBudget {
     pub budget: Budget,
     /// `unhealthyPodEvictionPolicy: AlwaysAllow`.
     pub always_allows_unhealthy: bool,
+    /// `metadata.generation`: counts changes of the spec.
+    pub generation: i64,
     /// What was observed.
     pub status: PodDisruptionBudgetStatus,
 }
@@ -36,6 +39,8 @@ pub enum Budget {
 /// `status` of a PodDisruptionBudget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodDisruptionBudgetStatus {
+    /// The generation that this status describes.
+    pub observed_generation: i64,
     /// Healthy pods.
     pub current_healthy: i32,
     /// Healthy pods wanted.
@@ -45,7 +50,61 @@ pub struct PodDisruptionBudgetStatus {
     /// Evictions that would be granted now.
     pub disruptions_allowed: i32,
     /// Pods whose eviction was granted and that are not seen terminating yet.
-    pub disrupted_pods: Vec<PodId>,
+    pub disrupted_pods: Vec<DisruptedPod>,
+    /// `DisruptionAllowed`.
+    pub conditions: Vec<WorkloadCondition>,
+}
+
+/// The condition that says whether a budget would grant an eviction.
+pub const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
+/// Reason of [`DISRUPTION_ALLOWED`] where the controller cannot tell how many pods to expect.
+pub const SYNC_FAILED: &str = "SyncFailed";
+
+/// A pod whose eviction was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisruptedPod {
+    /// Which one.
+    pub pod: PodId,
+    /// When, cut to whole seconds.
+    pub since: SimTime,
+}
+
+impl PodDisruptionBudgetStatus {
+    /// Brings the condition `DisruptionAllowed` up to date
+    /// (`pkg/apis/policy/pdb_helpers.go`, `UpdateDisruptionAllowedCondition`).
+    pub fn judge_disruption_allowed(&mut self, now: SimTime) {
+        let (status, reason) = match self.disruptions_allowed {
+            1.. => (ConditionStatus::True, "SufficientPods"),
+            _ => (ConditionStatus::False, "InsufficientPods"),
+        };
+        self.set_disruption_allowed(status, reason, String::new(), now);
+    }
+
+    /// Sets the condition `DisruptionAllowed`; its transition time stays while its status does.
+    pub fn set_disruption_allowed(
+        &mut self,
+        status: ConditionStatus,
+        reason: &'static str,
+        message: String,
+        now: SimTime,
+    ) {
+        let now = now.floor_to_second();
+        let known = self.conditions.iter_mut().find(|one| one.kind == DISRUPTION_ALLOWED);
+        let since = known.as_ref().filter(|one| one.status == status);
+        let last_transition = since.map_or(now, |one| one.last_transition);
+        let condition = WorkloadCondition {
+            kind: DISRUPTION_ALLOWED,
+            status,
+            reason,
+            message,
+            last_update: last_transition,
+            last_transition,
+        };
+        match known {
+            Some(known) => *known = condition,
+            None => self.conditions.push(condition),
+        }
+    }
 }
 
 /// A Namespace.

@@ -40,7 +40,7 @@ impl fmt::Display for ReferenceError {
 impl std::error::Error for ReferenceError {}
 
 /// Kinds with kubectl's short names; the last field says whether they live in a namespace.
-const KINDS: [(&str, &str, bool); 21] = [
+const KINDS: [(&str, &str, bool); 23] = [
     ("Deployment", "deploy", true),
     ("ReplicaSet", "rs", true),
     ("StatefulSet", "sts", true),
@@ -50,6 +50,8 @@ const KINDS: [(&str, &str, bool); 21] = [
     ("Pod", "po", true),
     ("Service", "svc", true),
     ("HorizontalPodAutoscaler", "hpa", true),
+    ("ScaledObject", "so", true),
+    ("VerticalPodAutoscaler", "vpa", true),
     ("PodDisruptionBudget", "pdb", true),
     ("ConfigMap", "cm", true),
     ("Secret", "secret", true),

@@ -5,8 +5,12 @@ use std::ops::Deref;
 
 use rustc_hash::FxHashMap;
 
+use super::cron_job::{CronJob, CronJobId};
+use super::custom_metrics::{CustomMetrics, MetricsApis};
+use super::daemon_set::{DaemonSet, DaemonSetId};
 use super::deployment::{Deployment, DeploymentId, ReplicaSet, ReplicaSetId};
 use super::hpa_object::{HpaId, HpaObject};
+use super::job::{Job, JobId};
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
@@ -14,9 +18,13 @@ use super::pod::{Owner, Pod, PodId};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PriorityClass};
 use super::quota::ResourceQuota;
+use super::revision::Revisions;
+use super::scaled_object::ScaledObject;
 use super::selection::Selections;
 use super::selector::Selector;
 use super::service::Service;
+use super::stateful_set::{StatefulSet, StatefulSetId};
+use super::vpa::VpaObject;
 use crate::engine::{Digest, SimTime, Stream, Streams, Table};
 
 /// Everything that etcd would hold.
@@ -27,8 +35,14 @@ pub struct Store {
     pub(super) templates: Table<PodTemplate>,
     pub(super) deployments: Table<Deployment>,
     pub(super) replica_sets: Table<ReplicaSet>,
+    pub(super) stateful_sets: Table<StatefulSet>,
+    pub(super) daemon_sets: Table<DaemonSet>,
+    pub(super) jobs: Table<Job>,
+    pub(super) cron_jobs: Table<CronJob>,
     pub(super) services: Table<Service>,
     pub(super) hpas: Table<HpaObject>,
+    pub(super) scaled_objects: Table<ScaledObject>,
+    pub(super) vpas: Table<VpaObject>,
     pub(super) disruption_budgets: Table<PodDisruptionBudget>,
     pub(super) namespaces: BTreeMap<Name, Namespace>,
     pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
@@ -37,7 +51,11 @@ pub struct Store {
     pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), BTreeSet<Name>>,
     /// What the metrics API serves.
     pub(super) pod_metrics: PodMetricsTable,
+    /// What the custom and external metrics APIs serve.
+    pub(super) custom_metrics: CustomMetrics,
+    pub(super) metrics_apis: MetricsApis,
     pub(super) index: Index,
+    pub(super) revisions: Revisions,
     /// Pods that have ended and are still there.
     pub(super) ended_pods: usize,
     /// Numbers every creation.
@@ -57,7 +75,14 @@ pub(super) struct Index {
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<BTreeSet<PodId>>,
     pub(super) deployments_by_name: BTreeMap<NamespacedName, DeploymentId>,
+    pub(super) stateful_sets_by_name: BTreeMap<NamespacedName, StatefulSetId>,
+    pub(super) daemon_sets_by_name: BTreeMap<NamespacedName, DaemonSetId>,
+    pub(super) jobs_by_name: BTreeMap<NamespacedName, JobId>,
+    pub(super) cron_jobs_by_name: BTreeMap<NamespacedName, CronJobId>,
+    pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
     pub(super) hpas_by_name: BTreeMap<NamespacedName, HpaId>,
+    /// By namespace, kind and name of what they scale.
+    pub(super) hpas_by_target: BTreeMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
     /// By the template's slot.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
@@ -77,15 +102,24 @@ impl Store {
             templates: Table::default(),
             deployments: Table::default(),
             replica_sets: Table::default(),
+            stateful_sets: Table::default(),
+            daemon_sets: Table::default(),
+            jobs: Table::default(),
+            cron_jobs: Table::default(),
             services: Table::default(),
             hpas: Table::default(),
+            scaled_objects: Table::default(),
+            vpas: Table::default(),
             disruption_budgets: Table::default(),
             namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
             quotas: BTreeMap::new(),
             config: BTreeMap::new(),
             pod_metrics: PodMetricsTable::default(),
+            custom_metrics: CustomMetrics::default(),
+            metrics_apis: MetricsApis::default(),
             index: Index::default(),
+            revisions: Revisions::default(),
             ended_pods: 0,
             created: 0,
             names: streams.stream("generated names", 0),
@@ -118,6 +152,26 @@ impl Store {
         &self.replica_sets
     }
 
+    /// All StatefulSets.
+    pub const fn stateful_sets(&self) -> &Table<StatefulSet> {
+        &self.stateful_sets
+    }
+
+    /// All DaemonSets.
+    pub const fn daemon_sets(&self) -> &Table<DaemonSet> {
+        &self.daemon_sets
+    }
+
+    /// All Jobs.
+    pub const fn jobs(&self) -> &Table<Job> {
+        &self.jobs
+    }
+
+    /// All CronJobs.
+    pub const fn cron_jobs(&self) -> &Table<CronJob> {
+        &self.cron_jobs
+    }
+
     /// All Services.
     pub const fn services(&self) -> &Table<Service> {
         &self.services
@@ -126,6 +180,16 @@ impl Store {
     /// All HorizontalPodAutoscalers.
     pub const fn hpas(&self) -> &Table<HpaObject> {
         &self.hpas
+    }
+
+    /// All ScaledObjects of KEDA.
+    pub const fn scaled_objects(&self) -> &Table<ScaledObject> {
+        &self.scaled_objects
+    }
+
+    /// All VerticalPodAutoscalers.
+    pub const fn vpas(&self) -> &Table<VpaObject> {
+        &self.vpas
     }
 
     /// All PodDisruptionBudgets.
@@ -153,6 +217,27 @@ impl Store {
         &self.pod_metrics
     }
 
+    /// What the custom and external metrics APIs have; whether they answer, say [`Self::metrics_apis`].
+    pub const fn custom_metrics(&self) -> &CustomMetrics {
+        &self.custom_metrics
+    }
+
+    /// Whether the metrics APIs answer.
+    pub const fn metrics_apis(&self) -> &MetricsApis {
+        &self.metrics_apis
+    }
+
+    /// The HorizontalPodAutoscalers that scale a workload.
+    pub fn hpas_of(
+        &self,
+        namespace: &Name,
+        kind: &Name,
+        name: &Name,
+    ) -> impl Iterator<Item = HpaId> {
+        let target = (namespace.clone(), kind.clone(), name.clone());
+        self.index.hpas_by_target.get(&target).into_iter().flatten().copied()
+    }
+
     /// The node of a name.
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
         self.index.nodes_by_name.get(name).copied()
@@ -166,6 +251,26 @@ impl Store {
     /// The Deployment of a name.
     pub fn deployment_named(&self, id: &NamespacedName) -> Option<DeploymentId> {
         self.index.deployments_by_name.get(id).copied()
+    }
+
+    /// The StatefulSet of a name.
+    pub fn stateful_set_named(&self, id: &NamespacedName) -> Option<StatefulSetId> {
+        self.index.stateful_sets_by_name.get(id).copied()
+    }
+
+    /// The DaemonSet of a name.
+    pub fn daemon_set_named(&self, id: &NamespacedName) -> Option<DaemonSetId> {
+        self.index.daemon_sets_by_name.get(id).copied()
+    }
+
+    /// The Job of a name.
+    pub fn job_named(&self, id: &NamespacedName) -> Option<JobId> {
+        self.index.jobs_by_name.get(id).copied()
+    }
+
+    /// The CronJob of a name.
+    pub fn cron_job_named(&self, id: &NamespacedName) -> Option<CronJobId> {
+        self.index.cron_jobs_by_name.get(id).copied()
     }
 
     /// How many pods have ended and are still there.
@@ -209,6 +314,12 @@ impl Store {
         sets.into_iter().flatten().map(|set| (*set, &self.replica_sets[*set]))
     }
 
+    /// The Jobs of a CronJob.
+    pub fn jobs_of(&self, cron_job: CronJobId) -> impl Iterator<Item = (JobId, &Job)> {
+        let jobs = self.index.jobs_by_cron_job.get(&cron_job);
+        jobs.into_iter().flatten().map(|job| (*job, &self.jobs[*job]))
+    }
+
     /// What a pod is made from.
     pub fn template_of(&self, pod: &Pod) -> &PodTemplate {
         &self.templates[pod.template]
@@ -248,6 +359,9 @@ impl Store {
     pub fn selector_of(&self, owner: Owner) -> Option<&Selector> {
         match owner {
             Owner::ReplicaSet(set) => self.replica_sets.get(set).map(|set| &set.selector),
+            Owner::StatefulSet(set) => self.stateful_sets.get(set).map(|set| &set.spec.selector),
+            // Pods of these are not spread by default (`DefaultSelector`).
+            Owner::DaemonSet(_) | Owner::Job(_) => None,
         }
     }
 
@@ -255,6 +369,9 @@ impl Store {
     pub fn identity_of(&self, owner: Owner) -> Option<(&'static str, &NamespacedName)> {
         match owner {
             Owner::ReplicaSet(set) => Some(("ReplicaSet", &self.replica_sets.get(set)?.meta.id)),
+            Owner::StatefulSet(set) => Some(("StatefulSet", &self.stateful_sets.get(set)?.meta.id)),
+            Owner::DaemonSet(set) => Some(("DaemonSet", &self.daemon_sets.get(set)?.meta.id)),
+            Owner::Job(job) => Some(("Job", &self.jobs.get(job)?.meta.id)),
         }
     }
 
@@ -262,6 +379,7 @@ impl Store {
     pub fn deployment_of(&self, pod: &Pod) -> Option<DeploymentId> {
         match pod.owner? {
             Owner::ReplicaSet(set) => self.replica_sets.get(set)?.owner,
+            Owner::StatefulSet(_) | Owner::DaemonSet(_) | Owner::Job(_) => None,
         }
     }
 

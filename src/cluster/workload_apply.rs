@@ -10,7 +10,7 @@ use super::deployment::{
 use super::hpa::HpaSpec;
 use super::hpa_object::{HpaId, HpaObject};
 use super::hpa_status::HpaStatus;
-use super::meta::ObjectMeta;
+use super::meta::{Name, ObjectMeta};
 use super::pod::{Owner, PodId};
 use super::policy::{PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus};
 use super::selection::Selecting;
@@ -275,7 +275,9 @@ pub(super) fn create_hpa(
     meta.created = now.floor_to_second();
     meta.sequence = next_sequence(store);
     let name = meta.id.clone();
+    let target = target_key(&meta, &spec);
     let id = store.hpas.insert(HpaObject { meta, spec, status: HpaStatus::default() });
+    store.index.hpas_by_target.entry(target).or_default().insert(id);
     store.index.hpas_by_name.insert(name, id);
     changes.push(Change::HpaSpec(id));
     Ok(())
@@ -289,7 +291,11 @@ pub(super) fn set_hpa_spec(
 ) -> Result<(), Refused> {
     let hpa = store.hpas.get_mut(id).ok_or(Refused::NotFound)?;
     if hpa.spec != spec {
+        let earlier = target_key(&hpa.meta, &hpa.spec);
+        let target = target_key(&hpa.meta, &spec);
         hpa.spec = spec;
+        forget_target(store, &earlier, id);
+        store.index.hpas_by_target.entry(target).or_default().insert(id);
         changes.push(Change::HpaSpec(id));
     }
     Ok(())
@@ -316,8 +322,24 @@ pub(super) fn delete_hpa(
 ) -> Result<(), Refused> {
     let hpa = store.hpas.remove(id).ok_or(Refused::NotFound)?;
     store.index.hpas_by_name.remove(&hpa.meta.id);
+    forget_target(store, &target_key(&hpa.meta, &hpa.spec), id);
     changes.push(Change::HpaSpec(id));
     Ok(())
+}
+
+/// Namespace, kind and name of what an HPA scales.
+fn target_key(meta: &ObjectMeta, spec: &HpaSpec) -> (Name, Name, Name) {
+    let target = &spec.scale_target;
+    (meta.namespace().clone(), target.kind.clone(), target.name.clone())
+}
+
+fn forget_target(store: &mut Store, target: &(Name, Name, Name), id: HpaId) {
+    if let Some(hpas) = store.index.hpas_by_target.get_mut(target) {
+        hpas.remove(&id);
+        if hpas.is_empty() {
+            store.index.hpas_by_target.remove(target);
+        }
+    }
 }
 
 pub(super) fn create_disruption_budget(
@@ -331,7 +353,43 @@ pub(super) fn create_disruption_budget(
     }
     budget.meta.created = now.floor_to_second();
     budget.meta.sequence = next_sequence(store);
+    budget.generation = 1;
     let id = store.disruption_budgets.insert(budget);
+    store.select_anew(Selecting::PodDisruptionBudget(id));
+    changes.push(Change::PodDisruptionBudget(id));
+    Ok(())
+}
+
+/// Another spec for a budget; its status stays until the controller has looked.
+pub(super) fn apply_disruption_budget(
+    store: &mut Store,
+    id: PodDisruptionBudgetId,
+    budget: PodDisruptionBudget,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let known = store.disruption_budgets.get_mut(id).ok_or(Refused::NotFound)?;
+    let spec =
+        |one: &PodDisruptionBudget| (one.selector.clone(), one.budget, one.always_allows_unhealthy);
+    let is_new_spec = spec(known) != spec(&budget);
+    known.meta.labels = budget.meta.labels;
+    known.meta.annotations = budget.meta.annotations;
+    if is_new_spec {
+        known.selector = budget.selector;
+        known.budget = budget.budget;
+        known.always_allows_unhealthy = budget.always_allows_unhealthy;
+        known.generation += 1;
+        store.select_anew(Selecting::PodDisruptionBudget(id));
+        changes.push(Change::PodDisruptionBudget(id));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_disruption_budget(
+    store: &mut Store,
+    id: PodDisruptionBudgetId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    store.disruption_budgets.remove(id).ok_or(Refused::NotFound)?;
     store.select_anew(Selecting::PodDisruptionBudget(id));
     changes.push(Change::PodDisruptionBudget(id));
     Ok(())

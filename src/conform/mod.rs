@@ -2,6 +2,7 @@
 //! Every replay calls the very functions that a simulation calls.
 
 pub mod controllers;
+pub mod end_to_end;
 pub mod hpa;
 mod recording;
 pub mod scheduler;

@@ -1,23 +1,39 @@
 //! The control loops of kube-controller-manager, one file each. They read a view and ask for
 //! actions; they hold no clock, no I/O and no randomness.
 
+pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod hpa;
+pub mod job;
+pub mod keda;
 pub mod node_lifecycle;
 pub mod pod_control;
 pub mod pod_gc;
 pub mod replica_set;
+pub mod stateful_set;
 pub mod taint_eviction;
+pub mod ttl_after_finished;
+pub mod vpa;
 
 use std::fmt;
 
+use jiff::Timestamp;
+
+use crate::cluster::cron_job::CronJobId;
+use crate::cluster::daemon_set::DaemonSetId;
 use crate::cluster::deployment::{DeploymentId, ReplicaSetId};
 use crate::cluster::hpa_object::HpaId;
+use crate::cluster::job::JobId;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
 use crate::cluster::policy::PodDisruptionBudgetId;
+use crate::cluster::scaled_object::ScaledObjectId;
 use crate::cluster::service::ServiceId;
+use crate::cluster::stateful_set::StatefulSetId;
+use crate::cluster::vpa::VpaId;
 use crate::cluster::{Action, Change, ClusterView, Refused};
 use crate::engine::{SimDuration, SimTime};
 
@@ -31,6 +47,12 @@ pub trait Controller: fmt::Debug + Send + Sync {
 
     /// Adds the keys that a change makes it look at.
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>);
+
+    /// How long a change waits before the controller looks at its keys, so that several are one look.
+    fn wake_delay(&self, change: Change) -> SimDuration {
+        let _ = change;
+        SimDuration::ZERO
+    }
 
     /// Keys to look at when the control plane starts; controllers that run on a timer begin here.
     fn starts_with(&self) -> Vec<Key> {
@@ -69,6 +91,12 @@ pub trait Controller: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The same with every number under its name, where the decision has such a form.
+    fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
+        let _ = key;
+        None
+    }
+
     /// A copy with all that it remembers, for snapshots.
     fn boxed_clone(&self) -> Box<dyn Controller>;
 }
@@ -80,8 +108,20 @@ pub enum Key {
     Deployment(DeploymentId),
     /// A ReplicaSet.
     ReplicaSet(ReplicaSetId),
+    /// A StatefulSet.
+    StatefulSet(StatefulSetId),
+    /// A DaemonSet.
+    DaemonSet(DaemonSetId),
+    /// A Job.
+    Job(JobId),
+    /// A CronJob.
+    CronJob(CronJobId),
     /// An HPA.
     Hpa(HpaId),
+    /// A ScaledObject of KEDA.
+    ScaledObject(ScaledObjectId),
+    /// A VerticalPodAutoscaler.
+    Vpa(VpaId),
     /// A node.
     Node(NodeId),
     /// A pod.
@@ -137,11 +177,19 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(deployment::DeploymentController),
         Box::new(replica_set::ReplicaSetController),
+        Box::new(stateful_set::StatefulSetController),
+        Box::new(daemon_set::DaemonSetController::default()),
+        Box::new(job::JobController::default()),
+        Box::new(ttl_after_finished::TtlAfterFinishedController),
+        Box::new(cron_job::CronJobController { start: settings.start }),
         Box::new(endpoints::EndpointSliceController),
+        Box::new(disruption::DisruptionController),
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(taint_eviction::TaintEvictionController::default()),
         Box::new(pod_gc::PodGcController::default()),
         Box::new(hpa::HpaController::new(settings.hpa.clone())),
+        Box::new(keda::KedaController::default()),
+        Box::new(vpa::VpaController::new(settings.vpa.clone())),
     ]
 }
 
@@ -150,6 +198,10 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
 pub struct ControllerSettings {
     /// The HPA controller.
     pub hpa: hpa::HpaSettings,
+    /// The vertical-pod-autoscaler.
+    pub vpa: vpa::VpaSettings,
+    /// The calendar instant at which simulated time is zero, for CronJobs; a whole second.
+    pub start: Timestamp,
 }
 
 /// The requests of one reconcile, in order, in one or more batches.

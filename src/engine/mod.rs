@@ -6,7 +6,7 @@ pub mod random;
 pub mod table;
 pub mod time;
 
-pub use digest::Digest;
+pub use digest::{Digest, mix};
 pub use queue::{EventQueue, Lane};
 pub use random::{Stream, Streams};
 pub use table::{Id, Table};

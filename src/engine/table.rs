@@ -75,6 +75,14 @@ impl<T> Table<T> {
         if slot.generation == id.generation { slot.row.as_mut() } else { None }
     }
 
+    /// The id of the row in a slot, if there is one.
+    pub fn id_at(&self, index: usize) -> Option<Id<T>> {
+        let slot = self.slots.get(index)?;
+        slot.row.as_ref()?;
+        let index = u32::try_from(index).ok()?;
+        Some(Id { index, generation: slot.generation, row: PhantomData })
+    }
+
     /// Whether the id still has its row.
     pub fn contains(&self, id: Id<T>) -> bool {
         self.get(id).is_some()

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::spells::{ContainerCrash, KubeletRestart, Maintenance, Spell, SpotReclaim};
+use crate::cluster::custom_metrics::MetricsApi;
 use crate::cluster::{Name, ObjectReference};
 use crate::engine::SimDuration;
 
@@ -31,6 +33,22 @@ pub enum TimelineAction {
     KillZone(Name),
     /// The machines of all nodes of a zone come back.
     RecoverZone(Name),
+    /// The network to a node fails.
+    DisconnectNode(Name),
+    /// The kubelet of a node reports that it is not ready.
+    NodeNotReady(Name),
+    /// The kubelet of a node is restarted.
+    RestartKubelet(KubeletRestart),
+    /// The cloud takes spot machines back.
+    ReclaimSpot(SpotReclaim),
+    /// The nodes of a pool are drained and worked on, one after the other.
+    Maintain(Maintenance),
+    /// Applications crash.
+    CrashContainer(ContainerCrash),
+    /// Applications answer nothing for a while.
+    Hang(Spell),
+    /// Readiness probes fail for a while.
+    FailReadiness(Spell),
     /// `kubectl cordon`.
     Cordon(Name),
     /// `kubectl uncordon`.
@@ -53,8 +71,45 @@ pub enum TimelineAction {
     Rollback(Rollback),
     /// `kubectl apply -f`; the path is relative to the scenario file.
     Apply(String),
+    /// `kubectl patch --type merge`.
+    Patch(PatchChange),
     /// `kubectl delete`.
     Delete(ObjectReference),
+    /// A metrics API answers no more.
+    MetricsApiDown(MetricsApi),
+    /// A metrics API answers again.
+    MetricsApiUp(MetricsApi),
+    /// A scraper pauses: what it has goes stale.
+    PauseScrapes(Scraper),
+    /// A scraper goes on.
+    ResumeScrapes(Scraper),
+    /// The scrapes of a node fail: its pods lose their samples.
+    ScrapesFail(Name),
+    /// The scrapes of a node succeed again.
+    ScrapesRecover(Name),
+}
+
+/// Who collects metrics.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum Scraper {
+    /// metrics-server, for CPU and memory.
+    MetricsServer,
+    /// Prometheus, for custom and external metrics.
+    Prometheus,
+}
+
+/// Other fields for a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PatchChange {
+    /// The Deployment, such as Deployment/shop/web.
+    pub workload: ObjectReference,
+    /// A JSON merge patch, such as {spec: {minReadySeconds: 10}}. What it does not name stays as the
+    /// manifests, earlier patches and `setImage` have it; the number of replicas stays as it is.
+    pub patch: serde_json::Value,
 }
 
 /// Which pods are deleted.
@@ -67,6 +122,9 @@ pub struct PodDeletion {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub count: u32,
+    /// Without grace, as `--grace-period=0 --force`. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Another image for a container.
@@ -125,6 +183,32 @@ struct EntryFields {
     /// The machines of all nodes of this zone come back.
     #[serde(default)]
     recover_zone: Option<Name>,
+    /// The network to this node fails: its containers go on, but nobody reaches them and its kubelet
+    /// is not heard. recoverNode ends it, and the containers are as they were.
+    #[serde(default)]
+    disconnect_node: Option<Name>,
+    /// The kubelet of this node reports Ready=False, while its containers go on; recoverNode ends it.
+    #[serde(default)]
+    node_not_ready: Option<Name>,
+    /// The kubelet of a node does not work for a while: no probes, no restarts, no heartbeats, while
+    /// its containers go on.
+    #[serde(default)]
+    restart_kubelet: Option<KubeletRestart>,
+    /// The cloud takes spot machines of a pool back, after a notice.
+    #[serde(default)]
+    reclaim_spot: Option<SpotReclaim>,
+    /// The nodes of a pool are drained one after the other, each worked on and put into service again.
+    #[serde(default)]
+    maintain: Option<Maintenance>,
+    /// The application of pods of a workload exits with an error.
+    #[serde(default)]
+    crash_container: Option<ContainerCrash>,
+    /// The application of pods of a workload answers neither requests nor probes for a while.
+    #[serde(default)]
+    hang: Option<Spell>,
+    /// The readiness probes of pods of a workload fail for a while.
+    #[serde(default)]
+    fail_readiness: Option<Spell>,
     /// kubectl cordon: no new pods on this node.
     #[serde(default)]
     cordon: Option<Name>,
@@ -159,9 +243,30 @@ struct EntryFields {
     /// kubectl apply -f of this file, relative to the scenario file.
     #[serde(default)]
     apply: Option<String>,
-    /// kubectl delete of this object, with all that it owns.
+    /// kubectl patch --type merge of a Deployment.
+    #[serde(default)]
+    patch: Option<PatchChange>,
+    /// kubectl delete of this object, with all that it owns. A node goes with its machine.
     #[serde(default)]
     delete: Option<ObjectReference>,
+    /// This metrics API answers no more: its calls fail with 503, while scrapes go on.
+    #[serde(default)]
+    metrics_api_down: Option<MetricsApi>,
+    /// This metrics API answers again.
+    #[serde(default)]
+    metrics_api_up: Option<MetricsApi>,
+    /// This scraper pauses: what it collected last is served on, and grows old.
+    #[serde(default)]
+    pause_scrapes: Option<Scraper>,
+    /// This scraper goes on; its next samples span the gap.
+    #[serde(default)]
+    resume_scrapes: Option<Scraper>,
+    /// metrics-server cannot scrape this node any more: its pods have no samples.
+    #[serde(default)]
+    scrapes_fail: Option<Name>,
+    /// metrics-server can scrape this node again; samples come with the second scrape.
+    #[serde(default)]
+    scrapes_recover: Option<Name>,
 }
 
 impl TryFrom<EntryFields> for TimelineEntry {
@@ -173,6 +278,14 @@ impl TryFrom<EntryFields> for TimelineEntry {
             fields.recover_node.map(TimelineAction::RecoverNode),
             fields.kill_zone.map(TimelineAction::KillZone),
             fields.recover_zone.map(TimelineAction::RecoverZone),
+            fields.disconnect_node.map(TimelineAction::DisconnectNode),
+            fields.node_not_ready.map(TimelineAction::NodeNotReady),
+            fields.restart_kubelet.map(TimelineAction::RestartKubelet),
+            fields.reclaim_spot.map(TimelineAction::ReclaimSpot),
+            fields.maintain.map(TimelineAction::Maintain),
+            fields.crash_container.map(TimelineAction::CrashContainer),
+            fields.hang.map(TimelineAction::Hang),
+            fields.fail_readiness.map(TimelineAction::FailReadiness),
             fields.cordon.map(TimelineAction::Cordon),
             fields.uncordon.map(TimelineAction::Uncordon),
             fields.drain.map(TimelineAction::Drain),
@@ -184,7 +297,14 @@ impl TryFrom<EntryFields> for TimelineEntry {
             fields.resume_rollout.map(TimelineAction::ResumeRollout),
             fields.rollback.map(TimelineAction::Rollback),
             fields.apply.map(TimelineAction::Apply),
+            fields.patch.map(TimelineAction::Patch),
             fields.delete.map(TimelineAction::Delete),
+            fields.metrics_api_down.map(TimelineAction::MetricsApiDown),
+            fields.metrics_api_up.map(TimelineAction::MetricsApiUp),
+            fields.pause_scrapes.map(TimelineAction::PauseScrapes),
+            fields.resume_scrapes.map(TimelineAction::ResumeScrapes),
+            fields.scrapes_fail.map(TimelineAction::ScrapesFail),
+            fields.scrapes_recover.map(TimelineAction::ScrapesRecover),
         ]
         .into_iter()
         .flatten();
@@ -224,8 +344,21 @@ mod tests {
         for entry in [
             json!({"at": "30m", "killNode": "general-2"}),
             json!({"at": "40m", "recoverNode": "general-2"}),
+            json!({"at": "6m", "patch": {"workload": "Deployment/shop/web",
+                "patch": {"spec": {"minReadySeconds": 10}}}}),
             json!({"at": "5m", "killZone": "us-east-1a"}),
             json!({"at": "6m", "recoverZone": "us-east-1a"}),
+            json!({"at": "6m", "disconnectNode": "general-1"}),
+            json!({"at": "6m", "nodeNotReady": "general-1"}),
+            json!({"at": "6m", "restartKubelet": {"node": "general-1", "downFor": "20s"}}),
+            json!({"at": "6m", "reclaimSpot": {"pool": "spot", "count": 2, "notice": "30s",
+                   "drain": false, "replacedAfter": "3m"}}),
+            json!({"at": "6m", "maintain": {"pool": "general", "takes": "10m"}}),
+            json!({"at": "6m", "crashContainer": {"workload": "Deployment/shop/web", "count": 1,
+                   "exitCode": 2}}),
+            json!({"at": "6m", "hang": {"workload": "Deployment/shop/web", "for": "2m"}}),
+            json!({"at": "6m", "failReadiness": {"workload": "Deployment/shop/web", "count": 3,
+                   "for": "2m"}}),
             json!({"at": "6m", "cordon": "general-1"}),
             json!({"at": "6m", "uncordon": "general-1"}),
             json!({"at": "6m", "drain": "general-1"}),
@@ -238,6 +371,12 @@ mod tests {
             json!({"at": "6m", "rollback": {"workload": "Deployment/shop/web", "toRevision": 3}}),
             json!({"at": "6m", "apply": "more.yaml"}),
             json!({"at": "6m", "delete": "HorizontalPodAutoscaler/shop/web"}),
+            json!({"at": "6m", "metricsApiDown": "resource"}),
+            json!({"at": "6m", "metricsApiUp": "external"}),
+            json!({"at": "6m", "pauseScrapes": "metricsServer"}),
+            json!({"at": "6m", "resumeScrapes": "prometheus"}),
+            json!({"at": "6m", "scrapesFail": "general-1"}),
+            json!({"at": "6m", "scrapesRecover": "general-1"}),
         ] {
             let typed: TimelineEntry =
                 serde_json::from_value(entry.clone()).expect("a valid entry");

@@ -1,111 +1,172 @@
-//! When probes change a container's state. Instead of an event for each probe, the instant of the next
-//! result that matters is computed: an idle cluster costs nothing.
+//! When probes change a container's state. While an application's answers are known in advance, the
+//! instant of the next result that matters is computed in place of an event for each probe: an idle
+//! cluster costs nothing.
 //!
 //! Semantics: `pkg/kubelet/prober/worker.go` (1.36). The grid of a probe starts at the container's
 //! start plus `initialDelaySeconds` and steps by `periodSeconds`.
 
-use crate::cluster::pod_template::{Container, Probe};
+use crate::cluster::pod_template::Probe;
 use crate::engine::{SimDuration, SimTime};
 
-/// The outcome of a container's probes, if the application answers from a given instant on.
+/// Which probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProbeOutcome {
-    /// When the container becomes ready, if ever.
-    pub ready_at: Option<SimTime>,
-    /// When the startup or liveness probe has the container killed, if ever, and by which probe.
-    pub killed_at: Option<(SimTime, KilledBy)>,
-}
-
-/// Which probe kills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KilledBy {
-    /// The startup probe.
+pub enum ProbeKind {
+    /// Holds the others back until it succeeds.
     Startup,
-    /// The liveness probe.
+    /// Decides whether the pod gets traffic.
+    Readiness,
+    /// Has the container restarted.
     Liveness,
 }
 
-impl KilledBy {
+impl ProbeKind {
     /// As the kubelet names it in its events.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Startup => "startup",
+            Self::Readiness => "readiness",
             Self::Liveness => "liveness",
         }
     }
 }
 
-/// What the probes of a container that started at `started` come to, if the application answers from
-/// `answers_at` on (`None`: never).
-///
-/// ```
-/// use wavetank::cluster::pod_template::{Container, Probe};
-/// use wavetank::engine::{SimDuration, SimTime};
-/// use wavetank::kubelet::probes::outcome;
-///
-/// let readiness = Probe {
-///     initial_delay: SimDuration::from_secs(10),
-///     period: SimDuration::from_secs(5),
-///     timeout: SimDuration::from_secs(1),
-///     success_threshold: 1,
-///     failure_threshold: 3,
-///     termination_grace_period: None,
-/// };
-/// let container = Container { readiness_probe: Some(readiness), ..Container::default() };
-/// // Probes come at 10, 15, 20, ... s; the application answers at 12 s: ready at 15 s.
-/// let outcome = outcome(&container, SimTime::ZERO, Some(SimTime::from_secs(12)));
-/// assert_eq!(outcome.ready_at, Some(SimTime::from_secs(15)));
-/// ```
-pub fn outcome(
-    container: &Container,
-    started: SimTime,
-    answers_at: Option<SimTime>,
-) -> ProbeOutcome {
-    let mut probing_from = started;
-    if let Some(startup) = &container.startup_probe {
-        let succeeds = success_at(startup, started, started, answers_at);
-        let fails = failure_at(startup, started, started);
-        if succeeds.is_none_or(|at| at > fails) {
-            return ProbeOutcome { ready_at: None, killed_at: Some((fails, KilledBy::Startup)) };
-        }
-        probing_from = succeeds.unwrap_or(started);
+/// One probe of one running container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prober {
+    /// The next probe.
+    next: SimTime,
+    /// How many results in a row were the same.
+    run: u32,
+    last_result: bool,
+    /// What the results so far come to; absent = neither way yet.
+    verdict: Option<bool>,
+    /// A result that is on its way: when it will be known.
+    answer: Option<(SimTime, bool)>,
+}
+
+impl Prober {
+    /// A prober of a container that started at `started`, whose turn begins at `from` (the startup
+    /// probe, if there is one, holds the others back). The first verdict: readiness no, liveness yes,
+    /// startup neither.
+    ///
+    /// ```
+    /// use wavetank::cluster::pod_template::Probe;
+    /// use wavetank::engine::{SimDuration, SimTime};
+    /// use wavetank::kubelet::probes::{ProbeKind, Prober};
+    ///
+    /// let readiness = Probe {
+    ///     initial_delay: SimDuration::from_secs(10),
+    ///     period: SimDuration::from_secs(5),
+    ///     timeout: SimDuration::from_secs(1),
+    ///     success_threshold: 1,
+    ///     failure_threshold: 3,
+    ///     termination_grace_period: None,
+    /// };
+    /// // Probes come at 10, 15, 20, ... s; the application answers from 12 s on: ready at 15 s.
+    /// let mut prober = Prober::new(ProbeKind::Readiness, &readiness, SimTime::ZERO, SimTime::ZERO);
+    /// prober.count_until(SimTime::from_secs(12), &readiness, false);
+    /// assert_eq!(prober.next_change(&readiness, true), Some(SimTime::from_secs(15)));
+    /// ```
+    pub fn new(kind: ProbeKind, probe: &Probe, started: SimTime, from: SimTime) -> Self {
+        let verdict = match kind {
+            ProbeKind::Startup => None,
+            ProbeKind::Readiness => Some(false),
+            ProbeKind::Liveness => Some(true),
+        };
+        let first = started + probe.initial_delay;
+        let late = (from - first).max(SimDuration::ZERO).as_nanos();
+        let period = period_of(probe).as_nanos();
+        let next = first + SimDuration::from_nanos(late + (period - late % period) % period);
+        Self { next, run: 0, last_result: false, verdict, answer: None }
     }
-    let ready_at = match &container.readiness_probe {
-        Some(readiness) => success_at(readiness, started, probing_from, answers_at),
-        None => Some(probing_from),
-    };
-    let killed_at = container.liveness_probe.as_ref().and_then(|liveness| {
-        let fails = failure_at(liveness, started, probing_from);
-        answers_at.is_none_or(|at| at > fails).then_some((fails, KilledBy::Liveness))
-    });
-    // A container that is killed before it is ready never is.
-    let ready_at = ready_at.filter(|ready| killed_at.is_none_or(|(kill, _)| kill > *ready));
-    ProbeOutcome { ready_at, killed_at }
+
+    /// When the verdict changes if all results from now on are `result`; absent = it does not.
+    pub fn next_change(&self, probe: &Probe, result: bool) -> Option<SimTime> {
+        if self.verdict == Some(result) {
+            return None;
+        }
+        let so_far = if self.last_result == result { self.run } else { 0 };
+        let missing = threshold(probe, result).saturating_sub(so_far).max(1);
+        Some(self.next + period_of(probe) * (i64::from(missing) - 1))
+    }
+
+    /// The next probe, or the result of the last one if that is still on its way.
+    pub fn next_event(&self) -> SimTime {
+        self.answer.map_or(self.next, |(at, _)| at)
+    }
+
+    /// All probes before `until` had this result, which did not change the verdict.
+    pub fn count_until(&mut self, until: SimTime, probe: &Probe, result: bool) {
+        let nanos = (until - self.next).as_nanos();
+        if nanos <= 0 {
+            return;
+        }
+        let period = period_of(probe);
+        let probes = (nanos - 1) / period.as_nanos() + 1;
+        self.next += period * probes;
+        self.add(u32::try_from(probes).unwrap_or(u32::MAX), result);
+    }
+
+    /// The probe that is due now has this result; true if the verdict changed.
+    pub fn probed(&mut self, probe: &Probe, result: bool) -> bool {
+        self.next += period_of(probe);
+        self.judge(probe, result)
+    }
+
+    /// The probe that is due now was sent; its result will be known at `at`. Probes that fall due
+    /// before that are left out, as the kubelet's ticker drops them.
+    pub fn sent(&mut self, probe: &Probe, at: SimTime, result: bool) {
+        self.answer = Some((at, result));
+        self.next += period_of(probe);
+        if self.next < at {
+            let late = (at - self.next).as_nanos();
+            let period = period_of(probe);
+            self.next += period * ((late - 1) / period.as_nanos() + 1);
+        }
+    }
+
+    /// The answer to the probe that was sent comes earlier than was thought.
+    pub fn answers_at(&mut self, at: SimTime, result: bool) {
+        if let Some(answer) = &mut self.answer {
+            *answer = (at, result);
+        }
+    }
+
+    /// Takes the result that is on its way, if it is known by `now`; `Some(true)` if the verdict
+    /// changed.
+    pub fn answered(&mut self, now: SimTime, probe: &Probe) -> Option<bool> {
+        let (_, result) = self.answer.take_if(|(at, _)| *at <= now)?;
+        Some(self.judge(probe, result))
+    }
+
+    /// What the results so far come to; absent = neither way yet.
+    pub const fn verdict(&self) -> Option<bool> {
+        self.verdict
+    }
+
+    fn judge(&mut self, probe: &Probe, result: bool) -> bool {
+        self.add(1, result);
+        let changes = self.verdict != Some(result) && self.run >= threshold(probe, result);
+        if changes {
+            self.verdict = Some(result);
+        }
+        changes
+    }
+
+    const fn add(&mut self, probes: u32, result: bool) {
+        self.run =
+            if self.last_result == result { self.run.saturating_add(probes) } else { probes };
+        self.last_result = result;
+    }
 }
 
-/// When `success_threshold` probes in a row have succeeded.
-fn success_at(
-    probe: &Probe,
-    started: SimTime,
-    probing_from: SimTime,
-    answers_at: Option<SimTime>,
-) -> Option<SimTime> {
-    let first = grid_at_or_after(probe, started, answers_at?.max(probing_from));
-    Some(first + probe.period * (i64::from(probe.success_threshold) - 1))
+const fn threshold(probe: &Probe, result: bool) -> u32 {
+    if result { probe.success_threshold } else { probe.failure_threshold }
 }
 
-/// When `failure_threshold` probes in a row have failed, if the application does not answer.
-fn failure_at(probe: &Probe, started: SimTime, probing_from: SimTime) -> SimTime {
-    let first = grid_at_or_after(probe, started, probing_from);
-    first + probe.period * (i64::from(probe.failure_threshold) - 1)
-}
-
-/// The first instant of the probe's grid that is not earlier than `at`.
-fn grid_at_or_after(probe: &Probe, started: SimTime, at: SimTime) -> SimTime {
-    let first = started + probe.initial_delay;
-    let late = (at - first).max(SimDuration::ZERO).as_nanos();
-    let period = probe.period.as_nanos().max(1);
-    first + SimDuration::from_nanos(late + (period - late % period) % period)
+/// The period, which the API server keeps at a second at least.
+fn period_of(probe: &Probe) -> SimDuration {
+    probe.period.max(SimDuration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -127,42 +188,59 @@ mod tests {
         SimTime::from_secs(seconds)
     }
 
-    #[test]
-    fn without_probes_a_container_is_ready_when_it_runs() {
-        let outcome = outcome(&Container::default(), at(7), None);
-        assert_eq!(outcome, ProbeOutcome { ready_at: Some(at(7)), killed_at: None });
+    fn fresh(kind: ProbeKind, probe: &Probe) -> Prober {
+        Prober::new(kind, probe, at(0), at(0))
     }
 
     #[test]
     fn readiness_waits_for_the_first_probe_that_finds_the_application() {
-        let container =
-            Container { readiness_probe: Some(probe(10, 5, 3)), ..Container::default() };
-        assert_eq!(outcome(&container, at(0), Some(at(2))).ready_at, Some(at(10)));
-        assert_eq!(outcome(&container, at(0), Some(at(10))).ready_at, Some(at(10)));
-        assert_eq!(outcome(&container, at(0), Some(at(11))).ready_at, Some(at(15)));
-        assert_eq!(outcome(&container, at(0), None).ready_at, None);
+        let probe = probe(10, 5, 3);
+        for (answers_at, ready_at) in [(2, 10), (10, 10), (11, 15)] {
+            let mut prober = fresh(ProbeKind::Readiness, &probe);
+            prober.count_until(at(answers_at), &probe, false);
+            assert_eq!(prober.next_change(&probe, true), Some(at(ready_at)));
+        }
+        assert_eq!(fresh(ProbeKind::Readiness, &probe).next_change(&probe, false), None);
     }
 
     #[test]
-    fn a_slow_start_is_killed_by_liveness_unless_a_startup_probe_holds_it_back() {
-        let liveness = Some(probe(10, 10, 3));
-        let slow = Some(at(60));
-        let bare = Container { liveness_probe: liveness, ..Container::default() };
-        assert_eq!(
-            outcome(&bare, at(0), slow).killed_at,
-            Some((at(30), KilledBy::Liveness)),
-            "probes at 10, 20, 30 fail"
-        );
-        let guarded = Container { startup_probe: Some(probe(0, 10, 30)), ..bare };
-        assert_eq!(outcome(&guarded, at(0), slow).killed_at, None);
-        assert_eq!(outcome(&guarded, at(0), slow).ready_at, Some(at(60)));
+    fn liveness_fails_at_its_third_probe_in_a_row() {
+        let probe = probe(10, 10, 3);
+        let mut prober = fresh(ProbeKind::Liveness, &probe);
+        assert_eq!(prober.next_change(&probe, false), Some(at(30)), "probes at 10, 20, 30 fail");
+        prober.count_until(at(25), &probe, false);
+        prober.count_until(at(35), &probe, true);
+        assert_eq!(prober.next_change(&probe, false), Some(at(60)), "a success starts it over");
     }
 
     #[test]
-    fn a_startup_probe_that_gives_up_kills() {
-        let container = Container { startup_probe: Some(probe(0, 10, 3)), ..Container::default() };
-        let outcome = outcome(&container, at(5), Some(at(60)));
-        assert_eq!(outcome.killed_at, Some((at(25), KilledBy::Startup)));
-        assert_eq!(outcome.ready_at, None);
+    fn a_startup_probe_has_its_failures_in_a_row_to_wait() {
+        let probe = probe(0, 10, 5);
+        let prober = fresh(ProbeKind::Startup, &probe);
+        assert_eq!(prober.next_change(&probe, false), Some(at(40)));
+        assert_eq!(prober.verdict(), None);
+    }
+
+    #[test]
+    fn results_in_a_row_are_counted_one_by_one_as_well_as_in_bulk() {
+        let probe = Probe { success_threshold: 3, ..probe(0, 5, 2) };
+        let mut prober = fresh(ProbeKind::Readiness, &probe);
+        for (result, changes) in [(true, false), (true, false), (true, true), (false, false)] {
+            assert_eq!(prober.probed(&probe, result), changes);
+        }
+        assert_eq!(prober.next_change(&probe, false), Some(at(20)));
+        assert!(prober.probed(&probe, false));
+        assert_eq!(prober.verdict(), Some(false));
+    }
+
+    #[test]
+    fn a_probe_without_an_answer_fails_at_its_time_out_and_the_ticks_meanwhile_are_dropped() {
+        let probe = Probe { timeout: SimDuration::from_secs(7), ..probe(0, 5, 1) };
+        let mut prober = fresh(ProbeKind::Liveness, &probe);
+        prober.sent(&probe, at(7), false);
+        assert_eq!(prober.next_event(), at(7));
+        assert_eq!(prober.answered(at(6), &probe), None);
+        assert_eq!(prober.answered(at(7), &probe), Some(true));
+        assert_eq!(prober.next_event(), at(10));
     }
 }

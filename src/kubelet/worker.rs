@@ -1,324 +1,518 @@
-//! The state machine of one pod on its node.
+//! The state machine of one pod on its node: which container's turn it is, and what becomes of each.
+//! How a pod ends is in `ending`, what is reported of it in `status`.
 
 use super::backoff::BackOff;
-use super::probes::{self, KilledBy};
-use super::profile::{AppProfile, OnSigterm};
+use super::ending::Ending;
+use super::profile::{AppProfile, PodProfile};
+use super::settings::KubeletSettings;
+use super::unit::{KINDS, Moment, Run, State, Stopping, Trouble, Unit, probe_of, termination};
 use super::{AppEffect, Effects, NodeAgent, Stop};
 use crate::cluster::action::Event;
-use crate::cluster::node::{ConditionStatus, NodeId};
-use crate::cluster::pod::{Pod, PodId, PodPhase, RestartCounts};
-use crate::cluster::pod_template::{ReferenceKind, RestartPolicy};
+use crate::cluster::container_status::TerminationReason;
+use crate::cluster::node::NodeId;
+use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::pod_template::{
+    Container, ImagePullPolicy, PodSpec, ReferenceKind, RestartPolicy,
+};
 use crate::cluster::{Action, ClusterView};
 use crate::engine::{SimDuration, SimTime};
+use crate::kubelet::probes::ProbeKind;
 
 /// How often the kubelet looks again at a pod that it could not start.
 const SYNC_RETRY: SimDuration = SimDuration::from_secs(10);
-/// A pod whose container has not started is gone at most this long after its deletion.
-const UNSTARTED_STOP_MAX: SimDuration = SimDuration::from_secs(1);
+/// The longest wait between two pulls of an image that cannot be pulled.
+const PULL_BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
+/// Exit code of a process that SIGKILL ended.
+pub(super) const KILLED: i32 = 137;
+/// Exit code of a process that SIGTERM ended.
+pub(super) const TERMINATED: i32 = 143;
 
 /// What the kubelet knows of one pod.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
-    pod: PodId,
-    node: NodeId,
-    profile: AppProfile,
+    pub(super) pod: PodId,
+    pub(super) node: NodeId,
+    /// What each container does, in the order of `units`.
+    pub(super) profiles: Vec<AppProfile>,
     /// Counts changes of plan: a timer of an older version is void.
     version: u32,
-    stage: Stage,
-    backoff: BackOff,
-    restarts: u32,
+    pub(super) stage: Stage,
+    /// Init containers in their order, then the others.
+    pub(super) units: Vec<Unit>,
+    /// Position of the application's container.
+    pub(super) app: usize,
+    /// The sandbox exists: the first container has paid for it.
+    pub(super) has_sandbox: bool,
+    pub(super) trouble: Trouble,
+    /// `activeDeadlineSeconds`.
+    deadline: Option<SimTime>,
+    /// `status.reason` of a pod that the kubelet made fail.
+    pub(super) failed_for: Option<&'static str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+/// How far a pod is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stage {
     /// Bound, but not taken yet: the node is down.
     Bound,
-    /// Something that it refers to does not exist.
-    ConfigError,
-    /// The image is being pulled, then the container is made.
-    Starting,
-    /// The image cannot be pulled.
-    PullBackOff { failures: u32 },
-    /// The container runs.
-    Running(Run),
-    /// The container ended and waits for its restart.
-    BackOff,
-    /// SIGTERM comes after the `preStop` hook; the application serves as before.
-    PreStop { kill_at: SimTime },
-    /// SIGTERM was sent.
-    Stopping { kill_at: SimTime },
-    /// Nothing runs any more, and the object is about to go.
+    /// It comes up or runs.
+    Active,
+    /// It is being ended.
+    Ending(Ending),
+    /// It has ended, and its object stays.
     Ended,
+    /// Its object is asked to go.
+    Gone,
 }
 
-/// The instants at which something will happen to a running container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "each is the instant at which it happens")]
-struct Run {
-    answers_at: Option<SimTime>,
-    ready_at: Option<SimTime>,
-    killed_at: Option<(SimTime, KilledBy)>,
-    crashes_at: Option<SimTime>,
+/// What a step of a worker works with.
+pub(super) struct Context<'a> {
+    pub(super) view: ClusterView<'a>,
+    pub(super) agent: &'a mut NodeAgent,
+    pub(super) settings: &'a KubeletSettings,
+    pub(super) out: &'a mut Effects,
 }
 
-impl Run {
-    fn next(&self) -> Option<SimTime> {
-        let killed_at = self.killed_at.map(|(at, _)| at);
-        [self.answers_at, self.ready_at, killed_at, self.crashes_at].into_iter().flatten().min()
+impl Context<'_> {
+    pub(super) const fn now(&self) -> SimTime {
+        self.view.now
     }
+}
+
+/// Why a container ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exit {
+    pub(super) code: i32,
+    pub(super) reason: Option<TerminationReason>,
+    pub(super) stop: Stop,
 }
 
 impl Worker {
-    pub(super) fn new(pod: PodId, node: NodeId, profile: AppProfile) -> Self {
-        let backoff = BackOff::default();
-        Self { pod, node, profile, version: 0, stage: Stage::Bound, backoff, restarts: 0 }
-    }
-
-    pub(super) const fn pod(&self) -> PodId {
-        self.pod
-    }
-
-    pub(super) const fn node(&self) -> NodeId {
-        self.node
+    pub(super) fn new(
+        pod: PodId,
+        node: NodeId,
+        spec: &PodSpec,
+        profile: &PodProfile,
+        settings: &KubeletSettings,
+    ) -> Self {
+        let profiles = profile.of_containers(spec);
+        let backoff = BackOff::new(settings.max_container_restart_period);
+        Self {
+            pod,
+            node,
+            version: 0,
+            stage: Stage::Bound,
+            units: profiles.iter().map(|_| Unit::new(backoff)).collect(),
+            profiles,
+            app: profile.position(spec),
+            has_sandbox: false,
+            trouble: Trouble::default(),
+            deadline: None,
+            failed_for: None,
+        }
     }
 
     pub(super) const fn version(&self) -> u32 {
         self.version
     }
 
-    pub(super) const fn is_running(&self) -> bool {
-        matches!(self.stage, Stage::Running(_) | Stage::PreStop { .. } | Stage::Stopping { .. })
+    /// Whether the application's process exists.
+    pub(super) fn is_running(&self) -> bool {
+        self.units.get(self.app).is_some_and(Unit::is_alive)
     }
 
-    /// Takes the pod: `startTime`, then configuration, image, container.
-    pub(super) fn admit(
-        &mut self,
-        view: ClusterView<'_>,
-        agent: &mut NodeAgent,
-        out: &mut Effects,
-    ) {
-        out.actions.push(Action::StartPod(self.pod));
-        self.prepare(view, agent, out);
+    /// Whether the application listens for requests.
+    pub(super) fn app_answers(&self) -> bool {
+        match self.units.get(self.app).map(|unit| unit.state) {
+            Some(State::Running(run)) => run.has_answered,
+            Some(State::Stopping(stopping)) => stopping.listens,
+            _ => false,
+        }
     }
 
-    fn prepare(&mut self, view: ClusterView<'_>, agent: &mut NodeAgent, out: &mut Effects) {
+    /// Takes the pod: `startTime`, then configuration, images, containers.
+    pub(super) fn admit(&mut self, ctx: &mut Context<'_>) {
+        let view = ctx.view;
         let Some(pod) = view.pods().get(self.pod) else { return };
-        if let Some(missing) = view.missing_reference(pod) {
-            if self.stage != Stage::ConfigError {
+        ctx.out.actions.push(Action::StartPod(self.pod));
+        self.deadline = view.template_of(pod).spec.active_deadline.map(|after| view.now + after);
+        self.stage = Stage::Active;
+        self.settle(ctx);
+    }
+
+    /// Does all that is due, reports it, and waits for the next.
+    pub(super) fn settle(&mut self, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        let spec = &view.template_of(pod).spec;
+        for (position, container) in containers(spec).enumerate() {
+            let moment = self.moment(ctx.now(), position);
+            if let State::Running(run) = &mut self.units[position].state
+                && !moment.is_live
+            {
+                run.count(container, moment);
+            }
+        }
+        if self.trouble.hangs_until == ctx.now() && self.app_answers() {
+            ctx.out.apps.push(AppEffect::Answers(self.pod));
+        }
+        if self.stage == Stage::Active && self.deadline.is_some_and(|at| at <= ctx.now()) {
+            self.deadline = None;
+            let message = "Pod was active on the node longer than the specified deadline";
+            return self.fail(("DeadlineExceeded", message), self.grace(ctx), ctx);
+        }
+        loop {
+            let due = containers(spec).enumerate().find(|(position, container)| {
+                self.next_of(*position, container, ctx.now()).is_some_and(|at| at <= ctx.now())
+            });
+            let went_on = match due {
+                Some((position, container)) => {
+                    self.unit_due(position, container, pod, ctx);
+                    true
+                }
+                None => self.begin_next(pod, spec, ctx),
+            };
+            if !went_on || matches!(self.stage, Stage::Ended | Stage::Gone) {
+                break;
+            }
+        }
+        self.report(pod, spec, ctx);
+        self.arm(spec, ctx);
+    }
+
+    /// Sets the timer for what happens next; earlier timers are void.
+    fn arm(&mut self, spec: &PodSpec, ctx: &mut Context<'_>) {
+        self.version += 1;
+        if matches!(self.stage, Stage::Bound | Stage::Ended | Stage::Gone) {
+            return;
+        }
+        let units = containers(spec).enumerate();
+        let next = units.filter_map(|(position, one)| self.next_of(position, one, ctx.now()));
+        let of_pod = match self.stage {
+            Stage::Ending(ending) => ending.unstarted_until,
+            _ => self.deadline,
+        };
+        let trouble = self.trouble.next_end(ctx.now());
+        if let Some(at) = next.chain(of_pod).chain(trouble).min() {
+            ctx.out.timers.push((at, self.pod, self.version));
+        }
+    }
+
+    fn next_of(&self, position: usize, container: &Container, now: SimTime) -> Option<SimTime> {
+        self.units[position].next(container, self.moment(now, position))
+    }
+
+    fn moment(&self, now: SimTime, position: usize) -> Moment {
+        let is_app = position == self.app;
+        let trouble = if is_app { self.trouble } else { Trouble::default() };
+        Moment { now, trouble, is_live: is_app && self.profiles[position].probes_need_worker }
+    }
+
+    /// Begins with the container whose turn it is; false if there is none, or the pod is done.
+    fn begin_next(&mut self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) -> bool {
+        match self.stage {
+            Stage::Active => {}
+            Stage::Ending(ending) => return self.go_on_ending(ending, pod, spec, ctx),
+            Stage::Bound | Stage::Ended | Stage::Gone => return false,
+        }
+        let inits = spec.init_containers.len();
+        let is_over = |position: usize, one: &Container| {
+            let unit = &self.units[position];
+            if one.is_sidecar { unit.is_started() } else { unit.is_done() }
+        };
+        let init = spec.init_containers.iter().enumerate();
+        // In a sandbox made anew, containers that had ended for good before do not run again, but the
+        // init containers come first for the others all the same.
+        let is_idle = |unit: &Unit| unit.state == State::Idle;
+        let regular = &self.units[inits..];
+        let initializing = regular.iter().any(is_idle)
+            && regular.iter().all(|unit| is_idle(unit) || unit.has_ended());
+        if initializing
+            && let Some((position, container)) = init.clone().find(|(at, one)| !is_over(*at, one))
+        {
+            if self.units[position].has_ended() {
+                return self.end_if_done(pod, spec, ctx);
+            }
+            return self.begin(position, container, pod, ctx);
+        }
+        for (position, container) in (inits..).zip(&spec.containers) {
+            match self.units[position].state {
+                State::Idle => return self.begin(position, container, pod, ctx),
+                // Containers are started one after the other.
+                State::Pulling { .. } | State::Creating { .. } => return false,
+                _ => {}
+            }
+        }
+        self.end_if_done(pod, spec, ctx)
+    }
+
+    fn begin(
+        &mut self,
+        position: usize,
+        container: &Container,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let is_idle = self.units[position].state == State::Idle;
+        if is_idle {
+            self.prepare(position, container, pod, ctx);
+        }
+        is_idle
+    }
+
+    /// Looks for what the container needs, and pulls its image.
+    fn prepare(
+        &mut self,
+        position: usize,
+        container: &Container,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
+    ) {
+        let now = ctx.now();
+        let profile = self.profiles[position];
+        let unit = &mut self.units[position];
+        if let Some(missing) = ctx.view.missing_reference(pod) {
+            if !matches!(unit.state, State::ConfigError { .. }) {
                 let kind = match missing.kind {
                     ReferenceKind::ConfigMap => "configmap",
                     ReferenceKind::Secret => "secret",
                     ReferenceKind::PersistentVolumeClaim => "persistentvolumeclaim",
                 };
                 let message = format!("Error: {kind} \"{}\" not found", missing.name);
-                warn(pod, "Failed", message, out);
+                warn(pod, "Failed", message, ctx.out);
             }
-            self.enter(Stage::ConfigError, Some(view.now + SYNC_RETRY), out);
+            unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
             return;
         }
-        let spec = &view.template_of(pod).spec;
-        if self.profile.pull_fails {
-            self.pull_failed(view.now, pod, out);
+        let is_there = ctx.agent.images.has(&container.image);
+        if container.image_pull_policy == ImagePullPolicy::Never && !is_there {
+            let message = format!(
+                "Container image \"{}\" is not present with pull policy of Never",
+                container.image
+            );
+            warn(pod, "ErrImageNeverPull", message, ctx.out);
+            unit.state = State::NeverPulled;
             return;
         }
-        let mut ready_to_start = view.now;
-        for container in spec.init_containers.iter().chain(&spec.containers) {
-            let pulled = agent.pull(view.now, &container.image, self.profile.image_pull);
-            ready_to_start = ready_to_start.max(pulled);
+        let must_ask = !is_there || container.image_pull_policy == ImagePullPolicy::Always;
+        if profile.pull_fails && must_ask {
+            unit.pull_failures += 1;
+            let doublings = (unit.pull_failures - 1).min(5);
+            let wait = (SYNC_RETRY * (1 << doublings)).min(PULL_BACKOFF_MAX);
+            let message = format!("Failed to pull image \"{}\": ErrImagePull", container.image);
+            warn(pod, "Failed", message, ctx.out);
+            unit.state = State::PullBackOff { retry_at: now + wait };
+            return;
         }
-        if !spec.init_containers.is_empty() && self.restarts == 0 {
-            ready_to_start += self.profile.init;
-        }
-        self.enter(Stage::Starting, Some(ready_to_start + self.profile.start), out);
+        let done_at = ctx.agent.images.pull(now, &container.image, &profile, ctx.settings);
+        unit.state = State::Pulling { done_at };
     }
 
-    fn pull_failed(&mut self, now: SimTime, pod: &Pod, out: &mut Effects) {
-        let failures = match self.stage {
-            Stage::PullBackOff { failures } => failures + 1,
-            _ => 1,
-        };
-        let wait = (SYNC_RETRY * (1 << (failures - 1).min(5))).min(SimDuration::from_secs(300));
-        warn(pod, "Failed", "Failed to pull image: ErrImagePull".to_owned(), out);
-        self.enter(Stage::PullBackOff { failures }, Some(now + wait), out);
-    }
-
-    /// A timer is due.
-    pub(super) fn wake(&mut self, view: ClusterView<'_>, agent: &mut NodeAgent, out: &mut Effects) {
-        match self.stage {
-            Stage::ConfigError | Stage::PullBackOff { .. } => self.prepare(view, agent, out),
-            Stage::Starting | Stage::BackOff => self.run(view, out),
-            Stage::Running(run) => self.advance(view, run, out),
-            Stage::PreStop { kill_at } => self.signal(view.now, kill_at, out),
-            Stage::Stopping { .. } => self.exit(out),
-            Stage::Bound | Stage::Ended => {}
+    /// Something happens to a container.
+    fn unit_due(
+        &mut self,
+        position: usize,
+        container: &Container,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
+    ) {
+        match self.units[position].state {
+            State::ConfigError { .. } | State::PullBackOff { .. } => {
+                self.prepare(position, container, pod, ctx);
+            }
+            State::Pulling { .. } => {
+                let pays_for_sandbox = !std::mem::replace(&mut self.has_sandbox, true);
+                let start = self.profiles[position].start;
+                let takes = if pays_for_sandbox { start } else { SimDuration::ZERO };
+                self.units[position].pull_failures = 0;
+                self.units[position].state = State::Creating { runs_at: ctx.now() + takes };
+            }
+            State::Creating { .. } => self.run(position, container, ctx),
+            State::Restarting { .. } => {
+                self.units[position].restarts += 1;
+                self.run(position, container, ctx);
+            }
+            State::Running(run) => self.advance(position, container, run, pod, ctx),
+            State::Stopping(stopping) => self.stop_due(position, stopping, pod, ctx),
+            State::Idle | State::NeverPulled | State::Ended(_) => {}
         }
     }
 
     /// The container starts.
-    fn run(&mut self, view: ClusterView<'_>, out: &mut Effects) {
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let answers_at = (!self.profile.never_ready).then(|| view.now + self.profile.warm_up);
-        let mut ready_at = Some(view.now);
-        let mut killed_at: Option<(SimTime, KilledBy)> = None;
-        for container in &view.template_of(pod).spec.containers {
-            let outcome = probes::outcome(container, view.now, answers_at);
-            ready_at = match (ready_at, outcome.ready_at) {
-                (Some(others), Some(own)) => Some(others.max(own)),
-                _ => None,
-            };
-            killed_at = match (killed_at, outcome.killed_at) {
-                (Some(others), Some(own)) if own.0 < others.0 => Some(own),
-                (others, own) => others.or(own),
-            };
-        }
-        let crashes_at = self.profile.crashes_after.map(|after| view.now + after);
-        out.actions.push(Action::SetPodPhase(self.pod, PodPhase::Running));
-        let restarts = RestartCounts { containers_max: self.restarts, sidecars_max: 0 };
-        out.actions.push(Action::SetPodRestarts(self.pod, restarts));
-        out.apps.push(AppEffect::Started(self.pod));
-        self.advance(view, Run { answers_at, ready_at, killed_at, crashes_at }, out);
-    }
-
-    /// Does what is due of a running container, and waits for the next.
-    fn advance(&mut self, view: ClusterView<'_>, mut run: Run, out: &mut Effects) {
-        let due = |at: Option<SimTime>| at.is_some_and(|at| at <= view.now);
-        if due(run.answers_at) {
-            run.answers_at = None;
-            out.apps.push(AppEffect::Answers(self.pod));
-        }
-        if due(run.ready_at) {
-            run.ready_at = None;
-            out.actions.push(Action::SetPodReady(self.pod, ConditionStatus::True));
-        }
-        if let Some((at, probe)) = run.killed_at
-            && at <= view.now
-        {
-            if let Some(pod) = view.pods().get(self.pod) {
-                let message =
-                    format!("Container failed {} probe, will be restarted", probe.as_str());
-                warn(pod, "Unhealthy", message, out);
-            }
-            self.container_ended(view, Stop::KilledByProbe, out);
-        } else if due(run.crashes_at) {
-            self.container_ended(view, Stop::Crashed, out);
-        } else {
-            self.enter(Stage::Running(run), run.next(), out);
+    fn run(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
+        let run = Run::new(ctx.now(), container, &self.profiles[position]);
+        self.units[position].state = State::Running(run);
+        if position == self.app {
+            // A fresh process is not stuck; what it depends on may still be missing.
+            self.trouble.hangs_until = SimTime::ZERO;
+            ctx.out.apps.push(AppEffect::Started(self.pod));
         }
     }
 
-    fn container_ended(&mut self, view: ClusterView<'_>, stop: Stop, out: &mut Effects) {
-        out.apps.push(AppEffect::Stopped(self.pod, stop));
-        out.actions.push(Action::SetPodReady(self.pod, ConditionStatus::False));
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        if view.template_of(pod).spec.restart_policy == RestartPolicy::Never {
-            out.actions.push(Action::SetPodPhase(self.pod, PodPhase::Failed));
-            self.enter(Stage::Ended, None, out);
-            return;
-        }
-        self.restarts += 1;
-        let restart_at = self.backoff.after_exit(view.now);
-        if restart_at > view.now {
-            let message = "Back-off restarting failed container (CrashLoopBackOff)".to_owned();
-            warn(pod, "BackOff", message, out);
-        }
-        self.enter(Stage::BackOff, Some(restart_at + self.profile.start), out);
-    }
-
-    /// The pod is being deleted.
-    pub(super) fn terminate(&mut self, view: ClusterView<'_>, out: &mut Effects) {
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let Some(deletion) = pod.deletion else { return };
-        match self.stage {
-            Stage::Running(_) => {}
-            Stage::PreStop { .. } | Stage::Stopping { .. } | Stage::Ended => return,
-            Stage::Bound
-            | Stage::ConfigError
-            | Stage::Starting
-            | Stage::PullBackOff { .. }
-            | Stage::BackOff => {
-                let stop_at = view.now + self.profile.shut_down.min(UNSTARTED_STOP_MAX);
-                self.enter(Stage::Stopping { kill_at: stop_at }, Some(stop_at), out);
-                return;
-            }
-        }
-        let spec = &view.template_of(pod).spec;
-        let grace = deletion.deadline - deletion.requested_at.floor_to_second();
-        let kill_at = view.now + grace;
-        let pre_stop =
-            spec.containers.iter().filter_map(|container| container.pre_stop_sleep).max();
-        match pre_stop {
-            Some(sleep) => {
-                let sigterm_at = (view.now + sleep).min(kill_at);
-                self.enter(Stage::PreStop { kill_at }, Some(sigterm_at), out);
-            }
-            None => self.signal(view.now, kill_at, out),
-        }
-    }
-
-    /// SIGTERM.
-    fn signal(&mut self, now: SimTime, kill_at: SimTime, out: &mut Effects) {
-        let exits_at = now + self.profile.shut_down;
-        let wake_at = match self.profile.on_sigterm {
-            OnSigterm::Drain => {
-                out.apps.push(AppEffect::Drains(self.pod, exits_at));
-                kill_at
-            }
-            OnSigterm::Exit => exits_at.min(kill_at),
-            OnSigterm::Ignore => kill_at,
-        };
-        self.enter(Stage::Stopping { kill_at }, Some(wake_at), out);
-    }
-
-    /// What was in flight is done.
-    pub(super) fn drained(&mut self, out: &mut Effects) {
-        if matches!(self.stage, Stage::Stopping { .. }) {
-            self.exit(out);
-        }
-    }
-
-    /// All containers are dead: the object goes.
-    fn exit(&mut self, out: &mut Effects) {
-        out.apps.push(AppEffect::Stopped(self.pod, Stop::Terminated));
-        out.actions.push(Action::RemovePod(self.pod));
-        self.enter(Stage::Ended, None, out);
-    }
-
-    /// The machine was restarted: containers start afresh, a pending deletion is finished.
-    pub(super) fn node_restarted(
+    /// Does what is due of a running container.
+    fn advance(
         &mut self,
-        view: ClusterView<'_>,
-        agent: &mut NodeAgent,
-        out: &mut Effects,
+        position: usize,
+        container: &Container,
+        mut run: Run,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
     ) {
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        if pod.is_terminating() {
-            self.exit(out);
-            return;
+        let now = ctx.now();
+        let moment = self.moment(now, position);
+        if !run.has_answered && run.answers_at.is_some_and(|at| at <= now) {
+            run.has_answered = true;
+            if position == self.app && now >= self.trouble.hangs_until {
+                ctx.out.apps.push(AppEffect::Answers(self.pod));
+            }
+        } else if let Some((_, code)) = run.ends_at.filter(|(at, _)| *at <= now) {
+            let exit = Exit { code, reason: None, stop: Stop::Crashed };
+            return self.container_ended(position, exit, pod, ctx);
+        } else if let Some(kind) = KINDS
+            .into_iter()
+            .find(|kind| run.next_of(*kind, container, moment).is_some_and(|at| at <= now))
+        {
+            let changed = self.probe(&mut run, kind, container, moment, ctx);
+            if changed && judge(&mut run, kind, container, pod, ctx) {
+                self.units[position].state = State::Running(run);
+                return self.kill_for_probe(position, kind, container, pod, ctx);
+            }
         }
-        match self.stage {
-            Stage::Bound => self.admit(view, agent, out),
-            Stage::Running(_) => {
-                self.restarts += 1;
-                out.actions.push(Action::SetPodReady(self.pod, ConditionStatus::False));
-                self.enter(Stage::Starting, Some(view.now + self.profile.start), out);
-            }
-            Stage::ConfigError | Stage::Starting | Stage::PullBackOff { .. } | Stage::BackOff => {
-                self.prepare(view, agent, out);
-            }
-            Stage::PreStop { .. } | Stage::Stopping { .. } | Stage::Ended => {}
+        self.units[position].state = State::Running(run);
+    }
+
+    /// A probe is sent or answered; true if its verdict changed.
+    fn probe(
+        &self,
+        run: &mut Run,
+        kind: ProbeKind,
+        container: &Container,
+        moment: Moment,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let result = run.result(kind, moment.now, moment.trouble);
+        let Some(probe) = probe_of(container, kind) else { return false };
+        let Some(prober) = run.prober_mut(kind) else { return false };
+        if let Some(changed) = prober.answered(moment.now, probe) {
+            return changed;
+        }
+        if moment.is_live && result {
+            prober.sent(probe, moment.now + probe.timeout, false);
+            ctx.out.apps.push(AppEffect::Probed(self.pod, kind));
+            return false;
+        }
+        prober.probed(probe, result)
+    }
+
+    /// An answer to a probe will come after `delay`; absent = never.
+    pub(super) fn probe_answered(
+        &mut self,
+        kind: ProbeKind,
+        delay: Option<SimDuration>,
+        ctx: &mut Context<'_>,
+    ) {
+        let view = ctx.view;
+        let Some(pod) = view.pods().get(self.pod) else { return };
+        let Some(container) = containers(&view.template_of(pod).spec).nth(self.app) else { return };
+        let Some(probe) = probe_of(container, kind) else { return };
+        let State::Running(run) = &mut self.units[self.app].state else { return };
+        if let Some(prober) = run.prober_mut(kind)
+            && let Some(delay) = delay.filter(|delay| *delay <= probe.timeout)
+        {
+            prober.answers_at(ctx.now() + delay, true);
+            self.settle(ctx);
         }
     }
 
-    fn enter(&mut self, stage: Stage, wake_at: Option<SimTime>, out: &mut Effects) {
-        self.stage = stage;
-        self.version += 1;
-        if let Some(at) = wake_at {
-            out.timers.push((at, self.pod, self.version));
+    /// A container ended.
+    pub(super) fn container_ended(
+        &mut self,
+        position: usize,
+        exit: Exit,
+        pod: &Pod,
+        ctx: &mut Context<'_>,
+    ) {
+        let now = ctx.now();
+        let spec = &ctx.view.template_of(pod).spec;
+        let (State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. })) =
+            self.units[position].state
+        else {
+            return;
+        };
+        if position == self.app {
+            ctx.out.apps.push(AppEffect::Stopped(self.pod, exit.stop));
         }
+        let is_ending = self.stage != Stage::Active;
+        let end = termination(started, now, exit.code, exit.reason);
+        let unit = &mut self.units[position];
+        unit.last = Some(end);
+        if is_ending || !restarts(position, exit.code, spec) {
+            unit.state = State::Ended(end);
+            return;
+        }
+        let restart_at = unit.backoff.after_exit(now);
+        let waits = restart_at > now;
+        if waits {
+            let message = "Back-off restarting failed container (CrashLoopBackOff)".to_owned();
+            warn(pod, "BackOff", message, ctx.out);
+        }
+        let runs_at = restart_at + self.profiles[position].start;
+        unit.state = State::Restarting { runs_at, waits };
     }
 }
 
-fn warn(pod: &Pod, reason: &'static str, message: String, out: &mut Effects) {
+/// A probe's verdict is another; true if it has the container killed.
+fn judge(
+    run: &mut Run,
+    kind: ProbeKind,
+    container: &Container,
+    pod: &Pod,
+    ctx: &mut Context<'_>,
+) -> bool {
+    let succeeded = run.prober(kind).and_then(super::probes::Prober::verdict) == Some(true);
+    match kind {
+        ProbeKind::Startup if succeeded => {
+            run.startup = None;
+            run.probe_from(ctx.now(), container);
+        }
+        ProbeKind::Readiness => {
+            run.is_ready = succeeded;
+            if !succeeded {
+                warn(pod, "Unhealthy", "Readiness probe failed".to_owned(), ctx.out);
+            }
+        }
+        ProbeKind::Liveness if succeeded => {}
+        ProbeKind::Startup | ProbeKind::Liveness => {
+            let name = if kind == ProbeKind::Startup { "startup" } else { "liveness" };
+            let message = format!("Container failed {name} probe, will be restarted");
+            warn(pod, "Unhealthy", message, ctx.out);
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a container that exited with this code is started again while its pod goes on
+/// (`shouldRestartOnFailure` and the rules for init containers, `pkg/kubelet/kuberuntime`).
+fn restarts(position: usize, exit_code: i32, spec: &PodSpec) -> bool {
+    let failed = exit_code != 0;
+    match spec.init_containers.get(position) {
+        Some(init) if init.is_sidecar => true,
+        Some(_) => failed && spec.restart_policy != RestartPolicy::Never,
+        None => match spec.restart_policy {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => failed,
+            RestartPolicy::Never => false,
+        },
+    }
+}
+
+/// All containers, init containers first.
+pub(super) fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> + Clone {
+    spec.init_containers.iter().chain(&spec.containers)
+}
+
+pub(super) fn warn(pod: &Pod, reason: &'static str, message: String, out: &mut Effects) {
     out.actions.push(Action::Event(Box::new(Event {
         kind: "Pod",
         object: pod.id.clone(),

@@ -1,25 +1,37 @@
-//! Jobs and CronJobs of the API: checked as the API server does (`pkg/apis/batch/validation`, 1.36).
-//! Only their pod templates are used so far.
+//! Jobs and CronJobs of the API to those of `cluster`, defaulted and checked as the API server does
+//! (`pkg/apis/batch/v1/defaults.go`, `pkg/apis/batch/validation`, 1.36).
 
 use k8s_openapi::api::batch::v1 as batch;
 
 use super::field::{FieldErrors, FieldPath};
+use super::job_policies::{failure_policy, success_policy};
+use super::pod::pairs;
 use super::workload::{count, template_that_ends};
-use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
+use crate::cluster::cron_schedule::{Schedule, time_zone};
+use crate::cluster::job::JobSpec;
 
-/// The template of a Job.
-pub(super) fn job_template(
+/// Failures that a Job puts up with, unless each index has a limit of its own.
+const BACKOFF_LIMIT: i32 = 6;
+/// A schedule for which another is written in its place, so that checking can go on.
+const EVERY_MINUTE: &str = "* * * * *";
+
+/// `spec` of a Job.
+pub(super) fn job_spec(
     spec: &batch::JobSpec,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
-) -> PodTemplate {
-    let mut counted = |given, field| count(given, 0, &path.field(field), errors);
-    counted(spec.parallelism, "parallelism");
-    counted(spec.completions, "completions");
-    counted(spec.backoff_limit, "backoffLimit");
-    counted(spec.backoff_limit_per_index, "backoffLimitPerIndex");
-    counted(spec.max_failed_indexes, "maxFailedIndexes");
-    counted(spec.ttl_seconds_after_finished, "ttlSecondsAfterFinished");
+) -> JobSpec {
+    let mut counted = |given: Option<i32>, field| {
+        given.map(|given| count(Some(given), 0, &path.field(field), errors))
+    };
+    let parallelism = counted(spec.parallelism, "parallelism");
+    let completions = counted(spec.completions, "completions");
+    let backoff_limit = counted(spec.backoff_limit, "backoffLimit");
+    let backoff_limit_per_index = counted(spec.backoff_limit_per_index, "backoffLimitPerIndex");
+    let max_failed_indexes = counted(spec.max_failed_indexes, "maxFailedIndexes");
+    let ttl_seconds_after_finished =
+        counted(spec.ttl_seconds_after_finished, "ttlSecondsAfterFinished");
     errors.not_negative(
         &path.field("activeDeadlineSeconds"),
         spec.active_deadline_seconds.unwrap_or_default(),
@@ -27,31 +39,120 @@ pub(super) fn job_template(
     let modes = [("NonIndexed", false), ("Indexed", true)];
     let at = path.field("completionMode");
     let is_indexed = errors.choose(spec.completion_mode.as_deref(), &modes, false, &at);
+    check_index_fields(spec, is_indexed, path, errors);
+    let default_limit = backoff_limit_per_index.map_or(BACKOFF_LIMIT, |_| i32::MAX);
+    JobSpec {
+        // Without both numbers a Job is one pod; with parallelism alone it is a work queue.
+        completions: completions.or_else(|| parallelism.is_none().then_some(1)),
+        parallelism: parallelism.unwrap_or(1),
+        is_indexed,
+        backoff_limit: backoff_limit.unwrap_or(default_limit),
+        backoff_limit_per_index,
+        max_failed_indexes,
+        active_deadline_seconds: spec.active_deadline_seconds,
+        suspend: spec.suspend.unwrap_or(false),
+        ttl_seconds_after_finished,
+        pod_failure_policy: failure_policy(spec, path, errors),
+        success_policy: success_policy(spec, is_indexed, path, errors),
+        replaces_only_failed: replaces_only_failed(spec, path, errors),
+        template: template_that_ends(&spec.template, path, errors),
+    }
+}
+
+/// Fields that mean something for Indexed Jobs alone.
+fn check_index_fields(
+    spec: &batch::JobSpec,
+    is_indexed: bool,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
     if is_indexed && spec.completions.is_none() {
         errors.required(&path.field("completions"), "when completion mode is Indexed");
     }
-    template_that_ends(&spec.template, path, errors)
+    if !is_indexed && spec.backoff_limit_per_index.is_some() {
+        let at = path.field("backoffLimitPerIndex");
+        errors.invalid(&at, spec.backoff_limit_per_index, "requires indexed completion mode");
+    }
+    if spec.max_failed_indexes.is_some() && spec.backoff_limit_per_index.is_none() {
+        let why = "when maxFailedIndexes is specified";
+        errors.required(&path.field("backoffLimitPerIndex"), why);
+    }
 }
 
-/// The template of the Jobs of a CronJob.
-pub(super) fn cron_job_template(
-    spec: &batch::CronJobSpec,
+/// A Job with a failure policy waits for the end of a pod unless it says otherwise, and must.
+fn replaces_only_failed(
+    spec: &batch::JobSpec,
+    path: &FieldPath<'_>,
     errors: &mut FieldErrors,
-) -> PodTemplate {
-    let path = FieldPath::ROOT.field("spec");
-    if spec.schedule.is_empty() {
-        errors.required(&path.field("schedule"), "when the Jobs start, such as \"*/5 * * * *\"");
+) -> bool {
+    let has_policy = spec.pod_failure_policy.is_some();
+    let choices = [("TerminatingOrFailed", false), ("Failed", true)];
+    let at = path.field("podReplacementPolicy");
+    let policy = spec.pod_replacement_policy.as_deref();
+    let only_failed = errors.choose(policy, &choices, has_policy, &at);
+    if has_policy && !only_failed {
+        let rule = "Unsupported value: \"TerminatingOrFailed\": supported values: Failed";
+        errors.push(&at, rule);
     }
-    let policies = ["Allow", "Forbid", "Replace"].map(|name| (name, name));
+    only_failed
+}
+
+/// `spec` of a CronJob.
+pub(super) fn cron_job_spec(spec: &batch::CronJobSpec, errors: &mut FieldErrors) -> CronJobSpec {
+    let path = FieldPath::ROOT.field("spec");
+    let policies = [
+        ("Allow", ConcurrencyPolicy::Allow),
+        ("Forbid", ConcurrencyPolicy::Forbid),
+        ("Replace", ConcurrencyPolicy::Replace),
+    ];
     let policy = spec.concurrency_policy.as_deref();
-    errors.choose(policy, &policies, "Allow", &path.field("concurrencyPolicy"));
-    let history = path.field("successfulJobsHistoryLimit");
-    count(spec.successful_jobs_history_limit, 3, &history, errors);
-    let history = path.field("failedJobsHistoryLimit");
-    count(spec.failed_jobs_history_limit, 1, &history, errors);
+    let at = path.field("concurrencyPolicy");
+    let concurrency_policy = errors.choose(policy, &policies, ConcurrencyPolicy::Allow, &at);
+    let schedule = schedule(&spec.schedule, &path, errors);
+    if let Some(name) = &spec.time_zone
+        && time_zone(Some(name)).is_none()
+    {
+        errors.invalid(&path.field("timeZone"), name, format!("unknown time zone {name}"));
+    }
+    let deadline = spec.starting_deadline_seconds;
+    errors.not_negative(&path.field("startingDeadlineSeconds"), deadline.unwrap_or(0));
+    let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
+    let successful_history_limit =
+        counted(spec.successful_jobs_history_limit, 3, "successfulJobsHistoryLimit");
+    let failed_history_limit = counted(spec.failed_jobs_history_limit, 1, "failedJobsHistoryLimit");
+    let metadata = spec.job_template.metadata.clone().unwrap_or_default();
     let job = spec.job_template.spec.clone().unwrap_or_default();
     let at = path.field("jobTemplate");
-    job_template(&job, &at.field("spec"), errors)
+    CronJobSpec {
+        schedule,
+        time_zone: spec.time_zone.as_deref().map(Into::into),
+        starting_deadline_seconds: deadline,
+        concurrency_policy,
+        suspend: spec.suspend.unwrap_or(false),
+        job_template: JobTemplate {
+            labels: pairs(metadata.labels.as_ref()),
+            annotations: pairs(metadata.annotations.as_ref()),
+            spec: job_spec(&job, &at.field("spec"), errors),
+        },
+        successful_history_limit,
+        failed_history_limit,
+    }
+}
+
+fn schedule(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Schedule {
+    let at = path.field("schedule");
+    if text.is_empty() {
+        errors.required(&at, "when the Jobs start, such as \"*/5 * * * *\"");
+    } else if text.contains("TZ") {
+        let rule = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+        errors.invalid(&at, text, rule);
+    } else {
+        match Schedule::parse(text) {
+            Ok(schedule) => return schedule,
+            Err(why) => errors.invalid(&at, text, why),
+        }
+    }
+    Schedule::parse(EVERY_MINUTE).expect("`* * * * *` is a schedule")
 }
 
 #[cfg(test)]
@@ -63,7 +164,7 @@ mod tests {
         job["template"] = json!({"spec": {"restartPolicy": policy, "containers": [{"name": "a", "image": "a:1"}]}});
         let cron = json!({"schedule": "", "jobTemplate": {"spec": job}});
         let mut errors = FieldErrors::default();
-        cron_job_template(&serde_json::from_value(cron).unwrap(), &mut errors);
+        cron_job_spec(&serde_json::from_value(cron).unwrap(), &mut errors);
         errors.into_vec().iter().map(ToString::to_string).collect()
     }
 

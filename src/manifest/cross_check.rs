@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::hpa_check;
 use super::load::Object;
 use super::lower::Content;
 use super::object::Manifest;
@@ -28,6 +29,20 @@ pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: 
         match &object.content {
             Content::Service(service) => {
                 service_selects_pods(object, service, &known, objects, diagnostics);
+            }
+            Content::Hpa(spec) => {
+                let target = &spec.scale_target;
+                let namespace = object.meta.namespace();
+                let is_target = |other: &&Object| {
+                    let reference = &other.manifest.reference;
+                    reference.kind == target.kind
+                        && *reference.id.namespace == **namespace
+                        && reference.id.name == target.name
+                };
+                let template =
+                    objects.iter().find(is_target).and_then(|found| found.content.pod_template());
+                let exists = known.has(&target.kind, namespace, &target.name);
+                diagnostics.append(hpa_check::check(object, spec, exists, template));
             }
             Content::DisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
@@ -258,7 +273,12 @@ fn service_account_exists(
     diagnostics.push(warning("missing-reference", message, object, field).help(help));
 }
 
-fn warning(code: &'static str, message: String, object: &Object, field: String) -> Diagnostic {
+pub(super) fn warning(
+    code: &'static str,
+    message: String,
+    object: &Object,
+    field: String,
+) -> Diagnostic {
     let manifest = &object.manifest;
     let place = manifest.origin.place_of(&field);
     Diagnostic { field, ..Diagnostic::warning(code, message).at(place).of(manifest.label()) }

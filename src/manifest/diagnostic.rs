@@ -3,6 +3,7 @@
 //! One form for manifests, scenarios and configuration files, shown on a terminal by `Display` and
 //! elsewhere as JSON. Not responsible for finding problems, nor for exit codes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -209,6 +210,12 @@ impl Diagnostics {
         });
     }
 
+    /// Leaves each problem once, where it came first.
+    pub fn deduplicate(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.list.retain(|problem| seen.insert(problem.to_string()));
+    }
+
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
@@ -232,6 +239,14 @@ impl Diagnostics {
     /// The problems in their present order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(only: Diagnostic) -> Self {
+        let mut list = Self::default();
+        list.push(only);
+        list
     }
 }
 

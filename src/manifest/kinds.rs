@@ -9,8 +9,10 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::diagnostic::Severity;
+use super::scaled_object::ScaledObject;
 use super::schema::type_name;
 use super::spelling::nearest;
+use super::vpa::VerticalPodAutoscaler;
 
 /// A kind whose objects are read field by field.
 pub(super) struct Kind {
@@ -36,14 +38,14 @@ macro_rules! kinds {
 }
 
 /// All kinds that are read.
-static KINDS: [Kind; 22] = kinds![
+static KINDS: [Kind; 24] = kinds![
     "v1" "Pod" core::Pod;
     "apps/v1" "Deployment" Deployment;
     "apps/v1" "ReplicaSet" ReplicaSet;
-    "apps/v1" "StatefulSet" StatefulSet, PODS_MISSING;
-    "apps/v1" "DaemonSet" DaemonSet, PODS_MISSING;
-    "batch/v1" "Job" Job, PODS_MISSING;
-    "batch/v1" "CronJob" CronJob, PODS_MISSING;
+    "apps/v1" "StatefulSet" StatefulSet;
+    "apps/v1" "DaemonSet" DaemonSet;
+    "batch/v1" "Job" Job;
+    "batch/v1" "CronJob" CronJob;
     "v1" "Service" core::Service;
     "autoscaling/v2" "HorizontalPodAutoscaler" v2::HorizontalPodAutoscaler;
     "autoscaling/v1" "HorizontalPodAutoscaler" v1::HorizontalPodAutoscaler;
@@ -59,6 +61,8 @@ static KINDS: [Kind; 22] = kinds![
     "v1" "PersistentVolumeClaim" core::PersistentVolumeClaim;
     "v1" "PersistentVolume" core::PersistentVolume, STORAGE;
     "storage.k8s.io/v1" "StorageClass" StorageClass, STORAGE;
+    "keda.sh/v1alpha1" "ScaledObject" ScaledObject;
+    "autoscaling.k8s.io/v1" "VerticalPodAutoscaler" VerticalPodAutoscaler;
 ];
 
 /// Versions that Kubernetes served once, with the release that dropped them.
@@ -87,12 +91,12 @@ const PODS_MISSING: &str = "its pods are not created";
 
 /// Kinds of Kubernetes and of widely used projects that are left aside, and what that means. Those that
 /// would have brought pods or nodes come with a warning instead of a note.
-const LEFT_ASIDE: [(&str, &str); 49] = [
+const LEFT_ASIDE: [(&str, &str); 47] = [
     ("ReplicationController", "its pods are not created; write a Deployment instead"),
-    ("Ingress", "requests enter at the Service"),
+    ("Ingress", "requests enter at the Service, but for those under `ingress` of the scenario"),
     ("IngressClass", "requests enter at the Service"),
     ("Gateway", "requests enter at the Service"),
-    ("HTTPRoute", "requests enter at the Service"),
+    ("HTTPRoute", "requests enter at the Service, but for those under `ingress` of the scenario"),
     ("NetworkPolicy", "all traffic is allowed"),
     ("Endpoints", "a Service has the endpoints that its selector finds"),
     ("EndpointSlice", "a Service has the endpoints that its selector finds"),
@@ -134,9 +138,7 @@ const LEFT_ASIDE: [(&str, &str); 49] = [
     ("ClusterIssuer", "certificates are not simulated"),
     ("Kustomization", "it is kustomize's own; give the output of `kubectl kustomize` instead"),
     ("Component", "it is kustomize's own; give the output of `kubectl kustomize` instead"),
-    ("ScaledObject", "nothing scales its target; write a HorizontalPodAutoscaler instead"),
     ("ScaledJob", PODS_MISSING),
-    ("VerticalPodAutoscaler", "requests stay as they are written"),
     ("NodePool", "nodes come from the scenario's node pools"),
     ("EC2NodeClass", "nodes come from the scenario's node pools"),
     ("Rollout", "its pods are not created; write a Deployment instead"),

@@ -13,7 +13,7 @@ use super::object::{Manifest, read_manifests};
 use super::schema::{Findings, Mistake, check};
 use super::yaml::Source;
 use crate::cluster::ObjectMeta;
-use crate::cluster::action::{Action, PodDraft, PodName, PodSource};
+use crate::cluster::action::{Action, JobDraft, PodDraft, PodName, PodSource};
 
 /// An object that is ready for the simulation.
 #[derive(Clone, Debug)]
@@ -59,9 +59,17 @@ impl Object {
             Content::PriorityClass(class) => Action::CreatePriorityClass(Box::new(class)),
             Content::ResourceQuota(quota) => Action::ApplyResourceQuota(quota),
             Content::Hpa(spec) => Action::CreateHpa(Box::new((self.meta, *spec))),
+            Content::Vpa(spec) => Action::CreateVpa(Box::new((self.meta, *spec))),
+            Content::ScaledObject(spec) => Action::CreateScaledObject(Box::new((self.meta, *spec))),
             Content::DisruptionBudget(budget) => Action::CreateDisruptionBudget(budget),
             Content::Config(kind, keys) => Action::PutConfig(kind, Box::new((id, keys))),
-            Content::Workload(_) | Content::Other => return None,
+            Content::StatefulSet(spec) => Action::CreateStatefulSet(Box::new((self.meta, *spec))),
+            Content::DaemonSet(spec) => Action::CreateDaemonSet(Box::new((self.meta, *spec))),
+            Content::Job(spec) => {
+                Action::CreateJob(Box::new(JobDraft { meta: self.meta, owner: None, spec: *spec }))
+            }
+            Content::CronJob(spec) => Action::CreateCronJob(Box::new((self.meta, *spec))),
+            Content::Other => return None,
         })
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::batch::{cron_job_template, job_template};
+use super::batch::{cron_job_spec, job_spec};
 use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::read_hpa;
@@ -22,16 +22,24 @@ use super::pod_validation::validate_pod_spec;
 use super::policy::{
     disruption_budget, keys, namespace, object_meta, priority_class, resource_quota,
 };
+use super::scaled_object::scaled_object_spec;
 use super::service::service;
-use super::stateful_set::{daemon_set_template, stateful_set_template};
+use super::stateful_set::{daemon_set_spec, stateful_set_spec};
+use super::vpa::vpa_spec;
 use crate::cluster::action::ReplicaSetDraft;
+use crate::cluster::cron_job::CronJobSpec;
+use crate::cluster::daemon_set::DaemonSetSpec;
 use crate::cluster::deployment::DeploymentSpec;
 use crate::cluster::hpa::HpaSpec;
+use crate::cluster::job::JobSpec;
 use crate::cluster::node::Node;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
 use crate::cluster::policy::{Namespace, PodDisruptionBudget, PriorityClass};
 use crate::cluster::quota::ResourceQuota;
+use crate::cluster::scaled_object::ScaledObjectSpec;
 use crate::cluster::service::Service;
+use crate::cluster::stateful_set::StatefulSetSpec;
+use crate::cluster::vpa::VpaSpec;
 use crate::cluster::{Name, ObjectMeta};
 
 /// What an object is to the simulation.
@@ -43,8 +51,14 @@ pub enum Content {
     Deployment(Box<DeploymentSpec>),
     /// A ReplicaSet.
     ReplicaSet(Box<ReplicaSetDraft>),
-    /// A workload that is checked but not simulated: what its pods would be made from.
-    Workload(Box<PodTemplate>),
+    /// A StatefulSet.
+    StatefulSet(Box<StatefulSetSpec>),
+    /// A DaemonSet.
+    DaemonSet(Box<DaemonSetSpec>),
+    /// A Job.
+    Job(Box<JobSpec>),
+    /// A CronJob.
+    CronJob(Box<CronJobSpec>),
     /// A Service.
     Service(Box<Service>),
     /// A Node.
@@ -57,6 +71,10 @@ pub enum Content {
     ResourceQuota(Box<ResourceQuota>),
     /// A HorizontalPodAutoscaler of whatever version.
     Hpa(Box<HpaSpec>),
+    /// A ScaledObject of KEDA.
+    ScaledObject(Box<ScaledObjectSpec>),
+    /// A VerticalPodAutoscaler.
+    Vpa(Box<VpaSpec>),
     /// A PodDisruptionBudget.
     DisruptionBudget(Box<PodDisruptionBudget>),
     /// A ConfigMap, a Secret or a claim, with its keys.
@@ -69,7 +87,11 @@ impl Content {
     /// What its pods are made from, if it has any.
     pub fn pod_template(&self) -> Option<&PodTemplate> {
         match self {
-            Self::Pod(template) | Self::Workload(template) => Some(template),
+            Self::Pod(template) => Some(template),
+            Self::StatefulSet(spec) => Some(&spec.template),
+            Self::DaemonSet(spec) => Some(&spec.template),
+            Self::Job(spec) => Some(&spec.template),
+            Self::CronJob(spec) => Some(&spec.job_template.spec.template),
             Self::Deployment(spec) => Some(&spec.template),
             Self::ReplicaSet(draft) => Some(&draft.template),
             _ => None,
@@ -78,7 +100,11 @@ impl Content {
 
     pub(super) fn pod_template_mut(&mut self) -> Option<&mut PodTemplate> {
         match self {
-            Self::Pod(template) | Self::Workload(template) => Some(template),
+            Self::Pod(template) => Some(template),
+            Self::StatefulSet(spec) => Some(&mut spec.template),
+            Self::DaemonSet(spec) => Some(&mut spec.template),
+            Self::Job(spec) => Some(&mut spec.template),
+            Self::CronJob(spec) => Some(&mut spec.job_template.spec.template),
             Self::Deployment(spec) => Some(&mut spec.template),
             Self::ReplicaSet(draft) => Some(&mut draft.template),
             _ => None,
@@ -156,19 +182,19 @@ fn content(
         }
         "StatefulSet" => {
             let spec = or_required(typed::<apps::StatefulSet>(value)?.spec, &path, errors);
-            Content::Workload(Box::new(stateful_set_template(&spec, errors)))
+            Content::StatefulSet(Box::new(stateful_set_spec(&spec, errors)))
         }
         "DaemonSet" => {
             let spec = or_required(typed::<apps::DaemonSet>(value)?.spec, &path, errors);
-            Content::Workload(Box::new(daemon_set_template(&spec, errors)))
+            Content::DaemonSet(Box::new(daemon_set_spec(&spec, errors)))
         }
         "Job" => {
             let spec = or_required(typed::<batch::Job>(value)?.spec, &path, errors);
-            Content::Workload(Box::new(job_template(&spec, &path, errors)))
+            Content::Job(Box::new(job_spec(&spec, &path, errors)))
         }
         "CronJob" => {
             let spec = typed::<batch::CronJob>(value)?.spec;
-            Content::Workload(Box::new(cron_job_template(&spec, errors)))
+            Content::CronJob(Box::new(cron_job_spec(&spec, errors)))
         }
         "Service" => {
             let spec = or_required(typed::<core::Service>(value)?.spec, &path, errors);
@@ -184,15 +210,11 @@ fn content(
             let spec = or_required(typed::<core::ResourceQuota>(value)?.spec, &path, errors);
             Content::ResourceQuota(Box::new(resource_quota(meta.clone(), &spec, errors)))
         }
-        "HorizontalPodAutoscaler" => {
-            let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-            match read_hpa(api_version, &value, false) {
-                Ok(spec) => Content::Hpa(Box::new(spec)),
-                Err(problems) => {
-                    errors.append(problems);
-                    Content::Other
-                }
-            }
+        "HorizontalPodAutoscaler" => hpa(&value, errors),
+        "VerticalPodAutoscaler" => Content::Vpa(Box::new(vpa_spec(&typed(value)?, errors))),
+        "ScaledObject" => {
+            let spec = scaled_object_spec(meta.name(), &typed(value)?, errors);
+            Content::ScaledObject(Box::new(spec))
         }
         "PodDisruptionBudget" => {
             let spec = typed::<policy_api::PodDisruptionBudget>(value)?.spec;
@@ -214,6 +236,17 @@ fn content(
         }
         _ => Content::Other,
     })
+}
+
+fn hpa(value: &Value, errors: &mut FieldErrors) -> Content {
+    let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    match read_hpa(api_version, value, false) {
+        Ok(spec) => Content::Hpa(Box::new(spec)),
+        Err(problems) => {
+            errors.append(problems);
+            Content::Other
+        }
+    }
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {

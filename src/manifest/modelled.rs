@@ -4,7 +4,7 @@
 
 /// For each type of which some fields play no part: those that do. A type that is not named here is
 /// taken as a whole.
-const MODELLED: [(&str, &str); 9] = [
+const MODELLED: [(&str, &str); 16] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -24,20 +24,46 @@ const MODELLED: [(&str, &str); 9] = [
     ("Volume", "name configMap secret persistentVolumeClaim projected"),
     ("ServiceSpec", "selector ports clusterIP clusterIPs publishNotReadyAddresses sessionAffinity"),
     ("ServicePort", "name port targetPort"),
+    (
+        "StatefulSetSpec",
+        "replicas selector template podManagementPolicy updateStrategy minReadySeconds \
+         revisionHistoryLimit ordinals volumeClaimTemplates",
+    ),
+    ("RollingUpdateStatefulSetStrategy", "partition"),
+    (
+        "JobSpec",
+        "parallelism completions completionMode backoffLimit backoffLimitPerIndex maxFailedIndexes \
+         activeDeadlineSeconds suspend ttlSecondsAfterFinished podFailurePolicy \
+         podReplacementPolicy successPolicy template",
+    ),
+    (
+        "ScaledObjectSpec",
+        "scaleTargetRef pollingInterval cooldownPeriod initialCooldownPeriod idleReplicaCount \
+         minReplicaCount maxReplicaCount advanced triggers",
+    ),
+    ("AdvancedConfig", "horizontalPodAutoscalerConfig restoreToOriginalReplicaCount"),
+    ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
+    ("PodUpdatePolicy", "updateMode minReplicas"),
 ];
 
 /// Fields that ask for nothing: the API server's own notes, and words for people.
-const SILENT: [(&str, &str); 3] = [
+const SILENT: [(&str, &str); 5] = [
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
     ),
     ("ServiceSpec", "ipFamilies ipFamilyPolicy internalTrafficPolicy"),
     ("ServicePort", "appProtocol"),
+    ("StatefulSetSpec", "serviceName"),
+    ("JobSpec", "selector manualSelector"),
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 22] = [
+const MEANINGS: [(&str, &str, &str); 29] = [
+    ("ScaledObjectSpec", "fallback", "a trigger that cannot be read gives the HPA no number"),
+    ("AdvancedConfig", "scalingModifiers", "every trigger counts for itself"),
+    ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
+    ("PodUpdatePolicy", "evictionRequirements", "pods are evicted whichever way requests change"),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
     ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
     (
@@ -77,6 +103,13 @@ const MEANINGS: [(&str, &str, &str); 22] = [
          sessionAffinityConfig trafficDistribution",
         "requests enter at the Service and go to its ready pods, whatever leads to it",
     ),
+    ("StatefulSetSpec", "persistentVolumeClaimRetentionPolicy", "claims outlive their pods"),
+    (
+        "RollingUpdateStatefulSetStrategy",
+        "maxUnavailable",
+        "its feature gate is off by default, so pods are updated one at a time",
+    ),
+    ("JobSpec", "managedBy", "the Job controller manages every Job"),
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 

@@ -61,6 +61,7 @@ pub(super) fn disruption_budget(
             (None, None) => Budget::MaxUnavailable(IntOrPercent::Int(0)),
         },
         always_allows_unhealthy: errors.choose(given, &policies, false, &at),
+        generation: 1,
         status: PodDisruptionBudgetStatus::default(),
     }
 }

@@ -20,7 +20,9 @@ use serde_json::{Map, Value};
 
 use super::modelled;
 use super::path::FieldPath;
+use super::scaled_object::ScaledObject;
 use super::spelling::nearest;
+use super::vpa::VerticalPodAutoscaler;
 use crate::units::Quantity;
 
 /// The JSON Schema of every type that the kinds below are made of, by the type's name.
@@ -34,8 +36,37 @@ static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     define![core::PersistentVolumeClaim, core::PersistentVolume, StorageClass, PriorityClass];
     define![Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, PodDisruptionBudget];
     define![v1::HorizontalPodAutoscaler, v2::HorizontalPodAutoscaler];
-    generator.take_definitions(true)
+    define![ScaledObject, VerticalPodAutoscaler];
+    let mut definitions = generator.take_definitions(true);
+    definitions.values_mut().for_each(leave_out_null);
+    definitions
 });
+
+/// Writes what may be absent as Kubernetes does, whose types never say that nothing is something.
+fn leave_out_null(schema: &mut Value) {
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|one| one == "null");
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|one| one != "null");
+                if let Some(only) = types.pop() {
+                    fields.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = fields.get("anyOf")
+                && choices.iter().any(is_null)
+                && let Some(Value::Object(only)) =
+                    choices.iter().find(|choice| !is_null(choice)).cloned()
+            {
+                fields.remove("anyOf");
+                fields.extend(only);
+            }
+            fields.values_mut().for_each(leave_out_null);
+        }
+        Value::Array(values) => values.iter_mut().for_each(leave_out_null),
+        _ => {}
+    }
+}
 
 /// The name under which the type of a kind is defined.
 pub(super) fn type_name<K: JsonSchema>() -> String {
@@ -157,6 +188,10 @@ impl Checker<'_> {
     }
 
     fn value(&mut self, schema: &'static Value, value: &mut Value, path: &FieldPath) {
+        // Anything goes.
+        if schema.is_boolean() {
+            return;
+        }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             let name = reference.rsplit('/').next().unwrap_or(reference);
             if let Some((name, definition)) = DEFINITIONS.get_key_value(name) {

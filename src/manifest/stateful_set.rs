@@ -1,57 +1,98 @@
-//! StatefulSets and DaemonSets of the API: checked as the API server does
-//! (`pkg/apis/apps/validation`, 1.36). Only their pod templates are used so far.
+//! StatefulSets and DaemonSets of the API to those of `cluster`, defaulted and checked as the API server
+//! does (`pkg/apis/apps/v1/defaults.go`, `pkg/apis/apps/validation`, 1.36).
 
 use k8s_openapi::api::apps::v1 as apps;
 
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::workload::{count, selector_and_template};
+use crate::cluster::Name;
+use crate::cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
 use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::stateful_set::{StatefulSetSpec, StatefulSetUpdate};
 
-/// The template of a StatefulSet.
-pub(super) fn stateful_set_template(
+const REVISION_HISTORY_LIMIT: i32 = 10;
+
+/// `spec` of a StatefulSet.
+pub(super) fn stateful_set_spec(
     spec: &apps::StatefulSetSpec,
     errors: &mut FieldErrors,
-) -> PodTemplate {
+) -> StatefulSetSpec {
     let path = FieldPath::ROOT.field("spec");
     let claims = spec.volume_claim_templates.iter().flatten();
     let claims: Vec<&str> = claims.filter_map(|claim| claim.metadata.name.as_deref()).collect();
     let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
-    counted(spec.replicas, 1, "replicas");
-    counted(spec.min_ready_seconds, 0, "minReadySeconds");
-    counted(spec.revision_history_limit, 10, "revisionHistoryLimit");
-    let policies = ["OrderedReady", "Parallel"].map(|name| (name, name));
+    let replicas = counted(spec.replicas, 1, "replicas");
+    let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
+    let revision_history_limit =
+        counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");
+    let ordinals = path.field("ordinals");
+    let start = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start);
+    let start_ordinal = count(start, 0, &ordinals.field("start"), errors);
+    let policies = [("OrderedReady", false), ("Parallel", true)];
     let policy = spec.pod_management_policy.as_deref();
-    errors.choose(policy, &policies, "OrderedReady", &path.field("podManagementPolicy"));
-    if let Some(strategy) = &spec.update_strategy {
-        let at = path.field("updateStrategy");
-        let types = ["RollingUpdate", "OnDelete"].map(|name| (name, name));
-        errors.choose(strategy.type_.as_deref(), &types, "RollingUpdate", &at.field("type"));
-        let partition = strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
-        let at = at.field("rollingUpdate");
-        count(partition, 0, &at.field("partition"), errors);
+    let at = path.field("podManagementPolicy");
+    let is_parallel = errors.choose(policy, &policies, false, &at);
+    let update = stateful_set_update(spec.update_strategy.as_ref(), &path, errors);
+    let (selector, template) =
+        selector_and_template(&spec.selector, &spec.template, &claims, &path, errors);
+    StatefulSetSpec {
+        replicas,
+        selector,
+        template,
+        start_ordinal,
+        is_parallel,
+        update,
+        min_ready_seconds,
+        revision_history_limit,
+        claim_templates: claims.into_iter().map(Name::from).collect(),
     }
-    selector_and_template(&spec.selector, &spec.template, &claims, &path, errors).1
 }
 
-/// The template of a DaemonSet.
-pub(super) fn daemon_set_template(
+fn stateful_set_update(
+    strategy: Option<&apps::StatefulSetUpdateStrategy>,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> StatefulSetUpdate {
+    let strategy = strategy.cloned().unwrap_or_default();
+    let at = path.field("updateStrategy");
+    let types = [("RollingUpdate", false), ("OnDelete", true)];
+    let is_on_delete = errors.choose(strategy.type_.as_deref(), &types, false, &at.field("type"));
+    let partition = strategy.rolling_update.and_then(|rolling| rolling.partition);
+    let at = at.field("rollingUpdate");
+    let partition = count(partition, 0, &at.field("partition"), errors);
+    if is_on_delete {
+        StatefulSetUpdate::OnDelete
+    } else {
+        StatefulSetUpdate::RollingUpdate { partition }
+    }
+}
+
+/// `spec` of a DaemonSet.
+pub(super) fn daemon_set_spec(
     spec: &apps::DaemonSetSpec,
     errors: &mut FieldErrors,
-) -> PodTemplate {
+) -> DaemonSetSpec {
     let path = FieldPath::ROOT.field("spec");
-    count(spec.min_ready_seconds, 0, &path.field("minReadySeconds"), errors);
-    count(spec.revision_history_limit, 10, &path.field("revisionHistoryLimit"), errors);
-    if let Some(strategy) = &spec.update_strategy {
-        let at = path.field("updateStrategy");
-        let types = ["RollingUpdate", "OnDelete"].map(|name| (name, name));
-        errors.choose(strategy.type_.as_deref(), &types, "RollingUpdate", &at.field("type"));
-        if let Some(rolling) = &strategy.rolling_update {
-            rolling_update(rolling, &at.field("rollingUpdate"), errors);
-        }
+    let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
+    let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
+    let revision_history_limit =
+        counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");
+    let strategy = spec.update_strategy.clone().unwrap_or_default();
+    let at = path.field("updateStrategy");
+    let types = [("RollingUpdate", false), ("OnDelete", true)];
+    let is_on_delete = errors.choose(strategy.type_.as_deref(), &types, false, &at.field("type"));
+    let rolling = strategy.rolling_update.unwrap_or_default();
+    let rolling = rolling_update(&rolling, &at.field("rollingUpdate"), errors);
+    let (selector, template) =
+        selector_and_template(&spec.selector, &spec.template, &[], &path, errors);
+    DaemonSetSpec {
+        selector,
+        template,
+        update: if is_on_delete { DaemonSetUpdate::OnDelete } else { rolling },
+        min_ready_seconds,
+        revision_history_limit,
     }
-    selector_and_template(&spec.selector, &spec.template, &[], &path, errors).1
 }
 
 /// `ValidateRollingUpdateDaemonSet`: either pods may be missing, or there may be more of them.
@@ -59,16 +100,17 @@ fn rolling_update(
     rolling: &apps::RollingUpdateDaemonSet,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
-) {
+) -> DaemonSetUpdate {
     let mut number = |given: &Option<_>, default, field| {
         let at = path.field(field);
         let number = given.as_ref().map_or(default, |given| int_or_percent(given, &at, errors));
         at_most_100_percent(number, &at, errors);
-        !matches!(number, IntOrPercent::Int(0) | IntOrPercent::Percent(0))
+        number
     };
-    let has_unavailable = number(&rolling.max_unavailable, IntOrPercent::Int(1), "maxUnavailable");
-    let has_surge = number(&rolling.max_surge, IntOrPercent::Int(0), "maxSurge");
-    match (has_unavailable, has_surge) {
+    let max_unavailable = number(&rolling.max_unavailable, IntOrPercent::Int(1), "maxUnavailable");
+    let max_surge = number(&rolling.max_surge, IntOrPercent::Int(0), "maxSurge");
+    let is_some = |number| !matches!(number, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
+    match (is_some(max_unavailable), is_some(max_surge)) {
         (true, true) => {
             let rule = "Forbidden: may not be set when maxUnavailable is non-zero";
             errors.push(&path.field("maxSurge"), rule);
@@ -79,6 +121,7 @@ fn rolling_update(
         }
         _ => {}
     }
+    DaemonSetUpdate::RollingUpdate { max_surge, max_unavailable }
 }
 
 #[cfg(test)]
@@ -100,7 +143,7 @@ mod tests {
 
     fn of_stateful_set(extra: &Value) -> Vec<String> {
         let mut errors = FieldErrors::default();
-        stateful_set_template(&serde_json::from_value(spec(extra)).unwrap(), &mut errors);
+        stateful_set_spec(&serde_json::from_value(spec(extra)).unwrap(), &mut errors);
         errors.into_vec().iter().map(|error| error.path.clone()).collect()
     }
 
@@ -109,7 +152,7 @@ mod tests {
         let volumes = json!([{"name": "data"}]);
         let mut spec = spec(&json!({"updateStrategy": {"rollingUpdate": rolling}}));
         spec["template"]["spec"]["volumes"] = volumes;
-        daemon_set_template(&serde_json::from_value(spec).unwrap(), &mut errors);
+        daemon_set_spec(&serde_json::from_value(spec).unwrap(), &mut errors);
         errors.into_vec().iter().map(|error| error.path.clone()).collect()
     }
 

@@ -82,6 +82,11 @@ pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Doc
     }
 }
 
+/// A value as YAML, in the style of `kubectl get -o yaml`.
+pub fn to_yaml(value: &Value) -> String {
+    serde_yaml::to_string(value).expect("plain values can always be YAML")
+}
+
 /// Byte order marks stand at the start of files, and so also at the start of lines where files were
 /// joined; they mean nothing in UTF-8.
 fn without_byte_order_marks(text: &str) -> Cow<'_, str> {

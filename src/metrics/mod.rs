@@ -1,6 +1,14 @@
 //! The metrics pipeline as the HPA sees it: kubelets measure, metrics-server collects and serves the
 //! last sample of each pod. Not responsible for where the CPU time comes from.
 
+mod adapter;
+mod prometheus;
+mod rule;
 mod server;
+mod settings;
 
-pub use server::{MetricsServer, MetricsSettings, PodUsage};
+pub use adapter::{RuleSeries, Scraped, Values};
+pub use prometheus::{LATENCY_BOUNDS_SECONDS, PrometheusSettings};
+pub use rule::{Measure, MetricRule, Reading};
+pub use server::{MetricsServer, PodUsage};
+pub use settings::MetricsSettings;

@@ -1,38 +1,26 @@
 //! metrics-server: scrapes, windows, gaps.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use crate::cluster::metrics::{PodMetrics, PodMetricsTable};
+use crate::cluster::metrics::{ContainerMetrics, NewSample, PodMetrics, PodMetricsUpdate};
 use crate::cluster::pod::PodId;
 use crate::engine::{SimDuration, SimTime};
 use crate::units::Bytes;
 
-/// Timing of metrics-server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct MetricsSettings {
-    /// From scrape to scrape (`--metric-resolution`). Default 15s, as in its published manifests.
-    pub resolution: SimDuration,
-    /// When the first scrape of the run comes. Default 5s.
-    pub first_scrape: SimDuration,
-}
-
-impl Default for MetricsSettings {
-    fn default() -> Self {
-        Self { resolution: SimDuration::from_secs(15), first_scrape: SimDuration::from_secs(5) }
-    }
-}
-
 /// What a pod has used, as its kubelet counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodUsage {
-    /// CPU time since the container's start, in core-time.
+    /// CPU time of the application's container since its start, in core-time.
     pub cpu_time: SimDuration,
-    /// Working set.
+    /// Its working set.
     pub memory: Bytes,
     /// The container's start: a restart makes the counter begin anew.
     pub started: SimTime,
+    /// The pod's other containers, whose usage is steady.
+    pub others: Option<Arc<[ContainerMetrics]>>,
+    /// Billionths of a core, where CPU is used at this rate since the scrape before and from now on:
+    /// the pod need not be looked at again until it is otherwise.
+    pub steady_nano: Option<i64>,
 }
 
 /// The last scrape of each pod that somebody looks at.
@@ -42,54 +30,104 @@ pub struct MetricsServer {
     pods: Vec<Option<Scraped>>,
     /// Counts scrapes: what was not scraped in the last one is gone.
     scrapes: u64,
+    last: Option<SimTime>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Scraped {
     pod: PodId,
     scrape: u64,
     at: SimTime,
-    usage: PodUsage,
+    cpu_time: SimDuration,
+    started: SimTime,
+    steady_nano: Option<i64>,
+    is_served: bool,
 }
 
 impl MetricsServer {
-    /// Scrapes the pods that are given with their usage and returns what is served from now on. All
-    /// others lose their sample, as pods on nodes that do not answer do: a sample needs two scrapes
-    /// of one container in a row.
+    /// Scrapes the pods that are given, with their usage, and says what is served otherwise from now
+    /// on. A pod without usage, as on a node that does not answer, loses its sample: a sample needs
+    /// two scrapes of one container in a row. Pods that are not given go on at their steady rate.
     pub fn scrape(
         &mut self,
         now: SimTime,
-        pods: impl Iterator<Item = (PodId, PodUsage)>,
-    ) -> PodMetricsTable {
+        pods: impl Iterator<Item = (PodId, Option<PodUsage>)>,
+    ) -> PodMetricsUpdate {
         self.scrapes += 1;
-        let mut served = Vec::new();
+        let last = self.last.replace(now);
+        let mut update = PodMetricsUpdate {
+            scraped: now.floor_to_second(),
+            window: last.map_or(SimDuration::ZERO, |last| now - last),
+            rows: Vec::new(),
+        };
         for (pod, usage) in pods {
             if self.pods.len() <= pod.index() {
-                self.pods.resize(pod.index() + 1, None);
+                self.pods.resize_with(pod.index() + 1, || None);
             }
             let slot = &mut self.pods[pod.index()];
-            let before = slot.filter(|before| {
-                before.pod == pod
-                    && before.scrape + 1 == self.scrapes
-                    && before.usage.started == usage.started
+            let before = slot.take().filter(|before| before.pod == pod);
+            let was_served = before.as_ref().is_some_and(|before| before.is_served);
+            let before = before.and_then(|before| before.at_last_scrape(self.scrapes - 1, last));
+            let sample = usage.as_ref().and_then(|usage| sample(now, before.as_ref()?, usage));
+            if sample.is_some() || was_served {
+                update.rows.push((pod, sample.clone()));
+            }
+            *slot = usage.map(|usage| Scraped {
+                pod,
+                scrape: self.scrapes,
+                at: now,
+                cpu_time: usage.cpu_time,
+                started: usage.started,
+                steady_nano: sample.as_ref().and(usage.steady_nano),
+                is_served: sample.is_some(),
             });
-            served.extend(before.map(|before| {
-                let window = now - before.at;
-                let used = usage.cpu_time - before.usage.cpu_time;
-                let nano_cores = i128::from(used.as_nanos()) * 1_000_000_000
-                    / i128::from(window.as_nanos().max(1));
-                let metrics = PodMetrics {
-                    cpu_nano: i64::try_from(nano_cores).unwrap_or(i64::MAX),
-                    memory: usage.memory,
-                    timestamp: now.floor_to_second(),
-                    window,
-                };
-                (pod, metrics)
-            }));
-            *slot = Some(Scraped { pod, scrape: self.scrapes, at: now, usage });
         }
-        served.into_iter().collect()
+        update
     }
+
+    /// When the last scrape was.
+    pub const fn last_scrape(&self) -> Option<SimTime> {
+        self.last
+    }
+
+    /// Whether the pod goes on at a steady rate, so that it need not be given to the next scrape.
+    pub fn is_steady(&self, pod: PodId) -> bool {
+        let scraped = self.pods.get(pod.index()).and_then(Option::as_ref);
+        scraped.is_some_and(|scraped| scraped.pod == pod && scraped.steady_nano.is_some())
+    }
+}
+
+impl Scraped {
+    /// The counter at the scrape of this number, the last one, if the pod was scraped in it.
+    fn at_last_scrape(self, scrape: u64, last: Option<SimTime>) -> Option<Self> {
+        let Some(rate) = self.steady_nano else {
+            return (self.scrape == scrape).then_some(self);
+        };
+        let last = last?;
+        let used = i128::from(rate) * i128::from((last - self.at).as_nanos()) / 1_000_000_000;
+        let used = SimDuration::from_nanos(i64::try_from(used).unwrap_or(i64::MAX));
+        Some(Self { at: last, cpu_time: self.cpu_time + used, ..self })
+    }
+}
+
+/// The mean between two scrapes of one container.
+fn sample(now: SimTime, before: &Scraped, usage: &PodUsage) -> Option<NewSample> {
+    if before.started != usage.started {
+        return None;
+    }
+    let window = now - before.at;
+    let used = usage.cpu_time - before.cpu_time;
+    let mean = i128::from(used.as_nanos()) * 1_000_000_000 / i128::from(window.as_nanos().max(1));
+    let cpu_nano =
+        usage.steady_nano.unwrap_or_else(|| i64::try_from(mean.max(0)).unwrap_or(i64::MAX));
+    let metrics = PodMetrics {
+        cpu_nano,
+        memory: usage.memory,
+        others: usage.others.clone(),
+        timestamp: now.floor_to_second(),
+        window,
+    };
+    Some(NewSample { metrics, is_steady: usage.steady_nano.is_some() })
 }
 
 #[cfg(test)]
@@ -110,18 +148,26 @@ mod tests {
             cpu_time: SimDuration::from_secs(cpu_seconds),
             memory: Bytes(1),
             started: SimTime::ZERO,
+            others: None,
+            steady_nano: None,
         }
+    }
+
+    fn scrape(server: &mut MetricsServer, at: i64, usage: Option<PodUsage>) -> PodMetricsUpdate {
+        server.scrape(SimTime::from_secs(at), [(pod(), usage)].into_iter())
+    }
+
+    fn cpu_nano(update: &PodMetricsUpdate) -> Option<i64> {
+        update.rows.first().and_then(|(_, sample)| Some(sample.as_ref()?.metrics.cpu_nano))
     }
 
     #[test]
     fn a_sample_is_the_mean_between_two_scrapes() {
         let mut server = MetricsServer::default();
-        let first = server.scrape(SimTime::from_secs(5), [(pod(), usage(1))].into_iter());
-        assert_eq!(first.get(pod()), None);
-        let second = server.scrape(SimTime::from_secs(20), [(pod(), usage(4))].into_iter());
-        let sample = second.get(pod()).expect("a second scrape");
-        assert_eq!(sample.cpu_nano, 200_000_000);
-        assert_eq!(sample.window, SimDuration::from_secs(15));
+        assert_eq!(cpu_nano(&scrape(&mut server, 5, Some(usage(1)))), None);
+        let second = scrape(&mut server, 20, Some(usage(4)));
+        assert_eq!(cpu_nano(&second), Some(200_000_000));
+        assert_eq!(second.window, SimDuration::from_secs(15));
     }
 
     #[test]
@@ -129,9 +175,7 @@ mod tests {
         let mut server = MetricsServer::default();
         let mut served = Vec::new();
         for (at, reached) in [(5, true), (20, true), (35, false), (50, true), (65, true)] {
-            let pods = reached.then(|| (pod(), usage(at)));
-            let table = server.scrape(SimTime::from_secs(at), pods.into_iter());
-            served.push(table.get(pod()).is_some());
+            served.push(cpu_nano(&scrape(&mut server, at, reached.then(|| usage(at)))).is_some());
         }
         assert_eq!(served, [false, true, false, false, true]);
     }
@@ -139,9 +183,24 @@ mod tests {
     #[test]
     fn a_restarted_container_needs_two_scrapes_again() {
         let mut server = MetricsServer::default();
-        server.scrape(SimTime::from_secs(5), [(pod(), usage(5))].into_iter());
+        scrape(&mut server, 5, Some(usage(5)));
         let restarted = PodUsage { started: SimTime::from_secs(10), ..usage(1) };
-        let table = server.scrape(SimTime::from_secs(20), [(pod(), restarted)].into_iter());
-        assert_eq!(table.get(pod()), None);
+        assert_eq!(cpu_nano(&scrape(&mut server, 20, Some(restarted))), None);
+    }
+
+    #[test]
+    fn a_steady_pod_goes_on_unseen_and_its_counter_with_it() {
+        let mut server = MetricsServer::default();
+        scrape(&mut server, 0, Some(usage(0)));
+        let steady = PodUsage { steady_nano: Some(500_000_000), ..usage(5) };
+        scrape(&mut server, 10, Some(steady));
+        assert!(server.is_steady(pod()));
+        for at in [20, 30] {
+            assert!(server.scrape(SimTime::from_secs(at), std::iter::empty()).rows.is_empty());
+        }
+        // 15 s of CPU by 30 s; from then on at one core.
+        let changed = scrape(&mut server, 40, Some(usage(25)));
+        assert_eq!(cpu_nano(&changed), Some(1_000_000_000));
+        assert!(!server.is_steady(pod()));
     }
 }

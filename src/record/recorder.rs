@@ -209,7 +209,12 @@ impl Recorder {
             PodChange::Ready | PodChange::DeletionRequested | PodChange::Phase => {
                 self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
             }
-            PodChange::Nominated | PodChange::Labels | PodChange::Gates | PodChange::Disrupted => {}
+            PodChange::Nominated
+            | PodChange::Labels
+            | PodChange::Gates
+            | PodChange::Containers
+            | PodChange::Finalizer
+            | PodChange::Disrupted => {}
         }
     }
 

@@ -67,6 +67,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         cluster: cluster(facts),
         cost: cost_report(facts, &allocation, &services),
         attention: Vec::new(),
+        phases: None,
         log: facts.recorder.log.iter().map(log_entry).collect(),
         interval_ends_seconds: facts
             .recorder
@@ -289,6 +290,16 @@ fn log_entry(line: &crate::record::LogLine) -> LogEntry {
     }
 }
 
+/// The HPAs that still complained when the run ended, with their last complaint.
+fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a str, &'a str> {
+    // An HPA looks every 15 s by default; a minute is longer than any usual period.
+    let since = facts.duration.as_secs_f64() - 60.0;
+    let late = report.log.iter().filter(|entry| entry.at_seconds >= since);
+    late.filter(|entry| entry.is_warning && entry.object.starts_with("HorizontalPodAutoscaler "))
+        .map(|entry| (entry.object.as_str(), entry.message.as_str()))
+        .collect()
+}
+
 /// What a reader must not overlook, worst first.
 fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut found = Vec::new();
@@ -319,6 +330,9 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
                 format!("{name}: containers were restarted {} times", workload.restarts),
             );
         }
+    }
+    for (hpa, message) in stuck_autoscalers(facts, report) {
+        say(Severity::Failure, format!("{hpa} cannot decide: {message}"));
     }
     for service in &report.services {
         let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();

@@ -1,6 +1,6 @@
 //! Whether the objectives of a scenario were met.
 
-use super::model::{ObjectiveResult, Report, ServiceReport};
+use super::model::{Latency, ObjectiveResult, Report};
 use crate::scenario::objectives::{CostObjective, Objective, ServiceObjective};
 
 /// Judges all objectives by the figures of the report. A figure that does not exist, because nothing
@@ -20,19 +20,25 @@ fn of_service(objective: &ServiceObjective, report: &Report) -> Vec<ObjectiveRes
     let service = report.services.iter().find(|service| service.service == name);
     let subject = format!("service {name}");
     let mut results = Vec::new();
-    for (figure, limit) in objective.latency.limits() {
-        let value_ms = service.and_then(|service| latency_ms(service, figure));
-        let limit = limit.as_secs_f64();
-        let value = value_ms.map(|ms| ms / 1e3);
-        results.push(ObjectiveResult {
-            subject: subject.clone(),
-            figure: format!("latency {figure}"),
-            limit: format!("<= {}", seconds(limit)),
-            value: value.map_or_else(|| "none".to_owned(), seconds),
-            limit_number: limit,
-            value_number: value,
-            met: value.is_some_and(|value| value <= limit),
-        });
+    let llm = service.and_then(|service| service.llm.as_ref());
+    for (what, limits, latency) in [
+        ("latency", objective.latency, service.and_then(|service| service.latency)),
+        ("TTFT", objective.time_to_first_token, llm.and_then(|llm| llm.time_to_first_token)),
+        ("TPOT", objective.time_per_output_token, llm.and_then(|llm| llm.time_per_output_token)),
+    ] {
+        for (figure, limit) in limits.limits() {
+            let limit = limit.as_secs_f64();
+            let value = latency.map(|latency| latency_ms(latency, figure) / 1e3);
+            results.push(ObjectiveResult {
+                subject: subject.clone(),
+                figure: format!("{what} {figure}"),
+                limit: format!("<= {}", seconds(limit)),
+                value: value.map_or_else(|| "none".to_owned(), seconds),
+                limit_number: limit,
+                value_number: value,
+                met: value.is_some_and(|value| value <= limit),
+            });
+        }
     }
     let by_requests = service.and_then(|service| service.availability_by_requests);
     let by_time = service.map(|service| service.availability_by_time);
@@ -55,9 +61,8 @@ fn of_service(objective: &ServiceObjective, report: &Report) -> Vec<ObjectiveRes
     results
 }
 
-fn latency_ms(service: &ServiceReport, figure: &str) -> Option<f64> {
-    let latency = service.latency?;
-    Some(match figure {
+fn latency_ms(latency: Latency, figure: &str) -> f64 {
+    match figure {
         "mean" => latency.mean_ms,
         "p50" => latency.p50_ms,
         "p90" => latency.p90_ms,
@@ -65,7 +70,7 @@ fn latency_ms(service: &ServiceReport, figure: &str) -> Option<f64> {
         "p99" => latency.p99_ms,
         "p999" => latency.p999_ms,
         _ => latency.max_ms,
-    })
+    }
 }
 
 fn of_cost(objective: CostObjective, report: &Report) -> Vec<ObjectiveResult> {

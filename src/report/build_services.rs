@@ -1,6 +1,7 @@
 //! The services' part of the report: outcomes, latency, availability.
 
 use super::build::{Facts, ServiceFacts};
+use super::llm;
 use super::model::{Downtime, Latency, ServiceReport, ServiceSeries};
 use crate::engine::{SimDuration, SimTime};
 use crate::record::ServiceTrack;
@@ -32,6 +33,11 @@ fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack
         failed_by_cause: failed_by_cause(&outcomes),
         in_flight: service.figures.in_flight,
         latency: service.figures.latencies.map(latency),
+        llm: service
+            .figures
+            .llm
+            .as_ref()
+            .map(|llm| llm::of(llm, &service.intervals, &facts.recorder.interval_ends)),
         availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
         availability_by_time: availability_by_time(facts, track),
         downtimes: track
@@ -58,7 +64,8 @@ fn failed_by_cause(outcomes: &Outcomes) -> Vec<(String, u64)> {
     causes
 }
 
-fn latency(latencies: Latencies) -> Latency {
+/// The figures in milliseconds.
+pub(super) fn latency(latencies: Latencies) -> Latency {
     let ms = SimDuration::as_millis_f64;
     Latency {
         mean_ms: ms(latencies.mean),

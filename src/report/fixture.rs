@@ -40,6 +40,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         cluster: cluster(&ends),
         cost: cost(),
         attention: attention(),
+        phases: None,
         log: log(),
         interval_ends_seconds: ends,
     }
@@ -54,6 +55,7 @@ pub fn empty() -> Report {
         cluster: ClusterReport::default(),
         cost: CostReport::default(),
         attention: Vec::new(),
+        phases: None,
         log: Vec::new(),
         interval_ends_seconds: Vec::new(),
         ..hour(HOUR_SECONDS)
@@ -186,6 +188,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
             p999_ms: 22_400.0,
             max_ms: 29_810.0,
         }),
+        llm: None,
         availability_by_requests: Some(0.991_797_4),
         availability_by_time: 0.998_6,
         downtimes: vec![
@@ -221,6 +224,7 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
         failed_by_cause: Vec::new(),
         in_flight: 0,
         latency: None,
+        llm: None,
         availability_by_requests: None,
         availability_by_time: 0.0,
         downtimes: vec![Downtime {

@@ -7,11 +7,12 @@ mod build;
 mod build_objectives;
 mod build_services;
 pub mod charts;
-mod figures;
+pub mod figures;
 #[cfg(test)]
 mod fixture;
 pub mod html;
 pub mod json;
+mod llm;
 mod milestone;
 mod model;
 pub mod text;

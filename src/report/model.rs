@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::llm::LlmReport;
 use crate::units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
@@ -29,8 +30,33 @@ pub struct Report {
     pub attention: Vec<Attention>,
     /// The decisions of the controllers and what befell the cluster, in order of time.
     pub log: Vec<LogEntry>,
+    /// What the run spans over the phases of the control loops, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhaseBand>,
     /// The same instants for all series, in seconds from the start: the end of each interval.
     pub interval_ends_seconds: Vec<f64>,
+}
+
+/// What runs span that differ in the phases of the control loops alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhaseBand {
+    /// How many runs.
+    pub phases: u32,
+    /// Least and greatest of each figure.
+    pub figures: Vec<BandFigure>,
+}
+
+/// What a figure spans.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BandFigure {
+    /// The service or workload.
+    pub subject: String,
+    /// The figure, with its unit.
+    pub figure: String,
+    /// Least of all runs.
+    pub least: f64,
+    /// Greatest of all runs.
+    pub greatest: f64,
 }
 
 /// What was run.
@@ -113,6 +139,9 @@ pub struct ServiceReport {
     pub in_flight: u64,
     /// Of those that were answered; absent if there were none.
     pub latency: Option<Latency>,
+    /// Of its language models; absent if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm: Option<LlmReport>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,
     /// Share of the time during which at least one ready endpoint could be reached, 0..1.

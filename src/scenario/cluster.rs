@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gpus::PoolGpus;
 use crate::capacity::catalog::{self, FindError};
 use crate::capacity::node_type::{ARCHITECTURE_LABEL, NodeType, OPERATING_SYSTEM_LABEL};
 use crate::cluster::node::{
@@ -50,6 +51,9 @@ pub struct NodePool {
     /// Whether the catalog's spot price is taken in place of the on-demand price. Default false.
     #[serde(default)]
     pub spot: bool,
+    /// How its GPUs are offered to pods: whole (the default), as MIG slices, several times over, in shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<PoolGpus>,
     /// Zones over which the nodes are spread in turn, such as [us-east-1a, us-east-1b].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<Name>,
@@ -112,6 +116,11 @@ impl ResolvedPool<'_> {
 
     /// What one machine has.
     pub fn capacity(&self) -> ResourceList {
+        self.with_gpus(self.machine())
+    }
+
+    /// The same before its GPUs are offered in another way than whole.
+    fn machine(&self) -> ResourceList {
         let mut capacity = match &self.node_type {
             Some(node_type) => node_type.capacity(),
             None => [("pods", Quantity::from_units(110))].into_iter().collect(),
@@ -124,10 +133,18 @@ impl ResolvedPool<'_> {
     pub fn allocatable(&self) -> ResourceList {
         let mut allocatable = match &self.node_type {
             Some(node_type) => node_type.allocatable(),
-            None => self.capacity(),
+            None => self.machine(),
         };
+        allocatable = self.with_gpus(allocatable);
         override_amounts(&mut allocatable, self.pool.allocatable.iter());
         allocatable
+    }
+
+    fn with_gpus(&self, mut list: ResourceList) -> ResourceList {
+        if let Some(gpus) = &self.pool.gpus {
+            gpus.offer(&mut list);
+        }
+        list
     }
 
     /// Node number `number` of the pool, counted from 1, Ready.
@@ -135,10 +152,12 @@ impl ResolvedPool<'_> {
         let name = format!("{}-{number}", self.pool.name);
         let cloud = self.node_type.as_ref().map_or_else(plain_labels, NodeType::labels);
         let own = self.pool.labels.iter();
+        let gpus = self.pool.gpus.as_ref().map(|gpus| gpus.labels(&self.machine()));
         let labels = cloud
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .chain([(HOSTNAME_LABEL.into(), name.as_str().into())])
+            .chain(gpus.into_iter().flatten())
             .chain(self.zone(number).map(|zone| (ZONE_LABEL.into(), zone.clone())))
             .chain(own.map(|(key, value)| (key.clone(), value.clone())))
             .collect();

@@ -11,10 +11,12 @@ use super::delays::Delays;
 use super::objectives::Objective;
 use super::workloads::Workload;
 use crate::controllers::hpa::HpaSettings;
+use crate::controllers::vpa::VpaSettings;
 use crate::engine::SimDuration;
-use crate::faults::TimelineEntry;
+use crate::faults::{RandomFault, TimelineEntry};
+use crate::kubelet::KubeletSettings;
 use crate::metrics::MetricsSettings;
-use crate::traffic::TrafficSpec;
+use crate::traffic::{CallSpec, EntranceSpec, ServiceSpec, TrafficSpec};
 
 /// A question to a Kubernetes system: which manifests, on which cluster, under which traffic, with
 /// which faults and changes, and what must hold.
@@ -40,7 +42,8 @@ pub struct Scenario {
     #[serde(default)]
     pub warm_up: SimDuration,
     /// The calendar instant at which the run starts, such as 2026-01-05T08:00:00Z: for CronJobs, and
-    /// for the times of day in reports. Default: none is known.
+    /// for the times of day in reports. Default: none is known, and CronJobs take it for
+    /// 2026-01-05T00:00:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_date: Option<StartDate>,
     /// The Kubernetes manifests that are applied at the start: files, folders or patterns such as
@@ -56,6 +59,12 @@ pub struct Scenario {
     /// kube-controller-manager.
     #[serde(default)]
     pub controller_manager: ControllerManager,
+    /// The kubelets of all nodes.
+    #[serde(default)]
+    pub kubelet: KubeletSettings,
+    /// Flags of the vertical-pod-autoscaler's recommender and updater.
+    #[serde(default)]
+    pub vertical_pod_autoscaler: VpaSettings,
     /// metrics-server, from which the autoscaler has its figures.
     #[serde(default)]
     pub metrics: MetricsSettings,
@@ -68,12 +77,33 @@ pub struct Scenario {
     /// The requests that clients send, service by service.
     #[serde(default)]
     pub traffic: Vec<TrafficSpec>,
+    /// The requests that clients send to hosts and paths, which Ingresses and HTTPRoutes of the
+    /// manifests bring to Services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ingress: Vec<EntranceSpec>,
+    /// How services are reached, by clients and by each other, where that is not the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceSpec>,
     /// Faults and changes, each at its time, in any order.
     #[serde(default)]
     pub timeline: Vec<TimelineEntry>,
+    /// Faults that come by chance.
+    #[serde(default)]
+    pub faults: Vec<RandomFault>,
     /// What must hold; `wavetank check` fails if any of these is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
+}
+
+impl Scenario {
+    /// The calls that requests to the pods of workloads make, with all images.
+    pub fn calls(&self) -> impl Iterator<Item = &CallSpec> {
+        let models = self.workloads.iter().flat_map(|workload| {
+            let of_images = workload.images.values().map(|image| &image.requests);
+            std::iter::once(&workload.requests).chain(of_images).flatten()
+        });
+        models.flat_map(|model| &model.calls)
+    }
 }
 
 /// Version of the scenario format.

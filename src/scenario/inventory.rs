@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
+use super::routing::Routing;
 use crate::cluster::node::ZONE_LABEL;
 use crate::cluster::pod_resources::pod_requests;
 use crate::cluster::pod_template::ResourceList;
 use crate::cluster::{Name, NamespacedName, ObjectReference};
-use crate::manifest::Document;
 use crate::manifest::field::{FieldErrors, FieldPath};
 use crate::manifest::pod::pod_template;
+use crate::manifest::{Diagnostics, Document, Source, read_documents};
 
 /// Kinds whose pods a scenario can describe.
 pub const WORKLOAD_KINDS: [&str; 7] =
@@ -29,6 +30,8 @@ pub struct Inventory {
     pub workloads: BTreeMap<ObjectReference, PodShape>,
     /// Node objects with their zone.
     pub nodes: BTreeMap<Name, Option<Name>>,
+    /// Where requests to hosts and paths go.
+    pub routing: Routing,
     /// `maxReplicas` of the HPAs, by what they scale.
     pub max_replicas: BTreeMap<ObjectReference, i64>,
 }
@@ -49,6 +52,22 @@ pub struct PodShape {
 }
 
 impl Inventory {
+    /// The objects of some texts.
+    pub fn of(sources: &[Source]) -> Self {
+        let mut inventory = Self::default();
+        inventory.add_sources(sources);
+        inventory
+    }
+
+    /// Adds the objects of some texts. What cannot be read is reported by those who read manifests for
+    /// what they say.
+    pub fn add_sources(&mut self, sources: &[Source]) {
+        let mut unread = Diagnostics::default();
+        for source in sources {
+            self.add(&read_documents(source, &mut unread));
+        }
+    }
+
     /// Adds the objects of documents; a `List` stands for its items.
     pub fn add<'a>(&mut self, documents: impl IntoIterator<Item = &'a Document>) {
         for document in documents {
@@ -97,6 +116,7 @@ impl Inventory {
             let labels = texts(value.pointer("/metadata/labels"));
             self.nodes.insert(name.into(), labels.get(ZONE_LABEL).map(|zone| zone.as_str().into()));
         }
+        self.routing.add(&object, value);
         if kind == "HorizontalPodAutoscaler" {
             self.max_replicas.extend(scaled(value, namespace));
         }
@@ -161,7 +181,6 @@ fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Diagnostics, Source, read_documents};
 
     #[test]
     fn objects_are_found_by_kind_and_name() {

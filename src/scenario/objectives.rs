@@ -13,7 +13,7 @@ use crate::engine::SimDuration;
 #[serde(try_from = "ObjectiveFields", untagged)]
 pub enum Objective {
     /// Limits for one service.
-    Service(ServiceObjective),
+    Service(Box<ServiceObjective>),
     /// Limits for the bill.
     Cost(CostObjective),
 }
@@ -27,6 +27,12 @@ pub struct ServiceObjective {
     /// Upper limits of the latency of answered requests.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub latency: LatencyObjective,
+    /// Upper limits of the time to the first token of a language model.
+    #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
+    pub time_to_first_token: LatencyObjective,
+    /// Upper limits of the time per token after the first.
+    #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
+    pub time_per_output_token: LatencyObjective,
     /// Lower limit of answered over finished requests, percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability: Option<f64>,
@@ -87,6 +93,12 @@ struct ObjectiveFields {
     /// Upper limits of the latency of answered requests, such as {p95: 300ms, p99: 1s}.
     #[serde(default)]
     latency: Option<LatencyObjective>,
+    /// Upper limits of the time to the first token (TTFT) of a language model, such as {p95: 2s}.
+    #[serde(default)]
+    time_to_first_token: Option<LatencyObjective>,
+    /// Upper limits of the time per token after the first (TPOT), such as {p95: 50ms}.
+    #[serde(default)]
+    time_per_output_token: Option<LatencyObjective>,
     /// Lower limit of answered requests among all that ended, in percent, such as 99.9.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
@@ -132,7 +144,11 @@ impl TryFrom<ObjectiveFields> for Objective {
 
     fn try_from(fields: ObjectiveFields) -> Result<Self, Self::Error> {
         let latency = fields.latency.unwrap_or_default();
-        let of_service = !latency.is_empty()
+        let time_to_first_token = fields.time_to_first_token.unwrap_or_default();
+        let time_per_output_token = fields.time_per_output_token.unwrap_or_default();
+        let of_service = [latency, time_to_first_token, time_per_output_token]
+            .iter()
+            .any(|limits| !limits.is_empty())
             || fields.availability.is_some()
             || fields.availability_by_time.is_some();
         let of_cost = fields.cost_per_month.is_some() || fields.cost_per_million_requests.is_some();
@@ -141,12 +157,14 @@ impl TryFrom<ObjectiveFields> for Objective {
                 Err("costs are those of the whole cluster; write them as an entry \
                                        of their own, without `service`")
             }
-            Some(service) if of_service => Ok(Self::Service(ServiceObjective {
+            Some(service) if of_service => Ok(Self::Service(Box::new(ServiceObjective {
                 service,
                 latency,
+                time_to_first_token,
+                time_per_output_token,
                 availability: fields.availability,
                 availability_by_time: fields.availability_by_time,
-            })),
+            }))),
             Some(_) => {
                 Err("nothing is demanded of the service; add `latency` such as {p95: 300ms}, \
                             or `availability` in percent")
@@ -187,6 +205,8 @@ mod tests {
         for objective in [
             json!({"service": "shop/web", "latency": {"p95": "2s", "p99": "5s"}, "availability": 99.9}),
             json!({"service": "shop/web", "availabilityByTime": 99.95}),
+            json!({"service": "llm/chat", "timeToFirstToken": {"p95": "2s"},
+                   "timePerOutputToken": {"p95": "50ms"}}),
             json!({"costPerMonth": 300.0}),
         ] {
             let typed: Objective =

@@ -2,12 +2,15 @@
 //! Reads no files: `cli` fetches what [`ScenarioText::paths`] asks for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::document::Scenario;
+use super::inventory::Inventory;
 use super::overrides::Override;
 use super::read::ScenarioText;
+use super::routing::Routing;
 use crate::engine::Digest;
 use crate::faults::TimelineAction;
 use crate::manifest::{Diagnostic, FieldPath, Place, Source};
@@ -65,7 +68,7 @@ pub struct ResolvedScenario {
     /// The scenario, and where its fields stand.
     pub text: ScenarioText,
     /// The content of the files that it names.
-    pub files: ScenarioFiles,
+    pub files: Arc<ScenarioFiles>,
     /// Settings to be made in the manifests.
     pub manifest_settings: Vec<Override>,
 }
@@ -90,6 +93,11 @@ impl ScenarioText {
             let path = spec.load.trace_file()?;
             Some(self.named(path, &traffic.item(index).field("load").field("trace")))
         });
+        let ingress = root.field("ingress");
+        let entrances = scenario.ingress.iter().enumerate().filter_map(|(index, spec)| {
+            let path = spec.load.trace_file()?;
+            Some(self.named(path, &ingress.item(index).field("load").field("trace")))
+        });
         ScenarioPaths {
             manifests: scenario
                 .manifests
@@ -98,7 +106,7 @@ impl ScenarioText {
                 .map(|(index, path)| self.named(path, &manifests.item(index)))
                 .collect(),
             applies: applies.collect(),
-            traces: traces.collect(),
+            traces: traces.chain(entrances).collect(),
             scheduler_config: scenario
                 .scheduler
                 .config
@@ -127,7 +135,7 @@ impl NamedPath {
 impl TraceFile {
     /// Reads a trace from the unpacked content of the file of that name.
     pub fn read(name: &str, content: &[u8]) -> Result<Self, Box<Diagnostic>> {
-        let trace = Trace::read_csv(content).map_err(|error| {
+        let trace = Trace::read(content).map_err(|error| {
             let line = error.line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
             let place = Place { source: name.into(), line, column: 0 };
             Box::new(Diagnostic::error("trace", error.message).at(place))
@@ -137,6 +145,11 @@ impl TraceFile {
 }
 
 impl ResolvedScenario {
+    /// Where requests to hosts and paths go, by the manifests of the start.
+    pub fn routing(&self) -> Routing {
+        Inventory::of(&self.files.manifests).routing
+    }
+
     /// The scenario itself.
     pub const fn scenario(&self) -> &Scenario {
         &self.text.scenario

@@ -268,6 +268,26 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_can_name_the_gpu_sharing_plugins() {
+        let configuration = read(json!({"profiles": [{
+            "plugins": {
+                "multiPoint": {"enabled": [{"name": "Open-Gpu-Share"}]},
+                "score": {"disabled": [{"name": "*"}], "enabled": [{"name": "FGDScore"}]},
+            },
+            "pluginConfig": [
+                {"name": "Open-Gpu-Share", "args": {"gpuSelMethod": "FGDScore"}},
+                {"name": "FGDScore", "args": {"typicalPods": [
+                    {"milliCpu": 1000, "gpuMilli": 500, "gpuCount": 1, "count": 3},
+                    {"milliCpu": 4000, "count": 1}]}},
+            ],
+        }]}));
+        let arguments = &configuration.unwrap().profiles[0].arguments;
+        let shares: Vec<f64> =
+            arguments.gpu_fragmentation.typical.iter().map(|pod| pod.share).collect();
+        assert_eq!(shares, [0.75, 0.25]);
+    }
+
+    #[test]
     fn mistakes_are_shown_at_their_path() {
         for (written, says) in [
             (json!({"profile": []}), "profile: unknown field `profile`"),

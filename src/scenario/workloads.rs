@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::cluster::{Name, ObjectReference};
+use crate::engine::SimDuration;
 use crate::kubelet::AppProfile;
 use crate::traffic::RequestModelSpec;
 use crate::units::Quantity;
@@ -17,18 +18,61 @@ use crate::units::Quantity;
 pub struct Workload {
     /// The workload, such as Deployment/ai-agents/ai-agent.
     pub workload: ObjectReference,
+    /// The container that the application runs in: the one that takes the requests. Default: the
+    /// first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Name>,
     /// How its application starts, stops and fails.
     #[serde(default)]
     pub app: AppProfile,
+    /// How other containers start, stop and fail, by name, init containers and sidecars among them.
+    /// One that is not named answers its probes at once and ends at once on SIGTERM.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub containers: BTreeMap<Name, AppProfile>,
     /// Memory that the application uses while it runs. Default: what it requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
+    /// Further memory for each request that it has taken and not answered. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_per_request: Option<Quantity>,
+    /// Further memory for each hour since the container's start: what it leaks. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_leak_per_hour: Option<Quantity>,
     /// What a request costs it. Default: it takes no requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestModelSpec>,
+    /// CPU that all its serving pods burn together from certain times on, beside what requests cost:
+    /// it is spread evenly over them, and each burns at most what its limit allows. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_load: Vec<CpuLoad>,
+    /// What its containers beside the first use while they run, by the container's name. Default: no
+    /// CPU, and the memory that they request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sidecars: BTreeMap<Name, Sidecar>,
     /// What is different with certain images; what is not named here is as above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<Name, ImageBehavior>,
+}
+
+/// One step of a planned CPU load.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CpuLoad {
+    /// From this time of the run on.
+    pub at: SimDuration,
+    /// CPU of all pods together, such as 12 or 500m.
+    pub cpu: Quantity,
+}
+
+/// What a container beside the application's uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Sidecar {
+    /// CPU. Default 0.
+    pub cpu: Quantity,
+    /// Memory. Default: what it requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Quantity>,
 }
 
 /// What the pods of a workload do with one image.
@@ -41,6 +85,12 @@ pub struct ImageBehavior {
     /// Memory that the application uses while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
+    /// Further memory for each request that it has taken and not answered. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_per_request: Option<Quantity>,
+    /// Further memory for each hour since the container's start: what it leaks. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_leak_per_hour: Option<Quantity>,
     /// What a request costs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestModelSpec>,
@@ -54,7 +104,12 @@ pub(super) fn fill_images(scenario: &mut Value) {
         let Some(fields) = workload.as_object_mut() else { continue };
         let common: Map<String, Value> = fields
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "workload" | "images"))
+            .filter(|(name, _)| {
+                !matches!(
+                    name.as_str(),
+                    "workload" | "images" | "container" | "containers" | "cpuLoad" | "sidecars"
+                )
+            })
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         let images = fields.get_mut("images").and_then(Value::as_object_mut);

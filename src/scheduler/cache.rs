@@ -1,11 +1,14 @@
 //! The scheduler's picture of the cluster: nodes with their pods, pod classes, image counts. Kept up
 //! to date by its owner; holds what was assumed before the API server knows of it.
 
+use std::collections::VecDeque;
+
 use rustc_hash::FxHashMap;
 
 use super::node_info::{ClassId, NodeInfo, PlacedPod};
 use super::node_order::NodeOrder;
 use super::pod_class::PodClass;
+use super::tally::Tallies;
 use super::topology::{Domains, Topology, TopologyKey};
 use crate::cluster::node::{Node, NodeId};
 use crate::cluster::pod::{Pod, PodId};
@@ -27,11 +30,26 @@ pub struct Cache {
     placed: Vec<u32>,
     /// The classes with any term of pod affinity or anti-affinity.
     with_affinity: Vec<ClassId>,
+    /// Pods by class and domain.
+    tallies: Tallies,
+    /// How many nodes have a taint that keeps pods off.
+    hard_tainted: usize,
     /// Only ever looked up, never iterated.
     class_of: FxHashMap<ClassKey, ClassId>,
+    /// By slot of the template: the classes of its pods that have its labels, by namespace.
+    plain_classes: Vec<Vec<(TemplateId, Name, ClassId)>>,
     /// Images that nodes hold. Only ever looked up, never iterated.
     images: FxHashMap<Name, ImageState>,
+    /// Counts changes of nodes and of the pods on them.
     generation: u64,
+    /// The slots of the last changes, the newest last.
+    changes: VecDeque<u32>,
+    /// Counts changes of the order of nodes.
+    order_version: u64,
+    /// By slot: its position in the order of nodes.
+    positions: Vec<u32>,
+    /// How many nodes have a taint that keeps no pod off (`PreferNoSchedule`).
+    softly_tainted: usize,
 }
 
 /// Pods with the same key are alike.
@@ -65,6 +83,59 @@ impl Cache {
     /// The slots of all nodes, in the order in which they are looked at.
     pub fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// Grows with every change of that order.
+    pub const fn order_version(&self) -> u64 {
+        self.order_version
+    }
+
+    /// A node's position in that order.
+    pub fn position(&self, slot: usize) -> usize {
+        self.positions[slot] as usize
+    }
+
+    /// Grows with every change of a node or of the pods on it.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The slots of the nodes that changed after a generation and are there, each once.
+    pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
+        let known = self.generation - self.changes.len() as u64;
+        // Where the changes are not all known any more, each node tells whether it changed.
+        let all = if generation < known { self.order.as_slice() } else { &[] };
+        let changed = move |slot: &usize| self.node(*slot).generation > generation;
+        let skipped = usize::try_from(generation.saturating_sub(known)).unwrap_or(usize::MAX);
+        let logged = if generation < known { self.changes.len() } else { skipped };
+        let recent = self.changes.range(logged.min(self.changes.len())..).enumerate();
+        let first = generation + 1;
+        let last_change = move |(number, slot): (usize, &u32)| {
+            let node = self.nodes.get(*slot as usize)?.as_ref()?;
+            (node.generation == first + number as u64).then_some(*slot as usize)
+        };
+        all.iter().copied().filter(changed).chain(recent.filter_map(last_change))
+    }
+
+    /// Whether any node has a taint that keeps pods off.
+    pub const fn has_hard_taints(&self) -> bool {
+        self.hard_tainted > 0
+    }
+
+    /// Pods by class and domain, for the keys that affinity and spreading name.
+    pub const fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+
+    /// The classes of which pods are on nodes.
+    pub fn placed_classes(&self) -> impl Iterator<Item = ClassId> {
+        let placed = (0u32..).zip(&self.placed).filter(|(_, pods)| **pods > 0);
+        placed.map(|(class, _)| ClassId(class))
+    }
+
+    /// Whether any node has a taint that keeps no pod off (`PreferNoSchedule`).
+    pub const fn has_soft_taints(&self) -> bool {
+        self.softly_tainted > 0
     }
 
     /// The node in a slot that [`Self::order`] gave.
@@ -120,9 +191,23 @@ impl Cache {
     /// The class of a pod of the store.
     pub fn class_of(&mut self, view: ClusterView<'_>, pod: &Pod) -> ClassId {
         let store = view.store();
-        let labels = pod.overrides.as_ref().map(|overrides| overrides.labels.clone());
         let template = store.template_of(pod);
-        self.intern(pod.template, template, &pod.id.namespace, labels)
+        let namespace = &pod.id.namespace;
+        if let Some(overrides) = &pod.overrides {
+            return self.intern(pod.template, template, namespace, Some(overrides.labels.clone()));
+        }
+        let slot = pod.template.index();
+        let known = self.plain_classes.get(slot).into_iter().flatten();
+        let mut known = known.filter(|(id, known, _)| *id == pod.template && known == namespace);
+        if let Some((.., class)) = known.next() {
+            return *class;
+        }
+        let class = self.intern(pod.template, template, namespace, None);
+        if self.plain_classes.len() <= slot {
+            self.plain_classes.resize_with(slot + 1, Vec::new);
+        }
+        self.plain_classes[slot].push((pod.template, namespace.clone(), class));
+        class
     }
 
     /// The class of the pods of a template in a namespace, with other labels if they have such.
@@ -144,10 +229,22 @@ impl Cache {
         if !class.affinity.is_empty() {
             self.with_affinity.push(ClassId(number));
         }
+        for key in class.topology_keys().collect::<Vec<_>>() {
+            self.count_by(key);
+        }
         self.classes.push(class);
         self.placed.push(0);
         self.class_of.insert(key, ClassId(number));
         ClassId(number)
+    }
+
+    fn count_by(&mut self, key: TopologyKey) {
+        if !self.tallies.is_counted(key) {
+            self.tallies.count(key);
+            for node in self.nodes.iter().flatten() {
+                self.tallies.enter(node, key);
+            }
+        }
     }
 
     /// The number of a topology key, which all nodes know from then on.
@@ -169,30 +266,40 @@ impl Cache {
             self.nodes.resize_with(id.index() + 1, || None);
         }
         let mut info = NodeInfo::new(id, node, domains);
-        info.generation = self.next_generation();
+        info.generation = self.next_generation(id);
         self.add_images(&info);
-        self.zones.add(id.index(), &info.labels);
+        self.softly_tainted += usize::from(info.has_soft_taint());
+        self.hard_tainted += usize::from(info.has_hard_taint());
+        let position = self.zones.add(id.index(), &info.labels);
         self.nodes[id.index()] = Some(info);
-        self.order = self.zones.list();
+        self.order.insert(position, id.index());
+        self.order_changed(position);
     }
 
     /// Takes over another state of a Node object.
     pub fn update_node(&mut self, id: NodeId, node: &Node) {
-        let generation = self.next_generation();
+        let generation = self.next_generation(id);
         let Some(mut info) = self.take(id) else { return };
         self.remove_images(&info);
+        self.softly_tainted -= usize::from(info.has_soft_taint());
+        self.hard_tainted -= usize::from(info.has_hard_taint());
         if info.labels != node.meta.labels {
             if NodeOrder::moves(&info.labels, &node.meta.labels) {
                 self.zones.remove(id.index(), &info.labels);
                 self.zones.add(id.index(), &node.meta.labels);
                 self.order = self.zones.list();
+                self.order_changed(0);
             }
+            self.tallies.leave_all(&info);
             self.topology.leave(&info.labels, &info.domains);
             info.domains.clear();
             self.topology.enter(&node.meta.labels, &mut info.domains);
+            self.tallies.enter_all(&info);
         }
         info.set_node(node);
         info.generation = generation;
+        self.softly_tainted += usize::from(info.has_soft_taint());
+        self.hard_tainted += usize::from(info.has_hard_taint());
         self.add_images(&info);
         self.nodes[id.index()] = Some(info);
     }
@@ -203,39 +310,55 @@ impl Cache {
         for count in &info.classes {
             self.placed[count.class.index()] -= count.pods;
         }
+        self.softly_tainted -= usize::from(info.has_soft_taint());
+        self.hard_tainted -= usize::from(info.has_hard_taint());
+        self.tallies.leave_all(&info);
         self.remove_images(&info);
         self.topology.leave(&info.labels, &info.domains);
         self.zones.remove(id.index(), &info.labels);
         self.order = self.zones.list();
+        self.order_changed(0);
     }
 
     /// Puts a pod on a node; one whose node is not there is left out.
     pub fn add_pod(&mut self, node: NodeId, pod: PlacedPod) {
-        let generation = self.next_generation();
+        let generation = self.next_generation(node);
         let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
         if info.id == node {
             info.add_pod(pod, &self.classes[pod.class.index()]);
             info.generation = generation;
+            self.tallies.change(info, pod.class, |tally| {
+                tally.pods += 1;
+                tally.terminating += u32::from(pod.is_terminating);
+            });
             self.placed[pod.class.index()] += 1;
         }
     }
 
     /// Takes a pod of a class off a node.
     pub fn remove_pod(&mut self, node: NodeId, pod: PodId, class: ClassId) {
-        let generation = self.next_generation();
+        let generation = self.next_generation(node);
         let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
-        if info.id == node && info.remove_pod(Some(pod), &self.classes[class.index()]).is_some() {
+        if info.id == node
+            && let Some(gone) = info.remove_pod(Some(pod), &self.classes[class.index()])
+        {
             info.generation = generation;
+            self.tallies.change(info, gone.class, |tally| {
+                tally.pods -= 1;
+                tally.terminating -= u32::from(gone.is_terminating);
+            });
             self.placed[class.index()] -= 1;
         }
     }
 
     /// Marks a pod on a node as terminating.
     pub fn set_terminating(&mut self, node: NodeId, pod: PodId) {
-        let generation = self.next_generation();
+        let generation = self.next_generation(node);
         let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
         if info.id == node {
-            info.set_terminating(pod);
+            if let Some(class) = info.set_terminating(pod) {
+                self.tallies.change(info, class, |tally| tally.terminating += 1);
+            }
             info.generation = generation;
         }
     }
@@ -245,8 +368,22 @@ impl Cache {
         slot.take_if(|node| node.id == id)
     }
 
-    fn next_generation(&mut self) -> u64 {
+    /// Positions from `from` on moved.
+    fn order_changed(&mut self, from: usize) {
+        self.order_version += 1;
+        self.positions.resize(self.nodes.len(), 0);
+        for (position, slot) in self.order.iter().enumerate().skip(from) {
+            self.positions[*slot] = u32::try_from(position).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn next_generation(&mut self, node: NodeId) -> u64 {
         self.generation += 1;
+        // More changes than nodes are not worth knowing one by one.
+        if self.changes.len() > self.nodes.len() {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(u32::try_from(node.index()).unwrap_or(u32::MAX));
         self.generation
     }
 

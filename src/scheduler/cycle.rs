@@ -2,6 +2,7 @@
 //! (`pkg/scheduler/schedule_one.go` and `framework/runtime/framework.go`, 1.36).
 
 use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Refusal};
+use super::gpu::DeviceSet;
 use super::node_info::{NodeInfo, PlacedPod};
 use super::nominations::Nominations;
 use super::plugins::DYNAMIC_RESOURCES;
@@ -162,6 +163,7 @@ pub fn check(
                 id: Some(nominated.pod),
                 class: nominated.class,
                 is_terminating: false,
+                devices: DeviceSet::NONE,
             };
             with_nominated.add_pod(pod, class);
             for (_, filter) in &mut copies {
@@ -173,7 +175,8 @@ pub fn check(
     run_filters(filters, node)
 }
 
-fn run_filters(
+/// Runs Filter on a node as it is.
+pub(super) fn run_filters(
     filters: &[(PluginName, Box<dyn NodeFilter + '_>)],
     node: &NodeInfo,
 ) -> Result<(), (PluginName, Refusal)> {

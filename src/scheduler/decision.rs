@@ -70,7 +70,8 @@ pub fn decide(
         feasible => {
             let scores = score(profile, cycle, feasible);
             let top = scores.top();
-            let node = ties.pick(cycle.cache, &top).unwrap_or(feasible[0]);
+            let node = ties.pick_scored(cycle.cache, feasible, &scores.totals, &top);
+            let node = node.unwrap_or(feasible[0]);
             Verdict::Placed { node, scores: Some(scores), top }
         }
     };

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::cache::Cache;
+use super::gpu::DeviceSet;
 use super::node_info::NodeInfo;
 use super::pod_class::PodClass;
 use crate::cluster::ClusterView;
@@ -100,8 +101,23 @@ pub struct PodToPlace<'a> {
     pub nominated_node: Option<NodeId>,
 }
 
+/// What a plugin's verdict on a node follows from, beside the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// That node and the pods on it, and nothing else: the verdict holds for all pods of a class until
+    /// the node changes. A score of this scope is not normalised.
+    Node,
+    /// Anything in the cluster.
+    Cluster,
+}
+
 /// A plugin at the points PreFilter and Filter.
 pub trait FilterPlugin: fmt::Debug + Send + Sync {
+    /// What its verdict follows from.
+    fn scope(&self) -> Scope {
+        Scope::Cluster
+    }
+
     /// Looks at the pod before any node.
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c>;
 
@@ -193,8 +209,25 @@ impl<T: NodeFilter + Clone> BoxedClone for T {
     }
 }
 
+/// A plugin at the point Reserve.
+pub trait ReservePlugin: fmt::Debug + Send + Sync {
+    /// Which devices of the node the pod gets that is about to go there.
+    fn reserve(&self, cycle: &CycleContext<'_>, node: &NodeInfo) -> DeviceSet;
+}
+
 /// A plugin at the points PreScore, Score and NormalizeScore.
 pub trait ScorePlugin: fmt::Debug + Send + Sync {
+    /// What its scores follow from.
+    fn scope(&self) -> Scope {
+        Scope::Cluster
+    }
+
+    /// Whether it scores all nodes alike as things stand, so that it bears on no choice.
+    fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
+        let _ = cycle;
+        false
+    }
+
     /// Looks at the feasible nodes (slots) as a whole; `None` = the plugin does not score this pod.
     fn pre_score<'c>(
         &'c self,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cycle::Diagnosis;
-use super::framework::Refusal;
+use super::framework::{Reason, Refusal};
 
 /// What is said when there is no node at all.
 pub const NO_NODES: &str = "no nodes available to schedule pods";
@@ -30,16 +30,16 @@ pub fn histogram<'a>(
     refusals: impl Iterator<Item = &'a Refusal>,
     absent: Option<&Refusal>,
 ) -> String {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
     let mut explicit = 0;
     for refusal in refusals {
         explicit += 1;
-        for reason in refusal.texts() {
+        for reason in &refusal.reasons {
             *counts.entry(reason).or_default() += 1;
         }
     }
     if explicit < node_count {
-        for reason in absent.iter().flat_map(|refusal| refusal.texts()) {
+        for reason in absent.iter().flat_map(|refusal| &refusal.reasons) {
             *counts.entry(reason).or_default() += node_count - explicit;
         }
     }

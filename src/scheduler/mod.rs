@@ -4,11 +4,14 @@
 pub mod cache;
 pub mod cycle;
 pub mod decision;
+pub mod explanation;
 pub mod framework;
+pub mod gpu;
 pub mod message;
 pub mod node_info;
 mod node_order;
 pub mod nominations;
+mod placement_index;
 pub mod plugins;
 pub mod pod_class;
 pub mod preemption;
@@ -17,6 +20,8 @@ pub mod queue;
 pub mod resources;
 pub mod sampling;
 pub mod schedule_one;
+mod score_blocks;
+pub mod tally;
 pub mod tie_break;
 pub mod topology;
 

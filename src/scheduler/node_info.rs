@@ -1,11 +1,13 @@
 //! What the scheduler knows of one node: the object's parts that plugins look at, and the sums over
 //! the pods on it, kept up to date pod by pod (`framework.NodeInfo`, 1.36).
 
+use super::gpu::{DeviceSet, GpuDevices};
 use super::pod_class::{HostPort, PodClass};
 use super::resources::Resources;
 use super::topology::{Domain, Domains, TopologyKey};
 use crate::cluster::node::{Node, NodeId, Taint};
 use crate::cluster::pod::PodId;
+use crate::cluster::pod_template::TaintEffect;
 use crate::cluster::{Labels, Name};
 use crate::units::{Bytes, Quantity};
 
@@ -51,6 +53,8 @@ pub struct NodeInfo {
     pub classes: Vec<ClassCount>,
     /// Host ports in use, one entry for each pod and port.
     pub ports: Vec<HostPort>,
+    /// GPUs that pods share, if the node offers any.
+    pub gpus: Option<Box<GpuDevices>>,
     /// Grows with every change of the node or its pods; unique in a cache.
     pub generation: u64,
 }
@@ -80,6 +84,8 @@ pub struct PlacedPod {
     pub class: ClassId,
     /// Whether its deletion was asked for.
     pub is_terminating: bool,
+    /// The GPUs that it shares; none if nobody chose them yet.
+    pub devices: DeviceSet,
 }
 
 /// How many pods of a class are on a node.
@@ -118,6 +124,7 @@ impl NodeInfo {
             pods: Vec::new(),
             classes: Vec::new(),
             ports: Vec::new(),
+            gpus: GpuDevices::of(node).map(Box::new),
             generation: 0,
         };
         info.set_node(node);
@@ -132,6 +139,10 @@ impl NodeInfo {
         self.allocatable = Resources::from_list(&node.allocatable);
         self.allowed_pods = allowed_pods(node);
         self.images = images(node);
+        match &mut self.gpus {
+            Some(gpus) => gpus.update(node),
+            None => self.gpus = GpuDevices::of(node).map(Box::new),
+        }
     }
 
     /// The node as it would be without any pod.
@@ -143,8 +154,19 @@ impl NodeInfo {
             pods: Vec::new(),
             classes: Vec::new(),
             ports: Vec::new(),
+            gpus: self.gpus.as_ref().map(|gpus| Box::new(gpus.all_idle())),
             ..self.clone()
         }
+    }
+
+    /// Whether it has a taint that keeps no pod off (`PreferNoSchedule`).
+    pub fn has_soft_taint(&self) -> bool {
+        self.taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
+    }
+
+    /// Whether it has a taint that keeps pods off.
+    pub fn has_hard_taint(&self) -> bool {
+        self.taints.iter().any(|taint| taint.effect != TaintEffect::PreferNoSchedule)
     }
 
     /// Its domain under a topology key; `None` if it lacks the label.
@@ -152,8 +174,14 @@ impl NodeInfo {
         self.domains[key.index()]
     }
 
-    /// Adds a pod.
-    pub fn add_pod(&mut self, pod: PlacedPod, class: &PodClass) {
+    /// Adds a pod. If it shares GPUs and nobody chose them, it gets those with the least left.
+    pub fn add_pod(&mut self, mut pod: PlacedPod, class: &PodClass) {
+        if let (Some(request), Some(gpus)) = (&class.gpu, &mut self.gpus) {
+            if pod.devices.is_empty() {
+                pod.devices = gpus.tightest(request);
+            }
+            gpus.take(request, pod.devices);
+        }
         self.requested.add(&class.requests);
         self.non_zero.0 = self.non_zero.0.saturating_add(class.non_zero.0);
         self.non_zero.1 = self.non_zero.1.saturating_add(class.non_zero.1);
@@ -173,6 +201,9 @@ impl NodeInfo {
     pub fn remove_pod(&mut self, id: Option<PodId>, class: &PodClass) -> Option<PlacedPod> {
         let position = self.pods.iter().position(|pod| pod.id == id)?;
         let pod = self.pods.swap_remove(position);
+        if let (Some(request), Some(gpus)) = (&class.gpu, &mut self.gpus) {
+            gpus.give_back(request, pod.devices);
+        }
         self.requested.subtract(&class.requests);
         self.non_zero.0 -= class.non_zero.0;
         self.non_zero.1 -= class.non_zero.1;
@@ -192,14 +223,16 @@ impl NodeInfo {
         Some(pod)
     }
 
-    /// Marks a pod as terminating.
-    pub fn set_terminating(&mut self, id: PodId) {
-        let Some(pod) = self.pods.iter_mut().find(|pod| pod.id == Some(id)) else { return };
-        if !std::mem::replace(&mut pod.is_terminating, true) {
-            let class = pod.class;
-            if let Some(count) = self.classes.iter_mut().find(|count| count.class == class) {
-                count.terminating += 1;
-            }
+    /// Marks a pod as terminating, and returns its class if it was not so before.
+    pub fn set_terminating(&mut self, id: PodId) -> Option<ClassId> {
+        let pod = self.pods.iter_mut().find(|pod| pod.id == Some(id))?;
+        if std::mem::replace(&mut pod.is_terminating, true) {
+            return None;
         }
+        let class = pod.class;
+        if let Some(count) = self.classes.iter_mut().find(|count| count.class == class) {
+            count.terminating += 1;
+        }
+        Some(class)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::gpu::GpuRequest;
 use super::resources::Resources;
 use super::topology::TopologyKey;
 use crate::cluster::pod_resources::{container_requests, pod_requests};
@@ -67,6 +68,8 @@ pub struct PodClass {
     pub soft_spread: Vec<SpreadConstraint>,
     /// Claims that the pods' volumes name.
     pub claims: Vec<Name>,
+    /// What the pods take of GPUs that are shared.
+    pub gpu: Option<GpuRequest>,
 }
 
 /// Pod affinity and anti-affinity of a class.
@@ -246,7 +249,19 @@ impl PodClass {
             hard_spread,
             soft_spread,
             claims: spec.claims().cloned().collect(),
+            gpu: GpuRequest::of(template),
         }
+    }
+}
+
+impl PodClass {
+    /// The topology keys of its affinity and its spread constraints; some may come twice.
+    pub fn topology_keys(&self) -> impl Iterator<Item = TopologyKey> {
+        let PodAffinity { required, required_anti, preferred, preferred_anti } = &self.affinity;
+        let terms = required.iter().chain(required_anti);
+        let weighted = preferred.iter().chain(preferred_anti).map(|(_, term)| term);
+        let spread = self.hard_spread.iter().chain(&self.soft_spread);
+        terms.chain(weighted).map(|term| term.topology).chain(spread.map(|one| one.topology))
     }
 }
 

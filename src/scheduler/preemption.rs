@@ -294,7 +294,8 @@ fn split_by_budgets(cycle: &CycleContext<'_>, victims: &[Victim]) -> (Vec<Victim
         let class = cycle.cache.class(victim.pod.class);
         let mut is_violated = false;
         for (budget, allowed) in budgets().zip(&mut allowed) {
-            let is_disrupted = |id: &PodId| budget.status.disrupted_pods.contains(id);
+            let disrupted = &budget.status.disrupted_pods;
+            let is_disrupted = |id: &PodId| disrupted.iter().any(|one| one.pod == *id);
             let protects = *budget.meta.namespace() == class.namespace
                 && !class.labels.is_empty()
                 && budget.selector.as_ref().is_some_and(|selector| {

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::framework::{FilterPlugin, PluginName, ScorePlugin};
+use super::framework::{FilterPlugin, PluginName, ReservePlugin, ScorePlugin};
+use super::plugins::gpu_fragmentation::TypicalPod;
 use super::plugins::{self, ExtensionPoint, Plugin, PluginArguments};
 use super::preemption::PreemptionArguments;
 use crate::cluster::Name;
@@ -106,6 +107,8 @@ pub struct Profile {
     pub post_filters: Vec<PluginName>,
     /// The plugins at Score, in their order.
     pub scorers: Vec<Scorer>,
+    /// Chooses the devices of a pod on its node, if a plugin does so.
+    pub reserve: Option<Arc<dyn ReservePlugin>>,
     /// Arguments of preemption.
     pub preemption: PreemptionArguments,
     topology_keys: Vec<Name>,
@@ -166,6 +169,16 @@ impl fmt::Display for ProfileError {
 impl std::error::Error for ProfileError {}
 
 impl SchedulerConfiguration {
+    /// Tells FGDScore which pods are typical, in the profiles in which nothing was written for it.
+    pub fn expect_typical(&mut self, typical: &[TypicalPod]) {
+        for profile in &mut self.profiles {
+            let fragmentation = &mut profile.arguments.gpu_fragmentation;
+            if fragmentation.typical.is_empty() {
+                fragmentation.typical = typical.into();
+            }
+        }
+    }
+
     /// The profiles, ready to run.
     pub fn resolve(&self) -> Result<Vec<Profile>, ProfileError> {
         let mut profiles: Vec<Profile> = Vec::with_capacity(self.profiles.len());
@@ -209,6 +222,10 @@ impl ProfileConfiguration {
             filters: names(&filters),
             post_filters: names(&at(ExtensionPoint::PostFilter)?),
             scorers: scorers.iter().filter_map(|one| self.scorer(one)).collect(),
+            reserve: at(ExtensionPoint::Reserve)?
+                .iter()
+                .find_map(|one| one.plugin.reserve)
+                .map(|make| make(&self.arguments)),
             preemption: self.arguments.preemption,
             topology_keys: self.arguments.topology_spread.topology_keys().collect(),
         })

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::decision::{Decision, Verdict, decide};
 use super::framework::{ClusterEvent, CycleContext, PodToPlace};
+use super::gpu::DeviceSet;
 use super::node_info::{ClassId, PlacedPod};
 use super::nominations::{Nominated, Nominations};
+use super::placement_index::PlacementIndex;
 use super::preemption::{Candidate, PREEMPTION_BY_SCHEDULER, PostFilter};
 use super::profile::{Profile, ProfileError, SchedulerConfiguration};
 use super::queue::{QueuedPod, SchedulingQueue};
@@ -33,6 +35,11 @@ pub struct Scheduler {
     start: usize,
     ties: TieBreaker,
     retries_waiting_pods: bool,
+    index: PlacementIndex,
+    /// Whether every pod gets a full cycle, for comparison.
+    always_full: bool,
+    /// Whether it writes no Events about pods that it places.
+    is_silent: bool,
     /// By slot of the pod's id.
     tracked: Vec<Option<Tracked>>,
 }
@@ -80,6 +87,9 @@ impl Scheduler {
             start: 0,
             ties,
             retries_waiting_pods: configuration.retries_waiting_pods,
+            index: PlacementIndex::default(),
+            always_full: false,
+            is_silent: false,
             tracked: Vec::new(),
         })
     }
@@ -117,17 +127,86 @@ impl Scheduler {
         }
     }
 
+    /// Gives every pod a full cycle, though what follows from the nodes alone is known: for comparison.
+    pub const fn always_full(&mut self) {
+        self.always_full = true;
+    }
+
+    /// Writes no Events about pods that are placed, where nobody reads them.
+    pub const fn be_silent(&mut self) {
+        self.is_silent = true;
+    }
+
+    /// Tries to place the next pod of the queue, which it returns; `None` if there is none to try.
+    /// Decides as [`Self::next`] does, and keeps no account of it.
+    pub fn place_next(
+        &mut self,
+        view: ClusterView<'_>,
+        actions: &mut Vec<Action>,
+    ) -> Option<PodId> {
+        let (queued, pod, profile) = self.pop(view)?;
+        let id = queued.pod;
+        if self.always_full || !self.place_by_index(view, profile, &queued, pod, actions) {
+            self.attempt(view, profile, queued, pod, actions);
+        }
+        Some(id)
+    }
+
     /// Tries to place the next pod of the queue; `None` if there is none to try.
     pub fn next(&mut self, view: ClusterView<'_>, actions: &mut Vec<Action>) -> Option<Attempt> {
+        let (queued, pod, profile) = self.pop(view)?;
+        Some(self.attempt(view, profile, queued, pod, actions))
+    }
+
+    /// The next pod that still waits, with its profile.
+    fn pop<'v>(&mut self, view: ClusterView<'v>) -> Option<(QueuedPod, &'v Pod, usize)> {
         loop {
             let queued = self.queue.pop(view.now)?;
             if let Some(pod) = view.store().pods().get(queued.pod)
                 && pod.node.is_none()
                 && let Some(profile) = self.profile_of(queued.class)
             {
-                return Some(self.attempt(view, profile, queued, pod, actions));
+                return Some((queued, pod, profile));
             }
         }
+    }
+
+    /// The GPUs that a pod shares on its node; none if it shares none, or is not placed.
+    pub fn devices_of(&self, pod: PodId) -> DeviceSet {
+        let placed = self.tracked(pod).and_then(|tracked| self.cache.get(tracked.node?));
+        let placed = placed.and_then(|node| node.pods.iter().find(|one| one.id == Some(pod)));
+        placed.map_or(DeviceSet::NONE, |placed| placed.devices)
+    }
+
+    /// Places a pod where what is known of the nodes is enough to say where; else does nothing.
+    fn place_by_index(
+        &mut self,
+        view: ClusterView<'_>,
+        profile: usize,
+        queued: &QueuedPod,
+        pod: &Pod,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let tracked = Tracked {
+            pod: queued.pod,
+            class: queued.class,
+            node: None,
+            nominated: pod.nominated_node,
+        };
+        // The index has the best nodes, not the heap of all in which one of them is on top.
+        if matches!(self.ties, TieBreaker::TopOfHeap) {
+            return false;
+        }
+        let profiles = Arc::clone(&self.profiles);
+        let profile = &profiles[profile];
+        let cycle =
+            CycleContext { cache: &self.cache, view, pod: to_place(&self.cache, &tracked, pod) };
+        let (class, start, ties) = (queued.class, self.start, &mut self.ties);
+        let found = self.index.place(profile, &cycle, class, &self.nominations, start, ties);
+        let Some(placement) = found else { return false };
+        self.start = placement.next_start;
+        self.place(view, profile, tracked, placement.node, pod, actions);
+        true
     }
 
     /// What the scheduler would decide about a pod now; about one that has its node, as if it were
@@ -180,7 +259,10 @@ impl Scheduler {
         self.start = decision.feasibility.next_start;
         let (number, nominated_node) = (queued.attempts, pod.nominated_node);
         match &decision.verdict {
-            Verdict::Placed { node, .. } => self.place(tracked, *node, pod, actions),
+            Verdict::Placed { node, .. } => {
+                let profiles = Arc::clone(&self.profiles);
+                self.place(view, &profiles[profile], tracked, *node, pod, actions);
+            }
             Verdict::Waits { post_filter, chosen, message } => {
                 if let Some(candidate) = chosen {
                     self.preempt(view, &queued, candidate, actions);
@@ -198,16 +280,34 @@ impl Scheduler {
         Attempt { pod: tracked.pod, number, nominated_node, decision }
     }
 
-    fn place(&mut self, tracked: Tracked, slot: usize, pod: &Pod, actions: &mut Vec<Action>) {
+    fn place(
+        &mut self,
+        view: ClusterView<'_>,
+        profile: &Profile,
+        tracked: Tracked,
+        slot: usize,
+        pod: &Pod,
+        actions: &mut Vec<Action>,
+    ) {
         let node = self.cache.node(slot);
-        let (id, message) = (node.id, format!("Successfully assigned {} to {}", pod.id, node.name));
+        let devices = profile.reserve.as_ref().map_or(DeviceSet::NONE, |plugin| {
+            let place = to_place(&self.cache, &tracked, pod);
+            plugin.reserve(&CycleContext { cache: &self.cache, view, pod: place }, node)
+        });
+        let id = node.id;
+        let message =
+            (!self.is_silent).then(|| format!("Successfully assigned {} to {}", pod.id, node.name));
         self.nominations.remove(tracked.pod);
-        let placed =
-            PlacedPod { id: Some(tracked.pod), class: tracked.class, is_terminating: false };
+        let placed = PlacedPod {
+            id: Some(tracked.pod),
+            class: tracked.class,
+            is_terminating: false,
+            devices,
+        };
         self.cache.add_pod(id, placed);
         self.track(Tracked { node: Some(id), ..tracked });
         actions.push(Action::BindPod(tracked.pod, id));
-        actions.push(event(pod, false, "Scheduled", message));
+        actions.extend(message.map(|message| event(pod, false, "Scheduled", message)));
     }
 
     /// Asks for the victims to go, takes the nomination from those that the pod outranks on the
@@ -311,7 +411,12 @@ impl Scheduler {
                 }
             }
             PodChange::Labels | PodChange::Gates => self.pod_reclassed(view, pod, id),
-            PodChange::Phase | PodChange::Ready | PodChange::Restarted | PodChange::Disrupted => {}
+            PodChange::Phase
+            | PodChange::Ready
+            | PodChange::Restarted
+            | PodChange::Containers
+            | PodChange::Finalizer
+            | PodChange::Disrupted => {}
         }
     }
 
@@ -323,7 +428,10 @@ impl Scheduler {
         let class = known.map_or_else(|| self.cache.class_of(view, pod), |known| known.class);
         if known.and_then(|known| known.node) != Some(node) {
             let is_terminating = pod.is_terminating();
-            self.cache.add_pod(node, PlacedPod { id: Some(id), class, is_terminating });
+            self.cache.add_pod(
+                node,
+                PlacedPod { id: Some(id), class, is_terminating, devices: DeviceSet::NONE },
+            );
         }
         self.track(Tracked { pod: id, class, node: Some(node), nominated: None });
         let event = ClusterEvent::PodPlaced(self.cache.class(class));
@@ -364,7 +472,8 @@ impl Scheduler {
         };
         self.cache.remove_pod(node, id, tracked.class);
         let is_terminating = pod.is_terminating();
-        self.cache.add_pod(node, PlacedPod { id: Some(id), class, is_terminating });
+        let devices = DeviceSet::NONE;
+        self.cache.add_pod(node, PlacedPod { id: Some(id), class, is_terminating, devices });
         let (before, after) = (self.cache.class(tracked.class), self.cache.class(class));
         let woken = self.woken(view, &ClusterEvent::PodRelabelled { before, after }, None);
         self.requeue(woken, view.now);

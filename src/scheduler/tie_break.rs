@@ -10,6 +10,9 @@ use crate::engine::random::index_below;
 pub enum TieBreaker {
     /// The node whose name is smallest.
     FirstByName,
+    /// The node that `selectHost` of kube-scheduler 1.36 finds on top of its heap: it follows from the
+    /// order in which feasible nodes were found. Of equal preemptions, the node whose name is smallest.
+    TopOfHeap,
     /// A drawn one.
     Drawn(Box<Stream>),
 }
@@ -18,11 +21,46 @@ impl TieBreaker {
     /// One of the nodes (slots); `None` if there is none. Nothing is drawn for a single one.
     pub fn pick(&mut self, cache: &Cache, nodes: &[usize]) -> Option<usize> {
         match self {
-            Self::FirstByName => nodes.iter().copied().min_by_key(|slot| &cache.node(*slot).name),
+            Self::FirstByName | Self::TopOfHeap => {
+                nodes.iter().copied().min_by_key(|slot| &cache.node(*slot).name)
+            }
             Self::Drawn(stream) => match nodes {
                 [] | [_] => nodes.first().copied(),
                 many => Some(many[index_below(stream.as_mut(), many.len())]),
             },
+        }
+    }
+
+    /// One of so many nodes (slots), of which `nth` gives number 0, 1, ..., and `all` each: as [`Self::pick`]
+    /// of the list of them does.
+    pub fn pick_from(
+        &mut self,
+        cache: &Cache,
+        count: usize,
+        nth: impl Fn(usize) -> usize,
+        all: impl Iterator<Item = usize>,
+    ) -> Option<usize> {
+        match self {
+            Self::FirstByName | Self::TopOfHeap => all.min_by_key(|slot| &cache.node(*slot).name),
+            Self::Drawn(stream) => match count {
+                0 => None,
+                1 => Some(nth(0)),
+                many => Some(nth(index_below(stream.as_mut(), many))),
+            },
+        }
+    }
+
+    /// The feasible node that is taken, by their scores; `top` are those with the best.
+    pub fn pick_scored(
+        &mut self,
+        cache: &Cache,
+        feasible: &[usize],
+        totals: &[i64],
+        top: &[usize],
+    ) -> Option<usize> {
+        match self {
+            Self::TopOfHeap => top_of_heap(totals).map(|position| feasible[position]),
+            Self::FirstByName | Self::Drawn(_) => self.pick(cache, top),
         }
     }
 
@@ -37,5 +75,41 @@ impl TieBreaker {
     /// A rule that draws from this stream.
     pub fn drawn(stream: Stream) -> Self {
         Self::Drawn(Box::new(stream))
+    }
+}
+
+/// The position that is on top after Go's `heap.Init` on a heap whose greatest score is on top.
+fn top_of_heap(totals: &[i64]) -> Option<usize> {
+    let mut heap: Vec<usize> = (0..totals.len()).collect();
+    for start in (0..heap.len() / 2).rev() {
+        let mut parent = start;
+        loop {
+            let (left, right) = (2 * parent + 1, 2 * parent + 2);
+            if left >= heap.len() {
+                break;
+            }
+            let is_right = right < heap.len() && totals[heap[right]] > totals[heap[left]];
+            let child = if is_right { right } else { left };
+            if totals[heap[child]] <= totals[heap[parent]] {
+                break;
+            }
+            heap.swap(parent, child);
+            parent = child;
+        }
+    }
+    heap.first().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_scores_the_heap_has_one_on_top_that_need_not_be_the_first() {
+        assert_eq!(top_of_heap(&[]), None);
+        assert_eq!(top_of_heap(&[5, 5, 5]), Some(0));
+        // The fourth climbs to the place of the second, and over the first.
+        assert_eq!(top_of_heap(&[1, 2, 5, 5]), Some(3));
+        assert_eq!(top_of_heap(&[1, 2, 3, 5, 5]), Some(3));
     }
 }

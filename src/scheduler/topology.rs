@@ -10,6 +10,11 @@ use crate::cluster::{Labels, Name};
 pub struct TopologyKey(u16);
 
 impl TopologyKey {
+    /// The key of a position in [`Domains`].
+    pub(super) fn of_index(index: usize) -> Self {
+        Self(u16::try_from(index).expect("manifests name fewer than 2^16 keys"))
+    }
+
     /// The key's position in [`Domains`].
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -43,6 +48,8 @@ struct KeyDomains {
     by_value: FxHashMap<Name, Domain>,
     /// How many nodes are in each domain.
     nodes: Vec<u32>,
+    /// How many nodes have the key.
+    members: usize,
     /// Domains without nodes.
     free: Vec<Domain>,
 }
@@ -58,6 +65,7 @@ impl Topology {
             key: key.clone(),
             by_value: FxHashMap::default(),
             nodes: Vec::new(),
+            members: 0,
             free: Vec::new(),
         });
         (TopologyKey(number), true)
@@ -74,6 +82,16 @@ impl Topology {
         self.keys[key.index()].nodes.len()
     }
 
+    /// How many nodes are in each domain of a key.
+    pub fn nodes_by_domain(&self, key: TopologyKey) -> &[u32] {
+        &self.keys[key.index()].nodes
+    }
+
+    /// How many nodes have a key.
+    pub fn nodes_with(&self, key: TopologyKey) -> usize {
+        self.keys[key.index()].members
+    }
+
     /// Counts a node with these labels in for the keys that its `domains` do not cover yet.
     pub fn enter(&mut self, labels: &Labels, domains: &mut Domains) {
         for key in &mut self.keys[domains.len()..] {
@@ -85,6 +103,7 @@ impl Topology {
     pub fn leave(&mut self, labels: &Labels, domains: &Domains) {
         for (key, domain) in self.keys.iter_mut().zip(domains) {
             if let Some(domain) = *domain {
+                key.members -= 1;
                 key.nodes[domain.index()] -= 1;
                 if key.nodes[domain.index()] == 0 {
                     key.free.push(domain);
@@ -106,6 +125,7 @@ impl KeyDomains {
                 Domain(next)
             })
         });
+        self.members += 1;
         self.nodes[domain.index()] += 1;
         domain
     }

@@ -1,9 +1,15 @@
 //! The applications in the pods: what of them runs, what they used, and their place in the traffic.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::cpu_load::{CpuLoads, Share};
 use super::world::App;
 use crate::cluster::ClusterView;
+use crate::cluster::metrics::ContainerMetrics;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::pod_template::{Container, PodSpec};
 use crate::engine::{SimDuration, SimTime};
 use crate::kubelet::Stop;
 use crate::metrics::PodUsage;
@@ -14,6 +20,11 @@ use crate::units::{Bytes, MilliCpu, Quantity};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Apps {
     by_pod: Vec<Option<PodApp>>,
+    /// Those whose memory may pass what they request.
+    growing: BTreeSet<PodId>,
+    pub(super) loads: CpuLoads,
+    /// Pods that the next scrape must look at; all others use CPU at a steady rate.
+    restless: BTreeSet<PodId>,
 }
 
 /// The application of one pod.
@@ -24,40 +35,86 @@ pub(super) struct PodApp {
     pub(super) node: Option<NodeId>,
     /// Its place in the traffic, once its container has run; absent for one that takes no requests.
     pub(super) backend: Option<BackendId>,
-    /// Cores that its limit and its node's size allow it.
+    /// Cores that its limit and its node's size allow it, over time.
     pub(super) cores: f64,
+    /// The same, billionths of a core.
+    limit_nano: i64,
+    /// Cores that it can burst to while its quota lasts: the size of its node.
+    pub(super) burst_cores: f64,
+    /// Its CPU limit, which the kernel enforces as a quota.
+    limit_cores: Option<f64>,
     /// Its weight when its node is crowded: the CPU request.
     pub(super) weight: MilliCpu,
     memory: Bytes,
+    /// The limit of its container.
+    pub(super) memory_limit: Option<Bytes>,
     /// Start of the running container.
     running_since: Option<SimTime>,
     /// From here on it burns its warm-up CPU, until it is ready.
     warming_since: Option<SimTime>,
     warm_up_cpu_time: SimDuration,
+    /// From here on it settles, for as long as its profile says.
+    settling_since: Option<SimTime>,
+    /// Its part in its workload's load, while it serves.
+    share: Option<Share>,
+    /// CPU time of such parts that it had before.
+    burnt: SimDuration,
+    /// Since then nothing but its share has changed its CPU rate.
+    changed_at: SimTime,
+    others: Option<Arc<[ContainerMetrics]>>,
 }
 
 impl Apps {
     /// A pod was bound: `app` is what will run in it.
-    pub(super) fn add(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod, app: App) {
+    pub(super) fn add(
+        &mut self,
+        view: ClusterView<'_>,
+        (id, pod): (PodId, &Pod),
+        app: App,
+        app_position: usize,
+    ) {
         if self.by_pod.len() <= id.index() {
             self.by_pod.resize_with(id.index() + 1, || None);
         }
         let spec = &view.template_of(pod).spec;
         let node = pod.node.and_then(|node| view.nodes().get(node));
         let node_cpu = node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from);
-        let cores = [spec.cpu_limit(), node_cpu].into_iter().flatten().min();
-        let memory_request = Bytes(spec.running_request("memory", Quantity::value));
+        let limit = spec.cpu_limit();
+        let cores = [limit, node_cpu].into_iter().flatten().min();
+        let others = others(spec, &app);
+        let others_memory = others.iter().flat_map(|others| others.iter()).map(|one| one.memory.0);
+        let request = spec.running_request("memory", Quantity::value);
+        let memory_request = Bytes(request - others_memory.sum::<i64>());
+        let container = spec.containers.get(app_position);
+        let memory_limit = container.and_then(|one| one.limits.get("memory"));
+        // What a pod requests fits its node; only what is beyond can be too much.
+        let is_growing = app.memory_per_request.0 > 0
+            || app.memory_leak_per_hour.0 > 0
+            || app.memory.is_some_and(|memory| memory > memory_request);
+        if is_growing {
+            self.growing.insert(id);
+        }
+        let memory = app.memory.unwrap_or(memory_request);
         self.by_pod[id.index()] = Some(PodApp {
             pod: id,
             app,
             node: pod.node,
             backend: None,
             cores: cores.map_or(0.0, MilliCpu::as_cores),
+            limit_nano: cores.map_or(0, |cores| cores.0.saturating_mul(1_000_000)),
+            burst_cores: node_cpu.or(limit).map_or(0.0, MilliCpu::as_cores),
+            limit_cores: limit.map(MilliCpu::as_cores),
             weight: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
-            memory: app.memory.unwrap_or(memory_request),
+            memory,
+            memory_limit: memory_limit.map(|limit| Bytes(limit.value())),
             running_since: None,
             warming_since: None,
             warm_up_cpu_time: SimDuration::ZERO,
+            settling_since: None,
+            share: None,
+            burnt: SimDuration::ZERO,
+            changed_at: view.now,
+            others,
         });
     }
 
@@ -75,18 +132,47 @@ impl Apps {
         self.by_pod.iter().flatten()
     }
 
+    /// The running applications whose memory may pass what they request.
+    pub(super) fn growing(&self) -> impl Iterator<Item = &PodApp> {
+        let apps = self.growing.iter().filter_map(|pod| self.get(*pod));
+        apps.filter(|app| app.running_since.is_some())
+    }
+
+    /// Memory that a running application uses [bytes].
+    pub(super) fn memory_in_use(
+        &self,
+        now: SimTime,
+        pod: PodId,
+        traffic: &mut Traffic,
+    ) -> Option<i64> {
+        let app = self.get(pod)?;
+        let hours = (now - app.running_since?).as_secs_f64() / 3600.0;
+        let per_request = app.app.memory_per_request.0;
+        let in_flight = match app.backend {
+            Some(backend) if per_request > 0 => traffic.in_flight(now, backend),
+            _ => 0,
+        };
+        let leaked = bytes(hours * app.app.memory_leak_per_hour.0 as f64);
+        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX).saturating_mul(per_request);
+        Some(app.memory.0.saturating_add(in_flight).saturating_add(leaked))
+    }
+
     /// The container runs, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
+        self.restless.insert(pod);
         let Some(app) = self.get_mut(pod) else { return };
+        app.changed_at = now;
         app.running_since = Some(now);
         app.warming_since = Some(now);
-        if let Some(model) = app.app.requests
-            && app.backend.is_none()
-        {
-            let backend = traffic.add_backend(now, model, app.cores);
-            traffic.set_state(now, backend, BackendState::Refusing);
-            app.backend = Some(backend);
-        }
+        let Some(model) = app.app.requests else { return };
+        let (id, cores, limit) = (app.backend, app.burst_cores, app.limit_cores);
+        let backend = id.unwrap_or_else(|| {
+            let backend = traffic.add_backend(now, model, cores);
+            traffic.set_quota(now, backend, limit);
+            backend
+        });
+        traffic.set_state(now, backend, BackendState::Refusing);
+        app.backend = Some(backend);
     }
 
     /// It answers, or listens no more.
@@ -97,9 +183,17 @@ impl Apps {
         listens: bool,
         traffic: &mut Traffic,
     ) {
+        self.set_sharing(now, pod, listens);
         let state = if listens { BackendState::Serving } else { BackendState::Refusing };
         if let Some(backend) = self.get(pod).and_then(|app| app.backend) {
             traffic.set_state(now, backend, state);
+        }
+    }
+
+    /// Requests to it hang: it does not get to them, or its node cannot be reached.
+    pub(super) fn hangs(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
+        if let Some(backend) = self.get(pod).and_then(|app| app.backend) {
+            traffic.set_state(now, backend, BackendState::Unreachable);
         }
     }
 
@@ -107,18 +201,37 @@ impl Apps {
     pub(super) fn warmed_up(&mut self, now: SimTime, pod: PodId) {
         if let Some(app) = self.get_mut(pod) {
             app.end_warm_up(now);
+            app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
+            self.restless.insert(pod);
+        }
+    }
+
+    /// How long the answer to a probe takes that waits for a worker; absent = for ever. One that takes
+    /// no requests answers at once.
+    pub(super) fn answer_delay(
+        &self,
+        now: SimTime,
+        pod: PodId,
+        traffic: &mut Traffic,
+    ) -> Option<SimDuration> {
+        match self.get(pod)?.backend {
+            Some(backend) => traffic.probe_delay(now, backend),
+            None => Some(SimDuration::ZERO),
         }
     }
 
     /// The container is gone, and what was in flight with it.
     pub(super) fn stopped(&mut self, now: SimTime, pod: PodId, stop: Stop, traffic: &mut Traffic) {
+        self.set_sharing(now, pod, false);
+        self.restless.insert(pod);
         let Some(app) = self.get_mut(pod) else { return };
         app.end_warm_up(now);
+        app.end_settling(now);
         app.running_since = None;
         let Some(backend) = app.backend else { return };
         match stop {
             Stop::NodeLost => traffic.set_state(now, backend, BackendState::Unreachable),
-            Stop::Terminated | Stop::KilledByProbe | Stop::Crashed => {
+            Stop::Terminated | Stop::KilledByProbe | Stop::Crashed | Stop::OutOfMemory => {
                 traffic.stop_backend(now, backend, FailureCause::Killed);
             }
         }
@@ -126,11 +239,14 @@ impl Apps {
 
     /// The pod object is gone.
     pub(super) fn remove(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
+        self.set_sharing(now, pod, false);
+        self.restless.remove(&pod);
         if let Some(app) = self.get(pod) {
             if let Some(backend) = app.backend {
                 traffic.remove_backend(now, backend, FailureCause::Killed);
             }
             self.by_pod[pod.index()] = None;
+            self.growing.remove(&pod);
         }
     }
 
@@ -143,7 +259,35 @@ impl Apps {
     ) -> Option<SimDuration> {
         let app = self.get(pod)?;
         let served = app.backend.map_or(SimDuration::ZERO, |one| traffic.cpu_time_used(now, one));
-        Some(served + app.warm_up_cpu_time_at(now))
+        let shared = app.share.map_or(SimDuration::ZERO, |share| self.loads.burnt(now, share));
+        Some(served + app.warm_up_cpu_time_at(now) + app.settled(now) + app.burnt + shared)
+    }
+
+    /// A pod takes part in its workload's load, or does so no more.
+    fn set_sharing(&mut self, now: SimTime, pod: PodId, shares: bool) {
+        let Self { by_pod, loads, restless, .. } = self;
+        let app = by_pod.get_mut(pod.index()).and_then(Option::as_mut);
+        let Some(app) = app.filter(|app| app.pod == pod) else { return };
+        let Some(group) = app.app.cpu_load else { return };
+        if shares && app.share.is_none() {
+            app.share = Some(loads.join(now, group, pod, app.limit_nano));
+        } else if !shares && let Some(share) = app.share.take() {
+            app.burnt += loads.leave(now, share, pod);
+            app.changed_at = now;
+        }
+        restless.insert(pod);
+    }
+
+    /// The kubelets of these pods answer from now on, or do so no more.
+    pub(super) fn disturb(&mut self, pods: impl Iterator<Item = PodId>) {
+        self.restless.extend(pods);
+    }
+
+    /// Takes the pods that a scrape must look at.
+    pub(super) fn take_restless(&mut self) -> BTreeSet<PodId> {
+        let mut restless = std::mem::take(&mut self.restless);
+        restless.extend(self.loads.take_changed());
+        restless
     }
 
     /// What the kubelet reports of a pod; absent if no container runs.
@@ -151,15 +295,38 @@ impl Apps {
         &self,
         now: SimTime,
         pod: PodId,
+        last_scrape: Option<SimTime>,
         traffic: &mut Traffic,
     ) -> Option<PodUsage> {
         let started = self.get(pod)?.running_since?;
         let cpu_time = self.cpu_time(now, pod, traffic)?;
-        Some(PodUsage { cpu_time, memory: self.get(pod)?.memory, started })
+        let memory = Bytes(self.memory_in_use(now, pod, traffic)?);
+        let app = self.get(pod)?;
+        let (rate, since) = match app.share {
+            Some(share) => self.loads.rate(share),
+            None => (0, app.changed_at),
+        };
+        let is_steady = app.backend.is_none()
+            && !self.growing.contains(&pod)
+            && app.warming_since.is_none()
+            && last_scrape.is_some_and(|last| !app.is_settling(last))
+            && last_scrape.is_some_and(|last| since.max(app.changed_at) <= last);
+        Some(PodUsage {
+            cpu_time,
+            memory,
+            started,
+            others: app.others.clone(),
+            steady_nano: is_steady.then_some(rate),
+        })
     }
 }
 
 impl PodApp {
+    /// Whether its container runs.
+    pub(super) const fn is_running(&self) -> bool {
+        self.running_since.is_some()
+    }
+
     fn warm_up_cpu_time_at(&self, now: SimTime) -> SimDuration {
         let burning = self.warming_since.map_or(SimDuration::ZERO, |since| now - since);
         let cores = f64::from(self.app.profile.warm_up_cpu_milli) / 1000.0;
@@ -167,8 +334,55 @@ impl PodApp {
         self.warm_up_cpu_time + burnt
     }
 
+    /// CPU time burnt while settling.
+    fn settled(&self, now: SimTime) -> SimDuration {
+        let Some(since) = self.settling_since else { return SimDuration::ZERO };
+        let burning = (now - since).min(self.app.profile.settling);
+        let cores = f64::from(self.app.profile.settling_cpu_milli) / 1000.0;
+        SimDuration::from_secs_f64(burning.as_secs_f64() * cores.min(self.cores))
+    }
+
+    fn is_settling(&self, at: SimTime) -> bool {
+        self.settling_since.is_some_and(|since| at < since + self.app.profile.settling)
+    }
+
+    fn end_settling(&mut self, now: SimTime) {
+        self.burnt += self.settled(now);
+        self.settling_since = None;
+        self.changed_at = now;
+    }
+
     fn end_warm_up(&mut self, now: SimTime) {
         self.warm_up_cpu_time = self.warm_up_cpu_time_at(now);
+        self.changed_at = now;
         self.warming_since = None;
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
+const fn bytes(amount: f64) -> i64 {
+    amount as i64
+}
+
+/// What the containers beside the application's use while the pod runs.
+fn others(spec: &PodSpec, app: &App) -> Option<Arc<[ContainerMetrics]>> {
+    let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
+    let own = app
+        .container
+        .as_ref()
+        .and_then(|name| spec.containers.iter().position(|container| container.name == *name));
+    let own = own.unwrap_or(0);
+    let beside = spec.containers.iter().enumerate().filter(|(index, _)| *index != own);
+    let others = beside.map(|(_, container)| container).chain(sidecars);
+    let metrics = |container: &Container| {
+        let usage = app.others.get(&container.name).copied().unwrap_or_default();
+        let request = || container.requests.get("memory").map_or(0, Quantity::value);
+        ContainerMetrics {
+            container: container.name.clone(),
+            cpu_nano: usage.cpu.0.saturating_mul(1_000_000),
+            memory: usage.memory.unwrap_or_else(|| Bytes(request())),
+        }
+    };
+    let others: Arc<[ContainerMetrics]> = others.map(metrics).collect();
+    (!others.is_empty()).then_some(others)
 }

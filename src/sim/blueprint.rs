@@ -2,29 +2,44 @@
 //! a simulation itself never meets a mistake.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::world::{App, AppPlan, Step, World};
+use jiff::Timestamp;
+
+use super::documents::Documents;
+use super::unserved::unserved_metrics;
+use super::world::{App, AppPlan, CpuLoadStep, SidecarUsage, Step, World};
+use crate::cluster::action::PodSource;
 use crate::cluster::node::Node;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
+use crate::cluster::pod_resources::pod_requests;
+use crate::cluster::{Action, Name, NamespacedName, ObjectReference, ServiceReference};
 use crate::controllers::ControllerSettings;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::TimelineAction;
 use crate::kubelet::AppProfile;
 use crate::manifest::{
-    Diagnostic, Diagnostics, Manifest, Severity, Source, admit, read_documents, read_manifests,
+    Diagnostic, Diagnostics, Manifest, Object, Severity, Source, admit, read_documents,
+    read_manifests,
 };
 use crate::scenario::Override;
+use crate::scenario::document::StartDate;
 use crate::scenario::resolved::ResolvedScenario;
 use crate::scenario::scheduler_configuration::scheduler_configuration;
-use crate::scenario::workloads::Workload;
+use crate::scenario::workloads::{ImageBehavior, Workload};
+use crate::scheduler::gpu::GpuRequest;
+use crate::scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
+use crate::scheduler::resources::Resources;
 use crate::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use crate::traffic::{
-    Problem, RequestModel, RequestModelId, RequestModelSpec, ServiceTraffic, TrafficSpec,
+    Arrivals, Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
+    ServiceTraffic, TrafficSpec,
 };
-use crate::units::{Bytes, HourlyPrice, Quantity};
+use crate::units::{Bytes, HourlyPrice, MilliCpu, Quantity};
 
 /// How many intervals a report has at most.
 const INTERVALS_MAX: i64 = 240;
+/// When a run starts whose scenario has no date: 2026-01-05T00:00:00Z, in seconds.
+const DEFAULT_START_SECONDS: i64 = 1_767_571_200;
 /// The shortest interval of a report.
 const INTERVAL_MIN: SimDuration = SimDuration::from_secs(15);
 
@@ -37,10 +52,39 @@ pub struct Blueprint<'a> {
     objects: Vec<Action>,
     apps: BTreeMap<ObjectReference, AppPlan>,
     request_models: Vec<RequestModel>,
+    cpu_loads: Vec<CpuLoadStep>,
     timeline: Vec<(SimTime, Step)>,
+    /// Deployments as last written.
+    documents: Documents,
     scheduler: SchedulerConfiguration,
     /// Warnings and notes.
     notes: Diagnostics,
+}
+
+/// The memory that an application uses, as a scenario says it.
+#[derive(Clone, Copy, Debug)]
+struct MemoryUse {
+    base: Option<Quantity>,
+    per_request: Option<Quantity>,
+    leak_per_hour: Option<Quantity>,
+}
+
+impl MemoryUse {
+    const fn of(workload: &Workload) -> Self {
+        Self {
+            base: workload.memory,
+            per_request: workload.memory_per_request,
+            leak_per_hour: workload.memory_leak_per_hour,
+        }
+    }
+
+    const fn with(image: &ImageBehavior) -> Self {
+        Self {
+            base: image.memory,
+            per_request: image.memory_per_request,
+            leak_per_hour: image.memory_leak_per_hour,
+        }
+    }
 }
 
 /// A node pool, as far as the report goes.
@@ -64,7 +108,9 @@ impl<'a> Blueprint<'a> {
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),
+            cpu_loads: Vec::new(),
             timeline: Vec::new(),
+            documents: Documents::default(),
             scheduler: SchedulerConfiguration::default(),
             notes: Diagnostics::default(),
         };
@@ -74,6 +120,11 @@ impl<'a> Blueprint<'a> {
             &resolved.manifest_settings,
             &mut problems,
         );
+        let rules = &scenario.metrics.custom;
+        for problem in unserved_metrics(&blueprint.objects, rules) {
+            problems.push(problem);
+        }
+        blueprint.take_nodes();
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
         }
@@ -81,6 +132,7 @@ impl<'a> Blueprint<'a> {
         if let Some(source) = &resolved.files.scheduler_config {
             blueprint.scheduler = scheduler_of(source, &mut problems);
         }
+        blueprint.scheduler.expect_typical(&typical_of(&blueprint.objects));
         problems.sort();
         if problems.has_errors() {
             return Err(problems);
@@ -101,6 +153,8 @@ impl<'a> Blueprint<'a> {
                 Err(mistakes) => problems.append(mistakes),
             }
         }
+        self.add_entrances(&mut traffic, streams, &mut problems);
+        self.add_called_services(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&self.scheduler, ties).map_err(|error| {
             problems.push(Diagnostic::error("scheduler", error.to_string()));
@@ -117,14 +171,22 @@ impl<'a> Blueprint<'a> {
             objects: self.objects.clone(),
             apps: self.apps.clone(),
             request_models: self.request_models.clone(),
+            cpu_loads: self.cpu_loads.clone(),
             traffic,
             timeline: self.timeline.clone(),
+            faults: scenario.faults.clone(),
             delays: scenario.delays,
-            metrics: scenario.metrics,
+            kubelet: scenario.kubelet,
+            metrics: scenario.metrics.clone(),
             controllers: ControllerSettings {
                 hpa: scenario.controller_manager.horizontal_pod_autoscaler.clone(),
+                vpa: scenario.vertical_pod_autoscaler.clone(),
+                start: start_of(scenario.start_date.as_ref()),
             },
             scheduler,
+            begin: SimTime::ZERO,
+            hpas_at: SimTime::ZERO,
+            falls_back_to_terminating: true,
         })
     }
 
@@ -149,7 +211,7 @@ impl<'a> Blueprint<'a> {
         }
     }
 
-    /// The actions that create the objects of some texts; their nodes join the cluster's.
+    /// The actions that create the objects of some texts.
     fn manifests(
         &mut self,
         sources: &[Source],
@@ -160,23 +222,31 @@ impl<'a> Blueprint<'a> {
         for setting in settings {
             set_in_manifests(&mut manifests, setting, problems);
         }
+        self.documents.apply(&manifests);
         let loaded = admit(manifests);
         problems.append(loaded.diagnostics);
-        let mut actions = Vec::new();
-        for object in loaded.objects {
-            match object.into_action() {
-                Some(Action::AddNode(node)) => self.nodes.push(*node),
-                Some(action) => actions.push(action),
-                None => {}
+        loaded.objects.into_iter().filter_map(Object::into_action).collect()
+    }
+
+    /// Nodes that manifests describe join the cluster's.
+    fn take_nodes(&mut self) {
+        for action in std::mem::take(&mut self.objects) {
+            match action {
+                Action::AddNode(node) => self.nodes.push(*node),
+                other => self.objects.push(other),
             }
         }
-        actions
     }
 
     fn add_workload(&mut self, workload: &Workload, problems: &mut Diagnostics) {
         let field = format!("workloads[{}]", self.position_of(workload));
-        let default =
-            self.app(&workload.app, workload.memory, workload.requests.as_ref(), &field, problems);
+        let default = self.app(
+            &workload.app,
+            MemoryUse::of(workload),
+            workload.requests.as_ref(),
+            &field,
+            problems,
+        );
         let images = workload
             .images
             .iter()
@@ -184,7 +254,7 @@ impl<'a> Blueprint<'a> {
                 let field = format!("{field}.images[{image}]");
                 let app = self.app(
                     &behavior.app,
-                    behavior.memory,
+                    MemoryUse::with(behavior),
                     behavior.requests.as_ref(),
                     &field,
                     problems,
@@ -192,7 +262,31 @@ impl<'a> Blueprint<'a> {
                 (image.clone(), app)
             })
             .collect();
-        self.apps.insert(workload.workload.clone(), AppPlan { default, images });
+        let containers = Arc::new(workload.containers.clone());
+        let plan = AppPlan { default, images, container: workload.container.clone(), containers };
+        let plan = self.with_usage(plan, workload);
+        self.apps.insert(workload.workload.clone(), plan);
+    }
+
+    /// Adds what the pods use beside requests, whatever their images.
+    fn with_usage(&mut self, mut plan: AppPlan, workload: &Workload) -> AppPlan {
+        let load = (!workload.cpu_load.is_empty())
+            .then(|| u32::try_from(self.apps.len()).expect("fewer than 2^32 workloads"));
+        self.cpu_loads.extend(workload.cpu_load.iter().filter_map(|step| {
+            let demand_nano = step.cpu.milli_value().saturating_mul(1_000_000);
+            Some(CpuLoadStep { at: SimTime::ZERO + step.at, load: load?, demand_nano })
+        }));
+        let usage = workload.sidecars.iter().map(|(name, sidecar)| {
+            let memory = sidecar.memory.map(Bytes::from);
+            (name.clone(), SidecarUsage { cpu: MilliCpu::from(sidecar.cpu), memory })
+        });
+        let others: Arc<BTreeMap<Name, SidecarUsage>> = Arc::new(usage.collect());
+        for app in plan.images.values_mut().chain([&mut plan.default]) {
+            app.container.clone_from(&workload.container);
+            app.cpu_load = load;
+            app.others = Arc::clone(&others);
+        }
+        plan
     }
 
     fn position_of(&self, workload: &Workload) -> usize {
@@ -203,13 +297,22 @@ impl<'a> Blueprint<'a> {
     fn app(
         &mut self,
         profile: &AppProfile,
-        memory: Option<Quantity>,
+        memory: MemoryUse,
         requests: Option<&RequestModelSpec>,
         field: &str,
         problems: &mut Diagnostics,
     ) -> App {
-        let mut app = App { profile: *profile, requests: None, memory: memory.map(Bytes::from) };
+        let MemoryUse { base, per_request, leak_per_hour } = memory;
+        let mut app = App {
+            profile: *profile,
+            memory: base.map(Bytes::from),
+            memory_per_request: per_request.map(Bytes::from).unwrap_or_default(),
+            memory_leak_per_hour: leak_per_hour.map(Bytes::from).unwrap_or_default(),
+            ..App::default()
+        };
         if let Some(spec) = requests {
+            let load = spec.llm.as_ref().and_then(|llm| llm.load_time());
+            app.profile.warm_up += load.unwrap_or(SimDuration::ZERO);
             match spec.model(&format!("{field}.requests")) {
                 Ok(model) => {
                     let position = self.request_models.len();
@@ -225,20 +328,29 @@ impl<'a> Blueprint<'a> {
     }
 
     fn add_timeline(&mut self, problems: &mut Diagnostics) {
-        let mut timeline = Vec::new();
-        for entry in &self.resolved.scenario().timeline {
+        let resolved = self.resolved;
+        let mut entries: Vec<_> = resolved.scenario().timeline.iter().collect();
+        entries.sort_by_key(|entry| entry.at);
+        for entry in entries {
             let objects = match &entry.action {
                 TimelineAction::Apply(path) => {
-                    let sources = self.resolved.files.applies.get(path);
+                    let sources = resolved.files.applies.get(path);
                     self.manifests(sources.map_or(&[], Vec::as_slice), &[], problems)
+                }
+                TimelineAction::SetImage(change) => {
+                    self.documents.set_image(change);
+                    Vec::new()
+                }
+                TimelineAction::Patch(change) => {
+                    let (action, mistakes) = self.documents.patch(change);
+                    problems.append(mistakes);
+                    action.into_iter().collect()
                 }
                 _ => Vec::new(),
             };
             let step = Step { action: entry.action.clone(), objects };
-            timeline.push((SimTime::ZERO + entry.at, step));
+            self.timeline.push((SimTime::ZERO + entry.at, step));
         }
-        timeline.sort_by_key(|(at, _)| *at);
-        self.timeline = timeline;
     }
 
     fn service_traffic(
@@ -258,8 +370,9 @@ impl<'a> Blueprint<'a> {
                 ServiceTraffic {
                     name: service.to_string(),
                     arrivals,
-                    balancer: spec.balancer,
                     timeout: spec.timeout,
+                    retries: spec.retries,
+                    policy: self.policy(&service, spec.balancer),
                 },
             )),
             Err(mistakes) => {
@@ -267,6 +380,89 @@ impl<'a> Blueprint<'a> {
                 self.report(mistakes, &mut problems);
                 Err(problems)
             }
+        }
+    }
+
+    /// How a service is reached; `balancer` is what its clients' traffic says.
+    fn policy(&self, service: &NamespacedName, balancer: Balancer) -> ServicePolicy {
+        let spec = self.resolved.scenario().services.iter().find(|one| one.service.0 == *service);
+        spec.map_or(ServicePolicy::balanced(balancer), |spec| ServicePolicy {
+            balancer: spec.balancer.unwrap_or(balancer),
+            ..spec.policy()
+        })
+    }
+
+    /// Adds the requests that Ingresses and HTTPRoutes bring to services.
+    fn add_entrances(
+        &self,
+        traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
+        streams: Streams,
+        problems: &mut Diagnostics,
+    ) {
+        let scenario = self.resolved.scenario();
+        let routing = self.resolved.routing();
+        for (position, entrance) in scenario.ingress.iter().enumerate() {
+            // That there is no rule is reported by the scenario's own check.
+            let Some(rule) = routing.find(&entrance.host, &entrance.path) else { continue };
+            let url = entrance.url();
+            let ways = streams.stream(&format!("ways of {url}"), 0);
+            let file =
+                entrance.load.trace_file().and_then(|path| self.resolved.files.traces.get(path));
+            let all: u64 = rule.backends.iter().map(|(_, weight)| weight).sum();
+            let mut passed = 0;
+            for (service, weight) in rule.backends.iter().filter(|(_, weight)| *weight > 0) {
+                let spec = entrance.as_traffic(&ServiceReference(service.clone()));
+                let stream = streams.stream(&format!("arrivals at {url}"), 0);
+                let path = format!("ingress[{position}]");
+                match spec.arrivals(&path, file.map(|file| &file.trace), stream) {
+                    Err(mistakes) => return self.report(mistakes, problems),
+                    Ok(arrivals) => {
+                        let [from, to] =
+                            [passed, passed + weight].map(|part| part as f64 / all as f64);
+                        let way = arrivals.routed(from, to, ways.clone());
+                        self.add_arrivals(traffic, service, way, &spec);
+                    }
+                }
+                passed += weight;
+            }
+        }
+    }
+
+    /// Adds requests to a service, which may have some already.
+    fn add_arrivals(
+        &self,
+        traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
+        service: &NamespacedName,
+        arrivals: Arrivals,
+        spec: &TrafficSpec,
+    ) {
+        if let Some((_, row)) = traffic.iter_mut().find(|(known, _)| known == service) {
+            let own = std::mem::replace(&mut row.arrivals, Arrivals::none());
+            row.arrivals = Arrivals::merged([own, arrivals]);
+            return;
+        }
+        let row = ServiceTraffic {
+            name: service.to_string(),
+            arrivals,
+            timeout: spec.timeout,
+            retries: None,
+            policy: self.policy(service, spec.balancer),
+        };
+        traffic.push((service.clone(), row));
+    }
+
+    /// Adds the services that only other services call.
+    fn add_called_services(&self, traffic: &mut Vec<(NamespacedName, ServiceTraffic)>) {
+        for call in self.resolved.scenario().calls() {
+            let name = &call.service.0;
+            if traffic.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            let service = ServiceTraffic {
+                policy: self.policy(name, Balancer::default()),
+                ..ServiceTraffic::without_clients(name.to_string())
+            };
+            traffic.push((name.clone(), service));
         }
     }
 
@@ -282,8 +478,28 @@ impl<'a> Blueprint<'a> {
     }
 }
 
+/// The typical pods of what is applied at the start: what a scheduler that looks ahead looks ahead to.
+fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
+    let mut pods = Vec::new();
+    for object in objects {
+        let (template, replicas) = match object {
+            Action::CreateDeployment(deployment) => (&deployment.1.template, deployment.1.replicas),
+            Action::CreateReplicaSet(draft) => (&draft.template, draft.replicas),
+            Action::CreatePod(draft) => match &draft.template {
+                PodSource::New(template) => (&**template, 1),
+                PodSource::Interned(_) => continue,
+            },
+            _ => continue,
+        };
+        let milli_cpu = Resources::from_list(&pod_requests(&template.spec)).milli_cpu;
+        let replicas = usize::try_from(replicas).unwrap_or(0);
+        pods.extend(std::iter::repeat_n((milli_cpu, GpuRequest::of(template)), replicas));
+    }
+    typical_pods(pods, TYPICAL_PERCENT)
+}
+
 /// Reads a KubeSchedulerConfiguration; its mistakes are reported at their lines.
-fn scheduler_of(source: &Source, problems: &mut Diagnostics) -> SchedulerConfiguration {
+pub fn scheduler_of(source: &Source, problems: &mut Diagnostics) -> SchedulerConfiguration {
     let documents = read_documents(source, problems);
     let Some(document) = documents.into_iter().next() else {
         return SchedulerConfiguration::default();
@@ -322,4 +538,10 @@ fn interval(duration: SimDuration) -> SimDuration {
     let needed = duration.as_nanos().div_euclid(INTERVALS_MAX * shortest) + 1;
     let exact = duration.as_nanos() % (INTERVALS_MAX * shortest) == 0;
     INTERVAL_MIN * (if exact { needed - 1 } else { needed }).max(1)
+}
+
+/// The calendar instant at which a run starts: a whole second; by default a Monday midnight, UTC.
+fn start_of(date: Option<&StartDate>) -> Timestamp {
+    let given = date.map_or(DEFAULT_START_SECONDS, |date| date.0.as_second());
+    Timestamp::from_second(given).unwrap_or_default()
 }

@@ -91,6 +91,11 @@ impl ControlPlane {
         self.controllers.iter().find_map(|controller| controller.explain(key))
     }
 
+    /// The last decision about a key with every number under its name, where there is such a form.
+    pub fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
+        self.controllers.iter().find_map(|controller| controller.explain_as_json(key))
+    }
+
     /// When controllers have work next; there may then turn out to be none.
     pub fn next_due(&self) -> Option<SimTime> {
         self.queue.next_due()
@@ -198,11 +203,20 @@ impl ControlPlane {
     }
 
     fn wake(&mut self, now: SimTime, change: Change) {
-        let due = now + self.settings.watch_latency;
+        let seen = now + self.settings.watch_latency;
         for (controller, position) in self.controllers.iter().zip(0u8..) {
             controller.wakes_on(ClusterView::new(&self.store, now), change, &mut self.woken);
+            if self.woken.is_empty() {
+                continue;
+            }
+            let delay = controller.wake_delay(change);
             for key in self.woken.drain(..) {
-                self.queue.deliver(due, WorkItem { controller: position, key });
+                let item = WorkItem { controller: position, key };
+                if delay == SimDuration::ZERO {
+                    self.queue.deliver(seen, item);
+                } else {
+                    self.queue.requeue(seen + delay, item);
+                }
             }
         }
     }

@@ -13,12 +13,22 @@ pub enum Event {
         /// Its position.
         entry: u32,
     },
+    /// The user applies the objects with which the run starts.
+    Apply {
+        /// The HorizontalPodAutoscalers, or all others.
+        hpas: bool,
+    },
     /// A timer of a pod's kubelet worker is due.
     Kubelet {
         /// The pod.
         pod: PodId,
         /// The worker's plan that it belongs to.
         version: u32,
+    },
+    /// `kubectl drain` asks again for the eviction of a pod.
+    Evict {
+        /// The pod.
+        pod: PodId,
     },
     /// A draining application may be done.
     Drain {
@@ -30,10 +40,29 @@ pub enum Event {
         /// The Service.
         service: ServiceId,
     },
+    /// Something that was begun goes on.
+    Errand {
+        /// Its position.
+        errand: u32,
+    },
+    /// A process of random faults strikes, or is looked at.
+    RandomFault {
+        /// Its position.
+        process: u32,
+        /// Whether it strikes.
+        strikes: bool,
+    },
+    /// The planned CPU load of a workload changes.
+    CpuLoad {
+        /// Its position among the world's.
+        step: u32,
+    },
     /// The CPU of crowded nodes is shared out anew.
     ShareCpu,
     /// metrics-server scrapes the kubelets.
     Scrape,
+    /// Prometheus scrapes the applications.
+    PrometheusScrape,
     /// An interval of the report ends.
     IntervalEnd,
 }
@@ -45,13 +74,19 @@ impl Event {
     /// What goes first at one instant.
     pub const fn lane(self) -> Lane {
         match self {
-            Self::Timeline { .. } => 0,
+            Self::Apply { .. }
+            | Self::Timeline { .. }
+            | Self::Evict { .. }
+            | Self::Errand { .. }
+            | Self::RandomFault { .. }
+            | Self::CpuLoad { .. } => 0,
             Self::Kubelet { .. } => 1,
             Self::Drain { .. } => 2,
             Self::Propagate { .. } => 3,
             Self::ShareCpu => 4,
             Self::Scrape => 5,
-            Self::IntervalEnd => 6,
+            Self::PrometheusScrape => 6,
+            Self::IntervalEnd => 7,
         }
     }
 
@@ -64,7 +99,15 @@ impl Event {
             Self::Propagate { service } => (3, service.to_bits()),
             Self::ShareCpu => (4, 0),
             Self::Scrape => (5, 0),
+            Self::Errand { errand } => (8, errand.into()),
+            Self::RandomFault { process, strikes } => {
+                (9, u64::from(process) << 1 | u64::from(strikes))
+            }
             Self::IntervalEnd => (6, 0),
+            Self::Evict { pod } => (7, pod.to_bits()),
+            Self::PrometheusScrape => (10, 0),
+            Self::CpuLoad { step } => (11, step.into()),
+            Self::Apply { hpas } => (12, hpas.into()),
         };
         digest.word(kind);
         digest.word(detail);

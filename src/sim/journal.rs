@@ -1,5 +1,6 @@
 //! What happened in the control plane, for those who follow it.
 
+use super::watch::Watch;
 use crate::cluster::action::Event;
 use crate::cluster::{Change, ClusterView, Refused};
 use crate::engine::SimTime;
@@ -21,6 +22,8 @@ pub struct Journal {
     pub changes: Vec<Change>,
     /// The audit trail, in its order.
     pub log: Vec<LogEntry>,
+    /// What is watched, if somebody does.
+    pub watch: Option<Watch>,
 }
 
 /// One entry of the audit trail.
@@ -54,14 +57,27 @@ impl Journal {
         self.changes.clear();
         self.log.clear();
     }
+
+    /// Hands out everything; what is watched stays.
+    pub fn take(&mut self) -> (Vec<Change>, Vec<LogEntry>) {
+        (std::mem::take(&mut self.changes), std::mem::take(&mut self.log))
+    }
 }
 
 impl Observer for Journal {
-    fn changed(&mut self, _: ClusterView<'_>, changes: &[Change]) {
+    fn changed(&mut self, view: ClusterView<'_>, changes: &[Change]) {
         self.changes.extend_from_slice(changes);
+        if let Some(watch) = &mut self.watch {
+            for change in changes {
+                watch.changed(view, *change);
+            }
+        }
     }
 
     fn logged(&mut self, entry: LogEntry) {
+        if let Some(watch) = &mut self.watch {
+            watch.logged(&entry);
+        }
         self.log.push(entry);
     }
 }

@@ -1,17 +1,25 @@
 //! The one place that joins the parts: the event enum, dispatch, build, `Simulation`.
 
+mod adapter;
 mod apps;
 mod blueprint;
+pub mod chance;
 pub mod control_plane;
+mod cpu_load;
 mod crowding;
+pub mod documents;
 pub mod event;
+mod faulting;
 mod journal;
+mod memory;
 mod reactions;
 mod simulation;
 mod timeline;
+mod unserved;
+pub mod watch;
 mod work_queue;
 pub mod world;
 
-pub use blueprint::{Blueprint, Pool};
+pub use blueprint::{Blueprint, Pool, scheduler_of};
 pub use simulation::Simulation;
 pub use world::World;

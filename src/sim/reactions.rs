@@ -1,5 +1,7 @@
 //! What follows at once from a change of the cluster, and what each event does.
 
+use std::sync::Arc;
+
 use super::crowding::{self, Claim};
 use super::event::Event;
 use super::simulation::Simulation;
@@ -7,9 +9,15 @@ use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::service::{Endpoint, ServiceId};
 use crate::cluster::{Action, Change, PodChange};
-use crate::kubelet::AppEffect;
+use crate::engine::SimDuration;
+use crate::faults::Scraper;
+use crate::kubelet::{AppEffect, PodProfile};
 use crate::record::{Used, workload_of};
 use crate::traffic::{BackendId, ServiceId as TrafficId};
+
+/// How long `sessionAffinity: ClientIP` remembers a client: `sessionAffinityConfig.clientIP
+/// .timeoutSeconds`, 10800 by default.
+const CLIENT_AFFINITY: SimDuration = SimDuration::from_secs(10_800);
 
 impl Simulation {
     /// What kubelets, nodes and traffic do about a change.
@@ -37,6 +45,20 @@ impl Simulation {
                 self.apps.set_listening(now, pod, true, &mut self.traffic);
                 self.check_reachability();
             }
+            AppEffect::Hangs(pod) | AppEffect::Lost(pod) => {
+                self.apps.hangs(now, pod, &mut self.traffic);
+                self.check_reachability();
+            }
+            AppEffect::Found(pod, listens) => {
+                self.apps.set_listening(now, pod, listens, &mut self.traffic);
+                self.check_reachability();
+            }
+            AppEffect::Probed(pod, kind) => {
+                let delay = self.apps.answer_delay(now, pod, &mut self.traffic);
+                self.kubelet(|kubelet, view, out| {
+                    kubelet.probe_answered(view, (pod, kind), delay, out);
+                });
+            }
             AppEffect::Drains(pod, not_before) => {
                 self.apps.set_listening(now, pod, false, &mut self.traffic);
                 self.enter(not_before, Event::Drain { pod });
@@ -61,8 +83,16 @@ impl Simulation {
         let images = view.template_of(pod).spec.containers.iter().map(|one| &one.image);
         let plan = self.world.apps.get(&workload_of(view, pod));
         let app = plan.map(|plan| plan.for_images(images)).unwrap_or_default();
-        self.apps.add(view, id, pod, app);
-        self.kubelet(|kubelet, view, out| kubelet.pod_bound(view, id, app.profile, out));
+        let profile = PodProfile {
+            app: app.profile,
+            container: plan.and_then(|plan| plan.container.clone()),
+            others: plan.map(|plan| Arc::clone(&plan.containers)).unwrap_or_default(),
+        };
+        let spec = &view.template_of(pod).spec;
+        let position = profile.position(spec) - spec.init_containers.len();
+        self.apps.add(view, (id, pod), app, position);
+        self.kubelet(|kubelet, view, out| kubelet.pod_bound(view, id, &profile, out));
+        self.check_reachability();
     }
 
     fn readiness_changed(&mut self, pod: PodId) {
@@ -84,13 +114,17 @@ impl Simulation {
         let position = self.world.traffic.iter().position(|(name, _)| *name == service.meta.id);
         if let Some(position) = position {
             self.services[position] = Some(id);
+            if service.has_client_affinity {
+                self.traffic.set_client_affinity(traffic_id(position), CLIENT_AFFINITY);
+            }
         }
     }
 
     fn endpoints_changed(&mut self, id: ServiceId) {
         let Some(service) = self.plane.store().services().get(id) else { return };
         if self.services.contains(&Some(id)) {
-            self.propagating.push_back((id, routable(&service.endpoints)));
+            let falls_back = self.world.falls_back_to_terminating;
+            self.propagating.push_back((id, routable(&service.endpoints, falls_back)));
             let at = self.now + self.world.delays.endpoint_propagation;
             self.enter(at, Event::Propagate { service: id });
         }
@@ -113,14 +147,14 @@ impl Simulation {
         let backend = self.apps.get(pod).and_then(|app| app.backend);
         let done_at = backend.map_or(self.now, |one| self.traffic.drained_at(self.now, one));
         if done_at <= self.now {
-            self.kubelet(|kubelet, _, out| kubelet.drained(pod, out));
+            self.kubelet(|kubelet, view, out| kubelet.drained(view, pod, out));
         } else {
             self.enter(done_at, Event::Drain { pod });
         }
     }
 
     /// Takes note of the Services that nobody can answer for, from now on.
-    fn check_reachability(&mut self) {
+    pub(super) fn check_reachability(&mut self) {
         for position in 0..self.services.len() {
             let down = if self.traffic.can_answer(traffic_id(position)) {
                 None
@@ -161,6 +195,7 @@ impl Simulation {
         for node in nodes {
             self.share_cpu_of(node);
         }
+        self.check_memory();
         let next = self.now + self.world.delays.cpu_sharing_period;
         self.enter(next, Event::ShareCpu);
     }
@@ -187,25 +222,35 @@ impl Simulation {
             })
             .collect();
         let shares = crowding::share(capacity, &claims);
-        let backends: Vec<BackendId> = crowd.into_iter().map(|(_, backend)| backend).collect();
-        for (backend, cores) in backends.into_iter().zip(shares) {
+        let on_node = crowd.into_iter().zip(shares).map(|((app, backend), share)| {
+            // Who gets all that its limit allows can burst beyond it for a part of a quota's period.
+            let cores = if share >= app.cores { app.burst_cores } else { share };
+            (backend, cores)
+        });
+        let on_node: Vec<(BackendId, f64)> = on_node.collect();
+        for (backend, cores) in on_node {
             self.traffic.set_cpu(self.now, backend, cores);
         }
     }
 
     /// metrics-server scrapes the kubelets that answer.
     pub(super) fn scrape(&mut self) {
-        let pods: Vec<PodId> = self.apps.iter().map(|app| app.pod).collect();
-        let usage = pods.into_iter().filter_map(|pod| {
-            let node = self.apps.get(pod)?.node?;
-            if self.kubelet.is_down(node) {
-                return None;
-            }
-            Some((pod, self.apps.usage(self.now, pod, &mut self.traffic)?))
+        self.enter(self.now + self.world.metrics.resolution, Event::Scrape);
+        if self.scrapes.is_paused(Scraper::MetricsServer) {
+            return;
+        }
+        self.note_unreachable_nodes();
+        let pods = self.apps.take_restless();
+        let last = self.metrics.last_scrape();
+        let usage = pods.iter().map(|pod| {
+            let node = self.apps.get(*pod).and_then(|app| app.node);
+            let answers = node.is_some_and(|node| !self.scrapes.unreachable.contains(&node));
+            let usage = || self.apps.usage(self.now, *pod, last, &mut self.traffic);
+            (*pod, answers.then(usage).flatten())
         });
         let served = self.metrics.scrape(self.now, usage);
+        self.apps.disturb(pods.into_iter().filter(|pod| !self.metrics.is_steady(*pod)));
         self.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
-        self.enter(self.now + self.world.metrics.resolution, Event::Scrape);
     }
 
     /// An interval of the report ends.
@@ -213,6 +258,7 @@ impl Simulation {
         self.book_usage();
         let view = self.plane.view(self.now);
         self.recorder.end_interval(view);
+        self.check_reachability();
         self.enter(self.now + self.world.interval, Event::IntervalEnd);
     }
 
@@ -240,15 +286,15 @@ impl Simulation {
     }
 }
 
-fn traffic_id(position: usize) -> TrafficId {
+pub(super) fn traffic_id(position: usize) -> TrafficId {
     TrafficId(u32::try_from(position).expect("a world has fewer than 2^32 services"))
 }
 
 /// Where kube-proxy sends traffic: to ready endpoints, or, if there are none, to those that still
 /// serve while they terminate (`pkg/proxy/topology.go`, 1.36).
-fn routable(endpoints: &[Endpoint]) -> Vec<PodId> {
+fn routable(endpoints: &[Endpoint], falls_back: bool) -> Vec<PodId> {
     let ready: Vec<PodId> = endpoints.iter().filter(|one| one.ready).map(|one| one.pod).collect();
-    if !ready.is_empty() {
+    if !ready.is_empty() || !falls_back {
         return ready;
     }
     endpoints.iter().filter(|one| one.serving && one.terminating).map(|one| one.pod).collect()

@@ -1,21 +1,27 @@
 //! The simulation: one loop, one order of events, and what follows from each.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::adapter::{Adapter, ScrapeFaults};
 use super::apps::Apps;
 use super::control_plane::{ControlPlane, ControlPlaneSettings, Journal, LogEntry, Logged};
 use super::event::Event;
+use super::faulting::Errand;
+use super::memory::MemoryPressure;
+use super::watch::{Watch, Watched};
 use super::world::World;
+use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId as ClusterServiceId;
-use crate::cluster::{Action, ClusterView, NamespacedName, ObjectReference, Store};
+use crate::cluster::{Action, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store};
 use crate::controllers::{self, Key};
-use crate::engine::{Digest, EventQueue, SimTime, Streams};
+use crate::engine::{Digest, EventQueue, SimTime, Stream, Streams};
 use crate::kubelet::{Effects, Kubelet};
 use crate::metrics::MetricsServer;
 use crate::record::{LogLine, Recorder};
 use crate::scheduler::Scheduler;
+use crate::scheduler::explanation::Explanation;
 use crate::scheduler::schedule_one::ACTOR;
 use crate::traffic::{ServiceId, Traffic};
 
@@ -31,6 +37,8 @@ pub struct Simulation {
     pub(super) scheduler: Scheduler,
     pub(super) kubelet: Kubelet,
     pub(super) metrics: MetricsServer,
+    pub(super) adapter: Adapter,
+    pub(super) scrapes: ScrapeFaults,
     pub(super) traffic: Traffic,
     pub(super) apps: Apps,
     pub(super) recorder: Recorder,
@@ -39,6 +47,13 @@ pub struct Simulation {
     pub(super) propagating: VecDeque<(ClusterServiceId, Vec<PodId>)>,
     /// By position in the world's traffic: the Service, once it exists.
     pub(super) services: Vec<Option<ClusterServiceId>>,
+    /// What was begun and goes on later; taken out when its time comes.
+    pub(super) errands: Vec<Option<Errand>>,
+    /// How many nodes joined each pool since the start.
+    pub(super) nodes_added: BTreeMap<Name, u32>,
+    /// The streams of the world's random faults.
+    pub(super) fault_streams: Vec<Stream>,
+    pub(super) memory_pressure: MemoryPressure,
     journal: Journal,
     digest: Digest,
     handled: u64,
@@ -48,7 +63,7 @@ impl Simulation {
     /// A simulation at its very start.
     pub fn new(world: World) -> Self {
         let streams = Streams::new(world.seed);
-        let now = SimTime::ZERO;
+        let now = world.begin;
         let plane = ControlPlane::new(
             Store::new(streams),
             controllers::all(&world.controllers),
@@ -59,14 +74,20 @@ impl Simulation {
             now,
             plane,
             scheduler: world.scheduler.clone(),
-            kubelet: Kubelet::default(),
+            kubelet: Kubelet::new(world.kubelet),
             metrics: MetricsServer::default(),
+            adapter: Adapter::default(),
+            scrapes: ScrapeFaults::default(),
             traffic: world.new_traffic(streams),
             apps: Apps::default(),
             recorder: Recorder::default(),
             queue: EventQueue::default(),
             propagating: VecDeque::new(),
             services: vec![None; world.traffic.len()],
+            errands: Vec::new(),
+            nodes_added: BTreeMap::new(),
+            fault_streams: super::chance::streams(world.seed, &world.faults),
+            memory_pressure: MemoryPressure::default(),
             journal: Journal::default(),
             digest: Digest::default(),
             handled: 0,
@@ -82,16 +103,41 @@ impl Simulation {
         for node in &world.nodes {
             self.act("scenario", Action::AddNode(Box::new(node.clone())));
         }
-        for object in &world.objects {
-            self.act("user", object.clone());
+        for (at, hpas) in [(SimTime::ZERO, false), (world.hpas_at, true)] {
+            if at <= self.now {
+                self.apply_objects(hpas);
+            } else {
+                self.enter(at, Event::Apply { hpas });
+            }
         }
         for (entry, (at, _)) in (0u32..).zip(&world.timeline) {
             self.enter(*at, Event::Timeline { entry });
         }
+        for (process, _) in (0u32..).zip(&world.faults) {
+            self.enter(SimTime::ZERO, Event::RandomFault { process, strikes: false });
+        }
         self.enter(SimTime::ZERO + world.metrics.first_scrape, Event::Scrape);
+        self.start_adapter();
         self.enter(SimTime::ZERO + world.interval, Event::IntervalEnd);
-        self.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
+        for (step, row) in (0u32..).zip(&world.cpu_loads) {
+            self.enter(row.at, Event::CpuLoad { step });
+        }
+        if !world.traffic.is_empty() {
+            self.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
+        }
         self.follow();
+        // A Service that nothing ever happens to has nobody who answers from the start.
+        self.check_reachability();
+    }
+
+    /// The user applies the objects of the start: HorizontalPodAutoscalers, or all others.
+    fn apply_objects(&mut self, hpas: bool) {
+        let world = Arc::clone(&self.world);
+        for object in &world.objects {
+            if matches!(object, Action::CreateHpa(_)) == hpas {
+                self.act("user", object.clone());
+            }
+        }
     }
 
     /// Now.
@@ -102,6 +148,16 @@ impl Simulation {
     /// The cluster as it is now.
     pub const fn view(&self) -> ClusterView<'_> {
         self.plane.view(self.now)
+    }
+
+    /// From now on keeps what a `kubectl get --watch` of pods, nodes and workloads would show.
+    pub fn watch(&mut self) {
+        self.journal.watch = Some(Watch::new(self.plane.view(self.now)));
+    }
+
+    /// What was seen since [`Self::watch`] or since this was last asked.
+    pub fn take_watched(&mut self) -> Vec<Watched> {
+        self.journal.watch.as_mut().map(Watch::take).unwrap_or_default()
     }
 
     /// What was recorded so far.
@@ -148,13 +204,42 @@ impl Simulation {
 
     /// The last decision of a controller about an object in words, if there was one.
     pub fn explain(&self, object: &ObjectReference) -> Option<String> {
+        self.plane.explain(self.autoscaler(object)?)
+    }
+
+    /// The same with every number under its name; of KEDA and VPA, whose decisions have no such form,
+    /// their words.
+    pub fn explain_as_json(&self, object: &ObjectReference) -> Option<serde_json::Value> {
+        let key = self.autoscaler(object)?;
+        let words =
+            || self.plane.explain(key).map(|text| serde_json::json!({ "explanation": text }));
+        self.plane.explain_as_json(key).or_else(words)
+    }
+
+    fn autoscaler(&self, object: &ObjectReference) -> Option<Key> {
+        let store = self.plane.store();
         match object.kind.as_ref() {
-            "HorizontalPodAutoscaler" => {
-                let hpa = self.plane.store().hpa_named(&object.id)?;
-                self.plane.explain(Key::Hpa(hpa))
+            "HorizontalPodAutoscaler" => store.hpa_named(&object.id).map(Key::Hpa),
+            "VerticalPodAutoscaler" => store.vpa_named(&object.id).map(Key::Vpa),
+            "ScaledObject" => {
+                let mut objects = store.scaled_objects().iter();
+                let found = objects.find(|(_, one)| one.meta.id == object.id);
+                found.map(|(id, _)| Key::ScaledObject(id))
             }
             _ => None,
         }
+    }
+
+    /// The node of a pod by its name, if it has one.
+    pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
+        self.plane.store().pods().get(self.plane.store().pod_named(pod)?)?.node
+    }
+
+    /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not
+    /// know of the pod.
+    pub fn examine(&self, pod: &NamespacedName) -> Option<Explanation> {
+        let decision = self.scheduler.examine(self.view(), self.plane.store().pod_named(pod)?)?;
+        Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), self.view()))
     }
 
     /// The fingerprint of the run so far, requests included.
@@ -212,7 +297,7 @@ impl Simulation {
 
     fn schedule(&mut self) {
         let mut actions = Vec::new();
-        self.scheduler.next(self.plane.view(self.now), &mut actions);
+        self.scheduler.place_next(self.plane.view(self.now), &mut actions);
         for action in actions {
             self.act(ACTOR, action);
         }
@@ -220,14 +305,24 @@ impl Simulation {
 
     fn handle(&mut self, event: Event) {
         match event {
+            Event::Apply { hpas } => self.apply_objects(hpas),
             Event::Timeline { entry } => self.timeline(entry),
             Event::Kubelet { pod, version } => {
                 self.kubelet(|kubelet, view, out| kubelet.wake(view, pod, version, out));
             }
+            Event::Evict { pod } => self.evict(pod),
             Event::Drain { pod } => self.drain(pod),
             Event::Propagate { .. } => self.propagate(),
+            Event::Errand { errand } => self.run_errand(errand),
+            Event::RandomFault { process, strikes } => self.random_fault(process, strikes),
+            Event::CpuLoad { step } => {
+                if let Some(step) = self.world.cpu_loads.get(step as usize) {
+                    self.apps.loads.set_demand(self.now, step.load, step.demand_nano);
+                }
+            }
             Event::ShareCpu => self.share_cpu(),
             Event::Scrape => self.scrape(),
+            Event::PrometheusScrape => self.scrape_applications(),
             Event::IntervalEnd => self.end_interval(),
         }
     }
@@ -235,7 +330,12 @@ impl Simulation {
     /// One action of somebody outside of the controllers. A refusal is in the log.
     pub(super) fn act(&mut self, actor: &'static str, action: Action) {
         // What is refused stands in the log, and whoever asked sees in the cluster that it is not so.
-        let _ = self.plane.act(self.now, actor, action, &mut self.journal);
+        let _ = self.ask(actor, action);
+    }
+
+    /// One action of somebody outside of the controllers, who hears what the API server says.
+    pub(super) fn ask(&mut self, actor: &'static str, action: Action) -> Result<(), Refused> {
+        self.plane.act(self.now, actor, action, &mut self.journal)
     }
 
     pub(super) fn enter(&mut self, at: SimTime, event: Event) {
@@ -263,11 +363,11 @@ impl Simulation {
     /// Tells everyone what changed, until nothing more follows from it.
     fn follow(&mut self) {
         while !self.journal.changes.is_empty() || !self.journal.log.is_empty() {
-            let journal = std::mem::take(&mut self.journal);
-            for entry in journal.log {
+            let (changes, log) = self.journal.take();
+            for entry in log {
                 self.note(entry);
             }
-            for change in journal.changes {
+            for change in changes {
                 let view = self.plane.view(self.now);
                 self.recorder.on_change(view, change);
                 self.scheduler.on_change(view, change);

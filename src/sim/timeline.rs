@@ -7,10 +7,9 @@ use crate::cluster::deployment::{DeploymentId, DeploymentSpec};
 use crate::cluster::node::{NodeId, ZONE_LABEL};
 use crate::cluster::pod::PodId;
 use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
-use crate::engine::{SimDuration, Streams, random};
-use crate::faults::{ImageChange, Rollback, TimelineAction};
-use crate::record::workload_of;
+use crate::cluster::{Action, Name, NamespacedName, ObjectReference, Refused};
+use crate::engine::{SimDuration, Streams};
+use crate::faults::{ImageChange, PatchChange, PodDeletion as DrawnPods, Rollback, TimelineAction};
 
 /// `kubectl drain` asks again after this long when an eviction was refused.
 const DRAIN_RETRY: SimDuration = SimDuration::from_secs(5);
@@ -38,11 +37,17 @@ impl Simulation {
                 this.act("user", Action::SetNodeUnschedulable(node, false));
             }),
             TimelineAction::Drain(name) => {
-                self.for_node(name, |this, node| this.drain_node(node, entry));
+                self.for_node(name, Self::drain_node);
             }
-            TimelineAction::DeletePod(deletion) => {
-                self.delete_pods(&deletion.workload, deletion.count, entry);
-            }
+            TimelineAction::DisconnectNode(name) => self.for_node(name, Self::disconnect),
+            TimelineAction::NodeNotReady(name) => self.for_node(name, Self::make_not_ready),
+            TimelineAction::RestartKubelet(restart) => self.restart_kubelet(restart),
+            TimelineAction::ReclaimSpot(reclaim) => self.reclaim_spot(reclaim, entry),
+            TimelineAction::Maintain(maintenance) => self.begin_maintenance(maintenance),
+            TimelineAction::CrashContainer(crash) => self.crash_containers(crash, entry),
+            TimelineAction::Hang(spell) => self.hang_pods(spell, entry),
+            TimelineAction::FailReadiness(spell) => self.make_unready(spell, entry),
+            TimelineAction::DeletePod(deletion) => self.delete_pods(deletion, entry),
             TimelineAction::SetImage(change) => self.set_image(change),
             TimelineAction::Scale(change) => {
                 let replicas = i32::try_from(change.replicas).unwrap_or(i32::MAX);
@@ -70,11 +75,22 @@ impl Simulation {
                     self.apply_object(action.clone());
                 }
             }
+            TimelineAction::Patch(change) => self.patch(change, &step.objects),
             TimelineAction::Delete(object) => self.delete_object(object),
+            TimelineAction::MetricsApiDown(api) => self.set_metrics_api(*api, false),
+            TimelineAction::MetricsApiUp(api) => self.set_metrics_api(*api, true),
+            TimelineAction::PauseScrapes(scraper) => self.scrapes.pause(*scraper, true),
+            TimelineAction::ResumeScrapes(scraper) => self.scrapes.pause(*scraper, false),
+            TimelineAction::ScrapesFail(name) => {
+                self.for_node(name, |this, node| this.set_scrapes(node, false));
+            }
+            TimelineAction::ScrapesRecover(name) => {
+                self.for_node(name, |this, node| this.set_scrapes(node, true));
+            }
         }
     }
 
-    fn for_node(&mut self, name: &str, act: impl FnOnce(&mut Self, NodeId)) {
+    pub(super) fn for_node(&mut self, name: &str, act: impl FnOnce(&mut Self, NodeId)) {
         match self.plane.store().node_named(name) {
             Some(node) => act(self, node),
             None => self.not_found(&node_reference(name)),
@@ -98,53 +114,58 @@ impl Simulation {
         }
     }
 
-    fn kill(&mut self, node: NodeId) {
+    pub(super) fn kill(&mut self, node: NodeId) {
         let name = self.plane.store().nodes()[node].meta.name().clone();
         let message = format!("node {name} stops without a word");
         self.warn("scenario", &node_reference(&name), "NodeKilled", message);
         self.node_down(node);
     }
 
-    fn recover(&mut self, node: NodeId) {
+    pub(super) fn recover(&mut self, node: NodeId) {
         let name = self.plane.store().nodes()[node].meta.name().clone();
         let message = format!("node {name} comes back");
         self.say("scenario", &node_reference(&name), "NodeRecovered", message);
         self.node_up(node);
     }
 
-    /// Cordons the node and evicts its pods; entered again while some are left.
-    fn drain_node(&mut self, node: NodeId, entry: u32) {
+    /// `kubectl drain`: cordons the node and asks for the eviction of each pod there.
+    pub(super) fn drain_node(&mut self, node: NodeId) {
         self.act("user", Action::SetNodeUnschedulable(node, true));
         let view = self.plane.view(self.now);
         let pods: Vec<PodId> =
             view.pods_on(node).filter(|(_, pod)| !pod.is_terminating()).map(|(id, _)| id).collect();
-        for pod in &pods {
-            let eviction =
-                PodDeletion { disruption: Some("EvictionByEvictionAPI"), ..PodDeletion::default() };
-            self.act("user", Action::DeletePod(*pod, eviction));
-        }
-        let view = self.plane.view(self.now);
-        if view.pods_on(node).any(|(_, pod)| !pod.is_terminating()) {
-            self.enter(self.now + DRAIN_RETRY, Event::Timeline { entry });
+        for pod in pods {
+            self.evict(pod);
         }
     }
 
-    fn delete_pods(&mut self, workload: &ObjectReference, count: u32, entry: u32) {
+    /// Asks for the eviction of a pod, again after a while as long as its budget forbids it
+    /// (`evictPods` of `kubectl/pkg/drain`).
+    pub(super) fn evict(&mut self, pod: PodId) {
         let view = self.plane.view(self.now);
-        let mut pods: Vec<PodId> = view
-            .pods()
-            .iter()
-            .filter(|(_, pod)| pod.is_active() && pod.node.is_some())
-            .filter(|(_, pod)| workload_of(view, pod) == *workload)
-            .map(|(id, _)| id)
-            .collect();
-        if pods.is_empty() {
-            self.not_found(workload);
+        let Some(id) = view.pods().get(pod).map(|pod| pod.id.clone()) else { return };
+        let reference = ObjectReference { kind: "Pod".into(), id };
+        match self.ask("user", Action::EvictPod(pod)) {
+            Ok(()) => {
+                let message = format!("evicting pod {}", reference.id);
+                self.say("user", &reference, "Evicted", message);
+            }
+            Err(why @ (Refused::TooManyRequests { .. } | Refused::InternalError(_))) => {
+                self.warn("user", &reference, "EvictionRefused", why.to_string());
+                self.enter(self.now + DRAIN_RETRY, Event::Evict { pod });
+            }
+            Err(_) => {}
         }
-        let mut drawn = Streams::new(self.world.seed).stream("deleted pods", entry.into());
-        for _ in 0..count.min(u32::try_from(pods.len()).unwrap_or(u32::MAX)) {
-            let pod = pods.swap_remove(random::index_below(&mut drawn, pods.len()));
-            self.act("user", Action::DeletePod(pod, PodDeletion::default()));
+    }
+
+    fn delete_pods(&mut self, deletion: &DrawnPods, entry: u32) {
+        let stream = Streams::new(self.world.seed).stream("deleted pods", entry.into());
+        for pod in self.drawn_pods(&deletion.workload, Some(deletion.count), stream) {
+            if deletion.force {
+                self.kill_pod(pod);
+            } else {
+                self.act("user", Action::DeletePod(pod, PodDeletion::default()));
+            }
         }
     }
 
@@ -190,6 +211,23 @@ impl Simulation {
         self.say("user", &change.workload, "ImageChanged", message);
     }
 
+    /// `kubectl patch`: the whole object as it is after the patch, but for the number of replicas,
+    /// which somebody else may have changed since.
+    fn patch(&mut self, change: &PatchChange, patched: &[Action]) {
+        let Some(Action::CreateDeployment(draft)) = patched.first() else {
+            return self.not_found(&change.workload);
+        };
+        let names_replicas = change.patch.pointer("/spec/replicas").is_some();
+        self.for_deployment(&change.workload, |this, id| {
+            let (meta, mut spec) = (**draft).clone();
+            if !names_replicas {
+                spec.replicas = this.plane.store().deployments()[id].spec.replicas;
+            }
+            Some(Action::ApplyDeployment(id, Box::new((meta, spec))))
+        });
+        self.say("user", &change.workload, "Patched", format!("patched with {}", change.patch));
+    }
+
     /// `kubectl rollout undo`: the template of an earlier ReplicaSet becomes the Deployment's.
     fn roll_back(&mut self, rollback: &Rollback) {
         self.for_deployment(&rollback.workload, |this, id| {
@@ -231,6 +269,9 @@ impl Simulation {
             "Node" => store.node_named(&object.id.name).map(Action::RemoveNode),
             _ => None,
         };
+        if let Some(Action::RemoveNode(node)) = action {
+            self.node_down(node);
+        }
         match action {
             Some(action) => {
                 self.act("user", action);
@@ -240,12 +281,12 @@ impl Simulation {
         }
     }
 
-    fn not_found(&mut self, object: &ObjectReference) {
+    pub(super) fn not_found(&mut self, object: &ObjectReference) {
         let message = format!("{object} is not there at this time: nothing was done");
         self.warn("scenario", object, "NotFound", message);
     }
 
-    fn say(
+    pub(super) fn say(
         &mut self,
         actor: &'static str,
         object: &ObjectReference,
@@ -255,7 +296,7 @@ impl Simulation {
         self.log(actor, object, false, reason, message);
     }
 
-    fn warn(
+    pub(super) fn warn(
         &mut self,
         actor: &'static str,
         object: &ObjectReference,
@@ -280,7 +321,7 @@ impl Simulation {
     }
 }
 
-fn node_reference(name: &str) -> ObjectReference {
+pub(super) fn node_reference(name: &str) -> ObjectReference {
     ObjectReference { kind: "Node".into(), id: NamespacedName::new("", name) }
 }
 

@@ -1,35 +1,64 @@
 //! Many runs side by side: seeds and settings. The only module with threads: each runs whole
 //! simulations, and results are gathered in the order of the input.
 
+pub mod check;
+pub mod compare;
+pub mod compare_text;
+pub mod figures;
+pub mod interval;
+pub mod measure;
+mod phases;
 mod run;
+pub mod table;
+pub mod table_text;
+pub mod vary;
 
 use rayon::prelude::*;
 
+pub use phases::phases;
 pub use run::{report, run};
 
 use crate::manifest::Diagnostics;
 use crate::report::Report;
 use crate::scenario::resolved::ResolvedScenario;
 
+/// Does the same to each job, in parallel, and gathers the results in the order of the jobs, whatever the
+/// number of threads.
+pub fn run_each<Job: Sync, Outcome: Send>(
+    jobs: &[Job],
+    run: impl Fn(&Job) -> Outcome + Send + Sync,
+) -> Vec<Outcome> {
+    jobs.par_iter().map(run).collect()
+}
+
 /// Runs every scenario with every seed, in parallel. The reports of one scenario stand together, in
-/// the order of the seeds, whatever the number of threads. `finished` hears of each run that is done.
+/// the order of the seeds. `finished` hears of each run that is done. All mistakes are reported, once.
 pub fn run_all(
     scenarios: &[ResolvedScenario],
     seeds: &[u64],
-    finished: impl Fn() + Sync,
+    finished: impl Fn() + Send + Sync,
 ) -> Result<Vec<Vec<Report>>, Diagnostics> {
     let jobs: Vec<(&ResolvedScenario, u64)> = scenarios
         .iter()
         .flat_map(|scenario| seeds.iter().map(move |seed| (scenario, *seed)))
         .collect();
-    let reports: Vec<Report> = jobs
-        .into_par_iter()
-        .map(|(scenario, seed)| {
-            let report = run(scenario, seed, |_| {});
-            finished();
-            report
-        })
-        .collect::<Result<_, _>>()?;
+    let results = run_each(&jobs, |(scenario, seed)| {
+        let report = run(scenario, *seed, |_| {});
+        finished();
+        report
+    });
+    let mut problems = Diagnostics::default();
+    let mut reports = Vec::new();
+    for result in results {
+        match result {
+            Ok(report) => reports.push(report),
+            Err(mistakes) => problems.append(mistakes),
+        }
+    }
+    if problems.has_errors() {
+        problems.deduplicate();
+        return Err(problems);
+    }
     let mut reports = reports.into_iter();
     Ok(scenarios.iter().map(|_| reports.by_ref().take(seeds.len()).collect()).collect())
 }

@@ -1,10 +1,13 @@
 //! One pod's application: whether it answers, and the engine that works on its requests.
 
 use super::fifo::Fifo;
+use super::fluid::NewPod;
 use super::job::QueueFull;
-use super::recording::{Client, Records};
-use super::request_model::{Demand, RequestModel, RequestModelId};
-use super::sharing::Sharing;
+use super::llm::LlmServer;
+use super::quota::Quota;
+use super::recording::{Client, FailureCause, Records};
+use super::request_model::{RequestModel, RequestModelId, RequestSize, Youth};
+use super::sharing::{Capacity, Sharing};
 use crate::engine::{Id, SimDuration, SimTime};
 
 /// Key of a backend.
@@ -32,11 +35,21 @@ pub struct Backend {
     pub(super) island: Option<u32>,
     /// Requests that hang because its node does not answer.
     pub(super) hanging: u32,
-    /// Whether a balancer wants to know how many requests are in flight.
+    /// Requests that it took in so far.
+    pub(super) taken: u64,
+    /// Whether it serves the network of calls, for which instant an event is entered, and how it did.
+    pub(super) is_networked: bool,
+    pub(super) entered_for: SimTime,
+    pub(super) failures_in_a_row: u32,
+    pub(super) ejections: u32,
+    /// How much slower it is while it is young, and since when it serves.
+    youth: Youth,
+    serves_since: SimTime,
+    /// Whether somebody wants to know how many requests are in flight, or when the next is done.
     is_watched: bool,
-    cores: f64,
-    concurrency: usize,
-    queue: usize,
+    /// What the pod can take and do. While `Server::Sharing` works, its copy is the current one.
+    capacity: Capacity,
+    quota_cores: Option<f64>,
     server: Server,
 }
 
@@ -44,25 +57,54 @@ pub struct Backend {
 enum Server {
     Fifo(Fifo),
     Sharing(Sharing),
+    Llm(Box<LlmServer>),
 }
 
 impl Backend {
     pub(super) fn new(now: SimTime, id: RequestModelId, model: &RequestModel, cores: f64) -> Self {
-        let (concurrency, queue) = (model.concurrency as usize, model.queue as usize);
-        let idle = Sharing::new(concurrency, queue, cores, SimDuration::ZERO, now);
+        let capacity = Capacity {
+            concurrency: model.concurrency as usize,
+            queue: model.queue as usize,
+            shed_after: model.shed_after,
+            holds: !model.calls.is_empty(),
+            cores,
+            quota: None,
+        };
         let mut backend = Self {
             state: BackendState::Serving,
             model: id,
             island: None,
             hanging: 0,
+            taken: 0,
+            is_networked: false,
+            entered_for: SimTime::MAX,
+            failures_in_a_row: 0,
+            ejections: 0,
+            youth: model.youth,
+            serves_since: now,
             is_watched: false,
-            cores,
-            concurrency,
-            queue,
-            server: Server::Sharing(idle),
+            capacity,
+            quota_cores: None,
+            server: Server::Sharing(Sharing::new(capacity, SimDuration::ZERO, now)),
         };
-        backend.server = backend.idle_server(SimDuration::ZERO, now);
+        backend.server = match &model.llm {
+            Some(requests) => Server::Llm(Box::new(LlmServer::new(requests, now))),
+            None => backend.idle_server(SimDuration::ZERO, now),
+        };
         backend
+    }
+
+    /// The inference server, if it is one.
+    pub(super) fn llm(&self) -> Option<&LlmServer> {
+        match &self.server {
+            Server::Llm(server) => Some(server),
+            Server::Fifo(_) | Server::Sharing(_) => None,
+        }
+    }
+
+    /// What a flow needs to know of it; `id` is its own.
+    pub(super) const fn as_fluid(&self, id: BackendId) -> NewPod {
+        NewPod { id, state: self.state, model: self.model.0, cores: self.cores() }
     }
 
     /// Takes a request in; the backend serves.
@@ -71,12 +113,94 @@ impl Backend {
         &mut self,
         now: SimTime,
         client: Client,
-        demand: Demand,
+        model: &RequestModel,
+        size: &RequestSize,
         records: &mut Records,
-    ) -> Result<(), QueueFull> {
-        match &mut self.server {
+    ) -> Result<(), FailureCause> {
+        self.taken += 1;
+        if let Server::Llm(server) = &mut self.server {
+            return server.offer(now, client, size, records);
+        }
+        let demand = self.youth.slow_down(model.demand(size), now - self.serves_since);
+        let taken = match &mut self.server {
             Server::Fifo(fifo) => fifo.offer(now, client, demand, records),
             Server::Sharing(sharing) => sharing.offer(now, client, demand, records),
+            Server::Llm(_) => Ok(()),
+        };
+        taken.map_err(|_: QueueFull| FailureCause::QueueFull)
+    }
+
+    /// Requests that came so far.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Requests that it works on at a time.
+    pub(super) const fn concurrency(&self) -> usize {
+        self.capacity.concurrency
+    }
+
+    /// The backend reacts otherwise from now on.
+    pub(super) fn set_state(&mut self, now: SimTime, state: BackendState) {
+        if state == BackendState::Serving && self.state != BackendState::Serving {
+            self.serves_since = now;
+        }
+        self.state = state;
+    }
+
+    /// When the next request leaves the CPU or the pod; known of watched backends.
+    #[inline]
+    pub(super) fn next_event(&self) -> SimTime {
+        match &self.server {
+            Server::Fifo(_) => SimTime::MAX,
+            Server::Sharing(sharing) => sharing.next_event(),
+            Server::Llm(server) => server.next_event(),
+        }
+    }
+
+    /// Lets time pass until `now`, for a watched backend.
+    #[inline]
+    pub(super) fn advance(&mut self, now: SimTime, records: &mut Records) {
+        match &mut self.server {
+            Server::Fifo(_) => {}
+            Server::Sharing(sharing) => sharing.advance(now, records),
+            Server::Llm(server) => server.advance(now, records),
+        }
+    }
+
+    /// A request that kept its slot gives it back; the backend stands at `now`.
+    pub(super) fn release(&mut self, now: SimTime, records: &mut Records) {
+        if let Server::Sharing(sharing) = &mut self.server {
+            sharing.release(now, records);
+        }
+    }
+
+    /// Whether requests keep their slots, when done with CPU and waiting, until they are released.
+    #[inline]
+    pub(super) const fn holds(&self) -> bool {
+        self.capacity.holds
+    }
+
+    /// Whether a request that comes now need not wait; known of watched backends.
+    #[inline]
+    pub(super) fn has_free_slot(&self) -> bool {
+        match &self.server {
+            Server::Fifo(_) => false,
+            Server::Sharing(sharing) => sharing.has_free_slot(),
+            Server::Llm(server) => server.status().num_requests_waiting == 0,
+        }
+    }
+
+    /// Requests in the pod, those whose clients gave up included, and how many of them wait for a
+    /// slot; time has passed to `now` already.
+    pub(super) fn contents(&self, now: SimTime) -> (usize, usize) {
+        match &self.server {
+            Server::Fifo(fifo) => (fifo.clients(now).count(), fifo.queued(now)),
+            Server::Sharing(sharing) => (sharing.len(), sharing.queued()),
+            Server::Llm(server) => {
+                let waiting = server.status().num_requests_waiting;
+                (server.len(), usize::try_from(waiting).unwrap_or(usize::MAX))
+            }
         }
     }
 
@@ -85,6 +209,7 @@ impl Backend {
         match &mut self.server {
             Server::Fifo(fifo) => fifo.sweep(now, records),
             Server::Sharing(sharing) => sharing.sweep(now, records),
+            Server::Llm(server) => server.sweep(now, records),
         }
     }
 
@@ -98,6 +223,10 @@ impl Backend {
                 sharing.advance(now, records);
                 sharing.len()
             }
+            Server::Llm(server) => {
+                server.advance(now, records);
+                server.len()
+            }
         };
         in_pod + self.hanging as usize
     }
@@ -108,24 +237,37 @@ impl Backend {
         now: SimTime,
         records: &'a Records,
     ) -> impl Iterator<Item = Client> + 'a {
-        let (fifo, sharing) = match &self.server {
-            Server::Fifo(fifo) => (Some(fifo.clients(now)), None),
-            Server::Sharing(sharing) => (None, Some(sharing.clients())),
+        let (fifo, sharing, llm) = match &self.server {
+            Server::Fifo(fifo) => (Some(fifo.clients(now)), None, None),
+            Server::Sharing(sharing) => (None, Some(sharing.clients()), None),
+            Server::Llm(server) => (None, None, Some(server.clients())),
         };
         let clients = fifo.into_iter().flatten().chain(sharing.into_iter().flatten());
+        let clients = clients.chain(llm.into_iter().flatten());
         clients.filter(move |client| records.is_waiting(*client, now))
     }
 
     /// The CPU rate is another from `now` on.
     pub(super) fn set_cores(&mut self, now: SimTime, cores: f64, records: &mut Records) {
-        if cores.to_bits() != self.cores.to_bits() {
-            self.cores = cores;
+        if cores.to_bits() != self.capacity.cores.to_bits() {
+            self.capacity.cores = cores;
             self.suit_server(now, records);
         }
     }
 
-    /// A balancer wants to know how many requests are in flight: the engine that counts them takes
-    /// over.
+    /// The CPU time per period is limited to that of so many cores from `now` on.
+    pub(super) fn set_quota(&mut self, now: SimTime, cores: Option<f64>, records: &mut Records) {
+        self.quota_cores = cores;
+        self.capacity.quota = cores.map(|cores| Quota::new(cores, now));
+        if let Server::Sharing(sharing) = &mut self.server {
+            sharing.advance(now, records);
+            sharing.set_quota(now, self.capacity.quota);
+        }
+        self.suit_server(now, records);
+    }
+
+    /// Somebody wants to know how many requests are in flight, or when the next is done: the engine
+    /// that tells takes over.
     pub(super) fn watch(&mut self, now: SimTime, records: &mut Records) {
         if !self.is_watched {
             self.is_watched = true;
@@ -137,7 +279,14 @@ impl Backend {
     pub(super) fn drop_all(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
         let jobs = match &mut self.server {
             Server::Fifo(fifo) => fifo.take_jobs(now, records),
-            Server::Sharing(sharing) => sharing.take_jobs(now, records),
+            Server::Sharing(sharing) => {
+                sharing.forget_held();
+                sharing.take_jobs(now, records)
+            }
+            Server::Llm(server) => {
+                let clients = server.take_clients(now, records).into_iter();
+                return clients.filter(|client| records.is_waiting(*client, now)).collect();
+            }
         };
         let clients = jobs.into_iter().map(|job| job.client);
         clients.filter(|client| records.is_waiting(*client, now)).collect()
@@ -148,6 +297,7 @@ impl Backend {
         match &self.server {
             Server::Fifo(fifo) => fifo.drained_at(now),
             Server::Sharing(sharing) => sharing.drained_at(now),
+            Server::Llm(server) => server.drained_at(now),
         }
     }
 
@@ -156,6 +306,25 @@ impl Backend {
         match &self.server {
             Server::Fifo(fifo) => fifo.cpu_used(now),
             Server::Sharing(sharing) => sharing.cpu_used(now),
+            Server::Llm(server) => server.cpu_used(self.cores()),
+        }
+    }
+
+    /// How long a request that came now would wait for a worker; absent = it would be turned away.
+    pub(super) fn wait_for_worker(&self, now: SimTime) -> Option<SimDuration> {
+        match &self.server {
+            Server::Fifo(fifo) => fifo.wait_for_slot(now),
+            Server::Sharing(sharing) => sharing.wait_for_slot(now),
+            // Its front end answers beside the engine.
+            Server::Llm(_) => Some(SimDuration::ZERO),
+        }
+    }
+
+    /// CPU rate of the pod over time [cores].
+    pub(super) const fn cores(&self) -> f64 {
+        match self.quota_cores {
+            Some(quota) => quota.min(self.capacity.cores),
+            None => self.capacity.cores,
         }
     }
 
@@ -164,6 +333,7 @@ impl Backend {
         match &self.server {
             Server::Fifo(fifo) => fifo.running(now),
             Server::Sharing(sharing) => sharing.running(),
+            Server::Llm(server) => usize::from(server.is_busy()),
         }
     }
 
@@ -176,33 +346,42 @@ impl Backend {
             }
             (Server::Sharing(sharing), None) => {
                 sharing.advance(now, records);
-                return sharing.set_cores(now, self.cores);
+                return sharing.set_cores(now, self.capacity.cores);
             }
             (Server::Fifo(fifo), _) => fifo.take_jobs(now, records),
-            (Server::Sharing(sharing), _) => sharing.take_jobs(now, records),
+            (Server::Sharing(sharing), _) => {
+                self.capacity.quota = sharing.capacity().quota;
+                sharing.take_jobs(now, records)
+            }
+            // Its GPUs do the work, whatever CPU there is.
+            (Server::Llm(_), _) => return,
         };
         self.server = self.idle_server(self.cpu_used(now), now);
         for job in jobs {
             match &mut self.server {
                 Server::Fifo(fifo) => fifo.admit(now, job.client, job.demand),
                 Server::Sharing(sharing) => sharing.admit(now, job),
+                Server::Llm(_) => {}
             }
         }
     }
 
     fn idle_server(&self, cpu_used: SimDuration, now: SimTime) -> Server {
-        let Self { concurrency, queue, cores, .. } = *self;
+        let Capacity { concurrency, queue, .. } = self.capacity;
         match self.fifo_speed() {
             Some(speed) => Server::Fifo(Fifo::new(concurrency, queue, speed, cpu_used, now)),
-            None => Server::Sharing(Sharing::new(concurrency, queue, cores, cpu_used, now)),
+            None => Server::Sharing(Sharing::new(self.capacity, cpu_used, now)),
         }
     }
 
     /// The speed of a request in service [cores], if nothing but the rate can change it and nobody
     /// needs to know how many there are.
     fn fifo_speed(&self) -> Option<f64> {
-        let slots = self.concurrency as f64;
-        let is_steady = self.cores >= slots || (self.concurrency == 1 && self.cores > 0.0);
-        (is_steady && !self.is_watched).then(|| self.cores.min(1.0))
+        let Capacity { concurrency, cores, shed_after, .. } = self.capacity;
+        let slots = concurrency as f64;
+        let is_steady = cores >= slots || (concurrency == 1 && cores > 0.0);
+        let is_throttled = self.quota_cores.is_some_and(|quota| quota < slots.min(cores));
+        let needs_sharing = self.is_watched || is_throttled || shed_after < SimDuration::MAX;
+        (is_steady && !needs_sharing).then(|| cores.min(1.0))
     }
 }

@@ -4,6 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, BackendId};
+use super::hash_ring::HashRing;
+use super::pins::Pins;
+use super::policy::ServicePolicy;
 use super::recording::Records;
 use crate::engine::random::index_below;
 use crate::engine::{SimTime, Stream, Table};
@@ -22,6 +25,10 @@ pub enum Balancer {
     LeastConnections,
     /// The one of two random endpoints that has fewer requests in flight, as Envoy does.
     LeastRequest,
+    /// The endpoint that the hash of the client falls to on a ring, as with Envoy: a client keeps its
+    /// endpoint, and a change of the endpoints moves few clients. `clients` of the service says how
+    /// many there are.
+    RingHash,
 }
 
 impl Balancer {
@@ -38,11 +45,28 @@ pub(super) struct Chooser {
     stream: Stream,
     /// Whose turn it is.
     turn: usize,
+    /// Which endpoint connections and clients keep, if they do.
+    pins: Option<Pins>,
+    /// With `ringHash`.
+    ring: HashRing,
+    clients: usize,
 }
 
 impl Chooser {
-    pub fn new(rule: Balancer, stream: Stream) -> Self {
-        Self { rule, stream, turn: 0 }
+    pub fn new(policy: &ServicePolicy, stream: Stream) -> Self {
+        Self {
+            rule: policy.balancer,
+            stream,
+            turn: 0,
+            pins: Pins::new(policy),
+            ring: HashRing::default(),
+            clients: policy.clients as usize,
+        }
+    }
+
+    /// From now on connections or clients keep their endpoints as the policy says.
+    pub fn set_policy(&mut self, policy: &ServicePolicy) {
+        self.pins = Pins::new(policy);
     }
 
     /// Whether the choice depends on how many requests are in flight.
@@ -50,9 +74,53 @@ impl Chooser {
         self.rule.looks_at_load()
     }
 
+    /// The endpoints are others from now on.
+    pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
+        if self.rule == Balancer::RingHash {
+            self.ring = HashRing::new(endpoints);
+        }
+        if let Some(pins) = &mut self.pins {
+            pins.endpoints_changed(endpoints);
+        }
+    }
+
     /// The endpoint for the next request, if there is any.
     #[inline]
     pub fn choose(
+        &mut self,
+        endpoints: &[BackendId],
+        now: SimTime,
+        backends: &mut Table<Backend>,
+        records: &mut Records,
+    ) -> Option<BackendId> {
+        if self.pins.is_some() {
+            return self.choose_pinned(endpoints, now, backends, records);
+        }
+        self.choose_anew(endpoints, now, backends, records)
+    }
+
+    /// The endpoint of a connection or client that was drawn: the one that it has, or a new one.
+    fn choose_pinned(
+        &mut self,
+        endpoints: &[BackendId],
+        now: SimTime,
+        backends: &mut Table<Backend>,
+        records: &mut Records,
+    ) -> Option<BackendId> {
+        let pins = self.pins.as_mut()?;
+        let key = index_below(&mut self.stream, pins.len());
+        if let Some(kept) = pins.kept(key, now, backends) {
+            return Some(kept);
+        }
+        let chosen = self.choose_anew(endpoints, now, backends, records)?;
+        if let Some(pins) = &mut self.pins {
+            pins.pin(key, now, chosen);
+        }
+        Some(chosen)
+    }
+
+    #[inline]
+    fn choose_anew(
         &mut self,
         endpoints: &[BackendId],
         now: SimTime,
@@ -82,6 +150,10 @@ impl Chooser {
             Balancer::LeastRequest => {
                 let [one, other] = [(); 2].map(|()| index_below(&mut self.stream, endpoints.len()));
                 if load(endpoints[other]) < load(endpoints[one]) { other } else { one }
+            }
+            Balancer::RingHash => {
+                let client = index_below(&mut self.stream, self.clients);
+                return self.ring.endpoint_of(client as u64);
             }
         };
         Some(endpoints[index])

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrivals::{ArrivalProcess, Arrivals, GapLaw, Load};
 use super::balancer::Balancer;
+use super::call_spec::RetrySpec;
 use super::problem::{Checks, Problem};
 use super::trace::Trace;
 use crate::cluster::ServiceReference;
@@ -34,6 +35,9 @@ pub struct TrafficSpec {
     /// works on it. Default 60s, as ingress-nginx and the clouds' load balancers have it.
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
+    /// Whether and how clients try failed requests again. Default: they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetrySpec>,
 }
 
 impl TrafficSpec {
@@ -43,6 +47,9 @@ impl TrafficSpec {
         let mut checks = Checks::at(path, &mut problems);
         self.load.check(&mut checks.inside("load"));
         checks.some_time("timeout", self.timeout);
+        if let Some(retries) = &self.retries {
+            retries.check(&mut checks.inside("retries"));
+        }
         match (self.arrivals, self.gap_cv) {
             (Some(ArrivalProcess::Gamma), Some(cv)) => checks.positive("gapCv", cv),
             (Some(ArrivalProcess::Gamma), None) => checks.require(false, "gapCv", || {
@@ -72,6 +79,9 @@ impl TrafficSpec {
         if !problems.is_empty() {
             return Err(problems);
         }
+        if self.arrivals == Some(ArrivalProcess::Fluid) {
+            return Arrivals::flowing(&self.load, trace).ok_or(problems);
+        }
         let gaps = GapLaw::new(self.arrivals.unwrap_or_default(), self.gap_cv.unwrap_or(1.0));
         match (&self.load, trace) {
             (Load::Trace(load), Some(trace)) => Ok(Arrivals::from_trace(load, trace, gaps, stream)),
@@ -93,6 +103,50 @@ impl TrafficSpec {
             });
         }
     }
+}
+
+/// The requests that clients send to a host and path, and that Ingresses and HTTPRoutes of the
+/// manifests bring to Services.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EntranceSpec {
+    /// The host, such as shop.example.
+    pub host: String,
+    /// The path, such as /cart. Default /.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// What comes over time, as under `traffic`.
+    pub load: Load,
+    /// How requests follow each other, as under `traffic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<ArrivalProcess>,
+    /// Coefficient of variation of the gaps between requests, for `arrivals: gamma` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_cv: Option<f64>,
+}
+
+impl EntranceSpec {
+    /// The requests as if all went to one service.
+    pub fn as_traffic(&self, service: &ServiceReference) -> TrafficSpec {
+        TrafficSpec {
+            service: service.clone(),
+            load: self.load.clone(),
+            arrivals: self.arrivals,
+            gap_cv: self.gap_cv,
+            balancer: Balancer::default(),
+            timeout: default_timeout(),
+            retries: None,
+        }
+    }
+
+    /// Host and path together.
+    pub fn url(&self) -> String {
+        format!("{}{}", self.host, self.path)
+    }
+}
+
+fn default_path() -> String {
+    "/".to_owned()
 }
 
 const fn default_timeout() -> SimDuration {

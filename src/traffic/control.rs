@@ -5,9 +5,9 @@
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::path::{ServiceId, Traffic};
-use super::recording::FailureCause;
+use super::recording::{FailureCause, NO_ATTEMPT};
 use super::request_model::RequestModelId;
-use crate::engine::SimTime;
+use crate::engine::{SimDuration, SimTime};
 
 impl Traffic {
     /// A pod's application starts to serve, at a CPU rate of `cores`.
@@ -22,13 +22,21 @@ impl Traffic {
     pub fn set_state(&mut self, now: SimTime, backend: BackendId, state: BackendState) {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
-        row.state = state;
-        if state == BackendState::Unreachable {
-            let clients = row.drop_all(now, &mut self.records);
-            row.hanging += u32::try_from(clients.len()).unwrap_or(u32::MAX);
-            for client in clients {
-                self.hanging[client.service as usize].push(client.arrived, backend);
+        row.set_state(now, state);
+        self.fluid.set_state(now, backend, state);
+        match state {
+            BackendState::Unreachable => {
+                let mut clients = row.drop_all(now, &mut self.records);
+                let networked =
+                    clients.extract_if(.., |one| one.attempt != NO_ATTEMPT).collect::<Vec<_>>();
+                row.hanging += u32::try_from(clients.len()).unwrap_or(u32::MAX);
+                for client in clients {
+                    self.hanging[client.service as usize].push(client.arrived, backend);
+                }
+                self.pod_unreachable(now, backend, &networked);
             }
+            BackendState::Serving => self.serve_work_queues_of(now, backend),
+            BackendState::Refusing => {}
         }
     }
 
@@ -37,7 +45,20 @@ impl Traffic {
         self.advance(now);
         if let Some(row) = self.backends.get_mut(backend) {
             row.set_cores(now, at_least_none(cores), &mut self.records);
+            self.fluid.set_cores(now, backend, row.cores(), &self.models);
         }
+        self.enter_pod(backend);
+    }
+
+    /// From `now` on the backend may use so many cores' CPU time per period of CFS bandwidth control,
+    /// on as many cores as it has: what a CPU limit is. No quota = no limit.
+    pub fn set_quota(&mut self, now: SimTime, backend: BackendId, cores: Option<f64>) {
+        self.advance(now);
+        if let Some(row) = self.backends.get_mut(backend) {
+            row.set_quota(now, cores.map(at_least_none), &mut self.records);
+            self.fluid.set_cores(now, backend, row.cores(), &self.models);
+        }
+        self.enter_pod(backend);
     }
 
     /// The container is stopped: what is in flight fails for the cause, and nothing listens until
@@ -45,16 +66,22 @@ impl Traffic {
     pub fn stop_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
-        row.state = BackendState::Refusing;
-        for client in row.drop_all(now, &mut self.records) {
+        row.set_state(now, BackendState::Refusing);
+        self.fluid.drop_queue(now, backend, cause);
+        self.fluid.set_state(now, backend, BackendState::Refusing);
+        let mut clients = row.drop_all(now, &mut self.records);
+        let networked = clients.extract_if(.., |one| one.attempt != NO_ATTEMPT).collect::<Vec<_>>();
+        for client in clients {
             self.records.fail(client, cause);
         }
+        self.pod_stopped(now, backend, &networked, cause);
     }
 
     /// The pod is gone; its id finds nothing from now on. What is in flight fails as by
     /// [`Traffic::stop_backend`]; an endpoint that still names it refuses.
     pub fn remove_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.stop_backend(now, backend, cause);
+        self.fluid.remove(now, backend, cause);
         self.backends.remove(backend);
     }
 
@@ -64,6 +91,13 @@ impl Traffic {
         let row = &mut self.services[service.0 as usize];
         row.endpoints.clear();
         row.endpoints.extend_from_slice(endpoints);
+        if self.fluid.has(service.0) {
+            let Self { fluid, backends, models, .. } = self;
+            fluid.set_endpoints(now, service.0, endpoints, models, |id| {
+                backends.get(id).map(|row| row.as_fluid(id))
+            });
+            return;
+        }
         for backend in endpoints {
             let island = self.services[service.0 as usize].island;
             let Some(row) = self.backends.get_mut(*backend) else { continue };
@@ -72,7 +106,52 @@ impl Traffic {
                 _ => row.island = Some(island),
             }
         }
+        self.spread_network(now, service);
         self.watch_loads(now, service);
+        self.endpoints_available(service.0);
+        self.serve_work_queue(now, service.0);
+    }
+
+    /// Services whose pods serve the network, and all that share pods with them, belong to it.
+    fn spread_network(&mut self, now: SimTime, service: ServiceId) {
+        let island = self.services[service.0 as usize].island as usize;
+        let Self { services, backends, records, islands, .. } = self;
+        let calls = |service: &u32| {
+            let endpoints = services[*service as usize].endpoints.iter();
+            endpoints.filter_map(|one| backends.get(*one)).any(Backend::holds)
+        };
+        let is_networked = |service: &u32| services[*service as usize].is_networked;
+        if !islands[island].iter().any(|one| is_networked(one) || calls(one)) {
+            return;
+        }
+        for member in &islands[island] {
+            let member = &mut services[*member as usize];
+            member.is_networked = true;
+            for backend in &member.endpoints {
+                if let Some(backend) = backends.get_mut(*backend) {
+                    backend.is_networked = true;
+                    backend.watch(now, records);
+                }
+            }
+        }
+    }
+
+    /// The services that a backend works for and that have work queues let it take from them.
+    fn serve_work_queues_of(&mut self, now: SimTime, backend: BackendId) {
+        for service in 0..self.services.len() {
+            let index = u32::try_from(service).expect("a world has fewer than 2^32 services");
+            if self.network.has_work_queue(index)
+                && self.services[service].endpoints.contains(&backend)
+            {
+                self.serve_work_queue(now, index);
+            }
+        }
+    }
+
+    /// Clients of the service keep their endpoint until `timeout` has passed since their last request,
+    /// as `sessionAffinity: ClientIP` asks. To be said before the service has endpoints.
+    pub fn set_client_affinity(&mut self, service: ServiceId, timeout: SimDuration) {
+        self.services[service.0 as usize].keep_clients(timeout);
     }
 
     /// Joins two islands for good: requests of both may be in flight in one backend from now on.

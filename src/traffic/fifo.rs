@@ -114,6 +114,7 @@ impl Fifo {
             let is_done = request.finish <= now;
             if is_done {
                 records.finish(request.client, request.finish, swept);
+                records.waited(request.client, request.started);
                 *cpu_done += request.cpu;
             } else {
                 records.sweep(request.client, swept, now);
@@ -155,6 +156,16 @@ impl Fifo {
         self.in_flight.iter().map(|request| request.finish).fold(now, SimTime::max)
     }
 
+    /// How long a request that came at `now` would wait for a slot; absent = the queue is full.
+    pub fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
+        if self.free_at.len() < self.concurrency {
+            return Some(SimDuration::ZERO);
+        }
+        let free = self.free_at.first().copied().unwrap_or(now);
+        let has_room = free <= now || !self.is_full(now);
+        has_room.then(|| (free - now).max(SimDuration::ZERO))
+    }
+
     /// CPU time used since the beginning.
     pub fn cpu_used(&self, now: SimTime) -> SimDuration {
         let used = self.in_flight.iter().map(|request| self.used(request, now));
@@ -169,9 +180,14 @@ impl Fifo {
         self.in_flight.iter().filter(burns).count()
     }
 
-    fn is_full(&self, now: SimTime) -> bool {
+    /// How many requests wait for a slot at `now`.
+    pub fn queued(&self, now: SimTime) -> usize {
         let started = self.in_flight.partition_point(|request| request.started <= now);
-        let waiting = self.in_flight.len() - started;
+        self.in_flight.len() - started
+    }
+
+    fn is_full(&self, now: SimTime) -> bool {
+        let waiting = self.queued(now);
         let has_free_slot = self.free_at.len() < self.concurrency
             || self.free_at.first().is_some_and(|free| *free <= now);
         waiting >= self.queue && !has_free_slot

@@ -2,13 +2,19 @@
 //!
 //! Asking changes nothing in what follows, except that time has passed.
 
-use super::backend::{BackendId, BackendState};
+use super::backend::{Backend, BackendId, BackendState};
+use super::llm::{LlmFigures, LlmServer, LlmStatus};
 use super::path::{ServiceId, Traffic};
-use super::recording::{IntervalFigures, Latencies, Outcomes};
+use super::recording::{
+    FailureCause, IntervalFigures, Latencies, LatencyCells, NO_ATTEMPT, Outcomes, Waits,
+};
 use crate::engine::{Digest, SimDuration, SimTime};
 
+/// How often to ask whether a pod is done whose requests wait for other services.
+const DRAIN_POLL: SimDuration = SimDuration::from_millis(100);
+
 /// What became of the requests to a service that came since the warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServiceFigures {
     /// Counts; `arrived` is `answered`, failed and `in_flight` together.
     pub outcomes: Outcomes,
@@ -16,36 +22,106 @@ pub struct ServiceFigures {
     pub in_flight: u64,
     /// Of those answered; absent if there were none.
     pub latencies: Option<Latencies>,
+    /// Of its language models; absent if none had a request.
+    pub llm: Option<LlmFigures>,
+    /// Of those as well, if waits are recorded.
+    pub waits: Option<Waits>,
+}
+
+/// What goes on in a pod, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodLoad {
+    /// Requests that it took in since it exists: its change over time is the rate.
+    pub taken: u64,
+    /// Requests in the pod: the concurrency. Those whose clients gave up count until they are done.
+    pub in_flight: usize,
+    /// Those of them that wait for a place.
+    pub queued: usize,
+}
+
+/// What goes on at a service, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ServiceLoad {
+    /// Requests that came since the beginning: its change over time is the rate.
+    pub arrived: u64,
+    /// Requests in the service's work queue.
+    pub work_queue_length: usize,
+    /// The last interval of the recording that has ended, with the latencies in it; absent before the
+    /// first end.
+    pub last_interval: Option<IntervalFigures>,
+}
+
+/// What became of a flow since the start of the run, in requests that need not be whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FlowAmounts {
+    /// Requests that came: `served`, failed and `queued` together.
+    pub arrived: f64,
+    /// Requests that were served.
+    pub served: f64,
+    /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
+    pub failed: [f64; FailureCause::ALL.len()],
+    /// Requests that wait in pods.
+    pub queued: f64,
+}
+
+impl FlowAmounts {
+    /// Requests that failed for this cause.
+    pub const fn failed_by(&self, cause: FailureCause) -> f64 {
+        self.failed[cause as usize]
+    }
+
+    /// Requests that failed.
+    pub fn failed_in_all(&self) -> f64 {
+        self.failed.iter().sum()
+    }
 }
 
 impl Traffic {
     /// What became of the requests to a service until `now`.
     pub fn figures(&mut self, now: SimTime, service: ServiceId) -> ServiceFigures {
         self.advance(now);
+        if let Some(figures) = self.fluid.figures(now, service.0) {
+            return figures;
+        }
         self.sweep(now);
-        let record = &self.records.0[service.0 as usize];
+        let record = &self.records.services[service.0 as usize];
         let in_pods =
             self.backends.values().flat_map(|row| row.waiting_clients(now, &self.records));
         let hanging = self.hanging[service.0 as usize].clients();
         let counted = in_pods
-            .filter(|client| client.service == service.0)
+            .filter(|client| client.service == service.0 && client.attempt == NO_ATTEMPT)
             .chain(hanging)
             .filter(|client| record.counts(client.arrived));
         ServiceFigures {
             outcomes: record.total.outcomes,
-            in_flight: counted.count() as u64,
+            in_flight: counted.count() as u64 + self.network.open(service.0),
             latencies: record.total.latencies(),
+            llm: record.llm.as_ref().map(|llm| llm.figures()),
+            waits: record.waits(),
         }
     }
 
-    /// Requests to a service that came so far, those before the warm-up's end included.
+    /// What became of the requests to a service until `now`, if they are a flow.
+    pub fn flow_amounts(&mut self, now: SimTime, service: ServiceId) -> Option<FlowAmounts> {
+        self.advance(now);
+        self.fluid.amounts(now, service.0)
+    }
+
+    /// Requests to a service that came so far, those before the warm-up's end included; of a flow,
+    /// up to the last time that its figures were asked for.
     pub fn arrived(&self, service: ServiceId) -> u64 {
-        self.records.0[service.0 as usize].arrived_in_all()
+        if let Some(arrived) = self.fluid.arrived(service.0) {
+            return arrived;
+        }
+        self.records.services[service.0 as usize].arrived_in_all()
     }
 
     /// The intervals of a service that have ended, in order of time.
     pub fn intervals(&self, service: ServiceId) -> &[IntervalFigures] {
-        &self.records.0[service.0 as usize].intervals
+        if let Some(intervals) = self.fluid.intervals(service.0) {
+            return intervals;
+        }
+        &self.records.services[service.0 as usize].intervals
     }
 
     /// Requests in the backend whose clients still wait.
@@ -53,16 +129,42 @@ impl Traffic {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return 0 };
         row.sweep(now, &mut self.records);
-        row.waiting_clients(now, &self.records).count() + row.hanging as usize
+        let one_by_one = row.waiting_clients(now, &self.records).count() + row.hanging as usize;
+        one_by_one + self.fluid.queued(now, backend)
     }
 
     /// When the backend is done with all that is in flight, if nothing else comes;
-    /// [`SimTime::MAX`] if it has no CPU for it.
+    /// [`SimTime::MAX`] if it has no CPU for it. While its requests wait for other services, when to ask
+    /// again.
     pub fn drained_at(&mut self, now: SimTime, backend: BackendId) -> SimTime {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return now };
         row.sweep(now, &mut self.records);
-        row.drained_at(now)
+        if row.holds() {
+            // When the services that it calls answer is not known.
+            let is_idle = row.contents(now).0 == 0;
+            return if is_idle { now } else { now + DRAIN_POLL };
+        }
+        row.drained_at(now).max(self.fluid.drained_at(now, backend))
+    }
+
+    /// What goes on in a pod.
+    pub fn pod_load(&mut self, now: SimTime, backend: BackendId) -> PodLoad {
+        self.advance(now);
+        let Some(row) = self.backends.get_mut(backend) else { return PodLoad::default() };
+        row.sweep(now, &mut self.records);
+        let (in_flight, queued) = row.contents(now);
+        PodLoad { taken: row.taken, in_flight, queued }
+    }
+
+    /// What goes on at a service.
+    pub fn service_load(&mut self, now: SimTime, service: ServiceId) -> ServiceLoad {
+        self.advance(now);
+        ServiceLoad {
+            arrived: self.arrived(service),
+            work_queue_length: self.work_queue_length(service.0),
+            last_interval: self.intervals(service).last().copied(),
+        }
     }
 
     /// CPU time that the backend has used until `now`, the beginnings of requests included.
@@ -70,7 +172,7 @@ impl Traffic {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return SimDuration::ZERO };
         row.sweep(now, &mut self.records);
-        row.cpu_used(now)
+        row.cpu_used(now) + self.fluid.cpu_used(now, backend)
     }
 
     /// Cores that the backend could use at `now` if it had them: the requests that burn CPU.
@@ -78,7 +180,56 @@ impl Traffic {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return 0.0 };
         row.sweep(now, &mut self.records);
-        row.running(now) as f64
+        row.running(now) as f64 + self.fluid.cpu_demand(now, backend)
+    }
+
+    /// What the backend's inference server shows at `now`; absent if it is none.
+    pub fn llm_status(&mut self, now: SimTime, backend: BackendId) -> Option<LlmStatus> {
+        self.advance(now);
+        let row = self.backends.get_mut(backend)?;
+        row.sweep(now, &mut self.records);
+        row.llm().map(LlmServer::status)
+    }
+
+    /// Takes down what the endpoints' inference servers show, up to which time has passed.
+    pub(super) fn show_llm(&mut self) {
+        for (service, record) in self.services.iter().zip(&mut self.records.services) {
+            let Some(llm) = &mut record.llm else { continue };
+            let servers = service.endpoints.iter().filter_map(|one| self.backends.get(*one)?.llm());
+            let (mut running, mut waiting) = (0, 0);
+            for status in servers.map(LlmServer::status) {
+                running += status.num_requests_running;
+                waiting += status.num_requests_waiting;
+            }
+            llm.show(running, waiting);
+        }
+    }
+
+    /// Has the answers of a service counted by latency, with these upper bounds in seconds, from now on.
+    pub fn count_latencies(&mut self, service: ServiceId, bounds_seconds: &'static [f64]) {
+        let cells = LatencyCells { bounds_seconds, counts: vec![0; bounds_seconds.len() + 1] };
+        self.records.services[service.0 as usize].cells = Some(Box::new(cells));
+    }
+
+    /// Answers of a service by latency so far; empty if they are not counted.
+    pub fn latency_counts(&mut self, now: SimTime, service: ServiceId) -> &[u64] {
+        self.advance(now);
+        self.sweep(now);
+        let cells = &self.records.services[service.0 as usize].cells;
+        cells.as_ref().map_or(&[], |cells| cells.counts.as_slice())
+    }
+
+    /// Requests that the backend took in so far.
+    pub fn taken(&mut self, now: SimTime, backend: BackendId) -> u64 {
+        self.advance(now);
+        self.backends.get(backend).map_or(0, Backend::taken)
+    }
+
+    /// Requests in the backend that wait for one of its slots.
+    pub fn queued(&mut self, now: SimTime, backend: BackendId) -> usize {
+        let in_flight = self.in_flight(now, backend);
+        let slots = self.backends.get(backend).map_or(0, Backend::concurrency);
+        in_flight.saturating_sub(slots)
     }
 
     /// Whether a request to the service would find an endpoint that works on it now.
@@ -93,6 +244,7 @@ impl Traffic {
     pub fn digest(&mut self, now: SimTime, digest: &mut Digest) {
         self.advance(now);
         self.sweep(now);
-        self.records.0.iter().for_each(|record| record.digest(digest));
+        self.records.services.iter().for_each(|record| record.digest(digest));
+        self.fluid.digest(now, digest);
     }
 }

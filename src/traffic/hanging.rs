@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::backend::{Backend, BackendId};
-use super::recording::{Client, FailureCause, Records};
+use super::recording::{Client, FailureCause, NO_ATTEMPT, Records};
 use crate::engine::{SimTime, Table};
 
 /// The hanging requests of one service. All its clients have the same patience, so those that came
@@ -29,7 +29,7 @@ impl Hanging {
     #[inline]
     pub fn expire(&mut self, now: SimTime, backends: &mut Table<Backend>, records: &mut Records) {
         while let Some((arrived, backend)) = self.requests.front().copied() {
-            let client = Client { service: self.service, arrived };
+            let client = Client { service: self.service, attempt: NO_ATTEMPT, arrived };
             if records.is_waiting(client, now) {
                 break;
             }
@@ -44,6 +44,10 @@ impl Hanging {
     /// The clients of those that hang still, from those that came first.
     pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
         let service = self.service;
-        self.requests.iter().map(move |(arrived, _)| Client { service, arrived: *arrived })
+        self.requests.iter().map(move |(arrived, _)| Client {
+            service,
+            attempt: NO_ATTEMPT,
+            arrived: *arrived,
+        })
     }
 }

@@ -8,8 +8,12 @@
 use super::arrivals::{Arrival, Arrivals};
 use super::backend::{Backend, BackendId, BackendState};
 use super::balancer::{Balancer, Chooser};
+use super::call_spec::RetrySpec;
+use super::fluid::Fluid;
 use super::hanging::Hanging;
-use super::recording::{Client, FailureCause, Records, ServiceRecord};
+use super::network::{Edge, Network};
+use super::policy::ServicePolicy;
+use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
 use super::request_model::{RequestModel, RequestSize};
 use crate::engine::{SimDuration, SimTime, Stream, Streams, Table};
 
@@ -24,10 +28,12 @@ pub struct ServiceTraffic {
     pub name: String,
     /// When requests come.
     pub arrivals: Arrivals,
-    /// How they find their pod.
-    pub balancer: Balancer,
     /// How long clients wait for an answer; longer than zero.
     pub timeout: SimDuration,
+    /// Whether and how clients try again.
+    pub retries: Option<RetrySpec>,
+    /// How the service is reached.
+    pub policy: ServicePolicy,
 }
 
 /// How the traffic is recorded.
@@ -37,6 +43,9 @@ pub struct Recording {
     pub interval: SimDuration,
     /// Requests that come earlier are in the series but not in the totals.
     pub warm_up: SimDuration,
+    /// Whether to record how long requests wait for their turn in a pod. Pods that share their CPU
+    /// tell no waits.
+    pub waits: bool,
 }
 
 /// All requests of a run: those to come, those in flight, and what became of the others.
@@ -49,6 +58,8 @@ pub struct Traffic {
     pub(super) models: Vec<RequestModel>,
     pub(super) records: Records,
     pub(super) hanging: Vec<Hanging>,
+    pub(super) network: Network,
+    pub(super) fluid: Fluid,
     interval: SimDuration,
     interval_end: SimTime,
 }
@@ -59,38 +70,62 @@ pub(super) struct Service {
     arrivals: Arrivals,
     /// The next arrival, if it is known.
     next: Option<Arrival>,
-    sizes: Stream,
+    pub sizes: Stream,
     pub chooser: Chooser,
+    pub policy: ServicePolicy,
     pub endpoints: Vec<BackendId>,
+    /// Those of them that get requests.
+    pub available: Vec<BackendId>,
     pub island: u32,
+    /// Whether its requests need events: those of the whole island do then.
+    pub is_networked: bool,
 }
 
 impl Traffic {
     /// Traffic to `services` whose pods behave as `models`, from time zero on. No service has an
-    /// endpoint yet.
+    /// endpoint yet. Calls to services that are not among them fail: they never have one.
     pub fn new(
-        services: Vec<ServiceTraffic>,
+        mut services: Vec<ServiceTraffic>,
         models: Vec<RequestModel>,
         streams: Streams,
         recording: Recording,
     ) -> Self {
         let counts_from = SimTime::ZERO + recording.warm_up;
-        let records =
-            services.iter().map(|service| ServiceRecord::new(service.timeout, counts_from));
-        let records = Records(records.collect());
+        let network = network(&mut services, &models, streams);
+        let record = |service: &ServiceTraffic| {
+            ServiceRecord::new(service.timeout, counts_from, recording.waits)
+        };
+        let records = Records { services: services.iter().map(record).collect(), left: Vec::new() };
         let hanging = (0..).zip(&services).map(|(index, _)| Hanging::new(index)).collect();
-        let services: Vec<Service> = (0..)
+        let flows = services.iter().map(|service| {
+            service.arrivals.as_flow().map(|curve| (curve, service.timeout.as_secs_f64()))
+        });
+        let fluid = Fluid::new(flows.collect(), recording.interval, recording.warm_up);
+        let mut services: Vec<Service> = (0..)
             .zip(services)
             .map(|(island, service)| Service::new(service, streams, island))
             .collect();
+        for (index, service) in (0..).zip(&mut services) {
+            service.is_networked = network.has_retries(index) || service.policy.needs_events();
+        }
+        for called in network.called_services() {
+            services[called as usize].is_networked = true;
+        }
         Self {
             now: SimTime::ZERO,
-            islands: services.iter().map(|service| vec![service.island]).collect(),
+            // A flow has no requests to wait for.
+            islands: services
+                .iter()
+                .map(|service| service.island)
+                .map(|island| if fluid.has(island) { Vec::new() } else { vec![island] })
+                .collect(),
             services,
             backends: Table::default(),
             models,
             records,
             hanging,
+            network,
+            fluid,
             interval: recording.interval,
             interval_end: SimTime::ZERO + recording.interval,
         }
@@ -103,10 +138,12 @@ impl Traffic {
             let end = self.interval_end;
             self.run(end);
             self.sweep(end);
-            self.records.0.iter_mut().for_each(ServiceRecord::end_interval);
+            self.show_llm();
+            self.records.services.iter_mut().for_each(ServiceRecord::end_interval);
             self.interval_end = end + self.interval;
         }
         self.run(until);
+        self.fluid.pass_boundaries(until);
         self.now = self.now.max(until);
     }
 
@@ -122,10 +159,15 @@ impl Traffic {
 
     fn run(&mut self, until: SimTime) {
         for island in 0..self.islands.len() {
+            let first = self.islands[island].first();
+            if first.is_some_and(|first| self.services[*first as usize].is_networked) {
+                continue;
+            }
             while let Some((service, limit)) = self.next_in_island(island, until) {
                 self.serve(service, limit);
             }
         }
+        self.run_network(until);
     }
 
     /// The service of an island whose request is next, and until when no other's turn comes.
@@ -154,15 +196,15 @@ impl Traffic {
         let service = &mut services[index as usize];
         while let Some(Arrival { at, tokens }) = service.take(limit) {
             let size = RequestSize::draw(tokens, &mut service.sizes);
-            let client = Client { service: index, arrived: at };
-            records.0[index as usize].arrived(at);
+            let client = Client { service: index, attempt: NO_ATTEMPT, arrived: at };
+            records.services[index as usize].arrived(at);
             if service.chooser.looks_at_load() {
                 for other in &islands[service.island as usize] {
                     hanging[*other as usize].expire(at, backends, records);
                 }
             }
-            let Service { chooser, endpoints, .. } = service;
-            let Some(endpoint) = chooser.choose(endpoints, at, backends, records) else {
+            let Service { chooser, available, .. } = service;
+            let Some(endpoint) = chooser.choose(available, at, backends, records) else {
                 records.fail(client, FailureCause::NoEndpoint);
                 continue;
             };
@@ -172,9 +214,9 @@ impl Traffic {
             };
             match backend.state {
                 BackendState::Serving => {
-                    let demand = models[backend.model.0 as usize].demand(&size);
-                    if backend.offer(at, client, demand, records).is_err() {
-                        records.fail(client, FailureCause::QueueFull);
+                    let model = &models[backend.model.0 as usize];
+                    if let Err(cause) = backend.offer(at, client, model, &size, records) {
+                        records.fail(client, cause);
                     }
                 }
                 BackendState::Refusing => records.fail(client, FailureCause::Refused),
@@ -189,16 +231,31 @@ impl Traffic {
 
 impl Service {
     fn new(service: ServiceTraffic, streams: Streams, island: u32) -> Self {
-        let ServiceTraffic { name, arrivals, balancer, .. } = service;
+        let ServiceTraffic { name, arrivals, policy, .. } = service;
         let stream = |purpose: &str| streams.stream(&format!("{purpose} {name}"), 0);
         Self {
             arrivals,
             next: None,
             sizes: stream("request sizes of"),
-            chooser: Chooser::new(balancer, stream("balancer of")),
+            chooser: Chooser::new(&policy, stream("balancer of")),
+            policy,
             endpoints: Vec::new(),
+            available: Vec::new(),
             island,
+            is_networked: false,
         }
+    }
+
+    /// Clients keep their endpoint until `timeout` has passed since their last request.
+    pub fn keep_clients(&mut self, timeout: SimDuration) {
+        self.policy.client_affinity = Some(timeout);
+        self.chooser.set_policy(&self.policy);
+    }
+
+    /// When the next request comes, if that can be known by `until`; it may be later.
+    pub fn next_known(&mut self, until: SimTime) -> Option<SimTime> {
+        self.peek(until);
+        self.next.map(|arrival| arrival.at)
     }
 
     /// When the next request comes, if that is by `until`.
@@ -212,10 +269,64 @@ impl Service {
 
     /// Takes the next request, if it comes by `until`.
     #[inline]
-    fn take(&mut self, until: SimTime) -> Option<Arrival> {
+    pub fn take(&mut self, until: SimTime) -> Option<Arrival> {
         self.peek(until)?;
         self.next.take()
     }
+}
+
+impl ServiceTraffic {
+    /// Requests that clients send, with nothing special about how the service is reached.
+    pub const fn plain(
+        name: String,
+        arrivals: Arrivals,
+        balancer: Balancer,
+        timeout: SimDuration,
+    ) -> Self {
+        let policy = ServicePolicy::balanced(balancer);
+        Self { name, arrivals, timeout, retries: None, policy }
+    }
+
+    /// A service that only other services call.
+    pub const fn without_clients(name: String) -> Self {
+        Self::plain(name, Arrivals::none(), Balancer::Random, SimDuration::MAX)
+    }
+}
+
+/// Who calls whom. Services that are called and not there are added, so that calls to them fail.
+fn network(
+    services: &mut Vec<ServiceTraffic>,
+    models: &[RequestModel],
+    streams: Streams,
+) -> Network {
+    for call in models.iter().flat_map(|model| &model.calls) {
+        let name = call.service.to_string();
+        if !services.iter().any(|service| service.name == name) {
+            services.push(ServiceTraffic::without_clients(name));
+        }
+    }
+    let mut edges: Vec<Edge> = (0..)
+        .zip(&*services)
+        .map(|(index, service)| {
+            let stream = streams.stream(&format!("retries of clients of {}", service.name), 0);
+            Edge::of_clients(index, service.timeout, service.retries, stream)
+        })
+        .collect();
+    let mut edges_of_model = Vec::with_capacity(models.len());
+    for (number, model) in (0..).zip(models) {
+        let mut calls = Vec::with_capacity(model.calls.len());
+        for (place, call) in (0..).zip(&model.calls) {
+            let name = call.service.to_string();
+            let positions = services.iter().map(|service| &service.name);
+            let service = (0..).zip(positions).find(|(_, other)| **other == name);
+            let stream = streams.stream(&format!("calls {place} of model to {name}"), number);
+            calls.push(u32::try_from(edges.len()).expect("fewer than 2^32 calls are written down"));
+            edges.push(Edge::of_model(call, service.map_or(0, |(index, _)| index), stream));
+        }
+        edges_of_model.push(calls);
+    }
+    let work_queues = services.iter().map(|service| service.policy.work_queue);
+    Network::new(services.len(), edges, edges_of_model, work_queues)
 }
 
 const fn just_before(at: SimTime) -> SimTime {

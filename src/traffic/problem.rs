@@ -53,6 +53,13 @@ impl<'a> Checks<'a> {
         });
     }
 
+    /// The number must be from 0 to 1.
+    pub(super) fn share(&mut self, field: &str, value: f64) {
+        self.require((0.0..=1.0).contains(&value), field, || {
+            format!("{value} must be a share from 0 to 1")
+        });
+    }
+
     /// The span must be longer than zero.
     pub(super) fn some_time(&mut self, field: &str, span: SimDuration) {
         self.require(span > SimDuration::ZERO, field, || format!("{span} must be longer than 0s"));

@@ -4,6 +4,7 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::llm::{LlmFigures, LlmRecord};
 use crate::engine::{Digest, SimDuration, SimTime};
 
 /// Why a request failed.
@@ -22,17 +23,29 @@ pub enum FailureCause {
     Killed,
     /// The node did not answer, until the client gave up.
     Unreachable,
+    /// The prompt was longer than the language model's server takes.
+    TooLong,
+    /// It waited too long for its turn, and the pod dropped it.
+    Shed,
+    /// A circuit breaker or the limit of connections let no more requests through.
+    CircuitOpen,
+    /// A request that it made itself to another service failed.
+    Dependency,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
         Self::Timeout,
         Self::Killed,
         Self::Unreachable,
+        Self::TooLong,
+        Self::Shed,
+        Self::CircuitOpen,
+        Self::Dependency,
     ];
 
     /// The cause in words, for reports.
@@ -44,6 +57,10 @@ impl FailureCause {
             Self::Timeout => "timeout",
             Self::Killed => "container stopped",
             Self::Unreachable => "node unreachable",
+            Self::TooLong => "prompt too long",
+            Self::Shed => "shed",
+            Self::CircuitOpen => "circuit open",
+            Self::Dependency => "dependency failed",
         }
     }
 }
@@ -57,6 +74,18 @@ pub struct Outcomes {
     pub answered: u64,
     /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
     pub failed: [u64; FailureCause::ALL.len()],
+    /// Further attempts at requests that had failed once; a request counts once above, however
+    /// often it is tried.
+    pub retried: u64,
+}
+
+/// How long the requests that were answered waited for their turn in the pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Waits {
+    /// Share of those that had to wait at all, from 0 to 1.
+    pub share: f64,
+    /// Of all, those with no wait included.
+    pub waits: Latencies,
 }
 
 /// Latencies of answered requests. The quantiles are exact to three digits, the rest wholly.
@@ -79,12 +108,16 @@ pub struct Latencies {
 }
 
 /// What a service saw in one interval, by the instant at which it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IntervalFigures {
     /// Counts.
     pub outcomes: Outcomes,
     /// Of the requests answered in the interval; absent if there were none.
     pub latencies: Option<Latencies>,
+    /// Of its language models; absent before the first request to one.
+    pub llm: Option<LlmFigures>,
+    /// Of those as well, if waits are recorded.
+    pub waits: Option<Waits>,
 }
 
 /// Outcomes and latencies of one span or one kind of requests.
@@ -107,19 +140,43 @@ pub(super) struct ServiceRecord {
     /// The requests that came since then, whenever they ended.
     pub total: Tally,
     interval: Tally,
+    /// Answers by the cell of a histogram that somebody scrapes, since the beginning.
+    pub cells: Option<Box<LatencyCells>>,
     pub intervals: Vec<IntervalFigures>,
+    /// Of language models, from the first request to one on.
+    pub llm: Option<Box<LlmRecord>>,
+    /// If they are recorded: of the whole run, and of the interval.
+    waits: Option<Box<[Tally; 2]>>,
 }
 
 /// Who waits for an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Client {
     pub service: u32,
+    /// Which attempt of the network of calls it is; [`NO_ATTEMPT`] for a client outside of it.
+    pub attempt: u32,
+    /// When it came to the pod.
     pub arrived: SimTime,
 }
 
+/// The attempt of a client that is not part of the network of calls.
+pub(super) const NO_ATTEMPT: u32 = u32::MAX;
+
 /// The records of all services.
 #[derive(Clone, Debug)]
-pub(super) struct Records(pub Vec<ServiceRecord>);
+pub(super) struct Records {
+    pub services: Vec<ServiceRecord>,
+    /// Attempts of the network of calls that left their pods and were not looked at since.
+    pub left: Vec<Left>,
+}
+
+/// An attempt of the network of calls left its pod.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub attempt: u32,
+    /// Whether its work is done; else the pod dropped it.
+    pub is_done: bool,
+}
 
 impl Outcomes {
     /// Requests that failed for this cause.
@@ -134,13 +191,13 @@ impl Outcomes {
 }
 
 impl Tally {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let histogram = Histogram::new(3).expect("three digits are within a histogram's bounds");
         Self { outcomes: Outcomes::default(), histogram, sum_nanos: 0, max: SimDuration::ZERO }
     }
 
     #[inline]
-    fn answered(&mut self, latency: SimDuration) {
+    pub fn answered(&mut self, latency: SimDuration) {
         let nanos = latency.as_nanos().unsigned_abs();
         self.outcomes.answered += 1;
         self.sum_nanos += u128::from(nanos);
@@ -173,6 +230,11 @@ impl Tally {
         })
     }
 
+    fn waits(&self) -> Option<Waits> {
+        let at_once = self.histogram.count_at(0) as f64 / self.histogram.len().max(1) as f64;
+        self.latencies().map(|waits| Waits { share: 1.0 - at_once, waits })
+    }
+
     fn clear(&mut self) {
         if self.outcomes.answered > 0 {
             self.histogram.reset();
@@ -185,14 +247,34 @@ impl Tally {
 
 const NANOS_PER_MICRO: u64 = 1000;
 
+/// Answers by latency, as an application's own histogram counts them.
+#[derive(Clone, Debug)]
+pub(super) struct LatencyCells {
+    /// Upper bounds of all cells but the last, seconds.
+    pub bounds_seconds: &'static [f64],
+    /// Answers of each cell.
+    pub counts: Vec<u64>,
+}
+
+impl LatencyCells {
+    fn count(&mut self, latency: SimDuration) {
+        let seconds = latency.as_secs_f64();
+        let cell = self.bounds_seconds.partition_point(|bound| *bound < seconds);
+        self.counts[cell] += 1;
+    }
+}
+
 impl ServiceRecord {
-    pub fn new(timeout: SimDuration, counts_from: SimTime) -> Self {
+    pub fn new(timeout: SimDuration, counts_from: SimTime, waits: bool) -> Self {
         Self {
+            waits: waits.then(|| Box::new([Tally::new(), Tally::new()])),
             timeout,
             counts_from,
             total: Tally::new(),
             interval: Tally::new(),
+            cells: None,
             intervals: Vec::new(),
+            llm: None,
         }
     }
 
@@ -214,9 +296,33 @@ impl ServiceRecord {
         self.total.outcomes.failed[cause as usize] += u64::from(self.counts(arrived));
     }
 
+    /// A request that came at `arrived` is tried again.
+    pub fn retried(&mut self, arrived: SimTime) {
+        self.interval.outcomes.retried += 1;
+        self.total.outcomes.retried += u64::from(self.counts(arrived));
+    }
+
+    /// What the interval that goes on has seen so far, but for its language models.
+    fn current_interval(&self) -> IntervalFigures {
+        IntervalFigures {
+            outcomes: self.interval.outcomes,
+            latencies: self.interval.latencies(),
+            llm: None,
+            waits: self.waits.as_ref().and_then(|waits| waits[1].waits()),
+        }
+    }
+
+    /// How long the answered requests of the run waited, if that is recorded.
+    pub fn waits(&self) -> Option<Waits> {
+        self.waits.as_ref()?[0].waits()
+    }
+
     #[inline]
-    fn answered(&mut self, arrived: SimTime, latency: SimDuration) {
+    pub fn answered(&mut self, arrived: SimTime, latency: SimDuration) {
         self.interval.answered(latency);
+        if let Some(cells) = &mut self.cells {
+            cells.count(latency);
+        }
         if self.counts(arrived) {
             self.total.answered(latency);
         }
@@ -236,9 +342,12 @@ impl ServiceRecord {
 
     /// Closes the interval and begins the next.
     pub fn end_interval(&mut self) {
-        let (outcomes, latencies) = (self.interval.outcomes, self.interval.latencies());
-        self.intervals.push(IntervalFigures { outcomes, latencies });
+        let llm = self.llm.as_mut().map(|llm| llm.end_interval());
+        self.intervals.push(IntervalFigures { llm, ..self.current_interval() });
         self.interval.clear();
+        if let Some(waits) = &mut self.waits {
+            waits[1].clear();
+        }
     }
 
     pub fn digest(&self, digest: &mut Digest) {
@@ -256,7 +365,11 @@ impl Records {
     /// were last looked at: those who had given up by then are counted.
     #[inline]
     pub fn finish(&mut self, client: Client, finished: SimTime, swept: SimTime) {
-        let record = &mut self.0[client.service as usize];
+        if client.attempt != NO_ATTEMPT {
+            self.left.push(Left { attempt: client.attempt, is_done: true });
+            return;
+        }
+        let record = &mut self.services[client.service as usize];
         let deadline = record.deadline(client.arrived);
         if finished <= deadline {
             record.answered(client.arrived, finished - client.arrived);
@@ -265,25 +378,52 @@ impl Records {
         }
     }
 
+    /// A request that is done had its turn at `started`.
+    #[inline]
+    pub fn waited(&mut self, client: Client, started: SimTime) {
+        if let Some(waits) = &mut self.services[client.service as usize].waits {
+            waits.iter_mut().for_each(|tally| tally.answered(started - client.arrived));
+        }
+    }
+
+    /// The server drops a request at `at`, when its turn comes; `swept` as above.
+    pub fn shed(&mut self, client: Client, at: SimTime, swept: SimTime) {
+        if client.attempt != NO_ATTEMPT {
+            self.left.push(Left { attempt: client.attempt, is_done: false });
+            return;
+        }
+        let record = &mut self.services[client.service as usize];
+        let deadline = record.deadline(client.arrived);
+        if deadline > swept {
+            let cause = if deadline <= at { FailureCause::Timeout } else { FailureCause::Shed };
+            record.failed(client.arrived, cause);
+        }
+    }
+
     /// Counts a request, still with its server, if its client gave up after `swept` and by `now`.
     #[inline]
     pub fn sweep(&mut self, client: Client, swept: SimTime, now: SimTime) {
-        let record = &mut self.0[client.service as usize];
+        if client.attempt != NO_ATTEMPT {
+            return;
+        }
+        let record = &mut self.services[client.service as usize];
         let deadline = record.deadline(client.arrived);
         if swept < deadline && deadline <= now {
             record.failed(client.arrived, FailureCause::Timeout);
         }
     }
 
-    /// Whether the client of a request that is not answered yet still waits.
+    /// Whether the client of a request that is not answered yet still waits. Those of the network of
+    /// calls tell their attempts themselves when they give up.
     #[inline]
     pub fn is_waiting(&self, client: Client, now: SimTime) -> bool {
-        self.0[client.service as usize].deadline(client.arrived) > now
+        client.attempt != NO_ATTEMPT
+            || self.services[client.service as usize].deadline(client.arrived) > now
     }
 
     /// A request fails.
     #[inline]
     pub fn fail(&mut self, client: Client, cause: FailureCause) {
-        self.0[client.service as usize].failed(client.arrived, cause);
+        self.services[client.service as usize].failed(client.arrived, cause);
     }
 }

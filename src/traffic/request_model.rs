@@ -1,10 +1,14 @@
 //! What a request costs in a pod: CPU time, waiting time, and how many are worked on at once. Not
 //! responsible for when it ends: that is the engines' work (`fifo`, `sharing`).
 
+use std::sync::Arc;
+
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::call_spec::CallSpec;
+use super::llm::{LlmRequests, LlmSpec};
 use super::problem::{Checks, Problem};
 use super::time_law::{Quantile, TimeLaw};
 use super::trace::Tokens;
@@ -27,6 +31,17 @@ pub struct RequestModelSpec {
     /// Requests that may wait in a pod; further ones fail at once. Default 4096, the longest accept
     /// queue of a pod (net.core.somaxconn of Linux since 5.4).
     pub queue: u32,
+    /// A request that waited longer than this for its turn is dropped when it comes. Default: none
+    /// is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shed_after: Option<SimDuration>,
+    /// How much slower a young pod is: caches are cold, code is not compiled. Default: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub young: Option<Young>,
+    /// Requests to other services, after CPU and waiting time, one after the other; a request holds
+    /// its place until they are answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallSpec>,
     /// CPU time of a request on a whole core.
     pub cpu_time: TimeLaw,
     /// Time that a request waits without burning CPU. Default 0s.
@@ -39,6 +54,20 @@ pub struct RequestModelSpec {
     pub wait_time_per_prompt_token: SimDuration,
     /// Further waiting time for each token of the answer. Default 0s.
     pub wait_time_per_output_token: SimDuration,
+    /// An inference server for a language model instead of all that is above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm: Option<Box<LlmSpec>>,
+}
+
+/// A young pod's slowness.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Young {
+    /// How many times the usual CPU time a request takes when the pod begins to serve; at least 1.
+    #[schemars(range(min = 1))]
+    pub slowdown: f64,
+    /// How long it takes until it is as usual; the factor falls in a straight line.
+    pub over: SimDuration,
 }
 
 impl Default for RequestModelSpec {
@@ -46,12 +75,16 @@ impl Default for RequestModelSpec {
         Self {
             concurrency: 100,
             queue: 4096,
+            shed_after: None,
+            young: None,
+            calls: Vec::new(),
             cpu_time: TimeLaw::ZERO,
             wait_time: TimeLaw::ZERO,
             cpu_time_per_prompt_token: SimDuration::ZERO,
             cpu_time_per_output_token: SimDuration::ZERO,
             wait_time_per_prompt_token: SimDuration::ZERO,
             wait_time_per_output_token: SimDuration::ZERO,
+            llm: None,
         }
     }
 }
@@ -61,8 +94,23 @@ impl Default for RequestModelSpec {
 pub struct RequestModel {
     pub(super) concurrency: u32,
     pub(super) queue: u32,
+    /// An inference server, instead of all that is here besides.
+    pub(super) llm: Option<Arc<LlmRequests>>,
+    pub(super) shed_after: SimDuration,
+    pub(super) youth: Youth,
+    /// Requests to other services; their names are looked up when the traffic is built.
+    pub(super) calls: Vec<CallSpec>,
     cpu: Cost,
     wait: Cost,
+    queue_bound_seconds: Option<f64>,
+}
+
+/// A young pod's slowness, made ready.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Youth {
+    /// By how much a request takes longer at first, as a share of its CPU time.
+    excess: f64,
+    over: SimDuration,
 }
 
 /// Position of a model in the list that the traffic was built with.
@@ -74,7 +122,7 @@ pub struct RequestModelId(pub u32);
 pub(super) struct RequestSize {
     cpu_quantile: f64,
     wait_quantile: f64,
-    tokens: Tokens,
+    pub tokens: Tokens,
 }
 
 /// What a request asks of a pod.
@@ -101,9 +149,39 @@ impl RequestModelSpec {
         checks.require(self.concurrency > 0, "concurrency", || {
             "0 would never answer; give at least 1".into()
         });
+        if let Some(limit) = self.shed_after {
+            checks.some_time("shedAfter", limit);
+        }
+        if let Some(Young { slowdown, over }) = self.young {
+            let mut checks = checks.inside("young");
+            checks.require(slowdown.is_finite() && slowdown >= 1.0, "slowdown", || {
+                format!("{slowdown} must be a number of at least 1, which is not slower at all")
+            });
+            checks.some_time("over", over);
+        }
+        for (index, call) in self.calls.iter().enumerate() {
+            call.check(&mut checks.inside(&format!("calls[{index}]")));
+        }
+        if let Some(first) = self.calls.first() {
+            checks.require(!first.with_previous, "calls[0].withPrevious", || {
+                "the first call has none before it; leave this out".into()
+            });
+        }
         self.cpu_time.check("cpuTime", &mut checks);
         self.wait_time.check("waitTime", &mut checks);
+        let _ = self.llm_requests(&mut checks);
         problems
+    }
+
+    fn llm_requests(&self, checks: &mut Checks<'_>) -> Option<Arc<LlmRequests>> {
+        let spec = self.llm.as_ref()?;
+        let alone = Self { llm: self.llm.clone(), ..Self::default() };
+        checks.require(*self == alone, "llm", || {
+            "an inference server says itself what a request costs; leave the other settings of \
+             `requests` out"
+                .into()
+        });
+        spec.requests(&mut checks.inside("llm")).map(Arc::new)
     }
 
     /// The model, ready for use.
@@ -121,6 +199,11 @@ impl RequestModelSpec {
         Ok(RequestModel {
             concurrency: self.concurrency,
             queue: self.queue,
+            llm: self.llm_requests(&mut Checks::at(path, &mut Vec::new())),
+            shed_after: self.shed_after.unwrap_or(SimDuration::MAX),
+            youth: self.young.map_or(Youth::NONE, Youth::from),
+            calls: self.calls.clone(),
+            queue_bound_seconds: None,
             cpu: cost(
                 &self.cpu_time,
                 self.cpu_time_per_prompt_token,
@@ -135,15 +218,64 @@ impl RequestModelSpec {
     }
 }
 
+impl Youth {
+    const NONE: Self = Self { excess: 0.0, over: SimDuration::ZERO };
+
+    /// What a request costs in a pod of this age.
+    #[inline]
+    pub(super) fn slow_down(&self, demand: Demand, age: SimDuration) -> Demand {
+        if age >= self.over {
+            return demand;
+        }
+        let left = 1.0 - age.as_secs_f64() / self.over.as_secs_f64();
+        let factor = 1.0 + self.excess * left;
+        let cpu = SimDuration::from_secs_f64(demand.cpu.as_secs_f64() * factor);
+        Demand { cpu, ..demand }
+    }
+}
+
+impl From<Young> for Youth {
+    fn from(Young { slowdown, over }: Young) -> Self {
+        Self { excess: slowdown - 1.0, over }
+    }
+}
+
 impl RequestSize {
     /// Draws a request. The number of draws does not depend on any model.
     #[inline]
     pub(super) fn draw(tokens: Tokens, rng: &mut impl Rng) -> Self {
         Self { cpu_quantile: open_unit(rng), wait_quantile: open_unit(rng), tokens }
     }
+
+    /// Its luck, two numbers between 0 and 1.
+    pub(super) const fn quantiles(&self) -> [f64; 2] {
+        [self.cpu_quantile, self.wait_quantile]
+    }
 }
 
 impl RequestModel {
+    /// The same, with a queue that in fluid traffic holds what the pod works off in so many seconds.
+    #[must_use]
+    pub const fn with_queue_bound_seconds(mut self, seconds: f64) -> Self {
+        self.queue_bound_seconds = Some(seconds);
+        self
+    }
+
+    /// The queue of fluid traffic as a time, if it is bounded so.
+    pub(super) const fn queue_bound_seconds(&self) -> Option<f64> {
+        self.queue_bound_seconds
+    }
+
+    /// The law of the CPU time of a request without tokens.
+    pub(super) const fn cpu_law(&self) -> &Quantile {
+        &self.cpu.base
+    }
+
+    /// The law of the waiting time of a request without tokens.
+    pub(super) const fn wait_law(&self) -> &Quantile {
+        &self.wait.base
+    }
+
     /// What a request costs in a pod of this model.
     #[inline]
     pub(super) fn demand(&self, size: &RequestSize) -> Demand {

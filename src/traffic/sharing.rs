@@ -5,22 +5,50 @@
 //! request has had since the pod was last without one, so a request that starts at progress `p` and
 //! needs `x` leaves the CPU at progress `p + x`, however the rate changes meanwhile. The pod goes from
 //! one such instant to the next only when somebody looks at it.
+//!
+//! A quota stops the progress when it is used up, until the next period.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::job::{Job, QueueFull};
+use super::quota::Quota;
 use super::recording::{Client, Records};
 use super::request_model::Demand;
 use crate::engine::{SimDuration, SimTime};
 
+/// What a pod can take and do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    /// Requests in service at once.
+    pub concurrency: usize,
+    /// Requests that may wait for a slot.
+    pub queue: usize,
+    /// Requests that waited longer for their slot are dropped when it comes.
+    pub shed_after: SimDuration,
+    /// Whether requests keep their slots, when done with CPU and waiting, until they are released.
+    pub holds: bool,
+    /// CPU rate of the pod [cores].
+    pub cores: f64,
+    /// CPU time per period, if that is limited as well.
+    pub quota: Option<Quota>,
+}
+
+/// How a request leaves its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// Its work is done.
+    Done,
+    /// It waited too long for its slot.
+    Shed,
+}
+
 /// The requests of one pod.
 #[derive(Clone, Debug)]
 pub(super) struct Sharing {
-    concurrency: usize,
-    queue_limit: usize,
-    /// CPU rate of the pod [cores].
-    cores: f64,
+    capacity: Capacity,
+    /// Slots of requests whose work here is done, until they are released.
+    held: usize,
     /// CPU time that each running request has had, at `progress_at` [ns].
     progress: f64,
     progress_at: SimTime,
@@ -56,17 +84,10 @@ const ROUNDING: f64 = 1e-3;
 
 impl Sharing {
     /// An idle pod. `cpu_done` is the CPU time that it has used so far.
-    pub fn new(
-        concurrency: usize,
-        queue_limit: usize,
-        cores: f64,
-        cpu_done: SimDuration,
-        now: SimTime,
-    ) -> Self {
+    pub const fn new(capacity: Capacity, cpu_done: SimDuration, now: SimTime) -> Self {
         Self {
-            concurrency,
-            queue_limit,
-            cores,
+            capacity,
+            held: 0,
             progress: 0.0,
             progress_at: now,
             running: BinaryHeap::new(),
@@ -88,7 +109,7 @@ impl Sharing {
         records: &mut Records,
     ) -> Result<(), QueueFull> {
         self.advance(now, records);
-        if self.in_service() == self.concurrency && self.queue.len() >= self.queue_limit {
+        if !self.has_free_slot() && self.queue.len() >= self.capacity.queue {
             return Err(QueueFull);
         }
         self.admit(now, Job { client, demand });
@@ -98,7 +119,7 @@ impl Sharing {
     /// Takes a request in whatever the length of the queue; the pod stands at `now`.
     #[inline]
     pub fn admit(&mut self, now: SimTime, job: Job) {
-        if self.in_service() == self.concurrency {
+        if !self.has_free_slot() {
             self.queue.push_back(job);
             return;
         }
@@ -112,8 +133,25 @@ impl Sharing {
     pub fn advance(&mut self, now: SimTime, records: &mut Records) {
         let swept = self.swept;
         while self.next_event <= now {
-            self.handle_next(|client, finish| records.finish(client, finish, swept));
+            self.handle_next(|client, at, how| match how {
+                Leave::Done => records.finish(client, at, swept),
+                Leave::Shed => records.shed(client, at, swept),
+            });
         }
+    }
+
+    /// A request that kept its slot gives it back; the pod stands at `now`.
+    pub fn release(&mut self, now: SimTime, records: &mut Records) {
+        self.held = self.held.saturating_sub(1);
+        self.move_progress(now);
+        let swept = self.swept;
+        self.fill_slots(now, &mut |client, at, _| records.shed(client, at, swept));
+        self.plan();
+    }
+
+    /// Forgets the slots that are kept: those who kept them are gone.
+    pub const fn forget_held(&mut self) {
+        self.held = 0;
     }
 
     /// Lets time pass until `now` and counts the clients that gave up by then.
@@ -153,8 +191,36 @@ impl Sharing {
     /// From `now` on, to which time has passed already, the pod has another CPU rate.
     pub fn set_cores(&mut self, now: SimTime, cores: f64) {
         self.move_progress(now);
-        self.cores = cores;
+        self.capacity.cores = cores;
         self.plan();
+    }
+
+    /// From `now` on, to which time has passed already, the pod has another quota.
+    pub fn set_quota(&mut self, now: SimTime, quota: Option<Quota>) {
+        self.move_progress(now);
+        self.capacity.quota = quota;
+        self.plan();
+    }
+
+    /// What the pod can take and do.
+    pub const fn capacity(&self) -> &Capacity {
+        &self.capacity
+    }
+
+    /// When the next request leaves the CPU or the pod; [`SimTime::MAX`] if none will.
+    pub const fn next_event(&self) -> SimTime {
+        self.next_event
+    }
+
+    /// Whether a request that comes now need not wait.
+    #[inline]
+    pub fn has_free_slot(&self) -> bool {
+        self.in_service() < self.capacity.concurrency
+    }
+
+    /// How many requests wait for a slot.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
     }
 
     /// How many requests are in the pod.
@@ -180,9 +246,24 @@ impl Sharing {
         let mut drained = now;
         while ahead.next_event < SimTime::MAX {
             drained = drained.max(ahead.next_event);
-            ahead.handle_next(|_, _| {});
+            ahead.handle_next(|_, _, _| {});
         }
-        if ahead.len() > 0 { SimTime::MAX } else { drained }
+        if ahead.len() > ahead.held { SimTime::MAX } else { drained }
+    }
+
+    /// How long a request that came at `now` would wait for a slot, estimated from the time in which
+    /// all that is there would be done; absent = the queue is full.
+    pub fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
+        if self.has_free_slot() {
+            return Some(SimDuration::ZERO);
+        }
+        if self.queue.len() >= self.capacity.queue {
+            return None;
+        }
+        // One of those in service has to end for each that waits already, and one for the newcomer.
+        let (before, all) = (self.queue.len() + 1, self.in_service() + self.queue.len());
+        let all_done = (self.drained_at(now) - now).as_secs_f64();
+        Some(SimDuration::from_secs_f64(all_done * before as f64 / all as f64))
     }
 
     /// CPU time used since the beginning, until `now`, to which time has passed already.
@@ -193,12 +274,12 @@ impl Sharing {
     }
 
     fn in_service(&self) -> usize {
-        self.running.len() + self.waiting.len()
+        self.running.len() + self.waiting.len() + self.held
     }
 
     /// Lets the next request leave the CPU or the pod, and others take its place.
     #[inline]
-    fn handle_next(&mut self, mut leave: impl FnMut(Client, SimTime)) {
+    fn handle_next(&mut self, mut leave: impl FnMut(Client, SimTime, Leave)) {
         let now = self.next_event;
         self.move_progress(now);
         while let Some(running) = self.running.peek()
@@ -208,7 +289,8 @@ impl Sharing {
             self.running.pop();
             self.cpu_done += demand.cpu;
             if demand.wait == SimDuration::ZERO {
-                leave(client, now);
+                self.held += usize::from(self.capacity.holds);
+                leave(client, now, Leave::Done);
             } else {
                 self.waiting.push(Waiting { until: now + demand.wait, client });
             }
@@ -216,15 +298,27 @@ impl Sharing {
         while let Some(waiting) = self.waiting.peek()
             && waiting.until <= now
         {
-            leave(waiting.client, now);
+            let client = waiting.client;
             self.waiting.pop();
+            self.held += usize::from(self.capacity.holds);
+            leave(client, now, Leave::Done);
         }
-        while self.in_service() < self.concurrency
+        self.fill_slots(now, &mut leave);
+        self.plan();
+    }
+
+    /// Lets those that wait have the free slots; `progress` stands at `now`.
+    #[inline]
+    fn fill_slots(&mut self, now: SimTime, leave: &mut impl FnMut(Client, SimTime, Leave)) {
+        while self.has_free_slot()
             && let Some(job) = self.queue.pop_front()
         {
-            self.start(now, job);
+            if now - job.client.arrived > self.capacity.shed_after {
+                leave(job.client, now, Leave::Shed);
+            } else {
+                self.start(now, job);
+            }
         }
-        self.plan();
     }
 
     /// Puts a request in service; `progress` stands at `now`.
@@ -242,16 +336,58 @@ impl Sharing {
         self.running.push(Running { until, job });
     }
 
+    #[inline]
     fn move_progress(&mut self, now: SimTime) {
         self.progress = self.progress_by(now);
+        let busy = self.busy_cores();
+        if let Some(quota) = &mut self.capacity.quota {
+            quota.consume(self.progress_at, now, busy);
+        }
         self.progress_at = now;
     }
 
     #[inline]
     fn progress_by(&self, now: SimTime) -> f64 {
+        self.progress + self.rate() * (now - self.progress_at).as_nanos() as f64
+    }
+
+    /// Cores that each running request has.
+    #[inline]
+    fn rate(&self) -> f64 {
         let running = self.running.len() as f64;
-        let rate = if running <= self.cores { 1.0 } else { self.cores / running };
-        self.progress + rate * (now - self.progress_at).as_nanos() as f64
+        if self.is_throttled() {
+            0.0
+        } else if running <= self.capacity.cores {
+            1.0
+        } else {
+            self.capacity.cores / running
+        }
+    }
+
+    /// Cores that all running requests have together.
+    #[inline]
+    fn busy_cores(&self) -> f64 {
+        if self.is_throttled() { 0.0 } else { self.capacity.cores.min(self.running.len() as f64) }
+    }
+
+    #[inline]
+    fn is_throttled(&self) -> bool {
+        self.capacity.quota.is_some_and(|quota| quota.is_used_up())
+    }
+
+    /// When the quota stops the running requests, or lets them go on.
+    #[inline]
+    fn quota_turns_at(&self) -> SimTime {
+        match &self.capacity.quota {
+            Some(quota) if !self.running.is_empty() => {
+                if quota.is_used_up() {
+                    quota.replenished_at()
+                } else {
+                    quota.used_up_at(self.progress_at, self.busy_cores())
+                }
+            }
+            _ => SimTime::MAX,
+        }
     }
 
     /// Finds the next event, from `progress_at` on.
@@ -263,14 +399,17 @@ impl Sharing {
     fn plan(&mut self) {
         let answered = self.waiting.peek().map_or(SimTime::MAX, |waiting| waiting.until);
         let done = self.running.peek().map_or(SimTime::MAX, |next| {
-            let nanos_per_progress = (self.running.len() as f64 / self.cores).max(1.0);
+            if self.is_throttled() {
+                return SimTime::MAX;
+            }
+            let nanos_per_progress = (self.running.len() as f64 / self.capacity.cores).max(1.0);
             let nanos = (next.until - self.progress).max(0.0) * nanos_per_progress;
             let whole = nanos as i64;
             // Up to the next nanosecond, so that the request is done by then.
             let round_up = i64::from((whole as f64) < nanos);
             self.progress_at + SimDuration::from_nanos(whole.saturating_add(round_up))
         });
-        self.next_event = answered.min(done);
+        self.next_event = answered.min(done).min(self.quota_turns_at());
     }
 }
 

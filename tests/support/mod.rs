@@ -32,6 +32,8 @@ pub struct Workload {
     pub has_readiness_probe: bool,
     pub warm_up_ms: i64,
     pub balancer: Balancer,
+    /// The workload whose service each request calls, and is tried again there once.
+    pub calls: Option<&'static str>,
 }
 
 impl Default for Workload {
@@ -48,6 +50,7 @@ impl Default for Workload {
             has_readiness_probe: true,
             warm_up_ms: 500,
             balancer: Balancer::Random,
+            calls: None,
         }
     }
 }
@@ -71,10 +74,13 @@ pub fn world(
         apps: BTreeMap::new(),
         request_models: Vec::new(),
         traffic: Vec::new(),
+        cpu_loads: Vec::new(),
         timeline: timeline
             .into_iter()
             .map(|(at, action)| (at, Step { action, objects: Vec::new() }))
             .collect(),
+        kubelet: wavetank::kubelet::KubeletSettings::default(),
+        faults: Vec::new(),
         delays: wavetank::scenario::Delays::default(),
         metrics: wavetank::metrics::MetricsSettings::default(),
         controllers: wavetank::controllers::ControllerSettings::default(),
@@ -83,6 +89,9 @@ pub fn world(
             TieBreaker::drawn(streams.stream("scheduler ties", 0)),
         )
         .expect("the default profile is valid"),
+        begin: SimTime::ZERO,
+        hpas_at: SimTime::ZERO,
+        falls_back_to_terminating: true,
     };
     for workload in workloads {
         add(&mut world, streams, workload);
@@ -178,6 +187,18 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
             "distribution": "exponential", "mean": format!("{}ms", workload.cpu_ms)
         }))
         .expect("a law of times"),
+        calls: workload
+            .calls
+            .map(|called| {
+                serde_json::from_value(serde_json::json!({
+                    "service": format!("default/{called}"),
+                    "timeout": "900ms",
+                    "retries": { "attempts": 1, "perTryTimeout": "400ms" },
+                }))
+                .expect("a call")
+            })
+            .into_iter()
+            .collect(),
         ..RequestModelSpec::default()
     };
     let id = RequestModelId(u32::try_from(world.request_models.len()).expect("few models"));
@@ -187,8 +208,8 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
         warm_up: SimDuration::from_millis(workload.warm_up_ms),
         ..AppProfile::default()
     };
-    let app = App { profile, requests: Some(id), memory: None };
-    let plan = AppPlan { default: app, images: BTreeMap::new() };
+    let app = App { profile, requests: Some(id), ..App::default() };
+    let plan = AppPlan { default: app, ..AppPlan::default() };
     world.apps.insert(reference(workload.name), plan);
 
     let traffic: TrafficSpec = serde_json::from_value(serde_json::json!({
@@ -202,11 +223,11 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
         .expect("valid arrivals");
     world.traffic.push((
         NamespacedName::new("default", workload.name),
-        ServiceTraffic {
-            name: workload.name.to_owned(),
+        ServiceTraffic::plain(
+            format!("default/{}", workload.name),
             arrivals,
-            balancer: workload.balancer,
-            timeout: SimDuration::from_millis(workload.timeout_ms),
-        },
+            workload.balancer,
+            SimDuration::from_millis(workload.timeout_ms),
+        ),
     ));
 }

@@ -18,7 +18,27 @@ pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
     if case.class == "slowstart" {
         differences.extend(creations(case, trace));
     }
+    if case.class == "pdb" {
+        differences.extend(evictions(case, trace));
+    }
     differences
+}
+
+/// Compares what became of the evictions.
+fn evictions(case: &Case, trace: &Trace) -> Option<String> {
+    let told = |entries: &[Value]| -> Vec<String> {
+        entries
+            .iter()
+            .map(|entry| {
+                let rest = entry.as_array().map_or(&[][..], |fields| &fields[1..]);
+                format!("{} µs: {}", micros(&entry[0]), json!(rest))
+            })
+            .collect()
+    };
+    let expected = told(case.expect.results.as_deref().unwrap_or_default());
+    let ours = told(&trace.results);
+    let differs = expected != ours;
+    differs.then(|| format!("evictions: {expected:?} expected, {ours:?} ours"))
 }
 
 /// Compares the instants of accepted creations; refused ones too where none was ever accepted, for
@@ -177,6 +197,7 @@ fn event_text(event: &Value) -> String {
     let mut extra = event[4].clone();
     if let Some(fields) = extra.as_object_mut() {
         fields.shift_remove("uid");
+        fields.shift_remove("hash");
         fields.shift_remove("name");
         fields.sort_keys();
     }

@@ -3,15 +3,22 @@
 
 mod case;
 mod compare;
+mod kubelet;
 mod objects;
+mod sections;
 mod seen;
 mod trace;
 mod user;
 mod victims;
 mod world;
 
-pub use case::Case;
+use std::io::BufRead;
 
+pub use case::Case;
+use serde_json::{Value, json};
+
+use super::recording::{RecordingError, for_each_line, parse};
+use super::{CaseOutcome, Difference};
 use crate::controllers::{self, Controller};
 
 /// How a replay compares with its recording.
@@ -23,9 +30,34 @@ pub struct Outcome {
     pub differences: Vec<String>,
 }
 
+/// Replays every case of a recording, plain or compressed.
+pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
+    let mut outcomes = Vec::new();
+    for_each_line(input, |_, line| {
+        let outcome = check(line)?;
+        let difference = (!outcome.differences.is_empty()).then(|| shown(&outcome, line));
+        outcomes.push(CaseOutcome::new(outcome.id, difference));
+        Ok(())
+    })?;
+    Ok(outcomes)
+}
+
+/// All that differs in a case, as the one difference of a report.
+fn shown(outcome: &Outcome, line: &str) -> Difference {
+    let case: Value = serde_json::from_str(line).unwrap_or_default();
+    Difference {
+        at: String::new(),
+        field: "history".to_owned(),
+        expected: Value::from("as recorded"),
+        got: Value::from(format!("{} differences", outcome.differences.len())),
+        inputs: json!({"objects": case["objects"], "actions": case["actions"], "kubelet": case["kubelet"]}),
+        explanation: outcome.differences.join("\n"),
+    }
+}
+
 /// Replays one line of a golden file.
 pub fn check(line: &str) -> Result<Outcome, String> {
-    let case: Case = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let case: Case = parse(line)?;
     let differences = if case.class == "victims" {
         victims::check(&case)?
     } else {
@@ -48,6 +80,15 @@ fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
             "tainteviction" => {
                 Box::new(controllers::taint_eviction::TaintEvictionController::default())
             }
+            "statefulset" => Box::new(controllers::stateful_set::StatefulSetController),
+            "daemonset" => Box::new(controllers::daemon_set::DaemonSetController::default()),
+            "job" => Box::new(controllers::job::JobController::default()),
+            "ttl" => Box::new(controllers::ttl_after_finished::TtlAfterFinishedController),
+            "cronjob" => {
+                let start = case.t0.parse().map_err(|_| format!("{} is no date", case.t0))?;
+                Box::new(controllers::cron_job::CronJobController { start })
+            }
+            "disruption" => Box::new(controllers::disruption::DisruptionController),
             "podgc" => Box::new(controllers::pod_gc::PodGcController::default()),
             other => return Err(format!("controller {other} is not replayed yet")),
         })

@@ -3,6 +3,7 @@
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::policy::v1 as policy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::de::DeserializeOwned;
@@ -13,9 +14,11 @@ use crate::cluster::node::Taint;
 use crate::cluster::pod_template::{
     Container, PodSpec, PodTemplate, RestartPolicy, TaintEffect, Toleration, TolerationOperator,
 };
+use crate::cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus};
 use crate::cluster::selector::Selector;
-use crate::cluster::{Labels, Name, ObjectMeta};
+use crate::cluster::{Action, Labels, Name, ObjectMeta};
 use crate::engine::SimDuration;
+use crate::manifest::{Diagnostics, Object, Source, admit, read_manifests};
 
 /// Reads a typed object.
 pub(super) fn typed<T: DeserializeOwned>(document: &Value) -> Result<T, String> {
@@ -61,6 +64,40 @@ pub(super) fn deployment_spec(deployment: &apps::Deployment) -> Result<Deploymen
         revision_history_limit: spec.revision_history_limit.unwrap_or(10),
         paused: spec.paused.unwrap_or(false),
         progress_deadline_seconds: spec.progress_deadline_seconds.unwrap_or(600),
+    })
+}
+
+/// The action that creates an object, which goes the way of every manifest.
+pub(super) fn creation(document: &Value) -> Result<Action, String> {
+    let source = Source::new("case", document.to_string());
+    let mut problems = Diagnostics::default();
+    let loaded = admit(read_manifests(&[source], &mut problems));
+    problems.append(loaded.diagnostics);
+    if problems.has_errors() {
+        return Err(problems.to_string());
+    }
+    let action = loaded.objects.into_iter().next().and_then(Object::into_action);
+    action.ok_or_else(|| format!("{} is not replayed", identity(document).0))
+}
+
+/// A PodDisruptionBudget.
+pub(super) fn disruption_budget(
+    budget: &policy::PodDisruptionBudget,
+) -> Result<PodDisruptionBudget, String> {
+    let spec = budget.spec.as_ref().ok_or("a PodDisruptionBudget has a spec")?;
+    let limit = match (&spec.min_available, &spec.max_unavailable) {
+        (_, Some(number)) => Budget::MaxUnavailable(int_or_percent(number)?),
+        (Some(number), None) => Budget::MinAvailable(int_or_percent(number)?),
+        (None, None) => return Err("a PodDisruptionBudget has a limit".to_owned()),
+    };
+    Ok(PodDisruptionBudget {
+        meta: object_meta(&budget.metadata),
+        selector: spec.selector.as_ref().map(selector),
+        budget: limit,
+        always_allows_unhealthy: spec.unhealthy_pod_eviction_policy.as_deref()
+            == Some("AlwaysAllow"),
+        generation: 1,
+        status: PodDisruptionBudgetStatus::default(),
     })
 }
 

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::job::COMPLETION_INDEX;
 use crate::cluster::node::Node;
 use crate::cluster::pod::{Owner, Pod, PodPhase};
 use crate::cluster::pod_template::TaintEffect;
@@ -24,6 +25,8 @@ pub(super) struct SeenPod {
     pub(super) owner: Option<Owner>,
     pub(super) name: Name,
     pub(super) image: Name,
+    /// The completion index of a pod of an Indexed Job.
+    pub(super) index: Option<Name>,
     pub(super) phase: PodPhase,
     pub(super) is_ready: bool,
     pub(super) node: Option<Name>,
@@ -69,6 +72,7 @@ fn seen_pod(view: ClusterView<'_>, pod: &Pod) -> SeenPod {
         owner: pod.owner,
         name: pod.name().clone(),
         image: view.template_of(pod).spec.containers[0].image.clone(),
+        index: view.labels_of(pod).get(COMPLETION_INDEX).cloned(),
         phase: pod.phase,
         is_ready: pod.is_ready(),
         node: node.map(|node| node.meta.name().clone()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::sections;
 use super::seen;
 use super::world::World;
 use crate::cluster::deployment::WorkloadCondition;
@@ -98,8 +99,16 @@ pub(super) fn rounded(time: SimTime) -> f64 {
 pub(super) fn state_of(world: &World<'_>) -> Map<String, Value> {
     let mut state = Map::new();
     let nodes = if world.case.class == "node" { nodes(world) } else { Value::Null };
-    let sections =
-        [("deployment", deployments(world)), ("rs", replica_sets(world)), ("nodes", nodes)];
+    let sections = [
+        ("deployment", deployments(world)),
+        ("rs", replica_sets(world)),
+        ("pdb", disruption_budgets(world)),
+        ("statefulset", sections::stateful_sets(world)),
+        ("daemonset", sections::daemon_sets(world)),
+        ("job", sections::jobs(world)),
+        ("cronjob", sections::cron_jobs(world)),
+        ("nodes", nodes),
+    ];
     for (section, value) in sections {
         if value.as_object().is_some_and(|map| !map.is_empty())
             || value.as_array().is_some_and(|list| !list.is_empty())
@@ -167,6 +176,23 @@ fn replica_sets(world: &World<'_>) -> Value {
     }
     all.sort_by_key(|entry| entry["rs"].as_str().unwrap_or_default().to_owned());
     Value::Array(all)
+}
+
+fn disruption_budgets(world: &World<'_>) -> Value {
+    let mut all = Map::new();
+    for budget in world.plane.store().disruption_budgets().values() {
+        let status = &budget.status;
+        let entry = json!({
+            "currentHealthy": status.current_healthy,
+            "desiredHealthy": status.desired_healthy,
+            "expectedPods": status.expected_pods,
+            "disruptionsAllowed": status.disruptions_allowed,
+            "disruptedPods": status.disrupted_pods.len(),
+            "cond": conditions(&status.conditions),
+        });
+        all.insert(budget.meta.name().to_string(), entry);
+    }
+    Value::Object(all)
 }
 
 /// `[type, status, reason]` of each condition, by type.

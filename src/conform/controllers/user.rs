@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::case::NodeEntry;
 use super::objects;
+use super::trace::rounded;
 use super::world::World;
 use crate::cluster::action::{PodDraft, PodName, PodSource};
 use crate::cluster::node::{ConditionStatus, NODE_CONDITIONS, NodeId};
-use crate::cluster::pod::PodPhase;
 use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::{Action, NamespacedName};
+use crate::cluster::{Action, NamespacedName, Refused, Store};
 
 /// Creates an object.
 pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), String> {
@@ -39,7 +39,11 @@ pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), Stri
                 owner: None,
             }))
         }
-        kind => return Err(format!("objects of kind {kind} are not replayed yet")),
+        "PodDisruptionBudget" => {
+            let budget = objects::disruption_budget(&objects::typed(document)?)?;
+            Action::CreateDisruptionBudget(Box::new(budget))
+        }
+        _ => objects::creation(document)?,
     };
     world.documents.insert(identity, document.clone());
     world.act(action).map_err(|refused| refused.to_string())
@@ -65,9 +69,16 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
         "patch" => update(world, &(kind, name), |document| {
             objects::merge_patch(document, &action["patch"]);
         }),
+        "delete" => delete(world, &kind, &name),
+        "create" => create(world, &action["object"]),
         "nodeDown" | "nodeUp" | "nodeReady" | "nodeNotReady" | "deleteNode" | "addNode"
         | "addSilentNode" | "nodeCondition" => {
             act_on_nodes(world, action);
+            Ok(())
+        }
+        "evict" => {
+            let many = action["pods"].as_array().into_iter().flatten();
+            many.chain(action.get("pod")).for_each(|pod| evict(world, pod));
             Ok(())
         }
         _ => act_on_pod(world, action),
@@ -122,6 +133,69 @@ fn set_condition(world: &mut World<'_>, node: NodeId, action: &Value) {
     }
 }
 
+/// What changes an object that is there, of what would create it.
+fn changed(store: &Store, id: &NamespacedName, creation: Action) -> Result<Option<Action>, String> {
+    Ok(match creation {
+        Action::CreateStatefulSet(draft) => {
+            store.stateful_set_named(id).map(|set| Action::ApplyStatefulSet(set, draft))
+        }
+        Action::CreateDaemonSet(draft) => {
+            store.daemon_set_named(id).map(|set| Action::ApplyDaemonSet(set, draft))
+        }
+        Action::CreateJob(draft) => store.job_named(id).map(|job| {
+            let draft = *draft;
+            Action::ApplyJob(job, Box::new((draft.meta, draft.spec)))
+        }),
+        Action::CreateCronJob(draft) => {
+            store.cron_job_named(id).map(|cron_job| Action::ApplyCronJob(cron_job, draft))
+        }
+        other => return Err(format!("{} is not replayed as a change", other.verb())),
+    })
+}
+
+/// Deletes an object with all that it owns.
+fn delete(world: &mut World<'_>, kind: &str, name: &str) -> Result<(), String> {
+    let id = NamespacedName::new("default", name);
+    let store = world.plane.store();
+    let action = match kind {
+        "Deployment" => store.deployment_named(&id).map(Action::DeleteDeployment),
+        "StatefulSet" => store.stateful_set_named(&id).map(Action::DeleteStatefulSet),
+        "DaemonSet" => store.daemon_set_named(&id).map(Action::DeleteDaemonSet),
+        "Job" => store.job_named(&id).map(Action::DeleteJob),
+        "CronJob" => store.cron_job_named(&id).map(Action::DeleteCronJob),
+        "PodDisruptionBudget" => {
+            let mut budgets = store.disruption_budgets().iter();
+            let found = budgets.find(|(_, budget)| budget.meta.id == id);
+            found.map(|(budget, _)| Action::DeleteDisruptionBudget(budget))
+        }
+        other => return Err(format!("deletion of a {other} is not replayed")),
+    };
+    if let Some(action) = action {
+        world.try_act(action);
+    }
+    Ok(())
+}
+
+/// Evicts a pod; what the API server says is a result of the case.
+fn evict(world: &mut World<'_>, reference: &Value) {
+    let Some(pod) = world.pod_named(reference) else { return };
+    let mut result = json!([rounded(world.now), "evict", reference]);
+    let answer = match world.act(Action::EvictPod(pod)) {
+        Ok(()) => vec![json!("granted")],
+        Err(Refused::TooManyRequests { retry_after, .. }) => {
+            let retry_after = retry_after.map(|delay| json!({ "retryAfter": delay.as_secs() }));
+            [json!("TooManyRequests")].into_iter().chain(retry_after).collect()
+        }
+        Err(Refused::InternalError(_)) => vec![json!("InternalError")],
+        Err(Refused::Forbidden(_)) => vec![json!("Forbidden")],
+        Err(other) => vec![json!(other.to_string())],
+    };
+    if let Some(fields) = result.as_array_mut() {
+        fields.extend(answer);
+    }
+    world.trace.results.push(result);
+}
+
 fn act_on_pod(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     let Some(pod) = world.pod_named(&action["pod"]) else { return Ok(()) };
     match action["do"].as_str().unwrap_or_default() {
@@ -129,9 +203,14 @@ fn act_on_pod(world: &mut World<'_>, action: &Value) -> Result<(), String> {
         "podUnready" => world.try_act(Action::SetPodReady(pod, ConditionStatus::False)),
         "podReady" => world.try_act(Action::SetPodReady(pod, ConditionStatus::True)),
         "podExit" => {
-            let is_success = action["exit"].as_i64() == Some(0);
-            let phase = if is_success { PodPhase::Succeeded } else { PodPhase::Failed };
-            world.end_pod(pod, phase);
+            if action["condition"].as_str() == Some("DisruptionTarget") {
+                world.try_act(Action::SetPodDisruption(pod, "TerminationByKubelet"));
+            }
+            let exit_code = action["exit"].as_i64().unwrap_or(0);
+            world.exit_pod(pod, i32::try_from(exit_code).unwrap_or(i32::MAX));
+        }
+        "containerCrash" => {
+            world.crash_container(pod, action["downFor"].as_f64().unwrap_or(0.0));
         }
         other => return Err(format!("\"{other}\" is not replayed yet")),
     }
@@ -160,7 +239,10 @@ fn update(
             let meta = objects::object_meta(&typed.metadata);
             Action::ApplyDeployment(deployment, Box::new((meta, spec)))
         }
-        kind => return Err(format!("objects of kind {kind} are not replayed yet")),
+        _ => match changed(store, &id, objects::creation(&document)?)? {
+            Some(action) => action,
+            None => return Ok(()),
+        },
     };
     world.act(action).map_err(|refused| refused.to_string())
 }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::case::{Case, NodeEntry, Nodes, PodModel};
 use super::seen::{Eyes, Seen, SeenPod};
-use super::trace::Trace;
+use super::trace::{Trace, rounded};
 use super::user;
 use super::victims::leading_hex;
 use crate::cluster::action::PodDeletion;
+use crate::cluster::daemon_set::target_node;
 use crate::cluster::deployment::ReplicaSetId;
 use crate::cluster::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
-use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
+use crate::cluster::pod::{Owner, PodId, PodPhase};
 use crate::cluster::pod_template::{ResourceList, TaintEffect};
 use crate::cluster::quota::ResourceQuota;
 use crate::cluster::{
@@ -30,12 +31,14 @@ const BEGINNING: SimTime = SimTime::from_secs(-10);
 /// How often the fake scheduler tries a pod again that found no node.
 const SCHEDULING_RETRY: SimDuration = SimDuration::from_secs(1);
 
+/// The exit code of a container that stops when it is asked to.
+const SIGTERM_EXIT_CODE: i32 = 143;
 /// When a quota that was lifted was lifted.
 const QUOTA_LIFTED: SimTime = SimTime::from_secs(30);
 
 /// Something that happens to the controllers from outside.
 #[derive(Clone, Copy, Debug)]
-enum Event {
+pub(super) enum Event {
     /// The object of this number is created.
     Create(usize),
     /// The action of this number is done.
@@ -49,6 +52,8 @@ enum Event {
     Terminated(PodId),
     /// The quota on pods goes.
     LiftQuota,
+    /// Its container runs again after a crash.
+    Restarted(PodId),
 }
 
 /// What the harness knows of a pod.
@@ -59,7 +64,7 @@ pub(super) struct PodRecord {
     /// Creation order within the owner, from 1.
     pub(super) ordinal: usize,
     pub(super) phase: PodPhase,
-    model: PodModel,
+    pub(super) model: PodModel,
     was_ready: bool,
     /// The last status that was told.
     status: String,
@@ -77,14 +82,14 @@ pub(super) struct World<'a> {
     /// The documents as last applied, by kind and name.
     pub(super) documents: BTreeMap<(String, String), Value>,
     eyes: Eyes,
-    events: EventQueue<Event>,
+    pub(super) events: EventQueue<Event>,
     ordinals: BTreeMap<String, usize>,
     /// Names such as `web/rs1`.
     pub(super) replica_sets: BTreeMap<ReplicaSetId, String>,
     /// The name of the node that is about to be deleted.
     pub(super) node_going: String,
     /// Nodes whose kubelet is silent.
-    down: BTreeSet<Name>,
+    pub(super) down: BTreeSet<Name>,
     /// The last state of each node that was told.
     node_states: BTreeMap<String, Value>,
     /// UIDs of the recording, by owner and ordinal.
@@ -234,30 +239,26 @@ impl<'a> World<'a> {
             }
             Event::Exit(pod) => {
                 if self.is_running(pod) {
-                    let phase = match self.pods[&pod].model.exit {
-                        0 => PodPhase::Succeeded,
-                        _ => PodPhase::Failed,
-                    };
-                    self.end_pod(pod, phase);
+                    self.exit_pod(pod, self.pods[&pod].model.exit);
+                }
+            }
+            Event::Restarted(pod) => {
+                if self.is_running(pod) {
+                    let mut restarts = self.plane.store().pods()[pod].restarts;
+                    restarts.containers_max += 1;
+                    self.try_act(Action::SetPodRestarts(pod, restarts));
+                    self.try_act(Action::SetPodReady(pod, ConditionStatus::True));
                 }
             }
             Event::LiftQuota => self.try_act(Action::DeleteResourceQuota(quota_name())),
             Event::Terminated(pod) => {
                 if self.plane.store().pods().contains(pod) && !self.is_out_of_reach(pod) {
-                    self.end_pod(pod, PodPhase::Failed);
+                    self.exit_pod(pod, SIGTERM_EXIT_CODE);
                     self.try_act(Action::RemovePod(pod));
                 }
             }
         }
         Ok(())
-    }
-
-    /// The pod's containers end for good.
-    pub(super) fn end_pod(&mut self, pod: PodId, phase: PodPhase) {
-        if self.plane.store().pods().get(pod).is_some_and(|pod| !pod.phase.is_terminal()) {
-            self.try_act(Action::SetPodReady(pod, ConditionStatus::False));
-            self.try_act(Action::SetPodPhase(pod, phase));
-        }
     }
 
     /// Deletes a pod as a user does.
@@ -270,55 +271,35 @@ impl<'a> World<'a> {
         let _ = self.act(action);
     }
 
-    fn is_running(&self, pod: PodId) -> bool {
+    pub(super) fn is_running(&self, pod: PodId) -> bool {
         let object = self.plane.store().pods().get(pod);
         object.is_some_and(|pod| pod.phase == PodPhase::Running && !pod.is_terminating())
             && !self.is_out_of_reach(pod)
     }
 
     /// Whether the kubelet of a pod's node is silent.
-    fn is_out_of_reach(&self, pod: PodId) -> bool {
+    pub(super) fn is_out_of_reach(&self, pod: PodId) -> bool {
         let node = self.pods.get(&pod).and_then(|record| record.node.as_ref());
         node.is_some_and(|node| self.down.contains(node))
-    }
-
-    /// The kubelet of a node posts Ready and renews its lease from now on.
-    pub(super) fn kubelet_starts(&mut self, id: NodeId) {
-        self.try_act(Action::SetNodeSilent(id, false));
-        self.try_act(Action::SetNodeReady(id, ConditionStatus::True));
-        let Some(node) = self.plane.store().nodes().get(id) else { return };
-        let name = node.meta.name().clone();
-        if !self.down.remove(&name) {
-            return;
-        }
-        let pods: Vec<PodId> = self.plane.store().pods_on(id).map(|(pod, _)| pod).collect();
-        for pod in pods {
-            if self.is_running(pod) {
-                self.try_act(Action::SetPodReady(pod, ConditionStatus::True));
-            }
-            if self.plane.store().pods().get(pod).is_some_and(Pod::is_terminating) {
-                let term = self.pods[&pod].model.term;
-                let at = self.now + SimDuration::from_secs_f64(term);
-                self.events.push(at, 0, Event::Terminated(pod));
-            }
-        }
-    }
-
-    /// The kubelet of a node falls silent; what runs there stays as it is.
-    pub(super) fn kubelet_stops(&mut self, id: NodeId) {
-        if let Some(node) = self.plane.store().nodes().get(id) {
-            self.down.insert(node.meta.name().clone());
-        }
-        self.try_act(Action::SetNodeSilent(id, true));
     }
 
     fn bind(&mut self, pod: PodId) {
         if !self.plane.store().pods().contains(pod) {
             return;
         }
-        match self.emptiest_node() {
+        match self.node_for(pod) {
             Some(node) => self.try_act(Action::BindPod(pod, node)),
             None => self.events.push(self.now + SCHEDULING_RETRY, 0, Event::Bind(pod)),
+        }
+    }
+
+    /// The node that a daemon pod names, or else the emptiest.
+    fn node_for(&self, pod: PodId) -> Option<NodeId> {
+        let store = self.plane.store();
+        let template = store.template_of(&store.pods()[pod]);
+        match target_node(template) {
+            Some(name) => store.node_named(name),
+            None => self.emptiest_node(),
         }
     }
 
@@ -340,29 +321,11 @@ impl<'a> World<'a> {
             .map(|(id, _)| id)
     }
 
-    fn start(&mut self, pod: PodId) {
-        let Some(object) = self.plane.store().pods().get(pod) else { return };
-        if object.is_terminating() || self.is_out_of_reach(pod) {
-            return;
-        }
-        self.try_act(Action::StartPod(pod));
-        self.try_act(Action::SetPodPhase(pod, PodPhase::Running));
-        let model = &self.pods[&pod].model;
-        if model.ready >= 0.0 {
-            let at = self.now + SimDuration::from_secs_f64(model.ready);
-            self.events.push(at, 0, Event::Ready(pod));
-        }
-        if let Some(run_for) = model.run_for {
-            let at = self.now + SimDuration::from_secs_f64(run_for);
-            self.events.push(at, 0, Event::Exit(pod));
-        }
-    }
-
     /// Follows the changes of the last step: names what is new, notes what happened to pods, and
     /// wakes the scheduler and kubelets.
     fn follow(&mut self) {
         for _ in 0..std::mem::take(&mut self.eyes.refused_pods) {
-            self.trace.creation(self.now, false);
+            self.note_creation(false);
         }
         for Seen { change, pod, node } in std::mem::take(&mut self.eyes.seen) {
             match (change, pod) {
@@ -400,24 +363,52 @@ impl<'a> World<'a> {
         self.replica_sets.insert(id, format!("{prefix}{number}"));
     }
 
+    /// As the golden data name an owner, such as `web/rs1` or `Job/work`.
+    fn owner_name(&self, owner: Owner) -> String {
+        if let Owner::ReplicaSet(set) = owner {
+            return self.replica_sets.get(&set).cloned().unwrap_or_default();
+        }
+        let identity = self.plane.store().identity_of(owner);
+        identity.map_or_else(String::new, |(kind, id)| format!("{kind}/{}", id.name))
+    }
+
+    /// The creation order of a pod: of several pods of an Indexed Job created at once the recording
+    /// says which index came when.
+    fn ordinal_of(&mut self, owner: &str, pod: &SeenPod) -> usize {
+        let ordinal = self.ordinals.entry(owner.to_owned()).or_default();
+        *ordinal += 1;
+        let Some(index) = &pod.index else { return *ordinal };
+        let time = rounded(self.now);
+        let recorded = self.case.expect.pods.iter().flatten().find(|event| {
+            event[1] == "create"
+                && event[2] == owner
+                && event[0].as_f64() == Some(time)
+                && event[4]["index"].as_str() == Some(index)
+        });
+        let recorded = recorded.and_then(|event| usize::try_from(event[3].as_u64()?).ok());
+        recorded.unwrap_or(*ordinal)
+    }
+
     fn pod_added(&mut self, id: PodId, pod: SeenPod) {
         let owner = match pod.owner {
-            Some(Owner::ReplicaSet(set)) => self.replica_sets[&set].clone(),
+            Some(owner) => self.owner_name(owner),
             None => "-".to_owned(),
         };
-        let ordinal = self.ordinals.entry(owner.clone()).or_default();
-        *ordinal += 1;
+        let ordinal = self.ordinal_of(&owner, &pod);
         let record = PodRecord {
-            model: model_of(self.case, &pod.image, *ordinal),
-            ordinal: *ordinal,
+            model: model_of(self.case, &pod.image, ordinal),
+            ordinal,
             phase: pod.phase,
             was_ready: false,
             status: pod.status,
             node: None,
             owner,
         };
-        let extra = json!({ "image": pod.image.as_ref(), "name": pod.name.as_ref() });
-        self.trace.creation(self.now, true);
+        let mut extra = json!({ "image": pod.image.as_ref(), "name": pod.name.as_ref() });
+        if let Some(index) = &pod.index {
+            extra["index"] = json!(index.as_ref());
+        }
+        self.note_creation(true);
         self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, &extra);
         if !self.case.no_bind {
             self.events.push(self.now, 0, Event::Bind(id));
@@ -454,6 +445,13 @@ impl<'a> World<'a> {
         if self.case.class == "node" && record.status != pod.status {
             self.trace.pod_status(self.now, &record.owner, record.ordinal, &pod.status);
             record.status = pod.status;
+        }
+    }
+
+    /// Creations are results where the case is about them.
+    fn note_creation(&mut self, is_accepted: bool) {
+        if self.case.class == "slowstart" {
+            self.trace.creation(self.now, is_accepted);
         }
     }
 

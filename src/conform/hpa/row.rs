@@ -11,8 +11,8 @@ use crate::conform::Difference;
 use crate::conform::recording::parse;
 use crate::controllers::hpa::{
     Desired, HpaHistory, Limiting, Recommendation, ScaleEvent, Stabilization, Windows, limit,
-    limit_with_behavior, replicas_changed_in, scale_down_limit, scale_up_limit, stabilize,
-    stabilize_with_behavior,
+    limit_with_behavior, replicas_changed_in, scale_down_limit, scale_up_limit, weigh,
+    weigh_with_behavior,
 };
 use crate::engine::{SimDuration, SimTime};
 
@@ -273,7 +273,8 @@ impl StabilizeRow {
 fn stabilize_without_behavior(row: &StabilizeRow) -> Answer {
     let mut history = row.history();
     let window = SimDuration::from_secs(row.downscale_stabilization_seconds);
-    let stabilization = stabilize(&mut history, row.desired_replicas, window, NOW);
+    let weighed = weigh(&history, row.desired_replicas, window, NOW);
+    let stabilization = weighed.settle(&mut history, NOW);
     stabilized(&stabilization, &history)
 }
 
@@ -284,7 +285,8 @@ fn stabilize_by_behavior(row: &StabilizeRow) -> Answer {
         down: SimDuration::from_secs(row.scale_down_stabilization_window_seconds),
     };
     let (current, desired) = (row.current_replicas, row.desired_replicas);
-    let stabilization = stabilize_with_behavior(&mut history, desired, current, windows, NOW);
+    let weighed = weigh_with_behavior(&history, desired, current, windows, NOW);
+    let stabilization = weighed.settle(&mut history, NOW);
     let mut answer = stabilized(&stabilization, &history);
     // The recording holds the reason even where nothing changed and the controller drops it.
     if stabilization.reason != HpaConditionReason::ReadyForNewScale {

@@ -56,6 +56,7 @@ pub(super) fn disruption_budget(
         // The scheduler reads the status alone.
         budget: Budget::MaxUnavailable(IntOrPercent::Int(0)),
         always_allows_unhealthy: false,
+        generation: 1,
         status: PodDisruptionBudgetStatus::default(),
     })
 }

@@ -11,7 +11,7 @@ use super::case::{Case, Requeue, Victims};
 use super::{objects, steps};
 use crate::cluster::action::PodDeletion;
 use crate::cluster::pod::{Owner, PodId, PodPhase};
-use crate::cluster::policy::PodDisruptionBudgetStatus;
+use crate::cluster::policy::{DisruptedPod, PodDisruptionBudgetStatus};
 use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store, apply};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::scenario::scheduler_configuration::scheduler_configuration;
@@ -205,7 +205,10 @@ impl World {
                 |name: String| self.store.pod_named(&NamespacedName::new(namespace.clone(), name));
             let status = PodDisruptionBudgetStatus {
                 disruptions_allowed: status.disruptions_allowed.unwrap_or(0),
-                disrupted_pods: disrupted.filter_map(pod).collect(),
+                disrupted_pods: disrupted
+                    .filter_map(pod)
+                    .map(|pod| DisruptedPod { pod, since: SimTime::ZERO })
+                    .collect(),
                 ..PodDisruptionBudgetStatus::default()
             };
             self.act(Action::SetDisruptionBudgetStatus(id, Box::new(status)))?;

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::readings::{Reading, reading};
 use super::{
     Decision, HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod,
-    ObservedScale, PodMetric, PodMetrics, ScaleSelector, cpu_milli, memory_milli, reconcile,
+    ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
 };
 use crate::cluster::action::Event;
-use crate::cluster::deployment::DeploymentId;
 use crate::cluster::hpa::MetricSource;
 use crate::cluster::hpa_object::{HpaId, HpaObject};
-use crate::cluster::metrics::PodMetrics as SampledPod;
-use crate::cluster::pod::{Owner, PodId};
+use crate::cluster::pod::PodId;
 use crate::cluster::pod_template::{PodSpec, TemplateId};
+use crate::cluster::scale::{Scale, ScaleTarget, resource_of};
 use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
 use crate::controllers::{Actions, Controller, Key, Requeue};
 use crate::engine::SimTime;
@@ -21,22 +21,50 @@ use crate::engine::SimTime;
 #[derive(Clone, Debug, Default)]
 pub struct HpaController {
     settings: HpaSettings,
-    known: BTreeMap<HpaId, Known>,
+    /// By the HPA's slot.
+    known: Vec<Option<Known>>,
 }
 
 /// What the controller remembers of one HPA.
 #[derive(Clone, Debug)]
 struct Known {
+    id: HpaId,
     history: HpaHistory,
     next_sync: SimTime,
-    /// Its last decision, with the names of the pods that it was made from.
-    last: Option<(Decision, Vec<Name>)>,
+    last: Option<LastSync>,
+}
+
+/// The last decision.
+#[derive(Clone, Debug)]
+struct LastSync {
+    decision: Decision,
+    /// Names of the pods that were not counted, by their place.
+    names: BTreeMap<usize, Name>,
+    /// What it rests on, where time alone may leave it as it is.
+    basis: Option<Basis>,
+}
+
+/// Everything that a quiet decision rests on: while it is the same, so is what the metrics ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Basis {
+    target: ScaleTarget,
+    scale: Scale,
+    pods_revision: u64,
+    autoscalers_revision: u64,
+    /// Until then no pod becomes another class by its age alone.
+    holds_until: SimTime,
 }
 
 impl HpaController {
     /// A controller with these flags.
-    pub fn new(settings: HpaSettings) -> Self {
-        Self { settings, known: BTreeMap::new() }
+    pub const fn new(settings: HpaSettings) -> Self {
+        Self { settings, known: Vec::new() }
+    }
+
+    fn last(&self, key: Key) -> Option<&LastSync> {
+        let Key::Hpa(id) = key else { return None };
+        let known = self.known.get(id.index())?.as_ref().filter(|known| known.id == id)?;
+        known.last.as_ref()
     }
 }
 
@@ -47,7 +75,7 @@ impl Controller for HpaController {
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
         if let Change::HpaSpec(id) = change
-            && !self.known.contains_key(&id)
+            && !matches!(self.known.get(id.index()), Some(Some(known)) if known.id == id)
         {
             wake.push(Key::Hpa(id));
         }
@@ -55,30 +83,44 @@ impl Controller for HpaController {
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Hpa(id) = key else { return Requeue::No };
+        if self.known.len() <= id.index() {
+            self.known.resize_with(id.index() + 1, || None);
+        }
+        let Self { settings, known } = self;
+        let slot = &mut known[id.index()];
         let Some(hpa) = view.hpas().get(id) else {
-            self.known.remove(&id);
+            *slot = slot.take().filter(|known| known.id != id);
             return Requeue::No;
         };
-        let settings = &self.settings;
-        let known = self.known.entry(id).or_insert_with(|| Known {
-            history: HpaHistory::default(),
+        if slot.as_ref().is_none_or(|known| known.id != id) {
             // An HPA that is new waits for one period: the queue admits each key once in a period.
-            next_sync: view.now + settings.sync_period,
-            last: None,
-        });
+            let next_sync = view.now + settings.sync_period;
+            *slot = Some(Known { id, history: HpaHistory::default(), next_sync, last: None });
+        }
+        let Some(known) = slot else { return Requeue::No };
         if view.now >= known.next_sync {
-            let (decision, pods) = sync(view, id, hpa, settings, &mut known.history);
-            translate(hpa, id, &decision, view, actions);
-            known.last = Some((decision, pods));
+            if !known.repeat(view, hpa, settings) {
+                let last = sync(view, id, hpa, settings, &mut known.history);
+                translate(hpa, id, &last.decision, view, actions);
+                known.last = Some(last);
+            }
             known.next_sync = view.now + settings.sync_period;
         }
         Requeue::At(known.next_sync)
     }
 
     fn explain(&self, key: Key) -> Option<String> {
-        let Key::Hpa(id) = key else { return None };
-        let (decision, pods) = self.known.get(&id)?.last.as_ref()?;
-        Some(decision.explain(&|position| pods[position].clone()))
+        let LastSync { decision, names, .. } = self.last(key)?;
+        Some(decision.explain(&|position| names.get(&position).cloned().unwrap_or_default()))
+    }
+
+    fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
+        let LastSync { decision, names, .. } = self.last(key)?;
+        let mut json = serde_json::to_value(decision).ok()?;
+        let named = names.iter().map(|(place, name)| (place.to_string(), name.to_string().into()));
+        let named: serde_json::Map<String, serde_json::Value> = named.collect();
+        json.as_object_mut()?.insert("not_counted_pods".to_owned(), named.into());
+        Some(json)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
@@ -86,69 +128,119 @@ impl Controller for HpaController {
     }
 }
 
-/// One sync: what the controller would read from the API server, the decision on it, and the names of
-/// the pods in the order in which the decision counts them.
+impl Known {
+    /// The last decision once more, if all that it rests on is the same and time changes nothing.
+    fn repeat(&mut self, view: ClusterView<'_>, hpa: &HpaObject, settings: &HpaSettings) -> bool {
+        let Some(LastSync { decision, basis: Some(basis), .. }) = &mut self.last else {
+            return false;
+        };
+        let now = view.now;
+        let is_same = now < basis.holds_until
+            && basis.autoscalers_revision == view.autoscalers_revision()
+            && basis.pods_revision == view.pods_revision(basis.target)
+            && view.scale(basis.target) == Some(basis.scale);
+        is_same && decision.repeat(hpa_view(hpa, settings), &mut self.history, now)
+    }
+}
+
+fn hpa_view<'a>(hpa: &'a HpaObject, settings: &'a HpaSettings) -> HpaView<'a> {
+    HpaView { namespace: hpa.meta.namespace(), spec: &hpa.spec, status: &hpa.status, settings }
+}
+
+/// One sync: what the controller would read from the API server, and the decision on it.
 fn sync(
     view: ClusterView<'_>,
     id: HpaId,
     hpa: &HpaObject,
     settings: &HpaSettings,
     history: &mut HpaHistory,
-) -> (Decision, Vec<Name>) {
+) -> LastSync {
     let target = target_of(view, hpa);
-    let others = target.and_then(|target| other_hpas_of(view, id, target));
-    let not_found =
-        Name::from(format!("deployments.apps \"{}\" not found", hpa.spec.scale_target.name));
-    let scale = target.map(|target| view.deployments()[target].status.replicas).map(|status| {
-        let spec_replicas = target.map_or(0, |target| view.deployments()[target].spec.replicas);
-        let selector = others.as_ref().map_or(ScaleSelector::Unique, ScaleSelector::Ambiguous);
-        ObservedScale { spec_replicas, status_replicas: status, selector }
+    let scale = target.and_then(|target| view.scale(target));
+    let others = target.and_then(|_| other_hpas_of(view, id, hpa));
+    let selector = others.as_ref().map_or(ScaleSelector::Unique, ScaleSelector::Ambiguous);
+    let not_found = if scale.is_none() { not_found(hpa) } else { Name::default() };
+    let observed = scale.map(|Scale { spec_replicas, status_replicas }| ObservedScale {
+        spec_replicas,
+        status_replicas,
+        selector,
     });
     let pods = Pods::of(view, target);
-    let values: Vec<Option<Vec<Option<PodMetric>>>> =
-        hpa.spec.metrics.iter().map(|metric| pods.values(view, &metric.source)).collect();
-    let no_custom_metrics = Name::from("no custom or external metrics API is simulated");
-    let readings: Vec<MetricReading<'_>> = values
-        .iter()
-        .map(|values| match values {
-            Some(values) if values.iter().all(Option::is_none) => MetricReading::Empty,
-            Some(values) => MetricReading::PerPod(PodMetrics { values, ..PodMetrics::default() }),
-            None => MetricReading::Failed(&no_custom_metrics),
-        })
-        .collect();
-    let names: Vec<Name> = pods.ids.iter().map(|id| view.pods()[*id].name().clone()).collect();
+    let metrics = hpa.spec.metrics.iter();
+    let readings: Vec<Reading> =
+        metrics.map(|metric| reading(view, hpa, &metric.source, &pods.ids)).collect();
+    let answers: Vec<MetricReading<'_>> = readings.iter().map(Reading::as_input).collect();
     let inputs = HpaInputs {
-        hpa: HpaView {
-            namespace: hpa.meta.namespace(),
-            spec: &hpa.spec,
-            status: &hpa.status,
-            settings,
-        },
-        scale: scale.ok_or(&not_found),
+        hpa: hpa_view(hpa, settings),
+        scale: observed.ok_or(&not_found),
         scale_write: Ok(()),
         pods: &pods.observed,
         templates: &pods.templates,
-        metrics: &readings,
-        pod_name: &|position| names[position].clone(),
+        metrics: &answers,
+        pod_name: &|position| pods.name(view, position),
     };
-    (reconcile(&inputs, history, view.now), names.clone())
+    let decision = reconcile(&inputs, history, view.now);
+    let names = names_of(&decision, view, &pods);
+    let basis = target.zip(scale).filter(|_| decision.is_quiet()).and_then(|(target, scale)| {
+        let readings = hpa.spec.metrics.iter().zip(&readings);
+        let holds_until = readings
+            .map(|(metric, reading)| {
+                holds_until(&metric.source, reading, &pods, settings, view.now)
+            })
+            .try_fold(SimTime::MAX, |earliest, until| Some(earliest.min(until?)))?;
+        let pods_revision = view.pods_revision(target);
+        let autoscalers_revision = view.autoscalers_revision();
+        Some(Basis { target, scale, pods_revision, autoscalers_revision, holds_until })
+    });
+    LastSync { decision, names, basis }
 }
 
-/// The Deployment that the HPA scales, if it exists.
-fn target_of(view: ClusterView<'_>, hpa: &HpaObject) -> Option<DeploymentId> {
+/// Until when the pods are to a metric what they are to it now, if nothing but time goes on; `None`
+/// for metrics whose changes are not counted.
+fn holds_until(
+    source: &MetricSource,
+    reading: &Reading,
+    pods: &Pods<'_>,
+    settings: &HpaSettings,
+    now: SimTime,
+) -> Option<SimTime> {
+    let MetricSource::Resource { resource, .. } = source else { return None };
+    let Reading::PerPod(values) = reading else { return None };
+    let is_cpu = &**resource == "cpu";
+    let until = |(pod, metric): (&ObservedPod, &Option<PodMetric>)| {
+        class_holds_until(pod, metric.as_ref(), is_cpu, settings, now)
+    };
+    Some(pods.observed.iter().zip(values).map(until).min().unwrap_or(SimTime::MAX))
+}
+
+fn names_of(decision: &Decision, view: ClusterView<'_>, pods: &Pods<'_>) -> BTreeMap<usize, Name> {
+    let metrics = decision.metrics().into_iter().flat_map(|metrics| &metrics.metrics);
+    let groups = metrics.filter_map(|metric| metric.pods());
+    let places = groups.flat_map(|groups| &groups.not_counted).map(|(place, _)| *place as usize);
+    places.map(|place| (place, pods.name(view, place))).collect()
+}
+
+fn not_found(hpa: &HpaObject) -> Name {
+    let target = &hpa.spec.scale_target;
+    format!("{} \"{}\" not found", resource_of(&target.kind), target.name).into()
+}
+
+/// The workload that the HPA scales, if it exists.
+fn target_of(view: ClusterView<'_>, hpa: &HpaObject) -> Option<ScaleTarget> {
     let target = &hpa.spec.scale_target;
     let id = NamespacedName::new(hpa.meta.namespace().clone(), target.name.clone());
-    (*target.kind == *"Deployment").then(|| view.deployment_named(&id)).flatten()
+    view.scale_target(&target.kind, &id)
 }
 
 /// The names of other HPAs of the same target, if there are any.
-fn other_hpas_of(view: ClusterView<'_>, id: HpaId, target: DeploymentId) -> Option<Name> {
-    let names: Vec<String> = view
-        .hpas()
-        .iter()
-        .filter(|(other, hpa)| *other != id && target_of(view, hpa) == Some(target))
-        .map(|(_, hpa)| hpa.meta.id.to_string())
-        .collect();
+fn other_hpas_of(view: ClusterView<'_>, id: HpaId, hpa: &HpaObject) -> Option<Name> {
+    let target = &hpa.spec.scale_target;
+    let mut names = Vec::new();
+    for other in view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name) {
+        if other != id {
+            names.push(view.hpas()[other].meta.id.to_string());
+        }
+    }
     (!names.is_empty()).then(|| names.join(", ").into())
 }
 
@@ -160,13 +252,12 @@ struct Pods<'a> {
 }
 
 impl<'a> Pods<'a> {
-    fn of(view: ClusterView<'a>, target: Option<DeploymentId>) -> Self {
+    fn of(view: ClusterView<'a>, target: Option<ScaleTarget>) -> Self {
         let store = view.store();
         let mut pods = Self { ids: Vec::new(), observed: Vec::new(), templates: Vec::new() };
         let mut template_ids: Vec<TemplateId> = Vec::new();
-        let sets = target.into_iter().flat_map(|target| store.replica_sets_of(target));
-        for (id, pod) in sets.flat_map(|(set, _)| store.pods_of(Owner::ReplicaSet(set))) {
-            let known = template_ids.iter().position(|template| *template == pod.template);
+        for (id, pod) in target.into_iter().flat_map(|target| store.pods_scaled_by(target)) {
+            let known = template_ids.iter().rposition(|template| *template == pod.template);
             let template = known.unwrap_or_else(|| {
                 template_ids.push(pod.template);
                 pods.templates.push(&store.template_of(pod).spec);
@@ -185,28 +276,8 @@ impl<'a> Pods<'a> {
         pods
     }
 
-    /// The values of a metric, pod by pod; `None` for a metric that no API serves.
-    fn values(
-        &self,
-        view: ClusterView<'_>,
-        source: &MetricSource,
-    ) -> Option<Vec<Option<PodMetric>>> {
-        // A simulated pod is measured as a whole, so that a metric of one container is the pod's.
-        let MetricSource::Resource { resource, .. } = source else { return None };
-        let value: fn(&SampledPod) -> i64 = match resource.as_ref() {
-            "cpu" => |sample| cpu_milli(sample.cpu_nano),
-            "memory" => |sample| memory_milli(sample.memory.0),
-            _ => return None,
-        };
-        let metrics = view.store().pod_metrics();
-        let metric = |pod: &PodId| {
-            metrics.get(*pod).map(|sample| PodMetric {
-                value_milli: value(sample),
-                timestamp: sample.timestamp,
-                window: sample.window,
-            })
-        };
-        Some(self.ids.iter().map(metric).collect())
+    fn name(&self, view: ClusterView<'_>, position: usize) -> Name {
+        view.pods()[self.ids[position]].name().clone()
     }
 }
 
@@ -221,7 +292,7 @@ fn translate(
     if let Some(write) = &decision.scale_write
         && let Some(target) = target_of(view, hpa)
     {
-        actions.push(Action::ScaleDeployment(target, write.replicas));
+        actions.push(target.scale_to(write.replicas));
     }
     for event in &decision.events {
         actions.push(Action::Event(Box::new(Event {

@@ -149,6 +149,16 @@ impl Decision {
         }
     }
 
+    /// Whether it did nothing, for reasons that last: nothing is written, nobody is told, and the
+    /// same inputs would lead to the same decision once more.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.course, Course::Metrics(_))
+            && self.scale_write.is_none()
+            && !self.is_status_changed
+            && self.events.is_empty()
+            && self.error.is_none()
+    }
+
     /// Replicas of the scale after this sync.
     pub fn replicas_after(&self) -> Option<i32> {
         match &self.scale_write {

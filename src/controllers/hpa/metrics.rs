@@ -4,12 +4,12 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::groups::{GroupProblem, Grouping, PodMetrics, group_pods};
+use super::groups::{GroupProblem, Grouping, PodGroups, PodMetrics, group_pods};
 use super::inputs::{HpaInputs, MetricReading, ObservedScale};
 use super::metric_error::{MetricError, MetricProblem};
 use super::pods::ObservedPod;
 use super::replicas::{
-    PerPodTarget, Proposal, Tolerances, average_value_replicas, external_total_milli,
+    Calculation, PerPodTarget, Proposal, Tolerances, average_value_replicas, external_total_milli,
     external_value_milli, per_pod_replicas, value_replicas,
 };
 use super::requests::{RequestProblem, pod_request_milli};
@@ -25,6 +25,17 @@ pub struct MetricEvaluation {
     pub spec: MetricSpec,
     /// The answer.
     pub outcome: Result<Proposal, MetricError>,
+}
+
+impl MetricEvaluation {
+    /// The pods that it was calculated from, or failed on.
+    pub fn pods(&self) -> Option<&PodGroups> {
+        match &self.outcome {
+            Ok(Proposal { calculation: Calculation::PerPod(per_pod), .. }) => Some(&per_pod.pods),
+            Ok(_) => None,
+            Err(error) => error.pods.as_deref(),
+        }
+    }
 }
 
 impl Serialize for MetricEvaluation {

@@ -19,6 +19,7 @@ mod limits;
 mod metric_error;
 mod metrics;
 mod pods;
+mod readings;
 mod replicas;
 mod requests;
 mod samples;
@@ -42,7 +43,7 @@ pub use limits::{
 };
 pub use metric_error::{MetricError, MetricProblem};
 pub use metrics::{Calculator, MetricEvaluation, MetricsEvaluation};
-pub use pods::{ObservedPod, PodClass, PodMetric, classify_pod};
+pub use pods::{ObservedPod, PodClass, PodMetric, class_holds_until, classify_pod};
 pub use replicas::{
     AssumedUsage, AverageValueCalculation, Calculation, CorrectedRatio, PerPodCalculation,
     PerPodTarget, Proposal, Tolerances, ValueCalculation, Verdict, average_value_replicas,
@@ -51,5 +52,5 @@ pub use replicas::{
 pub use requests::{RequestProblem, pod_request_milli};
 pub use samples::{cpu_milli, memory_milli, pod_usage_milli};
 pub use settings::{HpaFeatureGates, HpaSettings};
-pub use stabilization::{Stabilization, Windows, stabilize, stabilize_with_behavior};
+pub use stabilization::{Stabilization, Weighed, Windows, weigh, weigh_with_behavior};
 pub use sync::{Plan, decide, reconcile};

@@ -79,6 +79,31 @@ pub fn classify_pod(
     PodClass::Counted
 }
 
+/// Until when [`classify_pod`] says the same of a pod whose state and usage stay, while its samples
+/// grow younger: `now` where the next sample may change it.
+pub fn class_holds_until(
+    pod: &ObservedPod,
+    metric: Option<&PodMetric>,
+    is_cpu: bool,
+    settings: &HpaSettings,
+    now: SimTime,
+) -> SimTime {
+    let is_settled =
+        pod.is_terminating || matches!(pod.phase, PodPhase::Failed | PodPhase::Pending);
+    let (Some(metric), true, false) = (metric, is_cpu, is_settled) else { return SimTime::MAX };
+    let (Some(ready), Some(start_time)) = (pod.ready, pod.start_time) else { return SimTime::MAX };
+    let initialized = start_time + settings.cpu_initialization_period;
+    if initialized <= now {
+        SimTime::MAX
+    } else if ready.status == ConditionStatus::False {
+        initialized
+    } else if metric.timestamp < ready.since + metric.window {
+        now
+    } else {
+        SimTime::MAX
+    }
+}
+
 fn is_cpu_sample_unready(
     pod: &ObservedPod,
     metric: &PodMetric,

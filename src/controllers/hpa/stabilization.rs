@@ -39,51 +39,64 @@ pub struct Windows {
     pub down: SimDuration,
 }
 
+/// What recent recommendations do to a new one, before it is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// What is left of the recommendation.
+    pub stabilized: i32,
+    /// Reason of AbleToScale.
+    pub reason: HpaConditionReason,
+    recommendation: i32,
+    lowest: Option<i32>,
+    highest: i32,
+    windows: Windows,
+    /// Older entries count for nothing.
+    cutoff: SimTime,
+    /// Whether an entry of that very age counts.
+    is_inclusive: bool,
+    /// The entry that the new one replaces.
+    expired: Option<usize>,
+}
+
 /// Without a behavior: the highest recommendation of the window counts, in both directions. An
-/// entry exactly as old as the window is inside. Remembers the new recommendation.
-pub fn stabilize(
-    history: &mut HpaHistory,
+/// entry exactly as old as the window is inside.
+pub fn weigh(
+    history: &HpaHistory,
     recommendation: i32,
     window: SimDuration,
     now: SimTime,
-) -> Stabilization {
+) -> Weighed {
     let cutoff = now - window;
     let known = history.recommendations.as_deref().unwrap_or_default();
     let recent = known.iter().filter(|entry| entry.timestamp >= cutoff);
     let highest = recent.fold(recommendation, |highest, entry| highest.max(entry.replicas));
-    let expired = known.iter().rposition(|entry| entry.timestamp < cutoff);
-    let is_changed = highest != recommendation;
-    let deciding = if is_changed { entries(known, |at| at >= cutoff) } else { Vec::new() };
-    history.record_recommendation(
-        Recommendation { replicas: recommendation, timestamp: now },
-        expired,
-    );
-    Stabilization {
-        recommendation,
+    Weighed {
         stabilized: highest,
-        lowest_in_up_window: None,
-        highest_in_down_window: highest,
-        up_window: SimDuration::ZERO,
-        down_window: window,
-        deciding,
-        reason: if is_changed {
-            HpaConditionReason::ScaleDownStabilized
-        } else {
+        reason: if highest == recommendation {
             HpaConditionReason::ReadyForNewScale
+        } else {
+            HpaConditionReason::ScaleDownStabilized
         },
+        recommendation,
+        lowest: None,
+        highest,
+        windows: Windows { up: SimDuration::ZERO, down: window },
+        cutoff,
+        is_inclusive: true,
+        expired: known.iter().rposition(|entry| entry.timestamp < cutoff),
     }
 }
 
 /// With a behavior: the current count is moved no further than into the range from the lowest
 /// recommendation of the scale-up window to the highest of the scale-down window. An entry exactly
-/// as old as its window is outside. Remembers the new recommendation.
-pub fn stabilize_with_behavior(
-    history: &mut HpaHistory,
+/// as old as its window is outside.
+pub fn weigh_with_behavior(
+    history: &HpaHistory,
     recommendation: i32,
     current_replicas: i32,
     windows: Windows,
     now: SimTime,
-) -> Stabilization {
+) -> Weighed {
     let (up_cutoff, down_cutoff) = (now - windows.up, now - windows.down);
     let known = history.recommendations.as_deref().unwrap_or_default();
     let (mut lowest, mut highest) = (recommendation, recommendation);
@@ -97,29 +110,47 @@ pub fn stabilize_with_behavior(
     }
     let is_expired =
         |entry: &Recommendation| entry.timestamp < up_cutoff && entry.timestamp < down_cutoff;
-    let expired = known.iter().rposition(is_expired);
     // Two steps, not a clamp: the recommendation lies in both windows, so lowest <= highest.
     let stabilized = current_replicas.max(lowest).min(highest);
-    let is_changed = stabilized != recommendation;
-    let earlier_cutoff = up_cutoff.min(down_cutoff);
-    let deciding = if is_changed { entries(known, |at| at > earlier_cutoff) } else { Vec::new() };
-    history.record_recommendation(
-        Recommendation { replicas: recommendation, timestamp: now },
-        expired,
-    );
-    Stabilization {
-        recommendation,
+    Weighed {
         stabilized,
-        lowest_in_up_window: Some(lowest),
-        highest_in_down_window: highest,
-        up_window: windows.up,
-        down_window: windows.down,
-        deciding,
-        reason: match is_changed {
+        reason: match stabilized != recommendation {
             false => HpaConditionReason::ReadyForNewScale,
             true if recommendation >= current_replicas => HpaConditionReason::ScaleUpStabilized,
             true => HpaConditionReason::ScaleDownStabilized,
         },
+        recommendation,
+        lowest: Some(lowest),
+        highest,
+        windows,
+        cutoff: up_cutoff.min(down_cutoff),
+        is_inclusive: false,
+        expired: known.iter().rposition(is_expired),
+    }
+}
+
+impl Weighed {
+    /// Remembers the new recommendation, and says all that led to the result.
+    pub fn settle(self, history: &mut HpaHistory, now: SimTime) -> Stabilization {
+        let Self { recommendation, stabilized, cutoff, is_inclusive, windows, .. } = self;
+        let known = history.recommendations.as_deref().unwrap_or_default();
+        let is_inside = |at: SimTime| at > cutoff || (is_inclusive && at == cutoff);
+        let is_changed = stabilized != recommendation;
+        let deciding = if is_changed { entries(known, is_inside) } else { Vec::new() };
+        history.record_recommendation(
+            Recommendation { replicas: recommendation, timestamp: now },
+            self.expired,
+        );
+        Stabilization {
+            recommendation,
+            stabilized,
+            lowest_in_up_window: self.lowest,
+            highest_in_down_window: self.highest,
+            up_window: windows.up,
+            down_window: windows.down,
+            deciding,
+            reason: self.reason,
+        }
     }
 }
 

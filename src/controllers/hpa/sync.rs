@@ -7,10 +7,10 @@ use super::decision::{
 };
 use super::history::HpaHistory;
 use super::inputs::{HpaInputs, HpaView, ObservedScale, ScaleSelector};
-use super::limits::{Desired, limit, limit_with_behavior};
+use super::limits::{Desired, Limiting, limit, limit_with_behavior};
 use super::metric_error::MetricError;
 use super::metrics::{MetricsEvaluation, evaluate_metrics};
-use super::stabilization::{Windows, stabilize, stabilize_with_behavior};
+use super::stabilization::{Weighed, Windows, weigh, weigh_with_behavior};
 use crate::cluster::hpa::MetricSpec;
 use crate::cluster::hpa_status::{
     ConditionDetail, HpaConditionReason as Reason, HpaConditionType, HpaStatus, MetricStatus,
@@ -147,26 +147,12 @@ fn normalize(
     metrics: MetricsEvaluation,
     history: &mut HpaHistory,
 ) -> MetricsCourse {
-    let (now, HpaView { spec, settings, .. }) = (decision.time, hpa);
+    let (now, spec) = (decision.time, hpa.spec);
     let raw = metrics.replicas.max(0);
-    let flag_window = settings.downscale_stabilization;
-    let stabilization = match &spec.behavior {
-        None => stabilize(history, raw, flag_window, now),
-        Some(behavior) => {
-            let windows = Windows {
-                up: behavior.scale_up.stabilization_window.unwrap_or(SimDuration::ZERO),
-                down: behavior.scale_down.stabilization_window.unwrap_or(flag_window),
-            };
-            stabilize_with_behavior(history, raw, current, windows, now)
-        }
-    };
+    let stabilization = weighed(hpa, current, raw, history, now).settle(history, now);
     decision.set(HpaConditionType::AbleToScale, true, stabilization.reason, ());
     let stabilized = stabilization.stabilized;
-    let desired = Desired { current, stabilized, min: spec.min_replicas, max: spec.max_replicas };
-    let limiting = match &spec.behavior {
-        None => limit(desired, settings.legacy_scale_up_limit_factor),
-        Some(behavior) => limit_with_behavior(desired, behavior, history, now),
-    };
+    let limiting = limited(hpa, current, stabilized, history, now);
     let is_limited = limiting.replicas != stabilized;
     decision.set(HpaConditionType::ScalingLimited, is_limited, limiting.reason, ());
     let mut replicas = limiting.replicas;
@@ -174,6 +160,43 @@ fn normalize(
         replicas = replicas.max(spec.min_replicas);
     }
     MetricsCourse { metrics, stabilization, limiting, replicas }
+}
+
+/// What recent recommendations do to a new one.
+fn weighed(
+    hpa: HpaView<'_>,
+    current: i32,
+    recommendation: i32,
+    history: &HpaHistory,
+    now: SimTime,
+) -> Weighed {
+    let flag_window = hpa.settings.downscale_stabilization;
+    match &hpa.spec.behavior {
+        None => weigh(history, recommendation, flag_window, now),
+        Some(behavior) => {
+            let windows = Windows {
+                up: behavior.scale_up.stabilization_window.unwrap_or(SimDuration::ZERO),
+                down: behavior.scale_down.stabilization_window.unwrap_or(flag_window),
+            };
+            weigh_with_behavior(history, recommendation, current, windows, now)
+        }
+    }
+}
+
+/// What rate limits and bounds do to the stabilized number.
+fn limited(
+    hpa: HpaView<'_>,
+    current: i32,
+    stabilized: i32,
+    history: &HpaHistory,
+    now: SimTime,
+) -> Limiting {
+    let HpaView { spec, settings, .. } = hpa;
+    let desired = Desired { current, stabilized, min: spec.min_replicas, max: spec.max_replicas };
+    match &spec.behavior {
+        None => limit(desired, settings.legacy_scale_up_limit_factor),
+        Some(behavior) => limit_with_behavior(desired, behavior, history, now),
+    }
 }
 
 impl Plan {
@@ -210,6 +233,28 @@ impl Plan {
 }
 
 impl Decision {
+    /// Takes a quiet decision once more, at a later time, on the same inputs: with what time does to
+    /// windows and limits. False, and nothing is changed, if that leads to something else.
+    pub fn repeat(&mut self, hpa: HpaView<'_>, history: &mut HpaHistory, now: SimTime) -> bool {
+        let (Course::Metrics(course), Some(scale)) = (&mut self.course, self.scale) else {
+            return false;
+        };
+        let (current, before) = (scale.spec, &course.stabilization);
+        let weighed = weighed(hpa, current, before.recommendation, history, now);
+        if (weighed.stabilized, weighed.reason) != (before.stabilized, before.reason) {
+            return false;
+        }
+        let limiting = limited(hpa, current, weighed.stabilized, history, now);
+        let before = &course.limiting;
+        if (limiting.replicas, limiting.reason) != (before.replicas, before.reason) {
+            return false;
+        }
+        course.stabilization = weighed.settle(history, now);
+        course.limiting = limiting;
+        self.time = now;
+        true
+    }
+
     fn set(
         &mut self,
         kind: HpaConditionType,

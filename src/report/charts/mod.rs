@@ -9,7 +9,7 @@ mod panel;
 mod scale;
 mod scene;
 
-pub use scene::{Readout, ReadoutSeries, Scene, WIDTH};
+pub use scene::{Anchor, Color, Readout, ReadoutSeries, Scene, Text, WIDTH};
 
 use super::model::Report;
 
@@ -56,12 +56,19 @@ pub fn charts(report: &Report) -> Vec<Chart> {
 pub fn render(report: &Report) -> Vec<ChartFile> {
     let mut files = Vec::new();
     for chart in charts(report) {
-        let svg = canvas::svg(&chart.scene).into_bytes();
-        files.push(ChartFile { name: format!("{}.svg", chart.stem), bytes: svg });
-        let png = canvas::png(&chart.scene);
-        files.push(ChartFile { name: format!("{}.png", chart.stem), bytes: png });
+        files.extend(self::files(&chart.stem, &chart.scene));
     }
     files
+}
+
+/// A picture as SVG and as PNG, under a file name without ending.
+pub fn files(stem: &str, scene: &Scene) -> [ChartFile; 2] {
+    let svg = canvas::svg(scene).into_bytes();
+    let png = canvas::png(scene);
+    [
+        ChartFile { name: format!("{stem}.svg"), bytes: svg },
+        ChartFile { name: format!("{stem}.png"), bytes: png },
+    ]
 }
 
 /// A picture as an SVG document.

@@ -76,7 +76,12 @@ impl Table {
 
     /// Adds a line.
     pub fn row<const COLUMNS: usize>(&mut self, cells: [String; COLUMNS]) {
-        let mut row = Row::from(cells.map(|cell| plain(&cell)));
+        self.row_of(cells);
+    }
+
+    /// Adds a line of as many cells as there are.
+    pub fn row_of(&mut self, cells: impl IntoIterator<Item = String>) {
+        let mut row = Row::from(cells.into_iter().map(|cell| plain(&cell)));
         row.max_height(1);
         self.table.add_row(row);
     }

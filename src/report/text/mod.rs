@@ -1,12 +1,13 @@
 //! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
 //! printed here, and colour appears only when asked for.
 
-mod layout;
+pub mod layout;
+mod phases;
 mod tables;
 mod timeline;
 
-use layout::{Align, Paint, Table, paragraph, two_sided};
-pub use layout::{Style, WIDTH};
+pub use layout::{Align, Paint, Style, Table, WIDTH};
+use layout::{paragraph, two_sided};
 
 use super::figures::{clock, count, counted, percent, span};
 use super::milestone::{Episode, Milestone, episodes};
@@ -23,6 +24,7 @@ pub fn render(report: &Report, style: Style) -> String {
         objectives(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
+        phases::render(report, style),
         timeline::render(report, style),
         tables::pools(report, style),
         tables::cost(report, style),

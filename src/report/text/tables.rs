@@ -4,7 +4,7 @@ use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::report::figures::{
     ABSENT, clock, count, counted, latency, number, percent, percent_or_absent, span,
 };
-use crate::report::model::{Report, ServiceReport, Spread};
+use crate::report::model::{Latency, Report, ServiceReport, Spread};
 use crate::units::Money;
 
 /// Rows that a table shows; the rest is counted.
@@ -48,6 +48,40 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
+/// What the language models did, if the service has any.
+fn tokens(service: &ServiceReport) -> Vec<String> {
+    let Some(llm) = &service.llm else { return Vec::new() };
+    let quantiles = |of: Option<Latency>| {
+        of.map_or_else(
+            || ABSENT.to_owned(),
+            |of| {
+                format!(
+                    "{} p50, {} p95, {} p99",
+                    latency(of.p50_ms),
+                    latency(of.p95_ms),
+                    latency(of.p99_ms)
+                )
+            },
+        )
+    };
+    let first = format!("TTFT {}", quantiles(llm.time_to_first_token));
+    let each = format!("TPOT {}", quantiles(llm.time_per_output_token));
+    let servers = format!(
+        "{} of answers, {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the time, \
+         KV cache at most {} full, {}",
+        count(llm.output_tokens),
+        count(llm.prompt_tokens),
+        percent(llm.prefix_hit_ratio),
+        percent(llm.gpu_utilization),
+        percent(llm.kv_cache_usage_peak),
+        counted(llm.preemptions, "preemption"),
+    );
+    let mut lines = paragraph("    first      ", &first);
+    lines.extend(paragraph("    each       ", &each));
+    lines.extend(paragraph("    tokens     ", &servers));
+    lines
+}
+
 /// What became of the requests, and when the service could not be reached.
 fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let failed: u64 = service.failed_by_cause.iter().map(|&(_, requests)| requests).sum();
@@ -66,6 +100,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let paint = if failed > 0 { Paint::Bad } else { Paint::Plain };
     let mut lines = painted(&paragraph("    outcome    ", &outcome), paint, style);
 
+    lines.extend(tokens(service));
     let down: f64 = service.downtimes.iter().map(|downtime| downtime.seconds).sum();
     let available = format!(
         "{} of requests, {} of the time; down {} in {}",

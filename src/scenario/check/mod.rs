@@ -1,8 +1,13 @@
 //! Whether a scenario makes sense: what its types cannot say. All problems at once, each at its line.
 //! Whether its manifests are right is for `manifest` to say.
 
+mod calls;
 mod cluster;
+mod faults;
+mod ingress;
+mod metrics;
 mod objectives;
+mod services;
 mod timeline;
 mod traffic;
 mod workloads;
@@ -24,8 +29,14 @@ impl ResolvedScenario {
         checker.run();
         checker.cluster();
         checker.workloads();
+        checker.calls();
         checker.traffic(&self.files);
+        checker.metrics();
+        checker.ingress(&self.files);
+        checker.services();
         checker.timeline();
+        checker.faults();
+        checker.containers();
         checker.objectives();
         checker.problems
     }
@@ -38,16 +49,19 @@ struct Checker<'a> {
     at_start: Inventory,
     /// What is there at the start or is applied later.
     ever: Inventory,
+    /// Whether all manifests could be read: otherwise nobody knows what is not there.
+    is_complete: bool,
     problems: Diagnostics,
 }
 
 impl<'a> Checker<'a> {
     fn new(text: &'a ScenarioText, files: &ScenarioFiles) -> Self {
-        let mut at_start = Inventory::default();
-        add_all(&mut at_start, &files.manifests);
+        let at_start = Inventory::of(&files.manifests);
         let mut ever = at_start.clone();
-        files.applies.values().for_each(|sources| add_all(&mut ever, sources));
-        Self { text, at_start, ever, problems: Diagnostics::default() }
+        files.applies.values().for_each(|sources| ever.add_sources(sources));
+        let is_complete =
+            files.manifests.iter().chain(files.applies.values().flatten()).all(can_be_read);
+        Self { text, at_start, ever, is_complete, problems: Diagnostics::default() }
     }
 
     /// Name, duration, manifests.
@@ -97,7 +111,8 @@ impl<'a> Checker<'a> {
     /// Problems that a part of the scenario has found in itself.
     fn report(&mut self, problems: Vec<Problem>) {
         for Problem { path, message } in problems {
-            let place = self.text.document.place(&FieldPath::ROOT);
+            let document = &self.text.document;
+            let place = document.positions.place_of(&document.source, &path);
             let problem = Diagnostic::error("invalid-setting", message).at(place);
             self.problems.push(Diagnostic { field: path, ..problem });
         }
@@ -105,7 +120,7 @@ impl<'a> Checker<'a> {
 
     /// The workload must be among the manifests.
     fn workload_exists(&mut self, path: &FieldPath, workload: &ObjectReference) {
-        if !self.ever.workloads.contains_key(workload) {
+        if self.is_complete && !self.ever.workloads.contains_key(workload) {
             let known = self.ever.workloads.keys().map(ToString::to_string);
             let help = listed("workloads", known);
             self.error(path, format!("no manifest has a {workload}"), help);
@@ -114,7 +129,7 @@ impl<'a> Checker<'a> {
 
     /// The service must be among the manifests.
     fn service_exists(&mut self, path: &FieldPath, service: &NamespacedName) {
-        if !self.ever.services.contains_key(service) {
+        if self.is_complete && !self.ever.services.contains_key(service) {
             let known = self.ever.services.keys().map(ToString::to_string);
             let help = listed("Services", known);
             self.error(path, format!("no manifest has a Service {service}"), help);
@@ -122,12 +137,10 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn add_all(inventory: &mut Inventory, sources: &[Source]) {
-    // What cannot be read is reported by those who read manifests for what they say.
+/// What cannot be read is reported by those who read manifests for what they say.
+fn can_be_read(source: &Source) -> bool {
     let mut unread = Diagnostics::default();
-    for source in sources {
-        inventory.add(&read_documents(source, &mut unread));
-    }
+    !read_documents(source, &mut unread).is_empty() && !unread.has_errors()
 }
 
 /// What there is in place of what was named.

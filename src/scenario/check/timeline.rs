@@ -2,7 +2,7 @@
 
 use super::{Checker, listed};
 use crate::cluster::{Name, ObjectReference};
-use crate::faults::{ImageChange, TimelineAction};
+use crate::faults::{ImageChange, ScaleChange, TimelineAction};
 use crate::manifest::FieldPath;
 use crate::units::format_duration;
 
@@ -35,6 +35,36 @@ impl Checker<'_> {
         match action {
             TimelineAction::KillNode(node) => self.node_exists(&path.field("killNode"), node),
             TimelineAction::RecoverNode(node) => self.node_exists(&path.field("recoverNode"), node),
+            TimelineAction::DisconnectNode(node) => {
+                self.node_exists(&path.field("disconnectNode"), node);
+            }
+            TimelineAction::NodeNotReady(node) => {
+                self.node_exists(&path.field("nodeNotReady"), node);
+            }
+            TimelineAction::RestartKubelet(restart) => {
+                self.node_exists(&path.field("restartKubelet").field("node"), &restart.node);
+            }
+            TimelineAction::ReclaimSpot(reclaim) => {
+                self.pool_exists(&path.field("reclaimSpot").field("pool"), &reclaim.pool);
+            }
+            TimelineAction::Maintain(maintenance) => {
+                self.pool_exists(&path.field("maintain").field("pool"), &maintenance.pool);
+            }
+            TimelineAction::CrashContainer(crash) => {
+                let path = path.field("crashContainer");
+                self.workload_exists(&path.field("workload"), &crash.workload);
+            }
+            TimelineAction::Hang(spell) => {
+                self.workload_exists(&path.field("hang").field("workload"), &spell.workload);
+            }
+            TimelineAction::FailReadiness(spell) => {
+                let path = path.field("failReadiness");
+                self.workload_exists(&path.field("workload"), &spell.workload);
+            }
+            TimelineAction::Patch(change) => {
+                let path = path.field("patch");
+                self.workload_of(&path.field("workload"), &change.workload, &["Deployment"]);
+            }
             TimelineAction::Cordon(node) => self.node_exists(&path.field("cordon"), node),
             TimelineAction::Uncordon(node) => self.node_exists(&path.field("uncordon"), node),
             TimelineAction::Drain(node) => self.node_exists(&path.field("drain"), node),
@@ -48,15 +78,7 @@ impl Checker<'_> {
                 }
             }
             TimelineAction::SetImage(change) => self.image_change(&path.field("setImage"), change),
-            TimelineAction::Scale(change) => {
-                let path = path.field("scale");
-                self.workload_of(&path.field("workload"), &change.workload, &SCALABLE_KINDS);
-                if i32::try_from(change.replicas).is_err() {
-                    let message =
-                        format!("{} replicas are more than Kubernetes can count", change.replicas);
-                    self.error(&path.field("replicas"), message, "write a smaller number");
-                }
-            }
+            TimelineAction::Scale(change) => self.scale_change(&path.field("scale"), change),
             TimelineAction::RestartRollout(workload) => {
                 self.workload_of(&path.field("restartRollout"), workload, &ROLLOUT_KINDS);
             }
@@ -72,11 +94,30 @@ impl Checker<'_> {
             }
             TimelineAction::Delete(object) => self.object_exists(&path.field("delete"), object),
             // That the file exists is seen when it is read.
-            TimelineAction::Apply(_) => {}
+            TimelineAction::ScrapesFail(node) => {
+                self.node_exists(&path.field("scrapesFail"), node);
+            }
+            TimelineAction::ScrapesRecover(node) => {
+                self.node_exists(&path.field("scrapesRecover"), node);
+            }
+            TimelineAction::Apply(_)
+            | TimelineAction::MetricsApiDown(_)
+            | TimelineAction::MetricsApiUp(_)
+            | TimelineAction::PauseScrapes(_)
+            | TimelineAction::ResumeScrapes(_) => {}
         }
     }
 
-    fn node_exists(&mut self, path: &FieldPath, node: &Name) {
+    fn scale_change(&mut self, path: &FieldPath, change: &ScaleChange) {
+        self.workload_of(&path.field("workload"), &change.workload, &SCALABLE_KINDS);
+        if i32::try_from(change.replicas).is_err() {
+            let message =
+                format!("{} replicas are more than Kubernetes can count", change.replicas);
+            self.error(&path.field("replicas"), message, "write a smaller number");
+        }
+    }
+
+    pub(super) fn node_exists(&mut self, path: &FieldPath, node: &Name) {
         let pools = &self.text.scenario.cluster.node_pools;
         let is_of_pool = pools.iter().any(|pool| {
             let number = node.strip_prefix(&*pool.name).and_then(|rest| rest.strip_prefix('-'));

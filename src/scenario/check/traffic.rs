@@ -1,11 +1,12 @@
 //! Traffic: whether it finds a service with pods that answer, and whether a trace is long enough.
 
 use super::Checker;
+use crate::cluster::NamespacedName;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::manifest::FieldPath;
 use crate::scenario::resolved::ScenarioFiles;
 use crate::traffic::arrivals::TraceLoad;
-use crate::traffic::{Load, Trace, TrafficSpec};
+use crate::traffic::{ArrivalProcess, Load, Trace, TrafficSpec};
 use crate::units::format_duration;
 
 /// A trace that ends before this share of the run is over was hardly meant so.
@@ -29,9 +30,12 @@ impl Checker<'_> {
                     "add both loads up: `load: {pattern: sum, of: [...]}`",
                 );
             }
-            self.somebody_answers(&path.field("service"), spec);
+            self.somebody_answers(&path.field("service"), &spec.service.0);
+            if spec.arrivals == Some(ArrivalProcess::Fluid) {
+                self.can_flow(&path.field("arrivals"), spec);
+            }
         }
-        if traffic.is_empty() {
+        if traffic.is_empty() && self.text.scenario.ingress.is_empty() {
             self.warn(
                 &list,
                 "there is no traffic, so there is no latency and no availability by requests",
@@ -41,7 +45,7 @@ impl Checker<'_> {
     }
 
     /// The settings by themselves, and with the trace.
-    fn settings(&mut self, path: &FieldPath, spec: &TrafficSpec, trace: Option<&Trace>) {
+    pub(super) fn settings(&mut self, path: &FieldPath, spec: &TrafficSpec, trace: Option<&Trace>) {
         if spec.load.trace_file().is_some() && trace.is_none() {
             // That the file cannot be read is reported where it is read.
             return self.report(spec.problems(&path.to_string()));
@@ -73,10 +77,33 @@ impl Checker<'_> {
         }
     }
 
+    /// Fluid traffic needs pods that know requests in the mean, and to itself.
+    fn can_flow(&mut self, path: &FieldPath, spec: &TrafficSpec) {
+        let behind = |service: &TrafficSpec| -> Vec<String> {
+            self.ever.workloads_behind(&service.service.0).map(ToString::to_string).collect()
+        };
+        let own = behind(spec);
+        let scenario = &self.text.scenario;
+        let is_llm = scenario.workloads.iter().any(|workload| {
+            let has_llm = workload.requests.as_ref().is_some_and(|requests| requests.llm.is_some());
+            has_llm && own.contains(&workload.workload.to_string())
+        });
+        let other = scenario.traffic.iter().find(|other| {
+            other.arrivals != Some(ArrivalProcess::Fluid)
+                && behind(other).iter().any(|workload| own.contains(workload))
+        });
+        if is_llm {
+            let message = "an inference server works on tokens, not on a flow of requests";
+            self.error(path, message, "leave `arrivals` out");
+        } else if let Some(other) = other {
+            let message = format!("the same pods get single requests by way of {}", other.service);
+            self.error(path, message, "write `arrivals: fluid` for both, or for neither");
+        }
+    }
+
     /// Some workload behind the service must take requests.
-    fn somebody_answers(&mut self, path: &FieldPath, spec: &TrafficSpec) {
-        let service = &spec.service.0;
-        if !self.ever.services.contains_key(service) {
+    pub(super) fn somebody_answers(&mut self, path: &FieldPath, service: &NamespacedName) {
+        if !self.is_complete || !self.ever.services.contains_key(service) {
             return;
         }
         let behind: Vec<String> =

@@ -10,6 +10,9 @@ use crate::cluster::Name;
 use crate::manifest::constraints::{affinity, topology_spread};
 use crate::manifest::field::{FieldErrors, FieldPath};
 use crate::scheduler::framework::MAX_NODE_SCORE;
+use crate::scheduler::gpu::GpuRequest;
+use crate::scheduler::plugins::gpu_fragmentation::{Fragmentation, TypicalPod};
+use crate::scheduler::plugins::gpu_share::{self, DeviceSelection};
 use crate::scheduler::plugins::resource_allocation::{ResourceWeight, ScoringStrategy};
 use crate::scheduler::plugins::{self, PluginArguments};
 
@@ -29,6 +32,8 @@ pub(super) fn read(
         "PodTopologySpread" => spread(args, &at, arguments, errors),
         "InterPodAffinity" => inter_pod_affinity(args, &at, arguments, errors),
         "DefaultPreemption" => preemption(args, &at, arguments, errors),
+        gpu_share::NAME => gpu_sharing(args, &at, arguments, errors),
+        "FGDScore" => fragmentation(args, &at, arguments, errors),
         // These have arguments that bear on nothing that is simulated.
         "VolumeBinding" | "DynamicResources" => {}
         other => {
@@ -51,6 +56,74 @@ fn parse<T: DeserializeOwned>(
         fields.remove("kind");
     }
     typed(&args, path, errors)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GpuShareArgs {
+    #[serde(default)]
+    gpu_sel_method: Option<String>,
+}
+
+fn gpu_sharing(
+    args: &Value,
+    path: &FieldPath<'_>,
+    arguments: &mut PluginArguments,
+    errors: &mut FieldErrors,
+) {
+    let Some(args) = parse::<GpuShareArgs>(args, path, errors) else { return };
+    arguments.gpu_share = match args.gpu_sel_method.as_deref() {
+        None | Some("best") => DeviceSelection::Tightest,
+        Some("worst") => DeviceSelection::Loosest,
+        Some("random") => DeviceSelection::Random,
+        Some("FGDScore") => DeviceSelection::Fragmentation,
+        Some(other) => {
+            let problem = format!("{other:?} is not one of best, worst, random, FGDScore");
+            errors.push(&path.field("gpuSelMethod"), problem);
+            return;
+        }
+    };
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FragmentationArgs {
+    #[serde(default)]
+    typical_pods: Vec<TypicalPodArgs>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TypicalPodArgs {
+    milli_cpu: i64,
+    #[serde(default)]
+    gpu_milli: i64,
+    #[serde(default)]
+    gpu_count: usize,
+    #[serde(default)]
+    gpu_models: Vec<String>,
+    count: u32,
+}
+
+/// Typical pods with how often each comes; without them those of the manifests are taken.
+fn fragmentation(
+    args: &Value,
+    path: &FieldPath<'_>,
+    arguments: &mut PluginArguments,
+    errors: &mut FieldErrors,
+) {
+    let Some(args) = parse::<FragmentationArgs>(args, path, errors) else { return };
+    let all: f64 = args.typical_pods.iter().map(|pod| f64::from(pod.count)).sum();
+    let typical = args.typical_pods.iter().filter(|pod| pod.count > 0).map(|pod| TypicalPod {
+        milli_cpu: pod.milli_cpu,
+        gpu: (pod.gpu_count > 0 && pod.gpu_milli > 0).then(|| GpuRequest {
+            count: pod.gpu_count,
+            milli_each: pod.gpu_milli,
+            models: pod.gpu_models.join("|").into(),
+        }),
+        share: f64::from(pod.count) / all,
+    });
+    arguments.gpu_fragmentation = Fragmentation { typical: typical.collect() };
 }
 
 #[derive(Deserialize)]

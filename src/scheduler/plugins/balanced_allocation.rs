@@ -1,6 +1,6 @@
 //! NodeResourcesBalancedAllocation: prefers nodes whose resources the pod makes more evenly used.
 
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
+use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, Scope, ScorePlugin};
 use super::super::node_info::NodeInfo;
 use super::resource_allocation::{Allocation, ResourceAllocation, ResourceWeight, Usage};
 
@@ -30,11 +30,12 @@ pub fn balance_score(
 #[expect(clippy::cast_possible_truncation, reason = "the result is between 0 and 100")]
 fn evenness(resources: impl Iterator<Item = Allocation>) -> i64 {
     let fraction = |one: Allocation| (one.requested as f64 / one.allocatable as f64).min(1.0);
-    let fractions: Vec<f64> = resources.map(fraction).collect();
-    let deviation = match fractions.as_slice() {
-        [] | [_] => 0.0,
-        [first, second] => ((first - second) / 2.0).abs(),
-        many => {
+    let mut resources = resources.map(fraction);
+    let deviation = match (resources.next(), resources.next(), resources.next()) {
+        (None, ..) | (_, None, _) => 0.0,
+        (Some(first), Some(second), None) => ((first - second) / 2.0).abs(),
+        (Some(first), Some(second), Some(third)) => {
+            let many: Vec<f64> = [first, second, third].into_iter().chain(resources).collect();
             let mean = many.iter().sum::<f64>() / many.len() as f64;
             let squares = many.iter().map(|fraction| (fraction - mean) * (fraction - mean));
             (squares.sum::<f64>() / many.len() as f64).sqrt()
@@ -44,6 +45,10 @@ fn evenness(resources: impl Iterator<Item = Allocation>) -> i64 {
 }
 
 impl ScorePlugin for BalancedAllocation {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,

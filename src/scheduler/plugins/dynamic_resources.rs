@@ -14,6 +14,10 @@ pub const NOTHING_TO_DEALLOCATE: &str = "no new claims to deallocate";
 pub const NO_CYCLE_STATE: &str = "not found";
 
 impl ScorePlugin for DynamicResources {
+    fn is_uniform(&self, _: &CycleContext<'_>) -> bool {
+        true
+    }
+
     fn pre_score<'c>(
         &'c self,
         _: &CycleContext<'c>,

@@ -25,6 +25,10 @@ pub fn image_score(sum: i64, containers: usize) -> i64 {
 }
 
 impl ScorePlugin for ImageLocality {
+    fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
+        cycle.pod.class.images.iter().all(|image| cycle.cache.image(image).is_none())
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,

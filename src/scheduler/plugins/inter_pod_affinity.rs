@@ -4,10 +4,10 @@
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
 };
-use super::super::node_info::NodeInfo;
+use super::super::node_info::{ClassId, NodeInfo};
 use super::super::pod_class::{AffinityTerm, PodClass};
+use super::super::tally::Tally;
 use super::super::topology::{Domain, TopologyKey};
-use super::class_memo::ClassMemo;
 use crate::cluster::Labels;
 
 /// The plugin with its arguments.
@@ -47,12 +47,9 @@ impl FilterPlugin for InterPodAffinity {
             anti_affinity: DomainCounts::default(),
             existing_anti_affinity: DomainCounts::default(),
         };
-        let mut memo = ClassMemo::new(cache.class_count());
-        for node in cache.nodes() {
-            for count in &node.classes {
-                let bearing = memo.get(count.class, || filter.bearing(cache.class(count.class)));
-                filter.count(bearing, node, i64::from(count.pods));
-            }
+        for class in cache.placed_classes() {
+            let bearing = filter.bearing(cache.class(class));
+            filter.count_class(&bearing, class);
         }
         if !has_own && filter.existing_anti_affinity.is_empty() {
             return PreFilter::Skip;
@@ -134,6 +131,25 @@ impl DomainCounts {
         self.occupied += usize::from(*count != 0);
     }
 
+    /// Adds the pods of a class in all domains.
+    fn add_all(&mut self, key: TopologyKey, tallies: &[Tally]) {
+        if tallies.is_empty() {
+            return;
+        }
+        let at = self.keys.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            self.keys.push((key, Vec::with_capacity(tallies.len())));
+            self.keys.len() - 1
+        });
+        let counts = &mut self.keys[at].1;
+        if counts.len() < tallies.len() {
+            counts.resize(tallies.len(), 0);
+        }
+        for (count, tally) in counts.iter_mut().zip(tallies) {
+            self.occupied += usize::from(*count == 0 && tally.pods > 0);
+            *count += i64::from(tally.pods);
+        }
+    }
+
     fn get(&self, key: TopologyKey, domain: Domain) -> i64 {
         let counts = self.keys.iter().find(|(known, _)| *known == key);
         counts.and_then(|(_, counts)| counts.get(domain.index())).copied().unwrap_or(0)
@@ -179,6 +195,20 @@ impl AffinityFilter<'_> {
             existing_anti_affinity: keys(&pod.affinity.required_anti, &|term| {
                 term.selects_incoming(self.cycle.pod.class, &self.namespace_labels)
             }),
+        }
+    }
+
+    /// Counts all pods of a class. Keys of terms are counted by.
+    fn count_class(&mut self, bearing: &Bearing, class: ClassId) {
+        let tallies = self.cycle.cache.tallies();
+        for (counts, keys) in [
+            (&mut self.affinity, &bearing.affinity),
+            (&mut self.anti_affinity, &bearing.anti_affinity),
+            (&mut self.existing_anti_affinity, &bearing.existing_anti_affinity),
+        ] {
+            for key in keys {
+                counts.add_all(*key, tallies.of(class, *key));
+            }
         }
     }
 

@@ -4,33 +4,30 @@
 use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
+use super::super::tally::Tally;
 use super::super::topology::TopologyKey;
-use super::class_memo::ClassMemo;
 use super::inter_pod_affinity::{InterPodAffinity, namespace_labels};
 use crate::cluster::Labels;
 
 impl ScorePlugin for InterPodAffinity {
+    fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
+        self.has_nothing_to_score(cycle)
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,
         _: &[usize],
     ) -> Option<Box<dyn NodeScore + 'c>> {
         let cache = cycle.cache;
-        let own = &cycle.pod.class.affinity;
-        let has_own = !own.preferred.is_empty() || !own.preferred_anti.is_empty();
-        let is_ignored = self.ignores_preferred_terms_of_existing_pods && !has_own;
-        if is_ignored || (!has_own && cache.placed_with_affinity().next().is_none()) {
+        if self.has_nothing_to_score(cycle) {
             return None;
         }
         let labels = namespace_labels(cycle);
         let mut sums = DomainSums::default();
-        let mut memo = ClassMemo::new(cache.class_count());
-        for node in cache.nodes() {
-            for count in &node.classes {
-                let look = || self.contributions(cycle, &labels, cache.class(count.class));
-                for (key, weight) in memo.get(count.class, look) {
-                    sums.add(*key, node, weight * i64::from(count.pods));
-                }
+        for class in cache.placed_classes() {
+            for (key, weight) in self.contributions(cycle, &labels, cache.class(class)) {
+                sums.add_all(key, cache.tallies().of(class, key), weight);
             }
         }
         if sums.keys.is_empty() {
@@ -41,6 +38,15 @@ impl ScorePlugin for InterPodAffinity {
 }
 
 impl InterPodAffinity {
+    /// Whether neither the pod nor those that are there have terms that count.
+    fn has_nothing_to_score(&self, cycle: &CycleContext<'_>) -> bool {
+        let own = &cycle.pod.class.affinity;
+        let has_own = !own.preferred.is_empty() || !own.preferred_anti.is_empty();
+        !has_own
+            && (self.ignores_preferred_terms_of_existing_pods
+                || cycle.cache.placed_with_affinity().next().is_none())
+    }
+
     /// What each pod of a class that is there adds to the domains that it is in.
     fn contributions(
         &self,
@@ -78,17 +84,21 @@ struct DomainSums {
 }
 
 impl DomainSums {
-    fn add(&mut self, key: TopologyKey, node: &NodeInfo, weight: i64) {
-        let Some(domain) = node.domain(key) else { return };
+    fn add_all(&mut self, key: TopologyKey, tallies: &[Tally], weight: i64) {
+        if tallies.iter().all(|tally| tally.pods == 0) {
+            return;
+        }
         let at = self.keys.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
             self.keys.push((key, Vec::new()));
             self.keys.len() - 1
         });
         let sums = &mut self.keys[at].1;
-        if sums.len() <= domain.index() {
-            sums.resize(domain.index() + 1, 0);
+        if sums.len() < tallies.len() {
+            sums.resize(tallies.len(), 0);
         }
-        sums[domain.index()] += weight;
+        for (sum, tally) in sums.iter_mut().zip(tallies) {
+            *sum += weight * i64::from(tally.pods);
+        }
     }
 }
 

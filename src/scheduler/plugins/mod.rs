@@ -3,6 +3,9 @@
 pub mod balanced_allocation;
 mod class_memo;
 pub mod dynamic_resources;
+pub mod gpu_fragmentation;
+pub mod gpu_scores;
+pub mod gpu_share;
 pub mod image_locality;
 pub mod inter_pod_affinity;
 mod inter_pod_affinity_score;
@@ -20,8 +23,9 @@ pub mod volumes;
 
 use std::sync::Arc;
 
-use super::framework::{FilterPlugin, PluginName, ScorePlugin};
+use super::framework::{FilterPlugin, PluginName, ReservePlugin, ScorePlugin};
 use super::preemption::PreemptionArguments;
+use gpu_scores::GpuPolicy;
 
 /// Extension points at which plugins can be switched on and off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +71,10 @@ pub struct PluginArguments {
     pub inter_pod_affinity: inter_pod_affinity::InterPodAffinity,
     /// `DefaultPreemptionArgs`.
     pub preemption: PreemptionArguments,
+    /// Arguments of `Open-Gpu-Share`.
+    pub gpu_share: gpu_share::DeviceSelection,
+    /// Arguments of `FGDScore`.
+    pub gpu_fragmentation: gpu_fragmentation::Fragmentation,
 }
 
 /// A plugin that profiles can name.
@@ -82,12 +90,16 @@ pub struct Plugin {
     pub filter: Option<MakeFilter>,
     /// Makes its part at PreScore and Score.
     pub score: Option<MakeScore>,
+    /// Makes its part at Reserve, if that decides anything here.
+    pub reserve: Option<MakeReserve>,
 }
 
 /// Makes a plugin's part that filters from its arguments.
 pub type MakeFilter = fn(&PluginArguments) -> Arc<dyn FilterPlugin>;
 /// Makes a plugin's part that scores from its arguments.
 pub type MakeScore = fn(&PluginArguments) -> Arc<dyn ScorePlugin>;
+/// Makes a plugin's part that reserves from its arguments.
+pub type MakeReserve = fn(&PluginArguments) -> Arc<dyn ReservePlugin>;
 
 /// The plugin of a name.
 pub fn find(name: &str) -> Option<&'static Plugin> {
@@ -174,9 +186,37 @@ pub const ALL: &[Plugin] = &[
     },
     plugin("DefaultBinder", &[Bind]),
     plugin("NodeDeclaredFeatures", &[PreFilter, Filter]),
+    Plugin {
+        default_weight: None,
+        filter: Some(|arguments| Arc::new(gpu_share(arguments))),
+        reserve: Some(|arguments| Arc::new(gpu_share(arguments))),
+        ..plugin(gpu_share::NAME, &[Filter, Reserve])
+    },
+    Plugin {
+        default_weight: None,
+        score: Some(|arguments| Arc::new(arguments.gpu_fragmentation.clone())),
+        ..plugin("FGDScore", &[Score])
+    },
+    Plugin { score: Some(|_| Arc::new(GpuPolicy::BestFit)), ..gpu_policy("BestFitScore") },
+    Plugin { score: Some(|_| Arc::new(GpuPolicy::DotProduct)), ..gpu_policy("DotProductScore") },
+    Plugin { score: Some(|_| Arc::new(GpuPolicy::Packing)), ..gpu_policy("GpuPackingScore") },
+    Plugin { score: Some(|_| Arc::new(GpuPolicy::Clustering)), ..gpu_policy("GpuClusteringScore") },
+    Plugin { score: Some(|_| Arc::new(GpuPolicy::Random)), ..gpu_policy("RandomScore") },
 ];
+
+/// A policy that profiles must name.
+const fn gpu_policy(name: PluginName) -> Plugin {
+    Plugin { default_weight: None, ..plugin(name, &[Score]) }
+}
+
+fn gpu_share(arguments: &PluginArguments) -> gpu_share::GpuShare {
+    gpu_share::GpuShare {
+        selection: arguments.gpu_share,
+        fragmentation: arguments.gpu_fragmentation.clone(),
+    }
+}
 
 /// A plugin of the default profile that neither rejects nor scores anything here.
 const fn plugin(name: PluginName, points: &'static [ExtensionPoint]) -> Plugin {
-    Plugin { name, points, default_weight: Some(1), filter: None, score: None }
+    Plugin { name, points, default_weight: Some(1), filter: None, score: None, reserve: None }
 }

@@ -2,7 +2,7 @@
 //! scheduler's configuration adds to every pod.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Refusal,
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Refusal, Scope,
     ScorePlugin, default_normalize,
 };
 use super::super::node_info::NodeInfo;
@@ -58,6 +58,10 @@ fn matches_field(requirement: &Requirement, name: &Name) -> bool {
 const NAME_FIELD: &str = "metadata.name";
 
 impl FilterPlugin for NodeAffinity {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         let class = cycle.pod.class;
         let has_own = class.required_node.is_some() || class.node_selector != Labels::default();
@@ -133,6 +137,10 @@ impl NodeFilter for Meets<'_> {
 }
 
 impl ScorePlugin for NodeAffinity {
+    fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
+        cycle.pod.class.preferred_node.is_empty() && self.added_preferred.is_empty()
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,

@@ -1,7 +1,7 @@
 //! NodeName: a pod that names its node goes nowhere else.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
 };
 use super::super::node_info::NodeInfo;
 
@@ -10,6 +10,10 @@ use super::super::node_info::NodeInfo;
 pub struct NodeName;
 
 impl FilterPlugin for NodeName {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         match &cycle.pod.class.node_name {
             None => PreFilter::Skip,

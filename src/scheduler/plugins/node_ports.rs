@@ -1,7 +1,7 @@
 //! NodePorts: two pods with one host port do not share a node.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
 };
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::HostPort;
@@ -16,6 +16,10 @@ pub fn ports_are_free(wanted: &[HostPort], node: &NodeInfo) -> bool {
 }
 
 impl FilterPlugin for NodePorts {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         let wanted = &cycle.pod.class.host_ports;
         if wanted.is_empty() {

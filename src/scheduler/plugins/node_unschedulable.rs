@@ -1,7 +1,7 @@
 //! NodeUnschedulable: keeps pods off cordoned nodes.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
 };
 use super::super::node_info::NodeInfo;
 use crate::cluster::Name;
@@ -13,6 +13,10 @@ use crate::cluster::pod_template::TaintEffect;
 pub struct NodeUnschedulable;
 
 impl FilterPlugin for NodeUnschedulable {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         // A pod that tolerates the taint that stands for the cordon goes there all the same.
         let taint = Taint {

@@ -117,23 +117,57 @@ pub enum Usage {
 #[derive(Clone, Debug)]
 pub struct ResourceAllocation<'c> {
     usage: Usage,
-    resources: Vec<(&'c ResourceWeight, i64)>,
+    resources: Vec<Scored<'c>>,
+}
+
+/// A resource that counts, looked up once for all nodes.
+#[derive(Clone, Copy, Debug)]
+struct Scored<'c> {
+    measure: Measure<'c>,
+    weight: i64,
+    /// What the incoming pod asks of it.
+    request: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Measure<'c> {
+    Cpu,
+    Memory,
+    Other(&'c str),
+}
+
+impl Measure<'_> {
+    fn of(self, resources: &Resources) -> i64 {
+        match self {
+            Self::Cpu => resources.milli_cpu,
+            Self::Memory => resources.memory,
+            Self::Other(name) => resources.get(name),
+        }
+    }
 }
 
 impl<'c> ResourceAllocation<'c> {
     /// The resources that count for an incoming pod with these requests: extended resources only if
     /// the pod asks for them.
     pub fn new(resources: &'c [ResourceWeight], usage: Usage, requests: &Resources) -> Self {
-        let asked = resources.iter().map(|resource| (resource, requests.get(&resource.name)));
-        let counts = |(resource, request): &(&ResourceWeight, i64)| {
-            *request != 0 || !is_scalar_resource(&resource.name)
-        };
-        Self { usage, resources: asked.filter(counts).collect() }
+        let mut scored = Vec::with_capacity(resources.len());
+        for resource in resources {
+            let measure = match &*resource.name {
+                "cpu" => Measure::Cpu,
+                "memory" => Measure::Memory,
+                other => Measure::Other(other),
+            };
+            let request = measure.of(requests);
+            if request != 0 || !is_scalar_resource(&resource.name) {
+                scored.push(Scored { measure, weight: resource.weight, request });
+            }
+        }
+        Self { usage, resources: scored }
     }
 
     /// Whether the incoming pod asks for none of them.
     pub fn is_unasked(&self) -> bool {
-        self.resources.iter().all(|(_, request)| *request == 0)
+        self.resources.iter().all(|one| one.request == 0)
     }
 
     /// The resources on a node with the incoming pod there.
@@ -151,16 +185,15 @@ impl<'c> ResourceAllocation<'c> {
         node: &NodeInfo,
         with: impl Fn(i64, i64) -> i64,
     ) -> impl Iterator<Item = Allocation> {
-        self.resources.iter().filter_map(move |(resource, request)| {
-            let name: &str = &resource.name;
-            let allocatable = node.allocatable.get(name);
-            let requested = match (self.usage, name) {
-                (Usage::NonZero, "cpu") => node.non_zero.0,
-                (Usage::NonZero, "memory") => node.non_zero.1,
-                _ => node.requested.get(name),
+        self.resources.iter().filter_map(move |one| {
+            let allocatable = one.measure.of(&node.allocatable);
+            let requested = match (self.usage, one.measure) {
+                (Usage::NonZero, Measure::Cpu) => node.non_zero.0,
+                (Usage::NonZero, Measure::Memory) => node.non_zero.1,
+                (_, measure) => measure.of(&node.requested),
             };
-            let requested = with(requested, *request);
-            let weight = resource.weight;
+            let requested = with(requested, one.request);
+            let weight = one.weight;
             (allocatable != 0).then_some(Allocation { requested, allocatable, weight })
         })
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::framework::{
     ClusterEvent, Code, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Reason,
-    Refusal, ScorePlugin,
+    Refusal, Scope, ScorePlugin,
 };
 use super::super::node_info::NodeInfo;
 use super::super::resources::{Resources, is_extended_resource};
@@ -99,6 +99,10 @@ impl NodeResourcesFit {
 }
 
 impl FilterPlugin for NodeResourcesFit {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         PreFilter::check(Fits { plugin: self, requests: &cycle.pod.class.requests })
     }
@@ -164,6 +168,10 @@ impl NodeFilter for Fits<'_> {
 }
 
 impl ScorePlugin for NodeResourcesFit {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,

@@ -2,7 +2,7 @@
 //! fewer PreferNoSchedule taints that they do not tolerate.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Refusal,
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Refusal, Scope,
     ScorePlugin, default_normalize,
 };
 use super::super::node_info::NodeInfo;
@@ -22,6 +22,10 @@ pub fn has_untolerated_taint(taints: &[Taint], tolerations: &[Toleration]) -> bo
 }
 
 impl FilterPlugin for TaintToleration {
+    fn scope(&self) -> Scope {
+        Scope::Node
+    }
+
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         PreFilter::check(Tolerates { tolerations: &cycle.pod.class.tolerations })
     }
@@ -52,6 +56,10 @@ impl NodeFilter for Tolerates<'_> {
 }
 
 impl ScorePlugin for TaintToleration {
+    fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
+        !cycle.cache.has_soft_taints()
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,

@@ -121,6 +121,37 @@ pub(super) fn includes_node(
         && (!constraint.honors_taints || !has_untolerated_taint(&node.taints, &class.tolerations))
 }
 
+/// The pods that a constraint counts in each domain; `None` where that takes a look at every node, because
+/// some do not take part.
+pub(super) fn counts_by_domain(
+    cycle: &CycleContext<'_>,
+    constraints: &[SpreadConstraint],
+    constraint: &SpreadConstraint,
+) -> Option<Vec<i64>> {
+    let (cache, own) = (cycle.cache, cycle.pod.class);
+    let has_all_keys =
+        |one: &SpreadConstraint| cache.topology().nodes_with(one.topology) == cache.node_count();
+    let asks_for_nodes = own.required_node.is_some() || !own.node_selector.is_empty();
+    if (constraint.honors_affinity && asks_for_nodes)
+        || (constraint.honors_taints && cache.has_hard_taints())
+        || !cache.tallies().is_counted(constraint.topology)
+        || !constraints.iter().all(has_all_keys)
+    {
+        return None;
+    }
+    let mut counts = vec![0; cache.topology().size(constraint.topology)];
+    for class in cache.placed_classes() {
+        let pods = cache.class(class);
+        if pods.namespace == own.namespace && constraint.counts(&pods.labels) {
+            let tallies = cache.tallies().of(class, constraint.topology);
+            for (count, tally) in counts.iter_mut().zip(tallies) {
+                *count += tally.staying();
+            }
+        }
+    }
+    Some(counts)
+}
+
 /// Counts a constraint's pods on nodes, remembering which classes of pods it matches.
 pub(super) struct MatchingPods<'c> {
     cycle: CycleContext<'c>,

@@ -8,7 +8,9 @@ use super::super::framework::{
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::{PodClass, SpreadConstraint};
 use super::super::topology::Domain;
-use super::topology_spread::{MatchingPods, TopologySpread, has_all_keys, includes_node};
+use super::topology_spread::{
+    MatchingPods, TopologySpread, counts_by_domain, has_all_keys, includes_node,
+};
 use crate::cluster::pod_template::WhenUnsatisfiable;
 
 impl FilterPlugin for TopologySpread {
@@ -20,6 +22,12 @@ impl FilterPlugin for TopologySpread {
         let mut counts = Vec::with_capacity(constraints.len());
         for constraint in constraints.iter() {
             let mut domains = DomainCounts::new(cycle.cache.topology().size(constraint.topology));
+            if let Some(pods) = counts_by_domain(cycle, &constraints, constraint) {
+                domains
+                    .enter_all(&pods, cycle.cache.topology().nodes_by_domain(constraint.topology));
+                counts.push(domains);
+                continue;
+            }
             let mut matching = MatchingPods::new(cycle);
             for node in cycle.cache.nodes() {
                 if has_all_keys(&constraints, node)
@@ -84,6 +92,15 @@ impl DomainCounts {
         let count = &mut self.counts[domain.index()];
         self.domains += usize::from(count.is_none());
         *count = Some(count.unwrap_or(0) + pods);
+    }
+
+    /// Enters the pods of all domains that have nodes.
+    fn enter_all(&mut self, pods: &[i64], nodes: &[u32]) {
+        for (count, (pods, nodes)) in self.counts.iter_mut().zip(pods.iter().zip(nodes)) {
+            *count = (*nodes > 0).then_some(*pods);
+        }
+        self.domains = nodes.iter().filter(|nodes| **nodes > 0).count();
+        self.update_minimum();
     }
 
     fn update_minimum(&mut self) {

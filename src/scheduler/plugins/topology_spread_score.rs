@@ -7,7 +7,8 @@ use super::super::node_info::NodeInfo;
 use super::super::pod_class::SpreadConstraint;
 use super::super::topology::Domain;
 use super::topology_spread::{
-    MatchingPods, TopologySpread, has_all_keys, has_own_constraints, includes_node,
+    MatchingPods, TopologySpread, counts_by_domain, has_all_keys, has_own_constraints,
+    includes_node,
 };
 use crate::cluster::pod_template::WhenUnsatisfiable;
 
@@ -15,6 +16,10 @@ use crate::cluster::pod_template::WhenUnsatisfiable;
 const IGNORED: i64 = -1;
 
 impl ScorePlugin for TopologySpread {
+    fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
+        self.constraints_of(cycle, WhenUnsatisfiable::ScheduleAnyway).is_empty()
+    }
+
     fn pre_score<'c>(
         &'c self,
         cycle: &CycleContext<'c>,
@@ -77,6 +82,11 @@ impl Counter<'_, '_> {
             is_feasible[position(node)] = true;
         }
         let mut pods = vec![0; size + 1];
+        let domains = is_feasible.iter().filter(|feasible| **feasible).count();
+        if let Some(mut pods) = counts_by_domain(self.cycle, self.constraints, constraint) {
+            pods.push(0);
+            return Counts { pods: Pods::InDomain(pods), weight: weight_of(domains) };
+        }
         for node in cache.nodes() {
             let takes_part = is_feasible[position(node)]
                 && (!self.needs_all_keys || has_all_keys(self.constraints, node))
@@ -85,7 +95,6 @@ impl Counter<'_, '_> {
                 pods[position(node)] += matching.count(constraint, node);
             }
         }
-        let domains = is_feasible.iter().filter(|feasible| **feasible).count();
         Counts { pods: Pods::InDomain(pods), weight: weight_of(domains) }
     }
 }

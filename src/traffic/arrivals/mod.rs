@@ -7,6 +7,7 @@ mod pattern;
 mod process;
 mod rate;
 mod replay;
+mod routed;
 mod shapes;
 
 use std::sync::Arc;
@@ -20,13 +21,16 @@ pub use process::ArrivalProcess;
 pub use rate::Segment;
 pub use replay::TraceLoad;
 
-pub(super) use process::GapLaw;
+pub(super) use process::{Curve, GapLaw};
+pub(super) use replay::TraceCurve;
 
+use super::fluid::FlowCurve;
 use super::problem::Checks;
 use super::trace::{Tokens, Trace};
 use crate::engine::{SimTime, Stream};
-use process::{Curve, RateArrivals};
-use replay::{Replay, TraceCurve};
+use process::RateArrivals;
+use replay::Replay;
+use routed::{Merged, Routed};
 
 /// What requests come over time: a recorded trace, or a pattern.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -58,6 +62,12 @@ enum Source {
     Pattern(RateArrivals<Arc<Pattern>>),
     Rates(RateArrivals<TraceCurve>),
     Requests(Replay),
+    /// Nothing comes.
+    Nothing,
+    Routed(Routed),
+    Merged(Merged),
+    /// Not one by one.
+    Flow(FlowCurve),
 }
 
 impl Load {
@@ -96,6 +106,22 @@ impl<'de> Deserialize<'de> for Load {
 }
 
 impl Arrivals {
+    /// No requests at all.
+    pub const fn none() -> Self {
+        Self { source: Source::Nothing }
+    }
+
+    /// Those of the arrivals that go the way of the numbers from `from` to `to`, of which `stream` draws
+    /// one from 0 to 1 for each.
+    pub fn routed(self, from: f64, to: f64, stream: Stream) -> Self {
+        Self { source: Source::Routed(Routed { all: Box::new(self), stream, from, to }) }
+    }
+
+    /// Arrivals of several origins together.
+    pub fn merged(origins: impl IntoIterator<Item = Self>) -> Self {
+        Self { source: Source::Merged(Merged::new(origins)) }
+    }
+
     /// Draws from a rate in words.
     pub(super) fn from_pattern(pattern: &Pattern, gaps: GapLaw, stream: Stream) -> Self {
         let curve = Arc::new(pattern.clone());
@@ -119,6 +145,26 @@ impl Arrivals {
         Self { source }
     }
 
+    /// A flow at a rate in words or recorded; `None` if each request was recorded.
+    pub(super) fn flowing(load: &Load, trace: Option<&Trace>) -> Option<Self> {
+        let curve = match (load, trace) {
+            (Load::Pattern(pattern), _) => FlowCurve::Pattern(Arc::new(pattern.clone())),
+            (Load::Trace(load), Some(Trace::Rates(trace))) => {
+                FlowCurve::Trace(TraceCurve::new(load, trace.clone()))
+            }
+            _ => return None,
+        };
+        Some(Self { source: Source::Flow(curve) })
+    }
+
+    /// The rate over time, if requests are a flow.
+    pub(super) fn as_flow(&self) -> Option<FlowCurve> {
+        match &self.source {
+            Source::Flow(curve) => Some(curve.clone()),
+            _ => None,
+        }
+    }
+
     /// The next arrival, if it can be known without looking further than `until`; it may itself lie
     /// later. What comes does not depend on the steps in which one asks.
     #[inline]
@@ -128,6 +174,9 @@ impl Arrivals {
             Source::Pattern(arrivals) => arrivals.next_known_by(until).map(plain),
             Source::Rates(arrivals) => arrivals.next_known_by(until).map(plain),
             Source::Requests(replay) => replay.next_known_by(until),
+            Source::Nothing | Source::Flow(_) => None,
+            Source::Routed(routed) => routed.next_known_by(until),
+            Source::Merged(merged) => merged.next_known_by(until),
         }
     }
 }
@@ -152,7 +201,7 @@ mod tests {
     }
 
     fn arrivals(json: serde_json::Value, trace: Option<&str>, until_seconds: i64) -> Vec<Arrival> {
-        let trace = trace.map(|text| Trace::read_csv(text.as_bytes()).expect("a trace"));
+        let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
         let stream = Streams::new(5).stream("arrivals", 0);
         let mut arrivals =
             spec(json).arrivals("traffic[0]", trace.as_ref(), stream).expect("right");
@@ -360,7 +409,7 @@ mod tests {
                 "timeout: 0s must be longer",
             ),
         ] {
-            let trace = trace.map(|text| Trace::read_csv(text.as_bytes()).expect("a trace"));
+            let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
             let stream = Streams::new(5).stream("arrivals", 0);
             let problems = spec(json).arrivals("", trace.as_ref(), stream).unwrap_err();
             assert!(problems[0].to_string().starts_with(says), "{}", problems[0]);

@@ -20,6 +20,10 @@ pub enum ArrivalProcess {
     /// With gaps of a gamma distribution: burstier than Poisson if their coefficient of variation
     /// is above 1, more regular if below.
     Gamma,
+    /// Not at all: they are a continuous flow, spread evenly over the endpoints, that costs the
+    /// simulation nothing per request. For traffic beyond counting; latencies then follow from
+    /// formulas of queueing theory.
+    Fluid,
 }
 
 /// The law of the gaps between arrivals, in requests of the mean rate: its mean is 1.
@@ -34,7 +38,7 @@ pub(in crate::traffic) enum GapLaw {
 }
 
 /// Where the rate over time comes from.
-pub(super) trait Curve {
+pub(in crate::traffic) trait Curve {
     /// The stretch of linear change that holds the instant `at`.
     fn segment_at(&self, at: SimTime) -> Segment;
 }
@@ -61,7 +65,8 @@ impl GapLaw {
     pub(in crate::traffic) fn new(process: ArrivalProcess, cv: f64) -> Self {
         match process {
             ArrivalProcess::Poisson => Self::Exponential,
-            ArrivalProcess::Even => Self::Even,
+            // A flow draws no gaps.
+            ArrivalProcess::Even | ArrivalProcess::Fluid => Self::Even,
             ArrivalProcess::Gamma => Self::Gamma(Gamma::from_mean_cv(1.0, cv)),
         }
     }

@@ -53,7 +53,7 @@ struct Window {
 
 /// A trace of rates, played.
 #[derive(Clone, Debug)]
-pub(super) struct TraceCurve {
+pub(in crate::traffic) struct TraceCurve {
     trace: Arc<RateTrace>,
     window: Window,
     scale: f64,

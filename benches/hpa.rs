@@ -1,0 +1,286 @@
+//! The HPA: one sync over many pods, and a day of a thousand HPAs (workload HPA1000: pod groups whose load
+//! follows a sine, on a thousand nodes). The benchmark's name tells
+//! what happened in it.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use wavetank::cluster::action::Action;
+use wavetank::cluster::hpa::{HpaSpec, MetricSource, MetricSpec, MetricTarget};
+use wavetank::cluster::hpa_status::HpaStatus;
+use wavetank::cluster::node::ConditionStatus;
+use wavetank::cluster::pod::{PodCondition, PodPhase};
+use wavetank::cluster::pod_template::{Container, PodSpec};
+use wavetank::cluster::{Name, NamespacedName, ObjectReference};
+use wavetank::controllers::hpa::{
+    HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod, ObservedScale,
+    PodMetric, PodMetrics, ScaleSelector, reconcile,
+};
+use wavetank::engine::{SimDuration, SimTime};
+use wavetank::faults::TimelineAction;
+use wavetank::manifest::{Diagnostics, Source, admit, read_manifests};
+use wavetank::metrics::MetricsSettings;
+use wavetank::scenario::Delays;
+use wavetank::scenario::scheduler_configuration::scheduler_configuration;
+use wavetank::scheduler::{Scheduler, TieBreaker};
+use wavetank::sim::Simulation;
+use wavetank::sim::world::{App, AppPlan, CpuLoadStep, Step, World};
+
+fn one_sync(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one sync of an HPA");
+    for pods in [10, 1_000] {
+        group.bench_function(BenchmarkId::new("pods", pods), |bencher| {
+            let sync = Sync::new(pods);
+            bencher.iter(|| sync.decide());
+        });
+    }
+    group.finish();
+}
+
+/// The inputs of a sync whose metrics ask for more pods.
+struct Sync {
+    spec: HpaSpec,
+    settings: HpaSettings,
+    status: HpaStatus,
+    template: PodSpec,
+    pods: Vec<ObservedPod>,
+    values: Vec<Option<PodMetric>>,
+}
+
+impl Sync {
+    fn new(pods: usize) -> Self {
+        let requests = [("cpu", "500m".parse().expect("a quantity"))].into_iter().collect();
+        let container = Container { name: "app".into(), requests, ..Container::default() };
+        let ready = PodCondition { status: ConditionStatus::True, since: SimTime::ZERO };
+        let pod = ObservedPod {
+            count: 1,
+            template: 0,
+            phase: PodPhase::Running,
+            is_terminating: false,
+            ready: Some(ready),
+            start_time: Some(SimTime::ZERO),
+        };
+        let value_milli = |pod: usize| 350 + i64::try_from(pod % 100).expect("below 100");
+        let value = |pod| PodMetric {
+            value_milli: value_milli(pod),
+            timestamp: SimTime::from_secs(3600),
+            window: SimDuration::from_secs(15),
+        };
+        Self {
+            spec: hpa_spec("web", 5_000),
+            settings: HpaSettings::default(),
+            status: HpaStatus::default(),
+            template: PodSpec { containers: vec![container], ..PodSpec::default() },
+            pods: vec![pod; pods],
+            values: (0..pods).map(|pod| Some(value(pod))).collect(),
+        }
+    }
+
+    fn decide(&self) -> i32 {
+        let replicas = i32::try_from(self.pods.len()).expect("few pods");
+        let inputs = HpaInputs {
+            hpa: HpaView {
+                namespace: "default",
+                spec: &self.spec,
+                status: &self.status,
+                settings: &self.settings,
+            },
+            scale: Ok(ObservedScale {
+                spec_replicas: replicas,
+                status_replicas: replicas,
+                selector: ScaleSelector::Unique,
+            }),
+            scale_write: Ok(()),
+            pods: &self.pods,
+            templates: &[&self.template],
+            metrics: &[MetricReading::PerPod(PodMetrics {
+                values: &self.values,
+                ..PodMetrics::default()
+            })],
+            pod_name: &|_| Name::from("web"),
+        };
+        let decision = reconcile(&inputs, &mut HpaHistory::default(), SimTime::from_secs(3601));
+        decision.replicas_after().expect("a readable scale")
+    }
+}
+
+fn hpa_spec(target: &str, max_replicas: i32) -> HpaSpec {
+    let cpu = MetricSource::Resource { resource: "cpu".into(), container: None };
+    HpaSpec {
+        scale_target: wavetank::cluster::hpa::ObjectReference {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            name: target.into(),
+        },
+        min_replicas: 1,
+        max_replicas,
+        metrics: vec![MetricSpec::new(cpu, MetricTarget::Utilization(60))],
+        behavior: None,
+    }
+}
+
+fn day_of_hpas(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a day of HPAs");
+    group.sample_size(10);
+    for groups in [100, 1_000] {
+        let world = world(groups);
+        let counts = count(&run(&world));
+        group.bench_function(BenchmarkId::new(counts, groups), |bencher| {
+            bencher.iter(|| run(&world));
+        });
+    }
+    group.finish();
+}
+
+fn run(world: &World) -> Simulation {
+    let mut simulation = Simulation::new(world.clone());
+    simulation.run_until(SimTime::from_secs(86_400));
+    simulation
+}
+
+fn count(simulation: &Simulation) -> String {
+    let record = simulation.recorder();
+    let rescales: u64 = record.workloads.iter().map(|workload| workload.rescales).sum();
+    let created: u64 = record.workloads.iter().map(|workload| workload.pods_created).sum();
+    let pods = simulation.view().pods().len();
+    format!("{rescales} rescales, {created} pods created, {pods} at the end, HPAs")
+}
+
+/// Groups of ten pods at first and a hundred at most, on a thousand nodes of 64 cores.
+fn world(groups: u32) -> World {
+    let day = SimDuration::from_secs(86_400);
+    let mut world = World {
+        seed: 1,
+        duration: day,
+        warm_up: SimDuration::ZERO,
+        interval: SimDuration::from_secs(3600),
+        nodes: Vec::new(),
+        objects: Vec::new(),
+        apps: BTreeMap::new(),
+        request_models: Vec::new(),
+        traffic: Vec::new(),
+        cpu_loads: Vec::new(),
+        faults: Vec::new(),
+        timeline: Vec::new(),
+        delays: Delays::default(),
+        kubelet: wavetank::kubelet::KubeletSettings::default(),
+        metrics: MetricsSettings {
+            resolution: SimDuration::from_secs(60),
+            first_scrape: SimDuration::from_secs(60),
+            ..MetricsSettings::default()
+        },
+        controllers: wavetank::controllers::ControllerSettings {
+            hpa: HpaSettings {
+                sync_period: SimDuration::from_secs(60),
+                downscale_stabilization: SimDuration::ZERO,
+                ..HpaSettings::default()
+            },
+            ..wavetank::controllers::ControllerSettings::default()
+        },
+        scheduler: scheduler(),
+        begin: SimTime::ZERO,
+        hpas_at: SimTime::ZERO,
+        falls_back_to_terminating: true,
+    };
+    for node in 0..1_000 {
+        for action in objects(&node_manifest(node)) {
+            if let Action::AddNode(node) = action {
+                world.nodes.push(*node);
+            }
+        }
+    }
+    for group in 0..groups {
+        add_group(&mut world, group);
+    }
+    world.cpu_loads.sort_by_key(|step| step.at);
+    world
+}
+
+fn add_group(world: &mut World, group: u32) {
+    let name = format!("g{group:04}");
+    let start = SimTime::from_secs_f64(1.0 + 0.01 * f64::from(group));
+    let id = NamespacedName::new("default", name.as_str());
+    let app = App { cpu_load: Some(group), ..App::default() };
+    let plan = AppPlan { default: app, ..AppPlan::default() };
+    world.apps.insert(ObjectReference { kind: "Deployment".into(), id }, plan);
+    let step = Step {
+        action: TimelineAction::Apply(name.clone()),
+        objects: objects(&group_manifest(&name)),
+    };
+    world.timeline.push((start, step));
+    for hour in 0..24_u32 {
+        let phase = TAU * f64::from(hour + group % 24) / 24.0;
+        // In pods' worth of their request, half a core each.
+        let pods = 20.0 + 15.0 * libm::sin(phase);
+        world.cpu_loads.push(CpuLoadStep {
+            at: start + SimDuration::from_secs(3600 * i64::from(hour)),
+            load: group,
+            demand_nano: SimDuration::from_secs_f64(pods * 0.5).as_nanos(),
+        });
+    }
+}
+
+/// The workload's scheduler: whether a pod fits, and the node with most left; of the first hundred
+/// nodes where it does, the fewest that kube-scheduler ever looks at.
+fn scheduler() -> Scheduler {
+    let written = serde_json::json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "percentageOfNodesToScore": 1,
+        "profiles": [{"plugins": {"multiPoint": {
+            "disabled": [{"name": "*"}],
+            "enabled": [
+                {"name": "PrioritySort"}, {"name": "NodeResourcesFit"}, {"name": "DefaultBinder"},
+            ],
+        }}}],
+    });
+    let configuration = scheduler_configuration(&written).expect("a valid configuration");
+    Scheduler::new(&configuration, TieBreaker::FirstByName).expect("a valid configuration")
+}
+
+fn objects(manifest: &str) -> Vec<Action> {
+    let mut problems = Diagnostics::default();
+    let source = Source { name: "bench.yaml".into(), text: manifest.into() };
+    let loaded = admit(read_manifests(&[source], &mut problems));
+    assert!(!problems.has_errors() && !loaded.diagnostics.has_errors());
+    loaded.objects.into_iter().filter_map(wavetank::manifest::Object::into_action).collect()
+}
+
+fn node_manifest(node: u32) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Node, metadata: {{name: node-{node:04}}}, \
+         status: {{allocatable: {{cpu: 64, memory: 256Gi, pods: 110}}}}}}"
+    )
+}
+
+fn group_manifest(name: &str) -> String {
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: 10
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      containers:
+      - name: app
+        image: app
+        resources: {{requests: {{cpu: 500m, memory: 1Gi}}, limits: {{cpu: 500m, memory: 1Gi}}}}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {{name: {name}}}
+spec:
+  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
+  minReplicas: 1
+  maxReplicas: 100
+  metrics: [{{type: Resource, resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 60}}}}}}]
+"
+    )
+}
+
+criterion_group!(benches, one_sync, day_of_hpas);
+criterion_main!(benches);

@@ -1,0 +1,61 @@
+//! `wavetank explain SCENARIO pod/NAMESPACE/NAME`: why a pod is where it is, or why it waits.
+
+use std::io::Write;
+
+use super::exit::{Exit, Failure};
+use crate::cluster::NamespacedName;
+use crate::engine::SimTime;
+use crate::scheduler::explanation::Explanation;
+use crate::sim::{Simulation, World};
+
+/// Runs the world up to the time, and writes the decision that put the pod where it is then; or, if it
+/// has no node, what the scheduler would say about it.
+pub fn run(
+    world: &World,
+    pod: &NamespacedName,
+    at: SimTime,
+    as_json: bool,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let mut simulation = Simulation::new(world.clone());
+    let mut bound = None;
+    while simulation.next_time().is_some_and(|next| next <= at) {
+        simulation.step();
+        if bound.is_none() && simulation.node_of(pod).is_some() {
+            bound = Some(simulation.now());
+        }
+    }
+    let (when, explanation) = match bound {
+        // The same run again, up to the cycle that placed it.
+        Some(bound) => (bound, at_binding(world, pod, bound)),
+        None => (at, simulation.examine(pod)),
+    };
+    let Some(explanation) = explanation else {
+        return Err(Failure::Input(format!(
+            "the scheduler knows of no pod {pod} at {at}; `wavetank run -o json` lists what happened to \
+             which pod in its log"
+        )));
+    };
+    if as_json {
+        serde_json::to_writer_pretty(&mut *out, &explanation).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "at {when}")?;
+        write!(out, "{explanation}")?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// What the scheduler had to say about the pod in the step that placed it.
+fn at_binding(world: &World, pod: &NamespacedName, bound: SimTime) -> Option<Explanation> {
+    let mut simulation = Simulation::new(world.clone());
+    while simulation.next_time().is_some_and(|next| next < bound) {
+        simulation.step();
+    }
+    let mut last = None;
+    while simulation.node_of(pod).is_none() && simulation.next_time().is_some() {
+        last = simulation.examine(pod).or(last);
+        simulation.step();
+    }
+    last
+}

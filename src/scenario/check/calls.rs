@@ -1,0 +1,94 @@
+//! Calls from service to service: whether there is somebody to answer, and whether they end.
+
+use std::collections::BTreeSet;
+
+use super::Checker;
+use crate::cluster::ObjectReference;
+use crate::manifest::FieldPath;
+use crate::scenario::workloads::Workload;
+use crate::traffic::CallSpec;
+
+impl Checker<'_> {
+    /// The calls of all workloads.
+    pub(super) fn calls(&mut self) {
+        let root = FieldPath::ROOT;
+        let list = root.field("workloads");
+        for (index, workload) in self.text.scenario.workloads.iter().enumerate() {
+            let path = list.item(index);
+            let requests = path.field("requests");
+            let calls = requests.field("calls");
+            let own = workload.requests.iter().flat_map(|model| &model.calls);
+            for (position, call) in own.enumerate() {
+                self.call(&calls.item(position), workload, call);
+            }
+            for (image, behavior) in &workload.images {
+                if behavior.requests == workload.requests {
+                    continue;
+                }
+                let images = path.field("images");
+                let image = images.key(image);
+                let requests = image.field("requests");
+                let calls = requests.field("calls");
+                let own = behavior.requests.iter().flat_map(|model| &model.calls);
+                for (position, call) in own.enumerate() {
+                    self.call(&calls.item(position), workload, call);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, path: &FieldPath, caller: &Workload, call: &CallSpec) {
+        let at = path.field("service");
+        let service = &call.service.0;
+        self.service_exists(&at, service);
+        if !self.ever.services.contains_key(service) {
+            return;
+        }
+        let behind: Vec<ObjectReference> = self.ever.workloads_behind(service).cloned().collect();
+        let has_model = |one: &ObjectReference| {
+            let described = self.text.scenario.workloads.iter();
+            described.filter(|row| row.workload == *one).any(|row| row.requests.is_some())
+        };
+        if !behind.iter().any(has_model) {
+            let workload =
+                behind.first().map_or("Deployment/NAMESPACE/NAME".into(), ToString::to_string);
+            self.error(
+                &at,
+                format!("nothing says what a request to {service} costs"),
+                format!("add `workloads: [{{workload: {workload}, requests: {{cpuTime: 20ms}}}}]`"),
+            );
+        }
+        let mut seen = BTreeSet::new();
+        if behind.iter().any(|one| self.leads_to(one, &caller.workload, &mut seen)) {
+            self.error(
+                &at,
+                format!("the call comes back to {}, so that it would never end", caller.workload),
+                "leave out one call of the circle",
+            );
+        }
+    }
+
+    /// Whether requests to the pods of a workload end up at another.
+    fn leads_to(
+        &self,
+        from: &ObjectReference,
+        to: &ObjectReference,
+        seen: &mut BTreeSet<ObjectReference>,
+    ) -> bool {
+        if from == to {
+            return true;
+        }
+        if !seen.insert(from.clone()) {
+            return false;
+        }
+        let described = self.text.scenario.workloads.iter().filter(|row| row.workload == *from);
+        let models = described.flat_map(|row| {
+            let of_images = row.images.values().map(|image| &image.requests);
+            std::iter::once(&row.requests).chain(of_images).flatten()
+        });
+        let called = models.flat_map(|model| &model.calls).map(|call| &call.service.0);
+        let next: Vec<ObjectReference> =
+            called.flat_map(|service| self.ever.workloads_behind(service)).cloned().collect();
+        next.iter().any(|one| self.leads_to(one, to, seen))
+    }
+}

@@ -1,0 +1,71 @@
+//! Faults that come by chance, and containers that are described: whether there is such a thing.
+
+use super::{Checker, listed};
+use crate::cluster::Name;
+use crate::engine::SimDuration;
+use crate::manifest::FieldPath;
+
+impl Checker<'_> {
+    /// Faults that come by chance: that they happen to something, and often enough to be counted.
+    pub(super) fn faults(&mut self) {
+        let root = FieldPath::ROOT;
+        let list = root.field("faults");
+        let faults = self.text.scenario.faults.iter().enumerate();
+        for (index, fault) in faults {
+            let path = list.item(index);
+            let kind = fault.fault.as_str();
+            match (&fault.workload, &fault.pool) {
+                (Some(workload), None) if fault.fault.is_of_pods() => {
+                    self.workload_exists(&path.field("workload"), workload);
+                }
+                (None, Some(pool)) if !fault.fault.is_of_pods() => {
+                    self.pool_exists(&path.field("pool"), pool);
+                }
+                (None, None) if !fault.fault.is_of_pods() => {}
+                _ if fault.fault.is_of_pods() => self.error(
+                    &path,
+                    format!("{kind} happens to the pods of a workload"),
+                    "give `workload`, such as Deployment/shop/web, and no `pool`".to_owned(),
+                ),
+                _ => self.error(
+                    &path,
+                    format!("{kind} happens to nodes"),
+                    "give `pool`, or nothing for all nodes, and no `workload`".to_owned(),
+                ),
+            }
+            if fault.mean_time_between <= SimDuration::ZERO {
+                let path = path.field("meanTimeBetween");
+                let help = "give the mean time between two, such as 6h".to_owned();
+                self.error(&path, "faults would never end".to_owned(), help);
+            }
+        }
+    }
+
+    pub(super) fn pool_exists(&mut self, path: &FieldPath, pool: &Name) {
+        let pools = &self.text.scenario.cluster.node_pools;
+        if !pools.iter().any(|known| known.name == *pool) {
+            let help = listed("pools", pools.iter().map(|known| known.name.to_string()));
+            self.error(path, format!("there is no pool {pool}"), help);
+        }
+    }
+
+    /// Containers that the scenario describes are in their workload's pods.
+    pub(super) fn containers(&mut self) {
+        let root = FieldPath::ROOT;
+        let list = root.field("workloads");
+        for (index, workload) in self.text.scenario.workloads.iter().enumerate() {
+            let Some(shape) = self.ever.workloads.get(&workload.workload) else { continue };
+            let known: Vec<String> =
+                shape.containers.iter().map(|(name, _)| name.clone()).collect();
+            let path = list.item(index);
+            let described = workload.containers.keys().map(|name| (path.field("containers"), name));
+            let main = workload.container.iter().map(|name| (path.field("container"), name));
+            for (path, name) in main.chain(described) {
+                if !known.iter().any(|one| **one == **name) {
+                    let help = listed("containers", known.iter().cloned());
+                    self.error(&path, format!("the pods have no container {name}"), help);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Requests to hosts and paths: whether a rule of the manifests brings them to somebody who answers.
+
+use super::{Checker, listed};
+use crate::cluster::{NamespacedName, ServiceReference};
+use crate::manifest::FieldPath;
+use crate::scenario::resolved::ScenarioFiles;
+
+impl Checker<'_> {
+    /// The requests that come by Ingresses and HTTPRoutes.
+    pub(super) fn ingress(&mut self, files: &ScenarioFiles) {
+        let root = FieldPath::ROOT;
+        let list = root.field("ingress");
+        for (index, entrance) in self.text.scenario.ingress.iter().enumerate() {
+            let path = list.item(index);
+            let rule = self.at_start.routing.find(&entrance.host, &entrance.path).cloned();
+            let Some(rule) = rule else {
+                let known = listed("hosts and paths", self.at_start.routing.known());
+                let message = format!("no Ingress or HTTPRoute has a rule for {}", entrance.url());
+                self.error(&path.field("host"), message, known);
+                continue;
+            };
+            let trace = entrance.load.trace_file().and_then(|file| files.traces.get(file));
+            let nobody = ServiceReference(NamespacedName::new("", ""));
+            let spec = entrance.as_traffic(&nobody);
+            self.settings(&path, &spec, trace.map(|file| &file.trace));
+            if rule.backends.iter().all(|(_, weight)| *weight == 0) {
+                let message = format!("{} sends {} nowhere", rule.object, entrance.url());
+                self.error(&path.field("host"), message, "give a backend a weight above 0");
+            }
+            for (service, _) in &rule.backends {
+                self.service_exists(&path.field("host"), service);
+                self.somebody_answers(&path.field("host"), service);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The metrics pipeline and the autoscalers' flags: periods that are no time at all, metrics of
+//! nothing.
+
+use super::Checker;
+use crate::engine::SimDuration;
+use crate::manifest::FieldPath;
+
+impl Checker<'_> {
+    /// Scrapes, custom metrics, periods.
+    pub(super) fn metrics(&mut self) {
+        let root = FieldPath::ROOT;
+        let scenario = &self.text.scenario;
+        let metrics = root.field("metrics");
+        let prometheus = metrics.field("prometheus");
+        let controller_manager = root.field("controllerManager");
+        let hpa = controller_manager.field("horizontalPodAutoscaler");
+        let settings = &scenario.controller_manager.horizontal_pod_autoscaler;
+        let timing = scenario.metrics.prometheus;
+        self.some_time(&metrics.field("resolution"), scenario.metrics.resolution);
+        self.some_time(&prometheus.field("scrapeInterval"), timing.scrape_interval);
+        self.some_time(&prometheus.field("rateWindow"), timing.rate_window);
+        self.some_time(&hpa.field("syncPeriod"), settings.sync_period);
+        if timing.rate_window < timing.scrape_interval * 2 {
+            self.warn(
+                &prometheus.field("rateWindow"),
+                format!(
+                    "a range of {} holds fewer than two scrapes, so rates come and go",
+                    timing.rate_window
+                ),
+                "four times the scrape interval is usual",
+            );
+        }
+        let list = metrics.field("custom");
+        for (index, rule) in scenario.metrics.custom.iter().enumerate() {
+            let item = list.item(index);
+            let path = item.field("service");
+            self.service_exists(&path, &rule.service.0);
+            if !scenario.traffic.iter().any(|spec| spec.service == rule.service) {
+                self.error(
+                    &path,
+                    format!("the Service {} has no traffic to be measured", rule.service),
+                    "name a Service of `traffic`",
+                );
+            }
+        }
+    }
+
+    fn some_time(&mut self, path: &FieldPath, period: SimDuration) {
+        if period <= SimDuration::ZERO {
+            self.error(path, "a period of 0s never ends", "give it some time, such as 15s");
+        }
+    }
+}

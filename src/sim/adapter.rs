@@ -1,0 +1,208 @@
+//! The custom and external metrics: scrapes the traffic by the scenario's rules and publishes what an
+//! adapter makes of it; and the faults of the metrics pipeline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::Event;
+use super::reactions::traffic_id;
+use super::simulation::Simulation;
+use crate::cluster::custom_metrics::{ApiHealth, CustomMetrics, MetricSeries, MetricsApi};
+use crate::cluster::node::NodeId;
+use crate::cluster::pod::PodId;
+use crate::cluster::selection::Selecting;
+use crate::cluster::{Action, NamespacedName, ObjectReference};
+use crate::engine::{SimDuration, SimTime};
+use crate::faults::Scraper;
+use crate::metrics::{
+    LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values,
+};
+use crate::traffic::{BackendId, ServiceId};
+
+/// The series of all rules, by their position in the scenario.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Adapter {
+    rules: Vec<RuleSeries>,
+}
+
+/// What of the metrics pipeline does not work now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ScrapeFaults {
+    failing_nodes: BTreeSet<NodeId>,
+    /// Nodes whose kubelets did not answer the last scrape.
+    pub(super) unreachable: BTreeSet<NodeId>,
+    paused: BTreeSet<Scraper>,
+}
+
+impl ScrapeFaults {
+    pub(super) fn is_paused(&self, scraper: Scraper) -> bool {
+        self.paused.contains(&scraper)
+    }
+
+    pub(super) fn pause(&mut self, scraper: Scraper, pauses: bool) {
+        if pauses {
+            self.paused.insert(scraper);
+        } else {
+            self.paused.remove(&scraper);
+        }
+    }
+}
+
+impl Simulation {
+    /// The custom and external APIs are there if the scenario has metrics for them.
+    pub(super) fn start_adapter(&mut self) {
+        let world = std::sync::Arc::clone(&self.world);
+        let rules = &world.metrics.custom;
+        self.adapter.rules = vec![RuleSeries::default(); rules.len()];
+        if rules.is_empty() {
+            for api in [MetricsApi::Custom, MetricsApi::External] {
+                self.act("cluster", Action::SetMetricsApi(api, ApiHealth::Unregistered));
+            }
+            return;
+        }
+        for rule in rules.iter().filter(|rule| rule.measure == Measure::LatencyP95) {
+            if let Some(service) = self.traffic_of(&rule.service.0) {
+                self.traffic.count_latencies(service, &LATENCY_BOUNDS_SECONDS);
+            }
+        }
+        self.publish(&[]);
+        let first = world.metrics.prometheus.first_scrape;
+        self.enter(SimTime::ZERO + first, Event::PrometheusScrape);
+    }
+
+    /// Prometheus scrapes the applications, and the adapter's answers follow.
+    pub(super) fn scrape_applications(&mut self) {
+        let world = std::sync::Arc::clone(&self.world);
+        let settings = world.metrics.prometheus;
+        self.enter(self.now + settings.scrape_interval, Event::PrometheusScrape);
+        if self.scrapes.is_paused(Scraper::Prometheus) {
+            return;
+        }
+        let mut served = Vec::new();
+        for (position, rule) in world.metrics.custom.iter().enumerate() {
+            let scraped = self.scrape_rule(rule);
+            let series = &mut self.adapter.rules[position];
+            let reading = rule.measure.reading();
+            served.push(series.scrape(self.now, reading, settings.rate_window, &scraped));
+        }
+        self.publish(&served);
+    }
+
+    fn publish(&mut self, served: &[Values]) {
+        let mut metrics = CustomMetrics::default();
+        let world = std::sync::Arc::clone(&self.world);
+        let window = world.metrics.prometheus.rate_window;
+        for (position, rule) in world.metrics.custom.iter().enumerate() {
+            let series = metrics.series.entry(rule.name.clone()).or_default();
+            if let Some(values) = served.get(position) {
+                series.push(series_of(rule, values, self.now, window));
+            }
+        }
+        self.act("metrics-adapter", Action::PublishCustomMetrics(Box::new(metrics)));
+    }
+
+    /// Counters and gauges of a rule as they are now.
+    fn scrape_rule(&mut self, rule: &MetricRule) -> Scraped {
+        let Some(service) = self.traffic_of(&rule.service.0) else { return Scraped::default() };
+        let now = self.now;
+        if rule.measure.reading() == Reading::Quantile {
+            let counts = self.traffic.latency_counts(now, service);
+            return Scraped {
+                pods: Vec::new(),
+                whole: counts.iter().map(|count| *count as f64).collect(),
+            };
+        }
+        let pods: Vec<(PodId, f64)> = self
+            .backends_of(service)
+            .into_iter()
+            .map(|(pod, backend)| (pod, self.measure(rule.measure, backend)))
+            .collect();
+        let whole = match rule.measure {
+            Measure::RequestsPerSecond => self.traffic.arrived(service) as f64,
+            _ => pods.iter().map(|(_, value)| value).sum(),
+        };
+        Scraped { pods, whole: vec![whole] }
+    }
+
+    /// A counter or gauge of one pod's application.
+    fn measure(&mut self, measure: Measure, backend: BackendId) -> f64 {
+        match measure {
+            Measure::RequestsPerSecond => self.traffic.taken(self.now, backend) as f64,
+            Measure::Concurrency => self.traffic.in_flight(self.now, backend) as f64,
+            Measure::QueueDepth => self.traffic.queued(self.now, backend) as f64,
+            // A histogram, not a number: it is read of the whole Service.
+            Measure::LatencyP95 => 0.0,
+        }
+    }
+
+    /// The applications of a Service's pods that run on nodes that answer.
+    fn backends_of(&self, service: ServiceId) -> Vec<(PodId, BackendId)> {
+        let id = self.services.get(service.0 as usize).copied().flatten();
+        let pods = id.into_iter().flat_map(|id| {
+            self.plane.store().selected_by(Selecting::Service(id)).map(|(pod, _)| pod)
+        });
+        let apps = pods.filter_map(|pod| self.apps.get(pod));
+        apps.filter(|app| {
+            app.is_running() && app.node.is_some_and(|one| !self.kubelet.is_down(one))
+        })
+        .filter_map(|app| Some((app.pod, app.backend?)))
+        .collect()
+    }
+
+    fn traffic_of(&self, service: &NamespacedName) -> Option<ServiceId> {
+        let position = self.world.traffic.iter().position(|(name, _)| name == service)?;
+        Some(traffic_id(position))
+    }
+
+    /// A metrics API answers, or does so no more.
+    pub(super) fn set_metrics_api(&mut self, api: MetricsApi, answers: bool) {
+        if self.plane.store().metrics_apis().health(api) == ApiHealth::Unregistered {
+            return;
+        }
+        let health = if answers { ApiHealth::Serving } else { ApiHealth::Unavailable };
+        self.act("scenario", Action::SetMetricsApi(api, health));
+    }
+
+    /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.
+    pub(super) fn note_unreachable_nodes(&mut self) {
+        for (node, _) in self.plane.store().nodes().iter() {
+            let is_down = self.kubelet.is_down(node);
+            let fails = is_down || self.scrapes.failing_nodes.contains(&node);
+            if fails != self.scrapes.unreachable.contains(&node) {
+                if fails {
+                    self.scrapes.unreachable.insert(node);
+                } else {
+                    self.scrapes.unreachable.remove(&node);
+                }
+                self.apps.disturb(self.plane.store().pods_on(node).map(|(pod, _)| pod));
+            }
+        }
+    }
+
+    /// metrics-server reaches the kubelet of a node, or does so no more.
+    pub(super) fn set_scrapes(&mut self, node: NodeId, succeed: bool) {
+        if succeed {
+            self.scrapes.failing_nodes.remove(&node);
+        } else {
+            self.scrapes.failing_nodes.insert(node);
+        }
+    }
+}
+
+fn series_of(
+    rule: &MetricRule,
+    values: &Values,
+    now: SimTime,
+    window: SimDuration,
+) -> MetricSeries {
+    let service = ObjectReference { kind: "Service".into(), id: rule.service.0.clone() };
+    let objects: BTreeMap<ObjectReference, i64> =
+        values.whole.map(|whole| (service, whole)).into_iter().collect();
+    MetricSeries {
+        labels: rule.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        pods: values.pods.clone(),
+        objects,
+        external: values.whole,
+        timestamp: now,
+        window: if rule.measure.reading() == Reading::Gauge { SimDuration::ZERO } else { window },
+    }
+}

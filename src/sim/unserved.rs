@@ -1,0 +1,66 @@
+//! HPAs that ask for metrics which the scenario's adapter does not serve.
+
+use crate::cluster::Action;
+use crate::cluster::hpa::MetricSource;
+use crate::cluster::scaled_object::TriggerSource;
+use crate::controllers::keda::rule_of;
+use crate::manifest::Diagnostic;
+use crate::metrics::MetricRule;
+
+/// A warning for each metric of each HPA that no rule serves: the HPA will fail to read it, as in a
+/// cluster without such a rule.
+pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
+    let mut warnings = unserved_triggers(objects, rules);
+    let hpas = objects.iter().filter_map(|action| match action {
+        Action::CreateHpa(draft) => Some(draft),
+        _ => None,
+    });
+    let asked = hpas.flat_map(|draft| {
+        draft.1.metrics.iter().map(|metric| (draft.0.id.clone(), &*metric.source))
+    });
+    let unserved = asked.filter(|(_, source)| {
+        let is_custom =
+            !matches!(source, MetricSource::Resource { .. } | MetricSource::Invalid { .. });
+        is_custom && !rules.iter().any(|rule| *rule.name == *source.name())
+    });
+    let warning = |(hpa, source): (_, &MetricSource)| {
+        let (kind, name) = (source.type_name(), source.name());
+        let message = format!("HPA {hpa} asks for the {kind} metric {name}, which nothing serves");
+        Diagnostic::warning("unserved-metric", message)
+            .help(format!("say in the scenario what it is: metrics.custom: [{{name: {name}, measure: requestsPerSecond, service: ...}}]"))
+    };
+    warnings.extend(unserved.map(warning));
+    warnings
+}
+
+/// A warning for each trigger of KEDA that nothing stands for.
+fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for action in objects {
+        let Action::CreateScaledObject(draft) = action else { continue };
+        for trigger in &draft.1.triggers {
+            let (object, kind) = (&draft.0.id, &trigger.kind);
+            match &trigger.source {
+                TriggerSource::Unknown => warnings.push(
+                    Diagnostic::warning(
+                        "unserved-trigger",
+                        format!("ScaledObject {object}: triggers of type {kind} are not simulated"),
+                    )
+                    .help("it is never active and asks for nothing; the other triggers work"),
+                ),
+                TriggerSource::Measured { query, .. }
+                    if rule_of(query, rules.iter().map(|rule| &rule.name)).is_none() =>
+                {
+                    let message = format!(
+                        "ScaledObject {object}: nothing says what its {kind} trigger on {query:?} measures"
+                    );
+                    let help = "say in the scenario what a metric or queue of its name is: \
+                                metrics.custom: [{name: NAME, measure: queueDepth, service: ...}]";
+                    warnings.push(Diagnostic::warning("unserved-trigger", message).help(help));
+                }
+                _ => {}
+            }
+        }
+    }
+    warnings
+}

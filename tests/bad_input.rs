@@ -1,0 +1,281 @@
+//! Bad input ends in a message that says where, what and what to do, or in an honest report: never in a
+//! panic, a hang, or silence.
+
+#[path = "support/shop.rs"]
+mod shop;
+
+use std::fmt::Write as _;
+
+use shop::{MANIFESTS, Ran, SCENARIO, Shop};
+
+const HPA: &str = "\
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  maxReplicas: 5
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
+";
+
+/// Runs the scenario, and checks that nothing went wrong in the program itself.
+fn run(shop: &Shop, arguments: &[&str]) -> Ran {
+    let ran = shop.run(arguments);
+    assert!([0, 1, 2].contains(&ran.code), "{}: {}", ran.code, ran.err);
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    let is_told = !ran.err.is_empty() || !ran.out.is_empty();
+    assert!(ran.code != 2 || is_told, "wrong input is told in words");
+    ran
+}
+
+/// `run` refuses the input with these words, and `validate` says the same.
+fn refused(scenario: &str, manifests: &str, says: &[&str]) {
+    let shop = Shop::with(scenario, manifests);
+    let ran = run(&shop, &["run", "scenario.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    let validated = run(&shop, &["validate", "scenario.yaml"]);
+    assert_eq!(validated.code, 2);
+    for words in says {
+        assert!(ran.err.contains(words), "{words}\nis missing in\n{}", ran.err);
+        assert!(validated.out.contains(words), "{words}\nis missing in\n{}", validated.out);
+    }
+}
+
+/// `run` reports what came of it, with these words in the text.
+fn reported(scenario: &str, manifests: &str, says: &[&str]) {
+    let ran = run(&Shop::with(scenario, manifests), &["run", "scenario.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let on_one_line = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in says {
+        assert!(on_one_line.contains(words), "{words}\nis missing in\n{}", ran.out);
+    }
+}
+
+fn with_trace(trace: &str) -> Shop {
+    let scenario = SCENARIO.replace("{pattern: constant, rps: 20}", "{trace: trace.csv}");
+    let shop = Shop::with(&scenario, MANIFESTS);
+    shop.write("trace.csv", trace);
+    shop
+}
+
+#[test]
+fn a_missing_file_is_named_at_the_field_that_names_it() {
+    let ran = run(&Shop::new(), &["run", "other.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (2, "error: other.yaml: there is no such file\n"));
+    let missing = SCENARIO.replace("[web.yaml]", "[web.yaml, api.yaml]");
+    refused(
+        &missing,
+        MANIFESTS,
+        &["scenario.yaml:6: manifests[1]: api.yaml: there is no such file"],
+    );
+    let shop = with_trace("");
+    shop.write("scenario.yaml", shop.read("scenario.yaml").replace("trace.csv", "none.csv"));
+    let ran = run(&shop, &["run", "scenario.yaml"]);
+    assert!(ran.err.contains("scenario.yaml:15: traffic[0].load.trace: none.csv: "), "{}", ran.err);
+}
+
+#[test]
+fn an_empty_file_is_no_scenario_no_manifest_and_no_trace() {
+    let ran = run(&Shop::with("", MANIFESTS), &["run", "scenario.yaml"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("scenario.yaml: there is no scenario"),
+        "{}",
+        ran.err
+    );
+    refused(SCENARIO, "", &["web.yaml: holds no object"]);
+    refused(SCENARIO, "# only words\n---\n", &["web.yaml: holds no object"]);
+    let ran = run(&with_trace(""), &["run", "scenario.yaml"]);
+    assert!(ran.code == 2 && ran.err.contains("trace.csv: the file is empty"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_not_yaml_is_told_with_its_line_and_nothing_is_said_about_what_could_not_be_read() {
+    refused("a: [b", MANIFESTS, &["scenario.yaml:1: not valid YAML"]);
+    refused(SCENARIO, "kind: {", &["web.yaml:1: not valid YAML"]);
+    let ran = run(&Shop::with(SCENARIO, "kind: {"), &["run", "scenario.yaml"]);
+    assert!(!ran.err.contains("no manifest has"), "{}", ran.err);
+    let shop = Shop::new();
+    shop.write("web.yaml", [0xff, 0xfe, 0x00]);
+    let ran = run(&shop, &["run", "scenario.yaml"]);
+    assert!(ran.code == 2 && ran.err.contains("not a text in UTF-8"), "{}", ran.err);
+}
+
+#[test]
+fn two_documents_with_one_name_are_both_shown() {
+    let twice = format!("{MANIFESTS}---\n{MANIFESTS}");
+    let says = ["web.yaml:22: Deployment shop/web: is defined twice", "web.yaml:1: first defined"];
+    refused(SCENARIO, &twice, &says);
+}
+
+#[test]
+fn a_service_that_selects_nothing_is_refused_where_traffic_goes_to_it() {
+    let wrong = MANIFESTS.replace("spec: {selector: {app: web}", "spec: {selector: {app: wbe}");
+    refused(SCENARIO, &wrong, &["scenario.yaml:15: traffic[0].service: ", "selects no pods"]);
+}
+
+#[test]
+fn a_service_without_pods_from_the_start_is_not_available() {
+    let none = MANIFESTS.replace("replicas: 3", "replicas: 0");
+    reported(
+        SCENARIO,
+        &none,
+        &["available 0 % of requests, 0 % of the time", "4250 no ready endpoint", "no pod exists"],
+    );
+}
+
+#[test]
+fn an_hpa_without_a_target_is_told_at_its_line_and_in_the_report() {
+    let manifests = format!("{MANIFESTS}{}", HPA.replace("name: web}\n  max", "name: wbe}\n  max"));
+    reported(
+        SCENARIO,
+        &manifests,
+        &["Deployment shop/wbe is not here: the HPA will scale nothing", "cannot decide: "],
+    );
+    let shop = Shop::with(SCENARIO, &manifests);
+    let validated = run(&shop, &["validate", "web.yaml"]);
+    assert!(validated.out.contains("warning: web.yaml:26: "), "{}", validated.out);
+}
+
+#[test]
+fn an_hpa_without_requests_is_told_at_its_line_and_in_the_report() {
+    let without = MANIFESTS.replace("cpu: 250m, ", "").replace(", limits: {cpu: 500m}", "");
+    reported(
+        SCENARIO,
+        &format!("{without}{HPA}"),
+        &["requests no cpu, of which this is a share", "missing request for cpu in container web"],
+    );
+}
+
+#[test]
+fn numbers_that_cannot_be_are_told_at_their_lines() {
+    let replicas = MANIFESTS.replace("replicas: 3", "replicas: -3");
+    refused(SCENARIO, &replicas, &["web.yaml:5: Deployment shop/web: spec.replicas: ", "-3"]);
+    let huge = MANIFESTS.replace("replicas: 3", "replicas: 2147483648");
+    refused(SCENARIO, &huge, &["web.yaml:5: ", "2147483647"]);
+    let quantity = MANIFESTS.replace("memory: 128Mi", "memory: 1.5.2Gi");
+    refused(
+        SCENARIO,
+        &quantity,
+        &["web.yaml:15: ", "\"1.5.2Gi\" is not a quantity", "250m, 1.5Gi"],
+    );
+    let nodes = SCENARIO.replace("count: 2", "count: -2");
+    refused(&nodes, MANIFESTS, &["scenario.yaml:9: cluster.nodePools[0].count: "]);
+}
+
+#[test]
+fn settings_of_traffic_and_requests_are_told_at_their_own_lines() {
+    let split = SCENARIO.replace(
+        "{service: shop/web, load: {pattern: constant, rps: 20}, timeout: 2s}",
+        "service: shop/web\n    load:\n      pattern: constant\n      rps: -20",
+    );
+    refused(&split, MANIFESTS, &["scenario.yaml:18: traffic[0].load.rps: "]);
+    let requests = SCENARIO.replace(
+        "requests: {concurrency: 4, queue: 50, cpuTime: {distribution: exponential, mean: 20ms}}",
+        "requests:\n      queue: 50\n      concurrency: 0",
+    );
+    refused(&requests, MANIFESTS, &["scenario.yaml:15: workloads[0].requests.concurrency: "]);
+}
+
+#[test]
+fn a_broken_row_of_a_trace_and_time_that_goes_back_are_told_at_their_lines() {
+    for (trace, says) in [
+        ("t_s\n1\n2\nx\n4\n", "error: trace.csv:4: \"x\" is no instant"),
+        ("t_s\n1\n3\n2\n4\n", "error: trace.csv:4: time goes back from 00:00:03 to 00:00:02"),
+        ("hello\n1\n", "trace.csv"),
+    ] {
+        let ran = run(&with_trace(trace), &["run", "scenario.yaml"]);
+        assert!(ran.code == 2 && ran.err.contains(says), "{says}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_cluster_without_nodes_is_refused() {
+    let none = SCENARIO.replace("count: 2", "count: 0");
+    refused(&none, MANIFESTS, &["scenario.yaml:8: cluster.nodePools: the cluster has no node"]);
+}
+
+#[test]
+fn pods_that_fit_nowhere_are_the_first_thing_in_the_report() {
+    let large = MANIFESTS.replace("cpu: 250m", "cpu: 64").replace("cpu: 500m", "cpu: 64");
+    reported(
+        SCENARIO,
+        &large,
+        &["✗ failed Deployment/shop/web: 3 pods still had no node", "all pods wait for a node"],
+    );
+}
+
+#[test]
+fn an_alias_bomb_of_ten_megabytes_is_refused_soon() {
+    let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (one, next) in "abcdefghijkl".chars().zip("bcdefghijklm".chars()) {
+        let aliases = vec![format!("*{one}"); 10].join(", ");
+        let _ = writeln!(bomb, "{next}: &{next} [{aliases}]");
+    }
+    let line = format!("# {}\n", "x".repeat(98));
+    bomb.push_str(&line.repeat(10 * 1024 * 1024 / line.len()));
+    refused(SCENARIO, &bomb, &["aliases expand to more than 16 MiB"]);
+    refused(&bomb, MANIFESTS, &["aliases expand to more than 16 MiB"]);
+}
+
+/// Lines are left out, doubled, cut, and their indentation changed, one at a time.
+fn mutations(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let with = |at: usize, instead: &[&str]| {
+        let mut all = lines.clone();
+        all.splice(at..=at, instead.iter().copied());
+        all.join("\n") + "\n"
+    };
+    let mut mutated = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        if line.trim().is_empty() || line.trim().starts_with('#') {
+            continue;
+        }
+        mutated.push(with(at, &[]));
+        mutated.push(with(at, &[line, line]));
+        mutated.push(with(at, &[line.split_once(':').map_or("", |(key, _)| key)]));
+        mutated.push(with(at, &[&format!(" {line}")]));
+        mutated.push(with(at, &[&line.replace(|one: char| one.is_ascii_digit(), "-1")]));
+    }
+    mutated
+}
+
+/// A scenario of the repository with one text changed, held in memory: starting the program for each
+/// would take minutes. The run is cut short; what comes up in it comes up in its first minutes.
+mod in_memory {
+    use std::sync::Arc;
+
+    use wavetank::manifest::{Diagnostics, Source};
+    use wavetank::scenario::ScenarioText;
+    use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
+
+    pub fn run(scenario: &str, manifests: &str) -> Result<(), Diagnostics> {
+        let settings: Vec<_> = ["duration=45s", "warmUp=5s", "timeline=[]"]
+            .iter()
+            .map(|setting| setting.parse().expect("well-formed"))
+            .collect();
+        let text = ScenarioText::parse(&Source::new("scenario.yaml", scenario), &settings)?;
+        let manifests = vec![Source::new("manifests.yaml", manifests)];
+        let files = Arc::new(ScenarioFiles { manifests, ..ScenarioFiles::default() });
+        let resolved = ResolvedScenario { text, files, manifest_settings: Vec::new() };
+        wavetank::sweep::run(&resolved, 1, |_| {}).map(drop)
+    }
+}
+
+#[test]
+fn no_line_of_the_ai_agent_that_is_left_out_doubled_or_mangled_makes_it_panic() {
+    let scenario = include_str!("../scenarios/ai-agent/scenario.yaml")
+        .replace("{trace: data/chat.csv.gz}", "{pattern: constant, rps: 3}");
+    let manifests = include_str!("../scenarios/ai-agent/manifests/ai-agent.yaml");
+    in_memory::run(&scenario, manifests).expect("unchanged it runs");
+    let mut refused = 0;
+    for mutated in mutations(&scenario) {
+        refused += usize::from(in_memory::run(&mutated, manifests).is_err());
+    }
+    for mutated in mutations(manifests) {
+        refused += usize::from(in_memory::run(&scenario, &mutated).is_err());
+    }
+    assert!(refused > 100, "only {refused} were refused: the mutations do nothing");
+}

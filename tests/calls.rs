@@ -1,0 +1,486 @@
+//! Requests that call other services, are tried again, wait in work queues: what becomes of them.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wavetank::engine::{SimDuration, SimTime, Streams};
+use wavetank::traffic::{
+    BackendId, BackendState, FailureCause, Recording, RequestModelId, RequestModelSpec,
+    ServiceFigures, ServiceId, ServiceSpec, ServiceTraffic, Traffic, TrafficSpec,
+};
+
+/// A service `s/NAME` with one model, its pods, and how it is reached.
+struct Service {
+    name: &'static str,
+    model: Value,
+    pods: usize,
+    policy: Value,
+    /// Requests of clients; absent = only other services call it.
+    clients: Option<Value>,
+}
+
+impl Service {
+    fn new(name: &'static str, model: Value) -> Self {
+        Self { name, model, pods: 1, policy: json!({}), clients: None }
+    }
+
+    fn pods(self, pods: usize) -> Self {
+        Self { pods, ..self }
+    }
+
+    fn policy(self, policy: Value) -> Self {
+        Self { policy, ..self }
+    }
+
+    fn clients(self, clients: Value) -> Self {
+        Self { clients: Some(clients), ..self }
+    }
+}
+
+struct World {
+    traffic: Traffic,
+    pods: Vec<Vec<BackendId>>,
+}
+
+/// Ten requests a second, at 0.05 s, 0.15 s, ...
+fn ten_a_second() -> Value {
+    json!({"load": {"pattern": "constant", "rps": 10}, "arrivals": "even"})
+}
+
+fn nothing() -> Value {
+    json!({"load": {"pattern": "constant", "rps": 0}})
+}
+
+impl World {
+    fn new(services: &[Service]) -> Self {
+        let streams = Streams::new(5);
+        let clients = services.iter().map(|service| {
+            let name = format!("s/{}", service.name);
+            let mut spec = service.clients.clone().unwrap_or_else(nothing);
+            spec["service"] = json!(name);
+            let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+            let mut policy = service.policy.clone();
+            policy["service"] = json!(name);
+            let policy: ServiceSpec = serde_json::from_value(policy).expect("settings");
+            assert_eq!(policy.problems(""), []);
+            let arrivals = spec.arrivals("", None, streams.stream(&name, 0)).expect("right");
+            ServiceTraffic {
+                name,
+                arrivals,
+                timeout: spec.timeout,
+                retries: spec.retries,
+                policy: policy.policy(),
+            }
+        });
+        let models = services.iter().map(|service| {
+            let model: RequestModelSpec =
+                serde_json::from_value(service.model.clone()).expect("settings");
+            model.model("").expect("right")
+        });
+        let recording = Recording {
+            interval: SimDuration::from_secs(1),
+            warm_up: SimDuration::ZERO,
+            waits: false,
+        };
+        let mut traffic = Traffic::new(clients.collect(), models.collect(), streams, recording);
+        let pods = (0..).zip(services).map(|(number, service)| {
+            let pods: Vec<BackendId> = (0..service.pods)
+                .map(|_| traffic.add_backend(SimTime::ZERO, RequestModelId(number), 4.0))
+                .collect();
+            traffic.set_endpoints(SimTime::ZERO, ServiceId(number), &pods);
+            pods
+        });
+        let pods = pods.collect();
+        Self { traffic, pods }
+    }
+
+    fn figures(&mut self, seconds: f64, service: u32) -> ServiceFigures {
+        self.traffic.figures(at(seconds), ServiceId(service))
+    }
+
+    fn mean_ms(&mut self, seconds: f64, service: u32) -> f64 {
+        let latencies = self.figures(seconds, service).latencies.expect("requests were answered");
+        latencies.mean.as_millis_f64()
+    }
+}
+
+fn at(seconds: f64) -> SimTime {
+    SimTime::from_secs_f64(seconds)
+}
+
+fn calls(list: &Value) -> Value {
+    json!({"cpuTime": "10ms", "calls": list})
+}
+
+#[test]
+fn a_request_takes_as_long_as_the_services_that_it_calls_one_after_the_other() {
+    let mut world = World::new(&[
+        Service::new("a", calls(&json!([{"service": "s/b"}, {"service": "s/c"}])))
+            .clients(ten_a_second()),
+        Service::new("b", json!({"cpuTime": "20ms"})),
+        Service::new("c", json!({"waitTime": "30ms"})),
+    ]);
+    assert!((world.mean_ms(10.0, 0) - 60.0).abs() < 1e-3);
+    assert!((world.mean_ms(10.0, 1) - 20.0).abs() < 1e-3);
+    // The last one came at 9.95 s.
+    assert_eq!(world.figures(10.0, 2).outcomes.answered, 99);
+}
+
+#[test]
+fn calls_made_together_take_as_long_as_the_longest() {
+    let list = json!([{"service": "s/b"}, {"service": "s/c", "withPrevious": true, "times": 3}]);
+    let mut world = World::new(&[
+        Service::new("a", calls(&list)).clients(ten_a_second()),
+        Service::new("b", json!({"cpuTime": "20ms"})),
+        Service::new("c", json!({"waitTime": "30ms"})),
+    ]);
+    assert!((world.mean_ms(10.0, 0) - 40.0).abs() < 1e-3);
+    assert_eq!(world.figures(10.0, 2).outcomes.arrived, 300);
+}
+
+#[test]
+fn cache_hits_call_nobody() {
+    let list = json!([{"service": "s/b", "cacheHitRate": 0.8}]);
+    let mut world = World::new(&[
+        Service::new("a", calls(&list)).clients(ten_a_second()),
+        Service::new("b", json!({"cpuTime": "20ms"})),
+    ]);
+    let called = world.figures(1000.0, 1).outcomes.arrived;
+    assert!((1850..2150).contains(&called), "{called} of 10,000");
+}
+
+#[test]
+fn a_caller_holds_its_place_until_it_is_answered_so_that_the_bottleneck_travels() {
+    let model = json!({"concurrency": 2, "cpuTime": "1ms",
+                       "calls": [{"service": "s/b", "timeout": "1h"}]});
+    let mut world = World::new(&[
+        Service::new("a", model).clients(ten_a_second()),
+        // Seven of ten can be served.
+        Service::new("b", json!({"concurrency": 1, "cpuTime": "142ms"})),
+    ]);
+    let load = world.traffic.pod_load(at(20.0), world.pods[1][0]);
+    assert_eq!(load.in_flight, 2, "b is full, but the queue is at a");
+    let load = world.traffic.pod_load(at(20.0), world.pods[0][0]);
+    assert!(load.queued > 40, "{load:?}");
+}
+
+#[test]
+fn a_failed_call_fails_the_request_unless_it_can_be_left_out() {
+    for (is_optional, answered) in [(false, 0), (true, 100)] {
+        let mut world = World::new(&[
+            Service::new("a", calls(&json!([{"service": "s/b", "optional": is_optional}])))
+                .clients(ten_a_second()),
+            Service::new("b", json!({"cpuTime": "20ms"})).pods(0),
+        ]);
+        let outcomes = world.figures(10.0, 0).outcomes;
+        assert_eq!(outcomes.answered, answered);
+        assert_eq!(outcomes.failed_by(FailureCause::Dependency), 100 - answered);
+        let called = world.figures(10.0, 1).outcomes;
+        assert_eq!(called.failed_by(FailureCause::NoEndpoint), 100);
+    }
+}
+
+#[test]
+fn services_that_call_each_other_in_a_circle_come_to_an_end() {
+    let mut world = World::new(&[
+        Service::new("a", json!({"calls": [{"service": "s/b"}]})).clients(ten_a_second()),
+        Service::new("b", json!({"calls": [{"service": "s/a"}]})),
+    ]);
+    assert_eq!(world.figures(1.0, 0).outcomes.answered, 0);
+    assert!(world.figures(1.0, 0).outcomes.failed_by(FailureCause::Dependency) >= 10);
+}
+
+#[test]
+fn a_call_to_a_service_that_does_not_exist_fails() {
+    let mut world = World::new(&[
+        Service::new("a", calls(&json!([{"service": "s/nowhere"}]))).clients(ten_a_second())
+    ]);
+    assert_eq!(world.figures(1.0, 0).outcomes.failed_by(FailureCause::Dependency), 10);
+}
+
+#[test]
+fn a_client_that_tries_again_gets_past_a_pod_that_refuses() {
+    let clients = |retries: Value| {
+        let mut clients = ten_a_second();
+        clients["retries"] = retries;
+        clients
+    };
+    let mut world = World::new(&[Service::new("a", json!({"cpuTime": "10ms"}))
+        .pods(2)
+        .clients(clients(json!({"attempts": 30})))]);
+    world.traffic.set_state(SimTime::ZERO, world.pods[0][1], BackendState::Refusing);
+    let outcomes = world.figures(100.0, 0).outcomes;
+    assert!(outcomes.answered >= 995, "{outcomes:?}");
+    // One of two pods refuses: each attempt fails with a chance of one half.
+    assert!((850..1150).contains(&outcomes.retried), "{outcomes:?}");
+}
+
+/// The pod can do 11 requests a second and gets 7: a pause of five seconds is enough for a queue in
+/// which every attempt times out, and every time-out brings another attempt, for good. A budget ends it.
+#[test]
+fn retries_turn_a_short_pause_into_a_storm_and_a_budget_ends_it() {
+    let answered_late = |retries: Value| {
+        let mut clients = ten_a_second();
+        clients["load"]["rps"] = json!(7);
+        clients["timeout"] = json!("10s");
+        clients["retries"] = retries;
+        let mut world =
+            World::new(&[
+                Service::new("a", json!({"concurrency": 1, "cpuTime": "90ms"})).clients(clients)
+            ]);
+        let pod = world.pods[0][0];
+        world.traffic.set_cpu(at(20.0), pod, 0.01);
+        world.traffic.set_cpu(at(25.0), pod, 1.0);
+        let before = world.figures(200.0, 0).outcomes.answered;
+        (
+            world.figures(300.0, 0).outcomes.answered - before,
+            world.figures(300.0, 0).outcomes.retried,
+        )
+    };
+    let storm = answered_late(json!({"attempts": 5, "perTryTimeout": "1s"}));
+    let budgeted = answered_late(json!({"attempts": 5, "perTryTimeout": "1s", "budget": 0.05}));
+    assert!(storm.0 < 150, "{storm:?} of 700 are answered long after the pause");
+    assert!(budgeted.0 > storm.0 + 300, "{budgeted:?} against {storm:?}");
+    assert!(budgeted.1 * 2 < storm.1, "{budgeted:?} against {storm:?}");
+}
+
+#[test]
+fn a_caller_gives_up_but_the_pod_works_on() {
+    let list = json!([{"service": "s/b", "timeout": "50ms"}]);
+    let mut world = World::new(&[
+        Service::new("a", calls(&list)).clients(ten_a_second()),
+        Service::new("b", json!({"cpuTime": "80ms"})),
+    ]);
+    // Calls are made at 0.06 s, 0.16 s, ..., given up after 50 ms, done after 80 ms.
+    assert_eq!(world.figures(10.02, 0).outcomes.failed_by(FailureCause::Dependency), 100);
+    assert_eq!(world.figures(10.02, 1).outcomes.failed_by(FailureCause::Timeout), 100);
+    assert_eq!(world.traffic.cpu_time_used(at(10.05), world.pods[1][0]), SimDuration::from_secs(8));
+}
+
+#[test]
+fn workers_take_from_the_queue_in_order_and_what_a_dead_one_had_goes_back() {
+    let model = json!({"concurrency": 1, "cpuTime": "350ms"});
+    let mut world = World::new(&[Service::new("jobs", model)
+        .pods(3)
+        .policy(json!({"workQueue": true}))
+        .clients(ten_a_second())]);
+    // Three workers do 8.6 of 10 a second.
+    let waiting = world.traffic.service_load(at(10.0), ServiceId(0)).work_queue_length;
+    assert!((10..16).contains(&waiting), "{waiting}");
+    world.traffic.set_endpoints(at(10.0), ServiceId(0), &[]);
+    world.traffic.stop_backend(at(10.0), world.pods[0][0], FailureCause::Killed);
+    let now = world.traffic.service_load(at(10.0), ServiceId(0)).work_queue_length;
+    assert_eq!(now, waiting + 1);
+    let other = world.pods[0][1];
+    world.traffic.set_endpoints(at(11.0), ServiceId(0), &[other]);
+    let figures = world.figures(20.0, 0);
+    assert_eq!(figures.outcomes.failed_in_all(), 0);
+    assert_eq!(figures.outcomes.arrived, figures.outcomes.answered + figures.in_flight);
+}
+
+#[test]
+fn a_circuit_breaker_lets_only_so_many_through() {
+    let mut world = World::new(&[Service::new("a", json!({"waitTime": "1s"}))
+        .policy(json!({"maxRequests": 4}))
+        .clients(ten_a_second())]);
+    let outcomes = world.figures(100.0, 0).outcomes;
+    assert!((390..=400).contains(&outcomes.answered), "{outcomes:?}");
+    assert!(outcomes.failed_by(FailureCause::CircuitOpen) >= 590);
+}
+
+#[test]
+fn a_pod_that_fails_again_and_again_is_ejected_for_a_while() {
+    let failed = |policy: Value| {
+        let mut world = World::new(&[Service::new("a", json!({"cpuTime": "1ms"}))
+            .pods(4)
+            .policy(policy)
+            .clients(ten_a_second())]);
+        world.traffic.set_state(SimTime::ZERO, world.pods[0][2], BackendState::Refusing);
+        world.figures(100.0, 0).outcomes.failed_in_all()
+    };
+    let without = failed(json!({}));
+    assert!((200..300).contains(&without), "{without} of 1000");
+    let with = failed(json!({"outlierDetection": {"baseEjectionTime": "1h"}}));
+    assert_eq!(with, 5);
+}
+
+#[test]
+fn open_connections_keep_new_pods_idle_until_they_are_made_anew() {
+    let share_of_new_pod = |policy: Value| {
+        let mut world = World::new(&[Service::new("a", json!({"cpuTime": "1ms"}))
+            .pods(2)
+            .policy(policy)
+            .clients(ten_a_second())]);
+        let (old, new) = (world.pods[0][0], world.pods[0][1]);
+        world.traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &[old]);
+        world.traffic.set_endpoints(at(100.0), ServiceId(0), &[old, new]);
+        world.traffic.pod_load(at(200.0), new).taken
+    };
+    let fresh = share_of_new_pod(json!({}));
+    assert!((440..560).contains(&fresh), "{fresh} of 1000");
+    assert_eq!(share_of_new_pod(json!({"connections": {"count": 20}})), 0);
+    let aged = share_of_new_pod(json!({"connections": {"count": 20, "maxAge": "10s"}}));
+    assert!((300..560).contains(&aged), "{aged} of 1000");
+}
+
+#[test]
+fn a_connection_outlives_its_endpoint_and_ends_with_its_pod() {
+    let mut world = World::new(&[Service::new("a", json!({"cpuTime": "1ms"}))
+        .pods(2)
+        .policy(json!({"connections": {"count": 1}}))
+        .clients(ten_a_second())]);
+    let (old, new) = (world.pods[0][0], world.pods[0][1]);
+    world.traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &[old]);
+    world.traffic.set_endpoints(at(10.0), ServiceId(0), &[new]);
+    assert_eq!(world.traffic.pod_load(at(20.0), old).taken, 200);
+    world.traffic.stop_backend(at(20.0), old, FailureCause::Killed);
+    assert_eq!(world.traffic.pod_load(at(30.0), new).taken, 100);
+    assert_eq!(world.figures(30.0, 0).outcomes.failed_in_all(), 0);
+}
+
+#[test]
+fn a_request_that_waited_too_long_is_dropped_when_its_turn_comes() {
+    let model = json!({"concurrency": 1, "cpuTime": "200ms", "shedAfter": "300ms"});
+    let mut world = World::new(&[Service::new("a", model).clients(ten_a_second())]);
+    let figures = world.figures(100.0, 0);
+    assert!(figures.outcomes.failed_by(FailureCause::Shed) > 450, "{figures:?}");
+    assert!(figures.latencies.expect("answers").max <= SimDuration::from_millis(500));
+    assert!(figures.outcomes.answered > 490, "the pod is busy all the time: {figures:?}");
+}
+
+#[test]
+fn a_young_pod_is_slower_and_grows_out_of_it() {
+    let model = json!({"cpuTime": "10ms", "young": {"slowdown": 3, "over": "10s"}});
+    let mut world = World::new(&[Service::new("a", model).clients(ten_a_second())]);
+    // From three times down to once, in a straight line: 20 ms in the mean.
+    assert!((world.mean_ms(10.0, 0) - 20.0).abs() < 0.1);
+    world.figures(20.0, 0);
+    let late = world.traffic.intervals(ServiceId(0))[19].latencies.expect("answers");
+    assert_eq!(late.max, SimDuration::from_millis(10));
+}
+
+/// Half a core: a burst runs at full speed until 50 ms of CPU time are used up, and then stands still
+/// until the period of 100 ms is over.
+#[test]
+fn a_quota_lets_bursts_run_and_then_stops_them() {
+    let model = json!({"concurrency": 1, "cpuTime": "60ms"});
+    let clients = json!({"load": {"pattern": "step", "steps": [{"at": "0s", "rps": 5}, {"at": "0.2s", "rps": 0}]},
+                         "arrivals": "even"});
+    let mut world = World::new(&[Service::new("a", model).clients(clients)]);
+    world.traffic.set_quota(SimTime::ZERO, world.pods[0][0], Some(0.5));
+    // It comes at 100 ms, the beginning of a period, uses 50 ms, stands for 50 ms, and needs 10 ms more.
+    assert!((world.mean_ms(1.0, 0) - 110.0).abs() < 1e-3);
+}
+
+/// What befalls the pods of a graph.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    State(BackendState),
+    Stop,
+    Remove,
+    Cpu(f64),
+    Quota(Option<f64>),
+    Endpoints(u8),
+}
+
+fn any_fault() -> impl Strategy<Value = (f64, usize, usize, Fault)> {
+    let fault = prop_oneof![
+        Just(Fault::State(BackendState::Serving)),
+        Just(Fault::State(BackendState::Refusing)),
+        Just(Fault::State(BackendState::Unreachable)),
+        Just(Fault::Stop),
+        Just(Fault::Remove),
+        (0..40u8).prop_map(|tenths| Fault::Cpu(f64::from(tenths) / 10.0)),
+        prop::option::of(0.0..2.0f64).prop_map(Fault::Quota),
+        any::<u8>().prop_map(Fault::Endpoints),
+    ];
+    (0.0..20.0f64, 0..4usize, 0..3usize, fault)
+}
+
+fn graph(settings: &[(u32, bool, bool, bool)]) -> World {
+    let [a, b, c, d] = [0, 1, 2, 3].map(|one| settings[one]);
+    let retries =
+        |has: bool| has.then(|| json!({"attempts": 2, "perTryTimeout": "150ms", "budget": 0.5}));
+    let call = |service: &str, of: (u32, bool, bool, bool)| {
+        let mut call = json!({"service": service, "timeout": "400ms", "optional": of.2});
+        if let Some(retries) = retries(of.1) {
+            call["retries"] = retries;
+        }
+        call
+    };
+    let policy = |of: (u32, bool, bool, bool)| match of.0 % 5 {
+        0 => json!({"balancer": "leastRequest"}),
+        1 => json!({"outlierDetection": {"consecutiveFailures": 2, "baseEjectionTime": "2s"}}),
+        2 => json!({"maxRequests": 6, "connections": {"count": 5}}),
+        3 => json!({"workQueue": true}),
+        _ => json!({"balancer": "ringHash"}),
+    };
+    let mut second = call("s/c", c);
+    second["withPrevious"] = json!(b.3);
+    let law = json!({"distribution": "exponential", "mean": "25ms"});
+    let model = |of: (u32, bool, bool, bool), calls: Value| {
+        json!({"concurrency": 1 + of.0 % 4, "queue": 8, "cpuTime": law, "waitTime": "5ms", "calls": calls,
+               "shedAfter": "200ms"})
+    };
+    let mut clients = json!({"load": {"pattern": "constant", "rps": 40}, "timeout": "700ms"});
+    if let Some(retries) = retries(a.1) {
+        clients["retries"] = retries;
+    }
+    World::new(&[
+        Service::new("a", model(a, json!([call("s/b", b), second])))
+            .pods(3)
+            .policy(policy(a))
+            .clients(clients),
+        Service::new("b", model(b, json!([call("s/d", d)]))).pods(3).policy(policy(b)),
+        Service::new("c", model(c, json!([]))).pods(3).policy(policy(c)),
+        Service::new("d", model(d, json!([]))).pods(3).policy(policy(d)).clients(ten_a_second()),
+    ])
+}
+
+fn befall(world: &mut World, seconds: f64, service: usize, pod: usize, fault: Fault) {
+    let now = at(seconds);
+    let id = world.pods[service][pod];
+    let traffic = &mut world.traffic;
+    match fault {
+        Fault::State(state) => traffic.set_state(now, id, state),
+        Fault::Stop => traffic.stop_backend(now, id, FailureCause::Killed),
+        Fault::Remove => traffic.remove_backend(now, id, FailureCause::Killed),
+        Fault::Cpu(cores) => traffic.set_cpu(now, id, cores),
+        Fault::Quota(cores) => traffic.set_quota(now, id, cores),
+        Fault::Endpoints(mask) => {
+            let kept = (0..3).filter(|one| mask >> one & 1 == 1);
+            let kept: Vec<BackendId> = kept.map(|one| world.pods[service][one]).collect();
+            let service = u32::try_from(service).expect("few services");
+            traffic.set_endpoints(now, ServiceId(service), &kept);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn calls_are_answered_or_failed_or_under_way_whatever_befalls_the_pods(
+        settings in prop::collection::vec(any::<(u32, bool, bool, bool)>(), 4),
+        faults in prop::collection::vec(any_fault(), 0..12),
+    ) {
+        let mut faults = faults;
+        faults.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let [mut watched, mut alone] = [(); 2].map(|()| graph(&settings));
+        for (seconds, service, pod, fault) in &faults {
+            // Asking in between must change nothing.
+            for service in 0..4 {
+                let ServiceFigures { outcomes, in_flight, .. } = watched.figures(*seconds, service);
+                let ended = outcomes.answered + outcomes.failed_in_all();
+                prop_assert_eq!(outcomes.arrived, ended + in_flight, "service {} at {}", service, seconds);
+            }
+            befall(&mut watched, *seconds, *service, *pod, *fault);
+            befall(&mut alone, *seconds, *service, *pod, *fault);
+        }
+        for service in 0..4 {
+            let [one, other] = [&mut watched, &mut alone].map(|world| world.figures(30.0, service));
+            prop_assert_eq!(one, other);
+            let ended = one.outcomes.answered + one.outcomes.failed_in_all();
+            prop_assert_eq!(one.outcomes.arrived, ended + one.in_flight);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `wavetank import` as a person meets it: what is written where, and the exit code.
+
+use assert_cmd::Command;
+
+fn import(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    let output =
+        command.arg("import").args(arguments).write_stdin(input).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("no signal"), text(output.stdout), text(output.stderr))
+}
+
+const LOG: &str = "\
+a - - [16/Nov/2023:12:00:01 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.500
+a - - [16/Nov/2023:12:00:03 +0000] \"GET /b HTTP/1.1\" 200 5 \"-\" \"-\" 0.500
+";
+
+#[test]
+fn a_log_becomes_a_trace_and_the_summary_goes_to_standard_error() {
+    let (code, trace, summary) = import(&["-"], LOG);
+    assert_eq!(code, 0);
+    assert_eq!(
+        trace,
+        "# from: standard input (access log)\n# start: 2023-11-16T12:00:00.5Z\nt_s\n0\n2\n"
+    );
+    assert!(
+        summary.starts_with("standard input: access log, 2 rows, 2 requests over"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn broken_rows_are_shown_and_too_many_end_with_2() {
+    let log = format!("{LOG}broken\n");
+    let (code, _, said) = import(&["-", "--max-broken", "50"], &log);
+    assert_eq!(code, 0);
+    assert!(
+        said.contains("1 broken rows were left out; the first:\n  line 3: no `[date]"),
+        "{said}"
+    );
+    let (code, trace, said) = import(&["-"], &log);
+    assert_eq!((code, trace.as_str()), (2, ""));
+    assert!(said.contains("1 of 3 rows are broken, 33.3 %, where 1.0 % are allowed"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("trace.csv");
+    let file = file.to_str().expect("UTF-8");
+    for (arguments, input, says) in [
+        (vec!["no-such-file.log"], "", "no-such-file.log: there is no such file"),
+        (vec!["-"], "", "looks like none of the known forms"),
+        (vec!["-"], "<html></html>", "looks like none of the known forms"),
+        (vec!["-", "-o", file], "t_s\nsoon\n", "no row could be read; first, line 2"),
+        (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
+        (vec!["-", "--every", "0s"], "t_s\n1\n", "--every must be longer"),
+        (vec!["-", "--every", "1m"], "t_s,requests\n0,1\n60,1\n", "has intervals already"),
+    ] {
+        let (code, trace, said) = import(&arguments, input);
+        assert_eq!((code, trace.as_str()), (2, ""), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    let folder = folder.path().to_str().expect("UTF-8");
+    assert!(glob::glob(&format!("{folder}/*")).expect("a pattern").next().is_none());
+}

@@ -1,0 +1,80 @@
+//! `wavetank pack`, and `wavetank explain` about pods, as a person meets them.
+#![expect(clippy::disallowed_methods, reason = "tests write files")]
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+const PACKING: &str = "apiVersion: wavetank/v1\nkind: Packing\nname: small\n\
+    cluster:\n  nodePools: [{name: gpu, instanceType: aws/g5.12xlarge, count: 2}]\n\
+    pods: [{trace: pods.csv}]\npolicies: [{policy: default}, {policy: most-allocated}]\ngrow: gpu\n";
+
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    let output = command.current_dir(folder).args(arguments).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// Six pods of which one fits on each of two nodes.
+fn folder(packing: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pods = "cpu_milli,memory_mib\n".to_owned() + &"30000,1024\n".repeat(6);
+    fs::write(folder.path().join("pods.csv"), pods).expect("writable");
+    fs::write(folder.path().join("pack.yaml"), packing).expect("writable");
+    folder
+}
+
+#[test]
+fn a_packing_says_how_many_fit_and_what_all_of_them_would_need() {
+    let folder = folder(PACKING);
+    let arguments = ["pack", "pack.yaml", "-o", "json", "--charts", "out", "--placements", "p.csv"];
+    let (code, out, error) = run(folder.path(), &arguments);
+    assert_eq!((code, error.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    for policy in report["policies"].as_array().expect("two of them") {
+        assert_eq!((policy["placed"].as_i64(), policy["refused"].as_i64()), (Some(2), Some(4)));
+        assert_eq!(policy["nodes_needed"].as_i64(), Some(6));
+        assert_eq!(policy["nodes_needed_usd_per_hour"].as_f64(), Some(34.032));
+    }
+    let placements = fs::read_to_string(folder.path().join("p.csv")).expect("written");
+    assert_eq!(placements.lines().count(), 13);
+    let chart = fs::read_to_string(folder.path().join("out/packing.svg")).expect("written");
+    assert!(chart.contains("most-allocated"));
+}
+
+#[test]
+fn an_unknown_policy_is_told_at_its_line() {
+    let folder = folder(&PACKING.replace("policy: default", "policy: worst-fit"));
+    let (code, _, error) = run(folder.path(), &["pack", "pack.yaml"]);
+    assert_eq!(code, 2);
+    assert!(error.starts_with("error: pack.yaml:7: policies[0]: there is no policy"), "{error}");
+}
+
+#[test]
+fn a_pod_is_explained_with_the_scores_that_placed_it_or_with_what_rejected_each_node() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scenario = "scenarios/gpu-pool/scenario.yaml";
+    let (_, report, _) = run(root, &["run", scenario, "-o", "json"]);
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let log = report["log"].as_array().expect("a log");
+    let pod_of = |reason: &str| {
+        let entry = log.iter().find(|entry| entry["reason"] == reason).expect("it happened");
+        entry["object"].as_str().unwrap_or_default().replace("Pod ", "pod/")
+    };
+    let explain = |pod: &str, at: &str| {
+        let arguments = ["explain", scenario, pod, "--at", at, "-o", "json"];
+        let (code, out, error) = run(root, &arguments);
+        assert_eq!((code, error.as_str()), (0, ""), "{pod}");
+        serde_json::from_str::<Value>(&out).expect("JSON")
+    };
+    let placed = explain(&pod_of("Scheduled"), "10m");
+    assert_eq!(placed["result"], "scheduled");
+    assert_eq!(placed["feasible"][0]["node"], placed["node"]);
+    let waiting = explain(&pod_of("FailedScheduling"), "25m");
+    assert_eq!(waiting["result"], "unschedulable");
+    assert_eq!(waiting["rejected"].as_array().map(Vec::len), Some(4));
+    assert!(!waiting["preemption"]["failure"].is_null());
+}

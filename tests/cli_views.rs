@@ -1,0 +1,116 @@
+//! `wavetank get`, `describe`, `events`, `rollout` and `top` as a person meets them.
+
+#[path = "support/shop.rs"]
+mod shop;
+
+use serde_json::Value;
+use shop::Shop;
+
+/// The shop with a rollout after two minutes.
+fn shop() -> Shop {
+    let shop = Shop::new();
+    let change = "timeline:\n  - {at: 2m, setImage: {workload: Deployment/shop/web, image: 'example.com/web:v2'}}\n";
+    let scenario = shop.read("scenario.yaml");
+    shop.write("scenario.yaml", scenario + change);
+    shop
+}
+
+fn shown(arguments: &[&str]) -> String {
+    let ran = shop().run(arguments);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments:?}");
+    ran.out
+}
+
+#[test]
+fn deployments_and_nodes_are_listed_as_kubectl_lists_them() {
+    let deployments = shown(&["get", "deploy", "scenario.yaml", "--at", "90s", "-n", "shop"]);
+    assert_eq!(
+        deployments,
+        "NAME   READY   UP-TO-DATE   AVAILABLE   AGE\nweb    3/3     3            3           90s\n"
+    );
+    let nodes = shown(&["get", "nodes", "scenario.yaml", "--at", "90s", "-o", "wide"]);
+    assert!(nodes.contains("\ngeneral-1   Ready    <none>   90s   v1.36     general"), "{nodes}");
+    let arguments = ["get", "svc", "scenario.yaml", "--at", "90s", "-n", "shop", "-o", "wide"];
+    let services = shown(&arguments);
+    let row = "\nweb    ClusterIP   <none>       <none>        80/TCP    90s   app=web    3\n";
+    assert!(services.ends_with(row), "{services}");
+}
+
+#[test]
+fn pods_are_listed_at_the_time_that_is_asked_for() {
+    let columns = |text: &str| {
+        let rows = text.lines().map(|line| {
+            let cells: Vec<&str> =
+                line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+            cells[2..].join(" ")
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let later = shown(&["get", "pods", "scenario.yaml", "--at", "90s"]);
+    assert_eq!(columns(&later)[1..], ["1/1 Running 0 90s"; 3], "{later}");
+    let none = shown(&["get", "hpa", "scenario.yaml"]);
+    assert_eq!(none, "No HorizontalPodAutoscalers found.\n");
+}
+
+#[test]
+fn objects_are_json_and_yaml_for_programs() {
+    let json = shown(&["get", "rs", "scenario.yaml", "-o", "json"]);
+    let list: Value = serde_json::from_str(&json).expect("JSON");
+    let replicas: Vec<&Value> = list["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|set| &set["spec"]["replicas"])
+        .collect();
+    assert_eq!(replicas.iter().filter(|count| ***count == 3).count(), 1);
+    assert_eq!(replicas.len(), 2);
+    let yaml = shown(&["get", "deploy/web", "scenario.yaml", "-o", "yaml"]);
+    assert!(yaml.contains("  kind: Deployment\n"), "{yaml}");
+}
+
+#[test]
+fn a_rollout_has_a_status_and_a_history() {
+    let status =
+        |at: &str| shown(&["rollout", "status", "deploy/shop/web", "scenario.yaml", "--at", at]);
+    assert_eq!(status("90s"), "deployment \"web\" successfully rolled out\n");
+    let under_way = status("121s");
+    assert!(
+        under_way.starts_with("Waiting for deployment \"web\" rollout to finish: "),
+        "{under_way}"
+    );
+    let history = shown(&["rollout", "history", "deploy/shop/web", "scenario.yaml"]);
+    assert!(
+        history.ends_with("2          <none>         3/3        example.com/web:v2\n"),
+        "{history}"
+    );
+}
+
+#[test]
+fn an_object_is_described_with_its_events() {
+    let page = shown(&["describe", "deploy/shop/web", "scenario.yaml"]);
+    for line in ["3 desired | 3 updated | 3 total", "example.com/web:v2", "ScalingReplicaSet"] {
+        assert!(page.contains(line), "{line} is missing in\n{page}");
+    }
+    let node = shown(&["describe", "node/general-1", "scenario.yaml"]);
+    assert!(node.contains("cpu=250m, memory=128Mi"), "{node}");
+    let ran = shop().run(&["describe", "pod/shop/none", "scenario.yaml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("is not there at 00:04:00"), "{}", ran.err);
+}
+
+#[test]
+fn events_and_use_are_listed() {
+    let events = shown(&["events", "scenario.yaml", "-n", "shop"]);
+    assert!(events.contains("ScalingReplicaSet") && events.contains("deployment/web"), "{events}");
+    let top = shown(&["top", "nodes", "scenario.yaml"]);
+    assert_eq!(top.lines().count(), 3, "{top}");
+    let pods = shown(&["top", "pods", "scenario.yaml", "--at", "110s", "-n", "shop"]);
+    assert_eq!(pods.lines().count(), 4, "{pods}");
+}
+
+#[test]
+fn a_kind_that_cannot_be_shown_is_told_with_those_that_can() {
+    let ran = shop().run(&["get", "secrets", "scenario.yaml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("\"secrets\" cannot be shown; what can: pods, nodes,"), "{}", ran.err);
+}
