@@ -360,8 +360,13 @@ fn check_constraints(placer: &Placer, pod: PodId) {
     }
     for term in &template.spec.affinity.required_pod {
         let selector = term.selector.as_ref().expect("every term has one");
+        // kube-scheduler counts by the key's value: a pod on a node without the key is in no domain.
+        let is_in_a_domain =
+            |of: NodeId| store.nodes()[of].meta.labels.get(&term.topology_key).is_some();
         let is_first = !store.pods().iter().any(|(id, other)| {
-            id != pod && other.node.is_some() && selector.matches(&store.template_of(other).labels)
+            id != pod
+                && other.node.is_some_and(is_in_a_domain)
+                && selector.matches(&store.template_of(other).labels)
         });
         assert!(is_first || beside(&term.topology_key, selector) > 0, "{} is alone", object.id);
     }
