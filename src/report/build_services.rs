@@ -4,7 +4,7 @@ use super::build::{Facts, ServiceFacts};
 use super::llm;
 use super::model::{Downtime, Latency, ServiceReport, ServiceSeries};
 use crate::engine::{SimDuration, SimTime};
-use crate::record::ServiceTrack;
+use crate::record::{self, ServiceTrack};
 use crate::traffic::{FailureCause, IntervalFigures, Latencies, Outcomes};
 
 /// The reports of all services with traffic.
@@ -46,6 +46,7 @@ fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack
             .map(|down| Downtime {
                 from_seconds: down.from.as_secs_f64(),
                 seconds: down.span.as_secs_f64(),
+                counted_seconds: counted(facts, down).as_secs_f64(),
                 cause: down.cause.to_owned(),
             })
             .collect(),
@@ -78,17 +79,22 @@ pub(super) fn latency(latencies: Latencies) -> Latency {
     }
 }
 
+fn end_of_warm_up(facts: Facts<'_>) -> SimTime {
+    SimTime::ZERO + SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
+}
+
+/// The part of a downtime after the warm-up.
+fn counted(facts: Facts<'_>, down: &record::Downtime) -> SimDuration {
+    let span = (down.from + down.span) - down.from.max(end_of_warm_up(facts));
+    span.max(SimDuration::ZERO)
+}
+
 /// The share of the time after the warm-up that lies in no downtime.
 fn availability_by_time(facts: Facts<'_>, track: &ServiceTrack) -> f64 {
-    let from = SimTime::ZERO + SimDuration::from_millis(facts.run.warm_up_ms.cast_signed());
-    let counted = (SimTime::ZERO + facts.duration) - from;
-    let down: SimDuration = track
-        .downtimes
-        .iter()
-        .map(|down| (down.from + down.span) - down.from.max(from))
-        .map(|span| span.max(SimDuration::ZERO))
-        .fold(SimDuration::ZERO, |sum, span| sum + span);
-    1.0 - down.as_secs_f64() / counted.as_secs_f64().max(f64::MIN_POSITIVE)
+    let counted_span = (SimTime::ZERO + facts.duration) - end_of_warm_up(facts);
+    let down = track.downtimes.iter().map(|down| counted(facts, down));
+    let down = down.fold(SimDuration::ZERO, |sum, span| sum + span);
+    1.0 - down.as_secs_f64() / counted_span.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
 fn series(intervals: &[IntervalFigures], ends: &[SimTime]) -> ServiceSeries {

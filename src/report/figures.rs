@@ -1,6 +1,9 @@
 //! Figures as words: the one place that says how a latency, a share, an instant is printed.
 //! An absent or unmeasurable figure is `-`, never a made-up number.
 
+/// Said of what lies in the warm-up.
+pub const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
+
 /// What stands for a figure that does not exist.
 pub const ABSENT: &str = "-";
 

@@ -195,11 +195,13 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
             Downtime {
                 from_seconds: 1_801.0,
                 seconds: 3.7,
+                counted_seconds: 3.7,
                 cause: "every ready pod ran on node pool-a-2, which was lost".to_owned(),
             },
             Downtime {
                 from_seconds: 2_712.4,
                 seconds: 1.3,
+                counted_seconds: 1.3,
                 cause: "no pod was ready during the rollout".to_owned(),
             },
         ],
@@ -230,6 +232,7 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
         downtimes: vec![Downtime {
             from_seconds: 0.0,
             seconds: HOUR_SECONDS,
+            counted_seconds: HOUR_SECONDS,
             cause: "no pod was ever scheduled".to_owned(),
         }],
         series: ServiceSeries {

@@ -159,6 +159,8 @@ pub struct Downtime {
     pub from_seconds: f64,
     /// How long, seconds.
     pub seconds: f64,
+    /// The part of it after the warm-up, seconds: what availability counts.
+    pub counted_seconds: f64,
     /// Why, as far as the cluster's state tells.
     pub cause: String,
 }

@@ -2,7 +2,7 @@
 
 use super::markup::{Cell, escape, section, table};
 use crate::report::figures::{
-    ABSENT, clock, count, latency, number, percent, percent_or_absent, span,
+    ABSENT, WARM_UP_NOTE, clock, count, latency, number, percent, percent_or_absent, span,
 };
 use crate::report::model::{Report, ServiceReport, Spread};
 use crate::report::text::miss;
@@ -194,10 +194,11 @@ fn outcomes(service: &ServiceReport) -> String {
             .downtimes
             .iter()
             .map(|down| {
+                let note = if down.counted_seconds > 0.0 { "" } else { WARM_UP_NOTE };
                 vec![
                     Cell::Text(clock(down.from_seconds)),
                     Cell::Figure(span(down.seconds)),
-                    Cell::Text(down.cause.clone()),
+                    Cell::Text(format!("{}{note}", down.cause)),
                 ]
             })
             .collect();

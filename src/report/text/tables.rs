@@ -2,7 +2,7 @@
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::report::figures::{
-    ABSENT, clock, count, counted, latency, number, percent, percent_or_absent, span,
+    ABSENT, WARM_UP_NOTE, clock, count, counted, latency, number, percent, percent_or_absent, span,
 };
 use crate::report::model::{Latency, Report, ServiceReport, Spread};
 use crate::units::Money;
@@ -101,19 +101,22 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let mut lines = painted(&paragraph("    outcome    ", &outcome), paint, style);
 
     lines.extend(tokens(service));
-    let down: f64 = service.downtimes.iter().map(|downtime| downtime.seconds).sum();
+    let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
+    let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
     let available = format!(
         "{} of requests, {} of the time; down {} in {}",
         percent_or_absent(service.availability_by_requests),
         percent(service.availability_by_time),
-        span(down),
-        counted(service.downtimes.len() as u64, "span"),
+        span(counted_seconds.sum()),
+        counted(counted_spans as u64, "span"),
     );
     lines.extend(paragraph("    available  ", &available));
     for downtime in service.downtimes.iter().take(DOWNTIMES) {
         let lead = format!("      {}  ", clock(downtime.from_seconds));
-        let text = format!("down for {}: {}", span(downtime.seconds), downtime.cause);
-        lines.extend(painted(&paragraph(&lead, &text), Paint::Bad, style));
+        let counts = downtime.counted_seconds > 0.0;
+        let (paint, note) = if counts { (Paint::Bad, "") } else { (Paint::Dim, WARM_UP_NOTE) };
+        let text = format!("down for {}: {}{note}", span(downtime.seconds), downtime.cause);
+        lines.extend(painted(&paragraph(&lead, &text), paint, style));
     }
     if service.downtimes.len() > DOWNTIMES {
         lines.push(format!("      and {} more", service.downtimes.len() - DOWNTIMES));

@@ -4,6 +4,7 @@
 mod sizing;
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use super::inventory::{Inventory, PodShape};
@@ -18,6 +19,8 @@ const CPU_SECONDS: f64 = 0.02;
 const UNSTATED_CPU: MilliCpu = MilliCpu(250);
 /// Share of the requested CPU that the guessed traffic keeps busy.
 const BUSY: f64 = 0.5;
+/// Workloads that a pool's comment names.
+const NAMED_WORKLOADS: usize = 3;
 
 /// What a starter scenario is made from.
 #[derive(Clone, Debug)]
@@ -52,12 +55,15 @@ impl Starter<'_> {
         write_objectives(out, &services, &pools)
     }
 
-    /// Services with a workload behind them, and the first of these.
+    /// Services with a workload behind them, and the first of these. Of several Services before
+    /// the same workload the first: traffic to each would be several times the guess.
     fn services(&self) -> Vec<(&NamespacedName, &ObjectReference)> {
+        let mut served = BTreeSet::new();
         self.inventory
             .services
             .keys()
             .filter_map(|service| Some((service, self.inventory.workloads_behind(service).next()?)))
+            .filter(|(_, workload)| served.insert(*workload))
             .collect()
     }
 
@@ -109,7 +115,12 @@ cluster:
 ",
         )?;
         for pool in pools {
-            writeln!(out, "    # for {}", joined(&pool.workloads, ", "))?;
+            let named = &pool.workloads[..pool.workloads.len().min(NAMED_WORKLOADS)];
+            let more = match pool.workloads.len() - named.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            writeln!(out, "    # for {}{more}", joined(named, ", "))?;
             writeln!(out, "    - name: {}", pool.name)?;
             writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
             writeln!(out, "      count: {}", pool.count)?;
