@@ -1,5 +1,5 @@
-//! How fast pods are placed: 5,000 nodes, 100,000 pods; and batch workloads of bare pods that come, run and
-//! end, with every node scored.
+//! How fast pods are placed: 5,000 nodes, 100,000 pods under the default profile; and batch workloads of
+//! bare pods that come, run and end, with every node scored and no plugin but NodeResourcesFit.
 //!
 //! `cargo bench --bench scheduler`. A measurement in CPU seconds, peak memory included:
 //! `cargo bench --bench scheduler -- --once simple`.
@@ -26,7 +26,7 @@ use wavetank::cluster::{Action, Name, ObjectMeta};
 use wavetank::engine::{EventQueue, SimDuration, SimTime, Streams};
 use wavetank::pack::placer::Placer;
 use wavetank::pack::{Plan, PodList, Policy, node_list, policy};
-use wavetank::scheduler::profile::SchedulerConfiguration;
+use wavetank::scheduler::profile::{PluginSet, ProfileConfiguration, SchedulerConfiguration};
 use wavetank::scheduler::{Scheduler, TieBreaker};
 use wavetank::units::Quantity;
 
@@ -73,8 +73,27 @@ fn template(milli_cpu: i64, memory: i64) -> PodTemplate {
     }
 }
 
-fn placer(nodes: usize, cores: impl Fn(usize) -> i64, percentage: i64) -> Placer {
+/// A profile with no plugin but NodeResourcesFit: it looks whether a pod fits and scores what is left.
+fn fit_alone() -> ProfileConfiguration {
+    ProfileConfiguration {
+        multi_point: PluginSet {
+            enabled: ["PrioritySort", "NodeResourcesFit", "DefaultBinder"]
+                .map(|name| (name.into(), 0))
+                .into(),
+            disabled: vec!["*".into()],
+        },
+        ..ProfileConfiguration::default()
+    }
+}
+
+fn placer(
+    nodes: usize,
+    cores: impl Fn(usize) -> i64,
+    percentage: i64,
+    profile: ProfileConfiguration,
+) -> Placer {
     let configuration = SchedulerConfiguration {
+        profiles: vec![profile],
         percentage_of_nodes_to_score: percentage,
         ..SchedulerConfiguration::default()
     };
@@ -145,9 +164,14 @@ fn templates(kind: &str) -> Vec<PodTemplate> {
     }
 }
 
-/// Places pods one after the other, and returns how many have a node.
+/// Places pods on 5,000 nodes.
 fn place_all(kind: &str, percentage: i64, pods: usize) -> usize {
-    let mut placer = placer(5_000, |_| 32, percentage);
+    place_in(5_000, kind, percentage, pods)
+}
+
+/// Places pods one after the other, and returns how many have a node.
+fn place_in(nodes: usize, kind: &str, percentage: i64, pods: usize) -> usize {
+    let mut placer = placer(nodes, |_| 32, percentage, ProfileConfiguration::default());
     let sources: Vec<PodSource> =
         templates(kind).into_iter().map(|one| PodSource::New(Box::new(one))).collect();
     let namespace = Name::from("default");
@@ -219,9 +243,9 @@ fn batch_cores(number: usize) -> i64 {
 }
 
 /// Lets a batch workload run until all pods have ended, and returns how many did.
-fn run_batch(nodes: usize, pods: usize, seed: u64) -> usize {
+fn run_batch(nodes: usize, pods: usize, seed: u64, profile: ProfileConfiguration) -> usize {
     let (templates, list) = batch(nodes, pods, seed);
-    let mut placer = placer(nodes, batch_cores, 100);
+    let mut placer = placer(nodes, batch_cores, 100, profile);
     let mut sources: Vec<PodSource> =
         templates.into_iter().map(|one| PodSource::New(Box::new(one))).collect();
     let namespace = Name::from("default");
@@ -292,9 +316,13 @@ fn once(name: &str) -> Option<usize> {
         "anti-affinity" => place_all("anti-affinity", 0, 100_000),
         "spread" => place_all("spread", 0, 100_000),
         "fgd" => run_fgd(),
-        "A" => run_batch(100, 10_000, 20261),
-        "B" => run_batch(1_000, 100_000, 20262),
-        "C" => run_batch(10_000, 1_000_000, 20263),
+        // The workload's own scheduler, and the same pods under the default profile.
+        "A" => run_batch(100, 10_000, 20261, fit_alone()),
+        "B" => run_batch(1_000, 100_000, 20262, fit_alone()),
+        "C" => run_batch(10_000, 1_000_000, 20263, fit_alone()),
+        "B-default" => run_batch(1_000, 100_000, 20262, ProfileConfiguration::default()),
+        "C-default" => run_batch(10_000, 1_000_000, 20263, ProfileConfiguration::default()),
+        "small" => place_in(1_000, "simple", 0, 10_000),
         _ => return None,
     })
 }

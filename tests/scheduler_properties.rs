@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use wavetank::cluster::action::{PodDraft, PodName, PodSource};
+use wavetank::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use wavetank::cluster::node::{
     ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, Taint, ZONE_LABEL,
 };
@@ -16,6 +16,7 @@ use wavetank::cluster::pod_template::{
     WhenUnsatisfiable,
 };
 use wavetank::cluster::selector::{Operator, Requirement, Selector};
+use wavetank::cluster::service::Service;
 use wavetank::cluster::{Action, Labels, Name, ObjectMeta};
 use wavetank::engine::random::index_below;
 use wavetank::engine::{SimTime, Stream, Streams};
@@ -136,6 +137,18 @@ fn affinity(draw: &mut Draw, app: &str) -> Affinity {
         }
     }
     affinity
+}
+
+fn service(app: &str) -> Service {
+    Service {
+        meta: ObjectMeta::new("default", app),
+        selector: Some(selector(app)),
+        ports: Vec::new(),
+        is_headless: false,
+        publish_not_ready_addresses: false,
+        has_client_affinity: false,
+        endpoints: Vec::new(),
+    }
 }
 
 fn template(draw: &mut Draw) -> PodTemplate {
@@ -383,6 +396,10 @@ proptest! {
         let percentage = draw.amount(&[0, 0, 40, 100]);
         let mut twins = Twins::new(seed, &nodes, percentage);
         let templates: Vec<PodTemplate> = (0..8).map(|_| template(&mut draw)).collect();
+        // Pods that a Service selects and that say nothing themselves are spread by default.
+        for app in (0..4).filter(|_| seed.is_multiple_of(3)) {
+            twins.act(&Action::CreateService(Box::new(service(&format!("app-{app}")))));
+        }
         for step in 0..60 {
             let ids: Vec<NodeId> = twins.quick.store().nodes().iter().map(|(id, _)| id).collect();
             match draw.below(12) {
@@ -413,6 +430,11 @@ proptest! {
                         twins.act(&Action::SetNodeLabels(id, labels));
                     }
                     twins.act(&Action::SetNodeTaints(id, taints));
+                }
+                5 if !twins.pods.is_empty() => {
+                    let pod = twins.pods[draw.below(twins.pods.len())];
+                    twins.act(&Action::DeletePod(pod, PodDeletion::default()));
+                    twins.pods.retain(|pod| twins.quick.store().pods().contains(*pod));
                 }
                 _ => {
                     let template = &templates[draw.below(templates.len())];

@@ -2,7 +2,7 @@
 //! measuring the scheduler alone.
 
 use crate::cluster::action::PodDraft;
-use crate::cluster::pod::{PodId, PodPhase};
+use crate::cluster::pod::PodId;
 use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use crate::engine::{SimTime, Streams};
 use crate::scheduler::Scheduler;
@@ -106,7 +106,6 @@ impl Placer {
 
     /// A pod's work is done, and the pod is removed.
     pub fn end(&mut self, pod: PodId) -> Result<(), Refused> {
-        self.act(Action::SetPodPhase(pod, PodPhase::Succeeded))?;
         self.act(Action::RemovePod(pod))
     }
 

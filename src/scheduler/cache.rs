@@ -5,14 +5,16 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::class_index::ClassIndex;
 use super::node_info::{ClassId, NodeInfo, PlacedPod};
 use super::node_order::NodeOrder;
-use super::pod_class::PodClass;
-use super::tally::Tallies;
+use super::pod_class::{NodeDemand, PodClass};
+use super::tally::{Tallies, Tally};
 use super::topology::{Domains, Topology, TopologyKey};
-use crate::cluster::node::{Node, NodeId};
+use crate::cluster::node::{HOSTNAME_LABEL, Node, NodeId};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::pod_template::{PodTemplate, TemplateId};
+use crate::cluster::selector::Selector;
 use crate::cluster::{ClusterView, Labels, Name};
 use crate::units::Bytes;
 
@@ -26,12 +28,18 @@ pub struct Cache {
     order: Vec<usize>,
     topology: Topology,
     classes: Vec<PodClass>,
+    /// By class: the first one that every node judges alike.
+    alike: Vec<ClassId>,
+    /// Only ever looked up, never iterated.
+    by_demand: FxHashMap<NodeDemand, ClassId>,
     /// How many pods of each class are on nodes.
     placed: Vec<u32>,
     /// The classes with any term of pod affinity or anti-affinity.
     with_affinity: Vec<ClassId>,
     /// Pods by class and domain.
     tallies: Tallies,
+    /// Classes by label, and their pods by node.
+    index: ClassIndex,
     /// How many nodes have a taint that keeps pods off.
     hard_tainted: usize,
     /// Only ever looked up, never iterated.
@@ -75,7 +83,11 @@ impl Cache {
     pub fn new(topology_keys: impl IntoIterator<Item = Name>) -> Self {
         let mut cache = Self::default();
         for key in topology_keys {
-            cache.register_topology(&key);
+            let number = cache.register_topology(&key);
+            // Pods by host are counted in the index, for classes that have any.
+            if *key != *HOSTNAME_LABEL {
+                cache.count_by(number);
+            }
         }
         cache
     }
@@ -173,6 +185,11 @@ impl Cache {
         &self.classes[id.index()]
     }
 
+    /// The first class that plugins of the scope of one node cannot tell from this one.
+    pub fn alike(&self, id: ClassId) -> ClassId {
+        self.alike[id.index()]
+    }
+
     /// How many pod classes there are: the length of a side table indexed by [`ClassId`].
     pub fn class_count(&self) -> usize {
         self.classes.len()
@@ -181,6 +198,23 @@ impl Cache {
     /// The classes of pods on nodes that have any term of pod affinity or anti-affinity.
     pub fn placed_with_affinity(&self) -> impl Iterator<Item = ClassId> {
         self.with_affinity.iter().copied().filter(|class| self.placed[class.index()] > 0)
+    }
+
+    /// The classes of a namespace that a selector matches and of which pods are on nodes.
+    pub fn placed_matching(
+        &self,
+        namespace: &Name,
+        selector: &Selector,
+    ) -> impl Iterator<Item = ClassId> {
+        let candidates = self.index.candidates(namespace, selector).iter().copied();
+        candidates.filter(|class| {
+            self.placed[class.index()] > 0 && selector.matches(&self.class(*class).labels)
+        })
+    }
+
+    /// The pods of a class by the slot of their node, ascending.
+    pub fn pods_by_node(&self, class: ClassId) -> impl Iterator<Item = (usize, Tally)> {
+        self.index.on_nodes(class)
     }
 
     /// An image, if any node has it.
@@ -232,6 +266,8 @@ impl Cache {
         for key in class.topology_keys().collect::<Vec<_>>() {
             self.count_by(key);
         }
+        self.alike.push(*self.by_demand.entry(class.node_demand()).or_insert(ClassId(number)));
+        self.index.add(ClassId(number), &class);
         self.classes.push(class);
         self.placed.push(0);
         self.class_of.insert(key, ClassId(number));
@@ -252,7 +288,7 @@ impl Cache {
         let (number, is_new) = self.topology.register(key);
         if is_new {
             for node in self.nodes.iter_mut().flatten() {
-                self.topology.enter(&node.labels, &mut node.domains);
+                self.topology.enter(node.id.index(), &node.labels, &mut node.domains);
             }
         }
         number
@@ -261,7 +297,7 @@ impl Cache {
     /// Adds a node.
     pub fn add_node(&mut self, id: NodeId, node: &Node) {
         let mut domains = Domains::new();
-        self.topology.enter(&node.meta.labels, &mut domains);
+        self.topology.enter(id.index(), &node.meta.labels, &mut domains);
         if self.nodes.len() <= id.index() {
             self.nodes.resize_with(id.index() + 1, || None);
         }
@@ -291,9 +327,9 @@ impl Cache {
                 self.order_changed(0);
             }
             self.tallies.leave_all(&info);
-            self.topology.leave(&info.labels, &info.domains);
+            self.topology.leave(id.index(), &info.labels, &info.domains);
             info.domains.clear();
-            self.topology.enter(&node.meta.labels, &mut info.domains);
+            self.topology.enter(id.index(), &node.meta.labels, &mut info.domains);
             self.tallies.enter_all(&info);
         }
         info.set_node(node);
@@ -313,8 +349,9 @@ impl Cache {
         self.softly_tainted -= usize::from(info.has_soft_taint());
         self.hard_tainted -= usize::from(info.has_hard_taint());
         self.tallies.leave_all(&info);
+        self.index.leave(&info);
         self.remove_images(&info);
-        self.topology.leave(&info.labels, &info.domains);
+        self.topology.leave(id.index(), &info.labels, &info.domains);
         self.zones.remove(id.index(), &info.labels);
         self.order = self.zones.list();
         self.order_changed(0);
@@ -327,10 +364,12 @@ impl Cache {
         if info.id == node {
             info.add_pod(pod, &self.classes[pod.class.index()]);
             info.generation = generation;
-            self.tallies.change(info, pod.class, |tally| {
+            let enter = |tally: &mut Tally| {
                 tally.pods += 1;
                 tally.terminating += u32::from(pod.is_terminating);
-            });
+            };
+            self.tallies.change(info, pod.class, enter);
+            self.index.change(info, pod.class, enter);
             self.placed[pod.class.index()] += 1;
         }
     }
@@ -343,10 +382,12 @@ impl Cache {
             && let Some(gone) = info.remove_pod(Some(pod), &self.classes[class.index()])
         {
             info.generation = generation;
-            self.tallies.change(info, gone.class, |tally| {
+            let leave = |tally: &mut Tally| {
                 tally.pods -= 1;
                 tally.terminating -= u32::from(gone.is_terminating);
-            });
+            };
+            self.tallies.change(info, gone.class, leave);
+            self.index.change(info, gone.class, leave);
             self.placed[class.index()] -= 1;
         }
     }
@@ -357,7 +398,9 @@ impl Cache {
         let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
         if info.id == node {
             if let Some(class) = info.set_terminating(pod) {
-                self.tallies.change(info, class, |tally| tally.terminating += 1);
+                let mark = |tally: &mut Tally| tally.terminating += 1;
+                self.tallies.change(info, class, mark);
+                self.index.change(info, class, mark);
             }
             info.generation = generation;
         }

@@ -176,7 +176,7 @@ pub fn check(
 }
 
 /// Runs Filter on a node as it is.
-pub(super) fn run_filters(
+fn run_filters(
     filters: &[(PluginName, Box<dyn NodeFilter + '_>)],
     node: &NodeInfo,
 ) -> Result<(), (PluginName, Refusal)> {

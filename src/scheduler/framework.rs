@@ -104,8 +104,8 @@ pub struct PodToPlace<'a> {
 /// What a plugin's verdict on a node follows from, beside the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// That node and the pods on it, and nothing else: the verdict holds for all pods of a class until
-    /// the node changes. A score of this scope is not normalised.
+    /// That node and the pods on it, and of the pod no more than its class' `NodeDemand`: the verdict holds
+    /// for all pods of that demand until the node changes. A score of this scope is not normalised.
     Node,
     /// Anything in the cluster.
     Cluster,
@@ -181,6 +181,11 @@ pub trait NodeFilter: BoxedClone {
     /// dry run added or removed, of which [`Self::add_pod`] and [`Self::remove_pod`] told.
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal>;
 
+    /// Whether the pod may go to a node of the cache, as [`Self::filter`] says of it, in fewer words.
+    fn admits(&self, cache: &Cache, slot: usize) -> bool {
+        self.filter(cache.node(slot)).is_ok()
+    }
+
     /// PreFilterExtensions: a pod of this class is assumed on the node as well.
     fn add_pod(&mut self, pod: &PodClass, node: &NodeInfo) {
         let _ = (pod, node);
@@ -240,6 +245,11 @@ pub trait ScorePlugin: fmt::Debug + Send + Sync {
 pub trait NodeScore {
     /// The raw score of a node.
     fn score(&self, node: &NodeInfo) -> i64;
+
+    /// The raw scores of nodes of the cache (slots), each as [`Self::score`] gives it.
+    fn score_each(&self, cache: &Cache, slots: &[usize]) -> Vec<i64> {
+        slots.iter().map(|slot| self.score(cache.node(*slot))).collect()
+    }
 
     /// Turns the raw scores of all feasible nodes into scores from 0 to [`MAX_NODE_SCORE`].
     fn normalize(&self, scores: &mut [i64]) {

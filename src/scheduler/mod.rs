@@ -2,6 +2,7 @@
 //! writes, holds no clock and draws only from the stream that it is given.
 
 pub mod cache;
+pub mod class_index;
 pub mod cycle;
 pub mod decision;
 pub mod explanation;

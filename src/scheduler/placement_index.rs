@@ -1,11 +1,11 @@
 //! The quick way to a decision: what each node is worth to each kind of pod is kept, and worked out
 //! again only for nodes that changed. Decides exactly as [`super::decision::decide`] does, or not at all.
 
-use super::cycle::run_filters;
+use super::cache::Cache;
 use super::framework::{CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Scope};
 use super::node_info::{ClassId, NodeInfo};
 use super::nominations::Nominations;
-use super::profile::Profile;
+use super::profile::{Profile, Scorer};
 use super::sampling::nodes_to_find;
 use super::score_blocks::{INFEASIBLE, ScoreBlocks};
 use super::tie_break::TieBreaker;
@@ -22,7 +22,7 @@ pub struct Placement {
 /// What all nodes are worth to all kinds of pods that were placed so far.
 #[derive(Clone, Debug, Default)]
 pub struct PlacementIndex {
-    /// By class.
+    /// By class; classes that every node judges alike share the table of the first of them.
     tables: Vec<Option<Box<ClassTable>>>,
 }
 
@@ -57,20 +57,23 @@ impl PlacementIndex {
         if !nominations.is_empty() || cycle.pod.nominated_node.is_some() {
             return None;
         }
-        if self.tables.len() <= class.index() {
-            self.tables.resize_with(class.index() + 1, || None);
+        let shared = cycle.cache.alike(class).index();
+        if self.tables.len() <= shared {
+            self.tables.resize_with(shared + 1, || None);
         }
-        let table = self.tables[class.index()].get_or_insert_with(Box::default);
+        let table = self.tables[shared].get_or_insert_with(Box::default);
         table.update(profile, cycle);
         if table.is_unfit || profile.scorers.is_empty() {
             return None;
         }
         let filters = cluster_filters(profile, cycle)?;
-        let mut scorers = profile.scorers.iter().filter(|one| one.plugin.scope() == Scope::Cluster);
-        if filters.is_empty() && scorers.all(|one| one.plugin.is_uniform(cycle)) {
+        let varies =
+            |one: &&Scorer| one.plugin.scope() == Scope::Cluster && !one.plugin.is_uniform(cycle);
+        let scorers: Vec<&Scorer> = profile.scorers.iter().filter(varies).collect();
+        if filters.is_empty() && scorers.is_empty() {
             table.best(profile, cycle, start, ties)
         } else {
-            table.search(profile, cycle, &filters, start, ties)
+            table.search(profile, cycle, (&filters, &scorers), start, ties)
         }
     }
 }
@@ -171,7 +174,7 @@ impl ClassTable {
         &self,
         profile: &Profile,
         cycle: &CycleContext<'_>,
-        filters: &Filters<'_>,
+        (filters, scorers): (&Filters<'_>, &[&Scorer]),
         start: usize,
         ties: &mut TieBreaker,
     ) -> Option<Placement> {
@@ -183,9 +186,7 @@ impl ClassTable {
         let start = if order.is_empty() { 0 } else { start % order.len() };
         for position in (start..order.len()).chain(0..start) {
             let score = self.scores.get(position);
-            if score != INFEASIBLE
-                && run_filters(filters, cycle.cache.node(order[position])).is_ok()
-            {
+            if score != INFEASIBLE && admits(filters, cycle.cache, order[position]) {
                 if feasible.len() == wanted {
                     break;
                 }
@@ -199,7 +200,7 @@ impl ClassTable {
             [] => return None,
             [only] => *only,
             many => {
-                add_cluster_scores(profile, cycle, many, &mut totals);
+                add_cluster_scores(scorers, cycle, many, &mut totals);
                 let best = totals.iter().max()?;
                 let scored = many.iter().zip(&totals);
                 let top: Vec<usize> =
@@ -230,19 +231,19 @@ fn cluster_filters<'c>(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option
     Some(found)
 }
 
+fn admits(filters: &Filters<'_>, cache: &Cache, slot: usize) -> bool {
+    filters.iter().all(|(_, filter)| filter.admits(cache, slot))
+}
+
 fn add_cluster_scores(
-    profile: &Profile,
+    scorers: &[&Scorer],
     cycle: &CycleContext<'_>,
     feasible: &[usize],
     totals: &mut [i64],
 ) {
-    for scorer in &profile.scorers {
-        if scorer.plugin.scope() == Scope::Node || scorer.plugin.is_uniform(cycle) {
-            continue;
-        }
+    for scorer in scorers {
         let Some(scoring) = scorer.plugin.pre_score(cycle, feasible) else { continue };
-        let raw = feasible.iter().map(|slot| scoring.score(cycle.cache.node(*slot)));
-        let mut scores: Vec<i64> = raw.collect();
+        let mut scores = scoring.score_each(cycle.cache, feasible);
         scoring.normalize(&mut scores);
         for (score, total) in scores.iter().zip(totals.iter_mut()) {
             *total += score * scorer.weight;

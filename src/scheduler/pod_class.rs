@@ -72,6 +72,21 @@ pub struct PodClass {
     pub gpu: Option<GpuRequest>,
 }
 
+/// All of a class that plugins of the scope of one node look at: classes with the same are worth the
+/// same to every node, whatever their labels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NodeDemand {
+    scheduler_name: Name,
+    node_name: Option<Name>,
+    requests: Resources,
+    scored: Resources,
+    host_ports: Vec<HostPort>,
+    tolerations: Vec<Toleration>,
+    node_selector: Labels,
+    required_node: Option<Vec<NodeSelectorTerm>>,
+    gpu: Option<GpuRequest>,
+}
+
 /// Pod affinity and anti-affinity of a class.
 #[derive(Clone, Debug, Default)]
 pub struct PodAffinity {
@@ -130,6 +145,14 @@ pub struct AffinityTerm {
 }
 
 impl AffinityTerm {
+    /// The namespaces and the selector of the pods that it selects, where it lists its namespaces.
+    pub fn listed(&self) -> Option<(&[Name], &Selector)> {
+        self.selector
+            .as_ref()
+            .filter(|_| self.namespace_selector.is_none())
+            .map(|selector| (self.namespaces.as_slice(), selector))
+    }
+
     /// Whether a term of the incoming pod selects a pod that is there. Namespaces by label are those
     /// that exist; an empty selector takes all, existing or not.
     pub fn selects(&self, pod: &PodClass, namespaces: &BTreeMap<Name, Namespace>) -> bool {
@@ -255,6 +278,21 @@ impl PodClass {
 }
 
 impl PodClass {
+    /// What plugins of the scope of one node look at.
+    pub fn node_demand(&self) -> NodeDemand {
+        NodeDemand {
+            scheduler_name: self.scheduler_name.clone(),
+            node_name: self.node_name.clone(),
+            requests: self.requests.clone(),
+            scored: self.scored.clone(),
+            host_ports: self.host_ports.clone(),
+            tolerations: self.tolerations.clone(),
+            node_selector: self.node_selector.clone(),
+            required_node: self.required_node.clone(),
+            gpu: self.gpu.clone(),
+        }
+    }
+
     /// The topology keys of its affinity and its spread constraints; some may come twice.
     pub fn topology_keys(&self) -> impl Iterator<Item = TopologyKey> {
         let PodAffinity { required, required_anti, preferred, preferred_anti } = &self.affinity;

@@ -148,9 +148,16 @@ fn preempt(
     let wanted = profile.preemption.candidates_wanted(potential.len());
     let mut candidates = Vec::new();
     let mut refusals = Vec::new();
+    let mut without_victims = 0;
+    let priorities = cycle.cache.placed_classes().map(|class| cycle.cache.class(class).priority);
+    let has_lesser = priorities.min().is_some_and(|least| least < cycle.pod.class.priority);
     for step in 0..potential.len() {
-        let node = potential[(offset + step) % potential.len()];
-        match select_victims(cycle, prepared, nominations, cycle.cache.node(node)) {
+        let node = cycle.cache.node(potential[(offset + step) % potential.len()]);
+        if !has_lesser || lesser_pods(cycle, node).next().is_none() {
+            without_victims += 1;
+            continue;
+        }
+        match select_victims(cycle, prepared, nominations, node) {
             Ok(candidate) => candidates.push(candidate),
             Err(refusal) => refusals.push(refusal),
         }
@@ -163,7 +170,9 @@ fn preempt(
         return Ok(candidates);
     }
     let others = Refusal::unresolvable("Preemption is not helpful for scheduling");
-    let message = histogram(diagnosis.node_count, refusals.iter(), Some(&others));
+    let no_victims = no_victims();
+    let refusals = refusals.iter().chain(std::iter::repeat_n(&no_victims, without_victims));
+    let message = histogram(diagnosis.node_count, refusals, Some(&others));
     Err(Failure { message, clears_nomination: true })
 }
 
@@ -244,14 +253,10 @@ pub fn select_victims(
     nominations: &Nominations,
     node: &NodeInfo,
 ) -> Result<Candidate, Refusal> {
-    let priority = cycle.pod.class.priority;
-    let placed = node.pods.iter();
-    let mut potential: Vec<Victim> = placed
-        .filter(|pod| cycle.cache.class(pod.class).priority < priority)
-        .map(|pod| victim(cycle, *pod))
-        .collect();
+    let mut potential: Vec<Victim> =
+        lesser_pods(cycle, node).map(|pod| victim(cycle, *pod)).collect();
     if potential.is_empty() {
-        return Err(Refusal::unresolvable("No preemption victims found for incoming pod"));
+        return Err(no_victims());
     }
     let filters = prepared.filters.iter().map(|(name, filter)| (*name, filter.boxed_clone()));
     let mut run = DryRun { cycle, nominations, filters: filters.collect(), node: node.clone() };
@@ -272,6 +277,19 @@ pub fn select_victims(
         return Err(Refusal::unresolvable(reason));
     }
     Ok(Candidate { node: node.id.index(), victims, budget_violations })
+}
+
+/// The pods of a node that matter less than the incoming one.
+fn lesser_pods<'c>(
+    cycle: &CycleContext<'c>,
+    node: &'c NodeInfo,
+) -> impl Iterator<Item = &'c PlacedPod> {
+    let (cache, priority) = (cycle.cache, cycle.pod.class.priority);
+    node.pods.iter().filter(move |pod| cache.class(pod.class).priority < priority)
+}
+
+fn no_victims() -> Refusal {
+    Refusal::unresolvable("No preemption victims found for incoming pod")
 }
 
 fn victim(cycle: &CycleContext<'_>, pod: PlacedPod) -> Victim {

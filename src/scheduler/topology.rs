@@ -48,6 +48,8 @@ struct KeyDomains {
     by_value: FxHashMap<Name, Domain>,
     /// How many nodes are in each domain.
     nodes: Vec<u32>,
+    /// By the node's slot.
+    by_slot: Vec<Option<Domain>>,
     /// How many nodes have the key.
     members: usize,
     /// Domains without nodes.
@@ -65,6 +67,7 @@ impl Topology {
             key: key.clone(),
             by_value: FxHashMap::default(),
             nodes: Vec::new(),
+            by_slot: Vec::new(),
             members: 0,
             free: Vec::new(),
         });
@@ -92,16 +95,34 @@ impl Topology {
         self.keys[key.index()].members
     }
 
-    /// Counts a node with these labels in for the keys that its `domains` do not cover yet.
-    pub fn enter(&mut self, labels: &Labels, domains: &mut Domains) {
+    /// The domains of all nodes by their slots; nodes beyond the end have none.
+    pub fn by_slot(&self, key: TopologyKey) -> &[Option<Domain>] {
+        &self.keys[key.index()].by_slot
+    }
+
+    /// The domain of the node in a slot.
+    pub fn domain_at(&self, key: TopologyKey, slot: usize) -> Option<Domain> {
+        self.by_slot(key).get(slot).copied().flatten()
+    }
+
+    /// Counts the node of a slot in, with these labels, for the keys that its `domains` do not cover yet.
+    pub fn enter(&mut self, slot: usize, labels: &Labels, domains: &mut Domains) {
         for key in &mut self.keys[domains.len()..] {
-            domains.push(labels.get(&key.key).map(|value| key.enter(value)));
+            let domain = labels.get(&key.key).map(|value| key.enter(value));
+            domains.push(domain);
+            if key.by_slot.len() <= slot {
+                key.by_slot.resize(slot + 1, None);
+            }
+            key.by_slot[slot] = domain;
         }
     }
 
-    /// Counts a node out.
-    pub fn leave(&mut self, labels: &Labels, domains: &Domains) {
+    /// Counts the node of a slot out.
+    pub fn leave(&mut self, slot: usize, labels: &Labels, domains: &Domains) {
         for (key, domain) in self.keys.iter_mut().zip(domains) {
+            if let Some(of_slot) = key.by_slot.get_mut(slot) {
+                *of_slot = None;
+            }
             if let Some(domain) = *domain {
                 key.members -= 1;
                 key.nodes[domain.index()] -= 1;
@@ -142,17 +163,18 @@ mod tests {
         assert!(is_new);
         let labels = |value: &'static str| [("zone", value)].into_iter().collect::<Labels>();
         let mut first = Domains::new();
-        topology.enter(&labels("a"), &mut first);
+        topology.enter(0, &labels("a"), &mut first);
         let mut second = Domains::new();
-        topology.enter(&labels("b"), &mut second);
+        topology.enter(1, &labels("b"), &mut second);
         assert_ne!(first[zone.index()], second[zone.index()]);
-        topology.leave(&labels("a"), &first);
+        topology.leave(0, &labels("a"), &first);
         let mut third = Domains::new();
-        topology.enter(&labels("c"), &mut third);
+        topology.enter(0, &labels("c"), &mut third);
         assert_eq!(first[zone.index()], third[zone.index()]);
+        assert_eq!(topology.by_slot(zone), [third[zone.index()], second[zone.index()]]);
         assert_eq!(topology.size(zone), 2);
         let mut none = Domains::new();
-        topology.enter(&Labels::default(), &mut none);
+        topology.enter(2, &Labels::default(), &mut none);
         assert_eq!(none, [None]);
     }
 }

@@ -1,11 +1,12 @@
 //! InterPodAffinity as a filter: required affinity and anti-affinity of the pod, and the required
 //! anti-affinity of the pods that are there.
 
+use super::super::cache::Cache;
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
 };
 use super::super::node_info::{ClassId, NodeInfo};
-use super::super::pod_class::{AffinityTerm, PodClass};
+use super::super::pod_class::{AffinityTerm, PodAffinity, PodClass};
 use super::super::tally::Tally;
 use super::super::topology::{Domain, TopologyKey};
 use crate::cluster::Labels;
@@ -47,9 +48,15 @@ impl FilterPlugin for InterPodAffinity {
             anti_affinity: DomainCounts::default(),
             existing_anti_affinity: DomainCounts::default(),
         };
-        for class in cache.placed_classes() {
-            let bearing = filter.bearing(cache.class(class));
-            filter.count_class(&bearing, class);
+        let repelling = cache.placed_with_affinity();
+        for class in repelling.filter(|one| !cache.class(*one).affinity.required_anti.is_empty()) {
+            let keys = filter.existing_keys(cache.class(class));
+            count_class(&mut filter.existing_anti_affinity, cache, &keys, class);
+        }
+        for class in selectable_classes(cache, own) {
+            let (affinity, anti_affinity) = filter.own_keys(cache.class(class));
+            count_class(&mut filter.affinity, cache, &affinity, class);
+            count_class(&mut filter.anti_affinity, cache, &anti_affinity, class);
         }
         if !has_own && filter.existing_anti_affinity.is_empty() {
             return PreFilter::Skip;
@@ -141,6 +148,11 @@ impl DomainCounts {
             self.keys.len() - 1
         });
         let counts = &mut self.keys[at].1;
+        if counts.is_empty() {
+            counts.extend(tallies.iter().map(|tally| i64::from(tally.pods)));
+            self.occupied += tallies.iter().map(|tally| usize::from(tally.pods > 0)).sum::<usize>();
+            return;
+        }
         if counts.len() < tallies.len() {
             counts.resize(tallies.len(), 0);
         }
@@ -159,10 +171,10 @@ impl DomainCounts {
         self.occupied == 0
     }
 
-    /// Whether any pod counts in a domain of the node.
-    fn touches(&self, node: &NodeInfo) -> bool {
+    /// Whether any pod counts in a domain of a node.
+    fn touches(&self, domain: impl Fn(TopologyKey) -> Option<Domain>) -> bool {
         self.keys.iter().any(|(key, counts)| {
-            let domain = node.domain(*key);
+            let domain = domain(*key);
             domain.is_some_and(|domain| counts.get(domain.index()).is_some_and(|count| *count > 0))
         })
     }
@@ -182,34 +194,28 @@ impl AffinityFilter<'_> {
         term.selects(pod, self.cycle.view.store().namespaces())
     }
 
-    fn bearing(&self, pod: &PodClass) -> Bearing {
+    /// The keys of the incoming pod's terms that the pods of a class count for: of required affinity if they
+    /// match all of it, and of required anti-affinity.
+    fn own_keys(&self, pod: &PodClass) -> (Vec<TopologyKey>, Vec<TopologyKey>) {
         let own = &self.cycle.pod.class.affinity;
-        let keys = |terms: &[AffinityTerm], matches: &dyn Fn(&AffinityTerm) -> bool| {
-            let matching = terms.iter().filter(|term| matches(term));
-            matching.map(|term| term.topology).collect::<Vec<_>>()
-        };
+        let all = |terms: &[AffinityTerm]| terms.iter().map(|term| term.topology).collect();
         let matches_all = own.required.iter().all(|term| self.selects(term, pod));
-        Bearing {
-            affinity: keys(&own.required, &|_| matches_all),
-            anti_affinity: keys(&own.required_anti, &|term| self.selects(term, pod)),
-            existing_anti_affinity: keys(&pod.affinity.required_anti, &|term| {
-                term.selects_incoming(self.cycle.pod.class, &self.namespace_labels)
-            }),
-        }
+        let affinity = if matches_all { all(&own.required) } else { Vec::new() };
+        let anti_affinity = own.required_anti.iter().filter(|term| self.selects(term, pod));
+        (affinity, anti_affinity.map(|term| term.topology).collect())
     }
 
-    /// Counts all pods of a class. Keys of terms are counted by.
-    fn count_class(&mut self, bearing: &Bearing, class: ClassId) {
-        let tallies = self.cycle.cache.tallies();
-        for (counts, keys) in [
-            (&mut self.affinity, &bearing.affinity),
-            (&mut self.anti_affinity, &bearing.anti_affinity),
-            (&mut self.existing_anti_affinity, &bearing.existing_anti_affinity),
-        ] {
-            for key in keys {
-                counts.add_all(*key, tallies.of(class, *key));
-            }
-        }
+    /// The keys of the required anti-affinity of a class that the incoming pod matches.
+    fn existing_keys(&self, pod: &PodClass) -> Vec<TopologyKey> {
+        let incoming = self.cycle.pod.class;
+        let terms = pod.affinity.required_anti.iter();
+        let matching = terms.filter(|term| term.selects_incoming(incoming, &self.namespace_labels));
+        matching.map(|term| term.topology).collect()
+    }
+
+    fn bearing(&self, pod: &PodClass) -> Bearing {
+        let (affinity, anti_affinity) = self.own_keys(pod);
+        Bearing { affinity, anti_affinity, existing_anti_affinity: self.existing_keys(pod) }
     }
 
     fn count(&mut self, bearing: &Bearing, node: &NodeInfo, pods: i64) {
@@ -226,11 +232,24 @@ impl AffinityFilter<'_> {
         }
     }
 
-    fn satisfies_affinity(&self, node: &NodeInfo) -> bool {
+    /// What a node with these domains is refused for.
+    fn problem(&self, domain: impl Fn(TopologyKey) -> Option<Domain>) -> Option<Problem> {
+        if !self.satisfies_affinity(&domain) {
+            Some(Problem::Affinity)
+        } else if !self.satisfies_anti_affinity(&domain) {
+            Some(Problem::AntiAffinity)
+        } else if self.existing_anti_affinity.touches(&domain) {
+            Some(Problem::ExistingAntiAffinity)
+        } else {
+            None
+        }
+    }
+
+    fn satisfies_affinity(&self, domain: impl Fn(TopologyKey) -> Option<Domain>) -> bool {
         let terms = &self.cycle.pod.class.affinity.required;
         let mut has_pods = true;
         for term in terms {
-            let Some(domain) = node.domain(term.topology) else { return false };
+            let Some(domain) = domain(term.topology) else { return false };
             has_pods &= self.affinity.get(term.topology, domain) > 0;
         }
         // The first pod of a group that has affinity to itself would otherwise wait for ever.
@@ -239,27 +258,68 @@ impl AffinityFilter<'_> {
                 && terms.iter().all(|term| self.selects(term, self.cycle.pod.class)))
     }
 
-    fn satisfies_anti_affinity(&self, node: &NodeInfo) -> bool {
+    fn satisfies_anti_affinity(&self, domain: impl Fn(TopologyKey) -> Option<Domain>) -> bool {
         self.cycle.pod.class.affinity.required_anti.iter().all(|term| {
-            let domain = node.domain(term.topology);
+            let domain = domain(term.topology);
             domain.is_none_or(|domain| self.anti_affinity.get(term.topology, domain) <= 0)
         })
     }
 }
 
+/// All classes on nodes whose pods a required term of a pod may select, ascending.
+fn selectable_classes(cache: &Cache, own: &PodAffinity) -> Vec<ClassId> {
+    let mut found = Vec::new();
+    // Pods count for required affinity only if they match all of its terms.
+    for term in own.required.iter().take(1).chain(&own.required_anti) {
+        let Some((namespaces, selector)) = term.listed() else {
+            return cache.placed_classes().collect();
+        };
+        for namespace in namespaces {
+            found.extend(cache.placed_matching(namespace, selector));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Counts all pods of a class by the keys of terms, by which the cache has counted them already.
+fn count_class(counts: &mut DomainCounts, cache: &Cache, keys: &[TopologyKey], class: ClassId) {
+    for key in keys {
+        counts.add_all(*key, cache.tallies().of(class, *key));
+    }
+}
+
+/// Why a node does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    /// Of the pod's own required affinity.
+    Affinity,
+    /// Of its own required anti-affinity.
+    AntiAffinity,
+    /// Of the required anti-affinity of pods that are there.
+    ExistingAntiAffinity,
+}
+
 impl NodeFilter for AffinityFilter<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if !self.satisfies_affinity(node) {
-            return Err(Refusal::unresolvable("node(s) didn't match pod affinity rules"));
+        match self.problem(|key| node.domain(key)) {
+            None => Ok(()),
+            Some(Problem::Affinity) => {
+                Err(Refusal::unresolvable("node(s) didn't match pod affinity rules"))
+            }
+            Some(Problem::AntiAffinity) => {
+                Err(Refusal::unschedulable("node(s) didn't match pod anti-affinity rules"))
+            }
+            Some(Problem::ExistingAntiAffinity) => {
+                let reason = "node(s) didn't satisfy existing pods anti-affinity rules";
+                Err(Refusal::unschedulable(reason))
+            }
         }
-        if !self.satisfies_anti_affinity(node) {
-            return Err(Refusal::unschedulable("node(s) didn't match pod anti-affinity rules"));
-        }
-        if self.existing_anti_affinity.touches(node) {
-            let reason = "node(s) didn't satisfy existing pods anti-affinity rules";
-            return Err(Refusal::unschedulable(reason));
-        }
-        Ok(())
+    }
+
+    fn admits(&self, cache: &Cache, slot: usize) -> bool {
+        self.problem(|key| cache.topology().domain_at(key, slot)).is_none()
     }
 
     fn add_pod(&mut self, pod: &PodClass, node: &NodeInfo) {

@@ -1,6 +1,7 @@
 //! InterPodAffinity as a score: preferred terms of the pod and of the pods that are there, and
 //! required affinity of the latter.
 
+use super::super::cache::Cache;
 use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
@@ -25,8 +26,14 @@ impl ScorePlugin for InterPodAffinity {
         }
         let labels = namespace_labels(cycle);
         let mut sums = DomainSums::default();
-        for class in cache.placed_classes() {
-            for (key, weight) in self.contributions(cycle, &labels, cache.class(class)) {
+        for class in cache.placed_with_affinity() {
+            for (key, weight) in self.of_existing(cycle, &labels, cache.class(class)) {
+                sums.add_all(key, cache.tallies().of(class, key), weight);
+            }
+        }
+        let has_own = has_preferred_terms(cycle.pod.class);
+        for class in cache.placed_classes().filter(|_| has_own) {
+            for (key, weight) in of_incoming(cycle, cache.class(class)) {
                 sums.add_all(key, cache.tallies().of(class, key), weight);
             }
         }
@@ -40,29 +47,20 @@ impl ScorePlugin for InterPodAffinity {
 impl InterPodAffinity {
     /// Whether neither the pod nor those that are there have terms that count.
     fn has_nothing_to_score(&self, cycle: &CycleContext<'_>) -> bool {
-        let own = &cycle.pod.class.affinity;
-        let has_own = !own.preferred.is_empty() || !own.preferred_anti.is_empty();
-        !has_own
+        !has_preferred_terms(cycle.pod.class)
             && (self.ignores_preferred_terms_of_existing_pods
                 || cycle.cache.placed_with_affinity().next().is_none())
     }
 
-    /// What each pod of a class that is there adds to the domains that it is in.
-    fn contributions(
+    /// What the terms of the pods of a class that is there give to the domains that each is in.
+    fn of_existing(
         &self,
         cycle: &CycleContext<'_>,
         namespace_labels: &Labels,
         pod: &PodClass,
     ) -> Vec<(TopologyKey, i64)> {
         let incoming = cycle.pod.class;
-        let namespaces = cycle.view.store().namespaces();
         let mut found = Vec::new();
-        for (terms, sign) in
-            [(&incoming.affinity.preferred, 1), (&incoming.affinity.preferred_anti, -1)]
-        {
-            let matching = terms.iter().filter(|(_, term)| term.selects(pod, namespaces));
-            found.extend(matching.map(|(weight, term)| (term.topology, sign * weight)));
-        }
         if self.hard_pod_affinity_weight > 0 {
             let terms = pod.affinity.required.iter();
             let matching = terms.filter(|term| term.selects_incoming(incoming, namespace_labels));
@@ -75,6 +73,22 @@ impl InterPodAffinity {
         }
         found
     }
+}
+
+fn has_preferred_terms(class: &PodClass) -> bool {
+    !class.affinity.preferred.is_empty() || !class.affinity.preferred_anti.is_empty()
+}
+
+/// What the incoming pod's terms give to the domains of each pod of a class that is there.
+fn of_incoming(cycle: &CycleContext<'_>, pod: &PodClass) -> Vec<(TopologyKey, i64)> {
+    let own = &cycle.pod.class.affinity;
+    let namespaces = cycle.view.store().namespaces();
+    let mut found = Vec::new();
+    for (terms, sign) in [(&own.preferred, 1), (&own.preferred_anti, -1)] {
+        let matching = terms.iter().filter(|(_, term)| term.selects(pod, namespaces));
+        found.extend(matching.map(|(weight, term)| (term.topology, sign * weight)));
+    }
+    found
 }
 
 /// Sums of weights by topology key and domain; a key is there once any pod counted for it.
@@ -109,6 +123,18 @@ impl NodeScore for DomainSums {
             sums.get(domain.index()).copied()
         };
         self.keys.iter().filter_map(of_key).sum()
+    }
+
+    fn score_each(&self, cache: &Cache, slots: &[usize]) -> Vec<i64> {
+        let mut scores = vec![0; slots.len()];
+        for (key, sums) in &self.keys {
+            let domains = cache.topology().by_slot(*key);
+            for (score, slot) in scores.iter_mut().zip(slots) {
+                let domain = domains.get(*slot).copied().flatten();
+                *score += domain.and_then(|domain| sums.get(domain.index())).copied().unwrap_or(0);
+            }
+        }
+        scores
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a fraction of 100 is between 0 and 100")]

@@ -18,6 +18,10 @@ impl FilterPlugin for NodeUnschedulable {
     }
 
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
+        let tolerations = &cycle.pod.class.tolerations;
+        if tolerations.is_empty() {
+            return PreFilter::check(IsSchedulable);
+        }
         // A pod that tolerates the taint that stands for the cordon goes there all the same.
         let taint = Taint {
             key: UNSCHEDULABLE_TAINT.into(),
@@ -25,7 +29,6 @@ impl FilterPlugin for NodeUnschedulable {
             effect: TaintEffect::NoSchedule,
             time_added: None,
         };
-        let tolerations = &cycle.pod.class.tolerations;
         if tolerations.iter().any(|toleration| toleration.tolerates(&taint)) {
             return PreFilter::Skip;
         }

@@ -1,6 +1,7 @@
 //! NodeResourcesFit: the node has room for the pod's requests, and how well the pod fits there.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use super::super::framework::{
     ClusterEvent, Code, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Reason,
@@ -10,6 +11,11 @@ use super::super::node_info::NodeInfo;
 use super::super::resources::{Resources, is_extended_resource};
 use super::resource_allocation::{ResourceAllocation, ResourceWeight, ScoringStrategy, Usage};
 use crate::cluster::Name;
+
+// Thousands of nodes may lack the same for one pod.
+static CPU: LazyLock<Name> = LazyLock::new(|| "cpu".into());
+static MEMORY: LazyLock<Name> = LazyLock::new(|| "memory".into());
+static EPHEMERAL_STORAGE: LazyLock<Name> = LazyLock::new(|| "ephemeral-storage".into());
 
 /// The plugin with its arguments.
 #[derive(Clone, Debug)]
@@ -72,10 +78,10 @@ pub fn insufficient_resources(
             });
         }
     };
-    check(&|| "cpu".into(), requests.milli_cpu, allocatable.milli_cpu, used.milli_cpu);
-    check(&|| "memory".into(), requests.memory, allocatable.memory, used.memory);
+    check(&|| CPU.clone(), requests.milli_cpu, allocatable.milli_cpu, used.milli_cpu);
+    check(&|| MEMORY.clone(), requests.memory, allocatable.memory, used.memory);
     check(
-        &|| "ephemeral-storage".into(),
+        &|| EPHEMERAL_STORAGE.clone(),
         requests.ephemeral_storage,
         allocatable.ephemeral_storage,
         used.ephemeral_storage,

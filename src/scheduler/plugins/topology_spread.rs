@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::framework::CycleContext;
-use super::super::node_info::{ClassCount, NodeInfo};
+use super::super::node_info::{ClassCount, ClassId, NodeInfo};
 use super::super::pod_class::{PodClass, SpreadConstraint};
 use super::class_memo::ClassMemo;
 use super::node_affinity::meets_required_affinity;
@@ -12,6 +12,7 @@ use crate::cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use crate::cluster::pod_template::{
     NodeInclusionPolicy, TopologySpreadConstraint, WhenUnsatisfiable,
 };
+use crate::cluster::selection::Selecting;
 use crate::cluster::selector::Selector;
 use crate::cluster::{Labels, Name};
 
@@ -48,6 +49,23 @@ impl TopologySpread {
     /// The topology keys of its default constraints.
     pub fn topology_keys(&self) -> impl Iterator<Item = Name> {
         self.default_constraints.iter().map(|constraint| constraint.topology_key.clone())
+    }
+
+    /// Whether a pod has constraints of one sort.
+    pub(super) fn has_constraints(
+        &self,
+        cycle: &CycleContext<'_>,
+        when: WhenUnsatisfiable,
+    ) -> bool {
+        let class = cycle.pod.class;
+        if has_own_constraints(class) {
+            return match when {
+                WhenUnsatisfiable::DoNotSchedule => !class.hard_spread.is_empty(),
+                WhenUnsatisfiable::ScheduleAnyway => !class.soft_spread.is_empty(),
+            };
+        }
+        self.default_constraints.iter().any(|one| one.when_unsatisfiable == when)
+            && default_selectors(cycle).any(|selector| !selector.is_empty())
     }
 
     /// The constraints of one sort for a pod: its own, or the defaults if it has none at all.
@@ -90,25 +108,39 @@ pub(super) fn has_own_constraints(class: &PodClass) -> bool {
 
 /// What the Services and the owner of a pod select together (`helper.DefaultSelector`).
 fn default_selector(cycle: &CycleContext<'_>) -> Selector {
-    let class = cycle.pod.class;
-    let mut selector = Selector::default();
-    for service in cycle.view.services().values() {
-        if *service.meta.namespace() == class.namespace
-            && let Some(selected) = &service.selector
-            && selected.matches(&class.labels)
-        {
-            selector.requirements.extend(selected.requirements.iter().cloned());
-        }
-    }
-    if let Some(owned) = cycle.pod.owner.and_then(|owner| cycle.view.store().selector_of(owner)) {
-        selector.requirements.extend(owned.requirements.iter().cloned());
-    }
-    selector
+    let parts = default_selectors(cycle);
+    Selector { requirements: parts.flat_map(|part| &part.requirements).cloned().collect() }
+}
+
+/// The selectors of the Services that select a pod, and of its owner.
+fn default_selectors<'c>(cycle: &CycleContext<'c>) -> impl Iterator<Item = &'c Selector> {
+    let (class, store) = (cycle.pod.class, cycle.view.store());
+    let pod = cycle.pod.id.and_then(|id| store.pods().get(id));
+    // Of a pod that exists the store knows which Services select it.
+    let known = pod.into_iter().flat_map(|pod| store.selecting(pod)).filter_map(|selecting| {
+        let Selecting::Service(id) = selecting else { return None };
+        store.services().get(id)?.selector.as_ref()
+    });
+    let all = if pod.is_none() { Some(store.services().values()) } else { None };
+    let compared = all.into_iter().flatten().filter_map(|service| {
+        let selector = service.selector.as_ref()?;
+        let selects =
+            *service.meta.namespace() == class.namespace && selector.matches(&class.labels);
+        selects.then_some(selector)
+    });
+    let owned = cycle.pod.owner.and_then(|owner| store.selector_of(owner));
+    known.chain(compared).chain(owned)
 }
 
 /// Whether a node has the labels of all constraints.
 pub(super) fn has_all_keys(constraints: &[SpreadConstraint], node: &NodeInfo) -> bool {
     constraints.iter().all(|constraint| node.domain(constraint.topology).is_some())
+}
+
+/// Whether all nodes have the labels of all constraints.
+pub(super) fn is_on_all_nodes(cycle: &CycleContext<'_>, constraints: &[SpreadConstraint]) -> bool {
+    let (topology, nodes) = (cycle.cache.topology(), cycle.cache.node_count());
+    constraints.iter().all(|constraint| topology.nodes_with(constraint.topology) == nodes)
 }
 
 /// Whether a constraint counts the pods of a node (`matchNodeInclusionPolicies`).
@@ -121,35 +153,50 @@ pub(super) fn includes_node(
         && (!constraint.honors_taints || !has_untolerated_taint(&node.taints, &class.tolerations))
 }
 
-/// The pods that a constraint counts in each domain; `None` where that takes a look at every node, because
-/// some do not take part.
+/// The pods that a constraint counts in each domain, if every node that has its label takes part but for
+/// its own policies; `None` where these leave nodes out, so that it takes a look at each.
 pub(super) fn counts_by_domain(
     cycle: &CycleContext<'_>,
-    constraints: &[SpreadConstraint],
     constraint: &SpreadConstraint,
 ) -> Option<Vec<i64>> {
     let (cache, own) = (cycle.cache, cycle.pod.class);
-    let has_all_keys =
-        |one: &SpreadConstraint| cache.topology().nodes_with(one.topology) == cache.node_count();
     let asks_for_nodes = own.required_node.is_some() || !own.node_selector.is_empty();
     if (constraint.honors_affinity && asks_for_nodes)
         || (constraint.honors_taints && cache.has_hard_taints())
         || !cache.tallies().is_counted(constraint.topology)
-        || !constraints.iter().all(has_all_keys)
     {
         return None;
     }
     let mut counts = vec![0; cache.topology().size(constraint.topology)];
-    for class in cache.placed_classes() {
-        let pods = cache.class(class);
-        if pods.namespace == own.namespace && constraint.counts(&pods.labels) {
-            let tallies = cache.tallies().of(class, constraint.topology);
-            for (count, tally) in counts.iter_mut().zip(tallies) {
-                *count += tally.staying();
-            }
+    for class in counted_classes(cycle, constraint) {
+        let tallies = cache.tallies().of(class, constraint.topology);
+        for (count, tally) in counts.iter_mut().zip(tallies) {
+            *count += tally.staying();
         }
     }
     Some(counts)
+}
+
+/// The pods that a constraint counts on each node, by slot.
+pub(super) fn counts_by_node(cycle: &CycleContext<'_>, constraint: &SpreadConstraint) -> Vec<i64> {
+    let mut counts = vec![0; cycle.cache.slots()];
+    for class in counted_classes(cycle, constraint) {
+        for (slot, tally) in cycle.cache.pods_by_node(class) {
+            counts[slot] += tally.staying();
+        }
+    }
+    counts
+}
+
+/// The classes on nodes whose pods a constraint counts: those of the pod's namespace that it selects.
+fn counted_classes<'c>(
+    cycle: &CycleContext<'c>,
+    constraint: &'c SpreadConstraint,
+) -> impl Iterator<Item = ClassId> {
+    // An empty selector counts none (`SpreadConstraint::counts`).
+    let selector = constraint.selector.as_ref().filter(|selector| !selector.is_empty());
+    let namespace = &cycle.pod.class.namespace;
+    selector.into_iter().flat_map(|selector| cycle.cache.placed_matching(namespace, selector))
 }
 
 /// Counts a constraint's pods on nodes, remembering which classes of pods it matches.

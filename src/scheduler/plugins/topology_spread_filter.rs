@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::super::cache::Cache;
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
 };
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::{PodClass, SpreadConstraint};
-use super::super::topology::Domain;
+use super::super::topology::{Domain, TopologyKey};
 use super::topology_spread::{
-    MatchingPods, TopologySpread, counts_by_domain, has_all_keys, includes_node,
+    MatchingPods, TopologySpread, counts_by_domain, has_all_keys, includes_node, is_on_all_nodes,
 };
 use crate::cluster::pod_template::WhenUnsatisfiable;
 
@@ -19,10 +20,12 @@ impl FilterPlugin for TopologySpread {
         if constraints.is_empty() {
             return PreFilter::Skip;
         }
+        let is_on_all = is_on_all_nodes(cycle, &constraints);
         let mut counts = Vec::with_capacity(constraints.len());
         for constraint in constraints.iter() {
             let mut domains = DomainCounts::new(cycle.cache.topology().size(constraint.topology));
-            if let Some(pods) = counts_by_domain(cycle, &constraints, constraint) {
+            let pods = if is_on_all { counts_by_domain(cycle, constraint) } else { None };
+            if let Some(pods) = pods {
                 domains
                     .enter_all(&pods, cycle.cache.topology().nodes_by_domain(constraint.topology));
                 counts.push(domains);
@@ -40,7 +43,9 @@ impl FilterPlugin for TopologySpread {
             domains.update_minimum();
             counts.push(domains);
         }
-        PreFilter::check(SpreadFilter { class: cycle.pod.class, constraints, counts })
+        let class = cycle.pod.class;
+        let own = constraints.iter().map(|one| i64::from(one.matches(&class.labels))).collect();
+        PreFilter::check(SpreadFilter { class, constraints, counts, own })
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
@@ -117,9 +122,25 @@ struct SpreadFilter<'c> {
     class: &'c PodClass,
     constraints: Cow<'c, [SpreadConstraint]>,
     counts: Vec<DomainCounts>,
+    /// By constraint: 1 if the pod itself counts.
+    own: Vec<i64>,
 }
 
 impl SpreadFilter<'_> {
+    /// Whether each constraint holds in a node's domains; `None` where it lacks the label.
+    fn holds(&self, domain: impl Fn(TopologyKey) -> Option<Domain>) -> Option<bool> {
+        for ((constraint, counts), own) in self.constraints.iter().zip(&self.counts).zip(&self.own)
+        {
+            let domain = domain(constraint.topology)?;
+            let too_few = counts.domains < constraint.min_domains;
+            let minimum = if too_few { 0 } else { counts.minimum };
+            if counts.count(domain) + own - minimum > constraint.max_skew {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
     fn change(&mut self, pod: &PodClass, node: &NodeInfo, pods: i64) {
         if pod.namespace != self.class.namespace || !has_all_keys(&self.constraints, node) {
             return;
@@ -138,21 +159,22 @@ impl SpreadFilter<'_> {
 
 impl NodeFilter for SpreadFilter<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        for (constraint, counts) in self.constraints.iter().zip(&self.counts) {
-            let Some(domain) = node.domain(constraint.topology) else {
+        match self.holds(|key| node.domain(key)) {
+            Some(true) => Ok(()),
+            Some(false) => {
+                let reason = "node(s) didn't match pod topology spread constraints";
+                Err(Refusal::unschedulable(reason))
+            }
+            None => {
                 let reason =
                     "node(s) didn't match pod topology spread constraints (missing required label)";
-                return Err(Refusal::unresolvable(reason));
-            };
-            let too_few = counts.domains < constraint.min_domains;
-            let minimum = if too_few { 0 } else { counts.minimum };
-            let own = i64::from(constraint.matches(&self.class.labels));
-            if counts.count(domain) + own - minimum > constraint.max_skew {
-                let reason = "node(s) didn't match pod topology spread constraints";
-                return Err(Refusal::unschedulable(reason));
+                Err(Refusal::unresolvable(reason))
             }
         }
-        Ok(())
+    }
+
+    fn admits(&self, cache: &Cache, slot: usize) -> bool {
+        self.holds(|key| cache.topology().domain_at(key, slot)) == Some(true)
     }
 
     fn add_pod(&mut self, pod: &PodClass, node: &NodeInfo) {

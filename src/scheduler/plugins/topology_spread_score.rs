@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::super::cache::Cache;
 use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::SpreadConstraint;
-use super::super::topology::Domain;
+use super::super::topology::{Domain, TopologyKey};
 use super::topology_spread::{
-    MatchingPods, TopologySpread, counts_by_domain, has_all_keys, has_own_constraints,
-    includes_node,
+    MatchingPods, TopologySpread, counts_by_domain, counts_by_node, has_all_keys,
+    has_own_constraints, includes_node, is_on_all_nodes,
 };
 use crate::cluster::pod_template::WhenUnsatisfiable;
 
@@ -17,7 +18,7 @@ const IGNORED: i64 = -1;
 
 impl ScorePlugin for TopologySpread {
     fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
-        self.constraints_of(cycle, WhenUnsatisfiable::ScheduleAnyway).is_empty()
+        !self.has_constraints(cycle, WhenUnsatisfiable::ScheduleAnyway)
     }
 
     fn pre_score<'c>(
@@ -30,11 +31,13 @@ impl ScorePlugin for TopologySpread {
             return None;
         }
         let needs_all_keys = has_own_constraints(cycle.pod.class) || !self.is_system_default;
-        let scored: Vec<&NodeInfo> = feasible
-            .iter()
-            .map(|slot| cycle.cache.node(*slot))
-            .filter(|node| !needs_all_keys || has_all_keys(&constraints, node))
-            .collect();
+        let topology = cycle.cache.topology();
+        let has_all_keys = |slot: usize| {
+            constraints.iter().all(|one| topology.domain_at(one.topology, slot).is_some())
+        };
+        let feasible = feasible.iter().copied();
+        let scored: Vec<usize> =
+            feasible.filter(|slot| !needs_all_keys || has_all_keys(*slot)).collect();
         let counter = Counter { cycle, constraints: &constraints, needs_all_keys, scored: &scored };
         let counts = constraints.iter().map(|constraint| counter.count(constraint)).collect();
         Some(Box::new(SpreadScore { constraints, counts, needs_all_keys }))
@@ -59,43 +62,43 @@ struct Counter<'a, 'c> {
     cycle: &'a CycleContext<'c>,
     constraints: &'a [SpreadConstraint],
     needs_all_keys: bool,
-    scored: &'a [&'a NodeInfo],
+    scored: &'a [usize],
 }
 
 impl Counter<'_, '_> {
     fn count(&self, constraint: &SpreadConstraint) -> Counts {
-        let mut matching = MatchingPods::new(self.cycle);
         let cache = self.cycle.cache;
         if constraint.is_hostname {
-            let mut pods = vec![0; cache.slots()];
-            for node in self.scored {
-                pods[node.id.index()] = matching.count(constraint, node);
-            }
+            let pods = counts_by_node(self.cycle, constraint);
             return Counts { pods: Pods::OnNode(pods), weight: weight_of(self.scored.len()) };
         }
         // Nodes without the label make one domain together, behind all others.
         let size = cache.topology().size(constraint.topology);
-        let position =
-            |node: &NodeInfo| node.domain(constraint.topology).map_or(size, Domain::index);
+        let position = |domain: Option<Domain>| domain.map_or(size, Domain::index);
         let mut is_feasible = vec![false; size + 1];
-        for node in self.scored {
-            is_feasible[position(node)] = true;
+        for slot in self.scored {
+            let domain = cache.topology().domain_at(constraint.topology, *slot);
+            is_feasible[position(domain)] = true;
         }
-        let mut pods = vec![0; size + 1];
         let domains = is_feasible.iter().filter(|feasible| **feasible).count();
-        if let Some(mut pods) = counts_by_domain(self.cycle, self.constraints, constraint) {
-            pods.push(0);
-            return Counts { pods: Pods::InDomain(pods), weight: weight_of(domains) };
+        let weight = weight_of(domains);
+        let all_take_part = !self.needs_all_keys || is_on_all_nodes(self.cycle, self.constraints);
+        let known = if all_take_part { counts_by_domain(self.cycle, constraint) } else { None };
+        if let Some(pods) = known {
+            return Counts { pods: Pods::InDomain(pods), weight };
         }
+        let mut matching = MatchingPods::new(self.cycle);
+        let mut pods = vec![0; size + 1];
         for node in cache.nodes() {
-            let takes_part = is_feasible[position(node)]
+            let at = position(node.domain(constraint.topology));
+            let takes_part = is_feasible[at]
                 && (!self.needs_all_keys || has_all_keys(self.constraints, node))
                 && includes_node(constraint, self.cycle.pod.class, node);
             if takes_part {
-                pods[position(node)] += matching.count(constraint, node);
+                pods[at] += matching.count(constraint, node);
             }
         }
-        Counts { pods: Pods::InDomain(pods), weight: weight_of(domains) }
+        Counts { pods: Pods::InDomain(pods), weight }
     }
 }
 
@@ -110,22 +113,39 @@ struct SpreadScore<'c> {
     needs_all_keys: bool,
 }
 
-impl NodeScore for SpreadScore<'_> {
+impl SpreadScore<'_> {
+    /// The score of the node in a slot with these domains.
     #[expect(clippy::cast_possible_truncation, reason = "rounded on purpose, as the plugin does")]
-    fn score(&self, node: &NodeInfo) -> i64 {
-        if self.needs_all_keys && !has_all_keys(&self.constraints, node) {
-            return IGNORED;
-        }
+    fn of(&self, slot: usize, domain: impl Fn(usize, TopologyKey) -> Option<Domain>) -> i64 {
         let mut score = 0.0;
-        for (constraint, counts) in self.constraints.iter().zip(&self.counts) {
-            let Some(domain) = node.domain(constraint.topology) else { continue };
+        for (number, (constraint, counts)) in self.constraints.iter().zip(&self.counts).enumerate()
+        {
+            let Some(domain) = domain(number, constraint.topology) else {
+                if self.needs_all_keys {
+                    return IGNORED;
+                }
+                continue;
+            };
             let pods = match &counts.pods {
-                Pods::OnNode(pods) => pods[node.id.index()],
+                Pods::OnNode(pods) => pods[slot],
                 Pods::InDomain(pods) => pods[domain.index()],
             };
             score += pods as f64 * counts.weight + (constraint.max_skew - 1) as f64;
         }
         libm::round(score) as i64
+    }
+}
+
+impl NodeScore for SpreadScore<'_> {
+    fn score(&self, node: &NodeInfo) -> i64 {
+        self.of(node.id.index(), |_, key| node.domain(key))
+    }
+
+    fn score_each(&self, cache: &Cache, slots: &[usize]) -> Vec<i64> {
+        let keys = self.constraints.iter().map(|one| cache.topology().by_slot(one.topology));
+        let domains: Vec<&[Option<Domain>]> = keys.collect();
+        let domain = |slot: usize, number: usize| domains[number].get(slot).copied().flatten();
+        slots.iter().map(|slot| self.of(*slot, |number, _| domain(*slot, number))).collect()
     }
 
     fn normalize(&self, scores: &mut [i64]) {
