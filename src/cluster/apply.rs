@@ -1,5 +1,7 @@
 //! The part of the API server: the one function that changes objects.
 
+use std::collections::BTreeSet;
+
 use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused, ReplicaSetUpdate};
 use super::batch_apply as batch;
 use super::change::{Change, PodChange};
@@ -261,9 +263,7 @@ fn carry_out(
         Action::PublishPodMetrics(update) => {
             let mut changed = Vec::new();
             store.pod_metrics.update(*update, |pod| changed.push(pod));
-            for pod in changed {
-                store.revise_pod(pod);
-            }
+            store.revise_samples(&changed);
             Ok(())
         }
         Action::PublishCustomMetrics(metrics) => {
@@ -430,6 +430,14 @@ fn create_pod(
         },
         overrides: None,
     });
+    match store.index.pods_by_namespace.get_mut(&id.namespace) {
+        Some(pods) => {
+            pods.insert(pod);
+        }
+        None => {
+            store.index.pods_by_namespace.insert(id.namespace.clone(), BTreeSet::from([pod]));
+        }
+    }
     store.index.pods_by_name.insert(id, pod);
     store.index.pods_by_template[template.index()].insert(pod);
     if let Some(owner) = draft.owner {
@@ -540,6 +548,9 @@ pub(super) fn remove_pod(
     store.index.pods_with_own_labels.remove(&id);
     store.ended_pods -= usize::from(pod.phase.is_terminal());
     store.index.pods_by_name.remove(&pod.id);
+    if let Some(pods) = store.index.pods_by_namespace.get_mut(&pod.id.namespace) {
+        pods.remove(&id);
+    }
     if let Some(owner) = pod.owner
         && let Some(siblings) = store.index.pods_by_owner.get_mut(&owner)
     {

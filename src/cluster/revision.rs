@@ -47,8 +47,22 @@ impl Store {
         }
     }
 
-    /// Takes note of another sample, or none, for a pod.
-    pub(super) fn revise_pod(&mut self, pod: PodId) {
+    /// Takes note of other samples, or none, for pods.
+    pub(super) fn revise_samples(&mut self, pods: &[PodId]) {
+        let mut last = None;
+        for pod in pods {
+            let owner = self.pods.get(*pod).and_then(|pod| pod.owner);
+            // Pods of one owner are often beside each other.
+            if owner != last {
+                last = owner;
+                if let Some(owner) = owner {
+                    self.revise_owner(owner);
+                }
+            }
+        }
+    }
+
+    fn revise_pod(&mut self, pod: PodId) {
         if let Some(owner) = self.pods.get(pod).and_then(|pod| pod.owner) {
             self.revise_owner(owner);
         }

@@ -70,7 +70,9 @@ pub struct Store {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     pub(super) nodes_by_name: BTreeMap<Name, NodeId>,
-    pub(super) pods_by_name: BTreeMap<NamespacedName, PodId>,
+    /// Only ever looked up, never iterated.
+    pub(super) pods_by_name: FxHashMap<NamespacedName, PodId>,
+    pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
     pub(super) pods_by_owner: BTreeMap<Owner, BTreeSet<PodId>>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<BTreeSet<PodId>>,
@@ -289,14 +291,10 @@ impl Store {
         pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
     }
 
-    /// The pod objects of a namespace, by name, terminating ones included.
+    /// The pod objects of a namespace, terminating ones included.
     pub fn pods_in(&self, namespace: &Name) -> impl Iterator<Item = (PodId, &Pod)> {
-        let first = NamespacedName::new(namespace.clone(), "");
-        self.index
-            .pods_by_name
-            .range(first..)
-            .take_while(move |(id, _)| id.namespace == *namespace)
-            .map(|(_, pod)| (*pod, &self.pods[*pod]))
+        let pods = self.index.pods_by_namespace.get(namespace);
+        pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
     }
 
     /// The pod objects of an owner, terminating ones included.

@@ -175,7 +175,7 @@ impl Backoff {
 /// All controllers, in the order in which they hear of a change.
 pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
     vec![
-        Box::new(deployment::DeploymentController),
+        Box::new(deployment::DeploymentController::default()),
         Box::new(replica_set::ReplicaSetController),
         Box::new(stateful_set::StatefulSetController),
         Box::new(daemon_set::DaemonSetController::default()),

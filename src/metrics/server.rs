@@ -67,11 +67,8 @@ impl MetricsServer {
             let slot = &mut self.pods[pod.index()];
             let before = slot.take().filter(|before| before.pod == pod);
             let was_served = before.as_ref().is_some_and(|before| before.is_served);
-            let before = before.and_then(|before| before.at_last_scrape(self.scrapes - 1, last));
-            let sample = usage.as_ref().and_then(|usage| sample(now, before.as_ref()?, usage));
-            if sample.is_some() || was_served {
-                update.rows.push((pod, sample.clone()));
-            }
+            let before = before.filter(|before| before.was_scraped(self.scrapes - 1));
+            let sample = usage.as_ref().and_then(|usage| sample(now, last?, &before?, usage));
             *slot = usage.map(|usage| Scraped {
                 pod,
                 scrape: self.scrapes,
@@ -81,6 +78,9 @@ impl MetricsServer {
                 steady_nano: sample.as_ref().and(usage.steady_nano),
                 is_served: sample.is_some(),
             });
+            if sample.is_some() || was_served {
+                update.rows.push((pod, sample));
+            }
         }
         update
     }
@@ -98,28 +98,31 @@ impl MetricsServer {
 }
 
 impl Scraped {
-    /// The counter at the scrape of this number, the last one, if the pod was scraped in it.
-    fn at_last_scrape(self, scrape: u64, last: Option<SimTime>) -> Option<Self> {
-        let Some(rate) = self.steady_nano else {
-            return (self.scrape == scrape).then_some(self);
-        };
-        let last = last?;
+    /// Whether the pod was scraped in the scrape of this number, the last one, or would have been.
+    const fn was_scraped(&self, scrape: u64) -> bool {
+        self.steady_nano.is_some() || self.scrape == scrape
+    }
+
+    /// The counter at the last scrape.
+    fn cpu_time_at(&self, last: SimTime) -> SimDuration {
+        let Some(rate) = self.steady_nano else { return self.cpu_time };
         let used = i128::from(rate) * i128::from((last - self.at).as_nanos()) / 1_000_000_000;
-        let used = SimDuration::from_nanos(i64::try_from(used).unwrap_or(i64::MAX));
-        Some(Self { at: last, cpu_time: self.cpu_time + used, ..self })
+        self.cpu_time + SimDuration::from_nanos(i64::try_from(used).unwrap_or(i64::MAX))
     }
 }
 
-/// The mean between two scrapes of one container.
-fn sample(now: SimTime, before: &Scraped, usage: &PodUsage) -> Option<NewSample> {
+/// The mean between two scrapes of one container, the last one and that of now.
+fn sample(now: SimTime, last: SimTime, before: &Scraped, usage: &PodUsage) -> Option<NewSample> {
     if before.started != usage.started {
         return None;
     }
-    let window = now - before.at;
-    let used = usage.cpu_time - before.cpu_time;
-    let mean = i128::from(used.as_nanos()) * 1_000_000_000 / i128::from(window.as_nanos().max(1));
-    let cpu_nano =
-        usage.steady_nano.unwrap_or_else(|| i64::try_from(mean.max(0)).unwrap_or(i64::MAX));
+    let window = now - last;
+    let mean = || {
+        let used = i128::from((usage.cpu_time - before.cpu_time_at(last)).as_nanos());
+        let mean = used * 1_000_000_000 / i128::from(window.as_nanos().max(1));
+        i64::try_from(mean.max(0)).unwrap_or(i64::MAX)
+    };
+    let cpu_nano = usage.steady_nano.unwrap_or_else(mean);
     let metrics = PodMetrics {
         cpu_nano,
         memory: usage.memory,

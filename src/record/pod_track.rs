@@ -20,13 +20,8 @@ pub(super) struct PodTrack {
     requests: Resources,
     settled_at: SimTime,
     cpu_time: SimDuration,
-}
-
-/// What a pod held and used since it was last settled.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) holding: Holding,
-    pub(super) cpu_time: SimDuration,
+    /// What it held on its node and is not booked yet.
+    unbooked: Holding,
 }
 
 impl PodTrack {
@@ -41,6 +36,7 @@ impl PodTrack {
             requests: requests_of(spec),
             settled_at: now,
             cpu_time: SimDuration::ZERO,
+            unbooked: Holding::default(),
         }
     }
 
@@ -50,14 +46,12 @@ impl PodTrack {
         self.settled_at = now;
     }
 
-    /// What it held on its node since the last time; `cpu_time` is what its application has used
-    /// since the pod was bound, if that is measured.
-    pub(super) fn settle(
-        &mut self,
-        now: SimTime,
-        cpu_time: Option<SimDuration>,
-    ) -> Option<(usize, Held)> {
-        let node = self.node?;
+    /// Adds up what it held on its node since the last time, and returns the CPU time that its application
+    /// used since then; `cpu_time` is what it has used since the pod was bound, if that is measured.
+    pub(super) fn settle(&mut self, now: SimTime, cpu_time: Option<SimDuration>) -> SimDuration {
+        if self.node.is_none() {
+            return SimDuration::ZERO;
+        }
         let requested = ResourceTime::held(self.requests, now - self.settled_at);
         self.settled_at = now;
         let total = cpu_time.unwrap_or(self.cpu_time);
@@ -66,8 +60,13 @@ impl PodTrack {
             cpu_milli_ns: i128::from(cpu_time.as_nanos()) * 1000,
             ..ResourceTime::default()
         };
-        let holding = Holding { requested, used, charged: requested.max(used) };
-        Some((node, Held { holding, cpu_time }))
+        self.unbooked += Holding { requested, used, charged: requested.max(used) };
+        cpu_time
+    }
+
+    /// Takes what it held on its node and nobody has taken, with the node's position.
+    pub(super) fn take_unbooked(&mut self) -> Option<(usize, Holding)> {
+        Some((self.node?, std::mem::take(&mut self.unbooked)))
     }
 }
 

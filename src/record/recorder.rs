@@ -2,6 +2,9 @@
 //! the end of each interval, and the log.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use rustc_hash::FxHashMap;
 
 use super::log::LogLine;
 use super::node_track::NodeTrack;
@@ -14,7 +17,7 @@ use crate::cluster::hpa::MetricTarget;
 use crate::cluster::hpa_object::{HpaId, HpaObject};
 use crate::cluster::hpa_status::MetricValue;
 use crate::cluster::node::{ConditionStatus, NodeId};
-use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::pod::{Owner, Pod, PodId};
 use crate::cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChange};
 use crate::engine::{SimDuration, SimTime};
 use crate::units::ResourceTime;
@@ -28,7 +31,8 @@ pub struct Recorder {
     pub nodes: Vec<NodeTrack>,
     /// By position in the traffic.
     pub services: Vec<ServiceTrack>,
-    /// What each workload held on each node: (workload, node) by their positions.
+    /// What each workload held on each node, (workload, node) by their positions: of pods that are gone, and
+    /// after [`Self::finish`] of all.
     pub holdings: BTreeMap<(usize, usize), Holding>,
     /// Decisions and events.
     pub log: Vec<LogLine>,
@@ -37,6 +41,12 @@ pub struct Recorder {
     /// Nodes, Ready nodes and pods without a node at the end of each interval.
     pub series: ClusterSeries,
     workload_positions: BTreeMap<ObjectReference, usize>,
+    /// The positions of the workloads that an HPA scales or scaled.
+    workloads_of_hpa: BTreeMap<NamespacedName, Vec<usize>>,
+    /// By the HPA's slot: the position of the workload that it scales.
+    hpas: Vec<Option<(HpaId, usize)>>,
+    /// The position of the workload behind an owner of pods. Only ever looked up, never iterated.
+    owners: FxHashMap<Owner, usize>,
     /// By the pod's slot.
     pods: Vec<Option<PodTrack>>,
     /// By the node's slot: position in `nodes`.
@@ -53,6 +63,14 @@ pub struct Holding {
     pub used: ResourceTime,
     /// The larger of the two, interval by interval.
     pub charged: ResourceTime,
+}
+
+impl AddAssign for Holding {
+    fn add_assign(&mut self, more: Self) {
+        self.requested += more.requested;
+        self.used += more.used;
+        self.charged += more.charged;
+    }
 }
 
 /// The cluster at the end of each interval.
@@ -84,7 +102,8 @@ impl Recorder {
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
             Change::DeploymentSpec(deployment) => self.deployment_changed(view, deployment),
-            Change::HpaSpec(hpa) | Change::HpaStatus(hpa) => self.hpa_changed(view, hpa),
+            Change::HpaSpec(hpa) => self.hpa_targeted(view, hpa),
+            Change::HpaStatus(hpa) => self.hpa_measured(view, hpa),
             _ => {}
         }
     }
@@ -97,12 +116,8 @@ impl Recorder {
     /// Books what a pod used since it was last booked.
     pub fn book_usage(&mut self, now: SimTime, pod: PodId, used: Used) {
         let Some(Some(track)) = self.pods.get_mut(pod.index()) else { return };
-        if track.pod == pod
-            && let Some((node, held)) = track.settle(now, Some(used.cpu_time))
-        {
-            let workload = track.workload;
-            self.workloads[workload].cpu_time += held.cpu_time;
-            self.book(workload, node, held.holding);
+        if track.pod == pod {
+            self.workloads[track.workload].cpu_time += track.settle(now, Some(used.cpu_time));
         }
     }
 
@@ -146,9 +161,10 @@ impl Recorder {
     /// Adds a line to the log.
     pub fn note(&mut self, line: LogLine) {
         if line.reason == "SuccessfulRescale" {
-            let scaled =
-                self.workloads.iter_mut().filter(|one| one.hpa.as_ref() == Some(&line.object));
-            scaled.for_each(|workload| workload.rescales += 1);
+            for position in self.workloads_of_hpa.get(&line.object).into_iter().flatten() {
+                let workload = &mut self.workloads[*position];
+                workload.rescales += u64::from(workload.hpa.as_ref() == Some(&line.object));
+            }
         }
         self.log.push(line);
     }
@@ -238,17 +254,10 @@ impl Recorder {
 
     fn settle_pod(&mut self, now: SimTime, id: PodId) {
         let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
-        if let Some((node, held)) = track.settle(now, None) {
-            let workload = track.workload;
-            self.book(workload, node, held.holding);
+        track.settle(now, None);
+        if let Some((node, held)) = track.take_unbooked() {
+            *self.holdings.entry((track.workload, node)).or_default() += held;
         }
-    }
-
-    fn book(&mut self, workload: usize, node: usize, more: Holding) {
-        let holding = self.holdings.entry((workload, node)).or_default();
-        holding.requested += more.requested;
-        holding.used += more.used;
-        holding.charged += more.charged;
     }
 
     fn deployment_changed(&mut self, view: ClusterView<'_>, id: DeploymentId) {
@@ -258,20 +267,46 @@ impl Recorder {
         self.workloads[position].desired.set(view.now, deployment.spec.replicas.into());
     }
 
-    fn hpa_changed(&mut self, view: ClusterView<'_>, id: HpaId) {
+    fn hpa_targeted(&mut self, view: ClusterView<'_>, id: HpaId) {
         let Some(hpa) = view.hpas().get(id) else { return };
         let target = &hpa.spec.scale_target;
         let position = self.position_of(ObjectReference {
             kind: target.kind.clone(),
             id: NamespacedName::new(hpa.meta.namespace().clone(), target.name.clone()),
         });
+        let scaled = self.workloads_of_hpa.entry(hpa.meta.id.clone()).or_default();
+        if !scaled.contains(&position) {
+            scaled.push(position);
+        }
+        if self.hpas.len() <= id.index() {
+            self.hpas.resize(id.index() + 1, None);
+        }
+        self.hpas[id.index()] = Some((id, position));
+        self.hpa_measured(view, id);
+    }
+
+    fn hpa_measured(&mut self, view: ClusterView<'_>, id: HpaId) {
+        let Some(hpa) = view.hpas().get(id) else { return };
+        let Some((known, position)) = self.hpas.get(id.index()).copied().flatten() else { return };
+        if known != id {
+            return;
+        }
         let workload = &mut self.workloads[position];
-        workload.hpa = Some(hpa.meta.id.clone());
+        // Of several HPAs of one workload the one that spoke last stands there.
+        if workload.hpa.as_ref() != Some(&hpa.meta.id) {
+            workload.hpa = Some(hpa.meta.id.clone());
+        }
         workload.percent_of_target = percent_of_target(hpa);
     }
 
     fn workload_position(&mut self, view: ClusterView<'_>, pod: &Pod) -> usize {
-        self.position_of(workload_of(view, pod))
+        let Some(owner) = pod.owner else { return self.position_of(workload_of(view, pod)) };
+        if let Some(position) = self.owners.get(&owner) {
+            return *position;
+        }
+        let position = self.position_of(workload_of(view, pod));
+        self.owners.insert(owner, position);
+        position
     }
 
     fn position_of(&mut self, key: ObjectReference) -> usize {

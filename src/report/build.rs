@@ -179,8 +179,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
     let requested: i128 = facts
         .recorder
         .holdings
-        .iter()
-        .filter(|((workload, _), _)| *workload == position)
+        .range((position, 0)..(position + 1, 0))
         .map(|(_, held)| held.requested.cpu_milli_ns)
         .sum();
     let used = track.cpu_time.as_nanos() as f64 * 1000.0;

@@ -22,9 +22,12 @@ pub(super) struct Apps {
     by_pod: Vec<Option<PodApp>>,
     /// Those whose memory may pass what they request.
     growing: BTreeSet<PodId>,
+    /// Nodes whose applications may want more CPU than there is: where the limits together pass the
+    /// node's size, or where an application came or went since somebody last looked.
+    crowds: BTreeSet<NodeId>,
     pub(super) loads: CpuLoads,
     /// Pods that the next scrape must look at; all others use CPU at a steady rate.
-    restless: BTreeSet<PodId>,
+    restless: Vec<PodId>,
 }
 
 /// The application of one pod.
@@ -145,21 +148,12 @@ impl Apps {
         pod: PodId,
         traffic: &mut Traffic,
     ) -> Option<i64> {
-        let app = self.get(pod)?;
-        let hours = (now - app.running_since?).as_secs_f64() / 3600.0;
-        let per_request = app.app.memory_per_request.0;
-        let in_flight = match app.backend {
-            Some(backend) if per_request > 0 => traffic.in_flight(now, backend),
-            _ => 0,
-        };
-        let leaked = bytes(hours * app.app.memory_leak_per_hour.0 as f64);
-        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX).saturating_mul(per_request);
-        Some(app.memory.0.saturating_add(in_flight).saturating_add(leaked))
+        self.get(pod)?.memory_in_use(now, traffic)
     }
 
     /// The container runs, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
-        self.restless.insert(pod);
+        self.restless.push(pod);
         let Some(app) = self.get_mut(pod) else { return };
         app.changed_at = now;
         app.running_since = Some(now);
@@ -173,6 +167,18 @@ impl Apps {
         });
         traffic.set_state(now, backend, BackendState::Refusing);
         app.backend = Some(backend);
+        let node = app.node;
+        self.crowds.extend(node);
+    }
+
+    /// Takes the nodes whose applications may want more CPU than there is, in their order.
+    pub(super) fn take_crowds(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.crowds)
+    }
+
+    /// The applications of a node may want more CPU than there is.
+    pub(super) fn crowd(&mut self, node: NodeId) {
+        self.crowds.insert(node);
     }
 
     /// It answers, or listens no more.
@@ -202,7 +208,7 @@ impl Apps {
         if let Some(app) = self.get_mut(pod) {
             app.end_warm_up(now);
             app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
-            self.restless.insert(pod);
+            self.restless.push(pod);
         }
     }
 
@@ -223,7 +229,7 @@ impl Apps {
     /// The container is gone, and what was in flight with it.
     pub(super) fn stopped(&mut self, now: SimTime, pod: PodId, stop: Stop, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
-        self.restless.insert(pod);
+        self.restless.push(pod);
         let Some(app) = self.get_mut(pod) else { return };
         app.end_warm_up(now);
         app.end_settling(now);
@@ -240,7 +246,6 @@ impl Apps {
     /// The pod object is gone.
     pub(super) fn remove(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
-        self.restless.remove(&pod);
         if let Some(app) = self.get(pod) {
             if let Some(backend) = app.backend {
                 traffic.remove_backend(now, backend, FailureCause::Killed);
@@ -257,10 +262,13 @@ impl Apps {
         pod: PodId,
         traffic: &mut Traffic,
     ) -> Option<SimDuration> {
-        let app = self.get(pod)?;
+        Some(self.cpu_time_of(now, self.get(pod)?, traffic))
+    }
+
+    fn cpu_time_of(&self, now: SimTime, app: &PodApp, traffic: &mut Traffic) -> SimDuration {
         let served = app.backend.map_or(SimDuration::ZERO, |one| traffic.cpu_time_used(now, one));
         let shared = app.share.map_or(SimDuration::ZERO, |share| self.loads.burnt(now, share));
-        Some(served + app.warm_up_cpu_time_at(now) + app.settled(now) + app.burnt + shared)
+        served + app.warm_up_cpu_time_at(now) + app.settled(now) + app.burnt + shared
     }
 
     /// A pod takes part in its workload's load, or does so no more.
@@ -275,7 +283,7 @@ impl Apps {
             app.burnt += loads.leave(now, share, pod);
             app.changed_at = now;
         }
-        restless.insert(pod);
+        restless.push(pod);
     }
 
     /// The kubelets of these pods answer from now on, or do so no more.
@@ -283,10 +291,13 @@ impl Apps {
         self.restless.extend(pods);
     }
 
-    /// Takes the pods that a scrape must look at.
-    pub(super) fn take_restless(&mut self) -> BTreeSet<PodId> {
+    /// Takes the pods that a scrape must look at, in their order.
+    pub(super) fn take_restless(&mut self) -> Vec<PodId> {
         let mut restless = std::mem::take(&mut self.restless);
-        restless.extend(self.loads.take_changed());
+        self.loads.take_changed(&mut restless);
+        restless.sort_unstable();
+        restless.dedup();
+        restless.retain(|pod| self.get(*pod).is_some());
         restless
     }
 
@@ -298,10 +309,10 @@ impl Apps {
         last_scrape: Option<SimTime>,
         traffic: &mut Traffic,
     ) -> Option<PodUsage> {
-        let started = self.get(pod)?.running_since?;
-        let cpu_time = self.cpu_time(now, pod, traffic)?;
-        let memory = Bytes(self.memory_in_use(now, pod, traffic)?);
         let app = self.get(pod)?;
+        let started = app.running_since?;
+        let cpu_time = self.cpu_time_of(now, app, traffic);
+        let memory = Bytes(app.memory_in_use(now, traffic)?);
         let (rate, since) = match app.share {
             Some(share) => self.loads.rate(share),
             None => (0, app.changed_at),
@@ -327,8 +338,24 @@ impl PodApp {
         self.running_since.is_some()
     }
 
+    fn memory_in_use(&self, now: SimTime, traffic: &mut Traffic) -> Option<i64> {
+        let running = now - self.running_since?;
+        let per_request = self.app.memory_per_request.0;
+        let in_flight = match self.backend {
+            Some(backend) if per_request > 0 => traffic.in_flight(now, backend),
+            _ => 0,
+        };
+        let leaked = match self.app.memory_leak_per_hour.0 {
+            0 => 0,
+            an_hour => bytes(running.as_secs_f64() / 3600.0 * an_hour as f64),
+        };
+        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX).saturating_mul(per_request);
+        Some(self.memory.0.saturating_add(in_flight).saturating_add(leaked))
+    }
+
     fn warm_up_cpu_time_at(&self, now: SimTime) -> SimDuration {
-        let burning = self.warming_since.map_or(SimDuration::ZERO, |since| now - since);
+        let Some(since) = self.warming_since else { return self.warm_up_cpu_time };
+        let burning = now - since;
         let cores = f64::from(self.app.profile.warm_up_cpu_milli) / 1000.0;
         let burnt = SimDuration::from_secs_f64(burning.as_secs_f64() * cores.min(self.cores));
         self.warm_up_cpu_time + burnt

@@ -91,25 +91,35 @@ impl CpuLoads {
         (group.classes[share.class as usize].rate_nano, group.changed_at)
     }
 
-    /// The pods whose rates changed since the last call.
-    pub(super) fn take_changed(&mut self) -> Vec<PodId> {
+    /// Adds the pods whose rates changed since the last call to a list.
+    pub(super) fn take_changed(&mut self, list: &mut Vec<PodId>) {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
-        changed.into_iter().flat_map(|group| self.groups[group as usize].members.clone()).collect()
+        for group in changed {
+            list.extend_from_slice(&self.groups[group as usize].members);
+        }
     }
 
     fn spread(&mut self, now: SimTime, group: u32) {
         let row = &mut self.groups[group as usize];
-        row.changed_at = now;
         let members = i64::try_from(row.members.len()).unwrap_or(i64::MAX);
         let share = row.demand_nano.checked_div(members).unwrap_or(0);
+        let mut has_changed = false;
         for class in &mut row.classes {
-            class.burnt = class.burnt_at(now);
-            class.since = now;
-            class.rate_nano = share.min(class.limit_nano);
+            let rate_nano = share.min(class.limit_nano);
+            // Pods at their limit burn on as before, whoever comes or goes.
+            if class.rate_nano != rate_nano {
+                class.burnt = class.burnt_at(now);
+                class.since = now;
+                class.rate_nano = rate_nano;
+                has_changed = true;
+            }
         }
-        self.changed.push(group);
+        if has_changed {
+            row.changed_at = now;
+            self.changed.push(group);
+        }
     }
 }
 
@@ -137,8 +147,11 @@ mod tests {
         assert_eq!(loads.burnt(at(20), second), SimDuration::from_secs(10));
         assert_eq!(loads.rate(third), (500_000_000, at(10)));
         assert_eq!(loads.leave(at(20), third, three), SimDuration::from_secs(5));
-        assert_eq!(loads.take_changed(), [one, two]);
-        assert!(loads.take_changed().is_empty());
+        let mut changed = Vec::new();
+        loads.take_changed(&mut changed);
+        assert_eq!(changed, [one, two]);
+        loads.take_changed(&mut changed);
+        assert_eq!(changed.len(), 2, "nothing changed since");
         assert_eq!(loads.rate(first).0, 1_500_000_000);
     }
 }

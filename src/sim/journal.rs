@@ -58,9 +58,11 @@ impl Journal {
         self.log.clear();
     }
 
-    /// Hands out everything; what is watched stays.
-    pub fn take(&mut self) -> (Vec<Change>, Vec<LogEntry>) {
-        (std::mem::take(&mut self.changes), std::mem::take(&mut self.log))
+    /// Hands out everything, into lists that are empty; what is watched stays.
+    pub fn take_into(&mut self, changes: &mut Vec<Change>, log: &mut Vec<LogEntry>) {
+        debug_assert!(changes.is_empty() && log.is_empty(), "nothing is lost");
+        std::mem::swap(&mut self.changes, changes);
+        std::mem::swap(&mut self.log, log);
     }
 }
 

@@ -191,26 +191,28 @@ impl Simulation {
 
     /// CPU of nodes whose pods want more than there is.
     pub(super) fn share_cpu(&mut self) {
-        let nodes: Vec<NodeId> = self.plane.store().nodes().iter().map(|(id, _)| id).collect();
-        for node in nodes {
-            self.share_cpu_of(node);
+        for node in self.apps.take_crowds() {
+            if self.share_cpu_of(node) {
+                self.apps.crowd(node);
+            }
         }
         self.check_memory();
         let next = self.now + self.world.delays.cpu_sharing_period;
         self.enter(next, Event::ShareCpu);
     }
 
-    fn share_cpu_of(&mut self, node: NodeId) {
+    /// Shares out the CPU of a node, and says whether its applications could want more than there is.
+    fn share_cpu_of(&mut self, node: NodeId) -> bool {
         let view = self.plane.view(self.now);
-        let capacity = view.nodes()[node].allocatable.get("cpu");
+        let capacity = view.nodes().get(node).and_then(|node| node.allocatable.get("cpu"));
         let Some(capacity) = capacity.map(|cpu| crate::units::MilliCpu::from(cpu).as_cores())
         else {
-            return;
+            return false;
         };
         let on_node = view.pods_on(node).filter_map(|(pod, _)| self.apps.get(pod));
         let crowd: Vec<_> = on_node.filter_map(|app| Some((app, app.backend?))).collect();
         if crowd.iter().map(|(app, _)| app.cores).sum::<f64>() <= capacity {
-            return;
+            return false;
         }
         let claims: Vec<Claim> = crowd
             .iter()
@@ -231,6 +233,7 @@ impl Simulation {
         for (backend, cores) in on_node {
             self.traffic.set_cpu(self.now, backend, cores);
         }
+        true
     }
 
     /// metrics-server scrapes the kubelets that answer.

@@ -14,7 +14,9 @@ use super::world::World;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId as ClusterServiceId;
-use crate::cluster::{Action, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store};
+use crate::cluster::{
+    Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store,
+};
 use crate::controllers::{self, Key};
 use crate::engine::{Digest, EventQueue, SimTime, Stream, Streams};
 use crate::kubelet::{Effects, Kubelet};
@@ -55,6 +57,8 @@ pub struct Simulation {
     pub(super) fault_streams: Vec<Stream>,
     pub(super) memory_pressure: MemoryPressure,
     journal: Journal,
+    /// Empty; kept for their allocation.
+    heard: (Vec<Change>, Vec<LogEntry>),
     digest: Digest,
     handled: u64,
 }
@@ -89,6 +93,7 @@ impl Simulation {
             fault_streams: super::chance::streams(world.seed, &world.faults),
             memory_pressure: MemoryPressure::default(),
             journal: Journal::default(),
+            heard: (Vec::new(), Vec::new()),
             digest: Digest::default(),
             handled: 0,
             world: Arc::new(world),
@@ -362,18 +367,23 @@ impl Simulation {
 
     /// Tells everyone what changed, until nothing more follows from it.
     fn follow(&mut self) {
+        if self.journal.changes.is_empty() && self.journal.log.is_empty() {
+            return;
+        }
+        let (mut changes, mut log) = std::mem::take(&mut self.heard);
         while !self.journal.changes.is_empty() || !self.journal.log.is_empty() {
-            let (changes, log) = self.journal.take();
-            for entry in log {
+            self.journal.take_into(&mut changes, &mut log);
+            for entry in log.drain(..) {
                 self.note(entry);
             }
-            for change in changes {
+            for change in changes.drain(..) {
                 let view = self.plane.view(self.now);
                 self.recorder.on_change(view, change);
                 self.scheduler.on_change(view, change);
                 self.react(change);
             }
         }
+        self.heard = (changes, log);
     }
 
     fn note(&mut self, entry: LogEntry) {

@@ -72,7 +72,7 @@ pub fn check(line: &str) -> Result<Outcome, String> {
 fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
     let make = |name: &String| -> Result<Box<dyn Controller>, String> {
         Ok(match name.as_str() {
-            "deployment" => Box::new(controllers::deployment::DeploymentController),
+            "deployment" => Box::new(controllers::deployment::DeploymentController::default()),
             "replicaset" => Box::new(controllers::replica_set::ReplicaSetController),
             "nodelifecycle" => {
                 Box::new(controllers::node_lifecycle::NodeLifecycleController::default())

@@ -6,14 +6,18 @@ pub mod scaling;
 pub mod status;
 mod sync;
 
+use self::sync::KnownSet;
 use super::{Actions, Controller, Key, Requeue};
 use crate::cluster::deployment::{DeploymentId, DeploymentStrategy};
 use crate::cluster::pod::Owner;
 use crate::cluster::{Change, ClusterView};
 
 /// The Deployment controller.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DeploymentController;
+#[derive(Clone, Debug, Default)]
+pub struct DeploymentController {
+    /// By the Deployment's slot: the set of its template.
+    new_sets: Vec<Option<KnownSet>>,
+}
 
 impl Controller for DeploymentController {
     fn name(&self) -> &'static str {
@@ -39,11 +43,14 @@ impl Controller for DeploymentController {
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Deployment(id) = key else { return Requeue::No };
         let Some(deployment) = view.store().deployments().get(id) else { return Requeue::No };
-        sync::Sync::new(view, id, deployment, actions).run()
+        if self.new_sets.len() <= id.index() {
+            self.new_sets.resize(id.index() + 1, None);
+        }
+        sync::Sync::new(view, id, deployment, &mut self.new_sets[id.index()], actions).run()
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
-        Box::new(*self)
+        Box::new(self.clone())
     }
 }
 

@@ -50,6 +50,15 @@ impl SetState<'_> {
     }
 }
 
+/// The set of a Deployment's template, as an earlier sync found it. It holds as long as the spec does: the
+/// templates of sets never change, and a set of the same template that is older cannot appear.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownSet {
+    deployment: DeploymentId,
+    generation: i64,
+    set: ReplicaSetId,
+}
+
 /// A sync in progress.
 pub(super) struct Sync<'a> {
     view: ClusterView<'a>,
@@ -71,12 +80,23 @@ impl<'a> Sync<'a> {
         view: ClusterView<'a>,
         id: DeploymentId,
         deployment: &'a Deployment,
+        known_new: &mut Option<KnownSet>,
         actions: &'a mut Actions,
     ) -> Self {
         let mut sets: Vec<(ReplicaSetId, &ReplicaSet)> = view.store().replica_sets_of(id).collect();
         sets.sort_by_key(|(_, set)| (set.meta.created, set.meta.sequence));
-        let new = sets.iter().position(|(_, set)| {
-            is_same_template(&deployment.spec.template, &view.templates()[set.template])
+        let known = known_new
+            .filter(|known| (known.deployment, known.generation) == (id, deployment.generation));
+        let known = known.and_then(|known| sets.iter().position(|(set, _)| *set == known.set));
+        let new = known.or_else(|| {
+            sets.iter().position(|(_, set)| {
+                is_same_template(&deployment.spec.template, &view.templates()[set.template])
+            })
+        });
+        *known_new = new.map(|new| KnownSet {
+            deployment: id,
+            generation: deployment.generation,
+            set: sets[new].0,
         });
         let mut old: Vec<SetState<'_>> = sets.iter().map(|(id, set)| state_of(*id, set)).collect();
         let new = new.map(|position| old.remove(position));
@@ -478,6 +498,9 @@ fn next_progress_check(
     if !status::has_progress_deadline(deployment)
         || status::is_complete(deployment, status)
         || progressing.reason == status::TIMED_OUT
+        // The real controller looks again and again once the deadline of a rollout that was complete
+        // has passed, but such a one never times out: nothing comes of the looks.
+        || progressing.reason == status::NEW_SET_AVAILABLE
     {
         return Requeue::No;
     }

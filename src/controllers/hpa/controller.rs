@@ -256,7 +256,9 @@ impl<'a> Pods<'a> {
         let store = view.store();
         let mut pods = Self { ids: Vec::new(), observed: Vec::new(), templates: Vec::new() };
         let mut template_ids: Vec<TemplateId> = Vec::new();
-        for (id, pod) in target.into_iter().flat_map(|target| store.pods_scaled_by(target)) {
+        let scaled = target.into_iter().flat_map(|target| store.pods_scaled_by(target));
+        // Loops within loops are much faster from inside than by `next`.
+        scaled.for_each(|(id, pod)| {
             let known = template_ids.iter().rposition(|template| *template == pod.template);
             let template = known.unwrap_or_else(|| {
                 template_ids.push(pod.template);
@@ -272,7 +274,7 @@ impl<'a> Pods<'a> {
                 ready: pod.ready,
                 start_time: pod.start_time,
             });
-        }
+        });
         pods
     }
 

@@ -148,6 +148,12 @@ fn usage_milli(
 
 /// The error of an API that does not answer.
 fn api_error(view: ClusterView<'_>, source: &MetricSource) -> Option<Name> {
+    let apis = view.store().metrics_apis();
+    if matches!(source, MetricSource::Resource { .. })
+        && apis.health(MetricsApi::Resource) == ApiHealth::Serving
+    {
+        return None;
+    }
     let (api, resource) = match source {
         MetricSource::Resource { .. } => (MetricsApi::Resource, "pods.metrics.k8s.io".to_owned()),
         MetricSource::Pods { .. } => (MetricsApi::Custom, "pods.custom.metrics.k8s.io *".into()),
@@ -161,7 +167,7 @@ fn api_error(view: ClusterView<'_>, source: &MetricSource) -> Option<Name> {
         }
         MetricSource::Invalid { .. } => return None,
     };
-    match (view.store().metrics_apis().health(api), api) {
+    match (apis.health(api), api) {
         (ApiHealth::Serving, _) => None,
         (ApiHealth::Unregistered, MetricsApi::Custom) => {
             Some("no custom metrics API (custom.metrics.k8s.io) registered".into())

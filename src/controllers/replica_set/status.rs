@@ -29,11 +29,11 @@ pub fn count<'a>(
     min_ready: SimDuration,
     now: SimTime,
 ) -> PodCounts {
-    let mut counts = PodCounts::default();
-    for pod in pods {
+    // Folded, because a set's pods come from a loop within a loop, which `next` goes through slowly.
+    pods.fold(PodCounts::default(), |mut counts, pod| {
         if pod.is_active() {
             counts.active += 1;
-            let Some(available_at) = available_at(pod, min_ready) else { continue };
+            let Some(available_at) = available_at(pod, min_ready) else { return counts };
             counts.ready += 1;
             if available_at <= now {
                 counts.available += 1;
@@ -43,8 +43,8 @@ pub fn count<'a>(
         } else if !pod.phase.is_terminal() {
             counts.terminating += 1;
         }
-    }
-    counts
+        counts
+    })
 }
 
 /// When a pod that is ready counts as available: `minReadySeconds` after the time of its last
