@@ -1,11 +1,13 @@
 //! The HPA: one sync over many pods, and a day of a thousand HPAs (workload HPA1000: pod groups whose load
-//! follows a sine, on a thousand nodes). The benchmark's name tells
-//! what happened in it.
+//! follows a sine, on a thousand nodes). The benchmark's name tells what happened in it.
+//!
+//! `cargo bench --bench hpa`; once, for its CPU seconds: `cargo bench --bench hpa -- --once 1000`.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
+use std::io::Write as _;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion};
 use wavetank::cluster::action::Action;
 use wavetank::cluster::hpa::{HpaSpec, MetricSource, MetricSpec, MetricTarget};
 use wavetank::cluster::hpa_status::HpaStatus;
@@ -282,5 +284,19 @@ spec:
     )
 }
 
-criterion_group!(benches, one_sync, day_of_hpas);
-criterion_main!(benches);
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
+        for groups in arguments[at + 1..].iter().filter_map(|argument| argument.parse().ok()) {
+            let simulation = run(&world(groups));
+            let (said, handled) = (count(&simulation), simulation.handled());
+            // Nobody may be reading.
+            let _ = writeln!(std::io::stdout(), "{said}: {groups}; {handled} events");
+        }
+        return;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    one_sync(&mut criterion);
+    day_of_hpas(&mut criterion);
+    criterion.final_summary();
+}
