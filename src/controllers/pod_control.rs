@@ -1,9 +1,19 @@
-//! The Events of controllers that create and delete pods (`RealPodControl` of
+//! What controllers that own pods have in common: which of them a change of a pod concerns, and their
+//! Events (`RealPodControl` of
 //! `pkg/controller/controller_utils.go`): all of them say it in the same words, on the owner.
 
 use crate::cluster::action::Event;
 use crate::cluster::pod::Owner;
-use crate::cluster::{Action, Change, NamespacedName, Refused, Store};
+use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store};
+
+/// The owner of the pod that a change is about; `None` for other changes, and pods without an owner.
+pub fn owner_of_changed_pod(view: ClusterView<'_>, change: Change) -> Option<Owner> {
+    match change {
+        Change::PodAdded(pod) | Change::PodUpdated(pod, _) => view.pods().get(pod)?.owner,
+        Change::PodRemoved { owner, .. } => owner,
+        _ => None,
+    }
+}
 
 /// A creation or deletion of a pod about to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -114,7 +114,8 @@ impl Worker {
         let unstarted_until = nothing_runs.then(|| now + unstarted);
         self.stage = Stage::Ending(Ending { kill_at, removes, unstarted_until });
         for (position, container) in containers(spec).enumerate() {
-            if !container.is_sidecar {
+            // Sidecars that run go last; one that is still to be made will not be.
+            if !container.is_sidecar || !self.units[position].is_alive() {
                 self.stop(position, container, kill_at, ctx);
             }
         }

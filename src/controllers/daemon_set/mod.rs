@@ -8,6 +8,7 @@ mod sync;
 
 use self::backoff::FailedPodBackoff;
 use self::sync::Sync;
+use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue};
 use crate::cluster::pod::Owner;
 use crate::cluster::{Change, ClusterView};
@@ -33,11 +34,7 @@ impl Controller for DaemonSetController {
                 wake.extend(view.daemon_sets().iter().map(|(id, _)| Key::DaemonSet(id)));
                 None
             }
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
-                view.pods().get(pod).and_then(|pod| pod.owner)
-            }
-            Change::PodRemoved { owner, .. } => owner,
-            _ => None,
+            other => owner_of_changed_pod(view, other),
         };
         if let Some(Owner::DaemonSet(set)) = owner {
             wake.push(Key::DaemonSet(set));

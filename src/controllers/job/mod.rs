@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use self::backoff::BackoffRecord;
 use self::sync::Sync;
+use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Backoff, Controller, Key, Requeue};
 use crate::cluster::job::JobId;
 use crate::cluster::pod::Owner;
@@ -39,11 +40,7 @@ impl Controller for JobController {
                 wake.push(Key::Job(job));
                 None
             }
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
-                view.pods().get(pod).and_then(|pod| pod.owner)
-            }
-            Change::PodRemoved { owner, .. } => owner,
-            _ => None,
+            other => owner_of_changed_pod(view, other),
         };
         if let Some(Owner::Job(job)) = owner {
             wake.push(Key::Job(job));

@@ -7,6 +7,7 @@ pub mod victims;
 use std::collections::BTreeMap;
 
 use self::victims::{Candidate, DELETION_COST_ANNOTATION};
+use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue};
 use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use crate::cluster::deployment::{ReplicaSet, ReplicaSetId};
@@ -68,11 +69,7 @@ impl Controller for ReplicaSetController {
                 wake.push(Key::ReplicaSet(set));
                 None
             }
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
-                view.pods().get(pod).and_then(|pod| pod.owner)
-            }
-            Change::PodRemoved { owner, .. } => owner,
-            _ => None,
+            other => owner_of_changed_pod(view, other),
         };
         if let Some(Owner::ReplicaSet(set)) = owner {
             wake.push(Key::ReplicaSet(set));

@@ -6,6 +6,7 @@ pub mod rules;
 mod sync;
 
 use self::sync::Sync;
+use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue};
 use crate::cluster::action::Event;
 use crate::cluster::pod::Owner;
@@ -26,11 +27,7 @@ impl Controller for StatefulSetController {
                 wake.push(Key::StatefulSet(set));
                 None
             }
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
-                view.pods().get(pod).and_then(|pod| pod.owner)
-            }
-            Change::PodRemoved { owner, .. } => owner,
-            _ => None,
+            other => owner_of_changed_pod(view, other),
         };
         if let Some(Owner::StatefulSet(set)) = owner {
             wake.push(Key::StatefulSet(set));
