@@ -16,6 +16,7 @@ use super::hpa::HpaSpec;
 use super::hpa_object::HpaId;
 use super::hpa_status::HpaStatus;
 use super::job::{JobId, JobSpec, JobStatus};
+use super::limit_range::LimitRange;
 use super::meta::{Labels, Name, NamespacedName, ObjectMeta};
 use super::metrics::PodMetricsUpdate;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
@@ -159,6 +160,8 @@ pub enum Action {
     CreateService(Box<Service>),
     /// Another spec for a Service.
     ApplyService(ServiceId, Box<Service>),
+    /// A Service goes, and its EndpointSlices with it.
+    DeleteService(ServiceId),
     /// The EndpointSlices of a Service.
     SetEndpoints(ServiceId, Vec<Endpoint>),
     /// A new HorizontalPodAutoscaler.
@@ -186,10 +189,20 @@ pub enum Action {
 
     /// A new Namespace, or other labels for it.
     CreateNamespace(Box<Namespace>),
+    /// A Namespace goes; what was in it is deleted before.
+    DeleteNamespace(Name),
     /// A new ResourceQuota, or other limits for it.
     ApplyResourceQuota(Box<ResourceQuota>),
     /// A ResourceQuota goes.
     DeleteResourceQuota(NamespacedName),
+    /// A new LimitRange, or other limits for it.
+    ApplyLimitRange(Box<LimitRange>),
+    /// A LimitRange goes.
+    DeleteLimitRange(NamespacedName),
+    /// A new ServiceAccount.
+    CreateServiceAccount(NamespacedName),
+    /// A ServiceAccount goes; pods that have it stay.
+    DeleteServiceAccount(NamespacedName),
     /// A new PriorityClass.
     CreatePriorityClass(Box<PriorityClass>),
     /// A new PodDisruptionBudget.
@@ -273,6 +286,7 @@ impl Action {
             Self::DeleteConfig(..) => "DeleteConfig",
             Self::CreateService(..) => "CreateService",
             Self::ApplyService(..) => "ApplyService",
+            Self::DeleteService(..) => "DeleteService",
             Self::SetEndpoints(..) => "SetEndpoints",
             Self::CreateHpa(..) => "CreateHpa",
             Self::SetHpaSpec(..) => "SetHpaSpec",
@@ -285,8 +299,13 @@ impl Action {
             Self::SetVpaRecommendation(..) => "SetVpaRecommendation",
             Self::DeleteVpa(..) => "DeleteVpa",
             Self::CreateNamespace(..) => "CreateNamespace",
+            Self::DeleteNamespace(..) => "DeleteNamespace",
             Self::ApplyResourceQuota(..) => "ApplyResourceQuota",
             Self::DeleteResourceQuota(..) => "DeleteResourceQuota",
+            Self::ApplyLimitRange(..) => "ApplyLimitRange",
+            Self::DeleteLimitRange(..) => "DeleteLimitRange",
+            Self::CreateServiceAccount(..) => "CreateServiceAccount",
+            Self::DeleteServiceAccount(..) => "DeleteServiceAccount",
             Self::CreatePriorityClass(..) => "CreatePriorityClass",
             Self::CreateDisruptionBudget(..) => "CreateDisruptionBudget",
             Self::ApplyDisruptionBudget(..) => "ApplyDisruptionBudget",

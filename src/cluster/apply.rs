@@ -9,11 +9,12 @@ use super::container_status::{ContainerStatuses, PodConditions};
 use super::meta::{Name, NamespacedName};
 use super::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
 use super::pod::{Deletion, Finalizer, Owner, Pod, PodCondition, PodId, PodPhase, RestartCounts};
+use super::pod_admission;
 use super::pod_status;
 use super::quota;
 use super::selection::Selecting;
 use super::set_apply as sets;
-use super::store::{Store, safe_characters};
+use super::store::{Config, Store, safe_characters};
 use super::workload_apply as workload;
 use crate::engine::digest::mix;
 use crate::engine::{SimDuration, SimTime};
@@ -40,6 +41,7 @@ fn carry_out(
     action: Action,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
+    quota::admit_object(store, &action)?;
     match action {
         Action::AddNode(node) => add_node(store, now, *node, changes),
         Action::RemoveNode(node) => remove_node(store, node, changes),
@@ -202,7 +204,10 @@ fn carry_out(
         Action::ReportPod(pod, report) => pod_status::report_pod(store, now, pod, *report, changes),
 
         Action::PutConfig(kind, object) => {
-            store.config.insert((kind, object.0), object.1);
+            let created = now.floor_to_second();
+            let new = || Config { created, ..Config::default() };
+            let config = store.config.entry((kind, object.0)).or_insert_with(new);
+            config.keys = object.1;
             Ok(())
         }
         Action::DeleteConfig(kind, id) => {
@@ -212,6 +217,7 @@ fn carry_out(
 
         Action::CreateService(service) => workload::create_service(store, now, *service, changes),
         Action::ApplyService(id, service) => workload::apply_service(store, id, *service, changes),
+        Action::DeleteService(id) => workload::delete_service(store, id, changes),
         Action::SetEndpoints(id, endpoints) => {
             workload::set_endpoints(store, id, endpoints, changes)
         }
@@ -237,12 +243,33 @@ fn carry_out(
             store.namespaces.insert(namespace.name.clone(), *namespace);
             Ok(())
         }
+        Action::DeleteNamespace(name) => {
+            store.namespaces.remove(&name).map(drop).ok_or(Refused::NotFound)
+        }
         Action::ApplyResourceQuota(quota) => {
             store.quotas.insert(quota.meta.id.clone(), *quota);
             Ok(())
         }
         Action::DeleteResourceQuota(id) => {
             store.quotas.remove(&id).map(drop).ok_or(Refused::NotFound)
+        }
+        Action::ApplyLimitRange(range) => {
+            store.limit_ranges.insert(range.meta.id.clone(), *range);
+            Ok(())
+        }
+        Action::DeleteLimitRange(id) => {
+            store.limit_ranges.remove(&id).map(drop).ok_or(Refused::NotFound)
+        }
+        Action::CreateServiceAccount(id) => {
+            store.service_accounts.insert(id);
+            Ok(())
+        }
+        Action::DeleteServiceAccount(id) => {
+            if store.service_accounts.remove(&id) {
+                Ok(())
+            } else {
+                Err(Refused::NotFound)
+            }
         }
         Action::CreatePriorityClass(class) => {
             store.priority_classes.insert(class.name.clone(), *class);
@@ -403,8 +430,7 @@ fn create_pod(
         PodSource::Interned(template) => template,
         PodSource::New(template) => store.intern(*template),
     };
-    let template = store.admit_by_vpa(draft.owner, template);
-    quota::admit_pod(store, &id.namespace, &id.name, &store.templates[template].spec)?;
+    let template = pod_admission::admit(store, &id, draft.owner, template)?;
     let sequence = next_sequence(store);
     let pod = store.pods.insert(Pod {
         id: id.clone(),

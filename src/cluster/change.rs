@@ -84,7 +84,7 @@ pub enum Change {
     CronJobStatus(CronJobId),
     /// A CronJob is gone.
     CronJobRemoved(CronJobId),
-    /// A Service was created or its spec changed.
+    /// A Service was created, its spec changed, or it is gone and its id finds nothing any more.
     ServiceSpec(ServiceId),
     /// A Service's endpoints changed.
     Endpoints(ServiceId),

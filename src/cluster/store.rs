@@ -11,18 +11,19 @@ use super::daemon_set::{DaemonSet, DaemonSetId};
 use super::deployment::{Deployment, DeploymentId, ReplicaSet, ReplicaSetId};
 use super::hpa_object::{HpaId, HpaObject};
 use super::job::{Job, JobId};
+use super::limit_range::LimitRange;
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
 use super::pod::{Owner, Pod, PodId};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
-use super::policy::{Namespace, PodDisruptionBudget, PriorityClass};
+use super::policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PriorityClass};
 use super::quota::ResourceQuota;
 use super::revision::Revisions;
 use super::scaled_object::ScaledObject;
 use super::selection::Selections;
 use super::selector::Selector;
-use super::service::Service;
+use super::service::{Service, ServiceId};
 use super::stateful_set::{StatefulSet, StatefulSetId};
 use super::vpa::VpaObject;
 use crate::engine::{Digest, SimTime, Stream, Streams, Table};
@@ -47,8 +48,10 @@ pub struct Store {
     pub(super) namespaces: BTreeMap<Name, Namespace>,
     pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
     pub(super) quotas: BTreeMap<NamespacedName, ResourceQuota>,
+    pub(super) limit_ranges: BTreeMap<NamespacedName, LimitRange>,
+    pub(super) service_accounts: BTreeSet<NamespacedName>,
     /// ConfigMaps, Secrets and claims that exist, with their keys.
-    pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), BTreeSet<Name>>,
+    pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), Config>,
     /// What the metrics API serves.
     pub(super) pod_metrics: PodMetricsTable,
     /// What the custom and external metrics APIs serve.
@@ -64,6 +67,15 @@ pub struct Store {
     pub(super) names: Stream,
     /// Makes UIDs differ between seeds.
     pub(super) uid_seed: u64,
+}
+
+/// A ConfigMap, a Secret or a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The keys that it has; a claim has none.
+    pub keys: BTreeSet<Name>,
+    /// When it was created, cut to whole seconds.
+    pub created: SimTime,
 }
 
 /// Ways into the tables that would otherwise take a scan.
@@ -116,6 +128,8 @@ impl Store {
             namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            limit_ranges: BTreeMap::new(),
+            service_accounts: BTreeSet::new(),
             config: BTreeMap::new(),
             pod_metrics: PodMetricsTable::default(),
             custom_metrics: CustomMetrics::default(),
@@ -209,6 +223,11 @@ impl Store {
         &self.quotas
     }
 
+    /// The LimitRanges, by name.
+    pub const fn limit_ranges(&self) -> &BTreeMap<NamespacedName, LimitRange> {
+        &self.limit_ranges
+    }
+
     /// The PriorityClasses, by name.
     pub const fn priority_classes(&self) -> &BTreeMap<Name, PriorityClass> {
         &self.priority_classes
@@ -273,6 +292,22 @@ impl Store {
     /// The CronJob of a name.
     pub fn cron_job_named(&self, id: &NamespacedName) -> Option<CronJobId> {
         self.index.cron_jobs_by_name.get(id).copied()
+    }
+
+    /// The Service of a name.
+    pub fn service_named(&self, id: &NamespacedName) -> Option<ServiceId> {
+        self.services.iter().find(|(_, service)| service.meta.id == *id).map(|(id, _)| id)
+    }
+
+    /// The PodDisruptionBudget of a name.
+    pub fn disruption_budget_named(&self, id: &NamespacedName) -> Option<PodDisruptionBudgetId> {
+        let mut budgets = self.disruption_budgets.iter();
+        budgets.find(|(_, budget)| budget.meta.id == *id).map(|(id, _)| id)
+    }
+
+    /// The ConfigMaps, Secrets and claims that exist, by kind and name.
+    pub fn configs(&self) -> impl Iterator<Item = (ReferenceKind, &NamespacedName, &Config)> {
+        self.config.iter().map(|((kind, id), config)| (*kind, id, config))
     }
 
     /// How many pods have ended and are still there.
@@ -343,8 +378,9 @@ impl Store {
     pub fn missing_reference<'a>(&'a self, pod: &Pod) -> Option<&'a Reference> {
         self.template_of(pod).spec.references.iter().find(|reference| {
             let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());
-            let keys = self.config.get(&(reference.kind, id));
-            keys.is_none_or(|keys| reference.key.as_ref().is_some_and(|key| !keys.contains(key)))
+            let config = self.config.get(&(reference.kind, id));
+            let lacks = |config: &Config, key| !config.keys.contains(key);
+            config.is_none_or(|one| reference.key.as_ref().is_some_and(|key| lacks(one, key)))
         })
     }
 

@@ -248,6 +248,17 @@ pub(super) fn apply_service(
     Ok(())
 }
 
+pub(super) fn delete_service(
+    store: &mut Store,
+    id: ServiceId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    store.services.remove(id).ok_or(Refused::NotFound)?;
+    store.select_anew(Selecting::Service(id));
+    changes.push(Change::ServiceSpec(id));
+    Ok(())
+}
+
 pub(super) fn set_endpoints(
     store: &mut Store,
     id: ServiceId,

@@ -16,6 +16,9 @@ use crate::engine::SimDuration;
 pub struct TimelineEntry {
     /// When, from the start of the run.
     pub at: SimDuration,
+    /// From one time to the next, where it is done again and again until the end of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<SimDuration>,
     /// What is done.
     #[serde(flatten)]
     pub action: TimelineAction,
@@ -101,11 +104,11 @@ pub enum Scraper {
     Prometheus,
 }
 
-/// Other fields for a Deployment.
+/// Other fields for an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchChange {
-    /// The Deployment, such as Deployment/shop/web.
+    /// The object, such as Deployment/shop/web or Service/shop/web.
     pub workload: ObjectReference,
     /// A JSON merge patch, such as {spec: {minReadySeconds: 10}}. What it does not name stays as the
     /// manifests, earlier patches and `setImage` have it; the number of replicas stays as it is.
@@ -163,13 +166,19 @@ pub struct Rollback {
     pub to_revision: Option<u32>,
 }
 
-/// What is done at an instant of the run: `at`, and exactly one of the actions.
+/// What is done at an instant of the run: `at`, `every` where it is done again, and exactly one of the
+/// actions.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "TimelineEntry", extend("minProperties" = 2, "maxProperties" = 2))]
+#[schemars(rename = "TimelineEntry", extend("if" = {"required": ["every"]},
+    "then" = {"minProperties": 3, "maxProperties": 3}, "else" = {"minProperties": 2, "maxProperties": 2}))]
 struct EntryFields {
     /// When, from the start of the run, warm-up included: 30m, 1h15m.
     at: SimDuration,
+    /// Done again after so long, and so on until the end of the run: 24h with `at: 3h` is every night at
+    /// three of a run that starts at midnight. Default: once.
+    #[serde(default)]
+    every: Option<SimDuration>,
     /// The machine of this node stops without a word: its pods answer nothing, and the control plane
     /// learns of it as in life, by heartbeats that stay away. Nodes of a pool are called POOL-1, POOL-2, ...
     #[serde(default)]
@@ -243,7 +252,8 @@ struct EntryFields {
     /// kubectl apply -f of this file, relative to the scenario file.
     #[serde(default)]
     apply: Option<String>,
-    /// kubectl patch --type merge of a Deployment.
+    /// kubectl patch --type merge of an object: a Deployment's strategy, a Service's selector, the
+    /// weights of an HTTPRoute, ...
     #[serde(default)]
     patch: Option<PatchChange>,
     /// kubectl delete of this object, with all that it owns. A node goes with its machine.
@@ -309,7 +319,7 @@ impl TryFrom<EntryFields> for TimelineEntry {
         .into_iter()
         .flatten();
         match (actions.next(), actions.next()) {
-            (Some(action), None) => Ok(Self { at: fields.at, action }),
+            (Some(action), None) => Ok(Self { at: fields.at, every: fields.every, action }),
             (None, _) => Err("nothing is done at this time; beside `at` an entry has one action, \
                               such as `killNode: general-1`"),
             (Some(_), Some(_)) => {
@@ -317,6 +327,19 @@ impl TryFrom<EntryFields> for TimelineEntry {
                                        `at`, they are carried out in the order of the file")
             }
         }
+    }
+}
+
+impl TimelineEntry {
+    /// When it is done in a run of this length, ascending.
+    pub fn times(&self, duration: SimDuration) -> impl Iterator<Item = SimDuration> + use<> {
+        let every = self.every.filter(|every| *every > SimDuration::ZERO);
+        let next = move |at: &SimDuration| every.map(|every| *at + every);
+        std::iter::successors(Some(self.at), next)
+            .enumerate()
+            // Once is done whatever the length, as a timeline of others may go on after it.
+            .take_while(move |(position, at)| *position == 0 || *at < duration)
+            .map(|(_, at)| at)
     }
 }
 
@@ -344,6 +367,7 @@ mod tests {
         for entry in [
             json!({"at": "30m", "killNode": "general-2"}),
             json!({"at": "40m", "recoverNode": "general-2"}),
+            json!({"at": "3h", "every": "1d", "maintain": {"pool": "general", "takes": "5m"}}),
             json!({"at": "6m", "patch": {"workload": "Deployment/shop/web",
                 "patch": {"spec": {"minReadySeconds": 10}}}}),
             json!({"at": "5m", "killZone": "us-east-1a"}),
@@ -392,7 +416,8 @@ mod tests {
         assert!(error(two).contains("write a second entry"));
         let misspelt = json!({"at": "1m", "killnode": "a"});
         assert!(
-            error(misspelt).contains("unknown field `killnode`, expected one of `at`, `killNode`")
+            error(misspelt)
+                .contains("unknown field `killnode`, expected one of `at`, `every`, `killNode`")
         );
     }
 }

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::Name;
 use crate::cluster::pod_template::PodSpec;
-use crate::engine::SimDuration;
+use crate::engine::random::{LogNormal, happens};
+use crate::engine::{SimDuration, Streams};
 use crate::units::Quantity;
+use rand_distr::Distribution;
 
 /// The life of an application's container, from pull to exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AppProfile {
     /// Pulling the image on a node that does not have it yet. Default 5s.
@@ -46,8 +48,18 @@ pub struct AppProfile {
     /// Default: it runs on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_for: Option<SimDuration>,
+    /// How much the time that it runs differs from start to start: the coefficient of variation of a
+    /// lognormal distribution with the mean `runsFor`, drawn with the run's seed. Default 0: not at all.
+    #[schemars(range(min = 0))]
+    pub runs_for_cv: f64,
     /// Exit code after `runsFor`. Default 0.
     pub exit_code: i32,
+    /// Share of the starts, 0 to 1, that end in failure after `runsFor`, drawn with the run's seed:
+    /// those exit with `exitCode`, or 1 if that is 0, and all others with 0. Default: all exit with
+    /// `exitCode`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub failure_probability: Option<f64>,
     /// Probes wait for a worker as requests do, so that they fail when the application is overloaded:
     /// an answer that takes longer than the probe's `timeoutSeconds` is a failure. Default false: a
     /// thread of its own answers them at once.
@@ -57,6 +69,54 @@ pub struct AppProfile {
     /// With `exit`: from SIGTERM to the exit. With `drain`: the least time from SIGTERM to the exit,
     /// even if nothing is in flight. Default 0s.
     pub shut_down: SimDuration,
+}
+
+/// Which start of which container it is: what is left to chance in it follows from this alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// UID of the pod.
+    pub uid: u64,
+    /// Position of the container, init containers first.
+    pub container: usize,
+    /// How often it was restarted before.
+    pub restarts: u32,
+}
+
+impl AppProfile {
+    /// When after its start the container ends by itself, and with which exit code; `None` if it runs on.
+    pub fn end_of(&self, start: Start) -> Option<(SimDuration, i32)> {
+        let crash = self.crashes_after.map(|after| (after, 1));
+        [crash, self.done(start)].into_iter().flatten().min()
+    }
+
+    fn done(&self, start: Start) -> Option<(SimDuration, i32)> {
+        let mean = self.runs_for?;
+        let is_drawn = self.runs_for_cv > 0.0 || self.failure_probability.is_some();
+        if !is_drawn {
+            return Some((mean, self.exit_code));
+        }
+        let index = (start.container as u64) << 32 | u64::from(start.restarts);
+        let mut stream = Streams::new(start.uid).stream("container run", index);
+        let fails = self.failure_probability.map(|share| happens(&mut stream, share));
+        let code = match fails {
+            None => self.exit_code,
+            Some(true) => {
+                if self.exit_code == 0 {
+                    1
+                } else {
+                    self.exit_code
+                }
+            }
+            Some(false) => 0,
+        };
+        let time = if self.runs_for_cv > 0.0 && mean > SimDuration::ZERO {
+            let law = LogNormal::from_mean_cv(mean.as_secs_f64(), self.runs_for_cv);
+            SimDuration::from_secs_f64(law.sample(&mut stream))
+        } else {
+            mean
+        };
+        Some((time, code))
+    }
 }
 
 /// What an application does on SIGTERM.
@@ -87,7 +147,9 @@ impl Default for AppProfile {
             pull_fails: false,
             crashes_after: None,
             runs_for: None,
+            runs_for_cv: 0.0,
             exit_code: 0,
+            failure_probability: None,
             probes_need_worker: false,
             on_sigterm: OnSigterm::Drain,
             shut_down: SimDuration::ZERO,
@@ -137,5 +199,56 @@ impl PodProfile {
             if position == app { self.app } else { own.unwrap_or(default) }
         };
         init.chain(regular).enumerate().map(described).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(uid: u64, restarts: u32) -> Start {
+        Start { uid, container: 0, restarts }
+    }
+
+    #[test]
+    fn what_is_left_to_chance_has_its_mean_and_its_share() {
+        let job = AppProfile {
+            runs_for: Some(SimDuration::from_secs(60)),
+            runs_for_cv: 0.5,
+            exit_code: 3,
+            failure_probability: Some(0.2),
+            ..AppProfile::default()
+        };
+        let ends: Vec<_> = (0..20_000).filter_map(|uid| job.end_of(start(uid, 0))).collect();
+        let mean = ends.iter().map(|(time, _)| time.as_secs_f64()).sum::<f64>() / 20_000.0;
+        assert!((mean - 60.0).abs() < 1.0, "{mean}");
+        let failed = ends.iter().filter(|(_, code)| *code == 3).count();
+        assert!((3_800..4_200).contains(&failed), "{failed}");
+        assert!(ends.iter().all(|(_, code)| [0, 3].contains(code)));
+    }
+
+    #[test]
+    fn a_start_ends_the_same_way_however_often_it_is_asked_and_a_restart_may_end_otherwise() {
+        let flaky = AppProfile {
+            runs_for: Some(SimDuration::from_secs(1)),
+            failure_probability: Some(0.5),
+            ..AppProfile::default()
+        };
+        assert_eq!(flaky.end_of(start(7, 0)), flaky.end_of(start(7, 0)));
+        let codes: Vec<_> = (0..20).filter_map(|n| flaky.end_of(start(7, n))).collect();
+        assert!(codes.contains(&(SimDuration::from_secs(1), 0)));
+        assert!(codes.contains(&(SimDuration::from_secs(1), 1)));
+    }
+
+    #[test]
+    fn a_crash_comes_before_the_end_only_if_it_is_earlier() {
+        let profile = |crash| AppProfile {
+            runs_for: Some(SimDuration::from_secs(10)),
+            crashes_after: Some(SimDuration::from_secs(crash)),
+            ..AppProfile::default()
+        };
+        let end = |crash| profile(crash).end_of(start(1, 0));
+        assert_eq!(end(5), Some((SimDuration::from_secs(5), 1)));
+        assert_eq!(end(15), Some((SimDuration::from_secs(10), 0)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::backoff::BackOff;
 use super::probes::{ProbeKind, Prober};
-use super::profile::AppProfile;
+use super::profile::{AppProfile, Start};
 use crate::cluster::container_status::{
     ContainerState, ContainerStatus, Termination, TerminationReason, WaitingReason,
 };
@@ -198,14 +198,17 @@ impl Unit {
 
 impl Run {
     /// A container that starts now.
-    pub(super) fn new(now: SimTime, container: &Container, profile: &AppProfile) -> Self {
-        let crashes = profile.crashes_after.map(|after| (now + after, 1));
-        let is_done = profile.runs_for.map(|after| (now + after, profile.exit_code));
+    pub(super) fn new(
+        now: SimTime,
+        container: &Container,
+        profile: &AppProfile,
+        start: Start,
+    ) -> Self {
         let mut run = Self {
             started: now,
             answers_at: (!profile.never_ready).then(|| now + profile.warm_up),
             has_answered: false,
-            ends_at: [crashes, is_done].into_iter().flatten().min(),
+            ends_at: profile.end_of(start).map(|(after, code)| (now + after, code)),
             startup: None,
             readiness: None,
             liveness: None,

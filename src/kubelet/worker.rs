@@ -3,7 +3,7 @@
 
 use super::backoff::BackOff;
 use super::ending::Ending;
-use super::profile::{AppProfile, PodProfile};
+use super::profile::{AppProfile, PodProfile, Start};
 use super::settings::KubeletSettings;
 use super::unit::{KINDS, Moment, Run, State, Stopping, Trouble, Unit, probe_of, termination};
 use super::{AppEffect, Effects, NodeAgent, Stop};
@@ -340,7 +340,10 @@ impl Worker {
 
     /// The container starts.
     fn run(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
-        let run = Run::new(ctx.now(), container, &self.profiles[position]);
+        let view = ctx.view;
+        let uid = view.pods().get(self.pod).map_or(0, |pod| pod.uid);
+        let start = Start { uid, container: position, restarts: self.units[position].restarts };
+        let run = Run::new(ctx.now(), container, &self.profiles[position], start);
         self.units[position].state = State::Running(run);
         if position == self.app {
             // A fresh process is not stuck; what it depends on may still be missing.

@@ -55,9 +55,9 @@ static KINDS: [Kind; 24] = kinds![
     "v1" "Namespace" core::Namespace;
     "v1" "ConfigMap" core::ConfigMap;
     "v1" "Secret" core::Secret;
-    "v1" "ServiceAccount" core::ServiceAccount, RIGHTS;
+    "v1" "ServiceAccount" core::ServiceAccount;
     "v1" "ResourceQuota" core::ResourceQuota;
-    "v1" "LimitRange" core::LimitRange, "requests and limits stay as they are written";
+    "v1" "LimitRange" core::LimitRange;
     "v1" "PersistentVolumeClaim" core::PersistentVolumeClaim;
     "v1" "PersistentVolume" core::PersistentVolume, STORAGE;
     "storage.k8s.io/v1" "StorageClass" StorageClass, STORAGE;

@@ -58,6 +58,8 @@ impl Object {
             Content::Namespace(namespace) => Action::CreateNamespace(Box::new(namespace)),
             Content::PriorityClass(class) => Action::CreatePriorityClass(Box::new(class)),
             Content::ResourceQuota(quota) => Action::ApplyResourceQuota(quota),
+            Content::LimitRange(range) => Action::ApplyLimitRange(range),
+            Content::ServiceAccount => Action::CreateServiceAccount(id),
             Content::Hpa(spec) => Action::CreateHpa(Box::new((self.meta, *spec))),
             Content::Vpa(spec) => Action::CreateVpa(Box::new((self.meta, *spec))),
             Content::ScaledObject(spec) => Action::CreateScaledObject(Box::new((self.meta, *spec))),

@@ -15,6 +15,7 @@ use super::batch::{cron_job_spec, job_spec};
 use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::read_hpa;
+use super::limit_range::limit_range;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
@@ -32,6 +33,7 @@ use crate::cluster::daemon_set::DaemonSetSpec;
 use crate::cluster::deployment::DeploymentSpec;
 use crate::cluster::hpa::HpaSpec;
 use crate::cluster::job::JobSpec;
+use crate::cluster::limit_range::LimitRange;
 use crate::cluster::node::Node;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
 use crate::cluster::policy::{Namespace, PodDisruptionBudget, PriorityClass};
@@ -69,6 +71,10 @@ pub enum Content {
     PriorityClass(PriorityClass),
     /// A ResourceQuota.
     ResourceQuota(Box<ResourceQuota>),
+    /// A LimitRange.
+    LimitRange(Box<LimitRange>),
+    /// A ServiceAccount.
+    ServiceAccount,
     /// A HorizontalPodAutoscaler of whatever version.
     Hpa(Box<HpaSpec>),
     /// A ScaledObject of KEDA.
@@ -210,6 +216,11 @@ fn content(
             let spec = or_required(typed::<core::ResourceQuota>(value)?.spec, &path, errors);
             Content::ResourceQuota(Box::new(resource_quota(meta.clone(), &spec, errors)))
         }
+        "LimitRange" => {
+            let spec = or_required(typed::<core::LimitRange>(value)?.spec, &path, errors);
+            Content::LimitRange(Box::new(limit_range(meta.clone(), &spec, errors)))
+        }
+        "ServiceAccount" => Content::ServiceAccount,
         "HorizontalPodAutoscaler" => hpa(&value, errors),
         "VerticalPodAutoscaler" => Content::Vpa(Box::new(vpa_spec(&typed(value)?, errors))),
         "ScaledObject" => {

@@ -19,6 +19,7 @@ mod hpa_check;
 mod int_or_percent;
 mod job_policies;
 mod kinds;
+mod limit_range;
 mod load;
 mod lower;
 mod modelled;

@@ -1,6 +1,8 @@
 //! Facts of a run, as they happen: what became of each workload, node and service. Decides nothing,
 //! and what it all amounts to is for `report` to say.
 
+mod batch_track;
+mod desired;
 mod log;
 mod node_track;
 mod pod_track;
@@ -9,6 +11,7 @@ mod service_track;
 mod time_weighted;
 mod workload_track;
 
+pub use batch_track::BatchTrack;
 pub use log::LogLine;
 pub use node_track::NodeTrack;
 pub use recorder::{ClusterSeries, Holding, Recorder, Used};

@@ -46,6 +46,12 @@ impl PodTrack {
         self.settled_at = now;
     }
 
+    /// Its containers have ended for good: from now on it holds nothing, though its object stays.
+    pub(super) fn end(&mut self, now: SimTime) {
+        self.settle(now, None);
+        self.requests = Resources::default();
+    }
+
     /// Adds up what it held on its node since the last time, and returns the CPU time that its application
     /// used since then; `cpu_time` is what it has used since the pod was bound, if that is measured.
     pub(super) fn settle(&mut self, now: SimTime, cpu_time: Option<SimDuration>) -> SimDuration {

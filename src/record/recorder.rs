@@ -6,16 +6,18 @@ use std::ops::AddAssign;
 
 use rustc_hash::FxHashMap;
 
+use super::batch_track::JobTrack;
+use super::desired::Wanting;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
 use super::pod_track::PodTrack;
 use super::service_track::ServiceTrack;
 use super::workload_track::{WorkloadTrack, workload_of};
 use crate::cluster::change::Change;
-use crate::cluster::deployment::DeploymentId;
 use crate::cluster::hpa::MetricTarget;
 use crate::cluster::hpa_object::{HpaId, HpaObject};
 use crate::cluster::hpa_status::MetricValue;
+use crate::cluster::job::JobId;
 use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Owner, Pod, PodId};
 use crate::cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChange};
@@ -52,6 +54,10 @@ pub struct Recorder {
     /// By the node's slot: position in `nodes`.
     node_positions: Vec<Option<usize>>,
     pending_pods: i64,
+    /// Pods that each object wants, with the position of its workload.
+    pub(super) wanted: BTreeMap<Wanting, (usize, i64)>,
+    /// The Jobs that exist.
+    pub(super) jobs: BTreeMap<JobId, JobTrack>,
 }
 
 /// What a workload asked for and used on a node.
@@ -101,10 +107,9 @@ impl Recorder {
             Change::PodAdded(pod) => self.pod_added(view, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
-            Change::DeploymentSpec(deployment) => self.deployment_changed(view, deployment),
             Change::HpaSpec(hpa) => self.hpa_targeted(view, hpa),
             Change::HpaStatus(hpa) => self.hpa_measured(view, hpa),
-            _ => {}
+            other => self.wanting_changed(view, other),
         }
     }
 
@@ -223,6 +228,10 @@ impl Recorder {
                 track.restarts = restarts;
             }
             PodChange::Ready | PodChange::DeletionRequested | PodChange::Phase => {
+                if pod.phase.is_terminal() {
+                    let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+                    track.end(view.now);
+                }
                 self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
             }
             PodChange::Nominated
@@ -258,13 +267,6 @@ impl Recorder {
         if let Some((node, held)) = track.take_unbooked() {
             *self.holdings.entry((track.workload, node)).or_default() += held;
         }
-    }
-
-    fn deployment_changed(&mut self, view: ClusterView<'_>, id: DeploymentId) {
-        let Some(deployment) = view.deployments().get(id) else { return };
-        let key = ObjectReference { kind: "Deployment".into(), id: deployment.meta.id.clone() };
-        let position = self.position_of(key);
-        self.workloads[position].desired.set(view.now, deployment.spec.replicas.into());
     }
 
     fn hpa_targeted(&mut self, view: ClusterView<'_>, id: HpaId) {
@@ -309,7 +311,7 @@ impl Recorder {
         position
     }
 
-    fn position_of(&mut self, key: ObjectReference) -> usize {
+    pub(super) fn position_of(&mut self, key: ObjectReference) -> usize {
         if let Some(position) = self.workload_positions.get(&key) {
             return *position;
         }

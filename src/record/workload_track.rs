@@ -1,23 +1,45 @@
 //! One workload over the run.
 
+use super::batch_track::BatchTrack;
 use super::time_weighted::TimeWeighted;
-use crate::cluster::pod::Pod;
+use crate::cluster::job::Job;
+use crate::cluster::pod::{Owner, Pod};
 use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
 use crate::engine::SimDuration;
 
 /// The workload that a pod belongs to: what a user wrote, not what controllers made of it. Pods
 /// without a controller count as one workload by namespace, named `*`.
 pub fn workload_of(view: ClusterView<'_>, pod: &Pod) -> ObjectReference {
-    let deployment = view.deployment_of(pod).and_then(|id| view.deployments().get(id));
-    match deployment {
-        Some(deployment) => {
-            ObjectReference { kind: "Deployment".into(), id: deployment.meta.id.clone() }
+    pod.owner.and_then(|owner| workload_of_owner(view, owner)).unwrap_or_else(|| ObjectReference {
+        kind: "Pod".into(),
+        id: NamespacedName::new(pod.id.namespace.clone(), "*"),
+    })
+}
+
+/// The workload behind a controller that owns pods, as long as it exists.
+fn workload_of_owner(view: ClusterView<'_>, owner: Owner) -> Option<ObjectReference> {
+    let (kind, id) = match owner {
+        Owner::ReplicaSet(set) => {
+            let set = view.store().replica_sets().get(set)?;
+            match set.owner.and_then(|owner| view.store().deployments().get(owner)) {
+                Some(deployment) => ("Deployment", &deployment.meta.id),
+                None => ("ReplicaSet", &set.meta.id),
+            }
         }
-        None => ObjectReference {
-            kind: "Pod".into(),
-            id: NamespacedName::new(pod.id.namespace.clone(), "*"),
-        },
-    }
+        Owner::StatefulSet(set) => ("StatefulSet", &view.store().stateful_sets().get(set)?.meta.id),
+        Owner::DaemonSet(set) => ("DaemonSet", &view.store().daemon_sets().get(set)?.meta.id),
+        Owner::Job(job) => return Some(workload_of_job(view, view.store().jobs().get(job)?)),
+    };
+    Some(ObjectReference { kind: kind.into(), id: id.clone() })
+}
+
+/// The workload that a Job belongs to: its CronJob, or itself.
+pub(super) fn workload_of_job(view: ClusterView<'_>, job: &Job) -> ObjectReference {
+    let (kind, id) = match job.owner.and_then(|owner| view.store().cron_jobs().get(owner)) {
+        Some(cron_job) => ("CronJob", &cron_job.meta.id),
+        None => ("Job", &job.meta.id),
+    };
+    ObjectReference { kind: kind.into(), id: id.clone() }
 }
 
 /// What became of it.
@@ -27,7 +49,7 @@ pub struct WorkloadTrack {
     pub workload: ObjectReference,
     /// The HPA that scales it, if any.
     pub hpa: Option<NamespacedName>,
-    /// `spec.replicas`.
+    /// Pods wanted: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
     pub desired: TimeWeighted,
     /// Ready pods that are not terminating.
     pub ready: TimeWeighted,
@@ -53,6 +75,8 @@ pub struct WorkloadTrack {
     pub percent_of_target_series: Vec<Option<f64>>,
     /// The same, now.
     pub percent_of_target: Option<f64>,
+    /// What became of its Jobs, if it is a Job or CronJob.
+    pub batch: Option<BatchTrack>,
 }
 
 impl WorkloadTrack {
@@ -74,6 +98,7 @@ impl WorkloadTrack {
             cpu_time_series: vec![SimDuration::ZERO; intervals],
             percent_of_target_series: vec![None; intervals],
             percent_of_target: None,
+            batch: None,
         }
     }
 

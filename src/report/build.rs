@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::model::{
-    Attention, ClusterReport, CostReport, LogEntry, PoolCost, PoolReport, Report, RunInfo,
-    Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
+    RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
 use crate::capacity::cost::{self, Claim, CostAllocation, NodeBill};
 use crate::cluster::Name;
 use crate::engine::{SimDuration, SimTime};
-use crate::record::{NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
+use crate::record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
 use crate::scenario::objectives::Objective;
 use crate::traffic::{IntervalFigures, ServiceFigures};
 use crate::units::{HourlyPrice, ResourceTime};
@@ -194,6 +194,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         restarts: track.restarts,
         pending_pod_seconds: track.pending.integral_seconds(end),
         cpu_utilization: (requested > 0).then(|| used / requested as f64),
+        jobs: track.batch.as_ref().map(|batch| jobs(batch, end)),
         series: WorkloadSeries {
             desired: floats(&track.desired_series),
             ready: floats(&track.ready_series),
@@ -201,6 +202,27 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
             cpu_cores: cores(&track.cpu_time_series, &facts.recorder.interval_ends),
             hpa_percent_of_target: track.percent_of_target_series.clone(),
         },
+    }
+}
+
+fn jobs(batch: &BatchTrack, end: SimTime) -> JobsReport {
+    let has_any = batch.complete > 0;
+    let mean = batch.completion_time.as_secs_f64() / batch.complete.max(1) as f64;
+    let mut failures: Vec<(String, u64)> =
+        batch.failures.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
+    failures.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    JobsReport {
+        created: batch.created,
+        complete: batch.complete,
+        failed: batch.failed,
+        deleted: batch.deleted,
+        unfinished: u64::try_from(batch.running.value()).unwrap_or(0),
+        at_once: spread(&batch.running, end),
+        completion_seconds_mean: has_any.then_some(mean),
+        completion_seconds_max: has_any.then(|| batch.completion_time_max.as_secs_f64()),
+        pods_succeeded: batch.pods_succeeded,
+        pods_failed: batch.pods_failed,
+        failures,
     }
 }
 
@@ -299,6 +321,29 @@ fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a s
         .collect()
 }
 
+/// Jobs that did not come to a good end.
+fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, String)) {
+    if jobs.failed > 0 {
+        let reasons: Vec<String> =
+            jobs.failures.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let (failed, created) = (jobs.failed, jobs.created);
+        let reasons = reasons.join(", ");
+        say(Severity::Failure, format!("{name}: {failed} of {created} Jobs failed: {reasons}"));
+    }
+    if jobs.deleted > 0 {
+        let deleted = jobs.deleted;
+        say(Severity::Warning, format!("{name}: {deleted} Jobs were deleted before their end"));
+    }
+    // One that runs just now is as it should be; what was never complete, or has piled up, is not.
+    if jobs.unfinished > 1 || (jobs.unfinished == 1 && jobs.complete == 0) {
+        let unfinished = jobs.unfinished;
+        say(
+            Severity::Warning,
+            format!("{name}: {unfinished} Jobs had not ended at the end of the run"),
+        );
+    }
+}
+
 /// What a reader must not overlook, worst first.
 fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut found = Vec::new();
@@ -316,12 +361,16 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
         }
         let (desired, ready) = (track.desired.value(), track.ready.value());
-        if ready + pending < desired {
+        // A pod of a Job may well end, or begin, just now: what counts is what became of the Jobs.
+        if workload.jobs.is_none() && ready + pending < desired {
             let missing = desired - ready - pending;
             say(
                 Severity::Failure,
                 format!("{name}: {missing} of {desired} pods were not ready at the end of the run"),
             );
+        }
+        if let Some(jobs) = &workload.jobs {
+            jobs_attention(name, jobs, &mut say);
         }
         if workload.restarts > 0 {
             say(

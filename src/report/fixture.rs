@@ -257,6 +257,7 @@ fn agent_workload(ends: &[f64]) -> WorkloadReport {
         restarts: 1,
         pending_pod_seconds: 61.4,
         cpu_utilization: Some(0.713),
+        jobs: None,
         series: WorkloadSeries {
             desired: ends.iter().map(|&end| desired_replicas(end)).collect(),
             ready: ends.iter().map(|&end| ready_replicas(end)).collect(),
@@ -282,6 +283,7 @@ fn idle_workload(ends: &[f64]) -> WorkloadReport {
         restarts: 0,
         pending_pod_seconds: 7_200.0,
         cpu_utilization: None,
+        jobs: None,
         series: WorkloadSeries {
             desired: vec![2.0; ends.len()],
             ready: vec![0.0; ends.len()],

@@ -187,7 +187,8 @@ pub struct WorkloadReport {
     pub workload: String,
     /// The HPA that scales it, if any.
     pub hpa: Option<String>,
-    /// Smallest, mean over time, and largest `spec.replicas`.
+    /// Pods wanted (`spec.replicas`; nodes of a DaemonSet; active pods of Jobs): smallest number, mean
+    /// over time, and largest.
     pub replicas: Spread,
     /// Ready pods, likewise.
     pub ready: Spread,
@@ -201,8 +202,38 @@ pub struct WorkloadReport {
     pub pending_pod_seconds: f64,
     /// CPU use over requests, mean over the run, 0..; absent without requests.
     pub cpu_utilization: Option<f64>,
+    /// What became of its Jobs; absent for other kinds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<JobsReport>,
     /// Per interval.
     pub series: WorkloadSeries,
+}
+
+/// The Jobs of a Job or CronJob over the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct JobsReport {
+    /// Jobs created.
+    pub created: u64,
+    /// Jobs that were complete.
+    pub complete: u64,
+    /// Jobs that failed.
+    pub failed: u64,
+    /// Jobs that were deleted before their end.
+    pub deleted: u64,
+    /// Jobs that had not ended when the run did.
+    pub unfinished: u64,
+    /// Jobs that had not ended: smallest number, mean over time, largest.
+    pub at_once: Spread,
+    /// From creation to completion, mean of the complete Jobs, seconds; absent without any.
+    pub completion_seconds_mean: Option<f64>,
+    /// The longest of these.
+    pub completion_seconds_max: Option<f64>,
+    /// Pods that succeeded.
+    pub pods_succeeded: u64,
+    /// Pods that failed and counted.
+    pub pods_failed: u64,
+    /// Why Jobs failed: reason and number, most first.
+    pub failures: Vec<(String, u64)>,
 }
 
 /// Smallest, mean over time, largest.

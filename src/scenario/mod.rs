@@ -23,3 +23,4 @@ pub use document::Scenario;
 pub use overrides::Override;
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
+pub use routing::Routing;

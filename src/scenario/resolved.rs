@@ -7,10 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::document::Scenario;
-use super::inventory::Inventory;
 use super::overrides::Override;
 use super::read::ScenarioText;
-use super::routing::Routing;
 use crate::engine::Digest;
 use crate::faults::TimelineAction;
 use crate::manifest::{Diagnostic, FieldPath, Place, Source};
@@ -145,11 +143,6 @@ impl TraceFile {
 }
 
 impl ResolvedScenario {
-    /// Where requests to hosts and paths go, by the manifests of the start.
-    pub fn routing(&self) -> Routing {
-        Inventory::of(&self.files.manifests).routing
-    }
-
     /// The scenario itself.
     pub const fn scenario(&self) -> &Scenario {
         &self.text.scenario

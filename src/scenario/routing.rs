@@ -53,6 +53,14 @@ impl Routing {
         matching.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule)
     }
 
+    /// The rules of which each may at some time be that for requests to a host and path, where several
+    /// versions of an object are in the manifests.
+    pub fn candidates(&self, host: &str, path: &str) -> Vec<&Rule> {
+        let ranked = || self.rules.iter().filter_map(|rule| Some((rule.rank(host, path)?, rule)));
+        let best = ranked().map(|(rank, _)| rank).max();
+        ranked().filter(|(rank, _)| Some(*rank) == best).map(|(_, rule)| rule).collect()
+    }
+
     /// Hosts and paths that have rules, for messages.
     pub fn known(&self) -> impl Iterator<Item = String> + '_ {
         self.rules.iter().map(|rule| {

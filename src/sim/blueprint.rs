@@ -18,21 +18,20 @@ use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::TimelineAction;
 use crate::kubelet::AppProfile;
 use crate::manifest::{
-    Diagnostic, Diagnostics, Manifest, Object, Severity, Source, admit, read_documents,
-    read_manifests,
+    Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents, read_manifests,
 };
-use crate::scenario::Override;
 use crate::scenario::document::StartDate;
 use crate::scenario::resolved::ResolvedScenario;
 use crate::scenario::scheduler_configuration::scheduler_configuration;
 use crate::scenario::workloads::{ImageBehavior, Workload};
+use crate::scenario::{Override, Routing};
 use crate::scheduler::gpu::GpuRequest;
 use crate::scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
 use crate::scheduler::resources::Resources;
 use crate::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use crate::traffic::{
     Arrivals, Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
-    ServiceTraffic, TrafficSpec,
+    ServiceTraffic, TrafficSpec, Way,
 };
 use crate::units::{Bytes, HourlyPrice, MilliCpu, Quantity};
 
@@ -54,8 +53,10 @@ pub struct Blueprint<'a> {
     request_models: Vec<RequestModel>,
     cpu_loads: Vec<CpuLoadStep>,
     timeline: Vec<(SimTime, Step)>,
-    /// Deployments as last written.
+    /// Objects as last written.
     documents: Documents,
+    /// Where requests to hosts and paths go, from certain times on.
+    routings: Vec<(SimTime, Routing)>,
     scheduler: SchedulerConfiguration,
     /// Warnings and notes.
     notes: Diagnostics,
@@ -111,6 +112,7 @@ impl<'a> Blueprint<'a> {
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
             documents: Documents::default(),
+            routings: Vec::new(),
             scheduler: SchedulerConfiguration::default(),
             notes: Diagnostics::default(),
         };
@@ -125,6 +127,7 @@ impl<'a> Blueprint<'a> {
             problems.push(problem);
         }
         blueprint.take_nodes();
+        blueprint.routings.push((SimTime::ZERO, blueprint.documents.routing()));
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
         }
@@ -222,10 +225,10 @@ impl<'a> Blueprint<'a> {
         for setting in settings {
             set_in_manifests(&mut manifests, setting, problems);
         }
+        let (actions, said) = self.documents.admit(manifests.clone());
         self.documents.apply(&manifests);
-        let loaded = admit(manifests);
-        problems.append(loaded.diagnostics);
-        loaded.objects.into_iter().filter_map(Object::into_action).collect()
+        problems.append(said);
+        actions
     }
 
     /// Nodes that manifests describe join the cluster's.
@@ -329,9 +332,12 @@ impl<'a> Blueprint<'a> {
 
     fn add_timeline(&mut self, problems: &mut Diagnostics) {
         let resolved = self.resolved;
-        let mut entries: Vec<_> = resolved.scenario().timeline.iter().collect();
-        entries.sort_by_key(|entry| entry.at);
-        for entry in entries {
+        let duration = resolved.scenario().duration;
+        let timeline = resolved.scenario().timeline.iter();
+        let mut entries: Vec<_> =
+            timeline.flat_map(|entry| entry.times(duration).map(move |at| (at, entry))).collect();
+        entries.sort_by_key(|(at, _)| *at);
+        for (at, entry) in entries {
             let objects = match &entry.action {
                 TimelineAction::Apply(path) => {
                     let sources = resolved.files.applies.get(path);
@@ -346,10 +352,21 @@ impl<'a> Blueprint<'a> {
                     problems.append(mistakes);
                     action.into_iter().collect()
                 }
+                TimelineAction::Delete(object) => {
+                    self.documents.delete(object);
+                    Vec::new()
+                }
                 _ => Vec::new(),
             };
+            let routing = self.documents.routing();
+            let since = SimTime::ZERO + at;
+            // Of several at one instant the last counts.
+            self.routings.retain(|(earlier, _)| *earlier < since || since == SimTime::ZERO);
+            if self.routings.last().is_none_or(|(_, before)| *before != routing) {
+                self.routings.push((since, routing));
+            }
             let step = Step { action: entry.action.clone(), objects };
-            self.timeline.push((SimTime::ZERO + entry.at, step));
+            self.timeline.push((since, step));
         }
     }
 
@@ -399,33 +416,50 @@ impl<'a> Blueprint<'a> {
         streams: Streams,
         problems: &mut Diagnostics,
     ) {
-        let scenario = self.resolved.scenario();
-        let routing = self.resolved.routing();
-        for (position, entrance) in scenario.ingress.iter().enumerate() {
-            // That there is no rule is reported by the scenario's own check.
-            let Some(rule) = routing.find(&entrance.host, &entrance.path) else { continue };
+        for (position, entrance) in self.resolved.scenario().ingress.iter().enumerate() {
             let url = entrance.url();
             let ways = streams.stream(&format!("ways of {url}"), 0);
             let file =
                 entrance.load.trace_file().and_then(|path| self.resolved.files.traces.get(path));
-            let all: u64 = rule.backends.iter().map(|(_, weight)| weight).sum();
-            let mut passed = 0;
-            for (service, weight) in rule.backends.iter().filter(|(_, weight)| *weight > 0) {
+            for (service, ranges) in self.ways(&entrance.host, &entrance.path) {
                 let spec = entrance.as_traffic(&ServiceReference(service.clone()));
                 let stream = streams.stream(&format!("arrivals at {url}"), 0);
                 let path = format!("ingress[{position}]");
                 match spec.arrivals(&path, file.map(|file| &file.trace), stream) {
                     Err(mistakes) => return self.report(mistakes, problems),
                     Ok(arrivals) => {
-                        let [from, to] =
-                            [passed, passed + weight].map(|part| part as f64 / all as f64);
-                        let way = arrivals.routed(from, to, ways.clone());
-                        self.add_arrivals(traffic, service, way, &spec);
+                        let way = arrivals.routed(ranges, ways.clone());
+                        self.add_arrivals(traffic, &service, way, &spec);
                     }
+                }
+            }
+        }
+    }
+
+    /// The services that requests to a host and path go to at some time, in the order in which they
+    /// first do, and which part of the requests goes to each. Where no rule is left, the requests go
+    /// where they went last: whoever answers for that is the Service.
+    fn ways(&self, host: &str, path: &str) -> Vec<(NamespacedName, Vec<Way>)> {
+        let mut ways: Vec<(NamespacedName, Vec<Way>)> = Vec::new();
+        for (since, routing) in &self.routings {
+            // That there is no rule at the start is reported by the scenario's own check.
+            let Some(rule) = routing.find(host, path) else { continue };
+            let all: u64 = rule.backends.iter().map(|(_, weight)| weight).sum();
+            for (_, ranges) in &mut ways {
+                ranges.push(Way { since: *since, from: 0.0, to: 0.0 });
+            }
+            let mut passed = 0;
+            for (service, weight) in rule.backends.iter().filter(|(_, weight)| *weight > 0) {
+                let [from, to] = [passed, passed + weight].map(|part| part as f64 / all as f64);
+                let way = Way { since: *since, from, to };
+                match ways.iter_mut().find(|(known, _)| known == service) {
+                    Some((_, ranges)) => ranges.push(way),
+                    None => ways.push((service.clone(), vec![way])),
                 }
                 passed += weight;
             }
         }
+        ways
     }
 
     /// Adds requests to a service, which may have some already.

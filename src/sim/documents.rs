@@ -1,32 +1,67 @@
-//! Deployments as they were last written, so that a patch can be made an object as the API server makes
-//! it: merged, defaulted, checked.
+//! Objects as they were last written, so that a patch can be made an object as the API server makes it:
+//! merged, defaulted, checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::cluster::{Action, ObjectReference};
 use crate::faults::{ImageChange, PatchChange};
-use crate::manifest::{Diagnostics, Manifest, Object, admit};
+use crate::manifest::{Diagnostics, Manifest, Object, Severity, admit};
+use crate::scenario::Routing;
 
-/// The manifests of Deployments, by reference.
+/// The manifests that were applied, by reference.
 #[derive(Clone, Debug, Default)]
-pub struct Documents(BTreeMap<ObjectReference, Manifest>);
+pub struct Documents {
+    by_reference: BTreeMap<ObjectReference, Manifest>,
+    /// In the order in which they were first applied.
+    order: Vec<ObjectReference>,
+}
 
 impl Documents {
     /// These manifests were applied.
     pub fn apply<'a>(&mut self, manifests: impl IntoIterator<Item = &'a Manifest>) {
-        for manifest in manifests {
-            if *manifest.reference.kind == *"Deployment" {
-                self.0.insert(manifest.reference.clone(), manifest.clone());
+        // One whose name the API server makes up is a new object each time.
+        for manifest in manifests.into_iter().filter(|one| !one.has_generated_name) {
+            let reference = &manifest.reference;
+            if self.by_reference.insert(reference.clone(), manifest.clone()).is_none() {
+                self.order.push(reference.clone());
             }
         }
     }
 
+    /// All of them, but for those of `others`, in the order in which they were first applied.
+    pub fn beside<'a>(&'a self, others: &'a [Manifest]) -> impl Iterator<Item = &'a Manifest> {
+        let is_other =
+            |one: &&Manifest| others.iter().any(|other| other.reference == one.reference);
+        let all = self.order.iter().filter_map(|one| self.by_reference.get(one));
+        all.filter(move |one| !is_other(one))
+    }
+
+    /// An object was deleted.
+    pub fn delete(&mut self, object: &ObjectReference) {
+        self.by_reference.remove(object);
+        self.order.retain(|other| other != object);
+    }
+
+    /// Where requests to hosts and paths go, by the Ingresses and HTTPRoutes that there are.
+    pub fn routing(&self) -> Routing {
+        let mut routing = Routing::default();
+        for manifest in self.order.iter().filter_map(|one| self.by_reference.get(one)) {
+            routing.add(&manifest.reference, &manifest.value);
+        }
+        routing
+    }
+
     /// The image of a container was set.
     pub fn set_image(&mut self, change: &ImageChange) {
-        let Some(manifest) = self.0.get_mut(&change.workload) else { return };
-        let containers = manifest.value.pointer_mut("/spec/template/spec/containers");
+        let Some(manifest) = self.by_reference.get_mut(&change.workload) else { return };
+        let pointer = match &*change.workload.kind {
+            "CronJob" => "/spec/jobTemplate/spec/template/spec/containers",
+            _ => "/spec/template/spec/containers",
+        };
+        let containers = manifest.value.pointer_mut(pointer);
         let mut containers = containers.and_then(Value::as_array_mut).into_iter().flatten();
         let container = match &change.container {
             Some(name) => containers.find(|one| one["name"] == **name),
@@ -37,16 +72,44 @@ impl Documents {
         }
     }
 
-    /// The Deployment after a merge patch, and what is wrong with it. Nothing for one that no manifest
-    /// has.
+    /// The object after a merge patch, and what is wrong with it. Nothing for one that no manifest has.
+    /// What was said of the object before is not said again.
     pub fn patch(&mut self, change: &PatchChange) -> (Option<Action>, Diagnostics) {
-        let Some(manifest) = self.0.get_mut(&change.workload) else {
+        let Some(manifest) = self.by_reference.get_mut(&change.workload) else {
             return (None, Diagnostics::default());
         };
         merge(&mut manifest.value, &change.patch);
-        let loaded = admit(vec![manifest.clone()]);
-        let action = loaded.objects.into_iter().next().and_then(Object::into_action);
-        (action, loaded.diagnostics)
+        let patched = vec![manifest.clone()];
+        let (actions, said) = self.admit(patched);
+        let mut problems = Diagnostics::default();
+        for problem in said.iter().filter(|problem| problem.severity == Severity::Error) {
+            problems.push(problem.clone());
+        }
+        (actions.into_iter().next(), problems)
+    }
+
+    /// What applying these manifests beside all others asks for, and what is to be said of them alone.
+    pub fn admit(&self, manifests: Vec<Manifest>) -> (Vec<Action>, Diagnostics) {
+        let others: Vec<Manifest> = self.beside(&manifests).cloned().collect();
+        let is_other: BTreeSet<ObjectReference> =
+            others.iter().map(|one| one.reference.clone()).collect();
+        let places: BTreeSet<Arc<str>> =
+            manifests.iter().map(|one| Arc::clone(&one.origin.source)).collect();
+        let is_first = others.is_empty();
+        let loaded = admit(others.into_iter().chain(manifests).collect());
+        let own = loaded.objects.into_iter().filter(|one| {
+            let manifest = &one.manifest;
+            manifest.has_generated_name || !is_other.contains(&manifest.reference)
+        });
+        let actions = own.filter_map(Object::into_action).collect();
+        let mut problems = Diagnostics::default();
+        for problem in &loaded.diagnostics {
+            let is_own = problem.place.as_ref().is_some_and(|at| places.contains(&at.source));
+            if is_first || is_own {
+                problems.push(problem.clone());
+            }
+        }
+        (actions, problems)
     }
 }
 

@@ -6,7 +6,7 @@ use super::simulation::Simulation;
 use super::timeline::node_reference;
 use crate::cluster::action::PodDeletion;
 use crate::cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
-use crate::cluster::pod::PodId;
+use crate::cluster::pod::{Owner, Pod, PodId};
 use crate::cluster::{Action, Name, ObjectMeta, ObjectReference};
 use crate::engine::{SimDuration, SimTime, Stream, Streams, random};
 use crate::faults::{ContainerCrash, KubeletRestart, Maintenance, Spell, SpotReclaim};
@@ -78,7 +78,8 @@ impl Simulation {
     pub(super) fn running_pods(&self, workload: &ObjectReference) -> Vec<PodId> {
         let view = self.plane.view(self.now);
         let pods = view.pods().iter().filter(|(_, pod)| pod.is_active() && pod.node.is_some());
-        let own = pods.filter(|(_, pod)| workload_of(view, pod) == *workload);
+        let is_it = |pod: &Pod| *workload.kind == *"Pod" && pod.id == workload.id;
+        let own = pods.filter(|(_, pod)| is_it(pod) || workload_of(view, pod) == *workload);
         own.map(|(id, _)| id).collect()
     }
 
@@ -288,9 +289,11 @@ impl Simulation {
         self.begin_round(rounds);
     }
 
-    /// The pods that a drain of a node is to move.
+    /// The pods that a drain of a node is to move: those of DaemonSets would only come back.
     pub(super) fn pods_to_drain(&self, node: NodeId) -> Vec<PodId> {
         let view = self.plane.view(self.now);
-        view.pods_on(node).filter(|(_, pod)| !pod.phase.is_terminal()).map(|(id, _)| id).collect()
+        let is_daemon = |pod: &Pod| matches!(pod.owner, Some(Owner::DaemonSet(_)));
+        let pods = view.pods_on(node).filter(|(_, pod)| !pod.phase.is_terminal());
+        pods.filter(|(_, pod)| !is_daemon(pod)).map(|(id, _)| id).collect()
     }
 }

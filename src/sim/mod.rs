@@ -4,6 +4,7 @@ mod adapter;
 mod apps;
 mod blueprint;
 pub mod chance;
+mod changing;
 pub mod control_plane;
 mod cpu_load;
 mod crowding;

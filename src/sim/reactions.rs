@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::crowding::{self, Claim};
 use super::event::Event;
 use super::simulation::Simulation;
+use super::world::AppPlan;
 use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::service::{Endpoint, ServiceId};
-use crate::cluster::{Action, Change, PodChange};
+use crate::cluster::{Action, Change, ClusterView, ObjectReference, PodChange};
 use crate::engine::SimDuration;
 use crate::faults::Scraper;
 use crate::kubelet::{AppEffect, PodProfile};
@@ -81,7 +82,7 @@ impl Simulation {
         let view = self.plane.view(self.now);
         let Some(pod) = view.pods().get(id) else { return };
         let images = view.template_of(pod).spec.containers.iter().map(|one| &one.image);
-        let plan = self.world.apps.get(&workload_of(view, pod));
+        let plan = self.plan_of(view, pod);
         let app = plan.map(|plan| plan.for_images(images)).unwrap_or_default();
         let profile = PodProfile {
             app: app.profile,
@@ -93,6 +94,14 @@ impl Simulation {
         self.apps.add(view, (id, pod), app, position);
         self.kubelet(|kubelet, view, out| kubelet.pod_bound(view, id, &profile, out));
         self.check_reachability();
+    }
+
+    /// What the scenario says of a pod's workload, or, of a pod without a controller, of itself.
+    fn plan_of(&self, view: ClusterView<'_>, pod: &Pod) -> Option<&AppPlan> {
+        let apps = &self.world.apps;
+        let itself = || ObjectReference { kind: "Pod".into(), id: pod.id.clone() };
+        let own = pod.owner.is_none().then(|| apps.get(&itself())).flatten();
+        own.or_else(|| apps.get(&workload_of(view, pod)))
     }
 
     fn readiness_changed(&mut self, pod: PodId) {
@@ -110,13 +119,24 @@ impl Simulation {
     }
 
     fn service_added(&mut self, id: ServiceId) {
-        let Some(service) = self.plane.store().services().get(id) else { return };
+        let Some(service) = self.plane.store().services().get(id) else {
+            return self.service_removed(id);
+        };
         let position = self.world.traffic.iter().position(|(name, _)| *name == service.meta.id);
         if let Some(position) = position {
             self.services[position] = Some(id);
             if service.has_client_affinity {
                 self.traffic.set_client_affinity(traffic_id(position), CLIENT_AFFINITY);
             }
+        }
+    }
+
+    /// The nodes learn that there is nowhere to send the traffic of a Service.
+    fn service_removed(&mut self, id: ServiceId) {
+        if self.services.contains(&Some(id)) {
+            self.propagating.push_back((id, Vec::new()));
+            let at = self.now + self.world.delays.endpoint_propagation;
+            self.enter(at, Event::Propagate { service: id });
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::adapter::{Adapter, ScrapeFaults};
 use super::apps::Apps;
+use super::changing::template_of;
 use super::control_plane::{ControlPlane, ControlPlaneSettings, Journal, LogEntry, Logged};
 use super::event::Event;
 use super::faulting::Errand;
@@ -56,6 +57,8 @@ pub struct Simulation {
     /// The streams of the world's random faults.
     pub(super) fault_streams: Vec<Stream>,
     pub(super) memory_pressure: MemoryPressure,
+    /// How often somebody at a terminal stepped in.
+    pub(super) interventions: u32,
     journal: Journal,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
@@ -92,6 +95,7 @@ impl Simulation {
             nodes_added: BTreeMap::new(),
             fault_streams: super::chance::streams(world.seed, &world.faults),
             memory_pressure: MemoryPressure::default(),
+            interventions: 0,
             journal: Journal::default(),
             heard: (Vec::new(), Vec::new()),
             digest: Digest::default(),
@@ -140,9 +144,14 @@ impl Simulation {
         let world = Arc::clone(&self.world);
         for object in &world.objects {
             if matches!(object, Action::CreateHpa(_)) == hpas {
-                self.act("user", object.clone());
+                self.apply_object(object.clone());
             }
         }
+    }
+
+    /// Whether the kubelet of a node works and is heard.
+    pub fn node_works(&self, node: NodeId) -> bool {
+        self.kubelet.works(node)
     }
 
     /// Now.
@@ -194,16 +203,13 @@ impl Simulation {
             return Vec::new();
         };
         let Some(selector) = &service.selector else { return Vec::new() };
-        let deployments = view.deployments().values();
-        let behind: Vec<_> = deployments
-            .filter(|one| one.meta.namespace() == service.meta.namespace())
-            .filter(|one| selector.matches(&one.spec.template.labels))
-            .map(|one| one.meta.id.clone())
-            .collect();
+        let is_behind = |workload: &ObjectReference| {
+            workload.id.namespace == *service.meta.namespace()
+                && template_of(view.store(), workload)
+                    .is_some_and(|template| selector.matches(&template.labels))
+        };
         let workloads = self.recorder.workloads.iter().enumerate();
-        let selected = workloads.filter(|(_, track)| {
-            *track.workload.kind == *"Deployment" && behind.contains(&track.workload.id)
-        });
+        let selected = workloads.filter(|(_, track)| is_behind(&track.workload));
         selected.map(|(position, _)| position).collect()
     }
 
@@ -366,7 +372,7 @@ impl Simulation {
     }
 
     /// Tells everyone what changed, until nothing more follows from it.
-    fn follow(&mut self) {
+    pub(super) fn follow(&mut self) {
         if self.journal.changes.is_empty() && self.journal.log.is_empty() {
             return;
         }

@@ -3,29 +3,62 @@
 use super::event::Event;
 use super::simulation::Simulation;
 use crate::cluster::action::{Event as KubernetesEvent, PodDeletion};
-use crate::cluster::deployment::{DeploymentId, DeploymentSpec};
 use crate::cluster::node::{NodeId, ZONE_LABEL};
 use crate::cluster::pod::PodId;
-use crate::cluster::pod_template::PodTemplate;
 use crate::cluster::{Action, Name, NamespacedName, ObjectReference, Refused};
 use crate::engine::{SimDuration, Streams};
-use crate::faults::{ImageChange, PatchChange, PodDeletion as DrawnPods, Rollback, TimelineAction};
+use crate::faults::{PodDeletion as DrawnPods, TimelineAction};
 
 /// `kubectl drain` asks again after this long when an eviction was refused.
 const DRAIN_RETRY: SimDuration = SimDuration::from_secs(5);
-/// Annotation by which `kubectl rollout restart` changes a template.
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// Kinds that the timeline can name.
-const KINDS: [&str; 4] = ["Deployment", "Pod", "Node", "File"];
-/// Label by which a Deployment tells its ReplicaSets apart.
-const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+const KINDS: [&str; 23] = [
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Pod",
+    "Node",
+    "Namespace",
+    "Service",
+    "Ingress",
+    "HTTPRoute",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
+    "VerticalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ConfigMap",
+    "Secret",
+    "PersistentVolumeClaim",
+    "ResourceQuota",
+    "LimitRange",
+    "ServiceAccount",
+    "File",
+];
 
 impl Simulation {
     /// An entry of the timeline is due.
     pub(super) fn timeline(&mut self, entry: u32) {
         let world = std::sync::Arc::clone(&self.world);
-        let Some((_, step)) = world.timeline.get(entry as usize) else { return };
-        match &step.action {
+        if let Some((_, step)) = world.timeline.get(entry as usize) {
+            self.carry_out(&step.action, &step.objects, entry);
+        }
+    }
+
+    /// Somebody at a terminal does now what a timeline could have done, apart from applying files and
+    /// patches, whose objects nobody has read.
+    pub fn intervene(&mut self, action: &TimelineAction) {
+        let entries = u32::try_from(self.world.timeline.len()).unwrap_or(u32::MAX);
+        let number = entries.saturating_add(self.interventions);
+        self.interventions += 1;
+        self.carry_out(action, &[], number);
+        self.follow();
+    }
+
+    fn carry_out(&mut self, action: &TimelineAction, objects: &[Action], entry: u32) {
+        match action {
             TimelineAction::KillNode(name) => self.for_node(name, Self::kill),
             TimelineAction::RecoverNode(name) => self.for_node(name, Self::recover),
             TimelineAction::KillZone(zone) => self.for_zone(zone, Self::kill),
@@ -49,33 +82,18 @@ impl Simulation {
             TimelineAction::FailReadiness(spell) => self.make_unready(spell, entry),
             TimelineAction::DeletePod(deletion) => self.delete_pods(deletion, entry),
             TimelineAction::SetImage(change) => self.set_image(change),
-            TimelineAction::Scale(change) => {
-                let replicas = i32::try_from(change.replicas).unwrap_or(i32::MAX);
-                self.for_deployment(&change.workload, |_, deployment| {
-                    Some(Action::ScaleDeployment(deployment, replicas))
-                });
-            }
-            TimelineAction::RestartRollout(workload) => {
-                let now = self.now.to_string();
-                self.change_spec(workload, "Restarted", |spec| {
-                    let annotations = spec.template.annotations.with(RESTARTED_AT, now);
-                    spec.template.annotations = annotations;
-                });
-            }
-            TimelineAction::PauseRollout(workload) => {
-                self.change_spec(workload, "Paused", |spec| spec.paused = true);
-            }
-            TimelineAction::ResumeRollout(workload) => {
-                self.change_spec(workload, "Resumed", |spec| spec.paused = false);
-            }
+            TimelineAction::Scale(change) => self.scale(change),
+            TimelineAction::RestartRollout(workload) => self.restart_rollout(workload),
+            TimelineAction::PauseRollout(workload) => self.pause_rollout(workload, true),
+            TimelineAction::ResumeRollout(workload) => self.pause_rollout(workload, false),
             TimelineAction::Rollback(rollback) => self.roll_back(rollback),
             TimelineAction::Apply(file) => {
                 self.say("scenario", &file_reference(file), "Applied", format!("applied {file}"));
-                for action in &step.objects {
+                for action in objects {
                     self.apply_object(action.clone());
                 }
             }
-            TimelineAction::Patch(change) => self.patch(change, &step.objects),
+            TimelineAction::Patch(change) => self.patch(change, objects),
             TimelineAction::Delete(object) => self.delete_object(object),
             TimelineAction::MetricsApiDown(api) => self.set_metrics_api(*api, false),
             TimelineAction::MetricsApiUp(api) => self.set_metrics_api(*api, true),
@@ -132,8 +150,8 @@ impl Simulation {
     pub(super) fn drain_node(&mut self, node: NodeId) {
         self.act("user", Action::SetNodeUnschedulable(node, true));
         let view = self.plane.view(self.now);
-        let pods: Vec<PodId> =
-            view.pods_on(node).filter(|(_, pod)| !pod.is_terminating()).map(|(id, _)| id).collect();
+        let goes = |pod: &PodId| view.pods().get(*pod).is_some_and(|pod| !pod.is_terminating());
+        let pods: Vec<PodId> = self.pods_to_drain(node).into_iter().filter(goes).collect();
         for pod in pods {
             self.evict(pod);
         }
@@ -166,118 +184,6 @@ impl Simulation {
             } else {
                 self.act("user", Action::DeletePod(pod, PodDeletion::default()));
             }
-        }
-    }
-
-    fn for_deployment(
-        &mut self,
-        workload: &ObjectReference,
-        action: impl FnOnce(&Self, DeploymentId) -> Option<Action>,
-    ) {
-        let id = self.plane.store().deployment_named(&workload.id);
-        let action = id.filter(|_| *workload.kind == *"Deployment").and_then(|id| action(self, id));
-        match action {
-            Some(action) => self.act("user", action),
-            None => self.not_found(workload),
-        }
-    }
-
-    fn change_spec(
-        &mut self,
-        workload: &ObjectReference,
-        reason: &'static str,
-        change: impl FnOnce(&mut DeploymentSpec),
-    ) {
-        self.for_deployment(workload, |this, id| {
-            let mut spec = this.plane.store().deployments()[id].spec.clone();
-            change(&mut spec);
-            Some(Action::SetDeploymentSpec(id, Box::new(spec)))
-        });
-        self.say("user", workload, reason, format!("{reason} by the scenario"));
-    }
-
-    fn set_image(&mut self, change: &ImageChange) {
-        self.for_deployment(&change.workload, |this, id| {
-            let mut spec = this.plane.store().deployments()[id].spec.clone();
-            let mut containers = spec.template.spec.containers.iter_mut();
-            let container = match &change.container {
-                Some(name) => containers.find(|one| one.name == *name),
-                None => containers.next(),
-            }?;
-            container.image = change.image.clone();
-            Some(Action::SetDeploymentSpec(id, Box::new(spec)))
-        });
-        let message = format!("image set to {}", change.image);
-        self.say("user", &change.workload, "ImageChanged", message);
-    }
-
-    /// `kubectl patch`: the whole object as it is after the patch, but for the number of replicas,
-    /// which somebody else may have changed since.
-    fn patch(&mut self, change: &PatchChange, patched: &[Action]) {
-        let Some(Action::CreateDeployment(draft)) = patched.first() else {
-            return self.not_found(&change.workload);
-        };
-        let names_replicas = change.patch.pointer("/spec/replicas").is_some();
-        self.for_deployment(&change.workload, |this, id| {
-            let (meta, mut spec) = (**draft).clone();
-            if !names_replicas {
-                spec.replicas = this.plane.store().deployments()[id].spec.replicas;
-            }
-            Some(Action::ApplyDeployment(id, Box::new((meta, spec))))
-        });
-        self.say("user", &change.workload, "Patched", format!("patched with {}", change.patch));
-    }
-
-    /// `kubectl rollout undo`: the template of an earlier ReplicaSet becomes the Deployment's.
-    fn roll_back(&mut self, rollback: &Rollback) {
-        self.for_deployment(&rollback.workload, |this, id| {
-            let store = this.plane.store();
-            let mut sets: Vec<_> = store.replica_sets_of(id).map(|(_, set)| set).collect();
-            sets.sort_by_key(|set| std::cmp::Reverse(set.revision));
-            let set = match rollback.to_revision {
-                Some(revision) => sets.into_iter().find(|set| set.revision == i64::from(revision)),
-                None => sets.into_iter().nth(1),
-            }?;
-            let mut spec = store.deployments()[id].spec.clone();
-            spec.template = without_hash(&store.templates()[set.template]);
-            Some(Action::SetDeploymentSpec(id, Box::new(spec)))
-        });
-        self.say("user", &rollback.workload, "RolledBack", "kubectl rollout undo".to_owned());
-    }
-
-    /// `kubectl apply`: what exists already is changed, what does not is created.
-    fn apply_object(&mut self, action: Action) {
-        let action = match action {
-            Action::CreateDeployment(draft) => {
-                match self.plane.store().deployment_named(&draft.0.id) {
-                    Some(id) => Action::SetDeploymentSpec(id, Box::new(draft.1)),
-                    None => Action::CreateDeployment(draft),
-                }
-            }
-            other => other,
-        };
-        self.act("user", action);
-    }
-
-    fn delete_object(&mut self, object: &ObjectReference) {
-        let store = self.plane.store();
-        let action = match object.kind.as_ref() {
-            "Deployment" => store.deployment_named(&object.id).map(Action::DeleteDeployment),
-            "Pod" => store
-                .pod_named(&object.id)
-                .map(|pod| Action::DeletePod(pod, PodDeletion::default())),
-            "Node" => store.node_named(&object.id.name).map(Action::RemoveNode),
-            _ => None,
-        };
-        if let Some(Action::RemoveNode(node)) = action {
-            self.node_down(node);
-        }
-        match action {
-            Some(action) => {
-                self.act("user", action);
-                self.say("user", object, "Deleted", format!("{object} deleted"));
-            }
-            None => self.not_found(object),
         }
     }
 
@@ -327,11 +233,4 @@ pub(super) fn node_reference(name: &str) -> ObjectReference {
 
 fn file_reference(file: &str) -> ObjectReference {
     ObjectReference { kind: Name::from("File"), id: NamespacedName::new("", file) }
-}
-
-/// A ReplicaSet's template as its Deployment has it.
-fn without_hash(template: &PodTemplate) -> PodTemplate {
-    let labels = template.labels.iter().filter(|(key, _)| key.as_ref() != POD_TEMPLATE_HASH);
-    let labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
-    PodTemplate { labels, ..template.clone() }
 }

@@ -33,7 +33,7 @@ mod sharing;
 mod time_law;
 pub mod trace;
 
-pub use arrivals::{ArrivalProcess, Arrivals, Load};
+pub use arrivals::{ArrivalProcess, Arrivals, Load, Way};
 pub use backend::{Backend, BackendId, BackendState};
 pub use balancer::Balancer;
 pub use call_spec::{CallSpec, RetrySpec};

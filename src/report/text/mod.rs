@@ -24,6 +24,7 @@ pub fn render(report: &Report, style: Style) -> String {
         objectives(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
+        tables::jobs(report, style),
         phases::render(report, style),
         timeline::render(report, style),
         tables::pools(report, style),

@@ -156,6 +156,41 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
+/// What became of Jobs, by the Job or CronJob.
+pub fn jobs(report: &Report, style: Style) -> Vec<String> {
+    let of_jobs = || {
+        let workloads = report.workloads.iter();
+        workloads.filter_map(|one| Some((&one.workload, one.jobs.as_ref()?)))
+    };
+    if of_jobs().next().is_none() {
+        return Vec::new();
+    }
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 8]].concat());
+    table.row(
+        ["", "Jobs", "complete", "failed", "deleted", "at once", "took", "longest", "pods failed"]
+            .map(str::to_owned),
+    );
+    for (workload, jobs) in of_jobs().take(ROWS) {
+        let took = |seconds: Option<f64>| seconds.map_or_else(|| ABSENT.to_owned(), span);
+        table.row([
+            workload.clone(),
+            count(jobs.created),
+            count(jobs.complete),
+            count(jobs.failed),
+            count(jobs.deleted),
+            spread(jobs.at_once),
+            took(jobs.completion_seconds_mean),
+            took(jobs.completion_seconds_max),
+            count(jobs.pods_failed),
+        ]);
+    }
+    let title =
+        "JOBS  unfinished ones at once as min/mean/max over time; from creation to completion";
+    let mut lines = titled(title, table.lines(), style);
+    lines.extend(more(of_jobs().count(), "workload", style));
+    lines
+}
+
 /// Nodes, their use and their price per pool.
 pub fn pools(report: &Report, style: Style) -> Vec<String> {
     let pools = &report.cluster.pools;

@@ -1,5 +1,7 @@
 //! Requests to hosts and paths: whether a rule of the manifests brings them to somebody who answers.
 
+use std::collections::BTreeSet;
+
 use super::{Checker, listed};
 use crate::cluster::{NamespacedName, ServiceReference};
 use crate::manifest::FieldPath;
@@ -27,7 +29,11 @@ impl Checker<'_> {
                 let message = format!("{} sends {} nowhere", rule.object, entrance.url());
                 self.error(&path.field("host"), message, "give a backend a weight above 0");
             }
-            for (service, _) in &rule.backends {
+            let later = self.ever.routing.candidates(&entrance.host, &entrance.path);
+            let backends = later.into_iter().chain([&rule]).flat_map(|rule| &rule.backends);
+            let services: BTreeSet<NamespacedName> =
+                backends.map(|(service, _)| service.clone()).collect();
+            for service in &services {
                 self.service_exists(&path.field("host"), service);
                 self.somebody_answers(&path.field("host"), service);
             }

@@ -2,14 +2,62 @@
 
 use super::{Checker, listed};
 use crate::cluster::{Name, ObjectReference};
+use crate::engine::SimDuration;
 use crate::faults::{ImageChange, ScaleChange, TimelineAction};
 use crate::manifest::FieldPath;
 use crate::units::format_duration;
 
+/// The least time from one to the next of what is done again and again.
+const EVERY_MIN: SimDuration = SimDuration::from_secs(1);
 /// Kinds whose `spec.replicas` can be set.
 const SCALABLE_KINDS: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
 /// Kinds that `kubectl rollout` knows.
 const ROLLOUT_KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+/// Kinds whose images can be set.
+const IMAGE_KINDS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob"];
+/// Kinds that can be patched: those of which a simulation can change an object that is there.
+const PATCHABLE_KINDS: [&str; 15] = [
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Service",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ResourceQuota",
+    "LimitRange",
+    "ConfigMap",
+    "Secret",
+    "Ingress",
+    "HTTPRoute",
+];
+/// Kinds that can be deleted.
+const DELETABLE_KINDS: [&str; 22] = [
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Pod",
+    "Node",
+    "Namespace",
+    "Service",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
+    "VerticalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ConfigMap",
+    "Secret",
+    "PersistentVolumeClaim",
+    "ResourceQuota",
+    "LimitRange",
+    "ServiceAccount",
+    "Ingress",
+    "HTTPRoute",
+];
 
 impl Checker<'_> {
     /// Faults and changes.
@@ -26,6 +74,12 @@ impl Checker<'_> {
                     format!("{at} comes after the end of the run at {end}"),
                     "this never happens; give it an earlier time, or lengthen the run",
                 );
+            }
+            if entry.every.is_some_and(|every| every < EVERY_MIN) {
+                let shortest = format_duration(EVERY_MIN);
+                let message = format!("this would be done more often than every {shortest}");
+                let help = "give the time from one to the next, such as 24h";
+                self.error(&path.field("every"), message, help);
             }
             self.action(&path, &entry.action);
         }
@@ -63,7 +117,7 @@ impl Checker<'_> {
             }
             TimelineAction::Patch(change) => {
                 let path = path.field("patch");
-                self.workload_of(&path.field("workload"), &change.workload, &["Deployment"]);
+                self.patched(&path.field("workload"), &change.workload);
             }
             TimelineAction::Cordon(node) => self.node_exists(&path.field("cordon"), node),
             TimelineAction::Uncordon(node) => self.node_exists(&path.field("uncordon"), node),
@@ -92,7 +146,7 @@ impl Checker<'_> {
                 let path = path.field("rollback");
                 self.workload_of(&path.field("workload"), &rollback.workload, &ROLLOUT_KINDS);
             }
-            TimelineAction::Delete(object) => self.object_exists(&path.field("delete"), object),
+            TimelineAction::Delete(object) => self.deleted(&path.field("delete"), object),
             // That the file exists is seen when it is read.
             TimelineAction::ScrapesFail(node) => {
                 self.node_exists(&path.field("scrapesFail"), node);
@@ -105,6 +159,24 @@ impl Checker<'_> {
             | TimelineAction::MetricsApiUp(_)
             | TimelineAction::PauseScrapes(_)
             | TimelineAction::ResumeScrapes(_) => {}
+        }
+    }
+
+    fn patched(&mut self, path: &FieldPath, object: &ObjectReference) {
+        if self.can_be(path, object, &PATCHABLE_KINDS) {
+            self.object_exists(path, object);
+        }
+    }
+
+    fn deleted(&mut self, path: &FieldPath, object: &ObjectReference) {
+        if !self.can_be(path, object, &DELETABLE_KINDS) {
+            return;
+        }
+        match &*object.kind {
+            "Node" => self.node_exists(path, &object.id.name),
+            // Claims are also made by StatefulSets.
+            "PersistentVolumeClaim" => {}
+            _ => self.object_exists(path, object),
         }
     }
 
@@ -159,16 +231,23 @@ impl Checker<'_> {
     }
 
     fn workload_of(&mut self, path: &FieldPath, workload: &ObjectReference, kinds: &[&str]) {
-        if kinds.contains(&&*workload.kind) {
+        if self.can_be(path, workload, kinds) {
             self.workload_exists(path, workload);
-        } else {
-            let message = format!("this cannot be done to a {}", workload.kind);
-            self.error(path, message, format!("name a {}", kinds.join(", ")));
         }
     }
 
+    /// Whether this can be done to objects of that kind.
+    fn can_be(&mut self, path: &FieldPath, object: &ObjectReference, kinds: &[&str]) -> bool {
+        let can_be = kinds.contains(&&*object.kind);
+        if !can_be {
+            let message = format!("this cannot be done to a {}", object.kind);
+            self.error(path, message, format!("name a {}", kinds.join(", ")));
+        }
+        can_be
+    }
+
     fn object_exists(&mut self, path: &FieldPath, object: &ObjectReference) {
-        if !self.ever.objects.contains(object) {
+        if self.is_complete && !self.ever.objects.contains(object) {
             let of_kind = self.ever.objects.iter().filter(|known| known.kind == object.kind);
             let help = listed(
                 &format!("objects of kind {}", object.kind),
@@ -179,7 +258,7 @@ impl Checker<'_> {
     }
 
     fn image_change(&mut self, path: &FieldPath, change: &ImageChange) {
-        self.workload_of(&path.field("workload"), &change.workload, &ROLLOUT_KINDS);
+        self.workload_of(&path.field("workload"), &change.workload, &IMAGE_KINDS);
         let Some(pods) = self.ever.workloads.get(&change.workload) else { return };
         let names: Vec<String> = pods.containers.iter().map(|(name, _)| name.clone()).collect();
         match &change.container {

@@ -1,7 +1,7 @@
 //! Traffic: whether it finds a service with pods that answer, and whether a trace is long enough.
 
 use super::Checker;
-use crate::cluster::NamespacedName;
+use crate::cluster::{NamespacedName, ObjectReference};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::manifest::FieldPath;
 use crate::scenario::resolved::ScenarioFiles;
@@ -35,7 +35,9 @@ impl Checker<'_> {
                 self.can_flow(&path.field("arrivals"), spec);
             }
         }
-        if traffic.is_empty() && self.text.scenario.ingress.is_empty() {
+        let is_batch = |workload: &ObjectReference| matches!(&*workload.kind, "Job" | "CronJob");
+        let has_batch = self.ever.workloads.keys().any(is_batch);
+        if traffic.is_empty() && self.text.scenario.ingress.is_empty() && !has_batch {
             self.warn(
                 &list,
                 "there is no traffic, so there is no latency and no availability by requests",

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::Checker;
-use crate::cluster::Name;
+use crate::cluster::{Name, ObjectReference};
 use crate::faults::TimelineAction;
+use crate::kubelet::AppProfile;
 use crate::manifest::FieldPath;
 use crate::scenario::workloads::Workload;
+
+/// The largest coefficient of variation: beyond it a mean says nothing.
+const VARIATION_MAX: f64 = 10.0;
 
 impl Checker<'_> {
     /// What the pods do.
@@ -24,6 +28,57 @@ impl Checker<'_> {
             self.workload_exists(&path.field("workload"), name);
             self.images(&path.field("images"), workload);
             self.requests(&path.to_string(), workload);
+            self.ends(&path, workload);
+        }
+        self.batch(&list);
+    }
+
+    /// Jobs whose pods would run for ever.
+    fn batch(&mut self, list: &FieldPath) {
+        let described = &self.text.scenario.workloads;
+        let ends = |app: &AppProfile| app.runs_for.is_some() || app.crashes_after.is_some();
+        let endless = self.ever.workloads.keys().filter(|known| {
+            let entry = described.iter().find(|one| one.workload == **known);
+            let can_end = entry.is_some_and(|one| {
+                ends(&one.app) || one.images.values().any(|image| ends(&image.app))
+            });
+            matches!(&*known.kind, "Job" | "CronJob") && !can_end
+        });
+        let endless: Vec<ObjectReference> = endless.cloned().collect();
+        for workload in endless {
+            self.warn(
+                list,
+                format!("nothing says how long a pod of {workload} runs, so it runs for ever"),
+                format!("add `{{workload: {workload}, app: {{runsFor: 5m}}}}`"),
+            );
+        }
+    }
+
+    /// How containers end by themselves.
+    fn ends(&mut self, path: &FieldPath, workload: &Workload) {
+        self.end(&path.field("app"), &workload.app);
+        for (name, image) in workload.images.iter().filter(|(_, one)| one.app != workload.app) {
+            self.end(&path.field("images").key(name).field("app"), &image.app);
+        }
+        for (name, app) in &workload.containers {
+            self.end(&path.field("containers").key(name), app);
+        }
+    }
+
+    fn end(&mut self, path: &FieldPath, app: &AppProfile) {
+        let share = app.failure_probability;
+        if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            let message = "a probability is a number from 0 to 1".to_owned();
+            self.error(&path.field("failureProbability"), message, "write 0.05 for 5 %");
+        }
+        if !(0.0..=VARIATION_MAX).contains(&app.runs_for_cv) {
+            let message = format!("a coefficient of variation is 0 to {VARIATION_MAX}");
+            let help = "write 0.5 for a standard deviation of half the mean";
+            self.error(&path.field("runsForCv"), message, help);
+        }
+        if app.runs_for.is_none() && (share.is_some() || app.runs_for_cv > 0.0) {
+            let message = "it runs on, so neither its end nor its failure is ever drawn";
+            self.warn(path, message, "add `runsFor`, such as 5m");
         }
     }
 

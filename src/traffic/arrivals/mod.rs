@@ -30,6 +30,7 @@ use super::trace::{Tokens, Trace};
 use crate::engine::{SimTime, Stream};
 use process::RateArrivals;
 use replay::Replay;
+pub use routed::Way;
 use routed::{Merged, Routed};
 
 /// What requests come over time: a recorded trace, or a pattern.
@@ -111,10 +112,10 @@ impl Arrivals {
         Self { source: Source::Nothing }
     }
 
-    /// Those of the arrivals that go the way of the numbers from `from` to `to`, of which `stream` draws
-    /// one from 0 to 1 for each.
-    pub fn routed(self, from: f64, to: f64, stream: Stream) -> Self {
-        Self { source: Source::Routed(Routed { all: Box::new(self), stream, from, to }) }
+    /// Those of the arrivals that go one way: `stream` draws a number from 0 to 1 for each, and `ranges`,
+    /// by ascending time, says which numbers go it.
+    pub fn routed(self, ranges: Vec<Way>, stream: Stream) -> Self {
+        Self { source: Source::Routed(Routed { all: Box::new(self), stream, ranges }) }
     }
 
     /// Arrivals of several origins together.

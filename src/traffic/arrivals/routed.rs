@@ -6,13 +6,23 @@ use crate::engine::{SimTime, Stream};
 
 /// The part of some arrivals that goes one way.
 ///
-/// Each request draws a number from 0 to 1, and goes the way in whose range it falls. Parts of the same
-/// arrivals with the same stream and ranges that do not overlap share them out exactly.
+/// Each request draws a number from 0 to 1, and goes the way in whose range it falls at that time. Parts
+/// of the same arrivals with the same stream and ranges that never overlap share them out exactly.
 #[derive(Clone, Debug)]
 pub(super) struct Routed {
     pub all: Box<Arrivals>,
     pub stream: Stream,
+    pub ranges: Vec<Way>,
+}
+
+/// From some time on the numbers that go one way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Way {
+    /// The time.
+    pub since: SimTime,
+    /// The least number, 0 to 1.
     pub from: f64,
+    /// The number after the greatest; none goes the way if it is `from`.
     pub to: f64,
 }
 
@@ -28,7 +38,7 @@ impl Routed {
         loop {
             let arrival = self.all.next_known_by(until)?;
             let drawn = open_unit(&mut self.stream);
-            if (self.from..self.to).contains(&drawn) {
+            if self.takes(arrival.at, drawn) {
                 return Some(arrival);
             }
             if arrival.at > until {
@@ -36,6 +46,16 @@ impl Routed {
                 return None;
             }
         }
+    }
+}
+
+impl Routed {
+    fn takes(&self, at: SimTime, drawn: f64) -> bool {
+        let so_far = &self.ranges[..self.ranges.partition_point(|way| way.since <= at)];
+        // A way may be named twice, with a range for each.
+        let now =
+            so_far.iter().rev().take_while(|way| Some(way.since) == so_far.last().map(|l| l.since));
+        now.into_iter().any(|way| (way.from..way.to).contains(&drawn))
     }
 }
 
@@ -85,7 +105,10 @@ mod tests {
     #[test]
     fn ways_share_out_the_requests_exactly() {
         let stream = Streams::new(3).stream("ways", 0);
-        let way = |from, to| arrivals(100.0, "all").routed(from, to, stream.clone());
+        let way = |from, to| {
+            let way = Way { since: SimTime::ZERO, from, to };
+            arrivals(100.0, "all").routed(vec![way], stream.clone())
+        };
         let all = instants(arrivals(100.0, "all"), &[100]);
         let [one, other] =
             [(0.0, 0.1), (0.1, 1.0)].map(|(from, to)| instants(way(from, to), &[100]));
@@ -93,6 +116,21 @@ mod tests {
         together.sort_unstable();
         assert_eq!(together, all);
         assert!((850..1150).contains(&one.len()), "{}", one.len());
+    }
+
+    #[test]
+    fn weights_that_change_count_from_their_time_on() {
+        let stream = Streams::new(3).stream("ways", 0);
+        let way = |since, from, to| Way { since: SimTime::from_secs(since), from, to };
+        let ways = vec![way(0, 0.0, 0.1), way(50, 0.0, 1.0), way(80, 0.0, 0.0)];
+        let taken = instants(arrivals(100.0, "all").routed(ways, stream), &[100]);
+        let count = |from: i64, to: i64| {
+            let span = SimTime::from_secs(from)..SimTime::from_secs(to);
+            taken.iter().filter(|at| span.contains(at)).count()
+        };
+        assert!((400..600).contains(&count(0, 50)), "{}", count(0, 50));
+        assert!((2_800..3_200).contains(&count(50, 80)), "{}", count(50, 80));
+        assert_eq!(count(80, 101), 0);
     }
 
     #[test]

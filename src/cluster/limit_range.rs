@@ -1,0 +1,194 @@
+//! LimitRanges: defaults and bounds for the resources of the pods of a namespace
+//! (`plugin/pkg/admission/limitranger`, 1.36). Bounds of claims are not known, as no storage is simulated.
+
+use super::action::Refused;
+use super::meta::{Name, ObjectMeta};
+use super::pod_resources::{container_limits, container_requests};
+use super::pod_template::{Container, PodSpec, ResourceList, TemplateId};
+use super::store::Store;
+use crate::units::Quantity;
+
+/// A LimitRange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitRange {
+    /// Name, labels, creation.
+    pub meta: ObjectMeta,
+    /// `spec.limits`, defaulted.
+    pub limits: Vec<LimitRangeItem>,
+}
+
+/// What a LimitRange says of containers or pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitRangeItem {
+    /// Whether it is about pods as a whole; else about each container.
+    pub is_of_pods: bool,
+    /// The most of each resource, of requests and limits.
+    pub max: ResourceList,
+    /// The least.
+    pub min: ResourceList,
+    /// Limits of containers that have none.
+    pub default_limits: ResourceList,
+    /// Requests of containers that have none.
+    pub default_requests: ResourceList,
+    /// The most that a limit may be of its request.
+    pub max_limit_request_ratio: ResourceList,
+}
+
+impl Store {
+    /// The template of a pod with the defaults of its namespace's LimitRanges filled in.
+    pub(super) fn default_by_limit_ranges(
+        &mut self,
+        namespace: &Name,
+        template: TemplateId,
+    ) -> TemplateId {
+        let mut changed = self.templates[template].clone();
+        for item in self.limits_of(namespace).filter(|item| !item.is_of_pods) {
+            let spec = &mut changed.spec;
+            for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+                fill(&mut container.limits, &item.default_limits);
+                fill(&mut container.requests, &item.default_requests);
+            }
+        }
+        if changed == self.templates[template] { template } else { self.intern(changed) }
+    }
+
+    fn limits_of(&self, namespace: &Name) -> impl Iterator<Item = &LimitRangeItem> {
+        let own = self.limit_ranges.values().filter(move |one| one.meta.namespace() == namespace);
+        own.flat_map(|range| &range.limits)
+    }
+}
+
+fn fill(amounts: &mut ResourceList, defaults: &ResourceList) {
+    for (name, amount) in defaults.iter() {
+        if amounts.get(name).is_none() {
+            amounts.set(name.clone(), amount);
+        }
+    }
+}
+
+/// Refuses a pod outside of the bounds of its namespace (`PodValidateLimitFunc`).
+pub(super) fn admit_pod(
+    store: &Store,
+    namespace: &Name,
+    pod: &str,
+    spec: &PodSpec,
+) -> Result<(), Refused> {
+    let mut problems = Vec::new();
+    for item in store.limits_of(namespace) {
+        if item.is_of_pods {
+            let requests = container_requests(spec, &ResourceList::default());
+            check(item, &requests, &container_limits(spec), "Pod", &mut problems);
+        } else {
+            for Container { requests, limits, .. } in
+                spec.containers.iter().chain(&spec.init_containers)
+            {
+                check(item, requests, limits, "Container", &mut problems);
+            }
+        }
+    }
+    let why = match problems.len() {
+        0 => return Ok(()),
+        1 => problems.remove(0),
+        _ => format!("[{}]", problems.join(", ")),
+    };
+    Err(Refused::Forbidden(format!("pods \"{pod}\" is forbidden: {why}")))
+}
+
+/// `minConstraint`, `maxConstraint` and `limitRequestRatioConstraint`, with their messages.
+fn check(
+    item: &LimitRangeItem,
+    requests: &ResourceList,
+    limits: &ResourceList,
+    what: &str,
+    problems: &mut Vec<String>,
+) {
+    for (name, least) in item.min.iter() {
+        let says = |why: String| format!("minimum {name} usage per {what} is {least}{why}");
+        match (requests.get(name), limits.get(name)) {
+            (None, _) => problems.push(says(".  No request is specified".to_owned())),
+            (Some(request), _) if request < least => {
+                problems.push(says(format!(", but request is {request}")));
+            }
+            (_, Some(limit)) if limit < least => {
+                problems.push(says(format!(", but limit is {limit}")));
+            }
+            _ => {}
+        }
+    }
+    for (name, most) in item.max.iter() {
+        let says = |why: String| format!("maximum {name} usage per {what} is {most}{why}");
+        match (requests.get(name), limits.get(name)) {
+            (_, None) => problems.push(says(".  No limit is specified".to_owned())),
+            (_, Some(limit)) if limit > most => {
+                problems.push(says(format!(", but limit is {limit}")));
+            }
+            (Some(request), _) if request > most => {
+                problems.push(says(format!(", but request is {request}")));
+            }
+            _ => {}
+        }
+    }
+    for (name, ratio) in item.max_limit_request_ratio.iter() {
+        let says = |why: &str| {
+            format!("{name} max limit to request ratio per {what} is {ratio}, but {why}")
+        };
+        let given = |amount: Option<Quantity>| {
+            amount.map(|amount| amount.nanos() as f64).filter(|amount| *amount > 0.0)
+        };
+        match (given(requests.get(name)), given(limits.get(name))) {
+            (None, _) => {
+                problems.push(says("no request is specified or request is 0"));
+            }
+            (_, None) => problems.push(says("no limit is specified or limit is 0")),
+            (Some(request), Some(limit)) => {
+                let observed = limit / request;
+                if observed > ratio.nanos() as f64 / 1e9 {
+                    problems.push(says(&format!("provided ratio is {observed:.6}")));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(cpu: &str) -> ResourceList {
+        [("cpu", cpu.parse::<Quantity>().expect("a quantity"))].into_iter().collect()
+    }
+
+    fn problems(item: &LimitRangeItem, request: &str, limit: Option<&str>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let limits = limit.map(list).unwrap_or_default();
+        check(item, &list(request), &limits, "Container", &mut problems);
+        problems
+    }
+
+    #[test]
+    fn bounds_hold_for_requests_and_limits_in_the_api_servers_words() {
+        let item = LimitRangeItem { min: list("100m"), max: list("1"), ..Default::default() };
+        assert!(problems(&item, "200m", Some("1")).is_empty());
+        assert_eq!(
+            problems(&item, "50m", Some("2")),
+            [
+                "minimum cpu usage per Container is 100m, but request is 50m",
+                "maximum cpu usage per Container is 1, but limit is 2",
+            ]
+        );
+        assert_eq!(
+            problems(&item, "200m", None),
+            ["maximum cpu usage per Container is 1.  No limit is specified"]
+        );
+    }
+
+    #[test]
+    fn a_limit_may_be_only_so_many_times_its_request() {
+        let item = LimitRangeItem { max_limit_request_ratio: list("2"), ..Default::default() };
+        assert!(problems(&item, "500m", Some("1")).is_empty());
+        assert_eq!(
+            problems(&item, "250m", Some("1")),
+            ["cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000"]
+        );
+    }
+}

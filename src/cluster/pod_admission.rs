@@ -1,0 +1,40 @@
+//! What the API server's admission plugins make of a pod before it is stored, in their order, and why
+//! they refuse it.
+
+use super::action::Refused;
+use super::limit_range;
+use super::meta::{Name, NamespacedName};
+use super::pod::Owner;
+use super::pod_template::TemplateId;
+use super::quota;
+use super::store::Store;
+
+/// The template that a pod really gets: `LimitRanger`, the webhook of the VPA, then what validates.
+pub(super) fn admit(
+    store: &mut Store,
+    pod: &NamespacedName,
+    owner: Option<Owner>,
+    template: TemplateId,
+) -> Result<TemplateId, Refused> {
+    let template = store.default_by_limit_ranges(&pod.namespace, template);
+    let template = store.admit_by_vpa(owner, template);
+    let spec = &store.templates[template].spec;
+    has_service_account(store, pod, &spec.service_account_name)?;
+    limit_range::admit_pod(store, &pod.namespace, &pod.name, spec)?;
+    quota::admit_pod(store, &pod.namespace, &pod.name, spec)?;
+    Ok(template)
+}
+
+/// Refuses a pod whose ServiceAccount is not there (the `ServiceAccount` plugin); every namespace has
+/// `default`.
+fn has_service_account(store: &Store, pod: &NamespacedName, account: &Name) -> Result<(), Refused> {
+    let id = NamespacedName { namespace: pod.namespace.clone(), name: account.clone() };
+    if account.is_empty() || **account == *"default" || store.service_accounts.contains(&id) {
+        return Ok(());
+    }
+    Err(Refused::Forbidden(format!(
+        "pods \"{}\" is forbidden: error looking up service account {id}: serviceaccount \"{account}\" \
+         not found",
+        pod.name
+    )))
+}

@@ -1,0 +1,115 @@
+//! LimitRanges of the API to those of `cluster`, defaulted and checked as the API server does
+//! (`SetDefaults_LimitRangeItem`, `ValidateLimitRange`, 1.36).
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::field::{FieldErrors, FieldPath};
+use super::resources::resource_list;
+use crate::cluster::ObjectMeta;
+use crate::cluster::limit_range::{LimitRange, LimitRangeItem};
+use crate::cluster::pod_template::ResourceList;
+
+/// A LimitRange; what it says of claims is checked and has no effect.
+pub(super) fn limit_range(
+    meta: ObjectMeta,
+    spec: &core::LimitRangeSpec,
+    errors: &mut FieldErrors,
+) -> LimitRange {
+    let path = FieldPath::ROOT.field("spec");
+    let list = path.field("limits");
+    let mut limits = Vec::new();
+    let mut kinds = Vec::new();
+    for (index, item) in spec.limits.iter().enumerate() {
+        let at = list.item(index);
+        let lowered = limit_range_item(item, &at, errors);
+        if kinds.contains(&item.type_) {
+            errors.push(&at.field("type"), format!("Duplicate value: \"{}\"", item.type_));
+        }
+        kinds.push(item.type_.clone());
+        if matches!(item.type_.as_str(), "Pod" | "Container") {
+            limits.push(lowered);
+        }
+    }
+    LimitRange { meta, limits }
+}
+
+fn limit_range_item(
+    item: &core::LimitRangeItem,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> LimitRangeItem {
+    let mut read = |amounts, field| resource_list(amounts, &path.field(field), errors);
+    let max = read(item.max.as_ref(), "max");
+    let min = read(item.min.as_ref(), "min");
+    let mut default_limits = read(item.default.as_ref(), "default");
+    let mut default_requests = read(item.default_request.as_ref(), "defaultRequest");
+    let ratio = read(item.max_limit_request_ratio.as_ref(), "maxLimitRequestRatio");
+    if item.type_ == "Container" {
+        fill(&mut default_limits, &max);
+        fill(&mut default_requests, &default_limits.clone());
+        fill(&mut default_requests, &min);
+    } else if !(default_limits.is_empty() && default_requests.is_empty()) {
+        let rule = format!("Forbidden: may not be specified when `type` is '{}'", item.type_);
+        errors.push(&path.field("default"), rule);
+    }
+    for (name, least) in min.iter() {
+        if max.get(name).is_some_and(|most| least > most) {
+            let rule = "min value is greater than max value";
+            errors.invalid(&path.field("min").key(name), least, rule);
+        }
+    }
+    LimitRangeItem {
+        is_of_pods: item.type_ == "Pod",
+        max,
+        min,
+        default_limits,
+        default_requests,
+        max_limit_request_ratio: ratio,
+    }
+}
+
+fn fill(amounts: &mut ResourceList, from: &ResourceList) {
+    for (name, amount) in from.iter() {
+        if amounts.get(name).is_none() {
+            amounts.set(name.clone(), amount);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn lowered(limits: &Value) -> (LimitRange, Vec<String>) {
+        let spec = serde_json::from_value(json!({ "limits": limits })).expect("a spec");
+        let mut errors = FieldErrors::default();
+        let range = limit_range(ObjectMeta::new("shop", "limits"), &spec, &mut errors);
+        (range, errors.into_vec().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_default_is_the_maximum_and_a_default_request_the_default_unless_they_are_given() {
+        let (range, errors) = lowered(&json!([
+            {"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "64Mi"}},
+            {"type": "PersistentVolumeClaim", "max": {"storage": "2Gi"}},
+        ]));
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(range.limits.len(), 1, "claims have no effect");
+        let item = &range.limits[0];
+        let shown = |list: &ResourceList| {
+            list.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&item.default_limits), ["cpu=2"]);
+        assert_eq!(shown(&item.default_requests), ["cpu=2", "memory=64Mi"]);
+    }
+
+    #[test]
+    fn contradictions_are_told() {
+        let (_, errors) = lowered(&json!([
+            {"type": "Pod", "max": {"cpu": "1"}, "min": {"cpu": "2"}, "default": {"cpu": "1"}},
+            {"type": "Pod"},
+        ]));
+        assert_eq!(errors.len(), 3, "{errors:?}");
+    }
+}

@@ -1,0 +1,86 @@
+//! What became of the Jobs of a Job or CronJob.
+
+use std::collections::BTreeMap;
+
+use super::time_weighted::TimeWeighted;
+use crate::cluster::Name;
+use crate::cluster::job::{FAILED, Job};
+use crate::engine::{SimDuration, SimTime};
+
+/// The Jobs of one workload over the run.
+#[derive(Clone, Debug, Default)]
+pub struct BatchTrack {
+    /// Jobs created.
+    pub created: u64,
+    /// Jobs that are complete.
+    pub complete: u64,
+    /// Jobs that have failed.
+    pub failed: u64,
+    /// Jobs that were deleted before their end, as with `concurrencyPolicy: Replace`.
+    pub deleted: u64,
+    /// Jobs that have not ended.
+    pub running: TimeWeighted,
+    /// From creation to completion, summed over the complete Jobs.
+    pub completion_time: SimDuration,
+    /// The longest of these.
+    pub completion_time_max: SimDuration,
+    /// Pods that succeeded.
+    pub pods_succeeded: u64,
+    /// Pods that failed and counted.
+    pub pods_failed: u64,
+    /// Why Jobs failed: the reason of their condition, with how many there were of each.
+    pub failures: BTreeMap<Name, u64>,
+}
+
+/// A Job that exists.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JobTrack {
+    /// Position of its workload.
+    pub(super) workload: usize,
+    created: SimTime,
+    has_ended: bool,
+    succeeded: i32,
+    failed: i32,
+}
+
+impl JobTrack {
+    pub(super) const fn new(workload: usize, now: SimTime) -> Self {
+        Self { workload, created: now, has_ended: false, succeeded: 0, failed: 0 }
+    }
+}
+
+impl BatchTrack {
+    pub(super) fn created(&mut self, now: SimTime) {
+        self.created += 1;
+        self.running.add(now, 1);
+    }
+
+    /// The status of a Job is another.
+    pub(super) fn changed(&mut self, now: SimTime, track: &mut JobTrack, job: &Job) {
+        let more = |now: i32, before: &mut i32| {
+            let more = now.saturating_sub(std::mem::replace(before, now));
+            u64::try_from(more).unwrap_or(0)
+        };
+        self.pods_succeeded += more(job.status.succeeded, &mut track.succeeded);
+        self.pods_failed += more(job.status.failed, &mut track.failed);
+        let Some(condition) = job.status.finished().filter(|_| !track.has_ended) else { return };
+        track.has_ended = true;
+        self.running.add(now, -1);
+        if condition.kind == FAILED {
+            self.failed += 1;
+            *self.failures.entry(condition.reason.into()).or_default() += 1;
+        } else {
+            let took = now - track.created;
+            self.complete += 1;
+            self.completion_time += took;
+            self.completion_time_max = self.completion_time_max.max(took);
+        }
+    }
+
+    pub(super) fn removed(&mut self, now: SimTime, track: JobTrack) {
+        if !track.has_ended {
+            self.deleted += 1;
+            self.running.add(now, -1);
+        }
+    }
+}
