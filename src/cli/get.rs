@@ -10,7 +10,6 @@ use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use crate::cluster::ObjectReference;
 use crate::manifest::yaml::to_yaml;
-use crate::sim::Simulation;
 use crate::views::{self, Kind, Scope, Wide};
 
 /// Options of `wavetank get`.
@@ -77,15 +76,15 @@ pub struct RolloutArguments {
 
 #[derive(Debug, Subcommand)]
 enum Rollout {
-    /// How far the rollout of a Deployment is
+    /// How far the rollout of a workload is
     Status(RolloutOf),
-    /// The revisions of a Deployment
+    /// The revisions of a workload
     History(RolloutOf),
 }
 
 #[derive(Debug, clap::Args)]
 struct RolloutOf {
-    /// The Deployment: deploy/NAME or deploy/NAMESPACE/NAME
+    /// The Deployment, StatefulSet or DaemonSet: deploy/NAME or deploy/NAMESPACE/NAME
     #[arg(value_name = "OBJECT")]
     object: ObjectReference,
 
@@ -151,8 +150,8 @@ pub fn describe(
     match views::describe(simulation.view(), &simulation.recorder().log, object) {
         Some(text) => write_found(&text, "", out),
         None => Err(Failure::Input(format!(
-            "{object} is not there at {}; `wavetank get {}` lists what is, and pods, nodes, Deployments, \
-             Services and HPAs can be described",
+            "{object} is not there at {}; `wavetank get {}` lists what is, and pods, nodes, workloads, \
+             Services, HPAs, ConfigMaps, claims and quotas can be described",
             simulation.now(),
             object.kind.to_lowercase()
         ))),
@@ -179,16 +178,21 @@ pub fn rollout(
 ) -> Result<Exit, Failure> {
     let (Rollout::Status(of) | Rollout::History(of)) = &arguments.what;
     let simulation = of.instant.simulate(options)?;
-    let id = deployment_of(&simulation, &of.object)?;
-    let view = simulation.view();
+    let (view, object) = (simulation.view(), &of.object);
+    let missing = || {
+        Failure::Input(format!(
+            "there is no {object} at {}, or it is not rolled out; Deployments, StatefulSets and DaemonSets are",
+            simulation.now()
+        ))
+    };
     match &arguments.what {
         Rollout::Status(_) => {
-            let (text, _) = views::status(&view.deployments()[id]);
-            writeln!(out, "{text}")?;
+            writeln!(out, "{}", views::status(view, object).ok_or_else(missing)?)?;
         }
         Rollout::History(_) => {
-            writeln!(out, "deployment.apps/{}", of.object.id.name)?;
-            out.write_all(views::history(view, id).as_bytes())?;
+            let history = views::history(view, object).ok_or_else(missing)?;
+            writeln!(out, "{}.apps/{}", object.kind.to_lowercase(), object.id.name)?;
+            out.write_all(history.as_bytes())?;
         }
     }
     Ok(Exit::Fine)
@@ -207,17 +211,6 @@ pub fn top(
         Whose::Nodes => views::top_nodes(simulation.view()),
     };
     write_found(&text, "metrics", out)
-}
-
-fn deployment_of(
-    simulation: &Simulation,
-    object: &ObjectReference,
-) -> Result<crate::cluster::deployment::DeploymentId, Failure> {
-    let found =
-        (*object.kind == *"Deployment").then(|| simulation.view().deployment_named(&object.id));
-    found.flatten().ok_or_else(|| {
-        Failure::Input(format!("there is no Deployment {} at {}", object.id, simulation.now()))
-    })
 }
 
 /// What kubectl says where there is nothing to list.

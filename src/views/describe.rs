@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::age::age;
 use super::columns::NONE;
+use super::describe_workloads as workloads;
 use super::get::{Scope, label_text, node_status, taint_text, targets};
 use crate::cluster::deployment::WorkloadCondition;
-use crate::cluster::pod_template::{PodTemplate, ResourceList};
+use crate::cluster::pod_template::{PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectReference};
 use crate::record::LogLine;
@@ -24,6 +25,15 @@ pub fn describe(
         "Deployment" => deployment(view, object, &mut page)?,
         "HorizontalPodAutoscaler" => hpa(view, object, &mut page)?,
         "Service" => service(view, object, &mut page)?,
+        "StatefulSet" => workloads::stateful_set(view, object, &mut page)?,
+        "DaemonSet" => workloads::daemon_set(view, object, &mut page)?,
+        "Job" => workloads::job(view, object, &mut page)?,
+        "CronJob" => workloads::cron_job(view, object, &mut page)?,
+        "ConfigMap" => workloads::config(view, object, ReferenceKind::ConfigMap, &mut page)?,
+        "PersistentVolumeClaim" => {
+            workloads::config(view, object, ReferenceKind::PersistentVolumeClaim, &mut page)?;
+        }
+        "ResourceQuota" => workloads::quota(view, object, &mut page)?,
         _ => return None,
     }
     let of_object: Vec<LogLine> = log
@@ -42,33 +52,34 @@ pub fn describe(
     Some(page.text)
 }
 
+/// A page that grows line by line.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
-    fn field(&mut self, name: &str, value: impl std::fmt::Display) {
+    pub(super) fn field(&mut self, name: &str, value: impl std::fmt::Display) {
         // Writing to a string cannot fail.
         let name = format!("{name}:");
         let _ = writeln!(self.text, "{name:<21} {value}");
     }
 
-    fn section(&mut self, name: &str) {
+    pub(super) fn section(&mut self, name: &str) {
         let _ = writeln!(self.text, "{name}:");
     }
 
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         let _ = writeln!(self.text, "  {line}");
     }
 
-    fn labels(&mut self, name: &str, labels: &Labels) {
+    pub(super) fn labels(&mut self, name: &str, labels: &Labels) {
         let pairs: Vec<String> =
             labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         self.field(name, if pairs.is_empty() { NONE.to_owned() } else { pairs.join(", ") });
     }
 
-    fn template(&mut self, template: &PodTemplate) {
+    pub(super) fn template(&mut self, template: &PodTemplate) {
         self.section("Containers");
         for container in &template.spec.containers {
             self.line(&format!("{}:", container.name));
@@ -83,7 +94,7 @@ impl Page {
         }
     }
 
-    fn conditions(&mut self, conditions: &[WorkloadCondition]) {
+    pub(super) fn conditions(&mut self, conditions: &[WorkloadCondition]) {
         self.section("Conditions");
         for one in conditions {
             let status = one.status.as_str();

@@ -28,12 +28,28 @@ pub enum Kind {
     Deployments,
     /// ReplicaSets.
     ReplicaSets,
+    /// StatefulSets.
+    StatefulSets,
+    /// DaemonSets.
+    DaemonSets,
+    /// Jobs.
+    Jobs,
+    /// CronJobs.
+    CronJobs,
     /// Services.
     Services,
     /// HorizontalPodAutoscalers.
     Hpas,
     /// PodDisruptionBudgets.
     DisruptionBudgets,
+    /// ConfigMaps.
+    ConfigMaps,
+    /// PersistentVolumeClaims.
+    Claims,
+    /// ResourceQuotas.
+    Quotas,
+    /// Namespaces.
+    Namespaces,
 }
 
 /// Which objects are meant.
@@ -50,14 +66,22 @@ pub struct Scope {
 pub struct Wide(pub bool);
 
 impl Kind {
-    const ALL: [(Self, &'static str, &'static str); 7] = [
+    const ALL: [(Self, &'static str, &'static str); 15] = [
         (Self::Pods, "Pod", "pods"),
         (Self::Nodes, "Node", "nodes"),
         (Self::Deployments, "Deployment", "deployments"),
         (Self::ReplicaSets, "ReplicaSet", "replicasets"),
+        (Self::StatefulSets, "StatefulSet", "statefulsets"),
+        (Self::DaemonSets, "DaemonSet", "daemonsets"),
+        (Self::Jobs, "Job", "jobs"),
+        (Self::CronJobs, "CronJob", "cronjobs"),
         (Self::Services, "Service", "services"),
         (Self::Hpas, "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
         (Self::DisruptionBudgets, "PodDisruptionBudget", "poddisruptionbudgets"),
+        (Self::ConfigMaps, "ConfigMap", "configmaps"),
+        (Self::Claims, "PersistentVolumeClaim", "persistentvolumeclaims"),
+        (Self::Quotas, "ResourceQuota", "resourcequotas"),
+        (Self::Namespaces, "Namespace", "namespaces"),
     ];
 
     /// The kind as a manifest spells it.
@@ -67,7 +91,7 @@ impl Kind {
 
     /// Whether its objects live in namespaces.
     pub fn is_namespaced(self) -> bool {
-        self != Self::Nodes
+        !matches!(self, Self::Nodes | Self::Namespaces)
     }
 }
 
@@ -110,6 +134,14 @@ pub fn get(view: ClusterView<'_>, kind: Kind, scope: &Scope, wide: Wide) -> Stri
         Kind::Nodes => table.nodes(),
         Kind::Deployments => table.deployments(),
         Kind::ReplicaSets => table.replica_sets(),
+        Kind::StatefulSets => table.stateful_sets(),
+        Kind::DaemonSets => table.daemon_sets(),
+        Kind::Jobs => table.jobs(),
+        Kind::CronJobs => table.cron_jobs(),
+        Kind::ConfigMaps => table.config_maps(),
+        Kind::Claims => table.claims(),
+        Kind::Quotas => table.quotas(),
+        Kind::Namespaces => table.namespaces(),
         Kind::Services => table.services(),
         Kind::Hpas => table.hpas(),
         Kind::DisruptionBudgets => table.disruption_budgets(),
@@ -117,8 +149,8 @@ pub fn get(view: ClusterView<'_>, kind: Kind, scope: &Scope, wide: Wide) -> Stri
     table.text()
 }
 
-struct Table<'a> {
-    view: ClusterView<'a>,
+pub(super) struct Table<'a> {
+    pub(super) view: ClusterView<'a>,
     scope: &'a Scope,
     wide: bool,
     has_namespace: bool,
@@ -132,14 +164,19 @@ impl<'a> Table<'a> {
         Self { view, scope, wide: wide.0, has_namespace, rows: Vec::new(), titles: Vec::new() }
     }
 
-    fn titles(&mut self, always: &[&'static str], if_wide: &[&'static str]) {
+    pub(super) fn titles(&mut self, always: &[&'static str], if_wide: &[&'static str]) {
         self.titles = always.to_vec();
         if self.wide {
             self.titles.extend(if_wide);
         }
     }
 
-    fn row(&mut self, id: &NamespacedName, mut always: Vec<String>, if_wide: Vec<String>) {
+    pub(super) fn row(
+        &mut self,
+        id: &NamespacedName,
+        mut always: Vec<String>,
+        if_wide: Vec<String>,
+    ) {
         if self.scope.has(id) {
             if self.wide {
                 always.extend(if_wide);
@@ -148,7 +185,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn age(&self, created: SimTime) -> String {
+    pub(super) fn age(&self, created: SimTime) -> String {
         age(self.view.now, created)
     }
 
@@ -335,7 +372,7 @@ pub(super) fn node_status(node: &Node) -> String {
     format!("{ready}{cordoned}")
 }
 
-fn template_cells(template: &PodTemplate, selector: &Selector) -> Vec<String> {
+pub(super) fn template_cells(template: &PodTemplate, selector: &Selector) -> Vec<String> {
     let containers = &template.spec.containers;
     let joined = |texts: Vec<&str>| texts.join(",");
     vec![

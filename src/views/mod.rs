@@ -6,9 +6,12 @@
 mod age;
 mod columns;
 mod describe;
+mod describe_workloads;
 mod events;
 mod get;
+mod get_workloads;
 mod object;
+mod object_workloads;
 mod rollout;
 mod top;
 

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::get::{Kind, Scope, label_text, taint_text};
+use super::object_workloads as workloads;
 use crate::cluster::deployment::WorkloadCondition;
-use crate::cluster::pod_template::{PodTemplate, ResourceList};
+use crate::cluster::pod_template::{PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectMeta};
 use crate::engine::SimTime;
@@ -16,6 +17,14 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
         Kind::Nodes => nodes(view, scope),
         Kind::Deployments => deployments(view, scope),
         Kind::ReplicaSets => replica_sets(view, scope),
+        Kind::StatefulSets => workloads::stateful_sets(view, scope),
+        Kind::DaemonSets => workloads::daemon_sets(view, scope),
+        Kind::Jobs => workloads::jobs(view, scope),
+        Kind::CronJobs => workloads::cron_jobs(view, scope),
+        Kind::ConfigMaps => workloads::configs(view, scope, ReferenceKind::ConfigMap),
+        Kind::Claims => workloads::configs(view, scope, ReferenceKind::PersistentVolumeClaim),
+        Kind::Quotas => workloads::quotas(view, scope),
+        Kind::Namespaces => workloads::namespaces(view, scope),
         Kind::Services => services(view, scope),
         Kind::Hpas => hpas(view, scope),
         Kind::DisruptionBudgets => disruption_budgets(view, scope),
@@ -25,11 +34,11 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-fn seconds(at: SimTime) -> Value {
+pub(super) fn seconds(at: SimTime) -> Value {
     json!(at.as_secs_f64())
 }
 
-fn labels(labels: &Labels) -> Value {
+pub(super) fn labels(labels: &Labels) -> Value {
     let pairs = labels.iter().map(|(key, value)| (key.to_string(), Value::from(&**value)));
     Value::Object(pairs.collect::<Map<_, _>>())
 }
@@ -39,7 +48,7 @@ fn amounts(list: &ResourceList) -> Value {
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-fn metadata(meta: &ObjectMeta) -> Value {
+pub(super) fn metadata(meta: &ObjectMeta) -> Value {
     let mut fields = json!({
         "name": &**meta.name(),
         "labels": labels(&meta.labels),
@@ -52,7 +61,7 @@ fn metadata(meta: &ObjectMeta) -> Value {
     fields
 }
 
-fn conditions(all: &[WorkloadCondition]) -> Value {
+pub(super) fn conditions(all: &[WorkloadCondition]) -> Value {
     let told = all.iter().map(|one| {
         json!({
             "type": one.kind,
@@ -65,7 +74,7 @@ fn conditions(all: &[WorkloadCondition]) -> Value {
     told.collect()
 }
 
-fn containers(template: &PodTemplate) -> Value {
+pub(super) fn containers(template: &PodTemplate) -> Value {
     let told = template.spec.containers.iter().map(|one| {
         json!({
             "name": &*one.name,

@@ -1,30 +1,124 @@
-//! `kubectl rollout status` and `history` of a Deployment.
+//! `kubectl rollout status` and `history` of Deployments, StatefulSets and DaemonSets.
 
 use super::columns::{Columns, NONE};
-use crate::cluster::ClusterView;
+use crate::cluster::controller_revision::Revision;
+use crate::cluster::daemon_set::{DaemonSet, DaemonSetUpdate};
 use crate::cluster::deployment::{Deployment, DeploymentId};
+use crate::cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
+use crate::cluster::{ClusterView, ObjectReference};
 
 /// Annotation from which CHANGE-CAUSE is taken.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
-/// How far a rollout is, in kubectl's words (`DeploymentStatusViewer.Status`); `true` if it is over, for
-/// good or bad.
-pub fn status(deployment: &Deployment) -> (String, bool) {
+/// How far the rollout of a workload is, in kubectl's words; `None` if it is not there, or of a kind that
+/// is not rolled out.
+pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<String> {
+    let id = &object.id;
+    Some(match &*object.kind {
+        "Deployment" => of_deployment(view.deployments().get(view.deployment_named(id)?)?),
+        "StatefulSet" => of_stateful_set(view.stateful_sets().get(view.stateful_set_named(id)?)?),
+        "DaemonSet" => of_daemon_set(view.daemon_sets().get(view.daemon_set_named(id)?)?),
+        _ => return None,
+    })
+}
+
+/// The revisions of a workload, the oldest first, with the images that kubectl shows only one by one.
+pub fn history(view: ClusterView<'_>, object: &ObjectReference) -> Option<String> {
+    let id = &object.id;
+    Some(match &*object.kind {
+        "Deployment" => replica_sets(view, view.deployment_named(id)?),
+        "StatefulSet" => {
+            let set = view.stateful_sets().get(view.stateful_set_named(id)?)?;
+            revisions(&set.revisions)
+        }
+        "DaemonSet" => {
+            let set = view.daemon_sets().get(view.daemon_set_named(id)?)?;
+            revisions(&set.revisions)
+        }
+        _ => return None,
+    })
+}
+
+/// `StatefulSetStatusViewer.Status`.
+fn of_stateful_set(set: &StatefulSet) -> String {
+    let (spec, status) = (&set.spec, &set.status);
+    let StatefulSetUpdate::RollingUpdate { partition } = spec.update else {
+        return "error: rollout status is only available for RollingUpdate strategy type"
+            .to_owned();
+    };
+    if status.observed_generation == 0 || set.generation > status.observed_generation {
+        return "Waiting for statefulset spec update to be observed...".to_owned();
+    }
+    if status.ready_replicas < spec.replicas {
+        return format!(
+            "Waiting for {} pods to be ready...",
+            spec.replicas - status.ready_replicas
+        );
+    }
+    let (updated, wanted) = (status.updated_replicas, spec.replicas - partition);
+    if updated < wanted {
+        return format!(
+            "Waiting for partitioned roll out to finish: {updated} out of {wanted} new pods have been updated..."
+        );
+    }
+    format!("partitioned roll out complete: {updated} new pods have been updated...")
+}
+
+/// `DaemonSetStatusViewer.Status`.
+fn of_daemon_set(set: &DaemonSet) -> String {
+    let (name, status) = (set.meta.name(), &set.status);
+    if set.spec.update == DaemonSetUpdate::OnDelete {
+        return "error: rollout status is only available for RollingUpdate strategy type"
+            .to_owned();
+    }
+    if set.generation > status.observed_generation {
+        return "Waiting for daemon set spec update to be observed...".to_owned();
+    }
+    let wanted = status.desired_number_scheduled;
+    let waiting =
+        |what: String| format!("Waiting for daemon set \"{name}\" rollout to finish: {what}...");
+    if status.updated_number_scheduled < wanted {
+        let updated = status.updated_number_scheduled;
+        return waiting(format!("{updated} out of {wanted} new pods have been updated"));
+    }
+    if status.number_available < wanted {
+        let available = status.number_available;
+        return waiting(format!("{available} of {wanted} updated pods are available"));
+    }
+    format!("daemon set \"{name}\" successfully rolled out")
+}
+
+fn revisions(history: &[Revision]) -> String {
+    let mut columns = Columns::new(["REVISION", "CHANGE-CAUSE", "IMAGES"]);
+    for revision in history {
+        let template = &revision.template;
+        let cause = template.annotations.get(CHANGE_CAUSE);
+        let images: Vec<&str> = template.spec.containers.iter().map(|one| &*one.image).collect();
+        columns.row(vec![
+            revision.number.to_string(),
+            cause.map_or_else(|| NONE.to_owned(), ToString::to_string),
+            images.join(","),
+        ]);
+    }
+    columns.text()
+}
+
+/// `DeploymentStatusViewer.Status`.
+fn of_deployment(deployment: &Deployment) -> String {
     let name = deployment.meta.name();
     let (spec, status) = (&deployment.spec, &deployment.status);
     if deployment.generation > status.observed_generation {
-        return ("Waiting for deployment spec update to be observed...".to_owned(), false);
+        return "Waiting for deployment spec update to be observed...".to_owned();
     }
     let is_late = status
         .conditions
         .iter()
         .any(|one| one.kind == "Progressing" && one.reason == "ProgressDeadlineExceeded");
     if is_late {
-        return (format!("error: deployment \"{name}\" exceeded its progress deadline"), true);
+        return format!("error: deployment \"{name}\" exceeded its progress deadline");
     }
-    let waiting = |what: String| {
-        (format!("Waiting for deployment \"{name}\" rollout to finish: {what}..."), false)
-    };
+    let waiting =
+        |what: String| format!("Waiting for deployment \"{name}\" rollout to finish: {what}...");
     let updated = status.updated_replicas;
     if updated < spec.replicas {
         let wanted = spec.replicas;
@@ -38,11 +132,10 @@ pub fn status(deployment: &Deployment) -> (String, bool) {
         let available = status.available_replicas;
         return waiting(format!("{available} of {updated} updated replicas are available"));
     }
-    (format!("deployment \"{name}\" successfully rolled out"), true)
+    format!("deployment \"{name}\" successfully rolled out")
 }
 
-/// The revisions of a Deployment, the oldest first, with the images that kubectl shows only one by one.
-pub fn history(view: ClusterView<'_>, id: DeploymentId) -> String {
+fn replica_sets(view: ClusterView<'_>, id: DeploymentId) -> String {
     let mut sets: Vec<_> = view.store().replica_sets_of(id).map(|(_, set)| set).collect();
     sets.sort_by_key(|set| set.revision);
     let mut columns = Columns::new(["REVISION", "CHANGE-CAUSE", "REPLICAS", "IMAGES"]);
