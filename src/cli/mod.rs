@@ -25,6 +25,7 @@ mod scenario_arguments;
 pub mod schema;
 pub mod sweep;
 pub mod validate;
+pub mod watch;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -92,6 +93,8 @@ enum Command {
     Sweep(sweep::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
     Validate(validate::Arguments),
+    /// Watch a scenario run in the terminal, and step in: pause, step, kill, drain, scale
+    Watch(watch::Arguments),
 }
 
 impl Command {
@@ -115,6 +118,7 @@ impl Command {
             Self::Schema(arguments) => schema::run(arguments, out),
             Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),
+            Self::Watch(arguments) => watch::run(arguments, out),
         }
     }
 }

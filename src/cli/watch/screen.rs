@@ -1,0 +1,234 @@
+//! Draws a watched run: desired against observed, nodes with their pods, events as they happen.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, TableState};
+
+use super::session::{Pace, Panel, Session};
+use crate::cluster::node::{ConditionStatus, Node};
+use crate::cluster::pod::{Pod, PodPhase};
+use crate::cluster::printed_status::printed_status;
+use crate::record::{LogLine, WorkloadTrack};
+
+/// Fewer columns or rows than these show nothing of use.
+const SMALLEST: (u16, u16) = (60, 16);
+/// Rows of the table of nodes at most, beyond which it is cut.
+const NODE_ROWS: usize = 200;
+
+/// What the keys mean.
+const HELP: [&str; 12] = [
+    "space  pause, go on        s  step to the next event",
+    "+ -    faster, slower      q  quit",
+    "Tab    workloads or nodes  up, down  select",
+    "",
+    "On a node:      k  kill its machine, or bring it back",
+    "                d  drain    u  uncordon",
+    "On a workload:  k  delete one of its pods without grace",
+    "                a  one replica more    z  one less",
+    "",
+    "Pods:  # ready   + runs, not ready   . starts   - ends",
+    "       ! crashed or failed   = has ended",
+    "What you did is printed at the end, as entries of a timeline.",
+];
+
+/// One picture.
+pub fn draw(frame: &mut Frame<'_>, session: &Session) {
+    let area = frame.area();
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        let text = format!("watch needs {} columns and {} rows", SMALLEST.0, SMALLEST.1);
+        return frame.render_widget(Paragraph::new(text), area);
+    }
+    let workloads = session.simulation().recorder().workloads.len();
+    let rows = u16::try_from(workloads).unwrap_or(u16::MAX).saturating_add(3);
+    let [head, upper, middle, events, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(rows.min(area.height / 3)),
+        Constraint::Fill(3),
+        Constraint::Fill(2),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    frame.render_widget(header(session), head);
+    draw_workloads(frame, session, upper);
+    draw_nodes(frame, session, middle);
+    draw_events(frame, session, events);
+    frame.render_widget(footer(session), foot);
+    if session.shows_help() {
+        draw_help(frame, area);
+    }
+}
+
+fn header(session: &Session) -> Paragraph<'_> {
+    let (now, end) = (session.simulation().now(), session.end());
+    let (state, color) = match session.pace() {
+        Pace::Running if session.is_behind() => ("running as fast as it can", Color::Yellow),
+        Pace::Running => ("running", Color::Green),
+        Pace::Paused => ("paused", Color::Yellow),
+        Pace::Over => ("the run is over", Color::Cyan),
+    };
+    Paragraph::new(Line::from(vec![
+        Span::styled(session.name(), Modifier::BOLD),
+        Span::raw(format!("  {now} of {end}  x{}  ", session.speed())),
+        Span::styled(state, Style::new().fg(color)),
+    ]))
+}
+
+fn footer(session: &Session) -> Paragraph<'_> {
+    if session.notice().is_empty() {
+        let keys = "space pause  s step  +/- speed  Tab/arrows select  k kill  d drain  a/z scale  ? help  q quit";
+        Paragraph::new(keys).style(Modifier::DIM)
+    } else {
+        Paragraph::new(session.notice()).style(Color::Cyan)
+    }
+}
+
+fn panel(title: &str, is_active: bool) -> Block<'_> {
+    let style = if is_active { Style::new().fg(Color::Cyan) } else { Style::new() };
+    Block::bordered().title(title).border_style(style)
+}
+
+fn state(session: &Session, panel: Panel) -> TableState {
+    let row = (session.panel() == panel).then(|| session.selected(panel));
+    TableState::new().with_selected(row)
+}
+
+fn draw_workloads(frame: &mut Frame<'_>, session: &Session, area: Rect) {
+    let tracks = &session.simulation().recorder().workloads;
+    let rows = tracks.iter().map(|track| {
+        let (desired, ready) = (track.desired.value(), track.ready.value());
+        let color = match ready {
+            ready if ready >= desired => Color::Green,
+            0 => Color::Red,
+            _ => Color::Yellow,
+        };
+        Row::new([
+            Line::raw(track.workload.to_string()),
+            Line::raw(desired.to_string()).right_aligned(),
+            Line::styled(ready.to_string(), color).right_aligned(),
+            Line::raw(track.pending.value().to_string()).right_aligned(),
+            Line::raw(track.restarts.to_string()).right_aligned(),
+            Line::raw(bar(track)),
+        ])
+    });
+    let widths = [
+        Constraint::Fill(2),
+        Constraint::Length(7),
+        Constraint::Length(7),
+        Constraint::Length(7),
+        Constraint::Length(8),
+        Constraint::Fill(1),
+    ];
+    let titles = ["workload", "desired", "  ready", "pending", "restarts", "ready of desired"];
+    let table = Table::new(rows, widths)
+        .header(Row::new(titles).style(Modifier::DIM))
+        .row_highlight_style(Modifier::REVERSED)
+        .block(panel(" desired and observed ", session.panel() == Panel::Workloads));
+    frame.render_stateful_widget(table, area, &mut state(session, Panel::Workloads));
+}
+
+/// A block for each ready pod, a dot for each that is missing.
+fn bar(track: &WorkloadTrack) -> String {
+    let length = |count: i64| usize::try_from(count).unwrap_or(0).min(100);
+    let ready = length(track.ready.value());
+    let missing = length(track.desired.value()).saturating_sub(ready);
+    format!("{}{}", "█".repeat(ready), "·".repeat(missing))
+}
+
+fn draw_nodes(frame: &mut Frame<'_>, session: &Session, area: Rect) {
+    let view = session.simulation().view();
+    let rows = session.nodes().into_iter().take(NODE_ROWS).filter_map(|(id, name)| {
+        let node = view.nodes().get(id)?;
+        let mut pods: Vec<&Pod> = view.pods_on(id).map(|(_, pod)| pod).collect();
+        pods.sort_by_key(|pod| pod.sequence);
+        let signs = pods.iter().map(|pod| {
+            let (sign, color) =
+                sign_of(pod, &printed_status(pod, &view.template_of(pod).spec).status);
+            Span::styled(sign, color)
+        });
+        let (status, color) = node_state(node, session.simulation().node_works(id));
+        Some(Row::new([
+            Line::raw(name.to_string()),
+            Line::styled(status, color),
+            Line::raw(pods.len().to_string()).right_aligned(),
+            signs.collect::<Line<'_>>(),
+        ]))
+    });
+    let waiting = view.store().pods().values().filter(|pod| pod.node.is_none());
+    let waiting = waiting.filter(|pod| !pod.phase.is_terminal()).count();
+    let title = match waiting {
+        0 => " nodes and their pods ".to_owned(),
+        waiting => format!(" nodes and their pods; {waiting} pods wait for a node "),
+    };
+    let widths = [
+        Constraint::Length(20),
+        Constraint::Length(22),
+        Constraint::Length(4),
+        Constraint::Fill(1),
+    ];
+    let table = Table::new(rows, widths)
+        .header(Row::new(["node", "state", "pods", ""]).style(Modifier::DIM))
+        .row_highlight_style(Modifier::REVERSED)
+        .block(panel(&title, session.panel() == Panel::Nodes));
+    frame.render_stateful_widget(table, area, &mut state(session, Panel::Nodes));
+}
+
+/// What the control plane thinks of a node; and what it does not know yet.
+fn node_state(node: &Node, works: bool) -> (String, Color) {
+    let (ready, color) = match node.ready.status {
+        ConditionStatus::True => ("Ready", Color::Green),
+        ConditionStatus::False | ConditionStatus::Unknown => ("NotReady", Color::Red),
+    };
+    let cordoned = if node.unschedulable { ", cordoned" } else { "" };
+    match (node.ready.status, works) {
+        (ConditionStatus::True, false) => (format!("{ready}{cordoned} (but down)"), Color::Yellow),
+        _ => (format!("{ready}{cordoned}"), color),
+    }
+}
+
+/// A character for a pod. `status` is what kubectl prints of it.
+fn sign_of(pod: &Pod, status: &str) -> (&'static str, Color) {
+    let is_in_trouble =
+        status.contains("Err") || status.contains("BackOff") || status == "OOMKilled";
+    match pod.phase {
+        _ if pod.is_terminating() => ("-", Color::DarkGray),
+        PodPhase::Failed => ("!", Color::Red),
+        PodPhase::Succeeded => ("=", Color::DarkGray),
+        _ if is_in_trouble => ("!", Color::Red),
+        _ if pod.is_ready() => ("#", Color::Green),
+        PodPhase::Running => ("+", Color::Yellow),
+        _ => (".", Color::Blue),
+    }
+}
+
+fn draw_events(frame: &mut Frame<'_>, session: &Session, area: Rect) {
+    let rows = usize::from(area.height.saturating_sub(2));
+    let log = &session.simulation().recorder().log;
+    let first = log.len().saturating_sub(rows);
+    let lines = log[first..].iter().map(event_line);
+    let block = panel(" events ", false);
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block), area);
+}
+
+fn event_line(line: &LogLine) -> Line<'_> {
+    let color = if line.is_warning { Color::Yellow } else { Color::Reset };
+    Line::from(vec![
+        Span::styled(format!("{}  ", line.at), Modifier::DIM),
+        Span::styled(format!("{} {} {}  ", line.kind, line.object.name, line.reason), color),
+        Span::raw(line.message.as_str()),
+    ])
+}
+
+fn draw_help(frame: &mut Frame<'_>, area: Rect) {
+    let [height, width] = [HELP.len() + 2, 66].map(|size| u16::try_from(size).unwrap_or(u16::MAX));
+    let [middle] = Layout::vertical([Constraint::Length(height)])
+        .flex(ratatui::layout::Flex::Center)
+        .areas(area);
+    let [middle] = Layout::horizontal([Constraint::Length(width)])
+        .flex(ratatui::layout::Flex::Center)
+        .areas(middle);
+    let lines: Vec<Line<'_>> = HELP.iter().map(|line| Line::raw(*line)).collect();
+    frame.render_widget(Clear, middle);
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" keys ")), middle);
+}

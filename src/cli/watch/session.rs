@@ -1,0 +1,338 @@
+//! The state of `wavetank watch`: a simulation, how fast it goes, what is selected, and what the person
+//! has done to it. Knows neither terminal nor clock.
+
+use std::fmt::Write as _;
+
+use crate::cluster::node::NodeId;
+use crate::cluster::scale::Scale;
+use crate::cluster::{Name, NamespacedName, ObjectReference};
+use crate::engine::{SimDuration, SimTime};
+use crate::faults::{PodDeletion, ScaleChange, TimelineAction, TimelineEntry};
+use crate::sim::Simulation;
+
+/// The fastest, simulated seconds per second.
+const SPEED_MAX: u32 = 100_000;
+/// A step without an event goes on for at most so long.
+const STEP_MAX: SimDuration = SimDuration::from_secs(60);
+
+/// Whether time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as the speed says.
+    Running,
+    /// It stands still.
+    Paused,
+    /// The run is at its end.
+    Over,
+}
+
+/// Which list has the selection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panel {
+    /// Desired against observed.
+    Workloads,
+    /// Nodes with their pods.
+    Nodes,
+}
+
+/// What a person can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Ends the program.
+    Quit,
+    /// Time stands still, or goes on.
+    Pause,
+    /// Goes on to the next thing that is told.
+    Step,
+    /// Doubles the speed.
+    Faster,
+    /// Halves it.
+    Slower,
+    /// The selection goes to the other list.
+    OtherPanel,
+    /// The next row.
+    Next,
+    /// The row before.
+    Previous,
+    /// A node's machine stops, or comes back; of a workload one pod is deleted without grace.
+    Kill,
+    /// `kubectl drain` of the node.
+    Drain,
+    /// `kubectl uncordon` of the node.
+    Uncordon,
+    /// One replica more.
+    ScaleUp,
+    /// One replica less.
+    ScaleDown,
+    /// Shows what the keys mean, or hides it.
+    Help,
+}
+
+/// A run that somebody watches.
+#[derive(Debug)]
+pub struct Session {
+    simulation: Simulation,
+    name: String,
+    end: SimTime,
+    speed: u32,
+    is_paused: bool,
+    is_behind: bool,
+    /// Simulated time that is due and was not simulated yet.
+    target: SimTime,
+    panel: Panel,
+    selected: [usize; 2],
+    shows_help: bool,
+    done: Vec<TimelineEntry>,
+    notice: String,
+}
+
+impl Session {
+    /// A run at its start.
+    pub fn new(simulation: Simulation, name: String, end: SimTime) -> Self {
+        let target = simulation.now();
+        Self {
+            simulation,
+            name,
+            end,
+            speed: 30,
+            is_paused: false,
+            is_behind: false,
+            target,
+            panel: Panel::Nodes,
+            selected: [0, 0],
+            shows_help: false,
+            done: Vec::new(),
+            notice: String::new(),
+        }
+    }
+
+    /// The run.
+    pub const fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
+    /// The scenario's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// When the run is over.
+    pub const fn end(&self) -> SimTime {
+        self.end
+    }
+
+    /// Simulated seconds per second that are asked for.
+    pub const fn speed(&self) -> u32 {
+        self.speed
+    }
+
+    /// Whether simulating takes longer than the speed asks for.
+    pub const fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// The list with the selection.
+    pub const fn panel(&self) -> Panel {
+        self.panel
+    }
+
+    /// The selected row of a list.
+    pub fn selected(&self, panel: Panel) -> usize {
+        let rows = match panel {
+            Panel::Workloads => self.simulation.recorder().workloads.len(),
+            Panel::Nodes => self.nodes().len(),
+        };
+        self.selected[panel as usize].min(rows.saturating_sub(1))
+    }
+
+    /// Whether the meaning of the keys is shown.
+    pub const fn shows_help(&self) -> bool {
+        self.shows_help
+    }
+
+    /// What the last command did, or why it did nothing.
+    pub fn notice(&self) -> &str {
+        &self.notice
+    }
+
+    /// The nodes, in the order in which they joined.
+    pub fn nodes(&self) -> Vec<(NodeId, Name)> {
+        let nodes = self.simulation.view().store().nodes().iter();
+        let mut nodes: Vec<_> =
+            nodes.map(|(id, node)| (node.meta.sequence, id, node.meta.name().clone())).collect();
+        nodes.sort_by_key(|(sequence, ..)| *sequence);
+        nodes.into_iter().map(|(_, id, name)| (id, name)).collect()
+    }
+
+    /// Sets the speed, within what makes sense.
+    pub fn set_speed(&mut self, speed: u32) {
+        self.speed = speed.clamp(1, SPEED_MAX);
+    }
+
+    /// Simulates up to a time, and stands still there.
+    pub fn begin_at(&mut self, at: SimTime) {
+        self.simulation.run_until(at.min(self.end));
+        self.target = self.simulation.now();
+        self.is_paused = true;
+    }
+
+    /// Whether time passes.
+    pub fn pace(&self) -> Pace {
+        if self.simulation.now() >= self.end {
+            Pace::Over
+        } else if self.is_paused {
+            Pace::Paused
+        } else {
+            Pace::Running
+        }
+    }
+
+    /// Up to when to simulate now that so much real time has passed.
+    pub fn target(&mut self, passed: SimDuration) -> SimTime {
+        self.target = (self.target + passed * i64::from(self.speed)).min(self.end);
+        self.target
+    }
+
+    /// Takes one event on the way to a time; false once it is reached.
+    pub fn step_towards(&mut self, target: SimTime) -> bool {
+        match self.simulation.next_time() {
+            Some(at) if at <= target => self.simulation.step(),
+            _ => {
+                self.simulation.run_until(target);
+                self.is_behind = false;
+                false
+            }
+        }
+    }
+
+    /// There was no time to simulate all that was due: what is missing is let go.
+    pub fn fall_behind(&mut self) {
+        self.is_behind = true;
+        self.target = self.simulation.now();
+    }
+
+    /// Does what is asked for; false if that is to end.
+    pub fn obey(&mut self, command: Command) -> bool {
+        self.notice.clear();
+        match command {
+            Command::Quit => return false,
+            Command::Pause => {
+                self.is_paused = !self.is_paused;
+                self.target = self.simulation.now();
+            }
+            Command::Step => self.step(),
+            Command::Faster => self.set_speed(self.speed.saturating_mul(2)),
+            Command::Slower => self.set_speed(self.speed / 2),
+            Command::OtherPanel => {
+                self.panel = match self.panel {
+                    Panel::Workloads => Panel::Nodes,
+                    Panel::Nodes => Panel::Workloads,
+                };
+            }
+            Command::Next => {
+                let row = self.selected(self.panel);
+                self.selected[self.panel as usize] = row + 1;
+            }
+            Command::Previous => {
+                let row = self.selected(self.panel);
+                self.selected[self.panel as usize] = row.saturating_sub(1);
+            }
+            Command::Kill => self.kill(),
+            Command::Drain => self.on_node(TimelineAction::Drain),
+            Command::Uncordon => self.on_node(TimelineAction::Uncordon),
+            Command::ScaleUp => self.scale(1),
+            Command::ScaleDown => self.scale(-1),
+            Command::Help => self.shows_help = !self.shows_help,
+        }
+        true
+    }
+
+    /// Goes on until something is told, but not for ever.
+    fn step(&mut self) {
+        self.is_paused = true;
+        let told = self.simulation.recorder().log.len();
+        let until = (self.simulation.now() + STEP_MAX).min(self.end);
+        while self.simulation.recorder().log.len() == told && self.step_towards(until) {}
+        self.target = self.simulation.now();
+    }
+
+    fn selected_node(&self) -> Option<(NodeId, Name)> {
+        self.nodes().into_iter().nth(self.selected(Panel::Nodes))
+    }
+
+    fn selected_workload(&self) -> Option<ObjectReference> {
+        let workloads = &self.simulation.recorder().workloads;
+        workloads.get(self.selected(Panel::Workloads)).map(|one| one.workload.clone())
+    }
+
+    fn kill(&mut self) {
+        match self.panel {
+            Panel::Nodes => {
+                let Some((id, name)) = self.selected_node() else { return };
+                let works = self.simulation.node_works(id);
+                self.intervene(if works {
+                    TimelineAction::KillNode(name)
+                } else {
+                    TimelineAction::RecoverNode(name)
+                });
+            }
+            Panel::Workloads => {
+                let Some(workload) = self.selected_workload() else { return };
+                let deletion = PodDeletion { workload, count: 1, force: true };
+                self.intervene(TimelineAction::DeletePod(deletion));
+            }
+        }
+    }
+
+    fn on_node(&mut self, action: impl FnOnce(Name) -> TimelineAction) {
+        match (self.panel, self.selected_node()) {
+            (Panel::Nodes, Some((_, name))) => self.intervene(action(name)),
+            _ => "select a node first: Tab goes to the nodes".clone_into(&mut self.notice),
+        }
+    }
+
+    fn scale(&mut self, by: i32) {
+        let workload = self.selected_workload().filter(|_| self.panel == Panel::Workloads);
+        let Some(workload) = workload else {
+            "select a workload first: Tab goes to the workloads".clone_into(&mut self.notice);
+            return;
+        };
+        let Some(Scale { spec_replicas, .. }) = self.scale_of(&workload.kind, &workload.id) else {
+            self.notice = format!("a {} has no number of replicas", workload.kind);
+            return;
+        };
+        let replicas = u32::try_from(spec_replicas.saturating_add(by)).unwrap_or(0);
+        self.intervene(TimelineAction::Scale(ScaleChange { workload, replicas }));
+    }
+
+    fn scale_of(&self, kind: &str, id: &NamespacedName) -> Option<Scale> {
+        let store = self.simulation.view().store();
+        store.scale(store.scale_target(kind, id)?)
+    }
+
+    fn intervene(&mut self, action: TimelineAction) {
+        let at = self.simulation.now() - SimTime::ZERO;
+        let entry = TimelineEntry { at, every: None, action };
+        self.simulation.intervene(&entry.action);
+        self.notice = text_of(&entry);
+        self.done.push(entry);
+    }
+
+    /// What the person did, as a timeline that does the same at the same times; empty if nothing.
+    pub fn interventions_as_timeline(&self) -> String {
+        let mut text = String::new();
+        if !self.done.is_empty() {
+            text.push_str("# what you did, for the scenario:\ntimeline:\n");
+        }
+        for entry in &self.done {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  - {}", text_of(entry));
+        }
+        text
+    }
+}
+
+/// An entry of a timeline on one line.
+fn text_of(entry: &TimelineEntry) -> String {
+    serde_json::to_string(entry).unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! Pictures and keypresses of a watched run.
+
+use std::sync::Arc;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::session::{Command, Pace, Panel, Session};
+use super::{command_of, screen};
+use crate::engine::{SimDuration, SimTime};
+use crate::manifest::Source;
+use crate::scenario::resolved::ScenarioFiles;
+use crate::scenario::{ResolvedScenario, ScenarioText};
+use crate::sim::{Blueprint, Simulation};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+const SCENARIO: &str = "
+apiVersion: wavetank/v1
+kind: Scenario
+name: shop
+duration: 20m
+manifests: [web.yaml]
+cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 2}]}
+workloads: [{workload: Deployment/web, app: {warmUp: 2s}}]
+";
+
+const MANIFESTS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: app, image: 'app:v1', resources: {requests: {cpu: 100m}}}]}
+";
+
+fn session() -> Session {
+    let source = Source::new("scenario.yaml", SCENARIO);
+    let text = ScenarioText::parse(&source, &[]).expect("a scenario");
+    let manifests = vec![Source::new("web.yaml", MANIFESTS)];
+    let files = ScenarioFiles { manifests, ..ScenarioFiles::default() };
+    let resolved = ResolvedScenario { text, files: Arc::new(files), manifest_settings: Vec::new() };
+    let blueprint = Blueprint::new(&resolved).expect("a scenario without mistakes");
+    let simulation = Simulation::new(blueprint.world(1).expect("a world"));
+    Session::new(simulation, "shop".to_owned(), SimTime::from_secs(1_200))
+}
+
+fn run_to(session: &mut Session, seconds: i64) {
+    while session.step_towards(SimTime::from_secs(seconds)) {}
+}
+
+fn picture(session: &Session, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+    terminal.draw(|frame| screen::draw(frame, session)).expect("it draws");
+    let buffer = terminal.backend().buffer().clone();
+    let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
+    (0..height).map(|y| row(y).trim_end().to_owned() + "\n").collect()
+}
+
+#[test]
+fn the_picture_shows_desired_and_observed_pods_on_nodes_and_events() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    let picture = picture(&session, 110, 30);
+    for part in [
+        "shop  00:01:00 of 00:20:00  x30  running",
+        "Deployment/default/web",
+        "███",
+        "pool-1",
+        "Ready",
+        "ScalingReplicaSet",
+    ] {
+        assert!(picture.contains(part), "{part:?} is missing in\n{picture}");
+    }
+    let signs =
+        picture.lines().filter(|line| line.contains("pool-")).map(|line| line.matches('#').count());
+    assert_eq!(signs.sum::<usize>(), 3, "{picture}");
+}
+
+#[test]
+fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    assert!(session.obey(Command::Kill));
+    let at_once = picture(&session, 110, 30);
+    assert!(at_once.contains("Ready (but down)"), "{at_once}");
+    assert!(at_once.contains("{\"at\":\"1m\",\"killNode\":\"pool-1\"}"), "{at_once}");
+    let state = |session: &Session| {
+        let picture = picture(session, 110, 30);
+        let mut rows = picture.lines().filter_map(|line| line.strip_prefix("│pool-1 "));
+        rows.next().and_then(|row| row.split_whitespace().next()).unwrap_or_default().to_owned()
+    };
+    run_to(&mut session, 120);
+    assert_eq!(state(&session), "NotReady");
+    assert!(session.obey(Command::Kill), "which brings it back");
+    run_to(&mut session, 180);
+    assert_eq!(state(&session), "Ready");
+    let timeline = session.interventions_as_timeline();
+    assert_eq!(
+        timeline,
+        "# what you did, for the scenario:\ntimeline:\n  - {\"at\":\"1m\",\"killNode\":\"pool-1\"}\n  - \
+         {\"at\":\"2m\",\"recoverNode\":\"pool-1\"}\n"
+    );
+}
+
+#[test]
+fn a_workload_is_scaled_and_loses_a_pod_at_a_keypress() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    session.obey(Command::ScaleUp);
+    assert!(session.notice().contains("select a workload"), "{}", session.notice());
+    session.obey(Command::OtherPanel);
+    assert_eq!(session.panel(), Panel::Workloads);
+    session.obey(Command::ScaleUp);
+    run_to(&mut session, 90);
+    let ready = |session: &Session| session.simulation().recorder().workloads[0].ready.value();
+    assert_eq!(ready(&session), 4);
+    session.obey(Command::Kill);
+    assert_eq!(ready(&session), 3);
+    run_to(&mut session, 120);
+    assert_eq!(ready(&session), 4);
+}
+
+#[test]
+fn time_stands_still_while_paused_and_a_step_goes_to_the_next_event() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    session.obey(Command::Pause);
+    assert_eq!(session.pace(), Pace::Paused);
+    let told = session.simulation().recorder().log.len();
+    session.obey(Command::Step);
+    assert_eq!(session.simulation().now(), SimTime::from_secs(120), "nothing is told for a minute");
+    assert_eq!(session.simulation().recorder().log.len(), told);
+    session.obey(Command::Kill);
+    session.obey(Command::Step);
+    assert!(session.simulation().recorder().log.len() > told);
+    assert_eq!(session.pace(), Pace::Paused);
+}
+
+#[test]
+fn speed_is_simulated_seconds_per_second_up_to_the_end_of_the_run() {
+    let mut session = session();
+    session.set_speed(60);
+    assert_eq!(session.target(SimDuration::from_secs(2)), SimTime::from_secs(120));
+    session.obey(Command::Faster);
+    assert_eq!(session.target(SimDuration::from_secs(1)), SimTime::from_secs(240));
+    let end = session.target(SimDuration::from_secs(1_000));
+    assert_eq!(end, session.end());
+    run_to(&mut session, 1_200);
+    assert_eq!(session.pace(), Pace::Over);
+    assert!(picture(&session, 110, 30).contains("the run is over"));
+}
+
+#[test]
+fn whatever_the_size_of_the_terminal_a_picture_is_drawn() {
+    let mut session = session();
+    run_to(&mut session, 30);
+    session.obey(Command::Help);
+    for (width, height) in [(1, 1), (59, 40), (60, 16), (80, 24), (300, 100)] {
+        let picture = picture(&session, width, height);
+        assert_eq!(picture.lines().count(), usize::from(height));
+    }
+    assert!(picture(&session, 40, 10).contains("watch needs 60 columns"));
+    assert!(picture(&session, 100, 40).contains("delete one of its pods"));
+}
+
+#[test]
+fn every_key_of_the_help_means_something() {
+    let press = |code| command_of(KeyEvent::new(code, KeyModifiers::NONE));
+    for key in [' ', 's', '+', '-', 'q', 'k', 'd', 'u', 'a', 'z', '?'] {
+        assert!(press(KeyCode::Char(key)).is_some(), "{key:?}");
+    }
+    assert_eq!(press(KeyCode::Tab), Some(Command::OtherPanel));
+    assert_eq!(press(KeyCode::Char('x')), None);
+    let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(command_of(interrupt), Some(Command::Quit));
+}
