@@ -7,7 +7,11 @@ mod texts;
 use texts::{ran, resolved, simulation};
 use wavetank::cluster::{ClusterView, NamespacedName, ObjectReference};
 use wavetank::engine::SimTime;
+use wavetank::manifest::Source;
 use wavetank::report::{JobsReport, Report, WorkloadReport};
+use wavetank::scenario::ScenarioText;
+use wavetank::scenario::inventory::Inventory;
+use wavetank::scenario::starter::Starter;
 use wavetank::sim::Simulation;
 use wavetank::views::{self, Kind, Scope, Wide};
 
@@ -115,12 +119,12 @@ fn a_cron_job_starts_jobs_on_its_schedule_and_keeps_to_its_policy() {
         let (report, _) = ran(&resolved(&scenario, &manifest, &[]));
         assert_eq!(names(&report), ["CronJob/default/tick"]);
         let jobs = jobs(&report, "CronJob/default/tick");
-        (jobs.created, jobs.deleted, jobs.at_once.max)
+        (jobs.created, jobs.deleted, format!("{}", jobs.at_once.max))
     };
-    assert_eq!(cron("Allow"), (12, 0, 3.0));
+    assert_eq!(cron("Allow"), (12, 0, "3".to_owned()));
     // Each runs past two further times; the next starts late as soon as it has ended.
-    assert_eq!(cron("Forbid"), (5, 0, 1.0));
-    assert_eq!(cron("Replace"), (12, 11, 1.0));
+    assert_eq!(cron("Forbid"), (5, 0, "1".to_owned()));
+    assert_eq!(cron("Replace"), (12, 11, "1".to_owned()));
 }
 
 #[test]
@@ -180,7 +184,8 @@ fn a_daemon_set_is_on_every_node_and_is_rolled_and_rolled_back() {
     let table = listed(&simulation, Kind::DaemonSets);
     assert!(table.contains("agent   3         3         3       3            3"), "{table}");
     let report = ran(&scenario).0;
-    assert_eq!(workload(&report, "DaemonSet/default/agent").replicas.max, 3.0);
+    let wanted = workload(&report, "DaemonSet/default/agent").replicas.max;
+    assert!((wanted - 3.0).abs() < 1e-9, "{wanted}");
 }
 
 #[test]
@@ -391,4 +396,16 @@ fn a_pod_whose_service_account_is_missing_is_not_created() {
     assert!(told.is_some_and(|told| told.contains(why)));
     let account = "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: robot}\n";
     assert_eq!(with(account), (1, None));
+}
+
+#[test]
+fn a_scenario_to_start_from_says_how_long_jobs_run() {
+    let manifests = Source::new("a.yaml", job("import", ""));
+    let inventory = Inventory::of(&[manifests]);
+    let paths = ["a.yaml".to_owned()];
+    let starter = Starter { name: "x", manifests: &paths, schema: "s", inventory: &inventory };
+    let text = starter.text();
+    assert!(text.contains("  - workload: Job/default/import\n    app: {runsFor: 5m} "), "{text}");
+    let read = ScenarioText::parse(&Source::new("x.yaml", text), &[]);
+    assert_eq!(read.expect("it can be read").scenario.workloads.len(), 1);
 }

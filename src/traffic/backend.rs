@@ -21,8 +21,8 @@ pub enum BackendState {
     /// Nothing listens: new requests fail at once. Those in flight go on, as in an application that
     /// shuts down in order.
     Refusing,
-    /// Its node does not answer: requests, those in flight as well, hang until their clients give
-    /// up.
+    /// It hangs, or its node does not answer: requests, those in flight as well, hang until their
+    /// clients give up.
     Unreachable,
 }
 

@@ -21,7 +21,8 @@ pub enum FailureCause {
     Timeout,
     /// The container was stopped while it had the request.
     Killed,
-    /// The node did not answer, until the client gave up.
+    /// Neither an answer nor a refusal came until the client gave up: the application hangs, or its node
+    /// cannot be reached.
     Unreachable,
     /// The prompt was longer than the language model's server takes.
     TooLong,
@@ -56,7 +57,7 @@ impl FailureCause {
             Self::QueueFull => "queue full",
             Self::Timeout => "timeout",
             Self::Killed => "container stopped",
-            Self::Unreachable => "node unreachable",
+            Self::Unreachable => "no answer",
             Self::TooLong => "prompt too long",
             Self::Shed => "shed",
             Self::CircuitOpen => "circuit open",

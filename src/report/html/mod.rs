@@ -21,6 +21,7 @@ pub fn render(report: &Report) -> String {
         pictures(&charts),
         tables::services(report),
         tables::workloads(report),
+        tables::jobs(report),
         tables::pools(report),
         tables::cost(report),
     ];

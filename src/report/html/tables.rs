@@ -83,6 +83,45 @@ pub fn workloads(report: &Report) -> String {
     section("Workloads", &format!("{}{note}", table(&heads, &rows)))
 }
 
+/// What became of Jobs.
+pub fn jobs(report: &Report) -> String {
+    let of_jobs =
+        report.workloads.iter().filter_map(|one| Some((&one.workload, one.jobs.as_ref()?)));
+    let rows: Vec<Vec<Cell>> = of_jobs
+        .map(|(workload, jobs)| {
+            let took = |seconds: Option<f64>| seconds.map_or_else(|| ABSENT.to_owned(), span);
+            vec![
+                Cell::Text(workload.clone()),
+                Cell::Figure(count(jobs.created)),
+                Cell::Figure(count(jobs.complete)),
+                Cell::Figure(count(jobs.failed)),
+                Cell::Figure(count(jobs.deleted)),
+                Cell::Figure(spread(jobs.at_once)),
+                Cell::Figure(took(jobs.completion_seconds_mean)),
+                Cell::Figure(took(jobs.completion_seconds_max)),
+                Cell::Figure(count(jobs.pods_failed)),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let heads = [
+        "Workload",
+        "Jobs",
+        "Complete",
+        "Failed",
+        "Deleted",
+        "At once",
+        "Took",
+        "Longest",
+        "Pods failed",
+    ];
+    let note = "<p class=\"muted\">At once: unfinished Jobs, smallest / mean over time / largest. \
+                Took: from creation to completion.</p>\n";
+    section("Jobs", &format!("{}{note}", table(&heads, &rows)))
+}
+
 /// Nodes, their use and price.
 pub fn pools(report: &Report) -> String {
     if report.cluster.pools.is_empty() {

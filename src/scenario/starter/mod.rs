@@ -147,8 +147,14 @@ cluster:
             .keys()
             .filter(|workload| services.iter().any(|(_, behind)| behind == workload))
             .collect();
+        let is_batch = |workload: &&ObjectReference| matches!(&*workload.kind, "Job" | "CronJob");
+        let batch: Vec<_> = self.inventory.workloads.keys().filter(is_batch).collect();
         let Some((first, others)) = serving.split_first() else {
-            return writeln!(out, " []      # no Service has pods behind it");
+            if batch.is_empty() {
+                return writeln!(out, " []      # no Service has pods behind it");
+            }
+            writeln!(out)?;
+            return write_batch(out, &batch);
         };
         write!(
             out,
@@ -177,7 +183,7 @@ cluster:
             writeln!(out, "      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}")?;
             writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
         }
-        Ok(())
+        write_batch(out, &batch)
     }
 
     fn write_traffic(
@@ -209,6 +215,15 @@ traffic:
         }
         Ok(())
     }
+}
+
+/// How long the pods of Jobs run: without it they would for ever.
+fn write_batch(out: &mut String, batch: &[&ObjectReference]) -> fmt::Result {
+    for workload in batch {
+        writeln!(out, "  - workload: {workload}")?;
+        writeln!(out, "    app: {{runsFor: 5m}}    # GUESS: how long one of its pods runs")?;
+    }
+    Ok(())
 }
 
 /// Requests per second that keep a part of the requested CPU busy.
