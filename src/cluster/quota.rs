@@ -2,12 +2,13 @@
 //! evaluator of `pkg/quota/v1/evaluator/core/pods.go`, 1.36), and of other objects by their number
 //! (`pkg/quota/v1/evaluator/core`, `generic.NewObjectCountEvaluator`). Scopes are not known.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::action::{Action, Refused};
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::pod_resources::{container_limits, pod_requests};
-use super::pod_template::{PodSpec, ReferenceKind, ResourceList};
+use super::pod_template::{PodSpec, ReferenceKind, ResourceList, TemplateId};
 use super::store::Store;
 use crate::units::Quantity;
 
@@ -63,9 +64,14 @@ impl Store {
     }
 
     fn used_by_pods(&self, namespace: &Name, resource: &str) -> Quantity {
+        // Pods of one template use the same, and templates are few.
+        let mut by_template: BTreeMap<TemplateId, Option<Quantity>> = BTreeMap::new();
+        let mut of_template = |id: TemplateId| {
+            *by_template.entry(id).or_insert_with(|| usage(&self.templates[id].spec, resource))
+        };
         self.pods_in(namespace)
             .filter(|(_, pod)| !pod.phase.is_terminal() || resource == "count/pods")
-            .filter_map(|(_, pod)| usage(&self.template_of(pod).spec, resource))
+            .filter_map(|(_, pod)| of_template(pod.template))
             .fold(Quantity::from_units(0), |sum, amount| sum + amount)
     }
 

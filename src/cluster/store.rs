@@ -264,6 +264,11 @@ impl Store {
         self.index.nodes_by_name.get(name).copied()
     }
 
+    /// All nodes, in the order of their names.
+    pub fn nodes_by_name(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.index.nodes_by_name.values().map(|node| (*node, &self.nodes[*node]))
+    }
+
     /// The pod of a name.
     pub fn pod_named(&self, id: &NamespacedName) -> Option<PodId> {
         self.index.pods_by_name.get(id).copied()

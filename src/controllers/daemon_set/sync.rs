@@ -46,9 +46,8 @@ impl<'a> Sync<'a> {
         let set = store.daemon_sets().get(id)?;
         let revisions = with_latest(&set.revisions, &set.spec.template);
         let template = set.pod_template(revisions.last()?);
-        let mut nodes: Vec<(&Node, Placement)> =
-            store.nodes().values().map(|node| (node, placement(&template, node))).collect();
-        nodes.sort_by(|one, other| one.0.meta.name().cmp(other.0.meta.name()));
+        let nodes = store.nodes_by_name().map(|(_, node)| (node, placement(&template, node)));
+        let nodes: Vec<(&Node, Placement)> = nodes.collect();
         let mut pods: BTreeMap<&Name, Vec<(PodId, &Pod)>> = BTreeMap::new();
         for (pod_id, pod) in store.pods_of(Owner::DaemonSet(id)) {
             let bound = pod.node.and_then(|node| store.nodes().get(node));
