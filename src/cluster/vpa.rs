@@ -49,6 +49,15 @@ pub enum UpdateMode {
     Initial,
     /// New pods get it, and pods that are far from it are evicted.
     Recreate,
+    /// Pods are resized where they run, and evicted where that cannot be: here it never can.
+    InPlaceOrRecreate,
+}
+
+impl UpdateMode {
+    /// Whether pods that are far from the recommendation are evicted.
+    pub const fn evicts(self) -> bool {
+        matches!(self, Self::Recreate | Self::InPlaceOrRecreate)
+    }
 }
 
 /// One of `resourcePolicy.containerPolicies`.

@@ -83,7 +83,7 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
         ("Off", UpdateMode::Off),
         ("Initial", UpdateMode::Initial),
         ("Recreate", UpdateMode::Recreate),
-        ("InPlaceOrRecreate", UpdateMode::Recreate),
+        ("InPlaceOrRecreate", UpdateMode::InPlaceOrRecreate),
         ("Auto", UpdateMode::Recreate),
     ];
     let at_policy = path.field("updatePolicy");

@@ -6,13 +6,14 @@ mod recommender;
 mod settings;
 mod updater;
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
 
 use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::container_status::{Termination, TerminationReason};
 use crate::cluster::meta::Name;
 use crate::cluster::pod::{Pod, PodId, PodPhase};
-use crate::cluster::pod_template::Container;
+use crate::cluster::pod_template::{Container, PodSpec};
 use crate::cluster::scale::ScaleTarget;
 use crate::cluster::vpa::{Amounts, ContainerRecommendation, UpdateMode, VpaId, VpaObject};
 use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused};
@@ -36,8 +37,12 @@ pub struct VpaController {
 struct Known {
     containers: BTreeMap<Name, ContainerState>,
     peaks: BTreeMap<(PodId, Name), Option<MemoryPeak>>,
+    /// `restartCount` of each container as it was last seen: what is beyond it has not been looked at.
+    restarts: BTreeMap<(PodId, Name), u32>,
     /// The end of the last sample of each pod, so that none counts twice.
     sampled: BTreeMap<PodId, SimTime>,
+    /// Kills for lack of memory that were taken in, by container.
+    kills: BTreeMap<Name, u32>,
     next_recommendation: Option<SimTime>,
     next_update: Option<SimTime>,
     explanation: String,
@@ -119,8 +124,10 @@ impl Known {
     /// Takes in the samples of the metrics API that are new.
     fn take_samples(&mut self, view: ClusterView<'_>, target: ScaleTarget, settings: &VpaSettings) {
         let store = view.store();
-        let mut sampled = BTreeMap::new();
+        let (mut sampled, mut live) = (BTreeMap::new(), BTreeSet::new());
         for (id, pod) in store.pods_scaled_by(target) {
+            live.insert(id);
+            self.take_kills(&store.template_of(pod).spec, id, pod, settings);
             let Some(sample) = store.pod_metrics().get(id) else { continue };
             sampled.insert(id, sample.timestamp);
             if self.sampled.get(&id) == Some(&sample.timestamp) {
@@ -144,8 +151,27 @@ impl Known {
                 state.add_memory(peak, memory.0, sample.timestamp, interval);
             }
         }
-        self.peaks.retain(|(pod, _), _| sampled.contains_key(pod));
+        self.peaks.retain(|(pod, _), _| live.contains(pod));
+        self.restarts.retain(|(pod, _), _| live.contains(pod));
         self.sampled = sampled;
+    }
+
+    /// Takes in the kills for lack of memory that were not seen yet.
+    fn take_kills(&mut self, spec: &PodSpec, id: PodId, pod: &Pod, settings: &VpaSettings) {
+        let (_, statuses) = pod.containers.split(spec);
+        for (container, status) in spec.containers.iter().zip(statuses) {
+            let key = (id, container.name.clone());
+            let seen = self.restarts.insert(key.clone(), status.restarts).unwrap_or(0);
+            let killed = status.last_termination.filter(|last| {
+                status.restarts > seen && last.reason == TerminationReason::OomKilled
+            });
+            let Some(Termination { finished, .. }) = killed else { continue };
+            let fresh = || ContainerState::new(settings, finished);
+            let state = self.containers.entry(container.name.clone()).or_insert_with(fresh);
+            let peak = self.peaks.entry(key).or_default();
+            state.add_oom(peak, requested(container).memory, finished, settings);
+            *self.kills.entry(container.name.clone()).or_default() += 1;
+        }
     }
 
     fn recommend(&self, vpa: &VpaObject, settings: &VpaSettings) -> Vec<ContainerRecommendation> {
@@ -171,7 +197,7 @@ fn to_evict(
     target: ScaleTarget,
     settings: &VpaSettings,
 ) -> Vec<PodId> {
-    if vpa.spec.mode != UpdateMode::Recreate || vpa.recommendation.is_empty() {
+    if !vpa.spec.mode.evicts() || vpa.recommendation.is_empty() {
         return Vec::new();
     }
     let store = view.store();
@@ -194,7 +220,8 @@ fn to_evict(
             });
             let priority = priority(pairs);
             let age = view.now - pod.start_time?;
-            is_to_be_updated(priority, age, settings).then_some((priority, id))
+            let has_quick_oom = has_quick_oom(&store.template_of(pod).spec, pod, settings);
+            is_to_be_updated(priority, has_quick_oom, age, settings).then_some((priority, id))
         })
         .collect();
     candidates.sort_by(|(one, _), (other, _)| {
@@ -204,6 +231,16 @@ fn to_evict(
     candidates.into_iter().take(allowed).map(|(_, pod)| pod).collect()
 }
 
+/// Whether a container ran out of memory soon after its start, in its last run.
+fn has_quick_oom(spec: &PodSpec, pod: &Pod, settings: &VpaSettings) -> bool {
+    let (_, statuses) = pod.containers.split(spec);
+    let mut ends = statuses.iter().filter_map(|status| status.last_termination);
+    ends.any(|last| {
+        last.reason == TerminationReason::OomKilled
+            && last.finished - last.started < settings.evict_after_oom_threshold
+    })
+}
+
 fn explain(
     vpa: &VpaObject,
     recommendation: &[ContainerRecommendation],
@@ -211,6 +248,9 @@ fn explain(
     now: SimTime,
 ) -> String {
     let mut text = format!("at {now}: updateMode {:?}\n", vpa.spec.mode);
+    if vpa.spec.mode == UpdateMode::InPlaceOrRecreate {
+        text.push_str("pods are not resized in place here: they are evicted, as under Recreate\n");
+    }
     if recommendation.is_empty() {
         text.push_str("no recommendation yet: there are no samples\n");
     }
@@ -219,19 +259,34 @@ fn explain(
         let (lower, upper) = (one.lower_bound, one.upper_bound);
         let samples = known.containers.get(&one.container).map_or(0, ContainerState::samples);
         let uncapped = one.uncapped_target;
+        let kills = match known.kills.get(&one.container) {
+            None => String::new(),
+            Some(1) => ", killed once for its memory".to_owned(),
+            Some(kills) => format!(", killed {kills} times for its memory"),
+        };
         let _ = write!(
             text,
-            "container {}, {samples} CPU samples\n  \
-             target cpu {cpu}, memory {memory} (uncapped {}, {})\n  \
+            "container {}, {samples} CPU samples{kills}\n  \
+             target cpu {cpu}, memory {} (uncapped {}, {})\n  \
              lower bound cpu {}, memory {}\n  upper bound cpu {}, memory {}\n",
             one.container,
+            Mebibytes(memory),
             uncapped.cpu,
-            uncapped.memory,
+            Mebibytes(uncapped.memory),
             lower.cpu,
-            lower.memory,
+            Mebibytes(lower.memory),
             upper.cpu,
-            upper.memory,
+            Mebibytes(upper.memory),
         );
     }
     text
+}
+
+/// Memory as people read it.
+struct Mebibytes(Bytes);
+
+impl fmt::Display for Mebibytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MiB", self.0.0 as f64 / f64::from(1 << 20))
+    }
 }

@@ -27,7 +27,16 @@ pub struct ContainerState {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPeak {
     window_end: SimTime,
-    bytes: i64,
+    /// As it was measured.
+    usage: i64,
+    /// As it is estimated from kills for lack of memory.
+    oom: i64,
+}
+
+impl MemoryPeak {
+    fn bytes(self) -> i64 {
+        self.usage.max(self.oom)
+    }
 }
 
 impl ContainerState {
@@ -65,16 +74,58 @@ impl ContainerState {
         at: SimTime,
         interval: SimDuration,
     ) {
-        let known = peak.filter(|peak| at < peak.window_end);
-        if let Some(known) = known {
-            if bytes <= known.bytes {
-                return;
-            }
-            self.memory.subtract(known.bytes as f64, 1.0, known.window_end);
+        if let Some(new) = self.add_peak(*peak, bytes, at, interval) {
+            *peak = Some(MemoryPeak { usage: bytes, ..new });
         }
-        let window_end = known.map_or(at + interval, |known| known.window_end);
-        self.memory.add(bytes as f64, 1.0, window_end);
-        *peak = Some(MemoryPeak { window_end, bytes });
+    }
+
+    /// The kernel killed a container that requests so much for its memory: counts as a peak above what it
+    /// requests and was seen to use (`RecordOOM`). A kill of an earlier window counts for nothing.
+    pub fn add_oom(
+        &mut self,
+        peak: &mut Option<MemoryPeak>,
+        request: Bytes,
+        at: SimTime,
+        settings: &VpaSettings,
+    ) {
+        let interval = settings.memory_aggregation_interval;
+        if peak.is_some_and(|peak| at < peak.window_end - interval) {
+            return;
+        }
+        // Without the estimates from earlier kills, or the next would be built on them.
+        let used = request.0.max(peak.map_or(0, |peak| peak.usage));
+        let least = used.saturating_add(settings.oom_min_bump_up.value());
+        let needed = least.max(cut(used as f64 * settings.oom_bump_up_ratio));
+        if let Some(new) = self.add_peak(*peak, needed, at, interval) {
+            *peak = Some(MemoryPeak { oom: needed, ..new });
+        }
+    }
+
+    /// Puts a peak in the place of a lower one of the same window; `None` if there is a higher one. The
+    /// answer is what it was in the window before.
+    fn add_peak(
+        &mut self,
+        peak: Option<MemoryPeak>,
+        bytes: i64,
+        at: SimTime,
+        interval: SimDuration,
+    ) -> Option<MemoryPeak> {
+        let new = match peak {
+            Some(known) if at < known.window_end => {
+                if bytes <= known.bytes() {
+                    return None;
+                }
+                self.memory.subtract(known.bytes() as f64, 1.0, known.window_end);
+                known
+            }
+            known => {
+                let end = known.map_or(at, |known| known.window_end);
+                let whole = (at - end).as_nanos() / interval.as_nanos().max(1) + 1;
+                MemoryPeak { window_end: end + interval * whole, usage: 0, oom: 0 }
+            }
+        };
+        self.memory.add(bytes as f64, 1.0, new.window_end);
+        Some(new)
     }
 
     /// The recommendation for the container, one of so many in its pod; `None` without samples.
@@ -187,6 +238,37 @@ mod tests {
         };
         assert!(upper(1) > 20 * 126, "{}", upper(1));
         assert!((250..260).contains(&upper(24)), "{}", upper(24));
+    }
+
+    #[test]
+    fn a_kill_for_lack_of_memory_raises_the_peak_and_the_next_one_is_not_built_on_it() {
+        let settings = VpaSettings::default();
+        let (mut state, mut peak) = (ContainerState::new(&settings, at(0)), None);
+        let interval = settings.memory_aggregation_interval;
+        state.add_memory(&mut peak, 900_000_000, at(0), interval);
+        state.add_oom(&mut peak, Bytes(1_000_000_000), at(1), &settings);
+        // A fifth more than the request, which is more than what was seen in use.
+        assert_eq!(peak.map(MemoryPeak::bytes), Some(1_200_000_000));
+        let after_one = state.memory.percentile(0.9);
+        state.add_oom(&mut peak, Bytes(1_000_000_000), at(2), &settings);
+        assert_eq!(peak.map(MemoryPeak::bytes), Some(1_200_000_000));
+        assert_eq!(state.memory.percentile(0.9).total_cmp(&after_one), std::cmp::Ordering::Equal);
+        // Of a small one 100 MiB.
+        state.add_oom(&mut None, Bytes(50_000_000), at(3), &settings);
+        let (mut state, mut peak) = (ContainerState::new(&settings, at(0)), None);
+        state.add_oom(&mut peak, Bytes(50_000_000), at(3), &settings);
+        assert_eq!(peak.map(MemoryPeak::bytes), Some(50_000_000 + (100 << 20)));
+        assert!(state.memory.percentile(0.5) > 150_000_000.0);
+    }
+
+    #[test]
+    fn windows_follow_each_other_without_gaps() {
+        let settings = VpaSettings::default();
+        let (mut state, mut peak) = (ContainerState::new(&settings, at(0)), None);
+        let day = settings.memory_aggregation_interval;
+        state.add_memory(&mut peak, 5_000_000, at(0), day);
+        state.add_memory(&mut peak, 4_000_000, at(50), day);
+        assert_eq!(peak.map(|peak| (peak.window_end, peak.usage)), Some((at(72), 4_000_000)));
     }
 
     #[test]

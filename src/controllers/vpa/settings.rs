@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::SimDuration;
-use crate::units::{Bytes, MilliCpu};
+use crate::units::{Bytes, MilliCpu, Quantity};
 
 /// Flags of recommender and updater.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +28,14 @@ pub struct VpaSettings {
     pub memory_histogram_half_life: SimDuration,
     /// Only the peak of each such time counts for memory (`--memory-aggregation-interval`). Default 24h.
     pub memory_aggregation_interval: SimDuration,
+    /// After a kill for lack of memory the container is taken to need so many times what it had
+    /// (`--oom-bump-up-ratio`). Default 1.2.
+    pub oom_bump_up_ratio: f64,
+    /// And so much more at least (`--oom-min-bump-up-bytes`). Default 100Mi.
+    pub oom_min_bump_up: Quantity,
+    /// Pods of which a container was killed for its memory so soon after its start need not be old to be
+    /// evicted (`--evict-after-oom-threshold`). Default 10m.
+    pub evict_after_oom_threshold: SimDuration,
     /// Part of a workload's pods that may be gone at a time (`--eviction-tolerance`). Default 0.5.
     pub eviction_tolerance: f64,
     /// Pods that must live for any to be evicted (`--min-replicas`). Default 2.
@@ -66,6 +74,9 @@ impl Default for VpaSettings {
             cpu_histogram_half_life: SimDuration::from_secs(86_400),
             memory_histogram_half_life: SimDuration::from_secs(86_400),
             memory_aggregation_interval: SimDuration::from_secs(86_400),
+            oom_bump_up_ratio: 1.2,
+            oom_min_bump_up: Quantity::from_bytes(100 << 20),
+            evict_after_oom_threshold: SimDuration::from_secs(600),
             eviction_tolerance: 0.5,
             min_replicas: 2,
             eviction_lifetime_threshold: SimDuration::from_secs(12 * 3600),

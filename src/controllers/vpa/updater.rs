@@ -45,12 +45,17 @@ pub fn priority<'a>(
     priority
 }
 
-/// Whether a pod of this age is to be evicted for its distance.
+/// Whether a pod of this age is to be evicted for its distance. One that ran out of memory soon after its
+/// start need not be old, nor far from its target; but something must change.
 pub fn is_to_be_updated(
     priority: UpdatePriority,
+    has_quick_oom: bool,
     age: SimDuration,
     settings: &VpaSettings,
 ) -> bool {
+    if has_quick_oom {
+        return priority.difference > 0.0;
+    }
     if priority.is_outside_bounds {
         return true;
     }
@@ -101,10 +106,13 @@ mod tests {
         let settings = VpaSettings::default();
         let of = |request| priority([(request, &recommendation())].into_iter());
         let (minute, day) = (SimDuration::from_secs(60), SimDuration::from_secs(86_400));
-        assert!(is_to_be_updated(of(amounts(50, 1000)), minute, &settings));
-        assert!(!is_to_be_updated(of(amounts(150, 1000)), minute, &settings));
-        assert!(is_to_be_updated(of(amounts(150, 1000)), day, &settings));
-        assert!(!is_to_be_updated(of(amounts(195, 1000)), day, &settings));
+        assert!(is_to_be_updated(of(amounts(50, 1000)), false, minute, &settings));
+        assert!(!is_to_be_updated(of(amounts(150, 1000)), false, minute, &settings));
+        assert!(is_to_be_updated(of(amounts(150, 1000)), false, day, &settings));
+        assert!(!is_to_be_updated(of(amounts(195, 1000)), false, day, &settings));
+        // After a kill for lack of memory every difference counts, but there must be one.
+        assert!(is_to_be_updated(of(amounts(195, 1000)), true, minute, &settings));
+        assert!(!is_to_be_updated(of(amounts(200, 1000)), true, minute, &settings));
         assert!(of(amounts(150, 1000)).scales_up);
     }
 
