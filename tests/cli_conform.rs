@@ -64,6 +64,10 @@ fn what_is_no_recording_ends_with_2_and_names_file_and_line() {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(complaint.starts_with("error: -: ") && complaint.contains(problem), "{complaint}");
     }
+    let whole = include_bytes!("golden/hpa/sequences.jsonl.gz");
+    let cut = conform(&["-"]).write_stdin(&whole[..20_000]).assert().code(2).get_output().clone();
+    let complaint = String::from_utf8_lossy(&cut.stderr).into_owned();
+    assert!(complaint.starts_with("error: -: cannot be read: "), "{complaint}");
     let output = conform(&["no-such-file"]).assert().code(2).get_output().clone();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(complaint, "error: no-such-file: there is no such file\n");

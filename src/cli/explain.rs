@@ -10,6 +10,7 @@ use crate::cluster::ObjectReference;
 use crate::engine::{SimDuration, SimTime};
 use crate::sim::{Blueprint, Simulation};
 use crate::units::parse_duration;
+use crate::views;
 
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,15 @@ pub struct Arguments {
     #[arg(value_name = "OBJECT")]
     object: ObjectReference,
 
-    /// The decision in force at this time of the run, such as 20m
-    #[arg(long, value_parser = parse_duration, value_name = "TIME", default_value = "1m")]
-    at: SimDuration,
+    /// The decision in force at this time of the run, such as 20m [default: 1m]
+    #[arg(long, value_parser = parse_duration, value_name = "TIME", conflicts_with_all = ["from", "to"])]
+    at: Option<SimDuration>,
 
-    /// All decisions until this time, from --at on
+    /// All decisions from this time on: a table of them, and those that changed something in full
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    from: Option<SimDuration>,
+
+    /// The end of that span [default: the end of the run]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     to: Option<SimDuration>,
 
@@ -45,31 +50,95 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
     let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
     let world = blueprint.world(seed).map_err(Failure::Problems)?;
+    let is_json = arguments.output == Form::Json;
+    let is_span = arguments.from.is_some() || arguments.to.is_some();
+    let default = if is_span { SimDuration::ZERO } else { SimDuration::from_secs(60) };
+    let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
     if *arguments.object.kind == *"Pod" {
-        let (pod, at) = (&arguments.object.id, SimTime::ZERO + arguments.at);
-        return explain_pod::run(&world, pod, at, arguments.output == Form::Json, out);
+        return explain_pod::run(&world, &arguments.object.id, from, is_json, out);
+    }
+    let to = match arguments.to {
+        Some(to) => SimTime::ZERO + to,
+        None if is_span => SimTime::ZERO + world.duration,
+        None => from,
+    };
+    if to < from {
+        return Err(Failure::Input(format!("--to {to} lies before --from {from}")));
     }
     let mut simulation = Simulation::new(world);
-    let from = SimTime::ZERO + arguments.at;
-    let to = arguments.to.map_or(from, |to| SimTime::ZERO + to);
     simulation.run_until(from);
-    if arguments.output == Form::Json {
-        return write_json(&mut simulation, &arguments.object, to, out);
+    let object = in_its_namespace(&simulation, &arguments.object);
+    if is_json {
+        return write_json(&mut simulation, &object, to, out);
     }
-    let mut last = simulation.explain(&arguments.object);
-    write_decision(last.as_deref(), out)?;
-    while simulation.next_time().is_some_and(|next| next <= to) {
-        simulation.step();
-        let now = simulation.explain(&arguments.object);
-        if now != last {
-            write_decision(now.as_deref(), out)?;
-            last = now;
+    if is_span {
+        return write_span(&mut simulation, &object, to, out);
+    }
+    match simulation.explain(&object) {
+        Some(text) => writeln!(out, "{}", text.trim_end())?,
+        None => return Err(nothing_decided(&simulation, &object, to)),
+    }
+    Ok(Exit::Fine)
+}
+
+/// The object that is meant by a name without a namespace: the only one of that name, wherever it is.
+fn in_its_namespace(simulation: &Simulation, object: &ObjectReference) -> ObjectReference {
+    let all = simulation.autoscalers(&object.kind);
+    let mut others = all.iter().filter(|other| other.id.name == object.id.name);
+    match (all.contains(object), others.next(), others.next()) {
+        (false, Some(only), None) if *object.id.namespace == *"default" => only.clone(),
+        _ => object.clone(),
+    }
+}
+
+/// All decisions from now on until `to`: a table, and those that changed something in full. Decisions
+/// that have no row are written in full.
+fn write_span(
+    simulation: &mut Simulation,
+    object: &ObjectReference,
+    to: SimTime,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let (mut rows, mut in_full, mut last) = (Vec::new(), Vec::new(), None);
+    loop {
+        let row = simulation.explain_in_a_row(object);
+        let is_new = row.as_ref() != rows.last();
+        match row {
+            Some(row) if is_new => {
+                in_full.extend(simulation.explain(object).filter(|_| row.is_change));
+                rows.push(row);
+            }
+            Some(_) => {}
+            None => {
+                let told = simulation.explain(object);
+                // The same as at the time before is not told again.
+                let content =
+                    told.as_ref().and_then(|text| Some(text.split_once(": ")?.1.to_owned()));
+                if content != last {
+                    in_full.extend(told);
+                    last = content;
+                }
+            }
         }
+        if simulation.next_time().is_none_or(|next| next > to) {
+            break;
+        }
+        simulation.step();
     }
-    match last {
-        Some(_) => Ok(Exit::Fine),
-        None => Err(nothing_decided(&arguments.object, to)),
+    if rows.is_empty() && in_full.is_empty() {
+        return Err(nothing_decided(simulation, object, to));
     }
+    write!(out, "{}", views::span(&rows))?;
+    if !rows.is_empty() && !in_full.is_empty() {
+        writeln!(out, "\nThe decisions that changed the number of replicas, in full:\n")?;
+    }
+    for (number, text) in in_full.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(Exit::Fine)
 }
 
 /// All decisions from now on until `to`, as one array.
@@ -88,23 +157,24 @@ fn write_json(
         }
     }
     if decisions.is_empty() {
-        return Err(nothing_decided(object, to));
+        return Err(nothing_decided(simulation, object, to));
     }
     writeln!(out, "{:#}", serde_json::Value::from(decisions))?;
     Ok(Exit::Fine)
 }
 
-fn nothing_decided(object: &ObjectReference, by: SimTime) -> Failure {
-    Failure::Input(format!(
-        "nothing was decided about {object} by {by}; an HPA decides for the first time one sync period \
-         after it is created"
-    ))
-}
-
-fn write_decision(decision: Option<&str>, out: &mut impl Write) -> Result<(), Failure> {
-    if let Some(text) = decision {
-        writeln!(out, "{}", text.trim_end())?;
-        writeln!(out)?;
+fn nothing_decided(simulation: &Simulation, object: &ObjectReference, by: SimTime) -> Failure {
+    let all = simulation.autoscalers(&object.kind);
+    if all.contains(object) {
+        return Failure::Input(format!(
+            "nothing was decided about {object} by {by}; an HPA decides for the first time one sync \
+             period after it is created"
+        ));
     }
-    Ok(())
+    let known: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let known = match known.as_slice() {
+        [] => format!("there is no {}", object.kind),
+        known => format!("there is {}", known.join(", ")),
+    };
+    Failure::Input(format!("{object} does not exist by {by}; {known}"))
 }

@@ -177,6 +177,8 @@ pub enum Action {
     CreateScaledObject(Box<(ObjectMeta, ScaledObjectSpec)>),
     /// A trigger of a ScaledObject is active now.
     SetScaledObjectActive(ScaledObjectId),
+    /// So often in a row the HPA could not be told this metric of a ScaledObject.
+    SetTriggerFailures(ScaledObjectId, Name, u32),
     /// A ScaledObject goes, and with it the HPA that KEDA made of it.
     DeleteScaledObject(ScaledObjectId),
 
@@ -220,6 +222,8 @@ pub enum Action {
     PublishCustomMetrics(Box<CustomMetrics>),
     /// A metrics API answers, or does not.
     SetMetricsApi(MetricsApi, ApiHealth),
+    /// The source of a custom or external metric answers no more, or does so again.
+    SetMetricFailing(Name, bool),
     /// A Kubernetes Event: nothing but a record.
     Event(Box<Event>),
 }
@@ -294,6 +298,7 @@ impl Action {
             Self::DeleteHpa(..) => "DeleteHpa",
             Self::CreateScaledObject(..) => "CreateScaledObject",
             Self::SetScaledObjectActive(..) => "SetScaledObjectActive",
+            Self::SetTriggerFailures(..) => "SetTriggerFailures",
             Self::DeleteScaledObject(..) => "DeleteScaledObject",
             Self::CreateVpa(..) => "CreateVpa",
             Self::SetVpaRecommendation(..) => "SetVpaRecommendation",
@@ -314,6 +319,7 @@ impl Action {
             Self::PublishPodMetrics(..) => "PublishPodMetrics",
             Self::PublishCustomMetrics(..) => "PublishCustomMetrics",
             Self::SetMetricsApi(..) => "SetMetricsApi",
+            Self::SetMetricFailing(..) => "SetMetricFailing",
             Self::Event(..) => "Event",
         }
     }

@@ -233,6 +233,11 @@ fn carry_out(
             object.last_active = Some(now);
             Ok(())
         }
+        Action::SetTriggerFailures(id, metric, failures) => {
+            let object = store.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
+            object.failures.insert(metric, failures);
+            Ok(())
+        }
         Action::DeleteScaledObject(id) => store.delete_scaled_object(id, changes),
         Action::CreateVpa(draft) => store.create_vpa(now, draft.0, draft.1, changes),
         Action::SetVpaRecommendation(id, recommendation) => {
@@ -300,6 +305,14 @@ fn carry_out(
         Action::SetMetricsApi(api, health) => {
             store.metrics_apis.set(api, health);
             store.revise_autoscalers();
+            Ok(())
+        }
+        Action::SetMetricFailing(name, fails) => {
+            if fails {
+                store.failing_metrics.insert(name);
+            } else {
+                store.failing_metrics.remove(&name);
+            }
             Ok(())
         }
         Action::Event(_) => Ok(()),

@@ -13,6 +13,7 @@ pub mod custom_metrics;
 pub mod daemon_set;
 pub mod deployment;
 mod eviction;
+pub mod formula;
 pub mod hpa;
 pub mod hpa_object;
 pub mod hpa_status;

@@ -1,8 +1,14 @@
 //! KEDA's ScaledObject: what is scaled, by which triggers, and down to zero when.
 
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
 use super::action::Refused;
 use super::apply::next_sequence;
 use super::change::Change;
+use super::cron_schedule::Schedule;
+use super::formula::Formula;
 use super::hpa::{Behavior, ObjectReference};
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::store::Store;
@@ -21,6 +27,9 @@ pub struct ScaledObject {
     pub spec: ScaledObjectSpec,
     /// `status.lastActiveTime`: when a trigger was last seen active.
     pub last_active: Option<SimTime>,
+    /// `status.health`: how often in a row the HPA could not be told a metric, by the metric's name. Kept
+    /// only where there is a fallback.
+    pub failures: BTreeMap<Name, u32>,
 }
 
 /// `spec` of a ScaledObject, defaulted.
@@ -46,11 +55,81 @@ pub struct ScaledObjectSpec {
     pub behavior: Option<Behavior>,
     /// Name of the HPA that KEDA makes.
     pub hpa_name: Name,
+    /// What the HPA is told while triggers fail.
+    pub fallback: Option<Fallback>,
+    /// What its annotations hold back.
+    pub pause: Pause,
+    /// `advanced.scalingModifiers`: one number in place of all triggers but those on CPU and memory.
+    pub modifiers: Option<ScalingModifiers>,
+}
+
+/// `advanced.scalingModifiers` of a ScaledObject.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalingModifiers {
+    /// The number, from those of the triggers by their names.
+    pub formula: Formula,
+    /// What the HPA holds it against.
+    pub target: super::hpa::MetricTarget,
+    /// Above this it is active, thousandths of a unit.
+    pub activation_milli: i64,
+}
+
+/// `fallback` of a ScaledObject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// So many failures in a row are borne.
+    pub failure_threshold: u32,
+    /// The replicas that the HPA is to come to.
+    pub replicas: i32,
+    /// What the current number has to do with it.
+    pub behavior: FallbackBehavior,
+}
+
+/// `fallback.behavior`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FallbackBehavior {
+    /// `replicas`, whatever there are.
+    #[default]
+    Static,
+    /// As many as there are.
+    CurrentReplicas,
+    /// As many as there are, but at least `replicas`.
+    CurrentReplicasIfHigher,
+    /// As many as there are, but at most `replicas`.
+    CurrentReplicasIfLower,
+}
+
+impl Fallback {
+    /// The replicas to come to, from so many.
+    pub fn replicas(self, current: i32) -> i32 {
+        match self.behavior {
+            FallbackBehavior::Static => self.replicas,
+            FallbackBehavior::CurrentReplicas => current,
+            FallbackBehavior::CurrentReplicasIfHigher => self.replicas.max(current),
+            FallbackBehavior::CurrentReplicasIfLower => self.replicas.min(current),
+        }
+    }
+}
+
+/// The annotations `autoscaling.keda.sh/paused`, `paused-replicas`, `paused-scale-in` and
+/// `paused-scale-out`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// Nothing is scaled, and there is no HPA.
+    pub is_paused: bool,
+    /// While it is paused there are so many replicas.
+    pub replicas: Option<i32>,
+    /// Nothing is scaled down.
+    pub scale_in: bool,
+    /// Nothing is woken from zero or from the idle count.
+    pub scale_out: bool,
 }
 
 /// One trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
+    /// The name by which a formula asks for it.
+    pub name: Option<Name>,
     /// Its type, such as `prometheus`.
     pub kind: Name,
     /// Name of its metric in the HPA, such as `s0-prometheus`; empty for cpu and memory.
@@ -79,6 +158,21 @@ pub enum TriggerSource {
         target: super::hpa::MetricTarget,
         /// Above this the trigger is active, thousandths of a unit.
         activation_milli: i64,
+        /// Whether a query without a result counts as 0 (`ignoreNullValues`), else it fails.
+        ignores_missing: bool,
+    },
+    /// A span of the calendar in which there are so many replicas at least.
+    Cron {
+        /// When it begins.
+        start: Schedule,
+        /// When it ends.
+        end: Schedule,
+        /// In which time zone.
+        time_zone: TimeZone,
+        /// The value of its metric meanwhile; before and after it is 1.
+        desired_replicas: i64,
+        /// 1, per pod or in all.
+        target: super::hpa::MetricTarget,
     },
     /// A type that is not simulated.
     Unknown,
@@ -98,7 +192,7 @@ impl Store {
         }
         meta.created = now.floor_to_second();
         meta.sequence = next_sequence(self);
-        let object = ScaledObject { meta, spec, last_active: None };
+        let object = ScaledObject { meta, spec, last_active: None, failures: BTreeMap::new() };
         let id = self.scaled_objects.insert(object);
         changes.push(Change::ScaledObject(id));
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
+use jiff::{SignedDuration, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::cron_job::{CronJob, CronJobId};
@@ -57,6 +58,10 @@ pub struct Store {
     /// What the custom and external metrics APIs serve.
     pub(super) custom_metrics: CustomMetrics,
     pub(super) metrics_apis: MetricsApis,
+    /// Custom and external metrics whose source does not answer.
+    pub(super) failing_metrics: BTreeSet<Name>,
+    /// The calendar instant at which simulated time is zero.
+    start: Timestamp,
     pub(super) index: Index,
     pub(super) revisions: Revisions,
     /// Pods that have ended and are still there.
@@ -134,6 +139,8 @@ impl Store {
             pod_metrics: PodMetricsTable::default(),
             custom_metrics: CustomMetrics::default(),
             metrics_apis: MetricsApis::default(),
+            failing_metrics: BTreeSet::new(),
+            start: Timestamp::UNIX_EPOCH,
             index: Index::default(),
             revisions: Revisions::default(),
             ended_pods: 0,
@@ -141,6 +148,16 @@ impl Store {
             names: streams.stream("generated names", 0),
             uid_seed: streams.seed(),
         }
+    }
+
+    /// The same with a calendar: simulated time is zero at this instant.
+    pub fn starting_at(self, start: Timestamp) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Whether the source of a custom or external metric does not answer.
+    pub fn is_metric_failing(&self, name: &str) -> bool {
+        self.failing_metrics.contains(name)
     }
 
     /// All nodes.
@@ -481,6 +498,12 @@ impl<'a> ClusterView<'a> {
     /// The store at `now`.
     pub const fn new(store: &'a Store, now: SimTime) -> Self {
         Self { store, now }
+    }
+
+    /// The instant on the calendar, cut to whole seconds.
+    pub fn timestamp(&self) -> Timestamp {
+        let since_start = SignedDuration::from_secs((self.now - SimTime::ZERO).as_secs());
+        self.store.start.checked_add(since_start).unwrap_or(Timestamp::MAX)
     }
 
     /// The store, with its own lifetime.

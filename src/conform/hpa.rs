@@ -66,7 +66,6 @@ impl Flags {
         let seconds =
             |given: Option<f64>, default| given.map_or(default, SimDuration::from_secs_f64);
         HpaSettings {
-            sync_period: defaults.sync_period,
             tolerance: self.tolerance.unwrap_or(defaults.tolerance),
             downscale_stabilization: seconds(
                 self.downscale_stabilization_seconds,
@@ -84,6 +83,7 @@ impl Flags {
             legacy_scale_up_limit_factor: self
                 .legacy_scale_up_limit_factor
                 .unwrap_or(defaults.legacy_scale_up_limit_factor),
+            ..defaults
         }
     }
 }

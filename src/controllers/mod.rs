@@ -97,6 +97,11 @@ pub trait Controller: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The last decision about a key as a row of a table, where there is such a form.
+    fn explain_in_a_row(&self, _: Key) -> Option<Row> {
+        None
+    }
+
     /// A copy with all that it remembers, for snapshots.
     fn boxed_clone(&self) -> Box<dyn Controller>;
 }
@@ -132,6 +137,17 @@ pub enum Key {
     PodDisruptionBudget(PodDisruptionBudgetId),
     /// The one pass of a loop that runs on a timer; the number tells several apart.
     Pass(u8),
+}
+
+/// A decision as a row of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// When it was taken.
+    pub at: SimTime,
+    /// Titles of the columns, and what stands in them.
+    pub cells: Vec<(&'static str, String)>,
+    /// Whether it changed something.
+    pub is_change: bool,
 }
 
 /// When a control loop wants to look at a key again on its own account.

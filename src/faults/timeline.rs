@@ -82,6 +82,10 @@ pub enum TimelineAction {
     MetricsApiDown(MetricsApi),
     /// A metrics API answers again.
     MetricsApiUp(MetricsApi),
+    /// The source of a custom metric answers no more.
+    MetricDown(Name),
+    /// The source of a custom metric answers again.
+    MetricUp(Name),
     /// A scraper pauses: what it has goes stale.
     PauseScrapes(Scraper),
     /// A scraper goes on.
@@ -265,6 +269,12 @@ struct EntryFields {
     /// This metrics API answers again.
     #[serde(default)]
     metrics_api_up: Option<MetricsApi>,
+    /// The source of this metric of `metrics.custom` answers no more: HPAs and KEDA cannot read it.
+    #[serde(default)]
+    metric_down: Option<Name>,
+    /// The source of this metric answers again.
+    #[serde(default)]
+    metric_up: Option<Name>,
     /// This scraper pauses: what it collected last is served on, and grows old.
     #[serde(default)]
     pause_scrapes: Option<Scraper>,
@@ -311,6 +321,8 @@ impl TryFrom<EntryFields> for TimelineEntry {
             fields.delete.map(TimelineAction::Delete),
             fields.metrics_api_down.map(TimelineAction::MetricsApiDown),
             fields.metrics_api_up.map(TimelineAction::MetricsApiUp),
+            fields.metric_down.map(TimelineAction::MetricDown),
+            fields.metric_up.map(TimelineAction::MetricUp),
             fields.pause_scrapes.map(TimelineAction::PauseScrapes),
             fields.resume_scrapes.map(TimelineAction::ResumeScrapes),
             fields.scrapes_fail.map(TimelineAction::ScrapesFail),
@@ -397,6 +409,8 @@ mod tests {
             json!({"at": "6m", "delete": "HorizontalPodAutoscaler/shop/web"}),
             json!({"at": "6m", "metricsApiDown": "resource"}),
             json!({"at": "6m", "metricsApiUp": "external"}),
+            json!({"at": "6m", "metricDown": "jobs"}),
+            json!({"at": "6m", "metricUp": "jobs"}),
             json!({"at": "6m", "pauseScrapes": "metricsServer"}),
             json!({"at": "6m", "resumeScrapes": "prometheus"}),
             json!({"at": "6m", "scrapesFail": "general-1"}),

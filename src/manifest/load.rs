@@ -6,6 +6,7 @@ use super::admission::{add_default_tolerations, resolve_priority, system_priorit
 use super::cross_check::{cross_check, pod_path};
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{FieldError, FieldErrors};
+use super::hpa::to_v2;
 use super::kinds::{Kind, Treatment, severity, treatment};
 use super::lower::{Content, Lowered, lower};
 use super::modelled;
@@ -88,11 +89,16 @@ pub fn load(sources: &[Source]) -> Loaded {
 
 /// Defaults, checks and lowers objects that were read before, for those who change them in between.
 pub fn admit(manifests: Vec<Manifest>) -> Loaded {
-    let mut admission = Admission::default();
+    admit_with(manifests, ApiServerGates::default())
+}
+
+/// The same by an API server whose feature gates are set.
+pub fn admit_with(manifests: Vec<Manifest>, gates: ApiServerGates) -> Loaded {
+    let mut admission = Admission { gates, ..Admission::default() };
     for manifest in manifests {
         admission.take(manifest);
     }
-    let Admission { mut objects, others, mut diagnostics, asides } = admission;
+    let Admission { mut objects, others, mut diagnostics, asides, .. } = admission;
     asides.report(&mut diagnostics);
     admit_pods(&mut objects, &mut diagnostics);
     cross_check(&objects, &others, &mut diagnostics);
@@ -100,8 +106,16 @@ pub fn admit(manifests: Vec<Manifest>) -> Loaded {
     Loaded { objects, diagnostics }
 }
 
+/// Feature gates of the API server on which validation depends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApiServerGates {
+    /// HPAs may have `minReplicas: 0` (alpha, off).
+    pub hpa_scale_to_zero: bool,
+}
+
 #[derive(Default)]
 struct Admission {
+    gates: ApiServerGates,
     objects: Vec<Object>,
     /// Objects with errors, and those that are left aside.
     others: Vec<Manifest>,
@@ -111,6 +125,7 @@ struct Admission {
 
 impl Admission {
     fn take(&mut self, manifest: Manifest) {
+        let Some(manifest) = self.current_version(manifest) else { return };
         let kind = &manifest.reference.kind;
         let lowered = match treatment(&manifest.api_version, kind) {
             Treatment::Read(kind) => self.read(&manifest, kind),
@@ -134,6 +149,34 @@ impl Admission {
         }
     }
 
+    /// HPAs of versions that were served once, as the API server converted them while it did.
+    fn current_version(&mut self, mut manifest: Manifest) -> Option<Manifest> {
+        let old = manifest.api_version.clone();
+        let is_old = matches!(&*old, "autoscaling/v2beta1" | "autoscaling/v2beta2");
+        if *manifest.reference.kind != *"HorizontalPodAutoscaler" || !is_old {
+            return Some(manifest);
+        }
+        if &*old == "autoscaling/v2beta1" {
+            match to_v2(&old, &manifest.value) {
+                Ok(spec) => manifest.value["spec"] = serde_json::to_value(spec).unwrap_or_default(),
+                Err(errors) => {
+                    for FieldError { path, problem } in errors {
+                        let problem = Diagnostic::error("invalid-value", problem);
+                        self.report(problem, path, &manifest);
+                    }
+                    return None;
+                }
+            }
+        }
+        let problem = format!("Kubernetes serves {old} no more; it is read as autoscaling/v2");
+        let problem = Diagnostic::warning("dropped-version", problem)
+            .help("a cluster of today refuses it: `kubectl convert` writes the current version");
+        self.report(problem, "apiVersion".to_owned(), &manifest);
+        manifest.api_version = "autoscaling/v2".into();
+        manifest.value["apiVersion"] = "autoscaling/v2".into();
+        Some(manifest)
+    }
+
     fn read(&mut self, manifest: &Manifest, kind: &'static Kind) -> Option<Lowered> {
         let mut value = manifest.value.clone();
         let findings = check(&(kind.type_name)(), &mut value);
@@ -149,7 +192,7 @@ impl Admission {
             return None;
         }
         let mut errors = FieldErrors::default();
-        let lowered = lower(manifest, value, &mut errors);
+        let lowered = lower(manifest, value, self.gates, &mut errors);
         let is_valid = errors.is_empty();
         for FieldError { path, problem } in errors.into_vec() {
             self.report(Diagnostic::error("invalid-value", problem), path, manifest);

@@ -16,6 +16,7 @@ use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::read_hpa;
 use super::limit_range::limit_range;
+use super::load::ApiServerGates;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
@@ -130,13 +131,14 @@ pub(super) struct Lowered {
 pub(super) fn lower(
     manifest: &Manifest,
     value: Value,
+    gates: ApiServerGates,
     errors: &mut FieldErrors,
 ) -> Result<Lowered, serde_json::Error> {
     let metadata = value.get("metadata").cloned().unwrap_or_default();
     let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
     check_metadata(manifest, &metadata, errors);
     let meta = object_meta(&manifest.reference.id, &metadata);
-    let content = content(&manifest.reference.kind, &meta, value, errors)?;
+    let content = content(&manifest.reference.kind, &meta, value, gates, errors)?;
     Ok(Lowered { meta, content })
 }
 
@@ -166,6 +168,7 @@ fn content(
     kind: &str,
     meta: &ObjectMeta,
     value: Value,
+    gates: ApiServerGates,
     errors: &mut FieldErrors,
 ) -> Result<Content, serde_json::Error> {
     let path = FieldPath::ROOT.field("spec");
@@ -221,10 +224,10 @@ fn content(
             Content::LimitRange(Box::new(limit_range(meta.clone(), &spec, errors)))
         }
         "ServiceAccount" => Content::ServiceAccount,
-        "HorizontalPodAutoscaler" => hpa(&value, errors),
+        "HorizontalPodAutoscaler" => hpa(&value, gates, errors),
         "VerticalPodAutoscaler" => Content::Vpa(Box::new(vpa_spec(&typed(value)?, errors))),
         "ScaledObject" => {
-            let spec = scaled_object_spec(meta.name(), &typed(value)?, errors);
+            let spec = scaled_object_spec(meta, &typed(value)?, errors);
             Content::ScaledObject(Box::new(spec))
         }
         "PodDisruptionBudget" => {
@@ -249,9 +252,9 @@ fn content(
     })
 }
 
-fn hpa(value: &Value, errors: &mut FieldErrors) -> Content {
+fn hpa(value: &Value, gates: ApiServerGates, errors: &mut FieldErrors) -> Content {
     let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    match read_hpa(api_version, value, false) {
+    match read_hpa(api_version, value, gates.hpa_scale_to_zero) {
         Ok(spec) => Content::Hpa(Box::new(spec)),
         Err(problems) => {
             errors.append(problems);

@@ -43,7 +43,7 @@ mod workload;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use load::{Loaded, Object, admit, load};
+pub use load::{ApiServerGates, Loaded, Object, admit, admit_with, load};
 pub use lower::Content;
 pub use object::{Manifest, Origin, read_manifests};
 pub use path::FieldPath;

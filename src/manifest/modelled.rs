@@ -39,9 +39,12 @@ const MODELLED: [(&str, &str); 16] = [
     (
         "ScaledObjectSpec",
         "scaleTargetRef pollingInterval cooldownPeriod initialCooldownPeriod idleReplicaCount \
-         minReplicaCount maxReplicaCount advanced triggers",
+         minReplicaCount maxReplicaCount advanced triggers fallback",
     ),
-    ("AdvancedConfig", "horizontalPodAutoscalerConfig restoreToOriginalReplicaCount"),
+    (
+        "AdvancedConfig",
+        "horizontalPodAutoscalerConfig restoreToOriginalReplicaCount scalingModifiers",
+    ),
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
     ("PodUpdatePolicy", "updateMode minReplicas"),
 ];
@@ -59,9 +62,7 @@ const SILENT: [(&str, &str); 5] = [
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 29] = [
-    ("ScaledObjectSpec", "fallback", "a trigger that cannot be read gives the HPA no number"),
-    ("AdvancedConfig", "scalingModifiers", "every trigger counts for itself"),
+const MEANINGS: [(&str, &str, &str); 27] = [
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
     ("PodUpdatePolicy", "evictionRequirements", "pods are evicted whichever way requests change"),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),

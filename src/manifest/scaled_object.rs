@@ -9,8 +9,13 @@ use serde::Deserialize;
 
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{lower, set_defaults};
+use crate::cluster::cron_schedule::{Schedule, time_zone};
+use crate::cluster::formula::Formula;
 use crate::cluster::hpa::{Behavior, MetricTarget, ObjectReference};
-use crate::cluster::scaled_object::{ScaledObjectSpec, Trigger, TriggerSource};
+use crate::cluster::scaled_object::{
+    Fallback, FallbackBehavior, Pause, ScaledObjectSpec, ScalingModifiers, Trigger, TriggerSource,
+};
+use crate::cluster::{Name, ObjectMeta};
 use crate::engine::SimDuration;
 use crate::units::Quantity;
 
@@ -43,8 +48,16 @@ pub(super) struct WrittenSpec {
     max_replica_count: Option<i32>,
     advanced: Option<AdvancedConfig>,
     triggers: Vec<ScaleTriggers>,
-    #[expect(dead_code, reason = "not simulated; here for the schema")]
-    fallback: Option<BTreeMap<String, serde_json::Value>>,
+    fallback: Option<WrittenFallback>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Fallback")]
+struct WrittenFallback {
+    failure_threshold: i32,
+    replicas: i32,
+    behavior: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -63,8 +76,17 @@ struct AdvancedConfig {
     horizontal_pod_autoscaler_config: Option<HorizontalPodAutoscalerConfig>,
     #[expect(dead_code, reason = "matters when the object is deleted; here for the schema")]
     restore_to_original_replica_count: Option<bool>,
-    #[expect(dead_code, reason = "not simulated; here for the schema")]
-    scaling_modifiers: Option<BTreeMap<String, serde_json::Value>>,
+    scaling_modifiers: Option<WrittenModifiers>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ScalingModifiers")]
+struct WrittenModifiers {
+    formula: Option<String>,
+    target: Option<String>,
+    activation_target: Option<String>,
+    metric_type: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -78,7 +100,6 @@ struct HorizontalPodAutoscalerConfig {
 #[serde(rename_all = "camelCase")]
 struct ScaleTriggers {
     r#type: String,
-    #[expect(dead_code, reason = "a name for people; here for the schema")]
     name: Option<String>,
     #[expect(dead_code, reason = "values are read when they are asked for; here for the schema")]
     use_cached_metrics: Option<bool>,
@@ -108,7 +129,7 @@ const MEASURED: [Measured; 9] = [
 
 /// The spec, defaulted.
 pub(super) fn scaled_object_spec(
-    name: &str,
+    meta: &ObjectMeta,
     object: &ScaledObject,
     errors: &mut FieldErrors,
 ) -> ScaledObjectSpec {
@@ -159,8 +180,136 @@ pub(super) fn scaled_object_spec(
             .and_then(|written| behavior(written, errors)),
         hpa_name: config
             .and_then(|config| config.name.as_deref())
-            .map_or_else(|| format!("keda-hpa-{name}").into(), Into::into),
+            .map_or_else(|| format!("keda-hpa-{}", meta.name()).into(), Into::into),
+        fallback: spec.fallback.as_ref().map(|one| fallback(one, &path.field("fallback"), errors)),
+        pause: pause(meta, errors),
+        modifiers: spec
+            .advanced
+            .as_ref()
+            .and_then(|advanced| advanced.scaling_modifiers.as_ref())
+            .and_then(|written| modifiers(written, spec, errors)),
     }
+}
+
+/// One formula in place of the triggers (`ValidateAndCompileScalingModifiers`); nothing without a formula
+/// or a target.
+fn modifiers(
+    written: &WrittenModifiers,
+    spec: &WrittenSpec,
+    errors: &mut FieldErrors,
+) -> Option<ScalingModifiers> {
+    let path = FieldPath::ROOT.field("spec");
+    let (path, at_triggers) = (path.field("advanced"), path.field("triggers"));
+    let path = path.field("scalingModifiers");
+    let text = written.formula.as_deref().unwrap_or_default();
+    let target = written.target.as_deref().unwrap_or_default();
+    match (text.is_empty(), target.is_empty()) {
+        (true, true) => return None,
+        (true, false) => errors.push(&path.field("formula"), "is missing".to_owned()),
+        (false, true) => errors.push(&path.field("target"), "is missing".to_owned()),
+        (false, false) => {}
+    }
+    let mut names: Vec<Name> = Vec::new();
+    for (index, trigger) in spec.triggers.iter().enumerate() {
+        let Some(name) = trigger.name.as_deref().filter(|name| !name.is_empty()) else { continue };
+        if names.iter().any(|other| **other == *name) {
+            let problem = format!("{name:?} is the name of another trigger");
+            errors.push(&at_triggers.item(index).field("name"), problem);
+        }
+        // CPU and memory go to the HPA by themselves.
+        if !matches!(trigger.r#type.as_str(), "cpu" | "memory") {
+            names.push(name.into());
+        }
+    }
+    let mut milli = |field: &str, text: &str| match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => whole_milli(number),
+        _ => {
+            errors.push(&path.field(field), format!("{text:?} is not a number"));
+            0
+        }
+    };
+    let target_milli = if target.is_empty() { 0 } else { milli("target", target) };
+    let activation = written.activation_target.as_deref().filter(|text| !text.is_empty());
+    let activation_milli = activation.map_or(0, |text| milli("activationTarget", text));
+    if !target.is_empty() && target_milli <= 0 {
+        errors.push(&path.field("target"), "must be more than 0".to_owned());
+    }
+    let types = [("AverageValue", false), ("Value", true)];
+    let at_type = path.field("metricType");
+    let is_value = errors.choose(written.metric_type.as_deref(), &types, false, &at_type);
+    let formula = Formula::parse(text, &names);
+    let formula = formula.map_err(|problem| {
+        if !text.is_empty() {
+            errors.push(&path.field("formula"), problem);
+        }
+    });
+    Some(ScalingModifiers {
+        formula: formula.ok()?,
+        target: if is_value {
+            MetricTarget::ValueMilli(target_milli)
+        } else {
+            MetricTarget::AverageValueMilli(target_milli)
+        },
+        activation_milli,
+    })
+}
+
+fn fallback(written: &WrittenFallback, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Fallback {
+    let mut not_negative = |field: &str, value: i32| {
+        if value < 0 {
+            errors.push(&path.field(field), format!("{value} must not be negative"));
+        }
+        value.max(0)
+    };
+    let threshold = not_negative("failureThreshold", written.failure_threshold);
+    let replicas = not_negative("replicas", written.replicas);
+    let behaviors = [
+        ("static", FallbackBehavior::Static),
+        ("currentReplicas", FallbackBehavior::CurrentReplicas),
+        ("currentReplicasIfHigher", FallbackBehavior::CurrentReplicasIfHigher),
+        ("currentReplicasIfLower", FallbackBehavior::CurrentReplicasIfLower),
+    ];
+    let behavior = written.behavior.as_deref().filter(|behavior| !behavior.is_empty());
+    let at = path.field("behavior");
+    Fallback {
+        failure_threshold: threshold.unsigned_abs(),
+        replicas,
+        behavior: errors.choose(behavior, &behaviors, FallbackBehavior::Static, &at),
+    }
+}
+
+/// What annotations hold back (`NeedToBePausedByAnnotation`, `GetPausedReplicaCount`).
+fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
+    let annotations = FieldPath::ROOT.field("metadata");
+    let annotations = annotations.field("annotations");
+    let mut is_true = |name: &str| match meta.annotations.get(name) {
+        None => false,
+        Some(text) => match &**text {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+            other => {
+                errors
+                    .push(&annotations.field(name), format!("{other:?} is neither true nor false"));
+                false
+            }
+        },
+    };
+    let (paused, scale_in, scale_out) = (
+        is_true("autoscaling.keda.sh/paused"),
+        is_true("autoscaling.keda.sh/paused-scale-in"),
+        is_true("autoscaling.keda.sh/paused-scale-out"),
+    );
+    let name = "autoscaling.keda.sh/paused-replicas";
+    let written = meta.annotations.get(name);
+    let replicas = written.and_then(|text| {
+        let parsed = text.parse().ok().filter(|replicas: &i32| *replicas >= 0);
+        if parsed.is_none() {
+            let problem = format!("{text:?} is no number of replicas");
+            errors.push(&annotations.field(name), problem);
+        }
+        parsed
+    });
+    Pause { is_paused: paused || written.is_some(), replicas, scale_in, scale_out }
 }
 
 /// Completed as in an HPA, which it becomes a part of.
@@ -190,16 +339,21 @@ fn trigger(
     errors: &mut FieldErrors,
 ) -> Trigger {
     let kind = written.r#type.as_str();
+    let name: Option<Name> = written.name.as_deref().map(Into::into);
     let metadata = &written.metadata;
     let at = path.field("metadata");
     if matches!(kind, "cpu" | "memory") {
         let source = resource(written, path, errors);
-        return Trigger { kind: kind.into(), metric_name: "".into(), source };
+        return Trigger { name, kind: kind.into(), metric_name: "".into(), source };
+    }
+    if kind == "cron" {
+        return cron(index, written, &at, errors);
     }
     let Some((_, query, targets, activation, default)) =
         MEASURED.iter().find(|(known, ..)| *known == kind)
     else {
         return Trigger {
+            name,
             kind: kind.into(),
             metric_name: "".into(),
             source: TriggerSource::Unknown,
@@ -235,9 +389,81 @@ fn trigger(
         _ => format!("s{index}-{}-{last_part}", kind.trim_end_matches("-queue")),
     };
     Trigger {
+        name,
         kind: kind.into(),
         metric_name: metric_name.replace(['.', ':', '%', '(', ')', '/'], "-").into(),
-        source: TriggerSource::Measured { query: query_text.into(), target, activation_milli },
+        source: TriggerSource::Measured {
+            query: query_text.into(),
+            target,
+            activation_milli,
+            // Queues that are empty have 0 messages; only a query can be without a result.
+            ignores_missing: metadata.get("ignoreNullValues").is_none_or(|text| text != "false"),
+        },
+    }
+}
+
+/// A span of the calendar (`pkg/scalers/cron_scaler.go`).
+fn cron(
+    index: usize,
+    written: &ScaleTriggers,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Trigger {
+    let mut text = |field: &str| {
+        let text = written.metadata.get(field).cloned().unwrap_or_default();
+        if text.is_empty() {
+            errors.push(&path.field(field), "a cron trigger needs it".to_owned());
+        }
+        text
+    };
+    let [start, end, zone, replicas] =
+        ["start", "end", "timezone", "desiredReplicas"].map(&mut text);
+    let mut schedule = |field: &str, text: &str| {
+        // KEDA's parser takes five fields and no descriptors.
+        let parsed = if text.starts_with('@') {
+            Err("descriptors such as @daily are not accepted; write five fields".to_owned())
+        } else {
+            Schedule::parse(text)
+        };
+        parsed
+            .map_err(|problem| {
+                if !text.is_empty() {
+                    errors.push(&path.field(field), problem);
+                }
+            })
+            .ok()
+    };
+    let schedules = schedule("start", &start).zip(schedule("end", &end));
+    if !start.is_empty() && start == end {
+        let problem = "start and end can not have exactly same time input".to_owned();
+        errors.push(&path.field("end"), problem);
+    }
+    let time_zone = time_zone(Some(&zone));
+    if !zone.is_empty() && time_zone.is_none() {
+        let problem = format!("{zone:?} is no time zone; write one such as Europe/Berlin");
+        errors.push(&path.field("timezone"), problem);
+    }
+    let desired_replicas = replicas.parse::<i64>().unwrap_or_default();
+    if !replicas.is_empty() && desired_replicas <= 0 {
+        let problem = format!("{replicas:?} must be a number above 0");
+        errors.push(&path.field("desiredReplicas"), problem);
+    }
+    let target = match written.metric_type.as_deref() {
+        Some("Value") => MetricTarget::ValueMilli(1_000),
+        _ => MetricTarget::AverageValueMilli(1_000),
+    };
+    let plain =
+        |text: &str| text.replace(' ', "").replace('*', "x").replace('/', "Sl").replace('?', "Qm");
+    let name = format!("s{index}-cron-{zone}-{}-{}", plain(&start), plain(&end));
+    let source =
+        schedules.zip(time_zone).map_or(TriggerSource::Unknown, |((start, end), time_zone)| {
+            TriggerSource::Cron { start, end, time_zone, desired_replicas, target }
+        });
+    Trigger {
+        name: written.name.as_deref().map(Into::into),
+        kind: "cron".into(),
+        metric_name: name.replace(['.', ':', '%', '(', ')', '/'], "-").into(),
+        source,
     }
 }
 

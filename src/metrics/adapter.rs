@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::prometheus::{Series, histogram_quantile};
-use super::rule::Reading;
+use super::rule::{Measure, Reading, Whole};
 use crate::cluster::pod::PodId;
 use crate::engine::{SimDuration, SimTime};
 
@@ -13,7 +13,8 @@ use crate::engine::{SimDuration, SimTime};
 pub struct Scraped {
     /// A counter or gauge of each pod.
     pub pods: Vec<(PodId, f64)>,
-    /// A counter or gauge of the whole Service; the cells of a histogram for a quantile.
+    /// A counter or gauge of the whole Service; the cells of a histogram for a quantile; nothing where
+    /// the Service's value is that of its pods together.
     pub whole: Vec<f64>,
 }
 
@@ -34,44 +35,54 @@ pub struct RuleSeries {
 }
 
 impl RuleSeries {
-    /// Takes in a scrape, and answers with what is served from now on. Pods that were not found are
-    /// forgotten: Prometheus marks their series as stale.
-    pub fn scrape(
-        &mut self,
-        now: SimTime,
-        reading: Reading,
-        window: SimDuration,
-        scraped: &Scraped,
-    ) -> Values {
+    /// Takes in a scrape. Pods that were not found are forgotten: Prometheus marks their series as
+    /// stale.
+    pub fn scrape(&mut self, now: SimTime, window: SimDuration, scraped: &Scraped) {
         let mut earlier = std::mem::take(&mut self.pods);
-        let mut values = Values::default();
         for (pod, value) in &scraped.pods {
             let mut series = earlier.remove(pod).unwrap_or_default();
             series.push(now, *value, window);
-            values.pods.extend(read(&series, now, reading, window).map(|value| (*pod, value)));
             self.pods.insert(*pod, series);
         }
-        values.pods.sort_unstable_by_key(|(pod, _)| *pod);
         self.whole.resize_with(scraped.whole.len(), Series::default);
         for (series, value) in self.whole.iter_mut().zip(&scraped.whole) {
             series.push(now, *value, window);
         }
-        values.whole = match reading {
-            Reading::Quantile => {
-                let rates = self.whole.iter().map(|cell| cell.rate(now, window));
-                let rates: Option<Vec<f64>> = rates.collect();
-                rates.and_then(|rates| histogram_quantile(0.95, &rates)).map(milli)
-            }
-            _ => self.whole.first().and_then(|series| read(series, now, reading, window)),
+    }
+
+    /// What a query at `now` is answered with.
+    pub fn values(&self, now: SimTime, measure: Measure, window: SimDuration) -> Values {
+        let read = |series: &Series| read(series, now, measure.reading(), window);
+        let pods = self.pods.iter().filter_map(|(pod, series)| Some((*pod, read(series)?)));
+        let pods: Vec<(PodId, f64)> = pods.collect();
+        let whole = match (measure.whole(), measure.reading()) {
+            (Whole::Own, Reading::Quantile) => self.p95(now, window),
+            (Whole::Own, _) => self.whole.first().and_then(read),
+            (_, _) if pods.is_empty() => None,
+            (Whole::Sum, _) => Some(sum(&pods)),
+            (Whole::Mean, _) => Some(sum(&pods) / pods.len() as f64),
         };
-        values
+        Values {
+            pods: pods.into_iter().map(|(pod, value)| (pod, milli(value))).collect(),
+            whole: whole.map(milli),
+        }
+    }
+
+    fn p95(&self, now: SimTime, window: SimDuration) -> Option<f64> {
+        let rates = self.whole.iter().map(|cell| cell.rate(now, window));
+        let rates: Option<Vec<f64>> = rates.collect();
+        histogram_quantile(0.95, &rates?)
     }
 }
 
-fn read(series: &Series, now: SimTime, reading: Reading, window: SimDuration) -> Option<i64> {
+fn sum(pods: &[(PodId, f64)]) -> f64 {
+    pods.iter().map(|(_, value)| value).sum()
+}
+
+fn read(series: &Series, now: SimTime, reading: Reading, window: SimDuration) -> Option<f64> {
     match reading {
-        Reading::Rate => series.rate(now, window).map(milli),
-        Reading::Gauge => series.last().map(milli),
+        Reading::Rate => series.rate(now, window),
+        Reading::Gauge => series.last(now),
         Reading::Quantile => None,
     }
 }
@@ -88,20 +99,66 @@ mod tests {
 
     const WINDOW: SimDuration = SimDuration::from_secs(60);
 
+    impl RuleSeries {
+        fn seen(&mut self, at: i64, measure: Measure, scraped: &Scraped) -> Values {
+            let now = SimTime::from_secs(at);
+            self.scrape(now, WINDOW, scraped);
+            self.values(now, measure, WINDOW)
+        }
+    }
+
     #[test]
     fn a_pod_needs_two_scrapes_for_a_rate_and_one_for_a_gauge() {
         let pod = PodId::from_bits(3);
         let mut rule = RuleSeries::default();
         let found = |value| Scraped { pods: vec![(pod, value)], whole: vec![value] };
-        let at = SimTime::from_secs;
-        let first = rule.scrape(at(100), Reading::Rate, WINDOW, &found(500.0));
+        let first = rule.seen(100, Measure::RequestsPerSecond, &found(500.0));
         assert_eq!(first, Values::default());
-        let second = rule.scrape(at(130), Reading::Rate, WINDOW, &found(800.0));
+        let second = rule.seen(130, Measure::RequestsPerSecond, &found(800.0));
         // 300 in 30 s; the 30 s before are less than 1.1 intervals, so they are taken to be alike.
         assert_eq!(second, Values { pods: vec![(pod, 10_000)], whole: Some(10_000) });
-        let gone = rule.scrape(at(160), Reading::Rate, WINDOW, &Scraped::default());
+        let gone = rule.seen(160, Measure::RequestsPerSecond, &Scraped::default());
         assert_eq!(gone.pods, []);
-        let back = rule.scrape(at(190), Reading::Gauge, WINDOW, &found(1.5));
+        let back = rule.seen(190, Measure::Concurrency, &found(1.5));
         assert_eq!(back.pods, [(pod, 1_500)]);
+    }
+
+    #[test]
+    fn without_scrapes_a_rate_runs_out_with_its_window_and_a_gauge_after_five_minutes() {
+        let pod = PodId::from_bits(3);
+        let found = |value| Scraped { pods: vec![(pod, value)], whole: vec![value] };
+        let mut rule = RuleSeries::default();
+        rule.seen(100, Measure::RequestsPerSecond, &found(500.0));
+        rule.seen(130, Measure::RequestsPerSecond, &found(800.0));
+        let whole = |rule: &RuleSeries, at, measure| {
+            rule.values(SimTime::from_secs(at), measure, WINDOW).whole
+        };
+        assert_eq!(whole(&rule, 159, Measure::RequestsPerSecond), Some(10_000));
+        assert_eq!(whole(&rule, 160, Measure::RequestsPerSecond), None);
+        assert_eq!(whole(&rule, 429, Measure::Concurrency), Some(800_000));
+        assert_eq!(whole(&rule, 430, Measure::Concurrency), None);
+    }
+
+    #[test]
+    fn the_value_of_a_service_of_language_models_is_that_of_its_pods_together() {
+        let [one, other] = [3, 4].map(PodId::from_bits);
+        let found = |values: [f64; 2]| Scraped {
+            pods: vec![(one, values[0]), (other, values[1])],
+            whole: Vec::new(),
+        };
+        let mut cache = RuleSeries::default();
+        let seen = cache.seen(100, Measure::KvCacheUsage, &found([0.25, 0.75]));
+        assert_eq!(seen, Values { pods: vec![(one, 250), (other, 750)], whole: Some(500) });
+        let none = cache.seen(130, Measure::KvCacheUsage, &Scraped::default());
+        assert_eq!(none, Values::default());
+
+        let mut tokens = RuleSeries::default();
+        tokens.seen(100, Measure::TokensPerSecond, &found([1e4, 1e4]));
+        let seen = tokens.seen(130, Measure::TokensPerSecond, &found([13e3, 16e3]));
+        assert_eq!(seen.whole, Some(300_000));
+        // One server less: the sum of the rates falls to the other's, and no counter seems reset.
+        let left = Scraped { pods: vec![(other, 22e3)], whole: Vec::new() };
+        let seen = tokens.seen(160, Measure::TokensPerSecond, &left);
+        assert_eq!(seen, Values { pods: vec![(other, 200_000)], whole: Some(200_000) });
     }
 }

@@ -9,6 +9,6 @@ mod settings;
 
 pub use adapter::{RuleSeries, Scraped, Values};
 pub use prometheus::{LATENCY_BOUNDS_SECONDS, PrometheusSettings};
-pub use rule::{Measure, MetricRule, Reading};
+pub use rule::{Measure, MetricRule, Reading, Whole};
 pub use server::{MetricsServer, PodUsage};
 pub use settings::MetricsSettings;

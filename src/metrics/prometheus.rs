@@ -30,6 +30,9 @@ impl Default for PrometheusSettings {
     }
 }
 
+/// How far an instant query looks back: five minutes (`--query.lookback-delta`, left-open since Prometheus 3).
+const LOOKBACK: SimDuration = SimDuration::from_secs(300);
+
 /// The samples of one series that a query may still look at.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -45,9 +48,10 @@ impl Series {
         self.samples.push_back((now, value));
     }
 
-    /// The last value.
-    pub fn last(&self) -> Option<f64> {
-        self.samples.back().map(|(_, value)| *value)
+    /// The last value, unless it is older than an instant query looks back: `--query.lookback-delta`.
+    pub fn last(&self, now: SimTime) -> Option<f64> {
+        let (at, value) = self.samples.back()?;
+        (*at > now - LOOKBACK).then_some(*value)
     }
 
     /// `rate(series[window])` at `now`, per second: the increase between the first and the last

@@ -25,7 +25,7 @@ pub struct MetricRule {
     pub labels: BTreeMap<Name, Name>,
 }
 
-/// What can be measured of the traffic.
+/// What can be measured of the traffic, and of the servers that answer it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -40,6 +40,16 @@ pub enum Measure {
     /// 95 % of the answers in the rate's window took at most this many seconds, by histogram_quantile
     /// over the usual buckets. Of a Service alone.
     LatencyP95,
+    /// Of language models: share of the KV cache in use, 0 to 1 (`vllm:kv_cache_usage_perc`); of a
+    /// Service, the mean over its pods.
+    KvCacheUsage,
+    /// Of language models: tokens of answers a second, rate(vllm:generation_tokens_total).
+    TokensPerSecond,
+    /// Of language models: tokens of prompts computed a second, rate(vllm:prompt_tokens_total).
+    PromptTokensPerSecond,
+    /// Of language models: percent of the rate's window in which the pod's GPUs worked, 0 to 100, the mean
+    /// of DCGM_FI_DEV_GPU_UTIL; of a Service, the mean over its pods.
+    GpuUtilization,
 }
 
 /// How a measure is read from what is scraped.
@@ -53,13 +63,43 @@ pub enum Reading {
     Quantile,
 }
 
+/// How the value of a whole Service comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// It has series of its own.
+    Own,
+    /// The sum over its pods: `sum(...)` in PromQL, without a value where no pod has one.
+    Sum,
+    /// The mean over its pods: `avg(...)`.
+    Mean,
+}
+
 impl Measure {
     /// How it is read.
     pub const fn reading(self) -> Reading {
         match self {
-            Self::RequestsPerSecond => Reading::Rate,
-            Self::Concurrency | Self::QueueDepth => Reading::Gauge,
+            Self::RequestsPerSecond
+            | Self::TokensPerSecond
+            | Self::PromptTokensPerSecond
+            | Self::GpuUtilization => Reading::Rate,
+            Self::Concurrency | Self::QueueDepth | Self::KvCacheUsage => Reading::Gauge,
             Self::LatencyP95 => Reading::Quantile,
         }
+    }
+
+    /// How the value of a whole Service comes about.
+    pub const fn whole(self) -> Whole {
+        match self {
+            Self::RequestsPerSecond | Self::Concurrency | Self::QueueDepth | Self::LatencyP95 => {
+                Whole::Own
+            }
+            Self::TokensPerSecond | Self::PromptTokensPerSecond => Whole::Sum,
+            Self::KvCacheUsage | Self::GpuUtilization => Whole::Mean,
+        }
+    }
+
+    /// Whether only servers of language models have it.
+    pub const fn is_of_language_models(self) -> bool {
+        !matches!(self.whole(), Whole::Own)
     }
 }

@@ -10,11 +10,11 @@ use crate::cluster::custom_metrics::{ApiHealth, CustomMetrics, MetricSeries, Met
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
 use crate::cluster::selection::Selecting;
-use crate::cluster::{Action, NamespacedName, ObjectReference};
+use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
 use crate::engine::{SimDuration, SimTime};
 use crate::faults::Scraper;
 use crate::metrics::{
-    LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values,
+    LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values, Whole,
 };
 use crate::traffic::{BackendId, ServiceId};
 
@@ -48,13 +48,18 @@ impl ScrapeFaults {
 }
 
 impl Simulation {
-    /// The custom and external APIs are there if the scenario has metrics for them.
+    /// The custom and external APIs are there if the scenario has metrics for them; the external one also
+    /// where there is KEDA, which serves it itself.
     pub(super) fn start_adapter(&mut self) {
         let world = std::sync::Arc::clone(&self.world);
         let rules = &world.metrics.custom;
         self.adapter.rules = vec![RuleSeries::default(); rules.len()];
         if rules.is_empty() {
-            for api in [MetricsApi::Custom, MetricsApi::External] {
+            let steps = world.timeline.iter().flat_map(|(_, step)| &step.objects);
+            let mut objects = world.objects.iter().chain(steps);
+            let has_keda = objects.any(|action| matches!(action, Action::CreateScaledObject(_)));
+            let external = (!has_keda).then_some(MetricsApi::External);
+            for api in [Some(MetricsApi::Custom), external].into_iter().flatten() {
                 self.act("cluster", Action::SetMetricsApi(api, ApiHealth::Unregistered));
             }
             return;
@@ -74,15 +79,15 @@ impl Simulation {
         let world = std::sync::Arc::clone(&self.world);
         let settings = world.metrics.prometheus;
         self.enter(self.now + settings.scrape_interval, Event::PrometheusScrape);
-        if self.scrapes.is_paused(Scraper::Prometheus) {
-            return;
-        }
         let mut served = Vec::new();
         for (position, rule) in world.metrics.custom.iter().enumerate() {
-            let scraped = self.scrape_rule(rule);
+            let is_paused = self.scrapes.is_paused(Scraper::Prometheus);
+            let scraped = (!is_paused).then(|| self.scrape_rule(rule));
             let series = &mut self.adapter.rules[position];
-            let reading = rule.measure.reading();
-            served.push(series.scrape(self.now, reading, settings.rate_window, &scraped));
+            if let Some(scraped) = scraped {
+                series.scrape(self.now, settings.rate_window, &scraped);
+            }
+            served.push(series.values(self.now, rule.measure, settings.rate_window));
         }
         self.publish(&served);
     }
@@ -114,23 +119,34 @@ impl Simulation {
         let pods: Vec<(PodId, f64)> = self
             .backends_of(service)
             .into_iter()
-            .map(|(pod, backend)| (pod, self.measure(rule.measure, backend)))
+            .filter_map(|(pod, backend)| Some((pod, self.measure(rule.measure, backend)?)))
             .collect();
-        let whole = match rule.measure {
-            Measure::RequestsPerSecond => self.traffic.arrived(service) as f64,
-            _ => pods.iter().map(|(_, value)| value).sum(),
+        let whole = match (rule.measure.whole(), rule.measure) {
+            (Whole::Own, Measure::RequestsPerSecond) => vec![self.traffic.arrived(service) as f64],
+            (Whole::Own, _) => vec![pods.iter().map(|(_, value)| value).sum()],
+            (Whole::Sum | Whole::Mean, _) => Vec::new(),
         };
-        Scraped { pods, whole: vec![whole] }
+        Scraped { pods, whole }
     }
 
-    /// A counter or gauge of one pod's application.
-    fn measure(&mut self, measure: Measure, backend: BackendId) -> f64 {
+    /// A counter or gauge of one pod's application; `None` where it has no such thing.
+    fn measure(&mut self, measure: Measure, backend: BackendId) -> Option<f64> {
+        let now = self.now;
+        let mut server = || self.traffic.llm_status(now, backend);
         match measure {
-            Measure::RequestsPerSecond => self.traffic.taken(self.now, backend) as f64,
-            Measure::Concurrency => self.traffic.in_flight(self.now, backend) as f64,
-            Measure::QueueDepth => self.traffic.queued(self.now, backend) as f64,
+            Measure::KvCacheUsage => Some(server()?.kv_cache_usage_perc),
+            Measure::TokensPerSecond => Some(server()?.generation_tokens_total as f64),
+            Measure::PromptTokensPerSecond => Some(server()?.prompt_tokens_total as f64),
+            // Percent is the rate of hundred times the seconds at work.
+            Measure::GpuUtilization => Some(server()?.gpu_busy.as_secs_f64() * 100.0),
+            Measure::RequestsPerSecond => Some(self.traffic.taken(now, backend) as f64),
+            Measure::Concurrency => Some(self.traffic.in_flight(now, backend) as f64),
+            Measure::QueueDepth => Some(match server() {
+                Some(server) => server.num_requests_waiting as f64,
+                None => self.traffic.queued(now, backend) as f64,
+            }),
             // A histogram, not a number: it is read of the whole Service.
-            Measure::LatencyP95 => 0.0,
+            Measure::LatencyP95 => None,
         }
     }
 
@@ -160,6 +176,11 @@ impl Simulation {
         }
         let health = if answers { ApiHealth::Serving } else { ApiHealth::Unavailable };
         self.act("scenario", Action::SetMetricsApi(api, health));
+    }
+
+    /// The source of a custom metric answers no more, or does so again.
+    pub(super) fn set_metric_failing(&mut self, name: &Name, fails: bool) {
+        self.act("scenario", Action::SetMetricFailing(name.clone(), fails));
     }
 
     /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.

@@ -18,7 +18,8 @@ use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::TimelineAction;
 use crate::kubelet::AppProfile;
 use crate::manifest::{
-    Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents, read_manifests,
+    ApiServerGates, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
+    read_manifests,
 };
 use crate::scenario::document::StartDate;
 use crate::scenario::resolved::ResolvedScenario;
@@ -102,6 +103,7 @@ impl<'a> Blueprint<'a> {
     pub fn new(resolved: &'a ResolvedScenario) -> Result<Self, Diagnostics> {
         let mut problems = resolved.check();
         let scenario = resolved.scenario();
+        let gates = scenario.controller_manager.horizontal_pod_autoscaler.feature_gates;
         let mut blueprint = Self {
             resolved,
             nodes: Vec::new(),
@@ -111,7 +113,9 @@ impl<'a> Blueprint<'a> {
             request_models: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
-            documents: Documents::default(),
+            documents: Documents::new(ApiServerGates {
+                hpa_scale_to_zero: gates.hpa_scale_to_zero,
+            }),
             routings: Vec::new(),
             scheduler: SchedulerConfiguration::default(),
             notes: Diagnostics::default(),

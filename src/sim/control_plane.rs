@@ -5,7 +5,7 @@ pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use crate::controllers::pod_control::Deed;
-use crate::controllers::{Actions, Controller, Key, Requeue};
+use crate::controllers::{Actions, Controller, Key, Requeue, Row};
 use crate::engine::{SimDuration, SimTime};
 
 /// The store and the controllers over it.
@@ -94,6 +94,11 @@ impl ControlPlane {
     /// The last decision about a key with every number under its name, where there is such a form.
     pub fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
         self.controllers.iter().find_map(|controller| controller.explain_as_json(key))
+    }
+
+    /// The last decision about a key as a row of a table, where there is such a form.
+    pub fn explain_in_a_row(&self, key: Key) -> Option<Row> {
+        self.controllers.iter().find_map(|controller| controller.explain_in_a_row(key))
     }
 
     /// When controllers have work next; there may then turn out to be none.

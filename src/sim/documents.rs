@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::{Action, ObjectReference};
 use crate::faults::{ImageChange, PatchChange};
-use crate::manifest::{Diagnostics, Manifest, Object, Severity, admit};
+use crate::manifest::{ApiServerGates, Diagnostics, Manifest, Object, Severity, admit_with};
 use crate::scenario::Routing;
 
 /// The manifests that were applied, by reference.
@@ -17,9 +17,16 @@ pub struct Documents {
     by_reference: BTreeMap<ObjectReference, Manifest>,
     /// In the order in which they were first applied.
     order: Vec<ObjectReference>,
+    /// Of the API server to which they are applied.
+    gates: ApiServerGates,
 }
 
 impl Documents {
+    /// None, for an API server with these gates.
+    pub fn new(gates: ApiServerGates) -> Self {
+        Self { gates, ..Self::default() }
+    }
+
     /// These manifests were applied.
     pub fn apply<'a>(&mut self, manifests: impl IntoIterator<Item = &'a Manifest>) {
         // One whose name the API server makes up is a new object each time.
@@ -96,7 +103,7 @@ impl Documents {
         let places: BTreeSet<Arc<str>> =
             manifests.iter().map(|one| Arc::clone(&one.origin.source)).collect();
         let is_first = others.is_empty();
-        let loaded = admit(others.into_iter().chain(manifests).collect());
+        let loaded = admit_with(others.into_iter().chain(manifests).collect(), self.gates);
         let own = loaded.objects.into_iter().filter(|one| {
             let manifest = &one.manifest;
             manifest.has_generated_name || !is_other.contains(&manifest.reference)

@@ -18,7 +18,7 @@ use crate::cluster::service::ServiceId as ClusterServiceId;
 use crate::cluster::{
     Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store,
 };
-use crate::controllers::{self, Key};
+use crate::controllers::{self, Key, Row};
 use crate::engine::{Digest, EventQueue, SimTime, Stream, Streams};
 use crate::kubelet::{Effects, Kubelet};
 use crate::metrics::MetricsServer;
@@ -72,7 +72,7 @@ impl Simulation {
         let streams = Streams::new(world.seed);
         let now = world.begin;
         let plane = ControlPlane::new(
-            Store::new(streams),
+            Store::new(streams).starting_at(world.controllers.start),
             controllers::all(&world.controllers),
             ControlPlaneSettings { watch_latency: world.delays.watch },
             now,
@@ -225,6 +225,24 @@ impl Simulation {
         let words =
             || self.plane.explain(key).map(|text| serde_json::json!({ "explanation": text }));
         self.plane.explain_as_json(key).or_else(words)
+    }
+
+    /// The same as a row of a table; only HPAs have that form.
+    pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
+        self.plane.explain_in_a_row(self.autoscaler(object)?)
+    }
+
+    /// The autoscalers of a kind that exist now.
+    pub fn autoscalers(&self, kind: &str) -> Vec<ObjectReference> {
+        let store = self.plane.store();
+        let ids: Vec<&NamespacedName> = match kind {
+            "HorizontalPodAutoscaler" => store.hpas().values().map(|one| &one.meta.id).collect(),
+            "VerticalPodAutoscaler" => store.vpas().values().map(|one| &one.meta.id).collect(),
+            "ScaledObject" => store.scaled_objects().values().map(|one| &one.meta.id).collect(),
+            _ => Vec::new(),
+        };
+        let named = |id: &NamespacedName| ObjectReference { kind: kind.into(), id: id.clone() };
+        ids.into_iter().map(named).collect()
     }
 
     fn autoscaler(&self, object: &ObjectReference) -> Option<Key> {

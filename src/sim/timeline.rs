@@ -97,6 +97,8 @@ impl Simulation {
             TimelineAction::Delete(object) => self.delete_object(object),
             TimelineAction::MetricsApiDown(api) => self.set_metrics_api(*api, false),
             TimelineAction::MetricsApiUp(api) => self.set_metrics_api(*api, true),
+            TimelineAction::MetricDown(name) => self.set_metric_failing(name, true),
+            TimelineAction::MetricUp(name) => self.set_metric_failing(name, false),
             TimelineAction::PauseScrapes(scraper) => self.scrapes.pause(*scraper, true),
             TimelineAction::ResumeScrapes(scraper) => self.scrapes.pause(*scraper, false),
             TimelineAction::ScrapesFail(name) => {

@@ -1,4 +1,5 @@
-//! A cluster at an instant as kubectl prints it: `get`, `describe`, `events`, `rollout`, `top`. Pure
+//! A cluster at an instant as kubectl prints it: `get`, `describe`, `events`, `rollout`, `top`; and
+//! decisions over a span of time. Pure
 //! functions from a view to text; who asks, and for which instant, is for `cli` to say. The columns are
 //! those of `pkg/printers/internalversion/printers.go`, 1.36; what a simulation does not have, such as an
 //! IP, is `<none>`.
@@ -13,6 +14,7 @@ mod get_workloads;
 mod object;
 mod object_workloads;
 mod rollout;
+mod span;
 mod top;
 
 pub use describe::describe;
@@ -20,4 +22,5 @@ pub use events::events;
 pub use get::{Kind, Scope, Wide, get};
 pub use object::objects;
 pub use rollout::{history, status};
+pub use span::span;
 pub use top::{top_nodes, top_pods};

@@ -14,7 +14,8 @@ use crate::cluster::pod::PodId;
 use crate::cluster::pod_template::{PodSpec, TemplateId};
 use crate::cluster::scale::{Scale, ScaleTarget, resource_of};
 use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
-use crate::controllers::{Actions, Controller, Key, Requeue};
+use crate::controllers::keda::health_changes;
+use crate::controllers::{Actions, Controller, Key, Requeue, Row};
 use crate::engine::SimTime;
 
 /// The horizontal-pod-autoscaler controller.
@@ -99,9 +100,12 @@ impl Controller for HpaController {
         }
         let Some(known) = slot else { return Requeue::No };
         if view.now >= known.next_sync {
-            if !known.repeat(view, hpa, settings) {
+            if !settings.repeats_quiet_syncs || !known.repeat(view, hpa, settings) {
                 let last = sync(view, id, hpa, settings, &mut known.history);
                 translate(hpa, id, &last.decision, view, actions);
+                for change in health_changes(view, hpa) {
+                    actions.push(change);
+                }
                 known.last = Some(last);
             }
             known.next_sync = view.now + settings.sync_period;
@@ -121,6 +125,10 @@ impl Controller for HpaController {
         let named: serde_json::Map<String, serde_json::Value> = named.collect();
         json.as_object_mut()?.insert("not_counted_pods".to_owned(), named.into());
         Some(json)
+    }
+
+    fn explain_in_a_row(&self, key: Key) -> Option<Row> {
+        self.last(key).map(|last| last.decision.row())
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {

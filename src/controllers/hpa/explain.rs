@@ -336,9 +336,18 @@ fn fmt_stabilization(
         }
     }
     if !stabilization.deciding.is_empty() {
-        let entries = stabilization.deciding.iter();
-        let entries: Vec<String> =
-            entries.map(|entry| format!("{} at {}", entry.replicas, entry.timestamp)).collect();
+        let entries = stabilization.deciding.chunk_by(|one, next| one.replicas == next.replicas);
+        let entries: Vec<String> = entries
+            .filter_map(|alike| {
+                let (first, last) = (alike.first()?, alike.last()?);
+                let (from, to) = (first.timestamp, last.timestamp);
+                Some(if from == to {
+                    format!("{} at {from}", first.replicas)
+                } else {
+                    format!("{} from {from} to {to}", first.replicas)
+                })
+            })
+            .collect();
         writeln!(f, "  recommendations: {}", entries.join(", "))?;
     }
     Ok(())
@@ -377,14 +386,14 @@ fn fmt_policy(f: &mut fmt::Formatter<'_>, policy: &PolicyLimit, is_up: bool) -> 
 
 /// A measured value or a target, in the unit in which people know it.
 #[derive(Clone, Copy)]
-enum Amount {
+pub(super) enum Amount {
     Percent(i32),
     Quantity(Quantity),
     Number(f64),
 }
 
 impl Amount {
-    fn of(spec: &MetricSpec, value: MetricValue) -> Self {
+    pub(super) fn of(spec: &MetricSpec, value: MetricValue) -> Self {
         match value {
             MetricValue::Utilization { percent, .. } => Self::Percent(percent),
             MetricValue::AverageValueMilli(milli) | MetricValue::ValueMilli(milli) => {
@@ -393,7 +402,7 @@ impl Amount {
         }
     }
 
-    fn of_target(spec: &MetricSpec) -> Self {
+    pub(super) fn of_target(spec: &MetricSpec) -> Self {
         match spec.target {
             MetricTarget::Utilization(percent) => Self::Percent(percent),
             MetricTarget::AverageValueMilli(milli) | MetricTarget::ValueMilli(milli) => {

@@ -10,7 +10,7 @@ use super::metric_error::{MetricError, MetricProblem};
 use super::pods::ObservedPod;
 use super::replicas::{
     Calculation, PerPodTarget, Proposal, Tolerances, average_value_replicas, external_total_milli,
-    external_value_milli, per_pod_replicas, value_replicas,
+    external_value_milli, object_average_value_replicas, per_pod_replicas, value_replicas,
 };
 use super::requests::{RequestProblem, pod_request_milli};
 use crate::cluster::hpa::{MetricSource, MetricSpec, MetricTarget};
@@ -178,8 +178,12 @@ impl<'a> Calculator<'a> {
 
     fn propose_from_values(&self, values: &[i64]) -> Result<Proposal, Problem> {
         if let MetricTarget::AverageValueMilli(target) = self.spec.target {
-            let total = external_total_milli(values);
             let replicas = self.scale.status_replicas;
+            if let (MetricSource::Object { .. }, [value, ..]) = (&*self.spec.source, values) {
+                let tolerances = self.tolerances;
+                return Ok(object_average_value_replicas(*value, target, replicas, tolerances));
+            }
+            let total = external_total_milli(values);
             return Ok(average_value_replicas(total, target, replicas, self.tolerances));
         }
         let (MetricTarget::ValueMilli(target), value) =

@@ -9,14 +9,16 @@ use crate::cluster::meta::Name;
 use crate::cluster::metrics::Sample;
 use crate::cluster::pod::PodId;
 use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
-use crate::controllers::keda::{SCALED_OBJECT_LABEL, external_value};
+use crate::controllers::keda::{external_value, scaled_object_of};
 
 /// What one metrics API answers, owned.
 #[derive(Clone, Debug)]
 pub enum Reading {
     /// The call fails with this error.
     Failed(Name),
-    /// Values of the pods, in their order.
+    /// No pod has a sample.
+    Empty,
+    /// Values of the pods, in their order: a sample may be without the value.
     PerPod(Vec<Option<PodMetric>>),
     /// Values in thousandths of a unit.
     Values(Vec<i64>),
@@ -27,7 +29,7 @@ impl Reading {
     pub fn as_input(&self) -> MetricReading<'_> {
         match self {
             Self::Failed(error) => MetricReading::Failed(error),
-            Self::PerPod(values) if values.iter().all(Option::is_none) => MetricReading::Empty,
+            Self::Empty => MetricReading::Empty,
             Self::PerPod(values) => {
                 MetricReading::PerPod(PodMetrics { values, ..PodMetrics::default() })
             }
@@ -43,7 +45,7 @@ pub fn reading(
     source: &MetricSource,
     pods: &[PodId],
 ) -> Reading {
-    if let Some(error) = api_error(view, source) {
+    if let Some(error) = api_error(view, source).or_else(|| source_error(view, source)) {
         return Reading::Failed(error);
     }
     match source {
@@ -55,6 +57,9 @@ pub fn reading(
                 let Sample { timestamp, window, .. } = sample;
                 Some(PodMetric { value_milli, timestamp, window })
             };
+            if !pods.iter().any(|pod| table.get(*pod).is_some()) {
+                return Reading::Empty;
+            }
             Reading::PerPod(pods.iter().map(value).collect())
         }
         MetricSource::Pods { metric } => {
@@ -71,7 +76,11 @@ pub fn reading(
                     Some(PodMetric { value_milli, timestamp, window })
                 })
             };
-            Reading::PerPod(pods.iter().map(value).collect())
+            let values: Vec<Option<PodMetric>> = pods.iter().map(value).collect();
+            if values.iter().all(Option::is_none) {
+                return Reading::Empty;
+            }
+            Reading::PerPod(values)
         }
         MetricSource::Object { metric, described_object } => {
             let object = ObjectReference {
@@ -86,8 +95,11 @@ pub fn reading(
         MetricSource::External { metric } => {
             if let Some(scaled_object) = scaled_object_of(metric) {
                 let namespace = hpa.meta.namespace();
-                let value = external_value(view, namespace, scaled_object, &metric.name);
-                return Reading::Values(value.into_iter().collect());
+                return match external_value(view, namespace, scaled_object, &metric.name) {
+                    Some(Ok(value)) => Reading::Values(vec![value]),
+                    Some(Err(error)) => Reading::Failed(error.into()),
+                    None => Reading::Values(Vec::new()),
+                };
             }
             let custom = view.store().custom_metrics();
             let series = custom.matching(&metric.name, metric.selector.as_ref());
@@ -95,13 +107,6 @@ pub fn reading(
         }
         MetricSource::Invalid { .. } => Reading::Values(Vec::new()),
     }
-}
-
-/// The ScaledObject of KEDA whose trigger a metric is.
-fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
-    let selector = metric.selector.as_ref()?;
-    let label = selector.requirements.iter().find(|one| *one.key == *SCALED_OBJECT_LABEL)?;
-    label.values.first()
 }
 
 fn object_value(
@@ -180,6 +185,18 @@ fn api_error(view: ClusterView<'_>, source: &MetricSource) -> Option<Name> {
             Some(format!("{text} (get {resource})").into())
         }
     }
+}
+
+/// The error of an adapter whose own source does not answer.
+fn source_error(view: ClusterView<'_>, source: &MetricSource) -> Option<Name> {
+    let (MetricSource::Pods { metric }
+    | MetricSource::Object { metric, .. }
+    | MetricSource::External { metric }) = source
+    else {
+        return None;
+    };
+    let is_failing = view.store().is_metric_failing(&metric.name);
+    is_failing.then(|| "Internal error occurred: unable to fetch metrics".into())
 }
 
 /// The adapter's answer where it has no such metric (`NewMetricNotFoundError` of

@@ -306,13 +306,44 @@ pub fn value_replicas(
     Some(Proposal { replicas, current, calculation: Calculation::Value(calculation) })
 }
 
-/// The proposal of an Object or External metric with an `AverageValue` target: it never looks at
-/// pods (`GetObjectPerPodMetricReplicas`, `GetExternalPerPodMetricReplicas`).
+/// The proposal of an External metric with an `AverageValue` target: it never looks at pods
+/// (`GetExternalPerPodMetricReplicas`).
 pub fn average_value_replicas(
     total_milli: i64,
     target_milli: i64,
     status_replicas: i32,
     tolerances: Tolerances,
+) -> Proposal {
+    let quotient = total_milli as f64 / target_milli as f64;
+    let outside = saturating_replicas(quotient);
+    let mut proposal =
+        average_value_proposal(total_milli, target_milli, status_replicas, tolerances, outside);
+    // A sum that was capped is shown as it is.
+    if total_milli as f64 >= i64::MAX as f64 {
+        proposal.current = MetricValue::AverageValueMilli(i64::MAX);
+    }
+    proposal
+}
+
+/// The proposal of an Object metric with an `AverageValue` target: nothing is capped
+/// (`GetObjectPerPodMetricReplicas`).
+pub fn object_average_value_replicas(
+    total_milli: i64,
+    target_milli: i64,
+    status_replicas: i32,
+    tolerances: Tolerances,
+) -> Proposal {
+    let outside = ceil_to_i32(total_milli as f64 / target_milli as f64);
+    average_value_proposal(total_milli, target_milli, status_replicas, tolerances, outside)
+}
+
+/// The proposal is `outside` unless the ratio is inside the tolerance.
+fn average_value_proposal(
+    total_milli: i64,
+    target_milli: i64,
+    status_replicas: i32,
+    tolerances: Tolerances,
+    outside: i32,
 ) -> Proposal {
     let (total, target, replicas) =
         (total_milli as f64, target_milli as f64, f64::from(status_replicas));
@@ -320,16 +351,9 @@ pub fn average_value_replicas(
     let is_within_tolerance = tolerances.contain(ratio);
     let calculation =
         AverageValueCalculation { ratio, total_milli, status_replicas, is_within_tolerance };
-    // A sum that was capped is shown as it is.
-    let is_capped = total >= i64::MAX as f64;
-    let average = if is_capped { i64::MAX } else { ceil_to_i64(total / replicas) };
     Proposal {
-        replicas: if is_within_tolerance {
-            status_replicas
-        } else {
-            saturating_replicas(total / target)
-        },
-        current: MetricValue::AverageValueMilli(average),
+        replicas: if is_within_tolerance { status_replicas } else { outside },
+        current: MetricValue::AverageValueMilli(ceil_to_i64(total / replicas)),
         calculation: Calculation::AverageValue(calculation),
     }
 }

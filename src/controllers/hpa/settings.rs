@@ -28,6 +28,10 @@ pub struct HpaSettings {
     /// constant of the controller, which recordings of its own unit tests raise.
     #[serde(skip, default = "legacy_scale_up_limit_factor")]
     pub legacy_scale_up_limit_factor: f64,
+    /// Whether a sync on the very inputs of the last one, which did nothing, takes that decision over. Not
+    /// a flag, and no decision depends on it: it saves time.
+    #[serde(skip, default = "repeats_quiet_syncs")]
+    pub repeats_quiet_syncs: bool,
 }
 
 /// Feature gates that the HPA controller looks at.
@@ -49,6 +53,10 @@ const fn legacy_scale_up_limit_factor() -> f64 {
     2.0
 }
 
+const fn repeats_quiet_syncs() -> bool {
+    true
+}
+
 impl Default for HpaSettings {
     fn default() -> Self {
         Self {
@@ -59,6 +67,7 @@ impl Default for HpaSettings {
             initial_readiness_delay: SimDuration::from_secs(30),
             feature_gates: HpaFeatureGates::default(),
             legacy_scale_up_limit_factor: legacy_scale_up_limit_factor(),
+            repeats_quiet_syncs: repeats_quiet_syncs(),
         }
     }
 }

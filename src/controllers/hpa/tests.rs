@@ -5,7 +5,7 @@ use crate::cluster::hpa::{
     Behavior, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ObjectReference,
     PolicyKind, PolicySelect, ScalingPolicy, ScalingRules,
 };
-use crate::cluster::hpa_status::{HpaConditionType, HpaStatus};
+use crate::cluster::hpa_status::{HpaConditionType, HpaStatus, MetricValue};
 use crate::cluster::meta::Name;
 use crate::cluster::node::ConditionStatus;
 use crate::cluster::pod::{PodCondition, PodPhase};
@@ -246,7 +246,7 @@ fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
       desired = ceil(2 counted pods x 2% / 60%) = ceil(0.0667) = 1
     raw recommendation: 1, from cpu resource utilization (percentage of request)
     stabilization: the current 6 is brought to between 1, the lowest of the last 0s, and 7, the highest of the last 300s: 6
-      recommendations: 4 at 00:00:00, 4 at 00:00:00, 7 at 00:00:15
+      recommendations: 4 at 00:00:00, 7 at 00:00:15
     not limited: 6 (DesiredWithinRange)
     replicas stay at 6
     condition AbleToScale True ScaleDownStabilized: recent recommendations were higher than current one, applying the highest recent recommendation
@@ -300,4 +300,17 @@ fn an_explanation_of_values_names_what_they_are_divided_by() {
     event Warning FailedGetExternalMetric: unable to get external metric default/queue/nil: no metrics returned from external metrics API
     event Normal SuccessfulRescale: New size: 4; reason: external metric queue(nil) above target
     ");
+}
+
+#[test]
+fn a_negative_sum_is_an_overflow_of_external_metrics_alone() {
+    let tolerances = HpaSettings::default().tolerances(None);
+    let object = object_average_value_replicas(-5_000, 1_000, 5, tolerances);
+    assert_eq!((object.replicas, object.current), (-5, MetricValue::AverageValueMilli(-1_000)));
+    assert_eq!(external_total_milli(&[-5_000]), i64::MAX);
+    // Three thousand million replicas: an External metric is capped, an Object metric overflows.
+    let total = 3_000_000_000_000;
+    let external = average_value_replicas(total, 1_000, 5, tolerances);
+    let object = object_average_value_replicas(total, 1_000, 5, tolerances);
+    assert_eq!((external.replicas, object.replicas), (i32::MAX, i32::MIN));
 }

@@ -1,19 +1,28 @@
 //! The KEDA operator: makes an HPA of each ScaledObject, and scales its target from and to zero, which
-//! the HPA does not do (`pkg/scaling/executor/scale_scaledobjects.go`, KEDA 2.17).
+//! the HPA does not do (`pkg/scaling/executor/scale_scaledobjects.go`, KEDA 2.18).
 
 mod hpa;
 mod triggers;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{Actions, Controller, Key, Requeue};
 use crate::cluster::action::Event;
+use crate::cluster::hpa::MetricIdentifier;
 use crate::cluster::scaled_object::{ScaledObject, ScaledObjectId, ScaledObjectSpec};
-use crate::cluster::{Action, Change, ClusterView, NamespacedName};
+use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
 use crate::engine::SimTime;
 
-pub use hpa::{SCALED_OBJECT_LABEL, hpa_of};
-pub use triggers::{Activity, external_value, rule_of};
+pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
+pub use triggers::{Activity, external_value, health_changes, rule_of};
+
+/// The ScaledObject whose trigger a metric of an HPA is.
+pub fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
+    let selector = metric.selector.as_ref()?;
+    let label = selector.requirements.iter().find(|one| *one.key == *SCALED_OBJECT_LABEL)?;
+    label.values.first()
+}
 
 /// The KEDA operator.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +43,23 @@ pub enum ZeroDecision {
     CoolDown(SimTime),
     /// Below the minimum: up to it.
     RaiseToMinimum(i32),
+    /// Triggers fail, and none is active: nothing is scaled on what is not known.
+    Fails,
+    /// An annotation forbids to wake it, or to put it to sleep.
+    HeldBack,
+    /// It is paused.
+    Paused,
+    /// It is paused with this many replicas.
+    PausedAt(i32),
+}
+
+/// What triggers say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Triggers {
+    /// One of them is active.
+    pub is_active: bool,
+    /// One of them fails.
+    pub is_failing: bool,
 }
 
 /// What to do with a target of so many replicas (`RequestScale`).
@@ -41,17 +67,25 @@ pub fn decide(
     spec: &ScaledObjectSpec,
     created: SimTime,
     last_active: Option<SimTime>,
-    is_active: bool,
+    triggers: Triggers,
     replicas: i32,
     now: SimTime,
 ) -> ZeroDecision {
+    match spec.pause.replicas {
+        Some(paused) if paused != replicas => return ZeroDecision::PausedAt(paused),
+        _ if spec.pause.is_paused => return ZeroDecision::Paused,
+        _ => {}
+    }
     let is_idle = spec.idle_replicas.is_some() && replicas < spec.min_replicas;
-    if is_active {
+    if triggers.is_active {
         return match replicas {
-            _ if is_idle || replicas == 0 => ZeroDecision::Activate(spec.min_replicas.max(1)),
-            _ if replicas < spec.min_replicas => ZeroDecision::RaiseToMinimum(spec.min_replicas),
-            _ => ZeroDecision::Leave,
+            _ if !is_idle && replicas != 0 => ZeroDecision::Leave,
+            _ if spec.pause.scale_out => ZeroDecision::HeldBack,
+            _ => ZeroDecision::Activate(spec.min_replicas.max(1)),
         };
+    }
+    if triggers.is_failing && spec.fallback.is_none_or(|fallback| fallback.replicas != 0) {
+        return ZeroDecision::Fails;
     }
     let floor = match spec.idle_replicas {
         Some(idle) if replicas > idle => idle,
@@ -61,6 +95,9 @@ pub fn decide(
         }
         _ => return ZeroDecision::Leave,
     };
+    if spec.pause.scale_in {
+        return ZeroDecision::HeldBack;
+    }
     let cooled_down = match last_active {
         Some(active) => active + spec.cooldown_period,
         None => created + spec.initial_cooldown_period,
@@ -91,13 +128,10 @@ impl Controller for KedaController {
         };
         let hpa =
             NamespacedName::new(object.meta.namespace().clone(), object.spec.hpa_name.clone());
-        if view.hpa_named(&hpa).is_none() {
+        if !object.spec.pause.is_paused && view.hpa_named(&hpa).is_none() {
             actions.push(Action::CreateHpa(Box::new(hpa_of(object))));
         }
         let activity = Activity::of(view, object);
-        if activity.is_active() {
-            actions.push(Action::SetScaledObjectActive(id));
-        }
         let target = &object.spec.scale_target;
         let reference = NamespacedName::new(object.meta.namespace().clone(), target.name.clone());
         let scale_target = view.scale_target(&target.kind, &reference);
@@ -107,14 +141,28 @@ impl Controller for KedaController {
             return Requeue::At(view.now + object.spec.polling_interval);
         };
         let (spec, created) = (&object.spec, object.meta.created);
-        let (active, replicas) = (activity.is_active(), scale.spec_replicas);
-        let decision = decide(spec, created, object.last_active, active, replicas, view.now);
+        let triggers =
+            Triggers { is_active: activity.is_active(), is_failing: activity.is_failing() };
+        let replicas = scale.spec_replicas;
+        let decision = decide(spec, created, object.last_active, triggers, replicas, view.now);
+        let is_noted = match decision {
+            ZeroDecision::Activate(_) => true,
+            ZeroDecision::Leave => triggers.is_active && !triggers.is_failing,
+            _ => false,
+        };
+        if is_noted {
+            actions.push(Action::SetScaledObjectActive(id));
+        }
         if let Some((replicas, event)) = said(object, decision, replicas, &activity) {
             actions.push(scale_target.scale_to(replicas));
             actions.push(Action::Event(Box::new(event)));
         }
         self.last.insert(id, explain(object, &activity, decision, replicas, view.now));
-        Requeue::At(view.now + object.spec.polling_interval)
+        match decision {
+            // The loop stands still.
+            ZeroDecision::Paused => Requeue::No,
+            _ => Requeue::At(view.now + object.spec.polling_interval),
+        }
     }
 
     fn explain(&self, key: Key) -> Option<String> {
@@ -143,7 +191,16 @@ fn said(
         target.name
     );
     let (replicas, reason, message) = match decision {
-        ZeroDecision::Leave | ZeroDecision::CoolDown(_) => return None,
+        ZeroDecision::Leave
+        | ZeroDecision::CoolDown(_)
+        | ZeroDecision::Fails
+        | ZeroDecision::HeldBack
+        | ZeroDecision::Paused => return None,
+        ZeroDecision::PausedAt(replicas) => (
+            replicas,
+            "ScaledObjectPaused",
+            format!("ScaledObject is paused, at {replicas} replicas"),
+        ),
         ZeroDecision::Activate(replicas) => (
             replicas,
             "KEDAScaleTargetActivated",
@@ -193,14 +250,49 @@ fn explain(
             format!("nothing is active, but the cooldown lasts until {until}")
         }
         ZeroDecision::RaiseToMinimum(to) => format!("below the minimum: from {replicas} to {to}"),
+        ZeroDecision::Fails if spec.fallback.is_some() => {
+            "triggers fail: it stays until the fallback comes to pass".to_owned()
+        }
+        ZeroDecision::Fails => "triggers fail: it stays as it is".to_owned(),
+        ZeroDecision::HeldBack if activity.is_active() => {
+            "a trigger is active, but paused-scale-out holds it back".to_owned()
+        }
+        ZeroDecision::HeldBack => "nothing is active, but paused-scale-in holds it".to_owned(),
+        ZeroDecision::Paused => "it is paused, and there is no HPA".to_owned(),
+        ZeroDecision::PausedAt(to) => format!("it is paused, from {replicas} to {to}"),
     };
+    let activity = format!("{activity}{}", Failures(object));
     format!("at {now}: {replicas} replicas, {least} to {most} allowed\n{activity}{course}\n")
+}
+
+/// Failures of triggers in a row, where somebody counts them.
+struct Failures<'a>(&'a ScaledObject);
+
+impl fmt::Display for Failures<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(fallback) = self.0.spec.fallback else { return Ok(()) };
+        for (metric, failures) in self.0.failures.iter().filter(|(_, failures)| **failures > 0) {
+            let (threshold, replicas) = (fallback.failure_threshold, fallback.replicas);
+            write!(f, "{metric} failed {failures} times in a row: ")?;
+            if *failures > threshold {
+                writeln!(
+                    f,
+                    "the HPA is told what makes {replicas} replicas ({:?})",
+                    fallback.behavior
+                )?;
+            } else {
+                writeln!(f, "the fallback comes after {threshold}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::hpa::ObjectReference;
+    use crate::cluster::scaled_object::{Fallback, FallbackBehavior, Pause};
     use crate::engine::SimDuration;
 
     fn spec(min_replicas: i32, idle_replicas: Option<i32>) -> ScaledObjectSpec {
@@ -219,6 +311,9 @@ mod tests {
             triggers: Vec::new(),
             behavior: None,
             hpa_name: "keda-hpa-web".into(),
+            fallback: None,
+            pause: Pause::default(),
+            modifiers: None,
         }
     }
 
@@ -227,7 +322,8 @@ mod tests {
     }
 
     fn decision(spec: &ScaledObjectSpec, active: bool, replicas: i32, now: i64) -> ZeroDecision {
-        decide(spec, at(0), Some(at(100)), active, replicas, at(now))
+        let triggers = Triggers { is_active: active, is_failing: false };
+        decide(spec, at(0), Some(at(100)), triggers, replicas, at(now))
     }
 
     #[test]
@@ -258,7 +354,38 @@ mod tests {
             initial_cooldown_period: SimDuration::from_secs(60),
             ..spec(0, None)
         };
-        assert_eq!(decide(&fresh, at(0), None, false, 1, at(60)), ZeroDecision::CoolDown(at(60)));
-        assert_eq!(decide(&fresh, at(0), None, false, 1, at(90)), ZeroDecision::Deactivate(0));
+        let quiet = Triggers::default();
+        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(60)), ZeroDecision::CoolDown(at(60)));
+        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(90)), ZeroDecision::Deactivate(0));
+    }
+
+    #[test]
+    fn triggers_that_fail_put_nothing_to_sleep_unless_the_fallback_is_nothing() {
+        let failing = Triggers { is_failing: true, is_active: false };
+        let decision = |fallback: Option<i32>| {
+            let fallback = fallback.map(|replicas| Fallback {
+                failure_threshold: 3,
+                replicas,
+                behavior: FallbackBehavior::Static,
+            });
+            let spec = ScaledObjectSpec { fallback, ..spec(0, None) };
+            decide(&spec, at(0), Some(at(100)), failing, 4, at(500))
+        };
+        assert_eq!(decision(None), ZeroDecision::Fails);
+        assert_eq!(decision(Some(6)), ZeroDecision::Fails);
+        assert_eq!(decision(Some(0)), ZeroDecision::Deactivate(0));
+    }
+
+    #[test]
+    fn annotations_hold_back_one_direction_or_both() {
+        let with = |pause| ScaledObjectSpec { pause, ..spec(0, None) };
+        let scale_in = with(Pause { scale_in: true, ..Pause::default() });
+        assert_eq!(decision(&scale_in, false, 4, 500), ZeroDecision::HeldBack);
+        assert_eq!(decision(&scale_in, true, 0, 500), ZeroDecision::Activate(1));
+        let scale_out = with(Pause { scale_out: true, ..Pause::default() });
+        assert_eq!(decision(&scale_out, true, 0, 500), ZeroDecision::HeldBack);
+        let paused = with(Pause { is_paused: true, replicas: Some(2), ..Pause::default() });
+        assert_eq!(decision(&paused, true, 0, 500), ZeroDecision::PausedAt(2));
+        assert_eq!(decision(&paused, false, 2, 500), ZeroDecision::Paused);
     }
 }

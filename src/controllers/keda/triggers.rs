@@ -1,10 +1,17 @@
-//! What triggers say: their values, and whether they are active.
+//! What triggers say: their values, whether they are active, and what the HPA is told.
 
 use std::fmt;
 
-use crate::cluster::hpa::MetricTarget;
-use crate::cluster::scaled_object::{ScaledObject, Trigger, TriggerSource};
-use crate::cluster::{ClusterView, Name};
+use jiff::Timestamp;
+
+use super::COMPOSITE_METRIC;
+use crate::cluster::hpa::{MetricSource, MetricTarget};
+use crate::cluster::hpa_object::HpaObject;
+use crate::cluster::pod::PodPhase;
+use crate::cluster::scaled_object::{
+    ScaledObject, ScaledObjectId, ScalingModifiers, Trigger, TriggerSource,
+};
+use crate::cluster::{Action, ClusterView, Name, NamespacedName};
 
 /// The triggers of a ScaledObject at an instant.
 #[derive(Clone, Debug, Default)]
@@ -12,15 +19,27 @@ pub struct Activity {
     triggers: Vec<Seen>,
     /// Only CPU and memory: these never put anything to sleep.
     only_resources: bool,
+    /// The formula over the others, which decides in their place.
+    composed: Option<(Name, Seen)>,
 }
 
 #[derive(Clone, Debug)]
 struct Seen {
     kind: Name,
     metric_name: Name,
-    value_milli: i64,
     target: MetricTarget,
-    activation_milli: i64,
+    reading: Reading,
+}
+
+/// What one trigger says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// A value, thousandths of a unit, and the one above which it is active.
+    Value { milli: i64, activation_milli: i64 },
+    /// Whether the span of a calendar lasts, and the replicas that it asks for, in thousandths.
+    Calendar { lasts: bool, milli: i64 },
+    /// Its source does not answer, or has no value.
+    Failing,
 }
 
 impl Activity {
@@ -28,15 +47,11 @@ impl Activity {
     pub fn of(view: ClusterView<'_>, object: &ScaledObject) -> Self {
         let triggers = object.spec.triggers.iter();
         let seen = triggers.clone().filter_map(|trigger| {
-            let TriggerSource::Measured { target, activation_milli, .. } = trigger.source else {
-                return None;
-            };
             Some(Seen {
                 kind: trigger.kind.clone(),
                 metric_name: trigger.metric_name.clone(),
-                value_milli: trigger_value(view, trigger)?,
-                target,
-                activation_milli,
+                target: target_of(trigger)?,
+                reading: reading(view, trigger)?,
             })
         });
         let mut simulated = triggers.filter(|one| one.source != TriggerSource::Unknown);
@@ -44,40 +59,88 @@ impl Activity {
             triggers: seen.collect(),
             only_resources: simulated
                 .all(|one| matches!(one.source, TriggerSource::Resource { .. })),
+            composed: object.spec.modifiers.as_ref().map(|modifiers| {
+                let seen = Seen {
+                    kind: "formula".into(),
+                    metric_name: COMPOSITE_METRIC.into(),
+                    target: modifiers.target,
+                    reading: composite(view, object, modifiers),
+                };
+                (modifiers.formula.to_string().into(), seen)
+            }),
         }
     }
 
     /// Whether any of them is active.
     pub fn is_active(&self) -> bool {
-        self.only_resources || self.triggers.iter().any(Seen::is_active)
+        if let Some((_, composed)) = &self.composed {
+            return composed.reading.is_active();
+        }
+        self.only_resources || self.triggers.iter().any(|one| one.reading.is_active())
     }
 
-    /// The scalers that are, as KEDA's events name them.
+    /// Whether any of them fails.
+    pub fn is_failing(&self) -> bool {
+        self.triggers.iter().any(|one| one.reading == Reading::Failing)
+    }
+
+    /// The scalers that are active, as KEDA's events name them.
     pub(super) fn active_names(&self) -> String {
-        let active = self.triggers.iter().filter(|one| one.is_active());
-        active.map(|one| format!("{}Scaler", one.kind)).collect::<Vec<_>>().join(", ")
+        let active = self.triggers.iter().filter(|one| one.reading.is_active());
+        active.map(|one| format!("{}Scaler", one.kind)).collect::<Vec<_>>().join(";")
     }
 }
 
-impl Seen {
-    const fn is_active(&self) -> bool {
-        self.value_milli > self.activation_milli
+impl Reading {
+    const fn is_active(self) -> bool {
+        match self {
+            Self::Value { milli, activation_milli } => milli > activation_milli,
+            Self::Calendar { lasts, .. } => lasts,
+            Self::Failing => false,
+        }
     }
 }
 
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Seen { kind, metric_name, value_milli, target, activation_milli } in &self.triggers {
-            let is_active = if value_milli > activation_milli { "active" } else { "not active" };
-            let number = |milli: i64| milli as f64 / 1000.0;
-            let (value, activation) = (number(*value_milli), number(*activation_milli));
-            write!(f, "trigger {kind} ({metric_name}): {value}, {is_active} above {activation}, ")?;
+        let number = |milli: i64| milli as f64 / 1000.0;
+        for Seen { kind, metric_name, target, reading } in &self.triggers {
+            let is_active = if reading.is_active() { "active" } else { "not active" };
+            write!(f, "trigger {kind} ({metric_name}): ")?;
+            match *reading {
+                Reading::Value { milli, activation_milli } => {
+                    let (value, activation) = (number(milli), number(activation_milli));
+                    write!(f, "{value}, {is_active} above {activation}, ")?;
+                }
+                Reading::Calendar { lasts: true, milli } => {
+                    write!(f, "{}, active until its end, ", number(milli))?;
+                }
+                Reading::Calendar { lasts: false, milli } => {
+                    write!(f, "{}, not active until its start, ", number(milli))?;
+                }
+                Reading::Failing => write!(f, "its source does not answer, ")?,
+            }
             match target {
                 MetricTarget::AverageValueMilli(milli) => {
                     writeln!(f, "target {} per pod", number(*milli))?;
                 }
                 MetricTarget::ValueMilli(milli) => writeln!(f, "target {} in all", number(*milli))?,
                 MetricTarget::Utilization(percent) => writeln!(f, "target {percent}%")?,
+            }
+        }
+        if let Some((formula, Seen { target, reading, .. })) = &self.composed {
+            write!(f, "formula {formula} = ")?;
+            match (*reading, target) {
+                (
+                    Reading::Value { milli, activation_milli },
+                    MetricTarget::AverageValueMilli(target) | MetricTarget::ValueMilli(target),
+                ) => {
+                    let is_active = if reading.is_active() { "active" } else { "not active" };
+                    let (value, activation) = (number(milli), number(activation_milli));
+                    write!(f, "{value}, {is_active} above {activation}, ")?;
+                    writeln!(f, "target {}", number(*target))?;
+                }
+                _ => writeln!(f, "nothing, as a trigger fails or it gives no number")?,
             }
         }
         if self.only_resources {
@@ -87,29 +150,179 @@ impl fmt::Display for Activity {
     }
 }
 
-/// The value of a trigger's metric in the external metrics API, thousandths of a unit: KEDA's metrics
-/// server asks the trigger each time it is asked itself. `None` for a metric that is no trigger's.
+/// What KEDA's metrics server answers the HPA, which asks it at each sync: a value in thousandths of a
+/// unit, or an error. `None` for a metric that is no trigger's.
+///
+/// A trigger that fails once more than its object's `failureThreshold` is answered for by the fallback
+/// (`pkg/fallback/fallback.go`).
 pub fn external_value(
     view: ClusterView<'_>,
     namespace: &str,
     scaled_object: &str,
     metric_name: &str,
-) -> Option<i64> {
-    let is_it = |object: &&ScaledObject| {
-        *object.meta.id.name == *scaled_object && **object.meta.namespace() == *namespace
-    };
-    let object = view.store().scaled_objects().values().find(is_it)?;
-    let trigger = object.spec.triggers.iter().find(|one| *one.metric_name == *metric_name)?;
-    trigger_value(view, trigger)
+) -> Option<Result<i64, String>> {
+    let (_, object) = scaled_object_named(view, namespace, scaled_object)?;
+    let (reading, target) = metric(view, object, metric_name)?;
+    Some(match reading {
+        Reading::Value { milli, .. } | Reading::Calendar { milli, .. } => Ok(milli),
+        Reading::Failing => fallback_value(view, object, metric_name, target).ok_or_else(|| {
+            format!(
+                "rpc error: code = Unknown desc = error when getting metric values \
+                 metric:{metric_name} encountered error"
+            )
+        }),
+    })
 }
 
-fn trigger_value(view: ClusterView<'_>, trigger: &Trigger) -> Option<i64> {
-    let TriggerSource::Measured { query, .. } = &trigger.source else { return None };
-    let custom = view.store().custom_metrics();
-    let rule = rule_of(query, custom.series.keys())?;
-    let series = custom.series.get(rule)?;
-    // A query without a result counts as 0 (`ignoreNullValues`).
-    Some(series.iter().find_map(|one| one.external).unwrap_or(0))
+/// How often in a row each metric of an HPA of KEDA's could not be told, once the HPA has asked again:
+/// what of that is otherwise than before. Kept only where there is a fallback.
+pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
+    let namespace = hpa.meta.namespace();
+    let changes = hpa.spec.metrics.iter().filter_map(|metric| {
+        let MetricSource::External { metric } = &*metric.source else { return None };
+        let name = super::scaled_object_of(metric)?;
+        let (id, object) = scaled_object_named(view, namespace, name)?;
+        object.spec.fallback?;
+        let before = failures(object, &metric.name);
+        let now = match self::metric(view, object, &metric.name)?.0 {
+            Reading::Failing => before.saturating_add(1),
+            Reading::Value { .. } | Reading::Calendar { .. } => 0,
+        };
+        (now != before).then(|| Action::SetTriggerFailures(id, metric.name.clone(), now))
+    });
+    changes.collect()
+}
+
+fn failures(object: &ScaledObject, metric_name: &str) -> u32 {
+    object.failures.get(metric_name).copied().unwrap_or(0)
+}
+
+/// What one metric of the HPA says, and its target: that of a trigger, or of the formula over all.
+fn metric(
+    view: ClusterView<'_>,
+    object: &ScaledObject,
+    metric_name: &str,
+) -> Option<(Reading, MetricTarget)> {
+    if let Some(modifiers) = &object.spec.modifiers {
+        let reading = composite(view, object, modifiers);
+        return (metric_name == COMPOSITE_METRIC).then_some((reading, modifiers.target));
+    }
+    let trigger = object.spec.triggers.iter().find(|one| *one.metric_name == *metric_name)?;
+    Some((reading(view, trigger)?, target_of(trigger)?))
+}
+
+const fn target_of(trigger: &Trigger) -> Option<MetricTarget> {
+    match &trigger.source {
+        TriggerSource::Measured { target, .. } | TriggerSource::Cron { target, .. } => {
+            Some(*target)
+        }
+        TriggerSource::Resource { .. } | TriggerSource::Unknown => None,
+    }
+}
+
+/// The formula over the triggers; a trigger that fails makes it fail.
+#[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
+fn composite(
+    view: ClusterView<'_>,
+    object: &ScaledObject,
+    modifiers: &ScalingModifiers,
+) -> Reading {
+    let value_of = |name: &str| {
+        let mut triggers = object.spec.triggers.iter();
+        let trigger = triggers.find(|one| one.name.as_deref() == Some(name))?;
+        match reading(view, trigger)? {
+            Reading::Value { milli, .. } | Reading::Calendar { milli, .. } => {
+                Some(milli as f64 / 1000.0)
+            }
+            Reading::Failing => None,
+        }
+    };
+    match modifiers.formula.evaluate(&value_of) {
+        Ok(value) => Reading::Value {
+            milli: (value * 1000.0) as i64,
+            activation_milli: modifiers.activation_milli,
+        },
+        Err(_) => Reading::Failing,
+    }
+}
+
+/// The value that brings the HPA to the replicas of the fallback; `None` if it is not due, or cannot be
+/// worked out (`doFallback`).
+#[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
+fn fallback_value(
+    view: ClusterView<'_>,
+    object: &ScaledObject,
+    metric_name: &str,
+    target: MetricTarget,
+) -> Option<i64> {
+    let fallback = object.spec.fallback?;
+    // The failure of this very answer counts, too.
+    if failures(object, metric_name).saturating_add(1) <= fallback.failure_threshold {
+        return None;
+    }
+    let reference = &object.spec.scale_target;
+    let name = NamespacedName::new(object.meta.namespace().clone(), reference.name.clone());
+    let scale_target = view.scale_target(&reference.kind, &name)?;
+    let replicas = f64::from(fallback.replicas(view.scale(scale_target)?.spec_replicas));
+    Some(match target {
+        MetricTarget::ValueMilli(milli) => {
+            let pods = view.store().pods_scaled_by(scale_target);
+            let ready =
+                pods.filter(|(_, pod)| pod.phase == PodPhase::Running && pod.is_ready()).count();
+            if ready == 0 {
+                return None;
+            }
+            (milli as f64 * (replicas / ready as f64)) as i64
+        }
+        MetricTarget::AverageValueMilli(milli) => (milli as f64 * replicas) as i64,
+        MetricTarget::Utilization(_) => return None,
+    })
+}
+
+fn scaled_object_named<'a>(
+    view: ClusterView<'a>,
+    namespace: &str,
+    name: &str,
+) -> Option<(ScaledObjectId, &'a ScaledObject)> {
+    view.store().scaled_objects().iter().find(|(_, object)| {
+        *object.meta.id.name == *name && **object.meta.namespace() == *namespace
+    })
+}
+
+/// What a trigger says now; `None` where nothing stands for it.
+fn reading(view: ClusterView<'_>, trigger: &Trigger) -> Option<Reading> {
+    match &trigger.source {
+        TriggerSource::Measured { query, activation_milli, ignores_missing, .. } => {
+            let custom = view.store().custom_metrics();
+            let rule = rule_of(query, custom.series.keys())?;
+            if view.store().is_metric_failing(rule) {
+                return Some(Reading::Failing);
+            }
+            let value = custom.series.get(rule)?.iter().find_map(|one| one.external);
+            Some(match value {
+                Some(milli) => Reading::Value { milli, activation_milli: *activation_milli },
+                None if *ignores_missing => {
+                    Reading::Value { milli: 0, activation_milli: *activation_milli }
+                }
+                None => Reading::Failing,
+            })
+        }
+        TriggerSource::Cron { start, end, time_zone, desired_replicas, .. } => {
+            let now = view.timestamp();
+            let (start, end) = (start.next(now, time_zone), end.next(now, time_zone));
+            let lasts = is_within(now, start, end);
+            let replicas = if lasts { *desired_replicas } else { 1 };
+            Some(Reading::Calendar { lasts, milli: replicas.saturating_mul(1000) })
+        }
+        TriggerSource::Resource { .. } | TriggerSource::Unknown => None,
+    }
+}
+
+/// Whether a span lasts, by its next start and its next end; a time that never comes is Go's zero time,
+/// before all others (`cronScaler.GetMetricsAndActivity`).
+fn is_within(now: Timestamp, start: Option<Timestamp>, end: Option<Timestamp>) -> bool {
+    let now = Some(now);
+    if start < end { now > start && now < end } else { now > start || now < end }
 }
 
 /// The metric of the scenario that a query or a queue's name stands for: the one of that very name, or
@@ -133,5 +346,16 @@ mod tests {
         );
         assert_eq!(rule("jobs").as_deref(), Some("jobs"));
         assert_eq!(rule("up"), None);
+    }
+
+    #[test]
+    fn a_span_lasts_while_its_end_comes_before_its_next_start() {
+        let at = |hour: i64| Some(Timestamp::from_second(hour * 3_600).expect("a time"));
+        let now = Timestamp::from_second(12 * 3_600).expect("a time");
+        assert!(is_within(now, at(32), at(20)));
+        assert!(!is_within(now, at(14), at(20)));
+        // At its very start the next start is a day away.
+        assert!(is_within(now, at(36), at(20)));
+        assert!(!is_within(now, at(36), None), "an end that never comes");
     }
 }

@@ -20,6 +20,13 @@ impl Checker<'_> {
         self.some_time(&prometheus.field("scrapeInterval"), timing.scrape_interval);
         self.some_time(&prometheus.field("rateWindow"), timing.rate_window);
         self.some_time(&hpa.field("syncPeriod"), settings.sync_period);
+        if settings.tolerance < 0.0 || !settings.tolerance.is_finite() {
+            self.error(
+                &hpa.field("tolerance"),
+                format!("a tolerance of {} leaves no ratio inside", settings.tolerance),
+                "write a share of the target such as 0.1, or 0 for none",
+            );
+        }
         if timing.rate_window < timing.scrape_interval * 2 {
             self.warn(
                 &prometheus.field("rateWindow"),
@@ -42,7 +49,28 @@ impl Checker<'_> {
                     "name a Service of `traffic`",
                 );
             }
+            if rule.measure.is_of_language_models() && !self.has_language_model() {
+                self.error(
+                    &item.field("measure"),
+                    format!(
+                        "{} is measured of language models, and no workload serves one",
+                        rule.name
+                    ),
+                    "say which in `workloads`: requests: {llm: {model: ..., gpu: ...}}",
+                );
+            }
         }
+    }
+
+    fn has_language_model(&self) -> bool {
+        let workloads = self.text.scenario.workloads.iter();
+        let mut requests = workloads.flat_map(|workload| {
+            workload
+                .requests
+                .iter()
+                .chain(workload.images.values().filter_map(|one| one.requests.as_ref()))
+        });
+        requests.any(|requests| requests.llm.is_some())
     }
 
     fn some_time(&mut self, path: &FieldPath, period: SimDuration) {

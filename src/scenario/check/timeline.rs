@@ -154,6 +154,8 @@ impl Checker<'_> {
             TimelineAction::ScrapesRecover(node) => {
                 self.node_exists(&path.field("scrapesRecover"), node);
             }
+            TimelineAction::MetricDown(name) => self.metric_exists(&path.field("metricDown"), name),
+            TimelineAction::MetricUp(name) => self.metric_exists(&path.field("metricUp"), name),
             TimelineAction::Apply(_)
             | TimelineAction::MetricsApiDown(_)
             | TimelineAction::MetricsApiUp(_)
@@ -178,6 +180,20 @@ impl Checker<'_> {
             "PersistentVolumeClaim" => {}
             _ => self.object_exists(path, object),
         }
+    }
+
+    fn metric_exists(&mut self, path: &FieldPath, name: &Name) {
+        let rules = &self.text.scenario.metrics.custom;
+        if rules.iter().any(|rule| rule.name == *name) {
+            return;
+        }
+        let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+        let help = if known.is_empty() {
+            "say under `metrics.custom` what it is".to_owned()
+        } else {
+            format!("`metrics.custom` has {}", known.join(", "))
+        };
+        self.error(path, format!("there is no metric {name}"), help);
     }
 
     fn scale_change(&mut self, path: &FieldPath, change: &ScaleChange) {

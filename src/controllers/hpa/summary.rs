@@ -1,0 +1,106 @@
+//! A decision in one row of a table: for `wavetank explain` over a span of time. Decides nothing.
+
+use super::decision::{Course, Decision, MetricsCourse};
+use super::explain::Amount;
+use super::groups::PodGroups;
+use super::metrics::{MetricEvaluation, MetricsEvaluation};
+use super::replicas::Proposal;
+use crate::cluster::hpa::MetricSource;
+use crate::cluster::hpa_status::{HpaConditionReason, HpaConditionType, MetricValue};
+use crate::controllers::Row;
+
+impl Decision {
+    /// The decision in one row.
+    pub fn row(&self) -> Row {
+        let current = self.scale.map_or(0, |scale| scale.spec);
+        let metrics = self.metrics();
+        let course = match &self.course {
+            Course::Metrics(course) => Some(&**course),
+            _ => None,
+        };
+        let number =
+            |of: fn(&MetricsCourse) -> i32| course.map_or("-".into(), |c| of(c).to_string());
+        let cells = vec![
+            ("TIME", self.time.to_string()),
+            ("REPLICAS", current.to_string()),
+            ("METRICS", metrics.map_or_else(|| "-".to_owned(), measured)),
+            ("PODS", metrics.map_or_else(|| "-".to_owned(), counted)),
+            ("ASKED FOR", number(|course| course.stabilization.recommendation)),
+            ("STABILIZED", number(|course| course.stabilization.stabilized)),
+            ("LIMITED", number(|course| course.replicas)),
+            ("RESULT", self.result(current)),
+        ];
+        let is_change = self.scale_write.is_some();
+        Row { at: self.time, cells, is_change }
+    }
+
+    fn result(&self, current: i32) -> String {
+        let text = match &self.scale_write {
+            Some(write) if write.error.is_some() => format!("{current}, write refused"),
+            Some(write) => format!("{current} -> {}", write.replicas),
+            None => current.to_string(),
+        };
+        let reasons = self.reasons();
+        if reasons.is_empty() { text } else { format!("{text} ({})", reasons.join(", ")) }
+    }
+
+    /// Why the result is not simply what the metrics ask for.
+    fn reasons(&self) -> Vec<&'static str> {
+        let reason = |kind| self.status.condition(kind).map(|condition| condition.reason.as_str());
+        match &self.course {
+            Course::ScaleUnreadable => reason(HpaConditionType::AbleToScale).into_iter().collect(),
+            Course::Disabled | Course::SelectorUnusable | Course::MetricsFailed(_) => {
+                reason(HpaConditionType::ScalingActive).into_iter().collect()
+            }
+            Course::AboveMax => vec!["above maxReplicas"],
+            Course::BelowMin => vec!["below minReplicas"],
+            Course::Metrics(course) => {
+                let (stabilized, limited) = (course.stabilization.reason, course.limiting.reason);
+                [stabilized, limited]
+                    .into_iter()
+                    .filter(|reason| {
+                        !matches!(
+                            reason,
+                            HpaConditionReason::ReadyForNewScale
+                                | HpaConditionReason::DesiredWithinRange
+                        )
+                    })
+                    .map(HpaConditionReason::as_str)
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Current and target value of each metric, as `kubectl get hpa` shows them.
+fn measured(metrics: &MetricsEvaluation) -> String {
+    let shown = metrics.metrics.iter().map(|metric| {
+        let MetricEvaluation { spec, outcome } = metric;
+        let name = match &*spec.source {
+            MetricSource::Resource { resource, container: Some(container) } => {
+                format!("{container}/{resource}")
+            }
+            source => source.name().to_string(),
+        };
+        let target = Amount::of_target(spec);
+        match outcome {
+            // What Go makes of a mean over no pods.
+            Ok(Proposal { current: MetricValue::AverageValueMilli(i64::MIN), .. }) => {
+                format!("{name}: -/{target}")
+            }
+            Ok(proposal) => format!("{name}: {}/{target}", Amount::of(spec, proposal.current)),
+            Err(_) => format!("{name}: <unknown>/{target}"),
+        }
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Pods whose samples count, of all that the first metric over pods looks at.
+fn counted(metrics: &MetricsEvaluation) -> String {
+    let Some(pods) = metrics.metrics.iter().find_map(MetricEvaluation::pods) else {
+        return "-".to_owned();
+    };
+    let PodGroups { counted, unready, missing, .. } = pods;
+    let all = counted.pods + unready.pods + missing.pods;
+    if all == counted.pods { all.to_string() } else { format!("{} of {all}", counted.pods) }
+}
