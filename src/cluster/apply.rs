@@ -228,15 +228,9 @@ fn carry_out(
         Action::CreateScaledObject(draft) => {
             store.create_scaled_object(now, draft.0, draft.1, changes)
         }
-        Action::SetScaledObjectActive(id) => {
-            let object = store.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
-            object.last_active = Some(now);
-            Ok(())
-        }
+        Action::SetScaledObjectActive(id) => store.set_scaled_object_active(now, id),
         Action::SetTriggerFailures(id, metric, failures) => {
-            let object = store.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
-            object.failures.insert(metric, failures);
-            Ok(())
+            store.set_trigger_failures(id, metric, failures)
         }
         Action::DeleteScaledObject(id) => store.delete_scaled_object(id, changes),
         Action::CreateVpa(draft) => store.create_vpa(now, draft.0, draft.1, changes),
@@ -308,11 +302,7 @@ fn carry_out(
             Ok(())
         }
         Action::SetMetricFailing(name, fails) => {
-            if fails {
-                store.failing_metrics.insert(name);
-            } else {
-                store.failing_metrics.remove(&name);
-            }
+            store.set_metric_failing(name, fails);
             Ok(())
         }
         Action::Event(_) => Ok(()),

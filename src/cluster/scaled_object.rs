@@ -198,6 +198,37 @@ impl Store {
         Ok(())
     }
 
+    /// A trigger is active now.
+    pub(super) fn set_scaled_object_active(
+        &mut self,
+        now: SimTime,
+        id: ScaledObjectId,
+    ) -> Result<(), Refused> {
+        self.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?.last_active = Some(now);
+        Ok(())
+    }
+
+    /// So often in a row a metric could not be told.
+    pub(super) fn set_trigger_failures(
+        &mut self,
+        id: ScaledObjectId,
+        metric: Name,
+        failures: u32,
+    ) -> Result<(), Refused> {
+        let object = self.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
+        object.failures.insert(metric, failures);
+        Ok(())
+    }
+
+    /// The source of a custom or external metric answers no more, or does so again.
+    pub(super) fn set_metric_failing(&mut self, name: Name, fails: bool) {
+        if fails {
+            self.failing_metrics.insert(name);
+        } else {
+            self.failing_metrics.remove(&name);
+        }
+    }
+
     /// A ScaledObject goes, with its HPA.
     pub(super) fn delete_scaled_object(
         &mut self,
