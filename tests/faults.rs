@@ -164,6 +164,21 @@ fn maintenance_goes_from_node_to_node_and_leaves_all_in_service() {
 }
 
 #[test]
+fn a_drain_leaves_the_pods_of_daemon_sets_where_they_are() {
+    let agent = "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec: {selector: {matchLabels: \
+                 {app: agent}}, template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: a, image: 'a:1'}]}}}\n";
+    let scenario = "duration: 10m\ncluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n\
+                    timeline: [{at: 2m, drain: pool-1}]\n";
+    let manifests = format!("{MANIFESTS}{agent}");
+    let mut simulation = simulation(&resolved(scenario, &manifests, &[]), 1);
+    run_to(&mut simulation, 600);
+    assert_eq!(pods_on(simulation.view(), "pool-1"), 1, "its own pod of the DaemonSet");
+    let evicted = told(&simulation, "Evicted").filter(|line| line.object.name.starts_with("agent"));
+    assert_eq!(evicted.count(), 0);
+    assert_eq!(ready_pods(simulation.view()), 9);
+}
+
+#[test]
 fn what_is_done_every_hour_is_done_at_every_hour() {
     let timeline = "timeline: [{at: 30m, every: 1h, maintain: {pool: pool, takes: 1m}}]\n";
     let mut simulation = begin("5h", timeline);

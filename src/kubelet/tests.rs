@@ -357,6 +357,25 @@ fn an_evicted_pod_stays_as_failed() {
 }
 
 #[test]
+fn a_pod_that_is_evicted_while_its_sidecar_is_pulled_starts_nothing_any_more() {
+    let mut spec = pod(vec![container("web")]);
+    spec.init_containers = vec![Container { is_sidecar: true, ..container("mesh") }];
+    let mut one = OnePod::new(spec, &profile(app()));
+    one.run_until(1.0);
+    let id = one.pod;
+    one.step(|kubelet, view, out| kubelet.evict(view, id, "The node was low on memory.", out));
+    one.run_until(60.0);
+    let pod = one.get().unwrap();
+    assert_eq!((pod.phase, pod.status_reason), (PodPhase::Failed, Some("Evicted")));
+    let runs = |status: &crate::cluster::container_status::ContainerStatus| {
+        matches!(status.state, crate::cluster::container_status::ContainerState::Running { .. })
+    };
+    let (init, regular) = pod.containers.split(&one.store.template_of(pod).spec);
+    assert!(!init.iter().chain(regular).any(runs));
+    assert!(one.apps.is_empty(), "{:?}", one.apps);
+}
+
+#[test]
 fn a_machine_that_was_restarted_makes_its_containers_anew_init_containers_first() {
     let mut spec = pod(vec![container("web")]);
     spec.init_containers = vec![container("migrate")];
