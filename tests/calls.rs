@@ -425,6 +425,13 @@ fn graph(settings: &[(u32, bool, bool, bool)]) -> World {
     if let Some(retries) = retries(a.1) {
         clients["retries"] = retries;
     }
+    let users = json!({"users": 12, "thinkTime": law, "rampUp": "3s"});
+    if a.3 {
+        clients["load"] = json!({"add": [clients["load"], users]});
+        clients["arrivals"] = json!("mmpp");
+        clients["states"] = json!([{"weight": 1, "mean": "2s"}, {"weight": 4, "mean": "1s"}]);
+    }
+    let of_d = if d.2 { json!({"load": users}) } else { ten_a_second() };
     World::new(&[
         Service::new("a", model(a, json!([call("s/b", b), second])))
             .pods(3)
@@ -432,7 +439,7 @@ fn graph(settings: &[(u32, bool, bool, bool)]) -> World {
             .clients(clients),
         Service::new("b", model(b, json!([call("s/d", d)]))).pods(3).policy(policy(b)),
         Service::new("c", model(c, json!([]))).pods(3).policy(policy(c)),
-        Service::new("d", model(d, json!([]))).pods(3).policy(policy(d)).clients(ten_a_second()),
+        Service::new("d", model(d, json!([]))).pods(3).policy(policy(d)).clients(of_d),
     ])
 }
 
@@ -483,4 +490,44 @@ proptest! {
             prop_assert_eq!(one.outcomes.arrived, ended + one.in_flight);
         }
     }
+}
+
+/// With think times of mean Z, one server of mean S and N users, machine repair gives the throughput:
+/// mu (1 - p0), 1/p0 = sum over n of N!/(N-n)! (S/Z)^n.
+#[test]
+fn users_in_a_closed_loop_have_the_throughput_of_machine_repair() {
+    let (users, think, service) = (20u32, 1.0, 0.08);
+    let exponential = |mean: &str| json!({"distribution": "exponential", "mean": mean});
+    let mut world =
+        World::new(&[Service::new("a", json!({"concurrency": 1, "cpuTime": exponential("80ms")}))
+            .clients(json!({"load": {"users": users, "thinkTime": exponential("1s")}}))]);
+    let seconds = 6_000.0;
+    let figures = world.figures(seconds, 0);
+    let (mut term, mut sum) = (1.0, 1.0);
+    for busy in 0..users {
+        term *= f64::from(users - busy) * service / think;
+        sum += term;
+    }
+    let throughput = (1.0 - 1.0 / sum) / service;
+    let found = figures.outcomes.answered as f64 / seconds;
+    assert!((found / throughput - 1.0).abs() < 0.02, "{found} {throughput}");
+    // Little's law for the whole loop: N = X (R + Z).
+    let response = f64::from(users) / throughput - think;
+    let mean = figures.latencies.expect("answers").mean.as_secs_f64();
+    assert!((mean / response - 1.0).abs() < 0.05, "{mean} {response}");
+    assert!(figures.in_flight <= u64::from(users));
+    assert_eq!(figures.outcomes.arrived, figures.outcomes.answered + figures.in_flight);
+}
+
+#[test]
+fn users_who_are_refused_at_once_ask_again_after_thinking() {
+    let mut world = World::new(&[Service::new("a", json!({"cpuTime": "1ms"}))
+        .clients(json!({"load": {"users": 3, "thinkTime": "0s", "rampUp": "2s"}}))]);
+    let pod = world.pods[0][0];
+    world.traffic.set_state(at(0.0), pod, BackendState::Refusing);
+    let figures = world.figures(1.0, 0);
+    // The second user comes after two thirds of a second; none asks more often than once in 1 ms.
+    let refused = figures.outcomes.failed_by(FailureCause::Refused);
+    assert_eq!(figures.outcomes.arrived, refused);
+    assert!((1_330..=1_340).contains(&refused), "{refused}");
 }

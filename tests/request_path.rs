@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::traffic::{
-    BackendId, BackendState, FailureCause, Outcomes, Recording, RequestModelId, RequestModelSpec,
-    ServiceId, ServiceTraffic, Traffic, TrafficSpec,
+    BackendId, BackendState, Balancer, FailureCause, Outcomes, Recording, RequestModelId,
+    RequestModelSpec, ServiceId, ServicePolicy, ServiceSpec, ServiceTraffic, Traffic, TrafficSpec,
 };
 
 const SERVICE: ServiceId = ServiceId(0);
@@ -233,4 +233,140 @@ fn services_that_share_a_pod_queue_behind_each_other() {
         (one.max, other.p50.max(other.mean)),
         (SimDuration::from_millis(30), SimDuration::from_millis(60),)
     );
+}
+
+/// `sessionAffinity: ClientIP`: with one client all requests meet one pod, until it has been silent for
+/// longer than the timeout or its pod is no endpoint any more.
+#[test]
+fn a_client_with_affinity_keeps_its_pod_until_the_pod_goes_or_the_time_is_over() {
+    let spec = json!({"load": {"pattern": "phases", "phases": [
+        {"for": "1s", "load": {"pattern": "constant", "rps": 10}},
+        {"for": "20s", "load": {"pattern": "constant", "rps": 0}},
+        {"for": "1000s", "load": {"pattern": "constant", "rps": 10}}]}, "arrivals": "even"});
+    let mut policy: ServiceSpec =
+        serde_json::from_value(json!({"service": "s/0", "clients": 1})).expect("settings");
+    policy.balancer = Some(Balancer::RoundRobin);
+    let build = |affinity: Option<i64>| {
+        let mut traffic = traffic_of(&spec, policy.policy());
+        if let Some(seconds) = affinity {
+            traffic.set_client_affinity(SERVICE, SimDuration::from_secs(seconds));
+        }
+        let pods = pods(&mut traffic, 4, 1.0);
+        (traffic, pods)
+    };
+    let taken = |traffic: &mut Traffic, pods: &[BackendId], seconds: f64| -> Vec<u64> {
+        pods.iter().map(|pod| traffic.taken(at(seconds), *pod)).collect()
+    };
+    let (mut without, pods) = build(None);
+    assert_eq!(taken(&mut without, &pods, 1.0), [3, 3, 2, 2]);
+    let (mut kept, pods) = build(Some(60));
+    assert_eq!(taken(&mut kept, &pods, 22.0), [20, 0, 0, 0]);
+    kept.set_endpoints(at(22.0), SERVICE, &pods[1..]);
+    let moved = taken(&mut kept, &pods, 23.0);
+    assert_eq!((moved[0], moved.iter().max()), (20, Some(&20)));
+    assert_eq!(moved.iter().sum::<u64>(), 30);
+    let (mut forgotten, pods) = build(Some(10));
+    assert_eq!(taken(&mut forgotten, &pods, 22.0), [10, 10, 0, 0]);
+}
+
+fn traffic_of(spec: &Value, policy: ServicePolicy) -> Traffic {
+    let streams = Streams::new(11);
+    let spec: TrafficSpec =
+        serde_json::from_value(with(spec.clone(), "service", json!("s/0"))).expect("settings");
+    let arrivals = spec.arrivals("", None, streams.stream("arrivals", 0)).expect("right settings");
+    let service = ServiceTraffic {
+        name: "s/0".into(),
+        arrivals,
+        timeout: spec.timeout,
+        retries: None,
+        policy,
+    };
+    let model: RequestModelSpec =
+        serde_json::from_value(json!({"cpuTime": "1ms"})).expect("settings");
+    let recording =
+        Recording { interval: SimDuration::from_secs(1), warm_up: SimDuration::ZERO, waits: false };
+    Traffic::new(vec![service], vec![model.model("").expect("right")], streams, recording)
+}
+
+#[test]
+fn requests_stay_in_their_zone_while_it_has_an_endpoint() {
+    let spec = json!({"load": {"pattern": "constant", "rps": 3000}, "arrivals": "even"});
+    let policy = ServicePolicy::balanced(Balancer::RoundRobin);
+    let mut traffic = traffic_of(&spec, policy);
+    traffic.prefer_close(SERVICE);
+    let ids: Vec<BackendId> = [0u16, 0, 0, 1, 2]
+        .map(|zone| {
+            let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(0), 8.0);
+            traffic.set_zone(pod, zone);
+            pod
+        })
+        .into();
+    traffic.set_endpoints(SimTime::ZERO, SERVICE, &ids);
+    // A third of the clients comes to each zone: the pod that is alone in its own gets all of them.
+    let shares = |traffic: &mut Traffic, seconds: f64, before: &[u64]| -> Vec<f64> {
+        let taken = ids.iter().map(|pod| traffic.taken(at(seconds), *pod));
+        taken.zip(before).map(|(taken, before)| (taken - before) as f64 / 3000.0).collect()
+    };
+    let near = shares(&mut traffic, 1.0, &[0; 5]);
+    for (share, expected) in
+        near.iter().zip([1.0 / 9.0, 1.0 / 9.0, 1.0 / 9.0, 1.0 / 3.0, 1.0 / 3.0])
+    {
+        assert!((share - expected).abs() < 0.03, "{near:?}");
+    }
+    let before: Vec<u64> = ids.iter().map(|pod| traffic.taken(at(1.0), *pod)).collect();
+    // Without the pod of the last zone its clients go to all others.
+    traffic.set_endpoints(at(1.0), SERVICE, &ids[..4]);
+    let far = shares(&mut traffic, 2.0, &before);
+    let own = 1.0 / 9.0 + 1.0 / 12.0;
+    for (share, expected) in far.iter().zip([own, own, own, 1.0 / 3.0 + 1.0 / 12.0, 0.0]) {
+        assert!((share - expected).abs() < 0.03, "{far:?}");
+    }
+}
+
+#[test]
+fn language_models_are_found_by_what_they_had_before() {
+    let run = |balancer: &str, sessions: u32| {
+        let spec = json!({"service": "s/0", "balancer": balancer, "timeout": "1h",
+                          "load": {"pattern": "constant", "rps": 4}});
+        let streams = Streams::new(11);
+        let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+        let arrivals = spec.arrivals("", None, streams.stream("a", 0)).expect("right settings");
+        let service = ServiceTraffic::plain("s/0".into(), arrivals, spec.balancer, spec.timeout);
+        let model = json!({"llm": {"model": "Llama-3.1-8B", "gpu": "A100-80GB", "sessions": sessions,
+            "promptTokens": {"mean": 6000}, "outputTokens": {"mean": 150, "cv": 1}}});
+        let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
+        let recording = Recording {
+            interval: SimDuration::from_secs(60),
+            warm_up: SimDuration::ZERO,
+            waits: false,
+        };
+        let models = vec![model.model("").expect("right settings")];
+        let mut traffic = Traffic::new(vec![service], models, streams, recording);
+        pods(&mut traffic, 6, 8.0);
+        let figures = traffic.figures(at(600.0), SERVICE);
+        let ended = figures.outcomes.answered + figures.outcomes.failed_in_all();
+        assert_eq!(figures.outcomes.arrived, ended + figures.in_flight);
+        let llm = figures.llm.expect("language models were asked");
+        (llm.prefix_hit_ratio, llm.time_to_first_token.expect("answers").mean)
+    };
+    let (by_chance, slow) = run("random", 200);
+    let (by_prefix, fast) = run("prefixCache", 200);
+    assert!(by_prefix > by_chance + 0.1, "{by_prefix} {by_chance}");
+    assert!(fast < slow, "{fast} {slow}");
+}
+
+/// Three long answers fill the cache of one server before the other is there.
+#[test]
+fn language_models_are_found_by_the_room_in_their_cache() {
+    let spec =
+        json!({"load": {"pattern": "constant", "rps": 1}, "arrivals": "even", "timeout": "1h"});
+    let model = json!({"llm": {"model": "Llama-3.1-8B", "gpu": "A100-80GB",
+        "promptTokens": {"mean": 6000}, "outputTokens": {"mean": 2000}}});
+    let mut traffic = traffic(&[with(spec, "balancer", json!("leastKvCache"))], model, 0);
+    let ids: Vec<BackendId> =
+        (0..2).map(|_| traffic.add_backend(SimTime::ZERO, RequestModelId(0), 8.0)).collect();
+    traffic.set_endpoints(SimTime::ZERO, SERVICE, &ids[..1]);
+    traffic.set_endpoints(at(3.0), SERVICE, &ids);
+    let taken: Vec<u64> = ids.iter().map(|pod| traffic.taken(at(6.4), *pod)).collect();
+    assert_eq!(taken, [3, 3]);
 }

@@ -5,6 +5,7 @@
 //! one arm in its `run`.
 
 pub mod at;
+pub mod calibrate;
 pub mod catalog;
 pub mod check;
 pub mod compare;
@@ -57,6 +58,8 @@ pub struct Cli {
 /// What can be asked of wavetank.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Fit a request model to measured latencies, an access log or a GPU benchmark
+    Calibrate(calibrate::Arguments),
     /// List instance types with their sizes and prices
     Catalog(catalog::Arguments),
     /// Run scenarios and say whether they meet their objectives, for pipelines
@@ -100,6 +103,7 @@ enum Command {
 impl Command {
     fn run(&self, options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
         match self {
+            Self::Calibrate(arguments) => calibrate::run(arguments, options, out),
             Self::Catalog(arguments) => catalog::run(arguments, out),
             Self::Check(arguments) => check::run(arguments, options, out),
             Self::Compare(arguments) => compare::run(arguments, options, out),

@@ -23,6 +23,9 @@ pub struct Service {
     pub publish_not_ready_addresses: bool,
     /// `sessionAffinity: ClientIP`.
     pub has_client_affinity: bool,
+    /// `trafficDistribution: PreferClose`, `PreferSameZone` or `PreferSameNode`: requests stay in the zone
+    /// from which they come, if it has an endpoint.
+    pub prefers_close: bool,
     /// The EndpointSlices' content, by pod.
     pub endpoints: Vec<Endpoint>,
 }

@@ -22,7 +22,11 @@ const MODELLED: [(&str, &str); 16] = [
     ("LifecycleHandler", "sleep"),
     ("ResourceRequirements", "requests limits"),
     ("Volume", "name configMap secret persistentVolumeClaim projected"),
-    ("ServiceSpec", "selector ports clusterIP clusterIPs publishNotReadyAddresses sessionAffinity"),
+    (
+        "ServiceSpec",
+        "selector ports clusterIP clusterIPs publishNotReadyAddresses sessionAffinity \
+      trafficDistribution",
+    ),
     ("ServicePort", "name port targetPort"),
     (
         "StatefulSetSpec",
@@ -101,7 +105,7 @@ const MEANINGS: [(&str, &str, &str); 27] = [
         "ServiceSpec",
         "type externalName externalIPs externalTrafficPolicy healthCheckNodePort loadBalancerIP \
          loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts \
-         sessionAffinityConfig trafficDistribution",
+         sessionAffinityConfig",
         "requests enter at the Service and go to its ready pods, whatever leads to it",
     ),
     ("StatefulSetSpec", "persistentVolumeClaimRetentionPolicy", "claims outlive their pods"),

@@ -32,6 +32,15 @@ pub(super) fn service(
     check_labels(spec.selector.as_ref(), &path.field("selector"), errors);
     let affinities = [("None", false), ("ClientIP", true)];
     let affinity = spec.session_affinity.as_deref();
+    let distributions =
+        ["PreferClose", "PreferSameZone", "PreferSameNode"].map(|name| (name, true));
+    let prefers_close = spec.traffic_distribution.is_some()
+        && errors.choose(
+            spec.traffic_distribution.as_deref(),
+            &distributions,
+            false,
+            &path.field("trafficDistribution"),
+        );
     let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
     Service {
         meta,
@@ -48,6 +57,7 @@ pub(super) fn service(
             false,
             &path.field("sessionAffinity"),
         ),
+        prefers_close,
         endpoints: Vec::new(),
     }
 }

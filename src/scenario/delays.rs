@@ -15,6 +15,9 @@ pub struct Delays {
     /// From a change of a Service's endpoints until every node sends its traffic accordingly.
     /// Default 200ms: kube-proxy writes at most once a second (`minSyncPeriod`), at once if it was idle.
     pub endpoint_propagation: SimDuration,
+    /// From a change of a headless Service's endpoints until its clients go by it: how long they and the
+    /// DNS keep what they looked up. Default 30s, the TTL that kubeadm gives CoreDNS.
+    pub dns_cache: SimDuration,
     /// How often the CPU of a node is shared out anew among pods that want more than it has.
     /// Default 1s.
     pub cpu_sharing_period: SimDuration,
@@ -25,6 +28,7 @@ impl Default for Delays {
         Self {
             watch: SimDuration::from_millis(10),
             endpoint_propagation: SimDuration::from_millis(200),
+            dns_cache: SimDuration::from_secs(30),
             cpu_sharing_period: SimDuration::from_secs(1),
         }
     }

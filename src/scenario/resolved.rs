@@ -12,7 +12,7 @@ use super::read::ScenarioText;
 use crate::engine::Digest;
 use crate::faults::TimelineAction;
 use crate::manifest::{Diagnostic, FieldPath, Place, Source};
-use crate::traffic::Trace;
+use crate::traffic::{Load, Trace};
 
 /// The files that a scenario names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,15 +87,14 @@ impl ScenarioText {
                 _ => None,
             });
         let traffic = root.field("traffic");
-        let traces = scenario.traffic.iter().enumerate().filter_map(|(index, spec)| {
-            let path = spec.load.trace_file()?;
-            Some(self.named(path, &traffic.item(index).field("load").field("trace")))
-        });
         let ingress = root.field("ingress");
-        let entrances = scenario.ingress.iter().enumerate().filter_map(|(index, spec)| {
-            let path = spec.load.trace_file()?;
-            Some(self.named(path, &ingress.item(index).field("load").field("trace")))
-        });
+        let mut traces = Vec::new();
+        for (index, spec) in scenario.traffic.iter().enumerate() {
+            self.traces_of(&spec.load, &traffic.item(index).field("load"), &mut traces);
+        }
+        for (index, spec) in scenario.ingress.iter().enumerate() {
+            self.traces_of(&spec.load, &ingress.item(index).field("load"), &mut traces);
+        }
         ScenarioPaths {
             manifests: scenario
                 .manifests
@@ -104,12 +103,31 @@ impl ScenarioText {
                 .map(|(index, path)| self.named(path, &manifests.item(index)))
                 .collect(),
             applies: applies.collect(),
-            traces: traces.chain(entrances).collect(),
+            traces,
             scheduler_config: scenario
                 .scheduler
                 .config
                 .as_ref()
                 .map(|path| self.named(path, &scheduler.field("config"))),
+        }
+    }
+
+    fn traces_of(&self, load: &Load, field: &FieldPath, traces: &mut Vec<NamedPath>) {
+        match load {
+            Load::Trace(load) => traces.push(self.named(&load.trace, &field.field("trace"))),
+            Load::Pattern(_) | Load::Users(_) => {}
+            Load::Splice(load) => {
+                let list = field.field("splice");
+                for (index, piece) in load.splice.iter().enumerate() {
+                    self.traces_of(&piece.load, &list.item(index).field("load"), traces);
+                }
+            }
+            Load::Add(load) => {
+                let list = field.field("add");
+                for (index, part) in load.add.iter().enumerate() {
+                    self.traces_of(part, &list.item(index), traces);
+                }
+            }
         }
     }
 
@@ -139,6 +157,13 @@ impl TraceFile {
             Box::new(Diagnostic::error("trace", error.message).at(place))
         })?;
         Ok(Self { trace, fingerprint: Digest::of(content) })
+    }
+}
+
+impl ScenarioFiles {
+    /// The trace that the scenario has under this path.
+    pub fn trace(&self, path: &str) -> Option<&Trace> {
+        self.traces.get(path).map(|file| &file.trace)
     }
 }
 

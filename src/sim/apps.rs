@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::cpu_load::{CpuLoads, Share};
 use super::world::App;
-use crate::cluster::ClusterView;
 use crate::cluster::metrics::ContainerMetrics;
-use crate::cluster::node::NodeId;
+use crate::cluster::node::{NodeId, ZONE_LABEL};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::pod_template::{Container, PodSpec};
+use crate::cluster::{ClusterView, Name};
 use crate::engine::{SimDuration, SimTime};
 use crate::kubelet::Stop;
 use crate::metrics::PodUsage;
@@ -20,6 +20,8 @@ use crate::units::{Bytes, MilliCpu, Quantity};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Apps {
     by_pod: Vec<Option<PodApp>>,
+    /// Zones in the order in which pods came to them.
+    zones: Vec<Name>,
     /// Those whose memory may pass what they request.
     growing: BTreeSet<PodId>,
     /// Nodes whose applications may want more CPU than there is: where the limits together pass the
@@ -36,6 +38,8 @@ pub(super) struct PodApp {
     pub(super) pod: PodId,
     pub(super) app: App,
     pub(super) node: Option<NodeId>,
+    /// Number of its node's zone, if the node tells.
+    zone: Option<u16>,
     /// Its place in the traffic, once its container has run; absent for one that takes no requests.
     pub(super) backend: Option<BackendId>,
     /// Cores that its limit and its node's size allow it, over time.
@@ -82,6 +86,14 @@ impl Apps {
         let spec = &view.template_of(pod).spec;
         let node = pod.node.and_then(|node| view.nodes().get(node));
         let node_cpu = node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from);
+        let zone = node.and_then(|node| node.meta.labels.get(ZONE_LABEL));
+        let zone = zone.map(|zone| {
+            let known = self.zones.iter().position(|one| one == zone).unwrap_or_else(|| {
+                self.zones.push(zone.clone());
+                self.zones.len() - 1
+            });
+            u16::try_from(known).unwrap_or(u16::MAX)
+        });
         let limit = spec.cpu_limit();
         let cores = [limit, node_cpu].into_iter().flatten().min();
         let others = others(spec, &app);
@@ -102,6 +114,7 @@ impl Apps {
             pod: id,
             app,
             node: pod.node,
+            zone,
             backend: None,
             cores: cores.map_or(0.0, MilliCpu::as_cores),
             limit_nano: cores.map_or(0, |cores| cores.0.saturating_mul(1_000_000)),
@@ -160,9 +173,13 @@ impl Apps {
         app.warming_since = Some(now);
         let Some(model) = app.app.requests else { return };
         let (id, cores, limit) = (app.backend, app.burst_cores, app.limit_cores);
+        let zone = app.zone;
         let backend = id.unwrap_or_else(|| {
             let backend = traffic.add_backend(now, model, cores);
             traffic.set_quota(now, backend, limit);
+            if let Some(zone) = zone {
+                traffic.set_zone(backend, zone);
+            }
             backend
         });
         traffic.set_state(now, backend, BackendState::Refusing);

@@ -381,11 +381,10 @@ impl<'a> Blueprint<'a> {
         streams: Streams,
     ) -> Result<(NamespacedName, ServiceTraffic), Diagnostics> {
         let service = spec.service.0.clone();
-        let file = spec.load.trace_file().and_then(|path| self.resolved.files.traces.get(path));
-        let trace = file.map(|file| &file.trace);
+        let traces = |path: &str| self.resolved.files.trace(path);
         // Named by the Service, so that traffic to one does not depend on that to the others.
         let stream = streams.stream(&format!("arrivals at {service}"), 0);
-        match spec.arrivals(&format!("traffic[{position}]"), trace, stream) {
+        match spec.arrivals_with(&format!("traffic[{position}]"), &traces, stream) {
             Ok(arrivals) => Ok((
                 service.clone(),
                 ServiceTraffic {
@@ -423,13 +422,12 @@ impl<'a> Blueprint<'a> {
         for (position, entrance) in self.resolved.scenario().ingress.iter().enumerate() {
             let url = entrance.url();
             let ways = streams.stream(&format!("ways of {url}"), 0);
-            let file =
-                entrance.load.trace_file().and_then(|path| self.resolved.files.traces.get(path));
+            let traces = |path: &str| self.resolved.files.trace(path);
             for (service, ranges) in self.ways(&entrance.host, &entrance.path) {
                 let spec = entrance.as_traffic(&ServiceReference(service.clone()));
                 let stream = streams.stream(&format!("arrivals at {url}"), 0);
                 let path = format!("ingress[{position}]");
-                match spec.arrivals(&path, file.map(|file| &file.trace), stream) {
+                match spec.arrivals_with(&path, &traces, stream) {
                     Err(mistakes) => return self.report(mistakes, problems),
                     Ok(arrivals) => {
                         let way = arrivals.routed(ranges, ways.clone());

@@ -125,8 +125,12 @@ impl Simulation {
         let position = self.world.traffic.iter().position(|(name, _)| *name == service.meta.id);
         if let Some(position) = position {
             self.services[position] = Some(id);
-            if service.has_client_affinity {
+            // Who looks the pods up in the DNS goes by no virtual IP.
+            if service.has_client_affinity && !service.is_headless {
                 self.traffic.set_client_affinity(traffic_id(position), CLIENT_AFFINITY);
+            }
+            if service.prefers_close && !service.is_headless {
+                self.traffic.prefer_close(traffic_id(position));
             }
         }
     }
@@ -143,16 +147,22 @@ impl Simulation {
     fn endpoints_changed(&mut self, id: ServiceId) {
         let Some(service) = self.plane.store().services().get(id) else { return };
         if self.services.contains(&Some(id)) {
-            let falls_back = self.world.falls_back_to_terminating;
+            // That terminating endpoints are better than none is a rule of kube-proxy.
+            let falls_back = self.world.falls_back_to_terminating && !service.is_headless;
+            let delays = &self.world.delays;
+            let delay =
+                if service.is_headless { delays.dns_cache } else { delays.endpoint_propagation };
             self.propagating.push_back((id, routable(&service.endpoints, falls_back)));
-            let at = self.now + self.world.delays.endpoint_propagation;
-            self.enter(at, Event::Propagate { service: id });
+            self.enter(self.now + delay, Event::Propagate { service: id });
         }
     }
 
     /// The nodes send the traffic of a Service where its endpoints were one propagation delay ago.
-    pub(super) fn propagate(&mut self) {
-        let Some((service, pods)) = self.propagating.pop_front() else { return };
+    pub(super) fn propagate(&mut self, service: ServiceId) {
+        let first = self.propagating.iter().position(|(one, _)| *one == service);
+        let Some((_, pods)) = first.and_then(|first| self.propagating.remove(first)) else {
+            return;
+        };
         let Some(position) = self.services.iter().position(|one| *one == Some(service)) else {
             return;
         };

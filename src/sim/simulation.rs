@@ -341,7 +341,7 @@ impl Simulation {
             }
             Event::Evict { pod } => self.evict(pod),
             Event::Drain { pod } => self.drain(pod),
-            Event::Propagate { .. } => self.propagate(),
+            Event::Propagate { service } => self.propagate(service),
             Event::Errand { errand } => self.run_errand(errand),
             Event::RandomFault { process, strikes } => self.random_fault(process, strikes),
             Event::CpuLoad { step } => {

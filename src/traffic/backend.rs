@@ -33,6 +33,8 @@ pub struct Backend {
     pub(super) model: RequestModelId,
     /// Services that share backends, directly or through others, advance together.
     pub(super) island: Option<u32>,
+    /// Number of the zone that it is in, if that is known.
+    pub(super) zone: Option<u16>,
     /// Requests that hang because its node does not answer.
     pub(super) hanging: u32,
     /// Requests that it took in so far.
@@ -74,6 +76,7 @@ impl Backend {
             state: BackendState::Serving,
             model: id,
             island: None,
+            zone: None,
             hanging: 0,
             taken: 0,
             is_networked: false,
@@ -229,6 +232,16 @@ impl Backend {
             }
         };
         in_pod + self.hanging as usize
+    }
+
+    /// Millionths of an inference server's KV cache that are in use; 0 for one that has none.
+    pub(super) fn kv_usage_ppm(&self) -> u64 {
+        self.llm().map_or(0, LlmServer::kv_usage_ppm)
+    }
+
+    /// The session of a request to its inference server; 0 for none.
+    pub(super) fn llm_session(&self, size: &RequestSize) -> u32 {
+        self.llm().map_or(0, |server| server.session_of(size))
     }
 
     /// The clients that wait for this backend at `now`, to which it was swept.

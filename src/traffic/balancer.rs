@@ -7,7 +7,9 @@ use super::backend::{Backend, BackendId};
 use super::hash_ring::HashRing;
 use super::pins::Pins;
 use super::policy::ServicePolicy;
+use super::prefix_routing::PrefixIndex;
 use super::recording::Records;
+use super::request_model::RequestSize;
 use crate::engine::random::index_below;
 use crate::engine::{SimTime, Stream, Table};
 
@@ -29,12 +31,29 @@ pub enum Balancer {
     /// endpoint, and a change of the endpoints moves few clients. `clients` of the service says how
     /// many there are.
     RingHash,
+    /// The server of a language model with the smallest share of its KV cache in use, as AIBrix's
+    /// least-kv-cache does; of equals the one with the fewest requests, then the next in turn.
+    LeastKvCache,
+    /// The server of a language model that had a request of the same session before, unless it has much
+    /// more to do than the others, as AIBrix's prefix-cache does; else the one with the fewest requests.
+    PrefixCache,
 }
 
 impl Balancer {
     /// Whether the choice depends on how many requests are in flight.
     pub const fn looks_at_load(self) -> bool {
-        matches!(self, Self::LeastConnections | Self::LeastRequest)
+        match self {
+            Self::Random | Self::RoundRobin | Self::RingHash => false,
+            Self::LeastConnections
+            | Self::LeastRequest
+            | Self::LeastKvCache
+            | Self::PrefixCache => true,
+        }
+    }
+
+    /// Whether it makes sense for servers of language models alone.
+    pub const fn is_for_language_models(self) -> bool {
+        matches!(self, Self::LeastKvCache | Self::PrefixCache)
     }
 }
 
@@ -50,6 +69,37 @@ pub(super) struct Chooser {
     /// With `ringHash`.
     ring: HashRing,
     clients: usize,
+    /// With `prefixCache`.
+    prefixes: PrefixIndex,
+    loads: Vec<usize>,
+    /// With `trafficDistribution`.
+    close: Option<Close>,
+}
+
+/// Who sends a request, as far as that matters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
+    pub size: &'a RequestSize,
+    /// The zone that it calls from, if it is a pod in one.
+    pub zone: Option<u16>,
+    /// Whether it is a pod.
+    pub is_inside: bool,
+}
+
+impl<'a> Caller<'a> {
+    /// A client from outside of the cluster.
+    pub const fn outside(size: &'a RequestSize) -> Self {
+        Self { size, zone: None, is_inside: false }
+    }
+}
+
+/// The endpoints by zone, as the hints of EndpointSlices tell kube-proxy
+/// (`CategorizeEndpoints`, `pkg/proxy/topology.go`, 1.36): a zone without one uses all, and all do if the
+/// zone of any is not known.
+#[derive(Clone, Debug, Default)]
+struct Close {
+    /// With whose turn it is: the nodes of each zone count for themselves.
+    by_zone: Vec<(usize, Vec<BackendId>)>,
 }
 
 impl Chooser {
@@ -61,6 +111,9 @@ impl Chooser {
             pins: Pins::new(policy),
             ring: HashRing::default(),
             clients: policy.clients as usize,
+            prefixes: PrefixIndex::default(),
+            loads: Vec::new(),
+            close: None,
         }
     }
 
@@ -69,16 +122,36 @@ impl Chooser {
         self.pins = Pins::new(policy);
     }
 
+    /// Requests stay in their zone from now on, before any endpoint is known.
+    pub fn prefer_close(&mut self) {
+        self.close = Some(Close::default());
+    }
+
     /// Whether the choice depends on how many requests are in flight.
     pub const fn looks_at_load(&self) -> bool {
         self.rule.looks_at_load()
     }
 
     /// The endpoints are others from now on.
-    pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
+    pub fn endpoints_changed(
+        &mut self,
+        endpoints: &[BackendId],
+        backends: &Table<Backend>,
+        zones: u16,
+    ) {
+        if let Some(close) = &mut self.close {
+            close.by_zone = vec![(0, Vec::new()); usize::from(zones)];
+            let zone = |one: &BackendId| backends.get(*one).and_then(|backend| backend.zone);
+            if endpoints.iter().all(|one| zone(one).is_some()) {
+                for (endpoint, zone) in endpoints.iter().zip(endpoints.iter().filter_map(zone)) {
+                    close.by_zone[usize::from(zone)].1.push(*endpoint);
+                }
+            }
+        }
         if self.rule == Balancer::RingHash {
             self.ring = HashRing::new(endpoints);
         }
+        self.prefixes.endpoints_changed(endpoints);
         if let Some(pins) = &mut self.pins {
             pins.endpoints_changed(endpoints);
         }
@@ -90,13 +163,47 @@ impl Chooser {
         &mut self,
         endpoints: &[BackendId],
         now: SimTime,
+        caller: Caller<'_>,
         backends: &mut Table<Backend>,
         records: &mut Records,
     ) -> Option<BackendId> {
         if self.pins.is_some() {
-            return self.choose_pinned(endpoints, now, backends, records);
+            return self.choose_pinned(endpoints, now, caller, backends, records);
         }
-        self.choose_anew(endpoints, now, backends, records)
+        self.choose_near(endpoints, now, caller, backends, records)
+    }
+
+    /// Among the endpoints of the caller's zone, if that is asked for and there are any; else among all.
+    #[inline]
+    fn choose_near(
+        &mut self,
+        endpoints: &[BackendId],
+        now: SimTime,
+        caller: Caller<'_>,
+        backends: &mut Table<Backend>,
+        records: &mut Records,
+    ) -> Option<BackendId> {
+        let Some(close) = &mut self.close else {
+            return self.choose_anew(endpoints, now, caller, backends, records);
+        };
+        let zone = match caller.zone {
+            None if !caller.is_inside && !close.by_zone.is_empty() => {
+                Some(index_below(&mut self.stream, close.by_zone.len()))
+            }
+            zone => zone.map(usize::from),
+        };
+        let near = zone.and_then(|zone| close.by_zone.get_mut(zone)).map(std::mem::take);
+        let (Some(zone), Some((turn, near))) = (zone, near) else {
+            return self.choose_anew(endpoints, now, caller, backends, records);
+        };
+        let among = if near.is_empty() { endpoints } else { &near };
+        let turn = std::mem::replace(&mut self.turn, turn);
+        let chosen = self.choose_anew(among, now, caller, backends, records);
+        let turn = std::mem::replace(&mut self.turn, turn);
+        if let Some(close) = &mut self.close {
+            close.by_zone[zone] = (turn, near);
+        }
+        chosen
     }
 
     /// The endpoint of a connection or client that was drawn: the one that it has, or a new one.
@@ -104,6 +211,7 @@ impl Chooser {
         &mut self,
         endpoints: &[BackendId],
         now: SimTime,
+        caller: Caller<'_>,
         backends: &mut Table<Backend>,
         records: &mut Records,
     ) -> Option<BackendId> {
@@ -112,7 +220,7 @@ impl Chooser {
         if let Some(kept) = pins.kept(key, now, backends) {
             return Some(kept);
         }
-        let chosen = self.choose_anew(endpoints, now, backends, records)?;
+        let chosen = self.choose_near(endpoints, now, caller, backends, records)?;
         if let Some(pins) = &mut self.pins {
             pins.pin(key, now, chosen);
         }
@@ -124,12 +232,10 @@ impl Chooser {
         &mut self,
         endpoints: &[BackendId],
         now: SimTime,
+        caller: Caller<'_>,
         backends: &mut Table<Backend>,
         records: &mut Records,
     ) -> Option<BackendId> {
-        let mut load = |endpoint: BackendId| {
-            backends.get_mut(endpoint).map_or(0, |backend| backend.load(now, records))
-        };
         if endpoints.is_empty() {
             return None;
         }
@@ -143,19 +249,55 @@ impl Chooser {
             Balancer::LeastConnections => {
                 let first = self.turn % endpoints.len();
                 let in_turn = (first..endpoints.len()).chain(0..first);
+                let mut load = |endpoint| load(endpoint, now, backends, records);
                 let index = in_turn.min_by_key(|index| load(endpoints[*index])).unwrap_or(first);
                 self.turn = index + 1;
                 index
             }
             Balancer::LeastRequest => {
                 let [one, other] = [(); 2].map(|()| index_below(&mut self.stream, endpoints.len()));
-                if load(endpoints[other]) < load(endpoints[one]) { other } else { one }
+                let mut load = |index: usize| load(endpoints[index], now, backends, records);
+                if load(other) < load(one) { other } else { one }
             }
             Balancer::RingHash => {
                 let client = index_below(&mut self.stream, self.clients);
                 return self.ring.endpoint_of(client as u64);
             }
+            Balancer::LeastKvCache => {
+                let first = self.turn % endpoints.len();
+                let in_turn = (first..endpoints.len()).chain(0..first);
+                let mut full = |index: usize| {
+                    let requests = load(endpoints[index], now, backends, records);
+                    // Time has passed to `now` by then.
+                    let usage = backends.get(endpoints[index]).map_or(0, Backend::kv_usage_ppm);
+                    (usage, requests)
+                };
+                let index = in_turn.min_by_key(|index| full(*index)).unwrap_or(first);
+                self.turn = index + 1;
+                index
+            }
+            Balancer::PrefixCache => {
+                let mut loads = std::mem::take(&mut self.loads);
+                loads.clear();
+                loads.extend(endpoints.iter().map(|one| load(*one, now, backends, records)));
+                let session =
+                    backends.get(endpoints[0]).map_or(0, |pod| pod.llm_session(caller.size));
+                let index = self.prefixes.choose(session, endpoints, &loads, &mut self.stream);
+                self.loads = loads;
+                index
+            }
         };
         Some(endpoints[index])
     }
+}
+
+/// Requests in flight at an endpoint.
+#[inline]
+fn load(
+    endpoint: BackendId,
+    now: SimTime,
+    backends: &mut Table<Backend>,
+    records: &mut Records,
+) -> usize {
+    backends.get_mut(endpoint).map_or(0, |backend| backend.load(now, records))
 }

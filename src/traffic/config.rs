@@ -1,15 +1,22 @@
 //! What a person writes about the requests to one service, and how it becomes traffic.
 
+use std::ops::RangeInclusive;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::arrivals::{ArrivalProcess, Arrivals, GapLaw, Load};
+use super::arrivals::{
+    ArrivalProcess, Arrivals, GapLaw, Load, ModulationState, Process, check_states,
+};
 use super::balancer::Balancer;
 use super::call_spec::RetrySpec;
 use super::problem::{Checks, Problem};
 use super::trace::Trace;
 use crate::cluster::ServiceReference;
 use crate::engine::{SimDuration, Stream};
+
+/// Coefficients of variation that a gap may have; beyond these, nearly all requests come at once.
+const CV_RANGE: RangeInclusive<f64> = 0.05..=20.0;
 
 /// The requests that clients send to one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,10 +31,14 @@ pub struct TrafficSpec {
     /// poisson. A trace of requests tells their instants itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<ArrivalProcess>,
-    /// Coefficient of variation of the gaps between requests, for `arrivals: gamma` alone; above 1 is
-    /// burstier than poisson.
+    /// Coefficient of variation of the gaps between requests, for `arrivals: gamma` and `weibull` alone;
+    /// above 1 is burstier than poisson.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_cv: Option<f64>,
+    /// The states among which the rate jumps, for `arrivals: mmpp` alone: one after the other, such as
+    /// [{weight: 1, mean: 10m}, {weight: 8, mean: 30s}].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<ModulationState>,
     /// How a request finds its pod. Default random, as kube-proxy's iptables and nftables modes do.
     #[serde(default)]
     pub balancer: Balancer,
@@ -50,58 +61,102 @@ impl TrafficSpec {
         if let Some(retries) = &self.retries {
             retries.check(&mut checks.inside("retries"));
         }
-        match (self.arrivals, self.gap_cv) {
-            (Some(ArrivalProcess::Gamma), Some(cv)) => checks.positive("gapCv", cv),
-            (Some(ArrivalProcess::Gamma), None) => checks.require(false, "gapCv", || {
-                "gamma arrivals need the coefficient of variation of their gaps, such as 2".into()
-            }),
-            (_, Some(_)) => checks.require(false, "gapCv", || {
-                "only `arrivals: gamma` has a coefficient of variation to choose".into()
-            }),
-            (_, None) => {}
-        }
+        self.check_process(&mut checks);
         problems
     }
 
-    /// The arrivals, drawn from `stream`. `trace` is the content of [`Load::trace_file`].
+    /// Notes what is wrong with the arrival process.
+    fn check_process(&self, checks: &mut Checks<'_>) {
+        let process = self.arrivals.unwrap_or_default();
+        let has_gaps = matches!(process, ArrivalProcess::Gamma | ArrivalProcess::Weibull);
+        match self.gap_cv {
+            Some(cv) if has_gaps => {
+                checks.require(CV_RANGE.contains(&cv), "gapCv", || {
+                    let (low, high) = (CV_RANGE.start(), CV_RANGE.end());
+                    format!("{cv} must be a number from {low} to {high}")
+                });
+            }
+            None if has_gaps => checks.require(false, "gapCv", || {
+                "these arrivals need the coefficient of variation of their gaps, such as 2".into()
+            }),
+            Some(_) => checks.require(false, "gapCv", || {
+                "only `arrivals: gamma` and `weibull` have a coefficient of variation to choose"
+                    .into()
+            }),
+            None => {}
+        }
+        if process == ArrivalProcess::Mmpp {
+            check_states(&self.states, checks);
+        } else {
+            checks.require(self.states.is_empty(), "states", || {
+                "only `arrivals: mmpp` has states; leave them out".into()
+            });
+        }
+    }
+
+    /// The arrivals, drawn from `stream`. `traces` finds the content of each of [`Load::trace_files`].
     ///
-    /// The problems are those of [`TrafficSpec::problems`], or that settings and trace do not fit.
+    /// The problems are those of [`TrafficSpec::problems`], or that settings and traces do not fit.
+    pub fn arrivals_with<'t>(
+        &self,
+        path: &str,
+        traces: &dyn Fn(&str) -> Option<&'t Trace>,
+        stream: Stream,
+    ) -> Result<Arrivals, Vec<Problem>> {
+        let mut problems = self.problems(path);
+        if problems.is_empty() {
+            self.check_traces(traces, &mut Checks::at(path, &mut problems));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if self.arrivals == Some(ArrivalProcess::Fluid) {
+            return Arrivals::flowing(&self.load, traces).ok_or(problems);
+        }
+        let gaps = GapLaw::new(self.arrivals.unwrap_or_default(), self.gap_cv.unwrap_or(1.0));
+        let process = Process { gaps, states: &self.states };
+        Arrivals::from_load(&self.load, process, traces, stream).ok_or(problems)
+    }
+
+    /// The same for a load that names one trace at most, whose content is `trace`.
     pub fn arrivals(
         &self,
         path: &str,
         trace: Option<&Trace>,
         stream: Stream,
     ) -> Result<Arrivals, Vec<Problem>> {
-        let mut problems = self.problems(path);
-        if problems.is_empty() {
-            self.check_trace(trace, &mut Checks::at(path, &mut problems));
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        if self.arrivals == Some(ArrivalProcess::Fluid) {
-            return Arrivals::flowing(&self.load, trace).ok_or(problems);
-        }
-        let gaps = GapLaw::new(self.arrivals.unwrap_or_default(), self.gap_cv.unwrap_or(1.0));
-        match (&self.load, trace) {
-            (Load::Trace(load), Some(trace)) => Ok(Arrivals::from_trace(load, trace, gaps, stream)),
-            (Load::Pattern(pattern), _) => Ok(Arrivals::from_pattern(pattern, gaps, stream)),
-            (Load::Trace(_), None) => Err(problems),
-        }
+        self.arrivals_with(path, &|_| trace, stream)
     }
 
-    fn check_trace(&self, trace: Option<&Trace>, checks: &mut Checks<'_>) {
-        let Load::Trace(load) = &self.load else { return };
-        match trace {
-            Some(trace) => load.check_against(trace, &mut checks.inside("load")),
-            None => checks
-                .require(false, "load.trace", || format!("the file {} was not read", load.trace)),
-        }
-        if let Some(Trace::Requests(_)) = trace {
-            checks.require(self.arrivals.is_none(), "arrivals", || {
+    fn check_traces<'t>(
+        &self,
+        traces: &dyn Fn(&str) -> Option<&'t Trace>,
+        checks: &mut Checks<'_>,
+    ) {
+        let mut has_rates = self.load.has_pattern();
+        self.load.each_trace("load", &mut |field, load| {
+            let mut checks = checks.inside(field);
+            match traces(&load.trace) {
+                Some(trace) => {
+                    load.check_against(trace, &mut checks);
+                    has_rates |= matches!(trace, Trace::Rates(_));
+                }
+                None => checks
+                    .require(false, "trace", || format!("the file {} was not read", load.trace)),
+            }
+        });
+        checks.require(self.arrivals.is_none() || has_rates, "arrivals", || {
+            if self.load.has_users() {
+                "users ask when they have thought; leave this out".into()
+            } else {
                 "the trace itself says when each request comes; leave this out".into()
-            });
-        }
+            }
+        });
+        let is_flow = self.arrivals == Some(ArrivalProcess::Fluid);
+        let can_flow = matches!(self.load, Load::Trace(_) | Load::Pattern(_));
+        checks.require(!is_flow || can_flow, "arrivals", || {
+            "only one pattern or one trace of rates can flow".into()
+        });
     }
 }
 
@@ -120,9 +175,12 @@ pub struct EntranceSpec {
     /// How requests follow each other, as under `traffic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<ArrivalProcess>,
-    /// Coefficient of variation of the gaps between requests, for `arrivals: gamma` alone.
+    /// Coefficient of variation of the gaps between requests, as under `traffic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_cv: Option<f64>,
+    /// The states among which the rate jumps, as under `traffic`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<ModulationState>,
 }
 
 impl EntranceSpec {
@@ -133,6 +191,7 @@ impl EntranceSpec {
             load: self.load.clone(),
             arrivals: self.arrivals,
             gap_cv: self.gap_cv,
+            states: self.states.clone(),
             balancer: Balancer::default(),
             timeout: default_timeout(),
             retries: None,

@@ -154,6 +154,20 @@ impl Traffic {
         self.services[service.0 as usize].keep_clients(timeout);
     }
 
+    /// The backend is in the zone of this number.
+    pub fn set_zone(&mut self, backend: BackendId, zone: u16) {
+        if let Some(row) = self.backends.get_mut(backend) {
+            row.zone = Some(zone);
+        }
+        self.zones = self.zones.max(zone.saturating_add(1));
+    }
+
+    /// Requests to the service stay in the zone that they come from if it has an endpoint there, as
+    /// `trafficDistribution: PreferClose` asks. Clients from outside come to all zones alike.
+    pub fn prefer_close(&mut self, service: ServiceId) {
+        self.services[service.0 as usize].chooser.prefer_close();
+    }
+
     /// Joins two islands for good: requests of both may be in flight in one backend from now on.
     fn merge_islands(&mut self, one: u32, other: u32) {
         let (kept, gone) = (one.min(other), one.max(other));

@@ -7,6 +7,7 @@
 pub mod arrivals;
 mod backend;
 mod balancer;
+pub mod calibrate;
 mod call_spec;
 mod config;
 mod control;
@@ -24,6 +25,7 @@ mod normal_quantile;
 mod path;
 mod pins;
 mod policy;
+mod prefix_routing;
 mod probing;
 mod problem;
 mod quota;

@@ -7,7 +7,7 @@
 
 use super::arrivals::{Arrival, Arrivals};
 use super::backend::{Backend, BackendId, BackendState};
-use super::balancer::{Balancer, Chooser};
+use super::balancer::{Balancer, Caller, Chooser};
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
 use super::hanging::Hanging;
@@ -60,6 +60,8 @@ pub struct Traffic {
     pub(super) hanging: Vec<Hanging>,
     pub(super) network: Network,
     pub(super) fluid: Fluid,
+    /// Zones that backends are in.
+    pub(super) zones: u16,
     interval: SimDuration,
     interval_end: SimTime,
 }
@@ -91,7 +93,7 @@ impl Traffic {
         recording: Recording,
     ) -> Self {
         let counts_from = SimTime::ZERO + recording.warm_up;
-        let network = network(&mut services, &models, streams);
+        let mut network = network(&mut services, &models, streams);
         let record = |service: &ServiceTraffic| {
             ServiceRecord::new(service.timeout, counts_from, recording.waits)
         };
@@ -106,7 +108,11 @@ impl Traffic {
             .map(|(island, service)| Service::new(service, streams, island))
             .collect();
         for (index, service) in (0..).zip(&mut services) {
-            service.is_networked = network.has_retries(index) || service.policy.needs_events();
+            for users in service.arrivals.take_users() {
+                service.is_networked = true;
+                network.add_users(index, users);
+            }
+            service.is_networked |= network.has_retries(index) || service.policy.needs_events();
         }
         for called in network.called_services() {
             services[called as usize].is_networked = true;
@@ -126,6 +132,7 @@ impl Traffic {
             hanging,
             network,
             fluid,
+            zones: 0,
             interval: recording.interval,
             interval_end: SimTime::ZERO + recording.interval,
         }
@@ -204,7 +211,9 @@ impl Traffic {
                 }
             }
             let Service { chooser, available, .. } = service;
-            let Some(endpoint) = chooser.choose(available, at, backends, records) else {
+            let Some(endpoint) =
+                chooser.choose(available, at, Caller::outside(&size), backends, records)
+            else {
                 records.fail(client, FailureCause::NoEndpoint);
                 continue;
             };

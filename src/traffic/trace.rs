@@ -262,6 +262,8 @@ mod tests {
             ("t_s,requests\n0,5\n60,-1\n", "line 3: \"-1\" is no number of requests"),
             ("t_s,requests\n0,5\n60,inf\n", "line 3: \"inf\" is no number of requests"),
             ("t_s,requests\n0,5\n60\n", "line 3: column 2 is missing: the row has 1"),
+            ("t_s\n0.5\n1,5\n", "line 3: the row has 2 fields, the first line 1"),
+            ("t_s,requests\n0,5\n60,1,234\n", "line 3: the row has 3 fields, the first line 2"),
             ("t_s,requests\n0,5\n0,6\n", "line 3: two rows for the interval"),
             ("t_s,requests,rps\n0,5,1\n", "line 1: both a column of counts and one of rates"),
             ("t_s\n3\n2\n", "line 3: time goes back from 00:00:03 to 00:00:02"),

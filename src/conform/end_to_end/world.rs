@@ -68,6 +68,7 @@ impl Prepared {
             delays: Delays {
                 watch: SimDuration::ZERO,
                 endpoint_propagation: SimDuration::ZERO,
+                dns_cache: SimDuration::ZERO,
                 cpu_sharing_period: NEVER,
             },
             metrics: MetricsSettings { resolution: SCRAPE_PERIOD, ..MetricsSettings::default() },
@@ -242,6 +243,7 @@ fn add_traffic(
             load: Load::Pattern(Pattern::Points { points }),
             arrivals: Some(ArrivalProcess::Fluid),
             gap_cv: None,
+            states: Vec::new(),
             balancer: Balancer::default(),
             timeout: NEVER,
             retries: None,

@@ -8,6 +8,7 @@ use super::panel::{CLOCK_HEIGHT, LEFT, Level, Panel, Series, Stroke, TITLE_HEIGH
 use super::scale::Unit;
 use super::scene::{Color, Scene, Text, WIDTH};
 use crate::report::figures::{count, latency, percent};
+use crate::report::llm::LlmReport;
 use crate::report::milestone::Milestone;
 use crate::report::model::{LogEntry, Report, ServiceReport, WorkloadReport};
 
@@ -29,11 +30,14 @@ struct Plan {
 /// Load, replicas and latency of a service; `index` is its position in the report.
 pub fn service(report: &Report, index: usize) -> Scene {
     let service = &report.services[index];
-    let plans = vec![
+    let mut plans = vec![
         load(service, index),
         replicas(report, |workload| service.workloads.contains(&workload.workload), 230.0),
         latencies(report, service, index),
     ];
+    if let Some(llm) = &service.llm {
+        plans.extend(language_models(llm, index));
+    }
     stack(report, &service.service, &subtitle(report, service), plans)
 }
 
@@ -200,6 +204,68 @@ fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Plan {
         })
         .collect();
     Plan { height: 320.0, levels, ..Plan::new("Latency", Unit::Latency, quantiles) }
+}
+
+/// What the servers of a language model do: times of tokens, tokens per second, and how full they are.
+fn language_models(llm: &LlmReport, index: usize) -> [Plan; 4] {
+    let LlmReport { series, .. } = llm;
+    let line = |name, color, values: Vec<Option<f64>>, key: &str| Series {
+        name,
+        color,
+        stroke: Stroke::Line,
+        values,
+        sources: vec![format!("/services/{index}/llm/series/{key}")],
+    };
+    let area = |name, color, values, key: &str| Series {
+        stroke: Stroke::Area,
+        ..line(name, color, values, key)
+    };
+    let counts = |values: &[u64]| values.iter().map(|count| Some(*count as f64)).collect();
+    let percents = |values: &[f64]| values.iter().map(|share| Some(share * 100.0)).collect();
+    let times = vec![
+        line(
+            "TTFT p95",
+            Color::VERMILLION,
+            series.time_to_first_token_p95_ms.clone(),
+            "time_to_first_token_p95_ms",
+        ),
+        line(
+            "TPOT p95",
+            Color::BLUE,
+            series.time_per_output_token_p95_ms.clone(),
+            "time_per_output_token_p95_ms",
+        ),
+    ];
+    let tokens = vec![area(
+        "answers",
+        Color::GREEN,
+        present(&series.output_tokens_per_second),
+        "output_tokens_per_second",
+    )];
+    let requests = vec![
+        area("running", Color::SKY, counts(&series.num_requests_running), "num_requests_running"),
+        line(
+            "waiting",
+            Color::ORANGE,
+            counts(&series.num_requests_waiting),
+            "num_requests_waiting",
+        ),
+    ];
+    let full = vec![
+        line("GPU busy", Color::PURPLE, percents(&series.gpu_utilization), "gpu_utilization"),
+        line(
+            "KV cache, peak",
+            Color::ORANGE,
+            percents(&series.kv_cache_usage_peak),
+            "kv_cache_usage_peak",
+        ),
+    ];
+    [
+        Plan::new("Tokens: to the first (TTFT) and between (TPOT)", Unit::Latency, times),
+        Plan::new("Tokens [tokens/s]", Unit::Rate, tokens),
+        Plan::new("Requests in the servers", Unit::Count, requests),
+        Plan::new("GPUs and KV cache [%]", Unit::Rate, full),
+    ]
 }
 
 fn subtitle(report: &Report, service: &ServiceReport) -> String {

@@ -21,10 +21,13 @@ impl Checker<'_> {
                 self.error(&path.field("host"), message, known);
                 continue;
             };
-            let trace = entrance.load.trace_file().and_then(|file| files.traces.get(file));
             let nobody = ServiceReference(NamespacedName::new("", ""));
             let spec = entrance.as_traffic(&nobody);
-            self.settings(&path, &spec, trace.map(|file| &file.trace));
+            self.settings(&path, &spec, files);
+            if entrance.load.has_users() {
+                let message = "users who wait for their answers ask one Service";
+                self.error(&path.field("load"), message, "put them under `traffic`");
+            }
             if rule.backends.iter().all(|(_, weight)| *weight == 0) {
                 let message = format!("{} sends {} nowhere", rule.object, entrance.url());
                 self.error(&path.field("host"), message, "give a backend a weight above 0");

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::cluster::{NamespacedName, ObjectReference};
-use crate::engine::{SimDuration, SimTime, Streams};
+use crate::engine::{SimDuration, Streams};
 use crate::manifest::FieldPath;
 use crate::scenario::resolved::ScenarioFiles;
 use crate::traffic::arrivals::TraceLoad;
@@ -20,14 +20,13 @@ impl Checker<'_> {
         let traffic = &self.text.scenario.traffic;
         for (index, spec) in traffic.iter().enumerate() {
             let path = list.item(index);
-            let trace = spec.load.trace_file().and_then(|file| files.traces.get(file));
-            self.settings(&path, spec, trace.map(|file| &file.trace));
+            self.settings(&path, spec, files);
             self.service_exists(&path.field("service"), &spec.service.0);
             if traffic[..index].iter().any(|other| other.service == spec.service) {
                 self.error(
                     &path.field("service"),
                     format!("{} gets traffic twice", spec.service),
-                    "add both loads up: `load: {pattern: sum, of: [...]}`",
+                    "add both loads up: `load: {add: [...]}`",
                 );
             }
             self.somebody_answers(&path.field("service"), &spec.service.0);
@@ -46,18 +45,20 @@ impl Checker<'_> {
         }
     }
 
-    /// The settings by themselves, and with the trace.
-    pub(super) fn settings(&mut self, path: &FieldPath, spec: &TrafficSpec, trace: Option<&Trace>) {
-        if spec.load.trace_file().is_some() && trace.is_none() {
+    /// The settings by themselves, and with the traces.
+    pub(super) fn settings(&mut self, path: &FieldPath, spec: &TrafficSpec, files: &ScenarioFiles) {
+        if spec.load.trace_files().iter().any(|file| files.trace(file).is_none()) {
             // That the file cannot be read is reported where it is read.
             return self.report(spec.problems(&path.to_string()));
         }
         // Whatever the stream draws, it finds the same problems.
         let stream = Streams::new(0).stream("check", 0);
-        match spec.arrivals(&path.to_string(), trace, stream) {
+        match spec.arrivals_with(&path.to_string(), &|file| files.trace(file), stream) {
             Err(problems) => self.report(problems),
             Ok(_) => {
-                if let (Load::Trace(load), Some(trace)) = (&spec.load, trace) {
+                if let Load::Trace(load) = &spec.load
+                    && let Some(trace) = files.trace(&load.trace)
+                {
                     self.trace_is_long_enough(&path.field("load"), load, trace);
                 }
             }
@@ -65,8 +66,8 @@ impl Checker<'_> {
     }
 
     fn trace_is_long_enough(&mut self, path: &FieldPath, load: &TraceLoad, trace: &Trace) {
-        let end = load.to.map_or(trace.end(), |to| (SimTime::ZERO + to).min(trace.end()));
-        let recorded = (end - (SimTime::ZERO + load.from)).as_secs_f64();
+        let (from, to) = load.span(trace);
+        let recorded = (to.min(trace.end()) - from).as_secs_f64();
         let plays = SimDuration::from_secs_f64(recorded / load.speed);
         let duration = self.text.scenario.duration;
         if !load.repeat && plays.as_secs_f64() < duration.as_secs_f64() * LONG_ENOUGH {

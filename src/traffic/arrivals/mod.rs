@@ -3,12 +3,16 @@
 //!
 //! A new pattern is a variant of [`Pattern`] with its shape in `shapes.rs`.
 
+mod cut;
+mod modulation;
 mod pattern;
 mod process;
 mod rate;
 mod replay;
 mod routed;
 mod shapes;
+mod spliced;
+mod users;
 
 use std::sync::Arc;
 
@@ -16,24 +20,32 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use cut::Cut;
+pub use modulation::ModulationState;
 pub use pattern::{Pattern, Phase, RatePoint};
 pub use process::ArrivalProcess;
 pub use rate::Segment;
 pub use replay::TraceLoad;
+pub use spliced::{Added, Piece, Splice};
+pub use users::UserLoad;
 
+pub(super) use modulation::check_states;
 pub(super) use process::{Curve, GapLaw};
 pub(super) use replay::TraceCurve;
+pub(super) use users::Users;
 
 use super::fluid::FlowCurve;
 use super::problem::Checks;
 use super::trace::{Tokens, Trace};
-use crate::engine::{SimTime, Stream};
+use crate::engine::{SimDuration, SimTime, Stream};
 use process::RateArrivals;
 use replay::Replay;
 pub use routed::Way;
 use routed::{Merged, Routed};
+use spliced::Spliced;
 
-/// What requests come over time: a recorded trace, or a pattern.
+/// What requests come over time: a recorded trace, a pattern, users in a closed loop, or several of
+/// these.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Load {
@@ -41,7 +53,24 @@ pub enum Load {
     Trace(TraceLoad),
     /// A rate in words.
     Pattern(Pattern),
+    /// Users who wait for their answers.
+    Users(UserLoad),
+    /// One load after the other.
+    Splice(Splice),
+    /// Several loads at once.
+    Add(Added),
 }
+
+/// How requests follow each other at the rates of a load.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Process<'a> {
+    pub gaps: GapLaw,
+    /// Of `mmpp`; else none.
+    pub states: &'a [ModulationState],
+}
+
+/// Finds the content of a trace by the name that a load has for it.
+pub(super) type FindTrace<'a, 't> = &'a dyn Fn(&str) -> Option<&'t Trace>;
 
 /// A request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +85,8 @@ pub struct Arrival {
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     source: Source,
+    /// Who asks besides, each only after the last answer.
+    users: Vec<Users>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,24 +98,79 @@ enum Source {
     Nothing,
     Routed(Routed),
     Merged(Merged),
+    Spliced(Spliced),
     /// Not one by one.
     Flow(FlowCurve),
 }
 
 impl Load {
-    /// The file that must be read to know what comes.
-    pub fn trace_file(&self) -> Option<&str> {
+    /// The files that must be read to know what comes.
+    pub fn trace_files(&self) -> Vec<&str> {
         match self {
-            Self::Trace(load) => Some(&load.trace),
-            Self::Pattern(_) => None,
+            Self::Trace(load) => vec![&load.trace],
+            Self::Pattern(_) | Self::Users(_) => Vec::new(),
+            Self::Splice(Splice { splice }) => {
+                splice.iter().flat_map(|piece| piece.load.trace_files()).collect()
+            }
+            Self::Add(Added { add }) => add.iter().flat_map(Self::trace_files).collect(),
+        }
+    }
+
+    /// Whether a part of the load is users in a closed loop.
+    pub fn has_users(&self) -> bool {
+        match self {
+            Self::Users(_) => true,
+            Self::Trace(_) | Self::Pattern(_) => false,
+            Self::Splice(Splice { splice }) => splice.iter().any(|piece| piece.load.has_users()),
+            Self::Add(Added { add }) => add.iter().any(Self::has_users),
+        }
+    }
+
+    /// Shows each trace of the load with the path of its field; `path` is the load's own.
+    pub(super) fn each_trace(&self, path: &str, each: &mut impl FnMut(&str, &TraceLoad)) {
+        match self {
+            Self::Trace(load) => each(path, load),
+            Self::Pattern(_) | Self::Users(_) => {}
+            Self::Splice(Splice { splice }) => {
+                for (index, piece) in splice.iter().enumerate() {
+                    piece.load.each_trace(&format!("{path}.splice[{index}].load"), each);
+                }
+            }
+            Self::Add(Added { add }) => {
+                for (index, load) in add.iter().enumerate() {
+                    load.each_trace(&format!("{path}.add[{index}]"), each);
+                }
+            }
+        }
+    }
+
+    /// Whether a part of the load is a rate in words.
+    pub(super) fn has_pattern(&self) -> bool {
+        match self {
+            Self::Pattern(_) => true,
+            Self::Trace(_) | Self::Users(_) => false,
+            Self::Splice(Splice { splice }) => splice.iter().any(|piece| piece.load.has_pattern()),
+            Self::Add(Added { add }) => add.iter().any(Self::has_pattern),
         }
     }
 
     /// Notes what is wrong with the load by itself.
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        self.check_nested(0, checks);
+    }
+
+    fn check_nested(&self, depth: usize, checks: &mut Checks<'_>) {
+        if depth > spliced::DEPTH_MAX {
+            return checks.require(false, "", || {
+                format!("loads nest deeper than {} levels here", spliced::DEPTH_MAX)
+            });
+        }
         match self {
             Self::Trace(load) => load.check(checks),
             Self::Pattern(pattern) => pattern.check(checks),
+            Self::Users(users) => users.check(checks),
+            Self::Splice(splice) => splice.check(depth, checks),
+            Self::Add(added) => added.check(depth, checks),
         }
     }
 }
@@ -93,13 +179,21 @@ impl<'de> Deserialize<'de> for Load {
     /// By the field that is there: an untagged enum could only say that nothing matched.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        let load = match (value.get("trace"), value.get("pattern")) {
-            (Some(_), None) => TraceLoad::deserialize(value).map(Self::Trace),
-            (None, Some(_)) => Pattern::deserialize(value).map(Self::Pattern),
-            (Some(_), Some(_)) => Err(Error::custom("either `trace` or `pattern`, not both")),
-            (None, None) => Err(Error::custom(
-                "write `trace: FILE`, or `pattern:` with one of constant, ramp, step, sine, spike, \
-                 points, phases, sum",
+        const KINDS: [&str; 5] = ["trace", "pattern", "users", "splice", "add"];
+        let given: Vec<&str> = KINDS.into_iter().filter(|kind| value.get(kind).is_some()).collect();
+        let load = match given[..] {
+            ["trace"] => TraceLoad::deserialize(value).map(Self::Trace),
+            ["pattern"] => Pattern::deserialize(value).map(Self::Pattern),
+            ["users"] => UserLoad::deserialize(value).map(Self::Users),
+            ["splice"] => Splice::deserialize(value).map(Self::Splice),
+            ["add"] => Added::deserialize(value).map(Self::Add),
+            [one, other, ..] => {
+                Err(Error::custom(format!("either `{one}` or `{other}`, not both")))
+            }
+            _ => Err(Error::custom(
+                "write `trace: FILE`, `users: NUMBER`, `splice:` or `add:` with a list of loads, or \
+                 `pattern:` with one of constant, ramp, step, sine, spike, weekly, flashCrowd, points, \
+                 phases, sum",
             )),
         };
         load.map_err(D::Error::custom)
@@ -107,55 +201,102 @@ impl<'de> Deserialize<'de> for Load {
 }
 
 impl Arrivals {
+    const fn of(source: Source) -> Self {
+        Self { source, users: Vec::new() }
+    }
+
     /// No requests at all.
     pub const fn none() -> Self {
-        Self { source: Source::Nothing }
+        Self::of(Source::Nothing)
     }
 
     /// Those of the arrivals that go one way: `stream` draws a number from 0 to 1 for each, and `ranges`,
-    /// by ascending time, says which numbers go it.
+    /// by ascending time, says which numbers go it. Users go no way but their own.
     pub fn routed(self, ranges: Vec<Way>, stream: Stream) -> Self {
-        Self { source: Source::Routed(Routed { all: Box::new(self), stream, ranges }) }
+        Self::of(Source::Routed(Routed { all: Box::new(self), stream, ranges }))
     }
 
     /// Arrivals of several origins together.
     pub fn merged(origins: impl IntoIterator<Item = Self>) -> Self {
-        Self { source: Source::Merged(Merged::new(origins)) }
+        let mut origins: Vec<Self> = origins.into_iter().collect();
+        let users = origins.iter_mut().flat_map(Self::take_users).collect();
+        Self { source: Source::Merged(Merged::new(origins)), users }
+    }
+
+    /// The users of the arrivals, who are none from now on.
+    pub(super) fn take_users(&mut self) -> Vec<Users> {
+        std::mem::take(&mut self.users)
+    }
+
+    /// Draws what a load says; absent if a trace is missing.
+    pub(super) fn from_load(
+        load: &Load,
+        process: Process<'_>,
+        traces: FindTrace<'_, '_>,
+        stream: Stream,
+    ) -> Option<Self> {
+        // Parts draw from places of the stream that never meet.
+        let mut place = stream.clone();
+        let mut next_place = move || {
+            place.long_jump();
+            place.clone()
+        };
+        Some(match load {
+            Load::Trace(load) => Self::from_trace(load, traces(&load.trace)?, process, stream),
+            Load::Pattern(pattern) => Self::from_pattern(pattern, process, stream),
+            Load::Users(users) => Self { users: vec![Users::new(users, stream)], ..Self::none() },
+            Load::Add(Added { add }) => {
+                let parts =
+                    add.iter().map(|load| Self::from_load(load, process, traces, next_place()));
+                Self::merged(parts.collect::<Option<Vec<_>>>()?)
+            }
+            Load::Splice(Splice { splice }) => {
+                let mut begin = SimTime::ZERO;
+                let mut pieces = Vec::with_capacity(splice.len());
+                for piece in splice {
+                    let part = Self::from_load(&piece.load, process, traces, next_place())?;
+                    pieces.push((begin, part));
+                    begin += match (&piece.load, piece.lasting) {
+                        (_, Some(lasting)) => lasting,
+                        (Load::Trace(load), None) => load.round(traces(&load.trace)?),
+                        _ => SimDuration::MAX,
+                    };
+                }
+                Self::of(Source::Spliced(Spliced::new(pieces)))
+            }
+        })
     }
 
     /// Draws from a rate in words.
-    pub(super) fn from_pattern(pattern: &Pattern, gaps: GapLaw, stream: Stream) -> Self {
+    fn from_pattern(pattern: &Pattern, process: Process<'_>, stream: Stream) -> Self {
         let curve = Arc::new(pattern.clone());
-        Self { source: Source::Pattern(RateArrivals::new(curve, gaps, stream)) }
+        let Process { gaps, states } = process;
+        Self::of(Source::Pattern(RateArrivals::new(curve, gaps, states, stream)))
     }
 
-    /// Plays a trace; `gaps` counts for a trace of rates alone.
-    pub(super) fn from_trace(
-        load: &TraceLoad,
-        trace: &Trace,
-        gaps: GapLaw,
-        stream: Stream,
-    ) -> Self {
-        let source = match trace {
+    /// Plays a trace; `process` counts for a trace of rates alone.
+    fn from_trace(load: &TraceLoad, trace: &Trace, process: Process<'_>, stream: Stream) -> Self {
+        Self::of(match trace {
             Trace::Requests(trace) => Source::Requests(Replay::new(load, trace.clone(), stream)),
             Trace::Rates(trace) => {
                 let curve = TraceCurve::new(load, trace.clone());
-                Source::Rates(RateArrivals::new(curve, gaps, stream))
+                let Process { gaps, states } = process;
+                Source::Rates(RateArrivals::new(curve, gaps, states, stream))
             }
-        };
-        Self { source }
+        })
     }
 
     /// A flow at a rate in words or recorded; `None` if each request was recorded.
-    pub(super) fn flowing(load: &Load, trace: Option<&Trace>) -> Option<Self> {
-        let curve = match (load, trace) {
-            (Load::Pattern(pattern), _) => FlowCurve::Pattern(Arc::new(pattern.clone())),
-            (Load::Trace(load), Some(Trace::Rates(trace))) => {
-                FlowCurve::Trace(TraceCurve::new(load, trace.clone()))
-            }
-            _ => return None,
+    pub(super) fn flowing(load: &Load, traces: FindTrace<'_, '_>) -> Option<Self> {
+        let curve = match load {
+            Load::Pattern(pattern) => FlowCurve::Pattern(Arc::new(pattern.clone())),
+            Load::Trace(load) => match traces(&load.trace)? {
+                Trace::Rates(trace) => FlowCurve::Trace(TraceCurve::new(load, trace.clone())),
+                Trace::Requests(_) => return None,
+            },
+            Load::Users(_) | Load::Splice(_) | Load::Add(_) => return None,
         };
-        Some(Self { source: Source::Flow(curve) })
+        Some(Self::of(Source::Flow(curve)))
     }
 
     /// The rate over time, if requests are a flow.
@@ -178,6 +319,7 @@ impl Arrivals {
             Source::Nothing | Source::Flow(_) => None,
             Source::Routed(routed) => routed.next_known_by(until),
             Source::Merged(merged) => merged.next_known_by(until),
+            Source::Spliced(spliced) => spliced.next_known_by(until),
         }
     }
 }
@@ -189,244 +331,4 @@ impl Curve for Arc<Pattern> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::{SimDuration, Streams};
-    use crate::traffic::TrafficSpec;
-    use serde_json::json;
-
-    fn spec(json: serde_json::Value) -> TrafficSpec {
-        let mut fields = json;
-        fields["service"] = json!("shop/web");
-        serde_json::from_value(fields).expect("a traffic specification")
-    }
-
-    fn arrivals(json: serde_json::Value, trace: Option<&str>, until_seconds: i64) -> Vec<Arrival> {
-        let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
-        let stream = Streams::new(5).stream("arrivals", 0);
-        let mut arrivals =
-            spec(json).arrivals("traffic[0]", trace.as_ref(), stream).expect("right");
-        let until = SimTime::from_secs(until_seconds);
-        std::iter::from_fn(|| arrivals.next_known_by(until).filter(|a| a.at <= until)).collect()
-    }
-
-    fn seconds(arrivals: &[Arrival]) -> Vec<f64> {
-        arrivals.iter().map(|arrival| arrival.at.as_secs_f64()).collect()
-    }
-
-    /// Mean and coefficient of variation of the counts in spans of equal length.
-    fn dispersion(arrivals: &[Arrival], span_seconds: f64, spans: usize) -> (f64, f64) {
-        let mut counts = vec![0.0; spans];
-        for at in seconds(arrivals) {
-            let span = (0..spans).rfind(|span| at >= *span as f64 * span_seconds);
-            counts[span.expect("not before the start")] += 1.0;
-        }
-        let mean = counts.iter().sum::<f64>() / spans as f64;
-        let squares: f64 = counts.iter().map(|count| (count - mean).powi(2)).sum();
-        (mean, squares / spans as f64 / mean)
-    }
-
-    #[test]
-    fn evenly_spaced_arrivals_are_where_the_rate_has_summed_up_to_each() {
-        let even = json!({"load": {"pattern": "constant", "rps": 2}, "arrivals": "even"});
-        assert_eq!(seconds(&arrivals(even, None, 2)), [0.25, 0.75, 1.25, 1.75]);
-        // The rate t has summed up to t^2 / 2: half a request at 1 s, 1.5 at the root of 3, ...
-        let ramp = json!({"arrivals": "even",
-            "load": {"pattern": "ramp", "fromRps": 0, "toRps": 10, "over": "10s"}});
-        let expected = [1.0, 3f64.sqrt(), 5f64.sqrt(), 7f64.sqrt()];
-        for (at, expected) in seconds(&arrivals(ramp, None, 10)).iter().zip(expected) {
-            assert!((at - expected).abs() < 1e-8, "{at}");
-        }
-    }
-
-    #[test]
-    fn a_rate_that_is_zero_for_a_while_or_for_ever_is_passed() {
-        let steps = json!({"arrivals": "even", "load": {"pattern": "step", "rps": 1,
-            "steps": [{"at": "2s", "rps": 0}, {"at": "60s", "rps": 1}, {"at": "61s", "rps": 0}]}});
-        assert_eq!(seconds(&arrivals(steps, None, 1_000_000)), [0.5, 1.5, 60.5]);
-    }
-
-    /// Counts of a Poisson process have the variance of their mean; those of gamma gaps with a
-    /// coefficient of variation c have c^2 times that, in spans that are long against the gaps.
-    #[test]
-    fn processes_have_the_rate_and_the_burstiness_that_they_name() {
-        for (process, cv, index) in
-            [("poisson", None, 1.0), ("gamma", Some(2.0), 4.0), ("gamma", Some(0.5), 0.25)]
-        {
-            let mut json = json!({"load": {"pattern": "constant", "rps": 10}, "arrivals": process});
-            if let Some(cv) = cv {
-                json["gapCv"] = json!(cv);
-            }
-            let (mean, dispersion) = dispersion(&arrivals(json, None, 20_000), 10.0, 2000);
-            assert!((mean - 100.0).abs() < 1.0, "{process}: {mean}");
-            assert!((dispersion / index - 1.0).abs() < 0.12, "{process} {cv:?}: {dispersion}");
-        }
-    }
-
-    #[test]
-    fn a_rate_that_changes_has_its_integral_as_mean_count() {
-        let sine = json!({"load": {"pattern": "sine", "meanRps": 100, "amplitudeRps": 100,
-            "period": "40s"}});
-        let arrivals = arrivals(sine, None, 4_000);
-        // Around the peak, from an eighth to three eighths of the period, the mean rate is
-        // 100 (1 + 2 sqrt(2) / pi).
-        let at_peak =
-            seconds(&arrivals).iter().filter(|at| (5.0..15.0).contains(&(*at % 40.0))).count();
-        let expected = 100.0 * 1000.0 * (1.0 + 2.0 * 2f64.sqrt() / std::f64::consts::PI);
-        assert!((at_peak as f64 / expected - 1.0).abs() < 0.006, "{at_peak} of {expected}");
-        assert!((arrivals.len() as f64 / 4e5 - 1.0).abs() < 0.005, "{}", arrivals.len());
-    }
-
-    #[test]
-    fn the_steps_in_which_one_asks_do_not_matter() {
-        let json = json!({"load": {"pattern": "sine", "meanRps": 5, "amplitudeRps": 5, "period": "7s"},
-            "arrivals": "gamma", "gapCv": 1.5});
-        let straight = arrivals(json.clone(), None, 100);
-        let stream = Streams::new(5).stream("arrivals", 0);
-        let mut stepwise = spec(json).arrivals("", None, stream).expect("right");
-        let mut found = Vec::new();
-        let mut pending = None;
-        for step in 0..100_000 {
-            let until = SimTime::ZERO + SimDuration::from_millis(step);
-            pending = pending.or_else(|| stepwise.next_known_by(until));
-            while let Some(arrival) = pending.filter(|arrival: &Arrival| arrival.at <= until) {
-                found.push(arrival);
-                pending = stepwise.next_known_by(until);
-            }
-        }
-        assert_eq!(straight[..found.len()], found);
-        assert!(found.len() + 3 > straight.len());
-    }
-
-    const REQUESTS: &str = "t_s,prompt_tokens,output_tokens\n0,1,10\n1,2,20\n1,3,30\n4,4,40\n";
-
-    #[test]
-    fn a_trace_is_played_as_recorded() {
-        let plain = arrivals(json!({"load": {"trace": "t.csv"}}), Some(REQUESTS), 100);
-        assert_eq!(seconds(&plain), [0.0, 1.0, 1.0, 4.0]);
-        assert_eq!(plain[2].tokens, Tokens { prompt: 3, output: 30 });
-    }
-
-    #[test]
-    fn a_trace_is_cut_sped_up_and_repeated() {
-        let cut = json!({"load": {"trace": "t.csv", "from": "1s", "to": "4s", "speed": 2, "repeat": true}});
-        // A round is the three seconds from 1 s to 4 s, at twice the speed.
-        assert_eq!(seconds(&arrivals(cut, Some(REQUESTS), 4)), [0.0, 0.0, 1.5, 1.5, 3.0, 3.0]);
-        let whole = json!({"load": {"trace": "t.csv", "repeat": true}});
-        // The mean gap follows the last request: 4 s / 3.
-        let again = seconds(&arrivals(whole, Some(REQUESTS), 6));
-        assert_eq!(again.len(), 5);
-        assert!((again[4] - (4.0 + 4.0 / 3.0)).abs() < 1e-8, "{again:?}");
-    }
-
-    #[test]
-    fn scaling_a_trace_up_keeps_its_requests_and_puts_others_between() {
-        let scaled = json!({"load": {"trace": "t.csv", "scale": 3}});
-        let arrivals = arrivals(scaled, Some(REQUESTS), 100);
-        assert_eq!(arrivals.len(), 12);
-        assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
-        let of_third: Vec<f64> =
-            seconds(&arrivals.iter().filter(|a| a.tokens.prompt == 3).copied().collect::<Vec<_>>());
-        assert!((of_third[0] - 1.0).abs() < 1e-12, "the recorded one stays");
-        assert!(of_third[1] > 1.0 && of_third[2] < 4.0 && of_third[1] < of_third[2]);
-    }
-
-    #[test]
-    fn scaling_a_trace_down_takes_a_share_at_random() {
-        let rows: Vec<String> =
-            (0..10_000).map(|row| format!("{}", f64::from(row) / 100.0)).collect();
-        let text = rows.join("\n");
-        for (scale, expected) in [(0.3, 3_000.0), (2.5, 25_000.0)] {
-            let json = json!({"load": {"trace": "t.csv", "scale": scale}});
-            let count = arrivals(json, Some(&text), 1_000).len() as f64;
-            assert!((count / expected - 1.0).abs() < 0.05, "{count} of {expected}");
-        }
-    }
-
-    #[test]
-    fn counts_are_drawn_within_their_intervals() {
-        let text = "t_s,requests\n0,6000\n60,0\n120,600\n";
-        let json = json!({"load": {"trace": "t.csv", "scale": 2, "speed": 2, "repeat": true}});
-        let arrivals = arrivals(json, Some(text), 180);
-        // Twice the requests in half the time, and the whole again from 90 s on.
-        for (from, to, expected) in
-            [(0.0, 30.0, 12_000.0), (60.0, 90.0, 1_200.0), (90.0, 120.0, 12_000.0)]
-        {
-            let count = seconds(&arrivals).iter().filter(|at| (from..to).contains(*at)).count();
-            assert!((count as f64 / expected - 1.0).abs() < 0.08, "{count} from {from}");
-        }
-        assert_eq!(seconds(&arrivals).iter().filter(|at| (30.0..60.0).contains(*at)).count(), 0);
-    }
-
-    #[test]
-    fn settings_that_do_not_fit_the_trace_are_refused() {
-        let counts = "t_s,requests\n0,6\n60,5\n";
-        for (json, trace, says) in [
-            (
-                json!({"load": {"trace": "t"}, "arrivals": "even"}),
-                Some(REQUESTS),
-                "arrivals: the trace itself",
-            ),
-            (
-                json!({"load": {"trace": "t", "from": "3m"}}),
-                Some(counts),
-                "load.from: 180s is not before the end",
-            ),
-            (
-                json!({"load": {"trace": "t", "to": "3m"}}),
-                Some(counts),
-                "load.to: 180s is after the end",
-            ),
-            (
-                json!({"load": {"trace": "t", "from": "2s", "to": "3s"}}),
-                Some(REQUESTS),
-                "load.to: no request lies",
-            ),
-            (
-                json!({"load": {"trace": "t", "scale": 0}}),
-                Some(counts),
-                "load.scale: 0 must be a number above 0",
-            ),
-            (
-                json!({"load": {"trace": "t", "speed": -1}}),
-                Some(counts),
-                "load.speed: -1 must be a number above 0",
-            ),
-            (json!({"load": {"trace": "t"}}), None, "load.trace: the file t was not read"),
-            (json!({"load": {"trace": "t", "repeat": true}}), Some("0\n"), "load.repeat: the part"),
-            (
-                json!({"load": {"trace": "t"}, "arrivals": "gamma"}),
-                Some(counts),
-                "gapCv: gamma arrivals need",
-            ),
-            (
-                json!({"load": {"trace": "t"}, "gapCv": 2}),
-                Some(counts),
-                "gapCv: only `arrivals: gamma`",
-            ),
-            (
-                json!({"load": {"trace": "t"}, "timeout": 0}),
-                Some(counts),
-                "timeout: 0s must be longer",
-            ),
-        ] {
-            let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
-            let stream = Streams::new(5).stream("arrivals", 0);
-            let problems = spec(json).arrivals("", trace.as_ref(), stream).unwrap_err();
-            assert!(problems[0].to_string().starts_with(says), "{}", problems[0]);
-        }
-    }
-
-    #[test]
-    fn a_load_is_a_trace_or_a_pattern() {
-        for (json, says) in [
-            (json!({"trace": "t", "pattern": "constant"}), "not both"),
-            (json!({"rps": 5}), "write `trace: FILE`"),
-            (json!({"trace": "t", "sped": 2}), "unknown field `sped`"),
-            (json!({"pattern": "square"}), "unknown variant `square`"),
-        ] {
-            let error = serde_json::from_value::<Load>(json).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
-        }
-    }
-}
+mod tests;

@@ -75,6 +75,41 @@ pub enum Pattern {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         every: Option<SimDuration>,
     },
+    /// The hours of the day and the days of the week, again and again: straight lines from hour to
+    /// hour.
+    Weekly {
+        /// Requests per second in the mean over a week.
+        mean_rps: f64,
+        /// How busy the 24 hours of a day are beside each other, from midnight on; each is the rate at
+        /// its beginning. Default: all alike.
+        #[serde(default = "alike_hours")]
+        hours: Vec<f64>,
+        /// How busy the 7 days are beside each other, from Monday on. Default: all alike.
+        #[serde(default = "alike_days")]
+        days: Vec<f64>,
+        /// How far into the week the run begins, from Monday at 0:00; such as 4d18h for Friday at
+        /// 18:00. Default 0s.
+        #[serde(default)]
+        begin: SimDuration,
+    },
+    /// A flash crowd: a rate that rises evenly to many times what it was, stays, and falls off by half
+    /// and half again, as news do (phases as in Ari et al. 2003, "Managing flash crowds on the
+    /// Internet").
+    FlashCrowd {
+        /// Requests per second before, and long after.
+        base_rps: f64,
+        /// Requests per second at the peak.
+        peak_rps: f64,
+        /// When the crowd begins to come.
+        at: SimDuration,
+        /// How long the rate takes to rise evenly to the peak.
+        rise: SimDuration,
+        /// How long it stays at the peak. Default 0s.
+        #[serde(default)]
+        hold: SimDuration,
+        /// After so long half of the crowd is gone, after twice as long three quarters, and so on.
+        half_life: SimDuration,
+    },
     /// Straight lines between points: nothing before the first, the last rate for ever.
     Points {
         /// The points in order of time.
@@ -141,6 +176,23 @@ impl Pattern {
                 ];
                 shapes::again_and_again(&burst, SimTime::ZERO + *begin, *every, at)
             }
+            Self::Weekly { mean_rps, hours, days, begin } => {
+                shapes::week(*mean_rps, hours, days, *begin, at)
+            }
+            Self::FlashCrowd { base_rps, peak_rps, at: begin, rise, hold, half_life } => {
+                let rise_begin = SimTime::ZERO + *begin;
+                let peak_end = rise_begin + *rise + *hold;
+                if at >= peak_end {
+                    return shapes::decay(*base_rps, *peak_rps, peak_end, *half_life, at);
+                }
+                let points = [
+                    point(SimDuration::ZERO, *base_rps),
+                    point(*begin, *base_rps),
+                    point(*begin + *rise, *peak_rps),
+                    point(*begin + *rise + *hold, *peak_rps),
+                ];
+                shapes::line_through(&points, at)
+            }
             Self::Points { points } => shapes::line_through(points, at),
             Self::Phases { phases, repeat } => shapes::one_after_the_other(phases, *repeat, at),
             Self::Sum { of } => shapes::sum(of, at),
@@ -182,6 +234,19 @@ impl Pattern {
                     });
                 }
             }
+            Self::Weekly { mean_rps, hours, days, begin: _ } => {
+                checks.not_negative("meanRps", *mean_rps);
+                check_weights(checks, "hours", hours, 24);
+                check_weights(checks, "days", days, 7);
+            }
+            Self::FlashCrowd { base_rps, peak_rps, half_life, rise: _, hold: _, at: _ } => {
+                checks.not_negative("baseRps", *base_rps);
+                checks.not_negative("peakRps", *peak_rps);
+                checks.require(peak_rps >= base_rps, "peakRps", || {
+                    format!("{peak_rps} is below baseRps, which is {base_rps}")
+                });
+                check_period(checks, "halfLife", *half_life);
+            }
             Self::Points { points } => check_points(checks, "points", points),
             Self::Phases { phases, repeat: _ } => {
                 checks
@@ -208,6 +273,27 @@ const SHORTEST_PERIOD: SimDuration = SimDuration::from_millis(1);
 
 fn check_period(checks: &mut Checks<'_>, field: &str, period: SimDuration) {
     checks.require(period >= SHORTEST_PERIOD, field, || format!("{period} is below 1ms"));
+}
+
+fn check_weights(checks: &mut Checks<'_>, field: &str, weights: &[f64], count: usize) {
+    checks.require(weights.len() == count, field, || {
+        format!("{} numbers; there must be {count}", weights.len())
+    });
+    for (index, weight) in weights.iter().enumerate() {
+        checks.not_negative(&format!("{field}[{index}]"), *weight);
+    }
+    let is_some = weights.iter().any(|weight| *weight > 0.0);
+    checks.require(is_some || weights.is_empty(), field, || {
+        "all are 0: there would be no requests".into()
+    });
+}
+
+fn alike_hours() -> Vec<f64> {
+    vec![1.0; 24]
+}
+
+fn alike_days() -> Vec<f64> {
+    vec![1.0; 7]
 }
 
 fn check_points(checks: &mut Checks<'_>, field: &str, points: &[RatePoint]) {
@@ -272,6 +358,11 @@ mod tests {
                 [0.0, 2.0, 4.0, 6.0, 6.0],
             ),
             (
+                json!({"pattern": "flashCrowd", "baseRps": 2, "peakRps": 34, "at": "10s",
+                       "rise": "0s", "hold": "10s", "halfLife": "10s"}),
+                [2.0, 34.0, 34.0, 18.0, 10.0],
+            ),
+            (
                 json!({"pattern": "phases", "phases": [
                     {"for": "15s", "load": {"pattern": "constant", "rps": 3}},
                     {"for": "20s", "load": {"pattern": "ramp", "fromRps": 0, "toRps": 10, "over": "10s"}}]}),
@@ -290,6 +381,48 @@ mod tests {
             pattern.check(&mut Checks::at("load", &mut problems));
             assert_eq!(problems, []);
         }
+    }
+
+    #[test]
+    fn a_week_has_its_hours_and_days_and_the_mean_that_it_names() {
+        let hours: Vec<f64> = (0..24).map(|hour| if hour < 6 { 1.0 } else { 3.0 }).collect();
+        let week =
+            pattern(serde_json::json!({"pattern": "weekly", "meanRps": 50.0, "hours": hours,
+            "days": [1, 1, 1, 1, 1, 2, 2], "begin": "4d12h30m"}));
+        // The mean weights are 2.5 of the hours and 9/7 of the days.
+        let unit = 50.0 / (2.5 * 9.0 / 7.0);
+        let hour = 3600;
+        let of_friday_noon = 3.0 * unit;
+        let of_saturday_noon = 6.0 * unit;
+        let found = rates(&week, &[0, 24 * hour, 168 * hour]);
+        for (found, expected) in
+            found.iter().zip([of_friday_noon, of_saturday_noon, of_friday_noon])
+        {
+            assert!((found - expected).abs() < 0.001, "{found} {expected}");
+        }
+        let (mut at, mut area) = (SimTime::ZERO, 0.0);
+        let end = SimTime::from_secs(168 * hour);
+        while at < end {
+            let segment = week.segment_at(at).between(at, week.segment_at(at).end.min(end));
+            area += segment.area_from(0.0);
+            at = segment.end;
+        }
+        assert!((area / (50.0 * 168.0 * 3600.0) - 1.0).abs() < 1e-9, "{area}");
+    }
+
+    #[test]
+    fn a_flash_crowd_falls_off_to_what_was_before() {
+        let crowd =
+            pattern(serde_json::json!({"pattern": "flashCrowd", "baseRps": 1, "peakRps": 101,
+            "at": "0s", "rise": "1m", "halfLife": "7m"}));
+        assert_eq!(rates(&crowd, &[30, 60, 60 + 420, 60 + 840]), [51.0, 101.0, 51.0, 26.0]);
+        let mut at = SimTime::ZERO;
+        while crowd.segment_at(at).end < SimTime::MAX {
+            let segment = crowd.segment_at(at);
+            assert!(segment.start == at && segment.end > at, "{segment:?} follows {at}");
+            at = segment.end;
+        }
+        assert_eq!(rates(&crowd, &[100_000]), [1.0]);
     }
 
     #[test]

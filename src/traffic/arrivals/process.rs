@@ -4,8 +4,9 @@ use rand_distr::Distribution;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rate::Segment;
-use crate::engine::random::{Exponential, Gamma};
+use super::modulation::{Modulation, ModulationState};
+use super::rate::{Segment, Stretch};
+use crate::engine::random::{Exponential, Gamma, Weibull};
 use crate::engine::{SimDuration, SimTime, Stream};
 
 /// How requests follow each other at a given rate.
@@ -20,6 +21,12 @@ pub enum ArrivalProcess {
     /// With gaps of a gamma distribution: burstier than Poisson if their coefficient of variation
     /// is above 1, more regular if below.
     Gamma,
+    /// With gaps of a Weibull distribution, which fits sessions and machines that ask machines better
+    /// than gamma where long gaps are rare; `gapCv` as with gamma.
+    Weibull,
+    /// A Markov-modulated Poisson process: Poisson arrivals at a rate that jumps by chance among the
+    /// `states`.
+    Mmpp,
     /// Not at all: they are a continuous flow, spread evenly over the endpoints, that costs the
     /// simulation nothing per request. For traffic beyond counting; latencies then follow from
     /// formulas of queueing theory.
@@ -35,6 +42,8 @@ pub(in crate::traffic) enum GapLaw {
     Exponential,
     /// Gamma gaps.
     Gamma(Gamma),
+    /// Weibull gaps.
+    Weibull(Weibull),
 }
 
 /// Where the rate over time comes from.
@@ -53,21 +62,24 @@ pub(super) struct RateArrivals<C> {
     curve: C,
     gaps: GapLaw,
     stream: Stream,
-    segment: Segment,
+    stretch: Stretch,
     /// How far into the segment the last arrival or the beginning is [s].
     offset: f64,
     /// Area that is left until the next arrival [requests].
     area: f64,
+    /// With `mmpp`.
+    modulation: Option<Box<Modulation>>,
 }
 
 impl GapLaw {
     /// The law of a process; `cv` counts for gamma gaps alone.
     pub(in crate::traffic) fn new(process: ArrivalProcess, cv: f64) -> Self {
         match process {
-            ArrivalProcess::Poisson => Self::Exponential,
+            ArrivalProcess::Poisson | ArrivalProcess::Mmpp => Self::Exponential,
             // A flow draws no gaps.
             ArrivalProcess::Even | ArrivalProcess::Fluid => Self::Even,
             ArrivalProcess::Gamma => Self::Gamma(Gamma::from_mean_cv(1.0, cv)),
+            ArrivalProcess::Weibull => Self::Weibull(Weibull::from_mean_cv(1.0, cv)),
         }
     }
 
@@ -76,12 +88,24 @@ impl GapLaw {
             Self::Even => 1.0,
             Self::Exponential => Exponential { mean: 1.0 }.sample(stream),
             Self::Gamma(gamma) => gamma.sample(stream),
+            Self::Weibull(weibull) => weibull.sample(stream),
         }
     }
 }
 
 impl<C: Curve> RateArrivals<C> {
-    pub(super) fn new(curve: C, gaps: GapLaw, mut stream: Stream) -> Self {
+    pub(super) fn new(
+        curve: C,
+        gaps: GapLaw,
+        states: &[ModulationState],
+        mut stream: Stream,
+    ) -> Self {
+        let modulation = (!states.is_empty()).then(|| {
+            // So far from the gaps that the two never meet.
+            let mut apart = stream.clone();
+            apart.jump();
+            Box::new(Modulation::new(states, apart))
+        });
         let area = match gaps {
             // Half a gap before the first arrival and half a gap after the last make the count of
             // any span the nearest whole number to its expectation.
@@ -89,7 +113,20 @@ impl<C: Curve> RateArrivals<C> {
             _ => gaps.sample(&mut stream),
         };
         let segment = curve.segment_at(SimTime::ZERO);
-        Self { curve, gaps, stream, segment, offset: 0.0, area }
+        let stretch = Stretch::new(segment);
+        let mut arrivals = Self { curve, gaps, stream, stretch, offset: 0.0, area, modulation };
+        if arrivals.modulation.is_some() {
+            arrivals.stretch = Stretch::new(arrivals.modulated(segment, SimTime::ZERO));
+        }
+        arrivals
+    }
+
+    /// The part of a segment from `at` on, as far as the chain of states stays where it is.
+    fn modulated(&mut self, segment: Segment, at: SimTime) -> Segment {
+        match &mut self.modulation {
+            Some(chain) => chain.modulate(&segment, at),
+            None => segment.between(at, segment.end),
+        }
     }
 
     /// The next arrival, if it can be known without looking at stretches that begin after `until`.
@@ -98,13 +135,13 @@ impl<C: Curve> RateArrivals<C> {
     /// which steps time goes on.
     #[inline]
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<SimTime> {
-        while self.segment.start <= until {
-            let end = self.segment.end;
-            let left = self.segment.area_from(self.offset);
+        while self.stretch.segment.start <= until {
+            let Segment { start, end, .. } = self.stretch.segment;
+            let left = self.stretch.area_from(self.offset);
             if self.area <= left {
-                self.offset += self.segment.seconds_to_cover(self.offset, self.area);
+                self.offset += self.stretch.seconds_to_cover(self.offset, self.area);
                 self.area = self.gaps.sample(&mut self.stream);
-                let at = self.segment.start + SimDuration::from_secs_f64(self.offset);
+                let at = start + SimDuration::from_secs_f64(self.offset);
                 return Some(at.min(end));
             }
             if end == SimTime::MAX {
@@ -113,7 +150,7 @@ impl<C: Curve> RateArrivals<C> {
             self.area -= left;
             self.offset = 0.0;
             let next = self.curve.segment_at(end);
-            self.segment = next.between(end, next.end);
+            self.stretch = Stretch::new(self.modulated(next, end));
         }
         None
     }

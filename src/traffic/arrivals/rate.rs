@@ -59,9 +59,7 @@ impl Segment {
 
     /// Requests expected from `offset` seconds after the start until the end.
     pub fn area_from(&self, offset: f64) -> f64 {
-        let left = self.seconds() - offset;
-        let here = self.start_rps + self.slope() * offset;
-        if left > 0.0 { 0.5 * (here + self.end_rps) * left } else { 0.0 }
+        Stretch::new(*self).area_from(offset)
     }
 
     /// How many seconds after `offset` (seconds after the start) the rate has summed up to `area`
@@ -70,8 +68,36 @@ impl Segment {
     /// This solves `rate * t + slope * t^2 / 2 = area` in the form that loses no digits when the
     /// slope is small.
     pub fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
-        let slope = self.slope();
-        let here = self.start_rps + slope * offset;
+        Stretch::new(*self).seconds_to_cover(offset, area)
+    }
+}
+
+/// A segment with what is asked of it for each arrival worked out once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    pub segment: Segment,
+    seconds: f64,
+    slope: f64,
+}
+
+impl Stretch {
+    pub(super) fn new(segment: Segment) -> Self {
+        Self { segment, seconds: segment.seconds(), slope: segment.slope() }
+    }
+
+    /// [`Segment::area_from`].
+    #[inline]
+    pub(super) fn area_from(&self, offset: f64) -> f64 {
+        let left = self.seconds - offset;
+        let here = self.segment.start_rps + self.slope * offset;
+        if left > 0.0 { 0.5 * (here + self.segment.end_rps) * left } else { 0.0 }
+    }
+
+    /// [`Segment::seconds_to_cover`].
+    #[inline]
+    pub(super) fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
+        let slope = self.slope;
+        let here = self.segment.start_rps + slope * offset;
         if slope == 0.0 {
             return area / here;
         }

@@ -6,9 +6,9 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Arrival;
 use super::process::Curve;
 use super::rate::Segment;
+use super::{Arrival, Cut};
 use crate::engine::{SimDuration, SimTime, Stream};
 use crate::traffic::problem::Checks;
 use crate::traffic::trace::{RateTrace, RequestTrace, Trace};
@@ -27,12 +27,12 @@ pub struct TraceLoad {
     /// How many times faster than recorded time goes. Default 1.
     #[serde(default = "one")]
     pub speed: f64,
-    /// Where in the trace to begin. Default: at its beginning.
+    /// Where in the trace to begin: so long after its beginning, or a date. Default: at its beginning.
     #[serde(default)]
-    pub from: SimDuration,
-    /// Where in the trace to end. Default: at its end.
+    pub from: Cut,
+    /// Where in the trace to end, likewise. Default: at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<SimDuration>,
+    pub to: Option<Cut>,
     /// Whether the trace begins again after its end. Default false: then there are no more requests.
     #[serde(default)]
     pub repeat: bool,
@@ -77,6 +77,18 @@ pub(super) struct Replay {
 }
 
 impl TraceLoad {
+    /// A trace as it was recorded.
+    pub fn plain(trace: &str) -> Self {
+        Self {
+            trace: trace.to_owned(),
+            scale: 1.0,
+            speed: 1.0,
+            from: Cut::default(),
+            to: None,
+            repeat: false,
+        }
+    }
+
     /// Notes what is wrong with the settings by themselves.
     pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
         checks.require(!self.trace.is_empty(), "trace", || "the name of a file is missing".into());
@@ -85,26 +97,34 @@ impl TraceLoad {
             format!("{} is above {MAX_SCALE}; a pattern says such a load better", self.scale)
         });
         checks.positive("speed", self.speed);
-        if let Some(to) = self.to {
-            checks.require(to > self.from, "to", || {
-                format!("{to} must be after `from`, which is {}", self.from)
-            });
+        if let (Cut::After(from), Some(Cut::After(to))) = (self.from, self.to) {
+            checks
+                .require(to > from, "to", || format!("{to} must be after `from`, which is {from}"));
         }
     }
 
     /// Notes what is wrong with the settings for this trace.
     pub(in crate::traffic) fn check_against(&self, trace: &Trace, checks: &mut Checks<'_>) {
+        for (field, cut) in [("from", Some(self.from)), ("to", self.to)] {
+            if let Some(Err(message)) = cut.map(|cut| cut.offset(trace)) {
+                return checks.require(false, field, || message);
+            }
+        }
+        let (from, to) = self.span(trace);
         let end = trace.end();
-        checks.require(SimTime::ZERO + self.from < end, "from", || {
+        checks.require(from < end, "from", || {
             format!("{} is not before the end of the trace at {end}", self.from)
         });
-        if let Some(to) = self.to {
-            checks.require(SimTime::ZERO + to <= end, "to", || {
-                format!("{to} is after the end of the trace at {end}; leave it out")
+        if let Some(cut) = self.to {
+            checks.require(to <= end, "to", || {
+                format!("{cut} is after the end of the trace at {end}; leave it out")
+            });
+            checks.require(to > from, "to", || {
+                format!("{cut} must be after `from`, which is {}", self.from)
             });
         }
-        if let Trace::Requests(trace) = trace {
-            let (first, end) = self.rows(trace);
+        if let Trace::Requests(requests) = trace {
+            let (first, end) = self.rows(trace, requests);
             checks.require(first < end, "to", || "no request lies between `from` and `to`".into());
         }
         let round = self.window(trace).round;
@@ -113,16 +133,26 @@ impl TraceLoad {
         });
     }
 
+    /// The part of a trace that is played, in its own time; it must have passed its checks.
+    pub fn span(&self, trace: &Trace) -> (SimTime, SimTime) {
+        let at = |cut: Cut| SimTime::ZERO + cut.offset(trace).unwrap_or(SimDuration::MAX);
+        (at(self.from), self.to.map_or(trace.end(), at))
+    }
+
+    /// How long the part of a trace that is played takes in the run.
+    pub(super) fn round(&self, trace: &Trace) -> SimDuration {
+        self.window(trace).round
+    }
+
     /// First row that is played, and the one after the last.
-    fn rows(&self, trace: &RequestTrace) -> (usize, usize) {
-        let before =
-            |end: SimDuration| trace.instants.partition_point(|at| *at < SimTime::ZERO + end);
-        (before(self.from), self.to.map_or(trace.instants.len(), before))
+    fn rows(&self, trace: &Trace, requests: &RequestTrace) -> (usize, usize) {
+        let before = |end: SimTime| requests.instants.partition_point(|at| *at < end);
+        let (from, to) = self.span(trace);
+        (before(from), if self.to.is_some() { before(to) } else { requests.instants.len() })
     }
 
     fn window(&self, trace: &Trace) -> Window {
-        let end = self.to.map_or(trace.end(), |to| SimTime::ZERO + to);
-        let from = SimTime::ZERO + self.from;
+        let (from, end) = self.span(trace);
         let window =
             Window { from, speed: self.speed, round: SimDuration::ZERO, repeat: self.repeat };
         Window { round: window.in_run(end), ..window }
@@ -166,8 +196,8 @@ impl Curve for TraceCurve {
 
 impl Replay {
     pub(super) fn new(load: &TraceLoad, trace: Arc<RequestTrace>, stream: Stream) -> Self {
-        let window = load.window(&Trace::Requests(trace.clone()));
-        let rows = load.rows(&trace);
+        let whole = Trace::Requests(trace.clone());
+        let (window, rows) = (load.window(&whole), load.rows(&whole, &trace));
         Self {
             trace,
             window,

@@ -58,6 +58,74 @@ pub(super) fn wave(
     Segment { start, end, start_rps: rate(start), end_rps: rate(end) }
 }
 
+const HOUR: SimDuration = SimDuration::from_secs(3600);
+const HOURS_OF_A_WEEK: i64 = 168;
+
+/// The rate of each hour of the week, `hours` of a day times `days` of a week, in straight lines from
+/// the beginning of one hour to that of the next, with this mean over the week.
+pub(super) fn week(
+    mean_rps: f64,
+    hours: &[f64],
+    days: &[f64],
+    begin: SimDuration,
+    at: SimTime,
+) -> Segment {
+    let weight = |hour: usize| hours[hour % 24] * days[hour / 24 % 7];
+    // The mean over a period of straight lines is that of their ends.
+    let all: f64 = hours.iter().sum::<f64>() * days.iter().sum::<f64>();
+    let scale = mean_rps * HOURS_OF_A_WEEK as f64 / all;
+    let passed = (at - SimTime::ZERO) + begin;
+    let number = passed.as_nanos() / HOUR.as_nanos();
+    let start = SimTime::ZERO + HOUR * number - begin;
+    let hour = usize::try_from(number % HOURS_OF_A_WEEK).unwrap_or_default();
+    let [start_rps, end_rps] = [hour, hour + 1].map(|hour| weight(hour) * scale);
+    let segment = Segment { start, end: start + HOUR, start_rps, end_rps };
+    // The run may begin within an hour.
+    segment.between(start.max(SimTime::ZERO), segment.end)
+}
+
+/// Straight pieces in the time in which half is gone. The chords of 2^-x stray from it by at most
+/// (ln 2 / 16)^2 / 8 = 2.3e-4 of what is left.
+const CHORDS_OF_A_HALF_LIFE: i64 = 16;
+/// After so many half-lives, less than a millionth is left: nothing, then.
+const HALF_LIVES: i64 = 20;
+
+/// From `peak_rps` at `from` down to `base_rps`, half of the way in each `half_life`.
+pub(super) fn decay(
+    base_rps: f64,
+    peak_rps: f64,
+    from: SimTime,
+    half_life: SimDuration,
+    at: SimTime,
+) -> Segment {
+    let corner = |chord: i64| {
+        let nanos = i128::from(half_life.as_nanos()) * i128::from(chord);
+        let nanos = nanos / i128::from(CHORDS_OF_A_HALF_LIFE);
+        from + SimDuration::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+    };
+    let rate = |chord: i64| {
+        let half_lives = chord as f64 / CHORDS_OF_A_HALF_LIFE as f64;
+        base_rps + (peak_rps - base_rps) * libm::exp2(-half_lives)
+    };
+    let last = HALF_LIVES * CHORDS_OF_A_HALF_LIFE;
+    if at >= corner(last) {
+        return Segment::forever(corner(last), base_rps);
+    }
+    let passed = i128::from((at - from).as_nanos()) * i128::from(CHORDS_OF_A_HALF_LIFE);
+    let chord = passed / i128::from(half_life.as_nanos());
+    let mut chord = i64::try_from(chord).unwrap_or(last - 1);
+    if corner(chord + 1) <= at {
+        // The corner lies less than a nanosecond after its rounded position.
+        chord += 1;
+    }
+    Segment {
+        start: corner(chord),
+        end: corner(chord + 1),
+        start_rps: rate(chord),
+        end_rps: rate(chord + 1),
+    }
+}
+
 /// A shape of straight lines that begins at `first` and then `every` so long; before the first its
 /// first rate.
 pub(super) fn again_and_again(

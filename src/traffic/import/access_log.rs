@@ -21,8 +21,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     if !context.wants(path) {
         return Ok(None);
     }
-    let at = at.earlier(nanos_taken(rest).unwrap_or(0));
-    Ok(Some(Row { at, what: What::Request(None) }))
+    Ok(Some(Row::ended(at, What::Request(None), nanos_taken(rest))))
 }
 
 /// The date, the request line, and what follows them.

@@ -76,19 +76,21 @@ pub(super) fn is_vegeta(line: &str) -> bool {
 /// Reads rows whose meaning the header tells, or their width.
 pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     let mut columns: Option<Columns> = None;
-    let mut minutes: Option<Vec<f64>> = None;
+    // Width of the header, and the sums.
+    let mut minutes: Option<(usize, Vec<f64>)> = None;
     let mut seen = false;
     for_each_record(input, |line, record| {
         seen = true;
-        if let Some(minutes) = &mut minutes {
-            return match add_minutes(record, minutes) {
+        if let Some((width, minutes)) = &mut minutes {
+            let added = no_more_than(*width, record).and_then(|()| add_minutes(record, minutes));
+            return match added {
                 Ok(()) => Ok(()),
                 Err(message) => rows.broken.bad(line, message),
             };
         }
         let Some(columns) = &columns else {
             if is_day_of_minutes(record) {
-                minutes = Some(vec![0.0; MINUTES_OF_A_DAY]);
+                minutes = Some((record.len(), vec![0.0; MINUTES_OF_A_DAY]));
                 return Ok(());
             }
             let found =
@@ -104,9 +106,9 @@ pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), T
         };
         rows.take(line, columns.row(record))
     })?;
-    for (minute, calls) in (0..).zip(minutes.unwrap_or_default()) {
+    for (minute, calls) in (0..).zip(minutes.map(|(_, sums)| sums).unwrap_or_default()) {
         let at = Instant { nanos: minute * 60_000_000_000, is_date: false };
-        rows.take(1, Ok(Some(Row { at, what: What::Count(calls) })))?;
+        rows.take(1, Ok(Some(Row::new(at, What::Count(calls)))))?;
     }
     if !seen {
         let message = "the file is empty; a trace has a line per request or per interval";
@@ -137,8 +139,8 @@ pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Tr
         let row = field(record, 1).and_then(|time| {
             let at = Instant::parse(time)?;
             let millis = amount(field(record, 2)?)?;
-            let at = at.earlier(nanos_of_seconds(millis / 1e3));
-            Ok(Some(Row { at, what: What::Request(None) }))
+            let took = nanos_of_seconds(millis / 1e3);
+            Ok(Some(Row::ended(at, What::Request(None), Some(took))))
         });
         rows.take(line, row)
     })
@@ -152,7 +154,7 @@ pub(super) fn read_vegeta(input: impl BufRead, rows: &mut Rows<'_>) -> Result<()
             return Ok(());
         }
         let at = field(record, 0).and_then(Instant::parse);
-        rows.take(line, at.map(|at| Some(Row { at, what: What::Request(None) })))
+        rows.take(line, at.map(|at| Some(Row::new(at, What::Request(None)))))
     })
 }
 
@@ -196,6 +198,8 @@ struct Columns {
     output_tokens: Option<usize>,
     series: Option<usize>,
     name: Option<usize>,
+    /// How many there are.
+    width: usize,
     in_header: bool,
 }
 
@@ -230,6 +234,7 @@ impl Columns {
             output_tokens: position(Column::OutputTokens),
             series: position(Column::Series),
             name: position(Column::Name),
+            width: first.len(),
             in_header: !is_row,
         };
         if columns.time.or(columns.end).is_none() {
@@ -245,6 +250,7 @@ impl Columns {
     }
 
     fn row(&self, record: &StringRecord) -> Result<Option<Row>, String> {
+        no_more_than(self.width, record)?;
         // Locust repeats each request under its own name; the sum stands in a row of its own.
         if let (Some(name), Some(_)) = (self.name, self.rate)
             && record.get(name) != Some("Aggregated")
@@ -253,10 +259,10 @@ impl Columns {
         }
         let at = self.instant(record)?;
         if let Some(position) = self.rate {
-            return Ok(Some(Row { at, what: What::Rate(amount(field(record, position)?)?) }));
+            return Ok(Some(Row::new(at, What::Rate(amount(field(record, position)?)?))));
         }
         if let Some(position) = self.count {
-            return Ok(Some(Row { at, what: What::Count(amount(field(record, position)?)?) }));
+            return Ok(Some(Row::new(at, What::Count(amount(field(record, position)?)?))));
         }
         let has_tokens = self.prompt_tokens.is_some() || self.output_tokens.is_some();
         let tokens = |column: Option<usize>| {
@@ -268,7 +274,9 @@ impl Columns {
         } else {
             None
         };
-        Ok(Some(Row { at, what: What::Request(tokens) }))
+        let seconds = self.duration.and_then(|at| amount(field(record, at).ok()?).ok());
+        let took = seconds.and_then(|seconds| i64::try_from(nanos_of_seconds(seconds)).ok());
+        Ok(Some(Row { took, ..Row::new(at, What::Request(tokens)) }))
     }
 
     /// When the request came; where only its end is told, as long before as it took.
@@ -287,6 +295,17 @@ fn column_named(name: &str) -> Option<Column> {
         name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
     let known = COLUMN_NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
     known.map(|(column, _)| *column)
+}
+
+/// A field too many is a sign that a comma stands where it should not, so that all may be shifted.
+fn no_more_than(width: usize, record: &StringRecord) -> Result<(), String> {
+    if record.len() <= width {
+        return Ok(());
+    }
+    Err(format!(
+        "the row has {} fields, the first line {width}; quote fields that hold commas",
+        record.len()
+    ))
 }
 
 fn is_day_of_minutes(header: &StringRecord) -> bool {

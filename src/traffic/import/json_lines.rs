@@ -63,11 +63,16 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
             Tokens { prompt: prompt.unwrap_or_default(), output: output.unwrap_or_default() };
         let at = if name == "timestamp" { mooncake_time(value) } else { None };
         let at = at.map_or_else(|| instant(name, value), Ok)?;
-        return Ok(Some(Row { at, what: What::Request(Some(tokens)) }));
+        return Ok(Some(Row::new(at, What::Request(Some(tokens)))));
     }
     let is_begin = matches!(name, "start_time" | "StartUTC");
-    let taken = if is_begin { 0 } else { nanos_taken(&object) };
-    Ok(Some(Row { at: instant(name, value)?.earlier(taken), what: What::Request(None) }))
+    let at = instant(name, value)?;
+    let taken = nanos_taken(&object);
+    if is_begin {
+        let took = taken.and_then(|taken| i64::try_from(taken).ok());
+        return Ok(Some(Row { took, ..Row::new(at, What::Request(None)) }));
+    }
+    Ok(Some(Row::ended(at, What::Request(None), taken)))
 }
 
 /// A line of `k6 run --out json`: a point of `http_req_duration` is a request that ended then.
@@ -86,8 +91,8 @@ pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row
     }
     let time = data.get("time").ok_or("a point without `data.time`")?;
     let value = data.get("value").and_then(Value::as_f64).ok_or("a point without `data.value`")?;
-    let at = instant("data.time", time)?.earlier(nanos_of(value, 1e6));
-    Ok(Some(Row { at, what: What::Request(None) }))
+    let end = instant("data.time", time)?;
+    Ok(Some(Row::ended(end, What::Request(None), Some(nanos_of(value, 1e6)))))
 }
 
 /// A line of `vegeta encode --to json`: the time at which the request was sent.
@@ -98,7 +103,7 @@ pub(super) fn vegeta_row(line: &str, context: &LineContext<'_>) -> Result<Option
         return Ok(None);
     }
     let time = object.get("timestamp").ok_or("no field `timestamp`")?;
-    Ok(Some(Row { at: instant("timestamp", time)?, what: What::Request(None) }))
+    Ok(Some(Row::new(instant("timestamp", time)?, What::Request(None))))
 }
 
 /// The path in a URL.
@@ -145,17 +150,15 @@ fn tokens(object: &Map<String, Value>, names: &[&'static str]) -> Result<Option<
     tokens.map(Some).ok_or_else(|| format!("{name}: {value} is no number of tokens"))
 }
 
-fn nanos_taken(object: &Map<String, Value>) -> i128 {
+fn nanos_taken(object: &Map<String, Value>) -> Option<i128> {
     let found = DURATIONS.iter().find_map(|(name, unit)| Some((object.get(*name)?, *unit)));
-    match found {
-        Some((Value::Number(number), unit)) => {
-            number.as_f64().map_or(0, |number| nanos_of(number, unit))
-        }
-        Some((Value::String(text), unit)) => match text.parse::<f64>() {
-            Ok(number) => nanos_of(number, unit),
-            Err(_) => text.parse::<jiff::SignedDuration>().map_or(0, |span| span.as_nanos().max(0)),
+    match found? {
+        (Value::Number(number), unit) => number.as_f64().map(|number| nanos_of(number, unit)),
+        (Value::String(text), unit) => match text.parse::<f64>() {
+            Ok(number) => Some(nanos_of(number, unit)),
+            Err(_) => text.parse::<jiff::SignedDuration>().ok().map(|span| span.as_nanos().max(0)),
         },
-        _ => 0,
+        _ => None,
     }
 }
 
@@ -182,7 +185,8 @@ mod tests {
             r#"{"StartUTC":"2023-11-16T12:00:00Z","Duration":2000000000}"#,
         ] {
             let row = row(line, &ALL).expect(line).expect(line);
-            assert_eq!(row, Row { at: noon, what: What::Request(None) }, "{line}");
+            let expected = Row { took: Some(2_000_000_000), ..Row::new(noon, What::Request(None)) };
+            assert_eq!(row, expected, "{line}");
         }
     }
 
@@ -201,8 +205,9 @@ mod tests {
         let vegeta =
             r#"{"attack":"","seq":0,"code":200,"timestamp":"2023-11-16T12:00:00Z","latency":7}"#;
         let noon = Instant::parse("2023-11-16T12:00:00Z").expect("a date");
-        let row = Row { at: noon, what: What::Request(None) };
-        assert_eq!(k6_row(k6, &ALL), Ok(Some(row)));
+        let row = Row::new(noon, What::Request(None));
+        let timed = Row { took: Some(2_000_000_000), ..row };
+        assert_eq!(k6_row(k6, &ALL), Ok(Some(timed)));
         assert_eq!(k6_row(k6, &LineContext { path: Some("/c") }), Ok(None));
         assert_eq!(vegeta_row(vegeta, &ALL), Ok(Some(row)));
         let other =

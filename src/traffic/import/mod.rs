@@ -166,6 +166,20 @@ struct Row {
     /// When the request began, or the interval does.
     at: Instant,
     what: What,
+    /// How long the request took, where the file tells [ns].
+    took: Option<i64>,
+}
+
+impl Row {
+    const fn new(at: Instant, what: What) -> Self {
+        Self { at, what, took: None }
+    }
+
+    /// A request that ended at `end` and took so long, if that is told.
+    fn ended(end: Instant, what: What, took: Option<i128>) -> Self {
+        let at = end.earlier(took.unwrap_or(0));
+        Self { at, what, took: took.and_then(|took| i64::try_from(took).ok()) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -184,6 +198,17 @@ pub trait Recipient {
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
     /// A request.
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
+    /// A request that took so long, if the file tells [ns]; passed on to [`Recipient::request`] by those
+    /// who do not care.
+    fn timed_request(
+        &mut self,
+        nanos: i64,
+        tokens: Option<Tokens>,
+        took: Option<i64>,
+    ) -> io::Result<()> {
+        let _ = took;
+        self.request(nanos, tokens)
+    }
     /// So many requests, or requests per second, in the interval that begins here.
     fn interval(&mut self, nanos: i64, amount: f64, is_rate: bool) -> io::Result<()>;
 }

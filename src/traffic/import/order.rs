@@ -34,8 +34,8 @@ pub(super) struct InOrder {
 /// What a waiting row says, in a form that has an order; equal times are told apart before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payload {
-    Request,
-    RequestWithTokens { prompt: u32, output: u32 },
+    Request { took: Option<i64> },
+    RequestWithTokens { prompt: u32, output: u32, took: Option<i64> },
     Count { bits: u64 },
     Rate { bits: u64 },
 }
@@ -92,7 +92,7 @@ impl InOrder {
         }
         self.refuse_doubled(nanos, row.what)?;
         self.rows += 1;
-        self.waiting.push(Reverse((nanos, self.rows, Payload::from(row.what))));
+        self.waiting.push(Reverse((nanos, self.rows, Payload::of(&row))));
         self.newest = self.newest.max(nanos);
         while let Some(Reverse((nanos, ..))) = self.waiting.peek()
             && self.newest - nanos >= self.disorder
@@ -135,9 +135,9 @@ impl InOrder {
         })?;
         self.last = Some((nanos, payload));
         match payload {
-            Payload::Request => recipient.request(nanos, None)?,
-            Payload::RequestWithTokens { prompt, output } => {
-                recipient.request(nanos, Some(Tokens { prompt, output }))?;
+            Payload::Request { took } => recipient.timed_request(nanos, None, took)?,
+            Payload::RequestWithTokens { prompt, output, took } => {
+                recipient.timed_request(nanos, Some(Tokens { prompt, output }), took)?;
             }
             Payload::Count { bits } => {
                 self.interval(nanos, f64::from_bits(bits), false, recipient)?;
@@ -184,12 +184,13 @@ impl InOrder {
     }
 }
 
-impl From<What> for Payload {
-    fn from(what: What) -> Self {
-        match what {
-            What::Request(None) => Self::Request,
+impl Payload {
+    const fn of(row: &Row) -> Self {
+        let took = row.took;
+        match row.what {
+            What::Request(None) => Self::Request { took },
             What::Request(Some(Tokens { prompt, output })) => {
-                Self::RequestWithTokens { prompt, output }
+                Self::RequestWithTokens { prompt, output, took }
             }
             What::Count(amount) => Self::Count { bits: amount.to_bits() },
             What::Rate(rate) => Self::Rate { bits: rate.to_bits() },

@@ -64,7 +64,7 @@ pub(super) fn read(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Trace
     }
     for (nanos, value) in sums {
         let what = if is_counter { What::Count(value) } else { What::Rate(value) };
-        rows.take(1, Ok(Some(Row { at: Instant { nanos, is_date: true }, what })))?;
+        rows.take(1, Ok(Some(Row::new(Instant { nanos, is_date: true }, what))))?;
     }
     Ok(())
 }

@@ -130,6 +130,16 @@ impl LlmServer {
         self.engine.kv.used() as f64 / self.engine.kv.total().max(1) as f64
     }
 
+    /// Millionths of the KV cache in use.
+    pub fn kv_usage_ppm(&self) -> u64 {
+        self.engine.kv.used().saturating_mul(1_000_000) / self.engine.kv.total().max(1)
+    }
+
+    /// The session of a request; 0 for none.
+    pub fn session_of(&self, size: &RequestSize) -> u32 {
+        self.requests.session(size.quantiles())
+    }
+
     /// What metrics show of it.
     pub fn status(&self) -> LlmStatus {
         let counters = &self.engine.counters;

@@ -1,9 +1,10 @@
 //! Attempts: how one finds its pod, and how it ends.
 
-use super::calls::{Attempt, Call, Place};
+use super::calls::{self, Attempt, Call, Place};
 use super::{NetworkService, What};
 use crate::engine::{Id, SimTime};
 use crate::traffic::backend::{BackendId, BackendState};
+use crate::traffic::balancer::Caller;
 use crate::traffic::path::Traffic;
 use crate::traffic::recording::{Client, FailureCause};
 
@@ -56,11 +57,19 @@ impl Traffic {
         service: u32,
         attempt: Id<Attempt>,
     ) -> Result<(), FailureCause> {
-        let Self { services, backends, records, .. } = self;
+        let Self { services, backends, records, network, .. } = self;
+        let Some(row) = network.attempts.get(attempt) else { return Ok(()) };
+        let caller = row.call.and_then(|call| match network.calls.get(call)?.caller {
+            calls::Caller::Request(parent) => network.attempts.get(parent)?.place.pod(),
+            calls::Caller::Client | calls::Caller::User(_) => None,
+        });
+        let zone = caller.and_then(|pod| backends.get(pod)?.zone);
+        let (size, is_inside) = (row.size, caller.is_some());
+        let caller = Caller { size: &size, zone, is_inside };
         let row = &mut services[service as usize];
         let endpoint = row
             .chooser
-            .choose(&row.available, now, backends, records)
+            .choose(&row.available, now, caller, backends, records)
             .ok_or(FailureCause::NoEndpoint)?;
         let sent = self.send(now, attempt, endpoint);
         if let Err(cause) = sent {
@@ -214,7 +223,7 @@ impl Traffic {
         let row = &mut self.services[service as usize];
         row.available.clear();
         row.available.extend(row.endpoints.iter().filter(|one| !ejected.contains(one)));
-        row.chooser.endpoints_changed(&row.available);
+        row.chooser.endpoints_changed(&row.available, &self.backends, self.zones);
     }
 }
 

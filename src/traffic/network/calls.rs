@@ -14,8 +14,7 @@ use crate::traffic::trace::Tokens;
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub edge: u32,
-    /// The request that made it.
-    pub parent: Option<Id<Attempt>>,
+    pub caller: Caller,
     pub made: SimTime,
     pub size: RequestSize,
     pub depth: u8,
@@ -25,6 +24,17 @@ pub(super) struct Call {
     pub is_retrying: bool,
     /// The attempt that is under way.
     pub attempt: Option<Id<Attempt>>,
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// One of any number of clients.
+    Client,
+    /// A user of this group.
+    User(u32),
+    /// Another request.
+    Request(Id<Attempt>),
 }
 
 /// One try of a call: a request as its pod sees it.
@@ -57,13 +67,7 @@ pub(super) enum Place {
 
 impl Traffic {
     /// A request to the service of an edge is made.
-    pub(super) fn make_call(
-        &mut self,
-        now: SimTime,
-        edge: u32,
-        tokens: Tokens,
-        parent: Option<(Id<Attempt>, u8)>,
-    ) {
+    pub(super) fn make_call(&mut self, now: SimTime, edge: u32, tokens: Tokens, caller: Caller) {
         let network = &mut self.network;
         let row = &mut network.edges[edge as usize];
         row.active += 1;
@@ -72,13 +76,18 @@ impl Traffic {
         let record = &mut self.records.services[service];
         record.arrived(now);
         network.services[service].open += u64::from(record.counts(now));
-        let (parent, depth) = parent.unzip();
+        let depth = match caller {
+            Caller::Client | Caller::User(_) => 0,
+            Caller::Request(parent) => {
+                network.attempts.get(parent).map_or(0, |attempt| attempt.depth + 1)
+            }
+        };
         let call = Call {
             edge,
-            parent,
+            caller,
             made: now,
             size,
-            depth: depth.unwrap_or_default(),
+            depth,
             retries: 0,
             is_retrying: false,
             attempt: None,
@@ -149,7 +158,11 @@ impl Traffic {
             Ok(()) => record.answered(call.made, now - call.made),
             Err(cause) => record.failed(call.made, cause),
         }
-        let Some(parent) = call.parent else { return };
+        let parent = match call.caller {
+            Caller::Client => return,
+            Caller::User(group) => return network.think(now, group),
+            Caller::Request(parent) => parent,
+        };
         let Some(attempt) = network.attempts.get_mut(parent) else { return };
         if !matches!(attempt.place, Place::Calling(_)) {
             // Its node fell silent meanwhile.
@@ -194,12 +207,11 @@ impl Traffic {
             let together =
                 edges[first + 1..].iter().take_while(|edge| all[**edge as usize].with_previous);
             let end = first + 1 + together.count();
-            let depth = attempt.depth + 1;
             attempt.next = u32::try_from(end).unwrap_or(u32::MAX);
             // One more, so that the calls that end at once do not end the step before all are made.
             attempt.pending += 1;
             for position in first..end {
-                self.call_times(now, id, depth, pod_edge(self, id, position));
+                self.call_times(now, id, pod_edge(self, id, position));
             }
             let Some(attempt) = self.network.attempts.get_mut(id) else { return };
             attempt.pending -= 1;
@@ -210,7 +222,7 @@ impl Traffic {
     }
 
     /// Makes the calls of one edge, unless the answer is in the cache.
-    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, depth: u8, edge: Option<u32>) {
+    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, edge: Option<u32>) {
         let Some(edge) = edge else { return };
         let row = &mut self.network.edges[edge as usize];
         if row.cache_hit_rate > 0.0 && happens(&mut row.stream, row.cache_hit_rate) {
@@ -219,7 +231,7 @@ impl Traffic {
         for _ in 0..row.times {
             let Some(attempt) = self.network.attempts.get_mut(parent) else { return };
             attempt.pending += 1;
-            self.make_call(now, edge, Tokens::default(), Some((parent, depth)));
+            self.make_call(now, edge, Tokens::default(), Caller::Request(parent));
         }
     }
 }

@@ -19,12 +19,13 @@ use std::collections::BinaryHeap;
 
 pub(super) use edge::Edge;
 
-use super::arrivals::Arrival;
+use super::arrivals::{Arrival, Users};
 use super::backend::BackendId;
 use super::path::Traffic;
 use super::recording::Left;
+use super::trace::Tokens;
 use crate::engine::{Id, SimTime, Table};
-use calls::{Attempt, Call};
+use calls::{Attempt, Call, Caller};
 use deadlines::Deadlines;
 use work_queue::WorkQueue;
 
@@ -47,6 +48,8 @@ pub(super) struct Network {
     deadlines: Vec<Deadlines<Call>>,
     try_deadlines: Vec<Deadlines<Attempt>>,
     spare: Vec<Left>,
+    /// Users who ask only after their last answer, with the service that they ask.
+    users: Vec<(u32, Users)>,
 }
 
 /// What the network knows of a service.
@@ -85,6 +88,8 @@ enum What {
     Retry(Id<Call>),
     /// A client's request comes to this service.
     Arrival(u32),
+    /// One of the users of this group has thought, and asks.
+    User(u32),
 }
 
 impl Network {
@@ -125,6 +130,23 @@ impl Network {
         self.services[service as usize].open
     }
 
+    /// Users of a service begin to think.
+    pub(super) fn add_users(&mut self, service: u32, mut users: Users) {
+        let group = u32::try_from(self.users.len()).expect("fewer than 2^32 groups of users");
+        for at in users.first_requests() {
+            self.enter(at, What::User(group));
+        }
+        self.users.push((service, users));
+    }
+
+    /// A user of the group has an answer, or has failed for good, and thinks.
+    fn think(&mut self, now: SimTime, group: u32) {
+        if let Some((_, users)) = self.users.get_mut(group as usize) {
+            let at = now + users.think();
+            self.enter(at, What::User(group));
+        }
+    }
+
     fn enter(&mut self, at: SimTime, what: What) {
         self.events.push(Reverse(Event { at, what }));
     }
@@ -147,6 +169,7 @@ impl Traffic {
                 What::Deadline(edge) => self.give_up_calls(event.at, edge),
                 What::Retry(call) => self.retry(event.at, call),
                 What::Arrival(service) => self.client_call(event.at, service, until),
+                What::User(group) => self.user_call(event.at, group),
             }
             self.settle_left(event.at);
         }
@@ -168,9 +191,15 @@ impl Traffic {
     fn client_call(&mut self, now: SimTime, service: u32, until: SimTime) {
         self.network.services[service as usize].is_arrival_entered = false;
         if let Some(Arrival { tokens, .. }) = self.services[service as usize].take(now) {
-            self.make_call(now, service, tokens, None);
+            self.make_call(now, service, tokens, Caller::Client);
         }
         self.enter_arrival(service as usize, until);
+    }
+
+    fn user_call(&mut self, now: SimTime, group: u32) {
+        if let Some((service, _)) = self.network.users.get(group as usize) {
+            self.make_call(now, *service, Tokens::default(), Caller::User(group));
+        }
     }
 
     /// Looks after the attempts that left their pods.

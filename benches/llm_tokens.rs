@@ -1,0 +1,71 @@
+//! Tokens of answers per second of one core, from the arrival of a request to the histograms of TTFT and
+//! time per token. `cargo bench --bench llm_tokens -- [REQUESTS]`, 1,000,000 if not said.
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
+
+use std::io::{Write, stdout};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use wavetank::engine::{SimDuration, SimTime, Streams};
+use wavetank::traffic::{
+    Recording, RequestModelId, RequestModelSpec, ServiceId, ServiceTraffic, Traffic, TrafficSpec,
+};
+
+const PODS: usize = 16;
+
+fn main() -> std::io::Result<()> {
+    let requests = std::env::args().find_map(|one| one.parse::<f64>().ok()).unwrap_or(1e6);
+    let chat = json!({"promptTokens": {"mean": 1024, "cv": 1.0}, "outputTokens": {"mean": 256, "cv": 0.8}});
+    let short =
+        json!({"promptTokens": {"mean": 200, "cv": 1.0}, "outputTokens": {"mean": 60, "cv": 0.8}});
+    let long = json!({"promptTokens": {"mean": 2000, "cv": 0.5}, "outputTokens": {"mean": 2000, "cv": 0.8}});
+    for (name, tokens, rps, share) in [
+        ("chat: 1024 in, 256 out", chat, 80.0, 1.0),
+        ("short: 200 in, 60 out", short, 400.0, 1.0),
+        ("long: 2000 in, 2000 out", long, 8.0, 0.1),
+    ] {
+        run(name, &tokens, rps, requests * share)?;
+    }
+    Ok(())
+}
+
+fn run(name: &str, tokens: &Value, rps: f64, requests: f64) -> std::io::Result<()> {
+    let streams = Streams::new(1);
+    let spec = json!({"service": "llm/chat", "balancer": "leastRequest",
+                      "load": {"pattern": "constant", "rps": rps}, "timeout": "1h"});
+    let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+    let arrivals = spec.arrivals("", None, streams.stream("arrivals", 0)).expect("right");
+    let service = ServiceTraffic::plain("chat".into(), arrivals, spec.balancer, spec.timeout);
+    let mut llm = tokens.clone();
+    llm["model"] = json!("Llama-3.1-8B");
+    llm["gpu"] = json!("A100-80GB");
+    let model: RequestModelSpec = serde_json::from_value(json!({"llm": llm})).expect("settings");
+    let recording = Recording {
+        interval: SimDuration::from_secs(60),
+        warm_up: SimDuration::ZERO,
+        waits: false,
+    };
+    let models = vec![model.model("").expect("right")];
+    let mut traffic = Traffic::new(vec![service], models, streams, recording);
+    let pods: Vec<_> =
+        (0..PODS).map(|_| traffic.add_backend(SimTime::ZERO, RequestModelId(0), 8.0)).collect();
+    traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &pods);
+    let begin = Instant::now();
+    let figures = traffic.figures(SimTime::from_secs_f64(requests / rps), ServiceId(0));
+    let seconds = begin.elapsed().as_secs_f64();
+    let llm = figures.llm.expect("language models were asked");
+    let ttft = llm.time_to_first_token.expect("answers");
+    let tpot = llm.time_per_output_token.expect("answers");
+    writeln!(
+        stdout(),
+        "{name}: {} tokens of {} answers in {seconds:.2} s, {:.1} million tokens/s; GPUs {:.0} % busy, \
+         TTFT p50 {:.0} ms, TPOT p50 {:.1} ms, {} preemptions",
+        llm.output_tokens,
+        figures.outcomes.answered,
+        llm.output_tokens as f64 / seconds / 1e6,
+        llm.gpu_utilization * 100.0,
+        ttft.p50.as_millis_f64(),
+        tpot.p50.as_millis_f64(),
+        llm.preemptions,
+    )
+}

@@ -1,0 +1,293 @@
+//! `wavetank calibrate`: a request model from what was measured, and how good it is.
+
+use std::io::{BufRead, Read, Write};
+
+use clap::{Args, ValueEnum};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Table};
+use serde_json::json;
+
+use super::exit::{Exit, Failure};
+use super::files::{STANDARD_INPUT, open_unpacked};
+use super::output::{self, OutputOptions};
+use crate::engine::SimDuration;
+use crate::manifest::yaml::to_yaml;
+use crate::traffic::Balancer;
+use crate::traffic::calibrate::{
+    Calibration, Conditions, LlmHardware, TimedRequests, calibrate_llm, calibrate_log,
+    calibrate_points, read_points,
+};
+use crate::traffic::import::{Format, ImportOptions, import};
+use crate::units::parse_duration;
+
+/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+const FORMAT_VERSION: &str = "1.0";
+
+/// Options of `wavetank calibrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FILE is a CSV table with a line per measured load, its columns `rps` (or `concurrency` for a closed
+loop), any of `mean_ms`, `p50_ms`, `p90_ms`, `p95_ms`, `p99_ms`, and if known `pods` and `cpu_cores`
+(of all pods together); or an access log whose lines tell how long each request took. For a language
+model's server (--llm) the columns are `concurrency` or `rps`, `prompt_tokens`, `output_tokens`, and
+any of `ttft_p50_ms`, `tpot_p50_ms`, `e2e_p50_ms` (or mean, p90, p95, p99). Every second row is kept
+back from the fit and judges it.")]
+pub struct Arguments {
+    /// The measured points, or an access log; plain or packed with gzip or zstd; - for standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+
+    /// Pods that were measured, where a row does not tell
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pods: u32,
+
+    /// Cores that a pod can use at once [default: one for each request that it works on]
+    #[arg(long, value_name = "CORES", value_parser = parse_cores)]
+    cores: Option<f64>,
+
+    /// CPU limit of a pod in cores, which the kernel enforces as a quota
+    #[arg(long, value_name = "CORES", value_parser = parse_cores)]
+    cpu_limit: Option<f64>,
+
+    /// How long each point was measured
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    duration: SimDuration,
+
+    /// Requests came at equal distances, as from vegeta or k6 at a constant rate
+    #[arg(long)]
+    even: bool,
+
+    /// How requests found their pods
+    #[arg(long, value_enum, value_name = "RULE", default_value_t)]
+    balancer: BalancerRule,
+
+    /// Candidates to try for each number of workers
+    #[arg(long, value_name = "COUNT", default_value_t = 150)]
+    #[arg(value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    evaluations: u32,
+
+    /// The pods are servers of a language model
+    #[arg(long)]
+    llm: bool,
+
+    /// The language model by name, such as Llama-3.1-8B
+    #[arg(long, value_name = "NAME", requires = "llm")]
+    model: Option<String>,
+
+    /// The GPU by name, such as A100-80GB
+    #[arg(long, value_name = "NAME", requires = "llm")]
+    gpu: Option<String>,
+
+    /// GPUs of a pod that share every layer
+    #[arg(long, value_name = "COUNT", requires = "llm", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    tensor_parallel_size: u32,
+
+    /// Tokens for which the KV cache has room, where --model and --gpu do not say it
+    #[arg(long, value_name = "TOKENS", requires = "llm")]
+    kv_cache_tokens: Option<u64>,
+
+    /// Tokens in an iteration at most
+    #[arg(long, value_name = "TOKENS", requires = "llm")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    max_num_batched_tokens: Option<u32>,
+
+    /// The form of the result
+    #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
+    output: Form,
+}
+
+/// How requests found their pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum BalancerRule {
+    /// Any pod with equal chance, as kube-proxy does.
+    #[default]
+    Random,
+    /// One pod after the other.
+    RoundRobin,
+    /// The pod with the fewest requests.
+    LeastConnections,
+    /// The lesser loaded of two, as Envoy does.
+    LeastRequest,
+}
+
+impl From<BalancerRule> for Balancer {
+    fn from(rule: BalancerRule) -> Self {
+        match rule {
+            BalancerRule::Random => Self::Random,
+            BalancerRule::RoundRobin => Self::RoundRobin,
+            BalancerRule::LeastConnections => Self::LeastConnections,
+            BalancerRule::LeastRequest => Self::LeastRequest,
+        }
+    }
+}
+
+/// Form of the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// What goes into a scenario, and a table of errors as comments.
+    #[default]
+    Yaml,
+    /// One JSON object.
+    Json,
+}
+
+fn parse_cores(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(cores) if cores > 0.0 && cores <= 10_000.0 => Ok(cores),
+        _ => Err("give a number of cores above 0, such as 0.5 or 2".into()),
+    }
+}
+
+/// Fits, and writes the model.
+pub fn run(
+    arguments: &Arguments,
+    _options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let name = if arguments.file == STANDARD_INPUT { "standard input" } else { &arguments.file };
+    let wrong = |message: String| Failure::Input(format!("{name}: {message}"));
+    if arguments.duration <= SimDuration::ZERO {
+        return Err(Failure::Input("--duration must be longer than 0s".into()));
+    }
+    let conditions = Conditions {
+        pods: arguments.pods,
+        cores: arguments.cores,
+        cpu_limit: arguments.cpu_limit,
+        duration: arguments.duration,
+        even: arguments.even,
+        balancer: arguments.balancer.into(),
+        evaluations: arguments.evaluations as usize,
+    };
+    let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
+    let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let is_log = !matches!(Format::detect(beginning), Some(Format::Csv) | None);
+    let calibration = if is_log {
+        if arguments.llm {
+            return Err(wrong("--llm needs a table of points, this is a log".into()));
+        }
+        let format = Format::detect(beginning).unwrap_or(Format::AccessLog);
+        let options = ImportOptions { max_broken: 0.01, ..ImportOptions::strict(format) };
+        let mut timed = TimedRequests::default();
+        let broken =
+            import(input, &options, &mut timed).map_err(|error| wrong(error.to_string()))?;
+        if broken.count > 0 {
+            output::tell(&format!("{name}: {} broken rows were left out", broken.count));
+        }
+        calibrate_log(&timed.log, &conditions).map_err(wrong)?
+    } else {
+        let mut bytes = Vec::new();
+        input
+            .read_to_end(&mut bytes)
+            .map_err(|error| wrong(format!("cannot be unpacked: {error}")))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| wrong("this is not a text in UTF-8".into()))?;
+        let (points, unknown) = read_points(&text).map_err(|error| wrong(error.to_string()))?;
+        if !unknown.is_empty() {
+            output::tell(&format!("{name}: columns without meaning here: {}", unknown.join(", ")));
+        }
+        if arguments.llm {
+            let defaults = LlmHardware::default();
+            let hardware = LlmHardware {
+                model: arguments.model.clone(),
+                gpu: arguments.gpu.clone(),
+                tensor_parallel_size: arguments.tensor_parallel_size,
+                kv_cache_tokens: arguments.kv_cache_tokens,
+                max_num_batched_tokens: arguments
+                    .max_num_batched_tokens
+                    .unwrap_or(defaults.max_num_batched_tokens),
+                ..defaults
+            };
+            calibrate_llm(&points, &hardware, &conditions).map_err(wrong)?
+        } else {
+            calibrate_points(&points, &conditions).map_err(wrong)?
+        }
+    };
+    match arguments.output {
+        Form::Yaml => write_yaml(out, name, &calibration)?,
+        Form::Json => write_json(out, &calibration)?,
+    }
+    Ok(Exit::Fine)
+}
+
+fn write_yaml(out: &mut impl Write, name: &str, calibration: &Calibration) -> Result<(), Failure> {
+    writeln!(out, "# Fitted to {name}.")?;
+    for note in &calibration.notes {
+        writeln!(out, "# {note}")?;
+    }
+    for (held_out, what) in [(false, "rows that were fitted"), (true, "rows that were kept back")] {
+        let medians = calibration.median_errors(held_out);
+        if medians.is_empty() {
+            continue;
+        }
+        let each: Vec<String> = medians
+            .iter()
+            .map(|(figure, median)| {
+                let figure = if figure.is_empty() { "all" } else { figure };
+                format!("{figure} {}", percent(*median))
+            })
+            .collect();
+        writeln!(out, "# Median error on {what}: {}", each.join(", "))?;
+    }
+    writeln!(out, "#")?;
+    for line in table(calibration).lines() {
+        writeln!(out, "# {}", line.trim_end())?;
+    }
+    let requests = serde_json::to_value(&calibration.requests).map_err(Failure::input)?;
+    writeln!(out, "requests:")?;
+    for line in to_yaml(&requests).lines() {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}
+
+fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1} %", share * 100.0) } else { "no answer".to_owned() }
+}
+
+fn table(calibration: &Calibration) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["load", "figure", "measured ms", "model ms", "error", ""]);
+    for row in &calibration.rows {
+        for figure in &row.figures {
+            let number =
+                |millis: f64| Cell::new(format!("{millis:.3}")).set_alignment(CellAlignment::Right);
+            let error = figure
+                .relative_error()
+                .map_or_else(|| "no answer".to_owned(), |error| format!("{:+.1} %", error * 100.0));
+            table.add_row([
+                Cell::new(&row.load),
+                Cell::new(&figure.name),
+                number(figure.measured_ms),
+                figure.model_ms.map_or_else(|| Cell::new("-"), number),
+                Cell::new(error).set_alignment(CellAlignment::Right),
+                Cell::new(if row.held_out { "kept back" } else { "" }),
+            ]);
+        }
+    }
+    table
+}
+
+fn write_json(out: &mut impl Write, calibration: &Calibration) -> Result<(), Failure> {
+    let medians = |held_out| {
+        let medians = calibration.median_errors(held_out).into_iter();
+        let named = medians.map(|(figure, median)| {
+            let figure = if figure.is_empty() { "all".to_owned() } else { figure };
+            (figure, json!(median))
+        });
+        serde_json::Value::Object(named.collect())
+    };
+    let value = json!({
+        "formatVersion": FORMAT_VERSION,
+        "requests": calibration.requests,
+        "medianErrorFitted": medians(false),
+        "medianErrorKeptBack": medians(true),
+        "rows": calibration.rows,
+        "notes": calibration.notes,
+    });
+    serde_json::to_writer_pretty(&mut *out, &value).map_err(Failure::input)?;
+    writeln!(out)?;
+    Ok(())
+}

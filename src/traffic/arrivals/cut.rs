@@ -1,0 +1,97 @@
+//! Where a trace is cut: so long after its beginning, or at a date of the calendar.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::engine::SimDuration;
+use crate::traffic::trace::Trace;
+use crate::units::parse_duration;
+
+/// A place in a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// So long after the trace's beginning.
+    After(SimDuration),
+    /// At a date, for a trace that tells the date of its beginning.
+    At(Timestamp),
+}
+
+impl Cut {
+    /// How long after the beginning of the trace that is, or why that cannot be said.
+    pub(in crate::traffic) fn offset(self, trace: &Trace) -> Result<SimDuration, String> {
+        let date = match self {
+            Self::After(span) => return Ok(span),
+            Self::At(date) => date,
+        };
+        let Some(start) = trace.start() else {
+            return Err(format!(
+                "{date} is a date, and the trace does not tell that of its beginning; give a time since \
+                 then, such as 2h, or write `# start: 2026-01-05T08:00:00Z` into its first lines"
+            ));
+        };
+        let nanos = date.as_nanosecond() - start.as_nanosecond();
+        if nanos < 0 {
+            return Err(format!("{date} is before the beginning of the trace at {start}"));
+        }
+        Ok(SimDuration::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self::After(SimDuration::ZERO)
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(span) => span.fmt(f),
+            Self::At(date) => date.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Cut {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::After(span) => span.serialize(serializer),
+            Self::At(date) => date.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cut {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        if let Ok(date) = text.parse::<Timestamp>() {
+            return Ok(Self::At(date));
+        }
+        parse_duration(&text).map(Self::After).map_err(|error| {
+            D::Error::custom(format!(
+                "{error}; or a date with its zone, such as 2026-01-05T08:00:00Z"
+            ))
+        })
+    }
+}
+
+impl JsonSchema for Cut {
+    fn schema_name() -> Cow<'static, str> {
+        "Cut".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let span = generator.subschema_for::<SimDuration>();
+        json_schema!({
+            "description": "A place in a trace: how long after its beginning, such as 2h, or a date with its \
+                            zone, such as 2026-01-05T08:00:00Z.",
+            "anyOf": [span, { "type": "string", "format": "date-time" }]
+        })
+    }
+}

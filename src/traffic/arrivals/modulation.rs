@@ -1,0 +1,149 @@
+//! Rates that change by chance: a Markov-modulated Poisson process. A chain goes from state to state,
+//! and the rate is that of the load times the factor of the state.
+
+use rand_distr::Distribution;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rate::Segment;
+use crate::engine::random::{Exponential, open_unit};
+use crate::engine::{SimDuration, SimTime, Stream};
+use crate::traffic::problem::Checks;
+
+/// A state of a Markov-modulated Poisson process.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModulationState {
+    /// The rate in this state, beside those of the other states; only their ratios count, as the mean
+    /// rate over a long time is that of the load.
+    pub weight: f64,
+    /// How long the state lasts in the mean; each time is drawn from an exponential distribution.
+    pub mean: SimDuration,
+}
+
+/// The chain of states, followed in order of time.
+///
+/// From each state it goes to the next one of the list, and from the last to the first; with two states,
+/// the usual case (MMPP(2); Fischer and Meier-Hellstern 1993), that is no restriction.
+#[derive(Clone, Debug)]
+pub(super) struct Modulation {
+    /// Factor of the rate, and mean length in seconds.
+    states: Vec<(f64, f64)>,
+    stream: Stream,
+    state: usize,
+    until: SimTime,
+}
+
+impl Modulation {
+    /// A chain that has gone on for ever: its first state is drawn as often as it lasts long.
+    pub(super) fn new(states: &[ModulationState], mut stream: Stream) -> Self {
+        let seconds: Vec<f64> = states.iter().map(|state| state.mean.as_secs_f64()).collect();
+        let cycle: f64 = seconds.iter().sum();
+        let weighted = states.iter().zip(&seconds).map(|(state, seconds)| state.weight * seconds);
+        let mean = weighted.sum::<f64>() / cycle;
+        let states: Vec<(f64, f64)> = states
+            .iter()
+            .zip(&seconds)
+            .map(|(state, seconds)| (state.weight / mean, *seconds))
+            .collect();
+        let mut drawn = open_unit(&mut stream) * cycle;
+        let first = seconds.iter().position(|seconds| {
+            drawn -= seconds;
+            drawn < 0.0
+        });
+        let mut chain =
+            Self { states, stream, state: first.unwrap_or_default(), until: SimTime::ZERO };
+        chain.until = chain.end_from(SimTime::ZERO);
+        chain
+    }
+
+    /// The part of the segment in which the state that holds `at` lasts, at that state's rate. `at` is
+    /// in the segment, and not before the one asked for last.
+    pub(super) fn modulate(&mut self, segment: &Segment, at: SimTime) -> Segment {
+        while self.until <= at {
+            self.state = (self.state + 1) % self.states.len();
+            self.until = self.end_from(self.until);
+        }
+        let (factor, _) = self.states[self.state];
+        let part = segment.between(at, segment.end.min(self.until));
+        Segment { start_rps: part.start_rps * factor, end_rps: part.end_rps * factor, ..part }
+    }
+
+    /// Where the state that begins at `begin` ends; the rest of an exponential time is as long as a
+    /// whole one.
+    fn end_from(&mut self, begin: SimTime) -> SimTime {
+        let (_, mean) = self.states[self.state];
+        let seconds = Exponential { mean }.sample(&mut self.stream);
+        begin + SimDuration::from_secs_f64(seconds).max(SimDuration::from_nanos(1))
+    }
+}
+
+/// States that last shorter would make a run consist of walking through them.
+const SHORTEST_STATE: SimDuration = SimDuration::from_millis(1);
+
+/// Notes what is wrong with the states of a chain.
+pub(in crate::traffic) fn check_states(states: &[ModulationState], checks: &mut Checks<'_>) {
+    checks.require(states.len() >= 2, "states", || {
+        format!("{} states: give at least two, such as a calm and a busy one", states.len())
+    });
+    for (index, state) in states.iter().enumerate() {
+        let mut inner = checks.inside(&format!("states[{index}]"));
+        inner.not_negative("weight", state.weight);
+        inner.require(state.mean >= SHORTEST_STATE, "mean", || {
+            format!("{} is below 1ms", state.mean)
+        });
+    }
+    let is_some = states.iter().any(|state| state.weight > 0.0);
+    checks.require(is_some || states.is_empty(), "states", || {
+        "all weights are 0: there would be no requests".into()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Streams;
+
+    fn states() -> Vec<ModulationState> {
+        vec![
+            ModulationState { weight: 1.0, mean: SimDuration::from_secs(90) },
+            ModulationState { weight: 11.0, mean: SimDuration::from_secs(10) },
+        ]
+    }
+
+    #[test]
+    fn the_mean_rate_over_a_long_time_is_that_of_the_load() {
+        let mut chain = Modulation::new(&states(), Streams::new(3).stream("states", 0));
+        let level = Segment::forever(SimTime::ZERO, 10.0);
+        let (mut at, mut area, mut busy) = (SimTime::ZERO, 0.0, 0.0);
+        let end = SimTime::from_secs(2_000_000);
+        while at < end {
+            let part = chain.modulate(&level, at);
+            assert!(part.start == at && part.end > at);
+            let seconds = (part.end.min(end) - at).as_secs_f64();
+            area += part.start_rps * seconds;
+            busy += if part.start_rps > 10.0 { seconds } else { 0.0 };
+            at = part.end;
+        }
+        // Factors are 1 and 11 over their mean of 2: 5 and 55 requests/s, the latter a tenth of the time.
+        assert!((area / 20e6 - 1.0).abs() < 0.02, "{area}");
+        assert!((busy / 2e5 - 1.0).abs() < 0.03, "{busy}");
+    }
+
+    #[test]
+    fn wrong_states_are_named() {
+        let mut problems = Vec::new();
+        let zero = ModulationState { weight: -1.0, mean: SimDuration::ZERO };
+        check_states(&[zero], &mut Checks::at("modulation", &mut problems));
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "modulation.states: 1 states: give at least two, such as a calm and a busy one",
+                "modulation.states[0].weight: -1 must be a number of at least 0",
+                "modulation.states[0].mean: 0s is below 1ms",
+                "modulation.states: all weights are 0: there would be no requests",
+            ]
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! A benchmark of a language model's server: what an iteration costs.
+
+use super::points::Point;
+use super::web::{Setting, load_in_words};
+use super::{
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge, rounded,
+    rounded_number,
+};
+use crate::engine::{SimDuration, SimTime};
+use crate::traffic::arrivals::{Pattern, RatePoint, UserLoad};
+use crate::traffic::llm::{CostSpec, LlmSpec, TokenLaw};
+use crate::traffic::{ArrivalProcess, Load, RequestModelSpec, ServiceId, TimeLaw};
+
+/// Answers of a row that are simulated at least.
+const ANSWERS: f64 = 300.0;
+/// Nobody gave up while it was measured.
+const NEVER: SimDuration = SimDuration::from_secs(36_000);
+/// Attention takes so much of a token's time for each token that it attends to: both are products on the
+/// same tensor cores (docs/llm.md).
+const ATTENTION_SHARE: f64 = 2.3e-9 / 66.5e-6;
+
+/// What is known of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlmHardware {
+    /// The model by its name in the catalogue.
+    pub model: Option<String>,
+    /// The GPU by its name in the catalogue.
+    pub gpu: Option<String>,
+    /// GPUs of a pod that share every layer.
+    pub tensor_parallel_size: u32,
+    /// Tokens for which the KV cache has room, where model and GPU do not say it.
+    pub kv_cache_tokens: Option<u64>,
+    /// Tokens in an iteration at most.
+    pub max_num_batched_tokens: u32,
+    /// Sequences in a batch at most.
+    pub max_num_seqs: u32,
+}
+
+impl Default for LlmHardware {
+    fn default() -> Self {
+        let LlmSpec { tensor_parallel_size, max_num_batched_tokens, max_num_seqs, .. } =
+            LlmSpec::default();
+        Self {
+            model: None,
+            gpu: None,
+            tensor_parallel_size,
+            kv_cache_tokens: None,
+            max_num_batched_tokens,
+            max_num_seqs,
+        }
+    }
+}
+
+struct LlmBench<'a> {
+    points: Vec<&'a Point>,
+    rows: Vec<MeasuredRow>,
+    conditions: &'a Conditions,
+    hardware: &'a LlmHardware,
+}
+
+impl LlmBench<'_> {
+    fn spec(&self, parameters: &[f64]) -> LlmSpec {
+        let value = |at: usize| libm::exp(parameters.get(at).copied().unwrap_or_default());
+        let number =
+            |at: usize, low: f64, high: f64| Some(rounded_number(value(at).clamp(low, high)));
+        let token_us = number(1, 0.01, 1e5);
+        let hardware = self.hardware;
+        LlmSpec {
+            model: hardware.model.clone(),
+            gpu: hardware.gpu.clone(),
+            tensor_parallel_size: hardware.tensor_parallel_size,
+            kv_cache_tokens: hardware.kv_cache_tokens,
+            max_num_batched_tokens: hardware.max_num_batched_tokens,
+            max_num_seqs: hardware.max_num_seqs,
+            enable_prefix_caching: false,
+            cost: CostSpec {
+                // How much of it is the reading of weights does not show as long as prompts are computed
+                // alone.
+                iteration_ms: Some(0.0),
+                weights_ms: number(0, 0.01, 1e5),
+                token_us,
+                sequence_us: number(2, 0.01, 1e5),
+                context_token_ns: number(3, 0.01, 1e5),
+                exchange_us: Some(0.0),
+                attention_pair_ns: token_us.map(|us| rounded_number(us * 1e3 * ATTENTION_SHARE)),
+            },
+            request_overhead: rounded(value(4).clamp(1e-4, 10.0)),
+            ..LlmSpec::default()
+        }
+    }
+
+    fn row(&self, model: &RequestModelSpec, point: &Point, row: &MeasuredRow) -> Option<Vec<f64>> {
+        let mut model = model.clone();
+        let llm = model.llm.as_mut()?;
+        // How widely tokens vary is not told by a mean.
+        llm.prompt_tokens = TokenLaw { mean: point.prompt_tokens?, cv: 0.0 };
+        llm.output_tokens = TokenLaw { mean: point.output_tokens?, cv: 0.0 };
+        let pods = point.pods.unwrap_or(self.conditions.pods);
+        let measured = self.conditions.duration.as_secs_f64();
+        let (load, arrivals, end) = match (point.rps, point.concurrency) {
+            (None, users) => {
+                let users = users?;
+                let think_time = TimeLaw::Constant(SimDuration::from_millis(1));
+                let load = UserLoad { users, think_time, ramp_up: SimDuration::ZERO };
+                (Load::Users(load), None, None)
+            }
+            (Some(rps), _) => {
+                let seconds = measured.min(10.0 * ANSWERS / rps);
+                let at = SimDuration::from_secs_f64(seconds);
+                let pattern = Pattern::Step { rps, steps: vec![RatePoint { at, rps: 0.0 }] };
+                let process = if self.conditions.even {
+                    ArrivalProcess::Even
+                } else {
+                    ArrivalProcess::Poisson
+                };
+                let end = SimTime::ZERO + NEVER - SimDuration::from_secs(1);
+                (Load::Pattern(pattern), Some(process), Some(end))
+            }
+        };
+        let users = point.concurrency.filter(|_| point.rps.is_none());
+        let setting =
+            Setting { conditions: self.conditions, pods, load, arrivals, interval: NEVER };
+        let mut traffic = setting.traffic(&model, None, 1)?;
+        // A closed loop goes on until it has enough answers, or an hour has shown none.
+        let enough = ANSWERS.max(4.0 * f64::from(users.unwrap_or_default()));
+        let mut now = end.unwrap_or(SimTime::from_secs(10));
+        let mut figures = traffic.figures(now, ServiceId(0));
+        while end.is_none()
+            && (figures.outcomes.answered as f64) < enough
+            && now < SimTime::from_secs(3600)
+        {
+            now += (now - SimTime::ZERO) / 2;
+            figures = traffic.figures(now, ServiceId(0));
+        }
+        let (latencies, llm) = (figures.latencies.as_ref(), figures.llm.as_ref());
+        row.figures.iter().map(|(measure, _)| figure(*measure, latencies, llm)).collect()
+    }
+}
+
+impl Bench for LlmBench<'_> {
+    fn model(&self, parameters: &[f64]) -> RequestModelSpec {
+        let llm = Some(Box::new(self.spec(parameters)));
+        RequestModelSpec { llm, ..RequestModelSpec::default() }
+    }
+
+    fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>> {
+        let rows = self.points.iter().zip(&self.rows);
+        rows.map(|(point, row)| match self.row(model, point, row) {
+            Some(values) => values.into_iter().map(Some).collect(),
+            None => vec![None; row.figures.len()],
+        })
+        .collect()
+    }
+
+    fn rows(&self) -> &[MeasuredRow] {
+        &self.rows
+    }
+}
+
+/// See [`super::calibrate_llm`].
+pub(super) fn calibrate(
+    points: &[Point],
+    hardware: &LlmHardware,
+    conditions: &Conditions,
+) -> Result<Calibration, String> {
+    for point in points {
+        if point.prompt_tokens.is_none() || point.output_tokens.is_none() {
+            return Err(format!(
+                "line {}: `prompt_tokens` and `output_tokens` are needed: the mean of each row",
+                point.line
+            ));
+        }
+    }
+    let mut sorted: Vec<&Point> = points.iter().collect();
+    let load = |point: &Point| point.rps.or(point.concurrency.map(f64::from)).unwrap_or_default();
+    sorted.sort_by(|one, other| load(one).total_cmp(&load(other)));
+    let count = sorted.len();
+    let rows: Vec<MeasuredRow> = sorted
+        .iter()
+        .enumerate()
+        .map(|(position, point)| MeasuredRow {
+            load: load_in_words(point, conditions.pods),
+            held_out: is_held_out(position, count),
+            figures: point.measured.clone(),
+        })
+        .collect();
+    let bench = LlmBench { points: sorted, rows, conditions, hardware };
+    // A decode of 15 ms, a token of 50 us, a sequence of 50 us, a token of context of 50 ns, 10 ms beside.
+    let start = [15.0, 50.0, 50.0, 50.0, 0.01].map(libm::log);
+    if let Err(problems) = bench.model(&start).model("") {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        return Err(format!("the server cannot be simulated: {}", lines.join("; ")));
+    }
+    let (requests, _) = fit(&bench, &start, 2 * conditions.evaluations);
+    let mut notes = vec![
+        "tokens of prompts and answers are taken for the same in all requests of a row; set \
+         `promptTokens` and `outputTokens` to those of your own traffic"
+            .to_owned(),
+    ];
+    if !bench.rows.iter().any(|row| row.held_out) {
+        notes.push("fewer than three rows: none is kept back to judge the fit".into());
+    }
+    Ok(Calibration { rows: judge(&bench, &requests), requests, notes })
+}

@@ -1,0 +1,266 @@
+//! Points of latency against load: workers, CPU time with its spread, and a time that nothing shortens.
+
+use rayon::prelude::*;
+
+use super::points::{Measure, Point};
+use super::{
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge, rounded,
+    rounded_number,
+};
+use crate::engine::{SimDuration, SimTime, Streams};
+use crate::traffic::arrivals::{Pattern, RatePoint, UserLoad};
+use crate::traffic::recording::Latencies;
+use crate::traffic::{
+    ArrivalProcess, Distribution, Load, Recording, RequestModelId, RequestModelSpec, ServiceId,
+    ServiceTraffic, TimeLaw, Traffic, TrafficSpec,
+};
+
+/// Numbers of workers that are tried.
+const WORKERS: [u32; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128];
+/// Requests of a row that are simulated at least, if need be in several runs, and at most.
+const REQUESTS: (f64, f64) = (2_000.0, 30_000.0);
+const RUNS_MAX: u64 = 6;
+/// Nobody gave up while it was measured.
+const NEVER: SimDuration = SimDuration::from_secs(36_000);
+
+/// What a run is asked for.
+pub(super) struct Setting<'a> {
+    pub conditions: &'a Conditions,
+    pub pods: u32,
+    pub load: Load,
+    pub arrivals: Option<ArrivalProcess>,
+    /// The length of an interval of the recording.
+    pub interval: SimDuration,
+}
+
+impl Setting<'_> {
+    /// The traffic to pods of this model; `run` chooses the luck.
+    pub(super) fn traffic(
+        &self,
+        model: &RequestModelSpec,
+        trace: Option<&crate::traffic::Trace>,
+        run: u64,
+    ) -> Option<Traffic> {
+        let streams = Streams::new(run);
+        let conditions = self.conditions;
+        let spec = TrafficSpec {
+            service: "measured/pods".parse().ok()?,
+            load: self.load.clone(),
+            arrivals: self.arrivals,
+            gap_cv: None,
+            states: Vec::new(),
+            balancer: conditions.balancer,
+            timeout: NEVER,
+            retries: None,
+        };
+        let arrivals = spec.arrivals("", trace, streams.stream("arrivals", 0)).ok()?;
+        let service = ServiceTraffic::plain("pods".into(), arrivals, spec.balancer, NEVER);
+        let recording =
+            Recording { interval: self.interval, warm_up: SimDuration::ZERO, waits: false };
+        let models = vec![model.model("").ok()?];
+        let mut traffic = Traffic::new(vec![service], models, streams, recording);
+        let cores = conditions.cores.unwrap_or(f64::from(model.concurrency));
+        let pods: Vec<_> = (0..self.pods)
+            .map(|_| {
+                let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(0), cores);
+                traffic.set_quota(SimTime::ZERO, pod, conditions.cpu_limit);
+                pod
+            })
+            .collect();
+        traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &pods);
+        Some(traffic)
+    }
+}
+
+/// A web service with these parameters; they are logarithms: base time [s], spread of the CPU time, and
+/// its mean [s] unless that was measured.
+pub(super) fn web_model(parameters: &[f64], cpu: Option<f64>, workers: u32) -> RequestModelSpec {
+    let value = |at: usize, low: f64, high: f64| {
+        libm::exp(parameters.get(at).copied().unwrap_or_default()).clamp(low, high)
+    };
+    let mean = cpu.unwrap_or_else(|| value(2, 1e-6, 1e3));
+    let cv = rounded_number(value(1, 0.02, 8.0));
+    RequestModelSpec {
+        concurrency: workers,
+        queue: 1_000_000,
+        cpu_time: TimeLaw::Drawn(Distribution::Lognormal {
+            mean: rounded(mean).max(SimDuration::from_nanos(1)),
+            cv,
+        }),
+        wait_time: TimeLaw::Constant(rounded(value(0, 1e-6, 1e3))),
+        ..RequestModelSpec::default()
+    }
+}
+
+/// CPU time of a request [s], where rows tell how many cores their pods used: the median over the rows.
+fn measured_cpu(points: &[Point]) -> Option<f64> {
+    let mut each: Vec<f64> =
+        points.iter().filter_map(|point| Some(point.cpu_cores? / point.rps?)).collect();
+    each.sort_by(f64::total_cmp);
+    each.get(each.len() / 2).copied()
+}
+
+struct WebBench<'a> {
+    points: Vec<&'a Point>,
+    rows: Vec<MeasuredRow>,
+    conditions: &'a Conditions,
+    cpu: Option<f64>,
+    workers: u32,
+}
+
+impl WebBench<'_> {
+    fn row(&self, model: &RequestModelSpec, point: &Point) -> Option<Vec<Latencies>> {
+        let pods = point.pods.unwrap_or(self.conditions.pods);
+        let duration = self.conditions.duration;
+        let (load, arrivals, seconds) = match (point.rps, point.concurrency) {
+            (Some(rps), _) => {
+                let seconds = duration.as_secs_f64().min(REQUESTS.1 / rps);
+                let end = SimDuration::from_secs_f64(seconds);
+                let pattern = Pattern::Step { rps, steps: vec![RatePoint { at: end, rps: 0.0 }] };
+                let process = if self.conditions.even {
+                    ArrivalProcess::Even
+                } else {
+                    ArrivalProcess::Poisson
+                };
+                (Load::Pattern(pattern), Some(process), seconds)
+            }
+            (None, users) => {
+                let think_time = TimeLaw::Constant(SimDuration::from_millis(1));
+                let ramp_up = SimDuration::ZERO;
+                let load = UserLoad { users: users?, think_time, ramp_up };
+                (Load::Users(load), None, duration.as_secs_f64())
+            }
+        };
+        let is_open = point.rps.is_some();
+        let requests = point.rps.map_or(REQUESTS.0, |rps| rps * seconds);
+        let setting =
+            Setting { conditions: self.conditions, pods, load, arrivals, interval: NEVER };
+        // All that came is answered at last; users would go on for ever.
+        let end = SimTime::from_secs_f64(seconds)
+            + if is_open { NEVER - SimDuration::from_secs(1) } else { SimDuration::ZERO };
+        let mut found = Vec::new();
+        let mut simulated = 0.0;
+        for run in 1..=RUNS_MAX {
+            let mut traffic = setting.traffic(model, None, run)?;
+            found.push(traffic.figures(end, ServiceId(0)).latencies?);
+            simulated += requests;
+            if simulated >= REQUESTS.0 {
+                break;
+            }
+        }
+        Some(found)
+    }
+}
+
+impl Bench for WebBench<'_> {
+    fn model(&self, parameters: &[f64]) -> RequestModelSpec {
+        web_model(parameters, self.cpu, self.workers)
+    }
+
+    fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>> {
+        let rows = self.points.iter().zip(&self.rows);
+        rows.map(|(point, row)| {
+            let runs = self.row(model, point);
+            let mean = |measure: Measure| {
+                let runs = runs.as_ref()?;
+                let all: Option<Vec<f64>> =
+                    runs.iter().map(|run| figure(measure, Some(run), None)).collect();
+                Some(all?.iter().sum::<f64>() / runs.len() as f64)
+            };
+            row.figures.iter().map(|(measure, _)| mean(*measure)).collect()
+        })
+        .collect()
+    }
+
+    fn rows(&self) -> &[MeasuredRow] {
+        &self.rows
+    }
+}
+
+/// See [`super::calibrate_points`].
+pub(super) fn calibrate(points: &[Point], conditions: &Conditions) -> Result<Calibration, String> {
+    if let Some(point) = points.iter().find(|point| {
+        point.measured.iter().any(|(measure, _)| !matches!(measure, Measure::Latency(_)))
+    }) {
+        return Err(format!(
+            "line {}: times of tokens are those of a language model; say with --llm that it is one",
+            point.line
+        ));
+    }
+    let load = |point: &Point| {
+        let pods = f64::from(point.pods.unwrap_or(conditions.pods));
+        point.rps.or(point.concurrency.map(f64::from)).unwrap_or_default() / pods
+    };
+    let mut sorted: Vec<&Point> = points.iter().collect();
+    sorted.sort_by(|one, other| load(one).total_cmp(&load(other)));
+    let count = sorted.len();
+    let rows: Vec<MeasuredRow> = sorted
+        .iter()
+        .enumerate()
+        .map(|(position, point)| MeasuredRow {
+            load: load_in_words(point, conditions.pods),
+            held_out: is_held_out(position, count),
+            figures: point.measured.clone(),
+        })
+        .collect();
+    let cpu = measured_cpu(points);
+    let start = start_of(points, cpu);
+    let candidates: Vec<(RequestModelSpec, f64)> = WORKERS
+        .par_iter()
+        .map(|workers| {
+            let bench = WebBench {
+                points: sorted.clone(),
+                rows: rows.clone(),
+                conditions,
+                cpu,
+                workers: *workers,
+            };
+            fit(&bench, &start, conditions.evaluations)
+        })
+        .collect();
+    let best = candidates.into_iter().min_by(|one, other| one.1.total_cmp(&other.1));
+    let (requests, _) = best.ok_or("there is nothing to fit")?;
+    let workers = requests.concurrency;
+    let bench = WebBench { points: sorted, rows, conditions, cpu, workers };
+    let mut notes = vec![match cpu {
+        Some(cpu) => format!("CPU time of a request as measured: {}", rounded(cpu)),
+        None => {
+            "no column tells the CPU that was used: the time that grows with load is taken for \
+                 CPU time; add `cpu_cores` to tell CPU from waiting"
+                .to_owned()
+        }
+    }];
+    if !bench.rows.iter().any(|row| row.held_out) {
+        notes.push("fewer than three rows: none is kept back to judge the fit".into());
+    }
+    Ok(Calibration { rows: judge(&bench, &requests), requests: with_usual_queue(requests), notes })
+}
+
+/// While it is fitted nobody is turned away; how long a queue may be, latencies do not tell.
+pub(super) fn with_usual_queue(requests: RequestModelSpec) -> RequestModelSpec {
+    RequestModelSpec { queue: RequestModelSpec::default().queue, ..requests }
+}
+
+/// Half of the shortest median waits, half works.
+fn start_of(points: &[Point], cpu: Option<f64>) -> Vec<f64> {
+    let all = points.iter().flat_map(|point| &point.measured).map(|(_, seconds)| *seconds);
+    let shortest = all.fold(f64::INFINITY, f64::min);
+    let base = (shortest - cpu.unwrap_or(shortest * 0.5)).max(shortest * 0.1);
+    let mut start = vec![libm::log(base), libm::log(0.4)];
+    if cpu.is_none() {
+        start.push(libm::log(shortest * 0.5));
+    }
+    start
+}
+
+pub(super) fn load_in_words(point: &Point, pods: u32) -> String {
+    let load = match (point.rps, point.concurrency) {
+        (Some(rps), _) => format!("{rps} rps"),
+        (None, Some(users)) => format!("{users} at once"),
+        (None, None) => String::new(),
+    };
+    match point.pods.unwrap_or(pods) {
+        1 => load,
+        pods => format!("{load}, {pods} pods"),
+    }
+}

@@ -1,0 +1,113 @@
+//! Routing to the server of a language model that has computed the beginning of a prompt before, as
+//! AIBrix's `prefix-cache` does (`pkg/plugins/gateway/algorithms/prefix_cache.go`, v0.3): its router
+//! remembers where it sent what, and goes there unless that pod has too much to do.
+
+use rustc_hash::FxHashMap;
+
+use super::backend::BackendId;
+use crate::engine::Stream;
+use crate::engine::random::index_below;
+
+/// With a larger difference between most and fewest requests of a pod, load alone decides
+/// (`AIBRIX_PREFIX_CACHE_POD_RUNNING_REQUEST_IMBALANCE_ABS_COUNT`).
+const IMBALANCE_MAX: usize = 8;
+
+/// Where requests that begin alike were sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PrefixIndex {
+    /// The pods of each session. Only looked up, never iterated.
+    pods: FxHashMap<u32, Vec<BackendId>>,
+}
+
+impl PrefixIndex {
+    /// Endpoints that are none any more are forgotten.
+    #[expect(clippy::iter_over_hash_type, reason = "each entry by itself")]
+    pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
+        for pods in self.pods.values_mut() {
+            pods.retain(|pod| endpoints.contains(pod));
+        }
+    }
+
+    /// The position of the endpoint for a request of `session`, 0 for one that begins like no other.
+    /// `loads` has the requests of each endpoint, of which there is one at least.
+    pub fn choose(
+        &mut self,
+        session: u32,
+        endpoints: &[BackendId],
+        loads: &[usize],
+        stream: &mut Stream,
+    ) -> usize {
+        let chosen =
+            self.matched(session, endpoints, loads).unwrap_or_else(|| least_loaded(loads, stream));
+        if session != 0 {
+            let pods = self.pods.entry(session).or_default();
+            if !pods.contains(&endpoints[chosen]) {
+                pods.push(endpoints[chosen]);
+            }
+        }
+        chosen
+    }
+
+    /// The least loaded of the pods that know the beginning, if it has no more to do than the mean and a
+    /// standard deviation.
+    fn matched(&self, session: u32, endpoints: &[BackendId], loads: &[usize]) -> Option<usize> {
+        let most = loads.iter().max()?;
+        let fewest = loads.iter().min()?;
+        if most - fewest > IMBALANCE_MAX {
+            return None;
+        }
+        let known = self.pods.get(&session)?;
+        let knows = |position: &usize| known.contains(&endpoints[*position]);
+        let best = (0..endpoints.len()).filter(knows).min_by_key(|position| loads[*position])?;
+        let count = loads.len() as f64;
+        let mean = loads.iter().map(|load| *load as f64).sum::<f64>() / count;
+        let squares = loads.iter().map(|load| (*load as f64 - mean) * (*load as f64 - mean));
+        let deviation = (squares.sum::<f64>() / count).sqrt();
+        (loads[best] as f64 <= mean + deviation).then_some(best)
+    }
+}
+
+/// Any of those with the fewest requests.
+fn least_loaded(loads: &[usize], stream: &mut Stream) -> usize {
+    let fewest = loads.iter().min().copied().unwrap_or_default();
+    let candidates = loads.iter().filter(|load| **load == fewest).count();
+    let drawn = index_below(stream, candidates.max(1));
+    let of_fewest = loads.iter().enumerate().filter(|(_, load)| **load == fewest);
+    of_fewest.map(|(position, _)| position).nth(drawn).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Streams, Table};
+
+    fn endpoints(count: u64) -> Vec<BackendId> {
+        let mut ids: Table<u64> = Table::default();
+        (0..count).map(|one| BackendId::from_bits(ids.insert(one).to_bits())).collect()
+    }
+
+    #[test]
+    fn a_session_stays_where_it_was_unless_that_pod_has_much_more_to_do() {
+        let pods = endpoints(3);
+        let mut stream = Streams::new(1).stream("router", 0);
+        let mut index = PrefixIndex::default();
+        assert_eq!(index.choose(5, &pods, &[2, 0, 2], &mut stream), 1, "nobody knows it yet");
+        assert_eq!(index.choose(5, &pods, &[2, 2, 2], &mut stream), 1);
+        // Mean 3 and standard deviation 1.4: five are too many.
+        assert_eq!(index.choose(5, &pods, &[2, 5, 2], &mut stream) % 2, 0);
+        let mut fresh = PrefixIndex::default();
+        assert_eq!(fresh.choose(5, &pods, &[2, 0, 2], &mut stream), 1);
+        assert_eq!(fresh.choose(5, &pods, &[0, 4, 12], &mut stream), 0, "imbalanced");
+    }
+
+    #[test]
+    fn pods_that_are_gone_are_forgotten() {
+        let pods = endpoints(3);
+        let mut stream = Streams::new(1).stream("router", 0);
+        let mut index = PrefixIndex::default();
+        assert_eq!(index.choose(5, &pods, &[2, 0, 2], &mut stream), 1);
+        let left = [pods[0], pods[2]];
+        index.endpoints_changed(&left);
+        assert_eq!(index.choose(5, &left, &[1, 0], &mut stream), 1);
+    }
+}
