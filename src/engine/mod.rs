@@ -1,6 +1,7 @@
 //! Time, the event calendar, random streams, tables and digests. Has never heard of Kubernetes.
 
 pub mod digest;
+pub mod logarithm;
 pub mod queue;
 pub mod random;
 pub mod table;

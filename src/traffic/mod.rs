@@ -18,6 +18,7 @@ mod hanging;
 mod hash_ring;
 pub mod import;
 mod job;
+mod latency_cells;
 pub mod llm;
 mod moments;
 mod network;

@@ -1,9 +1,9 @@
 //! What became of the requests of each service: counts, and latencies in histograms, over the run
 //! and by interval. The memory does not grow with the number of requests.
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::latency_cells::{Cell, LatencyHistogram};
 use super::llm::{LlmFigures, LlmRecord};
 use crate::engine::{Digest, SimDuration, SimTime};
 
@@ -125,8 +125,7 @@ pub struct IntervalFigures {
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     pub outcomes: Outcomes,
-    /// Latencies in microseconds.
-    histogram: Histogram<u64>,
+    histogram: LatencyHistogram,
     sum_nanos: u128,
     max: SimDuration,
 }
@@ -193,19 +192,26 @@ impl Outcomes {
 
 impl Tally {
     pub fn new() -> Self {
-        let histogram = Histogram::new(3).expect("three digits are within a histogram's bounds");
-        Self { outcomes: Outcomes::default(), histogram, sum_nanos: 0, max: SimDuration::ZERO }
+        Self {
+            outcomes: Outcomes::default(),
+            histogram: LatencyHistogram::default(),
+            sum_nanos: 0,
+            max: SimDuration::ZERO,
+        }
     }
 
     #[inline]
     pub fn answered(&mut self, latency: SimDuration) {
-        let nanos = latency.as_nanos().unsigned_abs();
+        self.answered_in(latency, cell_of(latency));
+    }
+
+    /// The same, with the latency's cell.
+    #[inline]
+    fn answered_in(&mut self, latency: SimDuration, cell: Cell) {
         self.outcomes.answered += 1;
-        self.sum_nanos += u128::from(nanos);
+        self.sum_nanos += u128::from(latency.as_nanos().unsigned_abs());
         self.max = self.max.max(latency);
-        self.histogram
-            .record(nanos / NANOS_PER_MICRO)
-            .expect("a histogram grows with the values that it is given");
+        self.histogram.count(cell);
     }
 
     /// The figures of the latencies so far.
@@ -216,7 +222,8 @@ impl Tally {
         }
         let mean = i64::try_from((self.sum_nanos + answered / 2) / answered).unwrap_or(i64::MAX);
         let quantile = |q: f64| {
-            let micros = i64::try_from(self.histogram.value_at_quantile(q)).unwrap_or(i64::MAX);
+            let micros = self.histogram.value_at_quantile(q, self.outcomes.answered);
+            let micros = i64::try_from(micros).unwrap_or(i64::MAX);
             // The upper end of the histogram's cell may lie above the largest value.
             (SimDuration::from_nanos(1000) * micros).min(self.max)
         };
@@ -232,13 +239,13 @@ impl Tally {
     }
 
     fn waits(&self) -> Option<Waits> {
-        let at_once = self.histogram.count_at(0) as f64 / self.histogram.len().max(1) as f64;
+        let at_once = self.histogram.at_zero() as f64 / self.outcomes.answered.max(1) as f64;
         self.latencies().map(|waits| Waits { share: 1.0 - at_once, waits })
     }
 
     fn clear(&mut self) {
         if self.outcomes.answered > 0 {
-            self.histogram.reset();
+            self.histogram.clear();
         }
         self.outcomes = Outcomes::default();
         self.sum_nanos = 0;
@@ -247,6 +254,11 @@ impl Tally {
 }
 
 const NANOS_PER_MICRO: u64 = 1000;
+
+#[inline]
+fn cell_of(latency: SimDuration) -> Cell {
+    Cell::of(latency.as_nanos().unsigned_abs() / NANOS_PER_MICRO)
+}
 
 /// Answers by latency, as an application's own histogram counts them.
 #[derive(Clone, Debug)]
@@ -320,12 +332,13 @@ impl ServiceRecord {
 
     #[inline]
     pub fn answered(&mut self, arrived: SimTime, latency: SimDuration) {
-        self.interval.answered(latency);
+        let cell = cell_of(latency);
+        self.interval.answered_in(latency, cell);
         if let Some(cells) = &mut self.cells {
             cells.count(latency);
         }
         if self.counts(arrived) {
-            self.total.answered(latency);
+            self.total.answered_in(latency, cell);
         }
     }
 

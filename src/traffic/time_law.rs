@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::normal_quantile::normal_quantile;
 use super::problem::Checks;
 use crate::engine::SimDuration;
+use crate::engine::logarithm::ln;
 use crate::units::parse_duration;
 
 /// A law of times as a person writes it: `20ms`, or
@@ -136,8 +137,8 @@ impl Quantile {
     pub(super) fn at(&self, u: f64) -> f64 {
         match self {
             Self::Constant(nanos) => *nanos,
-            // The logarithm of 1 - u would lose the digits of a small u.
-            Self::Exponential { mean } => -mean * libm::log1p(-u),
+            // What 1 - u loses of a small u is far below a nanosecond.
+            Self::Exponential { mean } => -mean * ln(1.0 - u),
             Self::Lognormal { mu, sigma } => libm::exp(mu + sigma * normal_quantile(u)),
             Self::Pareto { scale, exponent } => scale * libm::pow(1.0 - u, *exponent),
             #[expect(

@@ -179,8 +179,8 @@ impl<'de> Deserialize<'de> for Load {
     /// By the field that is there: an untagged enum could only say that nothing matched.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        const KINDS: [&str; 5] = ["trace", "pattern", "users", "splice", "add"];
-        let given: Vec<&str> = KINDS.into_iter().filter(|kind| value.get(kind).is_some()).collect();
+        let kinds = ["trace", "pattern", "users", "splice", "add"];
+        let given: Vec<&str> = kinds.into_iter().filter(|kind| value.get(kind).is_some()).collect();
         let load = match given[..] {
             ["trace"] => TraceLoad::deserialize(value).map(Self::Trace),
             ["pattern"] => Pattern::deserialize(value).map(Self::Pattern),

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::modulation::{Modulation, ModulationState};
 use super::rate::{Segment, Stretch};
-use crate::engine::random::{Exponential, Gamma, Weibull};
+use crate::engine::logarithm::ln;
+use crate::engine::random::{Gamma, Weibull, open_unit};
 use crate::engine::{SimDuration, SimTime, Stream};
 
 /// How requests follow each other at a given rate.
@@ -86,7 +87,7 @@ impl GapLaw {
     fn sample(&self, stream: &mut Stream) -> f64 {
         match self {
             Self::Even => 1.0,
-            Self::Exponential => Exponential { mean: 1.0 }.sample(stream),
+            Self::Exponential => -ln(open_unit(stream)),
             Self::Gamma(gamma) => gamma.sample(stream),
             Self::Weibull(weibull) => weibull.sample(stream),
         }

@@ -263,6 +263,15 @@ fn settings_that_do_not_fit_the_trace_are_refused() {
         ),
         (json!({"load": {"trace": "t"}}), None, "load.trace: the file t was not read"),
         (json!({"load": {"trace": "t", "repeat": true}}), Some("0\n"), "load.repeat: the part"),
+    ] {
+        assert_refused(json, trace, says);
+    }
+}
+
+#[test]
+fn processes_and_parts_of_a_load_that_are_wrong_are_refused() {
+    let counts = "t_s,requests\n0,6\n60,5\n";
+    for (json, trace, says) in [
         (
             json!({"load": {"trace": "t"}, "arrivals": "gamma"}),
             Some(counts),
@@ -305,11 +314,15 @@ fn settings_that_do_not_fit_the_trace_are_refused() {
             "timeout: 0s must be longer",
         ),
     ] {
-        let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
-        let stream = Streams::new(5).stream("arrivals", 0);
-        let problems = spec(json).arrivals("", trace.as_ref(), stream).unwrap_err();
-        assert!(problems[0].to_string().starts_with(says), "{}", problems[0]);
+        assert_refused(json, trace, says);
     }
+}
+
+fn assert_refused(json: serde_json::Value, trace: Option<&str>, says: &str) {
+    let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
+    let stream = Streams::new(5).stream("arrivals", 0);
+    let problems = spec(json).arrivals("", trace.as_ref(), stream).unwrap_err();
+    assert!(problems[0].to_string().starts_with(says), "{}", problems[0]);
 }
 
 #[test]
