@@ -14,8 +14,7 @@ fn spec(json: serde_json::Value) -> TrafficSpec {
 fn arrivals(json: serde_json::Value, trace: Option<&str>, until_seconds: i64) -> Vec<Arrival> {
     let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
     let stream = Streams::new(5).stream("arrivals", 0);
-    let mut arrivals =
-        spec(json).arrivals("traffic[0]", trace.as_ref(), stream).expect("right");
+    let mut arrivals = spec(json).arrivals("traffic[0]", trace.as_ref(), stream).expect("right");
     let until = SimTime::from_secs(until_seconds);
     std::iter::from_fn(|| arrivals.next_known_by(until).filter(|a| a.at <= until)).collect()
 }
@@ -122,7 +121,8 @@ fn a_trace_is_played_as_recorded() {
 
 #[test]
 fn a_trace_is_cut_sped_up_and_repeated() {
-    let cut = json!({"load": {"trace": "t.csv", "from": "1s", "to": "4s", "speed": 2, "repeat": true}});
+    let cut =
+        json!({"load": {"trace": "t.csv", "from": "1s", "to": "4s", "speed": 2, "repeat": true}});
     // A round is the three seconds from 1 s to 4 s, at twice the speed.
     assert_eq!(seconds(&arrivals(cut, Some(REQUESTS), 4)), [0.0, 0.0, 1.5, 1.5, 3.0, 3.0]);
     let whole = json!({"load": {"trace": "t.csv", "repeat": true}});
@@ -146,8 +146,7 @@ fn scaling_a_trace_up_keeps_its_requests_and_puts_others_between() {
 
 #[test]
 fn scaling_a_trace_down_takes_a_share_at_random() {
-    let rows: Vec<String> =
-        (0..10_000).map(|row| format!("{}", f64::from(row) / 100.0)).collect();
+    let rows: Vec<String> = (0..10_000).map(|row| format!("{}", f64::from(row) / 100.0)).collect();
     let text = rows.join("\n");
     for (scale, expected) in [(0.3, 3_000.0), (2.5, 25_000.0)] {
         let json = json!({"load": {"trace": "t.csv", "scale": scale}});
@@ -308,11 +307,7 @@ fn processes_and_parts_of_a_load_that_are_wrong_are_refused() {
             Some(counts),
             "load.add[0].to: 300s is after the end",
         ),
-        (
-            json!({"load": {"trace": "t"}, "timeout": 0}),
-            Some(counts),
-            "timeout: 0s must be longer",
-        ),
+        (json!({"load": {"trace": "t"}, "timeout": 0}), Some(counts), "timeout: 0s must be longer"),
     ] {
         assert_refused(json, trace, says);
     }
