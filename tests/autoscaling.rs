@@ -288,8 +288,7 @@ fn a_trigger_that_fails_is_answered_for_by_the_fallback_once_it_failed_more_ofte
     // The metric fails, and the HPA does nothing.
     let before = run.until(595).replicas("web");
     assert_eq!(run.until(1_190).replicas("web"), before);
-    let told = run.explain("hpa/keda-hpa-web");
-    assert!(told.is_empty(), "it lives in another namespace");
+    assert_eq!(run.events("MetricDown"), [(600, "the metric jobs cannot be read".to_owned())]);
     let told = run.explain("hpa/shop/keda-hpa-web");
     assert!(told.contains("metric:s0-rabbitmq-jobs encountered error"), "{told}");
 

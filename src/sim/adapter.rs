@@ -176,11 +176,45 @@ impl Simulation {
         }
         let health = if answers { ApiHealth::Serving } else { ApiHealth::Unavailable };
         self.act("scenario", Action::SetMetricsApi(api, health));
+        let service = match api {
+            MetricsApi::Resource => "v1beta1.metrics.k8s.io",
+            MetricsApi::Custom => "v1beta2.custom.metrics.k8s.io",
+            MetricsApi::External => "v1beta1.external.metrics.k8s.io",
+        };
+        let (reason, what) = match health {
+            ApiHealth::Serving => ("MetricsApiUp", "answers again"),
+            _ => ("MetricsApiDown", "answers no more"),
+        };
+        let message = format!("the metrics API {service} {what}");
+        self.say("scenario", &reference("APIService", service), reason, message);
+    }
+
+    /// A scraper pauses, or goes on.
+    pub(super) fn pause_scrapes(&mut self, scraper: Scraper, pauses: bool) {
+        self.scrapes.pause(scraper, pauses);
+        let name = match scraper {
+            Scraper::MetricsServer => "metrics-server",
+            Scraper::Prometheus => "prometheus",
+        };
+        let (reason, what) = if pauses {
+            ("ScrapesPaused", "scrapes nothing")
+        } else {
+            ("ScrapesResumed", "scrapes again")
+        };
+        let message = format!("{name} {what}");
+        self.say("scenario", &reference("Deployment", name), reason, message);
     }
 
     /// The source of a custom metric answers no more, or does so again.
     pub(super) fn set_metric_failing(&mut self, name: &Name, fails: bool) {
         self.act("scenario", Action::SetMetricFailing(name.clone(), fails));
+        let (reason, what) = if fails {
+            ("MetricDown", "cannot be read")
+        } else {
+            ("MetricUp", "can be read again")
+        };
+        let message = format!("the metric {name} {what}");
+        self.say("scenario", &reference("Metric", name), reason, message);
     }
 
     /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.
@@ -207,6 +241,10 @@ impl Simulation {
             self.scrapes.failing_nodes.insert(node);
         }
     }
+}
+
+fn reference(kind: &str, name: &str) -> ObjectReference {
+    ObjectReference { kind: kind.into(), id: NamespacedName::new("", name) }
 }
 
 fn series_of(

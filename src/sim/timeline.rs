@@ -12,7 +12,9 @@ use crate::faults::{PodDeletion as DrawnPods, TimelineAction};
 /// `kubectl drain` asks again after this long when an eviction was refused.
 const DRAIN_RETRY: SimDuration = SimDuration::from_secs(5);
 /// Kinds that the timeline can name.
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 25] = [
+    "APIService",
+    "Metric",
     "Deployment",
     "ReplicaSet",
     "StatefulSet",
@@ -99,13 +101,17 @@ impl Simulation {
             TimelineAction::MetricsApiUp(api) => self.set_metrics_api(*api, true),
             TimelineAction::MetricDown(name) => self.set_metric_failing(name, true),
             TimelineAction::MetricUp(name) => self.set_metric_failing(name, false),
-            TimelineAction::PauseScrapes(scraper) => self.scrapes.pause(*scraper, true),
-            TimelineAction::ResumeScrapes(scraper) => self.scrapes.pause(*scraper, false),
+            TimelineAction::PauseScrapes(scraper) => self.pause_scrapes(*scraper, true),
+            TimelineAction::ResumeScrapes(scraper) => self.pause_scrapes(*scraper, false),
             TimelineAction::ScrapesFail(name) => {
                 self.for_node(name, |this, node| this.set_scrapes(node, false));
+                let message = format!("metrics-server cannot scrape {name}");
+                self.say("scenario", &node_reference(name), "ScrapesFail", message);
             }
             TimelineAction::ScrapesRecover(name) => {
                 self.for_node(name, |this, node| this.set_scrapes(node, true));
+                let message = format!("metrics-server scrapes {name} again");
+                self.say("scenario", &node_reference(name), "ScrapesRecover", message);
             }
         }
     }
