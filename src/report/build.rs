@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::figures::count;
 use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
     RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
@@ -388,14 +389,15 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             let causes: Vec<String> = service
                 .failed_by_cause
                 .iter()
-                .map(|(cause, count)| format!("{count} {cause}"))
+                .map(|(cause, requests)| format!("{} {cause}", count(*requests)))
                 .collect();
             let share = failed as f64 / (failed + service.answered) as f64 * 100.0;
             say(
                 Severity::Failure,
                 format!(
-                    "Service {}: {failed} requests failed ({share:.3} %): {}",
+                    "Service {}: {} requests failed ({share:.3} %): {}",
                     service.service,
+                    count(failed),
                     causes.join(", ")
                 ),
             );

@@ -62,6 +62,8 @@ pub struct Traffic {
     pub(super) fluid: Fluid,
     /// Zones that backends are in.
     pub(super) zones: u16,
+    /// Whether no request is counted one by one.
+    is_all_fluid: bool,
     interval: SimDuration,
     interval_end: SimTime,
 }
@@ -119,6 +121,7 @@ impl Traffic {
         }
         Self {
             now: SimTime::ZERO,
+            is_all_fluid: services.iter().all(|service| fluid.has(service.island)),
             // A flow has no requests to wait for.
             islands: services
                 .iter()
@@ -165,6 +168,9 @@ impl Traffic {
     }
 
     fn run(&mut self, until: SimTime) {
+        if self.is_all_fluid {
+            return;
+        }
         for island in 0..self.islands.len() {
             let first = self.islands[island].first();
             if first.is_some_and(|first| self.services[*first as usize].is_networked) {

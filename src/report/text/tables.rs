@@ -103,12 +103,14 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     lines.extend(tokens(service));
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
+    let down = match counted_spans as u64 {
+        0 => "never down".to_owned(),
+        spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
+    };
     let available = format!(
-        "{} of requests, {} of the time; down {} in {}",
+        "{} of requests, {} of the time; {down}",
         percent_or_absent(service.availability_by_requests),
         percent(service.availability_by_time),
-        span(counted_seconds.sum()),
-        counted(counted_spans as u64, "span"),
     );
     lines.extend(paragraph("    available  ", &available));
     for downtime in service.downtimes.iter().take(DOWNTIMES) {
