@@ -1,10 +1,13 @@
-//! A day of a million requests per second over 50 services with autoscalers and daily cycles: what a
-//! month costs is thirty times that. The cost depends on scrapes, syncs and rescales, not on requests.
+//! A month of a million requests per second over 50 services with autoscalers and daily cycles. The cost
+//! depends on scrapes, syncs and rescales, not on requests. `cargo bench --bench fluid_month -- [DAYS]`,
+//! 30 if not said.
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::fmt::Write as _;
+use std::io::{Write, stdout};
+use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use wavetank::engine::SimTime;
 use wavetank::manifest::Source;
 use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
@@ -14,11 +17,11 @@ const SERVICES: usize = 50;
 
 /// 20,000 requests/s in the mean each, between 8,000 and 32,000, with the peaks spread over the day; 0.4 ms
 /// of CPU each, on pods of four cores.
-fn scenario() -> (Source, Source) {
-    let mut scenario = String::from(
-        "apiVersion: wavetank/v1\nkind: Scenario\nname: fluid-day\nduration: 1d\nmanifests: [all.yaml]\n\
-         cluster:\n  nodePools:\n  - {name: big, count: 40, capacity: {cpu: 64, memory: 256Gi, pods: 250}, \
-         pricePerHour: 3.0}\n",
+fn scenario(days: u32) -> (Source, Source) {
+    let mut scenario = format!(
+        "apiVersion: wavetank/v1\nkind: Scenario\nname: fluid-month\nduration: {days}d\nmanifests: [all.yaml]\n\
+         cluster:\n  nodePools:\n  - {{name: big, count: 40, capacity: {{cpu: 64, memory: 256Gi, pods: 250}}, \
+         pricePerHour: 3.0}}\n",
     );
     let (mut workloads, mut traffic, mut manifests) =
         (String::from("workloads:\n"), String::from("traffic:\n"), String::new());
@@ -37,7 +40,7 @@ fn scenario() -> (Source, Source) {
     }
     scenario.push_str(&workloads);
     scenario.push_str(&traffic);
-    (Source::new("fluid-day.yaml", scenario), Source::new("all.yaml", manifests))
+    (Source::new("fluid-month.yaml", scenario), Source::new("all.yaml", manifests))
 }
 
 fn workload(number: usize) -> String {
@@ -77,25 +80,23 @@ spec:
     )
 }
 
-fn day(criterion: &mut Criterion) {
-    let (scenario, manifests) = scenario();
+fn main() -> std::io::Result<()> {
+    let days = std::env::args().find_map(|one| one.parse::<u32>().ok()).unwrap_or(30);
+    let (scenario, manifests) = scenario(days);
     let text = ScenarioText::parse(&scenario, &[]).expect("the scenario is right");
     let files = ScenarioFiles { manifests: vec![manifests], ..ScenarioFiles::default() };
     let resolved = ResolvedScenario { text, files: files.into(), manifest_settings: Vec::new() };
     let blueprint = Blueprint::new(&resolved).expect("the manifests are right");
-    let world = Arc::new(blueprint.world(1).expect("the traffic is right"));
-    let mut group = criterion.benchmark_group("fluid");
-    group.sample_size(10);
-    group.bench_function("a day of 1 M requests/s, 50 services", |bencher| {
-        bencher.iter(|| {
-            let mut simulation = Simulation::new((*world).clone());
-            simulation.run_until(wavetank::engine::SimTime::ZERO + world.duration);
-            simulation.finish();
-            simulation.requests()
-        });
-    });
-    group.finish();
+    let world = blueprint.world(1).expect("the traffic is right");
+    let end = SimTime::ZERO + world.duration;
+    let begin = Instant::now();
+    let mut simulation = Simulation::new(world);
+    simulation.run_until(end);
+    simulation.finish();
+    let seconds = begin.elapsed().as_secs_f64();
+    writeln!(
+        stdout(),
+        "{days} days of {SERVICES} services: {:.3e} requests in {seconds:.2} s",
+        simulation.requests() as f64
+    )
 }
-
-criterion_group!(benches, day);
-criterion_main!(benches);
