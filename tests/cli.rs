@@ -122,3 +122,9 @@ fn a_closed_pipe_is_a_normal_end() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn the_page_on_scenarios_says_what_their_schema_says() {
+    let how = "run `wavetank schema --markdown > docs/scenario.md`";
+    assert!(stdout(&["schema", "--markdown"]) == include_str!("../docs/scenario.md"), "{how}");
+}

@@ -29,7 +29,11 @@ impl Instant {
         let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
         let seed = self.settings.first_seed(&resolved);
         let world = blueprint.world(seed).map_err(Failure::Problems)?;
-        let until = self.at.unwrap_or(resolved.scenario().duration);
+        let end = resolved.scenario().duration;
+        let until = self.at.unwrap_or(end);
+        if until > end {
+            return Err(Failure::Input(format!("--at {until} is after the end of the run: {end}")));
+        }
         let mut simulation = Simulation::new(world);
         let bar = options.progress_bar(100, "simulating");
         for step in 1..=100 {

@@ -23,8 +23,8 @@ pub enum Exit {
 /// The exit codes in the words of the help text.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, all objectives met
-  1  an objective missed, or a recorded decision not reproduced
+  0  done; `check`: all objectives met
+  1  `check`: an objective missed; `compare`: it failed; `conform`: a decision not reproduced
   2  wrong input or wrong usage
   3  an error in wavetank itself";
 

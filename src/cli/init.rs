@@ -90,7 +90,7 @@ fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
         }
     }
     if problems.has_errors() {
-        return Err(Failure::Input(problems.to_string().trim_end().to_owned()));
+        return Err(Failure::Problems(problems));
     }
     Ok(inventory)
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
 use super::files::{beside, read_manifests, read_source, read_unpacked, write_file};
-use super::output::OutputOptions;
+use super::output::{self, OutputOptions};
 use super::run::Form;
 use crate::cluster::Action;
 use crate::cluster::node::Node;
@@ -154,7 +154,10 @@ fn plan(path: &str, text: &PackingText) -> Result<Plan, Diagnostics> {
                             action => actions.push(action),
                         }
                     }
-                    pods.add_manifests(actions, source.count);
+                    for workload in pods.add_manifests(actions, source.count) {
+                        let what = "is left out: of manifests, Pods, Deployments and ReplicaSets are packed";
+                        output::tell(&format!("note: {workload} {what}"));
+                    }
                 }
                 Err(message) => problems.push(text.problem(&field, &message)),
             }

@@ -1,16 +1,25 @@
-//! `wavetank schema`: the JSON Schema of scenarios.
+//! `wavetank schema`: the JSON Schema of scenarios, or the same as a page to read.
 
 use std::io::Write;
 
 use super::exit::{Exit, Failure};
+use crate::scenario::reference::markdown;
 use crate::scenario::schema::json_schema;
 
 /// Options of `wavetank schema`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Write a page to read, in Markdown, in place of the JSON Schema
+    #[arg(long)]
+    markdown: bool,
+}
 
 /// Writes the schema.
-pub fn run(_arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    if arguments.markdown {
+        out.write_all(markdown(&json_schema()).as_bytes())?;
+        return Ok(Exit::Fine);
+    }
     serde_json::to_writer_pretty(&mut *out, &json_schema()).map_err(std::io::Error::from)?;
     writeln!(out)?;
     Ok(Exit::Fine)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::kinds::{Treatment, treatment};
 use super::kinds::{is_namespaced, is_read};
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
@@ -176,8 +177,13 @@ fn report_duplicates(manifests: &[Manifest], diagnostics: &mut Diagnostics) {
         let is_nameless = manifest.reference.id.name.is_empty();
         let earlier = seen.entry((group, &manifest.reference)).or_insert(manifest);
         if !is_nameless && !std::ptr::eq(*earlier, manifest) {
+            let is_left_aside = matches!(
+                treatment(&manifest.api_version, &manifest.reference.kind),
+                Treatment::LeftAside { .. }
+            );
+            let severity = if is_left_aside { Diagnostic::note } else { Diagnostic::error };
             diagnostics.push(
-                Diagnostic::error("duplicate-object", "is defined twice")
+                severity("duplicate-object", "is defined twice")
                     .at(manifest.origin.place())
                     .of(manifest.label())
                     .related(earlier.origin.place(), "first defined here")

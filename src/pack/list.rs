@@ -7,7 +7,7 @@ use csv::StringRecord;
 
 use crate::cluster::action::{Action, PodName, PodSource, ReplicaSetDraft};
 use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
-use crate::cluster::{Labels, Name, NamespacedName};
+use crate::cluster::{Labels, Name, NamespacedName, ObjectMeta, ObjectReference};
 use crate::engine::SimDuration;
 use crate::scheduler::gpu::GpuRequest;
 use crate::scheduler::pod_class::PodClass;
@@ -111,7 +111,12 @@ impl PodList {
 
     /// Adds the pods that some manifests ask for, each `count` times over: of Pods one, of Deployments
     /// and ReplicaSets as many as they have replicas. `actions` is what applying the manifests comes to.
-    pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) {
+    /// Answers with the workloads of other kinds, whose pods it leaves out.
+    pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) -> Vec<ObjectReference> {
+        let mut left_out = Vec::new();
+        let mut leave_out = |kind: &str, meta: &ObjectMeta| {
+            left_out.push(ObjectReference { kind: kind.into(), id: meta.id.clone() });
+        };
         for action in actions {
             match action {
                 Action::CreatePod(draft) => {
@@ -138,9 +143,14 @@ impl PodList {
                     self.add_replica_set(draft, count);
                 }
                 Action::CreateReplicaSet(draft) => self.add_replica_set(*draft, count),
+                Action::CreateStatefulSet(set) => leave_out("StatefulSet", &set.0),
+                Action::CreateDaemonSet(set) => leave_out("DaemonSet", &set.0),
+                Action::CreateJob(job) => leave_out("Job", &job.meta),
+                Action::CreateCronJob(job) => leave_out("CronJob", &job.0),
                 other => self.objects.push(other),
             }
         }
+        left_out
     }
 
     fn add_replica_set(&mut self, draft: ReplicaSetDraft, count: usize) {

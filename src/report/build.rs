@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::count;
+use super::figures::{count, counted};
 use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
     RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
@@ -395,9 +395,9 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             say(
                 Severity::Failure,
                 format!(
-                    "Service {}: {} requests failed ({share:.3} %): {}",
+                    "Service {}: {} failed ({share:.3} %): {}",
                     service.service,
-                    count(failed),
+                    counted(failed, "request"),
                     causes.join(", ")
                 ),
             );

@@ -1,6 +1,10 @@
 //! Figures as words: the one place that says how a latency, a share, an instant is printed.
 //! An absent or unmeasurable figure is `-`, never a made-up number.
 
+/// So many parts of the input that are not simulated are listed on top of a report; more of them stand
+/// apart, so that the figures are not buried under them.
+pub const IGNORED_AT_THE_TOP: usize = 3;
+
 /// Said of what lies in the warm-up.
 pub const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
 

@@ -10,6 +10,7 @@ pub mod objectives;
 pub mod overrides;
 pub mod packing;
 pub mod read;
+pub mod reference;
 pub mod resolved;
 pub mod routing;
 pub mod scheduler_configuration;

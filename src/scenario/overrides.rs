@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::cluster::ObjectReference;
+use crate::manifest::Diagnostics;
+use crate::manifest::yaml::{Source, read_documents};
 
 /// One setting: `seed=7`, `cluster.nodePools[general].count=5`, or, in a manifest,
 /// `manifests.HorizontalPodAutoscaler/shop/web.spec.maxReplicas=20`.
@@ -47,7 +49,7 @@ impl FromStr for Override {
     type Err = OverrideError;
 
     /// The path's steps are separated by dots; a step in brackets may hold dots itself. The value is
-    /// JSON, or else a text.
+    /// JSON, a map or a list of YAML such as `{trace: day.csv}`, or else a text.
     fn from_str(text: &str) -> Result<Self, OverrideError> {
         let error = |message: &str| OverrideError { text: text.into(), message: message.into() };
         let (path, value) =
@@ -55,7 +57,7 @@ impl FromStr for Override {
         let mut steps = steps_of(path).ok_or_else(|| {
             error("the path is not well-formed; write it as cluster.nodePools[general].count")
         })?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        let value = value_of(value);
         let object = match &steps[..] {
             [first, object, _, ..] if first == "manifests" => object.parse().ok(),
             _ => None,
@@ -102,6 +104,20 @@ impl Override {
         *here = self.value.clone();
         Ok(())
     }
+}
+
+fn value_of(text: &str) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    if text.starts_with(['{', '[']) {
+        let mut problems = Diagnostics::default();
+        let documents = read_documents(&Source::new("--set", text), &mut problems);
+        if let ([document], false) = (&documents[..], problems.has_errors()) {
+            return document.value.clone();
+        }
+    }
+    Value::String(text.to_owned())
 }
 
 /// Splits `a.b[c.d].e` into `a`, `b`, `c.d`, `e`; nothing if a step is empty or a bracket stays open.

@@ -60,6 +60,9 @@ fn only_document(source: &Source) -> Result<Document, Diagnostics> {
     let mut documents = read_documents(source, &mut problems).into_iter();
     match (documents.next(), documents.next()) {
         _ if problems.has_errors() => {}
+        (Some(document), _) if other_kind(&document).is_some() => {
+            problems.push(not_a_scenario(&document));
+        }
         (Some(document), None) => return Ok(document),
         (None, _) => problems.push(
             Diagnostic::error("empty", "there is no scenario in this file")
@@ -73,6 +76,25 @@ fn only_document(source: &Source) -> Result<Document, Diagnostics> {
         ),
     }
     Err(problems)
+}
+
+/// What a document says it is, if that is something else than a scenario.
+fn other_kind(document: &Document) -> Option<&str> {
+    let kind = document.value.get("kind").and_then(Value::as_str)?;
+    let is_packing = is_scenario(document) && kind == "Packing";
+    let is_object = document.value.get("metadata").is_some_and(Value::is_object);
+    (is_packing || is_object).then_some(kind)
+}
+
+fn not_a_scenario(document: &Document) -> Diagnostic {
+    let kind = other_kind(document).unwrap_or_default();
+    let help = match kind {
+        "Packing" => "`wavetank pack` runs it",
+        _ => "`wavetank init MANIFESTS` writes a scenario for manifests",
+    };
+    Diagnostic::error("no-scenario", format!("this is a {kind}, and not a scenario"))
+        .at(document.place(&FieldPath::ROOT))
+        .help(help)
 }
 
 /// A field with nothing after its colon counts as not written.

@@ -6,8 +6,8 @@ mod tables;
 use markup::{escape, fill, json_in_script, section};
 
 use super::charts::{Chart, charts, svg};
-use super::figures::{counted, latency, percent, span};
-use super::model::{Report, Severity};
+use super::figures::{IGNORED_AT_THE_TOP, counted, latency, percent, span};
+use super::model::{Attention, Report, Severity};
 
 /// The page.
 pub fn render(report: &Report) -> String {
@@ -98,16 +98,26 @@ fn attention(report: &Report) -> String {
     if report.attention.is_empty() {
         return String::new();
     }
-    let items = report.attention.iter().map(|attention| {
+    let item = |attention: &Attention| {
         let (class, badge) = match attention.severity {
             Severity::Failure => ("failure", "failed"),
             Severity::Warning => ("warning", "warning"),
             Severity::Ignored => ("ignored", "ignored"),
         };
         format!("<li class=\"{class}\"><b>{badge}</b> {}</li>\n", escape(&attention.message))
-    });
-    let list = format!("<ul class=\"attention\">\n{}</ul>\n", items.collect::<String>());
-    section("Needs attention", &list)
+    };
+    let list = |items: String| format!("<ul class=\"attention\">\n{items}</ul>\n");
+    let is_ignored = |attention: &&Attention| attention.severity == Severity::Ignored;
+    let ignored: Vec<&Attention> = report.attention.iter().filter(is_ignored).collect();
+    if ignored.len() <= IGNORED_AT_THE_TOP {
+        return section("Needs attention", &list(report.attention.iter().map(item).collect()));
+    }
+    let others = report.attention.iter().filter(|attention| !is_ignored(attention));
+    let shown = list(others.map(item).collect());
+    let summary = format!("{} parts of the input are not simulated", ignored.len());
+    let folded = list(ignored.into_iter().map(item).collect());
+    let details = format!("<details><summary>{summary}</summary>\n{folded}</details>\n");
+    section("Needs attention", &(shown + &details))
 }
 
 fn pictures(charts: &[Chart]) -> String {

@@ -9,9 +9,9 @@ mod timeline;
 pub use layout::{Align, Paint, Style, Table, WIDTH};
 use layout::{paragraph, two_sided};
 
-use super::figures::{clock, count, counted, percent, span};
+use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, percent, span};
 use super::milestone::{Episode, Milestone, episodes};
-use super::model::{ObjectiveResult, Report, Severity};
+use super::model::{Attention, ObjectiveResult, Report, Severity};
 
 /// Decisions that the text has room for.
 const EPISODES: usize = 16;
@@ -30,6 +30,7 @@ pub fn render(report: &Report, style: Style) -> String {
         tables::pools(report, style),
         tables::cost(report, style),
         decisions(report, style),
+        not_simulated(report, style),
         footer(report, style),
     ];
     let mut text = String::new();
@@ -62,20 +63,46 @@ fn header(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
+/// What failed first. Long lists of what is ignored stand at the end, so that the figures are not
+/// buried under them.
 fn attention(report: &Report, style: Style) -> Vec<String> {
     if report.attention.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![style.paint(Paint::Heading, "NEEDS ATTENTION")];
-    for attention in &report.attention {
-        let (badge, paint) = match attention.severity {
-            Severity::Failure => ("  ✗ failed   ", Paint::Bad),
-            Severity::Warning => ("  ! warning  ", Paint::Warning),
-            Severity::Ignored => ("  ~ ignored  ", Paint::Warning),
-        };
-        let message = paragraph(badge, &attention.message);
-        lines.extend(message.iter().map(|line| style.paint(paint, line)));
+    let ignored = ignored(report).count();
+    let is_long = ignored > IGNORED_AT_THE_TOP;
+    let is_shown = |it: &&Attention| !(is_long && it.severity == Severity::Ignored);
+    for attention in report.attention.iter().filter(is_shown) {
+        lines.extend(attention_lines(attention, style));
     }
+    if is_long {
+        let text = format!("  ~ ignored  {ignored} parts of the input: NOT SIMULATED, at the end");
+        lines.push(style.paint(Paint::Warning, &text));
+    }
+    lines
+}
+
+fn ignored(report: &Report) -> impl Iterator<Item = &Attention> {
+    report.attention.iter().filter(|attention| attention.severity == Severity::Ignored)
+}
+
+fn attention_lines(attention: &Attention, style: Style) -> Vec<String> {
+    let (badge, paint) = match attention.severity {
+        Severity::Failure => ("  ✗ failed   ", Paint::Bad),
+        Severity::Warning => ("  ! warning  ", Paint::Warning),
+        Severity::Ignored => ("  ~ ignored  ", Paint::Warning),
+    };
+    let message = paragraph(badge, &attention.message);
+    message.iter().map(|line| style.paint(paint, line)).collect()
+}
+
+fn not_simulated(report: &Report, style: Style) -> Vec<String> {
+    if ignored(report).count() <= IGNORED_AT_THE_TOP {
+        return Vec::new();
+    }
+    let mut lines = vec![style.paint(Paint::Heading, "NOT SIMULATED")];
+    lines.extend(ignored(report).flat_map(|attention| attention_lines(attention, style)));
     lines
 }
 
