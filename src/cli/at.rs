@@ -4,6 +4,7 @@ use super::exit::Failure;
 use super::output::OutputOptions;
 use super::scenario_arguments::{Settings, load};
 use crate::engine::{SimDuration, SimTime};
+use crate::report::figures::span;
 use crate::sim::{Blueprint, Simulation};
 use crate::units::parse_duration;
 
@@ -32,7 +33,8 @@ impl Instant {
         let end = resolved.scenario().duration;
         let until = self.at.unwrap_or(end);
         if until > end {
-            return Err(Failure::Input(format!("--at {until} is after the end of the run: {end}")));
+            let [at, end] = [until, end].map(|time| span(time.as_secs_f64()));
+            return Err(Failure::Input(format!("--at {at} is after the end of the run: {end}")));
         }
         let mut simulation = Simulation::new(world);
         let bar = options.progress_bar(100, "simulating");

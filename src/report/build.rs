@@ -345,6 +345,25 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
     }
 }
 
+/// What was said last, for this reason, of the pods of a workload: `: 0/3 nodes are available: ...`;
+/// empty if nothing was.
+fn last_words(report: &Report, workload: &str, reason: &str) -> String {
+    let id = |workload: &str| workload.split_once('/').map_or("", |(_, id)| id).to_owned();
+    let ids: Vec<String> = report.workloads.iter().map(|one| id(&one.workload)).collect();
+    // Pods and ReplicaSets begin with the name of what makes them; of several such names the longest.
+    let owner = |object: &str| {
+        let name = object.split_once(' ').map_or(object, |(_, name)| name);
+        let owners = ids.iter().filter(|id| {
+            name.strip_prefix(id.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        });
+        owners.max_by_key(|id| id.len()).cloned()
+    };
+    let mut said = report.log.iter().rev().filter(|entry| entry.reason == reason);
+    let last = said.find(|entry| owner(&entry.object) == Some(id(workload)));
+    last.map_or_else(String::new, |entry| format!(": {}", entry.message))
+}
+
 /// What a reader must not overlook, worst first.
 fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut found = Vec::new();
@@ -355,7 +374,11 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
         if pending > 0 {
             say(
                 Severity::Failure,
-                format!("{name}: {pending} pods still had no node at the end of the run"),
+                format!(
+                    "{name}: {} still had no node at the end of the run{}",
+                    counted(pending.unsigned_abs(), "pod"),
+                    last_words(report, name, "FailedScheduling")
+                ),
             );
         } else if workload.pending_pod_seconds >= 60.0 {
             let waited = workload.pending_pod_seconds;
@@ -367,7 +390,10 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             let missing = desired - ready - pending;
             say(
                 Severity::Failure,
-                format!("{name}: {missing} of {desired} pods were not ready at the end of the run"),
+                format!(
+                    "{name}: {missing} of {desired} pods were not ready at the end of the run{}",
+                    last_words(report, name, "FailedCreate")
+                ),
             );
         }
         if let Some(jobs) = &workload.jobs {
