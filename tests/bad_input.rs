@@ -122,7 +122,7 @@ fn a_service_without_pods_from_the_start_is_not_available() {
     reported(
         SCENARIO,
         &none,
-        &["available 0 % of requests, 0 % of the time", "4250 no ready endpoint", "no pod exists"],
+        &["available 0 % of requests, 0 % of the time", "4,250 no ready endpoint", "no pod exists"],
     );
 }
 
