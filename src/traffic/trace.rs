@@ -273,6 +273,7 @@ mod tests {
             ("t_s\n1\n2023-11-16T12:00:00Z\n", "line 3: dates and times since the start are mixed"),
             ("t_s,prompt_tokens\n1,2.5\n", "line 2: \"2.5\" is no number of tokens"),
             ("a,b\n1,2\n", "line 1: no column of instants among `a,b`"),
+            ("t_s,hits\n0,10\n", "line 1: what is `hits`? name the column `requests` if"),
             ("1,2\n", "line 1: without a header line the meaning of 2 columns is open"),
         ] {
             let error = Trace::read(text.as_bytes()).unwrap_err().to_string();

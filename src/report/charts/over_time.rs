@@ -197,10 +197,11 @@ fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Plan {
         .filter(|objective| objective.subject == subject && objective.limit_number.is_finite())
         .filter_map(|objective| {
             let quantile = objective.figure.strip_prefix("latency ")?;
-            let name = format!("{quantile} {}", objective.limit.replace("<=", "≤"));
+            let limit_ms = objective.limit_number * 1e3;
+            let name = format!("{quantile} ≤ {}", latency(limit_ms));
             let limited = quantiles.iter().find(|series| series.name == quantile);
             let color = limited.map_or(Color::INK, |series| series.color);
-            Some(Level { value: objective.limit_number * 1e3, name, color })
+            Some(Level { value: limit_ms, name, color })
         })
         .collect();
     Plan { height: 320.0, levels, ..Plan::new("Latency", Unit::Latency, quantiles) }

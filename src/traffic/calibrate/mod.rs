@@ -31,7 +31,7 @@ pub struct Conditions {
     pub pods: u32,
     /// Cores that a pod can use at once; absent = as many as it works on requests.
     pub cores: Option<f64>,
-    /// CPU limit of a pod [cores], which the kernel enforces as a quota.
+    /// CPU limit of a pod (cores), which the kernel enforces as a quota.
     pub cpu_limit: Option<f64>,
     /// How long each point was measured.
     pub duration: SimDuration,

@@ -47,7 +47,7 @@ pub struct Point {
     pub prompt_tokens: Option<f64>,
     /// Tokens of an answer.
     pub output_tokens: Option<f64>,
-    /// What was measured [s].
+    /// What was measured (s).
     pub measured: Vec<(Measure, f64)>,
 }
 

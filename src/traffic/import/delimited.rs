@@ -243,6 +243,15 @@ impl Columns {
                 first.iter().collect::<Vec<_>>().join(",")
             ));
         }
+        // Beside instants alone a second column is hardly a label: it would turn counts into requests.
+        if !is_row && first.len() == 2 && named.contains(&None) {
+            let unknown = named.iter().position(Option::is_none).and_then(|at| first.get(at));
+            return Err(format!(
+                "what is `{}`? name the column `requests` if it counts them per interval, `rps` if it \
+                 is a rate, and leave it out if each row is a request",
+                unknown.unwrap_or_default()
+            ));
+        }
         if columns.count.is_some() && columns.rate.is_some() && columns.name.is_none() {
             return Err("both a column of counts and one of rates; leave one out".into());
         }

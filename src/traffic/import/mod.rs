@@ -198,7 +198,7 @@ pub trait Recipient {
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
     /// A request.
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
-    /// A request that took so long, if the file tells [ns]; passed on to [`Recipient::request`] by those
+    /// A request that took so long, if the file tells (ns); passed on to [`Recipient::request`] by those
     /// who do not care.
     fn timed_request(
         &mut self,
