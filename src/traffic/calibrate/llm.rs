@@ -1,10 +1,9 @@
 //! A benchmark of a language model's server: what an iteration costs.
 
 use super::points::Point;
-use super::web::{Setting, load_in_words};
+use super::web::{Setting, measured_rows};
 use super::{
-    Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge, rounded,
-    rounded_number,
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit, judge, rounded, rounded_number,
 };
 use crate::engine::{SimDuration, SimTime};
 use crate::traffic::arrivals::{Pattern, RatePoint, UserLoad};
@@ -174,16 +173,7 @@ pub(super) fn calibrate(
     let mut sorted: Vec<&Point> = points.iter().collect();
     let load = |point: &Point| point.rps.or(point.concurrency.map(f64::from)).unwrap_or_default();
     sorted.sort_by(|one, other| load(one).total_cmp(&load(other)));
-    let count = sorted.len();
-    let rows: Vec<MeasuredRow> = sorted
-        .iter()
-        .enumerate()
-        .map(|(position, point)| MeasuredRow {
-            load: load_in_words(point, conditions.pods),
-            held_out: is_held_out(position, count),
-            figures: point.measured.clone(),
-        })
-        .collect();
+    let rows = measured_rows(&sorted, conditions.pods);
     let bench = LlmBench { points: sorted, rows, conditions, hardware };
     // A decode of 15 ms, a token of 50 us, a sequence of 50 us, a token of context of 50 ns, 10 ms beside.
     let start = [15.0, 50.0, 50.0, 50.0, 0.01].map(libm::log);

@@ -193,16 +193,7 @@ pub(super) fn calibrate(points: &[Point], conditions: &Conditions) -> Result<Cal
     };
     let mut sorted: Vec<&Point> = points.iter().collect();
     sorted.sort_by(|one, other| load(one).total_cmp(&load(other)));
-    let count = sorted.len();
-    let rows: Vec<MeasuredRow> = sorted
-        .iter()
-        .enumerate()
-        .map(|(position, point)| MeasuredRow {
-            load: load_in_words(point, conditions.pods),
-            held_out: is_held_out(position, count),
-            figures: point.measured.clone(),
-        })
-        .collect();
+    let rows = measured_rows(&sorted, conditions.pods);
     let cpu = measured_cpu(points);
     let start = start_of(points, cpu);
     let candidates: Vec<(RequestModelSpec, f64)> = WORKERS
@@ -253,7 +244,17 @@ fn start_of(points: &[Point], cpu: Option<f64>) -> Vec<f64> {
     start
 }
 
-pub(super) fn load_in_words(point: &Point, pods: u32) -> String {
+/// What was measured, in the order of the points; every second row is kept back to judge the fit.
+pub(super) fn measured_rows(points: &[&Point], pods: u32) -> Vec<MeasuredRow> {
+    let row = |(position, point): (usize, &&Point)| MeasuredRow {
+        load: load_in_words(point, pods),
+        held_out: is_held_out(position, points.len()),
+        figures: point.measured.clone(),
+    };
+    points.iter().enumerate().map(row).collect()
+}
+
+fn load_in_words(point: &Point, pods: u32) -> String {
     let load = match (point.rps, point.concurrency) {
         (Some(rps), _) => format!("{rps} rps"),
         (None, Some(users)) => format!("{users} at once"),
