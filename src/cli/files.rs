@@ -130,11 +130,13 @@ pub fn open_unpacked(path: &str) -> Result<Box<dyn BufRead>, String> {
     Ok(Box::new(file))
 }
 
-/// A file that is being written: it takes its place only when it is whole.
+/// A file that is being written: it takes its place only when it is whole. What is no ordinary file,
+/// such as `/dev/null` or a named pipe, is written to as it is: replacing it would destroy it.
 pub struct Draft {
     writer: DraftWriter,
     path: PathBuf,
-    written_to: PathBuf,
+    /// Where the file is until it is whole; nowhere else if what it is written to is no ordinary file.
+    unfinished: Option<PathBuf>,
 }
 
 enum DraftWriter {
@@ -150,16 +152,21 @@ impl Draft {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(in_words)?;
         }
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(".draft");
-        let file = BufWriter::new(File::create(&draft).map_err(in_words)?);
+        let is_ordinary = !path.exists() || path.is_file() || path.is_dir();
+        let unfinished = is_ordinary.then(|| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".draft");
+            PathBuf::from(name)
+        });
+        let file =
+            BufWriter::new(File::create(unfinished.as_deref().unwrap_or(path)).map_err(in_words)?);
         let is_packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
         let writer = if is_packed {
             DraftWriter::Packed(Box::new(GzEncoder::new(file, Compression::best())))
         } else {
             DraftWriter::Plain(file)
         };
-        Ok(Self { writer, path: path.to_owned(), written_to: draft.into() })
+        Ok(Self { writer, path: path.to_owned(), unfinished })
     }
 
     /// Puts the whole file in its place.
@@ -169,7 +176,10 @@ impl Draft {
             DraftWriter::Packed(packer) => packer.finish().and_then(|mut file| file.flush()),
             DraftWriter::Kept => Ok(()),
         };
-        let kept = written.and_then(|()| fs::rename(&self.written_to, &self.path));
+        let kept = written.and_then(|()| match &self.unfinished {
+            Some(unfinished) => fs::rename(unfinished, &self.path),
+            None => Ok(()),
+        });
         kept.map_err(|error| format!("{} cannot be written: {error}", self.path.display()))
     }
 }
@@ -195,7 +205,9 @@ impl Write for Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         // A draft that was not kept is of no use; one that was is not there any more.
-        let _ = fs::remove_file(&self.written_to);
+        if let Some(unfinished) = &self.unfinished {
+            let _ = fs::remove_file(unfinished);
+        }
     }
 }
 
@@ -320,6 +332,25 @@ mod tests {
         let zstd = [40, 181, 47, 253, 4, 88, 49, 0, 0, 116, 95, 115, 10, 49, 10, 183, 232, 16, 34];
         fs::write(&path, zstd).expect("written");
         assert_eq!(read_unpacked(&path.to_string_lossy()).as_deref(), Ok(&b"t_s\n1\n"[..]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_to_and_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = folder();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+        assert!(made.success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe)
+        });
+        let mut draft = Draft::create(&pipe).expect("opened");
+        draft.write_all(b"whole").expect("written");
+        draft.keep().expect("kept");
+        assert_eq!(reader.join().expect("no panic").expect("read"), "whole");
+        assert!(fs::metadata(&pipe).expect("still there").file_type().is_fifo());
     }
 
     #[test]
