@@ -28,6 +28,7 @@ use wavetank::scenario::scheduler_configuration::scheduler_configuration;
 use wavetank::scheduler::{Scheduler, TieBreaker};
 use wavetank::sim::Simulation;
 use wavetank::sim::world::{App, AppPlan, CpuLoadStep, Step, World};
+use wavetank::units::LoopPhase;
 
 fn one_sync(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one sync of an HPA");
@@ -169,7 +170,7 @@ fn world(groups: u32) -> World {
         kubelet: wavetank::kubelet::KubeletSettings::default(),
         metrics: MetricsSettings {
             resolution: SimDuration::from_secs(60),
-            first_scrape: SimDuration::from_secs(60),
+            first_scrape: LoopPhase::After(SimDuration::from_secs(60)),
             ..MetricsSettings::default()
         },
         controllers: wavetank::controllers::ControllerSettings {
@@ -182,7 +183,6 @@ fn world(groups: u32) -> World {
         },
         scheduler: scheduler(),
         begin: SimTime::ZERO,
-        hpas_at: SimTime::ZERO,
         falls_back_to_terminating: true,
     };
     for node in 0..1_000 {

@@ -430,3 +430,46 @@ spec:
     assert_eq!(replicas(&of("v2beta1", beta1)), current);
     assert_eq!(replicas(&of("v1", "  targetCPUUtilizationPercentage: 40\n")), current);
 }
+
+/// When in their periods the HPA decided and metrics-server scraped, and what came of it.
+fn phases_of_a_run(settings: &str, seed: u64) -> (SimTime, SimTime, u64) {
+    let cpu = hpa(
+        "  maxReplicas: 9\n  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 40}}}]\n",
+    );
+    let load = "{pattern: constant, rps: 60}";
+    let text = scenario(REQUESTS, load, &format!("seed: {seed}\n{settings}"));
+    let mut run = Run::new(&text, &shop(2, &cpu));
+    run.until(600);
+    let hpa: ObjectReference = "hpa/shop/web".parse().expect("a reference");
+    // Its watch brings an HPA to the controller 10 ms later.
+    let decided = run.0.explain_in_a_row(&hpa).expect("a decision").at.floor_to_second();
+    let view = run.0.view();
+    let sample = view.pods().iter().find_map(|(pod, _)| view.pod_metrics().get(pod));
+    (decided, sample.expect("a sample").timestamp, run.0.digest())
+}
+
+#[test]
+fn phases_of_control_loops_are_as_the_scenario_sets_them_or_drawn_with_the_seed() {
+    let settings = |sync: &str, scrape: &str| {
+        format!(
+            "controllerManager: {{horizontalPodAutoscaler: {{syncPhase: {sync}}}}}\n\
+             metrics: {{firstScrape: {scrape}}}\n"
+        )
+    };
+    let at = SimTime::from_secs;
+    let (decided, scraped, _) = phases_of_a_run(&settings("4s", "11s"), 1);
+    assert_eq!((decided, scraped), (at(600 - 15 + 4), at(600 - 15 + 11)));
+    assert_eq!(phases_of_a_run("", 1), phases_of_a_run(&settings("0s", "5s"), 1));
+
+    let seeded = |seed| phases_of_a_run(&settings("seeded", "seeded"), seed);
+    let first = seeded(1);
+    assert_eq!(first, seeded(1), "the seed decides");
+    let runs: Vec<_> = (1..5).map(seeded).collect();
+    let differ = |of: fn(&(SimTime, SimTime, u64)) -> SimTime| {
+        runs[1..].iter().any(|run| of(run) != of(&runs[0]))
+    };
+    assert!(differ(|run| run.0) && differ(|run| run.1), "{runs:?}");
+    // That one loop is drawn moves no other.
+    assert_eq!(phases_of_a_run(&settings("seeded", "5s"), 1).0, first.0);
+    assert_eq!(phases_of_a_run(&settings("0s", "seeded"), 1).1, first.1);
+}

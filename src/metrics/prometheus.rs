@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{SimDuration, SimTime};
+use crate::units::LoopPhase;
 
 /// Timing of the Prometheus from which custom and external metrics come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +16,7 @@ pub struct PrometheusSettings {
     /// From scrape to scrape. Default 30s, as kube-prometheus has it.
     pub scrape_interval: SimDuration,
     /// When the first scrape of the run comes. Default 7s.
-    pub first_scrape: SimDuration,
+    pub first_scrape: LoopPhase,
     /// The range of `rate(...)` in the adapter's queries. Default 2m, as in the adapter's examples.
     pub rate_window: SimDuration,
 }
@@ -24,7 +25,7 @@ impl Default for PrometheusSettings {
     fn default() -> Self {
         Self {
             scrape_interval: SimDuration::from_secs(30),
-            first_scrape: SimDuration::from_secs(7),
+            first_scrape: LoopPhase::After(SimDuration::from_secs(7)),
             rate_window: SimDuration::from_secs(120),
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::prometheus::PrometheusSettings;
 use super::rule::MetricRule;
 use crate::engine::SimDuration;
+use crate::units::LoopPhase;
 
 /// The metrics pipeline, from kubelets and applications to what autoscalers read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +16,7 @@ pub struct MetricsSettings {
     /// samples. Default 15s, as in its published manifests; the flag's own default is 60s.
     pub resolution: SimDuration,
     /// When its first scrape of the run comes. Default 5s.
-    pub first_scrape: SimDuration,
+    pub first_scrape: LoopPhase,
     /// The Prometheus behind custom and external metrics.
     pub prometheus: PrometheusSettings,
     /// The metrics that an adapter serves to HPAs of type Pods, Object and External, and to triggers of
@@ -28,7 +29,7 @@ impl Default for MetricsSettings {
     fn default() -> Self {
         Self {
             resolution: SimDuration::from_secs(15),
-            first_scrape: SimDuration::from_secs(5),
+            first_scrape: LoopPhase::After(SimDuration::from_secs(5)),
             prometheus: PrometheusSettings::default(),
             custom: Vec::new(),
         }

@@ -11,7 +11,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
 use crate::cluster::selection::Selecting;
 use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
-use crate::engine::{SimDuration, SimTime};
+use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::Scraper;
 use crate::metrics::{
     LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values, Whole,
@@ -70,7 +70,9 @@ impl Simulation {
             }
         }
         self.publish(&[]);
-        let first = world.metrics.prometheus.first_scrape;
+        let timing = world.metrics.prometheus;
+        let streams = Streams::new(world.seed);
+        let first = timing.first_scrape.offset("Prometheus", timing.scrape_interval, streams);
         self.enter(SimTime::ZERO + first, Event::PrometheusScrape);
     }
 

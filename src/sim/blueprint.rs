@@ -192,7 +192,6 @@ impl<'a> Blueprint<'a> {
             },
             scheduler,
             begin: SimTime::ZERO,
-            hpas_at: SimTime::ZERO,
             falls_back_to_terminating: true,
         })
     }

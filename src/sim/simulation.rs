@@ -19,7 +19,7 @@ use crate::cluster::{
     Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store,
 };
 use crate::controllers::{self, Key, Row};
-use crate::engine::{Digest, EventQueue, SimTime, Stream, Streams};
+use crate::engine::{Digest, EventQueue, SimDuration, SimTime, Stream, Streams};
 use crate::kubelet::{Effects, Kubelet};
 use crate::metrics::MetricsServer;
 use crate::record::{LogLine, Recorder};
@@ -112,7 +112,11 @@ impl Simulation {
         for node in &world.nodes {
             self.act("scenario", Action::AddNode(Box::new(node.clone())));
         }
-        for (at, hpas) in [(SimTime::ZERO, false), (world.hpas_at, true)] {
+        let streams = Streams::new(world.seed);
+        let hpa = &world.controllers.hpa;
+        let hpas_after = hpa.sync_phase.offset("the HPA controller", hpa.sync_period, streams);
+        for (after, hpas) in [(SimDuration::ZERO, false), (hpas_after, true)] {
+            let at = SimTime::ZERO + after;
             if at <= self.now {
                 self.apply_objects(hpas);
             } else {
@@ -125,7 +129,9 @@ impl Simulation {
         for (process, _) in (0u32..).zip(&world.faults) {
             self.enter(SimTime::ZERO, Event::RandomFault { process, strikes: false });
         }
-        self.enter(SimTime::ZERO + world.metrics.first_scrape, Event::Scrape);
+        let metrics = &world.metrics;
+        let first = metrics.first_scrape.offset("metrics-server", metrics.resolution, streams);
+        self.enter(SimTime::ZERO + first, Event::Scrape);
         self.start_adapter();
         self.enter(SimTime::ZERO + world.interval, Event::IntervalEnd);
         for (step, row) in (0u32..).zip(&world.cpu_loads) {

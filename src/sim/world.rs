@@ -14,7 +14,7 @@ use crate::metrics::MetricsSettings;
 use crate::scenario::Delays;
 use crate::scheduler::Scheduler;
 use crate::traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
-use crate::units::{Bytes, MilliCpu};
+use crate::units::{Bytes, LoopPhase, MilliCpu};
 
 /// What a [`super::Simulation`] is built from.
 #[derive(Clone, Debug)]
@@ -55,9 +55,6 @@ pub struct World {
     pub scheduler: Scheduler,
     /// When the control plane and its loops started, not after time zero, and the nodes with it.
     pub begin: SimTime,
-    /// When the user applies the HorizontalPodAutoscalers of `objects`; the others come at time zero.
-    /// Their syncs are whole periods later.
-    pub hpas_at: SimTime,
     /// Whether a Service without a ready pod is served by those that terminate, as kube-proxy has it.
     pub falls_back_to_terminating: bool,
 }
@@ -127,15 +124,17 @@ pub struct App {
 
 impl World {
     /// Draws the phases of the loops whose phases in a real cluster nobody knows: the autoscalers' syncs
-    /// and the scrapes.
+    /// and the scrapes of metrics-server and of Prometheus.
     pub fn draw_phases(&mut self, draw: u32) {
         let mut stream = Streams::new(self.seed).stream("phases", draw.into());
         let mut phase_of = |period: SimDuration| {
             let part = random::open_unit(&mut stream);
-            SimDuration::from_secs_f64(period.as_secs_f64() * part)
+            LoopPhase::After(SimDuration::from_secs_f64(period.as_secs_f64() * part))
         };
-        self.hpas_at = SimTime::ZERO + phase_of(self.controllers.hpa.sync_period);
-        self.metrics.first_scrape = phase_of(self.metrics.resolution);
+        self.controllers.hpa.sync_phase = phase_of(self.controllers.hpa.sync_period);
+        let metrics = &mut self.metrics;
+        metrics.first_scrape = phase_of(metrics.resolution);
+        metrics.prometheus.first_scrape = phase_of(metrics.prometheus.scrape_interval);
     }
 
     /// The traffic at the start of the run.

@@ -90,7 +90,6 @@ pub fn world(
         )
         .expect("the default profile is valid"),
         begin: SimTime::ZERO,
-        hpas_at: SimTime::ZERO,
         falls_back_to_terminating: true,
     };
     for workload in workloads {

@@ -26,7 +26,7 @@ use crate::traffic::{
     ArrivalProcess, Balancer, Load, RequestModelId, RequestModelSpec, ServiceTraffic, TimeLaw,
     TrafficSpec,
 };
-use crate::units::Bytes;
+use crate::units::{Bytes, LoopPhase};
 
 /// When the control plane and the nodes start.
 const BEGIN: SimTime = SimTime::from_secs(-10);
@@ -78,7 +78,6 @@ impl Prepared {
             cpu_loads: Vec::new(),
             scheduler: scheduler(files.scheduler_config.as_ref())?,
             begin: BEGIN,
-            hpas_at: SimTime::ZERO,
             falls_back_to_terminating: false,
         };
         add_apps(&mut world, &parameters)?;
@@ -94,8 +93,8 @@ impl Prepared {
     /// The world of the run at these offsets.
     pub fn world(&self, offset: Offset) -> World {
         let mut world = self.world.clone();
-        world.hpas_at = SimTime::ZERO + seconds(offset.hpa_s);
-        world.metrics.first_scrape = seconds(offset.scrape_s);
+        world.controllers.hpa.sync_phase = LoopPhase::After(seconds(offset.hpa_s));
+        world.metrics.first_scrape = LoopPhase::After(seconds(offset.scrape_s));
         world
     }
 }

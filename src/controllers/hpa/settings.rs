@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::replicas::Tolerances;
 use crate::cluster::hpa::Behavior;
 use crate::engine::SimDuration;
+use crate::units::LoopPhase;
 
 /// `--horizontal-pod-autoscaler-*` flags of kube-controller-manager
 /// (`pkg/controller/podautoscaler/config/v1alpha1/defaults.go`).
@@ -14,6 +15,10 @@ use crate::engine::SimDuration;
 pub struct HpaSettings {
     /// From one decision on an HPA to the next.
     pub sync_period: SimDuration,
+    /// When the HPAs of the manifests are applied: each is decided on one `syncPeriod` later, and so on. Not
+    /// a flag: in a real cluster it follows from when the HPA, or its controller, came. Default 0s, with all
+    /// other objects; `seeded` is anywhere in one period.
+    pub sync_phase: LoopPhase,
     /// How far the ratio of current to target value may be from 1 without any change.
     pub tolerance: f64,
     /// How long the highest recommendation holds a scale-down back.
@@ -61,6 +66,7 @@ impl Default for HpaSettings {
     fn default() -> Self {
         Self {
             sync_period: SimDuration::from_secs(15),
+            sync_phase: LoopPhase::After(SimDuration::ZERO),
             tolerance: 0.1,
             downscale_stabilization: SimDuration::from_secs(300),
             cpu_initialization_period: SimDuration::from_secs(300),
