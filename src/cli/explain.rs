@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use serde_json::json;
+
 use super::exit::{Exit, Failure};
 use super::explain_pod;
 use super::run::Form;
@@ -11,6 +13,12 @@ use crate::engine::{SimDuration, SimTime};
 use crate::sim::{Blueprint, Simulation};
 use crate::units::parse_duration;
 use crate::views;
+
+/// Version of the JSON forms of explanations.
+pub(super) const FORMAT_VERSION: &str = "1.0";
+/// What is asked about beside pods, and its short name.
+const EXPLAINED_KINDS: [(&str, &str); 3] =
+    [("HorizontalPodAutoscaler", "hpa"), ("ScaledObject", "so"), ("VerticalPodAutoscaler", "vpa")];
 
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +32,8 @@ pub struct Arguments {
     #[arg(value_name = "OBJECT")]
     object: ObjectReference,
 
-    /// The decision in force at this time of the run, such as 20m [default: 1m]
+    /// The decision in force at this time of the run, such as 20m, the second that begins then included
+    /// [default: 1m]
     #[arg(long, value_parser = parse_duration, value_name = "TIME", conflicts_with_all = ["from", "to"])]
     at: Option<SimDuration>,
 
@@ -54,8 +63,16 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let is_span = arguments.from.is_some() || arguments.to.is_some();
     let default = if is_span { SimDuration::ZERO } else { SimDuration::from_secs(60) };
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
+    let from = if is_span { from } else { end_of_second(from) };
     if *arguments.object.kind == *"Pod" {
         return explain_pod::run(&world, &arguments.object.id, from, is_json, out);
+    }
+    if short_name(&arguments.object.kind).is_none() {
+        return Err(Failure::Input(format!(
+            "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, vpa/NAME and \
+             pod/NAME do, and `wavetank describe` shows everything else",
+            arguments.object.kind
+        )));
     }
     let to = match arguments.to {
         Some(to) => SimTime::ZERO + to,
@@ -79,6 +96,16 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         None => return Err(nothing_decided(&simulation, &object, to)),
     }
     Ok(Exit::Fine)
+}
+
+/// The last instant of the second that begins at this time, if one does: reports print times so, and a
+/// control loop decides some milliseconds after its second began.
+fn end_of_second(at: SimTime) -> SimTime {
+    let second = SimDuration::from_secs(1).as_nanos();
+    match at.as_nanos() % second {
+        0 => SimTime::from_nanos(at.as_nanos() + second - 1),
+        _ => at,
+    }
 }
 
 /// The object that is meant by a name without a namespace: the only one of that name, wherever it is.
@@ -141,7 +168,7 @@ fn write_span(
     Ok(Exit::Fine)
 }
 
-/// All decisions from now on until `to`, as one array.
+/// All decisions from now on until `to`, with the time of each in seconds.
 fn write_json(
     simulation: &mut Simulation,
     object: &ObjectReference,
@@ -159,22 +186,35 @@ fn write_json(
     if decisions.is_empty() {
         return Err(nothing_decided(simulation, object, to));
     }
-    writeln!(out, "{:#}", serde_json::Value::from(decisions))?;
+    let answer = json!({
+        "format_version": FORMAT_VERSION,
+        "object": object.to_string(),
+        "decisions": decisions,
+    });
+    writeln!(out, "{answer:#}")?;
     Ok(Exit::Fine)
+}
+
+fn short_name(kind: &str) -> Option<&'static str> {
+    EXPLAINED_KINDS.iter().find(|(known, _)| *known == kind).map(|(_, short)| *short)
 }
 
 fn nothing_decided(simulation: &Simulation, object: &ObjectReference, by: SimTime) -> Failure {
     let all = simulation.autoscalers(&object.kind);
+    let short = |object: &ObjectReference| {
+        format!("{}/{}", short_name(&object.kind).unwrap_or(&object.kind), object.id)
+    };
+    let (named, by) = (short(object), by.floor_to_second());
     if all.contains(object) {
         return Failure::Input(format!(
-            "nothing was decided about {object} by {by}; an HPA decides for the first time one sync \
+            "nothing was decided about {named} by {by}; an HPA decides for the first time one sync \
              period after it is created"
         ));
     }
-    let known: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let known: Vec<String> = all.iter().map(short).collect();
     let known = match known.as_slice() {
         [] => format!("there is no {}", object.kind),
         known => format!("there is {}", known.join(", ")),
     };
-    Failure::Input(format!("{object} does not exist by {by}; {known}"))
+    Failure::Input(format!("{named} does not exist by {by}; {known}"))
 }

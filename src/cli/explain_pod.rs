@@ -2,11 +2,23 @@
 
 use std::io::Write;
 
+use serde::Serialize;
+
 use super::exit::{Exit, Failure};
+use super::explain::FORMAT_VERSION;
 use crate::cluster::NamespacedName;
 use crate::engine::SimTime;
 use crate::scheduler::explanation::Explanation;
 use crate::sim::{Simulation, World};
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Answer<'e> {
+    format_version: &'static str,
+    at_seconds: SimTime,
+    #[serde(flatten)]
+    explanation: &'e Explanation,
+}
 
 /// Runs the world up to the time, and writes the decision that put the pod where it is then; or, if it
 /// has no node, what the scheduler would say about it.
@@ -37,7 +49,9 @@ pub fn run(
         )));
     };
     if as_json {
-        serde_json::to_writer_pretty(&mut *out, &explanation).map_err(std::io::Error::from)?;
+        let answer =
+            Answer { format_version: FORMAT_VERSION, at_seconds: when, explanation: &explanation };
+        serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         writeln!(out, "at {when}")?;

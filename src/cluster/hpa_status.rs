@@ -16,6 +16,7 @@ use crate::engine::SimTime;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HpaStatus {
     /// Last successful change of the replica count, cut to whole seconds.
+    #[serde(rename = "last_scale_time_seconds")]
     pub last_scale_time: Option<SimTime>,
     /// Replicas that the scale asked for when the controller last looked.
     pub current_replicas: i32,
@@ -181,14 +182,14 @@ impl fmt::Display for ConditionDetail {
 }
 
 impl Serialize for HpaCondition {
-    /// As the API does, with the time in nanoseconds of the run.
+    /// As the API does, with the time in seconds of the run.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("HpaCondition", 5)?;
         fields.serialize_field("type", self.kind.as_str())?;
         fields.serialize_field("status", self.status.as_str())?;
         fields.serialize_field("reason", self.reason.as_str())?;
         fields.serialize_field("message", &self.message())?;
-        fields.serialize_field("last_transition_time", &self.last_transition_time)?;
+        fields.serialize_field("last_transition_time_seconds", &self.last_transition_time)?;
         fields.end()
     }
 }

@@ -15,6 +15,7 @@ use crate::engine::SimTime;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decision {
     /// When.
+    #[serde(rename = "at_seconds")]
     pub time: SimTime,
     /// Replicas of the scale as it was found; `None` where it could not be read.
     pub scale: Option<ScaleReplicas>,
