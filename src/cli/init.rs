@@ -1,10 +1,12 @@
 //! `wavetank init`: a commented scenario to start from, written from manifests.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
 use super::files::{STANDARD_INPUT, read_manifests, write_file};
+use crate::cluster::ObjectReference;
 use crate::manifest::{Diagnostic, Diagnostics, read_documents};
 use crate::scenario::inventory::Inventory;
 use crate::scenario::schema::json_schema;
@@ -72,6 +74,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
 
 fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
     let mut inventory = Inventory::default();
+    let mut files = BTreeMap::<ObjectReference, Vec<String>>::new();
     let mut problems = Diagnostics::default();
     for path in paths {
         if path == STANDARD_INPUT {
@@ -83,7 +86,13 @@ fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
         match read_manifests(path) {
             Ok(sources) => {
                 for source in &sources {
-                    inventory.add(&read_documents(source, &mut problems));
+                    let documents = read_documents(source, &mut problems);
+                    let mut of_file = Inventory::default();
+                    of_file.add(&documents);
+                    for workload in of_file.workloads.into_keys() {
+                        files.entry(workload).or_default().push(source.name.to_string());
+                    }
+                    inventory.add(&documents);
                 }
             }
             Err(message) => problems.push(Diagnostic::error("file", format!("{path}: {message}"))),
@@ -92,7 +101,32 @@ fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
     if problems.has_errors() {
         return Err(Failure::Problems(problems));
     }
-    Ok(inventory)
+    files.retain(|_, files| files.len() > 1);
+    match several_installations(&files) {
+        Some(message) => Err(Failure::Input(message)),
+        None => Ok(inventory),
+    }
+}
+
+/// What to say of workloads that stand in several files: a repository often holds the same
+/// installation for several tools, and only its owner knows which of them is meant.
+fn several_installations(files: &BTreeMap<ObjectReference, Vec<String>>) -> Option<String> {
+    let (workload, of_first) = files.first_key_value()?;
+    let others = match files.len() {
+        1 => String::new(),
+        count => format!(", and so do {} more", count - 1),
+    };
+    let folder = |file: &String| {
+        let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or_else(|| file.clone(), |folder| folder.display().to_string())
+    };
+    let folders: BTreeSet<String> = files.values().flatten().map(folder).collect();
+    let folders = folders.into_iter().collect::<Vec<_>>().join("\n  ");
+    Some(format!(
+        "the same objects stand here several times: {workload} in {}{others}; name the files or the one \
+         folder that you apply:\n  {folders}",
+        of_first.join(" and in ")
+    ))
 }
 
 /// How the scenario file names a path that the person named from where the program runs.
@@ -129,5 +163,29 @@ mod tests {
         ] {
             assert_eq!(seen_from(scenario, path), named);
         }
+    }
+
+    #[test]
+    fn a_repository_with_one_system_for_several_tools_is_refused_with_its_folders() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let of = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let deployment = |name: &str| {
+            format!(
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+            )
+        };
+        for (file, names) in
+            [("plain/web.yaml", &["web"][..]), ("release/all.yaml", &["web", "api"])]
+        {
+            let text: Vec<String> = names.iter().map(|name| deployment(name)).collect();
+            write_file(Path::new(&of(file)), text.join("---\n").as_bytes()).expect("written");
+        }
+        let refused = inventory(&[of("")]).map_err(|failure| format!("{failure:?}"));
+        let refused = refused.expect_err("the same Deployment stands there twice");
+        for told in ["Deployment/default/web in", "plain", "release"] {
+            assert!(refused.contains(told), "{told}: {refused}");
+        }
+        let accepted = inventory(&[of("release")]).expect("each of them stands there once");
+        assert_eq!(accepted.workloads.len(), 2);
     }
 }
