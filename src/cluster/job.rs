@@ -63,6 +63,8 @@ pub struct JobSpec {
     pub success_policy: Option<Vec<SuccessRule>>,
     /// `podReplacementPolicy: Failed`: a terminating pod is replaced when it has ended.
     pub replaces_only_failed: bool,
+    /// `managedBy` names somebody else than the Job controller, which then leaves the Job alone.
+    pub is_managed_elsewhere: bool,
     /// What the pods are made from.
     pub template: PodTemplate,
 }

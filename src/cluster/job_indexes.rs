@@ -24,6 +24,14 @@ impl IndexSet {
         Self(merged)
     }
 
+    /// Its indexes below `completions`, as a Job whose completions were lowered sees them.
+    pub fn below(&self, completions: i32) -> Self {
+        let cut = |(first, last): &(i32, i32)| {
+            (*first < completions).then(|| (*first, (*last).min(completions - 1)))
+        };
+        Self(self.0.iter().filter_map(cut).collect())
+    }
+
     /// How many indexes are in it.
     pub fn total(&self) -> i32 {
         self.0.iter().map(|(first, last)| last - first + 1).sum()
@@ -90,6 +98,14 @@ mod tests {
         assert_eq!(set.to_string(), "0,1,4-7");
         assert_eq!(IndexSet::parse("0,1,4-7", 6).to_string(), "0,1,4,5");
         assert_eq!(set.total(), 6);
+    }
+
+    #[test]
+    fn indexes_from_the_number_of_completions_on_are_cut_off() {
+        let set: IndexSet = [0, 2, 3, 4, 7].into_iter().collect();
+        assert_eq!(set.below(4).to_string(), "0,2,3");
+        assert_eq!(set.below(8), set);
+        assert_eq!(set.below(0), IndexSet::default());
     }
 
     #[test]

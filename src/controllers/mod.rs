@@ -197,7 +197,7 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
         Box::new(daemon_set::DaemonSetController::default()),
         Box::new(job::JobController::default()),
         Box::new(ttl_after_finished::TtlAfterFinishedController),
-        Box::new(cron_job::CronJobController { start: settings.start }),
+        Box::new(cron_job::CronJobController::new(settings.start)),
         Box::new(endpoints::EndpointSliceController),
         Box::new(disruption::DisruptionController),
         Box::new(node_lifecycle::NodeLifecycleController::default()),

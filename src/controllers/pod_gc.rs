@@ -33,19 +33,24 @@ pub struct PodGcController {
     missing: BTreeMap<NodeId, Option<SimTime>>,
 }
 
-/// The pods that end above the threshold: those that ended first created first
-/// (`gcTerminated`).
+/// The ended pods above the threshold: evicted ones first, then those created first
+/// (`gcTerminated`, `byEvictionAndCreationTimestamp`).
 pub fn surplus_terminated<'a>(
     pods: impl Iterator<Item = (PodId, &'a Pod)>,
     threshold: usize,
 ) -> Vec<PodId> {
-    let mut ended: Vec<(SimTime, u64, PodId)> = pods
+    let mut ended: Vec<(bool, SimTime, u64, PodId)> = pods
         .filter(|(_, pod)| pod.phase.is_terminal())
-        .map(|(id, pod)| (pod.created, pod.sequence, id))
+        .map(|(id, pod)| (!is_evicted(pod), pod.created, pod.sequence, id))
         .collect();
     let surplus = ended.len().saturating_sub(threshold);
     ended.sort_unstable();
-    ended.into_iter().take(surplus).map(|(_, _, id)| id).collect()
+    ended.into_iter().take(surplus).map(|(.., id)| id).collect()
+}
+
+/// Whether a kubelet evicted the pod (`eviction.PodIsEvicted`).
+fn is_evicted(pod: &Pod) -> bool {
+    pod.phase == PodPhase::Failed && pod.status_reason == Some("Evicted")
 }
 
 /// Whether terminating pods of a node are removed without its kubelet (`gcTerminating`).

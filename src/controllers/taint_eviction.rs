@@ -29,6 +29,8 @@ pub struct TaintEvictionController {
 /// What is planned for a pod on a tainted node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Eviction {
+    /// When it was planned.
+    planned: SimTime,
     at: SimTime,
     is_done: bool,
 }
@@ -186,13 +188,17 @@ impl TaintEvictionController {
         let planned = self.evictions.get(&id).copied();
         match stay(taints, &tolerations) {
             Stay::None => {
-                self.evictions.insert(id, Eviction { at: view.now, is_done: true });
+                self.evictions
+                    .insert(id, Eviction { planned: view.now, at: view.now, is_done: true });
                 evict(view, id, actions);
             }
             Stay::Forever => self.cancel(view, id, actions),
-            Stay::For(limit) if planned.is_none() => {
+            // What was planned at this very instant is planned anew.
+            Stay::For(limit)
+                if planned.is_none_or(|plan| !plan.is_done && plan.planned == view.now) =>
+            {
                 let at = view.now + limit;
-                self.evictions.insert(id, Eviction { at, is_done: false });
+                self.evictions.insert(id, Eviction { planned: view.now, at, is_done: false });
                 actions.requeue(Key::Pod(id), at);
             }
             Stay::For(_) => {}

@@ -13,6 +13,8 @@ use crate::cluster::job::JobSpec;
 
 /// Failures that a Job puts up with, unless each index has a limit of its own.
 const BACKOFF_LIMIT: i32 = 6;
+/// `spec.managedBy` of Jobs that the Job controller manages (`JobControllerName`).
+const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 /// A schedule for which another is written in its place, so that checking can go on.
 const EVERY_MINUTE: &str = "* * * * *";
 
@@ -55,6 +57,7 @@ pub(super) fn job_spec(
         pod_failure_policy: failure_policy(spec, path, errors),
         success_policy: success_policy(spec, is_indexed, path, errors),
         replaces_only_failed: replaces_only_failed(spec, path, errors),
+        is_managed_elsewhere: spec.managed_by.as_deref().is_some_and(|by| by != JOB_CONTROLLER),
         template: template_that_ends(&spec.template, path, errors),
     }
 }

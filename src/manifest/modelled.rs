@@ -38,7 +38,7 @@ const MODELLED: [(&str, &str); 16] = [
         "JobSpec",
         "parallelism completions completionMode backoffLimit backoffLimitPerIndex maxFailedIndexes \
          activeDeadlineSeconds suspend ttlSecondsAfterFinished podFailurePolicy \
-         podReplacementPolicy successPolicy template",
+         podReplacementPolicy successPolicy managedBy template",
     ),
     (
         "ScaledObjectSpec",
@@ -66,7 +66,7 @@ const SILENT: [(&str, &str); 5] = [
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 27] = [
+const MEANINGS: [(&str, &str, &str); 26] = [
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
     ("PodUpdatePolicy", "evictionRequirements", "pods are evicted whichever way requests change"),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
@@ -114,7 +114,6 @@ const MEANINGS: [(&str, &str, &str); 27] = [
         "maxUnavailable",
         "its feature gate is off by default, so pods are updated one at a time",
     ),
-    ("JobSpec", "managedBy", "the Job controller manages every Job"),
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 

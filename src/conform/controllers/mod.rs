@@ -86,7 +86,7 @@ fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
             "ttl" => Box::new(controllers::ttl_after_finished::TtlAfterFinishedController),
             "cronjob" => {
                 let start = case.t0.parse().map_err(|_| format!("{} is no date", case.t0))?;
-                Box::new(controllers::cron_job::CronJobController { start })
+                Box::new(controllers::cron_job::CronJobController::new(start))
             }
             "disruption" => Box::new(controllers::disruption::DisruptionController),
             "podgc" => Box::new(controllers::pod_gc::PodGcController::default()),

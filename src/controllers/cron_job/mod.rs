@@ -4,17 +4,47 @@
 pub mod missed;
 mod sync;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use self::sync::Sync;
 use super::{Actions, Controller, Key, Requeue};
-use crate::cluster::{Change, ClusterView};
+use crate::cluster::cron_job::{CronJob, CronJobId};
+use crate::cluster::cron_schedule::Schedule;
+use crate::cluster::{Change, ClusterView, Name};
 
 /// The CronJob controller.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CronJobController {
     /// The calendar instant at which simulated time is zero; a whole second.
-    pub start: Timestamp,
+    start: Timestamp,
+    /// The schedule and time zone of each CronJob as last seen.
+    calendars: BTreeMap<CronJobId, (Schedule, Option<Name>)>,
+}
+
+impl CronJobController {
+    /// A controller whose simulated time is zero at `start`, a whole second.
+    pub const fn new(start: Timestamp) -> Self {
+        Self { start, calendars: BTreeMap::new() }
+    }
+
+    /// Whether a CronJob's schedule or time zone is another one than at the last look.
+    fn has_new_calendar(&mut self, id: CronJobId, cron_job: &CronJob) -> bool {
+        let spec = &cron_job.spec;
+        let now = (spec.schedule.clone(), spec.time_zone.clone());
+        match self.calendars.get_mut(&id) {
+            Some(known) if *known == now => false,
+            Some(known) => {
+                *known = now;
+                true
+            }
+            None => {
+                self.calendars.insert(id, now);
+                false
+            }
+        }
+    }
 }
 
 impl Controller for CronJobController {
@@ -36,11 +66,18 @@ impl Controller for CronJobController {
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::CronJob(id) = key else { return Requeue::No };
-        let Some(cron_job) = view.cron_jobs().get(id) else { return Requeue::No };
-        Sync::new(view, self.start, id, cron_job).run(actions).map_or(Requeue::No, Requeue::At)
+        let Some(cron_job) = view.cron_jobs().get(id) else {
+            self.calendars.remove(&id);
+            return Requeue::No;
+        };
+        let is_rescheduled = self.has_new_calendar(id, cron_job);
+        let sync = Sync::new(view, self.start, id, cron_job);
+        // Times of a new schedule that lie in the past start nothing (`updateCronJob`).
+        let next = if is_rescheduled { sync.next_time() } else { sync.run(actions) };
+        next.map_or(Requeue::No, Requeue::At)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
-        Box::new(*self)
+        Box::new(self.clone())
     }
 }

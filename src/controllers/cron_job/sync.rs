@@ -56,6 +56,12 @@ impl<'a> Sync<'a> {
         again
     }
 
+    /// When the CronJob's next time has come.
+    pub(super) fn next_time(&self) -> Option<SimTime> {
+        let zone = time_zone(self.cron_job.spec.time_zone.as_deref())?;
+        self.next(&zone, self.calendar(self.view.now))
+    }
+
     /// Takes Jobs that have ended off the list of active ones and notes successes; Jobs that the list
     /// lacks join it.
     fn follow_jobs(&mut self, actions: &mut Actions) {
@@ -209,7 +215,8 @@ impl<'a> Sync<'a> {
         let template = &self.cron_job.spec.job_template;
         let mut meta = ObjectMeta::new(self.cron_job.meta.namespace().clone(), name);
         meta.labels = template.labels.clone();
-        meta.annotations = template.annotations.with(SCHEDULED_AT, time.to_string());
+        let zone = time_zone(self.cron_job.spec.time_zone.as_deref()).unwrap_or(TimeZone::UTC);
+        meta.annotations = template.annotations.with(SCHEDULED_AT, rfc_3339(time, zone));
         JobDraft { meta, owner: Some(self.id), spec: template.spec.clone() }
     }
 
@@ -230,5 +237,26 @@ impl<'a> Sync<'a> {
             reason,
             message,
         }))
+    }
+}
+
+/// A time as RFC 3339 writes it in a time zone, `Z` where that is as far as UTC (Go's `time.RFC3339`).
+fn rfc_3339(time: Timestamp, zone: TimeZone) -> String {
+    let local = time.to_zoned(zone);
+    let form = if local.offset().is_zero() { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };
+    local.strftime(form).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduled_time_is_told_in_the_time_zone_of_the_cron_job() {
+        let time: Timestamp = "2026-07-01T06:30:00Z".parse().unwrap();
+        let told = |zone| rfc_3339(time, time_zone(zone).unwrap());
+        assert_eq!(told(None), "2026-07-01T06:30:00Z");
+        assert_eq!(told(Some("America/New_York")), "2026-07-01T02:30:00-04:00");
+        assert_eq!(told(Some("Africa/Abidjan")), "2026-07-01T06:30:00Z");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::backoff::FailedPodBackoff;
 use super::placement::{Placement, placement};
 use super::rolling::{NodePods, Replacement, RevisionPod, in_place, limits, with_surge};
-use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
+use crate::cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
 use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
 use crate::cluster::daemon_set::{DaemonSet, DaemonSetId, DaemonSetStatus, for_node, target_node};
 use crate::cluster::node::Node;
@@ -155,9 +155,13 @@ impl<'a> Sync<'a> {
                     } else {
                         self.backoff.next(self.id, name, now);
                         delete.push(*id);
+                        actions.push(self.tell_ended(pod, node, true));
                     }
                 }
-                PodPhase::Succeeded => delete.push(*id),
+                PodPhase::Succeeded => {
+                    delete.push(*id);
+                    actions.push(self.tell_ended(pod, node, false));
+                }
                 _ => running.push((*id, *pod)),
             }
         }
@@ -168,6 +172,23 @@ impl<'a> Sync<'a> {
         if running.len() > 1 {
             self.keep_old_and_new(&running, delete);
         }
+    }
+
+    /// The Event that a daemon pod was found that has ended.
+    fn tell_ended(&self, pod: &Pod, node: &Node, has_failed: bool) -> Action {
+        let (reason, how, what) = if has_failed {
+            ("FailedDaemonPod", "failed", "kill")
+        } else {
+            ("SucceededDaemonPod", "succeeded", "delete")
+        };
+        let (pod, node) = (&pod.id, node.meta.name());
+        Action::Event(Box::new(Event {
+            kind: "DaemonSet",
+            object: self.set.meta.id.clone(),
+            is_warning: has_failed,
+            reason,
+            message: format!("Found {how} daemon pod {pod} on node {node}, will try to {what} it"),
+        }))
     }
 
     /// With a surge a node may have an old pod beside a new one, until that is available.
@@ -194,7 +215,8 @@ impl<'a> Sync<'a> {
     }
 
     fn allows_surge(&self) -> bool {
-        limits(self.set.spec.update, self.desired()).is_some_and(|(surge, _)| surge > 0)
+        // Of one node, as if there were no others (`AllowsSurge`).
+        limits(self.set.spec.update, 1).is_some_and(|(surge, _)| surge > 0)
     }
 
     fn replace(&self) -> Replacement {
@@ -202,25 +224,31 @@ impl<'a> Sync<'a> {
         let Some((surge, unavailable)) = limits(self.set.spec.update, desired) else {
             return Replacement::default();
         };
-        let nodes: Vec<NodePods> =
-            self.nodes.iter().map(|(node, placement)| self.node_pods(node, *placement)).collect();
+        let on = |(node, placement): &(&Node, Placement)| {
+            self.node_pods(self.pods_on(node), placement.should_run)
+        };
+        // Pods whose node object is gone count until they are collected; a surge waits for that.
+        let is_known = |name: &Name| self.view.node_named(name).is_some();
+        let lost = self.pods.iter().filter(|(name, _)| !is_known(name));
+        let mut lost = lost.map(|(_, pods)| self.node_pods(pods, false));
         if surge > 0 {
+            if lost.any(|pods| pods.old.is_some() && pods.new.is_none() && !pods.is_crowded) {
+                return Replacement::default();
+            }
+            let nodes: Vec<NodePods> = self.nodes.iter().map(on).collect();
             return with_surge(&nodes, surge, desired);
         }
-        // Nodes without any pod are not looked at.
-        let occupied: Vec<NodePods> = self
-            .nodes
-            .iter()
-            .zip(nodes)
-            .filter(|((node, _), _)| !self.pods_on(node).is_empty())
-            .map(|(_, pods)| pods)
-            .collect();
-        in_place(&occupied, unavailable)
+        // Nodes that neither have a pod nor should have one are not looked at.
+        let is_meant = |(node, placement): &&(&Node, Placement)| {
+            placement.should_run || !self.pods_on(node).is_empty()
+        };
+        let nodes: Vec<NodePods> = self.nodes.iter().filter(is_meant).map(on).chain(lost).collect();
+        in_place(&nodes, unavailable)
     }
 
-    fn node_pods(&self, node: &Node, placement: Placement) -> NodePods {
-        let mut pods = NodePods { should_run: placement.should_run, ..NodePods::default() };
-        for (id, pod) in self.pods_on(node).iter().filter(|(_, pod)| !pod.is_terminating()) {
+    fn node_pods(&self, on_node: &[(PodId, &Pod)], should_run: bool) -> NodePods {
+        let mut pods = NodePods { should_run, ..NodePods::default() };
+        for (id, pod) in on_node.iter().filter(|(_, pod)| !pod.is_terminating()) {
             let kept = if self.is_updated(pod) { &mut pods.new } else { &mut pods.old };
             let one = RevisionPod { id: *id, is_available: self.is_available(pod) };
             pods.is_crowded |= kept.replace(one).is_some();

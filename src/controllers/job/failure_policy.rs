@@ -4,7 +4,7 @@ use crate::cluster::Name;
 use crate::cluster::container_status::{ContainerState, ContainerStatus};
 use crate::cluster::job::{PodFailureAction, PodFailurePattern, PodFailureRule};
 use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::Pod;
+use crate::cluster::pod::{Pod, PodCondition};
 use crate::cluster::pod_template::{Container, PodTemplate};
 
 /// The condition of a pod that was evicted, preempted or the like.
@@ -93,15 +93,25 @@ fn cause<'a>(
             found.map(|(name, code)| Cause::ExitCode(name, code))
         }
         PodFailurePattern::Conditions(patterns) => {
-            let holds = |kind: &Name, status: ConditionStatus| match &**kind {
+            let is_met = |kind: &Name, status: ConditionStatus| match &**kind {
                 DISRUPTION_TARGET => {
                     pod.disruption_target.is_some() && status == ConditionStatus::True
                 }
-                "Ready" => pod.ready.is_some_and(|ready| ready.status == status),
+                "Ready" => holds(pod.ready, status),
+                "PodScheduled" => holds(pod.conditions.scheduled, status),
+                "PodReadyToStartContainers" => {
+                    holds(pod.conditions.ready_to_start_containers, status)
+                }
+                "Initialized" => holds(pod.conditions.initialized, status),
+                "ContainersReady" => holds(pod.conditions.containers_ready, status),
                 _ => false,
             };
-            let met = patterns.iter().find(|(kind, status)| holds(kind, *status));
+            let met = patterns.iter().find(|(kind, status)| is_met(kind, *status));
             met.map(|(kind, _)| Cause::Condition(kind))
         }
     }
+}
+
+fn holds(condition: Option<PodCondition>, status: ConditionStatus) -> bool {
+    condition.is_some_and(|condition| condition.status == status)
 }

@@ -73,7 +73,9 @@ impl<'a> Sync<'a> {
         }
         let more = at_least.saturating_sub(removed.len());
         removed.extend(left.into_iter().take(more));
-        removed.truncate(BURST);
+        if !self.job.spec.suspend {
+            removed.truncate(BURST);
+        }
         removed
     }
 
@@ -190,7 +192,7 @@ fn removal_rank(pod: &Pod) -> impl Ord + use<> {
         phase,
         pod.is_ready(),
         Reverse(ready_since),
-        Reverse(pod.restarts.containers_max),
+        (Reverse(pod.restarts.containers_max), Reverse(pod.restarts.sidecars_max)),
         Reverse((pod.created, pod.sequence)),
     )
 }

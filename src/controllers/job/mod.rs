@@ -15,7 +15,7 @@ use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Backoff, Controller, Key, Requeue};
 use crate::cluster::job::JobId;
 use crate::cluster::pod::Owner;
-use crate::cluster::{Change, ClusterView};
+use crate::cluster::{Change, ClusterView, Refused};
 use crate::engine::SimDuration;
 
 /// Events of pods and writes of the status wait this long, so that several are one look
@@ -56,15 +56,21 @@ impl Controller for JobController {
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Job(id) = key else { return Requeue::No };
-        let job = view.jobs().get(id).filter(|job| job.status.finished().is_none());
-        let Some(job) = job else {
-            self.records.remove(&id);
-            return Requeue::No;
-        };
-        let record = self.records.get(&id).copied().unwrap_or_default();
-        let record = Sync::new(view, id, job, record).run(actions);
-        self.records.insert(id, record);
+        self.look(view, id, true, actions);
         Requeue::No
+    }
+
+    fn refused(
+        &mut self,
+        view: ClusterView<'_>,
+        key: Key,
+        _: &[Refused],
+        actions: &mut Actions,
+    ) -> Requeue {
+        if let Key::Job(id) = key {
+            self.look(view, id, false, actions);
+        }
+        Requeue::Backoff
     }
 
     fn backoff(&self) -> Backoff {
@@ -77,5 +83,19 @@ impl Controller for JobController {
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
         Box::new(self.clone())
+    }
+}
+
+impl JobController {
+    /// Looks at a Job that is its own to manage and has not ended (`syncJob`).
+    fn look(&mut self, view: ClusterView<'_>, id: JobId, may_manage: bool, actions: &mut Actions) {
+        let job = view.jobs().get(id).filter(|job| job.status.finished().is_none());
+        let Some(job) = job.filter(|job| !job.spec.is_managed_elsewhere) else {
+            self.records.remove(&id);
+            return;
+        };
+        let record = self.records.get(&id).copied().unwrap_or_default();
+        let record = Sync::new(view, id, job, record).run(may_manage, actions);
+        self.records.insert(id, record);
     }
 }

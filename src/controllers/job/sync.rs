@@ -82,14 +82,18 @@ impl<'a> Sync<'a> {
             status: job.status.clone(),
             record,
             succeeded: 0,
-            succeeded_indexes: job.status.completed_indexes.clone(),
+            succeeded_indexes: job
+                .status
+                .completed_indexes
+                .below(job.spec.completions.unwrap_or(0)),
             delayed: BTreeMap::new(),
             failed: 0,
         }
     }
 
-    /// Looks at the Job; answers with its failures in a row.
-    pub(super) fn run(mut self, actions: &mut Actions) -> BackoffRecord {
+    /// Looks at the Job; answers with its failures in a row. It creates and removes pods only if it
+    /// `may_manage` them: after a refusal the status is written, and the rest waits for its back-off.
+    pub(super) fn run(mut self, may_manage: bool, actions: &mut Actions) -> BackoffRecord {
         let before = self.record;
         self.count_pods();
         if self.status.start_time.is_none() && !self.job.spec.suspend {
@@ -103,9 +107,9 @@ impl<'a> Sync<'a> {
             self.delete_active(actions);
             0
         } else {
-            let active = self.manage(actions);
+            let active = if may_manage { self.manage(actions) } else { count(self.active.iter()) };
             ending = self.completion(active);
-            if ending.is_none() {
+            if ending.is_none() && may_manage {
                 self.judge_suspension(actions);
             }
             active
@@ -206,10 +210,9 @@ impl<'a> Sync<'a> {
         if spec.template.spec.restart_policy != RestartPolicy::OnFailure {
             return false;
         }
-        let unfinished = self.pods.iter().filter(|(_, pod)| !pod.phase.is_terminal());
-        let restarts: i64 = unfinished
-            .map(|(_, pod)| i64::from(pod.restarts.containers_max + pod.restarts.sidecars_max))
-            .sum();
+        let is_counted = |pod: &Pod| matches!(pod.phase, PodPhase::Pending | PodPhase::Running);
+        let counted = self.pods.iter().filter(|(_, pod)| is_counted(pod));
+        let restarts: i64 = counted.map(|(_, pod)| restarts_of(pod)).sum();
         if spec.backoff_limit == 0 { restarts > 0 } else { restarts >= spec.backoff_limit.into() }
     }
 
@@ -252,7 +255,8 @@ impl<'a> Sync<'a> {
         let uncounted = self.pods.iter().filter(|(_, pod)| self.is_uncounted(pod));
         let failed = uncounted.filter(|(_, pod)| is_index_failed(pod));
         let new: IndexSet = failed.filter_map(|(_, pod)| self.index(pod)).collect();
-        new.union(&self.status.failed_indexes.clone().unwrap_or_default())
+        let before = self.status.failed_indexes.clone().unwrap_or_default();
+        new.union(&before.below(self.job.spec.completions.unwrap_or(0)))
     }
 
     /// A number in an annotation of a pod; 0 where there is none.
@@ -281,9 +285,12 @@ impl<'a> Sync<'a> {
             {
                 continue;
             }
-            let rank = |pod: &Pod| (self.failures_before(pod), finished_at(pod));
-            let known = delayed.get(&index).map(|(_, known)| rank(known));
-            if known.is_none_or(|known| known <= rank(pod)) {
+            // The one that failed more often stays, and so does the one that ended later.
+            let stays = delayed.get(&index).is_some_and(|(_, known)| {
+                self.failures_before(known) > self.failures_before(pod)
+                    || finished_at(known) > finished_at(pod)
+            });
+            if !stays {
                 delayed.insert(index, (*id, *pod));
             }
         }
@@ -293,6 +300,9 @@ impl<'a> Sync<'a> {
     /// The first rule of the success policy that is met (`matchSuccessPolicy`).
     fn success_by_policy(&self, completions: i32) -> Option<Ending> {
         let rules = self.job.spec.success_policy.as_ref()?;
+        if self.succeeded_indexes.total() == 0 {
+            return None;
+        }
         let is_met = |rule: &crate::cluster::job::SuccessRule| {
             let Some(indexes) = &rule.indexes else {
                 return rule.count.is_some_and(|count| self.succeeded_indexes.total() >= count);
@@ -398,6 +408,13 @@ impl<'a> Sync<'a> {
             message,
         }))
     }
+}
+
+/// Restarts of all containers of a pod.
+fn restarts_of(pod: &Pod) -> i64 {
+    let told: i64 = pod.containers.all().iter().map(|status| i64::from(status.restarts)).sum();
+    // Where no kubelet tells of each container, the pod's own counts have to do.
+    told.max(i64::from(pod.restarts.containers_max) + i64::from(pod.restarts.sidecars_max))
 }
 
 pub(super) fn count(items: impl Iterator) -> i32 {

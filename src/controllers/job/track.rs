@@ -61,13 +61,14 @@ impl Sync<'_> {
         self.is_failed(pod) && !waits_for_successor()
     }
 
-    /// Counts a pod that is let go; true if it counts.
+    /// Counts a pod that is let go; true if it counts towards what one sync may count.
     fn count_pod(&mut self, pod: &Pod, ending: Option<&Ending>) -> bool {
         if pod.phase == PodPhase::Succeeded {
             // Indexes count, not pods, where there are any.
-            let counts = !self.job.spec.is_indexed;
-            self.status.succeeded += i32::from(counts);
-            return counts;
+            self.status.succeeded += i32::from(!self.job.spec.is_indexed);
+            let is_known = |index| self.job.status.completed_indexes.contains(index);
+            return !self.job.spec.is_indexed
+                || self.index(pod).is_some_and(|index| !is_known(index));
         }
         // When a Job has failed, all that did not end counts as failed.
         let has_failed_job = ending.is_some_and(|one| one.kind == FAILURE_TARGET);
