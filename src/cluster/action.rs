@@ -26,6 +26,7 @@ use super::policy::{
     Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus, PriorityClass,
 };
 use super::quota::ResourceQuota;
+use super::resize::{ContainerResize, ResizeStep};
 use super::scaled_object::{ScaledObjectId, ScaledObjectSpec};
 use super::selector::Selector;
 use super::service::{Endpoint, Service, ServiceId};
@@ -146,6 +147,10 @@ pub enum Action {
     SetPodUid(PodId, u64),
     /// All `spec.schedulingGates` of a pod go.
     UngatePod(PodId),
+    /// The `resize` sub-resource of a pod: other amounts of CPU and memory for containers.
+    ResizePod(PodId, Vec<ContainerResize>),
+    /// What the kubelet did with a pod's resize.
+    StepResize(PodId, Box<ResizeStep>),
     /// Restart counts, where a recording states them; a kubelet's are in its reports.
     SetPodRestarts(PodId, RestartCounts),
     /// What a kubelet reports of the containers, and the conditions and restart counts that follow.
@@ -284,6 +289,8 @@ impl Action {
             Self::SetPodReady(..) => "SetPodReady",
             Self::SetPodUid(..) => "SetPodUid",
             Self::UngatePod(..) => "UngatePod",
+            Self::ResizePod(..) => "ResizePod",
+            Self::StepResize(..) => "StepResize",
             Self::SetPodRestarts(..) => "SetPodRestarts",
             Self::ReportPod(..) => "ReportPod",
             Self::PutConfig(..) => "PutConfig",

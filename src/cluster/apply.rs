@@ -12,6 +12,7 @@ use super::pod::{Deletion, Finalizer, Owner, Pod, PodCondition, PodId, PodPhase,
 use super::pod_admission;
 use super::pod_status;
 use super::quota;
+use super::resize;
 use super::selection::Selecting;
 use super::set_apply as sets;
 use super::store::{Config, Store, safe_characters};
@@ -195,7 +196,9 @@ fn carry_out(
             store.pods.get_mut(pod).ok_or(Refused::NotFound)?.uid = uid;
             Ok(())
         }
-        Action::UngatePod(pod) => ungate_pod(store, pod, changes),
+        Action::UngatePod(pod) => resize::ungate_pod(store, pod, changes),
+        Action::ResizePod(pod, resizes) => resize::resize_pod(store, pod, &resizes, changes),
+        Action::StepResize(pod, step) => resize::step_resize(store, now, pod, *step, changes),
         Action::SetPodRestarts(pod, restarts) => {
             update_pod(store, pod, PodChange::Restarted, changes, |pod| {
                 std::mem::replace(&mut pod.restarts, restarts) != restarts
@@ -458,6 +461,7 @@ fn create_pod(
             _ => Finalizer::Absent,
         },
         overrides: None,
+        resize: None,
     });
     match store.index.pods_by_namespace.get_mut(&id.namespace) {
         Some(pods) => {
@@ -508,17 +512,6 @@ fn bind_pod(
     store.index.pods_by_node[node.index()].insert(id);
     changes.push(Change::PodUpdated(id, PodChange::Bound));
     Ok(())
-}
-
-/// Gives the pod the template without gates, which its siblings may have already.
-fn ungate_pod(store: &mut Store, id: PodId, changes: &mut Vec<Change>) -> Result<(), Refused> {
-    let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
-    let mut template = store.template_of(pod).clone();
-    template.spec.scheduling_gates.clear();
-    let template = store.intern(template);
-    update_pod(store, id, PodChange::Gates, changes, |pod| {
-        std::mem::replace(&mut pod.template, template) != template
-    })
 }
 
 pub(super) fn delete_pod(

@@ -125,4 +125,6 @@ pub enum PodChange {
     Finalizer,
     /// Its scheduling gates were removed.
     Gates,
+    /// Its containers ask for other amounts, or have got them.
+    Resized,
 }

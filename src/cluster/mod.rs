@@ -34,6 +34,7 @@ pub mod printed_status;
 pub mod qos;
 pub mod quota;
 pub mod reference;
+pub mod resize;
 mod revision;
 pub mod scale;
 pub mod scaled_object;

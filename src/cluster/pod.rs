@@ -7,6 +7,7 @@ use super::job::JobId;
 use super::meta::{Labels, Name, NamespacedName};
 use super::node::{ConditionStatus, NodeId};
 use super::pod_template::TemplateId;
+use super::resize::PodResize;
 use super::stateful_set::StatefulSetId;
 use crate::engine::{Id, SimTime};
 
@@ -54,6 +55,8 @@ pub struct Pod {
     pub finalizer: Finalizer,
     /// Labels and annotations where they differ from the template's.
     pub overrides: Option<Box<PodOverrides>>,
+    /// How far its resize has come; absent while all that it asks for is in force.
+    pub resize: Option<Box<PodResize>>,
 }
 
 /// Labels and annotations of a pod that differ from its template's.

@@ -117,6 +117,13 @@ impl ResourceList {
         }
     }
 
+    /// Takes over all amounts of another list.
+    pub fn set_all(&mut self, other: &Self) {
+        for (name, amount) in other.iter() {
+            self.set(name.clone(), amount);
+        }
+    }
+
     /// Adds the amounts of another list to these.
     pub fn add_all(&mut self, other: &Self) {
         for (name, amount) in other.iter() {
@@ -180,6 +187,8 @@ pub struct Container {
     pub pre_stop_sleep: Option<SimDuration>,
     /// An init container with `restartPolicy: Always`.
     pub is_sidecar: bool,
+    /// `resizePolicy`: the resources whose resize restarts the container.
+    pub restarts_on_resize: Vec<Name>,
 }
 
 /// A port of a container.

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::action::{Action, Refused};
 use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::pod::Pod;
 use super::pod_resources::{container_limits, pod_requests};
 use super::pod_template::{PodSpec, ReferenceKind, ResourceList, TemplateId};
 use super::store::Store;
@@ -71,7 +72,7 @@ impl Store {
         };
         self.pods_in(namespace)
             .filter(|(_, pod)| !pod.phase.is_terminal() || resource == "count/pods")
-            .filter_map(|(_, pod)| of_template(pod.template))
+            .filter_map(|(_, pod)| of_template(pod.reserved()))
             .fold(Quantity::from_units(0), |sum, amount| sum + amount)
     }
 
@@ -175,6 +176,31 @@ pub(super) fn admit_pod(
         }
         if let Some(why) = excess(store, namespace, quota, spec) {
             return Err(forbidden(&format!("exceeded quota: {name}, {why}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a resize that takes more of something than a quota has left.
+pub(super) fn admit_resize(store: &Store, pod: &Pod, spec: &PodSpec) -> Result<(), Refused> {
+    let namespace = &pod.id.namespace;
+    let before = &store.templates[pod.reserved()].spec;
+    let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == namespace);
+    for quota in quotas {
+        for (resource, hard) in quota.hard.iter() {
+            let nothing = Quantity::from_units(0);
+            let (old, new) = (usage(before, resource), usage(spec, resource));
+            let (old, new) = (old.unwrap_or(nothing), new.unwrap_or(nothing));
+            let used = store.used_by_pods(namespace, resource);
+            // In sums, as amounts cannot be taken from each other.
+            if new > old && used + new > hard + old {
+                return Err(Refused::Forbidden(format!(
+                    "pods \"{}\" is forbidden: exceeded quota: {}, requested: {resource}={new} in \
+                     place of {old}, used: {resource}={used}, limited: {resource}={hard}",
+                    pod.name(),
+                    quota.meta.name()
+                )));
+            }
         }
     }
     Ok(())

@@ -49,14 +49,21 @@ pub enum UpdateMode {
     Initial,
     /// New pods get it, and pods that are far from it are evicted.
     Recreate,
-    /// Pods are resized where they run, and evicted where that cannot be: here it never can.
+    /// Pods are resized where they run, and evicted where that fails.
     InPlaceOrRecreate,
+    /// Pods are resized where they run, and never evicted.
+    InPlace,
 }
 
 impl UpdateMode {
-    /// Whether pods that are far from the recommendation are evicted.
-    pub const fn evicts(self) -> bool {
-        matches!(self, Self::Recreate | Self::InPlaceOrRecreate)
+    /// Whether pods that are far from the recommendation are brought nearer to it.
+    pub const fn updates(self) -> bool {
+        matches!(self, Self::Recreate | Self::InPlaceOrRecreate | Self::InPlace)
+    }
+
+    /// Whether that is tried where they run.
+    pub const fn resizes(self) -> bool {
+        matches!(self, Self::InPlaceOrRecreate | Self::InPlace)
     }
 }
 
@@ -184,7 +191,8 @@ impl Store {
     }
 }
 
-fn with_recommendation(template: &PodTemplate, vpa: &VpaObject) -> PodTemplate {
+/// A template with the recommended requests, and limits in their ratio to them.
+pub fn with_recommendation(template: &PodTemplate, vpa: &VpaObject) -> PodTemplate {
     let mut changed = template.clone();
     for container in &mut changed.spec.containers {
         let recommended = vpa.recommendation.iter().find(|one| one.container == container.name);

@@ -8,6 +8,6 @@ pub use spells::{
     ContainerCrash, FaultKind, KubeletRestart, Maintenance, RandomFault, Spell, SpotReclaim,
 };
 pub use timeline::{
-    ImageChange, PatchChange, PodDeletion, Rollback, ScaleChange, Scraper, TimelineAction,
-    TimelineEntry,
+    ImageChange, PatchChange, PodDeletion, ResizeChange, Rollback, ScaleChange, Scraper,
+    TimelineAction, TimelineEntry,
 };

@@ -1,6 +1,7 @@
 //! The timeline of a scenario: at an instant, one thing is done to the cluster.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use super::spells::{ContainerCrash, KubeletRestart, Maintenance, Spell, SpotRecl
 use crate::cluster::custom_metrics::MetricsApi;
 use crate::cluster::{Name, ObjectReference};
 use crate::engine::SimDuration;
+use crate::units::Quantity;
 
 /// One entry of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,8 @@ pub enum TimelineAction {
     SetImage(ImageChange),
     /// `kubectl scale`.
     Scale(ScaleChange),
+    /// `kubectl patch pod --subresource resize`, of pods drawn from a workload's.
+    Resize(ResizeChange),
     /// `kubectl rollout restart`.
     RestartRollout(ObjectReference),
     /// `kubectl rollout pause`.
@@ -158,6 +162,27 @@ pub struct ScaleChange {
     pub replicas: u32,
 }
 
+/// Other resources for containers that run. New pods of the workload are made as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResizeChange {
+    /// The workload whose pods these are, such as Deployment/shop/web, or a pod without a controller.
+    pub workload: ObjectReference,
+    /// How many of its running pods, drawn at random with the run's seed. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub count: Option<u32>,
+    /// The container's name. Can be left out where the pod has only one container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Name>,
+    /// New requests: cpu, memory, or both. What is not named stays.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// New limits: cpu, memory, or both. What is not named stays.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
 /// A return to an earlier revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -241,6 +266,9 @@ struct EntryFields {
     /// kubectl scale.
     #[serde(default)]
     scale: Option<ScaleChange>,
+    /// kubectl patch pod --subresource resize: other CPU and memory for containers where they run.
+    #[serde(default)]
+    resize: Option<ResizeChange>,
     /// kubectl rollout restart of this workload.
     #[serde(default)]
     restart_rollout: Option<ObjectReference>,
@@ -312,6 +340,7 @@ impl TryFrom<EntryFields> for TimelineEntry {
             fields.delete_pod.map(TimelineAction::DeletePod),
             fields.set_image.map(TimelineAction::SetImage),
             fields.scale.map(TimelineAction::Scale),
+            fields.resize.map(TimelineAction::Resize),
             fields.restart_rollout.map(TimelineAction::RestartRollout),
             fields.pause_rollout.map(TimelineAction::PauseRollout),
             fields.resume_rollout.map(TimelineAction::ResumeRollout),
@@ -401,6 +430,8 @@ mod tests {
             json!({"at": "6m", "deletePod": {"workload": "Deployment/shop/web", "count": 2}}),
             json!({"at": "6m", "setImage": {"workload": "Deployment/shop/web", "image": "web:v2"}}),
             json!({"at": "6m", "scale": {"workload": "Deployment/shop/web", "replicas": 5}}),
+            json!({"at": "6m", "resize": {"workload": "Deployment/shop/web", "count": 1,
+                   "requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}}}),
             json!({"at": "6m", "restartRollout": "Deployment/shop/web"}),
             json!({"at": "6m", "pauseRollout": "Deployment/shop/web"}),
             json!({"at": "6m", "resumeRollout": "Deployment/shop/web"}),

@@ -122,7 +122,7 @@ impl Worker {
     }
 
     /// Asks a container to stop: after its `preStop` hook, and with SIGKILL at `kill_at`.
-    fn stop(
+    pub(super) fn stop(
         &mut self,
         position: usize,
         container: &Container,
@@ -220,7 +220,11 @@ impl Worker {
     }
 
     fn stopped(&mut self, position: usize, code: i32, pod: &Pod, ctx: &mut Context<'_>) {
-        let stop = if self.stage == Stage::Active { Stop::KilledByProbe } else { Stop::Terminated };
+        let stop = match self.stage {
+            Stage::Active if self.units[position].is_resized => Stop::Resized,
+            Stage::Active => Stop::KilledByProbe,
+            _ => Stop::Terminated,
+        };
         self.container_ended(position, Exit { code, reason: None, stop }, pod, ctx);
     }
 

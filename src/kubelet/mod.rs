@@ -2,6 +2,7 @@
 //! termination. Not responsible for requests: what the application does is told to the caller as
 //! [`AppEffect`]s.
 
+pub mod allocation;
 pub mod backoff;
 mod ending;
 mod images;
@@ -13,6 +14,8 @@ pub mod settings;
 mod status;
 mod unit;
 mod worker;
+
+use std::collections::BTreeSet;
 
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
@@ -35,6 +38,8 @@ pub struct Kubelet {
     workers: Vec<Option<Worker>>,
     /// By the node's slot.
     nodes: Vec<NodeAgent>,
+    /// Nodes of which a pod's resize is not through.
+    resizing: BTreeSet<NodeId>,
 }
 
 /// What a step of the kubelet leads to.
@@ -81,6 +86,8 @@ pub enum Stop {
     OutOfMemory,
     /// A liveness or startup probe had it killed.
     KilledByProbe,
+    /// It is restarted to get other resources.
+    Resized,
     /// The node is dead or was restarted.
     NodeLost,
 }

@@ -18,6 +18,8 @@ pub(super) struct Unit {
     pub(super) last: Option<Termination>,
     /// Pulls that failed one after the other.
     pub(super) pull_failures: u32,
+    /// It is being restarted to get other resources.
+    pub(super) is_resized: bool,
 }
 
 /// What a container is doing.
@@ -111,7 +113,14 @@ impl Trouble {
 
 impl Unit {
     pub(super) fn new(backoff: BackOff) -> Self {
-        Self { state: State::Idle, backoff, restarts: 0, last: None, pull_failures: 0 }
+        Self {
+            state: State::Idle,
+            backoff,
+            restarts: 0,
+            last: None,
+            pull_failures: 0,
+            is_resized: false,
+        }
     }
 
     /// Whether its process exists.

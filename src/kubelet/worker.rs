@@ -449,6 +449,13 @@ impl Worker {
         let end = termination(started, now, exit.code, exit.reason);
         let unit = &mut self.units[position];
         unit.last = Some(end);
+        let is_resized = std::mem::take(&mut unit.is_resized);
+        if !is_ending && is_resized {
+            // No back-off: it did not end by itself.
+            let runs_at = now + self.profiles[position].start;
+            unit.state = State::Restarting { runs_at, waits: false };
+            return self.resize_if_done(pod, ctx);
+        }
         if is_ending || !restarts(position, exit.code, spec) {
             unit.state = State::Ended(end);
             return;

@@ -7,6 +7,7 @@ use super::field::{FieldErrors, FieldPath};
 use super::resources::container_resources;
 use crate::cluster::Name;
 use crate::cluster::pod_template::{Container, ContainerPort, ImagePullPolicy, Probe};
+use crate::cluster::resize::RESIZABLE;
 use crate::engine::SimDuration;
 
 /// One container or init container.
@@ -37,7 +38,32 @@ pub(super) fn container(
         ports: ports(container, host_network, path, errors),
         pre_stop_sleep: pre_stop_sleep(container),
         is_sidecar: container.restart_policy.as_deref() == Some("Always"),
+        restarts_on_resize: restarts_on_resize(container, path, errors),
     }
+}
+
+/// `resizePolicy`: the resources that cannot be resized without a restart.
+fn restarts_on_resize(
+    container: &core::Container,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Vec<Name> {
+    let path = path.field("resizePolicy");
+    let mut restarting = Vec::new();
+    for (position, policy) in container.resize_policy.iter().flatten().enumerate() {
+        let at = path.item(position);
+        let resource = policy.resource_name.as_str();
+        if !RESIZABLE.contains(&resource) {
+            let rule = "supported values: \"cpu\", \"memory\"";
+            errors.invalid(&at.field("resourceName"), resource, rule);
+        }
+        let choices = [("NotRequired", false), ("RestartContainer", true)];
+        let given = Some(policy.restart_policy.as_str());
+        if errors.choose(given, &choices, false, &at.field("restartPolicy")) {
+            restarting.push(Name::from(resource));
+        }
+    }
+    restarting
 }
 
 /// `imagePullPolicy`: an image without tag or with the tag `latest` is asked for at every start.

@@ -16,7 +16,7 @@ const MODELLED: [(&str, &str); 16] = [
     (
         "Container",
         "name image imagePullPolicy ports resources startupProbe readinessProbe livenessProbe \
-         lifecycle restartPolicy envFrom",
+         lifecycle restartPolicy resizePolicy envFrom",
     ),
     ("Lifecycle", "preStop"),
     ("LifecycleHandler", "sleep"),
@@ -66,7 +66,7 @@ const SILENT: [(&str, &str); 5] = [
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 26] = [
+const MEANINGS: [(&str, &str, &str); 25] = [
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
     ("PodUpdatePolicy", "evictionRequirements", "pods are evicted whichever way requests change"),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
@@ -79,7 +79,6 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     ("Container", "env", "only the ConfigMaps and Secrets that it names count"),
     ("Container", "volumeMounts volumeDevices", "no disk is simulated"),
     ("Container", "terminationMessagePath terminationMessagePolicy", "containers leave no message"),
-    ("Container", "resizePolicy", "pods are not resized in place"),
     ("Container", "restartPolicyRules", "only the pod's restartPolicy counts"),
     ("Container", "securityContext", "rights are not simulated"),
     (

@@ -73,8 +73,7 @@ struct ContainerResourcePolicy {
     controlled_values: Option<String>,
 }
 
-/// The spec, defaulted. `Auto` evicts today, as `Recreate` does, and `InPlaceOrRecreate` where a pod
-/// cannot be resized; here no pod can.
+/// The spec, defaulted. `Auto` evicts today, as `Recreate` does.
 pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors) -> VpaSpec {
     let spec = &object.spec;
     let path = FieldPath::ROOT.field("spec");
@@ -84,6 +83,7 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
         ("Initial", UpdateMode::Initial),
         ("Recreate", UpdateMode::Recreate),
         ("InPlaceOrRecreate", UpdateMode::InPlaceOrRecreate),
+        ("InPlace", UpdateMode::InPlace),
         ("Auto", UpdateMode::Recreate),
     ];
     let at_policy = path.field("updatePolicy");

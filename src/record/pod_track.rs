@@ -46,6 +46,12 @@ impl PodTrack {
         self.settled_at = now;
     }
 
+    /// From now on so much is set aside for it.
+    pub(super) fn resize(&mut self, now: SimTime, spec: &PodSpec) {
+        self.settle(now, None);
+        self.requests = requests_of(spec);
+    }
+
     /// Its containers have ended for good: from now on it holds nothing, though its object stays.
     pub(super) fn end(&mut self, now: SimTime) {
         self.settle(now, None);

@@ -234,6 +234,13 @@ impl Recorder {
                 }
                 self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
             }
+            PodChange::Resized => {
+                if let Some(Some(track)) = self.pods.get_mut(id.index())
+                    && !pod.phase.is_terminal()
+                {
+                    track.resize(view.now, &view.templates()[pod.allocated()].spec);
+                }
+            }
             PodChange::Nominated
             | PodChange::Labels
             | PodChange::Gates

@@ -224,23 +224,24 @@ impl Cache {
 
     /// The class of a pod of the store.
     pub fn class_of(&mut self, view: ClusterView<'_>, pod: &Pod) -> ClassId {
-        let store = view.store();
-        let template = store.template_of(pod);
+        // While a pod is resized, the most that it may have counts.
+        let id = pod.reserved();
+        let template = &view.templates()[id];
         let namespace = &pod.id.namespace;
         if let Some(overrides) = &pod.overrides {
-            return self.intern(pod.template, template, namespace, Some(overrides.labels.clone()));
+            return self.intern(id, template, namespace, Some(overrides.labels.clone()));
         }
-        let slot = pod.template.index();
+        let slot = id.index();
         let known = self.plain_classes.get(slot).into_iter().flatten();
-        let mut known = known.filter(|(id, known, _)| *id == pod.template && known == namespace);
+        let mut known = known.filter(|(one, known, _)| *one == id && known == namespace);
         if let Some((.., class)) = known.next() {
             return *class;
         }
-        let class = self.intern(pod.template, template, namespace, None);
+        let class = self.intern(id, template, namespace, None);
         if self.plain_classes.len() <= slot {
             self.plain_classes.resize_with(slot + 1, Vec::new);
         }
-        self.plain_classes[slot].push((pod.template, namespace.clone(), class));
+        self.plain_classes[slot].push((id, namespace.clone(), class));
         class
     }
 

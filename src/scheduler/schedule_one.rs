@@ -411,6 +411,7 @@ impl Scheduler {
                 }
             }
             PodChange::Labels | PodChange::Gates => self.pod_reclassed(view, pod, id),
+            PodChange::Resized => self.pod_resized(view, pod, id),
             PodChange::Phase
             | PodChange::Ready
             | PodChange::Restarted
@@ -477,6 +478,23 @@ impl Scheduler {
         let (before, after) = (self.cache.class(tracked.class), self.cache.class(class));
         let woken = self.woken(view, &ClusterEvent::PodRelabelled { before, after }, None);
         self.requeue(woken, view.now);
+    }
+
+    /// A pod takes more or less than before; what it gives back is room for others.
+    fn pod_resized(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
+        let Some(tracked) = self.tracked(id).copied() else { return };
+        let class = self.cache.class_of(view, pod);
+        if class == tracked.class {
+            return;
+        }
+        self.pod_reclassed(view, pod, id);
+        let (before, after) = (self.cache.class(tracked.class), self.cache.class(class));
+        let gives_back = before.requests.milli_cpu > after.requests.milli_cpu
+            || before.requests.memory > after.requests.memory;
+        if tracked.node.is_some() && gives_back {
+            let woken = self.woken(view, &ClusterEvent::PodGone(before), None);
+            self.requeue(woken, view.now);
+        }
     }
 
     fn pod_gone(&mut self, view: ClusterView<'_>, id: PodId) {

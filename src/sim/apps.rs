@@ -55,6 +55,8 @@ pub(super) struct PodApp {
     memory: Bytes,
     /// The limit of its container.
     pub(super) memory_limit: Option<Bytes>,
+    /// Position of its container.
+    position: usize,
     /// Start of the running container.
     running_since: Option<SimTime>,
     /// From here on it burns its warm-up CPU, until it is ready.
@@ -123,6 +125,7 @@ impl Apps {
             weight: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
             memory,
             memory_limit: memory_limit.map(|limit| Bytes(limit.value())),
+            position: app_position,
             running_since: None,
             warming_since: None,
             warm_up_cpu_time: SimDuration::ZERO,
@@ -132,6 +135,45 @@ impl Apps {
             changed_at: view.now,
             others,
         });
+    }
+
+    /// Other limits and weights are in force for a pod.
+    pub(super) fn resized(&mut self, view: ClusterView<'_>, id: PodId, traffic: &mut Traffic) {
+        let now = view.now;
+        let Some(pod) = view.pods().get(id) else { return };
+        let spec = &view.templates()[pod.actual()].spec;
+        // Its share of the workload's load is cut at the old limit up to now.
+        let shared = self.get(id).is_some_and(|app| app.share.is_some());
+        self.set_sharing(now, id, false);
+        let Some(app) = self.get_mut(id) else { return };
+        app.warm_up_cpu_time = app.warm_up_cpu_time_at(now);
+        app.warming_since = app.warming_since.map(|_| now);
+        let limit = spec.cpu_limit();
+        let node = app.node.and_then(|node| view.nodes().get(node));
+        let node_cpu = node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from);
+        let cores = [limit, node_cpu].into_iter().flatten().min();
+        app.cores = cores.map_or(0.0, MilliCpu::as_cores);
+        app.limit_nano = cores.map_or(0, |cores| cores.0.saturating_mul(1_000_000));
+        app.limit_cores = limit.map(MilliCpu::as_cores);
+        app.weight = MilliCpu(spec.running_request("cpu", Quantity::milli_value));
+        let memory_limit = spec.containers.get(app.position).map(|one| one.limits.get("memory"));
+        app.memory_limit = memory_limit.flatten().map(|limit| Bytes(limit.value()));
+        let others = app.others.iter().flat_map(|others| others.iter()).map(|one| one.memory.0);
+        let request = spec.running_request("memory", Quantity::value) - others.sum::<i64>();
+        let is_growing = app.memory.0 > request;
+        if let Some(backend) = app.backend {
+            traffic.set_quota(now, backend, app.limit_cores);
+            traffic.set_cpu(now, backend, app.burst_cores);
+        }
+        let node = app.node;
+        self.crowds.extend(node);
+        if is_growing {
+            self.growing.insert(id);
+        }
+        if shared {
+            self.set_sharing(now, id, true);
+        }
+        self.restless.push(id);
     }
 
     /// The application of a pod.
@@ -254,7 +296,11 @@ impl Apps {
         let Some(backend) = app.backend else { return };
         match stop {
             Stop::NodeLost => traffic.set_state(now, backend, BackendState::Unreachable),
-            Stop::Terminated | Stop::KilledByProbe | Stop::Crashed | Stop::OutOfMemory => {
+            Stop::Terminated
+            | Stop::KilledByProbe
+            | Stop::Resized
+            | Stop::Crashed
+            | Stop::OutOfMemory => {
                 traffic.stop_backend(now, backend, FailureCause::Killed);
             }
         }

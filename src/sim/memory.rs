@@ -50,6 +50,7 @@ impl Simulation {
         }
         if is_look {
             self.relieve();
+            self.retry_all_resizes();
         }
     }
 
@@ -88,7 +89,7 @@ impl Simulation {
             let Some(usage) = self.apps.memory_in_use(self.now, id, &mut self.traffic) else {
                 continue;
             };
-            let spec = &view.template_of(pod).spec;
+            let spec = &view.templates()[pod.actual()].spec;
             claims.push(MemoryClaim {
                 pod: id,
                 qos: qos_class(spec),

@@ -14,6 +14,7 @@ mod faulting;
 mod journal;
 mod memory;
 mod reactions;
+mod resizing;
 mod simulation;
 mod timeline;
 mod unserved;

@@ -30,7 +30,14 @@ impl Simulation {
                 self.kubelet(|kubelet, view, out| kubelet.pod_deleting(view, pod, out));
             }
             Change::PodUpdated(pod, PodChange::Ready) => self.readiness_changed(pod),
-            Change::PodRemoved { pod, .. } => self.pod_removed(pod),
+            Change::PodUpdated(pod, PodChange::Resized) => self.pod_resized(pod),
+            Change::PodUpdated(pod, PodChange::Phase) => self.room_made(pod),
+            Change::PodRemoved { pod, node, .. } => {
+                self.pod_removed(pod);
+                if let Some(node) = node {
+                    self.retry_resizes(node);
+                }
+            }
             Change::ServiceSpec(service) => self.service_added(service),
             Change::Endpoints(service) => self.endpoints_changed(service),
             _ => {}
@@ -316,6 +323,7 @@ impl Simulation {
         self.act("scenario", Action::SetNodeSilent(node, false));
         self.act("kubelet", Action::SetNodeReady(node, ConditionStatus::True));
         self.kubelet(|kubelet, view, out| kubelet.node_up(view, node, out));
+        self.retry_resizes(node);
     }
 }
 

@@ -137,7 +137,8 @@ impl Simulation {
         for (step, row) in (0u32..).zip(&world.cpu_loads) {
             self.enter(row.at, Event::CpuLoad { step });
         }
-        if !world.traffic.is_empty() {
+        // Applications without requests can run out of memory too.
+        if !(world.traffic.is_empty() && world.apps.is_empty()) {
             self.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
         }
         self.follow();

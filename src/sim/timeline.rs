@@ -85,6 +85,7 @@ impl Simulation {
             TimelineAction::DeletePod(deletion) => self.delete_pods(deletion, entry),
             TimelineAction::SetImage(change) => self.set_image(change),
             TimelineAction::Scale(change) => self.scale(change),
+            TimelineAction::Resize(change) => self.resize(change, entry),
             TimelineAction::RestartRollout(workload) => self.restart_rollout(workload),
             TimelineAction::PauseRollout(workload) => self.pause_rollout(workload, true),
             TimelineAction::ResumeRollout(workload) => self.pause_rollout(workload, false),

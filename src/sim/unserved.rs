@@ -3,7 +3,6 @@
 use crate::cluster::Action;
 use crate::cluster::hpa::MetricSource;
 use crate::cluster::scaled_object::TriggerSource;
-use crate::cluster::vpa::UpdateMode;
 use crate::controllers::keda::rule_of;
 use crate::manifest::Diagnostic;
 use crate::metrics::MetricRule;
@@ -12,7 +11,6 @@ use crate::metrics::MetricRule;
 /// cluster without such a rule.
 pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = unserved_triggers(objects, rules);
-    warnings.extend(resized_in_place(objects));
     let hpas = objects.iter().filter_map(|action| match action {
         Action::CreateHpa(draft) => Some(draft),
         _ => None,
@@ -33,20 +31,6 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
     };
     warnings.extend(unserved.map(warning));
     warnings
-}
-
-/// A warning for each VerticalPodAutoscaler that would resize pods where they run.
-fn resized_in_place(objects: &[Action]) -> impl Iterator<Item = Diagnostic> {
-    let vpas = objects.iter().filter_map(|action| match action {
-        Action::CreateVpa(draft) if draft.1.mode == UpdateMode::InPlaceOrRecreate => Some(draft),
-        _ => None,
-    });
-    vpas.map(|draft| {
-        let message =
-            format!("VerticalPodAutoscaler {}: pods are not resized in place", draft.0.id);
-        Diagnostic::warning("not-simulated", message)
-            .help("they are evicted and come back with other requests, as under Recreate: restarts and cold caches count")
-    })
 }
 
 /// A warning for each trigger of KEDA that nothing stands for.

@@ -7,9 +7,11 @@ use super::columns::NONE;
 use super::describe_workloads as workloads;
 use super::get::{Scope, label_text, node_status, taint_text, targets};
 use crate::cluster::deployment::WorkloadCondition;
+use crate::cluster::pod::Pod;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectReference};
+use crate::engine::SimTime;
 use crate::record::LogLine;
 
 /// An object in full, as text; `None` if there is no such object, or it is of a kind that is not shown.
@@ -133,7 +135,41 @@ fn pod(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Opti
     page.field("Ready", format!("{}/{}", printed.ready, printed.containers));
     page.field("Restart Count", printed.restarts);
     page.template(template);
+    let conditions = resize_conditions(pod);
+    if !conditions.is_empty() {
+        page.section("Conditions");
+        for one in conditions {
+            let text = format!("{:<19} True   {}: {}", one.kind, one.reason, one.message);
+            page.line(text.trim_end_matches([':', ' ']));
+        }
+    }
     Some(())
+}
+
+/// A condition of a resize that is not through.
+pub(super) struct ResizeCondition<'a> {
+    pub(super) kind: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) message: &'a str,
+    pub(super) since: SimTime,
+}
+
+/// The conditions of a resize that is not through.
+pub(super) fn resize_conditions(pod: &Pod) -> Vec<ResizeCondition<'_>> {
+    let Some(resize) = &pod.resize else { return Vec::new() };
+    let pending = resize.pending.as_ref().map(|pending| ResizeCondition {
+        kind: "PodResizePending",
+        reason: pending.reason.as_str(),
+        message: &pending.message,
+        since: pending.since,
+    });
+    let in_progress = resize.in_progress.as_ref().map(|progress| ResizeCondition {
+        kind: "PodResizeInProgress",
+        reason: if progress.error.is_some() { "Error" } else { "" },
+        message: progress.error.as_deref().unwrap_or_default(),
+        since: progress.since,
+    });
+    pending.into_iter().chain(in_progress).collect()
 }
 
 fn node(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {

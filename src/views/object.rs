@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::get::{Kind, Scope, label_text, taint_text};
 use super::object_workloads as workloads;
 use crate::cluster::deployment::WorkloadCondition;
+use crate::cluster::pod::Pod;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectMeta};
@@ -113,7 +114,43 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
                 "shown": printed.status,
                 "ready": pod.is_ready(),
                 "restartCount": printed.restarts,
+                "containerStatuses": container_statuses(view, pod),
+                "conditions": resize_conditions(pod),
             },
+        })
+    });
+    told.collect()
+}
+
+/// What the kubelet says of the containers' resources, once it has taken the pod.
+fn container_statuses(view: ClusterView<'_>, pod: &Pod) -> Value {
+    if pod.start_time.is_none() {
+        return Value::Array(Vec::new());
+    }
+    let allocated = &view.templates()[pod.allocated()].spec.containers;
+    let actual = &view.templates()[pod.actual()].spec.containers;
+    let told = allocated.iter().zip(actual).map(|(allocated, actual)| {
+        json!({
+            "name": &*allocated.name,
+            "allocatedResources": amounts(&allocated.requests),
+            "resources": {
+                "requests": amounts(&actual.requests),
+                "limits": amounts(&actual.limits),
+            },
+        })
+    });
+    told.collect()
+}
+
+/// The conditions of a resize that is not through.
+fn resize_conditions(pod: &Pod) -> Value {
+    let told = super::describe::resize_conditions(pod).into_iter().map(|one| {
+        json!({
+            "type": one.kind,
+            "status": "True",
+            "reason": one.reason,
+            "message": one.message,
+            "lastTransitionSeconds": seconds(one.since),
         })
     });
     told.collect()

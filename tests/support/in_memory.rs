@@ -1,4 +1,5 @@
 //! A scenario and its manifests as two texts, run without files.
+#![allow(dead_code, reason = "not every test that includes this uses all of it")]
 
 use std::sync::Arc;
 

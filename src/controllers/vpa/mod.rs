@@ -4,6 +4,7 @@
 mod histogram;
 mod recommender;
 mod settings;
+mod update;
 mod updater;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +13,10 @@ use std::fmt::{self, Write};
 use super::{Actions, Controller, Key, Requeue};
 use crate::cluster::container_status::{Termination, TerminationReason};
 use crate::cluster::meta::Name;
-use crate::cluster::pod::{Pod, PodId, PodPhase};
+use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::pod_template::{Container, PodSpec};
 use crate::cluster::scale::ScaleTarget;
-use crate::cluster::vpa::{Amounts, ContainerRecommendation, UpdateMode, VpaId, VpaObject};
+use crate::cluster::vpa::{Amounts, ContainerRecommendation, VpaId, VpaObject};
 use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused};
 use crate::engine::SimTime;
 use crate::units::{Bytes, MilliCpu, Quantity};
@@ -45,6 +46,8 @@ struct Known {
     kills: BTreeMap<Name, u32>,
     next_recommendation: Option<SimTime>,
     next_update: Option<SimTime>,
+    /// When each pod was last resized where it runs.
+    resized: BTreeMap<PodId, SimTime>,
     explanation: String,
 }
 
@@ -93,9 +96,7 @@ impl Controller for VpaController {
         if update_at <= view.now {
             known.next_update = Some(first_update);
             if let Some(target) = target {
-                for pod in to_evict(view, vpa, target, settings) {
-                    actions.push(Action::EvictPod(pod));
-                }
+                known.update(view, vpa, target, settings, actions);
             }
         }
         let next = [known.next_recommendation, known.next_update];
@@ -190,47 +191,6 @@ fn requested(container: &Container) -> Amounts {
     Amounts { cpu: MilliCpu(cpu), memory: Bytes(memory) }
 }
 
-/// The pods to be evicted now: those that are to grow first, then the furthest from their target.
-fn to_evict(
-    view: ClusterView<'_>,
-    vpa: &VpaObject,
-    target: ScaleTarget,
-    settings: &VpaSettings,
-) -> Vec<PodId> {
-    if !vpa.spec.mode.evicts() || vpa.recommendation.is_empty() {
-        return Vec::new();
-    }
-    let store = view.store();
-    let live: Vec<(PodId, &Pod)> =
-        store.pods_scaled_by(target).filter(|(_, pod)| pod.is_active()).collect();
-    let running = live.iter().filter(|(_, pod)| pod.phase == PodPhase::Running).count();
-    let running = i32::try_from(running).unwrap_or(i32::MAX);
-    let configured = store.scale(target).map_or(0, |scale| scale.spec_replicas);
-    let least = vpa.spec.min_replicas.unwrap_or(settings.min_replicas);
-    let allowed = usize::try_from(evictable(configured, running, least, settings)).unwrap_or(0);
-    let mut candidates: Vec<(UpdatePriority, PodId)> = live
-        .into_iter()
-        .filter(|(_, pod)| pod.phase == PodPhase::Running)
-        .filter_map(|(id, pod)| {
-            let containers = store.template_of(pod).spec.containers.iter();
-            let pairs = containers.filter_map(|container| {
-                let mut all = vpa.recommendation.iter();
-                let recommended = all.find(|one| one.container == container.name)?;
-                Some((requested(container), recommended))
-            });
-            let priority = priority(pairs);
-            let age = view.now - pod.start_time?;
-            let has_quick_oom = has_quick_oom(&store.template_of(pod).spec, pod, settings);
-            is_to_be_updated(priority, has_quick_oom, age, settings).then_some((priority, id))
-        })
-        .collect();
-    candidates.sort_by(|(one, _), (other, _)| {
-        let up = other.scales_up.cmp(&one.scales_up);
-        up.then(other.difference.total_cmp(&one.difference))
-    });
-    candidates.into_iter().take(allowed).map(|(_, pod)| pod).collect()
-}
-
 /// Whether a container ran out of memory soon after its start, in its last run.
 fn has_quick_oom(spec: &PodSpec, pod: &Pod, settings: &VpaSettings) -> bool {
     let (_, statuses) = pod.containers.split(spec);
@@ -248,9 +208,6 @@ fn explain(
     now: SimTime,
 ) -> String {
     let mut text = format!("at {now}: updateMode {:?}\n", vpa.spec.mode);
-    if vpa.spec.mode == UpdateMode::InPlaceOrRecreate {
-        text.push_str("pods are not resized in place here: they are evicted, as under Recreate\n");
-    }
     if recommendation.is_empty() {
         text.push_str("no recommendation yet: there are no samples\n");
     }

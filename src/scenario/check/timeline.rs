@@ -1,9 +1,10 @@
 //! The timeline: whether what it names exists, and whether its time ever comes.
 
 use super::{Checker, listed};
+use crate::cluster::resize::RESIZABLE;
 use crate::cluster::{Name, ObjectReference};
 use crate::engine::SimDuration;
-use crate::faults::{ImageChange, ScaleChange, TimelineAction};
+use crate::faults::{ImageChange, ResizeChange, ScaleChange, TimelineAction};
 use crate::manifest::FieldPath;
 use crate::units::format_duration;
 
@@ -133,6 +134,7 @@ impl Checker<'_> {
             }
             TimelineAction::SetImage(change) => self.image_change(&path.field("setImage"), change),
             TimelineAction::Scale(change) => self.scale_change(&path.field("scale"), change),
+            TimelineAction::Resize(change) => self.resize_change(&path.field("resize"), change),
             TimelineAction::RestartRollout(workload) => {
                 self.workload_of(&path.field("restartRollout"), workload, &ROLLOUT_KINDS);
             }
@@ -275,16 +277,47 @@ impl Checker<'_> {
 
     fn image_change(&mut self, path: &FieldPath, change: &ImageChange) {
         self.workload_of(&path.field("workload"), &change.workload, &IMAGE_KINDS);
-        let Some(pods) = self.ever.workloads.get(&change.workload) else { return };
+        self.one_container(path, &change.workload, change.container.as_ref());
+        if change.image.is_empty() {
+            self.error(&path.field("image"), "the image is empty", "name it with its tag");
+        }
+    }
+
+    fn resize_change(&mut self, path: &FieldPath, change: &ResizeChange) {
+        self.workload_exists(&path.field("workload"), &change.workload);
+        self.one_container(path, &change.workload, change.container.as_ref());
+        if change.count == Some(0) {
+            self.error(&path.field("count"), "0 pods are none", "write 1 or more");
+        }
+        if change.requests.is_empty() && change.limits.is_empty() {
+            let help = "name `requests`, `limits` or both, such as requests: {cpu: 500m}";
+            self.error(path, "nothing is resized", help);
+        }
+        for (field, amounts) in [("requests", &change.requests), ("limits", &change.limits)] {
+            for resource in amounts.keys().filter(|name| !RESIZABLE.contains(&name.as_str())) {
+                let message = format!("{resource} cannot be resized");
+                self.error(&path.field(field), message, "only cpu and memory can");
+            }
+        }
+    }
+
+    /// The container that is meant must be there, and be the only one where it is not named.
+    fn one_container(
+        &mut self,
+        path: &FieldPath,
+        workload: &ObjectReference,
+        container: Option<&Name>,
+    ) {
+        let Some(pods) = self.ever.workloads.get(workload) else { return };
         let names: Vec<String> = pods.containers.iter().map(|(name, _)| name.clone()).collect();
-        match &change.container {
+        match container {
             None if names.len() > 1 => self.error(
                 path,
-                format!("{} has {} containers", change.workload, names.len()),
+                format!("{workload} has {} containers", names.len()),
                 format!("add `container`: {}", names.join(", ")),
             ),
             Some(container) if !names.iter().any(|name| **name == **container) => {
-                let message = format!("{} has no container called {container}", change.workload);
+                let message = format!("{workload} has no container called {container}");
                 self.error(
                     &path.field("container"),
                     message,
@@ -292,9 +325,6 @@ impl Checker<'_> {
                 );
             }
             _ => {}
-        }
-        if change.image.is_empty() {
-            self.error(&path.field("image"), "the image is empty", "name it with its tag");
         }
     }
 }

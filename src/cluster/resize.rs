@@ -1,0 +1,286 @@
+//! In-place resize: a pod's containers get other amounts of CPU and memory where they run. What is asked for
+//! (`spec`), what the kubelet has set aside for it (`allocatedResources`) and what is in force
+//! (`status.containerStatuses[].resources`) may differ for a while (`ValidatePodResize` of
+//! `pkg/apis/core/validation`, `determineContainerReqs` of component-helpers, 1.36).
+
+use super::action::Refused;
+use super::change::{Change, PodChange};
+use super::meta::Name;
+use super::pod::{Pod, PodId};
+use super::pod_template::{Container, PodTemplate, ResourceList, TemplateId};
+use super::qos::qos_class;
+use super::store::Store;
+use super::{limit_range, quota};
+use crate::engine::SimTime;
+
+/// The resources that can be resized.
+pub const RESIZABLE: [&str; 2] = ["cpu", "memory"];
+
+/// Other amounts for a container; what is not named stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerResize {
+    /// Its name.
+    pub container: Name,
+    /// Requests.
+    pub requests: ResourceList,
+    /// Limits.
+    pub limits: ResourceList,
+}
+
+/// How far the resize of a bound pod has come. Amounts stand in templates, which differ from the pod's own
+/// in nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodResize {
+    /// What the kubelet has set aside.
+    pub allocated: TemplateId,
+    /// What is in force.
+    pub actual: TemplateId,
+    /// The most of the three, as the scheduler and quotas count it; without what is asked for where that can
+    /// never be had.
+    pub reserved: TemplateId,
+    /// Condition `PodResizePending`.
+    pub pending: Option<ResizePending>,
+    /// Condition `PodResizeInProgress`.
+    pub in_progress: Option<ResizeInProgress>,
+}
+
+/// Why the kubelet has not set aside what is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResizePending {
+    /// Whether it may later.
+    pub reason: PendingReason,
+    /// In its words.
+    pub message: String,
+    /// Since when, cut to whole seconds.
+    pub since: SimTime,
+}
+
+/// The reason of condition `PodResizePending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PendingReason {
+    /// There is no room now.
+    Deferred,
+    /// The node is too small.
+    Infeasible,
+}
+
+impl PendingReason {
+    /// As the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deferred => "Deferred",
+            Self::Infeasible => "Infeasible",
+        }
+    }
+}
+
+/// What is set aside is on its way to be in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResizeInProgress {
+    /// Since when, cut to whole seconds.
+    pub since: SimTime,
+    /// What stands in the way (reason `Error`).
+    pub error: Option<String>,
+}
+
+/// What a kubelet does with a resize.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResizeStep {
+    /// It does not set aside what is asked for.
+    Pend(PendingReason, String),
+    /// It sets it aside.
+    Allocate,
+    /// What is set aside cannot be put in force now.
+    Fail(String),
+    /// What is set aside is in force.
+    Actuate,
+}
+
+impl Pod {
+    /// With the amounts that the kubelet has set aside.
+    pub fn allocated(&self) -> TemplateId {
+        self.resize.as_ref().map_or(self.template, |resize| resize.allocated)
+    }
+
+    /// With the amounts in force.
+    pub fn actual(&self) -> TemplateId {
+        self.resize.as_ref().map_or(self.template, |resize| resize.actual)
+    }
+
+    /// With the amounts that nobody else can have.
+    pub fn reserved(&self) -> TemplateId {
+        self.resize.as_ref().map_or(self.template, |resize| resize.reserved)
+    }
+}
+
+/// A write of the `resize` sub-resource. The QoS class stays, and no amount is taken away.
+pub(super) fn resize_pod(
+    store: &mut Store,
+    id: PodId,
+    resizes: &[ContainerResize],
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    let before = store.template_of(pod);
+    let mut after = before.clone();
+    for resize in resizes {
+        let container = resizable(&mut after, &resize.container)
+            .ok_or_else(|| invalid(pod, &format!("it has no container {}", resize.container)))?;
+        container.requests.set_all(&resize.requests);
+        container.limits.set_all(&resize.limits);
+    }
+    if after == *before {
+        return Ok(());
+    }
+    check(pod, before, &after)?;
+    limit_range::admit_pod(store, &pod.id.namespace, pod.name(), &after.spec)?;
+    quota::admit_resize(store, pod, &after.spec)?;
+    let (own, resize) = (pod.template, pod.resize.clone());
+    let is_bound = pod.node.is_some();
+    let template = store.intern(after);
+    move_to(store, id, template);
+    if is_bound {
+        let none = PodResize {
+            allocated: own,
+            actual: own,
+            reserved: own,
+            pending: None,
+            in_progress: None,
+        };
+        store.pods[id].resize = Some(resize.unwrap_or_else(|| Box::new(none)));
+        settle(store, id);
+    }
+    changes.push(Change::PodUpdated(id, PodChange::Resized));
+    Ok(())
+}
+
+fn resizable<'a>(template: &'a mut PodTemplate, name: &Name) -> Option<&'a mut Container> {
+    let spec = &mut template.spec;
+    let sidecars = spec.init_containers.iter_mut().filter(|one| one.is_sidecar);
+    spec.containers.iter_mut().chain(sidecars).find(|one| one.name == *name)
+}
+
+fn check(pod: &Pod, before: &PodTemplate, after: &PodTemplate) -> Result<(), Refused> {
+    if qos_class(&before.spec) != qos_class(&after.spec) {
+        return Err(invalid(pod, "Pod QOS Class may not change as a result of resizing"));
+    }
+    let all = after.spec.containers.iter().chain(&after.spec.init_containers);
+    for container in all {
+        for resource in RESIZABLE {
+            let (request, limit) =
+                (container.requests.get(resource), container.limits.get(resource));
+            if let (Some(request), Some(limit)) = (request, limit)
+                && request > limit
+            {
+                let why = format!(
+                    "container {}: must be less than or equal to {resource} limit of {limit}",
+                    container.name
+                );
+                return Err(invalid(pod, &why));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn invalid(pod: &Pod, why: &str) -> Refused {
+    Refused::Forbidden(format!("Pod \"{}\" is invalid: spec: {why}", pod.name()))
+}
+
+/// What a kubelet did with a resize.
+pub(super) fn step_resize(
+    store: &mut Store,
+    now: SimTime,
+    id: PodId,
+    step: ResizeStep,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let pod = store.pods.get_mut(id).ok_or(Refused::NotFound)?;
+    let Some(resize) = &mut pod.resize else { return Ok(()) };
+    let before = resize.clone();
+    let since = now.floor_to_second();
+    match step {
+        ResizeStep::Pend(reason, message) => {
+            let known = resize.pending.as_ref().filter(|known| known.reason == reason);
+            let since = known.map_or(since, |known| known.since);
+            resize.pending = Some(ResizePending { reason, message, since });
+        }
+        ResizeStep::Allocate => {
+            resize.allocated = pod.template;
+            resize.pending = None;
+            resize.in_progress = Some(ResizeInProgress { since, error: None });
+        }
+        ResizeStep::Fail(error) => {
+            let since = resize.in_progress.as_ref().map_or(since, |known| known.since);
+            resize.in_progress = Some(ResizeInProgress { since, error: Some(error) });
+        }
+        ResizeStep::Actuate => {
+            resize.actual = resize.allocated;
+            resize.in_progress = None;
+        }
+    }
+    settle(store, id);
+    if store.pods[id].resize.as_ref() != Some(&before) {
+        changes.push(Change::PodUpdated(id, PodChange::Resized));
+    }
+    Ok(())
+}
+
+/// Works out anew what is reserved; a resize that is through is forgotten.
+fn settle(store: &mut Store, id: PodId) {
+    let pod = &store.pods[id];
+    let Some(resize) = &pod.resize else { return };
+    let is_through = resize.allocated == pod.template
+        && resize.actual == pod.template
+        && resize.in_progress.is_none();
+    if is_through {
+        store.pods[id].resize = None;
+        return;
+    }
+    let can_never_be = |one: &ResizePending| one.reason == PendingReason::Infeasible;
+    let is_infeasible = resize.pending.as_ref().is_some_and(can_never_be);
+    let asked = if is_infeasible { resize.allocated } else { pod.template };
+    let mut reserved = store.templates[asked].clone();
+    for other in [resize.allocated, resize.actual] {
+        raise(&mut reserved, &store.templates[other]);
+    }
+    let reserved = store.intern(reserved);
+    if let Some(resize) = &mut store.pods[id].resize {
+        resize.reserved = reserved;
+    }
+}
+
+fn raise(template: &mut PodTemplate, to: &PodTemplate) {
+    let pairs = |ours: &mut Vec<Container>, theirs: &[Container]| {
+        for (own, other) in ours.iter_mut().zip(theirs) {
+            own.requests.raise_to(&other.requests);
+            own.limits.raise_to(&other.limits);
+        }
+    };
+    pairs(&mut template.spec.containers, &to.spec.containers);
+    pairs(&mut template.spec.init_containers, &to.spec.init_containers);
+}
+
+/// Gives a pod another template with the same labels; true if it is another one.
+fn move_to(store: &mut Store, id: PodId, template: TemplateId) -> bool {
+    let before = std::mem::replace(&mut store.pods[id].template, template);
+    store.index.pods_by_template[before.index()].remove(&id);
+    store.index.pods_by_template[template.index()].insert(id);
+    before != template
+}
+
+/// Gives the pod the template without gates, which its siblings may have already.
+pub(super) fn ungate_pod(
+    store: &mut Store,
+    id: PodId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    let mut template = store.template_of(pod).clone();
+    template.spec.scheduling_gates.clear();
+    let template = store.intern(template);
+    if move_to(store, id, template) {
+        changes.push(Change::PodUpdated(id, PodChange::Gates));
+    }
+    Ok(())
+}
