@@ -1,4 +1,4 @@
-//! The text of a FailedScheduling event (`framework.FitError`, 1.36).
+//! The text of a FailedScheduling event (`framework.FitError`, 1.36), and how events cut theirs.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,8 @@ use super::framework::{Reason, Refusal};
 
 /// What is said when there is no node at all.
 pub const NO_NODES: &str = "no nodes available to schedule pods";
+/// Events cut their messages at this many bytes (`message.NoteLengthLimit`).
+const NOTE_LENGTH_LIMIT: usize = 1024;
 
 /// `0/N nodes are available:`, and why: how often each reason was given, and what PostFilter said.
 pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
@@ -52,6 +54,19 @@ pub fn histogram<'a>(
 
 fn nodes_available(node_count: usize) -> String {
     format!("0/{node_count} nodes are available:")
+}
+
+/// A message as events keep it (`truncateMessage`).
+pub(super) fn cut(message: &str) -> String {
+    const SUFFIX: &str = " ...";
+    if message.len() <= NOTE_LENGTH_LIMIT {
+        return message.to_owned();
+    }
+    let mut end = NOTE_LENGTH_LIMIT - SUFFIX.len();
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{SUFFIX}", &message[..end])
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::cache::Cache;
 use super::decision::{Decision, Verdict, decide};
 use super::framework::{ClusterEvent, CycleContext, PodToPlace};
 use super::gpu::DeviceSet;
+use super::message::cut;
 use super::node_info::{ClassId, PlacedPod};
 use super::nominations::{Nominated, Nominations};
 use super::placement_index::PlacementIndex;
@@ -21,8 +22,6 @@ use crate::engine::SimTime;
 
 /// Under this name the scheduler acts.
 pub const ACTOR: &str = "default-scheduler";
-/// Events cut their messages at this many bytes (`message.NoteLengthLimit`).
-const NOTE_LENGTH_LIMIT: usize = 1024;
 
 /// kube-scheduler with all its profiles.
 #[derive(Clone, Debug)]
@@ -222,18 +221,6 @@ impl Scheduler {
         let cache = without.as_ref().unwrap_or(&self.cache);
         let cycle = CycleContext { cache, view, pod: to_place(cache, tracked, object) };
         Some(decide(profile, &cycle, &self.nominations, self.start, &mut self.ties.clone()))
-    }
-
-    /// Forgets that a pod was assumed on a node, because the API server refused the binding; it is
-    /// tried again.
-    pub fn binding_refused(&mut self, view: ClusterView<'_>, pod: PodId) {
-        let Some(tracked) = self.tracked(pod).copied() else { return };
-        self.pod_gone(view, pod);
-        if view.store().pods().get(pod).is_some_and(|object| object.node.is_none()) {
-            self.track(Tracked { node: None, ..tracked });
-            let priority = self.cache.class(tracked.class).priority;
-            self.queue.add(pod, tracked.class, priority, view.now, false);
-        }
     }
 
     fn attempt(
@@ -587,17 +574,4 @@ fn to_place<'a>(cache: &'a Cache, tracked: &Tracked, pod: &Pod) -> PodToPlace<'a
 fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
     let object = pod.id.clone();
     Action::Event(Box::new(Event { kind: "Pod", object, is_warning, reason, message }))
-}
-
-/// A message as events keep it (`truncateMessage`).
-fn cut(message: &str) -> String {
-    const SUFFIX: &str = " ...";
-    if message.len() <= NOTE_LENGTH_LIMIT {
-        return message.to_owned();
-    }
-    let mut end = NOTE_LENGTH_LIMIT - SUFFIX.len();
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{SUFFIX}", &message[..end])
 }
