@@ -1,7 +1,5 @@
 //! The part of the API server: the one function that changes objects.
 
-use std::collections::BTreeSet;
-
 use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused, ReplicaSetUpdate};
 use super::batch_apply as batch;
 use super::change::{Change, PodChange};
@@ -10,6 +8,7 @@ use super::meta::{Name, NamespacedName};
 use super::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
 use super::pod::{Deletion, Finalizer, Owner, Pod, PodCondition, PodId, PodPhase, RestartCounts};
 use super::pod_admission;
+use super::pod_names::PodNames;
 use super::pod_status;
 use super::quota;
 use super::resize;
@@ -249,6 +248,7 @@ fn carry_out(
             store.namespaces.remove(&name).map(drop).ok_or(Refused::NotFound)
         }
         Action::ApplyResourceQuota(quota) => {
+            store.list_pods_in(quota.meta.namespace());
             store.quotas.insert(quota.meta.id.clone(), *quota);
             Ok(())
         }
@@ -429,7 +429,7 @@ fn create_pod(
         PodName::Exact(name) => NamespacedName { namespace: draft.namespace, name },
         PodName::Generate(prefix) => generate_name(store, &draft.namespace, &prefix),
     };
-    if store.index.pods_by_name.contains_key(&id) {
+    if store.pod_named(&id).is_some() {
         return Err(Refused::AlreadyExists(id));
     }
     let template = match draft.template {
@@ -438,8 +438,9 @@ fn create_pod(
     };
     let template = pod_admission::admit(store, &id, draft.owner, template)?;
     let sequence = next_sequence(store);
+    let name_hash = PodNames::hash_of(&id);
     let pod = store.pods.insert(Pod {
-        id: id.clone(),
+        id,
         uid: mix(store.uid_seed ^ mix(sequence)),
         template,
         owner: draft.owner,
@@ -463,16 +464,13 @@ fn create_pod(
         overrides: None,
         resize: None,
     });
-    match store.index.pods_by_namespace.get_mut(&id.namespace) {
-        Some(pods) => {
-            pods.insert(pod);
-        }
-        None => {
-            store.index.pods_by_namespace.insert(id.namespace.clone(), BTreeSet::from([pod]));
-        }
+    if !store.index.pods_by_namespace.is_empty()
+        && let Some(pods) = store.index.pods_by_namespace.get_mut(&store.pods[pod].id.namespace)
+    {
+        pods.insert(pod);
     }
-    store.index.pods_by_name.insert(id, pod);
-    store.index.pods_by_template[template.index()].insert(pod);
+    store.index.pods_by_name.insert(name_hash, pod);
+    store.list_by_template(template, pod);
     if let Some(owner) = draft.owner {
         store.index.pods_by_owner.entry(owner).or_default().insert(pod);
     }
@@ -485,7 +483,7 @@ fn generate_name(store: &mut Store, namespace: &Name, prefix: &str) -> Namespace
     loop {
         let suffix = safe_characters(store.names.next_u64(), 5);
         let id = NamespacedName::new(namespace.clone(), format!("{prefix}{suffix}"));
-        if !store.index.pods_by_name.contains_key(&id) {
+        if store.pod_named(&id).is_none() {
             return id;
         }
     }
@@ -569,7 +567,7 @@ pub(super) fn remove_pod(
     store.index.pods_by_template[pod.template.index()].remove(&id);
     store.index.pods_with_own_labels.remove(&id);
     store.ended_pods -= usize::from(pod.phase.is_terminal());
-    store.index.pods_by_name.remove(&pod.id);
+    store.index.pods_by_name.remove(PodNames::hash_of(&pod.id), id);
     if let Some(pods) = store.index.pods_by_namespace.get_mut(&pod.id.namespace) {
         pods.remove(&id);
     }
@@ -584,7 +582,7 @@ pub(super) fn remove_pod(
     if let Some(node) = pod.node
         && store.nodes.contains(node)
     {
-        store.index.pods_by_node[node.index()].remove(&id);
+        store.index.pods_by_node[node.index()].remove(id);
     }
     changes.push(Change::PodRemoved { pod: id, owner: pod.owner, node: pod.node });
     changes.extend(selecting.into_iter().map(Change::SelectedPodRemoved));

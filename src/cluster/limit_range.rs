@@ -41,6 +41,10 @@ impl Store {
         namespace: &Name,
         template: TemplateId,
     ) -> TemplateId {
+        // Most namespaces have none, and a template is a lot to copy for each pod.
+        if self.limits_of(namespace).next().is_none() {
+            return template;
+        }
         let mut changed = self.templates[template].clone();
         for item in self.limits_of(namespace).filter(|item| !item.is_of_pods) {
             let spec = &mut changed.spec;

@@ -26,6 +26,7 @@ pub mod node;
 pub mod node_selector;
 pub mod pod;
 mod pod_admission;
+mod pod_names;
 pub mod pod_resources;
 mod pod_status;
 pub mod pod_template;

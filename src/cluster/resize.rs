@@ -265,7 +265,7 @@ fn raise(template: &mut PodTemplate, to: &PodTemplate) {
 fn move_to(store: &mut Store, id: PodId, template: TemplateId) -> bool {
     let before = std::mem::replace(&mut store.pods[id].template, template);
     store.index.pods_by_template[before.index()].remove(&id);
-    store.index.pods_by_template[template.index()].insert(id);
+    store.list_by_template(template, id);
     before != template
 }
 

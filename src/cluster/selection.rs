@@ -24,6 +24,8 @@ pub enum Selecting {
 pub(super) struct Selections {
     /// By the template's slot.
     by_template: Vec<Vec<Selecting>>,
+    /// By the template's slot: whether its pods are listed, as they are once anything selects them.
+    is_listed: Vec<bool>,
     templates: BTreeMap<Selecting, Vec<TemplateId>>,
 }
 
@@ -79,7 +81,16 @@ impl Store {
             selections.templates.entry(*key).or_default().push(template);
         }
         selections.by_template.resize_with(template.index() + 1, Vec::new);
+        selections.is_listed.resize(template.index() + 1, false);
+        selections.is_listed[template.index()] = !matching.is_empty();
         selections.by_template[template.index()] = matching;
+    }
+
+    /// Lists a pod with the others of its template, if that is done.
+    pub(super) fn list_by_template(&mut self, template: TemplateId, pod: PodId) {
+        if self.index.selections.is_listed[template.index()] {
+            self.index.pods_by_template[template.index()].insert(pod);
+        }
     }
 
     /// Notes an object whose selector is new, another, or gone.
@@ -94,10 +105,18 @@ impl Store {
         let matches = self.templates.iter().filter(|(_, one)| selector.matches(&one.labels));
         let matching: Vec<TemplateId> = matches.map(|(template, _)| template).collect();
         let selections = &mut self.index.selections;
+        let mut is_new = vec![false; selections.is_listed.len()];
         for template in &matching {
             selections.by_template[template.index()].push(key);
+            let is_listed = &mut selections.is_listed[template.index()];
+            is_new[template.index()] = !std::mem::replace(is_listed, true);
         }
         selections.templates.insert(key, matching);
+        if is_new.contains(&true) {
+            for (id, pod) in self.pods.iter().filter(|(_, pod)| is_new[pod.template.index()]) {
+                self.index.pods_by_template[pod.template.index()].insert(id);
+            }
+        }
     }
 
     fn selector_of_selecting(&self, key: Selecting) -> Option<&Selector> {

@@ -17,6 +17,7 @@ use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
 use super::pod::{Owner, Pod, PodId};
+use super::pod_names::PodNames;
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PriorityClass};
 use super::quota::ResourceQuota;
@@ -27,7 +28,7 @@ use super::selector::Selector;
 use super::service::{Service, ServiceId};
 use super::stateful_set::{StatefulSet, StatefulSetId};
 use super::vpa::VpaObject;
-use crate::engine::{Digest, SimTime, Stream, Streams, Table};
+use crate::engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
 /// Everything that etcd would hold.
 #[derive(Clone, Debug)]
@@ -87,12 +88,12 @@ pub struct Config {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     pub(super) nodes_by_name: BTreeMap<Name, NodeId>,
-    /// Only ever looked up, never iterated.
-    pub(super) pods_by_name: FxHashMap<NamespacedName, PodId>,
+    pub(super) pods_by_name: PodNames,
+    /// Of the namespaces that have had a quota: what one counts is asked for with every pod.
     pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
     pub(super) pods_by_owner: BTreeMap<Owner, BTreeSet<PodId>>,
     /// Indexed by the node's slot.
-    pub(super) pods_by_node: Vec<BTreeSet<PodId>>,
+    pub(super) pods_by_node: Vec<IdSet<Pod>>,
     pub(super) deployments_by_name: BTreeMap<NamespacedName, DeploymentId>,
     pub(super) stateful_sets_by_name: BTreeMap<NamespacedName, StatefulSetId>,
     pub(super) daemon_sets_by_name: BTreeMap<NamespacedName, DaemonSetId>,
@@ -103,7 +104,7 @@ pub(super) struct Index {
     /// By namespace, kind and name of what they scale.
     pub(super) hpas_by_target: BTreeMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
-    /// By the template's slot.
+    /// By the template's slot, of the templates that anything has selected.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
     /// Pods whose labels are not their template's.
     pub(super) pods_with_own_labels: BTreeSet<PodId>,
@@ -288,7 +289,7 @@ impl Store {
 
     /// The pod of a name.
     pub fn pod_named(&self, id: &NamespacedName) -> Option<PodId> {
-        self.index.pods_by_name.get(id).copied()
+        self.index.pods_by_name.find(&self.pods, id)
     }
 
     /// The Deployment of a name.
@@ -345,13 +346,24 @@ impl Store {
     /// The pod objects bound to a node, terminating ones included.
     pub fn pods_on(&self, node: NodeId) -> impl Iterator<Item = (PodId, &Pod)> {
         let pods = self.index.pods_by_node.get(node.index());
-        pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
+        pods.into_iter().flat_map(IdSet::iter).map(|pod| (pod, &self.pods[pod]))
     }
 
     /// The pod objects of a namespace, terminating ones included.
     pub fn pods_in(&self, namespace: &Name) -> impl Iterator<Item = (PodId, &Pod)> {
-        let pods = self.index.pods_by_namespace.get(namespace);
-        pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
+        let listed = self.index.pods_by_namespace.get(namespace);
+        let all = if listed.is_none() { Some(self.pods.iter()) } else { None };
+        let searched =
+            all.into_iter().flatten().filter(move |(_, pod)| pod.id.namespace == *namespace);
+        listed.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod])).chain(searched)
+    }
+
+    /// Lists the pods of a namespace from now on.
+    pub(super) fn list_pods_in(&mut self, namespace: &Name) {
+        if !self.index.pods_by_namespace.contains_key(namespace) {
+            let pods = self.pods_in(namespace).map(|(pod, _)| pod).collect();
+            self.index.pods_by_namespace.insert(namespace.clone(), pods);
+        }
     }
 
     /// The pod objects of an owner, terminating ones included.

@@ -1,6 +1,7 @@
 //! Time, the event calendar, random streams, tables and digests. Has never heard of Kubernetes.
 
 pub mod digest;
+pub mod id_set;
 pub mod logarithm;
 pub mod queue;
 pub mod random;
@@ -8,6 +9,7 @@ pub mod table;
 pub mod time;
 
 pub use digest::{Digest, mix};
+pub use id_set::IdSet;
 pub use queue::{EventQueue, Lane};
 pub use random::{Stream, Streams};
 pub use table::{Id, Table};

@@ -1,0 +1,83 @@
+//! Sets of ids, in their order.
+
+use super::table::Id;
+
+/// A set of ids in their order. Made for the tens or hundreds of rows that belong together, whose ids lie
+/// side by side so.
+#[derive(Debug)]
+pub struct IdSet<T> {
+    ids: Vec<Id<T>>,
+}
+
+impl<T> IdSet<T> {
+    /// Adds an id; one that is there stays once.
+    pub fn insert(&mut self, id: Id<T>) {
+        // New rows often come behind all others.
+        if self.ids.last().is_none_or(|last| *last < id) {
+            self.ids.push(id);
+        } else if let Err(place) = self.ids.binary_search(&id) {
+            self.ids.insert(place, id);
+        }
+    }
+
+    /// Takes an id out, if it is there.
+    pub fn remove(&mut self, id: Id<T>) {
+        if let Ok(place) = self.ids.binary_search(&id) {
+            self.ids.remove(place);
+        }
+    }
+
+    /// Takes all ids out.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+    }
+
+    /// All ids, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Id<T>> {
+        self.ids.iter().copied()
+    }
+}
+
+// Written out because a derive would ask the same of `T`.
+impl<T> Clone for IdSet<T> {
+    fn clone(&self) -> Self {
+        Self { ids: self.ids.clone() }
+    }
+}
+
+impl<T> Default for IdSet<T> {
+    fn default() -> Self {
+        Self { ids: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_set_of_ids_has_what_a_tree_has_in_its_order(
+            steps in prop::collection::vec((any::<bool>(), 0u64..40), 0..200),
+        ) {
+            let (mut set, mut tree) = (IdSet::<()>::default(), BTreeSet::new());
+            for (adds, bits) in steps {
+                let id = Id::from_bits(bits << 31);
+                if adds {
+                    set.insert(id);
+                    tree.insert(id);
+                } else {
+                    set.remove(id);
+                    tree.remove(&id);
+                }
+                prop_assert_eq!(set.iter().collect::<Vec<_>>(), tree.iter().copied().collect::<Vec<_>>());
+            }
+            set.clear();
+            prop_assert_eq!(set.iter().count(), 0);
+        }
+    }
+}
