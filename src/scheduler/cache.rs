@@ -212,9 +212,24 @@ impl Cache {
         })
     }
 
-    /// The pods of a class by the slot of their node, ascending.
-    pub fn pods_by_node(&self, class: ClassId) -> impl Iterator<Item = (usize, Tally)> {
-        self.index.on_nodes(class)
+    /// The pods of a class by the slot of their node, ascending; `None` where they are not counted so.
+    pub fn pods_by_node(
+        &self,
+        class: ClassId,
+    ) -> Option<impl Iterator<Item = (usize, Tally)> + use<'_>> {
+        self.index.counts_by_node().then(|| self.index.on_nodes(class))
+    }
+
+    /// Whether pods are counted by node.
+    pub const fn counts_by_node(&self) -> bool {
+        self.index.counts_by_node()
+    }
+
+    /// Counts pods by node from now on, so that [`Self::pods_by_node`] knows.
+    pub fn count_by_node(&mut self) {
+        if !self.index.counts_by_node() {
+            self.index.count_by_node(self.nodes.iter().flatten());
+        }
     }
 
     /// An image, if any node has it.

@@ -18,7 +18,9 @@ pub struct ClassIndex {
     by_namespace: FxHashMap<Name, Vec<ClassId>>,
     /// By namespace, key and value of a label, ascending. Only ever looked up, never iterated.
     by_label: FxHashMap<(Name, Name, Name), Vec<ClassId>>,
-    /// By class: its pods by the node's slot.
+    /// Whether pods are counted by node, as they are once anything asked for it.
+    counts_by_node: bool,
+    /// By class: its pods by the node's slot, if they are counted.
     on_nodes: Vec<BTreeMap<u32, Tally>>,
 }
 
@@ -49,13 +51,32 @@ impl ClassIndex {
         fewest
     }
 
-    /// The pods of a class by the node's slot.
+    /// Whether pods are counted by node.
+    pub const fn counts_by_node(&self) -> bool {
+        self.counts_by_node
+    }
+
+    /// Counts pods by node from now on, those on these nodes included.
+    pub fn count_by_node<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeInfo>) {
+        self.counts_by_node = true;
+        for node in nodes {
+            for count in &node.classes {
+                let tally = Tally { pods: count.pods, terminating: count.terminating };
+                self.change(node, count.class, |entered| *entered = tally);
+            }
+        }
+    }
+
+    /// The pods of a class by the node's slot; none where they are not counted.
     pub fn on_nodes(&self, class: ClassId) -> impl Iterator<Item = (usize, Tally)> {
         self.on_nodes[class.index()].iter().map(|(slot, tally)| (*slot as usize, *tally))
     }
 
     /// Changes the count of a class on a node.
     pub fn change(&mut self, node: &NodeInfo, class: ClassId, change: impl FnOnce(&mut Tally)) {
+        if !self.counts_by_node {
+            return;
+        }
         let slot = u32::try_from(node.id.index()).unwrap_or(u32::MAX);
         let nodes = &mut self.on_nodes[class.index()];
         let tally = nodes.entry(slot).or_default();
@@ -143,7 +164,9 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(cache.pods_by_node(*class).collect::<BTreeMap<_, _>>(), by_slot);
+            if let Some(pods) = cache.pods_by_node(*class) {
+                assert_eq!(pods.collect::<BTreeMap<_, _>>(), by_slot);
+            }
             let tallies = cache.tallies().of(*class, zone).iter().enumerate();
             for (domain, tally) in tallies {
                 let expected = by_zone.get(&domain).copied().unwrap_or(0);
@@ -171,6 +194,7 @@ mod tests {
         #[test]
         fn the_index_says_what_a_look_at_all_nodes_says(
             steps in prop::collection::vec((0usize..6, 0usize..5, 0usize..6, 0usize..4), 1..60),
+            counted_from in 0usize..60,
         ) {
             let mut cache = Cache::new([HOSTNAME_LABEL.into(), ZONE_LABEL.into()]);
             let classes = classes(&mut cache);
@@ -202,6 +226,9 @@ mod tests {
                         cache.add_pod(at, one);
                         placed.push((at, pod, class));
                     }
+                }
+                if number >= counted_from {
+                    cache.count_by_node();
                 }
                 check(&cache, &classes);
             }

@@ -181,9 +181,14 @@ pub trait NodeFilter: BoxedClone {
     /// dry run added or removed, of which [`Self::add_pod`] and [`Self::remove_pod`] told.
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal>;
 
+    /// Whether the pod may go to the node, as [`Self::filter`] says of it, without the reasons.
+    fn passes(&self, node: &NodeInfo) -> bool {
+        self.filter(node).is_ok()
+    }
+
     /// Whether the pod may go to a node of the cache, as [`Self::filter`] says of it, in fewer words.
     fn admits(&self, cache: &Cache, slot: usize) -> bool {
-        self.filter(cache.node(slot)).is_ok()
+        self.passes(cache.node(slot))
     }
 
     /// PreFilterExtensions: a pod of this class is assumed on the node as well.

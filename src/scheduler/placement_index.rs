@@ -281,7 +281,7 @@ impl<'c> Worth<'c> {
 
     /// What a node is worth; `None` if that is more than fits.
     fn of(&self, node: &NodeInfo) -> Option<i16> {
-        if !self.filters.iter().all(|(_, filter)| filter.filter(node).is_ok()) {
+        if !self.filters.iter().all(|(_, filter)| filter.passes(node)) {
             return Some(INFEASIBLE);
         }
         let total: i64 =

@@ -71,7 +71,7 @@ pub fn insufficient_resources(
     }
     let (allocatable, used) = (&node.allocatable, &node.requested);
     let mut check = |name: &dyn Fn() -> Name, request: i64, allocatable: i64, used: i64| {
-        if request > 0 && request > allocatable.saturating_sub(used) {
+        if exceeds(request, allocatable, used) {
             short.push(Insufficient::Resource {
                 name: name(),
                 is_unresolvable: request > allocatable,
@@ -92,6 +92,27 @@ pub fn insufficient_resources(
         }
     }
     short
+}
+
+/// Whether a request is more than is left. A request of 0 fits even where too much is used.
+const fn exceeds(request: i64, allocatable: i64, used: i64) -> bool {
+    request > 0 && request > allocatable.saturating_sub(used)
+}
+
+/// Whether [`insufficient_resources`] names none.
+fn fits(requests: &Resources, node: &NodeInfo, is_ignored: impl Fn(&str) -> bool) -> bool {
+    let (allocatable, used) = (&node.allocatable, &node.requested);
+    node.pods.len() < node.allowed_pods
+        && !exceeds(requests.milli_cpu, allocatable.milli_cpu, used.milli_cpu)
+        && !exceeds(requests.memory, allocatable.memory, used.memory)
+        && !exceeds(
+            requests.ephemeral_storage,
+            allocatable.ephemeral_storage,
+            used.ephemeral_storage,
+        )
+        && requests.scalars.iter().all(|(name, request)| {
+            is_ignored(name) || !exceeds(*request, allocatable.scalar(name), used.scalar(name))
+        })
 }
 
 impl NodeResourcesFit {
@@ -150,6 +171,10 @@ struct Fits<'c> {
 }
 
 impl NodeFilter for Fits<'_> {
+    fn passes(&self, node: &NodeInfo) -> bool {
+        fits(self.requests, node, |resource| self.plugin.is_ignored(resource))
+    }
+
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
         let is_ignored = |resource: &str| self.plugin.is_ignored(resource);
         let short = insufficient_resources(self.requests, node, is_ignored);

@@ -180,12 +180,30 @@ pub(super) fn counts_by_domain(
 /// The pods that a constraint counts on each node, by slot.
 pub(super) fn counts_by_node(cycle: &CycleContext<'_>, constraint: &SpreadConstraint) -> Vec<i64> {
     let mut counts = vec![0; cycle.cache.slots()];
-    for class in counted_classes(cycle, constraint) {
-        for (slot, tally) in cycle.cache.pods_by_node(class) {
+    let mut add = |class: ClassId| -> Option<()> {
+        for (slot, tally) in cycle.cache.pods_by_node(class)? {
             counts[slot] += tally.staying();
         }
+        Some(())
+    };
+    if counted_classes(cycle, constraint).all(|class| add(class).is_some()) {
+        return counts;
+    }
+    let mut matching = MatchingPods::new(cycle);
+    for node in cycle.cache.nodes() {
+        counts[node.id.index()] = matching.count(constraint, node);
     }
     counts
+}
+
+/// Whether a pod may be scored by how many pods of its kind each node has: then it is worth keeping those
+/// counts up to date ([`super::super::cache::Cache::count_by_node`]).
+pub fn may_count_by_node(cycle: &CycleContext<'_>) -> bool {
+    let class = cycle.pod.class;
+    if has_own_constraints(class) {
+        return class.soft_spread.iter().any(|constraint| constraint.is_hostname);
+    }
+    default_selectors(cycle).next().is_some()
 }
 
 /// The classes on nodes whose pods a constraint counts: those of the pod's namespace that it selects.
