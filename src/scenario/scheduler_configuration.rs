@@ -305,6 +305,21 @@ mod tests {
                 "profiles[0].pluginConfig[0].args.scoringStrategy.type: \"Most\" is not one of",
             ),
             (json!({"podMaxBackoffSeconds": 0}), "podMaxBackoffSeconds: must not be less"),
+            (
+                json!({"profiles": [{"pluginConfig": [{"name": "NodeResourcesBalancedAllocation",
+                    "args": {"resources": [{"name": "cpu", "weight": 2}]}}]}]}),
+                "profiles[0].pluginConfig[0].args.resources[0].weight: must be 1",
+            ),
+            (
+                json!({"profiles": [{"pluginConfig": [{"name": "NodeResourcesBalancedAllocation",
+                    "args": {"resources": [{"name": "cpu"}, {"name": "cpu"}]}}]}]}),
+                "profiles[0].pluginConfig[0].args.resources[1].name: \"cpu\" comes twice",
+            ),
+            (
+                json!({"profiles": [{"pluginConfig": [{"name": "DefaultPreemption", "args":
+                    {"minCandidateNodesPercentage": 0, "minCandidateNodesAbsolute": 0}}]}]}),
+                "profiles[0].pluginConfig[0].args.minCandidateNodesAbsolute: must not be 0",
+            ),
             (json!({"extenders": [{}]}), "extenders: extenders are processes"),
         ] {
             let errors = read(written).unwrap_err();

@@ -205,12 +205,18 @@ pub fn find_feasible(
         found.diagnosis.pre_filter = Some(refusal.clone());
         return found;
     }
-    if let Some(node) = cycle.pod.nominated_node.and_then(|node| cache.get(node))
-        && check(&prepared.filters, cycle, nominations, node).is_ok()
-    {
-        found.feasible.push(node.id.index());
-        found.is_nominated_node = true;
-        return found;
+    let mut nominated = None;
+    if let Some(node) = cycle.pod.nominated_node.and_then(|node| cache.get(node)) {
+        match check(&prepared.filters, cycle, nominations, node) {
+            Ok(()) => {
+                found.feasible.push(node.id.index());
+                found.is_nominated_node = true;
+                return found;
+            }
+            Err((plugin, refusal)) => {
+                nominated = Some(Rejection { node: node.id.index(), plugin, refusal });
+            }
+        }
     }
     let nodes: &[usize] = match &prepared.only {
         None => cache.order(),
@@ -235,6 +241,13 @@ pub fn find_feasible(
                 found.diagnosis.rejected.push(Rejection { node: slot, plugin, refusal });
             }
         }
+    }
+    // What was said of the nominated node stays, though the search stopped before it or left it out.
+    if let Some(nominated) = nominated
+        && !found.diagnosis.rejected.iter().any(|one| one.node == nominated.node)
+        && !found.feasible.contains(&nominated.node)
+    {
+        found.diagnosis.rejected.push(nominated);
     }
     let looked_at = found.feasible.len() + found.diagnosis.rejected.len();
     found.next_start = (start + looked_at) % cache.node_count().max(1);

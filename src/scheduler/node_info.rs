@@ -51,7 +51,7 @@ pub struct NodeInfo {
     pub pods: Vec<PlacedPod>,
     /// How many pods of each class are there.
     pub classes: Vec<ClassCount>,
-    /// Host ports in use, one entry for each pod and port.
+    /// Host ports in use, each once, however many pods have it (`UsedPorts`).
     pub ports: Vec<HostPort>,
     /// GPUs that pods share, if the node offers any.
     pub gpus: Option<Box<GpuDevices>>,
@@ -185,7 +185,11 @@ impl NodeInfo {
         self.requested.add(&class.requests);
         self.non_zero.0 = self.non_zero.0.saturating_add(class.non_zero.0);
         self.non_zero.1 = self.non_zero.1.saturating_add(class.non_zero.1);
-        self.ports.extend(class.host_ports.iter().cloned());
+        for port in &class.host_ports {
+            if !self.ports.contains(port) {
+                self.ports.push(port.clone());
+            }
+        }
         let terminating = u32::from(pod.is_terminating);
         match self.classes.iter_mut().find(|count| count.class == pod.class) {
             Some(count) => {

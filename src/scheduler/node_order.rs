@@ -9,7 +9,12 @@ pub struct NodeOrder {
     zones: Vec<(Zone, Vec<usize>)>,
 }
 
-/// Region and zone of a node.
+/// The label that stood for the zone before 1.17, looked at where the other is missing.
+const OLD_ZONE_LABEL: &str = "failure-domain.beta.kubernetes.io/zone";
+/// The label that stood for the region before 1.17.
+const OLD_REGION_LABEL: &str = "failure-domain.beta.kubernetes.io/region";
+
+/// Region and zone of a node (`GetZoneKey`); none is as good as an empty one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Zone {
     region: Option<Name>,
@@ -18,7 +23,14 @@ struct Zone {
 
 impl Zone {
     fn of(labels: &Labels) -> Self {
-        Self { region: labels.get(REGION_LABEL).cloned(), zone: labels.get(ZONE_LABEL).cloned() }
+        let value = |label: &str, old: &str| {
+            let value = labels.get(label).or_else(|| labels.get(old));
+            value.filter(|value| !value.is_empty()).cloned()
+        };
+        Self {
+            region: value(REGION_LABEL, OLD_REGION_LABEL),
+            zone: value(ZONE_LABEL, OLD_ZONE_LABEL),
+        }
     }
 }
 
@@ -78,5 +90,15 @@ mod tests {
         order.remove(0, &zone("a"));
         assert_eq!(order.list(), [1, 2, 3]);
         assert!(NodeOrder::moves(&zone("a"), &zone("b")));
+    }
+
+    #[test]
+    fn the_old_label_of_a_zone_counts_where_the_new_one_is_missing() {
+        let labels =
+            |pairs: &[(&'static str, &'static str)]| -> Labels { pairs.iter().copied().collect() };
+        let new = labels(&[(ZONE_LABEL, "a"), (OLD_ZONE_LABEL, "b")]);
+        assert!(!NodeOrder::moves(&new, &labels(&[(OLD_ZONE_LABEL, "a")])));
+        assert!(NodeOrder::moves(&new, &labels(&[(OLD_ZONE_LABEL, "b")])));
+        assert!(!NodeOrder::moves(&labels(&[(ZONE_LABEL, "")]), &Labels::default()));
     }
 }

@@ -149,6 +149,7 @@ fn preempt(
     let mut candidates = Vec::new();
     let mut refusals = Vec::new();
     let mut without_victims = 0;
+    let mut violating = 0;
     let priorities = cycle.cache.placed_classes().map(|class| cycle.cache.class(class).priority);
     let has_lesser = priorities.min().is_some_and(|least| least < cycle.pod.class.priority);
     for step in 0..potential.len() {
@@ -158,11 +159,18 @@ fn preempt(
             continue;
         }
         match select_victims(cycle, prepared, nominations, node) {
+            // The list of those that violate a budget holds no more than are wanted, however long the search
+            // for others goes on.
+            Ok(candidate) if candidate.budget_violations > 0 => {
+                violating += 1;
+                if violating <= wanted {
+                    candidates.push(candidate);
+                }
+            }
             Ok(candidate) => candidates.push(candidate),
             Err(refusal) => refusals.push(refusal),
         }
-        let harmless = candidates.iter().any(|candidate| candidate.budget_violations == 0);
-        if harmless && candidates.len() >= wanted {
+        if candidates.len() > violating && candidates.len() >= wanted {
             break;
         }
     }

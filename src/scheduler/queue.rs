@@ -2,7 +2,9 @@
 //! (`backend/queue/scheduling_queue.go` and its neighbours, 1.36).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
 
 use super::framework::PluginName;
 use super::node_info::ClassId;
@@ -28,8 +30,11 @@ pub struct QueuedPod {
     pub timestamp: SimTime,
     /// How often it was tried.
     pub attempts: u32,
-    /// How often it was tried and rejected: what the back-off grows with.
+    /// How often it was tried and rejected: what the back-off grows with (`UnschedulableCount`).
     pub rejections: u32,
+    /// How often in a row its try ended without any plugin's verdict: what the back-off then grows with
+    /// (`ConsecutiveErrorsCount`).
+    pub errors: u32,
     /// The plugins that rejected it last.
     pub rejected_by: Vec<PluginName>,
     /// Orders pods of equal priority and time: as they came.
@@ -41,6 +46,7 @@ pub struct QueuedPod {
 enum Place {
     Active,
     Backoff,
+    ErrorBackoff,
     Unschedulable,
     Gated,
 }
@@ -53,12 +59,16 @@ type Order = (Reverse<i32>, SimTime, u64, PodId);
 pub struct SchedulingQueue {
     initial_backoff: SimDuration,
     max_backoff: SimDuration,
-    /// Whether pods that have waited for too long are tried again whatever happened.
-    pub(super) flushes_unschedulable: bool,
-    pods: BTreeMap<PodId, QueuedPod>,
+    /// Whether pods are tried again of themselves: those that have waited for too long, and those whose try
+    /// ended without a verdict.
+    pub(super) retries: bool,
+    /// Only ever looked up, never iterated.
+    pods: FxHashMap<PodId, QueuedPod>,
     active: BTreeSet<Order>,
     /// By the second in which the back-off ends, then as in the active queue.
     backoff: BTreeSet<(SimTime, Order)>,
+    /// Pods whose try ended without a verdict; not tried early (`podErrorBackoffQ`).
+    error_backoff: BTreeSet<(SimTime, Order)>,
     /// Pods that wait for something to change, by the time of their failure.
     unschedulable: BTreeSet<(SimTime, PodId)>,
     sequence: u64,
@@ -66,14 +76,15 @@ pub struct SchedulingQueue {
 
 impl SchedulingQueue {
     /// An empty queue with these back-off times.
-    pub const fn new(initial_backoff: SimDuration, max_backoff: SimDuration) -> Self {
+    pub fn new(initial_backoff: SimDuration, max_backoff: SimDuration) -> Self {
         Self {
             initial_backoff,
             max_backoff,
-            flushes_unschedulable: true,
-            pods: BTreeMap::new(),
+            retries: true,
+            pods: FxHashMap::default(),
             active: BTreeSet::new(),
             backoff: BTreeSet::new(),
+            error_backoff: BTreeSet::new(),
             unschedulable: BTreeSet::new(),
             sequence: 0,
         }
@@ -89,6 +100,7 @@ impl SchedulingQueue {
             timestamp: now,
             attempts: 0,
             rejections: 0,
+            errors: 0,
             rejected_by: Vec::new(),
             sequence: self.next_sequence(),
             place: Place::Active,
@@ -107,27 +119,25 @@ impl SchedulingQueue {
         Some(queued)
     }
 
-    /// Takes back a pod that no node took, to wait until something changes.
+    /// Takes back a pod that no node took, to wait until something changes; or, if no plugin rejected it (there
+    /// are no nodes at all), until its back-off is over (`AddUnschedulablePodIfNotPresent`).
     pub fn add_unschedulable(
         &mut self,
         mut queued: QueuedPod,
         rejected_by: Vec<PluginName>,
         now: SimTime,
     ) {
-        queued.rejections += 1;
+        let is_error = rejected_by.is_empty();
+        if is_error {
+            queued.errors += 1;
+        } else {
+            queued.rejections += 1;
+            queued.errors = 0;
+        }
         queued.rejected_by = rejected_by;
         queued.timestamp = now;
         queued.sequence = self.next_sequence();
-        self.insert(queued, Place::Unschedulable);
-    }
-
-    /// Takes back a pod whose binding failed, to be tried again after its back-off.
-    pub fn add_failed(&mut self, mut queued: QueuedPod, now: SimTime) {
-        queued.rejections += 1;
-        queued.rejected_by.clear();
-        queued.timestamp = now;
-        queued.sequence = self.next_sequence();
-        self.insert(queued, Place::Backoff);
+        self.insert(queued, if is_error { Place::ErrorBackoff } else { Place::Unschedulable });
     }
 
     /// Puts an unschedulable pod back into the active queue, or into the back-off queue if its
@@ -144,8 +154,9 @@ impl SchedulingQueue {
 
     /// Puts a waiting pod into the active queue, whatever its back-off (`Activate`).
     pub fn activate(&mut self, pod: PodId) {
-        let waits =
-            |queued: &QueuedPod| matches!(queued.place, Place::Unschedulable | Place::Backoff);
+        let waits = |queued: &QueuedPod| {
+            matches!(queued.place, Place::Unschedulable | Place::Backoff | Place::ErrorBackoff)
+        };
         if self.pods.get(&pod).is_some_and(waits)
             && let Some(queued) = self.take(pod)
         {
@@ -205,11 +216,18 @@ impl SchedulingQueue {
         if !self.active.is_empty() || !self.backoff.is_empty() {
             return Some(now);
         }
-        let (failed, _) = self.unschedulable.first().filter(|_| self.flushes_unschedulable)?;
-        let due = (*failed + MAX_UNSCHEDULABLE).as_nanos();
-        let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
-        // The look through the unschedulable pods takes those that have waited longer than that.
-        Some(SimTime::from_nanos((due.div_euclid(period) + 1) * period).max(now))
+        if !self.retries {
+            return None;
+        }
+        let flush = self.unschedulable.first().map(|(failed, _)| {
+            let due = (*failed + MAX_UNSCHEDULABLE).as_nanos();
+            let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
+            // The look through the unschedulable pods takes those that have waited longer than that.
+            SimTime::from_nanos((due.div_euclid(period) + 1) * period)
+        });
+        // Back-offs are over when the second in which they end is.
+        let ends = self.error_backoff.first().map(|(ends, _)| *ends + SimDuration::from_secs(1));
+        Some(flush.into_iter().chain(ends).min()?.max(now))
     }
 
     /// Moves pods whose back-off is over to the active queue, and those that have waited for too
@@ -221,9 +239,16 @@ impl SchedulingQueue {
             let Some(queued) = self.take(order.3) else { break };
             self.insert(queued, Place::Active);
         }
+        while self.retries
+            && let Some((ends, order)) = self.error_backoff.first()
+            && *ends < now.floor_to_second()
+        {
+            let Some(queued) = self.take(order.3) else { break };
+            self.insert(queued, Place::Active);
+        }
         let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
         let looked = SimTime::from_nanos(now.as_nanos().div_euclid(period) * period);
-        while self.flushes_unschedulable
+        while self.retries
             && let Some((failed, pod)) = self.unschedulable.first()
             && looked.since(*failed) > MAX_UNSCHEDULABLE
         {
@@ -232,12 +257,14 @@ impl SchedulingQueue {
     }
 
     /// When a pod's back-off ends: the initial one after the first rejection, doubled by each
-    /// further one, up to the longest.
+    /// further one, up to the longest. If its last tries ended without a verdict, those count alone
+    /// (`getBackoffTime`).
     fn backoff_end(&self, queued: &QueuedPod) -> SimTime {
-        if queued.rejections == 0 {
+        let count = if queued.errors > 0 { queued.errors } else { queued.rejections };
+        if count == 0 {
             return queued.timestamp;
         }
-        let doublings = (queued.rejections - 1).min(40);
+        let doublings = (count - 1).min(40);
         let factor = 1_i64 << doublings;
         queued.timestamp + (self.initial_backoff * factor).min(self.max_backoff)
     }
@@ -257,6 +284,9 @@ impl SchedulingQueue {
             Place::Backoff => {
                 self.backoff.insert((self.backoff_end(&queued).floor_to_second(), order));
             }
+            Place::ErrorBackoff => {
+                self.error_backoff.insert((self.backoff_end(&queued).floor_to_second(), order));
+            }
             Place::Unschedulable => {
                 self.unschedulable.insert((queued.timestamp, queued.pod));
             }
@@ -274,6 +304,10 @@ impl SchedulingQueue {
             }
             Place::Backoff => {
                 self.backoff.remove(&(self.backoff_end(&queued).floor_to_second(), order));
+            }
+            Place::ErrorBackoff => {
+                let ends = self.backoff_end(&queued).floor_to_second();
+                self.error_backoff.remove(&(ends, order));
             }
             Place::Unschedulable => {
                 self.unschedulable.remove(&(queued.timestamp, pod));
@@ -358,6 +392,24 @@ mod tests {
             queue.activate(pod(1));
         }
         assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn without_a_verdict_a_pod_is_tried_again_after_its_back_off_and_not_early() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 0, at(10), false);
+        let mut now = at(10);
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            let queued = queue.pop(now).unwrap();
+            queue.add_unschedulable(queued, Vec::new(), now);
+            let next = queue.wake_time(now).unwrap();
+            assert_eq!(queue.pop(next - SimDuration::from_nanos(1)), None);
+            waits.push(next.since(now).as_secs());
+            now = next;
+        }
+        // Each lasts until the second in which it ends is over.
+        assert_eq!(waits, [2, 3, 5, 9, 11]);
     }
 
     #[test]

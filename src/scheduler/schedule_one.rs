@@ -10,6 +10,7 @@ use super::message::cut;
 use super::node_info::{ClassId, PlacedPod};
 use super::nominations::{Nominated, Nominations};
 use super::placement_index::PlacementIndex;
+use super::plugins::topology_spread::may_count_by_node;
 use super::preemption::{Candidate, PREEMPTION_BY_SCHEDULER, PostFilter};
 use super::profile::{Profile, ProfileError, SchedulerConfiguration};
 use super::queue::{QueuedPod, SchedulingQueue};
@@ -77,7 +78,7 @@ impl Scheduler {
         let keys = profiles.iter().flat_map(Profile::topology_keys);
         let mut queue =
             SchedulingQueue::new(configuration.initial_backoff, configuration.max_backoff);
-        queue.flushes_unschedulable = configuration.retries_waiting_pods;
+        queue.retries = configuration.retries_waiting_pods;
         Ok(Self {
             cache: Cache::new(keys),
             profiles: profiles.into(),
@@ -145,6 +146,7 @@ impl Scheduler {
     ) -> Option<PodId> {
         let (queued, pod, profile) = self.pop(view)?;
         let id = queued.pod;
+        self.prepare_counts(view, &queued, pod);
         if self.always_full || !self.place_by_index(view, profile, &queued, pod, actions) {
             self.attempt(view, profile, queued, pod, actions);
         }
@@ -154,6 +156,7 @@ impl Scheduler {
     /// Tries to place the next pod of the queue; `None` if there is none to try.
     pub fn next(&mut self, view: ClusterView<'_>, actions: &mut Vec<Action>) -> Option<Attempt> {
         let (queued, pod, profile) = self.pop(view)?;
+        self.prepare_counts(view, &queued, pod);
         Some(self.attempt(view, profile, queued, pod, actions))
     }
 
@@ -167,6 +170,22 @@ impl Scheduler {
             {
                 return Some((queued, pod, profile));
             }
+        }
+    }
+
+    /// Lets the cache count pods by node if this one may be the first for which it matters.
+    fn prepare_counts(&mut self, view: ClusterView<'_>, queued: &QueuedPod, pod: &Pod) {
+        if self.cache.counts_by_node() {
+            return;
+        }
+        let place = PodToPlace {
+            id: Some(queued.pod),
+            class: self.cache.class(queued.class),
+            owner: pod.owner,
+            nominated_node: None,
+        };
+        if may_count_by_node(&CycleContext { cache: &self.cache, view, pod: place }) {
+            self.cache.count_by_node();
         }
     }
 

@@ -80,6 +80,11 @@ impl Topology {
         u16::try_from(found).ok().map(TopologyKey)
     }
 
+    /// The domain of a value of a key, if any node has it.
+    pub fn domain_of(&self, key: TopologyKey, value: &str) -> Option<Domain> {
+        self.keys[key.index()].by_value.get(value).copied()
+    }
+
     /// How many domains a key has had at most: the length of an array indexed by [`Domain`].
     pub fn size(&self, key: TopologyKey) -> usize {
         self.keys[key.index()].nodes.len()

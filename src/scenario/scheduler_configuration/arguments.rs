@@ -265,6 +265,16 @@ fn balanced_allocation(
     let Some(args) = parse::<BalancedAllocationArgs>(args, path, errors) else { return };
     if !args.resources.is_empty() {
         let at = path.field("resources");
+        for (position, resource) in args.resources.iter().enumerate() {
+            // The API takes 0 for a weight that is not given.
+            if !(0..=1).contains(&resource.weight) {
+                errors.push(&at.item(position).field("weight"), "must be 1");
+            }
+            if args.resources[..position].iter().any(|other| other.name == resource.name) {
+                let problem = format!("{:?} comes twice", resource.name);
+                errors.push(&at.item(position).field("name"), problem);
+            }
+        }
         arguments.balanced_allocation.resources = weights(&args.resources, &at, errors);
     }
 }
@@ -381,5 +391,9 @@ fn preemption(
     }
     if let Some(nodes) = args.min_candidate_nodes_absolute {
         given.min_candidate_nodes_absolute = nodes;
+    }
+    if given.min_candidate_nodes_percentage == 0 && given.min_candidate_nodes_absolute == 0 {
+        let problem = "must not be 0 together with minCandidateNodesPercentage";
+        errors.push(&path.field("minCandidateNodesAbsolute"), problem);
     }
 }

@@ -85,7 +85,9 @@ impl FilterPlugin for InterPodAffinity {
             }
             ClusterEvent::NodeAdded(node) => {
                 let has_key = |term: &AffinityTerm| node.domain(term.topology).is_some();
-                own.required.iter().any(has_key) || own.required.is_empty()
+                own.required.is_empty()
+                    || own.required.iter().any(has_key)
+                    || !own.required_anti.is_empty()
             }
             ClusterEvent::NodeUpdated { before, after } => {
                 let moves = |term: &AffinityTerm| {

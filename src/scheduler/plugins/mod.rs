@@ -153,7 +153,7 @@ pub const ALL: &[Plugin] = &[
         ..plugin("VolumeRestrictions", &[PreFilter, Filter])
     },
     plugin("NodeVolumeLimits", &[PreFilter, Filter]),
-    plugin("VolumeBinding", &[PreFilter, Filter, Reserve, PreBind]),
+    plugin("VolumeBinding", &[PreFilter, Filter, PreScore, Score, Reserve, PreBind]),
     plugin("VolumeZone", &[PreFilter, Filter]),
     Plugin {
         default_weight: Some(2),

@@ -86,13 +86,15 @@ impl FilterPlugin for NodeAffinity {
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        let meets_own = |node: &NodeInfo| meets_required_affinity(cycle.pod.class, node);
         let meets = |node: &NodeInfo| {
             self.added_required.as_ref().is_none_or(|terms| matches_any(terms, node))
-                && meets_required_affinity(cycle.pod.class, node)
+                && meets_own(node)
         };
         match event {
             ClusterEvent::NodeAdded(node) => meets(node),
-            ClusterEvent::NodeUpdated { before, after } => !meets(before) && meets(after),
+            // As it was, the node is only held against what the pod itself asks for.
+            ClusterEvent::NodeUpdated { before, after } => !meets_own(before) && meets(after),
             _ => false,
         }
     }

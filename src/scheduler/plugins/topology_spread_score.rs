@@ -72,9 +72,13 @@ impl Counter<'_, '_> {
             let pods = counts_by_node(self.cycle, constraint);
             return Counts { pods: Pods::OnNode(pods), weight: weight_of(self.scored.len()) };
         }
-        // Nodes without the label make one domain together, behind all others.
+        // Nodes without the label make one domain together, behind all others; those on which it is empty are
+        // taken for such.
         let size = cache.topology().size(constraint.topology);
-        let position = |domain: Option<Domain>| domain.map_or(size, Domain::index);
+        let empty = cache.topology().domain_of(constraint.topology, "");
+        let position = |domain: Option<Domain>| {
+            domain.filter(|one| Some(*one) != empty).map_or(size, Domain::index)
+        };
         let mut is_feasible = vec![false; size + 1];
         for slot in self.scored {
             let domain = cache.topology().domain_at(constraint.topology, *slot);
@@ -83,7 +87,10 @@ impl Counter<'_, '_> {
         let domains = is_feasible.iter().filter(|feasible| **feasible).count();
         let weight = weight_of(domains);
         let all_take_part = !self.needs_all_keys || is_on_all_nodes(self.cycle, self.constraints);
-        let known = if all_take_part { counts_by_domain(self.cycle, constraint) } else { None };
+        let stands_alone = empty.is_none() || self.needs_all_keys;
+        let known = (all_take_part && stands_alone)
+            .then(|| counts_by_domain(self.cycle, constraint))
+            .flatten();
         if let Some(pods) = known {
             return Counts { pods: Pods::InDomain(pods), weight };
         }
@@ -97,6 +104,9 @@ impl Counter<'_, '_> {
             if takes_part {
                 pods[at] += matching.count(constraint, node);
             }
+        }
+        if let Some(empty) = empty {
+            pods[empty.index()] = pods[size];
         }
         Counts { pods: Pods::InDomain(pods), weight }
     }

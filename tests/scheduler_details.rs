@@ -1,0 +1,300 @@
+//! Corners of kube-scheduler 1.36 that recorded cycles do not reach.
+
+use wavetank::cluster::action::{PodDraft, PodName, PodSource};
+use wavetank::cluster::deployment::IntOrPercent;
+use wavetank::cluster::node::{
+    ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
+};
+use wavetank::cluster::pod::PodId;
+use wavetank::cluster::pod_template::{
+    Container, ContainerPort, NodeSelectorTerm, PodSpec, PodTemplate, ResourceList,
+};
+use wavetank::cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus};
+use wavetank::cluster::selection::Selecting;
+use wavetank::cluster::selector::{Operator, Requirement, Selector};
+use wavetank::cluster::service::Service;
+use wavetank::cluster::{Action, Change, ClusterView, Labels, ObjectMeta, Store, apply};
+use wavetank::engine::{SimDuration, SimTime, Streams};
+use wavetank::scheduler::decision::Verdict;
+use wavetank::scheduler::preemption::PostFilter;
+use wavetank::scheduler::profile::SchedulerConfiguration;
+use wavetank::scheduler::{Attempt, Scheduler, TieBreaker};
+use wavetank::units::Quantity;
+
+/// The API server's store and a scheduler that hears of every change.
+struct Cluster {
+    store: Store,
+    scheduler: Scheduler,
+    now: SimTime,
+}
+
+impl Cluster {
+    fn new(configuration: &SchedulerConfiguration) -> Self {
+        Self {
+            store: Store::new(Streams::new(1)),
+            scheduler: Scheduler::new(configuration, TieBreaker::FirstByName)
+                .expect("a profile that makes sense"),
+            now: SimTime::from_secs(1000),
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Change> {
+        let mut changes = Vec::new();
+        apply(&mut self.store, self.now, action, &mut changes).expect("nothing forbids it");
+        for change in &changes {
+            self.scheduler.on_change(ClusterView::new(&self.store, self.now), *change);
+        }
+        changes
+    }
+
+    fn add_node(
+        &mut self,
+        name: &str,
+        milli_cpu: i64,
+        labels: &[(&'static str, &'static str)],
+    ) -> NodeId {
+        let host = [(HOSTNAME_LABEL, name)];
+        let allocatable: ResourceList =
+            [("cpu", Quantity::from_milli(milli_cpu)), ("pods", Quantity::from_units(110))]
+                .into_iter()
+                .collect();
+        self.act(Action::AddNode(Box::new(Node {
+            meta: ObjectMeta {
+                labels: host.into_iter().chain(labels.iter().copied()).collect(),
+                ..ObjectMeta::new("", name)
+            },
+            capacity: allocatable.clone(),
+            allocatable,
+            unschedulable: false,
+            taints: Vec::new(),
+            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
+            health: NodeHealth::default(),
+            images: Vec::new(),
+            pool: "".into(),
+        })));
+        self.store.node_named(name).expect("it was added")
+    }
+
+    fn create(&mut self, name: &str, template: PodTemplate) -> PodId {
+        let changes = self.act(Action::CreatePod(Box::new(PodDraft {
+            name: PodName::Exact(name.into()),
+            namespace: "default".into(),
+            template: PodSource::New(Box::new(template)),
+            owner: None,
+        })));
+        let created = changes.iter().find_map(|change| match change {
+            Change::PodAdded(pod) => Some(*pod),
+            _ => None,
+        });
+        created.expect("it was created")
+    }
+
+    fn create_on(&mut self, name: &str, template: PodTemplate, node: NodeId) -> PodId {
+        let pod = self.create(name, template);
+        self.act(Action::BindPod(pod, node));
+        pod
+    }
+
+    /// The next attempt, whose binding is carried out.
+    fn next(&mut self) -> Option<Attempt> {
+        let mut actions = Vec::new();
+        let attempt = self.scheduler.next(ClusterView::new(&self.store, self.now), &mut actions);
+        for action in actions {
+            if matches!(action, Action::BindPod(..)) {
+                self.act(action);
+            }
+        }
+        attempt
+    }
+}
+
+fn template(milli_cpu: i64, priority: i32) -> PodTemplate {
+    let requests = [("cpu", Quantity::from_milli(milli_cpu))].into_iter().collect();
+    PodTemplate {
+        spec: PodSpec {
+            containers: vec![Container { requests, ..Container::default() }],
+            scheduler_name: "default-scheduler".into(),
+            priority: Some(priority),
+            ..PodSpec::default()
+        },
+        labels: [("app", "web")].into_iter().collect::<Labels>(),
+        ..PodTemplate::default()
+    }
+}
+
+fn with_host_port(mut template: PodTemplate, port: u16) -> PodTemplate {
+    template.spec.containers[0].ports.push(ContainerPort {
+        name: "".into(),
+        container_port: port,
+        host_port: port,
+        host_ip: "".into(),
+        protocol: "TCP".into(),
+    });
+    template
+}
+
+fn service() -> Service {
+    Service {
+        meta: ObjectMeta::new("default", "web"),
+        selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
+        ports: Vec::new(),
+        is_headless: false,
+        publish_not_ready_addresses: false,
+        has_client_affinity: false,
+        prefers_close: false,
+        endpoints: Vec::new(),
+    }
+}
+
+#[test]
+fn what_a_filter_said_of_the_nominated_node_is_told_though_pre_filter_names_others() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    cluster.add_node("a", 1000, &[]);
+    let nominated = cluster.add_node("b", 1000, &[]);
+    cluster.add_node("c", 1000, &[]);
+    let mut wants_a = template(2000, 0);
+    wants_a.spec.affinity.required_node = Some(vec![NodeSelectorTerm {
+        match_expressions: Vec::new(),
+        match_fields: vec![Requirement {
+            key: "metadata.name".into(),
+            operator: Operator::In,
+            values: vec!["a".into()],
+        }],
+    }]);
+    let pod = cluster.create("pod", wants_a);
+    cluster.act(Action::NominatePod(pod, Some(nominated)));
+    let attempt = cluster.next().unwrap();
+    let rejected: Vec<(usize, &str)> = attempt
+        .decision
+        .feasibility
+        .diagnosis
+        .rejected
+        .iter()
+        .map(|one| (one.node, one.plugin))
+        .collect();
+    assert_eq!(rejected, [(0, "NodeResourcesFit"), (nominated.index(), "NodeAffinity")]);
+    let Verdict::Waits { message, .. } = &attempt.decision.verdict else {
+        panic!("it fits nowhere")
+    };
+    assert!(
+        message.starts_with(
+            "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node \
+             affinity/selector, 1 node(s) didn't satisfy plugin(s) [NodeAffinity]."
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_host_port_that_two_pods_have_is_free_when_one_of_them_goes() {
+    // `UsedPorts` is a set: it does not count how many pods have a port.
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    let node = cluster.add_node("a", 1000, &[]);
+    cluster.create_on("important", with_host_port(template(0, 10), 80), node);
+    let lesser = cluster.create_on("lesser", with_host_port(template(0, 0), 80), node);
+    cluster.create("pod", with_host_port(template(0, 5), 80));
+    let attempt = cluster.next().unwrap();
+    let Verdict::Waits { chosen: Some(chosen), .. } = &attempt.decision.verdict else {
+        panic!("{:?}", attempt.decision.verdict)
+    };
+    let victims: Vec<Option<PodId>> = chosen.victims.iter().map(|victim| victim.pod.id).collect();
+    assert_eq!(victims, [Some(lesser)]);
+}
+
+#[test]
+fn no_more_candidates_that_violate_a_budget_are_kept_than_are_wanted() {
+    let mut configuration = SchedulerConfiguration::default();
+    let preemption = &mut configuration.profiles[0].arguments.preemption;
+    preemption.min_candidate_nodes_percentage = 0;
+    preemption.min_candidate_nodes_absolute = 2;
+    let mut cluster = Cluster::new(&configuration);
+    for name in ["a", "b", "c", "d"] {
+        let node = cluster.add_node(name, 1000, &[]);
+        cluster.create_on(&format!("on-{name}"), template(1000, 0), node);
+    }
+    cluster.act(Action::CreateDisruptionBudget(Box::new(PodDisruptionBudget {
+        meta: ObjectMeta::new("default", "keeps-all"),
+        selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
+        budget: Budget::MaxUnavailable(IntOrPercent::Int(0)),
+        always_allows_unhealthy: false,
+        generation: 1,
+        status: PodDisruptionBudgetStatus::default(),
+    })));
+    cluster.create("pod", template(1000, 5));
+    let attempt = cluster.next().unwrap();
+    let Verdict::Waits { post_filter: Some(PostFilter::Candidates(candidates)), .. } =
+        &attempt.decision.verdict
+    else {
+        panic!("{:?}", attempt.decision.verdict)
+    };
+    let nodes: Vec<usize> = candidates.iter().map(|candidate| candidate.node).collect();
+    assert_eq!(nodes, [0, 1]);
+    assert!(candidates.iter().all(|candidate| candidate.budget_violations == 1));
+}
+
+#[test]
+fn by_default_nodes_with_an_empty_zone_and_without_one_are_one_domain() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    let none = cluster.add_node("none", 8000, &[]);
+    cluster.add_node("empty", 8000, &[(ZONE_LABEL, "")]);
+    cluster.add_node("zone", 8000, &[(ZONE_LABEL, "z")]);
+    cluster.act(Action::CreateService(Box::new(service())));
+    for number in 0..4 {
+        cluster.create_on(&format!("old-{number}"), template(0, 0), none);
+    }
+    cluster.create("pod", template(0, 0));
+    let attempt = cluster.next().unwrap();
+    let Verdict::Placed { scores: Some(scores), .. } = &attempt.decision.verdict else {
+        panic!("{:?}", attempt.decision.verdict)
+    };
+    let (_, spread) = scores.plugins.iter().find(|(name, _)| *name == "PodTopologySpread").unwrap();
+    // Hosts weigh ln(3 + 2), zones ln(2 + 2), of which "" is one with 4 pods: none 4 * 1.609 + 2 = 8,
+    // empty 2 + 4 * 1.386 + 4 = 12, zone 2 + 4 = 6. Of 12 at most and 6 at least: 116, cut, and so on;
+    // times the weight of 2.
+    let mut by_node: Vec<(usize, i64)> =
+        scores.nodes.iter().copied().zip(spread.iter().copied()).collect();
+    by_node.sort_unstable();
+    let expected = [2 * (100 * (12 + 6 - 8) / 12), 2 * (100 * 6 / 12), 2 * 100];
+    assert_eq!(by_node, [(0, expected[0]), (1, expected[1]), (2, expected[2])]);
+}
+
+#[test]
+fn without_nodes_a_pod_is_tried_again_after_its_back_off() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    let pod = cluster.create("pod", template(100, 0));
+    let attempt = cluster.next().unwrap();
+    let Verdict::Waits { message, .. } = &attempt.decision.verdict else {
+        panic!("there is no node")
+    };
+    assert_eq!(message, "no nodes available to schedule pods");
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), None);
+    // The node alone does not let it in: no plugin waits for one.
+    let node = cluster.add_node("a", 1000, &[]);
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), None);
+    let wake = cluster.scheduler.wake_time(cluster.now).unwrap();
+    assert_eq!(wake.since(cluster.now), SimDuration::from_secs(2));
+    cluster.now = wake;
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), Some(pod));
+    assert_eq!(cluster.store.pods()[pod].node, Some(node));
+}
+
+#[test]
+fn a_pod_stays_selected_when_its_gates_go_and_is_forgotten_when_it_goes() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    let mut gated = template(100, 0);
+    gated.spec.scheduling_gates.push("wait".into());
+    let pod = cluster.create("pod", gated);
+    cluster.act(Action::CreateService(Box::new(service())));
+    let selected = |cluster: &Cluster| -> Vec<PodId> {
+        let (service, _) = cluster.store.services().iter().next().unwrap();
+        cluster.store.selected_by(Selecting::Service(service)).map(|(pod, _)| pod).collect()
+    };
+    assert_eq!(selected(&cluster), [pod]);
+    cluster.act(Action::UngatePod(pod));
+    assert_eq!(selected(&cluster), [pod]);
+    cluster.act(Action::RemovePod(pod));
+    assert_eq!(selected(&cluster), []);
+    // Pods of a template that was selected before are listed as they come.
+    let next = cluster.create("next", template(100, 0));
+    assert_eq!(selected(&cluster), [next]);
+}
