@@ -1,6 +1,7 @@
 //! What becomes of a request on its way: where it goes, why it fails, when that is known.
 
 use serde_json::{Value, json};
+use wavetank::engine::random::index_below;
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::traffic::{
     BackendId, BackendState, Balancer, FailureCause, Outcomes, Recording, RequestModelId,
@@ -369,4 +370,50 @@ fn language_models_are_found_by_the_room_in_their_cache() {
     traffic.set_endpoints(at(3.0), SERVICE, &ids);
     let taken: Vec<u64> = ids.iter().map(|pod| traffic.taken(at(6.4), *pod)).collect();
     assert_eq!(taken, [3, 3]);
+}
+
+#[test]
+fn a_service_that_turns_reachable_or_not_is_among_those_to_be_looked_at() {
+    let services = [ten_a_second(), ten_a_second(), ten_a_second()];
+    let mut traffic = traffic(&services, json!({"cpuTime": "1ms"}), 0);
+    let mut draw = Streams::new(5).stream("steps", 0);
+    let mut below = |n: usize| index_below(&mut draw, n);
+    let mut pods: Vec<BackendId> = Vec::new();
+    let mut known = [false; 3];
+    let mut turns = 0;
+    for step in 0..600 {
+        let now = at(f64::from(step) * 0.01);
+        match below(6) {
+            0 => pods.push(traffic.add_backend(now, RequestModelId(0), 1.0)),
+            1 if pods.len() > 3 => {
+                let gone = pods.swap_remove(below(pods.len()));
+                traffic.remove_backend(now, gone, FailureCause::Killed);
+            }
+            2 if !pods.is_empty() => {
+                let pod = pods[below(pods.len())];
+                traffic.stop_backend(now, pod, FailureCause::Killed);
+            }
+            3 | 4 if !pods.is_empty() => {
+                let states =
+                    [BackendState::Serving, BackendState::Refusing, BackendState::Unreachable];
+                traffic.set_state(now, pods[below(pods.len())], states[below(3)]);
+            }
+            _ => {
+                let endpoints: Vec<BackendId> =
+                    pods.iter().copied().filter(|_| below(3) == 0).collect();
+                let service = u32::try_from(below(3)).expect("one of three");
+                traffic.set_endpoints(now, ServiceId(service), &endpoints);
+            }
+        }
+        let touched = traffic.take_touched();
+        for (number, known) in (0..).zip(&mut known) {
+            let can_answer = traffic.can_answer(ServiceId(number));
+            if can_answer != *known {
+                assert!(touched.contains(&ServiceId(number)), "step {step}");
+                *known = can_answer;
+                turns += 1;
+            }
+        }
+    }
+    assert!(turns > 20, "{turns}");
 }

@@ -8,6 +8,7 @@ use super::simulation::Simulation;
 use super::world::AppPlan;
 use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::selection::Selecting;
 use crate::cluster::service::{Endpoint, ServiceId};
 use crate::cluster::{Action, Change, ClusterView, ObjectReference, PodChange};
 use crate::engine::SimDuration;
@@ -192,10 +193,19 @@ impl Simulation {
 
     /// Takes note of the Services that nobody can answer for, from now on.
     pub(super) fn check_reachability(&mut self) {
-        for position in 0..self.services.len() {
+        let touched = self.traffic.take_touched();
+        if touched.is_empty() && self.down.is_empty() {
+            return;
+        }
+        // Why a Service is down can turn to something else with any pod.
+        let mut positions = self.down.clone();
+        positions.extend(touched.into_iter().map(|service| service.0 as usize));
+        for position in positions {
             let down = if self.traffic.can_answer(traffic_id(position)) {
+                self.down.remove(&position);
                 None
             } else {
+                self.down.insert(position);
                 Some(self.why_down(position))
             };
             self.recorder.set_down(self.now, position, down);
@@ -204,16 +214,17 @@ impl Simulation {
 
     fn why_down(&self, position: usize) -> &'static str {
         let view = self.view();
-        let service = self.services[position].and_then(|id| view.services().get(id));
-        let Some(selector) = service.and_then(|service| service.selector.as_ref()) else {
+        let existing = |id: &ServiceId| {
+            view.services().get(*id).is_some_and(|service| service.selector.is_some())
+        };
+        let Some(service) = self.services[position].filter(existing) else {
             return "the Service does not exist";
         };
-        let mut pods =
-            view.pods().values().filter(|pod| selector.matches(view.labels_of(pod))).peekable();
-        if pods.peek().is_none() {
+        let selected = view.store().selected_by(Selecting::Service(service));
+        let pods: Vec<&Pod> = selected.map(|(_, pod)| pod).collect();
+        if pods.is_empty() {
             return "no pod exists";
         }
-        let pods: Vec<_> = pods.collect();
         let on_lost_node = |pod: &&Pod| pod.node.is_some_and(|node| self.kubelet.is_down(node));
         if pods.iter().all(|pod| pod.node.is_none()) {
             "all pods wait for a node"

@@ -1,6 +1,6 @@
 //! The simulation: one loop, one order of events, and what follows from each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::adapter::{Adapter, ScrapeFaults};
@@ -50,6 +50,8 @@ pub struct Simulation {
     pub(super) propagating: VecDeque<(ClusterServiceId, Vec<PodId>)>,
     /// By position in the world's traffic: the Service, once it exists.
     pub(super) services: Vec<Option<ClusterServiceId>>,
+    /// Positions of the Services that nobody can answer for.
+    pub(super) down: BTreeSet<usize>,
     /// What was begun and goes on later; taken out when its time comes.
     pub(super) errands: Vec<Option<Errand>>,
     /// How many nodes joined each pool since the start.
@@ -91,6 +93,7 @@ impl Simulation {
             queue: EventQueue::default(),
             propagating: VecDeque::new(),
             services: vec![None; world.traffic.len()],
+            down: (0..world.traffic.len()).collect(),
             errands: Vec::new(),
             nodes_added: BTreeMap::new(),
             fault_streams: super::chance::streams(world.seed, &world.faults),

@@ -33,6 +33,8 @@ pub struct Backend {
     pub(super) model: RequestModelId,
     /// Services that share backends, directly or through others, advance together.
     pub(super) island: Option<u32>,
+    /// Services of which it is an endpoint.
+    pub(super) endpoint_of: Vec<u32>,
     /// Number of the zone that it is in, if that is known.
     pub(super) zone: Option<u16>,
     /// Requests that hang because its node does not answer.
@@ -76,6 +78,7 @@ impl Backend {
             state: BackendState::Serving,
             model: id,
             island: None,
+            endpoint_of: Vec::new(),
             zone: None,
             hanging: 0,
             taken: 0,

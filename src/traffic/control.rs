@@ -23,6 +23,7 @@ impl Traffic {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
         row.set_state(now, state);
+        self.touched.extend_from_slice(&row.endpoint_of);
         self.fluid.set_state(now, backend, state);
         match state {
             BackendState::Unreachable => {
@@ -67,6 +68,7 @@ impl Traffic {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
         row.set_state(now, BackendState::Refusing);
+        self.touched.extend_from_slice(&row.endpoint_of);
         self.fluid.drop_queue(now, backend, cause);
         self.fluid.set_state(now, backend, BackendState::Refusing);
         let mut clients = row.drop_all(now, &mut self.records);
@@ -89,6 +91,17 @@ impl Traffic {
     pub fn set_endpoints(&mut self, now: SimTime, service: ServiceId, endpoints: &[BackendId]) {
         self.advance(now);
         let row = &mut self.services[service.0 as usize];
+        for backend in &row.endpoints {
+            if let Some(backend) = self.backends.get_mut(*backend) {
+                backend.endpoint_of.retain(|one| *one != service.0);
+            }
+        }
+        for backend in endpoints {
+            if let Some(backend) = self.backends.get_mut(*backend) {
+                backend.endpoint_of.push(service.0);
+            }
+        }
+        self.touched.push(service.0);
         row.endpoints.clear();
         row.endpoints.extend_from_slice(endpoints);
         if self.fluid.has(service.0) {

@@ -240,6 +240,15 @@ impl Traffic {
         })
     }
 
+    /// The services, ascending, of which [`Self::can_answer`] may say something else than when this was last
+    /// asked.
+    pub fn take_touched(&mut self) -> Vec<ServiceId> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        touched.into_iter().map(ServiceId).collect()
+    }
+
     /// Adds the results so far to a run's fingerprint.
     pub fn digest(&mut self, now: SimTime, digest: &mut Digest) {
         self.advance(now);

@@ -60,6 +60,8 @@ pub struct Traffic {
     pub(super) hanging: Vec<Hanging>,
     pub(super) network: Network,
     pub(super) fluid: Fluid,
+    /// Services of which [`Self::can_answer`] may say something else than before; some may come twice.
+    pub(super) touched: Vec<u32>,
     /// Zones that backends are in.
     pub(super) zones: u16,
     /// Whether no request is counted one by one.
@@ -121,6 +123,7 @@ impl Traffic {
         }
         Self {
             now: SimTime::ZERO,
+            touched: Vec::new(),
             is_all_fluid: services.iter().all(|service| fluid.has(service.island)),
             // A flow has no requests to wait for.
             islands: services
