@@ -15,6 +15,7 @@ pub(super) struct Revisions {
     /// Looked up only, never iterated.
     by_target: FxHashMap<ScaleTarget, u64>,
     autoscalers: u64,
+    nodes: u64,
 }
 
 impl Store {
@@ -26,6 +27,11 @@ impl Store {
     /// Grows whenever an autoscaler is created, changed or deleted, or a metrics API fails or recovers.
     pub const fn autoscalers_revision(&self) -> u64 {
         self.revisions.autoscalers
+    }
+
+    /// Grows whenever a node appears, changes or goes.
+    pub const fn nodes_revision(&self) -> u64 {
+        self.revisions.nodes
     }
 
     /// Takes note of changes that were just made.
@@ -42,6 +48,9 @@ impl Store {
                 }
                 Change::ReplicaSetSpec(set) => self.revise_owner(Owner::ReplicaSet(set)),
                 Change::HpaSpec(_) => self.revise_autoscalers(),
+                Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => {
+                    self.revisions.nodes += 1;
+                }
                 _ => {}
             }
         }

@@ -6,17 +6,35 @@ pub mod placement;
 mod rolling;
 mod sync;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use self::backoff::FailedPodBackoff;
+use self::placement::Placement;
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue};
+use crate::cluster::daemon_set::DaemonSetId;
+use crate::cluster::node::NodeId;
 use crate::cluster::pod::Owner;
-use crate::cluster::{Change, ClusterView};
+use crate::cluster::{Change, ClusterView, Name};
 
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSetController {
     backoff: FailedPodBackoff,
+    judged: BTreeMap<DaemonSetId, Judged>,
+}
+
+/// The nodes as they were last judged for a DaemonSet.
+#[derive(Clone, Debug)]
+struct Judged {
+    /// The store's revision of the nodes.
+    nodes_revision: u64,
+    /// The hash of the set's revision.
+    hash: Name,
+    /// All nodes, in the order of their names.
+    nodes: Arc<[(NodeId, Placement)]>,
 }
 
 impl Controller for DaemonSetController {
@@ -43,10 +61,11 @@ impl Controller for DaemonSetController {
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::DaemonSet(id) = key else { return Requeue::No };
-        if let Some(sync) = Sync::new(view, id, &mut self.backoff) {
+        if let Some(sync) = Sync::new(view, id, &mut self.backoff, &mut self.judged) {
             return sync.run(actions);
         }
         self.backoff.forget(id);
+        self.judged.remove(&id);
         Requeue::No
     }
 

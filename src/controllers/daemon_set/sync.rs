@@ -1,14 +1,17 @@
 //! One look at a DaemonSet (`daemon_controller.go`, 1.36).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
+use super::Judged;
 use super::backoff::FailedPodBackoff;
 use super::placement::{Placement, placement};
 use super::rolling::{NodePods, Replacement, RevisionPod, in_place, limits, with_surge};
 use crate::cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
 use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
 use crate::cluster::daemon_set::{DaemonSet, DaemonSetId, DaemonSetStatus, for_node, target_node};
-use crate::cluster::node::Node;
+use crate::cluster::node::{Node, NodeId};
 use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
 use crate::cluster::pod_template::PodTemplate;
 use crate::cluster::{Action, ClusterView, Name};
@@ -31,9 +34,36 @@ pub(super) struct Sync<'a> {
     /// Of the current revision, before a node is named.
     template: PodTemplate,
     /// All nodes, in the order of their names.
-    nodes: Vec<(&'a Node, Placement)>,
-    /// By node, in the order of creation; ended ones with a deletion mark are left out.
-    pods: BTreeMap<&'a Name, Vec<(PodId, &'a Pod)>>,
+    nodes: Vec<(&'a Node, NodeId, Placement)>,
+    /// By node and in the order of creation; ended ones with a deletion mark are left out.
+    pods: Vec<(PodId, &'a Pod)>,
+    /// By the node's slot: where its pods are among those.
+    ranges: Vec<Range<usize>>,
+    /// Pods for nodes that are not there, by the name of the node.
+    lost: BTreeMap<&'a Name, Vec<(PodId, &'a Pod)>>,
+}
+
+/// All nodes in the order of their names, judged for the pods of a set's revision; anew only if a node or
+/// the revision changed since the last time.
+fn judge(
+    view: ClusterView<'_>,
+    judged: &mut BTreeMap<DaemonSetId, Judged>,
+    (id, hash): (DaemonSetId, &Name),
+    template: &PodTemplate,
+) -> Arc<[(NodeId, Placement)]> {
+    let nodes_revision = view.store().nodes_revision();
+    let known = judged.get(&id);
+    let is_current =
+        |known: &&Judged| known.nodes_revision == nodes_revision && known.hash == *hash;
+    if let Some(known) = known.filter(is_current) {
+        return Arc::clone(&known.nodes);
+    }
+    let nodes = view.store().nodes_by_name();
+    let nodes: Arc<[(NodeId, Placement)]> =
+        nodes.map(|(id, node)| (id, placement(template, node))).collect();
+    let kept = Judged { nodes_revision, hash: hash.clone(), nodes: Arc::clone(&nodes) };
+    judged.insert(id, kept);
+    nodes
 }
 
 impl<'a> Sync<'a> {
@@ -41,26 +71,45 @@ impl<'a> Sync<'a> {
         view: ClusterView<'a>,
         id: DaemonSetId,
         backoff: &'a mut FailedPodBackoff,
+        judged: &mut BTreeMap<DaemonSetId, Judged>,
     ) -> Option<Self> {
         let store = view.store();
         let set = store.daemon_sets().get(id)?;
         let revisions = with_latest(&set.revisions, &set.spec.template);
-        let template = set.pod_template(revisions.last()?);
-        let nodes = store.nodes_by_name().map(|(_, node)| (node, placement(&template, node)));
-        let nodes: Vec<(&Node, Placement)> = nodes.collect();
-        let mut pods: BTreeMap<&Name, Vec<(PodId, &Pod)>> = BTreeMap::new();
+        let latest = revisions.last()?;
+        let template = set.pod_template(latest);
+        let nodes = judge(view, judged, (id, &latest.hash), &template);
+        let nodes = nodes.iter().map(|(id, placement)| (&store.nodes()[*id], *id, *placement));
+        let nodes: Vec<(&Node, NodeId, Placement)> = nodes.collect();
+        let mut found: Vec<(NodeId, PodId, &Pod)> = Vec::new();
+        let mut lost: BTreeMap<&Name, Vec<(PodId, &Pod)>> = BTreeMap::new();
         for (pod_id, pod) in store.pods_of(Owner::DaemonSet(id)) {
-            let bound = pod.node.and_then(|node| store.nodes().get(node));
-            let node = bound.map(|node| node.meta.name());
-            let Some(node) = node.or_else(|| target_node(store.template_of(pod))) else { continue };
-            if !(pod.phase.is_terminal() && pod.is_terminating()) {
-                pods.entry(node).or_default().push((pod_id, pod));
+            if pod.phase.is_terminal() && pod.is_terminating() {
+                continue;
+            }
+            let bound = pod.node.filter(|node| store.nodes().contains(*node));
+            if let Some(node) = bound {
+                found.push((node, pod_id, pod));
+            } else if let Some(name) = target_node(store.template_of(pod)) {
+                match store.node_named(name) {
+                    Some(node) => found.push((node, pod_id, pod)),
+                    None => lost.entry(name).or_default().push((pod_id, pod)),
+                }
             }
         }
-        for of_node in pods.values_mut() {
-            of_node.sort_by_key(|(_, pod)| (pod.node.is_none(), pod.sequence));
+        let order = |pod: &Pod| (pod.node.is_none(), pod.sequence);
+        found.sort_by_key(|(node, _, pod)| (*node, order(pod)));
+        for of_node in lost.values_mut() {
+            of_node.sort_by_key(|(_, pod)| order(pod));
         }
-        Some(Self { view, id, set, backoff, revisions, template, nodes, pods })
+        let mut ranges = vec![0..0; store.nodes().capacity()];
+        for (position, (node, ..)) in found.iter().enumerate() {
+            let range = &mut ranges[node.index()];
+            let start = if range.end == 0 { position } else { range.start };
+            *range = start..position + 1;
+        }
+        let pods = found.into_iter().map(|(_, id, pod)| (id, pod)).collect();
+        Some(Self { view, id, set, backoff, revisions, template, nodes, pods, ranges, lost })
     }
 
     pub(super) fn run(mut self, actions: &mut Actions) -> Requeue {
@@ -110,28 +159,36 @@ impl<'a> Sync<'a> {
         }
     }
 
-    fn pods_on(&self, node: &Node) -> &[(PodId, &'a Pod)] {
-        self.pods.get(node.meta.name()).map_or(&[], Vec::as_slice)
+    fn pods_on(&self, node: NodeId) -> &[(PodId, &'a Pod)] {
+        &self.pods[self.ranges[node.index()].clone()]
     }
 
     /// Nodes that lack a pod, and pods that are to go (`manage`, `podsShouldBeOnNode`).
     fn manage(&mut self, actions: &mut Actions) -> (Vec<&'a Node>, Vec<PodId>) {
         let mut create = Vec::new();
         let mut delete = Vec::new();
-        for (node, placement) in self.nodes.clone() {
-            let pods = self.pods_on(node).to_vec();
+        let allows_surge = self.allows_surge();
+        for position in 0..self.nodes.len() {
+            let (node, id, placement) = self.nodes[position];
+            let pods = self.pods_on(id);
             if placement.should_run && pods.is_empty() {
                 create.push(node);
             } else if placement.should_continue {
-                self.keep_one(node, &pods, &mut delete, actions);
+                if let [(_, pod)] = pods
+                    && !pod.phase.is_terminal()
+                {
+                    // As it mostly is.
+                    continue;
+                }
+                let pods = pods.to_vec();
+                self.keep_one(node, &pods, allows_surge, &mut delete, actions);
             } else {
                 delete
                     .extend(pods.iter().filter(|(_, pod)| !pod.is_terminating()).map(|one| one.0));
             }
         }
         // Pods that wait for a node that is gone: nobody else removes them.
-        let is_known = |name: &Name| self.view.node_named(name).is_some();
-        let lost = self.pods.iter().filter(|(name, _)| !is_known(name)).flat_map(|(_, pods)| pods);
+        let lost = self.lost.values().flatten();
         let waiting = lost.filter(|(_, pod)| pod.node.is_none() && !pod.is_terminating());
         delete.extend(waiting.map(|(id, _)| *id));
         (create, delete)
@@ -142,6 +199,7 @@ impl<'a> Sync<'a> {
         &mut self,
         node: &Node,
         pods: &[(PodId, &'a Pod)],
+        allows_surge: bool,
         delete: &mut Vec<PodId>,
         actions: &mut Actions,
     ) {
@@ -165,7 +223,7 @@ impl<'a> Sync<'a> {
                 _ => running.push((*id, *pod)),
             }
         }
-        if !self.allows_surge() {
+        if !allows_surge {
             delete.extend(running.iter().skip(1).map(|(id, _)| *id));
             return;
         }
@@ -210,7 +268,7 @@ impl<'a> Sync<'a> {
     }
 
     fn desired(&self) -> i32 {
-        let wanted = self.nodes.iter().filter(|(_, placement)| placement.should_run).count();
+        let wanted = self.nodes.iter().filter(|(.., placement)| placement.should_run).count();
         i32::try_from(wanted).unwrap_or(i32::MAX)
     }
 
@@ -224,13 +282,11 @@ impl<'a> Sync<'a> {
         let Some((surge, unavailable)) = limits(self.set.spec.update, desired) else {
             return Replacement::default();
         };
-        let on = |(node, placement): &(&Node, Placement)| {
-            self.node_pods(self.pods_on(node), placement.should_run)
+        let on = |(_, node, placement): &(&Node, NodeId, Placement)| {
+            self.node_pods(self.pods_on(*node), placement.should_run)
         };
         // Pods whose node object is gone count until they are collected; a surge waits for that.
-        let is_known = |name: &Name| self.view.node_named(name).is_some();
-        let lost = self.pods.iter().filter(|(name, _)| !is_known(name));
-        let mut lost = lost.map(|(_, pods)| self.node_pods(pods, false));
+        let mut lost = self.lost.values().map(|pods| self.node_pods(pods, false));
         if surge > 0 {
             if lost.any(|pods| pods.old.is_some() && pods.new.is_none() && !pods.is_crowded) {
                 return Replacement::default();
@@ -239,8 +295,8 @@ impl<'a> Sync<'a> {
             return with_surge(&nodes, surge, desired);
         }
         // Nodes that neither have a pod nor should have one are not looked at.
-        let is_meant = |(node, placement): &&(&Node, Placement)| {
-            placement.should_run || !self.pods_on(node).is_empty()
+        let is_meant = |(_, node, placement): &&(&Node, NodeId, Placement)| {
+            placement.should_run || !self.pods_on(*node).is_empty()
         };
         let nodes: Vec<NodePods> = self.nodes.iter().filter(is_meant).map(on).chain(lost).collect();
         in_place(&nodes, unavailable)
@@ -284,8 +340,8 @@ impl<'a> Sync<'a> {
             desired_number_scheduled: self.desired(),
             ..DaemonSetStatus::default()
         };
-        for (node, placement) in &self.nodes {
-            let Some((_, pod)) = self.pods_on(node).first() else { continue };
+        for (_, node, placement) in &self.nodes {
+            let Some((_, pod)) = self.pods_on(*node).first() else { continue };
             if !placement.should_run {
                 status.number_misscheduled += 1;
                 continue;
@@ -303,7 +359,7 @@ impl<'a> Sync<'a> {
 
     /// When the next ready pod becomes available.
     fn next_available(&self) -> Option<crate::engine::SimTime> {
-        let pods = self.pods.values().flatten();
+        let pods = self.pods.iter().chain(self.lost.values().flatten());
         let times = pods.filter_map(|(_, pod)| available_at(pod, self.min_ready()));
         times.filter(|at| *at > self.view.now).min()
     }
