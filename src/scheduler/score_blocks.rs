@@ -53,15 +53,17 @@ impl Best {
 impl Block {
     fn of(scores: &[i16]) -> Self {
         let best = scores.iter().copied().max().unwrap_or(INFEASIBLE);
-        let count = |matches: &dyn Fn(i16) -> bool| {
-            scores.iter().map(|score| u16::from(matches(*score))).sum::<u16>()
-        };
         Self {
             best,
-            with_best: count(&|score| score == best),
-            feasible: count(&|score| score >= 0),
+            with_best: count(scores, |score| score == best),
+            feasible: count(scores, |score| score >= 0),
         }
     }
+}
+
+/// How many scores match. Without a branch or a call for each, so that many are looked at together.
+fn count(scores: &[i16], matches: impl Fn(i16) -> bool) -> u16 {
+    scores.iter().map(|score| u16::from(matches(*score))).sum()
 }
 
 impl ScoreBlocks {
