@@ -45,6 +45,113 @@ fn a_packing_says_how_many_fit_and_what_all_of_them_would_need() {
     assert!(chart.contains("most-allocated"));
 }
 
+/// Two nodes; a StatefulSet, a DaemonSet that tolerates nothing, a Job and a CronJob.
+const WORKLOADS: &str = "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: 'db:1', resources: {requests: {cpu: '1'}}}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {containers: [{name: agent, image: 'agent:1', resources: {requests: {cpu: '10'}}}]}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: load}
+spec:
+  parallelism: 3
+  completions: 2
+  template:
+    spec: {restartPolicy: Never, containers: [{name: load, image: 'load:1', resources: {requests: {cpu: '1'}}}]}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec:
+  schedule: 0 3 * * *
+  jobTemplate:
+    spec:
+      template:
+        spec: {restartPolicy: Never, containers: [{name: main, image: 'main:1', resources: {requests: {cpu: '1'}}}]}
+";
+
+#[test]
+fn of_every_kind_of_workload_the_pods_are_packed_and_daemons_follow_the_nodes() {
+    let pods = "pods: [{manifests: k8s.yaml}, {trace: pods.csv}]";
+    let folder = folder(&PACKING.replace("pods: [{trace: pods.csv}]", pods));
+    fs::write(folder.path().join("k8s.yaml"), WORKLOADS).expect("writable");
+    let arguments =
+        ["pack", "pack.yaml", "--policy", "default", "-o", "json", "--placements", "p.csv"];
+    let (code, out, error) = run(folder.path(), &arguments);
+    assert_eq!((code, error.as_str()), (0, ""));
+    let placements = fs::read_to_string(folder.path().join("p.csv")).expect("written");
+    let placed: Vec<(&str, &str)> = placements
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut fields = line.split(',').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .filter(|(_, node)| !node.is_empty())
+        .collect();
+    let names: Vec<&str> = placed.iter().map(|(name, _)| *name).collect();
+    // The manifests' pods in their order, the daemons where their manifest stands; then those of the trace
+    // for which there is room.
+    assert_eq!(names[..7], ["db-0", "db-1", "agent", "agent", "load", "load", "nightly"]);
+    assert_eq!(names.len(), 9);
+    assert_ne!(placed[2].1, placed[3].1, "a node has one daemon");
+    // With a daemon on each of them too, six nodes have room for the six large pods.
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(report["policies"][0]["nodes_needed"].as_i64(), Some(6));
+}
+
+#[test]
+fn a_packing_is_validated_with_the_files_that_it_names() {
+    let validate = |packing: &str, manifests: &str| {
+        let folder = folder(packing);
+        fs::write(folder.path().join("k8s.yaml"), manifests).expect("writable");
+        let (code, out, error) = run(folder.path(), &["validate", "."]);
+        assert_eq!(error, "");
+        (code, out)
+    };
+    let pods = "pods: [{manifests: k8s.yaml}, {trace: pods.csv}]";
+    let packing = PACKING.replace("pods: [{trace: pods.csv}]", pods);
+    let (code, out) = validate(&packing, WORKLOADS);
+    assert_eq!((code, out.as_str()), (0, "valid: 2 files, 0 errors, 0 warnings\n"));
+    for (packing, manifests, says) in [
+        (
+            packing.replace("policy: default", "policy: worst-fit"),
+            WORKLOADS.to_owned(),
+            "pack.yaml:7: policies[0]: there is no policy",
+        ),
+        (packing.replace("pods.csv", "gone.csv"), WORKLOADS.to_owned(), "pack.yaml:6: pods[1]: "),
+        (packing.replace("grow", "grew"), WORKLOADS.to_owned(), "pack.yaml:8: grew: unknown field"),
+        (packing.clone(), WORKLOADS.replace("replicas: 2", "replicas: -2"), "k8s.yaml:5: "),
+        (
+            packing.replace("aws/g5.12xlarge", "aws/g5.13xlarge"),
+            WORKLOADS.to_owned(),
+            "pack.yaml:5: cluster.nodePools[0].instanceType: ",
+        ),
+    ] {
+        let (code, out) = validate(&packing, &manifests);
+        assert_eq!(code, 2, "{out}");
+        assert!(out.contains(says), "{says}: {out}");
+        assert!(out.contains("not valid: 2 files, 1 error, 0 warnings"), "{out}");
+    }
+}
+
 #[test]
 fn an_unknown_policy_is_told_at_its_line() {
     let folder = folder(&PACKING.replace("policy: default", "policy: worst-fit"));

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
 use super::files::{beside, read_manifests, read_source, read_unpacked, write_file};
-use super::output::{self, OutputOptions};
+use super::output::OutputOptions;
 use super::run::Form;
 use crate::cluster::Action;
+use crate::cluster::Name;
 use crate::cluster::node::Node;
-use crate::manifest::{Diagnostics, Object, admit, read_manifests as read_objects};
+use crate::manifest::{Diagnostics, Object, Source, admit, read_manifests as read_objects};
 use crate::pack::growth::nodes_needed;
 use crate::pack::list::ListError;
 use crate::pack::{Outcome, PackReport, Plan, PodList, Policy, chart, node_list, policy, text};
@@ -59,12 +60,17 @@ pub fn run(
     let source =
         read_source(path).map_err(|message| Failure::Input(format!("{path}: {message}")))?;
     let packing = PackingText::parse(&source).map_err(Failure::Problems)?;
-    let mut plan = plan(path, &packing).map_err(Failure::Problems)?;
-    plan.seed = arguments.seed.unwrap_or(plan.seed);
+    let mut read = Reading::default();
+    let mut growing = read.plan(path, &packing);
+    if read.problems.has_errors() {
+        return Err(Failure::Problems(read.problems));
+    }
+    growing.seed = arguments.seed.unwrap_or(growing.seed);
     let policies = policies(arguments, &packing).map_err(Failure::Problems)?;
+    let plan = growing.with_daemon_pods();
     let outcomes = outcomes(&plan, &policies, options)?;
     let mut report = PackReport::new(&packing.packing.name, &plan, &outcomes);
-    grow(&packing, &plan, &policies, &mut report)?;
+    grow(&packing, &growing, &policies, &mut report)?;
     let rendered = match arguments.output {
         Form::Text => text::render(&report, Style { color: options.color }),
         Form::Json => report.to_json(),
@@ -120,68 +126,88 @@ fn grow(
     Ok(())
 }
 
-/// Everything that the packing names, read.
-fn plan(path: &str, text: &PackingText) -> Result<Plan, Diagnostics> {
-    let packing = &text.packing;
-    let mut problems = Diagnostics::default();
-    let (mut nodes, mut prices) = pools(text, &mut problems);
-    for (position, list) in packing.node_lists.iter().enumerate() {
-        let field = format!("nodeLists[{position}]");
-        let read = read_list(path, list, node_list::nodes_from_csv);
-        match read {
-            Ok(listed) => nodes.extend(listed),
-            Err(message) => problems.push(text.problem(&field, &message)),
-        }
-    }
-    let mut pods = PodList::default();
-    for (position, source) in packing.pods.iter().enumerate() {
-        let field = format!("pods[{position}]");
-        if let Some(trace) = &source.trace {
-            match read_list(path, trace, PodList::from_csv) {
-                Ok(listed) => pods.append(listed),
-                Err(message) => problems.push(text.problem(&field, &message)),
+/// All that is wrong with a packing, and with the files that it names; and which of these are manifests.
+pub(super) fn check(source: &Source) -> (Diagnostics, Vec<Name>) {
+    let packing = match PackingText::parse(source) {
+        Ok(packing) => packing,
+        Err(problems) => return (problems, Vec::new()),
+    };
+    let mut read = Reading::default();
+    read.plan(&source.name, &packing);
+    policies_of(&source.name, &packing, &mut read.problems);
+    (read.problems, read.manifests)
+}
+
+/// What is found out while everything is read that a packing names.
+#[derive(Default)]
+struct Reading {
+    problems: Diagnostics,
+    /// Names of the files with manifests.
+    manifests: Vec<Name>,
+}
+
+impl Reading {
+    fn plan(&mut self, path: &str, text: &PackingText) -> Plan {
+        let packing = &text.packing;
+        let (mut nodes, mut prices) = pools(text, &mut self.problems);
+        for (position, list) in packing.node_lists.iter().enumerate() {
+            let field = format!("nodeLists[{position}]");
+            match read_list(path, list, node_list::nodes_from_csv) {
+                Ok(listed) => nodes.extend(listed),
+                Err(message) => self.problems.push(text.problem(&field, &message)),
             }
         }
-        if let Some(manifests) = &source.manifests {
-            match read_manifests(&beside(path, manifests)) {
-                Ok(sources) => {
-                    let loaded = admit(read_objects(&sources, &mut problems));
-                    problems.append(loaded.diagnostics);
-                    let mut actions = Vec::new();
-                    for action in loaded.objects.into_iter().filter_map(Object::into_action) {
-                        match action {
-                            Action::AddNode(node) => nodes.push(*node),
-                            action => actions.push(action),
-                        }
-                    }
-                    for workload in pods.add_manifests(actions, source.count) {
-                        let what = "is left out: of manifests, Pods, Deployments and ReplicaSets are packed";
-                        output::tell(&format!("note: {workload} {what}"));
-                    }
+        let mut pods = PodList::default();
+        for (position, source) in packing.pods.iter().enumerate() {
+            let field = format!("pods[{position}]");
+            if let Some(trace) = &source.trace {
+                match read_list(path, trace, PodList::from_csv) {
+                    Ok(listed) => pods.append(listed),
+                    Err(message) => self.problems.push(text.problem(&field, &message)),
                 }
-                Err(message) => problems.push(text.problem(&field, &message)),
+            }
+            if let Some(manifests) = &source.manifests {
+                match read_manifests(&beside(path, manifests)) {
+                    Ok(sources) => {
+                        let actions = self.actions(&sources, &mut nodes);
+                        pods.add_manifests(actions, source.count);
+                    }
+                    Err(message) => self.problems.push(text.problem(&field, &message)),
+                }
             }
         }
+        prices.retain(|_, price| *price != HourlyPrice::default());
+        Plan {
+            nodes,
+            prices,
+            pods,
+            seed: packing.seed,
+            ties_by_name: packing.ties == Ties::ByName,
+            typical_of: packing.typical_pods.of,
+            typical_percent: packing.typical_pods.percent,
+        }
     }
-    if problems.has_errors() {
-        return Err(problems);
+
+    /// What applying manifests comes to, but for the nodes among them.
+    fn actions(&mut self, sources: &[Source], nodes: &mut Vec<Node>) -> Vec<Action> {
+        self.manifests.extend(sources.iter().map(|source| source.name.clone()));
+        let loaded = admit(read_objects(sources, &mut self.problems));
+        self.problems.append(loaded.diagnostics);
+        let mut actions = Vec::new();
+        for action in loaded.objects.into_iter().filter_map(Object::into_action) {
+            match action {
+                Action::AddNode(node) => nodes.push(*node),
+                action => actions.push(action),
+            }
+        }
+        actions
     }
-    prices.retain(|_, price| *price != HourlyPrice::default());
-    Ok(Plan {
-        nodes,
-        prices,
-        pods,
-        seed: packing.seed,
-        ties_by_name: packing.ties == Ties::ByName,
-        typical_of: packing.typical_pods.of,
-        typical_percent: packing.typical_pods.percent,
-    })
 }
 
 fn pools(
     text: &PackingText,
     problems: &mut Diagnostics,
-) -> (Vec<Node>, BTreeMap<crate::cluster::Name, HourlyPrice>) {
+) -> (Vec<Node>, BTreeMap<Name, HourlyPrice>) {
     let (mut nodes, mut prices) = (Vec::new(), BTreeMap::new());
     for (position, pool) in text.packing.cluster.node_pools.iter().enumerate() {
         match pool.resolve() {
@@ -212,14 +238,7 @@ fn read_list<T>(
 /// The policies of the file, or those that the command line asks for.
 fn policies(arguments: &Arguments, text: &PackingText) -> Result<Vec<Policy>, Diagnostics> {
     let mut problems = Diagnostics::default();
-    let mut found = Vec::new();
-    for (position, spec) in text.packing.policies.iter().enumerate() {
-        let field = format!("policies[{position}]");
-        match read_policy(&arguments.packing, spec, &mut problems) {
-            Ok(policy) => found.push(policy),
-            Err(message) => problems.push(text.problem(&field, &message)),
-        }
-    }
+    let mut found = policies_of(&arguments.packing, text, &mut problems);
     if !arguments.policy.is_empty() {
         let mut asked = Vec::new();
         for name in &arguments.policy {
@@ -234,6 +253,18 @@ fn policies(arguments: &Arguments, text: &PackingText) -> Result<Vec<Policy>, Di
         found = asked;
     }
     if problems.has_errors() { Err(problems) } else { Ok(found) }
+}
+
+fn policies_of(path: &str, text: &PackingText, problems: &mut Diagnostics) -> Vec<Policy> {
+    let mut found = Vec::new();
+    for (position, spec) in text.packing.policies.iter().enumerate() {
+        let field = format!("policies[{position}]");
+        match read_policy(path, spec, problems) {
+            Ok(policy) => found.push(policy),
+            Err(message) => problems.push(text.problem(&field, &message)),
+        }
+    }
+    found
 }
 
 fn read_policy(

@@ -25,7 +25,7 @@ const FORMAT_VERSION: &str = "1.0";
 /// Options of `wavetank validate`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Scenarios and manifests: files, folders, patterns such as 'k8s/*.yaml', or - for standard input
+    /// Scenarios, packings and manifests: files, folders, patterns such as 'k8s/*.yaml', or - for standard input
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
 
@@ -83,7 +83,7 @@ struct Examined {
     file_count: usize,
     /// Texts of manifests, to be looked at together: they name each other.
     manifests: Vec<Source>,
-    /// Files that scenarios name, which are looked at with them.
+    /// Files that scenarios and packings name, which are looked at with them.
     of_scenarios: BTreeSet<PathBuf>,
 }
 
@@ -92,7 +92,11 @@ impl Examined {
         self.file_count += 1;
         // What is no YAML is reported with the manifests, or with the scenario.
         let documents = read_documents(&source, &mut Diagnostics::default());
-        if documents.iter().any(is_scenario) {
+        if documents.iter().any(is_packing) {
+            let (problems, manifests) = super::pack::check(&source);
+            self.problems.append(problems);
+            self.of_scenarios.extend(manifests.iter().map(|name| normal(name)));
+        } else if documents.iter().any(is_scenario) {
             self.scenario(&source);
         } else if documents.iter().any(is_scheduler_configuration) {
             self.problems.append(scheduler_problems(&source));
@@ -138,6 +142,10 @@ impl Examined {
 /// A path without `.` and doubled separators.
 fn normal(path: &str) -> PathBuf {
     Path::new(path).components().filter(|part| !matches!(part, Component::CurDir)).collect()
+}
+
+fn is_packing(document: &Document) -> bool {
+    is_scenario(document) && document.value.get("kind").and_then(Value::as_str) == Some("Packing")
 }
 
 fn is_scheduler_configuration(document: &Document) -> bool {

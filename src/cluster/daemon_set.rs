@@ -88,8 +88,7 @@ impl DaemonSet {
     pub fn pod_template(&self, revision: &Revision) -> PodTemplate {
         let mut template = (*revision.template).clone();
         template.labels = template.labels.with(REVISION_HASH_LABEL, revision.hash.clone());
-        add_tolerations(&mut template);
-        template
+        with_daemon_tolerations(template)
     }
 }
 
@@ -115,8 +114,9 @@ pub fn target_node(template: &PodTemplate) -> Option<&Name> {
     names.next()?.values.first()
 }
 
-/// `AddOrUpdateDaemonPodTolerations`.
-fn add_tolerations(template: &mut PodTemplate) {
+/// The template with tolerations for all that befalls nodes (`AddOrUpdateDaemonPodTolerations`).
+#[must_use]
+pub fn with_daemon_tolerations(mut template: PodTemplate) -> PodTemplate {
     let mut tolerated = vec![
         (NOT_READY_TAINT, TaintEffect::NoExecute),
         (UNREACHABLE_TAINT, TaintEffect::NoExecute),
@@ -141,4 +141,5 @@ fn add_tolerations(template: &mut PodTemplate) {
         tolerations.retain(|own| own.key != toleration.key || own.effect != toleration.effect);
         tolerations.push(toleration);
     }
+    template
 }

@@ -23,7 +23,8 @@ pub fn nodes_needed(
     let mut fits = |count: u32| {
         trial.nodes.clone_from(&others);
         trial.nodes.extend((1..=count).map(|number| resolved.node(number)));
-        Ok(trial.run(policy)?.placed() == trial.pods.pods.len())
+        let outcome = trial.run(policy)?;
+        Ok(outcome.placed() == outcome.places.len())
     };
     let (mut too_few, mut enough) = (None, pool.count.max(1));
     while !fits(enough)? {

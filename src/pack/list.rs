@@ -6,8 +6,13 @@ use std::fmt;
 use csv::StringRecord;
 
 use crate::cluster::action::{Action, PodName, PodSource, ReplicaSetDraft};
+use crate::cluster::daemon_set::{for_node, with_daemon_tolerations};
+use crate::cluster::job::JobSpec;
+use crate::cluster::node::Node;
 use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
-use crate::cluster::{Labels, Name, NamespacedName, ObjectMeta, ObjectReference};
+use crate::cluster::stateful_set::StatefulSetSpec;
+use crate::cluster::{Labels, Name, ObjectMeta, ObjectReference};
+use crate::controllers::daemon_set::placement::placement;
 use crate::engine::SimDuration;
 use crate::scheduler::gpu::GpuRequest;
 use crate::scheduler::pod_class::PodClass;
@@ -22,8 +27,23 @@ pub struct PodList {
     pub kinds: Vec<PodKind>,
     /// The pods, in the order in which they come.
     pub pods: Vec<ListedPod>,
-    /// What is created before them: namespaces, priority classes, Services, ReplicaSets.
+    /// DaemonSets, of which each node that does gets a pod ([`Self::for_nodes`]).
+    pub daemon_sets: Vec<DaemonPods>,
+    /// What is created before them: namespaces, priority classes, Services, ReplicaSets, StatefulSets.
     pub objects: Vec<Action>,
+}
+
+/// The pods of a DaemonSet, before the nodes are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonPods {
+    /// Name of the DaemonSet.
+    pub name: Name,
+    /// Position of their kind, whose template names no node yet.
+    pub kind: usize,
+    /// How many pods of the list come before them.
+    pub behind: usize,
+    /// How many times over they come.
+    pub copies: usize,
 }
 
 /// Pods that are made from one template.
@@ -33,8 +53,8 @@ pub struct PodKind {
     pub namespace: Name,
     /// What they are made from.
     pub template: PodTemplate,
-    /// The ReplicaSet that owns them, if there is one.
-    pub owner: Option<NamespacedName>,
+    /// The ReplicaSet or StatefulSet that owns them, if there is one.
+    pub owner: Option<ObjectReference>,
 }
 
 /// A pod to be placed.
@@ -44,6 +64,8 @@ pub struct ListedPod {
     pub name: Name,
     /// Position of its kind.
     pub kind: usize,
+    /// Whether the API server adds five characters to the name.
+    pub is_prefix: bool,
 }
 
 /// What is wrong with a trace of pods.
@@ -95,7 +117,7 @@ impl PodList {
             let name = columns.name.and_then(|at| record.get(at)).filter(|name| !name.is_empty());
             let number = list.pods.len();
             let name = name.map_or_else(|| format!("pod-{number}").into(), Name::from);
-            list.pods.push(ListedPod { name, kind });
+            list.pods.push(ListedPod { name, kind, is_prefix: false });
         }
         Ok(list)
     }
@@ -105,18 +127,42 @@ impl PodList {
         let before = self.kinds.len();
         self.kinds.extend(other.kinds);
         let moved = |pod: ListedPod| ListedPod { kind: pod.kind + before, ..pod };
+        let behind = self.pods.len();
         self.pods.extend(other.pods.into_iter().map(moved));
+        let moved = |set: DaemonPods| DaemonPods {
+            kind: set.kind + before,
+            behind: set.behind + behind,
+            ..set
+        };
+        self.daemon_sets.extend(other.daemon_sets.into_iter().map(moved));
         self.objects.extend(other.objects);
     }
 
-    /// Adds the pods that some manifests ask for, each `count` times over: of Pods one, of Deployments
-    /// and ReplicaSets as many as they have replicas. `actions` is what applying the manifests comes to.
-    /// Answers with the workloads of other kinds, whose pods it leaves out.
-    pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) -> Vec<ObjectReference> {
-        let mut left_out = Vec::new();
-        let mut leave_out = |kind: &str, meta: &ObjectMeta| {
-            left_out.push(ObjectReference { kind: kind.into(), id: meta.id.clone() });
-        };
+    /// The list with the pods of its DaemonSets, one for each of these nodes that should run it.
+    #[must_use]
+    pub fn for_nodes(&self, nodes: &[Node]) -> Self {
+        let mut list = Self { daemon_sets: Vec::new(), pods: Vec::new(), ..self.clone() };
+        let mut done = 0;
+        for set in &self.daemon_sets {
+            list.pods.extend_from_slice(&self.pods[done..set.behind]);
+            done = set.behind;
+            let kind = &self.kinds[set.kind];
+            let of_set = nodes.iter().filter(|node| placement(&kind.template, node).should_run);
+            for node in of_set {
+                let template = for_node(&kind.template, node.meta.name());
+                let kind = PodKind { template, ..kind.clone() };
+                list.add(kind, &set.name, set.copies, true);
+            }
+        }
+        list.pods.extend_from_slice(&self.pods[done..]);
+        list
+    }
+
+    /// Adds the pods that some manifests ask for, each `count` times over: of Pods one, of Deployments,
+    /// ReplicaSets and StatefulSets as many as they have replicas, of Jobs as many as run at once, of CronJobs
+    /// those of one run, of DaemonSets one for each node that should run it. `actions` is what applying
+    /// the manifests comes to.
+    pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) {
         for action in actions {
             match action {
                 Action::CreatePod(draft) => {
@@ -124,7 +170,7 @@ impl PodList {
                     // Manifests bring their templates along.
                     if let PodSource::New(template) = draft.template {
                         let (namespace, template) = (draft.namespace, *template);
-                        self.add(PodKind { namespace, template, owner: None }, &name, count);
+                        self.add(PodKind { namespace, template, owner: None }, &name, count, false);
                     }
                 }
                 Action::CreateDeployment(deployment) => {
@@ -143,33 +189,72 @@ impl PodList {
                     self.add_replica_set(draft, count);
                 }
                 Action::CreateReplicaSet(draft) => self.add_replica_set(*draft, count),
-                Action::CreateStatefulSet(set) => leave_out("StatefulSet", &set.0),
-                Action::CreateDaemonSet(set) => leave_out("DaemonSet", &set.0),
-                Action::CreateJob(job) => leave_out("Job", &job.meta),
-                Action::CreateCronJob(job) => leave_out("CronJob", &job.0),
+                Action::CreateStatefulSet(set) => self.add_stateful_set(*set, count),
+                Action::CreateDaemonSet(set) => {
+                    let (meta, spec) = *set;
+                    let namespace = meta.namespace().clone();
+                    let template = with_daemon_tolerations(spec.template);
+                    let (kind, behind) = (self.kinds.len(), self.pods.len());
+                    self.kinds.push(PodKind { namespace, template, owner: None });
+                    let name = meta.name().clone();
+                    self.daemon_sets.push(DaemonPods { name, kind, behind, copies: count });
+                }
+                Action::CreateJob(job) => self.add_job(&job.meta, job.spec, count),
+                Action::CreateCronJob(job) => {
+                    let (meta, spec) = *job;
+                    self.add_job(&meta, spec.job_template.spec, count);
+                }
                 other => self.objects.push(other),
             }
         }
-        left_out
+    }
+
+    /// The pods of a StatefulSet have its name and their ordinals.
+    fn add_stateful_set(&mut self, set: (ObjectMeta, StatefulSetSpec), count: usize) {
+        let (meta, spec) = &set;
+        let position = self.kinds.len();
+        self.kinds.push(PodKind {
+            namespace: meta.namespace().clone(),
+            template: spec.template.clone(),
+            owner: Some(ObjectReference { kind: "StatefulSet".into(), id: meta.id.clone() }),
+        });
+        let pod = |ordinal: i32| ListedPod {
+            name: format!("{}-{}", meta.name(), spec.start_ordinal.saturating_add(ordinal)).into(),
+            kind: position,
+            is_prefix: false,
+        };
+        for _ in 0..count {
+            self.pods.extend((0..spec.replicas).map(pod));
+        }
+        self.objects.push(Action::CreateStatefulSet(Box::new(set)));
+    }
+
+    /// The pods of a Job that run at once; none of one that is suspended.
+    fn add_job(&mut self, meta: &ObjectMeta, spec: JobSpec, count: usize) {
+        let at_once = spec.completions.map_or(spec.parallelism, |one| one.min(spec.parallelism));
+        let pods = if spec.suspend { 0 } else { usize::try_from(at_once).unwrap_or(0) };
+        let namespace = meta.namespace().clone();
+        let kind = PodKind { namespace, template: spec.template, owner: None };
+        self.add(kind, meta.name(), pods.saturating_mul(count), true);
     }
 
     fn add_replica_set(&mut self, draft: ReplicaSetDraft, count: usize) {
         let kind = PodKind {
             namespace: draft.meta.namespace().clone(),
             template: draft.template.clone(),
-            owner: Some(draft.meta.id.clone()),
+            owner: Some(ObjectReference { kind: "ReplicaSet".into(), id: draft.meta.id.clone() }),
         };
         let replicas = usize::try_from(draft.replicas).unwrap_or(0);
         let name = draft.meta.name().clone();
         self.objects.push(Action::CreateReplicaSet(Box::new(draft)));
-        self.add(kind, &name, replicas.saturating_mul(count));
+        self.add(kind, &name, replicas.saturating_mul(count), true);
     }
 
-    fn add(&mut self, kind: PodKind, name: &Name, pods: usize) {
+    fn add(&mut self, kind: PodKind, name: &Name, pods: usize, is_prefix: bool) {
         let position = self.kinds.len();
         self.kinds.push(kind);
-        self.pods
-            .extend(std::iter::repeat_n(ListedPod { name: name.clone(), kind: position }, pods));
+        let pod = ListedPod { name: name.clone(), kind: position, is_prefix };
+        self.pods.extend(std::iter::repeat_n(pod, pods));
     }
 }
 

@@ -98,8 +98,17 @@ impl Plan {
         )
     }
 
-    /// Places all pods under a policy.
+    /// The plan with the pods of its DaemonSets on its nodes.
+    #[must_use]
+    pub fn with_daemon_pods(&self) -> Self {
+        Self { pods: self.pods.for_nodes(&self.nodes), ..self.clone() }
+    }
+
+    /// Places all pods under a policy; those of DaemonSets where they come among the others.
     pub fn run(&self, policy: &Policy) -> Result<Outcome, ProfileError> {
+        if !self.pods.daemon_sets.is_empty() {
+            return self.with_daemon_pods().run(policy);
+        }
         let typical = self.typical();
         let mut policy = policy.clone();
         policy.configuration.expect_typical(&typical);
@@ -151,7 +160,7 @@ impl Plan {
 struct Run<'a> {
     plan: &'a Plan,
     placer: Placer,
-    owners: Vec<Option<ReplicaSetId>>,
+    owners: Vec<Option<Owner>>,
     /// The pod object of each pod of the list.
     objects: Vec<Option<PodId>>,
     asked: Vec<i64>,
@@ -170,9 +179,16 @@ impl<'a> Run<'a> {
             // What admission refuses the scheduler does not see either.
             let _ = placer.act(object.clone());
         }
+        let store = placer.store();
         let sets: BTreeMap<&NamespacedName, ReplicaSetId> =
-            placer.store().replica_sets().iter().map(|(id, set)| (&set.meta.id, id)).collect();
-        let owner = |kind: &PodKind| sets.get(kind.owner.as_ref()?).copied();
+            store.replica_sets().iter().map(|(id, set)| (&set.meta.id, id)).collect();
+        let owner = |kind: &PodKind| {
+            let owner = kind.owner.as_ref()?;
+            match &*owner.kind {
+                "StatefulSet" => store.stateful_set_named(&owner.id).map(Owner::StatefulSet),
+                _ => sets.get(&owner.id).copied().map(Owner::ReplicaSet),
+            }
+        };
         let owners = plan.pods.kinds.iter().map(owner).collect();
         Self {
             plan,
@@ -211,12 +227,12 @@ impl<'a> Run<'a> {
     /// Places a pod, and returns the positions of those that had to go for it.
     fn place(&mut self, position: usize, pod: &ListedPod) -> Vec<usize> {
         let kind = &self.plan.pods.kinds[pod.kind];
-        let name = if kind.owner.is_some() || self.objects[position].is_some() {
+        let name = if pod.is_prefix || self.objects[position].is_some() {
             PodName::Generate(format!("{}-", pod.name).into())
         } else {
             PodName::Exact(pod.name.clone())
         };
-        let owner = self.owners[pod.kind].map(Owner::ReplicaSet);
+        let owner = self.owners[pod.kind];
         let mut draft = PodDraft {
             name,
             namespace: kind.namespace.clone(),

@@ -65,7 +65,9 @@ pub struct PodSource {
     /// gpu_milli (of each GPU) and gpu_spec (models joined by |). Plain, .gz or .zst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-    /// Manifests, a file or a folder: Pods, and Deployments and ReplicaSets with their replicas.
+    /// Manifests, a file or a folder: Pods; Deployments, ReplicaSets and StatefulSets with their replicas; Jobs
+    /// with the pods that run at once, and CronJobs with those of one run; DaemonSets with a pod for each
+    /// node that should run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<String>,
     /// How many times over the pods of the manifests come. Default 1.
