@@ -1,5 +1,7 @@
 //! Corners of kube-scheduler 1.36 that recorded cycles do not reach.
 
+use std::collections::BTreeSet;
+
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::deployment::IntOrPercent;
 use wavetank::cluster::node::{
@@ -7,13 +9,16 @@ use wavetank::cluster::node::{
 };
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
-    Container, ContainerPort, NodeSelectorTerm, PodSpec, PodTemplate, ResourceList,
+    Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,
+    PreemptionPolicy, Reference, ReferenceKind, ResourceList,
 };
 use wavetank::cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus};
 use wavetank::cluster::selection::Selecting;
 use wavetank::cluster::selector::{Operator, Requirement, Selector};
 use wavetank::cluster::service::Service;
-use wavetank::cluster::{Action, Change, ClusterView, Labels, ObjectMeta, Store, apply};
+use wavetank::cluster::{
+    Action, Change, ClusterView, Labels, NamespacedName, ObjectMeta, Store, apply,
+};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::scheduler::decision::Verdict;
 use wavetank::scheduler::preemption::PostFilter;
@@ -297,4 +302,61 @@ fn a_pod_stays_selected_when_its_gates_go_and_is_forgotten_when_it_goes() {
     // Pods of a template that was selected before are listed as they come.
     let next = cluster.create("next", template(100, 0));
     assert_eq!(selected(&cluster), [next]);
+}
+
+#[test]
+fn a_pod_whose_claim_is_missing_is_tried_again_when_the_claim_comes() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    cluster.add_node("a", 1000, &[]);
+    let kind = ReferenceKind::PersistentVolumeClaim;
+    let claim = |name: &'static str| {
+        let id = NamespacedName::new("default", name);
+        Action::PutConfig(kind, Box::new((id, BTreeSet::new())))
+    };
+    let mut stateful = template(100, 0);
+    stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });
+    let pod = cluster.create("pod", stateful);
+    let attempt = cluster.next().unwrap();
+    let Verdict::Waits { message, .. } = &attempt.decision.verdict else { panic!("no claim") };
+    assert!(message.contains("persistentvolumeclaim \"data\" not found"), "{message}");
+    cluster.act(claim("other"));
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), None);
+    cluster.act(claim("data"));
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), Some(pod));
+    assert!(cluster.store.pods()[pod].node.is_some());
+}
+
+#[test]
+fn a_nomination_that_goes_helps_who_waits_for_room_and_not_who_shuns_the_pod() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    let node = cluster.add_node("a", 1000, &[]);
+    // The node is full of a pod that matters more, so that the nominated one goes on waiting.
+    let mut occupant = template(900, 20);
+    occupant.labels = Labels::default();
+    cluster.create_on("occupant", occupant, node);
+    let mut patient = template(800, 10);
+    patient.spec.preemption_policy = PreemptionPolicy::Never;
+    let nominated = cluster.create("nominated", patient);
+    cluster.act(Action::NominatePod(nominated, Some(node)));
+    let mut shuns = template(0, 0);
+    shuns.spec.affinity.required_anti.push(PodAffinityTerm {
+        selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
+        match_label_keys: Vec::new(),
+        mismatch_label_keys: Vec::new(),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+        topology_key: HOSTNAME_LABEL.into(),
+    });
+    let wide = cluster.create("wide", template(500, 0));
+    let shy = cluster.create("shy", shuns);
+    let tried: Vec<PodId> = std::iter::from_fn(|| cluster.next().map(|one| one.pod)).collect();
+    assert_eq!(tried, [nominated, wide, shy]);
+    let waits_for = |cluster: &Cluster, pod: PodId| {
+        cluster.scheduler.queue().get(pod).map(|queued| queued.rejected_by.clone())
+    };
+    assert_eq!(waits_for(&cluster, shy), Some(vec!["InterPodAffinity"]));
+    // Only pods that are on a node count for anti-affinity.
+    cluster.act(Action::RemovePod(nominated));
+    let tried: Vec<PodId> = std::iter::from_fn(|| cluster.next().map(|one| one.pod)).collect();
+    assert_eq!(tried, [wide]);
 }

@@ -14,7 +14,7 @@ use super::quota;
 use super::resize;
 use super::selection::Selecting;
 use super::set_apply as sets;
-use super::store::{Config, Store, safe_characters};
+use super::store::{Store, safe_characters};
 use super::workload_apply as workload;
 use crate::engine::digest::mix;
 use crate::engine::{SimDuration, SimTime};
@@ -206,10 +206,7 @@ fn carry_out(
         Action::ReportPod(pod, report) => pod_status::report_pod(store, now, pod, *report, changes),
 
         Action::PutConfig(kind, object) => {
-            let created = now.floor_to_second();
-            let new = || Config { created, ..Config::default() };
-            let config = store.config.entry((kind, object.0)).or_insert_with(new);
-            config.keys = object.1;
+            store.put_config(now, kind, *object, changes);
             Ok(())
         }
         Action::DeleteConfig(kind, id) => {

@@ -36,6 +36,8 @@ pub enum Change {
         /// Where it was.
         node: Option<NodeId>,
     },
+    /// A PersistentVolumeClaim was created.
+    ClaimAdded,
     /// A pod that a Service or a PodDisruptionBudget selected is gone.
     SelectedPodRemoved(Selecting),
     /// A Deployment was created or its spec changed.

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use jiff::{SignedDuration, Timestamp};
 use rustc_hash::FxHashMap;
 
+use super::change::Change;
 use super::cron_job::{CronJob, CronJobId};
 use super::custom_metrics::{CustomMetrics, MetricsApis};
 use super::daemon_set::{DaemonSet, DaemonSetId};
@@ -421,6 +422,21 @@ impl Store {
     /// Whether a ConfigMap, Secret or claim exists.
     pub fn has_config(&self, kind: ReferenceKind, id: &NamespacedName) -> bool {
         self.config.contains_key(&(kind, id.clone()))
+    }
+
+    /// Creates a ConfigMap, Secret or claim with these keys, or gives it these.
+    pub(super) fn put_config(
+        &mut self,
+        now: SimTime,
+        kind: ReferenceKind,
+        (id, keys): (NamespacedName, BTreeSet<Name>),
+        changes: &mut Vec<Change>,
+    ) {
+        if kind == ReferenceKind::PersistentVolumeClaim && !self.has_config(kind, &id) {
+            changes.push(Change::ClaimAdded);
+        }
+        let new = || Config { created: now.floor_to_second(), ..Config::default() };
+        self.config.entry((kind, id)).or_insert_with(new).keys = keys;
     }
 
     /// The pod selector of an owner, as the scheduler's default spreading looks it up.

@@ -149,8 +149,12 @@ pub enum ClusterEvent<'a> {
         /// As it is.
         after: &'a PodClass,
     },
-    /// A bound or nominated pod is gone, or ended.
+    /// A bound pod is gone, or ended.
     PodGone(&'a PodClass),
+    /// A pod that waits for room on its nominated node is gone, or no longer nominated to it.
+    NominationGone(&'a PodClass),
+    /// A PersistentVolumeClaim was created.
+    ClaimAdded,
 }
 
 /// What PreFilter found.

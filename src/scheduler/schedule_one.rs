@@ -123,6 +123,10 @@ impl Scheduler {
             Change::PodAdded(pod) => self.pod_added(view, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_gone(view, pod),
+            Change::ClaimAdded => {
+                let woken = self.woken(view, &ClusterEvent::ClaimAdded, None);
+                self.requeue(woken, view.now);
+            }
             _ => {}
         }
     }
@@ -459,7 +463,7 @@ impl Scheduler {
         }
         // For pods that matter no more it is as if it had left its old node.
         if tracked.nominated.is_some() && tracked.nominated != pod.nominated_node {
-            let event = ClusterEvent::PodGone(self.cache.class(tracked.class));
+            let event = ClusterEvent::NominationGone(self.cache.class(tracked.class));
             let woken = self.woken(view, &event, Some(priority));
             self.requeue(woken, view.now);
         }
@@ -508,16 +512,16 @@ impl Scheduler {
         let Some(tracked) = slot.and_then(|slot| slot.take_if(|one| one.pod == id)) else { return };
         self.queue.remove(id);
         self.nominations.remove(id);
-        let class = self.cache.class(tracked.class);
-        let up_to = if let Some(node) = tracked.node {
+        if let Some(node) = tracked.node {
             self.cache.remove_pod(node, id, tracked.class);
-            None
-        } else if tracked.nominated.is_some() {
-            Some(class.priority)
-        } else {
+        } else if tracked.nominated.is_none() {
             return;
+        }
+        let class = self.cache.class(tracked.class);
+        let (event, up_to) = match tracked.node {
+            Some(_) => (ClusterEvent::PodGone(class), None),
+            None => (ClusterEvent::NominationGone(class), Some(class.priority)),
         };
-        let event = ClusterEvent::PodGone(self.cache.class(tracked.class));
         let woken = self.woken(view, &event, up_to);
         self.requeue(woken, view.now);
     }

@@ -99,7 +99,9 @@ impl FilterPlugin for InterPodAffinity {
                     |term: &AffinityTerm| moves(term) && before.domain(term.topology).is_some();
                 own.required.iter().any(gains) || own.required_anti.iter().any(loses)
             }
-            ClusterEvent::NodeRemoved(_) => false,
+            ClusterEvent::NodeRemoved(_)
+            | ClusterEvent::NominationGone(_)
+            | ClusterEvent::ClaimAdded => false,
         }
     }
 }

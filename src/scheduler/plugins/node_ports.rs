@@ -31,7 +31,7 @@ impl FilterPlugin for NodePorts {
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         match event {
             ClusterEvent::NodeAdded(_) => true,
-            ClusterEvent::PodGone(gone) => {
+            ClusterEvent::PodGone(gone) | ClusterEvent::NominationGone(gone) => {
                 let wanted = &cycle.pod.class.host_ports;
                 wanted.iter().any(|port| gone.host_ports.iter().any(|freed| port.conflicts(freed)))
             }

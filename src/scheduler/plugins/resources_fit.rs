@@ -145,7 +145,7 @@ impl FilterPlugin for NodeResourcesFit {
             ClusterEvent::NodeUpdated { before, after } => {
                 fits_alone(after) && has_more_of(requests, before, after)
             }
-            ClusterEvent::PodGone(_) => true,
+            ClusterEvent::PodGone(_) | ClusterEvent::NominationGone(_) => true,
             _ => false,
         }
     }

@@ -3,28 +3,34 @@
 //! have no PersistentVolumes here.
 
 use super::super::framework::{ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal};
-use crate::cluster::NamespacedName;
 use crate::cluster::pod_template::ReferenceKind;
+use crate::cluster::{Name, NamespacedName};
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeRestrictions;
 
+/// The first claim of a pod that does not exist.
+fn missing_claim<'c>(cycle: &CycleContext<'c>) -> Option<&'c Name> {
+    let class = cycle.pod.class;
+    class.claims.iter().find(|claim| {
+        let id = NamespacedName::new(class.namespace.clone(), (*claim).clone());
+        !cycle.view.has_config(ReferenceKind::PersistentVolumeClaim, &id)
+    })
+}
+
 impl FilterPlugin for VolumeRestrictions {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
-        let class = cycle.pod.class;
-        for claim in &class.claims {
-            let id = NamespacedName::new(class.namespace.clone(), claim.clone());
-            if !cycle.view.has_config(ReferenceKind::PersistentVolumeClaim, &id) {
+        match missing_claim(cycle) {
+            None => PreFilter::Skip,
+            Some(claim) => {
                 let reason = format!("persistentvolumeclaim {claim:?} not found");
-                return PreFilter::Refuse(Refusal::unresolvable(reason));
+                PreFilter::Refuse(Refusal::unresolvable(reason))
             }
         }
-        PreFilter::Skip
     }
 
-    fn queueing_hint(&self, _: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
-        let _ = event;
-        false
+    fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        matches!(event, ClusterEvent::ClaimAdded) && missing_claim(cycle).is_none()
     }
 }
