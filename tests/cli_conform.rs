@@ -24,6 +24,26 @@ fn agreement_ends_with_0_and_a_line_per_case() {
     assert_eq!(text.lines().last(), Some("169 cases: 169 agreed, 0 disagreed"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_stands_for_all_recordings_in_it() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hpa");
+    let output = conform(&[golden]).assert().success().get_output().clone();
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(text.lines().last(), Some("334 cases: 334 agreed, 0 disagreed"));
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    conform(&[&empty.path().to_string_lossy()]).assert().code(2);
+
+    let runs = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/end-to-end");
+    let (all, one) = (tempfile::tempdir().expect("a folder"), "01-ramp-defaults");
+    std::os::unix::fs::symlink(format!("{runs}/{one}"), all.path().join(one)).expect("linked");
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    let folder = all.path().to_string_lossy();
+    let output = command.args(["conform", "end-to-end", &folder]).assert().success();
+    let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    assert!(text.ends_with("1 case: 1 agreed, 0 disagreed\n"), "{text}");
+}
+
 #[test]
 fn a_disagreement_ends_with_1_and_shows_the_first_difference() {
     let row = WRONG_ROW.replace('\n', "");
@@ -34,7 +54,7 @@ fn a_disagreement_ends_with_1_and_shows_the_first_difference() {
           expected  7
           got       6
           inputs    {"table":"rate-limit-no-behavior","id":"wrong","currentReplicas":3,"desiredReplicas":9,"legacyScaleUpLimitFactor":2,"maxReplicas":10,"minReplicas":1}
-    1 cases: 0 agreed, 1 disagreed
+    1 case: 0 agreed, 1 disagreed
     "#);
 }
 

@@ -1,13 +1,19 @@
 //! `wavetank conform`: recorded decisions of real controllers, beside what wavetank decides.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};
+use rayon::prelude::*;
 
 use super::exit::{Exit, Failure};
 use super::files::{read_bytes, read_folder};
 use crate::conform::end_to_end::{self, CaseFiles, EndToEndReport};
 use crate::conform::{ConformReport, controllers, hpa, scheduler};
+
+/// The files of a recorded run, by their path in its folder.
+type CaseContent = Vec<(String, Vec<u8>)>;
 
 /// Options of `wavetank conform`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +38,8 @@ enum Recording {
 /// Where the recordings are.
 #[derive(Debug, clap::Args)]
 struct Files {
-    /// Recordings: .jsonl files, compressed with gzip or not, or - for standard input
+    /// Recordings: .jsonl files, compressed with gzip or not; folders, for all such files in them; or -
+    /// for standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
 
@@ -44,7 +51,8 @@ struct Files {
 /// Where the recorded runs are.
 #[derive(Debug, clap::Args)]
 struct Folders {
-    /// Folders of recorded runs, each with manifests/, load.csv, params.yaml and expected/
+    /// Folders of recorded runs, each with manifests/, load.csv, params.yaml and expected/, or folders of
+    /// such folders
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<String>,
 
@@ -72,11 +80,11 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),
     };
     let mut cases = Vec::new();
-    for file in files {
-        let in_file =
-            |problem: &dyn std::fmt::Display| Failure::Input(format!("{file}: {problem}"));
-        let bytes = read_bytes(file).map_err(|problem| in_file(&problem))?;
-        cases.extend(replay(&bytes).map_err(|problem| in_file(&problem))?);
+    for path in files {
+        for (name, bytes) in recordings(path)? {
+            let in_file = |problem| Failure::Input(format!("{name}: {problem}"));
+            cases.extend(replay(&bytes).map_err(in_file)?);
+        }
     }
     let report = ConformReport::new(cases);
     write_report(&report, *output, out)?;
@@ -87,14 +95,62 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
 fn run_cases(arguments: &Folders, out: &mut impl Write) -> Result<Exit, Failure> {
     let mut cases = Vec::new();
     for folder in &arguments.folders {
-        let wrong = |problem| Failure::Input(format!("{folder}: {problem}"));
-        let files = read_folder(folder).map_err(wrong)?;
-        let files = CaseFiles::new(files).map_err(wrong)?;
-        cases.push(end_to_end::check(&files).map_err(wrong)?);
+        let files = read_folder(folder).map_err(|problem| in_path(folder, &problem))?;
+        cases.extend(by_case(folder, files));
     }
-    let report = EndToEndReport::new(cases);
+    let outcomes: Result<_, Failure> = cases
+        .into_par_iter()
+        .map(|(folder, files)| {
+            let checked = CaseFiles::new(files).and_then(|files| end_to_end::check(&files));
+            checked.map_err(|problem| in_path(&folder, &problem))
+        })
+        .collect();
+    let report = EndToEndReport::new(outcomes?);
     write_report(&report, arguments.output, out)?;
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
+}
+
+/// The recordings that a path stands for, with the path of each.
+fn recordings(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    if !Path::new(path).is_dir() {
+        let bytes = read_bytes(path).map_err(|problem| in_path(path, &problem))?;
+        return Ok(vec![(path.to_owned(), bytes)]);
+    }
+    let mut files = read_folder(path).map_err(|problem| in_path(path, &problem))?;
+    files.retain(|(name, _)| {
+        let name = Path::new(name.strip_suffix(".gz").unwrap_or(name));
+        name.extension().is_some_and(|ending| ending == "jsonl")
+    });
+    if files.is_empty() {
+        return Err(in_path(path, "there is no .jsonl file in this folder"));
+    }
+    Ok(files.into_iter().map(|(name, bytes)| (format!("{path}/{name}"), bytes)).collect())
+}
+
+/// The files of a folder, as they are if they are a case, or else divided among the folders in it
+/// that are.
+fn by_case(folder: &str, files: CaseContent) -> Vec<(String, CaseContent)> {
+    let is_case = |prefix: &str| {
+        let parameters = format!("{prefix}params.yaml");
+        files.iter().any(|(name, _)| *name == parameters)
+    };
+    let first_part = |name: &str| name.split_once('/').map(|(first, _)| format!("{first}/"));
+    let inner: BTreeSet<String> = files.iter().filter_map(|(name, _)| first_part(name)).collect();
+    let inner: Vec<String> = inner.into_iter().filter(|prefix| is_case(prefix)).collect();
+    if is_case("") || inner.is_empty() {
+        return vec![(folder.to_owned(), files)];
+    }
+    let of = |prefix: &String| {
+        let own = files.iter().filter_map(|(name, bytes)| {
+            Some((name.strip_prefix(prefix.as_str())?.to_owned(), bytes.clone()))
+        });
+        (format!("{folder}/{}", prefix.trim_end_matches('/')), own.collect())
+    };
+    inner.iter().map(of).collect()
+}
+
+fn in_path(path: &str, problem: &str) -> Failure {
+    Failure::Input(format!("{path}: {problem}"))
 }
 
 fn write_report<R: std::fmt::Display + serde::Serialize>(

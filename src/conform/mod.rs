@@ -14,6 +14,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::report::figures::counted;
+
 /// Version of the JSON form of a [`ConformReport`]: the minor grows with added fields, the major
 /// with changed ones.
 const FORMAT_VERSION: &str = "1.0";
@@ -96,13 +98,8 @@ impl fmt::Display for ConformReport {
             writeln!(f, "disagreed  {}", case.id)?;
             difference.fmt(f)?;
         }
-        writeln!(
-            f,
-            "{} cases: {} agreed, {} disagreed",
-            self.cases.len(),
-            self.agreed,
-            self.disagreed
-        )
+        let cases = counted(self.cases.len() as u64, "case");
+        writeln!(f, "{cases}: {} agreed, {} disagreed", self.agreed, self.disagreed)
     }
 }
 

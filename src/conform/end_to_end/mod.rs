@@ -19,6 +19,7 @@ pub use run::{Shown, ShownEvent};
 use world::Prepared;
 
 use super::Difference;
+use crate::report::figures::counted;
 
 /// Version of the JSON form of an [`EndToEndReport`].
 const FORMAT_VERSION: &str = "1.0";
@@ -207,12 +208,7 @@ impl fmt::Display for EndToEndReport {
                 }
             }
         }
-        writeln!(
-            f,
-            "{} cases: {} agreed, {} disagreed",
-            self.cases.len(),
-            self.agreed,
-            self.disagreed
-        )
+        let cases = counted(self.cases.len() as u64, "case");
+        writeln!(f, "{cases}: {} agreed, {} disagreed", self.agreed, self.disagreed)
     }
 }
