@@ -53,6 +53,33 @@ fn pods_are_listed_at_the_time_that_is_asked_for() {
 }
 
 #[test]
+fn several_kinds_are_listed_one_after_the_other_with_their_names_in_full() {
+    let all = shown(&["get", "all", "scenario.yaml", "--at", "90s", "-A"]);
+    let titles = all.lines().filter(|line| line.starts_with("NAMESPACE")).count();
+    assert_eq!(titles, 4, "pods, Services, Deployments, ReplicaSets: {all}");
+    assert!(
+        all.contains("\nshop        service/web") && all.contains("deployment.apps/web"),
+        "{all}"
+    );
+    let two = shown(&["get", "deploy,svc", "scenario.yaml", "--at", "90s", "-n", "shop"]);
+    assert!(two.starts_with("NAME") && two.contains("\n\nNAME"), "{two}");
+    let both = shown(&["get", "deploy,rs", "scenario.yaml", "--at", "90s", "-o", "json"]);
+    let list: Value = serde_json::from_str(&both).expect("JSON");
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn labels_choose_what_is_listed() {
+    let ran = |selector| shown(&["get", "pods", "scenario.yaml", "--at", "90s", "-l", selector]);
+    assert_eq!(ran("app=web").lines().count(), 4);
+    assert_eq!(ran("app!=web"), "No Pods found.\n");
+    let wrong = shop().run(&["get", "pods", "scenario.yaml", "-l", "app in web"]);
+    assert!(wrong.code == 2 && wrong.err.contains("is not a label selector"), "{}", wrong.err);
+    let unkept = shop().run(&["get", "cm", "scenario.yaml", "-l", "app=web"]);
+    assert!(unkept.code == 2 && unkept.err.contains("by labels"), "{}", unkept.err);
+}
+
+#[test]
 fn objects_are_json_and_yaml_for_programs() {
     let json = shown(&["get", "rs", "scenario.yaml", "-o", "json"]);
     let list: Value = serde_json::from_str(&json).expect("JSON");
@@ -110,7 +137,11 @@ fn events_and_use_are_listed() {
 
 #[test]
 fn a_kind_that_cannot_be_shown_is_told_with_those_that_can() {
-    let ran = shop().run(&["get", "secrets", "scenario.yaml"]);
+    let ran = shop().run(&["get", "serviceaccounts", "scenario.yaml"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("\"secrets\" cannot be shown; what can: pods, nodes,"), "{}", ran.err);
+    assert!(
+        ran.err.contains("\"serviceaccounts\" cannot be shown; what can: pods, nodes,"),
+        "{}",
+        ran.err
+    );
 }

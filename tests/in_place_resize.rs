@@ -77,7 +77,7 @@ fn a_resize_that_fits_is_in_force_at_once_and_restarts_nothing() {
     assert!(pod.resize.is_none() && pod.is_ready() && pod.restarts.containers_max == 0);
     assert_eq!(run.events("ResizeStarted").len(), 1);
     assert_eq!(run.events("ResizeCompleted")[0].0, 300);
-    let scope = Scope { namespace: None, name: None };
+    let scope = Scope::default();
     let objects = views::objects(view, Kind::Pods, &scope);
     let told = &objects["items"][0]["status"]["containerStatuses"][0];
     assert_eq!(told["resources"]["requests"]["cpu"], "800m");

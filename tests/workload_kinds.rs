@@ -54,7 +54,7 @@ fn jobs<'a>(report: &'a Report, name: &str) -> &'a JobsReport {
 }
 
 fn listed(simulation: &Simulation, kind: Kind) -> String {
-    let scope = Scope { namespace: Some("default".to_owned()), name: None };
+    let scope = Scope { namespace: Some("default".to_owned()), ..Scope::default() };
     views::get(simulation.view(), kind, &scope, Wide(false))
 }
 

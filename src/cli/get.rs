@@ -9,13 +9,15 @@ use super::at::Instant;
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use crate::cluster::ObjectReference;
+use crate::cluster::selector::Selector;
 use crate::manifest::yaml::to_yaml;
 use crate::views::{self, Kind, Scope, Wide};
 
 /// Options of `wavetank get`.
 #[derive(Debug, clap::Args)]
 pub struct GetArguments {
-    /// What to list, as kubectl takes it: pods, po, nodes, deploy, rs, svc, hpa, pdb; or one, as pod/NAME
+    /// What to list, as kubectl takes it: pods, po, nodes, deploy, rs, svc, hpa, pdb; several, as pods,deploy;
+    /// all; or one, as pod/NAME
     #[arg(value_name = "KIND[/NAME]")]
     what: String,
 
@@ -25,6 +27,14 @@ pub struct GetArguments {
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
+
+    /// All namespaces, which is the default
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// Only objects whose labels match, such as app=web,tier!=cache
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
 
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
@@ -123,20 +133,67 @@ pub fn get(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let (kind, name) = match arguments.what.split_once('/') {
+    let (kinds, name) = match arguments.what.split_once('/') {
         Some((kind, name)) => (kind, Some(name.to_owned())),
         None => (arguments.what.as_str(), None),
     };
-    let kind: Kind = kind.parse().map_err(Failure::Input)?;
-    let scope = Scope { namespace: arguments.namespace.clone(), name };
+    let kinds = kinds_of(kinds)?;
+    let selector = arguments.selector.as_ref().map(|text| text.parse::<Selector>());
+    let selector = selector.transpose().map_err(|error| Failure::Input(error.to_string()))?;
     let simulation = arguments.instant.simulate(options)?;
-    let text = match arguments.output {
-        GetForm::Text => views::get(simulation.view(), kind, &scope, Wide(false)),
-        GetForm::Wide => views::get(simulation.view(), kind, &scope, Wide(true)),
-        GetForm::Yaml => to_yaml(&views::objects(simulation.view(), kind, &scope)),
-        GetForm::Json => format!("{:#}\n", views::objects(simulation.view(), kind, &scope)),
+    let view = simulation.view();
+    let mut found = Vec::new();
+    for kind in &kinds {
+        let among = match &selector {
+            None => None,
+            Some(selector) => Some(views::labelled(view, *kind, selector).ok_or_else(|| {
+                Failure::Input(format!("{kind}s cannot be chosen by labels, which are not kept"))
+            })?),
+        };
+        let (namespace, name) = (arguments.namespace.clone(), name.clone());
+        found.push((*kind, Scope { namespace, name, among, shows_kind: kinds.len() > 1 }));
+    }
+    let tables = |wide| {
+        let tables = found.iter().map(|(kind, scope)| views::get(view, *kind, scope, Wide(wide)));
+        tables.filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
     };
-    write_found(&text, &format!("{kind}s"), out)
+    let objects = || {
+        let mut lists = found.iter().map(|(kind, scope)| views::objects(view, *kind, scope));
+        let mut all = lists.next().unwrap_or_default();
+        let more = lists.filter_map(|list| list["items"].as_array().cloned()).flatten();
+        if let Some(items) = all["items"].as_array_mut() {
+            items.extend(more);
+        }
+        all
+    };
+    let text = match arguments.output {
+        GetForm::Text => tables(false),
+        GetForm::Wide => tables(true),
+        GetForm::Yaml => to_yaml(&objects()),
+        GetForm::Json => format!("{:#}\n", objects()),
+    };
+    let what = match kinds[..] {
+        [kind] => format!("{kind}s"),
+        _ => "resources".to_owned(),
+    };
+    write_found(&text, &what, out)
+}
+
+/// The kinds that a list such as `pods,deploy` names; `all` stands for those of kubectl.
+fn kinds_of(text: &str) -> Result<Vec<Kind>, Failure> {
+    let mut kinds = Vec::new();
+    for word in text.split(',') {
+        let named = match word {
+            "all" => Kind::OF_ALL.to_vec(),
+            word => vec![word.parse().map_err(Failure::Input)?],
+        };
+        for kind in named {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+    }
+    Ok(kinds)
 }
 
 /// Shows one object in full.
@@ -165,7 +222,7 @@ pub fn events(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let simulation = arguments.instant.simulate(options)?;
-    let scope = Scope { namespace: arguments.namespace.clone(), name: None };
+    let scope = Scope { namespace: arguments.namespace.clone(), ..Scope::default() };
     let text = views::events(simulation.now(), &simulation.recorder().log, &scope);
     write_found(&text, "events", out)
 }
@@ -205,7 +262,7 @@ pub fn top(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let simulation = arguments.instant.simulate(options)?;
-    let scope = Scope { namespace: arguments.namespace.clone(), name: None };
+    let scope = Scope { namespace: arguments.namespace.clone(), ..Scope::default() };
     let text = match arguments.whose {
         Whose::Pods => views::top_pods(simulation.view(), &scope),
         Whose::Nodes => views::top_nodes(simulation.view()),

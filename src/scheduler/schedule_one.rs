@@ -490,17 +490,15 @@ impl Scheduler {
         self.requeue(woken, view.now);
     }
 
-    /// A pod takes more or less than before; what it gives back is room for others.
+    /// What a pod gives back is room for others.
     fn pod_resized(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
-        let Some(tracked) = self.tracked(id).copied() else { return };
         let class = self.cache.class_of(view, pod);
-        if class == tracked.class {
-            return;
-        }
+        let known = self.tracked(id).copied().filter(|known| known.class != class);
+        let Some(tracked) = known else { return };
         self.pod_reclassed(view, pod, id);
-        let (before, after) = (self.cache.class(tracked.class), self.cache.class(class));
-        let gives_back = before.requests.milli_cpu > after.requests.milli_cpu
-            || before.requests.memory > after.requests.memory;
+        let (before, after) = (self.cache.class(tracked.class), &self.cache.class(class).requests);
+        let gives_back =
+            before.requests.milli_cpu > after.milli_cpu || before.requests.memory > after.memory;
         if tracked.node.is_some() && gives_back {
             let woken = self.woken(view, &ClusterEvent::PodGone(before), None);
             self.requeue(woken, view.now);

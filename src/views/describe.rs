@@ -43,7 +43,7 @@ pub fn describe(
         .filter(|line| *line.kind == *object.kind && line.object == object.id)
         .cloned()
         .collect();
-    let scope = Scope { namespace: Some(object.id.namespace.to_string()), name: None };
+    let scope = Scope { namespace: Some(object.id.namespace.to_string()), ..Scope::default() };
     match super::events(view.now, &of_object, &scope) {
         events if events.is_empty() => page.field("Events", NONE),
         events => {

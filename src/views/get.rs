@@ -1,5 +1,6 @@
 //! `kubectl get`: a line for each object.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,6 +45,8 @@ pub enum Kind {
     DisruptionBudgets,
     /// ConfigMaps.
     ConfigMaps,
+    /// Secrets.
+    Secrets,
     /// PersistentVolumeClaims.
     Claims,
     /// ResourceQuotas.
@@ -59,6 +62,10 @@ pub struct Scope {
     pub namespace: Option<String>,
     /// Only the object of this name.
     pub name: Option<String>,
+    /// Only objects of these names, such as those that [`labelled`] finds.
+    pub among: Option<BTreeSet<NamespacedName>>,
+    /// Names are told with their kind, as where several kinds are listed.
+    pub shows_kind: bool,
 }
 
 /// Whether all columns are shown, as with `-o wide`.
@@ -66,7 +73,7 @@ pub struct Scope {
 pub struct Wide(pub bool);
 
 impl Kind {
-    const ALL: [(Self, &'static str, &'static str); 15] = [
+    const ALL: [(Self, &'static str, &'static str); 16] = [
         (Self::Pods, "Pod", "pods"),
         (Self::Nodes, "Node", "nodes"),
         (Self::Deployments, "Deployment", "deployments"),
@@ -79,6 +86,7 @@ impl Kind {
         (Self::Hpas, "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
         (Self::DisruptionBudgets, "PodDisruptionBudget", "poddisruptionbudgets"),
         (Self::ConfigMaps, "ConfigMap", "configmaps"),
+        (Self::Secrets, "Secret", "secrets"),
         (Self::Claims, "PersistentVolumeClaim", "persistentvolumeclaims"),
         (Self::Quotas, "ResourceQuota", "resourcequotas"),
         (Self::Namespaces, "Namespace", "namespaces"),
@@ -87,6 +95,33 @@ impl Kind {
     /// The kind as a manifest spells it.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, name, _)| *name)
+    }
+
+    /// The kinds of `kubectl get all`, in its order.
+    pub const OF_ALL: [Self; 9] = [
+        Self::Pods,
+        Self::Services,
+        Self::DaemonSets,
+        Self::Deployments,
+        Self::ReplicaSets,
+        Self::StatefulSets,
+        Self::Hpas,
+        Self::CronJobs,
+        Self::Jobs,
+    ];
+
+    /// What kubectl writes before names where several kinds are listed: `deployment.apps`.
+    fn prefix(self) -> String {
+        let group = match self {
+            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => {
+                ".apps"
+            }
+            Self::Jobs | Self::CronJobs => ".batch",
+            Self::Hpas => ".autoscaling",
+            Self::DisruptionBudgets => ".policy",
+            _ => "",
+        };
+        format!("{}{group}", self.name().to_ascii_lowercase())
     }
 
     /// Whether its objects live in namespaces.
@@ -123,6 +158,7 @@ impl Scope {
         let is_in = self.namespace.as_ref().is_none_or(|wanted| *id.namespace == **wanted);
         (is_in || id.namespace.is_empty())
             && self.name.as_ref().is_none_or(|name| *id.name == **name)
+            && self.among.as_ref().is_none_or(|among| among.contains(id))
     }
 }
 
@@ -139,6 +175,7 @@ pub fn get(view: ClusterView<'_>, kind: Kind, scope: &Scope, wide: Wide) -> Stri
         Kind::Jobs => table.jobs(),
         Kind::CronJobs => table.cron_jobs(),
         Kind::ConfigMaps => table.config_maps(),
+        Kind::Secrets => table.secrets(),
         Kind::Claims => table.claims(),
         Kind::Quotas => table.quotas(),
         Kind::Namespaces => table.namespaces(),
@@ -154,6 +191,8 @@ pub(super) struct Table<'a> {
     scope: &'a Scope,
     wide: bool,
     has_namespace: bool,
+    /// Before each name.
+    prefix: Option<String>,
     rows: Vec<(NamespacedName, Vec<String>)>,
     titles: Vec<&'static str>,
 }
@@ -161,7 +200,9 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     fn new(view: ClusterView<'a>, kind: Kind, scope: &'a Scope, wide: Wide) -> Self {
         let has_namespace = kind.is_namespaced() && scope.namespace.is_none();
-        Self { view, scope, wide: wide.0, has_namespace, rows: Vec::new(), titles: Vec::new() }
+        let prefix = scope.shows_kind.then(|| kind.prefix());
+        let (rows, titles) = (Vec::new(), Vec::new());
+        Self { view, scope, wide: wide.0, has_namespace, prefix, rows, titles }
     }
 
     pub(super) fn titles(&mut self, always: &[&'static str], if_wide: &[&'static str]) {
@@ -180,6 +221,9 @@ impl<'a> Table<'a> {
         if self.scope.has(id) {
             if self.wide {
                 always.extend(if_wide);
+            }
+            if let (Some(prefix), Some(name)) = (&self.prefix, always.first_mut()) {
+                *name = format!("{prefix}/{name}");
             }
             self.rows.push((id.clone(), always));
         }

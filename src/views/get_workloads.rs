@@ -108,6 +108,18 @@ impl Table<'_> {
         }
     }
 
+    /// Secrets, of which nobody keeps the type.
+    pub(super) fn secrets(&mut self) {
+        self.titles(&["NAME", "TYPE", "DATA", "AGE"], &[]);
+        for (kind, id, config) in self.view.store().configs() {
+            if kind == ReferenceKind::Secret {
+                let (name, keys) = (id.name.to_string(), config.keys.len().to_string());
+                let always = vec![name, UNKNOWN.to_owned(), keys, self.age(config.created)];
+                self.row(id, always, Vec::new());
+            }
+        }
+    }
+
     /// Claims, all of which are met: no storage is simulated.
     pub(super) fn claims(&mut self) {
         self.titles(

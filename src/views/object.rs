@@ -23,6 +23,7 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
         Kind::Jobs => workloads::jobs(view, scope),
         Kind::CronJobs => workloads::cron_jobs(view, scope),
         Kind::ConfigMaps => workloads::configs(view, scope, ReferenceKind::ConfigMap),
+        Kind::Secrets => workloads::configs(view, scope, ReferenceKind::Secret),
         Kind::Claims => workloads::configs(view, scope, ReferenceKind::PersistentVolumeClaim),
         Kind::Quotas => workloads::quotas(view, scope),
         Kind::Namespaces => workloads::namespaces(view, scope),

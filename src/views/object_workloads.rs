@@ -127,14 +127,18 @@ pub(super) fn configs(view: ClusterView<'_>, scope: &Scope, kind: ReferenceKind)
     let told = chosen.map(|(_, id, config)| {
         let mut object = json!({
             "apiVersion": "v1",
-            "kind": if kind == ReferenceKind::ConfigMap { "ConfigMap" } else { "PersistentVolumeClaim" },
+            "kind": match kind {
+                ReferenceKind::ConfigMap => "ConfigMap",
+                ReferenceKind::Secret => "Secret",
+                ReferenceKind::PersistentVolumeClaim => "PersistentVolumeClaim",
+            },
             "metadata": {
                 "name": &*id.name,
                 "namespace": &*id.namespace,
                 "createdAtSeconds": seconds(config.created),
             },
         });
-        if kind == ReferenceKind::ConfigMap {
+        if kind != ReferenceKind::PersistentVolumeClaim {
             object["keys"] = config.keys.iter().map(|key| Value::from(&**key)).collect();
         }
         object
