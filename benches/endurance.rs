@@ -1,5 +1,6 @@
 //! Any number of requests of a trace of counts per minute, from its text to the histogram: speed, and
-//! memory at its highest. `cargo bench --bench endurance -- [REQUESTS]`, 10,000,000 if not said.
+//! memory at its highest. `cargo bench --bench endurance -- [REQUESTS] [ROW]`: 10,000,000 if not said, and
+//! those rows whose name begins so, all if not said.
 #![expect(clippy::disallowed_methods, reason = "a bench measures time and memory")]
 
 use std::io::{Write, stdout};
@@ -17,6 +18,9 @@ const MEAN_RPS: f64 = 5_000.0;
 
 fn main() -> std::io::Result<()> {
     let requests = std::env::args().find_map(|one| one.parse::<f64>().ok()).unwrap_or(1e7);
+    // `cargo bench` adds arguments of its own, which begin with dashes.
+    let is_word = |one: &String| one.parse::<f64>().is_err() && !one.starts_with('-');
+    let wanted = std::env::args().skip(1).find(is_word).unwrap_or_default();
     let law = json!({"distribution": "exponential", "mean": "14ms"});
     let start = Instant::now();
     let one = json!({"concurrency": 1, "cpuTime": law});
@@ -34,6 +38,9 @@ fn main() -> std::io::Result<()> {
             0.1,
         ),
     ] {
+        if !name.starts_with(&wanted) {
+            continue;
+        }
         let begin = cpu_seconds(&start);
         let mut traffic = services(balancer, &models);
         let end = SimTime::from_secs_f64(requests * share / MEAN_RPS);

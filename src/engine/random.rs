@@ -38,6 +38,7 @@ impl Streams {
 }
 
 /// A number in the open interval (0, 1): safe to take a logarithm of.
+#[inline]
 pub fn open_unit<R: Rng + ?Sized>(rng: &mut R) -> f64 {
     // 53 random bits, centred in their cell, so that neither 0 nor 1 comes out.
     let cell = (rng.next_u64() >> 11) as f64;
@@ -45,6 +46,7 @@ pub fn open_unit<R: Rng + ?Sized>(rng: &mut R) -> f64 {
 }
 
 /// A uniformly drawn index below `n`; `n` must not be 0.
+#[inline]
 pub fn index_below<R: Rng + ?Sized>(rng: &mut R, n: usize) -> usize {
     assert!(n > 0, "an index is drawn from at least one");
     // Lemire's multiply-shift; the bias of n / 2^64 is far below what any run can see.

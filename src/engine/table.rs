@@ -38,6 +38,7 @@ impl<T> Default for Table<T> {
 
 impl<T> Table<T> {
     /// Adds a row and returns its id.
+    #[inline]
     pub fn insert(&mut self, row: T) -> Id<T> {
         self.len += 1;
         if let Some(index) = self.free.pop() {
@@ -51,6 +52,7 @@ impl<T> Table<T> {
     }
 
     /// Removes a row; its id finds nothing from now on.
+    #[inline]
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize)?;
         if slot.generation != id.generation {
@@ -64,18 +66,21 @@ impl<T> Table<T> {
     }
 
     /// The row of an id, if it is still there.
+    #[inline]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index as usize)?;
         if slot.generation == id.generation { slot.row.as_ref() } else { None }
     }
 
     /// The row of an id, to change it.
+    #[inline]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index as usize)?;
         if slot.generation == id.generation { slot.row.as_mut() } else { None }
     }
 
     /// The id of the row in a slot, if there is one.
+    #[inline]
     pub fn id_at(&self, index: usize) -> Option<Id<T>> {
         let slot = self.slots.get(index)?;
         slot.row.as_ref()?;
@@ -84,6 +89,7 @@ impl<T> Table<T> {
     }
 
     /// Whether the id still has its row.
+    #[inline]
     pub fn contains(&self, id: Id<T>) -> bool {
         self.get(id).is_some()
     }
@@ -139,6 +145,11 @@ impl<T> Id<T> {
     /// The slot's position: dense, used again after a removal.
     pub const fn index(self) -> usize {
         self.index as usize
+    }
+
+    /// [`Self::index`] as it is kept.
+    pub const fn position(self) -> u32 {
+        self.index
     }
 
     /// Index and generation in one word, for digests and for order.

@@ -95,8 +95,12 @@ impl SimDuration {
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"
     )]
+    #[inline]
     pub fn from_secs_f64(seconds: f64) -> Self {
-        Self(libm::round(seconds * NANOS_PER_SECOND as f64) as i64)
+        // `libm::round` as it is defined, without the call: the cast cuts what is behind the point.
+        const JUST_BELOW_HALF: f64 = 0.5 - 0.25 * f64::EPSILON;
+        let nanos = seconds * NANOS_PER_SECOND as f64;
+        Self((nanos + JUST_BELOW_HALF.copysign(nanos)) as i64)
     }
 
     /// Nanoseconds.
@@ -132,12 +136,14 @@ impl SimDuration {
 
 impl Add<SimDuration> for SimTime {
     type Output = Self;
+    #[inline]
     fn add(self, span: SimDuration) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 }
 
 impl AddAssign<SimDuration> for SimTime {
+    #[inline]
     fn add_assign(&mut self, span: SimDuration) {
         *self = *self + span;
     }
@@ -145,6 +151,7 @@ impl AddAssign<SimDuration> for SimTime {
 
 impl Sub<SimDuration> for SimTime {
     type Output = Self;
+    #[inline]
     fn sub(self, span: SimDuration) -> Self {
         Self(self.0.saturating_sub(span.0))
     }
@@ -152,6 +159,7 @@ impl Sub<SimDuration> for SimTime {
 
 impl Sub for SimTime {
     type Output = SimDuration;
+    #[inline]
     fn sub(self, earlier: Self) -> SimDuration {
         self.since(earlier)
     }
@@ -159,12 +167,14 @@ impl Sub for SimTime {
 
 impl Add for SimDuration {
     type Output = Self;
+    #[inline]
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 }
 
 impl AddAssign for SimDuration {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
@@ -172,6 +182,7 @@ impl AddAssign for SimDuration {
 
 impl Sub for SimDuration {
     type Output = Self;
+    #[inline]
     fn sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
@@ -179,6 +190,7 @@ impl Sub for SimDuration {
 
 impl Mul<i64> for SimDuration {
     type Output = Self;
+    #[inline]
     fn mul(self, factor: i64) -> Self {
         Self(self.0.saturating_mul(factor))
     }
@@ -186,6 +198,7 @@ impl Mul<i64> for SimDuration {
 
 impl Div<i64> for SimDuration {
     type Output = Self;
+    #[inline]
     fn div(self, divisor: i64) -> Self {
         Self(self.0 / divisor)
     }
@@ -222,6 +235,27 @@ mod tests {
     fn timestamps_are_cut_towards_the_past() {
         assert_eq!(SimTime::from_secs_f64(63.4).floor_to_second(), SimTime::from_secs(63));
         assert_eq!(SimTime::from_secs_f64(-9.5).floor_to_second(), SimTime::from_secs(-10));
+    }
+
+    #[test]
+    fn seconds_are_rounded_as_the_mathematical_library_does() {
+        let mut seconds = 1e-10;
+        while seconds < 9e9 {
+            for seconds in [seconds, -seconds, libm::round(seconds * 1e9) / 1e9 + 0.5e-9] {
+                let nanos = libm::round(seconds * 1e9);
+                assert_eq!(
+                    SimDuration::from_secs_f64(seconds).as_nanos() as f64,
+                    nanos,
+                    "{seconds}"
+                );
+            }
+            seconds *= 1.003;
+        }
+        for (seconds, nanos) in
+            [(f64::NAN, 0), (f64::INFINITY, i64::MAX), (-1e300, i64::MIN), (-0.0, 0)]
+        {
+            assert_eq!(SimDuration::from_secs_f64(seconds).as_nanos(), nanos);
+        }
     }
 
     #[test]

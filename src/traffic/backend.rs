@@ -41,9 +41,8 @@ pub struct Backend {
     pub(super) hanging: u32,
     /// Requests that it took in so far.
     pub(super) taken: u64,
-    /// Whether it serves the network of calls, for which instant an event is entered, and how it did.
+    /// Whether it serves the network of calls, and how it did.
     pub(super) is_networked: bool,
-    pub(super) entered_for: SimTime,
     pub(super) failures_in_a_row: u32,
     pub(super) ejections: u32,
     /// How much slower it is while it is young, and since when it serves.
@@ -83,7 +82,6 @@ impl Backend {
             hanging: 0,
             taken: 0,
             is_networked: false,
-            entered_for: SimTime::MAX,
             failures_in_a_row: 0,
             ejections: 0,
             youth: model.youth,

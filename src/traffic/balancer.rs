@@ -132,6 +132,11 @@ impl Chooser {
         self.rule.looks_at_load()
     }
 
+    /// Whether the choice depends on where a request comes from.
+    pub const fn looks_at_caller(&self) -> bool {
+        self.close.is_some()
+    }
+
     /// The endpoints are others from now on.
     pub fn endpoints_changed(
         &mut self,
@@ -160,6 +165,22 @@ impl Chooser {
     /// The endpoint for the next request, if there is any.
     #[inline]
     pub fn choose(
+        &mut self,
+        endpoints: &[BackendId],
+        now: SimTime,
+        caller: Caller<'_>,
+        backends: &mut Table<Backend>,
+        records: &mut Records,
+    ) -> Option<BackendId> {
+        if self.rule == Balancer::Random && self.pins.is_none() && self.close.is_none() {
+            // The usual case, without a call.
+            let count = endpoints.len();
+            return (count > 0).then(|| endpoints[index_below(&mut self.stream, count)]);
+        }
+        self.choose_by_rule(endpoints, now, caller, backends, records)
+    }
+
+    fn choose_by_rule(
         &mut self,
         endpoints: &[BackendId],
         now: SimTime,

@@ -90,20 +90,22 @@ impl Fifo {
     #[inline]
     pub fn admit(&mut self, now: SimTime, client: Client, demand: Demand) {
         let Demand { cpu, wait } = demand;
-        let started = match self.free_at.first() {
-            Some(free) if *free <= now => now,
-            Some(free) if self.free_at.len() == self.concurrency => *free,
+        let in_use = self.free_at.len();
+        let (started, finish) = match self.free_at.first_mut() {
+            Some(free) if in_use == self.concurrency || *free <= now => {
+                let started = now.max(*free);
+                let finish = started + span(cpu, self.speed) + wait;
+                *free = finish;
+                sift_down(&mut self.free_at);
+                (started, finish)
+            }
             _ => {
-                let finish = now + self.span(cpu) + wait;
+                let finish = now + span(cpu, self.speed) + wait;
                 self.free_at.push(finish);
                 sift_up(&mut self.free_at);
-                self.in_flight.push(InFlight { client, started: now, cpu, finish });
-                return;
+                (now, finish)
             }
         };
-        let finish = started + self.span(cpu) + wait;
-        self.free_at[0] = finish;
-        sift_down(&mut self.free_at);
         self.in_flight.push(InFlight { client, started, cpu, finish });
     }
 
@@ -113,8 +115,7 @@ impl Fifo {
         self.in_flight.retain(|request| {
             let is_done = request.finish <= now;
             if is_done {
-                records.finish(request.client, request.finish, swept);
-                records.waited(request.client, request.started);
+                records.finish_after(request.client, request.started, request.finish, swept);
                 *cpu_done += request.cpu;
             } else {
                 records.sweep(request.client, swept, now);
@@ -139,7 +140,7 @@ impl Fifo {
         let InFlight { client, started, cpu, finish } = *request;
         let left = cpu - self.used(request, now);
         let wait = if left > SimDuration::ZERO {
-            finish - (started + self.span(cpu))
+            finish - (started + span(cpu, self.speed))
         } else {
             finish - now.max(started)
         };
@@ -175,7 +176,7 @@ impl Fifo {
     /// How many requests burn CPU at `now`.
     pub fn running(&self, now: SimTime) -> usize {
         let burns = |request: &&InFlight| {
-            request.started <= now && now < request.started + self.span(request.cpu)
+            request.started <= now && now < request.started + span(request.cpu, self.speed)
         };
         self.in_flight.iter().filter(burns).count()
     }
@@ -193,19 +194,6 @@ impl Fifo {
         waiting >= self.queue && !has_free_slot
     }
 
-    /// How long it takes to burn `cpu`.
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "float to int casts saturate, which is meant"
-    )]
-    fn span(&self, cpu: SimDuration) -> SimDuration {
-        if self.speed >= 1.0 {
-            return cpu;
-        }
-        SimDuration::from_nanos((cpu.as_nanos() as f64 / self.speed).ceil() as i64)
-    }
-
     /// CPU time that a request has used by `now`.
     #[expect(
         clippy::cast_possible_truncation,
@@ -216,6 +204,16 @@ impl Fifo {
         let burnt = (span.as_nanos() as f64 * self.speed) as i64;
         if self.speed >= 1.0 { span } else { SimDuration::from_nanos(burnt) }.min(request.cpu)
     }
+}
+
+/// How long it takes to burn `cpu` at so many cores.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
+fn span(cpu: SimDuration, speed: f64) -> SimDuration {
+    if speed >= 1.0 {
+        return cpu;
+    }
+    SimDuration::from_nanos((cpu.as_nanos() as f64 / speed).ceil() as i64)
 }
 
 /// Brings the first entry of a binary heap, the smallest on top, to its place.

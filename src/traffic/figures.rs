@@ -92,10 +92,11 @@ impl Traffic {
             .filter(|client| client.service == service.0 && client.attempt == NO_ATTEMPT)
             .chain(hanging)
             .filter(|client| record.counts(client.arrived));
+        let total = record.total();
         ServiceFigures {
-            outcomes: record.total.outcomes,
+            outcomes: total.outcomes,
             in_flight: counted.count() as u64 + self.network.open(service.0),
-            latencies: record.total.latencies(),
+            latencies: total.latencies(),
             llm: record.llm.as_ref().map(|llm| llm.figures()),
             waits: record.waits(),
         }

@@ -1,6 +1,8 @@
 //! A histogram of latencies in microseconds, three digits exact, with the cells of HdrHistogram (Tene):
 //! cells of one up to 2047, then 1024 cells for each doubling. Counting takes an index and an addition.
 
+use std::borrow::Cow;
+
 /// Cells of one microsecond.
 const SINGLE: u64 = 2048;
 /// Cells of each doubling after those.
@@ -11,11 +13,20 @@ const PER_DOUBLING: u64 = SINGLE / 2;
 pub(super) struct LatencyHistogram {
     /// As far as there was one.
     cells: Vec<u64>,
+    /// Cells that were met and are not counted in `cells` yet. The cells of one request after the other
+    /// are far from each other, and the processor fetches many of them at a time, but not among all
+    /// that a request does between.
+    met: [Cell; BATCH],
+    /// How many they are.
+    pending: usize,
 }
 
+/// How many latencies are counted together.
+const BATCH: usize = 32;
+
 /// The position of a latency's cell.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cell(usize);
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cell(u32);
 
 impl Cell {
     /// The cell of so many microseconds.
@@ -23,11 +34,11 @@ impl Cell {
     #[expect(clippy::cast_possible_truncation, reason = "at most 55 x 1024 cells")]
     pub fn of(micros: u64) -> Self {
         if micros < SINGLE {
-            return Self(micros as usize);
+            return Self(micros as u32);
         }
         // 2048 to 4095 are in cells of two, and so on.
         let shift = u64::from(SINGLE.leading_zeros() - micros.leading_zeros() + 1);
-        Self((shift * PER_DOUBLING + (micros >> shift)) as usize)
+        Self((shift * PER_DOUBLING + (micros >> shift)) as u32)
     }
 
     /// The largest latency of the cell [us].
@@ -46,43 +57,74 @@ impl LatencyHistogram {
     /// Counts a latency.
     #[inline]
     pub fn count(&mut self, cell: Cell) {
-        if let Some(count) = self.cells.get_mut(cell.0) {
-            *count += 1;
-        } else {
-            self.grow(cell);
+        if self.pending == BATCH {
+            self.settle();
+        }
+        self.met[self.pending] = cell;
+        self.pending += 1;
+    }
+
+    /// Counts what was met, so that the cells can be read.
+    pub fn settle(&mut self) {
+        for cell in self.met.iter().take(std::mem::take(&mut self.pending)) {
+            let index = cell.0 as usize;
+            if index >= self.cells.len() {
+                self.cells.resize((index + 1).next_power_of_two(), 0);
+            }
+            self.cells[index] += 1;
         }
     }
 
-    #[cold]
-    fn grow(&mut self, cell: Cell) {
-        self.cells.resize((cell.0 + 1).next_power_of_two(), 0);
-        self.cells[cell.0] = 1;
+    /// The counts with all that was met in them.
+    fn settled(&self) -> Cow<'_, Self> {
+        if self.pending == 0 {
+            return Cow::Borrowed(self);
+        }
+        let mut settled = self.clone();
+        settled.settle();
+        Cow::Owned(settled)
     }
 
-    /// The latency [us] up to which a share `q` of `all` counts lies, rounded up to the end of its cell.
+    /// The latencies [us] up to which these shares of `all` counts lie, each rounded up to the end of its
+    /// cell. The shares ascend.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a share of a count is one"
     )]
-    pub fn value_at_quantile(&self, q: f64, all: u64) -> u64 {
-        let target = ((q * all as f64).ceil() as u64).max(1);
-        let mut passed = 0;
-        let found = self.cells.iter().position(|count| {
-            passed += count;
-            passed >= target
-        });
-        found.map_or(0, |index| Cell(index).highest())
+    pub fn values_at_quantiles<const N: usize>(&self, shares: [f64; N], all: u64) -> [u64; N] {
+        let settled = self.settled();
+        let (mut passed, mut next) = (0, 0u32);
+        shares.map(|share| {
+            let target = ((share * all as f64).ceil() as u64).max(1);
+            while passed < target
+                && let Some(count) = settled.cells.get(next as usize)
+            {
+                passed += count;
+                next += 1;
+            }
+            if passed < target { 0 } else { Cell(next.saturating_sub(1)).highest() }
+        })
+    }
+
+    /// Adds the counts of another.
+    pub fn add(&mut self, other: &Self) {
+        let other = other.settled();
+        if self.cells.len() < other.cells.len() {
+            self.cells.resize(other.cells.len(), 0);
+        }
+        self.cells.iter_mut().zip(&other.cells).for_each(|(ours, theirs)| *ours += theirs);
     }
 
     /// Counts of less than a microsecond.
     pub fn at_zero(&self) -> u64 {
-        self.cells.first().copied().unwrap_or_default()
+        self.settled().cells.first().copied().unwrap_or_default()
     }
 
     /// Forgets all counts.
     pub fn clear(&mut self) {
         self.cells.fill(0);
+        self.pending = 0;
     }
 }
 
@@ -105,10 +147,14 @@ mod tests {
             ours.count(Cell::of(micros));
             all += 1;
         }
-        for q in [0.001, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0] {
-            assert_eq!(ours.value_at_quantile(q, all), theirs.value_at_quantile(q), "{q}");
-        }
+        let shares = [0.001, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
+        let expected = shares.map(|share| theirs.value_at_quantile(share));
+        assert_eq!(ours.values_at_quantiles(shares, all), expected);
         assert_eq!(ours.at_zero(), theirs.count_at(0));
+        let mut twice = LatencyHistogram::default();
+        twice.add(&ours);
+        twice.add(&ours);
+        assert_eq!(twice.values_at_quantiles(shares, 2 * all), expected);
     }
 
     #[test]

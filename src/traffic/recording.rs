@@ -135,11 +135,14 @@ pub(super) struct Tally {
 pub(super) struct ServiceRecord {
     /// How long its clients wait.
     timeout: SimDuration,
-    /// Requests that came before do not count in `total`.
+    /// Requests that came before do not count in the total.
     counts_from: SimTime,
-    /// The requests that came since then, whenever they ended.
-    pub total: Tally,
+    /// The requests that came since then, up to the end of the last interval. What the interval adds
+    /// is added at its end, so that a request is counted once.
+    ended: Tally,
+    /// Of the interval, the requests that count in the total, and those that do not.
     interval: Tally,
+    early: Tally,
     /// Answers by the cell of a histogram that somebody scrapes, since the beginning.
     pub cells: Option<Box<LatencyCells>>,
     pub intervals: Vec<IntervalFigures>,
@@ -188,6 +191,14 @@ impl Outcomes {
     pub fn failed_in_all(&self) -> u64 {
         self.failed.iter().sum()
     }
+
+    fn add(&mut self, other: &Self) {
+        let Self { arrived, answered, failed, retried } = other;
+        self.arrived += arrived;
+        self.answered += answered;
+        self.failed.iter_mut().zip(failed).for_each(|(ours, theirs)| *ours += theirs);
+        self.retried += retried;
+    }
 }
 
 impl Tally {
@@ -200,18 +211,24 @@ impl Tally {
         }
     }
 
+    /// Counts an answer.
     #[inline]
     pub fn answered(&mut self, latency: SimDuration) {
-        self.answered_in(latency, cell_of(latency));
+        let nanos = latency.as_nanos().unsigned_abs();
+        self.outcomes.answered += 1;
+        self.sum_nanos += u128::from(nanos);
+        self.max = self.max.max(latency);
+        self.histogram.count(Cell::of(nanos / NANOS_PER_MICRO));
     }
 
-    /// The same, with the latency's cell.
-    #[inline]
-    fn answered_in(&mut self, latency: SimDuration, cell: Cell) {
-        self.outcomes.answered += 1;
-        self.sum_nanos += u128::from(latency.as_nanos().unsigned_abs());
-        self.max = self.max.max(latency);
-        self.histogram.count(cell);
+    /// Adds what another has counted.
+    fn add(&mut self, other: &Self) {
+        self.outcomes.add(&other.outcomes);
+        if other.outcomes.answered > 0 {
+            self.histogram.add(&other.histogram);
+            self.sum_nanos += other.sum_nanos;
+            self.max = self.max.max(other.max);
+        }
     }
 
     /// The figures of the latencies so far.
@@ -221,21 +238,16 @@ impl Tally {
             return None;
         }
         let mean = i64::try_from((self.sum_nanos + answered / 2) / answered).unwrap_or(i64::MAX);
-        let quantile = |q: f64| {
-            let micros = self.histogram.value_at_quantile(q, self.outcomes.answered);
+        let micros = self
+            .histogram
+            .values_at_quantiles([0.5, 0.9, 0.95, 0.99, 0.999], self.outcomes.answered);
+        let [p50, p90, p95, p99, p999] = micros.map(|micros| {
             let micros = i64::try_from(micros).unwrap_or(i64::MAX);
             // The upper end of the histogram's cell may lie above the largest value.
             (SimDuration::from_nanos(1000) * micros).min(self.max)
-        };
-        Some(Latencies {
-            mean: SimDuration::from_nanos(mean),
-            p50: quantile(0.5),
-            p90: quantile(0.9),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
-            p999: quantile(0.999),
-            max: self.max,
-        })
+        });
+        let mean = SimDuration::from_nanos(mean);
+        Some(Latencies { mean, p50, p90, p95, p99, p999, max: self.max })
     }
 
     fn waits(&self) -> Option<Waits> {
@@ -254,11 +266,6 @@ impl Tally {
 }
 
 const NANOS_PER_MICRO: u64 = 1000;
-
-#[inline]
-fn cell_of(latency: SimDuration) -> Cell {
-    Cell::of(latency.as_nanos().unsigned_abs() / NANOS_PER_MICRO)
-}
 
 /// Answers by latency, as an application's own histogram counts them.
 #[derive(Clone, Debug)]
@@ -283,46 +290,64 @@ impl ServiceRecord {
             waits: waits.then(|| Box::new([Tally::new(), Tally::new()])),
             timeout,
             counts_from,
-            total: Tally::new(),
+            ended: Tally::new(),
             interval: Tally::new(),
+            early: Tally::new(),
             cells: None,
             intervals: Vec::new(),
             llm: None,
         }
     }
 
+    /// Where a request that came at `arrived` is counted.
+    #[inline]
+    fn tally_of(&mut self, arrived: SimTime) -> &mut Tally {
+        if self.counts(arrived) { &mut self.interval } else { &mut self.early }
+    }
+
     #[inline]
     pub fn arrived(&mut self, at: SimTime) {
-        self.interval.outcomes.arrived += 1;
-        self.total.outcomes.arrived += u64::from(self.counts(at));
+        self.tally_of(at).outcomes.arrived += 1;
     }
 
     /// Requests that came so far, those before the warm-up's end included.
     pub fn arrived_in_all(&self) -> u64 {
         let ended: u64 = self.intervals.iter().map(|one| one.outcomes.arrived).sum();
-        ended + self.interval.outcomes.arrived
+        ended + self.interval.outcomes.arrived + self.early.outcomes.arrived
     }
 
     #[inline]
     pub fn failed(&mut self, arrived: SimTime, cause: FailureCause) {
-        self.interval.outcomes.failed[cause as usize] += 1;
-        self.total.outcomes.failed[cause as usize] += u64::from(self.counts(arrived));
+        self.tally_of(arrived).outcomes.failed[cause as usize] += 1;
     }
 
     /// A request that came at `arrived` is tried again.
     pub fn retried(&mut self, arrived: SimTime) {
-        self.interval.outcomes.retried += 1;
-        self.total.outcomes.retried += u64::from(self.counts(arrived));
+        self.tally_of(arrived).outcomes.retried += 1;
+    }
+
+    /// What became of the requests that count in the total, so far.
+    pub fn total(&self) -> Tally {
+        let mut total = self.ended.clone();
+        total.add(&self.interval);
+        total
     }
 
     /// What the interval that goes on has seen so far, but for its language models.
     fn current_interval(&self) -> IntervalFigures {
-        IntervalFigures {
-            outcomes: self.interval.outcomes,
-            latencies: self.interval.latencies(),
+        let waits = self.waits.as_ref().and_then(|waits| waits[1].waits());
+        let figures = |tally: &Tally| IntervalFigures {
+            outcomes: tally.outcomes,
+            latencies: tally.latencies(),
             llm: None,
-            waits: self.waits.as_ref().and_then(|waits| waits[1].waits()),
+            waits,
+        };
+        if self.early.outcomes == Outcomes::default() {
+            return figures(&self.interval);
         }
+        let mut all = self.early.clone();
+        all.add(&self.interval);
+        figures(&all)
     }
 
     /// How long the answered requests of the run waited, if that is recorded.
@@ -330,15 +355,22 @@ impl ServiceRecord {
         self.waits.as_ref()?[0].waits()
     }
 
+    /// A server is done with a request; `swept` is when its clients were last looked at.
+    #[inline]
+    fn finish(&mut self, arrived: SimTime, finished: SimTime, swept: SimTime) {
+        let deadline = self.deadline(arrived);
+        if finished <= deadline {
+            self.answered(arrived, finished - arrived);
+        } else if deadline > swept {
+            self.failed(arrived, FailureCause::Timeout);
+        }
+    }
+
     #[inline]
     pub fn answered(&mut self, arrived: SimTime, latency: SimDuration) {
-        let cell = cell_of(latency);
-        self.interval.answered_in(latency, cell);
+        self.tally_of(arrived).answered(latency);
         if let Some(cells) = &mut self.cells {
             cells.count(latency);
-        }
-        if self.counts(arrived) {
-            self.total.answered_in(latency, cell);
         }
     }
 
@@ -356,16 +388,19 @@ impl ServiceRecord {
 
     /// Closes the interval and begins the next.
     pub fn end_interval(&mut self) {
+        self.interval.histogram.settle();
         let llm = self.llm.as_mut().map(|llm| llm.end_interval());
         self.intervals.push(IntervalFigures { llm, ..self.current_interval() });
+        self.ended.add(&self.interval);
         self.interval.clear();
+        self.early.clear();
         if let Some(waits) = &mut self.waits {
             waits[1].clear();
         }
     }
 
     pub fn digest(&self, digest: &mut Digest) {
-        let Tally { outcomes, sum_nanos, max, .. } = &self.total;
+        let Tally { outcomes, sum_nanos, max, .. } = &self.total();
         digest.word(outcomes.arrived);
         digest.word(outcomes.answered);
         outcomes.failed.iter().for_each(|failed| digest.word(*failed));
@@ -383,19 +418,26 @@ impl Records {
             self.left.push(Left { attempt: client.attempt, is_done: true });
             return;
         }
-        let record = &mut self.services[client.service as usize];
-        let deadline = record.deadline(client.arrived);
-        if finished <= deadline {
-            record.answered(client.arrived, finished - client.arrived);
-        } else if deadline > swept {
-            record.failed(client.arrived, FailureCause::Timeout);
-        }
+        self.services[client.service as usize].finish(client.arrived, finished, swept);
     }
 
-    /// A request that is done had its turn at `started`.
+    /// The same of a server that tells when the request had its turn.
     #[inline]
-    pub fn waited(&mut self, client: Client, started: SimTime) {
-        if let Some(waits) = &mut self.services[client.service as usize].waits {
+    pub fn finish_after(
+        &mut self,
+        client: Client,
+        started: SimTime,
+        finished: SimTime,
+        swept: SimTime,
+    ) {
+        if client.attempt != NO_ATTEMPT {
+            self.left.push(Left { attempt: client.attempt, is_done: true });
+        }
+        let record = &mut self.services[client.service as usize];
+        if client.attempt == NO_ATTEMPT {
+            record.finish(client.arrived, finished, swept);
+        }
+        if let Some(waits) = &mut record.waits {
             waits.iter_mut().for_each(|tally| tally.answered(started - client.arrived));
         }
     }

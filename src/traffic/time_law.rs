@@ -139,6 +139,14 @@ impl Quantile {
             Self::Constant(nanos) => *nanos,
             // What 1 - u loses of a small u is far below a nanosecond.
             Self::Exponential { mean } => -mean * ln(1.0 - u),
+            _ => self.at_with_more_work(u),
+        }
+    }
+
+    /// The same, for laws that take a call anyway.
+    fn at_with_more_work(&self, u: f64) -> f64 {
+        match self {
+            Self::Constant(_) | Self::Exponential { .. } => self.at(u),
             Self::Lognormal { mu, sigma } => libm::exp(mu + sigma * normal_quantile(u)),
             Self::Pareto { scale, exponent } => scale * libm::pow(1.0 - u, *exponent),
             #[expect(

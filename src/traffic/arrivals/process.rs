@@ -84,6 +84,7 @@ impl GapLaw {
         }
     }
 
+    #[inline]
     fn sample(&self, stream: &mut Stream) -> f64 {
         match self {
             Self::Even => 1.0,

@@ -12,33 +12,29 @@ impl Traffic {
     /// Sends a call to a pod, or says why that fails at once.
     pub(super) fn begin_attempt(&mut self, now: SimTime, id: Id<Call>) -> Result<(), FailureCause> {
         let Some(call) = self.network.calls.get(id) else { return Ok(()) };
-        let edge = call.edge;
+        let (edge, depth) = (call.edge, call.depth);
         let service = self.network.edges[edge as usize].service;
-        let attempt = Attempt {
-            call: Some(id),
-            service,
-            depth: call.depth,
-            size: call.size,
-            place: Place::Queue,
-            pending: 0,
-            next: 0,
-        };
+        let attempt =
+            Attempt { call: Some(id), service, depth, place: Place::Queue, pending: 0, next: 0 };
         let row = &self.services[service as usize];
         let known = &self.network.services[service as usize];
         if row.policy.max_requests.is_some_and(|limit| known.active >= limit) {
             return Err(FailureCause::CircuitOpen);
         }
-        let attempt = self.network.attempts.insert(attempt);
-        let sent = if self.network.has_work_queue(service) {
+        let attempt = if known.work_queue.is_some() {
+            let attempt = self.network.attempts.insert(attempt);
             self.put_in_work_queue(now, service, attempt);
-            Ok(())
+            attempt
         } else {
-            self.send_to_endpoint(now, service, attempt)
+            let endpoint = self.choose_endpoint(now, service, id)?;
+            let attempt = self.network.attempts.insert(attempt);
+            if let Err(cause) = self.send(now, attempt, endpoint) {
+                self.network.attempts.remove(attempt);
+                self.judge(now, service, endpoint, Err(cause));
+                return Err(cause);
+            }
+            attempt
         };
-        if let Err(cause) = sent {
-            self.network.attempts.remove(attempt);
-            return Err(cause);
-        }
         let network = &mut self.network;
         network.services[service as usize].active += 1;
         if let Some(call) = network.calls.get_mut(id) {
@@ -51,31 +47,26 @@ impl Traffic {
         Ok(())
     }
 
-    fn send_to_endpoint(
+    /// The pod to which a call to a service goes.
+    fn choose_endpoint(
         &mut self,
         now: SimTime,
         service: u32,
-        attempt: Id<Attempt>,
-    ) -> Result<(), FailureCause> {
+        id: Id<Call>,
+    ) -> Result<BackendId, FailureCause> {
         let Self { services, backends, records, network, .. } = self;
-        let Some(row) = network.attempts.get(attempt) else { return Ok(()) };
-        let caller = row.call.and_then(|call| match network.calls.get(call)?.caller {
-            calls::Caller::Request(parent) => network.attempts.get(parent)?.place.pod(),
-            calls::Caller::Client | calls::Caller::User(_) => None,
-        });
-        let zone = caller.and_then(|pod| backends.get(pod)?.zone);
-        let (size, is_inside) = (row.size, caller.is_some());
-        let caller = Caller { size: &size, zone, is_inside };
+        let call = network.calls.get(id).ok_or(FailureCause::NoEndpoint)?;
         let row = &mut services[service as usize];
-        let endpoint = row
-            .chooser
-            .choose(&row.available, now, caller, backends, records)
-            .ok_or(FailureCause::NoEndpoint)?;
-        let sent = self.send(now, attempt, endpoint);
-        if let Err(cause) = sent {
-            self.judge(now, service, endpoint, Err(cause));
+        let mut caller = Caller::outside(&call.size);
+        if row.chooser.looks_at_caller()
+            && let calls::Caller::Request(parent) = call.caller
+            && let Some(pod) = network.attempts.get(parent).and_then(|one| one.place.pod())
+        {
+            let zone = backends.get(pod).and_then(|pod| pod.zone);
+            caller = Caller { zone, is_inside: true, ..caller };
         }
-        sent
+        let chosen = row.chooser.choose(&row.available, now, caller, backends, records);
+        chosen.ok_or(FailureCause::NoEndpoint)
     }
 
     /// Sends an attempt to a pod.
@@ -85,8 +76,9 @@ impl Traffic {
         id: Id<Attempt>,
         endpoint: BackendId,
     ) -> Result<(), FailureCause> {
-        let Some(attempt) = self.network.attempts.get_mut(id) else { return Ok(()) };
-        let backend = self.backends.get_mut(endpoint).ok_or(FailureCause::Refused)?;
+        let Self { network, backends, models, records, .. } = self;
+        let Some(attempt) = network.attempts.get_mut(id) else { return Ok(()) };
+        let backend = backends.get_mut(endpoint).ok_or(FailureCause::Refused)?;
         match backend.state {
             BackendState::Refusing => return Err(FailureCause::Refused),
             BackendState::Unreachable => {
@@ -94,12 +86,17 @@ impl Traffic {
                 attempt.place = Place::Hanging(endpoint);
             }
             BackendState::Serving => {
-                let model = &self.models[backend.model.0 as usize];
-                let number = u32::try_from(id.index()).expect("a table holds fewer than 2^32 rows");
-                let client = Client { service: attempt.service, attempt: number, arrived: now };
+                // Who waits in a queue is wanted by a caller still.
+                let call = attempt.call.and_then(|call| network.calls.get(call));
+                let Some(size) = call.map(|call| &call.size) else { return Ok(()) };
+                let model = &models[backend.model.0 as usize];
+                let client =
+                    Client { service: attempt.service, attempt: id.position(), arrived: now };
                 attempt.place = Place::Pod(endpoint);
-                backend.offer(now, client, model, &attempt.size, &mut self.records)?;
-                self.enter_pod(endpoint);
+                backend.offer(now, client, model, size, records)?;
+                if backend.is_networked {
+                    network.pods.set(endpoint.position(), backend.next_event());
+                }
             }
         }
         Ok(())

@@ -44,7 +44,6 @@ pub(super) struct Attempt {
     pub call: Option<Id<Call>>,
     pub service: u32,
     pub depth: u8,
-    pub size: RequestSize,
     pub place: Place,
     /// Calls of its own that are under way.
     pub pending: u32,

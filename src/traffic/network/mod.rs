@@ -5,9 +5,10 @@
 //! [`Call`], made by a client or by another request, and each try of it is an [`Attempt`] in a pod.
 //! The pods' engines are the same; only, somebody looks at them whenever something happens.
 //!
-//! One order of events: by time, then by kind as [`What`] lists them.
+//! One order of events: by time, then what happens in pods, then by kind as [`What`] lists them.
 
 mod attempts;
+mod calendar;
 mod calls;
 mod deadlines;
 mod edge;
@@ -22,9 +23,9 @@ pub(super) use edge::Edge;
 use super::arrivals::{Arrival, Users};
 use super::backend::BackendId;
 use super::path::Traffic;
-use super::recording::Left;
 use super::trace::Tokens;
 use crate::engine::{Id, SimTime, Table};
+use calendar::Calendar;
 use calls::{Attempt, Call, Caller};
 use deadlines::Deadlines;
 use work_queue::WorkQueue;
@@ -36,6 +37,9 @@ const DEPTH_MAX: u8 = 16;
 /// All that happens by events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Network {
+    /// When a request leaves the CPU or the pod, for each pod.
+    pods: Calendar,
+    /// All else that is due.
     events: BinaryHeap<Reverse<Event>>,
     calls: Table<Call>,
     attempts: Table<Attempt>,
@@ -47,7 +51,6 @@ pub(super) struct Network {
     /// When the callers on each edge give up, and when they give up one attempt.
     deadlines: Vec<Deadlines<Call>>,
     try_deadlines: Vec<Deadlines<Attempt>>,
-    spare: Vec<Left>,
     /// Users who ask only after their last answer, with the service that they ask.
     users: Vec<(u32, Users)>,
 }
@@ -73,11 +76,9 @@ struct Event {
     what: What,
 }
 
-/// What happens, first things first at one instant.
+/// What happens, first things first at one instant, after what happens in the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    /// A request leaves the CPU or the pod.
-    Pod(BackendId),
     /// An endpoint of a service gets requests again.
     Restore(u32, BackendId),
     /// A caller on this edge may give up one attempt.
@@ -158,12 +159,16 @@ impl Traffic {
         for service in 0..self.services.len() {
             self.enter_arrival(service, until);
         }
-        while let Some(Reverse(event)) = self.network.events.peek().copied()
-            && event.at <= until
-        {
+        loop {
+            let (at, pod) = self.network.pods.first();
+            let event = self.network.events.peek().map(|Reverse(event)| *event);
+            if at <= until && at < SimTime::MAX && event.is_none_or(|event| at <= event.at) {
+                self.pod_is_due(at, pod);
+                continue;
+            }
+            let Some(event) = event.filter(|event| event.at <= until) else { break };
             self.network.events.pop();
             match event.what {
-                What::Pod(pod) => self.pod_is_due(event.at, pod),
                 What::Restore(service, pod) => self.restore(service, pod),
                 What::TryDeadline(edge) => self.give_up_attempts(event.at, edge),
                 What::Deadline(edge) => self.give_up_calls(event.at, edge),
@@ -202,16 +207,14 @@ impl Traffic {
         }
     }
 
-    /// Looks after the attempts that left their pods.
+    /// Looks after the attempts that left their pods, in the order in which they did.
+    #[inline]
     pub(super) fn settle_left(&mut self, now: SimTime) {
-        while !self.records.left.is_empty() {
-            let spare = std::mem::take(&mut self.network.spare);
-            let mut left = std::mem::replace(&mut self.records.left, spare);
-            for one in &left {
-                self.left_pod(now, *one);
-            }
-            left.clear();
-            self.network.spare = left;
+        let mut next = 0;
+        while let Some(one) = self.records.left.get(next).copied() {
+            next += 1;
+            self.left_pod(now, one);
         }
+        self.records.left.clear();
     }
 }

@@ -1,7 +1,6 @@
 //! Pods in the network: when something is due in them, and what becomes of their requests when they
 //! stop or their nodes fall silent.
 
-use super::What;
 use super::calls::{Attempt, Place};
 use crate::engine::{Id, SimTime};
 use crate::traffic::backend::{Backend, BackendId};
@@ -9,25 +8,23 @@ use crate::traffic::path::Traffic;
 use crate::traffic::recording::{Client, FailureCause, Left};
 
 impl Traffic {
-    /// A request leaves the CPU or the pod now, unless the pod's plans have changed.
-    pub(super) fn pod_is_due(&mut self, now: SimTime, id: BackendId) {
+    /// A request leaves the CPU or the pod at this position now.
+    pub(super) fn pod_is_due(&mut self, now: SimTime, position: u32) {
+        let Some(id) = self.backends.id_at(position as usize) else {
+            return self.network.pods.set(position, SimTime::MAX);
+        };
         let Some(pod) = self.backends.get_mut(id) else { return };
-        if pod.entered_for != now {
-            return;
-        }
-        pod.entered_for = SimTime::MAX;
         pod.advance(now, &mut self.records);
         self.settle_left(now);
         self.enter_pod(id);
     }
 
-    /// Enters the pod's next event, if none that is early enough is entered.
+    /// Enters the pod's next event.
+    #[inline]
     pub(in crate::traffic) fn enter_pod(&mut self, id: BackendId) {
-        let Some(pod) = self.backends.get_mut(id) else { return };
-        let next = pod.next_event();
-        if pod.is_networked && next < pod.entered_for {
-            pod.entered_for = next;
-            self.network.enter(next, What::Pod(id));
+        let Some(pod) = self.backends.get(id) else { return };
+        if pod.is_networked {
+            self.network.pods.set(id.position(), pod.next_event());
         }
     }
 
