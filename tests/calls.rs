@@ -126,6 +126,44 @@ fn a_request_takes_as_long_as_the_services_that_it_calls_one_after_the_other() {
 }
 
 #[test]
+fn calls_stay_on_their_node_and_else_in_their_zone() {
+    let mut world = World::new(&[
+        Service::new("a", calls(&json!([{"service": "s/b"}]))).pods(3).clients(ten_a_second()),
+        Service::new("b", json!({"cpuTime": "1ms"})).pods(4),
+    ]);
+    // The first caller has a pod of b on its node, the second in its zone alone, the third in neither.
+    let places = [[(0, 0), (1, 0), (2, 1), (9, 9)].as_slice(), &[(0, 0), (5, 0), (6, 0), (7, 2)]];
+    world.traffic.prefer_same_node(ServiceId(1));
+    for (service, places) in (0..).zip(places) {
+        let pods = world.pods[service].clone();
+        for (pod, (node, zone)) in pods.iter().zip(places) {
+            world.traffic.set_node(*pod, *node);
+            world.traffic.set_zone(*pod, *zone);
+        }
+    }
+    let callers = world.pods[0].clone();
+    let called = world.pods[1].clone();
+    world.traffic.set_endpoints(SimTime::ZERO, ServiceId(1), &called);
+    let mut taken = [0; 4];
+    let mut shares = |world: &mut World, caller: usize| -> Vec<u64> {
+        let begin = 100.0 * caller as f64;
+        world.traffic.set_endpoints(at(begin), ServiceId(0), &callers[caller..=caller]);
+        let now = [0, 1, 2, 3].map(|pod| world.traffic.taken(at(begin + 99.9), called[pod]));
+        let new = now.iter().zip(taken).map(|(now, before)| now - before).collect();
+        taken = now;
+        new
+    };
+    let on_node = shares(&mut world, 0);
+    assert_eq!(on_node[1..], [0, 0, 0]);
+    assert!(on_node[0] > 990, "{on_node:?}");
+    let in_zone = shares(&mut world, 1);
+    assert_eq!(in_zone[3], 0);
+    assert!(in_zone[..3].iter().all(|taken| *taken > 250), "{in_zone:?}");
+    let anywhere = shares(&mut world, 2);
+    assert!(anywhere.iter().all(|taken| *taken > 170), "{anywhere:?}");
+}
+
+#[test]
 fn calls_made_together_take_as_long_as_the_longest() {
     let list = json!([{"service": "s/b"}, {"service": "s/c", "withPrevious": true, "times": 3}]);
     let mut world = World::new(&[

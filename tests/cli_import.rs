@@ -34,10 +34,7 @@ fn broken_rows_are_shown_and_too_many_end_with_2() {
     let log = format!("{LOG}broken\n");
     let (code, _, said) = import(&["-", "--max-broken", "50"], &log);
     assert_eq!(code, 0);
-    assert!(
-        said.contains("1 broken rows were left out; the first:\n  line 3: no `[date]"),
-        "{said}"
-    );
+    assert!(said.contains("1 broken row was left out; the first:\n  line 3: no `[date]"), "{said}");
     let (code, trace, said) = import(&["-"], &log);
     assert_eq!((code, trace.as_str()), (2, ""));
     assert!(said.contains("1 of 3 rows are broken, 33.3 %, where 1.0 % are allowed"), "{said}");
@@ -63,4 +60,32 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
     }
     let folder = folder.path().to_str().expect("UTF-8");
     assert!(glob::glob(&format!("{folder}/*")).expect("a pattern").next().is_none());
+}
+
+#[test]
+fn a_reader_who_has_enough_ends_it_quietly() {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("wavetank"))
+        .args(["import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // Much more than a pipe holds.
+    let writer = std::thread::spawn(move || {
+        let seconds: Vec<String> = (0..200_000).map(|second: u32| second.to_string()).collect();
+        let lines = seconds.join("\n");
+        // It may have ended before it read all.
+        let _ = std::io::Write::write_all(&mut stdin, lines.as_bytes());
+    });
+    let mut begin = [0; 7];
+    child.stdout.take().expect("a pipe").read_exact(&mut begin).expect("its beginning");
+    assert_eq!(&begin, b"# from:");
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("the writer ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }

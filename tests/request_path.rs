@@ -294,7 +294,7 @@ fn requests_stay_in_their_zone_while_it_has_an_endpoint() {
     let spec = json!({"load": {"pattern": "constant", "rps": 3000}, "arrivals": "even"});
     let policy = ServicePolicy::balanced(Balancer::RoundRobin);
     let mut traffic = traffic_of(&spec, policy);
-    traffic.prefer_close(SERVICE);
+    traffic.prefer_same_zone(SERVICE);
     let ids: Vec<BackendId> = [0u16, 0, 0, 1, 2]
         .map(|zone| {
             let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(0), 8.0);

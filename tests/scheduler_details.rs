@@ -146,7 +146,7 @@ fn service() -> Service {
         is_headless: false,
         publish_not_ready_addresses: false,
         has_client_affinity: false,
-        prefers_close: false,
+        traffic_distribution: None,
         endpoints: Vec::new(),
     }
 }

@@ -145,7 +145,7 @@ fn service(app: &str) -> Service {
         selector: Some(selector(app)),
         ports: Vec::new(),
         is_headless: false,
-        prefers_close: false,
+        traffic_distribution: None,
         publish_not_ready_addresses: false,
         has_client_affinity: false,
         endpoints: Vec::new(),

@@ -173,7 +173,7 @@ pub fn run(
         let broken =
             import(input, &options, &mut timed).map_err(|error| wrong(error.to_string()))?;
         if broken.count > 0 {
-            output::tell(&format!("{name}: {} broken rows were left out", broken.count));
+            output::tell(&format!("{name}: {}", broken.left_out()));
         }
         calibrate_log(&timed.log, &conditions).map_err(wrong)?
     } else {

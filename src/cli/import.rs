@@ -1,6 +1,6 @@
 //! `wavetank import`: recorded traffic in any form, turned into the compact one that scenarios read.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
@@ -104,9 +104,13 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let base = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
     let origin = format!("{base} ({format})");
     let (broken, summary) = if arguments.output == STANDARD_INPUT {
-        write_compact(input, &options, Compact::new(out, &origin, arguments.every))
-            .map_err(wrong)?
-            .0
+        let mut listened = Listened { out, refused: None };
+        let compact = Compact::new(&mut listened, &origin, arguments.every);
+        let written = write_compact(input, &options, compact).map(|(facts, _)| facts);
+        match (written, listened.refused) {
+            (Err(_), Some(kind)) => return Err(Failure::Output(kind.into())),
+            (written, _) => written.map_err(wrong)?,
+        }
     } else {
         // Written beside and renamed, so that a refused file leaves nothing half done.
         let draft = Draft::create(Path::new(&arguments.output)).map_err(Failure::Input)?;
@@ -123,6 +127,23 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
+/// An output that remembers why it took no more: whoever reads the rows says so in words alone, and that a
+/// reader such as `head` has enough is no error.
+struct Listened<'a, W> {
+    out: &'a mut W,
+    refused: Option<io::ErrorKind>,
+}
+
+impl<W: Write> Write for Listened<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).inspect_err(|error| self.refused = Some(error.kind()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().inspect_err(|error| self.refused = Some(error.kind()))
+    }
+}
+
 type Facts = (BrokenRows, Summary);
 
 fn write_compact<W: Write>(
@@ -136,8 +157,13 @@ fn write_compact<W: Write>(
 }
 
 fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> String {
-    let mut facts = vec![format!("{name}: {format}, {} rows", broken.good)];
-    facts.extend(summary.requests.map(|requests| format!(", {requests} requests")));
+    let number = |count: f64, noun: &str| {
+        let count = count.to_string();
+        let plural = if count == "1" { "" } else { "s" };
+        format!("{count} {noun}{plural}")
+    };
+    let mut facts = vec![format!("{name}: {format}, {}", number(broken.good as f64, "row"))];
+    facts.extend(summary.requests.map(|requests| format!(", {}", number(requests, "request"))));
     facts.push(format!(" over {}", summary.last));
     facts.push(match (summary.start, summary.last_date()) {
         (Some(start), Some(end)) => format!(", from {start} to {end}"),
@@ -147,9 +173,9 @@ fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) 
     if prompt + output > 0 {
         facts.push(format!("; {prompt} tokens in prompts, {output} in answers"));
     }
-    facts.push(format!("; {} lines written", summary.lines));
+    facts.push(format!("; {} written", number(summary.lines as f64, "line")));
     if broken.count > 0 {
-        facts.push(format!("\n{} broken rows were left out; the first:", broken.count));
+        facts.push(format!("\n{}; the first:", broken.left_out()));
         let first = broken.first.iter();
         facts.extend(first.map(|row| format!("\n  line {}: {}", row.line, row.message)));
     }

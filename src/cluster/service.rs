@@ -23,11 +23,19 @@ pub struct Service {
     pub publish_not_ready_addresses: bool,
     /// `sessionAffinity: ClientIP`.
     pub has_client_affinity: bool,
-    /// `trafficDistribution: PreferClose`, `PreferSameZone` or `PreferSameNode`: requests stay in the zone
-    /// from which they come, if it has an endpoint.
-    pub prefers_close: bool,
+    /// Which endpoints requests prefer; absent = all alike.
+    pub traffic_distribution: Option<TrafficDistribution>,
     /// The EndpointSlices' content, by pod.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// `trafficDistribution` of a Service: where requests stay if there is an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrafficDistribution {
+    /// In the zone from which they come; `PreferClose` is its old name.
+    PreferSameZone,
+    /// On the node from which they come, else in its zone.
+    PreferSameNode,
 }
 
 /// A port of a Service.

@@ -238,16 +238,13 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "all of them are whole and within range")]
     fn seconds_are_rounded_as_the_mathematical_library_does() {
         let mut seconds = 1e-10;
         while seconds < 9e9 {
             for seconds in [seconds, -seconds, libm::round(seconds * 1e9) / 1e9 + 0.5e-9] {
-                let nanos = libm::round(seconds * 1e9);
-                assert_eq!(
-                    SimDuration::from_secs_f64(seconds).as_nanos() as f64,
-                    nanos,
-                    "{seconds}"
-                );
+                let nanos = libm::round(seconds * 1e9) as i64;
+                assert_eq!(SimDuration::from_secs_f64(seconds).as_nanos(), nanos, "{seconds}");
             }
             seconds *= 1.003;
         }

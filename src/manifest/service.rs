@@ -10,7 +10,7 @@ use super::field::{FieldErrors, FieldPath};
 use super::names::check_labels;
 use super::pod::pairs;
 use crate::cluster::selector::Selector;
-use crate::cluster::service::{Service, ServicePort};
+use crate::cluster::service::{Service, ServicePort, TrafficDistribution};
 use crate::cluster::{Name, ObjectMeta};
 
 /// A Service without endpoints yet.
@@ -32,15 +32,17 @@ pub(super) fn service(
     check_labels(spec.selector.as_ref(), &path.field("selector"), errors);
     let affinities = [("None", false), ("ClientIP", true)];
     let affinity = spec.session_affinity.as_deref();
-    let distributions =
-        ["PreferClose", "PreferSameZone", "PreferSameNode"].map(|name| (name, true));
-    let prefers_close = spec.traffic_distribution.is_some()
-        && errors.choose(
-            spec.traffic_distribution.as_deref(),
-            &distributions,
-            false,
-            &path.field("trafficDistribution"),
-        );
+    let distributions = [
+        ("PreferClose", Some(TrafficDistribution::PreferSameZone)),
+        ("PreferSameZone", Some(TrafficDistribution::PreferSameZone)),
+        ("PreferSameNode", Some(TrafficDistribution::PreferSameNode)),
+    ];
+    let traffic_distribution = errors.choose(
+        spec.traffic_distribution.as_deref(),
+        &distributions,
+        None,
+        &path.field("trafficDistribution"),
+    );
     let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
     Service {
         meta,
@@ -57,7 +59,7 @@ pub(super) fn service(
             false,
             &path.field("sessionAffinity"),
         ),
-        prefers_close,
+        traffic_distribution,
         endpoints: Vec::new(),
     }
 }

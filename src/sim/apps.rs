@@ -215,12 +215,15 @@ impl Apps {
         app.warming_since = Some(now);
         let Some(model) = app.app.requests else { return };
         let (id, cores, limit) = (app.backend, app.burst_cores, app.limit_cores);
-        let zone = app.zone;
+        let (zone, node) = (app.zone, app.node);
         let backend = id.unwrap_or_else(|| {
             let backend = traffic.add_backend(now, model, cores);
             traffic.set_quota(now, backend, limit);
             if let Some(zone) = zone {
                 traffic.set_zone(backend, zone);
+            }
+            if let Some(node) = node {
+                traffic.set_node(backend, node.position());
             }
             backend
         });

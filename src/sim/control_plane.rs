@@ -273,7 +273,7 @@ mod tests {
             selector: None,
             ports: Vec::new(),
             is_headless: false,
-            prefers_close: false,
+            traffic_distribution: None,
             publish_not_ready_addresses: false,
             has_client_affinity: false,
             endpoints: Vec::new(),

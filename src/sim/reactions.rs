@@ -9,7 +9,7 @@ use super::world::AppPlan;
 use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::selection::Selecting;
-use crate::cluster::service::{Endpoint, ServiceId};
+use crate::cluster::service::{Endpoint, ServiceId, TrafficDistribution};
 use crate::cluster::{Action, Change, ClusterView, ObjectReference, PodChange};
 use crate::engine::SimDuration;
 use crate::faults::Scraper;
@@ -137,8 +137,14 @@ impl Simulation {
             if service.has_client_affinity && !service.is_headless {
                 self.traffic.set_client_affinity(traffic_id(position), CLIENT_AFFINITY);
             }
-            if service.prefers_close && !service.is_headless {
-                self.traffic.prefer_close(traffic_id(position));
+            match service.traffic_distribution.filter(|_| !service.is_headless) {
+                Some(TrafficDistribution::PreferSameZone) => {
+                    self.traffic.prefer_same_zone(traffic_id(position));
+                }
+                Some(TrafficDistribution::PreferSameNode) => {
+                    self.traffic.prefer_same_node(traffic_id(position));
+                }
+                None => {}
             }
         }
     }

@@ -37,6 +37,8 @@ pub struct Backend {
     pub(super) endpoint_of: Vec<u32>,
     /// Number of the zone that it is in, if that is known.
     pub(super) zone: Option<u16>,
+    /// Number of its node, if that is known.
+    pub(super) node: Option<u32>,
     /// Requests that hang because its node does not answer.
     pub(super) hanging: u32,
     /// Requests that it took in so far.
@@ -79,6 +81,7 @@ impl Backend {
             island: None,
             endpoint_of: Vec::new(),
             zone: None,
+            node: None,
             hanging: 0,
             taken: 0,
             is_networked: false,

@@ -1,5 +1,7 @@
 //! How a request finds its pod among the endpoints of a service.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,8 @@ pub(super) struct Caller<'a> {
     pub size: &'a RequestSize,
     /// The zone that it calls from, if it is a pod in one.
     pub zone: Option<u16>,
+    /// The node that it calls from, if it is a pod on one.
+    pub node: Option<u32>,
     /// Whether it is a pod.
     pub is_inside: bool,
 }
@@ -89,17 +93,61 @@ pub(super) struct Caller<'a> {
 impl<'a> Caller<'a> {
     /// A client from outside of the cluster.
     pub const fn outside(size: &'a RequestSize) -> Self {
-        Self { size, zone: None, is_inside: false }
+        Self { size, zone: None, node: None, is_inside: false }
     }
 }
 
-/// The endpoints by zone, as the hints of EndpointSlices tell kube-proxy
-/// (`CategorizeEndpoints`, `pkg/proxy/topology.go`, 1.36): a zone without one uses all, and all do if the
-/// zone of any is not known.
+/// The endpoints by zone and by node, as the hints of EndpointSlices tell kube-proxy
+/// (`topologyModeFromHints`, `pkg/proxy/topology.go`, 1.36): a caller's node goes before its zone, if it
+/// counts; a node or zone without an endpoint counts for nothing, and none does if that of any endpoint
+/// is not known.
 #[derive(Clone, Debug, Default)]
 struct Close {
-    /// With whose turn it is: the nodes of each zone count for themselves.
-    by_zone: Vec<(usize, Vec<BackendId>)>,
+    by_zone: Vec<Near>,
+    /// Of the nodes that have endpoints, if nodes count.
+    by_node: Option<BTreeMap<u32, Near>>,
+}
+
+/// Endpoints in one place, with whose turn it is: the nodes of each place count for themselves.
+type Near = (usize, Vec<BackendId>);
+
+/// A place that endpoints are near to.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Zone(usize),
+    Node(u32),
+}
+
+impl Close {
+    fn endpoints_changed(
+        &mut self,
+        endpoints: &[BackendId],
+        backends: &Table<Backend>,
+        zones: u16,
+    ) {
+        self.by_zone = vec![(0, Vec::new()); usize::from(zones)];
+        let of = |one: &BackendId| backends.get(*one);
+        let places = |place: fn(&Backend) -> Option<u32>| -> Option<Vec<u32>> {
+            endpoints.iter().map(|one| place(of(one)?)).collect()
+        };
+        for (endpoint, zone) in
+            endpoints.iter().zip(places(|one| one.zone.map(u32::from)).unwrap_or_default())
+        {
+            self.by_zone[zone as usize].1.push(*endpoint);
+        }
+        let Some(by_node) = &mut self.by_node else { return };
+        by_node.clear();
+        for (endpoint, node) in endpoints.iter().zip(places(|one| one.node).unwrap_or_default()) {
+            by_node.entry(node).or_default().1.push(*endpoint);
+        }
+    }
+
+    fn near(&mut self, place: Place) -> Option<&mut Near> {
+        match place {
+            Place::Zone(zone) => self.by_zone.get_mut(zone),
+            Place::Node(node) => self.by_node.as_mut()?.get_mut(&node),
+        }
+    }
 }
 
 impl Chooser {
@@ -122,9 +170,10 @@ impl Chooser {
         self.pins = Pins::new(policy);
     }
 
-    /// Requests stay in their zone from now on, before any endpoint is known.
-    pub fn prefer_close(&mut self) {
-        self.close = Some(Close::default());
+    /// Requests stay in their zone from now on, and on their node if that counts, before any endpoint is
+    /// known.
+    pub fn prefer_close(&mut self, nodes_count: bool) {
+        self.close = Some(Close { by_node: nodes_count.then(BTreeMap::new), ..Close::default() });
     }
 
     /// Whether the choice depends on how many requests are in flight.
@@ -145,13 +194,7 @@ impl Chooser {
         zones: u16,
     ) {
         if let Some(close) = &mut self.close {
-            close.by_zone = vec![(0, Vec::new()); usize::from(zones)];
-            let zone = |one: &BackendId| backends.get(*one).and_then(|backend| backend.zone);
-            if endpoints.iter().all(|one| zone(one).is_some()) {
-                for (endpoint, zone) in endpoints.iter().zip(endpoints.iter().filter_map(zone)) {
-                    close.by_zone[usize::from(zone)].1.push(*endpoint);
-                }
-            }
+            close.endpoints_changed(endpoints, backends, zones);
         }
         if self.rule == Balancer::RingHash {
             self.ring = HashRing::new(endpoints);
@@ -194,7 +237,8 @@ impl Chooser {
         self.choose_near(endpoints, now, caller, backends, records)
     }
 
-    /// Among the endpoints of the caller's zone, if that is asked for and there are any; else among all.
+    /// Among the endpoints of the caller's node or zone, if that is asked for and there are any; else among
+    /// all.
     #[inline]
     fn choose_near(
         &mut self,
@@ -207,22 +251,23 @@ impl Chooser {
         let Some(close) = &mut self.close else {
             return self.choose_anew(endpoints, now, caller, backends, records);
         };
-        let zone = match caller.zone {
+        let node = caller.node.map(Place::Node).filter(|node| close.near(*node).is_some());
+        let place = node.or_else(|| match caller.zone {
             None if !caller.is_inside && !close.by_zone.is_empty() => {
-                Some(index_below(&mut self.stream, close.by_zone.len()))
+                Some(Place::Zone(index_below(&mut self.stream, close.by_zone.len())))
             }
-            zone => zone.map(usize::from),
-        };
-        let near = zone.and_then(|zone| close.by_zone.get_mut(zone)).map(std::mem::take);
-        let (Some(zone), Some((turn, near))) = (zone, near) else {
+            zone => zone.map(|zone| Place::Zone(usize::from(zone))),
+        });
+        let near = place.and_then(|place| close.near(place)).map(std::mem::take);
+        let (Some(place), Some((turn, near))) = (place, near) else {
             return self.choose_anew(endpoints, now, caller, backends, records);
         };
         let among = if near.is_empty() { endpoints } else { &near };
         let turn = std::mem::replace(&mut self.turn, turn);
         let chosen = self.choose_anew(among, now, caller, backends, records);
         let turn = std::mem::replace(&mut self.turn, turn);
-        if let Some(close) = &mut self.close {
-            close.by_zone[zone] = (turn, near);
+        if let Some(known) = self.close.as_mut().and_then(|close| close.near(place)) {
+            *known = (turn, near);
         }
         chosen
     }

@@ -175,10 +175,23 @@ impl Traffic {
         self.zones = self.zones.max(zone.saturating_add(1));
     }
 
+    /// The backend is on the node of this number.
+    pub fn set_node(&mut self, backend: BackendId, node: u32) {
+        if let Some(row) = self.backends.get_mut(backend) {
+            row.node = Some(node);
+        }
+    }
+
     /// Requests to the service stay in the zone that they come from if it has an endpoint there, as
-    /// `trafficDistribution: PreferClose` asks. Clients from outside come to all zones alike.
-    pub fn prefer_close(&mut self, service: ServiceId) {
-        self.services[service.0 as usize].chooser.prefer_close();
+    /// `trafficDistribution: PreferSameZone` asks. Clients from outside come to all zones alike.
+    pub fn prefer_same_zone(&mut self, service: ServiceId) {
+        self.services[service.0 as usize].chooser.prefer_close(false);
+    }
+
+    /// Requests of pods to the service stay on the node that they come from if it has an endpoint there,
+    /// as `trafficDistribution: PreferSameNode` asks; all else is as with the same zone.
+    pub fn prefer_same_node(&mut self, service: ServiceId) {
+        self.services[service.0 as usize].chooser.prefer_close(true);
     }
 
     /// Joins two islands for good: requests of both may be in flight in one backend from now on.

@@ -4,6 +4,10 @@ use std::fmt;
 
 use crate::engine::SimDuration;
 
+/// The highest rate of requests [1/s]: one in each instant that simulated time tells apart. More would be
+/// a mistake of units, and would keep a run busy for ever.
+pub(super) const RPS_MAX: f64 = 1e9;
+
 /// A mistake in a setting, with the place where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -43,6 +47,14 @@ impl<'a> Checks<'a> {
     pub(super) fn not_negative(&mut self, field: &str, value: f64) {
         self.require(value.is_finite() && value >= 0.0, field, || {
             format!("{value} must be a number of at least 0")
+        });
+    }
+
+    /// The number must be a rate of requests that can be simulated.
+    pub(super) fn rate(&mut self, field: &str, rps: f64) {
+        self.not_negative(field, rps);
+        self.require(rps.is_nan() || rps <= RPS_MAX, field, || {
+            format!("{rps} requests/s are more than one in a nanosecond; give at most {RPS_MAX:e}")
         });
     }
 

@@ -293,9 +293,11 @@ impl Cost {
         reason = "float to int casts saturate, which is meant"
     )]
     fn of(&self, quantile: f64, tokens: Tokens) -> SimDuration {
-        let nanos = self.base.at(quantile)
-            + self.nanos_per_prompt_token * f64::from(tokens.prompt)
-            + self.nanos_per_output_token * f64::from(tokens.output);
+        let mut nanos = self.base.at(quantile);
+        if tokens != Tokens::default() {
+            nanos += self.nanos_per_prompt_token * f64::from(tokens.prompt);
+            nanos += self.nanos_per_output_token * f64::from(tokens.output);
+        }
         // Costs are never negative, so this rounds to the nearest.
         SimDuration::from_nanos((nanos + 0.5) as i64)
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::import::{Format, ImportOptions, Recipient, import};
+use super::problem::RPS_MAX;
 use crate::engine::{SimDuration, SimTime};
 
 /// A recorded trace; its time starts at zero. Cheap to clone.
@@ -170,6 +171,13 @@ impl Collector {
                 *amount /= (*end - *start).as_secs_f64();
             }
         }
+        if let Some(row) = rps.iter().position(|rps| *rps > RPS_MAX) {
+            return Err(format!(
+                "the row for {} has {:e} requests/s, more than one in a nanosecond; are its unit and the \
+                 distance to the next row right?",
+                instants[row], rps[row]
+            ));
+        }
         Ok(Trace::Rates(Arc::new(RateTrace { start, starts: instants, rps, end })))
     }
 }
@@ -265,6 +273,10 @@ mod tests {
             ("t_s\n0.5\n1,5\n", "line 3: the row has 2 fields, the first line 1"),
             ("t_s,requests\n0,5\n60,1,234\n", "line 3: the row has 3 fields, the first line 2"),
             ("t_s,requests\n0,5\n0,6\n", "line 3: two rows for the interval"),
+            (
+                "t_s,requests\n0,5\n60,1000000000\n60.000000001,1\n",
+                "the row for 00:01:00 has 1e18 requests/s, more than one in a nanosecond",
+            ),
             ("t_s,requests,rps\n0,5,1\n", "line 1: both a column of counts and one of rates"),
             ("t_s\n3\n2\n", "line 3: time goes back from 00:00:03 to 00:00:02"),
             ("t_s\n3\nNaN\n", "line 3: NaN is no instant"),

@@ -172,7 +172,7 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
         selector: Some(selector),
         ports: Vec::new(),
         is_headless: false,
-        prefers_close: false,
+        traffic_distribution: None,
         publish_not_ready_addresses: false,
         has_client_affinity: false,
         endpoints: Vec::new(),

@@ -39,7 +39,7 @@ pub(super) fn service(given: &core::Service) -> Service {
         selector: selected.map(|selected| Selector::from_labels(&labels(Some(selected)))),
         ports: Vec::new(),
         is_headless: false,
-        prefers_close: false,
+        traffic_distribution: None,
         publish_not_ready_addresses: false,
         has_client_affinity: false,
         endpoints: Vec::new(),

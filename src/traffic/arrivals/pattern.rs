@@ -202,19 +202,19 @@ impl Pattern {
     /// Notes what is wrong with the pattern.
     pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
         match self {
-            Self::Constant { rps } => checks.not_negative("rps", *rps),
+            Self::Constant { rps } => checks.rate("rps", *rps),
             Self::Ramp { from_rps, to_rps, over, at: _ } => {
-                checks.not_negative("fromRps", *from_rps);
-                checks.not_negative("toRps", *to_rps);
+                checks.rate("fromRps", *from_rps);
+                checks.rate("toRps", *to_rps);
                 checks.some_time("over", *over);
             }
             Self::Step { rps, steps } => {
-                checks.not_negative("rps", *rps);
+                checks.rate("rps", *rps);
                 check_points(checks, "steps", steps);
             }
             Self::Sine { mean_rps, amplitude_rps, period, peak_at: _ } => {
-                checks.not_negative("meanRps", *mean_rps);
-                checks.not_negative("amplitudeRps", *amplitude_rps);
+                checks.rate("meanRps", *mean_rps);
+                checks.rate("amplitudeRps", *amplitude_rps);
                 checks.require(*amplitude_rps <= *mean_rps, "amplitudeRps", || {
                     format!(
                         "{amplitude_rps} is above meanRps {mean_rps}: the rate would be negative"
@@ -223,8 +223,8 @@ impl Pattern {
                 check_period(checks, "period", *period);
             }
             Self::Spike { base_rps, peak_rps, rise, hold, fall, every, at: _ } => {
-                checks.not_negative("baseRps", *base_rps);
-                checks.not_negative("peakRps", *peak_rps);
+                checks.rate("baseRps", *base_rps);
+                checks.rate("peakRps", *peak_rps);
                 let length = *rise + *hold + *fall;
                 checks.some_time("hold", length);
                 if let Some(every) = *every {
@@ -235,13 +235,13 @@ impl Pattern {
                 }
             }
             Self::Weekly { mean_rps, hours, days, begin: _ } => {
-                checks.not_negative("meanRps", *mean_rps);
+                checks.rate("meanRps", *mean_rps);
                 check_weights(checks, "hours", hours, 24);
                 check_weights(checks, "days", days, 7);
             }
             Self::FlashCrowd { base_rps, peak_rps, half_life, rise: _, hold: _, at: _ } => {
-                checks.not_negative("baseRps", *base_rps);
-                checks.not_negative("peakRps", *peak_rps);
+                checks.rate("baseRps", *base_rps);
+                checks.rate("peakRps", *peak_rps);
                 checks.require(peak_rps >= base_rps, "peakRps", || {
                     format!("{peak_rps} is below baseRps, which is {base_rps}")
                 });

@@ -34,6 +34,14 @@ impl BrokenRows {
         Self { good: 0, count: 0, first: Vec::new(), max_share }
     }
 
+    /// How many there are, with what became of them: `1 broken row was left out`.
+    pub fn left_out(&self) -> String {
+        match self.count {
+            1 => "1 broken row was left out".into(),
+            count => format!("{count} broken rows were left out"),
+        }
+    }
+
     pub(super) const fn good(&mut self) {
         self.good += 1;
     }
@@ -63,8 +71,10 @@ impl BrokenRows {
         if share <= self.max_share {
             return Ok(());
         }
+        let (is, of) = if self.count == 1 { ("is", "row") } else { ("are", "rows") };
+        let of = if rows == 1 { of } else { "rows" };
         let message = format!(
-            "{} of {rows} rows are broken, {:.1} %, where {:.1} % are allowed{}",
+            "{} of {rows} {of} {is} broken, {:.1} %, where {:.1} % are allowed{}",
             self.count,
             share * 100.0,
             self.max_share * 100.0,

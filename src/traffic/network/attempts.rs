@@ -6,6 +6,7 @@ use crate::engine::{Id, SimTime};
 use crate::traffic::backend::{BackendId, BackendState};
 use crate::traffic::balancer::Caller;
 use crate::traffic::path::Traffic;
+use crate::traffic::policy::OutlierDetection;
 use crate::traffic::recording::{Client, FailureCause};
 
 impl Traffic {
@@ -14,8 +15,15 @@ impl Traffic {
         let Some(call) = self.network.calls.get(id) else { return Ok(()) };
         let (edge, depth) = (call.edge, call.depth);
         let service = self.network.edges[edge as usize].service;
-        let attempt =
-            Attempt { call: Some(id), service, depth, place: Place::Queue, pending: 0, next: 0 };
+        let attempt = Attempt {
+            call: Some(id),
+            service,
+            depth,
+            place: Place::Queue,
+            model: 0,
+            pending: 0,
+            next: 0,
+        };
         let row = &self.services[service as usize];
         let known = &self.network.services[service as usize];
         if row.policy.max_requests.is_some_and(|limit| known.active >= limit) {
@@ -62,8 +70,9 @@ impl Traffic {
             && let calls::Caller::Request(parent) = call.caller
             && let Some(pod) = network.attempts.get(parent).and_then(|one| one.place.pod())
         {
-            let zone = backends.get(pod).and_then(|pod| pod.zone);
-            caller = Caller { zone, is_inside: true, ..caller };
+            let pod = backends.get(pod);
+            let (zone, node) = (pod.and_then(|pod| pod.zone), pod.and_then(|pod| pod.node));
+            caller = Caller { zone, node, is_inside: true, ..caller };
         }
         let chosen = row.chooser.choose(&row.available, now, caller, backends, records);
         chosen.ok_or(FailureCause::NoEndpoint)
@@ -93,9 +102,10 @@ impl Traffic {
                 let client =
                     Client { service: attempt.service, attempt: id.position(), arrived: now };
                 attempt.place = Place::Pod(endpoint);
+                attempt.model = backend.model.0;
                 backend.offer(now, client, model, size, records)?;
                 if backend.is_networked {
-                    network.pods.set(endpoint.position(), backend.next_event());
+                    network.pods.set(endpoint.index(), backend.next_event());
                 }
             }
         }
@@ -123,7 +133,9 @@ impl Traffic {
             if attempt.call.is_some() {
                 self.judge(now, attempt.service, pod, result);
             }
-            self.take_from_work_queue(now, attempt.service, pod);
+            if self.network.has_work_queue(attempt.service) {
+                self.take_from_work_queue(now, attempt.service, pod);
+            }
         }
         let Some(call) = attempt.call else { return };
         self.network.services[attempt.service as usize].active -= 1;
@@ -179,6 +191,7 @@ impl Traffic {
     }
 
     /// Takes note of how a pod did; one that fails too often in a row gets no requests for a while.
+    #[inline]
     fn judge(
         &mut self,
         now: SimTime,
@@ -186,8 +199,20 @@ impl Traffic {
         pod: BackendId,
         result: Result<(), FailureCause>,
     ) {
+        if let Some(rule) = self.services[service as usize].policy.outlier_detection {
+            self.judge_by(rule, now, service, pod, result);
+        }
+    }
+
+    fn judge_by(
+        &mut self,
+        rule: OutlierDetection,
+        now: SimTime,
+        service: u32,
+        pod: BackendId,
+        result: Result<(), FailureCause>,
+    ) {
         let row = &mut self.services[service as usize];
-        let Some(rule) = row.policy.outlier_detection else { return };
         let Some(backend) = self.backends.get_mut(pod) else { return };
         if result.is_ok() {
             backend.failures_in_a_row = 0;

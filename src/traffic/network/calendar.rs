@@ -1,86 +1,87 @@
-//! When something is due in each pod: a tournament among the pods. A pod has one entry, which moves, so
+//! When something is due in each pod: a tournament among the pods, four at a time. A pod has one entry, which moves, so
 //! that nothing is entered that is not due any more. Knows nothing of what happens then.
-
-use std::hint::select_unpredictable;
 
 use crate::engine::SimTime;
 
 /// The next event of each pod, by the position of the pod in its table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calendar {
-    /// A complete binary tree: node 1 is the root, node `n` has the children `2n` and `2n + 1`, and each
-    /// holds the first of them. The second half are the leaves, one for each position.
-    nodes: Vec<Entry>,
-}
-
-/// When something is due, and in which pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    /// Nanoseconds.
-    at: i64,
-    position: u32,
+    /// A complete tree whose nodes have four children each: the instants of the four, the earliest of
+    /// which stands in the node's parent. Node 0 is the root, node `n` has the children `4n + 1` to
+    /// `4n + 4`; those of the last level are of four pods each.
+    nodes: Vec<[SimTime; 4]>,
+    /// The first node of the last level.
+    last_level: usize,
 }
 
 impl Calendar {
-    /// The first instant at which something is due, and the pod in which it is; [`SimTime::MAX`] if
-    /// nothing is. Of two pods at one instant the first in the table is first.
+    /// The first instant at which something is due; [`SimTime::MAX`] if nothing is.
     #[inline]
-    pub fn first(&self) -> (SimTime, u32) {
-        let root = self.nodes.get(1);
-        root.map_or((SimTime::MAX, 0), |root| (SimTime::from_nanos(root.at), root.position))
+    pub fn first(&self) -> SimTime {
+        self.nodes.first().map_or(SimTime::MAX, earliest)
+    }
+
+    /// The pod in which it is due then; of several the first in the table.
+    #[inline]
+    pub fn first_pod(&self) -> usize {
+        let (first, mut node) = (self.first(), 0);
+        while let Some([one, two, three, _]) = self.nodes.get(node) {
+            // Counted, as which of the four it is cannot be foretold.
+            let later = |at: &SimTime| usize::from(*at != first);
+            let child = later(one) * (1 + later(two) * (1 + later(three)));
+            if node >= self.last_level {
+                return 4 * (node - self.last_level) + child;
+            }
+            node = 4 * node + 1 + child;
+        }
+        0
     }
 
     /// Something is due in this pod at `at` and at no other time; [`SimTime::MAX`] = nothing is.
     #[inline]
-    pub fn set(&mut self, position: u32, at: SimTime) {
-        let at = at.as_nanos();
-        let mut node = self.nodes.len() / 2 + position as usize;
+    pub fn set(&mut self, position: usize, at: SimTime) {
+        let (mut node, mut child) = (self.last_level + position / 4, position % 4);
         if node >= self.nodes.len() {
             self.grow(position);
-            node = self.nodes.len() / 2 + position as usize;
+            node = self.last_level + position / 4;
         }
-        let nodes = self.nodes.as_mut_slice();
-        if nodes[node].at == at {
-            return;
-        }
-        let mut first = Entry { at, position };
-        nodes[node] = first;
-        while node > 1 {
-            first = first_of(first, nodes[node ^ 1], node);
-            node /= 2;
-            if nodes[node] == first {
-                // Nothing changes from here to the root.
+        let mut first = at;
+        // Up to the root, or to where nothing changes.
+        while self.nodes[node][child] != first {
+            self.nodes[node][child] = first;
+            if node == 0 {
                 break;
             }
-            nodes[node] = first;
+            first = earliest(&self.nodes[node]);
+            node -= 1;
+            child = node % 4;
+            node /= 4;
         }
     }
 
     #[cold]
-    fn grow(&mut self, position: u32) {
-        let known = self.nodes.split_off(self.nodes.len() / 2);
-        let leaves = (position as usize + 1).next_power_of_two().max(2);
-        let leaf = |position| Entry { at: SimTime::MAX.as_nanos(), position };
+    fn grow(&mut self, position: usize) {
+        let known = self.nodes.split_off(self.last_level.min(self.nodes.len()));
+        let mut wide = 1;
+        self.last_level = 0;
+        while 4 * wide <= position {
+            self.last_level += wide;
+            wide *= 4;
+        }
         self.nodes.clear();
-        self.nodes.resize(leaves, leaf(0));
-        self.nodes.extend((0..).map(leaf).take(leaves));
-        self.nodes[leaves..].iter_mut().zip(known).for_each(|(leaf, known)| *leaf = known);
-        for node in (1..leaves).rev() {
-            self.nodes[node] = first_of(self.nodes[2 * node], self.nodes[2 * node + 1], 2 * node);
+        self.nodes.resize(self.last_level + wide, [SimTime::MAX; 4]);
+        for (node, known) in self.nodes[self.last_level..].iter_mut().zip(known) {
+            *node = known;
+        }
+        for node in (1..self.nodes.len()).rev() {
+            self.nodes[(node - 1) / 4][(node - 1) % 4] = earliest(&self.nodes[node]);
         }
     }
 }
 
-/// The first of the entry of a node and that of its sibling. Of equals it is the left one, whose number
-/// is even. Which one it is cannot be foretold, so that a jump would cost more than to look at both.
 #[inline]
-fn first_of(entry: Entry, sibling: Entry, node: usize) -> Entry {
-    let is_right = i64::from(node % 2 == 1);
-    let is_sibling = sibling.at - is_right < entry.at;
-    Entry {
-        at: select_unpredictable(is_sibling, sibling.at, entry.at),
-        position: select_unpredictable(is_sibling, sibling.position, entry.position),
-    }
+fn earliest([one, two, three, four]: &[SimTime; 4]) -> SimTime {
+    (*one).min(*two).min((*three).min(*four))
 }
 
 #[cfg(test)]
@@ -90,13 +91,13 @@ mod tests {
 
     #[test]
     fn nothing_is_due_at_first() {
-        assert_eq!(Calendar::default().first().0, SimTime::MAX);
+        assert_eq!(Calendar::default().first(), SimTime::MAX);
     }
 
     proptest! {
         #[test]
         fn the_earliest_is_first_and_of_equals_the_first_pod(
-            moves in prop::collection::vec((0u32..40, 0i64..20), 1..200),
+            moves in prop::collection::vec((0usize..40, 0i64..20), 1..200),
         ) {
             let mut calendar = Calendar::default();
             let mut expected = [SimTime::MAX; 40];
@@ -104,9 +105,9 @@ mod tests {
                 // 19 stands for never.
                 let at = if at == 19 { SimTime::MAX } else { SimTime::from_secs(at) };
                 calendar.set(position, at);
-                expected[position as usize] = at;
-                let first = expected.iter().zip(0u32..).min().map(|(at, position)| (*at, position));
-                let found = calendar.first();
+                expected[position] = at;
+                let first = expected.iter().zip(0..).min().map(|(at, position)| (*at, position));
+                let found = (calendar.first(), calendar.first_pod());
                 prop_assert_eq!(Some(found.0), first.map(|(at, _)| at));
                 prop_assert!(found.0 == SimTime::MAX || Some(found) == first);
             }

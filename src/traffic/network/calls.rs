@@ -45,6 +45,8 @@ pub(super) struct Attempt {
     pub service: u32,
     pub depth: u8,
     pub place: Place,
+    /// Number of the request model of its pod.
+    pub model: u32,
     /// Calls of its own that are under way.
     pub pending: u32,
     /// Position of the next call in its model.
@@ -194,15 +196,18 @@ impl Traffic {
     /// An attempt makes its next calls; when there are none left, it is answered.
     pub(super) fn next_calls(&mut self, now: SimTime, id: Id<Attempt>) {
         loop {
-            let Some(attempt) = self.network.attempts.get_mut(id) else { return };
-            let Place::Calling(pod) = attempt.place else { return };
-            let Some(pod) = self.backends.get(pod) else { return };
-            let edges = &self.network.edges_of_model[pod.model.0 as usize];
+            let network = &mut self.network;
+            let Some(attempt) = network.attempts.get_mut(id) else { return };
+            if !matches!(attempt.place, Place::Calling(_)) {
+                return;
+            }
+            let model = attempt.model as usize;
+            let edges = &network.edges_of_model[model];
             let first = attempt.next as usize;
             if first >= edges.len() {
                 return self.end_attempt(now, id, Ok(()));
             }
-            let all = &self.network.edges;
+            let all = &network.edges;
             let together =
                 edges[first + 1..].iter().take_while(|edge| all[**edge as usize].with_previous);
             let end = first + 1 + together.count();
@@ -210,7 +215,7 @@ impl Traffic {
             // One more, so that the calls that end at once do not end the step before all are made.
             attempt.pending += 1;
             for position in first..end {
-                self.call_times(now, id, pod_edge(self, id, position));
+                self.call_times(now, id, self.network.edges_of_model[model][position]);
             }
             let Some(attempt) = self.network.attempts.get_mut(id) else { return };
             attempt.pending -= 1;
@@ -221,8 +226,7 @@ impl Traffic {
     }
 
     /// Makes the calls of one edge, unless the answer is in the cache.
-    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, edge: Option<u32>) {
-        let Some(edge) = edge else { return };
+    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, edge: u32) {
         let row = &mut self.network.edges[edge as usize];
         if row.cache_hit_rate > 0.0 && happens(&mut row.stream, row.cache_hit_rate) {
             return;
@@ -233,11 +237,4 @@ impl Traffic {
             self.make_call(now, edge, Tokens::default(), Caller::Request(parent));
         }
     }
-}
-
-/// The edge at a position of the model of an attempt's pod.
-fn pod_edge(traffic: &Traffic, id: Id<Attempt>, position: usize) -> Option<u32> {
-    let Place::Calling(pod) = traffic.network.attempts.get(id)?.place else { return None };
-    let model = traffic.backends.get(pod)?.model.0 as usize;
-    traffic.network.edges_of_model[model].get(position).copied()
 }

@@ -160,10 +160,10 @@ impl Traffic {
             self.enter_arrival(service, until);
         }
         loop {
-            let (at, pod) = self.network.pods.first();
+            let at = self.network.pods.first();
             let event = self.network.events.peek().map(|Reverse(event)| *event);
             if at <= until && at < SimTime::MAX && event.is_none_or(|event| at <= event.at) {
-                self.pod_is_due(at, pod);
+                self.pod_is_due(at, self.network.pods.first_pod());
                 continue;
             }
             let Some(event) = event.filter(|event| event.at <= until) else { break };

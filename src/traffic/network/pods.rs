@@ -9,8 +9,8 @@ use crate::traffic::recording::{Client, FailureCause, Left};
 
 impl Traffic {
     /// A request leaves the CPU or the pod at this position now.
-    pub(super) fn pod_is_due(&mut self, now: SimTime, position: u32) {
-        let Some(id) = self.backends.id_at(position as usize) else {
+    pub(super) fn pod_is_due(&mut self, now: SimTime, position: usize) {
+        let Some(id) = self.backends.id_at(position) else {
             return self.network.pods.set(position, SimTime::MAX);
         };
         let Some(pod) = self.backends.get_mut(id) else { return };
@@ -24,7 +24,7 @@ impl Traffic {
     pub(in crate::traffic) fn enter_pod(&mut self, id: BackendId) {
         let Some(pod) = self.backends.get(id) else { return };
         if pod.is_networked {
-            self.network.pods.set(id.position(), pod.next_event());
+            self.network.pods.set(id.index(), pod.next_event());
         }
     }
 
