@@ -366,6 +366,19 @@ fn a_limit_range_fills_in_requests_and_refuses_what_is_out_of_its_bounds() {
 }
 
 #[test]
+fn a_quota_with_a_scope_counts_the_pods_in_it_alone() {
+    let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: 1}, \
+                 scopes: [BestEffort]}\n";
+    let plain = set("Deployment", "plain", "replicas: 3, ")
+        .replace(", resources: {requests: {cpu: 200m, memory: 128Mi}}", "");
+    let manifests = [quota.to_owned(), plain, set("Deployment", "sized", "replicas: 3, ")];
+    let (_, simulation) =
+        ran(&resolved(&format!("duration: 5m\n{NODES}"), &manifests.join("---\n"), &[]));
+    let count = |app| images(simulation.view(), app).len();
+    assert_eq!((count("plain"), count("sized")), (1, 3));
+}
+
+#[test]
 fn a_quota_counts_objects_and_says_so() {
     let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {count/deployments.apps: \
                  \"1\", services: \"1\"}}\n";

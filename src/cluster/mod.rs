@@ -34,6 +34,7 @@ pub mod policy;
 pub mod printed_status;
 pub mod qos;
 pub mod quota;
+pub mod quota_scope;
 pub mod reference;
 pub mod resize;
 mod revision;

@@ -1,6 +1,6 @@
 //! ResourceQuotas and the admission of pods under them (the `ResourceQuota` plugin and the pod
 //! evaluator of `pkg/quota/v1/evaluator/core/pods.go`, 1.36), and of other objects by their number
-//! (`pkg/quota/v1/evaluator/core`, `generic.NewObjectCountEvaluator`). Scopes are not known.
+//! (`pkg/quota/v1/evaluator/core`, `generic.NewObjectCountEvaluator`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::pod::Pod;
 use super::pod_resources::{container_limits, pod_requests};
 use super::pod_template::{PodSpec, ReferenceKind, ResourceList, TemplateId};
+use super::quota_scope::QuotaScope;
 use super::store::Store;
 use crate::units::Quantity;
 
@@ -20,6 +21,15 @@ pub struct ResourceQuota {
     pub meta: ObjectMeta,
     /// `spec.hard`: the most of each resource that the namespace may use.
     pub hard: ResourceList,
+    /// `spec.scopes` and `spec.scopeSelector`: which pods count; a quota with any counts nothing but pods.
+    pub scopes: Vec<QuotaScope>,
+}
+
+impl ResourceQuota {
+    /// Whether it counts a pod.
+    pub fn counts(&self, spec: &PodSpec) -> bool {
+        self.scopes.iter().all(|scope| scope.has(spec))
+    }
 }
 
 /// How much of a resource that a quota limits is used.
@@ -56,21 +66,26 @@ impl Store {
         let used = |(resource, hard): (&Name, Quantity)| QuotaUse {
             resource: resource.clone(),
             used: match counted_kind(resource) {
+                // Not tracked under scopes, which are about pods.
+                Some(_) if !quota.scopes.is_empty() => Quantity::from_units(0),
                 Some(kind) => Quantity::from_units(self.count_of(kind, namespace)),
-                None => self.used_by_pods(namespace, resource),
+                None => self.used_by_pods(quota, resource),
             },
             hard,
         };
         limits.map(used).collect()
     }
 
-    fn used_by_pods(&self, namespace: &Name, resource: &str) -> Quantity {
+    fn used_by_pods(&self, quota: &ResourceQuota, resource: &str) -> Quantity {
         // Pods of one template use the same, and templates are few.
         let mut by_template: BTreeMap<TemplateId, Option<Quantity>> = BTreeMap::new();
         let mut of_template = |id: TemplateId| {
-            *by_template.entry(id).or_insert_with(|| usage(&self.templates[id].spec, resource))
+            *by_template.entry(id).or_insert_with(|| {
+                let spec = &self.templates[id].spec;
+                quota.counts(spec).then(|| usage(spec, resource)).flatten()
+            })
         };
-        self.pods_in(namespace)
+        self.pods_in(quota.meta.namespace())
             .filter(|(_, pod)| !pod.phase.is_terminal() || resource == "count/pods")
             .filter_map(|(_, pod)| of_template(pod.reserved()))
             .fold(Quantity::from_units(0), |sum, amount| sum + amount)
@@ -132,6 +147,7 @@ pub(super) fn admit_object(store: &Store, action: &Action) -> Result<(), Refused
         _ => return Ok(()),
     };
     let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == &id.namespace);
+    let quotas = quotas.filter(|quota| quota.scopes.is_empty());
     for quota in quotas {
         for (resource, hard) in quota.hard.iter() {
             let used = || Quantity::from_units(store.count_of(kind, &id.namespace));
@@ -160,7 +176,7 @@ pub(super) fn admit_pod(
     spec: &PodSpec,
 ) -> Result<(), Refused> {
     let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == namespace);
-    for quota in quotas {
+    for quota in quotas.filter(|quota| quota.counts(spec)) {
         let name = quota.meta.name();
         let forbidden =
             |why: &str| Refused::Forbidden(format!("pods \"{pod}\" is forbidden: {why}"));
@@ -174,7 +190,7 @@ pub(super) fn admit_pod(
             let unnamed = unnamed.join(",");
             return Err(forbidden(&format!("failed quota: {name}: must specify {unnamed}")));
         }
-        if let Some(why) = excess(store, namespace, quota, spec) {
+        if let Some(why) = excess(store, quota, spec) {
             return Err(forbidden(&format!("exceeded quota: {name}, {why}")));
         }
     }
@@ -186,12 +202,12 @@ pub(super) fn admit_resize(store: &Store, pod: &Pod, spec: &PodSpec) -> Result<(
     let namespace = &pod.id.namespace;
     let before = &store.templates[pod.reserved()].spec;
     let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == namespace);
-    for quota in quotas {
+    for quota in quotas.filter(|quota| quota.counts(spec)) {
         for (resource, hard) in quota.hard.iter() {
             let nothing = Quantity::from_units(0);
             let (old, new) = (usage(before, resource), usage(spec, resource));
             let (old, new) = (old.unwrap_or(nothing), new.unwrap_or(nothing));
-            let used = store.used_by_pods(namespace, resource);
+            let used = store.used_by_pods(quota, resource);
             // In sums, as amounts cannot be taken from each other.
             if new > old && used + new > hard + old {
                 return Err(Refused::Forbidden(format!(
@@ -207,16 +223,11 @@ pub(super) fn admit_resize(store: &Store, pod: &Pod, spec: &PodSpec) -> Result<(
 }
 
 /// What exceeds the quota with one more pod: requested, used and limited amounts.
-fn excess(
-    store: &Store,
-    namespace: &Name,
-    quota: &ResourceQuota,
-    spec: &PodSpec,
-) -> Option<String> {
+fn excess(store: &Store, quota: &ResourceQuota, spec: &PodSpec) -> Option<String> {
     let (mut requested, mut used, mut limited) = (String::new(), String::new(), String::new());
     for (resource, hard) in quota.hard.iter() {
         let Some(more) = usage(spec, resource) else { continue };
-        let now = store.used_by_pods(namespace, resource);
+        let now = store.used_by_pods(quota, resource);
         if now + more > hard {
             for (text, amount) in [(&mut requested, more), (&mut used, now), (&mut limited, hard)] {
                 let comma = if text.is_empty() { "" } else { "," };

@@ -18,6 +18,8 @@ use crate::cluster::policy::{
     Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass,
 };
 use crate::cluster::quota::ResourceQuota;
+use crate::cluster::quota_scope::QuotaScope;
+use crate::cluster::selector::Operator;
 use crate::cluster::{Name, ObjectMeta};
 
 /// Priorities above this are for the system's own classes (`HighestUserDefinablePriority`).
@@ -103,7 +105,58 @@ pub(super) fn resource_quota(
     errors: &mut FieldErrors,
 ) -> ResourceQuota {
     let path = FieldPath::ROOT.field("spec");
-    ResourceQuota { meta, hard: resource_list(spec.hard.as_ref(), &path.field("hard"), errors) }
+    let hard = resource_list(spec.hard.as_ref(), &path.field("hard"), errors);
+    ResourceQuota { meta, hard, scopes: quota_scopes(spec, &path, errors) }
+}
+
+/// `scopes` and `scopeSelector` (`validateResourceQuotaScopes`, `validateScopeSelector`).
+fn quota_scopes(
+    spec: &core::ResourceQuotaSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Vec<QuotaScope> {
+    let mut scopes = Vec::new();
+    let mut add =
+        |name: &str, at: &FieldPath<'_>, errors: &mut FieldErrors| match QuotaScope::named(name) {
+            Some(scope) => scopes.push(scope),
+            None => errors.invalid(at, name, "unsupported scope"),
+        };
+    let at = path.field("scopes");
+    for (position, name) in spec.scopes.iter().flatten().enumerate() {
+        add(name, &at.item(position), errors);
+    }
+    let selector = path.field("scopeSelector");
+    let at = selector.field("matchExpressions");
+    let selector = spec.scope_selector.as_ref();
+    let expressions = selector.and_then(|selector| selector.match_expressions.as_ref());
+    let operators = [
+        ("In", Operator::In),
+        ("NotIn", Operator::NotIn),
+        ("Exists", Operator::Exists),
+        ("DoesNotExist", Operator::DoesNotExist),
+    ];
+    let mut by_class = Vec::new();
+    for (position, one) in expressions.into_iter().flatten().enumerate() {
+        let at = at.item(position);
+        let operator = at.field("operator");
+        let given = Some(one.operator.as_str());
+        let chosen = errors.choose(given, &operators, Operator::Exists, &operator);
+        if one.scope_name == QuotaScope::PRIORITY_CLASS {
+            let values = one.values.iter().flatten().map(|value| value.as_str().into()).collect();
+            by_class.push(QuotaScope::of_priority_classes(chosen, values));
+        } else {
+            if chosen != Operator::Exists {
+                let rule = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, \
+                            ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, \
+                            ResourceQuotaScopeNotBestEffort or \
+                            ResourceQuotaScopeCrossNamespacePodAffinity";
+                errors.invalid(&operator, &one.operator, rule);
+            }
+            add(&one.scope_name, &at.field("scopeName"), errors);
+        }
+    }
+    scopes.extend(by_class);
+    scopes
 }
 
 /// A Namespace; the API server labels it with its name.

@@ -163,7 +163,11 @@ impl<'a> World<'a> {
         let hard = [("pods", Quantity::from_units(*accepted))].into_iter().collect();
         let mut meta = ObjectMeta::new("", "");
         meta.id = quota_name();
-        self.try_act(Action::ApplyResourceQuota(Box::new(ResourceQuota { meta, hard })));
+        self.try_act(Action::ApplyResourceQuota(Box::new(ResourceQuota {
+            meta,
+            hard,
+            scopes: Vec::new(),
+        })));
         if counts[1..].iter().any(|(accepted, _)| *accepted > 0) {
             self.events.push(QUOTA_LIFTED, 0, Event::LiftQuota);
         }
