@@ -1,7 +1,7 @@
 //! The event calendar: one total order. Knows nothing of what the events mean.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use super::time::SimTime;
 
@@ -13,9 +13,26 @@ pub type Lane = u8;
 /// The order is total, so a run never depends on how the heap breaks ties.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
+    /// Entries that came in the order in which they go, as those of loops with a period do: taken from the
+    /// front without a search.
+    runs: [VecDeque<Entry<E>>; RUNS],
+    /// The first key of each run; the last there is for one without entries.
+    fronts: [Key; RUNS],
+    /// The last key of each run; the first there is for one without entries.
+    backs: [Key; RUNS],
+    /// All others.
     heap: BinaryHeap<Entry<E>>,
     inserted: u64,
 }
+
+/// Few, since each is looked at for every event.
+const RUNS: usize = 4;
+
+/// What decides when an entry goes: its time, then its rank.
+type Key = (SimTime, u64);
+
+const FIRST: Key = (SimTime::from_nanos(i64::MIN), 0);
+const LAST: Key = (SimTime::from_nanos(i64::MAX), u64::MAX);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry<E> {
@@ -29,7 +46,13 @@ const LANE_SHIFT: u32 = 56;
 
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), inserted: 0 }
+        Self {
+            runs: Default::default(),
+            fronts: [LAST; RUNS],
+            backs: [FIRST; RUNS],
+            heap: BinaryHeap::new(),
+            inserted: 0,
+        }
     }
 }
 
@@ -39,32 +62,79 @@ impl<E> EventQueue<E> {
         assert!(self.inserted < 1 << LANE_SHIFT, "an event number stays below 2^56");
         let rank = u64::from(lane) << LANE_SHIFT | self.inserted;
         self.inserted += 1;
-        self.heap.push(Entry { time, rank, event });
+        let entry = Entry { time, rank, event };
+        let key = entry.key();
+        // Of the runs that it can follow, that which ends last: the others are left to earlier entries.
+        let (mut chosen, mut end) = (None, FIRST);
+        for (run, back) in self.backs.iter().enumerate() {
+            if *back <= key && *back >= end {
+                (chosen, end) = (Some(run), *back);
+            }
+        }
+        let Some(run) = chosen else { return self.heap.push(entry) };
+        if self.runs[run].is_empty() {
+            self.fronts[run] = key;
+        }
+        self.backs[run] = key;
+        self.runs[run].push_back(entry);
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(SimTime, E)> {
-        self.heap.pop().map(|entry| (entry.time, entry.event))
+        let (run, front) = self.next_run();
+        let entry = if self.heap.peek().is_some_and(|entry| entry.key() < front) {
+            self.heap.pop()
+        } else {
+            let entries = &mut self.runs[run];
+            let entry = entries.pop_front();
+            self.fronts[run] = entries.front().map_or(LAST, Entry::key);
+            if entries.is_empty() {
+                self.backs[run] = FIRST;
+            }
+            entry
+        };
+        entry.map(|entry| (entry.time, entry.event))
     }
 
     /// The time of the next event.
     pub fn peek_time(&self) -> Option<SimTime> {
-        self.heap.peek().map(|entry| entry.time)
+        let (_, front) = self.next_run();
+        match self.heap.peek() {
+            Some(entry) => Some(entry.time.min(front.0)),
+            None => (front != LAST).then_some(front.0),
+        }
+    }
+
+    /// The run with the earliest entry of all runs, and its key.
+    fn next_run(&self) -> (usize, Key) {
+        let mut next = (0, self.fronts[0]);
+        for (run, front) in self.fronts.iter().enumerate().skip(1) {
+            if *front < next.1 {
+                next = (run, *front);
+            }
+        }
+        next
     }
 
     /// How many events are waiting.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.runs.iter().map(VecDeque::len).sum::<usize>() + self.heap.len()
     }
 
     /// Whether no event is waiting.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.fronts == [LAST; RUNS] && self.heap.is_empty()
     }
 
     /// How many events were ever entered.
     pub const fn inserted(&self) -> u64 {
         self.inserted
+    }
+}
+
+impl<E> Entry<E> {
+    const fn key(&self) -> Key {
+        (self.time, self.rank)
     }
 }
 
@@ -85,13 +155,14 @@ impl<E> PartialOrd for Entry<E> {
 impl<E> Ord for Entry<E> {
     /// Reversed: `BinaryHeap` keeps its greatest entry on top, and the next event is the earliest.
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.time, other.rank).cmp(&(self.time, self.rank))
+        other.key().cmp(&self.key())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::SimDuration;
 
     #[test]
     fn events_come_by_time_then_lane_then_insertion() {
@@ -104,5 +175,35 @@ mod tests {
         queue.push(at(-1), 9, '_');
         let order: String = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
         assert_eq!(order, "_abcd");
+    }
+
+    #[test]
+    fn events_come_in_their_order_however_they_were_entered() {
+        let mut queue = EventQueue::default();
+        let mut waiting = Vec::new();
+        let mut last = SimTime::ZERO;
+        let mut draw = 1_u64;
+        let mut drawn = |below: u64| {
+            draw = draw
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % below
+        };
+        for number in 0..20_000 {
+            // Loops with periods of 60 s and 15 s, and others now and then.
+            let after = [60, 60, 15, i64::try_from(drawn(100)).unwrap()];
+            let time = last + SimDuration::from_secs(after[usize::try_from(drawn(4)).unwrap()]);
+            let lane = u8::try_from(drawn(3)).unwrap();
+            queue.push(time, lane, number);
+            waiting.push((time, lane, number));
+            if drawn(5) > 0 || queue.len() > 300 {
+                let next = *waiting.iter().min().unwrap();
+                waiting.retain(|one| *one != next);
+                assert_eq!(queue.peek_time(), Some(next.0));
+                assert_eq!(queue.pop(), Some((next.0, next.2)));
+                last = next.0;
+            }
+            assert_eq!((queue.len(), queue.is_empty()), (waiting.len(), waiting.is_empty()));
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The controllers' work queues, as client-go has them: de-duplicated keys, requeues, and an
 //! exponential back-off for keys that fail. Knows nothing of what the keys mean.
 
+use std::collections::hash_map;
+
 use rustc_hash::FxHashMap;
 
 use crate::controllers::{Backoff, Key};
@@ -46,10 +48,11 @@ impl WorkQueue {
     /// Enters the item for `at`; of several requeues the earliest stays (`AddAfter` of client-go's
     /// delaying queue).
     pub(super) fn requeue(&mut self, at: SimTime, item: WorkItem) {
-        if self.requeued.get(&item).is_none_or(|earlier| at < *earlier) {
-            self.requeued.insert(item, at);
-            self.due.push(at, LANE, Entry { item, is_requeue: true });
-        }
+        match self.requeued.entry(item) {
+            hash_map::Entry::Occupied(earlier) if *earlier.get() <= at => return,
+            earlier => earlier.insert_entry(at),
+        };
+        self.due.push(at, LANE, Entry { item, is_requeue: true });
     }
 
     /// Enters the item again after its back-off, which grows with each call (`AddRateLimited`).
@@ -62,7 +65,9 @@ impl WorkQueue {
 
     /// Ends the item's run of failures.
     pub(super) fn forget(&mut self, item: WorkItem) {
-        self.failures.remove(&item);
+        if !self.failures.is_empty() {
+            self.failures.remove(&item);
+        }
     }
 
     /// The next item due at or before `now`.
@@ -70,10 +75,13 @@ impl WorkQueue {
         while self.due.peek_time().is_some_and(|due| due <= now) {
             let (at, entry) = self.due.pop()?;
             let pending = if entry.is_requeue { &mut self.requeued } else { &mut self.delivered };
-            let is_current = pending.get(&entry.item) == Some(&at);
-            if is_current {
-                pending.remove(&entry.item);
-            }
+            let is_current = match pending.entry(entry.item) {
+                hash_map::Entry::Occupied(latest) if *latest.get() == at => {
+                    latest.remove();
+                    true
+                }
+                _ => false,
+            };
             // A requeue that an earlier one replaced is void; a delivery that a later one follows
             // is not.
             if is_current || !entry.is_requeue {
