@@ -227,6 +227,19 @@ fn assert_every_pod_is_in_one_place(view: ClusterView<'_>) {
     assert_eq!(bound.count(), seen.len());
 }
 
+fn assert_states_are_those_of_the_pods(view: ClusterView<'_>) {
+    let owners: std::collections::BTreeSet<Owner> =
+        view.store().pods().values().filter_map(|pod| pod.owner).collect();
+    for owner in owners {
+        let kept: Vec<_> = view.pod_states_of(owner).map(|(pod, state)| (pod, *state)).collect();
+        let pods = view.store().pods().iter().filter(|(_, pod)| pod.owner == Some(owner));
+        let mut pods: Vec<_> = pods.map(|(id, pod)| (id, pod.state())).collect();
+        pods.sort_by_key(|(pod, _)| *pod);
+        assert_eq!(kept, pods, "{owner:?}");
+        assert_eq!(view.pod_count_of(owner), pods.len());
+    }
+}
+
 fn assert_all_is_as_wanted(view: ClusterView<'_>) {
     let id = |name| NamespacedName::new("default", name);
     let web = view.deployment_named(&id("web")).and_then(|one| view.deployments().get(one));
@@ -266,6 +279,7 @@ fn weather(seed: u64, storm: Vec<(i64, TimelineAction)>) {
         }
         simulation.run_until(until);
         assert_every_pod_is_in_one_place(simulation.view());
+        assert_states_are_those_of_the_pods(simulation.view());
     };
     for seconds in (60..CONVERGED).step_by(60) {
         until(&mut simulation, seconds);

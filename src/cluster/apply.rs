@@ -469,7 +469,8 @@ fn create_pod(
     store.index.pods_by_name.insert(name_hash, pod);
     store.list_by_template(template, pod);
     if let Some(owner) = draft.owner {
-        store.index.pods_by_owner.entry(owner).or_default().insert(pod);
+        let state = store.pods[pod].state();
+        store.index.pods_by_owner.entry(owner).or_default().insert(pod, state);
     }
     changes.push(Change::PodAdded(pod));
     Ok(())

@@ -59,6 +59,22 @@ pub struct Pod {
     pub resize: Option<Box<PodResize>>,
 }
 
+/// What controllers read of every pod of a workload whenever they look at it. The store keeps it for the
+/// pods of an owner side by side: whole pods lie far apart, and reading them waits for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodState {
+    /// What the pod is made from.
+    pub template: TemplateId,
+    /// `status.phase`.
+    pub phase: PodPhase,
+    /// Whether a deletion was asked for.
+    pub is_terminating: bool,
+    /// The Ready condition, absent until the kubelet writes it.
+    pub ready: Option<PodCondition>,
+    /// `status.startTime`: when the kubelet took it.
+    pub start_time: Option<SimTime>,
+}
+
 /// Labels and annotations of a pod that differ from its template's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodOverrides {
@@ -181,5 +197,23 @@ impl Pod {
     /// `pkg/controller/controller_utils.go`).
     pub const fn is_active(&self) -> bool {
         !self.phase.is_terminal() && self.deletion.is_none()
+    }
+
+    /// What controllers read of it at each look.
+    pub const fn state(&self) -> PodState {
+        PodState {
+            template: self.template,
+            phase: self.phase,
+            is_terminating: self.is_terminating(),
+            ready: self.ready,
+            start_time: self.start_time,
+        }
+    }
+}
+
+impl PodState {
+    /// [`Pod::is_active`].
+    pub const fn is_active(&self) -> bool {
+        !self.phase.is_terminal() && !self.is_terminating
     }
 }

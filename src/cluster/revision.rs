@@ -38,7 +38,11 @@ impl Store {
     pub(super) fn revise(&mut self, changes: &[Change]) {
         for change in changes {
             match *change {
-                Change::PodAdded(pod) | Change::PodUpdated(pod, _) => self.revise_pod(pod),
+                Change::PodAdded(pod) => self.revise_pod(pod),
+                Change::PodUpdated(pod, _) => {
+                    self.note_state(pod);
+                    self.revise_pod(pod);
+                }
                 Change::PodRemoved { owner: Some(owner), .. } => self.revise_owner(owner),
                 Change::ReplicaSetRemoved { replica_set, owner } => {
                     self.revise_target(match owner {
@@ -68,6 +72,15 @@ impl Store {
                     self.revise_owner(owner);
                 }
             }
+        }
+    }
+
+    /// Keeps the state of a pod beside those of its siblings.
+    fn note_state(&mut self, id: PodId) {
+        let Some(pod) = self.pods.get(id) else { return };
+        let siblings = pod.owner.and_then(|owner| self.index.pods_by_owner.get_mut(&owner));
+        if let Some(state) = siblings.and_then(|siblings| siblings.get_mut(&id)) {
+            *state = pod.state();
         }
     }
 

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::deployment::{DeploymentId, ReplicaSetId};
 use super::meta::{Name, NamespacedName};
-use super::pod::{Owner, Pod, PodId};
+use super::pod::{Owner, Pod, PodId, PodState};
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
 
@@ -70,14 +70,30 @@ impl Store {
 
     /// The pods of a workload, terminating ones included.
     pub fn pods_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = (PodId, &Pod)> {
+        self.owners_scaled_by(target).flat_map(|owner| self.pods_of(owner))
+    }
+
+    /// The states of the pods of a workload, terminating ones included.
+    pub fn pod_states_scaled_by(
+        &self,
+        target: ScaleTarget,
+    ) -> impl Iterator<Item = (PodId, &PodState)> {
+        self.owners_scaled_by(target).flat_map(|owner| self.pod_states_of(owner))
+    }
+
+    /// How many pods a workload has, terminating ones included.
+    pub fn pod_count_scaled_by(&self, target: ScaleTarget) -> usize {
+        self.owners_scaled_by(target).map(|owner| self.pod_count_of(owner)).sum()
+    }
+
+    fn owners_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = Owner> {
         let (deployment, own) = match target {
             ScaleTarget::Deployment(id) => (Some(id), None),
             ScaleTarget::ReplicaSet(id) => (None, Some(Owner::ReplicaSet(id))),
             ScaleTarget::StatefulSet(id) => (None, Some(Owner::StatefulSet(id))),
         };
         let sets = deployment.into_iter().flat_map(|id| self.replica_sets_of(id));
-        let owners = sets.map(|(set, _)| Owner::ReplicaSet(set)).chain(own);
-        owners.flat_map(|owner| self.pods_of(owner))
+        sets.map(|(set, _)| Owner::ReplicaSet(set)).chain(own)
     }
 
     /// The workload that an autoscaler would name for a pod of this owner.

@@ -17,7 +17,7 @@ use super::limit_range::LimitRange;
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
-use super::pod::{Owner, Pod, PodId};
+use super::pod::{Owner, Pod, PodId, PodState};
 use super::pod_names::PodNames;
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PriorityClass};
@@ -92,18 +92,22 @@ pub(super) struct Index {
     pub(super) pods_by_name: PodNames,
     /// Of the namespaces that have had a quota: what one counts is asked for with every pod.
     pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
-    pub(super) pods_by_owner: BTreeMap<Owner, BTreeSet<PodId>>,
+    /// Only ever looked up, never iterated: its order reaches no result.
+    pub(super) pods_by_owner: FxHashMap<Owner, BTreeMap<PodId, PodState>>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
-    pub(super) deployments_by_name: BTreeMap<NamespacedName, DeploymentId>,
-    pub(super) stateful_sets_by_name: BTreeMap<NamespacedName, StatefulSetId>,
+    /// Only ever looked up, never iterated.
+    pub(super) deployments_by_name: FxHashMap<NamespacedName, DeploymentId>,
+    /// Only ever looked up, never iterated.
+    pub(super) stateful_sets_by_name: FxHashMap<NamespacedName, StatefulSetId>,
     pub(super) daemon_sets_by_name: BTreeMap<NamespacedName, DaemonSetId>,
     pub(super) jobs_by_name: BTreeMap<NamespacedName, JobId>,
     pub(super) cron_jobs_by_name: BTreeMap<NamespacedName, CronJobId>,
     pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
-    pub(super) hpas_by_name: BTreeMap<NamespacedName, HpaId>,
-    /// By namespace, kind and name of what they scale.
-    pub(super) hpas_by_target: BTreeMap<(Name, Name, Name), BTreeSet<HpaId>>,
+    /// Only ever looked up, never iterated.
+    pub(super) hpas_by_name: FxHashMap<NamespacedName, HpaId>,
+    /// By namespace, kind and name of what they scale. Only ever looked up, never iterated.
+    pub(super) hpas_by_target: FxHashMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
     /// By the template's slot, of the templates that anything has selected.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
@@ -369,8 +373,18 @@ impl Store {
 
     /// The pod objects of an owner, terminating ones included.
     pub fn pods_of(&self, owner: Owner) -> impl Iterator<Item = (PodId, &Pod)> {
+        self.pod_states_of(owner).map(|(pod, _)| (pod, &self.pods[pod]))
+    }
+
+    /// How many pod objects an owner has, terminating ones included.
+    pub fn pod_count_of(&self, owner: Owner) -> usize {
+        self.index.pods_by_owner.get(&owner).map_or(0, BTreeMap::len)
+    }
+
+    /// The states of the pod objects of an owner, terminating ones included: without a look at each pod.
+    pub fn pod_states_of(&self, owner: Owner) -> impl Iterator<Item = (PodId, &PodState)> {
         let pods = self.index.pods_by_owner.get(&owner);
-        pods.into_iter().flatten().map(|pod| (*pod, &self.pods[*pod]))
+        pods.into_iter().flatten().map(|(pod, state)| (*pod, state))
     }
 
     /// The ReplicaSets of a Deployment.

@@ -2,7 +2,7 @@
 
 use crate::cluster::deployment::{ReplicaSet, ReplicaSetStatus, WorkloadCondition};
 use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::Pod;
+use crate::cluster::pod::{Pod, PodCondition, PodState};
 use crate::engine::{SimDuration, SimTime};
 
 /// Condition kind: creating or deleting pods failed.
@@ -25,7 +25,7 @@ pub struct PodCounts {
 
 /// Counts the pods of a set.
 pub fn count<'a>(
-    pods: impl Iterator<Item = &'a Pod>,
+    pods: impl Iterator<Item = &'a PodState>,
     min_ready: SimDuration,
     now: SimTime,
 ) -> PodCounts {
@@ -33,7 +33,7 @@ pub fn count<'a>(
     pods.fold(PodCounts::default(), |mut counts, pod| {
         if pod.is_active() {
             counts.active += 1;
-            let Some(available_at) = available_at(pod, min_ready) else { return counts };
+            let Some(available_at) = available_from(pod.ready, min_ready) else { return counts };
             counts.ready += 1;
             if available_at <= now {
                 counts.available += 1;
@@ -50,7 +50,11 @@ pub fn count<'a>(
 /// When a pod that is ready counts as available: `minReadySeconds` after the time of its last
 /// transition, which the API server cut to a whole second.
 pub fn available_at(pod: &Pod, min_ready: SimDuration) -> Option<SimTime> {
-    let ready = pod.ready.filter(|ready| ready.status == ConditionStatus::True)?;
+    available_from(pod.ready, min_ready)
+}
+
+fn available_from(ready: Option<PodCondition>, min_ready: SimDuration) -> Option<SimTime> {
+    let ready = ready.filter(|ready| ready.status == ConditionStatus::True)?;
     Some(ready.since + min_ready)
 }
 
@@ -70,7 +74,7 @@ pub fn calculate(
                 kind: REPLICA_FAILURE,
                 status: ConditionStatus::True,
                 reason,
-                message,
+                message: message.into(),
                 last_update: since,
                 last_transition: since,
             });
