@@ -90,6 +90,23 @@ impl SimDuration {
         Self(seconds.saturating_mul(NANOS_PER_SECOND))
     }
 
+    /// The core-time of an amount in billionths of a core times nanoseconds, cut towards zero; saturates.
+    pub fn from_core_nanos(amount: i128) -> Self {
+        const PARTS: u64 = 1_000_000_000;
+        const LOW: u128 = 0xffff_ffff;
+        // Two divisions of a word by a constant, which are multiplications, are several times quicker than
+        // one of a double word.
+        let of_words = |amount: u128| {
+            let high = u64::try_from(amount >> 32).ok()?;
+            let rest = (high % PARTS) << 32 | u64::try_from(amount & LOW).ok()?;
+            let nanos = u128::from(high / PARTS) << 32 | u128::from(rest / PARTS);
+            Some(i64::try_from(nanos).unwrap_or(i64::MAX))
+        };
+        let saturated = if amount < 0 { i64::MIN } else { i64::MAX };
+        let divided = || i64::try_from(amount / i128::from(PARTS)).unwrap_or(saturated);
+        Self(u128::try_from(amount).ok().and_then(of_words).unwrap_or_else(divided))
+    }
+
     /// A span of `seconds`, rounded to the nearest nanosecond; saturates, and a NaN is zero.
     #[expect(
         clippy::cast_possible_truncation,
@@ -230,6 +247,22 @@ impl fmt::Display for SimDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn core_time_is_the_quotient_by_a_billion_whatever_the_size() {
+        let billion = 1_000_000_000_i128;
+        let edges = [0, 1, billion - 1, billion, 1 << 32, 1 << 62, 1 << 64, (1 << 90) + 12_345];
+        let large = [i128::from(i64::MAX) * billion, 1 << 95, 1 << 96, i128::MAX];
+        for amount in edges.into_iter().chain(large).flat_map(|one| [one - 1, one, -one]) {
+            let bounds = (i128::from(i64::MIN), i128::from(i64::MAX));
+            let exact = (amount / billion).clamp(bounds.0, bounds.1);
+            assert_eq!(
+                i128::from(SimDuration::from_core_nanos(amount).as_nanos()),
+                exact,
+                "{amount}"
+            );
+        }
+    }
 
     #[test]
     fn timestamps_are_cut_towards_the_past() {

@@ -106,8 +106,8 @@ impl Scraped {
     /// The counter at the last scrape.
     fn cpu_time_at(&self, last: SimTime) -> SimDuration {
         let Some(rate) = self.steady_nano else { return self.cpu_time };
-        let used = i128::from(rate) * i128::from((last - self.at).as_nanos()) / 1_000_000_000;
-        self.cpu_time + SimDuration::from_nanos(i64::try_from(used).unwrap_or(i64::MAX))
+        let used = i128::from(rate) * i128::from((last - self.at).as_nanos());
+        self.cpu_time + SimDuration::from_core_nanos(used)
     }
 }
 

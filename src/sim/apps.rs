@@ -28,8 +28,37 @@ pub(super) struct Apps {
     /// node's size, or where an application came or went since somebody last looked.
     crowds: BTreeSet<NodeId>,
     pub(super) loads: CpuLoads,
-    /// Pods that the next scrape must look at; all others use CPU at a steady rate.
-    restless: Vec<PodId>,
+    /// Pods that the next scrape must look at, and at times one that took the slot of such a pod; all
+    /// others use CPU at a steady rate.
+    restless: PodSlots,
+}
+
+/// Slots of pods, a bit for each: what many pods are added to, in whatever order, and read in the order in
+/// which their data lie in memory.
+#[derive(Clone, Debug, Default)]
+struct PodSlots(Vec<u64>);
+
+impl PodSlots {
+    fn insert(&mut self, pod: PodId) {
+        let word = pod.index() / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (pod.index() % 64);
+    }
+
+    /// Empties the set, slot by slot in ascending order.
+    fn take(&mut self) -> impl Iterator<Item = usize> {
+        self.0.iter_mut().enumerate().flat_map(|(position, word)| {
+            let mut bits = std::mem::take(word);
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros() as usize;
+                // Without the lowest bit that is set.
+                bits &= bits.wrapping_sub(1);
+                (bit < 64).then_some(position * 64 + bit)
+            })
+        })
+    }
 }
 
 /// The application of one pod.
@@ -173,7 +202,7 @@ impl Apps {
         if shared {
             self.set_sharing(now, id, true);
         }
-        self.restless.push(id);
+        self.restless.insert(id);
     }
 
     /// The application of a pod.
@@ -208,7 +237,7 @@ impl Apps {
 
     /// The container runs, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
-        self.restless.push(pod);
+        self.restless.insert(pod);
         let Some(app) = self.get_mut(pod) else { return };
         app.changed_at = now;
         app.running_since = Some(now);
@@ -270,7 +299,7 @@ impl Apps {
         if let Some(app) = self.get_mut(pod) {
             app.end_warm_up(now);
             app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
-            self.restless.push(pod);
+            self.restless.insert(pod);
         }
     }
 
@@ -291,7 +320,7 @@ impl Apps {
     /// The container is gone, and what was in flight with it.
     pub(super) fn stopped(&mut self, now: SimTime, pod: PodId, stop: Stop, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
-        self.restless.push(pod);
+        self.restless.insert(pod);
         let Some(app) = self.get_mut(pod) else { return };
         app.end_warm_up(now);
         app.end_settling(now);
@@ -349,22 +378,20 @@ impl Apps {
             app.burnt += loads.leave(now, share, pod);
             app.changed_at = now;
         }
-        restless.push(pod);
+        restless.insert(pod);
     }
 
     /// The kubelets of these pods answer from now on, or do so no more.
     pub(super) fn disturb(&mut self, pods: impl Iterator<Item = PodId>) {
-        self.restless.extend(pods);
+        pods.for_each(|pod| self.restless.insert(pod));
     }
 
-    /// Takes the pods that a scrape must look at, in their order.
+    /// Takes the pods that a scrape must look at, by their slots.
     pub(super) fn take_restless(&mut self) -> Vec<PodId> {
-        let mut restless = std::mem::take(&mut self.restless);
-        self.loads.take_changed(&mut restless);
-        restless.sort_unstable();
-        restless.dedup();
-        restless.retain(|pod| self.get(*pod).is_some());
-        restless
+        let Self { by_pod, loads, restless, .. } = self;
+        loads.take_changed(|pod| restless.insert(pod));
+        let apps = restless.take().filter_map(|slot| by_pod.get(slot)?.as_ref());
+        apps.map(|app| app.pod).collect()
     }
 
     /// What the kubelet reports of a pod; absent if no container runs.

@@ -81,8 +81,7 @@ impl CpuLoads {
     /// CPU time that a pod burnt since it joined.
     pub(super) fn burnt(&self, now: SimTime, share: Share) -> SimDuration {
         let class = &self.groups[share.group as usize].classes[share.class as usize];
-        let burnt = (class.burnt_at(now) - share.burnt_before) / 1_000_000_000;
-        SimDuration::from_nanos(i64::try_from(burnt).unwrap_or(i64::MAX))
+        SimDuration::from_core_nanos(class.burnt_at(now) - share.burnt_before)
     }
 
     /// The rate of a pod, billionths of a core, and since when it is the same.
@@ -91,14 +90,12 @@ impl CpuLoads {
         (group.classes[share.class as usize].rate_nano, group.changed_at)
     }
 
-    /// Adds the pods whose rates changed since the last call to a list.
-    pub(super) fn take_changed(&mut self, list: &mut Vec<PodId>) {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
-        for group in changed {
-            list.extend_from_slice(&self.groups[group as usize].members);
-        }
+    /// Tells of the pods whose rates changed since the last call.
+    pub(super) fn take_changed(&mut self, tell: impl FnMut(PodId)) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        let groups = self.changed.drain(..).map(|group| &self.groups[group as usize]);
+        groups.flat_map(|group| &group.members).copied().for_each(tell);
     }
 
     fn spread(&mut self, now: SimTime, group: u32) {
@@ -148,9 +145,9 @@ mod tests {
         assert_eq!(loads.rate(third), (500_000_000, at(10)));
         assert_eq!(loads.leave(at(20), third, three), SimDuration::from_secs(5));
         let mut changed = Vec::new();
-        loads.take_changed(&mut changed);
+        loads.take_changed(|pod| changed.push(pod));
         assert_eq!(changed, [one, two]);
-        loads.take_changed(&mut changed);
+        loads.take_changed(|pod| changed.push(pod));
         assert_eq!(changed.len(), 2, "nothing changed since");
         assert_eq!(loads.rate(first).0, 1_500_000_000);
     }
