@@ -8,14 +8,14 @@ use super::{
     ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
 };
 use crate::cluster::action::Event;
-use crate::cluster::hpa::MetricSource;
+use crate::cluster::hpa::{HpaSpec, MetricSource};
 use crate::cluster::hpa_object::{HpaId, HpaObject};
 use crate::cluster::pod::PodId;
 use crate::cluster::pod_template::{PodSpec, TemplateId};
 use crate::cluster::scale::{Scale, ScaleTarget, resource_of};
 use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
 use crate::controllers::keda::health_changes;
-use crate::controllers::{Actions, Controller, Key, Requeue, Row};
+use crate::controllers::{Actions, Controller, Key, Requeue, Row, Watches};
 use crate::engine::SimTime;
 
 /// The horizontal-pod-autoscaler controller.
@@ -24,6 +24,19 @@ pub struct HpaController {
     settings: HpaSettings,
     /// By the HPA's slot.
     known: Vec<Option<Known>>,
+    /// By the HPA's slot.
+    lulls: Vec<Option<Lull>>,
+}
+
+/// A time in which the syncs of an HPA lead to what the last one led to, until something changes: they are
+/// passed over, and made up for when something does or somebody asks. Most syncs look at nothing but this.
+#[derive(Clone, Copy, Debug)]
+struct Lull {
+    id: HpaId,
+    basis: Basis,
+    next_sync: SimTime,
+    /// Syncs passed over so far, one each period.
+    passed: i64,
 }
 
 /// What the controller remembers of one HPA.
@@ -43,6 +56,8 @@ struct LastSync {
     names: BTreeMap<usize, Name>,
     /// What it rests on, where time alone may leave it as it is.
     basis: Option<Basis>,
+    /// The spec that it followed, once a lull has begun.
+    spec: Option<Box<HpaSpec>>,
 }
 
 /// Everything that a quiet decision rests on: while it is the same, so is what the metrics ask for.
@@ -59,19 +74,47 @@ struct Basis {
 impl HpaController {
     /// A controller with these flags.
     pub const fn new(settings: HpaSettings) -> Self {
-        Self { settings, known: Vec::new() }
+        Self { settings, known: Vec::new(), lulls: Vec::new() }
     }
 
-    fn last(&self, key: Key) -> Option<&LastSync> {
+    fn last(&self, key: Key) -> Option<LastSync> {
         let Key::Hpa(id) = key else { return None };
         let known = self.known.get(id.index())?.as_ref().filter(|known| known.id == id)?;
-        known.last.as_ref()
+        let mut known = known.clone();
+        if let Some(Some(lull)) = self.lulls.get(id.index()) {
+            known.make_up(*lull, &self.settings);
+        }
+        known.last
+    }
+
+    /// Passes a sync over, if there is a lull; says when the next one is due.
+    fn pass_over(&mut self, view: ClusterView<'_>, id: HpaId) -> Option<SimTime> {
+        let lull = self.lulls.get_mut(id.index())?.as_mut()?;
+        if lull.id != id || lull.next_sync != view.now || !lull.basis.holds(view) {
+            return None;
+        }
+        lull.passed += 1;
+        lull.next_sync = view.now + self.settings.sync_period;
+        Some(lull.next_sync)
+    }
+
+    /// Ends a lull, if there is one.
+    fn end_lull(&mut self, id: HpaId) {
+        let lull = self.lulls.get_mut(id.index()).and_then(Option::take);
+        let known = self.known.get_mut(id.index()).and_then(Option::as_mut);
+        if let (Some(lull), Some(known)) = (lull, known) {
+            known.make_up(lull, &self.settings);
+        }
     }
 }
 
 impl Controller for HpaController {
     fn name(&self) -> &'static str {
         "horizontal-pod-autoscaler"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::HPAS
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
@@ -84,10 +127,15 @@ impl Controller for HpaController {
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Hpa(id) = key else { return Requeue::No };
+        if let Some(next_sync) = self.pass_over(view, id) {
+            return Requeue::At(next_sync);
+        }
+        self.end_lull(id);
         if self.known.len() <= id.index() {
             self.known.resize_with(id.index() + 1, || None);
+            self.lulls.resize(id.index() + 1, None);
         }
-        let Self { settings, known } = self;
+        let Self { settings, known, lulls } = self;
         let slot = &mut known[id.index()];
         let Some(hpa) = view.hpas().get(id) else {
             *slot = slot.take().filter(|known| known.id != id);
@@ -109,6 +157,7 @@ impl Controller for HpaController {
                 known.last = Some(last);
             }
             known.next_sync = view.now + settings.sync_period;
+            lulls[id.index()] = known.lull(hpa, settings);
         }
         Requeue::At(known.next_sync)
     }
@@ -142,12 +191,49 @@ impl Known {
         let Some(LastSync { decision, basis: Some(basis), .. }) = &mut self.last else {
             return false;
         };
-        let now = view.now;
-        let is_same = now < basis.holds_until
-            && basis.autoscalers_revision == view.autoscalers_revision()
-            && basis.pods_revision == view.pods_revision(basis.target)
-            && view.scale(basis.target) == Some(basis.scale);
-        is_same && decision.repeat(hpa_view(hpa, settings), &mut self.history, now)
+        basis.holds(view) && decision.repeat(&hpa.spec, settings, &mut self.history, view.now)
+    }
+
+    /// Whether the syncs to come lead to what this one led to for as long as its basis holds.
+    fn lull(&mut self, hpa: &HpaObject, settings: &HpaSettings) -> Option<Lull> {
+        let LastSync { decision, basis: Some(basis), spec, .. } = self.last.as_mut()? else {
+            return None;
+        };
+        if !settings.repeats_quiet_syncs || !decision.lasts(&hpa.spec, &self.history) {
+            return None;
+        }
+        spec.get_or_insert_with(|| Box::new(hpa.spec.clone()));
+        Some(Lull { id: self.id, basis: *basis, next_sync: self.next_sync, passed: 0 })
+    }
+
+    /// Does what the syncs passed over would have done.
+    fn make_up(&mut self, lull: Lull, settings: &HpaSettings) {
+        let Some(LastSync { decision, spec: Some(spec), .. }) = &mut self.last else { return };
+        if lull.id != self.id {
+            return;
+        }
+        let period = settings.sync_period;
+        for before in (1..=lull.passed).rev() {
+            let now = lull.next_sync - period * before;
+            if before > 1 {
+                // What of it is seen is what the last one leaves.
+                decision.recommend_again(&mut self.history, now);
+            } else {
+                let has_repeated = decision.repeat(spec, settings, &mut self.history, now);
+                debug_assert!(has_repeated, "syncs in a lull lead to the same");
+            }
+        }
+        self.next_sync = lull.next_sync;
+    }
+}
+
+impl Basis {
+    /// Whether everything is as it was.
+    fn holds(&self, view: ClusterView<'_>) -> bool {
+        view.now < self.holds_until
+            && self.autoscalers_revision == view.autoscalers_revision()
+            && self.pods_revision == view.pods_revision(self.target)
+            && view.scale(self.target) == Some(self.scale)
     }
 }
 
@@ -200,7 +286,7 @@ fn sync(
         let autoscalers_revision = view.autoscalers_revision();
         Some(Basis { target, scale, pods_revision, autoscalers_revision, holds_until })
     });
-    LastSync { decision, names, basis }
+    LastSync { decision, names, basis, spec: None }
 }
 
 /// Until when the pods are to a metric what they are to it now, if nothing but time goes on; `None`
@@ -262,15 +348,20 @@ struct Pods<'a> {
 impl<'a> Pods<'a> {
     fn of(view: ClusterView<'a>, target: Option<ScaleTarget>) -> Self {
         let store = view.store();
-        let mut pods = Self { ids: Vec::new(), observed: Vec::new(), templates: Vec::new() };
+        let count = target.map_or(0, |target| store.pod_count_scaled_by(target));
+        let mut pods = Self {
+            ids: Vec::with_capacity(count),
+            observed: Vec::with_capacity(count),
+            templates: Vec::new(),
+        };
         let mut template_ids: Vec<TemplateId> = Vec::new();
-        let scaled = target.into_iter().flat_map(|target| store.pods_scaled_by(target));
+        let scaled = target.into_iter().flat_map(|target| store.pod_states_scaled_by(target));
         // Loops within loops are much faster from inside than by `next`.
         scaled.for_each(|(id, pod)| {
             let known = template_ids.iter().rposition(|template| *template == pod.template);
             let template = known.unwrap_or_else(|| {
                 template_ids.push(pod.template);
-                pods.templates.push(&store.template_of(pod).spec);
+                pods.templates.push(&store.templates()[pod.template].spec);
                 template_ids.len() - 1
             });
             pods.ids.push(id);
@@ -278,7 +369,7 @@ impl<'a> Pods<'a> {
                 count: 1,
                 template: u32::try_from(template).unwrap_or(u32::MAX),
                 phase: pod.phase,
-                is_terminating: pod.is_terminating(),
+                is_terminating: pod.is_terminating,
                 ready: pod.ready,
                 start_time: pod.start_time,
             });

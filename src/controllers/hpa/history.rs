@@ -82,6 +82,16 @@ impl HpaHistory {
             None => events.push(event),
         }
     }
+
+    /// Whether a change of scale is so recent that a policy of the behavior counts it, or will count it less
+    /// as time goes by.
+    pub fn limits_scaling(&self, behavior: Option<&Behavior>, now: SimTime) -> bool {
+        let Some(behavior) = behavior else { return false };
+        let rules = [&behavior.scale_up, &behavior.scale_down];
+        let longest = rules.map(longest_policy_period).into_iter().max().unwrap_or_default();
+        let mut events = self.scale_up_events.iter().chain(&self.scale_down_events);
+        events.any(|event| event.timestamp > now - longest)
+    }
 }
 
 /// Replicas by which the count changed in the last `period`; an event exactly that old is out

@@ -154,6 +154,17 @@ impl Weighed {
     }
 }
 
+impl Stabilization {
+    /// Puts the recommendation, made anew at `now`, in the place of one that is older than both windows.
+    pub(super) fn remember(&self, history: &mut HpaHistory, now: SimTime) {
+        let cutoff = now - self.up_window.max(self.down_window);
+        let known = history.recommendations.as_deref().unwrap_or_default();
+        let expired = known.iter().rposition(|entry| entry.timestamp < cutoff);
+        let recommendation = Recommendation { replicas: self.recommendation, timestamp: now };
+        history.record_recommendation(recommendation, expired);
+    }
+}
+
 /// The entries of a window, in the order of time.
 fn entries(known: &[Recommendation], is_inside: impl Fn(SimTime) -> bool) -> Vec<Recommendation> {
     let mut entries: Vec<_> = known.iter().filter(|e| is_inside(e.timestamp)).copied().collect();

@@ -10,8 +10,9 @@ use super::inputs::{HpaInputs, HpaView, ObservedScale, ScaleSelector};
 use super::limits::{Desired, Limiting, limit, limit_with_behavior};
 use super::metric_error::MetricError;
 use super::metrics::{MetricsEvaluation, evaluate_metrics};
-use super::stabilization::{Weighed, Windows, weigh, weigh_with_behavior};
-use crate::cluster::hpa::MetricSpec;
+use super::settings::HpaSettings;
+use super::stabilization::{Stabilization, Weighed, Windows, weigh, weigh_with_behavior};
+use crate::cluster::hpa::{HpaSpec, MetricSpec};
 use crate::cluster::hpa_status::{
     ConditionDetail, HpaConditionReason as Reason, HpaConditionType, HpaStatus, MetricStatus,
 };
@@ -147,12 +148,13 @@ fn normalize(
     metrics: MetricsEvaluation,
     history: &mut HpaHistory,
 ) -> MetricsCourse {
-    let (now, spec) = (decision.time, hpa.spec);
+    let now = decision.time;
+    let HpaView { spec, settings, .. } = hpa;
     let raw = metrics.replicas.max(0);
-    let stabilization = weighed(hpa, current, raw, history, now).settle(history, now);
+    let stabilization = weighed(spec, settings, (current, raw), history, now).settle(history, now);
     decision.set(HpaConditionType::AbleToScale, true, stabilization.reason, ());
     let stabilized = stabilization.stabilized;
-    let limiting = limited(hpa, current, stabilized, history, now);
+    let limiting = limited(spec, settings, (current, stabilized), history, now);
     let is_limited = limiting.replicas != stabilized;
     decision.set(HpaConditionType::ScalingLimited, is_limited, limiting.reason, ());
     let mut replicas = limiting.replicas;
@@ -164,14 +166,14 @@ fn normalize(
 
 /// What recent recommendations do to a new one.
 fn weighed(
-    hpa: HpaView<'_>,
-    current: i32,
-    recommendation: i32,
+    spec: &HpaSpec,
+    settings: &HpaSettings,
+    (current, recommendation): (i32, i32),
     history: &HpaHistory,
     now: SimTime,
 ) -> Weighed {
-    let flag_window = hpa.settings.downscale_stabilization;
-    match &hpa.spec.behavior {
+    let flag_window = settings.downscale_stabilization;
+    match &spec.behavior {
         None => weigh(history, recommendation, flag_window, now),
         Some(behavior) => {
             let windows = Windows {
@@ -185,13 +187,12 @@ fn weighed(
 
 /// What rate limits and bounds do to the stabilized number.
 fn limited(
-    hpa: HpaView<'_>,
-    current: i32,
-    stabilized: i32,
+    spec: &HpaSpec,
+    settings: &HpaSettings,
+    (current, stabilized): (i32, i32),
     history: &HpaHistory,
     now: SimTime,
 ) -> Limiting {
-    let HpaView { spec, settings, .. } = hpa;
     let desired = Desired { current, stabilized, min: spec.min_replicas, max: spec.max_replicas };
     match &spec.behavior {
         None => limit(desired, settings.legacy_scale_up_limit_factor),
@@ -235,16 +236,23 @@ impl Plan {
 impl Decision {
     /// Takes a quiet decision once more, at a later time, on the same inputs: with what time does to
     /// windows and limits. False, and nothing is changed, if that leads to something else.
-    pub fn repeat(&mut self, hpa: HpaView<'_>, history: &mut HpaHistory, now: SimTime) -> bool {
+    pub fn repeat(
+        &mut self,
+        spec: &HpaSpec,
+        settings: &HpaSettings,
+        history: &mut HpaHistory,
+        now: SimTime,
+    ) -> bool {
         let (Course::Metrics(course), Some(scale)) = (&mut self.course, self.scale) else {
             return false;
         };
         let (current, before) = (scale.spec, &course.stabilization);
-        let weighed = weighed(hpa, current, before.recommendation, history, now);
+        let numbers = (current, before.recommendation);
+        let weighed = weighed(spec, settings, numbers, history, now);
         if (weighed.stabilized, weighed.reason) != (before.stabilized, before.reason) {
             return false;
         }
-        let limiting = limited(hpa, current, weighed.stabilized, history, now);
+        let limiting = limited(spec, settings, (current, weighed.stabilized), history, now);
         let before = &course.limiting;
         if (limiting.replicas, limiting.reason) != (before.replicas, before.reason) {
             return false;
@@ -253,6 +261,26 @@ impl Decision {
         course.limiting = limiting;
         self.time = now;
         true
+    }
+
+    /// Remembers the recommendation once more, as [`Self::repeat`] does besides.
+    pub fn recommend_again(&self, history: &mut HpaHistory, now: SimTime) {
+        if let Course::Metrics(course) = &self.course {
+            course.stabilization.remember(history, now);
+        }
+    }
+
+    /// Whether [`Self::repeat`] leads to the same at every later sync on the same inputs, however much time
+    /// goes by: no older recommendation and no earlier change of scale has a say in it any more.
+    pub fn lasts(&self, spec: &HpaSpec, history: &HpaHistory) -> bool {
+        let Course::Metrics(course) = &self.course else { return false };
+        let Stabilization { recommendation, stabilized, up_window, down_window, .. } =
+            course.stabilization;
+        let cutoff = self.time - up_window.max(down_window);
+        let mut known = history.recommendations.iter().flatten();
+        stabilized == recommendation
+            && known.all(|one| one.timestamp < cutoff || one.replicas == recommendation)
+            && !history.limits_scaling(spec.behavior.as_ref(), self.time)
     }
 
     fn set(
