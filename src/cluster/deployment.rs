@@ -1,6 +1,6 @@
 //! Deployments and ReplicaSets (apps/v1).
 
-use super::meta::ObjectMeta;
+use super::meta::{Name, ObjectMeta};
 use super::node::ConditionStatus;
 use super::pod_template::{PodTemplate, TemplateId};
 use super::selector::Selector;
@@ -114,7 +114,7 @@ pub struct WorkloadCondition {
     /// One word in CamelCase.
     pub reason: &'static str,
     /// A sentence.
-    pub message: String,
+    pub message: Name,
     /// When it was last written, cut to whole seconds.
     pub last_update: SimTime,
     /// When the status last changed, cut to whole seconds.

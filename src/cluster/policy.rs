@@ -96,7 +96,7 @@ impl PodDisruptionBudgetStatus {
             kind: DISRUPTION_ALLOWED,
             status,
             reason,
-            message,
+            message: message.into(),
             last_update: last_transition,
             last_transition,
         };

@@ -7,7 +7,7 @@ pub mod status;
 mod sync;
 
 use self::sync::KnownSet;
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::deployment::{DeploymentId, DeploymentStrategy};
 use crate::cluster::pod::Owner;
 use crate::cluster::{Change, ClusterView};
@@ -22,6 +22,10 @@ pub struct DeploymentController {
 impl Controller for DeploymentController {
     fn name(&self) -> &'static str {
         "deployment-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::PODS_OF_REPLICA_SETS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

@@ -1,6 +1,7 @@
 //! What a Deployment's status says, and whether its rollout makes progress
 //! (`pkg/controller/deployment/{sync,progress}.go`, 1.36).
 
+use crate::cluster::Name;
 use crate::cluster::deployment::{Deployment, DeploymentStatus, WorkloadCondition};
 use crate::cluster::node::ConditionStatus;
 use crate::engine::{SimDuration, SimTime};
@@ -58,24 +59,19 @@ pub fn calculate(
         terminating_replicas: totals.terminating,
         conditions: conditions.to_vec(),
     };
-    let available = if totals.available >= deployment.spec.replicas - max_unavailable {
-        condition(
-            AVAILABLE,
-            ConditionStatus::True,
-            "MinimumReplicasAvailable",
-            "Deployment has minimum availability.".to_owned(),
-            now,
-        )
+    let has_enough = totals.available >= deployment.spec.replicas - max_unavailable;
+    let (holds, reason, message) = if has_enough {
+        let message = "Deployment has minimum availability.";
+        (ConditionStatus::True, "MinimumReplicasAvailable", message)
     } else {
-        condition(
-            AVAILABLE,
-            ConditionStatus::False,
-            "MinimumReplicasUnavailable",
-            "Deployment does not have minimum availability.".to_owned(),
-            now,
-        )
+        let message = "Deployment does not have minimum availability.";
+        (ConditionStatus::False, "MinimumReplicasUnavailable", message)
     };
-    set_condition(&mut status.conditions, available);
+    let current = find_condition(&status.conditions, AVAILABLE);
+    if current.is_none_or(|current| (current.status, current.reason) != (holds, reason)) {
+        let available = condition(AVAILABLE, holds, reason, message, now);
+        set_condition(&mut status.conditions, available);
+    }
     status
 }
 
@@ -105,20 +101,22 @@ pub fn has_timed_out(deadline: SimDuration, progressing: &WorkloadCondition, now
     }
 }
 
-/// Judges the progress of a rollout and writes the Progressing condition of `status`; `name` is the
+/// Judges the progress of a rollout since the Deployment's status was written, and writes the Progressing
+/// condition of `status`; `conditions` are those of before, with the changes of this sync, `name` is the
 /// new set's, or the Deployment's own (`syncRolloutStatus`).
 pub fn judge_progress(
     deployment: &Deployment,
-    old: &DeploymentStatus,
+    conditions: &[WorkloadCondition],
     status: &mut DeploymentStatus,
-    name: &str,
+    name: impl FnOnce() -> String,
     now: SimTime,
 ) {
+    let old = &deployment.status;
     if !has_progress_deadline(deployment) {
         remove_condition(&mut status.conditions, PROGRESSING);
         return;
     }
-    let current = find_condition(&old.conditions, PROGRESSING);
+    let current = find_condition(conditions, PROGRESSING);
     let was_complete = status.replicas == status.updated_replicas
         && current.is_some_and(|current| current.reason == NEW_SET_AVAILABLE);
     if was_complete {
@@ -127,11 +125,11 @@ pub fn judge_progress(
     let deadline = SimDuration::from_secs(deployment.spec.progress_deadline_seconds.into());
     let progressing = find_condition(&status.conditions, PROGRESSING);
     if is_complete(deployment, status) {
-        let message = format!("{name} has successfully progressed.");
+        let message = format!("{} has successfully progressed.", name());
         let done = condition(PROGRESSING, ConditionStatus::True, NEW_SET_AVAILABLE, message, now);
         set_condition(&mut status.conditions, done);
     } else if is_further(old, status) {
-        let message = format!("{name} is progressing.");
+        let message = format!("{} is progressing.", name());
         let mut moving =
             condition(PROGRESSING, ConditionStatus::True, "ReplicaSetUpdated", message, now);
         // Each progress sets the clock back, so the condition is written even if its reason stays.
@@ -143,7 +141,7 @@ pub fn judge_progress(
         remove_condition(&mut status.conditions, PROGRESSING);
         status.conditions.push(moving);
     } else if progressing.is_some_and(|progressing| has_timed_out(deadline, progressing, now)) {
-        let message = format!("{name} has timed out progressing.");
+        let message = format!("{} has timed out progressing.", name());
         let stuck = condition(PROGRESSING, ConditionStatus::False, TIMED_OUT, message, now);
         set_condition(&mut status.conditions, stuck);
     }
@@ -157,7 +155,7 @@ pub fn pause_condition(
 ) -> Option<WorkloadCondition> {
     let reason = progressing.map(|progressing| progressing.reason);
     let unknown = |reason, message: &str| {
-        Some(condition(PROGRESSING, ConditionStatus::Unknown, reason, message.to_owned(), now))
+        Some(condition(PROGRESSING, ConditionStatus::Unknown, reason, message, now))
     };
     match (is_paused, reason) {
         (_, Some(TIMED_OUT)) | (true, Some(PAUSED)) => None,
@@ -172,10 +170,11 @@ pub fn condition(
     kind: &'static str,
     status: ConditionStatus,
     reason: &'static str,
-    message: String,
+    message: impl Into<Name>,
     now: SimTime,
 ) -> WorkloadCondition {
     let since = now.floor_to_second();
+    let message = message.into();
     WorkloadCondition { kind, status, reason, message, last_update: since, last_transition: since }
 }
 
@@ -212,7 +211,7 @@ mod tests {
 
     fn progressing(reason: &'static str, seconds: i64) -> WorkloadCondition {
         let now = SimTime::from_secs(seconds);
-        condition(PROGRESSING, ConditionStatus::True, reason, String::new(), now)
+        condition(PROGRESSING, ConditionStatus::True, reason, "", now)
     }
 
     #[test]

@@ -376,16 +376,12 @@ impl<'a> Sync<'a> {
     /// missed (`syncRolloutStatus`).
     fn finish(self) -> Requeue {
         let mut status = self.calculate_status();
-        let name = self.new.as_ref().map_or_else(
-            || format!("Deployment \"{}\"", self.deployment.meta.name()),
-            |new| format!("ReplicaSet \"{}\"", new.name),
-        );
-        // Progress is measured against what was last written, with this sync's conditions.
-        let old = DeploymentStatus {
-            conditions: self.conditions.clone(),
-            ..self.deployment.status.clone()
+        let name = || match &self.new {
+            None => format!("Deployment \"{}\"", self.deployment.meta.name()),
+            Some(new) => format!("ReplicaSet \"{}\"", new.name),
         };
-        status::judge_progress(self.deployment, &old, &mut status, &name, self.view.now);
+        let conditions = &self.conditions;
+        status::judge_progress(self.deployment, conditions, &mut status, name, self.view.now);
         match self.failure() {
             Some(failure) => status::set_condition(&mut status.conditions, failure),
             None => status::remove_condition(&mut status.conditions, REPLICA_FAILURE),

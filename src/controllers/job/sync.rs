@@ -173,7 +173,7 @@ impl<'a> Sync<'a> {
         let again = |condition: &WorkloadCondition, kind| Ending {
             kind,
             reason: condition.reason,
-            message: condition.message.clone(),
+            message: condition.message.to_string(),
         };
         if let Some(condition) = find(SUCCESS_CRITERIA_MET) {
             return Some(again(condition, SUCCESS_CRITERIA_MET));
@@ -376,15 +376,14 @@ impl<'a> Sync<'a> {
             kind,
             status,
             reason,
-            message: message.to_owned(),
+            message: message.into(),
             last_update: since,
             last_transition: since,
         };
         let known = self.status.conditions.iter_mut().find(|known| known.kind == kind);
         match known {
             Some(known)
-                if (known.status, known.reason, known.message.as_str())
-                    == (status, reason, message) =>
+                if (known.status, known.reason, &*known.message) == (status, reason, message) =>
             {
                 false
             }
