@@ -185,11 +185,13 @@ fn world(groups: u32) -> World {
         begin: SimTime::ZERO,
         falls_back_to_terminating: true,
     };
-    for node in 0..1_000 {
-        for action in objects(&node_manifest(node)) {
-            if let Action::AddNode(node) = action {
-                world.nodes.push(*node);
-            }
+    for action in objects(NODE_MANIFEST) {
+        let Action::AddNode(node) = action else { continue };
+        for number in 0..1_000 {
+            let name = format!("node-{number:04}");
+            let mut node = node.clone();
+            node.meta.id = NamespacedName::new("", name.as_str());
+            world.nodes.push(*node);
         }
     }
     for group in 0..groups {
@@ -249,12 +251,8 @@ fn objects(manifest: &str) -> Vec<Action> {
     loaded.objects.into_iter().filter_map(wavetank::manifest::Object::into_action).collect()
 }
 
-fn node_manifest(node: u32) -> String {
-    format!(
-        "{{apiVersion: v1, kind: Node, metadata: {{name: node-{node:04}}}, \
-         status: {{allocatable: {{cpu: 64, memory: 256Gi, pods: 110}}}}}}"
-    )
-}
+const NODE_MANIFEST: &str = "{apiVersion: v1, kind: Node, metadata: {name: node}, \
+                             status: {allocatable: {cpu: 64, memory: 256Gi, pods: 110}}}";
 
 fn group_manifest(name: &str) -> String {
     format!(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::Event;
 use crate::cluster::deployment::IntOrPercent;
 use crate::cluster::node::ConditionStatus;
@@ -65,13 +65,19 @@ impl Controller for DisruptionController {
         "disruption-controller"
     }
 
+    fn watches(&self) -> Watches {
+        Watches::DISRUPTION_BUDGETS.and(Watches::PODS)
+    }
+
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
         match change {
             Change::PodDisruptionBudget(budget)
             | Change::SelectedPodRemoved(Selecting::PodDisruptionBudget(budget)) => {
                 wake.push(Key::PodDisruptionBudget(budget));
             }
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _)
+                if !view.disruption_budgets().is_empty() =>
+            {
                 let Some(pod) = view.pods().get(pod) else { return };
                 let budgets = view.store().selecting(pod).filter_map(|selecting| match selecting {
                     Selecting::PodDisruptionBudget(budget) => Some(budget),

@@ -2,7 +2,7 @@
 //! `staging/.../endpointslice/utils.go`, 1.36): says which pods of a Service get traffic. How fast
 //! the nodes learn it is not its business.
 
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::pod::Pod;
 use crate::cluster::selection::Selecting;
 use crate::cluster::service::Endpoint;
@@ -38,6 +38,10 @@ pub fn conditions(pod: &Pod, publish_not_ready_addresses: bool) -> Option<Endpoi
 impl Controller for EndpointSliceController {
     fn name(&self) -> &'static str {
         "endpoint-slice-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::SERVICES.and(Watches::PODS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

@@ -17,6 +17,7 @@ pub mod stateful_set;
 pub mod taint_eviction;
 pub mod ttl_after_finished;
 pub mod vpa;
+mod watches;
 
 use std::fmt;
 
@@ -37,6 +38,8 @@ use crate::cluster::vpa::VpaId;
 use crate::cluster::{Action, Change, ClusterView, Refused};
 use crate::engine::{SimDuration, SimTime};
 
+pub use watches::Watches;
+
 /// A control loop.
 ///
 /// The rule of every decision is a free function of its inputs and `now` in the controller's file;
@@ -44,6 +47,11 @@ use crate::engine::{SimDuration, SimTime};
 pub trait Controller: fmt::Debug + Send + Sync {
     /// Its name in the audit trail, as kube-controller-manager calls it (`deployment-controller`).
     fn name(&self) -> &'static str;
+
+    /// What it hears the changes of: no other makes it look at anything.
+    fn watches(&self) -> Watches {
+        Watches::ALL
+    }
 
     /// Adds the keys that a change makes it look at.
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>);

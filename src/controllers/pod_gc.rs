@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::node_lifecycle::health::Passes;
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::PodDeletion;
 use crate::cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
 use crate::cluster::pod::{Pod, PodId, PodPhase};
@@ -62,6 +62,10 @@ pub fn is_out_of_service(node: &Node) -> bool {
 impl Controller for PodGcController {
     fn name(&self) -> &'static str {
         "pod-garbage-collector"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::NODES.and(Watches::PODS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::{Event, PodDeletion};
 use crate::cluster::node::{NOT_READY_TAINT, NodeId, Taint, UNREACHABLE_TAINT};
 use crate::cluster::pod::PodId;
@@ -89,6 +89,10 @@ pub fn admitted_tolerations(own: &[Toleration]) -> Vec<Toleration> {
 impl Controller for TaintEvictionController {
     fn name(&self) -> &'static str {
         "taint-eviction-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::NODES.and(Watches::PODS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

@@ -1,7 +1,7 @@
 //! The TTL-after-finished controller (`pkg/controller/ttlafterfinished`, 1.36): removes Jobs some time
 //! after their end.
 
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::job::Job;
 use crate::cluster::{Action, Change, ClusterView};
 use crate::engine::{SimDuration, SimTime};
@@ -19,6 +19,10 @@ pub fn expires_at(job: &Job) -> Option<SimTime> {
 impl Controller for TtlAfterFinishedController {
     fn name(&self) -> &'static str {
         "ttl-after-finished-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::JOBS
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

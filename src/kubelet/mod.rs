@@ -43,7 +43,7 @@ pub struct Kubelet {
 }
 
 /// What a step of the kubelet leads to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// Requests to the API server.
     pub actions: Vec<Action>,

@@ -5,7 +5,7 @@ pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use crate::controllers::pod_control::Deed;
-use crate::controllers::{Actions, Controller, Key, Requeue, Row};
+use crate::controllers::{Actions, Controller, Key, Requeue, Row, Watches};
 use crate::engine::{SimDuration, SimTime};
 
 /// The store and the controllers over it.
@@ -13,6 +13,8 @@ use crate::engine::{SimDuration, SimTime};
 pub struct ControlPlane {
     store: Store,
     controllers: Vec<Box<dyn Controller>>,
+    /// What each of them hears of.
+    watches: Vec<Watches>,
     queue: WorkQueue,
     settings: ControlPlaneSettings,
     /// Kept between calls for their allocation.
@@ -32,6 +34,7 @@ impl Clone for ControlPlane {
         Self {
             store: self.store.clone(),
             controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
+            watches: self.watches.clone(),
             queue: self.queue.clone(),
             settings: self.settings,
             woken: Vec::new(),
@@ -50,6 +53,7 @@ impl ControlPlane {
     ) -> Self {
         let mut plane = Self {
             store,
+            watches: controllers.iter().map(|one| one.watches()).collect(),
             controllers,
             queue: WorkQueue::default(),
             settings,
@@ -158,6 +162,9 @@ impl ControlPlane {
         for (key, at) in actions.take_requeues() {
             self.queue.requeue(at.max(now), WorkItem { key, ..item });
         }
+        if actions.is_empty() {
+            return Vec::new();
+        }
         let controller = &self.controllers[usize::from(item.controller)];
         let (actor, tells_pods) = (controller.name(), controller.uses_pod_control());
         let mut refusals = Vec::new();
@@ -209,8 +216,16 @@ impl ControlPlane {
 
     fn wake(&mut self, now: SimTime, change: Change) {
         let seen = now + self.settings.watch_latency;
-        for (controller, position) in self.controllers.iter().zip(0u8..) {
-            controller.wakes_on(ClusterView::new(&self.store, now), change, &mut self.woken);
+        let view = ClusterView::new(&self.store, now);
+        let of = Watches::of(view, change);
+        let controllers = self.controllers.iter().zip(&self.watches);
+        for ((controller, watches), position) in controllers.zip(0u8..) {
+            if !watches.meets(of) {
+                // Debug builds, and so all tests, ask all the same.
+                debug_assert!(!wakes(controller.as_ref(), view, change), "{controller:?}");
+                continue;
+            }
+            controller.wakes_on(view, change, &mut self.woken);
             if self.woken.is_empty() {
                 continue;
             }
@@ -225,6 +240,13 @@ impl ControlPlane {
             }
         }
     }
+}
+
+/// Whether a change makes a controller look at anything.
+fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> bool {
+    let mut woken = Vec::new();
+    controller.wakes_on(view, change, &mut woken);
+    !woken.is_empty()
 }
 
 #[cfg(test)]

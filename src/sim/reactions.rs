@@ -10,7 +10,7 @@ use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::selection::Selecting;
 use crate::cluster::service::{Endpoint, ServiceId, TrafficDistribution};
-use crate::cluster::{Action, Change, ClusterView, ObjectReference, PodChange};
+use crate::cluster::{Action, Change, ObjectReference, PodChange};
 use crate::engine::SimDuration;
 use crate::faults::Scraper;
 use crate::kubelet::{AppEffect, PodProfile};
@@ -87,10 +87,11 @@ impl Simulation {
     }
 
     fn pod_bound(&mut self, id: PodId) {
+        let plan = self.plan_of(id);
+        let plan = plan.as_deref();
         let view = self.plane.view(self.now);
         let Some(pod) = view.pods().get(id) else { return };
         let images = view.template_of(pod).spec.containers.iter().map(|one| &one.image);
-        let plan = self.plan_of(view, pod);
         let app = plan.map(|plan| plan.for_images(images)).unwrap_or_default();
         let profile = PodProfile {
             app: app.profile,
@@ -105,11 +106,21 @@ impl Simulation {
     }
 
     /// What the scenario says of a pod's workload, or, of a pod without a controller, of itself.
-    fn plan_of(&self, view: ClusterView<'_>, pod: &Pod) -> Option<&AppPlan> {
+    fn plan_of(&mut self, id: PodId) -> Option<Arc<AppPlan>> {
+        let view = self.plane.view(self.now);
+        let pod = view.pods().get(id)?;
+        if let Some(plan) = pod.owner.and_then(|owner| self.plans.get(&owner)) {
+            return plan.clone();
+        }
         let apps = &self.world.apps;
         let itself = || ObjectReference { kind: "Pod".into(), id: pod.id.clone() };
         let own = pod.owner.is_none().then(|| apps.get(&itself())).flatten();
-        own.or_else(|| apps.get(&workload_of(view, pod)))
+        let plan = own.or_else(|| apps.get(&workload_of(view, pod)));
+        let plan = plan.cloned().map(Arc::new);
+        if let Some(owner) = pod.owner {
+            self.plans.insert(owner, plan.clone());
+        }
+        plan
     }
 
     fn readiness_changed(&mut self, pod: PodId) {

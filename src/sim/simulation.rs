@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::adapter::{Adapter, ScrapeFaults};
 use super::apps::Apps;
 use super::changing::template_of;
@@ -11,9 +13,9 @@ use super::event::Event;
 use super::faulting::Errand;
 use super::memory::MemoryPressure;
 use super::watch::{Watch, Watched};
-use super::world::World;
+use super::world::{AppPlan, World};
 use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
+use crate::cluster::pod::{Owner, PodId};
 use crate::cluster::service::ServiceId as ClusterServiceId;
 use crate::cluster::{
     Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store,
@@ -59,11 +61,15 @@ pub struct Simulation {
     /// The streams of the world's random faults.
     pub(super) fault_streams: Vec<Stream>,
     pub(super) memory_pressure: MemoryPressure,
+    /// What the scenario says of the pods of each owner that had any. Only ever looked up, never iterated.
+    pub(super) plans: FxHashMap<Owner, Option<Arc<AppPlan>>>,
     /// How often somebody at a terminal stepped in.
     pub(super) interventions: u32,
     journal: Journal,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
+    /// The same.
+    effects: Effects,
     digest: Digest,
     handled: u64,
 }
@@ -98,9 +104,11 @@ impl Simulation {
             nodes_added: BTreeMap::new(),
             fault_streams: super::chance::streams(world.seed, &world.faults),
             memory_pressure: MemoryPressure::default(),
+            plans: FxHashMap::default(),
             interventions: 0,
             journal: Journal::default(),
             heard: (Vec::new(), Vec::new()),
+            effects: Effects::default(),
             digest: Digest::default(),
             handled: 0,
             world: Arc::new(world),
@@ -302,8 +310,8 @@ impl Simulation {
 
     /// Runs everything up to and including `until`.
     pub fn run_until(&mut self, until: SimTime) {
-        while self.next_time().is_some_and(|at| at <= until) {
-            self.step();
+        while let Some(at) = self.next_time().filter(|at| *at <= until) {
+            self.step_at(at);
         }
         self.traffic.advance(until);
         self.now = self.now.max(until);
@@ -311,7 +319,14 @@ impl Simulation {
 
     /// Takes the next event with all that follows from it at once. False if there is none.
     pub fn step(&mut self) -> bool {
-        let Some(at) = self.next_time() else { return false };
+        let next = self.next_time();
+        if let Some(at) = next {
+            self.step_at(at);
+        }
+        next.is_some()
+    }
+
+    fn step_at(&mut self, at: SimTime) {
         self.traffic.advance(at);
         self.now = at;
         self.handled += 1;
@@ -325,7 +340,6 @@ impl Simulation {
             self.handle(event);
         }
         self.follow();
-        true
     }
 
     /// Settles all books at the end.
@@ -386,17 +400,19 @@ impl Simulation {
         &mut self,
         step: impl FnOnce(&mut Kubelet, ClusterView<'_>, &mut Effects),
     ) {
-        let mut out = Effects::default();
+        // A step within a step finds new lists.
+        let mut out = std::mem::take(&mut self.effects);
         step(&mut self.kubelet, self.plane.view(self.now), &mut out);
-        for effect in out.apps {
+        for effect in out.apps.drain(..) {
             self.app_effect(effect);
         }
-        for action in out.actions {
+        for action in out.actions.drain(..) {
             self.act("kubelet", action);
         }
-        for (at, pod, version) in out.timers {
+        for (at, pod, version) in out.timers.drain(..) {
             self.enter(at, Event::Kubelet { pod, version });
         }
+        self.effects = out;
     }
 
     /// Tells everyone what changed, until nothing more follows from it.

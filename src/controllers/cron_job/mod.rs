@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use self::sync::Sync;
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::cron_job::{CronJob, CronJobId};
 use crate::cluster::cron_schedule::Schedule;
 use crate::cluster::{Change, ClusterView, Name};
@@ -50,6 +50,10 @@ impl CronJobController {
 impl Controller for CronJobController {
     fn name(&self) -> &'static str {
         "cronjob-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::CRON_JOBS.and(Watches::JOBS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

@@ -13,7 +13,7 @@ use self::backoff::FailedPodBackoff;
 use self::placement::Placement;
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::daemon_set::DaemonSetId;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::Owner;
@@ -40,6 +40,10 @@ struct Judged {
 impl Controller for DaemonSetController {
     fn name(&self) -> &'static str {
         "daemonset-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::DAEMON_SETS.and(Watches::NODES).and(Watches::PODS_OF_DAEMON_SETS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

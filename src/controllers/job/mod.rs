@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use self::backoff::BackoffRecord;
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Backoff, Controller, Key, Requeue};
+use super::{Actions, Backoff, Controller, Key, Requeue, Watches};
 use crate::cluster::job::JobId;
 use crate::cluster::pod::Owner;
 use crate::cluster::{Change, ClusterView, Refused};
@@ -32,6 +32,10 @@ pub struct JobController {
 impl Controller for JobController {
     fn name(&self) -> &'static str {
         "job-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::JOBS.and(Watches::PODS_OF_JOBS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

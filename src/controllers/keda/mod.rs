@@ -7,7 +7,7 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::Event;
 use crate::cluster::hpa::MetricIdentifier;
 use crate::cluster::scaled_object::{ScaledObject, ScaledObjectId, ScaledObjectSpec};
@@ -112,6 +112,10 @@ pub fn decide(
 impl Controller for KedaController {
     fn name(&self) -> &'static str {
         "keda-operator"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::SCALED_OBJECTS
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

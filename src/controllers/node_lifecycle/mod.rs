@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use self::health::{NodeRecord, Passes};
 use self::taint_queue::TaintQueue;
 use self::zones::{ZoneCount, ZoneState};
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::Event;
 use crate::cluster::node::{
     ConditionStatus, EXCLUDE_DISRUPTION_LABEL, Node, NodeId, REGION_LABEL, Taint, ZONE_LABEL,
@@ -93,6 +93,10 @@ impl NodeLifecycleController {
 impl Controller for NodeLifecycleController {
     fn name(&self) -> &'static str {
         "node-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::NODES
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

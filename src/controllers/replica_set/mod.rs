@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use self::victims::{Candidate, DELETION_COST_ANNOTATION};
 use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use crate::cluster::deployment::{ReplicaSet, ReplicaSetId};
 use crate::cluster::node::NodeId;
@@ -61,6 +61,10 @@ pub fn slow_start_batches(count: usize) -> impl Iterator<Item = usize> {
 impl Controller for ReplicaSetController {
     fn name(&self) -> &'static str {
         "replicaset-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::REPLICA_SETS.and(Watches::PODS_OF_REPLICA_SETS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
@@ -121,7 +125,7 @@ impl Controller for ReplicaSetController {
 }
 
 fn count_pods(view: ClusterView<'_>, id: ReplicaSetId, set: &ReplicaSet) -> status::PodCounts {
-    let pods = view.store().pods_of(Owner::ReplicaSet(id)).map(|(_, pod)| pod);
+    let pods = view.store().pod_states_of(Owner::ReplicaSet(id)).map(|(_, state)| state);
     status::count(pods, set.min_ready, view.now)
 }
 

@@ -7,7 +7,7 @@ mod sync;
 
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::Event;
 use crate::cluster::pod::Owner;
 use crate::cluster::{Action, Change, ClusterView, Refused};
@@ -19,6 +19,10 @@ pub struct StatefulSetController;
 impl Controller for StatefulSetController {
     fn name(&self) -> &'static str {
         "statefulset-controller"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::STATEFUL_SETS.and(Watches::PODS_OF_STATEFUL_SETS)
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

@@ -10,7 +10,7 @@ mod updater;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-use super::{Actions, Controller, Key, Requeue};
+use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::container_status::{Termination, TerminationReason};
 use crate::cluster::meta::Name;
 use crate::cluster::pod::{Pod, PodId};
@@ -61,6 +61,10 @@ impl VpaController {
 impl Controller for VpaController {
     fn name(&self) -> &'static str {
         "vertical-pod-autoscaler"
+    }
+
+    fn watches(&self) -> Watches {
+        Watches::VPAS
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {

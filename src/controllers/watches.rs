@@ -1,0 +1,100 @@
+//! Which changes a controller hears of. Most changes are of pods, and most controllers have nothing to do
+//! with most of them: not to ask them saves a tenth of the control plane's work.
+
+use super::pod_control::owner_of_changed_pod;
+use crate::cluster::pod::Owner;
+use crate::cluster::{Change, ClusterView};
+
+/// Kinds of objects, as a controller's informers are set up for some of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watches(u32);
+
+impl Watches {
+    /// Nothing: the change concerns the scheduler alone.
+    const NONE: Self = Self(0);
+    /// Everything.
+    pub const ALL: Self = Self(u32::MAX);
+    /// Nodes.
+    pub const NODES: Self = Self(1);
+    /// All pods.
+    pub const PODS: Self = Self(1 << 1);
+    /// Pods that a ReplicaSet owns.
+    pub const PODS_OF_REPLICA_SETS: Self = Self(1 << 2);
+    /// Pods that a StatefulSet owns.
+    pub const PODS_OF_STATEFUL_SETS: Self = Self(1 << 3);
+    /// Pods that a DaemonSet owns.
+    pub const PODS_OF_DAEMON_SETS: Self = Self(1 << 4);
+    /// Pods that a Job owns.
+    pub const PODS_OF_JOBS: Self = Self(1 << 5);
+    /// Deployments.
+    pub const DEPLOYMENTS: Self = Self(1 << 6);
+    /// ReplicaSets.
+    pub const REPLICA_SETS: Self = Self(1 << 7);
+    /// StatefulSets.
+    pub const STATEFUL_SETS: Self = Self(1 << 8);
+    /// DaemonSets.
+    pub const DAEMON_SETS: Self = Self(1 << 9);
+    /// Jobs.
+    pub const JOBS: Self = Self(1 << 10);
+    /// CronJobs.
+    pub const CRON_JOBS: Self = Self(1 << 11);
+    /// Services and their endpoints, and what becomes of the pods that they select.
+    pub const SERVICES: Self = Self(1 << 12);
+    /// HorizontalPodAutoscalers.
+    pub const HPAS: Self = Self(1 << 13);
+    /// ScaledObjects of KEDA.
+    pub const SCALED_OBJECTS: Self = Self(1 << 14);
+    /// VerticalPodAutoscalers.
+    pub const VPAS: Self = Self(1 << 15);
+    /// PodDisruptionBudgets, and what becomes of the pods that they select.
+    pub const DISRUPTION_BUDGETS: Self = Self(1 << 16);
+
+    /// These and those.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether there is one that is in both.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Those that a change is of.
+    pub fn of(view: ClusterView<'_>, change: Change) -> Self {
+        match change {
+            Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => Self::NODES,
+            Change::PodAdded(_) | Change::PodUpdated(..) | Change::PodRemoved { .. } => {
+                match owner_of_changed_pod(view, change) {
+                    None => Self::PODS,
+                    Some(Owner::ReplicaSet(_)) => Self::PODS.and(Self::PODS_OF_REPLICA_SETS),
+                    Some(Owner::StatefulSet(_)) => Self::PODS.and(Self::PODS_OF_STATEFUL_SETS),
+                    Some(Owner::DaemonSet(_)) => Self::PODS.and(Self::PODS_OF_DAEMON_SETS),
+                    Some(Owner::Job(_)) => Self::PODS.and(Self::PODS_OF_JOBS),
+                }
+            }
+            Change::SelectedPodRemoved(_) => Self::SERVICES.and(Self::DISRUPTION_BUDGETS),
+            Change::DeploymentSpec(_)
+            | Change::DeploymentStatus(_)
+            | Change::DeploymentRemoved(_) => Self::DEPLOYMENTS,
+            Change::ReplicaSetSpec(_)
+            | Change::ReplicaSetStatus(_)
+            | Change::ReplicaSetRemoved { .. } => Self::REPLICA_SETS,
+            Change::StatefulSetSpec(_)
+            | Change::StatefulSetStatus(_)
+            | Change::StatefulSetRemoved(_) => Self::STATEFUL_SETS,
+            Change::DaemonSetSpec(_) | Change::DaemonSetStatus(_) | Change::DaemonSetRemoved(_) => {
+                Self::DAEMON_SETS
+            }
+            Change::JobSpec(_) | Change::JobStatus(_) | Change::JobRemoved { .. } => Self::JOBS,
+            Change::CronJobSpec(_) | Change::CronJobStatus(_) | Change::CronJobRemoved(_) => {
+                Self::CRON_JOBS
+            }
+            Change::ServiceSpec(_) | Change::Endpoints(_) => Self::SERVICES,
+            Change::HpaSpec(_) | Change::HpaStatus(_) => Self::HPAS,
+            Change::ScaledObject(_) => Self::SCALED_OBJECTS,
+            Change::Vpa(_) => Self::VPAS,
+            Change::PodDisruptionBudget(_) => Self::DISRUPTION_BUDGETS,
+            Change::ClaimAdded => Self::NONE,
+        }
+    }
+}
