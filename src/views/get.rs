@@ -62,7 +62,7 @@ pub struct Scope {
     pub namespace: Option<String>,
     /// Only the object of this name.
     pub name: Option<String>,
-    /// Only objects of these names, such as those that [`labelled`] finds.
+    /// Only objects of these names, such as those that a selector finds.
     pub among: Option<BTreeSet<NamespacedName>>,
     /// Names are told with their kind, as where several kinds are listed.
     pub shows_kind: bool,
