@@ -44,8 +44,9 @@ pub fn run(
     };
     let Some(explanation) = explanation else {
         return Err(Failure::Input(format!(
-            "the scheduler knows of no pod {pod} at {at}; `wavetank run -o json` lists what happened to \
-             which pod in its log"
+            "the scheduler knows of no pod {pod} at {}; `wavetank run -o json` lists what happened to \
+             which pod in its log",
+            at.floor_to_second()
         )));
     };
     if as_json {
