@@ -37,7 +37,7 @@ fn broken_rows_are_shown_and_too_many_end_with_2() {
     assert!(said.contains("1 broken row was left out; the first:\n  line 3: no `[date]"), "{said}");
     let (code, trace, said) = import(&["-"], &log);
     assert_eq!((code, trace.as_str()), (2, ""));
-    assert!(said.contains("1 of 3 rows are broken, 33.3 %, where 1.0 % are allowed"), "{said}");
+    assert!(said.contains("1 of 3 rows is broken, 33.3 %, where 1.0 % are allowed"), "{said}");
 }
 
 #[test]
