@@ -65,19 +65,15 @@ fn requests() -> RequestTrace {
         ((z ^ (z >> 31)) >> 11) as f64 / 9_007_199_254_740_992.0
     };
     let mut at = 0.0f64;
-    let mut trace = RequestTrace { tokens: Some(Vec::new()), ..RequestTrace::default() };
-    for _ in 0..REQUESTS {
+    let mut row = |_| {
         let rate = 600.0 + 400.0 * (std::f64::consts::TAU * at / 600.0).sin();
         at += -(1.0 - unit()).ln() / rate;
         let service = (-(1.0 - unit()).ln() * 50_000.0).round().max(1.0) as u32;
         let micros = (at * 1e6).round() as i64;
-        trace.instants.push(SimTime::from_nanos(micros * 1000));
-        if let Some(tokens) = &mut trace.tokens {
-            // A token stands for a microsecond.
-            tokens.push(Tokens { prompt: service, output: 0 });
-        }
-    }
-    trace
+        // A token stands for a microsecond.
+        (SimTime::from_nanos(micros * 1000), Some(Tokens { prompt: service, output: 0 }))
+    };
+    RequestTrace { start: None, rows: (0..REQUESTS).map(&mut row).collect() }
 }
 
 struct Run {

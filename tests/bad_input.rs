@@ -192,6 +192,28 @@ fn a_broken_row_of_a_trace_and_time_that_goes_back_are_told_at_their_lines() {
 }
 
 #[test]
+fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
+    let row = |row: i32| {
+        if row % 500 == 499 { "soon".into() } else { format!("{}", f64::from(row) * 0.1) }
+    };
+    let rows: Vec<String> = (0..1200).map(row).collect();
+    let shop = with_trace(&format!("t_s\n{}\n", rows.join("\n")));
+    let ran = run(&shop, &["run", "scenario.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let said =
+        "trace.csv: 2 broken rows were left out; the first, line 501: \"soon\" is no instant";
+    let on_one_line = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(on_one_line.contains(said), "{}", ran.out);
+
+    let strict =
+        shop.read("scenario.yaml").replace("trace: trace.csv", "trace: trace.csv, maxBroken: 0");
+    shop.write("scenario.yaml", strict);
+    let ran = run(&shop, &["run", "scenario.yaml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("error: trace.csv:501: \"soon\" is no instant"), "{}", ran.err);
+}
+
+#[test]
 fn a_cluster_without_nodes_is_refused() {
     let none = SCENARIO.replace("count: 2", "count: 0");
     refused(&none, MANIFESTS, &["scenario.yaml:8: cluster.nodePools: the cluster has no node"]);

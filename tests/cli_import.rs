@@ -49,7 +49,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
         (vec!["no-such-file.log"], "", "no-such-file.log: there is no such file"),
         (vec!["-"], "", "looks like none of the known forms"),
         (vec!["-"], "<html></html>", "looks like none of the known forms"),
-        (vec!["-", "-o", file], "t_s\nsoon\n", "no row could be read; first, line 2"),
+        (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is no instant"),
         (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
         (vec!["-", "--every", "0s"], "t_s\n1\n", "--every must be longer"),
         (vec!["-", "--every", "1m"], "t_s,requests\n0,1\n60,1\n", "has intervals already"),

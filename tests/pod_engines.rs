@@ -105,13 +105,10 @@ struct World {
 impl World {
     /// A balancer that looks at the load makes the pod use the sharing engine throughout.
     fn new(requests: &[Request], pod: &Pod, balancer: Balancer) -> Self {
-        let trace = RequestTrace {
-            start: None,
-            instants: requests.iter().map(|request| at_millis(request.at)).collect(),
-            tokens: Some(
-                requests.iter().map(|r| Tokens { prompt: r.cpu, output: r.wait }).collect(),
-            ),
+        let row = |request: &Request| {
+            (at_millis(request.at), Some(Tokens { prompt: request.cpu, output: request.wait }))
         };
+        let trace = RequestTrace { start: None, rows: requests.iter().map(row).collect() };
         let spec: TrafficSpec =
             serde_json::from_value(json!({"service": "a", "load": {"trace": "t"}}))
                 .expect("settings");

@@ -44,6 +44,7 @@ impl Instant {
         }
         simulation.run_until(SimTime::ZERO + until);
         bar.finish_and_clear();
+        resolved.files.failed_trace().map_err(Failure::Problems)?;
         Ok(simulation)
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::files::{beside, read_manifests, read_source, read_unpacked};
+use super::files::{beside, open_unpacked, read_manifests, read_source};
+use super::spool::temporary_spool;
 use crate::manifest::{Diagnostic, Diagnostics, Place, Source};
 use crate::scenario::resolved::{
     NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
@@ -78,11 +79,14 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> Result<ScenarioFiles, Di
         files.applies.insert(named.path.clone(), or_report(read, named, &mut problems));
     }
     for named in &paths.traces {
-        let path = beside(scenario, &named.path);
-        match read_unpacked(&path).map(|content| TraceFile::read(&path, &content)) {
-            Ok(Ok(trace)) => drop(files.traces.insert(named.path.clone(), trace)),
+        let path = beside(scenario, &named.file.path);
+        let read = open_unpacked(&path).map(|content| {
+            TraceFile::read(&path, content, named.max_broken, Some(temporary_spool))
+        });
+        match read {
+            Ok(Ok(trace)) => drop(files.traces.insert(named.file.path.clone(), trace)),
             Ok(Err(problem)) => problems.push(*problem),
-            Err(message) => problems.push(named.problem(&message)),
+            Err(message) => problems.push(named.file.problem(&message)),
         }
     }
     if let Some(named) = &paths.scheduler_config {

@@ -24,6 +24,7 @@ pub mod pack;
 pub mod run;
 mod scenario_arguments;
 pub mod schema;
+mod spool;
 pub mod sweep;
 pub mod validate;
 pub mod watch;

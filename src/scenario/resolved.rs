@@ -2,6 +2,7 @@
 //! Reads no files: `cli` fetches what [`ScenarioText::paths`] asks for.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,18 +12,20 @@ use super::overrides::Override;
 use super::read::ScenarioText;
 use crate::engine::Digest;
 use crate::faults::TimelineAction;
-use crate::manifest::{Diagnostic, FieldPath, Place, Source};
-use crate::traffic::{Load, Trace};
+use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place, Source};
+use crate::traffic::arrivals::TraceLoad;
+use crate::traffic::import::BrokenRows;
+use crate::traffic::{Load, NewSpool, Trace};
 
 /// The files that a scenario names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScenarioPaths {
     /// Files, folders and patterns of manifests, in their order.
     pub manifests: Vec<NamedPath>,
     /// Files and folders that the timeline applies.
     pub applies: Vec<NamedPath>,
-    /// Trace files.
-    pub traces: Vec<NamedPath>,
+    /// Trace files, each once.
+    pub traces: Vec<NamedTrace>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<NamedPath>,
 }
@@ -36,6 +39,15 @@ pub struct NamedPath {
     field: String,
     /// Where the field stands.
     place: Place,
+}
+
+/// A trace file that a scenario names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTrace {
+    /// Where it is first named.
+    pub file: NamedPath,
+    /// Share of broken rows above which it is refused, from 0 to 1: the smallest of those who name it.
+    pub max_broken: f64,
 }
 
 /// What is in those files.
@@ -56,6 +68,8 @@ pub struct ScenarioFiles {
 pub struct TraceFile {
     /// What it records.
     pub trace: Trace,
+    /// The rows that were left out.
+    pub broken: BrokenRows,
     /// A fingerprint of its bytes.
     fingerprint: u64,
 }
@@ -112,9 +126,9 @@ impl ScenarioText {
         }
     }
 
-    fn traces_of(&self, load: &Load, field: &FieldPath, traces: &mut Vec<NamedPath>) {
+    fn traces_of(&self, load: &Load, field: &FieldPath, traces: &mut Vec<NamedTrace>) {
         match load {
-            Load::Trace(load) => traces.push(self.named(&load.trace, &field.field("trace"))),
+            Load::Trace(load) => self.named_trace(load, field, traces),
             Load::Pattern(_) | Load::Users(_) => {}
             Load::Splice(load) => {
                 let list = field.field("splice");
@@ -128,6 +142,16 @@ impl ScenarioText {
                     self.traces_of(part, &list.item(index), traces);
                 }
             }
+        }
+    }
+
+    fn named_trace(&self, load: &TraceLoad, field: &FieldPath, traces: &mut Vec<NamedTrace>) {
+        let max_broken = load.max_broken;
+        if let Some(named) = traces.iter_mut().find(|named| named.file.path == load.trace) {
+            named.max_broken = named.max_broken.min(max_broken);
+        } else {
+            let file = self.named(&load.trace, &field.field("trace"));
+            traces.push(NamedTrace { file, max_broken });
         }
     }
 
@@ -149,14 +173,83 @@ impl NamedPath {
 }
 
 impl TraceFile {
-    /// Reads a trace from the unpacked content of the file of that name.
-    pub fn read(name: &str, content: &[u8]) -> Result<Self, Box<Diagnostic>> {
-        let trace = Trace::read(content).map_err(|error| {
-            let line = error.line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
+    /// Reads a trace from the unpacked content of the file of that name, as [`Trace::read_with`] does.
+    pub fn read(
+        name: &str,
+        content: impl Read,
+        max_broken: f64,
+        new_spool: Option<NewSpool>,
+    ) -> Result<Self, Box<Diagnostic>> {
+        let problem = |line: Option<u64>, message: String| {
+            let line = line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
             let place = Place { source: name.into(), line, column: 0 };
-            Box::new(Diagnostic::error("trace", error.message).at(place))
-        })?;
-        Ok(Self { trace, fingerprint: Digest::of(content) })
+            Box::new(Diagnostic::error("trace", message).at(place))
+        };
+        let mut content = BufReader::with_capacity(1 << 16, Fingerprinted::new(content));
+        let (trace, broken) = Trace::read_with(&mut content, max_broken, new_spool)
+            .map_err(|error| problem(error.line, error.message))?;
+        let fingerprint = content
+            .into_inner()
+            .finish()
+            .map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
+        Ok(Self { trace, broken, fingerprint })
+    }
+}
+
+/// Bytes of one part of a fingerprint.
+const PART: usize = 1 << 22;
+
+/// Takes the fingerprint of all that is read through it, part by part.
+struct Fingerprinted<R> {
+    input: R,
+    part: Vec<u8>,
+    digest: Digest,
+    parts: u64,
+}
+
+impl<R: Read> Fingerprinted<R> {
+    fn new(input: R) -> Self {
+        Self { input, part: Vec::new(), digest: Digest::default(), parts: 0 }
+    }
+
+    /// Reads what is left.
+    fn finish(mut self) -> io::Result<u64> {
+        io::copy(&mut self, &mut io::sink())?;
+        if self.parts == 0 || !self.part.is_empty() {
+            self.digest.bytes(&self.part);
+        }
+        Ok(self.digest.value())
+    }
+
+    fn take_in(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(PART - self.part.len()));
+            self.part.extend_from_slice(now);
+            bytes = later;
+            if self.part.len() == PART {
+                self.digest.bytes(&self.part);
+                self.part.clear();
+                self.parts += 1;
+            }
+        }
+    }
+}
+
+impl<R: Read> Read for Fingerprinted<R> {
+    /// Fills the buffer unless the input ends: its beginning tells the form of a file, and must not be what
+    /// a pipe happened to have.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.input.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.take_in(&buffer[..filled]);
+        Ok(filled)
     }
 }
 
@@ -164,6 +257,21 @@ impl ScenarioFiles {
     /// The trace that the scenario has under this path.
     pub fn trace(&self, path: &str) -> Option<&Trace> {
         self.traces.get(path).map(|file| &file.trace)
+    }
+
+    /// What kept a trace from being read to its end while it was played, if anything did. A run whose trace
+    /// ended so is worth nothing.
+    pub fn failed_trace(&self) -> Result<(), Diagnostics> {
+        let mut failures = Diagnostics::default();
+        for (path, file) in &self.traces {
+            if let Trace::Requests(trace) = &file.trace
+                && let Some(why) = trace.rows.failure()
+            {
+                let place = Place::whole(&path.as_str().into());
+                failures.push(Diagnostic::error("trace", why).at(place));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 }
 

@@ -28,6 +28,7 @@ pub fn phases(
         let mut simulation = Simulation::new(world);
         simulation.run_until(end);
         simulation.finish();
+        resolved.files.failed_trace()?;
         let report = report(resolved, &blueprint, seed, &mut simulation);
         for (position, (subject, figure, value)) in figures(&report).into_iter().enumerate() {
             let (least, greatest) =

@@ -24,6 +24,7 @@ pub fn run(
     }
     simulation.run_until(end);
     simulation.finish();
+    resolved.files.failed_trace()?;
     Ok(report(resolved, &blueprint, seed, &mut simulation))
 }
 

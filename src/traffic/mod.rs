@@ -35,6 +35,7 @@ mod request_model;
 mod sharing;
 mod time_law;
 pub mod trace;
+pub mod trace_rows;
 
 pub use arrivals::{ArrivalProcess, Arrivals, Load, Way};
 pub use backend::{Backend, BackendId, BackendState};
@@ -50,3 +51,4 @@ pub use recording::{FailureCause, IntervalFigures, Latencies, Outcomes, Waits};
 pub use request_model::{RequestModel, RequestModelId, RequestModelSpec, Young};
 pub use time_law::{Distribution, TimeLaw};
 pub use trace::{Trace, TraceError};
+pub use trace_rows::{NewSpool, Spool};

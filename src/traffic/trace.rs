@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::import::{Format, ImportOptions, Recipient, import};
+use super::import::{BrokenRows, Format, ImportOptions, Recipient, import};
 use super::problem::RPS_MAX;
+use super::trace_rows::{HELD_ROWS, NewSpool, RowWriter, TraceRows};
 use crate::engine::{SimDuration, SimTime};
 
 /// A recorded trace; its time starts at zero. Cheap to clone.
@@ -20,15 +21,13 @@ pub enum Trace {
     Rates(Arc<RateTrace>),
 }
 
-/// The instants of requests: 8 bytes each, 16 with tokens.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The instants of requests.
+#[derive(Debug, Default, PartialEq)]
 pub struct RequestTrace {
     /// Calendar date of its time zero, if the file tells.
     pub start: Option<Timestamp>,
     /// In order of time.
-    pub instants: Vec<SimTime>,
-    /// As long as `instants`, if the trace tells tokens.
-    pub tokens: Option<Vec<Tokens>>,
+    pub rows: TraceRows,
 }
 
 /// Rates over time: 16 bytes an interval.
@@ -63,18 +62,29 @@ pub struct TraceError {
 }
 
 impl Trace {
-    /// Reads a trace in any of the forms of [`Format`], told apart by their beginning; a broken row is
-    /// an error. Times count from the first row where the file has dates.
+    /// Reads a trace into memory, in any of the forms of [`Format`], told apart by their beginning; a
+    /// broken row is an error. Times count from the first row where the file has dates.
     pub fn read(input: impl BufRead) -> Result<Self, TraceError> {
+        Self::read_with(input, 0.0, None).map(|(trace, _)| trace)
+    }
+
+    /// Reads a trace, without its broken rows if they are no more than the share `max_broken`, from 0 to 1.
+    /// Many requests go to a spool if there is one, so that memory does not grow with them.
+    pub fn read_with(
+        input: impl BufRead,
+        max_broken: f64,
+        new_spool: Option<NewSpool>,
+    ) -> Result<(Self, BrokenRows), TraceError> {
         let mut input = input;
         let whole = |message: String| TraceError { line: None, message };
         let beginning =
             input.fill_buf().map_err(|error| whole(format!("the file cannot be read: {error}")))?;
         // What looks like nothing known is told what a table of our own would look like.
         let format = Format::detect(beginning).unwrap_or(Format::Csv);
-        let mut rows = Collector::default();
-        import(input, &ImportOptions::strict(format), &mut rows)?;
-        rows.finish().map_err(whole)
+        let mut rows = Collector::new(new_spool);
+        let options = ImportOptions { max_broken, ..ImportOptions::strict(format) };
+        let broken = import(input, &options, &mut rows)?;
+        Ok((rows.finish().map_err(whole)?, broken))
     }
 
     /// The end of the trace: of its last interval, or a mean gap after the last request.
@@ -96,7 +106,7 @@ impl Trace {
     /// How many rows it has.
     pub fn len(&self) -> usize {
         match self {
-            Self::Requests(trace) => trace.instants.len(),
+            Self::Requests(trace) => trace.rows.len(),
             Self::Rates(trace) => trace.starts.len(),
         }
     }
@@ -109,21 +119,20 @@ impl Trace {
 
 impl RequestTrace {
     fn end(&self) -> SimTime {
-        let (Some(first), Some(last)) = (self.instants.first(), self.instants.last()) else {
-            return SimTime::ZERO;
-        };
-        let gaps = i64::try_from(self.instants.len() - 1).unwrap_or(i64::MAX).max(1);
+        let Some((first, last)) = self.rows.ends() else { return SimTime::ZERO };
+        let gaps = i64::try_from(self.rows.len() - 1).unwrap_or(i64::MAX).max(1);
         // A trace of one instant still has an end after it.
-        *last + ((*last - *first) / gaps).max(SimDuration::from_nanos(1))
+        last + ((last - first) / gaps).max(SimDuration::from_nanos(1))
     }
 }
 
-/// Rows on their way into memory.
-#[derive(Default)]
+/// Rows on their way to where a trace has them.
 struct Collector {
     start: Option<Timestamp>,
-    instants: Vec<SimTime>,
-    tokens: Vec<Tokens>,
+    requests: RowWriter,
+    has_requests: bool,
+    /// Of intervals.
+    starts: Vec<SimTime>,
     amounts: Vec<f64>,
     has_rates: bool,
 }
@@ -135,13 +144,12 @@ impl Recipient for Collector {
     }
 
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()> {
-        self.instants.push(SimTime::from_nanos(nanos));
-        self.tokens.extend(tokens);
-        Ok(())
+        self.has_requests = true;
+        self.requests.push(SimTime::from_nanos(nanos), tokens)
     }
 
     fn interval(&mut self, nanos: i64, amount: f64, is_rate: bool) -> io::Result<()> {
-        self.instants.push(SimTime::from_nanos(nanos));
+        self.starts.push(SimTime::from_nanos(nanos));
         self.amounts.push(amount);
         self.has_rates = is_rate;
         Ok(())
@@ -149,16 +157,27 @@ impl Recipient for Collector {
 }
 
 impl Collector {
-    fn finish(self) -> Result<Trace, String> {
-        let Self { start, instants, tokens, amounts, has_rates } = self;
-        if amounts.is_empty() {
-            let tokens = (tokens.len() == instants.len()).then_some(tokens);
-            return Ok(Trace::Requests(Arc::new(RequestTrace { start, instants, tokens })));
+    fn new(new_spool: Option<NewSpool>) -> Self {
+        Self {
+            start: None,
+            requests: RowWriter::new(HELD_ROWS, new_spool),
+            has_requests: false,
+            starts: Vec::new(),
+            amounts: Vec::new(),
+            has_rates: false,
         }
-        if amounts.len() != instants.len() {
+    }
+
+    fn finish(self) -> Result<Trace, String> {
+        let Self { start, requests, has_requests, starts, amounts, has_rates } = self;
+        if amounts.is_empty() {
+            let rows = requests.finish().map_err(|error| format!("cannot be kept: {error}"))?;
+            return Ok(Trace::Requests(Arc::new(RequestTrace { start, rows })));
+        }
+        if has_requests {
             return Err("requests and intervals are mixed; write one or the other".into());
         }
-        let [.., before, last] = instants[..] else {
+        let [.., before, last] = starts[..] else {
             return Err(
                 "one interval alone does not tell how long it is; add a row where it ends".into()
             );
@@ -166,8 +185,8 @@ impl Collector {
         let end = last + (last - before);
         let mut rps = amounts;
         if !has_rates {
-            let ends = instants[1..].iter().chain([&end]);
-            for ((amount, start), end) in rps.iter_mut().zip(&instants).zip(ends) {
+            let ends = starts[1..].iter().chain([&end]);
+            for ((amount, start), end) in rps.iter_mut().zip(&starts).zip(ends) {
                 *amount /= (*end - *start).as_secs_f64();
             }
         }
@@ -175,10 +194,10 @@ impl Collector {
             return Err(format!(
                 "the row for {} has {:e} requests/s, more than one in a nanosecond; are its unit and the \
                  distance to the next row right?",
-                instants[row], rps[row]
+                starts[row], rps[row]
             ));
         }
-        Ok(Trace::Rates(Arc::new(RateTrace { start, starts: instants, rps, end })))
+        Ok(Trace::Rates(Arc::new(RateTrace { start, starts, rps, end })))
     }
 }
 
@@ -211,8 +230,8 @@ mod tests {
         }
     }
 
-    fn seconds(instants: &[SimTime]) -> Vec<f64> {
-        instants.iter().map(|at| at.as_secs_f64()).collect()
+    fn seconds(trace: &RequestTrace) -> Vec<f64> {
+        trace.rows.iter().map(|(at, _)| at.as_secs_f64()).collect()
     }
 
     #[test]
@@ -221,8 +240,8 @@ mod tests {
             ["t_s\n0.5\n2\n2\n", "0.5\n2\n2", "# made by hand\nTimestamp\r\n0.5\r\n2\r\n2\r\n"]
         {
             let trace = requests(text);
-            assert_eq!(seconds(&trace.instants), [0.5, 2.0, 2.0], "{text:?}");
-            assert_eq!(trace.tokens, None);
+            assert_eq!(seconds(&trace), [0.5, 2.0, 2.0], "{text:?}");
+            assert!(!trace.rows.has_tokens());
         }
     }
 
@@ -242,14 +261,15 @@ mod tests {
             Some("2023-11-16T18:15:46.68059Z")
         );
         for theirs in [original, of_2024] {
-            assert_eq!((&ours.instants, &ours.tokens), (&theirs.instants, &theirs.tokens));
+            assert_eq!(ours.rows, theirs.rows);
         }
-        assert_eq!(ours.tokens.as_ref().unwrap()[1], Tokens { prompt: 396, output: 109 });
+        let (_, tokens) = ours.rows.iter().nth(1).unwrap();
+        assert_eq!(tokens, Tokens { prompt: 396, output: 109 });
     }
 
     #[test]
     fn seconds_since_1970_count_from_the_first_row() {
-        assert_eq!(seconds(&requests("ts\n1700000000.25\n1700000001.5\n").instants), [0.0, 1.25]);
+        assert_eq!(seconds(&requests("ts\n1700000000.25\n1700000001.5\n")), [0.0, 1.25]);
     }
 
     #[test]

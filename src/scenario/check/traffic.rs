@@ -53,14 +53,29 @@ impl Checker<'_> {
         }
         // Whatever the stream draws, it finds the same problems.
         let stream = Streams::new(0).stream("check", 0);
-        match spec.arrivals_with(&path.to_string(), &|file| files.trace(file), stream) {
-            Err(problems) => self.report(problems),
-            Ok(_) => {
-                if let Load::Trace(load) = &spec.load
-                    && let Some(trace) = files.trace(&load.trace)
-                {
-                    self.trace_is_long_enough(&path.field("load"), load, trace);
-                }
+        let drawn =
+            spec.arrivals_with(&path.to_string(), &|file| files.trace(file), stream).map(drop);
+        if let Err(problems) = drawn {
+            return self.report(problems);
+        }
+        self.broken_rows(&path.field("load"), &spec.load, files);
+        if let Load::Trace(load) = &spec.load
+            && let Some(trace) = files.trace(&load.trace)
+        {
+            self.trace_is_long_enough(&path.field("load"), load, trace);
+        }
+    }
+
+    /// Says what was left out of the traces of a load.
+    fn broken_rows(&mut self, path: &FieldPath, load: &Load, files: &ScenarioFiles) {
+        for name in load.trace_files() {
+            let Some(file) = files.traces.get(name) else { continue };
+            if let Some(first) = file.broken.shown() {
+                self.warn(
+                    path,
+                    format!("{name}: {}; the first, {first}", file.broken.left_out()),
+                    "`maxBroken: 0` has the trace refused for that",
+                );
             }
         }
     }

@@ -11,7 +11,8 @@ use super::rate::Segment;
 use super::{Arrival, Cut};
 use crate::engine::{SimDuration, SimTime, Stream};
 use crate::traffic::problem::Checks;
-use crate::traffic::trace::{RateTrace, RequestTrace, Trace};
+use crate::traffic::trace::{RateTrace, RequestTrace, Tokens, Trace};
+use crate::traffic::trace_rows::RowReader;
 
 /// A recorded trace as load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +37,14 @@ pub struct TraceLoad {
     /// Whether the trace begins again after its end. Default false: then there are no more requests.
     #[serde(default)]
     pub repeat: bool,
+    /// Share of the file's rows that may be broken, from 0 to 1: they are left out, counted, and the first
+    /// one is shown. With more the file is refused. Default 0.01; 0 bears with none.
+    #[serde(default = "default_max_broken", skip_serializing_if = "is_default_max_broken")]
+    pub max_broken: f64,
 }
+
+/// Of the rows of a file.
+const MAX_BROKEN: f64 = 0.01;
 
 /// Each recorded request is held that many times in memory when its turn comes.
 const MAX_SCALE: f64 = 100_000.0;
@@ -63,6 +71,7 @@ pub(in crate::traffic) struct TraceCurve {
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     trace: Arc<RequestTrace>,
+    reader: RowReader,
     window: Window,
     scale: f64,
     stream: Stream,
@@ -74,6 +83,8 @@ pub(super) struct Replay {
     round_start: SimTime,
     /// Further copies of the row before `row`, the next one last.
     copies: Vec<SimTime>,
+    /// Size of the row before `row`.
+    tokens: Tokens,
 }
 
 impl TraceLoad {
@@ -86,6 +97,7 @@ impl TraceLoad {
             from: Cut::default(),
             to: None,
             repeat: false,
+            max_broken: MAX_BROKEN,
         }
     }
 
@@ -97,6 +109,7 @@ impl TraceLoad {
             format!("{} is above {MAX_SCALE}; a pattern says such a load better", self.scale)
         });
         checks.positive("speed", self.speed);
+        checks.share("maxBroken", self.max_broken);
         if let (Cut::After(from), Some(Cut::After(to))) = (self.from, self.to) {
             checks
                 .require(to > from, "to", || format!("{to} must be after `from`, which is {from}"));
@@ -146,9 +159,9 @@ impl TraceLoad {
 
     /// First row that is played, and the one after the last.
     fn rows(&self, trace: &Trace, requests: &RequestTrace) -> (usize, usize) {
-        let before = |end: SimTime| requests.instants.partition_point(|at| *at < end);
         let (from, to) = self.span(trace);
-        (before(from), if self.to.is_some() { before(to) } else { requests.instants.len() })
+        let rows = &requests.rows;
+        (rows.before(from), if self.to.is_some() { rows.before(to) } else { rows.len() })
     }
 
     fn window(&self, trace: &Trace) -> Window {
@@ -200,6 +213,7 @@ impl Replay {
         let (window, rows) = (load.window(&whole), load.rows(&whole, &trace));
         Self {
             trace,
+            reader: RowReader::default(),
             window,
             scale: load.scale,
             stream,
@@ -207,6 +221,7 @@ impl Replay {
             row: rows.0,
             round_start: SimTime::ZERO,
             copies: Vec::new(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -214,7 +229,7 @@ impl Replay {
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         loop {
             if let Some(at) = self.copies.pop() {
-                return Some(self.arrival(at));
+                return Some(Arrival { at, tokens: self.tokens });
             }
             if self.row == self.rows.1 {
                 if !self.window.repeat {
@@ -226,22 +241,20 @@ impl Replay {
             if self.round_start > until {
                 return None;
             }
-            let at = self.instant(self.row);
+            let (at, tokens) = self.read(self.row)?;
             if at > until {
                 return None;
             }
+            self.tokens = tokens;
             self.row += 1;
             self.copy(at);
         }
     }
 
-    fn arrival(&self, at: SimTime) -> Arrival {
-        let row = self.row - 1;
-        Arrival { at, tokens: self.trace.tokens.as_ref().map(|t| t[row]).unwrap_or_default() }
-    }
-
-    fn instant(&self, row: usize) -> SimTime {
-        self.round_start + self.window.in_run(self.trace.instants[row])
+    /// When a row comes in this round, and its size; absent if it cannot be read back.
+    fn read(&mut self, row: usize) -> Option<(SimTime, Tokens)> {
+        let (at, tokens) = self.trace.rows.row(row, &mut self.reader)?;
+        Some((self.round_start + self.window.in_run(at), tokens))
     }
 
     /// Decides how often the row that comes at `at` is played: the first time at its own instant,
@@ -259,11 +272,11 @@ impl Replay {
         if copies == 0 {
             return;
         }
-        let next = if self.row < self.rows.1 {
-            self.instant(self.row)
-        } else {
-            self.round_start + self.window.round
-        };
+        if copies == 1 {
+            return self.copies.push(at);
+        }
+        let next = (self.row < self.rows.1).then(|| self.read(self.row)).flatten();
+        let next = next.map_or(self.round_start + self.window.round, |(next, _)| next);
         let gap = (next - at).as_secs_f64();
         for _ in 1..copies {
             let later = SimDuration::from_secs_f64(gap * self.stream.random::<f64>());
@@ -276,4 +289,14 @@ impl Replay {
 
 const fn one() -> f64 {
     1.0
+}
+
+const fn default_max_broken() -> f64 {
+    MAX_BROKEN
+}
+
+/// A scenario that does not say it is the same as one that says the default.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_max_broken(share: &f64) -> bool {
+    share.to_bits() == MAX_BROKEN.to_bits()
 }

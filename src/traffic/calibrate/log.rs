@@ -151,8 +151,8 @@ pub(super) fn calibrate(log: &RequestLog, conditions: &Conditions) -> Result<Cal
     if rows.is_empty() {
         return Err(format!("the log is too short: no twentieth of it has {ANSWERS_MIN} answers"));
     }
-    let instants = log.requests.iter().map(|(at, _)| SimTime::ZERO + (*at - start)).collect();
-    let trace = Arc::new(RequestTrace { instants, ..RequestTrace::default() });
+    let arrivals = log.requests.iter().map(|(at, _)| (SimTime::ZERO + (*at - start), None));
+    let trace = Arc::new(RequestTrace { start: None, rows: arrivals.collect() });
     let shortest = rows.iter().flat_map(|row| &row.figures).map(|(_, seconds)| *seconds);
     let shortest = shortest.fold(f64::INFINITY, f64::min).max(1e-6);
     let begin = [libm::log(shortest * 0.5), libm::log(0.6), libm::log(shortest * 0.5)];

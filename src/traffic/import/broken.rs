@@ -58,14 +58,22 @@ impl BrokenRows {
         if self.good + self.count < ROWS_TO_JUDGE { Ok(()) } else { self.judge() }
     }
 
-    /// An error if too large a share is broken, or nothing was read.
+    /// The first broken row, if there is one: `line 3: "soon" is no instant`.
+    pub fn shown(&self) -> Option<String> {
+        self.first.first().map(|row| format!("line {}: {}", row.line, row.message))
+    }
+
+    /// An error if too large a share is broken, or nothing was read; it stands at the first broken row.
     pub(super) fn judge(&self) -> Result<(), TraceError> {
         let rows = self.good + self.count;
-        let first = self.first.first();
-        let shown = first.map(|row| format!("; first, line {}: {}", row.line, row.message));
+        let refused = |why: String| {
+            let Some(BrokenRow { line, message }) = self.first.first() else {
+                return Err(TraceError { line: None, message: why });
+            };
+            Err(TraceError { line: Some(*line), message: format!("{message}; {why}") })
+        };
         if self.good == 0 {
-            let message = format!("no row could be read{}", shown.unwrap_or_default());
-            return Err(TraceError { line: None, message });
+            return refused("no row could be read".into());
         }
         let share = self.count as f64 / rows as f64;
         if share <= self.max_share {
@@ -73,13 +81,11 @@ impl BrokenRows {
         }
         let (is, of) = if self.count == 1 { ("is", "row") } else { ("are", "rows") };
         let of = if rows == 1 { of } else { "rows" };
-        let message = format!(
-            "{} of {rows} {of} {is} broken, {:.1} %, where {:.1} % are allowed{}",
+        refused(format!(
+            "{} of {rows} {of} {is} broken, {:.1} %, where {:.1} % are allowed",
             self.count,
             share * 100.0,
             self.max_share * 100.0,
-            shown.unwrap_or_default()
-        );
-        Err(TraceError { line: None, message })
+        ))
     }
 }

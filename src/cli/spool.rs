@@ -1,0 +1,50 @@
+//! Where the rows of traces lie that are too many for memory: files without a name in the folder for temporary
+//! files, which are gone when the program ends, however it ends.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Mutex, PoisonError};
+
+use crate::traffic::Spool;
+
+#[derive(Debug)]
+struct TemporaryFile(Mutex<File>);
+
+/// A spool in the folder for temporary files, which `TMPDIR` names.
+pub fn temporary_spool() -> io::Result<Box<dyn Spool>> {
+    Ok(Box::new(TemporaryFile(Mutex::new(tempfile::tempfile()?))))
+}
+
+impl Spool for TemporaryFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(bytes)
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        // Runs side by side read one file; each seeks to where it wants to be.
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_appended_is_read_at_any_place() {
+        let mut spool = temporary_spool().expect("a temporary file");
+        spool.append(b"hello ").expect("written");
+        let mut bytes = [0; 2];
+        spool.read_at(1, &mut bytes).expect("there");
+        assert_eq!(&bytes, b"el");
+        spool.append(b"world").expect("written behind, wherever it was read");
+        let mut bytes = [0; 7];
+        spool.read_at(4, &mut bytes).expect("there");
+        assert_eq!(&bytes, b"o world");
+        assert!(spool.read_at(9, &mut bytes).is_err(), "it ends before");
+    }
+}
