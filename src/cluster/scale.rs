@@ -4,6 +4,7 @@ use super::action::Action;
 use super::deployment::{DeploymentId, ReplicaSetId};
 use super::meta::{Name, NamespacedName};
 use super::pod::{Owner, Pod, PodId, PodState};
+use super::selector::Selector;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
 
@@ -66,6 +67,15 @@ impl Store {
             }
         };
         Some(Scale { spec_replicas, status_replicas })
+    }
+
+    /// The selector of a workload's pods, if it still exists.
+    pub fn selector_scaled_by(&self, target: ScaleTarget) -> Option<&Selector> {
+        match target {
+            ScaleTarget::Deployment(id) => Some(&self.deployments().get(id)?.spec.selector),
+            ScaleTarget::ReplicaSet(id) => Some(&self.replica_sets().get(id)?.selector),
+            ScaleTarget::StatefulSet(id) => Some(&self.stateful_sets().get(id)?.spec.selector),
+        }
     }
 
     /// The pods of a workload, terminating ones included.

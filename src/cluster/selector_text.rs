@@ -39,6 +39,27 @@ impl FromStr for Selector {
     }
 }
 
+impl fmt::Display for Selector {
+    /// `app=web,tier in (a,b),!canary` (`labels.Selector.String`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, requirement) in self.requirements.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let Requirement { key, operator, values } = requirement;
+            let values = values.join(",");
+            match operator {
+                Operator::In if requirement.values.len() == 1 => write!(f, "{comma}{key}={values}"),
+                Operator::In => write!(f, "{comma}{key} in ({values})"),
+                Operator::NotIn => write!(f, "{comma}{key} notin ({values})"),
+                Operator::Exists => write!(f, "{comma}{key}"),
+                Operator::DoesNotExist => write!(f, "{comma}!{key}"),
+                Operator::Gt => write!(f, "{comma}{key}>{values}"),
+                Operator::Lt => write!(f, "{comma}{key}<{values}"),
+            }?;
+        }
+        Ok(())
+    }
+}
+
 /// Splits at white space, and around signs.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();

@@ -14,7 +14,7 @@ use crate::cluster::node::{ConditionStatus, Node, Taint};
 use crate::cluster::pod_template::PodTemplate;
 use crate::cluster::policy::Budget;
 use crate::cluster::printed_status::printed_status;
-use crate::cluster::selector::{Operator, Requirement, Selector};
+use crate::cluster::selector::Selector;
 use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
 use crate::engine::SimTime;
 
@@ -428,25 +428,8 @@ pub(super) fn template_cells(template: &PodTemplate, selector: &Selector) -> Vec
 
 /// A selector as kubectl prints it.
 pub(super) fn label_text(selector: &Selector) -> String {
-    let text = selector_text(selector);
+    let text = selector.to_string();
     if text.is_empty() { NONE.to_owned() } else { text }
-}
-
-/// `app=web,tier in (a,b),!canary`, as `labels.Selector` is printed.
-fn selector_text(selector: &Selector) -> String {
-    let requirement = |one: &Requirement| {
-        let (key, values) = (&one.key, one.values.join(","));
-        match one.operator {
-            Operator::In if one.values.len() == 1 => format!("{key}={values}"),
-            Operator::In => format!("{key} in ({values})"),
-            Operator::NotIn => format!("{key} notin ({values})"),
-            Operator::Exists => key.to_string(),
-            Operator::DoesNotExist => format!("!{key}"),
-            Operator::Gt => format!("{key}>{values}"),
-            Operator::Lt => format!("{key}<{values}"),
-        }
-    };
-    selector.requirements.iter().map(requirement).collect::<Vec<_>>().join(",")
 }
 
 /// `node.kubernetes.io/unreachable:NoExecute`, with its value if it has one.

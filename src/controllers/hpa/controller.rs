@@ -251,7 +251,8 @@ fn sync(
 ) -> LastSync {
     let target = target_of(view, hpa);
     let scale = target.and_then(|target| view.scale(target));
-    let others = target.and_then(|_| other_hpas_of(view, id, hpa));
+    let pods = Pods::of(view, target);
+    let others = target.and_then(|target| other_hpas_of(view, id, hpa, target, &pods));
     let selector = others.as_ref().map_or(ScaleSelector::Unique, ScaleSelector::Ambiguous);
     let not_found = if scale.is_none() { not_found(hpa) } else { Name::default() };
     let observed = scale.map(|Scale { spec_replicas, status_replicas }| ObservedScale {
@@ -259,7 +260,6 @@ fn sync(
         status_replicas,
         selector,
     });
-    let pods = Pods::of(view, target);
     let metrics = hpa.spec.metrics.iter();
     let readings: Vec<Reading> =
         metrics.map(|metric| reading(view, hpa, &metric.source, &pods.ids)).collect();
@@ -326,16 +326,28 @@ fn target_of(view: ClusterView<'_>, hpa: &HpaObject) -> Option<ScaleTarget> {
     view.scale_target(&target.kind, &id)
 }
 
-/// The names of other HPAs of the same target, if there are any.
-fn other_hpas_of(view: ClusterView<'_>, id: HpaId, hpa: &HpaObject) -> Option<Name> {
+/// What is wrong if other HPAs scale the same pods (`validateAndParseSelector`, which names them in no
+/// order).
+fn other_hpas_of(
+    view: ClusterView<'_>,
+    id: HpaId,
+    hpa: &HpaObject,
+    scaled: ScaleTarget,
+    pods: &Pods<'_>,
+) -> Option<Name> {
     let target = &hpa.spec.scale_target;
-    let mut names = Vec::new();
-    for other in view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name) {
-        if other != id {
-            names.push(view.hpas()[other].meta.id.to_string());
-        }
+    let all = || view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);
+    if pods.ids.is_empty() || all().all(|other| other == id) {
+        return None;
     }
-    (!names.is_empty()).then(|| names.join(", ").into())
+    let mut keys: Vec<_> = all()
+        .map(|other| &view.hpas()[other].meta.id)
+        .map(|id| format!("{{{} {}}}", id.name, id.namespace))
+        .collect();
+    keys.sort_unstable();
+    let (selector, keys) = (view.store().selector_scaled_by(scaled), keys.join(" "));
+    let selector = selector.map(ToString::to_string).unwrap_or_default();
+    Some(format!("pods by selector {selector} are controlled by multiple HPAs: [{keys}]").into())
 }
 
 /// The pods of a scale as the HPA sees them.

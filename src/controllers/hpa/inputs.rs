@@ -61,7 +61,7 @@ pub enum ScaleSelector<'a> {
     Missing,
     /// It does not parse, for this reason.
     Invalid(&'a Name),
-    /// It selects pods that other HPAs select, too; the text names them.
+    /// It selects pods that other HPAs select, too; the text says so and names them.
     Ambiguous(&'a Name),
 }
 

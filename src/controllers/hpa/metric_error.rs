@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::groups::PodGroups;
-use crate::cluster::hpa::{MetricIdentifier, MetricSource, MetricTarget};
+use crate::cluster::hpa::{MetricIdentifier, MetricSource, MetricSpec, MetricTarget};
 use crate::cluster::hpa_status::HpaConditionReason;
 use crate::cluster::meta::Name;
 
@@ -80,22 +80,36 @@ impl MetricError {
         }
     }
 
-    /// The error as `computeReplicasForMetric` hands it on.
-    pub fn wrapped(&self, source: &MetricSource) -> String {
+    /// The error as `computeReplicasForMetric` hands it on, what `computeStatusFor*Metric` says before it
+    /// included.
+    pub fn wrapped(&self, spec: &MetricSpec) -> String {
         let message = &self.message;
-        match source {
-            MetricSource::Resource { resource, container: None } => {
+        match (&*spec.source, spec.target) {
+            (MetricSource::Resource { resource, container: None }, _) => {
                 format!("failed to get {resource} resource metric value: {message}")
             }
-            MetricSource::Resource { container: Some(container), .. } => {
+            (MetricSource::Resource { container: Some(container), .. }, _) => {
                 format!("failed to get {container} container metric value: {message}")
             }
-            MetricSource::Pods { .. } => format!("failed to get pods metric value: {message}"),
-            MetricSource::Object { .. } => format!("failed to get object metric value: {message}"),
-            MetricSource::External { metric } => {
-                format!("failed to get {} external metric value: {message}", metric.name)
+            (MetricSource::Pods { .. }, _) => format!("failed to get pods metric value: {message}"),
+            (MetricSource::Object { .. }, MetricTarget::ValueMilli(_)) => {
+                format!("failed to get object metric value: {message}")
             }
-            MetricSource::Invalid { .. } => message.to_string(),
+            (MetricSource::Object { metric: MetricIdentifier { name, .. }, .. }, _) => format!(
+                "failed to get object metric value: failed to get {name} object metric: {message}"
+            ),
+            (MetricSource::External { metric }, target) => {
+                let MetricIdentifier { name, .. } = metric;
+                let which = if let MetricTarget::ValueMilli(_) = target {
+                    format!("external metric {name}")
+                } else {
+                    format!("{name} external metric")
+                };
+                format!(
+                    "failed to get {name} external metric value: failed to get {which}: {message}"
+                )
+            }
+            (MetricSource::Invalid { .. }, _) => message.to_string(),
         }
     }
 }
@@ -191,5 +205,53 @@ impl ErrorText<'_> {
                 write!(f, "container {container} not found in Pod {pod}")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::hpa::ObjectReference;
+
+    #[test]
+    fn an_error_is_handed_on_with_all_that_is_said_before_it() {
+        let metric = |name: &str| MetricIdentifier {
+            name: name.into(),
+            selector: None,
+            selector_text: "nil".into(),
+        };
+        let service = ObjectReference {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            name: "web".into(),
+        };
+        let object = MetricSource::Object { metric: metric("depth"), described_object: service };
+        let external = MetricSource::External { metric: metric("lag") };
+        let text = |source: &MetricSource, target| {
+            let spec = MetricSpec::new(source.clone(), target);
+            let problem = MetricProblem::CallFailed("no".into());
+            MetricError::new(problem, source, target, "shop").wrapped(&spec)
+        };
+        let (average, value) = (MetricTarget::AverageValueMilli(1), MetricTarget::ValueMilli(1));
+        let fetch = "unable to fetch metrics from";
+        assert_eq!(
+            text(&object, average),
+            format!(
+                "failed to get object metric value: failed to get depth object metric: unable to get \
+                 metric depth: Service on shop web/{fetch} custom metrics API: no"
+            )
+        );
+        assert_eq!(
+            text(&object, value),
+            format!(
+                "failed to get object metric value: unable to get metric depth: Service on shop \
+                 web/{fetch} custom metrics API: no"
+            )
+        );
+        let lag =
+            format!("unable to get external metric shop/lag/nil: {fetch} external metrics API: no");
+        let failed = "failed to get lag external metric value: failed to get";
+        assert_eq!(text(&external, average), format!("{failed} lag external metric: {lag}"));
+        assert_eq!(text(&external, value), format!("{failed} external metric lag: {lag}"));
     }
 }

@@ -20,6 +20,9 @@ use crate::cluster::meta::Name;
 use crate::cluster::node::ConditionStatus;
 use crate::engine::{SimDuration, SimTime};
 
+/// Why the minimum is written, whatever the metrics say.
+const BELOW_MIN: &str = "Current number of replicas below Spec.MinReplicas";
+
 /// One whole sync of an HPA, the write of its scale answered as the inputs say.
 pub fn reconcile(inputs: &HpaInputs<'_>, history: &mut HpaHistory, now: SimTime) -> Decision {
     decide(inputs, history, now).conclude(inputs.hpa, inputs.scale_write, history)
@@ -95,8 +98,7 @@ fn decide_with_scale(
         decision.plan_write(spec.max_replicas, reason.into());
     } else if current != 0 && current < spec.min_replicas {
         decision.course = Course::BelowMin;
-        let reason = "Current number of replicas below Spec.MinReplicas";
-        decision.plan_write(spec.min_replicas, reason.into());
+        decision.plan_write(spec.min_replicas, BELOW_MIN.into());
     } else {
         decide_by_metrics(decision, inputs, scale, history);
     }
@@ -128,9 +130,11 @@ fn decide_by_metrics(
     let course = normalize(decision, inputs.hpa, current, metrics, history);
     if course.replicas != current {
         let raw = course.stabilization.recommendation;
+        let is_raised = course.replicas != course.limiting.replicas;
         let reason = match raw.cmp(&current) {
             std::cmp::Ordering::Greater => format!("{winner} above target"),
             std::cmp::Ordering::Less => "All metrics below target".to_owned(),
+            std::cmp::Ordering::Equal if is_raised => BELOW_MIN.to_owned(),
             // Older recommendations alone moved the count.
             std::cmp::Ordering::Equal => String::new(),
         };
@@ -178,7 +182,11 @@ fn weighed(
         Some(behavior) => {
             let windows = Windows {
                 up: behavior.scale_up.stabilization_window.unwrap_or(SimDuration::ZERO),
-                down: behavior.scale_down.stabilization_window.unwrap_or(flag_window),
+                // The flag goes into a field of whole seconds (`maybeInitScaleDownStabilizationWindow`).
+                down: behavior
+                    .scale_down
+                    .stabilization_window
+                    .unwrap_or_else(|| SimDuration::from_secs(flag_window.as_secs())),
             };
             weigh_with_behavior(history, recommendation, current, windows, now)
         }
@@ -325,10 +333,8 @@ impl Decision {
                 let (problem, reason) = (SelectorProblem::Invalid, Reason::InvalidSelector);
                 (problem, reason.as_str(), reason, message.clone(), message)
             }
-            ScaleSelector::Ambiguous(others) => {
-                let message = Name::from(format!(
-                    "pods by selector are controlled by multiple HPAs: {others}"
-                ));
+            ScaleSelector::Ambiguous(message) => {
+                let message = message.clone();
                 let (problem, reason) = (SelectorProblem::Ambiguous, Reason::AmbiguousSelector);
                 (problem, reason.as_str(), reason, message.clone(), message)
             }
@@ -367,7 +373,7 @@ impl Decision {
         let message = format!(
             "invalid metrics ({invalid} invalid out of {}), first error is: {}",
             metrics.metrics.len(),
-            error.wrapped(source)
+            error.wrapped(&failed.spec)
         );
         self.warn("FailedComputeMetricsReplicas", message);
         self.error = Some(SyncError::MetricsFailed(error.clone()));

@@ -1,7 +1,9 @@
 //! Older versions of the HPA API to `autoscaling/v2` (`pkg/apis/autoscaling/v1/conversion.go` and,
 //! for versions no longer served, `v2beta1` and `v2beta2` of Kubernetes 1.24).
 
-use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerSpec, MetricSpec};
+use k8s_openapi::api::autoscaling::v2::{
+    HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, MetricSpec,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -28,7 +30,13 @@ pub fn to_v2(
                     *metric = metric_of_beta1(metric);
                 }
             }
-            typed(spec, &SPEC)
+            // It has no such field, but an annotation as v1 has.
+            if let Value::Object(fields) = &mut spec {
+                fields.remove("behavior");
+            }
+            let mut spec: HorizontalPodAutoscalerSpec = typed(spec, &SPEC)?;
+            spec.behavior = annotated_behavior(object.pointer("/metadata/annotations"));
+            Ok(spec)
         }
         "autoscaling/v1" => of_v1(&spec, object.pointer("/metadata/annotations")),
         _ => Err(error(
@@ -61,9 +69,15 @@ fn of_v1(
     }
     let mut spec: HorizontalPodAutoscalerSpec = typed(spec, &SPEC)?;
     spec.metrics = Some(metrics);
-    spec.behavior = annotation(annotations, BEHAVIOR_ANNOTATION)
-        .and_then(|behavior| typed(with_lower_initials(behavior), &SPEC).ok());
+    spec.behavior = annotated_behavior(annotations);
     Ok(spec)
+}
+
+/// The behavior that an annotation holds; an empty one, and one that does not parse, is none.
+fn annotated_behavior(annotations: Option<&Value>) -> Option<HorizontalPodAutoscalerBehavior> {
+    let behavior = with_lower_initials(annotation(annotations, BEHAVIOR_ANNOTATION)?);
+    let behavior = typed(behavior, &SPEC).ok()?;
+    (behavior != HorizontalPodAutoscalerBehavior::default()).then_some(behavior)
 }
 
 fn annotation(annotations: Option<&Value>, name: &str) -> Option<Value> {
@@ -125,10 +139,7 @@ fn metric_of_beta1(metric: &Value) -> Value {
         for (name, source) in fields {
             let source = match name.as_str() {
                 "resource" | "containerResource" => resource_of_beta1(source),
-                "pods" => json!({
-                    "metric": identifier(&source["metricName"], &source["selector"]),
-                    "target": target("AverageValue", &[("averageValue", &source["targetAverageValue"])]),
-                }),
+                "pods" => pods_of_beta1(source),
                 "object" => object_of_beta1(source),
                 "external" => external_of_beta1(source),
                 _ => continue,
@@ -151,13 +162,23 @@ fn resource_of_beta1(source: &Value) -> Value {
     converted
 }
 
+fn pods_of_beta1(source: &Value) -> Value {
+    let zero = json!("0");
+    let value = &source["targetAverageValue"];
+    let value = if value.is_null() { &zero } else { value };
+    json!({
+        "metric": identifier(&source["metricName"], &source["selector"]),
+        "target": target("AverageValue", &[("averageValue", value)]),
+    })
+}
+
 fn object_of_beta1(source: &Value) -> Value {
     let average = &source["averageValue"];
-    let target = if average.is_null() {
-        target("Value", &[("value", &source["targetValue"])])
-    } else {
-        target("AverageValue", &[("averageValue", average)])
-    };
+    let kind = if average.is_null() { "Value" } else { "AverageValue" };
+    // The field is no pointer there: where it is not written it is 0, which validation refuses.
+    let zero = json!("0");
+    let value = if source["targetValue"].is_null() { &zero } else { &source["targetValue"] };
+    let target = target(kind, &[("value", value), ("averageValue", average)]);
     json!({
         "describedObject": source["target"],
         "metric": identifier(&source["metricName"], &source["selector"]),
