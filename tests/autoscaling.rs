@@ -320,9 +320,59 @@ fn a_paused_object_of_keda_has_no_hpa_and_the_replicas_that_it_is_paused_at() {
     assert_eq!(run.until(300).replicas("web"), 4);
     assert_eq!(run.explain("hpa/shop/keda-hpa-web"), "");
     assert_eq!(run.events("ScaledObjectPaused").len(), 1);
-    let held = scaled_object("autoscaling.keda.sh/paused: 'true'", spec);
-    let mut run = Run::new(&scenario, &shop(2, &held));
-    assert_eq!(run.until(300).replicas("web"), 2);
+    // KEDA takes what is neither true nor false for true.
+    for value in ["true", "1", "yes"] {
+        let held = scaled_object(&format!("autoscaling.keda.sh/paused: '{value}'"), spec);
+        let mut run = Run::new(&scenario, &shop(2, &held));
+        assert_eq!(run.until(300).replicas("web"), 2);
+        assert_eq!(run.explain("hpa/shop/keda-hpa-web"), "", "{value}");
+    }
+    let free = scaled_object("autoscaling.keda.sh/paused: 'F'", spec);
+    let mut run = Run::new(&scenario, &shop(2, &free));
+    assert_ne!(run.until(300).explain("hpa/shop/keda-hpa-web"), "");
+}
+
+/// `NeedToForceActivation` in `pkg/scaling/executor/scale_scaledobjects.go`.
+#[test]
+fn an_object_of_keda_whose_activation_is_forced_never_sleeps() {
+    let scenario = scenario(REQUESTS, QUIET, QUEUE);
+    let spec = "  cooldownPeriod: 30
+  triggers:
+    - {type: rabbitmq, metadata: {queueName: jobs, value: '5', activationValue: '1000'}}
+";
+    let asleep = scaled_object("", spec);
+    let mut run = Run::new(&scenario, &shop(0, &asleep));
+    assert_eq!(run.until(300).replicas("web"), 0);
+    let forced = scaled_object("autoscaling.keda.sh/force-activation: 'true'", spec);
+    let mut run = Run::new(&scenario, &shop(0, &forced));
+    assert_eq!(run.until(300).replicas("web"), 1);
+    let told = run.events("KEDAScaleTargetActivated");
+    assert!(told[0].1.ends_with("from 0 to 1, caused by forced activation annotation"), "{told:?}");
+}
+
+/// `getScaledObjectMetricSpecs` in `controllers/keda/hpa.go`.
+#[test]
+fn the_metrics_of_an_hpa_of_keda_stand_in_the_order_of_their_types() {
+    let scenario = scenario(REQUESTS, QUIET, QUEUE);
+    let spec = "  minReplicaCount: 1
+  triggers:
+    - {type: memory, metricType: Utilization, metadata: {value: '80'}}
+    - {type: cpu, metricType: Utilization, metadata: {value: '60', containerName: app}}
+    - {type: rabbitmq, name: jobs, metadata: {queueName: jobs, value: '5'}}
+";
+    let mut run = Run::new(&scenario, &shop(1, &scaled_object("", spec)));
+    let told = run.until(60).explain("hpa/shop/keda-hpa-web");
+    let names: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("metric ")?.split_once([',', '(']))
+        .map(|(name, _)| name.trim_end())
+        .collect();
+    let expected = [
+        "cpu container resource utilization",
+        "external metric s2-rabbitmq-jobs",
+        "memory resource utilization",
+    ];
+    assert_eq!(names, expected, "{told}");
 }
 
 #[test]

@@ -111,8 +111,8 @@ impl Fallback {
     }
 }
 
-/// The annotations `autoscaling.keda.sh/paused`, `paused-replicas`, `paused-scale-in` and
-/// `paused-scale-out`.
+/// The annotations `autoscaling.keda.sh/paused`, `paused-replicas`, `paused-scale-in`,
+/// `paused-scale-out` and `force-activation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pause {
     /// Nothing is scaled, and there is no HPA.
@@ -123,6 +123,9 @@ pub struct Pause {
     pub scale_in: bool,
     /// Nothing is woken from zero or from the idle count.
     pub scale_out: bool,
+    /// Not a pause but its contrary, `autoscaling.keda.sh/force-activation`: it counts as active, whatever
+    /// the triggers say.
+    pub force_activation: bool,
 }
 
 /// One trigger.
@@ -204,7 +207,8 @@ impl Store {
         now: SimTime,
         id: ScaledObjectId,
     ) -> Result<(), Refused> {
-        self.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?.last_active = Some(now);
+        let object = self.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
+        object.last_active = Some(now.floor_to_second());
         Ok(())
     }
 

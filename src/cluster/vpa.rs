@@ -38,6 +38,19 @@ pub struct VpaSpec {
     pub min_replicas: Option<i32>,
     /// What holds for certain containers, in the order of the manifest.
     pub policies: Vec<ContainerPolicy>,
+    /// `updatePolicy.evictionRequirements`: all must hold for a pod to be evicted.
+    pub eviction_requirements: Vec<EvictionRequirement>,
+}
+
+/// One of `updatePolicy.evictionRequirements`: one of the resources must change in this direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvictionRequirement {
+    /// Whether `cpu` is among its resources.
+    pub cpu: bool,
+    /// Whether `memory` is.
+    pub memory: bool,
+    /// `TargetHigherThanRequests`, else `TargetLowerThanRequests`.
+    pub higher: bool,
 }
 
 /// `updatePolicy.updateMode`.

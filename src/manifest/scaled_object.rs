@@ -142,12 +142,14 @@ pub(super) fn scaled_object_spec(
     let config = config.and_then(|one| one.horizontal_pod_autoscaler_config.as_ref());
     let min_replicas = spec.min_replica_count.unwrap_or(0);
     let max_replicas = spec.max_replica_count.unwrap_or(100);
-    if min_replicas > max_replicas {
+    // A minimum of 0 that is written counts as 1, that of the HPA (`CheckReplicaCountBoundsAreValid`).
+    let least = spec.min_replica_count.map_or(0, |written| written.max(1));
+    if least > max_replicas {
         let at = path.field("minReplicaCount");
         errors.push(&at, format!("must not be more than maxReplicaCount, {max_replicas}"));
     }
     if let Some(idle) = spec.idle_replica_count
-        && idle >= min_replicas
+        && idle >= least
     {
         let at = path.field("idleReplicaCount");
         errors.push(&at, format!("must be less than minReplicaCount, {min_replicas}"));
@@ -282,23 +284,14 @@ fn fallback(written: &WrittenFallback, path: &FieldPath<'_>, errors: &mut FieldE
 fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
     let annotations = FieldPath::ROOT.field("metadata");
     let annotations = annotations.field("annotations");
-    let mut is_true = |name: &str| match meta.annotations.get(name) {
-        None => false,
-        Some(text) => match &**text {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-            other => {
-                errors
-                    .push(&annotations.field(name), format!("{other:?} is neither true nor false"));
-                false
-            }
-        },
+    // What is neither true nor false counts as true.
+    let is_true = |name: &str| {
+        let text = meta.annotations.get(name);
+        text.is_some_and(|text| !matches!(&**text, "0" | "f" | "F" | "false" | "FALSE" | "False"))
     };
-    let (paused, scale_in, scale_out) = (
-        is_true("autoscaling.keda.sh/paused"),
-        is_true("autoscaling.keda.sh/paused-scale-in"),
-        is_true("autoscaling.keda.sh/paused-scale-out"),
-    );
+    let [paused, scale_in, scale_out, force_activation] =
+        ["paused", "paused-scale-in", "paused-scale-out", "force-activation"]
+            .map(|name| is_true(&format!("autoscaling.keda.sh/{name}")));
     let name = "autoscaling.keda.sh/paused-replicas";
     let written = meta.annotations.get(name);
     let replicas = written.and_then(|text| {
@@ -309,7 +302,9 @@ fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
         }
         parsed
     });
-    Pause { is_paused: paused || written.is_some(), replicas, scale_in, scale_out }
+    // How many replicas counts before whether.
+    let is_paused = paused || written.is_some();
+    Pause { is_paused, replicas, scale_in, scale_out, force_activation }
 }
 
 /// Completed as in an HPA, which it becomes a part of.
@@ -347,7 +342,7 @@ fn trigger(
         return Trigger { name, kind: kind.into(), metric_name: "".into(), source };
     }
     if kind == "cron" {
-        return cron(index, written, &at, errors);
+        return cron(index, written, path, errors);
     }
     let Some((_, query, targets, activation, default)) =
         MEASURED.iter().find(|(known, ..)| *known == kind)
@@ -378,10 +373,7 @@ fn trigger(
     };
     let activation_milli =
         metadata.get(*activation).map_or(0, |text| milli(activation, text.as_str()));
-    let target = match written.metric_type.as_deref() {
-        Some("Value") => MetricTarget::ValueMilli(target_milli),
-        _ => MetricTarget::AverageValueMilli(target_milli),
-    };
+    let target = external_target(written, target_milli, path, errors);
     let last_part = query_text.rsplit('/').next().unwrap_or_default();
     let metric_name = match kind {
         "prometheus" => format!("s{index}-prometheus"),
@@ -402,13 +394,29 @@ fn trigger(
     }
 }
 
+/// The target of an external metric (`GetMetricTargetType`).
+fn external_target(
+    written: &ScaleTriggers,
+    milli: i64,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> MetricTarget {
+    let types = [
+        ("AverageValue", MetricTarget::AverageValueMilli(milli)),
+        ("Value", MetricTarget::ValueMilli(milli)),
+    ];
+    let given = written.metric_type.as_deref().filter(|given| !given.is_empty());
+    errors.choose(given, &types, types[0].1, &path.field("metricType"))
+}
+
 /// A span of the calendar (`pkg/scalers/cron_scaler.go`).
 fn cron(
     index: usize,
     written: &ScaleTriggers,
-    path: &FieldPath<'_>,
+    trigger: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> Trigger {
+    let path = &trigger.field("metadata");
     let mut text = |field: &str| {
         let text = written.metadata.get(field).cloned().unwrap_or_default();
         if text.is_empty() {
@@ -448,10 +456,7 @@ fn cron(
         let problem = format!("{replicas:?} must be a number above 0");
         errors.push(&path.field("desiredReplicas"), problem);
     }
-    let target = match written.metric_type.as_deref() {
-        Some("Value") => MetricTarget::ValueMilli(1_000),
-        _ => MetricTarget::AverageValueMilli(1_000),
-    };
+    let target = external_target(written, 1_000, trigger, errors);
     let plain =
         |text: &str| text.replace(' ', "").replace('*', "x").replace('/', "Sl").replace('?', "Qm");
     let name = format!("s{index}-cron-{zone}-{}-{}", plain(&start), plain(&end));

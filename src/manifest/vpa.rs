@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::field::{FieldErrors, FieldPath};
 use crate::cluster::hpa::ObjectReference;
 use crate::cluster::pod_template::ResourceList;
-use crate::cluster::vpa::{ContainerPolicy, UpdateMode, VpaSpec};
+use crate::cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
 use crate::units::Quantity;
 
 /// The object as it is written.
@@ -52,8 +52,15 @@ struct TargetRef {
 struct PodUpdatePolicy {
     update_mode: Option<String>,
     min_replicas: Option<i32>,
-    #[expect(dead_code, reason = "not simulated; here for the schema")]
-    eviction_requirements: Option<Vec<BTreeMap<String, serde_json::Value>>>,
+    eviction_requirements: Option<Vec<WrittenRequirement>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "EvictionRequirement")]
+struct WrittenRequirement {
+    resources: Vec<String>,
+    change_requirement: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -93,6 +100,9 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
     let at_list = at_resources.field("containerPolicies");
     let written = spec.resource_policy.as_ref().and_then(|one| one.container_policies.as_ref());
     let policies = written.into_iter().flatten().enumerate();
+    let at_requirements = at_policy.field("evictionRequirements");
+    let requirements = policy.and_then(|policy| policy.eviction_requirements.as_ref());
+    let requirements = requirements.into_iter().flatten().enumerate();
     VpaSpec {
         target: ObjectReference {
             api_version: spec.target_ref.api_version.as_deref().unwrap_or_default().into(),
@@ -104,6 +114,32 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
         policies: policies
             .map(|(index, policy)| container_policy(policy, &at_list.item(index), errors))
             .collect(),
+        eviction_requirements: requirements
+            .map(|(index, one)| eviction_requirement(one, &at_requirements.item(index), errors))
+            .collect(),
+    }
+}
+
+fn eviction_requirement(
+    written: &WrittenRequirement,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> EvictionRequirement {
+    let directions = [("TargetHigherThanRequests", true), ("TargetLowerThanRequests", false)];
+    let at_change = path.field("changeRequirement");
+    let written_change = Some(written.change_requirement.as_str());
+    let has = |name: &str| written.resources.iter().any(|resource| resource == name);
+    let at_resources = path.field("resources");
+    for (index, resource) in written.resources.iter().enumerate() {
+        if !matches!(resource.as_str(), "cpu" | "memory") {
+            let problem = format!("{resource:?} is not recommended; write cpu or memory");
+            errors.push(&at_resources.item(index), problem);
+        }
+    }
+    EvictionRequirement {
+        cpu: has("cpu"),
+        memory: has("memory"),
+        higher: errors.choose(written_change, &directions, true, &at_change),
     }
 }
 

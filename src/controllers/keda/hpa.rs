@@ -23,13 +23,20 @@ pub fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
     let metrics = spec
         .triggers
         .iter()
-        .filter(|trigger| !is_composed || matches!(trigger.source, TriggerSource::Resource { .. }))
+        .filter(|trigger| match trigger.source {
+            // Beside a formula those of single containers get lost.
+            TriggerSource::Resource { ref container, .. } => !is_composed || container.is_none(),
+            _ => !is_composed,
+        })
         .filter_map(|trigger| metric_of(object, trigger));
     let composite = spec
         .modifiers
         .iter()
         .map(|modifiers| external_metric(object, &COMPOSITE_METRIC.into(), modifiers.target));
-    let metrics: Vec<MetricSpec> = composite.chain(metrics).collect();
+    let mut metrics: Vec<MetricSpec> = metrics.collect();
+    // Sorted by type; the formula comes after the metrics that stay beside it (`getScaledObjectMetricSpecs`).
+    metrics.sort_by(|one, other| one.source.type_name().cmp(other.source.type_name()));
+    metrics.extend(composite);
     let mut behavior = spec.behavior.clone();
     if spec.pause.scale_in || spec.pause.scale_out {
         let behavior = behavior.get_or_insert_with(default_behavior);

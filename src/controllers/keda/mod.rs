@@ -77,7 +77,7 @@ pub fn decide(
         _ => {}
     }
     let is_idle = spec.idle_replicas.is_some() && replicas < spec.min_replicas;
-    if triggers.is_active {
+    if triggers.is_active || spec.pause.force_activation {
         return match replicas {
             _ if !is_idle && replicas != 0 => ZeroDecision::Leave,
             _ if spec.pause.scale_out => ZeroDecision::HeldBack,
@@ -151,14 +151,18 @@ impl Controller for KedaController {
         let decision = decide(spec, created, object.last_active, triggers, replicas, view.now);
         let is_noted = match decision {
             ZeroDecision::Activate(_) => true,
-            ZeroDecision::Leave => triggers.is_active && !triggers.is_failing,
+            ZeroDecision::Leave => {
+                (triggers.is_active || spec.pause.force_activation) && !triggers.is_failing
+            }
             _ => false,
         };
         if is_noted {
             actions.push(Action::SetScaledObjectActive(id));
         }
-        if let Some((replicas, event)) = said(object, decision, replicas, &activity) {
+        if let Some(replicas) = decision.scales_to() {
             actions.push(scale_target.scale_to(replicas));
+        }
+        if let Some(event) = said(object, decision, replicas, &activity) {
             actions.push(Action::Event(Box::new(event)));
         }
         self.last.insert(id, explain(object, &activity, decision, replicas, view.now));
@@ -179,13 +183,26 @@ impl Controller for KedaController {
     }
 }
 
-/// The count to write and the event that tells of it, if the count changes.
+impl ZeroDecision {
+    /// The count to write, if it changes.
+    const fn scales_to(self) -> Option<i32> {
+        match self {
+            Self::Activate(replicas)
+            | Self::Deactivate(replicas)
+            | Self::RaiseToMinimum(replicas)
+            | Self::PausedAt(replicas) => Some(replicas),
+            Self::Leave | Self::CoolDown(_) | Self::Fails | Self::HeldBack | Self::Paused => None,
+        }
+    }
+}
+
+/// The event that tells of a change, where there is one.
 fn said(
     object: &ScaledObject,
     decision: ZeroDecision,
     current: i32,
     activity: &Activity,
-) -> Option<(i32, Event)> {
+) -> Option<Event> {
     let target = &object.spec.scale_target;
     let named = format!(
         "{}.{} {}/{}",
@@ -194,19 +211,24 @@ fn said(
         object.meta.namespace(),
         target.name
     );
-    let (replicas, reason, message) = match decision {
-        ZeroDecision::Leave
+    let (reason, message) = match decision {
+        // KEDA says nothing of a count that is raised to the minimum.
+        ZeroDecision::RaiseToMinimum(_)
+        | ZeroDecision::Leave
         | ZeroDecision::CoolDown(_)
         | ZeroDecision::Fails
         | ZeroDecision::HeldBack
         | ZeroDecision::Paused => return None,
-        ZeroDecision::PausedAt(replicas) => (
-            replicas,
-            "ScaledObjectPaused",
-            format!("ScaledObject is paused, at {replicas} replicas"),
+        ZeroDecision::PausedAt(replicas) => {
+            ("ScaledObjectPaused", format!("ScaledObject is paused, at {replicas} replicas"))
+        }
+        ZeroDecision::Activate(replicas) if object.spec.pause.force_activation => (
+            "KEDAScaleTargetActivated",
+            format!(
+                "Scaled {named} from {current} to {replicas}, caused by forced activation annotation"
+            ),
         ),
         ZeroDecision::Activate(replicas) => (
-            replicas,
             "KEDAScaleTargetActivated",
             format!(
                 "Scaled {named} from {current} to {replicas}, triggered by {}",
@@ -214,14 +236,8 @@ fn said(
             ),
         ),
         ZeroDecision::Deactivate(replicas) => (
-            replicas,
             "KEDAScaleTargetDeactivated",
             format!("Deactivated {named} from {current} to {replicas}"),
-        ),
-        ZeroDecision::RaiseToMinimum(replicas) => (
-            replicas,
-            "KEDAScaleTargetActivated",
-            format!("Scaled {named} from {current} to {replicas}, the minimum"),
         ),
     };
     let event = Event {
@@ -231,7 +247,7 @@ fn said(
         reason,
         message,
     };
-    Some((replicas, event))
+    Some(event)
 }
 
 fn explain(
@@ -246,6 +262,9 @@ fn explain(
     let course = match decision {
         ZeroDecision::Leave if replicas == 0 => "nothing is active: it stays at 0".to_owned(),
         ZeroDecision::Leave => format!("the HPA {} decides", spec.hpa_name),
+        ZeroDecision::Activate(to) if spec.pause.force_activation => {
+            format!("force-activation is set: from {replicas} to {to}")
+        }
         ZeroDecision::Activate(to) => format!("a trigger is active: from {replicas} to {to}"),
         ZeroDecision::Deactivate(to) => {
             format!("nothing was active for {}: from {replicas} to {to}", spec.cooldown_period)
@@ -388,6 +407,9 @@ mod tests {
         assert_eq!(decision(&scale_in, true, 0, 500), ZeroDecision::Activate(1));
         let scale_out = with(Pause { scale_out: true, ..Pause::default() });
         assert_eq!(decision(&scale_out, true, 0, 500), ZeroDecision::HeldBack);
+        let forced = with(Pause { force_activation: true, ..Pause::default() });
+        assert_eq!(decision(&forced, false, 0, 500), ZeroDecision::Activate(1));
+        assert_eq!(decision(&forced, false, 3, 500), ZeroDecision::Leave);
         let paused = with(Pause { is_paused: true, replicas: Some(2), ..Pause::default() });
         assert_eq!(decision(&paused, true, 0, 500), ZeroDecision::PausedAt(2));
         assert_eq!(decision(&paused, false, 2, 500), ZeroDecision::Paused);

@@ -53,6 +53,11 @@ impl Buckets {
     }
 }
 
+/// What is left of a weight; too little is nothing (`safeSubtract`).
+fn without_rest(weight: f64) -> f64 {
+    if weight < EPSILON { 0.0 } else { weight }
+}
+
 fn log_ratio(value: f64) -> f64 {
     libm::log(value) / libm::log(RATIO)
 }
@@ -85,8 +90,8 @@ impl DecayingHistogram {
     pub fn subtract(&mut self, value: f64, weight: f64, at: SimTime) {
         let weight = weight * self.decay_factor(at);
         let slot = &mut self.weights[self.buckets.of(value)];
-        *slot = (*slot - weight).max(0.0);
-        self.total = (self.total - weight).max(0.0);
+        *slot = without_rest(*slot - weight);
+        self.total = without_rest(self.total - weight);
     }
 
     /// Whether it holds nothing.

@@ -24,7 +24,7 @@ use crate::units::{Bytes, MilliCpu, Quantity};
 pub use histogram::{Buckets, DecayingHistogram};
 pub use recommender::{ContainerState, MemoryPeak};
 pub use settings::VpaSettings;
-pub use updater::{UpdatePriority, evictable, is_to_be_updated, priority};
+pub use updater::{Compared, UpdatePriority, evictable, is_admitted, is_to_be_updated, priority};
 
 /// Recommender and updater.
 #[derive(Clone, Debug, Default)]
@@ -195,10 +195,12 @@ fn requested(container: &Container) -> Amounts {
     Amounts { cpu: MilliCpu(cpu), memory: Bytes(memory) }
 }
 
-/// Whether a container ran out of memory soon after its start, in its last run.
-fn has_quick_oom(spec: &PodSpec, pod: &Pod, settings: &VpaSettings) -> bool {
+/// Whether a container that the VPA looks after ran out of memory soon after its start, in its last run.
+fn has_quick_oom(vpa: &VpaObject, spec: &PodSpec, pod: &Pod, settings: &VpaSettings) -> bool {
     let (_, statuses) = pod.containers.split(spec);
-    let mut ends = statuses.iter().filter_map(|status| status.last_termination);
+    let is_off = |name: &Name| vpa.spec.policy_of(name).is_some_and(|policy| policy.is_off);
+    let meant = spec.containers.iter().zip(statuses).filter(|(one, _)| !is_off(&one.name));
+    let mut ends = meant.filter_map(|(_, status)| status.last_termination);
     ends.any(|last| {
         last.reason == TerminationReason::OomKilled
             && last.finished - last.started < settings.evict_after_oom_threshold

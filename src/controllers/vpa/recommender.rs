@@ -10,6 +10,8 @@ use crate::units::{Bytes, MilliCpu, Quantity};
 
 /// The least weight of a CPU sample: that of a request of a tenth of a core.
 const LEAST_CPU_WEIGHT: f64 = 0.1;
+/// The most of a resource, in its smallest unit (`MaxResourceAmount`): the upper bound while nothing is known.
+const MOST: f64 = 1e14;
 /// CPU samples of a day, one a minute.
 const SAMPLES_PER_DAY: f64 = 60.0 * 24.0;
 
@@ -62,6 +64,8 @@ impl ContainerState {
     /// A CPU sample of a container that requests so much.
     pub fn add_cpu(&mut self, usage: MilliCpu, request: MilliCpu, at: SimTime) {
         self.cpu.add(usage.as_cores(), request.as_cores().max(LEAST_CPU_WEIGHT), at);
+        // A kill may have been taken in before, which is no sample.
+        self.first_sample = if self.samples == 0 { at } else { self.first_sample.min(at) };
         self.last_sample = self.last_sample.max(at);
         self.samples += 1;
     }
@@ -144,9 +148,10 @@ impl ContainerState {
             cpu: MilliCpu(cut(settings.pod_min_cpu.0 as f64 * share)),
             memory: Bytes(cut(settings.pod_min_memory.0 as f64 * share)),
         };
-        let margin = 1.0 + settings.safety_margin_fraction;
+        // The margin is cut by itself: 15 % of 100m are 15m, where 115 % of it are 114.999....
+        let margin = |base: i64| cut(base as f64 * settings.safety_margin_fraction);
         let estimate = |percentile: f64, factor: f64| {
-            let scaled = |value: f64| cut(cut(value) as f64 * margin);
+            let scaled = |value: f64| cut(value) + margin(cut(value));
             let cpu = cut(scaled(self.cpu.percentile(percentile) * 1000.0) as f64 * factor);
             let memory = cut(scaled(self.memory.percentile(percentile)) as f64 * factor);
             Amounts {
@@ -155,17 +160,15 @@ impl ContainerState {
             }
         };
         let confidence = self.confidence();
-        let factor = |multiplier: f64, exponent: f64| {
-            if confidence > 0.0 { libm::pow(1.0 + multiplier / confidence, exponent) } else { 0.0 }
-        };
-        let upper_factor = if confidence > 0.0 { factor(1.0, 1.0) } else { f64::from(i32::MAX) };
+        let factor =
+            |multiplier: f64, exponent: f64| libm::pow(1.0 + multiplier / confidence, exponent);
         let uncapped = estimate(settings.target_percentile, 1.0);
         let capped = |amounts: Amounts| policy.map_or(amounts, |policy| cap(amounts, policy));
         Some(ContainerRecommendation {
             container: container.clone(),
             target: capped(uncapped),
             lower_bound: capped(estimate(settings.lower_bound_percentile, factor(0.001, -2.0))),
-            upper_bound: capped(estimate(settings.upper_bound_percentile, upper_factor)),
+            upper_bound: capped(estimate(settings.upper_bound_percentile, factor(1.0, 1.0))),
             uncapped_target: uncapped,
         })
     }
@@ -192,10 +195,10 @@ fn cap(amounts: Amounts, policy: &ContainerPolicy) -> Amounts {
     }
 }
 
-/// `int64(value)` for amounts, which the recommender holds as whole numbers.
-#[expect(clippy::cast_possible_truncation, reason = "cut as in Go; a cast of Rust saturates")]
+/// A whole amount (`resourceAmountFromFloat`).
+#[expect(clippy::cast_possible_truncation, reason = "within the range by then, cut as in Go")]
 fn cut(value: f64) -> i64 {
-    value as i64
+    value.clamp(0.0, MOST) as i64
 }
 
 #[cfg(test)]
@@ -227,6 +230,30 @@ mod tests {
         // The bucket of 100m ends at 110.3m, cut to 110m; 15 % more is 126m.
         assert_eq!(target.cpu, MilliCpu(126));
         assert!(target.memory.0 > 460_000_000 && target.memory.0 < 500_000_000);
+    }
+
+    #[test]
+    fn the_margin_is_cut_by_itself() {
+        let settings = VpaSettings::default();
+        let mut state = ContainerState::new(&settings, at(0));
+        state.add_cpu(MilliCpu(780), MilliCpu(1000), at(0));
+        state.add_memory(&mut None, 1_000, at(0), settings.memory_aggregation_interval);
+        let recommended = state.recommend(&"app".into(), 1, None, &settings).expect("samples");
+        // The bucket ends at 800.6m: 800m and 120m, where 115 % of 800m are 919.9...m in floats.
+        assert_eq!(recommended.target.cpu, MilliCpu(920));
+        // With a single sample there is no confidence at all: anything between nothing and the most there is.
+        assert_eq!(recommended.lower_bound.cpu, settings.pod_min_cpu);
+        assert_eq!(recommended.upper_bound.cpu, MilliCpu(100_000_000_000_000));
+    }
+
+    #[test]
+    fn confidence_counts_from_the_first_sample_and_not_from_a_kill_before_it() {
+        let settings = VpaSettings::default();
+        let mut state = ContainerState::new(&settings, at(0));
+        state.add_oom(&mut None, Bytes(1 << 30), at(0), &settings);
+        state.add_cpu(MilliCpu(100), MilliCpu(100), at(10));
+        state.add_cpu(MilliCpu(100), MilliCpu(100), at(11));
+        assert_eq!(state.first_sample, at(10));
     }
 
     #[test]
@@ -279,7 +306,7 @@ mod tests {
         state.add_memory(&mut None, 1_000, at(0), settings.memory_aggregation_interval);
         let recommend = |policy| state.recommend(&"app".into(), 2, policy, &settings);
         let least = recommend(None).expect("samples").target;
-        assert_eq!(least.memory, Bytes(125_000_000));
+        assert_eq!(least.memory, Bytes(125 << 20));
         let policy = ContainerPolicy {
             container: "*".into(),
             is_off: false,

@@ -49,7 +49,7 @@ pub struct VpaSettings {
     /// Least CPU of a pod (`--pod-recommendation-min-cpu-millicores`).
     #[serde(skip, default = "pod_min_cpu")]
     pub pod_min_cpu: MilliCpu,
-    /// Least memory of a pod (`--pod-recommendation-min-memory-mb`).
+    /// Least memory of a pod (`--pod-recommendation-min-memory-mb`, which are mebibytes).
     #[serde(skip, default = "pod_min_memory")]
     pub pod_min_memory: Bytes,
 }
@@ -59,7 +59,7 @@ const fn pod_min_cpu() -> MilliCpu {
 }
 
 const fn pod_min_memory() -> Bytes {
-    Bytes(250_000_000)
+    Bytes(250 << 20)
 }
 
 impl Default for VpaSettings {

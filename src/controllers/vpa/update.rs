@@ -1,11 +1,15 @@
 //! What the updater does about pods that are far from the recommendation: it resizes them where they run, or
 //! evicts them (`RunOnce`, `CanInPlaceUpdate`, `CanEvictInPlacingPod` of `pkg/updater`).
 
+use std::collections::BTreeMap;
+
 use super::settings::VpaSettings;
-use super::updater::{UpdatePriority, evictable, is_to_be_updated, priority};
+use super::updater::{
+    Compared, UpdatePriority, evictable, is_admitted, is_to_be_updated, priority,
+};
 use super::{Known, has_quick_oom, requested};
 use crate::cluster::action::Event;
-use crate::cluster::pod::{Pod, PodId, PodPhase};
+use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
 use crate::cluster::pod_template::{PodTemplate, ResourceList};
 use crate::cluster::resize::{ContainerResize, PendingReason, PodResize};
 use crate::cluster::scale::ScaleTarget;
@@ -47,16 +51,20 @@ impl Known {
         }
         let mut allowed = allowed(view, vpa, target, settings);
         for pod in candidates(view, vpa, target, settings) {
-            if allowed == 0 {
-                return;
-            }
-            let used = if vpa.spec.mode.resizes() {
-                self.resize_or_evict(view, vpa, pod, actions)
-            } else {
+            let Some(owner) = view.pods()[pod].owner else { continue };
+            let Some(allowed) = allowed.get_mut(&owner) else { continue };
+            if view.pods()[pod].phase == PodPhase::Pending {
+                // Nobody misses it.
                 actions.push(Action::EvictPod(pod));
-                true
-            };
-            allowed -= usize::from(used);
+            } else if *allowed > 0 {
+                let used = if vpa.spec.mode.resizes() {
+                    self.resize_or_evict(view, vpa, pod, actions)
+                } else {
+                    actions.push(Action::EvictPod(pod));
+                    true
+                };
+                *allowed -= i32::from(used);
+            }
         }
     }
 
@@ -127,24 +135,37 @@ fn resizable(list: &ResourceList) -> ResourceList {
     named.filter_map(|name| Some((name, list.get(name)?))).collect()
 }
 
-/// How many pods may be disturbed now.
+/// How many pods of each ReplicaSet or StatefulSet may be disturbed now. One with too few live pods is not
+/// there (`GetCreatorMaps`).
 fn allowed(
     view: ClusterView<'_>,
     vpa: &VpaObject,
     target: ScaleTarget,
     settings: &VpaSettings,
-) -> usize {
+) -> BTreeMap<Owner, i32> {
     let store = view.store();
-    let is_running = |pod: &Pod| pod.is_active() && pod.phase == PodPhase::Running;
-    let running = store.pods_scaled_by(target).filter(|(_, pod)| is_running(pod)).count();
-    let running = i32::try_from(running).unwrap_or(i32::MAX);
-    let configured = store.scale(target).map_or(0, |scale| scale.spec_replicas);
+    let mut live: BTreeMap<Owner, (i32, i32)> = BTreeMap::new();
+    for (_, pod) in store.pods_scaled_by(target).filter(|(_, pod)| pod.is_active()) {
+        let Some(owner) = pod.owner else { continue };
+        let (all, pending) = live.entry(owner).or_default();
+        *all += 1;
+        *pending += i32::from(pod.phase == PodPhase::Pending);
+    }
     let least = vpa.spec.min_replicas.unwrap_or(settings.min_replicas);
-    usize::try_from(evictable(configured, running, least, settings)).unwrap_or(0)
+    let groups = live.into_iter().filter(|(_, (all, _))| *all >= least);
+    let groups = groups.filter_map(|(owner, (all, pending))| {
+        let configured = match owner {
+            Owner::ReplicaSet(id) => store.replica_sets().get(id)?.replicas,
+            Owner::StatefulSet(id) => store.stateful_sets().get(id)?.spec.replicas,
+            Owner::DaemonSet(_) | Owner::Job(_) => return None,
+        };
+        (configured > 0).then(|| (owner, evictable(configured, all - pending, settings)))
+    });
+    groups.collect()
 }
 
-/// The running pods that are far from the recommendation, or on their way to it: those that are to grow
-/// first, then the furthest from their target.
+/// The pods that are far from the recommendation, or on their way to it: those that are to grow first, then
+/// the furthest from their target. Pods that wait for a node are evicted, never resized.
 fn candidates(
     view: ClusterView<'_>,
     vpa: &VpaObject,
@@ -152,22 +173,35 @@ fn candidates(
     settings: &VpaSettings,
 ) -> Vec<PodId> {
     let store = view.store();
+    let mode = vpa.spec.mode;
+    let is_meant = |pod: &Pod| match pod.phase {
+        PodPhase::Running => true,
+        PodPhase::Pending => !mode.resizes(),
+        _ => false,
+    };
     let mut candidates: Vec<(UpdatePriority, PodId)> = store
         .pods_scaled_by(target)
-        .filter(|(_, pod)| pod.is_active() && pod.phase == PodPhase::Running)
+        .filter(|(_, pod)| pod.is_active() && is_meant(pod))
         .filter_map(|(id, pod)| {
-            let containers = store.template_of(pod).spec.containers.iter();
-            let pairs = containers.filter_map(|container| {
-                let mut all = vpa.recommendation.iter();
-                let recommended = all.find(|one| one.container == container.name)?;
-                Some((requested(container), recommended))
-            });
-            let priority = priority(pairs);
-            let age = view.now - pod.start_time?;
-            let has_quick_oom = has_quick_oom(&store.template_of(pod).spec, pod, settings);
-            let is_meant = is_to_be_updated(priority, has_quick_oom, age, settings)
-                || vpa.spec.mode.resizes() && pod.resize.is_some();
-            is_meant.then_some((priority, id))
+            let spec = &store.template_of(pod).spec;
+            let compared = || {
+                spec.containers.iter().filter_map(|container| {
+                    let mut all = vpa.recommendation.iter();
+                    let recommendation = all.find(|one| one.container == container.name)?;
+                    let policy = vpa.spec.policy_of(&container.name);
+                    let controls = policy
+                        .map_or([true; 2], |policy| [policy.controls_cpu, policy.controls_memory]);
+                    Some(Compared { request: requested(container), recommendation, controls })
+                })
+            };
+            let priority = priority(compared());
+            // One that has not started yet is young.
+            let age = pod.start_time.map_or(SimDuration::ZERO, |start| view.now - start);
+            let has_quick_oom = has_quick_oom(vpa, spec, pod, settings);
+            let is_chosen = is_to_be_updated(priority, has_quick_oom, age, settings)
+                && is_admitted(compared(), &vpa.spec.eviction_requirements)
+                || mode.resizes() && pod.resize.is_some();
+            is_chosen.then_some((priority, id))
         })
         .collect();
     candidates.sort_by(|(one, _), (other, _)| {
