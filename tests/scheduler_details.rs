@@ -1,8 +1,7 @@
 //! Corners of kube-scheduler 1.36 that recorded cycles do not reach.
 
-use std::collections::BTreeSet;
-
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
+use wavetank::cluster::claim::{AccessMode, ClaimDraft, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
 use wavetank::cluster::node::{
     ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
@@ -144,6 +143,8 @@ fn service() -> Service {
         selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
         ports: Vec::new(),
         is_headless: false,
+        node_ports: 0,
+        is_load_balancer: false,
         publish_not_ready_addresses: false,
         has_client_affinity: false,
         traffic_distribution: None,
@@ -311,7 +312,7 @@ fn a_pod_whose_claim_is_missing_is_tried_again_when_the_claim_comes() {
     let kind = ReferenceKind::PersistentVolumeClaim;
     let claim = |name: &'static str| {
         let id = NamespacedName::new("default", name);
-        Action::PutConfig(kind, Box::new((id, BTreeSet::new())))
+        Action::PutClaim(Box::new(ClaimDraft { id, spec: ClaimSpec::default(), owner: None }))
     };
     let mut stateful = template(100, 0);
     stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });
@@ -359,4 +360,42 @@ fn a_nomination_that_goes_helps_who_waits_for_room_and_not_who_shuns_the_pod() {
     cluster.act(Action::RemovePod(nominated));
     let tried: Vec<PodId> = std::iter::from_fn(|| cluster.next().map(|one| one.pod)).collect();
     assert_eq!(tried, [wide]);
+}
+
+#[test]
+fn a_claim_of_one_pod_is_free_for_another_when_its_pod_is_gone() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    cluster.add_node("a", 1000, &[]);
+    cluster.add_node("b", 1000, &[]);
+    let spec = ClaimSpec { access_modes: vec![AccessMode::ReadWriteOncePod], ..Default::default() };
+    let id = NamespacedName::new("default", "data");
+    cluster.act(Action::PutClaim(Box::new(ClaimDraft { id, spec, owner: None })));
+    let kind = ReferenceKind::PersistentVolumeClaim;
+    let with_claim = |priority| {
+        let mut stateful = template(100, priority);
+        stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });
+        stateful
+    };
+    let first = cluster.create("first", with_claim(0));
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), Some(first));
+    let second = cluster.create("second", with_claim(0));
+    let attempt = cluster.next().expect("a pod that waits");
+    let Verdict::Waits { message, .. } = &attempt.decision.verdict else { panic!("in use") };
+    let reason = "2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod \
+                  access mode";
+    assert!(message.contains(reason), "{message}");
+    // One that matters more takes the claim from whoever has it.
+    let third = cluster.create("third", with_claim(10));
+    let attempt = cluster.next().expect("a pod that waits");
+    assert_eq!(attempt.pod, third);
+    let Verdict::Waits { chosen: Some(chosen), .. } = &attempt.decision.verdict else {
+        panic!("nobody makes room: {:?}", attempt.decision.verdict)
+    };
+    let victims: Vec<_> = chosen.victims.iter().map(|victim| victim.pod.id).collect();
+    assert_eq!(victims, [Some(first)]);
+    cluster.act(Action::RemovePod(first));
+    cluster.now += SimDuration::from_secs(60);
+    assert_eq!(cluster.next().map(|attempt| attempt.pod), Some(third));
+    assert!(cluster.store.pods()[third].node.is_some());
+    assert!(cluster.store.pods()[second].node.is_none());
 }

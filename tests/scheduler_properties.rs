@@ -145,6 +145,8 @@ fn service(app: &str) -> Service {
         selector: Some(selector(app)),
         ports: Vec::new(),
         is_headless: false,
+        node_ports: 0,
+        is_load_balancer: false,
         traffic_distribution: None,
         publish_not_ready_addresses: false,
         has_client_affinity: false,

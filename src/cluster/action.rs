@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use std::fmt;
 
+use super::claim::{ClaimDraft, ClaimOwner};
 use super::container_status::PodReport;
 use super::controller_revision::Revision;
 use super::cron_job::{CronJobId, CronJobSpec, CronJobStatus};
@@ -125,6 +126,9 @@ pub enum Action {
 
     /// A new pod.
     CreatePod(Box<PodDraft>),
+    /// A new pod of a StatefulSet, and before it those of its claims that are missing: if one is
+    /// refused, the pod is not created.
+    CreateStatefulPod(Box<(PodDraft, Vec<ClaimDraft>)>),
     /// The binding sub-resource: the pod goes to the node.
     BindPod(PodId, NodeId),
     /// `status.nominatedNodeName`.
@@ -156,10 +160,16 @@ pub enum Action {
     /// What a kubelet reports of the containers, and the conditions and restart counts that follow.
     ReportPod(PodId, Box<PodReport>),
 
-    /// A new ConfigMap, Secret or claim, or other keys for it.
+    /// A new ConfigMap or Secret, or other keys for it.
     PutConfig(ReferenceKind, Box<(NamespacedName, BTreeSet<Name>)>),
-    /// A ConfigMap, Secret or claim goes.
+    /// A ConfigMap or Secret goes.
     DeleteConfig(ReferenceKind, Box<NamespacedName>),
+    /// A new claim, or a larger size for it.
+    PutClaim(Box<ClaimDraft>),
+    /// With whom a claim goes.
+    SetClaimOwner(Box<(NamespacedName, Option<ClaimOwner>)>),
+    /// A claim goes, or will with the last pod that uses it.
+    DeleteClaim(Box<NamespacedName>),
 
     /// A new Service.
     CreateService(Box<Service>),
@@ -278,6 +288,7 @@ impl Action {
             Self::SetCronJobStatus(..) => "SetCronJobStatus",
             Self::DeleteCronJob(..) => "DeleteCronJob",
             Self::CreatePod(..) => "CreatePod",
+            Self::CreateStatefulPod(..) => "CreateStatefulPod",
             Self::BindPod(..) => "BindPod",
             Self::NominatePod(..) => "NominatePod",
             Self::DeletePod(..) => "DeletePod",
@@ -295,6 +306,9 @@ impl Action {
             Self::ReportPod(..) => "ReportPod",
             Self::PutConfig(..) => "PutConfig",
             Self::DeleteConfig(..) => "DeleteConfig",
+            Self::PutClaim(..) => "PutClaim",
+            Self::SetClaimOwner(..) => "SetClaimOwner",
+            Self::DeleteClaim(..) => "DeleteClaim",
             Self::CreateService(..) => "CreateService",
             Self::ApplyService(..) => "ApplyService",
             Self::DeleteService(..) => "DeleteService",

@@ -10,7 +10,7 @@ use super::pod::{Deletion, Finalizer, Owner, Pod, PodCondition, PodId, PodPhase,
 use super::pod_admission;
 use super::pod_names::PodNames;
 use super::pod_status;
-use super::quota;
+use super::quota_objects;
 use super::resize;
 use super::selection::Selecting;
 use super::set_apply as sets;
@@ -41,7 +41,7 @@ fn carry_out(
     action: Action,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
-    quota::admit_object(store, &action)?;
+    quota_objects::admit_object(store, &action)?;
     match action {
         Action::AddNode(node) => add_node(store, now, *node, changes),
         Action::RemoveNode(node) => remove_node(store, node, changes),
@@ -158,6 +158,9 @@ fn carry_out(
         Action::DeleteCronJob(id) => batch::delete_cron_job(store, now, id, changes),
 
         Action::CreatePod(draft) => create_pod(store, now, *draft, changes),
+        Action::CreateStatefulPod(draft) => {
+            sets::create_stateful_pod(store, now, draft.0, draft.1, changes)
+        }
         Action::BindPod(pod, node) => bind_pod(store, now, pod, node, changes),
         Action::NominatePod(pod, node) => {
             update_pod(store, pod, PodChange::Nominated, changes, |pod| {
@@ -206,13 +209,16 @@ fn carry_out(
         Action::ReportPod(pod, report) => pod_status::report_pod(store, now, pod, *report, changes),
 
         Action::PutConfig(kind, object) => {
-            store.put_config(now, kind, *object, changes);
+            store.put_config(now, kind, *object);
             Ok(())
         }
         Action::DeleteConfig(kind, id) => {
             let removed = store.config.remove(&(kind, *id));
             removed.map(|_| ()).ok_or(Refused::NotFound)
         }
+        Action::PutClaim(draft) => store.put_claim(now, *draft, changes),
+        Action::SetClaimOwner(claim) => store.set_claim_owner(&claim.0, claim.1),
+        Action::DeleteClaim(id) => store.delete_claim(&id),
 
         Action::CreateService(service) => workload::create_service(store, now, *service, changes),
         Action::ApplyService(id, service) => workload::apply_service(store, id, *service, changes),
@@ -416,7 +422,7 @@ fn set_pod_phase(
     })
 }
 
-fn create_pod(
+pub(super) fn create_pod(
     store: &mut Store,
     now: SimTime,
     draft: PodDraft,
@@ -506,6 +512,7 @@ fn bind_pod(
     let since = now.floor_to_second();
     pod.conditions.scheduled = Some(PodCondition { status: ConditionStatus::True, since });
     store.index.pods_by_node[node.index()].insert(id);
+    store.bind_claims(id, node);
     changes.push(Change::PodUpdated(id, PodChange::Bound));
     Ok(())
 }
@@ -582,6 +589,7 @@ pub(super) fn remove_pod(
     {
         store.index.pods_by_node[node.index()].remove(id);
     }
+    store.release_claims(id, &pod);
     changes.push(Change::PodRemoved { pod: id, owner: pod.owner, node: pod.node });
     changes.extend(selecting.into_iter().map(Change::SelectedPodRemoved));
     Ok(())

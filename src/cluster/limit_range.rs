@@ -1,8 +1,9 @@
 //! LimitRanges: defaults and bounds for the resources of the pods of a namespace
-//! (`plugin/pkg/admission/limitranger`, 1.36). Bounds of claims are not known, as no storage is simulated.
+//! (`plugin/pkg/admission/limitranger`, 1.36), and bounds for the size of its claims.
 
 use super::action::Refused;
-use super::meta::{Name, ObjectMeta};
+use super::claim::ClaimSpec;
+use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::pod_resources::{container_limits, container_requests};
 use super::pod_template::{Container, PodSpec, ResourceList, TemplateId};
 use super::store::Store;
@@ -17,11 +18,23 @@ pub struct LimitRange {
     pub limits: Vec<LimitRangeItem>,
 }
 
-/// What a LimitRange says of containers or pods.
+/// What an item of a LimitRange is about (`LimitType`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitType {
+    /// Each container.
+    #[default]
+    Container,
+    /// Pods as a whole.
+    Pod,
+    /// Claims.
+    PersistentVolumeClaim,
+}
+
+/// What a LimitRange says of containers, pods or claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitRangeItem {
-    /// Whether it is about pods as a whole; else about each container.
-    pub is_of_pods: bool,
+    /// What it is about.
+    pub limit_type: LimitType,
     /// The most of each resource, of requests and limits.
     pub max: ResourceList,
     /// The least.
@@ -42,11 +55,12 @@ impl Store {
         template: TemplateId,
     ) -> TemplateId {
         // Most namespaces have none, and a template is a lot to copy for each pod.
-        if self.limits_of(namespace).next().is_none() {
+        let is_of_containers = |item: &&LimitRangeItem| item.limit_type == LimitType::Container;
+        if !self.limits_of(namespace).any(|item| is_of_containers(&item)) {
             return template;
         }
         let mut changed = self.templates[template].clone();
-        for item in self.limits_of(namespace).filter(|item| !item.is_of_pods) {
+        for item in self.limits_of(namespace).filter(is_of_containers) {
             let spec = &mut changed.spec;
             for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
                 fill(&mut container.limits, &item.default_limits);
@@ -79,23 +93,67 @@ pub(super) fn admit_pod(
 ) -> Result<(), Refused> {
     let mut problems = Vec::new();
     for item in store.limits_of(namespace) {
-        if item.is_of_pods {
-            let requests = container_requests(spec, &ResourceList::default());
-            check(item, &requests, &container_limits(spec), "Pod", &mut problems);
-        } else {
-            for Container { requests, limits, .. } in
-                spec.containers.iter().chain(&spec.init_containers)
-            {
-                check(item, requests, limits, "Container", &mut problems);
+        match item.limit_type {
+            LimitType::Pod => {
+                let requests = container_requests(spec, &ResourceList::default());
+                check(item, &requests, &container_limits(spec), "Pod", &mut problems);
+            }
+            LimitType::Container => {
+                for Container { requests, limits, .. } in
+                    spec.containers.iter().chain(&spec.init_containers)
+                {
+                    check(item, requests, limits, "Container", &mut problems);
+                }
+            }
+            LimitType::PersistentVolumeClaim => {}
+        }
+    }
+    forbid("pods", pod, problems)
+}
+
+/// Refuses a claim outside of the bounds of its namespace (`PersistentVolumeClaimValidateLimitFunc`).
+pub(super) fn admit_claim(
+    store: &Store,
+    id: &NamespacedName,
+    spec: &ClaimSpec,
+) -> Result<(), Refused> {
+    let mut problems = Vec::new();
+    let items = store.limits_of(&id.namespace);
+    for item in items.filter(|item| item.limit_type == LimitType::PersistentVolumeClaim) {
+        check_claim(item, &spec.requests, &mut problems);
+    }
+    forbid("persistentvolumeclaims", &id.name, problems)
+}
+
+/// `minConstraint` and `maxRequestConstraint`: a claim has requests, and no limits.
+fn check_claim(item: &LimitRangeItem, requests: &ResourceList, problems: &mut Vec<String>) {
+    let bounds = [("minimum", &item.min), ("maximum", &item.max)];
+    for (what, bounds) in bounds {
+        for (name, bound) in bounds.iter() {
+            let says = |why: String| {
+                format!("{what} {name} usage per PersistentVolumeClaim is {bound}{why}")
+            };
+            match requests.get(name) {
+                None => problems.push(says(".  No request is specified".to_owned())),
+                Some(request)
+                    if (what == "minimum" && request < bound)
+                        || (what == "maximum" && request > bound) =>
+                {
+                    problems.push(says(format!(", but request is {request}")));
+                }
+                Some(_) => {}
             }
         }
     }
+}
+
+fn forbid(resource: &str, name: &str, mut problems: Vec<String>) -> Result<(), Refused> {
     let why = match problems.len() {
         0 => return Ok(()),
         1 => problems.remove(0),
         _ => format!("[{}]", problems.join(", ")),
     };
-    Err(Refused::Forbidden(format!("pods \"{pod}\" is forbidden: {why}")))
+    Err(Refused::Forbidden(format!("{resource} \"{name}\" is forbidden: {why}")))
 }
 
 /// `minConstraint`, `maxConstraint` and `limitRequestRatioConstraint`, with their messages.

@@ -1,15 +1,15 @@
 //! ResourceQuotas and the admission of pods under them (the `ResourceQuota` plugin and the pod
-//! evaluator of `pkg/quota/v1/evaluator/core/pods.go`, 1.36), and of other objects by their number
-//! (`pkg/quota/v1/evaluator/core`, `generic.NewObjectCountEvaluator`).
+//! evaluator of `pkg/quota/v1/evaluator/core/pods.go`, 1.36).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::action::{Action, Refused};
-use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::action::Refused;
+use super::meta::{Name, ObjectMeta};
 use super::pod::Pod;
 use super::pod_resources::{container_limits, pod_requests};
-use super::pod_template::{PodSpec, ReferenceKind, ResourceList, TemplateId};
+use super::pod_template::{PodSpec, ResourceList, TemplateId};
+use super::quota_objects::counted_kind;
 use super::quota_scope::QuotaScope;
 use super::store::Store;
 use crate::units::Quantity;
@@ -43,21 +43,6 @@ pub struct QuotaUse {
     pub hard: Quantity,
 }
 
-/// Kinds that quotas count, beside pods: the names of their resource with the API group.
-const COUNTED: [(&str, &str); 11] = [
-    ("Service", "services"),
-    ("ConfigMap", "configmaps"),
-    ("Secret", "secrets"),
-    ("PersistentVolumeClaim", "persistentvolumeclaims"),
-    ("Deployment", "deployments.apps"),
-    ("ReplicaSet", "replicasets.apps"),
-    ("StatefulSet", "statefulsets.apps"),
-    ("DaemonSet", "daemonsets.apps"),
-    ("Job", "jobs.batch"),
-    ("CronJob", "cronjobs.batch"),
-    ("HorizontalPodAutoscaler", "horizontalpodautoscalers.autoscaling"),
-];
-
 impl Store {
     /// What a quota's status says, by resource.
     pub fn quota_used(&self, quota: &ResourceQuota) -> Vec<QuotaUse> {
@@ -68,7 +53,7 @@ impl Store {
             used: match counted_kind(resource) {
                 // Not tracked under scopes, which are about pods.
                 Some(_) if !quota.scopes.is_empty() => Quantity::from_units(0),
-                Some(kind) => Quantity::from_units(self.count_of(kind, namespace)),
+                Some(kind) => self.used_by_objects(kind, resource, namespace),
                 None => self.used_by_pods(quota, resource),
             },
             hard,
@@ -90,82 +75,6 @@ impl Store {
             .filter_map(|(_, pod)| of_template(pod.reserved()))
             .fold(Quantity::from_units(0), |sum, amount| sum + amount)
     }
-
-    /// How many objects of a kind a namespace has.
-    fn count_of(&self, kind: &str, namespace: &Name) -> i64 {
-        let config = |of: ReferenceKind| {
-            let all = self.configs();
-            all.filter(|(kind, id, _)| *kind == of && id.namespace == *namespace).count()
-        };
-        let own = |ids: &mut dyn Iterator<Item = &NamespacedName>| {
-            ids.filter(|id| id.namespace == *namespace).count()
-        };
-        let count = match kind {
-            "Service" => own(&mut self.services().values().map(|one| &one.meta.id)),
-            "ConfigMap" => config(ReferenceKind::ConfigMap),
-            "Secret" => config(ReferenceKind::Secret),
-            "PersistentVolumeClaim" => config(ReferenceKind::PersistentVolumeClaim),
-            "Deployment" => own(&mut self.deployments().values().map(|one| &one.meta.id)),
-            "ReplicaSet" => own(&mut self.replica_sets().values().map(|one| &one.meta.id)),
-            "StatefulSet" => own(&mut self.stateful_sets().values().map(|one| &one.meta.id)),
-            "DaemonSet" => own(&mut self.daemon_sets().values().map(|one| &one.meta.id)),
-            "Job" => own(&mut self.jobs().values().map(|one| &one.meta.id)),
-            "CronJob" => own(&mut self.cron_jobs().values().map(|one| &one.meta.id)),
-            _ => own(&mut self.hpas().values().map(|one| &one.meta.id)),
-        };
-        i64::try_from(count).unwrap_or(i64::MAX)
-    }
-}
-
-/// The kind that a quota's resource counts, if it counts one other than pods.
-fn counted_kind(resource: &str) -> Option<&'static str> {
-    let core = |name: &str| !name.contains('.') && name == resource;
-    let counted = resource.strip_prefix("count/");
-    let is_it = |name: &str| counted == Some(name) || core(name);
-    COUNTED.iter().find(|(_, name)| is_it(name)).map(|(kind, _)| *kind)
-}
-
-/// Refuses an object that would be one too many; pods are looked at with all that they ask for.
-pub(super) fn admit_object(store: &Store, action: &Action) -> Result<(), Refused> {
-    if store.quotas.is_empty() {
-        return Ok(());
-    }
-    let (kind, id) = match action {
-        Action::CreateDeployment(draft) => ("Deployment", &draft.0.id),
-        Action::CreateReplicaSet(draft) => ("ReplicaSet", &draft.meta.id),
-        Action::CreateStatefulSet(draft) => ("StatefulSet", &draft.0.id),
-        Action::CreateDaemonSet(draft) => ("DaemonSet", &draft.0.id),
-        Action::CreateJob(draft) => ("Job", &draft.meta.id),
-        Action::CreateCronJob(draft) => ("CronJob", &draft.0.id),
-        Action::CreateService(service) => ("Service", &service.meta.id),
-        Action::CreateHpa(draft) => ("HorizontalPodAutoscaler", &draft.0.id),
-        Action::PutConfig(kind, object) if !store.has_config(*kind, &object.0) => match kind {
-            ReferenceKind::ConfigMap => ("ConfigMap", &object.0),
-            ReferenceKind::Secret => ("Secret", &object.0),
-            ReferenceKind::PersistentVolumeClaim => ("PersistentVolumeClaim", &object.0),
-        },
-        _ => return Ok(()),
-    };
-    let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == &id.namespace);
-    let quotas = quotas.filter(|quota| quota.scopes.is_empty());
-    for quota in quotas {
-        for (resource, hard) in quota.hard.iter() {
-            let used = || Quantity::from_units(store.count_of(kind, &id.namespace));
-            if counted_kind(resource) != Some(kind) || used() + Quantity::from_units(1) <= hard {
-                continue;
-            }
-            let plural =
-                COUNTED.iter().find(|(name, _)| *name == kind).map_or("", |(_, name)| *name);
-            return Err(Refused::Forbidden(format!(
-                "{plural} \"{}\" is forbidden: exceeded quota: {}, requested: {resource}=1, used: \
-                 {resource}={}, limited: {resource}={hard}",
-                id.name,
-                quota.meta.name(),
-                used()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Refuses a pod that would exceed a quota of its namespace, or leaves out what a quota counts.

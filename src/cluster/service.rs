@@ -19,6 +19,10 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `clusterIP: None`: clients see the pods themselves.
     pub is_headless: bool,
+    /// Ports that it takes on every node.
+    pub node_ports: usize,
+    /// `type: LoadBalancer`.
+    pub is_load_balancer: bool,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready_addresses: bool,
     /// `sessionAffinity: ClientIP`.

@@ -1,8 +1,9 @@
 //! The part of the API server that concerns StatefulSets and DaemonSets.
 
-use super::action::{PodDeletion, Refused};
+use super::action::{PodDeletion, PodDraft, Refused};
 use super::apply::next_sequence;
 use super::change::Change;
+use super::claim::ClaimDraft;
 use super::daemon_set::{DaemonSet, DaemonSetId, DaemonSetSpec, DaemonSetStatus};
 use super::meta::ObjectMeta;
 use super::pod::{Owner, PodId};
@@ -33,6 +34,28 @@ pub(super) fn create_stateful_set(
     store.index.stateful_sets_by_name.insert(name, id);
     changes.push(Change::StatefulSetSpec(id));
     Ok(())
+}
+
+/// Creates a pod after its claims (`CreateStatefulPod`).
+pub(super) fn create_stateful_pod(
+    store: &mut Store,
+    now: SimTime,
+    pod: PodDraft,
+    claims: Vec<ClaimDraft>,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let mut problems = Vec::new();
+    for claim in claims {
+        let name = claim.id.name.clone();
+        if let Err(why) = store.put_claim(now, claim, changes) {
+            problems.push(format!("failed to create PVC {name}: {why}"));
+        }
+    }
+    match problems.len() {
+        0 => super::apply::create_pod(store, now, pod, changes),
+        1 => Err(Refused::Forbidden(problems.remove(0))),
+        _ => Err(Refused::Forbidden(format!("[{}]", problems.join(", ")))),
+    }
 }
 
 /// A write of spec and metadata. Of the spec only replicas, template, strategy, ordinals,
@@ -102,7 +125,8 @@ pub(super) fn delete_stateful_set(
     let set = store.stateful_sets.remove(id).ok_or(Refused::NotFound)?;
     store.index.stateful_sets_by_name.remove(&set.meta.id);
     changes.push(Change::StatefulSetRemoved(id));
-    delete_pods_of(store, now, Owner::StatefulSet(id), changes)
+    delete_pods_of(store, now, Owner::StatefulSet(id), changes)?;
+    store.delete_claims_of(id)
 }
 
 pub(super) fn create_daemon_set(

@@ -1,5 +1,6 @@
 //! StatefulSets (apps/v1).
 
+use super::claim::{ClaimSpec, ClaimTemplate};
 use super::controller_revision::{REVISION_HASH_LABEL, Revision};
 use super::meta::{Labels, Name, ObjectMeta};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind};
@@ -48,8 +49,19 @@ pub struct StatefulSetSpec {
     pub min_ready_seconds: i32,
     /// Revisions kept for rollback.
     pub revision_history_limit: i32,
-    /// Names of `volumeClaimTemplates`: each pod gets a claim of its own for each.
-    pub claim_templates: Vec<Name>,
+    /// `volumeClaimTemplates`: each pod gets a claim of its own for each.
+    pub claim_templates: Vec<ClaimTemplate>,
+    /// `persistentVolumeClaimRetentionPolicy`.
+    pub claim_retention: ClaimRetention,
+}
+
+/// `spec.persistentVolumeClaimRetentionPolicy`: when claims go; by default never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClaimRetention {
+    /// `whenDeleted: Delete`: with the set.
+    pub deletes_with_set: bool,
+    /// `whenScaled: Delete`: with the pods that a scale-down removes.
+    pub deletes_when_scaled: bool,
 }
 
 /// `spec.updateStrategy` of a StatefulSet.
@@ -101,7 +113,7 @@ impl StatefulSet {
             .with(POD_INDEX_LABEL, ordinal.to_string())
             .with(POD_NAME_LABEL, name.as_str())
             .with(REVISION_HASH_LABEL, revision.hash.clone());
-        let claims = self.claims(ordinal).map(|name| Reference {
+        let claims = self.claims(ordinal).map(|(name, _)| Reference {
             kind: ReferenceKind::PersistentVolumeClaim,
             name,
             key: None,
@@ -110,12 +122,18 @@ impl StatefulSet {
         template
     }
 
-    /// The claims of the pod with an ordinal.
-    pub fn claims(&self, ordinal: i32) -> impl Iterator<Item = Name> {
-        self.spec
-            .claim_templates
-            .iter()
-            .map(move |claim| format!("{claim}-{}-{ordinal}", self.meta.name()).into())
+    /// The claims of the pod with an ordinal: their names, and what they ask for.
+    pub fn claims(&self, ordinal: i32) -> impl Iterator<Item = (Name, &ClaimSpec)> {
+        let named = move |claim: &ClaimTemplate| {
+            format!("{}-{}-{ordinal}", claim.name, self.meta.name()).into()
+        };
+        self.spec.claim_templates.iter().map(move |claim| (named(claim), &claim.spec))
+    }
+
+    /// Whether the pod of an ordinal belongs to the set as it is to be (`podInOrdinalRange`).
+    pub const fn has_ordinal(&self, ordinal: i32) -> bool {
+        let start = self.spec.start_ordinal;
+        ordinal >= start && ordinal < start.saturating_add(self.spec.replicas)
     }
 }
 

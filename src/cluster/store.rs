@@ -6,7 +6,7 @@ use std::ops::Deref;
 use jiff::{SignedDuration, Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::change::Change;
+use super::claim::Claim;
 use super::cron_job::{CronJob, CronJobId};
 use super::custom_metrics::{CustomMetrics, MetricsApis};
 use super::daemon_set::{DaemonSet, DaemonSetId};
@@ -53,8 +53,11 @@ pub struct Store {
     pub(super) quotas: BTreeMap<NamespacedName, ResourceQuota>,
     pub(super) limit_ranges: BTreeMap<NamespacedName, LimitRange>,
     pub(super) service_accounts: BTreeSet<NamespacedName>,
-    /// ConfigMaps, Secrets and claims that exist, with their keys.
+    /// ConfigMaps and Secrets that exist, with their keys.
     pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), Config>,
+    pub(super) claims: BTreeMap<NamespacedName, Claim>,
+    /// The claims that go when a pod goes: those being deleted, and those that a pod owns.
+    pub(super) leaving_claims: BTreeSet<NamespacedName>,
     /// What the metrics API serves.
     pub(super) pod_metrics: PodMetricsTable,
     /// What the custom and external metrics APIs serve.
@@ -76,10 +79,10 @@ pub struct Store {
     pub(super) uid_seed: u64,
 }
 
-/// A ConfigMap, a Secret or a claim.
+/// A ConfigMap or a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The keys that it has; a claim has none.
+    /// The keys that it has.
     pub keys: BTreeSet<Name>,
     /// When it was created, cut to whole seconds.
     pub created: SimTime,
@@ -142,6 +145,8 @@ impl Store {
             limit_ranges: BTreeMap::new(),
             service_accounts: BTreeSet::new(),
             config: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            leaving_claims: BTreeSet::new(),
             pod_metrics: PodMetricsTable::default(),
             custom_metrics: CustomMetrics::default(),
             metrics_apis: MetricsApis::default(),
@@ -333,7 +338,7 @@ impl Store {
         budgets.find(|(_, budget)| budget.meta.id == *id).map(|(id, _)| id)
     }
 
-    /// The ConfigMaps, Secrets and claims that exist, by kind and name.
+    /// The ConfigMaps and Secrets that exist, by kind and name.
     pub fn configs(&self) -> impl Iterator<Item = (ReferenceKind, &NamespacedName, &Config)> {
         self.config.iter().map(|((kind, id), config)| (*kind, id, config))
     }
@@ -427,6 +432,9 @@ impl Store {
     pub fn missing_reference<'a>(&'a self, pod: &Pod) -> Option<&'a Reference> {
         self.template_of(pod).spec.references.iter().find(|reference| {
             let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());
+            if reference.kind == ReferenceKind::PersistentVolumeClaim {
+                return !self.claims.contains_key(&id);
+            }
             let config = self.config.get(&(reference.kind, id));
             let lacks = |config: &Config, key| !config.keys.contains(key);
             config.is_none_or(|one| reference.key.as_ref().is_some_and(|key| lacks(one, key)))
@@ -435,20 +443,19 @@ impl Store {
 
     /// Whether a ConfigMap, Secret or claim exists.
     pub fn has_config(&self, kind: ReferenceKind, id: &NamespacedName) -> bool {
-        self.config.contains_key(&(kind, id.clone()))
+        match kind {
+            ReferenceKind::PersistentVolumeClaim => self.claims.contains_key(id),
+            _ => self.config.contains_key(&(kind, id.clone())),
+        }
     }
 
-    /// Creates a ConfigMap, Secret or claim with these keys, or gives it these.
+    /// Creates a ConfigMap or Secret with these keys, or gives it these.
     pub(super) fn put_config(
         &mut self,
         now: SimTime,
         kind: ReferenceKind,
         (id, keys): (NamespacedName, BTreeSet<Name>),
-        changes: &mut Vec<Change>,
     ) {
-        if kind == ReferenceKind::PersistentVolumeClaim && !self.has_config(kind, &id) {
-            changes.push(Change::ClaimAdded);
-        }
         let new = || Config { created: now.floor_to_second(), ..Config::default() };
         self.config.entry((kind, id)).or_insert_with(new).keys = keys;
     }

@@ -86,7 +86,8 @@ const KNOWN_GROUPS: [&str; 4] = ["v1", "apps/v1", "batch/v1", "policy/v1"];
 
 const RIGHTS: &str = "rights are not simulated; everyone may do everything";
 const ADMISSION: &str = "nothing checks or changes objects on their way in";
-const STORAGE: &str = "no storage is simulated; every claim is met";
+const STORAGE: &str =
+    "every claim gets a new volume when its first pod has a node, in the zone of that node";
 const PODS_MISSING: &str = "its pods are not created";
 
 /// Kinds of Kubernetes and of widely used projects that are left aside, and what that means. Those that

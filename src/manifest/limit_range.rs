@@ -6,10 +6,10 @@ use k8s_openapi::api::core::v1 as core;
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
 use crate::cluster::ObjectMeta;
-use crate::cluster::limit_range::{LimitRange, LimitRangeItem};
+use crate::cluster::limit_range::{LimitRange, LimitRangeItem, LimitType};
 use crate::cluster::pod_template::ResourceList;
 
-/// A LimitRange; what it says of claims is checked and has no effect.
+/// A LimitRange.
 pub(super) fn limit_range(
     meta: ObjectMeta,
     spec: &core::LimitRangeSpec,
@@ -21,12 +21,18 @@ pub(super) fn limit_range(
     let mut kinds = Vec::new();
     for (index, item) in spec.limits.iter().enumerate() {
         let at = list.item(index);
-        let lowered = limit_range_item(item, &at, errors);
+        let limit_type = match item.type_.as_str() {
+            "Pod" => Some(LimitType::Pod),
+            "Container" => Some(LimitType::Container),
+            "PersistentVolumeClaim" => Some(LimitType::PersistentVolumeClaim),
+            _ => None,
+        };
+        let lowered = limit_range_item(item, limit_type.unwrap_or_default(), &at, errors);
         if kinds.contains(&item.type_) {
             errors.push(&at.field("type"), format!("Duplicate value: \"{}\"", item.type_));
         }
         kinds.push(item.type_.clone());
-        if matches!(item.type_.as_str(), "Pod" | "Container") {
+        if limit_type.is_some() {
             limits.push(lowered);
         }
     }
@@ -35,6 +41,7 @@ pub(super) fn limit_range(
 
 fn limit_range_item(
     item: &core::LimitRangeItem,
+    limit_type: LimitType,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> LimitRangeItem {
@@ -52,6 +59,13 @@ fn limit_range_item(
         let rule = format!("Forbidden: may not be specified when `type` is '{}'", item.type_);
         errors.push(&path.field("default"), rule);
     }
+    if item.type_ == "PersistentVolumeClaim"
+        && min.get("storage").is_none()
+        && max.get("storage").is_none()
+    {
+        let rule = "either minimum or maximum storage value is required, but neither was provided";
+        errors.required(&path.field("limits"), rule);
+    }
     for (name, least) in min.iter() {
         if max.get(name).is_some_and(|most| least > most) {
             let rule = "min value is greater than max value";
@@ -59,7 +73,7 @@ fn limit_range_item(
         }
     }
     LimitRangeItem {
-        is_of_pods: item.type_ == "Pod",
+        limit_type,
         max,
         min,
         default_limits,
@@ -95,7 +109,8 @@ mod tests {
             {"type": "PersistentVolumeClaim", "max": {"storage": "2Gi"}},
         ]));
         assert!(errors.is_empty(), "{errors:?}");
-        assert_eq!(range.limits.len(), 1, "claims have no effect");
+        let types: Vec<LimitType> = range.limits.iter().map(|item| item.limit_type).collect();
+        assert_eq!(types, [LimitType::Container, LimitType::PersistentVolumeClaim]);
         let item = &range.limits[0];
         let shown = |list: &ResourceList| {
             list.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>()

@@ -15,6 +15,7 @@ use super::schema::{Findings, Mistake, check};
 use super::yaml::Source;
 use crate::cluster::ObjectMeta;
 use crate::cluster::action::{Action, JobDraft, PodDraft, PodName, PodSource};
+use crate::cluster::claim::ClaimDraft;
 
 /// An object that is ready for the simulation.
 #[derive(Clone, Debug)]
@@ -66,6 +67,9 @@ impl Object {
             Content::ScaledObject(spec) => Action::CreateScaledObject(Box::new((self.meta, *spec))),
             Content::DisruptionBudget(budget) => Action::CreateDisruptionBudget(budget),
             Content::Config(kind, keys) => Action::PutConfig(kind, Box::new((id, keys))),
+            Content::Claim(spec) => {
+                Action::PutClaim(Box::new(ClaimDraft { id, spec: *spec, owner: None }))
+            }
             Content::StatefulSet(spec) => Action::CreateStatefulSet(Box::new((self.meta, *spec))),
             Content::DaemonSet(spec) => Action::CreateDaemonSet(Box::new((self.meta, *spec))),
             Content::Job(spec) => {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
+use super::claim::{check_claim, claim_spec};
 use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::read_hpa;
@@ -29,6 +30,7 @@ use super::service::service;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
 use super::vpa::vpa_spec;
 use crate::cluster::action::ReplicaSetDraft;
+use crate::cluster::claim::ClaimSpec;
 use crate::cluster::cron_job::CronJobSpec;
 use crate::cluster::daemon_set::DaemonSetSpec;
 use crate::cluster::deployment::DeploymentSpec;
@@ -84,8 +86,10 @@ pub enum Content {
     Vpa(Box<VpaSpec>),
     /// A PodDisruptionBudget.
     DisruptionBudget(Box<PodDisruptionBudget>),
-    /// A ConfigMap, a Secret or a claim, with its keys.
+    /// A ConfigMap or a Secret, with its keys.
     Config(ReferenceKind, BTreeSet<Name>),
+    /// A PersistentVolumeClaim.
+    Claim(Box<ClaimSpec>),
     /// Of no consequence for the simulation.
     Other,
 }
@@ -246,7 +250,10 @@ fn content(
             Content::Config(ReferenceKind::Secret, keys)
         }
         "PersistentVolumeClaim" => {
-            Content::Config(ReferenceKind::PersistentVolumeClaim, BTreeSet::new())
+            let spec = typed::<core::PersistentVolumeClaim>(value)?.spec;
+            let spec = claim_spec(&or_required(spec, &path, errors), &path, errors);
+            check_claim(&spec, &path, errors);
+            Content::Claim(Box::new(spec))
         }
         _ => Content::Other,
     })

@@ -8,6 +8,7 @@
 
 pub mod admission;
 mod batch;
+mod claim;
 pub mod constraints;
 mod container;
 mod cross_check;

@@ -4,7 +4,7 @@
 
 /// For each type of which some fields play no part: those that do. A type that is not named here is
 /// taken as a whole.
-const MODELLED: [(&str, &str); 16] = [
+const MODELLED: [(&str, &str); 17] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -31,9 +31,10 @@ const MODELLED: [(&str, &str); 16] = [
     (
         "StatefulSetSpec",
         "replicas selector template podManagementPolicy updateStrategy minReadySeconds \
-         revisionHistoryLimit ordinals volumeClaimTemplates",
+         revisionHistoryLimit ordinals volumeClaimTemplates persistentVolumeClaimRetentionPolicy",
     ),
     ("RollingUpdateStatefulSetStrategy", "partition"),
+    ("PersistentVolumeClaimSpec", "accessModes resources storageClassName"),
     (
         "JobSpec",
         "parallelism completions completionMode backoffLimit backoffLimitPerIndex maxFailedIndexes \
@@ -54,7 +55,7 @@ const MODELLED: [(&str, &str); 16] = [
 ];
 
 /// Fields that ask for nothing: the API server's own notes, and words for people.
-const SILENT: [(&str, &str); 5] = [
+const SILENT: [(&str, &str); 6] = [
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
@@ -62,6 +63,7 @@ const SILENT: [(&str, &str); 5] = [
     ("ServiceSpec", "ipFamilies ipFamilyPolicy internalTrafficPolicy"),
     ("ServicePort", "appProtocol"),
     ("StatefulSetSpec", "serviceName"),
+    ("PersistentVolumeClaimSpec", "volumeMode"),
     ("JobSpec", "selector manualSelector"),
 ];
 
@@ -107,12 +109,12 @@ const MEANINGS: [(&str, &str, &str); 25] = [
          sessionAffinityConfig",
         "requests enter at the Service and go to its ready pods, whatever leads to it",
     ),
-    ("StatefulSetSpec", "persistentVolumeClaimRetentionPolicy", "claims outlive their pods"),
     (
         "RollingUpdateStatefulSetStrategy",
         "maxUnavailable",
         "its feature gate is off by default, so pods are updated one at a time",
     ),
+    ("PersistentVolumeClaimSpec", "", "a claim gets a new volume in the zone of its first pod"),
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 

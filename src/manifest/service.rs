@@ -52,6 +52,8 @@ pub(super) fn service(
             .map(|labels| Selector::from_labels(&pairs(Some(labels)))),
         ports: ports(given, &at, errors),
         is_headless,
+        node_ports: node_ports(service_type, spec),
+        is_load_balancer: service_type == "LoadBalancer",
         publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or(false),
         has_client_affinity: errors.choose(
             affinity,
@@ -61,6 +63,19 @@ pub(super) fn service(
         ),
         traffic_distribution,
         endpoints: Vec::new(),
+    }
+}
+
+/// Ports that the Service takes on every node, as quotas count them (`serviceEvaluator.Usage`).
+fn node_ports(service_type: &str, spec: &core::ServiceSpec) -> usize {
+    let ports = spec.ports.as_deref().unwrap_or_default();
+    match service_type {
+        "NodePort" => ports.len(),
+        "LoadBalancer" if spec.allocate_load_balancer_node_ports == Some(false) => {
+            ports.iter().filter(|port| port.node_port.is_some_and(|number| number != 0)).count()
+        }
+        "LoadBalancer" => ports.len(),
+        _ => 0,
     }
 }
 

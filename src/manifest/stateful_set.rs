@@ -3,13 +3,15 @@
 
 use k8s_openapi::api::apps::v1 as apps;
 
+use super::claim::claim_spec;
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::workload::{count, selector_and_template};
 use crate::cluster::Name;
+use crate::cluster::claim::ClaimTemplate;
 use crate::cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
 use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::stateful_set::{StatefulSetSpec, StatefulSetUpdate};
+use crate::cluster::stateful_set::{ClaimRetention, StatefulSetSpec, StatefulSetUpdate};
 
 const REVISION_HISTORY_LIMIT: i32 = 10;
 
@@ -21,6 +23,16 @@ pub(super) fn stateful_set_spec(
     let path = FieldPath::ROOT.field("spec");
     let claims = spec.volume_claim_templates.iter().flatten();
     let claims: Vec<&str> = claims.filter_map(|claim| claim.metadata.name.as_deref()).collect();
+    let at = path.field("volumeClaimTemplates");
+    let mut claim_templates = Vec::new();
+    for (place, claim) in spec.volume_claim_templates.iter().flatten().enumerate() {
+        let Some(name) = claim.metadata.name.as_deref() else { continue };
+        let at = at.item(place);
+        let asked = claim.spec.clone().unwrap_or_default();
+        let spec = claim_spec(&asked, &at.field("spec"), errors);
+        claim_templates.push(ClaimTemplate { name: Name::from(name), spec });
+    }
+    let claim_retention = claim_retention(spec, &path, errors);
     let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
     let replicas = counted(spec.replicas, 1, "replicas");
     let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
@@ -45,7 +57,25 @@ pub(super) fn stateful_set_spec(
         update,
         min_ready_seconds,
         revision_history_limit,
-        claim_templates: claims.into_iter().map(Name::from).collect(),
+        claim_templates,
+        claim_retention,
+    }
+}
+
+/// `ValidatePersistentVolumeClaimRetentionPolicy`.
+fn claim_retention(
+    spec: &apps::StatefulSetSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> ClaimRetention {
+    let path = path.field("persistentVolumeClaimRetentionPolicy");
+    let policy = spec.persistent_volume_claim_retention_policy.clone().unwrap_or_default();
+    let policies = [("Retain", false), ("Delete", true)];
+    let mut choose =
+        |given: Option<&str>, field| errors.choose(given, &policies, false, &path.field(field));
+    ClaimRetention {
+        deletes_with_set: choose(policy.when_deleted.as_deref(), "whenDeleted"),
+        deletes_when_scaled: choose(policy.when_scaled.as_deref(), "whenScaled"),
     }
 }
 

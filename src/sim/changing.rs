@@ -414,6 +414,7 @@ fn object_of(creation: &Action) -> Option<ObjectReference> {
         Action::CreateScaledObject(draft) => ("ScaledObject", &draft.0.id),
         Action::CreateDisruptionBudget(budget) => ("PodDisruptionBudget", &budget.meta.id),
         Action::AddNode(node) => ("Node", &node.meta.id),
+        Action::PutClaim(draft) => ("PersistentVolumeClaim", &draft.id),
         Action::CreatePod(draft) => {
             let crate::cluster::action::PodName::Exact(name) = &draft.name else { return None };
             let id = NamespacedName { namespace: draft.namespace.clone(), name: name.clone() };
@@ -458,7 +459,9 @@ fn deletion(store: &Store, object: &ObjectReference) -> Option<Action> {
         }
         "ConfigMap" => config(ReferenceKind::ConfigMap),
         "Secret" => config(ReferenceKind::Secret),
-        "PersistentVolumeClaim" => config(ReferenceKind::PersistentVolumeClaim),
+        "PersistentVolumeClaim" => {
+            store.claim(id).map(|_| Action::DeleteClaim(Box::new(id.clone())))
+        }
         "LimitRange" => {
             let range = store.limit_ranges().get(id);
             range.map(|range| Action::DeleteLimitRange(range.meta.id.clone()))
@@ -497,13 +500,11 @@ fn objects_in(store: &Store, namespace: &str) -> Vec<ObjectReference> {
     add("PodDisruptionBudget", &mut budgets.map(|one| &one.meta.id));
     add("ResourceQuota", &mut store.quotas().keys());
     add("LimitRange", &mut store.limit_ranges().keys());
-    for (kind, name) in [
-        (ReferenceKind::ConfigMap, "ConfigMap"),
-        (ReferenceKind::Secret, "Secret"),
-        (ReferenceKind::PersistentVolumeClaim, "PersistentVolumeClaim"),
-    ] {
+    for (kind, name) in [(ReferenceKind::ConfigMap, "ConfigMap"), (ReferenceKind::Secret, "Secret")]
+    {
         let of_kind = store.configs().filter(|(of, ..)| *of == kind);
         add(name, &mut of_kind.map(|(_, id, _)| id));
     }
+    add("PersistentVolumeClaim", &mut store.claims().map(|(id, _)| id));
     found
 }

@@ -5,6 +5,7 @@ pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use crate::controllers::pod_control::Deed;
+use crate::controllers::stateful_set::events::StatefulDeed;
 use crate::controllers::{Actions, Controller, Key, Requeue, Row, Watches};
 use crate::engine::{SimDuration, SimTime};
 
@@ -198,12 +199,16 @@ impl ControlPlane {
             other => other,
         };
         let deed = if tells_pods { Deed::of(&self.store, &action) } else { None };
+        let stateful = StatefulDeed::of(&self.store, &action);
         let mut changes = std::mem::take(&mut self.changes);
         let result = apply(&mut self.store, now, action, &mut changes);
         if let Err(why) = &result {
             observer.logged(log(Logged::Refused { verb, why: why.clone() }));
         }
         if let Some(event) = deed.and_then(|deed| deed.event(&self.store, &result, &changes)) {
+            observer.logged(log(Logged::Event(event)));
+        }
+        for event in stateful.into_iter().flat_map(|deed| deed.events(&self.store, &result)) {
             observer.logged(log(Logged::Event(event)));
         }
         observer.changed(ClusterView::new(&self.store, now), &changes);
@@ -295,6 +300,8 @@ mod tests {
             selector: None,
             ports: Vec::new(),
             is_headless: false,
+            node_ports: 0,
+            is_load_balancer: false,
             traffic_distribution: None,
             publish_not_ready_addresses: false,
             has_client_affinity: false,

@@ -103,10 +103,11 @@ impl Quantity {
 
 impl std::ops::Add for Quantity {
     type Output = Self;
-    /// The sum, capped, with the suffixes of `self` (`Quantity.Add`).
+    /// The sum, capped, with the suffixes of `self`, or of `other` if `self` is zero (`Quantity.Add`).
     fn add(self, other: Self) -> Self {
         let cap = MAX_UNITS * NANO;
-        Self { nanos: (self.nanos + other.nanos).clamp(-cap, cap), format: self.format }
+        let format = if self.nanos == 0 { other.format } else { self.format };
+        Self { nanos: (self.nanos + other.nanos).clamp(-cap, cap), format }
     }
 }
 

@@ -33,7 +33,7 @@ pub fn describe(
         "CronJob" => workloads::cron_job(view, object, &mut page)?,
         "ConfigMap" => workloads::config(view, object, ReferenceKind::ConfigMap, &mut page)?,
         "PersistentVolumeClaim" => {
-            workloads::config(view, object, ReferenceKind::PersistentVolumeClaim, &mut page)?;
+            workloads::claim(view, object, &mut page)?;
         }
         "ResourceQuota" => workloads::quota(view, object, &mut page)?,
         _ => return None,

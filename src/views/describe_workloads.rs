@@ -70,7 +70,7 @@ pub(super) fn stateful_set(
     );
     pods_status(view, Owner::StatefulSet(id), page);
     page.template(&spec.template);
-    let claims: Vec<&str> = spec.claim_templates.iter().map(|name| &**name).collect();
+    let claims: Vec<&str> = spec.claim_templates.iter().map(|claim| &*claim.name).collect();
     page.field(
         "Volume Claims",
         if claims.is_empty() { NONE.to_owned() } else { claims.join(", ") },
@@ -178,20 +178,33 @@ pub(super) fn config(
     page.field("Name", &object.id.name);
     page.field("Namespace", &object.id.namespace);
     page.field("Age", age(view.now, config.created));
-    if kind == ReferenceKind::PersistentVolumeClaim {
-        page.field("Status", "Bound");
-        let refers = |pod: &crate::cluster::pod::Pod| {
-            let references = &view.template_of(pod).spec.references;
-            references.iter().any(|one| one.kind == kind && one.name == object.id.name)
-        };
-        let pods = view.store().pods_in(&object.id.namespace);
-        let used: Vec<&str> =
-            pods.filter(|(_, pod)| refers(pod)).map(|(_, pod)| &**pod.name()).collect();
-        page.field("Used By", if used.is_empty() { NONE.to_owned() } else { used.join(", ") });
-    } else {
-        page.section("Keys");
-        config.keys.iter().for_each(|key| page.line(key));
-    }
+    page.section("Keys");
+    config.keys.iter().for_each(|key| page.line(key));
+    Some(())
+}
+
+pub(super) fn claim(
+    view: ClusterView<'_>,
+    object: &ObjectReference,
+    page: &mut Page,
+) -> Option<()> {
+    let claim = view.store().claim(&object.id)?;
+    page.field("Name", &object.id.name);
+    page.field("Namespace", &object.id.namespace);
+    page.field("Age", age(view.now, claim.created));
+    page.field("StorageClass", claim.spec.storage_class.as_deref().unwrap_or("<default>"));
+    page.field("Status", claim.status());
+    let storage = claim.spec.storage().filter(|_| claim.volume.is_some());
+    page.field("Capacity", storage.map_or_else(String::new, |storage| storage.to_string()));
+    page.field("Access Modes", super::get_workloads::access_modes(claim));
+    page.field("Zone", claim.zone().map_or(NONE, |zone| &**zone));
+    let refers = |pod: &crate::cluster::pod::Pod| {
+        view.template_of(pod).spec.claims().any(|name| *name == object.id.name)
+    };
+    let pods = view.store().pods_in(&object.id.namespace);
+    let used: Vec<&str> =
+        pods.filter(|(_, pod)| refers(pod)).map(|(_, pod)| &**pod.name()).collect();
+    page.field("Used By", if used.is_empty() { NONE.to_owned() } else { used.join(", ") });
     Some(())
 }
 

@@ -3,6 +3,7 @@
 use super::age::human;
 use super::columns::NONE;
 use super::get::{Table, template_cells};
+use crate::cluster::claim::{AccessMode, Claim};
 use crate::cluster::job::{COMPLETE, FAILED, Job};
 use crate::cluster::node::ConditionStatus;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
@@ -120,19 +121,24 @@ impl Table<'_> {
         }
     }
 
-    /// Claims, all of which are met: no storage is simulated.
+    /// Claims; their volumes have no names, and classes are not defaulted.
     pub(super) fn claims(&mut self) {
         self.titles(
             &["NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS", "AGE"],
-            &[],
+            &["VOLUMEMODE"],
         );
-        for (kind, id, config) in self.view.store().configs() {
-            if kind == ReferenceKind::PersistentVolumeClaim {
-                let mut always = vec![id.name.to_string(), "Bound".to_owned()];
-                always.extend([UNKNOWN; 4].map(str::to_owned));
-                always.push(self.age(config.created));
-                self.row(id, always, Vec::new());
-            }
+        for (id, claim) in self.view.store().claims() {
+            let storage = claim.spec.storage().filter(|_| claim.volume.is_some());
+            let always = vec![
+                id.name.to_string(),
+                claim.status().to_owned(),
+                UNKNOWN.to_owned(),
+                storage.map_or_else(String::new, |storage| storage.to_string()),
+                access_modes(claim),
+                claim.spec.storage_class.as_deref().unwrap_or(UNKNOWN).to_owned(),
+                self.age(claim.created),
+            ];
+            self.row(id, always, vec!["Filesystem".to_owned()]);
         }
     }
 
@@ -189,4 +195,10 @@ pub(super) fn completions(job: &Job) -> String {
         None if job.spec.parallelism > 1 => format!("{succeeded}/1 of {}", job.spec.parallelism),
         None => format!("{succeeded}/1"),
     }
+}
+
+/// A claim's access modes as kubectl abbreviates them, in its order.
+pub(super) fn access_modes(claim: &Claim) -> String {
+    let own = AccessMode::NAMED.iter().filter(|(_, mode)| claim.spec.access_modes.contains(mode));
+    own.map(|(_, mode)| mode.to_string()).collect::<Vec<_>>().join(",")
 }

@@ -24,7 +24,7 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
         Kind::CronJobs => workloads::cron_jobs(view, scope),
         Kind::ConfigMaps => workloads::configs(view, scope, ReferenceKind::ConfigMap),
         Kind::Secrets => workloads::configs(view, scope, ReferenceKind::Secret),
-        Kind::Claims => workloads::configs(view, scope, ReferenceKind::PersistentVolumeClaim),
+        Kind::Claims => workloads::claims(view, scope),
         Kind::Quotas => workloads::quotas(view, scope),
         Kind::Namespaces => workloads::namespaces(view, scope),
         Kind::Services => services(view, scope),

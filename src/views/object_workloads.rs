@@ -6,6 +6,7 @@ use super::get::{Scope, label_text};
 use super::get_workloads::job_status;
 use super::object::{conditions, containers, metadata, seconds};
 use crate::cluster::ClusterView;
+use crate::cluster::claim::AccessMode;
 use crate::cluster::pod_template::ReferenceKind;
 
 pub(super) fn stateful_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
@@ -129,8 +130,7 @@ pub(super) fn configs(view: ClusterView<'_>, scope: &Scope, kind: ReferenceKind)
             "apiVersion": "v1",
             "kind": match kind {
                 ReferenceKind::ConfigMap => "ConfigMap",
-                ReferenceKind::Secret => "Secret",
-                ReferenceKind::PersistentVolumeClaim => "PersistentVolumeClaim",
+                _ => "Secret",
             },
             "metadata": {
                 "name": &*id.name,
@@ -138,10 +138,32 @@ pub(super) fn configs(view: ClusterView<'_>, scope: &Scope, kind: ReferenceKind)
                 "createdAtSeconds": seconds(config.created),
             },
         });
-        if kind != ReferenceKind::PersistentVolumeClaim {
-            object["keys"] = config.keys.iter().map(|key| Value::from(&**key)).collect();
-        }
+        object["keys"] = config.keys.iter().map(|key| Value::from(&**key)).collect();
         object
+    });
+    told.collect()
+}
+
+pub(super) fn claims(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
+    let chosen = view.store().claims().filter(|(id, _)| scope.has(id));
+    let told = chosen.map(|(id, claim)| {
+        let spec = &claim.spec;
+        let modes = AccessMode::NAMED.iter().filter(|(_, mode)| spec.access_modes.contains(mode));
+        json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": &*id.name,
+                "namespace": &*id.namespace,
+                "createdAtSeconds": seconds(claim.created),
+            },
+            "spec": {
+                "accessModes": modes.map(|(name, _)| *name).collect::<Vec<_>>(),
+                "storage": spec.storage().map(|storage| storage.to_string()),
+                "storageClassName": spec.storage_class.as_deref(),
+            },
+            "status": { "phase": claim.status(), "zone": claim.zone().map(|zone| &**zone) },
+        })
     });
     told.collect()
 }

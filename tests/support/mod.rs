@@ -172,6 +172,8 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
         selector: Some(selector),
         ports: Vec::new(),
         is_headless: false,
+        node_ports: 0,
+        is_load_balancer: false,
         traffic_distribution: None,
         publish_not_ready_addresses: false,
         has_client_affinity: false,

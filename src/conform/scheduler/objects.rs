@@ -39,6 +39,8 @@ pub(super) fn service(given: &core::Service) -> Service {
         selector: selected.map(|selected| Selector::from_labels(&labels(Some(selected)))),
         ports: Vec::new(),
         is_headless: false,
+        node_ports: 0,
+        is_load_balancer: false,
         traffic_distribution: None,
         publish_not_ready_addresses: false,
         has_client_affinity: false,

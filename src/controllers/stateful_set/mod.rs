@@ -2,15 +2,15 @@
 //! their order, removed and updated from the highest down. The gate `MaxUnavailableStatefulSet` is
 //! off by default, so updates go one pod at a time.
 
+pub mod events;
 pub mod rules;
 mod sync;
 
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::Event;
 use crate::cluster::pod::Owner;
-use crate::cluster::{Action, Change, ClusterView, Refused};
+use crate::cluster::{Change, ClusterView, Refused};
 
 /// The StatefulSet controller.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,23 +50,11 @@ impl Controller for StatefulSetController {
         &mut self,
         view: ClusterView<'_>,
         key: Key,
-        refusals: &[Refused],
+        _: &[Refused],
         actions: &mut Actions,
     ) -> Requeue {
         let Key::StatefulSet(id) = key else { return Requeue::No };
         let Some(sync) = Sync::new(view, id) else { return Requeue::No };
-        if let Some(why) = refusals.first() {
-            let set = sync.set();
-            let message =
-                format!("create Pod in StatefulSet {} failed error: {why}", set.meta.name());
-            actions.push(Action::Event(Box::new(Event {
-                kind: "StatefulSet",
-                object: set.meta.id.clone(),
-                is_warning: true,
-                reason: "FailedCreate",
-                message,
-            })));
-        }
         sync.write_status(actions);
         Requeue::Backoff
     }

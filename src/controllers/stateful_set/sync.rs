@@ -2,9 +2,9 @@
 
 use super::rules::{is_available, is_running_and_ready, is_unavailable, takes_current_revision};
 use crate::cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
+use crate::cluster::claim::{Claim, ClaimDraft, ClaimOwner};
 use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
 use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
-use crate::cluster::pod_template::ReferenceKind;
 use crate::cluster::stateful_set::{
     StatefulSet, StatefulSetId, StatefulSetStatus, StatefulSetUpdate, ordinal,
 };
@@ -67,10 +67,6 @@ impl<'a> Sync<'a> {
         }
         condemned.sort_by_key(|member| std::cmp::Reverse(member.ordinal));
         Some(Self { view, id, set, revisions, current, replicas, condemned, replaced: 0 })
-    }
-
-    pub(super) const fn set(&self) -> &'a StatefulSet {
-        self.set
     }
 
     pub(super) fn run(mut self, actions: &mut Actions) -> Requeue {
@@ -142,7 +138,12 @@ impl<'a> Sync<'a> {
     fn process_replica(&self, place: usize, actions: &mut Actions) -> Step {
         let Some(member) = &self.replicas[place] else {
             let place = i32::try_from(place).unwrap_or(i32::MAX);
-            self.create_pod(self.set.spec.start_ordinal.saturating_add(place), actions);
+            let ordinal = self.set.spec.start_ordinal.saturating_add(place);
+            // A claim that goes with an earlier pod of this name must be gone first (`PodClaimIsStale`).
+            let goes_with_pod = |claim: &Claim| matches!(claim.owner, Some(ClaimOwner::Pod(_)));
+            if !self.claims(ordinal).any(|(_, claim)| claim.is_some_and(goes_with_pod)) {
+                self.create_pod(ordinal, actions);
+            }
             return Step::Wait;
         };
         if member.pod.phase.is_terminal() {
@@ -154,7 +155,11 @@ impl<'a> Sync<'a> {
         if member.pod.phase == PodPhase::Pending {
             self.create_claims(member.ordinal, actions);
         }
-        if self.is_unavailable(member) { Step::Wait } else { Step::GoOn }
+        if self.is_unavailable(member) {
+            return Step::Wait;
+        }
+        self.keep_claims(member, actions);
+        Step::GoOn
     }
 
     fn is_unavailable(&self, member: &MemberPod<'_>) -> bool {
@@ -165,6 +170,7 @@ impl<'a> Sync<'a> {
     /// while nobody but the pod itself is unavailable.
     fn process_condemned(&self, actions: &mut Actions) -> Step {
         let first_unavailable = self.first_unavailable();
+        self.condemned.iter().for_each(|member| self.keep_claims(member, actions));
         for member in &self.condemned {
             if member.pod.is_terminating() {
                 if self.is_ordered() {
@@ -224,31 +230,64 @@ impl<'a> Sync<'a> {
             Some(current) if takes_current_revision(&self.set.spec, ordinal) => current,
             _ => self.update_revision(),
         };
-        let name: Name = self.set.pod_name(ordinal).into();
-        self.create_claims(ordinal, actions);
-        actions.push(Action::CreatePod(Box::new(PodDraft {
-            name: PodName::Exact(name.clone()),
+        let pod = PodDraft {
+            name: PodName::Exact(self.set.pod_name(ordinal).into()),
             namespace: self.set.meta.namespace().clone(),
             template: PodSource::New(Box::new(self.set.pod_template(revision, ordinal))),
             owner: Some(Owner::StatefulSet(self.id)),
-        })));
-        let set = self.set.meta.name();
-        let message = format!("create Pod {name} in StatefulSet {set} successful");
-        actions.push(self.event("SuccessfulCreate", message));
+        };
+        let claims = self.missing_claims(ordinal).collect();
+        actions.push(Action::CreateStatefulPod(Box::new((pod, claims))));
     }
 
-    /// Creates the claims of a pod that do not exist yet; they outlive it.
+    /// The claims of the pod with an ordinal, as far as they exist.
+    fn claims(&self, ordinal: i32) -> impl Iterator<Item = (NamespacedName, Option<&'a Claim>)> {
+        let store = self.view.store();
+        self.set.claims(ordinal).map(|(name, _)| {
+            let id = NamespacedName::new(self.set.meta.namespace().clone(), name);
+            let claim = store.claim(&id);
+            (id, claim)
+        })
+    }
+
+    /// The claims of a pod that do not exist yet, or are being deleted: these are asked for as well,
+    /// which is refused until they are gone.
+    fn missing_claims(&self, ordinal: i32) -> impl Iterator<Item = ClaimDraft> {
+        let owner = self.claim_owner(ordinal, None);
+        let specs = self.set.claims(ordinal).map(|(_, spec)| spec);
+        let wanted = self.claims(ordinal).zip(specs);
+        let missing = wanted.filter(|((_, claim), _)| claim.is_none_or(|one| one.is_terminating));
+        missing.map(move |((id, _), spec)| ClaimDraft { id, spec: spec.clone(), owner })
+    }
+
+    /// Creates claims that a pod lost before it started.
     fn create_claims(&self, ordinal: i32, actions: &mut Actions) {
-        for claim in self.set.claims(ordinal) {
-            let id = NamespacedName::new(self.set.meta.namespace().clone(), claim.clone());
-            if self.view.has_config(ReferenceKind::PersistentVolumeClaim, &id) {
-                continue;
-            }
-            let object = Box::new((id, std::iter::empty::<Name>().collect()));
-            actions.push(Action::PutConfig(ReferenceKind::PersistentVolumeClaim, object));
+        for draft in self.missing_claims(ordinal) {
             let (pod, set) = (self.set.pod_name(ordinal), self.set.meta.name());
-            let message = format!("create Claim {claim} Pod {pod} in StatefulSet {set} success");
+            let name = &draft.id.name;
+            let message = format!("create Claim {name} Pod {pod} in StatefulSet {set} success");
+            actions.push(Action::PutClaim(Box::new(draft)));
             actions.push(self.event("SuccessfulCreate", message));
+        }
+    }
+
+    /// With whom the claims of a pod go (`updateClaimOwnerRefForSetAndPod`).
+    fn claim_owner(&self, ordinal: i32, pod: Option<PodId>) -> Option<ClaimOwner> {
+        let retention = self.set.spec.claim_retention;
+        if retention.deletes_when_scaled && !self.set.has_ordinal(ordinal) {
+            pod.map(ClaimOwner::Pod)
+        } else {
+            retention.deletes_with_set.then_some(ClaimOwner::StatefulSet(self.id))
+        }
+    }
+
+    /// Has the claims of a pod go with whom they should (`UpdatePodClaimForRetentionPolicy`).
+    fn keep_claims(&self, member: &MemberPod<'_>, actions: &mut Actions) {
+        let owner = self.claim_owner(member.ordinal, Some(member.id));
+        for (id, claim) in self.claims(member.ordinal) {
+            if claim.is_some_and(|claim| claim.owner != owner) {
+                actions.push(Action::SetClaimOwner(Box::new((id, owner))));
+            }
         }
     }
 

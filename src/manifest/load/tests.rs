@@ -68,7 +68,7 @@ fn every_simulated_kind_becomes_an_action() {
 ---
 {{apiVersion: v1, kind: Secret, metadata: {{name: a}}, stringData: {{key: value}}, data: {{other: YQ==}}}}
 ---
-{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {{}}}}
+{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}}}
 "
     );
     let loaded = loaded(&text);
@@ -89,7 +89,7 @@ fn every_simulated_kind_becomes_an_action() {
             "CreateDisruptionBudget",
             "PutConfig",
             "PutConfig",
-            "PutConfig",
+            "PutClaim",
         ]
     );
 }

@@ -153,7 +153,10 @@ pub const ALL: &[Plugin] = &[
         ..plugin("VolumeRestrictions", &[PreFilter, Filter])
     },
     plugin("NodeVolumeLimits", &[PreFilter, Filter]),
-    plugin("VolumeBinding", &[PreFilter, Filter, PreScore, Score, Reserve, PreBind]),
+    Plugin {
+        filter: Some(|_| Arc::new(volumes::VolumeBinding)),
+        ..plugin("VolumeBinding", &[PreFilter, Filter, PreScore, Score, Reserve, PreBind])
+    },
     plugin("VolumeZone", &[PreFilter, Filter]),
     Plugin {
         default_weight: Some(2),

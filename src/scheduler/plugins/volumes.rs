@@ -1,36 +1,164 @@
-//! VolumeRestrictions, as far as it shows without simulated volumes: a pod whose claim does not
-//! exist is refused. NodeVolumeLimits, VolumeBinding and VolumeZone reject nothing, because claims
-//! have no PersistentVolumes here.
+//! VolumeRestrictions and VolumeBinding, as far as they show where volumes have no more than a zone: a pod
+//! whose claim does not exist, or goes, is refused; a claim of one pod goes to one pod; a volume keeps its
+//! pods in its zone. NodeVolumeLimits and VolumeZone reject nothing: nodes hold any number of volumes,
+//! and volumes name their zone by node affinity, as those of CSI drivers do.
 
-use super::super::framework::{ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal};
-use crate::cluster::pod_template::ReferenceKind;
+use super::super::framework::{
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+};
+use super::super::node_info::NodeInfo;
+use super::super::pod_class::PodClass;
+use crate::cluster::claim::Claim;
+use crate::cluster::node::ZONE_LABEL;
 use crate::cluster::{Name, NamespacedName};
 
-/// The plugin.
+/// The plugin that keeps pods from claims that are missing, or in another pod's hands.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeRestrictions;
 
+/// The plugin that keeps pods in the zones of their volumes.
+#[derive(Clone, Copy, Debug)]
+pub struct VolumeBinding;
+
+/// The claims of a pod by name, absent where they do not exist.
+fn claims<'c>(
+    cycle: &CycleContext<'c>,
+) -> impl Iterator<Item = (&'c Name, Option<&'c Claim>)> + use<'c> {
+    let (class, store) = (cycle.pod.class, cycle.view.store());
+    class.claims.iter().map(|name| {
+        let id = NamespacedName::new(class.namespace.clone(), name.clone());
+        (name, store.claim(&id))
+    })
+}
+
 /// The first claim of a pod that does not exist.
 fn missing_claim<'c>(cycle: &CycleContext<'c>) -> Option<&'c Name> {
-    let class = cycle.pod.class;
-    class.claims.iter().find(|claim| {
-        let id = NamespacedName::new(class.namespace.clone(), (*claim).clone());
-        !cycle.view.has_config(ReferenceKind::PersistentVolumeClaim, &id)
-    })
+    claims(cycle).find(|(_, claim)| claim.is_none()).map(|(name, _)| name)
+}
+
+fn not_found(claim: &Name) -> Refusal {
+    Refusal::unresolvable(format!("persistentvolumeclaim {claim:?} not found"))
+}
+
+/// How many of these claims a pod names.
+fn count_named(claims: &[&Name], namespace: &Name, pod: &PodClass) -> usize {
+    if pod.claims.is_empty() || pod.namespace != *namespace {
+        return 0;
+    }
+    pod.claims.iter().filter(|name| claims.contains(name)).count()
 }
 
 impl FilterPlugin for VolumeRestrictions {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
-        match missing_claim(cycle) {
-            None => PreFilter::Skip,
-            Some(claim) => {
-                let reason = format!("persistentvolumeclaim {claim:?} not found");
-                PreFilter::Refuse(Refusal::unresolvable(reason))
-            }
+        if cycle.pod.class.claims.is_empty() {
+            return PreFilter::Skip;
         }
+        if let Some(refusal) = missing_claim(cycle).map(not_found) {
+            return PreFilter::Refuse(refusal);
+        }
+        let is_of_one_pod =
+            |claim: Option<&Claim>| claim.is_some_and(|one| one.spec.is_of_one_pod());
+        let own = claims(cycle).filter(|(_, claim)| is_of_one_pod(*claim));
+        let claims: Vec<&Name> = own.map(|(name, _)| name).collect();
+        if claims.is_empty() {
+            return PreFilter::Skip;
+        }
+        let namespace = &cycle.pod.class.namespace;
+        let placed = cycle.cache.nodes().flat_map(|node| &node.pods);
+        let users = placed.map(|pod| cycle.cache.class(pod.class));
+        let in_use = users.map(|pod| count_named(&claims, namespace, pod)).sum();
+        PreFilter::check(OfOnePod { claims, namespace, in_use })
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
-        matches!(event, ClusterEvent::ClaimAdded) && missing_claim(cycle).is_none()
+        match event {
+            ClusterEvent::ClaimAdded => missing_claim(cycle).is_none(),
+            ClusterEvent::PodGone(gone) => {
+                let class = cycle.pod.class;
+                let own: Vec<&Name> = class.claims.iter().collect();
+                count_named(&own, &class.namespace, gone) > 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// No other pod may have the claims.
+#[derive(Clone)]
+struct OfOnePod<'c> {
+    /// Those that only one pod may have.
+    claims: Vec<&'c Name>,
+    namespace: &'c Name,
+    /// How many times pods that have a node name one of them (`conflictingPVCRefCount`).
+    in_use: usize,
+}
+
+impl NodeFilter for OfOnePod<'_> {
+    fn filter(&self, _: &NodeInfo) -> Result<(), Refusal> {
+        if self.in_use == 0 {
+            return Ok(());
+        }
+        Err(Refusal::unschedulable(
+            "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod \
+             access mode",
+        ))
+    }
+
+    fn add_pod(&mut self, pod: &PodClass, _: &NodeInfo) {
+        self.in_use += count_named(&self.claims, self.namespace, pod);
+    }
+
+    fn remove_pod(&mut self, pod: &PodClass, _: &NodeInfo) {
+        self.in_use = self.in_use.saturating_sub(count_named(&self.claims, self.namespace, pod));
+    }
+}
+
+impl FilterPlugin for VolumeBinding {
+    fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
+        if cycle.pod.class.claims.is_empty() {
+            return PreFilter::Skip;
+        }
+        if let Some(refusal) = missing_claim(cycle).map(not_found) {
+            return PreFilter::Refuse(refusal);
+        }
+        let leaves = |claim: Option<&Claim>| claim.is_some_and(|claim| claim.is_terminating);
+        if let Some((name, _)) = claims(cycle).find(|(_, claim)| leaves(*claim)) {
+            let reason = format!("persistentvolumeclaim {name:?} is being deleted");
+            return PreFilter::Refuse(Refusal::unresolvable(reason));
+        }
+        let zones: Vec<&Name> = claims(cycle).filter_map(|(_, claim)| claim?.zone()).collect();
+        if zones.is_empty() { PreFilter::Skip } else { PreFilter::check(InZones { zones }) }
+    }
+
+    fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        match event {
+            // One of its own claims, which is there anew and has no volume yet.
+            ClusterEvent::ClaimAdded => {
+                claims(cycle).any(|(_, claim)| claim.is_some_and(|claim| claim.volume.is_none()))
+            }
+            ClusterEvent::NodeAdded(_) => true,
+            ClusterEvent::NodeUpdated { before, after } => before.labels != after.labels,
+            _ => false,
+        }
+    }
+}
+
+/// The node must be in the zone of every volume.
+#[derive(Clone)]
+struct InZones<'c> {
+    zones: Vec<&'c Name>,
+}
+
+impl NodeFilter for InZones<'_> {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        if self.passes(node) {
+            return Ok(());
+        }
+        Err(Refusal::unresolvable("node(s) didn't match PersistentVolume's node affinity"))
+    }
+
+    fn passes(&self, node: &NodeInfo) -> bool {
+        let zone = node.labels.get(ZONE_LABEL);
+        self.zones.iter().all(|wanted| zone == Some(*wanted))
     }
 }

@@ -1,0 +1,68 @@
+//! The Events of a StatefulSet about the pods and claims that are created for it
+//! (`recordPodEvent`, `recordClaimEvent`).
+
+use crate::cluster::action::{Event, PodName};
+use crate::cluster::pod::Owner;
+use crate::cluster::{Action, NamespacedName, Refused, Store};
+
+/// A request for a pod and its claims.
+#[derive(Clone, Debug)]
+pub struct StatefulDeed {
+    set: NamespacedName,
+    pod: String,
+    claims: Vec<NamespacedName>,
+}
+
+impl StatefulDeed {
+    /// The deed in a request, if it creates the pod of a StatefulSet.
+    pub fn of(store: &Store, action: &Action) -> Option<Self> {
+        let Action::CreateStatefulPod(draft) = action else { return None };
+        let (pod, claims) = &**draft;
+        let (Some(Owner::StatefulSet(set)), PodName::Exact(name)) = (pod.owner, &pod.name) else {
+            return None;
+        };
+        let set = store.stateful_sets().get(set)?.meta.id.clone();
+        let claims = claims.iter().map(|claim| claim.id.clone()).collect();
+        Some(Self { set, pod: name.to_string(), claims })
+    }
+
+    /// The Events that tell how it went.
+    pub fn events(self, store: &Store, result: &Result<(), Refused>) -> Vec<Event> {
+        let Self { set, pod, claims } = self;
+        let event = |is_warning, message| Event {
+            kind: "StatefulSet",
+            object: set.clone(),
+            is_warning,
+            reason: if is_warning { "FailedCreate" } else { "SuccessfulCreate" },
+            message,
+        };
+        let in_set = format!("in StatefulSet {}", set.name);
+        let mut events = Vec::new();
+        for claim in &claims {
+            let name = &claim.name;
+            let is_there = store.claim(claim).is_some_and(|one| !one.is_terminating);
+            events.push(match result {
+                Err(why) if !is_there => {
+                    let why = why.to_string();
+                    let before = format!("failed to create PVC {name}: ");
+                    let why = why.strip_prefix(&before).unwrap_or(&why);
+                    event(
+                        true,
+                        format!("create Claim {name} for Pod {pod} {in_set} failed error: {why}"),
+                    )
+                }
+                _ => event(false, format!("create Claim {name} Pod {pod} {in_set} success")),
+            });
+        }
+        match result {
+            Ok(()) => events.push(event(false, format!("create Pod {pod} {in_set} successful"))),
+            // One that is still there, under this name, is waited for in silence.
+            Err(Refused::AlreadyExists(_)) => {}
+            Err(why) => {
+                let message = format!("create Pod {pod} {in_set} failed error: {why}");
+                events.push(event(true, message));
+            }
+        }
+        events
+    }
+}

@@ -1,0 +1,67 @@
+//! PersistentVolumeClaims of the API to those of `cluster`, checked as the API server does
+//! (`ValidatePersistentVolumeClaimSpec`, 1.36).
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::field::{FieldErrors, FieldPath};
+use super::resources::resource_list;
+use crate::cluster::Name;
+use crate::cluster::claim::{AccessMode, ClaimSpec};
+
+/// `spec` of a claim, or of a StatefulSet's template for claims, of which the API server checks less.
+pub(super) fn claim_spec(
+    spec: &core::PersistentVolumeClaimSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> ClaimSpec {
+    let at = path.field("accessModes");
+    let mut access_modes = Vec::new();
+    for (place, mode) in spec.access_modes.iter().flatten().enumerate() {
+        let known = AccessMode::NAMED.map(|(name, mode)| (name, Some(mode)));
+        access_modes.extend(errors.choose(Some(mode.as_str()), &known, None, &at.item(place)));
+    }
+    let resources = spec.resources.clone().unwrap_or_default();
+    let at = path.field("resources");
+    let requests = resource_list(resources.requests.as_ref(), &at.field("requests"), errors);
+    let class = spec.storage_class_name.as_deref().filter(|class| !class.is_empty());
+    ClaimSpec { access_modes, requests, storage_class: class.map(Name::from) }
+}
+
+/// What a claim of its own must say.
+pub(super) fn check_claim(spec: &ClaimSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    let at = path.field("accessModes");
+    if spec.access_modes.is_empty() {
+        errors.required(&at, "at least 1 access mode is required");
+    }
+    if spec.is_of_one_pod() && spec.access_modes.len() > 1 {
+        let rule = "Forbidden: may not use ReadWriteOncePod with other access modes";
+        errors.push(&at, rule);
+    }
+    if spec.storage().is_none() {
+        errors.required(&path.field("resources").key("storage"), "the size of the volume");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn problems(spec: Value) -> Vec<String> {
+        let mut errors = FieldErrors::default();
+        let spec = serde_json::from_value(spec).expect("a spec");
+        let spec = claim_spec(&spec, &FieldPath::ROOT, &mut errors);
+        check_claim(&spec, &FieldPath::ROOT, &mut errors);
+        errors.into_vec().iter().map(|error| error.path.clone()).collect()
+    }
+
+    #[test]
+    fn a_claim_says_how_it_is_mounted_and_how_much_it_needs() {
+        let storage = json!({"requests": {"storage": "1Gi"}});
+        let of = |modes: &[&str]| json!({"accessModes": modes, "resources": storage});
+        assert_eq!(problems(of(&["ReadWriteOnce", "ReadOnlyMany"])), [""; 0]);
+        assert_eq!(problems(json!({})), ["accessModes", "resources[storage]"]);
+        assert_eq!(problems(of(&["ReadWriteOncePod", "ReadWriteOnce"])), ["accessModes"]);
+        assert_eq!(problems(of(&["ReadWriteTwice", "ReadWriteOnce"])), ["accessModes[0]"]);
+    }
+}
