@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cpu_load::{CpuLoads, Share};
+use super::own_cpu::OwnCpu;
 use super::world::App;
 use crate::cluster::metrics::ContainerMetrics;
 use crate::cluster::node::{NodeId, ZONE_LABEL};
@@ -19,27 +20,27 @@ use crate::units::{Bytes, MilliCpu, Quantity};
 /// The applications of all pods, by the pod's slot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Apps {
-    by_pod: Vec<Option<PodApp>>,
+    pub(super) by_pod: Vec<Option<PodApp>>,
     /// Zones in the order in which pods came to them.
     zones: Vec<Name>,
     /// Those whose memory may pass what they request.
     growing: BTreeSet<PodId>,
     /// Nodes whose applications may want more CPU than there is: where the limits together pass the
     /// node's size, or where an application came or went since somebody last looked.
-    crowds: BTreeSet<NodeId>,
+    pub(super) crowds: BTreeSet<NodeId>,
     pub(super) loads: CpuLoads,
     /// Pods that the next scrape must look at, and at times one that took the slot of such a pod; all
     /// others use CPU at a steady rate.
-    restless: PodSlots,
+    pub(super) restless: PodSlots,
 }
 
 /// Slots of pods, a bit for each: what many pods are added to, in whatever order, and read in the order in
 /// which their data lie in memory.
 #[derive(Clone, Debug, Default)]
-struct PodSlots(Vec<u64>);
+pub(super) struct PodSlots(Vec<u64>);
 
 impl PodSlots {
-    fn insert(&mut self, pod: PodId) {
+    pub(super) fn insert(&mut self, pod: PodId) {
         let word = pod.index() / 64;
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
@@ -89,17 +90,19 @@ pub(super) struct PodApp {
     /// Start of the running container.
     running_since: Option<SimTime>,
     /// From here on it burns its warm-up CPU, until it is ready.
-    warming_since: Option<SimTime>,
+    pub(super) warming_since: Option<SimTime>,
     warm_up_cpu_time: SimDuration,
     /// From here on it settles, for as long as its profile says.
     settling_since: Option<SimTime>,
     /// Its part in its workload's load, while it serves.
-    share: Option<Share>,
+    pub(super) share: Option<Share>,
     /// CPU time of such parts that it had before.
-    burnt: SimDuration,
+    pub(super) burnt: SimDuration,
+    /// What it gets of the CPU that it wants for itself.
+    pub(super) own_cpu: OwnCpu,
     /// Since then nothing but its share has changed its CPU rate.
-    changed_at: SimTime,
-    others: Option<Arc<[ContainerMetrics]>>,
+    pub(super) changed_at: SimTime,
+    pub(super) others: Option<Arc<[ContainerMetrics]>>,
 }
 
 impl Apps {
@@ -161,6 +164,7 @@ impl Apps {
             settling_since: None,
             share: None,
             burnt: SimDuration::ZERO,
+            own_cpu: OwnCpu::UNHINDERED,
             changed_at: view.now,
             others,
         });
@@ -242,6 +246,11 @@ impl Apps {
         app.changed_at = now;
         app.running_since = Some(now);
         app.warming_since = Some(now);
+        let (node, has_own_cpu) = (app.node, app.has_own_cpu());
+        if has_own_cpu {
+            self.crowds.extend(node);
+        }
+        let Some(app) = self.get_mut(pod) else { return };
         let Some(model) = app.app.requests else { return };
         let (id, cores, limit) = (app.backend, app.burst_cores, app.limit_cores);
         let (zone, node) = (app.zone, app.node);
@@ -260,11 +269,6 @@ impl Apps {
         app.backend = Some(backend);
         let node = app.node;
         self.crowds.extend(node);
-    }
-
-    /// Takes the nodes whose applications may want more CPU than there is, in their order.
-    pub(super) fn take_crowds(&mut self) -> BTreeSet<NodeId> {
-        std::mem::take(&mut self.crowds)
     }
 
     /// The applications of a node may want more CPU than there is.
@@ -299,6 +303,8 @@ impl Apps {
         if let Some(app) = self.get_mut(pod) {
             app.end_warm_up(now);
             app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
+            let node = app.node.filter(|_| app.has_own_cpu());
+            self.crowds.extend(node);
             self.restless.insert(pod);
         }
     }
@@ -362,16 +368,17 @@ impl Apps {
 
     fn cpu_time_of(&self, now: SimTime, app: &PodApp, traffic: &mut Traffic) -> SimDuration {
         let served = app.backend.map_or(SimDuration::ZERO, |one| traffic.cpu_time_used(now, one));
-        let shared = app.share.map_or(SimDuration::ZERO, |share| self.loads.burnt(now, share));
-        served + app.warm_up_cpu_time_at(now) + app.settled(now) + app.burnt + shared
+        let own = app.own_time(now, &self.loads);
+        served + own - app.own_cpu.withheld(own)
     }
 
     /// A pod takes part in its workload's load, or does so no more.
     fn set_sharing(&mut self, now: SimTime, pod: PodId, shares: bool) {
-        let Self { by_pod, loads, restless, .. } = self;
+        let Self { by_pod, loads, restless, crowds, .. } = self;
         let app = by_pod.get_mut(pod.index()).and_then(Option::as_mut);
         let Some(app) = app.filter(|app| app.pod == pod) else { return };
         let Some(group) = app.app.cpu_load else { return };
+        crowds.extend(app.node);
         if shares && app.share.is_none() {
             app.share = Some(loads.join(now, group, pod, app.limit_nano));
         } else if !shares && let Some(share) = app.share.take() {
@@ -413,6 +420,7 @@ impl Apps {
         let is_steady = app.backend.is_none()
             && !self.growing.contains(&pod)
             && app.warming_since.is_none()
+            && !app.own_cpu.is_hindered()
             && last_scrape.is_some_and(|last| !app.is_settling(last))
             && last_scrape.is_some_and(|last| since.max(app.changed_at) <= last);
         Some(PodUsage {
@@ -446,7 +454,7 @@ impl PodApp {
         Some(self.memory.0.saturating_add(in_flight).saturating_add(leaked))
     }
 
-    fn warm_up_cpu_time_at(&self, now: SimTime) -> SimDuration {
+    pub(super) fn warm_up_cpu_time_at(&self, now: SimTime) -> SimDuration {
         let Some(since) = self.warming_since else { return self.warm_up_cpu_time };
         let burning = now - since;
         let cores = f64::from(self.app.profile.warm_up_cpu_milli) / 1000.0;
@@ -455,14 +463,14 @@ impl PodApp {
     }
 
     /// CPU time burnt while settling.
-    fn settled(&self, now: SimTime) -> SimDuration {
+    pub(super) fn settled(&self, now: SimTime) -> SimDuration {
         let Some(since) = self.settling_since else { return SimDuration::ZERO };
         let burning = (now - since).min(self.app.profile.settling);
         let cores = f64::from(self.app.profile.settling_cpu_milli) / 1000.0;
         SimDuration::from_secs_f64(burning.as_secs_f64() * cores.min(self.cores))
     }
 
-    fn is_settling(&self, at: SimTime) -> bool {
+    pub(super) fn is_settling(&self, at: SimTime) -> bool {
         self.settling_since.is_some_and(|since| at < since + self.app.profile.settling)
     }
 

@@ -8,8 +8,10 @@ use crate::engine::{SimDuration, SimTime};
 #[derive(Clone, Debug, Default)]
 pub(super) struct CpuLoads {
     groups: Vec<Group>,
-    /// Groups whose rates changed since somebody last took the list.
+    /// Groups whose rates changed since a scrape last took the list.
     changed: Vec<u32>,
+    /// The same since the CPU was last shared out.
+    spread: Vec<u32>,
 }
 
 /// A pod's place in its workload's load.
@@ -98,6 +100,14 @@ impl CpuLoads {
         groups.flat_map(|group| &group.members).copied().for_each(tell);
     }
 
+    /// Tells of the pods whose rates changed since the last call of this.
+    pub(super) fn take_spread(&mut self, tell: impl FnMut(PodId)) {
+        self.spread.sort_unstable();
+        self.spread.dedup();
+        let groups = self.spread.drain(..).map(|group| &self.groups[group as usize]);
+        groups.flat_map(|group| &group.members).copied().for_each(tell);
+    }
+
     fn spread(&mut self, now: SimTime, group: u32) {
         let row = &mut self.groups[group as usize];
         let members = i64::try_from(row.members.len()).unwrap_or(i64::MAX);
@@ -116,6 +126,7 @@ impl CpuLoads {
         if has_changed {
             row.changed_at = now;
             self.changed.push(group);
+            self.spread.push(group);
         }
     }
 }

@@ -43,6 +43,15 @@ pub(super) fn share(capacity: f64, claims: &[Claim]) -> Vec<f64> {
     }
 }
 
+/// How a pod's cores are shared between what its application burns for itself and its requests, each of
+/// which would use so many cores: the share of its own that it gets, and the cores that are left for
+/// requests. The kernel gives all threads of a container the same.
+pub(super) fn split(cores: f64, own: f64, requests: f64) -> (f64, f64) {
+    let wanted = own + requests;
+    let granted = if own <= 0.0 || wanted <= cores { 1.0 } else { cores / wanted };
+    (granted, (cores - own * granted).max(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +63,14 @@ mod tests {
     #[test]
     fn without_contention_everyone_has_its_cap() {
         assert_eq!(share(4.0, &[claim(1.0, 1.0), claim(2.0, 1.0)]), [4.0, 4.0]);
+    }
+
+    #[test]
+    fn threads_of_one_container_get_the_same() {
+        assert_eq!(split(2.0, 0.5, 1.0), (1.0, 1.5));
+        assert_eq!(split(1.0, 1.0, 3.0), (0.25, 0.75));
+        assert_eq!(split(1.0, 2.0, 0.0), (0.5, 0.0));
+        assert_eq!(split(1.0, 0.0, 5.0), (1.0, 1.0));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod event;
 mod faulting;
 mod journal;
 mod memory;
+mod own_cpu;
 mod reactions;
 mod resizing;
 mod simulation;

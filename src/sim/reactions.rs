@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::apps::PodApp;
 use super::crowding::{self, Claim};
 use super::event::Event;
 use super::simulation::Simulation;
@@ -268,37 +269,58 @@ impl Simulation {
 
     /// Shares out the CPU of a node, and says whether its applications could want more than there is.
     fn share_cpu_of(&mut self, node: NodeId) -> bool {
-        let view = self.plane.view(self.now);
+        let Self { now, plane, apps, traffic, .. } = self;
+        let (now, view) = (*now, plane.view(*now));
         let capacity = view.nodes().get(node).and_then(|node| node.allocatable.get("cpu"));
         let Some(capacity) = capacity.map(|cpu| crate::units::MilliCpu::from(cpu).as_cores())
         else {
             return false;
         };
-        let on_node = view.pods_on(node).filter_map(|(pod, _)| self.apps.get(pod));
-        let crowd: Vec<_> = on_node.filter_map(|app| Some((app, app.backend?))).collect();
-        if crowd.iter().map(|(app, _)| app.cores).sum::<f64>() <= capacity {
-            return false;
-        }
+        let on_node = || view.pods_on(node).filter_map(|(pod, _)| apps.get(pod));
+        let beside: f64 = on_node().map(PodApp::cores_beside).sum();
+        let crowd = on_node().map(|app| (app, app.own_demand(now, &apps.loads)));
+        let crowd: Vec<(&PodApp, f64)> = crowd.filter(|(app, own)| app.takes_cpu(*own)).collect();
+        // What requests want can grow at any time, what is burnt without them changes with a notice.
+        let most = crowd.iter().map(|(app, own)| app.backend.map_or(*own, |_| app.cores));
+        let capacity = (capacity - beside).max(0.0);
+        let is_crowded = most.sum::<f64>() > capacity;
+        let mut demand =
+            |app: &PodApp| app.backend.map_or(0.0, |backend| traffic.cpu_demand(now, backend));
         let claims: Vec<Claim> = crowd
             .iter()
-            .map(|(app, backend)| Claim {
+            .map(|(app, own)| Claim {
                 cap: app.cores,
-                demand: self.traffic.cpu_demand(self.now, *backend).min(app.cores),
+                demand: if is_crowded || *own > 0.0 { demand(app) } else { 0.0 },
                 // The kernel's least weight is 2 shares, as of 2 thousandths of a core.
                 weight: app.weight.0.max(2) as f64,
             })
             .collect();
-        let shares = crowding::share(capacity, &claims);
-        let on_node = crowd.into_iter().zip(shares).map(|((app, backend), share)| {
-            // Who gets all that its limit allows can burst beyond it for a part of a quota's period.
-            let cores = if share >= app.cores { app.burst_cores } else { share };
-            (backend, cores)
+        let with_own = claims.iter().zip(&crowd).map(|(claim, (_, own))| Claim {
+            demand: (claim.demand + own).min(claim.cap),
+            ..*claim
         });
-        let on_node: Vec<(BackendId, f64)> = on_node.collect();
-        for (backend, cores) in on_node {
-            self.traffic.set_cpu(self.now, backend, cores);
+        let shares = if is_crowded {
+            crowding::share(capacity, &with_own.collect::<Vec<_>>())
+        } else {
+            claims.iter().map(|claim| claim.cap).collect()
+        };
+        let mut stays = is_crowded;
+        let mut parts = Vec::with_capacity(crowd.len());
+        for (((app, own), claim), share) in crowd.iter().zip(&claims).zip(shares) {
+            let (granted, cores) = crowding::split(share, *own, claim.demand);
+            // Who gets all that its limit allows can burst beyond it for a part of a quota's period.
+            let bursts = share >= app.cores && *own == 0.0;
+            let cores = if bursts { app.burst_cores } else { cores };
+            stays |= *own > 0.0 && (app.backend.is_some() || granted < 1.0);
+            parts.push((app.pod, app.backend, cores, granted));
         }
-        true
+        for (pod, backend, cores, granted) in parts {
+            apps.grant_own_cpu(now, pod, granted);
+            if let Some(backend) = backend {
+                traffic.set_cpu(now, backend, cores);
+            }
+        }
+        stays
     }
 
     /// metrics-server scrapes the kubelets that answer.
