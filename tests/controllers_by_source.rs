@@ -160,3 +160,51 @@ fn a_job_that_somebody_else_manages_gets_no_pods() {
         }),
     );
 }
+
+/// `syncJob` under the gate `MutableSchedulingDirectivesForSuspendedJobs`, on by default since 1.36: a Job
+/// that is suspended has no start time, and its deadline counts anew when it is resumed.
+#[test]
+fn a_job_that_is_suspended_forgets_when_it_started_and_what_ran_is_not_counted() {
+    let complete = json!([
+        ["Complete", "True", "CompletionsReached"],
+        ["SuccessCriteriaMet", "True", "CompletionsReached"],
+        ["Suspended", "False", "JobResumed"]
+    ]);
+    let suspended = json!([["Suspended", "True", "JobSuspended"]]);
+    let resumed = json!([["Suspended", "False", "JobResumed"]]);
+    let at = |t: i64, given: Value| json!({"t": t, "job": {"work": status(given)}});
+    let work = "Job/work";
+    replays(
+        "job",
+        json!({
+            "until": 90,
+            "objects": [job(json!({"completions": 2, "parallelism": 2, "activeDeadlineSeconds": 30,
+                                   "template": {}}))],
+            "actions": [patch(5, "Job", "work", json!({"suspend": true})),
+                        patch(40, "Job", "work", json!({"suspend": false}))],
+            "kubelet": {"default": {"start": 1, "ready": 0, "term": 3, "runFor": 20, "exit": 0}},
+            "expect": {
+                "timeline": [
+                    at(0, json!({"active": 2, "startTime": 0})),
+                    at(2, json!({"active": 2, "ready": 2, "startTime": 0})),
+                    at(5, json!({"terminating": 2, "suspend": true, "cond": suspended})),
+                    at(9, json!({"suspend": true, "cond": suspended})),
+                    at(40, json!({"active": 2, "startTime": 40, "cond": resumed})),
+                    at(42, json!({"active": 2, "ready": 2, "startTime": 40, "cond": resumed})),
+                    at(62, json!({"succeeded": 2, "startTime": 40, "completionTime": 62,
+                                  "cond": complete})),
+                ],
+                "pods": [
+                    created(0.0, work, 1, None),
+                    created(0.0, work, 2, None),
+                    [5.0, "delete", work, 1, {"wasReady": true}],
+                    [5.0, "delete", work, 2, {"wasReady": true}],
+                    [8.0, "gone", work, 1, {}],
+                    [8.0, "gone", work, 2, {}],
+                    created(40.0, work, 3, None),
+                    created(40.0, work, 4, None),
+                ],
+            },
+        }),
+    );
+}

@@ -355,6 +355,8 @@ impl<'a> Sync<'a> {
             {
                 actions.push(self.event(false, "Suspended", "Job suspended".to_owned()));
             }
+            // Gate MutableSchedulingDirectivesForSuspendedJobs, on by default since 1.36.
+            self.status.start_time = None;
         } else if known
             && self.set_condition(SUSPENDED, ConditionStatus::False, "JobResumed", "Job resumed")
         {
