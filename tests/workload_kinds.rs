@@ -422,3 +422,80 @@ fn a_scenario_to_start_from_says_how_long_jobs_run() {
     let read = ScenarioText::parse(&Source::new("x.yaml", text), &[]);
     assert_eq!(read.expect("it can be read").scenario.workloads.len(), 1);
 }
+
+#[test]
+fn what_is_fixed_in_a_job_is_refused_by_field_and_a_suspended_one_may_move() {
+    let changed = |before: &str, after: &str, timeline: &str| {
+        let scenario = format!(
+            "duration: 10m\n{NODES}workloads: [{{workload: Job/import, app: {{runsFor: 2m}}}}]\n\
+             timeline: [{{at: 1m, apply: new.yaml}}{timeline}]\n"
+        );
+        let (_, simulation) = ran(&resolved(
+            &scenario,
+            &job("import", before),
+            &[("new.yaml", &job("import", after))],
+        ));
+        let lines = simulation.recorder().log.iter();
+        let refusals = lines.filter(|line| line.reason == "Refused");
+        refusals.map(|line| line.message.clone()).collect::<Vec<_>>().join("\n")
+    };
+    let fields = "completions: 4, parallelism: 2, ";
+    let refused = changed(
+        fields,
+        "completions: 5, parallelism: 2, podFailurePolicy: {rules: [{action: Ignore, \
+         onPodConditions: [{type: DisruptionTarget}]}]}, ",
+        "",
+    );
+    assert!(
+        refused.contains(
+            "Job.batch \"import\" is invalid: [spec.completions: Invalid value: field is immutable, \
+             spec.podFailurePolicy: Invalid value: field is immutable]"
+        ),
+        "{refused}"
+    );
+    let indexed = "completionMode: Indexed, completions: 4, parallelism: 4, ";
+    let alone = changed(indexed, "completionMode: Indexed, completions: 2, parallelism: 4, ", "");
+    assert!(alone.contains("can only be modified in tandem with spec.parallelism"), "{alone}");
+    assert_eq!(
+        changed(indexed, "completionMode: Indexed, completions: 2, parallelism: 2, ", ""),
+        ""
+    );
+    // Where its pods go can change while it is suspended, and has not started.
+    let moved = "completions: 4, parallelism: 2, suspend: true, ";
+    let elsewhere = |fields: &str| {
+        job("import", fields).replace("containers:", "nodeSelector: {disk: ssd}, containers:")
+    };
+    let scenario = format!(
+        "duration: 5m\n{NODES}workloads: [{{workload: Job/import, app: {{runsFor: 2m}}}}]\n\
+         timeline: [{{at: 1m, apply: new.yaml}}]\n"
+    );
+    let selected = |before: &str, after: String| {
+        let (_, simulation) =
+            ran(&resolved(&scenario, &job("import", before), &[("new.yaml", &after)]));
+        let view = simulation.view();
+        let job = view.store().jobs().values().next().expect("the Job is there");
+        let template = &view.store().templates()[job.template];
+        template.spec.node_selector.get("disk").map(ToString::to_string)
+    };
+    assert_eq!(selected(moved, elsewhere(moved)).as_deref(), Some("ssd"));
+    assert_eq!(selected(fields, elsewhere(fields)), None);
+}
+
+#[test]
+fn a_budget_in_percent_over_pods_without_a_controller_warns() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: bare, labels: {app: bare}}\nspec: {containers: \
+               [{name: c, image: 'c:1'}]}\n---\n";
+    let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {minAvailable: \
+                  50%, selector: {matchLabels: {app: bare}}}\n";
+    let scenario = format!("duration: 2m\n{NODES}");
+    let (_, simulation) = ran(&resolved(&scenario, &format!("{pod}{budget}"), &[]));
+    let lines = simulation.recorder().log.iter();
+    let told: Vec<&str> =
+        lines.filter(|one| one.reason == "UnmanagedPods").map(|one| &*one.message).collect();
+    assert!(
+        told.first().is_some_and(|message| message.starts_with(
+            "Pods selected by this PodDisruptionBudget (selector: app=bare) were found to be unmanaged."
+        )),
+        "{told:?}"
+    );
+}

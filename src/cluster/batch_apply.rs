@@ -5,6 +5,7 @@ use super::apply::{next_sequence, remove_pod};
 use super::change::{Change, PodChange};
 use super::cron_job::{CronJob, CronJobId, CronJobSpec, CronJobStatus};
 use super::job::{Job, JobId, JobSpec, JobStatus};
+use super::job_update::{self, JOB_LABELS};
 use super::meta::{Labels, ObjectMeta};
 use super::pod::{Finalizer, Owner, PodId};
 use super::set_apply::delete_pods_of;
@@ -41,15 +42,15 @@ pub(super) fn create_job(
 /// The labels by which a Job finds its pods (`generateSelector` of the Job strategy).
 fn job_labels(labels: &Labels, meta: &ObjectMeta, uid: u64) -> Labels {
     let uid = format!("{uid:016x}");
+    let [new_uid, new_name, old_uid, old_name] = JOB_LABELS;
     labels
-        .with("batch.kubernetes.io/controller-uid", uid.as_str())
-        .with("batch.kubernetes.io/job-name", meta.name().clone())
-        .with("controller-uid", uid.as_str())
-        .with("job-name", meta.name().clone())
+        .with(new_uid, uid.as_str())
+        .with(new_name, meta.name().clone())
+        .with(old_uid, uid.as_str())
+        .with(old_name, meta.name().clone())
 }
 
-/// A write of spec and metadata. The template of a Job cannot change, nor what counts as its
-/// completion (`ValidateJobSpecUpdate`).
+/// A write of spec and metadata, as far as a Job's can change.
 pub(super) fn apply_job(
     store: &mut Store,
     id: JobId,
@@ -57,24 +58,18 @@ pub(super) fn apply_job(
     spec: JobSpec,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
+    let job = store.jobs.get(id).ok_or(Refused::NotFound)?;
+    job_update::validate(job, &spec)?;
+    let template = job_update::with_own_labels(job, &spec.template);
+    let spec = JobSpec { template, ..spec };
+    let is_new = job.spec != spec;
+    let template = store.intern(spec.template.clone());
     let job = store.jobs.get_mut(id).ok_or(Refused::NotFound)?;
-    let is_same_template = spec.template.spec == job.spec.template.spec
-        && spec.template.annotations == job.spec.template.annotations;
-    if !is_same_template {
-        return Err(Refused::Conflict("spec.template: field is immutable".to_owned()));
-    }
-    let is_elastic = spec.is_indexed && spec.completions == Some(spec.parallelism);
-    if spec.completions != job.spec.completions && !is_elastic {
-        return Err(Refused::Conflict("spec.completions: field is immutable".to_owned()));
-    }
-    if spec.is_indexed != job.spec.is_indexed {
-        return Err(Refused::Conflict("spec.completionMode: field is immutable".to_owned()));
-    }
     job.meta.labels = meta.labels;
     job.meta.annotations = meta.annotations;
-    let spec = JobSpec { template: job.spec.template.clone(), ..spec };
-    if job.spec != spec {
+    if is_new {
         job.spec = spec;
+        job.template = template;
         job.generation += 1;
         changes.push(Change::JobSpec(id));
     }

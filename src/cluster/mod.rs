@@ -20,6 +20,7 @@ pub mod hpa_object;
 pub mod hpa_status;
 pub mod job;
 pub mod job_indexes;
+mod job_update;
 pub mod limit_range;
 pub mod meta;
 pub mod metrics;

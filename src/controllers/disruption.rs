@@ -98,12 +98,17 @@ impl Controller for DisruptionController {
         let scale = match scale_of_controllers(view, budget, &pods) {
             Ok(scale) => scale,
             Err(why) => {
+                let message = format!("Failed to calculate the number of expected pods: {why}");
+                actions.push(tell(budget, true, "CalculateExpectedPodCountFailed", message));
                 fail(budget, why, view.now, |status| {
                     actions.push(Action::SetDisruptionBudgetStatus(id, Box::new(status)));
                 });
                 return Requeue::Backoff;
             }
         };
+        if counts_controllers(budget) && pods.iter().any(|(_, pod)| pod.owner.is_none()) {
+            actions.push(tell(budget, true, "UnmanagedPods", unmanaged(budget)));
+        }
         if pods.is_empty() && budget.status.observed_generation < budget.generation {
             actions.push(tell(budget, false, "NoPods", "No matching pods found".to_owned()));
         }
@@ -123,6 +128,22 @@ impl Controller for DisruptionController {
     }
 }
 
+/// Whether the budget is measured against the pods' controllers, not the pods themselves.
+const fn counts_controllers(budget: &PodDisruptionBudget) -> bool {
+    !matches!(budget.budget, Budget::MinAvailable(IntOrPercent::Int(_)))
+}
+
+/// Pods without a controller do not count, and may go below the budget unseen.
+fn unmanaged(budget: &PodDisruptionBudget) -> String {
+    let selector = budget.selector.as_ref().map_or_else(String::new, ToString::to_string);
+    format!(
+        "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As \
+         a result, the status of the PDB cannot be calculated correctly, which may result in undefined \
+         behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an \
+         integer value."
+    )
+}
+
 /// The sum of `spec.replicas` over the pods' controllers, where the budget needs it
 /// (`getExpectedScale`). Pods without a controller do not count; those of a controller without a
 /// scale make it unknown.
@@ -131,7 +152,7 @@ fn scale_of_controllers(
     budget: &PodDisruptionBudget,
     pods: &[(PodId, &Pod)],
 ) -> Result<i32, String> {
-    if let Budget::MinAvailable(IntOrPercent::Int(_)) = budget.budget {
+    if !counts_controllers(budget) {
         return Ok(0);
     }
     let mut known = BTreeSet::new();
@@ -144,10 +165,21 @@ fn scale_of_controllers(
                     sum += replicas;
                 }
             }
-            None => return Err(format!("found no controllers for pod \"{}\"", pod.name())),
+            None => return Err(without_scale(owner, pod)),
         }
     }
     Ok(sum)
+}
+
+/// Why the scale of a pod's controller is not known (`getScaleController`).
+fn without_scale(owner: Owner, pod: &Pod) -> String {
+    match owner {
+        Owner::DaemonSet(_) => {
+            "daemonsets.apps does not implement the scale subresource".to_owned()
+        }
+        Owner::Job(_) => "jobs.batch does not implement the scale subresource".to_owned(),
+        _ => format!("found no controllers for pod \"{}\"", pod.name()),
+    }
 }
 
 /// What a pod's owner is scaled by: a Deployment behind its ReplicaSet, or the owner itself.

@@ -1,0 +1,89 @@
+//! What of a Job can change once it is there (`ValidateJobSpecUpdate`, 1.36).
+
+use super::action::Refused;
+use super::job::{Job, JobSpec};
+use super::pod_template::{Container, PodTemplate};
+
+/// Labels by which a Job finds its pods.
+pub(super) const JOB_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
+
+/// Refuses a change of what is fixed, each field with the API server's reason.
+pub(super) fn validate(job: &Job, spec: &JobSpec) -> Result<(), Refused> {
+    let old = &job.spec;
+    let mut problems = Vec::new();
+    let mut fixed = |field: &str, is_same: bool| {
+        if !is_same {
+            problems.push(format!("spec.{field}: Invalid value: field is immutable"));
+        }
+    };
+    let is_elastic = spec.is_indexed && spec.completions.is_some();
+    fixed("completions", is_elastic || spec.completions == old.completions);
+    fixed("template", is_same_template(job, &spec.template));
+    fixed("completionMode", spec.is_indexed == old.is_indexed);
+    fixed("podFailurePolicy", spec.pod_failure_policy == old.pod_failure_policy);
+    fixed("backoffLimitPerIndex", spec.backoff_limit_per_index == old.backoff_limit_per_index);
+    fixed("managedBy", spec.is_managed_elsewhere == old.is_managed_elsewhere);
+    fixed("successPolicy", spec.success_policy == old.success_policy);
+    let goes_alone = spec.completions.is_some_and(|number| number != spec.parallelism);
+    if is_elastic && spec.completions != old.completions && goes_alone {
+        let rule = "can only be modified in tandem with spec.parallelism";
+        problems.push(format!("spec.completions: Invalid value: {rule}"));
+    }
+    let name = job.meta.name();
+    match problems.len() {
+        0 => Ok(()),
+        1 => Err(Refused::Conflict(format!("Job.batch \"{name}\" is invalid: {}", problems[0]))),
+        _ => Err(Refused::Conflict(format!(
+            "Job.batch \"{name}\" is invalid: [{}]",
+            problems.join(", ")
+        ))),
+    }
+}
+
+/// Whether a Job's pods would be the same: but for where they may run and what they request, if the Job
+/// is suspended and has no pods (gates `MutableSchedulingDirectivesForSuspendedJobs` and
+/// `MutablePodResourcesForSuspendedJobs`, on by default since 1.36).
+fn is_same_template(job: &Job, template: &PodTemplate) -> bool {
+    let mut old = job.spec.template.clone();
+    let is_at_rest = job.spec.suspend && job.status.active == 0 && job.status.start_time.is_none();
+    if !is_at_rest {
+        return old.labels == with_own_labels(job, template).labels
+            && old.annotations == template.annotations
+            && old.spec == template.spec;
+    }
+    old.labels.clone_from(&template.labels);
+    old.annotations.clone_from(&template.annotations);
+    let (own, new) = (&mut old.spec, &template.spec);
+    own.node_selector.clone_from(&new.node_selector);
+    own.tolerations.clone_from(&new.tolerations);
+    own.scheduling_gates.clone_from(&new.scheduling_gates);
+    own.affinity.required_node.clone_from(&new.affinity.required_node);
+    own.affinity.preferred_node.clone_from(&new.affinity.preferred_node);
+    take_resources(&mut own.containers, &new.containers);
+    take_resources(&mut own.init_containers, &new.init_containers);
+    old == *template
+}
+
+/// A template with the labels by which the Job finds its pods.
+pub(super) fn with_own_labels(job: &Job, template: &PodTemplate) -> PodTemplate {
+    let own = &job.spec.template.labels;
+    let mut template = template.clone();
+    for key in JOB_LABELS {
+        if let Some(value) = own.get(key) {
+            template.labels = template.labels.with(key, value.clone());
+        }
+    }
+    template
+}
+
+fn take_resources(own: &mut [Container], new: &[Container]) {
+    for (own, new) in own.iter_mut().zip(new) {
+        own.requests.clone_from(&new.requests);
+        own.limits.clone_from(&new.limits);
+    }
+}
