@@ -194,8 +194,7 @@ fn a_claim_that_is_too_large_for_its_namespace_is_refused_and_its_pod_is_not_cre
     };
     assert_eq!(
         refused(&limits("max: {storage: 5Gi}")),
-        "create Claim data-db-0 for Pod db-0 in StatefulSet db failed error: failed to create PVC \
-         data-db-0: persistentvolumeclaims \"data-db-0\" is forbidden: maximum storage usage per \
+        "create Claim data-db-0 for Pod db-0 in StatefulSet db failed error: persistentvolumeclaims \"data-db-0\" is forbidden: maximum storage usage per \
          PersistentVolumeClaim is 5Gi, but request is 10Gi\n\
          create Pod db-0 in StatefulSet db failed error: failed to create PVC data-db-0: \
          persistentvolumeclaims \"data-db-0\" is forbidden: maximum storage usage per \
