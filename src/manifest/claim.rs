@@ -27,8 +27,18 @@ pub(super) fn claim_spec(
     ClaimSpec { access_modes, requests, storage_class: class.map(Name::from) }
 }
 
-/// What a claim of its own must say.
-pub(super) fn check_claim(spec: &ClaimSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+/// `spec` of a claim of its own, and what it must say.
+pub(super) fn claim(
+    spec: &core::PersistentVolumeClaimSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> ClaimSpec {
+    let spec = claim_spec(spec, path, errors);
+    check_claim(&spec, path, errors);
+    spec
+}
+
+fn check_claim(spec: &ClaimSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let at = path.field("accessModes");
     if spec.access_modes.is_empty() {
         errors.required(&at, "at least 1 access mode is required");
@@ -50,8 +60,7 @@ mod tests {
     fn problems(spec: Value) -> Vec<String> {
         let mut errors = FieldErrors::default();
         let spec = serde_json::from_value(spec).expect("a spec");
-        let spec = claim_spec(&spec, &FieldPath::ROOT, &mut errors);
-        check_claim(&spec, &FieldPath::ROOT, &mut errors);
+        claim(&spec, &FieldPath::ROOT, &mut errors);
         errors.into_vec().iter().map(|error| error.path.clone()).collect()
     }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
-use super::claim::{check_claim, claim_spec};
+use super::claim::claim;
 use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::read_hpa;
@@ -249,14 +249,18 @@ fn content(
             let keys = keys(secret.data.as_ref(), secret.string_data.as_ref());
             Content::Config(ReferenceKind::Secret, keys)
         }
-        "PersistentVolumeClaim" => {
-            let spec = typed::<core::PersistentVolumeClaim>(value)?.spec;
-            let spec = claim_spec(&or_required(spec, &path, errors), &path, errors);
-            check_claim(&spec, &path, errors);
-            Content::Claim(Box::new(spec))
-        }
+        "PersistentVolumeClaim" => persistent_volume_claim(typed(value)?, &path, errors),
         _ => Content::Other,
     })
+}
+
+fn persistent_volume_claim(
+    object: core::PersistentVolumeClaim,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Content {
+    let spec = or_required(object.spec, path, errors);
+    Content::Claim(Box::new(claim(&spec, path, errors)))
 }
 
 fn hpa(value: &Value, gates: ApiServerGates, errors: &mut FieldErrors) -> Content {

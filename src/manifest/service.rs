@@ -70,11 +70,10 @@ pub(super) fn service(
 fn node_ports(service_type: &str, spec: &core::ServiceSpec) -> usize {
     let ports = spec.ports.as_deref().unwrap_or_default();
     match service_type {
-        "NodePort" => ports.len(),
         "LoadBalancer" if spec.allocate_load_balancer_node_ports == Some(false) => {
             ports.iter().filter(|port| port.node_port.is_some_and(|number| number != 0)).count()
         }
-        "LoadBalancer" => ports.len(),
+        "NodePort" | "LoadBalancer" => ports.len(),
         _ => 0,
     }
 }
