@@ -134,13 +134,8 @@ impl Explanation<'_> {
         self.fmt_pods(f, &calculation.pods)?;
         let (current, target) = (Amount::of(spec, proposal.current), Amount::of_target(spec));
         let counted = &calculation.pods.counted;
-        if let MetricValue::Utilization { .. } = proposal.current {
-            let [usage, request] = [counted.usage_milli, counted.request_milli]
-                .map(|milli| Amount::milli(spec, milli));
-            writeln!(f, "  current: {usage} used of {request} requested = {current}")?;
-        } else {
-            writeln!(f, "  current: {current} per pod")?;
-        }
+        let first = Filled { spec, pods: &calculation.pods, corrected: None };
+        writeln!(f, "  current: {first} = {current}{}", first.unit())?;
         let ratio = Short(calculation.ratio);
         write!(f, "  ratio = {current} / {target} = {ratio}")?;
         let (mut current, mut of) = (current, "counted pods");
@@ -151,6 +146,8 @@ impl Explanation<'_> {
                 current = Amount::of(spec, corrected.current);
                 of = "samples";
                 fmt_assumptions(f, &calculation.pods, corrected)?;
+                let second = Filled { spec, pods: &calculation.pods, corrected: Some(corrected) };
+                writeln!(f, "  corrected: {second} = {current}{}", second.unit())?;
                 let ratio = Short(corrected.ratio);
                 write!(f, "  corrected ratio = {current} / {target} = {ratio}")?;
                 self.fmt_band(f, corrected.ratio)?;
@@ -290,6 +287,58 @@ impl Explanation<'_> {
     }
 }
 
+/// What the current value is the quotient of: usage and requests, or usage and samples; the assumed ones
+/// included where they are.
+struct Filled<'a> {
+    spec: &'a MetricSpec,
+    pods: &'a PodGroups,
+    corrected: Option<&'a CorrectedRatio>,
+}
+
+impl Filled<'_> {
+    const fn is_percentage(&self) -> bool {
+        matches!(self.spec.target, MetricTarget::Utilization(_))
+    }
+
+    const fn unit(&self) -> &'static str {
+        if self.is_percentage() { "" } else { " per pod" }
+    }
+
+    /// CPU always in thousandths of a core: usage and requests are to be compared.
+    fn amount(&self, milli: i64) -> String {
+        match &*self.spec.source {
+            MetricSource::Resource { resource, .. } if &**resource == "cpu" => format!("{milli}m"),
+            _ => Amount::milli(self.spec, milli).to_string(),
+        }
+    }
+}
+
+impl Display for Filled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PodGroups { counted, missing, unready, orphans, .. } = self.pods;
+        let (mut usage, mut request) = (counted.usage_milli, counted.request_milli);
+        let mut samples = counted.pods + orphans.pods;
+        if let Some(corrected) = self.corrected {
+            samples = corrected.samples;
+            if corrected.missing_as.is_some() {
+                request = request.wrapping_add(missing.request_milli);
+            }
+            if corrected.missing_as == Some(AssumedUsage::RequestOrTarget) {
+                usage = usage.wrapping_add(missing.usage_milli);
+            }
+            if corrected.unready_as_idle {
+                request = request.wrapping_add(unready.request_milli);
+            }
+        }
+        if self.is_percentage() {
+            return write!(f, "{} used of {} requested", self.amount(usage), self.amount(request));
+        }
+        usage = usage.wrapping_add(orphans.usage_milli);
+        let plural = if samples == 1 { "" } else { "s" };
+        write!(f, "{} over {samples} sample{plural}", self.amount(usage))
+    }
+}
+
 fn fmt_kept(f: &mut fmt::Formatter<'_>, proposal: &Proposal) -> fmt::Result {
     writeln!(f, "  desired = the current {}", proposal.replicas)
 }
@@ -329,6 +378,11 @@ fn fmt_stabilization(
         None => {
             writeln!(f, "the highest recommendation of the last {down_window} is {stabilized}")?;
         }
+        // The new recommendation lies in both windows, and nothing in them is otherwise.
+        Some(lowest) if lowest == highest => {
+            write!(f, "no other recommendation in the last {up_window} (scaling up) or ")?;
+            writeln!(f, "{down_window} (scaling down): {stabilized}")?;
+        }
         Some(lowest) => {
             write!(f, "the current {current} is brought to between {lowest}, the lowest of the ")?;
             write!(f, "last {up_window}, and {highest}, the highest of the last {down_window}: ")?;
@@ -356,7 +410,11 @@ fn fmt_stabilization(
 fn fmt_limiting(f: &mut fmt::Formatter<'_>, limiting: &Limiting, current: i32) -> fmt::Result {
     if let Some(rate) = &limiting.rate {
         match rate.select_policy {
-            None => writeln!(f, "rate limit: at most {}, the double or 4", rate.limit)?,
+            None if rate.limit == current.saturating_mul(2).max(4) => {
+                writeln!(f, "rate limit: at most max(2 x {current}, 4) = {}", rate.limit)?;
+            }
+            // The factor is another one in recordings of the controller's own tests.
+            None => writeln!(f, "rate limit: at most {}", rate.limit)?,
             Some(select) => {
                 writeln!(f, "rate limit: {}, selectPolicy {select:?}", rate.limit)?;
                 for policy in &rate.policies {

@@ -181,7 +181,7 @@ fn an_explanation_fills_the_formula_in() {
       desired = ceil(3 counted pods x 83% / 60%) = ceil(4.15) = 5
     raw recommendation: 5, from cpu resource utilization (percentage of request)
     stabilization: the highest recommendation of the last 300s is 5
-    rate limit: at most 6, the double or 4
+    rate limit: at most max(2 x 3, 4) = 6
     not limited: 5 (DesiredWithinRange)
     replicas go from 3 to 5
     condition AbleToScale True SucceededRescale: the HPA controller was able to update the target scale to 5
@@ -202,14 +202,15 @@ fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
       pods: 2 counted
             1 not started or not ready: 0 when scaling up (web-3)
             1 without a sample (web-2)
-      current: 1 used of 1 requested = 100%
+      current: 1000m used of 1000m requested = 100%
       ratio = 100% / 60% = 1.6667
       assumed: 1 missing pods use nothing
       assumed: 1 unready pods use nothing
+      corrected: 1000m used of 2000m requested = 50%
       corrected ratio = 50% / 60% = 0.8333, outside the tolerance 0.9 to 1.1
       the assumed samples would turn the direction: no change
     raw recommendation: 4, from cpu resource utilization (percentage of request)
-    stabilization: the current 4 is brought to between 4, the lowest of the last 0s, and 4, the highest of the last 300s: 4
+    stabilization: no other recommendation in the last 0s (scaling up) or 300s (scaling down): 4
     not limited: 4 (DesiredWithinRange)
     replicas stay at 4
     condition AbleToScale True ReadyForNewScale: recommended size matches current size
@@ -222,11 +223,11 @@ fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
     at 00:00:15: spec.replicas 4, status.replicas 4, allowed 1 to 10
     metric cpu resource utilization (percentage of request), target 60%
       pods: 2 counted
-      current: 2 used of 1 requested = 200%
+      current: 2000m used of 1000m requested = 200%
       ratio = 200% / 60% = 3.3333, outside the tolerance 0.9 to 1.1
       desired = ceil(2 counted pods x 200% / 60%) = ceil(6.6667) = 7
     raw recommendation: 7, from cpu resource utilization (percentage of request)
-    stabilization: the current 4 is brought to between 7, the lowest of the last 0s, and 7, the highest of the last 300s: 7
+    stabilization: no other recommendation in the last 0s (scaling up) or 300s (scaling down): 7
     rate limit: 6, selectPolicy Max
       2 Pods per 60s: 4 before (0 added, 0 removed since), 4 + 2 = 6
     limited to 6 (ScaleUpLimit)
@@ -241,7 +242,7 @@ fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
     at 00:00:30: spec.replicas 6, status.replicas 6, allowed 1 to 10
     metric cpu resource utilization (percentage of request), target 60%
       pods: 2 counted
-      current: 20m used of 1 requested = 2%
+      current: 20m used of 1000m requested = 2%
       ratio = 2% / 60% = 0.0333, outside the tolerance 0.9 to 1.1
       desired = ceil(2 counted pods x 2% / 60%) = ceil(0.0667) = 1
     raw recommendation: 1, from cpu resource utilization (percentage of request)
@@ -291,7 +292,7 @@ fn an_explanation_of_values_names_what_they_are_divided_by() {
       failed: unable to get external metric default/queue/nil: no metrics returned from external metrics API
     raw recommendation: 6, from external metric queue(nil)
     stabilization: the highest recommendation of the last 300s is 6
-    rate limit: at most 4, the double or 4
+    rate limit: at most max(2 x 2, 4) = 4
     limited to 4 (ScaleUpLimit)
     replicas go from 2 to 4
     condition AbleToScale True SucceededRescale: the HPA controller was able to update the target scale to 4
