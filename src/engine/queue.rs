@@ -22,6 +22,9 @@ pub struct EventQueue<E> {
     backs: [Key; RUNS],
     /// All others.
     heap: BinaryHeap<Entry<E>>,
+    /// The key of the next event, which is asked for far more often than it changes; the last there is
+    /// without events.
+    next: Key,
     inserted: u64,
 }
 
@@ -51,6 +54,7 @@ impl<E> Default for EventQueue<E> {
             fronts: [LAST; RUNS],
             backs: [FIRST; RUNS],
             heap: BinaryHeap::new(),
+            next: LAST,
             inserted: 0,
         }
     }
@@ -64,6 +68,7 @@ impl<E> EventQueue<E> {
         self.inserted += 1;
         let entry = Entry { time, rank, event };
         let key = entry.key();
+        self.next = self.next.min(key);
         // Of the runs that it can follow, that which ends last: the others are left to earlier entries.
         let (mut chosen, mut end) = (None, FIRST);
         for (run, back) in self.backs.iter().enumerate() {
@@ -81,10 +86,8 @@ impl<E> EventQueue<E> {
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(SimTime, E)> {
-        let (run, front) = self.next_run();
-        let entry = if self.heap.peek().is_some_and(|entry| entry.key() < front) {
-            self.heap.pop()
-        } else {
+        let run = self.fronts.iter().position(|front| *front == self.next);
+        let entry = if let Some(run) = run {
             let entries = &mut self.runs[run];
             let entry = entries.pop_front();
             self.fronts[run] = entries.front().map_or(LAST, Entry::key);
@@ -92,28 +95,17 @@ impl<E> EventQueue<E> {
                 self.backs[run] = FIRST;
             }
             entry
+        } else {
+            self.heap.pop()
         };
+        let heap = self.heap.peek().map_or(LAST, Entry::key);
+        self.next = self.fronts.iter().fold(heap, |next, front| next.min(*front));
         entry.map(|entry| (entry.time, entry.event))
     }
 
     /// The time of the next event.
-    pub fn peek_time(&self) -> Option<SimTime> {
-        let (_, front) = self.next_run();
-        match self.heap.peek() {
-            Some(entry) => Some(entry.time.min(front.0)),
-            None => (front != LAST).then_some(front.0),
-        }
-    }
-
-    /// The run with the earliest entry of all runs, and its key.
-    fn next_run(&self) -> (usize, Key) {
-        let mut next = (0, self.fronts[0]);
-        for (run, front) in self.fronts.iter().enumerate().skip(1) {
-            if *front < next.1 {
-                next = (run, *front);
-            }
-        }
-        next
+    pub const fn peek_time(&self) -> Option<SimTime> {
+        if self.is_empty() { None } else { Some(self.next.0) }
     }
 
     /// How many events are waiting.
@@ -122,8 +114,9 @@ impl<E> EventQueue<E> {
     }
 
     /// Whether no event is waiting.
-    pub fn is_empty(&self) -> bool {
-        self.fronts == [LAST; RUNS] && self.heap.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        // No event has the number of the last key.
+        self.next.1 == LAST.1
     }
 
     /// How many events were ever entered.

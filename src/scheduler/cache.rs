@@ -2,6 +2,7 @@
 //! to date by its owner; holds what was assumed before the API server knows of it.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
@@ -56,6 +57,8 @@ pub struct Cache {
     order_version: u64,
     /// By slot: its position in the order of nodes.
     positions: Vec<u32>,
+    /// By slot: the place of its node's name among all names, worked out when somebody asks.
+    name_ranks: OnceLock<Vec<u32>>,
     /// How many nodes have a taint that keeps no pod off (`PreferNoSchedule`).
     softly_tainted: usize,
 }
@@ -105,6 +108,20 @@ impl Cache {
     /// A node's position in that order.
     pub fn position(&self, slot: usize) -> usize {
         self.positions[slot] as usize
+    }
+
+    /// The place of a node's name among the names of all nodes.
+    pub fn name_rank(&self, slot: usize) -> u32 {
+        let ranks = self.name_ranks.get_or_init(|| {
+            let mut by_name = self.order.clone();
+            by_name.sort_unstable_by_key(|slot| &self.node(*slot).name);
+            let mut ranks = vec![0; self.nodes.len()];
+            for (rank, slot) in (0..).zip(by_name) {
+                ranks[slot] = rank;
+            }
+            ranks
+        });
+        ranks[slot]
     }
 
     /// Grows with every change of a node or of the pods on it.
@@ -430,6 +447,7 @@ impl Cache {
     /// Positions from `from` on moved.
     fn order_changed(&mut self, from: usize) {
         self.order_version += 1;
+        self.name_ranks = OnceLock::new();
         self.positions.resize(self.nodes.len(), 0);
         for (position, slot) in self.order.iter().enumerate().skip(from) {
             self.positions[*slot] = u32::try_from(position).unwrap_or(u32::MAX);

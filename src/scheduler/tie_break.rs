@@ -22,7 +22,7 @@ impl TieBreaker {
     pub fn pick(&mut self, cache: &Cache, nodes: &[usize]) -> Option<usize> {
         match self {
             Self::FirstByName | Self::TopOfHeap => {
-                nodes.iter().copied().min_by_key(|slot| &cache.node(*slot).name)
+                nodes.iter().copied().min_by_key(|slot| cache.name_rank(*slot))
             }
             Self::Drawn(stream) => match nodes {
                 [] | [_] => nodes.first().copied(),
@@ -41,7 +41,7 @@ impl TieBreaker {
         all: impl Iterator<Item = usize>,
     ) -> Option<usize> {
         match self {
-            Self::FirstByName | Self::TopOfHeap => all.min_by_key(|slot| &cache.node(*slot).name),
+            Self::FirstByName | Self::TopOfHeap => all.min_by_key(|slot| cache.name_rank(*slot)),
             Self::Drawn(stream) => match count {
                 0 => None,
                 1 => Some(nth(0)),
