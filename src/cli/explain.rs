@@ -58,10 +58,12 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let resolved = load(&arguments.scenario, &arguments.settings)?;
     let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
     let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
-    let world = blueprint.world(seed).map_err(Failure::Problems)?;
+    let mut world = blueprint.world(seed).map_err(Failure::Problems)?;
     let is_json = arguments.output == Form::Json;
     let is_span = arguments.from.is_some() || arguments.to.is_some();
     let default = if is_span { SimDuration::ZERO } else { SimDuration::from_secs(60) };
+    // A span shows every sync: none is slept through.
+    world.controllers.hpa.repeats_quiet_syncs &= !is_span;
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
     let from = if is_span { from } else { end_of_second(from) };
     if *arguments.object.kind == *"Pod" {

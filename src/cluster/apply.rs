@@ -295,7 +295,7 @@ fn carry_out(
         Action::PublishPodMetrics(update) => {
             let mut changed = Vec::new();
             store.pod_metrics.update(*update, |pod| changed.push(pod));
-            store.revise_samples(&changed);
+            store.revise_samples(&changed, changes);
             Ok(())
         }
         Action::PublishCustomMetrics(metrics) => {
@@ -304,7 +304,7 @@ fn carry_out(
         }
         Action::SetMetricsApi(api, health) => {
             store.metrics_apis.set(api, health);
-            store.revise_autoscalers();
+            changes.push(Change::MetricsApi);
             Ok(())
         }
         Action::SetMetricFailing(name, fails) => {

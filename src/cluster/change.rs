@@ -96,6 +96,10 @@ pub enum Change {
     HpaStatus(HpaId),
     /// A ScaledObject was created, or it is gone and its id finds nothing any more.
     ScaledObject(ScaledObjectId),
+    /// The metrics API serves other samples of pods of this owner, or none any more.
+    PodSamples(Owner),
+    /// A metrics API fails, or serves again.
+    MetricsApi,
     /// A VerticalPodAutoscaler was created, or it is gone and its id finds nothing any more.
     Vpa(VpaId),
     /// A PodDisruptionBudget was created or changed.

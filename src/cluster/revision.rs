@@ -38,20 +38,16 @@ impl Store {
     pub(super) fn revise(&mut self, changes: &[Change]) {
         for change in changes {
             match *change {
-                Change::PodAdded(pod) => self.revise_pod(pod),
                 Change::PodUpdated(pod, _) => {
                     self.note_state(pod);
-                    self.revise_pod(pod);
+                    self.revise_target_of(*change);
                 }
-                Change::PodRemoved { owner: Some(owner), .. } => self.revise_owner(owner),
-                Change::ReplicaSetRemoved { replica_set, owner } => {
-                    self.revise_target(match owner {
-                        Some(deployment) => ScaleTarget::Deployment(deployment),
-                        None => ScaleTarget::ReplicaSet(replica_set),
-                    });
-                }
-                Change::ReplicaSetSpec(set) => self.revise_owner(Owner::ReplicaSet(set)),
-                Change::HpaSpec(_) => self.revise_autoscalers(),
+                Change::PodAdded(_)
+                | Change::PodRemoved { .. }
+                | Change::PodSamples(_)
+                | Change::ReplicaSetSpec(_)
+                | Change::ReplicaSetRemoved { .. } => self.revise_target_of(*change),
+                Change::HpaSpec(_) | Change::MetricsApi => self.revisions.autoscalers += 1,
                 Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => {
                     self.revisions.nodes += 1;
                 }
@@ -60,8 +56,33 @@ impl Store {
         }
     }
 
+    /// The scale target whose pods, samples or scale a change is of.
+    pub fn scale_target_of(&self, change: Change) -> Option<ScaleTarget> {
+        match change {
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                self.scaled_owner(self.pods.get(pod)?.owner?)
+            }
+            Change::PodRemoved { owner, .. } => self.scaled_owner(owner?),
+            Change::PodSamples(owner) => self.scaled_owner(owner),
+            Change::ReplicaSetSpec(set) | Change::ReplicaSetStatus(set) => {
+                self.scaled_owner(Owner::ReplicaSet(set))
+            }
+            Change::ReplicaSetRemoved { replica_set, owner } => Some(match owner {
+                Some(deployment) => ScaleTarget::Deployment(deployment),
+                None => ScaleTarget::ReplicaSet(replica_set),
+            }),
+            Change::DeploymentSpec(id)
+            | Change::DeploymentStatus(id)
+            | Change::DeploymentRemoved(id) => Some(ScaleTarget::Deployment(id)),
+            Change::StatefulSetSpec(id)
+            | Change::StatefulSetStatus(id)
+            | Change::StatefulSetRemoved(id) => Some(ScaleTarget::StatefulSet(id)),
+            _ => None,
+        }
+    }
+
     /// Takes note of other samples, or none, for pods.
-    pub(super) fn revise_samples(&mut self, pods: &[PodId]) {
+    pub(super) fn revise_samples(&mut self, pods: &[PodId], changes: &mut Vec<Change>) {
         let mut last = None;
         for pod in pods {
             let owner = self.pods.get(*pod).and_then(|pod| pod.owner);
@@ -69,7 +90,7 @@ impl Store {
             if owner != last {
                 last = owner;
                 if let Some(owner) = owner {
-                    self.revise_owner(owner);
+                    changes.push(Change::PodSamples(owner));
                 }
             }
         }
@@ -84,25 +105,10 @@ impl Store {
         }
     }
 
-    fn revise_pod(&mut self, pod: PodId) {
-        if let Some(owner) = self.pods.get(pod).and_then(|pod| pod.owner) {
-            self.revise_owner(owner);
+    fn revise_target_of(&mut self, change: Change) {
+        if let Some(target) = self.scale_target_of(change) {
+            self.revisions.last += 1;
+            self.revisions.by_target.insert(target, self.revisions.last);
         }
-    }
-
-    /// Takes note of an autoscaler or metrics API that is not as before.
-    pub(super) const fn revise_autoscalers(&mut self) {
-        self.revisions.autoscalers += 1;
-    }
-
-    fn revise_owner(&mut self, owner: Owner) {
-        if let Some(target) = self.scaled_owner(owner) {
-            self.revise_target(target);
-        }
-    }
-
-    fn revise_target(&mut self, target: ScaleTarget) {
-        self.revisions.last += 1;
-        self.revisions.by_target.insert(target, self.revisions.last);
     }
 }

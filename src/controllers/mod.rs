@@ -56,6 +56,17 @@ pub trait Controller: fmt::Debug + Send + Sync {
     /// Adds the keys that a change makes it look at.
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>);
 
+    /// What it hears of without the delay of a watch: a controller passes work over while nothing changes that
+    /// its last decision rests on.
+    fn stirred_by(&self) -> Watches {
+        Watches::NONE
+    }
+
+    /// Adds the keys that such a change has it look at once more at the same instant.
+    fn stirs_on(&self, view: ClusterView<'_>, change: Change, stir: &mut Vec<Key>) {
+        let _ = (view, change, stir);
+    }
+
     /// How long a change waits before the controller looks at its keys, so that several are one look.
     fn wake_delay(&self, change: Change) -> SimDuration {
         let _ = change;
@@ -93,20 +104,21 @@ pub trait Controller: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Its last decision about a key in words, with the numbers filled in.
-    fn explain(&self, key: Key) -> Option<String> {
-        let _ = key;
+    /// Its last decision about a key up to `now` in words, with the numbers filled in.
+    fn explain(&self, key: Key, now: SimTime) -> Option<String> {
+        let _ = (key, now);
         None
     }
 
     /// The same with every number under its name, where the decision has such a form.
-    fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
-        let _ = key;
+    fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
+        let _ = (key, now);
         None
     }
 
     /// The last decision about a key as a row of a table, where there is such a form.
-    fn explain_in_a_row(&self, _: Key) -> Option<Row> {
+    fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
+        let _ = (key, now);
         None
     }
 

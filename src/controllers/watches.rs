@@ -10,8 +10,8 @@ use crate::cluster::{Change, ClusterView};
 pub struct Watches(u32);
 
 impl Watches {
-    /// Nothing: the change concerns the scheduler alone.
-    const NONE: Self = Self(0);
+    /// Nothing.
+    pub const NONE: Self = Self(0);
     /// Everything.
     pub const ALL: Self = Self(u32::MAX);
     /// Nodes.
@@ -48,6 +48,9 @@ impl Watches {
     pub const VPAS: Self = Self(1 << 15);
     /// PodDisruptionBudgets, and what becomes of the pods that they select.
     pub const DISRUPTION_BUDGETS: Self = Self(1 << 16);
+
+    /// Samples of pods that the metrics API serves.
+    pub const POD_SAMPLES: Self = Self(1 << 17);
 
     /// These and those.
     pub const fn and(self, other: Self) -> Self {
@@ -90,7 +93,8 @@ impl Watches {
                 Self::CRON_JOBS
             }
             Change::ServiceSpec(_) | Change::Endpoints(_) => Self::SERVICES,
-            Change::HpaSpec(_) | Change::HpaStatus(_) => Self::HPAS,
+            Change::HpaSpec(_) | Change::HpaStatus(_) | Change::MetricsApi => Self::HPAS,
+            Change::PodSamples(_) => Self::POD_SAMPLES,
             Change::ScaledObject(_) => Self::SCALED_OBJECTS,
             Change::Vpa(_) => Self::VPAS,
             Change::PodDisruptionBudget(_) => Self::DISRUPTION_BUDGETS,

@@ -16,6 +16,8 @@ pub struct ControlPlane {
     controllers: Vec<Box<dyn Controller>>,
     /// What each of them hears of.
     watches: Vec<Watches>,
+    /// The positions of those that hear of something at once, and of what.
+    stirred: Vec<(u8, Watches)>,
     queue: WorkQueue,
     settings: ControlPlaneSettings,
     /// Kept between calls for their allocation.
@@ -36,6 +38,7 @@ impl Clone for ControlPlane {
             store: self.store.clone(),
             controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
             watches: self.watches.clone(),
+            stirred: self.stirred.clone(),
             queue: self.queue.clone(),
             settings: self.settings,
             woken: Vec::new(),
@@ -55,6 +58,11 @@ impl ControlPlane {
         let mut plane = Self {
             store,
             watches: controllers.iter().map(|one| one.watches()).collect(),
+            stirred: (0u8..)
+                .zip(&controllers)
+                .map(|(position, one)| (position, one.stirred_by()))
+                .filter(|(_, by)| *by != Watches::NONE)
+                .collect(),
             controllers,
             queue: WorkQueue::default(),
             settings,
@@ -91,19 +99,19 @@ impl ControlPlane {
         self.carry_out(now, actor, action, false, observer)
     }
 
-    /// The last decision about a key in words, by the controller that takes such decisions.
-    pub fn explain(&self, key: Key) -> Option<String> {
-        self.controllers.iter().find_map(|controller| controller.explain(key))
+    /// The last decision about a key up to `now` in words, by the controller that takes such decisions.
+    pub fn explain(&self, key: Key, now: SimTime) -> Option<String> {
+        self.controllers.iter().find_map(|controller| controller.explain(key, now))
     }
 
     /// The last decision about a key with every number under its name, where there is such a form.
-    pub fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
-        self.controllers.iter().find_map(|controller| controller.explain_as_json(key))
+    pub fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
+        self.controllers.iter().find_map(|controller| controller.explain_as_json(key, now))
     }
 
     /// The last decision about a key as a row of a table, where there is such a form.
-    pub fn explain_in_a_row(&self, key: Key) -> Option<Row> {
-        self.controllers.iter().find_map(|controller| controller.explain_in_a_row(key))
+    pub fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
+        self.controllers.iter().find_map(|controller| controller.explain_in_a_row(key, now))
     }
 
     /// When controllers have work next; there may then turn out to be none.
@@ -223,6 +231,17 @@ impl ControlPlane {
         let seen = now + self.settings.watch_latency;
         let view = ClusterView::new(&self.store, now);
         let of = Watches::of(view, change);
+        for (position, by) in &self.stirred {
+            let controller = &self.controllers[usize::from(*position)];
+            if by.meets(of) {
+                controller.stirs_on(view, change, &mut self.woken);
+                for key in self.woken.drain(..) {
+                    self.queue.deliver(now, WorkItem { controller: *position, key });
+                }
+            } else {
+                debug_assert!(!stirs(controller.as_ref(), view, change), "{controller:?}");
+            }
+        }
         let controllers = self.controllers.iter().zip(&self.watches);
         for ((controller, watches), position) in controllers.zip(0u8..) {
             if !watches.meets(of) {
@@ -252,6 +271,13 @@ fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> 
     let mut woken = Vec::new();
     controller.wakes_on(view, change, &mut woken);
     !woken.is_empty()
+}
+
+/// The same of what it hears of at once.
+fn stirs(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> bool {
+    let mut stirred = Vec::new();
+    controller.stirs_on(view, change, &mut stirred);
+    !stirred.is_empty()
 }
 
 #[cfg(test)]

@@ -74,6 +74,14 @@ pub struct Simulation {
     handled: u64,
 }
 
+/// Who acts, in the order in which they do at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Controllers,
+    Scheduler,
+    Event,
+}
+
 impl Simulation {
     /// A simulation at its very start.
     pub fn new(world: World) -> Self {
@@ -233,7 +241,7 @@ impl Simulation {
 
     /// The last decision of a controller about an object in words, if there was one.
     pub fn explain(&self, object: &ObjectReference) -> Option<String> {
-        self.plane.explain(self.autoscaler(object)?)
+        self.plane.explain(self.autoscaler(object)?, self.now)
     }
 
     /// The same with every number under its name; of KEDA and VPA, whose decisions have no such form,
@@ -241,13 +249,13 @@ impl Simulation {
     pub fn explain_as_json(&self, object: &ObjectReference) -> Option<serde_json::Value> {
         let key = self.autoscaler(object)?;
         let words =
-            || self.plane.explain(key).map(|text| serde_json::json!({ "explanation": text }));
-        self.plane.explain_as_json(key).or_else(words)
+            || Some(serde_json::json!({ "explanation": self.plane.explain(key, self.now)? }));
+        self.plane.explain_as_json(key, self.now).or_else(words)
     }
 
     /// The same as a row of a table; only HPAs have that form.
     pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
-        self.plane.explain_in_a_row(self.autoscaler(object)?)
+        self.plane.explain_in_a_row(self.autoscaler(object)?, self.now)
     }
 
     /// The autoscalers of a kind that exist now.
@@ -303,15 +311,24 @@ impl Simulation {
 
     /// The time of the next event, if there is one before the end.
     pub fn next_time(&self) -> Option<SimTime> {
-        let next =
-            [self.plane.next_due(), self.scheduler.wake_time(self.now), self.queue.peek_time()];
-        next.into_iter().flatten().min().map(|at| at.max(self.now))
+        self.next_step().map(|(at, _)| at)
+    }
+
+    /// Whose turn it is next, and when.
+    fn next_step(&self) -> Option<(SimTime, Turn)> {
+        let turns = [
+            (self.plane.next_due(), Turn::Controllers),
+            (self.scheduler.wake_time(self.now), Turn::Scheduler),
+            (self.queue.peek_time(), Turn::Event),
+        ];
+        let turns = turns.into_iter().filter_map(|(at, turn)| Some((at?.max(self.now), turn)));
+        turns.min_by_key(|(at, _)| *at)
     }
 
     /// Runs everything up to and including `until`.
     pub fn run_until(&mut self, until: SimTime) {
-        while let Some(at) = self.next_time().filter(|at| *at <= until) {
-            self.step_at(at);
+        while let Some((at, turn)) = self.next_step().filter(|(at, _)| *at <= until) {
+            self.take(at, turn);
         }
         self.traffic.advance(until);
         self.now = self.now.max(until);
@@ -319,25 +336,28 @@ impl Simulation {
 
     /// Takes the next event with all that follows from it at once. False if there is none.
     pub fn step(&mut self) -> bool {
-        let next = self.next_time();
-        if let Some(at) = next {
-            self.step_at(at);
+        let next = self.next_step();
+        if let Some((at, turn)) = next {
+            self.take(at, turn);
         }
         next.is_some()
     }
 
-    fn step_at(&mut self, at: SimTime) {
+    fn take(&mut self, at: SimTime, turn: Turn) {
         self.traffic.advance(at);
         self.now = at;
         self.handled += 1;
-        self.digest.word(at.as_nanos().unsigned_abs());
-        if self.plane.next_due().is_some_and(|due| due <= at) {
-            self.plane.run_due(at, &mut self.journal);
-        } else if self.scheduler.wake_time(self.now).is_some_and(|due| due <= at) {
-            self.schedule();
-        } else if let Some((_, event)) = self.queue.pop() {
-            event.digest(&mut self.digest);
-            self.handle(event);
+        match turn {
+            // What controllers look at in vain is no part of what happens: they may as well not look.
+            Turn::Controllers => self.plane.run_due(at, &mut self.journal),
+            Turn::Scheduler => self.schedule(),
+            Turn::Event => {
+                if let Some((_, event)) = self.queue.pop() {
+                    self.digest.word(at.as_nanos().unsigned_abs());
+                    event.digest(&mut self.digest);
+                    self.handle(event);
+                }
+            }
         }
         self.follow();
     }
@@ -420,6 +440,7 @@ impl Simulation {
         if self.journal.changes.is_empty() && self.journal.log.is_empty() {
             return;
         }
+        self.digest.word(self.now.as_nanos().unsigned_abs());
         let (mut changes, mut log) = std::mem::take(&mut self.heard);
         while !self.journal.changes.is_empty() || !self.journal.log.is_empty() {
             self.journal.take_into(&mut changes, &mut log);

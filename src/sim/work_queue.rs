@@ -17,7 +17,7 @@ pub(super) struct WorkItem {
     pub(super) key: Key,
 }
 
-/// All pending work, in the order (due, entered).
+/// All pending work, in the order (due, requeues first, entered).
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkQueue {
     due: EventQueue<Entry>,
@@ -35,13 +35,16 @@ struct Entry {
     is_requeue: bool,
 }
 
-const LANE: u8 = 0;
+/// At one instant what was put off to it goes before what a watch brings just then, however late it was
+/// put off: a loop with a period does not depend on who looked at its key meanwhile.
+const REQUEUES: u8 = 0;
+const DELIVERIES: u8 = 1;
 
 impl WorkQueue {
     /// A watch delivers a change of the item at `at`; several at one instant are one.
     pub(super) fn deliver(&mut self, at: SimTime, item: WorkItem) {
         if self.delivered.insert(item, at) != Some(at) {
-            self.due.push(at, LANE, Entry { item, is_requeue: false });
+            self.due.push(at, DELIVERIES, Entry { item, is_requeue: false });
         }
     }
 
@@ -52,7 +55,7 @@ impl WorkQueue {
             hash_map::Entry::Occupied(earlier) if *earlier.get() <= at => return,
             earlier => earlier.insert_entry(at),
         };
-        self.due.push(at, LANE, Entry { item, is_requeue: true });
+        self.due.push(at, REQUEUES, Entry { item, is_requeue: true });
     }
 
     /// Enters the item again after its back-off, which grows with each call (`AddRateLimited`).

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::lull::{Basis, Lull, Sleepers};
 use super::readings::{Reading, reading};
 use super::{
     Decision, HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod,
@@ -24,19 +25,7 @@ pub struct HpaController {
     settings: HpaSettings,
     /// By the HPA's slot.
     known: Vec<Option<Known>>,
-    /// By the HPA's slot.
-    lulls: Vec<Option<Lull>>,
-}
-
-/// A time in which the syncs of an HPA lead to what the last one led to, until something changes: they are
-/// passed over, and made up for when something does or somebody asks. Most syncs look at nothing but this.
-#[derive(Clone, Copy, Debug)]
-struct Lull {
-    id: HpaId,
-    basis: Basis,
-    next_sync: SimTime,
-    /// Syncs passed over so far, one each period.
-    passed: i64,
+    sleepers: Sleepers,
 }
 
 /// What the controller remembers of one HPA.
@@ -60,50 +49,29 @@ struct LastSync {
     spec: Option<Box<HpaSpec>>,
 }
 
-/// Everything that a quiet decision rests on: while it is the same, so is what the metrics ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Basis {
-    target: ScaleTarget,
-    scale: Scale,
-    pods_revision: u64,
-    autoscalers_revision: u64,
-    /// Until then no pod becomes another class by its age alone.
-    holds_until: SimTime,
-}
-
 impl HpaController {
     /// A controller with these flags.
-    pub const fn new(settings: HpaSettings) -> Self {
-        Self { settings, known: Vec::new(), lulls: Vec::new() }
+    pub fn new(settings: HpaSettings) -> Self {
+        Self { settings, ..Self::default() }
     }
 
-    fn last(&self, key: Key) -> Option<LastSync> {
+    fn last(&self, key: Key, now: SimTime) -> Option<LastSync> {
         let Key::Hpa(id) = key else { return None };
         let known = self.known.get(id.index())?.as_ref().filter(|known| known.id == id)?;
         let mut known = known.clone();
-        if let Some(Some(lull)) = self.lulls.get(id.index()) {
-            known.make_up(*lull, &self.settings);
+        if let Some(lull) = self.sleepers.get(id) {
+            known.make_up(lull, now, &self.settings);
         }
         known.last
     }
 
-    /// Passes a sync over, if there is a lull; says when the next one is due.
-    fn pass_over(&mut self, view: ClusterView<'_>, id: HpaId) -> Option<SimTime> {
-        let lull = self.lulls.get_mut(id.index())?.as_mut()?;
-        if lull.id != id || lull.next_sync != view.now || !lull.basis.holds(view) {
-            return None;
-        }
-        lull.passed += 1;
-        lull.next_sync = view.now + self.settings.sync_period;
-        Some(lull.next_sync)
-    }
-
-    /// Ends a lull, if there is one.
-    fn end_lull(&mut self, id: HpaId) {
-        let lull = self.lulls.get_mut(id.index()).and_then(Option::take);
+    /// Wakes an HPA up, if it sleeps.
+    fn wake_up(&mut self, id: HpaId, now: SimTime) {
         let known = self.known.get_mut(id.index()).and_then(Option::as_mut);
-        if let (Some(lull), Some(known)) = (lull, known) {
-            known.make_up(lull, &self.settings);
+        if let Some(lull) = self.sleepers.remove(id)
+            && let Some(known) = known.filter(|known| known.id == id)
+        {
+            known.make_up(lull, now, &self.settings);
         }
     }
 }
@@ -117,6 +85,12 @@ impl Controller for HpaController {
         Watches::HPAS
     }
 
+    fn stirred_by(&self) -> Watches {
+        let pods = Watches::PODS_OF_REPLICA_SETS.and(Watches::PODS_OF_STATEFUL_SETS);
+        let workloads = Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::STATEFUL_SETS);
+        Watches::HPAS.and(Watches::POD_SAMPLES).and(pods).and(workloads)
+    }
+
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
         if let Change::HpaSpec(id) = change
             && !matches!(self.known.get(id.index()), Some(Some(known)) if known.id == id)
@@ -125,17 +99,30 @@ impl Controller for HpaController {
         }
     }
 
+    fn stirs_on(&self, view: ClusterView<'_>, change: Change, stir: &mut Vec<Key>) {
+        match change {
+            Change::HpaSpec(_) | Change::MetricsApi => {
+                stir.extend(self.sleepers.all().map(Key::Hpa));
+            }
+            _ if self.sleepers.is_empty() => {}
+            _ => {
+                let target = view.store().scale_target_of(change);
+                let ids = target.into_iter().flat_map(|target| self.sleepers.of(target));
+                stir.extend(ids.map(Key::Hpa));
+            }
+        }
+    }
+
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Hpa(id) = key else { return Requeue::No };
-        if let Some(next_sync) = self.pass_over(view, id) {
-            return Requeue::At(next_sync);
+        if let Some(lull) = self.sleepers.undisturbed(view, id) {
+            return lull.requeue();
         }
-        self.end_lull(id);
+        self.wake_up(id, view.now);
         if self.known.len() <= id.index() {
             self.known.resize_with(id.index() + 1, || None);
-            self.lulls.resize(id.index() + 1, None);
         }
-        let Self { settings, known, lulls } = self;
+        let Self { settings, known, sleepers } = self;
         let slot = &mut known[id.index()];
         let Some(hpa) = view.hpas().get(id) else {
             *slot = slot.take().filter(|known| known.id != id);
@@ -157,18 +144,21 @@ impl Controller for HpaController {
                 known.last = Some(last);
             }
             known.next_sync = view.now + settings.sync_period;
-            lulls[id.index()] = known.lull(hpa, settings);
+            if let Some(lull) = known.lull(hpa, settings) {
+                sleepers.insert(lull);
+                return lull.requeue();
+            }
         }
         Requeue::At(known.next_sync)
     }
 
-    fn explain(&self, key: Key) -> Option<String> {
-        let LastSync { decision, names, .. } = self.last(key)?;
+    fn explain(&self, key: Key, now: SimTime) -> Option<String> {
+        let LastSync { decision, names, .. } = self.last(key, now)?;
         Some(decision.explain(&|position| names.get(&position).cloned().unwrap_or_default()))
     }
 
-    fn explain_as_json(&self, key: Key) -> Option<serde_json::Value> {
-        let LastSync { decision, names, .. } = self.last(key)?;
+    fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
+        let LastSync { decision, names, .. } = self.last(key, now)?;
         let mut json = serde_json::to_value(decision).ok()?;
         let named = names.iter().map(|(place, name)| (place.to_string(), name.to_string().into()));
         let named: serde_json::Map<String, serde_json::Value> = named.collect();
@@ -176,8 +166,8 @@ impl Controller for HpaController {
         Some(json)
     }
 
-    fn explain_in_a_row(&self, key: Key) -> Option<Row> {
-        self.last(key).map(|last| last.decision.row())
+    fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
+        self.last(key, now).map(|last| last.decision.row())
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
@@ -203,37 +193,25 @@ impl Known {
             return None;
         }
         spec.get_or_insert_with(|| Box::new(hpa.spec.clone()));
-        Some(Lull { id: self.id, basis: *basis, next_sync: self.next_sync, passed: 0 })
+        let lull = Lull::new(self.id, *basis, self.next_sync, settings.sync_period);
+        (lull.ends() != Some(self.next_sync)).then_some(lull)
     }
 
-    /// Does what the syncs passed over would have done.
-    fn make_up(&mut self, lull: Lull, settings: &HpaSettings) {
+    /// Does what the syncs of a lull up to `now` would have done.
+    fn make_up(&mut self, lull: Lull, now: SimTime, settings: &HpaSettings) {
         let Some(LastSync { decision, spec: Some(spec), .. }) = &mut self.last else { return };
-        if lull.id != self.id {
-            return;
-        }
-        let period = settings.sync_period;
-        for before in (1..=lull.passed).rev() {
-            let now = lull.next_sync - period * before;
-            if before > 1 {
+        let passed = lull.passed(now);
+        for number in 0..passed {
+            let at = lull.sync(number);
+            if number + 1 < passed {
                 // What of it is seen is what the last one leaves.
-                decision.recommend_again(&mut self.history, now);
+                decision.recommend_again(&mut self.history, at);
             } else {
-                let has_repeated = decision.repeat(spec, settings, &mut self.history, now);
+                let has_repeated = decision.repeat(spec, settings, &mut self.history, at);
                 debug_assert!(has_repeated, "syncs in a lull lead to the same");
             }
         }
-        self.next_sync = lull.next_sync;
-    }
-}
-
-impl Basis {
-    /// Whether everything is as it was.
-    fn holds(&self, view: ClusterView<'_>) -> bool {
-        view.now < self.holds_until
-            && self.autoscalers_revision == view.autoscalers_revision()
-            && self.pods_revision == view.pods_revision(self.target)
-            && view.scale(self.target) == Some(self.scale)
+        self.next_sync = lull.sync(passed);
     }
 }
 

@@ -16,6 +16,7 @@ mod groups;
 mod history;
 mod inputs;
 mod limits;
+mod lull;
 mod metric_error;
 mod metrics;
 mod pods;

@@ -51,10 +51,15 @@ pub fn reading(
     match source {
         MetricSource::Resource { resource, container } => {
             let table = view.store().pod_metrics();
+            let is_cpu = &**resource == "cpu";
             let value = |pod: &PodId| {
                 let sample = table.get(*pod)?;
-                let value_milli = usage_milli(view, *pod, sample, resource, container.as_deref())?;
-                let Sample { timestamp, window, .. } = sample;
+                let Sample { timestamp, window, metrics } = sample;
+                let value_milli = if is_cpu && container.is_none() && metrics.others.is_none() {
+                    cpu_milli(metrics.cpu_nano)
+                } else {
+                    usage_milli(view, *pod, sample, resource, container.as_deref())?
+                };
                 Some(PodMetric { value_milli, timestamp, window })
             };
             if !pods.iter().any(|pod| table.get(*pod).is_some()) {

@@ -173,7 +173,7 @@ impl Controller for KedaController {
         }
     }
 
-    fn explain(&self, key: Key) -> Option<String> {
+    fn explain(&self, key: Key, _: SimTime) -> Option<String> {
         let Key::ScaledObject(id) = key else { return None };
         self.last.get(&id).cloned()
     }

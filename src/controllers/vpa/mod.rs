@@ -115,7 +115,7 @@ impl Controller for VpaController {
         next.map_or(Requeue::No, Requeue::At)
     }
 
-    fn explain(&self, key: Key) -> Option<String> {
+    fn explain(&self, key: Key, _: SimTime) -> Option<String> {
         let Key::Vpa(id) = key else { return None };
         self.known.get(&id).map(|known| known.explanation.clone()).filter(|text| !text.is_empty())
     }
