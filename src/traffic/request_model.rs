@@ -102,6 +102,8 @@ pub struct RequestModel {
     pub(super) calls: Vec<CallSpec>,
     cpu: Cost,
     wait: Cost,
+    /// Whether requests ever wait for something besides the CPU.
+    waits: bool,
     queue_bound_seconds: Option<f64>,
 }
 
@@ -196,6 +198,8 @@ impl RequestModelSpec {
                 nanos_per_prompt_token: per_prompt_token.as_nanos() as f64,
                 nanos_per_output_token: per_output_token.as_nanos() as f64,
             };
+        let wait =
+            cost(&self.wait_time, self.wait_time_per_prompt_token, self.wait_time_per_output_token);
         Ok(RequestModel {
             concurrency: self.concurrency,
             queue: self.queue,
@@ -209,11 +213,8 @@ impl RequestModelSpec {
                 self.cpu_time_per_prompt_token,
                 self.cpu_time_per_output_token,
             ),
-            wait: cost(
-                &self.wait_time,
-                self.wait_time_per_prompt_token,
-                self.wait_time_per_output_token,
-            ),
+            waits: wait.is_something(),
+            wait,
         })
     }
 }
@@ -279,14 +280,24 @@ impl RequestModel {
     /// What a request costs in a pod of this model.
     #[inline]
     pub(super) fn demand(&self, size: &RequestSize) -> Demand {
-        Demand {
-            cpu: self.cpu.of(size.cpu_quantile, size.tokens),
-            wait: self.wait.of(size.wait_quantile, size.tokens),
-        }
+        let cpu = self.cpu.of(size.cpu_quantile, size.tokens);
+        // Most requests wait for nothing.
+        let wait = if self.waits {
+            self.wait.of(size.wait_quantile, size.tokens)
+        } else {
+            SimDuration::ZERO
+        };
+        Demand { cpu, wait }
     }
 }
 
 impl Cost {
+    /// Whether a request can cost anything.
+    fn is_something(&self) -> bool {
+        let is_free = matches!(&self.base, Quantile::Constant(nanos) if *nanos <= 0.0);
+        !is_free || self.nanos_per_prompt_token > 0.0 || self.nanos_per_output_token > 0.0
+    }
+
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,

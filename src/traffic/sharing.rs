@@ -143,6 +143,10 @@ impl Sharing {
     /// A request that kept its slot gives it back; the pod stands at `now`.
     pub fn release(&mut self, now: SimTime, records: &mut Records) {
         self.held = self.held.saturating_sub(1);
+        if self.queue.is_empty() {
+            // Nobody takes the slot, so that what is next stays what it was.
+            return;
+        }
         self.move_progress(now);
         let swept = self.swept;
         self.fill_slots(now, &mut |client, at, _| records.shed(client, at, swept));
