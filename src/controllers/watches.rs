@@ -10,6 +10,8 @@ use crate::cluster::{Change, ClusterView};
 pub struct Watches(u32);
 
 impl Watches {
+    /// How many kinds there can be.
+    pub const KINDS: usize = u32::BITS as usize;
     /// Nothing.
     pub const NONE: Self = Self(0);
     /// Everything.
@@ -55,6 +57,16 @@ impl Watches {
     /// These and those.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The number of each kind, below [`Self::KINDS`].
+    pub fn kinds(self) -> impl Iterator<Item = usize> {
+        let mut bits = self.0;
+        std::iter::from_fn(move || {
+            let lowest = bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+            (lowest < u32::BITS).then_some(lowest as usize)
+        })
     }
 
     /// Whether there is one that is in both.

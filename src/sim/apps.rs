@@ -302,7 +302,9 @@ impl Apps {
     pub(super) fn warmed_up(&mut self, now: SimTime, pod: PodId) {
         if let Some(app) = self.get_mut(pod) {
             app.end_warm_up(now);
-            app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
+            if app.app.profile.settling > SimDuration::ZERO {
+                app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
+            }
             let node = app.node.filter(|_| app.has_own_cpu());
             self.crowds.extend(node);
             self.restless.insert(pod);

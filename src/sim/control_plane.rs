@@ -14,8 +14,8 @@ use crate::engine::{SimDuration, SimTime};
 pub struct ControlPlane {
     store: Store,
     controllers: Vec<Box<dyn Controller>>,
-    /// What each of them hears of.
-    watches: Vec<Watches>,
+    /// Who hears of a kind of objects, by its number in [`Watches`]: a bit for each controller's position.
+    hearers: [u32; Watches::KINDS],
     /// The positions of those that hear of something at once, and of what.
     stirred: Vec<(u8, Watches)>,
     queue: WorkQueue,
@@ -37,7 +37,7 @@ impl Clone for ControlPlane {
         Self {
             store: self.store.clone(),
             controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
-            watches: self.watches.clone(),
+            hearers: self.hearers,
             stirred: self.stirred.clone(),
             queue: self.queue.clone(),
             settings: self.settings,
@@ -57,7 +57,7 @@ impl ControlPlane {
     ) -> Self {
         let mut plane = Self {
             store,
-            watches: controllers.iter().map(|one| one.watches()).collect(),
+            hearers: hearers(&controllers),
             stirred: (0u8..)
                 .zip(&controllers)
                 .map(|(position, one)| (position, one.stirred_by()))
@@ -242,13 +242,19 @@ impl ControlPlane {
                 debug_assert!(!stirs(controller.as_ref(), view, change), "{controller:?}");
             }
         }
-        let controllers = self.controllers.iter().zip(&self.watches);
-        for ((controller, watches), position) in controllers.zip(0u8..) {
-            if !watches.meets(of) {
-                // Debug builds, and so all tests, ask all the same.
-                debug_assert!(!wakes(controller.as_ref(), view, change), "{controller:?}");
-                continue;
+        let mut hearers = of.kinds().fold(0, |hearers, kind| hearers | self.hearers[kind]);
+        if cfg!(debug_assertions) {
+            // Debug builds, and so all tests, ask the others all the same.
+            for (position, controller) in self.controllers.iter().enumerate() {
+                let hears = hearers >> position & 1 == 1;
+                assert!(hears || !wakes(controller.as_ref(), view, change), "{controller:?}");
             }
+        }
+        while hearers != 0 {
+            let first = hearers.trailing_zeros();
+            hearers &= hearers - 1;
+            let controller = &self.controllers[first as usize];
+            let position = u8::try_from(first).unwrap_or(u8::MAX);
             controller.wakes_on(view, change, &mut self.woken);
             if self.woken.is_empty() {
                 continue;
@@ -264,6 +270,17 @@ impl ControlPlane {
             }
         }
     }
+}
+
+fn hearers(controllers: &[Box<dyn Controller>]) -> [u32; Watches::KINDS] {
+    assert!(controllers.len() <= 32, "a bit for each controller");
+    let mut hearers = [0; Watches::KINDS];
+    for (position, controller) in controllers.iter().enumerate() {
+        for kind in controller.watches().kinds() {
+            hearers[kind] |= 1 << position;
+        }
+    }
+    hearers
 }
 
 /// Whether a change makes a controller look at anything.
