@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cpu_load::{CpuLoads, Share};
-use super::own_cpu::OwnCpu;
+use super::own_cpu::{NodeClaims, OwnCpu};
 use super::world::App;
 use crate::cluster::metrics::ContainerMetrics;
 use crate::cluster::node::{NodeId, ZONE_LABEL};
@@ -28,6 +28,7 @@ pub(super) struct Apps {
     /// Nodes whose applications may want more CPU than there is: where the limits together pass the
     /// node's size, or where an application came or went since somebody last looked.
     pub(super) crowds: BTreeSet<NodeId>,
+    pub(super) claims: NodeClaims,
     pub(super) loads: CpuLoads,
     /// Pods that the next scrape must look at, and at times one that took the slot of such a pod; all
     /// others use CPU at a steady rate.
@@ -75,7 +76,7 @@ pub(super) struct PodApp {
     /// Cores that its limit and its node's size allow it, over time.
     pub(super) cores: f64,
     /// The same, billionths of a core.
-    limit_nano: i64,
+    pub(super) limit_nano: i64,
     /// Cores that it can burst to while its quota lasts: the size of its node.
     pub(super) burst_cores: f64,
     /// Its CPU limit, which the kernel enforces as a quota.
@@ -144,7 +145,7 @@ impl Apps {
             self.growing.insert(id);
         }
         let memory = app.memory.unwrap_or(memory_request);
-        self.by_pod[id.index()] = Some(PodApp {
+        let app = PodApp {
             pod: id,
             app,
             node: pod.node,
@@ -167,7 +168,11 @@ impl Apps {
             own_cpu: OwnCpu::UNHINDERED,
             changed_at: view.now,
             others,
-        });
+        };
+        if let Some((node, cpu)) = pod.node.zip(node_cpu) {
+            self.claims.add(node, cpu, app.most_nano());
+        }
+        self.by_pod[id.index()] = Some(app);
     }
 
     /// Other limits and weights are in force for a pod.
@@ -186,6 +191,7 @@ impl Apps {
         let node_cpu = node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from);
         let cores = [limit, node_cpu].into_iter().flatten().min();
         app.cores = cores.map_or(0.0, MilliCpu::as_cores);
+        let most_before = app.most_nano();
         app.limit_nano = cores.map_or(0, |cores| cores.0.saturating_mul(1_000_000));
         app.limit_cores = limit.map(MilliCpu::as_cores);
         app.weight = MilliCpu(spec.running_request("cpu", Quantity::milli_value));
@@ -198,7 +204,10 @@ impl Apps {
             traffic.set_quota(now, backend, app.limit_cores);
             traffic.set_cpu(now, backend, app.burst_cores);
         }
-        let node = app.node;
+        let (node, more) = (app.node, app.most_nano() - most_before);
+        if let Some((node, cpu)) = node.zip(node_cpu) {
+            self.claims.add(node, cpu, more);
+        }
         self.crowds.extend(node);
         if is_growing {
             self.growing.insert(id);
@@ -248,7 +257,7 @@ impl Apps {
         app.warming_since = Some(now);
         let (node, has_own_cpu) = (app.node, app.has_own_cpu());
         if has_own_cpu {
-            self.crowds.extend(node);
+            self.crowds.extend(node.filter(|node| !self.claims.fit(*node)));
         }
         let Some(app) = self.get_mut(pod) else { return };
         let Some(model) = app.app.requests else { return };
@@ -305,8 +314,9 @@ impl Apps {
             if app.app.profile.settling > SimDuration::ZERO {
                 app.settling_since = app.settling_since.or(app.running_since.map(|_| now));
             }
+            let serves = app.backend.is_some();
             let node = app.node.filter(|_| app.has_own_cpu());
-            self.crowds.extend(node);
+            self.crowds.extend(node.filter(|node| serves || !self.claims.fit(*node)));
             self.restless.insert(pod);
         }
     }
@@ -353,6 +363,9 @@ impl Apps {
             if let Some(backend) = app.backend {
                 traffic.remove_backend(now, backend, FailureCause::Killed);
             }
+            if let Some(node) = app.node {
+                self.claims.remove(node, app.most_nano());
+            }
             self.by_pod[pod.index()] = None;
             self.growing.remove(&pod);
         }
@@ -376,11 +389,11 @@ impl Apps {
 
     /// A pod takes part in its workload's load, or does so no more.
     fn set_sharing(&mut self, now: SimTime, pod: PodId, shares: bool) {
-        let Self { by_pod, loads, restless, crowds, .. } = self;
+        let Self { by_pod, loads, restless, crowds, claims, .. } = self;
         let app = by_pod.get_mut(pod.index()).and_then(Option::as_mut);
         let Some(app) = app.filter(|app| app.pod == pod) else { return };
         let Some(group) = app.app.cpu_load else { return };
-        crowds.extend(app.node);
+        crowds.extend(app.node.filter(|node| app.backend.is_some() || !claims.fit(*node)));
         if shares && app.share.is_none() {
             app.share = Some(loads.join(now, group, pod, app.limit_nano));
         } else if !shares && let Some(share) = app.share.take() {

@@ -6,6 +6,7 @@ use super::cpu_load::CpuLoads;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
 use crate::engine::{SimDuration, SimTime};
+use crate::units::MilliCpu;
 
 /// What an application gets of the CPU that it wants for itself.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,56 @@ impl OwnCpu {
     }
 }
 
+/// What the applications of each node can use at most, by the node's slot: where that fits, nobody keeps
+/// anything from anybody, whatever they burn for themselves.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NodeClaims(Vec<Option<NodeClaim>>);
+
+/// Billionths of a core.
+#[derive(Clone, Copy, Debug)]
+struct NodeClaim {
+    node: NodeId,
+    capacity_nano: i64,
+    claimed_nano: i64,
+}
+
+impl NodeClaims {
+    /// Applications of a node of this size can use so much more.
+    pub(super) fn add(&mut self, node: NodeId, size: MilliCpu, more_nano: i64) {
+        if self.0.len() <= node.index() {
+            self.0.resize(node.index() + 1, None);
+        }
+        let slot = &mut self.0[node.index()];
+        let claimed = slot.filter(|claim| claim.node == node).map_or(0, |claim| claim.claimed_nano);
+        *slot = Some(NodeClaim {
+            node,
+            capacity_nano: size.0.saturating_mul(1_000_000),
+            claimed_nano: claimed.saturating_add(more_nano),
+        });
+    }
+
+    /// An application is gone that could use so much.
+    pub(super) fn remove(&mut self, node: NodeId, nano: i64) {
+        let slot = self.0.get_mut(node.index()).and_then(Option::as_mut);
+        if let Some(claim) = slot.filter(|claim| claim.node == node) {
+            claim.claimed_nano -= nano;
+        }
+    }
+
+    /// Whether everything fits that the applications of a node could ever use.
+    pub(super) fn fit(&self, node: NodeId) -> bool {
+        let claim = self.0.get(node.index()).copied().flatten().filter(|claim| claim.node == node);
+        claim.is_some_and(|claim| claim.claimed_nano <= claim.capacity_nano)
+    }
+}
+
 impl PodApp {
+    /// The most that its containers can use, billionths of a core.
+    pub(super) fn most_nano(&self) -> i64 {
+        let others = self.others.iter().flat_map(|others| others.iter()).map(|one| one.cpu_nano);
+        others.fold(self.limit_nano, i64::saturating_add)
+    }
+
     /// Cores that it would burn for itself now.
     pub(super) fn own_demand(&self, now: SimTime, loads: &CpuLoads) -> f64 {
         let milli = |milli: u32| f64::from(milli) / 1000.0;
@@ -99,10 +149,13 @@ impl Apps {
 
     /// Takes the nodes whose applications may want more CPU than there is, in their order.
     pub(super) fn take_crowds(&mut self) -> std::collections::BTreeSet<NodeId> {
-        let Self { by_pod, loads, crowds, .. } = self;
+        let Self { by_pod, loads, crowds, claims, .. } = self;
         loads.take_spread(|pod| {
             let app = by_pod.get(pod.index()).and_then(Option::as_ref);
-            crowds.extend(app.filter(|app| app.pod == pod).and_then(|app| app.node));
+            if let Some(app) = app.filter(|app| app.pod == pod) {
+                let node = app.node.filter(|node| app.backend.is_some() || !claims.fit(*node));
+                crowds.extend(node);
+            }
         });
         std::mem::take(crowds)
     }
@@ -111,6 +164,23 @@ impl Apps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claims_of_a_slot_that_another_node_took_are_not_its_own() {
+        let (first, next) = (NodeId::from_bits(1 << 32), NodeId::from_bits(2 << 32));
+        assert_eq!(first.index(), next.index());
+        let (mut claims, size) = (NodeClaims::default(), MilliCpu(1000));
+        claims.add(first, size, 600_000_000);
+        assert!(claims.fit(first) && !claims.fit(next));
+        claims.add(first, size, 600_000_000);
+        assert!(!claims.fit(first));
+        claims.remove(first, 600_000_000);
+        assert!(claims.fit(first));
+        claims.add(next, size, 500_000_000);
+        claims.remove(first, 600_000_000);
+        claims.add(next, size, 500_000_000);
+        assert!(claims.fit(next) && !claims.fit(first));
+    }
 
     #[test]
     fn what_is_kept_from_an_application_follows_what_it_wanted_meanwhile() {
