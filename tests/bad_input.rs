@@ -213,6 +213,90 @@ fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
     assert!(ran.err.contains("error: trace.csv:501: \"soon\" is no instant"), "{}", ran.err);
 }
 
+/// A shop whose pods serve a language model, with these tokens of prompts and answers.
+fn with_tokens(prompt: &str, output: &str, file: &str) -> Shop {
+    let scenario = SCENARIO.replace(
+        "requests: {concurrency: 4, queue: 50, cpuTime: {distribution: exponential, mean: 20ms}}",
+        &format!(
+            "requests:\n      llm:\n        model: Llama-3.1-8B\n        gpu: A100-80GB\n        \
+             promptTokens: {prompt}\n        outputTokens: {output}"
+        ),
+    );
+    let shop = Shop::with(&scenario, MANIFESTS);
+    shop.write("tokens.csv", file);
+    shop
+}
+
+const TOKENS: &str = "field,bin_lo,bin_hi,probability,mean_in_bin\n\
+                      input_tokens,100,199,0.5,150\ninput_tokens,400,400,0.5,400\n\
+                      output_tokens,7,7,0.25,7\noutput_tokens,8,11,0.75,9.4\n";
+
+#[test]
+fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_its_place() {
+    let law = "{histogram: tokens.csv}";
+    let shop = with_tokens(law, law, TOKENS);
+    let report = |shop: &Shop| -> serde_json::Value {
+        let ran = run(shop, &["run", "scenario.yaml", "-o", "json"]);
+        assert!(ran.code == 0 && ran.err.is_empty(), "{}", ran.err);
+        serde_json::from_str(&ran.out).expect("a report")
+    };
+    let first = report(&shop);
+    let service = &first["services"][0];
+    let answered = service["answered"].as_f64().expect("a number");
+    // 0.5 x 150 + 0.5 x 400, and 0.25 x 7 + 0.75 x 9.4; 4 standard errors of 4000 requests and more.
+    for (field, mean, most) in [("prompt_tokens", 275.0, 9.0), ("output_tokens", 8.8, 0.12)] {
+        let drawn = service["llm"][field].as_f64().expect("a number") / answered;
+        assert!((drawn - mean).abs() < most, "{field}: {drawn}");
+    }
+    shop.write("tokens.csv", TOKENS.replace("9.4", "9.5"));
+    assert_ne!(report(&shop)["run"]["scenario_hash"], first["run"]["scenario_hash"]);
+
+    let no_answers = TOKENS.split("output").next().unwrap_or_default();
+    let at = "error: scenario.yaml:18: workloads[0].requests.llm.";
+    for (prompt, output, file, says) in [
+        (
+            "{histogram: no.csv}",
+            law,
+            TOKENS,
+            "17: workloads[0].requests.llm.promptTokens.histogram: no.csv: there is no such file",
+        ),
+        (
+            law,
+            law,
+            no_answers,
+            &*format!("{at}outputTokens.histogram: tokens.csv has no rows of `output_tokens`"),
+        ),
+        (
+            "{mean: 5}",
+            "{mean: 5, histogram: tokens.csv}",
+            TOKENS,
+            &*format!("{at}outputTokens: a `histogram` tells mean and cv"),
+        ),
+        (
+            "{mean: 5}",
+            "{cv: 1}",
+            TOKENS,
+            &*format!("{at}outputTokens: give the `mean`, or the `histogram`"),
+        ),
+        (
+            law,
+            law,
+            &TOKENS.replace("0.25", "much"),
+            "error: tokens.csv:4: probability: \"much\" is no number",
+        ),
+        (law, law, "t_s\n1\n2\n", "error: tokens.csv:1: no column `field` among `t_s`"),
+    ] {
+        let ran = run(&with_tokens(prompt, output, file), &["run", "scenario.yaml"]);
+        assert!(ran.code == 2 && ran.err.contains(says), "{says}: {}", ran.err);
+    }
+    let ran = run(&with_trace(TOKENS), &["run", "scenario.yaml"]);
+    assert!(
+        ran.err.contains("error: trace.csv:1: this is a histogram of token counts"),
+        "{}",
+        ran.err
+    );
+}
+
 #[test]
 fn a_cluster_without_nodes_is_refused() {
     let none = SCENARIO.replace("count: 2", "count: 0");

@@ -15,6 +15,13 @@ a - - [16/Nov/2023:12:00:01 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.500
 a - - [16/Nov/2023:12:00:03 +0000] \"GET /b HTTP/1.1\" 200 5 \"-\" \"-\" 0.500
 ";
 
+/// The form of ServeGen's token files.
+const TOKENS: &str = "\
+field,bin_lo,bin_hi,probability,mean_in_bin
+input_tokens,100,199,1,150
+output_tokens,8,9,1,8.55
+";
+
 #[test]
 fn a_log_becomes_a_trace_and_the_summary_goes_to_standard_error() {
     let (code, trace, summary) = import(&["-"], LOG);
@@ -52,6 +59,12 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
         (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is no instant"),
         (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
         (vec!["-", "--every", "0s"], "t_s\n1\n", "--every must be longer"),
+        (vec!["-", "-o", file], TOKENS, "line 1: this is a histogram of token counts, not a trace"),
+        (
+            vec!["-"],
+            TOKENS,
+            "`promptTokens: {histogram: FILE}` and `outputTokens: {histogram: FILE}`",
+        ),
         (vec!["-", "--every", "1m"], "t_s,requests\n0,1\n60,1\n", "has intervals already"),
     ] {
         let (code, trace, said) = import(&arguments, input);

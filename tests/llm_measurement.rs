@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::traffic::llm::{
-    CostSeconds, LlmModel, ReplayAnswer, ReplayRequest, ReplayRouting, ServerLimits, replay,
+    CostSeconds, LlmModel, ReplayAnswer, ReplayRequest, ReplayRouting, ServerLimits,
+    TokenHistograms, replay,
 };
 
 /// What a run shows, and what a table holds [s].
@@ -322,4 +323,33 @@ fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
         errors.push(ours.relative_to(&measured));
     }
     check(&errors, 0.10);
+}
+
+/// A published histogram: each bin has its probability, and each field its mean, in the law that is drawn from.
+#[test]
+fn tokens_are_distributed_as_the_published_histogram_says() {
+    const DRAWS: u32 = 1_000_000;
+    let file = "servegen_deepseek_r1_tokens.csv";
+    let text = fs::read_to_string(format!("tests/golden/llm/{file}")).expect("the file is there");
+    let histograms = TokenHistograms::read(text.as_bytes()).expect("a histogram");
+    let laws = [("input_tokens", histograms.prompt), ("output_tokens", histograms.output)];
+    for (field, law) in laws {
+        let law = law.expect("the file has both fields");
+        let rows: Vec<Vec<String>> =
+            table(file).into_iter().filter(|row| row[0] == field).collect();
+        assert!(rows.len() > 40, "{field}");
+        let drawn: Vec<u32> =
+            (0..DRAWS).map(|i| law.at((f64::from(i) + 0.5) / f64::from(DRAWS))).collect();
+        assert!(drawn.is_sorted());
+        let mean = drawn.iter().copied().map(f64::from).sum::<f64>() / f64::from(DRAWS);
+        let told: f64 = rows.iter().map(|row| number(&row[3]) * number(&row[4])).sum();
+        assert!((mean / told - 1.0).abs() < 1e-4, "{field}: {mean} for {told}");
+        let mut passed = 0.0;
+        for row in &rows {
+            passed += number(&row[3]);
+            let below = drawn.partition_point(|count| f64::from(*count) <= number(&row[2]));
+            let share = below as f64 / f64::from(DRAWS);
+            assert!((share - passed).abs() < 1e-5, "{row:?}: {share} for {passed}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::files::{beside, open_unpacked, read_manifests, read_source};
 use super::spool::temporary_spool;
 use crate::manifest::{Diagnostic, Diagnostics, Place, Source};
 use crate::scenario::resolved::{
-    NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
+    HistogramFile, NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
 };
 use crate::scenario::{Override, ScenarioText};
 
@@ -87,6 +87,15 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> Result<ScenarioFiles, Di
             Ok(Ok(trace)) => drop(files.traces.insert(named.file.path.clone(), trace)),
             Ok(Err(problem)) => problems.push(*problem),
             Err(message) => problems.push(named.file.problem(&message)),
+        }
+    }
+    for named in &paths.histograms {
+        let path = beside(scenario, &named.path);
+        let read = open_unpacked(&path).map(|content| HistogramFile::read(&path, content));
+        match read {
+            Ok(Ok(file)) => drop(files.histograms.insert(named.path.clone(), file)),
+            Ok(Err(problem)) => problems.push(*problem),
+            Err(message) => problems.push(named.problem(&message)),
         }
     }
     if let Some(named) = &paths.scheduler_config {

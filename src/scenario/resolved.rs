@@ -15,7 +15,8 @@ use crate::faults::TimelineAction;
 use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place, Source};
 use crate::traffic::arrivals::TraceLoad;
 use crate::traffic::import::BrokenRows;
-use crate::traffic::{Load, NewSpool, Trace};
+use crate::traffic::llm::TokenHistograms;
+use crate::traffic::{Load, NewSpool, RequestModelSpec, Trace, TraceError};
 
 /// The files that a scenario names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +27,8 @@ pub struct ScenarioPaths {
     pub applies: Vec<NamedPath>,
     /// Trace files, each once.
     pub traces: Vec<NamedTrace>,
+    /// Files of histograms of tokens, each once.
+    pub histograms: Vec<NamedPath>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<NamedPath>,
 }
@@ -59,6 +62,8 @@ pub struct ScenarioFiles {
     pub applies: BTreeMap<String, Vec<Source>>,
     /// The traces, by the path that the scenario has.
     pub traces: BTreeMap<String, TraceFile>,
+    /// The histograms of tokens, by the path that the scenario has.
+    pub histograms: BTreeMap<String, HistogramFile>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<Source>,
 }
@@ -70,6 +75,15 @@ pub struct TraceFile {
     pub trace: Trace,
     /// The rows that were left out.
     pub broken: BrokenRows,
+    /// A fingerprint of its bytes.
+    fingerprint: u64,
+}
+
+/// A file of histograms of tokens that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramFile {
+    /// What it tells.
+    pub histograms: Arc<TokenHistograms>,
     /// A fingerprint of its bytes.
     fingerprint: u64,
 }
@@ -109,6 +123,17 @@ impl ScenarioText {
         for (index, spec) in scenario.ingress.iter().enumerate() {
             self.traces_of(&spec.load, &ingress.item(index).field("load"), &mut traces);
         }
+        let workloads = root.field("workloads");
+        let mut histograms = Vec::new();
+        for (index, workload) in scenario.workloads.iter().enumerate() {
+            let place = workloads.item(index);
+            self.histograms_of(workload.requests.as_ref(), &place, &mut histograms);
+            let images = place.field("images");
+            for (image, behavior) in &workload.images {
+                let requests = behavior.requests.as_ref();
+                self.histograms_of(requests, &images.key(image), &mut histograms);
+            }
+        }
         ScenarioPaths {
             manifests: scenario
                 .manifests
@@ -118,6 +143,7 @@ impl ScenarioText {
                 .collect(),
             applies: applies.collect(),
             traces,
+            histograms,
             scheduler_config: scenario
                 .scheduler
                 .config
@@ -155,6 +181,23 @@ impl ScenarioText {
         }
     }
 
+    /// Notes the files of what pods at `place` do.
+    fn histograms_of(
+        &self,
+        requests: Option<&RequestModelSpec>,
+        place: &FieldPath,
+        histograms: &mut Vec<NamedPath>,
+    ) {
+        let Some(llm) = requests.and_then(|requests| requests.llm.as_ref()) else { return };
+        let requests = place.field("requests");
+        let settings = requests.field("llm");
+        for (law, file) in llm.histogram_files() {
+            if histograms.iter().all(|named| named.path != file) {
+                histograms.push(self.named(file, &settings.field(law).field("histogram")));
+            }
+        }
+    }
+
     fn named(&self, path: &str, field: &FieldPath) -> NamedPath {
         NamedPath {
             path: path.to_owned(),
@@ -180,20 +223,42 @@ impl TraceFile {
         max_broken: f64,
         new_spool: Option<NewSpool>,
     ) -> Result<Self, Box<Diagnostic>> {
-        let problem = |line: Option<u64>, message: String| {
-            let line = line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
-            let place = Place { source: name.into(), line, column: 0 };
-            Box::new(Diagnostic::error("trace", message).at(place))
-        };
-        let mut content = BufReader::with_capacity(1 << 16, Fingerprinted::new(content));
-        let (trace, broken) = Trace::read_with(&mut content, max_broken, new_spool)
-            .map_err(|error| problem(error.line, error.message))?;
-        let fingerprint = content
-            .into_inner()
-            .finish()
-            .map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
+        let read =
+            fingerprinted(content, |content| Trace::read_with(content, max_broken, new_spool));
+        let ((trace, broken), fingerprint) =
+            read.map_err(|error| Box::new(in_file("trace", name, error)))?;
         Ok(Self { trace, broken, fingerprint })
     }
+}
+
+impl HistogramFile {
+    /// Reads the unpacked content of the file of that name, as [`TokenHistograms::read`] does.
+    pub fn read(name: &str, content: impl Read) -> Result<Self, Box<Diagnostic>> {
+        let (histograms, fingerprint) =
+            fingerprinted(content, |content| TokenHistograms::read(content))
+                .map_err(|error| Box::new(in_file("histogram", name, error)))?;
+        Ok(Self { histograms: Arc::new(histograms), fingerprint })
+    }
+}
+
+/// What is wrong in a file, at its line.
+fn in_file(code: &'static str, name: &str, error: TraceError) -> Diagnostic {
+    let line = error.line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
+    Diagnostic::error(code, error.message).at(Place { source: name.into(), line, column: 0 })
+}
+
+/// What `read` makes of a content, and the fingerprint of all of it.
+fn fingerprinted<R: Read, T>(
+    content: R,
+    read: impl FnOnce(&mut BufReader<Fingerprinted<R>>) -> Result<T, TraceError>,
+) -> Result<(T, u64), TraceError> {
+    let mut content = BufReader::with_capacity(1 << 16, Fingerprinted::new(content));
+    let made = read(&mut content)?;
+    let fingerprint = content.into_inner().finish().map_err(|error| TraceError {
+        line: None,
+        message: format!("the file cannot be read: {error}"),
+    })?;
+    Ok((made, fingerprint))
 }
 
 /// Bytes of one part of a fingerprint.
@@ -259,6 +324,11 @@ impl ScenarioFiles {
         self.traces.get(path).map(|file| &file.trace)
     }
 
+    /// The histograms of tokens that the scenario has under this path.
+    pub fn tokens(&self, path: &str) -> Option<&Arc<TokenHistograms>> {
+        self.histograms.get(path).map(|file| &file.histograms)
+    }
+
     /// What kept a trace from being read to its end while it was played, if anything did. A run whose trace
     /// ended so is worth nothing.
     pub fn failed_trace(&self) -> Result<(), Diagnostics> {
@@ -300,6 +370,10 @@ impl ResolvedScenario {
             texts(&mut digest, sources);
         }
         for (path, file) in &self.files.traces {
+            digest.bytes(path.as_bytes());
+            digest.word(file.fingerprint);
+        }
+        for (path, file) in &self.files.histograms {
             digest.bytes(path.as_bytes());
             digest.word(file.fingerprint);
         }

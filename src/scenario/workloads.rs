@@ -122,13 +122,22 @@ pub(super) fn fill_images(scenario: &mut Value) {
     }
 }
 
-/// The field that says which other fields there are: what has it replaces the base as a whole.
-const TAG: &str = "distribution";
+/// The fields that say which other fields there are: what has one replaces the base as a whole.
+const TAGS: [&str; 2] = ["distribution", "histogram"];
+
+/// Whether the fields of `differences` are not among those that `base` could have. A law of tokens that is not a
+/// histogram has no tag, only another field.
+fn is_of_another_kind(base: &Map<String, Value>, differences: &Map<String, Value>) -> bool {
+    TAGS.iter().any(|tag| differences.contains_key(*tag))
+        || base.contains_key("histogram") && differences.contains_key("mean")
+}
 
 /// Lays `differences` over `base`, field by field.
 fn merge(base: &mut Value, differences: Value) {
     match (base, differences) {
-        (Value::Object(base), Value::Object(differences)) if !differences.contains_key(TAG) => {
+        (Value::Object(base), Value::Object(differences))
+            if !is_of_another_kind(base, &differences) =>
+        {
             for (name, difference) in differences {
                 merge(base.entry(name).or_insert(Value::Null), difference);
             }
@@ -148,6 +157,16 @@ mod tests {
         let mut base = json!({"cpuTime": {"distribution": "lognormal", "mean": "1ms", "cv": 1}});
         merge(&mut base, json!({"cpuTime": {"distribution": "exponential", "mean": "2ms"}}));
         assert_eq!(base, json!({"cpuTime": {"distribution": "exponential", "mean": "2ms"}}));
+    }
+
+    #[test]
+    fn a_histogram_and_a_mean_replace_each_other() {
+        let (mean, histogram) = (json!({"mean": 5, "cv": 1}), json!({"histogram": "tokens.csv"}));
+        for (base, difference) in [(&mean, &histogram), (&histogram, &mean)] {
+            let mut law = json!({"promptTokens": base, "sessions": 3});
+            merge(&mut law, json!({"promptTokens": difference}));
+            assert_eq!(law, json!({"promptTokens": difference, "sessions": 3}));
+        }
     }
 
     #[test]

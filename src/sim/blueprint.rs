@@ -319,7 +319,8 @@ impl<'a> Blueprint<'a> {
         if let Some(spec) = requests {
             let load = spec.llm.as_ref().and_then(|llm| llm.load_time());
             app.profile.warm_up += load.unwrap_or(SimDuration::ZERO);
-            match spec.model(&format!("{field}.requests")) {
+            let tokens = |path: &str| self.resolved.files.tokens(path);
+            match spec.model_with(&format!("{field}.requests"), &tokens) {
                 Ok(model) => {
                     let position = self.request_models.len();
                     let id =

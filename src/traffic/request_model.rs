@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call_spec::CallSpec;
-use super::llm::{LlmRequests, LlmSpec};
+use super::llm::{FindTokens, LlmRequests, LlmSpec};
 use super::problem::{Checks, Problem};
 use super::time_law::{Quantile, TimeLaw};
 use super::trace::Tokens;
@@ -144,7 +144,7 @@ struct Cost {
 }
 
 impl RequestModelSpec {
-    /// All that is wrong with the settings; `path` is where they stand.
+    /// All that is wrong with the settings by themselves; `path` is where they stand.
     pub fn problems(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
@@ -171,24 +171,32 @@ impl RequestModelSpec {
         }
         self.cpu_time.check("cpuTime", &mut checks);
         self.wait_time.check("waitTime", &mut checks);
-        let _ = self.llm_requests(&mut checks);
+        if let Some(llm) = &self.llm {
+            let alone = Self { llm: self.llm.clone(), ..Self::default() };
+            checks.require(*self == alone, "llm", || {
+                "an inference server says itself what a request costs; leave the other settings of \
+                 `requests` out"
+                    .into()
+            });
+            llm.check(&mut checks.inside("llm"));
+        }
         problems
     }
 
-    fn llm_requests(&self, checks: &mut Checks<'_>) -> Option<Arc<LlmRequests>> {
-        let spec = self.llm.as_ref()?;
-        let alone = Self { llm: self.llm.clone(), ..Self::default() };
-        checks.require(*self == alone, "llm", || {
-            "an inference server says itself what a request costs; leave the other settings of \
-             `requests` out"
-                .into()
-        });
-        spec.requests(&mut checks.inside("llm")).map(Arc::new)
-    }
-
-    /// The model, ready for use.
-    pub fn model(&self, path: &str) -> Result<RequestModel, Vec<Problem>> {
-        let problems = self.problems(path);
+    /// The model, ready for use. `tokens` finds the content of each of [`LlmSpec::histogram_files`].
+    ///
+    /// The problems are those of [`RequestModelSpec::problems`], or that settings and files do not fit.
+    pub fn model_with(
+        &self,
+        path: &str,
+        tokens: FindTokens<'_, '_>,
+    ) -> Result<RequestModel, Vec<Problem>> {
+        let mut problems = self.problems(path);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut checks = Checks::at(path, &mut problems);
+        let llm = self.llm.as_ref().map(|llm| llm.requests(tokens, &mut checks.inside("llm")));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -203,7 +211,7 @@ impl RequestModelSpec {
         Ok(RequestModel {
             concurrency: self.concurrency,
             queue: self.queue,
-            llm: self.llm_requests(&mut Checks::at(path, &mut Vec::new())),
+            llm: llm.flatten().map(Arc::new),
             shed_after: self.shed_after.unwrap_or(SimDuration::MAX),
             youth: self.young.map_or(Youth::NONE, Youth::from),
             calls: self.calls.clone(),
@@ -216,6 +224,11 @@ impl RequestModelSpec {
             waits: wait.is_something(),
             wait,
         })
+    }
+
+    /// The same for settings that name no file.
+    pub fn model(&self, path: &str) -> Result<RequestModel, Vec<Problem>> {
+        self.model_with(path, &|_| None)
     }
 }
 

@@ -28,7 +28,7 @@ impl ResolvedScenario {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
         checker.cluster();
-        checker.workloads();
+        checker.workloads(&self.files);
         checker.calls();
         checker.traffic(&self.files);
         checker.metrics();

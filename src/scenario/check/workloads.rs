@@ -7,14 +7,16 @@ use crate::cluster::{Name, ObjectReference};
 use crate::faults::TimelineAction;
 use crate::kubelet::AppProfile;
 use crate::manifest::FieldPath;
+use crate::scenario::resolved::ScenarioFiles;
 use crate::scenario::workloads::Workload;
+use crate::traffic::{Problem, RequestModelSpec};
 
 /// The largest coefficient of variation: beyond it a mean says nothing.
 const VARIATION_MAX: f64 = 10.0;
 
 impl Checker<'_> {
     /// What the pods do.
-    pub(super) fn workloads(&mut self) {
+    pub(super) fn workloads(&mut self, files: &ScenarioFiles) {
         let root = FieldPath::ROOT;
         let list = root.field("workloads");
         let workloads = &self.text.scenario.workloads;
@@ -27,7 +29,7 @@ impl Checker<'_> {
             }
             self.workload_exists(&path.field("workload"), name);
             self.images(&path.field("images"), workload);
-            self.requests(&path.to_string(), workload);
+            self.requests(&path.to_string(), workload, files);
             self.ends(&path, workload);
         }
         self.batch(&list);
@@ -100,15 +102,16 @@ impl Checker<'_> {
         }
     }
 
-    fn requests(&mut self, path: &str, workload: &Workload) {
+    fn requests(&mut self, path: &str, workload: &Workload, files: &ScenarioFiles) {
         if let Some(requests) = &workload.requests {
-            self.report(requests.problems(&format!("{path}.requests")));
+            self.report(problems_of(requests, &format!("{path}.requests"), files));
         }
         for (image, behavior) in &workload.images {
             if let Some(requests) = &behavior.requests
                 && behavior.requests != workload.requests
             {
-                self.report(requests.problems(&format!("{path}.images[{image}].requests")));
+                let path = format!("{path}.images[{image}].requests");
+                self.report(problems_of(requests, &path, files));
             }
         }
     }
@@ -128,4 +131,15 @@ impl Checker<'_> {
             .chain(later)
             .collect()
     }
+}
+
+/// What is wrong with the settings by themselves, and with the files that they name.
+fn problems_of(requests: &RequestModelSpec, path: &str, files: &ScenarioFiles) -> Vec<Problem> {
+    let mut named = requests.llm.iter().flat_map(|llm| llm.histogram_files());
+    if named.any(|(_, file)| files.tokens(file).is_none()) {
+        // That the file cannot be read is reported where it is read.
+        return requests.problems(path);
+    }
+    let made = requests.model_with(path, &|file| files.tokens(file));
+    made.err().unwrap_or_default()
 }

@@ -92,8 +92,8 @@ impl LlmBench<'_> {
         let mut model = model.clone();
         let llm = model.llm.as_mut()?;
         // How widely tokens vary is not told by a mean.
-        llm.prompt_tokens = TokenLaw { mean: point.prompt_tokens?, cv: 0.0 };
-        llm.output_tokens = TokenLaw { mean: point.output_tokens?, cv: 0.0 };
+        llm.prompt_tokens = TokenLaw::constant(point.prompt_tokens?);
+        llm.output_tokens = TokenLaw::constant(point.output_tokens?);
         let pods = point.pods.unwrap_or(self.conditions.pods);
         let measured = self.conditions.duration.as_secs_f64();
         let (load, arrivals, end) = match (point.rps, point.concurrency) {

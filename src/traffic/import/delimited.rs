@@ -8,6 +8,7 @@ use csv::StringRecord;
 use super::instant::Instant;
 use super::json_lines::path_of_url;
 use super::{LOOKED_AT, Row, Rows, What, cannot_read};
+use crate::traffic::llm::TokenHistograms;
 use crate::traffic::trace::{Tokens, TraceError};
 
 /// What a column holds.
@@ -237,6 +238,12 @@ impl Columns {
             width: first.len(),
             in_header: !is_row,
         };
+        if TokenHistograms::has_columns(first) {
+            return Err("this is a histogram of token counts, not a trace: it tells how large requests are, \
+                        not when they come; name it in a scenario, as `promptTokens: {histogram: FILE}` \
+                        and `outputTokens: {histogram: FILE}` under `requests: {llm: ...}` of the workload"
+                .into());
+        }
         if columns.time.or(columns.end).is_none() {
             return Err(format!(
                 "no column of instants among `{}`; name one `t_s` or `timestamp`",

@@ -8,6 +8,7 @@ mod counters;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
+mod histogram;
 mod iteration_cost;
 mod kv_cache;
 mod model;
@@ -15,7 +16,9 @@ mod record;
 mod replay;
 mod server;
 mod spec;
+mod token_law;
 
+pub use histogram::{TokenHistogram, TokenHistograms};
 pub use iteration_cost::{CostSeconds, IterationWork};
 pub use kv_cache::BLOCK_TOKENS;
 pub use model::{LlmModel, ServerLimits};
@@ -24,4 +27,5 @@ pub use record::{LlmFigures, LlmStatus};
 pub use replay::{ReplayAnswer, ReplayRequest, ReplayRouting, replay};
 pub(in crate::traffic) use server::LlmServer;
 pub(in crate::traffic) use spec::LlmRequests;
-pub use spec::{CostSpec, LlmSpec, LoadSpec, TokenLaw};
+pub use spec::{CostSpec, LlmSpec, LoadSpec};
+pub use token_law::{FindTokens, TokenLaw};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::catalog::{Gpu, LanguageModel, ServerEfficiency, gpu_named, language_model_named};
 use super::iteration_cost::CostSeconds;
 use super::model::{LlmModel, ServerLimits};
+use super::token_law::{FindTokens, Part, TokenLaw, TokenQuantile};
 use crate::engine::SimDuration;
-use crate::traffic::normal_quantile::normal_quantile;
 use crate::traffic::problem::Checks;
 use crate::traffic::trace::Tokens;
 
@@ -71,17 +71,6 @@ pub struct LlmSpec {
     pub load: Option<LoadSpec>,
 }
 
-/// A law of token counts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TokenLaw {
-    /// Mean, above 0.
-    pub mean: f64,
-    /// Coefficient of variation of a lognormal law; 0 for always the mean. Default 0.
-    #[serde(default)]
-    pub cv: f64,
-}
-
 /// What an iteration costs, where it is known better than from GPU and model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -129,8 +118,8 @@ pub(in crate::traffic) struct LlmRequests {
     pub sessions: u32,
     pub request_overhead: SimDuration,
     pub cpu_cores: f64,
-    prompt: TokenLaw,
-    output: TokenLaw,
+    prompt: TokenQuantile,
+    output: TokenQuantile,
 }
 
 impl Default for LlmSpec {
@@ -147,8 +136,8 @@ impl Default for LlmSpec {
             enable_prefix_caching: true,
             shared_prefix_tokens: 0,
             sessions: 0,
-            prompt_tokens: TokenLaw { mean: 1024.0, cv: 0.0 },
-            output_tokens: TokenLaw { mean: 128.0, cv: 0.0 },
+            prompt_tokens: TokenLaw::constant(1024.0),
+            output_tokens: TokenLaw::constant(128.0),
             kv_cache_tokens: None,
             cost: CostSpec::default(),
             request_overhead: SimDuration::from_millis(5),
@@ -159,9 +148,50 @@ impl Default for LlmSpec {
 }
 
 impl LlmSpec {
-    /// The server, ready for use.
-    pub(in crate::traffic) fn requests(&self, checks: &mut Checks<'_>) -> Option<LlmRequests> {
+    /// The laws of tokens that a file tells: the field of each, and the file.
+    pub fn histogram_files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let laws = self.token_laws().into_iter();
+        laws.filter_map(|(field, law, _)| Some((field, law.histogram_file()?)))
+    }
+
+    fn token_laws(&self) -> [(&'static str, &TokenLaw, Part); 2] {
+        [
+            ("promptTokens", &self.prompt_tokens, Part::Prompt),
+            ("outputTokens", &self.output_tokens, Part::Output),
+        ]
+    }
+
+    /// Notes what is wrong with the settings by themselves, without the files that they name.
+    pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
         self.check_numbers(checks);
+        let _ = self.server(checks);
+    }
+
+    /// The server, ready for use; `find` has the files of its laws of tokens. Notes all that is wrong.
+    pub(in crate::traffic) fn requests(
+        &self,
+        find: FindTokens<'_, '_>,
+        checks: &mut Checks<'_>,
+    ) -> Option<LlmRequests> {
+        self.check_numbers(checks);
+        let server = self.server(checks);
+        let [prompt, output] = self
+            .token_laws()
+            .map(|(field, law, part)| law.quantile(part, find, &mut checks.inside(field)));
+        let (server, max_model_len) = server?;
+        Some(LlmRequests {
+            server: Arc::new(server),
+            max_model_len,
+            sessions: self.sessions,
+            request_overhead: self.request_overhead,
+            cpu_cores: self.cpu_cores,
+            prompt: prompt?,
+            output: output?,
+        })
+    }
+
+    /// The server itself, and the tokens that a request may have at most.
+    fn server(&self, checks: &mut Checks<'_>) -> Option<(LlmModel, u32)> {
         let hardware = self.hardware(checks);
         let from_hardware = hardware.map(|(model, gpu)| {
             let efficiency = ServerEfficiency::default();
@@ -206,15 +236,7 @@ impl LlmSpec {
                 shared_prefix_tokens: self.shared_prefix_tokens,
             },
         );
-        Some(LlmRequests {
-            server: Arc::new(server),
-            max_model_len,
-            sessions: self.sessions,
-            request_overhead: self.request_overhead,
-            cpu_cores: self.cpu_cores,
-            prompt: self.prompt_tokens,
-            output: self.output_tokens,
-        })
+        Some((server, max_model_len))
     }
 
     /// Time until the server answers after its container started: the weights on their way, and the
@@ -268,12 +290,8 @@ impl LlmSpec {
         checks.require(utilization > 0.0 && utilization <= 1.0, "gpuMemoryUtilization", || {
             format!("{utilization} must be a share above 0 and at most 1, such as 0.9")
         });
-        for (field, law) in
-            [("promptTokens", self.prompt_tokens), ("outputTokens", self.output_tokens)]
-        {
-            let mut checks = checks.inside(field);
-            checks.positive("mean", law.mean);
-            checks.not_negative("cv", law.cv);
+        for (field, law, _) in self.token_laws() {
+            law.check(&mut checks.inside(field));
         }
         checks.not_negative("cpuCores", self.cpu_cores);
         self.cost.check(&mut checks.inside("cost"));
@@ -341,11 +359,11 @@ impl LlmRequests {
     /// The size of a request whose luck is `quantiles`, within what the server takes; absent for a
     /// prompt that is too long.
     pub fn size(&self, tokens: Tokens, quantiles: [f64; 2]) -> Option<Tokens> {
-        let known = |told: u32, law: TokenLaw, quantile| {
+        let known = |told: u32, law: &TokenQuantile, quantile| {
             if told > 0 { told } else { law.at(quantile).max(1) }
         };
-        let prompt = known(tokens.prompt, self.prompt, quantiles[0]);
-        let output = known(tokens.output, self.output, quantiles[1]);
+        let prompt = known(tokens.prompt, &self.prompt, quantiles[0]);
+        let output = known(tokens.output, &self.output, quantiles[1]);
         let left = self.max_model_len.checked_sub(prompt).filter(|left| *left > 0)?;
         Some(Tokens { prompt, output: output.min(left) })
     }
@@ -362,22 +380,6 @@ impl LlmRequests {
         bits ^= bits >> 31;
         let index = (u128::from(bits) * u128::from(self.sessions)) >> 64;
         u32::try_from(index).unwrap_or(0) + 1
-    }
-}
-
-impl TokenLaw {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "float to int casts saturate, which is meant"
-    )]
-    fn at(&self, quantile: f64) -> u32 {
-        if self.cv <= 0.0 {
-            return libm::round(self.mean) as u32;
-        }
-        let variance = libm::log1p(self.cv * self.cv);
-        let mu = libm::log(self.mean) - variance / 2.0;
-        libm::round(libm::exp(mu + variance.sqrt() * normal_quantile(quantile))) as u32
     }
 }
 
@@ -402,7 +404,7 @@ mod tests {
 
     fn problems(spec: &LlmSpec) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let _ = spec.requests(&mut Checks::at("llm", &mut problems));
+        spec.check(&mut Checks::at("llm", &mut problems));
         problems
     }
 
@@ -471,7 +473,8 @@ mod tests {
     fn a_trace_tells_the_tokens_before_the_law_does() {
         let spec = spec(json!({"model": "Llama-3.1-8B", "gpu": "A100-80GB", "maxModelLen": 1000,
                                "promptTokens": {"mean": 300}, "outputTokens": {"mean": 50, "cv": 1}}));
-        let requests = spec.requests(&mut Checks::at("", &mut Vec::new())).expect("is right");
+        let requests =
+            spec.requests(&|_| None, &mut Checks::at("", &mut Vec::new())).expect("is right");
         let drawn = requests.size(Tokens::default(), [0.5, 0.5]).expect("fits");
         // The median of a lognormal law of mean 50 and cv 1 is 50 / sqrt 2.
         assert_eq!(drawn, Tokens { prompt: 300, output: 35 });

@@ -1,0 +1,189 @@
+//! How many tokens prompts and answers have: what a person writes about it, and the law made of it.
+
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use super::histogram::{TokenHistogram, TokenHistograms};
+use crate::traffic::normal_quantile::normal_quantile;
+use crate::traffic::problem::Checks;
+
+/// Finds the content of a histogram's file by the name that a law has for it.
+pub type FindTokens<'a, 't> = &'a dyn Fn(&str) -> Option<&'t Arc<TokenHistograms>>;
+
+/// A law of token counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "TokenLawFields", untagged)]
+pub enum TokenLaw {
+    /// Lognormal, or always the mean.
+    Lognormal {
+        /// Mean, above 0.
+        mean: f64,
+        /// Coefficient of variation; 0 for always the mean.
+        cv: f64,
+    },
+    /// As it was measured.
+    Histogram {
+        /// The file, in the form of [`TokenHistograms`].
+        histogram: String,
+    },
+}
+
+/// A law of token counts: either a `mean` with its `cv`, or a measured `histogram`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "TokenLaw")]
+struct TokenLawFields {
+    /// Mean, above 0.
+    #[serde(default)]
+    mean: Option<f64>,
+    /// Coefficient of variation of a lognormal law; 0 for always the mean. Default 0.
+    #[serde(default)]
+    cv: Option<f64>,
+    /// A file of measured counts, plain or packed, as ServeGen's token files: CSV with the columns
+    /// `field,bin_lo,bin_hi,probability,mean_in_bin`. Its rows `input_tokens` are for prompts, `output_tokens`
+    /// for answers.
+    #[serde(default)]
+    histogram: Option<String>,
+}
+
+/// Which of a request's two counts a law is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Prompt,
+    Output,
+}
+
+/// A law made ready for drawing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TokenQuantile {
+    Constant(f64),
+    Lognormal { mu: f64, sigma: f64 },
+    Histogram(Arc<TokenHistograms>, Part),
+}
+
+impl TokenLaw {
+    /// Always the same number.
+    pub const fn constant(mean: f64) -> Self {
+        Self::Lognormal { mean, cv: 0.0 }
+    }
+
+    /// The file that must be read to know the law.
+    pub fn histogram_file(&self) -> Option<&str> {
+        match self {
+            Self::Lognormal { .. } => None,
+            Self::Histogram { histogram } => Some(histogram),
+        }
+    }
+
+    /// Notes what is wrong with the law by itself.
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        match self {
+            Self::Lognormal { mean, cv } => {
+                checks.positive("mean", *mean);
+                checks.not_negative("cv", *cv);
+            }
+            Self::Histogram { histogram } => {
+                checks.require(!histogram.is_empty(), "histogram", || {
+                    "the name of a file is missing".into()
+                });
+            }
+        }
+    }
+
+    /// The law, ready for drawing; notes what keeps it from that.
+    pub(super) fn quantile(
+        &self,
+        part: Part,
+        find: FindTokens<'_, '_>,
+        checks: &mut Checks<'_>,
+    ) -> Option<TokenQuantile> {
+        match self {
+            Self::Lognormal { mean, cv } if *cv <= 0.0 => Some(TokenQuantile::Constant(*mean)),
+            Self::Lognormal { mean, cv } => {
+                let variance = libm::log1p(cv * cv);
+                let mu = libm::log(*mean) - variance / 2.0;
+                Some(TokenQuantile::Lognormal { mu, sigma: variance.sqrt() })
+            }
+            Self::Histogram { histogram: file } => {
+                let found = find(file);
+                checks.require(found.is_some(), "histogram", || {
+                    format!("the file {file} was not read")
+                });
+                let histograms = found?;
+                let is_told = part.of(histograms).is_some();
+                checks.require(is_told, "histogram", || {
+                    format!("{file} has no rows of `{}`", part.field())
+                });
+                is_told.then(|| TokenQuantile::Histogram(Arc::clone(histograms), part))
+            }
+        }
+    }
+}
+
+impl Part {
+    fn of(self, histograms: &TokenHistograms) -> Option<&TokenHistogram> {
+        match self {
+            Self::Prompt => histograms.prompt.as_ref(),
+            Self::Output => histograms.output.as_ref(),
+        }
+    }
+
+    /// What it is called in a file.
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Prompt => "input_tokens",
+            Self::Output => "output_tokens",
+        }
+    }
+}
+
+impl TokenQuantile {
+    /// The tokens below which a share `u` (between 0 and 1, both excluded) of the requests lie.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "float to int casts saturate, which is meant"
+    )]
+    pub(super) fn at(&self, u: f64) -> u32 {
+        match self {
+            Self::Constant(mean) => libm::round(*mean) as u32,
+            Self::Lognormal { mu, sigma } => {
+                libm::round(libm::exp(mu + sigma * normal_quantile(u))) as u32
+            }
+            Self::Histogram(histograms, part) => {
+                part.of(histograms).map_or(0, |histogram| histogram.at(u))
+            }
+        }
+    }
+}
+
+impl TryFrom<TokenLawFields> for TokenLaw {
+    type Error = String;
+
+    fn try_from(fields: TokenLawFields) -> Result<Self, String> {
+        match fields {
+            TokenLawFields { mean: Some(mean), cv, histogram: None } => {
+                Ok(Self::Lognormal { mean, cv: cv.unwrap_or(0.0) })
+            }
+            TokenLawFields { mean: None, cv: None, histogram: Some(histogram) } => {
+                Ok(Self::Histogram { histogram })
+            }
+            TokenLawFields { histogram: Some(_), .. } => {
+                Err("a `histogram` tells mean and cv itself; leave those out".into())
+            }
+            _ => Err("give the `mean`, or the `histogram` of a file".into()),
+        }
+    }
+}
+
+impl JsonSchema for TokenLaw {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        TokenLawFields::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        TokenLawFields::json_schema(generator)
+    }
+}
