@@ -81,19 +81,13 @@ impl Store {
         }
     }
 
-    /// Takes note of other samples, or none, for pods.
-    pub(super) fn revise_samples(&mut self, pods: &[PodId], changes: &mut Vec<Change>) {
-        let mut last = None;
-        for pod in pods {
-            let owner = self.pods.get(*pod).and_then(|pod| pod.owner);
-            // Pods of one owner are often beside each other.
-            if owner != last {
-                last = owner;
-                if let Some(owner) = owner {
-                    changes.push(Change::PodSamples(owner));
-                }
-            }
-        }
+    /// Takes note of other samples, or none, for pods: once for each owner.
+    pub(super) fn revise_samples(&self, pods: &[PodId], changes: &mut Vec<Change>) {
+        let owners = pods.iter().filter_map(|pod| self.pods.get(*pod)?.owner);
+        let mut owners: Vec<Owner> = owners.collect();
+        owners.sort_unstable();
+        owners.dedup();
+        changes.extend(owners.into_iter().map(Change::PodSamples));
     }
 
     /// Keeps the state of a pod beside those of its siblings.

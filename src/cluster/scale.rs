@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::deployment::{DeploymentId, ReplicaSetId};
 use super::meta::{Name, NamespacedName};
-use super::pod::{Owner, Pod, PodId, PodState};
+use super::pod::{Owner, Pod, PodId};
 use super::selector::Selector;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
@@ -83,20 +83,13 @@ impl Store {
         self.owners_scaled_by(target).flat_map(|owner| self.pods_of(owner))
     }
 
-    /// The states of the pods of a workload, terminating ones included.
-    pub fn pod_states_scaled_by(
-        &self,
-        target: ScaleTarget,
-    ) -> impl Iterator<Item = (PodId, &PodState)> {
-        self.owners_scaled_by(target).flat_map(|owner| self.pod_states_of(owner))
-    }
-
     /// How many pods a workload has, terminating ones included.
     pub fn pod_count_scaled_by(&self, target: ScaleTarget) -> usize {
         self.owners_scaled_by(target).map(|owner| self.pod_count_of(owner)).sum()
     }
 
-    fn owners_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = Owner> {
+    /// Who owns the pods of a workload: itself, or its ReplicaSets.
+    pub fn owners_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = Owner> {
         let (deployment, own) = match target {
             ScaleTarget::Deployment(id) => (Some(id), None),
             ScaleTarget::ReplicaSet(id) => (None, Some(Owner::ReplicaSet(id))),

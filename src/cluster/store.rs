@@ -388,8 +388,10 @@ impl Store {
 
     /// The states of the pod objects of an owner, terminating ones included: without a look at each pod.
     pub fn pod_states_of(&self, owner: Owner) -> impl Iterator<Item = (PodId, &PodState)> {
-        let pods = self.index.pods_by_owner.get(&owner);
-        pods.into_iter().flatten().map(|(pod, state)| (*pod, state))
+        // A plain loop over one map, with none in place of nothing, is much faster than one over an option of it.
+        static NONE: BTreeMap<PodId, PodState> = BTreeMap::new();
+        let pods = self.index.pods_by_owner.get(&owner).unwrap_or(&NONE);
+        pods.iter().map(|(pod, state)| (*pod, state))
     }
 
     /// The ReplicaSets of a Deployment.

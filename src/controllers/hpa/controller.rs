@@ -345,25 +345,25 @@ impl<'a> Pods<'a> {
             templates: Vec::new(),
         };
         let mut template_ids: Vec<TemplateId> = Vec::new();
-        let scaled = target.into_iter().flat_map(|target| store.pod_states_scaled_by(target));
-        // Loops within loops are much faster from inside than by `next`.
-        scaled.for_each(|(id, pod)| {
-            let known = template_ids.iter().rposition(|template| *template == pod.template);
-            let template = known.unwrap_or_else(|| {
-                template_ids.push(pod.template);
-                pods.templates.push(&store.templates()[pod.template].spec);
-                template_ids.len() - 1
-            });
-            pods.ids.push(id);
-            pods.observed.push(ObservedPod {
-                count: 1,
-                template: u32::try_from(template).unwrap_or(u32::MAX),
-                phase: pod.phase,
-                is_terminating: pod.is_terminating,
-                ready: pod.ready,
-                start_time: pod.start_time,
-            });
-        });
+        for owner in target.into_iter().flat_map(|target| store.owners_scaled_by(target)) {
+            for (id, pod) in store.pod_states_of(owner) {
+                let known = template_ids.iter().rposition(|template| *template == pod.template);
+                let template = known.unwrap_or_else(|| {
+                    template_ids.push(pod.template);
+                    pods.templates.push(&store.templates()[pod.template].spec);
+                    template_ids.len() - 1
+                });
+                pods.ids.push(id);
+                pods.observed.push(ObservedPod {
+                    count: 1,
+                    template: u32::try_from(template).unwrap_or(u32::MAX),
+                    phase: pod.phase,
+                    is_terminating: pod.is_terminating,
+                    ready: pod.ready,
+                    start_time: pod.start_time,
+                });
+            }
+        }
         pods
     }
 
