@@ -11,7 +11,7 @@ use super::limit_range;
 use super::meta::{Name, NamespacedName};
 use super::node::{NodeId, ZONE_LABEL};
 use super::pod::{Pod, PodId};
-use super::pod_template::{ReferenceKind, ResourceList};
+use super::pod_template::ResourceList;
 use super::quota_objects;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
@@ -242,11 +242,8 @@ impl Store {
     pub(super) fn bind_claims(&mut self, pod: PodId, node: NodeId) {
         let Self { claims, pods, templates, nodes, .. } = self;
         let Some(pod) = pods.get(pod) else { return };
-        for reference in &templates[pod.template].spec.references {
-            if reference.kind != ReferenceKind::PersistentVolumeClaim {
-                continue;
-            }
-            let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());
+        for name in templates[pod.template].spec.claims() {
+            let id = NamespacedName::new(pod.id.namespace.clone(), name.clone());
             if let Some(claim) = claims.get_mut(&id)
                 && claim.volume.is_none()
             {
@@ -286,10 +283,9 @@ fn resize_claim(id: &NamespacedName, claim: &mut Claim, spec: ClaimSpec) -> Resu
         let message = format!("PersistentVolumeClaim \"{}\" is invalid: {why}", id.name);
         Err(Refused::Forbidden(message))
     };
-    let modes = |one: &ClaimSpec| one.access_modes.clone();
     let class = spec.storage_class.is_none() || spec.storage_class == claim.spec.storage_class;
     let grows = claim.volume.is_some() || spec.requests == claim.spec.requests;
-    if modes(&spec) != modes(&claim.spec) || !class || !grows {
+    if spec.access_modes != claim.spec.access_modes || !class || !grows {
         return invalid(
             "spec: Forbidden: spec is immutable after creation except resources.requests and \
              volumeAttributesClassName for bound claims",

@@ -94,18 +94,12 @@ impl CpuLoads {
 
     /// Tells of the pods whose rates changed since the last call.
     pub(super) fn take_changed(&mut self, tell: impl FnMut(PodId)) {
-        self.changed.sort_unstable();
-        self.changed.dedup();
-        let groups = self.changed.drain(..).map(|group| &self.groups[group as usize]);
-        groups.flat_map(|group| &group.members).copied().for_each(tell);
+        take_members(&mut self.changed, &self.groups, tell);
     }
 
     /// Tells of the pods whose rates changed since the last call of this.
     pub(super) fn take_spread(&mut self, tell: impl FnMut(PodId)) {
-        self.spread.sort_unstable();
-        self.spread.dedup();
-        let groups = self.spread.drain(..).map(|group| &self.groups[group as usize]);
-        groups.flat_map(|group| &group.members).copied().for_each(tell);
+        take_members(&mut self.spread, &self.groups, tell);
     }
 
     fn spread(&mut self, now: SimTime, group: u32) {
@@ -129,6 +123,14 @@ impl CpuLoads {
             self.spread.push(group);
         }
     }
+}
+
+/// Empties a list of groups, and tells of the pods of each.
+fn take_members(list: &mut Vec<u32>, groups: &[Group], tell: impl FnMut(PodId)) {
+    list.sort_unstable();
+    list.dedup();
+    let groups = list.drain(..).map(|group| &groups[group as usize]);
+    groups.flat_map(|group| &group.members).copied().for_each(tell);
 }
 
 impl Class {
