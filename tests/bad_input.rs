@@ -180,6 +180,98 @@ fn settings_of_traffic_and_requests_are_told_at_their_own_lines() {
 }
 
 #[test]
+fn a_mistake_is_told_once() {
+    let zero = SCENARIO.replace("concurrency: 4", "concurrency: 0");
+    let ran = run(&Shop::with(&zero, MANIFESTS), &["run", "scenario.yaml"]);
+    assert_eq!(
+        ran.err.matches("requests.concurrency: 0 would never answer").count(),
+        1,
+        "{}",
+        ran.err
+    );
+}
+
+/// The scenario with this under `services`, of shop/web.
+fn with_service(settings: &str) -> String {
+    format!("{SCENARIO}services:\n  - {{service: shop/web, {settings}}}\n")
+}
+
+#[test]
+fn settings_that_change_nothing_are_told() {
+    let warned = |scenario: &str, manifests: &str| {
+        let ran = run(&Shop::with(scenario, manifests), &["validate", "scenario.yaml"]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out
+    };
+    let few = with_service("clients: 5");
+    assert!(warned(&few, MANIFESTS).contains("services[0].clients: nothing tells clients apart"));
+    let affinity = MANIFESTS.replace(
+        "spec: {selector: {app: web},",
+        "spec: {sessionAffinity: ClientIP, selector: {app: web},",
+    );
+    assert_ne!(affinity, MANIFESTS);
+    for (scenario, manifests) in
+        [(few, &*affinity), (with_service("clients: 5, balancer: ringHash"), MANIFESTS)]
+    {
+        let said = warned(&scenario, manifests);
+        assert!(!said.contains("nothing tells clients apart"), "{said}");
+    }
+    let prefix = with_service("balancer: prefixCache");
+    let said = warned(&prefix, MANIFESTS);
+    assert!(
+        said.contains("services[0].balancer: the pods of shop/web serve no language model"),
+        "{said}"
+    );
+}
+
+const ROUTE: &str = "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: front, namespace: shop}
+spec:
+  hostnames: [shop.example]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /}}]
+      backendRefs: [{name: web, port: 80, weight: 1}]
+";
+
+#[test]
+fn routes_that_requests_come_by_are_not_called_ignored_and_are_held_to_their_rules() {
+    let traffic = SCENARIO.find("traffic:").expect("there is traffic");
+    let objectives = SCENARIO.find("objectives:").expect("there are objectives");
+    let entrance = "ingress: [{host: shop.example, load: {pattern: constant, rps: 20}}]\n\
+                    services: [{service: shop/web, maxRequests: 500}]\n";
+    let scenario = format!("{}{entrance}{}", &SCENARIO[..traffic], &SCENARIO[objectives..]);
+    let shop = Shop::with(&scenario, &format!("{MANIFESTS}{ROUTE}"));
+    let ran = run(&shop, &["validate", "scenario.yaml"]);
+    assert!(ran.out.starts_with("valid: ") && ran.out.contains(" 0 warnings"), "{}", ran.out);
+    assert!(!run(&shop, &["run", "scenario.yaml"]).out.contains("not simulated"));
+    let route = "manifests.HTTPRoute/shop/front.spec.rules[0]";
+    for (setting, says) in [
+        ("backendRefs[0].weight=-1", "spec.rules[0].backendRefs[0].weight: Invalid value: -1"),
+        (
+            "matches[0].method=POST",
+            "with these settings no Ingress or HTTPRoute has a rule for shop.example/",
+        ),
+    ] {
+        let ran = run(&shop, &["run", "scenario.yaml", "--set", &format!("{route}.{setting}")]);
+        assert_eq!(ran.code, 2);
+        assert!(ran.err.contains(says), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_retry_storm_is_told_by_its_further_attempts() {
+    let storm = SCENARIO.replace(
+        "rps: 20}, timeout: 2s",
+        "rps: 400}, timeout: 2s, retries: {attempts: 3, perTryTimeout: 100ms}",
+    );
+    assert_ne!(storm, SCENARIO);
+    reported(&storm, MANIFESTS, &["retries 252,", "further attempts, 3 for each request"]);
+}
+
+#[test]
 fn a_broken_row_of_a_trace_and_time_that_goes_back_are_told_at_their_lines() {
     for (trace, says) in [
         ("t_s\n1\n2\nx\n4\n", "error: trace.csv:4: \"x\" is no instant"),

@@ -32,6 +32,7 @@ fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack
         answered: outcomes.answered,
         failed_by_cause: failed_by_cause(&outcomes),
         in_flight: service.figures.in_flight,
+        retries: (outcomes.retried > 0).then_some(outcomes.retried),
         latency: service.figures.latencies.map(latency),
         llm: service
             .figures

@@ -179,6 +179,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
             ("no ready endpoint".to_owned(), 9),
         ],
         in_flight: 4,
+        retries: Some(1_206),
         latency: Some(Latency {
             mean_ms: 1_912.4,
             p50_ms: 1_420.0,
@@ -225,6 +226,7 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
         answered: 0,
         failed_by_cause: Vec::new(),
         in_flight: 0,
+        retries: None,
         latency: None,
         llm: None,
         availability_by_requests: None,

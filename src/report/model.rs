@@ -137,6 +137,10 @@ pub struct ServiceReport {
     pub failed_by_cause: Vec<(String, u64)>,
     /// Those still under way at the end.
     pub in_flight: u64,
+    /// Further attempts that callers made at these requests after a failure, on top of them; absent if
+    /// there were none. A multiple of `arrived` is a retry storm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u64>,
     /// Of those that were answered; absent if there were none.
     pub latency: Option<Latency>,
     /// Of its language models; absent if it has none.

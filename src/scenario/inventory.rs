@@ -26,6 +26,8 @@ pub struct Inventory {
     pub objects: BTreeSet<ObjectReference>,
     /// Services with the labels that they select; empty for those without a selector.
     pub services: BTreeMap<NamespacedName, BTreeMap<String, String>>,
+    /// Services with `sessionAffinity: ClientIP`.
+    pub client_affinity: BTreeSet<NamespacedName>,
     /// Workloads with their pods.
     pub workloads: BTreeMap<ObjectReference, PodShape>,
     /// Node objects with their zone.
@@ -111,6 +113,9 @@ impl Inventory {
         if kind == "Service" {
             let selector = texts(value.pointer("/spec/selector"));
             self.services.insert(object.id.clone(), selector);
+            if text("/spec/sessionAffinity") == Some("ClientIP") {
+                self.client_affinity.insert(object.id.clone());
+            }
         }
         if kind == "Node" {
             let labels = texts(value.pointer("/metadata/labels"));

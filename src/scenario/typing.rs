@@ -194,7 +194,7 @@ fn worded(message: &str) -> Diagnostic {
     match typed {
         Some((found, expected)) => Diagnostic::error(
             "wrong-type",
-            format!("found {}, expected {}", found_words(found), expected_words(expected)),
+            format!("found {}, expected {}", found_words(found), expected_words(found, expected)),
         ),
         None => Diagnostic::error("invalid-value", message),
     }
@@ -233,8 +233,17 @@ fn found_words(found: &str) -> String {
     }
 }
 
-fn expected_words(expected: &str) -> String {
+/// Whether serde found an integer, which it writes as `integer `5``, above the limit.
+fn is_integer_above(found: &str, limit: i128) -> bool {
+    let digits = found.strip_prefix("integer `").and_then(|rest| rest.strip_suffix('`'));
+    digits.and_then(|digits| digits.parse::<i128>().ok()).is_some_and(|number| number > limit)
+}
+
+fn expected_words(found: &str, expected: &str) -> String {
     match expected {
+        "u32" if is_integer_above(found, u32::MAX.into()) => {
+            format!("a whole number of at most {}", u32::MAX)
+        }
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0".to_owned(),
         "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
@@ -307,6 +316,13 @@ knid: RoundRobin
 kind: RoundRobbin
 ";
         insta::assert_snapshot!(read(text).expect_err("the text is full of mistakes"));
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_is_told_the_largest() {
+        let text = "duration: 30m\nnodePools: [{name: a, count: 5000000000}]\nkind: RoundRobin\n";
+        let error = read(text).expect_err("no pool has so many nodes");
+        assert!(error.contains("expected a whole number of at most 4294967295"), "{error}");
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! From a scenario with all its files to a [`World`]: everything is looked up and checked here, so that
 //! a simulation itself never meets a mistake.
 
+mod entrances;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::entrances::is_of_routes;
 use super::documents::Documents;
 use super::unserved::unserved_metrics;
 use super::world::{App, AppPlan, CpuLoadStep, SidecarUsage, Step, World};
 use crate::cluster::action::PodSource;
 use crate::cluster::node::Node;
 use crate::cluster::pod_resources::pod_requests;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference, ServiceReference};
+use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
 use crate::controllers::ControllerSettings;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::TimelineAction;
@@ -25,14 +28,14 @@ use crate::scenario::document::StartDate;
 use crate::scenario::resolved::ResolvedScenario;
 use crate::scenario::scheduler_configuration::scheduler_configuration;
 use crate::scenario::workloads::{ImageBehavior, Workload};
-use crate::scenario::{Override, Routing};
+use crate::scenario::{Override, Routing, route_problems};
 use crate::scheduler::gpu::GpuRequest;
 use crate::scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
 use crate::scheduler::resources::Resources;
 use crate::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use crate::traffic::{
     Arrivals, Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
-    ServiceTraffic, TrafficSpec, Way,
+    ServiceTraffic, TrafficSpec,
 };
 use crate::units::{Bytes, HourlyPrice, MilliCpu, Quantity};
 
@@ -132,6 +135,7 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.take_nodes();
         blueprint.routings.push((SimTime::ZERO, blueprint.documents.routing()));
+        blueprint.entrances_lead_on(&mut problems);
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
         }
@@ -140,6 +144,8 @@ impl<'a> Blueprint<'a> {
             blueprint.scheduler = scheduler_of(source, &mut problems);
         }
         blueprint.scheduler.expect_typical(&typical_of(&blueprint.objects));
+        // What the scenario's own check found is found again where settings are turned into models.
+        problems.deduplicate();
         problems.sort();
         if problems.has_errors() {
             return Err(problems);
@@ -229,8 +235,14 @@ impl<'a> Blueprint<'a> {
             set_in_manifests(&mut manifests, setting, problems);
         }
         let (actions, said) = self.documents.admit(manifests.clone());
+        let has_part = !self.resolved.scenario().ingress.is_empty();
+        if has_part {
+            manifests.iter().flat_map(route_problems).for_each(|problem| problems.push(problem));
+        }
         self.documents.apply(&manifests);
-        problems.append(said);
+        for problem in said.iter().filter(|problem| !(has_part && is_of_routes(problem))) {
+            problems.push(problem.clone());
+        }
         actions
     }
 
@@ -410,58 +422,6 @@ impl<'a> Blueprint<'a> {
             balancer: spec.balancer.unwrap_or(balancer),
             ..spec.policy()
         })
-    }
-
-    /// Adds the requests that Ingresses and HTTPRoutes bring to services.
-    fn add_entrances(
-        &self,
-        traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
-        streams: Streams,
-        problems: &mut Diagnostics,
-    ) {
-        for (position, entrance) in self.resolved.scenario().ingress.iter().enumerate() {
-            let url = entrance.url();
-            let ways = streams.stream(&format!("ways of {url}"), 0);
-            let traces = |path: &str| self.resolved.files.trace(path);
-            for (service, ranges) in self.ways(&entrance.host, &entrance.path) {
-                let spec = entrance.as_traffic(&ServiceReference(service.clone()));
-                let stream = streams.stream(&format!("arrivals at {url}"), 0);
-                let path = format!("ingress[{position}]");
-                match spec.arrivals_with(&path, &traces, stream) {
-                    Err(mistakes) => return self.report(mistakes, problems),
-                    Ok(arrivals) => {
-                        let way = arrivals.routed(ranges, ways.clone());
-                        self.add_arrivals(traffic, &service, way, &spec);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The services that requests to a host and path go to at some time, in the order in which they
-    /// first do, and which part of the requests goes to each. Where no rule is left, the requests go
-    /// where they went last: whoever answers for that is the Service.
-    fn ways(&self, host: &str, path: &str) -> Vec<(NamespacedName, Vec<Way>)> {
-        let mut ways: Vec<(NamespacedName, Vec<Way>)> = Vec::new();
-        for (since, routing) in &self.routings {
-            // That there is no rule at the start is reported by the scenario's own check.
-            let Some(rule) = routing.find(host, path) else { continue };
-            let all: u64 = rule.backends.iter().map(|(_, weight)| weight).sum();
-            for (_, ranges) in &mut ways {
-                ranges.push(Way { since: *since, from: 0.0, to: 0.0 });
-            }
-            let mut passed = 0;
-            for (service, weight) in rule.backends.iter().filter(|(_, weight)| *weight > 0) {
-                let [from, to] = [passed, passed + weight].map(|part| part as f64 / all as f64);
-                let way = Way { since: *since, from, to };
-                match ways.iter_mut().find(|(known, _)| known == service) {
-                    Some((_, ranges)) => ranges.push(way),
-                    None => ways.push((service.clone(), vec![way])),
-                }
-                passed += weight;
-            }
-        }
-        ways
     }
 
     /// Adds requests to a service, which may have some already.

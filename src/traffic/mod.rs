@@ -45,7 +45,7 @@ pub use config::{EntranceSpec, TrafficSpec};
 pub use figures::{FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
-pub use policy::{Connections, OutlierDetection, ServicePolicy, ServiceSpec};
+pub use policy::{Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec};
 pub use problem::Problem;
 pub use recording::{FailureCause, IntervalFigures, Latencies, Outcomes, Waits};
 pub use request_model::{RequestModel, RequestModelId, RequestModelSpec, Young};

@@ -159,8 +159,11 @@ impl ServicePolicy {
     }
 }
 
+/// How many clients a service has where nothing says it.
+pub const DEFAULT_CLIENTS: u32 = 1000;
+
 const fn default_clients() -> u32 {
-    1000
+    DEFAULT_CLIENTS
 }
 
 impl Default for OutlierDetection {

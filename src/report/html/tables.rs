@@ -220,6 +220,7 @@ fn outcomes(service: &ServiceReport) -> String {
     let failures = service.failed_by_cause.iter();
     rows.extend(failures.map(|(cause, requests)| row(&format!("failed: {cause}"), *requests)));
     rows.push(row("in flight at the end", service.in_flight));
+    rows.extend(service.retries.map(|retries| row("further attempts (retries)", retries)));
     let mut parts = vec![
         format!("<h3>{}</h3>\n", escape(&service.service)),
         table(&["Outcome", "Requests", "Share"], &rows),

@@ -100,6 +100,11 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let paint = if failed > 0 { Paint::Bad } else { Paint::Plain };
     let mut lines = painted(&paragraph("    outcome    ", &outcome), paint, style);
 
+    if let Some(retries) = service.retries {
+        let each = number(retries as f64 / service.arrived.max(1) as f64);
+        let text = format!("{}, {each} for each request", counted(retries, "further attempt"));
+        lines.extend(paragraph("    retries    ", &text));
+    }
     lines.extend(tokens(service));
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();

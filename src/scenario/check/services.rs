@@ -1,8 +1,10 @@
 //! How services are reached: whether they exist, and whether it is said in one place.
 
 use super::Checker;
+use crate::cluster::{NamespacedName, ObjectReference};
 use crate::manifest::FieldPath;
-use crate::traffic::Balancer;
+use crate::scenario::workloads::Workload;
+use crate::traffic::{Balancer, DEFAULT_CLIENTS};
 
 impl Checker<'_> {
     /// The settings of services.
@@ -31,8 +33,24 @@ impl Checker<'_> {
                     "leave it out there",
                 );
             }
+            let balancer = spec.balancer.unwrap_or_else(|| {
+                let clients = scenario.traffic.iter().find(|one| one.service == spec.service);
+                clients.map_or_else(Balancer::default, |traffic| traffic.balancer)
+            });
+            // Manifests as changed from the command line are not known here.
+            let tells_clients_apart = balancer == Balancer::RingHash
+                || self.ever.client_affinity.contains(&spec.service.0);
+            if spec.clients != DEFAULT_CLIENTS && !tells_clients_apart {
+                self.warn(
+                    &path.field("clients"),
+                    "nothing tells clients apart, so their number changes nothing",
+                    "add `balancer: ringHash`, or `sessionAffinity: ClientIP` to the Service",
+                );
+            }
+            self.balancer_knows_pods(&path.field("balancer"), &spec.service.0, spec.balancer);
             let is_reached = scenario.traffic.iter().any(|traffic| traffic.service == spec.service)
-                || scenario.calls().any(|call| call.service == spec.service);
+                || scenario.calls().any(|call| call.service == spec.service)
+                || self.is_entrance_to(&spec.service.0);
             if !is_reached {
                 self.warn(
                     &at,
@@ -41,5 +59,40 @@ impl Checker<'_> {
                 );
             }
         }
+    }
+    /// Rules for servers of language models know nothing of other pods.
+    pub(super) fn balancer_knows_pods(
+        &mut self,
+        path: &FieldPath,
+        service: &NamespacedName,
+        balancer: Option<Balancer>,
+    ) {
+        let Some(Balancer::LeastKvCache | Balancer::PrefixCache) = balancer else { return };
+        let behind: Vec<&ObjectReference> = self.ever.workloads_behind(service).collect();
+        let described = self.text.scenario.workloads.iter();
+        let mut behind = described.filter(|one| behind.contains(&&one.workload)).peekable();
+        let serves_tokens = |workload: &Workload| {
+            let of_images = workload.images.values().map(|image| &image.requests);
+            let models = std::iter::once(&workload.requests).chain(of_images);
+            models.flatten().any(|requests| requests.llm.is_some())
+        };
+        if behind.peek().is_some() && !behind.any(serves_tokens) {
+            let message = format!(
+                "the pods of {service} serve no language model, so this rule sees nothing but requests in flight"
+            );
+            self.warn(
+                path,
+                message,
+                "write leastConnections, or give the pods `requests: {llm: ...}`",
+            );
+        }
+    }
+
+    /// Whether requests under `ingress` come to the service at some time.
+    fn is_entrance_to(&self, service: &NamespacedName) -> bool {
+        self.text.scenario.ingress.iter().any(|entrance| {
+            let rules = self.ever.routing.candidates(&entrance.host, &entrance.path);
+            rules.iter().flat_map(|rule| &rule.backends).any(|(known, _)| known == service)
+        })
     }
 }

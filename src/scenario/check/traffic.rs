@@ -30,6 +30,8 @@ impl Checker<'_> {
                 );
             }
             self.somebody_answers(&path.field("service"), &spec.service.0);
+            let balancer = Some(spec.balancer);
+            self.balancer_knows_pods(&path.field("balancer"), &spec.service.0, balancer);
             if spec.arrivals == Some(ArrivalProcess::Fluid) {
                 self.can_flow(&path.field("arrivals"), spec);
             }

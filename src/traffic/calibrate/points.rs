@@ -127,7 +127,31 @@ fn point(line: u64, columns: &[Option<Column>], record: &StringRecord) -> Result
     if point.measured.is_empty() {
         return Err("the row tells no latency".into());
     }
+    if let Some((lower, higher)) = falling_quantiles(&point.measured) {
+        return Err(format!(
+            "the {} is above the {}, which cannot be; are the columns named as they should be?",
+            lower.label(),
+            higher.label()
+        ));
+    }
     Ok(point)
+}
+
+/// Two quantiles of one kind of time of which the higher is the smaller.
+fn falling_quantiles(measured: &[(Measure, f64)]) -> Option<(Measure, Measure)> {
+    let kind = |measure: &Measure| std::mem::discriminant(measure);
+    let is_mean = |measure: &Measure| {
+        let (Measure::Latency(of) | Measure::FirstToken(of) | Measure::PerToken(of)) = measure;
+        *of == Statistic::Mean
+    };
+    let mut quantiles: Vec<&(Measure, f64)> =
+        measured.iter().filter(|(measure, _)| !is_mean(measure)).collect();
+    quantiles.sort_by_key(|(measure, _)| *measure);
+    let falls = quantiles.windows(2).find(|pair| {
+        let [(lower, before), (higher, after)] = pair else { return false };
+        kind(lower) == kind(higher) && before > after
+    });
+    falls.map(|pair| (pair[0].0, pair[1].0))
 }
 
 #[expect(
@@ -221,6 +245,14 @@ impl Statistic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_that_fall_are_refused() {
+        let text = "rps,p50_ms,p99_ms,ttft_p50_ms,ttft_p99_ms\n1,5,9,2,2\n2,5,9,3,2\n";
+        let error = read_points(text).expect_err("the second row");
+        assert_eq!(error.line, Some(3));
+        assert!(error.message.starts_with("the TTFT p50 is above the TTFT p99"), "{error:?}");
+    }
 
     #[test]
     fn columns_are_told_by_their_names_and_units() {

@@ -196,6 +196,14 @@ impl LlmSpec {
         let from_hardware = hardware.map(|(model, gpu)| {
             let efficiency = ServerEfficiency::default();
             let utilization = self.gpu_memory_utilization;
+            // As vLLM's `verify_with_parallel_config`: a head is on one GPU.
+            let size = f64::from(self.tensor_parallel_size);
+            checks.require(size < 1.0 || model.heads % size == 0.0, "tensorParallelSize", || {
+                format!(
+                    "the {} attention heads of {} cannot be shared out evenly to {size} GPUs",
+                    model.heads, model.name
+                )
+            });
             let room = model.kv_cache_tokens(gpu, self.tensor_parallel_size, utilization);
             checks.require(room >= 1.0 || self.kv_cache_tokens.is_some(), "gpu", || {
                 format!(
@@ -219,12 +227,25 @@ impl LlmSpec {
         let natural = hardware.map_or(u32::MAX, |(model, _)| model.context).min(most);
         let max_model_len = self.max_model_len.unwrap_or(natural);
         // vLLM refuses to start in this case as well.
-        checks.require(max_model_len <= most && max_model_len > 1, "maxModelLen", || {
-            format!(
-                "a request of {max_model_len} tokens does not fit into the KV cache of \
+        if most > 1 {
+            checks.require(max_model_len <= most, "maxModelLen", || {
+                format!(
+                    "a request of {max_model_len} tokens does not fit into the KV cache of \
                      {kv_cache_tokens}; lower it to {most} or less"
-            )
-        });
+                )
+            });
+            checks.require(max_model_len > 1, "maxModelLen", || {
+                format!(
+                    "{max_model_len} leaves no room for a prompt and an answer; give at least 2"
+                )
+            });
+        } else if self.kv_cache_tokens.is_some() {
+            checks.require(false, "kvCacheTokens", || {
+                format!(
+                    "a KV cache of {kv_cache_tokens} tokens holds no request; give at least 100"
+                )
+            });
+        }
         let server = LlmModel::new(
             &cost?,
             &ServerLimits {
@@ -410,6 +431,21 @@ mod tests {
 
     fn spec(json: serde_json::Value) -> LlmSpec {
         serde_json::from_value(json).expect("a specification")
+    }
+
+    #[test]
+    fn heads_that_gpus_cannot_share_and_caches_without_room_are_refused() {
+        let three =
+            spec(json!({"model": "Llama-3.1-8B", "gpu": "A100-80GB", "tensorParallelSize": 3}));
+        let [problem] = &problems(&three)[..] else { panic!("{:?}", problems(&three)) };
+        assert_eq!(problem.path, "llm.tensorParallelSize");
+        assert!(problem.message.starts_with("the 32 attention heads of Llama-3.1-8B"), "{problem}");
+        let tiny = spec(json!({"model": "Llama-3.1-8B", "gpu": "A100-80GB", "kvCacheTokens": 16}));
+        let [problem] = &problems(&tiny)[..] else { panic!("{:?}", problems(&tiny)) };
+        assert_eq!(problem.path, "llm.kvCacheTokens");
+        let large = spec(json!({"model": "Llama-3.1-70B", "gpu": "A10G"}));
+        let paths: Vec<String> = problems(&large).into_iter().map(|one| one.path).collect();
+        assert_eq!(paths, ["llm.gpu"], "that no request fits follows from it");
     }
 
     #[test]
