@@ -54,7 +54,26 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
     let file = file.to_str().expect("UTF-8");
     for (arguments, input, says) in [
         (vec!["no-such-file.log"], "", "no-such-file.log: there is no such file"),
-        (vec!["-"], "", "looks like none of the known forms"),
+        (vec!["-"], "", "the file is empty; a trace has a line per request or per interval"),
+        (vec!["-"], "t_s;requests\n0;1\n", "separated by semicolons; write commas in their place"),
+        (vec!["-"], "requests\tt_s\n1\t0\n", "separated by tabs"),
+        (vec!["-"], "t_s,requests,count\n0,1,2\n", "`requests` and `count` both say the same"),
+        (vec!["-"], "t_s,requests\n0,\n", "line 2: the field in column 2 is empty"),
+        (
+            vec!["-", "--path", "/a"],
+            "t_s\n1\n",
+            "--path: rows of comma-separated values tell no path",
+        ),
+        (
+            vec!["-", "--every", "1s"],
+            "t_s\n0\n9e8\n",
+            "no request comes in 899999999 intervals before",
+        ),
+        (
+            vec!["-"],
+            r#"{"status":"error","errorType":"bad_data","error":"too many points"}"#,
+            "Prometheus answered with an error: too many points",
+        ),
         (vec!["-"], "<html></html>", "looks like none of the known forms"),
         (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is no instant"),
         (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
@@ -73,6 +92,14 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
     }
     let folder = folder.path().to_str().expect("UTF-8");
     assert!(glob::glob(&format!("{folder}/*")).expect("a pattern").next().is_none());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_of_the_file_that_is_written() {
+    let (code, _, said) = import(&["-", "-o", "/dev/full"], "t_s\n1\n");
+    assert_eq!(code, 2);
+    assert!(said.starts_with("error: /dev/full cannot be written: No space left"), "{said}");
 }
 
 #[test]

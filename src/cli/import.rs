@@ -13,6 +13,9 @@ use crate::engine::SimDuration;
 use crate::traffic::import::{BrokenRows, Compact, Format, ImportOptions, Summary, import};
 use crate::units::parse_duration;
 
+/// So begins the message where it is the output that fails.
+const NOT_WRITTEN: &str = "the rows cannot be written";
+
 /// Options of `wavetank import`.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -89,12 +92,11 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
     let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let format = arguments.format.or_else(|| Format::detect(beginning)).ok_or_else(|| {
-        wrong(format!(
-            "this looks like none of the known forms; say with --format which it is: {}",
-            Format::ALL.map(Format::name).join(", ")
-        ))
-    })?;
+    let format = arguments.format.or_else(|| Format::detect(beginning));
+    let format = format.ok_or_else(|| wrong(Format::doubt(beginning)))?;
+    if arguments.path.is_some() && !format.tells_paths() {
+        return Err(wrong(format!("--path: rows of {format} tell no path; leave the option out")));
+    }
     let options = ImportOptions {
         format,
         disorder: arguments.disorder.unwrap_or(format.usual_disorder()),
@@ -115,7 +117,11 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         // Written beside and renamed, so that a refused file leaves nothing half done.
         let draft = Draft::create(Path::new(&arguments.output)).map_err(Failure::Input)?;
         let compact = Compact::new(draft, &origin, arguments.every);
-        let (facts, draft) = write_compact(input, &options, compact).map_err(wrong)?;
+        let written = write_compact(input, &options, compact);
+        let (facts, draft) = written.map_err(|error| match error.strip_prefix(NOT_WRITTEN) {
+            Some(why) => Failure::Input(format!("{} cannot be written{why}", arguments.output)),
+            None => wrong(error),
+        })?;
         draft.keep().map_err(Failure::Input)?;
         facts
     };
@@ -152,7 +158,8 @@ fn write_compact<W: Write>(
     mut compact: Compact<W>,
 ) -> Result<(Facts, W), String> {
     let broken = import(input, options, &mut compact).map_err(|error| error.to_string())?;
-    let (output, summary) = compact.finish().map_err(|error| error.to_string())?;
+    let finished = compact.finish().map_err(|error| format!("{NOT_WRITTEN}: {error}"));
+    let (output, summary) = finished?;
     Ok(((broken, summary), output))
 }
 

@@ -12,14 +12,25 @@ struct TemporaryFile(Mutex<File>);
 
 /// A spool in the folder for temporary files, which `TMPDIR` names.
 pub fn temporary_spool() -> io::Result<Box<dyn Spool>> {
-    Ok(Box::new(TemporaryFile(Mutex::new(tempfile::tempfile()?))))
+    let file = tempfile::tempfile().map_err(|error| in_folder(&error))?;
+    Ok(Box::new(TemporaryFile(Mutex::new(file))))
+}
+
+/// The same error with where it came about, and what would help.
+fn in_folder(error: &io::Error) -> io::Error {
+    let folder = std::env::temp_dir();
+    let message = format!(
+        "{error} in {}, the folder for temporary files; name another with TMPDIR",
+        folder.display()
+    );
+    io::Error::new(error.kind(), message)
 }
 
 impl Spool for TemporaryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let file = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::End(0))?;
-        file.write_all(bytes)
+        let written = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(bytes));
+        written.map_err(|error| in_folder(&error))
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {

@@ -8,6 +8,9 @@ use super::instant::date_after;
 use crate::engine::{SimDuration, SimTime};
 use crate::traffic::trace::Tokens;
 
+/// More empty intervals in a row are a mistake of units or dates: they would fill a disk.
+const GAP_MAX: i64 = 10_000_000;
+
 /// What a trace amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -102,6 +105,14 @@ impl<W: Write> Compact<W> {
         }
         // What no request falls into is written too: a missing interval is no empty one.
         let next = self.counted.map_or(0, |(current, _)| current + 1);
+        if interval - next > GAP_MAX {
+            let message = format!(
+                "no request comes in {} intervals before {}; are the times right, or does a longer --every do?",
+                interval - next,
+                SimTime::from_nanos(nanos)
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         self.end_count()?;
         for empty in next..interval {
             self.write_count(empty, 0)?;

@@ -259,6 +259,17 @@ impl Columns {
                 unknown.unwrap_or_default()
             ));
         }
+        for (at, column) in named.iter().enumerate() {
+            // One of the two would be ignored, and which is meant is for whoever wrote the file to say.
+            let twice =
+                column.and_then(|_| named[..at].iter().position(|earlier| earlier == column));
+            if let Some(earlier) = twice {
+                let [one, other] = [earlier, at].map(|at| first.get(at).unwrap_or_default());
+                return Err(format!(
+                    "`{one}` and `{other}` both say the same of a row; rename the one that is not meant"
+                ));
+            }
+        }
         if columns.count.is_some() && columns.rate.is_some() && columns.name.is_none() {
             return Err("both a column of counts and one of rates; leave one out".into());
         }
@@ -313,6 +324,11 @@ fn column_named(name: &str) -> Option<Column> {
     known.map(|(column, _)| *column)
 }
 
+/// Whether a column of this name holds instants.
+pub(super) fn is_instant_column(name: &str) -> bool {
+    matches!(column_named(name), Some(Column::Time | Column::End))
+}
+
 /// A field too many is a sign that a comma stands where it should not, so that all may be shifted.
 fn no_more_than(width: usize, record: &StringRecord) -> Result<(), String> {
     if record.len() <= width {
@@ -342,10 +358,11 @@ fn add_minutes(record: &StringRecord, minutes: &mut [f64]) -> Result<(), String>
 }
 
 fn field(record: &StringRecord, position: usize) -> Result<&str, String> {
-    record
-        .get(position)
-        .filter(|field| !field.is_empty())
-        .ok_or_else(|| format!("column {} is missing: the row has {}", position + 1, record.len()))
+    match record.get(position) {
+        Some("") => Err(format!("the field in column {} is empty", position + 1)),
+        Some(field) => Ok(field),
+        None => Err(format!("column {} is missing: the row has {}", position + 1, record.len())),
+    }
 }
 
 fn amount(text: &str) -> Result<f64, String> {

@@ -98,6 +98,31 @@ impl Format {
             .then_some(Self::Csv)
     }
 
+    /// Whether rows of this format tell the path of a request.
+    pub const fn tells_paths(self) -> bool {
+        !matches!(self, Self::Csv | Self::Prometheus)
+    }
+
+    /// What is wrong with a file that begins so and is of none of the forms.
+    pub fn doubt(beginning: &[u8]) -> String {
+        let text = String::from_utf8_lossy(&beginning[..beginning.len().min(LOOKED_AT)]);
+        let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+        let Some(first) = first else {
+            return "the file is empty; a trace has a line per request or per interval".into();
+        };
+        for (separator, name) in [(';', "semicolons"), ('\t', "tabs")] {
+            let mut names = first.split(separator).map(|name| name.trim_matches('"'));
+            if names.any(delimited::is_instant_column) && first.contains(separator) {
+                return format!("its columns are separated by {name}; write commas in their place");
+            }
+        }
+        format!(
+            "this looks like none of the known forms; say with --format which it is: {}",
+            Self::ALL.map(Self::name).join(", ")
+        )
+    }
+
     /// How far rows of this format may be out of order: tools that write a line when a request ends
     /// give its start back out of order.
     pub const fn usual_disorder(self) -> SimDuration {
@@ -111,6 +136,9 @@ impl Format {
 fn json_format(first: &str, text: &str) -> Format {
     let has = |key: &str| first.contains(&format!("\"{key}\""));
     if text.contains("\"resultType\"") || text.contains("\"result\"") && has("status") {
+        Format::Prometheus
+    } else if has("status") && has("errorType") {
+        // It has no result, and says why.
         Format::Prometheus
     } else if has("type") && has("metric") && has("data") {
         Format::K6Json
@@ -323,7 +351,12 @@ fn cannot_read(error: &io::Error) -> TraceError {
 }
 
 fn cannot_write(error: &io::Error) -> TraceError {
-    TraceError { line: None, message: format!("the rows cannot be written: {error}") }
+    // What the rows say cannot be put into the form, as against a disk that is full.
+    let message = match error.kind() {
+        io::ErrorKind::InvalidData => error.to_string(),
+        _ => format!("the rows cannot be written: {error}"),
+    };
+    TraceError { line: None, message }
 }
 
 #[cfg(test)]

@@ -77,11 +77,13 @@ impl Series {
     /// The points of a rate, or the increases of a counter at the beginning of each step. A counter
     /// that falls has begun anew from zero.
     fn points(&self, is_counter: bool) -> Vec<Result<(i128, f64), String>> {
+        let number = |value: &Value| {
+            let number = value.as_str().and_then(|text| text.parse::<f64>().ok());
+            number.or_else(|| value.as_f64())
+        };
         let read = |(at, value): &(f64, Value)| {
             let at = Instant::from_number(*at).ok_or_else(|| format!("{at} is no instant"))?;
-            let number = value.as_str().and_then(|text| text.parse::<f64>().ok());
-            let number = number.or_else(|| value.as_f64());
-            match number {
+            match number(value) {
                 Some(number) if number.is_finite() && number >= 0.0 => Ok((at.nanos, number)),
                 // A rate of nothing at all: 0/0.
                 Some(number) if number.is_nan() => Ok((at.nanos, 0.0)),
@@ -91,8 +93,11 @@ impl Series {
         if !is_counter {
             return self.values.iter().map(read).collect();
         }
-        let steps = self.values.windows(2).map(|pair| {
-            let ((at, before), (_, after)) = (read(&pair[0])?, read(&pair[1])?);
+        // A counter that is not known at an instant has not begun anew: what it gained since is told later.
+        let is_known = |(_, value): &&(f64, Value)| !number(value).is_some_and(f64::is_nan);
+        let known: Vec<&(f64, Value)> = self.values.iter().filter(is_known).collect();
+        let steps = known.windows(2).map(|pair| {
+            let ((at, before), (_, after)) = (read(pair[0])?, read(pair[1])?);
             Ok((at, if after >= before { after - before } else { after }))
         });
         steps.collect()

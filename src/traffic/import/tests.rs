@@ -63,6 +63,20 @@ a - - [16/Nov/2023:12:00:04 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.250
 }
 
 #[test]
+fn a_counter_that_is_not_known_at_an_instant_has_not_begun_anew() {
+    let answer = |values: &str| {
+        format!(
+            "{{\"status\":\"success\",\"data\":{{\"resultType\":\"matrix\",\"result\":[\
+             {{\"metric\":{{\"__name__\":\"http_requests_total\"}},\"values\":[{values}]}}]}}}}"
+        )
+    };
+    let gap = r#"[1700000000,"5"],[1700000060,"65"],[1700000120,"NaN"],[1700000180,"75"]"#;
+    assert_eq!(rows(&answer(gap)), "t_s,requests 0,60 60,10");
+    let anew = r#"[1700000000,"5"],[1700000060,"65"],[1700000120,"15"]"#;
+    assert_eq!(rows(&answer(anew)), "t_s,requests 0,60 60,15");
+}
+
+#[test]
 fn published_traces_are_read_as_they_are() {
     let azure_functions_2019 = {
         let minutes: Vec<String> = (1..=1440).map(|minute| minute.to_string()).collect();
