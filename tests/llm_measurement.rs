@@ -178,6 +178,8 @@ impl Fit {
                 max_num_seqs: 256,
                 max_num_batched_tokens: self.chunk.unwrap_or(32_000),
                 chunked_prefill: self.chunk.is_some(),
+                // What the server does beside the GPU is part of what was fitted for an iteration.
+                async_output_processing: false,
                 prefix_caching: true,
                 shared_prefix_tokens: 1_000,
             },
@@ -273,13 +275,13 @@ fn chunked_prompts_on_vllm_0_8_are_within_a_tenth() {
 #[test]
 fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
     let cost = CostSeconds {
-        iteration: 0.2645e-3,
-        sequence: 0.17107e-3,
+        iteration: 2.0024e-3,
+        sequence: 0.359e-3,
         weights: 2.6e-3,
-        token: 31.78e-6,
+        token: 21.14e-6,
         exchange: 0.0,
         attention_pair: 0.5e-9,
-        context_token: 186.6e-9,
+        context_token: 263.6e-9,
     };
     let model = Arc::new(LlmModel::new(
         &cost,
@@ -288,6 +290,7 @@ fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
             max_num_seqs: 256,
             max_num_batched_tokens: 512,
             chunked_prefill: true,
+            async_output_processing: true,
             prefix_caching: false,
             shared_prefix_tokens: 0,
         },
@@ -311,7 +314,7 @@ fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
             .collect();
         let mut stream = Streams::new(1).stream("balancer", 0);
         let answers = replay(&model, 1, &requests, ReplayRouting::Random, &mut stream);
-        let ours = Figures::of(&answers, 18.4e-3);
+        let ours = Figures::of(&answers, 16.29e-3);
         let measured = Figures {
             ttft_mean: number(&row[2]),
             ttft_p50: number(&row[3]),
@@ -323,6 +326,8 @@ fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
         errors.push(ours.relative_to(&measured));
     }
     check(&errors, 0.10);
+    let [_, ttft_p50, .., e2e_p95] = errors.medians();
+    assert!(ttft_p50 < 0.12 && e2e_p95 < 0.05, "{:?}", errors.medians());
 }
 
 /// A published histogram: each bin has its probability, and each field its mean, in the law that is drawn from.

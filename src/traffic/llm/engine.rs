@@ -412,13 +412,12 @@ impl LlmEngine {
         // The one after which a sequence is done is not skipped, nor those that may lack room.
         let cycles = self.kv.available() / sequences;
         let most = (self.next_finish - self.step - 1).min(cycles * u64::from(BLOCK_TOKENS));
-        let first = self.model.cost.of(self.decodes());
-        let run = |count| self.model.cost.of_run(first, sequences, count);
-        if most == 0 || start + run(1) > until {
+        let run = self.model.cost.run(self.decodes());
+        if most == 0 || start + run.span(1) > until {
             return start;
         }
-        let count = largest(most, |count| start + run(count) <= until);
-        let span = run(count);
+        let count = largest(most, |count| start + run.span(count) <= until);
+        let span = run.span(count);
         self.kv.allocate(self.blocks_for(count));
         self.step += count;
         self.context += sequences * count;

@@ -26,6 +26,7 @@ const LIMITS: ServerLimits = ServerLimits {
     max_num_seqs: 8,
     max_num_batched_tokens: 100,
     chunked_prefill: true,
+    async_output_processing: false,
     prefix_caching: true,
     shared_prefix_tokens: 0,
 };
@@ -167,14 +168,18 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
 }
 
 fn limits() -> impl Strategy<Value = ServerLimits> {
-    (44..400u64, 1..20u32, 20..600u32, any::<bool>(), any::<bool>(), 0..3u32).prop_map(
-        |(blocks, max_num_seqs, tokens, chunked_prefill, prefix_caching, shared)| ServerLimits {
-            kv_cache_tokens: blocks * 16 + 32,
-            max_num_seqs,
-            max_num_batched_tokens: if chunked_prefill { tokens } else { 800 },
-            chunked_prefill,
-            prefix_caching,
-            shared_prefix_tokens: shared * 8,
+    (44..400u64, 1..20u32, 20..600u32, any::<[bool; 3]>(), 0..3u32).prop_map(
+        |(blocks, max_num_seqs, tokens, flags, shared)| {
+            let [chunked_prefill, prefix_caching, async_output_processing] = flags;
+            ServerLimits {
+                kv_cache_tokens: blocks * 16 + 32,
+                max_num_seqs,
+                max_num_batched_tokens: if chunked_prefill { tokens } else { 800 },
+                chunked_prefill,
+                async_output_processing,
+                prefix_caching,
+                shared_prefix_tokens: shared * 8,
+            }
         },
     )
 }
@@ -186,7 +191,9 @@ proptest! {
     fn skipped_iterations_have_the_result_of_single_ones(
         requests in requests(), limits in limits(), step in 400..9_000i64,
     ) {
-        let cost = CostSeconds { context_token: 3.3e-8, attention_pair: 1.7e-9, ..COST };
+        // So that with several sequences their processing takes longer than the GPU at first.
+        let cost =
+            CostSeconds { sequence: 4e-5, context_token: 3.3e-8, attention_pair: 1.7e-9, ..COST };
         let at_once = run(engine(&cost, &limits), &requests, None);
         let single = run(engine(&cost, &limits), &requests, Some(SimDuration::from_nanos(step * 500)));
         prop_assert_eq!(&at_once.answered, &single.answered);

@@ -50,12 +50,29 @@ pub(super) struct IterationCost {
     exchange: Ticks,
     attention_pair: Ticks,
     context_token: Ticks,
+    /// Whether the work for sequences goes on beside the GPU's, so that the longer of the two counts.
+    overlaps: bool,
+}
+
+/// Iterations in a row in which the same sequences decode one token each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DecodeRun {
+    /// Of each of the first `flat` iterations: the server's work for the sequences takes longer than
+    /// the GPU's.
+    first: Ticks,
+    flat: u128,
+    /// Of the iteration after those.
+    then: Ticks,
+    /// By so much each one after it takes longer: the sequences have grown by a token.
+    growth: Ticks,
 }
 
 impl IterationCost {
-    /// The cost in ticks; what is negative or no number is taken for nothing.
-    pub fn new(seconds: &CostSeconds) -> Self {
+    /// The cost in ticks; what is negative or no number is taken for nothing. With `overlaps` outputs
+    /// are processed while the GPU computes.
+    pub fn new(seconds: &CostSeconds, overlaps: bool) -> Self {
         Self {
+            overlaps,
             iteration: ticks(seconds.iteration),
             sequence: ticks(seconds.sequence),
             weights: ticks(seconds.weights),
@@ -71,27 +88,49 @@ impl IterationCost {
     /// Layers read their weights once for the whole batch, so few tokens cost what the memory takes, and
     /// many what the arithmetic takes. The KV cache is read and attended to besides.
     pub fn of(&self, work: IterationWork) -> Ticks {
+        let (server, gpu) = self.parts(work);
+        let both = if self.overlaps { server.max(gpu) } else { server + gpu };
+        // A server that takes no time at all would never let time go on.
+        (self.iteration + both).max(1 << FRACTION_BITS)
+    }
+
+    /// What the server does for the sequences, and what the GPU does.
+    fn parts(&self, work: IterationWork) -> (Ticks, Ticks) {
         let IterationWork { sequences, tokens, attention_pairs, context_tokens } = work;
         let tokens = u128::from(tokens);
-        let all = self.iteration
-            + self.sequence * u128::from(sequences)
-            + self.weights.max(self.token * tokens)
+        let gpu = self.weights.max(self.token * tokens)
             + self.exchange * tokens
             + self.attention_pair * u128::from(attention_pairs)
             + self.context_token * u128::from(context_tokens);
-        // A server that takes no time at all would never let time go on.
-        all.max(1 << FRACTION_BITS)
+        (self.sequence * u128::from(sequences), gpu)
     }
 
-    /// How long `count` iterations in a row take together, of which the first takes `first` and in each
-    /// of which `sequences` sequences decode one token and thus read one more in the next.
+    /// Iterations in a row of which the first has this work, and in each of which its sequences decode
+    /// one token and thus read one more in the next.
+    pub fn run(&self, work: IterationWork) -> DecodeRun {
+        let first = self.of(work);
+        let growth = self.context_token * u128::from(work.sequences);
+        let (server, gpu) = self.parts(work);
+        if !self.overlaps || gpu >= server {
+            return DecodeRun { first, flat: 0, then: first, growth };
+        }
+        // Hidden behind the server's work until the sequences have grown so long.
+        let flat = if growth == 0 { u128::MAX } else { (server - gpu).div_ceil(growth) };
+        let then = self.iteration + gpu + growth.saturating_mul(flat);
+        DecodeRun { first, flat, then, growth }
+    }
+}
+
+impl DecodeRun {
+    /// How long the first `count` of them take together: the very sum of the single ones.
     ///
-    /// It is `first * count + context_token * sequences * count (count - 1) / 2`: the very sum of the
-    /// single ones.
-    pub fn of_run(&self, first: Ticks, sequences: u64, count: u64) -> Ticks {
-        let count = u128::from(count);
+    /// Without a flat part it is `then * count + growth * count (count - 1) / 2`.
+    pub fn span(&self, count: u64) -> Ticks {
+        let flat = self.flat.min(count.into());
+        let count = u128::from(count) - flat;
         let pairs = count * count.saturating_sub(1) / 2;
-        first * count + self.context_token * u128::from(sequences) * pairs
+        let growing = if count == 0 { 0 } else { self.then * count + self.growth * pairs };
+        self.first * flat + growing
     }
 }
 
@@ -133,17 +172,40 @@ mod tests {
 
     #[test]
     fn a_run_of_decodes_takes_as_long_as_its_iterations() {
-        let cost = IterationCost::new(&COST);
-        let at = |context_tokens| {
-            cost.of(IterationWork { sequences: 7, tokens: 7, context_tokens, ..Default::default() })
+        let work = |context_tokens| IterationWork {
+            sequences: 7,
+            tokens: 7,
+            context_tokens,
+            ..Default::default()
         };
-        let single: Ticks = (0..1000).map(|done| at(5_003 + 7 * done)).sum();
-        assert_eq!(cost.of_run(at(5_003), 7, 1000), single);
+        // With 1.4 ms for each sequence the GPU takes longer from the 593rd iteration on.
+        let slow = CostSeconds { sequence: 1.4e-3, context_token: 3.3e-7, ..COST };
+        for (seconds, overlaps) in [(COST, false), (COST, true), (slow, false), (slow, true)] {
+            let cost = IterationCost::new(&seconds, overlaps);
+            let run = cost.run(work(5_003));
+            let mut sum = 0;
+            for count in 1..=1000 {
+                sum += cost.of(work(5_003 + 7 * (count - 1)));
+                assert_eq!(run.span(count), sum, "{count} {overlaps}");
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_are_processed_beside_the_gpu_if_they_may_be() {
+        let work = |sequences| IterationWork { sequences, tokens: sequences, ..Default::default() };
+        let seconds = CostSeconds { sequence: 1e-3, ..COST };
+        let millis = |overlaps, sequences| {
+            to_nanos(IterationCost::new(&seconds, overlaps).of(work(sequences))) / 1_000_000
+        };
+        // 2 ms, 8 ms of the GPU, and 1 ms for each sequence.
+        assert_eq!((millis(false, 5), millis(true, 5)), (15, 10));
+        assert_eq!((millis(false, 20), millis(true, 20)), (30, 22));
     }
 
     #[test]
     fn few_tokens_cost_the_reading_of_the_weights_and_many_their_arithmetic() {
-        let cost = IterationCost::new(&COST);
+        let cost = IterationCost::new(&COST, false);
         let of = |tokens| cost.of(IterationWork { tokens, ..Default::default() });
         assert_eq!(of(1), of(100));
         // 2 ms and 2,048 tokens of 70 us.

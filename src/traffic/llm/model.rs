@@ -27,6 +27,9 @@ pub struct ServerLimits {
     /// Whether prompts go through in chunks beside the decodes, as always in vLLM V1. Without, whole
     /// prompts come first and alone, as in vLLM V0 by default.
     pub chunked_prefill: bool,
+    /// Whether the server processes and streams the tokens of an iteration while the GPU computes the
+    /// next one, so that the longer of the two counts and not their sum.
+    pub async_output_processing: bool,
     /// Whether the cache keeps what was computed for prompts that begin alike.
     pub prefix_caching: bool,
     /// Tokens at their beginning that all prompts share, such as a system prompt.
@@ -38,7 +41,7 @@ impl LlmModel {
     pub fn new(cost: &CostSeconds, limits: &ServerLimits) -> Self {
         let shared = if limits.prefix_caching { limits.shared_prefix_tokens } else { 0 };
         Self {
-            cost: IterationCost::new(cost),
+            cost: IterationCost::new(cost, limits.async_output_processing),
             kv_blocks: limits.kv_cache_tokens / u64::from(BLOCK_TOKENS),
             max_num_seqs: limits.max_num_seqs.max(1),
             max_num_batched_tokens: limits.max_num_batched_tokens.max(limits.max_num_seqs).max(1),

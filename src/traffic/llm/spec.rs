@@ -44,6 +44,10 @@ pub struct LlmSpec {
     /// Whether prompts go through in chunks beside the decodes, as always in vLLM V1. Without, whole
     /// prompts come first and alone, as in vLLM V0 by default. Default true.
     pub enable_chunked_prefill: bool,
+    /// Whether the server processes and streams the tokens of an iteration (`sequenceUs` for each
+    /// sequence) while the GPU computes the next one, so that the longer of the two counts, as in vLLM
+    /// from 0.6 on without `--disable-async-output-proc`. Default false: they add up.
+    pub async_output_processing: bool,
     /// Whether the cache keeps what was computed for prompts that begin alike. Default true.
     pub enable_prefix_caching: bool,
     /// Tokens at their beginning that all prompts share, such as a system prompt. Default 0.
@@ -134,6 +138,7 @@ impl Default for LlmSpec {
             max_model_len: None,
             enable_chunked_prefill: true,
             enable_prefix_caching: true,
+            async_output_processing: false,
             shared_prefix_tokens: 0,
             sessions: 0,
             prompt_tokens: TokenLaw::constant(1024.0),
@@ -254,6 +259,7 @@ impl LlmSpec {
                 max_num_batched_tokens: self.batched_tokens(max_model_len),
                 chunked_prefill: self.enable_chunked_prefill,
                 prefix_caching: self.enable_prefix_caching,
+                async_output_processing: self.async_output_processing,
                 shared_prefix_tokens: self.shared_prefix_tokens,
             },
         );
