@@ -18,6 +18,10 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
 use wavetank::sim::{Blueprint, Simulation};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Pods on a node, in the mean.
 const PODS_PER_NODE: usize = 30;
 /// Pods of a Deployment.

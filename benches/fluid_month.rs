@@ -13,6 +13,10 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
 use wavetank::sim::{Blueprint, Simulation};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERVICES: usize = 50;
 
 /// 20,000 requests/s in the mean each, between 8,000 and 32,000, with the peaks spread over the day; 0.4 ms

@@ -30,6 +30,10 @@ use wavetank::sim::Simulation;
 use wavetank::sim::world::{App, AppPlan, CpuLoadStep, Step, World};
 use wavetank::units::LoopPhase;
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn one_sync(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one sync of an HPA");
     for pods in [10, 1_000] {

@@ -30,6 +30,10 @@ use wavetank::scheduler::profile::{PluginSet, ProfileConfiguration, SchedulerCon
 use wavetank::scheduler::{Scheduler, TieBreaker};
 use wavetank::units::Quantity;
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const GIB: i64 = 1 << 30;
 
 fn node(number: usize, cores: i64) -> Node {

@@ -11,6 +11,10 @@ use wavetank::manifest::Source;
 use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HPA: &str = "\
 ---
 apiVersion: autoscaling/v2
