@@ -32,57 +32,78 @@ pub struct Candidate {
 
 /// The positions of the `count` candidates that go.
 ///
-/// The rule is not a total order (see [`goes_first`]), so this is a merge sort of our own: the
+/// The rule is not a total order (see [`Rank::goes_first`]), so this is a merge sort of our own: the
 /// library's sorts may panic on such rules.
 pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
-    if count < candidates.len() {
-        order = merge_sort(&order, &|left, right| {
-            goes_first(&candidates[left], &candidates[right], now)
-        });
-        order.truncate(count);
+    if count >= candidates.len() {
+        return (0..candidates.len()).collect();
     }
-    order
+    let ranks = candidates.iter().enumerate();
+    let mut ranks: Vec<Rank> =
+        ranks.map(|(position, candidate)| Rank::new(position, candidate, now)).collect();
+    merge_sort(&mut ranks, &mut Vec::with_capacity(candidates.len()));
+    ranks.iter().take(count).map(|rank| rank.position).collect()
 }
 
-/// Whether `one` goes before `other`.
-///
-/// Ages are compared by their order of magnitude, floor(log2(nanoseconds)), so that deletions
-/// spread over pods of similar age; within one magnitude the UID decides, unless the times are
-/// equal. Mixed with the rules after it, that is not transitive.
-pub fn goes_first(one: &Candidate, other: &Candidate, now: SimTime) -> bool {
-    let before_ages = |pod: &Candidate| {
-        let phase = match pod.phase {
+/// What of a candidate is compared, made once.
+#[derive(Clone, Copy, Debug)]
+struct Rank {
+    position: usize,
+    uid: u64,
+    /// What comes before any age: a node, the phase, readiness, the deletion cost, and, the more the
+    /// earlier, the pods beside it.
+    before_ages: (bool, u8, bool, i32, Reverse<u32>),
+    ready_since: Option<SimTime>,
+    ready_magnitude: Option<u32>,
+    restarts: (Reverse<u32>, Reverse<u32>),
+    created: SimTime,
+    created_magnitude: Option<u32>,
+}
+
+impl Rank {
+    fn new(position: usize, candidate: &Candidate, now: SimTime) -> Self {
+        let Candidate { uid, ready_since, created, restarts, .. } = *candidate;
+        let phase = match candidate.phase {
             PodPhase::Pending => 0,
             PodPhase::Unknown => 1,
             _ => 2,
         };
-        let is_ready = pod.ready_since.is_some();
-        (pod.is_assigned, phase, is_ready, pod.deletion_cost, Reverse(pod.colocated))
-    };
-    let (left, right) = (before_ages(one), before_ages(other));
-    if left != right {
-        return left < right;
+        Self {
+            position,
+            uid,
+            before_ages: (
+                candidate.is_assigned,
+                phase,
+                ready_since.is_some(),
+                candidate.deletion_cost,
+                Reverse(candidate.colocated),
+            ),
+            ready_since,
+            ready_magnitude: ready_since.and_then(|since| magnitude(now - since)),
+            restarts: (Reverse(restarts.containers_max), Reverse(restarts.sidecars_max)),
+            created,
+            created_magnitude: magnitude(now - created),
+        }
     }
-    if let (Some(since), Some(other_since)) = (one.ready_since, other.ready_since)
-        && since != other_since
-    {
-        return is_younger((since, one.uid), (other_since, other.uid), now);
-    }
-    let restarts = |pod: &Candidate| {
-        (Reverse(pod.restarts.containers_max), Reverse(pod.restarts.sidecars_max))
-    };
-    if restarts(one) != restarts(other) {
-        return restarts(one) < restarts(other);
-    }
-    one.created != other.created
-        && is_younger((one.created, one.uid), (other.created, other.uid), now)
-}
 
-/// Whether the first of two (time, UID) counts as younger.
-fn is_younger(one: (SimTime, u64), other: (SimTime, u64), now: SimTime) -> bool {
-    let (left, right) = (magnitude(now - one.0), magnitude(now - other.0));
-    if left == right { one.1 < other.1 } else { left < right }
+    /// Whether this one goes before another.
+    ///
+    /// Ages are compared by their order of magnitude, floor(log2(nanoseconds)), so that deletions
+    /// spread over pods of similar age; within one magnitude the UID decides, unless the times are
+    /// equal. Mixed with the rules after it, that is not transitive.
+    fn goes_first(&self, other: &Self) -> bool {
+        if self.before_ages != other.before_ages {
+            return self.before_ages < other.before_ages;
+        }
+        if self.ready_since.is_some() && self.ready_since != other.ready_since {
+            return (self.ready_magnitude, self.uid) < (other.ready_magnitude, other.uid);
+        }
+        if self.restarts != other.restarts {
+            return self.restarts < other.restarts;
+        }
+        self.created != other.created
+            && (self.created_magnitude, self.uid) < (other.created_magnitude, other.uid)
+    }
 }
 
 /// floor(log2(nanoseconds)); no age at all comes before all others.
@@ -98,26 +119,28 @@ pub fn deletion_cost(annotation: &str) -> i32 {
     if is_valid { annotation.parse().unwrap_or(0) } else { 0 }
 }
 
-fn merge_sort(items: &[usize], goes_first: &impl Fn(usize, usize) -> bool) -> Vec<usize> {
-    if items.len() < 2 {
-        return items.to_vec();
+/// Sorts by [`Rank::goes_first`]; `merged` has room for all and is empty before and after.
+fn merge_sort(ranks: &mut [Rank], merged: &mut Vec<Rank>) {
+    if ranks.len() < 2 {
+        return;
     }
-    let (left, right) = items.split_at(items.len() / 2);
-    let (left, right) = (merge_sort(left, goes_first), merge_sort(right, goes_first));
-    let mut merged = Vec::with_capacity(items.len());
-    let (mut from_left, mut from_right) = (0, 0);
-    while from_left < left.len() && from_right < right.len() {
-        if goes_first(right[from_right], left[from_left]) {
-            merged.push(right[from_right]);
-            from_right += 1;
+    let middle = ranks.len() / 2;
+    merge_sort(&mut ranks[..middle], merged);
+    merge_sort(&mut ranks[middle..], merged);
+    let (mut left, mut right) = ranks.split_at(middle);
+    while let (Some(from_left), Some(from_right)) = (left.first(), right.first()) {
+        if from_right.goes_first(from_left) {
+            merged.push(*from_right);
+            right = &right[1..];
         } else {
-            merged.push(left[from_left]);
-            from_left += 1;
+            merged.push(*from_left);
+            left = &left[1..];
         }
     }
-    merged.extend_from_slice(&left[from_left..]);
-    merged.extend_from_slice(&right[from_right..]);
-    merged
+    merged.extend_from_slice(left);
+    merged.extend_from_slice(right);
+    ranks.copy_from_slice(merged);
+    merged.clear();
 }
 
 #[cfg(test)]
