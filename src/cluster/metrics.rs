@@ -50,6 +50,8 @@ pub struct Sample<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct PodMetricsTable {
     rows: Vec<Option<Row>>,
+    /// Pods whose rows will be of another rate at the next scrape, and stay at that.
+    turning: Vec<(PodId, i64)>,
     scraped: SimTime,
     window: SimDuration,
 }
@@ -77,8 +79,9 @@ pub struct PodMetricsUpdate {
 pub struct NewSample {
     /// The usage.
     pub metrics: PodMetrics,
-    /// It is the same at every scrape to come, until another row says otherwise.
-    pub is_steady: bool,
+    /// CPU at every scrape to come, billionths of a core, until another row says otherwise: where that is
+    /// known.
+    pub next_nano: Option<i64>,
 }
 
 impl PodMetricsTable {
@@ -98,6 +101,17 @@ impl PodMetricsTable {
     pub(super) fn update(&mut self, update: PodMetricsUpdate, mut changed: impl FnMut(PodId)) {
         let same_window = self.window == update.window;
         (self.scraped, self.window) = (update.scraped, update.window);
+        for (pod, next_nano) in std::mem::take(&mut self.turning) {
+            let row = self.rows.get_mut(pod.index()).and_then(Option::as_mut);
+            if let Some(row) = row.filter(|row| row.pod == pod) {
+                if !same_window || row.metrics.cpu_nano != next_nano {
+                    changed(pod);
+                }
+                row.metrics.cpu_nano = next_nano;
+                (row.metrics.timestamp, row.metrics.window) = (update.scraped, update.window);
+                row.is_steady = true;
+            }
+        }
         for (pod, sample) in update.rows {
             if self.rows.len() <= pod.index() {
                 self.rows.resize_with(pod.index() + 1, || None);
@@ -112,7 +126,11 @@ impl PodMetricsTable {
             if !is_same {
                 changed(pod);
             }
-            *slot = sample.map(|NewSample { metrics, is_steady }| Row { pod, metrics, is_steady });
+            *slot = sample.map(|NewSample { metrics, next_nano }| {
+                let turns_to = next_nano.filter(|next_nano| *next_nano != metrics.cpu_nano);
+                self.turning.extend(turns_to.map(|next_nano| (pod, next_nano)));
+                Row { pod, is_steady: next_nano == Some(metrics.cpu_nano), metrics }
+            });
         }
     }
 }

@@ -18,9 +18,11 @@ pub struct PodUsage {
     pub started: SimTime,
     /// The pod's other containers, whose usage is steady.
     pub others: Option<Arc<[ContainerMetrics]>>,
-    /// Billionths of a core, where CPU is used at this rate since the scrape before and from now on:
-    /// the pod need not be looked at again until it is otherwise.
+    /// Billionths of a core, where CPU is used at this rate from now on: the pod need not be looked at
+    /// again until it is otherwise.
     pub steady_nano: Option<i64>,
+    /// Whether it was used at that rate since the scrape before.
+    pub was_steady: bool,
 }
 
 /// The last scrape of each pod that somebody looks at.
@@ -54,11 +56,11 @@ impl MetricsServer {
         pods: impl Iterator<Item = (PodId, Option<PodUsage>)>,
     ) -> PodMetricsUpdate {
         self.scrapes += 1;
-        let last = self.last.replace(now);
+        let last = self.last.replace(now).map(|last| (last, Window::new(now - last)));
         let mut update = PodMetricsUpdate {
             scraped: now.floor_to_second(),
-            window: last.map_or(SimDuration::ZERO, |last| now - last),
-            rows: Vec::new(),
+            window: last.map_or(SimDuration::ZERO, |(_, window)| window.length),
+            rows: Vec::with_capacity(pods.size_hint().1.unwrap_or(0)),
         };
         for (pod, usage) in pods {
             if self.pods.len() <= pod.index() {
@@ -111,26 +113,56 @@ impl Scraped {
     }
 }
 
+/// The time between two scrapes.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    length: SimDuration,
+    /// Billionths of a core for each nanosecond of CPU time, as a fraction in lowest terms: most windows are
+    /// whole seconds, so that a word holds the product.
+    nano_cores: i64,
+    nanos: i64,
+}
+
+impl Window {
+    fn new(length: SimDuration) -> Self {
+        const CORE: i64 = 1_000_000_000;
+        let nanos = length.as_nanos().max(1);
+        let (mut common, mut rest) = (CORE, nanos);
+        while rest != 0 {
+            (common, rest) = (rest, common % rest);
+        }
+        Self { length, nano_cores: CORE / common, nanos: nanos / common }
+    }
+
+    /// Billionths of a core that so much CPU time is over the window, cut.
+    fn mean(self, used: SimDuration) -> i64 {
+        let Self { nano_cores, nanos, .. } = self;
+        let used = used.as_nanos().max(0);
+        let wide = || i64::try_from(i128::from(used) * i128::from(nano_cores) / i128::from(nanos));
+        used.checked_mul(nano_cores).map_or_else(|| wide().unwrap_or(i64::MAX), |all| all / nanos)
+    }
+}
+
 /// The mean between two scrapes of one container, the last one and that of now.
-fn sample(now: SimTime, last: SimTime, before: &Scraped, usage: &PodUsage) -> Option<NewSample> {
+fn sample(
+    now: SimTime,
+    (last, window): (SimTime, Window),
+    before: &Scraped,
+    usage: &PodUsage,
+) -> Option<NewSample> {
     if before.started != usage.started {
         return None;
     }
-    let window = now - last;
-    let mean = || {
-        let used = i128::from((usage.cpu_time - before.cpu_time_at(last)).as_nanos());
-        let mean = used * 1_000_000_000 / i128::from(window.as_nanos().max(1));
-        i64::try_from(mean.max(0)).unwrap_or(i64::MAX)
-    };
-    let cpu_nano = usage.steady_nano.unwrap_or_else(mean);
+    let mean = || window.mean(usage.cpu_time - before.cpu_time_at(last));
+    let cpu_nano = usage.steady_nano.filter(|_| usage.was_steady).unwrap_or_else(mean);
     let metrics = PodMetrics {
         cpu_nano,
         memory: usage.memory,
         others: usage.others.clone(),
         timestamp: now.floor_to_second(),
-        window,
+        window: window.length,
     };
-    Some(NewSample { metrics, is_steady: usage.steady_nano.is_some() })
+    Some(NewSample { metrics, next_nano: usage.steady_nano })
 }
 
 #[cfg(test)]
@@ -153,6 +185,7 @@ mod tests {
             started: SimTime::ZERO,
             others: None,
             steady_nano: None,
+            was_steady: false,
         }
     }
 
@@ -171,6 +204,21 @@ mod tests {
         let second = scrape(&mut server, 20, Some(usage(4)));
         assert_eq!(cpu_nano(&second), Some(200_000_000));
         assert_eq!(second.window, SimDuration::from_secs(15));
+    }
+
+    #[test]
+    fn a_mean_is_cut_and_right_for_any_window() {
+        let mean = |seconds: f64, used: f64| {
+            let [length, used] = [seconds, used].map(SimDuration::from_secs_f64);
+            (Window::new(length).mean(used), i128::from(used.as_nanos()), length.as_nanos())
+        };
+        for (window, used) in
+            [(15.0, 4.0), (60.0, 1e9), (7.0, 1.0), (14.999_999_999, 3e9), (0.0, 2.0)]
+        {
+            let (cpu_nano, used, length) = mean(window, used);
+            let expected = used * 1_000_000_000 / i128::from(length.max(1));
+            assert_eq!(i128::from(cpu_nano), expected.min(i128::from(i64::MAX)), "{window}");
+        }
     }
 
     #[test]
@@ -195,14 +243,18 @@ mod tests {
     fn a_steady_pod_goes_on_unseen_and_its_counter_with_it() {
         let mut server = MetricsServer::default();
         scrape(&mut server, 0, Some(usage(0)));
-        let steady = PodUsage { steady_nano: Some(500_000_000), ..usage(5) };
-        scrape(&mut server, 10, Some(steady));
+        let steady = PodUsage { steady_nano: Some(500_000_000), ..usage(4) };
+        let update = scrape(&mut server, 10, Some(steady));
+        // The mean of the first ten seconds, and what it will be from then on.
+        assert_eq!(cpu_nano(&update), Some(400_000_000));
+        let next = update.rows.first().and_then(|(_, sample)| sample.as_ref()?.next_nano);
+        assert_eq!(next, Some(500_000_000));
         assert!(server.is_steady(pod()));
         for at in [20, 30] {
             assert!(server.scrape(SimTime::from_secs(at), std::iter::empty()).rows.is_empty());
         }
-        // 15 s of CPU by 30 s; from then on at one core.
-        let changed = scrape(&mut server, 40, Some(usage(25)));
+        // 14 s of CPU by 30 s; from then on at one core.
+        let changed = scrape(&mut server, 40, Some(usage(24)));
         assert_eq!(cpu_nano(&changed), Some(1_000_000_000));
         assert!(!server.is_steady(pod()));
     }

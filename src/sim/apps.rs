@@ -50,16 +50,15 @@ impl PodSlots {
     }
 
     /// Empties the set, slot by slot in ascending order.
-    fn take(&mut self) -> impl Iterator<Item = usize> {
-        self.0.iter_mut().enumerate().flat_map(|(position, word)| {
+    fn take(&mut self, mut each: impl FnMut(usize)) {
+        for (position, word) in self.0.iter_mut().enumerate() {
             let mut bits = std::mem::take(word);
-            std::iter::from_fn(move || {
-                let bit = bits.trailing_zeros() as usize;
+            while bits != 0 {
+                each(position * 64 + bits.trailing_zeros() as usize);
                 // Without the lowest bit that is set.
-                bits &= bits.wrapping_sub(1);
-                (bit < 64).then_some(position * 64 + bit)
-            })
-        })
+                bits &= bits - 1;
+            }
+        }
     }
 }
 
@@ -412,8 +411,11 @@ impl Apps {
     pub(super) fn take_restless(&mut self) -> Vec<PodId> {
         let Self { by_pod, loads, restless, .. } = self;
         loads.take_changed(|pod| restless.insert(pod));
-        let apps = restless.take().filter_map(|slot| by_pod.get(slot)?.as_ref());
-        apps.map(|app| app.pod).collect()
+        let mut pods = Vec::new();
+        restless.take(|slot| {
+            pods.extend(by_pod.get(slot).and_then(Option::as_ref).map(|app| app.pod));
+        });
+        pods
     }
 
     /// What the kubelet reports of a pod; absent if no container runs.
@@ -436,14 +438,16 @@ impl Apps {
             && !self.growing.contains(&pod)
             && app.warming_since.is_none()
             && !app.own_cpu.is_hindered()
-            && last_scrape.is_some_and(|last| !app.is_settling(last))
-            && last_scrape.is_some_and(|last| since.max(app.changed_at) <= last);
+            && !app.is_settling(now);
+        let was_steady = last_scrape
+            .is_some_and(|last| !app.is_settling(last) && since.max(app.changed_at) <= last);
         Some(PodUsage {
             cpu_time,
             memory,
             started,
             others: app.others.clone(),
             steady_nano: is_steady.then_some(rate),
+            was_steady,
         })
     }
 }
@@ -526,6 +530,7 @@ fn others(spec: &PodSpec, app: &App) -> Option<Arc<[ContainerMetrics]>> {
             memory: usage.memory.unwrap_or_else(|| Bytes(request())),
         }
     };
-    let others: Arc<[ContainerMetrics]> = others.map(metrics).collect();
-    (!others.is_empty()).then_some(others)
+    let mut others = others.map(metrics).peekable();
+    others.peek()?;
+    Some(others.collect())
 }

@@ -127,6 +127,9 @@ impl CpuLoads {
 
 /// Empties a list of groups, and tells of the pods of each.
 fn take_members(list: &mut Vec<u32>, groups: &[Group], tell: impl FnMut(PodId)) {
+    if list.is_empty() {
+        return;
+    }
     list.sort_unstable();
     list.dedup();
     let groups = list.drain(..).map(|group| &groups[group as usize]);
