@@ -272,14 +272,15 @@ impl Actions {
         std::mem::take(&mut self.requeues)
     }
 
-    /// The batches, in order.
-    pub fn into_batches(self) -> impl Iterator<Item = Vec<Action>> {
-        let total = self.requests.len();
-        let mut requests = self.requests.into_iter();
-        let mut start = 0;
-        self.ends.into_iter().chain([total]).map(move |end| {
-            let length = end - std::mem::replace(&mut start, end);
-            requests.by_ref().take(length).collect()
+    /// The requests in order, each with whether it begins a batch.
+    pub fn into_requests(self) -> impl Iterator<Item = (Action, bool)> {
+        let mut ends = self.ends.into_iter().peekable();
+        self.requests.into_iter().enumerate().map(move |(position, action)| {
+            let mut begins = false;
+            while ends.next_if(|end| *end <= position).is_some() {
+                begins = true;
+            }
+            (action, begins)
         })
     }
 

@@ -177,13 +177,11 @@ impl ControlPlane {
         let controller = &self.controllers[usize::from(item.controller)];
         let (actor, tells_pods) = (controller.name(), controller.uses_pod_control());
         let mut refusals = Vec::new();
-        for batch in actions.into_batches() {
-            for action in batch {
-                refusals.extend(self.carry_out(now, actor, action, tells_pods, observer).err());
-            }
-            if !refusals.is_empty() {
+        for (action, begins_batch) in actions.into_requests() {
+            if begins_batch && !refusals.is_empty() {
                 break;
             }
+            refusals.extend(self.carry_out(now, actor, action, tells_pods, observer).err());
         }
         refusals
     }
