@@ -230,23 +230,28 @@ impl<'a> Calculator<'a> {
 /// Requests of pods, calculated once for pods in a row that share a template.
 struct Requests<'a> {
     calculator: &'a Calculator<'a>,
-    last: Option<(u32, Result<i64, RequestProblem>)>,
+    last: Option<(u32, i64)>,
 }
 
 impl Requests<'_> {
+    #[inline]
     fn request_milli(&mut self, pod: &ObservedPod) -> Result<i64, RequestProblem> {
+        match self.last {
+            Some((template, request_milli)) if template == pod.template => Ok(request_milli),
+            _ => {
+                let request_milli = self.of_template(pod.template)?;
+                self.last = Some((pod.template, request_milli));
+                Ok(request_milli)
+            }
+        }
+    }
+
+    fn of_template(&self, template: u32) -> Result<i64, RequestProblem> {
         let Calculator { inputs, spec, .. } = *self.calculator;
         let MetricTarget::Utilization(_) = spec.target else { return Ok(0) };
         let MetricSource::Resource { resource, container } = &*spec.source else { return Ok(0) };
-        match &self.last {
-            Some((template, request)) if *template == pod.template => request.clone(),
-            _ => {
-                let gate = inputs.hpa.settings.feature_gates.pod_level_resources;
-                let template = inputs.templates[pod.template as usize];
-                let request = pod_request_milli(template, resource, container.as_deref(), gate);
-                self.last = Some((pod.template, request.clone()));
-                request
-            }
-        }
+        let gate = inputs.hpa.settings.feature_gates.pod_level_resources;
+        let template = inputs.templates[template as usize];
+        pod_request_milli(template, resource, container.as_deref(), gate)
     }
 }
