@@ -157,7 +157,7 @@ pub enum Action {
     StepResize(PodId, Box<ResizeStep>),
     /// Restart counts, where a recording states them; a kubelet's are in its reports.
     SetPodRestarts(PodId, RestartCounts),
-    /// What a kubelet reports of the containers, and the conditions and restart counts that follow.
+    /// What a kubelet reports of the containers, and the phase, conditions and restart counts that follow.
     ReportPod(PodId, Box<PodReport>),
 
     /// A new ConfigMap or Secret, or other keys for it.

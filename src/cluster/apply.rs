@@ -2,7 +2,7 @@
 
 use super::action::{Action, PodDeletion, PodDraft, PodName, PodSource, Refused, ReplicaSetUpdate};
 use super::batch_apply as batch;
-use super::change::{Change, PodChange};
+use super::change::{Change, PodChanges, push_pod_update};
 use super::container_status::{ContainerStatuses, PodConditions};
 use super::meta::{Name, NamespacedName};
 use super::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
@@ -163,14 +163,14 @@ fn carry_out(
         }
         Action::BindPod(pod, node) => bind_pod(store, now, pod, node, changes),
         Action::NominatePod(pod, node) => {
-            update_pod(store, pod, PodChange::Nominated, changes, |pod| {
+            update_pod(store, pod, PodChanges::NOMINATED, changes, |pod| {
                 std::mem::replace(&mut pod.nominated_node, node) != node
             })
         }
         Action::DeletePod(pod, deletion) => delete_pod(store, now, pod, deletion, changes),
         Action::EvictPod(pod) => super::eviction::evict_pod(store, now, pod, changes),
         Action::RemovePod(pod) => remove_pod(store, pod, changes),
-        Action::StartPod(pod) => update_pod(store, pod, PodChange::Phase, changes, |pod| {
+        Action::StartPod(pod) => update_pod(store, pod, PodChanges::PHASE, changes, |pod| {
             let changed = pod.start_time.is_none();
             if changed {
                 let since = now.floor_to_second();
@@ -179,20 +179,14 @@ fn carry_out(
             }
             changed
         }),
-        Action::SetPodPhase(pod, phase) => set_pod_phase(store, pod, phase, changes),
+        Action::SetPodPhase(pod, phase) => pod_status::set_pod_phase(store, pod, phase, changes),
         Action::SetPodDisruption(pod, reason) => {
-            update_pod(store, pod, PodChange::Disrupted, changes, |pod| {
+            update_pod(store, pod, PodChanges::DISRUPTED, changes, |pod| {
                 pod.disruption_target.replace(reason) != Some(reason)
             })
         }
         Action::SetPodReady(pod, status) => {
-            update_pod(store, pod, PodChange::Ready, changes, |pod| {
-                let changed = pod.ready.is_none_or(|ready| ready.status != status);
-                if changed {
-                    pod.ready = Some(PodCondition { status, since: now.floor_to_second() });
-                }
-                changed
-            })
+            pod_status::set_pod_ready(store, now, pod, status, changes)
         }
         Action::SetPodUid(pod, uid) => {
             store.pods.get_mut(pod).ok_or(Refused::NotFound)?.uid = uid;
@@ -202,7 +196,7 @@ fn carry_out(
         Action::ResizePod(pod, resizes) => resize::resize_pod(store, pod, &resizes, changes),
         Action::StepResize(pod, step) => resize::step_resize(store, now, pod, *step, changes),
         Action::SetPodRestarts(pod, restarts) => {
-            update_pod(store, pod, PodChange::Restarted, changes, |pod| {
+            update_pod(store, pod, PodChanges::RESTARTED, changes, |pod| {
                 std::mem::replace(&mut pod.restarts, restarts) != restarts
             })
         }
@@ -397,29 +391,14 @@ fn set_node_ready(node: &mut Node, status: ConditionStatus, now: SimTime) -> boo
 pub(super) fn update_pod(
     store: &mut Store,
     id: PodId,
-    what: PodChange,
+    what: PodChanges,
     changes: &mut Vec<Change>,
     update: impl FnOnce(&mut Pod) -> bool,
 ) -> Result<(), Refused> {
     if update(store.pods.get_mut(id).ok_or(Refused::NotFound)?) {
-        changes.push(Change::PodUpdated(id, what));
+        push_pod_update(changes, id, what);
     }
     Ok(())
-}
-
-fn set_pod_phase(
-    store: &mut Store,
-    id: PodId,
-    phase: PodPhase,
-    changes: &mut Vec<Change>,
-) -> Result<(), Refused> {
-    let before = store.pods.get(id).ok_or(Refused::NotFound)?.phase;
-    store.ended_pods += usize::from(phase.is_terminal());
-    store.ended_pods -= usize::from(before.is_terminal());
-    update_pod(store, id, PodChange::Phase, changes, |pod| {
-        pod.phase = phase;
-        before != phase
-    })
 }
 
 pub(super) fn create_pod(
@@ -486,7 +465,7 @@ pub(super) fn create_pod(
 fn generate_name(store: &mut Store, namespace: &Name, prefix: &str) -> NamespacedName {
     loop {
         let suffix = safe_characters(store.names.next_u64(), 5);
-        let id = NamespacedName::new(namespace.clone(), format!("{prefix}{suffix}"));
+        let id = NamespacedName::new(namespace.clone(), [prefix, suffix.as_str()].concat());
         if store.pod_named(&id).is_none() {
             return id;
         }
@@ -513,7 +492,7 @@ fn bind_pod(
     pod.conditions.scheduled = Some(PodCondition { status: ConditionStatus::True, since });
     store.index.pods_by_node[node.index()].insert(id);
     store.bind_claims(id, node);
-    changes.push(Change::PodUpdated(id, PodChange::Bound));
+    push_pod_update(changes, id, PodChanges::BOUND);
     Ok(())
 }
 
@@ -535,11 +514,11 @@ pub(super) fn delete_pod(
     let grace = if is_gone_at_once { SimDuration::ZERO } else { grace };
     let deadline = now.floor_to_second() + grace;
     if let Some(reason) = deletion.disruption {
-        update_pod(store, id, PodChange::Disrupted, changes, |pod| {
+        update_pod(store, id, PodChanges::DISRUPTED, changes, |pod| {
             pod.disruption_target.replace(reason) != Some(reason)
         })?;
     }
-    update_pod(store, id, PodChange::DeletionRequested, changes, |pod| {
+    update_pod(store, id, PodChanges::DELETION_REQUESTED, changes, |pod| {
         match &mut pod.deletion {
             // A second request can shorten the grace, never lengthen it.
             Some(earlier) if earlier.deadline <= deadline => false,
@@ -579,8 +558,8 @@ pub(super) fn remove_pod(
     if let Some(owner) = pod.owner
         && let Some(siblings) = store.index.pods_by_owner.get_mut(&owner)
     {
-        siblings.remove(&id);
-        if siblings.is_empty() {
+        siblings.remove(id);
+        if siblings.ids().is_empty() {
             store.index.pods_by_owner.remove(&owner);
         }
     }

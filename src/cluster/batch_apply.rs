@@ -2,7 +2,7 @@
 
 use super::action::{JobDraft, Refused};
 use super::apply::{next_sequence, remove_pod};
-use super::change::{Change, PodChange};
+use super::change::{Change, PodChanges, push_pod_update};
 use super::cron_job::{CronJob, CronJobId, CronJobSpec, CronJobStatus};
 use super::job::{Job, JobId, JobSpec, JobStatus};
 use super::job_update::{self, JOB_LABELS};
@@ -121,7 +121,7 @@ pub(super) fn remove_pod_finalizer(
     match std::mem::take(&mut pod.finalizer) {
         Finalizer::Absent => Ok(()),
         Finalizer::Holds => {
-            changes.push(Change::PodUpdated(id, PodChange::Finalizer));
+            push_pod_update(changes, id, PodChanges::FINALIZER);
             Ok(())
         }
         Finalizer::HoldsRemoval => remove_pod(store, id, changes),

@@ -25,8 +25,8 @@ pub enum Change {
     NodeRemoved(NodeId),
     /// A pod was created.
     PodAdded(PodId),
-    /// A pod changed; what of it, says the [`PodChange`].
-    PodUpdated(PodId, PodChange),
+    /// A pod changed; what of it, say the [`PodChanges`].
+    PodUpdated(PodId, PodChanges),
     /// A pod object is gone; its id finds nothing any more.
     PodRemoved {
         /// Which pod it was.
@@ -106,31 +106,55 @@ pub enum Change {
     PodDisruptionBudget(PodDisruptionBudgetId),
 }
 
-/// What changed of a pod.
+/// What changed of a pod in one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PodChange {
+pub struct PodChanges(u16);
+
+impl PodChanges {
     /// It was bound to its node.
-    Bound,
+    pub const BOUND: Self = Self(1);
     /// It was nominated to a node, or is not any more.
-    Nominated,
+    pub const NOMINATED: Self = Self(1 << 1);
     /// The kubelet took it (`startTime`), or its phase changed.
-    Phase,
+    pub const PHASE: Self = Self(1 << 2);
     /// Its Ready condition changed.
-    Ready,
+    pub const READY: Self = Self(1 << 3);
     /// Its deletion was asked for.
-    DeletionRequested,
+    pub const DELETION_REQUESTED: Self = Self(1 << 4);
     /// Its labels or annotations changed.
-    Labels,
+    pub const LABELS: Self = Self(1 << 5);
     /// It was said to be disrupted.
-    Disrupted,
+    pub const DISRUPTED: Self = Self(1 << 6);
     /// A container restarted.
-    Restarted,
+    pub const RESTARTED: Self = Self(1 << 7);
     /// The state of a container, or a condition other than Ready, changed.
-    Containers,
+    pub const CONTAINERS: Self = Self(1 << 8);
     /// Its finalizer was removed.
-    Finalizer,
+    pub const FINALIZER: Self = Self(1 << 9);
     /// Its scheduling gates were removed.
-    Gates,
+    pub const GATES: Self = Self(1 << 10);
     /// Its containers ask for other amounts, or have got them.
-    Resized,
+    pub const RESIZED: Self = Self(1 << 11);
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether one of those is among these.
+    pub const fn has(self, any_of: Self) -> bool {
+        self.0 & any_of.0 != 0
+    }
+}
+
+/// Adds a change of a pod; what one write changes of it is one change.
+pub(super) fn push_pod_update(changes: &mut Vec<Change>, pod: PodId, what: PodChanges) {
+    if let Some(Change::PodUpdated(last, known)) = changes.last_mut()
+        && *last == pod
+    {
+        *known = known.and(what);
+    } else {
+        changes.push(Change::PodUpdated(pod, what));
+    }
 }

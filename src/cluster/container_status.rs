@@ -2,11 +2,11 @@
 //! (`v1.PodStatus`, Kubernetes 1.36). Decides nothing.
 
 use super::node::ConditionStatus;
-use super::pod::PodCondition;
+use super::pod::{PodCondition, PodPhase};
 use super::pod_template::PodSpec;
 use crate::engine::SimTime;
 
-/// What a kubelet writes of a pod in one go, beside phase and the Ready condition.
+/// What a kubelet writes of a pod in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodReport {
     /// `initContainerStatuses` and `containerStatuses`.
@@ -19,6 +19,10 @@ pub struct PodReport {
     pub containers_ready: ConditionStatus,
     /// `status.reason`, such as `Evicted`.
     pub reason: Option<&'static str>,
+    /// `status.phase`, if it is told.
+    pub phase: Option<PodPhase>,
+    /// Condition `Ready`, if it is told.
+    pub ready: Option<ConditionStatus>,
 }
 
 /// The status of every container, in the template's order: init containers, then the others. Empty
@@ -159,6 +163,16 @@ pub struct PodConditions {
 }
 
 impl PodConditions {
+    /// Whether nothing of what a kubelet reports is new.
+    pub fn hold(&self, report: &PodReport) -> bool {
+        let is = |condition: Option<PodCondition>, status| {
+            condition.is_some_and(|condition| condition.status == status)
+        };
+        is(self.ready_to_start_containers, report.ready_to_start_containers)
+            && is(self.initialized, report.initialized)
+            && is(self.containers_ready, report.containers_ready)
+    }
+
     /// Takes over what a kubelet reports at `now`; true if any of it is new.
     pub fn update(&mut self, report: &PodReport, now: SimTime) -> bool {
         let mut changed = false;

@@ -2,9 +2,10 @@
 
 use super::action::Refused;
 use super::apply::update_pod;
-use super::change::{Change, PodChange};
+use super::change::{Change, PodChanges};
 use super::container_status::{ContainerStatus, PodReport};
-use super::pod::{PodId, RestartCounts};
+use super::node::ConditionStatus;
+use super::pod::{Pod, PodCondition, PodId, PodPhase, RestartCounts};
 use super::store::Store;
 use crate::engine::SimTime;
 
@@ -28,15 +29,63 @@ pub(super) fn report_pod(
         containers_max: most(&mut regular.iter()),
         sidecars_max: most(&mut sidecars.map(|(status, _)| status)),
     };
-    update_pod(store, id, PodChange::Restarted, changes, |pod| {
+    if let Some(phase) = report.phase {
+        set_pod_phase(store, id, phase, changes)?;
+    }
+    let ready = report.ready;
+    update_pod(store, id, PodChanges::RESTARTED, changes, |pod| {
         std::mem::replace(&mut pod.restarts, restarts) != restarts
     })?;
-    update_pod(store, id, PodChange::Containers, changes, |pod| {
+    update_pod(store, id, PodChanges::CONTAINERS, changes, |pod| {
         let mut changed = pod.conditions.update(&report, now);
         changed |= std::mem::replace(&mut pod.status_reason, report.reason) != report.reason;
         if pod.containers != report.containers {
             pod.containers = report.containers;
             changed = true;
+        }
+        changed
+    })?;
+    ready.map_or(Ok(()), |ready| set_pod_ready(store, now, id, ready, changes))
+}
+
+/// Whether the API server has all of a report already.
+pub fn is_reported(pod: &Pod, report: &PodReport) -> bool {
+    let is_ready = |status| pod.ready.is_some_and(|ready| ready.status == status);
+    pod.containers == report.containers
+        && pod.conditions.hold(report)
+        && pod.status_reason == report.reason
+        && report.phase.is_none_or(|phase| pod.phase == phase)
+        && report.ready.is_none_or(is_ready)
+}
+
+/// `status.phase` of a pod.
+pub(super) fn set_pod_phase(
+    store: &mut Store,
+    id: PodId,
+    phase: PodPhase,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let before = store.pods.get(id).ok_or(Refused::NotFound)?.phase;
+    store.ended_pods += usize::from(phase.is_terminal());
+    store.ended_pods -= usize::from(before.is_terminal());
+    update_pod(store, id, PodChanges::PHASE, changes, |pod| {
+        pod.phase = phase;
+        before != phase
+    })
+}
+
+/// The Ready condition of a pod.
+pub(super) fn set_pod_ready(
+    store: &mut Store,
+    now: SimTime,
+    id: PodId,
+    status: ConditionStatus,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    update_pod(store, id, PodChanges::READY, changes, |pod| {
+        let changed = pod.ready.is_none_or(|ready| ready.status != status);
+        if changed {
+            pod.ready = Some(PodCondition { status, since: now.floor_to_second() });
         }
         changed
     })

@@ -4,7 +4,7 @@
 //! `pkg/apis/core/validation`, `determineContainerReqs` of component-helpers, 1.36).
 
 use super::action::Refused;
-use super::change::{Change, PodChange};
+use super::change::{Change, PodChanges, push_pod_update};
 use super::meta::Name;
 use super::pod::{Pod, PodId};
 use super::pod_template::{Container, PodTemplate, ResourceList, TemplateId};
@@ -150,7 +150,7 @@ pub(super) fn resize_pod(
         store.pods[id].resize = Some(resize.unwrap_or_else(|| Box::new(none)));
         settle(store, id);
     }
-    changes.push(Change::PodUpdated(id, PodChange::Resized));
+    push_pod_update(changes, id, PodChanges::RESIZED);
     Ok(())
 }
 
@@ -221,7 +221,7 @@ pub(super) fn step_resize(
     }
     settle(store, id);
     if store.pods[id].resize.as_ref() != Some(&before) {
-        changes.push(Change::PodUpdated(id, PodChange::Resized));
+        push_pod_update(changes, id, PodChanges::RESIZED);
     }
     Ok(())
 }
@@ -280,7 +280,7 @@ pub(super) fn ungate_pod(
     template.spec.scheduling_gates.clear();
     let template = store.intern(template);
     if move_to(store, id, template) {
-        changes.push(Change::PodUpdated(id, PodChange::Gates));
+        push_pod_update(changes, id, PodChanges::GATES);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Counts changes of the pods and samples behind each scale target, so that a reader can tell that
 //! nothing happened without looking at every pod.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::Change;
 use super::pod::{Owner, PodId};
@@ -83,10 +83,12 @@ impl Store {
 
     /// Takes note of other samples, or none, for pods: once for each owner.
     pub(super) fn revise_samples(&self, pods: &[PodId], changes: &mut Vec<Change>) {
+        let (mut seen, mut last) = (FxHashSet::default(), None);
         let owners = pods.iter().filter_map(|pod| self.pods.get(*pod)?.owner);
-        let mut owners: Vec<Owner> = owners.collect();
+        // Pods of one owner often lie side by side.
+        let is_new = |owner: &Owner| last.replace(*owner) != Some(*owner) && seen.insert(*owner);
+        let mut owners: Vec<Owner> = owners.filter(is_new).collect();
         owners.sort_unstable();
-        owners.dedup();
         changes.extend(owners.into_iter().map(Change::PodSamples));
     }
 
@@ -94,7 +96,7 @@ impl Store {
     fn note_state(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(id) else { return };
         let siblings = pod.owner.and_then(|owner| self.index.pods_by_owner.get_mut(&owner));
-        if let Some(state) = siblings.and_then(|siblings| siblings.get_mut(&id)) {
+        if let Some(state) = siblings.and_then(|siblings| siblings.state_mut(id)) {
             *state = pod.state();
         }
     }

@@ -83,11 +83,6 @@ impl Store {
         self.owners_scaled_by(target).flat_map(|owner| self.pods_of(owner))
     }
 
-    /// How many pods a workload has, terminating ones included.
-    pub fn pod_count_scaled_by(&self, target: ScaleTarget) -> usize {
-        self.owners_scaled_by(target).map(|owner| self.pod_count_of(owner)).sum()
-    }
-
     /// Who owns the pods of a workload: itself, or its ReplicaSets.
     pub fn owners_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = Owner> {
         let (deployment, own) = match target {

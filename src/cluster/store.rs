@@ -17,7 +17,7 @@ use super::limit_range::LimitRange;
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
-use super::pod::{Owner, Pod, PodId, PodState};
+use super::pod::{Owner, Pod, PodId};
 use super::pod_names::PodNames;
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
 use super::policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PriorityClass};
@@ -27,6 +27,7 @@ use super::scaled_object::ScaledObject;
 use super::selection::Selections;
 use super::selector::Selector;
 use super::service::{Service, ServiceId};
+use super::siblings::Siblings;
 use super::stateful_set::{StatefulSet, StatefulSetId};
 use super::vpa::VpaObject;
 use crate::engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
@@ -96,7 +97,7 @@ pub(super) struct Index {
     /// Of the namespaces that have had a quota: what one counts is asked for with every pod.
     pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
     /// Only ever looked up, never iterated: its order reaches no result.
-    pub(super) pods_by_owner: FxHashMap<Owner, BTreeMap<PodId, PodState>>,
+    pub(super) pods_by_owner: FxHashMap<Owner, Siblings>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
     /// Only ever looked up, never iterated.
@@ -378,20 +379,13 @@ impl Store {
 
     /// The pod objects of an owner, terminating ones included.
     pub fn pods_of(&self, owner: Owner) -> impl Iterator<Item = (PodId, &Pod)> {
-        self.pod_states_of(owner).map(|(pod, _)| (pod, &self.pods[pod]))
+        self.siblings(owner).ids().iter().map(|pod| (*pod, &self.pods[*pod]))
     }
 
-    /// How many pod objects an owner has, terminating ones included.
-    pub fn pod_count_of(&self, owner: Owner) -> usize {
-        self.index.pods_by_owner.get(&owner).map_or(0, BTreeMap::len)
-    }
-
-    /// The states of the pod objects of an owner, terminating ones included: without a look at each pod.
-    pub fn pod_states_of(&self, owner: Owner) -> impl Iterator<Item = (PodId, &PodState)> {
-        // A plain loop over one map, with none in place of nothing, is much faster than one over an option of it.
-        static NONE: BTreeMap<PodId, PodState> = BTreeMap::new();
-        let pods = self.index.pods_by_owner.get(&owner).unwrap_or(&NONE);
-        pods.iter().map(|(pod, state)| (*pod, state))
+    /// The pod objects of an owner, terminating ones included, with what is read of each without a look at it.
+    pub fn siblings(&self, owner: Owner) -> &Siblings {
+        static NONE: Siblings = Siblings::NONE;
+        self.index.pods_by_owner.get(&owner).unwrap_or(&NONE)
     }
 
     /// The ReplicaSets of a Deployment.

@@ -6,7 +6,13 @@ use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::pod::Pod;
 use crate::cluster::selection::Selecting;
 use crate::cluster::service::Endpoint;
-use crate::cluster::{Action, Change, ClusterView, PodChange};
+use crate::cluster::{Action, Change, ClusterView, PodChanges};
+
+/// What of a pod an endpoint shows.
+const SEEN: PodChanges = PodChanges::READY
+    .and(PodChanges::PHASE)
+    .and(PodChanges::DELETION_REQUESTED)
+    .and(PodChanges::LABELS);
 
 /// The EndpointSlice controller.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,13 +57,9 @@ impl Controller for EndpointSliceController {
                 wake.push(Key::Service(service));
                 return;
             }
-            Change::PodUpdated(
-                pod,
-                PodChange::Ready
-                | PodChange::Phase
-                | PodChange::DeletionRequested
-                | PodChange::Labels,
-            ) => view.store().pods().get(pod),
+            Change::PodUpdated(pod, what) if what.has(SEEN) && !view.services().is_empty() => {
+                view.store().pods().get(pod)
+            }
             _ => None,
         };
         for selecting in pod.into_iter().flat_map(|pod| view.store().selecting(pod)) {

@@ -51,11 +51,11 @@ impl Deed {
             (None, Ok(())) => {
                 let Some(Change::PodAdded(pod)) = changes.first() else { return None };
                 let name = store.pods().get(*pod)?.name();
-                event(false, "SuccessfulCreate", format!("Created pod: {name}"))
+                event(false, "SuccessfulCreate", ["Created pod: ", name].concat())
             }
             (None, Err(why)) => event(true, "FailedCreate", format!("Error creating: {why}")),
             (Some(pod), Ok(())) => {
-                event(false, "SuccessfulDelete", format!("Deleted pod: {}", pod.name))
+                event(false, "SuccessfulDelete", ["Deleted pod: ", &pod.name].concat())
             }
             (Some(_), Err(Refused::NotFound)) => None,
             (Some(_), Err(why)) => event(true, "FailedDelete", format!("Error deleting: {why}")),

@@ -8,7 +8,7 @@ use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::PodDeletion;
 use crate::cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
 use crate::cluster::pod::{Pod, PodId, PodPhase};
-use crate::cluster::{Action, Change, ClusterView, PodChange};
+use crate::cluster::{Action, Change, ClusterView, PodChanges};
 use crate::engine::{SimDuration, SimTime};
 
 /// From the end of a pass to the next (`gcCheckPeriod`).
@@ -74,8 +74,8 @@ impl Controller for PodGcController {
             Change::NodeUpdated(node) if view.nodes().get(node).is_some_and(is_out_of_service) => {
                 wake.push(COLLECT);
             }
-            Change::PodUpdated(_, PodChange::Phase)
-                if view.ended_pods() > TERMINATED_POD_THRESHOLD =>
+            Change::PodUpdated(_, what)
+                if what.has(PodChanges::PHASE) && view.ended_pods() > TERMINATED_POD_THRESHOLD =>
             {
                 wake.push(COLLECT);
             }

@@ -8,7 +8,7 @@ use crate::cluster::action::{Event, PodDeletion};
 use crate::cluster::node::{NOT_READY_TAINT, NodeId, Taint, UNREACHABLE_TAINT};
 use crate::cluster::pod::PodId;
 use crate::cluster::pod_template::{TaintEffect, Toleration, TolerationOperator};
-use crate::cluster::{Action, Change, ClusterView, PodChange};
+use crate::cluster::{Action, Change, ClusterView, PodChanges};
 use crate::engine::{SimDuration, SimTime};
 
 /// Reason of the DisruptionTarget condition of the pods that it deletes.
@@ -108,7 +108,7 @@ impl Controller for TaintEvictionController {
             Change::NodeRemoved(node) if self.taints.contains_key(&node) => {
                 wake.push(Key::Node(node));
             }
-            Change::PodUpdated(pod, PodChange::Bound) => {
+            Change::PodUpdated(pod, what) if what.has(PodChanges::BOUND) => {
                 let node = view.pods().get(pod).and_then(|pod| pod.node);
                 if node.is_some_and(|node| self.taints.contains_key(&node)) {
                     wake.push(Key::Pod(pod));

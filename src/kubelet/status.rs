@@ -6,6 +6,7 @@ use crate::cluster::Action;
 use crate::cluster::container_status::{PodReport, WaitingReason};
 use crate::cluster::node::ConditionStatus;
 use crate::cluster::pod::{Pod, PodPhase};
+use crate::cluster::pod_status::is_reported;
 use crate::cluster::pod_template::{PodSpec, RestartPolicy};
 
 impl Worker {
@@ -27,16 +28,14 @@ impl Worker {
     }
 
     fn write(&self, pod: &Pod, spec: &PodSpec, phase: PodPhase, ctx: &mut Context<'_>) {
-        if pod.phase != phase && !pod.phase.is_terminal() {
-            ctx.out.actions.push(Action::SetPodPhase(self.pod, phase));
+        let report = self.pod_report(pod, spec, phase);
+        // What this step has asked for already, the view does not show yet.
+        if !ctx.out.actions.is_empty() || !is_reported(pod, &report) {
+            ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
         }
-        let report = self.pod_report(spec, phase);
-        let ready = report.containers_ready;
-        ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
-        ctx.out.actions.push(Action::SetPodReady(self.pod, ready));
     }
 
-    fn pod_report(&self, spec: &PodSpec, phase: PodPhase) -> PodReport {
+    fn pod_report(&self, pod: &Pod, spec: &PodSpec, phase: PodPhase) -> PodReport {
         let inits = spec.init_containers.len();
         let first = if inits == 0 {
             WaitingReason::ContainerCreating
@@ -59,6 +58,8 @@ impl Worker {
             initialized: ConditionStatus::from(is_initialized),
             containers_ready: ConditionStatus::from(is_ready),
             reason: self.failed_for,
+            phase: (pod.phase != phase && !pod.phase.is_terminal()).then_some(phase),
+            ready: Some(ConditionStatus::from(is_ready)),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cluster::pod_template::{
     Container, PodSpec, PodTemplate, Probe, ResourceList, RestartPolicy,
 };
 use crate::cluster::printed_status::printed_status;
-use crate::cluster::{ObjectMeta, Store, apply};
+use crate::cluster::{Change, ObjectMeta, PodChanges, Store, apply};
 use crate::engine::Streams;
 
 /// A pod on a node, whose application has nothing in flight when it drains.
@@ -22,6 +22,8 @@ pub(super) struct OnePod {
     pub(super) node: NodeId,
     pub(super) now: SimTime,
     pub(super) apps: Vec<(SimTime, AppEffect)>,
+    /// What each write changed.
+    writes: Vec<Vec<Change>>,
     timers: Vec<(SimTime, PodId, u32)>,
 }
 
@@ -48,6 +50,7 @@ impl OnePod {
             node,
             now: SimTime::ZERO,
             apps: Vec::new(),
+            writes: Vec::new(),
             timers: Vec::new(),
         };
         one.step(|kubelet, view, out| kubelet.pod_bound(view, pod, profile, out));
@@ -60,7 +63,9 @@ impl OnePod {
         step(&mut self.kubelet, ClusterView::new(&self.store, self.now), &mut out);
         self.timers.extend(out.timers);
         for action in out.actions {
-            apply(&mut self.store, self.now, action, &mut Vec::new()).unwrap();
+            let mut changes = Vec::new();
+            apply(&mut self.store, self.now, action, &mut changes).unwrap();
+            self.writes.push(changes);
         }
         for effect in out.apps {
             self.apps.push((self.now, effect));
@@ -163,6 +168,23 @@ fn a_container_is_pulled_made_and_ready_when_its_probe_finds_it() {
     assert_eq!(one.at(3.0), "0/1 Running 0");
     assert_eq!(one.at(12.9), "0/1 Running 0");
     assert_eq!(one.at(13.0), "1/1 Running 0", "probes at 3, 8, 13 s; it answers from 10 s on");
+}
+
+#[test]
+fn what_is_new_is_written_in_one_go_and_what_is_not_is_not_written() {
+    let web = Container { readiness_probe: Some(probe(1, 3)), ..container("web") };
+    let mut one =
+        OnePod::new(pod(vec![web]), &profile(AppProfile { warm_up: seconds(7), ..app() }));
+    assert_eq!(one.at(60.0), "1/1 Running 0");
+    let update = |what| vec![Change::PodUpdated(one.pod, what)];
+    let containers = PodChanges::CONTAINERS;
+    let expected = [
+        PodChanges::PHASE,
+        containers,
+        containers.and(PodChanges::PHASE),
+        containers.and(PodChanges::READY),
+    ];
+    assert_eq!(one.writes, expected.map(update), "taken, waiting, running, ready");
 }
 
 #[test]

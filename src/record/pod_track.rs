@@ -25,7 +25,7 @@ pub(super) struct PodTrack {
 }
 
 impl PodTrack {
-    pub(super) fn new(pod: PodId, workload: usize, spec: &PodSpec, now: SimTime) -> Self {
+    pub(super) fn new(pod: PodId, workload: usize, requests: Resources, now: SimTime) -> Self {
         Self {
             pod,
             workload,
@@ -33,7 +33,7 @@ impl PodTrack {
             is_ready: false,
             restarts: 0,
             node: None,
-            requests: requests_of(spec),
+            requests,
             settled_at: now,
             cpu_time: SimDuration::ZERO,
             unbooked: Holding::default(),
@@ -83,7 +83,7 @@ impl PodTrack {
 }
 
 /// What the pod requests while it runs, as the bill counts it.
-fn requests_of(spec: &PodSpec) -> Resources {
+pub(super) fn requests_of(spec: &PodSpec) -> Resources {
     Resources {
         cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
         memory: Bytes(spec.running_request("memory", Quantity::value)),

@@ -10,7 +10,7 @@ use super::batch_track::JobTrack;
 use super::desired::Wanting;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
-use super::pod_track::PodTrack;
+use super::pod_track::{PodTrack, requests_of};
 use super::service_track::ServiceTrack;
 use super::workload_track::{WorkloadTrack, workload_of};
 use crate::cluster::change::Change;
@@ -20,9 +20,10 @@ use crate::cluster::hpa_status::MetricValue;
 use crate::cluster::job::JobId;
 use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Owner, Pod, PodId};
-use crate::cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChange};
+use crate::cluster::pod_template::TemplateId;
+use crate::cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChanges};
 use crate::engine::{SimDuration, SimTime};
-use crate::units::ResourceTime;
+use crate::units::{ResourceTime, Resources};
 
 /// The running record of one simulation.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,8 @@ pub struct Recorder {
     hpas: Vec<Option<(HpaId, usize)>>,
     /// The position of the workload behind an owner of pods. Only ever looked up, never iterated.
     owners: FxHashMap<Owner, usize>,
+    /// What pods of a template request. Only ever looked up, never iterated.
+    requests: FxHashMap<TemplateId, Resources>,
     /// By the pod's slot.
     pods: Vec<Option<PodTrack>>,
     /// By the node's slot: position in `nodes`.
@@ -203,50 +206,40 @@ impl Recorder {
         if self.pods.len() <= id.index() {
             self.pods.resize_with(id.index() + 1, || None);
         }
-        self.pods[id.index()] =
-            Some(PodTrack::new(id, workload, &view.template_of(pod).spec, view.now));
+        let requests = *self
+            .requests
+            .entry(pod.template)
+            .or_insert_with(|| requests_of(&view.template_of(pod).spec));
+        self.pods[id.index()] = Some(PodTrack::new(id, workload, requests, view.now));
         self.pending_pods += 1;
         let track = &mut self.workloads[workload];
         track.pods_created += 1;
         track.pending.add(view.now, 1);
     }
 
-    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChange) {
+    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChanges) {
         let Some(pod) = view.pods().get(id) else { return };
-        match what {
-            PodChange::Bound => {
-                let node = pod.node.and_then(|node| self.node_position(node));
-                let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
-                track.bind(view.now, node);
-                self.workloads[track.workload].pending.add(view.now, -1);
-                self.pending_pods -= 1;
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        if what.has(PodChanges::BOUND) {
+            let node = pod.node.and_then(|node| *self.node_positions.get(node.index())?);
+            track.bind(view.now, node);
+            self.workloads[track.workload].pending.add(view.now, -1);
+            self.pending_pods -= 1;
+        }
+        if what.has(PodChanges::RESTARTED) {
+            let restarts = u64::from(pod.restarts.containers_max);
+            self.workloads[track.workload].restarts += restarts.saturating_sub(track.restarts);
+            track.restarts = restarts;
+        }
+        if what.has(PodChanges::RESIZED) && !pod.phase.is_terminal() {
+            track.resize(view.now, &view.templates()[pod.allocated()].spec);
+        }
+        let ends = PodChanges::PHASE.and(PodChanges::DELETION_REQUESTED);
+        if what.has(ends.and(PodChanges::READY)) {
+            if pod.phase.is_terminal() {
+                track.end(view.now);
             }
-            PodChange::Restarted => {
-                let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
-                let restarts = u64::from(pod.restarts.containers_max);
-                self.workloads[track.workload].restarts += restarts.saturating_sub(track.restarts);
-                track.restarts = restarts;
-            }
-            PodChange::Ready | PodChange::DeletionRequested | PodChange::Phase => {
-                if pod.phase.is_terminal() {
-                    let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
-                    track.end(view.now);
-                }
-                self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
-            }
-            PodChange::Resized => {
-                if let Some(Some(track)) = self.pods.get_mut(id.index())
-                    && !pod.phase.is_terminal()
-                {
-                    track.resize(view.now, &view.templates()[pod.allocated()].spec);
-                }
-            }
-            PodChange::Nominated
-            | PodChange::Labels
-            | PodChange::Gates
-            | PodChange::Containers
-            | PodChange::Finalizer
-            | PodChange::Disrupted => {}
+            self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
         }
     }
 

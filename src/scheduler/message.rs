@@ -1,14 +1,22 @@
-//! The text of a FailedScheduling event (`framework.FitError`, 1.36), and how events cut theirs.
+//! The texts of the Scheduled and FailedScheduling events (`framework.FitError`, 1.36), and how events cut
+//! theirs.
 
 use std::collections::BTreeMap;
 
 use super::cycle::Diagnosis;
 use super::framework::{Reason, Refusal};
+use crate::cluster::NamespacedName;
 
 /// What is said when there is no node at all.
 pub const NO_NODES: &str = "no nodes available to schedule pods";
 /// Events cut their messages at this many bytes (`message.NoteLengthLimit`).
 const NOTE_LENGTH_LIMIT: usize = 1024;
+
+/// Where a pod was placed.
+pub fn assigned(pod: &NamespacedName, node: &str) -> String {
+    // Joined, as it is said of every pod: `format!` takes several times as long.
+    ["Successfully assigned ", &pod.namespace, "/", &pod.name, " to ", node].concat()
+}
 
 /// `0/N nodes are available:`, and why: how often each reason was given, and what PostFilter said.
 pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {

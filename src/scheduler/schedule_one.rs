@@ -6,7 +6,7 @@ use super::cache::Cache;
 use super::decision::{Decision, Verdict, decide};
 use super::framework::{ClusterEvent, CycleContext, PodToPlace};
 use super::gpu::DeviceSet;
-use super::message::cut;
+use super::message::{assigned, cut};
 use super::node_info::{ClassId, PlacedPod};
 use super::nominations::{Nominated, Nominations};
 use super::placement_index::PlacementIndex;
@@ -18,7 +18,7 @@ use super::tie_break::TieBreaker;
 use crate::cluster::action::{Event, PodDeletion};
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::{Action, Change, ClusterView, PodChange};
+use crate::cluster::{Action, Change, ClusterView, PodChanges};
 use crate::engine::SimTime;
 
 /// Under this name the scheduler acts.
@@ -305,8 +305,7 @@ impl Scheduler {
             plugin.reserve(&CycleContext { cache: &self.cache, view, pod: place }, node)
         });
         let id = node.id;
-        let message =
-            (!self.is_silent).then(|| format!("Successfully assigned {} to {}", pod.id, node.name));
+        let message = (!self.is_silent).then(|| assigned(&pod.id, &node.name));
         self.nominations.remove(tracked.pod);
         let placed = PlacedPod {
             id: Some(tracked.pod),
@@ -409,25 +408,27 @@ impl Scheduler {
         }
     }
 
-    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChange) {
+    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChanges) {
         let Some(pod) = view.store().pods().get(id) else { return };
-        match what {
-            PodChange::Bound => self.pod_bound(view, pod, id),
-            PodChange::Nominated => self.pod_nominated(view, pod, id),
-            PodChange::Phase if pod.phase.is_terminal() => self.pod_gone(view, id),
-            PodChange::DeletionRequested => {
-                if let Some(node) = self.tracked(id).and_then(|tracked| tracked.node) {
-                    self.cache.set_terminating(node, id);
-                }
-            }
-            PodChange::Labels | PodChange::Gates => self.pod_reclassed(view, pod, id),
-            PodChange::Resized => self.pod_resized(view, pod, id),
-            PodChange::Phase
-            | PodChange::Ready
-            | PodChange::Restarted
-            | PodChange::Containers
-            | PodChange::Finalizer
-            | PodChange::Disrupted => {}
+        if what.has(PodChanges::BOUND) {
+            self.pod_bound(view, pod, id);
+        }
+        if what.has(PodChanges::NOMINATED) {
+            self.pod_nominated(view, pod, id);
+        }
+        if what.has(PodChanges::PHASE) && pod.phase.is_terminal() {
+            self.pod_gone(view, id);
+        }
+        if what.has(PodChanges::DELETION_REQUESTED)
+            && let Some(node) = self.tracked(id).and_then(|tracked| tracked.node)
+        {
+            self.cache.set_terminating(node, id);
+        }
+        if what.has(PodChanges::LABELS.and(PodChanges::GATES)) {
+            self.pod_reclassed(view, pod, id);
+        }
+        if what.has(PodChanges::RESIZED) {
+            self.pod_resized(view, pod, id);
         }
     }
 

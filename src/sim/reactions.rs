@@ -11,7 +11,7 @@ use crate::cluster::node::{ConditionStatus, NodeId};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::selection::Selecting;
 use crate::cluster::service::{Endpoint, ServiceId, TrafficDistribution};
-use crate::cluster::{Action, Change, ObjectReference, PodChange};
+use crate::cluster::{Action, Change, ObjectReference, PodChanges};
 use crate::engine::SimDuration;
 use crate::faults::Scraper;
 use crate::kubelet::{AppEffect, PodProfile};
@@ -27,13 +27,7 @@ impl Simulation {
     pub(super) fn react(&mut self, change: Change) {
         match change {
             Change::NodeAdded(node) => self.node_added(node),
-            Change::PodUpdated(pod, PodChange::Bound) => self.pod_bound(pod),
-            Change::PodUpdated(pod, PodChange::DeletionRequested) => {
-                self.kubelet(|kubelet, view, out| kubelet.pod_deleting(view, pod, out));
-            }
-            Change::PodUpdated(pod, PodChange::Ready) => self.readiness_changed(pod),
-            Change::PodUpdated(pod, PodChange::Resized) => self.pod_resized(pod),
-            Change::PodUpdated(pod, PodChange::Phase) => self.room_made(pod),
+            Change::PodUpdated(pod, what) => self.pod_updated(pod, what),
             Change::PodRemoved { pod, node, .. } => {
                 self.pod_removed(pod);
                 if let Some(node) = node {
@@ -43,6 +37,24 @@ impl Simulation {
             Change::ServiceSpec(service) => self.service_added(service),
             Change::Endpoints(service) => self.endpoints_changed(service),
             _ => {}
+        }
+    }
+
+    fn pod_updated(&mut self, pod: PodId, what: PodChanges) {
+        if what.has(PodChanges::BOUND) {
+            self.pod_bound(pod);
+        }
+        if what.has(PodChanges::DELETION_REQUESTED) {
+            self.kubelet(|kubelet, view, out| kubelet.pod_deleting(view, pod, out));
+        }
+        if what.has(PodChanges::PHASE) {
+            self.room_made(pod);
+        }
+        if what.has(PodChanges::READY) {
+            self.readiness_changed(pod);
+        }
+        if what.has(PodChanges::RESIZED) {
+            self.pod_resized(pod);
         }
     }
 

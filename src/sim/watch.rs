@@ -9,7 +9,7 @@ use crate::cluster::hpa_object::HpaId;
 use crate::cluster::hpa_status::{HpaConditionType, MetricValue};
 use crate::cluster::node::{ConditionStatus, NodeId, Taint};
 use crate::cluster::pod::PodId;
-use crate::cluster::{Change, ClusterView, Name, NamespacedName, PodChange};
+use crate::cluster::{Change, ClusterView, Name, NamespacedName, PodChanges};
 use crate::engine::SimTime;
 
 /// Something that was seen.
@@ -208,33 +208,31 @@ impl Watch {
         self.see_pod(view.now, id, deployment, PodEvent::Created);
     }
 
-    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChange) {
+    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChanges) {
         let (Some(pod), Some(known)) = (view.pods().get(id), self.pods.get_mut(&id)) else {
             return;
         };
-        let event = match what {
-            PodChange::Bound => {
-                let node = pod.node.and_then(|node| view.nodes().get(node));
-                node.map(|node| PodEvent::Bound(node.meta.name().clone()))
-            }
-            PodChange::Ready => {
-                let is_ready = pod.is_ready();
-                let was_ready = std::mem::replace(&mut known.is_ready, is_ready);
-                match (was_ready, is_ready) {
-                    (false, true) if !pod.is_terminating() => Some(PodEvent::Ready),
-                    (true, false) if !pod.is_terminating() => Some(PodEvent::Unready),
-                    _ => None,
-                }
-            }
-            PodChange::DeletionRequested if !known.is_terminating => {
-                known.is_terminating = true;
-                Some(PodEvent::Deleted(pod.disruption_target))
-            }
-            _ => None,
-        };
-        if let Some(event) = event {
-            let deployment = known.deployment.clone();
-            self.see_pod(view.now, id, deployment, event);
+        let mut events = Vec::new();
+        if what.has(PodChanges::BOUND) {
+            let node = pod.node.and_then(|node| view.nodes().get(node));
+            events.extend(node.map(|node| PodEvent::Bound(node.meta.name().clone())));
+        }
+        if what.has(PodChanges::READY) {
+            let is_ready = pod.is_ready();
+            let was_ready = std::mem::replace(&mut known.is_ready, is_ready);
+            events.extend(match (was_ready, is_ready) {
+                (false, true) if !pod.is_terminating() => Some(PodEvent::Ready),
+                (true, false) if !pod.is_terminating() => Some(PodEvent::Unready),
+                _ => None,
+            });
+        }
+        if what.has(PodChanges::DELETION_REQUESTED) && !known.is_terminating {
+            known.is_terminating = true;
+            events.push(PodEvent::Deleted(pod.disruption_target));
+        }
+        let deployment = known.deployment.clone();
+        for event in events {
+            self.see_pod(view.now, id, deployment.clone(), event);
         }
     }
 

@@ -42,6 +42,8 @@ impl World<'_> {
             initialized: ConditionStatus::True,
             containers_ready: ConditionStatus::False,
             reason: None,
+            phase: None,
+            ready: None,
         };
         self.try_act(Action::ReportPod(id, Box::new(report)));
     }

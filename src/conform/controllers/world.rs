@@ -19,7 +19,7 @@ use crate::cluster::pod::{Owner, PodId, PodPhase};
 use crate::cluster::pod_template::{ResourceList, TaintEffect};
 use crate::cluster::quota::ResourceQuota;
 use crate::cluster::{
-    Action, Change, Labels, Name, NamespacedName, ObjectMeta, PodChange, Refused, Store,
+    Action, Change, Labels, Name, NamespacedName, ObjectMeta, PodChanges, Refused, Store,
 };
 use crate::controllers::Controller;
 use crate::engine::{EventQueue, SimDuration, SimTime, Streams};
@@ -424,27 +424,24 @@ impl<'a> World<'a> {
         }
     }
 
-    fn pod_updated(&mut self, id: PodId, what: PodChange, pod: SeenPod) {
+    fn pod_updated(&mut self, id: PodId, what: PodChanges, pod: SeenPod) {
         let Some(record) = self.pods.get_mut(&id) else { return };
         record.phase = pod.phase;
         record.was_ready = pod.is_ready;
-        match what {
-            PodChange::Bound => {
-                record.node = pod.node;
-                let node = json!(record.node.as_deref());
-                if self.case.class == "node" {
-                    self.trace.pod_event(self.now, "bind", &record.owner, record.ordinal, &node);
-                }
-                let at = self.now + SimDuration::from_secs_f64(record.model.start);
-                self.events.push(at, 0, Event::Start(id));
+        if what.has(PodChanges::BOUND) {
+            record.node = pod.node;
+            let node = json!(record.node.as_deref());
+            if self.case.class == "node" {
+                self.trace.pod_event(self.now, "bind", &record.owner, record.ordinal, &node);
             }
-            PodChange::DeletionRequested => {
-                let extra = json!({ "wasReady": record.was_ready });
-                self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, &extra);
-                let at = self.now + SimDuration::from_secs_f64(record.model.term);
-                self.events.push(at, 0, Event::Terminated(id));
-            }
-            _ => {}
+            let at = self.now + SimDuration::from_secs_f64(record.model.start);
+            self.events.push(at, 0, Event::Start(id));
+        }
+        if what.has(PodChanges::DELETION_REQUESTED) {
+            let extra = json!({ "wasReady": record.was_ready });
+            self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, &extra);
+            let at = self.now + SimDuration::from_secs_f64(record.model.term);
+            self.events.push(at, 0, Event::Terminated(id));
         }
         if self.case.class == "node" && record.status != pod.status {
             self.trace.pod_status(self.now, &record.owner, record.ordinal, &pod.status);

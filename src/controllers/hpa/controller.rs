@@ -338,31 +338,30 @@ struct Pods<'a> {
 impl<'a> Pods<'a> {
     fn of(view: ClusterView<'a>, target: Option<ScaleTarget>) -> Self {
         let store = view.store();
-        let count = target.map_or(0, |target| store.pod_count_scaled_by(target));
-        let mut pods = Self {
-            ids: Vec::with_capacity(count),
-            observed: Vec::with_capacity(count),
-            templates: Vec::new(),
-        };
-        let mut template_ids: Vec<TemplateId> = Vec::new();
+        let mut pods = Self { ids: Vec::new(), observed: Vec::new(), templates: Vec::new() };
+        let mut known: Vec<TemplateId> = Vec::new();
+        let mut last = 0;
         for owner in target.into_iter().flat_map(|target| store.owners_scaled_by(target)) {
-            for (id, pod) in store.pod_states_of(owner) {
-                let known = template_ids.iter().rposition(|template| *template == pod.template);
-                let template = known.unwrap_or_else(|| {
-                    template_ids.push(pod.template);
-                    pods.templates.push(&store.templates()[pod.template].spec);
-                    template_ids.len() - 1
-                });
-                pods.ids.push(id);
-                pods.observed.push(ObservedPod {
+            let siblings = store.siblings(owner);
+            pods.ids.extend_from_slice(siblings.ids());
+            pods.observed.extend(siblings.states().iter().map(|pod| {
+                if known.get(last) != Some(&pod.template) {
+                    let place = known.iter().position(|template| *template == pod.template);
+                    last = place.unwrap_or_else(|| {
+                        known.push(pod.template);
+                        pods.templates.push(&store.templates()[pod.template].spec);
+                        known.len() - 1
+                    });
+                }
+                ObservedPod {
                     count: 1,
-                    template: u32::try_from(template).unwrap_or(u32::MAX),
+                    template: u32::try_from(last).unwrap_or(u32::MAX),
                     phase: pod.phase,
                     is_terminating: pod.is_terminating,
                     ready: pod.ready,
                     start_time: pod.start_time,
-                });
-            }
+                }
+            }));
         }
         pods
     }

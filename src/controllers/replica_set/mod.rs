@@ -4,7 +4,7 @@
 pub mod status;
 pub mod victims;
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 use self::victims::{Candidate, DELETION_COST_ANNOTATION};
 use super::pod_control::owner_of_changed_pod;
@@ -125,7 +125,7 @@ impl Controller for ReplicaSetController {
 }
 
 fn count_pods(view: ClusterView<'_>, id: ReplicaSetId, set: &ReplicaSet) -> status::PodCounts {
-    let pods = view.store().pod_states_of(Owner::ReplicaSet(id)).map(|(_, state)| state);
+    let pods = view.store().siblings(Owner::ReplicaSet(id)).states();
     status::count(pods, set.min_ready, view.now)
 }
 
@@ -177,8 +177,9 @@ fn delete_pods(
 
 /// Active pods of all ReplicaSets of the same Deployment, by node (`getIndirectlyRelatedPods`); a
 /// set without an owner has no relations, its own pods included.
-fn colocated_by_node(view: ClusterView<'_>, set: &ReplicaSet) -> BTreeMap<Option<NodeId>, u32> {
-    let mut counts = BTreeMap::new();
+fn colocated_by_node(view: ClusterView<'_>, set: &ReplicaSet) -> FxHashMap<Option<NodeId>, u32> {
+    // Only ever looked up.
+    let mut counts = FxHashMap::default();
     let siblings = set.owner.into_iter().flat_map(|owner| view.store().replica_sets_of(owner));
     for (sibling, _) in siblings {
         for (_, pod) in view.store().pods_of(Owner::ReplicaSet(sibling)) {

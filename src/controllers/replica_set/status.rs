@@ -24,16 +24,12 @@ pub struct PodCounts {
 }
 
 /// Counts the pods of a set.
-pub fn count<'a>(
-    pods: impl Iterator<Item = &'a PodState>,
-    min_ready: SimDuration,
-    now: SimTime,
-) -> PodCounts {
-    // Folded, because a set's pods come from a loop within a loop, which `next` goes through slowly.
-    pods.fold(PodCounts::default(), |mut counts, pod| {
+pub fn count(pods: &[PodState], min_ready: SimDuration, now: SimTime) -> PodCounts {
+    let mut counts = PodCounts::default();
+    for pod in pods {
         if pod.is_active() {
             counts.active += 1;
-            let Some(available_at) = available_from(pod.ready, min_ready) else { return counts };
+            let Some(available_at) = available_from(pod.ready, min_ready) else { continue };
             counts.ready += 1;
             if available_at <= now {
                 counts.available += 1;
@@ -43,8 +39,8 @@ pub fn count<'a>(
         } else if !pod.phase.is_terminal() {
             counts.terminating += 1;
         }
-        counts
-    })
+    }
+    counts
 }
 
 /// When a pod that is ready counts as available: `minReadySeconds` after the time of its last
