@@ -8,7 +8,7 @@ const HPA: &str = "hpa/shop/cart";
 fn explain(arguments: &[&str]) -> (String, String) {
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/hpa-flapping/scenario.yaml");
     let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
-    let output = command.args(["explain", scenario]).args(arguments).output().expect("it runs");
+    let output = command.arg("explain").args(arguments).arg(scenario).output().expect("it runs");
     let [out, err] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).expect("UTF-8"));
     (out, err)
 }

@@ -145,3 +145,23 @@ fn a_kind_that_cannot_be_shown_is_told_with_those_that_can() {
         ran.err
     );
 }
+
+#[test]
+fn the_scenario_stands_before_or_after_the_object_or_is_the_one_of_the_folder() {
+    let described = shown(&["describe", "deploy/shop/web", "scenario.yaml", "--at", "90s"]);
+    assert_eq!(shown(&["describe", "scenario.yaml", "deploy/shop/web", "--at", "90s"]), described);
+    assert_eq!(shown(&["describe", "deploy/shop/web", "--at", "90s"]), described);
+    let nodes = shown(&["get", "nodes", "scenario.yaml", "--at", "90s"]);
+    assert_eq!(shown(&["get", "nodes", "--at", "90s"]), nodes);
+    let failed = |arguments: &[&str]| {
+        let ran = shop().run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?}");
+        ran.err
+    };
+    let error = failed(&["describe", "scenario.yaml"]);
+    assert!(error.contains("no object is named; write KIND/NAME"), "{error}");
+    let error = failed(&["describe", "web", "scenario.yaml"]);
+    assert!(error.contains("\"web\" names no object; write"), "{error}");
+    let error = failed(&["explain", "hpa/web", "missing.yaml"]);
+    assert!(error.contains("missing.yaml"), "{error}");
+}

@@ -2,19 +2,26 @@
 
 use super::exit::Failure;
 use super::output::OutputOptions;
-use super::scenario_arguments::{Settings, load};
+use super::scenario_arguments::{DEFAULT_SCENARIO, Settings, load};
 use crate::engine::{SimDuration, SimTime};
 use crate::report::figures::span;
 use crate::sim::{Blueprint, Simulation};
 use crate::units::parse_duration;
 
-/// An instant of a run.
+/// An instant of a run of a scenario.
 #[derive(Debug, clap::Args)]
 pub struct Instant {
     /// The scenario file
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", default_value = DEFAULT_SCENARIO)]
     scenario: String,
 
+    #[command(flatten)]
+    time: TimeOfRun,
+}
+
+/// A time of a run.
+#[derive(Debug, clap::Args)]
+pub struct TimeOfRun {
     /// The time of the run, such as 20m [default: its end]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     at: Option<SimDuration>,
@@ -26,7 +33,14 @@ pub struct Instant {
 impl Instant {
     /// The simulation when that instant is over.
     pub fn simulate(&self, options: OutputOptions) -> Result<Simulation, Failure> {
-        let resolved = load(&self.scenario, &self.settings)?;
+        self.time.simulate(&self.scenario, options)
+    }
+}
+
+impl TimeOfRun {
+    /// The simulation of a scenario when that instant is over.
+    pub fn simulate(&self, scenario: &str, options: OutputOptions) -> Result<Simulation, Failure> {
+        let resolved = load(scenario, &self.settings)?;
         let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
         let seed = self.settings.first_seed(&resolved);
         let world = blueprint.world(seed).map_err(Failure::Problems)?;

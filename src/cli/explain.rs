@@ -7,7 +7,7 @@ use serde_json::json;
 use super::exit::{Exit, Failure};
 use super::explain_pod;
 use super::run::Form;
-use super::scenario_arguments::{Settings, load};
+use super::scenario_arguments::{ObjectInScenario, Settings, load};
 use crate::cluster::ObjectReference;
 use crate::engine::{SimDuration, SimTime};
 use crate::sim::{Blueprint, Simulation};
@@ -23,14 +23,8 @@ const EXPLAINED_KINDS: [(&str, &str); 3] =
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The scenario file
-    #[arg(value_name = "SCENARIO")]
-    scenario: String,
-
-    /// What is asked about: hpa/NAME or hpa/NAMESPACE/NAME, so/... for KEDA, vpa/..., or pod/NAMESPACE/NAME:
-    /// why it is on its node, or why it waits
-    #[arg(value_name = "OBJECT")]
-    object: ObjectReference,
+    #[command(flatten)]
+    object: ObjectInScenario,
 
     /// The decision in force at this time of the run, such as 20m, the second that begins then included
     /// [default: 1m]
@@ -55,7 +49,8 @@ pub struct Arguments {
 
 /// Runs the scenario up to the time and writes the decision.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let resolved = load(&arguments.scenario, &arguments.settings)?;
+    let (object, scenario) = arguments.object.resolve()?;
+    let resolved = load(scenario, &arguments.settings)?;
     let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
     let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
     let mut world = blueprint.world(seed).map_err(Failure::Problems)?;
@@ -66,14 +61,14 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     world.controllers.hpa.repeats_quiet_syncs &= !is_span;
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
     let from = if is_span { from } else { end_of_second(from) };
-    if *arguments.object.kind == *"Pod" {
-        return explain_pod::run(&world, &arguments.object.id, from, is_json, out);
+    if *object.kind == *"Pod" {
+        return explain_pod::run(&world, &object.id, from, is_json, out);
     }
-    if short_name(&arguments.object.kind).is_none() {
+    if short_name(&object.kind).is_none() {
         return Err(Failure::Input(format!(
             "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, vpa/NAME and \
              pod/NAME do, and `wavetank describe` shows everything else",
-            arguments.object.kind
+            object.kind
         )));
     }
     let to = match arguments.to {
@@ -86,7 +81,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let mut simulation = Simulation::new(world);
     simulation.run_until(from);
-    let object = in_its_namespace(&simulation, &arguments.object);
+    let object = in_its_namespace(&simulation, &object);
     if is_json {
         return write_json(&mut simulation, &object, to, out);
     }

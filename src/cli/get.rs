@@ -5,10 +5,10 @@ use std::io::Write;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::at::Instant;
+use super::at::{Instant, TimeOfRun};
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
-use crate::cluster::ObjectReference;
+use super::scenario_arguments::ObjectInScenario;
 use crate::cluster::selector::Selector;
 use crate::manifest::yaml::to_yaml;
 use crate::views::{self, Kind, Scope, Wide};
@@ -58,12 +58,11 @@ enum GetForm {
 /// Options of `wavetank describe`.
 #[derive(Debug, clap::Args)]
 pub struct DescribeArguments {
-    /// The object: KIND/NAME or KIND/NAMESPACE/NAME
-    #[arg(value_name = "OBJECT")]
-    object: ObjectReference,
+    #[command(flatten)]
+    object: ObjectInScenario,
 
     #[command(flatten)]
-    instant: Instant,
+    time: TimeOfRun,
 }
 
 /// Options of `wavetank events`.
@@ -94,12 +93,12 @@ enum Rollout {
 
 #[derive(Debug, clap::Args)]
 struct RolloutOf {
-    /// The Deployment, StatefulSet or DaemonSet: deploy/NAME or deploy/NAMESPACE/NAME
-    #[arg(value_name = "OBJECT")]
-    object: ObjectReference,
+    /// Of a Deployment, StatefulSet or DaemonSet: deploy/NAME or deploy/NAMESPACE/NAME
+    #[command(flatten)]
+    object: ObjectInScenario,
 
     #[command(flatten)]
-    instant: Instant,
+    time: TimeOfRun,
 }
 
 /// Options of `wavetank top`.
@@ -202,9 +201,9 @@ pub fn describe(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let simulation = arguments.instant.simulate(options)?;
-    let object = &arguments.object;
-    match views::describe(simulation.view(), &simulation.recorder().log, object) {
+    let (object, scenario) = arguments.object.resolve()?;
+    let simulation = arguments.time.simulate(scenario, options)?;
+    match views::describe(simulation.view(), &simulation.recorder().log, &object) {
         Some(text) => write_found(&text, "", out),
         None => Err(Failure::Input(format!(
             "{object} is not there at {}; `wavetank get {}` lists what is, and pods, nodes, workloads, \
@@ -234,8 +233,9 @@ pub fn rollout(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let (Rollout::Status(of) | Rollout::History(of)) = &arguments.what;
-    let simulation = of.instant.simulate(options)?;
-    let (view, object) = (simulation.view(), &of.object);
+    let (object, scenario) = of.object.resolve()?;
+    let simulation = of.time.simulate(scenario, options)?;
+    let (view, object) = (simulation.view(), &object);
     let missing = || {
         Failure::Input(format!(
             "there is no {object} at {}, or it is not rolled out; Deployments, StatefulSets and DaemonSets are",

@@ -80,6 +80,9 @@ enum Command {
     /// Place pods on nodes under several policies: how many fit, how full, how fragmented, at what price
     Pack(pack::Arguments),
     /// Say what a controller decided, when and why, with the numbers filled in
+    ///
+    /// What is asked about is hpa/NAME or hpa/NAMESPACE/NAME, so/... for KEDA, vpa/..., or pod/NAMESPACE/NAME:
+    /// why it is on its node, or why it waits.
     Explain(explain::Arguments),
     /// List objects at a time of a run, as kubectl lists them
     Get(get::GetArguments),

@@ -1,5 +1,7 @@
 //! The options by which every command that runs a scenario names it and changes it.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::str::FromStr;
 
 use indicatif::ProgressBar;
@@ -7,6 +9,8 @@ use indicatif::ProgressBar;
 use super::exit::Failure;
 use super::load::Loader;
 use super::output::OutputOptions;
+use crate::cluster::ObjectReference;
+use crate::cluster::reference::ReferenceError;
 use crate::engine::SimTime;
 use crate::report::Report;
 use crate::scenario::Override;
@@ -31,6 +35,46 @@ impl Settings {
     pub fn first_seed(&self, resolved: &ResolvedScenario) -> u64 {
         self.seed.unwrap_or(resolved.scenario().seed)
     }
+}
+
+/// Where a scenario is looked for if none is named.
+pub const DEFAULT_SCENARIO: &str = "scenario.yaml";
+
+/// An object, and the scenario in whose run it is looked at.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ObjectInScenario {
+    /// The object: KIND/NAME or KIND/NAMESPACE/NAME
+    #[arg(value_name = "OBJECT")]
+    object: String,
+
+    /// The scenario file, which may as well stand before the object [default: scenario.yaml]
+    #[arg(value_name = "SCENARIO")]
+    scenario: Option<String>,
+}
+
+impl ObjectInScenario {
+    /// The two, whichever came first.
+    pub fn resolve(&self) -> Result<(ObjectReference, &str), Failure> {
+        let (mut object, mut scenario) = (self.object.as_str(), self.scenario.as_deref());
+        if is_file(object) && scenario.is_none_or(|other| !is_file(other)) {
+            let Some(other) = scenario.replace(object) else {
+                return Err(Failure::Input(format!(
+                    "no object is named; write KIND/NAME or KIND/NAMESPACE/NAME beside {object}"
+                )));
+            };
+            object = other;
+        }
+        let object =
+            object.parse().map_err(|error: ReferenceError| Failure::Input(error.to_string()))?;
+        Ok((object, scenario.unwrap_or(DEFAULT_SCENARIO)))
+    }
+}
+
+/// Whether a text names a file rather than an object.
+fn is_file(text: &str) -> bool {
+    let path = Path::new(text);
+    let is_written_as_one = ["yaml", "yml", "json"].map(OsStr::new).map(Some);
+    text == "-" || is_written_as_one.contains(&path.extension()) || path.is_file()
 }
 
 /// How many seeds: at least one.
