@@ -6,93 +6,132 @@ use crate::engine::SimTime;
 /// Children of a node: more make the way to the root shorter, and each step of it longer.
 const WIDTH: usize = 8;
 
-type Node = [SimTime; WIDTH];
-
 /// The next event of each pod, by the position of the pod in its table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calendar {
-    /// A complete tree whose nodes have eight children each: the instants of the eight, the earliest of
-    /// which stands in the node's parent. Node 0 is the root, node `n` has the children `8n + 1` to
-    /// `8n + 8`; those of the last level are of eight pods each.
+    /// A complete tree. Node 0 is the root, node `n` has the children `8n + 1` to `8n + 8`; those of the last
+    /// level are of eight pods each.
     nodes: Vec<Node>,
     /// The first node of the last level.
     last_level: usize,
+    /// When something is due in each pod.
+    due: Vec<SimTime>,
+    /// The pod in which something is due first.
+    first_pod: u32,
 }
+
+/// What is first below each of eight children: when, and in which pod.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    keys: [Key; WIDTH],
+    pods: [u32; WIDTH],
+}
+
+/// An instant and which of eight children has it: the least of eight keys tells both, without a branch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
 
 impl Calendar {
     /// The first instant at which something is due; [`SimTime::MAX`] if nothing is.
     #[inline]
     pub fn first(&self) -> SimTime {
-        self.nodes.first().map_or(SimTime::MAX, earliest)
+        self.due.get(self.first_pod()).copied().unwrap_or(SimTime::MAX)
     }
 
     /// The pod in which it is due then; of several the first in the table.
     #[inline]
-    pub fn first_pod(&self) -> usize {
-        let (first, mut node) = (self.first(), 0);
-        while let Some(instants) = self.nodes.get(node) {
-            // All are looked at, as which of the eight it is cannot be foretold.
-            let mut found = 0u32;
-            for (child, at) in instants.iter().enumerate() {
-                found |= u32::from(*at == first) << child;
-            }
-            let child = found.trailing_zeros() as usize % WIDTH;
-            if node >= self.last_level {
-                return WIDTH * (node - self.last_level) + child;
-            }
-            node = WIDTH * node + 1 + child;
-        }
-        0
+    pub const fn first_pod(&self) -> usize {
+        self.first_pod as usize
     }
 
     /// Something is due in this pod at `at` and at no other time; [`SimTime::MAX`] = nothing is.
     #[inline]
     pub fn set(&mut self, position: usize, at: SimTime) {
-        if self.last_level + position / WIDTH >= self.nodes.len() {
+        if position >= self.due.len() {
             self.grow(position);
         }
+        if self.due[position] != at {
+            self.due[position] = at;
+            self.play(position, at);
+        }
+    }
+
+    /// The matches of a pod, up to the last or to one that changes nothing.
+    #[inline]
+    fn play(&mut self, position: usize, at: SimTime) {
+        let (mut instant, mut pod) = (Key::instant_of(at), u32::try_from(position).unwrap_or(0));
         let (mut node, mut child) = (self.last_level + position / WIDTH, position % WIDTH);
-        let mut first = at;
-        // Up to the root, or to where nothing changes.
-        while let Some(instants) = self.nodes.get_mut(node) {
-            let known = &mut instants[child % WIDTH];
-            if *known == first {
-                break;
+        while let Some(row) = self.nodes.get_mut(node) {
+            let key = Key::new(instant, child);
+            if row.keys[child] == key && row.pods[child] == pod {
+                return;
             }
-            *known = first;
+            row.keys[child] = key;
+            row.pods[child] = pod;
+            (instant, pod) = row.first();
             if node == 0 {
-                break;
+                self.first_pod = pod;
+                return;
             }
-            first = earliest(instants);
             (node, child) = ((node - 1) / WIDTH, (node - 1) % WIDTH);
         }
     }
 
     #[cold]
     fn grow(&mut self, position: usize) {
-        let known = self.nodes.split_off(self.last_level.min(self.nodes.len()));
+        let known = std::mem::take(self);
         let mut wide = 1;
-        self.last_level = 0;
         while WIDTH * wide <= position {
             self.last_level += wide;
             wide *= WIDTH;
         }
-        self.nodes.clear();
-        self.nodes.resize(self.last_level + wide, [SimTime::MAX; WIDTH]);
-        for (node, known) in self.nodes[self.last_level..].iter_mut().zip(known) {
-            *node = known;
-        }
-        for node in (1..self.nodes.len()).rev() {
-            self.nodes[(node - 1) / WIDTH][(node - 1) % WIDTH] = earliest(&self.nodes[node]);
+        self.nodes.resize(self.last_level + wide, Node::default());
+        self.due = known.due;
+        self.due.resize(WIDTH * wide, SimTime::MAX);
+        for pod in 0..self.due.len() {
+            self.play(pod, self.due[pod]);
         }
     }
 }
 
-#[inline]
-fn earliest(instants: &Node) -> SimTime {
-    let [one, two, three, four, five, six, seven, eight] = *instants;
-    let (low, high) = (one.min(two).min(three.min(four)), five.min(six).min(seven.min(eight)));
-    low.min(high)
+impl Node {
+    /// The first instant, and the pod that has it.
+    #[inline]
+    fn first(&self) -> (u64, u32) {
+        let [one, two, three, four, five, six, seven, eight] = self.keys;
+        let (low, high) = (one.min(two).min(three.min(four)), five.min(six).min(seven.min(eight)));
+        let first = low.min(high);
+        (first.instant(), self.pods[first.child()])
+    }
+}
+
+impl Key {
+    /// Instants below are exact. Later ones (36 years of simulated time) are cut to 8 ns, so that there is room
+    /// for the child.
+    const EXACT: u64 = 1 << 60;
+
+    /// The instant of a key for `at`.
+    #[inline]
+    fn instant_of(at: SimTime) -> u64 {
+        let nanos = at.as_nanos().max(0).unsigned_abs();
+        if nanos < Self::EXACT { nanos } else { Self::EXACT + (nanos - Self::EXACT) / 8 }
+    }
+
+    #[inline]
+    const fn new(instant: u64, child: usize) -> Self {
+        Self(instant * WIDTH as u64 + child as u64)
+    }
+
+    #[inline]
+    const fn instant(self) -> u64 {
+        self.0 / WIDTH as u64
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a child's number is below eight")]
+    const fn child(self) -> usize {
+        self.0 as usize % WIDTH
+    }
 }
 
 #[cfg(test)]
