@@ -8,14 +8,13 @@
 //!
 //! A quota stops the progress when it is used up, until the next period.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use super::job::{Job, QueueFull};
 use super::quota::Quota;
 use super::recording::{Client, Records};
 use super::request_model::Demand;
-use crate::engine::{SimDuration, SimTime};
+use crate::engine::{Before, Heap, SimDuration, SimTime};
 
 /// What a pod can take and do.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +52,9 @@ pub(super) struct Sharing {
     progress: f64,
     progress_at: SimTime,
     /// Those that burn CPU, the first to be done with it on top.
-    running: BinaryHeap<Running>,
+    running: Heap<Running>,
     /// Those that are in service and wait for something else, the first to be answered on top.
-    waiting: BinaryHeap<Waiting>,
+    waiting: Heap<Waiting>,
     /// Those that wait for a slot.
     queue: VecDeque<Job>,
     /// When the next request leaves the CPU or the pod.
@@ -90,8 +89,8 @@ impl Sharing {
             held: 0,
             progress: 0.0,
             progress_at: now,
-            running: BinaryHeap::new(),
-            waiting: BinaryHeap::new(),
+            running: Heap::new(),
+            waiting: Heap::new(),
             queue: VecDeque::new(),
             next_event: SimTime::MAX,
             swept: now,
@@ -173,8 +172,8 @@ impl Sharing {
         let used = self.cpu_used(now);
         let progress = self.progress_by(now);
         // Sorted, so that the order does not depend on how the heaps came about.
-        let running = std::mem::take(&mut self.running).into_sorted_vec().into_iter().rev();
-        let waiting = std::mem::take(&mut self.waiting).into_sorted_vec().into_iter().rev();
+        let running = self.running.take_sorted().into_iter();
+        let waiting = self.waiting.take_sorted().into_iter();
         let mut jobs: Vec<Job> = running
             .map(|running| {
                 let cpu = running.job.demand.cpu - running.used(progress);
@@ -239,8 +238,8 @@ impl Sharing {
 
     /// The clients of the requests that are in the pod.
     pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
-        let running = self.running.iter().map(|running| running.job.client);
-        let waiting = self.waiting.iter().map(|waiting| waiting.client);
+        let running = self.running.entries().iter().map(|running| running.job.client);
+        let waiting = self.waiting.entries().iter().map(|waiting| waiting.client);
         running.chain(waiting).chain(self.queue.iter().map(|job| job.client))
     }
 
@@ -273,7 +272,7 @@ impl Sharing {
     /// CPU time used since the beginning, until `now`, to which time has passed already.
     pub fn cpu_used(&self, now: SimTime) -> SimDuration {
         let progress = self.progress_by(now);
-        let used = self.running.iter().map(|running| running.used(progress));
+        let used = self.running.entries().iter().map(|running| running.used(progress));
         used.fold(self.cpu_done, |sum, used| sum + used)
     }
 
@@ -286,7 +285,7 @@ impl Sharing {
     fn handle_next(&mut self, mut leave: impl FnMut(Client, SimTime, Leave)) {
         let now = self.next_event;
         self.move_progress(now);
-        while let Some(running) = self.running.peek()
+        while let Some(running) = self.running.first()
             && running.until <= self.progress + ROUNDING
         {
             let Job { client, demand } = running.job;
@@ -299,7 +298,7 @@ impl Sharing {
                 self.waiting.push(Waiting { until: now + demand.wait, client });
             }
         }
-        while let Some(waiting) = self.waiting.peek()
+        while let Some(waiting) = self.waiting.first()
             && waiting.until <= now
         {
             let client = waiting.client;
@@ -401,8 +400,8 @@ impl Sharing {
         reason = "float to int casts saturate, which is meant"
     )]
     fn plan(&mut self) {
-        let answered = self.waiting.peek().map_or(SimTime::MAX, |waiting| waiting.until);
-        let done = self.running.peek().map_or(SimTime::MAX, |next| {
+        let answered = self.waiting.first().map_or(SimTime::MAX, |waiting| waiting.until);
+        let done = self.running.first().map_or(SimTime::MAX, |next| {
             if self.is_throttled() {
                 return SimTime::MAX;
             }
@@ -430,46 +429,20 @@ impl Running {
     }
 }
 
-impl Ord for Running {
-    /// Reversed: `BinaryHeap` keeps its greatest entry on top. The arrival decides between equals, so
-    /// that the order is the same however the heap came about.
-    fn cmp(&self, other: &Self) -> Ordering {
+impl Before for Running {
+    /// The arrival decides between equals.
+    #[inline]
+    fn is_before(&self, other: &Self) -> bool {
         let key = |running: &Self| (running.job.client.arrived, running.job.client.service);
-        other.until.total_cmp(&self.until).then_with(|| key(other).cmp(&key(self)))
+        self.until < other.until || (self.until <= other.until && key(self) < key(other))
     }
 }
 
-impl Ord for Waiting {
-    /// Reversed, as above.
-    fn cmp(&self, other: &Self) -> Ordering {
+impl Before for Waiting {
+    /// The arrival decides between equals.
+    #[inline]
+    fn is_before(&self, other: &Self) -> bool {
         let key = |waiting: &Self| (waiting.until, waiting.client.arrived, waiting.client.service);
-        key(other).cmp(&key(self))
+        key(self) < key(other)
     }
 }
-
-impl PartialOrd for Running {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Running {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Running {}
-impl Eq for Waiting {}
