@@ -51,6 +51,15 @@ impl<T> Table<T> {
         Id { index, generation: 0, row: PhantomData }
     }
 
+    /// The id that the next row to be added gets.
+    #[inline]
+    pub fn next_id(&self) -> Id<T> {
+        let index = self.free.last().copied();
+        let index = index.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let generation = self.slots.get(index as usize).map_or(0, |slot| slot.generation);
+        Id { index, generation, row: PhantomData }
+    }
+
     /// Removes a row; its id finds nothing from now on.
     #[inline]
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
@@ -86,6 +95,14 @@ impl<T> Table<T> {
         slot.row.as_ref()?;
         let index = u32::try_from(index).ok()?;
         Some(Id { index, generation: slot.generation, row: PhantomData })
+    }
+
+    /// The row in a slot with its id, if there is one, to change it.
+    #[inline]
+    pub fn at_mut(&mut self, index: u32) -> Option<(Id<T>, &mut T)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let id = Id { index, generation: slot.generation, row: PhantomData };
+        slot.row.as_mut().map(|row| (id, row))
     }
 
     /// Whether the id still has its row.

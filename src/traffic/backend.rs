@@ -175,10 +175,12 @@ impl Backend {
         }
     }
 
-    /// A request that kept its slot gives it back; the backend stands at `now`.
-    pub(super) fn release(&mut self, now: SimTime, records: &mut Records) {
-        if let Server::Sharing(sharing) = &mut self.server {
-            sharing.release(now, records);
+    /// A request that kept its slot gives it back; the backend stands at `now`. Whether another took the slot.
+    #[inline]
+    pub(super) fn release(&mut self, now: SimTime, records: &mut Records) -> bool {
+        match &mut self.server {
+            Server::Sharing(sharing) => sharing.release(now, records),
+            Server::Fifo(_) | Server::Llm(_) => false,
         }
     }
 

@@ -92,10 +92,11 @@ impl Traffic {
             .filter(|client| client.service == service.0 && client.attempt == NO_ATTEMPT)
             .chain(hanging)
             .filter(|client| record.counts(client.arrived));
+        let under_way = self.network.under_way(service.0).filter(|came| record.counts(*came));
         let total = record.total();
         ServiceFigures {
             outcomes: total.outcomes,
-            in_flight: counted.count() as u64 + self.network.open(service.0),
+            in_flight: (counted.count() + under_way.count()) as u64,
             latencies: total.latencies(),
             llm: record.llm.as_ref().map(|llm| llm.figures()),
             waits: record.waits(),

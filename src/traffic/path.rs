@@ -332,16 +332,16 @@ fn network(
         .collect();
     let mut edges_of_model = Vec::with_capacity(models.len());
     for (number, model) in (0..).zip(models) {
-        let mut calls = Vec::with_capacity(model.calls.len());
+        let count = |edges: &[Edge]| u32::try_from(edges.len()).expect("fewer than 2^32 calls");
+        let first = count(&edges);
         for (place, call) in (0..).zip(&model.calls) {
             let name = call.service.to_string();
             let positions = services.iter().map(|service| &service.name);
             let service = (0..).zip(positions).find(|(_, other)| **other == name);
             let stream = streams.stream(&format!("calls {place} of model to {name}"), number);
-            calls.push(u32::try_from(edges.len()).expect("fewer than 2^32 calls are written down"));
             edges.push(Edge::of_model(call, service.map_or(0, |(index, _)| index), stream));
         }
-        edges_of_model.push(calls);
+        edges_of_model.push(first..count(&edges));
     }
     let work_queues = services.iter().map(|service| service.policy.work_queue);
     Network::new(services.len(), edges, edges_of_model, work_queues)

@@ -139,17 +139,19 @@ impl Sharing {
         }
     }
 
-    /// A request that kept its slot gives it back; the pod stands at `now`.
-    pub fn release(&mut self, now: SimTime, records: &mut Records) {
+    /// A request that kept its slot gives it back; the pod stands at `now`. Whether others were waiting for it;
+    /// else, what is next stays what it was.
+    #[inline]
+    pub fn release(&mut self, now: SimTime, records: &mut Records) -> bool {
         self.held = self.held.saturating_sub(1);
         if self.queue.is_empty() {
-            // Nobody takes the slot, so that what is next stays what it was.
-            return;
+            return false;
         }
         self.move_progress(now);
         let swept = self.swept;
         self.fill_slots(now, &mut |client, at, _| records.shed(client, at, swept));
         self.plan();
+        true
     }
 
     /// Forgets the slots that are kept: those who kept them are gone.

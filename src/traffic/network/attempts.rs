@@ -6,64 +6,58 @@ use crate::engine::{Id, SimTime};
 use crate::traffic::backend::{BackendId, BackendState};
 use crate::traffic::balancer::Caller;
 use crate::traffic::path::Traffic;
-use crate::traffic::policy::OutlierDetection;
 use crate::traffic::recording::{Client, FailureCause};
+use crate::traffic::request_model::RequestSize;
 
 impl Traffic {
     /// Sends a call to a pod, or says why that fails at once.
-    pub(super) fn begin_attempt(&mut self, now: SimTime, id: Id<Call>) -> Result<(), FailureCause> {
-        let Some(call) = self.network.calls.get(id) else { return Ok(()) };
-        let (edge, depth) = (call.edge, call.depth);
-        let service = self.network.edges[edge as usize].service;
-        let attempt = Attempt {
-            call: Some(id),
-            service,
-            depth,
-            place: Place::Queue,
-            model: 0,
-            pending: 0,
-            next: 0,
-        };
-        let row = &self.services[service as usize];
+    #[inline]
+    pub(super) fn begin_attempt(
+        &mut self,
+        now: SimTime,
+        id: Id<Call>,
+        call: &Call,
+    ) -> Result<(), FailureCause> {
+        let service = self.network.edges[call.edge as usize].service;
         let known = &self.network.services[service as usize];
-        if row.policy.max_requests.is_some_and(|limit| known.active >= limit) {
+        let limit = self.services[service as usize].policy.max_requests;
+        if limit.is_some_and(|limit| known.active >= limit) {
             return Err(FailureCause::CircuitOpen);
         }
         let attempt = if known.work_queue.is_some() {
-            let attempt = self.network.attempts.insert(attempt);
+            let attempt = self.network.attempts.insert(Attempt::new(id, call, service));
             self.put_in_work_queue(now, service, attempt);
             attempt
         } else {
-            let endpoint = self.choose_endpoint(now, service, id)?;
-            let attempt = self.network.attempts.insert(attempt);
-            if let Err(cause) = self.send(now, attempt, endpoint) {
-                self.network.attempts.remove(attempt);
-                self.judge(now, service, endpoint, Err(cause));
-                return Err(cause);
-            }
-            attempt
+            let endpoint = self.choose_endpoint(now, service, call)?;
+            let attempt = self.network.attempts.next_id();
+            let place = self.send(now, attempt, service, &call.size, endpoint);
+            let (place, model) =
+                place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
+            let row = Attempt { place, model, ..Attempt::new(id, call, service) };
+            self.network.attempts.insert(row)
         };
         let network = &mut self.network;
         network.services[service as usize].active += 1;
         if let Some(call) = network.calls.get_mut(id) {
             call.attempt = Some(attempt);
         }
-        let deadlines = &mut network.try_deadlines[edge as usize];
+        let deadlines = &mut network.edges[call.edge as usize].try_deadlines;
         if let Some(at) = deadlines.push(now, attempt, &network.attempts) {
-            network.enter(at, What::TryDeadline(edge));
+            network.enter(at, What::TryDeadline(call.edge));
         }
         Ok(())
     }
 
     /// The pod to which a call to a service goes.
+    #[inline]
     fn choose_endpoint(
         &mut self,
         now: SimTime,
         service: u32,
-        id: Id<Call>,
+        call: &Call,
     ) -> Result<BackendId, FailureCause> {
         let Self { services, backends, records, network, .. } = self;
-        let call = network.calls.get(id).ok_or(FailureCause::NoEndpoint)?;
         let row = &mut services[service as usize];
         let mut caller = Caller::outside(&call.size);
         if row.chooser.looks_at_caller()
@@ -78,38 +72,35 @@ impl Traffic {
         chosen.ok_or(FailureCause::NoEndpoint)
     }
 
-    /// Sends an attempt to a pod.
+    /// Sends the request of an attempt to a pod. Returns where the attempt is then, and the model of the pod.
+    #[inline]
     pub(super) fn send(
         &mut self,
         now: SimTime,
-        id: Id<Attempt>,
+        attempt: Id<Attempt>,
+        service: u32,
+        size: &RequestSize,
         endpoint: BackendId,
-    ) -> Result<(), FailureCause> {
+    ) -> Result<(Place, u32), FailureCause> {
         let Self { network, backends, models, records, .. } = self;
-        let Some(attempt) = network.attempts.get_mut(id) else { return Ok(()) };
         let backend = backends.get_mut(endpoint).ok_or(FailureCause::Refused)?;
-        match backend.state {
+        let place = match backend.state {
             BackendState::Refusing => return Err(FailureCause::Refused),
             BackendState::Unreachable => {
                 backend.hanging += 1;
-                attempt.place = Place::Hanging(endpoint);
+                Place::Hanging(endpoint)
             }
             BackendState::Serving => {
-                // Who waits in a queue is wanted by a caller still.
-                let call = attempt.call.and_then(|call| network.calls.get(call));
-                let Some(size) = call.map(|call| &call.size) else { return Ok(()) };
+                let client = Client { service, attempt: attempt.position(), arrived: now };
                 let model = &models[backend.model.0 as usize];
-                let client =
-                    Client { service: attempt.service, attempt: id.position(), arrived: now };
-                attempt.place = Place::Pod(endpoint);
-                attempt.model = backend.model.0;
                 backend.offer(now, client, model, size, records)?;
                 if backend.is_networked {
                     network.pods.set(endpoint.index(), backend.next_event());
                 }
+                Place::Pod(endpoint)
             }
-        }
-        Ok(())
+        };
+        Ok((place, backend.model.0))
     }
 
     /// An attempt is over: its pod is done with it, or is no more.
@@ -139,13 +130,11 @@ impl Traffic {
         }
         let Some(call) = attempt.call else { return };
         self.network.services[attempt.service as usize].active -= 1;
+        let Err(cause) = result else { return self.end_call(now, call, Ok(())) };
         if let Some(call) = self.network.calls.get_mut(call) {
             call.attempt = None;
         }
-        match result {
-            Ok(()) => self.end_call(now, call, Ok(())),
-            Err(cause) => self.attempt_failed(now, call, cause),
-        }
+        self.attempt_failed(now, call, cause);
     }
 
     /// The caller does not wait for an attempt any more; its pod works on. Returns what the caller
@@ -173,9 +162,8 @@ impl Traffic {
         let position = edge as usize;
         loop {
             let network = &mut self.network;
-            let Some(id) = network.try_deadlines[position].pop_due(now, &network.attempts) else {
-                break;
-            };
+            let deadlines = &mut network.edges[position].try_deadlines;
+            let Some(id) = deadlines.pop_due(now, &network.attempts) else { break };
             let Some(call) = network.attempts.get(id).and_then(|attempt| attempt.call) else {
                 continue;
             };
@@ -185,7 +173,7 @@ impl Traffic {
             let cause = self.abandon(now, id);
             self.attempt_failed(now, call, cause);
         }
-        if let Some(at) = self.network.try_deadlines[position].next() {
+        if let Some(at) = self.network.edges[position].try_deadlines.next() {
             self.network.enter(at, What::TryDeadline(edge));
         }
     }
@@ -199,20 +187,20 @@ impl Traffic {
         pod: BackendId,
         result: Result<(), FailureCause>,
     ) {
-        if let Some(rule) = self.services[service as usize].policy.outlier_detection {
-            self.judge_by(rule, now, service, pod, result);
+        if self.services[service as usize].policy.outlier_detection.is_some() {
+            self.judge_by_rule(now, service, pod, result);
         }
     }
 
-    fn judge_by(
+    fn judge_by_rule(
         &mut self,
-        rule: OutlierDetection,
         now: SimTime,
         service: u32,
         pod: BackendId,
         result: Result<(), FailureCause>,
     ) {
         let row = &mut self.services[service as usize];
+        let Some(rule) = row.policy.outlier_detection else { return };
         let Some(backend) = self.backends.get_mut(pod) else { return };
         if result.is_ok() {
             backend.failures_in_a_row = 0;
@@ -246,6 +234,14 @@ impl Traffic {
         row.available.clear();
         row.available.extend(row.endpoints.iter().filter(|one| !ejected.contains(one)));
         row.chooser.endpoints_changed(&row.available, &self.backends, self.zones);
+    }
+}
+
+impl Attempt {
+    /// An attempt at a call that has no place yet.
+    const fn new(id: Id<Call>, call: &Call, service: u32) -> Self {
+        let place = Place::Queue;
+        Self { call: Some(id), service, depth: call.depth, place, model: 0, pending: 0, next: 0 }
     }
 }
 

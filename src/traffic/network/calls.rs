@@ -1,6 +1,8 @@
 //! Calls from their beginning to their end: made, tried again, answered or failed, and what their
 //! callers do then.
 
+use std::ops::Range;
+
 use super::{DEPTH_MAX, What};
 use crate::engine::random::happens;
 use crate::engine::{Id, SimTime};
@@ -11,7 +13,7 @@ use crate::traffic::request_model::RequestSize;
 use crate::traffic::trace::Tokens;
 
 /// A request to a service, by a client or by another request, until it is answered or has failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub edge: u32,
     pub caller: Caller,
@@ -67,22 +69,21 @@ pub(super) enum Place {
 }
 
 impl Traffic {
-    /// A request to the service of an edge is made.
-    pub(super) fn make_call(&mut self, now: SimTime, edge: u32, tokens: Tokens, caller: Caller) {
+    /// A request to the service of an edge is made, as deep in a chain of calls as `depth` says.
+    pub(super) fn make_call(
+        &mut self,
+        now: SimTime,
+        edge: u32,
+        tokens: Tokens,
+        caller: Caller,
+        depth: u8,
+    ) {
         let network = &mut self.network;
         let row = &mut network.edges[edge as usize];
         row.active += 1;
         let service = row.service as usize;
         let size = RequestSize::draw(tokens, &mut self.services[service].sizes);
-        let record = &mut self.records.services[service];
-        record.arrived(now);
-        network.services[service].open += u64::from(record.counts(now));
-        let depth = match caller {
-            Caller::Client | Caller::User(_) => 0,
-            Caller::Request(parent) => {
-                network.attempts.get(parent).map_or(0, |attempt| attempt.depth + 1)
-            }
-        };
+        self.records.services[service].arrived(now);
         let call = Call {
             edge,
             caller,
@@ -93,28 +94,28 @@ impl Traffic {
             is_retrying: false,
             attempt: None,
         };
-        let is_too_deep = call.depth > DEPTH_MAX;
-        let call = network.calls.insert(call);
-        if let Some(at) = network.deadlines[edge as usize].push(now, call, &network.calls) {
+        let id = network.calls.insert(call);
+        if let Some(at) = row.deadlines.push(now, id, &network.calls) {
             network.enter(at, What::Deadline(edge));
         }
-        if is_too_deep {
-            self.end_call(now, call, Err(FailureCause::Dependency));
+        if depth > DEPTH_MAX {
+            self.end_call(now, id, Err(FailureCause::Dependency));
         } else {
-            self.try_call(now, call);
+            self.try_call(now, id, &call);
         }
     }
 
     /// The next attempt at a call that failed before.
-    pub(super) fn retry(&mut self, now: SimTime, call: Id<Call>) {
-        if self.network.calls.contains(call) {
-            self.try_call(now, call);
+    pub(super) fn retry(&mut self, now: SimTime, id: Id<Call>) {
+        if let Some(call) = self.network.calls.get(id).copied() {
+            self.try_call(now, id, &call);
         }
     }
 
-    fn try_call(&mut self, now: SimTime, call: Id<Call>) {
-        if let Err(cause) = self.begin_attempt(now, call) {
-            self.attempt_failed(now, call, cause);
+    #[inline]
+    fn try_call(&mut self, now: SimTime, id: Id<Call>, call: &Call) {
+        if let Err(cause) = self.begin_attempt(now, id, call) {
+            self.attempt_failed(now, id, cause);
         }
     }
 
@@ -152,9 +153,7 @@ impl Traffic {
         edge.active -= 1;
         edge.retrying -= u64::from(call.is_retrying);
         let is_optional = edge.optional;
-        let service = edge.service as usize;
-        let record = &mut self.records.services[service];
-        network.services[service].open -= u64::from(record.counts(call.made));
+        let record = &mut self.records.services[edge.service as usize];
         match result {
             Ok(()) => record.answered(call.made, now - call.made),
             Err(cause) => record.failed(call.made, cause),
@@ -183,12 +182,13 @@ impl Traffic {
         let position = edge as usize;
         loop {
             let network = &mut self.network;
-            let Some(id) = network.deadlines[position].pop_due(now, &network.calls) else { break };
+            let deadlines = &mut network.edges[position].deadlines;
+            let Some(id) = deadlines.pop_due(now, &network.calls) else { break };
             let attempt = network.calls.get_mut(id).and_then(|call| call.attempt.take());
             let cause = attempt.map_or(FailureCause::Timeout, |one| self.abandon(now, one));
             self.end_call(now, id, Err(cause));
         }
-        if let Some(at) = self.network.deadlines[position].next() {
+        if let Some(at) = self.network.edges[position].deadlines.next() {
             self.network.enter(at, What::Deadline(edge));
         }
     }
@@ -201,21 +201,19 @@ impl Traffic {
             if !matches!(attempt.place, Place::Calling(_)) {
                 return;
             }
-            let model = attempt.model as usize;
-            let edges = &network.edges_of_model[model];
-            let first = attempt.next as usize;
-            if first >= edges.len() {
+            let Range { start, end } = network.edges_of_model[attempt.model as usize];
+            let first = start + attempt.next;
+            if first >= end {
                 return self.end_attempt(now, id, Ok(()));
             }
-            let all = &network.edges;
-            let together =
-                edges[first + 1..].iter().take_while(|edge| all[**edge as usize].with_previous);
-            let end = first + 1 + together.count();
-            attempt.next = u32::try_from(end).unwrap_or(u32::MAX);
+            let joins = |edge: &u32| network.edges[*edge as usize].with_previous;
+            let end = (first + 1..end).find(|edge| !joins(edge)).unwrap_or(end);
+            attempt.next = end - start;
             // One more, so that the calls that end at once do not end the step before all are made.
             attempt.pending += 1;
-            for position in first..end {
-                self.call_times(now, id, self.network.edges_of_model[model][position]);
+            let depth = attempt.depth + 1;
+            for edge in first..end {
+                self.call_times(now, id, edge, depth);
             }
             let Some(attempt) = self.network.attempts.get_mut(id) else { return };
             attempt.pending -= 1;
@@ -226,7 +224,7 @@ impl Traffic {
     }
 
     /// Makes the calls of one edge, unless the answer is in the cache.
-    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, edge: u32) {
+    fn call_times(&mut self, now: SimTime, parent: Id<Attempt>, edge: u32, depth: u8) {
         let row = &mut self.network.edges[edge as usize];
         if row.cache_hit_rate > 0.0 && happens(&mut row.stream, row.cache_hit_rate) {
             return;
@@ -234,7 +232,7 @@ impl Traffic {
         for _ in 0..row.times {
             let Some(attempt) = self.network.attempts.get_mut(parent) else { return };
             attempt.pending += 1;
-            self.make_call(now, edge, Tokens::default(), Caller::Request(parent));
+            self.make_call(now, edge, Tokens::default(), Caller::Request(parent), depth);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who calls whom, and how: the clients of a service, or one call in a request model.
 
+use super::calls::{Attempt, Call};
+use super::deadlines::Deadlines;
 use crate::engine::{SimDuration, Stream};
 use crate::traffic::call_spec::{CallSpec, RetrySpec};
 
@@ -8,8 +10,10 @@ use crate::traffic::call_spec::{CallSpec, RetrySpec};
 pub(in crate::traffic) struct Edge {
     /// The service that is called.
     pub service: u32,
-    /// How long callers wait, further attempts included.
-    pub timeout: SimDuration,
+    /// When callers give up, further attempts included.
+    pub(super) deadlines: Deadlines<Call>,
+    /// When they give up one attempt.
+    pub(super) try_deadlines: Deadlines<Attempt>,
     pub retries: Option<RetrySpec>,
     pub times: u32,
     pub cache_hit_rate: f64,
@@ -25,7 +29,7 @@ pub(in crate::traffic) struct Edge {
 
 impl Edge {
     /// The calls of clients.
-    pub const fn of_clients(
+    pub fn of_clients(
         service: u32,
         timeout: SimDuration,
         retries: Option<RetrySpec>,
@@ -33,7 +37,8 @@ impl Edge {
     ) -> Self {
         Self {
             service,
-            timeout,
+            deadlines: Deadlines::new(Some(timeout)),
+            try_deadlines: Deadlines::new(retries.and_then(|retries| retries.per_try_timeout)),
             retries,
             times: 1,
             cache_hit_rate: 0.0,
@@ -46,7 +51,7 @@ impl Edge {
     }
 
     /// A call in a request model.
-    pub const fn of_model(spec: &CallSpec, service: u32, stream: Stream) -> Self {
+    pub fn of_model(spec: &CallSpec, service: u32, stream: Stream) -> Self {
         Self {
             times: spec.times,
             cache_hit_rate: spec.cache_hit_rate,
@@ -54,10 +59,5 @@ impl Edge {
             optional: spec.optional,
             ..Self::of_clients(service, spec.timeout, spec.retries, stream)
         }
-    }
-
-    /// How long one attempt may take, if that is limited.
-    pub fn per_try_timeout(&self) -> Option<SimDuration> {
-        self.retries.and_then(|retries| retries.per_try_timeout)
     }
 }

@@ -17,6 +17,7 @@ mod work_queue;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 pub(super) use edge::Edge;
 
@@ -27,7 +28,6 @@ use super::trace::Tokens;
 use crate::engine::{Id, SimTime, Table};
 use calendar::Calendar;
 use calls::{Attempt, Call, Caller};
-use deadlines::Deadlines;
 use work_queue::WorkQueue;
 
 /// Requests deeper than this in a chain of calls fail: services that call each other in a circle must
@@ -46,11 +46,8 @@ pub(super) struct Network {
     /// Who calls whom: first the clients of each service, then the calls of each model.
     edges: Vec<Edge>,
     /// The edges of each request model, in order.
-    edges_of_model: Vec<Vec<u32>>,
+    edges_of_model: Vec<Range<u32>>,
     services: Vec<NetworkService>,
-    /// When the callers on each edge give up, and when they give up one attempt.
-    deadlines: Vec<Deadlines<Call>>,
-    try_deadlines: Vec<Deadlines<Attempt>>,
     /// Users who ask only after their last answer, with the service that they ask.
     users: Vec<(u32, Users)>,
 }
@@ -60,8 +57,6 @@ pub(super) struct Network {
 struct NetworkService {
     /// Its next arrival is entered.
     is_arrival_entered: bool,
-    /// Requests that came since the warm-up and are under way.
-    open: u64,
     /// Attempts under way whose callers wait.
     active: u32,
     work_queue: Option<WorkQueue>,
@@ -98,17 +93,14 @@ impl Network {
     pub(super) fn new(
         services: usize,
         edges: Vec<Edge>,
-        edges_of_model: Vec<Vec<u32>>,
+        edges_of_model: Vec<Range<u32>>,
         work_queues: impl Iterator<Item = bool>,
     ) -> Self {
-        let deadlines = edges.iter().map(|edge| Deadlines::new(Some(edge.timeout))).collect();
-        let try_deadlines =
-            edges.iter().map(|edge| Deadlines::new(edge.per_try_timeout())).collect();
         let mut services = vec![NetworkService::default(); services];
         for (service, has_queue) in services.iter_mut().zip(work_queues) {
             service.work_queue = has_queue.then(WorkQueue::default);
         }
-        Self { edges, edges_of_model, services, deadlines, try_deadlines, ..Self::default() }
+        Self { edges, edges_of_model, services, ..Self::default() }
     }
 
     /// Services that other services call.
@@ -126,9 +118,10 @@ impl Network {
         self.services[service as usize].work_queue.is_some()
     }
 
-    /// Requests to a service that came since the warm-up and are under way.
-    pub(super) fn open(&self, service: u32) -> u64 {
-        self.services[service as usize].open
+    /// When the requests to a service came that are under way.
+    pub(super) fn under_way(&self, service: u32) -> impl Iterator<Item = SimTime> + '_ {
+        let to_service = move |call: &&Call| self.edges[call.edge as usize].service == service;
+        self.calls.values().filter(to_service).map(|call| call.made)
     }
 
     /// Users of a service begin to think.
@@ -196,14 +189,14 @@ impl Traffic {
     fn client_call(&mut self, now: SimTime, service: u32, until: SimTime) {
         self.network.services[service as usize].is_arrival_entered = false;
         if let Some(Arrival { tokens, .. }) = self.services[service as usize].take(now) {
-            self.make_call(now, service, tokens, Caller::Client);
+            self.make_call(now, service, tokens, Caller::Client, 0);
         }
         self.enter_arrival(service as usize, until);
     }
 
     fn user_call(&mut self, now: SimTime, group: u32) {
         if let Some((service, _)) = self.network.users.get(group as usize) {
-            self.make_call(now, *service, Tokens::default(), Caller::User(group));
+            self.make_call(now, *service, Tokens::default(), Caller::User(group), 0);
         }
     }
 

@@ -30,8 +30,7 @@ impl Traffic {
 
     /// An attempt left its pod's slots, or is done there with everything but its calls.
     pub(super) fn left_pod(&mut self, now: SimTime, left: Left) {
-        let Some(id) = self.network.attempts.id_at(left.attempt as usize) else { return };
-        let attempt = &mut self.network.attempts[id];
+        let Some((id, attempt)) = self.network.attempts.at_mut(left.attempt) else { return };
         let Place::Pod(pod) = attempt.place else { return };
         if !left.is_done {
             return self.end_attempt(now, id, Err(FailureCause::Shed));
@@ -47,8 +46,9 @@ impl Traffic {
     /// A request that kept its slot in a pod gives it back.
     pub(super) fn release(&mut self, now: SimTime, id: BackendId) {
         let Some(pod) = self.backends.get_mut(id) else { return };
-        pod.release(now, &mut self.records);
-        self.enter_pod(id);
+        if pod.release(now, &mut self.records) {
+            self.enter_pod(id);
+        }
     }
 
     /// The container is stopped, and what it had with it. `clients` are those whose work was dropped.

@@ -94,10 +94,15 @@ impl Traffic {
     fn give_next(&mut self, now: SimTime, service: u32, pod: BackendId) {
         let queue = self.network.services[service as usize].work_queue.as_mut();
         let Some(id) = queue.and_then(|queue| queue.waiting.pop_front()) else { return };
-        let is_waiting = |attempt: &Attempt| attempt.place == Place::Queue;
-        if self.network.attempts.get(id).is_some_and(is_waiting) {
-            // The pod serves and need not queue it, so it takes it.
-            let _ = self.send(now, id, pod);
+        let network = &self.network;
+        let waiting = network.attempts.get(id).filter(|attempt| attempt.place == Place::Queue);
+        // Who waits in a queue is wanted by a caller still.
+        let call = waiting.and_then(|attempt| network.calls.get(attempt.call?));
+        let Some(size) = call.map(|call| call.size) else { return };
+        // The pod serves and need not queue it, so it takes it.
+        let sent = self.send(now, id, service, &size, pod);
+        if let (Ok((place, model)), Some(attempt)) = (sent, self.network.attempts.get_mut(id)) {
+            (attempt.place, attempt.model) = (place, model);
         }
     }
 }
