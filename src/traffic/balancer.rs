@@ -76,6 +76,8 @@ pub(super) struct Chooser {
     loads: Vec<usize>,
     /// With `trafficDistribution`.
     close: Option<Close>,
+    /// Whether any endpoint will do for anybody.
+    is_blind: bool,
 }
 
 /// Who sends a request, as far as that matters.
@@ -152,7 +154,7 @@ impl Close {
 
 impl Chooser {
     pub fn new(policy: &ServicePolicy, stream: Stream) -> Self {
-        Self {
+        let mut chooser = Self {
             rule: policy.balancer,
             stream,
             turn: 0,
@@ -162,18 +164,28 @@ impl Chooser {
             prefixes: PrefixIndex::default(),
             loads: Vec::new(),
             close: None,
-        }
+            is_blind: false,
+        };
+        chooser.look_at_itself();
+        chooser
+    }
+
+    const fn look_at_itself(&mut self) {
+        self.is_blind =
+            matches!(self.rule, Balancer::Random) && self.pins.is_none() && self.close.is_none();
     }
 
     /// From now on connections or clients keep their endpoints as the policy says.
     pub fn set_policy(&mut self, policy: &ServicePolicy) {
         self.pins = Pins::new(policy);
+        self.look_at_itself();
     }
 
     /// Requests stay in their zone from now on, and on their node if that counts, before any endpoint is
     /// known.
     pub fn prefer_close(&mut self, nodes_count: bool) {
         self.close = Some(Close { by_node: nodes_count.then(BTreeMap::new), ..Close::default() });
+        self.look_at_itself();
     }
 
     /// Whether the choice depends on how many requests are in flight.
@@ -205,21 +217,22 @@ impl Chooser {
         }
     }
 
-    /// The endpoint for the next request, if there is any.
+    /// The endpoint for the next request, if there is any; `caller` says who sends it, if that matters.
     #[inline]
-    pub fn choose(
+    pub fn choose<'a>(
         &mut self,
         endpoints: &[BackendId],
         now: SimTime,
-        caller: Caller<'_>,
+        caller: impl FnOnce(&Table<Backend>) -> Caller<'a>,
         backends: &mut Table<Backend>,
         records: &mut Records,
     ) -> Option<BackendId> {
-        if self.rule == Balancer::Random && self.pins.is_none() && self.close.is_none() {
+        if self.is_blind {
             // The usual case, without a call.
             let count = endpoints.len();
             return (count > 0).then(|| endpoints[index_below(&mut self.stream, count)]);
         }
+        let caller = caller(backends);
         self.choose_by_rule(endpoints, now, caller, backends, records)
     }
 

@@ -5,7 +5,7 @@
 //! form an island and meet their requests in one order of time; islands do not touch each other
 //! between two changes from outside.
 
-use super::arrivals::{Arrival, Arrivals};
+use super::arrivals::{Arrival, Arrivals, Coming};
 use super::backend::{Backend, BackendId, BackendState};
 use super::balancer::{Balancer, Caller, Chooser};
 use super::call_spec::RetrySpec;
@@ -73,9 +73,7 @@ pub struct Traffic {
 /// What belongs to one service alone.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
-    arrivals: Arrivals,
-    /// The next arrival, if it is known.
-    next: Option<Arrival>,
+    pub arrivals: Coming,
     pub sizes: Stream,
     pub chooser: Chooser,
     pub policy: ServicePolicy,
@@ -191,7 +189,8 @@ impl Traffic {
         let mut first: Option<(SimTime, u32)> = None;
         let mut limit = until;
         for index in &self.islands[island] {
-            let Some(at) = self.services[*index as usize].peek(until) else { continue };
+            let next = self.services[*index as usize].arrivals.next_known(until);
+            let Some(at) = next.filter(|at| *at <= until) else { continue };
             match first {
                 Some(earliest) if earliest < (at, *index) => limit = limit.min(just_before(at)),
                 _ => {
@@ -210,7 +209,7 @@ impl Traffic {
     fn serve(&mut self, index: u32, limit: SimTime) {
         let Self { services, islands, backends, models, records, hanging, .. } = self;
         let service = &mut services[index as usize];
-        while let Some(Arrival { at, tokens }) = service.take(limit) {
+        while let Some(Arrival { at, tokens }) = service.arrivals.take(limit) {
             let size = RequestSize::draw(tokens, &mut service.sizes);
             let client = Client { service: index, attempt: NO_ATTEMPT, arrived: at };
             records.services[index as usize].arrived(at);
@@ -220,9 +219,8 @@ impl Traffic {
                 }
             }
             let Service { chooser, available, .. } = service;
-            let Some(endpoint) =
-                chooser.choose(available, at, Caller::outside(&size), backends, records)
-            else {
+            let caller = |_: &_| Caller::outside(&size);
+            let Some(endpoint) = chooser.choose(available, at, caller, backends, records) else {
                 records.fail(client, FailureCause::NoEndpoint);
                 continue;
             };
@@ -252,8 +250,7 @@ impl Service {
         let ServiceTraffic { name, arrivals, policy, .. } = service;
         let stream = |purpose: &str| streams.stream(&format!("{purpose} {name}"), 0);
         Self {
-            arrivals,
-            next: None,
+            arrivals: Coming::new(arrivals),
             sizes: stream("request sizes of"),
             chooser: Chooser::new(&policy, stream("balancer of")),
             policy,
@@ -268,28 +265,6 @@ impl Service {
     pub fn keep_clients(&mut self, timeout: SimDuration) {
         self.policy.client_affinity = Some(timeout);
         self.chooser.set_policy(&self.policy);
-    }
-
-    /// When the next request comes, if that can be known by `until`; it may be later.
-    pub fn next_known(&mut self, until: SimTime) -> Option<SimTime> {
-        self.peek(until);
-        self.next.map(|arrival| arrival.at)
-    }
-
-    /// When the next request comes, if that is by `until`.
-    #[inline]
-    fn peek(&mut self, until: SimTime) -> Option<SimTime> {
-        if self.next.is_none() {
-            self.next = self.arrivals.next_known_by(until);
-        }
-        self.next.map(|arrival| arrival.at).filter(|at| *at <= until)
-    }
-
-    /// Takes the next request, if it comes by `until`.
-    #[inline]
-    pub fn take(&mut self, until: SimTime) -> Option<Arrival> {
-        self.peek(until)?;
-        self.next.take()
     }
 }
 

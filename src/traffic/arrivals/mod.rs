@@ -3,6 +3,7 @@
 //!
 //! A new pattern is a variant of [`Pattern`] with its shape in `shapes.rs`.
 
+mod coming;
 mod cut;
 mod modulation;
 mod pattern;
@@ -29,6 +30,7 @@ pub use replay::TraceLoad;
 pub use spliced::{Added, Piece, Splice};
 pub use users::UserLoad;
 
+pub(super) use coming::Coming;
 pub(super) use modulation::check_states;
 pub(super) use process::{Curve, GapLaw};
 pub(super) use replay::TraceCurve;
@@ -304,6 +306,18 @@ impl Arrivals {
         match &self.source {
             Source::Flow(curve) => Some(curve.clone()),
             _ => None,
+        }
+    }
+
+    /// Adds the next arrivals, `count` of them at most, as [`Self::next_known_by`] tells them.
+    fn know_by(&mut self, until: SimTime, count: usize, into: &mut Vec<Arrival>) {
+        let plain = |at| Arrival { at, tokens: Tokens::default() };
+        match &mut self.source {
+            Source::Pattern(arrivals) => {
+                into.extend(arrivals.known_by(until).take(count).map(plain));
+            }
+            Source::Rates(arrivals) => into.extend(arrivals.known_by(until).take(count).map(plain)),
+            _ => into.extend(std::iter::from_fn(|| self.next_known_by(until)).take(count)),
         }
     }
 

@@ -61,8 +61,7 @@ pub(in crate::traffic) trait Curve {
 #[derive(Clone, Debug)]
 pub(super) struct RateArrivals<C> {
     curve: C,
-    gaps: GapLaw,
-    stream: Stream,
+    gaps: Gaps,
     stretch: Stretch,
     /// How far into the segment the last arrival or the beginning is [s].
     offset: f64,
@@ -71,6 +70,18 @@ pub(super) struct RateArrivals<C> {
     /// With `mmpp`.
     modulation: Option<Box<Modulation>>,
 }
+
+/// Gaps between arrivals, drawn many at a time.
+#[derive(Clone, Debug)]
+struct Gaps {
+    law: GapLaw,
+    stream: Stream,
+    /// Those that come next, the first of them last.
+    drawn: Vec<f64>,
+}
+
+/// How many gaps are drawn at a time.
+const GAPS: usize = 64;
 
 impl GapLaw {
     /// The law of a process; `cv` counts for gamma gaps alone.
@@ -95,6 +106,22 @@ impl GapLaw {
     }
 }
 
+impl Gaps {
+    #[inline]
+    fn take(&mut self) -> f64 {
+        self.drawn.pop().unwrap_or_else(|| self.draw())
+    }
+
+    fn draw(&mut self) -> f64 {
+        let Self { law, stream, drawn } = self;
+        let first = law.sample(stream);
+        // In a loop of its own, of which the processor works on several rounds at a time.
+        drawn.extend((1..GAPS).map(|_| law.sample(stream)));
+        drawn.reverse();
+        first
+    }
+}
+
 impl<C: Curve> RateArrivals<C> {
     pub(super) fn new(
         curve: C,
@@ -116,7 +143,8 @@ impl<C: Curve> RateArrivals<C> {
         };
         let segment = curve.segment_at(SimTime::ZERO);
         let stretch = Stretch::new(segment);
-        let mut arrivals = Self { curve, gaps, stream, stretch, offset: 0.0, area, modulation };
+        let gaps = Gaps { law: gaps, stream, drawn: Vec::new() };
+        let mut arrivals = Self { curve, gaps, stretch, offset: 0.0, area, modulation };
         if arrivals.modulation.is_some() {
             arrivals.stretch = Stretch::new(arrivals.modulated(segment, SimTime::ZERO));
         }
@@ -131,6 +159,11 @@ impl<C: Curve> RateArrivals<C> {
         }
     }
 
+    /// The next arrivals, as [`Self::next_known_by`] tells them.
+    pub(super) fn known_by(&mut self, until: SimTime) -> impl Iterator<Item = SimTime> + '_ {
+        std::iter::from_fn(move || self.next_known_by(until))
+    }
+
     /// The next arrival, if it can be known without looking at stretches that begin after `until`.
     ///
     /// It may lie after `until`. Whole stretches are walked through, so that it does not matter in
@@ -142,7 +175,7 @@ impl<C: Curve> RateArrivals<C> {
             let left = self.stretch.area_from(self.offset);
             if self.area <= left {
                 self.offset += self.stretch.seconds_to_cover(self.offset, self.area);
-                self.area = self.gaps.sample(&mut self.stream);
+                self.area = self.gaps.take();
                 let at = start + SimDuration::from_secs_f64(self.offset);
                 return Some(at.min(end));
             }

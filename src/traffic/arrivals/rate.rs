@@ -101,8 +101,9 @@ impl Stretch {
         if slope == 0.0 {
             return area / here;
         }
-        let discriminant = (here * here + 2.0 * slope * area).max(0.0);
-        2.0 * area / (here + discriminant.sqrt())
+        let discriminant = here * here + 2.0 * slope * area;
+        let end = if discriminant > 0.0 { discriminant.sqrt() } else { 0.0 };
+        2.0 * area / (here + end)
     }
 }
 

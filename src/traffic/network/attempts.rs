@@ -2,8 +2,8 @@
 
 use super::calls::{self, Attempt, Call, Place};
 use super::{NetworkService, What};
-use crate::engine::{Id, SimTime};
-use crate::traffic::backend::{BackendId, BackendState};
+use crate::engine::{Id, SimTime, Table};
+use crate::traffic::backend::{Backend, BackendId, BackendState};
 use crate::traffic::balancer::Caller;
 use crate::traffic::path::Traffic;
 use crate::traffic::recording::{Client, FailureCause};
@@ -59,15 +59,19 @@ impl Traffic {
     ) -> Result<BackendId, FailureCause> {
         let Self { services, backends, records, network, .. } = self;
         let row = &mut services[service as usize];
-        let mut caller = Caller::outside(&call.size);
-        if row.chooser.looks_at_caller()
-            && let calls::Caller::Request(parent) = call.caller
-            && let Some(pod) = network.attempts.get(parent).and_then(|one| one.place.pod())
-        {
-            let pod = backends.get(pod);
-            let (zone, node) = (pod.and_then(|pod| pod.zone), pod.and_then(|pod| pod.node));
-            caller = Caller { zone, node, is_inside: true, ..caller };
-        }
+        let looks_at_caller = row.chooser.looks_at_caller();
+        let caller = |backends: &Table<Backend>| {
+            let outside = Caller::outside(&call.size);
+            if looks_at_caller
+                && let calls::Caller::Request(parent) = call.caller
+                && let Some(pod) = network.attempts.get(parent).and_then(|one| one.place.pod())
+            {
+                let pod = backends.get(pod);
+                let (zone, node) = (pod.and_then(|pod| pod.zone), pod.and_then(|pod| pod.node));
+                return Caller { zone, node, is_inside: true, ..outside };
+            }
+            outside
+        };
         let chosen = row.chooser.choose(&row.available, now, caller, backends, records);
         chosen.ok_or(FailureCause::NoEndpoint)
     }

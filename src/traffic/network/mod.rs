@@ -179,7 +179,7 @@ impl Traffic {
         if !row.is_networked || self.network.services[service].is_arrival_entered {
             return;
         }
-        if let Some(at) = row.next_known(until) {
+        if let Some(at) = row.arrivals.next_known(until) {
             self.network.services[service].is_arrival_entered = true;
             let index = u32::try_from(service).expect("a world has fewer than 2^32 services");
             self.network.enter(at, What::Arrival(index));
@@ -188,7 +188,7 @@ impl Traffic {
 
     fn client_call(&mut self, now: SimTime, service: u32, until: SimTime) {
         self.network.services[service as usize].is_arrival_entered = false;
-        if let Some(Arrival { tokens, .. }) = self.services[service as usize].take(now) {
+        if let Some(Arrival { tokens, .. }) = self.services[service as usize].arrivals.take(now) {
             self.make_call(now, service, tokens, Caller::Client, 0);
         }
         self.enter_arrival(service as usize, until);

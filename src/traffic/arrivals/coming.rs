@@ -1,0 +1,53 @@
+//! Arrivals looked up ahead of time, many at a time: the law of the gaps is asked in one go.
+
+use super::{Arrival, Arrivals, Users};
+use crate::engine::SimTime;
+
+/// How many arrivals are looked up at a time.
+const AHEAD: usize = 64;
+
+/// Arrivals, the next of which are known already. What comes is the same as without.
+#[derive(Clone, Debug)]
+pub(in crate::traffic) struct Coming {
+    arrivals: Arrivals,
+    known: Vec<Arrival>,
+    /// Position of the next in `known`.
+    next: usize,
+}
+
+impl Coming {
+    pub const fn new(arrivals: Arrivals) -> Self {
+        Self { arrivals, known: Vec::new(), next: 0 }
+    }
+
+    /// See [`Arrivals::take_users`].
+    pub fn take_users(&mut self) -> Vec<Users> {
+        self.arrivals.take_users()
+    }
+
+    /// When the next request comes, if that can be known by `until`; it may be later.
+    #[inline]
+    pub fn next_known(&mut self, until: SimTime) -> Option<SimTime> {
+        self.first(until).map(|arrival| arrival.at)
+    }
+
+    /// Takes the next request, if it comes by `until`.
+    #[inline]
+    pub fn take(&mut self, until: SimTime) -> Option<Arrival> {
+        let first = self.first(until).filter(|arrival| arrival.at <= until)?;
+        self.next += 1;
+        Some(first)
+    }
+
+    #[inline]
+    fn first(&mut self, until: SimTime) -> Option<Arrival> {
+        self.known.get(self.next).copied().or_else(|| self.look_ahead(until))
+    }
+
+    fn look_ahead(&mut self, until: SimTime) -> Option<Arrival> {
+        self.known.clear();
+        self.next = 0;
+        self.arrivals.know_by(until, AHEAD, &mut self.known);
+        self.known.first().copied()
+    }
+}
