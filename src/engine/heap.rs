@@ -1,6 +1,8 @@
 //! A binary heap with its first entry on top. Made for a handful of entries that come and go all the time,
 //! where the library's goes the long way to the bottom and back.
 
+use super::time::SimTime;
+
 /// Entries with an order among them.
 pub trait Before: Copy {
     /// Whether this one leaves a heap before another.
@@ -108,6 +110,13 @@ impl<T: Before> Heap<T> {
     /// Takes all entries, in order.
     pub fn take_sorted(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.pop()).collect()
+    }
+}
+
+impl Before for SimTime {
+    #[inline]
+    fn is_before(&self, other: &Self) -> bool {
+        self < other
     }
 }
 

@@ -40,8 +40,14 @@ impl Streams {
 /// A number in the open interval (0, 1): safe to take a logarithm of.
 #[inline]
 pub fn open_unit<R: Rng + ?Sized>(rng: &mut R) -> f64 {
+    unit_of(rng.next_u64())
+}
+
+/// The number in the open interval (0, 1) that [`open_unit`] makes of random bits.
+#[inline]
+pub fn unit_of(bits: u64) -> f64 {
     // 53 random bits, centred in their cell, so that neither 0 nor 1 comes out.
-    let cell = (rng.next_u64() >> 11) as f64;
+    let cell = (bits >> 11) as f64;
     (cell + 0.5) * (1.0 / 9_007_199_254_740_992.0)
 }
 

@@ -8,7 +8,7 @@
 use super::job::{Job, QueueFull};
 use super::recording::{Client, Records};
 use super::request_model::Demand;
-use crate::engine::{SimDuration, SimTime};
+use crate::engine::{Heap, SimDuration, SimTime};
 
 /// The requests of one pod.
 #[derive(Clone, Debug)]
@@ -17,8 +17,8 @@ pub(super) struct Fifo {
     queue: usize,
     /// Cores that a request in service gets, above 0 and at most 1.
     speed: f64,
-    /// When each slot that was ever used is free: a binary heap, the earliest on top.
-    free_at: Vec<SimTime>,
+    /// When each slot that was ever used is free.
+    free_at: Heap<SimTime>,
     /// In order of arrival, and so of start. Those that are done linger until the next sweep.
     in_flight: Vec<InFlight>,
     /// Length of `in_flight` that calls for a sweep.
@@ -53,7 +53,7 @@ impl Fifo {
             concurrency,
             queue,
             speed,
-            free_at: Vec::new(),
+            free_at: Heap::new(),
             in_flight: Vec::new(),
             sweep_at: SWEEP_AT_LEAST,
             swept,
@@ -90,33 +90,35 @@ impl Fifo {
     #[inline]
     pub fn admit(&mut self, now: SimTime, client: Client, demand: Demand) {
         let Demand { cpu, wait } = demand;
-        let in_use = self.free_at.len();
-        let (started, finish) = match self.free_at.first_mut() {
-            Some(free) if in_use == self.concurrency || *free <= now => {
-                let started = now.max(*free);
-                let finish = started + span(cpu, self.speed) + wait;
-                *free = finish;
-                sift_down(&mut self.free_at);
-                (started, finish)
-            }
-            _ => {
-                let finish = now + span(cpu, self.speed) + wait;
-                self.free_at.push(finish);
-                sift_up(&mut self.free_at);
-                (now, finish)
-            }
-        };
+        let free = self.free_at.first().copied().unwrap_or(SimTime::MAX);
+        // Whether it is free already is a coin toss, so that nothing but a choice of the later should hang on it.
+        let takes_new_slot = self.free_at.len() < self.concurrency && free > now;
+        let started = if takes_new_slot { now } else { now.max(free) };
+        let finish = started + span(cpu, self.speed) + wait;
+        if takes_new_slot {
+            self.free_at.push(finish);
+        } else {
+            self.free_at.replace_first(finish);
+        }
         self.in_flight.push(InFlight { client, started, cpu, finish });
     }
 
     /// Hands the requests that are done by `now` to the records.
     pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
-        let (swept, cpu_done) = (self.swept, &mut self.cpu_done);
+        let swept = self.swept;
+        // Those that are done are mostly the first ones, and all of them with one slot.
+        let mut first = 0;
+        while let Some(request) = self.in_flight.get(first).filter(|one| one.finish <= now) {
+            records.finish_after(request.client, request.started, request.finish, swept);
+            self.cpu_done += request.cpu;
+            first += 1;
+        }
+        self.in_flight.drain(..first);
         self.in_flight.retain(|request| {
             let is_done = request.finish <= now;
             if is_done {
                 records.finish_after(request.client, request.started, request.finish, swept);
-                *cpu_done += request.cpu;
+                self.cpu_done += request.cpu;
             } else {
                 records.sweep(request.client, swept, now);
             }
@@ -214,35 +216,4 @@ fn span(cpu: SimDuration, speed: f64) -> SimDuration {
         return cpu;
     }
     SimDuration::from_nanos((cpu.as_nanos() as f64 / speed).ceil() as i64)
-}
-
-/// Brings the first entry of a binary heap, the smallest on top, to its place.
-#[inline]
-fn sift_down(heap: &mut [SimTime]) {
-    let moving = heap[0];
-    let mut hole = 0;
-    loop {
-        let mut child = 2 * hole + 1;
-        if child >= heap.len() {
-            break;
-        }
-        if child + 1 < heap.len() && heap[child + 1] < heap[child] {
-            child += 1;
-        }
-        if heap[child] >= moving {
-            break;
-        }
-        heap[hole] = heap[child];
-        hole = child;
-    }
-    heap[hole] = moving;
-}
-
-/// Brings the last entry of a binary heap, the smallest on top, to its place.
-fn sift_up(heap: &mut [SimTime]) {
-    let mut at = heap.len() - 1;
-    while at > 0 && heap[at] < heap[(at - 1) / 2] {
-        heap.swap(at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
 }

@@ -13,7 +13,7 @@ use super::problem::{Checks, Problem};
 use super::time_law::{Quantile, TimeLaw};
 use super::trace::Tokens;
 use crate::engine::SimDuration;
-use crate::engine::random::open_unit;
+use crate::engine::random::unit_of;
 
 /// What the requests to one application cost.
 ///
@@ -122,8 +122,9 @@ pub struct RequestModelId(pub u32);
 /// What a request brings along, drawn at its arrival whatever becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestSize {
-    cpu_quantile: f64,
-    wait_quantile: f64,
+    /// Random bits for the CPU time and for the waiting time, which most requests have none of.
+    cpu_draw: u64,
+    wait_draw: u64,
     pub tokens: Tokens,
 }
 
@@ -238,7 +239,7 @@ impl Youth {
     /// What a request costs in a pod of this age.
     #[inline]
     pub(super) fn slow_down(&self, demand: Demand, age: SimDuration) -> Demand {
-        if age >= self.over {
+        if self.over <= SimDuration::ZERO || age >= self.over {
             return demand;
         }
         let left = 1.0 - age.as_secs_f64() / self.over.as_secs_f64();
@@ -258,12 +259,12 @@ impl RequestSize {
     /// Draws a request. The number of draws does not depend on any model.
     #[inline]
     pub(super) fn draw(tokens: Tokens, rng: &mut impl Rng) -> Self {
-        Self { cpu_quantile: open_unit(rng), wait_quantile: open_unit(rng), tokens }
+        Self { cpu_draw: rng.next_u64(), wait_draw: rng.next_u64(), tokens }
     }
 
     /// Its luck, two numbers between 0 and 1.
-    pub(super) const fn quantiles(&self) -> [f64; 2] {
-        [self.cpu_quantile, self.wait_quantile]
+    pub(super) fn quantiles(&self) -> [f64; 2] {
+        [unit_of(self.cpu_draw), unit_of(self.wait_draw)]
     }
 }
 
@@ -293,13 +294,10 @@ impl RequestModel {
     /// What a request costs in a pod of this model.
     #[inline]
     pub(super) fn demand(&self, size: &RequestSize) -> Demand {
-        let cpu = self.cpu.of(size.cpu_quantile, size.tokens);
+        let cpu = self.cpu.of(size.cpu_draw, size.tokens);
         // Most requests wait for nothing.
-        let wait = if self.waits {
-            self.wait.of(size.wait_quantile, size.tokens)
-        } else {
-            SimDuration::ZERO
-        };
+        let wait =
+            if self.waits { self.wait.of(size.wait_draw, size.tokens) } else { SimDuration::ZERO };
         Demand { cpu, wait }
     }
 }
@@ -316,8 +314,8 @@ impl Cost {
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"
     )]
-    fn of(&self, quantile: f64, tokens: Tokens) -> SimDuration {
-        let mut nanos = self.base.at(quantile);
+    fn of(&self, draw: u64, tokens: Tokens) -> SimDuration {
+        let mut nanos = self.base.at(unit_of(draw));
         if tokens != Tokens::default() {
             nanos += self.nanos_per_prompt_token * f64::from(tokens.prompt);
             nanos += self.nanos_per_output_token * f64::from(tokens.output);

@@ -51,6 +51,8 @@ pub(super) struct Sharing {
     /// CPU time that each running request has had, at `progress_at` [ns].
     progress: f64,
     progress_at: SimTime,
+    /// Cores that each running request has.
+    rate: f64,
     /// Those that burn CPU, the first to be done with it on top.
     running: Heap<Running>,
     /// Those that are in service and wait for something else, the first to be answered on top.
@@ -89,6 +91,7 @@ impl Sharing {
             held: 0,
             progress: 0.0,
             progress_at: now,
+            rate: 1.0,
             running: Heap::new(),
             waiting: Heap::new(),
             queue: VecDeque::new(),
@@ -287,6 +290,19 @@ impl Sharing {
     fn handle_next(&mut self, mut leave: impl FnMut(Client, SimTime, Leave)) {
         let now = self.next_event;
         self.move_progress(now);
+        while let Some(client) = self.take_done(now) {
+            self.held += usize::from(self.capacity.holds);
+            leave(client, now, Leave::Done);
+        }
+        if !self.queue.is_empty() {
+            self.fill_slots(now, &mut leave);
+        }
+        self.plan();
+    }
+
+    /// Takes the next request whose work is done by `now`, at which `progress` stands.
+    #[inline]
+    fn take_done(&mut self, now: SimTime) -> Option<Client> {
         while let Some(running) = self.running.first()
             && running.until <= self.progress + ROUNDING
         {
@@ -294,26 +310,16 @@ impl Sharing {
             self.running.pop();
             self.cpu_done += demand.cpu;
             if demand.wait == SimDuration::ZERO {
-                self.held += usize::from(self.capacity.holds);
-                leave(client, now, Leave::Done);
-            } else {
-                self.waiting.push(Waiting { until: now + demand.wait, client });
+                return Some(client);
             }
+            self.waiting.push(Waiting { until: now + demand.wait, client });
         }
-        while let Some(waiting) = self.waiting.first()
-            && waiting.until <= now
-        {
-            let client = waiting.client;
-            self.waiting.pop();
-            self.held += usize::from(self.capacity.holds);
-            leave(client, now, Leave::Done);
-        }
-        self.fill_slots(now, &mut leave);
-        self.plan();
+        let client = self.waiting.first().filter(|waiting| waiting.until <= now)?.client;
+        self.waiting.pop();
+        Some(client)
     }
 
     /// Lets those that wait have the free slots; `progress` stands at `now`.
-    #[inline]
     fn fill_slots(&mut self, now: SimTime, leave: &mut impl FnMut(Client, SimTime, Leave)) {
         while self.has_free_slot()
             && let Some(job) = self.queue.pop_front()
@@ -344,29 +350,18 @@ impl Sharing {
     #[inline]
     fn move_progress(&mut self, now: SimTime) {
         self.progress = self.progress_by(now);
-        let busy = self.busy_cores();
-        if let Some(quota) = &mut self.capacity.quota {
-            quota.consume(self.progress_at, now, busy);
+        if self.capacity.quota.is_some() {
+            let busy = self.busy_cores();
+            if let Some(quota) = &mut self.capacity.quota {
+                quota.consume(self.progress_at, now, busy);
+            }
         }
         self.progress_at = now;
     }
 
     #[inline]
     fn progress_by(&self, now: SimTime) -> f64 {
-        self.progress + self.rate() * (now - self.progress_at).as_nanos() as f64
-    }
-
-    /// Cores that each running request has.
-    #[inline]
-    fn rate(&self) -> f64 {
-        let running = self.running.len() as f64;
-        if self.is_throttled() {
-            0.0
-        } else if running <= self.capacity.cores {
-            1.0
-        } else {
-            self.capacity.cores / running
-        }
+        self.progress + self.rate * (now - self.progress_at).as_nanos() as f64
     }
 
     /// Cores that all running requests have together.
@@ -395,26 +390,32 @@ impl Sharing {
         }
     }
 
-    /// Finds the next event, from `progress_at` on.
+    /// Finds the rate and the next event, from `progress_at` on.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"
     )]
     fn plan(&mut self) {
-        let answered = self.waiting.first().map_or(SimTime::MAX, |waiting| waiting.until);
-        let done = self.running.first().map_or(SimTime::MAX, |next| {
-            if self.is_throttled() {
-                return SimTime::MAX;
+        let (running, cores) = (self.running.len() as f64, self.capacity.cores);
+        // Whether there is a core for each is a coin toss, so both are worked out without a branch.
+        let (rate, nanos_per_progress) = ((cores / running).min(1.0), (running / cores).max(1.0));
+        let mut next_event = self.waiting.first().map_or(SimTime::MAX, |waiting| waiting.until);
+        if self.is_throttled() {
+            self.rate = 0.0;
+        } else {
+            self.rate = rate;
+            if let Some(next) = self.running.first() {
+                let left = next.until - self.progress;
+                let nanos = if left > 0.0 { left * nanos_per_progress } else { 0.0 };
+                let whole = nanos as i64;
+                // Up to the next nanosecond, so that the request is done by then.
+                let round_up = i64::from((whole as f64) < nanos);
+                let span = SimDuration::from_nanos(whole.saturating_add(round_up));
+                next_event = next_event.min(self.progress_at + span);
             }
-            let nanos_per_progress = (self.running.len() as f64 / self.capacity.cores).max(1.0);
-            let nanos = (next.until - self.progress).max(0.0) * nanos_per_progress;
-            let whole = nanos as i64;
-            // Up to the next nanosecond, so that the request is done by then.
-            let round_up = i64::from((whole as f64) < nanos);
-            self.progress_at + SimDuration::from_nanos(whole.saturating_add(round_up))
-        });
-        self.next_event = answered.min(done).min(self.quota_turns_at());
+        }
+        self.next_event = next_event.min(self.quota_turns_at());
     }
 }
 
