@@ -180,6 +180,19 @@ fn settings_of_traffic_and_requests_are_told_at_their_own_lines() {
 }
 
 #[test]
+fn mistakes_inside_of_a_load_are_told_at_their_own_fields() {
+    let load = |load: &str| SCENARIO.replace("{pattern: constant, rps: 20}", load);
+    let says = "scenario.yaml:15: traffic[0].load.users: found the number `5000000000`, expected a whole \
+                number of at most 4294967295";
+    refused(&load("{users: 5000000000, thinkTime: 1s}"), MANIFESTS, &[says]);
+    let nested = load("{add: [{pattern: constant, rps: 1}, {users: many, thinkTime: 1s}]}");
+    let says = "scenario.yaml:15: traffic[0].load.add[1].users: found the text \"many\"";
+    refused(&nested, MANIFESTS, &[says]);
+    let misspelt = load("{trace: a.csv, sped: 2}");
+    refused(&misspelt, MANIFESTS, &["traffic[0].load.sped: unknown field `sped`"]);
+}
+
+#[test]
 fn a_mistake_is_told_once() {
     let zero = SCENARIO.replace("concurrency: 4", "concurrency: 0");
     let ran = run(&Shop::with(&zero, MANIFESTS), &["run", "scenario.yaml"]);

@@ -60,6 +60,11 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
         (vec!["-"], "t_s,requests,count\n0,1,2\n", "`requests` and `count` both say the same"),
         (vec!["-"], "t_s,requests\n0,\n", "line 2: the field in column 2 is empty"),
         (
+            vec!["-"],
+            "Timestamp,User Count,Type,Name,Requests/s\n1700136000,10,GET,/a,3.5\n",
+            "no row is named `Aggregated`",
+        ),
+        (
             vec!["-", "--path", "/a"],
             "t_s\n1\n",
             "--path: rows of comma-separated values tell no path",

@@ -9,6 +9,7 @@ use serde_path_to_error::Segment;
 
 use crate::manifest::yaml::Document;
 use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
+use crate::traffic::arrivals::nested_error;
 
 /// A step down in a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +51,15 @@ impl Draft<'_> {
             };
             let message = error.inner().to_string();
             let place = rest.steps(error.path().iter());
+            if let Some((inside, message)) = nested_error(&message) {
+                let path = place.original.iter().cloned().chain(steps_of(inside));
+                problems.report(&self, &path.collect::<Vec<_>>(), message.to_owned());
+                if !rest.take_out(&place) {
+                    return Err(problems.list);
+                }
+                taken_out.push(place.original);
+                continue;
+            }
             let lacking = missing_field(&message).map(|field| {
                 let field = Step::Field(field.to_owned());
                 place.original.iter().cloned().chain([field]).collect::<Vec<_>>()
@@ -69,6 +79,16 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+/// The steps of a path such as `add[0].users`.
+fn steps_of(path: &str) -> Vec<Step> {
+    let parts = path.split('.').flat_map(|part| part.split(['[', ']']));
+    let step = |part: &str| match part.parse() {
+        Ok(index) => Step::Item(index),
+        Err(_) => Step::Field(part.to_owned()),
+    };
+    parts.filter(|part| !part.is_empty()).map(step).collect()
 }
 
 /// The mistakes so far, and serde's messages for them.

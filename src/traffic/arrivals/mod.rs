@@ -18,7 +18,7 @@ mod users;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::de::Error;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use cut::Cut;
@@ -184,22 +184,40 @@ impl<'de> Deserialize<'de> for Load {
         let kinds = ["trace", "pattern", "users", "splice", "add"];
         let given: Vec<&str> = kinds.into_iter().filter(|kind| value.get(kind).is_some()).collect();
         let load = match given[..] {
-            ["trace"] => TraceLoad::deserialize(value).map(Self::Trace),
-            ["pattern"] => Pattern::deserialize(value).map(Self::Pattern),
-            ["users"] => UserLoad::deserialize(value).map(Self::Users),
-            ["splice"] => Splice::deserialize(value).map(Self::Splice),
-            ["add"] => Added::deserialize(value).map(Self::Add),
-            [one, other, ..] => {
-                Err(Error::custom(format!("either `{one}` or `{other}`, not both")))
-            }
-            _ => Err(Error::custom(
-                "write `trace: FILE`, `users: NUMBER`, `splice:` or `add:` with a list of loads, or \
-                 `pattern:` with one of constant, ramp, step, sine, spike, weekly, flashCrowd, points, \
-                 phases, sum",
-            )),
+            ["trace"] => read(value).map(Self::Trace),
+            ["pattern"] => read(value).map(Self::Pattern),
+            ["users"] => read(value).map(Self::Users),
+            ["splice"] => read(value).map(Self::Splice),
+            ["add"] => read(value).map(Self::Add),
+            [one, other, ..] => Err(format!("either `{one}` or `{other}`, not both")),
+            _ => Err("write `trace: FILE`, `users: NUMBER`, `splice:` or `add:` with a list of loads, \
+                      or `pattern:` with one of constant, ramp, step, sine, spike, weekly, flashCrowd, \
+                      points, phases, sum"
+                .into()),
         };
         load.map_err(D::Error::custom)
     }
+}
+
+/// Reads a part whose kind is known. Its errors begin with the field that they are about, as
+/// [`nested_error`] has it, which would be lost: the whole load was looked at before.
+fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        // A segment that is not known is written as a question mark, a field of the load itself as a point.
+        let path = path.trim_end_matches(['?', '.']);
+        match nested_error(&message) {
+            _ if path.is_empty() => message,
+            Some((inner, message)) => format!("in `{path}.{inner}`: {message}"),
+            None => format!("in `{path}`: {message}"),
+        }
+    })
+}
+
+/// The field inside of a load that an error is about, and what is wrong with it: ``in `add[0].users`: ...``.
+pub fn nested_error(message: &str) -> Option<(&str, &str)> {
+    message.strip_prefix("in `")?.split_once("`: ")
 }
 
 impl Arrivals {

@@ -79,7 +79,7 @@ pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), T
     let mut columns: Option<Columns> = None;
     // Width of the header, and the sums.
     let mut minutes: Option<(usize, Vec<f64>)> = None;
-    let mut seen = false;
+    let (mut seen, mut has_rows) = (false, false);
     for_each_record(input, |line, record| {
         seen = true;
         if let Some((width, minutes)) = &mut minutes {
@@ -105,6 +105,7 @@ pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), T
             columns = Some(found);
             return Ok(());
         };
+        has_rows = true;
         rows.take(line, columns.row(record))
     })?;
     for (minute, calls) in (0..).zip(minutes.map(|(_, sums)| sums).unwrap_or_default()) {
@@ -115,8 +116,14 @@ pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), T
         let message = "the file is empty; a trace has a line per request or per interval";
         return Err(TraceError { line: None, message: message.into() });
     }
-    if rows.broken.good + rows.broken.count == 0 && columns.is_some() {
-        let message = "there is a header line but no row";
+    if rows.broken.good + rows.broken.count == 0
+        && let Some(columns) = &columns
+    {
+        let message = if has_rows && columns.is_locust() {
+            "no row is named `Aggregated`, as Locust names the sums of its history"
+        } else {
+            "there is a header line but no row"
+        };
         return Err(TraceError { line: None, message: message.into() });
     }
     Ok(())
@@ -276,12 +283,15 @@ impl Columns {
         Ok(columns)
     }
 
+    /// Whether the rows are of Locust's stats history.
+    const fn is_locust(&self) -> bool {
+        self.name.is_some() && self.rate.is_some()
+    }
+
     fn row(&self, record: &StringRecord) -> Result<Option<Row>, String> {
         no_more_than(self.width, record)?;
         // Locust repeats each request under its own name; the sum stands in a row of its own.
-        if let (Some(name), Some(_)) = (self.name, self.rate)
-            && record.get(name) != Some("Aggregated")
-        {
+        if self.is_locust() && self.name.and_then(|name| record.get(name)) != Some("Aggregated") {
             return Ok(None);
         }
         let at = self.instant(record)?;

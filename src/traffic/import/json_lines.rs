@@ -67,7 +67,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     }
     let is_begin = matches!(name, "start_time" | "StartUTC");
     let at = instant(name, value)?;
-    let taken = nanos_taken(&object);
+    let taken = nanos_taken(&object)?;
     if is_begin {
         let took = taken.and_then(|taken| i64::try_from(taken).ok());
         return Ok(Some(Row { took, ..Row::new(at, What::Request(None)) }));
@@ -91,6 +91,7 @@ pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row
     }
     let time = data.get("time").ok_or("a point without `data.time`")?;
     let value = data.get("value").and_then(Value::as_f64).ok_or("a point without `data.value`")?;
+    let value = not_negative("data.value", value)?;
     let end = instant("data.time", time)?;
     Ok(Some(Row::ended(end, What::Request(None), Some(nanos_of(value, 1e6)))))
 }
@@ -150,16 +151,24 @@ fn tokens(object: &Map<String, Value>, names: &[&'static str]) -> Result<Option<
     tokens.map(Some).ok_or_else(|| format!("{name}: {value} is no number of tokens"))
 }
 
-fn nanos_taken(object: &Map<String, Value>) -> Option<i128> {
-    let found = DURATIONS.iter().find_map(|(name, unit)| Some((object.get(*name)?, *unit)));
-    match found? {
-        (Value::Number(number), unit) => number.as_f64().map(|number| nanos_of(number, unit)),
-        (Value::String(text), unit) => match text.parse::<f64>() {
-            Ok(number) => Some(nanos_of(number, unit)),
-            Err(_) => text.parse::<jiff::SignedDuration>().ok().map(|span| span.as_nanos().max(0)),
-        },
+/// How long the request took; absent where the line does not tell, or not in a form that is known.
+fn nanos_taken(object: &Map<String, Value>) -> Result<Option<i128>, String> {
+    let found = DURATIONS.iter().find_map(|(name, unit)| Some((*name, object.get(*name)?, *unit)));
+    let Some((name, value, unit)) = found else { return Ok(None) };
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
         _ => None,
+    };
+    if let (None, Some(text)) = (number, value.as_str()) {
+        let span = text.parse::<jiff::SignedDuration>().ok();
+        return Ok(span.map(|span| span.as_nanos().max(0)));
     }
+    number.map(|number| Ok(nanos_of(not_negative(name, number)?, unit))).transpose()
+}
+
+fn not_negative(name: &str, number: f64) -> Result<f64, String> {
+    if number >= 0.0 { Ok(number) } else { Err(format!("{name}: {number} is no duration")) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to some thirty years")]
@@ -223,6 +232,8 @@ mod tests {
             ("{}", "no field of its time"),
             (r#"{"time":true}"#, "time: it is neither"),
             (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is no number"),
+            (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is no duration"),
+            (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is no duration"),
         ] {
             let error = row(line, &ALL).expect_err(line);
             assert!(error.starts_with(says), "{line}: {error}");
