@@ -106,24 +106,13 @@ impl Fifo {
     /// Hands the requests that are done by `now` to the records.
     pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
         let swept = self.swept;
-        // Those that are done are mostly the first ones, and all of them with one slot.
-        let mut first = 0;
-        while let Some(request) = self.in_flight.get(first).filter(|one| one.finish <= now) {
-            records.finish_after(request.client, request.started, request.finish, swept);
-            self.cpu_done += request.cpu;
-            first += 1;
+        for done in self.in_flight.extract_if(.., |request| request.finish <= now) {
+            records.finish_after(done.client, done.started, done.finish, swept);
+            self.cpu_done += done.cpu;
         }
-        self.in_flight.drain(..first);
-        self.in_flight.retain(|request| {
-            let is_done = request.finish <= now;
-            if is_done {
-                records.finish_after(request.client, request.started, request.finish, swept);
-                self.cpu_done += request.cpu;
-            } else {
-                records.sweep(request.client, swept, now);
-            }
-            !is_done
-        });
+        for request in &self.in_flight {
+            records.sweep(request.client, swept, now);
+        }
         self.swept = now;
     }
 
