@@ -295,6 +295,20 @@ fn a_caller_gives_up_but_the_pod_works_on() {
 }
 
 #[test]
+fn what_a_worker_refuses_for_good_fails_at_once() {
+    let model = json!({"llm": {"model": "Llama-3.1-8B", "gpu": "A100-80GB", "maxModelLen": 1000,
+        "promptTokens": {"mean": 2000, "cv": 0}, "outputTokens": {"mean": 10, "cv": 0}}});
+    let mut clients = ten_a_second();
+    clients["timeout"] = json!("30s");
+    let mut world = World::new(&[Service::new("chat", model)
+        .policy(json!({"workQueue": true}))
+        .clients(clients)]);
+    let outcomes = world.figures(1.0, 0).outcomes;
+    assert_eq!((outcomes.failed_by(FailureCause::TooLong), outcomes.failed_in_all()), (10, 10));
+    assert_eq!(world.figures(1.0, 0).in_flight, 0);
+}
+
+#[test]
 fn workers_take_from_the_queue_in_order_and_what_a_dead_one_had_goes_back() {
     let model = json!({"concurrency": 1, "cpuTime": "350ms"});
     let mut world = World::new(&[Service::new("jobs", model)

@@ -24,10 +24,9 @@ impl Traffic {
         if limit.is_some_and(|limit| known.active >= limit) {
             return Err(FailureCause::CircuitOpen);
         }
-        let attempt = if known.work_queue.is_some() {
-            let attempt = self.network.attempts.insert(Attempt::new(id, call, service));
-            self.put_in_work_queue(now, service, attempt);
-            attempt
+        let waits_in_queue = known.work_queue.is_some();
+        let attempt = if waits_in_queue {
+            self.network.attempts.insert(Attempt::new(id, call, service))
         } else {
             let endpoint = self.choose_endpoint(now, service, call)?;
             let attempt = self.network.attempts.next_id();
@@ -45,6 +44,9 @@ impl Traffic {
         let deadlines = &mut network.edges[call.edge as usize].try_deadlines;
         if let Some(at) = deadlines.push(now, attempt, &network.attempts) {
             network.enter(at, What::TryDeadline(call.edge));
+        }
+        if waits_in_queue {
+            self.put_in_work_queue(now, service, attempt);
         }
         Ok(())
     }

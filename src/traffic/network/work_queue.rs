@@ -99,10 +99,14 @@ impl Traffic {
         // Who waits in a queue is wanted by a caller still.
         let call = waiting.and_then(|attempt| network.calls.get(attempt.call?));
         let Some(size) = call.map(|call| call.size) else { return };
-        // The pod serves and need not queue it, so it takes it.
-        let sent = self.send(now, id, service, &size, pod);
-        if let (Ok((place, model)), Some(attempt)) = (sent, self.network.attempts.get_mut(id)) {
-            (attempt.place, attempt.model) = (place, model);
+        match self.send(now, id, service, &size, pod) {
+            Ok((place, model)) => {
+                if let Some(attempt) = self.network.attempts.get_mut(id) {
+                    (attempt.place, attempt.model) = (place, model);
+                }
+            }
+            // The pod serves and has a free place, so what it refuses it can never do.
+            Err(cause) => self.end_attempt(now, id, Err(cause)),
         }
     }
 }
