@@ -1,4 +1,4 @@
-//! `wavetank explain SCENARIO pod/NAMESPACE/NAME`: why a pod is where it is, or why it waits.
+//! `wavetank explain pod/NAMESPACE/NAME`: why a pod is where it is, or why it waits.
 
 use std::io::Write;
 

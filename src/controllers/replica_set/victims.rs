@@ -32,7 +32,7 @@ pub struct Candidate {
 
 /// The positions of the `count` candidates that go.
 ///
-/// The rule is not a total order (see [`Rank::goes_first`]), so this is a merge sort of our own: the
+/// The rule is not a total order (see `Rank::goes_first`), so this is a merge sort of our own: the
 /// library's sorts may panic on such rules.
 pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usize> {
     if count >= candidates.len() {
@@ -119,7 +119,7 @@ pub fn deletion_cost(annotation: &str) -> i32 {
     if is_valid { annotation.parse().unwrap_or(0) } else { 0 }
 }
 
-/// Sorts by [`Rank::goes_first`]; `merged` has room for all and is empty before and after.
+/// Sorts by `Rank::goes_first`; `merged` has room for all and is empty before and after.
 fn merge_sort(ranks: &mut [Rank], merged: &mut Vec<Rank>) {
     if ranks.len() < 2 {
         return;
