@@ -2,7 +2,8 @@
 
 use super::exit::Failure;
 use super::output::OutputOptions;
-use super::scenario_arguments::{DEFAULT_SCENARIO, Settings, load};
+use super::scenario_arguments::{DEFAULT_SCENARIO, ObjectInScenario, Settings, load};
+use crate::cluster::ObjectReference;
 use crate::engine::{SimDuration, SimTime};
 use crate::report::figures::span;
 use crate::sim::{Blueprint, Simulation};
@@ -19,9 +20,19 @@ pub struct Instant {
     time: TimeOfRun,
 }
 
+/// An object at an instant of a run of a scenario.
+#[derive(Debug, clap::Args)]
+pub struct ObjectAtInstant {
+    #[command(flatten)]
+    object: ObjectInScenario,
+
+    #[command(flatten)]
+    time: TimeOfRun,
+}
+
 /// A time of a run.
 #[derive(Debug, clap::Args)]
-pub struct TimeOfRun {
+struct TimeOfRun {
     /// The time of the run, such as 20m [default: its end]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     at: Option<SimDuration>,
@@ -37,9 +48,19 @@ impl Instant {
     }
 }
 
+impl ObjectAtInstant {
+    /// The object, and the simulation when that instant is over.
+    pub fn simulate(
+        &self,
+        options: OutputOptions,
+    ) -> Result<(ObjectReference, Simulation), Failure> {
+        let (object, scenario) = self.object.resolve()?;
+        Ok((object, self.time.simulate(scenario, options)?))
+    }
+}
+
 impl TimeOfRun {
-    /// The simulation of a scenario when that instant is over.
-    pub fn simulate(&self, scenario: &str, options: OutputOptions) -> Result<Simulation, Failure> {
+    fn simulate(&self, scenario: &str, options: OutputOptions) -> Result<Simulation, Failure> {
         let resolved = load(scenario, &self.settings)?;
         let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
         let seed = self.settings.first_seed(&resolved);

@@ -5,10 +5,9 @@ use std::io::Write;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::at::{Instant, TimeOfRun};
+use super::at::{Instant, ObjectAtInstant};
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
-use super::scenario_arguments::ObjectInScenario;
 use crate::cluster::selector::Selector;
 use crate::manifest::yaml::to_yaml;
 use crate::views::{self, Kind, Scope, Wide};
@@ -59,10 +58,7 @@ enum GetForm {
 #[derive(Debug, clap::Args)]
 pub struct DescribeArguments {
     #[command(flatten)]
-    object: ObjectInScenario,
-
-    #[command(flatten)]
-    time: TimeOfRun,
+    what: ObjectAtInstant,
 }
 
 /// Options of `wavetank events`.
@@ -85,20 +81,10 @@ pub struct RolloutArguments {
 
 #[derive(Debug, Subcommand)]
 enum Rollout {
-    /// How far the rollout of a workload is
-    Status(RolloutOf),
-    /// The revisions of a workload
-    History(RolloutOf),
-}
-
-#[derive(Debug, clap::Args)]
-struct RolloutOf {
-    /// Of a Deployment, StatefulSet or DaemonSet: deploy/NAME or deploy/NAMESPACE/NAME
-    #[command(flatten)]
-    object: ObjectInScenario,
-
-    #[command(flatten)]
-    time: TimeOfRun,
+    /// How far the rollout of a Deployment, StatefulSet or DaemonSet is
+    Status(ObjectAtInstant),
+    /// The revisions of a Deployment, StatefulSet or DaemonSet
+    History(ObjectAtInstant),
 }
 
 /// Options of `wavetank top`.
@@ -201,8 +187,7 @@ pub fn describe(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let (object, scenario) = arguments.object.resolve()?;
-    let simulation = arguments.time.simulate(scenario, options)?;
+    let (object, simulation) = arguments.what.simulate(options)?;
     match views::describe(simulation.view(), &simulation.recorder().log, &object) {
         Some(text) => write_found(&text, "", out),
         None => Err(Failure::Input(format!(
@@ -233,8 +218,7 @@ pub fn rollout(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let (Rollout::Status(of) | Rollout::History(of)) = &arguments.what;
-    let (object, scenario) = of.object.resolve()?;
-    let simulation = of.time.simulate(scenario, options)?;
+    let (object, simulation) = of.simulate(options)?;
     let (view, object) = (simulation.view(), &object);
     let missing = || {
         Failure::Input(format!(

@@ -10,11 +10,10 @@ use super::exit::{Exit, Failure};
 use super::files::{Draft, STANDARD_INPUT, open_unpacked};
 use super::output;
 use crate::engine::SimDuration;
-use crate::traffic::import::{BrokenRows, Compact, Format, ImportOptions, Summary, import};
+use crate::traffic::import::{
+    BrokenRows, Compact, Format, ImportOptions, NOT_WRITTEN, Summary, import,
+};
 use crate::units::parse_duration;
-
-/// So begins the message where it is the output that fails.
-const NOT_WRITTEN: &str = "the rows cannot be written";
 
 /// Options of `wavetank import`.
 #[derive(Debug, Args)]

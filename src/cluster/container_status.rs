@@ -163,16 +163,6 @@ pub struct PodConditions {
 }
 
 impl PodConditions {
-    /// Whether nothing of what a kubelet reports is new.
-    pub fn hold(&self, report: &PodReport) -> bool {
-        let is = |condition: Option<PodCondition>, status| {
-            condition.is_some_and(|condition| condition.status == status)
-        };
-        is(self.ready_to_start_containers, report.ready_to_start_containers)
-            && is(self.initialized, report.initialized)
-            && is(self.containers_ready, report.containers_ready)
-    }
-
     /// Takes over what a kubelet reports at `now`; true if any of it is new.
     pub fn update(&mut self, report: &PodReport, now: SimTime) -> bool {
         let mut changed = false;

@@ -51,8 +51,9 @@ pub(super) fn report_pod(
 /// Whether the API server has all of a report already.
 pub fn is_reported(pod: &Pod, report: &PodReport) -> bool {
     let is_ready = |status| pod.ready.is_some_and(|ready| ready.status == status);
+    let mut conditions = pod.conditions;
     pod.containers == report.containers
-        && pod.conditions.hold(report)
+        && !conditions.update(report, SimTime::ZERO)
         && pod.status_reason == report.reason
         && report.phase.is_none_or(|phase| pod.phase == phase)
         && report.ready.is_none_or(is_ready)

@@ -219,9 +219,9 @@ impl Recorder {
 
     fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChanges) {
         let Some(pod) = view.pods().get(id) else { return };
+        let node = pod.node.and_then(|node| self.node_position(node));
         let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
         if what.has(PodChanges::BOUND) {
-            let node = pod.node.and_then(|node| *self.node_positions.get(node.index())?);
             track.bind(view.now, node);
             self.workloads[track.workload].pending.add(view.now, -1);
             self.pending_pods -= 1;

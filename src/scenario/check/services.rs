@@ -60,6 +60,7 @@ impl Checker<'_> {
             }
         }
     }
+
     /// Rules for servers of language models know nothing of other pods.
     pub(super) fn balancer_knows_pods(
         &mut self,

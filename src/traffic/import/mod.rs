@@ -320,6 +320,9 @@ impl LineContext<'_> {
 /// No line of a log is longer; what is longer is no log.
 const LONGEST_LINE: u64 = 1 << 20;
 
+/// So begins the message where it is the output that fails.
+pub const NOT_WRITTEN: &str = "the rows cannot be written";
+
 fn read_lines(
     mut input: impl BufRead,
     rows: &mut Rows<'_>,
@@ -354,7 +357,7 @@ fn cannot_write(error: &io::Error) -> TraceError {
     // What the rows say cannot be put into the form, as against a disk that is full.
     let message = match error.kind() {
         io::ErrorKind::InvalidData => error.to_string(),
-        _ => format!("the rows cannot be written: {error}"),
+        _ => format!("{NOT_WRITTEN}: {error}"),
     };
     TraceError { line: None, message }
 }
