@@ -65,7 +65,7 @@ impl SimTime {
 
     /// `self - earlier`; negative when `earlier` is later.
     pub const fn since(self, earlier: Self) -> SimDuration {
-        SimDuration(self.0.saturating_sub(earlier.0))
+        SimDuration(difference(self.0, earlier.0))
     }
 }
 
@@ -155,7 +155,7 @@ impl Add<SimDuration> for SimTime {
     type Output = Self;
     #[inline]
     fn add(self, span: SimDuration) -> Self {
-        Self(self.0.saturating_add(span.0))
+        Self(sum(self.0, span.0))
     }
 }
 
@@ -170,7 +170,7 @@ impl Sub<SimDuration> for SimTime {
     type Output = Self;
     #[inline]
     fn sub(self, span: SimDuration) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        Self(difference(self.0, span.0))
     }
 }
 
@@ -186,7 +186,7 @@ impl Add for SimDuration {
     type Output = Self;
     #[inline]
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self(sum(self.0, other.0))
     }
 }
 
@@ -201,7 +201,7 @@ impl Sub for SimDuration {
     type Output = Self;
     #[inline]
     fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
+        Self(difference(self.0, other.0))
     }
 }
 
@@ -219,6 +219,30 @@ impl Div<i64> for SimDuration {
     fn div(self, divisor: i64) -> Self {
         Self(self.0 / divisor)
     }
+}
+
+/// `i64::saturating_add`, by a branch that is hardly ever taken: it is a third of the instructions.
+#[inline]
+const fn sum(one: i64, other: i64) -> i64 {
+    match one.checked_add(other) {
+        Some(sum) => sum,
+        None => saturated(one),
+    }
+}
+
+/// `i64::saturating_sub`, likewise.
+#[inline]
+const fn difference(one: i64, other: i64) -> i64 {
+    match one.checked_sub(other) {
+        Some(difference) => difference,
+        None => saturated(one),
+    }
+}
+
+/// The number nearest to a sum or a difference that has no number, whose first term is `first`.
+#[cold]
+const fn saturated(first: i64) -> i64 {
+    if first < 0 { i64::MIN } else { i64::MAX }
 }
 
 impl fmt::Display for SimTime {
@@ -261,6 +285,19 @@ mod tests {
                 exact,
                 "{amount}"
             );
+        }
+    }
+
+    #[test]
+    fn sums_and_differences_saturate() {
+        let edges = [i64::MIN, i64::MIN + 1, -7, -1, 0, 1, 7, i64::MAX - 1, i64::MAX];
+        for (one, other) in edges.iter().flat_map(|one| edges.map(|other| (*one, other))) {
+            let (at, span) = (SimTime(one), SimDuration(other));
+            assert_eq!((at + span).0, one.saturating_add(other));
+            assert_eq!((at - span).0, one.saturating_sub(other));
+            assert_eq!((at - SimTime(other)).0, one.saturating_sub(other));
+            assert_eq!((SimDuration(one) + span).0, one.saturating_add(other));
+            assert_eq!((SimDuration(one) - span).0, one.saturating_sub(other));
         }
     }
 

@@ -217,6 +217,22 @@ impl Chooser {
         }
     }
 
+    /// Chooses the endpoints for the next `count` requests if any will do for anybody; else for none of them.
+    pub fn choose_blindly(
+        &mut self,
+        endpoints: &[BackendId],
+        count: usize,
+        chosen: &mut Vec<BackendId>,
+    ) {
+        let Some(any) = endpoints.first().filter(|_| self.is_blind) else { return chosen.clear() };
+        chosen.resize(count, *any);
+        let mut stream = self.stream.clone();
+        for one in chosen {
+            *one = endpoints[index_below(&mut stream, endpoints.len())];
+        }
+        self.stream = stream;
+    }
+
     /// The endpoint for the next request, if there is any; `caller` says who sends it, if that matters.
     #[inline]
     pub fn choose<'a>(

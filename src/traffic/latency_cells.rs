@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::engine::SimDuration;
+
 /// Cells of one microsecond.
 const SINGLE: u64 = 2048;
 /// Cells of each doubling after those.
@@ -13,26 +15,30 @@ const PER_DOUBLING: u64 = SINGLE / 2;
 pub(super) struct LatencyHistogram {
     /// As far as there was one.
     cells: Vec<u64>,
-    /// Cells that were met and are not counted in `cells` yet. The cells of one request after the other
+    sum_nanos: u128,
+    max: SimDuration,
+    /// Latencies that were met and are not counted yet. The cells of one request after the other
     /// are far from each other, and the processor fetches many of them at a time, but not among all
     /// that a request does between.
-    met: [Cell; BATCH],
-    /// How many they are.
+    met: [SimDuration; BATCH],
+    /// How many they are; fewer than there is room for.
     pending: usize,
 }
+
+const NANOS_PER_MICRO: u64 = 1000;
 
 /// How many latencies are counted together.
 const BATCH: usize = 32;
 
 /// The position of a latency's cell.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cell(u32);
+#[derive(Clone, Copy, Debug)]
+struct Cell(u32);
 
 impl Cell {
     /// The cell of so many microseconds.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most 55 x 1024 cells")]
-    pub fn of(micros: u64) -> Self {
+    fn of(micros: u64) -> Self {
         if micros < SINGLE {
             return Self(micros as u32);
         }
@@ -56,18 +62,22 @@ impl Cell {
 impl LatencyHistogram {
     /// Counts a latency.
     #[inline]
-    pub fn count(&mut self, cell: Cell) {
+    pub fn count(&mut self, latency: SimDuration) {
+        self.met[self.pending % BATCH] = latency;
+        self.pending += 1;
         if self.pending == BATCH {
             self.settle();
         }
-        self.met[self.pending] = cell;
-        self.pending += 1;
     }
 
     /// Counts what was met, so that the cells can be read.
     pub fn settle(&mut self) {
-        for cell in self.met.iter().take(std::mem::take(&mut self.pending)) {
-            let index = cell.0 as usize;
+        let pending = std::mem::take(&mut self.pending).min(BATCH);
+        for latency in &self.met[..pending] {
+            let nanos = latency.as_nanos().unsigned_abs();
+            self.sum_nanos += u128::from(nanos);
+            self.max = self.max.max(*latency);
+            let index = Cell::of(nanos / NANOS_PER_MICRO).0 as usize;
             if index >= self.cells.len() {
                 self.cells.resize((index + 1).next_power_of_two(), 0);
             }
@@ -83,6 +93,12 @@ impl LatencyHistogram {
         let mut settled = self.clone();
         settled.settle();
         Cow::Owned(settled)
+    }
+
+    /// Sum of all latencies [ns], and the largest.
+    pub fn sum_and_max(&self) -> (u128, SimDuration) {
+        let settled = self.settled();
+        (settled.sum_nanos, settled.max)
     }
 
     /// The latencies [us] up to which these shares of `all` counts lie, each rounded up to the end of its
@@ -114,6 +130,8 @@ impl LatencyHistogram {
             self.cells.resize(other.cells.len(), 0);
         }
         self.cells.iter_mut().zip(&other.cells).for_each(|(ours, theirs)| *ours += theirs);
+        self.sum_nanos += other.sum_nanos;
+        self.max = self.max.max(other.max);
     }
 
     /// Counts of less than a microsecond.
@@ -124,7 +142,7 @@ impl LatencyHistogram {
     /// Forgets all counts.
     pub fn clear(&mut self) {
         self.cells.fill(0);
-        self.pending = 0;
+        (self.sum_nanos, self.max, self.pending) = (0, SimDuration::ZERO, 0);
     }
 }
 
@@ -138,19 +156,22 @@ mod tests {
         let mut theirs: Histogram<u64> = Histogram::new(3).expect("three digits");
         let mut ours = LatencyHistogram::default();
         let mut state = 1u64;
-        let mut all = 0;
+        let (mut all, mut sum) = (0, 0);
         for step in 0..200_000u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             // Of every size up to 2^50.
             let micros = (state >> 14) >> (step % 50);
             theirs.record(micros).expect("it grows");
-            ours.count(Cell::of(micros));
+            let nanos = i64::try_from(micros * NANOS_PER_MICRO).expect("35 years");
+            ours.count(SimDuration::from_nanos(nanos));
+            sum += u128::from(micros * NANOS_PER_MICRO);
             all += 1;
         }
         let shares = [0.001, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
         let expected = shares.map(|share| theirs.value_at_quantile(share));
         assert_eq!(ours.values_at_quantiles(shares, all), expected);
         assert_eq!(ours.at_zero(), theirs.count_at(0));
+        assert_eq!(ours.sum_and_max().0, sum);
         let mut twice = LatencyHistogram::default();
         twice.add(&ours);
         twice.add(&ours);

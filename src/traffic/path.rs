@@ -5,7 +5,7 @@
 //! form an island and meet their requests in one order of time; islands do not touch each other
 //! between two changes from outside.
 
-use super::arrivals::{Arrival, Arrivals, Coming};
+use super::arrivals::{Arrivals, Coming};
 use super::backend::{Backend, BackendId, BackendState};
 use super::balancer::{Balancer, Caller, Chooser};
 use super::call_spec::RetrySpec;
@@ -14,7 +14,7 @@ use super::hanging::Hanging;
 use super::network::{Edge, Network};
 use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
-use super::request_model::{RequestModel, RequestSize};
+use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize};
 use crate::engine::{SimDuration, SimTime, Stream, Streams, Table};
 
 /// Position of a service in the list that the traffic was built with.
@@ -75,6 +75,7 @@ pub struct Traffic {
 pub(super) struct Service {
     pub arrivals: Coming,
     pub sizes: Stream,
+    ahead: Ahead,
     pub chooser: Chooser,
     pub policy: ServicePolicy,
     pub endpoints: Vec<BackendId>,
@@ -83,6 +84,18 @@ pub(super) struct Service {
     pub island: u32,
     /// Whether its requests need events: those of the whole island do then.
     pub is_networked: bool,
+}
+
+/// What is drawn for requests that come one after the other before any of them is dealt with: in loops of
+/// their own, streams stay in the processor's registers, and logarithms are worked out two at a time.
+#[derive(Clone, Debug, Default)]
+struct Ahead {
+    sizes: Vec<RequestSize>,
+    shares: Vec<f64>,
+    /// In a pod of the usual model.
+    demands: Vec<Demand>,
+    /// None if more than chance decides.
+    endpoints: Vec<BackendId>,
 }
 
 impl Traffic {
@@ -208,40 +221,89 @@ impl Traffic {
     /// Takes the requests of one service up to `limit`.
     fn serve(&mut self, index: u32, limit: SimTime) {
         let Self { services, islands, backends, models, records, hanging, .. } = self;
-        let service = &mut services[index as usize];
-        while let Some(Arrival { at, tokens }) = service.arrivals.take(limit) {
-            let size = RequestSize::draw(tokens, &mut service.sizes);
-            let client = Client { service: index, attempt: NO_ATTEMPT, arrived: at };
-            records.services[index as usize].arrived(at);
-            if service.chooser.looks_at_load() {
-                for other in &islands[service.island as usize] {
-                    hanging[*other as usize].expire(at, backends, records);
-                }
+        let Service { arrivals, sizes, chooser, available, island, ahead, .. } =
+            &mut services[index as usize];
+        let usual = available.first().and_then(|one| backends.get(*one)).map(|pod| pod.model);
+        let mut pods = Pods { service: index, usual, backends, models, records, hanging };
+        loop {
+            let coming = arrivals.take_some(limit);
+            if coming.is_empty() {
+                return;
             }
-            let Service { chooser, available, .. } = service;
-            let caller = |_: &_| Caller::outside(&size);
-            let Some(endpoint) = chooser.choose(available, at, caller, backends, records) else {
-                records.fail(client, FailureCause::NoEndpoint);
+            pods.records.services[index as usize].arrived_all(coming);
+            let Ahead { sizes: drawn, shares, demands, endpoints } = ahead;
+            RequestSize::draw_all(coming, sizes, drawn);
+            match usual {
+                Some(model) => models[model.0 as usize].demand_all(drawn, shares, demands),
+                None => demands.resize(drawn.len(), Demand::NONE),
+            }
+            chooser.choose_blindly(available, coming.len(), endpoints);
+            let instants = coming.iter().map(|arrival| arrival.at);
+            let requests = instants.zip(drawn.iter().zip(&*demands));
+            if !endpoints.is_empty() {
+                for ((at, request), endpoint) in requests.zip(&*endpoints) {
+                    pods.send(at, request, *endpoint);
+                }
                 continue;
-            };
-            let Some(backend) = backends.get_mut(endpoint) else {
-                records.fail(client, FailureCause::Refused);
-                continue;
-            };
-            match backend.state {
-                BackendState::Serving => {
-                    let model = &models[backend.model.0 as usize];
-                    if let Err(cause) = backend.offer(at, client, model, &size, records) {
-                        records.fail(client, cause);
+            }
+            for (at, request) in requests {
+                let Pods { backends, records, hanging, .. } = &mut pods;
+                if chooser.looks_at_load() {
+                    for other in &islands[*island as usize] {
+                        hanging[*other as usize].expire(at, backends, records);
                     }
                 }
-                BackendState::Refusing => records.fail(client, FailureCause::Refused),
-                BackendState::Unreachable => {
-                    backend.hanging += 1;
-                    hanging[index as usize].push(at, endpoint);
+                let caller = |_: &_| Caller::outside(request.0);
+                match chooser.choose(available, at, caller, backends, records) {
+                    Some(endpoint) => pods.send(at, request, endpoint),
+                    None => pods.fail(at, FailureCause::NoEndpoint),
                 }
             }
         }
+    }
+}
+
+/// The pods, as the requests that clients send to one service meet them.
+struct Pods<'a> {
+    service: u32,
+    /// The model of the first of them, which is most often that of all.
+    usual: Option<RequestModelId>,
+    backends: &'a mut Table<Backend>,
+    models: &'a [RequestModel],
+    records: &'a mut Records,
+    hanging: &'a mut [Hanging],
+}
+
+impl Pods<'_> {
+    /// A request that comes at `at`, with what it costs in a pod of the usual model, goes to its endpoint.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
+    fn send(&mut self, at: SimTime, (size, usual): (&RequestSize, &Demand), endpoint: BackendId) {
+        let Some(backend) = self.backends.get_mut(endpoint) else {
+            return self.fail(at, FailureCause::Refused);
+        };
+        match backend.state {
+            BackendState::Serving => {
+                let demand = if self.usual == Some(backend.model) {
+                    *usual
+                } else {
+                    self.models[backend.model.0 as usize].demand(size)
+                };
+                let client = Client { service: self.service, attempt: NO_ATTEMPT, arrived: at };
+                if let Err(cause) = backend.offer(at, client, size, demand, self.records) {
+                    self.fail(at, cause);
+                }
+            }
+            BackendState::Refusing => self.fail(at, FailureCause::Refused),
+            BackendState::Unreachable => {
+                backend.hanging += 1;
+                self.hanging[self.service as usize].push(at, endpoint);
+            }
+        }
+    }
+
+    fn fail(&mut self, at: SimTime, cause: FailureCause) {
+        self.records.services[self.service as usize].failed(at, cause);
     }
 }
 
@@ -252,6 +314,7 @@ impl Service {
         Self {
             arrivals: Coming::new(arrivals),
             sizes: stream("request sizes of"),
+            ahead: Ahead::default(),
             chooser: Chooser::new(&policy, stream("balancer of")),
             policy,
             endpoints: Vec::new(),

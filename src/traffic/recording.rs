@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use super::latency_cells::{Cell, LatencyHistogram};
+use super::arrivals::Arrival;
+use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
 use crate::engine::{Digest, SimDuration, SimTime};
 
@@ -126,8 +127,6 @@ pub struct IntervalFigures {
 pub(super) struct Tally {
     pub outcomes: Outcomes,
     histogram: LatencyHistogram,
-    sum_nanos: u128,
-    max: SimDuration,
 }
 
 /// The record of one service.
@@ -203,22 +202,14 @@ impl Outcomes {
 
 impl Tally {
     pub fn new() -> Self {
-        Self {
-            outcomes: Outcomes::default(),
-            histogram: LatencyHistogram::default(),
-            sum_nanos: 0,
-            max: SimDuration::ZERO,
-        }
+        Self { outcomes: Outcomes::default(), histogram: LatencyHistogram::default() }
     }
 
     /// Counts an answer.
     #[inline]
     pub fn answered(&mut self, latency: SimDuration) {
-        let nanos = latency.as_nanos().unsigned_abs();
         self.outcomes.answered += 1;
-        self.sum_nanos += u128::from(nanos);
-        self.max = self.max.max(latency);
-        self.histogram.count(Cell::of(nanos / NANOS_PER_MICRO));
+        self.histogram.count(latency);
     }
 
     /// Adds what another has counted.
@@ -226,8 +217,6 @@ impl Tally {
         self.outcomes.add(&other.outcomes);
         if other.outcomes.answered > 0 {
             self.histogram.add(&other.histogram);
-            self.sum_nanos += other.sum_nanos;
-            self.max = self.max.max(other.max);
         }
     }
 
@@ -237,17 +226,18 @@ impl Tally {
         if answered == 0 {
             return None;
         }
-        let mean = i64::try_from((self.sum_nanos + answered / 2) / answered).unwrap_or(i64::MAX);
+        let (sum_nanos, max) = self.histogram.sum_and_max();
+        let mean = i64::try_from((sum_nanos + answered / 2) / answered).unwrap_or(i64::MAX);
         let micros = self
             .histogram
             .values_at_quantiles([0.5, 0.9, 0.95, 0.99, 0.999], self.outcomes.answered);
         let [p50, p90, p95, p99, p999] = micros.map(|micros| {
             let micros = i64::try_from(micros).unwrap_or(i64::MAX);
             // The upper end of the histogram's cell may lie above the largest value.
-            (SimDuration::from_nanos(1000) * micros).min(self.max)
+            (SimDuration::from_nanos(1000) * micros).min(max)
         });
         let mean = SimDuration::from_nanos(mean);
-        Some(Latencies { mean, p50, p90, p95, p99, p999, max: self.max })
+        Some(Latencies { mean, p50, p90, p95, p99, p999, max })
     }
 
     fn waits(&self) -> Option<Waits> {
@@ -260,12 +250,8 @@ impl Tally {
             self.histogram.clear();
         }
         self.outcomes = Outcomes::default();
-        self.sum_nanos = 0;
-        self.max = SimDuration::ZERO;
     }
 }
-
-const NANOS_PER_MICRO: u64 = 1000;
 
 /// Answers by latency, as an application's own histogram counts them.
 #[derive(Clone, Debug)]
@@ -308,6 +294,13 @@ impl ServiceRecord {
     #[inline]
     pub fn arrived(&mut self, at: SimTime) {
         self.tally_of(at).outcomes.arrived += 1;
+    }
+
+    /// Requests came, in order of time.
+    pub fn arrived_all(&mut self, arrivals: &[Arrival]) {
+        let early = arrivals.partition_point(|arrival| !self.counts(arrival.at));
+        self.early.outcomes.arrived += early as u64;
+        self.interval.outcomes.arrived += (arrivals.len() - early) as u64;
     }
 
     /// Requests that came so far, those before the warm-up's end included.
@@ -358,10 +351,10 @@ impl ServiceRecord {
     /// A server is done with a request; `swept` is when its clients were last looked at.
     #[inline]
     fn finish(&mut self, arrived: SimTime, finished: SimTime, swept: SimTime) {
-        let deadline = self.deadline(arrived);
-        if finished <= deadline {
-            self.answered(arrived, finished - arrived);
-        } else if deadline > swept {
+        let latency = finished - arrived;
+        if latency <= self.timeout {
+            self.answered(arrived, latency);
+        } else if self.deadline(arrived) > swept {
             self.failed(arrived, FailureCause::Timeout);
         }
     }
@@ -400,7 +393,8 @@ impl ServiceRecord {
     }
 
     pub fn digest(&self, digest: &mut Digest) {
-        let Tally { outcomes, sum_nanos, max, .. } = &self.total();
+        let Tally { outcomes, histogram } = &self.total();
+        let (sum_nanos, max) = histogram.sum_and_max();
         digest.word(outcomes.arrived);
         digest.word(outcomes.answered);
         outcomes.failed.iter().for_each(|failed| digest.word(*failed));
@@ -430,12 +424,11 @@ impl Records {
         finished: SimTime,
         swept: SimTime,
     ) {
-        if client.attempt != NO_ATTEMPT {
-            self.left.push(Left { attempt: client.attempt, is_done: true });
-        }
         let record = &mut self.services[client.service as usize];
         if client.attempt == NO_ATTEMPT {
             record.finish(client.arrived, finished, swept);
+        } else {
+            self.left.push(Left { attempt: client.attempt, is_done: true });
         }
         if let Some(waits) = &mut record.waits {
             waits.iter_mut().for_each(|tally| tally.answered(started - client.arrived));

@@ -7,13 +7,14 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::Arrival;
 use super::call_spec::CallSpec;
 use super::llm::{FindTokens, LlmRequests, LlmSpec};
 use super::problem::{Checks, Problem};
 use super::time_law::{Quantile, TimeLaw};
 use super::trace::Tokens;
-use crate::engine::SimDuration;
 use crate::engine::random::unit_of;
+use crate::engine::{SimDuration, SimTime, Stream};
 
 /// What the requests to one application cost.
 ///
@@ -236,12 +237,13 @@ impl RequestModelSpec {
 impl Youth {
     const NONE: Self = Self { excess: 0.0, over: SimDuration::ZERO };
 
-    /// What a request costs in a pod of this age.
-    #[inline]
+    /// When a pod that serves since `begin` is as usual.
+    pub(super) fn ends(&self, begin: SimTime) -> SimTime {
+        begin + self.over
+    }
+
+    /// What a request costs in a pod of this age, which is below `over`.
     pub(super) fn slow_down(&self, demand: Demand, age: SimDuration) -> Demand {
-        if self.over <= SimDuration::ZERO || age >= self.over {
-            return demand;
-        }
         let left = 1.0 - age.as_secs_f64() / self.over.as_secs_f64();
         let factor = 1.0 + self.excess * left;
         let cpu = SimDuration::from_secs_f64(demand.cpu.as_secs_f64() * factor);
@@ -255,11 +257,27 @@ impl From<Young> for Youth {
     }
 }
 
+impl Demand {
+    /// Nothing.
+    pub const NONE: Self = Self { cpu: SimDuration::ZERO, wait: SimDuration::ZERO };
+}
+
 impl RequestSize {
     /// Draws a request. The number of draws does not depend on any model.
     #[inline]
     pub(super) fn draw(tokens: Tokens, rng: &mut impl Rng) -> Self {
         Self { cpu_draw: rng.next_u64(), wait_draw: rng.next_u64(), tokens }
+    }
+
+    /// Draws one request after the other.
+    pub(super) fn draw_all(arrivals: &[Arrival], stream: &mut Stream, into: &mut Vec<Self>) {
+        into.resize(arrivals.len(), Self { cpu_draw: 0, wait_draw: 0, tokens: Tokens::default() });
+        // Nobody else sees this one, so that it stays in registers.
+        let mut own = stream.clone();
+        for (size, arrival) in into.iter_mut().zip(arrivals) {
+            *size = Self::draw(arrival.tokens, &mut own);
+        }
+        *stream = own;
     }
 
     /// Its luck, two numbers between 0 and 1.
@@ -294,11 +312,30 @@ impl RequestModel {
     /// What a request costs in a pod of this model.
     #[inline]
     pub(super) fn demand(&self, size: &RequestSize) -> Demand {
-        let cpu = self.cpu.of(size.cpu_draw, size.tokens);
+        Demand { cpu: self.cpu.of(size.cpu_draw, size.tokens), wait: self.wait(size) }
+    }
+
+    /// What each of these requests costs in a pod of this model; `shares` is for its own use.
+    pub(super) fn demand_all(
+        &self,
+        sizes: &[RequestSize],
+        shares: &mut Vec<f64>,
+        into: &mut Vec<Demand>,
+    ) {
+        shares.clear();
+        shares.extend(sizes.iter().map(|size| unit_of(size.cpu_draw)));
+        self.cpu.base.at_each(shares);
+        into.clear();
+        into.extend(sizes.iter().zip(&*shares).map(|(size, nanos)| {
+            let cpu = self.cpu.with_tokens(*nanos, size.tokens);
+            Demand { cpu, wait: self.wait(size) }
+        }));
+    }
+
+    #[inline]
+    fn wait(&self, size: &RequestSize) -> SimDuration {
         // Most requests wait for nothing.
-        let wait =
-            if self.waits { self.wait.of(size.wait_draw, size.tokens) } else { SimDuration::ZERO };
-        Demand { cpu, wait }
+        if self.waits { self.wait.of(size.wait_draw, size.tokens) } else { SimDuration::ZERO }
     }
 }
 
@@ -310,12 +347,17 @@ impl Cost {
     }
 
     #[inline]
+    fn of(&self, draw: u64, tokens: Tokens) -> SimDuration {
+        self.with_tokens(self.base.at(unit_of(draw)), tokens)
+    }
+
+    /// That of a request which would cost so much without its tokens.
+    #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"
     )]
-    fn of(&self, draw: u64, tokens: Tokens) -> SimDuration {
-        let mut nanos = self.base.at(unit_of(draw));
+    fn with_tokens(&self, mut nanos: f64, tokens: Tokens) -> SimDuration {
         if tokens != Tokens::default() {
             nanos += self.nanos_per_prompt_token * f64::from(tokens.prompt);
             nanos += self.nanos_per_output_token * f64::from(tokens.output);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::normal_quantile::normal_quantile;
 use super::problem::Checks;
 use crate::engine::SimDuration;
-use crate::engine::logarithm::ln;
+use crate::engine::logarithm::{ln, times_ln_each};
 use crate::units::parse_duration;
 
 /// A law of times as a person writes it: `20ms`, or
@@ -143,6 +143,20 @@ impl Quantile {
         }
     }
 
+    /// Puts [`Self::at`] in the place of each share.
+    pub(super) fn at_each(&self, shares: &mut [f64]) {
+        if let Self::Exponential { mean } = self {
+            for share in &mut *shares {
+                *share = 1.0 - *share;
+            }
+            times_ln_each(-mean, shares);
+        } else {
+            for share in shares {
+                *share = self.at(*share);
+            }
+        }
+    }
+
     /// The same, for laws that take a call anyway.
     fn at_with_more_work(&self, u: f64) -> f64 {
         match self {
@@ -252,6 +266,23 @@ mod tests {
             let (mean, spread) = moments(&law(json.clone()));
             assert!((mean - 20.0).abs() < 0.01, "{json}: mean {mean}");
             assert!((spread - cv).abs() < 0.005, "{json}: cv {spread}");
+        }
+    }
+
+    #[test]
+    fn many_times_are_those_of_each() {
+        let shares: Vec<f64> = (0..100).map(|n| (f64::from(n) + 0.5) / 100.0).collect();
+        for json in [
+            json!("20ms"),
+            json!({"distribution": "exponential", "mean": "20ms"}),
+            json!({"distribution": "lognormal", "mean": "20ms", "cv": 0.8}),
+        ] {
+            let quantile = law(json).quantile();
+            let mut many = shares.clone();
+            quantile.at_each(&mut many);
+            for (time, share) in many.iter().zip(&shares) {
+                assert_eq!(time.to_bits(), quantile.at(*share).to_bits(), "{share}");
+            }
         }
     }
 

@@ -39,6 +39,18 @@ impl Coming {
         Some(first)
     }
 
+    /// Takes the requests that come by `until`, as many of them as are known together; none if no further
+    /// one comes by then.
+    pub fn take_some(&mut self, until: SimTime) -> &[Arrival] {
+        if self.next == self.known.len() {
+            self.look_ahead(until);
+        }
+        let coming = self.known[self.next..].iter();
+        let count = coming.take_while(|arrival| arrival.at <= until).count();
+        self.next += count;
+        &self.known[self.next - count..self.next]
+    }
+
     #[inline]
     fn first(&mut self, until: SimTime) -> Option<Arrival> {
         self.known.get(self.next).copied().or_else(|| self.look_ahead(until))

@@ -105,6 +105,14 @@ enum Source {
     Flow(FlowCurve),
 }
 
+impl Arrival {
+    /// A request of which no trace tells the size.
+    #[inline]
+    const fn plain(at: SimTime) -> Self {
+        Self { at, tokens: Tokens { prompt: 0, output: 0 } }
+    }
+}
+
 impl Load {
     /// The files that must be read to know what comes.
     pub fn trace_files(&self) -> Vec<&str> {
@@ -329,12 +337,9 @@ impl Arrivals {
 
     /// Adds the next arrivals, `count` of them at most, as [`Self::next_known_by`] tells them.
     fn know_by(&mut self, until: SimTime, count: usize, into: &mut Vec<Arrival>) {
-        let plain = |at| Arrival { at, tokens: Tokens::default() };
         match &mut self.source {
-            Source::Pattern(arrivals) => {
-                into.extend(arrivals.known_by(until).take(count).map(plain));
-            }
-            Source::Rates(arrivals) => into.extend(arrivals.known_by(until).take(count).map(plain)),
+            Source::Pattern(arrivals) => arrivals.know_by(until, count, into),
+            Source::Rates(arrivals) => arrivals.know_by(until, count, into),
             _ => into.extend(std::iter::from_fn(|| self.next_known_by(until)).take(count)),
         }
     }
@@ -343,10 +348,9 @@ impl Arrivals {
     /// later. What comes does not depend on the steps in which one asks.
     #[inline]
     pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
-        let plain = |at| Arrival { at, tokens: Tokens::default() };
         match &mut self.source {
-            Source::Pattern(arrivals) => arrivals.next_known_by(until).map(plain),
-            Source::Rates(arrivals) => arrivals.next_known_by(until).map(plain),
+            Source::Pattern(arrivals) => arrivals.next_known_by(until).map(Arrival::plain),
+            Source::Rates(arrivals) => arrivals.next_known_by(until).map(Arrival::plain),
             Source::Requests(replay) => replay.next_known_by(until),
             Source::Nothing | Source::Flow(_) => None,
             Source::Routed(routed) => routed.next_known_by(until),

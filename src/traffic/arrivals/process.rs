@@ -4,11 +4,12 @@ use rand_distr::Distribution;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Arrival;
 use super::modulation::{Modulation, ModulationState};
 use super::rate::{Segment, Stretch};
-use crate::engine::logarithm::ln;
+use crate::engine::logarithm::{ln, times_ln_each};
 use crate::engine::random::{Gamma, Weibull, open_unit};
-use crate::engine::{SimDuration, SimTime, Stream};
+use crate::engine::{SimTime, Stream};
 
 /// How requests follow each other at a given rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,8 +77,9 @@ pub(super) struct RateArrivals<C> {
 struct Gaps {
     law: GapLaw,
     stream: Stream,
-    /// Those that come next, the first of them last.
     drawn: Vec<f64>,
+    /// Position of the next in `drawn`.
+    next: usize,
 }
 
 /// How many gaps are drawn at a time.
@@ -95,7 +97,6 @@ impl GapLaw {
         }
     }
 
-    #[inline]
     fn sample(&self, stream: &mut Stream) -> f64 {
         match self {
             Self::Even => 1.0,
@@ -107,18 +108,37 @@ impl GapLaw {
 }
 
 impl Gaps {
-    #[inline]
-    fn take(&mut self) -> f64 {
-        self.drawn.pop().unwrap_or_else(|| self.draw())
+    const fn new(law: GapLaw, stream: Stream) -> Self {
+        Self { law, stream, drawn: Vec::new(), next: 0 }
     }
 
-    fn draw(&mut self) -> f64 {
-        let Self { law, stream, drawn } = self;
-        let first = law.sample(stream);
-        // In a loop of its own, of which the processor works on several rounds at a time.
-        drawn.extend((1..GAPS).map(|_| law.sample(stream)));
-        drawn.reverse();
-        first
+    #[inline]
+    fn take(&mut self) -> f64 {
+        if self.next == self.drawn.len() {
+            self.draw();
+        }
+        self.next += 1;
+        self.drawn[self.next - 1]
+    }
+
+    #[inline(never)]
+    fn draw(&mut self) {
+        let Self { law, stream, drawn, next } = self;
+        *next = 0;
+        drawn.resize(GAPS, 0.0);
+        if matches!(law, GapLaw::Exponential) {
+            // In loops of their own, and with a stream that nobody else sees, which stays in registers.
+            let mut own = stream.clone();
+            for gap in &mut *drawn {
+                *gap = open_unit(&mut own);
+            }
+            *stream = own;
+            times_ln_each(-1.0, drawn);
+        } else {
+            for gap in drawn {
+                *gap = law.sample(stream);
+            }
+        }
     }
 }
 
@@ -143,7 +163,7 @@ impl<C: Curve> RateArrivals<C> {
         };
         let segment = curve.segment_at(SimTime::ZERO);
         let stretch = Stretch::new(segment);
-        let gaps = Gaps { law: gaps, stream, drawn: Vec::new() };
+        let gaps = Gaps::new(gaps, stream);
         let mut arrivals = Self { curve, gaps, stretch, offset: 0.0, area, modulation };
         if arrivals.modulation.is_some() {
             arrivals.stretch = Stretch::new(arrivals.modulated(segment, SimTime::ZERO));
@@ -159,9 +179,28 @@ impl<C: Curve> RateArrivals<C> {
         }
     }
 
-    /// The next arrivals, as [`Self::next_known_by`] tells them.
-    pub(super) fn known_by(&mut self, until: SimTime) -> impl Iterator<Item = SimTime> + '_ {
-        std::iter::from_fn(move || self.next_known_by(until))
+    /// Adds the next arrivals, `count` of them at most, as [`Self::next_known_by`] tells them.
+    pub(super) fn know_by(&mut self, until: SimTime, count: usize, into: &mut Vec<Arrival>) {
+        let enough = into.len() + count;
+        while into.len() < enough
+            && let Some(at) = self.next_known_by(until)
+        {
+            into.push(Arrival::plain(at));
+            // Most of the others are in the same stretch.
+            self.know_in_stretch(enough, into);
+        }
+    }
+
+    /// Adds the next arrivals in this stretch, until there are `enough`.
+    fn know_in_stretch(&mut self, enough: usize, into: &mut Vec<Arrival>) {
+        let stretch = self.stretch;
+        let (mut offset, mut area) = (self.offset, self.area);
+        while into.len() < enough && area <= stretch.area_from(offset) {
+            offset += stretch.seconds_to_cover(offset, area);
+            area = self.gaps.take();
+            into.push(Arrival::plain(stretch.instant(offset)));
+        }
+        (self.offset, self.area) = (offset, area);
     }
 
     /// The next arrival, if it can be known without looking at stretches that begin after `until`.
@@ -171,13 +210,12 @@ impl<C: Curve> RateArrivals<C> {
     #[inline]
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<SimTime> {
         while self.stretch.segment.start <= until {
-            let Segment { start, end, .. } = self.stretch.segment;
+            let end = self.stretch.segment.end;
             let left = self.stretch.area_from(self.offset);
             if self.area <= left {
                 self.offset += self.stretch.seconds_to_cover(self.offset, self.area);
                 self.area = self.gaps.take();
-                let at = start + SimDuration::from_secs_f64(self.offset);
-                return Some(at.min(end));
+                return Some(self.stretch.instant(self.offset));
             }
             if end == SimTime::MAX {
                 return None;

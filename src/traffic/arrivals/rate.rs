@@ -85,6 +85,12 @@ impl Stretch {
         Self { segment, seconds: segment.seconds(), slope: segment.slope() }
     }
 
+    /// So many seconds after the start, and not after the end.
+    #[inline]
+    pub(super) fn instant(&self, offset: f64) -> SimTime {
+        (self.segment.start + SimDuration::from_secs_f64(offset)).min(self.segment.end)
+    }
+
     /// [`Segment::area_from`].
     #[inline]
     pub(super) fn area_from(&self, offset: f64) -> f64 {
@@ -97,10 +103,10 @@ impl Stretch {
     #[inline]
     pub(super) fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
         let slope = self.slope;
-        let here = self.segment.start_rps + slope * offset;
         if slope == 0.0 {
-            return area / here;
+            return area / self.segment.start_rps;
         }
+        let here = self.segment.start_rps + slope * offset;
         let discriminant = here * here + 2.0 * slope * area;
         let end = if discriminant > 0.0 { discriminant.sqrt() } else { 0.0 };
         2.0 * area / (here + end)

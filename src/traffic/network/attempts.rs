@@ -98,8 +98,8 @@ impl Traffic {
             }
             BackendState::Serving => {
                 let client = Client { service, attempt: attempt.position(), arrived: now };
-                let model = &models[backend.model.0 as usize];
-                backend.offer(now, client, model, size, records)?;
+                let demand = models[backend.model.0 as usize].demand(size);
+                backend.offer(now, client, size, demand, records)?;
                 if backend.is_networked {
                     network.pods.set(endpoint.index(), backend.next_event());
                 }
