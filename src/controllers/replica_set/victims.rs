@@ -41,7 +41,7 @@ pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usiz
     let ranks = candidates.iter().enumerate();
     let mut ranks: Vec<Rank> =
         ranks.map(|(position, candidate)| Rank::new(position, candidate, now)).collect();
-    merge_sort(&mut ranks, &mut Vec::with_capacity(candidates.len()));
+    sort_first(&mut ranks, count, &mut Vec::with_capacity(candidates.len()));
     ranks.iter().take(count).map(|rank| rank.position).collect()
 }
 
@@ -119,27 +119,30 @@ pub fn deletion_cost(annotation: &str) -> i32 {
     if is_valid { annotation.parse().unwrap_or(0) } else { 0 }
 }
 
-/// Sorts by `Rank::goes_first`; `merged` has room for all and is empty before and after.
-fn merge_sort(ranks: &mut [Rank], merged: &mut Vec<Rank>) {
+/// Brings the first `count` of a merge sort by `Rank::goes_first` to the front: what comes first of two
+/// halves that are merged depends on the first of each alone. `merged` has room for all and is empty before
+/// and after.
+fn sort_first(ranks: &mut [Rank], count: usize, merged: &mut Vec<Rank>) {
     if ranks.len() < 2 {
         return;
     }
-    let middle = ranks.len() / 2;
-    merge_sort(&mut ranks[..middle], merged);
-    merge_sort(&mut ranks[middle..], merged);
-    let (mut left, mut right) = ranks.split_at(middle);
-    while let (Some(from_left), Some(from_right)) = (left.first(), right.first()) {
-        if from_right.goes_first(from_left) {
-            merged.push(*from_right);
-            right = &right[1..];
-        } else {
-            merged.push(*from_left);
-            left = &left[1..];
-        }
+    let (left, right) = ranks.split_at_mut(ranks.len() / 2);
+    sort_first(left, count, merged);
+    sort_first(right, count, merged);
+    let mut left = &left[..count.min(left.len())];
+    let mut right = &right[..count.min(right.len())];
+    let count = count.min(left.len() + right.len());
+    while merged.len() < count {
+        let from = match (left, right) {
+            ([first, ..], [other, ..]) if !other.goes_first(first) => &mut left,
+            ([_, ..], []) => &mut left,
+            _ => &mut right,
+        };
+        let Some((first, rest)) = from.split_first() else { break };
+        merged.push(*first);
+        *from = rest;
     }
-    merged.extend_from_slice(left);
-    merged.extend_from_slice(right);
-    ranks.copy_from_slice(merged);
+    ranks[..merged.len()].copy_from_slice(merged);
     merged.clear();
 }
 
@@ -176,6 +179,18 @@ mod tests {
         assert_eq!(victims(&[old, young], 1, SimTime::ZERO), [1]);
         let (old, young) = (running(1, 137), running(2, 69));
         assert_eq!(victims(&[young, old], 1, SimTime::ZERO), [1]);
+    }
+
+    #[test]
+    fn the_first_are_the_same_however_many_are_asked_for() {
+        // Ages of several magnitudes, some of them equal, so that the rule is no order.
+        let candidates: Vec<Candidate> = (0..37)
+            .map(|at: u8| running(u64::from(at) * 7919 % 37, 1 + i64::from(at % 9) * 40))
+            .collect();
+        let all = victims(&candidates, 36, SimTime::ZERO);
+        for count in 1..36 {
+            assert_eq!(victims(&candidates, count, SimTime::ZERO), all[..count]);
+        }
     }
 
     #[test]
