@@ -107,7 +107,7 @@ impl Store {
     }
 
     fn replica_set_named(&self, id: &NamespacedName) -> Option<ReplicaSetId> {
-        self.replica_sets().iter().find(|(_, set)| set.meta.id == *id).map(|(set, _)| set)
+        self.index.replica_sets_by_name.get(id).copied()
     }
 }
 

@@ -104,6 +104,8 @@ pub(super) struct Index {
     pub(super) deployments_by_name: FxHashMap<NamespacedName, DeploymentId>,
     /// Only ever looked up, never iterated.
     pub(super) stateful_sets_by_name: FxHashMap<NamespacedName, StatefulSetId>,
+    /// Only ever looked up, never iterated.
+    pub(super) replica_sets_by_name: FxHashMap<NamespacedName, ReplicaSetId>,
     pub(super) daemon_sets_by_name: BTreeMap<NamespacedName, DaemonSetId>,
     pub(super) jobs_by_name: BTreeMap<NamespacedName, JobId>,
     pub(super) cron_jobs_by_name: BTreeMap<NamespacedName, CronJobId>,

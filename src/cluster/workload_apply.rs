@@ -123,13 +123,13 @@ pub(super) fn create_replica_set(
     draft: ReplicaSetDraft,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
-    if store.replica_sets.values().any(|other| other.meta.id == draft.meta.id) {
+    if store.index.replica_sets_by_name.contains_key(&draft.meta.id) {
         return Err(Refused::AlreadyExists(draft.meta.id));
     }
     let mut meta = draft.meta;
     meta.created = now.floor_to_second();
     meta.sequence = next_sequence(store);
-    let template = store.intern(draft.template);
+    let (template, name) = (store.intern(draft.template), meta.id.clone());
     let id = store.replica_sets.insert(ReplicaSet {
         meta,
         owner: draft.owner,
@@ -143,6 +143,7 @@ pub(super) fn create_replica_set(
         max_replicas: draft.max_replicas,
         status: ReplicaSetStatus::default(),
     });
+    store.index.replica_sets_by_name.insert(name, id);
     if let Some(owner) = draft.owner {
         store.index.replica_sets_by_deployment.entry(owner).or_default().insert(id);
     }
@@ -201,6 +202,7 @@ pub(super) fn delete_replica_set(
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
     let set = store.replica_sets.remove(id).ok_or(Refused::NotFound)?;
+    store.index.replica_sets_by_name.remove(&set.meta.id);
     if let Some(owner) = set.owner
         && let Some(siblings) = store.index.replica_sets_by_deployment.get_mut(&owner)
     {
