@@ -275,8 +275,12 @@ impl Kubelet {
 
     /// Whether the node's machine is down, or cannot be reached.
     pub fn is_down(&self, node: NodeId) -> bool {
-        let agent = self.nodes.get(node.index());
-        agent.is_some_and(|agent| matches!(agent.reach, Reach::Down | Reach::Unreachable))
+        self.nodes.get(node.index()).is_some_and(NodeAgent::is_down)
+    }
+
+    /// The same of any node, such as one whose object is gone.
+    pub fn is_any_down(&self) -> bool {
+        self.nodes.iter().any(NodeAgent::is_down)
     }
 
     /// Whether the kubelet of a node works and is heard.

@@ -30,6 +30,11 @@ impl NodeAgent {
     pub(super) fn new(images: impl Iterator<Item = Name>) -> Self {
         Self { reach: Reach::Up, images: Images::new(images) }
     }
+
+    /// Whether its machine is down, or cannot be reached.
+    pub(super) const fn is_down(&self) -> bool {
+        matches!(self.reach, Reach::Down | Reach::Unreachable)
+    }
 }
 
 /// The kubelet of a node.

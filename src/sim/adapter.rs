@@ -221,6 +221,10 @@ impl Simulation {
 
     /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.
     pub(super) fn note_unreachable_nodes(&mut self) {
+        let ScrapeFaults { failing_nodes, unreachable, .. } = &self.scrapes;
+        if failing_nodes.is_empty() && unreachable.is_empty() && !self.kubelet.is_any_down() {
+            return;
+        }
         for (node, _) in self.plane.store().nodes().iter() {
             let is_down = self.kubelet.is_down(node);
             let fails = is_down || self.scrapes.failing_nodes.contains(&node);
