@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::cpu_load::{CpuLoads, Share};
 use super::own_cpu::{NodeClaims, OwnCpu};
 use super::world::App;
 use crate::cluster::metrics::ContainerMetrics;
 use crate::cluster::node::{NodeId, ZONE_LABEL};
 use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_template::{Container, PodSpec};
+use crate::cluster::pod_template::{Container, PodSpec, TemplateId};
 use crate::cluster::{ClusterView, Name};
 use crate::engine::{SimDuration, SimTime};
 use crate::kubelet::Stop;
@@ -23,6 +25,8 @@ pub(super) struct Apps {
     pub(super) by_pod: Vec<Option<PodApp>>,
     /// Zones in the order in which pods came to them.
     zones: Vec<Name>,
+    /// What pods of each template ask for. Looked up only, never iterated.
+    needs: FxHashMap<TemplateId, Needs>,
     /// Those whose memory may pass what they request.
     growing: BTreeSet<PodId>,
     /// Nodes whose applications may want more CPU than there is: where the limits together pass the
@@ -58,6 +62,25 @@ impl PodSlots {
                 // Without the lowest bit that is set.
                 bits &= bits - 1;
             }
+        }
+    }
+}
+
+/// What the pods of a template ask for.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    cpu_limit: Option<MilliCpu>,
+    cpu: MilliCpu,
+    /// In bytes.
+    memory: i64,
+}
+
+impl Needs {
+    fn of(spec: &PodSpec) -> Self {
+        Self {
+            cpu_limit: spec.cpu_limit(),
+            cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
+            memory: spec.running_request("memory", Quantity::value),
         }
     }
 }
@@ -128,12 +151,12 @@ impl Apps {
             });
             u16::try_from(known).unwrap_or(u16::MAX)
         });
-        let limit = spec.cpu_limit();
+        let needs = *self.needs.entry(pod.template).or_insert_with(|| Needs::of(spec));
+        let limit = needs.cpu_limit;
         let cores = [limit, node_cpu].into_iter().flatten().min();
         let others = others(spec, &app);
         let others_memory = others.iter().flat_map(|others| others.iter()).map(|one| one.memory.0);
-        let request = spec.running_request("memory", Quantity::value);
-        let memory_request = Bytes(request - others_memory.sum::<i64>());
+        let memory_request = Bytes(needs.memory - others_memory.sum::<i64>());
         let container = spec.containers.get(app_position);
         let memory_limit = container.and_then(|one| one.limits.get("memory"));
         // What a pod requests fits its node; only what is beyond can be too much.
@@ -154,7 +177,7 @@ impl Apps {
             limit_nano: cores.map_or(0, |cores| cores.0.saturating_mul(1_000_000)),
             burst_cores: node_cpu.or(limit).map_or(0.0, MilliCpu::as_cores),
             limit_cores: limit.map(MilliCpu::as_cores),
-            weight: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
+            weight: needs.cpu,
             memory,
             memory_limit: memory_limit.map(|limit| Bytes(limit.value())),
             position: app_position,
@@ -185,7 +208,8 @@ impl Apps {
         let Some(app) = self.get_mut(id) else { return };
         app.warm_up_cpu_time = app.warm_up_cpu_time_at(now);
         app.warming_since = app.warming_since.map(|_| now);
-        let limit = spec.cpu_limit();
+        let needs = Needs::of(spec);
+        let limit = needs.cpu_limit;
         let node = app.node.and_then(|node| view.nodes().get(node));
         let node_cpu = node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from);
         let cores = [limit, node_cpu].into_iter().flatten().min();
@@ -193,11 +217,11 @@ impl Apps {
         let most_before = app.most_nano();
         app.limit_nano = cores.map_or(0, |cores| cores.0.saturating_mul(1_000_000));
         app.limit_cores = limit.map(MilliCpu::as_cores);
-        app.weight = MilliCpu(spec.running_request("cpu", Quantity::milli_value));
+        app.weight = needs.cpu;
         let memory_limit = spec.containers.get(app.position).map(|one| one.limits.get("memory"));
         app.memory_limit = memory_limit.flatten().map(|limit| Bytes(limit.value()));
         let others = app.others.iter().flat_map(|others| others.iter()).map(|one| one.memory.0);
-        let request = spec.running_request("memory", Quantity::value) - others.sum::<i64>();
+        let request = needs.memory - others.sum::<i64>();
         let is_growing = app.memory.0 > request;
         if let Some(backend) = app.backend {
             traffic.set_quota(now, backend, app.limit_cores);
