@@ -33,11 +33,28 @@ pub struct ContainerMetrics {
     pub memory: Bytes,
 }
 
-/// A metric's value for one pod, when it was measured, and over which time.
+/// A CPU counter that several pods have in common: those that share a load evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MeterId(pub u32);
+
+/// How a pod uses CPU from a scrape on, where that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuRate {
+    /// So many billionths of a core, until another sample says otherwise.
+    Steady(i64),
+    /// As its meter says.
+    Metered(MeterId),
+}
+
+/// What the metrics API says of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample<'a> {
-    /// The usage, whose own timestamp and window may be older.
-    pub metrics: &'a PodMetrics,
+    /// Mean CPU of the application's container over the window, billionths of a core.
+    pub cpu_nano: i64,
+    /// Working set of the application's container at the end of the window.
+    pub memory: Bytes,
+    /// The pod's other containers, where it has any.
+    pub others: &'a [ContainerMetrics],
     /// End of the window, cut to whole seconds.
     pub timestamp: SimTime,
     /// Length of the window.
@@ -50,8 +67,10 @@ pub struct Sample<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct PodMetricsTable {
     rows: Vec<Option<Row>>,
-    /// Pods whose rows will be of another rate at the next scrape, and stay at that.
-    turning: Vec<(PodId, i64)>,
+    /// CPU of each meter, billionths of a core, by its number.
+    meters: Vec<i64>,
+    /// Pods whose rows will be of this rate from the next scrape on.
+    turning: Vec<(PodId, CpuRate)>,
     scraped: SimTime,
     window: SimDuration,
 }
@@ -60,7 +79,8 @@ pub struct PodMetricsTable {
 struct Row {
     pod: PodId,
     metrics: PodMetrics,
-    is_steady: bool,
+    /// What its CPU is at every scrape since that of its metrics, where it was not sampled again.
+    rate: Option<CpuRate>,
 }
 
 /// What a scrape changed.
@@ -70,8 +90,21 @@ pub struct PodMetricsUpdate {
     pub scraped: SimTime,
     /// The time since the scrape before.
     pub window: SimDuration,
+    /// Meters that say something else than before.
+    pub meters: Vec<MeterSample>,
     /// Pods with another sample, or with none any more.
     pub rows: Vec<(PodId, Option<NewSample>)>,
+}
+
+/// What a meter says.
+#[derive(Clone, Debug)]
+pub struct MeterSample {
+    /// The meter.
+    pub meter: MeterId,
+    /// Mean CPU of each of its pods over the window, billionths of a core.
+    pub cpu_nano: i64,
+    /// Its pods, those that were not sampled yet or are sampled by themselves included.
+    pub pods: Vec<PodId>,
 }
 
 /// A sample that is new.
@@ -79,65 +112,84 @@ pub struct PodMetricsUpdate {
 pub struct NewSample {
     /// The usage.
     pub metrics: PodMetrics,
-    /// CPU at every scrape to come, billionths of a core, until another row says otherwise: where that is
-    /// known.
-    pub next_nano: Option<i64>,
+    /// CPU at every scrape to come, until another row says otherwise: where that is known.
+    pub next: Option<CpuRate>,
 }
 
 impl PodMetricsTable {
     /// The metrics of a pod, if there are any.
     pub fn get(&self, pod: PodId) -> Option<Sample<'_>> {
         let row = self.rows.get(pod.index())?.as_ref().filter(|row| row.pod == pod)?;
-        let (timestamp, window) = if row.is_steady {
-            (self.scraped, self.window)
-        } else {
-            (row.metrics.timestamp, row.metrics.window)
+        let PodMetrics { cpu_nano, memory, ref others, timestamp, window } = row.metrics;
+        let others = others.as_deref().unwrap_or_default();
+        let (cpu_nano, timestamp, window) = match row.rate {
+            Some(rate) => (self.nano(rate), self.scraped, self.window),
+            None => (cpu_nano, timestamp, window),
         };
-        Some(Sample { metrics: &row.metrics, timestamp, window })
+        Some(Sample { cpu_nano, memory, others, timestamp, window })
     }
 
-    /// Takes over what a scrape changed; `changed` is called for every pod whose values differ from
+    /// Takes over what a scrape changed; `changed` is called for every pod whose values may differ from
     /// before, timestamps aside.
     pub(super) fn update(&mut self, update: PodMetricsUpdate, mut changed: impl FnMut(PodId)) {
         let same_window = self.window == update.window;
         (self.scraped, self.window) = (update.scraped, update.window);
-        for (pod, next_nano) in std::mem::take(&mut self.turning) {
+        for MeterSample { meter, cpu_nano, pods } in update.meters {
+            let index = meter.0 as usize;
+            if self.meters.len() <= index {
+                self.meters.resize(index + 1, 0);
+            }
+            let before = std::mem::replace(&mut self.meters[index], cpu_nano);
+            if !same_window || before != cpu_nano {
+                pods.into_iter().for_each(&mut changed);
+            }
+        }
+        for (pod, rate) in std::mem::take(&mut self.turning) {
+            let cpu_nano = self.nano(rate);
             let row = self.rows.get_mut(pod.index()).and_then(Option::as_mut);
             if let Some(row) = row.filter(|row| row.pod == pod) {
-                if !same_window || row.metrics.cpu_nano != next_nano {
+                if !same_window || row.metrics.cpu_nano != cpu_nano {
                     changed(pod);
                 }
-                row.metrics.cpu_nano = next_nano;
-                (row.metrics.timestamp, row.metrics.window) = (update.scraped, update.window);
-                row.is_steady = true;
+                row.rate = Some(rate);
             }
         }
         for (pod, sample) in update.rows {
             if self.rows.len() <= pod.index() {
                 self.rows.resize_with(pod.index() + 1, || None);
             }
-            let slot = &mut self.rows[pod.index()];
-            let before = slot.as_ref().filter(|row| row.pod == pod);
+            let before = self.get(pod);
             let is_same = match (before, &sample) {
-                (Some(row), Some(new)) => same_window && row.metrics.has_values_of(&new.metrics),
+                (Some(before), Some(new)) => same_window && new.metrics.has_values_of(&before),
                 (None, None) => true,
                 _ => false,
             };
             if !is_same {
                 changed(pod);
             }
-            *slot = sample.map(|NewSample { metrics, next_nano }| {
-                let turns_to = next_nano.filter(|next_nano| *next_nano != metrics.cpu_nano);
-                self.turning.extend(turns_to.map(|next_nano| (pod, next_nano)));
-                Row { pod, is_steady: next_nano == Some(metrics.cpu_nano), metrics }
+            let row = sample.map(|NewSample { metrics, next }| {
+                let rate = next.filter(|rate| self.nano(*rate) == metrics.cpu_nano);
+                if let (None, Some(next)) = (rate, next) {
+                    self.turning.push((pod, next));
+                }
+                Row { pod, metrics, rate }
             });
+            self.rows[pod.index()] = row;
+        }
+    }
+
+    fn nano(&self, rate: CpuRate) -> i64 {
+        match rate {
+            CpuRate::Steady(nano) => nano,
+            // One that never said anything has never run.
+            CpuRate::Metered(meter) => self.meters.get(meter.0 as usize).copied().unwrap_or(0),
         }
     }
 }
 
 impl PodMetrics {
-    fn has_values_of(&self, other: &Self) -> bool {
+    fn has_values_of(&self, other: &Sample<'_>) -> bool {
         (self.cpu_nano, self.memory, self.window) == (other.cpu_nano, other.memory, other.window)
-            && self.others == other.others
+            && self.others.as_deref().unwrap_or_default() == other.others
     }
 }

@@ -10,5 +10,5 @@ mod settings;
 pub use adapter::{RuleSeries, Scraped, Values};
 pub use prometheus::{LATENCY_BOUNDS_SECONDS, PrometheusSettings};
 pub use rule::{Measure, MetricRule, Reading, Whole};
-pub use server::{MetricsServer, PodUsage};
+pub use server::{MeterReading, MeterUsage, MetricsServer, PodUsage, SteadyUse};
 pub use settings::MetricsSettings;

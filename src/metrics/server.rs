@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::cluster::metrics::{ContainerMetrics, NewSample, PodMetrics, PodMetricsUpdate};
+use crate::cluster::metrics::{
+    ContainerMetrics, CpuRate, MeterId, MeterSample, NewSample, PodMetrics, PodMetricsUpdate,
+};
 use crate::cluster::pod::PodId;
 use crate::engine::{SimDuration, SimTime};
 use crate::units::Bytes;
@@ -18,18 +20,51 @@ pub struct PodUsage {
     pub started: SimTime,
     /// The pod's other containers, whose usage is steady.
     pub others: Option<Arc<[ContainerMetrics]>>,
-    /// Billionths of a core, where CPU is used at this rate from now on: the pod need not be looked at
-    /// again until it is otherwise.
-    pub steady_nano: Option<i64>,
-    /// Whether it was used at that rate since the scrape before.
+    /// How CPU is used from now on, where that is known: the pod need not be looked at again until it is
+    /// otherwise.
+    pub steady: Option<SteadyUse>,
+    /// Whether CPU was used at that rate since the scrape before.
     pub was_steady: bool,
 }
 
-/// The last scrape of each pod that somebody looks at.
+/// CPU used at a known rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SteadyUse {
+    /// Billionths of a core.
+    pub rate_nano: i64,
+    /// The meter that tells when the rate becomes another.
+    pub meter: Option<MeterReading>,
+}
+
+/// What a meter stands at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterReading {
+    /// The meter.
+    pub meter: MeterId,
+    /// What each of its pods has burnt, billionths of a core times nanoseconds.
+    pub burnt: i128,
+}
+
+/// What the pods of a meter use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterUsage {
+    /// What it stands at.
+    pub reading: MeterReading,
+    /// What each of its pods uses now, billionths of a core.
+    pub rate_nano: i64,
+    /// Since when.
+    pub since: SimTime,
+    /// The pods.
+    pub pods: Vec<PodId>,
+}
+
+/// The last scrape of each pod that somebody looks at, and of each meter.
 #[derive(Clone, Debug, Default)]
 pub struct MetricsServer {
     /// By the pod's slot.
     pods: Vec<Option<Scraped>>,
+    /// By the meter's number; one that was never scraped has never run.
+    meters: Vec<ScrapedMeter>,
     /// Counts scrapes: what was not scraped in the last one is gone.
     scrapes: u64,
     last: Option<SimTime>,
@@ -42,24 +77,34 @@ struct Scraped {
     at: SimTime,
     cpu_time: SimDuration,
     started: SimTime,
-    steady_nano: Option<i64>,
+    steady: Option<SteadyUse>,
     is_served: bool,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct ScrapedMeter {
+    at: SimTime,
+    burnt: i128,
+    rate_nano: i64,
+}
+
 impl MetricsServer {
-    /// Scrapes the pods that are given, with their usage, and says what is served otherwise from now
-    /// on. A pod without usage, as on a node that does not answer, loses its sample: a sample needs
-    /// two scrapes of one container in a row. Pods that are not given go on at their steady rate.
+    /// Scrapes the pods and the meters that are given, with their usage, and says what is served otherwise
+    /// from now on. A pod without usage, as on a node that does not answer, loses its sample: a sample
+    /// needs two scrapes of one container in a row. Pods that are not given go on at their steady rate or
+    /// with their meter, and meters that are not given at the rate that they had.
     pub fn scrape(
         &mut self,
         now: SimTime,
         pods: impl Iterator<Item = (PodId, Option<PodUsage>)>,
+        meters: Vec<MeterUsage>,
     ) -> PodMetricsUpdate {
         self.scrapes += 1;
         let last = self.last.replace(now).map(|last| (last, Window::new(now - last)));
         let mut update = PodMetricsUpdate {
             scraped: now.floor_to_second(),
             window: last.map_or(SimDuration::ZERO, |(_, window)| window.length),
+            meters: Vec::with_capacity(meters.len()),
             rows: Vec::with_capacity(pods.size_hint().1.unwrap_or(0)),
         };
         for (pod, usage) in pods {
@@ -70,21 +115,45 @@ impl MetricsServer {
             let before = slot.take().filter(|before| before.pod == pod);
             let was_served = before.as_ref().is_some_and(|before| before.is_served);
             let before = before.filter(|before| before.was_scraped(self.scrapes - 1));
-            let sample = usage.as_ref().and_then(|usage| sample(now, last?, &before?, usage));
+            let sample = usage.as_ref().and_then(|usage| {
+                let ((last, window), before) = (last?, before?);
+                let cpu_time = before.cpu_time_at(last, &self.meters);
+                sample(now, window, (before.started, cpu_time), usage)
+            });
             *slot = usage.map(|usage| Scraped {
                 pod,
                 scrape: self.scrapes,
                 at: now,
                 cpu_time: usage.cpu_time,
                 started: usage.started,
-                steady_nano: sample.as_ref().and(usage.steady_nano),
+                steady: sample.as_ref().and(usage.steady),
                 is_served: sample.is_some(),
             });
             if sample.is_some() || was_served {
                 update.rows.push((pod, sample));
             }
         }
+        for usage in meters {
+            let sample = last.map(|(last, window)| self.sample_of_meter(last, window, &usage));
+            let MeterUsage { reading: MeterReading { meter, burnt }, rate_nano, pods, .. } = usage;
+            update.meters.extend(sample.map(|cpu_nano| MeterSample { meter, cpu_nano, pods }));
+            let index = meter.0 as usize;
+            if self.meters.len() <= index {
+                self.meters.resize(index + 1, ScrapedMeter::default());
+            }
+            self.meters[index] = ScrapedMeter { at: now, burnt, rate_nano };
+        }
         update
+    }
+
+    /// The mean of a meter since the last scrape, billionths of a core.
+    fn sample_of_meter(&self, last: SimTime, window: Window, usage: &MeterUsage) -> i64 {
+        if usage.since <= last {
+            return usage.rate_nano;
+        }
+        let before = self.meters.get(usage.reading.meter.0 as usize).copied().unwrap_or_default();
+        let burnt = usage.reading.burnt - before.burnt_at(last);
+        window.mean(SimDuration::from_core_nanos(burnt))
     }
 
     /// When the last scrape was.
@@ -92,24 +161,38 @@ impl MetricsServer {
         self.last
     }
 
-    /// Whether the pod goes on at a steady rate, so that it need not be given to the next scrape.
+    /// Whether the pod goes on at a steady rate or with its meter, so that it need not be given to the
+    /// next scrape.
     pub fn is_steady(&self, pod: PodId) -> bool {
         let scraped = self.pods.get(pod.index()).and_then(Option::as_ref);
-        scraped.is_some_and(|scraped| scraped.pod == pod && scraped.steady_nano.is_some())
+        scraped.is_some_and(|scraped| scraped.pod == pod && scraped.steady.is_some())
     }
 }
 
 impl Scraped {
     /// Whether the pod was scraped in the scrape of this number, the last one, or would have been.
     const fn was_scraped(&self, scrape: u64) -> bool {
-        self.steady_nano.is_some() || self.scrape == scrape
+        self.steady.is_some() || self.scrape == scrape
     }
 
-    /// The counter at the last scrape.
-    fn cpu_time_at(&self, last: SimTime) -> SimDuration {
-        let Some(rate) = self.steady_nano else { return self.cpu_time };
-        let used = i128::from(rate) * i128::from((last - self.at).as_nanos());
+    /// The counter at the last scrape, by the meters as they were then.
+    fn cpu_time_at(&self, last: SimTime, meters: &[ScrapedMeter]) -> SimDuration {
+        let Some(SteadyUse { rate_nano, meter }) = self.steady else { return self.cpu_time };
+        let used = match meter {
+            Some(MeterReading { meter, burnt }) => {
+                let meter = meters.get(meter.0 as usize).copied().unwrap_or_default();
+                meter.burnt_at(last) - burnt
+            }
+            None => i128::from(rate_nano) * i128::from((last - self.at).as_nanos()),
+        };
         self.cpu_time + SimDuration::from_core_nanos(used)
+    }
+}
+
+impl ScrapedMeter {
+    /// What it stood at at a scrape since: had its rate changed before that, it had been scraped there.
+    fn burnt_at(&self, last: SimTime) -> i128 {
+        self.burnt + i128::from(self.rate_nano) * i128::from((last - self.at).as_nanos())
     }
 }
 
@@ -143,26 +226,30 @@ impl Window {
     }
 }
 
-/// The mean between two scrapes of one container, the last one and that of now.
+/// The mean between two scrapes of one container, the last one, with its start and its counter then, and
+/// that of now.
 fn sample(
     now: SimTime,
-    (last, window): (SimTime, Window),
-    before: &Scraped,
+    window: Window,
+    (started, cpu_time): (SimTime, SimDuration),
     usage: &PodUsage,
 ) -> Option<NewSample> {
-    if before.started != usage.started {
+    if started != usage.started {
         return None;
     }
-    let mean = || window.mean(usage.cpu_time - before.cpu_time_at(last));
-    let cpu_nano = usage.steady_nano.filter(|_| usage.was_steady).unwrap_or_else(mean);
+    let steady = usage.steady.filter(|_| usage.was_steady).map(|steady| steady.rate_nano);
     let metrics = PodMetrics {
-        cpu_nano,
+        cpu_nano: steady.unwrap_or_else(|| window.mean(usage.cpu_time - cpu_time)),
         memory: usage.memory,
         others: usage.others.clone(),
         timestamp: now.floor_to_second(),
         window: window.length,
     };
-    Some(NewSample { metrics, next_nano: usage.steady_nano })
+    let next = usage.steady.map(|SteadyUse { rate_nano, meter }| match meter {
+        Some(reading) => CpuRate::Metered(reading.meter),
+        None => CpuRate::Steady(rate_nano),
+    });
+    Some(NewSample { metrics, next })
 }
 
 #[cfg(test)]
@@ -184,13 +271,13 @@ mod tests {
             memory: Bytes(1),
             started: SimTime::ZERO,
             others: None,
-            steady_nano: None,
+            steady: None,
             was_steady: false,
         }
     }
 
     fn scrape(server: &mut MetricsServer, at: i64, usage: Option<PodUsage>) -> PodMetricsUpdate {
-        server.scrape(SimTime::from_secs(at), [(pod(), usage)].into_iter())
+        server.scrape(SimTime::from_secs(at), [(pod(), usage)].into_iter(), Vec::new())
     }
 
     fn cpu_nano(update: &PodMetricsUpdate) -> Option<i64> {
@@ -243,19 +330,55 @@ mod tests {
     fn a_steady_pod_goes_on_unseen_and_its_counter_with_it() {
         let mut server = MetricsServer::default();
         scrape(&mut server, 0, Some(usage(0)));
-        let steady = PodUsage { steady_nano: Some(500_000_000), ..usage(4) };
+        let rate = SteadyUse { rate_nano: 500_000_000, meter: None };
+        let steady = PodUsage { steady: Some(rate), ..usage(4) };
         let update = scrape(&mut server, 10, Some(steady));
         // The mean of the first ten seconds, and what it will be from then on.
         assert_eq!(cpu_nano(&update), Some(400_000_000));
-        let next = update.rows.first().and_then(|(_, sample)| sample.as_ref()?.next_nano);
-        assert_eq!(next, Some(500_000_000));
+        let next = update.rows.first().and_then(|(_, sample)| sample.as_ref()?.next);
+        assert_eq!(next, Some(CpuRate::Steady(500_000_000)));
         assert!(server.is_steady(pod()));
         for at in [20, 30] {
-            assert!(server.scrape(SimTime::from_secs(at), std::iter::empty()).rows.is_empty());
+            let none = (std::iter::empty(), Vec::new());
+            assert!(server.scrape(SimTime::from_secs(at), none.0, none.1).rows.is_empty());
         }
         // 14 s of CPU by 30 s; from then on at one core.
         let changed = scrape(&mut server, 40, Some(usage(24)));
         assert_eq!(cpu_nano(&changed), Some(1_000_000_000));
         assert!(!server.is_steady(pod()));
+    }
+
+    #[test]
+    fn a_pod_with_a_meter_goes_on_unseen_whatever_the_meter_does() {
+        let (mut server, at) = (MetricsServer::default(), SimTime::from_secs);
+        let seconds_of_core = |seconds: i128| seconds * 1_000_000_000 * 1_000_000_000;
+        let reading = |burnt| MeterReading { meter: MeterId(0), burnt: seconds_of_core(burnt) };
+        let meter = |burnt, rate_nano, since| {
+            let (reading, since) = (reading(burnt), at(since));
+            vec![MeterUsage { reading, rate_nano, since, pods: vec![pod()] }]
+        };
+        // One core up to 33 s, two from then on; the pod used 3 s of CPU before it took its part.
+        let steady = |cpu: i64, burnt, rate_nano| {
+            let steady = SteadyUse { rate_nano, meter: Some(reading(burnt)) };
+            Some(PodUsage { steady: Some(steady), ..usage(cpu) })
+        };
+        let first = [(pod(), steady(3, 0, 1_000_000_000))].into_iter();
+        server.scrape(at(0), first, meter(0, 1_000_000_000, 0));
+        let second = [(pod(), steady(13, 10, 1_000_000_000))].into_iter();
+        let update = server.scrape(at(10), second, meter(10, 1_000_000_000, 0));
+        assert_eq!(cpu_nano(&update), Some(1_000_000_000));
+        assert!(server.is_steady(pod()));
+        assert_eq!(update.meters[0].cpu_nano, 1_000_000_000);
+        for now in [20, 30] {
+            let update = server.scrape(at(now), std::iter::empty(), Vec::new());
+            assert!(update.rows.is_empty() && update.meters.is_empty());
+        }
+        let update = server.scrape(at(40), std::iter::empty(), meter(47, 2_000_000_000, 33));
+        assert_eq!(update.meters[0].cpu_nano, 1_700_000_000);
+        let update = server.scrape(at(50), std::iter::empty(), meter(67, 2_000_000_000, 33));
+        assert_eq!(update.meters[0].cpu_nano, 2_000_000_000);
+        // It leaves at 55 s: 80 s of CPU, of which it had 70 by 50 s.
+        let update = scrape(&mut server, 60, Some(usage(80)));
+        assert_eq!(cpu_nano(&update), Some(1_000_000_000));
     }
 }

@@ -15,7 +15,7 @@ use crate::cluster::pod_template::{Container, PodSpec, TemplateId};
 use crate::cluster::{ClusterView, Name};
 use crate::engine::{SimDuration, SimTime};
 use crate::kubelet::Stop;
-use crate::metrics::PodUsage;
+use crate::metrics::{PodUsage, SteadyUse};
 use crate::traffic::{BackendId, BackendState, FailureCause, Traffic};
 use crate::units::{Bytes, MilliCpu, Quantity};
 
@@ -34,6 +34,8 @@ pub(super) struct Apps {
     pub(super) crowds: BTreeSet<NodeId>,
     pub(super) claims: NodeClaims,
     pub(super) loads: CpuLoads,
+    /// Whether any application ever took requests.
+    pub(super) have_served: bool,
     /// Pods that the next scrape must look at, and at times one that took the slot of such a pod; all
     /// others use CPU at a steady rate.
     pub(super) restless: PodSlots,
@@ -300,6 +302,7 @@ impl Apps {
         traffic.set_state(now, backend, BackendState::Refusing);
         app.backend = Some(backend);
         let node = app.node;
+        self.have_served = true;
         self.crowds.extend(node);
     }
 
@@ -433,8 +436,7 @@ impl Apps {
 
     /// Takes the pods that a scrape must look at, by their slots.
     pub(super) fn take_restless(&mut self) -> Vec<PodId> {
-        let Self { by_pod, loads, restless, .. } = self;
-        loads.take_changed(|pod| restless.insert(pod));
+        let Self { by_pod, restless, .. } = self;
         let mut pods = Vec::new();
         restless.take(|slot| {
             pods.extend(by_pod.get(slot).and_then(Option::as_ref).map(|app| app.pod));
@@ -470,7 +472,10 @@ impl Apps {
             memory,
             started,
             others: app.others.clone(),
-            steady_nano: is_steady.then_some(rate),
+            steady: is_steady.then(|| SteadyUse {
+                rate_nano: rate,
+                meter: app.share.map(|share| self.loads.reading(now, share)),
+            }),
             was_steady,
         })
     }

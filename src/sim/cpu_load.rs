@@ -1,25 +1,31 @@
 //! CPU that workloads burn by a plan of their scenario, without requests: a workload's load is spread
 //! evenly over its pods that serve, each of which burns at most what its limit allows.
 
+use crate::cluster::metrics::MeterId;
 use crate::cluster::pod::PodId;
 use crate::engine::{SimDuration, SimTime};
+use crate::metrics::{MeterReading, MeterUsage};
 
 /// The loads of all workloads that have one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CpuLoads {
     groups: Vec<Group>,
-    /// Groups whose rates changed since a scrape last took the list.
-    changed: Vec<u32>,
-    /// The same since the CPU was last shared out.
-    spread: Vec<u32>,
+    /// By their number.
+    meters: Vec<Meter>,
+    /// Meters whose rates changed since a scrape last took the list.
+    changed: Vec<MeterId>,
+    /// Those that a scrape took last.
+    scraped: Vec<MeterId>,
+    /// Meters whose rates changed since the CPU was last shared out.
+    spread: Vec<MeterId>,
 }
 
 /// A pod's place in its workload's load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
     group: u32,
-    class: u32,
-    /// What its class had burnt when it joined.
+    meter: MeterId,
+    /// What its meter stood at when it joined.
     burnt_before: i128,
 }
 
@@ -27,116 +33,134 @@ pub(super) struct Share {
 struct Group {
     /// Of all pods together, billionths of a core.
     demand_nano: i64,
-    members: Vec<PodId>,
-    /// Pods of one limit burn alike.
-    classes: Vec<Class>,
-    changed_at: SimTime,
+    members: i64,
+    meters: Vec<MeterId>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Class {
+/// The pods of a load that have one limit: they burn alike, so that they are metered together.
+#[derive(Clone, Debug)]
+struct Meter {
     limit_nano: i64,
     rate_nano: i64,
     since: SimTime,
     /// What a pod that was always there had burnt by `since`, billionths of a core times nanoseconds.
     burnt: i128,
+    pods: Vec<PodId>,
 }
 
 impl CpuLoads {
     /// The load of a group is this from `now` on.
     pub(super) fn set_demand(&mut self, now: SimTime, group: u32, demand_nano: i64) {
-        let index = group as usize;
-        if self.groups.len() <= index {
-            self.groups.resize_with(index + 1, Group::default);
-        }
-        self.groups[index].demand_nano = demand_nano;
+        self.group_mut(group).demand_nano = demand_nano;
         self.spread(now, group);
     }
 
     /// A pod takes its share from `now` on.
     pub(super) fn join(&mut self, now: SimTime, group: u32, pod: PodId, limit_nano: i64) -> Share {
-        let index = group as usize;
-        if self.groups.len() <= index {
-            self.groups.resize_with(index + 1, Group::default);
-        }
-        let row = &mut self.groups[index];
-        row.members.push(pod);
-        let class = row.classes.iter().position(|class| class.limit_nano == limit_nano);
-        let class = class.unwrap_or_else(|| {
-            row.classes.push(Class { limit_nano, rate_nano: 0, since: now, burnt: 0 });
-            row.classes.len() - 1
-        });
+        self.group_mut(group).members += 1;
+        let meter = self.meter_of(now, group, limit_nano);
+        self.meter_mut(meter).pods.push(pod);
         self.spread(now, group);
-        let class_row = &self.groups[index].classes[class];
-        let class = u32::try_from(class).unwrap_or(u32::MAX);
-        Share { group, class, burnt_before: class_row.burnt_at(now) }
+        Share { group, meter, burnt_before: self.meter(meter).burnt_at(now) }
     }
 
     /// A pod takes no more from `now` on; what it burnt is the answer.
     pub(super) fn leave(&mut self, now: SimTime, share: Share, pod: PodId) -> SimDuration {
         let burnt = self.burnt(now, share);
-        self.groups[share.group as usize].members.retain(|member| *member != pod);
+        self.group_mut(share.group).members -= 1;
+        self.meter_mut(share.meter).pods.retain(|member| *member != pod);
         self.spread(now, share.group);
         burnt
     }
 
     /// CPU time that a pod burnt since it joined.
     pub(super) fn burnt(&self, now: SimTime, share: Share) -> SimDuration {
-        let class = &self.groups[share.group as usize].classes[share.class as usize];
-        SimDuration::from_core_nanos(class.burnt_at(now) - share.burnt_before)
+        SimDuration::from_core_nanos(self.meter(share.meter).burnt_at(now) - share.burnt_before)
     }
 
     /// The rate of a pod, billionths of a core, and since when it is the same.
     pub(super) fn rate(&self, share: Share) -> (i64, SimTime) {
-        let group = &self.groups[share.group as usize];
-        (group.classes[share.class as usize].rate_nano, group.changed_at)
+        let meter = self.meter(share.meter);
+        (meter.rate_nano, meter.since)
     }
 
-    /// Tells of the pods whose rates changed since the last call.
-    pub(super) fn take_changed(&mut self, tell: impl FnMut(PodId)) {
-        take_members(&mut self.changed, &self.groups, tell);
+    /// What the meter of a pod stands at.
+    pub(super) fn reading(&self, now: SimTime, share: Share) -> MeterReading {
+        MeterReading { meter: share.meter, burnt: self.meter(share.meter).burnt_at(now) }
     }
 
-    /// Tells of the pods whose rates changed since the last call of this.
-    pub(super) fn take_spread(&mut self, tell: impl FnMut(PodId)) {
-        take_members(&mut self.spread, &self.groups, tell);
+    /// What a scrape at `now` must look at: the meters whose rates changed since the last one, and those
+    /// that it found so, which it could only tell the mean of.
+    pub(super) fn take_changed(&mut self, now: SimTime) -> Vec<MeterUsage> {
+        let mut meters = std::mem::replace(&mut self.scraped, std::mem::take(&mut self.changed));
+        meters.extend_from_slice(&self.scraped);
+        meters.sort_unstable();
+        meters.dedup();
+        let usage = |meter| {
+            let Meter { rate_nano, since, ref pods, .. } = *self.meter(meter);
+            let reading = MeterReading { meter, burnt: self.meter(meter).burnt_at(now) };
+            MeterUsage { reading, rate_nano, since, pods: pods.clone() }
+        };
+        meters.into_iter().map(usage).collect()
+    }
+
+    /// The pods whose rates changed since the last call of this, by their meters.
+    pub(super) fn take_spread(&mut self) -> impl Iterator<Item = &[PodId]> {
+        let mut meters = std::mem::take(&mut self.spread);
+        meters.sort_unstable();
+        meters.dedup();
+        meters.into_iter().map(|meter| &self.meter(meter).pods[..])
     }
 
     fn spread(&mut self, now: SimTime, group: u32) {
-        let row = &mut self.groups[group as usize];
-        let members = i64::try_from(row.members.len()).unwrap_or(i64::MAX);
-        let share = row.demand_nano.checked_div(members).unwrap_or(0);
-        let mut has_changed = false;
-        for class in &mut row.classes {
-            let rate_nano = share.min(class.limit_nano);
+        let group = &self.groups[group as usize];
+        let share = group.demand_nano.checked_div(group.members).unwrap_or(0);
+        for id in &group.meters {
+            let meter = &mut self.meters[id.0 as usize];
+            let rate_nano = share.min(meter.limit_nano);
             // Pods at their limit burn on as before, whoever comes or goes.
-            if class.rate_nano != rate_nano {
-                class.burnt = class.burnt_at(now);
-                class.since = now;
-                class.rate_nano = rate_nano;
-                has_changed = true;
+            if meter.rate_nano != rate_nano {
+                meter.burnt = meter.burnt_at(now);
+                meter.since = now;
+                meter.rate_nano = rate_nano;
+                self.changed.push(*id);
+                self.spread.push(*id);
             }
         }
-        if has_changed {
-            row.changed_at = now;
-            self.changed.push(group);
-            self.spread.push(group);
+    }
+
+    fn group_mut(&mut self, group: u32) -> &mut Group {
+        let index = group as usize;
+        if self.groups.len() <= index {
+            self.groups.resize_with(index + 1, Group::default);
         }
+        &mut self.groups[index]
+    }
+
+    /// The meter of a group's pods that have this limit.
+    fn meter_of(&mut self, now: SimTime, group: u32, limit_nano: i64) -> MeterId {
+        let known = &self.groups[group as usize].meters;
+        let found = known.iter().find(|meter| self.meter(**meter).limit_nano == limit_nano);
+        if let Some(meter) = found {
+            return *meter;
+        }
+        let meter = MeterId(u32::try_from(self.meters.len()).unwrap_or(u32::MAX));
+        let (since, pods) = (now, Vec::new());
+        self.meters.push(Meter { limit_nano, rate_nano: 0, since, burnt: 0, pods });
+        self.groups[group as usize].meters.push(meter);
+        meter
+    }
+
+    fn meter(&self, meter: MeterId) -> &Meter {
+        &self.meters[meter.0 as usize]
+    }
+
+    fn meter_mut(&mut self, meter: MeterId) -> &mut Meter {
+        &mut self.meters[meter.0 as usize]
     }
 }
 
-/// Empties a list of groups, and tells of the pods of each.
-fn take_members(list: &mut Vec<u32>, groups: &[Group], tell: impl FnMut(PodId)) {
-    if list.is_empty() {
-        return;
-    }
-    list.sort_unstable();
-    list.dedup();
-    let groups = list.drain(..).map(|group| &groups[group as usize]);
-    groups.flat_map(|group| &group.members).copied().for_each(tell);
-}
-
-impl Class {
+impl Meter {
     fn burnt_at(&self, now: SimTime) -> i128 {
         self.burnt + i128::from(self.rate_nano) * i128::from((now - self.since).as_nanos())
     }
@@ -160,11 +184,24 @@ mod tests {
         assert_eq!(loads.burnt(at(20), second), SimDuration::from_secs(10));
         assert_eq!(loads.rate(third), (500_000_000, at(10)));
         assert_eq!(loads.leave(at(20), third, three), SimDuration::from_secs(5));
-        let mut changed = Vec::new();
-        loads.take_changed(|pod| changed.push(pod));
-        assert_eq!(changed, [one, two]);
-        loads.take_changed(|pod| changed.push(pod));
-        assert_eq!(changed.len(), 2, "nothing changed since");
+        assert_eq!(loads.take_spread().flatten().collect::<Vec<_>>(), [&one, &two]);
+        assert_eq!(loads.take_spread().count(), 0, "nothing changed since");
         assert_eq!(loads.rate(first).0, 1_500_000_000);
+    }
+
+    #[test]
+    fn a_meter_is_for_the_scrape_after_a_change_and_for_the_next() {
+        let mut loads = CpuLoads::default();
+        let at = SimTime::from_secs;
+        loads.set_demand(at(0), 0, 1_000_000_000);
+        let one = PodId::from_bits(1);
+        let share = loads.join(at(10), 0, one, 2_000_000_000);
+        for now in [20, 30] {
+            let [usage] = &loads.take_changed(at(now))[..] else { panic!("one meter") };
+            assert_eq!(usage.reading, loads.reading(at(now), share));
+            assert_eq!((usage.rate_nano, usage.since), (1_000_000_000, at(10)));
+            assert_eq!(usage.pods, [one]);
+        }
+        assert!(loads.take_changed(at(40)).is_empty());
     }
 }

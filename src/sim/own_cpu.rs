@@ -83,7 +83,18 @@ impl NodeClaims {
     /// Whether everything fits that the applications of a node could ever use.
     pub(super) fn fit(&self, node: NodeId) -> bool {
         let claim = self.0.get(node.index()).copied().flatten().filter(|claim| claim.node == node);
-        claim.is_some_and(|claim| claim.claimed_nano <= claim.capacity_nano)
+        claim.is_some_and(NodeClaim::fits)
+    }
+
+    /// The same of all nodes.
+    fn all_fit(&self) -> bool {
+        self.0.iter().copied().flatten().all(NodeClaim::fits)
+    }
+}
+
+impl NodeClaim {
+    const fn fits(self) -> bool {
+        self.claimed_nano <= self.capacity_nano
     }
 }
 
@@ -149,14 +160,16 @@ impl Apps {
 
     /// Takes the nodes whose applications may want more CPU than there is, in their order.
     pub(super) fn take_crowds(&mut self) -> std::collections::BTreeSet<NodeId> {
-        let Self { by_pod, loads, crowds, claims, .. } = self;
-        loads.take_spread(|pod| {
+        let Self { by_pod, loads, crowds, claims, have_served, .. } = self;
+        let nobody_minds = !*have_served && claims.all_fit();
+        let meters = loads.take_spread();
+        for pod in meters.filter(|_| !nobody_minds).flatten().copied() {
             let app = by_pod.get(pod.index()).and_then(Option::as_ref);
             if let Some(app) = app.filter(|app| app.pod == pod) {
                 let node = app.node.filter(|node| app.backend.is_some() || !claims.fit(*node));
                 crowds.extend(node);
             }
-        });
+        }
         std::mem::take(crowds)
     }
 }
@@ -171,9 +184,9 @@ mod tests {
         assert_eq!(first.index(), next.index());
         let (mut claims, size) = (NodeClaims::default(), MilliCpu(1000));
         claims.add(first, size, 600_000_000);
-        assert!(claims.fit(first) && !claims.fit(next));
+        assert!(claims.fit(first) && !claims.fit(next) && claims.all_fit());
         claims.add(first, size, 600_000_000);
-        assert!(!claims.fit(first));
+        assert!(!claims.fit(first) && !claims.all_fit());
         claims.remove(first, 600_000_000);
         assert!(claims.fit(first));
         claims.add(next, size, 500_000_000);

@@ -343,6 +343,7 @@ impl Simulation {
         }
         self.note_unreachable_nodes();
         let pods = self.apps.take_restless();
+        let meters = self.apps.loads.take_changed(self.now);
         let last = self.metrics.last_scrape();
         let usage = pods.iter().map(|pod| {
             let node = self.apps.get(*pod).and_then(|app| app.node);
@@ -350,7 +351,7 @@ impl Simulation {
             let usage = || self.apps.usage(self.now, *pod, last, &mut self.traffic);
             (*pod, answers.then(usage).flatten())
         });
-        let served = self.metrics.scrape(self.now, usage);
+        let served = self.metrics.scrape(self.now, usage, meters);
         self.apps.disturb(pods.into_iter().filter(|pod| !self.metrics.is_steady(*pod)));
         self.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
     }

@@ -26,8 +26,7 @@ pub fn top_pods(view: ClusterView<'_>, scope: &Scope) -> String {
     pods.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
     for (id, pod) in pods {
         let Some(sample) = view.pod_metrics().get(id) else { continue };
-        let usage =
-            Usage { cpu_nano: sample.metrics.cpu_nano, memory_bytes: sample.metrics.memory.0 };
+        let usage = Usage { cpu_nano: sample.cpu_nano, memory_bytes: sample.memory.0 };
         let cells = [pod.name().to_string(), usage.cpu(), usage.memory()];
         let namespace = has_namespace.then(|| pod.id.namespace.to_string());
         columns.row(namespace.into_iter().chain(cells).collect());
@@ -42,8 +41,8 @@ pub fn top_nodes(view: ClusterView<'_>) -> String {
     for (id, pod) in view.store().pods().iter() {
         let (Some(node), Some(sample)) = (pod.node, view.pod_metrics().get(id)) else { continue };
         let sum = usage.entry(node).or_default();
-        sum.cpu_nano += sample.metrics.cpu_nano;
-        sum.memory_bytes += sample.metrics.memory.0;
+        sum.cpu_nano += sample.cpu_nano;
+        sum.memory_bytes += sample.memory.0;
     }
     let titles = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
     let mut columns = Columns::new(titles);

@@ -54,9 +54,9 @@ pub fn reading(
             let is_cpu = &**resource == "cpu";
             let value = |pod: &PodId| {
                 let sample = table.get(*pod)?;
-                let Sample { timestamp, window, metrics } = sample;
-                let value_milli = if is_cpu && container.is_none() && metrics.others.is_none() {
-                    cpu_milli(metrics.cpu_nano)
+                let Sample { timestamp, window, .. } = sample;
+                let value_milli = if is_cpu && container.is_none() && sample.others.is_empty() {
+                    cpu_milli(sample.cpu_nano)
                 } else {
                     usage_milli(view, *pod, sample, resource, container.as_deref())?
                 };
@@ -135,19 +135,17 @@ fn usage_milli(
     resource: &str,
     container: Option<&str>,
 ) -> Option<i64> {
-    let metrics = sample.metrics;
     let amount = |cpu_nano: i64, memory: i64| match resource {
         "cpu" => Some(cpu_milli(cpu_nano)),
         "memory" => Some(memory_milli(memory)),
         _ => None,
     };
-    let own = amount(metrics.cpu_nano, metrics.memory.0);
-    let others = metrics.others.iter().flat_map(|others| others.iter());
+    let own = amount(sample.cpu_nano, sample.memory.0);
+    let mut others = sample.others.iter();
     let Some(name) = container else {
         let others = others.map(|one| amount(one.cpu_nano, one.memory.0));
         return pod_usage_milli([own].into_iter().chain(others));
     };
-    let mut others = others;
     if let Some(other) = others.find(|one| *one.container == *name) {
         return amount(other.cpu_nano, other.memory.0);
     }

@@ -138,13 +138,10 @@ impl Known {
             if self.sampled.get(&id) == Some(&sample.timestamp) {
                 continue;
             }
-            let others = || sample.metrics.others.iter().flat_map(|others| others.iter());
             for container in &store.template_of(pod).spec.containers {
-                let other = others().find(|one| one.container == container.name);
+                let other = sample.others.iter().find(|one| one.container == container.name);
                 let (cpu_nano, memory) = other
-                    .map_or((sample.metrics.cpu_nano, sample.metrics.memory), |one| {
-                        (one.cpu_nano, one.memory)
-                    });
+                    .map_or((sample.cpu_nano, sample.memory), |one| (one.cpu_nano, one.memory));
                 let state = self
                     .containers
                     .entry(container.name.clone())
