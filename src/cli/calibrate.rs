@@ -93,6 +93,15 @@ pub struct Arguments {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     max_num_batched_tokens: Option<u32>,
 
+    /// Sequences in a batch at most [default: 256]
+    #[arg(long, value_name = "COUNT", requires = "llm")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    max_num_seqs: Option<u32>,
+
+    /// Whether outputs are processed while the GPU computes, as vLLM does from 0.6 on [default: whichever fits better]
+    #[arg(long, value_name = "BOOL", requires = "llm")]
+    async_output_processing: Option<bool>,
+
     /// The form of the result
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
@@ -197,7 +206,8 @@ pub fn run(
                 max_num_batched_tokens: arguments
                     .max_num_batched_tokens
                     .unwrap_or(defaults.max_num_batched_tokens),
-                ..defaults
+                max_num_seqs: arguments.max_num_seqs.unwrap_or(defaults.max_num_seqs),
+                async_output_processing: arguments.async_output_processing,
             };
             calibrate_llm(&points, &hardware, &conditions).map_err(wrong)?
         } else {

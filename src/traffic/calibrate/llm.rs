@@ -3,7 +3,8 @@
 use super::points::Point;
 use super::web::{Setting, measured_rows};
 use super::{
-    Bench, Calibration, Conditions, MeasuredRow, figure, fit, judge, rounded, rounded_number,
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, judge, rounded,
+    rounded_number,
 };
 use crate::engine::{SimDuration, SimTime};
 use crate::traffic::arrivals::{Pattern, RatePoint, UserLoad};
@@ -33,6 +34,8 @@ pub struct LlmHardware {
     pub max_num_batched_tokens: u32,
     /// Sequences in a batch at most.
     pub max_num_seqs: u32,
+    /// Whether outputs are processed while the GPU computes; absent = whichever fits better.
+    pub async_output_processing: Option<bool>,
 }
 
 impl Default for LlmHardware {
@@ -46,6 +49,7 @@ impl Default for LlmHardware {
             kv_cache_tokens: None,
             max_num_batched_tokens,
             max_num_seqs,
+            async_output_processing: None,
         }
     }
 }
@@ -55,6 +59,8 @@ struct LlmBench<'a> {
     rows: Vec<MeasuredRow>,
     conditions: &'a Conditions,
     hardware: &'a LlmHardware,
+    /// Whether outputs are processed while the GPU computes.
+    is_async: bool,
 }
 
 impl LlmBench<'_> {
@@ -71,6 +77,7 @@ impl LlmBench<'_> {
             kv_cache_tokens: hardware.kv_cache_tokens,
             max_num_batched_tokens: hardware.max_num_batched_tokens,
             max_num_seqs: hardware.max_num_seqs,
+            async_output_processing: self.is_async,
             enable_prefix_caching: false,
             cost: CostSpec {
                 // How much of it is the reading of weights does not show as long as prompts are computed
@@ -174,21 +181,107 @@ pub(super) fn calibrate(
     let load = |point: &Point| point.rps.or(point.concurrency.map(f64::from)).unwrap_or_default();
     sorted.sort_by(|one, other| load(one).total_cmp(&load(other)));
     let rows = measured_rows(&sorted, conditions.pods);
-    let bench = LlmBench { points: sorted, rows, conditions, hardware };
+    let mut bench = LlmBench { points: sorted, rows, conditions, hardware, is_async: false };
     // A decode of 15 ms, a token of 50 us, a sequence of 50 us, a token of context of 50 ns, 10 ms beside.
     let start = [15.0, 50.0, 50.0, 50.0, 0.01].map(libm::log);
     if let Err(problems) = bench.model(&start).model("") {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         return Err(format!("the server cannot be simulated: {}", lines.join("; ")));
     }
-    let (requests, _) = fit(&bench, &start, 2 * conditions.evaluations);
     let mut notes = vec![
         "tokens of prompts and answers are taken for the same in all requests of a row; set \
          `promptTokens` and `outputTokens` to those of your own traffic"
             .to_owned(),
     ];
+    let evaluations = 2 * conditions.evaluations;
+    bench.is_async = hardware.async_output_processing.unwrap_or(false);
+    let (mut best, badness) = fit_parameters(&bench, &start, evaluations);
+    if hardware.async_output_processing.is_none() {
+        // On from there: at the start the work for sequences would be hidden behind the GPU's, and no step
+        // would show that it matters.
+        bench.is_async = true;
+        let (beside, badness_beside) = fit_parameters(&bench, &best, evaluations);
+        // What a ratio is off by whose logarithm has the mean square.
+        let typical = |badness: f64| (libm::exp(libm::sqrt(badness)) - 1.0) * 100.0;
+        notes.push(format!(
+            "the fitted rows are off by {:.1} % (root mean square) with outputs processed while the GPU \
+             computes, and by {:.1} % without; --async-output-processing says how it is",
+            typical(badness_beside),
+            typical(badness),
+        ));
+        bench.is_async = badness_beside < badness;
+        if bench.is_async {
+            best = beside;
+        }
+    }
+    let requests = bench.model(&best);
     if !bench.rows.iter().any(|row| row.held_out) {
         notes.push("fewer than three rows: none is kept back to judge the fit".into());
     }
     Ok(Calibration { rows: judge(&bench, &requests), requests, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::points::{Measure, Statistic};
+    use super::*;
+
+    /// What a server shows of which 0.5 ms for a sequence and 15 ms of the GPU are added, or go on side by side.
+    fn shown(is_async: bool) -> Vec<Point> {
+        let figures = [
+            Measure::FirstToken(Statistic::P50),
+            Measure::PerToken(Statistic::P50),
+            Measure::Latency(Statistic::P50),
+        ];
+        let mut points: Vec<Point> = [1, 8, 24, 48, 96]
+            .map(|users| Point {
+                concurrency: Some(users),
+                prompt_tokens: Some(100.0),
+                output_tokens: Some(100.0),
+                measured: figures.map(|measure| (measure, 1.0)).into(),
+                ..Point::default()
+            })
+            .into();
+        let (conditions, hardware) = (Conditions::default(), known(Some(is_async)));
+        let sorted: Vec<&Point> = points.iter().collect();
+        let rows = measured_rows(&sorted, 1);
+        let bench = LlmBench {
+            points: sorted,
+            rows,
+            conditions: &conditions,
+            hardware: &hardware,
+            is_async,
+        };
+        let model = bench.model(&[14.0, 40.0, 500.0, 40.0, 0.008].map(libm::log));
+        let simulated = bench.simulate(&model);
+        for (point, row) in points.iter_mut().zip(simulated) {
+            for ((_, value), seen) in point.measured.iter_mut().zip(row) {
+                *value = seen.expect("an answer");
+            }
+        }
+        points
+    }
+
+    fn known(async_output_processing: Option<bool>) -> LlmHardware {
+        let kv_cache_tokens = Some(400_000);
+        LlmHardware { kv_cache_tokens, async_output_processing, ..LlmHardware::default() }
+    }
+
+    #[test]
+    fn whether_outputs_are_processed_beside_the_gpu_is_found_or_taken_as_told() {
+        let conditions = Conditions { evaluations: 30, ..Conditions::default() };
+        let fitted = |points: &[Point], told| {
+            let calibration = calibrate(points, &known(told), &conditions).expect("a fit");
+            let llm = calibration.requests.llm.expect("a language model");
+            (
+                llm.async_output_processing,
+                calibration.notes.iter().any(|note| note.contains("root mean square")),
+            )
+        };
+        for is_async in [false, true] {
+            let points = shown(is_async);
+            assert_eq!(fitted(&points, None), (is_async, true));
+            assert_eq!(fitted(&points, Some(!is_async)), (!is_async, false));
+        }
+    }
 }

@@ -166,10 +166,14 @@ fn badness(bench: &dyn Bench, model: &RequestModelSpec) -> f64 {
     if count > 0.0 { sum / count } else { f64::INFINITY }
 }
 
+/// The best parameters on the way from `start`, and how wrong their model is.
+fn fit_parameters(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (Vec<f64>, f64) {
+    simplex::minimize(start, 0.5, evaluations, |point| badness(bench, &bench.model(point)))
+}
+
 /// The best model on the way from `start`, and how wrong it is.
 fn fit(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (RequestModelSpec, f64) {
-    let (best, value) =
-        simplex::minimize(start, 0.5, evaluations, |point| badness(bench, &bench.model(point)));
+    let (best, value) = fit_parameters(bench, start, evaluations);
     (bench.model(&best), value)
 }
 
