@@ -274,14 +274,15 @@ fn chunked_prompts_on_vllm_0_8_are_within_a_tenth() {
 
 #[test]
 fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
+    // A token of a prompt as the log of the slowest run has it, which is fitted; docs/llm.md has the rest.
     let cost = CostSeconds {
-        iteration: 2.0024e-3,
-        sequence: 0.359e-3,
+        iteration: 1.103e-3,
+        sequence: 0.3761e-3,
         weights: 2.6e-3,
-        token: 21.14e-6,
+        token: 22e-6,
         exchange: 0.0,
         attention_pair: 0.5e-9,
-        context_token: 263.6e-9,
+        context_token: 124.2e-9,
     };
     let model = Arc::new(LlmModel::new(
         &cost,
@@ -314,7 +315,7 @@ fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
             .collect();
         let mut stream = Streams::new(1).stream("balancer", 0);
         let answers = replay(&model, 1, &requests, ReplayRouting::Random, &mut stream);
-        let ours = Figures::of(&answers, 16.29e-3);
+        let ours = Figures::of(&answers, 29.67e-3);
         let measured = Figures {
             ttft_mean: number(&row[2]),
             ttft_p50: number(&row[3]),
@@ -327,7 +328,7 @@ fn the_saturation_of_one_server_under_bursts_is_within_a_tenth() {
     }
     check(&errors, 0.10);
     let [_, ttft_p50, .., e2e_p95] = errors.medians();
-    assert!(ttft_p50 < 0.12 && e2e_p95 < 0.05, "{:?}", errors.medians());
+    assert!(ttft_p50 < 0.10 && e2e_p95 < 0.05, "{:?}", errors.medians());
 }
 
 /// A published histogram: each bin has its probability, and each field its mean, in the law that is drawn from.
