@@ -161,3 +161,41 @@ fn a_wrong_setting_of_a_sweep_is_told_once() {
     let ran = Shop::new().run(&["sweep", "scenario.yaml", "--vary", "seed"]);
     assert_eq!(ran.code, 2);
 }
+
+#[test]
+fn further_attempts_are_told_interval_by_interval_so_that_a_storm_is_seen_to_begin() {
+    let shop = Shop::new();
+    let overload = "{pattern: step, rps: 20, steps: [{at: 2m, rps: 300}]}";
+    let retries = "2s, retries: {attempts: 2}";
+    let stormy = SCENARIO
+        .replace("{pattern: constant, rps: 20}", overload)
+        .replace("timeout: 2s", &format!("timeout: {retries}"));
+    shop.write("scenario.yaml", stormy);
+    let ran = shop.run(&["run", "scenario.yaml", "-o", "json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let report: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let service = &report["services"][0];
+    let numbers = |value: &Value| -> Vec<f64> {
+        let list = value.as_array().expect("a list").iter();
+        list.map(|number| number.as_f64().expect("a number")).collect()
+    };
+    let ends = numbers(&report["interval_ends_seconds"]);
+    let retried = numbers(&service["series"]["retried_rps"]);
+    let arrived = numbers(&service["series"]["arrived_rps"]);
+    assert_eq!(retried.len(), ends.len());
+    let mut begin = 0.0;
+    let mut sum = 0.0;
+    for ((end, retried), arrived) in ends.iter().zip(&retried).zip(arrived) {
+        // While the pods start nobody answers; this is not counted in the sum.
+        if *end > 30.0 {
+            sum += retried * (end - begin);
+            assert!(*end > 120.0 || *retried <= 0.0, "before the overload: {retried} at {end}");
+        }
+        assert!(*end < 150.0 || *retried > 0.5 * arrived, "{retried} at {end}");
+        begin = *end;
+    }
+    let told = service["retries"].as_f64().expect("there were retries");
+    assert!((sum - told).abs() < 1e-6 * told, "{sum} and {told}");
+    let text = shop.run(&["run", "scenario.yaml"]);
+    assert!(text.out.contains("\n  retries       "), "{}", text.out);
+}

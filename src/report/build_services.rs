@@ -106,12 +106,16 @@ fn series(intervals: &[IntervalFigures], ends: &[SimTime]) -> ServiceSeries {
         begin = *end;
         series.arrived_rps.push(figures.outcomes.arrived as f64 / seconds);
         series.failed_rps.push(figures.outcomes.failed_in_all() as f64 / seconds);
+        series.retried_rps.push(figures.outcomes.retried as f64 / seconds);
         let quantile = |of: fn(Latencies) -> SimDuration| {
             figures.latencies.map(|latencies| of(latencies).as_millis_f64())
         };
         series.latency_p50_ms.push(quantile(|latencies| latencies.p50));
         series.latency_p95_ms.push(quantile(|latencies| latencies.p95));
         series.latency_p99_ms.push(quantile(|latencies| latencies.p99));
+    }
+    if series.retried_rps.iter().all(|&rps| rps <= 0.0) {
+        series.retried_rps.clear();
     }
     series
 }

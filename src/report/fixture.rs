@@ -209,6 +209,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         series: ServiceSeries {
             arrived_rps: ends.iter().map(|&end| load_rps(end)).collect(),
             failed_rps: ends.iter().map(|&end| if is_failing(end) { 3.5 } else { 0.0 }).collect(),
+            retried_rps: ends.iter().map(|&end| if is_failing(end) { 20.1 } else { 0.0 }).collect(),
             latency_p50_ms: latency(0.5),
             latency_p95_ms: latency(0.95),
             latency_p99_ms: latency(0.99),
@@ -240,6 +241,7 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
         series: ServiceSeries {
             arrived_rps: vec![0.0; ends.len()],
             failed_rps: vec![0.0; ends.len()],
+            retried_rps: Vec::new(),
             latency_p50_ms: none.clone(),
             latency_p95_ms: none.clone(),
             latency_p99_ms: none,

@@ -176,6 +176,11 @@ pub struct ServiceSeries {
     pub arrived_rps: Vec<f64>,
     /// Requests per second that failed.
     pub failed_rps: Vec<f64>,
+    /// Further attempts per second that callers made after a failure, in the interval in which they
+    /// decided on them; absent if there were none in the run. A retry storm is where they rise past
+    /// `arrived_rps`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retried_rps: Vec<f64>,
     /// Median latency; absent where nothing was answered.
     pub latency_p50_ms: Vec<Option<f64>>,
     /// 95 %.

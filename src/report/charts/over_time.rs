@@ -142,6 +142,15 @@ fn load(service: &ServiceReport, index: usize) -> Plan {
             sources: vec![format!("/services/{index}/series/failed_rps")],
         });
     }
+    if !service.series.retried_rps.is_empty() {
+        series.push(Series {
+            name: "retries",
+            color: Color::ORANGE,
+            stroke: Stroke::Line,
+            values: present(&service.series.retried_rps),
+            sources: vec![format!("/services/{index}/series/retried_rps")],
+        });
+    }
     Plan::new("Load [requests/s]", Unit::Rate, series)
 }
 

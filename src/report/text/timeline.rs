@@ -63,6 +63,10 @@ fn service_lines(service: &ServiceReport, slots: &[Vec<usize>]) -> Vec<String> {
     if failed.iter().flatten().any(|&rps| rps > 0.0) {
         lines.push(line("failed", &failed, rate));
     }
+    if !series.retried_rps.is_empty() {
+        let retried = fold(&some(&series.retried_rps), slots, Fold::Largest);
+        lines.push(line("retries", &retried, rate));
+    }
     lines.push(line("p95", &p95, latency));
     lines
 }
