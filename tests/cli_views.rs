@@ -113,6 +113,29 @@ fn a_rollout_has_a_status_and_a_history() {
 }
 
 #[test]
+fn a_rollout_past_its_deadline_fails_as_with_kubectl() {
+    let shop = shop();
+    let manifest = shop.read("web.yaml");
+    let late = manifest.replacen("spec:\n", "spec:\n  progressDeadlineSeconds: 30\n", 1);
+    assert_ne!(late, manifest);
+    shop.write("web.yaml", late);
+    let scenario = shop.read("scenario.yaml");
+    let never = "    images: {'example.com/web:v2': {app: {neverReady: true}}}\n";
+    let workload = scenario.find("traffic:").expect("traffic follows the workload");
+    shop.write(
+        "scenario.yaml",
+        format!("{}{never}{}", &scenario[..workload], &scenario[workload..]),
+    );
+    let status =
+        |at| shop.run(&["rollout", "status", "deploy/shop/web", "scenario.yaml", "--at", at]);
+    let under_way = status("130s");
+    assert_eq!((under_way.code, under_way.err.as_str()), (0, ""), "{}", under_way.out);
+    let late = status("170s");
+    let error = "error: deployment \"web\" exceeded its progress deadline\n";
+    assert_eq!((late.code, late.out.as_str(), late.err.as_str()), (1, "", error));
+}
+
+#[test]
 fn an_object_is_described_with_its_events() {
     let page = shown(&["describe", "deploy/shop/web", "scenario.yaml"]);
     for line in ["3 desired | 3 updated | 3 total", "example.com/web:v2", "ScalingReplicaSet"] {

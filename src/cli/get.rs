@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::at::{Instant, ObjectAtInstant};
 use super::exit::{Exit, Failure};
-use super::output::OutputOptions;
+use super::output::{self, OutputOptions};
 use crate::cluster::selector::Selector;
 use crate::manifest::yaml::to_yaml;
 use crate::views::{self, Kind, Scope, Wide};
@@ -228,7 +228,14 @@ pub fn rollout(
     };
     match &arguments.what {
         Rollout::Status(_) => {
-            writeln!(out, "{}", views::status(view, object).ok_or_else(missing)?)?;
+            match views::status(view, object).ok_or_else(missing)? {
+                Ok(status) => writeln!(out, "{status}")?,
+                // As kubectl does, whose exit code it is as well.
+                Err(error) => {
+                    output::complain(&error);
+                    return Ok(Exit::Missed);
+                }
+            }
         }
         Rollout::History(_) => {
             let history = views::history(view, object).ok_or_else(missing)?;

@@ -10,9 +10,12 @@ use crate::cluster::{ClusterView, ObjectReference};
 /// Annotation from which CHANGE-CAUSE is taken.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
-/// How far the rollout of a workload is, in kubectl's words; `None` if it is not there, or of a kind that
-/// is not rolled out.
-pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<String> {
+/// What kubectl says of other strategies (`polymorphichelpers.*StatusViewer`).
+const ONLY_ROLLING: &str = "rollout status is only available for RollingUpdate strategy type";
+
+/// How far the rollout of a workload is, in kubectl's words, or the error with which kubectl gives up on it;
+/// `None` if it is not there, or of a kind that is not rolled out.
+pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<String, String>> {
     let id = &object.id;
     Some(match &*object.kind {
         "Deployment" => of_deployment(view.deployments().get(view.deployment_named(id)?)?),
@@ -40,43 +43,42 @@ pub fn history(view: ClusterView<'_>, object: &ObjectReference) -> Option<String
 }
 
 /// `StatefulSetStatusViewer.Status`.
-fn of_stateful_set(set: &StatefulSet) -> String {
+fn of_stateful_set(set: &StatefulSet) -> Result<String, String> {
     let (spec, status) = (&set.spec, &set.status);
     let StatefulSetUpdate::RollingUpdate { partition } = spec.update else {
-        return "error: rollout status is only available for RollingUpdate strategy type"
-            .to_owned();
+        return Err(ONLY_ROLLING.to_owned());
     };
     if status.observed_generation == 0 || set.generation > status.observed_generation {
-        return "Waiting for statefulset spec update to be observed...".to_owned();
+        return Ok("Waiting for statefulset spec update to be observed...".to_owned());
     }
     if status.ready_replicas < spec.replicas {
-        return format!(
+        return Ok(format!(
             "Waiting for {} pods to be ready...",
             spec.replicas - status.ready_replicas
-        );
+        ));
     }
     let (updated, wanted) = (status.updated_replicas, spec.replicas - partition);
     if updated < wanted {
-        return format!(
+        return Ok(format!(
             "Waiting for partitioned roll out to finish: {updated} out of {wanted} new pods have been updated..."
-        );
+        ));
     }
-    format!("partitioned roll out complete: {updated} new pods have been updated...")
+    Ok(format!("partitioned roll out complete: {updated} new pods have been updated..."))
 }
 
 /// `DaemonSetStatusViewer.Status`.
-fn of_daemon_set(set: &DaemonSet) -> String {
+fn of_daemon_set(set: &DaemonSet) -> Result<String, String> {
     let (name, status) = (set.meta.name(), &set.status);
     if set.spec.update == DaemonSetUpdate::OnDelete {
-        return "error: rollout status is only available for RollingUpdate strategy type"
-            .to_owned();
+        return Err(ONLY_ROLLING.to_owned());
     }
     if set.generation > status.observed_generation {
-        return "Waiting for daemon set spec update to be observed...".to_owned();
+        return Ok("Waiting for daemon set spec update to be observed...".to_owned());
     }
     let wanted = status.desired_number_scheduled;
-    let waiting =
-        |what: String| format!("Waiting for daemon set \"{name}\" rollout to finish: {what}...");
+    let waiting = |what: String| {
+        Ok(format!("Waiting for daemon set \"{name}\" rollout to finish: {what}..."))
+    };
     if status.updated_number_scheduled < wanted {
         let updated = status.updated_number_scheduled;
         return waiting(format!("{updated} out of {wanted} new pods have been updated"));
@@ -85,7 +87,7 @@ fn of_daemon_set(set: &DaemonSet) -> String {
         let available = status.number_available;
         return waiting(format!("{available} of {wanted} updated pods are available"));
     }
-    format!("daemon set \"{name}\" successfully rolled out")
+    Ok(format!("daemon set \"{name}\" successfully rolled out"))
 }
 
 fn revisions(history: &[Revision]) -> String {
@@ -104,21 +106,22 @@ fn revisions(history: &[Revision]) -> String {
 }
 
 /// `DeploymentStatusViewer.Status`.
-fn of_deployment(deployment: &Deployment) -> String {
+fn of_deployment(deployment: &Deployment) -> Result<String, String> {
     let name = deployment.meta.name();
     let (spec, status) = (&deployment.spec, &deployment.status);
     if deployment.generation > status.observed_generation {
-        return "Waiting for deployment spec update to be observed...".to_owned();
+        return Ok("Waiting for deployment spec update to be observed...".to_owned());
     }
     let is_late = status
         .conditions
         .iter()
         .any(|one| one.kind == "Progressing" && one.reason == "ProgressDeadlineExceeded");
     if is_late {
-        return format!("error: deployment \"{name}\" exceeded its progress deadline");
+        return Err(format!("deployment \"{name}\" exceeded its progress deadline"));
     }
-    let waiting =
-        |what: String| format!("Waiting for deployment \"{name}\" rollout to finish: {what}...");
+    let waiting = |what: String| {
+        Ok(format!("Waiting for deployment \"{name}\" rollout to finish: {what}..."))
+    };
     let updated = status.updated_replicas;
     if updated < spec.replicas {
         let wanted = spec.replicas;
@@ -132,7 +135,7 @@ fn of_deployment(deployment: &Deployment) -> String {
         let available = status.available_replicas;
         return waiting(format!("{available} of {updated} updated replicas are available"));
     }
-    format!("deployment \"{name}\" successfully rolled out")
+    Ok(format!("deployment \"{name}\" successfully rolled out"))
 }
 
 fn replica_sets(view: ClusterView<'_>, id: DeploymentId) -> String {
