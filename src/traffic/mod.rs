@@ -33,6 +33,7 @@ mod quota;
 mod recording;
 mod request_model;
 mod sharing;
+mod tagged;
 mod time_law;
 pub mod trace;
 pub mod trace_rows;

@@ -11,9 +11,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::normal_quantile::normal_quantile;
 use super::problem::Checks;
+use super::tagged::read_tagged;
 use crate::engine::SimDuration;
 use crate::engine::logarithm::{ln, times_ln_each};
 use crate::units::parse_duration;
@@ -205,7 +207,8 @@ impl<'de> Deserialize<'de> for TimeLaw {
                 self.visit_str(&seconds.to_string())
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TimeLaw, A::Error> {
-                Distribution::deserialize(MapAccessDeserializer::new(map)).map(TimeLaw::Drawn)
+                let value = Value::deserialize(MapAccessDeserializer::new(map))?;
+                read_tagged(&value, "distribution").map(TimeLaw::Drawn).map_err(A::Error::custom)
             }
         }
         deserializer.deserialize_any(Either)

@@ -38,6 +38,7 @@ pub(super) use users::Users;
 
 use super::fluid::FlowCurve;
 use super::problem::Checks;
+use super::tagged::read_tagged;
 use super::trace::{Tokens, Trace};
 use crate::engine::{SimDuration, SimTime, Stream};
 use process::RateArrivals;
@@ -193,7 +194,7 @@ impl<'de> Deserialize<'de> for Load {
         let given: Vec<&str> = kinds.into_iter().filter(|kind| value.get(kind).is_some()).collect();
         let load = match given[..] {
             ["trace"] => read(value).map(Self::Trace),
-            ["pattern"] => read(value).map(Self::Pattern),
+            ["pattern"] => read_tagged(&value, "pattern").map(Self::Pattern),
             ["users"] => read(value).map(Self::Users),
             ["splice"] => read(value).map(Self::Splice),
             ["add"] => read(value).map(Self::Add),

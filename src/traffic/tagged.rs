@@ -1,0 +1,183 @@
+//! Which field of a tagged setting a mistake is in.
+//!
+//! Serde reads `{pattern: step, rps: 5}` as a whole before it knows which pattern it is, and forgets
+//! where things stood. What was wrong is found again by leaving parts out until serde says something else.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Longer lists are not looked into: each of their items would be left out once.
+const ITEMS_MAX: usize = 200;
+
+/// Reads a setting whose kind is told by the field `tag`. An error begins with the field that it is about,
+/// as [`super::arrivals::nested_error`] has it.
+pub(super) fn read_tagged<T: DeserializeOwned>(value: &Value, tag: &str) -> Result<T, String> {
+    let message = match T::deserialize(value) {
+        Ok(read) => return Ok(read),
+        Err(error) => error.to_string(),
+    };
+    let says = |value: &Value| T::deserialize(value).err().map(|error| error.to_string());
+    let mut steps = Vec::new();
+    if let Some(lacking) = missing_field(&message) {
+        find_lacking(value, lacking, &message, &says, &mut steps);
+    } else {
+        find_wrong(value, tag, &message, &says, &mut steps);
+    }
+    let path: String = steps.iter().map(Step::written).collect();
+    let path = path.trim_start_matches('.');
+    Err(if path.is_empty() { message } else { format!("in `{path}`: {message}") })
+}
+
+/// A step down in a value.
+#[derive(Clone, Debug)]
+enum Step {
+    Field(String),
+    Item(usize),
+}
+
+impl Step {
+    /// As it stands in a path behind others.
+    fn written(&self) -> String {
+        match self {
+            Self::Field(name) => format!(".{name}"),
+            Self::Item(index) => format!("[{index}]"),
+        }
+    }
+}
+
+/// What serde says is wrong with a value, if anything.
+type Says<'a> = &'a dyn Fn(&Value) -> Option<String>;
+
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Descends into the part without which serde would not say this.
+fn find_wrong(whole: &Value, tag: &str, message: &str, says: Says<'_>, steps: &mut Vec<Step>) {
+    'descent: loop {
+        let mut children = children(at(whole, steps));
+        // Without it nothing else is read.
+        children.sort_by_key(|child| matches!(child, Step::Field(name) if name == tag));
+        for child in children {
+            let mut without = whole.clone();
+            take_out(at_mut(&mut without, steps), &child);
+            if says(&without).as_deref() != Some(message) {
+                steps.push(child);
+                continue 'descent;
+            }
+        }
+        return;
+    }
+}
+
+/// Goes through the objects until one is found that lacks the field: with it serde says something else,
+/// and not that the field is unknown there.
+fn find_lacking(
+    whole: &Value,
+    field: &str,
+    message: &str,
+    says: Says<'_>,
+    steps: &mut Vec<Step>,
+) -> bool {
+    let unknown = format!("unknown field `{field}`");
+    let here = at(whole, steps);
+    if here.get(field).is_none() && here.is_object() {
+        let mut filled = whole.clone();
+        if let Some(Value::Object(fields)) = at_mut(&mut filled, steps) {
+            fields.insert(field.to_owned(), Value::Null);
+        }
+        let said = says(&filled);
+        if said.is_none_or(|said| said != message && !said.starts_with(&unknown)) {
+            return true;
+        }
+    }
+    for child in children(here) {
+        steps.push(child);
+        if find_lacking(whole, field, message, says, steps) {
+            return true;
+        }
+        steps.pop();
+    }
+    false
+}
+
+fn children(value: &Value) -> Vec<Step> {
+    match value {
+        Value::Object(fields) => fields.keys().cloned().map(Step::Field).collect(),
+        Value::Array(items) if items.len() <= ITEMS_MAX => {
+            (0..items.len()).map(Step::Item).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn at<'a>(whole: &'a Value, steps: &[Step]) -> &'a Value {
+    steps.iter().fold(whole, |value, step| match step {
+        Step::Field(name) => &value[name.as_str()],
+        Step::Item(index) => &value[*index],
+    })
+}
+
+fn at_mut<'a>(whole: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value> {
+    steps.iter().try_fold(whole, |value, step| match step {
+        Step::Field(name) => value.get_mut(name),
+        Step::Item(index) => value.get_mut(index),
+    })
+}
+
+fn take_out(value: Option<&mut Value>, step: &Step) {
+    match (value, step) {
+        (Some(Value::Object(fields)), Step::Field(name)) => {
+            fields.shift_remove(name);
+        }
+        (Some(Value::Array(items)), Step::Item(index)) => {
+            items.remove(*index);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::Load;
+    use crate::traffic::TimeLaw;
+    use serde_json::json;
+
+    #[test]
+    fn a_mistake_is_told_with_the_field_that_it_is_in() {
+        let law =
+            |value: Value| serde_json::from_value::<TimeLaw>(value).expect_err("wrong").to_string();
+        assert_eq!(
+            law(json!({"distribution": "lognormal", "mean": "10ms", "cv": "wide"})),
+            "in `cv`: invalid type: string \"wide\", expected f64"
+        );
+        let late = law(json!({"distribution": "exponential", "mean": "10 minutes"}));
+        assert!(late.starts_with("in `mean`: "), "{late}");
+        let unknown = law(json!({"cvv": 1, "distribution": "exponential", "mean": "1s"}));
+        assert!(unknown.starts_with("in `cvv`: unknown field `cvv`"), "{unknown}");
+        let kind = law(json!({"distribution": "normal", "mean": "1s"}));
+        assert!(kind.starts_with("in `distribution`: unknown variant `normal`"), "{kind}");
+        // There is no place but the whole for what is not there.
+        assert_eq!(law(json!({"distribution": "lognormal", "mean": "1s"})), "missing field `cv`");
+    }
+
+    #[test]
+    fn a_mistake_deep_in_a_pattern_is_told_with_its_way() {
+        let load =
+            |value: Value| serde_json::from_value::<Load>(value).expect_err("wrong").to_string();
+        let steps =
+            json!({"pattern": "step", "steps": [{"at": "1m", "rps": 5}, {"at": "2m", "rps": "x"}]});
+        assert_eq!(load(steps), "in `steps[1].rps`: invalid type: string \"x\", expected f64");
+        let steps = json!({"pattern": "step", "steps": [{"at": "1m", "rps": 5}, {"rps": 7}]});
+        assert_eq!(load(steps), "in `steps[1]`: missing field `at`");
+        // Of two alike the list that has both.
+        let steps = json!({"pattern": "step", "steps": [{"at": "1m", "rps": "x"}, {"at": "2m", "rps": "x"}]});
+        assert_eq!(load(steps), "in `steps`: invalid type: string \"x\", expected f64");
+        let added = json!({"add": [{"pattern": "constant", "rps": 1}, {"pattern": "constant", "rps": "x"}]});
+        assert_eq!(load(added), "in `add[1].rps`: invalid type: string \"x\", expected f64");
+        let many: Vec<Value> = (0..5_000).map(|_| json!({"at": "1m", "rps": "x"})).collect();
+        let load = load(json!({"pattern": "step", "steps": many}));
+        assert!(load.starts_with("in `steps`: "), "{load}");
+    }
+}
