@@ -3,7 +3,8 @@
 #[path = "support/texts.rs"]
 mod texts;
 
-use texts::{ran, resolved};
+use texts::{ran, resolved, simulation};
+use wavetank::engine::{SimDuration, SimTime};
 use wavetank::report::Report;
 
 /// One node of two cores, of which pods may use 1.93.
@@ -108,4 +109,51 @@ fn warm_up_of_many_pods_at_once_takes_cpu_from_who_serves() {
     let batch = report.workloads.iter().find(|one| one.workload.ends_with("batch"));
     let cores = at(&batch.expect("it is there").series.cpu_cores, 11);
     assert!(cores < 1.93, "{cores}");
+}
+
+#[test]
+fn a_load_that_changes_between_two_scrapes_shows_as_the_mean_of_each_pod_and_then_as_it_is() {
+    let scenario = "duration: 20m
+cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 1}]}
+workloads:
+- workload: Deployment/batch
+  cpuLoad: [{at: 0s, cpu: 1}, {at: 607s, cpu: 600m}]
+timeline: [{at: 901s, scale: {workload: Deployment/batch, replicas: 5}}]
+";
+    let manifests = deployment("batch", 4, "requests: {cpu: 100m}");
+    let mut simulation = simulation(&resolved(scenario, &manifests, &[]), 1);
+    let mut windows = 0;
+    let mut before = SimTime::ZERO;
+    for second in 300..1200 {
+        let now = SimTime::from_secs(second);
+        simulation.run_until(now);
+        let view = simulation.view();
+        let samples: Vec<(i64, SimTime, SimDuration)> = view
+            .pods()
+            .iter()
+            .filter_map(|(id, _)| view.pod_metrics().get(id))
+            .map(|sample| (sample.cpu_nano, sample.timestamp, sample.window))
+            .collect();
+        let (_, scraped, window) = samples[0];
+        if scraped == before {
+            continue;
+        }
+        (before, windows) = (scraped, windows + 1);
+        let burnt = |from: i64, to: i64, nano: i64| {
+            let [from, to] = [from, to].map(SimTime::from_secs);
+            let within = to.min(scraped) - from.max(scraped - window);
+            within.max(SimDuration::ZERO).as_nanos() * nano / window.as_nanos()
+        };
+        let expected = burnt(0, 607, 250_000_000) + burnt(607, 900, 150_000_000);
+        if second < 900 {
+            assert_eq!(samples.len(), 4);
+            for (nano, _, _) in &samples {
+                assert!((nano - expected).abs() <= 2, "{nano}, not {expected}");
+            }
+        } else if second > 1000 {
+            assert_eq!(samples.len(), 5);
+            assert!(samples.iter().all(|(nano, _, _)| *nano == 120_000_000));
+        }
+    }
+    assert!(windows > 50, "{windows}");
 }
