@@ -161,13 +161,14 @@ impl Apps {
     /// Takes the nodes whose applications may want more CPU than there is, in their order.
     pub(super) fn take_crowds(&mut self) -> std::collections::BTreeSet<NodeId> {
         let Self { by_pod, loads, crowds, claims, have_served, .. } = self;
-        let nobody_minds = !*have_served && claims.all_fit();
-        let meters = loads.take_spread();
-        for pod in meters.filter(|_| !nobody_minds).flatten().copied() {
-            let app = by_pod.get(pod.index()).and_then(Option::as_ref);
-            if let Some(app) = app.filter(|app| app.pod == pod) {
-                let node = app.node.filter(|node| app.backend.is_some() || !claims.fit(*node));
-                crowds.extend(node);
+        let mut meters = loads.take_spread().peekable();
+        if meters.peek().is_some() && (*have_served || !claims.all_fit()) {
+            for pod in meters.flatten().copied() {
+                let app = by_pod.get(pod.index()).and_then(Option::as_ref);
+                if let Some(app) = app.filter(|app| app.pod == pod) {
+                    let node = app.node.filter(|node| app.backend.is_some() || !claims.fit(*node));
+                    crowds.extend(node);
+                }
             }
         }
         std::mem::take(crowds)
