@@ -26,6 +26,7 @@ pub mod meta;
 pub mod metrics;
 pub mod node;
 pub mod node_selector;
+mod overlap;
 pub mod pod;
 mod pod_admission;
 mod pod_names;

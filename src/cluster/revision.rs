@@ -37,6 +37,7 @@ impl Store {
     /// Takes note of changes that were just made.
     pub(super) fn revise(&mut self, changes: &[Change]) {
         for change in changes {
+            self.note_overlaps(*change);
             match *change {
                 Change::PodUpdated(pod, _) => {
                     self.note_state(pod);
@@ -56,8 +57,20 @@ impl Store {
         }
     }
 
-    /// The scale target whose pods, samples or scale a change is of.
-    pub fn scale_target_of(&self, change: Change) -> Option<ScaleTarget> {
+    /// The scale targets whose pods, samples or scale a change is of: whose pod it is, and who counts it all
+    /// the same.
+    pub fn scale_targets_of(&self, change: Change) -> impl Iterator<Item = ScaleTarget> {
+        let strange = match change {
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) if !self.has_no_overlaps() => {
+                Some(pod)
+            }
+            _ => None,
+        };
+        let strange = strange.into_iter().flat_map(|pod| self.strangely_counted_by(pod));
+        self.scale_target_of(change).into_iter().chain(strange)
+    }
+
+    fn scale_target_of(&self, change: Change) -> Option<ScaleTarget> {
         match change {
             Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
                 self.scaled_owner(self.pods.get(pod)?.owner?)
@@ -102,7 +115,16 @@ impl Store {
     }
 
     fn revise_target_of(&mut self, change: Change) {
-        if let Some(target) = self.scale_target_of(change) {
+        if self.has_no_overlaps() {
+            self.revise_target(self.scale_target_of(change));
+        } else {
+            let targets: Vec<ScaleTarget> = self.scale_targets_of(change).collect();
+            self.revise_target(targets);
+        }
+    }
+
+    fn revise_target(&mut self, targets: impl IntoIterator<Item = ScaleTarget>) {
+        for target in targets {
             self.revisions.last += 1;
             self.revisions.by_target.insert(target, self.revisions.last);
         }

@@ -69,6 +69,15 @@ impl Store {
         Some(Scale { spec_replicas, status_replicas })
     }
 
+    /// The kind and the name of a workload, if it still exists.
+    pub fn kind_and_name_of(&self, target: ScaleTarget) -> Option<(&'static str, &NamespacedName)> {
+        Some(match target {
+            ScaleTarget::Deployment(id) => ("Deployment", &self.deployments().get(id)?.meta.id),
+            ScaleTarget::ReplicaSet(id) => ("ReplicaSet", &self.replica_sets().get(id)?.meta.id),
+            ScaleTarget::StatefulSet(id) => ("StatefulSet", &self.stateful_sets().get(id)?.meta.id),
+        })
+    }
+
     /// The selector of a workload's pods, if it still exists.
     pub fn selector_scaled_by(&self, target: ScaleTarget) -> Option<&Selector> {
         match target {

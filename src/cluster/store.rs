@@ -17,6 +17,7 @@ use super::limit_range::LimitRange;
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
+use super::overlap::Overlaps;
 use super::pod::{Owner, Pod, PodId};
 use super::pod_names::PodNames;
 use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
@@ -70,6 +71,7 @@ pub struct Store {
     start: Timestamp,
     pub(super) index: Index,
     pub(super) revisions: Revisions,
+    pub(super) overlaps: Overlaps,
     /// Pods that have ended and are still there.
     pub(super) ended_pods: usize,
     /// Numbers every creation.
@@ -157,6 +159,7 @@ impl Store {
             start: Timestamp::UNIX_EPOCH,
             index: Index::default(),
             revisions: Revisions::default(),
+            overlaps: Overlaps::default(),
             ended_pods: 0,
             created: 0,
             names: streams.stream("generated names", 0),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::lull::{Basis, Lull, Sleepers};
 use super::readings::{Reading, reading};
+use super::rivals::Rivals;
 use super::{
     Decision, HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod,
     ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
@@ -11,7 +12,7 @@ use super::{
 use crate::cluster::action::Event;
 use crate::cluster::hpa::{HpaSpec, MetricSource};
 use crate::cluster::hpa_object::{HpaId, HpaObject};
-use crate::cluster::pod::PodId;
+use crate::cluster::pod::{PodId, PodState};
 use crate::cluster::pod_template::{PodSpec, TemplateId};
 use crate::cluster::scale::{Scale, ScaleTarget, resource_of};
 use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
@@ -25,6 +26,8 @@ pub struct HpaController {
     settings: HpaSettings,
     /// By the HPA's slot.
     known: Vec<Option<Known>>,
+    /// By the HPA's slot: those that have looked for their pods. Before, nobody knows which these are.
+    selecting: Vec<Option<HpaId>>,
     sleepers: Sleepers,
 }
 
@@ -86,9 +89,10 @@ impl Controller for HpaController {
     }
 
     fn stirred_by(&self) -> Watches {
-        let pods = Watches::PODS_OF_REPLICA_SETS.and(Watches::PODS_OF_STATEFUL_SETS);
+        // Of any pods: those that it counts need not be its target's.
+        let pods = Watches::PODS.and(Watches::POD_SAMPLES);
         let workloads = Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::STATEFUL_SETS);
-        Watches::HPAS.and(Watches::POD_SAMPLES).and(pods).and(workloads)
+        Watches::HPAS.and(pods).and(workloads)
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
@@ -106,9 +110,8 @@ impl Controller for HpaController {
             }
             _ if self.sleepers.is_empty() => {}
             _ => {
-                let target = view.store().scale_target_of(change);
-                let ids = target.into_iter().flat_map(|target| self.sleepers.of(target));
-                stir.extend(ids.map(Key::Hpa));
+                let targets = view.store().scale_targets_of(change);
+                stir.extend(targets.flat_map(|target| self.sleepers.of(target)).map(Key::Hpa));
             }
         }
     }
@@ -121,8 +124,9 @@ impl Controller for HpaController {
         self.wake_up(id, view.now);
         if self.known.len() <= id.index() {
             self.known.resize_with(id.index() + 1, || None);
+            self.selecting.resize(id.index() + 1, None);
         }
-        let Self { settings, known, sleepers } = self;
+        let Self { settings, known, selecting, sleepers } = self;
         let slot = &mut known[id.index()];
         let Some(hpa) = view.hpas().get(id) else {
             *slot = slot.take().filter(|known| known.id != id);
@@ -136,7 +140,11 @@ impl Controller for HpaController {
         let Some(known) = slot else { return Requeue::No };
         if view.now >= known.next_sync {
             if !settings.repeats_quiet_syncs || !known.repeat(view, hpa, settings) {
-                let last = sync(view, id, hpa, settings, &mut known.history);
+                let rivals = Rivals { id, selecting };
+                let last = sync(view, rivals, hpa, settings, &mut known.history);
+                if last.decision.looked_for_pods() {
+                    selecting[id.index()] = Some(id);
+                }
                 translate(hpa, id, &last.decision, view, actions);
                 for change in health_changes(view, hpa) {
                     actions.push(change);
@@ -222,7 +230,7 @@ fn hpa_view<'a>(hpa: &'a HpaObject, settings: &'a HpaSettings) -> HpaView<'a> {
 /// One sync: what the controller would read from the API server, and the decision on it.
 fn sync(
     view: ClusterView<'_>,
-    id: HpaId,
+    rivals: Rivals<'_>,
     hpa: &HpaObject,
     settings: &HpaSettings,
     history: &mut HpaHistory,
@@ -230,7 +238,8 @@ fn sync(
     let target = target_of(view, hpa);
     let scale = target.and_then(|target| view.scale(target));
     let pods = Pods::of(view, target);
-    let others = target.and_then(|target| other_hpas_of(view, id, hpa, target, &pods));
+    let is_alone = rivals.are_none(view, hpa, &pods);
+    let others = target.filter(|_| !is_alone).and_then(|target| rivals.told(view, target, &pods));
     let selector = others.as_ref().map_or(ScaleSelector::Unique, ScaleSelector::Ambiguous);
     let not_found = if scale.is_none() { not_found(hpa) } else { Name::default() };
     let observed = scale.map(|Scale { spec_replicas, status_replicas }| ObservedScale {
@@ -253,7 +262,9 @@ fn sync(
     };
     let decision = reconcile(&inputs, history, view.now);
     let names = names_of(&decision, view, &pods);
-    let basis = target.zip(scale).filter(|_| decision.is_quiet()).and_then(|(target, scale)| {
+    // What others do to its pods is not counted.
+    let lasts = is_alone && decision.is_quiet();
+    let basis = target.zip(scale).filter(|_| lasts).and_then(|(target, scale)| {
         let readings = hpa.spec.metrics.iter().zip(&readings);
         let holds_until = readings
             .map(|(metric, reading)| {
@@ -304,33 +315,9 @@ fn target_of(view: ClusterView<'_>, hpa: &HpaObject) -> Option<ScaleTarget> {
     view.scale_target(&target.kind, &id)
 }
 
-/// What is wrong if other HPAs scale the same pods (`validateAndParseSelector`, which names them in no
-/// order).
-fn other_hpas_of(
-    view: ClusterView<'_>,
-    id: HpaId,
-    hpa: &HpaObject,
-    scaled: ScaleTarget,
-    pods: &Pods<'_>,
-) -> Option<Name> {
-    let target = &hpa.spec.scale_target;
-    let all = || view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);
-    if pods.ids.is_empty() || all().all(|other| other == id) {
-        return None;
-    }
-    let mut keys: Vec<_> = all()
-        .map(|other| &view.hpas()[other].meta.id)
-        .map(|id| format!("{{{} {}}}", id.name, id.namespace))
-        .collect();
-    keys.sort_unstable();
-    let (selector, keys) = (view.store().selector_scaled_by(scaled), keys.join(" "));
-    let selector = selector.map(ToString::to_string).unwrap_or_default();
-    Some(format!("pods by selector {selector} are controlled by multiple HPAs: [{keys}]").into())
-}
-
-/// The pods of a scale as the HPA sees them.
-struct Pods<'a> {
-    ids: Vec<PodId>,
+/// The pods of a scale as the HPA sees them: all that its selector matches.
+pub(super) struct Pods<'a> {
+    pub(super) ids: Vec<PodId>,
     observed: Vec<ObservedPod>,
     templates: Vec<&'a PodSpec>,
 }
@@ -341,27 +328,32 @@ impl<'a> Pods<'a> {
         let mut pods = Self { ids: Vec::new(), observed: Vec::new(), templates: Vec::new() };
         let mut known: Vec<TemplateId> = Vec::new();
         let mut last = 0;
+        let mut observe = |pod: &PodState| {
+            if known.get(last) != Some(&pod.template) {
+                let place = known.iter().position(|template| *template == pod.template);
+                last = place.unwrap_or_else(|| {
+                    known.push(pod.template);
+                    pods.templates.push(&store.templates()[pod.template].spec);
+                    known.len() - 1
+                });
+            }
+            ObservedPod {
+                count: 1,
+                template: u32::try_from(last).unwrap_or(u32::MAX),
+                phase: pod.phase,
+                is_terminating: pod.is_terminating,
+                ready: pod.ready,
+                start_time: pod.start_time,
+            }
+        };
         for owner in target.into_iter().flat_map(|target| store.owners_scaled_by(target)) {
             let siblings = store.siblings(owner);
             pods.ids.extend_from_slice(siblings.ids());
-            pods.observed.extend(siblings.states().iter().map(|pod| {
-                if known.get(last) != Some(&pod.template) {
-                    let place = known.iter().position(|template| *template == pod.template);
-                    last = place.unwrap_or_else(|| {
-                        known.push(pod.template);
-                        pods.templates.push(&store.templates()[pod.template].spec);
-                        known.len() - 1
-                    });
-                }
-                ObservedPod {
-                    count: 1,
-                    template: u32::try_from(last).unwrap_or(u32::MAX),
-                    phase: pod.phase,
-                    is_terminating: pod.is_terminating,
-                    ready: pod.ready,
-                    start_time: pod.start_time,
-                }
-            }));
+            pods.observed.extend(siblings.states().iter().map(&mut observe));
+        }
+        for stranger in target.into_iter().flat_map(|target| store.strangers_of(target)) {
+            pods.ids.push(stranger);
+            pods.observed.push(observe(&store.pods()[stranger].state()));
         }
         pods
     }

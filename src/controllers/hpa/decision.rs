@@ -150,6 +150,19 @@ impl Decision {
         }
     }
 
+    /// Whether it listed the pods of its target's selector.
+    pub fn looked_for_pods(&self) -> bool {
+        let Self { course, error, .. } = self;
+        let ambiguous = SyncError::SelectorUnusable(SelectorProblem::Ambiguous);
+        match course {
+            Course::Metrics(_) | Course::MetricsFailed(_) => true,
+            Course::SelectorUnusable => *error == Some(ambiguous),
+            Course::ScaleUnreadable | Course::Disabled | Course::AboveMax | Course::BelowMin => {
+                false
+            }
+        }
+    }
+
     /// Whether it did nothing, for reasons that last: nothing is written, nobody is told, and the
     /// same inputs would lead to the same decision once more.
     pub fn is_quiet(&self) -> bool {

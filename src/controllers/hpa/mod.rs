@@ -23,6 +23,7 @@ mod pods;
 mod readings;
 mod replicas;
 mod requests;
+mod rivals;
 mod samples;
 mod settings;
 mod stabilization;

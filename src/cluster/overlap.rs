@@ -1,0 +1,186 @@
+//! Pods that the selector of a scaled workload matches though they are another's, or nobody's. The
+//! HorizontalPodAutoscaler lists pods by their labels alone (`GetResourceReplicas` of
+//! `pkg/controller/podautoscaler/replica_calculator.go`, 1.36), so it counts them too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+
+use super::change::{Change, PodChanges};
+use super::hpa_object::HpaId;
+use super::meta::{Labels, Name, NamespacedName};
+use super::pod::PodId;
+use super::pod_template::TemplateId;
+use super::scale::ScaleTarget;
+use super::store::Store;
+
+/// Who counts whose pods.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Overlaps {
+    /// What HPAs scale, by namespace.
+    targets: BTreeMap<Name, BTreeSet<ScaleTarget>>,
+    /// Those of a namespace whose selectors match a template's labels. Looked up only, never iterated.
+    by_template: FxHashMap<(Name, TemplateId), Vec<ScaleTarget>>,
+    /// Pods that a target's selector matches and that are not its own.
+    strangers: BTreeMap<ScaleTarget, BTreeSet<PodId>>,
+    /// The same, by pod.
+    counted_by: BTreeMap<PodId, Vec<ScaleTarget>>,
+}
+
+impl Store {
+    /// Pods that the selector of a target matches in its namespace though they are not its own.
+    pub fn strangers_of(&self, target: ScaleTarget) -> impl Iterator<Item = PodId> {
+        self.overlaps.strangers.get(&target).into_iter().flatten().copied()
+    }
+
+    /// The targets of HPAs that count a pod though it is not theirs.
+    pub fn strangely_counted_by(&self, pod: PodId) -> impl Iterator<Item = ScaleTarget> {
+        self.overlaps.counted_by.get(&pod).into_iter().flatten().copied()
+    }
+
+    /// Whether no pod is counted by an HPA whose target does not own it.
+    pub fn has_no_overlaps(&self) -> bool {
+        self.overlaps.counted_by.is_empty()
+    }
+
+    /// Takes note of a change that was just made.
+    pub(super) fn note_overlaps(&mut self, change: Change) {
+        match change {
+            Change::HpaSpec(id) => self.note_target_of(id),
+            Change::DeploymentSpec(id) => self.note_target(ScaleTarget::Deployment(id)),
+            Change::ReplicaSetSpec(id) => self.note_target(ScaleTarget::ReplicaSet(id)),
+            Change::StatefulSetSpec(id) => self.note_target(ScaleTarget::StatefulSet(id)),
+            Change::DeploymentRemoved(id) => self.forget_target(ScaleTarget::Deployment(id)),
+            Change::ReplicaSetRemoved { replica_set, .. } => {
+                self.forget_target(ScaleTarget::ReplicaSet(replica_set));
+            }
+            Change::StatefulSetRemoved(id) => self.forget_target(ScaleTarget::StatefulSet(id)),
+            Change::PodAdded(pod) => self.note_stranger(pod),
+            Change::PodUpdated(pod, what) if what.has(PodChanges::LABELS) => {
+                self.forget_stranger(pod);
+                self.note_stranger(pod);
+            }
+            Change::PodRemoved { pod, .. } => self.forget_stranger(pod),
+            _ => {}
+        }
+    }
+
+    fn note_target_of(&mut self, id: HpaId) {
+        let Some(hpa) = self.hpas.get(id) else { return };
+        let scaled = &hpa.spec.scale_target;
+        let named = NamespacedName::new(hpa.meta.namespace().clone(), scaled.name.clone());
+        if let Some(target) = self.scale_target(&scaled.kind, &named) {
+            self.compare_all_with(target, &named.namespace);
+        }
+    }
+
+    /// A workload may be new, and an HPA may have waited for it.
+    fn note_target(&mut self, target: ScaleTarget) {
+        // Nobody can know the name of a Deployment's ReplicaSet before it is there.
+        let is_set_of_deployment =
+            |id| self.replica_sets.get(id).is_some_and(|set| set.owner.is_some());
+        if self.hpas.is_empty()
+            || matches!(target, ScaleTarget::ReplicaSet(id) if is_set_of_deployment(id))
+        {
+            return;
+        }
+        let Some((kind, id)) = self.kind_and_name_of(target) else { return };
+        let known = self.overlaps.targets.get(&id.namespace);
+        if known.is_none_or(|known| !known.contains(&target))
+            && self.hpas_of(&id.namespace, &kind.into(), &id.name).next().is_some()
+        {
+            self.compare_all_with(target, &id.namespace.clone());
+        }
+    }
+
+    fn compare_all_with(&mut self, target: ScaleTarget, namespace: &Name) {
+        if !self.overlaps.targets.entry(namespace.clone()).or_default().insert(target) {
+            return;
+        }
+        let Some(selector) = self.selector_scaled_by(target) else { return };
+        let templates = self.templates.iter().filter(|(_, one)| selector.matches(&one.labels));
+        let templates: BTreeSet<TemplateId> = templates.map(|(template, _)| template).collect();
+        for template in &templates {
+            self.overlaps.by_template.remove(&(namespace.clone(), *template));
+        }
+        if templates.is_empty() && self.index.pods_with_own_labels.is_empty() {
+            return;
+        }
+        let pods = self.pods.iter().filter(|(_, pod)| {
+            (pod.overrides.is_some() || templates.contains(&pod.template))
+                && pod.id.namespace == *namespace
+        });
+        let pods: Vec<PodId> = pods.map(|(pod, _)| pod).collect();
+        for pod in pods {
+            self.forget_stranger(pod);
+            self.note_stranger(pod);
+        }
+    }
+
+    fn forget_target(&mut self, target: ScaleTarget) {
+        let overlaps = &mut self.overlaps;
+        let is_here = |targets: &mut BTreeSet<ScaleTarget>| targets.remove(&target);
+        if !overlaps.targets.values_mut().any(is_here) {
+            return;
+        }
+        overlaps.by_template.clear();
+        for pod in overlaps.strangers.remove(&target).into_iter().flatten() {
+            if let Some(targets) = overlaps.counted_by.get_mut(&pod) {
+                targets.retain(|other| *other != target);
+                if targets.is_empty() {
+                    overlaps.counted_by.remove(&pod);
+                }
+            }
+        }
+    }
+
+    fn note_stranger(&mut self, id: PodId) {
+        let Some(pod) = self.pods.get(id) else { return };
+        let namespace = &pod.id.namespace;
+        if !self.overlaps.targets.contains_key(namespace) {
+            return;
+        }
+        let of_own_labels;
+        let matching = if pod.overrides.is_some() {
+            of_own_labels = self.targets_matching(namespace, self.labels_of(pod));
+            &of_own_labels
+        } else {
+            let key = (namespace.clone(), pod.template);
+            if !self.overlaps.by_template.contains_key(&key) {
+                let matching = self.targets_matching(namespace, self.labels_of(pod));
+                self.overlaps.by_template.insert(key.clone(), matching);
+            }
+            &self.overlaps.by_template[&key]
+        };
+        let is_own = |target: ScaleTarget| {
+            pod.owner.is_some_and(|owner| self.owners_scaled_by(target).any(|own| own == owner))
+        };
+        let strange: Vec<ScaleTarget> =
+            matching.iter().copied().filter(|target| !is_own(*target)).collect();
+        for target in &strange {
+            self.overlaps.strangers.entry(*target).or_default().insert(id);
+        }
+        if !strange.is_empty() {
+            self.overlaps.counted_by.insert(id, strange);
+        }
+    }
+
+    fn forget_stranger(&mut self, pod: PodId) {
+        for target in self.overlaps.counted_by.remove(&pod).into_iter().flatten() {
+            if let Some(strangers) = self.overlaps.strangers.get_mut(&target) {
+                strangers.remove(&pod);
+                if strangers.is_empty() {
+                    self.overlaps.strangers.remove(&target);
+                }
+            }
+        }
+    }
+
+    fn targets_matching(&self, namespace: &Name, labels: &Labels) -> Vec<ScaleTarget> {
+        let targets = self.overlaps.targets.get(namespace).into_iter().flatten().copied();
+        let matches = |target: &ScaleTarget| {
+            self.selector_scaled_by(*target).is_some_and(|selector| selector.matches(labels))
+        };
+        targets.filter(matches).collect()
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether other HPAs select the pods of one (`hpasControllingPodsUnderSelector` of
+//! `pkg/controller/podautoscaler/horizontal.go`, 1.36).
+
+use std::collections::BTreeSet;
+
+use super::controller::Pods;
+use crate::cluster::hpa_object::{HpaId, HpaObject};
+use crate::cluster::scale::ScaleTarget;
+use crate::cluster::{ClusterView, Name};
+
+/// An HPA, and those beside it of which it is known what they select.
+#[derive(Clone, Copy, Debug)]
+pub struct Rivals<'a> {
+    pub id: HpaId,
+    /// By the HPA's slot: those that have looked for their pods.
+    pub selecting: &'a [Option<HpaId>],
+}
+
+impl Rivals<'_> {
+    /// Whether its pods are its target's alone, and its target is its alone.
+    pub fn are_none(self, view: ClusterView<'_>, hpa: &HpaObject, pods: &Pods<'_>) -> bool {
+        let (store, target) = (view.store(), &hpa.spec.scale_target);
+        let mut all = view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);
+        let is_shared = |pod| store.strangely_counted_by(pod).next().is_some();
+        all.all(|other| other == self.id)
+            && (store.has_no_overlaps() || !pods.ids.iter().any(|pod| is_shared(*pod)))
+    }
+
+    /// What the controller says if other HPAs select the same pods, which it names in no order.
+    pub fn told(self, view: ClusterView<'_>, scaled: ScaleTarget, pods: &Pods<'_>) -> Option<Name> {
+        let store = view.store();
+        let mut targets = BTreeSet::new();
+        for pod in &pods.ids {
+            let owner = view.pods().get(*pod).and_then(|pod| pod.owner);
+            targets.extend(owner.and_then(|owner| store.scaled_owner(owner)));
+            targets.extend(store.strangely_counted_by(*pod));
+        }
+        let mut hpas: Vec<HpaId> = Vec::new();
+        for (kind, target) in targets.into_iter().filter_map(|one| store.kind_and_name_of(one)) {
+            hpas.extend(view.hpas_of(&target.namespace, &kind.into(), &target.name));
+        }
+        let is_known = |id: &HpaId| {
+            *id == self.id || self.selecting.get(id.index()).copied().flatten() == Some(*id)
+        };
+        let mut keys: Vec<String> = hpas
+            .into_iter()
+            .filter(is_known)
+            .map(|id| &view.hpas()[id].meta.id)
+            .map(|id| format!("{{{} {}}}", id.name, id.namespace))
+            .collect();
+        if keys.len() < 2 {
+            return None;
+        }
+        keys.sort_unstable();
+        let selector = store.selector_scaled_by(scaled).map(ToString::to_string);
+        let (selector, keys) = (selector.unwrap_or_default(), keys.join(" "));
+        let text = format!("pods by selector {selector} are controlled by multiple HPAs: [{keys}]");
+        Some(text.into())
+    }
+}
