@@ -150,6 +150,20 @@ fn an_hpa_without_requests_is_told_at_its_line_and_in_the_report() {
 }
 
 #[test]
+fn an_object_metric_without_the_value_that_its_type_names_is_told_at_its_line_and_in_the_report() {
+    let (start, _) = HPA.split_once("  metrics:").expect("an HPA with metrics");
+    let metric = "  metrics:\n  - type: Object\n    object:\n      metric: {name: queue}\n      \
+                  describedObject: {apiVersion: v1, kind: Service, name: web}\n      \
+                  target: {type: Utilization, averageValue: 5}\n";
+    let manifests = format!("{MANIFESTS}{start}{metric}");
+    reported(
+        SCENARIO,
+        &manifests,
+        &["the value that the type names is not set", "invalid object metric source"],
+    );
+}
+
+#[test]
 fn numbers_that_cannot_be_are_told_at_their_lines() {
     let replicas = MANIFESTS.replace("replicas: 3", "replicas: -3");
     refused(SCENARIO, &replicas, &["web.yaml:5: Deployment shop/web: spec.replicas: ", "-3"]);

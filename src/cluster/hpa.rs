@@ -44,6 +44,9 @@ pub struct MetricSpec {
     pub source: Arc<MetricSource>,
     /// The value to be held.
     pub target: MetricTarget,
+    /// Whether the value that `target.type` names is not there. The API server lets that pass for an
+    /// Object metric, and the controller gets no number from it.
+    pub lacks_target: bool,
     /// What the controller calls the metric in conditions and events.
     pub description: Name,
 }
@@ -162,7 +165,7 @@ impl MetricSpec {
     /// A metric under the name that the controller gives it.
     pub fn new(source: MetricSource, target: MetricTarget) -> Self {
         let description = describe(&source, target).into();
-        Self { source: Arc::new(source), target, description }
+        Self { source: Arc::new(source), target, lacks_target: false, description }
     }
 
     /// Whether it can be read while no pod exists (`hasObjectOrExternalMetrics`).

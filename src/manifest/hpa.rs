@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn an_object_metric_needs_the_value_that_its_type_names() {
+        let lacks_target = |target: Value| {
+            let metric = json!({ "type": "Object", "object": {
+                "metric": { "name": "queue" },
+                "describedObject": { "apiVersion": "v1", "kind": "Service", "name": "shop" },
+                "target": target,
+            } });
+            let spec = json!({ "spec": { "maxReplicas": 3, "metrics": [metric] } });
+            read("autoscaling/v2", spec).expect("the API server takes it").metrics[0].lacks_target
+        };
+        assert!(!lacks_target(json!({ "type": "Value", "value": "5" })));
+        assert!(!lacks_target(json!({ "type": "AverageValue", "averageValue": "5" })));
+        assert!(lacks_target(json!({ "type": "Value", "averageValue": "5" })));
+        assert!(lacks_target(json!({ "type": "AverageValue", "value": "5" })));
+        assert!(lacks_target(json!({ "type": "Utilization", "value": "5" })));
+    }
+
+    #[test]
     fn problems_are_worded_as_the_api_server_words_them() {
         let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": {
             "type": "Utilization", "averageUtilization": 0,

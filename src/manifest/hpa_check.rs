@@ -25,6 +25,12 @@ pub(super) fn check(
         return problems;
     }
     for (index, metric) in spec.metrics.iter().enumerate() {
+        if metric.lacks_target {
+            let message = "the value that the type names is not set: the HPA will not scale by it";
+            let field = format!("spec.metrics[{index}].object.target.type");
+            let help = "name the value that is set: Value or AverageValue";
+            problems.push(warning("missing-target", message.to_owned(), hpa, field).help(help));
+        }
         let MetricSource::Resource { resource, container: only } = &*metric.source else {
             continue;
         };

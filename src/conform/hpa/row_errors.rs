@@ -49,7 +49,8 @@ pub(super) fn metric_error(problem: &MetricProblem) -> &'static str {
         MetricProblem::EmptyAnswer => EMPTY_ANSWER,
         MetricProblem::NoPods => NO_POD,
         MetricProblem::MissingRequest { .. } => MISSING_REQUEST,
-        MetricProblem::NoUsableSample
+        MetricProblem::NoTarget
+        | MetricProblem::NoUsableSample
         | MetricProblem::NoKnownPods
         | MetricProblem::MissingPodLevelRequest { .. }
         | MetricProblem::NoSuchContainer { .. } => "",

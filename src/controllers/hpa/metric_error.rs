@@ -26,6 +26,8 @@ pub struct MetricError {
 pub enum MetricProblem {
     /// The source is of no type that the controller knows.
     UnknownSource,
+    /// The value that the type of the target names is not there.
+    NoTarget,
     /// The metrics API cannot be asked, with its error.
     CallFailed(Name),
     /// The metrics API has no value at all.
@@ -92,7 +94,9 @@ impl MetricError {
                 format!("failed to get {container} container metric value: {message}")
             }
             (MetricSource::Pods { .. }, _) => format!("failed to get pods metric value: {message}"),
-            (MetricSource::Object { .. }, MetricTarget::ValueMilli(_)) => {
+            (MetricSource::Object { .. }, target)
+                if spec.lacks_target || matches!(target, MetricTarget::ValueMilli(_)) =>
+            {
                 format!("failed to get object metric value: {message}")
             }
             (MetricSource::Object { metric: MetricIdentifier { name, .. }, .. }, _) => format!(
@@ -177,6 +181,10 @@ impl ErrorText<'_> {
         let resource = self.source.name();
         match self.problem {
             MetricProblem::UnknownSource => Ok(()),
+            MetricProblem::NoTarget => f.write_str(
+                "invalid object metric source: neither a value target nor an average value target \
+                 was set",
+            ),
             MetricProblem::CallFailed(error) => {
                 write!(f, "unable to fetch metrics from {api} metrics API: {error}")
             }
@@ -240,6 +248,15 @@ mod tests {
                 "failed to get object metric value: failed to get depth object metric: unable to get \
                  metric depth: Service on shop web/{fetch} custom metrics API: no"
             )
+        );
+        let lacking = MetricSpec {
+            lacks_target: true,
+            ..MetricSpec::new(object.clone(), average)
+        };
+        assert_eq!(
+            MetricError::new(MetricProblem::NoTarget, &object, average, "shop").wrapped(&lacking),
+            "failed to get object metric value: invalid object metric source: neither a value \
+             target nor an average value target was set"
         );
         assert_eq!(
             text(&object, value),

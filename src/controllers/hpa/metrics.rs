@@ -149,6 +149,10 @@ impl<'a> Calculator<'a> {
         if let MetricSource::Invalid { .. } = *self.spec.source {
             return Err(MetricProblem::UnknownSource.into());
         }
+        // Found out before the API is asked.
+        if self.spec.lacks_target {
+            return Err(MetricProblem::NoTarget.into());
+        }
         match reading {
             MetricReading::Failed(error) => Err(MetricProblem::CallFailed(error.clone()).into()),
             MetricReading::Empty | MetricReading::Values([]) => {

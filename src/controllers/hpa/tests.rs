@@ -315,3 +315,22 @@ fn a_negative_sum_is_an_overflow_of_external_metrics_alone() {
     let object = object_average_value_replicas(total, 1_000, 5, tolerances);
     assert_eq!((external.replicas, object.replicas), (i32::MAX, i32::MIN));
 }
+
+#[test]
+fn an_object_metric_without_the_value_that_its_type_names_fails_and_keeps_the_count() {
+    let mut world = World::new(&[Some(450), Some(450)]);
+    let service =
+        ObjectReference { api_version: "v1".into(), kind: "Service".into(), name: "web".into() };
+    let metric =
+        MetricIdentifier { name: "queue".into(), selector: None, selector_text: "nil".into() };
+    let object = MetricSource::Object { metric, described_object: service };
+    world.spec.metrics = vec![MetricSpec {
+        lacks_target: true,
+        ..MetricSpec::new(object, MetricTarget::AverageValueMilli(1))
+    }];
+    let decision = world.sync();
+    assert!(matches!(decision.error, Some(SyncError::MetricsFailed(_))));
+    let reasons: Vec<_> = decision.events.iter().map(|event| event.reason).collect();
+    assert_eq!(reasons, ["FailedGetObjectMetric", "FailedComputeMetricsReplicas"]);
+    assert_eq!(world.replicas, 2);
+}

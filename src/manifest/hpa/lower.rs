@@ -99,7 +99,9 @@ impl Lowering {
             let type_name = metric.type_.as_str().into();
             (MetricSource::Invalid { type_name }, MetricTarget::ValueMilli(0))
         });
-        MetricSpec::new(source, target)
+        let object = metric.object.as_ref().filter(|_| metric.type_ == "Object");
+        let lacks_target = object.is_some_and(|source| lacks_target(&source.target));
+        MetricSpec { lacks_target, ..MetricSpec::new(source, target) }
     }
 
     fn per_pod_target(
@@ -185,6 +187,16 @@ impl Lowering {
             policies: policies.collect(),
             tolerance: tolerance.map(approximate_float),
         }
+    }
+}
+
+/// Whether the value that the type names is missing, which validation does not look at
+/// (`computeStatusForObjectMetric` does).
+fn lacks_target(target: &ApiMetricTarget) -> bool {
+    match target.type_.as_str() {
+        "Value" => target.value.is_none(),
+        "AverageValue" => target.average_value.is_none(),
+        _ => true,
     }
 }
 
