@@ -312,6 +312,31 @@ fn a_trigger_that_fails_is_answered_for_by_the_fallback_once_it_failed_more_ofte
 }
 
 #[test]
+fn a_formula_goes_on_without_a_trigger_that_failed_too_often_and_falls_back_where_it_gives_nothing()
+{
+    let scenario = scenario(REQUESTS, QUIET, QUEUE);
+    let with_formula = |formula: &str| {
+        let more = format!(
+            "  advanced: {{scalingModifiers: {{formula: '{formula}', target: '5'}}}}
+  fallback: {{failureThreshold: 3, replicas: 7, behavior: scalingModifiers}}
+"
+        );
+        shop(3, &queue_trigger(&more))
+    };
+    let mut run = Run::new(&scenario, &with_formula("jobs ?? 45"));
+    let before = run.until(600).replicas("web");
+    // Four syncs of 15 s: three are borne, and then the other side of ?? counts: 45 are 9 times 5.
+    assert_eq!(run.until(644).replicas("web"), before);
+    assert_eq!(run.until(700).replicas("web"), 9, "{}", run.explain("hpa/shop/keda-hpa-web"));
+    let told = run.explain("so/shop/web");
+    assert!(told.contains("it is nil to the formula"), "{told}");
+
+    let mut run = Run::new(&scenario, &with_formula("jobs * 2"));
+    assert_eq!(run.until(644).replicas("web"), before);
+    assert_eq!(run.until(700).replicas("web"), 7, "{}", run.explain("hpa/shop/keda-hpa-web"));
+}
+
+#[test]
 fn a_paused_object_of_keda_has_no_hpa_and_the_replicas_that_it_is_paused_at() {
     let scenario = scenario(REQUESTS, QUIET, QUEUE);
     let spec = "  triggers: [{type: rabbitmq, metadata: {queueName: jobs, value: '1'}}]\n";

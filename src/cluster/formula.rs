@@ -1,5 +1,5 @@
 //! Formulas over named numbers, in the language of `github.com/expr-lang/expr` as far as formulas of KEDA's
-//! `scalingModifiers` go: arithmetic, comparisons, conditions, and functions over lists. Read once,
+//! `scalingModifiers` go: arithmetic, comparisons, conditions, `??`, and functions over lists. Read once,
 //! evaluated as often as is liked; neither can go on for ever.
 
 use std::fmt;
@@ -19,6 +19,7 @@ pub struct Formula {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Node {
+    Nil,
     Number(f64),
     Bool(bool),
     Variable(Name),
@@ -27,6 +28,8 @@ enum Node {
     Not(Box<Node>),
     Negated(Box<Node>),
     Binary(Operator, Box<Node>, Box<Node>),
+    /// Comparisons in a row, `1 < a < 3`: each operand with the one before it.
+    Comparisons(Box<Node>, Vec<(Operator, Node)>),
     Condition(Box<Node>, Box<Node>, Box<Node>),
     List(Vec<Node>),
     Call(Function, Vec<Node>),
@@ -48,6 +51,8 @@ enum Operator {
     Divide,
     Remainder,
     Power,
+    /// `??`: the left one, if it is not nil.
+    Coalesce,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,22 +75,36 @@ enum Function {
     None,
 }
 
-/// By binding strength, loosest first; an operator that begins with another comes before it.
-const LEVELS: [&[(&str, Operator)]; 6] = [
-    &[("||", Operator::Or), ("or", Operator::Or)],
-    &[("&&", Operator::And), ("and", Operator::And)],
-    &[
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        ("<=", Operator::LessOrEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("<", Operator::Less),
-        (">", Operator::Greater),
-    ],
-    &[("+", Operator::Add), ("-", Operator::Subtract)],
-    &[("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)],
-    &[("**", Operator::Power), ("^", Operator::Power)],
+/// How tight operators bind (`parser/operator/operator.go` of expr); one that begins with another comes
+/// before it.
+const OPERATORS: [(&str, Operator, u16); 18] = [
+    ("||", Operator::Or, 10),
+    ("or", Operator::Or, 10),
+    ("&&", Operator::And, 15),
+    ("and", Operator::And, 15),
+    ("==", Operator::Equal, COMPARISON),
+    ("!=", Operator::NotEqual, COMPARISON),
+    ("<=", Operator::LessOrEqual, COMPARISON),
+    (">=", Operator::GreaterOrEqual, COMPARISON),
+    ("<", Operator::Less, COMPARISON),
+    (">", Operator::Greater, COMPARISON),
+    ("+", Operator::Add, 30),
+    ("-", Operator::Subtract, 30),
+    ("**", Operator::Power, 100),
+    ("^", Operator::Power, 100),
+    ("*", Operator::Multiply, 60),
+    ("/", Operator::Divide, 60),
+    ("%", Operator::Remainder, 60),
+    ("??", Operator::Coalesce, 500),
 ];
+
+const COMPARISON: u16 = 20;
+
+/// How tight `not` binds: its operand ends before a comparison.
+const NOT: u16 = 50;
+
+/// How tight a sign before a number binds: `-2 ** 2` is -4.
+const SIGN: u16 = 90;
 
 const FUNCTIONS: [(&str, Function); 15] = [
     ("abs", Function::Abs),
@@ -107,6 +126,8 @@ const FUNCTIONS: [(&str, Function); 15] = [
 
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
+    /// What a variable without a value has.
+    Nil,
     Number(f64),
     Bool(bool),
     List(Vec<Value>),
@@ -124,7 +145,8 @@ impl Formula {
         }
     }
 
-    /// Its value, given those of the variables.
+    /// Its value, given those of the variables. One without a value is nil, of which nothing can be made
+    /// but by `??`, `==` and `!=`.
     pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Option<f64>) -> Result<f64, String> {
         match evaluate(&self.root, value_of, None)? {
             Value::Number(number) => Ok(number),
@@ -177,7 +199,7 @@ impl Reader<'_> {
         if depth > DEPTH_MAX {
             return Err(format!("it is nested more than {DEPTH_MAX} deep"));
         }
-        let node = self.binary(0, depth)?;
+        let node = self.expression(0, depth)?;
         if !self.take("?") {
             return Ok(node);
         }
@@ -187,45 +209,55 @@ impl Reader<'_> {
         Ok(Node::Condition(node.into(), then.into(), otherwise.into()))
     }
 
-    fn binary(&mut self, level: usize, depth: usize) -> Result<Node, String> {
-        let Some(operators) = LEVELS.get(level) else { return self.unary(depth) };
-        let mut node = self.binary(level + 1, depth)?;
+    /// Operands with operators between them that bind at least so tight.
+    fn expression(&mut self, tightness: u16, depth: usize) -> Result<Node, String> {
+        let mut node = self.operand(depth)?;
         let mut length = depth;
-        while let Some(operator) = self.operator(operators) {
+        let mut was_coalesced = false;
+        while let Some((operator, binds)) = self.operator(tightness) {
+            if was_coalesced && operator != Operator::Coalesce {
+                let problem = "?? cannot be mixed with other operators: put one into parentheses";
+                return Err(problem.to_owned());
+            }
             // A chain is a tree as deep as it is long.
             length += 1;
             if length > DEPTH_MAX {
                 return Err(format!("it has more than {DEPTH_MAX} operators in a row"));
             }
             let is_right_associative = operator == Operator::Power;
-            let next = if is_right_associative { level } else { level + 1 };
-            let right = self.binary(next, length)?;
-            node = Node::Binary(operator, node.into(), right.into());
+            let right =
+                self.expression(if is_right_associative { binds } else { binds + 1 }, length)?;
+            was_coalesced = operator == Operator::Coalesce;
+            node = match node {
+                node if binds != COMPARISON => Node::Binary(operator, node.into(), right.into()),
+                Node::Comparisons(first, mut others) if length > depth + 1 => {
+                    others.push((operator, right));
+                    Node::Comparisons(first, others)
+                }
+                first => Node::Comparisons(first.into(), vec![(operator, right)]),
+            };
         }
         Ok(node)
     }
 
-    fn operator(&mut self, operators: &[(&str, Operator)]) -> Option<Operator> {
-        self.skip_space();
-        // `**` is no `*`.
-        let is_power = self.text[self.at..].starts_with("**");
+    fn operator(&mut self, tightness: u16) -> Option<(Operator, u16)> {
         let found =
-            operators.iter().find(|(sign, _)| !(is_power && *sign == "*") && self.take(sign));
-        found.map(|(_, operator)| *operator)
+            OPERATORS.iter().find(|(sign, _, binds)| *binds >= tightness && self.take(sign));
+        found.map(|(_, operator, binds)| (*operator, *binds))
     }
 
-    fn unary(&mut self, depth: usize) -> Result<Node, String> {
+    fn operand(&mut self, depth: usize) -> Result<Node, String> {
         if depth > DEPTH_MAX {
             return Err(format!("it is nested more than {DEPTH_MAX} deep"));
         }
         if self.take("!") || self.take("not") {
-            return Ok(Node::Not(self.unary(depth + 1)?.into()));
+            return Ok(Node::Not(self.expression(NOT, depth + 1)?.into()));
         }
         if self.take("-") {
-            return Ok(Node::Negated(self.unary(depth + 1)?.into()));
+            return Ok(Node::Negated(self.expression(SIGN, depth + 1)?.into()));
         }
         if self.take("+") {
-            return self.unary(depth + 1);
+            return self.expression(SIGN, depth + 1);
         }
         self.primary(depth + 1)
     }
@@ -257,6 +289,7 @@ impl Reader<'_> {
         match word {
             "true" => return Ok(Node::Bool(true)),
             "false" => return Ok(Node::Bool(false)),
+            "nil" => return Ok(Node::Nil),
             _ => {}
         }
         if self.take("(") {
@@ -317,6 +350,7 @@ fn is_of_name(one: char) -> bool {
 impl Value {
     const fn kind(&self) -> &'static str {
         match self {
+            Self::Nil => "nothing",
             Self::Number(_) => "a number",
             Self::Bool(_) => "true or false",
             Self::List(_) => "a list",
@@ -345,12 +379,10 @@ fn evaluate(
 ) -> Result<Value, String> {
     let of = |node: &Node| evaluate(node, value_of, element);
     Ok(match node {
+        Node::Nil => Value::Nil,
         Node::Number(number) => Value::Number(*number),
         Node::Bool(value) => Value::Bool(*value),
-        Node::Variable(name) => {
-            let value = value_of(name).ok_or_else(|| format!("{name} has no value"))?;
-            Value::Number(value)
-        }
+        Node::Variable(name) => value_of(name).map_or(Value::Nil, Value::Number),
         Node::Element => {
             Value::Number(element.ok_or("# stands outside of a predicate".to_owned())?)
         }
@@ -362,10 +394,24 @@ fn evaluate(
         Node::Binary(Operator::And, left, right) => {
             Value::Bool(of(left)?.bool()? && of(right)?.bool()?)
         }
-        Node::Binary(Operator::Equal, left, right) => Value::Bool(of(left)? == of(right)?),
-        Node::Binary(Operator::NotEqual, left, right) => Value::Bool(of(left)? != of(right)?),
+        Node::Binary(Operator::Coalesce, left, right) => match of(left)? {
+            Value::Nil => of(right)?,
+            value => value,
+        },
         Node::Binary(operator, left, right) => {
-            binary(*operator, of(left)?.number()?, of(right)?.number()?)
+            let (left, right) = (of(left)?.number()?, of(right)?.number()?);
+            Value::Number(arithmetic(*operator, left, right))
+        }
+        Node::Comparisons(first, others) => {
+            let mut left = of(first)?;
+            for (operator, right) in others {
+                let right = of(right)?;
+                if !compare(*operator, left, right.clone())? {
+                    return Ok(Value::Bool(false));
+                }
+                left = right;
+            }
+            Value::Bool(true)
         }
         Node::Condition(condition, then, otherwise) => {
             if of(condition)?.bool()? {
@@ -379,21 +425,28 @@ fn evaluate(
     })
 }
 
-fn binary(operator: Operator, left: f64, right: f64) -> Value {
+fn arithmetic(operator: Operator, left: f64, right: f64) -> f64 {
     match operator {
-        Operator::Add => Value::Number(left + right),
-        Operator::Subtract => Value::Number(left - right),
-        Operator::Multiply => Value::Number(left * right),
-        Operator::Divide => Value::Number(left / right),
-        Operator::Remainder => Value::Number(libm::fmod(left, right)),
-        Operator::Power => Value::Number(libm::pow(left, right)),
-        Operator::LessOrEqual => Value::Bool(left <= right),
-        Operator::GreaterOrEqual => Value::Bool(left >= right),
-        Operator::Less => Value::Bool(left < right),
-        Operator::Greater => Value::Bool(left > right),
-        // The others take what is no number, too, and were dealt with.
-        Operator::Or | Operator::And | Operator::Equal | Operator::NotEqual => Value::Bool(false),
+        Operator::Add => left + right,
+        Operator::Subtract => left - right,
+        Operator::Multiply => left * right,
+        Operator::Divide => left / right,
+        Operator::Remainder => libm::fmod(left, right),
+        Operator::Power => libm::pow(left, right),
+        // The others are no arithmetic, and were dealt with.
+        _ => f64::NAN,
     }
+}
+
+fn compare(operator: Operator, left: Value, right: Value) -> Result<bool, String> {
+    Ok(match operator {
+        Operator::Equal => left == right,
+        Operator::NotEqual => left != right,
+        Operator::LessOrEqual => left.number()? <= right.number()?,
+        Operator::GreaterOrEqual => left.number()? >= right.number()?,
+        Operator::Less => left.number()? < right.number()?,
+        _ => left.number()? > right.number()?,
+    })
 }
 
 fn call(
@@ -497,6 +550,11 @@ mod tests {
             ("2 + 3 * 4 - 1", 13.0),
             ("2 ** 3 ** 2 / 2", 256.0),
             ("-trig_one + 1", -1.0),
+            ("-trig_one ** 2", -4.0),
+            ("2 ** -trig_one", 0.25),
+            ("1 < trig_one < 5 ? 1 : 0", 1.0),
+            ("1 < trig_two < 5 ? 1 : 0", 0.0),
+            ("(1 < 2) == (2 < 3) ? 1 : 0", 1.0),
             ("7 % 4", 3.0),
             ("10 - 3 - 2", 5.0),
             ("trig_one == 2 and not (trig_two < 5 or false) ? 1 : 0", 1.0),
@@ -505,6 +563,37 @@ mod tests {
             ("all([1, 2], # > 0) && none([1], # > 1) && any([1], # == 1) ? 1 : 0", 1.0),
         ] {
             assert_eq!(value(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_without_a_value_is_nil_which_two_question_marks_replace() {
+        let names: [Name; 3] = ["best".into(), "slower".into(), "backup".into()];
+        let value = |text: &str| {
+            let formula = Formula::parse(text, &names)?;
+            formula.evaluate(&|name| (name == "backup").then_some(7.0))
+        };
+        for (text, expected) in [
+            ("best ?? slower ?? backup ?? 8", 7.0),
+            ("best ?? slower ?? 8", 8.0),
+            ("backup ?? best", 7.0),
+            ("(best ?? backup) + 1", 8.0),
+            ("2 * best ?? backup + 1", 15.0),
+            ("-best ?? 3 + 1", -2.0),
+            ("best == nil ? 1 : 2", 1.0),
+            ("max(best ?? 1, backup)", 7.0),
+            ("backup > 5 ? backup : best", 7.0),
+        ] {
+            assert_eq!(value(text), Ok(expected), "{text}");
+        }
+        for (text, expected) in [
+            ("best ?? slower", "the formula gives nothing, not a number"),
+            ("best + 1", "nothing stands where a number belongs"),
+            ("best ?? backup + 1", "?? cannot be mixed with other operators"),
+            ("best ?? backup || true", "?? cannot be mixed with other operators"),
+        ] {
+            let problem = value(text).expect_err(text);
+            assert!(problem.contains(expected), "{text}: {problem}");
         }
     }
 

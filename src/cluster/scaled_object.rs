@@ -97,13 +97,16 @@ pub enum FallbackBehavior {
     CurrentReplicasIfHigher,
     /// As many as there are, but at most `replicas`.
     CurrentReplicasIfLower,
+    /// The formula goes on without the triggers that fail, which are nil to it; `replicas` where it then
+    /// comes to nothing.
+    ScalingModifiers,
 }
 
 impl Fallback {
     /// The replicas to come to, from so many.
     pub fn replicas(self, current: i32) -> i32 {
         match self.behavior {
-            FallbackBehavior::Static => self.replicas,
+            FallbackBehavior::Static | FallbackBehavior::ScalingModifiers => self.replicas,
             FallbackBehavior::CurrentReplicas => current,
             FallbackBehavior::CurrentReplicasIfHigher => self.replicas.max(current),
             FallbackBehavior::CurrentReplicasIfLower => self.replicas.min(current),

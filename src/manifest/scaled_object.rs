@@ -162,6 +162,10 @@ pub(super) fn scaled_object_spec(
         errors.push(&at_triggers, "no triggers defined in the ScaledObject".to_owned());
     }
     let triggers = spec.triggers.iter().enumerate();
+    let advanced = spec.advanced.as_ref();
+    let written = advanced.and_then(|advanced| advanced.scaling_modifiers.as_ref());
+    let formula = written.and_then(|modifiers| modifiers.formula.as_deref());
+    let has_formula = formula.is_some_and(|text| !text.is_empty());
     ScaledObjectSpec {
         scale_target: ObjectReference {
             api_version: spec.scale_target_ref.api_version.as_deref().unwrap_or("apps/v1").into(),
@@ -183,13 +187,12 @@ pub(super) fn scaled_object_spec(
         hpa_name: config
             .and_then(|config| config.name.as_deref())
             .map_or_else(|| format!("keda-hpa-{}", meta.name()).into(), Into::into),
-        fallback: spec.fallback.as_ref().map(|one| fallback(one, &path.field("fallback"), errors)),
-        pause: pause(meta, errors),
-        modifiers: spec
-            .advanced
+        fallback: spec
+            .fallback
             .as_ref()
-            .and_then(|advanced| advanced.scaling_modifiers.as_ref())
-            .and_then(|written| modifiers(written, spec, errors)),
+            .map(|one| fallback(one, has_formula, &path.field("fallback"), errors)),
+        pause: pause(meta, errors),
+        modifiers: written.and_then(|written| modifiers(written, spec, errors)),
     }
 }
 
@@ -256,7 +259,12 @@ fn modifiers(
     })
 }
 
-fn fallback(written: &WrittenFallback, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Fallback {
+fn fallback(
+    written: &WrittenFallback,
+    has_formula: bool,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Fallback {
     let mut not_negative = |field: &str, value: i32| {
         if value < 0 {
             errors.push(&path.field(field), format!("{value} must not be negative"));
@@ -270,14 +278,15 @@ fn fallback(written: &WrittenFallback, path: &FieldPath<'_>, errors: &mut FieldE
         ("currentReplicas", FallbackBehavior::CurrentReplicas),
         ("currentReplicasIfHigher", FallbackBehavior::CurrentReplicasIfHigher),
         ("currentReplicasIfLower", FallbackBehavior::CurrentReplicasIfLower),
+        ("scalingModifiers", FallbackBehavior::ScalingModifiers),
     ];
     let behavior = written.behavior.as_deref().filter(|behavior| !behavior.is_empty());
     let at = path.field("behavior");
-    Fallback {
-        failure_threshold: threshold.unsigned_abs(),
-        replicas,
-        behavior: errors.choose(behavior, &behaviors, FallbackBehavior::Static, &at),
+    let behavior = errors.choose(behavior, &behaviors, FallbackBehavior::Static, &at);
+    if behavior == FallbackBehavior::ScalingModifiers && !has_formula {
+        errors.push(&at, "scalingModifiers needs advanced.scalingModifiers.formula".to_owned());
     }
+    Fallback { failure_threshold: threshold.unsigned_abs(), replicas, behavior }
 }
 
 /// What annotations hold back (`NeedToBePausedByAnnotation`, `GetPausedReplicaCount`).

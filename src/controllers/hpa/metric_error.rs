@@ -249,10 +249,7 @@ mod tests {
                  metric depth: Service on shop web/{fetch} custom metrics API: no"
             )
         );
-        let lacking = MetricSpec {
-            lacks_target: true,
-            ..MetricSpec::new(object.clone(), average)
-        };
+        let lacking = MetricSpec { lacks_target: true, ..MetricSpec::new(object.clone(), average) };
         assert_eq!(
             MetricError::new(MetricProblem::NoTarget, &object, average, "shop").wrapped(&lacking),
             "failed to get object metric value: invalid object metric source: neither a value \

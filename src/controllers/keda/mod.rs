@@ -10,7 +10,9 @@ use std::fmt;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::Event;
 use crate::cluster::hpa::MetricIdentifier;
-use crate::cluster::scaled_object::{ScaledObject, ScaledObjectId, ScaledObjectSpec};
+use crate::cluster::scaled_object::{
+    FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectSpec,
+};
 use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
 use crate::engine::SimTime;
 
@@ -297,7 +299,12 @@ impl fmt::Display for Failures<'_> {
         for (metric, failures) in self.0.failures.iter().filter(|(_, failures)| **failures > 0) {
             let (threshold, replicas) = (fallback.failure_threshold, fallback.replicas);
             write!(f, "{metric} failed {failures} times in a row: ")?;
-            if *failures > threshold {
+            if *failures > threshold && fallback.behavior == FallbackBehavior::ScalingModifiers {
+                writeln!(
+                    f,
+                    "it is nil to the formula, or {replicas} replicas if that gives nothing"
+                )?;
+            } else if *failures > threshold {
                 writeln!(
                     f,
                     "the HPA is told what makes {replicas} replicas ({:?})",
@@ -315,7 +322,7 @@ impl fmt::Display for Failures<'_> {
 mod tests {
     use super::*;
     use crate::cluster::hpa::ObjectReference;
-    use crate::cluster::scaled_object::{Fallback, FallbackBehavior, Pause};
+    use crate::cluster::scaled_object::{Fallback, Pause};
     use crate::engine::SimDuration;
 
     fn spec(min_replicas: i32, idle_replicas: Option<i32>) -> ScaledObjectSpec {

@@ -1,5 +1,6 @@
 //! What triggers say: their values, whether they are active, and what the HPA is told.
 
+use std::cell::Cell;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use crate::cluster::hpa::{MetricSource, MetricTarget};
 use crate::cluster::hpa_object::HpaObject;
 use crate::cluster::pod::PodPhase;
 use crate::cluster::scaled_object::{
-    ScaledObject, ScaledObjectId, ScalingModifiers, Trigger, TriggerSource,
+    FallbackBehavior, ScaledObject, ScaledObjectId, ScalingModifiers, Trigger, TriggerSource,
 };
 use crate::cluster::{Action, ClusterView, Name, NamespacedName};
 
@@ -183,14 +184,36 @@ pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
         let name = super::scaled_object_of(metric)?;
         let (id, object) = scaled_object_named(view, namespace, name)?;
         object.spec.fallback?;
-        let before = failures(object, &metric.name);
-        let now = match self::metric(view, object, &metric.name)?.0 {
-            Reading::Failing => before.saturating_add(1),
-            Reading::Value { .. } | Reading::Calendar { .. } => 0,
+        let readings = if goes_on_without_triggers(object) {
+            let triggers = object.spec.triggers.iter();
+            triggers.filter_map(|one| Some((&one.metric_name, reading(view, one)?))).collect()
+        } else {
+            vec![(&metric.name, self::metric(view, object, &metric.name)?.0)]
         };
-        (now != before).then(|| Action::SetTriggerFailures(id, metric.name.clone(), now))
+        Some(readings.into_iter().filter_map(move |(name, reading)| {
+            let before = failures(object, name);
+            let now = match reading {
+                Reading::Failing => before.saturating_add(1),
+                Reading::Value { .. } | Reading::Calendar { .. } => 0,
+            };
+            (now != before).then(|| Action::SetTriggerFailures(id, name.clone(), now))
+        }))
     });
-    changes.collect()
+    changes.flatten().collect()
+}
+
+/// Whether each trigger's failures count for themselves, and the formula takes those that failed too often
+/// as nil.
+fn goes_on_without_triggers(object: &ScaledObject) -> bool {
+    let behavior = object.spec.fallback.map(|fallback| fallback.behavior);
+    behavior == Some(FallbackBehavior::ScalingModifiers) && object.spec.modifiers.is_some()
+}
+
+/// Whether a metric that fails now has failed more often in a row than is borne.
+fn is_past_bearing(object: &ScaledObject, metric_name: &str) -> bool {
+    // The failure of this very answer counts, too.
+    let failures = failures(object, metric_name).saturating_add(1);
+    object.spec.fallback.is_some_and(|fallback| failures > fallback.failure_threshold)
 }
 
 fn failures(object: &ScaledObject, metric_name: &str) -> u32 {
@@ -220,29 +243,34 @@ const fn target_of(trigger: &Trigger) -> Option<MetricTarget> {
     }
 }
 
-/// The formula over the triggers; a trigger that fails makes it fail.
+/// The formula over the triggers; a trigger that fails makes it fail, unless it is nil to it.
 #[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
 fn composite(
     view: ClusterView<'_>,
     object: &ScaledObject,
     modifiers: &ScalingModifiers,
 ) -> Reading {
+    let is_failing = Cell::new(false);
     let value_of = |name: &str| {
         let mut triggers = object.spec.triggers.iter();
-        let trigger = triggers.find(|one| one.name.as_deref() == Some(name))?;
-        match reading(view, trigger)? {
-            Reading::Value { milli, .. } | Reading::Calendar { milli, .. } => {
-                Some(milli as f64 / 1000.0)
+        let trigger = triggers.find(|one| one.name.as_deref() == Some(name));
+        let metric_name = trigger.map_or("", |trigger| &*trigger.metric_name);
+        match trigger.and_then(|trigger| reading(view, trigger)) {
+            Some(Reading::Value { milli, .. } | Reading::Calendar { milli, .. }) => {
+                return Some(milli as f64 / 1000.0);
             }
-            Reading::Failing => None,
+            Some(Reading::Failing)
+                if goes_on_without_triggers(object) && is_past_bearing(object, metric_name) => {}
+            Some(Reading::Failing) | None => is_failing.set(true),
         }
+        None
     };
     match modifiers.formula.evaluate(&value_of) {
-        Ok(value) => Reading::Value {
+        Ok(value) if !is_failing.get() => Reading::Value {
             milli: (value * 1000.0) as i64,
             activation_milli: modifiers.activation_milli,
         },
-        Err(_) => Reading::Failing,
+        _ => Reading::Failing,
     }
 }
 
@@ -256,8 +284,15 @@ fn fallback_value(
     target: MetricTarget,
 ) -> Option<i64> {
     let fallback = object.spec.fallback?;
-    // The failure of this very answer counts, too.
-    if failures(object, metric_name).saturating_add(1) <= fallback.failure_threshold {
+    let is_due = if goes_on_without_triggers(object) {
+        let triggers = object.spec.triggers.iter();
+        let mut failing =
+            triggers.filter(|one| reading(view, one) == Some(Reading::Failing)).peekable();
+        failing.peek().is_some() && failing.all(|one| is_past_bearing(object, &one.metric_name))
+    } else {
+        is_past_bearing(object, metric_name)
+    };
+    if !is_due {
         return None;
     }
     let reference = &object.spec.scale_target;
