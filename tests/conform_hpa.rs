@@ -20,6 +20,13 @@ fn the_recorded_sequences_are_reproduced() {
 }
 
 #[test]
+fn the_varied_sequences_are_reproduced() {
+    let report = replay("varied.jsonl.gz");
+    assert!(report.is_agreement(), "{report}");
+    assert_eq!(report.cases().len(), 150);
+}
+
+#[test]
 fn the_recorded_tables_are_reproduced() {
     let report = replay("tables.jsonl");
     assert!(report.is_agreement(), "{report}");

@@ -12,6 +12,9 @@ use crate::controllers::hpa::ObservedPod;
 use crate::engine::SimTime;
 use crate::units::Quantity;
 
+/// Go's zero time, in seconds since the start of a case: a transition that nobody wrote down.
+const ZERO_TIME: f64 = -1e9;
+
 /// What was there when the controller looked.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -165,7 +168,7 @@ impl PodGroup {
     pub(super) fn observed(&self) -> ObservedPod {
         let condition = |ready: bool| PodCondition {
             status: ready.into(),
-            since: SimTime::from_secs_f64(self.ready_since.unwrap_or(0.0)),
+            since: SimTime::from_secs_f64(self.ready_since.unwrap_or(ZERO_TIME)),
         };
         ObservedPod {
             count: self.sample.n,
