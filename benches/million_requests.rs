@@ -107,6 +107,7 @@ impl Run {
             timeout: spec.timeout,
             retries: None,
             policy: policy.policy(),
+            routes: Vec::new(),
         };
         let model = json!({"concurrency": 1, "cpuTimePerPromptToken": "1us"});
         let model: RequestModelSpec = serde_json::from_value(model).expect("settings");

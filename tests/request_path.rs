@@ -281,6 +281,7 @@ fn traffic_of(spec: &Value, policy: ServicePolicy) -> Traffic {
         timeout: spec.timeout,
         retries: None,
         policy,
+        routes: Vec::new(),
     };
     let model: RequestModelSpec =
         serde_json::from_value(json!({"cpuTime": "1ms"})).expect("settings");

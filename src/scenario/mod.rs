@@ -12,6 +12,7 @@ pub mod packing;
 pub mod read;
 pub mod reference;
 pub mod resolved;
+mod route_limits;
 mod route_problems;
 pub mod routing;
 pub mod scheduler_configuration;

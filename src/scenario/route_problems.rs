@@ -4,10 +4,33 @@
 
 use serde_json::Value;
 
+use super::route_limits::{
+    NGINX_PREFIX, gateway_duration, nginx_annotation, nginx_conditions, nginx_number,
+};
+use crate::engine::SimDuration;
 use crate::manifest::{Diagnostic, FieldPath, Manifest};
 
 /// `HTTPBackendRef.weight` is at most this.
 const WEIGHT_MAX: u64 = 1_000_000;
+
+/// Annotations of ingress-nginx that change which requests come where, or at all, and what holds instead.
+const NGINX_IGNORED: [(&str, &str); 15] = [
+    ("affinity", "`sessionAffinity` of the Service counts"),
+    ("canary", "its rules count like those of any other Ingress"),
+    ("canary-weight", "all requests go to the rule that fits best"),
+    ("canary-by-header", "requests have a host and a path here and nothing else"),
+    ("canary-by-cookie", "requests have a host and a path here and nothing else"),
+    ("custom-http-errors", "answers go on as they came"),
+    ("limit-connections", "clients may have any number"),
+    ("limit-rpm", "clients may send any number"),
+    ("limit-rps", "clients may send any number"),
+    ("load-balance", "`balancer` of the service in the scenario counts"),
+    ("permanent-redirect", "requests go to the Service"),
+    ("proxy-send-timeout", "to send a request takes no time"),
+    ("temporal-redirect", "requests go to the Service"),
+    ("upstream-hash-by", "`balancer` of the service in the scenario counts"),
+    ("use-regex", "paths are taken as prefixes"),
+];
 
 /// All that is wrong or left aside in an Ingress or an HTTPRoute; nothing for other kinds.
 pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
@@ -29,6 +52,7 @@ struct Found<'a> {
 impl Found<'_> {
     fn ingress(&mut self, spec: &FieldPath<'_>) {
         let manifest = self.manifest;
+        self.nginx();
         let value = &manifest.value["spec"];
         if let Some(backend) = value.get("defaultBackend") {
             self.ingress_backend(&spec.field("defaultBackend"), backend);
@@ -87,15 +111,129 @@ impl Found<'_> {
             for (backend, path) in items(rule.get("backendRefs"), &backends) {
                 self.http_backend(backend, &path);
             }
+            self.timeouts(rule.get("timeouts"), &path.field("timeouts"));
+            self.retry(rule.get("retry"), &path.field("retry"));
             for (field, instead) in [
                 ("filters", "requests go on as they came"),
-                ("timeouts", "clients wait 60s"),
-                ("retry", "requests are not tried again on their way"),
                 ("sessionPersistence", "`sessionAffinity` of the Service counts"),
             ] {
                 if rule.get(field).is_some() {
                     self.warn(&path.field(field), &format!("this is ignored: {instead}"));
                 }
+            }
+        }
+    }
+
+    fn timeouts(&mut self, timeouts: Option<&Value>, path: &FieldPath<'_>) {
+        let Some(timeouts) = timeouts else { return };
+        self.known_fields(timeouts, &["request", "backendRequest"], path);
+        let [request, one_try] = ["request", "backendRequest"]
+            .map(|field| self.gateway_duration(timeouts.get(field), &path.field(field)));
+        if let (Some(request), Some(one_try)) = (request, one_try)
+            && request > SimDuration::ZERO
+            && one_try > request
+        {
+            let message =
+                "Invalid value: backendRequest timeout cannot be longer than request timeout";
+            self.error(&path.field("backendRequest"), message);
+        }
+    }
+
+    fn retry(&mut self, retry: Option<&Value>, path: &FieldPath<'_>) {
+        let Some(retry) = retry else { return };
+        self.known_fields(retry, &["codes", "attempts", "backoff"], path);
+        self.gateway_duration(retry.get("backoff"), &path.field("backoff"));
+        let codes = path.field("codes");
+        for (code, path) in items(retry.get("codes"), &codes) {
+            if !code.as_u64().is_some_and(|code| (400..=599).contains(&code)) {
+                self.error(
+                    &path,
+                    &format!("Invalid value: {code}: must be a status from 400 to 599"),
+                );
+            }
+        }
+        let attempts = retry.get("attempts");
+        match attempts.map(|attempts| (attempts, attempts.as_i64())) {
+            Some((attempts, None)) => {
+                let message = format!("Invalid value: {attempts}: must be a whole number");
+                self.error(&path.field("attempts"), &message);
+            }
+            Some((_, Some(..0))) => {
+                self.warn(
+                    &path.field("attempts"),
+                    "this is below 0 and counts as 0: no further tries",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads a duration of Gateway API.
+    fn gateway_duration(
+        &mut self,
+        value: Option<&Value>,
+        path: &FieldPath<'_>,
+    ) -> Option<SimDuration> {
+        let value = value?;
+        let duration = value.as_str().and_then(gateway_duration);
+        if duration.is_none() {
+            let message = format!(
+                "Invalid value: {value}: must be up to four times digits and h, m, s or ms, such as 500ms or 1m30s"
+            );
+            self.error(path, &message);
+        }
+        duration
+    }
+
+    fn known_fields(&mut self, value: &Value, known: &[&str], path: &FieldPath<'_>) {
+        let Some(fields) = value.as_object() else {
+            return self.error(path, &format!("Invalid value: {value}: must be fields"));
+        };
+        for field in fields.keys().filter(|field| !known.contains(&field.as_str())) {
+            let message = format!("unknown field; known here: {}", known.join(", "));
+            self.error(&path.field(field), &message);
+        }
+    }
+
+    /// Annotations for ingress-nginx: what it would not take, and what plays no part here.
+    fn nginx(&mut self) {
+        let manifest = self.manifest;
+        let metadata = FieldPath::ROOT.field("metadata");
+        let path = metadata.field("annotations");
+        let annotations =
+            manifest.value.pointer("/metadata/annotations").and_then(Value::as_object);
+        for (name, value) in annotations.into_iter().flatten() {
+            if name.starts_with(NGINX_PREFIX) && !value.is_string() {
+                let message =
+                    format!("Invalid value: {value}: must be a text; put it in quotation marks");
+                self.error(&path.key(name), &message);
+            }
+        }
+        for (name, least) in [
+            ("proxy-connect-timeout", 1),
+            ("proxy-read-timeout", 1),
+            ("proxy-next-upstream-timeout", 0),
+            ("proxy-next-upstream-tries", 0),
+        ] {
+            let Some(text) = nginx_annotation(&manifest.value, name) else { continue };
+            if nginx_number(text, least).is_none() {
+                let message = format!(
+                    "{text:?} must be a whole number of at least {least}; the default counts"
+                );
+                self.warn(&path.key(&format!("{NGINX_PREFIX}{name}")), &message);
+            }
+        }
+        if let Some(text) = nginx_annotation(&manifest.value, "proxy-next-upstream")
+            && nginx_conditions(text).is_none()
+        {
+            let name = format!("{NGINX_PREFIX}proxy-next-upstream");
+            let message = format!("{text:?} names no conditions of nginx; `error timeout` counts");
+            self.warn(&path.key(&name), &message);
+        }
+        for (name, instead) in NGINX_IGNORED {
+            if nginx_annotation(&manifest.value, name).is_some() {
+                let name = format!("{NGINX_PREFIX}{name}");
+                self.warn(&path.key(&name), &format!("this is ignored: {instead}"));
             }
         }
     }
@@ -235,7 +373,7 @@ metadata: {name: api}
 spec:
   rules:
   - matches: [{method: POST}, {path: {type: RegularExpression, value: /v.*}}]
-    timeouts: {request: 1s}
+    sessionPersistence: {type: Cookie}
     backendRefs: [{name: web}]
 ";
         let said = said(text);
@@ -244,6 +382,74 @@ spec:
         assert!(
             said[0].contains("spec.rules[0].matches[0].method: requests have a host and a path")
         );
-        assert!(said[2].contains("spec.rules[0].timeouts: this is ignored: clients wait 60s"));
+        assert!(said[2].contains("spec.rules[0].sessionPersistence: this is ignored: `sessionAff"));
+    }
+
+    #[test]
+    fn times_and_retries_of_a_route_are_checked() {
+        let text = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: api}
+spec:
+  rules:
+  - timeouts: {request: 1s, backendRequest: 2s}
+    backendRefs: [{name: web}]
+  - timeouts: {request: 1.5s, requst: 1s}
+    retry: {codes: [503, 200], attempts: -1, backoff: 10}
+    backendRefs: [{name: web}]
+  - timeouts: {request: 0s, backendRequest: 2s}
+    retry: {codes: [500, 502, 503, 504], attempts: 2, backoff: 100ms}
+    backendRefs: [{name: web}]
+";
+        let said = said(text);
+        let at = |line: u32, rest: &str| {
+            let line = format!("routes.yaml:{line}: HTTPRoute default/api: spec.rules[");
+            said.iter().any(|one| one.contains(&line) && one.contains(rest))
+        };
+        assert!(
+            at(6, "0].timeouts.backendRequest: Invalid value: backendRequest timeout can"),
+            "{said:?}"
+        );
+        assert!(at(8, "1].timeouts.request: Invalid value: \"1.5s\""), "{said:?}");
+        assert!(at(8, "1].timeouts.requst: unknown field"), "{said:?}");
+        assert!(at(9, "1].retry.codes[1]: Invalid value: 200"), "{said:?}");
+        assert!(at(9, "1].retry.attempts: this is below 0"), "{said:?}");
+        assert!(at(9, "1].retry.backoff: Invalid value: 10"), "{said:?}");
+        assert_eq!(said.len(), 6, "{said:?}");
+    }
+
+    #[test]
+    fn annotations_of_nginx_that_it_would_not_take_or_that_play_no_part_are_told() {
+        let text = "\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: front
+  annotations:
+    nginx.ingress.kubernetes.io/proxy-read-timeout: 30s
+    nginx.ingress.kubernetes.io/proxy-connect-timeout: \"3\"
+    nginx.ingress.kubernetes.io/proxy-next-upstream: error, timeout
+    nginx.ingress.kubernetes.io/limit-rps: \"5\"
+    nginx.ingress.kubernetes.io/proxy-next-upstream-tries: 2
+    nginx.ingress.kubernetes.io/rewrite-target: /
+spec: {defaultBackend: {service: {name: web}}}
+";
+        let said = said(text);
+        assert_eq!(said.len(), 4, "{said:?}");
+        let number = "front: metadata.annotations[nginx.ingress.kubernetes.io/proxy-next-upstream-tries]: \
+                      Invalid value: 2: must be a text";
+        assert!(
+            said[0].starts_with("error: routes.yaml:10: ") && said[0].contains(number),
+            "{said:?}"
+        );
+        for (one, (line, rest)) in said[1..].iter().zip([
+            (6, "\"30s\" must be a whole number of at least 1"),
+            (8, "names no conditions of nginx; `error timeout` counts"),
+            (9, "this is ignored: clients may send any number"),
+        ]) {
+            assert!(one.starts_with(&format!("warning: routes.yaml:{line}: ")), "{one}");
+            assert!(one.contains(rest), "{one}");
+        }
     }
 }

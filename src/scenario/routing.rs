@@ -4,15 +4,23 @@
 //! wildcards before none, exact paths before the longest prefix, the default backend last). HTTPRoute:
 //! `gateway.networking.k8s.io/v1`, hosts and paths with the same precedence, weights of `backendRefs`.
 //! Rules that ask for methods, headers or query parameters match nothing here, as no request has any.
+//! How long requests may take is read by [`super::route_limits`].
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::route_limits::{NGINX_CLASS, NGINX_CONTROLLER, NGINX_PREFIX, RouteLimits};
 use crate::cluster::{NamespacedName, ObjectReference};
 
 /// The rules of all Ingresses and HTTPRoutes, in the order of the manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routing {
     rules: Vec<Rule>,
+    /// Whether the controller of an IngressClass is ingress-nginx.
+    classes: BTreeMap<String, bool>,
+    /// The same of the class that Ingresses have by default, if one is marked so.
+    default_class: Option<bool>,
 }
 
 /// Where requests to certain hosts and paths go.
@@ -25,6 +33,20 @@ pub struct Rule {
     /// Host, or `*.` and its end; absent = any.
     host: Option<String>,
     path: Path,
+    /// What its Ingress is to ingress-nginx, if that is its controller; or what its HTTPRoute says.
+    limits: RouteLimits,
+    class: Class,
+}
+
+/// Who carries out a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Class {
+    /// A gateway of Gateway API.
+    Gateway,
+    /// The controller of the IngressClass of this name.
+    Named(String),
+    /// That of the default class; or ingress-nginx, if none is marked so and there are annotations for it.
+    Default { is_for_nginx: bool },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +58,11 @@ enum Path {
 }
 
 impl Routing {
-    /// Adds the rules of an object, if it is an Ingress or an HTTPRoute.
+    /// Adds what an object says of routes, if it is an Ingress, an IngressClass or an HTTPRoute.
     pub fn add(&mut self, object: &ObjectReference, value: &Value) {
         match &*object.kind {
             "Ingress" => self.add_ingress(object, value),
+            "IngressClass" => self.add_class(object, value),
             "HTTPRoute" => self.add_http_route(object, value),
             _ => {}
         }
@@ -61,6 +84,16 @@ impl Routing {
         ranked().filter(|(rank, _)| Some(*rank) == best).map(|(_, rule)| rule).collect()
     }
 
+    /// How long requests to a host and path may take, and which are tried again, by their rule.
+    pub fn limits(&self, rule: &Rule) -> RouteLimits {
+        let is_carried_out = match &rule.class {
+            Class::Gateway => true,
+            Class::Named(class) => self.classes.get(class).copied().unwrap_or(class == NGINX_CLASS),
+            Class::Default { is_for_nginx } => self.default_class.unwrap_or(*is_for_nginx),
+        };
+        if is_carried_out { rule.limits } else { RouteLimits::default() }
+    }
+
     /// Hosts and paths that have rules, for messages.
     pub fn known(&self) -> impl Iterator<Item = String> + '_ {
         self.rules.iter().map(|rule| {
@@ -72,11 +105,23 @@ impl Routing {
         })
     }
 
+    fn add_class(&mut self, object: &ObjectReference, value: &Value) {
+        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
+        let is_nginx = text("/spec/controller") == Some(NGINX_CONTROLLER);
+        self.classes.insert(object.id.name.to_string(), is_nginx);
+        let mark = "/metadata/annotations/ingressclass.kubernetes.io~1is-default-class";
+        if text(mark) == Some("true") {
+            self.default_class = Some(is_nginx);
+        }
+    }
+
     fn add_ingress(&mut self, object: &ObjectReference, value: &Value) {
         let backend = |value: &Value| {
             let name = value.pointer("/service/name")?.as_str()?;
             Some(vec![(NamespacedName::new(&*object.id.namespace, name), 1)])
         };
+        let limits = RouteLimits::of_nginx(value);
+        let class = ingress_class(value);
         for rule in items(value.pointer("/spec/rules")) {
             let host = rule.get("host").and_then(Value::as_str).filter(|host| !host.is_empty());
             for path in items(rule.pointer("/http/paths")) {
@@ -85,12 +130,14 @@ impl Routing {
                 let is_exact = path.get("pathType").and_then(Value::as_str) == Some("Exact");
                 let path = if is_exact { Path::Exact(text) } else { Path::Prefix(text) };
                 let host = host.map(ToOwned::to_owned);
-                self.rules.push(Rule { object: object.clone(), backends, host, path });
+                let (object, class) = (object.clone(), class.clone());
+                self.rules.push(Rule { object, backends, host, path, limits, class });
             }
         }
         if let Some(backends) = value.pointer("/spec/defaultBackend").and_then(backend) {
             let path = Path::Default;
-            self.rules.push(Rule { object: object.clone(), backends, host: None, path });
+            let object = object.clone();
+            self.rules.push(Rule { object, backends, host: None, path, limits, class });
         }
     }
 
@@ -108,6 +155,7 @@ impl Routing {
                     Some((NamespacedName::new(namespace, text("name")?), weight))
                 })
                 .collect();
+            let limits = RouteLimits::of_http_rule(rule);
             let has_matches = rule.get("matches").is_some();
             let mut paths: Vec<Path> = items(rule.get("matches")).filter_map(http_path).collect();
             if !has_matches {
@@ -120,6 +168,8 @@ impl Routing {
                         backends: backends.clone(),
                         host: host.clone(),
                         path: path.clone(),
+                        limits,
+                        class: Class::Gateway,
                     });
                 }
             }
@@ -157,6 +207,19 @@ impl Rule {
     fn is_wild(&self, labels: &str) -> bool {
         !labels.is_empty() && (*self.object.kind == *"HTTPRoute" || !labels.contains('.'))
     }
+}
+
+/// Whose an Ingress is: by `ingressClassName`, or by the annotation that came before it.
+fn ingress_class(ingress: &Value) -> Class {
+    let text = |pointer| ingress.pointer(pointer).and_then(Value::as_str);
+    let class = text("/spec/ingressClassName")
+        .or_else(|| text("/metadata/annotations/kubernetes.io~1ingress.class"));
+    if let Some(class) = class {
+        return Class::Named(class.to_owned());
+    }
+    let annotations = ingress.pointer("/metadata/annotations").and_then(Value::as_object);
+    let mut names = annotations.into_iter().flatten().map(|(name, _)| name);
+    Class::Default { is_for_nginx: names.any(|name| name.starts_with(NGINX_PREFIX)) }
 }
 
 /// The path of a match that asks for nothing but a path.
@@ -231,6 +294,39 @@ mod tests {
         ] {
             assert_eq!(first(host, path).as_deref(), Some(service), "{host}{path}");
         }
+    }
+
+    #[test]
+    fn limits_of_nginx_are_those_of_ingresses_that_are_its_own() {
+        let routing = |class: Value, annotations: Value, classes: &[Value]| {
+            let ingress = json!({
+                "metadata": {"annotations": annotations},
+                "spec": {"ingressClassName": class, "defaultBackend": {"service": {"name": "web"}}},
+            });
+            let mut routing = Routing::default();
+            routing.add(&"Ingress/shop/front".parse().expect("a reference"), &ingress);
+            for (number, class) in classes.iter().enumerate() {
+                let name = format!("IngressClass/c{number}");
+                routing.add(&name.parse().expect("a reference"), class);
+            }
+            let rule = routing.find("a", "/").expect("a rule");
+            routing.limits(rule) != RouteLimits::default()
+        };
+        let read = json!({"nginx.ingress.kubernetes.io/proxy-read-timeout": "5"});
+        let of = |controller: &str| {
+            let default = json!({"ingressclass.kubernetes.io/is-default-class": "true"});
+            json!({"metadata": {"annotations": default}, "spec": {"controller": controller}})
+        };
+        let nginx = of("k8s.io/ingress-nginx");
+        let other = of("haproxy.org/ingress-controller");
+        assert!(routing(json!("nginx"), json!({}), &[]));
+        assert!(!routing(json!("haproxy"), read.clone(), &[]));
+        assert!(routing(json!("c0"), json!({}), std::slice::from_ref(&nginx)));
+        assert!(!routing(json!("c0"), read.clone(), std::slice::from_ref(&other)));
+        assert!(!routing(json!(null), json!({}), &[]));
+        assert!(routing(json!(null), read.clone(), &[]));
+        assert!(!routing(json!(null), read, &[other]));
+        assert!(routing(json!(null), json!({}), &[nginx]));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, 
 use crate::scheduler::resources::Resources;
 use crate::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use crate::traffic::{
-    Arrivals, Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
+    Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
     ServiceTraffic, TrafficSpec,
 };
 use crate::units::{Bytes, HourlyPrice, MilliCpu, Quantity};
@@ -405,6 +405,7 @@ impl<'a> Blueprint<'a> {
                     timeout: spec.timeout,
                     retries: spec.retries,
                     policy: self.policy(&service, spec.balancer),
+                    routes: Vec::new(),
                 },
             )),
             Err(mistakes) => {
@@ -422,29 +423,6 @@ impl<'a> Blueprint<'a> {
             balancer: spec.balancer.unwrap_or(balancer),
             ..spec.policy()
         })
-    }
-
-    /// Adds requests to a service, which may have some already.
-    fn add_arrivals(
-        &self,
-        traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
-        service: &NamespacedName,
-        arrivals: Arrivals,
-        spec: &TrafficSpec,
-    ) {
-        if let Some((_, row)) = traffic.iter_mut().find(|(known, _)| known == service) {
-            let own = std::mem::replace(&mut row.arrivals, Arrivals::none());
-            row.arrivals = Arrivals::merged([own, arrivals]);
-            return;
-        }
-        let row = ServiceTraffic {
-            name: service.to_string(),
-            arrivals,
-            timeout: spec.timeout,
-            retries: None,
-            policy: self.policy(service, spec.balancer),
-        };
-        traffic.push((service.clone(), row));
     }
 
     /// Adds the services that only other services call.

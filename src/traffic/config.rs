@@ -18,6 +18,9 @@ use crate::engine::{SimDuration, Stream};
 /// Coefficients of variation that a gap may have; beyond these, nearly all requests come at once.
 const CV_RANGE: RangeInclusive<f64> = 0.05..=20.0;
 
+/// How long clients wait where nothing says it.
+pub const DEFAULT_TIMEOUT: SimDuration = SimDuration::from_secs(60);
+
 /// The requests that clients send to one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -181,9 +184,38 @@ pub struct EntranceSpec {
     /// The states among which the rate jumps, as under `traffic`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<ModulationState>,
+    /// How long clients wait for the answer. The route's own time-outs end a request sooner:
+    /// `timeouts` of an HTTPRoute's rule, `proxy-read-timeout` and the like of an Ingress of
+    /// ingress-nginx. Default: as long as the route lets them, and 60s if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<SimDuration>,
+    /// How requests are tried again whatever their failure, instead of what the route says of it. Default:
+    /// `retry` of the HTTPRoute's rule, or `proxy-next-upstream` of the Ingress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetrySpec>,
+    /// Whether the requests may be made twice, like GET and unlike POST: nginx tries those that may not
+    /// again only if they did not reach a pod. Default true.
+    #[serde(default = "default_idempotent", skip_serializing_if = "is_true")]
+    pub idempotent: bool,
 }
 
 impl EntranceSpec {
+    /// All that is wrong with the settings by themselves; `path` is where they stand.
+    pub fn problems(&self, path: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut checks = Checks::at(path, &mut problems);
+        if let Some(timeout) = self.timeout {
+            checks.some_time("timeout", timeout);
+        }
+        if let Some(retries) = &self.retries {
+            retries.check(&mut checks.inside("retries"));
+        }
+        checks.require(self.arrivals != Some(ArrivalProcess::Fluid), "arrivals", || {
+            "a flow has no requests that go one way or the other; leave this out".into()
+        });
+        problems
+    }
+
     /// The requests as if all went to one service.
     pub fn as_traffic(&self, service: &ServiceReference) -> TrafficSpec {
         TrafficSpec {
@@ -193,7 +225,7 @@ impl EntranceSpec {
             gap_cv: self.gap_cv,
             states: self.states.clone(),
             balancer: Balancer::default(),
-            timeout: default_timeout(),
+            timeout: DEFAULT_TIMEOUT,
             retries: None,
         }
     }
@@ -209,5 +241,14 @@ fn default_path() -> String {
 }
 
 const fn default_timeout() -> SimDuration {
-    SimDuration::from_secs(60)
+    DEFAULT_TIMEOUT
+}
+
+const fn default_idempotent() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_true(flag: &bool) -> bool {
+    *flag
 }

@@ -11,10 +11,11 @@ use super::balancer::{Balancer, Caller, Chooser};
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
 use super::hanging::Hanging;
-use super::network::{Edge, Network};
+use super::network::{Edge, Network, Route};
 use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize};
+use super::route_policy::{RoutePolicy, RouteTraffic};
 use crate::engine::{SimDuration, SimTime, Stream, Streams, Table};
 
 /// Position of a service in the list that the traffic was built with.
@@ -34,6 +35,8 @@ pub struct ServiceTraffic {
     pub retries: Option<RetrySpec>,
     /// How the service is reached.
     pub policy: ServicePolicy,
+    /// Requests that come by routes, beside `arrivals`.
+    pub routes: Vec<RouteTraffic>,
 }
 
 /// How the traffic is recorded.
@@ -340,7 +343,7 @@ impl ServiceTraffic {
         timeout: SimDuration,
     ) -> Self {
         let policy = ServicePolicy::balanced(balancer);
-        Self { name, arrivals, timeout, retries: None, policy }
+        Self { name, arrivals, timeout, retries: None, policy, routes: Vec::new() }
     }
 
     /// A service that only other services call.
@@ -381,8 +384,33 @@ fn network(
         }
         edges_of_model.push(first..count(&edges));
     }
+    let routes = routes(services, &mut edges, streams);
     let work_queues = services.iter().map(|service| service.policy.work_queue);
-    Network::new(services.len(), edges, edges_of_model, work_queues)
+    Network::new(services.len(), edges, edges_of_model, routes, work_queues)
+}
+
+/// The routes of all services, with an edge for each of their policies.
+fn routes(services: &mut [ServiceTraffic], edges: &mut Vec<Edge>, streams: Streams) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (index, service) in (0..).zip(services) {
+        for RouteTraffic { name, arrivals, mut policies } in service.routes.drain(..) {
+            if policies.is_empty() {
+                policies.push((SimTime::ZERO, RoutePolicy::default()));
+            }
+            let stream = |number| {
+                streams.stream(&format!("retries of route {name} to {}", service.name), number)
+            };
+            let position = |edges: &[Edge]| u32::try_from(edges.len()).expect("fewer than 2^32");
+            let policies = (0..).zip(policies).map(|(number, (since, policy))| {
+                let edge = position(edges);
+                edges.push(Edge::of_route(index, &policy, stream(number)));
+                (since, edge)
+            });
+            let edges = policies.collect();
+            routes.push(Route { arrivals: Coming::new(arrivals), edges, is_entered: false });
+        }
+    }
+    routes
 }
 
 const fn just_before(at: SimTime) -> SimTime {

@@ -6,6 +6,7 @@ use super::{Checker, listed};
 use crate::cluster::{NamespacedName, ServiceReference};
 use crate::manifest::FieldPath;
 use crate::scenario::resolved::ScenarioFiles;
+use crate::traffic::ArrivalProcess;
 
 impl Checker<'_> {
     /// The requests that come by Ingresses and HTTPRoutes.
@@ -24,6 +25,7 @@ impl Checker<'_> {
             let nobody = ServiceReference(NamespacedName::new("", ""));
             let spec = entrance.as_traffic(&nobody);
             self.settings(&path, &spec, files);
+            self.report(entrance.problems(&path.to_string()));
             if entrance.load.has_users() {
                 let message = "users who wait for their answers ask one Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
@@ -39,7 +41,22 @@ impl Checker<'_> {
             for service in &services {
                 self.service_exists(&path.field("host"), service);
                 self.somebody_answers(&path.field("host"), service);
+                self.does_not_flow(&path.field("host"), service);
             }
+        }
+    }
+
+    /// The pods of a service to which requests come one by one must have no flow to answer too.
+    fn does_not_flow(&mut self, path: &FieldPath, service: &NamespacedName) {
+        let behind: Vec<_> = self.ever.workloads_behind(service).collect();
+        let flow = self.text.scenario.traffic.iter().find(|flow| {
+            flow.arrivals == Some(ArrivalProcess::Fluid)
+                && self.ever.workloads_behind(&flow.service.0).any(|one| behind.contains(&one))
+        });
+        if let Some(flow) = flow {
+            let message =
+                format!("{service} has pods that `arrivals: fluid` of {} keeps", flow.service);
+            self.error(path, message, "leave `arrivals` out there");
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::Blueprint;
 use crate::cluster::{NamespacedName, ServiceReference};
-use crate::engine::Streams;
+use crate::engine::{SimDuration, SimTime, Streams};
 use crate::manifest::{Diagnostic, Diagnostics, Place};
-use crate::traffic::{ServiceTraffic, Way};
+use crate::traffic::{
+    Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServiceTraffic, Way,
+};
 
 impl Blueprint<'_> {
     /// Settings of the command line may take away the rule that the manifests have for a host and path.
@@ -37,6 +39,7 @@ impl Blueprint<'_> {
             let url = entrance.url();
             let ways = streams.stream(&format!("ways of {url}"), 0);
             let traces = |path: &str| self.resolved.files.trace(path);
+            let policies = self.route_policies(entrance);
             for (service, ranges) in self.ways(&entrance.host, &entrance.path) {
                 let spec = entrance.as_traffic(&ServiceReference(service.clone()));
                 let stream = streams.stream(&format!("arrivals at {url}"), 0);
@@ -45,11 +48,61 @@ impl Blueprint<'_> {
                     Err(mistakes) => return self.report(mistakes, problems),
                     Ok(arrivals) => {
                         let way = arrivals.routed(ranges, ways.clone());
-                        self.add_arrivals(traffic, &service, way, &spec);
+                        self.add_way(traffic, &service, &url, way, &policies);
                     }
                 }
             }
         }
+    }
+
+    /// Adds requests that a route brings to a service, which may have some already.
+    fn add_way(
+        &self,
+        traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
+        service: &NamespacedName,
+        url: &str,
+        arrivals: Arrivals,
+        policies: &[(SimTime, RoutePolicy)],
+    ) {
+        // Where clients' patience is all there is to say, requests need no more than those without a route.
+        let patience = match policies {
+            [(_, only)] => only.patience(),
+            _ => None,
+        };
+        let known = traffic.iter().position(|(known, _)| known == service);
+        let position = known.unwrap_or_else(|| {
+            let row = ServiceTraffic {
+                policy: self.policy(service, Balancer::default()),
+                timeout: patience.unwrap_or(SimDuration::MAX),
+                ..ServiceTraffic::without_clients(service.to_string())
+            };
+            traffic.push((service.clone(), row));
+            traffic.len() - 1
+        });
+        let row = &mut traffic[position].1;
+        match patience {
+            Some(_) if known.is_none() => row.arrivals = arrivals,
+            Some(patience) if row.timeout == patience && row.retries.is_none() => {
+                let own = std::mem::replace(&mut row.arrivals, Arrivals::none());
+                row.arrivals = Arrivals::merged([own, arrivals]);
+            }
+            _ => row.routes.push(RouteTraffic {
+                name: url.to_owned(),
+                arrivals,
+                policies: policies.to_vec(),
+            }),
+        }
+    }
+
+    /// How the requests of an entrance are treated, from certain times on.
+    fn route_policies(&self, entrance: &EntranceSpec) -> Vec<(SimTime, RoutePolicy)> {
+        let rules = self.routings.iter().filter_map(|(since, routing)| {
+            let rule = routing.find(&entrance.host, &entrance.path)?;
+            Some((*since, routing.limits(rule).policy(entrance)))
+        });
+        let mut policies: Vec<(SimTime, RoutePolicy)> = rules.collect();
+        policies.dedup_by(|(_, later), (_, earlier)| later == earlier);
+        policies
     }
 
     /// The services that requests to a host and path go to at some time, in the order in which they

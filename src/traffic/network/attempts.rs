@@ -25,6 +25,7 @@ impl Traffic {
             return Err(FailureCause::CircuitOpen);
         }
         let waits_in_queue = known.work_queue.is_some();
+        let mut hangs = false;
         let attempt = if waits_in_queue {
             self.network.attempts.insert(Attempt::new(id, call, service))
         } else {
@@ -33,6 +34,7 @@ impl Traffic {
             let place = self.send(now, attempt, service, &call.size, endpoint);
             let (place, model) =
                 place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
+            hangs = matches!(place, Place::Hanging(_));
             let row = Attempt { place, model, ..Attempt::new(id, call, service) };
             self.network.attempts.insert(row)
         };
@@ -41,9 +43,14 @@ impl Traffic {
         if let Some(call) = network.calls.get_mut(id) {
             call.attempt = Some(attempt);
         }
-        let deadlines = &mut network.edges[call.edge as usize].try_deadlines;
-        if let Some(at) = deadlines.push(now, attempt, &network.attempts) {
+        let edge = &mut network.edges[call.edge as usize];
+        let connect_by =
+            hangs.then(|| edge.connect_deadlines.push(now, attempt, &network.attempts));
+        if let Some(at) = edge.try_deadlines.push(now, attempt, &network.attempts) {
             network.enter(at, What::TryDeadline(call.edge));
+        }
+        if let Some(at) = connect_by.flatten() {
+            network.enter(at, What::ConnectDeadline(call.edge));
         }
         if waits_in_queue {
             self.put_in_work_queue(now, service, attempt);
@@ -163,12 +170,13 @@ impl Traffic {
         cause
     }
 
-    /// The callers on an edge give up the attempts whose time is over.
-    pub(super) fn give_up_attempts(&mut self, now: SimTime, edge: u32) {
+    /// The callers on an edge give up the attempts whose time is over: that of a try, or that to reach
+    /// its pod.
+    pub(super) fn give_up_attempts(&mut self, now: SimTime, edge: u32, due: What) {
         let position = edge as usize;
         loop {
             let network = &mut self.network;
-            let deadlines = &mut network.edges[position].try_deadlines;
+            let deadlines = network.edges[position].deadlines_of(due);
             let Some(id) = deadlines.pop_due(now, &network.attempts) else { break };
             let Some(call) = network.attempts.get(id).and_then(|attempt| attempt.call) else {
                 continue;
@@ -179,8 +187,8 @@ impl Traffic {
             let cause = self.abandon(now, id);
             self.attempt_failed(now, call, cause);
         }
-        if let Some(at) = self.network.edges[position].try_deadlines.next() {
-            self.network.enter(at, What::TryDeadline(edge));
+        if let Some(at) = self.network.edges[position].deadlines_of(due).next() {
+            self.network.enter(at, due);
         }
     }
 

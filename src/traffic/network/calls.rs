@@ -121,15 +121,17 @@ impl Traffic {
 
     /// An attempt at a call failed: it is tried again, or has failed for good.
     pub(super) fn attempt_failed(&mut self, now: SimTime, id: Id<Call>, cause: FailureCause) {
-        let network = &mut self.network;
+        let Self { network, services, .. } = self;
         let Some(call) = network.calls.get_mut(id) else { return };
         let edge = &mut network.edges[call.edge as usize];
         if std::mem::take(&mut call.is_retrying) {
             edge.retrying -= 1;
         }
+        let endpoints = services[edge.service as usize].available.len();
         let retries = edge
             .retries
-            .filter(|retries| call.retries < retries.attempts)
+            .filter(|retries| retries.again(cause, call.retries, now - call.made, endpoints))
+            .map(|retries| retries.spec)
             .filter(|retries| retries.has_budget(edge.active, edge.retrying));
         let Some(retries) = retries else { return self.end_call(now, id, Err(cause)) };
         call.retries += 1;

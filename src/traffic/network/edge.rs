@@ -1,9 +1,11 @@
 //! Who calls whom, and how: the clients of a service, or one call in a request model.
 
+use super::What;
 use super::calls::{Attempt, Call};
 use super::deadlines::Deadlines;
 use crate::engine::{SimDuration, Stream};
 use crate::traffic::call_spec::{CallSpec, RetrySpec};
+use crate::traffic::route_policy::{Retries, RoutePolicy};
 
 /// Calls of one kind.
 #[derive(Clone, Debug)]
@@ -14,7 +16,9 @@ pub(in crate::traffic) struct Edge {
     pub(super) deadlines: Deadlines<Call>,
     /// When they give up one attempt.
     pub(super) try_deadlines: Deadlines<Attempt>,
-    pub retries: Option<RetrySpec>,
+    /// When they give up one at a pod whose node does not answer.
+    pub(super) connect_deadlines: Deadlines<Attempt>,
+    pub retries: Option<Retries>,
     pub times: u32,
     pub cache_hit_rate: f64,
     pub with_previous: bool,
@@ -39,7 +43,8 @@ impl Edge {
             service,
             deadlines: Deadlines::new(Some(timeout)),
             try_deadlines: Deadlines::new(retries.and_then(|retries| retries.per_try_timeout)),
-            retries,
+            connect_deadlines: Deadlines::new(None),
+            retries: retries.map(Retries::from),
             times: 1,
             cache_hit_rate: 0.0,
             with_previous: false,
@@ -47,6 +52,25 @@ impl Edge {
             stream,
             active: 0,
             retrying: 0,
+        }
+    }
+
+    /// The deadlines of attempts that such an event is about.
+    pub(super) const fn deadlines_of(&mut self, due: What) -> &mut Deadlines<Attempt> {
+        match due {
+            What::ConnectDeadline(_) => &mut self.connect_deadlines,
+            _ => &mut self.try_deadlines,
+        }
+    }
+
+    /// The requests of a route.
+    pub fn of_route(service: u32, policy: &RoutePolicy, stream: Stream) -> Self {
+        Self {
+            deadlines: Deadlines::new(policy.timeout),
+            try_deadlines: Deadlines::new(policy.try_timeout),
+            connect_deadlines: Deadlines::new(policy.connect_timeout),
+            retries: policy.retries,
+            ..Self::of_clients(service, SimDuration::MAX, None, stream)
         }
     }
 

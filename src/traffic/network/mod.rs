@@ -21,7 +21,7 @@ use std::ops::Range;
 
 pub(super) use edge::Edge;
 
-use super::arrivals::{Arrival, Users};
+use super::arrivals::{Arrival, Coming, Users};
 use super::backend::BackendId;
 use super::path::Traffic;
 use super::trace::Tokens;
@@ -50,6 +50,18 @@ pub(super) struct Network {
     services: Vec<NetworkService>,
     /// Users who ask only after their last answer, with the service that they ask.
     users: Vec<(u32, Users)>,
+    routes: Vec<Route>,
+}
+
+/// Requests that come to a service by a route.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// When they come.
+    pub arrivals: Coming,
+    /// On which edge those are that come from certain times on, in order of time; never empty.
+    pub edges: Vec<(SimTime, u32)>,
+    /// Its next arrival is entered.
+    pub is_entered: bool,
 }
 
 /// What the network knows of a service.
@@ -78,6 +90,8 @@ enum What {
     Restore(u32, BackendId),
     /// A caller on this edge may give up one attempt.
     TryDeadline(u32),
+    /// The same for one at a pod whose node does not answer.
+    ConnectDeadline(u32),
     /// A caller on this edge may give up.
     Deadline(u32),
     /// The next attempt at a request is made.
@@ -86,6 +100,8 @@ enum What {
     Arrival(u32),
     /// One of the users of this group has thought, and asks.
     User(u32),
+    /// A request comes by this route.
+    Route(u32),
 }
 
 impl Network {
@@ -94,16 +110,17 @@ impl Network {
         services: usize,
         edges: Vec<Edge>,
         edges_of_model: Vec<Range<u32>>,
+        routes: Vec<Route>,
         work_queues: impl Iterator<Item = bool>,
     ) -> Self {
         let mut services = vec![NetworkService::default(); services];
         for (service, has_queue) in services.iter_mut().zip(work_queues) {
             service.work_queue = has_queue.then(WorkQueue::default);
         }
-        Self { edges, edges_of_model, services, ..Self::default() }
+        Self { edges, edges_of_model, services, routes, ..Self::default() }
     }
 
-    /// Services that other services call.
+    /// Services that other services call, or that requests come to by routes.
     pub(super) fn called_services(&self) -> impl Iterator<Item = u32> + '_ {
         self.edges.iter().skip(self.services.len()).map(|edge| edge.service)
     }
@@ -152,6 +169,9 @@ impl Traffic {
         for service in 0..self.services.len() {
             self.enter_arrival(service, until);
         }
+        for route in 0..self.network.routes.len() {
+            self.enter_route(route, until);
+        }
         loop {
             let at = self.network.pods.first();
             let event = self.network.events.peek().map(|Reverse(event)| *event);
@@ -163,11 +183,14 @@ impl Traffic {
             self.network.events.pop();
             match event.what {
                 What::Restore(service, pod) => self.restore(service, pod),
-                What::TryDeadline(edge) => self.give_up_attempts(event.at, edge),
+                What::TryDeadline(edge) | What::ConnectDeadline(edge) => {
+                    self.give_up_attempts(event.at, edge, event.what);
+                }
                 What::Deadline(edge) => self.give_up_calls(event.at, edge),
                 What::Retry(call) => self.retry(event.at, call),
                 What::Arrival(service) => self.client_call(event.at, service, until),
                 What::User(group) => self.user_call(event.at, group),
+                What::Route(route) => self.route_call(event.at, route, until),
             }
             self.settle_left(event.at);
         }
@@ -192,6 +215,30 @@ impl Traffic {
             self.make_call(now, service, tokens, Caller::Client, 0);
         }
         self.enter_arrival(service as usize, until);
+    }
+
+    /// Enters the next arrival by a route, if it can be known by `until`.
+    fn enter_route(&mut self, position: usize, until: SimTime) {
+        let network = &mut self.network;
+        let route = &mut network.routes[position];
+        if !route.is_entered
+            && let Some(at) = route.arrivals.next_known(until)
+        {
+            route.is_entered = true;
+            let index = u32::try_from(position).expect("a world has fewer than 2^32 routes");
+            network.enter(at, What::Route(index));
+        }
+    }
+
+    fn route_call(&mut self, now: SimTime, index: u32, until: SimTime) {
+        let route = &mut self.network.routes[index as usize];
+        route.is_entered = false;
+        let so_far = route.edges.partition_point(|(since, _)| *since <= now);
+        let (_, edge) = route.edges[so_far.saturating_sub(1)];
+        if let Some(Arrival { tokens, .. }) = route.arrivals.take(now) {
+            self.make_call(now, edge, tokens, Caller::Client, 0);
+        }
+        self.enter_route(index as usize, until);
     }
 
     fn user_call(&mut self, now: SimTime, group: u32) {

@@ -1,0 +1,153 @@
+//! How a gateway treats the requests of a route: how long it lets them take, and which it tries again.
+
+use super::arrivals::Arrivals;
+use super::call_spec::RetrySpec;
+use super::recording::FailureCause;
+use crate::engine::{SimDuration, SimTime};
+
+/// Requests that clients send to a service by way of a route.
+#[derive(Clone, Debug)]
+pub struct RouteTraffic {
+    /// Its name, which also names its random streams.
+    pub name: String,
+    /// When requests come.
+    pub arrivals: Arrivals,
+    /// How they are treated, from certain times on, in order of time; the first counts from the start.
+    pub policies: Vec<(SimTime, RoutePolicy)>,
+}
+
+/// How a gateway treats requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RoutePolicy {
+    /// How long a request may take, all tries and the waits between them included. Absent = no limit.
+    pub timeout: Option<SimDuration>,
+    /// How long one try may take; its pod works on. Absent = no limit.
+    pub try_timeout: Option<SimDuration>,
+    /// How long a try may take whose pod's node does not answer at all. Absent = no limit.
+    pub connect_timeout: Option<SimDuration>,
+    /// Whether and how requests are tried again.
+    pub retries: Option<Retries>,
+}
+
+/// Which failed requests are tried again, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retries {
+    /// How often and after which waits. Its `per_try_timeout` plays no part here.
+    pub spec: RetrySpec,
+    /// After which failures.
+    pub causes: Causes,
+    /// How long after a request was made it may be tried again. Absent = no limit.
+    pub window: Option<SimDuration>,
+    /// Whether there are no more tries than the service has endpoints.
+    pub is_once_per_endpoint: bool,
+}
+
+/// A set of causes of failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Causes(u16);
+
+const _: () = assert!(FailureCause::ALL.len() <= 16, "a bit for each cause");
+
+impl Causes {
+    /// All of them.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// These.
+    pub fn of(causes: impl IntoIterator<Item = FailureCause>) -> Self {
+        Self(causes.into_iter().fold(0, |bits, cause| bits | 1 << cause as u16))
+    }
+
+    /// Those of one set and the other.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those that are in both sets.
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether the cause is one of them.
+    pub const fn contains(self, cause: FailureCause) -> bool {
+        self.0 & 1 << cause as u16 != 0
+    }
+}
+
+impl RoutePolicy {
+    /// How long clients wait, if that is all there is to say; absent if tries matter.
+    pub fn patience(&self) -> Option<SimDuration> {
+        let Self { timeout, try_timeout, connect_timeout, retries } = self;
+        if retries.is_some() || connect_timeout.is_some() {
+            return None;
+        }
+        // With a single try the shorter one ends the request.
+        Some([timeout, try_timeout].into_iter().flatten().fold(SimDuration::MAX, |a, b| a.min(*b)))
+    }
+}
+
+impl Retries {
+    /// Whether a request that failed for `cause` is tried again, `age` after it was made and after so
+    /// many further tries, at a service with so many endpoints.
+    pub(super) fn again(
+        &self,
+        cause: FailureCause,
+        tries: u32,
+        age: SimDuration,
+        endpoints: usize,
+    ) -> bool {
+        tries < self.spec.attempts
+            && self.causes.contains(cause)
+            && self.window.is_none_or(|window| age < window)
+            && (!self.is_once_per_endpoint || (tries as usize) + 1 < endpoints)
+    }
+}
+
+impl From<RetrySpec> for Retries {
+    /// Whatever the failure.
+    fn from(spec: RetrySpec) -> Self {
+        Self { spec, causes: Causes::ALL, window: None, is_once_per_endpoint: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_causes_has_those_and_no_others() {
+        let set = Causes::of([FailureCause::Refused, FailureCause::Dependency]);
+        let known = FailureCause::ALL.into_iter().filter(|cause| set.contains(*cause));
+        assert_eq!(known.collect::<Vec<_>>(), [FailureCause::Refused, FailureCause::Dependency]);
+        assert!(FailureCause::ALL.into_iter().all(|cause| Causes::ALL.contains(cause)));
+        assert_eq!(set.within(Causes::of([FailureCause::Refused, FailureCause::Shed])), {
+            Causes::of([FailureCause::Refused])
+        });
+    }
+
+    #[test]
+    fn one_try_ends_with_the_shorter_of_its_times() {
+        let seconds = |count| Some(SimDuration::from_secs(count));
+        let policy =
+            |timeout, try_timeout| RoutePolicy { timeout, try_timeout, ..RoutePolicy::default() };
+        assert_eq!(policy(seconds(3), seconds(2)).patience(), seconds(2));
+        assert_eq!(policy(seconds(3), None).patience(), seconds(3));
+        assert_eq!(policy(None, None).patience(), Some(SimDuration::MAX));
+        let tried =
+            RoutePolicy { retries: Some(RetrySpec::default().into()), ..policy(seconds(3), None) };
+        assert_eq!(tried.patience(), None);
+    }
+
+    #[test]
+    fn tries_end_by_number_by_time_and_by_endpoints() {
+        let spec = RetrySpec { attempts: 2, ..RetrySpec::default() };
+        let window = Some(SimDuration::from_secs(5));
+        let retries = Retries { window, is_once_per_endpoint: true, ..Retries::from(spec) };
+        let again = |tries, seconds, endpoints| {
+            retries.again(FailureCause::Refused, tries, SimDuration::from_secs(seconds), endpoints)
+        };
+        assert!(again(0, 0, 2));
+        assert!(!again(2, 0, 9), "two further tries at most");
+        assert!(!again(0, 5, 9), "none after 5 s");
+        assert!(!again(1, 0, 2), "each of two endpoints had its try");
+    }
+}
