@@ -157,18 +157,16 @@ impl Apps {
         let limit = needs.cpu_limit;
         let cores = [limit, node_cpu].into_iter().flatten().min();
         let others = others(spec, &app);
-        let others_memory = others.iter().flat_map(|others| others.iter()).map(|one| one.memory.0);
-        let memory_request = Bytes(needs.memory - others_memory.sum::<i64>());
         let container = spec.containers.get(app_position);
         let memory_limit = container.and_then(|one| one.limits.get("memory"));
+        let memory = app.memory.unwrap_or_else(|| memory_request(spec, app_position));
         // What a pod requests fits its node; only what is beyond can be too much.
         let is_growing = app.memory_per_request.0 > 0
             || app.memory_leak_per_hour.0 > 0
-            || app.memory.is_some_and(|memory| memory > memory_request);
+            || memory.0.saturating_add(memory_of(others.as_deref())) > needs.memory;
         if is_growing {
             self.growing.insert(id);
         }
-        let memory = app.memory.unwrap_or(memory_request);
         let app = PodApp {
             pod: id,
             app,
@@ -222,9 +220,7 @@ impl Apps {
         app.weight = needs.cpu;
         let memory_limit = spec.containers.get(app.position).map(|one| one.limits.get("memory"));
         app.memory_limit = memory_limit.flatten().map(|limit| Bytes(limit.value()));
-        let others = app.others.iter().flat_map(|others| others.iter()).map(|one| one.memory.0);
-        let request = needs.memory - others.sum::<i64>();
-        let is_growing = app.memory.0 > request;
+        let is_growing = app.memory.0.saturating_add(app.others_memory()) > needs.memory;
         if let Some(backend) = app.backend {
             traffic.set_quota(now, backend, app.limit_cores);
             traffic.set_cpu(now, backend, app.burst_cores);
@@ -261,6 +257,17 @@ impl Apps {
     pub(super) fn growing(&self) -> impl Iterator<Item = &PodApp> {
         let apps = self.growing.iter().filter_map(|pod| self.get(*pod));
         apps.filter(|app| app.running_since.is_some())
+    }
+
+    /// Memory that the containers of a pod use together while its application runs [bytes].
+    pub(super) fn pod_memory_in_use(
+        &self,
+        now: SimTime,
+        pod: PodId,
+        traffic: &mut Traffic,
+    ) -> Option<i64> {
+        let app = self.get(pod)?;
+        Some(app.memory_in_use(now, traffic)?.saturating_add(app.others_memory()))
     }
 
     /// Memory that a running application uses [bytes].
@@ -487,6 +494,11 @@ impl PodApp {
         self.running_since.is_some()
     }
 
+    /// Memory that the containers beside the application's use [bytes].
+    fn others_memory(&self) -> i64 {
+        memory_of(self.others.as_deref())
+    }
+
     fn memory_in_use(&self, now: SimTime, traffic: &mut Traffic) -> Option<i64> {
         let running = now - self.running_since?;
         let per_request = self.app.memory_per_request.0;
@@ -538,6 +550,23 @@ impl PodApp {
 #[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
 const fn bytes(amount: f64) -> i64 {
     amount as i64
+}
+
+/// What the application uses where the scenario does not say it: its container's request. Where that has
+/// none, it is what a request at pod level leaves beside those of the other containers.
+fn memory_request(spec: &PodSpec, position: usize) -> Bytes {
+    let request = |one: &Container| one.requests.get("memory").map(Quantity::value);
+    let own = spec.containers.get(position).and_then(request);
+    Bytes(own.unwrap_or_else(|| {
+        let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
+        let others: i64 = spec.containers.iter().chain(sidecars).filter_map(request).sum();
+        spec.pod_requests.get("memory").map_or(0, |whole| (whole.value() - others).max(0))
+    }))
+}
+
+fn memory_of(containers: Option<&[ContainerMetrics]>) -> i64 {
+    let amounts = containers.unwrap_or_default().iter().map(|one| one.memory.0);
+    amounts.fold(0, i64::saturating_add)
 }
 
 /// What the containers beside the application's use while the pod runs.

@@ -86,9 +86,8 @@ impl Simulation {
         let view = self.plane.view(self.now);
         let mut claims = Vec::new();
         for (id, pod) in view.pods_on(node) {
-            let Some(usage) = self.apps.memory_in_use(self.now, id, &mut self.traffic) else {
-                continue;
-            };
+            let usage = self.apps.pod_memory_in_use(self.now, id, &mut self.traffic);
+            let Some(usage) = usage else { continue };
             let spec = &view.templates()[pod.actual()].spec;
             claims.push(MemoryClaim {
                 pod: id,
