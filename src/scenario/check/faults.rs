@@ -60,7 +60,8 @@ impl Checker<'_> {
             let path = list.item(index);
             let described = workload.containers.keys().map(|name| (path.field("containers"), name));
             let main = workload.container.iter().map(|name| (path.field("container"), name));
-            for (path, name) in main.chain(described) {
+            let beside = workload.sidecars.keys().map(|name| (path.field("sidecars"), name));
+            for (path, name) in main.chain(described).chain(beside) {
                 if !known.iter().any(|one| **one == **name) {
                     let help = listed("containers", known.iter().cloned());
                     self.error(&path, format!("the pods have no container {name}"), help);
