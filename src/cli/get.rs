@@ -1,9 +1,11 @@
 //! `wavetank get`, `describe`, `events`, `rollout`, `top`: the cluster at an instant of a run, as kubectl
 //! prints it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
 use super::at::{Instant, ObjectAtInstant};
 use super::exit::{Exit, Failure};
@@ -15,7 +17,7 @@ use crate::views::{self, Kind, Scope, Wide};
 /// Options of `wavetank get`.
 #[derive(Debug, clap::Args)]
 pub struct GetArguments {
-    /// What to list, as kubectl takes it: pods, po, nodes, deploy, rs, svc, hpa, pdb; several, as pods,deploy;
+    /// What to list, as kubectl takes it: pods, po, nodes, deploy, rs, svc, hpa, pdb, events; several, as pods,deploy;
     /// all; or one, as pod/NAME
     #[arg(value_name = "KIND[/NAME]")]
     what: String,
@@ -127,29 +129,37 @@ pub fn get(
     let selector = selector.transpose().map_err(|error| Failure::Input(error.to_string()))?;
     let simulation = arguments.instant.simulate(options)?;
     let view = simulation.view();
+    let log = &simulation.recorder().log;
     let mut found = Vec::new();
-    for kind in &kinds {
-        let among = match &selector {
-            None => None,
-            Some(selector) => Some(views::labelled(view, *kind, selector).ok_or_else(|| {
-                Failure::Input(format!("{kind}s cannot be chosen by labels, which are not kept"))
-            })?),
+    for listed in &kinds {
+        let among = match (&selector, listed) {
+            (None, _) => None,
+            // Events have no labels.
+            (Some(_), Listed::Events) => Some(BTreeSet::new()),
+            (Some(selector), Listed::Kind(kind)) => {
+                Some(views::labelled(view, *kind, selector).ok_or_else(|| {
+                    let message = "cannot be chosen by labels, which are not kept";
+                    Failure::Input(format!("{kind}s {message}"))
+                })?)
+            }
         };
         let (namespace, name) = (arguments.namespace.clone(), name.clone());
-        found.push((*kind, Scope { namespace, name, among, shows_kind: kinds.len() > 1 }));
+        found.push((*listed, Scope { namespace, name, among, shows_kind: kinds.len() > 1 }));
     }
     let tables = |wide| {
-        let tables = found.iter().map(|(kind, scope)| views::get(view, *kind, scope, Wide(wide)));
+        let tables = found.iter().map(|(listed, scope)| match listed {
+            Listed::Kind(kind) => views::get(view, *kind, scope, Wide(wide)),
+            Listed::Events => views::events(simulation.now(), log, scope),
+        });
         tables.filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
     };
     let objects = || {
-        let mut lists = found.iter().map(|(kind, scope)| views::objects(view, *kind, scope));
-        let mut all = lists.next().unwrap_or_default();
-        let more = lists.filter_map(|list| list["items"].as_array().cloned()).flatten();
-        if let Some(items) = all["items"].as_array_mut() {
-            items.extend(more);
-        }
-        all
+        let items = found.iter().flat_map(|(listed, scope)| match listed {
+            Listed::Kind(kind) => views::objects(view, *kind, scope),
+            Listed::Events => views::event_objects(log, scope),
+        });
+        let items: Vec<Value> = items.collect();
+        json!({"apiVersion": "v1", "kind": "List", "items": items})
     };
     let text = match arguments.output {
         GetForm::Text => tables(false),
@@ -158,19 +168,30 @@ pub fn get(
         GetForm::Json => format!("{:#}\n", objects()),
     };
     let what = match kinds[..] {
-        [kind] => format!("{kind}s"),
+        [Listed::Kind(kind)] => format!("{kind}s"),
+        [Listed::Events] => "events".to_owned(),
         _ => "resources".to_owned(),
     };
     write_found(&text, &what, out)
 }
 
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    /// The objects of a kind.
+    Kind(Kind),
+    /// Events.
+    Events,
+}
+
 /// The kinds that a list such as `pods,deploy` names; `all` stands for those of kubectl.
-fn kinds_of(text: &str) -> Result<Vec<Kind>, Failure> {
+fn kinds_of(text: &str) -> Result<Vec<Listed>, Failure> {
     let mut kinds = Vec::new();
     for word in text.split(',') {
-        let named = match word {
-            "all" => Kind::OF_ALL.to_vec(),
-            word => vec![word.parse().map_err(Failure::Input)?],
+        let named = match word.to_ascii_lowercase().as_str() {
+            "all" => Kind::OF_ALL.map(Listed::Kind).to_vec(),
+            "events" | "event" | "ev" => vec![Listed::Events],
+            _ => vec![Listed::Kind(word.parse().map_err(Failure::Input)?)],
         };
         for kind in named {
             if !kinds.contains(&kind) {
@@ -192,7 +213,7 @@ pub fn describe(
         Some(text) => write_found(&text, "", out),
         None => Err(Failure::Input(format!(
             "{object} is not there at {}; `wavetank get {}` lists what is, and pods, nodes, workloads, \
-             Services, HPAs, ConfigMaps, claims and quotas can be described",
+             Services, HPAs, budgets, ConfigMaps, Secrets, claims and quotas can be described",
             simulation.now(),
             object.kind.to_lowercase()
         ))),

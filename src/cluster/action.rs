@@ -1,7 +1,5 @@
 //! What deciders ask for: the verbs of the API server.
 
-use std::collections::BTreeSet;
-
 use std::fmt;
 
 use super::claim::{ClaimDraft, ClaimOwner};
@@ -32,6 +30,7 @@ use super::scaled_object::{ScaledObjectId, ScaledObjectSpec};
 use super::selector::Selector;
 use super::service::{Endpoint, Service, ServiceId};
 use super::stateful_set::{StatefulSetId, StatefulSetSpec, StatefulSetStatus};
+use super::store::ConfigContent;
 use super::vpa::{ContainerRecommendation, VpaId, VpaSpec};
 use crate::engine::SimDuration;
 
@@ -160,8 +159,8 @@ pub enum Action {
     /// What a kubelet reports of the containers, and the phase, conditions and restart counts that follow.
     ReportPod(PodId, Box<PodReport>),
 
-    /// A new ConfigMap or Secret, or other keys for it.
-    PutConfig(ReferenceKind, Box<(NamespacedName, BTreeSet<Name>)>),
+    /// A new ConfigMap or Secret, or other content for it.
+    PutConfig(ReferenceKind, Box<(NamespacedName, ConfigContent)>),
     /// A ConfigMap or Secret goes.
     DeleteConfig(ReferenceKind, Box<NamespacedName>),
     /// A new claim, or a larger size for it.

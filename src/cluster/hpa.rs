@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::meta::Name;
 use super::selector::Selector;
 use crate::engine::SimDuration;
+use crate::units::quantity::Format;
 
 /// A defaulted `HorizontalPodAutoscalerSpec`.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +50,8 @@ pub struct MetricSpec {
     pub lacks_target: bool,
     /// What the controller calls the metric in conditions and events.
     pub description: Name,
+    /// The suffixes in which a target that is no percentage was written, and is printed.
+    pub target_format: Format,
 }
 
 /// What a metric measures.
@@ -165,7 +168,8 @@ impl MetricSpec {
     /// A metric under the name that the controller gives it.
     pub fn new(source: MetricSource, target: MetricTarget) -> Self {
         let description = describe(&source, target).into();
-        Self { source: Arc::new(source), target, lacks_target: false, description }
+        let (target_format, lacks_target) = (Format::default(), false);
+        Self { source: Arc::new(source), target, lacks_target, description, target_format }
     }
 
     /// Whether it can be read while no pod exists (`hasObjectOrExternalMetrics`).

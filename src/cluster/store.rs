@@ -85,10 +85,19 @@ pub struct Store {
 /// A ConfigMap or a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The keys that it has.
-    pub keys: BTreeSet<Name>,
+    /// What it holds.
+    pub content: ConfigContent,
     /// When it was created, cut to whole seconds.
     pub created: SimTime,
+}
+
+/// What a ConfigMap or a Secret holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigContent {
+    /// The keys that it has.
+    pub keys: BTreeSet<Name>,
+    /// `type` of a Secret; empty for a ConfigMap.
+    pub secret_type: Name,
 }
 
 /// Ways into the tables that would otherwise take a scan.
@@ -437,7 +446,7 @@ impl Store {
                 return !self.claims.contains_key(&id);
             }
             let config = self.config.get(&(reference.kind, id));
-            let lacks = |config: &Config, key| !config.keys.contains(key);
+            let lacks = |config: &Config, key| !config.content.keys.contains(key);
             config.is_none_or(|one| reference.key.as_ref().is_some_and(|key| lacks(one, key)))
         })
     }
@@ -450,15 +459,15 @@ impl Store {
         }
     }
 
-    /// Creates a ConfigMap or Secret with these keys, or gives it these.
+    /// Creates a ConfigMap or Secret with this content, or gives it this.
     pub(super) fn put_config(
         &mut self,
         now: SimTime,
         kind: ReferenceKind,
-        (id, keys): (NamespacedName, BTreeSet<Name>),
+        (id, content): (NamespacedName, ConfigContent),
     ) {
         let new = || Config { created: now.floor_to_second(), ..Config::default() };
-        self.config.entry((kind, id)).or_insert_with(new).keys = keys;
+        self.config.entry((kind, id)).or_insert_with(new).content = content;
     }
 
     /// The pod selector of an owner, as the scheduler's default spreading looks it up.

@@ -16,6 +16,7 @@ use super::spelling::nearest;
 use crate::cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
 use crate::cluster::selector::{Requirement, Selector};
 use crate::cluster::service::Service;
+use crate::cluster::store::ConfigContent;
 use crate::cluster::{Labels, NamespacedName};
 
 /// ConfigMaps that the control plane puts into every namespace.
@@ -237,7 +238,7 @@ fn references_exist(
                 format!("{kind_name} {id} is not here: pods wait for it and do not start");
             (message, name, format!("add the {kind_name}, or make the reference optional"))
         } else if let Some(key) = key
-            && let Some(Content::Config(_, keys)) =
+            && let Some(Content::Config(_, ConfigContent { keys, .. })) =
                 objects.iter().find(is_id).map(|other| &other.content)
             && !keys.contains(key)
         {

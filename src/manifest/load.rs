@@ -66,7 +66,7 @@ impl Object {
             Content::Vpa(spec) => Action::CreateVpa(Box::new((self.meta, *spec))),
             Content::ScaledObject(spec) => Action::CreateScaledObject(Box::new((self.meta, *spec))),
             Content::DisruptionBudget(budget) => Action::CreateDisruptionBudget(budget),
-            Content::Config(kind, keys) => Action::PutConfig(kind, Box::new((id, keys))),
+            Content::Config(kind, content) => Action::PutConfig(kind, Box::new((id, content))),
             Content::Claim(spec) => {
                 Action::PutClaim(Box::new(ClaimDraft { id, spec: *spec, owner: None }))
             }

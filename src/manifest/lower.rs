@@ -1,7 +1,5 @@
 //! One object to what `cluster` makes of it: defaulted and checked, by kind.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1 as core;
@@ -29,6 +27,7 @@ use super::scaled_object::scaled_object_spec;
 use super::service::service;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
 use super::vpa::vpa_spec;
+use crate::cluster::ObjectMeta;
 use crate::cluster::action::ReplicaSetDraft;
 use crate::cluster::claim::ClaimSpec;
 use crate::cluster::cron_job::CronJobSpec;
@@ -44,8 +43,8 @@ use crate::cluster::quota::ResourceQuota;
 use crate::cluster::scaled_object::ScaledObjectSpec;
 use crate::cluster::service::Service;
 use crate::cluster::stateful_set::StatefulSetSpec;
+use crate::cluster::store::ConfigContent;
 use crate::cluster::vpa::VpaSpec;
-use crate::cluster::{Name, ObjectMeta};
 
 /// What an object is to the simulation.
 #[derive(Clone, Debug)]
@@ -87,7 +86,7 @@ pub enum Content {
     /// A PodDisruptionBudget.
     DisruptionBudget(Box<PodDisruptionBudget>),
     /// A ConfigMap or a Secret, with its keys.
-    Config(ReferenceKind, BTreeSet<Name>),
+    Config(ReferenceKind, ConfigContent),
     /// A PersistentVolumeClaim.
     Claim(Box<ClaimSpec>),
     /// Of no consequence for the simulation.
@@ -242,12 +241,16 @@ fn content(
         "ConfigMap" => {
             let map: core::ConfigMap = typed(value)?;
             let keys = keys(map.data.as_ref(), map.binary_data.as_ref());
-            Content::Config(ReferenceKind::ConfigMap, keys)
+            let content = ConfigContent { keys, ..ConfigContent::default() };
+            Content::Config(ReferenceKind::ConfigMap, content)
         }
         "Secret" => {
             let secret: core::Secret = typed(value)?;
             let keys = keys(secret.data.as_ref(), secret.string_data.as_ref());
-            Content::Config(ReferenceKind::Secret, keys)
+            // As the API server's defaulting has it.
+            let secret_type = secret.type_.filter(|name| !name.is_empty());
+            let secret_type = secret_type.as_deref().unwrap_or("Opaque").into();
+            Content::Config(ReferenceKind::Secret, ConfigContent { keys, secret_type })
         }
         "PersistentVolumeClaim" => persistent_volume_claim(typed(value)?, &path, errors),
         _ => Content::Other,

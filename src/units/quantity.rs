@@ -64,6 +64,11 @@ impl Quantity {
         Self { nanos: milli as i128 * (NANO / 1000), format: Format::DecimalSi }
     }
 
+    /// The same amount, printed with other suffixes.
+    pub const fn with_format(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
     /// A quantity of whole bytes, printed with binary suffixes.
     pub const fn from_bytes(bytes: i64) -> Self {
         Self { nanos: bytes as i128 * NANO, format: Format::BinarySi }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::age::age;
 use super::columns::NONE;
 use super::describe_workloads as workloads;
-use super::get::{Scope, label_text, node_status, taint_text, targets};
+use super::get::{Scope, label_text, metric_pairs, node_status, taint_text};
 use crate::cluster::deployment::WorkloadCondition;
 use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::{PodTemplate, ReferenceKind, ResourceList};
+use crate::cluster::pod_template::{Container, PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectReference};
 use crate::engine::SimTime;
@@ -31,7 +31,10 @@ pub fn describe(
         "DaemonSet" => workloads::daemon_set(view, object, &mut page)?,
         "Job" => workloads::job(view, object, &mut page)?,
         "CronJob" => workloads::cron_job(view, object, &mut page)?,
+        "ReplicaSet" => workloads::replica_set(view, object, &mut page)?,
+        "PodDisruptionBudget" => workloads::disruption_budget(view, object, &mut page)?,
         "ConfigMap" => workloads::config(view, object, ReferenceKind::ConfigMap, &mut page)?,
+        "Secret" => workloads::config(view, object, ReferenceKind::Secret, &mut page)?,
         "PersistentVolumeClaim" => {
             workloads::claim(view, object, &mut page)?;
         }
@@ -82,10 +85,22 @@ impl Page {
     }
 
     pub(super) fn template(&mut self, template: &PodTemplate) {
-        self.section("Containers");
-        for container in &template.spec.containers {
+        let spec = &template.spec;
+        if !spec.init_containers.is_empty() {
+            self.containers("Init Containers", &spec.init_containers);
+        }
+        self.containers("Containers", &spec.containers);
+    }
+
+    /// Containers, and which of those that come first run on beside the others.
+    fn containers(&mut self, title: &str, containers: &[Container]) {
+        self.section(title);
+        for container in containers {
             self.line(&format!("{}:", container.name));
             self.line(&format!("  Image:    {}", container.image));
+            if container.is_sidecar {
+                self.line("  Restart Policy: Always");
+            }
             for (name, amounts) in
                 [("Limits:  ", &container.limits), ("Requests:", &container.requests)]
             {
@@ -241,7 +256,8 @@ fn hpa(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Opti
     page.field("Namespace", hpa.meta.namespace());
     page.field("Age", age(view.now, hpa.meta.created));
     page.field("Reference", format!("{}/{}", target.kind, target.name));
-    page.field("Metrics", targets(hpa));
+    let pairs = metric_pairs(hpa);
+    page.field("Metrics", if pairs.is_empty() { NONE.to_owned() } else { pairs.join(", ") });
     page.field("Min replicas", hpa.spec.min_replicas);
     page.field("Max replicas", hpa.spec.max_replicas);
     let (current, desired) = (hpa.status.current_replicas, hpa.status.desired_replicas);

@@ -3,12 +3,13 @@
 use super::age::{age, human};
 use super::columns::NONE;
 use super::describe::Page;
-use super::get::label_text;
+use super::get::{amount_text, label_text};
 use super::get_workloads::{completions, job_status};
 use crate::cluster::controller_revision::Revision;
 use crate::cluster::daemon_set::DaemonSetUpdate;
 use crate::cluster::pod::{Owner, PodPhase};
 use crate::cluster::pod_template::ReferenceKind;
+use crate::cluster::policy::Budget;
 use crate::cluster::stateful_set::StatefulSetUpdate;
 use crate::cluster::{ClusterView, ObjectMeta, ObjectReference};
 
@@ -178,8 +179,60 @@ pub(super) fn config(
     page.field("Name", &object.id.name);
     page.field("Namespace", &object.id.namespace);
     page.field("Age", age(view.now, config.created));
+    if kind == ReferenceKind::Secret {
+        page.field("Type", &config.content.secret_type);
+    }
     page.section("Keys");
-    config.keys.iter().for_each(|key| page.line(key));
+    config.content.keys.iter().for_each(|key| page.line(key));
+    Some(())
+}
+
+pub(super) fn replica_set(
+    view: ClusterView<'_>,
+    object: &ObjectReference,
+    page: &mut Page,
+) -> Option<()> {
+    let mut sets = view.store().replica_sets().iter();
+    let (id, set) = sets.find(|(_, set)| set.meta.id == object.id)?;
+    head(view, &set.meta, page);
+    if let Some(owner) = set.owner.and_then(|owner| view.deployments().get(owner)) {
+        page.field("Controlled By", format!("Deployment/{}", owner.meta.name()));
+    }
+    page.field("Selector", label_text(&set.selector));
+    page.field("Replicas", format!("{} current / {} desired", set.status.replicas, set.replicas));
+    pods_status(view, Owner::ReplicaSet(id), page);
+    if let Some(template) = view.templates().get(set.template) {
+        page.template(template);
+    }
+    Some(())
+}
+
+pub(super) fn disruption_budget(
+    view: ClusterView<'_>,
+    object: &ObjectReference,
+    page: &mut Page,
+) -> Option<()> {
+    let mut budgets = view.store().disruption_budgets().values();
+    let budget = budgets.find(|budget| budget.meta.id == object.id)?;
+    page.field("Name", budget.meta.name());
+    page.field("Namespace", budget.meta.namespace());
+    page.field("Age", age(view.now, budget.meta.created));
+    match &budget.budget {
+        Budget::MinAvailable(value) => page.field("Min available", amount_text(*value)),
+        Budget::MaxUnavailable(value) => page.field("Max unavailable", amount_text(*value)),
+    }
+    let selector = budget.selector.as_ref().map_or_else(|| "<unset>".to_owned(), label_text);
+    page.field("Selector", selector);
+    let status = &budget.status;
+    page.section("Status");
+    for (name, pods) in [
+        ("Allowed disruptions", status.disruptions_allowed),
+        ("Current", status.current_healthy),
+        ("Desired", status.desired_healthy),
+        ("Total", status.expected_pods),
+    ] {
+        page.field(&format!("    {name}"), pods);
+    }
     Some(())
 }
 

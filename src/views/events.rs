@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::age::age;
 use super::columns::Columns;
 use super::get::Scope;
+use super::object::seconds;
 use crate::engine::SimTime;
 use crate::record::LogLine;
 
@@ -13,6 +16,27 @@ struct Series<'a> {
     first: &'a LogLine,
     last: SimTime,
     count: usize,
+}
+
+/// The events of the scope's namespace as objects, each as it was told.
+pub fn event_objects(log: &[LogLine], scope: &Scope) -> Vec<Value> {
+    let lines = log.iter().filter(|line| scope.has(&line.object));
+    let told = lines.map(|line| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "type": if line.is_warning { "Warning" } else { "Normal" },
+            "reason": line.reason,
+            "message": line.message,
+            "involvedObject": {
+                "kind": line.kind,
+                "namespace": &*line.object.namespace,
+                "name": &*line.object.name,
+            },
+            "atSeconds": seconds(line.at),
+        })
+    });
+    told.collect()
 }
 
 /// The events of the scope's namespace and object, the oldest first; empty if there are none.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::age::age;
 use super::columns::{Columns, NONE};
+use super::get_workloads::UNKNOWN;
 use crate::cluster::deployment::IntOrPercent;
 use crate::cluster::hpa::{MetricSource, MetricTarget};
 use crate::cluster::hpa_object::HpaObject;
@@ -17,6 +18,7 @@ use crate::cluster::printed_status::printed_status;
 use crate::cluster::selector::Selector;
 use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
 use crate::engine::SimTime;
+use crate::units::Quantity;
 
 /// The kinds that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -385,14 +387,10 @@ impl<'a> Table<'a> {
             &[],
         );
         for budget in self.view.store().disruption_budgets().values() {
-            let amount = |value: &IntOrPercent| match value {
-                IntOrPercent::Int(count) => count.to_string(),
-                IntOrPercent::Percent(percent) => format!("{percent}%"),
-            };
             let absent = || "N/A".to_owned();
             let (min, max) = match &budget.budget {
-                Budget::MinAvailable(value) => (amount(value), absent()),
-                Budget::MaxUnavailable(value) => (absent(), amount(value)),
+                Budget::MinAvailable(value) => (amount_text(*value), absent()),
+                Budget::MaxUnavailable(value) => (absent(), amount_text(*value)),
             };
             let always = vec![
                 budget.meta.name().to_string(),
@@ -403,6 +401,14 @@ impl<'a> Table<'a> {
             ];
             self.row(&budget.meta.id, always, Vec::new());
         }
+    }
+}
+
+/// `1` or `50%`.
+pub(super) fn amount_text(value: IntOrPercent) -> String {
+    match value {
+        IntOrPercent::Int(count) => count.to_string(),
+        IntOrPercent::Percent(percent) => format!("{percent}%"),
     }
 }
 
@@ -438,34 +444,50 @@ pub(super) fn taint_text(taint: &Taint) -> String {
     format!("{}{value}:{:?}", taint.key, taint.effect)
 }
 
-/// `cpu: 45%/60%`, a pair for each metric (`formatHPAMetrics`).
+/// How many metrics of an HPA are listed.
+const METRICS_SHOWN: usize = 2;
+
+/// `cpu: 45%/60%`, a pair for each metric up to the second, and how many more there are
+/// (`formatHPAMetrics`).
 pub(super) fn targets(hpa: &HpaObject) -> String {
+    let all = metric_pairs(hpa);
+    match all.len().checked_sub(METRICS_SHOWN) {
+        _ if all.is_empty() => NONE.to_owned(),
+        Some(more @ 1..) => format!("{} + {more} more...", all[..METRICS_SHOWN].join(", ")),
+        _ => all.join(", "),
+    }
+}
+
+/// A pair for each metric.
+pub(super) fn metric_pairs(hpa: &HpaObject) -> Vec<String> {
     let pairs = hpa.spec.metrics.iter().enumerate().map(|(position, metric)| {
-        let name = match &*metric.source {
-            MetricSource::Resource { resource, .. } => format!("{resource}: "),
-            _ => String::new(),
+        let (name, is_told_as_mean) = match &*metric.source {
+            MetricSource::Resource { resource, .. } => (format!("{resource}: "), false),
+            MetricSource::Object { .. } | MetricSource::External { .. } => (String::new(), true),
+            MetricSource::Pods { .. } | MetricSource::Invalid { .. } => (String::new(), false),
         };
         let status = hpa.status.current_metrics.get(position).and_then(Option::as_ref);
-        let target = match metric.target {
-            MetricTarget::Utilization(percent) => format!("{percent}%"),
-            MetricTarget::AverageValueMilli(milli) => format!("{} (avg)", thousandths(milli)),
-            MetricTarget::ValueMilli(milli) => thousandths(milli),
+        let amount = |milli| Quantity::from_milli(milli).with_format(metric.target_format);
+        let (target, mean) = match metric.target {
+            MetricTarget::Utilization(percent) => (format!("{percent}%"), ""),
+            MetricTarget::AverageValueMilli(milli) if is_told_as_mean => {
+                (amount(milli).to_string(), " (avg)")
+            }
+            MetricTarget::AverageValueMilli(milli) | MetricTarget::ValueMilli(milli) => {
+                (amount(milli).to_string(), "")
+            }
         };
         let current = status.map_or_else(
-            || "<unknown>".to_owned(),
+            || UNKNOWN.to_owned(),
             |status| match status.current {
                 MetricValue::Utilization { percent, .. } => format!("{percent}%"),
+                // The controller writes what it measured in decimal suffixes, memory as well.
                 MetricValue::AverageValueMilli(milli) | MetricValue::ValueMilli(milli) => {
-                    thousandths(milli)
+                    Quantity::from_milli(milli).to_string()
                 }
             },
         );
-        format!("{name}{current}/{target}")
+        format!("{name}{current}/{target}{mean}")
     });
-    let pairs: Vec<String> = pairs.collect();
-    if pairs.is_empty() { NONE.to_owned() } else { pairs.join(", ") }
-}
-
-fn thousandths(milli: i64) -> String {
-    crate::units::Quantity::from_milli(milli).to_string()
+    pairs.collect()
 }

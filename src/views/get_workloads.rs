@@ -9,7 +9,7 @@ use crate::cluster::node::ConditionStatus;
 use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
 
 /// What kubectl prints for a time that nobody knows.
-const UNKNOWN: &str = "<unknown>";
+pub(super) const UNKNOWN: &str = "<unknown>";
 
 impl Table<'_> {
     pub(super) fn stateful_sets(&mut self) {
@@ -102,20 +102,20 @@ impl Table<'_> {
         self.titles(&["NAME", "DATA", "AGE"], &[]);
         for (kind, id, config) in self.view.store().configs() {
             if kind == ReferenceKind::ConfigMap {
-                let keys = config.keys.len().to_string();
+                let keys = config.content.keys.len().to_string();
                 let always = vec![id.name.to_string(), keys, self.age(config.created)];
                 self.row(id, always, Vec::new());
             }
         }
     }
 
-    /// Secrets, of which nobody keeps the type.
     pub(super) fn secrets(&mut self) {
         self.titles(&["NAME", "TYPE", "DATA", "AGE"], &[]);
         for (kind, id, config) in self.view.store().configs() {
             if kind == ReferenceKind::Secret {
-                let (name, keys) = (id.name.to_string(), config.keys.len().to_string());
-                let always = vec![name, UNKNOWN.to_owned(), keys, self.age(config.created)];
+                let (name, keys) = (id.name.to_string(), config.content.keys.len().to_string());
+                let secret_type = config.content.secret_type.to_string();
+                let always = vec![name, secret_type, keys, self.age(config.created)];
                 self.row(id, always, Vec::new());
             }
         }

@@ -19,7 +19,7 @@ mod span;
 mod top;
 
 pub use describe::describe;
-pub use events::events;
+pub use events::{event_objects, events};
 pub use get::{Kind, Scope, Wide, get};
 pub use labelled::labelled;
 pub use object::objects;

@@ -6,13 +6,13 @@ use super::get::{Kind, Scope, label_text, taint_text};
 use super::object_workloads as workloads;
 use crate::cluster::deployment::WorkloadCondition;
 use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::{PodTemplate, ReferenceKind, ResourceList};
+use crate::cluster::pod_template::{Container, PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectMeta};
 use crate::engine::SimTime;
 
-/// The objects of a kind in the order of their names, as a `List`. Times are seconds of the run.
-pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
+/// The objects of a kind in the order of their names. Times are seconds of the run.
+pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
     let mut items: Vec<Value> = match kind {
         Kind::Pods => pods(view, scope),
         Kind::Nodes => nodes(view, scope),
@@ -33,7 +33,7 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Value {
     };
     let name = |item: &Value, field: &str| item["metadata"][field].as_str().map(str::to_owned);
     items.sort_by_key(|item| (name(item, "namespace"), name(item, "name")));
-    json!({"apiVersion": "v1", "kind": "List", "items": items})
+    items
 }
 
 pub(super) fn seconds(at: SimTime) -> Value {
@@ -76,15 +76,31 @@ pub(super) fn conditions(all: &[WorkloadCondition]) -> Value {
     told.collect()
 }
 
+/// The `initContainers`, where there are any, and the `containers` of a template.
 pub(super) fn containers(template: &PodTemplate) -> Value {
-    let told = template.spec.containers.iter().map(|one| {
-        json!({
-            "name": &*one.name,
-            "image": &*one.image,
-            "resources": {"requests": amounts(&one.requests), "limits": amounts(&one.limits)},
-        })
+    let spec = &template.spec;
+    let mut fields = Map::new();
+    for (name, containers) in
+        [("initContainers", &spec.init_containers), ("containers", &spec.containers)]
+    {
+        if !containers.is_empty() {
+            let told = containers.iter().map(container).collect();
+            fields.insert(name.to_owned(), told);
+        }
+    }
+    Value::Object(fields)
+}
+
+fn container(one: &Container) -> Value {
+    let mut fields = json!({
+        "name": &*one.name,
+        "image": &*one.image,
+        "resources": {"requests": amounts(&one.requests), "limits": amounts(&one.limits)},
     });
-    told.collect()
+    if one.is_sidecar {
+        fields["restartPolicy"] = "Always".into();
+    }
+    fields
 }
 
 fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
@@ -94,7 +110,7 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
         let printed = printed_status(pod, &template.spec);
         let node = pod.node.and_then(|node| view.nodes().get(node));
         let owner = pod.owner.and_then(|owner| view.identity_of(owner));
-        json!({
+        let mut object = json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
@@ -108,7 +124,6 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
             "spec": {
                 "nodeName": node.map(|node| node.meta.name().to_string()),
                 "priority": template.spec.priority,
-                "containers": containers(template),
             },
             "status": {
                 "phase": pod.phase.as_str(),
@@ -118,7 +133,13 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
                 "containerStatuses": container_statuses(view, pod),
                 "conditions": resize_conditions(pod),
             },
-        })
+        });
+        if let (Some(spec), Value::Object(containers)) =
+            (object["spec"].as_object_mut(), containers(template))
+        {
+            spec.extend(containers);
+        }
+        object
     });
     told.collect()
 }
@@ -189,7 +210,7 @@ fn deployments(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
                 "replicas": spec.replicas,
                 "paused": spec.paused,
                 "selector": label_text(&spec.selector),
-                "template": {"containers": containers(&spec.template)},
+                "template": containers(&spec.template),
             },
             "status": {
                 "replicas": status.replicas,
@@ -216,7 +237,7 @@ fn replica_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
             "revision": set.revision,
             "spec": {
                 "replicas": set.replicas,
-                "template": {"containers": view.templates().get(set.template).map(containers)},
+                "template": view.templates().get(set.template).map(containers),
             },
             "status": {
                 "replicas": set.status.replicas,

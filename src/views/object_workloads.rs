@@ -21,7 +21,7 @@ pub(super) fn stateful_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> 
                 "replicas": spec.replicas,
                 "podManagementPolicy": if spec.is_parallel { "Parallel" } else { "OrderedReady" },
                 "selector": label_text(&spec.selector),
-                "template": {"containers": containers(&spec.template)},
+                "template": containers(&spec.template),
             },
             "status": {
                 "replicas": status.replicas,
@@ -47,7 +47,7 @@ pub(super) fn daemon_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
             "metadata": metadata(&set.meta),
             "spec": {
                 "selector": label_text(&set.spec.selector),
-                "template": {"containers": containers(&set.spec.template)},
+                "template": containers(&set.spec.template),
             },
             "status": {
                 "desiredNumberScheduled": status.desired_number_scheduled,
@@ -79,7 +79,7 @@ pub(super) fn jobs(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
                 "completionMode": if spec.is_indexed { "Indexed" } else { "NonIndexed" },
                 "backoffLimit": spec.backoff_limit,
                 "suspend": spec.suspend,
-                "template": {"containers": containers(&spec.template)},
+                "template": containers(&spec.template),
             },
             "status": {
                 "shown": job_status(job),
@@ -111,7 +111,7 @@ pub(super) fn cron_jobs(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
                 "timeZone": spec.time_zone.as_deref(),
                 "concurrencyPolicy": format!("{:?}", spec.concurrency_policy),
                 "suspend": spec.suspend,
-                "template": {"containers": containers(&spec.job_template.spec.template)},
+                "template": containers(&spec.job_template.spec.template),
             },
             "status": {
                 "active": active,
@@ -138,7 +138,10 @@ pub(super) fn configs(view: ClusterView<'_>, scope: &Scope, kind: ReferenceKind)
                 "createdAtSeconds": seconds(config.created),
             },
         });
-        object["keys"] = config.keys.iter().map(|key| Value::from(&**key)).collect();
+        if kind == ReferenceKind::Secret {
+            object["type"] = (&*config.content.secret_type).into();
+        }
+        object["keys"] = config.content.keys.iter().map(|key| Value::from(&**key)).collect();
         object
     });
     told.collect()

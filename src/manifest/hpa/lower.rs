@@ -16,7 +16,7 @@ use crate::engine::SimDuration;
 use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
 use crate::manifest::selector::label_selector;
 use crate::units::Quantity;
-use crate::units::quantity::QuantityError;
+use crate::units::quantity::{Format, QuantityError};
 
 /// The lean form of a spec that has been defaulted. Metrics that validation would have refused come
 /// out as [`MetricSource::Invalid`]; what is no quantity or no selector is an error.
@@ -51,6 +51,24 @@ struct Lowering {
 enum Preference {
     AverageValue,
     Value,
+}
+
+/// The suffixes in which the target was written.
+fn format(metric: &ApiMetricSpec, target: MetricTarget) -> Format {
+    let written = [
+        metric.resource.as_ref().map(|source| &source.target),
+        metric.container_resource.as_ref().map(|source| &source.target),
+        metric.pods.as_ref().map(|source| &source.target),
+        metric.object.as_ref().map(|source| &source.target),
+        metric.external.as_ref().map(|source| &source.target),
+    ];
+    let amount = written.into_iter().flatten().next().and_then(|written| match target {
+        MetricTarget::Utilization(_) => None,
+        MetricTarget::AverageValueMilli(_) => written.average_value.as_ref(),
+        MetricTarget::ValueMilli(_) => written.value.as_ref(),
+    });
+    let amount = amount.and_then(|amount| amount.0.parse::<Quantity>().ok());
+    amount.map(Quantity::format).unwrap_or_default()
 }
 
 impl Lowering {
@@ -101,7 +119,8 @@ impl Lowering {
         });
         let object = metric.object.as_ref().filter(|_| metric.type_ == "Object");
         let lacks_target = object.is_some_and(|source| lacks_target(&source.target));
-        MetricSpec { lacks_target, ..MetricSpec::new(source, target) }
+        let target_format = format(metric, target);
+        MetricSpec { lacks_target, target_format, ..MetricSpec::new(source, target) }
     }
 
     fn per_pod_target(
