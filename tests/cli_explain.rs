@@ -1,7 +1,12 @@
 //! `wavetank explain` about autoscalers, as a person or a script meets it.
 
+#[path = "support/shop.rs"]
+#[allow(dead_code, reason = "not every test that includes this uses all of it")]
+mod shop;
+
 use assert_cmd::Command;
 use serde_json::Value;
+use shop::Shop;
 
 const HPA: &str = "hpa/shop/cart";
 
@@ -39,4 +44,36 @@ fn what_takes_no_decisions_is_said_to_take_none() {
     assert!(err.contains("Deployment takes no decision that can be explained"), "{err}");
     let (_, err) = explain(&["hpa/nope"]);
     assert!(err.contains("there is hpa/shop/cart"), "{err}");
+}
+
+#[test]
+fn a_pod_that_the_scheduler_does_not_look_at_is_told_to_be_so() {
+    let pod = |name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{{spec}, containers: [{{name: x, image: busybox}}]}}\n"
+        )
+    };
+    let shop = Shop::new();
+    let manifests = [
+        shop.read("web.yaml"),
+        pod("gated", "schedulingGates: [{name: x/y}]"),
+        pod("named", "nodeName: general-1"),
+        pod("lost", "nodeName: none"),
+    ];
+    shop.write("web.yaml", manifests.concat());
+    for (name, says) in [
+        (
+            "gated",
+            "pod default/gated waits: it is gated\n  Scheduling is blocked due to non-empty scheduling gates: x/y",
+        ),
+        (
+            "named",
+            "pod default/named is not scheduled: it names its node\n  spec.nodeName is general-1: ",
+        ),
+        ("lost", "spec.nodeName is none, and there is no such node"),
+    ] {
+        let object = format!("pod/default/{name}");
+        let ran = shop.run(&["explain", &object, "scenario.yaml", "--at", "20s"]);
+        assert!(ran.code == 0 && ran.out.contains(says), "{}{}", ran.out, ran.err);
+    }
 }

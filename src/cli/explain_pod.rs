@@ -39,7 +39,8 @@ pub fn run(
     }
     let (when, explanation) = match bound {
         // The same run again, up to the cycle that placed it.
-        Some(bound) => (bound, at_binding(world, pod, bound)),
+        // One that names its node has never waited for one.
+        Some(bound) => (bound, at_binding(world, pod, bound).or_else(|| simulation.examine(pod))),
         None => (at, simulation.examine(pod)),
     };
     let Some(explanation) = explanation else {

@@ -1,14 +1,14 @@
 //! The pod garbage collector (`pkg/controller/podgc`, 1.36): removes pods that no kubelet will ever
 //! remove, because their node object is gone or out of service, and ended pods above a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::node_lifecycle::health::Passes;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::action::PodDeletion;
 use crate::cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
 use crate::cluster::pod::{Pod, PodId, PodPhase};
-use crate::cluster::{Action, Change, ClusterView, PodChanges};
+use crate::cluster::{Action, Change, ClusterView, Name, PodChanges};
 use crate::engine::{SimDuration, SimTime};
 
 /// From the end of a pass to the next (`gcCheckPeriod`).
@@ -31,6 +31,10 @@ pub struct PodGcController {
     started: Option<SimTime>,
     /// Nodes that are gone, with the pass that first missed them, if one did.
     missing: BTreeMap<NodeId, Option<SimTime>>,
+    /// Pods that named a node which was not there when they were created.
+    nowhere: BTreeSet<PodId>,
+    /// The nodes that such pods name, with the pass that first missed them.
+    unknown: BTreeMap<Name, SimTime>,
 }
 
 /// The ended pods above the threshold: evicted ones first, then those created first
@@ -71,6 +75,9 @@ impl Controller for PodGcController {
     fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
         match change {
             Change::NodeRemoved(node) => wake.extend([Key::Node(node), COLLECT]),
+            Change::PodAdded(pod) if missing_node(view, pod).is_some() => {
+                wake.extend([Key::Pod(pod), COLLECT]);
+            }
             Change::NodeUpdated(node) if view.nodes().get(node).is_some_and(is_out_of_service) => {
                 wake.push(COLLECT);
             }
@@ -93,6 +100,10 @@ impl Controller for PodGcController {
             self.missing.entry(node).or_insert(None);
             return Requeue::No;
         }
+        if let Key::Pod(pod) = key {
+            self.nowhere.insert(pod);
+            return Requeue::No;
+        }
         let passes = Passes { start, step: PERIOD + PASS };
         let due = passes.at_or_after(view.now);
         if due > view.now {
@@ -100,7 +111,9 @@ impl Controller for PodGcController {
         }
         self.collect(view, actions);
         // With nothing to wait for, the change that brings work wakes the loop again.
-        let is_waiting = !self.missing.is_empty() || view.nodes().values().any(is_out_of_service);
+        let is_waiting = !self.missing.is_empty()
+            || !self.nowhere.is_empty()
+            || view.nodes().values().any(is_out_of_service);
         if is_waiting { Requeue::At(view.now + passes.step) } else { Requeue::No }
     }
 
@@ -122,6 +135,25 @@ impl PodGcController {
             }
         }
         self.collect_orphans(view, actions);
+        self.collect_misplaced(view, actions);
+    }
+
+    /// The same of pods that named a node which never was.
+    fn collect_misplaced(&mut self, view: ClusterView<'_>, actions: &mut Actions) {
+        let Self { nowhere, unknown, .. } = self;
+        nowhere.retain(|pod| missing_node(view, *pod).is_some());
+        let named: BTreeSet<Name> =
+            nowhere.iter().filter_map(|pod| missing_node(view, *pod)).collect();
+        unknown.retain(|node, _| named.contains(node));
+        for node in named {
+            unknown.entry(node).or_insert(view.now);
+        }
+        for pod in nowhere.iter() {
+            let missed = missing_node(view, *pod).and_then(|node| unknown.get(&node));
+            if missed.is_some_and(|missed| view.now >= *missed + QUARANTINE) {
+                remove(*pod, &view.pods()[*pod], Some(DISRUPTION_REASON), actions);
+            }
+        }
     }
 
     /// Removes pods of nodes that have been missing for long enough (`gcOrphaned`).
@@ -144,6 +176,13 @@ impl PodGcController {
             }
         }
     }
+}
+
+/// The node that a pod names, if it is on none because there is no such node.
+fn missing_node(view: ClusterView<'_>, pod: PodId) -> Option<Name> {
+    let pod = view.pods().get(pod).filter(|pod| pod.node.is_none())?;
+    let name = view.template_of(pod).spec.node_name.as_ref()?;
+    view.node_named(name).is_none().then(|| name.clone())
 }
 
 /// Marks a pod as failed, for no kubelet will, and removes it.

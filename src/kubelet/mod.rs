@@ -2,6 +2,7 @@
 //! termination. Not responsible for requests: what the application does is told to the caller as
 //! [`AppEffect`]s.
 
+mod admission;
 pub mod allocation;
 pub mod backoff;
 mod ending;

@@ -1,6 +1,7 @@
 //! The state machine of one pod on its node: which container's turn it is, and what becomes of each.
 //! How a pod ends is in `ending`, what is reported of it in `status`.
 
+use super::admission::{self, Rejection, TOLD_AFTER};
 use super::backoff::BackOff;
 use super::ending::Ending;
 use super::profile::{AppProfile, PodProfile, Start};
@@ -48,12 +49,14 @@ pub(super) struct Worker {
     deadline: Option<SimTime>,
     /// `status.reason` of a pod that the kubelet made fail.
     pub(super) failed_for: Option<&'static str>,
+    /// Why it is not taken, and when that is told.
+    rejection: Option<Box<(SimTime, Rejection)>>,
 }
 
 /// How far a pod is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stage {
-    /// Bound, but not taken yet: the node is down.
+    /// Bound, but not taken yet: the node is down, or its kubelet will not take it.
     Bound,
     /// It comes up or runs.
     Active,
@@ -109,6 +112,7 @@ impl Worker {
             trouble: Trouble::default(),
             deadline: None,
             failed_for: None,
+            rejection: None,
         }
     }
 
@@ -130,20 +134,45 @@ impl Worker {
         }
     }
 
-    /// Takes the pod: `startTime`, then configuration, images, containers.
+    /// Takes the pod: `startTime`, then configuration, images, containers. One that named its node is looked
+    /// at first, as no scheduler has.
     pub(super) fn admit(&mut self, ctx: &mut Context<'_>) {
         let view = ctx.view;
         let Some(pod) = view.pods().get(self.pod) else { return };
+        let has_named_node = view.template_of(pod).spec.node_name.is_some();
+        if has_named_node && let Err(why) = admission::admit(view, (self.pod, pod), self.node) {
+            let at = ctx.now() + TOLD_AFTER;
+            self.rejection = Some(Box::new((at, why)));
+            self.version += 1;
+            ctx.out.timers.push((at, self.pod, self.version));
+            return;
+        }
         ctx.out.actions.push(Action::StartPod(self.pod));
         self.deadline = view.template_of(pod).spec.active_deadline.map(|after| view.now + after);
         self.stage = Stage::Active;
         self.settle(ctx);
     }
 
+    /// Tells that the pod is not taken, which stays as Failed (`rejectPod`).
+    fn reject(&mut self, why: Rejection, pod: &Pod, ctx: &mut Context<'_>) {
+        let view = ctx.view;
+        let Rejection { reason, message } = why;
+        warn(pod, reason, message, ctx.out);
+        ctx.out.actions.push(Action::StartPod(self.pod));
+        self.failed_for = Some(reason);
+        self.stage = Stage::Ended;
+        self.report(pod, &view.template_of(pod).spec, ctx);
+    }
+
     /// Does all that is due, reports it, and waits for the next.
     pub(super) fn settle(&mut self, ctx: &mut Context<'_>) {
         let view = ctx.view;
         let Some(pod) = view.pods().get(self.pod) else { return };
+        let now = ctx.now();
+        let is_told = self.stage == Stage::Bound;
+        if let Some(rejection) = self.rejection.take_if(|why| is_told && why.0 <= now) {
+            return self.reject(rejection.1, pod, ctx);
+        }
         let spec = &view.template_of(pod).spec;
         for (position, container) in containers(spec).enumerate() {
             let moment = self.moment(ctx.now(), position);

@@ -11,6 +11,7 @@ use super::decision::{Decision, Verdict};
 use super::framework::PluginName;
 use super::preemption::{Candidate, PostFilter};
 use crate::cluster::ClusterView;
+use crate::cluster::pod::Pod;
 
 /// Nodes that the text names one by one, of each sort.
 const SHOWN: usize = 20;
@@ -49,6 +50,10 @@ pub enum PodResult {
     Nominated,
     /// No node does.
     Unschedulable,
+    /// It is not looked at before its scheduling gates are gone.
+    Gated,
+    /// It names its node itself, so that it is not looked at.
+    Named,
 }
 
 /// A node that does.
@@ -151,6 +156,38 @@ impl Explanation {
         explanation
     }
 
+    /// Of a pod that the scheduler does not look at, if it is one, and why.
+    pub fn unexamined(view: ClusterView<'_>, pod: &Pod) -> Option<Self> {
+        let spec = &view.template_of(pod).spec;
+        let (result, message) = if let Some(name) = &spec.node_name {
+            let message = match pod.node {
+                Some(_) => format!("spec.nodeName is {name}: its kubelet takes it or rejects it"),
+                None => format!(
+                    "spec.nodeName is {name}, and there is no such node: the pod garbage collector removes it"
+                ),
+            };
+            (PodResult::Named, message)
+        } else if pod.node.is_none() && !spec.scheduling_gates.is_empty() {
+            let gates: Vec<&str> = spec.scheduling_gates.iter().map(|gate| &**gate).collect();
+            let message = "Scheduling is blocked due to non-empty scheduling gates";
+            (PodResult::Gated, format!("{message}: {}", gates.join(", ")))
+        } else {
+            return None;
+        };
+        let node = pod.node.and_then(|node| view.nodes().get(node));
+        Some(Self {
+            pod: pod.id.to_string(),
+            result,
+            node: node.map(|node| node.meta.name().to_string()),
+            message: Some(message),
+            plugins: Vec::new(),
+            feasible: Vec::new(),
+            rejected: Vec::new(),
+            not_looked_at: 0,
+            preemption: None,
+        })
+    }
+
     fn add_scores(&mut self, scores: &ScoreTable, chosen: usize, cache: &Cache) {
         self.plugins = scores.plugins.iter().map(|(plugin, _)| *plugin).collect();
         for (position, slot) in scores.nodes.iter().enumerate() {
@@ -219,6 +256,10 @@ impl fmt::Display for Explanation {
                 writeln!(f, "pod {} waits: less important pods leave {node} for it", self.pod)?;
             }
             PodResult::Unschedulable => writeln!(f, "pod {} waits: no node does", self.pod)?,
+            PodResult::Gated => writeln!(f, "pod {} waits: it is gated", self.pod)?,
+            PodResult::Named => {
+                writeln!(f, "pod {} is not scheduled: it names its node", self.pod)?;
+            }
         }
         if let Some(message) = &self.message {
             writeln!(f, "  {message}")?;

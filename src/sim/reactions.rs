@@ -27,6 +27,7 @@ impl Simulation {
     pub(super) fn react(&mut self, change: Change) {
         match change {
             Change::NodeAdded(node) => self.node_added(node),
+            Change::PodAdded(pod) => self.pod_added(pod),
             Change::PodUpdated(pod, what) => self.pod_updated(pod, what),
             Change::PodRemoved { pod, node, .. } => {
                 self.pod_removed(pod);
@@ -37,6 +38,18 @@ impl Simulation {
             Change::ServiceSpec(service) => self.service_added(service),
             Change::Endpoints(service) => self.endpoints_changed(service),
             _ => {}
+        }
+    }
+
+    /// A pod that names its node is on it from the start: the scheduler leaves it alone, and the kubelet of
+    /// that node finds it.
+    fn pod_added(&mut self, id: PodId) {
+        let view = self.plane.view(self.now);
+        let Some(pod) = view.pods().get(id) else { return };
+        let Some(name) = &view.template_of(pod).spec.node_name else { return };
+        match view.node_named(name) {
+            Some(node) => self.act("kubelet", Action::BindPod(id, node)),
+            None => self.nowhere.push(id),
         }
     }
 
@@ -96,6 +109,9 @@ impl Simulation {
     fn node_added(&mut self, id: NodeId) {
         if let Some(node) = self.plane.store().nodes().get(id) {
             self.kubelet.node_added(id, node.images.iter().map(|(name, _)| name.clone()));
+        }
+        for pod in std::mem::take(&mut self.nowhere) {
+            self.pod_added(pod);
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Simulation {
     pub(super) memory_pressure: MemoryPressure,
     /// What the scenario says of the pods of each owner that had any. Only ever looked up, never iterated.
     pub(super) plans: FxHashMap<Owner, Option<Arc<AppPlan>>>,
+    /// Pods that name a node which is not there.
+    pub(super) nowhere: Vec<PodId>,
     /// How often somebody at a terminal stepped in.
     pub(super) interventions: u32,
     journal: Journal,
@@ -113,6 +115,7 @@ impl Simulation {
             fault_streams: super::chance::streams(world.seed, &world.faults),
             memory_pressure: MemoryPressure::default(),
             plans: FxHashMap::default(),
+            nowhere: Vec::new(),
             interventions: 0,
             journal: Journal::default(),
             heard: (Vec::new(), Vec::new()),
@@ -293,8 +296,12 @@ impl Simulation {
     /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not
     /// know of the pod.
     pub fn examine(&self, pod: &NamespacedName) -> Option<Explanation> {
-        let decision = self.scheduler.examine(self.view(), self.plane.store().pod_named(pod)?)?;
-        Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), self.view()))
+        let (view, id) = (self.view(), self.plane.store().pod_named(pod)?);
+        let unexamined = Explanation::unexamined(view, view.pods().get(id)?);
+        unexamined.or_else(|| {
+            let decision = self.scheduler.examine(view, id)?;
+            Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), view))
+        })
     }
 
     /// The fingerprint of the run so far, requests included.
