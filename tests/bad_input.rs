@@ -207,6 +207,50 @@ fn mistakes_inside_of_a_load_are_told_at_their_own_fields() {
 }
 
 #[test]
+fn a_name_that_yaml_reads_as_true_is_to_be_put_in_quotes() {
+    let scenario = SCENARIO.replace("name: shop\n", "name: y\n");
+    assert_ne!(scenario, SCENARIO);
+    refused(
+        &scenario,
+        MANIFESTS,
+        &["name: found `true`, expected a text", "put it in quotes; YAML reads"],
+    );
+}
+
+#[test]
+fn an_operator_that_there_is_not_is_the_only_mistake_that_is_told() {
+    let affinity = "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: \
+                    {nodeSelectorTerms: [{matchExpressions: [{key: gpu, operator: in, values: [a]}]}]}}}";
+    let tolerations = "tolerations: [{operator: exists}]";
+    for (field, says) in
+        [(affinity, "Unsupported value: \"in\""), (tolerations, "Unsupported value: \"exists\"")]
+    {
+        let manifests = MANIFESTS
+            .replace("      containers:\n", &format!("      {field}\n      containers:\n"));
+        assert_ne!(manifests, MANIFESTS);
+        let ran = run(&Shop::with(SCENARIO, &manifests), &["run", "scenario.yaml"]);
+        assert!(ran.code == 2 && ran.err.contains(says), "{}", ran.err);
+        assert_eq!(ran.err.matches("error: ").count(), 1, "{}", ran.err);
+    }
+}
+
+#[test]
+fn items_of_a_list_of_one_kind_need_not_say_what_they_are() {
+    let (deployment, service) = MANIFESTS.split_once("---\n").expect("two objects");
+    let (head, fields) = deployment.split_once("metadata:").expect("a head");
+    assert_eq!(head.lines().count(), 2);
+    let indented = format!("metadata:{fields}").replace('\n', "\n  ");
+    let list = format!(
+        "apiVersion: apps/v1\nkind: DeploymentList\nitems:\n- {}\n---\n{service}",
+        indented.trim_end()
+    );
+    let ran = run(&Shop::with(SCENARIO, &list), &["validate", "scenario.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let untyped = list.replace("DeploymentList", "List");
+    refused(SCENARIO, &untyped, &["web.yaml", "apiVersion: Required value"]);
+}
+
+#[test]
 fn a_mistake_is_told_once() {
     let zero = SCENARIO.replace("concurrency: 4", "concurrency: 0");
     let ran = run(&Shop::with(&zero, MANIFESTS), &["run", "scenario.yaml"]);

@@ -144,7 +144,9 @@ pub(super) fn toleration(
     let operator = errors.choose(operator, &operators, TolerationOperator::Equal, &at);
     let key = toleration.key.as_deref().unwrap_or_default();
     let value = toleration.value.as_deref().unwrap_or_default();
-    if key.is_empty() && operator == TolerationOperator::Equal {
+    let written = toleration.operator.as_deref().unwrap_or_default();
+    let is_equal = matches!(written, "" | "Equal");
+    if key.is_empty() && is_equal {
         let rule = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
         errors.invalid(&at, "Equal", rule);
     }

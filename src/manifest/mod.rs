@@ -34,7 +34,7 @@ mod policy;
 mod references;
 pub mod resources;
 mod scaled_object;
-mod schema;
+pub(crate) mod schema;
 pub mod selector;
 mod service;
 pub mod spelling;

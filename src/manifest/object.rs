@@ -91,7 +91,8 @@ fn split(
     match items {
         Some(Value::Array(items)) => {
             let nested = origin.positions.into_field("items").into_items();
-            for (item, positions) in items.into_iter().zip(nested) {
+            for (mut item, positions) in items.into_iter().zip(nested) {
+                identify_item(&value, &mut item);
                 let origin = Origin { source: Arc::clone(&origin.source), positions };
                 split(item, origin, manifests, diagnostics);
             }
@@ -106,6 +107,19 @@ fn split(
             Ok(manifest) => manifests.push(manifest),
             Err(problem) => diagnostics.push(*problem),
         },
+    }
+}
+
+/// Items of a list of one kind need not say what they are (`UnstructuredList`).
+pub(crate) fn identify_item(list: &Value, item: &mut Value) {
+    let text = |field: &str| list.get(field).and_then(Value::as_str);
+    let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else { return };
+    let Some(kind) = kind.strip_suffix("List").filter(|kind| !kind.is_empty()) else { return };
+    let Some(fields) = item.as_object_mut() else { return };
+    for (field, text) in [("apiVersion", api_version), ("kind", kind)] {
+        if fields.get(field).is_none_or(Value::is_null) {
+            fields.insert(field.to_owned(), text.into());
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn check(type_name: &str, value: &mut Value) -> Findings {
 }
 
 /// For a value that YAML does not read as the text that it looks like.
-pub(super) const QUOTES_HELP: &str =
+pub(crate) const QUOTES_HELP: &str =
     "put it in quotes; YAML reads yes, no, on, off, y and n as true and false";
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";

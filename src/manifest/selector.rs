@@ -104,16 +104,17 @@ fn requirement(
     let operator = errors.choose(Some(expression.operator), operators, Operator::Exists, &at);
     let at = path.field("values");
     let values = expression.values;
+    // Of an operator that there is not, nobody can say what values it takes.
+    let is_known = operators.iter().any(|(name, _)| *name == expression.operator);
     match operator {
+        _ if !is_known => {}
         Operator::In | Operator::NotIn if values.is_empty() => {
             errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");
         }
         Operator::Gt | Operator::Lt if values.len() != 1 => {
             errors.required(&at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
-        Operator::Exists | Operator::DoesNotExist
-            if !values.is_empty() && !expression.operator.is_empty() =>
-        {
+        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
             errors.push(
                 &at,
                 "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",

@@ -12,6 +12,7 @@ use crate::cluster::pod_resources::pod_requests;
 use crate::cluster::pod_template::ResourceList;
 use crate::cluster::{Name, NamespacedName, ObjectReference};
 use crate::manifest::field::{FieldErrors, FieldPath};
+use crate::manifest::object::identify_item;
 use crate::manifest::pod::pod_template;
 use crate::manifest::{Diagnostics, Document, Source, read_documents};
 
@@ -100,7 +101,9 @@ impl Inventory {
             && let Some(items) = value.get("items").and_then(Value::as_array)
         {
             for item in items {
-                self.add_value(item);
+                let mut item = item.clone();
+                identify_item(value, &mut item);
+                self.add_value(&item);
             }
             return;
         }

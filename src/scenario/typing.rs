@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
+use crate::manifest::schema::QUOTES_HELP;
 use crate::manifest::yaml::Document;
 use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
 use crate::traffic::arrivals::nested_error;
@@ -212,10 +213,13 @@ fn worded(message: &str) -> Diagnostic {
         .into_iter()
         .find_map(|prefix| message.strip_prefix(prefix)?.split_once(", expected "));
     match typed {
-        Some((found, expected)) => Diagnostic::error(
-            "wrong-type",
-            format!("found {}, expected {}", found_words(found), expected_words(found, expected)),
-        ),
+        Some((found, expected)) => {
+            let words = expected_words(found, expected);
+            let message = format!("found {}, expected {words}", found_words(found));
+            let problem = Diagnostic::error("wrong-type", message);
+            let is_text_lost = words == "a text" && found.starts_with("boolean ");
+            if is_text_lost { problem.help(QUOTES_HELP) } else { problem }
+        }
         None => Diagnostic::error("invalid-value", message),
     }
 }
