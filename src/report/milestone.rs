@@ -1,6 +1,9 @@
 //! Which lines of the log tell the story of a run. The whole log stays in the report; this only
 //! chooses what a short text or a chart has room for.
 
+use std::collections::BTreeSet;
+
+use super::figures::counted;
 use super::model::LogEntry;
 
 /// Lines of one kind that follow within this time are told as one.
@@ -32,6 +35,10 @@ pub struct Episode<'a> {
     pub first: &'a LogEntry,
     /// How many lines in all.
     pub lines: u64,
+    /// The objects that they are about.
+    pub objects: BTreeSet<&'a str>,
+    /// Whether all say what the first says.
+    pub is_one_message: bool,
     /// The instant of the last, seconds from the start.
     pub last_at_seconds: f64,
 }
@@ -65,7 +72,7 @@ pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
         let Some(milestone) = Milestone::of(entry) else { continue };
         let goes_on = |episode: &&mut Episode<'_>| {
             episode.milestone == milestone
-                && is_same_story(episode.first, entry)
+                && is_same_story(milestone, episode.first, entry)
                 && entry.at_seconds - episode.last_at_seconds <= SAME_STORY_SECONDS
         };
         // Each rescale is a decision of its own.
@@ -73,12 +80,16 @@ pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
         match open.filter(|_| milestone != Milestone::Rescale) {
             Some(episode) => {
                 episode.lines += 1;
+                episode.objects.insert(&entry.object);
+                episode.is_one_message &= episode.first.message == entry.message;
                 episode.last_at_seconds = entry.at_seconds;
             }
             None => episodes.push(Episode {
                 milestone,
                 first: entry,
                 lines: 1,
+                objects: BTreeSet::from([entry.object.as_str()]),
+                is_one_message: true,
                 last_at_seconds: entry.at_seconds,
             }),
         }
@@ -90,10 +101,40 @@ pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
     (episodes, left_out)
 }
 
-/// Whether two lines say the same of objects of one kind.
-fn is_same_story(one: &LogEntry, other: &LogEntry) -> bool {
-    let kind = |entry: &LogEntry| entry.object.split(' ').next().map(str::to_owned);
-    one.reason == other.reason && one.actor == other.actor && kind(one) == kind(other)
+/// Whether two lines say the same of objects of one kind. What somebody changed is the same only if it is
+/// in the same words.
+fn is_same_story(milestone: Milestone, one: &LogEntry, other: &LogEntry) -> bool {
+    let is_told_alike = milestone != Milestone::Change || one.message == other.message;
+    is_told_alike
+        && one.reason == other.reason
+        && one.actor == other.actor
+        && kind(one) == kind(other)
+}
+
+fn kind(entry: &LogEntry) -> &str {
+    entry.object.split(' ').next().unwrap_or_default()
+}
+
+impl Episode<'_> {
+    /// What it is about: the object, or how many of them there are.
+    pub fn about(&self) -> String {
+        match self.objects.len() {
+            1 => self.first.object.clone(),
+            many => counted(many as u64, kind(self.first)),
+        }
+    }
+
+    /// What its lines say: all the same, or so the first; and of several objects, which was the first.
+    pub fn message(&self) -> String {
+        let LogEntry { object, message, .. } = self.first;
+        let name = object.strip_prefix(kind(self.first)).unwrap_or(object).trim_start();
+        match (self.objects.len(), self.is_one_message) {
+            (1, true) => message.clone(),
+            (1, false) => format!("first: {message}"),
+            (_, true) => format!("{name} and others: {message}"),
+            (_, false) => format!("{name} first: {message}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +167,41 @@ mod tests {
         let told: Vec<_> = episodes.iter().map(|e| (e.first.at_seconds, e.lines)).collect();
         assert_eq!(told, [(10.0, 2), (11.0, 1), (26.0, 1), (900.0, 1)]);
         assert_eq!(left_out, 0);
+    }
+
+    #[test]
+    fn lines_of_several_objects_are_told_with_their_number_and_in_words_that_all_say() {
+        let says = |at, object, message: &str| LogEntry {
+            message: message.to_owned(),
+            ..line(at, "default-scheduler", object, "FailedScheduling")
+        };
+        let log = [
+            says(1.0, "Pod a/x", "0/1 nodes"),
+            says(2.0, "Pod a/y", "0/1 nodes"),
+            says(3.0, "Pod a/x", "0/1 nodes"),
+        ];
+        let (same, _) = episodes(&log, 10);
+        assert_eq!((same.len(), same[0].lines), (1, 3));
+        assert_eq!(
+            (same[0].about().as_str(), same[0].message().as_str()),
+            ("2 Pods", "a/x and others: 0/1 nodes")
+        );
+        let mixed = [log[0].clone(), says(4.0, "Pod a/x", "0/2 nodes")];
+        let (mixed, _) = episodes(&mixed, 10);
+        assert_eq!(
+            (mixed[0].about().as_str(), mixed[0].message().as_str()),
+            ("Pod a/x", "first: 0/1 nodes")
+        );
+    }
+
+    #[test]
+    fn changes_in_different_words_are_told_apart() {
+        let change = |at, message: &str| LogEntry {
+            message: message.to_owned(),
+            ..line(at, "user", "Deployment a/a", "ImageChanged")
+        };
+        let log = [change(1.0, "image set to a:2"), change(2.0, "image set to a:bad")];
+        assert_eq!(episodes(&log, 10).0.len(), 2);
     }
 
     #[test]

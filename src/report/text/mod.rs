@@ -180,10 +180,10 @@ fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
         lines => format!("  x{} until {}", count(lines), clock(episode.last_at_seconds)),
     };
     let at = format!("  {}  ", clock(entry.at_seconds));
-    let what = format!("{} {}{repeats}", entry.reason, entry.object);
+    let what = format!("{} {}{repeats}", entry.reason, episode.about());
     let indent = " ".repeat(at.chars().count());
     let mut lines = two_sided(&format!("{at}{what}"), &entry.actor);
-    lines.extend(paragraph(&indent, &entry.message));
+    lines.extend(paragraph(&indent, &episode.message()));
     lines
 }
 
