@@ -127,9 +127,14 @@ fn a_sweep_marks_the_cheapest_setting_that_will_do() {
     // One node is the cheapest; one replica of half a core is too slow for 20 requests of 20 ms a second.
     assert_eq!(of(cheapest[0]), Some(vec!["1".into(), "3".into()]));
     // Three nodes cost more than is allowed.
-    assert_eq!(rows[5]["missed"][0], "cost cost per month");
+    assert_eq!(rows[5]["missed"][0], "cost per month");
     let csv = shop.run(&[&["sweep", "scenario.yaml", "-o", "csv"][..], &vary].concat());
     assert_eq!(csv.out.lines().count(), 7);
+    assert!(
+        csv.out.contains(",cost per month [USD],cost per million requests [USD]\n"),
+        "{}",
+        csv.out
+    );
     let text = shop.run(&[&["sweep", "scenario.yaml"][..], &vary].concat());
     assert!(text.out.contains("► cheapest that meets every objective"), "{}", text.out);
 }

@@ -79,7 +79,7 @@ impl SweepTable {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let names = self.figure_names();
         let titles = ["meets_objectives", "is_cheapest", "missed"].map(str::to_owned);
-        let figures = names.iter().map(|name| format!("{} {}", name.subject, title(name)));
+        let figures = names.iter().map(|name| told(&name.subject, &title(name)));
         writer.write_record(self.varied.iter().cloned().chain(titles).chain(figures))?;
         for row in &self.rows {
             let verdict = [
@@ -115,6 +115,14 @@ impl SweepRow {
 }
 
 /// A figure with its unit, as a column of a data file has it.
+/// Of what a figure is, said once.
+fn told(subject: &str, figure: &str) -> String {
+    match figure.strip_prefix(subject) {
+        Some(rest) if rest.starts_with(' ') => figure.to_owned(),
+        _ => format!("{subject} {figure}"),
+    }
+}
+
 fn title(name: &FigureName) -> String {
     use super::figures::Unit;
     let unit = match name.unit {
@@ -129,7 +137,7 @@ fn title(name: &FigureName) -> String {
 fn row(values: Vec<String>, reports: &[Report]) -> SweepRow {
     let mut missed: Vec<String> = Vec::new();
     for objective in reports.iter().flat_map(|report| &report.objectives) {
-        let name = format!("{} {}", objective.subject, objective.figure);
+        let name = told(&objective.subject, &objective.figure);
         if !objective.met && !missed.contains(&name) {
             missed.push(name);
         }
