@@ -23,7 +23,7 @@ fn the_recorded_sequences_are_reproduced() {
 fn the_varied_sequences_are_reproduced() {
     let report = replay("varied.jsonl.gz");
     assert!(report.is_agreement(), "{report}");
-    assert_eq!(report.cases().len(), 150);
+    assert_eq!(report.cases().len(), 163);
 }
 
 #[test]
