@@ -548,3 +548,40 @@ fn phases_of_control_loops_are_as_the_scenario_sets_them_or_drawn_with_the_seed(
     assert_eq!(phases_of_a_run(&settings("seeded", "5s"), 1).0, first.0);
     assert_eq!(phases_of_a_run(&settings("0s", "seeded"), 1).1, first.1);
 }
+
+#[test]
+fn a_queue_that_nobody_works_on_wakes_its_workers() {
+    // A worker takes 2 s for a job: two jobs a second keep four of them busy.
+    let metrics = "metrics: {custom: [{name: jobs, measure: queueDepth, service: shop/web}]}
+services: [{service: shop/web, workQueue: true}]
+";
+    let load = "{pattern: step, rps: 0, steps: [{at: 5m, rps: 2}, {at: 15m, rps: 0}]}";
+    let scenario = scenario("{concurrency: 1, waitTime: 2s}", load, metrics)
+        .replace("timeout: 60s", "timeout: 40m");
+    let trigger = queue_trigger("  cooldownPeriod: 120\n")
+        .replace("minReplicaCount: 1", "minReplicaCount: 0");
+    let mut run = Run::new(&scenario, &shop(1, &trigger));
+    assert_eq!(run.until(295).replicas("web"), 0);
+    // Ten jobs wait after five seconds, and two more each second: at five a pod, more pods by the minute.
+    let told = run.until(335).explain("so/shop/web");
+    assert!(told.contains("active") && !told.contains("not active"), "{told}");
+    let grown = run.until(600).replicas("web");
+    assert!(grown >= 4, "{grown}: {}", run.explain("hpa/shop/keda-hpa-web"));
+    assert_eq!(run.until(2_390).replicas("web"), 0, "{}", run.explain("so/shop/web"));
+}
+
+#[test]
+fn a_pod_that_does_not_answer_yet_has_no_value_of_a_custom_metric() {
+    let conc = measures("conc", "concurrency");
+    let scenario =
+        scenario("{concurrency: 20, waitTime: 1s}", "{pattern: constant, rps: 15}", &conc)
+            .replace("app: {start: 1s}", "app: {start: 1s, warmUp: 4m}");
+    let mut run = Run::new(&scenario, &shop(6, &pods_metric("conc", "5")));
+    // Nothing is known of any of the six, and so nothing is done.
+    let told = run.until(120).explain("hpa/shop/web");
+    assert!(told.contains("no metrics returned from custom metrics API"), "{told}");
+    assert_eq!(run.replicas("web"), 6);
+    // Then there are about fifteen requests in flight, at five a pod.
+    let shrunk = run.until(1_200).replicas("web");
+    assert!((3..=5).contains(&shrunk), "{}", run.explain("hpa/shop/web"));
+}

@@ -33,9 +33,9 @@ pub struct MetricRule {
 pub enum Measure {
     /// rate(requests): of a Service, those that no pod takes included.
     RequestsPerSecond,
-    /// Requests in the pods, queued ones included.
+    /// Requests in the pods, queued ones included; of a Service also those in its work queue.
     Concurrency,
-    /// Requests that wait in the pods.
+    /// Requests that wait in the pods; of a Service also those in its work queue.
     QueueDepth,
     /// 95 % of the answers in the rate's window took at most this many seconds, by histogram_quantile
     /// over the usual buckets. Of a Service alone.

@@ -125,7 +125,10 @@ impl Simulation {
             .collect();
         let whole = match (rule.measure.whole(), rule.measure) {
             (Whole::Own, Measure::RequestsPerSecond) => vec![self.traffic.arrived(service) as f64],
-            (Whole::Own, _) => vec![pods.iter().map(|(_, value)| value).sum()],
+            (Whole::Own, _) => {
+                let in_pods: f64 = pods.iter().map(|(_, value)| value).sum();
+                vec![in_pods + self.traffic.work_queue_length(service) as f64]
+            }
             (Whole::Sum | Whole::Mean, _) => Vec::new(),
         };
         Scraped { pods, whole }
@@ -152,7 +155,8 @@ impl Simulation {
         }
     }
 
-    /// The applications of a Service's pods that run on nodes that answer.
+    /// The applications of a Service's pods that answer a scrape: one that has not begun to listen has no
+    /// metrics either, nor has one on a node that is down.
     fn backends_of(&self, service: ServiceId) -> Vec<(PodId, BackendId)> {
         let id = self.services.get(service.0 as usize).copied().flatten();
         let pods = id.into_iter().flat_map(|id| {
@@ -163,6 +167,7 @@ impl Simulation {
             app.is_running() && app.node.is_some_and(|one| !self.kubelet.is_down(one))
         })
         .filter_map(|app| Some((app.pod, app.backend?)))
+        .filter(|(_, backend)| self.traffic.is_serving(*backend))
         .collect()
     }
 

@@ -159,12 +159,17 @@ impl Traffic {
         PodLoad { taken: row.taken, in_flight, queued }
     }
 
+    /// Whether the application answers who connects to it.
+    pub fn is_serving(&self, backend: BackendId) -> bool {
+        self.backends.get(backend).is_some_and(|row| row.state == BackendState::Serving)
+    }
+
     /// What goes on at a service.
     pub fn service_load(&mut self, now: SimTime, service: ServiceId) -> ServiceLoad {
         self.advance(now);
         ServiceLoad {
             arrived: self.arrived(service),
-            work_queue_length: self.work_queue_length(service.0),
+            work_queue_length: self.work_queue_length(service),
             last_interval: self.intervals(service).last().copied(),
         }
     }
@@ -237,9 +242,7 @@ impl Traffic {
     /// Whether a request to the service would find an endpoint that works on it now.
     pub fn can_answer(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
-        endpoints.iter().any(|one| {
-            self.backends.get(*one).is_some_and(|one| one.state == BackendState::Serving)
-        })
+        endpoints.iter().any(|one| self.is_serving(*one))
     }
 
     /// The services, ascending, of which [`Self::can_answer`] may say something else than when this was last

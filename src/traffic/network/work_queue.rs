@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::calls::{Attempt, Place};
 use crate::engine::{Id, SimTime};
 use crate::traffic::backend::{BackendId, BackendState};
-use crate::traffic::path::Traffic;
+use crate::traffic::path::{ServiceId, Traffic};
 
 /// The requests that wait for a pod, the first to be taken in front. Those whose callers gave up
 /// linger until their turn.
@@ -17,9 +17,9 @@ pub(super) struct WorkQueue {
 }
 
 impl Traffic {
-    /// Requests that wait in the work queue of a service.
-    pub(in crate::traffic) fn work_queue_length(&self, service: u32) -> usize {
-        let Some(queue) = &self.network.services[service as usize].work_queue else { return 0 };
+    /// Requests that wait in the work queue of a service, which none of its pods has taken yet.
+    pub fn work_queue_length(&self, service: ServiceId) -> usize {
+        let Some(queue) = &self.network.services[service.0 as usize].work_queue else { return 0 };
         let is_there = |id: &&Id<Attempt>| self.network.attempts.contains(**id);
         queue.waiting.iter().filter(is_there).count()
     }
