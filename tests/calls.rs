@@ -653,8 +653,8 @@ fn is_near(share: f64, exact: f64, requests: f64) -> bool {
 }
 
 /// With any number of places and exponential times of mean S a request takes longer than T with
-/// p = exp(-T/S). It is the same request when it is tried again, and takes as long: p of all fail, after n
-/// further tries each.
+/// p = exp(-T/S). How long a further try takes is drawn anew: with two of them p^3 of all fail, and p + p^2
+/// further tries are made of each.
 #[test]
 fn a_route_gives_up_what_takes_too_long_as_often_as_the_exponential_law_says() {
     let law = json!({"distribution": "exponential", "mean": "100ms"});
@@ -667,8 +667,9 @@ fn a_route_gives_up_what_takes_too_long_as_often_as_the_exponential_law_says() {
     let arrived = outcomes.arrived as f64;
     let p = (-1.2f64).exp();
     let failed = outcomes.failed_by(FailureCause::Timeout) as f64 / arrived;
-    let retried = outcomes.retried as f64 / arrived / 2.0;
-    assert!(is_near(failed, p, arrived) && is_near(retried, p, arrived), "{failed} {retried} {p}");
+    let retried = outcomes.retried as f64 / arrived;
+    assert!(is_near(failed, p.powi(3), arrived), "{failed} of {arrived}");
+    assert!((retried - (p + p * p)).abs() < 0.01, "{retried}, not {}", p + p * p);
     assert_eq!(outcomes.failed_in_all(), outcomes.failed_by(FailureCause::Timeout));
 }
 

@@ -120,7 +120,7 @@ pub(super) struct Youth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestModelId(pub u32);
 
-/// What a request brings along, drawn at its arrival whatever becomes of it.
+/// What an attempt at a request brings along; of the first one drawn at the arrival, whatever becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestSize {
     /// Random bits for the CPU time and for the waiting time, which most requests have none of.

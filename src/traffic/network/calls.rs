@@ -105,9 +105,14 @@ impl Traffic {
         }
     }
 
-    /// The next attempt at a call that failed before.
+    /// The next attempt at a call that failed before: what is asked for is the same, how long it takes is
+    /// drawn anew.
     pub(super) fn retry(&mut self, now: SimTime, id: Id<Call>) {
-        if let Some(call) = self.network.calls.get(id).copied() {
+        let network = &mut self.network;
+        if let Some(call) = network.calls.get_mut(id) {
+            let stream = &mut network.edges[call.edge as usize].stream;
+            call.size = RequestSize::draw(call.size.tokens, stream);
+            let call = *call;
             self.try_call(now, id, &call);
         }
     }

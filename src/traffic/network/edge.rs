@@ -23,7 +23,7 @@ pub(in crate::traffic) struct Edge {
     pub cache_hit_rate: f64,
     pub with_previous: bool,
     pub optional: bool,
-    /// Of cache hits and back-off.
+    /// Of cache hits, of back-off and of what further attempts take.
     pub stream: Stream,
     /// Calls under way.
     pub active: u64,
