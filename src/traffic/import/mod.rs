@@ -18,6 +18,7 @@ use std::io::{self, BufRead, Read};
 
 use super::trace::{Tokens, TraceError};
 use crate::engine::SimDuration;
+use crate::engine::digest::mix;
 pub use broken::{BrokenRow, BrokenRows};
 pub use compact::{Compact, Summary};
 use instant::Instant;
@@ -329,6 +330,7 @@ fn read_lines(
     row: fn(&str, &LineContext<'_>) -> Result<Option<Row>, String>,
 ) -> Result<(), TraceError> {
     let mut bytes = Vec::new();
+    let mut seconds = WholeSeconds::default();
     for line in 1.. {
         bytes.clear();
         let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes);
@@ -344,10 +346,37 @@ fn read_lines(
             continue;
         }
         let context = LineContext { path: rows.path };
-        rows.take(line, row(text, &context))?;
+        let row = row(text, &context).map(|row| row.map(|row| seconds.spread(line, row)));
+        rows.take(line, row)?;
     }
     Ok(())
 }
+
+/// Spreads the requests of one second over it: most access logs write whole seconds, and to take that
+/// for the instants would turn every second into a burst at its beginning.
+#[derive(Debug, Default)]
+struct WholeSeconds {
+    /// The second that the last row was written in, if it told no parts of it.
+    last: Option<i128>,
+}
+
+impl WholeSeconds {
+    /// The row, at a random instant of its second if the one before it told the same.
+    fn spread(&mut self, line: u64, row: Row) -> Row {
+        let Row { at: Instant { nanos, is_date }, took, .. } = row;
+        let ended = nanos + i128::from(took.unwrap_or(0));
+        let written = [nanos, ended].into_iter().find(|one| is_date && one % NANOS_A_SECOND == 0);
+        let before = std::mem::replace(&mut self.last, written);
+        if written.is_none() || written != before {
+            return row;
+        }
+        // The same file gives the same instants, whatever the seed of a run.
+        let within = (i128::from(mix(line)) * NANOS_A_SECOND) >> u64::BITS;
+        Row { at: Instant { nanos: nanos + within, is_date }, ..row }
+    }
+}
+
+const NANOS_A_SECOND: i128 = 1_000_000_000;
 
 fn cannot_read(error: &io::Error) -> TraceError {
     TraceError { line: None, message: format!("the file cannot be read: {error}") }

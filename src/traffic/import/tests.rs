@@ -63,6 +63,34 @@ a - - [16/Nov/2023:12:00:04 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.250
 }
 
 #[test]
+fn requests_of_one_second_of_a_log_are_spread_over_it() {
+    // 100 requests in each of 50 seconds, of which the log tells no parts.
+    let line = |at: usize| {
+        let (minute, second) = (at / 6000, at / 100 % 60);
+        format!("a - - [16/Nov/2023:12:{minute:02}:{second:02} +0000] \"GET / HTTP/1.1\" 200 5\n")
+    };
+    let log: String = (0..5000).map(line).collect();
+    let told = rows(&log);
+    let at: Vec<f64> = told.split(' ').skip(1).map(|one| one.parse().expect("a number")).collect();
+    assert_eq!(at.len(), 5000);
+    let count = |from: f64, to: f64, of: &dyn Fn(f64) -> f64| {
+        at.iter().filter(|at| (from..to).contains(&of(**at))).count()
+    };
+    for second in 0..50 {
+        assert_eq!(
+            count(f64::from(second), f64::from(second + 1), &|at| at),
+            100,
+            "in second {second}"
+        );
+    }
+    // As many in each tenth of a second as chance has it: 500, give or take 21.
+    for tenth in 0..10 {
+        let within = count(f64::from(tenth), f64::from(tenth + 1), &|at| at.fract() * 10.0);
+        assert!((420..=600).contains(&within), "{within} in tenth {tenth}");
+    }
+}
+
+#[test]
 fn a_counter_that_is_not_known_at_an_instant_has_not_begun_anew() {
     let answer = |values: &str| {
         format!(
