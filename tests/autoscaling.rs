@@ -26,7 +26,7 @@ spec:
           image: example.com/web:v1
           ports: [{{containerPort: 8080}}]
           readinessProbe: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 2}}
-          resources: {{requests: {{cpu: 500m, memory: 128Mi}}, limits: {{cpu: 1}}}}
+          resources: {{requests: {{cpu: 500m, memory: 128Mi}}, limits: {{cpu: 1, nvidia.com/gpu: 1}}}}
 ---
 apiVersion: v1
 kind: Service
@@ -435,7 +435,7 @@ kind: VerticalPodAutoscaler
 metadata: {name: web, namespace: shop}
 spec: {targetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, updatePolicy: {updateMode: 'Off'}}
 ";
-    let manifests = shop(3, vpa).replace("limits: {cpu: 1}", "limits: {cpu: 1, memory: 400Mi}");
+    let manifests = shop(3, vpa).replace("limits: {cpu: 1, ", "limits: {cpu: 1, memory: 400Mi, ");
     let mut run = Run::new(&scenario, &manifests);
     run.until(2_390);
     let told = run.explain("vpa/shop/web");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gpus::PoolGpus;
 use crate::capacity::catalog::{self, FindError};
-use crate::capacity::node_type::{ARCHITECTURE_LABEL, NodeType, OPERATING_SYSTEM_LABEL};
+use crate::capacity::node_type::{ARCHITECTURE_LABEL, Gpus, NodeType, OPERATING_SYSTEM_LABEL};
 use crate::cluster::node::{
     ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady, Taint as NodeTaint, ZONE_LABEL,
 };
@@ -99,6 +99,11 @@ impl NodePool {
 }
 
 impl ResolvedPool<'_> {
+    /// The GPUs of one machine, where the catalog tells.
+    pub fn gpus(&self) -> Option<&Gpus> {
+        self.node_type.as_ref()?.gpus.as_ref()
+    }
+
     /// Price of one node.
     pub fn price(&self) -> HourlyPrice {
         let from_catalog = self.node_type.as_ref().map(|node_type| match node_type.spot {

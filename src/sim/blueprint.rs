@@ -1,6 +1,7 @@
 //! From a scenario with all its files to a [`World`]: everything is looked up and checked here, so that
 //! a simulation itself never meets a mistake.
 
+mod accelerators;
 mod entrances;
 
 use std::collections::BTreeMap;
@@ -140,6 +141,7 @@ impl<'a> Blueprint<'a> {
             blueprint.add_workload(workload, &mut problems);
         }
         blueprint.add_timeline(&mut problems);
+        blueprint.accelerators(&mut problems);
         if let Some(source) = &resolved.files.scheduler_config {
             blueprint.scheduler = scheduler_of(source, &mut problems);
         }

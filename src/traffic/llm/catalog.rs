@@ -109,6 +109,24 @@ pub fn language_model_named(name: &str) -> Result<&'static LanguageModel, String
     MODELS.iter().find(|model| model.name == name).ok_or_else(|| unknown("model", name, names))
 }
 
+impl Gpu {
+    /// Whether a cloud or a device plugin calls it so, such as `nvidia-l4` or `NVIDIA-A100-SXM4-80GB`, on a
+    /// device with this memory (GiB), if it is known.
+    pub fn is_product(&self, product: &str, memory_gib: Option<f64>) -> bool {
+        let product = product.to_lowercase();
+        let words: Vec<&str> = product.split(|one: char| !one.is_alphanumeric()).collect();
+        let size = |word: &str| word.strip_suffix("gb").and_then(|size| size.parse::<f64>().ok());
+        let own = self.name.to_lowercase();
+        let has_words = own.split('-').filter(|word| size(word).is_none()).all(|word| {
+            // What a cloud sells says seldom how it is built in.
+            words.contains(&word) || word == "pcie"
+        });
+        let memory = memory_gib.or_else(|| words.iter().find_map(|word| size(word)));
+        // Makers, clouds and drivers count memory in different ways, which lie closer than two sizes.
+        has_words && memory.is_none_or(|has| (0.75..1.34).contains(&(has / self.memory_gib)))
+    }
+}
+
 impl LanguageModel {
     /// Bytes of all weights.
     pub fn weight_bytes(&self) -> f64 {
@@ -219,6 +237,28 @@ mod tests {
         assert!((room - 447_600.0).abs() < 1000.0, "{room}");
         let large = language_model_named("Llama-3.1-70B").unwrap();
         assert!(large.kv_cache_tokens(gpu_named("A100-80GB").unwrap(), 1, 0.9) < 0.0);
+    }
+
+    #[test]
+    fn a_gpu_is_known_by_the_names_that_clouds_and_device_plugins_give_it() {
+        let is = |name: &str, product: &str, memory| {
+            gpu_named(name).unwrap().is_product(product, memory)
+        };
+        assert!(is("L4", "nvidia-l4", Some(22.35)) && is("L4", "NVIDIA-L4-SHARED", None));
+        assert!(!is("L4", "nvidia-l40s", Some(44.7)) && !is("L40S", "nvidia-l4", None));
+        assert!(
+            is("A100-40GB", "nvidia-a100", Some(40.0))
+                && !is("A100-80GB", "nvidia-a100", Some(40.0))
+        );
+        assert!(is("A100-80GB", "NVIDIA-A100-SXM4-80GB", None) && is("T4", "Tesla-T4", None));
+        assert!(!is("A100-40GB", "NVIDIA-A100-SXM4-80GB", None));
+        assert!(
+            is("H200-141GB", "nvidia-h200", Some(141.0)) && is("H100-PCIe", "nvidia-h100", None)
+        );
+        assert!(is("RTX-4090", "NVIDIA-GeForce-RTX-4090", None));
+        assert!(
+            is("MI300X", "AMD_Instinct_MI300X_OAM", None) && !is("H20-96GB", "nvidia-h200", None)
+        );
     }
 
     #[test]

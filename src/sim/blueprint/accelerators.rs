@@ -1,0 +1,255 @@
+//! Whether servers of language models have the GPUs that their request model counts on: in their pods, and on
+//! the nodes that take those pods.
+
+use std::collections::BTreeMap;
+
+use super::Blueprint;
+use crate::cluster::action::{PodName, PodSource};
+use crate::cluster::node::Node;
+use crate::cluster::pod_resources::pod_requests;
+use crate::cluster::pod_template::{PodTemplate, ResourceList, TaintEffect};
+use crate::cluster::{Action, NamespacedName, ObjectReference};
+use crate::manifest::{Diagnostic, Diagnostics, Severity};
+use crate::scenario::workloads::Workload;
+use crate::scheduler::gpu::GpuRequest;
+use crate::traffic::llm::LlmSpec;
+use crate::traffic::llm::catalog::{Gpu, gpu_named, gpus};
+use crate::units::Quantity;
+
+/// The resources of which one is one GPU.
+const WHOLE: [&str; 3] = ["nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"];
+/// Label that GPU feature discovery sets, with the GPU's name.
+const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+
+/// What a pod has of accelerators.
+enum Accelerators {
+    /// Whole GPUs, so many, under this resource.
+    Gpus(&'static str, i64),
+    /// Parts of GPUs, or accelerators of another kind.
+    Others,
+    /// None.
+    None,
+}
+
+impl Accelerators {
+    fn of(template: &PodTemplate) -> Self {
+        if GpuRequest::of(template).is_some() {
+            return Self::Others;
+        }
+        let requests = pod_requests(&template.spec);
+        let amount = |resource| requests.get(resource).map_or(0, Quantity::value);
+        if let Some(resource) = WHOLE.into_iter().find(|resource| amount(resource) > 0) {
+            return Self::Gpus(resource, amount(resource));
+        }
+        if requests.iter().any(|(name, _)| name.contains('/')) { Self::Others } else { Self::None }
+    }
+}
+
+/// Something amiss, with the field below `llm` that says so.
+struct Finding {
+    severity: Severity,
+    field: &'static str,
+    message: String,
+    help: String,
+}
+
+impl Finding {
+    fn error(field: &'static str, message: String, help: String) -> Self {
+        Self { severity: Severity::Error, field, message, help }
+    }
+
+    fn warning(field: &'static str, message: String, help: String) -> Self {
+        Self { severity: Severity::Warning, field, message, help }
+    }
+}
+
+impl Blueprint<'_> {
+    /// Reports servers of language models whose pods or nodes lack the GPUs that they are said to run on.
+    /// Of a workload whose template changes in the run, one that fits will do.
+    pub(super) fn accelerators(&self, problems: &mut Diagnostics) {
+        for (index, workload) in self.resolved.scenario().workloads.iter().enumerate() {
+            let templates = self.templates_of(&workload.workload);
+            for (path, spec) in servers(workload) {
+                let findings = templates
+                    .iter()
+                    .map(|template| self.finding(&workload.workload, template, spec));
+                // That no manifest has the workload is reported by the scenario's own check.
+                let Some(findings) = findings.collect::<Option<Vec<Finding>>>() else { continue };
+                let Some(finding) = findings.into_iter().next() else { continue };
+                let path = format!("workloads[{index}]{path}.requests.llm{}", finding.field);
+                let document = &self.resolved.text.document;
+                let place = document.positions.place_of(&document.source, &path);
+                let problem = Diagnostic::new(finding.severity, "gpu-mismatch", finding.message);
+                problems.push(Diagnostic { field: path, ..problem.at(place).help(finding.help) });
+            }
+        }
+    }
+
+    /// The templates that a workload has at the start or is given later.
+    fn templates_of(&self, workload: &ObjectReference) -> Vec<&PodTemplate> {
+        let later = self.timeline.iter().flat_map(|(_, step)| &step.objects);
+        let templates = self.objects.iter().chain(later).filter_map(template_of);
+        templates.filter(|(known, _)| known == workload).map(|(_, template)| template).collect()
+    }
+
+    /// What is amiss with pods of a template that are such servers; the worst first.
+    fn finding(
+        &self,
+        workload: &ObjectReference,
+        template: &PodTemplate,
+        spec: &LlmSpec,
+    ) -> Option<Finding> {
+        let needed = i64::from(spec.tensor_parallel_size);
+        let name = spec.gpu.as_deref();
+        match (Accelerators::of(template), name) {
+            (Accelerators::None, None) => Some(Finding::warning(
+                "",
+                format!("pods of {workload} request no GPU, and their server is on none of a known name"),
+                "right for a server on CPUs; otherwise add `nvidia.com/gpu: 1` to their container's limits"
+                    .into(),
+            )),
+            (Accelerators::None, Some(name)) => Some(Finding::error(
+                ".gpu",
+                format!("pods of {workload} request no GPU, and their server is to run on {name}"),
+                format!("add `nvidia.com/gpu: {needed}` to their container's resources.limits"),
+            )),
+            (_, None) | (Accelerators::Others, _) => None,
+            (Accelerators::Gpus(resource, count), Some(_)) if count < needed => {
+                Some(Finding::error(
+                    ".tensorParallelSize",
+                    format!(
+                        "a server shared out to {needed} GPUs needs as many in its pod, and pods of \
+                         {workload} request {resource}: {count}"
+                    ),
+                    format!("write {count} here, or `{resource}: {needed}` in their container's limits"),
+                ))
+            }
+            (Accelerators::Gpus(resource, count), Some(name)) => {
+                let gpu = gpu_named(name).ok()?;
+                self.other_gpus(workload, template, resource, gpu).or_else(|| {
+                    (count > needed).then(|| {
+                        let unused = count - needed;
+                        let message = format!(
+                            "pods of {workload} request {resource}: {count}, of which their server \
+                             uses {needed}: {unused} of each stand idle"
+                        );
+                        let help = format!(
+                            "write `tensorParallelSize: {count}`, or request {needed}"
+                        );
+                        Finding::warning(".tensorParallelSize", message, help)
+                    })
+                })
+            }
+        }
+    }
+
+    /// Nodes that take such pods and have other GPUs than `gpu`.
+    fn other_gpus(
+        &self,
+        workload: &ObjectReference,
+        template: &PodTemplate,
+        resource: &str,
+        gpu: &Gpu,
+    ) -> Option<Finding> {
+        let requests = pod_requests(&template.spec);
+        let mut others: BTreeMap<String, &Node> = BTreeMap::new();
+        let mut has_right_or_unknown = false;
+        let wanted = requests.get(resource)?;
+        let offered = |list: &ResourceList| list.get(resource).is_some_and(|has| has >= wanted);
+        for node in self.nodes.iter().filter(|node| offered(&node.allocatable)) {
+            if !takes(node, template) {
+                continue;
+            }
+            match self.gpu_of(node) {
+                Some((product, memory)) if !gpu.is_product(&product, memory) => {
+                    others.entry(product).or_insert(node);
+                }
+                _ => has_right_or_unknown = true,
+            }
+        }
+        let (product, node) = others.first_key_value()?;
+        let place = if node.pool.is_empty() {
+            format!("the node {}", node.meta.id.name)
+        } else {
+            format!("the pool {}", node.pool)
+        };
+        let memory = self.gpu_of(node).and_then(|(_, memory)| memory);
+        let right = gpus().iter().find(|known| known.is_product(product, memory));
+        let name = &gpu.name;
+        let help = match right {
+            Some(right) if has_right_or_unknown => {
+                format!("keep the pods off it with a nodeSelector; or write `gpu: {}`", right.name)
+            }
+            Some(right) => {
+                format!("write `gpu: {}`, or give the pods nodes with {name}", right.name)
+            }
+            None => format!(
+                "give the pods nodes with {name}; or leave `gpu` out, and give `cost` and `kvCacheTokens` \
+                 as measured on {product}"
+            ),
+        };
+        let message = format!(
+            "the server of {workload} is on {name}, but {place}, which takes its pods, has {product}"
+        );
+        Some(if has_right_or_unknown {
+            Finding::warning(".gpu", message, help)
+        } else {
+            Finding::error(".gpu", message, help)
+        })
+    }
+
+    /// The name of a node's GPUs and the memory of each (GiB), as far as they are known. A label's name is
+    /// free text: it counts if it is that of a known GPU.
+    fn gpu_of(&self, node: &Node) -> Option<(String, Option<f64>)> {
+        if let Some(product) = node.meta.labels.get(PRODUCT_LABEL) {
+            let is_known = gpus().iter().any(|known| known.is_product(product, None));
+            return is_known.then(|| (product.to_string(), None));
+        }
+        let pools = &self.resolved.scenario().cluster.node_pools;
+        let pool = pools.iter().find(|pool| pool.name == node.pool)?;
+        let of_type = pool.resolve().ok()?.gpus()?.clone();
+        let memory = of_type.memory_each.map(|bytes| bytes.0 as f64 / f64::from(1 << 30));
+        Some((of_type.model.into_owned(), memory))
+    }
+}
+
+/// Whether a pod of the template may be placed on a node with enough room.
+fn takes(node: &Node, template: &PodTemplate) -> bool {
+    let spec = &template.spec;
+    let is_kept_off = node.taints.iter().any(|taint| {
+        taint.effect != TaintEffect::PreferNoSchedule
+            && !spec.tolerations.iter().any(|toleration| toleration.tolerates(taint))
+    });
+    !is_kept_off && spec.admits_node(&node.meta.labels, &node.meta.id.name)
+}
+
+/// The servers that a workload's pods are, each with the path to it from the workload.
+fn servers(workload: &Workload) -> Vec<(String, &LlmSpec)> {
+    let own = workload.requests.iter().map(|requests| (String::new(), requests));
+    let images = workload.images.iter().filter(|(_, image)| image.requests != workload.requests);
+    let of_images = images
+        .filter_map(|(name, image)| Some((format!(".images[{name}]"), image.requests.as_ref()?)));
+    own.chain(of_images)
+        .filter_map(|(path, requests)| Some((path, requests.llm.as_deref()?)))
+        .collect()
+}
+
+/// The workload that an action writes, and the template of its pods.
+fn template_of(action: &Action) -> Option<(ObjectReference, &PodTemplate)> {
+    let (kind, id, template) = match action {
+        Action::CreateDeployment(draft) => ("Deployment", &draft.0.id, &draft.1.template),
+        Action::CreateStatefulSet(draft) => ("StatefulSet", &draft.0.id, &draft.1.template),
+        Action::CreateDaemonSet(draft) => ("DaemonSet", &draft.0.id, &draft.1.template),
+        Action::CreateReplicaSet(draft) => ("ReplicaSet", &draft.meta.id, &draft.template),
+        Action::CreatePod(draft) => {
+            let (PodSource::New(template), PodName::Exact(name)) = (&draft.template, &draft.name)
+            else {
+                return None;
+            };
+            let id = NamespacedName { namespace: draft.namespace.clone(), name: name.clone() };
+            return Some((ObjectReference { kind: "Pod".into(), id }, template));
+        }
+        _ => return None,
+    };
+    Some((ObjectReference { kind: kind.into(), id: id.clone() }, template))
+}
