@@ -14,6 +14,7 @@ use super::lower::Content;
 use super::object::Manifest;
 use super::spelling::nearest;
 use crate::cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
+use crate::cluster::scaled_object::ScaledObjectSpec;
 use crate::cluster::selector::{Requirement, Selector};
 use crate::cluster::service::Service;
 use crate::cluster::store::ConfigContent;
@@ -45,6 +46,9 @@ pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: 
                 let exists = known.has(&target.kind, namespace, &target.name);
                 diagnostics.append(hpa_check::check(object, spec, exists, template));
             }
+            Content::ScaledObject(spec) => {
+                only_autoscaler(object, spec, objects, diagnostics);
+            }
             Content::DisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
                     let consequence = "it protects nothing";
@@ -65,6 +69,63 @@ pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: 
             service_account_exists(object, template, &known, diagnostics);
         }
     }
+}
+
+/// KEDA's webhook refuses a ScaledObject on a workload that another HPA or ScaledObject has (`verifyHpas`,
+/// `verifyScaledObjects`).
+fn only_autoscaler(
+    object: &Object,
+    spec: &ScaledObjectSpec,
+    objects: &[Object],
+    diagnostics: &mut Diagnostics,
+) {
+    let is_set = |object: &Object, annotation: &str, value: &str| {
+        object.meta.annotations.get(annotation).is_some_and(|text| **text == *value)
+    };
+    let others = objects.iter().filter(|other| {
+        other.meta.namespace() == object.meta.namespace()
+            && other.manifest.reference != object.manifest.reference
+    });
+    for other in others {
+        let (target, takes_over) = match &other.content {
+            Content::Hpa(_) if is_set(other, "validations.keda.sh/hpa-ownership", "false") => {
+                continue;
+            }
+            Content::Hpa(hpa) => (
+                &hpa.scale_target,
+                is_set(object, "scaledobject.keda.sh/transfer-hpa-ownership", "true")
+                    && *spec.hpa_name == **other.meta.name(),
+            ),
+            // Of two, the later comes too late.
+            Content::ScaledObject(earlier) if is_before(other, object, objects) => {
+                (&earlier.scale_target, false)
+            }
+            _ => continue,
+        };
+        if *target != spec.scale_target || takes_over {
+            continue;
+        }
+        let message = format!(
+            "the workload {} of type {} is already managed by the {}",
+            target.name,
+            target.kind,
+            other.manifest.label()
+        );
+        let field = "spec.scaleTargetRef";
+        let problem = Diagnostic::error("two-autoscalers", message);
+        let place = object.manifest.origin.place_of(field);
+        let help = "KEDA makes an HPA of its own: remove one of the two";
+        let problem = problem.at(place).of(object.manifest.label()).help(help);
+        diagnostics.push(Diagnostic { field: field.to_owned(), ..problem });
+    }
+}
+
+/// Whether `one` comes before `other`.
+fn is_before(one: &Object, other: &Object, objects: &[Object]) -> bool {
+    objects
+        .iter()
+        .find(|known| std::ptr::eq(*known, one) || std::ptr::eq(*known, other))
+        .is_some_and(|first| std::ptr::eq(first, one))
 }
 
 /// The path of a field of the pod spec inside an object of this kind.

@@ -161,6 +161,18 @@ pub(super) fn scaled_object_spec(
     if spec.triggers.is_empty() {
         errors.push(&at_triggers, "no triggers defined in the ScaledObject".to_owned());
     }
+    // KEDA's webhook (`verifyCPUMemoryScalers`) looks at these two kinds of targets alone.
+    let kind = spec.scale_target_ref.kind.as_deref().unwrap_or("Deployment");
+    let is_resource = |one: &ScaleTriggers| matches!(one.r#type.as_str(), "cpu" | "memory");
+    if matches!(kind, "Deployment" | "StatefulSet")
+        && !spec.triggers.is_empty()
+        && spec.triggers.iter().all(is_resource)
+        && min_replicas == 0
+    {
+        let problem = "scaledobject has only cpu/memory triggers AND minReplica is 0 (scale to zero doesn't \
+                       work in this case); write 1 or more, or add a trigger of another type";
+        errors.push(&path.field("minReplicaCount"), problem.to_owned());
+    }
     let triggers = spec.triggers.iter().enumerate();
     let advanced = spec.advanced.as_ref();
     let written = advanced.and_then(|advanced| advanced.scaling_modifiers.as_ref());
