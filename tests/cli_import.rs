@@ -37,6 +37,23 @@ fn a_log_becomes_a_trace_and_the_summary_goes_to_standard_error() {
 }
 
 #[test]
+fn a_trace_of_intervals_ends_with_its_last_interval() {
+    let rows = |column: &str, amount: i32| {
+        let lines = (0..20).map(|row| format!("{},{amount}\n", 1_767_600_000 + row * 60));
+        format!("timestamp,{column}\n{}", lines.collect::<String>())
+    };
+    for input in [rows("requests", 600), rows("rps", 10)] {
+        let (code, _, summary) = import(&["-"], &input);
+        let says = " over 00:20:00, from 2026-01-05T08:00:00Z to 2026-01-05T08:20:00Z; 20 lines";
+        assert!(code == 0 && summary.contains(says), "{summary}");
+    }
+    let (_, _, summary) = import(&["-", "--every", "10s"], LOG);
+    assert!(summary.contains(", 2 requests over 00:00:10, from "), "{summary}");
+    let (_, _, summary) = import(&["-"], LOG);
+    assert!(summary.contains(", 2 requests over 00:00:02, from "), "{summary}");
+}
+
+#[test]
 fn broken_rows_are_shown_and_too_many_end_with_2() {
     let log = format!("{LOG}broken\n");
     let (code, _, said) = import(&["-", "--max-broken", "50"], &log);

@@ -170,8 +170,8 @@ fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) 
     };
     let mut facts = vec![format!("{name}: {format}, {}", number(broken.good as f64, "row"))];
     facts.extend(summary.requests.map(|requests| format!(", {}", number(requests, "request"))));
-    facts.push(format!(" over {}", summary.last));
-    facts.push(match (summary.start, summary.last_date()) {
+    facts.push(format!(" over {}", summary.end));
+    facts.push(match (summary.start, summary.end_date()) {
         (Some(start), Some(end)) => format!(", from {start} to {end}"),
         _ => "; no calendar dates".into(),
     });
@@ -201,6 +201,7 @@ fn as_json(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -
         "lines": summary.lines,
         "start": summary.start.map(|start| start.to_string()),
         "last_s": summary.last.as_secs_f64(),
+        "end_s": summary.end.as_secs_f64(),
         "promptTokens": summary.prompt_tokens,
         "outputTokens": summary.output_tokens,
     })

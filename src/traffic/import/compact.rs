@@ -22,6 +22,8 @@ pub struct Summary {
     pub lines: u64,
     /// Time of the last line.
     pub last: SimTime,
+    /// End of the trace: the last request, or the end of the last interval, which is as long as the one before.
+    pub end: SimTime,
     /// Tokens of all prompts.
     pub prompt_tokens: u64,
     /// Tokens of all answers.
@@ -91,8 +93,17 @@ impl<W: Write> Compact<W> {
     }
 
     fn line(&mut self, nanos: i64) {
+        let at = SimTime::from_nanos(nanos);
+        let length = match self.header {
+            Header::Counts | Header::Rates => self
+                .every
+                .or_else(|| (self.summary.lines > 0).then(|| at - self.summary.last))
+                .unwrap_or(SimDuration::ZERO),
+            _ => SimDuration::ZERO,
+        };
         self.summary.lines += 1;
-        self.summary.last = SimTime::from_nanos(nanos);
+        self.summary.last = at;
+        self.summary.end = at + length;
     }
 
     fn count(&mut self, nanos: i64, every: SimDuration) -> io::Result<()> {
@@ -181,9 +192,9 @@ impl<W: Write> Recipient for Compact<W> {
 }
 
 impl Summary {
-    /// Calendar date of its last line, if it is known.
-    pub fn last_date(&self) -> Option<jiff::Timestamp> {
-        date_after(self.start?, self.last.as_nanos())
+    /// Calendar date of its end, if it is known.
+    pub fn end_date(&self) -> Option<jiff::Timestamp> {
+        date_after(self.start?, self.end.as_nanos())
     }
 }
 
