@@ -145,7 +145,7 @@ impl Explanation<'_> {
                 writeln!(f)?;
                 current = Amount::of(spec, corrected.current);
                 of = "samples";
-                fmt_assumptions(f, &calculation.pods, corrected)?;
+                fmt_assumptions(f, spec, &calculation.pods, corrected)?;
                 let second = Filled { spec, pods: &calculation.pods, corrected: Some(corrected) };
                 writeln!(f, "  corrected: {second} = {current}{}", second.unit())?;
                 let ratio = Short(corrected.ratio);
@@ -345,19 +345,25 @@ fn fmt_kept(f: &mut fmt::Formatter<'_>, proposal: &Proposal) -> fmt::Result {
 
 fn fmt_assumptions(
     f: &mut fmt::Formatter<'_>,
+    spec: &MetricSpec,
     pods: &PodGroups,
     corrected: &CorrectedRatio,
 ) -> fmt::Result {
+    let is_resource = matches!(&*spec.source, MetricSource::Resource { .. });
     match corrected.missing_as {
         None => {}
         Some(AssumedUsage::Nothing) => {
             writeln!(f, "  assumed: {} missing pods use nothing", pods.missing.pods)?;
         }
-        Some(AssumedUsage::RequestOrTarget) => writeln!(
+        Some(AssumedUsage::RequestOrTarget) if is_resource => writeln!(
             f,
             "  assumed: {} missing pods use their request, or the target where that is higher",
             pods.missing.pods
         )?,
+        // Of any other metric there is no request (`calcPlainMetricReplicas`).
+        Some(AssumedUsage::RequestOrTarget) => {
+            writeln!(f, "  assumed: {} missing pods are at the target", pods.missing.pods)?;
+        }
     }
     if corrected.unready_as_idle {
         writeln!(f, "  assumed: {} unready pods use nothing", pods.unready.pods)?;

@@ -192,6 +192,24 @@ fn an_explanation_fills_the_formula_in() {
 }
 
 #[test]
+fn missing_pods_are_told_to_be_at_the_target_of_a_metric_that_nobody_requests() {
+    let mut world = World::new(&[Some(1_000), None]);
+    let told = |world: &mut World| world.sync().explain(&pod_name);
+    let of_cpu = "assumed: 1 missing pods use their request, or the target where that is higher";
+    world.usage_milli[0] = Some(10);
+    let text = told(&mut world);
+    assert!(text.contains(of_cpu), "{text}");
+    let metric =
+        MetricIdentifier { name: "waiting".into(), selector: None, selector_text: "nil".into() };
+    world.spec.metrics = vec![MetricSpec::new(
+        MetricSource::Pods { metric },
+        MetricTarget::AverageValueMilli(2_000),
+    )];
+    let text = told(&mut world);
+    assert!(text.contains("assumed: 1 missing pods are at the target\n"), "{text}");
+}
+
+#[test]
 fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
     let mut world = World::new(&[Some(500), Some(500), None, None]);
     world.spec.behavior = Some(two_pods_a_minute());
