@@ -385,7 +385,13 @@ fn with_tokens(prompt: &str, output: &str, file: &str) -> Shop {
              promptTokens: {prompt}\n        outputTokens: {output}"
         ),
     );
-    let shop = Shop::with(&scenario, MANIFESTS);
+    let shop = Shop::with(
+        &scenario.replace(
+            "instanceType: aws/m5.large",
+            "capacity: {cpu: 8, memory: 32Gi, nvidia.com/gpu: 4}",
+        ),
+        &MANIFESTS.replace("limits: {cpu: 500m}", "limits: {cpu: 500m, nvidia.com/gpu: 1}"),
+    );
     shop.write("tokens.csv", file);
     shop
 }
@@ -458,6 +464,111 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn a_server_of_a_language_model_needs_the_gpus_that_it_is_said_to_run_on() {
+    let scenario = |settings: &str, pool: &str| {
+        let cpu = "requests: {concurrency: 4, queue: 50, cpuTime: {distribution: exponential, mean: 20ms}}";
+        let llm =
+            format!("requests: {{llm: {{model: Llama-3.1-8B, maxModelLen: 8192, {settings}}}}}");
+        SCENARIO.replace(cpu, &llm).replace("aws/m5.large", pool)
+    };
+    let manifests = |gpus: &str| {
+        MANIFESTS.replace("limits: {cpu: 500m}", &format!("limits: {{cpu: 500m{gpus}}}"))
+    };
+    let one = manifests(", nvidia.com/gpu: 1");
+    for (settings, manifests, says) in [
+        (
+            "gpu: H100-80GB",
+            &one,
+            "llm.gpu: the server of Deployment/shop/web is on H100-80GB, but the pool general, which takes \
+             its pods, has nvidia-l4\n  help: write `gpu: L4`, or give the pods nodes with H100-80GB",
+        ),
+        (
+            "gpu: L4, tensorParallelSize: 2",
+            &one,
+            "llm.tensorParallelSize: a server shared out to 2 GPUs needs as many in its pod, and pods of \
+             Deployment/shop/web request nvidia.com/gpu: 1\n  help: write 1 here, or `nvidia.com/gpu: 2`",
+        ),
+        (
+            "gpu: L4",
+            &manifests(""),
+            "llm.gpu: pods of Deployment/shop/web request no GPU, and their server is to run on L4\n  \
+             help: add `nvidia.com/gpu: 1` to their container's resources.limits",
+        ),
+    ] {
+        let at = "error: scenario.yaml:13: workloads[0].requests.";
+        refused(&scenario(settings, "aws/g6.12xlarge"), manifests, &[&format!("{at}{says}")]);
+    }
+    let told = |settings: &str, manifests: &str| {
+        let shop = Shop::with(&scenario(settings, "aws/g6.12xlarge"), manifests);
+        let ran = run(&shop, &["validate", "scenario.yaml"]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out
+    };
+    assert!(!told("gpu: L4", &one).contains("warning:"));
+    let idle = told("gpu: L4", &manifests(", nvidia.com/gpu: 4"));
+    assert!(idle.contains("of which their server uses 1: 3 of each stand idle"), "{idle}");
+    let both = manifests(", nvidia.com/gpu: 2");
+    assert!(!told("gpu: L4, tensorParallelSize: 2", &both).contains("warning:"));
+    // A second pool that fits makes it a doubt, and a node selector settles it.
+    let pools = "    - {name: large, instanceType: aws/p5.4xlarge, count: 1}\n";
+    let mixed = scenario("gpu: H100-80GB", "aws/g6.12xlarge")
+        .replace("workloads:", &format!("{pools}workloads:"));
+    let shop = Shop::with(&mixed, &one);
+    let ran = run(&shop, &["validate", "scenario.yaml"]);
+    assert!(ran.code == 0 && ran.out.contains("warning: scenario.yaml:14: "), "{}", ran.out);
+    let selected = one.replace(
+        "    spec:\n      containers:",
+        "    spec:\n      nodeSelector: {node.kubernetes.io/instance-type: p5.4xlarge}\n      containers:",
+    );
+    shop.write("web.yaml", selected);
+    let ran = run(&shop, &["validate", "scenario.yaml"]);
+    assert!(ran.code == 0 && !ran.out.contains("warning:"), "{}", ran.out);
+}
+
+#[test]
+fn a_drain_that_would_end_a_pod_for_good_is_told() {
+    let scenario = format!("{SCENARIO}timeline:\n  - {{at: 2m, drain: general-1}}\n");
+    let bare = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: bare, namespace: shop}\n\
+                spec: {containers: [{name: x, image: x}]}\n";
+    let shop = Shop::with(&scenario, &format!("{MANIFESTS}{bare}"));
+    let ran = run(&shop, &["validate", "scenario.yaml"]);
+    let says = "timeline[0].drain: if Pod/shop/bare is on this node it is evicted for good";
+    assert!(ran.code == 0 && ran.out.contains(says), "{}", ran.out);
+}
+
+#[test]
+fn what_the_webhook_of_keda_refuses_is_refused() {
+    let scaled = |least: &str, triggers: &str| {
+        format!(
+            "{MANIFESTS}---\napiVersion: keda.sh/v1alpha1\nkind: ScaledObject\n\
+             metadata: {{name: web, namespace: shop}}\n\
+             spec: {{scaleTargetRef: {{name: web}}, {least}maxReplicaCount: 5, triggers: [{triggers}]}}\n"
+        )
+    };
+    let cpu = "{type: cpu, metricType: Utilization, metadata: {value: '50'}}";
+    let never =
+        "spec.minReplicaCount: scaledobject has only cpu/memory triggers AND minReplica is 0";
+    refused(SCENARIO, &scaled("minReplicaCount: 0, ", cpu), &[never]);
+    refused(SCENARIO, &scaled("", cpu), &[never]);
+    let cron = "{type: cron, metadata: {timezone: UTC, start: 0 6 * * *, end: 0 20 * * *, desiredReplicas: '3'}}";
+    for fine in [scaled("minReplicaCount: 1, ", cpu), scaled("", &format!("{cpu}, {cron}"))] {
+        let ran = run(&Shop::with(SCENARIO, &fine), &["validate", "scenario.yaml"]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+    }
+    let two = format!("{}{HPA}", scaled("minReplicaCount: 1, ", cpu));
+    let says = "error: web.yaml:25: ScaledObject shop/web: spec.scaleTargetRef: the workload web of type \
+                Deployment is already managed by the HorizontalPodAutoscaler shop/web";
+    refused(SCENARIO, &two, &[says]);
+    let two = format!("{}{HPA}", scaled("minReplicaCount: 1, ", cpu)).replace(
+        "metadata: {name: web, namespace: shop}\nspec: {scaleTargetRef",
+        "metadata: {name: web, namespace: shop, annotations: {scaledobject.keda.sh/transfer-hpa-ownership: 'true'}}\nspec: {\
+         advanced: {horizontalPodAutoscalerConfig: {name: web}}, scaleTargetRef",
+    );
+    let ran = run(&Shop::with(SCENARIO, &two), &["validate", "scenario.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
 }
 
 #[test]

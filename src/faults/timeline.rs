@@ -58,7 +58,7 @@ pub enum TimelineAction {
     Cordon(Name),
     /// `kubectl uncordon`.
     Uncordon(Name),
-    /// `kubectl drain --ignore-daemonsets`.
+    /// `kubectl drain --ignore-daemonsets --force --delete-emptydir-data`.
     Drain(Name),
     /// `kubectl delete pod`, of pods drawn from a workload's.
     DeletePod(PodDeletion),
@@ -253,8 +253,9 @@ struct EntryFields {
     /// kubectl uncordon: new pods on this node again.
     #[serde(default)]
     uncordon: Option<Name>,
-    /// kubectl drain --ignore-daemonsets: cordons this node and evicts its pods, as far as
-    /// PodDisruptionBudgets allow, trying again every 5 seconds.
+    /// kubectl drain --ignore-daemonsets --force --delete-emptydir-data: cordons this node and evicts its
+    /// pods, as far as PodDisruptionBudgets allow, trying again every 5 seconds. Pods without a controller
+    /// are evicted too, and nobody makes them anew.
     #[serde(default)]
     drain: Option<Name>,
     /// kubectl delete pod, of pods drawn from those of a workload.

@@ -122,7 +122,10 @@ impl Checker<'_> {
             }
             TimelineAction::Cordon(node) => self.node_exists(&path.field("cordon"), node),
             TimelineAction::Uncordon(node) => self.node_exists(&path.field("uncordon"), node),
-            TimelineAction::Drain(node) => self.node_exists(&path.field("drain"), node),
+            TimelineAction::Drain(node) => {
+                self.node_exists(&path.field("drain"), node);
+                self.drain_ends_pods(&path.field("drain"));
+            }
             TimelineAction::KillZone(zone) => self.zone_exists(&path.field("killZone"), zone),
             TimelineAction::RecoverZone(zone) => self.zone_exists(&path.field("recoverZone"), zone),
             TimelineAction::DeletePod(deletion) => {
@@ -204,6 +207,18 @@ impl Checker<'_> {
             let message =
                 format!("{} replicas are more than Kubernetes can count", change.replicas);
             self.error(&path.field("replicas"), message, "write a smaller number");
+        }
+    }
+
+    /// What `kubectl drain` asks `--force` for.
+    fn drain_ends_pods(&mut self, path: &FieldPath) {
+        let bare = self.ever.workloads.keys().find(|workload| *workload.kind == *"Pod").cloned();
+        if let Some(bare) = bare {
+            self.warn(
+                path,
+                format!("if {bare} is on this node it is evicted for good: it has no controller"),
+                "give it a Deployment or a Job, or take it for lost, as kubectl does with --force",
+            );
         }
     }
 
