@@ -103,7 +103,7 @@ mod tests {
     use super::scene::{Anchor, Shape, Text};
     use super::*;
     use crate::report::fixture;
-    use crate::report::model::LogEntry;
+    use crate::report::model::{LogEntry, ObjectiveResult};
 
     /// Pictures that are hard to draw: nothing, one interval, a week, long names, a crowded log.
     fn reports() -> Vec<(&'static str, Report)> {
@@ -139,6 +139,31 @@ mod tests {
             ("week", week),
             ("not-numbers", not_numbers),
         ]
+    }
+
+    #[test]
+    fn what_was_asked_for_is_told_whole() {
+        for (limit_seconds, expected) in [
+            (0.3, vec!["p99 ≤ 300 ms"]),
+            (1.25, vec!["p99 ≤ 1.25 s"]),
+            (0.000_123_4, vec!["p99", "≤ 0.123 ms"]),
+            (12_345.678, vec!["p99 ≤ 12346 s"]),
+        ] {
+            let mut report = fixture::hour(15.0);
+            let of_latency = |objective: &&mut ObjectiveResult| objective.figure == "latency p99";
+            let objective = report.objectives.iter_mut().find(of_latency).expect("there is one");
+            objective.limit_number = limit_seconds;
+            let charts = charts(&report);
+            let shapes = charts.iter().flat_map(|chart| &chart.scene.shapes);
+            let texts: Vec<&str> = shapes
+                .filter_map(|shape| match shape {
+                    Shape::Text(text) => Some(text.content.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let found = texts.windows(expected.len()).any(|some| some == expected);
+            assert!(found, "{expected:?} {texts:?}");
+        }
     }
 
     #[test]

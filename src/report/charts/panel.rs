@@ -197,7 +197,8 @@ impl Panel<'_> {
     /// Broken lines across the panel, their names in the margin, one below the other.
     fn draw_levels(&self, scene: &mut Scene, scale: &Scale) {
         const DASH: f64 = 14.0;
-        const NAME_SIZE: f64 = 20.0;
+        const NAME_SIZE: f64 = 18.0;
+        const ROOM: f64 = MARGIN - 16.0;
         let mut levels: Vec<(f64, &Level)> =
             self.levels.iter().map(|level| (self.y(scale, level.value), level)).collect();
         levels.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -208,10 +209,19 @@ impl Panel<'_> {
                 scene.line(vec![(x, y), ((x + DASH).min(RIGHT), y)], level.color, 2.0);
                 x += DASH * 1.8;
             }
-            let name_y = y.max(free_from);
-            free_from = name_y + NAME_SIZE * 1.25;
-            let name = fit(&level.name, NAME_SIZE, false, MARGIN - 16.0);
-            scene.text(Text::new((RIGHT + 10.0, name_y), NAME_SIZE, name).color(level.color));
+            let is_wide = font::width(&level.name, NAME_SIZE, false) > ROOM;
+            // What is limited above its limit.
+            let rows: Vec<&str> = match level.name.split_once(" ≤ ").filter(|_| is_wide) {
+                Some((what, _)) => vec![what, &level.name[what.len() + 1..]],
+                None => vec![&level.name],
+            };
+            let mut row_y = y.max(free_from);
+            for row in rows {
+                let name = fit(row, NAME_SIZE, false, ROOM);
+                scene.text(Text::new((RIGHT + 10.0, row_y), NAME_SIZE, name).color(level.color));
+                row_y += NAME_SIZE * 1.25;
+            }
+            free_from = row_y;
         }
     }
 
