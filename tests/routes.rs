@@ -4,7 +4,11 @@
 mod texts;
 
 use texts::{ran, resolved};
+use wavetank::manifest::Source;
 use wavetank::report::ServiceReport;
+use wavetank::scenario::ScenarioText;
+use wavetank::scenario::inventory::Inventory;
+use wavetank::scenario::starter::Starter;
 
 const NODES: &str = "cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n";
 
@@ -180,4 +184,37 @@ fn what_is_wrong_with_an_entrance_is_told() {
     ] {
         assert!(said.contains(expected), "{expected}\n{said}");
     }
+}
+
+/// The scenario that is written for these manifests, and the requests that come to `web` in it.
+fn started(manifests: &str) -> (String, ServiceReport) {
+    let inventory = Inventory::of(&[Source::new("all.yaml", manifests)]);
+    let paths = ["all.yaml".to_owned()];
+    let starter = Starter { name: "x", manifests: &paths, schema: "s", inventory: &inventory };
+    let text = starter.text();
+    let read = ScenarioText::parse(&Source::new("x.yaml", text.as_str()), &[]);
+    assert!(read.is_ok(), "{read:?}\n{text}");
+    let from = text.find("\nduration:").expect("it has a duration");
+    let (body, manifests_of) = (&text[from..], "\nmanifests:\n  - all.yaml\n");
+    let scenario = body.replace("duration: 1h", "duration: 10m").replace(manifests_of, "\n");
+    (text, report(&scenario, manifests))
+}
+
+#[test]
+fn a_scenario_to_start_from_sends_requests_by_the_routes_of_the_manifests() {
+    let route = http_route(", matches: [{path: {value: /api}}, {path: {value: /}}]");
+    for (routes, entrances, paths) in [(route, 2, 1), (nginx(""), 1, 0)] {
+        let (text, service) = started(&(web(4) + &routes));
+        assert_eq!(text.matches("  - host: shop.example ").count(), entrances, "{text}");
+        assert_eq!(text.matches("    path: /api\n").count(), paths, "{text}");
+        assert!(text.contains("\ntraffic: []\n"), "{text}");
+        // 4 pods of 100m, half busy with 20 ms each: 10/s in all, over 5 minutes.
+        assert!((2_600..3_400).contains(&service.arrived), "{}", service.arrived);
+    }
+    let (text, service) = started(&web(4));
+    assert!(
+        text.contains("traffic:\n  - service: default/web\n") && !text.contains("\ningress"),
+        "{text}"
+    );
+    assert!((2_600..3_400).contains(&service.arrived), "{}", service.arrived);
 }

@@ -94,6 +94,24 @@ impl Routing {
         if is_carried_out { rule.limits } else { RouteLimits::default() }
     }
 
+    /// A host and a path whose requests a rule brings to Services, for each rule that gets any; a name is
+    /// made up for what may be any.
+    pub fn entrances(&self) -> impl Iterator<Item = (String, &str, &Rule)> {
+        self.rules.iter().filter_map(|rule| {
+            let host = match rule.host.as_deref() {
+                Some(host) => host.replacen('*', "www", 1),
+                None => "any.example".to_owned(),
+            };
+            let path = match &rule.path {
+                Path::Exact(path) | Path::Prefix(path) => path.as_str(),
+                Path::Default => "/",
+            };
+            // Another rule may fit better.
+            self.find(&host, path).filter(|found| std::ptr::eq(*found, rule))?;
+            Some((host, path, rule))
+        })
+    }
+
     /// Hosts and paths that have rules, for messages.
     pub fn known(&self) -> impl Iterator<Item = String> + '_ {
         self.rules.iter().map(|rule| {

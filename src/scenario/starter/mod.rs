@@ -45,26 +45,48 @@ impl Starter<'_> {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         let services = self.services();
+        let entrances = self.entrances();
         let pools =
             if self.inventory.nodes.is_empty() { pools(self.inventory) } else { Vec::new() };
         self.write_head(out)?;
         self.write_cluster(out, &pools)?;
         self.write_workloads(out, &services)?;
-        self.write_traffic(out, &services)?;
+        self.write_entrances(out, &entrances)?;
+        self.write_traffic(out, &services, &entrances)?;
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, &services, &pools)
     }
 
     /// Services with a workload behind them, and the first of these. Of several Services before
-    /// the same workload the first: traffic to each would be several times the guess.
+    /// the same workload one that a route leads to, or the first: traffic to each would be several times
+    /// the guess.
     fn services(&self) -> Vec<(&NamespacedName, &ObjectReference)> {
         let mut served = BTreeSet::new();
-        self.inventory
-            .services
-            .keys()
+        let routed: BTreeSet<&NamespacedName> =
+            self.entrances().into_iter().flat_map(|entrance| entrance.services).collect();
+        let mut names: Vec<&NamespacedName> = self.inventory.services.keys().collect();
+        names.sort_by_key(|service| !routed.contains(service));
+        let mut services: Vec<_> = names
+            .into_iter()
             .filter_map(|service| Some((service, self.inventory.workloads_behind(service).next()?)))
             .filter(|(_, workload)| served.insert(*workload))
-            .collect()
+            .collect();
+        services.sort_unstable();
+        services
+    }
+
+    /// Hosts and paths that Ingresses and HTTPRoutes bring to Services with workloads behind them.
+    fn entrances(&self) -> Vec<Entrance<'_>> {
+        let has_workload =
+            |service: &NamespacedName| self.inventory.workloads_behind(service).next().is_some();
+        let routes = self.inventory.routing.entrances().filter_map(|(host, path, rule)| {
+            let weighted = rule.backends.iter().filter(|(_, weight)| *weight > 0);
+            let services: Vec<&NamespacedName> = weighted.map(|(service, _)| service).collect();
+            let is_answered = !services.is_empty()
+                && rule.backends.iter().all(|(service, _)| has_workload(service));
+            is_answered.then_some(Entrance { host, path, object: &rule.object, services })
+        });
+        routes.collect()
     }
 
     fn write_head(&self, out: &mut String) -> fmt::Result {
@@ -186,11 +208,57 @@ cluster:
         write_batch(out, &batch)
     }
 
+    /// Requests that come by routes: together as many as their Services would get without.
+    fn write_entrances(&self, out: &mut String, entrances: &[Entrance<'_>]) -> fmt::Result {
+        if entrances.is_empty() {
+            return Ok(());
+        }
+        out.write_str(
+            "
+# GUESS: requests per second to the hosts and paths of Ingresses and HTTPRoutes, which bring them to
+# Services by weight, with their time-outs and retries. Together they keep about half of the requested
+# CPU busy. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each
+# request (column t_s) or for each interval (columns t_s, requests).
+ingress:
+",
+        )?;
+        for Entrance { host, path, object, services } in entrances {
+            let ways = |service: &&NamespacedName| {
+                let leads = |entrance: &&Entrance<'_>| entrance.services.contains(service);
+                entrances.iter().filter(leads).count().max(1) as f64
+            };
+            let behind = |service: &&NamespacedName| {
+                let workload = self.inventory.workloads_behind(service).next()?;
+                Some((
+                    workload,
+                    guessed_rps(self.inventory.workloads.get(workload)) / ways(service),
+                ))
+            };
+            let guesses: Vec<(&ObjectReference, f64)> =
+                services.iter().filter_map(behind).collect();
+            let rps = libm::round(guesses.iter().map(|(_, rps)| rps).sum::<f64>()).max(1.0);
+            let has_waves = guesses
+                .iter()
+                .any(|(workload, _)| self.inventory.max_replicas.contains_key(*workload));
+            writeln!(out, "  - host: {}     # {object}", scalar(host))?;
+            if *path != "/" {
+                writeln!(out, "    path: {}", scalar(path))?;
+            }
+            writeln!(out, "    load: {}", guessed_load(rps, has_waves))?;
+        }
+        Ok(())
+    }
+
     fn write_traffic(
         &self,
         out: &mut String,
         services: &[(&NamespacedName, &ObjectReference)],
+        entrances: &[Entrance<'_>],
     ) -> fmt::Result {
+        let is_routed = |service: &NamespacedName| {
+            entrances.iter().any(|entrance| entrance.services.contains(&service))
+        };
+        let services: Vec<_> = services.iter().filter(|(service, _)| !is_routed(service)).collect();
         if services.is_empty() {
             return writeln!(out, "\ntraffic: []");
         }
@@ -204,17 +272,30 @@ traffic:
         )?;
         for (service, workload) in services {
             let rps = guessed_rps(self.inventory.workloads.get(*workload));
-            // A wave shows what the autoscaler does.
-            let load = if self.inventory.max_replicas.contains_key(*workload) {
-                let amplitude = libm::floor(rps * 0.8);
-                format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
-            } else {
-                format!("{{pattern: constant, rps: {rps}}}")
-            };
+            let load = guessed_load(rps, self.inventory.max_replicas.contains_key(*workload));
             writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: 10s")?;
         }
         Ok(())
     }
+}
+
+/// A host and path to which requests come, and where they go.
+struct Entrance<'a> {
+    host: String,
+    path: &'a str,
+    /// The Ingress or HTTPRoute.
+    object: &'a ObjectReference,
+    /// Those that get any.
+    services: Vec<&'a NamespacedName>,
+}
+
+/// A load of so many requests per second; a wave shows what an autoscaler does.
+fn guessed_load(rps: f64, has_waves: bool) -> String {
+    if !has_waves {
+        return format!("{{pattern: constant, rps: {rps}}}");
+    }
+    let amplitude = libm::floor(rps * 0.8);
+    format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
 }
 
 /// How long the pods of Jobs run: without it they would for ever.
