@@ -4,7 +4,7 @@
 //! wildcards before none, exact paths before the longest prefix, the default backend last). HTTPRoute:
 //! `gateway.networking.k8s.io/v1`, hosts and paths with the same precedence, weights of `backendRefs`.
 //! Rules that ask for methods, headers or query parameters match nothing here, as no request has any.
-//! How long requests may take is read by [`super::route_limits`].
+//! How long requests may take is read by `route_limits`.
 
 use std::collections::BTreeMap;
 
