@@ -325,41 +325,51 @@ pub(super) struct Pods<'a> {
 impl<'a> Pods<'a> {
     fn of(view: ClusterView<'a>, target: Option<ScaleTarget>) -> Self {
         let store = view.store();
-        let mut pods = Self { ids: Vec::new(), observed: Vec::new(), templates: Vec::new() };
-        let mut known: Vec<TemplateId> = Vec::new();
-        let mut last = 0;
-        let mut observe = |pod: &PodState| {
-            if known.get(last) != Some(&pod.template) {
-                let place = known.iter().position(|template| *template == pod.template);
-                last = place.unwrap_or_else(|| {
-                    known.push(pod.template);
-                    pods.templates.push(&store.templates()[pod.template].spec);
-                    known.len() - 1
-                });
-            }
-            ObservedPod {
-                count: 1,
-                template: u32::try_from(last).unwrap_or(u32::MAX),
-                phase: pod.phase,
-                is_terminating: pod.is_terminating,
-                ready: pod.ready,
-                start_time: pod.start_time,
-            }
-        };
+        let (mut ids, mut observed) = (Vec::new(), Vec::new());
+        let mut templates = Places::default();
         for owner in target.into_iter().flat_map(|target| store.owners_scaled_by(target)) {
             let siblings = store.siblings(owner);
-            pods.ids.extend_from_slice(siblings.ids());
-            pods.observed.extend(siblings.states().iter().map(&mut observe));
+            ids.extend_from_slice(siblings.ids());
+            observed.extend(siblings.states().iter().map(|pod| templates.observe(pod)));
         }
         for stranger in target.into_iter().flat_map(|target| store.strangers_of(target)) {
-            pods.ids.push(stranger);
-            pods.observed.push(observe(&store.pods()[stranger].state()));
+            ids.push(stranger);
+            observed.push(templates.observe(&store.pods()[stranger].state()));
         }
-        pods
+        let templates = templates.known.iter().map(|known| &store.templates()[*known].spec);
+        Self { ids, observed, templates: templates.collect() }
     }
 
     fn name(&self, view: ClusterView<'_>, position: usize) -> Name {
         view.pods()[self.ids[position]].name().clone()
+    }
+}
+
+/// The templates of pods, each with its place among them. Pods of one template often follow each other.
+#[derive(Debug, Default)]
+struct Places {
+    known: Vec<TemplateId>,
+    last: usize,
+}
+
+impl Places {
+    #[inline]
+    fn observe(&mut self, pod: &PodState) -> ObservedPod {
+        if self.known.get(self.last) != Some(&pod.template) {
+            let place = self.known.iter().position(|template| *template == pod.template);
+            self.last = place.unwrap_or_else(|| {
+                self.known.push(pod.template);
+                self.known.len() - 1
+            });
+        }
+        ObservedPod {
+            count: 1,
+            template: u32::try_from(self.last).unwrap_or(u32::MAX),
+            phase: pod.phase,
+            is_terminating: pod.is_terminating,
+            ready: pod.ready,
+            start_time: pod.start_time,
+        }
     }
 }
 
