@@ -60,14 +60,17 @@ impl Store {
     /// The scale targets whose pods, samples or scale a change is of: whose pod it is, and who counts it all
     /// the same.
     pub fn scale_targets_of(&self, change: Change) -> impl Iterator<Item = ScaleTarget> {
-        let strange = match change {
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) if !self.has_no_overlaps() => {
-                Some(pod)
-            }
+        self.scale_target_of(change).into_iter().chain(self.strange_targets_of(change))
+    }
+
+    /// Who counts the pod of a change though it is another's. That one comes, or gets other labels, is all
+    /// that need be told: an HPA that counts any looks at them at every sync.
+    fn strange_targets_of(&self, change: Change) -> impl Iterator<Item = ScaleTarget> {
+        let pod = match change {
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => Some(pod),
             _ => None,
         };
-        let strange = strange.into_iter().flat_map(|pod| self.strangely_counted_by(pod));
-        self.scale_target_of(change).into_iter().chain(strange)
+        pod.into_iter().flat_map(|pod| self.strangely_counted_by(pod))
     }
 
     fn scale_target_of(&self, change: Change) -> Option<ScaleTarget> {
@@ -115,16 +118,9 @@ impl Store {
     }
 
     fn revise_target_of(&mut self, change: Change) {
-        if self.has_no_overlaps() {
-            self.revise_target(self.scale_target_of(change));
-        } else {
-            let targets: Vec<ScaleTarget> = self.scale_targets_of(change).collect();
-            self.revise_target(targets);
-        }
-    }
-
-    fn revise_target(&mut self, targets: impl IntoIterator<Item = ScaleTarget>) {
-        for target in targets {
+        let own = self.scale_target_of(change);
+        let strange: Vec<ScaleTarget> = self.strange_targets_of(change).collect();
+        for target in own.into_iter().chain(strange) {
             self.revisions.last += 1;
             self.revisions.by_target.insert(target, self.revisions.last);
         }

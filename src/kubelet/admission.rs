@@ -2,8 +2,6 @@
 //! (`pkg/kubelet/lifecycle/predicate.go` with the scheduler's `AdmissionCheck`, 1.36). What the scheduler
 //! bound passed the same checks there.
 
-use std::cmp::Ordering;
-
 use crate::cluster::ClusterView;
 use crate::cluster::node::{Node, NodeId};
 use crate::cluster::pod::{Pod, PodId};
@@ -87,7 +85,7 @@ fn has_room(spec: &PodSpec, beside: &[&PodSpec], node: &Node) -> Result<(), Reje
             continue;
         };
         let used = amount(&used).unwrap_or(0);
-        if asked > 0 && asked.cmp(&capacity.saturating_sub(used)) == Ordering::Greater {
+        if asked > 0 && asked > capacity.saturating_sub(used) {
             return Err(out_of(name, asked, used, capacity));
         }
     }

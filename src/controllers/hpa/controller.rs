@@ -239,7 +239,8 @@ fn sync(
     let scale = target.and_then(|target| view.scale(target));
     let pods = Pods::of(view, target);
     let is_alone = rivals.are_none(view, hpa, &pods);
-    let others = target.filter(|_| !is_alone).and_then(|target| rivals.told(view, target, &pods));
+    let others =
+        target.filter(|_| !is_alone).and_then(|target| rivals.ambiguity(view, target, &pods));
     let selector = others.as_ref().map_or(ScaleSelector::Unique, ScaleSelector::Ambiguous);
     let not_found = if scale.is_none() { not_found(hpa) } else { Name::default() };
     let observed = scale.map(|Scale { spec_replicas, status_replicas }| ObservedScale {

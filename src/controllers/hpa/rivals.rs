@@ -27,7 +27,12 @@ impl Rivals<'_> {
     }
 
     /// What the controller says if other HPAs select the same pods, which it names in no order.
-    pub fn told(self, view: ClusterView<'_>, scaled: ScaleTarget, pods: &Pods<'_>) -> Option<Name> {
+    pub fn ambiguity(
+        self,
+        view: ClusterView<'_>,
+        scaled: ScaleTarget,
+        pods: &Pods<'_>,
+    ) -> Option<Name> {
         let store = view.store();
         let mut targets = BTreeSet::new();
         for pod in &pods.ids {
