@@ -9,6 +9,7 @@ use wavetank::report::ServiceReport;
 use wavetank::scenario::ScenarioText;
 use wavetank::scenario::inventory::Inventory;
 use wavetank::scenario::starter::Starter;
+use wavetank::sim::Blueprint;
 
 const NODES: &str = "cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n";
 
@@ -217,4 +218,127 @@ fn a_scenario_to_start_from_sends_requests_by_the_routes_of_the_manifests() {
         "{text}"
     );
     assert!((2_600..3_400).contains(&service.arrived), "{}", service.arrived);
+}
+
+/// A Deployment with its Service, and an Ingress of ingress-nginx for shop.example, which may be a canary.
+fn served(name: &str, annotations: &str) -> String {
+    format!("---\n{}{}", web(2), nginx(annotations)).replace("web", name)
+}
+
+fn canary(weight: &str) -> String {
+    let annotation =
+        |name: &str, value: &str| format!("nginx.ingress.kubernetes.io/{name}: '{value}'");
+    [annotation("canary", "true"), annotation("canary-weight", weight)].join(", ")
+}
+
+fn shared(timeline: &str) -> String {
+    format!(
+        "duration: 20m\nwarmUp: 2m\n{NODES}workloads:\n- {{workload: Deployment/web, requests: {{concurrency: 100, \
+         waitTime: 10ms}}}}\n- {{workload: Deployment/next, requests: {{concurrency: 100, waitTime: 10ms}}}}\n\
+         ingress: [{{host: shop.example, load: {{pattern: constant, rps: 100}}}}]\n{timeline}"
+    )
+}
+
+/// What came to `web` and to its canary, and what of both was not answered.
+fn shares(scenario: &str, manifests: &str) -> ([u64; 2], u64) {
+    let (report, _) = ran(&resolved(scenario, manifests, &[]));
+    let find = |name: &str| report.services.iter().find(|one| one.service == name);
+    let services = ["default/web", "default/next"].map(find);
+    let lost = services.into_iter().flatten().map(|one| one.arrived - one.answered).sum();
+    (services.map(|service| service.map_or(0, |one| one.arrived)), lost)
+}
+
+/// Each request goes to the canary by a chance of its own: of n requests that many are binomial.
+#[test]
+fn a_canary_of_nginx_takes_its_weight_of_the_requests() {
+    let split = |weight: &str| {
+        let manifests = served("web", "") + &served("next", &canary(weight));
+        shares(&shared(""), &manifests).0
+    };
+    let [all, none] = split("0");
+    assert!(all > 100_000 && none == 0, "{all} {none}");
+    let mut before = 0;
+    for weight in [1, 10, 50] {
+        let [left, taken] = split(&weight.to_string());
+        assert_eq!(left + taken, all, "the same requests come");
+        let (count, chance) = (all as f64, f64::from(weight) / 100.0);
+        let deviation = (count * chance * (1.0 - chance)).sqrt();
+        assert!((taken as f64 - count * chance).abs() < 4.0 * deviation, "{weight}: {taken}");
+        assert!(taken > before);
+        before = taken;
+    }
+    assert_eq!(split("100"), [0, all]);
+    let of_1000 = canary("10") + ", nginx.ingress.kubernetes.io/canary-weight-total: '1000'";
+    let [_, taken] = shares(&shared(""), &(served("web", "") + &served("next", &of_1000))).0;
+    assert!((900..1_300).contains(&taken), "{taken}");
+}
+
+/// Its share is lost by weights of an HTTPRoute: there a backend keeps its share whether it answers or not.
+#[test]
+fn a_canary_of_nginx_takes_nothing_while_one_of_the_two_has_no_endpoint() {
+    let scale = |workload: &str| {
+        let step = |minute: u32, replicas: u32| {
+            format!(
+                "- {{at: {minute}m, scale: {{workload: Deployment/{workload}, replicas: {replicas}}}}}\n"
+            )
+        };
+        shared(&format!("timeline:\n{}{}", step(5, 0), step(10, 2)))
+    };
+    let ingresses = served("web", "") + &served("next", &canary("20"));
+    let ([left, taken], lost) = shares(&scale("next"), &ingresses);
+    let all = left + taken;
+    // A fifth of 13 of the 18 minutes, and a moment in which its pods start again.
+    assert!(
+        (0.98..1.005).contains(&(taken as f64 / (all as f64 * 0.2 * 13.0 / 18.0))),
+        "{taken} of {all}"
+    );
+    assert!(lost < 50, "{lost}");
+    // Without endpoints of the main Service nobody has any.
+    let (_, lost) = shares(&scale("web"), &ingresses);
+    assert!((1.0..1.02).contains(&(lost as f64 / (all as f64 * 5.0 / 18.0))), "{lost} of {all}");
+    let route = http_route("").replace(
+        "[{name: web}]",
+        "[{name: web, port: 80, weight: 80}, {name: next, port: 80, weight: 20}]",
+    );
+    let (_, lost) =
+        shares(&scale("next"), &(web(2) + "---\n" + &web(2).replace("web", "next") + &route));
+    assert!(
+        (1.0..1.05).contains(&(lost as f64 / (all as f64 * 0.2 * 5.0 / 18.0))),
+        "{lost} of {all}"
+    );
+}
+
+#[test]
+fn requests_for_a_port_that_the_service_lacks_find_nobody() {
+    let manifests = web(2) + &nginx("");
+    let patch = |minute: u32, number: u32| {
+        format!(
+            "- at: {minute}m\n  patch: {{workload: Ingress/web, patch: {{spec: {{rules: [{{host: shop.example, \
+             http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: web, port: {{number: \
+             {number}}}}}}}}}]}}}}]}}}}}}\n"
+        )
+    };
+    let scenario = shared(&format!("timeline:\n{}{}", patch(5, 81), patch(7, 80))).replace(
+        "- {workload: Deployment/next, requests: {concurrency: 100, waitTime: 10ms}}\n",
+        "",
+    );
+    let service = report(&scenario, &manifests);
+    let lost = failed(&service, "no ready endpoint") as f64;
+    assert!((lost / (service.arrived as f64 * 2.0 / 18.0) - 1.0).abs() < 0.05, "{lost}");
+    assert_eq!(service.failed_by_cause.len(), 1, "{:?}", service.failed_by_cause);
+}
+
+#[test]
+fn a_port_that_the_service_lacks_is_an_error_at_its_line_before_a_run() {
+    let scenario = shared("").replace(
+        "- {workload: Deployment/next, requests: {concurrency: 100, waitTime: 10ms}}\n",
+        "",
+    );
+    let manifests = web(2) + &nginx("").replace("number: 80", "number: 8080");
+    let resolved = resolved(&scenario, &manifests, &[]);
+    let said = Blueprint::new(&resolved).expect_err("a mistake").to_string();
+    let expected = "error: all.yaml:14: Ingress default/web: spec.rules[0].http.paths[0].backend.service.port.\
+                    number: the Service default/web has no port 8080, for which ingress-nginx answers 503\n  \
+                    help: its port is 80\n";
+    assert_eq!(said, expected);
 }

@@ -11,12 +11,14 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use super::files::read_manifests;
 use super::load::load_scenario;
+use crate::cluster::ObjectReference;
 use crate::manifest::{
-    Diagnostic, Diagnostics, Document, Place, Severity, Source, load as load_objects,
-    read_documents,
+    Diagnostic, Diagnostics, Document, Place, Severity, Source, admit, read_documents,
+    read_manifests as read_objects,
 };
 use crate::scenario::read::is_scenario;
 use crate::scenario::scheduler_configuration::scheduler_configuration;
+use crate::scenario::{Routing, target_problems};
 use crate::sim::Blueprint;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
@@ -133,7 +135,16 @@ impl Examined {
     fn finish(&mut self) {
         let mut manifests = std::mem::take(&mut self.manifests);
         manifests.retain(|source| !self.of_scenarios.contains(&normal(&source.name)));
-        self.problems.append(load_objects(&manifests).diagnostics);
+        let manifests = read_objects(&manifests, &mut self.problems);
+        let mut routing = Routing::default();
+        for manifest in &manifests {
+            routing.add(&manifest.reference, &manifest.value);
+        }
+        let by_name = |name: &ObjectReference| manifests.iter().find(|one| one.reference == *name);
+        for problem in target_problems(&routing, &[], by_name) {
+            self.problems.push(problem);
+        }
+        self.problems.append(admit(manifests).diagnostics);
         self.problems.deduplicate();
         self.problems.sort();
     }

@@ -1,5 +1,7 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod backend_port;
+mod canary;
 mod check;
 pub mod cluster;
 mod delays;
@@ -14,6 +16,7 @@ pub mod reference;
 pub mod resolved;
 mod route_limits;
 mod route_problems;
+mod route_targets;
 pub mod routing;
 pub mod scheduler_configuration;
 pub mod schema;
@@ -27,4 +30,5 @@ pub use overrides::Override;
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
 pub use route_problems::route_problems;
+pub use route_targets::target_problems;
 pub use routing::Routing;

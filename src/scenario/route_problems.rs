@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::canary::{CanaryWeight, is_false, is_true};
 use super::route_limits::{
     NGINX_PREFIX, gateway_duration, nginx_annotation, nginx_conditions, nginx_number,
 };
@@ -14,12 +15,8 @@ use crate::manifest::{Diagnostic, FieldPath, Manifest};
 const WEIGHT_MAX: u64 = 1_000_000;
 
 /// Annotations of ingress-nginx that change which requests come where, or at all, and what holds instead.
-const NGINX_IGNORED: [(&str, &str); 15] = [
+const NGINX_IGNORED: [(&str, &str); 11] = [
     ("affinity", "`sessionAffinity` of the Service counts"),
-    ("canary", "its rules count like those of any other Ingress"),
-    ("canary-weight", "all requests go to the rule that fits best"),
-    ("canary-by-header", "requests have a host and a path here and nothing else"),
-    ("canary-by-cookie", "requests have a host and a path here and nothing else"),
     ("custom-http-errors", "answers go on as they came"),
     ("limit-connections", "clients may have any number"),
     ("limit-rpm", "clients may send any number"),
@@ -30,6 +27,16 @@ const NGINX_IGNORED: [(&str, &str); 15] = [
     ("temporal-redirect", "requests go to the Service"),
     ("upstream-hash-by", "`balancer` of the service in the scenario counts"),
     ("use-regex", "paths are taken as prefixes"),
+];
+
+/// Annotations of ingress-nginx by which a canary gets requests.
+const CANARY_RULES: [&str; 6] = [
+    "canary-weight",
+    "canary-weight-total",
+    "canary-by-header",
+    "canary-by-header-value",
+    "canary-by-header-pattern",
+    "canary-by-cookie",
 ];
 
 /// All that is wrong or left aside in an Ingress or an HTTPRoute; nothing for other kinds.
@@ -230,11 +237,67 @@ impl Found<'_> {
             let message = format!("{text:?} names no conditions of nginx; `error timeout` counts");
             self.warn(&path.key(&name), &message);
         }
+        self.canary(&path);
         for (name, instead) in NGINX_IGNORED {
             if nginx_annotation(&manifest.value, name).is_some() {
                 let name = format!("{NGINX_PREFIX}{name}");
                 self.warn(&path.key(&name), &format!("this is ignored: {instead}"));
             }
+        }
+    }
+
+    /// Annotations for canaries, as `internal/ingress/annotations/canary/main.go` reads them.
+    fn canary(&mut self, annotations: &FieldPath<'_>) {
+        let value = &self.manifest.value;
+        let given: Vec<&str> = CANARY_RULES
+            .into_iter()
+            .filter(|name| nginx_annotation(value, name).is_some_and(|text| !text.is_empty()))
+            .collect();
+        let mark = nginx_annotation(value, "canary");
+        let is_canary = mark.is_some_and(is_true);
+        let weight = CanaryWeight::of(value).filter(|weight| weight.weight > 0);
+        let instead = weight.map_or_else(
+            || "none goes to the canary: give it a canary-weight".to_owned(),
+            |weight| format!("{} of {} go to the canary", weight.taken(), weight.total),
+        );
+        let number = |name| nginx_annotation(value, name).and_then(|text| nginx_number(text, 0));
+        let said = given.iter().filter_map(|name| {
+            let has = |other: &str| given.contains(&other);
+            let message = match *name {
+                "canary-weight" | "canary-weight-total" if number(name).is_none() => {
+                    let text = nginx_annotation(value, name).unwrap_or_default();
+                    format!("{text:?} must be a whole number from 0 on; the default counts")
+                }
+                _ if !is_canary => {
+                    "this is ignored: the Ingress is no canary without canary: \"true\"".to_owned()
+                }
+                "canary-weight-total" if number(name).is_some_and(|total| total < 100) => {
+                    "a total below 100 counts as 100".to_owned()
+                }
+                "canary-weight" if weight.is_some_and(|it| it.weight > it.total) => {
+                    "this is more than the total: all requests go to the canary".to_owned()
+                }
+                "canary-by-header" => format!("no request has a header here, so {instead}"),
+                "canary-by-cookie" if has("canary-by-header") => return None,
+                "canary-by-cookie" => format!("no request has a cookie here, so {instead}"),
+                "canary-by-header-value" | "canary-by-header-pattern"
+                    if !has("canary-by-header") =>
+                {
+                    "this is ignored without canary-by-header".to_owned()
+                }
+                _ => return None,
+            };
+            Some((*name, message))
+        });
+        let mut said: Vec<(&str, String)> = said.collect();
+        if let Some(text) = mark.filter(|text| !is_true(text) && !is_false(text)) {
+            said.push((
+                "canary",
+                format!("{text:?} must be \"true\" or \"false\"; the latter counts"),
+            ));
+        }
+        for (name, message) in said {
+            self.warn(&annotations.key(&format!("{NGINX_PREFIX}{name}")), &message);
         }
     }
 
@@ -417,6 +480,53 @@ spec:
         assert!(at(9, "1].retry.attempts: this is below 0"), "{said:?}");
         assert!(at(9, "1].retry.backoff: Invalid value: 10"), "{said:?}");
         assert_eq!(said.len(), 6, "{said:?}");
+    }
+
+    #[test]
+    fn what_a_canary_goes_by_that_requests_do_not_have_is_told_with_what_counts_instead() {
+        let said = |annotations: &str| {
+            let text = format!(
+                "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: front\n  annotations:\n\
+                 {annotations}spec: {{defaultBackend: {{service: {{name: web}}}}}}\n"
+            );
+            said(&text.replace("    canary", "    nginx.ingress.kubernetes.io/canary"))
+        };
+        let told = |said: &[String], expected: &[(u32, &str)]| {
+            assert_eq!(said.len(), expected.len(), "{said:?}");
+            for (said, (line, expected)) in said.iter().zip(expected) {
+                let at = format!("warning: routes.yaml:{line}: Ingress default/front: metadata.");
+                assert!(said.starts_with(&at) && said.contains(expected), "{said}");
+            }
+        };
+        let marked = "    canary: 'true'\n    canary-by-header: X-New\n    canary-by-cookie: new\n";
+        told(
+            &said(marked),
+            &[(7, "no request has a header here, so none goes to the canary: give")],
+        );
+        let weighed = format!("{marked}    canary-weight: '20'\n    canary-weight-total: '1000'\n");
+        told(
+            &said(&weighed),
+            &[(7, "no request has a header here, so 20 of 1000 go to the canary")],
+        );
+        told(&said("    canary: 'true'\n    canary-weight: '20'\n"), &[]);
+        told(
+            &said("    canary: maybe\n    canary-weight: '20'\n"),
+            &[
+                (7, "this is ignored: the Ingress is no canary"),
+                (6, "must be \"true\" or \"false\""),
+            ],
+        );
+        told(
+            &said("    canary: 'true'\n    canary-weight: 20%\n    canary-weight-total: '10'\n"),
+            &[(7, "\"20%\" must be a whole number"), (8, "a total below 100 counts as 100")],
+        );
+        told(
+            &said("    canary: 'true'\n    canary-weight: '101'\n    canary-by-header-value: x\n"),
+            &[
+                (7, "all requests go to the canary"),
+                (8, "this is ignored without canary-by-header"),
+            ],
+        );
     }
 
     #[test]

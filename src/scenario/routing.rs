@@ -4,19 +4,25 @@
 //! wildcards before none, exact paths before the longest prefix, the default backend last). HTTPRoute:
 //! `gateway.networking.k8s.io/v1`, hosts and paths with the same precedence, weights of `backendRefs`.
 //! Rules that ask for methods, headers or query parameters match nothing here, as no request has any.
-//! How long requests may take is read by `route_limits`.
+//! How long requests may take is read by `route_limits`, what canaries of ingress-nginx take by `canary`,
+//! whether Services have the ports that rules ask them for by `backend_port`.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::backend_port::{BackendPort, ServicePorts};
+use super::canary::CanaryWeight;
 use super::route_limits::{NGINX_CLASS, NGINX_CONTROLLER, NGINX_PREFIX, RouteLimits};
 use crate::cluster::{NamespacedName, ObjectReference};
 
-/// The rules of all Ingresses and HTTPRoutes, in the order of the manifests.
+/// The rules of all Ingresses and HTTPRoutes, in the order of the manifests, and what they need to know of
+/// Services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routing {
-    rules: Vec<Rule>,
+    pub(super) rules: Vec<Rule>,
+    /// The ports of the Services that have any of their own.
+    pub(super) ports: BTreeMap<NamespacedName, ServicePorts>,
     /// Whether the controller of an IngressClass is ingress-nginx.
     classes: BTreeMap<String, bool>,
     /// The same of the class that Ingresses have by default, if one is marked so.
@@ -28,14 +34,44 @@ pub struct Routing {
 pub struct Rule {
     /// The object that has the rule.
     pub object: ObjectReference,
-    /// Services with their weights, in order; a request goes to one of them.
-    pub backends: Vec<(NamespacedName, u64)>,
+    /// A request goes to one of them.
+    pub backends: Vec<Backend>,
     /// Host, or `*.` and its end; absent = any.
-    host: Option<String>,
+    pub(super) host: Option<String>,
     path: Path,
+    /// `pathType` of an Ingress, as it is written.
+    path_type: String,
+    /// The field that has the rule.
+    pub(super) field: String,
+    /// The share that its Ingress is to take of another one's requests, if ingress-nginx is its controller.
+    pub(super) canary: Option<CanaryWeight>,
     /// What its Ingress is to ingress-nginx, if that is its controller; or what its HTTPRoute says.
     limits: RouteLimits,
     class: Class,
+}
+
+/// A Service to which a rule sends requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The Service.
+    pub service: NamespacedName,
+    /// Its part of the requests is this, by the sum over all backends of the rule.
+    pub weight: u64,
+    /// The port that it is asked for, if the rule says.
+    pub port: Option<BackendPort>,
+    /// The field that says so.
+    pub field: String,
+}
+
+/// Where a part of the requests to a host and path goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The Service.
+    pub service: NamespacedName,
+    /// Whether the Service has the port that it is asked for: otherwise nobody answers.
+    pub has_port: bool,
+    /// The Service that gets these requests as well while `service`, its canary, has no endpoint.
+    pub canary_of: Option<NamespacedName>,
 }
 
 /// Who carries out a rule.
@@ -64,34 +100,69 @@ impl Routing {
             "Ingress" => self.add_ingress(object, value),
             "IngressClass" => self.add_class(object, value),
             "HTTPRoute" => self.add_http_route(object, value),
+            "Service" => self.add_service(object, value),
             _ => {}
         }
     }
 
-    /// The rule for requests to a host and path.
+    /// The rule for requests to a host and path, which is no canary.
     pub fn find(&self, host: &str, path: &str) -> Option<&Rule> {
-        let matching =
-            self.rules.iter().rev().filter_map(|rule| Some((rule.rank(host, path)?, rule)));
+        let rules = self.rules.iter().rev().filter(|rule| !self.is_canary(rule));
+        let matching = rules.filter_map(|rule| Some((rule.rank(host, path)?, rule)));
         // Of equals the first in the manifests, so the last here.
         matching.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule)
     }
 
+    /// Where the requests of a rule go, with the weight of each part.
+    pub fn destinations(&self, rule: &Rule) -> Vec<(Destination, u64)> {
+        let destination = |of: &Rule, backend: &Backend| Destination {
+            service: backend.service.clone(),
+            has_port: self.has_port(of, backend),
+            canary_of: None,
+        };
+        let parts = rule.backends.iter().map(|one| (destination(rule, one), one.weight));
+        let parts: Vec<(Destination, u64)> = parts.collect();
+        // Of these an Ingress has one for each rule. Whom nobody answers has no canary either.
+        let main = parts.first().filter(|(main, _)| main.has_port);
+        let canary = main.and_then(|(main, _)| Some((self.canary_beside(rule)?, &main.service)));
+        let Some(((canary, weight), main)) = canary else { return parts };
+        let taken = canary.backends.iter().map(|one| {
+            let canary_of = Some(main.clone());
+            (Destination { canary_of, ..destination(canary, one) }, weight.taken())
+        });
+        let taken: Vec<_> = taken.filter(|(one, _)| one.has_port).collect();
+        if taken.is_empty() {
+            return parts;
+        }
+        parts.into_iter().map(|(main, _)| (main, weight.left())).chain(taken).collect()
+    }
+
     /// The rules of which each may at some time be that for requests to a host and path, where several
-    /// versions of an object are in the manifests.
+    /// versions of an object are in the manifests; and those of their canaries.
     pub fn candidates(&self, host: &str, path: &str) -> Vec<&Rule> {
-        let ranked = || self.rules.iter().filter_map(|rule| Some((rule.rank(host, path)?, rule)));
+        let mains = || self.rules.iter().filter(|rule| !self.is_canary(rule));
+        let ranked = || mains().filter_map(|rule| Some((rule.rank(host, path)?, rule)));
         let best = ranked().map(|(rank, _)| rank).max();
-        ranked().filter(|(rank, _)| Some(*rank) == best).map(|(_, rule)| rule).collect()
+        let mains = ranked().filter(|(rank, _)| Some(*rank) == best).map(|(_, rule)| rule);
+        mains.flat_map(|rule| std::iter::once(rule).chain(self.canaries_of(rule))).collect()
     }
 
     /// How long requests to a host and path may take, and which are tried again, by their rule.
     pub fn limits(&self, rule: &Rule) -> RouteLimits {
-        let is_carried_out = match &rule.class {
-            Class::Gateway => true,
+        if rule.class == Class::Gateway || self.is_of_nginx(rule) {
+            rule.limits
+        } else {
+            RouteLimits::default()
+        }
+    }
+
+    /// Whether ingress-nginx carries out the rule.
+    pub(super) fn is_of_nginx(&self, rule: &Rule) -> bool {
+        match &rule.class {
+            Class::Gateway => false,
             Class::Named(class) => self.classes.get(class).copied().unwrap_or(class == NGINX_CLASS),
             Class::Default { is_for_nginx } => self.default_class.unwrap_or(*is_for_nginx),
-        };
-        if is_carried_out { rule.limits } else { RouteLimits::default() }
+        }
     }
 
     /// A host and a path whose requests a rule brings to Services, for each rule that gets any; a name is
@@ -114,13 +185,14 @@ impl Routing {
 
     /// Hosts and paths that have rules, for messages.
     pub fn known(&self) -> impl Iterator<Item = String> + '_ {
-        self.rules.iter().map(|rule| {
-            let host = rule.host.as_deref().unwrap_or("*");
-            match &rule.path {
-                Path::Exact(path) | Path::Prefix(path) => format!("{host}{path}"),
-                Path::Default => host.to_owned(),
-            }
-        })
+        self.rules.iter().filter(|rule| !self.is_canary(rule)).map(Rule::place)
+    }
+
+    fn add_service(&mut self, object: &ObjectReference, value: &Value) {
+        match ServicePorts::of(value) {
+            Some(ports) => drop(self.ports.insert(object.id.clone(), ports)),
+            None => drop(self.ports.remove(&object.id)),
+        }
     }
 
     fn add_class(&mut self, object: &ObjectReference, value: &Value) {
@@ -134,28 +206,44 @@ impl Routing {
     }
 
     fn add_ingress(&mut self, object: &ObjectReference, value: &Value) {
-        let backend = |value: &Value| {
+        let backend = |value: &Value, field: String| {
             let name = value.pointer("/service/name")?.as_str()?;
-            Some(vec![(NamespacedName::new(&*object.id.namespace, name), 1)])
+            let (port, port_field) = BackendPort::of_ingress(value).unzip();
+            let field = format!("{field}.service.{}", port_field.unwrap_or("port"));
+            let service = NamespacedName::new(&*object.id.namespace, name);
+            Some(vec![Backend { service, weight: 1, port, field }])
         };
-        let limits = RouteLimits::of_nginx(value);
-        let class = ingress_class(value);
-        for rule in items(value.pointer("/spec/rules")) {
+        let rule_of = |backends: Vec<Backend>, host: Option<&str>, path: Path| Rule {
+            object: object.clone(),
+            backends,
+            host: host.map(ToOwned::to_owned),
+            path,
+            path_type: String::new(),
+            field: String::new(),
+            canary: CanaryWeight::of(value),
+            limits: RouteLimits::of_nginx(value),
+            class: ingress_class(value),
+        };
+        for (number, rule) in items(value.pointer("/spec/rules")).enumerate() {
             let host = rule.get("host").and_then(Value::as_str).filter(|host| !host.is_empty());
-            for path in items(rule.pointer("/http/paths")) {
-                let Some(backends) = path.get("backend").and_then(backend) else { continue };
+            for (place, path) in items(rule.pointer("/http/paths")).enumerate() {
+                let field = format!("spec.rules[{number}].http.paths[{place}]");
+                let backends =
+                    path.get("backend").and_then(|one| backend(one, format!("{field}.backend")));
+                let Some(backends) = backends else { continue };
                 let text = path.get("path").and_then(Value::as_str).unwrap_or("/").to_owned();
-                let is_exact = path.get("pathType").and_then(Value::as_str) == Some("Exact");
-                let path = if is_exact { Path::Exact(text) } else { Path::Prefix(text) };
-                let host = host.map(ToOwned::to_owned);
-                let (object, class) = (object.clone(), class.clone());
-                self.rules.push(Rule { object, backends, host, path, limits, class });
+                let path_type = path.get("pathType").and_then(Value::as_str).unwrap_or_default();
+                let path =
+                    if path_type == "Exact" { Path::Exact(text) } else { Path::Prefix(text) };
+                let path_type = path_type.to_owned();
+                self.rules.push(Rule { path_type, field, ..rule_of(backends, host, path) });
             }
         }
-        if let Some(backends) = value.pointer("/spec/defaultBackend").and_then(backend) {
-            let path = Path::Default;
-            let object = object.clone();
-            self.rules.push(Rule { object, backends, host: None, path, limits, class });
+        let field = "spec.defaultBackend";
+        let default = value.pointer("/spec/defaultBackend");
+        if let Some(backends) = default.and_then(|one| backend(one, field.to_owned())) {
+            let field = field.to_owned();
+            self.rules.push(Rule { field, ..rule_of(backends, None, Path::Default) });
         }
     }
 
@@ -164,13 +252,19 @@ impl Routing {
             .filter_map(|host| Some(Some(host.as_str()?.to_owned())))
             .collect();
         let hosts = if hosts.is_empty() { vec![None] } else { hosts };
-        for rule in items(value.pointer("/spec/rules")) {
-            let backends: Vec<(NamespacedName, u64)> = items(rule.get("backendRefs"))
-                .filter_map(|backend| {
+        for (number, rule) in items(value.pointer("/spec/rules")).enumerate() {
+            let field = format!("spec.rules[{number}]");
+            let backends: Vec<Backend> = (0..)
+                .zip(items(rule.get("backendRefs")))
+                .filter_map(|(place, backend): (usize, _)| {
                     let text = |field| backend.get(field).and_then(Value::as_str);
                     let namespace = text("namespace").unwrap_or(&object.id.namespace);
-                    let weight = backend.get("weight").and_then(Value::as_u64).unwrap_or(1);
-                    Some((NamespacedName::new(namespace, text("name")?), weight))
+                    Some(Backend {
+                        service: NamespacedName::new(namespace, text("name")?),
+                        weight: backend.get("weight").and_then(Value::as_u64).unwrap_or(1),
+                        port: backend.get("port").and_then(Value::as_i64).map(BackendPort::Number),
+                        field: format!("{field}.backendRefs[{place}].port"),
+                    })
                 })
                 .collect();
             let limits = RouteLimits::of_http_rule(rule);
@@ -186,6 +280,9 @@ impl Routing {
                         backends: backends.clone(),
                         host: host.clone(),
                         path: path.clone(),
+                        path_type: String::new(),
+                        field: field.clone(),
+                        canary: None,
                         limits,
                         class: Class::Gateway,
                     });
@@ -196,6 +293,30 @@ impl Routing {
 }
 
 impl Rule {
+    /// Host and path, for messages.
+    pub(super) fn place(&self) -> String {
+        let host = self.host.as_deref().unwrap_or("*");
+        match &self.path {
+            Path::Exact(path) | Path::Prefix(path) => format!("{host}{path}"),
+            Path::Default => host.to_owned(),
+        }
+    }
+
+    /// Whether another rule is for the very same host and path.
+    pub(super) fn is_for_place_of(&self, other: &Self) -> bool {
+        (&self.host, &self.path) == (&other.host, &other.path)
+    }
+
+    /// Whether that is so, with the same `pathType`.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.is_for_place_of(other) && self.path_type == other.path_type
+    }
+
+    /// Whether both have the class that Ingresses have by default.
+    pub(super) const fn has_default_class_like(&self, other: &Self) -> bool {
+        matches!((&self.class, &other.class), (Class::Default { .. }, Class::Default { .. }))
+    }
+
     /// How well the rule fits; absent if it does not.
     fn rank(&self, host: &str, path: &str) -> Option<(usize, usize, usize)> {
         let host_rank = match &self.host {
@@ -294,7 +415,7 @@ mod tests {
 
     fn first(host: &str, path: &str) -> Option<String> {
         let routing = routing();
-        routing.find(host, path).map(|rule| rule.backends[0].0.name.to_string())
+        routing.find(host, path).map(|rule| rule.backends[0].service.name.to_string())
     }
 
     #[test]
@@ -351,7 +472,7 @@ mod tests {
     fn weights_are_those_of_the_route() {
         let routing = routing();
         let rule = routing.find("api.shop.test", "/v1").expect("a rule");
-        let weights: Vec<u64> = rule.backends.iter().map(|(_, weight)| *weight).collect();
+        let weights: Vec<u64> = rule.backends.iter().map(|one| one.weight).collect();
         assert_eq!(weights, [90, 10]);
         assert_eq!(rule.object.to_string(), "HTTPRoute/shop/api");
     }

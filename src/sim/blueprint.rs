@@ -135,7 +135,7 @@ impl<'a> Blueprint<'a> {
             problems.push(problem);
         }
         blueprint.take_nodes();
-        blueprint.routings.push((SimTime::ZERO, blueprint.documents.routing()));
+        blueprint.add_routing(SimTime::ZERO, &mut problems);
         blueprint.entrances_lead_on(&mut problems);
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
@@ -368,6 +368,7 @@ impl<'a> Blueprint<'a> {
                 TimelineAction::Patch(change) => {
                     let (action, mistakes) = self.documents.patch(change);
                     problems.append(mistakes);
+                    self.patched_route(&change.workload, problems);
                     action.into_iter().collect()
                 }
                 TimelineAction::Delete(object) => {
@@ -376,13 +377,8 @@ impl<'a> Blueprint<'a> {
                 }
                 _ => Vec::new(),
             };
-            let routing = self.documents.routing();
             let since = SimTime::ZERO + at;
-            // Of several at one instant the last counts.
-            self.routings.retain(|(earlier, _)| *earlier < since || since == SimTime::ZERO);
-            if self.routings.last().is_none_or(|(_, before)| *before != routing) {
-                self.routings.push((since, routing));
-            }
+            self.add_routing(since, problems);
             let step = Step { action: entry.action.clone(), objects };
             self.timeline.push((since, step));
         }

@@ -46,6 +46,11 @@ impl Documents {
         all.filter(move |one| !is_other(one))
     }
 
+    /// An object as it was last written.
+    pub fn get(&self, object: &ObjectReference) -> Option<&Manifest> {
+        self.by_reference.get(object)
+    }
+
     /// An object was deleted.
     pub fn delete(&mut self, object: &ObjectReference) {
         self.by_reference.remove(object);

@@ -391,23 +391,31 @@ fn network(
 
 /// The routes of all services, with an edge for each of their policies.
 fn routes(services: &mut [ServiceTraffic], edges: &mut Vec<Edge>, streams: Streams) -> Vec<Route> {
+    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+    let mut edges_of = |route: &RouteTraffic, purpose: &str, service: u32| -> Vec<(SimTime, u32)> {
+        let default = [(SimTime::ZERO, RoutePolicy::default())];
+        let policies = if route.policies.is_empty() { &default[..] } else { &route.policies };
+        let name = format!("{purpose} {} to {}", route.name, names[service as usize]);
+        let edges = (0..).zip(policies).map(|(number, (since, policy))| {
+            let edge = u32::try_from(edges.len()).expect("fewer than 2^32");
+            let mut row = Edge::of_route(service, policy, streams.stream(&name, number));
+            row.has_port = route.has_port;
+            edges.push(row);
+            (*since, edge)
+        });
+        edges.collect()
+    };
     let mut routes = Vec::new();
-    for (index, service) in (0..).zip(services) {
-        for RouteTraffic { name, arrivals, mut policies } in service.routes.drain(..) {
-            if policies.is_empty() {
-                policies.push((SimTime::ZERO, RoutePolicy::default()));
-            }
-            let stream = |number| {
-                streams.stream(&format!("retries of route {name} to {}", service.name), number)
-            };
-            let position = |edges: &[Edge]| u32::try_from(edges.len()).expect("fewer than 2^32");
-            let policies = (0..).zip(policies).map(|(number, (since, policy))| {
-                let edge = position(edges);
-                edges.push(Edge::of_route(index, &policy, stream(number)));
-                (since, edge)
-            });
-            let edges = policies.collect();
-            routes.push(Route { arrivals: Coming::new(arrivals), edges, is_entered: false });
+    for (index, service) in (0..).zip(&mut *services) {
+        for route in service.routes.drain(..) {
+            let edges = edges_of(&route, "retries of route", index);
+            let position = |main: &String| (0..).zip(&names).find(|(_, name)| *name == main);
+            let main =
+                route.canary_of.as_ref().and_then(position).map(|(main, _)| {
+                    (main, edges_of(&route, "retries of the canary of route", main))
+                });
+            let arrivals = Coming::new(route.arrivals);
+            routes.push(Route { arrivals, service: index, edges, main, is_entered: false });
         }
     }
     routes

@@ -14,6 +14,10 @@ pub struct RouteTraffic {
     pub arrivals: Arrivals,
     /// How they are treated, from certain times on, in order of time; the first counts from the start.
     pub policies: Vec<(SimTime, RoutePolicy)>,
+    /// Whether the service has the port that the route asks it for: otherwise nobody answers.
+    pub has_port: bool,
+    /// The service whose canary this one is: it gets the requests while one of the two has no endpoint.
+    pub canary_of: Option<String>,
 }
 
 /// How a gateway treats requests.

@@ -30,14 +30,14 @@ impl Checker<'_> {
                 let message = "users who wait for their answers ask one Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
             }
-            if rule.backends.iter().all(|(_, weight)| *weight == 0) {
+            if rule.backends.iter().all(|backend| backend.weight == 0) {
                 let message = format!("{} sends {} nowhere", rule.object, entrance.url());
                 self.error(&path.field("host"), message, "give a backend a weight above 0");
             }
             let later = self.ever.routing.candidates(&entrance.host, &entrance.path);
             let backends = later.into_iter().chain([&rule]).flat_map(|rule| &rule.backends);
             let services: BTreeSet<NamespacedName> =
-                backends.map(|(service, _)| service.clone()).collect();
+                backends.map(|backend| backend.service.clone()).collect();
             for service in &services {
                 self.service_exists(&path.field("host"), service);
                 self.somebody_answers(&path.field("host"), service);

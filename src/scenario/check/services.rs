@@ -93,7 +93,7 @@ impl Checker<'_> {
     fn is_entrance_to(&self, service: &NamespacedName) -> bool {
         self.text.scenario.ingress.iter().any(|entrance| {
             let rules = self.ever.routing.candidates(&entrance.host, &entrance.path);
-            rules.iter().flat_map(|rule| &rule.backends).any(|(known, _)| known == service)
+            rules.iter().flat_map(|rule| &rule.backends).any(|one| one.service == *service)
         })
     }
 }

@@ -80,10 +80,11 @@ impl Starter<'_> {
         let has_workload =
             |service: &NamespacedName| self.inventory.workloads_behind(service).next().is_some();
         let routes = self.inventory.routing.entrances().filter_map(|(host, path, rule)| {
-            let weighted = rule.backends.iter().filter(|(_, weight)| *weight > 0);
-            let services: Vec<&NamespacedName> = weighted.map(|(service, _)| service).collect();
-            let is_answered = !services.is_empty()
-                && rule.backends.iter().all(|(service, _)| has_workload(service));
+            let rules = self.inventory.routing.candidates(&host, path).into_iter();
+            let weighted = rules.flat_map(|rule| &rule.backends).filter(|one| one.weight > 0);
+            let services: Vec<&NamespacedName> = weighted.map(|one| &one.service).collect();
+            let is_answered =
+                !services.is_empty() && services.iter().all(|service| has_workload(service));
             is_answered.then_some(Entrance { host, path, object: &rule.object, services })
         });
         routes.collect()

@@ -1,7 +1,7 @@
 //! Attempts: how one finds its pod, and how it ends.
 
 use super::calls::{self, Attempt, Call, Place};
-use super::{NetworkService, What};
+use super::{Edge, NetworkService, What};
 use crate::engine::{Id, SimTime, Table};
 use crate::traffic::backend::{Backend, BackendId, BackendState};
 use crate::traffic::balancer::Caller;
@@ -18,7 +18,10 @@ impl Traffic {
         id: Id<Call>,
         call: &Call,
     ) -> Result<(), FailureCause> {
-        let service = self.network.edges[call.edge as usize].service;
+        let Edge { service, has_port, .. } = self.network.edges[call.edge as usize];
+        if !has_port {
+            return Err(FailureCause::NoEndpoint);
+        }
         let known = &self.network.services[service as usize];
         let limit = self.services[service as usize].policy.max_requests;
         if limit.is_some_and(|limit| known.active >= limit) {

@@ -23,6 +23,8 @@ pub(in crate::traffic) struct Edge {
     pub cache_hit_rate: f64,
     pub with_previous: bool,
     pub optional: bool,
+    /// Whether the service has the port that callers ask for: otherwise nobody answers.
+    pub has_port: bool,
     /// Of cache hits, of back-off and of what further attempts take.
     pub stream: Stream,
     /// Calls under way.
@@ -49,6 +51,7 @@ impl Edge {
             cache_hit_rate: 0.0,
             with_previous: false,
             optional: false,
+            has_port: true,
             stream,
             active: 0,
             retrying: 0,

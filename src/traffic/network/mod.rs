@@ -58,8 +58,13 @@ pub(super) struct Network {
 pub(super) struct Route {
     /// When they come.
     pub arrivals: Coming,
+    /// The service.
+    pub service: u32,
     /// On which edge those are that come from certain times on, in order of time; never empty.
     pub edges: Vec<(SimTime, u32)>,
+    /// Where they go instead while one of the two services has no endpoint, and on which edges: a canary takes
+    /// requests from a service that answers, if it can answer itself.
+    pub main: Option<(u32, Vec<(SimTime, u32)>)>,
     /// Its next arrival is entered.
     pub is_entered: bool,
 }
@@ -233,8 +238,13 @@ impl Traffic {
     fn route_call(&mut self, now: SimTime, index: u32, until: SimTime) {
         let route = &mut self.network.routes[index as usize];
         route.is_entered = false;
-        let so_far = route.edges.partition_point(|(since, _)| *since <= now);
-        let (_, edge) = route.edges[so_far.saturating_sub(1)];
+        let is_empty = |service: u32| self.services[service as usize].endpoints.is_empty();
+        let edges = match &route.main {
+            Some((main, instead)) if is_empty(route.service) || is_empty(*main) => instead,
+            _ => &route.edges,
+        };
+        let so_far = edges.partition_point(|(since, _)| *since <= now);
+        let (_, edge) = edges[so_far.saturating_sub(1)];
         if let Some(Arrival { tokens, .. }) = route.arrivals.take(now) {
             self.make_call(now, edge, tokens, Caller::Client, 0);
         }
