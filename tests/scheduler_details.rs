@@ -20,8 +20,9 @@ use wavetank::cluster::{
 };
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::scheduler::decision::Verdict;
+use wavetank::scheduler::plugins::ExtensionPoint;
 use wavetank::scheduler::preemption::PostFilter;
-use wavetank::scheduler::profile::SchedulerConfiguration;
+use wavetank::scheduler::profile::{PluginSet, SchedulerConfiguration};
 use wavetank::scheduler::{Attempt, Scheduler, TieBreaker};
 use wavetank::units::Quantity;
 
@@ -149,6 +150,42 @@ fn service() -> Service {
         has_client_affinity: false,
         traffic_distribution: None,
         endpoints: Vec::new(),
+    }
+}
+
+#[test]
+fn a_profile_without_post_filter_plugins_says_no_more_than_why_no_node_does() {
+    let mut configuration = SchedulerConfiguration::default();
+    let none = PluginSet { enabled: Vec::new(), disabled: vec!["*".into()] };
+    configuration.profiles[0].points = vec![(ExtensionPoint::PostFilter, none)];
+    let mut cluster = Cluster::new(&configuration);
+    let node = cluster.add_node("a", 1000, &[]);
+    cluster.create_on("victim", template(800, 0), node);
+    cluster.create("preemptor", template(500, 10));
+    let Some(Attempt { decision, .. }) = cluster.next() else { panic!("it is tried") };
+    let Verdict::Waits { post_filter, chosen, message } = decision.verdict else {
+        panic!("there is no room")
+    };
+    assert_eq!((post_filter, chosen), (None, None));
+    assert_eq!(message, "0/1 nodes are available: 1 Insufficient cpu.");
+}
+
+#[test]
+fn gates_hold_no_pod_back_whose_profile_does_without_the_plugin() {
+    let mut configuration = SchedulerConfiguration::default();
+    let none = PluginSet { enabled: Vec::new(), disabled: vec!["SchedulingGates".into()] };
+    let gated = || {
+        let mut template = template(100, 0);
+        template.spec.scheduling_gates.push("wait".into());
+        template
+    };
+    for (multi_point, is_gated) in [(PluginSet::default(), true), (none, false)] {
+        configuration.profiles[0].multi_point = multi_point;
+        let mut cluster = Cluster::new(&configuration);
+        cluster.add_node("a", 1000, &[]);
+        let pod = cluster.create("gated", gated());
+        assert_eq!(cluster.scheduler.is_gated(pod), is_gated);
+        assert_eq!(cluster.next().is_none(), is_gated);
     }
 }
 

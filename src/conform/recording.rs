@@ -61,7 +61,15 @@ pub fn for_each_line(
     if visited == 0 { Err(RecordingError::Empty) } else { Ok(()) }
 }
 
-/// Reads one line.
+/// Reads one line. What is wrong with it is told with the field in which it is.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    let json = &mut serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = error.into_inner();
+        // At the top there is no path, or a dot.
+        if path.len() > 1 { format!("{path}: {problem}") } else { problem.to_string() }
+    })?;
+    json.end().map_err(|error| error.to_string())?;
+    Ok(read)
 }

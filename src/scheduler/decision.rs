@@ -32,7 +32,7 @@ pub enum Verdict {
     },
     /// It waits.
     Waits {
-        /// What PostFilter came to; absent without nodes.
+        /// What PostFilter came to; absent without nodes, and where the profile has no plugin at it.
         post_filter: Option<PostFilter>,
         /// The candidate on which room is made for it, if there is one.
         chosen: Option<Candidate>,
@@ -53,7 +53,8 @@ pub fn decide(
     let prepared = prepare(profile, cycle);
     let feasibility = find_feasible(profile, cycle, &prepared, nominations, start);
     let verdict = match feasibility.feasible.as_slice() {
-        [] if cycle.cache.node_count() == 0 => Verdict::Waits {
+        // Without a plugin at PostFilter nothing is tried, as without nodes.
+        [] if cycle.cache.node_count() == 0 || profile.post_filters.is_empty() => Verdict::Waits {
             post_filter: None,
             chosen: None,
             message: fit_error(&feasibility.diagnosis, ""),

@@ -109,6 +109,11 @@ impl Scheduler {
         self.queue.wake_time(now)
     }
 
+    /// Whether a pod's gates keep it out of the queue: not without the plugin that minds them.
+    pub fn is_gated(&self, pod: PodId) -> bool {
+        self.tracked(pod).is_some_and(|tracked| self.priority_and_gate(tracked.class).1)
+    }
+
     /// Puts a waiting pod into the active queue, whatever its back-off.
     pub fn activate(&mut self, pod: PodId) {
         self.queue.activate(pod);

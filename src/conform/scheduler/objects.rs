@@ -18,9 +18,9 @@ use crate::engine::SimDuration;
 use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
 use crate::manifest::{node, pod, selector};
 
-/// A Node.
-pub(super) fn node(given: &core::Node) -> Result<Node, String> {
-    checked(|errors| node::node(given, errors))
+/// A Node. `at` is where it stands in the case, as for all objects here.
+pub(super) fn node(given: &core::Node, at: &str) -> Result<Node, String> {
+    checked(at, |errors| node::node(given, errors))
 }
 
 /// A Namespace.
@@ -51,11 +51,12 @@ pub(super) fn service(given: &core::Service) -> Service {
 /// A PodDisruptionBudget without its status.
 pub(super) fn disruption_budget(
     given: &policy::PodDisruptionBudget,
+    at: &str,
 ) -> Result<PodDisruptionBudget, String> {
     let written = given.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     Ok(PodDisruptionBudget {
         meta: object_meta(&given.metadata),
-        selector: written.map(label_selector).transpose()?,
+        selector: written.map(|written| label_selector(written, at)).transpose()?,
         // The scheduler reads the status alone.
         budget: Budget::MaxUnavailable(IntOrPercent::Int(0)),
         always_allows_unhealthy: false,
@@ -66,13 +67,13 @@ pub(super) fn disruption_budget(
 
 /// An owner of pods. Owners of all kinds only lend their selectors, and are kept as ReplicaSets
 /// under a name with their kind.
-pub(super) fn owner(kind: &str, given: &Owner) -> Result<ReplicaSetDraft, String> {
+pub(super) fn owner(kind: &str, given: &Owner, at: &str) -> Result<ReplicaSetDraft, String> {
     let id = owner_id(&given.metadata.namespace, kind, &given.metadata.name);
     Ok(ReplicaSetDraft {
         meta: ObjectMeta::new(id.namespace, id.name),
         owner: None,
         replicas: 0,
-        selector: label_selector(&given.spec.selector)?,
+        selector: label_selector(&given.spec.selector, at)?,
         template: PodTemplate::default(),
         min_ready: SimDuration::ZERO,
         revision: 0,
@@ -87,11 +88,11 @@ pub(super) fn owner_id(namespace: &str, kind: &str, name: &str) -> NamespacedNam
 }
 
 /// A pod that is not bound yet, and its name.
-pub(super) fn pod(given: &core::Pod) -> Result<(PodDraft, NamespacedName), String> {
+pub(super) fn pod(given: &core::Pod, at: &str) -> Result<(PodDraft, NamespacedName), String> {
     let spec = given.spec.clone().unwrap_or_default();
     let root = FieldPath::ROOT;
     let metadata = &given.metadata;
-    let mut template = checked(|errors| pod::pod_template(Some(metadata), &spec, &root, errors))?;
+    let mut template = checked(at, |errors| pod::pod_template(Some(metadata), &spec, &root, errors))?;
     // A running pod is bound like any other.
     template.spec.node_name = None;
     let id = object_meta(metadata).id;
@@ -104,14 +105,16 @@ pub(super) fn pod(given: &core::Pod) -> Result<(PodDraft, NamespacedName), Strin
     Ok((draft, id))
 }
 
-/// All errors in one line.
-pub(super) fn listed(errors: &[FieldError]) -> String {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+/// All errors in one line, of an object at a place in the case.
+pub(super) fn listed(errors: &[FieldError], at: &str) -> String {
+    let errors: Vec<String> = errors.iter().map(|error| format!("{at}.{error}")).collect();
     errors.join("; ")
 }
 
-fn label_selector(given: &meta::LabelSelector) -> Result<Selector, String> {
-    checked(|errors| selector::label_selector(given, &FieldPath::ROOT, errors))
+/// The `spec.selector` of the object at a place in the case.
+fn label_selector(given: &meta::LabelSelector, at: &str) -> Result<Selector, String> {
+    let spec = FieldPath::ROOT.field("spec");
+    checked(at, |errors| selector::label_selector(given, &spec.field("selector"), errors))
 }
 
 fn object_meta(given: &meta::ObjectMeta) -> ObjectMeta {
@@ -126,8 +129,8 @@ fn text(given: Option<&String>) -> Name {
     given.map(String::as_str).unwrap_or_default().into()
 }
 
-fn checked<T>(lower: impl FnOnce(&mut FieldErrors) -> T) -> Result<T, String> {
+fn checked<T>(at: &str, lower: impl FnOnce(&mut FieldErrors) -> T) -> Result<T, String> {
     let mut errors = FieldErrors::default();
     let lowered = lower(&mut errors);
-    if errors.is_empty() { Ok(lowered) } else { Err(listed(&errors.into_vec())) }
+    if errors.is_empty() { Ok(lowered) } else { Err(listed(&errors.into_vec(), at)) }
 }

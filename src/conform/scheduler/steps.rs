@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::case::{Case, Detail};
 use super::world::{Step, World};
 use crate::cluster::pod::PodId;
-use crate::cluster::{Action, ClusterView};
+use crate::cluster::Action;
 use crate::scheduler::Attempt;
 use crate::scheduler::cache::Cache;
 use crate::scheduler::cycle::{Feasibility, ScoreTable};
@@ -13,14 +13,13 @@ use crate::scheduler::decision::Verdict;
 use crate::scheduler::framework::{Code, Refusal};
 use crate::scheduler::preemption::{Candidate, PostFilter, best_candidates};
 
-/// The step of a pod that its gates hold back; `None` for one without gates.
-pub(super) fn gated(view: ClusterView<'_>, pod: PodId) -> Option<Step> {
-    let store = view.store();
-    let pod = store.pods().get(pod)?;
-    let gates = &store.template_of(pod).spec.scheduling_gates;
-    if gates.is_empty() {
+/// The step of a pod that its gates hold back; `None` for one that enters the queue.
+pub(super) fn gated(world: &World, pod: PodId) -> Option<Step> {
+    if !world.scheduler.is_gated(pod) {
         return None;
     }
+    let pod = world.store.pods().get(pod)?;
+    let gates = &world.store.template_of(pod).spec.scheduling_gates;
     let gates: Vec<&str> = gates.iter().map(AsRef::as_ref).collect();
     let mut step = Step::new();
     step.insert("pod".into(), pod.id.to_string().into());

@@ -16,12 +16,15 @@ use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::scenario::scheduler_configuration::scheduler_configuration;
 use crate::scheduler::decision::Verdict;
+use crate::scheduler::preemption::PREEMPTION_BY_SCHEDULER;
 use crate::scheduler::{Attempt, Scheduler, SchedulerConfiguration, TieBreaker};
 
 /// From the first of January 2026, which is time zero here, to the first binding of a case.
 const DAY: SimDuration = SimDuration::from_secs(24 * 60 * 60);
 /// When pods start to enter the queue.
 const QUEUE_STARTS: SimTime = SimTime::from_secs(2 * 24 * 60 * 60);
+/// The grace period of pods that stay, terminating, as nobody stops their containers.
+const LINGERING: SimDuration = SimDuration::from_secs(30);
 /// How often a pod is tried at most.
 const MAX_ATTEMPTS: u32 = 4;
 
@@ -44,7 +47,8 @@ impl World {
     pub(super) fn new(case: &Case) -> Result<Self, String> {
         let mut configuration = match &case.profile {
             Some(profile) => {
-                scheduler_configuration(profile).map_err(|errors| objects::listed(&errors))?
+                scheduler_configuration(profile)
+                    .map_err(|errors| objects::listed(&errors, "profile"))?
             }
             None => SchedulerConfiguration::default(),
         };
@@ -61,10 +65,9 @@ impl World {
             changes: Vec::new(),
         };
         world.create_surroundings(case)?;
-        for running in &case.running {
-            world.create_running(running)?;
+        for (index, running) in case.running.iter().enumerate() {
+            world.create_running(running, &format!("running[{index}]"))?;
         }
-        world.create_budgets(case)?;
         Ok(world)
     }
 
@@ -73,8 +76,8 @@ impl World {
         let mut steps = Vec::new();
         let mut gated = Vec::new();
         self.now = QUEUE_STARTS;
-        for pending in &case.pending {
-            let pod = self.create_pod(pending)?;
+        for (index, pending) in case.pending.iter().enumerate() {
+            let pod = self.create_pod(pending, &format!("pending[{index}]"))?;
             let status = pending.status.as_ref();
             if let Some(name) = status.and_then(|status| status.nominated_node_name.as_ref()) {
                 let node = self.store.node_named(name);
@@ -83,12 +86,14 @@ impl World {
                 }
                 self.act(Action::NominatePod(pod, node))?;
             }
-            if let Some(step) = steps::gated(self.view(), pod) {
+            if let Some(step) = steps::gated(self, pod) {
                 gated.push(pod);
                 steps.push(step);
             }
             self.now += SimDuration::from_secs(1);
         }
+        // They may name pending pods.
+        self.create_budgets(case)?;
         self.place_all(case, &mut steps)?;
         if case.options.ungate {
             for pod in gated {
@@ -136,8 +141,11 @@ impl World {
                     let started = SimTime::ZERO + DAY + SimDuration::from_secs(self.bindings);
                     self.act_at(started, Action::StartPod(pod))?;
                 }
-                Action::DeletePod(pod, deletion) if case.options.victims == Victims::Gone => {
-                    let grace_period = Some(SimDuration::ZERO);
+                Action::DeletePod(pod, deletion) => {
+                    let grace_period = Some(match case.options.victims {
+                        Victims::Gone => SimDuration::ZERO,
+                        Victims::Terminating => LINGERING,
+                    });
                     self.act(Action::DeletePod(pod, PodDeletion { grace_period, ..deletion }))?;
                 }
                 other => self.act(other)?,
@@ -150,36 +158,55 @@ impl World {
         for given in &case.namespaces {
             self.act(Action::CreateNamespace(Box::new(objects::namespace(given))))?;
         }
-        for given in &case.nodes {
-            self.act(Action::AddNode(Box::new(objects::node(given)?)))?;
+        for (index, given) in case.nodes.iter().enumerate() {
+            let node = objects::node(given, &format!("nodes[{index}]"))?;
+            self.act(Action::AddNode(Box::new(node)))?;
         }
         for given in &case.services {
             self.act(Action::CreateService(Box::new(objects::service(given))))?;
         }
-        let owners = case.replica_sets.iter().map(|owner| ("ReplicaSet", owner));
-        let owners = owners.chain(case.stateful_sets.iter().map(|owner| ("StatefulSet", owner)));
-        for (kind, owner) in owners {
-            self.act(Action::CreateReplicaSet(Box::new(objects::owner(kind, owner)?)))?;
+        for (field, kind, owners) in [
+            ("replicaSets", "ReplicaSet", &case.replica_sets),
+            ("statefulSets", "StatefulSet", &case.stateful_sets),
+        ] {
+            for (index, given) in owners.iter().enumerate() {
+                let owner = objects::owner(kind, given, &format!("{field}[{index}]"))?;
+                self.act(Action::CreateReplicaSet(Box::new(owner)))?;
+            }
         }
         Ok(())
     }
 
-    fn create_running(&mut self, given: &core::Pod) -> Result<(), String> {
-        let pod = self.create_pod(given)?;
+    fn create_running(&mut self, given: &core::Pod, at: &str) -> Result<(), String> {
+        let pod = self.create_pod(given, at)?;
         let spec = given.spec.as_ref();
         let name = spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
         let node = self.store.node_named(name);
-        let node = node.ok_or_else(|| format!("pod on unknown node {name:?}"))?;
+        let node = node.ok_or_else(|| format!("{at}.spec.nodeName: there is no node {name:?}"))?;
         self.act(Action::BindPod(pod, node))?;
         let status = given.status.as_ref();
         if let Some(started) = status.and_then(|status| status.start_time.as_ref()) {
             self.act_at(since_new_year(started.0)?, Action::StartPod(pod))?;
         }
-        self.act(Action::SetPodPhase(pod, PodPhase::Running))
+        self.act(Action::SetPodPhase(pod, PodPhase::Running))?;
+        if given.metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
+        let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let disruption = conditions.find(|condition| condition.type_ == "DisruptionTarget");
+        let by_scheduler = disruption.is_some_and(|condition| {
+            condition.status == "True"
+                && condition.reason.as_deref() == Some(PREEMPTION_BY_SCHEDULER)
+        });
+        let deletion = PodDeletion {
+            grace_period: Some(LINGERING),
+            disruption: by_scheduler.then_some(PREEMPTION_BY_SCHEDULER),
+        };
+        self.act(Action::DeletePod(pod, deletion))
     }
 
-    fn create_pod(&mut self, given: &core::Pod) -> Result<PodId, String> {
-        let (mut draft, id) = objects::pod(given)?;
+    fn create_pod(&mut self, given: &core::Pod, at: &str) -> Result<PodId, String> {
+        let (mut draft, id) = objects::pod(given, at)?;
         draft.owner = self.owner_of(&id.namespace, given.metadata.owner_references.as_deref());
         self.act(Action::CreatePod(Box::new(draft)))?;
         self.store.pod_named(&id).ok_or_else(|| format!("pod {id} was not created"))
@@ -188,14 +215,18 @@ impl World {
     fn owner_of(&self, namespace: &str, references: Option<&[OwnerReference]>) -> Option<Owner> {
         let mut references = references.unwrap_or_default().iter();
         let controller = references.find(|reference| reference.controller == Some(true))?;
+        // The scheduler looks up owners of this version alone.
+        if controller.api_version != "apps/v1" {
+            return None;
+        }
         let id = objects::owner_id(namespace, &controller.kind, &controller.name);
         let mut sets = self.store.replica_sets().iter();
         sets.find(|(_, set)| set.meta.id == id).map(|(set, _)| Owner::ReplicaSet(set))
     }
 
     fn create_budgets(&mut self, case: &Case) -> Result<(), String> {
-        for given in &case.pdbs {
-            let budget = objects::disruption_budget(given)?;
+        for (index, given) in case.pdbs.iter().enumerate() {
+            let budget = objects::disruption_budget(given, &format!("pdbs[{index}]"))?;
             let namespace = budget.meta.namespace().clone();
             self.act(Action::CreateDisruptionBudget(Box::new(budget)))?;
             let Some((id, _)) = self.store.disruption_budgets().iter().last() else { continue };
@@ -214,10 +245,6 @@ impl World {
             self.act(Action::SetDisruptionBudgetStatus(id, Box::new(status)))?;
         }
         Ok(())
-    }
-
-    pub(super) const fn view(&self) -> ClusterView<'_> {
-        ClusterView::new(&self.store, self.now)
     }
 
     fn act(&mut self, action: Action) -> Result<(), String> {
