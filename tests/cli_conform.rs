@@ -94,6 +94,45 @@ fn what_is_no_recording_ends_with_2_and_names_file_and_line() {
 }
 
 #[test]
+fn what_is_wrong_with_a_scheduling_case_is_told_with_the_object_and_the_field() {
+    let case = |field: &str, objects: Value| {
+        let mut case = serde_json::json!({
+            "id": "one", "category": "", "desc": "", "queue": [], "steps": [], "pending": [],
+            "nodes": [{"metadata": {"name": "a"}, "status": {"allocatable": {"pods": "9"}}}],
+        });
+        case[field] = objects;
+        case.to_string()
+    };
+    let pod = |spec: Value| serde_json::json!([{"metadata": {"name": "p"}, "spec": spec}]);
+    for (case, problem) in [
+        (
+            case("nodes", serde_json::json!([{"metadata": {"name": 3}}])),
+            "line 1: nodes[0].metadata.name: invalid type: integer `3`, expected a string",
+        ),
+        (
+            case("pending", pod(serde_json::json!({"containers": []}))),
+            "line 1: case one: pending[0].spec.containers: Required value",
+        ),
+        (
+            case(
+                "running",
+                pod(serde_json::json!({"containers": [{"name": "c"}], "nodeName": "b"})),
+            ),
+            "line 1: case one: running[0].spec.nodeName: there is no node \"b\"",
+        ),
+        (
+            case("profile", serde_json::json!({"profiles": [{"plugins": {"bind": 1}}]})),
+            "line 1: case one: profile.",
+        ),
+    ] {
+        let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+        let output = command.args(["conform", "scheduler", "-"]).write_stdin(case).assert().code(2);
+        let complaint = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(complaint.starts_with(&format!("error: -: {problem}")), "{complaint}");
+    }
+}
+
+#[test]
 fn histories_of_controllers_are_replayed_too() {
     let controllers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/controllers/");
     let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
