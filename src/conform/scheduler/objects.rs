@@ -92,7 +92,8 @@ pub(super) fn pod(given: &core::Pod, at: &str) -> Result<(PodDraft, NamespacedNa
     let spec = given.spec.clone().unwrap_or_default();
     let root = FieldPath::ROOT;
     let metadata = &given.metadata;
-    let mut template = checked(at, |errors| pod::pod_template(Some(metadata), &spec, &root, errors))?;
+    let mut template =
+        checked(at, |errors| pod::pod_template(Some(metadata), &spec, &root, errors))?;
     // A running pod is bound like any other.
     template.spec.node_name = None;
     let id = object_meta(metadata).id;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::case::{Case, Detail};
 use super::world::{Step, World};
-use crate::cluster::pod::PodId;
 use crate::cluster::Action;
+use crate::cluster::pod::PodId;
 use crate::scheduler::Attempt;
 use crate::scheduler::cache::Cache;
 use crate::scheduler::cycle::{Feasibility, ScoreTable};

@@ -46,10 +46,8 @@ impl World {
     /// The cluster before the first pod is placed.
     pub(super) fn new(case: &Case) -> Result<Self, String> {
         let mut configuration = match &case.profile {
-            Some(profile) => {
-                scheduler_configuration(profile)
-                    .map_err(|errors| objects::listed(&errors, "profile"))?
-            }
+            Some(profile) => scheduler_configuration(profile)
+                .map_err(|errors| objects::listed(&errors, "profile"))?,
             None => SchedulerConfiguration::default(),
         };
         // The recording tells which pods are tried again, and looks at every node.
