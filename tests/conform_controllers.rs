@@ -1,4 +1,4 @@
-//! Every golden timeline of the real controllers, replayed. What they are: the README beside them.
+//! Every golden timeline of the controllers, replayed. What they are: the README beside them.
 
 use std::io::Read;
 
@@ -37,6 +37,7 @@ macro_rules! class {
 }
 
 class!(deployment, "deployment.jsonl.gz", 111);
+class!(deployment_varied, "deployment-varied.jsonl.gz", 25);
 class!(victims, "victims.jsonl", 81);
 class!(slowstart, "slowstart.jsonl", 5);
 class!(node, "node.jsonl", 22);

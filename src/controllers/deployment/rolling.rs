@@ -56,43 +56,53 @@ pub fn new_set_replicas(wanted: i32, fenceposts: Fenceposts, total: i32, new_set
     }
 }
 
-/// The sizes that the old sets, oldest first, get now (`reconcileOldReplicaSets`): first those
-/// replicas go that are not available, for they would block the rollout; then healthy ones as far
-/// as enough remain available.
+/// The sizes that old sets, given with the oldest first, get now (`reconcileOldReplicaSets`), as pairs of
+/// position and size in the order in which they are scaled: first those replicas go that are not available,
+/// for they would block the rollout; then healthy ones as far as enough remain available.
 pub fn old_set_replicas(
     wanted: i32,
     fenceposts: Fenceposts,
     old: &[SetSize],
     new: SetSize,
-) -> Vec<i32> {
-    let mut sizes: Vec<i32> = old.iter().map(|set| set.replicas).collect();
+) -> Vec<(usize, i32)> {
+    let active = || old.iter().enumerate().filter(|(_, set)| set.replicas > 0);
+    let mut scaled: Vec<(usize, i32)> = Vec::new();
     let min_available = wanted - fenceposts.unavailable;
-    let total: i32 = sizes.iter().sum::<i32>() + new.replicas;
+    let total = active().map(|(_, set)| set.replicas).sum::<i32>() + new.replicas;
     let new_unavailable = new.replicas - new.available;
     let mut unhealthy_may_go = total - min_available - new_unavailable;
-    if unhealthy_may_go <= 0 {
-        return sizes;
-    }
-    for (size, set) in sizes.iter_mut().zip(old) {
-        if unhealthy_may_go == 0 || *size == 0 {
-            continue;
+    for (position, set) in active() {
+        if unhealthy_may_go <= 0 {
+            break;
         }
-        if set.available > *size {
+        if set.available > set.replicas {
             // Its status is of before its last scaling, so nobody knows how many are healthy.
-            return sizes;
+            return scaled;
         }
-        let unhealthy = unhealthy_may_go.min(*size - set.available);
-        *size -= unhealthy;
-        unhealthy_may_go -= unhealthy;
+        let unhealthy = unhealthy_may_go.min(set.replicas - set.available);
+        if unhealthy > 0 {
+            scaled.push((position, set.replicas - unhealthy));
+            unhealthy_may_go -= unhealthy;
+        }
     }
-    let available: i32 = old.iter().map(|set| set.available).sum::<i32>() + new.available;
+    if total - min_available - new_unavailable <= 0 {
+        return scaled;
+    }
+    // What the status still shows of a set that was scaled to 0 before counts no more.
+    let available = active().map(|(_, set)| set.available).sum::<i32>() + new.available;
     let mut healthy_may_go = (available - min_available).max(0);
-    for size in &mut sizes {
-        let going = (*size).min(healthy_may_go);
-        *size -= going;
+    for (position, set) in active() {
+        let known = scaled.iter().position(|(other, _)| *other == position);
+        let size = known.map_or(set.replicas, |known| scaled[known].1);
+        let going = size.min(healthy_may_go);
         healthy_may_go -= going;
+        match known {
+            Some(known) => scaled[known].1 -= going,
+            None if going > 0 => scaled.push((position, size - going)),
+            None => {}
+        }
     }
-    sizes
+    scaled
 }
 
 #[cfg(test)]
@@ -127,20 +137,28 @@ mod tests {
     fn unavailable_old_pods_go_before_any_healthy_one() {
         // 5 wanted, none may be missing: 4 healthy and 1 broken old pods, 1 new pod starts.
         let limits = Fenceposts { surge: 1, unavailable: 0 };
-        assert_eq!(old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(1, 0)), [3, 2]);
-        assert_eq!(old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(1, 1)), [3, 1]);
+        assert!(old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(1, 0)).is_empty());
+        assert_eq!(old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(1, 1)), [(1, 1)]);
+        let both = old_set_replicas(5, limits, &[set(3, 3), set(2, 1)], set(3, 3));
+        assert_eq!(both, [(1, 1), (0, 1)], "in the order of the two passes");
     }
 
     #[test]
     fn a_set_whose_status_lags_behind_its_scaling_holds_the_rest_back() {
         let limits = Fenceposts { surge: 2, unavailable: 1 };
-        assert_eq!(old_set_replicas(4, limits, &[set(3, 4), set(2, 2)], set(1, 1)), [3, 2]);
+        assert!(old_set_replicas(4, limits, &[set(3, 4), set(2, 2)], set(1, 1)).is_empty());
     }
 
     #[test]
     fn healthy_old_pods_go_as_new_ones_become_available() {
         let limits = Fenceposts { surge: 1, unavailable: 1 };
-        assert_eq!(old_set_replicas(4, limits, &[set(4, 4)], set(1, 0)), [3]);
-        assert_eq!(old_set_replicas(4, limits, &[set(3, 3)], set(2, 2)), [1]);
+        assert_eq!(old_set_replicas(4, limits, &[set(4, 4)], set(1, 0)), [(0, 3)]);
+        assert_eq!(old_set_replicas(4, limits, &[set(3, 3)], set(2, 2)), [(0, 1)]);
+    }
+
+    #[test]
+    fn pods_of_a_set_that_was_scaled_to_zero_are_available_to_nobody() {
+        let limits = Fenceposts { surge: 1, unavailable: 0 };
+        assert_eq!(old_set_replicas(4, limits, &[set(0, 3), set(4, 3)], set(1, 1)), [(1, 3)]);
     }
 }

@@ -235,18 +235,26 @@ impl<'a> Sync<'a> {
         if self.deployment.spec.strategy == DeploymentStrategy::Recreate {
             return;
         }
-        let sets: Vec<ActiveSet> = active
-            .iter()
-            .map(|position| self.set(*position))
-            .map(|set| ActiveSet { replicas: set.replicas, max_replicas: set.max_replicas })
-            .collect();
+        // The order of `FindActiveOrLatest`: the youngest first, and the current one last of all.
+        let is_old = |position: &usize| *position < self.old.len();
+        let (mut order, current): (Vec<usize>, Vec<usize>) =
+            active.iter().partition(|at| is_old(at));
+        order.reverse();
+        order.extend(current);
+        let active_set = |position: &usize| {
+            let set = self.set(*position);
+            let created = set.observed.map_or(self.view.now, |set| set.meta.created);
+            ActiveSet { replicas: set.replicas, max_replicas: set.max_replicas, created }
+        };
+        let sets: Vec<ActiveSet> = order.iter().map(active_set).collect();
         let target = Target {
             wanted: self.deployment.spec.replicas,
             surge: self.fenceposts.surge,
             observed: self.deployment.status.replicas,
         };
-        for (position, size) in active.iter().zip(scaling::proportional(&sets, target)) {
-            self.scale_and_annotate(*position, size);
+        // In this order the sets are then looked at, and so in this order the Deployment hears of them.
+        for (position, size) in scaling::proportional(&sets, target) {
+            self.scale_and_annotate(order[position], size);
         }
     }
 
@@ -262,11 +270,10 @@ impl<'a> Sync<'a> {
         }
         let old: Vec<SetSize> = self.old.iter().map(SetState::size).collect();
         let sizes = rolling::old_set_replicas(wanted, self.fenceposts, &old, new);
-        let is_scaled_down = old.iter().zip(&sizes).any(|(set, size)| set.replicas != *size);
-        for (position, size) in sizes.into_iter().enumerate() {
-            self.scale_set(position, size);
+        for (position, size) in &sizes {
+            self.scale_set(*position, *size);
         }
-        if !is_scaled_down && status::is_complete(self.deployment, &self.deployment.status) {
+        if sizes.is_empty() && status::is_complete(self.deployment, &self.deployment.status) {
             self.clean_up();
         }
         self.finish()
