@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned, civil};
 
 use super::meta::Name;
@@ -129,24 +129,31 @@ impl Fields {
         'again: while time.year() <= last_year {
             while !self.month.contains(time.month()) {
                 if !std::mem::replace(&mut is_moved, true) {
-                    time = start_of_day(time.date().first_of_month(), zone)?;
+                    time = at_wall_clock(time.date().first_of_month().at(0, 0, 0, 0), zone)?;
                 }
-                time = start_of_day(time.date().checked_add(1.month()).ok()?, zone)?;
+                time = on_date(&time, first_of_next_month(&time, i64::from(time.day()) - 1)?)?;
                 if time.month() == 1 {
                     continue 'again;
                 }
             }
             while !self.matches_day(time.date()) {
-                is_moved = true;
-                time = start_of_day(time.date().checked_add(1.day()).ok()?, zone)?;
+                if !std::mem::replace(&mut is_moved, true) {
+                    time = at_wall_clock(time.date().at(0, 0, 0, 0), zone)?;
+                }
+                time = on_date(&time, time.date().checked_add(1.day()).ok()?)?;
+                // Where midnight is skipped, the clock shows 23 or 1: back to a midnight, if to another one.
+                time = match i64::from(time.hour()) {
+                    0 => time,
+                    late @ 13.. => later(&time, (24 - late) * 3600)?,
+                    early => later(&time, -early * 3600)?,
+                };
                 if time.day() == 1 {
                     continue 'again;
                 }
             }
             while !self.hour.contains(time.hour()) {
                 if !std::mem::replace(&mut is_moved, true) {
-                    let since_hour = i64::from(time.minute()) * 60 + i64::from(time.second());
-                    time = later(&time, -since_hour)?;
+                    time = at_wall_clock(time.date().at(time.hour(), 0, 0, 0), zone)?;
                 }
                 time = later(&time, 3600)?;
                 if time.hour() == 0 {
@@ -186,8 +193,33 @@ impl Fields {
     }
 }
 
-fn start_of_day(date: civil::Date, zone: &TimeZone) -> Option<Zoned> {
-    zone.to_ambiguous_zoned(date.to_datetime(civil::Time::midnight())).compatible().ok()
+/// When a clock in the zone shows this, as `time.Date` of Go finds it: with the offset that holds at the time
+/// which the offset of "this in UTC" leads to. Where the clock skips the time that is an hour (mostly) before or
+/// after it, west or east of Greenwich.
+fn at_wall_clock(shown: civil::DateTime, zone: &TimeZone) -> Option<Zoned> {
+    let in_utc = TimeZone::UTC.to_timestamp(shown).ok()?;
+    let minus = |offset: Offset| {
+        in_utc.checked_sub(SignedDuration::from_secs(i64::from(offset.seconds()))).ok()
+    };
+    let guess = zone.to_offset(in_utc);
+    let offset = if guess.is_zero() { guess } else { zone.to_offset(minus(guess)?) };
+    Some(minus(offset)?.to_zoned(zone.clone()))
+}
+
+/// The same time of day on a later date (`AddDate` of Go).
+fn on_date(time: &Zoned, date: civil::Date) -> Option<Zoned> {
+    let zone = time.time_zone();
+    let found = at_wall_clock(date.to_datetime(time.time()), zone)?;
+    if found > *time {
+        return Some(found);
+    }
+    // A zone that leaves out a whole day would keep the original at this place for ever.
+    zone.to_ambiguous_zoned(date.to_datetime(time.time())).compatible().ok()
+}
+
+/// So many days after the first of the month that follows.
+fn first_of_next_month(time: &Zoned, days: i64) -> Option<civil::Date> {
+    time.date().first_of_month().checked_add(1.month()).ok()?.checked_add(days.days()).ok()
 }
 
 fn later(time: &Zoned, seconds: i64) -> Option<Zoned> {
@@ -234,7 +266,8 @@ fn range(text: &str, bounds: &Bounds) -> Result<Values, String> {
         return Err(format!("too many slashes: {text}"));
     }
     let mut is_star = false;
-    let (start, mut end, is_single) = if matches!(span, "*" | "?") {
+    let (start, mut end, is_single) = if matches!(span.split('-').next(), Some("*" | "?")) {
+        // What follows a star and a hyphen is not read.
         is_star = true;
         (bounds.min, bounds.max, false)
     } else {
