@@ -41,25 +41,36 @@ impl Loader {
         source: &Source,
         settings: &[Override],
     ) -> Result<ResolvedScenario, Diagnostics> {
-        let text = ScenarioText::parse(source, settings)?;
+        let (text, mut problems) = ScenarioText::read(source, settings);
+        let Some(text) = text else { return Err(problems) };
         let paths = text.paths();
         let known =
             self.files.iter().find(|(name, others, _)| *name == *source.name && *others == paths);
-        let files = if let Some((_, _, files)) = known {
-            Arc::clone(files)
+        let (files, unread) = if let Some((_, _, files)) = known {
+            (Arc::clone(files), Diagnostics::default())
         } else {
-            let files = Arc::new(load_files(&source.name, &paths)?);
-            self.files.push((source.name.to_string(), paths, Arc::clone(&files)));
-            files
+            let (files, unread) = load_files(&source.name, &paths);
+            let files = Arc::new(files);
+            if unread.is_empty() {
+                self.files.push((source.name.to_string(), paths, Arc::clone(&files)));
+            }
+            (files, unread)
         };
         let manifest_settings =
             settings.iter().filter(|setting| setting.object().is_some()).cloned().collect();
-        Ok(ResolvedScenario { text, files, manifest_settings })
+        let resolved = ResolvedScenario { text, files, manifest_settings };
+        if problems.is_empty() && unread.is_empty() {
+            return Ok(resolved);
+        }
+        let others = resolved.problems_beside(&problems, &unread);
+        problems.append(unread);
+        problems.append(others);
+        problems.sort();
+        Err(problems)
     }
 }
 
-/// Reads the files that a scenario names, after making the settings in it. Reports all mistakes at once,
-/// those of the scenario itself before those of its files.
+/// Reads the files that a scenario names, after making the settings in it. Reports all mistakes at once.
 pub fn load_scenario(
     source: &Source,
     settings: &[Override],
@@ -67,7 +78,8 @@ pub fn load_scenario(
     Loader::default().load_source(source, settings)
 }
 
-fn load_files(scenario: &str, paths: &ScenarioPaths) -> Result<ScenarioFiles, Diagnostics> {
+/// The files that could be read, and what is wrong with the others.
+fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnostics) {
     let mut files = ScenarioFiles::default();
     let mut problems = Diagnostics::default();
     for named in &paths.manifests {
@@ -102,7 +114,7 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> Result<ScenarioFiles, Di
         let read = read_source(&beside(scenario, &named.path)).map(Some);
         files.scheduler_config = or_report(read, named, &mut problems);
     }
-    if problems.is_empty() { Ok(files) } else { Err(problems) }
+    (files, problems)
 }
 
 /// What was read; if it could not be, the problem is noted and nothing stands for it.

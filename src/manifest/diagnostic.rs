@@ -3,7 +3,7 @@
 //! One form for manifests, scenarios and configuration files, shown on a terminal by `Display` and
 //! elsewhere as JSON. Not responsible for finding problems, nor for exit codes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -181,6 +181,11 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// How many problems of one file are shown as text.
+const SHOWN_OF_SOURCE: usize = 30;
+/// How many problems are shown as text.
+const SHOWN: usize = 200;
+
 /// The problems of one reading, all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -260,9 +265,27 @@ impl<'a> IntoIterator for &'a Diagnostics {
 }
 
 impl fmt::Display for Diagnostics {
-    /// One problem after the other, each ending its line.
+    /// One problem after the other, each ending its line; of very many the first ones of each file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.list.iter().try_for_each(|diagnostic| writeln!(f, "{diagnostic}"))
+        let mut of_source: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        let mut shown = 0;
+        for diagnostic in &self.list {
+            let source = diagnostic.place.as_ref().map(|place| &*place.source);
+            let count = of_source.entry(source).or_default();
+            *count += 1;
+            if *count <= SHOWN_OF_SOURCE && shown < SHOWN {
+                shown += 1;
+                writeln!(f, "{diagnostic}")?;
+            }
+        }
+        match self.list.len() - shown {
+            0 => Ok(()),
+            more => writeln!(
+                f,
+                "and {more} more: the first {SHOWN_OF_SOURCE} of each file are shown, and {SHOWN} in all; \
+                 `wavetank validate -o json` has every one"
+            ),
+        }
     }
 }
 

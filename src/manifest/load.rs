@@ -188,21 +188,23 @@ impl Admission {
             Some(meaning) => self.asides.leave(manifest, meaning),
             None => self.asides.ignore(manifest, &findings),
         }
-        if !findings.mistakes.is_empty() {
-            for Mistake { code, path, message, help } in findings.mistakes {
-                let problem = Diagnostic { help, ..Diagnostic::error(code, message) };
-                self.report(problem, path, manifest);
-            }
-            return None;
-        }
         let mut errors = FieldErrors::default();
         let lowered = lower(manifest, value, self.gates, &mut errors);
-        let is_valid = errors.is_empty();
+        let is_valid = errors.is_empty() && findings.mistakes.is_empty();
         for FieldError { path, problem } in errors.into_vec() {
-            self.report(Diagnostic::error("invalid-value", problem), path, manifest);
+            if !follows(&path, &problem, &findings.mistakes) {
+                self.report(Diagnostic::error("invalid-value", problem), path, manifest);
+            }
+        }
+        let can_be_decoded = findings.mistakes.is_empty();
+        for Mistake { code, path, message, help } in findings.mistakes {
+            let problem = Diagnostic { help, ..Diagnostic::error(code, message) };
+            self.report(problem, path, manifest);
         }
         match lowered {
             Ok(lowered) => is_valid.then_some(lowered),
+            // What it lacks is reported already.
+            Err(_) if !can_be_decoded => None,
             Err(error) => {
                 let problem =
                     Diagnostic::error("invalid-value", format!("cannot be read: {error}"));
@@ -216,6 +218,20 @@ impl Admission {
         let place = manifest.origin.place_of(&field);
         self.diagnostics.push(Diagnostic { field, ..problem.at(place).of(manifest.label()) });
     }
+}
+
+/// Whether a mistake may be there because of others that were taken out before: it is at the same field, at one
+/// around it or inside of it, or says that something does not fit or is not there.
+fn follows(path: &str, problem: &str, others: &[Mistake]) -> bool {
+    let is_inside = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let refers = ["Not found", "does not match", "must match"];
+    let is_near = |other: &Mistake| is_inside(path, &other.path) || is_inside(&other.path, path);
+    let has_others = !others.is_empty();
+    has_others && (refers.iter().any(|words| problem.contains(words)) || others.iter().any(is_near))
 }
 
 /// What plays no part in the simulation, to be said once for each kind and field.

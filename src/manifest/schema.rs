@@ -104,7 +104,7 @@ pub(super) struct UnmodelledField {
 
 /// Holds an object against the type of its kind. On the way it writes values as k8s-openapi reads them:
 /// quantities as text, the empty text where a map of texts has nothing, and nothing where only the API
-/// server writes.
+/// server writes or where the value is wrong, so that the rest can be looked at further.
 pub(super) fn check(type_name: &str, value: &mut Value) -> Findings {
     let mut findings = Findings::default();
     if let Some((name, definition)) = DEFINITIONS.get_key_value(type_name) {
@@ -144,6 +144,12 @@ impl Checker<'_> {
         let Some(map) = value.as_object_mut() else {
             return self.wrong_type(value, "fields (`name: value` lines)", path);
         };
+        // Known before what is wrong is taken out.
+        let required = definition.get("required").and_then(Value::as_array).into_iter().flatten();
+        let missing: Vec<&str> = required
+            .filter_map(Value::as_str)
+            .filter(|field| map.get(*field).is_none_or(Value::is_null))
+            .collect();
         for (field, value) in map.iter_mut() {
             let at = path.field(field);
             match properties.get_key_value(field) {
@@ -151,12 +157,9 @@ impl Checker<'_> {
                 None => self.unknown_field(field, properties, &at),
             }
         }
-        for required in definition.get("required").and_then(Value::as_array).into_iter().flatten() {
-            let Some(field) = required.as_str() else { continue };
-            // Objects without a name are found by name; an embedded object needs no metadata.
-            if field != "metadata" && map.get(field).is_none_or(Value::is_null) {
-                self.missing_field(properties, &path.field(field));
-            }
+        // Objects without a name are found by name; an embedded object needs no metadata.
+        for field in missing.into_iter().filter(|field| *field != "metadata") {
+            self.missing_field(properties, &path.field(field));
         }
     }
 
@@ -203,6 +206,10 @@ impl Checker<'_> {
             };
             for (index, value) in values.iter_mut().enumerate() {
                 self.value(items, value, &path.item(index));
+                // A list keeps the places of its items.
+                if value.is_null() {
+                    *value = if is_text(items) { Value::from("") } else { Map::new().into() };
+                }
             }
         } else if let Some(entries) = schema.get("additionalProperties") {
             let Some(map) = value.as_object_mut() else {
@@ -214,6 +221,7 @@ impl Checker<'_> {
                 }
                 self.value(entries, value, &path.key(key));
             }
+            map.retain(|_, value| !value.is_null());
         } else {
             self.leaf("", schema, value, path);
         }
@@ -267,6 +275,7 @@ impl Checker<'_> {
             _ => return self.wrong_type(value, "a quantity such as 250m or 1.5Gi", path),
         }
         if let Some(Err(error)) = value.as_str().map(str::parse::<Quantity>) {
+            *value = Value::Null;
             let (problem, help) = match error.to_string().split_once("; ") {
                 Some((problem, help)) => (problem.to_owned(), Some(help.to_owned())),
                 None => (error.to_string(), None),
@@ -277,19 +286,21 @@ impl Checker<'_> {
 
     fn parsed<T: serde::de::DeserializeOwned>(
         &mut self,
-        value: &Value,
+        value: &mut Value,
         wanted: &str,
         path: &FieldPath,
     ) {
-        if T::deserialize(value).is_err() {
+        if T::deserialize(&*value).is_err() {
             let message = format!("Invalid value: {}: must be {wanted}", shown(value));
             self.mistake("invalid-value", path, message, None);
+            *value = Value::Null;
         }
     }
 
-    fn wrong_type(&mut self, value: &Value, wanted: &str, path: &FieldPath) {
+    /// Reports a value and takes it out.
+    fn wrong_type(&mut self, value: &mut Value, wanted: &str, path: &FieldPath) {
         let message = format!("Invalid value: {}: must be {wanted}", shown(value));
-        let help = match value {
+        let help = match &*value {
             Value::Bool(_) if wanted == "text" => Some(QUOTES_HELP.to_owned()),
             Value::Number(number) if wanted == "text" => {
                 Some(format!("put it in quotes: \"{number}\""))
@@ -303,6 +314,7 @@ impl Checker<'_> {
             _ => None,
         };
         self.mistake("wrong-type", path, message, help);
+        *value = Value::Null;
     }
 
     fn unknown_field(&mut self, field: &str, known: &Map<String, Value>, path: &FieldPath) {

@@ -26,7 +26,18 @@ impl ScenarioText {
     /// Reads a scenario and makes the settings in it that are not for a manifest. Reports all mistakes at
     /// once.
     pub fn parse(source: &Source, settings: &[Override]) -> Result<Self, Diagnostics> {
-        let document = only_document(source)?;
+        match Self::read(source, settings) {
+            (Some(text), problems) if problems.is_empty() => Ok(text),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// The same, with what is right if not all is, so that more can be said of it.
+    pub fn read(source: &Source, settings: &[Override]) -> (Option<Self>, Diagnostics) {
+        let document = match only_document(source) {
+            Ok(document) => document,
+            Err(problems) => return (None, problems),
+        };
         let mut problems = Diagnostics::default();
         let mut written = document.value.clone();
         for setting in settings.iter().filter(|setting| setting.object().is_none()) {
@@ -39,14 +50,9 @@ impl ScenarioText {
         drop_empty_fields(&mut filled);
         let draft =
             Draft { document: &document, written: &written, filled, stand_ins: stand_ins() };
-        match draft.typed() {
-            Ok(scenario) if problems.is_empty() => Ok(Self { scenario, document }),
-            Ok(_) => Err(problems),
-            Err(mistakes) => {
-                problems.append(mistakes);
-                Err(problems)
-            }
-        }
+        let (scenario, mistakes) = draft.read();
+        problems.append(mistakes);
+        (scenario.map(|scenario| Self { scenario, document }), problems)
     }
 }
 

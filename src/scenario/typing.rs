@@ -12,6 +12,9 @@ use crate::manifest::yaml::Document;
 use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
 use crate::traffic::arrivals::nested_error;
 
+/// How many mistakes of one document are looked for.
+const MISTAKES_MAX: usize = 200;
+
 /// A step down in a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -34,20 +37,29 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     /// Types the value. All mistakes are reported, not only the first: what is wrong is reported and
     /// taken out, and the rest is tried again.
-    pub(super) fn typed<T: DeserializeOwned>(mut self) -> Result<T, Diagnostics> {
+    pub(super) fn typed<T: DeserializeOwned>(self) -> Result<T, Diagnostics> {
+        match self.read() {
+            (Some(typed), problems) if problems.is_empty() => Ok(typed),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// The same, with what is right if not all is.
+    pub(super) fn read<T: DeserializeOwned>(mut self) -> (Option<T>, Diagnostics) {
         let mut problems = Problems::default();
         // Serde would take a list as the fields in their order.
         if !self.filled.is_object() {
             let message = "invalid type: no fields, expected `name: value` lines";
             problems.report(&self, &[], message.to_owned());
-            return Err(problems.list);
+            return (None, problems.list);
         }
         let mut rest = Rest { value: self.filled.take(), kept_items: BTreeMap::new() };
         let mut taken_out: Vec<Vec<Step>> = Vec::new();
         loop {
             let error = match serde_path_to_error::deserialize::<_, T>(&rest.value) {
-                Ok(typed) if problems.list.is_empty() => return Ok(typed),
-                Ok(_) => return Err(problems.list),
+                Ok(typed) => return (Some(typed), problems.list),
+                // Each takes a reading of its own.
+                Err(_) if problems.list.len() >= MISTAKES_MAX => return (None, problems.list),
                 Err(error) => error,
             };
             let message = error.inner().to_string();
@@ -56,7 +68,7 @@ impl Draft<'_> {
                 let path = place.original.iter().cloned().chain(steps_of(inside));
                 problems.report(&self, &path.collect::<Vec<_>>(), message.to_owned());
                 if !rest.take_out(&place) {
-                    return Err(problems.list);
+                    return (None, problems.list);
                 }
                 taken_out.push(place.original);
                 continue;
@@ -76,7 +88,7 @@ impl Draft<'_> {
             } else if rest.take_out(&place) {
                 taken_out.push(place.original);
             } else {
-                return Err(problems.list);
+                return (None, problems.list);
             }
         }
     }

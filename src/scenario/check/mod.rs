@@ -12,13 +12,18 @@ mod timeline;
 mod traffic;
 mod workloads;
 
+use std::collections::BTreeSet;
+
 use super::ResolvedScenario;
 use super::inventory::Inventory;
 use super::read::ScenarioText;
 use super::resolved::ScenarioFiles;
 use crate::cluster::{NamespacedName, ObjectReference};
 use crate::engine::SimDuration;
-use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Source, read_documents};
+use crate::manifest::{
+    ApiServerGates, Diagnostic, Diagnostics, FieldPath, Severity, Source, admit_with,
+    read_documents, read_manifests,
+};
 use crate::traffic::Problem;
 use crate::units::format_duration;
 
@@ -39,6 +44,47 @@ impl ResolvedScenario {
         checker.containers();
         checker.objectives();
         checker.problems
+    }
+}
+
+/// Sections of a scenario that no other one depends on.
+const LEAVES: [&str; 4] = ["delays", "faults", "objectives", "timeline"];
+
+impl ResolvedScenario {
+    /// What else is wrong with a scenario that has mistakes, and names files that could not be read: with its
+    /// manifests, and with what does not depend on what is missing.
+    pub fn problems_beside(&self, mistakes: &Diagnostics, unread: &Diagnostics) -> Diagnostics {
+        let section = |problem: &Diagnostic| {
+            let end = problem.field.find(['.', '[']).unwrap_or(problem.field.len());
+            problem.field[..end].to_owned()
+        };
+        let all = mistakes.iter().chain(unread.iter());
+        let touched: BTreeSet<String> = all.map(section).collect();
+        let is_whole = touched.iter().all(|section| LEAVES.contains(&section.as_str()));
+        let own = self.check();
+        let own = own.iter().filter(|problem| {
+            let depends_on_others = problem.code != "invalid-setting";
+            !touched.contains(&section(problem)) && (is_whole || !depends_on_others)
+        });
+        // What a manifest refers to may be in a file that could not be read.
+        let hpa = &self.scenario().controller_manager.horizontal_pod_autoscaler;
+        let gates = ApiServerGates { hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero };
+        let sources = std::iter::once(&self.files.manifests).chain(self.files.applies.values());
+        let of_manifests = sources.filter(|sources| !sources.is_empty()).map(|sources| {
+            let mut problems = Diagnostics::default();
+            let manifests = read_manifests(sources, &mut problems);
+            problems.append(admit_with(manifests, gates).diagnostics);
+            problems
+        });
+        let of_manifests: Vec<Diagnostics> = of_manifests.collect();
+        let of_manifests = of_manifests.iter().flat_map(Diagnostics::iter);
+        let of_manifests = of_manifests.filter(|problem| problem.code != "missing-reference");
+        let mut list = Diagnostics::default();
+        for problem in own.chain(of_manifests).filter(|one| one.severity == Severity::Error) {
+            list.push(problem.clone());
+        }
+        list.deduplicate();
+        list
     }
 }
 
