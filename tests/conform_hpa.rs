@@ -32,3 +32,10 @@ fn the_recorded_tables_are_reproduced() {
     assert!(report.is_agreement(), "{report}");
     assert_eq!(report.cases().len(), 169);
 }
+
+#[test]
+fn the_varied_tables_are_reproduced() {
+    let report = replay("tables-varied.jsonl.gz");
+    assert!(report.is_agreement(), "{report}");
+    assert_eq!(report.cases().len(), 205);
+}
