@@ -216,10 +216,15 @@ fn in_flight(
 ) -> Vec<DisruptedPod> {
     let is_awaited = |one: &DisruptedPod| {
         let selected = pods.iter().find(|(id, _)| *id == one.pod);
-        selected.is_some_and(|(_, pod)| !pod.is_terminating())
-            && one.since + DELETION_TIMEOUT >= now
+        selected.is_some_and(|(_, pod)| !pod.is_terminating()) && is_in_flight(one.since, now)
     };
     budget.status.disrupted_pods.iter().copied().filter(is_awaited).collect()
+}
+
+/// Whether a pod whose eviction was granted may still be on its way out. Not at the end of the timeout itself:
+/// that is when it is looked at again.
+fn is_in_flight(granted: SimTime, now: SimTime) -> bool {
+    granted + DELETION_TIMEOUT > now
 }
 
 fn status(
@@ -285,6 +290,12 @@ mod tests {
         let of_seven = |budget| expectation(budget, 7, 7).desired_healthy;
         assert_eq!(of_seven(Budget::MaxUnavailable(IntOrPercent::Percent(30))), 4);
         assert_eq!(of_seven(Budget::MinAvailable(IntOrPercent::Percent(50))), 4);
+    }
+
+    #[test]
+    fn a_pod_that_stays_after_its_eviction_counts_again_when_it_is_looked_at() {
+        assert!(is_in_flight(SimTime::ZERO, SimTime::from_secs(119)));
+        assert!(!is_in_flight(SimTime::ZERO, SimTime::ZERO + DELETION_TIMEOUT));
     }
 
     #[test]

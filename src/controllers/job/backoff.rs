@@ -1,8 +1,9 @@
 //! How long a Job waits before it replaces pods that failed (`backoff_utils.go`, 1.36).
 
-use crate::cluster::container_status::ContainerState;
+use crate::cluster::container_status::{ContainerState, ContainerStatuses};
 use crate::cluster::node::ConditionStatus;
 use crate::cluster::pod::Pod;
+use crate::cluster::pod_template::PodSpec;
 use crate::engine::{SimDuration, SimTime};
 
 /// After the first failure (`DefaultJobPodFailureBackOff`).
@@ -47,16 +48,10 @@ pub fn delay(failures: i32) -> SimDuration {
     (INITIAL * (1_i64 << doublings)).min(MAX)
 }
 
-/// When a pod ended (`getFinishedTime`): by its containers, or else by Ready=False; for one that is
-/// deleted and has not ended, when that was asked for.
-pub fn finished_at(pod: &Pod) -> SimTime {
-    let ends = pod.containers.all().iter().map(|status| match status.state {
-        ContainerState::Terminated(end) => Some(end.finished),
-        ContainerState::Waiting(_) | ContainerState::Running { .. } => None,
-    });
-    if let Some(Some(last)) =
-        ends.collect::<Option<Vec<SimTime>>>().map(|ends| ends.into_iter().max())
-    {
+/// When a pod of this spec ended (`getFinishedTime`): by its containers, or else by Ready=False; for one that
+/// is deleted and has not ended, when that was asked for.
+pub fn finished_at(pod: &Pod, spec: &PodSpec) -> SimTime {
+    if let Some(last) = last_end(&pod.containers, spec) {
         return last;
     }
     let unready = pod.ready.filter(|ready| ready.status == ConditionStatus::False);
@@ -66,9 +61,52 @@ pub fn finished_at(pod: &Pod) -> SimTime {
         .unwrap_or(pod.created)
 }
 
+/// The end of the container that ended last, if all have: sidecars, which end after them, do not count
+/// (`getFinishTimeFromContainers`).
+fn last_end(containers: &ContainerStatuses, spec: &PodSpec) -> Option<SimTime> {
+    let (_, regular) = containers.split(spec);
+    let ends = regular.iter().map(|status| match status.state {
+        ContainerState::Terminated(end) => Some(end.finished),
+        ContainerState::Waiting(_) | ContainerState::Running { .. } => None,
+    });
+    ends.collect::<Option<Vec<SimTime>>>()?.into_iter().max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::container_status::{ContainerStatus, Termination, TerminationReason};
+    use crate::cluster::pod_template::Container;
+
+    fn ended(at: i64) -> ContainerStatus {
+        let (started, finished) = (SimTime::ZERO, SimTime::from_secs(at));
+        let reason = TerminationReason::Error;
+        ContainerStatus {
+            state: ContainerState::Terminated(Termination {
+                exit_code: 1,
+                reason,
+                started,
+                finished,
+            }),
+            last_termination: None,
+            restarts: 0,
+            is_ready: false,
+            is_started: false,
+        }
+    }
+
+    #[test]
+    fn a_sidecar_that_ends_later_does_not_put_off_the_end_of_its_pod() {
+        let sidecar = Container { is_sidecar: true, ..Container::default() };
+        let spec = PodSpec {
+            init_containers: vec![sidecar],
+            containers: vec![Container::default(); 2],
+            ..PodSpec::default()
+        };
+        let statuses = [ended(50), ended(20), ended(10)].into_iter().collect();
+        assert_eq!(last_end(&statuses, &spec), Some(SimTime::from_secs(20)));
+        assert_eq!(last_end(&ContainerStatuses::default(), &spec), None);
+    }
 
     #[test]
     fn the_delay_doubles_up_to_ten_minutes() {

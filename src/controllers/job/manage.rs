@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::backoff::{delay, finished_at};
+use super::backoff::delay;
 use super::sync::{IGNORED_FAILURES, INDEX_FAILURES, Sync, count};
 use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use crate::cluster::job::COMPLETION_INDEX;
@@ -127,7 +127,7 @@ impl<'a> Sync<'a> {
     /// When an index with a limit of its own may be tried again (`getRemainingTimePerIndex`).
     fn index_due(&self, index: i32) -> SimTime {
         self.delayed.get(&index).map_or(self.view.now, |(_, pod)| {
-            finished_at(pod) + delay(self.failures_before(pod) + 1)
+            self.finished_at(pod) + delay(self.failures_before(pod) + 1)
         })
     }
 

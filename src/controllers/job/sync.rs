@@ -14,7 +14,7 @@ use crate::cluster::pod::{Finalizer, Owner, Pod, PodId, PodPhase};
 use crate::cluster::pod_template::RestartPolicy;
 use crate::cluster::{Action, ClusterView};
 use crate::controllers::{Actions, Key};
-use crate::engine::SimDuration;
+use crate::engine::{SimDuration, SimTime};
 
 /// Condition kind: the Job fails as soon as its pods have ended.
 pub(super) const FAILURE_TARGET: &str = "FailureTarget";
@@ -151,14 +151,20 @@ impl<'a> Sync<'a> {
         judge(spec.pod_failure_policy.as_deref(), pod, template, has_limit_per_index)
     }
 
+    /// When a pod ended.
+    pub(super) fn finished_at(&self, pod: &Pod) -> SimTime {
+        finished_at(pod, &self.view.store().template_of(pod).spec)
+    }
+
     fn count_pods(&mut self) {
         let uncounted =
             || self.pods.iter().map(|(_, pod)| *pod).filter(|pod| self.is_uncounted(pod));
-        let succeeded = uncounted().filter(|pod| pod.phase == PodPhase::Succeeded).map(finished_at);
+        let succeeded = uncounted().filter(|pod| pod.phase == PodPhase::Succeeded);
+        let succeeded = succeeded.map(|pod| self.finished_at(pod));
         let succeeded: Vec<_> = succeeded.collect();
         let failed: Vec<&Pod> = uncounted().filter(|pod| self.is_failed(pod)).collect();
         let counted = count(failed.iter().filter(|pod| self.judge(pod).is_counted()));
-        let failed: Vec<_> = failed.into_iter().map(finished_at).collect();
+        let failed: Vec<_> = failed.into_iter().map(|pod| self.finished_at(pod)).collect();
         self.failed = self.status.failed + counted;
         self.succeeded = self.status.succeeded + count(succeeded.iter());
         self.record = self.record.with(&succeeded, &failed);
@@ -288,7 +294,7 @@ impl<'a> Sync<'a> {
             // The one that failed more often stays, and so does the one that ended later.
             let stays = delayed.get(&index).is_some_and(|(_, known)| {
                 self.failures_before(known) > self.failures_before(pod)
-                    || finished_at(known) > finished_at(pod)
+                    || self.finished_at(known) > self.finished_at(pod)
             });
             if !stays {
                 delayed.insert(index, (*id, *pod));
