@@ -85,7 +85,8 @@ impl Format {
         if first.starts_with('{') {
             return Some(json_format(first, &text));
         }
-        if access_log::is_line(first) {
+        // A log that was cut off begins in the middle of a line.
+        if access_log::is_line(first) || lines.take(2).any(access_log::is_line) {
             return Some(Self::AccessLog);
         }
         if first.starts_with("metric_name,timestamp,") {

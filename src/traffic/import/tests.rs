@@ -28,6 +28,7 @@ fn each_tool_is_known_by_what_it_writes() {
         ("2023-11-16T12:00:00Z\n", Format::Csv),
         ("Timestamp\n1\n", Format::Csv),
         (combined, Format::AccessLog),
+        (&format!("P/1.1\" 200 5 \"-\" \"curl\"\n{combined}\n"), Format::AccessLog),
         (r#"{"time":"2023-11-16T12:00:00Z","status":200}"#, Format::JsonLines),
         (r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#, Format::Prometheus),
         ("metric_name,timestamp,metric_value,check\n", Format::K6Csv),
