@@ -12,19 +12,43 @@ use super::meta::{Labels, Name, NamespacedName};
 use super::pod::PodId;
 use super::pod_template::TemplateId;
 use super::scale::ScaleTarget;
+use super::selector::Selector;
 use super::store::Store;
 
 /// Who counts whose pods.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlaps {
     /// What HPAs scale, by namespace.
-    targets: BTreeMap<Name, BTreeSet<ScaleTarget>>,
+    targets: BTreeMap<Name, Targets>,
+    /// All of them.
+    known_targets: BTreeSet<ScaleTarget>,
+    /// The templates that have a label. Looked up only, never iterated.
+    templates_by_label: FxHashMap<Label, Vec<TemplateId>>,
+    /// How many templates those are, from the first.
+    templates_known: usize,
     /// Those of a namespace whose selectors match a template's labels. Looked up only, never iterated.
     by_template: FxHashMap<(Name, TemplateId), Vec<ScaleTarget>>,
     /// Pods that a target's selector matches and that are not its own.
     strangers: BTreeMap<ScaleTarget, BTreeSet<PodId>>,
     /// The same, by pod.
     counted_by: BTreeMap<PodId, Vec<ScaleTarget>>,
+}
+
+/// A key and its value.
+type Label = (Name, Name);
+
+/// What HPAs of one namespace scale, by a label that its selector demands, if it demands one: few selectors
+/// have to be held against the labels of a pod.
+#[derive(Clone, Debug, Default)]
+struct Targets(BTreeMap<Option<Label>, BTreeSet<ScaleTarget>>);
+
+impl Targets {
+    /// Those whose selectors may match these labels.
+    fn that_may_match(&self, labels: &Labels) -> impl Iterator<Item = ScaleTarget> {
+        let labels = labels.iter().map(|(key, value)| Some((key.clone(), value.clone())));
+        let found = labels.chain([None]).filter_map(|label| self.0.get(&label));
+        found.flatten().copied()
+    }
 }
 
 impl Store {
@@ -85,8 +109,7 @@ impl Store {
             return;
         }
         let Some((kind, id)) = self.kind_and_name_of(target) else { return };
-        let known = self.overlaps.targets.get(&id.namespace);
-        if known.is_none_or(|known| !known.contains(&target))
+        if !self.overlaps.known_targets.contains(&target)
             && self.hpas_of(&id.namespace, &kind.into(), &id.name).next().is_some()
         {
             self.compare_all_with(target, &id.namespace.clone());
@@ -94,12 +117,14 @@ impl Store {
     }
 
     fn compare_all_with(&mut self, target: ScaleTarget, namespace: &Name) {
-        if !self.overlaps.targets.entry(namespace.clone()).or_default().insert(target) {
+        let Some(selector) = self.selector_scaled_by(target).cloned() else { return };
+        if !self.overlaps.known_targets.insert(target) {
             return;
         }
-        let Some(selector) = self.selector_scaled_by(target) else { return };
-        let templates = self.templates.iter().filter(|(_, one)| selector.matches(&one.labels));
-        let templates: BTreeSet<TemplateId> = templates.map(|(template, _)| template).collect();
+        let label = selector.demanded_label();
+        let targets = self.overlaps.targets.entry(namespace.clone()).or_default();
+        targets.0.entry(label.clone()).or_default().insert(target);
+        let templates = self.templates_that_match(&selector, label);
         for template in &templates {
             self.overlaps.by_template.remove(&(namespace.clone(), *template));
         }
@@ -117,11 +142,35 @@ impl Store {
         }
     }
 
+    fn templates_that_match(
+        &mut self,
+        selector: &Selector,
+        label: Option<Label>,
+    ) -> BTreeSet<TemplateId> {
+        let Self { overlaps, templates, .. } = self;
+        let matches = |template: &TemplateId| selector.matches(&templates[*template].labels);
+        let Some(label) = label else {
+            return templates.iter().map(|(id, _)| id).filter(matches).collect();
+        };
+        // Templates stay for ever, so that only those at the end are new.
+        for (id, template) in templates.iter().skip(overlaps.templates_known) {
+            for (key, value) in template.labels.iter() {
+                let label = (key.clone(), value.clone());
+                overlaps.templates_by_label.entry(label).or_default().push(id);
+            }
+        }
+        overlaps.templates_known = templates.len();
+        let labelled = overlaps.templates_by_label.get(&label).into_iter().flatten();
+        labelled.copied().filter(matches).collect()
+    }
+
     fn forget_target(&mut self, target: ScaleTarget) {
         let overlaps = &mut self.overlaps;
-        let is_here = |targets: &mut BTreeSet<ScaleTarget>| targets.remove(&target);
-        if !overlaps.targets.values_mut().any(is_here) {
+        if !overlaps.known_targets.remove(&target) {
             return;
+        }
+        for targets in overlaps.targets.values_mut().flat_map(|targets| targets.0.values_mut()) {
+            targets.remove(&target);
         }
         overlaps.by_template.clear();
         for pod in overlaps.strangers.remove(&target).into_iter().flatten() {
@@ -153,7 +202,10 @@ impl Store {
             &self.overlaps.by_template[&key]
         };
         let is_own = |target: ScaleTarget| {
-            pod.owner.is_some_and(|owner| self.owners_scaled_by(target).any(|own| own == owner))
+            pod.owner.is_some_and(|owner| {
+                self.scaled_owner(owner) == Some(target)
+                    || self.owners_scaled_by(target).any(|own| own == owner)
+            })
         };
         let strange: Vec<ScaleTarget> =
             matching.iter().copied().filter(|target| !is_own(*target)).collect();
@@ -177,10 +229,12 @@ impl Store {
     }
 
     fn targets_matching(&self, namespace: &Name, labels: &Labels) -> Vec<ScaleTarget> {
-        let targets = self.overlaps.targets.get(namespace).into_iter().flatten().copied();
+        let targets = self.overlaps.targets.get(namespace);
+        let targets = targets.into_iter().flat_map(|targets| targets.that_may_match(labels));
         let matches = |target: &ScaleTarget| {
             self.selector_scaled_by(*target).is_some_and(|selector| selector.matches(labels))
         };
-        targets.filter(matches).collect()
+        let matching: BTreeSet<ScaleTarget> = targets.filter(matches).collect();
+        matching.into_iter().collect()
     }
 }

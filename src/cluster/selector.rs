@@ -68,6 +68,16 @@ impl Selector {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
     }
 
+    /// A label without which nothing matches, if there is one.
+    pub fn demanded_label(&self) -> Option<(Name, Name)> {
+        self.requirements.iter().find_map(|Requirement { key, operator, values }| {
+            match (operator, values.as_slice()) {
+                (Operator::In, [value]) => Some((key.clone(), value.clone())),
+                _ => None,
+            }
+        })
+    }
+
     /// Whether it has no requirement, and so matches everything.
     pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()
