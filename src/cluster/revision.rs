@@ -18,6 +18,13 @@ pub(super) struct Revisions {
     nodes: u64,
 }
 
+impl Revisions {
+    fn revise(&mut self, target: ScaleTarget) {
+        self.last += 1;
+        self.by_target.insert(target, self.last);
+    }
+}
+
 impl Store {
     /// Grows whenever a pod of the target, its samples, or its place in the target changes.
     pub fn pods_revision(&self, target: ScaleTarget) -> u64 {
@@ -118,11 +125,14 @@ impl Store {
     }
 
     fn revise_target_of(&mut self, change: Change) {
-        let own = self.scale_target_of(change);
-        let strange: Vec<ScaleTarget> = self.strange_targets_of(change).collect();
-        for target in own.into_iter().chain(strange) {
-            self.revisions.last += 1;
-            self.revisions.by_target.insert(target, self.revisions.last);
+        if let Some(own) = self.scale_target_of(change) {
+            self.revisions.revise(own);
+        }
+        if !self.has_no_overlaps() {
+            let strange: Vec<ScaleTarget> = self.strange_targets_of(change).collect();
+            for target in strange {
+                self.revisions.revise(target);
+            }
         }
     }
 }

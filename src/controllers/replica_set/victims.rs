@@ -39,10 +39,11 @@ pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usiz
         return (0..candidates.len()).collect();
     }
     let ranks = candidates.iter().enumerate();
-    let mut ranks: Vec<Rank> =
+    let ranks: Vec<Rank> =
         ranks.map(|(position, candidate)| Rank::new(position, candidate, now)).collect();
-    sort_first(&mut ranks, count, &mut Vec::with_capacity(candidates.len()));
-    ranks.iter().take(count).map(|rank| rank.position).collect()
+    let mut order: Vec<&Rank> = ranks.iter().collect();
+    sort_first(&mut order, count, &mut Vec::with_capacity(ranks.len()));
+    order.iter().take(count).map(|rank| rank.position).collect()
 }
 
 /// What of a candidate is compared, made once.
@@ -50,9 +51,9 @@ pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usiz
 struct Rank {
     position: usize,
     uid: u64,
-    /// What comes before any age: a node, the phase, readiness, the deletion cost, and, the more the
-    /// earlier, the pods beside it.
-    before_ages: (bool, u8, bool, i32, Reverse<u32>),
+    /// What comes before any age, from the highest bits down: a node, the phase, readiness, the deletion
+    /// cost, and, the more the earlier, the pods beside it.
+    before_ages: u128,
     ready_since: Option<SimTime>,
     ready_magnitude: Option<u32>,
     restarts: (Reverse<u32>, Reverse<u32>),
@@ -68,16 +69,16 @@ impl Rank {
             PodPhase::Unknown => 1,
             _ => 2,
         };
+        let before_cost =
+            u128::from(candidate.is_assigned) << 3 | phase << 1 | u128::from(ready_since.is_some());
+        // The lowest is zero.
+        let cost = candidate.deletion_cost.abs_diff(i32::MIN);
         Self {
             position,
             uid,
-            before_ages: (
-                candidate.is_assigned,
-                phase,
-                ready_since.is_some(),
-                candidate.deletion_cost,
-                Reverse(candidate.colocated),
-            ),
+            before_ages: before_cost << 64
+                | u128::from(cost) << 32
+                | u128::from(!candidate.colocated),
             ready_since,
             ready_magnitude: ready_since.and_then(|since| magnitude(now - since)),
             restarts: (Reverse(restarts.containers_max), Reverse(restarts.sidecars_max)),
@@ -122,7 +123,7 @@ pub fn deletion_cost(annotation: &str) -> i32 {
 /// Brings the first `count` of a merge sort by `Rank::goes_first` to the front: what comes first of two
 /// halves that are merged depends on the first of each alone. `merged` has room for all and is empty before
 /// and after.
-fn sort_first(ranks: &mut [Rank], count: usize, merged: &mut Vec<Rank>) {
+fn sort_first<'a>(ranks: &mut [&'a Rank], count: usize, merged: &mut Vec<&'a Rank>) {
     if ranks.len() < 2 {
         return;
     }
