@@ -17,6 +17,7 @@ mod work_queue;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
 pub(super) use edge::Edge;
@@ -166,6 +167,15 @@ impl Network {
     fn enter(&mut self, at: SimTime, what: What) {
         self.events.push(Reverse(Event { at, what }));
     }
+
+    /// The same thing is due again at `next`, or no more. It is the first event.
+    fn put_off_first(&mut self, next: Option<SimTime>) {
+        let Some(mut first) = self.events.peek_mut() else { return };
+        match next {
+            Some(at) => first.0.at = at,
+            None => _ = PeekMut::pop(first),
+        }
+    }
 }
 
 impl Traffic {
@@ -185,7 +195,9 @@ impl Traffic {
                 continue;
             }
             let Some(event) = event.filter(|event| event.at <= until) else { break };
-            self.network.events.pop();
+            if !matches!(event.what, What::Arrival(_) | What::Route(_)) {
+                self.network.events.pop();
+            }
             match event.what {
                 What::Restore(service, pod) => self.restore(service, pod),
                 What::TryDeadline(edge) | What::ConnectDeadline(edge) => {
@@ -214,12 +226,16 @@ impl Traffic {
         }
     }
 
+    /// A client's request comes to a service; its event is the first.
     fn client_call(&mut self, now: SimTime, service: u32, until: SimTime) {
-        self.network.services[service as usize].is_arrival_entered = false;
-        if let Some(Arrival { tokens, .. }) = self.services[service as usize].arrivals.take(now) {
+        let arrivals = &mut self.services[service as usize].arrivals;
+        let arrival = arrivals.take(now);
+        let next = arrivals.next_known(until);
+        self.network.put_off_first(next);
+        self.network.services[service as usize].is_arrival_entered = next.is_some();
+        if let Some(Arrival { tokens, .. }) = arrival {
             self.make_call(now, service, tokens, Caller::Client, 0);
         }
-        self.enter_arrival(service as usize, until);
     }
 
     /// Enters the next arrival by a route, if it can be known by `until`.
@@ -235,9 +251,9 @@ impl Traffic {
         }
     }
 
+    /// A request comes by a route; its event is the first.
     fn route_call(&mut self, now: SimTime, index: u32, until: SimTime) {
         let route = &mut self.network.routes[index as usize];
-        route.is_entered = false;
         let is_empty = |service: u32| self.services[service as usize].endpoints.is_empty();
         let edges = match &route.main {
             Some((main, instead)) if is_empty(route.service) || is_empty(*main) => instead,
@@ -245,10 +261,13 @@ impl Traffic {
         };
         let so_far = edges.partition_point(|(since, _)| *since <= now);
         let (_, edge) = edges[so_far.saturating_sub(1)];
-        if let Some(Arrival { tokens, .. }) = route.arrivals.take(now) {
+        let arrival = route.arrivals.take(now);
+        let next = route.arrivals.next_known(until);
+        route.is_entered = next.is_some();
+        self.network.put_off_first(next);
+        if let Some(Arrival { tokens, .. }) = arrival {
             self.make_call(now, edge, tokens, Caller::Client, 0);
         }
-        self.enter_route(index as usize, until);
     }
 
     fn user_call(&mut self, now: SimTime, group: u32) {
