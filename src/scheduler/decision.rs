@@ -8,6 +8,8 @@ use super::nominations::Nominations;
 use super::preemption::{Candidate, PostFilter, best_candidates, post_filter};
 use super::profile::Profile;
 use super::tie_break::TieBreaker;
+use crate::cluster::node::NodeId;
+use crate::cluster::pod::PodId;
 
 /// What a cycle came to, with all that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,19 @@ pub enum Verdict {
         /// The text of the FailedScheduling event.
         message: String,
     },
+}
+
+/// One try to place a pod, with all that led to its end.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The pod.
+    pub pod: PodId,
+    /// Which try it was, from 1.
+    pub number: u32,
+    /// Where it was nominated to before.
+    pub nominated_node: Option<NodeId>,
+    /// What came of it.
+    pub decision: Decision,
 }
 
 /// Decides about one pod. `start` is the position in the order of nodes from which feasible ones

@@ -26,6 +26,7 @@ pub mod tally;
 pub mod tie_break;
 pub mod topology;
 
+pub use decision::Attempt;
 pub use profile::SchedulerConfiguration;
-pub use schedule_one::{Attempt, Scheduler};
+pub use schedule_one::Scheduler;
 pub use tie_break::TieBreaker;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::decision::{Decision, Verdict, decide};
+use super::decision::{Attempt, Decision, Verdict, decide};
 use super::framework::{ClusterEvent, CycleContext, PodToPlace};
 use super::gpu::DeviceSet;
 use super::message::{assigned, cut};
@@ -53,19 +53,6 @@ struct Tracked {
     node: Option<NodeId>,
     /// Where the API server has it nominated to.
     nominated: Option<NodeId>,
-}
-
-/// One try to place a pod, with all that led to its end.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// The pod.
-    pub pod: PodId,
-    /// Which try it was, from 1.
-    pub number: u32,
-    /// Where it was nominated to before.
-    pub nominated_node: Option<NodeId>,
-    /// What came of it.
-    pub decision: Decision,
 }
 
 impl Scheduler {
