@@ -19,7 +19,7 @@ use super::load::ApiServerGates;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
-use super::pod_validation::validate_pod_spec;
+use super::pod_validation::validate_pod;
 use super::policy::{
     disruption_budget, keys, namespace, object_meta, priority_class, resource_quota,
 };
@@ -179,7 +179,7 @@ fn content(
         "Pod" => {
             let pod: core::Pod = typed(value)?;
             let spec = or_required(pod.spec, &path, errors);
-            validate_pod_spec(&spec, &[], &path, errors);
+            validate_pod(&spec, &path, errors);
             let template =
                 super::pod::pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
             Content::Pod(Box::new(template))

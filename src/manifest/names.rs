@@ -52,6 +52,25 @@ pub(super) fn check_name(
     }
 }
 
+/// Checks the name of a container's port (`IsValidPortName`).
+pub(super) fn check_port_name(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    let is_known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    for (is_right, rule) in [
+        (name.len() <= 15, "must be no more than 15 characters"),
+        (
+            name.chars().all(is_known),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (name.contains(|c: char| c.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
+        (!name.contains("--"), "must not contain consecutive hyphens"),
+        (!name.starts_with('-') && !name.ends_with('-'), "must not begin or end with a hyphen"),
+    ] {
+        if !is_right {
+            errors.invalid(path, name, rule);
+        }
+    }
+}
+
 /// Checks the keys and values of labels (`ValidateLabels`).
 pub(super) fn check_labels(
     labels: Option<&BTreeMap<String, String>>,
@@ -150,6 +169,20 @@ mod tests {
             (&"a".repeat(53), SubdomainUpTo(52), false),
         ] {
             assert_eq!(accepts(name, rule), is_valid, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_ports_are_short() {
+        let problems = |name: &str| {
+            let mut errors = FieldErrors::default();
+            check_port_name(name, &FieldPath::ROOT, &mut errors);
+            errors.into_vec().len()
+        };
+        for (name, count) in
+            [("http", 0), ("a-1", 0), ("prometheus-metrics", 1), ("8080", 1), ("-Web--1", 3)]
+        {
+            assert_eq!(problems(name), count, "{name}");
         }
     }
 

@@ -6,6 +6,17 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
+use super::names::{NameRule, check_name, check_port_name};
+
+/// Checks the spec of a pod by itself, which nobody has scheduled before it is written (`ValidatePodCreate`).
+pub(super) fn validate_pod(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    validate_pod_spec(spec, &[], path, errors);
+    let has_node = spec.node_name.as_deref().is_some_and(|name| !name.is_empty());
+    if has_node && spec.scheduling_gates.iter().flatten().next().is_some() {
+        let problem = "Forbidden: cannot be set until all schedulingGates have been cleared";
+        errors.push(&path.field("nodeName"), problem);
+    }
+}
 
 /// Checks images, mounts, probes and names inside a pod. Besides the pod's own volumes there may be
 /// those that a StatefulSet adds for its claims.
@@ -29,6 +40,7 @@ pub(super) fn validate_pod_spec(
     let all = init_containers.map(|(index, container)| (&init, index, container));
     for (list, index, container) in all.chain(containers.map(|(index, one)| (&main, index, one))) {
         let path = list.item(index);
+        check_label(&container.name, &path.field("name"), errors);
         if !names.insert(container.name.as_str()) {
             let problem = format!("Duplicate value: {:?}", container.name);
             errors.push(&path.field("name"), problem);
@@ -64,13 +76,21 @@ fn unique_names<'a>(
     let mut seen = BTreeSet::new();
     for (index, name) in names.enumerate() {
         let at = path.item(index);
-        if name.is_empty() {
-            errors.required(&at.field("name"), "");
-        } else if !seen.insert(name) {
-            errors.push(&at.field("name"), format!("Duplicate value: {name:?}"));
+        let at = at.field("name");
+        check_label(name, &at, errors);
+        if !seen.insert(name) {
+            errors.push(&at, format!("Duplicate value: {name:?}"));
         }
     }
     seen
+}
+
+fn check_label(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    if name.is_empty() {
+        errors.required(path, "");
+    } else {
+        check_name(name, false, NameRule::Label, path, errors);
+    }
 }
 
 fn validate_container(
@@ -81,6 +101,16 @@ fn validate_container(
 ) {
     if container.image.as_deref().unwrap_or_default().is_empty() {
         errors.required(&path.field("image"), "");
+    }
+    let (at, mut names) = (path.field("ports"), BTreeSet::new());
+    for (index, port) in container.ports.iter().flatten().enumerate() {
+        if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
+            let at = at.item(index);
+            check_port_name(name, &at.field("name"), errors);
+            if !names.insert(name) {
+                errors.push(&at.field("name"), format!("Duplicate value: {name:?}"));
+            }
+        }
     }
     let at = path.field("volumeMounts");
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
@@ -162,6 +192,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_pod_with_a_node_has_no_gates_left() {
+        let spec = json!({
+            "nodeName": "a", "schedulingGates": [{"name": "b"}],
+            "containers": [{"name": "web", "image": "x"}],
+        });
+        let mut errors = FieldErrors::default();
+        validate_pod(&serde_json::from_value(spec).unwrap(), &FieldPath::ROOT, &mut errors);
+        let found = errors.into_vec().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            ["nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"]
+        );
+    }
+
+    #[test]
     fn everything_wrong_inside_a_pod_is_found() {
         let spec = json!({
             "volumes": [{"name": "data"}, {"name": "data"}],
@@ -170,7 +215,8 @@ mod tests {
                 {"name": "web", "volumeMounts": [{"name": "data", "mountPath": "/a"}, {"name": "dta", "mountPath": "/b"}]},
                 {"name": "web", "image": "x", "livenessProbe": {"successThreshold": 2},
                  "readinessProbe": {"exec": {}, "tcpSocket": {"port": 1}, "successThreshold": 2}},
-                {"name": "gpu", "image": "x", "resources": {
+                {"name": "Gpu", "image": "x", "ports": [{"name": "a", "containerPort": 1}, {"name": "a", "containerPort": 2}],
+                 "resources": {
                     "requests": {"nvidia.com/gpu": "1", "example.com/a": "2", "cpu": "1"},
                     "limits": {"example.com/a": "3", "cpu": "2"}}},
             ],
@@ -193,6 +239,9 @@ mod tests {
                 "containers[1].livenessProbe: Required value: must specify a handler type: exec, httpGet, tcpSocket or grpc",
                 "containers[1].livenessProbe.successThreshold: Invalid value: 2: must be 1",
                 "containers[1].readinessProbe: Forbidden: may not specify more than 1 handler type",
+                "containers[2].name: Invalid value: \"Gpu\": a lowercase RFC 1123 label must consist of lower case \
+                 alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name')",
+                "containers[2].ports[1].name: Duplicate value: \"a\"",
                 "containers[2].resources.requests[example.com/a]: Invalid value: \"2\": must be equal to example.com/a limit of 3",
                 "containers[2].resources.limits: Required value: Limit must be set for non overcommitable resources; nvidia.com/gpu has a request and no limit",
                 "initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",

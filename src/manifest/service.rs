@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::field::{FieldErrors, FieldPath};
-use super::names::check_labels;
+use super::names::{NameRule, check_labels, check_name};
 use super::pod::pairs;
 use crate::cluster::selector::Selector;
 use crate::cluster::service::{Service, ServicePort, TrafficDistribution};
@@ -93,6 +93,9 @@ fn ports(
             errors.required(&at.field("name"), "a Service with several ports names each of them");
         } else if !names.insert(name) {
             errors.push(&at.field("name"), format!("Duplicate value: {name:?}"));
+        }
+        if !name.is_empty() {
+            check_name(name, false, NameRule::Label, &at.field("name"), errors);
         }
         let protocols = ["TCP", "UDP", "SCTP"].map(|name| (name, name));
         let protocol = given_port.protocol.as_deref();
