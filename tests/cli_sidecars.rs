@@ -139,7 +139,7 @@ fn init_containers_and_native_sidecars_are_shown_beside_the_containers() {
             "Init Containers:",
             "  prepare:",
             "  proxy:",
-            "Restart Policy: Always",
+            "Restart Policy:",
             "\nContainers:",
             "  side:",
         ]
@@ -155,6 +155,33 @@ fn init_containers_and_native_sidecars_are_shown_beside_the_containers() {
         assert_eq!(spec["initContainers"][1]["restartPolicy"], "Always");
         assert_eq!(spec["containers"][1]["name"], "side");
     }
+}
+
+#[test]
+fn the_states_of_containers_and_the_conditions_of_a_pod_are_shown() {
+    let shop = pair("");
+    let pods = shown(&shop, &["get", "pods", "scenario.yaml", "--at", "3m", "-n", "default"]);
+    let pod = format!("pod/{}", rows(&pods)[0][0]);
+    let page = shown(&shop, &["describe", &pod, "scenario.yaml", "--at", "3m"]);
+    for line in [
+        "State:          Terminated\n      Reason:       Completed\n      Exit Code:    0\n",
+        "State:          Running\n      Started:      ",
+        "Ready:          True\n    Restart Count:  0\n",
+        "\nConditions:\n  PodReadyToStartContainers True\n  Initialized               True\n  Ready     ",
+    ] {
+        assert!(page.contains(line), "{line} is missing in\n{page}");
+    }
+    let arguments = ["get", "pods", "scenario.yaml", "--at", "3m", "-o", "json"];
+    let list: Value = serde_json::from_str(&shown(&shop, &arguments)).expect("JSON");
+    let status = &list["items"][0]["status"];
+    let [prepare, proxy] = [0, 1].map(|place| &status["initContainerStatuses"][place]);
+    assert_eq!(prepare["state"]["terminated"]["reason"], "Completed", "{status}");
+    assert_eq!(proxy["ready"], true);
+    let side = &status["containerStatuses"][1];
+    assert!(side["state"]["running"]["startedAtSeconds"].is_number(), "{status}");
+    assert_eq!(side["restartCount"], 0);
+    let ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
+    assert!(status["conditions"].as_array().expect("a list").iter().any(ready), "{status}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_resize_waits_for_room_and_goes_on_when_another_pod_is_gone() {
     let object: ObjectReference =
         format!("Pod/default/{}", pod(view, "web").name()).parse().unwrap();
     let told = views::describe(view, &run.0.recorder().log, &object).expect("it is there");
-    assert!(told.contains("PodResizePending    True   Deferred: Node didn't have"), "{told}");
+    assert!(told.contains("PodResizePending          True   Deferred: Node didn't have"), "{told}");
     assert_eq!(run.events("ResizeDeferred").len(), 1);
     run.until(700);
     assert_eq!(requests(&run, "web"), ["1200m"; 4]);

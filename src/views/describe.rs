@@ -6,9 +6,11 @@ use super::age::age;
 use super::columns::NONE;
 use super::describe_workloads as workloads;
 use super::get::{Scope, label_text, metric_pairs, node_status, taint_text};
+use super::pod_status::{conditions, state_lines};
+use crate::cluster::container_status::{ContainerStatus, ContainerStatuses};
 use crate::cluster::deployment::WorkloadCondition;
 use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::{Container, PodTemplate, ReferenceKind, ResourceList};
+use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ReferenceKind, ResourceList};
 use crate::cluster::printed_status::printed_status;
 use crate::cluster::{ClusterView, Labels, ObjectReference};
 use crate::engine::SimTime;
@@ -85,30 +87,50 @@ impl Page {
     }
 
     pub(super) fn template(&mut self, template: &PodTemplate) {
-        let spec = &template.spec;
+        self.all_containers(&template.spec, &ContainerStatuses::default(), SimTime::ZERO);
+    }
+
+    /// Containers with what is said of them at `now`.
+    fn all_containers(&mut self, spec: &PodSpec, statuses: &ContainerStatuses, now: SimTime) {
+        let (init, regular) = statuses.split(spec);
         if !spec.init_containers.is_empty() {
-            self.containers("Init Containers", &spec.init_containers);
+            self.containers("Init Containers", &spec.init_containers, init, now);
         }
-        self.containers("Containers", &spec.containers);
+        self.containers("Containers", &spec.containers, regular, now);
     }
 
     /// Containers, and which of those that come first run on beside the others.
-    fn containers(&mut self, title: &str, containers: &[Container]) {
+    fn containers(
+        &mut self,
+        title: &str,
+        containers: &[Container],
+        statuses: &[ContainerStatus],
+        now: SimTime,
+    ) {
         self.section(title);
-        for container in containers {
+        for (position, container) in containers.iter().enumerate() {
             self.line(&format!("{}:", container.name));
-            self.line(&format!("  Image:    {}", container.image));
+            self.of_container("Image:", &container.image);
+            for (name, text) in
+                statuses.get(position).into_iter().flat_map(|status| state_lines(status, now))
+            {
+                self.of_container(name, &text);
+            }
             if container.is_sidecar {
-                self.line("  Restart Policy: Always");
+                self.of_container("Restart Policy:", "Always");
             }
             for (name, amounts) in
-                [("Limits:  ", &container.limits), ("Requests:", &container.requests)]
+                [("Limits:", &container.limits), ("Requests:", &container.requests)]
             {
                 if !amounts.is_empty() {
-                    self.line(&format!("  {name} {}", amounts_text(amounts)));
+                    self.of_container(name, &amounts_text(amounts));
                 }
             }
         }
+    }
+
+    fn of_container(&mut self, name: &str, value: &str) {
+        self.line(&format!("  {name:<15} {value}"));
     }
 
     pub(super) fn conditions(&mut self, conditions: &[WorkloadCondition]) {
@@ -149,14 +171,17 @@ fn pod(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Opti
     }
     page.field("Ready", format!("{}/{}", printed.ready, printed.containers));
     page.field("Restart Count", printed.restarts);
-    page.template(template);
-    let conditions = resize_conditions(pod);
-    if !conditions.is_empty() {
+    page.all_containers(&template.spec, &pod.containers, view.now);
+    let (told, of_resize) = (conditions(pod), resize_conditions(pod));
+    if pod.conditions.scheduled.is_some() || !of_resize.is_empty() {
         page.section("Conditions");
-        for one in conditions {
-            let text = format!("{:<19} True   {}: {}", one.kind, one.reason, one.message);
-            page.line(text.trim_end_matches([':', ' ']));
-        }
+    }
+    for (kind, condition) in told {
+        page.line(&format!("{kind:<25} {}", condition.status.as_str()));
+    }
+    for one in of_resize {
+        let text = format!("{:<25} True   {}: {}", one.kind, one.reason, one.message);
+        page.line(text.trim_end_matches([':', ' ']));
     }
     Some(())
 }

@@ -14,6 +14,7 @@ mod get_workloads;
 mod labelled;
 mod object;
 mod object_workloads;
+mod pod_status;
 mod rollout;
 mod span;
 mod top;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::get::{Kind, Scope, label_text, taint_text};
 use super::object_workloads as workloads;
+use super::pod_status;
 use crate::cluster::deployment::WorkloadCondition;
 use crate::cluster::pod::Pod;
 use crate::cluster::pod_template::{Container, PodTemplate, ReferenceKind, ResourceList};
@@ -45,7 +46,7 @@ pub(super) fn labels(labels: &Labels) -> Value {
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-fn amounts(list: &ResourceList) -> Value {
+pub(super) fn amounts(list: &ResourceList) -> Value {
     let pairs = list.iter().map(|(name, amount)| (name.to_string(), amount.to_string().into()));
     Value::Object(pairs.collect::<Map<_, _>>())
 }
@@ -110,6 +111,8 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
         let printed = printed_status(pod, &template.spec);
         let node = pod.node.and_then(|node| view.nodes().get(node));
         let owner = pod.owner.and_then(|owner| view.identity_of(owner));
+        let [init_container_statuses, container_statuses] =
+            pod_status::container_statuses(view, pod);
         let mut object = json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -130,8 +133,9 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
                 "shown": printed.status,
                 "ready": pod.is_ready(),
                 "restartCount": printed.restarts,
-                "containerStatuses": container_statuses(view, pod),
-                "conditions": resize_conditions(pod),
+                "initContainerStatuses": init_container_statuses,
+                "containerStatuses": container_statuses,
+                "conditions": pod_conditions(pod),
             },
         });
         if let (Some(spec), Value::Object(containers)) =
@@ -144,29 +148,16 @@ fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
     told.collect()
 }
 
-/// What the kubelet says of the containers' resources, once it has taken the pod.
-fn container_statuses(view: ClusterView<'_>, pod: &Pod) -> Value {
-    if pod.start_time.is_none() {
-        return Value::Array(Vec::new());
-    }
-    let allocated = &view.templates()[pod.allocated()].spec.containers;
-    let actual = &view.templates()[pod.actual()].spec.containers;
-    let told = allocated.iter().zip(actual).map(|(allocated, actual)| {
+/// The conditions of a pod, those of a resize that is not through at the end.
+fn pod_conditions(pod: &Pod) -> Value {
+    let told = pod_status::conditions(pod).map(|(kind, condition)| {
         json!({
-            "name": &*allocated.name,
-            "allocatedResources": amounts(&allocated.requests),
-            "resources": {
-                "requests": amounts(&actual.requests),
-                "limits": amounts(&actual.limits),
-            },
+            "type": kind,
+            "status": condition.status.as_str(),
+            "lastTransitionSeconds": seconds(condition.since),
         })
     });
-    told.collect()
-}
-
-/// The conditions of a resize that is not through.
-fn resize_conditions(pod: &Pod) -> Value {
-    let told = super::describe::resize_conditions(pod).into_iter().map(|one| {
+    let of_resize = super::describe::resize_conditions(pod).into_iter().map(|one| {
         json!({
             "type": one.kind,
             "status": "True",
@@ -175,7 +166,7 @@ fn resize_conditions(pod: &Pod) -> Value {
             "lastTransitionSeconds": seconds(one.since),
         })
     });
-    told.collect()
+    told.chain(of_resize).collect()
 }
 
 fn nodes(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {

@@ -1,0 +1,116 @@
+//! What the kubelet says of a pod: the state of each container, and the conditions, as `kubectl describe`
+//! prints them and as JSON.
+
+use serde_json::{Value, json};
+
+use super::age::{age, human};
+use super::object::{amounts, seconds};
+use crate::cluster::ClusterView;
+use crate::cluster::container_status::{ContainerState, ContainerStatus, Termination};
+use crate::cluster::pod::{Pod, PodCondition};
+use crate::cluster::pod_template::Container;
+use crate::engine::SimTime;
+
+/// The lines on the state of a container, name and value.
+pub(super) fn state_lines(status: &ContainerStatus, now: SimTime) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    match status.state {
+        ContainerState::Waiting(reason) => {
+            lines.push(("State:", "Waiting".to_owned()));
+            lines.push(("  Reason:", reason.as_str().to_owned()));
+        }
+        ContainerState::Running { since } => {
+            lines.push(("State:", "Running".to_owned()));
+            lines.push(("  Started:", format!("{} ago", age(now, since))));
+        }
+        ContainerState::Terminated(end) => {
+            lines.push(("State:", "Terminated".to_owned()));
+            lines.extend(termination_lines(end, now));
+        }
+    }
+    if let Some(end) = status.last_termination {
+        lines.push(("Last State:", "Terminated".to_owned()));
+        lines.extend(termination_lines(end, now));
+    }
+    lines.push(("Ready:", if status.is_ready { "True" } else { "False" }.to_owned()));
+    lines.push(("Restart Count:", status.restarts.to_string()));
+    lines
+}
+
+fn termination_lines(end: Termination, now: SimTime) -> [(&'static str, String); 3] {
+    let ran = human(end.finished - end.started);
+    [
+        ("  Reason:", end.reason.as_str().to_owned()),
+        ("  Exit Code:", end.exit_code.to_string()),
+        ("  Finished:", format!("{} ago, after {ran}", age(now, end.finished))),
+    ]
+}
+
+/// The conditions that somebody has written, in the order of kubectl.
+pub(super) fn conditions(pod: &Pod) -> impl Iterator<Item = (&'static str, PodCondition)> {
+    let known = &pod.conditions;
+    let all = [
+        ("PodReadyToStartContainers", known.ready_to_start_containers),
+        ("Initialized", known.initialized),
+        ("Ready", pod.ready),
+        ("ContainersReady", known.containers_ready),
+        ("PodScheduled", known.scheduled),
+    ];
+    all.into_iter().filter_map(|(kind, condition)| Some((kind, condition?)))
+}
+
+/// `initContainerStatuses` and `containerStatuses`, once the kubelet has taken the pod.
+pub(super) fn container_statuses(view: ClusterView<'_>, pod: &Pod) -> [Value; 2] {
+    if pod.start_time.is_none() {
+        return [(); 2].map(|()| Value::Array(Vec::new()));
+    }
+    let allocated = &view.templates()[pod.allocated()].spec;
+    let actual = &view.templates()[pod.actual()].spec;
+    let (init, regular) = pod.containers.split(allocated);
+    [
+        statuses(&allocated.init_containers, &actual.init_containers, init),
+        statuses(&allocated.containers, &actual.containers, regular),
+    ]
+}
+
+fn statuses(allocated: &[Container], actual: &[Container], told: &[ContainerStatus]) -> Value {
+    let all = allocated.iter().zip(actual).enumerate().map(|(position, (allocated, actual))| {
+        let mut status = json!({
+            "name": &*allocated.name,
+            "image": &*allocated.image,
+            "allocatedResources": amounts(&allocated.requests),
+            "resources": {
+                "requests": amounts(&actual.requests),
+                "limits": amounts(&actual.limits),
+            },
+        });
+        if let Some(told) = told.get(position) {
+            status["ready"] = told.is_ready.into();
+            status["started"] = told.is_started.into();
+            status["restartCount"] = told.restarts.into();
+            status["state"] = state(told.state);
+            if let Some(end) = told.last_termination {
+                status["lastState"] = state(ContainerState::Terminated(end));
+            }
+        }
+        status
+    });
+    all.collect()
+}
+
+fn state(state: ContainerState) -> Value {
+    match state {
+        ContainerState::Waiting(reason) => json!({"waiting": {"reason": reason.as_str()}}),
+        ContainerState::Running { since } => {
+            json!({"running": {"startedAtSeconds": seconds(since)}})
+        }
+        ContainerState::Terminated(Termination { exit_code, reason, started, finished }) => {
+            json!({"terminated": {
+                "exitCode": exit_code,
+                "reason": reason.as_str(),
+                "startedAtSeconds": seconds(started),
+                "finishedAtSeconds": seconds(finished),
+            }})
+        }
+    }
+}
