@@ -30,7 +30,7 @@ fn a_folder_stands_for_all_recordings_in_it() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hpa");
     let output = conform(&[golden]).assert().success().get_output().clone();
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(text.lines().last(), Some("497 cases: 497 agreed, 0 disagreed"));
+    assert_eq!(text.lines().last(), Some("702 cases: 702 agreed, 0 disagreed"));
     let empty = tempfile::tempdir().expect("a temporary folder");
     conform(&[&empty.path().to_string_lossy()]).assert().code(2);
 
