@@ -659,3 +659,25 @@ fn no_line_of_the_ai_agent_that_is_left_out_doubled_or_mangled_makes_it_panic() 
     }
     assert!(refused > 100, "only {refused} were refused: the mutations do nothing");
 }
+
+#[test]
+fn an_image_is_not_set_in_what_is_no_container() {
+    let change =
+        "timeline:\n  - {at: 2m, setImage: {workload: Deployment/shop/web, image: 'web:v2'}}\n";
+    let scenario = SCENARIO.replace("objectives:", &format!("{change}objectives:"));
+    let containers = MANIFESTS.find("        - name: web\n").expect("the container");
+    let end = MANIFESTS.find("---").expect("the Service");
+    for container in ["web", "[]", "7", "null"] {
+        let head = &MANIFESTS[..containers];
+        let manifests = format!("{head}        - {container}\n{}", &MANIFESTS[end..]);
+        refused(&scenario, &manifests, &["spec.template.spec.containers[0]"]);
+    }
+}
+
+#[test]
+fn requests_that_cost_a_lifetime_come_to_an_end() {
+    for mean in ["1e8", "1e9"] {
+        let endless = SCENARIO.replace("mean: 20ms", &format!("mean: {mean}"));
+        reported(&endless, MANIFESTS, &["0 answered"]);
+    }
+}

@@ -154,3 +154,18 @@ fn a_history_that_went_another_way_is_told_with_all_that_differs() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(text.contains("disagreed  one") && text.contains("| a must go, and stays"), "{text}");
 }
+
+#[test]
+fn a_history_too_large_to_be_replayed_is_refused_with_the_field() {
+    for (field, problem) in [
+        (r#""nodes":4611686018427387904"#, "nodes: 4611686018427387904 are more than 10000"),
+        (r#""until":1e300"#, "until: 1"),
+    ] {
+        let case = format!(r#"{{"id":"one","class":"job",{field},"expect":{{}}}}"#);
+        let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+        command.args(["conform", "controllers", "-"]).write_stdin(case);
+        let output = command.assert().code(2).get_output().clone();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(complaint.starts_with(&format!("error: -: line 1: {problem}")), "{complaint}");
+    }
+}

@@ -19,6 +19,16 @@ use crate::report::figures::counted;
 /// Version of the JSON form of a [`ConformReport`]: the minor grows with added fields, the major
 /// with changed ones.
 const FORMAT_VERSION: &str = "1.0";
+/// The longest case that is replayed.
+const LONGEST_DAYS: f64 = 30.0;
+
+/// Says that a case is too long to be replayed, by the field that has its length.
+fn check_length(field: &str, seconds: f64) -> Result<(), String> {
+    if seconds <= LONGEST_DAYS * 86_400.0 {
+        return Ok(());
+    }
+    Err(format!("{field}: {seconds} s is more than {LONGEST_DAYS} days"))
+}
 
 /// What became of one recorded case.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -79,8 +79,8 @@ impl Documents {
             Some(name) => containers.find(|one| one["name"] == **name),
             None => containers.next(),
         };
-        if let Some(container) = container {
-            container["image"] = Value::from(change.image.as_ref());
+        if let Some(container) = container.and_then(Value::as_object_mut) {
+            container.insert("image".to_owned(), Value::from(change.image.as_ref()));
         }
     }
 

@@ -80,8 +80,10 @@ struct Waiting {
     client: Client,
 }
 
-/// Progress that may be missing from rounding when a request is taken to be done [ns].
+/// Progress that may be missing from rounding when a request is taken to be done [ns], and as a share of
+/// that progress, as its own digits get coarser than the former once it is large.
 const ROUNDING: f64 = 1e-3;
+const ROUNDING_SHARE: f64 = 1e-15;
 
 impl Sharing {
     /// An idle pod. `cpu_done` is the CPU time that it has used so far.
@@ -304,7 +306,7 @@ impl Sharing {
     #[inline]
     fn take_done(&mut self, now: SimTime) -> Option<Client> {
         while let Some(running) = self.running.first()
-            && running.until <= self.progress + ROUNDING
+            && running.until <= self.progress + ROUNDING.max(running.until * ROUNDING_SHARE)
         {
             let Job { client, demand } = running.job;
             self.running.pop();

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::conform::check_length;
+
 /// One run of the real controllers: what was there, what was done, what happened.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,6 +103,23 @@ pub enum Nodes {
     Count(usize),
     /// These.
     List(Vec<NodeEntry>),
+}
+
+/// The most nodes of a case that is replayed: a slip of the keyboard is told, and not worked at for days.
+const MOST_NODES: usize = 10_000;
+
+impl Case {
+    /// Says what makes the case too large to be replayed.
+    pub fn check_size(&self) -> Result<(), String> {
+        let nodes = match &self.nodes {
+            Nodes::Count(count) => *count,
+            Nodes::List(entries) => entries.len(),
+        };
+        if nodes > MOST_NODES {
+            return Err(format!("nodes: {nodes} are more than {MOST_NODES}"));
+        }
+        check_length("until", self.until)
+    }
 }
 
 impl Default for Nodes {

@@ -58,6 +58,7 @@ fn shown(outcome: &Outcome, line: &str) -> Difference {
 /// Replays one line of a golden file.
 pub fn check(line: &str) -> Result<Outcome, String> {
     let case: Case = parse(line)?;
+    case.check_size()?;
     let differences = if case.class == "victims" {
         victims::check(&case)?
     } else {

@@ -9,6 +9,7 @@ use crate::cluster::deployment::DeploymentSpec;
 use crate::cluster::node::{HOSTNAME_LABEL, Node};
 use crate::cluster::service::Service;
 use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
+use crate::conform::check_length;
 use crate::controllers::ControllerSettings;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::{ImageChange, PatchChange, TimelineAction};
@@ -49,6 +50,7 @@ impl Prepared {
     /// Reads and checks everything.
     pub fn new(files: &CaseFiles) -> Result<Self, String> {
         let parameters = files.parameters()?;
+        check_length("params.yaml: duration_s", parameters.duration_s)?;
         let mut documents = Documents::default();
         let mut objects = read_objects(&files.manifests, &mut documents)?;
         let later = read_objects(files.nodes_later.as_slice(), &mut Documents::default())?;
