@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::backoff::FailedPodBackoff;
-use self::placement::Placement;
+use self::placement::{Placement, placement};
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use crate::cluster::daemon_set::DaemonSetId;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::Owner;
+use crate::cluster::pod_template::PodTemplate;
 use crate::cluster::{Change, ClusterView, Name};
 
 /// The DaemonSet controller.
@@ -33,8 +34,22 @@ struct Judged {
     nodes_revision: u64,
     /// The hash of the set's revision.
     hash: Name,
+    /// What the pods of that revision are made from, before a node is named.
+    template: Arc<PodTemplate>,
     /// All nodes, in the order of their names.
     nodes: Arc<[(NodeId, Placement)]>,
+}
+
+impl DaemonSetController {
+    /// Whether a set should run a pod on a node, or has one there (`syncNodeUpdate`): the change of
+    /// any other node is nothing to it.
+    fn is_related(&self, view: ClusterView<'_>, set: DaemonSetId, node: NodeId) -> bool {
+        let Some(judged) = self.judged.get(&set) else { return true };
+        let owner = Some(Owner::DaemonSet(set));
+        let object = view.nodes().get(node);
+        object.is_some_and(|node| placement(&judged.template, node).should_run)
+            || view.store().pods_on(node).any(|(_, pod)| pod.owner == owner)
+    }
 }
 
 impl Controller for DaemonSetController {
@@ -52,8 +67,11 @@ impl Controller for DaemonSetController {
                 wake.push(Key::DaemonSet(set));
                 None
             }
-            Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => {
-                wake.extend(view.daemon_sets().iter().map(|(id, _)| Key::DaemonSet(id)));
+            // Nobody is told that a node is gone; what becomes of its pods is heard of.
+            Change::NodeAdded(node) | Change::NodeUpdated(node) => {
+                let sets = view.daemon_sets().iter().map(|(id, _)| id);
+                let related = sets.filter(|set| self.is_related(view, *set, node));
+                wake.extend(related.map(Key::DaemonSet));
                 None
             }
             other => owner_of_changed_pod(view, other),

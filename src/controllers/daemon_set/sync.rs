@@ -32,7 +32,7 @@ pub(super) struct Sync<'a> {
     /// All revisions, the current one last.
     revisions: Vec<Revision>,
     /// Of the current revision, before a node is named.
-    template: PodTemplate,
+    template: Arc<PodTemplate>,
     /// All nodes, in the order of their names.
     nodes: Vec<(&'a Node, NodeId, Placement)>,
     /// By node and in the order of creation; ended ones with a deletion mark are left out.
@@ -48,22 +48,23 @@ pub(super) struct Sync<'a> {
 fn judge(
     view: ClusterView<'_>,
     judged: &mut BTreeMap<DaemonSetId, Judged>,
-    (id, hash): (DaemonSetId, &Name),
-    template: &PodTemplate,
-) -> Arc<[(NodeId, Placement)]> {
+    (id, set): (DaemonSetId, &DaemonSet),
+    latest: &Revision,
+) -> Judged {
     let nodes_revision = view.store().nodes_revision();
-    let known = judged.get(&id);
-    let is_current =
-        |known: &&Judged| known.nodes_revision == nodes_revision && known.hash == *hash;
-    if let Some(known) = known.filter(is_current) {
-        return Arc::clone(&known.nodes);
+    let of_revision = judged.get(&id).filter(|known| known.hash == latest.hash);
+    if let Some(known) = of_revision.filter(|known| known.nodes_revision == nodes_revision) {
+        return known.clone();
     }
+    let template = match of_revision {
+        Some(known) => Arc::clone(&known.template),
+        None => Arc::new(set.pod_template(latest)),
+    };
     let nodes = view.store().nodes_by_name();
-    let nodes: Arc<[(NodeId, Placement)]> =
-        nodes.map(|(id, node)| (id, placement(template, node))).collect();
-    let kept = Judged { nodes_revision, hash: hash.clone(), nodes: Arc::clone(&nodes) };
-    judged.insert(id, kept);
-    nodes
+    let nodes = nodes.map(|(id, node)| (id, placement(&template, node))).collect();
+    let kept = Judged { nodes_revision, hash: latest.hash.clone(), template, nodes };
+    judged.insert(id, kept.clone());
+    kept
 }
 
 impl<'a> Sync<'a> {
@@ -77,8 +78,7 @@ impl<'a> Sync<'a> {
         let set = store.daemon_sets().get(id)?;
         let revisions = with_latest(&set.revisions, &set.spec.template);
         let latest = revisions.last()?;
-        let template = set.pod_template(latest);
-        let nodes = judge(view, judged, (id, &latest.hash), &template);
+        let Judged { template, nodes, .. } = judge(view, judged, (id, set), latest);
         let nodes = nodes.iter().map(|(id, placement)| (&store.nodes()[*id], *id, *placement));
         let nodes: Vec<(&Node, NodeId, Placement)> = nodes.collect();
         let mut found: Vec<(NodeId, PodId, &Pod)> = Vec::new();
@@ -188,7 +188,7 @@ impl<'a> Sync<'a> {
             }
         }
         // Pods that wait for a node that is gone: nobody else removes them.
-        let lost = self.lost.values().flatten();
+        let mut lost = self.lost.values().flatten();
         let waiting = lost.filter(|(_, pod)| pod.node.is_none() && !pod.is_terminating());
         delete.extend(waiting.map(|(id, _)| *id));
         (create, delete)
@@ -286,7 +286,7 @@ impl<'a> Sync<'a> {
             self.node_pods(self.pods_on(*node), placement.should_run)
         };
         // Pods whose node object is gone count until they are collected; a surge waits for that.
-        let mut lost = self.lost.values().map(|pods| self.node_pods(pods, false));
+        let lost = self.lost.values().map(|pods| self.node_pods(pods, false));
         if surge > 0 {
             if lost.any(|pods| pods.old.is_some() && pods.new.is_none() && !pods.is_crowded) {
                 return Replacement::default();
