@@ -176,12 +176,17 @@ impl<'a> Sync<'a> {
             } else if placement.should_continue {
                 if let [(_, pod)] = pods
                     && !pod.phase.is_terminal()
+                    && !pod.is_terminating()
                 {
                     // As it mostly is.
                     continue;
                 }
                 let pods = pods.to_vec();
-                self.keep_one(node, &pods, allows_surge, &mut delete, actions);
+                let runs = self.keep_one(node, &pods, allows_surge, &mut delete, actions);
+                if allows_surge && !runs && placement.should_run {
+                    // A surge does not wait until the one that goes is gone.
+                    create.push(node);
+                }
             } else {
                 delete
                     .extend(pods.iter().filter(|(_, pod)| !pod.is_terminating()).map(|one| one.0));
@@ -194,7 +199,8 @@ impl<'a> Sync<'a> {
         (create, delete)
     }
 
-    /// Deletes the pods of a node that have ended, and those beside the one that stays.
+    /// Deletes the pods of a node that have ended, and those beside the one that stays. Whether there
+    /// is any that has neither ended nor a deletion mark.
     fn keep_one(
         &mut self,
         node: &Node,
@@ -202,7 +208,7 @@ impl<'a> Sync<'a> {
         allows_surge: bool,
         delete: &mut Vec<PodId>,
         actions: &mut Actions,
-    ) {
+    ) -> bool {
         let (now, name) = (self.view.now, node.meta.name());
         let mut running = Vec::new();
         for (id, pod) in pods.iter().filter(|(_, pod)| !pod.is_terminating()) {
@@ -225,11 +231,10 @@ impl<'a> Sync<'a> {
         }
         if !allows_surge {
             delete.extend(running.iter().skip(1).map(|(id, _)| *id));
-            return;
-        }
-        if running.len() > 1 {
+        } else if running.len() > 1 {
             self.keep_old_and_new(&running, delete);
         }
+        !running.is_empty()
     }
 
     /// The Event that a daemon pod was found that has ended.
