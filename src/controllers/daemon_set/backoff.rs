@@ -1,5 +1,5 @@
 //! How long failed daemon pods stay before they are replaced (`failedPodsBackoff`, the `Backoff` of
-//! client-go's flowcontrol): per DaemonSet and node.
+//! client-go's flowcontrol): per DaemonSet, generation and node.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,14 @@ use crate::engine::{SimDuration, SimTime};
 const INITIAL: SimDuration = SimDuration::from_secs(1);
 const MAX: SimDuration = SimDuration::from_secs(15 * 60);
 
+/// A DaemonSet, its `status.observedGeneration` and a node (`failedPodsBackoffKey`): a changed spec
+/// starts the row anew.
+pub(super) type BackoffKey = (DaemonSetId, i64, Name);
+
 /// The back-offs of all DaemonSets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FailedPodBackoff {
-    entries: BTreeMap<(DaemonSetId, Name), Entry>,
+    entries: BTreeMap<BackoffKey, Entry>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +35,14 @@ impl Entry {
 
 impl FailedPodBackoff {
     /// The whole delay, if the last replacement on the node was less than that ago.
-    pub(super) fn remaining(
-        &self,
-        set: DaemonSetId,
-        node: &Name,
-        now: SimTime,
-    ) -> Option<SimDuration> {
-        let entry = self.entries.get(&(set, node.clone()))?;
+    pub(super) fn remaining(&self, key: &BackoffKey, now: SimTime) -> Option<SimDuration> {
+        let entry = self.entries.get(key)?;
         let is_waiting = !entry.has_expired(now) && now - entry.since < entry.delay;
         is_waiting.then_some(entry.delay)
     }
 
     /// Notes a replacement: the next one must wait twice as long.
-    pub(super) fn next(&mut self, set: DaemonSetId, node: &Name, now: SimTime) {
-        let key = (set, node.clone());
+    pub(super) fn next(&mut self, key: BackoffKey, now: SimTime) {
         let known = self.entries.get(&key).filter(|entry| !entry.has_expired(now));
         let delay = known.map_or(INITIAL, |entry| (entry.delay * 2).min(MAX));
         self.entries.insert(key, Entry { delay, since: now });
@@ -52,6 +50,6 @@ impl FailedPodBackoff {
 
     /// The DaemonSet is gone.
     pub(super) fn forget(&mut self, set: DaemonSetId) {
-        self.entries.retain(|(other, _), _| *other != set);
+        self.entries.retain(|(other, ..), _| *other != set);
     }
 }

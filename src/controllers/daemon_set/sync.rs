@@ -210,14 +210,16 @@ impl<'a> Sync<'a> {
         actions: &mut Actions,
     ) -> bool {
         let (now, name) = (self.view.now, node.meta.name());
+        let observed = self.set.status.observed_generation;
         let mut running = Vec::new();
         for (id, pod) in pods.iter().filter(|(_, pod)| !pod.is_terminating()) {
             match pod.phase {
                 PodPhase::Failed => {
-                    if let Some(delay) = self.backoff.remaining(self.id, name, now) {
+                    let key = (self.id, observed, name.clone());
+                    if let Some(delay) = self.backoff.remaining(&key, now) {
                         actions.requeue(Key::DaemonSet(self.id), now + delay);
                     } else {
-                        self.backoff.next(self.id, name, now);
+                        self.backoff.next(key, now);
                         delete.push(*id);
                         actions.push(self.tell_ended(pod, node, true));
                     }
