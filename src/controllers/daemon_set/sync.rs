@@ -193,7 +193,7 @@ impl<'a> Sync<'a> {
             }
         }
         // Pods that wait for a node that is gone: nobody else removes them.
-        let mut lost = self.lost.values().flatten();
+        let lost = self.lost.values().flatten();
         let waiting = lost.filter(|(_, pod)| pod.node.is_none() && !pod.is_terminating());
         delete.extend(waiting.map(|(id, _)| *id));
         (create, delete)
@@ -295,10 +295,12 @@ impl<'a> Sync<'a> {
         // Pods whose node object is gone count until they are collected; a surge waits for that.
         let lost = self.lost.values().map(|pods| self.node_pods(pods, false));
         if surge > 0 {
-            if lost.any(|pods| pods.old.is_some() && pods.new.is_none() && !pods.is_crowded) {
+            if lost.clone().any(|pods| pods.old.is_some() && pods.new.is_none() && !pods.is_crowded)
+            {
                 return Replacement::default();
             }
-            let nodes: Vec<NodePods> = self.nodes.iter().map(on).collect();
+            // After those that are there, whose positions say where a pod is to be created.
+            let nodes: Vec<NodePods> = self.nodes.iter().map(on).chain(lost).collect();
             return with_surge(&nodes, surge, desired);
         }
         // Nodes that neither have a pod nor should have one are not looked at.
