@@ -34,7 +34,7 @@ pub(super) struct Replacement {
 }
 
 /// Surge and unavailable nodes of a strategy in numbers: percentages of the nodes that should run a
-/// pod, rounded up. If both come out as 0, one node may be unavailable
+/// pod, rounded up. If both come out as 0 although there are such nodes, one node may be unavailable
 /// (`updatedDesiredNodeCounts`).
 pub(super) fn limits(update: DaemonSetUpdate, desired: i32) -> Option<(i32, i32)> {
     let DaemonSetUpdate::RollingUpdate { max_surge, max_unavailable } = update else {
@@ -42,7 +42,8 @@ pub(super) fn limits(update: DaemonSetUpdate, desired: i32) -> Option<(i32, i32)
     };
     let surge = max_surge.scaled(desired, true);
     let unavailable = max_unavailable.scaled(desired, true);
-    Some((surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable }))
+    let is_stuck = desired > 0 && surge == 0 && unavailable == 0;
+    Some((surge, if is_stuck { 1 } else { unavailable }))
 }
 
 /// Deletes old pods as far as the number of unavailable nodes allows: those that are not available
