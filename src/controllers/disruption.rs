@@ -103,7 +103,8 @@ impl Controller for DisruptionController {
                 fail(budget, why, view.now, |status| {
                     actions.push(Action::SetDisruptionBudgetStatus(id, Box::new(status)));
                 });
-                return Requeue::Backoff;
+                // Not a failure to the work queue: the next change of a pod is waited for (`failSafe`).
+                return Requeue::No;
             }
         };
         if counts_controllers(budget) && pods.iter().any(|(_, pod)| pod.owner.is_none()) {
