@@ -239,6 +239,14 @@ fn update(
             let meta = objects::object_meta(&typed.metadata);
             Action::ApplyDeployment(deployment, Box::new((meta, spec)))
         }
+        "PodDisruptionBudget" => {
+            let mut budgets = store.disruption_budgets().iter();
+            let Some((budget, _)) = budgets.find(|(_, budget)| budget.meta.id == id) else {
+                return Ok(());
+            };
+            let changed = objects::disruption_budget(&objects::typed(&document)?)?;
+            Action::ApplyDisruptionBudget(budget, Box::new(changed))
+        }
         _ => match changed(store, &id, objects::creation(&document)?)? {
             Some(action) => action,
             None => return Ok(()),
