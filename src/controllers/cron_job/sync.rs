@@ -126,16 +126,31 @@ impl<'a> Sync<'a> {
         }
         let at = self.simulated(time);
         let name = self.job_name(time);
-        let named = NamespacedName::new(self.cron_job.meta.namespace().clone(), name.clone());
-        if self.status.last_schedule_time == Some(at) || self.view.job_named(&named).is_some() {
+        if self.status.last_schedule_time == Some(at) || self.is_active(&name) {
             return (None, self.next(&zone, now));
         }
         if !self.makes_room(actions) {
             return (None, self.next(&zone, now));
         }
+        let named = NamespacedName::new(self.cron_job.meta.namespace().clone(), name.clone());
+        let known = self.view.job_named(&named);
+        if let Some(job) = known {
+            // Two times within a minute share a name: the Job of the first counts for both. Somebody
+            // else's Job in this place leaves the CronJob waiting for the next event (`AlreadyExists`).
+            if self.view.jobs()[job].owner != Some(self.id) {
+                return (None, None);
+            }
+            self.status.active.push(job);
+        }
         self.status.last_schedule_time = Some(at);
         let again = self.next(&zone, now);
-        (Some(self.draft(name, time)), again)
+        (known.is_none().then(|| self.draft(name, time)), again)
+    }
+
+    /// Whether a Job of this name is on the list of active ones (`inActiveListByName`).
+    fn is_active(&self, name: &Name) -> bool {
+        let mut active = self.status.active.iter().filter_map(|id| self.view.jobs().get(*id));
+        active.any(|job| job.meta.name() == name)
     }
 
     /// Whether a Job may start beside those that run (`concurrencyPolicy`).
