@@ -48,6 +48,6 @@ class!(stateful_set_varied, "statefulset-varied.jsonl.gz", 14);
 class!(daemon_set, "daemonset.jsonl", 9);
 class!(daemon_set_varied, "daemonset-varied.jsonl.gz", 18);
 class!(job, "job.jsonl", 15);
-class!(job_varied, "job-varied.jsonl.gz", 20);
+class!(job_varied, "job-varied.jsonl.gz", 28);
 class!(cron_job, "cronjob.jsonl", 7);
 class!(cron_job_varied, "cronjob-varied.jsonl.gz", 15);
