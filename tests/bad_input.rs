@@ -681,3 +681,13 @@ fn requests_that_cost_a_lifetime_come_to_an_end() {
         reported(&endless, MANIFESTS, &["0 answered"]);
     }
 }
+
+#[test]
+fn more_pods_than_can_be_simulated_are_refused_at_once() {
+    let many = MANIFESTS.replace("replicas: 3", "replicas: 2147483647");
+    refused(
+        SCENARIO,
+        &many,
+        &["web.yaml:5: Deployment shop/web: spec.replicas: 2147483647 pods: "],
+    );
+}

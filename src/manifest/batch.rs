@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1 as batch;
 use super::field::{FieldErrors, FieldPath};
 use super::job_policies::{failure_policy, success_policy};
 use super::pod::pairs;
-use super::workload::{count, template_that_ends};
+use super::workload::{count, pod_count, template_that_ends};
 use crate::cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
 use crate::cluster::cron_schedule::{Schedule, time_zone};
 use crate::cluster::job::JobSpec;
@@ -24,10 +24,11 @@ pub(super) fn job_spec(
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> JobSpec {
+    let at = path.field("parallelism");
+    let parallelism = spec.parallelism.map(|given| pod_count(Some(given), 0, &at, errors));
     let mut counted = |given: Option<i32>, field| {
         given.map(|given| count(Some(given), 0, &path.field(field), errors))
     };
-    let parallelism = counted(spec.parallelism, "parallelism");
     let completions = counted(spec.completions, "completions");
     let backoff_limit = counted(spec.backoff_limit, "backoffLimit");
     let backoff_limit_per_index = counted(spec.backoff_limit_per_index, "backoffLimitPerIndex");

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1 as apps;
 
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
-use super::workload::{count, selector_and_template};
+use super::workload::{count, pod_count, selector_and_template};
 use crate::cluster::ObjectMeta;
 use crate::cluster::action::ReplicaSetDraft;
 use crate::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
@@ -24,8 +24,8 @@ pub(super) fn deployment_spec(
     let path = FieldPath::ROOT.field("spec");
     let (selector, template) =
         selector_and_template(&spec.selector, &spec.template, &[], &path, errors);
+    let replicas = pod_count(spec.replicas, REPLICAS, &path.field("replicas"), errors);
     let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
-    let replicas = counted(spec.replicas, REPLICAS, "replicas");
     let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
     let revision_history_limit =
         counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");
@@ -63,7 +63,7 @@ pub(super) fn replica_set(
     ReplicaSetDraft {
         meta,
         owner: None,
-        replicas: count(spec.replicas, REPLICAS, &path.field("replicas"), errors),
+        replicas: pod_count(spec.replicas, REPLICAS, &path.field("replicas"), errors),
         selector,
         template,
         min_ready: SimDuration::from_secs(i64::from(min_ready)),

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1 as apps;
 use super::claim::claim_spec;
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
-use super::workload::{count, selector_and_template};
+use super::workload::{count, pod_count, selector_and_template};
 use crate::cluster::Name;
 use crate::cluster::claim::ClaimTemplate;
 use crate::cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
@@ -33,8 +33,8 @@ pub(super) fn stateful_set_spec(
         claim_templates.push(ClaimTemplate { name: Name::from(name), spec });
     }
     let claim_retention = claim_retention(spec, &path, errors);
+    let replicas = pod_count(spec.replicas, 1, &path.field("replicas"), errors);
     let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
-    let replicas = counted(spec.replicas, 1, "replicas");
     let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
     let revision_history_limit =
         counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");

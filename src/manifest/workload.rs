@@ -107,6 +107,24 @@ fn restart_policy_is_one_of(
     }
 }
 
+/// Pods of one workload that are simulated at most; Kubernetes is tested with 150,000 in a whole cluster.
+const MOST_PODS: i32 = 1_000_000;
+
+/// How many pods a workload has, or the default.
+pub(super) fn pod_count(
+    given: Option<i32>,
+    default: i32,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> i32 {
+    let pods = count(given, default, path, errors);
+    if pods > MOST_PODS {
+        let problem = format!("{pods} pods: of one workload {MOST_PODS} at most are simulated");
+        errors.push(path, problem);
+    }
+    pods
+}
+
 /// A count that must not be negative, or its default.
 pub(super) fn count(
     given: Option<i32>,
