@@ -156,3 +156,17 @@ fn a_port_that_the_service_lacks_is_told_of_manifests_by_themselves() {
                 find no endpoint\n  help: its port is 80";
     assert!(ran.code == 0 && ran.out.contains(says), "{}", ran.out);
 }
+
+#[test]
+fn objectives_in_other_units_than_were_meant_are_doubted() {
+    let slips = SCENARIO.replace("p95: 200ms", "p95: 300").replace("99\n", "0.999\n");
+    let validated = Shop::with(&slips, MANIFESTS).run(&["validate", "scenario.yaml"]);
+    assert_eq!(validated.code, 0, "{}", validated.out);
+    for doubt in [
+        "scenario.yaml:18: objectives[0].latency.p95: 300 s always holds, as clients give up after 2 s",
+        "scenario.yaml:19: objectives[0].availability: this is 0.999 %",
+        "write 99.9 for the ratio 0.999",
+    ] {
+        assert!(validated.out.contains(doubt), "{doubt}\nis not in\n{}", validated.out);
+    }
+}

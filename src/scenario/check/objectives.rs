@@ -22,7 +22,20 @@ impl Checker<'_> {
     fn service_objective(&mut self, path: &FieldPath, objective: &ServiceObjective) {
         self.service_exists(&path.field("service"), &objective.service.0);
         let latency = path.field("latency");
+        let time_out = self.longest_time_out();
         for (figure, limit) in objective.latency.limits() {
+            if let Some(time_out) = time_out.filter(|time_out| limit >= *time_out) {
+                let message = format!(
+                    "{} s always holds, as clients give up after {} s",
+                    limit.as_secs_f64(),
+                    time_out.as_secs_f64()
+                );
+                self.warn(
+                    &latency.field(figure),
+                    message,
+                    "a plain number is seconds; write 300ms",
+                );
+            }
             if limit == SimDuration::ZERO {
                 self.error(
                     &latency.field(figure),
@@ -35,14 +48,26 @@ impl Checker<'_> {
             ("availability", objective.availability),
             ("availabilityByTime", objective.availability_by_time),
         ] {
-            if percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-                self.error(
-                    &path.field(field),
-                    "this is not between 0 and 100",
-                    "write percent, such as 99.9",
-                );
+            let Some(percent) = percent else { continue };
+            let path = path.field(field);
+            if !(0.0..=100.0).contains(&percent) {
+                self.error(&path, "this is not between 0 and 100", "write percent, such as 99.9");
+            } else if percent > 0.0 && percent <= 1.0 {
+                let message = format!("this is {percent} %, which hardly any system misses");
+                let help = format!("write {} for the ratio {percent}", percent * 100.0);
+                self.warn(&path, message, help);
             }
         }
+    }
+
+    /// After how long every client has given up at the latest, where that is known: a route may let one wait
+    /// longer.
+    fn longest_time_out(&self) -> Option<SimDuration> {
+        let scenario = &self.text.scenario;
+        let of_entrances = scenario.ingress.iter().map(|entrance| entrance.timeout);
+        let of_traffic = scenario.traffic.iter().map(|traffic| Some(traffic.timeout));
+        let all: Option<Vec<SimDuration>> = of_entrances.chain(of_traffic).collect();
+        all?.into_iter().max()
     }
 
     fn cost_objective(&mut self, path: &FieldPath, objective: &CostObjective) {
