@@ -69,14 +69,21 @@ pub fn run(
     });
     bar.finish_and_clear();
     let check = Check::new(checked);
-    let rendered = match arguments.output {
-        Form::Text => check.text(Style { color: options.color }),
-        Form::Json => check.json(),
-    };
-    out.write_all(rendered.as_bytes())?;
-    if let Some(path) = &arguments.junit {
+    let junit = arguments.junit.as_ref().map(|path| (path.as_os_str() == "-", path));
+    if !matches!(junit, Some((true, _))) {
+        let rendered = match arguments.output {
+            Form::Text => check.text(Style { color: options.color }),
+            Form::Json => check.json(),
+        };
+        out.write_all(rendered.as_bytes())?;
+    }
+    if let Some((to_standard_output, path)) = junit {
         let junit = check.junit().map_err(Failure::input)?;
-        write_file(path, junit.as_bytes()).map_err(Failure::Input)?;
+        if to_standard_output {
+            out.write_all(junit.as_bytes())?;
+        } else {
+            write_file(path, junit.as_bytes()).map_err(Failure::Input)?;
+        }
     }
     Ok(match (check.is_judged(), check.is_met()) {
         (false, _) => Exit::WrongInput,
