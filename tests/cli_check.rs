@@ -4,7 +4,7 @@
 mod shop;
 
 use serde_json::Value;
-use shop::{SCENARIO, Shop};
+use shop::{MANIFESTS, SCENARIO, Shop};
 
 #[test]
 fn a_scenario_that_meets_its_objectives_ends_with_0() {
@@ -203,4 +203,35 @@ fn further_attempts_are_told_interval_by_interval_so_that_a_storm_is_seen_to_beg
     assert!((sum - told).abs() < 1e-6 * told, "{sum} and {told}");
     let text = shop.run(&["run", "scenario.yaml"]);
     assert!(text.out.contains("\n  retries       "), "{}", text.out);
+}
+
+#[test]
+fn language_models_are_compared_by_their_tokens() {
+    let model = "requests: {llm: {model: Llama-3.1-8B, gpu: L4, kvCacheTokens: 20000, \
+                 maxModelLen: 4096, maxNumSeqs: 32, promptTokens: {mean: 400}, outputTokens: {mean: 50}}}";
+    let requests = SCENARIO.lines().find(|line| line.contains("requests:")).expect("a model");
+    let scenario = SCENARIO.replace(requests, &format!("    {model}"));
+    let scenario = scenario.replace("rps: 20", "rps: 1").replace("timeout: 2s", "timeout: 60s");
+    let scenario = scenario.replace(
+        "instanceType: aws/m5.large",
+        "pricePerHour: 1, capacity: {cpu: 8, memory: 32Gi, nvidia.com/gpu: 4}",
+    );
+    let manifests = MANIFESTS.replace("limits: {cpu: 500m}", "limits: {nvidia.com/gpu: 1}");
+    let set = "workloads[0].requests.llm.maxNumBatchedTokens=64";
+    let shop = Shop::with(&scenario, &manifests);
+    let ran = shop.run(&["compare", "scenario.yaml", "--set", set, "--fail-on", "worse"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{}", ran.out);
+    let first = ran.out.lines().find(|line| line.trim_start().starts_with("TTFT p95"));
+    assert!(first.is_some_and(|line| line.contains("WORSE")), "{}", ran.out);
+    let vary = "workloads[0].requests.llm.maxNumBatchedTokens=64,2048";
+    let table = shop.run(&["sweep", "scenario.yaml", "--vary", vary]);
+    assert!(table.out.contains("TTFT p95"), "{}{}", table.out, table.err);
+}
+
+#[test]
+fn junit_goes_to_standard_output_where_it_is_asked_for() {
+    let shop = Shop::new();
+    let ran = shop.run(&["check", "scenario.yaml", "--junit", "-"]);
+    assert!(ran.code == 0 && ran.out.starts_with("<?xml"), "{}", ran.out);
+    assert!(!shop.path().join("-").exists());
 }

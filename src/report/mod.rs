@@ -18,4 +18,5 @@ mod model;
 pub mod text;
 
 pub use build::{Facts, PoolFacts, ServiceFacts, build};
+pub use llm::LlmReport;
 pub use model::*;

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::Report;
 use crate::report::figures::{ABSENT, latency, number, percent, span};
+use crate::report::{Latency, LlmReport, Report};
 use crate::units::Money;
 
 /// What a figure counts in.
@@ -99,7 +99,7 @@ pub fn figures(report: &Report) -> Vec<Figure> {
     };
     for service in &report.services {
         let subject = format!("service {}", service.service);
-        let latency = |of: fn(&crate::report::Latency) -> f64| service.latency.as_ref().map(of);
+        let latency = |of: fn(&Latency) -> f64| service.latency.as_ref().map(of);
         for (name, value) in [
             ("latency mean", latency(|latency| latency.mean_ms)),
             ("latency p50", latency(|latency| latency.p50_ms)),
@@ -107,6 +107,9 @@ pub fn figures(report: &Report) -> Vec<Figure> {
             ("latency p99", latency(|latency| latency.p99_ms)),
         ] {
             add(&subject, name, Unit::Ms, Better::Lower, value);
+        }
+        for (name, unit, better, value) in service.llm.iter().flat_map(llm_figures) {
+            add(&subject, name, unit, better, value);
         }
         let availability = service.availability_by_requests;
         add(&subject, "availability", Unit::Share, Better::Higher, availability);
@@ -128,6 +131,26 @@ pub fn figures(report: &Report) -> Vec<Figure> {
     add("cost", "cost per million requests", Unit::Usd, Better::Lower, million);
     all
 }
+
+/// What the inference servers of a service did.
+fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 9] {
+    let first = |of: fn(&Latency) -> f64| llm.time_to_first_token.as_ref().map(of);
+    let next = |of: fn(&Latency) -> f64| llm.time_per_output_token.as_ref().map(of);
+    [
+        ("TTFT p50", Unit::Ms, Better::Lower, first(|latency| latency.p50_ms)),
+        (TTFT_P95, Unit::Ms, Better::Lower, first(|latency| latency.p95_ms)),
+        ("TTFT p99", Unit::Ms, Better::Lower, first(|latency| latency.p99_ms)),
+        ("TPOT p50", Unit::Ms, Better::Lower, next(|latency| latency.p50_ms)),
+        ("TPOT p95", Unit::Ms, Better::Lower, next(|latency| latency.p95_ms)),
+        ("tokens of answers", Unit::Number, Better::Neither, Some(llm.output_tokens as f64)),
+        ("prompt tokens cached", Unit::Share, Better::Higher, Some(llm.prefix_hit_ratio)),
+        ("preemptions", Unit::Number, Better::Lower, Some(llm.preemptions as f64)),
+        ("GPU time in use", Unit::Share, Better::Neither, Some(llm.gpu_utilization)),
+    ]
+}
+
+/// The figure by which inference servers are judged first.
+pub const TTFT_P95: &str = "TTFT p95";
 
 /// The figure that must be equal on both sides of a comparison, if it is to be one.
 pub const REQUESTS: &str = "requests";

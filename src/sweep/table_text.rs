@@ -1,6 +1,6 @@
 //! A sweep for the terminal: the settings, and for each the figures that decide.
 
-use super::figures::{Better, FigureName};
+use super::figures::{Better, FigureName, TTFT_P95};
 use super::table::{SweepRow, SweepTable};
 use crate::report::figures::{ABSENT, counted};
 use crate::report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
@@ -40,16 +40,17 @@ fn column(number: usize) -> String {
 /// Latency and availability of the worst service, where there are several.
 fn table(sweep: &SweepTable) -> Vec<String> {
     let paths = sweep.varied.len();
-    let columns =
-        [&[Align::Left][..], &vec![Align::Right; paths], &[Align::Right; 4], &[Align::Left]];
-    let mut table = Table::new(&columns.concat());
-    let figures = ["latency p95", "latency p99", "availability"];
-    let titles = ["p95", "p99", "available", "a month", "objectives"].map(str::to_owned);
-    let header = std::iter::once(String::new()).chain((1..=paths).map(column)).chain(titles);
+    let figures = figures(sweep);
+    let right = vec![Align::Right; paths + figures.len() + 1];
+    let mut table = Table::new(&[&[Align::Left][..], &right, &[Align::Left]].concat());
+    let titles = figures.iter().map(|(title, _)| *title).chain(["a month", "objectives"]);
+    let header = std::iter::once(String::new())
+        .chain((1..=paths).map(column))
+        .chain(titles.map(str::to_owned));
     table.row_of(header);
     for row in &sweep.rows {
         let mark = if row.is_cheapest { "►" } else { "" };
-        let shown = figures.map(|figure| worst(row, figure));
+        let shown = figures.iter().map(|(_, figure)| worst(row, figure));
         let cost = format!("${:.2}", row.cost_per_month_usd);
         let cells = std::iter::once(mark.to_owned())
             .chain(row.values.iter().cloned())
@@ -58,6 +59,17 @@ fn table(sweep: &SweepTable) -> Vec<String> {
         table.row_of(cells);
     }
     table.lines()
+}
+
+/// The columns of figures, each with its title.
+fn figures(sweep: &SweepTable) -> Vec<(&'static str, &'static str)> {
+    let mut figures = vec![("p95", "latency p95"), ("p99", "latency p99")];
+    let mut known = sweep.rows.iter().flat_map(|row| &row.figures);
+    if known.any(|one| one.name.figure == TTFT_P95) {
+        figures.push((TTFT_P95, TTFT_P95));
+    }
+    figures.push(("available", "availability"));
+    figures
 }
 
 fn worst(row: &SweepRow, figure: &str) -> String {
@@ -93,11 +105,21 @@ fn conclusion(sweep: &SweepTable) -> String {
         pairs.join(" ")
     };
     match sweep.rows.iter().find(|row| row.is_cheapest) {
-        Some(row) => format!(
-            "► cheapest that meets every objective with every seed: {}, at ${:.2} a month",
-            setting(row),
-            row.cost_per_month_usd
-        ),
+        Some(row) => {
+            let cost = format!("${:.2}", row.cost_per_month_usd);
+            let alike = |one: &&SweepRow| {
+                one.meets_objectives && format!("${:.2}", one.cost_per_month_usd) == cost
+            };
+            let others = match sweep.rows.iter().filter(alike).count() {
+                0 | 1 => String::new(),
+                alike => {
+                    let others = counted(alike as u64 - 1, "other setting");
+                    format!("; {others} that will do cost the same, as the nodes are what is paid for")
+                }
+            };
+            let setting = setting(row);
+            format!("► cheapest that meets every objective with every seed: {setting}, at {cost} a month{others}")
+        }
         None if sweep.rows.iter().all(|row| row.objectives == 0) => {
             "the scenario has no objectives, so nothing says which setting will do; add `objectives`"
                 .to_owned()
