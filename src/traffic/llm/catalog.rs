@@ -181,6 +181,12 @@ fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let begin = name.to_lowercase();
+    let longer = known.clone().filter(|known| known.to_lowercase().starts_with(&begin));
+    let longer: Vec<&str> = longer.filter(|_| !name.is_empty()).collect();
+    if longer.len() > 1 {
+        return format!("there is no {what} {name:?}; write {}", longer.join(" or "));
+    }
     let alike = known
         .clone()
         .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
@@ -265,6 +271,8 @@ mod tests {
     fn a_name_that_is_nearly_right_is_guessed() {
         let error = gpu_named("a100-80g").unwrap_err();
         assert_eq!(error, "there is no GPU \"a100-80g\"; did you mean A100-80GB?");
+        let error = gpu_named("H100").unwrap_err();
+        assert_eq!(error, "there is no GPU \"H100\"; write H100-80GB or H100-PCIe");
         assert!(language_model_named("gpt").unwrap_err().contains("known are Llama-3.2-1B"));
     }
 }
