@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_name, check_port_name};
@@ -125,7 +126,9 @@ fn validate_container(
         ("readinessProbe", &container.readiness_probe, false),
     ] {
         if let Some(probe) = probe {
-            validate_probe(probe, has_one_success, &path.field(field), errors);
+            let path = path.field(field);
+            validate_probe(probe, has_one_success, &path, errors);
+            validate_probed_port(probe, &names, &path, errors);
         }
     }
     validate_extended_resources(container, path, errors);
@@ -152,6 +155,28 @@ fn validate_probe(
         probe.success_threshold.filter(|threshold| has_one_success && *threshold > 1)
     {
         errors.invalid(&path.field("successThreshold"), threshold, "must be 1");
+    }
+}
+
+/// A name of a port that the container lacks. The API server takes it, but then the kubelet finds no port,
+/// and every probe fails (`resolveContainerPort`).
+fn validate_probed_port(
+    probe: &core::Probe,
+    names: &BTreeSet<&str>,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let http = probe.http_get.as_ref().map(|get| ("httpGet", &get.port));
+    let tcp = probe.tcp_socket.as_ref().map(|socket| ("tcpSocket", &socket.port));
+    for (handler, port) in http.into_iter().chain(tcp) {
+        if let IntOrString::String(name) = port
+            && name.parse::<u16>().is_err()
+            && !names.contains(name.as_str())
+        {
+            let at = path.field(handler);
+            let rule = "no port of the container has this name, so every probe would fail";
+            errors.invalid(&at.field("port"), name, rule);
+        }
     }
 }
 
@@ -204,6 +229,34 @@ mod tests {
             found,
             ["nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"]
         );
+    }
+
+    #[test]
+    fn a_probe_finds_its_port_by_number_or_by_a_name_of_the_container() {
+        for (port, is_found) in [
+            (json!("http"), true),
+            (json!(8080), true),
+            (json!("8080"), true),
+            (json!("htp"), false),
+        ] {
+            let ports = json!([{"name": "http", "containerPort": 8080}]);
+            let probe = json!({"httpGet": {"port": port}});
+            let web = json!({"name": "web", "image": "x", "ports": ports, "readinessProbe": probe});
+            let spec = json!({"containers": [web]});
+            let mut errors = FieldErrors::default();
+            validate_pod_spec(
+                &serde_json::from_value(spec).unwrap(),
+                &[],
+                &FieldPath::ROOT,
+                &mut errors,
+            );
+            let found = errors.into_vec().iter().map(ToString::to_string).collect::<Vec<_>>();
+            let problem = "containers[0].readinessProbe.httpGet.port: Invalid value: \"htp\": ";
+            assert!(
+                if is_found { found.is_empty() } else { found[0].starts_with(problem) },
+                "{found:?}"
+            );
+        }
     }
 
     #[test]
