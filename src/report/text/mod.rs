@@ -177,12 +177,23 @@ fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
     let entry = episode.first;
     let repeats = match episode.lines {
         1 => String::new(),
-        lines => format!("  x{} until {}", count(lines), clock(episode.last_at_seconds)),
+        lines => format!("x{} until {}", count(lines), clock(episode.last_at_seconds)),
     };
     let at = format!("  {}  ", clock(entry.at_seconds));
-    let what = format!("{} {}{repeats}", entry.reason, episode.about());
+    let what = format!("{at}{} {}", entry.reason, episode.about());
     let indent = " ".repeat(at.chars().count());
-    let mut lines = two_sided(&format!("{at}{what}"), &entry.actor);
+    let length = |text: &str| text.chars().count();
+    let together = length(&what) + length(&repeats) + length(&entry.actor) + 3;
+    let mut lines = Vec::new();
+    if repeats.is_empty() {
+        lines.extend(two_sided(&what, &entry.actor));
+    } else if together <= usize::from(WIDTH) {
+        lines.extend(two_sided(&format!("{what}  {repeats}"), &entry.actor));
+    } else {
+        // A long name is cut, the time never.
+        lines.extend(two_sided(&what, &entry.actor));
+        lines.push(format!("{indent}{repeats}"));
+    }
     lines.extend(paragraph(&indent, &episode.message()));
     lines
 }
@@ -240,6 +251,15 @@ mod tests {
         report.workloads[0].pods_created = u64::MAX;
         report.workloads[0].replicas.max = 1e18;
         assert_fits(&render(&report, Style { color: false }));
+    }
+
+    #[test]
+    fn how_often_something_happened_is_told_however_long_the_names_are() {
+        for text in ["web", &"long-name-".repeat(40)] {
+            let report = fixture::with_texts(fixture::hour(60.0), text);
+            let text = render(&report, Style { color: false });
+            assert!(text.contains("x2 until 00:00:00"), "{text}");
+        }
     }
 
     #[test]
