@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
-use super::files::write_file;
+use super::files::{STANDARD_INPUT, write_file};
 use super::load::Loader;
 use super::output::OutputOptions;
 use super::run::Form;
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 
-    /// Write the verdict as JUnit XML too
+    /// Write the verdict as JUnit XML too; - is standard output, in place of the text
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -69,17 +69,18 @@ pub fn run(
     });
     bar.finish_and_clear();
     let check = Check::new(checked);
-    let junit = arguments.junit.as_ref().map(|path| (path.as_os_str() == "-", path));
-    if !matches!(junit, Some((true, _))) {
+    let is_junit_shown =
+        arguments.junit.as_ref().is_some_and(|path| path.as_os_str() == STANDARD_INPUT);
+    if !is_junit_shown {
         let rendered = match arguments.output {
             Form::Text => check.text(Style { color: options.color }),
             Form::Json => check.json(),
         };
         out.write_all(rendered.as_bytes())?;
     }
-    if let Some((to_standard_output, path)) = junit {
+    if let Some(path) = &arguments.junit {
         let junit = check.junit().map_err(Failure::input)?;
-        if to_standard_output {
+        if is_junit_shown {
             out.write_all(junit.as_bytes())?;
         } else {
             write_file(path, junit.as_bytes()).map_err(Failure::Input)?;

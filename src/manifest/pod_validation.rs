@@ -216,17 +216,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// What is wrong with the spec of a pod.
+    fn problems(spec: serde_json::Value) -> Vec<String> {
+        let mut errors = FieldErrors::default();
+        validate_pod(&serde_json::from_value(spec).unwrap(), &FieldPath::ROOT, &mut errors);
+        errors.into_vec().iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn a_pod_with_a_node_has_no_gates_left() {
         let spec = json!({
             "nodeName": "a", "schedulingGates": [{"name": "b"}],
             "containers": [{"name": "web", "image": "x"}],
         });
-        let mut errors = FieldErrors::default();
-        validate_pod(&serde_json::from_value(spec).unwrap(), &FieldPath::ROOT, &mut errors);
-        let found = errors.into_vec().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
-            found,
+            problems(spec),
             ["nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"]
         );
     }
@@ -243,14 +247,7 @@ mod tests {
             let probe = json!({"httpGet": {"port": port}});
             let web = json!({"name": "web", "image": "x", "ports": ports, "readinessProbe": probe});
             let spec = json!({"containers": [web]});
-            let mut errors = FieldErrors::default();
-            validate_pod_spec(
-                &serde_json::from_value(spec).unwrap(),
-                &[],
-                &FieldPath::ROOT,
-                &mut errors,
-            );
-            let found = errors.into_vec().iter().map(ToString::to_string).collect::<Vec<_>>();
+            let found = problems(spec);
             let problem = "containers[0].readinessProbe.httpGet.port: Invalid value: \"htp\": ";
             assert!(
                 if is_found { found.is_empty() } else { found[0].starts_with(problem) },
@@ -274,16 +271,8 @@ mod tests {
                     "limits": {"example.com/a": "3", "cpu": "2"}}},
             ],
         });
-        let mut errors = FieldErrors::default();
-        validate_pod_spec(
-            &serde_json::from_value(spec).unwrap(),
-            &[],
-            &FieldPath::ROOT,
-            &mut errors,
-        );
-        let found: Vec<String> = errors.into_vec().iter().map(ToString::to_string).collect();
         assert_eq!(
-            found,
+            problems(spec),
             [
                 "volumes[1].name: Duplicate value: \"data\"",
                 "containers[0].image: Required value",

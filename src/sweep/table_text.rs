@@ -112,10 +112,10 @@ fn conclusion(sweep: &SweepTable) -> String {
             };
             let others = match sweep.rows.iter().filter(alike).count() {
                 0 | 1 => String::new(),
-                alike => {
-                    let others = counted(alike as u64 - 1, "other setting");
-                    format!("; {others} that will do cost the same, as the nodes are what is paid for")
-                }
+                all => format!(
+                    "; {} that will do cost the same, as the nodes are what is paid for",
+                    counted(all as u64 - 1, "other setting")
+                ),
             };
             let setting = setting(row);
             format!("► cheapest that meets every objective with every seed: {setting}, at {cost} a month{others}")

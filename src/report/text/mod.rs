@@ -182,18 +182,13 @@ fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
     let at = format!("  {}  ", clock(entry.at_seconds));
     let what = format!("{at}{} {}", entry.reason, episode.about());
     let indent = " ".repeat(at.chars().count());
+    let together = format!("{what}  {repeats}");
     let length = |text: &str| text.chars().count();
-    let together = length(&what) + length(&repeats) + length(&entry.actor) + 3;
-    let mut lines = Vec::new();
-    if repeats.is_empty() {
-        lines.extend(two_sided(&what, &entry.actor));
-    } else if together <= usize::from(WIDTH) {
-        lines.extend(two_sided(&format!("{what}  {repeats}"), &entry.actor));
-    } else {
-        // A long name is cut, the time never.
-        lines.extend(two_sided(&what, &entry.actor));
-        lines.push(format!("{indent}{repeats}"));
-    }
+    let fits = length(&together) + length(&entry.actor) < usize::from(WIDTH);
+    // A long name is cut, the time never.
+    let (head, below) = if fits { (together.trim_end(), None) } else { (&*what, Some(&repeats)) };
+    let mut lines = two_sided(head, &entry.actor);
+    lines.extend(below.filter(|text| !text.is_empty()).map(|text| format!("{indent}{text}")));
     lines.extend(paragraph(&indent, &episode.message()));
     lines
 }

@@ -183,8 +183,8 @@ fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let begin = name.to_lowercase();
     let longer = known.clone().filter(|known| known.to_lowercase().starts_with(&begin));
-    let longer: Vec<&str> = longer.filter(|_| !name.is_empty()).collect();
-    if longer.len() > 1 {
+    let longer: Vec<&str> = longer.collect();
+    if !name.is_empty() && longer.len() > 1 {
         return format!("there is no {what} {name:?}; write {}", longer.join(" or "));
     }
     let alike = known
