@@ -63,7 +63,6 @@ fn a_node_gives_no_more_cpu_than_it_has() {
     let report = beside("requests: {cpu: 500m}", "requests: {cpu: 500m}", "4");
     let (web, batch) = (late_cores(&report, "web"), late_cores(&report, "batch"));
     assert!((web - 0.6).abs() < 0.05, "the web site gets what it needs: {web}");
-    // It is shared out once a second, by what is in flight at that instant.
     assert!((web + batch - 1.93).abs() < 0.1, "{web} and {batch}");
 }
 

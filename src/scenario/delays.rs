@@ -18,8 +18,8 @@ pub struct Delays {
     /// From a change of a headless Service's endpoints until its clients go by it: how long they and the
     /// DNS keep what they looked up. Default 30s, the TTL that kubeadm gives CoreDNS.
     pub dns_cache: SimDuration,
-    /// How often the CPU of a node is shared out anew among pods that want more than it has. Where short
-    /// requests of several pods meet on a busy node, half the CPU time of a request is right. Default 1s.
+    /// How often it is looked at which pods share the CPU of their node, what they burn for themselves, and what
+    /// flows bring; requests share it at each instant. Default 1s.
     pub cpu_sharing_period: SimDuration,
 }
 

@@ -1,6 +1,6 @@
 //! The applications in the pods: what of them runs, what they used, and their place in the traffic.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -16,7 +16,7 @@ use crate::cluster::{ClusterView, Name};
 use crate::engine::{SimDuration, SimTime};
 use crate::kubelet::Stop;
 use crate::metrics::{PodUsage, SteadyUse};
-use crate::traffic::{BackendId, BackendState, FailureCause, Traffic};
+use crate::traffic::{BackendId, BackendState, FailureCause, NodeCpuId, Traffic};
 use crate::units::{Bytes, MilliCpu, Quantity};
 
 /// The applications of all pods, by the pod's slot.
@@ -32,6 +32,8 @@ pub(super) struct Apps {
     /// Nodes whose applications may want more CPU than there is: where the limits together pass the
     /// node's size, or where an application came or went since somebody last looked.
     pub(super) crowds: BTreeSet<NodeId>,
+    /// Nodes whose CPU is shared.
+    pub(super) shared: BTreeMap<NodeId, NodeCpuId>,
     pub(super) claims: NodeClaims,
     pub(super) loads: CpuLoads,
     /// Whether any application ever took requests.

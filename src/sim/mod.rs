@@ -7,7 +7,6 @@ pub mod chance;
 mod changing;
 pub mod control_plane;
 mod cpu_load;
-mod crowding;
 pub mod documents;
 pub mod event;
 mod faulting;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::apps::PodApp;
-use super::crowding::{self, Claim};
 use super::event::Event;
 use super::simulation::Simulation;
 use super::world::AppPlan;
@@ -16,7 +15,8 @@ use crate::engine::SimDuration;
 use crate::faults::Scraper;
 use crate::kubelet::{AppEffect, PodProfile};
 use crate::record::{Used, workload_of};
-use crate::traffic::{BackendId, ServiceId as TrafficId};
+use crate::traffic::{BackendId, CpuClaim, ServiceId as TrafficId};
+use crate::units::MilliCpu;
 
 /// How long `sessionAffinity: ClientIP` remembers a client: `sessionAffinityConfig.clientIP
 /// .timeoutSeconds`, 10800 by default.
@@ -295,60 +295,49 @@ impl Simulation {
         self.enter(next, Event::ShareCpu);
     }
 
-    /// Shares out the CPU of a node, and says whether its applications could want more than there is.
+    /// Has the CPU of a node shared among its applications, and says whether they could want more than there is.
     fn share_cpu_of(&mut self, node: NodeId) -> bool {
         let Self { now, plane, apps, traffic, .. } = self;
         let (now, view) = (*now, plane.view(*now));
         let capacity = view.nodes().get(node).and_then(|node| node.allocatable.get("cpu"));
-        let Some(capacity) = capacity.map(|cpu| crate::units::MilliCpu::from(cpu).as_cores())
-        else {
-            return false;
-        };
         let on_node = || view.pods_on(node).filter_map(|(pod, _)| apps.get(pod));
         let beside: f64 = on_node().map(PodApp::cores_beside).sum();
+        let capacity = capacity.map_or(0.0, |cpu| MilliCpu::from(cpu).as_cores() - beside);
         let crowd = on_node().map(|app| (app, app.own_demand(now, &apps.loads)));
         let crowd: Vec<(&PodApp, f64)> = crowd.filter(|(app, own)| app.takes_cpu(*own)).collect();
         // What requests want can grow at any time, what is burnt without them changes with a notice.
-        let most = crowd.iter().map(|(app, own)| app.backend.map_or(*own, |_| app.cores));
-        let capacity = (capacity - beside).max(0.0);
-        let is_crowded = most.sum::<f64>() > capacity;
-        let mut demand =
-            |app: &PodApp| app.backend.map_or(0.0, |backend| traffic.cpu_demand(now, backend));
-        let claims: Vec<Claim> = crowd
-            .iter()
-            .map(|(app, own)| Claim {
-                cap: app.cores,
-                demand: if is_crowded || *own > 0.0 { demand(app) } else { 0.0 },
-                // The kernel's least weight is 2 shares, as of 2 thousandths of a core.
-                weight: app.weight.0.max(2) as f64,
-            })
-            .collect();
-        let with_own = claims.iter().zip(&crowd).map(|(claim, (_, own))| Claim {
-            demand: (claim.demand + own).min(claim.cap),
-            ..*claim
+        let most = crowd.iter().map(|(app, own)| {
+            let requests = app.backend.map_or(0.0, |backend| traffic.most_cores_wanted(backend));
+            (requests + own).min(app.cores)
         });
-        let shares = if is_crowded {
-            crowding::share(capacity, &with_own.collect::<Vec<_>>())
+        let is_crowded = most.sum::<f64>() > capacity;
+        let competes_within = |(app, own): &(&PodApp, f64)| *own > 0.0 && app.backend.is_some();
+        let shares = is_crowded || crowd.iter().any(competes_within);
+        let claims = crowd.iter().map(|(app, own)| CpuClaim {
+            backend: app.backend,
+            limit: app.cores,
+            burst: app.burst_cores,
+            // The kernel's least weight is 2 shares, as of 2 thousandths of a core.
+            weight: app.weight.0.max(2) as f64,
+            own: *own,
+        });
+        let pods: Vec<PodId> = crowd.iter().map(|(app, _)| app.pod).collect();
+        let known = apps.shared.get(&node).copied();
+        let granted = if shares {
+            let claims: Vec<CpuClaim> = claims.collect();
+            let (id, granted) = traffic.share_cpu(now, known, capacity.max(0.0), &claims);
+            apps.shared.insert(node, id);
+            granted
         } else {
-            claims.iter().map(|claim| claim.cap).collect()
-        };
-        let mut stays = is_crowded;
-        let mut parts = Vec::with_capacity(crowd.len());
-        for (((app, own), claim), share) in crowd.iter().zip(&claims).zip(shares) {
-            let (granted, cores) = crowding::split(share, *own, claim.demand);
-            // Who gets all that its limit allows can burst beyond it for a part of a quota's period.
-            let bursts = share >= app.cores && *own == 0.0;
-            let cores = if bursts { app.burst_cores } else { cores };
-            stays |= *own > 0.0 && (app.backend.is_some() || granted < 1.0);
-            parts.push((app.pod, app.backend, cores, granted));
-        }
-        for (pod, backend, cores, granted) in parts {
-            apps.grant_own_cpu(now, pod, granted);
-            if let Some(backend) = backend {
-                traffic.set_cpu(now, backend, cores);
+            if let Some(id) = apps.shared.remove(&node) {
+                traffic.end_cpu_sharing(now, id);
             }
+            vec![1.0; pods.len()]
+        };
+        for (pod, granted) in pods.into_iter().zip(granted) {
+            apps.grant_own_cpu(now, pod, granted);
         }
-        stays
+        shares
     }
 
     /// metrics-server scrapes the kubelets that answer.

@@ -4,6 +4,7 @@ use super::fifo::Fifo;
 use super::fluid::NewPod;
 use super::job::QueueFull;
 use super::llm::LlmServer;
+use super::node_cpu::NodeCpuId;
 use super::quota::Quota;
 use super::recording::{Client, FailureCause, Records};
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize, Youth};
@@ -45,6 +46,8 @@ pub struct Backend {
     pub(super) taken: u64,
     /// Whether it serves the network of calls, and how it did.
     pub(super) is_networked: bool,
+    /// The node's CPU that it shares with others, and its position among them.
+    pub(super) node_cpu: Option<(NodeCpuId, u32)>,
     pub(super) failures_in_a_row: u32,
     pub(super) ejections: u32,
     /// How much slower it is while it is young, and since when it serves.
@@ -86,6 +89,7 @@ impl Backend {
             hanging: 0,
             taken: 0,
             is_networked: false,
+            node_cpu: None,
             failures_in_a_row: 0,
             ejections: 0,
             youth: model.youth,
@@ -196,6 +200,11 @@ impl Backend {
         self.capacity.holds
     }
 
+    /// Whether what happens in it must be looked at when it happens: others depend on it.
+    pub(super) fn needs_events(&self) -> bool {
+        self.holds() || self.node_cpu.is_some()
+    }
+
     /// Whether a request that comes now need not wait; known of watched backends.
     #[inline]
     pub(super) fn has_free_slot(&self) -> bool {
@@ -280,6 +289,19 @@ impl Backend {
         }
     }
 
+    /// The CPU rate is another from now on, in the midst of what happens at this instant: nothing leaves the
+    /// pod by this. Returns whether it was another before.
+    pub(super) fn set_share(&mut self, now: SimTime, cores: f64) -> bool {
+        let differs = cores.to_bits() != self.capacity.cores.to_bits();
+        if differs {
+            self.capacity.cores = cores;
+            if let Server::Sharing(sharing) = &mut self.server {
+                sharing.set_cores(now, cores);
+            }
+        }
+        differs
+    }
+
     /// The CPU time per period is limited to that of so many cores from `now` on.
     pub(super) fn set_quota(&mut self, now: SimTime, cores: Option<f64>, records: &mut Records) {
         self.quota_cores = cores;
@@ -359,6 +381,24 @@ impl Backend {
             Server::Fifo(fifo) => fifo.running(now),
             Server::Sharing(sharing) => sharing.running(),
             Server::Llm(server) => usize::from(server.is_busy()),
+        }
+    }
+
+    /// Cores that its requests would use at this instant; known of watched backends.
+    #[inline]
+    pub(super) fn cores_wanted(&self) -> f64 {
+        match &self.server {
+            Server::Fifo(_) => 0.0,
+            Server::Sharing(sharing) => sharing.cores_wanted(),
+            Server::Llm(server) => f64::from(u8::from(server.is_busy())),
+        }
+    }
+
+    /// Cores that its requests can ever use at an instant.
+    pub(super) const fn most_cores_wanted(&self) -> f64 {
+        match &self.server {
+            Server::Fifo(_) | Server::Sharing(_) => self.capacity.concurrency as f64,
+            Server::Llm(_) => 1.0,
         }
     }
 

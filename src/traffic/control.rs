@@ -34,6 +34,7 @@ impl Traffic {
                 for client in clients {
                     self.hanging[client.service as usize].push(client.arrived, backend);
                 }
+                self.enter_pod(now, backend);
                 self.pod_unreachable(now, backend, &networked);
             }
             BackendState::Serving => self.serve_work_queues_of(now, backend),
@@ -48,7 +49,7 @@ impl Traffic {
             row.set_cores(now, at_least_none(cores), &mut self.records);
             self.fluid.set_cores(now, backend, row.cores(), &self.models);
         }
-        self.enter_pod(backend);
+        self.enter_pod(now, backend);
     }
 
     /// From `now` on the backend may use so many cores' CPU time per period of CFS bandwidth control,
@@ -59,7 +60,7 @@ impl Traffic {
             row.set_quota(now, cores.map(at_least_none), &mut self.records);
             self.fluid.set_cores(now, backend, row.cores(), &self.models);
         }
-        self.enter_pod(backend);
+        self.enter_pod(now, backend);
     }
 
     /// The container is stopped: what is in flight fails for the cause, and nothing listens until
@@ -76,6 +77,7 @@ impl Traffic {
         for client in clients {
             self.records.fail(client, cause);
         }
+        self.enter_pod(now, backend);
         self.pod_stopped(now, backend, &networked, cause);
     }
 
@@ -84,7 +86,10 @@ impl Traffic {
     pub fn remove_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.stop_backend(now, backend, cause);
         self.fluid.remove(now, backend, cause);
-        self.backends.remove(backend);
+        let row = self.backends.remove(backend);
+        if let Some((node, position)) = row.and_then(|row| row.node_cpu) {
+            self.leave_node_cpu(now, node, position);
+        }
     }
 
     /// Requests to the service go to these backends from now on.
@@ -126,15 +131,15 @@ impl Traffic {
     }
 
     /// Services whose pods serve the network, and all that share pods with them, belong to it.
-    fn spread_network(&mut self, now: SimTime, service: ServiceId) {
+    pub(super) fn spread_network(&mut self, now: SimTime, service: ServiceId) {
         let island = self.services[service.0 as usize].island as usize;
         let Self { services, backends, records, islands, .. } = self;
-        let calls = |service: &u32| {
+        let needs_events = |service: &u32| {
             let endpoints = services[*service as usize].endpoints.iter();
-            endpoints.filter_map(|one| backends.get(*one)).any(Backend::holds)
+            endpoints.filter_map(|one| backends.get(*one)).any(Backend::needs_events)
         };
         let is_networked = |service: &u32| services[*service as usize].is_networked;
-        if !islands[island].iter().any(|one| is_networked(one) || calls(one)) {
+        if !islands[island].iter().any(|one| is_networked(one) || needs_events(one)) {
             return;
         }
         for member in &islands[island] {

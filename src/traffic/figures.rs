@@ -147,7 +147,10 @@ impl Traffic {
             let is_idle = row.contents(now).0 == 0;
             return if is_idle { now } else { now + DRAIN_POLL };
         }
-        row.drained_at(now).max(self.fluid.drained_at(now, backend))
+        let is_sharing = row.node_cpu.is_some();
+        let drained_at = row.drained_at(now).max(self.fluid.drained_at(now, backend));
+        // What its neighbours leave it may be more by then.
+        if is_sharing { drained_at.min(now + DRAIN_POLL) } else { drained_at }
     }
 
     /// What goes on in a pod.

@@ -12,6 +12,7 @@ use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
 use super::hanging::Hanging;
 use super::network::{Edge, Network, Route};
+use super::node_cpu::NodeCpu;
 use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize};
@@ -58,6 +59,7 @@ pub struct Traffic {
     pub(super) services: Vec<Service>,
     pub(super) islands: Vec<Vec<u32>>,
     pub(super) backends: Table<Backend>,
+    pub(super) node_cpus: Table<NodeCpu>,
     pub(super) models: Vec<RequestModel>,
     pub(super) records: Records,
     pub(super) hanging: Vec<Hanging>,
@@ -147,6 +149,7 @@ impl Traffic {
                 .collect(),
             services,
             backends: Table::default(),
+            node_cpus: Table::default(),
             models,
             records,
             hanging,

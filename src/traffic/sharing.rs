@@ -243,6 +243,12 @@ impl Sharing {
         self.running.len()
     }
 
+    /// Cores that the running requests would use at this instant: none while the quota is used up.
+    #[inline]
+    pub fn cores_wanted(&self) -> f64 {
+        if self.is_throttled() { 0.0 } else { self.running.len() as f64 }
+    }
+
     /// The clients of the requests that are in the pod.
     pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
         let running = self.running.entries().iter().map(|running| running.job.client);

@@ -110,10 +110,14 @@ impl Traffic {
                 let client = Client { service, attempt: attempt.position(), arrived: now };
                 let demand = models[backend.model.0 as usize].demand(size);
                 backend.offer(now, client, size, demand, records)?;
+                let model = backend.model.0;
                 if backend.is_networked {
                     network.pods.set(endpoint.index(), backend.next_event());
+                    if backend.node_cpu.is_some() {
+                        self.cpu_wanted(now, endpoint);
+                    }
                 }
-                Place::Pod(endpoint)
+                return Ok((Place::Pod(endpoint), model));
             }
         };
         Ok((place, backend.model.0))

@@ -12,6 +12,7 @@ mod calendar;
 mod calls;
 mod deadlines;
 mod edge;
+mod node_cpus;
 mod pods;
 mod work_queue;
 

@@ -16,15 +16,18 @@ impl Traffic {
         let Some(pod) = self.backends.get_mut(id) else { return };
         pod.advance(now, &mut self.records);
         self.settle_left(now);
-        self.enter_pod(id);
+        self.enter_pod(now, id);
     }
 
-    /// Enters the pod's next event.
+    /// Enters the pod's next event, and takes note of what it wants of its node's CPU.
     #[inline]
-    pub(in crate::traffic) fn enter_pod(&mut self, id: BackendId) {
+    pub(in crate::traffic) fn enter_pod(&mut self, now: SimTime, id: BackendId) {
         let Some(pod) = self.backends.get(id) else { return };
         if pod.is_networked {
             self.network.pods.set(id.index(), pod.next_event());
+            if pod.node_cpu.is_some() {
+                self.cpu_wanted(now, id);
+            }
         }
     }
 
@@ -47,7 +50,7 @@ impl Traffic {
     pub(super) fn release(&mut self, now: SimTime, id: BackendId) {
         let Some(pod) = self.backends.get_mut(id) else { return };
         if pod.release(now, &mut self.records) {
-            self.enter_pod(id);
+            self.enter_pod(now, id);
         }
     }
 

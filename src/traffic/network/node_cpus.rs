@@ -1,0 +1,123 @@
+//! Pods that share the CPU of their node: whatever one of them begins or ends changes what the others get, at
+//! that instant, so that all of them belong to the network.
+
+use crate::engine::SimTime;
+use crate::traffic::backend::{Backend, BackendId};
+use crate::traffic::node_cpu::{CpuClaim, NodeCpu, NodeCpuId};
+use crate::traffic::path::{ServiceId, Traffic};
+
+impl Traffic {
+    /// A node has `capacity` cores for the pods with these claims, from now on; `known` is what an earlier call
+    /// for it returned. Returns its key, and the share of what each pod would burn for itself that it gets: the
+    /// mean since the last call, or, if the claims are others than then, that of this instant.
+    ///
+    /// What flows take is looked at in this call alone, what requests take at each instant.
+    pub fn share_cpu(
+        &mut self,
+        now: SimTime,
+        known: Option<NodeCpuId>,
+        capacity: f64,
+        claims: &[CpuClaim],
+    ) -> (NodeCpuId, Vec<f64>) {
+        self.advance(now);
+        let same = |node: &NodeCpu| node.is_of(capacity, claims);
+        let id = match known {
+            Some(id) if self.node_cpus.get(id).is_some_and(same) => id,
+            _ => {
+                if let Some(id) = known {
+                    self.end_cpu_sharing(now, id);
+                }
+                let id = self.node_cpus.insert(NodeCpu::new(now, capacity, claims));
+                self.join_node_cpu(now, id, claims);
+                id
+            }
+        };
+        for (position, claim) in claims.iter().enumerate() {
+            let Some(backend) = claim.backend else { continue };
+            let requests = self.backends.get(backend).map_or(0.0, Backend::cores_wanted);
+            if let Some(node) = self.node_cpus.get_mut(id) {
+                node.want(position, requests);
+                node.want_for_flow(position, self.fluid.cpu_demand(now, backend));
+            }
+        }
+        self.share_out(now, id);
+        let granted = self.node_cpus.get_mut(id).map(|node| node.take_granted(now));
+        (id, granted.unwrap_or_default())
+    }
+
+    /// The pods of a node need not share its CPU any more: each gets what its limit allows.
+    pub fn end_cpu_sharing(&mut self, now: SimTime, id: NodeCpuId) {
+        self.advance(now);
+        let Some(node) = self.node_cpus.remove(id) else { return };
+        for claim in node.claims() {
+            let Some(backend) = claim.backend else { continue };
+            if let Some(row) = self.backends.get_mut(backend) {
+                row.node_cpu = None;
+            }
+            self.set_cpu(now, backend, claim.burst);
+        }
+    }
+
+    /// Cores that the requests of a backend can ever use at an instant, each one.
+    pub fn most_cores_wanted(&self, backend: BackendId) -> f64 {
+        self.backends.get(backend).map_or(0.0, Backend::most_cores_wanted)
+    }
+
+    /// Takes note that these backends share a node's CPU, and has their services meet their requests in one
+    /// order of time.
+    fn join_node_cpu(&mut self, now: SimTime, id: NodeCpuId, claims: &[CpuClaim]) {
+        for (position, claim) in (0..).zip(claims) {
+            let Some(backend) = claim.backend else { continue };
+            let Some(row) = self.backends.get_mut(backend) else { continue };
+            row.node_cpu = Some((id, position));
+            if row.is_networked {
+                continue;
+            }
+            row.is_networked = true;
+            row.watch(now, &mut self.records);
+            for service in row.endpoint_of.clone() {
+                self.spread_network(now, ServiceId(service));
+            }
+            self.enter_pod(now, backend);
+        }
+    }
+
+    /// A backend that shared the CPU of its node is gone.
+    pub(in crate::traffic) fn leave_node_cpu(
+        &mut self,
+        now: SimTime,
+        id: NodeCpuId,
+        position: u32,
+    ) {
+        if let Some(node) = self.node_cpus.get_mut(id) {
+            node.leave(position as usize);
+            self.share_out(now, id);
+        }
+    }
+
+    /// What a backend wants of its node's CPU may have changed.
+    #[inline]
+    pub(super) fn cpu_wanted(&mut self, now: SimTime, backend: BackendId) {
+        let Some(row) = self.backends.get(backend) else { return };
+        let Some((id, position)) = row.node_cpu else { return };
+        let wanted = row.cores_wanted();
+        if let Some(node) = self.node_cpus.get_mut(id)
+            && node.want(position as usize, wanted)
+        {
+            self.share_out(now, id);
+        }
+    }
+
+    /// Gives the pods of a node their shares.
+    fn share_out(&mut self, now: SimTime, id: NodeCpuId) {
+        let Self { node_cpus, backends, network, fluid, models, .. } = self;
+        let Some(node) = node_cpus.get_mut(id) else { return };
+        node.share(now, |backend, cores| {
+            let Some(row) = backends.get_mut(backend) else { return };
+            if row.set_share(now, cores) {
+                network.pods.set(backend.index(), row.next_event());
+                fluid.set_cores(now, backend, row.cores(), models);
+            }
+        });
+    }
+}

@@ -1,0 +1,280 @@
+//! How the CPU of a node is shared at each instant among pods that may want more than it has: by weight, and
+//! what one does not want goes to the others, as the kernel's fair scheduler does it.
+
+use super::backend::BackendId;
+use crate::engine::{Id, SimTime};
+
+/// Key of the CPU of a node that pods share.
+pub type NodeCpuId = Id<NodeCpu>;
+
+/// A pod's part in the sharing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuClaim {
+    /// Its place in the traffic; absent for one that takes no requests.
+    pub backend: Option<BackendId>,
+    /// Cores that it may use over time: its limit, and the size of the node.
+    pub limit: f64,
+    /// Cores that it can burst to while its quota lasts.
+    pub burst: f64,
+    /// `cpu.shares` of its cgroup, or what is proportional to them; more than zero.
+    pub weight: f64,
+    /// Cores that it would burn for itself, beside its requests.
+    pub own: f64,
+}
+
+/// The CPU of a node, and the pods among which it is shared.
+#[derive(Clone, Debug)]
+pub struct NodeCpu {
+    capacity: f64,
+    members: Vec<Member>,
+    /// What all want, billionths of a core: whole numbers, so that adding and taking away leaves nothing behind.
+    wanted_nano: i64,
+    capacity_nano: i64,
+    /// When [`Self::take_granted`] was last asked.
+    asked_at: SimTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    claim: CpuClaim,
+    /// Cores that it can use at this instant, if it has requests for them.
+    cap: f64,
+    /// Cores that its requests would use.
+    requests: f64,
+    /// Cores that a flow to it would use.
+    flow: f64,
+    /// Cores that it would use in all.
+    wanted: f64,
+    wanted_nano: i64,
+    /// The share of what it would burn for itself that it gets, and the time integral of that share up to
+    /// `granted_at` since the last asking [s].
+    granted: f64,
+    granted_seconds: f64,
+    granted_at: SimTime,
+}
+
+impl NodeCpu {
+    /// The CPU of a node that has so many cores for these pods.
+    pub(super) fn new(now: SimTime, capacity: f64, claims: &[CpuClaim]) -> Self {
+        let members: Vec<Member> = claims.iter().map(|claim| Member::new(now, *claim)).collect();
+        let wanted_nano = members.iter().map(|member| member.wanted_nano).sum();
+        Self { capacity, members, wanted_nano, capacity_nano: nano(capacity), asked_at: now }
+    }
+
+    /// Whether it is made of just this.
+    pub(super) fn is_of(&self, capacity: f64, claims: &[CpuClaim]) -> bool {
+        let known = self.members.iter().map(|member| &member.claim);
+        self.capacity.to_bits() == capacity.to_bits() && known.eq(claims)
+    }
+
+    /// What the pods claim.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &CpuClaim> {
+        self.members.iter().map(|member| &member.claim)
+    }
+
+    /// The requests of a pod would use so many cores from now on. Returns whether anybody's share may be another
+    /// for it.
+    #[inline]
+    pub(super) fn want(&mut self, position: usize, requests: f64) -> bool {
+        let was_short = self.is_short();
+        let member = &mut self.members[position];
+        if member.requests.to_bits() == requests.to_bits() {
+            return false;
+        }
+        let before = member.wanted_nano;
+        member.requests = requests;
+        member.add_up();
+        self.wanted_nano += member.wanted_nano - before;
+        // What is within the pod's cap changes nothing for others while there is enough for all, nor does what is
+        // beyond; within the pod it does where requests compete with what the pod burns for itself.
+        let matters = member.wanted_nano != before && (was_short || self.is_short());
+        matters || self.members[position].claim.own > 0.0
+    }
+
+    /// A flow to a pod would use so many cores from now on.
+    pub(super) fn want_for_flow(&mut self, position: usize, flow: f64) {
+        let member = &mut self.members[position];
+        self.wanted_nano -= member.wanted_nano;
+        member.flow = flow;
+        member.add_up();
+        self.wanted_nano += member.wanted_nano;
+    }
+
+    /// A pod is gone.
+    pub(super) fn leave(&mut self, position: usize) {
+        let member = &mut self.members[position];
+        self.wanted_nano -= member.wanted_nano;
+        let claim = CpuClaim { backend: None, own: 0.0, ..member.claim };
+        *member = Member::new(member.granted_at, claim);
+    }
+
+    /// Shares it out, and tells the cores that each backend has for its requests. A pod that wants nothing now
+    /// is told what it could claim.
+    pub(super) fn share(&mut self, now: SimTime, mut tell: impl FnMut(BackendId, f64)) {
+        let level = if self.is_short() { self.level() } else { f64::INFINITY };
+        for member in &mut self.members {
+            let share = (level * member.claim.weight).min(member.cap);
+            let (granted, cores) = split(share, member.claim.own, member.requests + member.flow);
+            member.grant(now, granted);
+            if let Some(backend) = member.claim.backend {
+                tell(backend, cores);
+            }
+        }
+    }
+
+    /// The share of what it would burn for itself that each pod got, as the mean since this was last asked, or as
+    /// it is now, if that was just now.
+    pub(super) fn take_granted(&mut self, now: SimTime) -> Vec<f64> {
+        let seconds = (now - self.asked_at).as_secs_f64();
+        self.asked_at = now;
+        let granted = |member: &mut Member| {
+            member.grant(now, member.granted);
+            let mean = std::mem::take(&mut member.granted_seconds) / seconds;
+            if seconds > 0.0 { mean.min(1.0) } else { member.granted }
+        };
+        self.members.iter_mut().map(granted).collect()
+    }
+
+    #[inline]
+    const fn is_short(&self) -> bool {
+        self.wanted_nano > self.capacity_nano
+    }
+
+    /// Cores per weight of those who get less than they want: those who want no more than that have it, and the
+    /// rest is for the others.
+    fn level(&self) -> f64 {
+        let (mut level, mut content) = (0.0, 0);
+        loop {
+            let (mut left, mut weights, mut now_content) = (self.capacity, 0.0, 0);
+            for member in &self.members {
+                if member.wanted <= level * member.claim.weight {
+                    left -= member.wanted;
+                    now_content += 1;
+                } else {
+                    weights += member.claim.weight;
+                }
+            }
+            if weights <= 0.0 || (level > 0.0 && now_content == content) {
+                return level;
+            }
+            content = now_content;
+            level = left.max(0.0) / weights;
+            if level <= 0.0 {
+                return 0.0;
+            }
+        }
+    }
+}
+
+impl Member {
+    fn new(now: SimTime, claim: CpuClaim) -> Self {
+        // What it burns for itself is cut at the limit as a mean over time, not by periods of a quota.
+        let cap = if claim.own > 0.0 { claim.limit } else { claim.burst };
+        let mut member = Self {
+            claim,
+            cap,
+            requests: 0.0,
+            flow: 0.0,
+            wanted: 0.0,
+            wanted_nano: 0,
+            granted: 1.0,
+            granted_seconds: 0.0,
+            granted_at: now,
+        };
+        member.add_up();
+        member
+    }
+
+    fn add_up(&mut self) {
+        self.wanted = (self.requests + self.flow + self.claim.own).min(self.cap);
+        self.wanted_nano = nano(self.wanted);
+    }
+
+    fn grant(&mut self, now: SimTime, granted: f64) {
+        self.granted_seconds += self.granted * (now - self.granted_at).as_secs_f64();
+        self.granted_at = now;
+        self.granted = granted;
+    }
+}
+
+/// How a pod's cores are shared between what its application burns for itself and its requests, each of
+/// which would use so many cores: the share of its own that it gets, and the cores that are left for
+/// requests. The kernel gives all threads of a container the same.
+fn split(cores: f64, own: f64, requests: f64) -> (f64, f64) {
+    let wanted = own + requests;
+    let granted = if own <= 0.0 || wanted <= cores { 1.0 } else { cores / wanted };
+    (granted, (cores - own * granted).max(0.0))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
+fn nano(cores: f64) -> i64 {
+    (cores * 1e9).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(position: u64, weight: f64) -> CpuClaim {
+        let backend = Some(BackendId::from_bits(position));
+        CpuClaim { backend, limit: 4.0, burst: 4.0, weight, own: 0.0 }
+    }
+
+    /// What the pods of a node of four cores have for their requests, which would use so many cores.
+    fn shares(pods: &[(CpuClaim, f64)]) -> Vec<f64> {
+        let claims: Vec<CpuClaim> = pods.iter().map(|(claim, _)| *claim).collect();
+        let mut node = NodeCpu::new(SimTime::ZERO, 4.0, &claims);
+        for (position, (_, requests)) in pods.iter().enumerate() {
+            node.want(position, *requests);
+        }
+        let mut shares = Vec::new();
+        node.share(SimTime::ZERO, |_, cores| shares.push(cores));
+        shares
+    }
+
+    #[test]
+    fn without_contention_everyone_has_its_cap() {
+        assert_eq!(shares(&[(claim(0, 1.0), 1.0), (claim(1, 1.0), 2.0)]), [4.0, 4.0]);
+    }
+
+    #[test]
+    fn a_crowded_node_is_shared_by_weight_and_leftovers_go_on() {
+        let shares = shares(&[(claim(0, 1.0), 0.5), (claim(1, 1.0), 4.0), (claim(2, 2.0), 4.0)]);
+        assert!((shares[1] - 3.5 / 3.0).abs() < 1e-12, "{shares:?}");
+        assert!((shares[2] - 7.0 / 3.0).abs() < 1e-12, "{shares:?}");
+        assert!(shares[0] >= 0.5);
+    }
+
+    #[test]
+    fn threads_of_one_container_get_the_same() {
+        assert_eq!(split(2.0, 0.5, 1.0), (1.0, 1.5));
+        assert_eq!(split(1.0, 1.0, 3.0), (0.25, 0.75));
+        assert_eq!(split(1.0, 2.0, 0.0), (0.5, 0.0));
+        assert_eq!(split(1.0, 0.0, 5.0), (1.0, 1.0));
+    }
+
+    #[test]
+    fn only_what_can_change_a_share_counts_as_a_change() {
+        let mut node = NodeCpu::new(SimTime::ZERO, 4.0, &[claim(0, 1.0), claim(1, 1.0)]);
+        assert!(!node.want(0, 2.0) && !node.want(1, 2.0), "all fits");
+        assert!(node.want(1, 3.0), "it is too much");
+        assert!(node.want(1, 1.0), "and fits again");
+        assert!(!node.want(1, 2.0) && node.want(0, 4.0) && !node.want(0, 5.0), "beyond its cap");
+        let mut own = NodeCpu::new(SimTime::ZERO, 4.0, &[CpuClaim { own: 1.0, ..claim(0, 1.0) }]);
+        assert!(own.want(0, 1.0), "what it burns for itself is taken from its cores");
+    }
+
+    #[test]
+    fn what_is_granted_is_told_as_a_mean_over_time() {
+        let own = CpuClaim { backend: None, own: 4.0, ..claim(0, 1.0) };
+        let mut node = NodeCpu::new(SimTime::ZERO, 4.0, &[own, claim(1, 1.0)]);
+        node.share(SimTime::ZERO, |_, _| {});
+        assert_eq!(node.take_granted(SimTime::ZERO), [1.0, 1.0]);
+        node.want(1, 4.0);
+        node.share(SimTime::from_secs(1), |_, _| {});
+        assert_eq!(node.take_granted(SimTime::from_secs(4)), [(1.0 + 3.0 * 0.5) / 4.0, 1.0]);
+        node.leave(1);
+        node.share(SimTime::from_secs(4), |_, _| {});
+        assert_eq!(node.take_granted(SimTime::from_secs(6)), [1.0, 1.0]);
+    }
+}
