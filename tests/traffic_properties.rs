@@ -21,7 +21,7 @@ enum Change {
 }
 
 const SERVICES: u32 = 3;
-const MODELS: u32 = 4;
+const MODELS: u32 = 5;
 
 fn change() -> impl Strategy<Value = Change> {
     let cores = || prop_oneof![Just(0.0), 0.05..4.0f64, Just(4.0)];
@@ -54,6 +54,9 @@ fn models() -> Vec<RequestModel> {
         json!({"concurrency": 50, "waitTime": {"distribution": "pareto", "mean": "20ms", "shape": 1.5},
                "cpuTime": {"distribution": "lognormal", "mean": "8ms", "cv": 1.5}}),
         json!({"concurrency": 4, "queue": 1000, "cpuTime": "10ms"}),
+        // Some answers take longer than clients of `a` wait, and some of those who wait never have a turn.
+        json!({"llm": {"model": "Llama-3.2-1B", "gpu": "L4", "maxNumSeqs": 9, "sessions": 3, "cpuCores": 0,
+               "promptTokens": {"mean": 60, "cv": 1}, "outputTokens": {"mean": 12, "cv": 1}}}),
     ];
     let model = |spec: Value| {
         let spec: RequestModelSpec = serde_json::from_value(spec).expect("settings");

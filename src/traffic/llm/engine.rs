@@ -188,6 +188,7 @@ impl LlmEngine {
         } else {
             self.plan_prefill_first()
         };
+        self.counters.kv_blocks_peak = self.counters.kv_blocks_peak.max(self.kv.used());
         let decoded = if decodes { self.decoding.len() as u64 } else { 0 };
         self.iteration = (work.sequences > 0).then(|| Iteration {
             start,
@@ -382,7 +383,6 @@ impl LlmEngine {
     /// The iteration in progress is done.
     fn end(&mut self, iteration: Iteration, answered: &mut impl FnMut(Answered)) {
         let now = SimTime::from_nanos(to_nanos(iteration.end));
-        self.counters.kv_blocks_peak = self.counters.kv_blocks_peak.max(self.kv.used());
         self.counters.busy += iteration.end - iteration.start;
         self.counters.prompt_tokens += iteration.prompt_tokens;
         self.iteration = None;

@@ -42,7 +42,10 @@ impl LlmServer {
         records: &mut Records,
     ) -> Result<(), FailureCause> {
         self.advance(now, records);
-        self.service = Some(client.service);
+        if self.service != Some(client.service) {
+            self.take_down(now, records);
+            self.service = Some(client.service);
+        }
         let tokens = self.requests.size(size.tokens, size.quantiles());
         let tokens = tokens.ok_or(FailureCause::TooLong)?;
         if !self.requests.server.holds(tokens.prompt, tokens.output) {
@@ -75,6 +78,11 @@ impl LlmServer {
             records.sweep(client, self.swept, now);
         }
         self.swept = now;
+        self.take_down(now, records);
+    }
+
+    /// What the server did so far goes into the records of the service that it did it for.
+    fn take_down(&mut self, now: SimTime, records: &mut Records) {
         let counters = &mut self.engine.counters;
         counters.since = now;
         if let Some(service) = self.service {
