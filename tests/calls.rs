@@ -316,6 +316,31 @@ fn a_caller_gives_up_but_the_pod_works_on() {
     assert_eq!(world.traffic.cpu_time_used(at(10.05), world.pods[1][0]), SimDuration::from_secs(8));
 }
 
+/// Half of the requests to a language model that is overloaded are given up; it makes no difference whether
+/// they go by events, and a server that works on for nobody answers fewer.
+#[test]
+fn an_inference_server_drops_what_its_clients_gave_up() {
+    let run = |policy: Value, aborts: bool| {
+        let model = json!({"llm": {"model": "Llama-3.1-8B", "gpu": "A100-80GB", "maxNumSeqs": 32,
+            "sessions": 50, "requestOverhead": "0s", "abortOnDisconnect": aborts,
+            "promptTokens": {"mean": 800, "cv": 1}, "outputTokens": {"mean": 300, "cv": 1}}});
+        let clients = json!({"load": {"pattern": "constant", "rps": 12}, "timeout": "10s"});
+        let mut world = World::new(&[Service::new("llm", model).policy(policy).clients(clients)]);
+        let figures = world.figures(300.0, 0);
+        let ended = figures.outcomes.answered + figures.outcomes.failed_in_all();
+        assert_eq!(figures.outcomes.arrived, ended + figures.in_flight);
+        (figures.outcomes, figures.llm.expect("it was asked"))
+    };
+    let by_events = json!({"maxRequests": 1_000_000});
+    let dropped = run(json!({}), true);
+    assert_eq!(run(by_events.clone(), true), dropped);
+    let worked_on = run(json!({}), false);
+    assert_eq!(run(by_events, false), worked_on);
+    let answered = [&dropped, &worked_on].map(|(outcomes, _)| outcomes.answered);
+    assert!(answered[0] > 10 * answered[1], "{answered:?}");
+    assert!(dropped.0.failed_by(FailureCause::Timeout) > 300, "{:?}", dropped.0);
+}
+
 #[test]
 fn what_a_worker_refuses_for_good_fails_at_once() {
     let model = json!({"llm": {"model": "Llama-3.1-8B", "gpu": "A100-80GB", "maxModelLen": 1000,

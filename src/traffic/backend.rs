@@ -146,6 +146,14 @@ impl Backend {
         taken.map_err(|_: QueueFull| FailureCause::QueueFull)
     }
 
+    /// Nobody waits for this attempt of the network of calls from `now` on: an inference server drops it, any
+    /// other application works on.
+    pub(super) fn abort(&mut self, now: SimTime, attempt: u32) {
+        if let Server::Llm(server) = &mut self.server {
+            server.abort(now, attempt);
+        }
+    }
+
     /// Requests that came so far.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
@@ -238,7 +246,7 @@ impl Backend {
     }
 
     /// How many requests a balancer sees in flight. A request whose client gave up counts until the
-    /// pod is done with it.
+    /// pod is done with it or, an inference server, drops it.
     #[inline]
     pub(super) fn load(&mut self, now: SimTime, records: &mut Records) -> usize {
         let in_pod = match &mut self.server {

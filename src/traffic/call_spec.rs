@@ -16,7 +16,7 @@ pub struct CallSpec {
     /// The service that is called, as namespace/name.
     pub service: ServiceReference,
     /// How long the caller waits for the answer, further attempts included; the service that is called
-    /// still works on. Default 15s, as a route of Envoy has it.
+    /// still works on, unless it is an inference server (`abortOnDisconnect`). Default 15s, as a route of Envoy has it.
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
     /// Whether and how failed calls are tried again. Default: they are not.
@@ -45,8 +45,8 @@ pub struct RetrySpec {
     /// Further attempts at most. Default 1.
     #[schemars(range(min = 1, max = 100))]
     pub attempts: u32,
-    /// How long one attempt may take; then it is given up, though the pod works on, and the next is
-    /// made. Default: only the time-out of the whole request counts.
+    /// How long one attempt may take; then it is given up, though the pod works on (an inference server
+    /// drops it), and the next is made. Default: only the time-out of the whole request counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<SimDuration>,
     /// Before the n-th further attempt the caller waits a random time up to 2^n - 1 times this.

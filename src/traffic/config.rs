@@ -46,7 +46,7 @@ pub struct TrafficSpec {
     #[serde(default)]
     pub balancer: Balancer,
     /// How long clients wait for the answer; later the request has failed, though the pod still
-    /// works on it. Default 60s, as ingress-nginx and the clouds' load balancers have it.
+    /// works on it (an inference server drops it: `abortOnDisconnect`). Default 60s, as ingress-nginx and the clouds' load balancers have it.
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
     /// Whether and how clients try failed requests again. Default: they do not.

@@ -33,7 +33,8 @@ pub struct ServiceFigures {
 pub struct PodLoad {
     /// Requests that it took in since it exists: its change over time is the rate.
     pub taken: u64,
-    /// Requests in the pod: the concurrency. Those whose clients gave up count until they are done.
+    /// Requests in the pod: the concurrency. Those whose clients gave up count until they are done or
+    /// an inference server drops them.
     pub in_flight: usize,
     /// Those of them that wait for a place.
     pub queued: usize,
@@ -147,10 +148,10 @@ impl Traffic {
             let is_idle = row.contents(now).0 == 0;
             return if is_idle { now } else { now + DRAIN_POLL };
         }
-        let is_sharing = row.node_cpu.is_some();
+        // What its neighbours leave it may be more by then, or callers may have given up.
+        let may_be_sooner = row.node_cpu.is_some() || (row.is_networked && row.llm().is_some());
         let drained_at = row.drained_at(now).max(self.fluid.drained_at(now, backend));
-        // What its neighbours leave it may be more by then.
-        if is_sharing { drained_at.min(now + DRAIN_POLL) } else { drained_at }
+        if may_be_sooner { drained_at.min(now + DRAIN_POLL) } else { drained_at }
     }
 
     /// What goes on in a pod.

@@ -25,7 +25,7 @@ pub struct RouteTraffic {
 pub struct RoutePolicy {
     /// How long a request may take, all tries and the waits between them included. Absent = no limit.
     pub timeout: Option<SimDuration>,
-    /// How long one try may take; its pod works on. Absent = no limit.
+    /// How long one try may take; its pod works on, unless it is an inference server. Absent = no limit.
     pub try_timeout: Option<SimDuration>,
     /// How long a try may take whose pod's node does not answer at all. Absent = no limit.
     pub connect_timeout: Option<SimDuration>,

@@ -12,6 +12,8 @@ use super::counters::LlmCounters;
 use super::iteration_cost::{IterationWork, Ticks, from_nanos, to_nanos};
 use super::kv_cache::{BLOCK_TOKENS, KvCache};
 use super::model::LlmModel;
+use super::patience::Patience;
+use super::sequence::{Decoding, Left, Partial, Request};
 use crate::engine::SimTime;
 use crate::traffic::recording::Client;
 
@@ -21,71 +23,26 @@ pub(in crate::traffic) struct LlmEngine {
     pub(super) model: Arc<LlmModel>,
     pub(super) kv: KvCache,
     /// Those that are not admitted, or were preempted: these in front.
-    waiting: VecDeque<Request>,
+    pub(super) waiting: VecDeque<Request>,
     /// Those that get a token in every iteration, in the order of their admission.
-    decoding: Vec<Decoding>,
+    pub(super) decoding: Vec<Decoding>,
     /// Whose prompts are computed to their end by the iteration in progress.
-    joining: Vec<Request>,
+    pub(super) joining: Vec<Request>,
     /// The prompt that did not fit into the budget as a whole: the last one that was admitted.
-    partial: Option<Partial>,
+    pub(super) partial: Option<Partial>,
+    /// Which clients may have given up.
+    pub(super) patience: Patience,
     /// The iteration in progress; absent while there is no work.
     iteration: Option<Iteration>,
     /// Iterations with decodes so far.
-    step: u64,
+    pub(super) step: u64,
     /// The step after which the next decoding sequence is done.
-    next_finish: u64,
+    pub(super) next_finish: u64,
     /// Tokens in the cache of all decoding sequences.
     context: u64,
     /// How many decoding sequences begin a block at the steps with each remainder.
     block_steps: [u32; BLOCK_TOKENS as usize],
     pub(super) counters: LlmCounters,
-}
-
-/// A request to a language model.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::traffic) struct Request {
-    /// Who waits for it.
-    pub client: Client,
-    /// Tokens of the prompt, at least one.
-    pub prompt: u32,
-    /// Tokens of the answer, at least one.
-    pub output: u32,
-    /// Requests of one session begin alike; 0 for none.
-    pub session: u32,
-    /// Tokens of the answer so far.
-    pub generated: u32,
-    /// When the first of them came; [`SimTime::MAX`] before.
-    pub first_token: SimTime,
-}
-
-/// A request that is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::traffic) struct Answered {
-    /// Who waits for it.
-    pub client: Client,
-    /// When its first token came.
-    pub first_token: SimTime,
-    /// When its last token came.
-    pub finished: SimTime,
-    /// Tokens of the answer.
-    pub output: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Decoding {
-    request: Request,
-    /// Tokens of the answer before the step at which it began to decode.
-    generated_before: u32,
-    /// Tokens in its cache at that step.
-    computed_before: u32,
-    from_step: u64,
-    finish_step: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Partial {
-    request: Request,
-    computed: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +75,7 @@ impl LlmEngine {
             decoding: Vec::new(),
             joining: Vec::new(),
             partial: None,
+            patience: Patience::default(),
             iteration: None,
             step: 0,
             next_finish: u64::MAX,
@@ -129,20 +87,22 @@ impl LlmEngine {
 
     /// Takes a request in; time has passed to `now`.
     pub fn admit(&mut self, now: SimTime, request: Request) {
-        self.waiting.push_back(request);
+        self.wait_behind(request);
         if self.iteration.is_none() {
             self.begin(from_nanos(now.as_nanos()));
         }
     }
 
     /// Lets time pass until `now`.
-    pub fn advance(&mut self, now: SimTime, answered: &mut impl FnMut(Answered)) {
+    pub fn advance(&mut self, now: SimTime, left: &mut impl FnMut(Left)) {
         let until = from_nanos(now.as_nanos());
         while let Some(iteration) = self.iteration.filter(|iteration| iteration.end <= until) {
-            self.end(iteration, answered);
+            self.end(iteration, left);
             let mut start = iteration.end;
+            self.drop_given_up(start, left);
             if iteration.is_steady {
                 start = self.jump(start, until);
+                self.drop_given_up(start, left);
             }
             self.begin(start);
         }
@@ -296,7 +256,7 @@ impl LlmEngine {
         };
         self.release(&request, computed);
         self.counters.preemptions += 1;
-        self.waiting.push_front(request);
+        self.wait_in_front(request);
     }
 
     /// Computes as much of a prompt as the budget allows, and says how much that was.
@@ -314,7 +274,7 @@ impl LlmEngine {
             if budget > 0 {
                 self.release(&request, done);
                 self.counters.preemptions += 1;
-                self.waiting.push_front(request);
+                self.wait_in_front(request);
             } else {
                 self.partial = Some(partial);
             }
@@ -373,7 +333,7 @@ impl LlmEngine {
     }
 
     /// A sequence of `computed` tokens frees its blocks.
-    fn release(&mut self, request: &Request, computed: u64) {
+    pub(super) fn release(&mut self, request: &Request, computed: u64) {
         let shared = KvCache::blocks_of(self.shared_tokens(request));
         let blocks = KvCache::blocks_of(computed).saturating_sub(shared);
         let full = (computed / u64::from(BLOCK_TOKENS)).saturating_sub(shared);
@@ -381,7 +341,7 @@ impl LlmEngine {
     }
 
     /// The iteration in progress is done.
-    fn end(&mut self, iteration: Iteration, answered: &mut impl FnMut(Answered)) {
+    fn end(&mut self, iteration: Iteration, left: &mut impl FnMut(Left)) {
         let now = SimTime::from_nanos(to_nanos(iteration.end));
         self.counters.busy += iteration.end - iteration.start;
         self.counters.prompt_tokens += iteration.prompt_tokens;
@@ -392,12 +352,12 @@ impl LlmEngine {
             self.context += decoding;
             self.counters.output_tokens += decoding;
             if self.step == self.next_finish {
-                self.finish_decodes(now, answered);
+                self.finish_decodes(now, left);
             }
         }
         let mut joining = std::mem::take(&mut self.joining);
         for request in joining.drain(..) {
-            self.join(now, request, answered);
+            self.join(now, request, left);
         }
         self.joining = joining;
     }
@@ -413,10 +373,14 @@ impl LlmEngine {
         let cycles = self.kv.available() / sequences;
         let most = (self.next_finish - self.step - 1).min(cycles * u64::from(BLOCK_TOKENS));
         let run = self.model.cost.run(self.decodes());
-        if most == 0 || start + run.span(1) > until {
+        // None begins after a client gave up.
+        let latest = self.patience.next();
+        let fits =
+            |count| start + run.span(count) <= until && start + run.span(count - 1) <= latest;
+        if most == 0 || !fits(1) {
             return start;
         }
-        let count = largest(most, |count| start + run.span(count) <= until);
+        let count = largest(most, fits);
         let span = run.span(count);
         self.kv.allocate(self.blocks_for(count));
         self.step += count;
@@ -435,7 +399,7 @@ impl LlmEngine {
         self.waiting.is_empty() || !self.has_seat()
     }
 
-    fn finish_decodes(&mut self, now: SimTime, answered: &mut impl FnMut(Answered)) {
+    fn finish_decodes(&mut self, now: SimTime, left: &mut impl FnMut(Left)) {
         let step = self.step;
         let mut next = u64::MAX;
         let mut at = 0;
@@ -449,20 +413,20 @@ impl LlmEngine {
             self.decoding.remove(at);
             self.leave(&decoding);
             self.release(&decoding.request, decoding.computed(step));
-            answered(decoding.request.answered(now));
+            left(Left::Answered(decoding.request.answered(now)));
         }
         self.next_finish = next;
     }
 
     /// The prompt of a request is computed, and with it the next token.
-    fn join(&mut self, now: SimTime, mut request: Request, answered: &mut impl FnMut(Answered)) {
+    fn join(&mut self, now: SimTime, mut request: Request, left: &mut impl FnMut(Left)) {
         let computed = request.to_compute();
         request.generated += 1;
         request.first_token = request.first_token.min(now);
         self.counters.output_tokens += 1;
         if request.generated >= request.output {
             self.release(&request, u64::from(computed));
-            answered(request.answered(now));
+            left(Left::Answered(request.answered(now)));
             return;
         }
         let decoding = Decoding {
@@ -479,46 +443,9 @@ impl LlmEngine {
     }
 
     /// Takes a sequence that decodes no more out of the sums.
-    fn leave(&mut self, decoding: &Decoding) {
+    pub(super) fn leave(&mut self, decoding: &Decoding) {
         self.context -= decoding.computed(self.step);
         self.block_steps[decoding.block_step()] -= 1;
-    }
-}
-
-impl Request {
-    /// Tokens whose keys and values the cache must hold before the next token: after a preemption those
-    /// of the answer so far as well.
-    const fn to_compute(self) -> u32 {
-        self.prompt + self.generated
-    }
-
-    const fn answered(&self, now: SimTime) -> Answered {
-        Answered {
-            client: self.client,
-            first_token: self.first_token,
-            finished: now,
-            output: self.output,
-        }
-    }
-}
-
-impl Decoding {
-    /// Tokens in its cache before `step`.
-    fn computed(&self, step: u64) -> u64 {
-        u64::from(self.computed_before) + (step - self.from_step)
-    }
-
-    /// Tokens of its answer before `step`.
-    fn generated(&self, step: u64) -> u32 {
-        let steps = u32::try_from(step - self.from_step).unwrap_or(u32::MAX);
-        self.generated_before + steps
-    }
-
-    /// The remainder of the steps at which it begins a block: its cache is full to the brim then.
-    fn block_step(&self) -> usize {
-        let cycle = u64::from(BLOCK_TOKENS);
-        let missing = cycle - u64::from(self.computed_before) % cycle;
-        usize::try_from((self.from_step + missing) % cycle).unwrap_or_default()
     }
 }
 

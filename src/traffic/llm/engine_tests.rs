@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::engine::{Answered, LlmEngine, Request};
+use super::engine::LlmEngine;
 use super::iteration_cost::CostSeconds;
 use super::model::{LlmModel, ServerLimits};
+use super::sequence::{Answered, Left, Request};
 use crate::engine::{SimDuration, SimTime};
 use crate::traffic::recording::{Client, NO_ATTEMPT};
 
@@ -38,19 +39,17 @@ fn engine(cost: &CostSeconds, limits: &ServerLimits) -> LlmEngine {
 /// A request that comes at `at` microseconds, has `prompt` and `output` tokens and is of `session`.
 fn request(at: i64, prompt: u32, output: u32, session: u32) -> Request {
     let arrived = SimTime::from_nanos(at * 1000);
-    Request {
-        client: Client { service: 0, attempt: NO_ATTEMPT, arrived },
-        prompt,
-        output,
-        session,
-        generated: 0,
-        first_token: SimTime::MAX,
-    }
+    let client = Client { service: 0, attempt: NO_ATTEMPT, arrived };
+    Request { session, ..Request::new(client, prompt, output) }
 }
 
 /// Runs requests through a server that is looked at whenever one comes, and every `step` besides.
 fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -> Run {
-    let mut answered = Vec::new();
+    let (mut answered, mut aborted) = (Vec::new(), Vec::new());
+    let mut count = |left| match left {
+        Left::Answered(one) => answered.push(one),
+        Left::Aborted { client, at } => aborted.push((client, at)),
+    };
     let mut now = SimTime::ZERO;
     for request in requests {
         let at = request.client.arrived;
@@ -58,24 +57,26 @@ fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -
             && now + step < at
         {
             now += step;
-            engine.advance(now, &mut |one| answered.push(one));
+            engine.advance(now, &mut count);
         }
         now = at;
-        engine.advance(now, &mut |one| answered.push(one));
+        engine.advance(now, &mut count);
         engine.admit(now, *request);
     }
     while let Some(step) = step
         && engine.next_event().is_some()
     {
         now += step;
-        engine.advance(now, &mut |one| answered.push(one));
+        engine.advance(now, &mut count);
     }
-    engine.advance(SimTime::MAX, &mut |one| answered.push(one));
-    Run { answered, engine }
+    engine.advance(SimTime::MAX, &mut count);
+    Run { answered, aborted, engine }
 }
 
 struct Run {
     answered: Vec<Answered>,
+    /// Who gave up, and when the server dropped the request.
+    aborted: Vec<(Client, SimTime)>,
     engine: LlmEngine,
 }
 
@@ -156,13 +157,66 @@ fn a_prompt_shorter_than_the_shared_beginning_shares_nothing_when_it_has_grown()
     assert_eq!(run.engine.kv.used(), 1);
 }
 
-/// Requests that come within a second, some of them alike.
+/// The same request, whose client waits so many microseconds.
+fn patient_for(micros: i64, request: Request) -> Request {
+    let deadline = request.client.arrived + SimDuration::from_nanos(micros * 1000);
+    Request { deadline, ..request }
+}
+
+#[test]
+fn who_gave_up_leaves_the_batch_when_the_next_iteration_begins() {
+    let limits = ServerLimits { max_num_seqs: 1, ..LIMITS };
+    let both = [patient_for(5_000, request(0, 100, 50, 0)), request(0, 10, 3, 0)];
+    let run = run(engine(&COST, &limits), &both, None);
+    // The prompt takes 2 ms and tokens 1.01 ms each: the iteration that is under way at 5 ms ends at 5.03 ms.
+    assert_eq!(run.aborted, [(both[0].client, SimTime::from_nanos(5_030_000))]);
+    assert_eq!(micros(&run.answered[0]), (5_030 + 1_100, 5_030 + 1_100 + 2 * 1_010));
+    // Four of the one, three of the other.
+    assert_eq!(run.engine.counters.output_tokens, 7);
+    assert_eq!((run.engine.kv.used(), run.engine.running()), (0, 0));
+}
+
+#[test]
+fn who_gave_up_waiting_never_has_a_turn() {
+    let limits = ServerLimits { max_num_seqs: 1, ..LIMITS };
+    let all = [
+        request(0, 10, 11, 0),
+        patient_for(9_000, request(0, 10, 3, 0)),
+        // Behind another, and gives up before it.
+        patient_for(2_000, request(0, 10, 3, 0)),
+        patient_for(60_000, request(0, 10, 3, 0)),
+    ];
+    let run = run(engine(&COST, &limits), &all, None);
+    // An iteration ends at 2.11 ms and one at 9.18 ms.
+    let ends = run.aborted.iter().map(|(_, at)| at.as_nanos() / 1000);
+    assert_eq!(ends.collect::<Vec<i64>>(), [2_110, 9_180]);
+    let one = 1_100 + 10 * 1_010;
+    assert_eq!(micros(&run.answered[1]), (one + 1_100, one + 1_100 + 2_020));
+    assert_eq!(run.engine.counters.prompt_tokens, 20);
+}
+
+#[test]
+fn a_prompt_that_is_given_up_half_way_stays_in_the_prefix_cache_so_far() {
+    // Chunks of 100 tokens end at 2 ms and at 4 ms.
+    let both = [patient_for(3_000, request(0, 1000, 5, 7)), request(9_000, 1000, 1, 7)];
+    let run = run(engine(&COST, &LIMITS), &both, None);
+    assert_eq!(run.aborted, [(both[0].client, SimTime::from_nanos(4_000_000))]);
+    assert_eq!(run.engine.counters.prefix_hits, 192);
+}
+
+/// Requests that come within a second, some of them alike, some of clients that soon give up.
 fn requests() -> impl Strategy<Value = Vec<Request>> {
-    let one = (0..30_000i64, 1..400u32, 1..300u32, 0..4u32);
+    let patience = prop_oneof![2 => Just(i64::MAX / 2000), 1 => 0..200_000i64];
+    let one = (0..30_000i64, 1..400u32, 1..300u32, 0..4u32, patience);
     prop::collection::vec(one, 1..40).prop_map(|mut all| {
         all.sort_by_key(|one| one.0);
-        all.into_iter()
-            .map(|(at, prompt, output, session)| request(at, prompt, output, session))
+        (0..)
+            .zip(all)
+            .map(|(number, (at, prompt, output, session, patience))| {
+                let mut one = patient_for(patience, request(at, prompt, output, session));
+                one.client.service = number;
+                one
+            })
             .collect()
     })
 }
@@ -197,17 +251,25 @@ proptest! {
         let at_once = run(engine(&cost, &limits), &requests, None);
         let single = run(engine(&cost, &limits), &requests, Some(SimDuration::from_nanos(step * 500)));
         prop_assert_eq!(&at_once.answered, &single.answered);
+        prop_assert_eq!(&at_once.aborted, &single.aborted);
         prop_assert_eq!(at_once.engine.counters, single.engine.counters);
     }
 
     #[test]
-    fn everybody_is_answered_and_the_cache_is_free_again(requests in requests(), limits in limits()) {
+    fn everybody_is_answered_or_gave_up_and_the_cache_is_free_again(requests in requests(), limits in limits()) {
         let run = run(engine(&COST, &limits), &requests, None);
-        prop_assert_eq!(run.answered.len(), requests.len());
+        prop_assert_eq!(run.answered.len() + run.aborted.len(), requests.len());
         let shared = u64::from(if limits.prefix_caching { limits.shared_prefix_tokens } else { 0 });
         prop_assert_eq!(run.engine.kv.used(), shared / 16);
-        let tokens: u64 = requests.iter().map(|one| u64::from(one.output)).sum();
-        prop_assert_eq!(run.engine.counters.output_tokens, tokens);
+        let tokens = |requests: &mut dyn Iterator<Item = u32>| requests.map(u64::from).sum::<u64>();
+        let of_answered = tokens(&mut run.answered.iter().map(|one| one.output));
+        let most = tokens(&mut requests.iter().map(|one| one.output));
+        let made = run.engine.counters.output_tokens;
+        prop_assert!(made >= of_answered && made <= most);
+        prop_assert!(made == most || !run.aborted.is_empty());
+        for (client, at) in &run.aborted {
+            prop_assert!(requests[client.service as usize].deadline < *at);
+        }
         for one in &run.answered {
             prop_assert!(one.client.arrived < one.first_token && one.first_token <= one.finished);
         }

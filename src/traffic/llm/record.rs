@@ -2,8 +2,8 @@
 //! the servers did meanwhile.
 
 use super::counters::LlmCounters;
-use super::engine::Answered;
 use super::iteration_cost::to_nanos;
+use super::sequence::{Answered, Left};
 use crate::engine::{SimDuration, SimTime};
 use crate::traffic::recording::{Latencies, Records, Tally};
 
@@ -152,9 +152,16 @@ impl LlmRecord {
 }
 
 impl Records {
-    /// A server is done with a request. `overhead` is what the request took beside, and `swept` as in
+    /// A request left its server. `overhead` is what it took beside, and `swept` as in
     /// [`Records::finish`].
-    pub(super) fn answer(&mut self, answered: Answered, overhead: SimDuration, swept: SimTime) {
+    pub(super) fn leave(&mut self, left: Left, overhead: SimDuration, swept: SimTime) {
+        match left {
+            Left::Answered(answered) => self.answer(answered, overhead, swept),
+            Left::Aborted { client, at } => self.shed(client, at, swept),
+        }
+    }
+
+    fn answer(&mut self, answered: Answered, overhead: SimDuration, swept: SimTime) {
         let Answered { client, first_token, finished, output } = answered;
         self.finish(client, finished + overhead, swept);
         let record = &mut self.services[client.service as usize];

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::engine::{Answered, LlmEngine, Request};
+use super::engine::LlmEngine;
 use super::model::LlmModel;
+use super::sequence::{Left, Request};
 use crate::engine::random::index_below;
 use crate::engine::{SimDuration, SimTime, Stream};
 use crate::traffic::recording::{Client, NO_ATTEMPT};
@@ -98,17 +99,10 @@ pub fn replay(
             attempt: NO_ATTEMPT,
             arrived: request.at,
         };
-        engines[server].admit(
-            request.at,
-            Request {
-                client,
-                prompt: request.prompt.max(1),
-                output: request.output.max(1),
-                session: request.session,
-                generated: 0,
-                first_token: SimTime::MAX,
-            },
-        );
+        let (prompt, output) = (request.prompt.max(1), request.output.max(1));
+        let session = request.session;
+        let request_in = Request { session, ..Request::new(client, prompt, output) };
+        engines[server].admit(request.at, request_in);
     }
     advance(&mut engines, SimTime::MAX, requests, &mut answers);
     answers
@@ -121,7 +115,8 @@ fn advance(
     answers: &mut [Option<ReplayAnswer>],
 ) {
     for engine in engines {
-        engine.advance(now, &mut |answered: Answered| {
+        engine.advance(now, &mut |left| {
+            let Left::Answered(answered) = left else { return };
             let index = answered.client.service as usize;
             let at = requests[index].at;
             answers[index] = Some(ReplayAnswer {

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::counters::LlmCounters;
-use super::engine::{LlmEngine, Request};
+use super::engine::LlmEngine;
 use super::iteration_cost::to_nanos;
 use super::record::LlmStatus;
+use super::sequence::{Left, Request};
 use super::spec::LlmRequests;
 use crate::engine::{SimDuration, SimTime};
-use crate::traffic::recording::{Client, FailureCause, Records};
+use crate::traffic::recording::{Client, FailureCause, NO_ATTEMPT, Records};
 use crate::traffic::request_model::RequestSize;
 
 /// One inference server.
@@ -51,24 +52,27 @@ impl LlmServer {
         if !self.requests.server.holds(tokens.prompt, tokens.output) {
             return Err(FailureCause::TooLong);
         }
-        self.engine.admit(
-            now,
-            Request {
-                client,
-                prompt: tokens.prompt,
-                output: tokens.output,
-                session: self.requests.session(size.quantiles()),
-                generated: 0,
-                first_token: SimTime::MAX,
-            },
-        );
+        let session = self.requests.session(size.quantiles());
+        // Who is in the network of calls tells when nobody waits any more.
+        let is_known = self.requests.abort_on_disconnect && client.attempt == NO_ATTEMPT;
+        let record = &records.services[client.service as usize];
+        let deadline = if is_known { record.deadline(client.arrived) } else { SimTime::MAX };
+        let request = Request::new(client, tokens.prompt, tokens.output);
+        self.engine.admit(now, Request { session, deadline, ..request });
         Ok(())
+    }
+
+    /// Nobody waits for this attempt of the network of calls from `now` on.
+    pub fn abort(&mut self, now: SimTime, attempt: u32) {
+        if self.requests.abort_on_disconnect {
+            self.engine.abort(now, attempt);
+        }
     }
 
     /// Lets time pass until `now`.
     pub fn advance(&mut self, now: SimTime, records: &mut Records) {
         let (overhead, swept) = (self.requests.request_overhead, self.swept);
-        self.engine.advance(now, &mut |answered| records.answer(answered, overhead, swept));
+        self.engine.advance(now, &mut |left| records.leave(left, overhead, swept));
     }
 
     /// Lets time pass until `now`, counts the clients that gave up by then and what the server did.
@@ -123,8 +127,12 @@ impl LlmServer {
     pub fn drained_at(&self, now: SimTime) -> SimTime {
         let mut ahead = self.engine.clone();
         let mut last = now;
-        ahead.advance(SimTime::MAX, &mut |answered| last = last.max(answered.finished));
-        last + self.requests.request_overhead
+        let overhead = self.requests.request_overhead;
+        ahead.advance(SimTime::MAX, &mut |left| match left {
+            Left::Answered(answered) => last = last.max(answered.finished + overhead),
+            Left::Aborted { at, .. } => last = last.max(at),
+        });
+        last
     }
 
     /// CPU time used since the beginning on a pod of `cores`.

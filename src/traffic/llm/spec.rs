@@ -50,6 +50,10 @@ pub struct LlmSpec {
     pub async_output_processing: bool,
     /// Whether the cache keeps what was computed for prompts that begin alike. Default true.
     pub enable_prefix_caching: bool,
+    /// Whether the server drops a request whose client has given up, as vLLM does: at the next iteration,
+    /// waiting or running; its part of the KV cache is free then. Without, it works on for nobody, as
+    /// behind a proxy that does not pass the disconnect on. Default true.
+    pub abort_on_disconnect: bool,
     /// Tokens at their beginning that all prompts share, such as a system prompt. Default 0.
     pub shared_prefix_tokens: u32,
     /// Sessions whose requests begin alike, each request being of any of them with equal chance; 0 for
@@ -120,6 +124,7 @@ pub(in crate::traffic) struct LlmRequests {
     pub server: Arc<LlmModel>,
     pub max_model_len: u32,
     pub sessions: u32,
+    pub abort_on_disconnect: bool,
     pub request_overhead: SimDuration,
     pub cpu_cores: f64,
     prompt: TokenQuantile,
@@ -138,6 +143,7 @@ impl Default for LlmSpec {
             max_model_len: None,
             enable_chunked_prefill: true,
             enable_prefix_caching: true,
+            abort_on_disconnect: true,
             async_output_processing: false,
             shared_prefix_tokens: 0,
             sessions: 0,
@@ -188,6 +194,7 @@ impl LlmSpec {
             server: Arc::new(server),
             max_model_len,
             sessions: self.sessions,
+            abort_on_disconnect: self.abort_on_disconnect,
             request_overhead: self.request_overhead,
             cpu_cores: self.cpu_cores,
             prompt: prompt?,

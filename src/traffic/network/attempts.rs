@@ -157,8 +157,8 @@ impl Traffic {
         self.attempt_failed(now, call, cause);
     }
 
-    /// The caller does not wait for an attempt any more; its pod works on. Returns what the caller
-    /// sees.
+    /// The caller does not wait for an attempt any more; its pod works on, unless it is an inference server.
+    /// Returns what the caller sees.
     pub(super) fn abandon(&mut self, now: SimTime, id: Id<Attempt>) -> FailureCause {
         let Some(attempt) = self.network.attempts.get_mut(id) else { return FailureCause::Timeout };
         attempt.call = None;
@@ -172,6 +172,9 @@ impl Traffic {
             self.end_attempt(now, id, Err(cause));
         }
         if let Some(pod) = place.pod() {
+            if let Some(backend) = self.backends.get_mut(pod) {
+                backend.abort(now, id.position());
+            }
             self.judge(now, service, pod, Err(cause));
         }
         cause

@@ -1,0 +1,122 @@
+//! Clients that give up: vLLM's API server sees that they closed the connection and aborts their requests
+//! (`AsyncLLM.abort`); the engine hears of it between two iterations, drops them, waiting or running, and
+//! frees their blocks (`EngineCore.abort_requests`, `Scheduler.finish_requests`).
+
+use super::engine::LlmEngine;
+use super::iteration_cost::{Ticks, to_nanos};
+use super::sequence::{Left, Request};
+use crate::engine::SimTime;
+use crate::traffic::recording::NO_ATTEMPT;
+
+/// When to look for clients that gave up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// No client gives up before this.
+    next: Ticks,
+    /// Whether some request that waits may give up before one in front of it.
+    is_mixed: bool,
+}
+
+impl Patience {
+    /// No client gives up before this.
+    pub const fn next(&self) -> Ticks {
+        self.next
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { next: Ticks::MAX, is_mixed: false }
+    }
+}
+
+impl LlmEngine {
+    /// A request waits behind all others.
+    pub(super) fn wait_behind(&mut self, request: Request) {
+        self.patience.next = self.patience.next.min(request.gives_up());
+        let last = self.waiting.back();
+        self.patience.is_mixed |= last.is_some_and(|last| last.deadline > request.deadline);
+        self.waiting.push_back(request);
+    }
+
+    /// A request that had its place waits in front of all others.
+    pub(super) fn wait_in_front(&mut self, request: Request) {
+        let first = self.waiting.front();
+        self.patience.is_mixed |= first.is_some_and(|first| first.deadline < request.deadline);
+        self.waiting.push_front(request);
+    }
+
+    /// Nobody waits for this attempt of the network of calls from `now` on.
+    pub fn abort(&mut self, now: SimTime, attempt: u32) {
+        if attempt == NO_ATTEMPT {
+            return;
+        }
+        let running = self.decoding.iter_mut().map(|decoding| &mut decoding.request);
+        let partial = self.partial.iter_mut().map(|partial| &mut partial.request);
+        let mut all = running.chain(&mut self.joining).chain(partial).chain(&mut self.waiting);
+        let Some(request) = all.find(|request| request.client.attempt == attempt) else { return };
+        request.deadline = now;
+        self.patience =
+            Patience { next: self.patience.next.min(request.gives_up()), is_mixed: true };
+    }
+
+    /// Drops the requests whose clients gave up before `start`, at which an iteration begins.
+    #[inline]
+    pub(super) fn drop_given_up(&mut self, start: Ticks, left: &mut impl FnMut(Left)) {
+        if self.patience.next < start {
+            self.drop_some(start, left);
+        }
+    }
+
+    fn drop_some(&mut self, start: Ticks, left: &mut impl FnMut(Left)) {
+        let at = SimTime::from_nanos(to_nanos(start));
+        let mut aborted = |request: &Request| {
+            left(Left::Aborted { client: request.client, at });
+        };
+        let mut position = 0;
+        while position < self.decoding.len() {
+            let decoding = self.decoding[position];
+            if decoding.request.is_given_up(start) {
+                self.decoding.remove(position);
+                self.leave(&decoding);
+                self.release(&decoding.request, decoding.computed(self.step));
+                aborted(&decoding.request);
+            } else {
+                position += 1;
+            }
+        }
+        let ends = self.decoding.iter().map(|decoding| decoding.finish_step);
+        self.next_finish = ends.min().unwrap_or(u64::MAX);
+        if let Some(partial) = self.partial.take_if(|one| one.request.is_given_up(start)) {
+            self.release(&partial.request, partial.computed.into());
+            aborted(&partial.request);
+        }
+        let waiting = &mut self.waiting;
+        if self.patience.is_mixed {
+            waiting.retain(|request| {
+                let stays = !request.is_given_up(start);
+                if !stays {
+                    aborted(request);
+                }
+                stays
+            });
+            self.patience.is_mixed = !waiting.iter().is_sorted_by_key(|request| request.deadline);
+        } else {
+            while let Some(request) = waiting.pop_front_if(|one| one.is_given_up(start)) {
+                aborted(&request);
+            }
+        }
+        self.look_again();
+    }
+
+    /// Works out when the next client gives up.
+    fn look_again(&mut self) {
+        let running = self.decoding.iter().map(|decoding| &decoding.request);
+        let partial = self.partial.iter().map(|partial| &partial.request);
+        // Where those that wait give up in order, the first will do.
+        let of_waiting = if self.patience.is_mixed { self.waiting.len() } else { 1 };
+        let waiting = self.waiting.iter().take(of_waiting);
+        let all = running.chain(&self.joining).chain(partial).chain(waiting);
+        self.patience.next = all.map(Request::gives_up).min().unwrap_or(Ticks::MAX);
+    }
+}
