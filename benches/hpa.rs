@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion};
 use wavetank::cluster::action::Action;
@@ -210,7 +211,7 @@ fn add_group(world: &mut World, group: u32) {
     let start = SimTime::from_secs_f64(1.0 + 0.01 * f64::from(group));
     let id = NamespacedName::new("default", name.as_str());
     let app = App { cpu_load: Some(group), ..App::default() };
-    let plan = AppPlan { default: app, ..AppPlan::default() };
+    let plan = AppPlan { default: Arc::new(app), ..AppPlan::default() };
     world.apps.insert(ObjectReference { kind: "Deployment".into(), id }, plan);
     let step = Step {
         action: TimelineAction::Apply(name.clone()),

@@ -4,7 +4,7 @@
 #[path = "support/texts.rs"]
 mod texts;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 use wavetank::cluster::pod::Owner;
@@ -324,7 +324,7 @@ fn a_workload_that_does_not_come_back_is_seen() {
     let mut world = stormy_world(1, Vec::new());
     world.objects.retain(|action| !matches!(action, Action::CreateStatefulSet(_)));
     let plan = world.apps.get_mut(&workload("Deployment/web")).expect("it is described");
-    plan.default.profile.never_ready = true;
+    Arc::make_mut(&mut plan.default).profile.never_ready = true;
     let mut simulation = Simulation::new(world);
     simulation.run_until(SimTime::from_secs(CONVERGED - 1));
     assert_all_is_as_wanted(simulation.view());

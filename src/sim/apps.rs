@@ -93,7 +93,7 @@ impl Needs {
 #[derive(Clone, Debug)]
 pub(super) struct PodApp {
     pub(super) pod: PodId,
-    pub(super) app: App,
+    pub(super) app: Arc<App>,
     pub(super) node: Option<NodeId>,
     /// Number of its node's zone, if the node tells.
     zone: Option<u16>,
@@ -138,7 +138,7 @@ impl Apps {
         &mut self,
         view: ClusterView<'_>,
         (id, pod): (PodId, &Pod),
-        app: App,
+        app: Arc<App>,
         app_position: usize,
     ) {
         if self.by_pod.len() <= id.index() {

@@ -279,10 +279,11 @@ impl<'a> Blueprint<'a> {
                     &field,
                     problems,
                 );
-                (image.clone(), app)
+                (image.clone(), Arc::new(app))
             })
             .collect();
         let containers = Arc::new(workload.containers.clone());
+        let default = Arc::new(default);
         let plan = AppPlan { default, images, container: workload.container.clone(), containers };
         let plan = self.with_usage(plan, workload);
         self.apps.insert(workload.workload.clone(), plan);
@@ -302,6 +303,7 @@ impl<'a> Blueprint<'a> {
         });
         let others: Arc<BTreeMap<Name, SidecarUsage>> = Arc::new(usage.collect());
         for app in plan.images.values_mut().chain([&mut plan.default]) {
+            let app = Arc::make_mut(app);
             app.container.clone_from(&workload.container);
             app.cpu_load = load;
             app.others = Arc::clone(&others);

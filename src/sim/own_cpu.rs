@@ -121,7 +121,7 @@ impl PodApp {
     }
 
     /// Whether it burns CPU for itself at any time.
-    pub(super) const fn has_own_cpu(&self) -> bool {
+    pub(super) fn has_own_cpu(&self) -> bool {
         let profile = &self.app.profile;
         profile.warm_up_cpu_milli > 0
             || profile.settling_cpu_milli > 0

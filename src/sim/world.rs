@@ -92,9 +92,9 @@ pub struct SidecarUsage {
 #[derive(Clone, Debug, Default)]
 pub struct AppPlan {
     /// With any image that is not named below.
-    pub default: App,
+    pub default: Arc<App>,
     /// With certain images.
-    pub images: BTreeMap<Name, App>,
+    pub images: BTreeMap<Name, Arc<App>>,
     /// The container that it is about; absent = the first.
     pub container: Option<Name>,
     /// Other containers that are described.
@@ -147,7 +147,7 @@ impl World {
 
 impl AppPlan {
     /// What a pod with these images does: the first image that is named decides.
-    pub fn for_images<'a>(&self, mut images: impl Iterator<Item = &'a Name>) -> App {
-        images.find_map(|image| self.images.get(image)).unwrap_or(&self.default).clone()
+    pub fn for_images<'a>(&self, mut images: impl Iterator<Item = &'a Name>) -> Arc<App> {
+        Arc::clone(images.find_map(|image| self.images.get(image)).unwrap_or(&self.default))
     }
 }

@@ -1,6 +1,7 @@
 //! Small worlds for tests, built without files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wavetank::cluster::action::Action;
 use wavetank::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
@@ -211,7 +212,7 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
         ..AppProfile::default()
     };
     let app = App { profile, requests: Some(id), ..App::default() };
-    let plan = AppPlan { default: app, ..AppPlan::default() };
+    let plan = AppPlan { default: Arc::new(app), ..AppPlan::default() };
     world.apps.insert(reference(workload.name), plan);
 
     let traffic: TrafficSpec = serde_json::from_value(serde_json::json!({

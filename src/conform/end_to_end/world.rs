@@ -2,6 +2,7 @@
 //! that the recording had, which are none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::case::{CaseFiles, Image, LoadPoint, Offset, Parameters, Step};
 use crate::cluster::custom_metrics::MetricsApi;
@@ -170,7 +171,7 @@ fn add_apps(world: &mut World, parameters: &Parameters) -> Result<(), String> {
         for (name, image) in &parameters.images {
             let service = service.map(|service| service.meta.name().as_ref());
             let app = app(world, parameters, spec, image, service)?;
-            plan.images.insert(Name::from(name.as_str()), app);
+            plan.images.insert(Name::from(name.as_str()), Arc::new(app));
         }
         let workload = ObjectReference { kind: "Deployment".into(), id: meta.id.clone() };
         world.apps.insert(workload, plan);
