@@ -170,3 +170,155 @@ fn objectives_in_other_units_than_were_meant_are_doubted() {
         assert!(validated.out.contains(doubt), "{doubt}\nis not in\n{}", validated.out);
     }
 }
+
+/// What `validate` says of the shop's manifests with this beside them, which is never an error.
+fn doubts(manifests: &str) -> String {
+    let ran = Shop::with(SCENARIO, manifests).run(&["validate", "scenario.yaml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    ran.out
+}
+
+/// The shop's manifests with this in place of that.
+fn shop_with(old: &str, new: &str) -> String {
+    let manifests = MANIFESTS.replace(old, new);
+    assert_ne!(manifests, MANIFESTS, "{old} is not there");
+    manifests
+}
+
+/// An HPA of the shop by CPU.
+fn hpa(name: &str, target: &str) -> String {
+    format!(
+        "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec:\n  minReplicas: 2\n  maxReplicas: 9\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: web}}\n  \
+         metrics:\n    - type: Resource\n      resource: {{name: cpu, target: {target}}}\n"
+    )
+}
+
+#[test]
+fn thousandths_of_bytes_are_doubted_wherever_bytes_are_written() {
+    let manifests =
+        shop_with("memory: 128Mi}, limits: {cpu: 500m}", "memory: 128m}, limits: {memory: 512}");
+    let scenario =
+        SCENARIO.replace("    app: {start: 1s}", "    memory: 200m\n    app: {start: 1s}");
+    let ran = Shop::with(&scenario, &manifests).run(&["validate", "scenario.yaml"]);
+    for doubt in [
+        "web.yaml:15: Deployment shop/web: spec.template.spec.containers[0].resources.requests[memory]: 128m is \
+         0.128 bytes, as m means a thousandth: the scheduler sets next to nothing aside for it\n  help: mebibytes \
+         are written 128Mi",
+        "web.yaml:15: Deployment shop/web: spec.template.spec.containers[0].resources.limits[memory]: 512 is 512 \
+         bytes, less than a page of memory: it is killed for its memory as soon as it runs\n  help: mebibytes are \
+         written 512Mi",
+        "scenario.yaml:12: workloads[0].memory: 200m is 0.2 bytes",
+    ] {
+        assert!(ran.out.contains(doubt), "{doubt}\nis not in\n{}", ran.out);
+    }
+    let quota = "---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q, namespace: shop}\n\
+                 spec: {hard: {requests.memory: 10m, requests.cpu: 500m}}\n";
+    let said = doubts(&format!("{MANIFESTS}{quota}"));
+    assert!(said.contains("spec.hard[requests.memory]: 10m is 0.01 bytes"), "{said}");
+    assert_eq!(said.matches("warning:").count(), 1, "{said}");
+}
+
+#[test]
+fn a_second_autoscaler_of_a_workload_is_doubted() {
+    let one = format!("{MANIFESTS}{}", hpa("first", "{type: Utilization, averageUtilization: 60}"));
+    assert!(!doubts(&one).contains("warning:"), "{}", doubts(&one));
+    let two = format!("{one}{}", hpa("second", "{type: Utilization, averageUtilization: 70}"));
+    let said = doubts(&two);
+    let doubt = "HorizontalPodAutoscaler shop/second: spec.scaleTargetRef.name: the HorizontalPodAutoscaler \
+                 shop/first scales Deployment web too: with both of them neither scales (AmbiguousSelector)";
+    assert!(said.contains(doubt), "{said}");
+    assert_eq!(said.matches("warning:").count(), 1, "{said}");
+    let ran = Shop::with(SCENARIO, &two).run(&["describe", "hpa/shop/first", "--at", "2m"]);
+    assert!(ran.out.contains("AmbiguousSelector"), "as the run has it: {}", ran.out);
+}
+
+#[test]
+fn an_autoscaler_and_a_scaled_object_of_a_workload_are_doubted_where_keda_lets_them_pass() {
+    let hpa = hpa("own", "{type: Utilization, averageUtilization: 60}").replace(
+        "namespace: shop}",
+        "namespace: shop, annotations: {validations.keda.sh/hpa-ownership: 'false'}}",
+    );
+    let keda = "---\napiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: web, namespace: shop}\n\
+                spec:\n  minReplicaCount: 1\n  scaleTargetRef: {name: web}\n  triggers:\n    \
+                - {type: cpu, metricType: Utilization, metadata: {value: '60'}}\n";
+    let said = doubts(&format!("{MANIFESTS}{keda}{hpa}"));
+    assert!(said.contains("the ScaledObject shop/web scales Deployment web too"), "{said}");
+}
+
+#[test]
+fn target_ports_that_no_container_has_are_doubted() {
+    let named = shop_with("targetPort: 8080", "targetPort: http");
+    let said = doubts(&named);
+    assert!(said.contains("spec.ports[0].targetPort: no container of the selected pods has a port named \"http\": in a cluster requests find no endpoint"), "{said}");
+    let numbered = shop_with("targetPort: 8080", "targetPort: 8081");
+    let said = doubts(&numbered);
+    let doubt = "web.yaml:20: Service shop/web: spec.ports[0].targetPort: no container of the selected pods declares \
+                 port 8081, and they declare 8080: if nothing listens there all the same, requests are refused in a cluster";
+    assert!(said.contains(doubt), "{said}");
+    // Without any declared port nobody knows where the container listens.
+    let undeclared = numbered.replace("          ports: [{containerPort: 8080}]\n", "");
+    assert!(!doubts(&undeclared).contains("warning:"), "{}", doubts(&undeclared));
+}
+
+#[test]
+fn targets_that_a_limit_keeps_pods_from_reaching_are_doubted() {
+    let said_of = |target: &str| doubts(&format!("{MANIFESTS}{}", hpa("web", target)));
+    // The limit of 500m is 200 % of the request; to add a pod takes a tenth more than the target.
+    let said = said_of("{type: Utilization, averageUtilization: 250}");
+    let doubt = "spec.metrics[0].resource.target.averageUtilization: a pod at its cpu limit uses 200 % of its request: \
+                 the HPA never scales up by this metric\n  help: write 181 or less, or raise the cpu limit";
+    assert!(said.contains(doubt), "{said}");
+    let said = said_of("{type: Utilization, averageUtilization: 182}");
+    assert!(
+        said.contains("200 % of its request, above it by no more than the tolerance of 10 %"),
+        "{said}"
+    );
+    assert!(!said_of("{type: Utilization, averageUtilization: 181}").contains("warning:"));
+    let said = said_of("{type: AverageValue, averageValue: 700m}");
+    assert!(said.contains("a pod at its cpu limit uses 500m: the HPA"), "{said}");
+    // The tolerance is the scenario's, where that has one.
+    let scenario =
+        format!("{SCENARIO}controllerManager: {{horizontalPodAutoscaler: {{tolerance: 0.05}}}}\n");
+    let manifests =
+        format!("{MANIFESTS}{}", hpa("web", "{type: Utilization, averageUtilization: 182}"));
+    let ran = Shop::with(&scenario, &manifests).run(&["validate", "scenario.yaml"]);
+    assert!(ran.code == 0 && !ran.out.contains("warning:"), "{}", ran.out);
+}
+
+#[test]
+fn budgets_that_let_no_pod_go_are_doubted() {
+    let budget = |limit: &str| {
+        format!(
+            "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: web, namespace: shop}}\n\
+             spec: {{selector: {{matchLabels: {{app: web}}}}{limit}}}\n"
+        )
+    };
+    let said_of = |limit: &str| doubts(&format!("{MANIFESTS}{}", budget(limit)));
+    for (limit, doubt) in [
+        (
+            ", maxUnavailable: 0",
+            "spec.maxUnavailable: no pod may be missing, so that none is ever evicted",
+        ),
+        (", maxUnavailable: 0%", "spec.maxUnavailable: no pod may be missing"),
+        ("", "spec: without minAvailable and maxUnavailable no pod may be missing"),
+        (
+            ", minAvailable: 3",
+            "spec.minAvailable: of 3 pods 3 must stay, so that none is ever evicted",
+        ),
+        (", minAvailable: 67%", "spec.minAvailable: of 3 pods 3 must stay"),
+    ] {
+        let said = said_of(limit);
+        assert!(said.contains(doubt), "{doubt}\nis not in\n{said}");
+    }
+    for fine in
+        [", minAvailable: 2", ", minAvailable: 66%", ", maxUnavailable: 1", ", maxUnavailable: 1%"]
+    {
+        assert!(!said_of(fine).contains("warning:"), "{fine}: {}", said_of(fine));
+    }
+    let hpa = hpa("web", "{type: Utilization, averageUtilization: 60}");
+    let said = doubts(&format!("{MANIFESTS}{}{hpa}", budget(", minAvailable: 2")));
+    let doubt = "at the 2 pods to which HorizontalPodAutoscaler shop/web may scale down, 2 must stay, so that none is \
+                 evicted: the drain of a node waits until there are more";
+    assert!(said.contains(doubt), "{said}");
+}

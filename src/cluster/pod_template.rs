@@ -86,7 +86,8 @@ impl PodSpec {
         self.pod_limits.get("cpu").map(MilliCpu::from).or_else(|| self.running().map(limit).sum())
     }
 
-    fn running(&self) -> impl Iterator<Item = &Container> {
+    /// The containers and sidecars, which run side by side.
+    pub fn running(&self) -> impl Iterator<Item = &Container> {
         self.containers.iter().chain(self.init_containers.iter().filter(|one| one.is_sidecar))
     }
 

@@ -8,13 +8,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::hpa_check;
-use super::load::Object;
+use super::load::{ControlPlane, Object};
 use super::lower::Content;
 use super::object::Manifest;
 use super::spelling::nearest;
+use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check};
 use crate::cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
-use crate::cluster::scaled_object::ScaledObjectSpec;
 use crate::cluster::selector::{Requirement, Selector};
 use crate::cluster::service::Service;
 use crate::cluster::store::ConfigContent;
@@ -24,10 +23,16 @@ use crate::cluster::{Labels, NamespacedName};
 const BUILT_IN_CONFIG: [&str; 1] = ["kube-root-ca.crt"];
 
 /// Reports references that lead nowhere. The `others` have errors or are left aside, but they exist.
-pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: &mut Diagnostics) {
+pub(super) fn cross_check(
+    objects: &[Object],
+    others: &[Manifest],
+    control_plane: ControlPlane,
+    diagnostics: &mut Diagnostics,
+) {
     let manifests = objects.iter().map(|object| &object.manifest);
     let known = Known::new(manifests.chain(others));
     for object in objects {
+        diagnostics.append(byte_check::check(object));
         match &object.content {
             Content::Service(service) => {
                 service_selects_pods(object, service, &known, objects, diagnostics);
@@ -44,10 +49,12 @@ pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: 
                 let template =
                     objects.iter().find(is_target).and_then(|found| found.content.pod_template());
                 let exists = known.has(&target.kind, namespace, &target.name);
-                diagnostics.append(hpa_check::check(object, spec, exists, template));
+                let tolerance = control_plane.hpa_tolerance;
+                diagnostics.append(hpa_check::check(object, spec, exists, template, tolerance));
+                diagnostics.append(autoscaler_check::rivals(object, target, objects));
             }
             Content::ScaledObject(spec) => {
-                only_autoscaler(object, spec, objects, diagnostics);
+                diagnostics.append(autoscaler_check::refused(object, spec, objects));
             }
             Content::DisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
@@ -60,6 +67,7 @@ pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: 
                         &known,
                         diagnostics,
                     );
+                    diagnostics.append(budget_check::check(object, budget, selector, objects));
                 }
             }
             _ => {}
@@ -69,63 +77,6 @@ pub(super) fn cross_check(objects: &[Object], others: &[Manifest], diagnostics: 
             service_account_exists(object, template, &known, diagnostics);
         }
     }
-}
-
-/// KEDA's webhook refuses a ScaledObject on a workload that another HPA or ScaledObject has (`verifyHpas`,
-/// `verifyScaledObjects`).
-fn only_autoscaler(
-    object: &Object,
-    spec: &ScaledObjectSpec,
-    objects: &[Object],
-    diagnostics: &mut Diagnostics,
-) {
-    let is_set = |object: &Object, annotation: &str, value: &str| {
-        object.meta.annotations.get(annotation).is_some_and(|text| **text == *value)
-    };
-    let others = objects.iter().filter(|other| {
-        other.meta.namespace() == object.meta.namespace()
-            && other.manifest.reference != object.manifest.reference
-    });
-    for other in others {
-        let (target, takes_over) = match &other.content {
-            Content::Hpa(_) if is_set(other, "validations.keda.sh/hpa-ownership", "false") => {
-                continue;
-            }
-            Content::Hpa(hpa) => (
-                &hpa.scale_target,
-                is_set(object, "scaledobject.keda.sh/transfer-hpa-ownership", "true")
-                    && *spec.hpa_name == **other.meta.name(),
-            ),
-            // Of two, the later comes too late.
-            Content::ScaledObject(earlier) if is_before(other, object, objects) => {
-                (&earlier.scale_target, false)
-            }
-            _ => continue,
-        };
-        if *target != spec.scale_target || takes_over {
-            continue;
-        }
-        let message = format!(
-            "the workload {} of type {} is already managed by the {}",
-            target.name,
-            target.kind,
-            other.manifest.label()
-        );
-        let field = "spec.scaleTargetRef";
-        let problem = Diagnostic::error("two-autoscalers", message);
-        let place = object.manifest.origin.place_of(field);
-        let help = "KEDA makes an HPA of its own: remove one of the two";
-        let problem = problem.at(place).of(object.manifest.label()).help(help);
-        diagnostics.push(Diagnostic { field: field.to_owned(), ..problem });
-    }
-}
-
-/// Whether `one` comes before `other`.
-fn is_before(one: &Object, other: &Object, objects: &[Object]) -> bool {
-    objects
-        .iter()
-        .find(|known| std::ptr::eq(*known, one) || std::ptr::eq(*known, other))
-        .is_some_and(|first| std::ptr::eq(first, one))
 }
 
 /// The path of a field of the pod spec inside an object of this kind.
@@ -189,24 +140,7 @@ fn service_selects_pods(
     if !selects_pods(object, selector, "spec.selector", consequence, known, diagnostics) {
         return;
     }
-    let namespace = object.meta.namespace();
-    let in_namespace = objects.iter().filter(|other| other.meta.namespace() == namespace);
-    let templates = in_namespace.filter_map(|other| other.content.pod_template());
-    let templates: Vec<_> = templates.filter(|t| selector.matches(&t.labels)).collect();
-    for (index, port) in service.ports.iter().enumerate() {
-        let name = &port.target_port;
-        let names_port = |template: &&PodTemplate| {
-            let containers = template.spec.containers.iter().chain(&template.spec.init_containers);
-            containers.flat_map(|container| &container.ports).any(|port| port.name == *name)
-        };
-        let is_number = name.bytes().all(|b| b.is_ascii_digit());
-        if !is_number && !templates.is_empty() && !templates.iter().any(names_port) {
-            let message = format!("no container of the selected pods has a port named {name:?}");
-            let help = "name a port of the container so, or write its number";
-            let field = format!("spec.ports[{index}].targetPort");
-            diagnostics.push(warning("missing-port", message, object, field).help(help));
-        }
-    }
+    diagnostics.append(port_check::check(object, service, objects));
 }
 
 /// Whether a selector finds pods; warns if it does not.

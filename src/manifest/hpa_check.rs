@@ -1,18 +1,21 @@
 //! Whether an HPA has something to scale, and figures to do it by.
 
+use super::byte_check::byte_doubt;
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
 use crate::cluster::hpa::{HpaSpec, MetricSource, MetricTarget};
-use crate::cluster::pod_template::PodTemplate;
+use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
+use crate::units::Quantity;
 
 /// Warns of what keeps an HPA from ever scaling: the target `exists` or not, and has this template if it
-/// is one that is simulated.
+/// is one that is simulated. `tolerance` is the controller's own.
 pub(super) fn check(
     hpa: &Object,
     spec: &HpaSpec,
     exists: bool,
     template: Option<&PodTemplate>,
+    tolerance: f64,
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let target = &spec.scale_target;
@@ -24,6 +27,8 @@ pub(super) fn check(
         problems.push(warning("missing-reference", message, hpa, field).help(help));
         return problems;
     }
+    let own = spec.behavior.as_ref().and_then(|behavior| behavior.scale_up.tolerance);
+    let tolerance = own.unwrap_or(tolerance);
     for (index, metric) in spec.metrics.iter().enumerate() {
         if metric.lacks_target {
             let message = "the value that the type names is not set: the HPA will not scale by it";
@@ -34,22 +39,138 @@ pub(super) fn check(
         let MetricSource::Resource { resource, container: only } = &*metric.source else {
             continue;
         };
-        if !matches!(metric.target, MetricTarget::Utilization(_)) {
-            continue;
+        let body = if only.is_some() { "containerResource" } else { "resource" };
+        let at = format!("spec.metrics[{index}].{body}.target");
+        if let MetricTarget::AverageValueMilli(milli) = metric.target
+            && **resource == *"memory"
+            && let Some(doubt) = byte_doubt(&Quantity::from_milli(milli).to_string())
+        {
+            let field = format!("{at}.averageValue");
+            problems.push(warning("doubtful-bytes", doubt.message, hpa, field).help(doubt.help));
         }
-        let containers = template.into_iter().flat_map(|template| &template.spec.containers);
-        let mut counted =
-            containers.filter(|one| only.as_ref().is_none_or(|only| one.name == *only));
-        if let Some(lacking) = counted.find(|one| one.requests.get(resource).is_none()) {
+        let Some(template) = template else { continue };
+        let counted = Counted { spec: &template.spec, resource, only: only.as_deref() };
+        if matches!(metric.target, MetricTarget::Utilization(_))
+            && let Some(lacking) = counted.without_request()
+        {
             let message = format!(
-                "container {} of {named} requests no {resource}, of which this is a share: the HPA will \
-                 not scale by it",
-                lacking.name
+                "container {lacking} of {named} requests no {resource}, of which this is a share: the HPA will \
+                 not scale by it"
             );
-            let field = format!("spec.metrics[{index}].resource.target.averageUtilization");
+            let field = format!("{at}.averageUtilization");
             let help = format!("add resources.requests.{resource} to the container");
             problems.push(warning("missing-requests", message, hpa, field).help(help));
+        } else if let Some(Unreachable { message, help, field }) =
+            counted.unreachable(metric.target, tolerance)
+        {
+            let field = format!("{at}.{field}");
+            problems.push(warning("unreachable-target", message, hpa, field).help(help));
         }
     }
     problems
+}
+
+/// The containers that a resource metric counts.
+struct Counted<'a> {
+    spec: &'a PodSpec,
+    resource: &'a str,
+    /// The only one that counts; absent = all.
+    only: Option<&'a str>,
+}
+
+/// A target that the pods cannot exceed.
+struct Unreachable {
+    message: String,
+    help: String,
+    field: &'static str,
+}
+
+impl Counted<'_> {
+    fn without_request(&self) -> Option<&str> {
+        let mut counted = self.spec.running();
+        let lacks = counted.find(|one| {
+            self.only.is_none_or(|only| *one.name == *only)
+                && one.requests.get(self.resource).is_none()
+        });
+        lacks.map(|container| &*container.name)
+    }
+
+    /// What the containers have together, in thousandths; nothing if one of them has no amount.
+    fn sum(&self, at_pod_level: &ResourceList, of_container: Amounts) -> Option<i64> {
+        let mut counted =
+            self.spec.running().filter(|one| self.only.is_none_or(|only| *one.name == *only));
+        let of = |list: &ResourceList| list.get(self.resource).map(Quantity::milli_value);
+        let whole = self.only.is_none().then(|| of(at_pod_level)).flatten();
+        whole.or_else(|| {
+            counted.try_fold(0, |sum: i64, one| Some(sum.saturating_add(of(of_container(one))?)))
+        })
+    }
+
+    /// Pods use no more than their limits. What is used then must be above the target by more than the
+    /// tolerance, or the HPA adds no pod (`GetResourceReplicas`).
+    fn unreachable(&self, target: MetricTarget, tolerance: f64) -> Option<Unreachable> {
+        let limit =
+            self.sum(&self.spec.pod_limits, |one| &one.limits).filter(|limit| *limit > 0)?;
+        let (reach, target, unit) = match target {
+            MetricTarget::Utilization(percent) => {
+                let request = self.sum(&self.spec.pod_requests, |one| &one.requests)?;
+                (limit.saturating_mul(100).checked_div(request)?, i64::from(percent), Unit::Percent)
+            }
+            MetricTarget::AverageValueMilli(milli) => (limit, milli, Unit::Amount),
+            MetricTarget::ValueMilli(_) => return None,
+        };
+        if target <= 0 || reach as f64 / target as f64 > 1.0 + tolerance {
+            return None;
+        }
+        let resource = self.resource;
+        let shown = |number: i64| match unit {
+            Unit::Percent => format!("{number} % of its request"),
+            Unit::Amount => amount(resource, number),
+        };
+        let within = if reach > target {
+            format!(", above it by no more than the tolerance of {} %", tolerance * 100.0)
+        } else {
+            String::new()
+        };
+        let below = highest_below(reach as f64 / (1.0 + tolerance));
+        let (below, field) = match unit {
+            Unit::Percent => (below.to_string(), "averageUtilization"),
+            Unit::Amount => (amount(resource, below), "averageValue"),
+        };
+        Some(Unreachable {
+            message: format!(
+                "a pod at its {resource} limit uses {}{within}: the HPA never scales up by this metric",
+                shown(reach)
+            ),
+            help: format!("write {below} or less, or raise the {resource} limit"),
+            field,
+        })
+    }
+}
+
+/// The highest whole number below this one.
+#[expect(clippy::cast_possible_truncation, reason = "a share of a 64-bit number, cut is meant")]
+fn highest_below(number: f64) -> i64 {
+    libm::ceil(number) as i64 - 1
+}
+
+/// Thousandths of a unit as they are written for a resource; of bytes full mebibytes.
+fn amount(resource: &str, milli: i64) -> String {
+    const MIB: i64 = 1 << 20;
+    match milli / 1000 / MIB {
+        mebibytes @ 1.. if resource == "memory" => {
+            Quantity::from_bytes(mebibytes * MIB).to_string()
+        }
+        _ => Quantity::from_milli(milli).to_string(),
+    }
+}
+
+/// Which amounts of a container count.
+type Amounts = fn(&Container) -> &ResourceList;
+
+/// What a target counts.
+#[derive(Clone, Copy)]
+enum Unit {
+    Percent,
+    Amount,
 }

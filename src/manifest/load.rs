@@ -93,33 +93,42 @@ pub fn load(sources: &[Source]) -> Loaded {
 
 /// Defaults, checks and lowers objects that were read before, for those who change them in between.
 pub fn admit(manifests: Vec<Manifest>) -> Loaded {
-    admit_with(manifests, ApiServerGates::default())
+    admit_with(manifests, ControlPlane::default())
 }
 
-/// The same by an API server whose feature gates are set.
-pub fn admit_with(manifests: Vec<Manifest>, gates: ApiServerGates) -> Loaded {
-    let mut admission = Admission { gates, ..Admission::default() };
+/// The same in a cluster whose control plane is set so.
+pub fn admit_with(manifests: Vec<Manifest>, control_plane: ControlPlane) -> Loaded {
+    let mut admission = Admission { control_plane, ..Admission::default() };
     for manifest in manifests {
         admission.take(manifest);
     }
     let Admission { mut objects, others, mut diagnostics, asides, .. } = admission;
     asides.report(&mut diagnostics);
     admit_pods(&mut objects, &mut diagnostics);
-    cross_check(&objects, &others, &mut diagnostics);
+    cross_check(&objects, &others, control_plane, &mut diagnostics);
     diagnostics.sort();
     Loaded { objects, diagnostics }
 }
 
-/// Feature gates of the API server on which validation depends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ApiServerGates {
-    /// HPAs may have `minReplicas: 0` (alpha, off).
+/// Settings of the control plane on which it depends what is said of manifests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ControlPlane {
+    /// Feature gate: HPAs may have `minReplicas: 0` (alpha, off).
     pub hpa_scale_to_zero: bool,
+    /// `--horizontal-pod-autoscaler-tolerance`: HPAs that name no tolerance do nothing while a metric is off its
+    /// target by no more than this share of it.
+    pub hpa_tolerance: f64,
+}
+
+impl Default for ControlPlane {
+    fn default() -> Self {
+        Self { hpa_scale_to_zero: false, hpa_tolerance: 0.1 }
+    }
 }
 
 #[derive(Default)]
 struct Admission {
-    gates: ApiServerGates,
+    control_plane: ControlPlane,
     objects: Vec<Object>,
     /// Objects with errors, and those that are left aside.
     others: Vec<Manifest>,
@@ -189,7 +198,7 @@ impl Admission {
             None => self.asides.ignore(manifest, &findings),
         }
         let mut errors = FieldErrors::default();
-        let lowered = lower(manifest, value, self.gates, &mut errors);
+        let lowered = lower(manifest, value, self.control_plane, &mut errors);
         let is_valid = errors.is_empty() && findings.mistakes.is_empty();
         for FieldError { path, problem } in errors.into_vec() {
             if !follows(&path, &problem, &findings.mistakes) {

@@ -15,7 +15,7 @@ use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::read_hpa;
 use super::limit_range::limit_range;
-use super::load::ApiServerGates;
+use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
@@ -134,14 +134,14 @@ pub(super) struct Lowered {
 pub(super) fn lower(
     manifest: &Manifest,
     value: Value,
-    gates: ApiServerGates,
+    control_plane: ControlPlane,
     errors: &mut FieldErrors,
 ) -> Result<Lowered, serde_json::Error> {
     let metadata = value.get("metadata").cloned().unwrap_or_default();
     let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
     check_metadata(manifest, &metadata, errors);
     let meta = object_meta(&manifest.reference.id, &metadata);
-    let content = content(&manifest.reference.kind, &meta, value, gates, errors)?;
+    let content = content(&manifest.reference.kind, &meta, value, control_plane, errors)?;
     Ok(Lowered { meta, content })
 }
 
@@ -171,7 +171,7 @@ fn content(
     kind: &str,
     meta: &ObjectMeta,
     value: Value,
-    gates: ApiServerGates,
+    control_plane: ControlPlane,
     errors: &mut FieldErrors,
 ) -> Result<Content, serde_json::Error> {
     let path = FieldPath::ROOT.field("spec");
@@ -227,7 +227,7 @@ fn content(
             Content::LimitRange(Box::new(limit_range(meta.clone(), &spec, errors)))
         }
         "ServiceAccount" => Content::ServiceAccount,
-        "HorizontalPodAutoscaler" => hpa(&value, gates, errors),
+        "HorizontalPodAutoscaler" => hpa(&value, control_plane, errors),
         "VerticalPodAutoscaler" => Content::Vpa(Box::new(vpa_spec(&typed(value)?, errors))),
         "ScaledObject" => {
             let spec = scaled_object_spec(meta, &typed(value)?, errors);
@@ -266,9 +266,9 @@ fn persistent_volume_claim(
     Content::Claim(Box::new(claim(&spec, path, errors)))
 }
 
-fn hpa(value: &Value, gates: ApiServerGates, errors: &mut FieldErrors) -> Content {
+fn hpa(value: &Value, control_plane: ControlPlane, errors: &mut FieldErrors) -> Content {
     let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    match read_hpa(api_version, value, gates.hpa_scale_to_zero) {
+    match read_hpa(api_version, value, control_plane.hpa_scale_to_zero) {
         Ok(spec) => Content::Hpa(Box::new(spec)),
         Err(problems) => {
             errors.append(problems);

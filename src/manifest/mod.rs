@@ -7,7 +7,10 @@
 //! [`load()`] is all of that. Not responsible for files, nor for what a scenario says.
 
 pub mod admission;
+mod autoscaler_check;
 mod batch;
+mod budget_check;
+pub mod byte_check;
 mod claim;
 pub mod constraints;
 mod container;
@@ -31,6 +34,7 @@ pub mod path;
 pub mod pod;
 mod pod_validation;
 mod policy;
+mod port_check;
 mod references;
 pub mod resources;
 mod scaled_object;
@@ -44,7 +48,7 @@ mod workload;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use load::{ApiServerGates, Loaded, Object, admit, admit_with, load};
+pub use load::{ControlPlane, Loaded, Object, admit, admit_with, load};
 pub use lower::Content;
 pub use object::{Manifest, Origin, read_manifests};
 pub use path::FieldPath;

@@ -22,7 +22,7 @@ use crate::engine::{SimDuration, SimTime, Streams};
 use crate::faults::TimelineAction;
 use crate::kubelet::AppProfile;
 use crate::manifest::{
-    ApiServerGates, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
+    ControlPlane, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
     read_manifests,
 };
 use crate::scenario::document::StartDate;
@@ -107,7 +107,7 @@ impl<'a> Blueprint<'a> {
     pub fn new(resolved: &'a ResolvedScenario) -> Result<Self, Diagnostics> {
         let mut problems = resolved.check();
         let scenario = resolved.scenario();
-        let gates = scenario.controller_manager.horizontal_pod_autoscaler.feature_gates;
+        let hpa = &scenario.controller_manager.horizontal_pod_autoscaler;
         let mut blueprint = Self {
             resolved,
             nodes: Vec::new(),
@@ -117,8 +117,9 @@ impl<'a> Blueprint<'a> {
             request_models: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
-            documents: Documents::new(ApiServerGates {
-                hpa_scale_to_zero: gates.hpa_scale_to_zero,
+            documents: Documents::new(ControlPlane {
+                hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
+                hpa_tolerance: hpa.tolerance,
             }),
             routings: Vec::new(),
             scheduler: SchedulerConfiguration::default(),

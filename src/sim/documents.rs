@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::{Action, ObjectReference};
 use crate::faults::{ImageChange, PatchChange};
-use crate::manifest::{ApiServerGates, Diagnostics, Manifest, Object, Severity, admit_with};
+use crate::manifest::{ControlPlane, Diagnostics, Manifest, Object, Severity, admit_with};
 use crate::scenario::Routing;
 
 /// The manifests that were applied, by reference.
@@ -17,14 +17,14 @@ pub struct Documents {
     by_reference: BTreeMap<ObjectReference, Manifest>,
     /// In the order in which they were first applied.
     order: Vec<ObjectReference>,
-    /// Of the API server to which they are applied.
-    gates: ApiServerGates,
+    /// Of the cluster to which they are applied.
+    control_plane: ControlPlane,
 }
 
 impl Documents {
-    /// None, for an API server with these gates.
-    pub fn new(gates: ApiServerGates) -> Self {
-        Self { gates, ..Self::default() }
+    /// None, for a cluster with this control plane.
+    pub fn new(control_plane: ControlPlane) -> Self {
+        Self { control_plane, ..Self::default() }
     }
 
     /// These manifests were applied.
@@ -108,7 +108,7 @@ impl Documents {
         let places: BTreeSet<Arc<str>> =
             manifests.iter().map(|one| Arc::clone(&one.origin.source)).collect();
         let is_first = others.is_empty();
-        let loaded = admit_with(others.into_iter().chain(manifests).collect(), self.gates);
+        let loaded = admit_with(others.into_iter().chain(manifests).collect(), self.control_plane);
         let own = loaded.objects.into_iter().filter(|one| {
             let manifest = &one.manifest;
             manifest.has_generated_name || !is_other.contains(&manifest.reference)

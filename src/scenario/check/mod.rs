@@ -1,6 +1,7 @@
 //! Whether a scenario makes sense: what its types cannot say. All problems at once, each at its line.
 //! Whether its manifests are right is for `manifest` to say.
 
+mod bytes;
 mod calls;
 mod cluster;
 mod faults;
@@ -21,8 +22,8 @@ use super::resolved::ScenarioFiles;
 use crate::cluster::{NamespacedName, ObjectReference};
 use crate::engine::SimDuration;
 use crate::manifest::{
-    ApiServerGates, Diagnostic, Diagnostics, FieldPath, Severity, Source, admit_with,
-    read_documents, read_manifests,
+    ControlPlane, Diagnostic, Diagnostics, FieldPath, Severity, Source, admit_with, read_documents,
+    read_manifests,
 };
 use crate::traffic::Problem;
 use crate::units::format_duration;
@@ -43,6 +44,7 @@ impl ResolvedScenario {
         checker.faults();
         checker.containers();
         checker.objectives();
+        checker.bytes();
         checker.problems
     }
 }
@@ -68,12 +70,15 @@ impl ResolvedScenario {
         });
         // What a manifest refers to may be in a file that could not be read.
         let hpa = &self.scenario().controller_manager.horizontal_pod_autoscaler;
-        let gates = ApiServerGates { hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero };
+        let control_plane = ControlPlane {
+            hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
+            hpa_tolerance: hpa.tolerance,
+        };
         let sources = std::iter::once(&self.files.manifests).chain(self.files.applies.values());
         let of_manifests = sources.filter(|sources| !sources.is_empty()).map(|sources| {
             let mut problems = Diagnostics::default();
             let manifests = read_manifests(sources, &mut problems);
-            problems.append(admit_with(manifests, gates).diagnostics);
+            problems.append(admit_with(manifests, control_plane).diagnostics);
             problems
         });
         let of_manifests: Vec<Diagnostics> = of_manifests.collect();

@@ -1,0 +1,104 @@
+//! Whether a workload has one autoscaler only.
+
+use super::cross_check::warning;
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::load::Object;
+use super::lower::Content;
+use crate::cluster::hpa::ObjectReference;
+use crate::cluster::scaled_object::ScaledObjectSpec;
+
+/// The field that says what an autoscaler scales.
+const TARGET: &str = "spec.scaleTargetRef";
+
+/// Warns of an HPA on a workload that an HPA before it has, or a ScaledObject whose webhook has been told to
+/// let that pass: the controller finds both under the selector of the pods and scales by neither
+/// (`AmbiguousSelector` of `pkg/controller/podautoscaler/horizontal.go`).
+pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let is_same = |other: &ObjectReference| other.kind == target.kind && other.name == target.name;
+    let rival = beside(hpa, objects).find(|other| match &other.content {
+        Content::Hpa(earlier) => is_same(&earlier.scale_target) && is_before(other, hpa, objects),
+        Content::ScaledObject(spec) => {
+            is_same(&spec.scale_target) && owns_its_hpa(hpa) && !takes_over(other, spec, hpa)
+        }
+        _ => false,
+    });
+    if let Some(rival) = rival {
+        let message = format!(
+            "the {} scales {} {} too: with both of them neither scales (AmbiguousSelector), and the replicas \
+             stay as they are",
+            rival.manifest.label(),
+            target.kind,
+            target.name
+        );
+        let problem = warning("rival-autoscalers", message, hpa, format!("{TARGET}.name"));
+        let place = rival.manifest.origin.place_of(TARGET);
+        let help =
+            "put the metrics of both into one HPA: of several the highest number of replicas wins";
+        problems.push(problem.related(place, "here").help(help));
+    }
+    problems
+}
+
+/// KEDA's webhook refuses a ScaledObject on a workload that another HPA or ScaledObject has (`verifyHpas`,
+/// `verifyScaledObjects`).
+pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Object]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for other in beside(object, objects) {
+        let target = match &other.content {
+            Content::Hpa(_) if owns_its_hpa(other) || takes_over(object, spec, other) => continue,
+            Content::Hpa(hpa) => &hpa.scale_target,
+            // Of two, the later comes too late.
+            Content::ScaledObject(earlier) if is_before(other, object, objects) => {
+                &earlier.scale_target
+            }
+            _ => continue,
+        };
+        if *target != spec.scale_target {
+            continue;
+        }
+        let message = format!(
+            "the workload {} of type {} is already managed by the {}",
+            target.name,
+            target.kind,
+            other.manifest.label()
+        );
+        let problem = Diagnostic::error("two-autoscalers", message);
+        let place = object.manifest.origin.place_of(TARGET);
+        let help = "KEDA makes an HPA of its own: remove one of the two";
+        let problem = problem.at(place).of(object.manifest.label()).help(help);
+        problems.push(Diagnostic { field: TARGET.to_owned(), ..problem });
+    }
+    problems
+}
+
+/// The other objects of the same namespace.
+fn beside<'a>(object: &Object, objects: &'a [Object]) -> impl Iterator<Item = &'a Object> {
+    objects.iter().filter(|other| {
+        other.meta.namespace() == object.meta.namespace()
+            && other.manifest.reference != object.manifest.reference
+    })
+}
+
+fn is_annotated(object: &Object, annotation: &str, value: &str) -> bool {
+    object.meta.annotations.get(annotation).is_some_and(|text| **text == *value)
+}
+
+/// Whether KEDA's webhook is told not to look at an HPA.
+fn owns_its_hpa(hpa: &Object) -> bool {
+    is_annotated(hpa, "validations.keda.sh/hpa-ownership", "false")
+}
+
+/// Whether KEDA makes an existing HPA its own.
+fn takes_over(scaled_object: &Object, spec: &ScaledObjectSpec, hpa: &Object) -> bool {
+    is_annotated(scaled_object, "scaledobject.keda.sh/transfer-hpa-ownership", "true")
+        && *spec.hpa_name == **hpa.meta.name()
+}
+
+/// Whether `one` comes before `other`.
+fn is_before(one: &Object, other: &Object, objects: &[Object]) -> bool {
+    objects
+        .iter()
+        .find(|known| std::ptr::eq(*known, one) || std::ptr::eq(*known, other))
+        .is_some_and(|first| std::ptr::eq(first, one))
+}

@@ -1,0 +1,122 @@
+//! Whether a PodDisruptionBudget ever lets a pod go.
+
+use super::cross_check::warning;
+use super::diagnostic::Diagnostics;
+use super::load::Object;
+use super::lower::Content;
+use crate::cluster::deployment::IntOrPercent;
+use crate::cluster::policy::{Budget, PodDisruptionBudget};
+use crate::cluster::selector::Selector;
+
+/// Between which numbers of pods a workload stays, and by whose word if they differ.
+struct Range {
+    fewest: i32,
+    most: i32,
+    autoscaler: Option<String>,
+}
+
+/// Warns of a budget that grants no eviction: drains wait for ever.
+pub(super) fn check(
+    object: &Object,
+    budget: &PodDisruptionBudget,
+    selector: &Selector,
+    objects: &[Object],
+) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let selected: Vec<&Object> = protected(object, selector, objects).collect();
+    if selected.is_empty() {
+        return problems;
+    }
+    match budget.budget {
+        Budget::MaxUnavailable(IntOrPercent::Int(0) | IntOrPercent::Percent(0)) => {
+            let (said, field) = match object.manifest.value.pointer("/spec/maxUnavailable") {
+                Some(_) => ("no pod may be missing", "spec.maxUnavailable"),
+                None => ("without minAvailable and maxUnavailable no pod may be missing", "spec"),
+            };
+            let message =
+                format!("{said}, so that none is ever evicted: the drain of a node never ends");
+            let problem = warning("budget-blocks-drains", message, object, field.to_owned());
+            problems.push(problem.help("write maxUnavailable: 1"));
+        }
+        Budget::MaxUnavailable(_) => {}
+        Budget::MinAvailable(least) => {
+            let ranges: Option<Vec<Range>> =
+                selected.iter().map(|one| range_of(one, objects)).collect();
+            if let Some(message) = ranges.and_then(|ranges| blocked(least, &ranges)) {
+                let field = "spec.minAvailable".to_owned();
+                let problem = warning("budget-blocks-drains", message, object, field);
+                let place = selected[0].manifest.origin.place();
+                let help = "write maxUnavailable: 1 in its place, and keep two replicas or more";
+                problems.push(problem.related(place, "its pods").help(help));
+            }
+        }
+    }
+    problems
+}
+
+/// What to say of a budget that at the fewest pods, or always, wants all of them.
+fn blocked(least: IntOrPercent, ranges: &[Range]) -> Option<String> {
+    let sum = |of: fn(&Range) -> i32| ranges.iter().map(of).fold(0, i32::saturating_add);
+    let (fewest, most) = (sum(|range| range.fewest), sum(|range| range.most));
+    let wanted = |pods| least.scaled(pods, true);
+    if fewest == 0 || wanted(fewest) < fewest {
+        return None;
+    }
+    let counted = |pods| if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") };
+    let autoscaler = ranges.iter().find_map(|range| range.autoscaler.as_ref());
+    Some(match autoscaler.filter(|_| wanted(most) < most) {
+        Some(autoscaler) => format!(
+            "at the {} to which {autoscaler} may scale down, {} must stay, so that none is evicted: the drain \
+             of a node waits until there are more",
+            counted(fewest),
+            wanted(fewest)
+        ),
+        None => format!(
+            "of {} {} must stay, so that none is ever evicted: the drain of a node never ends",
+            counted(most),
+            wanted(most)
+        ),
+    })
+}
+
+/// What brings the pods that a budget protects.
+fn protected<'a>(
+    budget: &Object,
+    selector: &Selector,
+    objects: &'a [Object],
+) -> impl Iterator<Item = &'a Object> {
+    objects.iter().filter(move |other| {
+        let template = other.content.pod_template();
+        other.meta.namespace() == budget.meta.namespace()
+            && template.is_some_and(|template| selector.matches(&template.labels))
+    })
+}
+
+/// How many pods a workload has; nothing where that is no matter of its manifest.
+fn range_of(workload: &Object, objects: &[Object]) -> Option<Range> {
+    let replicas = match &workload.content {
+        Content::Deployment(spec) => spec.replicas,
+        Content::StatefulSet(spec) => spec.replicas,
+        Content::ReplicaSet(draft) => draft.replicas,
+        Content::Pod(_) => 1,
+        _ => return None,
+    };
+    let reference = &workload.manifest.reference;
+    let scaled = objects.iter().filter(|other| other.meta.namespace() == workload.meta.namespace());
+    let mut scaled = scaled.filter_map(|other| {
+        let (target, fewest, most) = match &other.content {
+            Content::Hpa(spec) => (&spec.scale_target, spec.min_replicas, spec.max_replicas),
+            Content::ScaledObject(spec) => {
+                (&spec.scale_target, spec.min_replicas, spec.max_replicas)
+            }
+            _ => return None,
+        };
+        let is_it = target.kind == reference.kind && target.name == reference.id.name;
+        // No pods need no node to be drained.
+        is_it.then(|| (other.manifest.label(), fewest.max(1), most))
+    });
+    Some(match scaled.next() {
+        Some((label, fewest, most)) => Range { fewest, most, autoscaler: Some(label) },
+        None => Range { fewest: replicas, most: replicas, autoscaler: None },
+    })
+}

@@ -1,0 +1,160 @@
+//! Amounts of bytes that the API server takes and nobody means: `memory: 256m` is a quarter of a byte.
+
+use serde_json::{Map, Value};
+
+use super::cross_check::warning;
+use super::diagnostic::Diagnostics;
+use super::load::Object;
+use crate::units::Quantity;
+
+/// Bytes of a page of memory, in which nothing runs; in nanos, as quantities count.
+const PAGE_NANOS: i128 = 4096 * BYTE_NANOS;
+const BYTE_NANOS: i128 = 1_000_000_000;
+const MIB: i64 = 1 << 20;
+
+/// Fields that hold amounts by resource, in any kind.
+const AMOUNTS: [&str; 13] = [
+    "allocatable",
+    "capacity",
+    "default",
+    "defaultRequest",
+    "hard",
+    "limits",
+    "max",
+    "maxAllowed",
+    "min",
+    "minAllowed",
+    "overhead",
+    "podFixed",
+    "requests",
+];
+
+/// A doubt about an amount of bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByteDoubt {
+    /// What the amount comes to.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+}
+
+/// Warns of amounts of memory and storage that are no whole number of bytes, as the API server does
+/// (`warningsForPodSpecAndMeta`), and of those in which nothing runs.
+pub(super) fn check(object: &Object) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    walk(&object.manifest.value, "", &mut |holder, field, text| {
+        let Some(ByteDoubt { message, help }) = byte_doubt(text) else { return };
+        let consequence = match holder {
+            "requests" | "defaultRequest" => ": the scheduler sets next to nothing aside for it",
+            "limits" | "default" => ": it is killed for its memory as soon as it runs",
+            "hard" => ": nothing fits in",
+            _ => "",
+        };
+        let is_tiny = text.parse::<Quantity>().is_ok_and(|amount| amount.nanos() < PAGE_NANOS);
+        let consequence = if is_tiny { consequence } else { "" };
+        let message = format!("{message}{consequence}");
+        problems.push(warning("doubtful-bytes", message, object, field).help(help));
+    });
+    problems
+}
+
+/// What to say of an amount of bytes that is hardly meant.
+pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
+    let nanos = text.parse::<Quantity>().ok()?.nanos();
+    let (is_whole, is_tiny) = (nanos % BYTE_NANOS == 0, nanos < PAGE_NANOS);
+    if nanos <= 0 || (is_whole && !is_tiny) {
+        return None;
+    }
+    let number = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let number = if number.parse::<u32>().is_ok() { number } else { "256" };
+    let bytes = nanos as f64 / BYTE_NANOS as f64;
+    Some(match (is_tiny, is_whole) {
+        (true, false) if text.ends_with('m') => ByteDoubt {
+            message: format!("{text} is {bytes} bytes, as m means a thousandth"),
+            help: format!("mebibytes are written {number}Mi"),
+        },
+        (true, _) => ByteDoubt {
+            message: format!("{text} is {bytes} bytes, less than a page of memory"),
+            help: format!("mebibytes are written {number}Mi"),
+        },
+        (false, _) => {
+            let whole = text.parse::<Quantity>().map_or(0, Quantity::value);
+            let help = match whole {
+                MIB.. => format!("write {}Mi", (whole - 1) / MIB + 1),
+                _ => format!("write {whole}"),
+            };
+            let message =
+                format!("{text} is no whole number of bytes, of which the API server warns");
+            ByteDoubt { message, help }
+        }
+    })
+}
+
+/// Shows all amounts of bytes: the field that holds them, their own path, and their text.
+fn walk(value: &Value, path: &str, show: &mut impl FnMut(&str, String, &str)) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(item, &format!("{path}[{index}]"), show);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, below) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                match below {
+                    Value::Object(amounts) if AMOUNTS.contains(&name.as_str()) => {
+                        show_amounts(name, &path, amounts, show);
+                    }
+                    _ => {}
+                }
+                walk(below, &path, show);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn show_amounts(
+    holder: &str,
+    path: &str,
+    amounts: &Map<String, Value>,
+    show: &mut impl FnMut(&str, String, &str),
+) {
+    for (resource, amount) in amounts {
+        let plain = resource.trim_start_matches("requests.").trim_start_matches("limits.");
+        let is_bytes = matches!(plain, "memory" | "ephemeral-storage" | "storage")
+            || plain.starts_with("hugepages-");
+        let text = match amount {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => continue,
+        };
+        if is_bytes {
+            show(holder, format!("{path}[{resource}]"), &text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_bytes_that_nobody_means_are_doubted() {
+        let of = |text| byte_doubt(text).map(|doubt| (doubt.message, doubt.help));
+        for (text, said, help) in [
+            ("256m", "256m is 0.256 bytes, as m means a thousandth", "mebibytes are written 256Mi"),
+            ("512", "512 is 512 bytes, less than a page of memory", "mebibytes are written 512Mi"),
+            (
+                "1.1Gi",
+                "1.1Gi is no whole number of bytes, of which the API server warns",
+                "write 1127Mi",
+            ),
+        ] {
+            assert_eq!(of(text), Some((said.to_owned(), help.to_owned())));
+        }
+        for fine in ["0", "256Mi", "0.5Gi", "128974848000m", "1e9", "nonsense"] {
+            assert_eq!(of(fine), None, "{fine}");
+        }
+    }
+}

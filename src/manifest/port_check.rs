@@ -1,0 +1,76 @@
+//! Whether the pods behind a Service have the ports that it leads to.
+
+use std::collections::BTreeSet;
+
+use super::cross_check::warning;
+use super::diagnostic::Diagnostics;
+use super::load::Object;
+use crate::cluster::pod_template::{ContainerPort, PodTemplate};
+use crate::cluster::service::{Service, ServicePort};
+
+/// Warns of target ports that no pod has: of a name always, as the endpoints then lack the port (`FindPort` of
+/// `k8s.io/endpointslice`); of numbers where all pods declare ports, which nothing makes
+/// them do, and the Service leads to none of these.
+pub(super) fn check(object: &Object, service: &Service, objects: &[Object]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let Some(selector) = &service.selector else { return problems };
+    let namespace = object.meta.namespace();
+    let selected = objects.iter().filter_map(|other| {
+        let template = other.content.pod_template()?;
+        let is_selected = other.meta.namespace() == namespace && selector.matches(&template.labels);
+        is_selected.then_some((other, template))
+    });
+    let selected: Vec<(&Object, &PodTemplate)> = selected.collect();
+    let Some((owner, _)) = selected.first() else { return problems };
+    let declared: BTreeSet<u16> =
+        selected.iter().flat_map(|(_, pods)| ports(pods)).map(|port| port.container_port).collect();
+    let has_number = |port: &ServicePort, number: u16| {
+        port.target_port.parse().is_ok_and(|target: u16| target == number)
+    };
+    let has_name = |port: &ServicePort, one: &ContainerPort| port.target_port == one.name;
+    // Whoever asks for the addresses of the pods chooses the port as well. And pods of which one port is declared
+    // and reached are often known to have others.
+    let all_declare = selected.iter().all(|(_, pods)| ports(pods).next().is_some());
+    let is_reached = service.ports.iter().any(|port| {
+        let mut declared = selected.iter().flat_map(|(_, pods)| ports(pods));
+        declared.any(|one| has_number(port, one.container_port) || has_name(port, one))
+    });
+    let may_be_wrong = all_declare && !is_reached && !service.is_headless;
+    for (index, port) in service.ports.iter().enumerate() {
+        let target = &port.target_port;
+        let field = format!("spec.ports[{index}].targetPort");
+        if let Ok(number) = target.parse::<u16>() {
+            if !may_be_wrong {
+                continue;
+            }
+            let known: Vec<String> = declared.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "no container of the selected pods declares port {number}, and they declare {}: if nothing listens \
+                 there all the same, requests are refused in a cluster; in the run they arrive",
+                known.join(", ")
+            );
+            let help = match known.as_slice() {
+                [only] => {
+                    format!("write targetPort: {only}, or declare {number} as a containerPort")
+                }
+                _ => format!("write one of these, or declare {number} as a containerPort"),
+            };
+            let place = owner.manifest.origin.place();
+            let problem = warning("undeclared-port", message, object, field);
+            problems.push(problem.related(place, "the pods").help(help));
+        } else if !selected.iter().any(|(_, pods)| ports(pods).any(|one| has_name(port, one))) {
+            let message = format!(
+                "no container of the selected pods has a port named {target:?}: in a cluster requests find \
+                 no endpoint there; in the run they arrive"
+            );
+            let help = "name a port of the container so, or write its number";
+            problems.push(warning("missing-port", message, object, field).help(help));
+        }
+    }
+    problems
+}
+
+fn ports(pods: &PodTemplate) -> impl Iterator<Item = &ContainerPort> {
+    let containers = pods.spec.containers.iter().chain(&pods.spec.init_containers);
+    containers.flat_map(|container| &container.ports)
+}
