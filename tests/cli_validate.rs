@@ -322,3 +322,27 @@ fn budgets_that_let_no_pod_go_are_doubted() {
                  evicted: the drain of a node waits until there are more";
     assert!(said.contains(doubt), "{said}");
 }
+
+#[test]
+fn warnings_fail_a_strict_validation_and_no_other() {
+    let shop = Shop::with(SCENARIO, &shop_with("targetPort: 8080", "targetPort: http"));
+    let ran = shop.run(&["validate", "scenario.yaml"]);
+    assert_eq!((ran.code, ran.out.contains("\nvalid: 1 file, 0 errors, 1 warning\n")), (0, true));
+    let strict = shop.run(&["validate", "--strict", "scenario.yaml"]);
+    assert_eq!(strict.code, 1, "{}", strict.out);
+    assert!(
+        strict.out.ends_with("not valid with --strict: 1 file, 0 errors, 1 warning\n"),
+        "{}",
+        strict.out
+    );
+    assert_eq!(shop.run(&["validate", "--strict", "-o", "json", "scenario.yaml"]).code, 1);
+    // Errors are wrong input, as ever; notes are no warnings.
+    shop.write("web.yaml", MANIFESTS.replace("replicas: 3", "replicas: -3"));
+    assert_eq!(shop.run(&["validate", "--strict", "scenario.yaml"]).code, 2);
+    shop.write(
+        "web.yaml",
+        MANIFESTS.replace("          image:", "          stdin: true\n          image:"),
+    );
+    let noted = shop.run(&["validate", "--strict", "scenario.yaml"]);
+    assert!(noted.code == 0 && noted.out.contains("note: "), "{}", noted.out);
+}

@@ -12,8 +12,8 @@ use crate::manifest::Diagnostics;
 pub enum Exit {
     /// 0: the command did what it was asked, and every objective was met.
     Fine = 0,
-    /// 1: the run is sound; an objective was missed, a recorded decision was not reproduced, or a rollout
-    /// failed.
+    /// 1: the input is sound; an objective was missed, a comparison or a rollout failed, a recorded decision was
+    /// not reproduced, or there are warnings where none are wanted.
     Missed = 1,
     /// 2: the input or the command line is wrong.
     WrongInput = 2,
@@ -26,7 +26,7 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `check`: all objectives met
   1  `check`: an objective missed; `compare`: it failed; `conform`: a decision not reproduced;
-     `rollout status`: the rollout is past its progress deadline
+     `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings
   2  wrong input or wrong usage
   3  an error in wavetank itself";
 

@@ -34,6 +34,10 @@ pub struct Arguments {
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+
+    /// End with exit code 1 if there are warnings, and no errors, for which it is 2
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Form of the output.
@@ -71,11 +75,16 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     examined.finish();
     let Examined { problems, file_count, .. } = examined;
+    let exit = match problems.has_errors() {
+        true => Exit::WrongInput,
+        false if arguments.strict && problems.count(Severity::Warning) > 0 => Exit::Missed,
+        false => Exit::Fine,
+    };
     match arguments.output {
-        Format::Text => write_text(&problems, file_count, out)?,
+        Format::Text => write_text(&problems, file_count, exit, out)?,
         Format::Json => write_json(&problems, file_count, out)?,
     }
-    Ok(if problems.has_errors() { Exit::WrongInput } else { Exit::Fine })
+    Ok(exit)
 }
 
 /// What was looked at so far.
@@ -182,6 +191,7 @@ fn scheduler_problems(source: &Source) -> Diagnostics {
 fn write_text(
     problems: &Diagnostics,
     file_count: usize,
+    exit: Exit,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     write!(out, "{problems}")?;
@@ -189,7 +199,11 @@ fn write_text(
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
     };
-    let verdict = if problems.has_errors() { "not valid" } else { "valid" };
+    let verdict = match exit {
+        Exit::Fine => "valid",
+        Exit::Missed => "not valid with --strict",
+        Exit::WrongInput | Exit::Internal => "not valid",
+    };
     writeln!(
         out,
         "{verdict}: {}, {}, {}",
