@@ -355,6 +355,13 @@ fn language_models_are_found_by_what_they_had_before() {
     let (by_prefix, fast) = run("prefixCache", 200);
     assert!(by_prefix > by_chance + 0.1, "{by_prefix} {by_chance}");
     assert!(fast < slow, "{fast} {slow}");
+    // Few sessions have many requests at once, which share a beginning on whatever server they meet.
+    let (in_turn, _) = run("roundRobin", 20);
+    let (by_prefix, _) = run("prefixCache", 20);
+    assert!(by_prefix >= in_turn && in_turn > 0.9, "{by_prefix} {in_turn}");
+    // All but the first prompt of each server, to their last full block.
+    let (of_one, _) = run("random", 1);
+    assert!(of_one > 0.99, "{of_one}");
 }
 
 /// Three long answers fill the cache of one server before the other is there.

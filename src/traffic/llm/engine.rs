@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::counters::LlmCounters;
 use super::iteration_cost::{IterationWork, Ticks, from_nanos, to_nanos};
-use super::kv_cache::{BLOCK_TOKENS, KvCache};
+use super::kv_cache::{BLOCK_TOKENS, Held, KvCache};
 use super::model::LlmModel;
 use super::patience::Patience;
 use super::sequence::{Decoding, Left, Partial, Request};
@@ -86,7 +86,11 @@ impl LlmEngine {
     }
 
     /// Takes a request in; time has passed to `now`.
-    pub fn admit(&mut self, now: SimTime, request: Request) {
+    pub fn admit(&mut self, now: SimTime, mut request: Request) {
+        if self.model.shared_prefix_tokens >= BLOCK_TOKENS && self.shared_tokens(&request) == 0 {
+            // It ends before those of its session begin to be of their own.
+            request.session = 0;
+        }
         self.wait_behind(request);
         if self.iteration.is_none() {
             self.begin(from_nanos(now.as_nanos()));
@@ -261,7 +265,7 @@ impl LlmEngine {
 
     /// Computes as much of a prompt as the budget allows, and says how much that was.
     fn compute(&mut self, partial: Partial, budget: u64, work: &mut IterationWork) -> u64 {
-        let Partial { request, computed } = partial;
+        let Partial { mut request, computed } = partial;
         let total = u64::from(request.to_compute());
         let done = u64::from(computed);
         let mut chunk = (total - done).min(budget);
@@ -284,6 +288,10 @@ impl LlmEngine {
         work.sequences += 1;
         work.tokens += chunk;
         work.attention_pairs += chunk * done + chunk * (chunk + 1) / 2;
+        if self.model.chunked_prefill {
+            // V1 lets others find what this very iteration computes.
+            self.publish(&mut request, done + chunk);
+        }
         if done + chunk == total {
             self.joining.push(request);
         } else {
@@ -298,18 +306,19 @@ impl LlmEngine {
     fn next_admission(&mut self, budget: u64) -> Option<Partial> {
         let request = *self.waiting.front()?;
         let total = u64::from(request.to_compute());
-        let kept = if request.session == 0 { 0 } else { self.kv.kept_for(request.session) };
+        let found = self.kv.find(request.session);
         let block = u64::from(BLOCK_TOKENS);
         let shared = self.shared_tokens(&request);
-        let own_blocks = kept.min((total - 1 - shared) / block);
-        let cached = shared + own_blocks * block;
+        let of_session = found.blocks.min((total - 1 - shared) / block);
+        let cached = shared + of_session * block;
         let left = total - cached;
         let is_whole = !self.model.chunked_prefill;
         if is_whole && left > budget {
             return None;
         }
         let chunk = left.min(budget);
-        let needed = KvCache::blocks_of(cached + chunk) - KvCache::blocks_of(shared);
+        let others_use = found.in_use.min(of_session);
+        let needed = KvCache::blocks_of(cached + chunk) - KvCache::blocks_of(shared) - others_use;
         // V0 leaves one block in a hundred free when it admits, lest it preempts at once.
         let spare = if is_whole { self.kv.total() / 100 } else { 0 };
         if needed + spare > self.kv.available() {
@@ -318,11 +327,8 @@ impl LlmEngine {
         self.waiting.pop_front();
         self.counters.prefix_queries += total;
         self.counters.prefix_hits += cached;
-        if own_blocks > 0 {
-            self.kv.reuse(request.session);
-            // The end of what was kept is of no use to it.
-            self.kv.release(0, kept - own_blocks, 0);
-        }
+        self.kv.share(request.session, of_session);
+        let request = Request { of_session, ..request };
         Some(Partial { request, computed: u32::try_from(cached).unwrap_or(u32::MAX) })
     }
 
@@ -337,7 +343,15 @@ impl LlmEngine {
         let shared = KvCache::blocks_of(self.shared_tokens(request));
         let blocks = KvCache::blocks_of(computed).saturating_sub(shared);
         let full = (computed / u64::from(BLOCK_TOKENS)).saturating_sub(shared);
-        self.kv.release(request.session, blocks, full);
+        self.kv.release(request.session, Held { of_session: request.of_session, blocks, full });
+    }
+
+    /// Lets others of its session share what is computed of a prompt: `computed` tokens.
+    fn publish(&mut self, request: &mut Request, computed: u64) {
+        let shared = KvCache::blocks_of(self.shared_tokens(request));
+        let of_prompt = computed.min(request.prompt.into()) / u64::from(BLOCK_TOKENS);
+        let full = of_prompt.saturating_sub(shared);
+        request.of_session = self.kv.publish(request.session, request.of_session, full);
     }
 
     /// The iteration in progress is done.
@@ -421,6 +435,9 @@ impl LlmEngine {
     /// The prompt of a request is computed, and with it the next token.
     fn join(&mut self, now: SimTime, mut request: Request, left: &mut impl FnMut(Left)) {
         let computed = request.to_compute();
+        if !self.model.chunked_prefill {
+            self.publish(&mut request, computed.into());
+        }
         request.generated += 1;
         request.first_token = request.first_token.min(now);
         self.counters.output_tokens += 1;

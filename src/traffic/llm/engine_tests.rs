@@ -131,6 +131,36 @@ fn a_session_finds_its_prompt_in_the_cache() {
 }
 
 #[test]
+fn requests_of_a_session_that_run_at_once_share_what_is_computed() {
+    // The first one's iteration ends at 1.1 ms; then both others have their turn.
+    let all = [request(0, 10, 1, 0), request(500, 60, 10, 7), request(500, 60, 10, 7)];
+    let run_both = run(engine(&COST, &LIMITS), &all, None);
+    // 60 tokens of the one, and 12 of the other behind three blocks of the one.
+    let first = 1_100 + 1_720;
+    assert_eq!(micros(&run_both.answered[1]), (first, first + 9 * 1_020));
+    assert_eq!(micros(&run_both.answered[2]), (first, first + 9 * 1_020));
+    assert_eq!(run_both.engine.counters.prefix_hits, 48);
+    // 69 tokens are five blocks, of which three are the same ones.
+    assert_eq!(run_both.engine.counters.kv_blocks_peak, 7);
+    assert_eq!(run_both.engine.kv.used(), 0);
+    // The prompts of V0 that go through together find nothing of each other, while later ones do.
+    let limits = ServerLimits { chunked_prefill: false, max_num_batched_tokens: 500, ..LIMITS };
+    let four = [all[0], all[1], all[2], request(2_000, 60, 2, 7)];
+    let run = run(engine(&COST, &limits), &four, None);
+    let first = 1_100 + 2_200 + 1_120;
+    assert_eq!(micros(&run.answered[1]), (first, first + 1_030));
+    assert_eq!(run.engine.counters.prefix_hits, 48);
+}
+
+#[test]
+fn a_longer_prompt_goes_on_where_that_of_a_running_request_ends() {
+    let all = [request(0, 70, 200, 7), request(5_000, 150, 200, 7), request(9_000, 180, 2, 7)];
+    let run = run(engine(&COST, &LIMITS), &all, None);
+    // Four blocks of the first, then nine of the second; of the answers nobody's prompt has anything yet.
+    assert_eq!(run.engine.counters.prefix_hits, 64 + 144);
+}
+
+#[test]
 fn a_shared_beginning_is_computed_never_again() {
     let limits = ServerLimits { shared_prefix_tokens: 64, ..LIMITS };
     let run = run(engine(&COST, &limits), &[request(0, 100, 1, 0)], None);
@@ -264,6 +294,7 @@ proptest! {
         let tokens = |requests: &mut dyn Iterator<Item = u32>| requests.map(u64::from).sum::<u64>();
         let of_answered = tokens(&mut run.answered.iter().map(|one| one.output));
         let most = tokens(&mut requests.iter().map(|one| one.output));
+        prop_assert!(run.engine.counters.kv_blocks_peak <= run.engine.kv.total());
         let made = run.engine.counters.output_tokens;
         prop_assert!(made >= of_answered && made <= most);
         prop_assert!(made == most || !run.aborted.is_empty());

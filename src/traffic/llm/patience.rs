@@ -43,7 +43,7 @@ impl LlmEngine {
     pub(super) fn wait_in_front(&mut self, request: Request) {
         let first = self.waiting.front();
         self.patience.is_mixed |= first.is_some_and(|first| first.deadline < request.deadline);
-        self.waiting.push_front(request);
+        self.waiting.push_front(Request { of_session: 0, ..request });
     }
 
     /// Nobody waits for this attempt of the network of calls from `now` on.

@@ -16,6 +16,8 @@ pub(in crate::traffic) struct Request {
     pub output: u32,
     /// Requests of one session begin alike; 0 for none.
     pub session: u32,
+    /// Blocks of its session that it uses while it runs.
+    pub of_session: u64,
     /// Tokens of the answer so far.
     pub generated: u32,
     /// When the first of them came; [`SimTime::MAX`] before.
@@ -76,9 +78,9 @@ pub(super) struct Partial {
 impl Request {
     /// A request of so many tokens, of no session, whose client never gives up.
     pub const fn new(client: Client, prompt: u32, output: u32) -> Self {
-        let (session, generated) = (0, 0);
+        let (session, of_session, generated) = (0, 0, 0);
         let (first_token, deadline) = (SimTime::MAX, SimTime::MAX);
-        Self { client, prompt, output, session, generated, first_token, deadline }
+        Self { client, prompt, output, session, of_session, generated, first_token, deadline }
     }
 
     /// Whether its client has given up before `start`.
