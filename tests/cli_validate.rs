@@ -158,6 +158,40 @@ fn a_port_that_the_service_lacks_is_told_of_manifests_by_themselves() {
 }
 
 #[test]
+fn a_backend_without_a_service_is_told_before_the_run_and_by_who_writes_scenarios() {
+    let ingress = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: api, namespace: shop}\n\
+                   spec: {defaultBackend: {service: {name: api, port: {number: 80}}}}\n";
+    let route = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: old, namespace: shop}\n\
+                 spec: {hostnames: [old.example], rules: [{backendRefs: [{name: web, port: 80}, {name: old, port: 80}]}]}\n";
+    let shop = Shop::with(SCENARIO, &format!("{MANIFESTS}{ingress}{route}"));
+    let says = [
+        "spec.defaultBackend.service.name: the Service shop/api is not here, so that requests find no endpoint",
+        "spec.rules[0].backendRefs[1].name: the Service shop/old is not here, for which a gateway answers 500",
+    ];
+    let init = ["init", "web.yaml", "-o", "new.yaml"];
+    for arguments in [&["validate", "web.yaml"][..], &["validate", "scenario.yaml"], &init] {
+        let ran = shop.run(arguments);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let said = ran.out + &ran.err;
+        for words in says {
+            assert_eq!(said.matches(words).count(), 1, "{arguments:?}: {words}\nis not in\n{said}");
+        }
+    }
+    let ran = shop.run(&["validate", "web.yaml"]);
+    assert!(
+        ran.out.contains("warning: web.yaml:25: Ingress shop/api: spec.default"),
+        "{}",
+        ran.out
+    );
+    // One by which requests come is an error, and no warning beside.
+    let reached = "ingress: [{host: old.example, load: {pattern: constant, rps: 1}}]\n";
+    shop.write("scenario.yaml", format!("{SCENARIO}{reached}"));
+    let ran = shop.run(&["validate", "scenario.yaml"]);
+    assert!(ran.code == 2 && ran.out.contains("no manifest has a Service shop/old"), "{}", ran.out);
+    assert!(!ran.out.contains("shop/old is not here"), "{}", ran.out);
+}
+
+#[test]
 fn objectives_in_other_units_than_were_meant_are_doubted() {
     let slips = SCENARIO.replace("p95: 200ms", "p95: 300").replace("99\n", "0.999\n");
     let validated = Shop::with(&slips, MANIFESTS).run(&["validate", "scenario.yaml"]);

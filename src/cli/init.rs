@@ -6,11 +6,13 @@ use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
 use super::files::{STANDARD_INPUT, read_manifests, write_file};
+use super::output::warn;
 use crate::cluster::ObjectReference;
 use crate::manifest::{Diagnostic, Diagnostics, read_documents};
 use crate::scenario::inventory::Inventory;
 use crate::scenario::schema::json_schema;
 use crate::scenario::starter::Starter;
+use crate::scenario::{MissingService, missing_services};
 
 /// Name of the schema file that is written beside the scenario.
 const SCHEMA_FILE: &str = "wavetank.schema.json";
@@ -50,6 +52,11 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let starter =
         Starter { name: &name, manifests: &manifests, schema: SCHEMA_FILE, inventory: &inventory };
     let text = starter.text();
+    let services = &inventory.services;
+    for missing in missing_services(&inventory.routing, |service| services.contains_key(service)) {
+        let MissingService { object, field, .. } = &missing;
+        warn(&format!("left out: {object}: {field}: {}", missing.message()));
+    }
     if arguments.output == STANDARD_INPUT {
         out.write_all(text.as_bytes())?;
         return Ok(Exit::Fine);

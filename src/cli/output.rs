@@ -62,6 +62,11 @@ pub fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "error: {message}");
 }
 
+/// Tells the person what is to be known and stops nothing.
+pub fn warn(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "warning: {message}");
+}
+
 fn wants_color(choice: ColorChoice, no_color: bool, is_terminal: bool) -> bool {
     match choice {
         ColorChoice::Auto => is_terminal && !no_color,

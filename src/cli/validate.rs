@@ -11,14 +11,14 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use super::files::read_manifests;
 use super::load::load_scenario;
-use crate::cluster::ObjectReference;
+use crate::cluster::{NamespacedName, ObjectReference};
 use crate::manifest::{
     Diagnostic, Diagnostics, Document, Place, Severity, Source, admit, read_documents,
     read_manifests as read_objects,
 };
 use crate::scenario::read::is_scenario;
 use crate::scenario::scheduler_configuration::scheduler_configuration;
-use crate::scenario::{Routing, target_problems};
+use crate::scenario::{Routing, missing_services, target_problems};
 use crate::sim::Blueprint;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
@@ -152,6 +152,18 @@ impl Examined {
         let by_name = |name: &ObjectReference| manifests.iter().find(|one| one.reference == *name);
         for problem in target_problems(&routing, &[], by_name) {
             self.problems.push(problem);
+        }
+        let is_there = |service: &NamespacedName| {
+            let reference = ObjectReference { kind: "Service".into(), id: service.clone() };
+            by_name(&reference).is_some()
+        };
+        for missing in missing_services(&routing, is_there) {
+            let Some(manifest) = by_name(&missing.object) else { continue };
+            let problem = Diagnostic::warning("missing-reference", missing.message())
+                .at(manifest.origin.place_of(&missing.field))
+                .of(manifest.label())
+                .help("add the Service, or name one that is there");
+            self.problems.push(Diagnostic { field: missing.field, ..problem });
         }
         self.problems.append(admit(manifests).diagnostics);
         self.problems.deduplicate();

@@ -42,6 +42,21 @@ pub fn target_problems<'m>(
     list
 }
 
+impl Routing {
+    /// What becomes of requests that a rule sends where nobody is.
+    pub(super) fn without_endpoint(&self, rule: &Rule) -> &'static str {
+        if self.is_canary(rule) {
+            "so that this canary takes nothing"
+        } else if *rule.object.kind == *"HTTPRoute" {
+            "for which a gateway answers 500"
+        } else if self.is_of_nginx(rule) {
+            "for which ingress-nginx answers 503"
+        } else {
+            "so that requests find no endpoint"
+        }
+    }
+}
+
 /// Severity, field, message and help.
 type Finding = (Severity, String, String, String);
 
@@ -67,15 +82,7 @@ impl Findings<'_> {
         let Backend { service, weight, port, field } = backend;
         let port = port.as_ref()?;
         let is_canary = self.routing.is_canary(rule);
-        let consequence = if is_canary {
-            "so that this canary takes nothing"
-        } else if *rule.object.kind == *"HTTPRoute" {
-            "for which a gateway answers 500"
-        } else if self.routing.is_of_nginx(rule) {
-            "for which ingress-nginx answers 503"
-        } else {
-            "so that requests find no endpoint"
-        };
+        let consequence = self.routing.without_endpoint(rule);
         let known: Vec<String> =
             self.routing.ports.get(service).into_iter().flat_map(ServicePorts::known).collect();
         let help = match &known[..] {

@@ -6,6 +6,7 @@ use super::{Checker, listed};
 use crate::cluster::{NamespacedName, ServiceReference};
 use crate::manifest::FieldPath;
 use crate::scenario::resolved::ScenarioFiles;
+use crate::scenario::{Routing, missing_services};
 use crate::traffic::ArrivalProcess;
 
 impl Checker<'_> {
@@ -43,6 +44,27 @@ impl Checker<'_> {
                 self.somebody_answers(&path.field("host"), service);
                 self.does_not_flow(&path.field("host"), service);
             }
+        }
+    }
+
+    /// Backends whose Service no manifest has. That of a rule by which requests come is an error already.
+    pub(super) fn backends(&mut self) {
+        if !self.is_complete {
+            return;
+        }
+        let scenario = &self.text.scenario;
+        let find = |routing: &Routing| {
+            let rules =
+                scenario.ingress.iter().filter_map(|one| routing.find(&one.host, &one.path));
+            rules.flat_map(|rule| &rule.backends).map(|one| one.service.clone()).collect()
+        };
+        let reached: BTreeSet<NamespacedName> = find(&self.ever.routing);
+        let known = &self.ever.services;
+        let missing = missing_services(&self.ever.routing, |service| known.contains_key(service));
+        for problem in missing.iter().filter(|one| !reached.contains(&one.service)) {
+            let message = format!("{}: {}: {}", problem.object, problem.field, problem.message());
+            let help = listed("Services", self.ever.services.keys().map(ToString::to_string));
+            self.warn(&FieldPath::ROOT.field("manifests"), message, help);
         }
     }
 

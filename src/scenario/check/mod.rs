@@ -39,6 +39,7 @@ impl ResolvedScenario {
         checker.traffic(&self.files);
         checker.metrics();
         checker.ingress(&self.files);
+        checker.backends();
         checker.services();
         checker.timeline();
         checker.faults();
