@@ -42,11 +42,11 @@ impl Checker<'_> {
             let item = list.item(index);
             let path = item.field("service");
             self.service_exists(&path, &rule.service.0);
-            if !scenario.traffic.iter().any(|spec| spec.service == rule.service) {
+            if !self.is_reached(&rule.service) {
                 self.error(
                     &path,
                     format!("the Service {} has no traffic to be measured", rule.service),
-                    "name a Service of `traffic`",
+                    "name a Service of `traffic`, or one to which `ingress` or calls lead",
                 );
             }
             if rule.measure.is_of_language_models() && !self.has_language_model() {

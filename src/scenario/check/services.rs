@@ -1,7 +1,7 @@
 //! How services are reached: whether they exist, and whether it is said in one place.
 
 use super::Checker;
-use crate::cluster::{NamespacedName, ObjectReference};
+use crate::cluster::{NamespacedName, ObjectReference, ServiceReference};
 use crate::manifest::FieldPath;
 use crate::scenario::workloads::Workload;
 use crate::traffic::{Balancer, DEFAULT_CLIENTS};
@@ -48,10 +48,7 @@ impl Checker<'_> {
                 );
             }
             self.balancer_knows_pods(&path.field("balancer"), &spec.service.0, spec.balancer);
-            let is_reached = scenario.traffic.iter().any(|traffic| traffic.service == spec.service)
-                || scenario.calls().any(|call| call.service == spec.service)
-                || self.is_entrance_to(&spec.service.0);
-            if !is_reached {
+            if !self.is_reached(&spec.service) {
                 self.warn(
                     &at,
                     format!("nobody sends requests to {}", spec.service),
@@ -87,6 +84,14 @@ impl Checker<'_> {
                 "write leastConnections, or give the pods `requests: {llm: ...}`",
             );
         }
+    }
+
+    /// Whether anybody sends requests to the service.
+    pub(super) fn is_reached(&self, service: &ServiceReference) -> bool {
+        let scenario = &self.text.scenario;
+        scenario.traffic.iter().any(|traffic| traffic.service == *service)
+            || scenario.calls().any(|call| call.service == *service)
+            || self.is_entrance_to(&service.0)
     }
 
     /// Whether requests under `ingress` come to the service at some time.
