@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
+use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
 use crate::cluster::node::ZONE_LABEL;
 use crate::cluster::pod_resources::pod_requests;
@@ -35,8 +36,23 @@ pub struct Inventory {
     pub nodes: BTreeMap<Name, Option<Name>>,
     /// Where requests to hosts and paths go.
     pub routing: Routing,
-    /// `maxReplicas` of the HPAs, by what they scale.
+    /// `maxReplicas` of the HPAs and ScaledObjects, by what they scale.
     pub max_replicas: BTreeMap<ObjectReference, i64>,
+    /// The custom and external metrics that autoscalers ask for.
+    pub metrics_asked: Vec<MetricAsked>,
+}
+
+/// A metric that an autoscaler asks an adapter or Prometheus for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricAsked {
+    /// The HPA or ScaledObject.
+    pub autoscaler: ObjectReference,
+    /// What it scales.
+    pub target: ObjectReference,
+    /// The metric's name, or the query that names it.
+    pub text: String,
+    /// Labels by which it asks.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What the pods of a workload look like.
@@ -48,10 +64,13 @@ pub struct PodShape {
     pub containers: Vec<(String, String)>,
     /// What a pod requests; nothing where the template cannot be read.
     pub requests: ResourceList,
-    /// Labels that its node must have.
+    /// Labels that its node must have: those of the node selector, and the first values that the first term of
+    /// a required node affinity takes.
     pub node_selector: BTreeMap<String, String>,
     /// How many there are; 1 where the manifest does not say.
     pub replicas: i64,
+    /// The inference server of a language model that it runs, if one is known there.
+    pub server: Option<InferenceServer>,
 }
 
 impl Inventory {
@@ -125,8 +144,15 @@ impl Inventory {
             self.nodes.insert(name.into(), labels.get(ZONE_LABEL).map(|zone| zone.as_str().into()));
         }
         self.routing.add(&object, value);
-        if kind == "HorizontalPodAutoscaler" {
-            self.max_replicas.extend(scaled(value, namespace));
+        if kind == "HorizontalPodAutoscaler" || kind == "ScaledObject" {
+            let target = scaled(kind, value, namespace);
+            let most =
+                value.pointer("/spec/maxReplicas").or(value.pointer("/spec/maxReplicaCount"));
+            if let (Some(target), Some(most)) = (&target, most.and_then(Value::as_i64)) {
+                self.max_replicas.insert(target.clone(), most);
+            }
+            let asked = target.iter().flat_map(|target| metrics_asked(value, &object, target));
+            self.metrics_asked.extend(asked);
         }
         if WORKLOAD_KINDS.contains(&kind) {
             self.workloads.insert(object.clone(), pod_shape(kind, value));
@@ -158,8 +184,9 @@ fn pod_shape(kind: &str, value: &Value) -> PodShape {
         labels: texts(template.pointer("/metadata/labels")),
         containers,
         requests: requests(template).unwrap_or_default(),
-        node_selector: texts(template.pointer("/spec/nodeSelector")),
+        node_selector: node_labels(template),
         replicas: replicas.unwrap_or(1),
+        server: inference_server(template),
     }
 }
 
@@ -170,12 +197,58 @@ fn requests(template: &Value) -> Option<ResourceList> {
     Some(pod_requests(&template.spec))
 }
 
-/// What an HPA scales, and how far.
-fn scaled(hpa: &Value, namespace: &str) -> Option<(ObjectReference, i64)> {
-    let text = |pointer| hpa.pointer(pointer).and_then(Value::as_str);
-    let (kind, name) = (text("/spec/scaleTargetRef/kind")?, text("/spec/scaleTargetRef/name")?);
-    let target = format!("{kind}/{namespace}/{name}").parse().ok()?;
-    Some((target, hpa.pointer("/spec/maxReplicas")?.as_i64()?))
+/// What an HPA or a ScaledObject scales.
+fn scaled(kind: &str, autoscaler: &Value, namespace: &str) -> Option<ObjectReference> {
+    let text = |pointer| autoscaler.pointer(pointer).and_then(Value::as_str);
+    let default = if kind == "ScaledObject" { Some("Deployment") } else { None };
+    let target = text("/spec/scaleTargetRef/kind").or(default)?;
+    format!("{target}/{namespace}/{}", text("/spec/scaleTargetRef/name")?).parse().ok()
+}
+
+/// The metrics of an HPA that are no resources, and the queries of a ScaledObject.
+fn metrics_asked(
+    autoscaler: &Value,
+    object: &ObjectReference,
+    target: &ObjectReference,
+) -> Vec<MetricAsked> {
+    let list =
+        |pointer| autoscaler.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let asked = |text: &str, labels| MetricAsked {
+        autoscaler: object.clone(),
+        target: target.clone(),
+        text: text.to_owned(),
+        labels,
+    };
+    let of_hpa = list("/spec/metrics").filter_map(|metric| {
+        let sources = ["/pods/metric", "/object/metric", "/external/metric"];
+        let metric = sources.iter().find_map(|source| metric.pointer(source))?;
+        let labels = texts(metric.pointer("/selector/matchLabels"));
+        Some(asked(metric.get("name")?.as_str()?, labels))
+    });
+    let of_triggers = list("/spec/triggers").filter_map(|trigger| {
+        Some(asked(trigger.pointer("/metadata/query")?.as_str()?, BTreeMap::new()))
+    });
+    of_hpa.chain(of_triggers).collect()
+}
+
+/// The labels that a node must have, as far as they are given by single values.
+fn node_labels(template: &Value) -> BTreeMap<String, String> {
+    let mut labels = texts(template.pointer("/spec/nodeSelector"));
+    let term = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0\
+                /matchExpressions";
+    let expressions = template.pointer(term).and_then(Value::as_array).into_iter().flatten();
+    for expression in expressions {
+        let text = |pointer| expression.pointer(pointer).and_then(Value::as_str);
+        let value = match text("/operator") {
+            Some("In") => text("/values/0"),
+            Some("Exists") => Some("true"),
+            _ => None,
+        };
+        if let (Some(key), Some(value)) = (text("/key"), value) {
+            labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    }
+    labels
 }
 
 fn texts(map: Option<&Value>) -> BTreeMap<String, String> {

@@ -7,6 +7,7 @@ pub mod cluster;
 mod delays;
 pub mod document;
 pub mod gpus;
+pub mod inference;
 pub mod inventory;
 pub mod objectives;
 pub mod overrides;

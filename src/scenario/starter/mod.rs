@@ -1,15 +1,18 @@
 //! A scenario to start from, written for a person to read and change: guesses from the manifests, each
 //! with a comment that says what it is and how to find the right value.
 
+mod llm;
 mod sizing;
 mod yaml;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::inventory::{Inventory, PodShape};
 use crate::cluster::{NamespacedName, ObjectReference};
+use crate::traffic::llm::catalog::{Gpu, gpus};
 use crate::units::MilliCpu;
+use llm::{Served, hinted_gpu, write_metrics};
 use sizing::{Pool, pools};
 use yaml::{joined, scalar};
 
@@ -46,15 +49,39 @@ impl Starter<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
         let services = self.services();
         let entrances = self.entrances();
-        let pools =
-            if self.inventory.nodes.is_empty() { pools(self.inventory) } else { Vec::new() };
-        self.write_head(out)?;
+        let sized = pools(self.inventory);
+        let models = self.models(&sized);
+        let pools = if self.inventory.nodes.is_empty() { sized } else { Vec::new() };
+        self.write_head(out, &models)?;
         self.write_cluster(out, &pools)?;
-        self.write_workloads(out, &services)?;
-        self.write_entrances(out, &entrances)?;
-        self.write_traffic(out, &services, &entrances)?;
+        write_metrics(out, self.inventory)?;
+        self.write_workloads(out, &services, &models)?;
+        self.write_entrances(out, &entrances, &models)?;
+        self.write_traffic(out, &services, &entrances, &models)?;
         write_timeline(out, &pools, self.inventory)?;
-        write_objectives(out, &services, &pools)
+        write_objectives(out, &services, &pools, &models)
+    }
+
+    /// The workloads that serve language models, with the GPUs of their nodes.
+    fn models(&self, pools: &[Pool]) -> Models<'_> {
+        let served = self.inventory.workloads.iter().filter_map(|(workload, shape)| {
+            let served = Served::of(shape.server.as_ref()?);
+            let pool = pools.iter().find(|pool| pool.workloads.contains(workload));
+            let of_pool = pool.and_then(|pool| pool.gpu);
+            let fitting = || gpus().iter().find(|gpu| served.fits(gpu));
+            let gpu = of_pool.or_else(|| hinted_gpu(&shape.node_selector)).or_else(fitting);
+            Some((workload, (served, gpu.or(gpus().first())?)))
+        });
+        served.collect()
+    }
+
+    /// Requests a second that keep the pods of a workload half busy.
+    fn guessed_rps(&self, workload: &ObjectReference, models: &Models<'_>) -> f64 {
+        let shape = self.inventory.workloads.get(workload);
+        match (models.get(workload), shape) {
+            (Some((served, gpu)), Some(shape)) => served.guessed_rps(gpu, shape.replicas),
+            _ => guessed_rps(shape),
+        }
     }
 
     /// Services with a workload behind them, and the first of these. Of several Services before
@@ -90,7 +117,8 @@ impl Starter<'_> {
         routes.collect()
     }
 
-    fn write_head(&self, out: &mut String) -> fmt::Result {
+    fn write_head(&self, out: &mut String, models: &Models<'_>) -> fmt::Result {
+        let warm_up = if models.is_empty() { "5m" } else { "10m" };
         write!(
             out,
             "\
@@ -104,7 +132,7 @@ name: {name}
 description: What latency, cost and availability does this system have under this traffic?
 seed: 1            # the same seed gives the same run, to the last byte
 duration: 1h
-warmUp: 5m         # pods come up; these requests do not count
+warmUp: {warm_up:<11}# pods come up; these requests do not count
 
 manifests:
 ",
@@ -147,7 +175,7 @@ cluster:
             writeln!(out, "    - name: {}", pool.name)?;
             writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
             writeln!(out, "      count: {}", pool.count)?;
-            writeln!(out, "      zones: [us-east-1a, us-east-1b, us-east-1c]")?;
+            writeln!(out, "      zones: [{}]", pool.zones().join(", "))?;
             if !pool.labels.is_empty() {
                 writeln!(out, "      labels:")?;
             }
@@ -162,6 +190,7 @@ cluster:
         &self,
         out: &mut String,
         services: &[(&NamespacedName, &ObjectReference)],
+        models: &Models<'_>,
     ) -> fmt::Result {
         out.write_str("\n# What manifests do not say: how each application behaves.\nworkloads:")?;
         let serving: Vec<&ObjectReference> = self
@@ -172,17 +201,32 @@ cluster:
             .collect();
         let is_batch = |workload: &&ObjectReference| matches!(&*workload.kind, "Job" | "CronJob");
         let batch: Vec<_> = self.inventory.workloads.keys().filter(is_batch).collect();
+        let (with_models, serving): (Vec<_>, Vec<_>) =
+            serving.into_iter().partition(|workload| models.contains_key(*workload));
+        for (index, workload) in with_models.iter().enumerate() {
+            if index == 0 {
+                writeln!(out)?;
+            }
+            let (served, gpu) = &models[*workload];
+            served.write(out, workload, gpu)?;
+        }
         let Some((first, others)) = serving.split_first() else {
+            if !with_models.is_empty() {
+                return write_batch(out, &batch);
+            }
             if batch.is_empty() {
                 return writeln!(out, " []      # no Service has pods behind it");
             }
             writeln!(out)?;
             return write_batch(out, &batch);
         };
+        if with_models.is_empty() {
+            writeln!(out)?;
+        }
         write!(
             out,
-            "
-  - workload: {first}
+            "\
+\x20 - workload: {first}
     app:
       imagePull: 10s         # GUESS: pulling the image on a node that does not have it
       start: 1s              # from the image to the running process
@@ -210,7 +254,12 @@ cluster:
     }
 
     /// Requests that come by routes: together as many as their Services would get without.
-    fn write_entrances(&self, out: &mut String, entrances: &[Entrance<'_>]) -> fmt::Result {
+    fn write_entrances(
+        &self,
+        out: &mut String,
+        entrances: &[Entrance<'_>],
+        models: &Models<'_>,
+    ) -> fmt::Result {
         if entrances.is_empty() {
             return Ok(());
         }
@@ -230,14 +279,17 @@ ingress:
             };
             let behind = |service: &&NamespacedName| {
                 let workload = self.inventory.workloads_behind(service).next()?;
-                Some((
-                    workload,
-                    guessed_rps(self.inventory.workloads.get(workload)) / ways(service),
-                ))
+                Some((workload, self.guessed_rps(workload, models) / ways(service)))
             };
             let guesses: Vec<(&ObjectReference, f64)> =
                 services.iter().filter_map(behind).collect();
-            let rps = libm::round(guesses.iter().map(|(_, rps)| rps).sum::<f64>()).max(1.0);
+            let sum = guesses.iter().map(|(_, rps)| rps).sum::<f64>();
+            let has_model = guesses.iter().any(|(workload, _)| models.contains_key(*workload));
+            let rps = if has_model {
+                (libm::round(sum * 10.0) / 10.0).max(0.1)
+            } else {
+                libm::round(sum).max(1.0)
+            };
             let has_waves = guesses
                 .iter()
                 .any(|(workload, _)| self.inventory.max_replicas.contains_key(*workload));
@@ -246,6 +298,9 @@ ingress:
                 writeln!(out, "    path: {}", scalar(path))?;
             }
             writeln!(out, "    load: {}", guessed_load(rps, has_waves))?;
+            if has_model {
+                writeln!(out, "    timeout: 2m")?;
+            }
         }
         Ok(())
     }
@@ -255,6 +310,7 @@ ingress:
         out: &mut String,
         services: &[(&NamespacedName, &ObjectReference)],
         entrances: &[Entrance<'_>],
+        models: &Models<'_>,
     ) -> fmt::Result {
         let is_routed = |service: &NamespacedName| {
             entrances.iter().any(|entrance| entrance.services.contains(&service))
@@ -265,20 +321,24 @@ ingress:
         }
         out.write_str(
             "
-# GUESS: requests per second that keep about half of the requested CPU busy.
+# GUESS: requests per second that keep about half of the requested CPU, or of the language models, busy.
 # A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each request
 # (column t_s) or for each interval (columns t_s, requests).
 traffic:
 ",
         )?;
         for (service, workload) in services {
-            let rps = guessed_rps(self.inventory.workloads.get(*workload));
+            let rps = self.guessed_rps(workload, models);
+            let patience = if models.contains_key(*workload) { "2m" } else { "10s" };
             let load = guessed_load(rps, self.inventory.max_replicas.contains_key(*workload));
-            writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: 10s")?;
+            writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: {patience}")?;
         }
         Ok(())
     }
 }
+
+/// The workloads that serve language models, each with the GPU of its nodes.
+type Models<'a> = BTreeMap<&'a ObjectReference, (Served<'a>, &'static Gpu)>;
 
 /// A host and path to which requests come, and where they go.
 struct Entrance<'a> {
@@ -295,7 +355,8 @@ fn guessed_load(rps: f64, has_waves: bool) -> String {
     if !has_waves {
         return format!("{{pattern: constant, rps: {rps}}}");
     }
-    let amplitude = libm::floor(rps * 0.8);
+    let unit = if rps < 10.0 { 10.0 } else { 1.0 };
+    let amplitude = libm::floor(rps * 0.8 * unit) / unit;
     format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
 }
 
@@ -335,6 +396,7 @@ fn write_objectives(
     out: &mut String,
     services: &[(&NamespacedName, &ObjectReference)],
     pools: &[Pool],
+    models: &Models<'_>,
 ) -> fmt::Result {
     out.write_str(
         "\n# GUESS: what must hold; `wavetank check` fails where it does not.\nobjectives:",
@@ -345,9 +407,13 @@ fn write_objectives(
         return writeln!(out, " []");
     }
     writeln!(out)?;
-    for (service, _) in services {
+    for (service, workload) in services {
         writeln!(out, "  - service: {service}")?;
-        writeln!(out, "    latency: {{p95: 300ms, p99: 1s}}")?;
+        if models.contains_key(*workload) {
+            writeln!(out, "    latency: {{p95: 30s}}           # of the whole answer")?;
+        } else {
+            writeln!(out, "    latency: {{p95: 300ms, p99: 1s}}")?;
+        }
         writeln!(out, "    availability: 99.9      # percent of the requests")?;
     }
     if hourly > 0.0 {

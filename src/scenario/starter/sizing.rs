@@ -4,12 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::llm::{Served, gpu_of, hinted_gpu};
 use crate::capacity::catalog::{self, Filter};
 use crate::capacity::node_type::NodeType;
 use crate::capacity::reserved::Provider;
 use crate::cluster::ObjectReference;
 use crate::cluster::pod_template::ResourceList;
 use crate::scenario::inventory::{Inventory, PodShape};
+use crate::traffic::llm::catalog::Gpu;
 use crate::units::{Bytes, MilliCpu, Quantity};
 
 /// General-purpose types, from small to large.
@@ -29,9 +31,11 @@ const MANY_NODES: i64 = 12;
 const SLACK: (i128, i128) = (5, 4);
 /// The resource by which GPUs are asked for.
 const GPU: &str = "nvidia.com/gpu";
+/// Label by which pods ask for an instance type.
+const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 
 /// A pool for some workloads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pool {
     pub(super) name: String,
     pub(super) node_type: NodeType,
@@ -40,14 +44,20 @@ pub(super) struct Pool {
     pub(super) labels: BTreeMap<String, String>,
     /// The workloads that it was sized for.
     pub(super) workloads: Vec<ObjectReference>,
+    /// Its GPUs, if they are of a kind that is known.
+    pub(super) gpu: Option<&'static Gpu>,
 }
 
 /// Pods that can share nodes.
 #[derive(Default)]
-struct Group {
+struct Group<'a> {
     workloads: Vec<ObjectReference>,
     /// Requests of one pod and how many there are.
     pods: Vec<(ResourceList, i64)>,
+    /// The language models among them.
+    served: Vec<Served<'a>>,
+    /// All labels that their nodes must have.
+    selector: BTreeMap<String, String>,
 }
 
 /// A pool for each set of node labels that pods ask for, GPU pods apart.
@@ -59,14 +69,19 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
         let group = groups.entry((is_gpu, labels)).or_default();
         group.workloads.push(workload.clone());
         group.pods.push((shape.requests.clone(), most_replicas(inventory, workload, shape)));
+        group.served.extend(shape.server.as_ref().map(Served::of));
+        group.selector.extend(shape.node_selector.clone());
     }
     let mut pools: Vec<Pool> = Vec::new();
     for ((is_gpu, labels), group) in groups {
-        let Some((node_type, count)) = node_type(is_gpu, &group.pods) else { continue };
+        let sized =
+            if is_gpu { gpu_type(&group) } else { counted(&general_types(), &group.pods, 2) };
+        let Some((node_type, count)) = sized else { continue };
         let kind = if is_gpu { "gpu" } else { "general" };
         let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
         let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
-        pools.push(Pool { name, node_type, count, labels, workloads: group.workloads });
+        let gpu = gpu_of(&node_type);
+        pools.push(Pool { name, node_type, count, labels, workloads: group.workloads, gpu });
     }
     pools
 }
@@ -93,14 +108,17 @@ fn most_replicas(inventory: &Inventory, workload: &ObjectReference, shape: &PodS
     most.clamp(0, 1_000_000)
 }
 
-/// The type and how many of it: small machines first, larger ones where there would be too many.
-fn node_type(is_gpu: bool, pods: &[(ResourceList, i64)]) -> Option<(NodeType, i64)> {
-    let candidates = if is_gpu { gpu_types(pods) } else { general_types() };
+/// The first type of which not too many are needed, or the last that holds the pods at all, and how many.
+fn counted(
+    candidates: &[NodeType],
+    pods: &[(ResourceList, i64)],
+    least: i64,
+) -> Option<(NodeType, i64)> {
     let mut last = None;
     for node_type in candidates {
         let Some(count) = count_of(&node_type.allocatable(), pods) else { continue };
-        let count = count.max(if is_gpu { 1 } else { 2 });
-        last = Some((node_type, count));
+        let count = count.max(least);
+        last = Some((node_type.clone(), count));
         if count <= MANY_NODES {
             break;
         }
@@ -112,14 +130,55 @@ fn general_types() -> Vec<NodeType> {
     GENERAL.iter().filter_map(|name| catalog::find(name).ok()).collect()
 }
 
-/// AWS machines with enough GPUs for the largest pod, by their price.
-fn gpu_types(pods: &[(ResourceList, i64)]) -> Vec<NodeType> {
-    let most = pods.iter().filter_map(|(requests, _)| requests.get(GPU)).max();
-    let filter = Filter {
-        provider: Some(Provider::Aws),
-        min_gpus: most.map_or(1, Quantity::value),
-        ..Filter::default()
+/// The cheapest type with the GPUs that the pods ask for by label; else with GPUs into which their language
+/// models fit; else with enough of any. Of the cloud that their labels name, or of AWS, where it has one.
+fn gpu_type(group: &Group<'_>) -> Option<(NodeType, i64)> {
+    if let Some(name) = group.selector.get(INSTANCE_TYPE_LABEL)
+        && let Ok(named) = catalog::find(name)
+        && let Some(found) = counted(&[named], &group.pods, 1)
+    {
+        return Some(found);
+    }
+    let hint = hinted_gpu(&group.selector);
+    let is_hinted = |one: &NodeType| hint.is_none_or(|hint| gpu_of(one) == Some(hint));
+    let fits = |one: &NodeType| {
+        let gpu = gpu_of(one);
+        group.served.iter().all(|served| gpu.is_some_and(|gpu| served.fits(gpu)))
     };
+    let cloud = cloud_of(&group.selector);
+    let [of_cloud, of_any] = [Some(cloud), None].map(|cloud| gpu_types(cloud, &group.pods));
+    let stages: [Stage<'_>; 6] = [
+        (&of_cloud, &|one| is_hinted(one) && fits(one)),
+        (&of_any, &|one| is_hinted(one) && fits(one)),
+        (&of_cloud, &|one| hint.is_some() && is_hinted(one)),
+        (&of_any, &|one| hint.is_some() && is_hinted(one)),
+        (&of_cloud, &|one| group.served.is_empty() || gpu_of(one).is_some()),
+        (&of_cloud, &|_| true),
+    ];
+    stages.iter().find_map(|(types, takes)| {
+        let types: Vec<NodeType> = types.iter().filter(|one| takes(one)).cloned().collect();
+        counted(&types, &group.pods, 1)
+    })
+}
+
+/// Types to choose from, and which of them will do.
+type Stage<'a> = (&'a [NodeType], &'a dyn Fn(&NodeType) -> bool);
+
+/// The cloud whose labels are asked for.
+fn cloud_of(selector: &BTreeMap<String, String>) -> Provider {
+    let has = |part: &str| selector.keys().any(|key| key.contains(part));
+    match () {
+        () if has("cloud.google.com/") => Provider::Gcp,
+        () if has("kubernetes.azure.com/") => Provider::Azure,
+        () => Provider::Aws,
+    }
+}
+
+/// Machines with enough GPUs for the largest pod, by their price.
+fn gpu_types(provider: Option<Provider>, pods: &[(ResourceList, i64)]) -> Vec<NodeType> {
+    let most = pods.iter().filter_map(|(requests, _)| requests.get(GPU)).max();
+    let filter =
+        Filter { provider, min_gpus: most.map_or(1, Quantity::value), ..Filter::default() };
     let mut types: Vec<NodeType> = catalog::node_types()
         .iter()
         .filter(|node_type| filter.accepts(node_type) && node_type.capacity().get(GPU).is_some())
@@ -150,6 +209,17 @@ fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<
 }
 
 impl Pool {
+    /// Three zones of the region whose prices are known.
+    pub(super) fn zones(&self) -> [String; 3] {
+        let region = self.node_type.region();
+        let ends = match self.node_type.machine.provider {
+            Provider::Aws => ["a", "b", "c"],
+            Provider::Azure => ["-1", "-2", "-3"],
+            Provider::Gcp => ["-a", "-b", "-c"],
+        };
+        ends.map(|end| format!("{region}{end}"))
+    }
+
     /// Its machine in words: `2 CPU, 8 GiB, 0.0960 USD an hour`.
     pub(super) fn machine(&self) -> String {
         let (MilliCpu(cpu), Bytes(memory)) =
@@ -180,7 +250,9 @@ mod tests {
 
     #[test]
     fn larger_nodes_are_taken_where_there_would_be_many_small_ones() {
-        let of = |count| node_type(false, &[(list(&[("cpu", "500m"), ("memory", "1Gi")]), count)]);
+        let of = |count| {
+            counted(&general_types(), &[(list(&[("cpu", "500m"), ("memory", "1Gi")]), count)], 2)
+        };
         let (small, count) = of(3).expect("it fits");
         assert_eq!((small.to_string().as_str(), count), ("aws/m5.large", 2));
         let (large, count) = of(200).expect("it fits");
@@ -189,8 +261,8 @@ mod tests {
 
     #[test]
     fn pods_with_gpus_get_machines_with_gpus() {
-        let (node_type, count) =
-            node_type(true, &[(list(&[("cpu", "4"), (GPU, "4")]), 2)]).expect("it fits");
+        let pods = vec![(list(&[("cpu", "4"), (GPU, "4")]), 2)];
+        let (node_type, count) = gpu_type(&Group { pods, ..Group::default() }).expect("it fits");
         assert!(node_type.gpus.is_some_and(|gpus| gpus.count >= 4));
         assert!(count >= 2);
     }
