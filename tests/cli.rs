@@ -61,12 +61,17 @@ fn an_unknown_type_is_answered_with_the_nearest_names() {
 }
 
 #[test]
-fn the_catalog_is_a_table_of_100_columns_at_most() {
+fn the_catalog_is_a_table_of_a_line_for_each_type_and_100_columns_before_the_gpus() {
     let table = stdout(&["catalog", "--min-cpu", "4", "--min-memory", "16Gi", "--limit", "8"]);
     insta::assert_snapshot!(table);
     let everything = stdout(&["catalog", "--limit", "0", "--sort", "name"]);
     assert!(everything.lines().count() > 2_867);
-    assert!(everything.lines().all(|line| line.chars().count() <= 100));
+    let types = everything.lines().skip(1).take_while(|line| !line.is_empty());
+    for line in types {
+        assert!(line.contains('/') && line.split_whitespace().count() >= 7, "{line:?}");
+    }
+    assert!(everything.find("GPUS").is_some_and(|column| column <= 100), "the last column");
+    assert!(everything.contains("8x nvidia-rtx-pro-server-6000\n"), "no name is broken");
 }
 
 #[test]

@@ -6,11 +6,10 @@ use std::io::Write;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
-use super::output::WIDTH;
 use crate::capacity::catalog::{self, Filter, FindError};
 use crate::capacity::node_type::NodeType;
 use crate::capacity::reserved::{Architecture, Provider, allocatable};
@@ -171,8 +170,9 @@ fn write_table(shown: &[NodeType], found: usize, out: &mut impl Write) -> Result
     let mut columns = columns();
     columns.retain(|column| shown.iter().any(|node_type| (column.text)(node_type) != column.usual));
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH).set_header(columns.iter().map(|column| column.title));
+    // A type is a line, however long the names of its GPUs: nobody finds a name that is broken.
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(|column| column.title));
     for node_type in shown {
         table.add_row(columns.iter().map(|column| Cell::new((column.text)(node_type))));
     }
@@ -180,10 +180,6 @@ fn write_table(shown: &[NodeType], found: usize, out: &mut impl Write) -> Result
         if let Some(cells) = table.column_mut(index) {
             cells.set_padding((0, 2)).set_cell_alignment(column.alignment);
         }
-    }
-    if let Some(types) = table.column_mut(0) {
-        // What does not fit breaks the column of the GPUs, not the names.
-        types.set_constraint(ColumnConstraint::ContentWidth);
     }
     writeln!(out, "{}", table.trim_fmt())?;
     if shown.len() < found {
@@ -228,13 +224,14 @@ fn columns() -> Vec<Column> {
         left("TYPE", ToString::to_string, ""),
         right("CPU", |t| t.machine.cpu.to_string()),
         right("MEMORY", |t| gibibytes(t.machine.memory)),
-        left("GPUS", |t| t.gpus.as_ref().map(ToString::to_string).unwrap_or_default(), ""),
         left("ARCH", |t| t.machine.architecture.as_str().to_owned(), "amd64"),
         right("PODS", |t| t.machine.max_pods.to_string()),
         right("POD CPU", |t| allocatable(&t.machine).cpu.to_string()),
         right("POD MEM", |t| gibibytes(allocatable(&t.machine).memory)),
         right("USD/H", |t| format!("{:.4}", t.on_demand.as_usd())),
         right("SPOT", |t| t.spot.map(|spot| format!("{:.4}", spot.as_usd())).unwrap_or_default()),
+        // The only ones whose length has no bound.
+        left("GPUS", |t| t.gpus.as_ref().map(ToString::to_string).unwrap_or_default(), ""),
     ]
 }
 
