@@ -499,3 +499,33 @@ fn a_budget_in_percent_over_pods_without_a_controller_warns() {
         "{told:?}"
     );
 }
+
+/// 36 minutes of an hour count, and so does the same part of what the pod pays for its node:
+/// that is the price of the tokens which it made in them.
+#[test]
+fn a_language_model_tells_what_its_tokens_cost() {
+    let run = |price: &str| {
+        let scenario = format!(
+            "duration: 1h\nwarmUp: 24m\ncluster: {{nodePools: [{{name: gpu, count: 1, {price}capacity: {{cpu: 8, \
+             memory: 32Gi, nvidia.com/gpu: 1}}}}]}}\n\
+             workloads:\n- workload: Deployment/llm\n  requests: {{llm: {{model: Llama-3.1-8B, gpu: L4, \
+             promptTokens: {{mean: 400}}, outputTokens: {{mean: 100}}}}}}\n\
+             traffic: [{{service: llm, load: {{pattern: constant, rps: 2}}, arrivals: even}}]\n"
+        );
+        let manifests = "apiVersion: v1\nkind: Service\nmetadata: {name: llm}\nspec: {selector: {app: llm}, \
+             ports: [{port: 80}]}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: llm}\nspec: \
+             {replicas: 1, selector: {matchLabels: {app: llm}}, template: {metadata: {labels: {app: llm}}, \
+             spec: {containers: [{name: vllm, image: 'vllm:v1', resources: {requests: {cpu: 4, memory: 16Gi}, \
+             limits: {nvidia.com/gpu: 1}}}]}}}\n";
+        let (report, _) = ran(&resolved(&scenario, manifests, &[]));
+        let workload = report.cost.workloads.first().map_or(0.0, |one| one.usd.as_usd());
+        (workload, report.services[0].llm.clone().expect("it answers"))
+    };
+    let (paid, llm) = run("pricePerHour: 2, ");
+    // Two requests of 100 tokens a second.
+    assert!((llm.output_tokens_per_second - 200.0).abs() < 2.0, "{llm:?}");
+    let million = llm.million_output_tokens_usd.expect("the node has a price").as_usd();
+    let expected = paid * 0.6 / (llm.output_tokens as f64 / 1e6);
+    assert!((million / expected - 1.0).abs() < 1e-9, "{million} for {expected}");
+    assert_eq!(run("").1.million_output_tokens_usd, None);
+}

@@ -142,9 +142,9 @@ pub fn per_month(cost: Money, span: SimDuration) -> Option<Money> {
     (span > 0).then(|| cost.share(month, span))
 }
 
-/// What a million requests cost if `requests` cost `cost`; `None` for none.
-pub fn per_million_requests(cost: Money, requests: u64) -> Option<Money> {
-    (requests > 0).then(|| cost.share(1_000_000, i128::from(requests)))
+/// What a million requests, or tokens, cost if `count` of them cost `cost`; `None` for none.
+pub fn per_million(cost: Money, count: u64) -> Option<Money> {
+    (count > 0).then(|| cost.share(1_000_000, i128::from(count)))
 }
 
 /// What a node cost, by resource, and the amounts among which that is shared out.
@@ -255,11 +255,8 @@ mod tests {
         let cost = HourlyPrice::from_usd(0.1).over(HOUR);
         assert_eq!(per_month(cost, HOUR).map(|m| m.to_string()), Some("$73.00".to_owned()));
         assert_eq!(per_month(cost, SimDuration::ZERO), None);
-        assert_eq!(per_million_requests(cost, 0), None);
-        assert_eq!(
-            per_million_requests(cost, 50_000).map(|m| m.to_string()),
-            Some("$2.00".to_owned())
-        );
+        assert_eq!(per_million(cost, 0), None);
+        assert_eq!(per_million(cost, 50_000).map(|m| m.to_string()), Some("$2.00".to_owned()));
     }
 
     fn any_amounts() -> impl Strategy<Value = Resources> {

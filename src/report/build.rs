@@ -13,7 +13,7 @@ use crate::engine::{SimDuration, SimTime};
 use crate::record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
 use crate::scenario::objectives::Objective;
 use crate::traffic::{IntervalFigures, ServiceFigures};
-use crate::units::{HourlyPrice, ResourceTime};
+use crate::units::{HourlyPrice, Money, ResourceTime};
 
 /// What a report is made from.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ pub struct PoolFacts {
 /// Makes the report of a run.
 pub fn build(facts: Facts<'_>) -> Report {
     let allocation = allocate(facts);
-    let services = super::build_services::of(facts);
+    let services = super::build_services::of(facts, &allocation);
     let mut report = Report {
         format_version: super::FORMAT_VERSION,
         run: facts.run.clone(),
@@ -128,9 +128,7 @@ fn cost_report(
     let answered = services.iter().map(|service| service.answered).sum();
     // Costs are those of the whole run, answered requests those after the warm-up: the same span for
     // both, or the figure would depend on the length of the warm-up.
-    let counted = facts.duration - SimDuration::from_millis(facts.run.warm_up_ms.cast_signed());
-    let counted_cost =
-        allocation.total.share(counted.as_nanos().into(), facts.duration.as_nanos().max(1).into());
+    let counted_cost = while_counted(facts, allocation.total);
     let price = |pool: &Name| facts.pools.get(pool).and_then(|pool| pool.price);
     let mut pools: Vec<PoolCost> = Vec::new();
     let mut unpriced = Vec::new();
@@ -154,12 +152,23 @@ fn cost_report(
     CostReport {
         total_usd: allocation.total,
         month_usd: cost::per_month(allocation.total, facts.duration).unwrap_or_default(),
-        million_requests_usd: cost::per_million_requests(counted_cost, answered),
+        million_requests_usd: cost::per_million(counted_cost, answered),
         pools,
         workloads,
         idle_usd: allocation.idle,
         unpriced,
     }
+}
+
+/// The time after the warm-up.
+pub(super) fn counted_time(facts: Facts<'_>) -> SimDuration {
+    facts.duration - SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
+}
+
+/// The part of a cost of the whole run that falls on the time after the warm-up.
+pub(super) fn while_counted(facts: Facts<'_>, cost: Money) -> Money {
+    let (counted, whole) = (counted_time(facts).as_nanos(), facts.duration.as_nanos());
+    cost.share(counted.into(), whole.max(1).into())
 }
 
 fn spread(value: &TimeWeighted, now: SimTime) -> Spread {

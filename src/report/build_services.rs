@@ -1,14 +1,16 @@
 //! The services' part of the report: outcomes, latency, availability.
 
-use super::build::{Facts, ServiceFacts};
+use super::build::{Facts, ServiceFacts, counted_time, while_counted};
 use super::llm;
 use super::model::{Downtime, Latency, ServiceReport, ServiceSeries};
+use crate::capacity::cost::CostAllocation;
 use crate::engine::{SimDuration, SimTime};
 use crate::record::{self, ServiceTrack};
 use crate::traffic::{FailureCause, IntervalFigures, Latencies, Outcomes};
+use crate::units::Money;
 
 /// The reports of all services with traffic.
-pub(super) fn of(facts: Facts<'_>) -> Vec<ServiceReport> {
+pub(super) fn of(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<ServiceReport> {
     let never_down = ServiceTrack::default();
     facts
         .services
@@ -16,12 +18,17 @@ pub(super) fn of(facts: Facts<'_>) -> Vec<ServiceReport> {
         .enumerate()
         .map(|(position, service)| {
             let track = facts.recorder.services.get(position).unwrap_or(&never_down);
-            service_report(facts, service, track)
+            service_report(facts, allocation, service, track)
         })
         .collect()
 }
 
-fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack) -> ServiceReport {
+fn service_report(
+    facts: Facts<'_>,
+    allocation: &CostAllocation,
+    service: &ServiceFacts,
+    track: &ServiceTrack,
+) -> ServiceReport {
     let outcomes = service.figures.outcomes;
     let ended = outcomes.answered + outcomes.failed_in_all();
     let workload = |position: &usize| facts.recorder.workloads[*position].workload.to_string();
@@ -34,11 +41,11 @@ fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
         latency: service.figures.latencies.map(latency),
-        llm: service
-            .figures
-            .llm
-            .as_ref()
-            .map(|llm| llm::of(llm, &service.intervals, &facts.recorder.interval_ends)),
+        llm: service.figures.llm.as_ref().map(|llm| {
+            let ends = &facts.recorder.interval_ends;
+            let cost = cost_of_models(facts, allocation, service);
+            llm::of(llm, &service.intervals, ends, counted_time(facts), cost)
+        }),
         availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
         availability_by_time: availability_by_time(facts, track),
         downtimes: track
@@ -53,6 +60,27 @@ fn service_report(facts: Facts<'_>, service: &ServiceFacts, track: &ServiceTrack
             .collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
     }
+}
+
+/// What the workloads behind a service with language models paid since the warm-up; absent if their nodes
+/// have no price, or if they serve language models under another name as well.
+fn cost_of_models(
+    facts: Facts<'_>,
+    allocation: &CostAllocation,
+    service: &ServiceFacts,
+) -> Option<Money> {
+    let others = facts.services.iter().filter(|other| other.service != service.service);
+    let mut of_others =
+        others.filter(|other| other.figures.llm.is_some()).flat_map(|other| &other.workloads);
+    if of_others.any(|workload| service.workloads.contains(workload)) {
+        return None;
+    }
+    let paid = service.workloads.iter().map(|position| {
+        let name = facts.recorder.workloads[*position].workload.to_string();
+        allocation.workloads.get(name.as_str()).copied().unwrap_or_default()
+    });
+    let paid: Money = paid.sum();
+    (paid != Money::default()).then(|| while_counted(facts, paid))
 }
 
 /// Causes with their counts, largest first.

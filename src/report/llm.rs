@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use super::build_services::latency;
 use super::model::Latency;
-use crate::engine::SimTime;
+use crate::capacity::cost;
+use crate::engine::{SimDuration, SimTime};
 use crate::traffic::{IntervalFigures, LlmFigures};
+use crate::units::Money;
 
 /// What the language models of a service did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,6 +18,12 @@ pub struct LlmReport {
     pub time_per_output_token: Option<Latency>,
     /// Tokens of answers.
     pub output_tokens: u64,
+    /// The same per second of the time that counts.
+    pub output_tokens_per_second: f64,
+    /// What a million of them cost: all that the service's workloads pay for their nodes, in proportion to the
+    /// time that counts. Absent without tokens or prices, and if other language models run in the same
+    /// workloads.
+    pub million_output_tokens_usd: Option<Money>,
     /// Tokens of prompts that were computed; what the cache held is not among them.
     pub prompt_tokens: u64,
     /// Sequences that lost their place for lack of KV cache.
@@ -49,16 +57,23 @@ pub struct LlmSeries {
     pub num_requests_waiting: Vec<u64>,
 }
 
-/// The report of a service's language models.
+/// The report of a service's language models; `counted` is the time since the warm-up, and `cost` what
+/// the workloads behind the service paid in it.
 pub(super) fn of(
     figures: &LlmFigures,
     intervals: &[IntervalFigures],
     ends: &[SimTime],
+    counted: SimDuration,
+    cost: Option<Money>,
 ) -> LlmReport {
+    let seconds = counted.as_secs_f64().max(f64::MIN_POSITIVE);
     LlmReport {
         time_to_first_token: figures.time_to_first_token.map(latency),
         time_per_output_token: figures.time_per_output_token.map(latency),
         output_tokens: figures.output_tokens,
+        output_tokens_per_second: figures.output_tokens as f64 / seconds,
+        million_output_tokens_usd: cost
+            .and_then(|cost| cost::per_million(cost, figures.output_tokens)),
         prompt_tokens: figures.prompt_tokens,
         preemptions: figures.preemptions,
         prefix_hit_ratio: figures.prefix_hit_ratio,

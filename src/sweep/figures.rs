@@ -133,7 +133,9 @@ pub fn figures(report: &Report) -> Vec<Figure> {
 }
 
 /// What the inference servers of a service did.
-fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 9] {
+fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 11] {
+    let million = llm.million_output_tokens_usd.map(Money::as_usd);
+    let rate = llm.output_tokens_per_second;
     let first = |of: fn(&Latency) -> f64| llm.time_to_first_token.as_ref().map(of);
     let next = |of: fn(&Latency) -> f64| llm.time_per_output_token.as_ref().map(of);
     [
@@ -143,6 +145,8 @@ fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 9
         ("TPOT p50", Unit::Ms, Better::Lower, next(|latency| latency.p50_ms)),
         ("TPOT p95", Unit::Ms, Better::Lower, next(|latency| latency.p95_ms)),
         ("tokens of answers", Unit::Number, Better::Neither, Some(llm.output_tokens as f64)),
+        ("tokens of answers a second", Unit::Number, Better::Neither, Some(rate)),
+        ("cost per million tokens of answers", Unit::Usd, Better::Lower, million),
         ("prompt tokens cached", Unit::Share, Better::Higher, Some(llm.prefix_hit_ratio)),
         ("preemptions", Unit::Number, Better::Lower, Some(llm.preemptions as f64)),
         ("GPU time in use", Unit::Share, Better::Neither, Some(llm.gpu_utilization)),
