@@ -18,6 +18,11 @@ use wavetank::traffic::{
 /// Milliseconds, or millisecond-cores, that are taken for none.
 const EPSILON: f64 = 1e-9;
 
+/// When the pods begin [ms]: early, so that no request comes before its pod is there.
+const START: f64 = -0.5;
+/// A period of CFS bandwidth control [ms].
+const PERIOD: f64 = 100.0;
+
 /// A pod with a service of its own.
 #[derive(Clone, Debug)]
 struct Pod {
@@ -25,6 +30,10 @@ struct Pod {
     requests: Vec<(i64, u32)>,
     slots: usize,
     limit: f64,
+    /// Whether the limit is a quota for each period.
+    has_quota: bool,
+    /// Cores that it can use at an instant.
+    burst: f64,
     /// Weight and cores that it burns for itself: before the change, and from then on.
     claims: [(f64, f64); 2],
 }
@@ -35,6 +44,8 @@ struct Node {
     cores: f64,
     pods: Vec<Pod>,
     change_at: i64,
+    /// Until the change each pod has what its limit allows, and burns nothing for itself.
+    shares_late: bool,
 }
 
 fn nodes() -> impl Strategy<Value = Node> {
@@ -49,11 +60,17 @@ fn nodes() -> impl Strategy<Value = Node> {
     });
     let claim = || (1..10u8, prop_oneof![3 => Just(0.0), 1 => 0.1..2.0f64]);
     let claim = move || claim().prop_map(|(weight, own)| (f64::from(weight), own));
-    let pod = (requests, 1..6usize, 0.5..4.0f64, [claim(), claim()]);
-    let pod =
-        pod.prop_map(|(requests, slots, limit, claims)| Pod { requests, slots, limit, claims });
-    (0.3..4.0f64, prop::collection::vec(pod, 1..5), 0..600i64)
-        .prop_map(|(cores, pods, change_at)| Node { cores, pods, change_at })
+    let pod = (requests, 1..6usize, 0.3..4.0f64, any::<bool>(), [claim(), claim()]);
+    let pod = pod.prop_map(|(requests, slots, limit, has_quota, claims)| {
+        // What an application burns for itself is cut at the limit over time.
+        let has_own = claims.iter().any(|(_, own)| *own > 0.0);
+        let has_quota = has_quota && !has_own;
+        let burst = if has_quota { 4.0 } else { limit };
+        Pod { requests, slots, limit, has_quota, burst, claims }
+    });
+    (0.3..4.0f64, prop::collection::vec(pod, 1..5), 0..600i64, any::<bool>()).prop_map(
+        |(cores, pods, change_at, shares_late)| Node { cores, pods, change_at, shares_late },
+    )
 }
 
 /// Of a pod: when each request is done [ms].
@@ -68,9 +85,14 @@ fn simple_simulation(node: &Node) -> Vec<Done> {
         .map(|pod| pod.requests.iter().map(|(_, cpu)| f64::from(*cpu)).collect())
         .collect();
     let mut done: Vec<Done> = node.pods.iter().map(|pod| vec![0.0; pod.requests.len()]).collect();
-    let mut now = 0.0;
+    let quota = |pod: &Pod| if pod.has_quota { pod.limit * PERIOD } else { f64::INFINITY };
+    let mut quotas: Vec<f64> = node.pods.iter().map(quota).collect();
+    let (mut now, mut period_end) = (0.0, START + PERIOD);
     while left.iter().flatten().any(|left| *left > 0.0) {
         let claims = usize::from(now + EPSILON >= node.change_at as f64);
+        let is_shared = claims == 1 || !node.shares_late;
+        let cores = if is_shared { node.cores } else { f64::INFINITY };
+        let own = |pod: &Pod| if is_shared { pod.claims[claims].1 } else { 0.0 };
         let in_service: Vec<Vec<usize>> = node
             .pods
             .iter()
@@ -85,7 +107,11 @@ fn simple_simulation(node: &Node) -> Vec<Done> {
             .pods
             .iter()
             .zip(&in_service)
-            .map(|(pod, running)| (running.len() as f64 + pod.claims[claims].1).min(pod.limit))
+            .zip(&quotas)
+            .map(|((pod, running), quota)| {
+                let runs = if *quota > EPSILON { running.len() as f64 } else { 0.0 };
+                (runs + own(pod)).min(pod.burst)
+            })
             .collect();
         let got = |level: f64| {
             let pods = node.pods.iter().zip(&wanted);
@@ -94,14 +120,14 @@ fn simple_simulation(node: &Node) -> Vec<Done> {
         let (mut low, mut high) = (0.0, 100.0);
         for _ in 0..100 {
             let level = f64::midpoint(low, high);
-            if got(level).iter().sum::<f64>() > node.cores { high = level } else { low = level }
+            if got(level).iter().sum::<f64>() > cores { high = level } else { low = level }
         }
         let rates: Vec<f64> = got(low)
             .iter()
             .zip(&node.pods)
             .zip(&in_service)
             .map(|((got, pod), running)| {
-                (got / (running.len() as f64 + pod.claims[claims].1)).min(1.0)
+                (got / (running.len() as f64 + own(pod)).max(EPSILON)).min(1.0)
             })
             .collect();
         let mut step = f64::INFINITY;
@@ -114,7 +140,20 @@ fn simple_simulation(node: &Node) -> Vec<Done> {
         if until_change > EPSILON {
             step = step.min(until_change);
         }
+        step = step.min(period_end - now);
+        for (got, quota) in got(low).iter().zip(&quotas) {
+            if *got > 0.0 && *quota > EPSILON {
+                step = step.min(quota / got);
+            }
+        }
+        for (got, quota) in got(low).iter().zip(&mut quotas) {
+            *quota -= got * step;
+        }
         now += step;
+        if now + EPSILON >= period_end {
+            quotas = node.pods.iter().map(quota).collect();
+            period_end += PERIOD;
+        }
         for (index, running) in in_service.iter().enumerate() {
             for one in running {
                 let left = &mut left[index][*one];
@@ -155,23 +194,25 @@ fn simulate(node: &Node) -> Vec<(f64, f64)> {
     let services = node.pods.iter().enumerate().map(service).collect();
     let models = node.pods.iter().map(model).collect();
     let mut traffic = Traffic::new(services, models, streams, RECORDING);
-    // Half a millisecond early, so that no request comes before its pod is there.
-    let start = SimTime::from_nanos(-500_000);
+    let start = SimTime::ZERO + SimDuration::from_secs_f64(START / 1e3);
     let mut backends = Vec::new();
     for (index, pod) in (0..).zip(&node.pods) {
-        let backend = traffic.add_backend(start, RequestModelId(index), pod.limit);
+        let backend = traffic.add_backend(start, RequestModelId(index), pod.burst);
+        if pod.has_quota {
+            traffic.set_quota(start, backend, Some(pod.limit));
+        }
         traffic.set_endpoints(start, ServiceId(index), &[backend]);
         backends.push(backend);
     }
     let claims = |number: usize| -> Vec<CpuClaim> {
         let claim = |(pod, backend): (&Pod, &_)| {
             let (weight, own) = pod.claims[number];
-            CpuClaim { backend: Some(*backend), limit: pod.limit, burst: pod.limit, weight, own }
+            CpuClaim { backend: Some(*backend), limit: pod.limit, burst: pod.burst, weight, own }
         };
         node.pods.iter().zip(&backends).map(claim).collect()
     };
-    let (id, _) = traffic.share_cpu(start, None, node.cores, &claims(0));
-    traffic.share_cpu(at_millis(node.change_at), Some(id), node.cores, &claims(1));
+    let id = (!node.shares_late).then(|| traffic.share_cpu(start, None, node.cores, &claims(0)).0);
+    traffic.share_cpu(at_millis(node.change_at), id, node.cores, &claims(1));
     let end = at_millis(10_000_000);
     let latencies = |index| {
         let figures = traffic.figures(end, ServiceId(index));

@@ -108,16 +108,16 @@ impl NodeCpu {
         *member = Member::new(member.granted_at, claim);
     }
 
-    /// Shares it out, and tells the cores that each backend has for its requests. A pod that wants nothing now
-    /// is told what it could claim.
-    pub(super) fn share(&mut self, now: SimTime, mut tell: impl FnMut(BackendId, f64)) {
+    /// Shares it out, and tells the cores that each backend has for its requests, and how many they would use as
+    /// far as is known. A pod that wants nothing now is told what it could claim.
+    pub(super) fn share(&mut self, now: SimTime, mut tell: impl FnMut(BackendId, f64, f64)) {
         let level = if self.is_short() { self.level() } else { f64::INFINITY };
         for member in &mut self.members {
             let share = (level * member.claim.weight).min(member.cap);
             let (granted, cores) = split(share, member.claim.own, member.requests + member.flow);
             member.grant(now, granted);
             if let Some(backend) = member.claim.backend {
-                tell(backend, cores);
+                tell(backend, cores, member.requests);
             }
         }
     }
@@ -228,7 +228,7 @@ mod tests {
             node.want(position, *requests);
         }
         let mut shares = Vec::new();
-        node.share(SimTime::ZERO, |_, cores| shares.push(cores));
+        node.share(SimTime::ZERO, |_, cores, _| shares.push(cores));
         shares
     }
 
@@ -268,13 +268,13 @@ mod tests {
     fn what_is_granted_is_told_as_a_mean_over_time() {
         let own = CpuClaim { backend: None, own: 4.0, ..claim(0, 1.0) };
         let mut node = NodeCpu::new(SimTime::ZERO, 4.0, &[own, claim(1, 1.0)]);
-        node.share(SimTime::ZERO, |_, _| {});
+        node.share(SimTime::ZERO, |_, _, _| {});
         assert_eq!(node.take_granted(SimTime::ZERO), [1.0, 1.0]);
         node.want(1, 4.0);
-        node.share(SimTime::from_secs(1), |_, _| {});
+        node.share(SimTime::from_secs(1), |_, _, _| {});
         assert_eq!(node.take_granted(SimTime::from_secs(4)), [(1.0 + 3.0 * 0.5) / 4.0, 1.0]);
         node.leave(1);
-        node.share(SimTime::from_secs(4), |_, _| {});
+        node.share(SimTime::from_secs(4), |_, _, _| {});
         assert_eq!(node.take_granted(SimTime::from_secs(6)), [1.0, 1.0]);
     }
 }

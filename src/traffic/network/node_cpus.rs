@@ -70,15 +70,16 @@ impl Traffic {
             let Some(backend) = claim.backend else { continue };
             let Some(row) = self.backends.get_mut(backend) else { continue };
             row.node_cpu = Some((id, position));
-            if row.is_networked {
-                continue;
+            if !row.is_networked {
+                row.is_networked = true;
+                row.watch(now, &mut self.records);
+                // Nobody looked at it while nobody depended on it.
+                row.advance(now, &mut self.records);
+                self.network.pods.set(backend.index(), row.next_event());
             }
-            row.is_networked = true;
-            row.watch(now, &mut self.records);
             for service in row.endpoint_of.clone() {
                 self.spread_network(now, ServiceId(service));
             }
-            self.enter_pod(now, backend);
         }
     }
 
@@ -112,10 +113,13 @@ impl Traffic {
     fn share_out(&mut self, now: SimTime, id: NodeCpuId) {
         let Self { node_cpus, backends, network, fluid, models, .. } = self;
         let Some(node) = node_cpus.get_mut(id) else { return };
-        node.share(now, |backend, cores| {
+        node.share(now, |backend, cores, requests| {
             let Some(row) = backends.get_mut(backend) else { return };
             if row.set_share(now, cores) {
-                network.pods.set(backend.index(), row.next_event());
+                // Where a period of its quota begins, or is used up, at just this instant, that is still to be told.
+                let is_news = row.cores_wanted().to_bits() != requests.to_bits();
+                let next = if is_news { now } else { row.next_event() };
+                network.pods.set(backend.index(), next);
                 fluid.set_cores(now, backend, row.cores(), models);
             }
         });
