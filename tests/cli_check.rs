@@ -94,6 +94,30 @@ fn a_saved_side_is_the_baseline_of_a_pipeline() {
 }
 
 #[test]
+fn a_difference_of_less_than_a_hundredth_is_shown_and_fails_no_comparison() {
+    // Half a percent more CPU time for each request.
+    let set = "workloads[Deployment/shop/web].requests.cpuTime.mean=20.05ms";
+    let compared = |more: &[&str]| {
+        let start = ["compare", "scenario.yaml", "--set", set, "--fail-on", "worse"];
+        Shop::new().run(&[&start[..], more].concat())
+    };
+    let ran = compared(&[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let line =
+        |name: &str| ran.out.lines().find(|line| line.trim().starts_with(name)).unwrap_or_default();
+    let mean = line("latency mean");
+    assert!(mean.contains(" %)") && mean.ends_with("within"), "{}", ran.out);
+    assert!(
+        ran.out.contains("differences up to 1 % count as none") && ran.out.contains(" within 1 %"),
+        "{}",
+        ran.out
+    );
+    let ran = compared(&["--tolerance", "0"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(!ran.out.contains("within"), "{}", ran.out);
+}
+
+#[test]
 fn nothing_to_compare_with_is_said() {
     let ran = Shop::new().run(&["compare", "scenario.yaml"]);
     assert_eq!(ran.code, 2);

@@ -51,8 +51,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
-    /// Differences up to this percentage of the first side count as none
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = parse_percent)]
+    /// Differences up to this percentage of the first side count as none, and are shown all the same; of a share,
+    /// such as availability, it is the percentage of what is missing to 100 %, where that is less; 0 counts every
+    /// difference that is not chance
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = parse_percent)]
     tolerance: f64,
 
     /// End with exit code 1 if a figure is worse, or has changed at all

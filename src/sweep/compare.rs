@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Better, FigureName, REQUESTS};
+use super::figures::{Better, FigureName, REQUESTS, Unit};
 use super::interval::{CONFIDENCE, interval, mean};
 use super::measure::{Measured, Measurement};
 
@@ -22,7 +22,8 @@ pub struct Comparison {
     pub seeds: Vec<u64>,
     /// Confidence of the intervals, 0..1.
     pub confidence: f64,
-    /// Differences up to this share of the baseline count as none.
+    /// Differences up to this share of the baseline count as none; for figures that are shares, of what is
+    /// missing to one, where that is less.
     pub tolerance: f64,
     /// What keeps the sides from being comparable in full.
     pub notes: Vec<String>,
@@ -81,7 +82,7 @@ pub enum Verdict {
 
 impl Comparison {
     /// Compares figure by figure. The measurements must have the same seeds. Differences up to
-    /// `tolerance`, a share of the baseline's mean, count as none.
+    /// `tolerance`, a share of the baseline's size, count as none.
     pub fn new(baseline: &Measurement, candidate: &Measurement, tolerance: f64) -> Self {
         let side = |of: &Measurement| Side {
             label: of.label.clone(),
@@ -155,8 +156,8 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure 
     let verdict = match &differences {
         Some(all) if all.iter().all(|by| *by == 0.0) => Verdict::Same,
         Some(_) => {
-            let size = one.mean().unwrap_or_default().abs();
-            judge(one.name.better, difference.unwrap_or_default(), interval, tolerance * size)
+            let negligible = tolerance * size(one.name.unit, one.mean().unwrap_or_default());
+            judge(one.name.better, difference.unwrap_or_default(), interval, negligible)
         }
         // Nothing to compare on either side is no difference; on one side it is.
         None if one.values == other.values => Verdict::Same,
@@ -171,6 +172,15 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure 
         verdict,
         baseline_values: one.values.clone(),
         candidate_values: other.values.clone(),
+    }
+}
+
+/// What a difference of a figure is held against. An availability that falls from 99.9 to 99.0 % changes by less
+/// than a hundredth, but there are ten times as many failures.
+fn size(unit: Unit, mean: f64) -> f64 {
+    match unit {
+        Unit::Share => mean.abs().min((1.0 - mean).abs()),
+        _ => mean.abs(),
     }
 }
 
@@ -198,8 +208,6 @@ fn judge(better: Better, by: f64, interval: Option<[f64; 2]>, negligible: f64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweep::figures::Unit;
-
     fn measurement(values: &[Option<f64>], better: Better) -> Measurement {
         let name = FigureName {
             subject: "service shop/web".into(),
@@ -232,6 +240,23 @@ mod tests {
         assert_eq!(verdict(&one, &other, Better::Higher, 0.0), Verdict::Worse);
         assert_eq!(verdict(&one, &other, Better::Neither, 0.0), Verdict::Changed);
         assert_eq!(verdict(&one, &other, Better::Lower, 0.01), Verdict::Same);
+    }
+
+    #[test]
+    fn the_tolerance_of_a_share_is_one_of_what_is_missing_to_all() {
+        let verdict = |one: f64, other: f64| {
+            let side = |value: f64| {
+                let mut side =
+                    measurement(&[Some(value), Some(value), Some(value)], Better::Higher);
+                side.figures[0].name.unit = Unit::Share;
+                side
+            };
+            Comparison::new(&side(one), &side(other), 0.01).figures[0].verdict
+        };
+        assert_eq!(verdict(0.999, 0.990), Verdict::Worse);
+        assert_eq!(verdict(1.0, 0.9999), Verdict::Worse);
+        assert_eq!(verdict(0.999, 0.998_995), Verdict::Same);
+        assert_eq!(verdict(0.01, 0.009_95), Verdict::Same);
     }
 
     #[test]

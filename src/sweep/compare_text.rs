@@ -35,6 +35,13 @@ fn header(comparison: &Comparison, style: Style) -> Vec<String> {
     lines[0] = style.paint(Paint::Heading, &lines[0]);
     lines.extend(paragraph("  first   ", &comparison.baseline.label));
     lines.extend(paragraph("  second  ", &comparison.candidate.label));
+    if comparison.tolerance > 0.0 {
+        let equal = format!(
+            "differences up to {} % count as none; with --tolerance 0 all count that are not chance",
+            comparison.tolerance * 100.0
+        );
+        lines.extend(paragraph("  within  ", &equal));
+    }
     for note in &comparison.notes {
         let note = paragraph("  ! note  ", note);
         lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
@@ -58,7 +65,7 @@ fn table(comparison: &Comparison) -> Vec<String> {
             figure
                 .interval
                 .map_or_else(|| ABSENT.to_owned(), |[low, high]| half_width(unit, high - low)),
-            word(figure.verdict).to_owned(),
+            verdict(figure).to_owned(),
         ]);
     }
     table.lines()
@@ -93,11 +100,26 @@ const fn word(verdict: Verdict) -> &'static str {
 }
 
 fn sums(comparison: &Comparison) -> String {
-    let count = |verdict| {
-        let with = comparison.figures.iter().filter(|figure| figure.verdict == verdict).count();
-        (with > 0).then(|| format!("{with} {}", word(verdict).to_lowercase()))
-    };
-    let all = [Verdict::Worse, Verdict::Better, Verdict::Changed, Verdict::Unclear, Verdict::Same];
-    let counted: Vec<String> = all.into_iter().filter_map(count).collect();
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    let order = ["WORSE", "better", "changed", "unclear", WITHIN, "same"];
+    for one in order {
+        let with = comparison.figures.iter().filter(|figure| verdict(figure) == one).count();
+        counts.extend((with > 0).then_some((one, with)));
+    }
+    let counted = counts.iter().map(|(one, count)| match *one {
+        WITHIN => format!("{count} within {} %", comparison.tolerance * 100.0),
+        one => format!("{count} {}", one.to_lowercase()),
+    });
+    let counted: Vec<String> = counted.collect();
     format!("{} figures: {}", comparison.figures.len(), counted.join(", "))
+}
+
+/// The word for a difference that counts as none.
+const WITHIN: &str = "within";
+
+fn verdict(figure: &ComparedFigure) -> &'static str {
+    match (figure.verdict, figure.difference) {
+        (Verdict::Same, Some(by)) if by.abs() > 0.0 => WITHIN,
+        (verdict, _) => word(verdict),
+    }
 }
