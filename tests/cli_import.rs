@@ -151,3 +151,60 @@ fn a_reader_who_has_enough_ends_it_quietly() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn columns_of_any_name_are_read_as_they_are_said_to_be() {
+    let csv = "id,arrived,in_tok,out_tok,time\n7,10.5,100,20,x\n8,12,200,30,y\n";
+    let columns =
+        ["--column", "time=arrived", "--column", "prompt=in_tok", "--column", "output=OUT_TOK"];
+    let (code, trace, said) = import(&[&["-"][..], &columns].concat(), csv);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        trace.ends_with("t_s,prompt_tokens,output_tokens\n10.5,100,20\n12,200,30\n"),
+        "{trace}"
+    );
+    let counts = "when,requests,hits\n0,x,5\n60,y,6\n";
+    let (code, trace, said) =
+        import(&["-", "--column", "time=when", "--column", "count=hits"], counts);
+    assert!(code == 0 && trace.ends_with("t_s,requests\n0,5\n60,6\n"), "{trace}{said}");
+}
+
+#[test]
+fn columns_that_are_not_there_are_answered_with_those_that_are() {
+    for (arguments, input, says) in [
+        (
+            &["--column", "time=ts2"][..],
+            "id,when\n1,2\n",
+            "--column time=ts2: there is no such column; the columns are id, when",
+        ),
+        (
+            &["--column", "when=id"],
+            "id,when\n1,2\n",
+            "a column holds no \"when\"; meanings are time, end, duration",
+        ),
+        (&["--column", "time"], "id,when\n1,2\n", "write MEANING=COLUMN, such as time=ts"),
+        (
+            &["--column", "time=id", "--column", "time=when"],
+            "id,when\n1,2\n",
+            "another column is said to hold the same",
+        ),
+        (
+            &["--column", "time=a"],
+            "1,2,3\n",
+            "the first line is the row `1,2,3`; add a header line",
+        ),
+        (
+            &["--column", "time=a", "--format", "access-log"],
+            "a\n",
+            "access log has its columns fixed",
+        ),
+        (
+            &[],
+            "id,when\n1,2\n",
+            "no column of instants among `id,when`; name one `t_s` or `timestamp`, or have `wavetank import --column time=NAME`",
+        ),
+    ] {
+        let (code, _, said) = import(&[&["-"][..], arguments].concat(), input);
+        assert!(code == 2 && said.contains(says), "{arguments:?}: {says}\nis not in\n{said}");
+    }
+}

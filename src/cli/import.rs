@@ -11,7 +11,7 @@ use super::files::{Draft, STANDARD_INPUT, open_unpacked};
 use super::output;
 use crate::engine::SimDuration;
 use crate::traffic::import::{
-    BrokenRows, Compact, Format, ImportOptions, NOT_WRITTEN, Summary, import,
+    BrokenRows, ColumnChoice, Compact, Format, ImportOptions, NOT_WRITTEN, Summary, import,
 };
 use crate::units::parse_duration;
 
@@ -38,6 +38,11 @@ pub struct Arguments {
     /// Take only requests whose path begins so, where the rows tell a path
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
+
+    /// What a column of a CSV file holds whose name does not say it, such as time=ts or prompt=in_tokens; meanings
+    /// are time, end, duration (seconds), count and rate (of an interval), prompt and output (tokens), series
+    #[arg(long, value_name = "MEANING=COLUMN")]
+    column: Vec<ColumnChoice>,
 
     /// Rows may be so much out of order [default: 10m for logs and load generators, else 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -91,16 +96,24 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
     let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let format = arguments.format.or_else(|| Format::detect(beginning));
+    // Only such a file has columns with names of its own.
+    let of_columns = (!arguments.column.is_empty()).then_some(Format::Csv);
+    let format = arguments.format.or(of_columns).or_else(|| Format::detect(beginning));
     let format = format.ok_or_else(|| wrong(Format::doubt(beginning)))?;
     if arguments.path.is_some() && !format.tells_paths() {
         return Err(wrong(format!("--path: rows of {format} tell no path; leave the option out")));
+    }
+    if !arguments.column.is_empty() && format != Format::Csv {
+        return Err(wrong(format!(
+            "--column: {format} has its columns fixed; leave the option out"
+        )));
     }
     let options = ImportOptions {
         format,
         disorder: arguments.disorder.unwrap_or(format.usual_disorder()),
         max_broken: arguments.max_broken / 100.0,
         path: arguments.path.clone(),
+        columns: arguments.column.clone(),
     };
     let base = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
     let origin = format!("{base} ({format})");

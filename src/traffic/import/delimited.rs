@@ -5,49 +5,12 @@ use std::io::BufRead;
 
 use csv::StringRecord;
 
+use super::columns::{Column, ColumnChoice, column_named, meanings};
 use super::instant::Instant;
 use super::json_lines::path_of_url;
 use super::{LOOKED_AT, Row, Rows, What, cannot_read};
 use crate::traffic::llm::TokenHistograms;
 use crate::traffic::trace::{Tokens, TraceError};
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Column {
-    /// When the request came, or the interval begins.
-    Time,
-    /// When the request was answered.
-    End,
-    /// How long it took [s].
-    Duration,
-    Count,
-    Rate,
-    PromptTokens,
-    OutputTokens,
-    /// Names one of several series whose counts add up.
-    Series,
-    /// Locust's name of a row: `Aggregated` holds the sum of the others.
-    Name,
-}
-
-/// Names of columns in lower case, without anything but letters.
-const COLUMN_NAMES: [(Column, &[&str]); 9] = [
-    (
-        Column::Time,
-        &["t", "ts", "tseconds", "timestamp", "time", "seconds", "arrival", "starttime"],
-    ),
-    (Column::End, &["endtimestamp", "endtime", "end"]),
-    (Column::Duration, &["duration", "durations", "durationseconds", "elapsedtime"]),
-    (Column::Count, &["count", "counts", "requests", "invocations", "requestcount"]),
-    (Column::Rate, &["rps", "raterps", "rate", "qps", "requestss"]),
-    (
-        Column::PromptTokens,
-        &["prompttokens", "contexttokens", "inputtokens", "requesttokens", "inputlength"],
-    ),
-    (Column::OutputTokens, &["outputtokens", "generatedtokens", "responsetokens", "outputlength"]),
-    (Column::Series, &["functionindex", "functionid", "series", "instance"]),
-    (Column::Name, &["name"]),
-];
 
 /// Columns of Azure Functions 2019: a row for each function with its calls in every minute of a day.
 const MINUTES_OF_A_DAY: usize = 1440;
@@ -75,7 +38,11 @@ pub(super) fn is_vegeta(line: &str) -> bool {
 }
 
 /// Reads rows whose meaning the header tells, or their width.
-pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
+pub(super) fn read_csv(
+    input: impl BufRead,
+    choices: &[ColumnChoice],
+    rows: &mut Rows<'_>,
+) -> Result<(), TraceError> {
     let mut columns: Option<Columns> = None;
     // Width of the header, and the sums.
     let mut minutes: Option<(usize, Vec<f64>)> = None;
@@ -90,12 +57,12 @@ pub(super) fn read_csv(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), T
             };
         }
         let Some(columns) = &columns else {
-            if is_day_of_minutes(record) {
+            if choices.is_empty() && is_day_of_minutes(record) {
                 minutes = Some((record.len(), vec![0.0; MINUTES_OF_A_DAY]));
                 return Ok(());
             }
-            let found =
-                Columns::of(record).map_err(|message| TraceError { line: Some(line), message })?;
+            let found = Columns::of(record, choices)
+                .map_err(|message| TraceError { line: Some(line), message })?;
             if found.series.is_some() {
                 rows.order.add_up();
             }
@@ -213,8 +180,14 @@ struct Columns {
 
 impl Columns {
     /// From the first line: a header, or a row that shows its meaning by its width.
-    fn of(first: &StringRecord) -> Result<Self, String> {
+    fn of(first: &StringRecord, choices: &[ColumnChoice]) -> Result<Self, String> {
         let is_row = first.iter().next().is_some_and(|field| Instant::parse(field).is_ok());
+        if let Some(choice) = choices.first().filter(|_| is_row) {
+            let row = first.iter().collect::<Vec<_>>().join(",");
+            return Err(format!(
+                "--column {choice}: the columns have no names, as the first line is the row `{row}`; add a header line"
+            ));
+        }
         let named: Vec<Option<Column>> = if is_row {
             match first.len() {
                 1 => vec![Some(Column::Time)],
@@ -229,7 +202,7 @@ impl Columns {
                 }
             }
         } else {
-            first.iter().map(column_named).collect()
+            meanings(first, choices)?
         };
         let position = |column| named.iter().position(|name| *name == Some(column));
         let columns = Self {
@@ -253,16 +226,18 @@ impl Columns {
         }
         if columns.time.or(columns.end).is_none() {
             return Err(format!(
-                "no column of instants among `{}`; name one `t_s` or `timestamp`",
+                "no column of instants among `{}`; name one `t_s` or `timestamp`, or have `wavetank import \
+                 --column time=NAME` read it",
                 first.iter().collect::<Vec<_>>().join(",")
             ));
         }
         // Beside instants alone a second column is hardly a label: it would turn counts into requests.
-        if !is_row && first.len() == 2 && named.contains(&None) {
+        if !is_row && choices.len() < 2 && first.len() == 2 && named.contains(&None) {
             let unknown = named.iter().position(Option::is_none).and_then(|at| first.get(at));
             return Err(format!(
                 "what is `{}`? name the column `requests` if it counts them per interval, `rps` if it \
-                 is a rate, and leave it out if each row is a request",
+                 is a rate, and leave it out if each row is a request; or say what it is to `wavetank import \
+                 --column`, as in count=NAME",
                 unknown.unwrap_or_default()
             ));
         }
@@ -325,13 +300,6 @@ impl Columns {
         let took = self.duration.map_or(Ok(0.0), |position| amount(field(record, position)?))?;
         Ok(end.earlier(nanos_of_seconds(took)))
     }
-}
-
-fn column_named(name: &str) -> Option<Column> {
-    let name: String =
-        name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    let known = COLUMN_NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
-    known.map(|(column, _)| *column)
 }
 
 /// Whether a column of this name holds instants.

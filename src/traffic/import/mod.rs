@@ -6,6 +6,7 @@
 
 mod access_log;
 mod broken;
+mod columns;
 mod compact;
 mod delimited;
 mod instant;
@@ -20,6 +21,7 @@ use super::trace::{Tokens, TraceError};
 use crate::engine::SimDuration;
 use crate::engine::digest::mix;
 pub use broken::{BrokenRow, BrokenRows};
+pub use columns::ColumnChoice;
 pub use compact::{Compact, Summary};
 use instant::Instant;
 use order::InOrder;
@@ -181,12 +183,20 @@ pub struct ImportOptions {
     pub max_broken: f64,
     /// Only requests whose path begins so, where the rows tell a path.
     pub path: Option<String>,
+    /// What columns hold whose names do not say it, where the rows have columns with names.
+    pub columns: Vec<ColumnChoice>,
 }
 
 impl ImportOptions {
     /// Takes all rows, and bears with none that is broken.
     pub fn strict(format: Format) -> Self {
-        Self { format, disorder: format.usual_disorder(), max_broken: 0.0, path: None }
+        Self {
+            format,
+            disorder: format.usual_disorder(),
+            max_broken: 0.0,
+            path: None,
+            columns: Vec::new(),
+        }
     }
 }
 
@@ -258,7 +268,7 @@ pub fn import(
         recipient,
     };
     match options.format {
-        Format::Csv => delimited::read_csv(input, &mut rows)?,
+        Format::Csv => delimited::read_csv(input, &options.columns, &mut rows)?,
         Format::K6Csv => delimited::read_k6(input, &mut rows)?,
         Format::VegetaCsv => delimited::read_vegeta(input, &mut rows)?,
         Format::Prometheus => prometheus::read(input, &mut rows)?,

@@ -1,0 +1,132 @@
+//! What the columns of comma-separated values hold: by their names, or as a person says.
+
+use std::fmt;
+use std::str::FromStr;
+
+use csv::StringRecord;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// When the request came, or the interval begins.
+    Time,
+    /// When the request was answered.
+    End,
+    /// How long it took [s].
+    Duration,
+    Count,
+    Rate,
+    PromptTokens,
+    OutputTokens,
+    /// Names one of several series whose counts add up.
+    Series,
+    /// Locust's name of a row: `Aggregated` holds the sum of the others.
+    Name,
+}
+
+/// Names of columns in lower case, without anything but letters.
+const COLUMN_NAMES: [(Column, &[&str]); 9] = [
+    (
+        Column::Time,
+        &["t", "ts", "tseconds", "timestamp", "time", "seconds", "arrival", "starttime"],
+    ),
+    (Column::End, &["endtimestamp", "endtime", "end"]),
+    (Column::Duration, &["duration", "durations", "durationseconds", "elapsedtime"]),
+    (Column::Count, &["count", "counts", "requests", "invocations", "requestcount"]),
+    (Column::Rate, &["rps", "raterps", "rate", "qps", "requestss"]),
+    (
+        Column::PromptTokens,
+        &["prompttokens", "contexttokens", "inputtokens", "requesttokens", "inputlength"],
+    ),
+    (Column::OutputTokens, &["outputtokens", "generatedtokens", "responsetokens", "outputlength"]),
+    (Column::Series, &["functionindex", "functionid", "series", "instance"]),
+    (Column::Name, &["name"]),
+];
+
+/// What a person can say of a column, in their words.
+const MEANINGS: [(&str, Column); 8] = [
+    ("time", Column::Time),
+    ("end", Column::End),
+    ("duration", Column::Duration),
+    ("count", Column::Count),
+    ("rate", Column::Rate),
+    ("prompt", Column::PromptTokens),
+    ("output", Column::OutputTokens),
+    ("series", Column::Series),
+];
+
+/// That the column of this name holds this, as `time=ts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnChoice {
+    column: Column,
+    name: String,
+}
+
+impl FromStr for ColumnChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || MEANINGS.map(|(word, _)| word).join(", ");
+        let (meaning, name) =
+            text.split_once('=').filter(|(_, name)| !name.trim().is_empty()).ok_or_else(|| {
+                format!("write MEANING=COLUMN, such as time=ts; meanings are {}", known())
+            })?;
+        let found = MEANINGS.iter().find(|(word, _)| *word == meaning.trim());
+        let (_, column) = found
+            .ok_or_else(|| format!("a column holds no {:?}; meanings are {}", meaning, known()))?;
+        Ok(Self { column: *column, name: name.trim().to_owned() })
+    }
+}
+
+impl fmt::Display for ColumnChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = MEANINGS.iter().find(|(_, column)| *column == self.column);
+        write!(f, "{}={}", word.map_or("", |(word, _)| word), self.name)
+    }
+}
+
+/// What each column of a header holds. What a person says of one counts before what its name does, and of the
+/// others that seem to hold the same.
+pub(super) fn meanings(
+    header: &StringRecord,
+    choices: &[ColumnChoice],
+) -> Result<Vec<Option<Column>>, String> {
+    let is_amount = |column: Column| matches!(column, Column::Count | Column::Rate);
+    let is_said_otherwise = |column: Column| {
+        choices.iter().any(|one| {
+            one.column == column
+                || (is_amount(one.column) && is_amount(column))
+                || (one.column == Column::Time && column == Column::End)
+        })
+    };
+    let by_name = |name| column_named(name).filter(|column| !is_said_otherwise(*column));
+    let mut meanings: Vec<Option<Column>> = header.iter().map(by_name).collect();
+    for choice in choices {
+        let equal = header.iter().position(|name| name == choice.name);
+        let alike = || header.iter().position(|name| name.eq_ignore_ascii_case(&choice.name));
+        let Some(position) = equal.or_else(alike) else {
+            return Err(format!(
+                "--column {choice}: there is no such column; the columns are {}",
+                header.iter().collect::<Vec<_>>().join(", ")
+            ));
+        };
+        let others = choices.iter().take_while(|other| *other != choice);
+        if others.clone().any(|other| other.column == choice.column) {
+            return Err(format!("--column {choice}: another column is said to hold the same"));
+        }
+        if others.clone().any(|other| other.name.eq_ignore_ascii_case(&choice.name)) {
+            return Err(format!(
+                "--column {choice}: the column is said to hold something else too"
+            ));
+        }
+        meanings[position] = Some(choice.column);
+    }
+    Ok(meanings)
+}
+
+pub(super) fn column_named(name: &str) -> Option<Column> {
+    let name: String =
+        name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    let known = COLUMN_NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
+    known.map(|(column, _)| *column)
+}
