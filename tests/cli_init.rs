@@ -102,3 +102,15 @@ fn servers_of_which_little_is_known_get_gpus_that_take_their_models() {
     let text = started(MANIFESTS);
     assert!(!text.contains("llm:"), "{text}");
 }
+
+#[test]
+fn a_scenario_may_lie_among_its_manifests() {
+    let shop = Shop::with("", MANIFESTS);
+    let ran = shop.run(&["init", "web.yaml", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    // The second time what is written the first time is there.
+    let ran = shop.run(&["init", ".", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=10m"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}

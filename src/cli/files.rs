@@ -62,6 +62,9 @@ pub fn read_bytes(path: &str) -> Result<Vec<u8>, String> {
     read.map(|_| bytes).map_err(|error| in_words(&error))
 }
 
+/// Name of the JSON Schema that `wavetank init` writes for editors. It is no manifest, whatever its folder.
+pub const SCHEMA_FILE: &str = "wavetank.schema.json";
+
 /// Reads the manifests that a path stands for: a file, all manifests in a folder and its subfolders in
 /// the order of their names, or those that match a pattern such as `k8s/*.yaml`.
 pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
@@ -249,7 +252,8 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), St
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    let is_hidden = name.is_some_and(|name| name.starts_with('.') || name == SCHEMA_FILE);
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     !is_hidden && ending.is_some_and(|ending| MANIFEST_ENDINGS.contains(&ending.as_str()))
 }

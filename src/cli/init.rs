@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
-use super::files::{STANDARD_INPUT, read_manifests, write_file};
+use super::files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use super::output::warn;
 use crate::cluster::ObjectReference;
 use crate::manifest::{Diagnostic, Diagnostics, read_documents};
@@ -13,9 +13,6 @@ use crate::scenario::inventory::Inventory;
 use crate::scenario::schema::json_schema;
 use crate::scenario::starter::Starter;
 use crate::scenario::{MissingService, missing_services};
-
-/// Name of the schema file that is written beside the scenario.
-const SCHEMA_FILE: &str = "wavetank.schema.json";
 
 /// Options of `wavetank init`.
 #[derive(Debug, clap::Args)]
