@@ -76,8 +76,21 @@ fn nodes() -> impl Strategy<Value = Node> {
 /// Of a pod: when each request is done [ms].
 type Done = Vec<f64>;
 
-/// From one instant at which anything changes to the next. The level at which the node's CPU is cut off is found
-/// by halving.
+/// What each pod gets of so many cores. The level at which the node's CPU is cut off is found by halving.
+fn shared_out(node: &Node, wanted: &[f64], claims: usize, cores: f64) -> Vec<f64> {
+    let got = |level: f64| {
+        let pods = node.pods.iter().zip(wanted);
+        pods.map(|(pod, wanted)| wanted.min(level * pod.claims[claims].0)).collect::<Vec<_>>()
+    };
+    let (mut low, mut high) = (0.0, 100.0);
+    for _ in 0..100 {
+        let level = f64::midpoint(low, high);
+        if got(level).iter().sum::<f64>() > cores { high = level } else { low = level }
+    }
+    got(low)
+}
+
+/// From one instant at which anything changes to the next.
 fn simple_simulation(node: &Node) -> Vec<Done> {
     let mut left: Vec<Vec<f64>> = node
         .pods
@@ -113,16 +126,8 @@ fn simple_simulation(node: &Node) -> Vec<Done> {
                 (runs + own(pod)).min(pod.burst)
             })
             .collect();
-        let got = |level: f64| {
-            let pods = node.pods.iter().zip(&wanted);
-            pods.map(|(pod, wanted)| wanted.min(level * pod.claims[claims].0)).collect::<Vec<_>>()
-        };
-        let (mut low, mut high) = (0.0, 100.0);
-        for _ in 0..100 {
-            let level = f64::midpoint(low, high);
-            if got(level).iter().sum::<f64>() > cores { high = level } else { low = level }
-        }
-        let rates: Vec<f64> = got(low)
+        let got = shared_out(node, &wanted, claims, cores);
+        let rates: Vec<f64> = got
             .iter()
             .zip(&node.pods)
             .zip(&in_service)
@@ -141,12 +146,12 @@ fn simple_simulation(node: &Node) -> Vec<Done> {
             step = step.min(until_change);
         }
         step = step.min(period_end - now);
-        for (got, quota) in got(low).iter().zip(&quotas) {
+        for (got, quota) in got.iter().zip(&quotas) {
             if *got > 0.0 && *quota > EPSILON {
                 step = step.min(quota / got);
             }
         }
-        for (got, quota) in got(low).iter().zip(&mut quotas) {
+        for (got, quota) in got.iter().zip(&mut quotas) {
             *quota -= got * step;
         }
         now += step;
