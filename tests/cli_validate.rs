@@ -350,6 +350,12 @@ fn budgets_that_let_no_pod_go_are_doubted() {
     {
         assert!(!said_of(fine).contains("warning:"), "{fine}: {}", said_of(fine));
     }
+    let second =
+        budget(", maxUnavailable: 1").replace("name: web, namespace", "name: other, namespace");
+    let said = doubts(&format!("{MANIFESTS}{}{second}", budget(", maxUnavailable: 1")));
+    let doubt = "PodDisruptionBudget shop/other: spec.selector: the PodDisruptionBudget shop/web selects the pods of \
+                 Deployment shop/web too: the API server evicts no pod with two budgets";
+    assert!(said.contains(doubt) && said.matches("warning:").count() == 1, "{said}");
     let hpa = hpa("web", "{type: Utilization, averageUtilization: 60}");
     let said = doubts(&format!("{MANIFESTS}{}{hpa}", budget(", minAvailable: 2")));
     let doubt = "at the 2 pods to which HorizontalPodAutoscaler shop/web may scale down, 2 must stay, so that none is \

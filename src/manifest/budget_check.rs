@@ -27,6 +27,7 @@ pub(super) fn check(
     if selected.is_empty() {
         return problems;
     }
+    problems.append(beside_another(object, &selected, objects));
     match budget.budget {
         Budget::MaxUnavailable(IntOrPercent::Int(0) | IntOrPercent::Percent(0)) => {
             let (said, field) = match object.manifest.value.pointer("/spec/maxUnavailable") {
@@ -50,6 +51,32 @@ pub(super) fn check(
                 problems.push(problem.related(place, "its pods").help(help));
             }
         }
+    }
+    problems
+}
+
+/// Warns of pods that a budget before this one protects too: the API server evicts none of them
+/// (`checkAndDecrement` and its caller in `pkg/registry/core/pod/storage/eviction.go`).
+fn beside_another(object: &Object, selected: &[&Object], objects: &[Object]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let earlier = objects.iter().take_while(|other| !std::ptr::eq(*other, object));
+    for other in earlier.filter(|other| other.meta.namespace() == object.meta.namespace()) {
+        let Content::DisruptionBudget(budget) = &other.content else { continue };
+        let shared = selected.iter().find(|one| {
+            let template = one.content.pod_template();
+            let selector = budget.selector.as_ref();
+            template.zip(selector).is_some_and(|(pods, selector)| selector.matches(&pods.labels))
+        });
+        let Some(shared) = shared else { continue };
+        let message = format!(
+            "the {} selects the pods of {} too: the API server evicts no pod with two budgets, so that the drain \
+             of a node never ends",
+            other.manifest.label(),
+            shared.manifest.label()
+        );
+        let problem = warning("budget-blocks-drains", message, object, "spec.selector".to_owned());
+        let place = other.manifest.origin.place_of("spec.selector");
+        problems.push(problem.related(place, "here").help("leave one budget for each pod"));
     }
     problems
 }
