@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::traffic::{
-    BackendId, BackendState, Causes, FailureCause, Recording, RequestModelId, RequestModelSpec,
-    Retries, RetrySpec, RoutePolicy, RouteTraffic, ServiceFigures, ServiceId, ServiceSpec,
-    ServiceTraffic, Traffic, TrafficSpec,
+    BackendId, BackendState, Causes, CpuClaim, FailureCause, NodeCpuId, Recording, RequestModelId,
+    RequestModelSpec, Retries, RetrySpec, RoutePolicy, RouteTraffic, ServiceFigures, ServiceId,
+    ServiceSpec, ServiceTraffic, Traffic, TrafficSpec,
 };
 
 /// A service `s/NAME` with one model, its pods, and how it is reached.
@@ -60,6 +60,8 @@ impl Service {
 struct World {
     traffic: Traffic,
     pods: Vec<Vec<BackendId>>,
+    /// The CPU that the pods of the services with the same number share.
+    nodes: [Option<NodeCpuId>; 3],
 }
 
 /// Ten requests a second, at 0.05 s, 0.15 s, ...
@@ -112,7 +114,7 @@ impl World {
             pods
         });
         let pods = pods.collect();
-        Self { traffic, pods }
+        Self { traffic, pods, nodes: [None; 3] }
     }
 
     fn figures(&mut self, seconds: f64, service: u32) -> ServiceFigures {
@@ -479,6 +481,8 @@ enum Fault {
     Cpu(f64),
     Quota(Option<f64>),
     Endpoints(u8),
+    /// Of all services the pods of this number share so many cores; absent = no more.
+    Crowd(Option<f64>),
 }
 
 fn any_fault() -> impl Strategy<Value = (f64, usize, usize, Fault)> {
@@ -491,6 +495,7 @@ fn any_fault() -> impl Strategy<Value = (f64, usize, usize, Fault)> {
         (0..40u8).prop_map(|tenths| Fault::Cpu(f64::from(tenths) / 10.0)),
         prop::option::of(0.0..2.0f64).prop_map(Fault::Quota),
         any::<u8>().prop_map(Fault::Endpoints),
+        prop::option::weighted(0.7, 0.0..3.0f64).prop_map(Fault::Crowd),
     ];
     (0.0..20.0f64, 0..4usize, 0..3usize, fault)
 }
@@ -584,6 +589,23 @@ fn befall(world: &mut World, seconds: f64, service: usize, pod: usize, fault: Fa
             let kept: Vec<BackendId> = kept.map(|one| world.pods[service][one]).collect();
             let service = u32::try_from(service).expect("few services");
             traffic.set_endpoints(now, ServiceId(service), &kept);
+        }
+        Fault::Crowd(Some(cores)) => {
+            let weighted = world.pods.iter().zip([1.0, 2.0, 2.0, 5.0]);
+            let claims = weighted.map(|(pods, weight)| CpuClaim {
+                backend: Some(pods[pod]),
+                limit: 4.0,
+                burst: 4.0,
+                weight,
+                own: if weight > 4.0 { cores / 3.0 } else { 0.0 },
+            });
+            let claims: Vec<CpuClaim> = claims.collect();
+            world.nodes[pod] = Some(traffic.share_cpu(now, world.nodes[pod], cores, &claims).0);
+        }
+        Fault::Crowd(None) => {
+            if let Some(node) = world.nodes[pod].take() {
+                traffic.end_cpu_sharing(now, node);
+            }
         }
     }
 }
