@@ -71,7 +71,7 @@ fn requests() -> RequestTrace {
         let service = (-(1.0 - unit()).ln() * 50_000.0).round().max(1.0) as u32;
         let micros = (at * 1e6).round() as i64;
         // A token stands for a microsecond.
-        (SimTime::from_nanos(micros * 1000), Some(Tokens { prompt: service, output: 0 }))
+        (SimTime::from_nanos(micros * 1000), Some(Tokens::of(service, 0)))
     };
     RequestTrace { start: None, rows: (0..REQUESTS).map(&mut row).collect() }
 }

@@ -180,8 +180,7 @@ const RECORDING: Recording =
 fn simulate(node: &Node) -> Vec<(f64, f64)> {
     let streams = Streams::new(1);
     let service = |(index, pod): (usize, &Pod)| {
-        let row =
-            |(at, cpu): &(i64, u32)| (at_millis(*at), Some(Tokens { prompt: *cpu, output: 0 }));
+        let row = |(at, cpu): &(i64, u32)| (at_millis(*at), Some(Tokens::of(*cpu, 0)));
         let trace = RequestTrace { start: None, rows: pod.requests.iter().map(row).collect() };
         let spec =
             json!({"service": format!("s{index}"), "load": {"trace": "t"}, "timeout": "10h"});

@@ -106,7 +106,7 @@ impl World {
     /// A balancer that looks at the load makes the pod use the sharing engine throughout.
     fn new(requests: &[Request], pod: &Pod, balancer: Balancer) -> Self {
         let row = |request: &Request| {
-            (at_millis(request.at), Some(Tokens { prompt: request.cpu, output: request.wait }))
+            (at_millis(request.at), Some(Tokens::of(request.cpu, request.wait)))
         };
         let trace = RequestTrace { start: None, rows: requests.iter().map(row).collect() };
         let spec: TrafficSpec =

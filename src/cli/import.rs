@@ -40,7 +40,7 @@ pub struct Arguments {
     path: Option<String>,
 
     /// What a column of a CSV file holds whose name does not say it, such as time=ts or prompt=in_tokens; meanings
-    /// are time, end, duration (seconds), count and rate (of an interval), prompt and output (tokens), series
+    /// are time, end, duration (seconds), count and rate (of an interval), prompt and output (tokens), session, series
     #[arg(long, value_name = "MEANING=COLUMN")]
     column: Vec<ColumnChoice>,
 

@@ -43,13 +43,22 @@ pub struct RateTrace {
     pub end: SimTime,
 }
 
-/// The size of a request to a language model.
+/// The size of a request to a language model, 0 where a trace does not tell, and what it begins like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// Tokens of the prompt.
     pub prompt: u32,
     /// Tokens of the answer.
     pub output: u32,
+    /// The session that it is of: requests of one begin alike; 0 where the trace does not tell.
+    pub session: u32,
+}
+
+impl Tokens {
+    /// Those of a request of no session.
+    pub const fn of(prompt: u32, output: u32) -> Self {
+        Self { prompt, output, session: 0 }
+    }
 }
 
 /// Why a file is no trace.
@@ -264,7 +273,7 @@ mod tests {
             assert_eq!(ours.rows, theirs.rows);
         }
         let (_, tokens) = ours.rows.iter().nth(1).unwrap();
-        assert_eq!(tokens, Tokens { prompt: 396, output: 109 });
+        assert_eq!(tokens, Tokens::of(396, 109));
     }
 
     #[test]

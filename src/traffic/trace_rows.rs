@@ -8,11 +8,14 @@ use std::sync::OnceLock;
 use super::trace::Tokens;
 use crate::engine::SimTime;
 
-/// More rows than these are not held in memory: 8 MB, 16 MB with tokens.
+/// More rows than these are not held in memory: 8 MB, 20 MB with tokens.
 pub const HELD_ROWS: usize = 1 << 20;
 
 /// So many rows are read from a spool, and written to it, at a time.
 const BLOCK_ROWS: usize = 1 << 12;
+
+/// Bytes of a row with tokens in a spool.
+const ROW_WITH_TOKENS: usize = 20;
 
 /// Bytes that are too many for memory: they are appended first, and read at any place later.
 pub trait Spool: fmt::Debug + Send + Sync {
@@ -129,7 +132,7 @@ fn spooled(spool: Box<dyn Spool>, kept: &Kept, unwritten: &mut Vec<u8>) -> Kept 
     let mut block_starts = Vec::new();
     let mut row_bytes = 8;
     if let Kept::Held { instants, tokens } = kept {
-        row_bytes = if tokens.is_empty() { 8 } else { 16 };
+        row_bytes = if tokens.is_empty() { 8 } else { ROW_WITH_TOKENS };
         block_starts.extend(instants.iter().step_by(BLOCK_ROWS));
         for (row, at) in instants.iter().enumerate() {
             write_row(unwritten, row_bytes, *at, tokens.get(row).copied().unwrap_or_default());
@@ -140,9 +143,10 @@ fn spooled(spool: Box<dyn Spool>, kept: &Kept, unwritten: &mut Vec<u8>) -> Kept 
 
 fn write_row(bytes: &mut Vec<u8>, row_bytes: usize, at: SimTime, tokens: Tokens) {
     bytes.extend_from_slice(&at.as_nanos().to_le_bytes());
-    if row_bytes == 16 {
-        bytes.extend_from_slice(&tokens.prompt.to_le_bytes());
-        bytes.extend_from_slice(&tokens.output.to_le_bytes());
+    if row_bytes == ROW_WITH_TOKENS {
+        for number in [tokens.prompt, tokens.output, tokens.session] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
     }
 }
 
@@ -151,8 +155,8 @@ fn read_row(bytes: &[u8]) -> (SimTime, Tokens) {
         bytes.get(from..from + 4).and_then(|four| four.try_into().ok()).unwrap_or_default()
     };
     let [low, high] = [word(0), word(4)].map(|word| i64::from(u32::from_le_bytes(word)));
-    let [prompt, output] = [word(8), word(12)].map(u32::from_le_bytes);
-    (SimTime::from_nanos(low | high << 32), Tokens { prompt, output })
+    let [prompt, output, session] = [word(8), word(12), word(16)].map(u32::from_le_bytes);
+    (SimTime::from_nanos(low | high << 32), Tokens { prompt, output, session })
 }
 
 impl TraceRows {
@@ -312,7 +316,8 @@ mod tests {
     fn rows(count: u32, has_tokens: bool, new_spool: Option<NewSpool>) -> TraceRows {
         let mut writer = RowWriter::new(100, new_spool);
         for row in 0..count {
-            let tokens = has_tokens.then_some(Tokens { prompt: row, output: row + 1 });
+            let tokens =
+                has_tokens.then_some(Tokens { prompt: row, output: row + 1, session: row + 2 });
             writer.push(at(row), tokens).expect("taken");
         }
         writer.finish().expect("written")
@@ -341,7 +346,8 @@ mod tests {
         for count in [50, 5_000] {
             let mut writer = RowWriter::new(100, Some(|| Ok(Box::new(Memory::default()))));
             for row in 0..count {
-                let tokens = (row != count - 2).then_some(Tokens { prompt: 1, output: 1 });
+                let tokens =
+                    (row != count - 2).then_some(Tokens { prompt: 1, output: 1, session: 1 });
                 writer.push(at(row), tokens).expect("taken");
             }
             let rows = writer.finish().expect("written");

@@ -110,7 +110,7 @@ impl Arrival {
     /// A request of which no trace tells the size.
     #[inline]
     const fn plain(at: SimTime) -> Self {
-        Self { at, tokens: Tokens { prompt: 0, output: 0 } }
+        Self { at, tokens: Tokens::of(0, 0) }
     }
 }
 

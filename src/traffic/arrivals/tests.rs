@@ -116,7 +116,7 @@ const REQUESTS: &str = "t_s,prompt_tokens,output_tokens\n0,1,10\n1,2,20\n1,3,30\
 fn a_trace_is_played_as_recorded() {
     let plain = arrivals(json!({"load": {"trace": "t.csv"}}), Some(REQUESTS), 100);
     assert_eq!(seconds(&plain), [0.0, 1.0, 1.0, 4.0]);
-    assert_eq!(plain[2].tokens, Tokens { prompt: 3, output: 30 });
+    assert_eq!(plain[2].tokens, Tokens::of(3, 30));
 }
 
 #[test]

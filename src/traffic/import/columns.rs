@@ -18,6 +18,8 @@ pub(super) enum Column {
     Rate,
     PromptTokens,
     OutputTokens,
+    /// The session of a request to a language model.
+    Session,
     /// Names one of several series whose counts add up.
     Series,
     /// Locust's name of a row: `Aggregated` holds the sum of the others.
@@ -25,7 +27,7 @@ pub(super) enum Column {
 }
 
 /// Names of columns in lower case, without anything but letters.
-const COLUMN_NAMES: [(Column, &[&str]); 9] = [
+const COLUMN_NAMES: [(Column, &[&str]); 10] = [
     (
         Column::Time,
         &["t", "ts", "tseconds", "timestamp", "time", "seconds", "arrival", "starttime"],
@@ -39,12 +41,13 @@ const COLUMN_NAMES: [(Column, &[&str]); 9] = [
         &["prompttokens", "contexttokens", "inputtokens", "requesttokens", "inputlength"],
     ),
     (Column::OutputTokens, &["outputtokens", "generatedtokens", "responsetokens", "outputlength"]),
+    (Column::Session, &["session", "sessionid"]),
     (Column::Series, &["functionindex", "functionid", "series", "instance"]),
     (Column::Name, &["name"]),
 ];
 
 /// What a person can say of a column, in their words.
-const MEANINGS: [(&str, Column); 8] = [
+const MEANINGS: [(&str, Column); 9] = [
     ("time", Column::Time),
     ("end", Column::End),
     ("duration", Column::Duration),
@@ -52,6 +55,7 @@ const MEANINGS: [(&str, Column); 8] = [
     ("rate", Column::Rate),
     ("prompt", Column::PromptTokens),
     ("output", Column::OutputTokens),
+    ("session", Column::Session),
     ("series", Column::Series),
 ];
 

@@ -49,6 +49,7 @@ enum Header {
     Missing,
     Requests,
     RequestsWithTokens,
+    RequestsWithSessions,
     Counts,
     Rates,
 }
@@ -74,8 +75,7 @@ impl<W: Write> Compact<W> {
             return Ok(());
         }
         if self.header != Header::Missing {
-            let message =
-                "requests with and without tokens, counts and rates do not mix in one trace";
+            let message = "requests with and without tokens or sessions, counts and rates do not mix in one trace";
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         self.header = header;
@@ -87,6 +87,7 @@ impl<W: Write> Compact<W> {
             Header::Missing => b"",
             Header::Requests => b"t_s\n",
             Header::RequestsWithTokens => b"t_s,prompt_tokens,output_tokens\n",
+            Header::RequestsWithSessions => b"t_s,prompt_tokens,output_tokens,session\n",
             Header::Counts => b"t_s,requests\n",
             Header::Rates => b"t_s,rps\n",
         })
@@ -166,13 +167,23 @@ impl<W: Write> Recipient for Compact<W> {
         }
         self.head(match tokens {
             None => Header::Requests,
-            Some(_) => Header::RequestsWithTokens,
+            // Some requests may be of no session.
+            Some(Tokens { session: 0, .. }) if self.header != Header::RequestsWithSessions => {
+                Header::RequestsWithTokens
+            }
+            Some(_) => Header::RequestsWithSessions,
         })?;
         self.line(nanos);
         write_seconds(&mut self.output, nanos)?;
         match tokens {
             None => writeln!(self.output),
-            Some(tokens) => writeln!(self.output, ",{},{}", tokens.prompt, tokens.output),
+            Some(Tokens { prompt, output, session }) => {
+                write!(self.output, ",{prompt},{output}")?;
+                match self.header {
+                    Header::RequestsWithSessions => writeln!(self.output, ",{session}"),
+                    _ => writeln!(self.output),
+                }
+            }
         }
     }
 

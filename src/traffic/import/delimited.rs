@@ -9,6 +9,7 @@ use super::columns::{Column, ColumnChoice, column_named, meanings};
 use super::instant::Instant;
 use super::json_lines::path_of_url;
 use super::{LOOKED_AT, Row, Rows, What, cannot_read};
+use crate::engine::Digest;
 use crate::traffic::llm::TokenHistograms;
 use crate::traffic::trace::{Tokens, TraceError};
 
@@ -171,6 +172,7 @@ struct Columns {
     rate: Option<usize>,
     prompt_tokens: Option<usize>,
     output_tokens: Option<usize>,
+    session: Option<usize>,
     series: Option<usize>,
     name: Option<usize>,
     /// How many there are.
@@ -213,6 +215,7 @@ impl Columns {
             rate: position(Column::Rate),
             prompt_tokens: position(Column::PromptTokens),
             output_tokens: position(Column::OutputTokens),
+            session: position(Column::Session),
             series: position(Column::Series),
             name: position(Column::Name),
             width: first.len(),
@@ -282,7 +285,8 @@ impl Columns {
         };
         let tokens = if has_tokens {
             let (prompt, output) = (tokens(self.prompt_tokens)?, tokens(self.output_tokens)?);
-            Some(Tokens { prompt, output })
+            let session = self.session.and_then(|at| record.get(at)).map_or(0, session_number);
+            Some(Tokens { prompt, output, session })
         } else {
             None
         };
@@ -352,6 +356,19 @@ fn amount(text: &str) -> Result<f64, String> {
 
 fn token_count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{text:?} is no number of tokens; give a whole number"))
+}
+
+/// The number of a session: as it is, or one made of its name; 0 for none.
+fn session_number(name: &str) -> u32 {
+    name.parse().unwrap_or_else(|_| match name {
+        "" => 0,
+        name => {
+            let mut digest = Digest::default();
+            digest.bytes(name.as_bytes());
+            // The upper half, and not 0.
+            u32::try_from(digest.value() >> 32).unwrap_or_default().max(1)
+        }
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to some thirty years")]

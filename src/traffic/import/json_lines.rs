@@ -59,8 +59,12 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     let prompt = tokens(&object, &PROMPT_TOKENS)?;
     let output = tokens(&object, &OUTPUT_TOKENS)?;
     if prompt.is_some() || output.is_some() {
-        let tokens =
-            Tokens { prompt: prompt.unwrap_or_default(), output: output.unwrap_or_default() };
+        let session = match object.get("hash_ids") {
+            Some(hashes) => context.conversations.borrow_mut().session(hashes)?,
+            None => 0,
+        };
+        let (prompt, output) = (prompt.unwrap_or_default(), output.unwrap_or_default());
+        let tokens = Tokens { prompt, output, session };
         let at = if name == "timestamp" { mooncake_time(value) } else { None };
         let at = at.map_or_else(|| instant(name, value), Ok)?;
         return Ok(Some(Row::new(at, What::Request(Some(tokens)))));
@@ -180,7 +184,9 @@ fn nanos_of(number: f64, unit: f64) -> i128 {
 mod tests {
     use super::*;
 
-    const ALL: LineContext<'static> = LineContext { path: None };
+    fn all() -> LineContext<'static> {
+        LineContext::default()
+    }
 
     #[test]
     fn structured_logs_are_read_whatever_their_fields_are_called() {
@@ -193,7 +199,7 @@ mod tests {
             r#"{"time_local":"16/Nov/2023:14:00:02 +0200","duration_us":2000000}"#,
             r#"{"StartUTC":"2023-11-16T12:00:00Z","Duration":2000000000}"#,
         ] {
-            let row = row(line, &ALL).expect(line).expect(line);
+            let row = row(line, &all()).expect(line).expect(line);
             let expected = Row { took: Some(2_000_000_000), ..Row::new(noon, What::Request(None)) };
             assert_eq!(row, expected, "{line}");
         }
@@ -201,11 +207,10 @@ mod tests {
 
     #[test]
     fn the_traces_of_mooncake_count_milliseconds() {
-        let line =
-            r#"{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46]}"#;
-        let row = row(line, &ALL).expect("right").expect("wanted");
+        let line = r#"{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}"#;
+        let row = row(line, &all()).expect("right").expect("wanted");
         assert_eq!(row.at, Instant { nanos: 27_482_000_000, is_date: false });
-        assert_eq!(row.what, What::Request(Some(Tokens { prompt: 6955, output: 52 })));
+        assert_eq!(row.what, What::Request(Some(Tokens { prompt: 6955, output: 52, session: 1 })));
     }
 
     #[test]
@@ -216,12 +221,12 @@ mod tests {
         let noon = Instant::parse("2023-11-16T12:00:00Z").expect("a date");
         let row = Row::new(noon, What::Request(None));
         let timed = Row { took: Some(2_000_000_000), ..row };
-        assert_eq!(k6_row(k6, &ALL), Ok(Some(timed)));
-        assert_eq!(k6_row(k6, &LineContext { path: Some("/c") }), Ok(None));
-        assert_eq!(vegeta_row(vegeta, &ALL), Ok(Some(row)));
+        assert_eq!(k6_row(k6, &all()), Ok(Some(timed)));
+        assert_eq!(k6_row(k6, &LineContext { path: Some("/c"), ..all() }), Ok(None));
+        assert_eq!(vegeta_row(vegeta, &all()), Ok(Some(row)));
         let other =
             r#"{"metric":"vus","type":"Point","data":{"time":"2023-11-16T12:00:02Z","value":1}}"#;
-        assert_eq!(k6_row(other, &ALL), Ok(None));
+        assert_eq!(k6_row(other, &all()), Ok(None));
     }
 
     #[test]
@@ -235,7 +240,7 @@ mod tests {
             (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is no duration"),
             (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is no duration"),
         ] {
-            let error = row(line, &ALL).expect_err(line);
+            let error = row(line, &all()).expect_err(line);
             assert!(error.starts_with(says), "{line}: {error}");
         }
     }

@@ -8,12 +8,14 @@ mod access_log;
 mod broken;
 mod columns;
 mod compact;
+mod conversations;
 mod delimited;
 mod instant;
 mod json_lines;
 mod order;
 mod prometheus;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
@@ -23,6 +25,7 @@ use crate::engine::digest::mix;
 pub use broken::{BrokenRow, BrokenRows};
 pub use columns::ColumnChoice;
 pub use compact::{Compact, Summary};
+use conversations::Conversations;
 use instant::Instant;
 use order::InOrder;
 
@@ -318,9 +321,12 @@ impl Rows<'_> {
 }
 
 /// What a reader of single lines needs to know beside the line.
+#[derive(Debug, Default)]
 struct LineContext<'a> {
     /// Only requests whose path begins so.
     path: Option<&'a str>,
+    /// What the lines before told.
+    conversations: RefCell<Conversations>,
 }
 
 impl LineContext<'_> {
@@ -342,6 +348,7 @@ fn read_lines(
 ) -> Result<(), TraceError> {
     let mut bytes = Vec::new();
     let mut seconds = WholeSeconds::default();
+    let context = LineContext { path: rows.path, ..LineContext::default() };
     for line in 1.. {
         bytes.clear();
         let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes);
@@ -356,7 +363,6 @@ fn read_lines(
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        let context = LineContext { path: rows.path };
         let row = row(text, &context).map(|row| row.map(|row| seconds.spread(line, row)));
         rows.take(line, row)?;
     }

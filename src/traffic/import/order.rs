@@ -35,7 +35,7 @@ pub(super) struct InOrder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payload {
     Request { took: Option<i64> },
-    RequestWithTokens { prompt: u32, output: u32, took: Option<i64> },
+    RequestWithTokens { prompt: u32, output: u32, session: u32, took: Option<i64> },
     Count { bits: u64 },
     Rate { bits: u64 },
 }
@@ -136,8 +136,9 @@ impl InOrder {
         self.last = Some((nanos, payload));
         match payload {
             Payload::Request { took } => recipient.timed_request(nanos, None, took)?,
-            Payload::RequestWithTokens { prompt, output, took } => {
-                recipient.timed_request(nanos, Some(Tokens { prompt, output }), took)?;
+            Payload::RequestWithTokens { prompt, output, session, took } => {
+                let tokens = Tokens { prompt, output, session };
+                recipient.timed_request(nanos, Some(tokens), took)?;
             }
             Payload::Count { bits } => {
                 self.interval(nanos, f64::from_bits(bits), false, recipient)?;
@@ -189,8 +190,8 @@ impl Payload {
         let took = row.took;
         match row.what {
             What::Request(None) => Self::Request { took },
-            What::Request(Some(Tokens { prompt, output })) => {
-                Self::RequestWithTokens { prompt, output, took }
+            What::Request(Some(Tokens { prompt, output, session })) => {
+                Self::RequestWithTokens { prompt, output, session, took }
             }
             What::Count(amount) => Self::Count { bits: amount.to_bits() },
             What::Rate(rate) => Self::Rate { bits: rate.to_bits() },

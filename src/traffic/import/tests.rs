@@ -132,8 +132,19 @@ fn published_traces_are_read_as_they_are() {
     let by_function = "t_s,function_index,invocations\n0,0,5\n0,1,2\n60,0,1\n";
     assert_eq!(rows(by_function), "t_s,requests 0,7 60,1");
     let mooncake = "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0]}\n\
-                    {\"timestamp\": 3052, \"input_length\": 7322, \"output_length\": 490, \"hash_ids\": [0]}\n";
-    assert_eq!(rows(mooncake), "t_s,prompt_tokens,output_tokens 0,6758,500 3.052,7322,490");
+                    {\"timestamp\": 3052, \"input_length\": 7322, \"output_length\": 490, \"hash_ids\": [0, 1]}\n\
+                    {\"timestamp\": 4000, \"input_length\": 8000, \"output_length\": 9, \"hash_ids\": [0, 1, 2]}\n";
+    let with_sessions =
+        "t_s,prompt_tokens,output_tokens,session 0,6758,500,1 3.052,7322,490,2 4,8000,9,2";
+    assert_eq!(rows(mooncake), with_sessions);
+    // The compact form is read as it was written; sessions may have names elsewhere.
+    assert_eq!(rows(&with_sessions.replace(' ', "\n")), with_sessions);
+    let named = "ts,input_tokens,output_tokens,session_id\n0,5,6,a\n1,5,6,b\n2,5,6,a\n3,5,6,\n";
+    let named = rows(named);
+    let sessions: Vec<&str> =
+        named.split(' ').skip(1).filter_map(|row| row.split(',').next_back()).collect();
+    assert!(sessions[0] == sessions[2] && sessions[0] != sessions[1], "{named}");
+    assert_eq!(sessions[3], "0");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl LlmServer {
         if !self.requests.server.holds(tokens.prompt, tokens.output) {
             return Err(FailureCause::TooLong);
         }
-        let session = self.requests.session(size.quantiles());
+        let session = self.requests.session(size.tokens, size.quantiles());
         // Who is in the network of calls tells when nobody waits any more.
         let is_known = self.requests.abort_on_disconnect && client.attempt == NO_ATTEMPT;
         let record = &records.services[client.service as usize];
@@ -153,7 +153,7 @@ impl LlmServer {
 
     /// The session of a request; 0 for none.
     pub fn session_of(&self, size: &RequestSize) -> u32 {
-        self.requests.session(size.quantiles())
+        self.requests.session(size.tokens, size.quantiles())
     }
 
     /// What metrics show of it.

@@ -56,8 +56,8 @@ pub struct LlmSpec {
     pub abort_on_disconnect: bool,
     /// Tokens at their beginning that all prompts share, such as a system prompt. Default 0.
     pub shared_prefix_tokens: u32,
-    /// Sessions whose requests begin alike, each request being of any of them with equal chance; 0 for
-    /// requests that have nothing in common. Default 0.
+    /// Sessions whose requests begin alike, each request being of any of them with equal chance, where the
+    /// trace does not tell; 0 for requests that have nothing in common. Default 0.
     pub sessions: u32,
     /// Tokens of a prompt, where the trace does not tell. Default mean 1024, cv 0.
     pub prompt_tokens: TokenLaw,
@@ -399,11 +399,14 @@ impl LlmRequests {
         let prompt = known(tokens.prompt, &self.prompt, quantiles[0]);
         let output = known(tokens.output, &self.output, quantiles[1]);
         let left = self.max_model_len.checked_sub(prompt).filter(|left| *left > 0)?;
-        Some(Tokens { prompt, output: output.min(left) })
+        Some(Tokens { prompt, output: output.min(left), ..tokens })
     }
 
-    /// The session of a request whose luck is `quantiles`; 0 for none.
-    pub fn session(&self, quantiles: [f64; 2]) -> u32 {
+    /// The session of a request, where the trace does not tell that of its luck, `quantiles`; 0 for none.
+    pub fn session(&self, tokens: Tokens, quantiles: [f64; 2]) -> u32 {
+        if tokens.session > 0 {
+            return tokens.session;
+        }
         if self.sessions == 0 {
             return 0;
         }
@@ -526,9 +529,11 @@ mod tests {
             spec.requests(&|_| None, &mut Checks::at("", &mut Vec::new())).expect("is right");
         let drawn = requests.size(Tokens::default(), [0.5, 0.5]).expect("fits");
         // The median of a lognormal law of mean 50 and cv 1 is 50 / sqrt 2.
-        assert_eq!(drawn, Tokens { prompt: 300, output: 35 });
-        let told = requests.size(Tokens { prompt: 990, output: 50 }, [0.5, 0.5]);
-        assert_eq!(told, Some(Tokens { prompt: 990, output: 10 }));
-        assert_eq!(requests.size(Tokens { prompt: 1000, output: 1 }, [0.5, 0.5]), None);
+        assert_eq!(drawn, Tokens::of(300, 35));
+        assert_eq!(requests.session(Tokens::default(), [0.5, 0.5]), 0);
+        let told = requests.size(Tokens { prompt: 990, output: 50, session: 3 }, [0.5, 0.5]);
+        assert_eq!(told, Some(Tokens { prompt: 990, output: 10, session: 3 }));
+        assert_eq!(told.map(|told| requests.session(told, [0.5, 0.5])), Some(3));
+        assert_eq!(requests.size(Tokens::of(1000, 1), [0.5, 0.5]), None);
     }
 }
