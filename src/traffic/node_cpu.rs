@@ -186,7 +186,9 @@ impl Member {
     }
 
     fn add_up(&mut self) {
-        self.wanted = (self.requests + self.flow + self.claim.own).min(self.cap);
+        // A flow knows no bursts.
+        let flow = self.flow.min(self.claim.limit);
+        self.wanted = (self.requests + flow + self.claim.own).min(self.cap);
         self.wanted_nano = nano(self.wanted);
     }
 
