@@ -12,18 +12,22 @@ use crate::engine::random::index_below;
 /// (`AIBRIX_PREFIX_CACHE_POD_RUNNING_REQUEST_IMBALANCE_ABS_COUNT`).
 const IMBALANCE_MAX: usize = 8;
 
+/// So many sessions are remembered, those that asked last, and at most twice as many: a trace may have any
+/// number of them.
+const REMEMBERED: usize = 1 << 17;
+
 /// Where requests that begin alike were sent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PrefixIndex {
-    /// The pods of each session. Only looked up, never iterated.
-    pods: FxHashMap<u32, Vec<BackendId>>,
+    /// The pods of each session, in the first map those of the sessions that asked last. Only looked up, never
+    /// iterated.
+    pods: [FxHashMap<u32, Vec<BackendId>>; 2],
 }
 
 impl PrefixIndex {
     /// Endpoints that are none any more are forgotten.
-    #[expect(clippy::iter_over_hash_type, reason = "each entry by itself")]
     pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
-        for pods in self.pods.values_mut() {
+        for pods in self.pods.iter_mut().flat_map(FxHashMap::values_mut) {
             pods.retain(|pod| endpoints.contains(pod));
         }
     }
@@ -40,12 +44,22 @@ impl PrefixIndex {
         let chosen =
             self.matched(session, endpoints, loads).unwrap_or_else(|| least_loaded(loads, stream));
         if session != 0 {
-            let pods = self.pods.entry(session).or_default();
-            if !pods.contains(&endpoints[chosen]) {
-                pods.push(endpoints[chosen]);
-            }
+            self.remember(session, endpoints[chosen]);
         }
         chosen
+    }
+
+    fn remember(&mut self, session: u32, pod: BackendId) {
+        if self.pods[0].len() >= REMEMBERED {
+            self.pods.swap(0, 1);
+            self.pods[0].clear();
+        }
+        let [recent, earlier] = &mut self.pods;
+        let known = || earlier.remove(&session).unwrap_or_default();
+        let pods = recent.entry(session).or_insert_with(known);
+        if !pods.contains(&pod) {
+            pods.push(pod);
+        }
     }
 
     /// The least loaded of the pods that know the beginning, if it has no more to do than the mean and a
@@ -56,7 +70,7 @@ impl PrefixIndex {
         if most - fewest > IMBALANCE_MAX {
             return None;
         }
-        let known = self.pods.get(&session)?;
+        let known = self.pods.iter().find_map(|pods| pods.get(&session))?;
         let knows = |position: &usize| known.contains(&endpoints[*position]);
         let best = (0..endpoints.len()).filter(knows).min_by_key(|position| loads[*position])?;
         let count = loads.len() as f64;
@@ -98,6 +112,20 @@ mod tests {
         let mut fresh = PrefixIndex::default();
         assert_eq!(fresh.choose(5, &pods, &[2, 0, 2], &mut stream), 1);
         assert_eq!(fresh.choose(5, &pods, &[0, 4, 12], &mut stream), 0, "imbalanced");
+    }
+
+    #[test]
+    fn sessions_that_ask_now_and_then_are_remembered_and_others_forgotten() {
+        let pods = endpoints(2);
+        let mut index = PrefixIndex::default();
+        for session in 1..=1_000_000 {
+            index.remember(session, pods[0]);
+            index.remember(1, pods[1]);
+        }
+        assert!(index.pods.iter().map(FxHashMap::len).sum::<usize>() <= 2 * REMEMBERED);
+        assert_eq!(index.matched(1, &pods, &[1, 0]), Some(1));
+        assert_eq!(index.matched(2, &pods, &[0, 0]), None);
+        assert_eq!(index.matched(1_000_000, &pods, &[0, 0]), Some(0));
     }
 
     #[test]
