@@ -16,7 +16,7 @@ pub struct LlmReport {
     pub time_to_first_token: Option<Latency>,
     /// Time per token after the first (TPOT), a mean for each answered request.
     pub time_per_output_token: Option<Latency>,
-    /// Tokens of answers.
+    /// Tokens generated, those of requests that failed included.
     pub output_tokens: u64,
     /// The same per second of the time that counts.
     pub output_tokens_per_second: f64,
@@ -45,7 +45,7 @@ pub struct LlmSeries {
     pub time_to_first_token_p95_ms: Vec<Option<f64>>,
     /// Time per token after the first, 95 %; absent where nothing was answered.
     pub time_per_output_token_p95_ms: Vec<Option<f64>>,
-    /// Tokens of answers per second.
+    /// Tokens generated per second.
     pub output_tokens_per_second: Vec<f64>,
     /// Share of the servers' time during which an iteration was in progress, 0..1.
     pub gpu_utilization: Vec<f64>,

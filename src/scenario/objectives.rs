@@ -27,7 +27,7 @@ pub struct ServiceObjective {
     /// Upper limits of the latency of answered requests.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub latency: LatencyObjective,
-    /// Upper limits of the time to the first token of a language model.
+    /// Upper limits of the time to the first token of a language model, of answered requests.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub time_to_first_token: LatencyObjective,
     /// Upper limits of the time per token after the first.

@@ -68,7 +68,7 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
     let each = format!("TPOT {}", quantiles(llm.time_per_output_token));
     let million = llm.million_output_tokens_usd;
     let servers = format!(
-        "{} of answers, {} a second{}; {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the time, \
+        "{} generated, {} a second{}; {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the time, \
          KV cache at most {} full, {}",
         count(llm.output_tokens),
         number(llm.output_tokens_per_second),

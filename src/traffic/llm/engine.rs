@@ -87,7 +87,7 @@ impl LlmEngine {
 
     /// Takes a request in; time has passed to `now`.
     pub fn admit(&mut self, now: SimTime, mut request: Request) {
-        if self.model.shared_prefix_tokens >= BLOCK_TOKENS && self.shared_tokens(&request) == 0 {
+        if self.shared_tokens(&request) < self.whole_shared_tokens() {
             // It ends before those of its session begin to be of their own.
             request.session = 0;
         }
@@ -334,8 +334,14 @@ impl LlmEngine {
 
     /// Tokens at the beginning of a prompt that all prompts share and that are in the cache.
     fn shared_tokens(&self, request: &Request) -> u64 {
-        let shared = self.model.shared_prefix_tokens / BLOCK_TOKENS * BLOCK_TOKENS;
-        if shared < request.prompt { u64::from(shared) } else { 0 }
+        let block = u64::from(BLOCK_TOKENS);
+        let all_but_one = u64::from(request.prompt.saturating_sub(1)) / block * block;
+        self.whole_shared_tokens().min(all_but_one)
+    }
+
+    /// Tokens of the blocks that all prompts share which are long enough.
+    fn whole_shared_tokens(&self) -> u64 {
+        u64::from(self.model.shared_prefix_tokens / BLOCK_TOKENS * BLOCK_TOKENS)
     }
 
     /// A sequence of `computed` tokens frees its blocks.

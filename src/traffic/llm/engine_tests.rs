@@ -168,6 +168,16 @@ fn a_shared_beginning_is_computed_never_again() {
 }
 
 #[test]
+fn of_a_prompt_within_the_shared_beginning_only_what_fills_no_block_or_ends_it_is_computed() {
+    for (prompt, hits) in [(16, 0), (17, 16), (40, 32), (64, 48), (65, 64), (200, 64)] {
+        let limits = ServerLimits { shared_prefix_tokens: 64, ..LIMITS };
+        let run = run(engine(&COST, &limits), &[request(0, prompt, 1, 0)], None);
+        assert_eq!(run.engine.counters.prefix_hits, hits, "{prompt} tokens");
+        assert_eq!(run.engine.kv.used(), 4);
+    }
+}
+
+#[test]
 fn the_sequence_admitted_last_gives_way_when_the_cache_is_full() {
     // Room for 8 blocks: two prompts of 3 blocks each grow until 8 are needed and then 9.
     let limits = ServerLimits { kv_cache_tokens: 128, prefix_caching: false, ..LIMITS };
@@ -252,7 +262,7 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
 }
 
 fn limits() -> impl Strategy<Value = ServerLimits> {
-    (44..400u64, 1..20u32, 20..600u32, any::<[bool; 3]>(), 0..3u32).prop_map(
+    (44..400u64, 1..20u32, 20..600u32, any::<[bool; 3]>(), 0..12u32).prop_map(
         |(blocks, max_num_seqs, tokens, flags, shared)| {
             let [chunked_prefill, prefix_caching, async_output_processing] = flags;
             ServerLimits {

@@ -54,7 +54,8 @@ pub struct LlmSpec {
     /// waiting or running; its part of the KV cache is free then. Without, it works on for nobody, as
     /// behind a proxy that does not pass the disconnect on. Default true.
     pub abort_on_disconnect: bool,
-    /// Tokens at their beginning that all prompts share, such as a system prompt. Default 0.
+    /// Tokens at their beginning that all prompts share, such as a system prompt; a shorter prompt is a part of
+    /// that. Default 0.
     pub shared_prefix_tokens: u32,
     /// Sessions whose requests begin alike, each request being of any of them with equal chance, where the
     /// trace does not tell; 0 for requests that have nothing in common. Default 0.
