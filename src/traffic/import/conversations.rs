@@ -10,10 +10,20 @@ const REMEMBERED: usize = 1 << 18;
 /// What is known of the conversations so far.
 #[derive(Debug, Default)]
 pub(super) struct Conversations {
-    /// The session of a conversation by the last two blocks of its last prompt, of which the very last may
-    /// not have been full. Those told last are in the first map. Only looked up, never iterated.
-    ends: [FxHashMap<u64, u32>; 2],
+    /// The last two blocks of the last prompt of each conversation, of which the very last may not have been full.
+    /// Those told last are in the first map. Only looked up, never iterated.
+    ends: [FxHashMap<u64, End>; 2],
     sessions: u32,
+}
+
+/// One of the last two blocks of a conversation's last prompt.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    session: u32,
+    /// Which block of the prompt it is, from 0.
+    index: usize,
+    /// The other one, if the prompt has another of its own.
+    other: Option<u64>,
 }
 
 impl Conversations {
@@ -21,7 +31,7 @@ impl Conversations {
     ///
     /// It is that of the conversation whose last prompt it has at its beginning, as a whole or but for its last
     /// block. The first block does not count, as prompts of different conversations begin with the same
-    /// instructions.
+    /// instructions. One that leaves a conversation before the end of its last prompt begins another.
     pub fn session(&mut self, hashes: &Value) -> Result<u32, String> {
         let hashes = match hashes {
             Value::Array(hashes) => hashes.as_slice(),
@@ -35,27 +45,46 @@ impl Conversations {
         if hashes.is_empty() {
             return Ok(0);
         }
-        let of_its_own = hashes.get(1..).unwrap_or_default();
-        let known = of_its_own
-            .iter()
-            .rev()
-            .find_map(|hash| self.ends.iter().find_map(|ends| ends.get(hash).copied()));
-        let session = known.unwrap_or_else(|| {
+        let of_its_own = || hashes.iter().copied().enumerate().skip(1).rev();
+        let known = of_its_own().find_map(|(index, hash)| Some((hash, self.end(hash, index)?)));
+        let session = if let Some((hash, end)) = known {
+            // What its earlier prompts ended with may be what others begin with.
+            for hash in [Some(hash), end.other].into_iter().flatten() {
+                self.forget(hash, end.session);
+            }
+            end.session
+        } else {
             self.sessions = self.sessions.wrapping_add(1).max(1);
             self.sessions
-        });
-        for hash in of_its_own.iter().rev().take(2) {
-            self.remember(*hash, session);
+        };
+        let last: Vec<(usize, u64)> = of_its_own().take(2).collect();
+        for (index, hash) in last.iter().copied() {
+            let other = last.iter().map(|(_, other)| *other).find(|other| *other != hash);
+            self.remember(hash, End { session, index, other });
         }
         Ok(session)
     }
 
-    fn remember(&mut self, hash: u64, session: u32) {
+    /// The conversation whose last prompt ends with this block, or with the one behind it.
+    fn end(&self, hash: u64, index: usize) -> Option<End> {
+        let found = self.ends.iter().find_map(|ends| ends.get(&hash).copied());
+        found.filter(|end| end.index == index)
+    }
+
+    fn remember(&mut self, hash: u64, end: End) {
         if self.ends[0].len() >= REMEMBERED {
             self.ends.swap(0, 1);
             self.ends[0].clear();
         }
-        self.ends[0].insert(hash, session);
+        self.ends[0].insert(hash, end);
+    }
+
+    fn forget(&mut self, hash: u64, session: u32) {
+        for ends in &mut self.ends {
+            if ends.get(&hash).is_some_and(|end| end.session == session) {
+                ends.remove(&hash);
+            }
+        }
     }
 }
 
@@ -91,6 +120,27 @@ mod tests {
     fn one_that_leaves_an_earlier_one_half_way_is_a_conversation_of_its_own() {
         let all = [json!([0, 1, 2, 3, 4]), json!([0, 1, 2, 9]), json!([0, 1, 2, 3, 5])];
         assert_eq!(sessions(&all), [1, 2, 1]);
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_prompt_is_not_that_of_the_last() {
+        let long = |own: u64| (0..6).chain(own..own + 24).collect::<Vec<u64>>();
+        // All have six blocks of instructions, and the first has hardly more.
+        let mut all = vec![json!([0, 1, 2, 3, 4, 5, 6])];
+        all.extend((0..5).map(|request| json!(long(100 * (request + 1)))));
+        assert_eq!(sessions(&all), [1, 1, 2, 3, 4, 5]);
+        let fork = [
+            json!([0, 1, 2]),
+            json!([0, 1, 2, 3, 4]),
+            json!([0, 1, 2, 7, 8]),
+            json!([0, 1, 2, 3, 4, 5]),
+        ];
+        assert_eq!(sessions(&fork), [1, 1, 2, 1]);
+    }
+
+    #[test]
+    fn a_block_that_stands_elsewhere_in_a_prompt_is_another() {
+        assert_eq!(sessions(&[json!([0, 1, 2]), json!([0, 2, 3]), json!([0, 1, 2, 3])]), [1, 2, 1]);
     }
 
     #[test]
