@@ -247,6 +247,43 @@ proptest! {
     }
 }
 
+/// Whatever its pod's share of the CPU was in between, and whatever it is when somebody asks.
+#[test]
+fn an_inference_server_has_used_what_its_shares_left_it() {
+    let streams = Streams::new(1);
+    let spec =
+        json!({"service": "llm", "load": {"pattern": "constant", "rps": 50}, "timeout": "10h"});
+    let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+    let arrivals = spec.arrivals("", None, streams.stream("arrivals", 0)).expect("right");
+    let service = ServiceTraffic::plain("llm".into(), arrivals, spec.balancer, spec.timeout);
+    let model = json!({"llm": {"model": "Llama-3.1-8B", "gpu": "L4", "cpuCores": 0.8}});
+    let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
+    let model = model.model("").expect("right");
+    let mut traffic = Traffic::new(vec![service], vec![model], streams, RECORDING);
+    let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(0), 2.0);
+    let neighbour = traffic.add_backend(SimTime::ZERO, RequestModelId(0), 2.0);
+    traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &[pod]);
+    let claim = |backend, own| CpuClaim {
+        backend: Some(backend),
+        limit: 2.0,
+        burst: 2.0,
+        weight: 1.0,
+        own,
+    };
+    let used = |traffic: &mut Traffic, seconds| {
+        traffic.cpu_time_used(SimTime::from_secs(seconds), pod).as_secs_f64()
+    };
+    let alone = used(&mut traffic, 100);
+    assert!((alone - 0.8 * 100.0).abs() < 0.5, "it is busy all the time: {alone}");
+    let claims = [claim(pod, 0.0), claim(neighbour, 2.0)];
+    let (node, _) = traffic.share_cpu(SimTime::from_secs(100), None, 1.0, &claims);
+    let beside = used(&mut traffic, 200) - alone;
+    assert!((beside - 0.5 * 100.0).abs() < 0.5, "half of a core: {beside}");
+    traffic.end_cpu_sharing(SimTime::from_secs(200), node);
+    let since = used(&mut traffic, 300) - alone - beside;
+    assert!((since - 0.8 * 100.0).abs() < 0.5, "{since}");
+}
+
 /// However many pods without limits share two cores, and whatever their weights: no core is idle while a
 /// request wants it, so that the requests on the node are those of M/M/2, 39.2 ms in the mean.
 #[test]

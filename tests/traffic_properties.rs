@@ -55,7 +55,7 @@ fn models() -> Vec<RequestModel> {
                "cpuTime": {"distribution": "lognormal", "mean": "8ms", "cv": 1.5}}),
         json!({"concurrency": 4, "queue": 1000, "cpuTime": "10ms"}),
         // Some answers take longer than clients of `a` wait, and some of those who wait never have a turn.
-        json!({"llm": {"model": "Llama-3.2-1B", "gpu": "L4", "maxNumSeqs": 9, "sessions": 3, "cpuCores": 0,
+        json!({"llm": {"model": "Llama-3.2-1B", "gpu": "L4", "maxNumSeqs": 9, "sessions": 3, "cpuCores": 0.5,
                "promptTokens": {"mean": 60, "cv": 1}, "outputTokens": {"mean": 12, "cv": 1}}}),
     ];
     let model = |spec: Value| {

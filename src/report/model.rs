@@ -7,7 +7,7 @@ use super::llm::LlmReport;
 use crate::units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]

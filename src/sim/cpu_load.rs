@@ -16,7 +16,7 @@ pub(super) struct CpuLoads {
     changed: Vec<MeterId>,
     /// Those that a scrape took last.
     scraped: Vec<MeterId>,
-    /// Meters whose rates changed since the CPU was last shared out.
+    /// Meters whose rates changed since it was last looked at who shares the CPU of a node.
     spread: Vec<MeterId>,
 }
 

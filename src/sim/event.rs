@@ -57,7 +57,7 @@ pub enum Event {
         /// Its position among the world's.
         step: u32,
     },
-    /// The CPU of crowded nodes is shared out anew.
+    /// Who shares the CPU of crowded nodes is looked at anew.
     ShareCpu,
     /// metrics-server scrapes the kubelets.
     Scrape,

@@ -101,7 +101,7 @@ impl Backend {
             server: Server::Sharing(Sharing::new(capacity, SimDuration::ZERO, now)),
         };
         backend.server = match &model.llm {
-            Some(requests) => Server::Llm(Box::new(LlmServer::new(requests, now))),
+            Some(requests) => Server::Llm(Box::new(LlmServer::new(requests, now, backend.cores()))),
             None => backend.idle_server(SimDuration::ZERO, now),
         };
         backend
@@ -303,8 +303,11 @@ impl Backend {
         let differs = cores.to_bits() != self.capacity.cores.to_bits();
         if differs {
             self.capacity.cores = cores;
-            if let Server::Sharing(sharing) = &mut self.server {
-                sharing.set_cores(now, cores);
+            let of_pod = self.cores();
+            match &mut self.server {
+                Server::Sharing(sharing) => sharing.set_cores(now, cores),
+                Server::Llm(server) => server.set_cores(now, of_pod),
+                Server::Fifo(_) => {}
             }
         }
         differs
@@ -361,7 +364,7 @@ impl Backend {
         match &self.server {
             Server::Fifo(fifo) => fifo.cpu_used(now),
             Server::Sharing(sharing) => sharing.cpu_used(now),
-            Server::Llm(server) => server.cpu_used(self.cores()),
+            Server::Llm(server) => server.cpu_used(now),
         }
     }
 
@@ -398,21 +401,21 @@ impl Backend {
         match &self.server {
             Server::Fifo(_) => 0.0,
             Server::Sharing(sharing) => sharing.cores_wanted(),
-            Server::Llm(server) => f64::from(u8::from(server.is_busy())),
+            Server::Llm(server) => server.cores_wanted(),
         }
     }
 
     /// Cores that its requests can ever use at an instant.
-    pub(super) const fn most_cores_wanted(&self) -> f64 {
+    pub(super) fn most_cores_wanted(&self) -> f64 {
         match &self.server {
             Server::Fifo(_) | Server::Sharing(_) => self.capacity.concurrency as f64,
-            Server::Llm(_) => 1.0,
+            Server::Llm(server) => server.cpu_cores(),
         }
     }
 
     /// Puts the work into the engine that suits the rate.
     fn suit_server(&mut self, now: SimTime, records: &mut Records) {
-        let speed = self.fifo_speed();
+        let (speed, of_pod) = (self.fifo_speed(), self.cores());
         let jobs = match (&mut self.server, speed) {
             (Server::Fifo(fifo), Some(speed)) if fifo.speed().to_bits() == speed.to_bits() => {
                 return;
@@ -427,7 +430,10 @@ impl Backend {
                 sharing.take_jobs(now, records)
             }
             // Its GPUs do the work, whatever CPU there is.
-            (Server::Llm(_), _) => return,
+            (Server::Llm(server), _) => {
+                server.advance(now, records);
+                return server.set_cores(now, of_pod);
+            }
         };
         self.server = self.idle_server(self.cpu_used(now), now);
         for job in jobs {

@@ -186,14 +186,6 @@ impl Traffic {
         row.cpu_used(now) + self.fluid.cpu_used(now, backend)
     }
 
-    /// Cores that the backend could use at `now` if it had them: the requests that burn CPU.
-    pub fn cpu_demand(&mut self, now: SimTime, backend: BackendId) -> f64 {
-        self.advance(now);
-        let Some(row) = self.backends.get_mut(backend) else { return 0.0 };
-        row.sweep(now, &mut self.records);
-        row.running(now) as f64 + self.fluid.cpu_demand(now, backend)
-    }
-
     /// What the backend's inference server shows at `now`; absent if it is none.
     pub fn llm_status(&mut self, now: SimTime, backend: BackendId) -> Option<LlmStatus> {
         self.advance(now);

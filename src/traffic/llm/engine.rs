@@ -112,11 +112,11 @@ impl LlmEngine {
         }
     }
 
-    /// Drops all work; nobody is answered.
-    pub fn take_clients(&mut self) -> Vec<Client> {
+    /// Drops all work at `now`, to which time has passed; nobody is answered.
+    pub fn take_clients(&mut self, now: SimTime) -> Vec<Client> {
         let clients = self.clients().collect();
         let idle = Self::new(Arc::clone(&self.model), SimTime::ZERO);
-        let counters = self.counters;
+        let counters = LlmCounters { busy: self.busy(now), ..self.counters };
         *self = Self { counters, ..idle };
         clients
     }
@@ -128,6 +128,13 @@ impl LlmEngine {
         let partial = self.partial.iter().map(|partial| partial.request.client);
         let waiting = self.waiting.iter().map(|request| request.client);
         decoding.chain(joining).chain(partial).chain(waiting)
+    }
+
+    /// How long it has worked by `now`, to which time has passed, the iteration in progress included.
+    pub fn busy(&self, now: SimTime) -> Ticks {
+        let now = from_nanos(now.as_nanos());
+        let in_progress = |iteration: Iteration| now.saturating_sub(iteration.start);
+        self.counters.busy + self.iteration.map_or(0, in_progress)
     }
 
     /// Requests in the batch (`vllm:num_requests_running`).

@@ -24,14 +24,25 @@ pub(in crate::traffic) struct LlmServer {
     recorded: LlmCounters,
     /// The service whose records tell what the server does: the one that last sent a request.
     service: Option<u32>,
+    cpu: Cpu,
+}
+
+/// The CPU of its pod.
+#[derive(Clone, Copy, Debug)]
+struct Cpu {
+    cores: f64,
+    /// What it had used when it got these cores, and how long it had been busy by then.
+    used_before: SimDuration,
+    busy_before: SimDuration,
 }
 
 impl LlmServer {
-    /// An idle server.
-    pub fn new(requests: &Arc<LlmRequests>, now: SimTime) -> Self {
+    /// An idle server on a pod of `cores`.
+    pub fn new(requests: &Arc<LlmRequests>, now: SimTime, cores: f64) -> Self {
         let engine = LlmEngine::new(Arc::clone(&requests.server), now);
-        let recorded = engine.counters;
-        Self { engine, requests: Arc::clone(requests), swept: now, recorded, service: None }
+        let (recorded, none) = (engine.counters, SimDuration::ZERO);
+        let cpu = Cpu { cores, used_before: none, busy_before: none };
+        Self { engine, requests: Arc::clone(requests), swept: now, recorded, service: None, cpu }
     }
 
     /// Takes a request in, unless it is longer than the server takes.
@@ -100,7 +111,7 @@ impl LlmServer {
     /// Drops all work, and returns the clients that wait for it.
     pub fn take_clients(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
         self.sweep(now, records);
-        self.engine.take_clients()
+        self.engine.take_clients(now)
     }
 
     /// The clients of the requests in the server.
@@ -135,10 +146,31 @@ impl LlmServer {
         last
     }
 
-    /// CPU time used since the beginning on a pod of `cores`.
-    pub fn cpu_used(&self, cores: f64) -> SimDuration {
-        let busy = SimDuration::from_nanos(to_nanos(self.engine.counters.busy));
-        SimDuration::from_secs_f64(busy.as_secs_f64() * self.requests.cpu_cores.min(cores))
+    /// CPU time used since the beginning, until `now`, to which time has passed already.
+    pub fn cpu_used(&self, now: SimTime) -> SimDuration {
+        let Cpu { cores, used_before, busy_before } = self.cpu;
+        let busy = (self.busy(now) - busy_before).as_secs_f64();
+        used_before + SimDuration::from_secs_f64(busy * self.requests.cpu_cores.min(cores))
+    }
+
+    /// Its pod has so many cores from `now` on, to which time has passed already.
+    pub fn set_cores(&mut self, now: SimTime, cores: f64) {
+        let (used_before, busy_before) = (self.cpu_used(now), self.busy(now));
+        self.cpu = Cpu { cores, used_before, busy_before };
+    }
+
+    /// Cores that it would use at this instant.
+    pub fn cores_wanted(&self) -> f64 {
+        if self.is_busy() { self.requests.cpu_cores } else { 0.0 }
+    }
+
+    /// Cores that it uses while it is busy, if it has them.
+    pub fn cpu_cores(&self) -> f64 {
+        self.requests.cpu_cores
+    }
+
+    fn busy(&self, now: SimTime) -> SimDuration {
+        SimDuration::from_nanos(to_nanos(self.engine.busy(now)))
     }
 
     /// Share of the KV cache in use, 0..1.

@@ -58,7 +58,7 @@ impl Traffic {
         }
     }
 
-    /// Cores that the requests of a backend can ever use at an instant: one each.
+    /// Cores that the requests of a backend can ever use at an instant: one each, or those of its inference server.
     pub fn most_cores_wanted(&self, backend: BackendId) -> f64 {
         self.backends.get(backend).map_or(0.0, Backend::most_cores_wanted)
     }
