@@ -38,6 +38,8 @@ pub struct Compact<W> {
     origin: String,
     /// Counts per so much time take the place of single requests.
     every: Option<SimDuration>,
+    /// Requests may be of sessions.
+    has_sessions: bool,
     header: Header,
     summary: Summary,
     /// Requests in the interval that is being counted, and its number.
@@ -59,7 +61,8 @@ impl<W: Write> Compact<W> {
     pub fn new(output: W, origin: &str, every: Option<SimDuration>) -> Self {
         let origin = origin.replace(['\n', '\r'], " ");
         let summary = Summary::default();
-        Self { output, origin, every, header: Header::Missing, summary, counted: None }
+        let header = Header::Missing;
+        Self { output, origin, every, has_sessions: false, header, summary, counted: None }
     }
 
     /// Writes what is left, and says what the trace amounts to.
@@ -155,6 +158,10 @@ impl<W: Write> Recipient for Compact<W> {
         Ok(())
     }
 
+    fn sessions(&mut self) {
+        self.has_sessions = true;
+    }
+
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()> {
         *self.summary.requests.get_or_insert(0.0) += 1.0;
         if let Some(tokens) = tokens {
@@ -167,11 +174,8 @@ impl<W: Write> Recipient for Compact<W> {
         }
         self.head(match tokens {
             None => Header::Requests,
-            // Some requests may be of no session.
-            Some(Tokens { session: 0, .. }) if self.header != Header::RequestsWithSessions => {
-                Header::RequestsWithTokens
-            }
-            Some(_) => Header::RequestsWithSessions,
+            Some(tokens) if self.has_sessions || tokens.session > 0 => Header::RequestsWithSessions,
+            Some(_) => Header::RequestsWithTokens,
         })?;
         self.line(nanos);
         write_seconds(&mut self.output, nanos)?;

@@ -67,6 +67,9 @@ pub(super) fn read_csv(
             if found.series.is_some() {
                 rows.order.add_up();
             }
+            if found.session.is_some() {
+                rows.recipient.sessions();
+            }
             if !found.in_header {
                 rows.take(line, found.row(record))?;
             }
@@ -279,7 +282,8 @@ impl Columns {
         if let Some(position) = self.count {
             return Ok(Some(Row::new(at, What::Count(amount(field(record, position)?)?))));
         }
-        let has_tokens = self.prompt_tokens.is_some() || self.output_tokens.is_some();
+        // Zero stands for what the file does not tell.
+        let has_tokens = self.prompt_tokens.or(self.output_tokens).or(self.session).is_some();
         let tokens = |column: Option<usize>| {
             column.map_or(Ok(0), |position| token_count(field(record, position)?))
         };

@@ -239,6 +239,8 @@ enum What {
 pub trait Recipient {
     /// The calendar date of time zero, if the file tells dates; heard before any row.
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
+    /// That requests with tokens may be of sessions, even if the first ones are not; heard before any row.
+    fn sessions(&mut self) {}
     /// A request.
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
     /// A request that took so long, if the file tells (ns); passed on to [`Recipient::request`] by those
@@ -276,7 +278,11 @@ pub fn import(
         Format::VegetaCsv => delimited::read_vegeta(input, &mut rows)?,
         Format::Prometheus => prometheus::read(input, &mut rows)?,
         Format::AccessLog => read_lines(input, &mut rows, access_log::row)?,
-        Format::JsonLines => read_lines(input, &mut rows, json_lines::row)?,
+        Format::JsonLines => {
+            // Any line may have its `hash_ids`.
+            rows.recipient.sessions();
+            read_lines(input, &mut rows, json_lines::row)?;
+        }
         Format::K6Json => read_lines(input, &mut rows, json_lines::k6_row)?,
         Format::VegetaJson => read_lines(input, &mut rows, json_lines::vegeta_row)?,
     }
@@ -296,13 +302,13 @@ impl Rows<'_> {
     fn take(&mut self, line: u64, row: Result<Option<Row>, String>) -> Result<(), TraceError> {
         match row {
             Ok(None) => Ok(()),
-            Ok(Some(row)) => match self.order.take(row, self.recipient) {
+            Ok(Some(row)) => match self.order.take(line, row, self.recipient) {
                 Ok(()) => {
                     self.broken.good();
                     Ok(())
                 }
                 Err(order::Refused::Row(message)) => self.broken.bad(line, message),
-                Err(order::Refused::Output(error)) => Err(cannot_write(&error)),
+                Err(refused @ order::Refused::Output(..)) => Err(cannot_write(refused)),
             },
             Err(message) => self.broken.bad(line, message),
         }
@@ -315,7 +321,7 @@ impl Rows<'_> {
 
     fn finish(mut self) -> Result<BrokenRows, TraceError> {
         self.broken.judge()?;
-        self.order.finish(self.recipient).map_err(|error| cannot_write(&error))?;
+        self.order.finish(self.recipient).map_err(cannot_write)?;
         Ok(self.broken)
     }
 }
@@ -399,13 +405,17 @@ fn cannot_read(error: &io::Error) -> TraceError {
     TraceError { line: None, message: format!("the file cannot be read: {error}") }
 }
 
-fn cannot_write(error: &io::Error) -> TraceError {
-    // What the rows say cannot be put into the form, as against a disk that is full.
-    let message = match error.kind() {
-        io::ErrorKind::InvalidData => error.to_string(),
-        _ => format!("{NOT_WRITTEN}: {error}"),
-    };
-    TraceError { line: None, message }
+fn cannot_write(refused: order::Refused) -> TraceError {
+    match refused {
+        order::Refused::Row(message) => TraceError { line: None, message },
+        // What the rows say cannot be put into the form, as against a disk that is full.
+        order::Refused::Output(line, error) if error.kind() == io::ErrorKind::InvalidData => {
+            TraceError { line, message: error.to_string() }
+        }
+        order::Refused::Output(_, error) => {
+            TraceError { line: None, message: format!("{NOT_WRITTEN}: {error}") }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub(super) struct InOrder {
     disorder: i128,
     /// The date of time zero as the file itself says it.
     start: Option<jiff::Timestamp>,
-    /// Rows that wait, by time and then as they came.
-    waiting: BinaryHeap<Reverse<(i128, u64, Payload)>>,
+    /// Rows that wait with their lines, by time and then as they came.
+    waiting: BinaryHeap<Reverse<(i128, u64, u64, Payload)>>,
     rows: u64,
     newest: i128,
     /// Whether the times are dates, once a row has come.
@@ -44,13 +44,13 @@ enum Payload {
 pub(super) enum Refused {
     /// It is wrong.
     Row(String),
-    /// The recipient cannot write.
-    Output(io::Error),
+    /// The recipient cannot write what is of this line, where it is of one.
+    Output(Option<u64>, io::Error),
 }
 
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
-        Self::Output(error)
+        Self::Output(None, error)
     }
 }
 
@@ -76,7 +76,12 @@ impl InOrder {
     }
 
     /// Takes a row, and passes on those before which nothing can come any more.
-    pub(super) fn take(&mut self, row: Row, recipient: &mut dyn Recipient) -> Result<(), Refused> {
+    pub(super) fn take(
+        &mut self,
+        line: u64,
+        row: Row,
+        recipient: &mut dyn Recipient,
+    ) -> Result<(), Refused> {
         let Instant { nanos, is_date } = row.at;
         if *self.has_dates.get_or_insert(is_date) != is_date {
             let message = "dates and times since the start are mixed; write all in one way";
@@ -92,7 +97,7 @@ impl InOrder {
         }
         self.refuse_doubled(nanos, row.what)?;
         self.rows += 1;
-        self.waiting.push(Reverse((nanos, self.rows, Payload::of(&row))));
+        self.waiting.push(Reverse((nanos, self.rows, line, Payload::of(&row))));
         self.newest = self.newest.max(nanos);
         while let Some(Reverse((nanos, ..))) = self.waiting.peek()
             && self.newest - nanos >= self.disorder
@@ -114,18 +119,18 @@ impl InOrder {
     }
 
     /// Passes on all that is left.
-    pub(super) fn finish(&mut self, recipient: &mut dyn Recipient) -> io::Result<()> {
+    pub(super) fn finish(&mut self, recipient: &mut dyn Recipient) -> Result<(), Refused> {
         while !self.waiting.is_empty() {
             match self.pass_on(recipient) {
                 Ok(()) | Err(Refused::Row(_)) => {}
-                Err(Refused::Output(error)) => return Err(error),
+                Err(refused) => return Err(refused),
             }
         }
-        self.close(recipient)
+        Ok(self.close(recipient)?)
     }
 
     fn pass_on(&mut self, recipient: &mut dyn Recipient) -> Result<(), Refused> {
-        let Some(Reverse((nanos, _, payload))) = self.waiting.pop() else { return Ok(()) };
+        let Some(Reverse((nanos, _, line, payload))) = self.waiting.pop() else { return Ok(()) };
         let origin = match self.origin {
             Some(origin) => origin,
             None => self.begin(nanos, recipient)?,
@@ -135,10 +140,14 @@ impl InOrder {
         })?;
         self.last = Some((nanos, payload));
         match payload {
-            Payload::Request { took } => recipient.timed_request(nanos, None, took)?,
+            Payload::Request { took } => recipient
+                .timed_request(nanos, None, took)
+                .map_err(|error| Refused::Output(Some(line), error))?,
             Payload::RequestWithTokens { prompt, output, session, took } => {
                 let tokens = Tokens { prompt, output, session };
-                recipient.timed_request(nanos, Some(tokens), took)?;
+                recipient
+                    .timed_request(nanos, Some(tokens), took)
+                    .map_err(|error| Refused::Output(Some(line), error))?;
             }
             Payload::Count { bits } => {
                 self.interval(nanos, f64::from_bits(bits), false, recipient)?;

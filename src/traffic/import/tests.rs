@@ -148,6 +148,31 @@ fn published_traces_are_read_as_they_are() {
 }
 
 #[test]
+fn the_first_requests_may_be_of_no_session() {
+    let csv = "t_s,prompt_tokens,output_tokens,session 60,5,6,0 61,5,6,7";
+    assert_eq!(rows(&csv.replace(' ', "\n").replace(",0\n", ",\n")), csv);
+    let mooncake = "{\"timestamp\": 0, \"input_length\": 10, \"output_length\": 5}\n\
+                    {\"timestamp\": 1000, \"input_length\": 10, \"output_length\": 5, \"hash_ids\": [0, 1]}\n";
+    assert_eq!(rows(mooncake), "t_s,prompt_tokens,output_tokens,session 0,10,5,0 1,10,5,1");
+}
+
+#[test]
+fn sessions_are_kept_where_no_tokens_are_told() {
+    let csv = "ts,session_id\n0,5\n1,6\n2,5\n";
+    let kept = "t_s,prompt_tokens,output_tokens,session 0,0,0,5 1,0,0,6 2,0,0,5";
+    assert_eq!(rows(csv), kept);
+}
+
+#[test]
+fn rows_that_do_not_mix_are_told_by_their_line() {
+    let text = "{\"ts\": 1}\n\n{\"ts\": 2}\n{\"ts\": 3, \"prompt_tokens\": 5}\n{\"ts\": 4}\n";
+    let mut compact = Compact::new(Vec::new(), "test", None);
+    let options = ImportOptions::strict(Format::JsonLines);
+    let error = import(text.as_bytes(), &options, &mut compact).expect_err("mixed").to_string();
+    assert!(error.starts_with("line 4: requests with and without tokens or sessions"), "{error}");
+}
+
+#[test]
 fn results_of_load_generators_are_read_as_they_are() {
     let locust = "Timestamp,User Count,Type,Name,Requests/s,Failures/s,50%\n\
                   1700136000,10,GET,/a,3.5,0,5\n1700136000,10,,Aggregated,7.5,0,5\n\
