@@ -170,6 +170,36 @@ fn columns_of_any_name_are_read_as_they_are_said_to_be() {
 }
 
 #[test]
+fn columns_of_which_the_rows_make_no_use_are_refused() {
+    let csv = "start,when,foo\n1,3,2\n2,9,9\n";
+    for (meanings, says) in [
+        (
+            &["count=when", "prompt=foo"][..],
+            "prompt=foo: the rows are counts, which have no prompts",
+        ),
+        (&["rate=when", "output=foo"], "output=foo: the rows are rates, which have no answers"),
+        (&["rate=when", "session=foo"], "session=foo: the rows are rates, which have no sessions"),
+        (&["series=when"], "series=when: the rows are requests, which do not add up"),
+        (&["end=when"], "end=when: another column tells the time already"),
+        (&["duration=when"], "duration=when: the column of the time tells the beginning"),
+    ] {
+        let chosen = meanings.iter().flat_map(|meaning| ["--column", meaning]);
+        let arguments: Vec<&str> =
+            ["-", "--column", "time=start"].into_iter().chain(chosen).collect();
+        let (code, trace, said) = import(&arguments, csv);
+        assert_eq!((code, trace.as_str()), (2, ""), "{meanings:?}: {said}");
+        assert!(said.contains(&format!("line 1: --column {says}")), "{meanings:?}: {said}");
+    }
+    let ended = "timestamp,finish,took\n1,30,2\n2,90,9\n";
+    let (code, trace, said) =
+        import(&["-", "--column", "end=finish", "--column", "duration=took"], ended);
+    assert!(code == 0 && trace.ends_with("t_s\n28\n81\n"), "{trace}{said}");
+    let (code, trace, said) = import(&["-", "--column", "session=foo"], "ts,foo\n0,5\n1,6\n2,5\n");
+    let kept = "t_s,prompt_tokens,output_tokens,session\n0,0,0,5\n1,0,0,6\n2,0,0,5\n";
+    assert!(code == 0 && trace.ends_with(kept), "{trace}{said}");
+}
+
+#[test]
 fn columns_that_are_not_there_are_answered_with_those_that_are() {
     for (arguments, input, says) in [
         (
@@ -196,7 +226,12 @@ fn columns_that_are_not_there_are_answered_with_those_that_are() {
         (
             &["--column", "time=a", "--format", "access-log"],
             "a\n",
-            "access log has its columns fixed",
+            "--column: only comma-separated values have columns of any name, and this is access log",
+        ),
+        (
+            &["--column", "prompt=foo"],
+            "{\"timestamp\": 0, \"input_length\": 5}\n",
+            "--column: only comma-separated values have columns of any name, and this is JSON lines",
         ),
         (
             &[],

@@ -96,16 +96,16 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
     let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let format = arguments.format.or_else(|| Format::detect(beginning));
     // Only such a file has columns with names of its own.
-    let of_columns = (!arguments.column.is_empty()).then_some(Format::Csv);
-    let format = arguments.format.or(of_columns).or_else(|| Format::detect(beginning));
+    let format = format.or_else(|| (!arguments.column.is_empty()).then_some(Format::Csv));
     let format = format.ok_or_else(|| wrong(Format::doubt(beginning)))?;
     if arguments.path.is_some() && !format.tells_paths() {
         return Err(wrong(format!("--path: rows of {format} tell no path; leave the option out")));
     }
     if !arguments.column.is_empty() && format != Format::Csv {
         return Err(wrong(format!(
-            "--column: {format} has its columns fixed; leave the option out"
+            "--column: only comma-separated values have columns of any name, and this is {format}; leave the option out"
         )));
     }
     let options = ImportOptions {

@@ -82,6 +82,13 @@ impl FromStr for ColumnChoice {
     }
 }
 
+impl ColumnChoice {
+    /// What it says the column holds.
+    pub(super) const fn column(&self) -> Column {
+        self.column
+    }
+}
+
 impl fmt::Display for ColumnChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = MEANINGS.iter().find(|(_, column)| *column == self.column);
@@ -100,7 +107,10 @@ pub(super) fn meanings(
         choices.iter().any(|one| {
             one.column == column
                 || (is_amount(one.column) && is_amount(column))
-                || (one.column == Column::Time && column == Column::End)
+                || matches!(
+                    (one.column, column),
+                    (Column::Time, Column::End) | (Column::End, Column::Time)
+                )
         })
     };
     let by_name = |name| column_named(name).filter(|column| !is_said_otherwise(*column));

@@ -261,7 +261,36 @@ impl Columns {
         if columns.count.is_some() && columns.rate.is_some() && columns.name.is_none() {
             return Err("both a column of counts and one of rates; leave one out".into());
         }
+        columns.refuse_unused(choices)?;
         Ok(columns)
+    }
+
+    /// A choice of which the rows make no use is a mistake, and would be ignored in silence.
+    fn refuse_unused(&self, choices: &[ColumnChoice]) -> Result<(), String> {
+        let rows = match (self.rate, self.count) {
+            (Some(_), _) => "rates",
+            (_, Some(_)) => "counts",
+            _ => "requests",
+        };
+        let are_requests = rows == "requests";
+        for choice in choices {
+            let why = match choice.column() {
+                Column::PromptTokens if !are_requests => format!("the rows are {rows}, which have no prompts"),
+                Column::OutputTokens if !are_requests => format!("the rows are {rows}, which have no answers"),
+                Column::Session if !are_requests => format!("the rows are {rows}, which have no sessions"),
+                Column::Series if are_requests => {
+                    "the rows are requests, which do not add up; say which column holds their count or rate".into()
+                }
+                Column::Count if rows == "rates" => "the rows are rates, which need no count".into(),
+                Column::End if self.time.is_some() => "another column tells the time already".into(),
+                Column::Duration if self.time.is_some() => {
+                    "the column of the time tells the beginning; a duration is for that of an end".into()
+                }
+                _ => continue,
+            };
+            return Err(format!("--column {choice}: {why}; leave the option out"));
+        }
+        Ok(())
     }
 
     /// Whether the rows are of Locust's stats history.
