@@ -138,6 +138,21 @@ pub(super) fn meanings(
     Ok(meanings)
 }
 
+/// What is wrong with a line whose fields are separated by something else than commas.
+pub(super) fn other_separator(line: &str) -> Option<String> {
+    if line.contains(',') {
+        return None;
+    }
+    let is_plain = |char: char| char.is_alphanumeric() || " _-./:+%\"'#()".contains(char);
+    let name_of = |(separator, name)| {
+        let mut fields = line.split(separator);
+        let is_it = line.contains(separator) && fields.all(|field| field.chars().all(is_plain));
+        is_it.then_some(name)
+    };
+    let name = [(';', "semicolons"), ('\t', "tabs")].into_iter().find_map(name_of)?;
+    Some(format!("its fields are separated by {name}; write commas in their place"))
+}
+
 pub(super) fn column_named(name: &str) -> Option<Column> {
     let name: String =
         name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();

@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use csv::StringRecord;
 
-use super::columns::{Column, ColumnChoice, column_named, meanings};
+use super::columns::{Column, ColumnChoice, meanings, other_separator};
 use super::instant::Instant;
 use super::json_lines::path_of_url;
 use super::{LOOKED_AT, Row, Rows, What, cannot_read};
@@ -186,6 +186,9 @@ struct Columns {
 impl Columns {
     /// From the first line: a header, or a row that shows its meaning by its width.
     fn of(first: &StringRecord, choices: &[ColumnChoice]) -> Result<Self, String> {
+        if let Some(wrong) = first.get(0).filter(|_| first.len() == 1).and_then(other_separator) {
+            return Err(wrong);
+        }
         let is_row = first.iter().next().is_some_and(|field| Instant::parse(field).is_ok());
         if let Some(choice) = choices.first().filter(|_| is_row) {
             let row = first.iter().collect::<Vec<_>>().join(",");
@@ -337,11 +340,6 @@ impl Columns {
         let took = self.duration.map_or(Ok(0.0), |position| amount(field(record, position)?))?;
         Ok(end.earlier(nanos_of_seconds(took)))
     }
-}
-
-/// Whether a column of this name holds instants.
-pub(super) fn is_instant_column(name: &str) -> bool {
-    matches!(column_named(name), Some(Column::Time | Column::End))
 }
 
 /// A field too many is a sign that a comma stands where it should not, so that all may be shifted.

@@ -118,16 +118,12 @@ impl Format {
         let Some(first) = first else {
             return "the file is empty; a trace has a line per request or per interval".into();
         };
-        for (separator, name) in [(';', "semicolons"), ('\t', "tabs")] {
-            let mut names = first.split(separator).map(|name| name.trim_matches('"'));
-            if names.any(delimited::is_instant_column) && first.contains(separator) {
-                return format!("its columns are separated by {name}; write commas in their place");
-            }
-        }
-        format!(
-            "this looks like none of the known forms; say with --format which it is: {}",
-            Self::ALL.map(Self::name).join(", ")
-        )
+        columns::other_separator(first).unwrap_or_else(|| {
+            format!(
+                "this looks like none of the known forms; say with --format which it is: {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
+        })
     }
 
     /// How far rows of this format may be out of order: tools that write a line when a request ends
