@@ -114,3 +114,69 @@ fn a_scenario_may_lie_among_its_manifests() {
     let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=10m"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
+
+/// A vLLM Deployment behind a Service.
+fn vllm(name: &str, arguments: &str) -> String {
+    let pod = format!(
+        "{{containers: [{{name: server, image: 'vllm/vllm-openai:v0.11.0', \
+         args: [--model, meta-llama/Llama-3.1-8B-Instruct{arguments}], resources: {{limits: {{nvidia.com/gpu: 1}}}}}}]}}"
+    );
+    serving(name, &pod)
+}
+
+/// A ScaledObject of a Deployment by this query.
+fn scaled(name: &str, query: &str) -> String {
+    format!(
+        "---\napiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {{name: {name}, namespace: ai}}\nspec:\n  \
+         scaleTargetRef: {{name: {name}}}\n  minReplicaCount: 1\n  maxReplicaCount: 3\n  triggers:\n  - type: prometheus\n    \
+         metadata:\n      serverAddress: http://p\n      threshold: '5'\n      query: {query}\n"
+    )
+}
+
+#[test]
+fn what_manifests_say_in_several_lines_is_a_comment_of_one() {
+    let query = "|\n        sum(\n          rate(orders_open[1m])\n        )";
+    let shop = Shop::with("", &(vllm("llm", "") + &scaled("llm", query)));
+    let ran = shop.run(&["init", "web.yaml", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = shop.read("scenario.yaml");
+    let says =
+        "add it if something does: ScaledObject/ai/llm asks for sum( rate(orders_open[1m]) )\n";
+    assert!(text.contains(says), "{text}");
+    let validated = shop.run(&["validate", "scenario.yaml"]);
+    assert_eq!(validated.code, 0, "{}\n{text}", validated.out);
+}
+
+#[test]
+fn two_models_that_scale_on_metrics_of_the_same_name_get_a_rule_each() {
+    let both = vllm("a", "") + &vllm("b", "");
+    let hpa = |name: &str| {
+        format!(
+            "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: ai}}\n\
+             spec:\n  maxReplicas: 3\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}\n  \
+             metrics: [{{type: Pods, pods: {{metric: {{name: 'vllm:num_requests_waiting'}}, \
+             target: {{type: AverageValue, averageValue: 5}}}}}}]\n"
+        )
+    };
+    let text = started(&(both.clone() + &hpa("a") + &hpa("b")));
+    for name in ["a", "b"] {
+        let rule = format!(
+            "- {{name: \"vllm:num_requests_waiting\", measure: queueDepth, service: ai/{name}}}     # HorizontalPodAutoscaler/ai/{name}\n"
+        );
+        assert!(text.contains(&rule), "{rule}\nis not in\n{text}");
+    }
+    assert!(!text.contains("does not tell"), "{text}");
+    let query = |name: &str| format!("'sum(vllm:num_requests_waiting{{model=\"{name}\"}})'");
+    let text = started(&(both.clone() + &scaled("a", &query("a")) + &scaled("b", &query("b"))));
+    for name in ["a", "b"] {
+        let rule = format!(
+            r#"- {{name: "vllm:num_requests_waiting{{model=\"{name}\"}}", measure: queueDepth, service: ai/{name}}}"#
+        );
+        assert!(text.contains(&rule), "{rule}\nis not in\n{text}");
+    }
+    assert!(!text.contains("does not tell"), "{text}");
+    let same = "sum(vllm:num_requests_waiting)";
+    let text = started(&(both + &scaled("a", same) + &scaled("b", same)));
+    let doubt = "# What ScaledObject/ai/b asks for, vllm:num_requests_waiting, does not tell ai/b from ai/a: it may scale on theirs.\n";
+    assert!(text.contains(doubt), "{text}");
+}

@@ -53,6 +53,8 @@ pub struct MetricAsked {
     pub text: String,
     /// Labels by which it asks.
     pub labels: BTreeMap<String, String>,
+    /// Whether it names no pods or object of which it asks the metric.
+    pub is_external: bool,
 }
 
 /// What the pods of a workload look like.
@@ -213,20 +215,22 @@ fn metrics_asked(
 ) -> Vec<MetricAsked> {
     let list =
         |pointer| autoscaler.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    let asked = |text: &str, labels| MetricAsked {
+    let asked = |text: &str, labels, is_external| MetricAsked {
         autoscaler: object.clone(),
         target: target.clone(),
         text: text.to_owned(),
         labels,
+        is_external,
     };
     let of_hpa = list("/spec/metrics").filter_map(|metric| {
         let sources = ["/pods/metric", "/object/metric", "/external/metric"];
+        let is_external = metric.get("external").is_some();
         let metric = sources.iter().find_map(|source| metric.pointer(source))?;
         let labels = texts(metric.pointer("/selector/matchLabels"));
-        Some(asked(metric.get("name")?.as_str()?, labels))
+        Some(asked(metric.get("name")?.as_str()?, labels, is_external))
     });
     let of_triggers = list("/spec/triggers").filter_map(|trigger| {
-        Some(asked(trigger.pointer("/metadata/query")?.as_str()?, BTreeMap::new()))
+        Some(asked(trigger.pointer("/metadata/query")?.as_str()?, BTreeMap::new(), true))
     });
     of_hpa.chain(of_triggers).collect()
 }

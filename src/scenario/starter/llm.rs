@@ -4,12 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::yaml::scalar;
+use super::yaml::{comment, scalar};
 use crate::capacity::node_type::NodeType;
 use crate::cluster::ObjectReference;
-use crate::metrics::Measure;
 use crate::scenario::inference::InferenceServer;
-use crate::scenario::inventory::{Inventory, MetricAsked};
 use crate::traffic::llm::catalog::{Gpu, LanguageModel, ServerEfficiency, gpus, language_models};
 
 /// The model that stands for one of which nothing is known.
@@ -112,7 +110,8 @@ impl<'a> Served<'a> {
         writeln!(
             out,
             "  - workload: {workload}     # {} in {}",
-            server.software, server.container
+            server.software,
+            comment(&server.container)
         )?;
         if !server.is_first {
             writeln!(out, "    container: {}", scalar(&server.container))?;
@@ -126,7 +125,7 @@ impl<'a> Served<'a> {
             (Some(doubt), _) => format!("GUESS: {doubt}; docs/llm.md says what else can be given"),
             (None, written) => written.clone().unwrap_or_default(),
         };
-        writeln!(out, "        model: {}     # {why}", self.model.name)?;
+        writeln!(out, "        model: {}     # {}", self.model.name, comment(&why))?;
         writeln!(out, "        gpu: {}     # as the nodes of these pods have", gpu.name)?;
         let size = self.tensor_parallel_size();
         if size != 1 || server.tensor_parallel_size != size {
@@ -152,7 +151,8 @@ impl<'a> Served<'a> {
             )?;
         }
         if !server.not_modelled.is_empty() {
-            writeln!(out, "        # not modelled: {}", server.not_modelled.join(", "))?;
+            let named = comment(&server.not_modelled.join(", "));
+            writeln!(out, "        # not modelled: {named}")?;
         }
         let (prompt, output) = self.tokens();
         writeln!(
@@ -217,86 +217,6 @@ fn nearest_in_size(written: &str) -> Option<&'static LanguageModel> {
     language_models().iter().min_by(|one, other| distance(one).total_cmp(&distance(other)))
 }
 
-/// What the name of a metric, or a name in a query, measures; by the names that inference servers, exporters of
-/// GPUs and web servers give.
-fn measure(name: &str) -> Option<Measure> {
-    const NAMES: [(&str, Measure); 17] = [
-        ("num_requests_waiting", Measure::QueueDepth),
-        ("num_queue_reqs", Measure::QueueDepth),
-        ("queue_size", Measure::QueueDepth),
-        ("queue_depth", Measure::QueueDepth),
-        ("num_requests_running", Measure::Concurrency),
-        ("num_running_reqs", Measure::Concurrency),
-        ("batch_current_size", Measure::Concurrency),
-        ("cache_usage", Measure::KvCacheUsage),
-        ("token_usage", Measure::KvCacheUsage),
-        ("generation_tokens", Measure::TokensPerSecond),
-        ("prompt_tokens", Measure::PromptTokensPerSecond),
-        ("gpu_util", Measure::GpuUtilization),
-        ("gpu_duty_cycle", Measure::GpuUtilization),
-        ("requests_per_second", Measure::RequestsPerSecond),
-        ("http_requests", Measure::RequestsPerSecond),
-        ("request_rate", Measure::RequestsPerSecond),
-        ("requests_in_flight", Measure::Concurrency),
-    ];
-    let name = name.to_lowercase();
-    NAMES.iter().find(|(part, _)| name.contains(part)).map(|(_, measure)| *measure)
-}
-
-/// The section `metrics`: what the adapter serves to autoscalers that ask for more than CPU and memory.
-pub(super) fn write_metrics(out: &mut String, inventory: &Inventory) -> fmt::Result {
-    let mut rules: BTreeMap<String, String> = BTreeMap::new();
-    let mut unknown: Vec<String> = Vec::new();
-    for asked in &inventory.metrics_asked {
-        let MetricAsked { autoscaler, target, text, labels } = asked;
-        let is_name = |one: char| one.is_alphanumeric() || one == '_' || one == ':';
-        let names = text.split(|one| !is_name(one));
-        let found =
-            names.filter(|name| !name.is_empty()).find_map(|name| Some((name, measure(name)?)));
-        let mut services = inventory.services.keys();
-        let service = services
-            .find(|service| inventory.workloads_behind(service).any(|behind| behind == target));
-        let serves_tokens =
-            inventory.workloads.get(target).is_some_and(|pods| pods.server.is_some());
-        let (Some((name, measure)), Some(service)) = (found, service) else {
-            unknown.push(format!("{autoscaler} asks for {text}"));
-            continue;
-        };
-        if measure.is_of_language_models() && !serves_tokens {
-            unknown.push(format!("{autoscaler} asks for {text}"));
-            continue;
-        }
-        let measure = serde_json::to_value(measure).unwrap_or_default();
-        let measure = measure.as_str().unwrap_or_default();
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(key, value)| format!("{}: {}", scalar(key), scalar(value)))
-            .collect();
-        let labels = if labels.is_empty() {
-            String::new()
-        } else {
-            format!(", labels: {{{}}}", labels.join(", "))
-        };
-        let rule = format!(
-            "    - {{name: {}, measure: {measure}, service: {service}{labels}}}     # {autoscaler}\n",
-            scalar(name)
-        );
-        rules.entry(name.to_owned()).or_insert(rule);
-    }
-    if rules.is_empty() && unknown.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n# GUESS by their names: what the metrics are that autoscalers ask for.")?;
-    for asked in &unknown {
-        writeln!(out, "# Nothing is known to stand for this; add it if something does: {asked}")?;
-    }
-    if rules.is_empty() {
-        return writeln!(out, "metrics: {{}}");
-    }
-    writeln!(out, "metrics:\n  custom:")?;
-    rules.values().try_for_each(|rule| out.write_str(rule))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,19 +237,5 @@ mod tests {
         }
         let near = nearest_in_size("google/gemma-3-1b-it").map(|model| model.name.as_str());
         assert_eq!(near, Some("Llama-3.2-1B"));
-    }
-
-    #[test]
-    fn metrics_are_known_by_the_names_that_servers_give_them() {
-        for (name, known) in [
-            ("vllm:num_requests_waiting", Some(Measure::QueueDepth)),
-            ("vllm_num_requests_running", Some(Measure::Concurrency)),
-            ("vllm:gpu_cache_usage_perc", Some(Measure::KvCacheUsage)),
-            ("vllm:kv_cache_usage_perc", Some(Measure::KvCacheUsage)),
-            ("DCGM_FI_DEV_GPU_UTIL", Some(Measure::GpuUtilization)),
-            ("orders_open", None),
-        ] {
-            assert_eq!(measure(name), known, "{name}");
-        }
     }
 }

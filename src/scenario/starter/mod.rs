@@ -2,6 +2,7 @@
 //! with a comment that says what it is and how to find the right value.
 
 mod llm;
+mod metrics;
 mod sizing;
 mod yaml;
 
@@ -12,9 +13,10 @@ use super::inventory::{Inventory, PodShape};
 use crate::cluster::{NamespacedName, ObjectReference};
 use crate::traffic::llm::catalog::{Gpu, gpus};
 use crate::units::MilliCpu;
-use llm::{Served, hinted_gpu, write_metrics};
+use llm::{Served, hinted_gpu};
+use metrics::write_metrics;
 use sizing::{Pool, pools};
-use yaml::{joined, scalar};
+use yaml::{comment, joined, scalar};
 
 /// CPU time that a request is guessed to take [s].
 const CPU_SECONDS: f64 = 0.02;
@@ -171,7 +173,7 @@ cluster:
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            writeln!(out, "    # for {}{more}", joined(named, ", "))?;
+            writeln!(out, "    # for {}{more}", comment(&joined(named, ", ")))?;
             writeln!(out, "    - name: {}", pool.name)?;
             writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
             writeln!(out, "      count: {}", pool.count)?;
@@ -293,6 +295,7 @@ ingress:
             let has_waves = guesses
                 .iter()
                 .any(|(workload, _)| self.inventory.max_replicas.contains_key(*workload));
+            let object = comment(&object.to_string());
             writeln!(out, "  - host: {}     # {object}", scalar(host))?;
             if *path != "/" {
                 writeln!(out, "    path: {}", scalar(path))?;

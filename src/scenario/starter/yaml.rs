@@ -17,6 +17,12 @@ pub(super) fn scalar(text: &str) -> String {
     }
 }
 
+/// A text as it can stand behind a `#`: in one line, whatever manifests have in it.
+pub(super) fn comment(text: &str) -> String {
+    let words = text.split(|one: char| one.is_whitespace() || one.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Several things in one line.
 pub(super) fn joined(items: &[impl Display], separator: &str) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
@@ -25,6 +31,11 @@ pub(super) fn joined(items: &[impl Display], separator: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comment_is_one_line() {
+        assert_eq!(comment("sum(\n  rate(a[1m])\r\n)\u{7}\u{85}"), "sum( rate(a[1m]) )");
+    }
 
     #[test]
     fn a_text_stays_a_text() {
