@@ -80,6 +80,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
             "Arrived At;\"In Tok\"\n2023-11-16T12:00:00Z;5\n",
             "line 1: its fields are separated by semicolons",
         ),
+        (vec!["-"], "timestamp;took [ms]\n0;5\n", "separated by semicolons"),
         (vec!["-", "--format", "csv"], "t_s\trequests\n0\t1\n", "separated by tabs"),
         (vec!["-"], "t_s,requests,count\n0,1,2\n", "`requests` and `count` both say the same"),
         (vec!["-"], "t_s,requests\n0,\n", "line 2: the field in column 2 is empty"),

@@ -145,9 +145,10 @@ pub(super) fn other_separator(line: &str) -> Option<String> {
     }
     let is_plain = |char: char| char.is_alphanumeric() || " _-./:+%\"'#()".contains(char);
     let name_of = |(separator, name)| {
-        let mut fields = line.split(separator);
-        let is_it = line.contains(separator) && fields.all(|field| field.chars().all(is_plain));
-        is_it.then_some(name)
+        let fields = || line.split(separator).map(|field| field.trim_matches('"'));
+        let is_instant = |field| matches!(column_named(field), Some(Column::Time | Column::End));
+        let is_it = fields().any(is_instant) || fields().all(|field| field.chars().all(is_plain));
+        (is_it && line.contains(separator)).then_some(name)
     };
     let name = [(';', "semicolons"), ('\t', "tabs")].into_iter().find_map(name_of)?;
     Some(format!("its fields are separated by {name}; write commas in their place"))
