@@ -198,6 +198,9 @@ fn columns_of_which_the_rows_make_no_use_are_refused() {
         assert_eq!((code, trace.as_str()), (2, ""), "{meanings:?}: {said}");
         assert!(said.contains(&format!("line 1: --column {says}")), "{meanings:?}: {said}");
     }
+    let both = ["-", "--every", "1s", "--column", "time=start", "--column", "prompt=foo"];
+    let (code, _, said) = import(&both, csv);
+    assert!(code == 2 && said.contains("prompt=foo: --every counts requests"), "{said}");
     let ended = "timestamp,finish,took\n1,30,2\n2,90,9\n";
     let (code, trace, said) =
         import(&["-", "--column", "end=finish", "--column", "duration=took"], ended);

@@ -108,6 +108,12 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
             "--column: only comma-separated values have columns of any name, and this is {format}; leave the option out"
         )));
     }
+    let mut unused = arguments.column.iter().filter(|choice| choice.is_of_single_requests());
+    if let (Some(_), Some(choice)) = (arguments.every, unused.next()) {
+        return Err(wrong(format!(
+            "--column {choice}: --every counts requests, and counts have neither tokens nor sessions; leave one of the two out"
+        )));
+    }
     let options = ImportOptions {
         format,
         disorder: arguments.disorder.unwrap_or(format.usual_disorder()),

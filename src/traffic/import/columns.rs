@@ -83,6 +83,11 @@ impl FromStr for ColumnChoice {
 }
 
 impl ColumnChoice {
+    /// Whether it is of use only where requests are told one by one, as against counts of them.
+    pub const fn is_of_single_requests(&self) -> bool {
+        matches!(self.column, Column::PromptTokens | Column::OutputTokens | Column::Session)
+    }
+
     /// What it says the column holds.
     pub(super) const fn column(&self) -> Column {
         self.column
