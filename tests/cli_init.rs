@@ -111,6 +111,12 @@ fn a_scenario_may_lie_among_its_manifests() {
     // The second time what is written the first time is there.
     let ran = shop.run(&["init", ".", "--force"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
+    let validated = shop.run(&["validate", "scenario.yaml"]);
+    assert!(!validated.out.contains("not simulated"), "{}", validated.out);
+    let named = shop.read("scenario.yaml").replace("  - \".\"", "  - web.yaml\n  - scenario.yaml");
+    shop.write("named.yaml", named);
+    let validated = shop.run(&["validate", "named.yaml"]);
+    assert!(validated.out.contains("1 object of kind Scenario"), "{}", validated.out);
     let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=10m"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
 }

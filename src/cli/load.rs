@@ -1,11 +1,13 @@
 //! A scenario with all its files.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::files::{beside, open_unpacked, read_manifests, read_source};
 use super::spool::temporary_spool;
-use crate::manifest::{Diagnostic, Diagnostics, Place, Source};
+use crate::manifest::{Diagnostic, Diagnostics, Place, Source, read_documents};
+use crate::scenario::read::{API_VERSION, is_scenario};
 use crate::scenario::resolved::{
     HistogramFile, NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
 };
@@ -83,11 +85,11 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnost
     let mut files = ScenarioFiles::default();
     let mut problems = Diagnostics::default();
     for named in &paths.manifests {
-        let read = read_manifests(&beside(scenario, &named.path));
+        let read = manifests_of(&beside(scenario, &named.path));
         files.manifests.extend(or_report(read, named, &mut problems));
     }
     for named in &paths.applies {
-        let read = read_manifests(&beside(scenario, &named.path));
+        let read = manifests_of(&beside(scenario, &named.path));
         files.applies.insert(named.path.clone(), or_report(read, named, &mut problems));
     }
     for named in &paths.traces {
@@ -115,6 +117,26 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnost
         files.scheduler_config = or_report(read, named, &mut problems);
     }
     (files, problems)
+}
+
+/// The manifests that a path stands for. A scenario often lies in the folder of its manifests, and is none of
+/// them; one that is named by itself is told of as what it is.
+fn manifests_of(path: &str) -> Result<Vec<Source>, String> {
+    let mut sources = read_manifests(path)?;
+    if !Path::new(path).is_file() {
+        sources.retain(|source| !is_own_file(source));
+    }
+    Ok(sources)
+}
+
+/// Whether a file holds scenarios and the like alone.
+fn is_own_file(source: &Source) -> bool {
+    // Most files can be told without reading them as YAML.
+    if !source.text.contains(API_VERSION) {
+        return false;
+    }
+    let documents = read_documents(source, &mut Diagnostics::default());
+    !documents.is_empty() && documents.iter().all(is_scenario)
 }
 
 /// What was read; if it could not be, the problem is noted and nothing stands for it.
