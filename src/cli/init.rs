@@ -136,13 +136,23 @@ fn several_installations(files: &BTreeMap<ObjectReference, Vec<String>>) -> Opti
 /// How the scenario file names a path that the person named from where the program runs.
 fn seen_from(scenario: &str, path: &str) -> String {
     let folder = Path::new(scenario).parent().unwrap_or(Path::new(""));
-    let is_below = folder.components().all(|part| matches!(part, Component::Normal(_)));
-    if Path::new(path).is_absolute() || folder.as_os_str().is_empty() || scenario == STANDARD_INPUT
-    {
+    if folder.as_os_str().is_empty() || scenario == STANDARD_INPUT {
         return path.to_owned();
     }
-    if is_below {
-        return format!("{}{path}", "../".repeat(folder.components().count()));
+    let parts = |path| -> Vec<Component<'_>> {
+        Path::components(path).filter(|part| *part != Component::CurDir).collect()
+    };
+    let (from, to) = (parts(folder), parts(Path::new(path)));
+    let shared = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let (up, down) = (&from[shared..], &to[shared..]);
+    if Path::new(path).is_absolute() && !up.is_empty() {
+        return path.to_owned();
+    }
+    if up.iter().all(|part| matches!(part, Component::Normal(_))) {
+        let up = up.iter().map(|_| "..".to_owned());
+        let down = down.iter().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let relative = up.chain(down).collect::<Vec<_>>().join("/");
+        return if relative.is_empty() { ".".to_owned() } else { relative };
     }
     std::path::absolute(path).map_or(path.to_owned(), |path| path.to_string_lossy().into_owned())
 }
@@ -163,6 +173,13 @@ mod tests {
             ("scenario.yaml", "k8s", "k8s"),
             ("a/b/scenario.yaml", "k8s/app.yaml", "../../k8s/app.yaml"),
             ("a/scenario.yaml", "/srv/k8s", "/srv/k8s"),
+            ("a/scenario.yaml", "a/k8s/app.yaml", "k8s/app.yaml"),
+            ("a/b/scenario.yaml", "./a/k8s", "../k8s"),
+            ("../a/scenario.yaml", "../a/k8s", "k8s"),
+            ("a/scenario.yaml", "a", "."),
+            ("a/scenario.yaml", "../k8s", "../../k8s"),
+            ("/srv/scenario.yaml", "/srv/k8s", "k8s"),
+            ("/srv/scenarios/scenario.yaml", "/srv/k8s", "/srv/k8s"),
             ("-", "k8s", "k8s"),
         ] {
             assert_eq!(seen_from(scenario, path), named);
