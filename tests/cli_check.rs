@@ -253,6 +253,18 @@ fn language_models_are_compared_by_their_tokens() {
 }
 
 #[test]
+fn scenarios_of_the_same_name_are_told_apart_in_the_junit_file_by_their_files() {
+    let shop = Shop::new();
+    shop.write("again.yaml", SCENARIO);
+    shop.write("other.yaml", SCENARIO.replace("name: shop\n", "name: other\n"));
+    let files = ["check", "scenario.yaml", "again.yaml", "other.yaml", "--junit", "-"];
+    let xml = shop.run(&files).out;
+    for suite in ["shop (scenario.yaml) seed ", "shop (again.yaml) seed ", "other seed "] {
+        assert_eq!(xml.matches(&format!("<testsuite name=\"{suite}")).count(), 1, "{suite}: {xml}");
+    }
+}
+
+#[test]
 fn junit_goes_to_standard_output_where_it_is_asked_for() {
     let shop = Shop::new();
     let ran = shop.run(&["check", "scenario.yaml", "--junit", "-"]);

@@ -128,12 +128,24 @@ impl Check {
         json.expect("strings, numbers and lists can always be JSON") + "\n"
     }
 
+    /// The scenario's name; with its file, if others have the same name.
+    fn unique_name(&self, checked: &CheckedScenario) -> String {
+        let has_its_name = |other: &CheckedScenario| {
+            other.scenario == checked.scenario && other.file != checked.file
+        };
+        if self.scenarios.iter().any(has_its_name) {
+            format!("{} ({})", checked.scenario, checked.file)
+        } else {
+            checked.scenario.clone()
+        }
+    }
+
     /// For build servers: a suite for each run, a case for each objective.
     pub fn junit(&self) -> Result<String, quick_junit::SerializeError> {
         let mut report = JunitReport::new("wavetank check");
         for checked in &self.scenarios {
             let seed = checked.seed.map(|seed| format!(" seed {seed}")).unwrap_or_default();
-            let name = format!("{}{seed}", checked.scenario);
+            let name = format!("{}{seed}", self.unique_name(checked));
             let mut suite = TestSuite::new(name.clone());
             suite.add_property(("file", checked.file.as_str()));
             if !checked.problem.is_empty() {
