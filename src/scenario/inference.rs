@@ -181,21 +181,25 @@ impl CommandLine {
             "Ollama" => &[],
             _ => &VLLM,
         };
-        let settings = known.iter().filter_map(|(option, setting)| {
-            let text = self.value(option)?;
+        let mut settings: Vec<(&'static str, String)> = Vec::new();
+        let mut unread = Vec::new();
+        for (option, setting) in known {
+            let Some(text) = self.value(option) else { continue };
             let value = match *setting {
-                "gpuMemoryUtilization" => text.parse::<f64>().ok().map(|_| text.to_owned()),
+                "gpuMemoryUtilization" => share(text).map(|number| number.to_string()),
                 _ => whole(text).map(|number| number.to_string()),
             };
-            Some((*setting, value?))
-        });
-        let mut settings: Vec<(&'static str, String)> = settings.collect();
+            match value {
+                Some(value) => settings.push((*setting, value)),
+                None => unread.push(format!("--{option} {text}")),
+            }
+        }
         for (option, setting) in [
             ("no-enable-prefix-caching", "enablePrefixCaching"),
             ("disable-radix-cache", "enablePrefixCaching"),
             ("no-enable-chunked-prefill", "enableChunkedPrefill"),
         ] {
-            if self.has(option) {
+            if self.has(option) && !settings.iter().any(|(known, _)| *known == setting) {
                 settings.push((setting, "false".to_owned()));
             }
         }
@@ -212,7 +216,7 @@ impl CommandLine {
             model: self.model(server.software, image),
             tensor_parallel_size: written.unwrap_or(if takes_all { server.gpus } else { 1 }),
             settings,
-            not_modelled: not_modelled.collect(),
+            not_modelled: not_modelled.chain(unread).collect(),
             ..server
         }
     }
@@ -235,14 +239,28 @@ impl CommandLine {
     }
 }
 
-/// A count as vLLM reads it: `4096`, `32k` (thousands), `32K` (of 1024).
+/// A count as vLLM reads it (`human_readable_int`): `4096`, `25.6k` (thousands), `32K` (of 1024, whole numbers alone).
 fn whole(text: &str) -> Option<u64> {
-    let number = |end: char| text.strip_suffix(end)?.parse::<u64>().ok();
-    text.parse()
-        .ok()
-        .or_else(|| number('k')?.checked_mul(1000))
-        .or_else(|| number('K')?.checked_mul(1024))
-        .filter(|number| *number > 0)
+    const DECIMAL: [(char, f64); 4] = [('k', 1e3), ('m', 1e6), ('g', 1e9), ('t', 1e12)];
+    const BINARY: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
+    let decimal = || {
+        let (end, unit) = DECIMAL.iter().find(|(end, _)| text.ends_with(*end))?;
+        let number = text.strip_suffix(*end)?;
+        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        // Cut, as Python's `int` does.
+        let count = libm::floor(number.parse::<f64>().ok().filter(|_| is_plain)? * unit);
+        format!("{count}").parse::<u64>().ok()
+    };
+    let binary = || {
+        let (end, bits) = BINARY.iter().find(|(end, _)| text.ends_with(*end))?;
+        text.strip_suffix(*end)?.parse::<u64>().ok()?.checked_mul(1 << bits)
+    };
+    text.parse().ok().or_else(decimal).or_else(binary).filter(|number| *number > 0)
+}
+
+/// A share of the memory: above 0, and 1 at most.
+fn share(text: &str) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0)
 }
 
 #[cfg(test)]
@@ -325,5 +343,36 @@ mod tests {
         let settings = [("maxNumSeqs", "64".to_owned()), ("maxModelLen", "8000".to_owned())];
         assert_eq!(found.settings, settings);
         assert_eq!(found.not_modelled, ["--enable-lora", "--quantization awq"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_a_setting_is_named_and_what_is_said_twice_is_said_once() {
+        let args = [
+            "--max-model-len=1.5K",
+            "--gpu-memory-utilization=nan",
+            "--no-enable-prefix-caching",
+            "--disable-radix-cache",
+        ];
+        let found = server(&json!({"image": "vllm/vllm-openai", "args": args})).expect("a server");
+        assert_eq!(found.settings, [("enablePrefixCaching", "false".to_owned())]);
+        assert_eq!(found.not_modelled, ["--max-model-len 1.5K", "--gpu-memory-utilization nan"]);
+    }
+
+    #[test]
+    fn counts_are_read_as_vllm_reads_them() {
+        for (text, count) in [
+            ("4096", Some(4096)),
+            ("25.6k", Some(25_600)),
+            ("32K", Some(32_768)),
+            ("1.5m", Some(1_500_000)),
+            ("2g", Some(2_000_000_000)),
+            ("1.5K", None),
+            ("-1", None),
+            ("0", None),
+            ("infk", None),
+            ("auto", None),
+        ] {
+            assert_eq!(whole(text), count, "{text}");
+        }
     }
 }

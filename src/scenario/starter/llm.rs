@@ -1,5 +1,5 @@
 //! Workloads that serve language models: which model and GPU stand for theirs, what their servers are told, and
-//! how much traffic keeps them half busy.
+//! how much traffic is half of what they can do.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -16,10 +16,11 @@ const DEFAULT_MODEL: &str = "Llama-3.1-8B";
 const ROOM_MIN: f64 = 4096.0;
 /// Tokens of a prompt and of an answer on average.
 const TOKENS: (f64, f64) = (1024.0, 128.0);
-/// Sequences in a batch while a server is about half busy.
+/// Sequences in a batch at about half of what a server can do.
 const BATCH: f64 = 16.0;
-/// Share of the time in which the guessed traffic keeps a server busy.
-const BUSY: f64 = 0.5;
+/// Share of what a server can do that the guessed traffic asks for. A batch of few sequences keeps its GPU busy
+/// all the same.
+const SHARE_OF_CAPACITY: f64 = 0.5;
 /// Models that are built like one of another name.
 const ALIKE: [(&str, &str); 5] = [
     ("llama-3-8b", "Llama-3.1-8B"),
@@ -86,14 +87,14 @@ impl<'a> Served<'a> {
         )
     }
 
-    /// Requests a second that keep so many servers half busy.
+    /// Requests a second that are about half of what so many servers can do.
     pub(super) fn guessed_rps(&self, gpu: &Gpu, replicas: i64) -> f64 {
         let cost = self.model.cost(gpu, self.tensor_parallel_size(), &ServerEfficiency::default());
         let (prompt, output) = self.tokens();
         let layers = cost.weights.max(cost.token * BATCH);
         let step = cost.iteration + cost.sequence * BATCH + layers;
         let seconds = prompt * (cost.token + cost.exchange) + output * step / BATCH;
-        let rps = BUSY * replicas.max(1) as f64 / seconds;
+        let rps = SHARE_OF_CAPACITY * replicas.max(1) as f64 / seconds;
         // Two figures say all that a guess can.
         let unit = if rps >= 10.0 { 1.0 } else { 10.0 };
         (libm::round(rps * unit) / unit).max(0.1)

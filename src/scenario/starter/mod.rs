@@ -77,7 +77,7 @@ impl Starter<'_> {
         served.collect()
     }
 
-    /// Requests a second that keep the pods of a workload half busy.
+    /// Requests a second that are about half of what the pods of a workload can do.
     fn guessed_rps(&self, workload: &ObjectReference, models: &Models<'_>) -> f64 {
         let shape = self.inventory.workloads.get(workload);
         match (models.get(workload), shape) {
@@ -269,7 +269,7 @@ cluster:
             "
 # GUESS: requests per second to the hosts and paths of Ingresses and HTTPRoutes, which bring them to
 # Services by weight, with their time-outs and retries. Together they keep about half of the requested
-# CPU busy. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each
+# CPU busy; of language models they are about half of what their servers can do. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each
 # request (column t_s) or for each interval (columns t_s, requests).
 ingress:
 ",
@@ -324,8 +324,8 @@ ingress:
         }
         out.write_str(
             "
-# GUESS: requests per second that keep about half of the requested CPU, or of the language models, busy.
-# A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each request
+# GUESS: requests per second that keep about half of the requested CPU busy; of language models about half of
+# what their servers can do. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each request
 # (column t_s) or for each interval (columns t_s, requests).
 traffic:
 ",
