@@ -177,12 +177,11 @@ fn a_backend_without_a_service_is_told_before_the_run_and_by_who_writes_scenario
             assert_eq!(said.matches(words).count(), 1, "{arguments:?}: {words}\nis not in\n{said}");
         }
     }
-    let ran = shop.run(&["validate", "web.yaml"]);
-    assert!(
-        ran.out.contains("warning: web.yaml:25: Ingress shop/api: spec.default"),
-        "{}",
-        ran.out
-    );
+    for file in ["web.yaml", "scenario.yaml"] {
+        let ran = shop.run(&["validate", file]);
+        let place = "warning: web.yaml:25: Ingress shop/api: spec.default";
+        assert!(ran.out.contains(place), "{file}: {}", ran.out);
+    }
     // One by which requests come is an error, and no warning beside.
     let reached = "ingress: [{host: old.example, load: {pattern: constant, rps: 1}}]\n";
     shop.write("scenario.yaml", format!("{SCENARIO}{reached}"));
@@ -232,8 +231,9 @@ fn hpa(name: &str, target: &str) -> String {
 fn thousandths_of_bytes_are_doubted_wherever_bytes_are_written() {
     let manifests =
         shop_with("memory: 128Mi}, limits: {cpu: 500m}", "memory: 128m}, limits: {memory: 512}");
-    let scenario =
-        SCENARIO.replace("    app: {start: 1s}", "    memory: 200m\n    app: {start: 1s}");
+    let scenario = SCENARIO
+        .replace("    app: {start: 1s}", "    memory: 200m\n    app: {start: 1s, imageSize: 500m}")
+        + "kubelet: {imagePullBandwidth: 100m}\n";
     let ran = Shop::with(&scenario, &manifests).run(&["validate", "scenario.yaml"]);
     for doubt in [
         "web.yaml:15: Deployment shop/web: spec.template.spec.containers[0].resources.requests[memory]: 128m is \
@@ -243,6 +243,8 @@ fn thousandths_of_bytes_are_doubted_wherever_bytes_are_written() {
          bytes, less than a page of memory: it is killed for its memory as soon as it runs\n  help: mebibytes are \
          written 512Mi",
         "scenario.yaml:12: workloads[0].memory: 200m is 0.2 bytes",
+        "scenario.yaml:13: workloads[0].app.imageSize: 500m is 0.5 bytes",
+        "kubelet.imagePullBandwidth: 100m is 0.1 bytes",
     ] {
         assert!(ran.out.contains(doubt), "{doubt}\nis not in\n{}", ran.out);
     }
@@ -251,6 +253,12 @@ fn thousandths_of_bytes_are_doubted_wherever_bytes_are_written() {
     let said = doubts(&format!("{MANIFESTS}{quota}"));
     assert!(said.contains("spec.hard[requests.memory]: 10m is 0.01 bytes"), "{said}");
     assert_eq!(said.matches("warning:").count(), 1, "{said}");
+    // The scheduler sets nothing aside for a claim, however large.
+    let claim = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c, namespace: shop}\n\
+                 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10m}}}\n";
+    let said = doubts(&format!("{MANIFESTS}{claim}"));
+    let doubt = "spec.resources.requests[storage]: 10m is 0.01 bytes, as m means a thousandth\n";
+    assert!(said.contains(doubt), "{said}");
 }
 
 #[test]
@@ -311,6 +319,20 @@ fn targets_that_a_limit_keeps_pods_from_reaching_are_doubted() {
     assert!(!said_of("{type: Utilization, averageUtilization: 181}").contains("warning:"));
     let said = said_of("{type: AverageValue, averageValue: 700m}");
     assert!(said.contains("a pod at its cpu limit uses 500m: the HPA"), "{said}");
+    // autoscaling/v1 has a field of its own for it.
+    let v1 = "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: web, namespace: shop}\n\
+              spec:\n  maxReplicas: 9\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  \
+              targetCPUUtilizationPercentage: 250\n";
+    let said = doubts(&format!("{MANIFESTS}{v1}"));
+    let doubt = "web.yaml:28: HorizontalPodAutoscaler shop/web: spec.targetCPUUtilizationPercentage: a pod at";
+    assert!(said.contains(doubt), "{said}");
+    let manifests = shop_with("requests: {cpu: 250m, memory: 128Mi}, limits: {cpu: 500m}", "{}");
+    let manifests = manifests.replace("resources: {{}}", "resources: {}");
+    let said = doubts(&format!("{manifests}{v1}"));
+    assert!(
+        said.contains("shop/web: spec.targetCPUUtilizationPercentage: container web of"),
+        "{said}"
+    );
     // The tolerance is the scenario's, where that has one.
     let scenario =
         format!("{SCENARIO}controllerManager: {{horizontalPodAutoscaler: {{tolerance: 0.05}}}}\n");

@@ -159,11 +159,7 @@ impl Examined {
         };
         for missing in missing_services(&routing, is_there) {
             let Some(manifest) = by_name(&missing.object) else { continue };
-            let problem = Diagnostic::warning("missing-reference", missing.message())
-                .at(manifest.origin.place_of(&missing.field))
-                .of(manifest.label())
-                .help("add the Service, or name one that is there");
-            self.problems.push(Diagnostic { field: missing.field, ..problem });
+            self.problems.push(missing.diagnostic(manifest));
         }
         self.problems.append(admit(manifests).diagnostics);
         self.problems.deduplicate();

@@ -45,6 +45,8 @@ pub(super) fn check(object: &Object) -> Diagnostics {
     walk(&object.manifest.value, "", &mut |holder, field, text| {
         let Some(ByteDoubt { message, help }) = byte_doubt(text) else { return };
         let consequence = match holder {
+            // What a claim asks for; containers have memory and ephemeral-storage.
+            "requests" | "limits" if field.ends_with("[storage]") => "",
             "requests" | "defaultRequest" => ": the scheduler sets next to nothing aside for it",
             "limits" | "default" => ": it is killed for its memory as soon as it runs",
             "hard" => ": nothing fits in",

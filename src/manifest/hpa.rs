@@ -9,6 +9,7 @@ mod validation;
 
 use serde_json::Value;
 
+pub(super) use convert::METRICS_ANNOTATION;
 pub use convert::to_v2;
 pub use defaults::set_defaults;
 pub use lower::lower;

@@ -3,6 +3,7 @@
 use super::byte_check::byte_doubt;
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
+use super::hpa::METRICS_ANNOTATION;
 use super::load::Object;
 use crate::cluster::hpa::{HpaSpec, MetricSource, MetricTarget};
 use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
@@ -32,7 +33,7 @@ pub(super) fn check(
     for (index, metric) in spec.metrics.iter().enumerate() {
         if metric.lacks_target {
             let message = "the value that the type names is not set: the HPA will not scale by it";
-            let field = format!("spec.metrics[{index}].object.target.type");
+            let field = field_of(hpa, spec, index, "object.target.type");
             let help = "name the value that is set: Value or AverageValue";
             problems.push(warning("missing-target", message.to_owned(), hpa, field).help(help));
         }
@@ -40,12 +41,12 @@ pub(super) fn check(
             continue;
         };
         let body = if only.is_some() { "containerResource" } else { "resource" };
-        let at = format!("spec.metrics[{index}].{body}.target");
+        let at = |field: &str| field_of(hpa, spec, index, &format!("{body}.target.{field}"));
         if let MetricTarget::AverageValueMilli(milli) = metric.target
             && **resource == *"memory"
             && let Some(doubt) = byte_doubt(&Quantity::from_milli(milli).to_string())
         {
-            let field = format!("{at}.averageValue");
+            let field = at("averageValue");
             problems.push(warning("doubtful-bytes", doubt.message, hpa, field).help(doubt.help));
         }
         let Some(template) = template else { continue };
@@ -57,17 +58,33 @@ pub(super) fn check(
                 "container {lacking} of {named} requests no {resource}, of which this is a share: the HPA will \
                  not scale by it"
             );
-            let field = format!("{at}.averageUtilization");
+            let field = at("averageUtilization");
             let help = format!("add resources.requests.{resource} to the container");
             problems.push(warning("missing-requests", message, hpa, field).help(help));
         } else if let Some(Unreachable { message, help, field }) =
             counted.unreachable(metric.target, tolerance)
         {
-            let field = format!("{at}.{field}");
+            let field = at(field);
             problems.push(warning("unreachable-target", message, hpa, field).help(help));
         }
     }
     problems
+}
+
+/// Where a field of a metric is written: autoscaling/v1 has one target, and the other metrics in an annotation.
+fn field_of(hpa: &Object, spec: &HpaSpec, index: usize, field: &str) -> String {
+    let manifest = &hpa.manifest;
+    if &*manifest.api_version != "autoscaling/v1" {
+        return format!("spec.metrics[{index}].{field}");
+    }
+    let is_last = index + 1 == spec.metrics.len();
+    let own = manifest.value.pointer("/spec/targetCPUUtilizationPercentage");
+    let is_annotated = hpa.meta.annotations.contains_key(METRICS_ANNOTATION);
+    if is_last && (own.is_some() || !is_annotated) {
+        "spec.targetCPUUtilizationPercentage".to_owned()
+    } else {
+        format!("metadata.annotations[{METRICS_ANNOTATION}]")
+    }
 }
 
 /// The containers that a resource metric counts.

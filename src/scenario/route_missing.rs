@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::routing::Routing;
 use crate::cluster::{NamespacedName, ObjectReference};
+use crate::manifest::{Diagnostic, Manifest};
 
 /// A backend that names a Service which is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,15 @@ impl MissingService {
     /// What is wrong.
     pub fn message(&self) -> String {
         format!("the Service {} is not here, {}", self.service, self.consequence)
+    }
+
+    /// A warning at the field of the Ingress or HTTPRoute, which is this manifest.
+    pub fn diagnostic(self, manifest: &Manifest) -> Diagnostic {
+        let problem = Diagnostic::warning("missing-reference", self.message())
+            .at(manifest.origin.place_of(&self.field))
+            .of(manifest.label())
+            .help("add the Service, or name one that is there");
+        Diagnostic { field: self.field, ..problem }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
 use crate::units::Quantity;
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
-const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
+/// The annotation in which autoscaling/v1 keeps metrics that it has no field for.
+pub(in crate::manifest) const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const BEHAVIOR_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
 /// The spec of an HPA object in the form of `autoscaling/v2`, quantities in canonical form.

@@ -7,12 +7,15 @@ use crate::manifest::Diagnostic;
 use crate::manifest::byte_check::byte_doubt;
 
 /// Settings of bytes. Few bytes for each request or hour may be meant; thousandths of one never are.
-const BYTES: [&str; 5] = [
+const BYTES: [&str; 8] = [
     "ephemeral-storage",
     "evictionHardMemoryAvailable",
+    "imagePullBandwidth",
+    "imageSize",
     "memory",
     "memoryLeakPerHour",
     "memoryPerRequest",
+    "oomMinBumpUp",
 ];
 
 impl Checker<'_> {

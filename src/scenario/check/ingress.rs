@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Checker, listed};
 use crate::cluster::{NamespacedName, ServiceReference};
-use crate::manifest::FieldPath;
+use crate::manifest::{Diagnostics, FieldPath, Source, read_manifests};
 use crate::scenario::resolved::ScenarioFiles;
 use crate::scenario::{Routing, missing_services};
 use crate::traffic::ArrivalProcess;
@@ -48,7 +48,7 @@ impl Checker<'_> {
     }
 
     /// Backends whose Service no manifest has. That of a rule by which requests come is an error already.
-    pub(super) fn backends(&mut self) {
+    pub(super) fn backends(&mut self, files: &ScenarioFiles) {
         if !self.is_complete {
             return;
         }
@@ -61,10 +61,20 @@ impl Checker<'_> {
         let reached: BTreeSet<NamespacedName> = find(&self.ever.routing);
         let known = &self.ever.services;
         let missing = missing_services(&self.ever.routing, |service| known.contains_key(service));
-        for problem in missing.iter().filter(|one| !reached.contains(&one.service)) {
-            let message = format!("{}: {}: {}", problem.object, problem.field, problem.message());
-            let help = listed("Services", self.ever.services.keys().map(ToString::to_string));
-            self.warn(&FieldPath::ROOT.field("manifests"), message, help);
+        let missing: Vec<_> =
+            missing.into_iter().filter(|one| !reached.contains(&one.service)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        // What else is wrong with the manifests is told where they are admitted.
+        let sources = files.manifests.iter().chain(files.applies.values().flatten());
+        let sources: Vec<Source> = sources.cloned().collect();
+        let manifests = read_manifests(&sources, &mut Diagnostics::default());
+        for one in missing {
+            let object = manifests.iter().find(|manifest| manifest.reference == one.object);
+            if let Some(manifest) = object {
+                self.problems.push(one.diagnostic(manifest));
+            }
         }
     }
 

@@ -39,7 +39,7 @@ impl ResolvedScenario {
         checker.traffic(&self.files);
         checker.metrics();
         checker.ingress(&self.files);
-        checker.backends();
+        checker.backends(&self.files);
         checker.services();
         checker.timeline();
         checker.faults();
