@@ -130,9 +130,10 @@ pub fn two_sided(left: &str, right: &str) -> Vec<String> {
     let mut row = Row::from([left, right].map(plain));
     row.max_height(1);
     table.add_row(row);
-    for (column, align) in table.column_iter_mut().zip([CellAlignment::Left, CellAlignment::Right])
-    {
-        column.set_padding((0, 0));
+    // A blank between them, however long the left side.
+    let sides = [(CellAlignment::Left, (0, 0)), (CellAlignment::Right, (1, 0))];
+    for (column, (align, padding)) in table.column_iter_mut().zip(sides) {
+        column.set_padding(padding);
         column.set_cell_alignment(align);
     }
     table.lines().collect()
