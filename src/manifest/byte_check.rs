@@ -42,7 +42,7 @@ pub struct ByteDoubt {
 /// (`warningsForPodSpecAndMeta`), and of those in which nothing runs.
 pub(super) fn check(object: &Object) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    walk(&object.manifest.value, "", &mut |holder, field, text| {
+    let mut doubt = |holder: &str, field: String, text: &str| {
         let Some(ByteDoubt { message, help }) = byte_doubt(text) else { return };
         let consequence = match holder {
             // What a claim asks for; containers have memory and ephemeral-storage.
@@ -56,6 +56,13 @@ pub(super) fn check(object: &Object) -> Diagnostics {
         let consequence = if is_tiny { consequence } else { "" };
         let message = format!("{message}{consequence}");
         problems.push(warning("doubtful-bytes", message, object, field).help(help));
+    };
+    each_field(&object.manifest.value, "", &mut |name, path, below| {
+        if let Value::Object(amounts) = below
+            && AMOUNTS.contains(&name)
+        {
+            show_amounts(name, path, amounts, &mut doubt);
+        }
     });
     problems
 }
@@ -92,24 +99,23 @@ pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
     })
 }
 
-/// Shows all amounts of bytes: the field that holds them, their own path, and their text.
-fn walk(value: &Value, path: &str, show: &mut impl FnMut(&str, String, &str)) {
+/// Shows all fields below a value, outer ones first: their name, their path, what they hold.
+pub fn each_field<'a>(
+    value: &'a Value,
+    path: &str,
+    show: &mut impl FnMut(&'a str, &str, &'a Value),
+) {
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                walk(item, &format!("{path}[{index}]"), show);
+                each_field(item, &format!("{path}[{index}]"), show);
             }
         }
         Value::Object(fields) => {
             for (name, below) in fields {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                match below {
-                    Value::Object(amounts) if AMOUNTS.contains(&name.as_str()) => {
-                        show_amounts(name, &path, amounts, show);
-                    }
-                    _ => {}
-                }
-                walk(below, &path, show);
+                show(name, &path, below);
+                each_field(below, &path, show);
             }
         }
         _ => {}

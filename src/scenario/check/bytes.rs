@@ -1,10 +1,8 @@
 //! Amounts of memory that are hardly meant: `memory: 256m` is a quarter of a byte.
 
-use serde_json::Value;
-
 use super::Checker;
 use crate::manifest::Diagnostic;
-use crate::manifest::byte_check::byte_doubt;
+use crate::manifest::byte_check::{byte_doubt, each_field};
 
 /// Settings of bytes. Few bytes for each request or hour may be meant; thousandths of one never are.
 const BYTES: [&str; 8] = [
@@ -22,9 +20,9 @@ impl Checker<'_> {
     /// Amounts of bytes anywhere in the scenario, as they are written.
     pub(super) fn bytes(&mut self) {
         let mut doubts = Vec::new();
-        walk(&self.text.document.value, "", &mut |field, text| {
-            let doubt = byte_doubt(text).filter(|_| text.ends_with('m'));
-            doubts.extend(doubt.map(|doubt| (field, doubt)));
+        each_field(&self.text.document.value, "", &mut |name, path, below| {
+            let text = below.as_str().filter(|text| BYTES.contains(&name) && text.ends_with('m'));
+            doubts.extend(text.and_then(byte_doubt).map(|doubt| (path.to_owned(), doubt)));
         });
         for (field, doubt) in doubts {
             let document = &self.text.document;
@@ -32,26 +30,5 @@ impl Checker<'_> {
             let problem = Diagnostic::warning("doubtful-scenario", doubt.message).at(place);
             self.problems.push(Diagnostic { field, ..problem.help(doubt.help) });
         }
-    }
-}
-
-/// Shows all settings of bytes with their paths.
-fn walk(value: &Value, path: &str, show: &mut impl FnMut(String, &str)) {
-    match value {
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                walk(item, &format!("{path}[{index}]"), show);
-            }
-        }
-        Value::Object(fields) => {
-            for (name, below) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                match below {
-                    Value::String(text) if BYTES.contains(&name.as_str()) => show(path, text),
-                    _ => walk(below, &path, show),
-                }
-            }
-        }
-        _ => {}
     }
 }
