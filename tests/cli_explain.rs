@@ -1,7 +1,6 @@
 //! `wavetank explain` about autoscalers, as a person or a script meets it.
 
 #[path = "support/shop.rs"]
-#[allow(dead_code, reason = "not every test that includes this uses all of it")]
 mod shop;
 
 use assert_cmd::Command;

@@ -1,7 +1,6 @@
 //! `wavetank init` writes scenarios that are valid and run, whatever the manifests bring.
 
 #[path = "support/shop.rs"]
-#[allow(dead_code, reason = "not every test that includes this uses all of it")]
 mod shop;
 
 use shop::{MANIFESTS, SCENARIO, Shop};

@@ -1,7 +1,6 @@
 //! Pods of several containers, and what kubectl's views show of them.
 
 #[path = "support/shop.rs"]
-#[allow(dead_code, reason = "not every test that includes this uses all of it")]
 mod shop;
 
 use serde_json::Value;

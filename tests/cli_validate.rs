@@ -1,7 +1,6 @@
 //! `wavetank validate` and the commands that run scenarios tell all mistakes at once, in the order of the files.
 
 #[path = "support/shop.rs"]
-#[allow(dead_code, reason = "not every test that includes this uses all of it")]
 mod shop;
 
 use std::fmt::Write as _;

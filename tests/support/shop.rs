@@ -1,5 +1,6 @@
 //! A small scenario in a folder of its own, for tests of the program as a person meets it.
 #![expect(clippy::disallowed_methods, reason = "tests write files")]
+#![allow(dead_code, reason = "not every test that includes this uses all of it")]
 
 use std::fs;
 use std::path::Path;

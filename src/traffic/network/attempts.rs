@@ -98,7 +98,7 @@ impl Traffic {
         size: &RequestSize,
         endpoint: BackendId,
     ) -> Result<(Place, u32), FailureCause> {
-        let Self { network, backends, models, records, .. } = self;
+        let Self { backends, models, records, .. } = self;
         let backend = backends.get_mut(endpoint).ok_or(FailureCause::Refused)?;
         let place = match backend.state {
             BackendState::Refusing => return Err(FailureCause::Refused),
@@ -110,17 +110,14 @@ impl Traffic {
                 let client = Client { service, attempt: attempt.position(), arrived: now };
                 let demand = models[backend.model.0 as usize].demand(size);
                 backend.offer(now, client, size, demand, records)?;
-                let model = backend.model.0;
-                if backend.is_networked {
-                    network.pods.set(endpoint.index(), backend.next_event());
-                    if backend.node_cpu.is_some() {
-                        self.cpu_wanted(now, endpoint);
-                    }
-                }
-                return Ok((Place::Pod(endpoint), model));
+                Place::Pod(endpoint)
             }
         };
-        Ok((place, backend.model.0))
+        let model = backend.model.0;
+        if matches!(place, Place::Pod(_)) {
+            self.enter_pod(now, endpoint);
+        }
+        Ok((place, model))
     }
 
     /// An attempt is over: its pod is done with it, or is no more.
