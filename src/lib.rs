@@ -2,23 +2,23 @@
 //! cluster and a traffic trace, runs the whole system in a deterministic discrete-event engine, and
 //! reports latency, cost and availability.
 
-pub mod capacity;
-pub mod cli;
-pub mod cluster;
-pub mod conform;
-pub mod controllers;
-pub mod engine;
-pub mod faults;
-pub mod kubelet;
-pub mod manifest;
-pub mod metrics;
-pub mod pack;
-pub mod record;
-pub mod report;
-pub mod scenario;
-pub mod scheduler;
-pub mod sim;
-pub mod sweep;
-pub mod traffic;
-pub mod units;
-pub mod views;
+pub use capacity;
+pub use cli;
+pub use cluster;
+pub use conform;
+pub use controllers;
+pub use engine;
+pub use faults;
+pub use kubelet;
+pub use manifest;
+pub use metrics;
+pub use pack;
+pub use record;
+pub use report;
+pub use scenario;
+pub use scheduler;
+pub use sim;
+pub use sweep;
+pub use traffic;
+pub use units;
+pub use views;

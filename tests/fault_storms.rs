@@ -11,7 +11,7 @@ use wavetank::cluster::pod::Owner;
 use wavetank::cluster::{Action, ClusterView, Name, NamespacedName, ObjectReference};
 use wavetank::engine::{SimDuration, SimTime};
 use wavetank::faults::{
-    ContainerCrash, ImageChange, KubeletRestart, PodDeletion, ScaleChange, Spell, TimelineAction,
+    ContainerCrash, ImageChange, KubeletRestart, Outage, PodDeletion, ScaleChange, TimelineAction,
 };
 use wavetank::sim::world::Step;
 use wavetank::sim::{Blueprint, Simulation, World};
@@ -121,9 +121,9 @@ fn any_workload() -> impl Strategy<Value = ObjectReference> {
     (0..WORKLOADS.len()).prop_map(|position| workload(WORKLOADS[position]))
 }
 
-fn any_spell() -> impl Strategy<Value = Spell> {
+fn any_outage() -> impl Strategy<Value = Outage> {
     (any_workload(), prop::option::of(1..3u32), 5..200i64).prop_map(|(workload, count, seconds)| {
-        Spell { workload, count, duration: SimDuration::from_secs(seconds) }
+        Outage { workload, count, duration: SimDuration::from_secs(seconds) }
     })
 }
 
@@ -144,8 +144,8 @@ fn any_fault() -> impl Strategy<Value = TimelineAction> {
         (any_workload(), 1..3u32, 1..3i32).prop_map(|(workload, count, exit_code)| {
             TimelineAction::CrashContainer(ContainerCrash { workload, count, exit_code })
         }),
-        any_spell().prop_map(TimelineAction::Hang),
-        any_spell().prop_map(TimelineAction::FailReadiness),
+        any_outage().prop_map(TimelineAction::Hang),
+        any_outage().prop_map(TimelineAction::FailReadiness),
         (any_workload(), 1..3u32, any::<bool>()).prop_map(|(workload, count, force)| {
             TimelineAction::DeletePod(PodDeletion { workload, count, force })
         }),

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules from the bottom up: each may import those of the layers below its own.
+/// The crates from the bottom up: each may depend on those of the layers below its own.
 const LAYERS: [&[&str]; 9] = [
     &["engine"],
     &["units"],
@@ -48,32 +48,21 @@ const FORBIDDEN: [(&str, &str, &str); 12] = [
 ];
 
 #[test]
-fn a_module_imports_only_modules_of_lower_layers() {
+fn a_crate_depends_only_on_crates_of_lower_layers() {
     let mut wrong = Vec::new();
-    for (path, text) in sources() {
-        let Some(module) = module_of(&path) else { continue };
-        wrong.extend(upward_imports(module, &text).map(|to| format!("{path} imports {to}")));
+    for (name, manifest) in crates() {
+        let own = layer(&name).unwrap_or_else(|| panic!("{name} is missing in LAYERS"));
+        let dependencies = dependencies(&manifest);
+        let upward = dependencies.iter().filter(|to| layer(to).is_some_and(|to| to >= own));
+        wrong.extend(upward.map(|to| format!("{name} depends on {to}")));
     }
     assert!(wrong.is_empty(), "only lower layers may be imported:\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_module_has_its_layer() {
-    for (path, _) in sources() {
-        if let Some(module) = module_of(&path) {
-            assert!(layer(module).is_some(), "{module} of {path} is missing in LAYERS");
-        }
-    }
-}
-
-#[test]
-fn an_upward_or_sideways_import_is_noticed() {
-    let imports = |text| upward_imports("kubelet", text).collect::<Vec<_>>();
-    assert_eq!(imports("use crate::sim::Event;"), ["sim"]);
-    assert_eq!(imports("use crate::{cluster::{Name, Store}, record, units::Bytes};"), ["record"]);
-    assert_eq!(imports("    let p = crate::traffic::poisson();"), ["traffic"]);
-    assert_eq!(imports("use crate::kubelet::probe;\nuse crate::engine::Id;"), [""; 0]);
-    assert_eq!(imports("/// See `crate::sim`."), [""; 0]);
+fn dependencies_of_tests_are_free() {
+    let manifest = "[package]\n\n[dependencies]\ncluster.workspace = true\n\n[dev-dependencies]\nsim.workspace = true\n";
+    assert_eq!(dependencies(manifest), ["cluster"]);
 }
 
 #[test]
@@ -136,44 +125,34 @@ fn sources() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The top-level module of a file, `None` for `lib.rs` and `main.rs`.
-fn module_of(path: &str) -> Option<&str> {
-    path.split_once('/').map(|(module, _)| module)
+/// The folders of `src/`, each a crate, with its `Cargo.toml`.
+fn crates() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).expect("the source") {
+        let path = entry.expect("an entry of it").path();
+        if let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) {
+            let name = path.file_name().expect("a folder's name").to_string_lossy().into_owned();
+            found.push((name, manifest));
+        }
+    }
+    found.sort();
+    assert!(found.len() > 10, "the walk finds the crates");
+    found
 }
 
-fn layer(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|modules| modules.contains(&module))
+/// The names under `[dependencies]`.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let entries = lines.take_while(|line| !line.starts_with('['));
+    entries.filter_map(|line| line.split_once('.')).map(|(name, _)| name).collect()
+}
+
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|names| names.contains(&name))
 }
 
 /// A file without the test module at its end.
 fn product_code(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
-}
-
-/// The modules that a file of `module` names although they are not of a lower layer.
-fn upward_imports(module: &str, text: &str) -> impl Iterator<Item = String> {
-    let is_code = |line: &&str| !line.trim_start().starts_with("//");
-    let code = product_code(text).lines().filter(is_code).collect::<Vec<_>>().join("\n");
-    let named: Vec<String> = code.split("crate::").skip(1).flat_map(first_segments).collect();
-    named.into_iter().filter(move |to| to != module && layer(to) >= layer(module))
-}
-
-/// The first name of a path, or of each path of a `{a::b, c}` group.
-fn first_segments(after_crate: &str) -> Vec<String> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let name = |text: &str| text.chars().take_while(|c| is_name(*c)).collect::<String>();
-    let Some(group) = after_crate.strip_prefix('{') else { return vec![name(after_crate)] };
-    let mut depth = 0;
-    let mut paths = vec![String::new()];
-    for c in group.chars() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => paths.push(String::new()),
-            _ if depth == 0 => paths.last_mut().expect("never empty").push(c),
-            _ => {}
-        }
-    }
-    paths.iter().map(|path| name(path.trim())).filter(|name| !name.is_empty()).collect()
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::node_type::{Gpus, NodeType};
 use super::reserved::{Architecture, Machine, Provider};
-use crate::units::{Bytes, HourlyPrice, MilliCpu};
+use units::{Bytes, HourlyPrice, MilliCpu};
 
 const MIB: i64 = 1 << 20;
 

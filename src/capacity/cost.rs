@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::Name;
-use crate::engine::SimDuration;
-use crate::units::{HourlyPrice, Money, ResourceTime, Resources};
+use cluster::Name;
+use engine::SimDuration;
+use units::{HourlyPrice, Money, ResourceTime, Resources};
 
 /// OpenCost's default prices (`configs/default.json`), in micro-dollars: one core for an hour, one GiB
 /// of memory for an hour, one GPU for an hour. Only their ratio matters here.
@@ -194,8 +194,8 @@ impl NodeCost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{Bytes, MilliCpu};
     use proptest::prelude::*;
+    use units::{Bytes, MilliCpu};
 
     const HOUR: SimDuration = SimDuration::from_secs(3_600);
 

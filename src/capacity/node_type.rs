@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::reserved::{self, Machine, NodeResources, Provider};
-use crate::cluster::node::REGION_LABEL;
-use crate::cluster::pod_template::ResourceList;
-use crate::cluster::{Labels, Name};
-use crate::units::{Bytes, HourlyPrice, Quantity};
+use cluster::node::REGION_LABEL;
+use cluster::pod_template::ResourceList;
+use cluster::{Labels, Name};
+use units::{Bytes, HourlyPrice, Quantity};
 
 /// Well-known label of a node's architecture.
 pub const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";
@@ -118,7 +118,7 @@ impl fmt::Display for NodeType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capacity::catalog;
+    use crate::catalog;
 
     #[test]
     fn a_gpu_node_offers_its_gpus_under_the_device_plugins_name() {

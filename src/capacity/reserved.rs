@@ -1,7 +1,7 @@
 //! What a managed Kubernetes keeps of a machine for itself: from the machine to `status.capacity` and
 //! `status.allocatable`. Knows the formulas of EKS, GKE and AKS; knows no instance types and no prices.
 
-use crate::units::{Bytes, MilliCpu};
+use units::{Bytes, MilliCpu};
 
 const KIB: i64 = 1 << 10;
 const MIB: i64 = 1 << 20;

@@ -3,11 +3,11 @@
 use super::exit::Failure;
 use super::output::OutputOptions;
 use super::scenario_arguments::{DEFAULT_SCENARIO, ObjectInScenario, Settings, load};
-use crate::cluster::ObjectReference;
-use crate::engine::{SimDuration, SimTime};
-use crate::report::figures::span;
-use crate::sim::{Blueprint, Simulation};
-use crate::units::parse_duration;
+use cluster::ObjectReference;
+use engine::parse_duration;
+use engine::{SimDuration, SimTime};
+use report::figures::span;
+use sim::{Blueprint, Simulation};
 
 /// An instant of a run of a scenario.
 #[derive(Debug, clap::Args)]

@@ -10,15 +10,15 @@ use serde_json::json;
 use super::exit::{Exit, Failure};
 use super::files::{STANDARD_INPUT, open_unpacked};
 use super::output::{self, OutputOptions};
-use crate::engine::SimDuration;
-use crate::manifest::yaml::to_yaml;
-use crate::traffic::Balancer;
-use crate::traffic::calibrate::{
+use engine::SimDuration;
+use engine::parse_duration;
+use manifest::yaml::to_yaml;
+use traffic::Balancer;
+use traffic::calibrate::{
     Calibration, Conditions, LlmHardware, TimedRequests, calibrate_llm, calibrate_log,
     calibrate_points, read_points,
 };
-use crate::traffic::import::{Format, ImportOptions, import};
-use crate::units::parse_duration;
+use traffic::import::{Format, ImportOptions, import};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";

@@ -10,10 +10,10 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
-use crate::capacity::catalog::{self, Filter, FindError};
-use crate::capacity::node_type::NodeType;
-use crate::capacity::reserved::{Architecture, Provider, allocatable};
-use crate::units::{Bytes, HourlyPrice, MilliCpu, Quantity};
+use capacity::catalog::{self, Filter, FindError};
+use capacity::node_type::NodeType;
+use capacity::reserved::{Architecture, Provider, allocatable};
+use units::{Bytes, HourlyPrice, MilliCpu, Quantity};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";

@@ -9,10 +9,10 @@ use super::load::Loader;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
-use crate::report::text::Style;
-use crate::scenario::resolved::ResolvedScenario;
-use crate::sweep::check::{Check, CheckedScenario};
-use crate::sweep::run_each;
+use report::text::Style;
+use scenario::resolved::ResolvedScenario;
+use sweep::check::{Check, CheckedScenario};
+use sweep::run_each;
 
 /// Options of `wavetank check`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub fn run(
         let report = loaded
             .as_ref()
             .map_err(Clone::clone)
-            .and_then(|resolved| crate::sweep::run(resolved, *seed, |_| {}));
+            .and_then(|resolved| sweep::run(resolved, *seed, |_| {}));
         bar.inc(1);
         match report {
             Ok(report) => CheckedScenario::of(file, &report),

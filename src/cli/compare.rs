@@ -11,11 +11,11 @@ use super::load::Loader;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
-use crate::report::text::Style;
-use crate::scenario::resolved::ResolvedScenario;
-use crate::sweep::compare::{Comparison, Verdict};
-use crate::sweep::measure::Measurement;
-use crate::sweep::{compare_text, run_all};
+use report::text::Style;
+use scenario::resolved::ResolvedScenario;
+use sweep::compare::{Comparison, Verdict};
+use sweep::measure::Measurement;
+use sweep::{compare_text, run_all};
 
 /// Options of `wavetank compare`.
 #[derive(Debug, clap::Args)]

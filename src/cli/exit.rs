@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
 
-use crate::manifest::Diagnostics;
+use manifest::Diagnostics;
 
 /// The exit codes of `wavetank`. They do not change their meaning from version to version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

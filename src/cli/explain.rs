@@ -8,11 +8,11 @@ use super::exit::{Exit, Failure};
 use super::explain_pod;
 use super::run::Form;
 use super::scenario_arguments::{ObjectInScenario, Settings, load};
-use crate::cluster::ObjectReference;
-use crate::engine::{SimDuration, SimTime};
-use crate::sim::{Blueprint, Simulation};
-use crate::units::parse_duration;
-use crate::views;
+use cluster::ObjectReference;
+use engine::parse_duration;
+use engine::{SimDuration, SimTime};
+use sim::{Blueprint, Simulation};
+use views;
 
 /// Version of the JSON forms of explanations.
 pub(super) const FORMAT_VERSION: &str = "1.0";

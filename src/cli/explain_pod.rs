@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::explain::FORMAT_VERSION;
-use crate::cluster::NamespacedName;
-use crate::engine::SimTime;
-use crate::scheduler::explanation::Explanation;
-use crate::sim::{Simulation, World};
+use cluster::NamespacedName;
+use engine::SimTime;
+use scheduler::explanation::Explanation;
+use sim::{Simulation, World};
 
 /// The JSON form.
 #[derive(Serialize)]

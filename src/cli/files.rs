@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use glob::{MatchOptions, glob_with};
 
-use crate::manifest::Source;
+use manifest::Source;
 
 /// What stands for standard input in place of a path.
 pub const STANDARD_INPUT: &str = "-";

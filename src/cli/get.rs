@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::at::{Instant, ObjectAtInstant};
 use super::exit::{Exit, Failure};
 use super::output::{self, OutputOptions};
-use crate::cluster::selector::Selector;
-use crate::manifest::yaml::to_yaml;
-use crate::views::{self, Kind, Scope, Wide};
+use cluster::selector::Selector;
+use manifest::yaml::to_yaml;
+use views::{self, Kind, Scope, Wide};
 
 /// Options of `wavetank get`.
 #[derive(Debug, clap::Args)]

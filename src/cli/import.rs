@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::files::{Draft, STANDARD_INPUT, open_unpacked};
 use super::output;
-use crate::engine::SimDuration;
-use crate::traffic::import::{
+use engine::SimDuration;
+use engine::parse_duration;
+use traffic::import::{
     BrokenRows, ColumnChoice, Compact, Format, ImportOptions, NOT_WRITTEN, Summary, import,
 };
-use crate::units::parse_duration;
 
 /// Options of `wavetank import`.
 #[derive(Debug, Args)]

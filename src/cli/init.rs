@@ -7,12 +7,12 @@ use std::path::{Component, Path};
 use super::exit::{Exit, Failure};
 use super::files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use super::output::warn;
-use crate::cluster::ObjectReference;
-use crate::manifest::{Diagnostic, Diagnostics, read_documents};
-use crate::scenario::inventory::Inventory;
-use crate::scenario::schema::json_schema;
-use crate::scenario::starter::Starter;
-use crate::scenario::{MissingService, missing_services};
+use cluster::ObjectReference;
+use manifest::{Diagnostic, Diagnostics, read_documents};
+use scenario::inventory::Inventory;
+use scenario::schema::json_schema;
+use scenario::starter::Starter;
+use scenario::{MissingService, missing_services};
 
 /// Options of `wavetank init`.
 #[derive(Debug, clap::Args)]

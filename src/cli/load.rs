@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::files::{beside, open_unpacked, read_manifests, read_source};
 use super::spool::temporary_spool;
-use crate::manifest::{Diagnostic, Diagnostics, Place, Source, read_documents};
-use crate::scenario::read::{API_VERSION, is_scenario};
-use crate::scenario::resolved::{
+use manifest::{Diagnostic, Diagnostics, Place, Source, read_documents};
+use scenario::read::{API_VERSION, is_scenario};
+use scenario::resolved::{
     HistogramFile, NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
 };
-use crate::scenario::{Override, ScenarioText};
+use scenario::{Override, ScenarioText};
 
 /// Reads scenarios; what several of them name is read once.
 #[derive(Debug, Default)]

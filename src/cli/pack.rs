@@ -9,18 +9,18 @@ use super::exit::{Exit, Failure};
 use super::files::{beside, read_manifests, read_source, read_unpacked, write_file};
 use super::output::OutputOptions;
 use super::run::Form;
-use crate::cluster::Action;
-use crate::cluster::Name;
-use crate::cluster::node::Node;
-use crate::manifest::{Diagnostics, Object, Source, admit, read_manifests as read_objects};
-use crate::pack::growth::nodes_needed;
-use crate::pack::list::ListError;
-use crate::pack::{Outcome, PackReport, Plan, PodList, Policy, chart, node_list, policy, text};
-use crate::report::charts;
-use crate::report::text::Style;
-use crate::scenario::packing::{PackingText, PolicySpec, Ties};
-use crate::sim::scheduler_of;
-use crate::units::HourlyPrice;
+use cluster::Action;
+use cluster::Name;
+use cluster::node::Node;
+use manifest::{Diagnostics, Object, Source, admit, read_manifests as read_objects};
+use pack::growth::nodes_needed;
+use pack::list::ListError;
+use pack::{Outcome, PackReport, Plan, PodList, Policy, chart, node_list, policy, text};
+use report::charts;
+use report::text::Style;
+use scenario::packing::{PackingText, PolicySpec, Ties};
+use sim::scheduler_of;
+use units::HourlyPrice;
 
 /// Options of `wavetank pack`.
 #[derive(Debug, clap::Args)]

@@ -7,9 +7,9 @@ use super::exit::{Exit, Failure};
 use super::files::write_file;
 use super::output::OutputOptions;
 use super::scenario_arguments::{Settings, load, run as run_scenario};
-use crate::report::text::Style;
-use crate::report::{Report, charts, html, json, text};
-use crate::sweep;
+use report::text::Style;
+use report::{Report, charts, html, json, text};
+use sweep;
 
 /// Options of `wavetank run`.
 #[derive(Debug, clap::Args)]

@@ -9,13 +9,12 @@ use indicatif::ProgressBar;
 use super::exit::Failure;
 use super::load::Loader;
 use super::output::OutputOptions;
-use crate::cluster::ObjectReference;
-use crate::cluster::reference::ReferenceError;
-use crate::engine::SimTime;
-use crate::report::Report;
-use crate::scenario::Override;
-use crate::scenario::resolved::ResolvedScenario;
-use crate::sweep;
+use cluster::ObjectReference;
+use cluster::reference::ReferenceError;
+use engine::SimTime;
+use report::Report;
+use scenario::Override;
+use scenario::resolved::ResolvedScenario;
 
 /// Changes to a scenario.
 #[derive(Clone, Debug, Default, clap::Args)]

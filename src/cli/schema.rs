@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::exit::{Exit, Failure};
-use crate::scenario::reference::markdown;
-use crate::scenario::schema::json_schema;
+use scenario::reference::markdown;
+use scenario::schema::json_schema;
 
 /// Options of `wavetank schema`.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
-use crate::traffic::Spool;
+use traffic::Spool;
 
 #[derive(Debug)]
 struct TemporaryFile(Mutex<File>);

@@ -8,12 +8,12 @@ use super::exit::{Exit, Failure};
 use super::load::Loader;
 use super::output::OutputOptions;
 use super::scenario_arguments::{Seeds, Settings};
-use crate::manifest::Diagnostics;
-use crate::report::text::Style;
-use crate::scenario::Override;
-use crate::sweep::table::SweepTable;
-use crate::sweep::vary::{Vary, grid, grid_size};
-use crate::sweep::{run_all, table_text};
+use manifest::Diagnostics;
+use report::text::Style;
+use scenario::Override;
+use sweep::table::SweepTable;
+use sweep::vary::{Vary, grid, grid_size};
+use sweep::{run_all, table_text};
 
 /// More settings than anyone reads, and than fit into memory.
 const SETTINGS_MAX: usize = 10_000;

@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use super::files::read_manifests;
 use super::load::load_scenario;
-use crate::cluster::{NamespacedName, ObjectReference};
-use crate::manifest::{
+use cluster::{NamespacedName, ObjectReference};
+use manifest::{
     Diagnostic, Diagnostics, Document, Place, Severity, Source, admit, read_documents,
     read_manifests as read_objects,
 };
-use crate::scenario::read::is_scenario;
-use crate::scenario::scheduler_configuration::scheduler_configuration;
-use crate::scenario::{Routing, missing_services, target_problems};
-use crate::sim::Blueprint;
+use scenario::read::is_scenario;
+use scenario::scheduler_configuration::scheduler_configuration;
+use scenario::{Routing, missing_services, target_problems};
+use sim::Blueprint;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";

@@ -32,7 +32,7 @@ use super::service::{Endpoint, Service, ServiceId};
 use super::stateful_set::{StatefulSetId, StatefulSetSpec, StatefulSetStatus};
 use super::store::ConfigContent;
 use super::vpa::{ContainerRecommendation, VpaId, VpaSpec};
-use crate::engine::SimDuration;
+use engine::SimDuration;
 
 /// One request to the API server. [`super::apply`] carries it out or refuses it.
 #[derive(Clone, Debug)]

@@ -16,8 +16,8 @@ use super::selection::Selecting;
 use super::set_apply as sets;
 use super::store::{Store, safe_characters};
 use super::workload_apply as workload;
-use crate::engine::digest::mix;
-use crate::engine::{SimDuration, SimTime};
+use engine::digest::mix;
+use engine::{SimDuration, SimTime};
 use rand::Rng;
 
 /// Carries out one action at `now` and reports what changed. A request that changes nothing is

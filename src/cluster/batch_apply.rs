@@ -10,8 +10,8 @@ use super::meta::{Labels, ObjectMeta};
 use super::pod::{Finalizer, Owner, PodId};
 use super::set_apply::delete_pods_of;
 use super::store::Store;
-use crate::engine::SimTime;
-use crate::engine::digest::mix;
+use engine::SimTime;
+use engine::digest::mix;
 
 pub(super) fn create_job(
     store: &mut Store,

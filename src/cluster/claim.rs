@@ -15,8 +15,8 @@ use super::pod_template::ResourceList;
 use super::quota_objects;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
-use crate::engine::SimTime;
-use crate::units::Quantity;
+use engine::SimTime;
+use units::Quantity;
 
 /// What a claim asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

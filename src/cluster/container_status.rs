@@ -4,7 +4,7 @@
 use super::node::ConditionStatus;
 use super::pod::{PodCondition, PodPhase};
 use super::pod_template::PodSpec;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// What a kubelet writes of a pod in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::cron_schedule::Schedule;
 use super::job::{JobId, JobSpec};
 use super::meta::{Labels, Name, ObjectMeta};
-use crate::engine::{Id, SimTime};
+use engine::{Id, SimTime};
 
 /// Key of a [`CronJob`] in the store.
 pub type CronJobId = Id<CronJob>;

@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned, civil};
 
 use super::meta::Name;
-use crate::units::parse_duration;
+use engine::parse_duration;
 
 /// How far ahead the next time is looked for, in years: `0 0 30 2 *` never comes.
 const HORIZON_YEARS: i16 = 5;

@@ -10,7 +10,7 @@ use super::meta::{Labels, Name};
 use super::pod::PodId;
 use super::reference::ObjectReference;
 use super::selector::Selector;
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// One of the three APIs that the HPA controller reads.
 #[derive(

@@ -12,7 +12,7 @@ use super::pod_template::{
     NodeSelectorTerm, PodTemplate, TaintEffect, Toleration, TolerationOperator,
 };
 use super::selector::{Operator, Requirement, Selector};
-use crate::engine::Id;
+use engine::Id;
 
 /// Key of a [`DaemonSet`] in the store.
 pub type DaemonSetId = Id<DaemonSet>;

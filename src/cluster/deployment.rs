@@ -4,7 +4,7 @@ use super::meta::{Name, ObjectMeta};
 use super::node::ConditionStatus;
 use super::pod_template::{PodTemplate, TemplateId};
 use super::selector::Selector;
-use crate::engine::{Id, SimDuration, SimTime};
+use engine::{Id, SimDuration, SimTime};
 
 /// Key of a [`Deployment`] in the store.
 pub type DeploymentId = Id<Deployment>;

@@ -7,7 +7,7 @@ use super::pod::{Pod, PodId, PodPhase};
 use super::policy::{DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetId, SYNC_FAILED};
 use super::selection::Selecting;
 use super::store::Store;
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// The reason of the DisruptionTarget condition of a pod that is evicted.
 const EVICTION_REASON: &str = "EvictionByEvictionAPI";

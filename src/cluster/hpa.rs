@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::meta::Name;
 use super::selector::Selector;
-use crate::engine::SimDuration;
-use crate::units::quantity::Format;
+use engine::SimDuration;
+use units::quantity::Format;
 
 /// A defaulted `HorizontalPodAutoscalerSpec`.
 #[derive(Clone, Debug, PartialEq)]

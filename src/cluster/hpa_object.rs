@@ -3,7 +3,7 @@
 use super::hpa::HpaSpec;
 use super::hpa_status::HpaStatus;
 use super::meta::ObjectMeta;
-use crate::engine::Id;
+use engine::Id;
 
 /// Key of an [`HpaObject`] in the store.
 pub type HpaId = Id<HpaObject>;

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::hpa::MetricSource;
 use super::meta::Name;
 use super::node::ConditionStatus;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// `HorizontalPodAutoscalerStatus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -168,6 +168,24 @@ impl HpaConditionType {
             Self::ScalingLimited => "ScalingLimited",
             Self::ScaledToZero => "ScaledToZero",
         }
+    }
+}
+
+impl From<()> for ConditionDetail {
+    fn from((): ()) -> Self {
+        Self::None
+    }
+}
+
+impl From<i32> for ConditionDetail {
+    fn from(replicas: i32) -> Self {
+        Self::Replicas(replicas)
+    }
+}
+
+impl From<&Name> for ConditionDetail {
+    fn from(text: &Name) -> Self {
+        Self::Text(text.clone())
     }
 }
 

@@ -7,7 +7,7 @@ use super::meta::{Labels, Name, ObjectMeta};
 use super::node::ConditionStatus;
 use super::pod::PodId;
 use super::pod_template::{PodTemplate, TemplateId};
-use crate::engine::{Id, SimTime};
+use engine::{Id, SimTime};
 
 /// Key of a [`Job`] in the store.
 pub type JobId = Id<Job>;

@@ -7,7 +7,7 @@ use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::pod_resources::{container_limits, container_requests};
 use super::pod_template::{Container, PodSpec, ResourceList, TemplateId};
 use super::store::Store;
-use crate::units::Quantity;
+use units::Quantity;
 
 /// A LimitRange.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// A name, label key or label value. Cheap to clone.
 pub type Name = Arc<str>;

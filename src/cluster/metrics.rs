@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::meta::Name;
 use super::pod::PodId;
-use crate::engine::{SimDuration, SimTime};
-use crate::units::Bytes;
+use engine::{SimDuration, SimTime};
+use units::Bytes;
 
 /// The usage of a pod over a window.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::meta::{Name, ObjectMeta};
 use super::pod_template::{ResourceList, TaintEffect};
-use crate::engine::{Id, SimDuration, SimTime};
-use crate::units::Bytes;
+use engine::{Id, SimDuration, SimTime};
+use units::Bytes;
 
 /// Key of a [`Node`] in the store.
 pub type NodeId = Id<Node>;

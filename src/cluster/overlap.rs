@@ -29,7 +29,7 @@ pub(super) struct Overlaps {
     /// Those of a namespace whose selectors match a template's labels. Looked up only, never iterated.
     by_template: FxHashMap<(Name, TemplateId), Vec<ScaleTarget>>,
     /// Pods that a target's selector matches and that are not its own.
-    strangers: BTreeMap<ScaleTarget, BTreeSet<PodId>>,
+    unowned: BTreeMap<ScaleTarget, BTreeSet<PodId>>,
     /// The same, by pod.
     counted_by: BTreeMap<PodId, Vec<ScaleTarget>>,
 }
@@ -53,8 +53,8 @@ impl Targets {
 
 impl Store {
     /// Pods that the selector of a target matches in its namespace though they are not its own.
-    pub fn strangers_of(&self, target: ScaleTarget) -> impl Iterator<Item = PodId> {
-        self.overlaps.strangers.get(&target).into_iter().flatten().copied()
+    pub fn unowned_pods_of(&self, target: ScaleTarget) -> impl Iterator<Item = PodId> {
+        self.overlaps.unowned.get(&target).into_iter().flatten().copied()
     }
 
     /// The targets of HPAs that count a pod though it is not theirs.
@@ -79,12 +79,12 @@ impl Store {
                 self.forget_target(ScaleTarget::ReplicaSet(replica_set));
             }
             Change::StatefulSetRemoved(id) => self.forget_target(ScaleTarget::StatefulSet(id)),
-            Change::PodAdded(pod) => self.note_stranger(pod),
+            Change::PodAdded(pod) => self.note_unowned(pod),
             Change::PodUpdated(pod, what) if what.has(PodChanges::LABELS) => {
-                self.forget_stranger(pod);
-                self.note_stranger(pod);
+                self.forget_unowned(pod);
+                self.note_unowned(pod);
             }
-            Change::PodRemoved { pod, .. } => self.forget_stranger(pod),
+            Change::PodRemoved { pod, .. } => self.forget_unowned(pod),
             _ => {}
         }
     }
@@ -137,8 +137,8 @@ impl Store {
         });
         let pods: Vec<PodId> = pods.map(|(pod, _)| pod).collect();
         for pod in pods {
-            self.forget_stranger(pod);
-            self.note_stranger(pod);
+            self.forget_unowned(pod);
+            self.note_unowned(pod);
         }
     }
 
@@ -173,7 +173,7 @@ impl Store {
             targets.remove(&target);
         }
         overlaps.by_template.clear();
-        for pod in overlaps.strangers.remove(&target).into_iter().flatten() {
+        for pod in overlaps.unowned.remove(&target).into_iter().flatten() {
             if let Some(targets) = overlaps.counted_by.get_mut(&pod) {
                 targets.retain(|other| *other != target);
                 if targets.is_empty() {
@@ -183,7 +183,7 @@ impl Store {
         }
     }
 
-    fn note_stranger(&mut self, id: PodId) {
+    fn note_unowned(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(id) else { return };
         let namespace = &pod.id.namespace;
         if !self.overlaps.targets.contains_key(namespace) {
@@ -210,19 +210,19 @@ impl Store {
         let strange: Vec<ScaleTarget> =
             matching.iter().copied().filter(|target| !is_own(*target)).collect();
         for target in &strange {
-            self.overlaps.strangers.entry(*target).or_default().insert(id);
+            self.overlaps.unowned.entry(*target).or_default().insert(id);
         }
         if !strange.is_empty() {
             self.overlaps.counted_by.insert(id, strange);
         }
     }
 
-    fn forget_stranger(&mut self, pod: PodId) {
+    fn forget_unowned(&mut self, pod: PodId) {
         for target in self.overlaps.counted_by.remove(&pod).into_iter().flatten() {
-            if let Some(strangers) = self.overlaps.strangers.get_mut(&target) {
-                strangers.remove(&pod);
-                if strangers.is_empty() {
-                    self.overlaps.strangers.remove(&target);
+            if let Some(unowned) = self.overlaps.unowned.get_mut(&target) {
+                unowned.remove(&pod);
+                if unowned.is_empty() {
+                    self.overlaps.unowned.remove(&target);
                 }
             }
         }

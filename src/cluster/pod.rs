@@ -9,7 +9,7 @@ use super::node::{ConditionStatus, NodeId};
 use super::pod_template::TemplateId;
 use super::resize::PodResize;
 use super::stateful_set::StatefulSetId;
-use crate::engine::{Id, SimTime};
+use engine::{Id, SimTime};
 
 /// Key of a [`Pod`] in the store.
 pub type PodId = Id<Pod>;

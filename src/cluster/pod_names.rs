@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::meta::NamespacedName;
 use super::pod::{Pod, PodId};
-use crate::engine::Table;
+use engine::Table;
 
 /// The pods by the hash of their namespace and name.
 #[derive(Clone, Debug, Default)]
@@ -54,10 +54,10 @@ impl PodNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::action::{PodDraft, PodName, PodSource};
-    use crate::cluster::pod_template::PodTemplate;
-    use crate::cluster::{Action, Store, apply};
-    use crate::engine::{SimTime, Streams};
+    use crate::action::{PodDraft, PodName, PodSource};
+    use crate::pod_template::PodTemplate;
+    use crate::{Action, Store, apply};
+    use engine::{SimTime, Streams};
 
     #[test]
     fn pods_whose_names_have_one_hash_are_told_apart() {

@@ -67,7 +67,7 @@ fn aggregate(spec: &PodSpec, amounts: impl Fn(&Container) -> ResourceList) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Quantity;
+    use units::Quantity;
 
     fn container(cpu: &str, is_sidecar: bool) -> Container {
         let cpu: Quantity = cpu.parse().unwrap();

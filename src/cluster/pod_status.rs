@@ -7,7 +7,7 @@ use super::container_status::{ContainerStatus, PodReport};
 use super::node::ConditionStatus;
 use super::pod::{Pod, PodCondition, PodId, PodPhase, RestartCounts};
 use super::store::Store;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// `UpdateStatus` of a pod by its kubelet. The restart counts that controllers look at follow from
 /// those of the containers.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::meta::{Labels, Name};
 use super::node::Taint;
 use super::selector::{Operator, Requirement, Selector};
-use crate::engine::{Id, SimDuration};
-use crate::units::{MilliCpu, Quantity};
+use engine::{Id, SimDuration};
+use units::{MilliCpu, Quantity};
 
 /// Key of an interned [`PodTemplate`] in the store.
 pub type TemplateId = Id<PodTemplate>;

@@ -5,7 +5,7 @@ use super::meta::{Labels, Name, ObjectMeta};
 use super::node::ConditionStatus;
 use super::pod::PodId;
 use super::selector::Selector;
-use crate::engine::{Id, SimTime};
+use engine::{Id, SimTime};
 
 /// Key of a [`PodDisruptionBudget`] in the store.
 pub type PodDisruptionBudgetId = Id<PodDisruptionBudget>;

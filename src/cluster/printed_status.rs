@@ -4,7 +4,7 @@
 use super::container_status::{ContainerState, ContainerStatus, TerminationReason, WaitingReason};
 use super::pod::{Pod, PodCondition, PodPhase};
 use super::pod_template::PodSpec;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// What `kubectl get pods` says of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,8 +58,8 @@ pub fn qos_class(spec: &PodSpec) -> QosClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod_template::Container;
-    use crate::units::Quantity;
+    use crate::pod_template::Container;
+    use units::Quantity;
 
     fn list(amounts: &[(&'static str, &str)]) -> ResourceList {
         amounts.iter().map(|(name, one)| (*name, one.parse::<Quantity>().unwrap())).collect()

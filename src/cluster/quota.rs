@@ -12,7 +12,7 @@ use super::pod_template::{PodSpec, ResourceList, TemplateId};
 use super::quota_objects::counted_kind;
 use super::quota_scope::QuotaScope;
 use super::store::Store;
-use crate::units::Quantity;
+use units::Quantity;
 
 /// A ResourceQuota.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::meta::{Name, NamespacedName};
 use super::pod_template::ReferenceKind;
 use super::service::Service;
 use super::store::Store;
-use crate::units::Quantity;
+use units::Quantity;
 
 /// Kinds that quotas count, beside pods: the names of their resource with the API group, and whether
 /// a quota may name it without `count/`.

@@ -65,8 +65,8 @@ impl QuotaScope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod_template::Container;
-    use crate::engine::SimDuration;
+    use crate::pod_template::Container;
+    use engine::SimDuration;
 
     #[test]
     fn a_scope_holds_for_its_pods_alone() {

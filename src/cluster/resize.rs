@@ -11,7 +11,7 @@ use super::pod_template::{Container, PodTemplate, ResourceList, TemplateId};
 use super::qos::qos_class;
 use super::store::Store;
 use super::{limit_range, quota};
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// The resources that can be resized.
 pub const RESIZABLE: [&str; 2] = ["cpu", "memory"];

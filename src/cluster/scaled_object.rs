@@ -13,7 +13,7 @@ use super::hpa::{Behavior, ObjectReference};
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::store::Store;
 use super::workload_apply::delete_hpa;
-use crate::engine::{Id, SimDuration, SimTime};
+use engine::{Id, SimDuration, SimTime};
 
 /// Key of a [`ScaledObject`] in the store.
 pub type ScaledObjectId = Id<ScaledObject>;

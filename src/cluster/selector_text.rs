@@ -205,7 +205,7 @@ fn is_name(name: &str, max_length: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Labels;
+    use crate::Labels;
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
         let selector: Selector = selector.parse().expect("a valid selector");

@@ -3,7 +3,7 @@
 use super::meta::{Name, ObjectMeta};
 use super::pod::PodId;
 use super::selector::Selector;
-use crate::engine::Id;
+use engine::Id;
 
 /// Key of a [`Service`] in the store.
 pub type ServiceId = Id<Service>;

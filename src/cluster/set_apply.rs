@@ -9,7 +9,7 @@ use super::meta::ObjectMeta;
 use super::pod::{Owner, PodId};
 use super::stateful_set::{StatefulSet, StatefulSetId, StatefulSetSpec, StatefulSetStatus};
 use super::store::Store;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 pub(super) fn create_stateful_set(
     store: &mut Store,

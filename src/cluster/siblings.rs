@@ -61,8 +61,8 @@ impl Siblings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod::PodPhase;
-    use crate::cluster::pod_template::TemplateId;
+    use crate::pod::PodPhase;
+    use crate::pod_template::TemplateId;
 
     fn state(is_terminating: bool) -> PodState {
         PodState {

@@ -5,7 +5,7 @@ use super::controller_revision::{REVISION_HASH_LABEL, Revision};
 use super::meta::{Labels, Name, ObjectMeta};
 use super::pod_template::{PodTemplate, Reference, ReferenceKind};
 use super::selector::Selector;
-use crate::engine::Id;
+use engine::Id;
 
 /// Key of a [`StatefulSet`] in the store.
 pub type StatefulSetId = Id<StatefulSet>;

@@ -31,7 +31,7 @@ use super::service::{Service, ServiceId};
 use super::siblings::Siblings;
 use super::stateful_set::{StatefulSet, StatefulSetId};
 use super::vpa::VpaObject;
-use crate::engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
+use engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
 /// Everything that etcd would hold.
 #[derive(Clone, Debug)]

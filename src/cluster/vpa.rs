@@ -10,8 +10,8 @@ use super::pod::Owner;
 use super::pod_template::{Container, PodTemplate, ResourceList, TemplateId};
 use super::scale::ScaleTarget;
 use super::store::Store;
-use crate::engine::{Id, SimTime};
-use crate::units::{Bytes, MilliCpu, Quantity};
+use engine::{Id, SimTime};
+use units::{Bytes, MilliCpu, Quantity};
 
 /// Key of a [`VpaObject`] in the store.
 pub type VpaId = Id<VpaObject>;

@@ -16,7 +16,7 @@ use super::policy::{PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBud
 use super::selection::Selecting;
 use super::service::{Endpoint, Service, ServiceId};
 use super::store::Store;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 pub(super) fn create_deployment(
     store: &mut Store,

@@ -18,11 +18,11 @@ use serde_json::Value;
 
 use super::CaseOutcome;
 use super::recording::{RecordingError, for_each_line, parse};
-use crate::cluster::hpa::HpaSpec;
-use crate::controllers::hpa::{HpaFeatureGates, HpaSettings};
-use crate::engine::SimDuration;
-use crate::manifest::field::FieldError;
-use crate::manifest::hpa::{lower, set_defaults, to_v2};
+use cluster::hpa::HpaSpec;
+use controllers::hpa::{HpaFeatureGates, HpaSettings};
+use engine::SimDuration;
+use manifest::field::FieldError;
+use manifest::hpa::{lower, set_defaults, to_v2};
 
 /// Replays every case of a recording, sequences and table rows in any order, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {

@@ -4,16 +4,16 @@
 use std::collections::BTreeSet;
 
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::Event;
-use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{Owner, Pod, PodId};
-use crate::cluster::policy::{
+use cluster::action::Event;
+use cluster::deployment::IntOrPercent;
+use cluster::node::ConditionStatus;
+use cluster::pod::{Owner, Pod, PodId};
+use cluster::policy::{
     Budget, DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetStatus, SYNC_FAILED,
 };
-use crate::cluster::selection::Selecting;
-use crate::cluster::{Action, Change, ClusterView};
-use crate::engine::{SimDuration, SimTime};
+use cluster::selection::Selecting;
+use cluster::{Action, Change, ClusterView};
+use engine::{SimDuration, SimTime};
 
 /// How long a pod whose eviction was granted may take to be seen terminating (`DeletionTimeout`).
 const DELETION_TIMEOUT: SimDuration = SimDuration::from_secs(120);
@@ -186,7 +186,7 @@ fn without_scale(owner: Owner, pod: &Pod) -> String {
 /// What a pod's owner is scaled by: a Deployment behind its ReplicaSet, or the owner itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scaled {
-    Deployment(crate::cluster::deployment::DeploymentId),
+    Deployment(cluster::deployment::DeploymentId),
     Owner(Owner),
 }
 

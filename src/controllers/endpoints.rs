@@ -3,10 +3,10 @@
 //! the nodes learn it is not its business.
 
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::pod::Pod;
-use crate::cluster::selection::Selecting;
-use crate::cluster::service::Endpoint;
-use crate::cluster::{Action, Change, ClusterView, PodChanges};
+use cluster::pod::Pod;
+use cluster::selection::Selecting;
+use cluster::service::Endpoint;
+use cluster::{Action, Change, ClusterView, PodChanges};
 
 /// What of a pod an endpoint shows.
 const SEEN: PodChanges = PodChanges::READY

@@ -2,9 +2,9 @@
 //! Events (`RealPodControl` of
 //! `pkg/controller/controller_utils.go`): all of them say it in the same words, on the owner.
 
-use crate::cluster::action::Event;
-use crate::cluster::pod::Owner;
-use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store};
+use cluster::action::Event;
+use cluster::pod::Owner;
+use cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store};
 
 /// The owner of the pod that a change is about; `None` for other changes, and pods without an owner.
 pub fn owner_of_changed_pod(view: ClusterView<'_>, change: Change) -> Option<Owner> {
@@ -17,14 +17,14 @@ pub fn owner_of_changed_pod(view: ClusterView<'_>, change: Change) -> Option<Own
 
 /// A creation or deletion of a pod about to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct PodOperation {
     owner: Owner,
     /// The pod to be deleted; absent for a creation.
     deleted: Option<NamespacedName>,
 }
 
-impl Deed {
-    /// The deed in a request, if it creates or deletes an owned pod.
+impl PodOperation {
+    /// The operation in a request, if it creates or deletes an owned pod.
     pub fn of(store: &Store, action: &Action) -> Option<Self> {
         match action {
             Action::CreatePod(draft) => Some(Self { owner: draft.owner?, deleted: None }),

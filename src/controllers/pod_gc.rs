@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::node_lifecycle::health::Passes;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::PodDeletion;
-use crate::cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
-use crate::cluster::pod::{Pod, PodId, PodPhase};
-use crate::cluster::{Action, Change, ClusterView, Name, PodChanges};
-use crate::engine::{SimDuration, SimTime};
+use cluster::action::PodDeletion;
+use cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
+use cluster::pod::{Pod, PodId, PodPhase};
+use cluster::{Action, Change, ClusterView, Name, PodChanges};
+use engine::{SimDuration, SimTime};
 
 /// From the end of a pass to the next (`gcCheckPeriod`).
 const PERIOD: SimDuration = SimDuration::from_secs(20);

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::{Event, PodDeletion};
-use crate::cluster::node::{NOT_READY_TAINT, NodeId, Taint, UNREACHABLE_TAINT};
-use crate::cluster::pod::PodId;
-use crate::cluster::pod_template::{TaintEffect, Toleration, TolerationOperator};
-use crate::cluster::{Action, Change, ClusterView, PodChanges};
-use crate::engine::{SimDuration, SimTime};
+use cluster::action::{Event, PodDeletion};
+use cluster::node::{NOT_READY_TAINT, NodeId, Taint, UNREACHABLE_TAINT};
+use cluster::pod::PodId;
+use cluster::pod_template::{TaintEffect, Toleration, TolerationOperator};
+use cluster::{Action, Change, ClusterView, PodChanges};
+use engine::{SimDuration, SimTime};
 
 /// Reason of the DisruptionTarget condition of the pods that it deletes.
 pub const DISRUPTION_REASON: &str = "DeletionByTaintManager";

@@ -2,9 +2,9 @@
 //! after their end.
 
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::job::Job;
-use crate::cluster::{Action, Change, ClusterView};
-use crate::engine::{SimDuration, SimTime};
+use cluster::job::Job;
+use cluster::{Action, Change, ClusterView};
+use engine::{SimDuration, SimTime};
 
 /// The TTL-after-finished controller.
 #[derive(Clone, Copy, Debug, Default)]

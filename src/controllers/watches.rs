@@ -2,8 +2,8 @@
 //! with most of them: not to ask them saves a tenth of the control plane's work.
 
 use super::pod_control::owner_of_changed_pod;
-use crate::cluster::pod::Owner;
-use crate::cluster::{Change, ClusterView};
+use cluster::pod::Owner;
+use cluster::{Change, ClusterView};
 
 /// Kinds of objects, as a controller's informers are set up for some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -155,7 +155,7 @@ impl<E> Ord for Entry<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::SimDuration;
+    use crate::SimDuration;
 
     #[test]
     fn events_come_by_time_then_lane_then_insertion() {

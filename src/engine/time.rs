@@ -22,7 +22,7 @@ impl Serialize for SimTime {
 
 /// A length of time in nanoseconds. Negative only as the difference of two instants.
 ///
-/// How it is read and written as text is in `units::duration`.
+/// How it is read and written as text is in `super::duration`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SimDuration(i64);
 

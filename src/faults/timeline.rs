@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::spells::{ContainerCrash, KubeletRestart, Maintenance, Spell, SpotReclaim};
-use crate::cluster::custom_metrics::MetricsApi;
-use crate::cluster::{Name, ObjectReference};
-use crate::engine::SimDuration;
-use crate::units::Quantity;
+use super::outages::{ContainerCrash, KubeletRestart, Maintenance, Outage, SpotReclaim};
+use cluster::custom_metrics::MetricsApi;
+use cluster::{Name, ObjectReference};
+use engine::SimDuration;
+use units::Quantity;
 
 /// One entry of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +51,9 @@ pub enum TimelineAction {
     /// Applications crash.
     CrashContainer(ContainerCrash),
     /// Applications answer nothing for a while.
-    Hang(Spell),
+    Hang(Outage),
     /// Readiness probes fail for a while.
-    FailReadiness(Spell),
+    FailReadiness(Outage),
     /// `kubectl cordon`.
     Cordon(Name),
     /// `kubectl uncordon`.
@@ -243,10 +243,10 @@ struct EntryFields {
     crash_container: Option<ContainerCrash>,
     /// The application of pods of a workload answers neither requests nor probes for a while.
     #[serde(default)]
-    hang: Option<Spell>,
+    hang: Option<Outage>,
     /// The readiness probes of pods of a workload fail for a while.
     #[serde(default)]
-    fail_readiness: Option<Spell>,
+    fail_readiness: Option<Outage>,
     /// kubectl cordon: no new pods on this node.
     #[serde(default)]
     cordon: Option<Name>,

@@ -2,13 +2,13 @@
 //! (`pkg/kubelet/lifecycle/predicate.go` with the scheduler's `AdmissionCheck`, 1.36). What the scheduler
 //! bound passed the same checks there.
 
-use crate::cluster::ClusterView;
-use crate::cluster::node::{Node, NodeId};
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_resources::pod_requests;
-use crate::cluster::pod_template::{ContainerPort, PodSpec, ResourceList, TaintEffect};
-use crate::engine::SimDuration;
-use crate::units::Quantity;
+use cluster::ClusterView;
+use cluster::node::{Node, NodeId};
+use cluster::pod::{Pod, PodId};
+use cluster::pod_resources::pod_requests;
+use cluster::pod_template::{ContainerPort, PodSpec, ResourceList, TaintEffect};
+use engine::SimDuration;
+use units::Quantity;
 
 /// From the look at a pod to the moment at which its owner can know that it was rejected. The kubelet's status
 /// manager and the owner's controller take about as long together; without it an owner would replace

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use super::unit::State;
 use super::worker::{Context, Stage, Worker, containers};
 use super::{Effects, Kubelet, agent_of};
-use crate::cluster::action::Event;
-use crate::cluster::node::{Node, NodeId};
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_resources::pod_requests;
-use crate::cluster::pod_template::{Container, PodSpec};
-use crate::cluster::qos::{QosClass, qos_class};
-use crate::cluster::resize::{PendingReason, RESIZABLE, ResizeStep};
-use crate::cluster::{Action, ClusterView};
-use crate::units::Quantity;
+use cluster::action::Event;
+use cluster::node::{Node, NodeId};
+use cluster::pod::{Pod, PodId};
+use cluster::pod_resources::pod_requests;
+use cluster::pod_template::{Container, PodSpec};
+use cluster::qos::{QosClass, qos_class};
+use cluster::resize::{PendingReason, RESIZABLE, ResizeStep};
+use cluster::{Action, ClusterView};
+use units::Quantity;
 
 /// CPU [thousandths of a core] and memory [bytes], which are what a resize can change.
 type Amounts = [i64; 2];

@@ -1,6 +1,6 @@
 //! Restart and pull back-off of the kubelet (`CrashLoopBackOff`, `ImagePullBackOff`).
 
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// First wait.
 const BASE: SimDuration = SimDuration::from_secs(10);

@@ -7,11 +7,11 @@ use super::profile::OnSigterm;
 use super::unit::{Run, State, Stopping, Trouble, Unit};
 use super::worker::{Context, Exit, KILLED, Stage, TERMINATED, Worker, containers, warn};
 use super::{AppEffect, Stop};
-use crate::cluster::Action;
-use crate::cluster::container_status::TerminationReason;
-use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::{Container, PodSpec};
-use crate::engine::{SimDuration, SimTime};
+use cluster::Action;
+use cluster::container_status::TerminationReason;
+use cluster::pod::Pod;
+use cluster::pod_template::{Container, PodSpec};
+use engine::{SimDuration, SimTime};
 
 /// A pod whose container has not started is gone at most this long after its deletion.
 const UNSTARTED_STOP_MAX: SimDuration = SimDuration::from_secs(1);
@@ -352,7 +352,7 @@ impl Worker {
     /// What ran in a machine that was restarted is gone, and is made again unless it must not be.
     fn lose(&mut self, position: usize, exit: Exit, spec: &PodSpec, now: SimTime) {
         let is_init = spec.init_containers.get(position).is_some_and(|one| !one.is_sidecar);
-        let may_restart = spec.restart_policy != crate::cluster::pod_template::RestartPolicy::Never;
+        let may_restart = spec.restart_policy != cluster::pod_template::RestartPolicy::Never;
         let unit = &mut self.units[position];
         if let State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) =
             unit.state

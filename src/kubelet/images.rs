@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::profile::AppProfile;
 use super::settings::KubeletSettings;
-use crate::cluster::Name;
-use crate::engine::{SimDuration, SimTime};
+use cluster::Name;
+use engine::{SimDuration, SimTime};
 
 /// The images of one node.
 #[derive(Clone, Debug, Default)]

@@ -3,8 +3,8 @@
 
 use std::cmp::Reverse;
 
-use crate::cluster::pod::PodId;
-use crate::cluster::qos::QosClass;
+use cluster::pod::PodId;
+use cluster::qos::QosClass;
 
 /// A running pod, as far as its node's memory is concerned. All amounts in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ pub fn eviction_victim(claims: &[MemoryClaim]) -> Option<PodId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod::Pod;
-    use crate::engine::Table;
+    use cluster::pod::Pod;
+    use engine::Table;
 
     const GIB: i64 = 1 << 30;
 
@@ -79,7 +79,7 @@ mod tests {
         let mut ids: Table<()> = Table::default();
         let claim = |(qos, priority, request, usage): &(QosClass, i32, i64, i64)| {
             let id = ids.insert(());
-            let pod = crate::engine::Id::<Pod>::from_bits(id.to_bits());
+            let pod = engine::Id::<Pod>::from_bits(id.to_bits());
             MemoryClaim { pod, qos: *qos, priority: *priority, request: *request, usage: *usage }
         };
         pods.iter().map(claim).collect()

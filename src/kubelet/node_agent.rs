@@ -1,8 +1,8 @@
 //! One node's kubelet: whether it works, and what it keeps for all of its pods.
 
 use super::images::Images;
-use crate::cluster::Name;
-use crate::cluster::node::NodeId;
+use cluster::Name;
+use cluster::node::NodeId;
 
 /// One node's kubelet.
 #[derive(Clone, Debug, Default)]

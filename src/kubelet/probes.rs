@@ -5,8 +5,8 @@
 //! Semantics: `pkg/kubelet/prober/worker.go` (1.36). The grid of a probe starts at the container's
 //! start plus `initialDelaySeconds` and steps by `periodSeconds`.
 
-use crate::cluster::pod_template::Probe;
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod_template::Probe;
+use engine::{SimDuration, SimTime};
 
 /// Which probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Name;
-use crate::cluster::pod_template::PodSpec;
-use crate::engine::random::{LogNormal, happens};
-use crate::engine::{SimDuration, Streams};
-use crate::units::Quantity;
+use cluster::Name;
+use cluster::pod_template::PodSpec;
+use engine::random::{LogNormal, happens};
+use engine::{SimDuration, Streams};
 use rand_distr::Distribution;
+use units::Quantity;
 
 /// The life of an application's container, from pull to exit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::SimDuration;
-use crate::units::Quantity;
+use engine::SimDuration;
+use units::Quantity;
 
 /// Settings of the kubelets of all nodes, with the real defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

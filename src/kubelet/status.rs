@@ -2,12 +2,12 @@
 
 use super::unit::{State, Unit};
 use super::worker::{Context, Stage, Worker};
-use crate::cluster::Action;
-use crate::cluster::container_status::{PodReport, WaitingReason};
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{Pod, PodPhase};
-use crate::cluster::pod_status::is_reported;
-use crate::cluster::pod_template::{PodSpec, RestartPolicy};
+use cluster::Action;
+use cluster::container_status::{PodReport, WaitingReason};
+use cluster::node::ConditionStatus;
+use cluster::pod::{Pod, PodPhase};
+use cluster::pod_status::is_reported;
+use cluster::pod_template::{PodSpec, RestartPolicy};
 
 impl Worker {
     /// Tells the API server what is new.

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use crate::cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady};
-use crate::cluster::pod::{Pod, PodPhase};
-use crate::cluster::pod_template::{
-    Container, PodSpec, PodTemplate, Probe, ResourceList, RestartPolicy,
-};
-use crate::cluster::printed_status::printed_status;
-use crate::cluster::{Change, ObjectMeta, PodChanges, Store, apply};
-use crate::engine::Streams;
+use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
+use cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady};
+use cluster::pod::{Pod, PodPhase};
+use cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList, RestartPolicy};
+use cluster::printed_status::printed_status;
+use cluster::{Change, ObjectMeta, PodChanges, Store, apply};
+use engine::Streams;
 
 /// A pod on a node, whose application has nothing in flight when it drains.
 pub(super) struct OnePod {
@@ -389,8 +387,8 @@ fn a_pod_that_is_evicted_while_its_sidecar_is_pulled_starts_nothing_any_more() {
     one.run_until(60.0);
     let pod = one.get().unwrap();
     assert_eq!((pod.phase, pod.status_reason), (PodPhase::Failed, Some("Evicted")));
-    let runs = |status: &crate::cluster::container_status::ContainerStatus| {
-        matches!(status.state, crate::cluster::container_status::ContainerState::Running { .. })
+    let runs = |status: &cluster::container_status::ContainerStatus| {
+        matches!(status.state, cluster::container_status::ContainerState::Running { .. })
     };
     let (init, regular) = pod.containers.split(&one.store.template_of(pod).spec);
     assert!(!init.iter().chain(regular).any(runs));

@@ -3,11 +3,11 @@
 use super::backoff::BackOff;
 use super::probes::{ProbeKind, Prober};
 use super::profile::{AppProfile, Start};
-use crate::cluster::container_status::{
+use cluster::container_status::{
     ContainerState, ContainerStatus, Termination, TerminationReason, WaitingReason,
 };
-use crate::cluster::pod_template::{Container, Probe};
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod_template::{Container, Probe};
+use engine::{SimDuration, SimTime};
 
 /// What the kubelet knows of one container.
 #[derive(Clone, Debug)]

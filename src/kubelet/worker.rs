@@ -8,16 +8,14 @@ use super::profile::{AppProfile, PodProfile, Start};
 use super::settings::KubeletSettings;
 use super::unit::{KINDS, Moment, Run, State, Stopping, Trouble, Unit, probe_of, termination};
 use super::{AppEffect, Effects, NodeAgent, Stop};
-use crate::cluster::action::Event;
-use crate::cluster::container_status::TerminationReason;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_template::{
-    Container, ImagePullPolicy, PodSpec, ReferenceKind, RestartPolicy,
-};
-use crate::cluster::{Action, ClusterView};
-use crate::engine::{SimDuration, SimTime};
-use crate::kubelet::probes::ProbeKind;
+use crate::probes::ProbeKind;
+use cluster::action::Event;
+use cluster::container_status::TerminationReason;
+use cluster::node::NodeId;
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::{Container, ImagePullPolicy, PodSpec, ReferenceKind, RestartPolicy};
+use cluster::{Action, ClusterView};
+use engine::{SimDuration, SimTime};
 
 /// How often the kubelet looks again at a pod that it could not start.
 const SYNC_RETRY: SimDuration = SimDuration::from_secs(10);

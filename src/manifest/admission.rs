@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::Name;
-use crate::cluster::node::{NOT_READY_TAINT, UNREACHABLE_TAINT};
-use crate::cluster::pod_template::{
+use cluster::Name;
+use cluster::node::{NOT_READY_TAINT, UNREACHABLE_TAINT};
+use cluster::pod_template::{
     PodSpec, PreemptionPolicy, TaintEffect, Toleration, TolerationOperator,
 };
-use crate::cluster::policy::PriorityClass;
+use cluster::policy::PriorityClass;
 
 /// How long a pod stays on a node that is not heard of, unless it says so itself.
 const DEFAULT_TOLERATION_SECONDS: i64 = 300;

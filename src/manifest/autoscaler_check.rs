@@ -4,8 +4,8 @@ use super::cross_check::warning;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::Object;
 use super::lower::Content;
-use crate::cluster::hpa::ObjectReference;
-use crate::cluster::scaled_object::ScaledObjectSpec;
+use cluster::hpa::ObjectReference;
+use cluster::scaled_object::ScaledObjectSpec;
 
 /// The field that says what an autoscaler scales.
 const TARGET: &str = "spec.scaleTargetRef";

@@ -7,9 +7,9 @@ use super::field::{FieldErrors, FieldPath};
 use super::job_policies::{failure_policy, success_policy};
 use super::pod::pairs;
 use super::workload::{count, pod_count, template_that_ends};
-use crate::cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
-use crate::cluster::cron_schedule::{Schedule, time_zone};
-use crate::cluster::job::JobSpec;
+use cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
+use cluster::cron_schedule::{Schedule, time_zone};
+use cluster::job::JobSpec;
 
 /// Failures that a Job puts up with, unless each index has a limit of its own.
 const BACKOFF_LIMIT: i32 = 6;

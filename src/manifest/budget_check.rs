@@ -4,9 +4,9 @@ use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
 use super::lower::Content;
-use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::policy::{Budget, PodDisruptionBudget};
-use crate::cluster::selector::Selector;
+use cluster::deployment::IntOrPercent;
+use cluster::policy::{Budget, PodDisruptionBudget};
+use cluster::selector::Selector;
 
 /// Between which numbers of pods a workload stays, and by whose word if they differ.
 struct Range {

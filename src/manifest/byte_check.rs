@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
-use crate::units::Quantity;
+use units::Quantity;
 
 /// Bytes of a page of memory, in which nothing runs; in nanos, as quantities count.
 const PAGE_NANOS: i128 = 4096 * BYTE_NANOS;

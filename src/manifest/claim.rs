@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
-use crate::cluster::Name;
-use crate::cluster::claim::{AccessMode, ClaimSpec};
+use cluster::Name;
+use cluster::claim::{AccessMode, ClaimSpec};
 
 /// `spec` of a claim, or of a StatefulSet's template for claims, of which the API server checks less.
 pub(super) fn claim_spec(

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
 use super::selector::{label_selector, node_selector_term};
-use crate::cluster::Name;
-use crate::cluster::pod_template::{
+use cluster::Name;
+use cluster::pod_template::{
     Affinity, NodeInclusionPolicy, NodeSelectorTerm, PodAffinityTerm, TaintEffect, Toleration,
     TolerationOperator, TopologySpreadConstraint, WhenUnsatisfiable,
 };

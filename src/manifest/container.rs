@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::container_resources;
-use crate::cluster::Name;
-use crate::cluster::pod_template::{Container, ContainerPort, ImagePullPolicy, Probe};
-use crate::cluster::resize::RESIZABLE;
-use crate::engine::SimDuration;
+use cluster::Name;
+use cluster::pod_template::{Container, ContainerPort, ImagePullPolicy, Probe};
+use cluster::resize::RESIZABLE;
+use engine::SimDuration;
 
 /// One container or init container.
 pub(super) fn container(

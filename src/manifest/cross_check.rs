@@ -13,11 +13,11 @@ use super::lower::Content;
 use super::object::Manifest;
 use super::spelling::nearest;
 use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check};
-use crate::cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
-use crate::cluster::selector::{Requirement, Selector};
-use crate::cluster::service::Service;
-use crate::cluster::store::ConfigContent;
-use crate::cluster::{Labels, NamespacedName};
+use cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
+use cluster::selector::{Requirement, Selector};
+use cluster::service::Service;
+use cluster::store::ConfigContent;
+use cluster::{Labels, NamespacedName};
 
 /// ConfigMaps that the control plane puts into every namespace.
 const BUILT_IN_CONFIG: [&str; 1] = ["kube-root-ca.crt"];

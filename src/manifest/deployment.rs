@@ -6,10 +6,10 @@ use k8s_openapi::api::apps::v1 as apps;
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::workload::{count, pod_count, selector_and_template};
-use crate::cluster::ObjectMeta;
-use crate::cluster::action::ReplicaSetDraft;
-use crate::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
-use crate::engine::SimDuration;
+use cluster::ObjectMeta;
+use cluster::action::ReplicaSetDraft;
+use cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
+use engine::SimDuration;
 
 const REPLICAS: i32 = 1;
 const REVISION_HISTORY_LIMIT: i32 = 10;

@@ -16,7 +16,7 @@ pub use lower::lower;
 pub use validation::validate;
 
 use super::field::FieldError;
-use crate::cluster::hpa::HpaSpec;
+use cluster::hpa::HpaSpec;
 
 /// Takes an HPA object of `autoscaling/v2`, `v1`, `v2beta2` or `v2beta1` in: converted, defaulted,
 /// validated, lowered.
@@ -36,8 +36,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::hpa::{MetricSource, MetricTarget, PolicyKind, PolicySelect};
-    use crate::engine::SimDuration;
+    use cluster::hpa::{MetricSource, MetricTarget, PolicyKind, PolicySelect};
+    use engine::SimDuration;
 
     fn read(api_version: &str, mut object: Value) -> Result<HpaSpec, Vec<FieldError>> {
         let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });

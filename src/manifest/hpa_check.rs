@@ -5,9 +5,9 @@ use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::hpa::METRICS_ANNOTATION;
 use super::load::Object;
-use crate::cluster::hpa::{HpaSpec, MetricSource, MetricTarget};
-use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
-use crate::units::Quantity;
+use cluster::hpa::{HpaSpec, MetricSource, MetricTarget};
+use cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
+use units::Quantity;
 
 /// Warns of what keeps an HPA from ever scaling: the target `exists` or not, and has this template if it
 /// is one that is simulated. `tolerance` is the controller's own.

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::field::{FieldErrors, FieldPath};
-use crate::cluster::deployment::IntOrPercent;
+use cluster::deployment::IntOrPercent;
 
 const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')";
 

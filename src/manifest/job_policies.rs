@@ -4,9 +4,9 @@
 use k8s_openapi::api::batch::v1 as batch;
 
 use super::field::{FieldErrors, FieldPath};
-use crate::cluster::Name;
-use crate::cluster::job::{PodFailureAction, PodFailurePattern, PodFailureRule, SuccessRule};
-use crate::cluster::node::ConditionStatus;
+use cluster::Name;
+use cluster::job::{PodFailureAction, PodFailurePattern, PodFailureRule, SuccessRule};
+use cluster::node::ConditionStatus;
 
 /// `spec.podFailurePolicy.rules`.
 pub(super) fn failure_policy(

@@ -290,7 +290,7 @@ mod tests {
             let name = (kind.type_name)();
             let short = name.rsplit('.').next().unwrap_or_default();
             assert_eq!(short, kind.name);
-            assert!(crate::manifest::schema::has_field(short, "metadata"), "{name}");
+            assert!(crate::schema::has_field(short, "metadata"), "{name}");
         }
     }
 }

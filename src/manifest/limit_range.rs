@@ -5,9 +5,9 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
-use crate::cluster::ObjectMeta;
-use crate::cluster::limit_range::{LimitRange, LimitRangeItem, LimitType};
-use crate::cluster::pod_template::ResourceList;
+use cluster::ObjectMeta;
+use cluster::limit_range::{LimitRange, LimitRangeItem, LimitType};
+use cluster::pod_template::ResourceList;
 
 /// A LimitRange.
 pub(super) fn limit_range(

@@ -13,9 +13,9 @@ use super::modelled;
 use super::object::{Manifest, read_manifests};
 use super::schema::{Findings, Mistake, check};
 use super::yaml::Source;
-use crate::cluster::ObjectMeta;
-use crate::cluster::action::{Action, JobDraft, PodDraft, PodName, PodSource};
-use crate::cluster::claim::ClaimDraft;
+use cluster::ObjectMeta;
+use cluster::action::{Action, JobDraft, PodDraft, PodName, PodSource};
+use cluster::claim::ClaimDraft;
 
 /// An object that is ready for the simulation.
 #[derive(Clone, Debug)]

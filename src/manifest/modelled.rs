@@ -148,7 +148,7 @@ fn lists(fields: &str, field: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::schema;
+    use crate::schema;
 
     /// Every field named in the tables, with its type.
     fn named() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -6,11 +6,11 @@ use super::constraints::TAINT_EFFECTS;
 use super::field::{FieldErrors, FieldPath};
 use super::pod::pairs;
 use super::resources::resource_list;
-use crate::cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady, Taint};
-use crate::cluster::pod_template::TaintEffect;
-use crate::cluster::{Name, ObjectMeta};
-use crate::engine::SimTime;
-use crate::units::Bytes;
+use cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady, Taint};
+use cluster::pod_template::TaintEffect;
+use cluster::{Name, ObjectMeta};
+use engine::SimTime;
+use units::Bytes;
 
 /// A Node object as `kubectl get node -o yaml` gives it. One without conditions counts as ready: it
 /// stands for a machine whose kubelet will report, as all of them do in a simulation.

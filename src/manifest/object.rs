@@ -12,7 +12,7 @@ use super::kinds::{is_namespaced, is_read};
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_documents};
-use crate::cluster::{Name, NamespacedName, ObjectReference};
+use cluster::{Name, NamespacedName, ObjectReference};
 
 /// One object as a user wrote it.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ fn split(
 }
 
 /// Items of a list of one kind need not say what they are (`UnstructuredList`).
-pub(crate) fn identify_item(list: &Value, item: &mut Value) {
+pub fn identify_item(list: &Value, item: &mut Value) {
     let text = |field: &str| list.get(field).and_then(Value::as_str);
     let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else { return };
     let Some(kind) = kind.strip_suffix("List").filter(|kind| !kind.is_empty()) else { return };

@@ -9,11 +9,11 @@ use super::container::container;
 use super::field::{FieldErrors, FieldPath};
 use super::references::references;
 use super::resources::{default_pod_level, requests_and_limits, resource_list};
-use crate::cluster::pod_template::{
+use cluster::pod_template::{
     Affinity, Container, PodSpec, PodTemplate, PreemptionPolicy, RestartPolicy,
 };
-use crate::cluster::{Labels, Name};
-use crate::engine::SimDuration;
+use cluster::{Labels, Name};
+use engine::SimDuration;
 
 /// The template that a Pod object, or the `spec.template` of a workload, stands for. `path` leads
 /// to the object that holds `metadata` and `spec`.
@@ -158,8 +158,8 @@ fn grace_period(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod_resources::pod_requests;
-    use crate::cluster::pod_template::{NodeInclusionPolicy, ReferenceKind};
+    use cluster::pod_resources::pod_requests;
+    use cluster::pod_template::{NodeInclusionPolicy, ReferenceKind};
 
     fn lower(json: &str) -> (PodSpec, Vec<String>) {
         let mut errors = FieldErrors::default();

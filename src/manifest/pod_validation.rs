@@ -208,7 +208,7 @@ fn validate_extended_resources(
 }
 
 fn amount(quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity) -> Option<i128> {
-    quantity.0.parse::<crate::units::Quantity>().ok().map(crate::units::Quantity::nanos)
+    quantity.0.parse::<units::Quantity>().ok().map(units::Quantity::nanos)
 }
 
 #[cfg(test)]

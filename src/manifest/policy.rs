@@ -13,14 +13,14 @@ use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::pod::pairs;
 use super::resources::resource_list;
 use super::selector::label_selector;
-use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::policy::{
+use cluster::deployment::IntOrPercent;
+use cluster::policy::{
     Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass,
 };
-use crate::cluster::quota::ResourceQuota;
-use crate::cluster::quota_scope::QuotaScope;
-use crate::cluster::selector::Operator;
-use crate::cluster::{Name, ObjectMeta};
+use cluster::quota::ResourceQuota;
+use cluster::quota_scope::QuotaScope;
+use cluster::selector::Operator;
+use cluster::{Name, ObjectMeta};
 
 /// Priorities above this are for the system's own classes (`HighestUserDefinablePriority`).
 const HIGHEST_USER_PRIORITY: i32 = 1_000_000_000;
@@ -177,7 +177,7 @@ pub(super) fn keys<'a, V: 'a, W: 'a>(
 
 /// The metadata of any object that keeps its own.
 pub(super) fn object_meta(
-    id: &crate::cluster::NamespacedName,
+    id: &cluster::NamespacedName,
     metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
 ) -> ObjectMeta {
     let mut meta = ObjectMeta::new(id.namespace.clone(), id.name.clone());

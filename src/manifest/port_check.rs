@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
-use crate::cluster::pod_template::{ContainerPort, PodTemplate};
-use crate::cluster::service::{Service, ServicePort};
+use cluster::pod_template::{ContainerPort, PodTemplate};
+use cluster::service::{Service, ServicePort};
 
 /// Warns of target ports that no pod has: of a name always, as the endpoints then lack the port (`FindPort` of
 /// `k8s.io/endpointslice`); of numbers where all pods declare ports, which nothing makes

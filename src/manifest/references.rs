@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::cluster::Name;
-use crate::cluster::pod_template::{Reference, ReferenceKind};
+use cluster::Name;
+use cluster::pod_template::{Reference, ReferenceKind};
 
 /// All objects that the pod refers to and that are not optional, each once.
 pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {

@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::field::{FieldErrors, FieldPath};
-use crate::cluster::pod_resources::{container_limits, container_requests, is_pod_level_resource};
-use crate::cluster::pod_template::{PodSpec, ResourceList};
-use crate::units::Quantity;
+use cluster::pod_resources::{container_limits, container_requests, is_pod_level_resource};
+use cluster::pod_template::{PodSpec, ResourceList};
+use units::Quantity;
 
 /// Amounts by resource name; what is no quantity, or negative, is an error and left out.
 pub fn resource_list(

@@ -9,15 +9,15 @@ use serde::Deserialize;
 
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{lower, set_defaults};
-use crate::cluster::cron_schedule::{Schedule, time_zone};
-use crate::cluster::formula::Formula;
-use crate::cluster::hpa::{Behavior, MetricTarget, ObjectReference};
-use crate::cluster::scaled_object::{
+use cluster::cron_schedule::{Schedule, time_zone};
+use cluster::formula::Formula;
+use cluster::hpa::{Behavior, MetricTarget, ObjectReference};
+use cluster::scaled_object::{
     Fallback, FallbackBehavior, Pause, ScaledObjectSpec, ScalingModifiers, Trigger, TriggerSource,
 };
-use crate::cluster::{Name, ObjectMeta};
-use crate::engine::SimDuration;
-use crate::units::Quantity;
+use cluster::{Name, ObjectMeta};
+use engine::SimDuration;
+use units::Quantity;
 
 /// The object as it is written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

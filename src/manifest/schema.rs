@@ -23,7 +23,7 @@ use super::path::FieldPath;
 use super::scaled_object::ScaledObject;
 use super::spelling::nearest;
 use super::vpa::VerticalPodAutoscaler;
-use crate::units::Quantity;
+use units::Quantity;
 
 /// The JSON Schema of every type that the kinds below are made of, by the type's name.
 static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
@@ -115,7 +115,7 @@ pub(super) fn check(type_name: &str, value: &mut Value) -> Findings {
 }
 
 /// For a value that YAML does not read as the text that it looks like.
-pub(crate) const QUOTES_HELP: &str =
+pub const QUOTES_HELP: &str =
     "put it in quotes; YAML reads yes, no, on, off, y and n as true and false";
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";

@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::field::{FieldErrors, FieldPath};
-use crate::cluster::Name;
-use crate::cluster::pod_template::NodeSelectorTerm;
-use crate::cluster::selector::{Operator, Requirement, Selector};
+use cluster::Name;
+use cluster::pod_template::NodeSelectorTerm;
+use cluster::selector::{Operator, Requirement, Selector};
 
 /// A `metav1.LabelSelector`: `matchLabels` first, then `matchExpressions`.
 pub fn label_selector(
@@ -132,7 +132,7 @@ fn requirement(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Labels;
+    use cluster::Labels;
 
     fn selector(json: &str) -> (Selector, FieldErrors) {
         let mut errors = FieldErrors::default();

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_labels, check_name};
 use super::pod::pairs;
-use crate::cluster::selector::Selector;
-use crate::cluster::service::{Service, ServicePort, TrafficDistribution};
-use crate::cluster::{Name, ObjectMeta};
+use cluster::selector::Selector;
+use cluster::service::{Service, ServicePort, TrafficDistribution};
+use cluster::{Name, ObjectMeta};
 
 /// A Service without endpoints yet.
 pub(super) fn service(

@@ -7,11 +7,11 @@ use super::claim::claim_spec;
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::workload::{count, pod_count, selector_and_template};
-use crate::cluster::Name;
-use crate::cluster::claim::ClaimTemplate;
-use crate::cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
-use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::stateful_set::{ClaimRetention, StatefulSetSpec, StatefulSetUpdate};
+use cluster::Name;
+use cluster::claim::ClaimTemplate;
+use cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
+use cluster::deployment::IntOrPercent;
+use cluster::stateful_set::{ClaimRetention, StatefulSetSpec, StatefulSetUpdate};
 
 const REVISION_HISTORY_LIMIT: i32 = 10;
 

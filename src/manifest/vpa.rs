@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{FieldErrors, FieldPath};
-use crate::cluster::hpa::ObjectReference;
-use crate::cluster::pod_template::ResourceList;
-use crate::cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
-use crate::units::Quantity;
+use cluster::hpa::ObjectReference;
+use cluster::pod_template::ResourceList;
+use cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
+use units::Quantity;
 
 /// The object as it is written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -8,8 +8,8 @@ use super::names::{check_key, check_labels};
 use super::pod::{pairs, pod_template};
 use super::pod_validation::validate_pod_spec;
 use super::selector::label_selector;
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::selector::Selector;
+use cluster::pod_template::PodTemplate;
+use cluster::selector::Selector;
 
 /// Restart policies that a workload takes.
 const ALWAYS: [&str; 1] = ["Always"];

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::prometheus::{Series, histogram_quantile};
 use super::rule::{Measure, Reading, Whole};
-use crate::cluster::pod::PodId;
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod::PodId;
+use engine::{SimDuration, SimTime};
 
 /// What a scrape finds of one rule.
 #[derive(Clone, Debug, Default, PartialEq)]

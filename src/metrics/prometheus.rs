@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{SimDuration, SimTime};
-use crate::units::LoopPhase;
+use engine::{SimDuration, SimTime};
+use units::LoopPhase;
 
 /// Timing of the Prometheus from which custom and external metrics come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::cluster::metrics::{
+use cluster::metrics::{
     ContainerMetrics, CpuRate, MeterId, MeterSample, NewSample, PodMetrics, PodMetricsUpdate,
 };
-use crate::cluster::pod::PodId;
-use crate::engine::{SimDuration, SimTime};
-use crate::units::Bytes;
+use cluster::pod::PodId;
+use engine::{SimDuration, SimTime};
+use units::Bytes;
 
 /// What a pod has used, as its kubelet counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,8 +255,8 @@ fn sample(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod::Pod;
-    use crate::engine::Table;
+    use cluster::pod::Pod;
+    use engine::Table;
 
     fn pod() -> PodId {
         // Only the id is needed, and ids come from tables alone.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::prometheus::PrometheusSettings;
 use super::rule::MetricRule;
-use crate::engine::SimDuration;
-use crate::units::LoopPhase;
+use engine::SimDuration;
+use units::LoopPhase;
 
 /// The metrics pipeline, from kubelets and applications to what autoscalers read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

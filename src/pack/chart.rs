@@ -2,7 +2,7 @@
 //! asked for.
 
 use super::report::PackReport;
-use crate::report::charts::{Anchor, Color, Scene, Text, WIDTH};
+use report::charts::{Anchor, Color, Scene, Text, WIDTH};
 
 const LEFT: f64 = 130.0;
 const RIGHT: f64 = WIDTH - 330.0;

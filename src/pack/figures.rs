@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::Name;
-use crate::scheduler::cache::Cache;
-use crate::scheduler::gpu::WHOLE_GPU_MILLI;
-use crate::scheduler::node_info::NodeInfo;
-use crate::scheduler::plugins::gpu_fragmentation::Fragmentation;
-use crate::scheduler::plugins::node_affinity::meets_required_affinity;
-use crate::scheduler::plugins::resources_fit::insufficient_resources;
-use crate::scheduler::plugins::taint_toleration::has_untolerated_taint;
-use crate::scheduler::pod_class::PodClass;
+use cluster::Name;
+use scheduler::cache::Cache;
+use scheduler::gpu::WHOLE_GPU_MILLI;
+use scheduler::node_info::NodeInfo;
+use scheduler::plugins::gpu_fragmentation::Fragmentation;
+use scheduler::plugins::node_affinity::meets_required_affinity;
+use scheduler::plugins::resources_fit::insufficient_resources;
+use scheduler::plugins::taint_toleration::has_untolerated_taint;
+use scheduler::pod_class::PodClass;
 
 /// The name under which shares of GPUs are counted, in thousandths.
 pub const SHARED_GPU: &str = "GPU share (milli)";
@@ -95,7 +95,7 @@ pub fn resource_use(
         }
     }
     // What only names how many devices there are is not a resource of its own.
-    found.remove(crate::scheduler::gpu::GPU_COUNT);
+    found.remove(scheduler::gpu::GPU_COUNT);
     found
 }
 

@@ -2,9 +2,9 @@
 
 use super::policy::Policy;
 use super::run::Plan;
-use crate::cluster::Name;
-use crate::scenario::cluster::NodePool;
-use crate::scheduler::profile::ProfileError;
+use cluster::Name;
+use scenario::cluster::NodePool;
+use scheduler::profile::ProfileError;
 
 /// A pool that is not let grow beyond so many nodes.
 const MAX_NODES: u32 = 20_000;

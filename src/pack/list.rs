@@ -5,20 +5,20 @@ use std::fmt;
 
 use csv::StringRecord;
 
-use crate::cluster::action::{Action, PodName, PodSource, ReplicaSetDraft};
-use crate::cluster::daemon_set::{for_node, with_daemon_tolerations};
-use crate::cluster::job::JobSpec;
-use crate::cluster::node::Node;
-use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
-use crate::cluster::stateful_set::StatefulSetSpec;
-use crate::cluster::{Labels, Name, ObjectMeta, ObjectReference};
-use crate::controllers::daemon_set::placement::placement;
-use crate::engine::SimDuration;
-use crate::scheduler::gpu::GpuRequest;
-use crate::scheduler::pod_class::PodClass;
-use crate::scheduler::profile::DEFAULT_SCHEDULER;
-use crate::scheduler::topology::Topology;
-use crate::units::Quantity;
+use cluster::action::{Action, PodName, PodSource, ReplicaSetDraft};
+use cluster::daemon_set::{for_node, with_daemon_tolerations};
+use cluster::job::JobSpec;
+use cluster::node::Node;
+use cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
+use cluster::stateful_set::StatefulSetSpec;
+use cluster::{Labels, Name, ObjectMeta, ObjectReference};
+use controllers::daemon_set::placement::placement;
+use engine::SimDuration;
+use scheduler::gpu::GpuRequest;
+use scheduler::pod_class::PodClass;
+use scheduler::profile::DEFAULT_SCHEDULER;
+use scheduler::topology::Topology;
+use units::Quantity;
 
 /// Pods to be placed, with the objects that they need.
 #[derive(Clone, Debug, Default)]

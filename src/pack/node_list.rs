@@ -1,12 +1,12 @@
 //! Nodes from a CSV text, a row each.
 
 use super::list::{ListError, Row, csv_error, number_in};
-use crate::cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady};
-use crate::cluster::pod_template::ResourceList;
-use crate::cluster::{Labels, Name, ObjectMeta};
-use crate::engine::SimTime;
-use crate::scheduler::gpu::{GPU_COUNT, GPU_MODEL};
-use crate::units::Quantity;
+use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady};
+use cluster::pod_template::ResourceList;
+use cluster::{Labels, Name, ObjectMeta};
+use engine::SimTime;
+use scheduler::gpu::{GPU_COUNT, GPU_MODEL};
+use units::Quantity;
 
 /// Pods that a node takes where the list does not say.
 const DEFAULT_PODS: i64 = 110;

@@ -1,11 +1,11 @@
 //! A cluster with nothing but a scheduler: pods come, are placed or not, and go. For packing, and for
 //! measuring the scheduler alone.
 
-use crate::cluster::action::PodDraft;
-use crate::cluster::pod::PodId;
-use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
-use crate::engine::{SimTime, Streams};
-use crate::scheduler::Scheduler;
+use cluster::action::PodDraft;
+use cluster::pod::PodId;
+use cluster::{Action, Change, ClusterView, Refused, Store, apply};
+use engine::{SimTime, Streams};
+use scheduler::Scheduler;
 
 /// The API server's store and a scheduler, at one instant after another.
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 //! The policies that can be asked for by name, beside KubeSchedulerConfiguration files.
 
-use crate::cluster::Name;
-use crate::scheduler::SchedulerConfiguration;
-use crate::scheduler::framework::PluginName;
-use crate::scheduler::plugins::ExtensionPoint;
-use crate::scheduler::plugins::gpu_share::{self, DeviceSelection};
-use crate::scheduler::plugins::resource_allocation::ScoringStrategy;
-use crate::scheduler::profile::{PluginSet, ProfileConfiguration};
+use cluster::Name;
+use scheduler::SchedulerConfiguration;
+use scheduler::framework::PluginName;
+use scheduler::plugins::ExtensionPoint;
+use scheduler::plugins::gpu_share::{self, DeviceSelection};
+use scheduler::plugins::resource_allocation::ScoringStrategy;
+use scheduler::profile::{PluginSet, ProfileConfiguration};
 
 /// How pods are placed.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::run::{Outcome, Plan};
-use crate::units::HourlyPrice;
+use units::HourlyPrice;
 
 /// Version of the JSON form.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -6,17 +6,17 @@ use super::figures::{ResourceUse, SHARED_GPU, WeightedClass, resource_use};
 use super::list::{ListedPod, PodKind, PodList};
 use super::placer::Placer;
 use super::policy::Policy;
-use crate::cluster::action::{Action, PodDraft, PodName, PodSource};
-use crate::cluster::deployment::ReplicaSetId;
-use crate::cluster::node::{Node, NodeId};
-use crate::cluster::pod::{Owner, PodId};
-use crate::cluster::{Name, NamespacedName};
-use crate::engine::Streams;
-use crate::scheduler::gpu::{DeviceSet, GpuRequest};
-use crate::scheduler::plugins::gpu_fragmentation::{Fragmentation, TypicalPod, typical_pods};
-use crate::scheduler::profile::ProfileError;
-use crate::scheduler::{Scheduler, TieBreaker};
-use crate::units::HourlyPrice;
+use cluster::action::{Action, PodDraft, PodName, PodSource};
+use cluster::deployment::ReplicaSetId;
+use cluster::node::{Node, NodeId};
+use cluster::pod::{Owner, PodId};
+use cluster::{Name, NamespacedName};
+use engine::Streams;
+use scheduler::gpu::{DeviceSet, GpuRequest};
+use scheduler::plugins::gpu_fragmentation::{Fragmentation, TypicalPod, typical_pods};
+use scheduler::profile::ProfileError;
+use scheduler::{Scheduler, TieBreaker};
+use units::HourlyPrice;
 
 /// Points of a curve, at most.
 const CURVE_POINTS: usize = 200;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::report::{PackReport, PolicyReport};
-use crate::report::figures::count;
-use crate::report::text::{Align, Paint, Style, Table};
+use report::figures::count;
+use report::text::{Align, Paint, Style, Table};
 
 /// The report as text of at most 100 columns.
 pub fn render(report: &PackReport, style: Style) -> String {

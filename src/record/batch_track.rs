@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::time_weighted::TimeWeighted;
-use crate::cluster::Name;
-use crate::cluster::job::{FAILED, Job};
-use crate::engine::{SimDuration, SimTime};
+use cluster::Name;
+use cluster::job::{FAILED, Job};
+use engine::{SimDuration, SimTime};
 
 /// The Jobs of one workload over the run.
 #[derive(Clone, Debug, Default)]

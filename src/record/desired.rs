@@ -3,13 +3,13 @@
 use super::batch_track::JobTrack;
 use super::recorder::Recorder;
 use super::workload_track::workload_of_job;
-use crate::cluster::change::Change;
-use crate::cluster::daemon_set::DaemonSetId;
-use crate::cluster::deployment::{DeploymentId, ReplicaSetId};
-use crate::cluster::job::JobId;
-use crate::cluster::stateful_set::StatefulSetId;
-use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
-use crate::engine::SimTime;
+use cluster::change::Change;
+use cluster::daemon_set::DaemonSetId;
+use cluster::deployment::{DeploymentId, ReplicaSetId};
+use cluster::job::JobId;
+use cluster::stateful_set::StatefulSetId;
+use cluster::{ClusterView, NamespacedName, ObjectReference};
+use engine::SimTime;
 
 /// An object that wants pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! The log: who decided what, about what, and why.
 
-use crate::cluster::NamespacedName;
-use crate::engine::SimTime;
+use cluster::NamespacedName;
+use engine::SimTime;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! One node over the run.
 
-use crate::cluster::Name;
-use crate::cluster::node::{ConditionStatus, Node};
-use crate::engine::{SimDuration, SimTime};
-use crate::units::{Bytes, MilliCpu, Resources};
+use cluster::Name;
+use cluster::node::{ConditionStatus, Node};
+use engine::{SimDuration, SimTime};
+use units::{Bytes, MilliCpu, Resources};
 
 /// Name of the GPU resource.
 pub const GPU_RESOURCE: &str = "nvidia.com/gpu";
@@ -31,10 +31,10 @@ pub struct NodeTrack {
 
 impl NodeTrack {
     pub(super) fn new(node: &Node, now: SimTime) -> Self {
-        let resources = |list: &crate::cluster::pod_template::ResourceList| Resources {
+        let resources = |list: &cluster::pod_template::ResourceList| Resources {
             cpu: list.get("cpu").map_or(MilliCpu(0), MilliCpu::from),
             memory: list.get("memory").map_or(Bytes(0), Bytes::from),
-            gpus: list.get(GPU_RESOURCE).map_or(0, crate::units::Quantity::value),
+            gpus: list.get(GPU_RESOURCE).map_or(0, units::Quantity::value),
         };
         let is_ready = node.ready.status == ConditionStatus::True;
         Self {

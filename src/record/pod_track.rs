@@ -2,10 +2,10 @@
 
 use super::node_track::GPU_RESOURCE;
 use super::recorder::Holding;
-use crate::cluster::pod::PodId;
-use crate::cluster::pod_template::PodSpec;
-use crate::engine::{SimDuration, SimTime};
-use crate::units::{Bytes, MilliCpu, Quantity, ResourceTime, Resources};
+use cluster::pod::PodId;
+use cluster::pod_template::PodSpec;
+use engine::{SimDuration, SimTime};
+use units::{Bytes, MilliCpu, Quantity, ResourceTime, Resources};
 
 /// A pod that exists.
 #[derive(Clone, Debug)]

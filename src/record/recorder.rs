@@ -13,17 +13,17 @@ use super::node_track::NodeTrack;
 use super::pod_track::{PodTrack, requests_of};
 use super::service_track::ServiceTrack;
 use super::workload_track::{WorkloadTrack, workload_of};
-use crate::cluster::change::Change;
-use crate::cluster::hpa::MetricTarget;
-use crate::cluster::hpa_object::{HpaId, HpaObject};
-use crate::cluster::hpa_status::MetricValue;
-use crate::cluster::job::JobId;
-use crate::cluster::node::{ConditionStatus, NodeId};
-use crate::cluster::pod::{Owner, Pod, PodId};
-use crate::cluster::pod_template::TemplateId;
-use crate::cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChanges};
-use crate::engine::{SimDuration, SimTime};
-use crate::units::{ResourceTime, Resources};
+use cluster::change::Change;
+use cluster::hpa::MetricTarget;
+use cluster::hpa_object::{HpaId, HpaObject};
+use cluster::hpa_status::MetricValue;
+use cluster::job::JobId;
+use cluster::node::{ConditionStatus, NodeId};
+use cluster::pod::{Owner, Pod, PodId};
+use cluster::pod_template::TemplateId;
+use cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChanges};
+use engine::{SimDuration, SimTime};
+use units::{ResourceTime, Resources};
 
 /// The running record of one simulation.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! A number that changes at instants, and its mean over time.
 
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// A whole number over time: its smallest, its largest and its integral.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use super::batch_track::BatchTrack;
 use super::time_weighted::TimeWeighted;
-use crate::cluster::job::Job;
-use crate::cluster::pod::{Owner, Pod};
-use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
-use crate::engine::SimDuration;
+use cluster::job::Job;
+use cluster::pod::{Owner, Pod};
+use cluster::{ClusterView, NamespacedName, ObjectReference};
+use engine::SimDuration;
 
 /// The workload that a pod belongs to: what a user wrote, not what controllers made of it. Pods
 /// without a controller count as one workload by namespace, named `*`.

@@ -7,13 +7,13 @@ use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
     RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
-use crate::capacity::cost::{self, Claim, CostAllocation, NodeBill};
-use crate::cluster::Name;
-use crate::engine::{SimDuration, SimTime};
-use crate::record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
-use crate::scenario::objectives::Objective;
-use crate::traffic::{IntervalFigures, ServiceFigures};
-use crate::units::{HourlyPrice, Money, ResourceTime};
+use capacity::cost::{self, Claim, CostAllocation, NodeBill};
+use cluster::Name;
+use engine::{SimDuration, SimTime};
+use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
+use scenario::objectives::Objective;
+use traffic::{IntervalFigures, ServiceFigures};
+use units::{HourlyPrice, Money, ResourceTime};
 
 /// What a report is made from.
 #[derive(Clone, Copy, Debug)]
@@ -310,7 +310,7 @@ fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
         .collect()
 }
 
-fn log_entry(line: &crate::record::LogLine) -> LogEntry {
+fn log_entry(line: &record::LogLine) -> LogEntry {
     LogEntry {
         at_seconds: line.at.as_secs_f64(),
         actor: line.actor.to_owned(),

@@ -1,7 +1,7 @@
 //! Whether the objectives of a scenario were met.
 
 use super::model::{Latency, ObjectiveResult, Report};
-use crate::scenario::objectives::{CostObjective, Objective, ServiceObjective};
+use scenario::objectives::{CostObjective, Objective, ServiceObjective};
 
 /// Judges all objectives by the figures of the report. A figure that does not exist, because nothing
 /// was answered, misses its limit.
@@ -75,7 +75,7 @@ fn latency_ms(latency: Latency, figure: &str) -> f64 {
 
 fn of_cost(objective: CostObjective, report: &Report) -> Vec<ObjectiveResult> {
     let month = Some(report.cost.month_usd.as_usd());
-    let million = report.cost.million_requests_usd.map(crate::units::Money::as_usd);
+    let million = report.cost.million_requests_usd.map(units::Money::as_usd);
     [
         ("cost per month", objective.cost_per_month, month),
         ("cost per million requests", objective.cost_per_million_requests, million),

@@ -3,11 +3,11 @@
 use super::build::{Facts, ServiceFacts, counted_time, while_counted};
 use super::llm;
 use super::model::{Downtime, Latency, ServiceReport, ServiceSeries};
-use crate::capacity::cost::CostAllocation;
-use crate::engine::{SimDuration, SimTime};
-use crate::record::{self, ServiceTrack};
-use crate::traffic::{FailureCause, IntervalFigures, Latencies, Outcomes};
-use crate::units::Money;
+use capacity::cost::CostAllocation;
+use engine::{SimDuration, SimTime};
+use record::{self, ServiceTrack};
+use traffic::{FailureCause, IntervalFigures, Latencies, Outcomes};
+use units::Money;
 
 /// The reports of all services with traffic.
 pub(super) fn of(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<ServiceReport> {

@@ -6,8 +6,8 @@ use super::model::{
     ObjectiveResult, PoolCost, PoolReport, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
     Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
-use crate::engine::SimDuration;
-use crate::units::{HourlyPrice, Money};
+use engine::SimDuration;
+use units::{HourlyPrice, Money};
 
 const HOUR_SECONDS: f64 = 3_600.0;
 const NODE_LOST_SECONDS: f64 = 1_800.0;

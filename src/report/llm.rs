@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::build_services::latency;
 use super::model::Latency;
-use crate::capacity::cost;
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::{IntervalFigures, LlmFigures};
-use crate::units::Money;
+use capacity::cost;
+use engine::{SimDuration, SimTime};
+use traffic::{IntervalFigures, LlmFigures};
+use units::Money;
 
 /// What the language models of a service did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,7 +90,7 @@ fn series(intervals: &[IntervalFigures], ends: &[SimTime]) -> LlmSeries {
         let seconds = (*end - begin).as_secs_f64().max(f64::MIN_POSITIVE);
         begin = *end;
         let of = figures.llm;
-        let p95 = |latencies: Option<crate::traffic::Latencies>| {
+        let p95 = |latencies: Option<traffic::Latencies>| {
             latencies.map(|latencies| latencies.p95.as_millis_f64())
         };
         let tokens = of.map_or(0, |of| of.output_tokens);

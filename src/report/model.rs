@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::llm::LlmReport;
-use crate::units::{HourlyPrice, Money};
+use units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 pub const FORMAT_VERSION: &str = "1.1";

@@ -105,7 +105,7 @@ impl Routing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ObjectReference;
+    use cluster::ObjectReference;
     use serde_json::json;
 
     /// Whether a Service has the port that an Ingress of this class, or an HTTPRoute, asks for.

@@ -134,8 +134,8 @@ fn is_same_backend(one: &Rule, other: &Rule) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ObjectReference;
-    use crate::scenario::route_limits::NGINX_PREFIX;
+    use crate::route_limits::NGINX_PREFIX;
+    use cluster::ObjectReference;
     use serde_json::json;
 
     const CANARY: [(&str, &str); 2] = [("canary", "true"), ("canary-weight", "10")];

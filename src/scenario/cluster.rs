@@ -6,15 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gpus::PoolGpus;
-use crate::capacity::catalog::{self, FindError};
-use crate::capacity::node_type::{ARCHITECTURE_LABEL, Gpus, NodeType, OPERATING_SYSTEM_LABEL};
-use crate::cluster::node::{
+use capacity::catalog::{self, FindError};
+use capacity::node_type::{ARCHITECTURE_LABEL, Gpus, NodeType, OPERATING_SYSTEM_LABEL};
+use cluster::node::{
     ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady, Taint as NodeTaint, ZONE_LABEL,
 };
-use crate::cluster::pod_template::{ResourceList, TaintEffect};
-use crate::cluster::{Labels, Name, ObjectMeta};
-use crate::engine::SimTime;
-use crate::units::{HourlyPrice, Quantity};
+use cluster::pod_template::{ResourceList, TaintEffect};
+use cluster::{Labels, Name, ObjectMeta};
+use engine::SimTime;
+use units::{HourlyPrice, Quantity};
 
 /// The cluster that the manifests are deployed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

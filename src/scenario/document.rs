@@ -10,13 +10,13 @@ use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
 use super::workloads::Workload;
-use crate::controllers::hpa::HpaSettings;
-use crate::controllers::vpa::VpaSettings;
-use crate::engine::SimDuration;
-use crate::faults::{RandomFault, TimelineEntry};
-use crate::kubelet::KubeletSettings;
-use crate::metrics::MetricsSettings;
-use crate::traffic::{CallSpec, EntranceSpec, ServiceSpec, TrafficSpec};
+use controllers::hpa::HpaSettings;
+use controllers::vpa::VpaSettings;
+use engine::SimDuration;
+use faults::{RandomFault, TimelineEntry};
+use kubelet::KubeletSettings;
+use metrics::MetricsSettings;
+use traffic::{CallSpec, EntranceSpec, ServiceSpec, TrafficSpec};
 
 /// A question to a Kubernetes system: which manifests, on which cluster, under which traffic, with
 /// which faults and changes, and what must hold.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Name;
-use crate::cluster::pod_template::ResourceList;
-use crate::scheduler::gpu::{GPU_COUNT, GPU_MODEL};
-use crate::units::Quantity;
+use cluster::Name;
+use cluster::pod_template::ResourceList;
+use scheduler::gpu::{GPU_COUNT, GPU_MODEL};
+use units::Quantity;
 
 /// The resource of whole NVIDIA GPUs.
 const WHOLE_GPU: &str = "nvidia.com/gpu";

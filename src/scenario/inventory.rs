@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
-use crate::cluster::node::ZONE_LABEL;
-use crate::cluster::pod_resources::pod_requests;
-use crate::cluster::pod_template::ResourceList;
-use crate::cluster::{Name, NamespacedName, ObjectReference};
-use crate::manifest::field::{FieldErrors, FieldPath};
-use crate::manifest::object::identify_item;
-use crate::manifest::pod::pod_template;
-use crate::manifest::{Diagnostics, Document, Source, read_documents};
+use cluster::node::ZONE_LABEL;
+use cluster::pod_resources::pod_requests;
+use cluster::pod_template::ResourceList;
+use cluster::{Name, NamespacedName, ObjectReference};
+use manifest::field::{FieldErrors, FieldPath};
+use manifest::object::identify_item;
+use manifest::pod::pod_template;
+use manifest::{Diagnostics, Document, Source, read_documents};
 
 /// Kinds whose pods a scenario can describe.
 pub const WORKLOAD_KINDS: [&str; 7] =

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::ServiceReference;
-use crate::engine::SimDuration;
+use cluster::ServiceReference;
+use engine::SimDuration;
 
 /// One entry of `objectives`: limits for one service, or for the bill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::cluster::ObjectReference;
-use crate::manifest::Diagnostics;
-use crate::manifest::yaml::{Source, read_documents};
+use cluster::ObjectReference;
+use manifest::Diagnostics;
+use manifest::yaml::{Source, read_documents};
 
 /// One setting: `seed=7`, `cluster.nodePools[general].count=5`, or, in a manifest,
 /// `manifests.HorizontalPodAutoscaler/shop/web.spec.maxReplicas=20`.

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::cluster::Cluster;
 use super::document::ApiVersion;
 use super::typing::Draft;
-use crate::cluster::Name;
-use crate::manifest::yaml::{Document, Source, read_documents};
-use crate::manifest::{Diagnostic, Diagnostics, Place};
+use cluster::Name;
+use manifest::yaml::{Document, Source, read_documents};
+use manifest::{Diagnostic, Diagnostics, Place};
 
 /// A question of room: do these pods fit on these nodes, and under which policy best?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

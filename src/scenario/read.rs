@@ -6,8 +6,8 @@ use super::document::Scenario;
 use super::overrides::Override;
 use super::typing::Draft;
 use super::workloads::fill_images;
-use crate::manifest::yaml::{Document, Source, read_documents};
-use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
+use manifest::yaml::{Document, Source, read_documents};
+use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
 
 /// The `apiVersion` of scenarios.
 pub const API_VERSION: &str = "wavetank/v1";

@@ -186,7 +186,7 @@ fn text_of(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::schema::json_schema;
+    use crate::schema::json_schema;
     use serde_json::json;
 
     #[test]

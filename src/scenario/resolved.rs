@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::document::Scenario;
 use super::overrides::Override;
 use super::read::ScenarioText;
-use crate::engine::Digest;
-use crate::faults::TimelineAction;
-use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place, Source};
-use crate::traffic::arrivals::TraceLoad;
-use crate::traffic::import::BrokenRows;
-use crate::traffic::llm::TokenHistograms;
-use crate::traffic::{Load, NewSpool, RequestModelSpec, Trace, TraceError};
+use engine::Digest;
+use faults::TimelineAction;
+use manifest::{Diagnostic, Diagnostics, FieldPath, Place, Source};
+use traffic::arrivals::TraceLoad;
+use traffic::import::BrokenRows;
+use traffic::llm::TokenHistograms;
+use traffic::{Load, NewSpool, RequestModelSpec, Trace, TraceError};
 
 /// The files that a scenario names.
 #[derive(Clone, Debug, Default, PartialEq)]

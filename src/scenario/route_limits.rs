@@ -9,9 +9,9 @@
 
 use serde_json::Value;
 
-use crate::engine::SimDuration;
-use crate::traffic::{Causes, DEFAULT_TIMEOUT, EntranceSpec, FailureCause};
-use crate::traffic::{Retries, RetrySpec, RoutePolicy};
+use engine::SimDuration;
+use traffic::{Causes, DEFAULT_TIMEOUT, EntranceSpec, FailureCause};
+use traffic::{Retries, RetrySpec, RoutePolicy};
 
 /// The annotations of ingress-nginx begin so.
 pub const NGINX_PREFIX: &str = "nginx.ingress.kubernetes.io/";

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::routing::Routing;
-use crate::cluster::{NamespacedName, ObjectReference};
-use crate::manifest::{Diagnostic, Manifest};
+use cluster::{NamespacedName, ObjectReference};
+use manifest::{Diagnostic, Manifest};
 
 /// A backend that names a Service which is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,8 +8,8 @@ use super::canary::{CanaryWeight, is_false, is_true};
 use super::route_limits::{
     NGINX_PREFIX, gateway_duration, nginx_annotation, nginx_conditions, nginx_number,
 };
-use crate::engine::SimDuration;
-use crate::manifest::{Diagnostic, FieldPath, Manifest};
+use engine::SimDuration;
+use manifest::{Diagnostic, FieldPath, Manifest};
 
 /// `HTTPBackendRef.weight` is at most this.
 const WEIGHT_MAX: u64 = 1_000_000;
@@ -367,7 +367,7 @@ fn items<'v>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Diagnostics, Source, read_manifests};
+    use manifest::{Diagnostics, Source, read_manifests};
 
     fn said(text: &str) -> Vec<String> {
         let mut unread = Diagnostics::default();

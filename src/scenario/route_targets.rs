@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use super::backend_port::ServicePorts;
 use super::canary::CanaryFate;
 use super::routing::{Backend, Routing, Rule};
-use crate::cluster::ObjectReference;
-use crate::manifest::{Diagnostic, Manifest, Severity};
-use crate::traffic::EntranceSpec;
+use cluster::ObjectReference;
+use manifest::{Diagnostic, Manifest, Severity};
+use traffic::EntranceSpec;
 
 /// How many hosts and paths a message names.
 const NAMED_MAX: usize = 3;
@@ -184,7 +184,7 @@ impl Findings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Diagnostics, Source, read_manifests};
+    use manifest::{Diagnostics, Source, read_manifests};
     use serde_json::json;
 
     fn said(text: &str, hosts: &[&str]) -> Vec<String> {

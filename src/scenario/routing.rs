@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::backend_port::{BackendPort, ServicePorts};
 use super::canary::CanaryWeight;
 use super::route_limits::{NGINX_CLASS, NGINX_CONTROLLER, NGINX_PREFIX, RouteLimits};
-use crate::cluster::{NamespacedName, ObjectReference};
+use cluster::{NamespacedName, ObjectReference};
 
 /// The rules of all Ingresses and HTTPRoutes, in the order of the manifests, and what they need to know of
 /// Services.

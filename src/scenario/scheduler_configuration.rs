@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use crate::cluster::Name;
-use crate::engine::SimDuration;
-use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
-use crate::scheduler::plugins::ExtensionPoint;
-use crate::scheduler::profile::{PluginSet, ProfileConfiguration, SchedulerConfiguration};
+use cluster::Name;
+use engine::SimDuration;
+use manifest::field::{FieldError, FieldErrors, FieldPath};
+use scheduler::plugins::ExtensionPoint;
+use scheduler::profile::{PluginSet, ProfileConfiguration, SchedulerConfiguration};
 
 /// The `apiVersion` of such files.
 const API_VERSION: &str = "kubescheduler.config.k8s.io/v1";

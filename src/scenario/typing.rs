@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use crate::manifest::schema::QUOTES_HELP;
-use crate::manifest::yaml::Document;
-use crate::manifest::{Diagnostic, Diagnostics, FieldPath, Place};
-use crate::traffic::arrivals::nested_error;
+use manifest::schema::QUOTES_HELP;
+use manifest::yaml::Document;
+use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
+use traffic::arrivals::nested_error;
 
 /// How many mistakes of one document are looked for.
 const MISTAKES_MAX: usize = 200;
@@ -295,8 +295,8 @@ fn expected_words(found: &str, expected: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::SimDuration;
-    use crate::manifest::yaml::{Source, read_documents};
+    use engine::SimDuration;
+    use manifest::yaml::{Source, read_documents};
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]

@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Name, ObjectReference};
-use crate::engine::SimDuration;
-use crate::kubelet::AppProfile;
-use crate::traffic::RequestModelSpec;
-use crate::units::Quantity;
+use cluster::{Name, ObjectReference};
+use engine::SimDuration;
+use kubelet::AppProfile;
+use traffic::RequestModelSpec;
+use units::Quantity;
 
 /// What the pods of a workload do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

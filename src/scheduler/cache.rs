@@ -12,12 +12,12 @@ use super::node_order::NodeOrder;
 use super::pod_class::{NodeDemand, PodClass};
 use super::tally::{Tallies, Tally};
 use super::topology::{Domains, Topology, TopologyKey};
-use crate::cluster::node::{HOSTNAME_LABEL, Node, NodeId};
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_template::{PodTemplate, TemplateId};
-use crate::cluster::selector::Selector;
-use crate::cluster::{ClusterView, Labels, Name};
-use crate::units::Bytes;
+use cluster::node::{HOSTNAME_LABEL, Node, NodeId};
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::{PodTemplate, TemplateId};
+use cluster::selector::Selector;
+use cluster::{ClusterView, Labels, Name};
+use units::Bytes;
 
 /// Nodes with their pods.
 #[derive(Clone, Debug, Default)]

@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 use super::node_info::{ClassId, NodeInfo};
 use super::pod_class::PodClass;
 use super::tally::Tally;
-use crate::cluster::Name;
-use crate::cluster::selector::{Operator, Selector};
+use cluster::Name;
+use cluster::selector::{Operator, Selector};
 
 /// Ways to the classes of pods.
 #[derive(Clone, Debug, Default)]
@@ -102,13 +102,13 @@ mod tests {
     use super::super::gpu::DeviceSet;
     use super::super::node_info::PlacedPod;
     use super::*;
-    use crate::cluster::node::{
+    use cluster::node::{
         ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
     };
-    use crate::cluster::pod::PodId;
-    use crate::cluster::pod_template::{PodTemplate, ResourceList, TemplateId};
-    use crate::cluster::{Labels, ObjectMeta};
-    use crate::engine::SimTime;
+    use cluster::pod::PodId;
+    use cluster::pod_template::{PodTemplate, ResourceList, TemplateId};
+    use cluster::{Labels, ObjectMeta};
+    use engine::SimTime;
 
     fn node(number: usize, zone: usize) -> Node {
         let name = format!("node-{number}");

@@ -8,8 +8,8 @@ use super::nominations::Nominations;
 use super::preemption::{Candidate, PostFilter, best_candidates, post_filter};
 use super::profile::Profile;
 use super::tie_break::TieBreaker;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
 
 /// What a cycle came to, with all that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

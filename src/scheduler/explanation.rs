@@ -10,8 +10,8 @@ use super::cycle::ScoreTable;
 use super::decision::{Decision, Verdict};
 use super::framework::PluginName;
 use super::preemption::{Candidate, PostFilter};
-use crate::cluster::ClusterView;
-use crate::cluster::pod::Pod;
+use cluster::ClusterView;
+use cluster::pod::Pod;
 
 /// Nodes that the text names one by one, of each sort.
 const SHOWN: usize = 20;

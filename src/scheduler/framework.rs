@@ -12,10 +12,10 @@ use super::cache::Cache;
 use super::gpu::DeviceSet;
 use super::node_info::NodeInfo;
 use super::pod_class::PodClass;
-use crate::cluster::ClusterView;
-use crate::cluster::Name;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::{Owner, PodId};
+use cluster::ClusterView;
+use cluster::Name;
+use cluster::node::NodeId;
+use cluster::pod::{Owner, PodId};
 
 /// The best score that a plugin gives after normalisation (`MaxNodeScore`).
 pub const MAX_NODE_SCORE: i64 = 100;

@@ -7,10 +7,10 @@
 
 use std::fmt;
 
-use crate::cluster::node::Node;
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::{Labels, Name};
-use crate::units::Quantity;
+use cluster::node::Node;
+use cluster::pod_template::PodTemplate;
+use cluster::{Labels, Name};
+use units::Quantity;
 
 /// A whole GPU, in the unit in which GPUs are shared.
 pub const WHOLE_GPU_MILLI: i64 = 1000;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::cycle::Diagnosis;
 use super::framework::{Reason, Refusal};
-use crate::cluster::NamespacedName;
+use cluster::NamespacedName;
 
 /// What is said when there is no node at all.
 pub const NO_NODES: &str = "no nodes available to schedule pods";

@@ -5,11 +5,11 @@ use super::gpu::{DeviceSet, GpuDevices};
 use super::pod_class::{HostPort, PodClass};
 use super::resources::Resources;
 use super::topology::{Domain, Domains, TopologyKey};
-use crate::cluster::node::{Node, NodeId, Taint};
-use crate::cluster::pod::PodId;
-use crate::cluster::pod_template::TaintEffect;
-use crate::cluster::{Labels, Name};
-use crate::units::{Bytes, Quantity};
+use cluster::node::{Node, NodeId, Taint};
+use cluster::pod::PodId;
+use cluster::pod_template::TaintEffect;
+use cluster::{Labels, Name};
+use units::{Bytes, Quantity};
 
 /// Number of an interned [`PodClass`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! The order in which nodes are looked at: one from each zone in turn (`backend/cache/node_tree.go`).
 
-use crate::cluster::node::{REGION_LABEL, ZONE_LABEL};
-use crate::cluster::{Labels, Name};
+use cluster::node::{REGION_LABEL, ZONE_LABEL};
+use cluster::{Labels, Name};
 
 /// The nodes (slots) by zone, zones and nodes in the order of their appearance.
 #[derive(Clone, Debug, Default)]

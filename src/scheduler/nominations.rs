@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::node_info::ClassId;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
 
 /// Nominated pods by node, in the order of nomination.
 #[derive(Clone, Debug, Default)]

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use super::gpu::GpuRequest;
 use super::resources::Resources;
 use super::topology::TopologyKey;
-use crate::cluster::pod_resources::{container_requests, pod_requests};
-use crate::cluster::pod_template::{
+use cluster::pod_resources::{container_requests, pod_requests};
+use cluster::pod_template::{
     Container, NodeInclusionPolicy, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,
     PreemptionPolicy, ResourceList, Toleration, TopologySpreadConstraint, WhenUnsatisfiable,
     merge_label_keys,
 };
-use crate::cluster::policy::Namespace;
-use crate::cluster::selector::Selector;
-use crate::cluster::{Labels, Name};
-use crate::units::Quantity;
+use cluster::policy::Namespace;
+use cluster::selector::Selector;
+use cluster::{Labels, Name};
+use units::Quantity;
 
 /// CPU that a container without a CPU request counts for in scores (`DefaultMilliCPURequest`).
 pub const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
@@ -206,7 +206,7 @@ impl SpreadConstraint {
             max_skew: i64::from(constraint.max_skew),
             min_domains: usize::try_from(constraint.min_domains.unwrap_or(1)).unwrap_or(0),
             topology: register(&constraint.topology_key),
-            is_hostname: constraint.topology_key.as_ref() == crate::cluster::node::HOSTNAME_LABEL,
+            is_hostname: constraint.topology_key.as_ref() == cluster::node::HOSTNAME_LABEL,
             selector: constraint.selector.as_ref().map(|selector| {
                 merge_label_keys(selector, &constraint.match_label_keys, &[], labels)
             }),
@@ -408,7 +408,7 @@ fn image_with_tag(image: &Name) -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod_template::ContainerPort;
+    use cluster::pod_template::ContainerPort;
 
     fn class(spec: PodSpec) -> PodClass {
         let template = PodTemplate { spec, ..PodTemplate::default() };

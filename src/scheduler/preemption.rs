@@ -11,9 +11,9 @@ use super::nominations::Nominations;
 use super::plugins::dynamic_resources::{NO_CYCLE_STATE, NOTHING_TO_DEALLOCATE};
 use super::plugins::{DEFAULT_PREEMPTION, DYNAMIC_RESOURCES};
 use super::profile::Profile;
-use crate::cluster::pod::PodId;
-use crate::cluster::pod_template::PreemptionPolicy;
-use crate::engine::SimTime;
+use cluster::pod::PodId;
+use cluster::pod_template::PreemptionPolicy;
+use engine::SimTime;
 
 /// Reason of the DisruptionTarget condition that preemption sets.
 pub const PREEMPTION_BY_SCHEDULER: &str = "PreemptionByScheduler";

@@ -9,8 +9,8 @@ use super::framework::{FilterPlugin, PluginName, ReservePlugin, ScorePlugin};
 use super::plugins::gpu_fragmentation::TypicalPod;
 use super::plugins::{self, ExtensionPoint, Plugin, PluginArguments};
 use super::preemption::PreemptionArguments;
-use crate::cluster::Name;
-use crate::engine::SimDuration;
+use cluster::Name;
+use engine::SimDuration;
 
 /// Name of the default profile's scheduler.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";

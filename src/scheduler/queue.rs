@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::framework::PluginName;
 use super::node_info::ClassId;
-use crate::cluster::pod::PodId;
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod::PodId;
+use engine::{SimDuration, SimTime};
 
 /// After so long among the unschedulable pods, a pod is tried again whatever happened
 /// (`podMaxInUnschedulablePodsDuration`).

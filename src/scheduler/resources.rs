@@ -1,7 +1,7 @@
 //! Amounts of resources as kube-scheduler counts them: whole numbers (`framework.Resource`, 1.36).
 
-use crate::cluster::Name;
-use crate::cluster::pod_template::ResourceList;
+use cluster::Name;
+use cluster::pod_template::ResourceList;
 
 /// CPU in milli-CPU, all else in whole units, each rounded up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -100,7 +100,7 @@ pub fn is_extended_resource(resource: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Quantity;
+    use units::Quantity;
 
     #[test]
     fn amounts_are_rounded_up_and_resources_that_are_not_scheduled_are_left_out() {

@@ -15,11 +15,11 @@ use super::preemption::{Candidate, PREEMPTION_BY_SCHEDULER, PostFilter};
 use super::profile::{Profile, ProfileError, SchedulerConfiguration};
 use super::queue::{QueuedPod, SchedulingQueue};
 use super::tie_break::TieBreaker;
-use crate::cluster::action::{Event, PodDeletion};
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::{Action, Change, ClusterView, PodChanges};
-use crate::engine::SimTime;
+use cluster::action::{Event, PodDeletion};
+use cluster::node::NodeId;
+use cluster::pod::{Pod, PodId};
+use cluster::{Action, Change, ClusterView, PodChanges};
+use engine::SimTime;
 
 /// Under this name the scheduler acts.
 pub const ACTOR: &str = "default-scheduler";

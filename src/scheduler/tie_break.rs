@@ -2,8 +2,8 @@
 //! of Go's maps; a simulation needs a rule.
 
 use super::cache::Cache;
-use crate::engine::Stream;
-use crate::engine::random::index_below;
+use engine::Stream;
+use engine::random::index_below;
 
 /// A rule for equal choices.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::cluster::{Labels, Name};
+use cluster::{Labels, Name};
 
 /// A registered topology key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

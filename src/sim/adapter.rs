@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::Event;
 use super::reactions::traffic_id;
 use super::simulation::Simulation;
-use crate::cluster::custom_metrics::{ApiHealth, CustomMetrics, MetricSeries, MetricsApi};
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
-use crate::cluster::selection::Selecting;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
-use crate::engine::{SimDuration, SimTime, Streams};
-use crate::faults::Scraper;
-use crate::metrics::{
+use cluster::custom_metrics::{ApiHealth, CustomMetrics, MetricSeries, MetricsApi};
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use cluster::selection::Selecting;
+use cluster::{Action, Name, NamespacedName, ObjectReference};
+use engine::{SimDuration, SimTime, Streams};
+use faults::Scraper;
+use metrics::{
     LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values, Whole,
 };
-use crate::traffic::{BackendId, ServiceId};
+use traffic::{BackendId, ServiceId};
 
 /// The series of all rules, by their position in the scenario.
 #[derive(Clone, Debug, Default)]

@@ -8,16 +8,16 @@ use rustc_hash::FxHashMap;
 use super::cpu_load::{CpuLoads, Share};
 use super::own_cpu::{NodeClaims, OwnCpu};
 use super::world::App;
-use crate::cluster::metrics::ContainerMetrics;
-use crate::cluster::node::{NodeId, ZONE_LABEL};
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_template::{Container, PodSpec, TemplateId};
-use crate::cluster::{ClusterView, Name};
-use crate::engine::{SimDuration, SimTime};
-use crate::kubelet::Stop;
-use crate::metrics::{PodUsage, SteadyUse};
-use crate::traffic::{BackendId, BackendState, FailureCause, NodeCpuId, Traffic};
-use crate::units::{Bytes, MilliCpu, Quantity};
+use cluster::metrics::ContainerMetrics;
+use cluster::node::{NodeId, ZONE_LABEL};
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::{Container, PodSpec, TemplateId};
+use cluster::{ClusterView, Name};
+use engine::{SimDuration, SimTime};
+use kubelet::Stop;
+use metrics::{PodUsage, SteadyUse};
+use traffic::{BackendId, BackendState, FailureCause, NodeCpuId, Traffic};
+use units::{Bytes, MilliCpu, Quantity};
 
 /// The applications of all pods, by the pod's slot.
 #[derive(Clone, Debug, Default)]

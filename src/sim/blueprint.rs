@@ -13,32 +13,32 @@ use self::entrances::is_of_routes;
 use super::documents::Documents;
 use super::unserved::unserved_metrics;
 use super::world::{App, AppPlan, CpuLoadStep, SidecarUsage, Step, World};
-use crate::cluster::action::PodSource;
-use crate::cluster::node::Node;
-use crate::cluster::pod_resources::pod_requests;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
-use crate::controllers::ControllerSettings;
-use crate::engine::{SimDuration, SimTime, Streams};
-use crate::faults::TimelineAction;
-use crate::kubelet::AppProfile;
-use crate::manifest::{
+use cluster::action::PodSource;
+use cluster::node::Node;
+use cluster::pod_resources::pod_requests;
+use cluster::{Action, Name, NamespacedName, ObjectReference};
+use controllers::ControllerSettings;
+use engine::{SimDuration, SimTime, Streams};
+use faults::TimelineAction;
+use kubelet::AppProfile;
+use manifest::{
     ControlPlane, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
     read_manifests,
 };
-use crate::scenario::document::StartDate;
-use crate::scenario::resolved::ResolvedScenario;
-use crate::scenario::scheduler_configuration::scheduler_configuration;
-use crate::scenario::workloads::{ImageBehavior, Workload};
-use crate::scenario::{Override, Routing, route_problems};
-use crate::scheduler::gpu::GpuRequest;
-use crate::scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
-use crate::scheduler::resources::Resources;
-use crate::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use crate::traffic::{
+use scenario::document::StartDate;
+use scenario::resolved::ResolvedScenario;
+use scenario::scheduler_configuration::scheduler_configuration;
+use scenario::workloads::{ImageBehavior, Workload};
+use scenario::{Override, Routing, route_problems};
+use scheduler::gpu::GpuRequest;
+use scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
+use scheduler::resources::Resources;
+use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
+use traffic::{
     Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
     ServiceTraffic, TrafficSpec,
 };
-use crate::units::{Bytes, HourlyPrice, MilliCpu, Quantity};
+use units::{Bytes, HourlyPrice, MilliCpu, Quantity};
 
 /// How many intervals a report has at most.
 const INTERVALS_MAX: i64 = 240;

@@ -1,13 +1,13 @@
 //! Faults that come by chance, each process with a random stream of its own.
 
 use super::event::Event;
-use super::faulting::Errand;
+use super::faulting::DeferredStep;
 use super::simulation::Simulation;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
-use crate::engine::random::{Exponential, index_below};
-use crate::engine::{SimDuration, Stream, Streams};
-use crate::faults::{FaultKind, RandomFault, SpotReclaim};
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use engine::random::{Exponential, index_below};
+use engine::{SimDuration, Stream, Streams};
+use faults::{FaultKind, RandomFault, SpotReclaim};
 use rand_distr::Distribution;
 
 /// For so long the number of pods or nodes counts as constant: then it is looked at anew. Without
@@ -120,6 +120,6 @@ impl Simulation {
             | FaultKind::Hang
             | FaultKind::FailReadiness => return,
         }
-        self.later(self.now + repair, Errand::Recover(name));
+        self.later(self.now + repair, DeferredStep::Recover(name));
     }
 }

@@ -2,13 +2,13 @@
 //! log what was done, or why it was not.
 
 use super::simulation::Simulation;
-use crate::cluster::action::{PodDeletion, ReplicaSetUpdate};
-use crate::cluster::controller_revision::Revision;
-use crate::cluster::deployment::DeploymentId;
-use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
-use crate::cluster::store::POD_TEMPLATE_HASH_LABEL;
-use crate::cluster::{Action, NamespacedName, ObjectReference, Store};
-use crate::faults::{ImageChange, PatchChange, Rollback, ScaleChange};
+use cluster::action::{PodDeletion, ReplicaSetUpdate};
+use cluster::controller_revision::Revision;
+use cluster::deployment::DeploymentId;
+use cluster::pod_template::{PodTemplate, ReferenceKind};
+use cluster::store::POD_TEMPLATE_HASH_LABEL;
+use cluster::{Action, NamespacedName, ObjectReference, Store};
+use faults::{ImageChange, PatchChange, Rollback, ScaleChange};
 
 /// Annotation by which `kubectl rollout restart` changes a template.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -416,7 +416,7 @@ fn object_of(creation: &Action) -> Option<ObjectReference> {
         Action::AddNode(node) => ("Node", &node.meta.id),
         Action::PutClaim(draft) => ("PersistentVolumeClaim", &draft.id),
         Action::CreatePod(draft) => {
-            let crate::cluster::action::PodName::Exact(name) = &draft.name else { return None };
+            let cluster::action::PodName::Exact(name) = &draft.name else { return None };
             let id = NamespacedName { namespace: draft.namespace.clone(), name: name.clone() };
             return Some(ObjectReference { kind: "Pod".into(), id });
         }

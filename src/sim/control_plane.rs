@@ -3,11 +3,11 @@
 
 pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
-use crate::cluster::{Action, Change, ClusterView, Refused, Store, apply};
-use crate::controllers::pod_control::Deed;
-use crate::controllers::stateful_set::events::StatefulDeed;
-use crate::controllers::{Actions, Controller, Key, Requeue, Row, Watches};
-use crate::engine::{SimDuration, SimTime};
+use cluster::{Action, Change, ClusterView, Refused, Store, apply};
+use controllers::pod_control::PodOperation;
+use controllers::stateful_set::events::StatefulPodOperation;
+use controllers::{Actions, Controller, Key, Requeue, Row, Watches};
+use engine::{SimDuration, SimTime};
 
 /// The store and the controllers over it.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct ControlPlane {
     /// Who hears of a kind of objects, by its number in [`Watches`]: a bit for each controller's position.
     hearers: [u32; Watches::KINDS],
     /// The positions of those that hear of something at once, and of what.
-    stirred: Vec<(u8, Watches)>,
+    invalidated: Vec<(u8, Watches)>,
     queue: WorkQueue,
     settings: ControlPlaneSettings,
     /// Kept between calls for their allocation.
@@ -38,7 +38,7 @@ impl Clone for ControlPlane {
             store: self.store.clone(),
             controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
             hearers: self.hearers,
-            stirred: self.stirred.clone(),
+            invalidated: self.invalidated.clone(),
             queue: self.queue.clone(),
             settings: self.settings,
             woken: Vec::new(),
@@ -58,9 +58,9 @@ impl ControlPlane {
         let mut plane = Self {
             store,
             hearers: hearers(&controllers),
-            stirred: (0u8..)
+            invalidated: (0u8..)
                 .zip(&controllers)
-                .map(|(position, one)| (position, one.stirred_by()))
+                .map(|(position, one)| (position, one.invalidated_by()))
                 .filter(|(_, by)| *by != Watches::NONE)
                 .collect(),
             controllers,
@@ -204,17 +204,21 @@ impl ControlPlane {
             }
             other => other,
         };
-        let deed = if tells_pods { Deed::of(&self.store, &action) } else { None };
-        let stateful = StatefulDeed::of(&self.store, &action);
+        let operation = if tells_pods { PodOperation::of(&self.store, &action) } else { None };
+        let stateful = StatefulPodOperation::of(&self.store, &action);
         let mut changes = std::mem::take(&mut self.changes);
         let result = apply(&mut self.store, now, action, &mut changes);
         if let Err(why) = &result {
             observer.logged(log(Logged::Refused { verb, why: why.clone() }));
         }
-        if let Some(event) = deed.and_then(|deed| deed.event(&self.store, &result, &changes)) {
+        if let Some(event) =
+            operation.and_then(|operation| operation.event(&self.store, &result, &changes))
+        {
             observer.logged(log(Logged::Event(event)));
         }
-        for event in stateful.into_iter().flat_map(|deed| deed.events(&self.store, &result)) {
+        for event in
+            stateful.into_iter().flat_map(|operation| operation.events(&self.store, &result))
+        {
             observer.logged(log(Logged::Event(event)));
         }
         observer.changed(ClusterView::new(&self.store, now), &changes);
@@ -229,15 +233,15 @@ impl ControlPlane {
         let seen = now + self.settings.watch_latency;
         let view = ClusterView::new(&self.store, now);
         let of = Watches::of(view, change);
-        for (position, by) in &self.stirred {
+        for (position, by) in &self.invalidated {
             let controller = &self.controllers[usize::from(*position)];
             if by.meets(of) {
-                controller.stirs_on(view, change, &mut self.woken);
+                controller.invalidates_on(view, change, &mut self.woken);
                 for key in self.woken.drain(..) {
                     self.queue.deliver(now, WorkItem { controller: *position, key });
                 }
             } else {
-                debug_assert!(!stirs(controller.as_ref(), view, change), "{controller:?}");
+                debug_assert!(!invalidates(controller.as_ref(), view, change), "{controller:?}");
             }
         }
         let mut hearers = of.kinds().fold(0, |hearers, kind| hearers | self.hearers[kind]);
@@ -289,20 +293,20 @@ fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> 
 }
 
 /// The same of what it hears of at once.
-fn stirs(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> bool {
-    let mut stirred = Vec::new();
-    controller.stirs_on(view, change, &mut stirred);
-    !stirred.is_empty()
+fn invalidates(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> bool {
+    let mut invalidated = Vec::new();
+    controller.invalidates_on(view, change, &mut invalidated);
+    !invalidated.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::policy::Namespace;
-    use crate::cluster::service::Service;
-    use crate::cluster::{Name, ObjectMeta};
-    use crate::controllers::Backoff;
-    use crate::engine::Streams;
+    use cluster::policy::Namespace;
+    use cluster::service::Service;
+    use cluster::{Name, ObjectMeta};
+    use controllers::Backoff;
+    use engine::Streams;
 
     /// Creates Service `one`, then in a further batch `two`, whenever a Service appears.
     #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! CPU that workloads burn by a plan of their scenario, without requests: a workload's load is spread
 //! evenly over its pods that serve, each of which burns at most what its limit allows.
 
-use crate::cluster::metrics::MeterId;
-use crate::cluster::pod::PodId;
-use crate::engine::{SimDuration, SimTime};
-use crate::metrics::{MeterReading, MeterUsage};
+use cluster::metrics::MeterId;
+use cluster::pod::PodId;
+use engine::{SimDuration, SimTime};
+use metrics::{MeterReading, MeterUsage};
 
 /// The loads of all workloads that have one.
 #[derive(Clone, Debug, Default)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cluster::{Action, ObjectReference};
-use crate::faults::{ImageChange, PatchChange};
-use crate::manifest::{ControlPlane, Diagnostics, Manifest, Object, Severity, admit_with};
-use crate::scenario::Routing;
+use cluster::{Action, ObjectReference};
+use faults::{ImageChange, PatchChange};
+use manifest::{ControlPlane, Diagnostics, Manifest, Object, Severity, admit_with};
+use scenario::Routing;
 
 /// The manifests that were applied, by reference.
 #[derive(Clone, Debug, Default)]

@@ -1,8 +1,8 @@
 //! Everything that can happen, apart from requests and the controllers' own work: a closed list.
 
-use crate::cluster::pod::PodId;
-use crate::cluster::service::ServiceId;
-use crate::engine::{Digest, Lane};
+use cluster::pod::PodId;
+use cluster::service::ServiceId;
+use engine::{Digest, Lane};
 
 /// An event of the simulation. Order at one instant: first the controllers' due work, then the
 /// scheduler, then events by lane, then by insertion.
@@ -41,9 +41,9 @@ pub enum Event {
         service: ServiceId,
     },
     /// Something that was begun goes on.
-    Errand {
+    DeferredStep {
         /// Its position.
-        errand: u32,
+        step: u32,
     },
     /// A process of random faults strikes, or is looked at.
     RandomFault {
@@ -77,7 +77,7 @@ impl Event {
             Self::Apply { .. }
             | Self::Timeline { .. }
             | Self::Evict { .. }
-            | Self::Errand { .. }
+            | Self::DeferredStep { .. }
             | Self::RandomFault { .. }
             | Self::CpuLoad { .. } => 0,
             Self::Kubelet { .. } => 1,
@@ -99,7 +99,7 @@ impl Event {
             Self::Propagate { service } => (3, service.to_bits()),
             Self::ShareCpu => (4, 0),
             Self::Scrape => (5, 0),
-            Self::Errand { errand } => (8, errand.into()),
+            Self::DeferredStep { step } => (8, step.into()),
             Self::RandomFault { process, strikes } => {
                 (9, u64::from(process) << 1 | u64::from(strikes))
             }

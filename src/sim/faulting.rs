@@ -1,24 +1,24 @@
-//! What goes wrong with applications and machines: crashes, spells, nodes that come and go, spot
+//! What goes wrong with applications and machines: crashes, outages, nodes that come and go, spot
 //! machines, maintenance. What is left to chance is in `chance`.
 
 use super::event::Event;
 use super::simulation::Simulation;
 use super::timeline::node_reference;
-use crate::cluster::action::PodDeletion;
-use crate::cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
-use crate::cluster::pod::{Owner, Pod, PodId};
-use crate::cluster::{Action, Name, ObjectMeta, ObjectReference};
-use crate::engine::{SimDuration, SimTime, Stream, Streams, random};
-use crate::faults::{ContainerCrash, KubeletRestart, Maintenance, Spell, SpotReclaim};
-use crate::kubelet::ContainerKill;
-use crate::record::workload_of;
+use cluster::action::PodDeletion;
+use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
+use cluster::pod::{Owner, Pod, PodId};
+use cluster::{Action, Name, ObjectMeta, ObjectReference};
+use engine::{SimDuration, SimTime, Stream, Streams, random};
+use faults::{ContainerCrash, KubeletRestart, Maintenance, Outage, SpotReclaim};
+use kubelet::ContainerKill;
+use record::workload_of;
 
 /// How often somebody looks whether a node that is drained is empty.
 const DRAIN_LOOK: SimDuration = SimDuration::from_secs(5);
 
 /// Something that was begun and goes on later.
 #[derive(Clone, Debug)]
-pub(super) enum Errand {
+pub(super) enum DeferredStep {
     /// A node, or its kubelet, works again.
     Recover(Name),
     /// The cloud takes a machine; another node comes after a while.
@@ -46,26 +46,28 @@ pub(super) struct Rounds {
 
 impl Simulation {
     /// Something that was begun goes on.
-    pub(super) fn run_errand(&mut self, errand: u32) {
-        let slot = self.errands.get_mut(errand as usize).and_then(Option::take);
+    pub(super) fn run_deferred(&mut self, step: u32) {
+        let slot = self.deferred.get_mut(step as usize).and_then(Option::take);
         match slot {
-            Some(Errand::Recover(name)) => self.if_there(&name, Self::recover),
-            Some(Errand::EndSpot { node, replaced_after }) => self.end_spot(&node, replaced_after),
-            Some(Errand::Join(node)) => {
+            Some(DeferredStep::Recover(name)) => self.if_there(&name, Self::recover),
+            Some(DeferredStep::EndSpot { node, replaced_after }) => {
+                self.end_spot(&node, replaced_after)
+            }
+            Some(DeferredStep::Join(node)) => {
                 let reference = node_reference(node.meta.name());
                 self.act("scenario", Action::AddNode(node));
                 self.say("scenario", &reference, "NodeJoined", "a new node is Ready".to_owned());
             }
-            Some(Errand::Maintain(rounds)) => self.maintain(rounds),
-            Some(Errand::Serve(rounds)) => self.serve_again(rounds),
+            Some(DeferredStep::Maintain(rounds)) => self.maintain(rounds),
+            Some(DeferredStep::Serve(rounds)) => self.serve_again(rounds),
             None => {}
         }
     }
 
-    pub(super) fn later(&mut self, at: SimTime, errand: Errand) {
-        let number = u32::try_from(self.errands.len()).unwrap_or(u32::MAX);
-        self.errands.push(Some(errand));
-        self.enter(at, Event::Errand { errand: number });
+    pub(super) fn later(&mut self, at: SimTime, step: DeferredStep) {
+        let number = u32::try_from(self.deferred.len()).unwrap_or(u32::MAX);
+        self.deferred.push(Some(step));
+        self.enter(at, Event::DeferredStep { step: number });
     }
 
     fn if_there(&mut self, name: &str, act: impl FnOnce(&mut Self, NodeId)) {
@@ -124,10 +126,10 @@ impl Simulation {
         self.act("user", Action::DeletePod(pod, at_once));
     }
 
-    pub(super) fn hang_pods(&mut self, spell: &Spell, entry: u32) {
+    pub(super) fn hang_pods(&mut self, outage: &Outage, entry: u32) {
         let stream = self.stream("hanging pods", entry);
-        for pod in self.drawn_pods(&spell.workload, spell.count, stream) {
-            self.hang(pod, spell.duration);
+        for pod in self.drawn_pods(&outage.workload, outage.count, stream) {
+            self.hang(pod, outage.duration);
         }
     }
 
@@ -137,10 +139,10 @@ impl Simulation {
         self.kubelet(|kubelet, view, out| kubelet.hang(view, pod, until, out));
     }
 
-    pub(super) fn make_unready(&mut self, spell: &Spell, entry: u32) {
+    pub(super) fn make_unready(&mut self, outage: &Outage, entry: u32) {
         let stream = self.stream("unready pods", entry);
-        for pod in self.drawn_pods(&spell.workload, spell.count, stream) {
-            self.fail_readiness(pod, spell.duration);
+        for pod in self.drawn_pods(&outage.workload, outage.count, stream) {
+            self.fail_readiness(pod, outage.duration);
         }
     }
 
@@ -184,7 +186,7 @@ impl Simulation {
         self.tell_node(node, "KubeletStopped", format!("the kubelet is down for {down_for}"));
         self.act("scenario", Action::SetNodeSilent(node, true));
         self.kubelet(|kubelet, _, _| kubelet.stop_agent(node));
-        self.later(self.now + down_for, Errand::Recover(name));
+        self.later(self.now + down_for, DeferredStep::Recover(name));
     }
 
     fn name_of(&self, node: NodeId) -> Option<Name> {
@@ -221,7 +223,7 @@ impl Simulation {
             self.kubelet(|kubelet, view, out| kubelet.shut_down(view, node, grace, out));
         }
         let replaced_after = reclaim.replaced_after;
-        self.later(self.now + reclaim.notice, Errand::EndSpot { node: name, replaced_after });
+        self.later(self.now + reclaim.notice, DeferredStep::EndSpot { node: name, replaced_after });
     }
 
     /// A machine is gone, and its Node object with it.
@@ -233,7 +235,7 @@ impl Simulation {
         self.act("scenario", Action::RemoveNode(id));
         if let Some(after) = replaced_after {
             let fresh = self.fresh_node(&node);
-            self.later(self.now + after, Errand::Join(Box::new(fresh)));
+            self.later(self.now + after, DeferredStep::Join(Box::new(fresh)));
         }
     }
 
@@ -276,7 +278,8 @@ impl Simulation {
         let node = rounds.nodes.last().and_then(|name| self.plane.store().node_named(name));
         let is_empty = node.is_none_or(|node| self.pods_to_drain(node).is_empty());
         let wait = if is_empty { rounds.takes } else { DRAIN_LOOK };
-        let next = if is_empty { Errand::Serve(rounds) } else { Errand::Maintain(rounds) };
+        let next =
+            if is_empty { DeferredStep::Serve(rounds) } else { DeferredStep::Maintain(rounds) };
         self.later(self.now + wait, next);
     }
 

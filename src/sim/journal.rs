@@ -1,9 +1,9 @@
 //! What happened in the control plane, for those who follow it.
 
 use super::watch::Watch;
-use crate::cluster::action::Event;
-use crate::cluster::{Change, ClusterView, Refused};
-use crate::engine::SimTime;
+use cluster::action::Event;
+use cluster::{Change, ClusterView, Refused};
+use engine::SimTime;
 
 /// Somebody who follows every action as it is carried out.
 pub trait Observer {
@@ -44,7 +44,7 @@ pub enum Logged {
     Event(Event),
     /// A request that the API server turned down.
     Refused {
-        /// What was asked for, as [`crate::cluster::Action::verb`] names it.
+        /// What was asked for, as [`cluster::Action::verb`] names it.
         verb: &'static str,
         /// Why not.
         why: Refused,

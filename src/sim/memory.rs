@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::simulation::Simulation;
-use crate::cluster::Action;
-use crate::cluster::node::{ConditionStatus, Node, NodeId};
-use crate::cluster::pod::PodId;
-use crate::cluster::qos::qos_class;
-use crate::engine::{SimDuration, SimTime};
-use crate::kubelet::ContainerKill;
-use crate::kubelet::memory::{MemoryClaim, eviction_victim, oom_victim};
-use crate::units::Quantity;
+use cluster::Action;
+use cluster::node::{ConditionStatus, Node, NodeId};
+use cluster::pod::PodId;
+use cluster::qos::qos_class;
+use engine::{SimDuration, SimTime};
+use kubelet::ContainerKill;
+use kubelet::memory::{MemoryClaim, eviction_victim, oom_victim};
+use units::Quantity;
 
 /// From look to look of the kubelet at its node's memory (`monitoringInterval` of its eviction
 /// manager).

@@ -3,10 +3,10 @@
 
 use super::apps::{Apps, PodApp};
 use super::cpu_load::CpuLoads;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
-use crate::engine::{SimDuration, SimTime};
-use crate::units::MilliCpu;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use engine::{SimDuration, SimTime};
+use units::MilliCpu;
 
 /// What an application gets of the CPU that it wants for itself.
 #[derive(Clone, Copy, Debug)]

@@ -6,17 +6,17 @@ use super::apps::PodApp;
 use super::event::Event;
 use super::simulation::Simulation;
 use super::world::AppPlan;
-use crate::cluster::node::{ConditionStatus, NodeId};
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::selection::Selecting;
-use crate::cluster::service::{Endpoint, ServiceId, TrafficDistribution};
-use crate::cluster::{Action, Change, ObjectReference, PodChanges};
-use crate::engine::SimDuration;
-use crate::faults::Scraper;
-use crate::kubelet::{AppEffect, PodProfile};
-use crate::record::{Used, workload_of};
-use crate::traffic::{BackendId, CpuClaim, ServiceId as TrafficId};
-use crate::units::MilliCpu;
+use cluster::node::{ConditionStatus, NodeId};
+use cluster::pod::{Pod, PodId};
+use cluster::selection::Selecting;
+use cluster::service::{Endpoint, ServiceId, TrafficDistribution};
+use cluster::{Action, Change, ObjectReference, PodChanges};
+use engine::SimDuration;
+use faults::Scraper;
+use kubelet::{AppEffect, PodProfile};
+use record::{Used, workload_of};
+use traffic::{BackendId, CpuClaim, ServiceId as TrafficId};
+use units::MilliCpu;
 
 /// How long `sessionAffinity: ClientIP` remembers a client: `sessionAffinityConfig.clientIP
 /// .timeoutSeconds`, 10800 by default.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::simulation::Simulation;
-use crate::cluster::Action;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
-use crate::cluster::pod_template::ResourceList;
-use crate::cluster::resize::ContainerResize;
-use crate::engine::Streams;
-use crate::faults::ResizeChange;
-use crate::units::Quantity;
+use cluster::Action;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use cluster::pod_template::ResourceList;
+use cluster::resize::ContainerResize;
+use engine::Streams;
+use faults::ResizeChange;
+use units::Quantity;
 
 impl Simulation {
     /// A pod asks for other amounts, or has got them.

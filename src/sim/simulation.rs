@@ -10,25 +10,23 @@ use super::apps::Apps;
 use super::changing::template_of;
 use super::control_plane::{ControlPlane, ControlPlaneSettings, Journal, LogEntry, Logged};
 use super::event::Event;
-use super::faulting::Errand;
+use super::faulting::DeferredStep;
 use super::memory::MemoryPressure;
 use super::watch::{Watch, Watched};
 use super::world::{AppPlan, World};
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::{Owner, PodId};
-use crate::cluster::service::ServiceId as ClusterServiceId;
-use crate::cluster::{
-    Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store,
-};
-use crate::controllers::{self, Key, Row};
-use crate::engine::{Digest, EventQueue, SimDuration, SimTime, Stream, Streams};
-use crate::kubelet::{Effects, Kubelet};
-use crate::metrics::MetricsServer;
-use crate::record::{LogLine, Recorder};
-use crate::scheduler::Scheduler;
-use crate::scheduler::explanation::Explanation;
-use crate::scheduler::schedule_one::ACTOR;
-use crate::traffic::{ServiceId, Traffic};
+use cluster::node::NodeId;
+use cluster::pod::{Owner, PodId};
+use cluster::service::ServiceId as ClusterServiceId;
+use cluster::{Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store};
+use controllers::{self, Key, Row};
+use engine::{Digest, EventQueue, SimDuration, SimTime, Stream, Streams};
+use kubelet::{Effects, Kubelet};
+use metrics::MetricsServer;
+use record::{LogLine, Recorder};
+use scheduler::Scheduler;
+use scheduler::explanation::Explanation;
+use scheduler::schedule_one::ACTOR;
+use traffic::{ServiceId, Traffic};
 
 /// A run of one [`World`]: synchronous, never blocking; a clone is a snapshot.
 ///
@@ -55,7 +53,7 @@ pub struct Simulation {
     /// Positions of the Services that nobody can answer for.
     pub(super) down: BTreeSet<usize>,
     /// What was begun and goes on later; taken out when its time comes.
-    pub(super) errands: Vec<Option<Errand>>,
+    pub(super) deferred: Vec<Option<DeferredStep>>,
     /// How many nodes joined each pool since the start.
     pub(super) nodes_added: BTreeMap<Name, u32>,
     /// The streams of the world's random faults.
@@ -110,7 +108,7 @@ impl Simulation {
             propagating: VecDeque::new(),
             services: vec![None; world.traffic.len()],
             down: (0..world.traffic.len()).collect(),
-            errands: Vec::new(),
+            deferred: Vec::new(),
             nodes_added: BTreeMap::new(),
             fault_streams: super::chance::streams(world.seed, &world.faults),
             memory_pressure: MemoryPressure::default(),
@@ -393,7 +391,7 @@ impl Simulation {
             Event::Evict { pod } => self.evict(pod),
             Event::Drain { pod } => self.drain(pod),
             Event::Propagate { service } => self.propagate(service),
-            Event::Errand { errand } => self.run_errand(errand),
+            Event::DeferredStep { step } => self.run_deferred(step),
             Event::RandomFault { process, strikes } => self.random_fault(process, strikes),
             Event::CpuLoad { step } => {
                 if let Some(step) = self.world.cpu_loads.get(step as usize) {

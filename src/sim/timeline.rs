@@ -2,12 +2,12 @@
 
 use super::event::Event;
 use super::simulation::Simulation;
-use crate::cluster::action::{Event as KubernetesEvent, PodDeletion};
-use crate::cluster::node::{NodeId, ZONE_LABEL};
-use crate::cluster::pod::PodId;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference, Refused};
-use crate::engine::{SimDuration, Streams};
-use crate::faults::{PodDeletion as DrawnPods, TimelineAction};
+use cluster::action::{Event as KubernetesEvent, PodDeletion};
+use cluster::node::{NodeId, ZONE_LABEL};
+use cluster::pod::PodId;
+use cluster::{Action, Name, NamespacedName, ObjectReference, Refused};
+use engine::{SimDuration, Streams};
+use faults::{PodDeletion as DrawnPods, TimelineAction};
 
 /// `kubectl drain` asks again after this long when an eviction was refused.
 const DRAIN_RETRY: SimDuration = SimDuration::from_secs(5);
@@ -80,8 +80,8 @@ impl Simulation {
             TimelineAction::ReclaimSpot(reclaim) => self.reclaim_spot(reclaim, entry),
             TimelineAction::Maintain(maintenance) => self.begin_maintenance(maintenance),
             TimelineAction::CrashContainer(crash) => self.crash_containers(crash, entry),
-            TimelineAction::Hang(spell) => self.hang_pods(spell, entry),
-            TimelineAction::FailReadiness(spell) => self.make_unready(spell, entry),
+            TimelineAction::Hang(outage) => self.hang_pods(outage, entry),
+            TimelineAction::FailReadiness(outage) => self.make_unready(outage, entry),
             TimelineAction::DeletePod(deletion) => self.delete_pods(deletion, entry),
             TimelineAction::SetImage(change) => self.set_image(change),
             TimelineAction::Scale(change) => self.scale(change),
@@ -125,7 +125,7 @@ impl Simulation {
     }
 
     fn for_zone(&mut self, zone: &str, act: impl Fn(&mut Self, NodeId)) {
-        let in_zone = |labels: &crate::cluster::Labels| {
+        let in_zone = |labels: &cluster::Labels| {
             labels.get(ZONE_LABEL).is_some_and(|value| value.as_ref() == zone)
         };
         let nodes: Vec<NodeId> = self

@@ -1,11 +1,11 @@
 //! HPAs that ask for metrics which the scenario's adapter does not serve.
 
-use crate::cluster::Action;
-use crate::cluster::hpa::MetricSource;
-use crate::cluster::scaled_object::TriggerSource;
-use crate::controllers::keda::rule_of;
-use crate::manifest::Diagnostic;
-use crate::metrics::MetricRule;
+use cluster::Action;
+use cluster::hpa::MetricSource;
+use cluster::scaled_object::TriggerSource;
+use controllers::keda::rule_of;
+use manifest::Diagnostic;
+use metrics::MetricRule;
 
 /// A warning for each metric of each HPA that no rule serves: the HPA will fail to read it, as in a
 /// cluster without such a rule.

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::{LogEntry, Logged};
-use crate::cluster::deployment::{DeploymentId, ReplicaSetId};
-use crate::cluster::hpa_object::HpaId;
-use crate::cluster::hpa_status::{HpaConditionType, MetricValue};
-use crate::cluster::node::{ConditionStatus, NodeId, Taint};
-use crate::cluster::pod::PodId;
-use crate::cluster::{Change, ClusterView, Name, NamespacedName, PodChanges};
-use crate::engine::SimTime;
+use cluster::deployment::{DeploymentId, ReplicaSetId};
+use cluster::hpa_object::HpaId;
+use cluster::hpa_status::{HpaConditionType, MetricValue};
+use cluster::node::{ConditionStatus, NodeId, Taint};
+use cluster::pod::PodId;
+use cluster::{Change, ClusterView, Name, NamespacedName, PodChanges};
+use engine::SimTime;
 
 /// Something that was seen.
 #[derive(Clone, Debug, PartialEq)]

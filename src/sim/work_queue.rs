@@ -5,8 +5,8 @@ use std::collections::hash_map;
 
 use rustc_hash::FxHashMap;
 
-use crate::controllers::{Backoff, Key};
-use crate::engine::{EventQueue, SimTime};
+use controllers::{Backoff, Key};
+use engine::{EventQueue, SimTime};
 
 /// A key that one of the controllers is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +103,7 @@ impl WorkQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::SimDuration;
+    use engine::SimDuration;
 
     const ITEM: WorkItem = WorkItem { controller: 0, key: Key::Pass(0) };
     const OTHER: WorkItem = WorkItem { controller: 0, key: Key::Pass(1) };

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cluster::action::Action;
-use crate::cluster::node::Node;
-use crate::cluster::{Name, NamespacedName, ObjectReference};
-use crate::controllers::ControllerSettings;
-use crate::engine::{SimDuration, SimTime, Streams, random};
-use crate::faults::{RandomFault, TimelineAction};
-use crate::kubelet::{AppProfile, KubeletSettings};
-use crate::metrics::MetricsSettings;
-use crate::scenario::Delays;
-use crate::scheduler::Scheduler;
-use crate::traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
-use crate::units::{Bytes, LoopPhase, MilliCpu};
+use cluster::action::Action;
+use cluster::node::Node;
+use cluster::{Name, NamespacedName, ObjectReference};
+use controllers::ControllerSettings;
+use engine::{SimDuration, SimTime, Streams, random};
+use faults::{RandomFault, TimelineAction};
+use kubelet::{AppProfile, KubeletSettings};
+use metrics::MetricsSettings;
+use scenario::Delays;
+use scheduler::Scheduler;
+use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
+use units::{Bytes, LoopPhase, MilliCpu};
 
 /// What a [`super::Simulation`] is built from.
 #[derive(Clone, Debug)]

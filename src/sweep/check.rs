@@ -3,10 +3,10 @@
 use quick_junit::{NonSuccessKind, Report as JunitReport, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use crate::manifest::Diagnostics;
-use crate::report::figures::counted;
-use crate::report::text::layout::{Align, Paint, Style, Table, paragraph};
-use crate::report::{ObjectiveResult, Report};
+use manifest::Diagnostics;
+use report::figures::counted;
+use report::text::layout::{Align, Paint, Style, Table, paragraph};
+use report::{ObjectiveResult, Report};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";

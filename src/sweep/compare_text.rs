@@ -2,8 +2,8 @@
 
 use super::compare::{ComparedFigure, Comparison, Verdict};
 use super::figures::Unit;
-use crate::report::figures::{ABSENT, counted};
-use crate::report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+use report::figures::{ABSENT, counted};
+use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
 /// The comparison as text, each line ended.
 pub fn render(comparison: &Comparison, style: Style) -> String {

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::figures::{ABSENT, latency, number, percent, span};
-use crate::report::{Latency, LlmReport, Report};
-use crate::units::Money;
+use report::figures::{ABSENT, latency, number, percent, span};
+use report::{Latency, LlmReport, Report};
+use units::Money;
 
 /// What a figure counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

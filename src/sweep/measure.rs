@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::{FigureName, figures};
 use super::interval::mean;
-use crate::report::Report;
+use report::Report;
 
 /// Version of the file form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";

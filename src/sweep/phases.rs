@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::run::report;
-use crate::engine::SimTime;
-use crate::manifest::Diagnostics;
-use crate::report::{BandFigure, PhaseBand, Report};
-use crate::scenario::resolved::ResolvedScenario;
-use crate::sim::{Blueprint, Simulation};
+use engine::SimTime;
+use manifest::Diagnostics;
+use report::{BandFigure, PhaseBand, Report};
+use scenario::resolved::ResolvedScenario;
+use sim::{Blueprint, Simulation};
 
 /// Runs a scenario `phases` times with the same requests and faults, each time with other phases of the
 /// autoscalers' syncs and of the scrapes, drawn with the seed; `progress` hears which run is done.

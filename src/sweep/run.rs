@@ -1,11 +1,11 @@
 //! One run of a scenario from its text to its report.
 
-use crate::engine::SimTime;
-use crate::manifest::{Diagnostics, Severity};
-use crate::report::{self, Attention, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
-use crate::scenario::resolved::ResolvedScenario;
-use crate::sim::{Blueprint, Simulation};
-use crate::traffic::ServiceId;
+use engine::SimTime;
+use manifest::{Diagnostics, Severity};
+use report::{self, Attention, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
+use scenario::resolved::ResolvedScenario;
+use sim::{Blueprint, Simulation};
+use traffic::ServiceId;
 
 /// Runs a scenario with a seed; `progress` hears now and then how far it is.
 pub fn run(
@@ -38,9 +38,8 @@ pub fn report(
     let scenario = resolved.scenario();
     let now = simulation.now();
     let services = service_facts(simulation, now);
-    let milliseconds = |span: crate::engine::SimDuration| {
-        u64::try_from(span.as_nanos() / 1_000_000).unwrap_or_default()
-    };
+    let milliseconds =
+        |span: engine::SimDuration| u64::try_from(span.as_nanos() / 1_000_000).unwrap_or_default();
     let run = RunInfo {
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),

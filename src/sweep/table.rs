@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::figures::FigureName;
 use super::measure::Measurement;
-use crate::report::Report;
+use report::Report;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";

@@ -2,8 +2,8 @@
 
 use super::figures::{Better, FigureName, TTFT_P95};
 use super::table::{SweepRow, SweepTable};
-use crate::report::figures::{ABSENT, counted};
-use crate::report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+use report::figures::{ABSENT, counted};
+use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
 /// The sweep as text, each line ended.
 pub fn render(sweep: &SweepTable, style: Style) -> String {

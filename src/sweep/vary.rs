@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scenario::Override;
+use scenario::Override;
 
 /// One setting and the values that it takes in turn.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,7 @@ use super::quota::Quota;
 use super::recording::{Client, FailureCause, Records};
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize, Youth};
 use super::sharing::{Capacity, Sharing};
-use crate::engine::{Id, SimDuration, SimTime};
+use engine::{Id, SimDuration, SimTime};
 
 /// Key of a backend.
 pub type BackendId = Id<Backend>;

@@ -12,8 +12,8 @@ use super::policy::ServicePolicy;
 use super::prefix_routing::PrefixIndex;
 use super::recording::Records;
 use super::request_model::RequestSize;
-use crate::engine::random::index_below;
-use crate::engine::{SimTime, Stream, Table};
+use engine::random::index_below;
+use engine::{SimTime, Stream, Table};
 
 /// The rule by which endpoints are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Checks;
-use crate::cluster::ServiceReference;
-use crate::engine::SimDuration;
-use crate::engine::random::open_unit;
+use cluster::ServiceReference;
+use engine::SimDuration;
+use engine::random::open_unit;
 
 /// Requests to another service that a request makes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -132,7 +132,7 @@ const fn default_times() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Streams;
+    use engine::Streams;
 
     #[test]
     fn back_off_doubles_up_to_its_longest() {

@@ -12,8 +12,8 @@ use super::balancer::Balancer;
 use super::call_spec::RetrySpec;
 use super::problem::{Checks, Problem};
 use super::trace::Trace;
-use crate::cluster::ServiceReference;
-use crate::engine::{SimDuration, Stream};
+use cluster::ServiceReference;
+use engine::{SimDuration, Stream};
 
 /// Coefficients of variation that a gap may have; beyond these, nearly all requests come at once.
 const CV_RANGE: RangeInclusive<f64> = 0.05..=20.0;

@@ -7,7 +7,7 @@ use super::backend::{Backend, BackendId, BackendState};
 use super::path::{ServiceId, Traffic};
 use super::recording::{FailureCause, NO_ATTEMPT};
 use super::request_model::RequestModelId;
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 impl Traffic {
     /// A pod's application starts to serve, at a CPU rate of `cores`.

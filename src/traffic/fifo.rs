@@ -8,7 +8,7 @@
 use super::job::{Job, QueueFull};
 use super::recording::{Client, Records};
 use super::request_model::Demand;
-use crate::engine::{Heap, SimDuration, SimTime};
+use engine::{Heap, SimDuration, SimTime};
 
 /// The requests of one pod.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use super::path::{ServiceId, Traffic};
 use super::recording::{
     FailureCause, IntervalFigures, Latencies, LatencyCells, NO_ATTEMPT, Outcomes, Waits,
 };
-use crate::engine::{Digest, SimDuration, SimTime};
+use engine::{Digest, SimDuration, SimTime};
 
 /// How often to ask whether a pod is done whose requests wait for other services.
 const DRAIN_POLL: SimDuration = SimDuration::from_millis(100);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::backend::{Backend, BackendId};
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records};
-use crate::engine::{SimTime, Table};
+use engine::{SimTime, Table};
 
 /// The hanging requests of one service. All its clients have the same patience, so those that came
 /// first give up first.

@@ -1,7 +1,7 @@
 //! Consistent hashing: which endpoint a client's hash falls to.
 
 use super::backend::BackendId;
-use crate::engine::Digest;
+use engine::Digest;
 
 /// Points of an endpoint on the ring, as in libketama.
 const POINTS: u64 = 160;
@@ -42,7 +42,7 @@ fn hash(one: u64, other: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Table;
+    use engine::Table;
 
     fn endpoints(count: u64) -> Vec<BackendId> {
         let mut ids: Table<u64> = Table::default();

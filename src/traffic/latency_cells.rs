@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::engine::SimDuration;
+use engine::SimDuration;
 
 /// Cells of one microsecond.
 const SINGLE: u64 = 2048;

@@ -2,7 +2,7 @@
 //! what one does not want goes to the others, as the kernel's fair scheduler does it.
 
 use super::backend::BackendId;
-use crate::engine::{Id, SimTime};
+use engine::{Id, SimTime};
 
 /// Key of the CPU of a node that pods share.
 pub type NodeCpuId = Id<NodeCpu>;

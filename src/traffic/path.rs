@@ -17,7 +17,7 @@ use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize};
 use super::route_policy::{RoutePolicy, RouteTraffic};
-use crate::engine::{SimDuration, SimTime, Stream, Streams, Table};
+use engine::{SimDuration, SimTime, Stream, Streams, Table};
 
 /// Position of a service in the list that the traffic was built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

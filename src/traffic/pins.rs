@@ -3,7 +3,7 @@
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::policy::{Connections, ServicePolicy};
-use crate::engine::{SimDuration, SimTime, Table};
+use engine::{SimDuration, SimTime, Table};
 
 /// The pods that the connections or the clients of one service keep.
 #[derive(Clone, Debug)]

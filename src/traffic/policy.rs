@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::balancer::Balancer;
 use super::problem::{Checks, Problem};
-use crate::cluster::ServiceReference;
-use crate::engine::SimDuration;
+use cluster::ServiceReference;
+use engine::SimDuration;
 
 /// How a service is reached, by clients and by other services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,8 @@
 use rustc_hash::FxHashMap;
 
 use super::backend::BackendId;
-use crate::engine::Stream;
-use crate::engine::random::index_below;
+use engine::Stream;
+use engine::random::index_below;
 
 /// With a larger difference between most and fewest requests of a pod, load alone decides
 /// (`AIBRIX_PREFIX_CACHE_POD_RUNNING_REQUEST_IMBALANCE_ABS_COUNT`).
@@ -93,7 +93,7 @@ fn least_loaded(loads: &[usize], stream: &mut Stream) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Streams, Table};
+    use engine::{Streams, Table};
 
     fn endpoints(count: u64) -> Vec<BackendId> {
         let mut ids: Table<u64> = Table::default();

@@ -2,7 +2,7 @@
 
 use super::backend::{BackendId, BackendState};
 use super::path::Traffic;
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// CPU time of the answer to a probe.
 const PROBE_CPU: SimDuration = SimDuration::from_millis(1);

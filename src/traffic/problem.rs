@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine::SimDuration;
+use engine::SimDuration;
 
 /// The highest rate of requests [1/s]: one in each instant that simulated time tells apart. More would be
 /// a mistake of units, and would keep a run busy for ever.

@@ -4,7 +4,7 @@
 //! each `cpu.cfs_period_us`, on any number of cores. Once it is used up, all its threads are throttled
 //! until the next period begins. What is left of a period is not carried over.
 
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// Length of a period: the kubelet's `cpuCFSQuotaPeriod`, 100 ms by default.
 const PERIOD: SimDuration = SimDuration::from_millis(100);

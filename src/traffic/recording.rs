@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::arrivals::Arrival;
 use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
-use crate::engine::{Digest, SimDuration, SimTime};
+use engine::{Digest, SimDuration, SimTime};
 
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -13,8 +13,8 @@ use super::llm::{FindTokens, LlmRequests, LlmSpec};
 use super::problem::{Checks, Problem};
 use super::time_law::{Quantile, TimeLaw};
 use super::trace::Tokens;
-use crate::engine::random::unit_of;
-use crate::engine::{SimDuration, SimTime, Stream};
+use engine::random::unit_of;
+use engine::{SimDuration, SimTime, Stream};
 
 /// What the requests to one application cost.
 ///

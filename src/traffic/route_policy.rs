@@ -3,7 +3,7 @@
 use super::arrivals::Arrivals;
 use super::call_spec::RetrySpec;
 use super::recording::FailureCause;
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// Requests that clients send to a service by way of a route.
 #[derive(Clone, Debug)]

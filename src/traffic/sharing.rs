@@ -14,7 +14,7 @@ use super::job::{Job, QueueFull};
 use super::quota::Quota;
 use super::recording::{Client, Records};
 use super::request_model::Demand;
-use crate::engine::{Before, Heap, SimDuration, SimTime};
+use engine::{Before, Heap, SimDuration, SimTime};
 
 /// What a pod can take and do.
 #[derive(Clone, Copy, Debug)]

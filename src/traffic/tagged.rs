@@ -140,8 +140,8 @@ fn take_out(value: Option<&mut Value>, step: &Step) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Load;
-    use crate::traffic::TimeLaw;
+    use crate::Load;
+    use crate::TimeLaw;
     use serde_json::json;
 
     #[test]

@@ -16,9 +16,9 @@ use serde_json::Value;
 use super::normal_quantile::normal_quantile;
 use super::problem::Checks;
 use super::tagged::read_tagged;
-use crate::engine::SimDuration;
-use crate::engine::logarithm::{ln, times_ln_each};
-use crate::units::parse_duration;
+use engine::SimDuration;
+use engine::logarithm::{ln, times_ln_each};
+use engine::parse_duration;
 
 /// A law of times as a person writes it: `20ms`, or
 /// `{distribution: lognormal, mean: 20ms, cv: 0.8}`.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::import::{BrokenRows, Format, ImportOptions, Recipient, import};
 use super::problem::RPS_MAX;
 use super::trace_rows::{HELD_ROWS, NewSpool, RowWriter, TraceRows};
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// A recorded trace; its time starts at zero. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use super::trace::Tokens;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// More rows than these are not held in memory: 8 MB, 20 MB with tokens.
 pub const HELD_ROWS: usize = 1 << 20;

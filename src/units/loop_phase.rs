@@ -6,8 +6,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{format_duration, parse_duration};
-use crate::engine::{SimDuration, Streams, random};
+use engine::{SimDuration, Streams, random};
+use engine::{format_duration, parse_duration};
 
 /// What stands for a phase that is drawn.
 const SEEDED: &str = "seeded";

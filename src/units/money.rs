@@ -8,7 +8,7 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::engine::SimDuration;
+use engine::SimDuration;
 
 /// An amount of US dollars, exact to 10^-18 dollar: prices per hour times nanoseconds stay whole
 /// numbers, so that a bill equals the sum of its lines to the last digit.

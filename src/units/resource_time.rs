@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 use super::resources::{Bytes, MilliCpu};
-use crate::engine::SimDuration;
+use engine::SimDuration;
 
 /// Amounts of the resources that cost money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

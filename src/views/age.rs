@@ -1,6 +1,6 @@
 //! How long ago, as kubectl says it.
 
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// `17s`, `2m5s`, `3h12m`, `5d` (`HumanDuration` in apimachinery's `pkg/util/duration`).
 pub(super) fn human(span: SimDuration) -> String {

@@ -7,14 +7,14 @@ use super::columns::NONE;
 use super::describe_workloads as workloads;
 use super::get::{Scope, label_text, metric_pairs, node_status, taint_text};
 use super::pod_status::{conditions, state_lines};
-use crate::cluster::container_status::{ContainerStatus, ContainerStatuses};
-use crate::cluster::deployment::WorkloadCondition;
-use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::{Container, PodSpec, PodTemplate, ReferenceKind, ResourceList};
-use crate::cluster::printed_status::printed_status;
-use crate::cluster::{ClusterView, Labels, ObjectReference};
-use crate::engine::SimTime;
-use crate::record::LogLine;
+use cluster::container_status::{ContainerStatus, ContainerStatuses};
+use cluster::deployment::WorkloadCondition;
+use cluster::pod::Pod;
+use cluster::pod_template::{Container, PodSpec, PodTemplate, ReferenceKind, ResourceList};
+use cluster::printed_status::printed_status;
+use cluster::{ClusterView, Labels, ObjectReference};
+use engine::SimTime;
+use record::LogLine;
 
 /// An object in full, as text; `None` if there is no such object, or it is of a kind that is not shown.
 pub fn describe(
@@ -230,7 +230,7 @@ fn node(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Opt
     for pod in pods {
         let spec = &view.template_of(pod).spec;
         let printed = printed_status(pod, spec);
-        let requests = crate::cluster::pod_resources::pod_requests(spec);
+        let requests = cluster::pod_resources::pod_requests(spec);
         let line = format!("{}  {}  {}", pod.id, printed.status, amounts_text(&requests));
         page.line(&line);
     }

@@ -5,13 +5,13 @@ use super::columns::NONE;
 use super::describe::Page;
 use super::get::{amount_text, label_text};
 use super::get_workloads::{completions, job_status};
-use crate::cluster::controller_revision::Revision;
-use crate::cluster::daemon_set::DaemonSetUpdate;
-use crate::cluster::pod::{Owner, PodPhase};
-use crate::cluster::pod_template::ReferenceKind;
-use crate::cluster::policy::Budget;
-use crate::cluster::stateful_set::StatefulSetUpdate;
-use crate::cluster::{ClusterView, ObjectMeta, ObjectReference};
+use cluster::controller_revision::Revision;
+use cluster::daemon_set::DaemonSetUpdate;
+use cluster::pod::{Owner, PodPhase};
+use cluster::pod_template::ReferenceKind;
+use cluster::policy::Budget;
+use cluster::stateful_set::StatefulSetUpdate;
+use cluster::{ClusterView, ObjectMeta, ObjectReference};
 
 fn head(view: ClusterView<'_>, meta: &ObjectMeta, page: &mut Page) {
     page.field("Name", meta.name());
@@ -251,7 +251,7 @@ pub(super) fn claim(
     page.field("Capacity", storage.map_or_else(String::new, |storage| storage.to_string()));
     page.field("Access Modes", super::get_workloads::access_modes(claim));
     page.field("Zone", claim.zone().map_or(NONE, |zone| &**zone));
-    let refers = |pod: &crate::cluster::pod::Pod| {
+    let refers = |pod: &cluster::pod::Pod| {
         view.template_of(pod).spec.claims().any(|name| *name == object.id.name)
     };
     let pods = view.store().pods_in(&object.id.namespace);

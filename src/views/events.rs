@@ -8,8 +8,8 @@ use super::age::age;
 use super::columns::Columns;
 use super::get::Scope;
 use super::object::seconds;
-use crate::engine::SimTime;
-use crate::record::LogLine;
+use engine::SimTime;
+use record::LogLine;
 
 /// Equal events, counted as the API server's event series are.
 struct Series<'a> {

@@ -7,18 +7,18 @@ use std::str::FromStr;
 use super::age::age;
 use super::columns::{Columns, NONE};
 use super::get_workloads::UNKNOWN;
-use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::hpa::{MetricSource, MetricTarget};
-use crate::cluster::hpa_object::HpaObject;
-use crate::cluster::hpa_status::MetricValue;
-use crate::cluster::node::{ConditionStatus, Node, Taint};
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::policy::Budget;
-use crate::cluster::printed_status::printed_status;
-use crate::cluster::selector::Selector;
-use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
-use crate::engine::SimTime;
-use crate::units::Quantity;
+use cluster::deployment::IntOrPercent;
+use cluster::hpa::{MetricSource, MetricTarget};
+use cluster::hpa_object::HpaObject;
+use cluster::hpa_status::MetricValue;
+use cluster::node::{ConditionStatus, Node, Taint};
+use cluster::pod_template::PodTemplate;
+use cluster::policy::Budget;
+use cluster::printed_status::printed_status;
+use cluster::selector::Selector;
+use cluster::{ClusterView, NamespacedName, ObjectReference};
+use engine::SimTime;
+use units::Quantity;
 
 /// The kinds that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use super::age::human;
 use super::columns::NONE;
 use super::get::{Table, template_cells};
-use crate::cluster::claim::{AccessMode, Claim};
-use crate::cluster::job::{COMPLETE, FAILED, Job};
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod_template::{PodTemplate, ReferenceKind};
+use cluster::claim::{AccessMode, Claim};
+use cluster::job::{COMPLETE, FAILED, Job};
+use cluster::node::ConditionStatus;
+use cluster::pod_template::{PodTemplate, ReferenceKind};
 
 /// What kubectl prints for a time that nobody knows.
 pub(super) const UNKNOWN: &str = "<unknown>";
@@ -145,7 +145,7 @@ impl Table<'_> {
     pub(super) fn namespaces(&mut self) {
         self.titles(&["NAME", "STATUS"], &[]);
         for namespace in self.view.store().namespaces().values() {
-            let id = crate::cluster::NamespacedName::new("", namespace.name.clone());
+            let id = cluster::NamespacedName::new("", namespace.name.clone());
             self.row(&id, vec![namespace.name.to_string(), "Active".to_owned()], Vec::new());
         }
     }

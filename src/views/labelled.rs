@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::get::Kind;
-use crate::cluster::selector::Selector;
-use crate::cluster::{ClusterView, NamespacedName, ObjectMeta};
+use cluster::selector::Selector;
+use cluster::{ClusterView, NamespacedName, ObjectMeta};
 
 /// The names of the objects of a kind whose labels a selector matches; `None` for kinds of which labels are
 /// not kept, as they play no part in a run.

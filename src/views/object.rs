@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use super::get::{Kind, Scope, label_text, taint_text};
 use super::object_workloads as workloads;
 use super::pod_status;
-use crate::cluster::deployment::WorkloadCondition;
-use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::{Container, PodTemplate, ReferenceKind, ResourceList};
-use crate::cluster::printed_status::printed_status;
-use crate::cluster::{ClusterView, Labels, ObjectMeta};
-use crate::engine::SimTime;
+use cluster::deployment::WorkloadCondition;
+use cluster::pod::Pod;
+use cluster::pod_template::{Container, PodTemplate, ReferenceKind, ResourceList};
+use cluster::printed_status::printed_status;
+use cluster::{ClusterView, Labels, ObjectMeta};
+use engine::SimTime;
 
 /// The objects of a kind in the order of their names. Times are seconds of the run.
 pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {

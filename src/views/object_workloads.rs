@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use super::get::{Scope, label_text};
 use super::get_workloads::job_status;
 use super::object::{conditions, containers, metadata, seconds};
-use crate::cluster::ClusterView;
-use crate::cluster::claim::AccessMode;
-use crate::cluster::pod_template::ReferenceKind;
+use cluster::ClusterView;
+use cluster::claim::AccessMode;
+use cluster::pod_template::ReferenceKind;
 
 pub(super) fn stateful_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
     let chosen = view.store().stateful_sets().values().filter(|one| scope.has(&one.meta.id));
@@ -175,7 +175,7 @@ pub(super) fn quotas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
     let chosen = view.store().quotas().iter().filter(|(id, _)| scope.has(id));
     let told = chosen.map(|(_, quota)| {
         let used = view.store().quota_used(quota);
-        let map = |amount: &dyn Fn(&crate::cluster::quota::QuotaUse) -> String| {
+        let map = |amount: &dyn Fn(&cluster::quota::QuotaUse) -> String| {
             let pairs = used.iter().map(|one| (one.resource.to_string(), amount(one).into()));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
@@ -193,9 +193,7 @@ pub(super) fn quotas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn namespaces(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let named = |name: &crate::cluster::Name| {
-        scope.has(&crate::cluster::NamespacedName::new("", name.clone()))
-    };
+    let named = |name: &cluster::Name| scope.has(&cluster::NamespacedName::new("", name.clone()));
     let chosen = view.store().namespaces().values().filter(|one| named(&one.name));
     let told = chosen.map(|one| {
         json!({

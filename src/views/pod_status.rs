@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::age::{age, human};
 use super::object::{amounts, seconds};
-use crate::cluster::ClusterView;
-use crate::cluster::container_status::{ContainerState, ContainerStatus, Termination};
-use crate::cluster::pod::{Pod, PodCondition};
-use crate::cluster::pod_template::Container;
-use crate::engine::SimTime;
+use cluster::ClusterView;
+use cluster::container_status::{ContainerState, ContainerStatus, Termination};
+use cluster::pod::{Pod, PodCondition};
+use cluster::pod_template::Container;
+use engine::SimTime;
 
 /// The lines on the state of a container, name and value.
 pub(super) fn state_lines(status: &ContainerStatus, now: SimTime) -> Vec<(&'static str, String)> {

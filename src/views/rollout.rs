@@ -1,11 +1,11 @@
 //! `kubectl rollout status` and `history` of Deployments, StatefulSets and DaemonSets.
 
 use super::columns::{Columns, NONE};
-use crate::cluster::controller_revision::Revision;
-use crate::cluster::daemon_set::{DaemonSet, DaemonSetUpdate};
-use crate::cluster::deployment::{Deployment, DeploymentId};
-use crate::cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
-use crate::cluster::{ClusterView, ObjectReference};
+use cluster::controller_revision::Revision;
+use cluster::daemon_set::{DaemonSet, DaemonSetUpdate};
+use cluster::deployment::{Deployment, DeploymentId};
+use cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
+use cluster::{ClusterView, ObjectReference};
 
 /// Annotation from which CHANGE-CAUSE is taken.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";

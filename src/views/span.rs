@@ -1,7 +1,7 @@
 //! Decisions over a span of time, one row each.
 
 use super::columns::Columns;
-use crate::controllers::Row;
+use controllers::Row;
 
 /// The rows under their titles; nothing if there is none.
 pub fn span(rows: &[Row]) -> String {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::columns::Columns;
 use super::get::Scope;
 use super::get_workloads::UNKNOWN;
-use crate::cluster::ClusterView;
-use crate::cluster::metrics::Sample;
-use crate::cluster::node::{ConditionStatus, Node, NodeId};
-use crate::cluster::pod_template::ResourceList;
+use cluster::ClusterView;
+use cluster::metrics::Sample;
+use cluster::node::{ConditionStatus, Node, NodeId};
+use cluster::pod_template::ResourceList;
 
 /// CPU in billionths of a core, memory in bytes.
 #[derive(Clone, Copy, Default)]

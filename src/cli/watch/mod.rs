@@ -21,10 +21,10 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 
 use super::exit::{Exit, Failure};
 use super::scenario_arguments::{Settings, load};
-use crate::engine::{SimDuration, SimTime};
-use crate::sim::{Blueprint, Simulation};
-use crate::units::parse_duration;
+use engine::parse_duration;
+use engine::{SimDuration, SimTime};
 use session::{Command, Pace, Session};
+use sim::{Blueprint, Simulation};
 
 /// Time between two pictures.
 const FRAME: Duration = Duration::from_millis(100);

@@ -7,10 +7,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, TableState};
 
 use super::session::{Pace, Panel, Session};
-use crate::cluster::node::{ConditionStatus, Node};
-use crate::cluster::pod::{Pod, PodPhase};
-use crate::cluster::printed_status::printed_status;
-use crate::record::{LogLine, WorkloadTrack};
+use cluster::node::{ConditionStatus, Node};
+use cluster::pod::{Pod, PodPhase};
+use cluster::printed_status::printed_status;
+use record::{LogLine, WorkloadTrack};
 
 /// Fewer columns or rows than these show nothing of use.
 const SMALLEST: (u16, u16) = (60, 16);

@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::node::NodeId;
-use crate::cluster::scale::Scale;
-use crate::cluster::{Name, NamespacedName, ObjectReference};
-use crate::engine::{SimDuration, SimTime};
-use crate::faults::{PodDeletion, ScaleChange, TimelineAction, TimelineEntry};
-use crate::sim::Simulation;
+use cluster::node::NodeId;
+use cluster::scale::Scale;
+use cluster::{Name, NamespacedName, ObjectReference};
+use engine::{SimDuration, SimTime};
+use faults::{PodDeletion, ScaleChange, TimelineAction, TimelineEntry};
+use sim::Simulation;
 
 /// The fastest, simulated seconds per second.
 const SPEED_MAX: u32 = 100_000;

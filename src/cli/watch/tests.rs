@@ -7,12 +7,12 @@ use ratatui::backend::TestBackend;
 
 use super::session::{Command, Pace, Panel, Session};
 use super::{command_of, screen};
-use crate::engine::{SimDuration, SimTime};
-use crate::manifest::Source;
-use crate::scenario::resolved::ScenarioFiles;
-use crate::scenario::{ResolvedScenario, ScenarioText};
-use crate::sim::{Blueprint, Simulation};
+use engine::{SimDuration, SimTime};
+use manifest::Source;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use scenario::resolved::ScenarioFiles;
+use scenario::{ResolvedScenario, ScenarioText};
+use sim::{Blueprint, Simulation};
 
 const SCENARIO: &str = "
 apiVersion: wavetank/v1

@@ -1,7 +1,7 @@
 //! From the text of a formula to its tree: an operator-precedence parser.
 
 use super::{COMPARISON, FUNCTIONS, NOT, Node, OPERATORS, Operator, SIGN};
-use crate::cluster::meta::Name;
+use crate::meta::Name;
 
 /// How deep parentheses, calls and operators may be nested.
 const DEPTH_MAX: usize = 64;

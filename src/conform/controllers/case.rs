@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::conform::check_length;
+use crate::check_length;
 
 /// One run of the real controllers: what was there, what was done, what happened.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,13 +1,13 @@
 //! The kubelets of the golden cases: pods run, become ready and end as the case's model says.
 
 use super::world::{Event, World};
-use crate::cluster::Action;
-use crate::cluster::container_status::{
+use cluster::Action;
+use cluster::container_status::{
     ContainerState, ContainerStatus, PodReport, Termination, TerminationReason,
 };
-use crate::cluster::node::{ConditionStatus, NodeId};
-use crate::cluster::pod::{Pod, PodId, PodPhase};
-use crate::engine::SimDuration;
+use cluster::node::{ConditionStatus, NodeId};
+use cluster::pod::{Pod, PodId, PodPhase};
+use engine::SimDuration;
 
 impl World<'_> {
     /// The pod's container exits and is not started again.

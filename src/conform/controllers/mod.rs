@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::recording::{RecordingError, for_each_line, parse};
 use super::{CaseOutcome, Difference};
-use crate::controllers::{self, Controller};
+use controllers::{self, Controller};
 
 /// How a replay compares with its recording.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,16 +9,16 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
-use crate::cluster::node::Taint;
-use crate::cluster::pod_template::{
+use cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
+use cluster::node::Taint;
+use cluster::pod_template::{
     Container, PodSpec, PodTemplate, RestartPolicy, TaintEffect, Toleration, TolerationOperator,
 };
-use crate::cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus};
-use crate::cluster::selector::Selector;
-use crate::cluster::{Action, Labels, Name, ObjectMeta};
-use crate::engine::SimDuration;
-use crate::manifest::{Diagnostics, Object, Source, admit, read_manifests};
+use cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus};
+use cluster::selector::Selector;
+use cluster::{Action, Labels, Name, ObjectMeta};
+use engine::SimDuration;
+use manifest::{Diagnostics, Object, Source, admit, read_manifests};
 
 /// Reads a typed object.
 pub(super) fn typed<T: DeserializeOwned>(document: &Value) -> Result<T, String> {

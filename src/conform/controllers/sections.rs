@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::trace::conditions;
 use super::world::World;
-use crate::cluster::job::JobStatus;
-use crate::cluster::stateful_set::StatefulSetUpdate;
-use crate::engine::SimTime;
+use cluster::job::JobStatus;
+use cluster::stateful_set::StatefulSetUpdate;
+use engine::SimTime;
 
 pub(super) fn stateful_sets(world: &World<'_>) -> Value {
     let mut all = Map::new();

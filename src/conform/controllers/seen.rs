@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::job::COMPLETION_INDEX;
-use crate::cluster::node::Node;
-use crate::cluster::pod::{Owner, Pod, PodPhase};
-use crate::cluster::pod_template::TaintEffect;
-use crate::cluster::{Change, ClusterView, Name};
-use crate::sim::control_plane::{LogEntry, Logged, Observer};
+use cluster::job::COMPLETION_INDEX;
+use cluster::node::Node;
+use cluster::pod::{Owner, Pod, PodPhase};
+use cluster::pod_template::TaintEffect;
+use cluster::{Change, ClusterView, Name};
+use sim::control_plane::{LogEntry, Logged, Observer};
 
 /// A change with what it left behind.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::sections;
 use super::seen;
 use super::world::World;
-use crate::cluster::deployment::WorkloadCondition;
-use crate::engine::{SimDuration, SimTime};
+use cluster::deployment::WorkloadCondition;
+use engine::{SimDuration, SimTime};
 
 /// Timeline and pod events of a replay.
 #[derive(Clone, Debug, Default)]

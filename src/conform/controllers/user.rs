@@ -9,10 +9,10 @@ use super::case::NodeEntry;
 use super::objects;
 use super::trace::rounded;
 use super::world::World;
-use crate::cluster::action::{PodDraft, PodName, PodSource};
-use crate::cluster::node::{ConditionStatus, NODE_CONDITIONS, NodeId};
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::{Action, NamespacedName, Refused, Store};
+use cluster::action::{PodDraft, PodName, PodSource};
+use cluster::node::{ConditionStatus, NODE_CONDITIONS, NodeId};
+use cluster::pod_template::PodTemplate;
+use cluster::{Action, NamespacedName, Refused, Store};
 
 /// Creates an object.
 pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), String> {

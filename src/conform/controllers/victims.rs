@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::case::Case;
-use crate::cluster::pod::{PodPhase, RestartCounts};
-use crate::controllers::replica_set::victims::{Candidate, deletion_cost, victims};
-use crate::engine::SimTime;
+use cluster::pod::{PodPhase, RestartCounts};
+use controllers::replica_set::victims::{Candidate, deletion_cost, victims};
+use engine::SimTime;
 
 /// A pod of a `victims` case.
 #[derive(Debug, Deserialize)]

@@ -11,20 +11,20 @@ use super::seen::{Eyes, Seen, SeenPod};
 use super::trace::{Trace, rounded};
 use super::user;
 use super::victims::leading_hex;
-use crate::cluster::action::PodDeletion;
-use crate::cluster::daemon_set::target_node;
-use crate::cluster::deployment::ReplicaSetId;
-use crate::cluster::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
-use crate::cluster::pod::{Owner, PodId, PodPhase};
-use crate::cluster::pod_template::{ResourceList, TaintEffect};
-use crate::cluster::quota::ResourceQuota;
-use crate::cluster::{
+use cluster::action::PodDeletion;
+use cluster::daemon_set::target_node;
+use cluster::deployment::ReplicaSetId;
+use cluster::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
+use cluster::pod::{Owner, PodId, PodPhase};
+use cluster::pod_template::{ResourceList, TaintEffect};
+use cluster::quota::ResourceQuota;
+use cluster::{
     Action, Change, Labels, Name, NamespacedName, ObjectMeta, PodChanges, Refused, Store,
 };
-use crate::controllers::Controller;
-use crate::engine::{EventQueue, SimDuration, SimTime, Streams};
-use crate::sim::control_plane::{ControlPlane, ControlPlaneSettings};
-use crate::units::Quantity;
+use controllers::Controller;
+use engine::{EventQueue, SimDuration, SimTime, Streams};
+use sim::control_plane::{ControlPlane, ControlPlaneSettings};
+use units::Quantity;
 
 /// When controllers and nodes start.
 const BEGINNING: SimTime = SimTime::from_secs(-10);

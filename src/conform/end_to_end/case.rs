@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::manifest::Source;
+use manifest::Source;
 
 /// The texts of a case.
 #[derive(Clone, Debug, Default)]
@@ -151,8 +151,8 @@ impl CaseFiles {
     /// `params.yaml`, read.
     pub fn parameters(&self) -> Result<Parameters, String> {
         let source = self.params.as_ref().ok_or("params.yaml is missing")?;
-        let mut problems = crate::manifest::Diagnostics::default();
-        let documents = crate::manifest::read_documents(source, &mut problems);
+        let mut problems = manifest::Diagnostics::default();
+        let documents = manifest::read_documents(source, &mut problems);
         if problems.has_errors() {
             return Err(problems.to_string());
         }

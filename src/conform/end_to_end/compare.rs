@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::expected::{Expected, Section};
 use super::run::{Shown, ShownEvent};
-use crate::conform::Difference;
+use crate::Difference;
 
 /// Times of loops vary by so much between equal runs [s]; half a tenth more is rounding.
 const TIME_SLACK: f64 = 0.2 + 0.051;

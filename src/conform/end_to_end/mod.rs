@@ -19,7 +19,7 @@ pub use run::{Shown, ShownEvent};
 use world::Prepared;
 
 use super::Difference;
-use crate::report::figures::counted;
+use report::figures::counted;
 
 /// Version of the JSON form of an [`EndToEndReport`].
 const FORMAT_VERSION: &str = "1.0";

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::sums::Sums;
-use crate::cluster::hpa_status::{HpaStatus, MetricValue};
-use crate::cluster::{ClusterView, NamespacedName};
-use crate::engine::{SimDuration, SimTime};
-use crate::sim::watch::{NodeState, PodEvent, Rescale, Seen, Watched};
-use crate::sim::{Simulation, World};
-use crate::traffic::{FailureCause, FlowAmounts, ServiceId};
-use crate::units::Quantity;
+use cluster::hpa_status::{HpaStatus, MetricValue};
+use cluster::{ClusterView, NamespacedName};
+use engine::{SimDuration, SimTime};
+use sim::watch::{NodeState, PodEvent, Rescale, Seen, Watched};
+use sim::{Simulation, World};
+use traffic::{FailureCause, FlowAmounts, ServiceId};
+use units::Quantity;
 
 /// When the first sample is taken.
 const FIRST_SAMPLE: SimDuration = SimDuration::from_millis(7_500);
@@ -119,13 +119,13 @@ fn sample(simulation: &mut Simulation, names: &[NamespacedName]) -> Value {
     })
 }
 
-fn deployment_of(view: ClusterView<'_>, pod: &crate::cluster::pod::Pod) -> String {
+fn deployment_of(view: ClusterView<'_>, pod: &cluster::pod::Pod) -> String {
     let deployment = view.deployment_of(pod).and_then(|id| view.deployments().get(id));
     deployment.map_or_else(String::new, |one| one.meta.name().to_string())
 }
 
 fn deployments(view: ClusterView<'_>) -> Map<String, Value> {
-    let one = |deployment: &crate::cluster::deployment::Deployment| {
+    let one = |deployment: &cluster::deployment::Deployment| {
         let status = &deployment.status;
         json!({
             "spec": deployment.spec.replicas,

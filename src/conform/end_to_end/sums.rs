@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::run::split;
-use crate::cluster::ClusterView;
-use crate::cluster::pod::PodId;
-use crate::engine::SimTime;
-use crate::sim::watch::{PodEvent, Seen, Watched};
-use crate::traffic::FlowAmounts;
+use cluster::ClusterView;
+use cluster::pod::PodId;
+use engine::SimTime;
+use sim::watch::{PodEvent, Seen, Watched};
+use traffic::FlowAmounts;
 
 /// What adds up while a run goes on.
 #[derive(Clone, Debug, Default)]

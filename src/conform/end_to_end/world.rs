@@ -1,34 +1,34 @@
-//! From a case to the world of a simulation: the same objects, nodes, load and deeds, and the delays
+//! From a case to the world of a simulation: the same objects, nodes, load and operations, and the delays
 //! that the recording had, which are none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::case::{CaseFiles, Image, LoadPoint, Offset, Parameters, Step};
-use crate::cluster::custom_metrics::MetricsApi;
-use crate::cluster::deployment::DeploymentSpec;
-use crate::cluster::node::{HOSTNAME_LABEL, Node};
-use crate::cluster::service::Service;
-use crate::cluster::{Action, Name, NamespacedName, ObjectReference};
-use crate::conform::check_length;
-use crate::controllers::ControllerSettings;
-use crate::engine::{SimDuration, SimTime, Streams};
-use crate::faults::{ImageChange, PatchChange, TimelineAction};
-use crate::kubelet::{AppProfile, KubeletSettings, OnSigterm};
-use crate::manifest::{Diagnostics, Object, Source, admit, read_documents, read_manifests};
-use crate::metrics::MetricsSettings;
-use crate::scenario::Delays;
-use crate::scenario::scheduler_configuration::scheduler_configuration;
-use crate::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use crate::sim::World;
-use crate::sim::documents::Documents;
-use crate::sim::world::{App, AppPlan, Step as WorldStep};
-use crate::traffic::arrivals::{Pattern, RatePoint};
-use crate::traffic::{
+use crate::check_length;
+use cluster::custom_metrics::MetricsApi;
+use cluster::deployment::DeploymentSpec;
+use cluster::node::{HOSTNAME_LABEL, Node};
+use cluster::service::Service;
+use cluster::{Action, Name, NamespacedName, ObjectReference};
+use controllers::ControllerSettings;
+use engine::{SimDuration, SimTime, Streams};
+use faults::{ImageChange, PatchChange, TimelineAction};
+use kubelet::{AppProfile, KubeletSettings, OnSigterm};
+use manifest::{Diagnostics, Object, Source, admit, read_documents, read_manifests};
+use metrics::MetricsSettings;
+use scenario::Delays;
+use scenario::scheduler_configuration::scheduler_configuration;
+use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
+use sim::World;
+use sim::documents::Documents;
+use sim::world::{App, AppPlan, Step as WorldStep};
+use traffic::arrivals::{Pattern, RatePoint};
+use traffic::{
     ArrivalProcess, Balancer, Load, RequestModelId, RequestModelSpec, ServiceTraffic, TimeLaw,
     TrafficSpec,
 };
-use crate::units::{Bytes, LoopPhase};
+use units::{Bytes, LoopPhase};
 
 /// When the control plane and the nodes start.
 const BEGIN: SimTime = SimTime::from_secs(-10);
@@ -241,7 +241,7 @@ fn add_traffic(
             .map(|point| RatePoint { at: seconds(point.t_seconds), rps: point.rps })
             .collect();
         let spec = TrafficSpec {
-            service: crate::cluster::ServiceReference(id.clone()),
+            service: cluster::ServiceReference(id.clone()),
             load: Load::Pattern(Pattern::Points { points }),
             arrivals: Some(ArrivalProcess::Fluid),
             gap_cv: None,

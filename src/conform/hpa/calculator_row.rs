@@ -10,14 +10,14 @@ use super::Flags;
 use super::row::{Answer, NOW};
 use super::row_errors::{MISSING_REQUEST, error_answer, metric_error};
 use super::row_pods::{AgedValue, Answered, Pod, Pods};
-use crate::cluster::hpa::{
+use crate::recording::parse;
+use cluster::hpa::{
     HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ObjectReference,
 };
-use crate::cluster::hpa_status::{HpaStatus, MetricValue};
-use crate::cluster::meta::Name;
-use crate::cluster::pod_template::PodSpec;
-use crate::conform::recording::parse;
-use crate::controllers::hpa::{
+use cluster::hpa_status::{HpaStatus, MetricValue};
+use cluster::meta::Name;
+use cluster::pod_template::PodSpec;
+use controllers::hpa::{
     Calculator, HpaFeatureGates, HpaInputs, HpaView, ObservedScale, PodClass, ScaleSelector,
     Tolerances, classify_pod, pod_request_milli,
 };

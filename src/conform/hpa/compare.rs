@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cluster::hpa::MetricSource;
-use crate::cluster::hpa_status::{HpaStatus, MetricStatus, MetricValue};
-use crate::controllers::hpa::{Decision, HpaEvent, SyncError};
-use crate::engine::SimTime;
+use cluster::hpa::MetricSource;
+use cluster::hpa_status::{HpaStatus, MetricStatus, MetricValue};
+use controllers::hpa::{Decision, HpaEvent, SyncError};
+use engine::SimTime;
 
 /// What a recorded sync led to. Fields are compared as JSON, so that a word that we do not know is a
 /// difference and not an error.

@@ -9,15 +9,15 @@ use super::row::{AgedEvent, AgedRecommendation, Answer, NOW};
 use super::row_errors::{error_answer, sync_error};
 use super::row_pods::{Answered, Pod, Pods};
 use super::{Flags, defaulted_spec, row};
-use crate::cluster::hpa::MetricSpec;
-use crate::cluster::hpa_status::{
+use crate::recording::parse;
+use cluster::hpa::MetricSpec;
+use cluster::hpa_status::{
     ConditionDetail, HpaCondition, HpaConditionReason, HpaConditionType, HpaStatus,
 };
-use crate::cluster::meta::Name;
-use crate::cluster::pod_template::PodSpec;
-use crate::cluster::selector::Selector;
-use crate::conform::recording::parse;
-use crate::controllers::hpa::{
+use cluster::meta::Name;
+use cluster::pod_template::PodSpec;
+use cluster::selector::Selector;
+use controllers::hpa::{
     Decision, HpaFeatureGates, HpaHistory, HpaInputs, HpaView, MetricReading, ObservedScale,
     ScaleSelector, reconcile as sync,
 };

@@ -1,12 +1,12 @@
 //! What the metrics APIs of a recorded sync answer for each metric of the HPA.
 
 use super::tick::{ApiState, ContainerUsage, Sample, Tick};
-use crate::cluster::hpa::{HpaSpec, MetricSource};
-use crate::cluster::meta::Name;
-use crate::controllers::hpa::{
+use cluster::hpa::{HpaSpec, MetricSource};
+use cluster::meta::Name;
+use controllers::hpa::{
     GroupTotal, MetricReading, PodMetric, PodMetrics, cpu_milli, memory_milli, pod_usage_milli,
 };
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// What one metrics API answers, owned.
 pub(super) enum Reading {

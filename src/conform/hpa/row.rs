@@ -5,16 +5,16 @@ use serde_json::{Map, Value, json};
 
 use super::compare::is_equal;
 use super::{calculator_row, controller_row, defaulted_spec};
-use crate::cluster::hpa::Behavior;
-use crate::cluster::hpa_status::HpaConditionReason;
-use crate::conform::Difference;
-use crate::conform::recording::parse;
-use crate::controllers::hpa::{
+use crate::Difference;
+use crate::recording::parse;
+use cluster::hpa::Behavior;
+use cluster::hpa_status::HpaConditionReason;
+use controllers::hpa::{
     Desired, HpaHistory, Limiting, Recommendation, ScaleEvent, Stabilization, Windows, limit,
     limit_with_behavior, replicas_changed_in, scale_down_limit, scale_up_limit, weigh,
     weigh_with_behavior,
 };
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// The time of every single decision: ages count back from it.
 pub(super) const NOW: SimTime = SimTime::ZERO;

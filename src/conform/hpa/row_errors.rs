@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controllers::hpa::{MetricProblem, SelectorProblem, SyncError};
+use controllers::hpa::{MetricProblem, SelectorProblem, SyncError};
 
 const CALL_FAILED: &str = "the metrics API call failed";
 /// The error of an API that has no value at all.

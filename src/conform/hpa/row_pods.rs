@@ -8,14 +8,14 @@ use super::readings::Reading;
 use super::row::ago;
 use super::row_errors::EMPTY_ANSWER;
 use super::tick::Phase;
-use crate::cluster::hpa::MetricSource;
-use crate::cluster::meta::Name;
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::PodCondition;
-use crate::cluster::pod_template::{Container, PodSpec, ResourceList};
-use crate::controllers::hpa::{GroupTotal, ObservedPod, PodMetric};
-use crate::engine::SimDuration;
-use crate::units::Quantity;
+use cluster::hpa::MetricSource;
+use cluster::meta::Name;
+use cluster::node::ConditionStatus;
+use cluster::pod::PodCondition;
+use cluster::pod_template::{Container, PodSpec, ResourceList};
+use controllers::hpa::{GroupTotal, ObservedPod, PodMetric};
+use engine::SimDuration;
+use units::Quantity;
 
 /// A pod of a row.
 #[derive(Debug, Deserialize)]

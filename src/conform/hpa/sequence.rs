@@ -7,18 +7,18 @@ use super::compare::{first_difference, is_equal};
 use super::readings::{Reading, readings};
 use super::tick::{Template, Tick};
 use super::{Flags, defaulted_spec};
-use crate::cluster::hpa::HpaSpec;
-use crate::cluster::hpa_status::HpaStatus;
-use crate::cluster::meta::Name;
-use crate::cluster::pod_template::PodSpec;
-use crate::cluster::selector::Selector;
-use crate::conform::Difference;
-use crate::conform::recording::parse;
-use crate::controllers::hpa::{
+use crate::Difference;
+use crate::recording::parse;
+use cluster::hpa::HpaSpec;
+use cluster::hpa_status::HpaStatus;
+use cluster::meta::Name;
+use cluster::pod_template::PodSpec;
+use cluster::selector::Selector;
+use controllers::hpa::{
     Decision, HpaFeatureGates, HpaHistory, HpaInputs, HpaSettings, HpaView, ObservedPod,
     ObservedScale, ScaleSelector, reconcile,
 };
-use crate::engine::SimTime;
+use engine::SimTime;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

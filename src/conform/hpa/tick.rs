@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cluster::meta::Name;
-use crate::cluster::pod::{PodCondition, PodPhase};
-use crate::cluster::pod_template::{Container, PodSpec, ResourceList};
-use crate::controllers::hpa::ObservedPod;
-use crate::engine::SimTime;
-use crate::units::Quantity;
+use cluster::meta::Name;
+use cluster::pod::{PodCondition, PodPhase};
+use cluster::pod_template::{Container, PodSpec, ResourceList};
+use controllers::hpa::ObservedPod;
+use engine::SimTime;
+use units::Quantity;
 
 /// Go's zero time, in seconds since the start of a case: a transition that nobody wrote down.
 const ZERO_TIME: f64 = -1e9;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::case::Case;
 use super::world::Step;
-use crate::conform::Difference;
+use crate::Difference;
 
 /// Which of several equal nodes the real scheduler took; it depends on its heap, not on a rule.
 const INFORMATIVE: [&str; 1] = ["schedulerPick"];

@@ -6,17 +6,17 @@ use k8s_openapi::api::policy::v1 as policy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::case::Owner;
-use crate::cluster::action::{PodDraft, PodName, PodSource, ReplicaSetDraft};
-use crate::cluster::deployment::IntOrPercent;
-use crate::cluster::node::Node;
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::policy::{Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus};
-use crate::cluster::selector::Selector;
-use crate::cluster::service::Service;
-use crate::cluster::{Labels, Name, NamespacedName, ObjectMeta};
-use crate::engine::SimDuration;
-use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
-use crate::manifest::{node, pod, selector};
+use cluster::action::{PodDraft, PodName, PodSource, ReplicaSetDraft};
+use cluster::deployment::IntOrPercent;
+use cluster::node::Node;
+use cluster::pod_template::PodTemplate;
+use cluster::policy::{Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus};
+use cluster::selector::Selector;
+use cluster::service::Service;
+use cluster::{Labels, Name, NamespacedName, ObjectMeta};
+use engine::SimDuration;
+use manifest::field::{FieldError, FieldErrors, FieldPath};
+use manifest::{node, pod, selector};
 
 /// A Node. `at` is where it stands in the case, as for all objects here.
 pub(super) fn node(given: &core::Node, at: &str) -> Result<Node, String> {

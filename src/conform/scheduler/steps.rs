@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::case::{Case, Detail};
 use super::world::{Step, World};
-use crate::cluster::Action;
-use crate::cluster::pod::PodId;
-use crate::scheduler::Attempt;
-use crate::scheduler::cache::Cache;
-use crate::scheduler::cycle::{Feasibility, ScoreTable};
-use crate::scheduler::decision::Verdict;
-use crate::scheduler::framework::{Code, Refusal};
-use crate::scheduler::preemption::{Candidate, PostFilter, best_candidates};
+use cluster::Action;
+use cluster::pod::PodId;
+use scheduler::Attempt;
+use scheduler::cache::Cache;
+use scheduler::cycle::{Feasibility, ScoreTable};
+use scheduler::decision::Verdict;
+use scheduler::framework::{Code, Refusal};
+use scheduler::preemption::{Candidate, PostFilter, best_candidates};
 
 /// The step of a pod that its gates hold back; `None` for one that enters the queue.
 pub(super) fn gated(world: &World, pod: PodId) -> Option<Step> {

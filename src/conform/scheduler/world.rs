@@ -9,15 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::case::{Case, Requeue, Victims};
 use super::{objects, steps};
-use crate::cluster::action::PodDeletion;
-use crate::cluster::pod::{Owner, PodId, PodPhase};
-use crate::cluster::policy::{DisruptedPod, PodDisruptionBudgetStatus};
-use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store, apply};
-use crate::engine::{SimDuration, SimTime, Streams};
-use crate::scenario::scheduler_configuration::scheduler_configuration;
-use crate::scheduler::decision::Verdict;
-use crate::scheduler::preemption::PREEMPTION_BY_SCHEDULER;
-use crate::scheduler::{Attempt, Scheduler, SchedulerConfiguration, TieBreaker};
+use cluster::action::PodDeletion;
+use cluster::pod::{Owner, PodId, PodPhase};
+use cluster::policy::{DisruptedPod, PodDisruptionBudgetStatus};
+use cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store, apply};
+use engine::{SimDuration, SimTime, Streams};
+use scenario::scheduler_configuration::scheduler_configuration;
+use scheduler::decision::Verdict;
+use scheduler::preemption::PREEMPTION_BY_SCHEDULER;
+use scheduler::{Attempt, Scheduler, SchedulerConfiguration, TieBreaker};
 
 /// From the first of January 2026, which is time zero here, to the first binding of a case.
 const DAY: SimDuration = SimDuration::from_secs(24 * 60 * 60);

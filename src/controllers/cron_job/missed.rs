@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::cron_schedule::Schedule;
+use cluster::cron_schedule::Schedule;
 
 /// More missed times than these are worth a warning.
 const MANY: i64 = 100;

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use self::sync::Sync;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::cron_job::{CronJob, CronJobId};
-use crate::cluster::cron_schedule::Schedule;
-use crate::cluster::{Change, ClusterView, Name};
+use cluster::cron_job::{CronJob, CronJobId};
+use cluster::cron_schedule::Schedule;
+use cluster::{Change, ClusterView, Name};
 
 /// The CronJob controller.
 #[derive(Clone, Debug)]

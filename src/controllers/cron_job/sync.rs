@@ -4,13 +4,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::missed::most_recent;
-use crate::cluster::action::{Event, JobDraft};
-use crate::cluster::cron_job::{ConcurrencyPolicy, CronJob, CronJobId, CronJobStatus};
-use crate::cluster::cron_schedule::time_zone;
-use crate::cluster::job::{COMPLETE, Job, JobId};
-use crate::cluster::{Action, ClusterView, Name, NamespacedName, ObjectMeta};
-use crate::controllers::Actions;
-use crate::engine::{SimDuration, SimTime};
+use crate::Actions;
+use cluster::action::{Event, JobDraft};
+use cluster::cron_job::{ConcurrencyPolicy, CronJob, CronJobId, CronJobStatus};
+use cluster::cron_schedule::time_zone;
+use cluster::job::{COMPLETE, Job, JobId};
+use cluster::{Action, ClusterView, Name, NamespacedName, ObjectMeta};
+use engine::{SimDuration, SimTime};
 
 /// Jobs start this long after their time (`nextScheduleDelta`).
 const SCHEDULE_DELTA: SimDuration = SimDuration::from_millis(100);

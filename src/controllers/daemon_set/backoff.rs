@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::Name;
-use crate::cluster::daemon_set::DaemonSetId;
-use crate::engine::{SimDuration, SimTime};
+use cluster::Name;
+use cluster::daemon_set::DaemonSetId;
+use engine::{SimDuration, SimTime};
 
 const INITIAL: SimDuration = SimDuration::from_secs(1);
 const MAX: SimDuration = SimDuration::from_secs(15 * 60);

@@ -14,11 +14,11 @@ use self::placement::{Placement, placement};
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::daemon_set::DaemonSetId;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::Owner;
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::{Change, ClusterView, Name};
+use cluster::daemon_set::DaemonSetId;
+use cluster::node::NodeId;
+use cluster::pod::Owner;
+use cluster::pod_template::PodTemplate;
+use cluster::{Change, ClusterView, Name};
 
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Which nodes should run a daemon pod (`NodeShouldRunDaemonPod`, 1.36).
 
-use crate::cluster::node::Node;
-use crate::cluster::pod_template::{PodTemplate, TaintEffect};
+use cluster::node::Node;
+use cluster::pod_template::{PodTemplate, TaintEffect};
 
 /// Whether a node should have a pod, and whether it may keep one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

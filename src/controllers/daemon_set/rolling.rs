@@ -1,8 +1,8 @@
 //! Which daemon pods a rolling update replaces (`rollingUpdate` of `pkg/controller/daemon/update.go`,
 //! 1.36).
 
-use crate::cluster::daemon_set::DaemonSetUpdate;
-use crate::cluster::pod::PodId;
+use cluster::daemon_set::DaemonSetUpdate;
+use cluster::pod::PodId;
 
 /// The pods of one node that do not terminate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,17 +8,17 @@ use super::Judged;
 use super::backoff::FailedPodBackoff;
 use super::placement::{Placement, placement};
 use super::rolling::{NodePods, Replacement, RevisionPod, in_place, limits, with_surge};
-use crate::cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
-use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
-use crate::cluster::daemon_set::{DaemonSet, DaemonSetId, DaemonSetStatus, for_node, target_node};
-use crate::cluster::node::{Node, NodeId};
-use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::{Action, ClusterView, Name};
-use crate::controllers::replica_set::slow_start_batches;
-use crate::controllers::replica_set::status::available_at;
-use crate::controllers::{Actions, Key, Requeue};
-use crate::engine::SimDuration;
+use crate::replica_set::slow_start_batches;
+use crate::replica_set::status::available_at;
+use crate::{Actions, Key, Requeue};
+use cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
+use cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
+use cluster::daemon_set::{DaemonSet, DaemonSetId, DaemonSetStatus, for_node, target_node};
+use cluster::node::{Node, NodeId};
+use cluster::pod::{Owner, Pod, PodId, PodPhase};
+use cluster::pod_template::PodTemplate;
+use cluster::{Action, ClusterView, Name};
+use engine::SimDuration;
 
 /// Pods that one sync creates or deletes at most (`BurstReplicas`).
 const BURST_REPLICAS: usize = 250;
@@ -367,7 +367,7 @@ impl<'a> Sync<'a> {
     }
 
     /// When the next ready pod becomes available.
-    fn next_available(&self) -> Option<crate::engine::SimTime> {
+    fn next_available(&self) -> Option<engine::SimTime> {
         let pods = self.pods.iter().chain(self.lost.values().flatten());
         let times = pods.filter_map(|(_, pod)| available_at(pod, self.min_ready()));
         times.filter(|at| *at > self.view.now).min()

@@ -8,9 +8,9 @@ mod sync;
 
 use self::sync::KnownSet;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::deployment::{DeploymentId, DeploymentStrategy};
-use crate::cluster::pod::Owner;
-use crate::cluster::{Change, ClusterView};
+use cluster::deployment::{DeploymentId, DeploymentStrategy};
+use cluster::pod::Owner;
+use cluster::{Change, ClusterView};
 
 /// The Deployment controller.
 #[derive(Clone, Debug, Default)]

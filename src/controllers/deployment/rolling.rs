@@ -1,7 +1,7 @@
 //! How far a rolling update may go at this moment (`pkg/controller/deployment/rolling.go` and
 //! `util/deployment_util.go`, 1.36).
 
-use crate::cluster::deployment::DeploymentStrategy;
+use cluster::deployment::DeploymentStrategy;
 
 /// `maxSurge` and `maxUnavailable` as numbers of pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub fn old_set_replicas(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::deployment::IntOrPercent::{Int, Percent};
+    use cluster::deployment::IntOrPercent::{Int, Percent};
 
     fn rolling(surge: i32, unavailable: i32, wanted: i32) -> Fenceposts {
         let strategy = DeploymentStrategy::RollingUpdate {

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// A ReplicaSet that has replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! What a Deployment's status says, and whether its rollout makes progress
 //! (`pkg/controller/deployment/{sync,progress}.go`, 1.36).
 
-use crate::cluster::Name;
-use crate::cluster::deployment::{Deployment, DeploymentStatus, WorkloadCondition};
-use crate::cluster::node::ConditionStatus;
-use crate::engine::{SimDuration, SimTime};
+use cluster::Name;
+use cluster::deployment::{Deployment, DeploymentStatus, WorkloadCondition};
+use cluster::node::ConditionStatus;
+use engine::{SimDuration, SimTime};
 
 /// Condition kind: enough pods are available.
 pub const AVAILABLE: &str = "Available";

@@ -4,19 +4,19 @@
 use super::rolling::{self, Fenceposts, SetSize};
 use super::scaling::{self, ActiveSet, Target};
 use super::status::{self, Totals};
-use crate::cluster::action::{Event, ReplicaSetDraft, ReplicaSetUpdate};
-use crate::cluster::deployment::{
+use crate::replica_set::status::REPLICA_FAILURE;
+use crate::{Actions, Backoff, Requeue};
+use cluster::action::{Event, ReplicaSetDraft, ReplicaSetUpdate};
+use cluster::deployment::{
     Deployment, DeploymentId, DeploymentStatus, DeploymentStrategy, ReplicaSet, ReplicaSetId,
     ReplicaSetStatus, WorkloadCondition,
 };
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::Owner;
-use crate::cluster::pod_template::PodTemplate;
-use crate::cluster::store::{POD_TEMPLATE_HASH_LABEL, pod_template_hash};
-use crate::cluster::{Action, ClusterView, Labels, Name, NamespacedName, ObjectMeta};
-use crate::controllers::replica_set::status::REPLICA_FAILURE;
-use crate::controllers::{Actions, Backoff, Requeue};
-use crate::engine::{SimDuration, SimTime};
+use cluster::node::ConditionStatus;
+use cluster::pod::Owner;
+use cluster::pod_template::PodTemplate;
+use cluster::store::{POD_TEMPLATE_HASH_LABEL, pod_template_hash};
+use cluster::{Action, ClusterView, Labels, Name, NamespacedName, ObjectMeta};
+use engine::{SimDuration, SimTime};
 
 /// Added to the wait for the progress deadline, so that it has passed for sure when it is looked
 /// at (`requeueStuckDeployment`).

@@ -1,11 +1,9 @@
 //! How conditions are set: in the order of their first appearance, with a transition time that
 //! follows the status alone (`setConditionInList` in `pkg/controller/podautoscaler/horizontal.go`).
 
-use crate::cluster::hpa_status::{
-    ConditionDetail, HpaCondition, HpaConditionReason, HpaConditionType,
-};
-use crate::cluster::node::ConditionStatus;
-use crate::engine::SimTime;
+use cluster::hpa_status::{ConditionDetail, HpaCondition, HpaConditionReason, HpaConditionType};
+use cluster::node::ConditionStatus;
+use engine::SimTime;
 
 /// Sets a condition, or adds it at the end.
 pub fn set_condition(

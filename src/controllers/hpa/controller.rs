@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::lull::{Basis, Lull, Sleepers};
+use super::idle::{Basis, IdleHpas, IdlePeriod};
 use super::readings::{Reading, reading};
 use super::rivals::Rivals;
 use super::{
     Decision, HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod,
     ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
 };
-use crate::cluster::action::Event;
-use crate::cluster::hpa::{HpaSpec, MetricSource};
-use crate::cluster::hpa_object::{HpaId, HpaObject};
-use crate::cluster::pod::{PodId, PodState};
-use crate::cluster::pod_template::{PodSpec, TemplateId};
-use crate::cluster::scale::{Scale, ScaleTarget, resource_of};
-use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
-use crate::controllers::keda::health_changes;
-use crate::controllers::{Actions, Controller, Key, Requeue, Row, Watches};
-use crate::engine::SimTime;
+use crate::keda::health_changes;
+use crate::{Actions, Controller, Key, Requeue, Row, Watches};
+use cluster::action::Event;
+use cluster::hpa::{HpaSpec, MetricSource};
+use cluster::hpa_object::{HpaId, HpaObject};
+use cluster::pod::{PodId, PodState};
+use cluster::pod_template::{PodSpec, TemplateId};
+use cluster::scale::{Scale, ScaleTarget, resource_of};
+use cluster::{Action, Change, ClusterView, Name, NamespacedName};
+use engine::SimTime;
 
 /// The horizontal-pod-autoscaler controller.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct HpaController {
     known: Vec<Option<Known>>,
     /// By the HPA's slot: those that have looked for their pods. Before, nobody knows which these are.
     selecting: Vec<Option<HpaId>>,
-    sleepers: Sleepers,
+    idle: IdleHpas,
 }
 
 /// What the controller remembers of one HPA.
@@ -48,7 +48,7 @@ struct LastSync {
     names: BTreeMap<usize, Name>,
     /// What it rests on, where time alone may leave it as it is.
     basis: Option<Basis>,
-    /// The spec that it followed, once a lull has begun.
+    /// The spec that it followed, once an idle period has begun.
     spec: Option<Box<HpaSpec>>,
 }
 
@@ -62,8 +62,8 @@ impl HpaController {
         let Key::Hpa(id) = key else { return None };
         let known = self.known.get(id.index())?.as_ref().filter(|known| known.id == id)?;
         let mut known = known.clone();
-        if let Some(lull) = self.sleepers.get(id) {
-            known.make_up(lull, now, &self.settings);
+        if let Some(idle) = self.idle.get(id) {
+            known.make_up(idle, now, &self.settings);
         }
         known.last
     }
@@ -71,10 +71,10 @@ impl HpaController {
     /// Wakes an HPA up, if it sleeps.
     fn wake_up(&mut self, id: HpaId, now: SimTime) {
         let known = self.known.get_mut(id.index()).and_then(Option::as_mut);
-        if let Some(lull) = self.sleepers.remove(id)
+        if let Some(idle) = self.idle.remove(id)
             && let Some(known) = known.filter(|known| known.id == id)
         {
-            known.make_up(lull, now, &self.settings);
+            known.make_up(idle, now, &self.settings);
         }
     }
 }
@@ -88,7 +88,7 @@ impl Controller for HpaController {
         Watches::HPAS
     }
 
-    fn stirred_by(&self) -> Watches {
+    fn invalidated_by(&self) -> Watches {
         // Of any pods: those that it counts need not be its target's.
         let pods = Watches::PODS.and(Watches::POD_SAMPLES);
         let workloads = Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::STATEFUL_SETS);
@@ -103,30 +103,30 @@ impl Controller for HpaController {
         }
     }
 
-    fn stirs_on(&self, view: ClusterView<'_>, change: Change, stir: &mut Vec<Key>) {
+    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>) {
         match change {
             Change::HpaSpec(_) | Change::MetricsApi => {
-                stir.extend(self.sleepers.all().map(Key::Hpa));
+                invalidated.extend(self.idle.all().map(Key::Hpa));
             }
-            _ if self.sleepers.is_empty() => {}
+            _ if self.idle.is_empty() => {}
             _ => {
                 let targets = view.store().scale_targets_of(change);
-                stir.extend(targets.flat_map(|target| self.sleepers.of(target)).map(Key::Hpa));
+                invalidated.extend(targets.flat_map(|target| self.idle.of(target)).map(Key::Hpa));
             }
         }
     }
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Hpa(id) = key else { return Requeue::No };
-        if let Some(lull) = self.sleepers.undisturbed(view, id) {
-            return lull.requeue();
+        if let Some(idle) = self.idle.undisturbed(view, id) {
+            return idle.requeue();
         }
         self.wake_up(id, view.now);
         if self.known.len() <= id.index() {
             self.known.resize_with(id.index() + 1, || None);
             self.selecting.resize(id.index() + 1, None);
         }
-        let Self { settings, known, selecting, sleepers } = self;
+        let Self { settings, known, selecting, idle } = self;
         let slot = &mut known[id.index()];
         let Some(hpa) = view.hpas().get(id) else {
             *slot = slot.take().filter(|known| known.id != id);
@@ -152,9 +152,9 @@ impl Controller for HpaController {
                 known.last = Some(last);
             }
             known.next_sync = view.now + settings.sync_period;
-            if let Some(lull) = known.lull(hpa, settings) {
-                sleepers.insert(lull);
-                return lull.requeue();
+            if let Some(idle_period) = known.idle_period(hpa, settings) {
+                idle.insert(idle_period);
+                return idle_period.requeue();
             }
         }
         Requeue::At(known.next_sync)
@@ -193,7 +193,7 @@ impl Known {
     }
 
     /// Whether the syncs to come lead to what this one led to for as long as its basis holds.
-    fn lull(&mut self, hpa: &HpaObject, settings: &HpaSettings) -> Option<Lull> {
+    fn idle_period(&mut self, hpa: &HpaObject, settings: &HpaSettings) -> Option<IdlePeriod> {
         let LastSync { decision, basis: Some(basis), spec, .. } = self.last.as_mut()? else {
             return None;
         };
@@ -201,25 +201,25 @@ impl Known {
             return None;
         }
         spec.get_or_insert_with(|| Box::new(hpa.spec.clone()));
-        let lull = Lull::new(self.id, *basis, self.next_sync, settings.sync_period);
-        (lull.ends() != Some(self.next_sync)).then_some(lull)
+        let idle = IdlePeriod::new(self.id, *basis, self.next_sync, settings.sync_period);
+        (idle.ends() != Some(self.next_sync)).then_some(idle)
     }
 
-    /// Does what the syncs of a lull up to `now` would have done.
-    fn make_up(&mut self, lull: Lull, now: SimTime, settings: &HpaSettings) {
+    /// Does what the syncs of an idle period up to `now` would have done.
+    fn make_up(&mut self, idle: IdlePeriod, now: SimTime, settings: &HpaSettings) {
         let Some(LastSync { decision, spec: Some(spec), .. }) = &mut self.last else { return };
-        let passed = lull.passed(now);
+        let passed = idle.passed(now);
         for number in 0..passed {
-            let at = lull.sync(number);
+            let at = idle.sync(number);
             if number + 1 < passed {
                 // What of it is seen is what the last one leaves.
                 decision.recommend_again(&mut self.history, at);
             } else {
                 let has_repeated = decision.repeat(spec, settings, &mut self.history, at);
-                debug_assert!(has_repeated, "syncs in a lull lead to the same");
+                debug_assert!(has_repeated, "syncs in an idle period lead to the same");
             }
         }
-        self.next_sync = lull.sync(passed);
+        self.next_sync = idle.sync(passed);
     }
 }
 
@@ -333,9 +333,9 @@ impl<'a> Pods<'a> {
             ids.extend_from_slice(siblings.ids());
             observed.extend(siblings.states().iter().map(|pod| templates.observe(pod)));
         }
-        for stranger in target.into_iter().flat_map(|target| store.strangers_of(target)) {
-            ids.push(stranger);
-            observed.push(templates.observe(&store.pods()[stranger].state()));
+        for unowned in target.into_iter().flat_map(|target| store.unowned_pods_of(target)) {
+            ids.push(unowned);
+            observed.push(templates.observe(&store.pods()[unowned].state()));
         }
         let templates = templates.known.iter().map(|known| &store.templates()[*known].spec);
         Self { ids, observed, templates: templates.collect() }

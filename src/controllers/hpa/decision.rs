@@ -7,9 +7,9 @@ use super::metric_error::MetricError;
 use super::metrics::MetricsEvaluation;
 use super::replicas::Tolerances;
 use super::stabilization::Stabilization;
-use crate::cluster::hpa_status::HpaStatus;
-use crate::cluster::meta::Name;
-use crate::engine::SimTime;
+use cluster::hpa_status::HpaStatus;
+use cluster::meta::Name;
+use engine::SimTime;
 
 /// What one sync of an HPA did, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]

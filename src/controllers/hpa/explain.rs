@@ -13,10 +13,10 @@ use super::replicas::{
     Proposal, Tolerances, ValueCalculation, Verdict,
 };
 use super::stabilization::Stabilization;
-use crate::cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
-use crate::cluster::hpa_status::{HpaConditionReason, MetricValue};
-use crate::cluster::meta::Name;
-use crate::units::Quantity;
+use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
+use cluster::hpa_status::{HpaConditionReason, MetricValue};
+use cluster::meta::Name;
+use units::Quantity;
 
 /// As many pods of one class are named.
 const NAMED_PODS: usize = 5;

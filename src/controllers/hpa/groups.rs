@@ -7,7 +7,7 @@ use super::pods::{ObservedPod, PodClass, PodMetric, classify_pod};
 use super::replicas::PerPodTarget;
 use super::requests::RequestProblem;
 use super::settings::HpaSettings;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// The answer of a metrics API for the pods of an HPA.
 #[derive(Clone, Copy, Debug, Default)]

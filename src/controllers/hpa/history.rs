@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use crate::cluster::hpa::{Behavior, ScalingRules};
-use crate::engine::{SimDuration, SimTime};
+use cluster::hpa::{Behavior, ScalingRules};
+use engine::{SimDuration, SimTime};
 
 /// The in-memory history of one HPA.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 use super::groups::PodMetrics;
 use super::pods::ObservedPod;
 use super::settings::HpaSettings;
-use crate::cluster::hpa::HpaSpec;
-use crate::cluster::hpa_status::HpaStatus;
-use crate::cluster::meta::Name;
-use crate::cluster::pod_template::PodSpec;
+use cluster::hpa::HpaSpec;
+use cluster::hpa_status::HpaStatus;
+use cluster::meta::Name;
+use cluster::pod_template::PodSpec;
 
 /// The inputs of one sync of one HPA.
 #[derive(Clone, Copy)]

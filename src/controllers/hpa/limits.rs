@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::arithmetic::{ceil_to_i32, truncate_to_i32};
 use super::history::{HpaHistory, replicas_changed_in};
-use crate::cluster::hpa::{Behavior, PolicyKind, PolicySelect, ScalingPolicy, ScalingRules};
-use crate::cluster::hpa_status::HpaConditionReason;
-use crate::engine::SimTime;
+use cluster::hpa::{Behavior, PolicyKind, PolicySelect, ScalingPolicy, ScalingRules};
+use cluster::hpa_status::HpaConditionReason;
+use engine::SimTime;
 
 /// Without a behavior the count may always grow to this number at once.
 const LEGACY_SCALE_UP_MINIMUM: f64 = 4.0;

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::groups::PodGroups;
-use crate::cluster::hpa::{MetricIdentifier, MetricSource, MetricSpec, MetricTarget};
-use crate::cluster::hpa_status::HpaConditionReason;
-use crate::cluster::meta::Name;
+use cluster::hpa::{MetricIdentifier, MetricSource, MetricSpec, MetricTarget};
+use cluster::hpa_status::HpaConditionReason;
+use cluster::meta::Name;
 
 /// A metric that gives no number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -219,7 +219,7 @@ impl ErrorText<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::hpa::ObjectReference;
+    use cluster::hpa::ObjectReference;
 
     #[test]
     fn an_error_is_handed_on_with_all_that_is_said_before_it() {

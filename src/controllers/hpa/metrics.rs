@@ -13,10 +13,10 @@ use super::replicas::{
     external_value_milli, object_average_value_replicas, per_pod_replicas, value_replicas,
 };
 use super::requests::{RequestProblem, pod_request_milli};
-use crate::cluster::hpa::{MetricSource, MetricSpec, MetricTarget};
-use crate::cluster::meta::Name;
-use crate::cluster::pod::PodPhase;
-use crate::engine::SimTime;
+use cluster::hpa::{MetricSource, MetricSpec, MetricTarget};
+use cluster::meta::Name;
+use cluster::pod::PodPhase;
+use engine::SimTime;
 
 /// What one metric asks for, or why it cannot.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,9 +4,9 @@
 use serde::Serialize;
 
 use super::settings::HpaSettings;
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{PodCondition, PodPhase};
-use crate::engine::{SimDuration, SimTime};
+use cluster::node::ConditionStatus;
+use cluster::pod::{PodCondition, PodPhase};
+use engine::{SimDuration, SimTime};
 
 /// A pod, or several alike, as the HPA controller sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

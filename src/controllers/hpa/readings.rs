@@ -2,14 +2,14 @@
 //! `pkg/controller/podautoscaler/metrics/client.go`).
 
 use super::{MetricReading, PodMetric, PodMetrics, cpu_milli, memory_milli, pod_usage_milli};
-use crate::cluster::custom_metrics::{ApiHealth, MetricsApi};
-use crate::cluster::hpa::{MetricIdentifier, MetricSource};
-use crate::cluster::hpa_object::HpaObject;
-use crate::cluster::meta::Name;
-use crate::cluster::metrics::Sample;
-use crate::cluster::pod::PodId;
-use crate::cluster::{ClusterView, NamespacedName, ObjectReference};
-use crate::controllers::keda::{external_value, scaled_object_of};
+use crate::keda::{external_value, scaled_object_of};
+use cluster::custom_metrics::{ApiHealth, MetricsApi};
+use cluster::hpa::{MetricIdentifier, MetricSource};
+use cluster::hpa_object::HpaObject;
+use cluster::meta::Name;
+use cluster::metrics::Sample;
+use cluster::pod::PodId;
+use cluster::{ClusterView, NamespacedName, ObjectReference};
 
 /// What one metrics API answers, owned.
 #[derive(Clone, Debug)]

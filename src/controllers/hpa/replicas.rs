@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::arithmetic::{ceil_to_i32, ceil_to_i64};
 use super::groups::PodGroups;
-use crate::cluster::hpa_status::MetricValue;
+use cluster::hpa_status::MetricValue;
 
 /// The band around 1 in which the ratio of current to target value changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

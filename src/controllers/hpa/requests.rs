@@ -1,10 +1,10 @@
 //! What a pod requests of one resource, as the HPA counts it. Not the scheduler's sum: here every
 //! container must have a request, or the whole metric fails.
 
-use crate::cluster::meta::Name;
-use crate::cluster::pod_resources::{is_pod_level_resource, pod_requests};
-use crate::cluster::pod_template::{Container, PodSpec};
-use crate::units::Quantity;
+use cluster::meta::Name;
+use cluster::pod_resources::{is_pod_level_resource, pod_requests};
+use cluster::pod_template::{Container, PodSpec};
+use units::Quantity;
 
 /// Why a pod has no usable request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::controller::Pods;
-use crate::cluster::hpa_object::{HpaId, HpaObject};
-use crate::cluster::scale::ScaleTarget;
-use crate::cluster::{ClusterView, Name};
+use cluster::hpa_object::{HpaId, HpaObject};
+use cluster::scale::ScaleTarget;
+use cluster::{ClusterView, Name};
 
 /// An HPA, and those beside it of which it is known what they select.
 #[derive(Clone, Copy, Debug)]

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::replicas::Tolerances;
-use crate::cluster::hpa::Behavior;
-use crate::engine::SimDuration;
-use crate::units::LoopPhase;
+use cluster::hpa::Behavior;
+use engine::SimDuration;
+use units::LoopPhase;
 
 /// `--horizontal-pod-autoscaler-*` flags of kube-controller-manager
 /// (`pkg/controller/podautoscaler/config/v1alpha1/defaults.go`).

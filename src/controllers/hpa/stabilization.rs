@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::history::{HpaHistory, Recommendation};
-use crate::cluster::hpa_status::HpaConditionReason;
-use crate::engine::{SimDuration, SimTime};
+use cluster::hpa_status::HpaConditionReason;
+use engine::{SimDuration, SimTime};
 
 /// What recent recommendations did to the new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,9 +5,9 @@ use super::explain::Amount;
 use super::groups::PodGroups;
 use super::metrics::{MetricEvaluation, MetricsEvaluation};
 use super::replicas::Proposal;
-use crate::cluster::hpa::MetricSource;
-use crate::cluster::hpa_status::{HpaConditionReason, HpaConditionType, MetricValue};
-use crate::controllers::Row;
+use crate::Row;
+use cluster::hpa::MetricSource;
+use cluster::hpa_status::{HpaConditionReason, HpaConditionType, MetricValue};
 
 impl Decision {
     /// The decision in one row.

@@ -12,13 +12,13 @@ use super::metric_error::MetricError;
 use super::metrics::{MetricsEvaluation, evaluate_metrics};
 use super::settings::HpaSettings;
 use super::stabilization::{Stabilization, Weighed, Windows, weigh, weigh_with_behavior};
-use crate::cluster::hpa::{HpaSpec, MetricSpec};
-use crate::cluster::hpa_status::{
+use cluster::hpa::{HpaSpec, MetricSpec};
+use cluster::hpa_status::{
     ConditionDetail, HpaConditionReason as Reason, HpaConditionType, HpaStatus, MetricStatus,
 };
-use crate::cluster::meta::Name;
-use crate::cluster::node::ConditionStatus;
-use crate::engine::{SimDuration, SimTime};
+use cluster::meta::Name;
+use cluster::node::ConditionStatus;
+use engine::{SimDuration, SimTime};
 
 /// Why the minimum is written, whatever the metrics say.
 const BELOW_MIN: &str = "Current number of replicas below Spec.MinReplicas";
@@ -405,23 +405,5 @@ impl Decision {
         self.set(HpaConditionType::AbleToScale, false, Reason::FailedUpdateScale, error);
         self.error = Some(SyncError::RescaleFailed);
         self.scale_write = Some(ScaleWrite { error: Some(error.clone()), ..write });
-    }
-}
-
-impl From<()> for ConditionDetail {
-    fn from((): ()) -> Self {
-        Self::None
-    }
-}
-
-impl From<i32> for ConditionDetail {
-    fn from(replicas: i32) -> Self {
-        Self::Replicas(replicas)
-    }
-}
-
-impl From<&Name> for ConditionDetail {
-    fn from(text: &Name) -> Self {
-        Self::Text(text.clone())
     }
 }

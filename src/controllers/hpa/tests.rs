@@ -1,17 +1,17 @@
 //! Whole syncs of small worlds. Bulk and corners are in `tests/conform_hpa.rs`.
 
 use super::*;
-use crate::cluster::hpa::{
+use cluster::hpa::{
     Behavior, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ObjectReference,
     PolicyKind, PolicySelect, ScalingPolicy, ScalingRules,
 };
-use crate::cluster::hpa_status::{HpaConditionType, HpaStatus, MetricValue};
-use crate::cluster::meta::Name;
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{PodCondition, PodPhase};
-use crate::cluster::pod_template::{Container, PodSpec};
-use crate::engine::{SimDuration, SimTime};
-use crate::units::Quantity;
+use cluster::hpa_status::{HpaConditionType, HpaStatus, MetricValue};
+use cluster::meta::Name;
+use cluster::node::ConditionStatus;
+use cluster::pod::{PodCondition, PodPhase};
+use cluster::pod_template::{Container, PodSpec};
+use engine::{SimDuration, SimTime};
+use units::Quantity;
 
 /// A Deployment whose pods request 500m, and an HPA over it.
 struct World {

@@ -1,10 +1,10 @@
 //! How long a Job waits before it replaces pods that failed (`backoff_utils.go`, 1.36).
 
-use crate::cluster::container_status::{ContainerState, ContainerStatuses};
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::Pod;
-use crate::cluster::pod_template::PodSpec;
-use crate::engine::{SimDuration, SimTime};
+use cluster::container_status::{ContainerState, ContainerStatuses};
+use cluster::node::ConditionStatus;
+use cluster::pod::Pod;
+use cluster::pod_template::PodSpec;
+use engine::{SimDuration, SimTime};
 
 /// After the first failure (`DefaultJobPodFailureBackOff`).
 const INITIAL: SimDuration = SimDuration::from_secs(10);
@@ -75,8 +75,8 @@ fn last_end(containers: &ContainerStatuses, spec: &PodSpec) -> Option<SimTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::container_status::{ContainerStatus, Termination, TerminationReason};
-    use crate::cluster::pod_template::Container;
+    use cluster::container_status::{ContainerStatus, Termination, TerminationReason};
+    use cluster::pod_template::Container;
 
     fn ended(at: i64) -> ContainerStatus {
         let (started, finished) = (SimTime::ZERO, SimTime::from_secs(at));

@@ -1,11 +1,11 @@
 //! What the failure of a pod means under a `podFailurePolicy` (`pod_failure_policy.go`, 1.36).
 
-use crate::cluster::Name;
-use crate::cluster::container_status::{ContainerState, ContainerStatus};
-use crate::cluster::job::{PodFailureAction, PodFailurePattern, PodFailureRule};
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{Pod, PodCondition};
-use crate::cluster::pod_template::{Container, PodTemplate};
+use cluster::Name;
+use cluster::container_status::{ContainerState, ContainerStatus};
+use cluster::job::{PodFailureAction, PodFailurePattern, PodFailureRule};
+use cluster::node::ConditionStatus;
+use cluster::pod::{Pod, PodCondition};
+use cluster::pod_template::{Container, PodTemplate};
 
 /// The condition of a pod that was evicted, preempted or the like.
 const DISRUPTION_TARGET: &str = "DisruptionTarget";

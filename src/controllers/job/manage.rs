@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 
 use super::backoff::delay;
 use super::sync::{IGNORED_FAILURES, INDEX_FAILURES, Sync, count};
-use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use crate::cluster::job::COMPLETION_INDEX;
-use crate::cluster::job_indexes::IndexSet;
-use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
-use crate::cluster::{Action, Name};
-use crate::controllers::replica_set::slow_start_batches;
-use crate::controllers::{Actions, Key};
-use crate::engine::{SimDuration, SimTime};
+use crate::replica_set::slow_start_batches;
+use crate::{Actions, Key};
+use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
+use cluster::job::COMPLETION_INDEX;
+use cluster::job_indexes::IndexSet;
+use cluster::pod::{Owner, Pod, PodId, PodPhase};
+use cluster::{Action, Name};
+use engine::{SimDuration, SimTime};
 
 /// Pods that one sync creates or deletes at most (`MaxPodCreateDeletePerSync`).
 const BURST: usize = 500;

@@ -13,10 +13,10 @@ use self::backoff::BackoffRecord;
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Backoff, Controller, Key, Requeue, Watches};
-use crate::cluster::job::JobId;
-use crate::cluster::pod::Owner;
-use crate::cluster::{Change, ClusterView, Refused};
-use crate::engine::SimDuration;
+use cluster::job::JobId;
+use cluster::pod::Owner;
+use cluster::{Change, ClusterView, Refused};
+use engine::SimDuration;
 
 /// Events of pods and writes of the status wait this long, so that several are one look
 /// (`syncJobBatchPeriod`).

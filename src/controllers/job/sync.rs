@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use super::backoff::{BackoffRecord, finished_at};
 use super::failure_policy::{Judgement, judge};
-use crate::cluster::action::PodDeletion;
-use crate::cluster::deployment::WorkloadCondition;
-use crate::cluster::job::{Job, JobId, JobStatus, completion_index};
-use crate::cluster::job_indexes::IndexSet;
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{Finalizer, Owner, Pod, PodId, PodPhase};
-use crate::cluster::pod_template::RestartPolicy;
-use crate::cluster::{Action, ClusterView};
-use crate::controllers::{Actions, Key};
-use crate::engine::{SimDuration, SimTime};
+use crate::{Actions, Key};
+use cluster::action::PodDeletion;
+use cluster::deployment::WorkloadCondition;
+use cluster::job::{Job, JobId, JobStatus, completion_index};
+use cluster::job_indexes::IndexSet;
+use cluster::node::ConditionStatus;
+use cluster::pod::{Finalizer, Owner, Pod, PodId, PodPhase};
+use cluster::pod_template::RestartPolicy;
+use cluster::{Action, ClusterView};
+use engine::{SimDuration, SimTime};
 
 /// Condition kind: the Job fails as soon as its pods have ended.
 pub(super) const FAILURE_TARGET: &str = "FailureTarget";
@@ -250,7 +250,7 @@ impl<'a> Sync<'a> {
     /// Indexes that failed before, and those with more failures now than their limit
     /// (`calculateFailedIndexes`).
     fn failed_indexes(&self) -> IndexSet {
-        use crate::cluster::job::PodFailureAction::FailIndex;
+        use cluster::job::PodFailureAction::FailIndex;
         let limit = self.job.spec.backoff_limit_per_index.unwrap_or(i32::MAX);
         let is_index_failed = |pod: &Pod| {
             let judgement = self.judge(pod);
@@ -309,7 +309,7 @@ impl<'a> Sync<'a> {
         if self.succeeded_indexes.total() == 0 {
             return None;
         }
-        let is_met = |rule: &crate::cluster::job::SuccessRule| {
+        let is_met = |rule: &cluster::job::SuccessRule| {
             let Some(indexes) = &rule.indexes else {
                 return rule.count.is_some_and(|count| self.succeeded_indexes.total() >= count);
             };
@@ -407,7 +407,7 @@ impl<'a> Sync<'a> {
     }
 
     pub(super) fn event(&self, is_warning: bool, reason: &'static str, message: String) -> Action {
-        Action::Event(Box::new(crate::cluster::action::Event {
+        Action::Event(Box::new(cluster::action::Event {
             kind: "Job",
             object: self.job.meta.id.clone(),
             is_warning,

@@ -3,11 +3,11 @@
 //! on the way are not kept: all of it happens at one instant.
 
 use super::sync::{Ending, FAILURE_TARGET, SUCCESS_CRITERIA_MET, Sync};
-use crate::cluster::Action;
-use crate::cluster::job::{COMPLETE, FAILED};
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{Finalizer, Pod, PodId, PodPhase};
-use crate::controllers::Actions;
+use crate::Actions;
+use cluster::Action;
+use cluster::job::{COMPLETE, FAILED};
+use cluster::node::ConditionStatus;
+use cluster::pod::{Finalizer, Pod, PodId, PodPhase};
 
 /// Pods that one sync counts at most (`MaxUncountedPods`).
 const COUNTED_MAX: usize = 500;

@@ -1,13 +1,13 @@
 //! The HPA that KEDA makes of a ScaledObject (`controllers/keda/hpa.go`).
 
-use crate::cluster::hpa::{
+use cluster::hpa::{
     Behavior, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, PolicyKind,
     PolicySelect, ScalingPolicy, ScalingRules,
 };
-use crate::cluster::scaled_object::{ScaledObject, Trigger, TriggerSource};
-use crate::cluster::selector::Selector;
-use crate::cluster::{Name, ObjectMeta};
-use crate::engine::SimDuration;
+use cluster::scaled_object::{ScaledObject, Trigger, TriggerSource};
+use cluster::selector::Selector;
+use cluster::{Name, ObjectMeta};
+use engine::SimDuration;
 
 /// Label by which KEDA's metrics server knows whose trigger is asked for.
 pub const SCALED_OBJECT_LABEL: &str = "scaledobject.keda.sh/name";

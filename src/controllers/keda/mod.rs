@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::Event;
-use crate::cluster::hpa::MetricIdentifier;
-use crate::cluster::scaled_object::{
-    FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectSpec,
-};
-use crate::cluster::{Action, Change, ClusterView, Name, NamespacedName};
-use crate::engine::SimTime;
+use cluster::action::Event;
+use cluster::hpa::MetricIdentifier;
+use cluster::scaled_object::{FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectSpec};
+use cluster::{Action, Change, ClusterView, Name, NamespacedName};
+use engine::SimTime;
 
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
 pub use triggers::{Activity, external_value, health_changes, rule_of};
@@ -321,9 +319,9 @@ impl fmt::Display for Failures<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::hpa::ObjectReference;
-    use crate::cluster::scaled_object::{Fallback, Pause};
-    use crate::engine::SimDuration;
+    use cluster::hpa::ObjectReference;
+    use cluster::scaled_object::{Fallback, Pause};
+    use engine::SimDuration;
 
     fn spec(min_replicas: i32, idle_replicas: Option<i32>) -> ScaledObjectSpec {
         ScaledObjectSpec {

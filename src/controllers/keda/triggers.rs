@@ -6,13 +6,13 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::COMPOSITE_METRIC;
-use crate::cluster::hpa::{MetricSource, MetricTarget};
-use crate::cluster::hpa_object::HpaObject;
-use crate::cluster::pod::PodPhase;
-use crate::cluster::scaled_object::{
+use cluster::hpa::{MetricSource, MetricTarget};
+use cluster::hpa_object::HpaObject;
+use cluster::pod::PodPhase;
+use cluster::scaled_object::{
     FallbackBehavior, ScaledObject, ScaledObjectId, ScalingModifiers, Trigger, TriggerSource,
 };
-use crate::cluster::{Action, ClusterView, Name, NamespacedName};
+use cluster::{Action, ClusterView, Name, NamespacedName};
 
 /// The triggers of a ScaledObject at an instant.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,12 @@
 //! which taints its conditions bring.
 
 use super::Settings;
-use crate::cluster::node::{
+use cluster::node::{
     ConditionStatus, NODE_CONDITIONS, NOT_READY_TAINT, Node, NodeId, Taint, UNREACHABLE_TAINT,
     UNSCHEDULABLE_TAINT,
 };
-use crate::cluster::pod_template::TaintEffect;
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod_template::TaintEffect;
+use engine::{SimDuration, SimTime};
 
 /// What the controller remembers of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

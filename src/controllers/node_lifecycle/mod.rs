@@ -11,13 +11,13 @@ use self::health::{NodeRecord, Passes};
 use self::taint_queue::TaintQueue;
 use self::zones::{ZoneCount, ZoneState};
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::Event;
-use crate::cluster::node::{
+use cluster::action::Event;
+use cluster::node::{
     ConditionStatus, EXCLUDE_DISRUPTION_LABEL, Node, NodeId, REGION_LABEL, Taint, ZONE_LABEL,
 };
-use crate::cluster::pod_template::TaintEffect;
-use crate::cluster::{Action, Change, ClusterView, Name};
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod_template::TaintEffect;
+use cluster::{Action, Change, ClusterView, Name};
+use engine::{SimDuration, SimTime};
 
 /// The loop that looks at all nodes' health.
 const MONITOR: Key = Key::Pass(0);

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use crate::cluster::node::NodeId;
-use crate::engine::{SimDuration, SimTime};
+use cluster::node::NodeId;
+use engine::{SimDuration, SimTime};
 
 /// A bucket for one token that fills at a rate (`golang.org/x/time/rate` with a burst of 1).
 #[derive(Clone, Copy, Debug, PartialEq)]

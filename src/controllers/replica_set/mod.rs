@@ -9,11 +9,11 @@ use rustc_hash::FxHashMap;
 use self::victims::{Candidate, DELETION_COST_ANNOTATION};
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use crate::cluster::deployment::{ReplicaSet, ReplicaSetId};
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::{Owner, Pod, PodId};
-use crate::cluster::{Action, Change, ClusterView, Name, Refused};
+use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
+use cluster::deployment::{ReplicaSet, ReplicaSetId};
+use cluster::node::NodeId;
+use cluster::pod::{Owner, Pod, PodId};
+use cluster::{Action, Change, ClusterView, Name, Refused};
 
 /// Pods that one sync creates or deletes at most (`BurstReplicas`).
 const BURST_REPLICAS: usize = 500;

@@ -1,9 +1,9 @@
 //! What a ReplicaSet's status says (`calculateStatus` of `pkg/controller/replicaset`, 1.36).
 
-use crate::cluster::deployment::{ReplicaSet, ReplicaSetStatus, WorkloadCondition};
-use crate::cluster::node::ConditionStatus;
-use crate::cluster::pod::{Pod, PodCondition, PodState};
-use crate::engine::{SimDuration, SimTime};
+use cluster::deployment::{ReplicaSet, ReplicaSetStatus, WorkloadCondition};
+use cluster::node::ConditionStatus;
+use cluster::pod::{Pod, PodCondition, PodState};
+use engine::{SimDuration, SimTime};
 
 /// Condition kind: creating or deleting pods failed.
 pub const REPLICA_FAILURE: &str = "ReplicaFailure";

@@ -3,8 +3,8 @@
 
 use std::cmp::Reverse;
 
-use crate::cluster::pod::{PodPhase, RestartCounts};
-use crate::engine::{SimDuration, SimTime};
+use cluster::pod::{PodPhase, RestartCounts};
+use engine::{SimDuration, SimTime};
 
 /// Annotation that says how dear a pod is.
 pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";

@@ -1,20 +1,20 @@
 //! The Events of a StatefulSet about the pods and claims that are created for it
 //! (`recordPodEvent`, `recordClaimEvent`).
 
-use crate::cluster::action::{Event, PodName};
-use crate::cluster::pod::Owner;
-use crate::cluster::{Action, NamespacedName, Refused, Store};
+use cluster::action::{Event, PodName};
+use cluster::pod::Owner;
+use cluster::{Action, NamespacedName, Refused, Store};
 
 /// A request for a pod and its claims.
 #[derive(Clone, Debug)]
-pub struct StatefulDeed {
+pub struct StatefulPodOperation {
     set: NamespacedName,
     pod: String,
     claims: Vec<NamespacedName>,
 }
 
-impl StatefulDeed {
-    /// The deed in a request, if it creates the pod of a StatefulSet.
+impl StatefulPodOperation {
+    /// The operation in a request, if it creates the pod of a StatefulSet.
     pub fn of(store: &Store, action: &Action) -> Option<Self> {
         let Action::CreateStatefulPod(draft) = action else { return None };
         let (pod, claims) = &**draft;

@@ -9,8 +9,8 @@ mod sync;
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::pod::Owner;
-use crate::cluster::{Change, ClusterView, Refused};
+use cluster::pod::Owner;
+use cluster::{Change, ClusterView, Refused};
 
 /// The StatefulSet controller.
 #[derive(Clone, Copy, Debug, Default)]

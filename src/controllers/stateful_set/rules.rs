@@ -1,9 +1,9 @@
 //! What the pods of a StatefulSet are to it (`stateful_set_utils.go`, 1.36).
 
-use crate::cluster::pod::{Pod, PodPhase};
-use crate::cluster::stateful_set::{StatefulSetSpec, StatefulSetUpdate};
-use crate::controllers::replica_set::status::available_at;
-use crate::engine::{SimDuration, SimTime};
+use crate::replica_set::status::available_at;
+use cluster::pod::{Pod, PodPhase};
+use cluster::stateful_set::{StatefulSetSpec, StatefulSetUpdate};
+use engine::{SimDuration, SimTime};
 
 /// Whether a pod runs and is ready (`isRunningAndReady`).
 pub fn is_running_and_ready(pod: &Pod) -> bool {

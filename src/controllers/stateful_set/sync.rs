@@ -1,18 +1,18 @@
 //! One look at a StatefulSet (`stateful_set_control.go`, `updateStatefulSet`).
 
 use super::rules::{is_available, is_running_and_ready, is_unavailable, takes_current_revision};
-use crate::cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
-use crate::cluster::claim::{Claim, ClaimDraft, ClaimOwner};
-use crate::cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
-use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
-use crate::cluster::stateful_set::{
+use crate::replica_set::slow_start_batches;
+use crate::replica_set::status::available_at;
+use crate::{Actions, Requeue};
+use cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
+use cluster::claim::{Claim, ClaimDraft, ClaimOwner};
+use cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
+use cluster::pod::{Owner, Pod, PodId, PodPhase};
+use cluster::stateful_set::{
     StatefulSet, StatefulSetId, StatefulSetStatus, StatefulSetUpdate, ordinal,
 };
-use crate::cluster::{Action, ClusterView, Name, NamespacedName};
-use crate::controllers::replica_set::slow_start_batches;
-use crate::controllers::replica_set::status::available_at;
-use crate::controllers::{Actions, Requeue};
-use crate::engine::SimDuration;
+use cluster::{Action, ClusterView, Name, NamespacedName};
+use engine::SimDuration;
 
 /// What is known of a set while it is looked at.
 pub(super) struct Sync<'a> {
@@ -348,7 +348,7 @@ impl<'a> Sync<'a> {
     }
 
     /// When the next ready pod becomes available.
-    fn next_available(&self) -> Option<crate::engine::SimTime> {
+    fn next_available(&self) -> Option<engine::SimTime> {
         let min_ready = SimDuration::from_secs(self.set.spec.min_ready_seconds.into());
         let times = self.members().filter_map(|member| available_at(member.pod, min_ready));
         times.filter(|at| *at > self.view.now).min()

@@ -1,7 +1,7 @@
 //! Histograms that forget: exponentially growing buckets whose older samples weigh less
 //! (`pkg/recommender/util/{histogram,decaying_histogram}.go`).
 
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// Weights below this count as none: a thousandth of the least weight of a sample.
 const EPSILON: f64 = 0.0001;

@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::{Actions, Controller, Key, Requeue, Watches};
-use crate::cluster::container_status::{Termination, TerminationReason};
-use crate::cluster::meta::Name;
-use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::pod_template::{Container, PodSpec};
-use crate::cluster::scale::ScaleTarget;
-use crate::cluster::vpa::{Amounts, ContainerRecommendation, VpaId, VpaObject};
-use crate::cluster::{Action, Change, ClusterView, NamespacedName, Refused};
-use crate::engine::SimTime;
-use crate::units::{Bytes, MilliCpu, Quantity};
+use cluster::container_status::{Termination, TerminationReason};
+use cluster::meta::Name;
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::{Container, PodSpec};
+use cluster::scale::ScaleTarget;
+use cluster::vpa::{Amounts, ContainerRecommendation, VpaId, VpaObject};
+use cluster::{Action, Change, ClusterView, NamespacedName, Refused};
+use engine::SimTime;
+use units::{Bytes, MilliCpu, Quantity};
 
 pub use histogram::{Buckets, DecayingHistogram};
 pub use recommender::{ContainerState, MemoryPeak};

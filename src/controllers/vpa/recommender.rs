@@ -2,11 +2,11 @@
 
 use super::histogram::{Buckets, DecayingHistogram};
 use super::settings::VpaSettings;
-use crate::cluster::meta::Name;
-use crate::cluster::pod_template::ResourceList;
-use crate::cluster::vpa::{Amounts, ContainerPolicy, ContainerRecommendation};
-use crate::engine::{SimDuration, SimTime};
-use crate::units::{Bytes, MilliCpu, Quantity};
+use cluster::meta::Name;
+use cluster::pod_template::ResourceList;
+use cluster::vpa::{Amounts, ContainerPolicy, ContainerRecommendation};
+use engine::{SimDuration, SimTime};
+use units::{Bytes, MilliCpu, Quantity};
 
 /// The least weight of a CPU sample: that of a request of a tenth of a core.
 const LEAST_CPU_WEIGHT: f64 = 0.1;

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::SimDuration;
-use crate::units::{Bytes, MilliCpu, Quantity};
+use engine::SimDuration;
+use units::{Bytes, MilliCpu, Quantity};
 
 /// Flags of recommender and updater.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

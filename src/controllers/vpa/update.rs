@@ -8,15 +8,15 @@ use super::updater::{
     Compared, UpdatePriority, evictable, is_admitted, is_to_be_updated, priority,
 };
 use super::{Known, has_quick_oom, requested};
-use crate::cluster::action::Event;
-use crate::cluster::pod::{Owner, Pod, PodId, PodPhase};
-use crate::cluster::pod_template::{PodTemplate, ResourceList};
-use crate::cluster::resize::{ContainerResize, PendingReason, PodResize};
-use crate::cluster::scale::ScaleTarget;
-use crate::cluster::vpa::{UpdateMode, VpaObject, with_recommendation};
-use crate::cluster::{Action, ClusterView};
-use crate::controllers::Actions;
-use crate::engine::SimDuration;
+use crate::Actions;
+use cluster::action::Event;
+use cluster::pod::{Owner, Pod, PodId, PodPhase};
+use cluster::pod_template::{PodTemplate, ResourceList};
+use cluster::resize::{ContainerResize, PendingReason, PodResize};
+use cluster::scale::ScaleTarget;
+use cluster::vpa::{UpdateMode, VpaObject, with_recommendation};
+use cluster::{Action, ClusterView};
+use engine::SimDuration;
 
 /// A resize that is deferred for longer is given up (`DeferredResizeUpdateTimeout`).
 const DEFERRED_MAX: SimDuration = SimDuration::from_secs(5 * 60);
@@ -131,7 +131,7 @@ impl Known {
 }
 
 fn resizable(list: &ResourceList) -> ResourceList {
-    let named = crate::cluster::resize::RESIZABLE.into_iter();
+    let named = cluster::resize::RESIZABLE.into_iter();
     named.filter_map(|name| Some((name, list.get(name)?))).collect()
 }
 
@@ -214,9 +214,9 @@ fn candidates(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod_template::TemplateId;
-    use crate::cluster::resize::{ResizeInProgress, ResizePending};
-    use crate::engine::SimTime;
+    use cluster::pod_template::TemplateId;
+    use cluster::resize::{ResizeInProgress, ResizePending};
+    use engine::SimTime;
 
     fn pending(reason: PendingReason) -> PodResize {
         let pending = ResizePending { reason, message: String::new(), since: SimTime::ZERO };

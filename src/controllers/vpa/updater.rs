@@ -2,8 +2,8 @@
 //! (`pkg/updater/priority`, `pkg/updater/restriction`).
 
 use super::settings::VpaSettings;
-use crate::cluster::vpa::{Amounts, ContainerRecommendation, EvictionRequirement};
-use crate::engine::SimDuration;
+use cluster::vpa::{Amounts, ContainerRecommendation, EvictionRequirement};
+use engine::SimDuration;
 
 /// How far a pod is from its recommendation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -121,7 +121,7 @@ fn tolerated(configured: i32, tolerance: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{Bytes, MilliCpu};
+    use units::{Bytes, MilliCpu};
 
     fn amounts(cpu: i64, memory: i64) -> Amounts {
         Amounts { cpu: MilliCpu(cpu), memory: Bytes(memory) }

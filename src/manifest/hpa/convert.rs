@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::defaults::cpu_utilization;
-use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
-use crate::units::Quantity;
+use crate::field::{FieldError, FieldErrors, FieldPath};
+use units::Quantity;
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
 /// The annotation in which autoscaling/v1 keeps metrics that it has no field for.
-pub(in crate::manifest) const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
+pub(crate) const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const BEHAVIOR_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
 /// The spec of an HPA object in the form of `autoscaling/v2`, quantities in canonical form.

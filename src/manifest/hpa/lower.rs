@@ -8,15 +8,15 @@ use k8s_openapi::api::autoscaling::v2::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::cluster::hpa::{
+use crate::field::{FieldError, FieldErrors, FieldPath};
+use crate::selector::label_selector;
+use cluster::hpa::{
     Behavior, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ObjectReference,
     PolicyKind, PolicySelect, ScalingPolicy, ScalingRules,
 };
-use crate::engine::SimDuration;
-use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
-use crate::manifest::selector::label_selector;
-use crate::units::Quantity;
-use crate::units::quantity::{Format, QuantityError};
+use engine::SimDuration;
+use units::Quantity;
+use units::quantity::{Format, QuantityError};
 
 /// The lean form of a spec that has been defaulted. Metrics that validation would have refused come
 /// out as [`MetricSource::Invalid`]; what is no quantity or no selector is an error.

@@ -9,8 +9,8 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
-use crate::manifest::field::{FieldError, FieldErrors, FieldPath};
-use crate::units::Quantity;
+use crate::field::{FieldError, FieldErrors, FieldPath};
+use units::Quantity;
 
 const MAX_PERIOD_SECONDS: i32 = 1800;
 const MAX_STABILIZATION_WINDOW_SECONDS: i32 = 3600;

@@ -1,8 +1,8 @@
 //! Loading as a whole: what arrives, what is said, and that nothing makes it panic.
 
 use super::*;
-use crate::manifest::Severity;
-use crate::manifest::lower::Content;
+use crate::Severity;
+use crate::lower::Content;
 use proptest::prelude::*;
 
 const WEB: &str = "

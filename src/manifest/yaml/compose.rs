@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::positions::Positions;
 use super::{Document, scalar};
-use crate::manifest::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// How deep values may nest; the deepest of 1,500 real manifests nests 34 levels.
 const NESTING_LIMIT: usize = 128;

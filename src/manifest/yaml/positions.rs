@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::manifest::diagnostic::Place;
-use crate::manifest::path::{FieldPath, Step};
+use crate::diagnostic::Place;
+use crate::path::{FieldPath, Step};
 
 /// The position of a value and of everything in it. The position of a field is that of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,14 +54,14 @@ impl Positions {
     }
 
     /// The positions below a field of a map.
-    pub(in crate::manifest) fn into_field(self, name: &str) -> Self {
+    pub(crate) fn into_field(self, name: &str) -> Self {
         let below = self.clone_leaf();
         let mut fields = self.into_fields().into_iter();
         fields.find(|(key, _)| **key == *name).map_or(below, |(_, below)| below)
     }
 
     /// The items of a list.
-    pub(in crate::manifest) fn into_items(self) -> Vec<Self> {
+    pub(crate) fn into_items(self) -> Vec<Self> {
         match self.children {
             Children::Items(items) => items,
             Children::None | Children::Fields(_) => Vec::new(),

@@ -1,7 +1,7 @@
 //! Reading as kubectl reads, with positions, and safely.
 
 use super::*;
-use crate::manifest::Severity;
+use crate::Severity;
 use proptest::prelude::*;
 use serde_json::json;
 

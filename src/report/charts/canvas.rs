@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::font;
 use super::scene::{Anchor, Color, Scene, Shape, Text, WIDTH};
-use crate::report::figures::plain;
+use crate::figures::plain;
 
 /// A PNG is drawn that many times larger and shrunk: plotters does not smooth wide lines.
 const OVERSAMPLING: usize = 3;

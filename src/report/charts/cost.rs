@@ -2,9 +2,9 @@
 
 use super::canvas::fit;
 use super::scene::{Anchor, Color, Scene, Text, WIDTH};
-use crate::report::figures::percent;
-use crate::report::model::Report;
-use crate::units::Money;
+use crate::figures::percent;
+use crate::model::Report;
+use units::Money;
 
 /// Workloads that have a bar of their own, the dearest first.
 const BARS: usize = 12;

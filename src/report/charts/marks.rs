@@ -5,8 +5,8 @@ use super::canvas::fit;
 use super::font;
 use super::panel::{LEFT, MARGIN, RIGHT, TimeAxis};
 use super::scene::{Anchor, Color, Scene, Text};
-use crate::report::milestone::Milestone;
-use crate::report::model::LogEntry;
+use crate::milestone::Milestone;
+use crate::model::LogEntry;
 
 /// Height of a row of labels, pixels.
 pub const ROW_HEIGHT: f64 = 28.0;

@@ -102,8 +102,8 @@ fn make_distinct(charts: &mut [Chart]) {
 mod tests {
     use super::scene::{Anchor, Shape, Text};
     use super::*;
-    use crate::report::fixture;
-    use crate::report::model::{LogEntry, ObjectiveResult};
+    use crate::fixture;
+    use crate::model::{LogEntry, ObjectiveResult};
 
     /// Pictures that are hard to draw: nothing, one interval, a week, long names, a crowded log.
     fn reports() -> Vec<(&'static str, Report)> {

@@ -7,10 +7,10 @@ use super::marks;
 use super::panel::{CLOCK_HEIGHT, LEFT, Level, Panel, Series, Stroke, TITLE_HEIGHT, TimeAxis};
 use super::scale::Unit;
 use super::scene::{Color, Scene, Text, WIDTH};
-use crate::report::figures::{count, latency, percent};
-use crate::report::llm::LlmReport;
-use crate::report::milestone::Milestone;
-use crate::report::model::{LogEntry, Report, ServiceReport, WorkloadReport};
+use crate::figures::{count, latency, percent};
+use crate::llm::LlmReport;
+use crate::milestone::Milestone;
+use crate::model::{LogEntry, Report, ServiceReport, WorkloadReport};
 
 const TITLE_SIZE: f64 = 34.0;
 const SUBTITLE_SIZE: f64 = 23.0;

@@ -4,7 +4,7 @@ use super::canvas::{fit, text_on_paper};
 use super::font;
 use super::scale::{Scale, Unit};
 use super::scene::{Anchor, Color, Readout, ReadoutSeries, Scene, Text, WIDTH};
-use crate::report::axis::{clock_label, clock_unit, time_ticks};
+use crate::axis::{clock_label, clock_unit, time_ticks};
 
 /// Left end of every time axis, pixels.
 pub const LEFT: f64 = 130.0;

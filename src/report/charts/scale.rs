@@ -1,6 +1,6 @@
 //! The scale of values: from a figure to a height, and where its ticks lie.
 
-use crate::report::figures::number;
+use crate::figures::number;
 
 /// Latencies that span more than this ratio are drawn on a logarithmic scale.
 const DECADES_FROM: f64 = 12.0;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::figures::plain;
+use crate::figures::plain;
 
 /// A table cell.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -155,7 +155,7 @@ fn footer(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
     use proptest::prelude::*;
 
     #[test]

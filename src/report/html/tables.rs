@@ -1,12 +1,12 @@
 //! The tables of the page.
 
 use super::markup::{Cell, escape, section, table};
-use crate::report::figures::{
+use crate::figures::{
     ABSENT, WARM_UP_NOTE, clock, count, latency, number, percent, percent_or_absent, span,
 };
-use crate::report::model::{Report, ServiceReport, Spread};
-use crate::report::text::miss;
-use crate::units::Money;
+use crate::model::{Report, ServiceReport, Spread};
+use crate::text::miss;
+use units::Money;
 
 /// What was asked for and what came of it.
 pub fn objectives(report: &Report) -> String {

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Row, TableStyle};
 
-use crate::report::figures::plain;
+use crate::figures::plain;
 
 /// Columns that a report may take.
 pub const WIDTH: u16 = 100;

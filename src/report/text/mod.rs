@@ -212,7 +212,7 @@ fn footer(report: &Report, style: Style) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     #[test]
     fn an_hour_reads_as_drawn() {

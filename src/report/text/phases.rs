@@ -1,7 +1,7 @@
 //! What a run spans over the phases of the control loops.
 
 use super::layout::{Align, Paint, Style, Table};
-use crate::report::model::Report;
+use crate::model::Report;
 
 /// The table of least and greatest figures; nothing if the phases were not varied.
 pub(super) fn render(report: &Report, style: Style) -> Vec<String> {

@@ -1,11 +1,11 @@
 //! The tables of the report: services, workloads, node pools, money.
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
-use crate::report::figures::{
+use crate::figures::{
     ABSENT, WARM_UP_NOTE, clock, count, counted, latency, number, percent, percent_or_absent, span,
 };
-use crate::report::model::{Latency, Report, ServiceReport, Spread};
-use crate::units::Money;
+use crate::model::{Latency, Report, ServiceReport, Spread};
+use units::Money;
 
 /// Rows that a table shows; the rest is counted.
 const ROWS: usize = 40;

@@ -2,10 +2,10 @@
 //! on one time axis.
 
 use super::layout::{Align, Paint, Style, Table};
-use crate::report::axis::{clock_label, time_ticks};
-use crate::report::figures::{ABSENT, counted, latency, number};
-use crate::report::milestone::Milestone;
-use crate::report::model::{Report, ServiceReport, WorkloadReport};
+use crate::axis::{clock_label, time_ticks};
+use crate::figures::{ABSENT, counted, latency, number};
+use crate::milestone::Milestone;
+use crate::model::{Report, ServiceReport, WorkloadReport};
 
 /// Characters of the time axis.
 const COLUMNS: usize = 60;

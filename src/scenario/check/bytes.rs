@@ -1,8 +1,8 @@
 //! Amounts of memory that are hardly meant: `memory: 256m` is a quarter of a byte.
 
 use super::Checker;
-use crate::manifest::Diagnostic;
-use crate::manifest::byte_check::{byte_doubt, each_field};
+use manifest::Diagnostic;
+use manifest::byte_check::{byte_doubt, each_field};
 
 /// Settings of bytes. Few bytes for each request or hour may be meant; thousandths of one never are.
 const BYTES: [&str; 8] = [

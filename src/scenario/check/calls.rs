@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Checker;
-use crate::cluster::ObjectReference;
-use crate::manifest::FieldPath;
-use crate::scenario::workloads::Workload;
-use crate::traffic::CallSpec;
+use crate::workloads::Workload;
+use cluster::ObjectReference;
+use manifest::FieldPath;
+use traffic::CallSpec;
 
 impl Checker<'_> {
     /// The calls of all workloads.

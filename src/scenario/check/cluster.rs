@@ -1,9 +1,9 @@
 //! Pools: names, machines, prices.
 
 use super::Checker;
-use crate::manifest::FieldPath;
-use crate::scenario::cluster::{NodePool, ResolvedPool};
-use crate::units::{HourlyPrice, Quantity};
+use crate::cluster::{NodePool, ResolvedPool};
+use manifest::FieldPath;
+use units::{HourlyPrice, Quantity};
 
 /// Longest name of a pool: a node's name is a DNS subdomain and gets a number after it.
 const NAME_LENGTH: usize = 200;

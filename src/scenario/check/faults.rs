@@ -1,9 +1,9 @@
 //! Faults that come by chance, and containers that are described: whether there is such a thing.
 
 use super::{Checker, listed};
-use crate::cluster::Name;
-use crate::engine::SimDuration;
-use crate::manifest::FieldPath;
+use cluster::Name;
+use engine::SimDuration;
+use manifest::FieldPath;
 
 impl Checker<'_> {
     /// Faults that come by chance: that they happen to something, and often enough to be counted.

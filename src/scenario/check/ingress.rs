@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Checker, listed};
-use crate::cluster::{NamespacedName, ServiceReference};
-use crate::manifest::{Diagnostics, FieldPath, Source, read_manifests};
-use crate::scenario::resolved::ScenarioFiles;
-use crate::scenario::{Routing, missing_services};
-use crate::traffic::ArrivalProcess;
+use crate::resolved::ScenarioFiles;
+use crate::{Routing, missing_services};
+use cluster::{NamespacedName, ServiceReference};
+use manifest::{Diagnostics, FieldPath, Source, read_manifests};
+use traffic::ArrivalProcess;
 
 impl Checker<'_> {
     /// The requests that come by Ingresses and HTTPRoutes.

@@ -2,8 +2,8 @@
 //! nothing.
 
 use super::Checker;
-use crate::engine::SimDuration;
-use crate::manifest::FieldPath;
+use engine::SimDuration;
+use manifest::FieldPath;
 
 impl Checker<'_> {
     /// Scrapes, custom metrics, periods.

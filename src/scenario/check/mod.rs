@@ -19,14 +19,14 @@ use super::ResolvedScenario;
 use super::inventory::Inventory;
 use super::read::ScenarioText;
 use super::resolved::ScenarioFiles;
-use crate::cluster::{NamespacedName, ObjectReference};
-use crate::engine::SimDuration;
-use crate::manifest::{
+use ::cluster::{NamespacedName, ObjectReference};
+use ::traffic::Problem;
+use engine::SimDuration;
+use engine::format_duration;
+use manifest::{
     ControlPlane, Diagnostic, Diagnostics, FieldPath, Severity, Source, admit_with, read_documents,
     read_manifests,
 };
-use crate::traffic::Problem;
-use crate::units::format_duration;
 
 impl ResolvedScenario {
     /// All that is wrong or doubtful with the scenario, apart from its manifests themselves.

@@ -1,9 +1,9 @@
 //! Objectives: whether they can be met or missed at all.
 
 use super::Checker;
-use crate::engine::SimDuration;
-use crate::manifest::FieldPath;
-use crate::scenario::objectives::{CostObjective, Objective, ServiceObjective};
+use crate::objectives::{CostObjective, Objective, ServiceObjective};
+use engine::SimDuration;
+use manifest::FieldPath;
 
 impl Checker<'_> {
     /// What must hold.

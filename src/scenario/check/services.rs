@@ -1,10 +1,10 @@
 //! How services are reached: whether they exist, and whether it is said in one place.
 
 use super::Checker;
-use crate::cluster::{NamespacedName, ObjectReference, ServiceReference};
-use crate::manifest::FieldPath;
-use crate::scenario::workloads::Workload;
-use crate::traffic::{Balancer, DEFAULT_CLIENTS};
+use crate::workloads::Workload;
+use cluster::{NamespacedName, ObjectReference, ServiceReference};
+use manifest::FieldPath;
+use traffic::{Balancer, DEFAULT_CLIENTS};
 
 impl Checker<'_> {
     /// The settings of services.

@@ -1,12 +1,12 @@
 //! The timeline: whether what it names exists, and whether its time ever comes.
 
 use super::{Checker, listed};
-use crate::cluster::resize::RESIZABLE;
-use crate::cluster::{Name, ObjectReference};
-use crate::engine::SimDuration;
-use crate::faults::{ImageChange, ResizeChange, ScaleChange, TimelineAction};
-use crate::manifest::FieldPath;
-use crate::units::format_duration;
+use cluster::resize::RESIZABLE;
+use cluster::{Name, ObjectReference};
+use engine::SimDuration;
+use engine::format_duration;
+use faults::{ImageChange, ResizeChange, ScaleChange, TimelineAction};
+use manifest::FieldPath;
 
 /// The least time from one to the next of what is done again and again.
 const EVERY_MIN: SimDuration = SimDuration::from_secs(1);
@@ -109,12 +109,12 @@ impl Checker<'_> {
                 let path = path.field("crashContainer");
                 self.workload_exists(&path.field("workload"), &crash.workload);
             }
-            TimelineAction::Hang(spell) => {
-                self.workload_exists(&path.field("hang").field("workload"), &spell.workload);
+            TimelineAction::Hang(outage) => {
+                self.workload_exists(&path.field("hang").field("workload"), &outage.workload);
             }
-            TimelineAction::FailReadiness(spell) => {
+            TimelineAction::FailReadiness(outage) => {
                 let path = path.field("failReadiness");
-                self.workload_exists(&path.field("workload"), &spell.workload);
+                self.workload_exists(&path.field("workload"), &outage.workload);
             }
             TimelineAction::Patch(change) => {
                 let path = path.field("patch");

@@ -1,13 +1,13 @@
 //! Traffic: whether it finds a service with pods that answer, and whether a trace is long enough.
 
 use super::Checker;
-use crate::cluster::{NamespacedName, ObjectReference};
-use crate::engine::{SimDuration, Streams};
-use crate::manifest::FieldPath;
-use crate::scenario::resolved::ScenarioFiles;
-use crate::traffic::arrivals::TraceLoad;
-use crate::traffic::{ArrivalProcess, Load, Trace, TrafficSpec};
-use crate::units::format_duration;
+use crate::resolved::ScenarioFiles;
+use cluster::{NamespacedName, ObjectReference};
+use engine::format_duration;
+use engine::{SimDuration, Streams};
+use manifest::FieldPath;
+use traffic::arrivals::TraceLoad;
+use traffic::{ArrivalProcess, Load, Trace, TrafficSpec};
 
 /// A trace that ends before this share of the run is over was hardly meant so.
 const LONG_ENOUGH: f64 = 0.9;

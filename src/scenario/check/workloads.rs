@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Checker;
-use crate::cluster::{Name, ObjectReference};
-use crate::faults::TimelineAction;
-use crate::kubelet::AppProfile;
-use crate::manifest::FieldPath;
-use crate::scenario::resolved::ScenarioFiles;
-use crate::scenario::workloads::Workload;
-use crate::traffic::{Problem, RequestModelSpec};
+use crate::resolved::ScenarioFiles;
+use crate::workloads::Workload;
+use cluster::{Name, ObjectReference};
+use faults::TimelineAction;
+use kubelet::AppProfile;
+use manifest::FieldPath;
+use traffic::{Problem, RequestModelSpec};
 
 /// The largest coefficient of variation: beyond it a mean says nothing.
 const VARIATION_MAX: f64 = 10.0;

@@ -6,15 +6,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::typed;
-use crate::cluster::Name;
-use crate::manifest::constraints::{affinity, topology_spread};
-use crate::manifest::field::{FieldErrors, FieldPath};
-use crate::scheduler::framework::MAX_NODE_SCORE;
-use crate::scheduler::gpu::GpuRequest;
-use crate::scheduler::plugins::gpu_fragmentation::{Fragmentation, TypicalPod};
-use crate::scheduler::plugins::gpu_share::{self, DeviceSelection};
-use crate::scheduler::plugins::resource_allocation::{ResourceWeight, ScoringStrategy};
-use crate::scheduler::plugins::{self, PluginArguments};
+use cluster::Name;
+use manifest::constraints::{affinity, topology_spread};
+use manifest::field::{FieldErrors, FieldPath};
+use scheduler::framework::MAX_NODE_SCORE;
+use scheduler::gpu::GpuRequest;
+use scheduler::plugins::gpu_fragmentation::{Fragmentation, TypicalPod};
+use scheduler::plugins::gpu_share::{self, DeviceSelection};
+use scheduler::plugins::resource_allocation::{ResourceWeight, ScoringStrategy};
+use scheduler::plugins::{self, PluginArguments};
 
 /// Reads the arguments of one plugin into those of its profile.
 pub(super) fn read(

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::yaml::{comment, scalar};
-use crate::capacity::node_type::NodeType;
-use crate::cluster::ObjectReference;
-use crate::scenario::inference::InferenceServer;
-use crate::traffic::llm::catalog::{Gpu, LanguageModel, ServerEfficiency, gpus, language_models};
+use crate::inference::InferenceServer;
+use capacity::node_type::NodeType;
+use cluster::ObjectReference;
+use traffic::llm::catalog::{Gpu, LanguageModel, ServerEfficiency, gpus, language_models};
 
 /// The model that stands for one of which nothing is known.
 const DEFAULT_MODEL: &str = "Llama-3.1-8B";

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::yaml::{comment, joined, scalar};
-use crate::cluster::NamespacedName;
-use crate::metrics::Measure;
-use crate::scenario::inventory::{Inventory, MetricAsked};
+use crate::inventory::{Inventory, MetricAsked};
+use cluster::NamespacedName;
+use metrics::Measure;
 
 /// A metric that an autoscaler asks for, and what is known to stand for it.
 struct Wanted<'a> {

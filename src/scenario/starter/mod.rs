@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::inventory::{Inventory, PodShape};
-use crate::cluster::{NamespacedName, ObjectReference};
-use crate::traffic::llm::catalog::{Gpu, gpus};
-use crate::units::MilliCpu;
+use cluster::{NamespacedName, ObjectReference};
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 use sizing::{Pool, pools};
+use traffic::llm::catalog::{Gpu, gpus};
+use units::MilliCpu;
 use yaml::{comment, joined, scalar};
 
 /// CPU time that a request is guessed to take [s].

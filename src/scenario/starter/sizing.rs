@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::llm::{Served, gpu_of, hinted_gpu};
-use crate::capacity::catalog::{self, Filter};
-use crate::capacity::node_type::NodeType;
-use crate::capacity::reserved::Provider;
-use crate::cluster::ObjectReference;
-use crate::cluster::pod_template::ResourceList;
-use crate::scenario::inventory::{Inventory, PodShape};
-use crate::traffic::llm::catalog::Gpu;
-use crate::units::{Bytes, MilliCpu, Quantity};
+use crate::inventory::{Inventory, PodShape};
+use capacity::catalog::{self, Filter};
+use capacity::node_type::NodeType;
+use capacity::reserved::Provider;
+use cluster::ObjectReference;
+use cluster::pod_template::ResourceList;
+use traffic::llm::catalog::Gpu;
+use units::{Bytes, MilliCpu, Quantity};
 
 /// General-purpose types, from small to large.
 const GENERAL: [&str; 8] = [

@@ -9,7 +9,7 @@ use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, Scope, Sc
 use super::super::gpu::{GpuDevices, GpuRequest, WHOLE_GPU_MILLI};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
-use crate::cluster::Name;
+use cluster::Name;
 
 /// The typical pods are the most frequent kinds that make up so many percent of all pods.
 pub const TYPICAL_PERCENT: u32 = 95;

@@ -57,7 +57,7 @@ impl ScorePlugin for GpuPolicy {
 pub(super) fn drawn_below(cycle: &CycleContext<'_>, purpose: u64, length: usize) -> Option<usize> {
     let pod = cycle.pod.id.and_then(|id| cycle.view.pods().get(id));
     let uid = pod.map_or(0, |pod| pod.uid);
-    let wide = u128::from(crate::engine::mix(uid ^ (purpose << 56))) * length as u128;
+    let wide = u128::from(engine::mix(uid ^ (purpose << 56))) * length as u128;
     (length > 0).then(|| usize::try_from(wide >> 64).unwrap_or(0))
 }
 

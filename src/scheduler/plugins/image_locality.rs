@@ -3,7 +3,7 @@
 use super::super::cache::Cache;
 use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
 use super::super::node_info::NodeInfo;
-use crate::cluster::Name;
+use cluster::Name;
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]

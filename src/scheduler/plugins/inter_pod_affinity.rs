@@ -9,7 +9,7 @@ use super::super::node_info::{ClassId, NodeInfo};
 use super::super::pod_class::{AffinityTerm, PodAffinity, PodClass};
 use super::super::tally::Tally;
 use super::super::topology::{Domain, TopologyKey};
-use crate::cluster::Labels;
+use cluster::Labels;
 
 /// The plugin with its arguments.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::super::pod_class::PodClass;
 use super::super::tally::Tally;
 use super::super::topology::TopologyKey;
 use super::inter_pod_affinity::{InterPodAffinity, namespace_labels};
-use crate::cluster::Labels;
+use cluster::Labels;
 
 impl ScorePlugin for InterPodAffinity {
     fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {

@@ -7,9 +7,9 @@ use super::super::framework::{
 };
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
-use crate::cluster::pod_template::NodeSelectorTerm;
-use crate::cluster::selector::{Operator, Requirement};
-use crate::cluster::{Labels, Name};
+use cluster::pod_template::NodeSelectorTerm;
+use cluster::selector::{Operator, Requirement};
+use cluster::{Labels, Name};
 
 /// The plugin with its arguments.
 #[derive(Clone, Debug, Default)]

@@ -4,9 +4,9 @@ use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
 };
 use super::super::node_info::NodeInfo;
-use crate::cluster::Name;
-use crate::cluster::node::{Taint, UNSCHEDULABLE_TAINT};
-use crate::cluster::pod_template::TaintEffect;
+use cluster::Name;
+use cluster::node::{Taint, UNSCHEDULABLE_TAINT};
+use cluster::pod_template::TaintEffect;
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 use super::super::framework::MAX_NODE_SCORE;
 use super::super::node_info::NodeInfo;
 use super::super::resources::{Resources, is_scalar_resource};
-use crate::cluster::Name;
+use cluster::Name;
 
 /// A resource that counts in a score.
 #[derive(Clone, Debug, PartialEq, Eq)]

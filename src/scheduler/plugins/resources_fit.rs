@@ -10,7 +10,7 @@ use super::super::framework::{
 use super::super::node_info::NodeInfo;
 use super::super::resources::{Resources, is_extended_resource};
 use super::resource_allocation::{ResourceAllocation, ResourceWeight, ScoringStrategy, Usage};
-use crate::cluster::Name;
+use cluster::Name;
 
 // Thousands of nodes may lack the same for one pod.
 static CPU: LazyLock<Name> = LazyLock::new(|| "cpu".into());

@@ -6,8 +6,8 @@ use super::super::framework::{
     ScorePlugin, default_normalize,
 };
 use super::super::node_info::NodeInfo;
-use crate::cluster::node::Taint;
-use crate::cluster::pod_template::{TaintEffect, Toleration};
+use cluster::node::Taint;
+use cluster::pod_template::{TaintEffect, Toleration};
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]

@@ -8,13 +8,11 @@ use super::super::pod_class::{PodClass, SpreadConstraint};
 use super::class_memo::ClassMemo;
 use super::node_affinity::meets_required_affinity;
 use super::taint_toleration::has_untolerated_taint;
-use crate::cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
-use crate::cluster::pod_template::{
-    NodeInclusionPolicy, TopologySpreadConstraint, WhenUnsatisfiable,
-};
-use crate::cluster::selection::Selecting;
-use crate::cluster::selector::Selector;
-use crate::cluster::{Labels, Name};
+use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
+use cluster::pod_template::{NodeInclusionPolicy, TopologySpreadConstraint, WhenUnsatisfiable};
+use cluster::selection::Selecting;
+use cluster::selector::Selector;
+use cluster::{Labels, Name};
 
 /// The plugin with its arguments.
 #[derive(Clone, Debug)]

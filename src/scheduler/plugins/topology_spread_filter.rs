@@ -12,7 +12,7 @@ use super::super::topology::{Domain, TopologyKey};
 use super::topology_spread::{
     MatchingPods, TopologySpread, counts_by_domain, has_all_keys, includes_node, is_on_all_nodes,
 };
-use crate::cluster::pod_template::WhenUnsatisfiable;
+use cluster::pod_template::WhenUnsatisfiable;
 
 impl FilterPlugin for TopologySpread {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {

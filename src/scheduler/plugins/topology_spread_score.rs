@@ -11,7 +11,7 @@ use super::topology_spread::{
     MatchingPods, TopologySpread, counts_by_domain, counts_by_node, has_all_keys,
     has_own_constraints, includes_node, is_on_all_nodes,
 };
-use crate::cluster::pod_template::WhenUnsatisfiable;
+use cluster::pod_template::WhenUnsatisfiable;
 
 /// The raw score of a node that lacks a topology label: it does not count, and ends with 0.
 const IGNORED: i64 = -1;

@@ -8,9 +8,9 @@ use super::super::framework::{
 };
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
-use crate::cluster::claim::Claim;
-use crate::cluster::node::ZONE_LABEL;
-use crate::cluster::{Name, NamespacedName};
+use cluster::claim::Claim;
+use cluster::node::ZONE_LABEL;
+use cluster::{Name, NamespacedName};
 
 /// The plugin that keeps pods from claims that are missing, or in another pod's hands.
 #[derive(Clone, Copy, Debug)]

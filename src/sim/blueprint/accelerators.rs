@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 
 use super::Blueprint;
-use crate::cluster::action::{PodName, PodSource};
-use crate::cluster::node::Node;
-use crate::cluster::pod_resources::pod_requests;
-use crate::cluster::pod_template::{PodTemplate, ResourceList, TaintEffect};
-use crate::cluster::{Action, NamespacedName, ObjectReference};
-use crate::manifest::{Diagnostic, Diagnostics, Severity};
-use crate::scenario::workloads::Workload;
-use crate::scheduler::gpu::GpuRequest;
-use crate::traffic::llm::LlmSpec;
-use crate::traffic::llm::catalog::{Gpu, gpu_named, gpus};
-use crate::units::Quantity;
+use cluster::action::{PodName, PodSource};
+use cluster::node::Node;
+use cluster::pod_resources::pod_requests;
+use cluster::pod_template::{PodTemplate, ResourceList, TaintEffect};
+use cluster::{Action, NamespacedName, ObjectReference};
+use manifest::{Diagnostic, Diagnostics, Severity};
+use scenario::workloads::Workload;
+use scheduler::gpu::GpuRequest;
+use traffic::llm::LlmSpec;
+use traffic::llm::catalog::{Gpu, gpu_named, gpus};
+use units::Quantity;
 
 /// The resources of which one is one GPU.
 const WHOLE: [&str; 3] = ["nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"];

@@ -1,14 +1,12 @@
 //! The requests that Ingresses and HTTPRoutes bring to Services.
 
 use super::Blueprint;
-use crate::cluster::{NamespacedName, ObjectReference, ServiceReference};
-use crate::engine::{SimDuration, SimTime, Streams};
-use crate::manifest::{Diagnostic, Diagnostics, Place, Severity};
-use crate::scenario::routing::Destination;
-use crate::scenario::{route_problems, target_problems};
-use crate::traffic::{
-    Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServiceTraffic, Way,
-};
+use cluster::{NamespacedName, ObjectReference, ServiceReference};
+use engine::{SimDuration, SimTime, Streams};
+use manifest::{Diagnostic, Diagnostics, Place, Severity};
+use scenario::routing::Destination;
+use scenario::{route_problems, target_problems};
+use traffic::{Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServiceTraffic, Way};
 
 impl Blueprint<'_> {
     /// Where requests go from now on. What is wrong with that is an error at the start; later it is what the

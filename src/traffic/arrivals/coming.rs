@@ -1,14 +1,14 @@
 //! Arrivals looked up ahead of time, many at a time: the law of the gaps is asked in one go.
 
 use super::{Arrival, Arrivals, Users};
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// How many arrivals are looked up at a time.
 const AHEAD: usize = 64;
 
 /// Arrivals, the next of which are known already. What comes is the same as without.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct Coming {
+pub(crate) struct Coming {
     arrivals: Arrivals,
     known: Vec<Arrival>,
     /// Position of the next in `known`.

@@ -8,9 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::engine::SimDuration;
-use crate::traffic::trace::Trace;
-use crate::units::parse_duration;
+use crate::trace::Trace;
+use engine::SimDuration;
+use engine::parse_duration;
 
 /// A place in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Cut {
 
 impl Cut {
     /// How long after the beginning of the trace that is, or why that cannot be said.
-    pub(in crate::traffic) fn offset(self, trace: &Trace) -> Result<SimDuration, String> {
+    pub(crate) fn offset(self, trace: &Trace) -> Result<SimDuration, String> {
         let date = match self {
             Self::After(span) => return Ok(span),
             Self::At(date) => date,

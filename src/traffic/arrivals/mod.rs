@@ -40,7 +40,7 @@ use super::fluid::FlowCurve;
 use super::problem::Checks;
 use super::tagged::read_tagged;
 use super::trace::{Tokens, Trace};
-use crate::engine::{SimDuration, SimTime, Stream};
+use engine::{SimDuration, SimTime, Stream};
 use process::RateArrivals;
 use replay::Replay;
 pub use routed::Way;

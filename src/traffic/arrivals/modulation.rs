@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rate::Segment;
-use crate::engine::random::{Exponential, open_unit};
-use crate::engine::{SimDuration, SimTime, Stream};
-use crate::traffic::problem::Checks;
+use crate::problem::Checks;
+use engine::random::{Exponential, open_unit};
+use engine::{SimDuration, SimTime, Stream};
 
 /// A state of a Markov-modulated Poisson process.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +82,7 @@ impl Modulation {
 const SHORTEST_STATE: SimDuration = SimDuration::from_millis(1);
 
 /// Notes what is wrong with the states of a chain.
-pub(in crate::traffic) fn check_states(states: &[ModulationState], checks: &mut Checks<'_>) {
+pub(crate) fn check_states(states: &[ModulationState], checks: &mut Checks<'_>) {
     checks.require(states.len() >= 2, "states", || {
         format!("{} states: give at least two, such as a calm and a busy one", states.len())
     });
@@ -102,7 +102,7 @@ pub(in crate::traffic) fn check_states(states: &[ModulationState], checks: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Streams;
+    use engine::Streams;
 
     fn states() -> Vec<ModulationState> {
         vec![

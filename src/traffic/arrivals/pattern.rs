@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::rate::Segment;
 use super::shapes;
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::problem::Checks;
+use crate::problem::Checks;
+use engine::{SimDuration, SimTime};
 
 /// A rate of requests over the time of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -200,7 +200,7 @@ impl Pattern {
     }
 
     /// Notes what is wrong with the pattern.
-    pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
+    pub(crate) fn check(&self, checks: &mut Checks<'_>) {
         match self {
             Self::Constant { rps } => checks.rate("rps", *rps),
             Self::Ramp { from_rps, to_rps, over, at: _ } => {
@@ -311,7 +311,7 @@ fn check_points(checks: &mut Checks<'_>, field: &str, points: &[RatePoint]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::problem::Problem;
+    use crate::problem::Problem;
 
     fn pattern(json: serde_json::Value) -> Pattern {
         serde_json::from_value(json).expect("a pattern")

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::Arrival;
 use super::modulation::{Modulation, ModulationState};
 use super::rate::{Segment, Stretch};
-use crate::engine::logarithm::{ln, times_ln_each};
-use crate::engine::random::{Gamma, Weibull, open_unit};
-use crate::engine::{SimTime, Stream};
+use engine::logarithm::{ln, times_ln_each};
+use engine::random::{Gamma, Weibull, open_unit};
+use engine::{SimTime, Stream};
 
 /// How requests follow each other at a given rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +37,7 @@ pub enum ArrivalProcess {
 
 /// The law of the gaps between arrivals, in requests of the mean rate: its mean is 1.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::traffic) enum GapLaw {
+pub(crate) enum GapLaw {
     /// Always 1.
     Even,
     /// Poisson arrivals.
@@ -49,7 +49,7 @@ pub(in crate::traffic) enum GapLaw {
 }
 
 /// Where the rate over time comes from.
-pub(in crate::traffic) trait Curve {
+pub(crate) trait Curve {
     /// The stretch of linear change that holds the instant `at`.
     fn segment_at(&self, at: SimTime) -> Segment;
 }
@@ -87,7 +87,7 @@ const GAPS: usize = 64;
 
 impl GapLaw {
     /// The law of a process; `cv` counts for gamma gaps alone.
-    pub(in crate::traffic) fn new(process: ArrivalProcess, cv: f64) -> Self {
+    pub(crate) fn new(process: ArrivalProcess, cv: f64) -> Self {
         match process {
             ArrivalProcess::Poisson | ArrivalProcess::Mmpp => Self::Exponential,
             // A flow draws no gaps.

@@ -1,7 +1,7 @@
 //! Arrival rates over time as stretches of linear change, and the way through them by area. Knows
 //! nothing of which pattern a stretch comes from, nor of randomness.
 
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// A stretch of time over which the rate changes linearly.
 #[derive(Clone, Copy, Debug, PartialEq)]

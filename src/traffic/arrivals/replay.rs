@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::process::Curve;
 use super::rate::Segment;
 use super::{Arrival, Cut};
-use crate::engine::{SimDuration, SimTime, Stream};
-use crate::traffic::problem::Checks;
-use crate::traffic::trace::{RateTrace, RequestTrace, Tokens, Trace};
-use crate::traffic::trace_rows::RowReader;
+use crate::problem::Checks;
+use crate::trace::{RateTrace, RequestTrace, Tokens, Trace};
+use crate::trace_rows::RowReader;
+use engine::{SimDuration, SimTime, Stream};
 
 /// A recorded trace as load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +61,7 @@ struct Window {
 
 /// A trace of rates, played.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct TraceCurve {
+pub(crate) struct TraceCurve {
     trace: Arc<RateTrace>,
     window: Window,
     scale: f64,
@@ -102,7 +102,7 @@ impl TraceLoad {
     }
 
     /// Notes what is wrong with the settings by themselves.
-    pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
+    pub(crate) fn check(&self, checks: &mut Checks<'_>) {
         checks.require(!self.trace.is_empty(), "trace", || "the name of a file is missing".into());
         checks.positive("scale", self.scale);
         checks.require(self.scale <= MAX_SCALE, "scale", || {
@@ -117,7 +117,7 @@ impl TraceLoad {
     }
 
     /// Notes what is wrong with the settings for this trace.
-    pub(in crate::traffic) fn check_against(&self, trace: &Trace, checks: &mut Checks<'_>) {
+    pub(crate) fn check_against(&self, trace: &Trace, checks: &mut Checks<'_>) {
         for (field, cut) in [("from", Some(self.from)), ("to", self.to)] {
             if let Some(Err(message)) = cut.map(|cut| cut.offset(trace)) {
                 return checks.require(false, field, || message);

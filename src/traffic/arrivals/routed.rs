@@ -1,8 +1,8 @@
 //! Requests that are split among services by weight, and requests of several origins to one service.
 
 use super::{Arrival, Arrivals};
-use crate::engine::random::open_unit;
-use crate::engine::{SimTime, Stream};
+use engine::random::open_unit;
+use engine::{SimTime, Stream};
 
 /// The part of some arrivals that goes one way.
 ///
@@ -81,8 +81,8 @@ impl Merged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Streams;
-    use crate::traffic::TrafficSpec;
+    use crate::TrafficSpec;
+    use engine::Streams;
     use serde_json::json;
 
     fn arrivals(rps: f64, name: &str) -> Arrivals {

@@ -2,7 +2,7 @@
 
 use super::pattern::{Pattern, Phase, RatePoint};
 use super::rate::Segment;
-use crate::engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime};
 
 /// Straight lines between points: nothing before the first, the last rate from there on.
 pub(super) fn line_through(points: &[RatePoint], at: SimTime) -> Segment {

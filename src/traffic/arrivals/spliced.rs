@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Arrival, Arrivals, Load};
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::problem::Checks;
+use crate::problem::Checks;
+use engine::{SimDuration, SimTime};
 
 /// A piece of a load that is spliced together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,8 +1,8 @@
 //! What comes when, for loads as people write them.
 
 use super::*;
-use crate::engine::Streams;
-use crate::traffic::TrafficSpec;
+use crate::TrafficSpec;
+use engine::Streams;
 use serde_json::json;
 
 fn spec(json: serde_json::Value) -> TrafficSpec {

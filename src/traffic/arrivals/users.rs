@@ -4,10 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::random::open_unit;
-use crate::engine::{SimDuration, SimTime, Stream};
-use crate::traffic::problem::Checks;
-use crate::traffic::time_law::{Quantile, TimeLaw};
+use crate::problem::Checks;
+use crate::time_law::{Quantile, TimeLaw};
+use engine::random::open_unit;
+use engine::{SimDuration, SimTime, Stream};
 
 /// Users as load: each sends a request, waits until it is answered or has failed for good, thinks, and
 /// sends the next one. A slow service so gets fewer requests, as from k6's or Locust's users.
@@ -42,7 +42,7 @@ impl UserLoad {
 
 /// Users at work.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct Users {
+pub(crate) struct Users {
     count: u32,
     ramp_up: SimDuration,
     think_time: Quantile,
@@ -60,7 +60,7 @@ impl Users {
     }
 
     /// When each of them sends the first request.
-    pub(in crate::traffic) fn first_requests(&mut self) -> Vec<SimTime> {
+    pub(crate) fn first_requests(&mut self) -> Vec<SimTime> {
         let count = i64::from(self.count);
         let begins = move |ramp_up: SimDuration, user: i64| {
             let nanos = i128::from(ramp_up.as_nanos()) * i128::from(user) / i128::from(count);
@@ -75,7 +75,7 @@ impl Users {
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"
     )]
-    pub(in crate::traffic) fn think(&mut self) -> SimDuration {
+    pub(crate) fn think(&mut self) -> SimDuration {
         let nanos = self.think_time.at(open_unit(&mut self.stream)).round() as i64;
         SimDuration::from_nanos(nanos).max(SHORTEST_THINK_TIME)
     }

@@ -6,10 +6,10 @@ use super::{
     Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, judge, rounded,
     rounded_number,
 };
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::arrivals::{Pattern, RatePoint, UserLoad};
-use crate::traffic::llm::{CostSpec, LlmSpec, TokenLaw};
-use crate::traffic::{ArrivalProcess, Load, RequestModelSpec, ServiceId, TimeLaw};
+use crate::arrivals::{Pattern, RatePoint, UserLoad};
+use crate::llm::{CostSpec, LlmSpec, TokenLaw};
+use crate::{ArrivalProcess, Load, RequestModelSpec, ServiceId, TimeLaw};
+use engine::{SimDuration, SimTime};
 
 /// Answers of a row that are simulated at least.
 const ANSWERS: f64 = 300.0;

@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use super::points::{Measure, Statistic};
 use super::web::{Setting, web_model, with_usual_queue};
 use super::{Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge};
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::arrivals::TraceLoad;
-use crate::traffic::import::Recipient;
-use crate::traffic::trace::{RequestTrace, Tokens, Trace};
-use crate::traffic::{Load, RequestModelSpec, ServiceId};
+use crate::arrivals::TraceLoad;
+use crate::import::Recipient;
+use crate::trace::{RequestTrace, Tokens, Trace};
+use crate::{Load, RequestModelSpec, ServiceId};
+use engine::{SimDuration, SimTime};
 
 const WORKERS: [u32; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /// Requests of a log that are played at most: its first ones.

@@ -21,8 +21,8 @@ pub use points::{Measure, Point, Statistic, read_points};
 use super::llm::LlmFigures;
 use super::recording::Latencies;
 use super::request_model::RequestModelSpec;
-use crate::engine::SimDuration;
-use crate::traffic::Balancer;
+use crate::Balancer;
+use engine::SimDuration;
 
 /// What is known of the pods and of how they were measured.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use csv::StringRecord;
 
-use crate::traffic::trace::TraceError;
+use crate::trace::TraceError;
 
 /// What is fitted: a figure of latency by its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,11 +1,11 @@
 //! Known pods found again, and what cannot be fitted.
 
 use super::*;
-use crate::engine::{SimTime, Streams};
-use crate::traffic::{
+use crate::{
     Distribution, Recording, RequestModelId, ServiceId, ServiceTraffic, TimeLaw, Traffic,
     TrafficSpec,
 };
+use engine::{SimTime, Streams};
 use serde_json::json;
 
 /// What a known pod shows at a load.

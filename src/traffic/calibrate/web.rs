@@ -7,13 +7,13 @@ use super::{
     Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge, rounded,
     rounded_number,
 };
-use crate::engine::{SimDuration, SimTime, Streams};
-use crate::traffic::arrivals::{Pattern, RatePoint, UserLoad};
-use crate::traffic::recording::Latencies;
-use crate::traffic::{
+use crate::arrivals::{Pattern, RatePoint, UserLoad};
+use crate::recording::Latencies;
+use crate::{
     ArrivalProcess, Distribution, Load, Recording, RequestModelId, RequestModelSpec, ServiceId,
     ServiceTraffic, TimeLaw, Traffic, TrafficSpec,
 };
+use engine::{SimDuration, SimTime, Streams};
 
 /// Numbers of workers that are tried.
 const WORKERS: [u32; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128];
@@ -38,7 +38,7 @@ impl Setting<'_> {
     pub(super) fn traffic(
         &self,
         model: &RequestModelSpec,
-        trace: Option<&crate::traffic::Trace>,
+        trace: Option<&crate::Trace>,
         run: u64,
     ) -> Option<Traffic> {
         let streams = Streams::new(run);

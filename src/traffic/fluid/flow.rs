@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::latency::{PodKind, latencies};
 use super::stretch::Phase;
 use super::tally::{Tally, whole};
-use crate::engine::SimTime;
-use crate::traffic::arrivals::{Curve, Pattern, Segment, TraceCurve};
-use crate::traffic::figures::ServiceFigures;
-use crate::traffic::recording::{FailureCause, IntervalFigures, Outcomes};
+use crate::arrivals::{Curve, Pattern, Segment, TraceCurve};
+use crate::figures::ServiceFigures;
+use crate::recording::{FailureCause, IntervalFigures, Outcomes};
+use engine::SimTime;
 
 /// A rate over time.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) enum FlowCurve {
+pub(crate) enum FlowCurve {
     /// In words.
     Pattern(Arc<Pattern>),
     /// Recorded.

@@ -6,10 +6,10 @@
 
 use super::model::{Means, erlang_c};
 use super::tally::{Tally, UTILIZATIONS, wait_of_bin};
-use crate::engine::SimDuration;
-use crate::traffic::recording::Latencies;
-use crate::traffic::request_model::RequestModel;
-use crate::traffic::time_law::Quantile;
+use crate::recording::Latencies;
+use crate::request_model::RequestModel;
+use crate::time_law::Quantile;
+use engine::SimDuration;
 
 /// At a utilization above this the stationary formulas tell what would come after hours; the fluid's
 /// own queue tells what comes.

@@ -19,7 +19,7 @@ use super::backend::{BackendId, BackendState};
 use super::figures::{FlowAmounts, ServiceFigures};
 use super::recording::{FailureCause, IntervalFigures};
 use super::request_model::RequestModel;
-use crate::engine::{Digest, SimDuration, SimTime};
+use engine::{Digest, SimDuration, SimTime};
 use flow::Flow;
 use latency::PodKind;
 use model::{Means, outlet};

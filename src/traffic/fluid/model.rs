@@ -2,7 +2,7 @@
 //! long a request takes at a utilization.
 
 use super::stretch::Outlet;
-use crate::traffic::request_model::RequestModel;
+use crate::request_model::RequestModel;
 
 /// The means of a request model, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]

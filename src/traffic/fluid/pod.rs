@@ -1,8 +1,8 @@
 //! One pod under fluid traffic: what flows to it, what waits in it, what it has worked off.
 
 use super::stretch::{self, Inflow, Outlet, Phase};
-use crate::engine::SimTime;
-use crate::traffic::backend::BackendState;
+use crate::backend::BackendState;
+use engine::SimTime;
 
 /// A pod that takes a flow.
 #[derive(Clone, Debug)]

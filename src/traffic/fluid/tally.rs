@@ -1,6 +1,6 @@
 //! What became of a flow: amounts by outcome, and what its latency is made from.
 
-use crate::traffic::recording::{FailureCause, Outcomes};
+use crate::recording::{FailureCause, Outcomes};
 
 /// Utilizations are told apart by this part of a whole.
 pub(super) const UTILIZATIONS: usize = 200;

@@ -1,6 +1,6 @@
 //! Rows that cannot be read: counted, the first ones kept, and a file with too many of them refused.
 
-use crate::traffic::trace::TraceError;
+use crate::trace::TraceError;
 
 /// How many broken rows are kept to be shown.
 const SHOWN: usize = 5;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use super::Recipient;
 use super::instant::date_after;
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::trace::Tokens;
+use crate::trace::Tokens;
+use engine::{SimDuration, SimTime};
 
 /// More empty intervals in a row are a mistake of units or dates: they would fill a disk.
 const GAP_MAX: i64 = 10_000_000;

@@ -9,9 +9,9 @@ use super::columns::{Column, ColumnChoice, meanings, other_separator};
 use super::instant::Instant;
 use super::json_lines::path_of_url;
 use super::{LOOKED_AT, Row, Rows, What, cannot_read};
-use crate::engine::Digest;
-use crate::traffic::llm::TokenHistograms;
-use crate::traffic::trace::{Tokens, TraceError};
+use crate::llm::TokenHistograms;
+use crate::trace::{Tokens, TraceError};
+use engine::Digest;
 
 /// Columns of Azure Functions 2019: a row for each function with its calls in every minute of a day.
 const MINUTES_OF_A_DAY: usize = 1440;

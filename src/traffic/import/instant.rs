@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::traffic) struct Instant {
+pub(crate) struct Instant {
     /// Since 1970, or since the start of the trace.
     pub nanos: i128,
     /// Whether it counts from 1970.
@@ -94,7 +94,7 @@ impl Instant {
 }
 
 /// The date so long after another one.
-pub(in crate::traffic) fn date_after(start: Timestamp, nanos: i64) -> Option<Timestamp> {
+pub(crate) fn date_after(start: Timestamp, nanos: i64) -> Option<Timestamp> {
     start.checked_add(SignedDuration::from_nanos(nanos)).ok()
 }
 

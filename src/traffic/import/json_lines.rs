@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::instant::Instant;
 use super::{LineContext, Row, What};
-use crate::traffic::trace::Tokens;
+use crate::trace::Tokens;
 
 /// Names of the field that tells when a line was written, in the order of preference.
 const TIMES: [&str; 11] = [

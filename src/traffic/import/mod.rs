@@ -20,12 +20,12 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use super::trace::{Tokens, TraceError};
-use crate::engine::SimDuration;
-use crate::engine::digest::mix;
 pub use broken::{BrokenRow, BrokenRows};
 pub use columns::ColumnChoice;
 pub use compact::{Compact, Summary};
 use conversations::Conversations;
+use engine::SimDuration;
+use engine::digest::mix;
 use instant::Instant;
 use order::InOrder;
 

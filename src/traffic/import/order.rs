@@ -6,8 +6,8 @@ use std::io;
 
 use super::instant::Instant;
 use super::{Recipient, Row, What};
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::trace::Tokens;
+use crate::trace::Tokens;
+use engine::{SimDuration, SimTime};
 
 /// Holds rows back for as long as an earlier one may still come.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::instant::Instant;
 use super::{Row, Rows, What};
-use crate::traffic::trace::TraceError;
+use crate::trace::TraceError;
 
 #[derive(Deserialize)]
 struct Answer {

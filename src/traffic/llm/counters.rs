@@ -1,11 +1,11 @@
 //! What an inference server has done so far.
 
 use super::iteration_cost::Ticks;
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// Sums since the counters were last taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::traffic) struct LlmCounters {
+pub(crate) struct LlmCounters {
     /// When that was.
     pub since: SimTime,
     /// Time during which an iteration was in progress, of those that ended.

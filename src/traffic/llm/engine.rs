@@ -14,12 +14,12 @@ use super::kv_cache::{BLOCK_TOKENS, Held, KvCache};
 use super::model::LlmModel;
 use super::patience::Patience;
 use super::sequence::{Decoding, Left, Partial, Request};
-use crate::engine::SimTime;
-use crate::traffic::recording::Client;
+use crate::recording::Client;
+use engine::SimTime;
 
 /// One inference server.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct LlmEngine {
+pub(crate) struct LlmEngine {
     pub(super) model: Arc<LlmModel>,
     pub(super) kv: KvCache,
     /// Those that are not admitted, or were preempted: these in front.

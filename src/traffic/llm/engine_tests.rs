@@ -8,8 +8,8 @@ use super::engine::LlmEngine;
 use super::iteration_cost::CostSeconds;
 use super::model::{LlmModel, ServerLimits};
 use super::sequence::{Answered, Left, Request};
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::recording::{Client, NO_ATTEMPT};
+use crate::recording::{Client, NO_ATTEMPT};
+use engine::{SimDuration, SimTime};
 
 /// Round numbers: an iteration takes 1 ms, and each token of a prompt 10 us more.
 const COST: CostSeconds = CostSeconds {

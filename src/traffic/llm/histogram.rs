@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use csv::StringRecord;
 
-use crate::traffic::trace::TraceError;
+use crate::trace::TraceError;
 
 /// By how much the probabilities of one field may miss 1: published files are rounded.
 const SUM_TOLERANCE: f64 = 0.01;
@@ -109,7 +109,7 @@ impl TokenHistograms {
     }
 
     /// Whether these are the names of columns of such a file.
-    pub(in crate::traffic) fn has_columns<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
+    pub(crate) fn has_columns<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
         let names: Vec<&str> = names.into_iter().collect();
         ["bin_lo", "bin_hi", "probability"].iter().all(|name| names.contains(name))
     }

@@ -53,7 +53,7 @@ impl LlmModel {
 
     /// Whether a request of this size can ever be answered: the cache must hold it as a whole, and
     /// without chunked prefill its prompt must fit into one iteration.
-    pub(in crate::traffic) fn holds(&self, prompt: u32, output: u32) -> bool {
+    pub(crate) fn holds(&self, prompt: u32, output: u32) -> bool {
         let tokens = u64::from(prompt) + u64::from(output);
         let spare = if self.chunked_prefill { 0 } else { self.kv_blocks / 100 };
         let room = self.kv_blocks.saturating_sub(spare) * u64::from(BLOCK_TOKENS);

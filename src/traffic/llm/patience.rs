@@ -5,8 +5,8 @@
 use super::engine::LlmEngine;
 use super::iteration_cost::{Ticks, to_nanos};
 use super::sequence::{Left, Request};
-use crate::engine::SimTime;
-use crate::traffic::recording::NO_ATTEMPT;
+use crate::recording::NO_ATTEMPT;
+use engine::SimTime;
 
 /// When to look for clients that gave up.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@
 use super::counters::LlmCounters;
 use super::iteration_cost::to_nanos;
 use super::sequence::{Answered, Left};
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::recording::{Latencies, Records, Tally};
+use crate::recording::{Latencies, Records, Tally};
+use engine::{SimDuration, SimTime};
 
 /// Requests to the language models of a service, and what its servers did, over a span of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub struct LlmStatus {
 
 /// The record of a service's language models.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct LlmRecord {
+pub(crate) struct LlmRecord {
     total: Span,
     interval: Span,
     /// Of each interval that ended, by its number: those before the first request have none.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::engine::LlmEngine;
 use super::model::LlmModel;
 use super::sequence::{Left, Request};
-use crate::engine::random::index_below;
-use crate::engine::{SimDuration, SimTime, Stream};
-use crate::traffic::recording::{Client, NO_ATTEMPT};
+use crate::recording::{Client, NO_ATTEMPT};
+use engine::random::index_below;
+use engine::{SimDuration, SimTime, Stream};
 
 /// A request to be replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

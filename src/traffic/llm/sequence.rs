@@ -2,12 +2,12 @@
 
 use super::iteration_cost::{Ticks, from_nanos};
 use super::kv_cache::BLOCK_TOKENS;
-use crate::engine::SimTime;
-use crate::traffic::recording::Client;
+use crate::recording::Client;
+use engine::SimTime;
 
 /// A request to a language model.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::traffic) struct Request {
+pub(crate) struct Request {
     /// Who waits for it.
     pub client: Client,
     /// Tokens of the prompt, at least one.
@@ -28,7 +28,7 @@ pub(in crate::traffic) struct Request {
 
 /// How a request leaves the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::traffic) enum Left {
+pub(crate) enum Left {
     /// With its last token.
     Answered(Answered),
     /// Its client had given up.
@@ -42,7 +42,7 @@ pub(in crate::traffic) enum Left {
 
 /// A request that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::traffic) struct Answered {
+pub(crate) struct Answered {
     /// Who waits for it.
     pub client: Client,
     /// When its first token came.

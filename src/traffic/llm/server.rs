@@ -9,13 +9,13 @@ use super::iteration_cost::to_nanos;
 use super::record::LlmStatus;
 use super::sequence::{Left, Request};
 use super::spec::LlmRequests;
-use crate::engine::{SimDuration, SimTime};
-use crate::traffic::recording::{Client, FailureCause, NO_ATTEMPT, Records};
-use crate::traffic::request_model::RequestSize;
+use crate::recording::{Client, FailureCause, NO_ATTEMPT, Records};
+use crate::request_model::RequestSize;
+use engine::{SimDuration, SimTime};
 
 /// One inference server.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct LlmServer {
+pub(crate) struct LlmServer {
     engine: LlmEngine,
     requests: Arc<LlmRequests>,
     /// When the clients were last looked at.

@@ -9,9 +9,9 @@ use super::catalog::{Gpu, LanguageModel, ServerEfficiency, gpu_named, language_m
 use super::iteration_cost::CostSeconds;
 use super::model::{LlmModel, ServerLimits};
 use super::token_law::{FindTokens, Part, TokenLaw, TokenQuantile};
-use crate::engine::SimDuration;
-use crate::traffic::problem::Checks;
-use crate::traffic::trace::Tokens;
+use crate::problem::Checks;
+use crate::trace::Tokens;
+use engine::SimDuration;
 
 /// An inference server for a language model in each pod, as vLLM runs it; settings are under vLLM's
 /// names.
@@ -121,7 +121,7 @@ pub struct LoadSpec {
 
 /// An inference server made ready for the fast path.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::traffic) struct LlmRequests {
+pub(crate) struct LlmRequests {
     pub server: Arc<LlmModel>,
     pub max_model_len: u32,
     pub sessions: u32,
@@ -174,13 +174,13 @@ impl LlmSpec {
     }
 
     /// Notes what is wrong with the settings by themselves, without the files that they name.
-    pub(in crate::traffic) fn check(&self, checks: &mut Checks<'_>) {
+    pub(crate) fn check(&self, checks: &mut Checks<'_>) {
         self.check_numbers(checks);
         let _ = self.server(checks);
     }
 
     /// The server, ready for use; `find` has the files of its laws of tokens. Notes all that is wrong.
-    pub(in crate::traffic) fn requests(
+    pub(crate) fn requests(
         &self,
         find: FindTokens<'_, '_>,
         checks: &mut Checks<'_>,
@@ -437,7 +437,7 @@ const fn default_engine_start() -> SimDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::problem::Problem;
+    use crate::problem::Problem;
     use serde_json::json;
 
     fn problems(spec: &LlmSpec) -> Vec<Problem> {

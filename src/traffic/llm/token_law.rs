@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::histogram::{TokenHistogram, TokenHistograms};
-use crate::traffic::normal_quantile::normal_quantile;
-use crate::traffic::problem::Checks;
+use crate::normal_quantile::normal_quantile;
+use crate::problem::Checks;
 
 /// Finds the content of a histogram's file by the name that a law has for it.
 pub type FindTokens<'a, 't> = &'a dyn Fn(&str) -> Option<&'t Arc<TokenHistograms>>;

@@ -2,12 +2,12 @@
 
 use super::calls::{self, Attempt, Call, Place};
 use super::{Edge, NetworkService, What};
-use crate::engine::{Id, SimTime, Table};
-use crate::traffic::backend::{Backend, BackendId, BackendState};
-use crate::traffic::balancer::Caller;
-use crate::traffic::path::Traffic;
-use crate::traffic::recording::{Client, FailureCause};
-use crate::traffic::request_model::RequestSize;
+use crate::backend::{Backend, BackendId, BackendState};
+use crate::balancer::Caller;
+use crate::path::Traffic;
+use crate::recording::{Client, FailureCause};
+use crate::request_model::RequestSize;
+use engine::{Id, SimTime, Table};
 
 impl Traffic {
     /// Sends a call to a pod, or says why that fails at once.
@@ -249,7 +249,7 @@ impl Traffic {
     }
 
     /// Works out which endpoints get requests.
-    pub(in crate::traffic) fn endpoints_available(&mut self, service: u32) {
+    pub(crate) fn endpoints_available(&mut self, service: u32) {
         let ejected = &self.network.services[service as usize].ejected;
         let row = &mut self.services[service as usize];
         row.available.clear();

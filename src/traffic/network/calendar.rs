@@ -1,7 +1,7 @@
 //! When something is due in each pod: a tournament among the pods, eight at a time. A pod has one entry, which moves, so
 //! that nothing is entered that is not due any more. Knows nothing of what happens then.
 
-use crate::engine::SimTime;
+use engine::SimTime;
 
 /// Children of a node: more make the way to the root shorter, and each step of it longer.
 const WIDTH: usize = 8;

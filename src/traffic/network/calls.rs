@@ -4,13 +4,13 @@
 use std::ops::Range;
 
 use super::{DEPTH_MAX, What};
-use crate::engine::random::happens;
-use crate::engine::{Id, SimTime};
-use crate::traffic::backend::BackendId;
-use crate::traffic::path::Traffic;
-use crate::traffic::recording::FailureCause;
-use crate::traffic::request_model::RequestSize;
-use crate::traffic::trace::Tokens;
+use crate::backend::BackendId;
+use crate::path::Traffic;
+use crate::recording::FailureCause;
+use crate::request_model::RequestSize;
+use crate::trace::Tokens;
+use engine::random::happens;
+use engine::{Id, SimTime};
 
 /// A request to a service, by a client or by another request, until it is answered or has failed.
 #[derive(Clone, Copy, Debug)]

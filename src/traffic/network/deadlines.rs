@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::{Id, SimDuration, SimTime, Table};
+use engine::{Id, SimDuration, SimTime, Table};
 
 const LOOK_AT_LEAST: usize = 64;
 

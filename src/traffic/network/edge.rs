@@ -3,13 +3,13 @@
 use super::What;
 use super::calls::{Attempt, Call};
 use super::deadlines::Deadlines;
-use crate::engine::{SimDuration, Stream};
-use crate::traffic::call_spec::{CallSpec, RetrySpec};
-use crate::traffic::route_policy::{Retries, RoutePolicy};
+use crate::call_spec::{CallSpec, RetrySpec};
+use crate::route_policy::{Retries, RoutePolicy};
+use engine::{SimDuration, Stream};
 
 /// Calls of one kind.
 #[derive(Clone, Debug)]
-pub(in crate::traffic) struct Edge {
+pub(crate) struct Edge {
     /// The service that is called.
     pub service: u32,
     /// When callers give up, further attempts included.

@@ -27,9 +27,9 @@ use super::arrivals::{Arrival, Coming, Users};
 use super::backend::BackendId;
 use super::path::Traffic;
 use super::trace::Tokens;
-use crate::engine::{Id, SimTime, Table};
 use calendar::Calendar;
 use calls::{Attempt, Call, Caller};
+use engine::{Id, SimTime, Table};
 use work_queue::WorkQueue;
 
 /// Requests deeper than this in a chain of calls fail: services that call each other in a circle must

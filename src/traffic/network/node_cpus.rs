@@ -1,10 +1,10 @@
 //! Pods that share the CPU of their node: whatever one of them begins or ends changes what the others get, at
 //! that instant, so that all of them belong to the network.
 
-use crate::engine::SimTime;
-use crate::traffic::backend::{Backend, BackendId};
-use crate::traffic::node_cpu::{CpuClaim, NodeCpu, NodeCpuId};
-use crate::traffic::path::{ServiceId, Traffic};
+use crate::backend::{Backend, BackendId};
+use crate::node_cpu::{CpuClaim, NodeCpu, NodeCpuId};
+use crate::path::{ServiceId, Traffic};
+use engine::SimTime;
 
 impl Traffic {
     /// A node has `capacity` cores for the pods with these claims, from now on; `known` is what an earlier call
@@ -84,12 +84,7 @@ impl Traffic {
     }
 
     /// A backend that shared the CPU of its node is gone.
-    pub(in crate::traffic) fn leave_node_cpu(
-        &mut self,
-        now: SimTime,
-        id: NodeCpuId,
-        position: u32,
-    ) {
+    pub(crate) fn leave_node_cpu(&mut self, now: SimTime, id: NodeCpuId, position: u32) {
         if let Some(node) = self.node_cpus.get_mut(id) {
             node.leave(position as usize);
             self.share_out(now, id);

@@ -2,10 +2,10 @@
 //! stop or their nodes fall silent.
 
 use super::calls::{Attempt, Place};
-use crate::engine::{Id, SimTime};
-use crate::traffic::backend::{Backend, BackendId};
-use crate::traffic::path::Traffic;
-use crate::traffic::recording::{Client, FailureCause, Left};
+use crate::backend::{Backend, BackendId};
+use crate::path::Traffic;
+use crate::recording::{Client, FailureCause, Left};
+use engine::{Id, SimTime};
 
 impl Traffic {
     /// A request leaves the CPU or the pod at this position now.
@@ -21,7 +21,7 @@ impl Traffic {
 
     /// Enters the pod's next event, and takes note of what it wants of its node's CPU.
     #[inline]
-    pub(in crate::traffic) fn enter_pod(&mut self, now: SimTime, id: BackendId) {
+    pub(crate) fn enter_pod(&mut self, now: SimTime, id: BackendId) {
         let Some(pod) = self.backends.get(id) else { return };
         if pod.is_networked {
             self.network.pods.set(id.index(), pod.next_event());
@@ -55,7 +55,7 @@ impl Traffic {
     }
 
     /// The container is stopped, and what it had with it. `clients` are those whose work was dropped.
-    pub(in crate::traffic) fn pod_stopped(
+    pub(crate) fn pod_stopped(
         &mut self,
         now: SimTime,
         pod: BackendId,
@@ -76,12 +76,7 @@ impl Traffic {
     }
 
     /// The pod's node falls silent: its requests hang until their callers give up.
-    pub(in crate::traffic) fn pod_unreachable(
-        &mut self,
-        now: SimTime,
-        pod: BackendId,
-        clients: &[Client],
-    ) {
+    pub(crate) fn pod_unreachable(&mut self, now: SimTime, pod: BackendId, clients: &[Client]) {
         for id in self.attempts_in(pod, clients) {
             let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
             attempt.place = Place::Hanging(pod);

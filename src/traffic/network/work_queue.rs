@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::calls::{Attempt, Place};
-use crate::engine::{Id, SimTime};
-use crate::traffic::backend::{BackendId, BackendState};
-use crate::traffic::path::{ServiceId, Traffic};
+use crate::backend::{BackendId, BackendState};
+use crate::path::{ServiceId, Traffic};
+use engine::{Id, SimTime};
 
 /// The requests that wait for a pod, the first to be taken in front. Those whose callers gave up
 /// linger until their turn.
@@ -49,7 +49,7 @@ impl Traffic {
     }
 
     /// All pods with a free place take requests, one pod after the other.
-    pub(in crate::traffic) fn serve_work_queue(&mut self, now: SimTime, service: u32) {
+    pub(crate) fn serve_work_queue(&mut self, now: SimTime, service: u32) {
         loop {
             let Some(queue) = &mut self.network.services[service as usize].work_queue else {
                 return;

@@ -1,6 +1,7 @@
 //! Time, the event calendar, random streams, tables and digests. Has never heard of Kubernetes.
 
 pub mod digest;
+pub mod duration;
 pub mod heap;
 pub mod id_set;
 pub mod logarithm;
@@ -10,6 +11,7 @@ pub mod table;
 pub mod time;
 
 pub use digest::{Digest, mix};
+pub use duration::{format_duration, parse_duration};
 pub use heap::{Before, Heap};
 pub use id_set::IdSet;
 pub use queue::{EventQueue, Lane};

@@ -1,13 +1,11 @@
-//! Quantities with their unit in the type: CPU, memory, money; and how people write durations and the phases of loops.
+//! Quantities with their unit in the type: CPU, memory, money; and how people write the phases of loops.
 
-pub mod duration;
 pub mod loop_phase;
 pub mod money;
 pub mod quantity;
 pub mod resource_time;
 pub mod resources;
 
-pub use duration::{format_duration, parse_duration};
 pub use loop_phase::LoopPhase;
 pub use money::{HourlyPrice, Money};
 pub use quantity::Quantity;

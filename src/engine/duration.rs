@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::engine::SimDuration;
+use super::SimDuration;
 
 /// Units of Go's `time.ParseDuration`, which Kubernetes' own files use, and days; in nanoseconds.
 const UNITS: [(&str, i64); 7] = [

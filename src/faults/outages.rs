@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Name, ObjectReference};
-use crate::engine::SimDuration;
+use cluster::{Name, ObjectReference};
+use engine::SimDuration;
 
 /// Containers that crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct ContainerCrash {
 /// Applications that something is wrong with for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Spell {
+pub struct Outage {
     /// The workload whose pods these are, such as Deployment/shop/web.
     pub workload: ObjectReference,
     /// How many of its running pods, drawn at random with the run's seed. Default: all.

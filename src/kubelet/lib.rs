@@ -18,10 +18,10 @@ mod worker;
 
 use std::collections::BTreeSet;
 
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
-use crate::cluster::{Action, ClusterView, Name};
-use crate::engine::{SimDuration, SimTime};
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use cluster::{Action, ClusterView, Name};
+use engine::{SimDuration, SimTime};
 
 pub use profile::{AppProfile, OnSigterm, PodProfile};
 pub use settings::KubeletSettings;
@@ -321,7 +321,7 @@ mod tests;
 impl Exit {
     const OUT_OF_MEMORY: Self = Self {
         code: KILLED,
-        reason: Some(crate::cluster::container_status::TerminationReason::OomKilled),
+        reason: Some(cluster::container_status::TerminationReason::OomKilled),
         stop: Stop::OutOfMemory,
     };
 }

@@ -5,11 +5,11 @@ use std::collections::hash_map;
 
 use rustc_hash::FxHashMap;
 
-use crate::cluster::ClusterView;
-use crate::cluster::hpa_object::HpaId;
-use crate::cluster::scale::{Scale, ScaleTarget};
-use crate::controllers::Requeue;
-use crate::engine::{SimDuration, SimTime};
+use crate::Requeue;
+use cluster::ClusterView;
+use cluster::hpa_object::HpaId;
+use cluster::scale::{Scale, ScaleTarget};
+use engine::{SimDuration, SimTime};
 
 /// Everything that a quiet decision rests on: while it is the same, so is what the metrics ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,9 @@ impl Basis {
     }
 }
 
-/// A lull of one HPA.
+/// An idle period of one HPA.
 #[derive(Clone, Copy, Debug)]
-pub struct Lull {
+pub struct IdlePeriod {
     id: HpaId,
     basis: Basis,
     /// The first sync that is not made.
@@ -42,8 +42,8 @@ pub struct Lull {
     period: SimDuration,
 }
 
-impl Lull {
-    /// A lull whose first sync would be at `first`.
+impl IdlePeriod {
+    /// An idle period whose first sync would be at `first`.
     pub const fn new(id: HpaId, basis: Basis, first: SimTime, period: SimDuration) -> Self {
         Self { id, basis, first, period }
     }
@@ -85,42 +85,42 @@ fn ceil_div(span: SimDuration, period: SimDuration) -> i64 {
 
 /// The HPAs that sleep.
 #[derive(Clone, Debug, Default)]
-pub struct Sleepers {
+pub struct IdleHpas {
     /// By the HPA's slot.
-    lulls: Vec<Option<Lull>>,
+    periods: Vec<Option<IdlePeriod>>,
     /// Those of each target. Looked up only, never iterated.
     by_target: FxHashMap<ScaleTarget, Vec<HpaId>>,
 }
 
-impl Sleepers {
-    /// The lull of an HPA.
-    pub fn get(&self, id: HpaId) -> Option<Lull> {
-        self.lulls.get(id.index()).copied().flatten().filter(|lull| lull.id == id)
+impl IdleHpas {
+    /// The idle period of an HPA.
+    pub fn get(&self, id: HpaId) -> Option<IdlePeriod> {
+        self.periods.get(id.index()).copied().flatten().filter(|period| period.id == id)
     }
 
     /// An HPA sleeps from now on.
-    pub fn insert(&mut self, lull: Lull) {
-        let slot = lull.id.index();
-        if self.lulls.len() <= slot {
-            self.lulls.resize(slot + 1, None);
+    pub fn insert(&mut self, period: IdlePeriod) {
+        let slot = period.id.index();
+        if self.periods.len() <= slot {
+            self.periods.resize(slot + 1, None);
         }
-        // A slot whose HPA was deleted may hold its lull still.
-        if let Some(before) = self.lulls[slot].replace(lull) {
+        // A slot whose HPA was deleted may hold its idle period still.
+        if let Some(before) = self.periods[slot].replace(period) {
             self.forget(before);
         }
-        self.by_target.entry(lull.basis.target).or_default().push(lull.id);
+        self.by_target.entry(period.basis.target).or_default().push(period.id);
     }
 
     /// An HPA sleeps no more, if it did.
-    pub fn remove(&mut self, id: HpaId) -> Option<Lull> {
-        let lull = self.lulls.get_mut(id.index())?.take_if(|lull| lull.id == id)?;
-        self.forget(lull);
-        Some(lull)
+    pub fn remove(&mut self, id: HpaId) -> Option<IdlePeriod> {
+        let period = self.periods.get_mut(id.index())?.take_if(|period| period.id == id)?;
+        self.forget(period);
+        Some(period)
     }
 
-    fn forget(&mut self, lull: Lull) {
-        if let hash_map::Entry::Occupied(mut ids) = self.by_target.entry(lull.basis.target) {
-            ids.get_mut().retain(|id| *id != lull.id);
+    fn forget(&mut self, period: IdlePeriod) {
+        if let hash_map::Entry::Occupied(mut ids) = self.by_target.entry(period.basis.target) {
+            ids.get_mut().retain(|id| *id != period.id);
             if ids.get().is_empty() {
                 ids.remove();
             }
@@ -134,7 +134,7 @@ impl Sleepers {
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = HpaId> {
-        self.lulls.iter().flatten().map(|lull| lull.id)
+        self.periods.iter().flatten().map(|period| period.id)
     }
 
     /// Whether nobody sleeps.
@@ -142,55 +142,55 @@ impl Sleepers {
         self.by_target.is_empty()
     }
 
-    /// The lull of an HPA, if nothing has changed yet of what it rests on.
-    pub fn undisturbed(&self, view: ClusterView<'_>, id: HpaId) -> Option<Lull> {
-        self.get(id).filter(|lull| lull.basis.holds(view))
+    /// The idle period of an HPA, if nothing has changed yet of what it rests on.
+    pub fn undisturbed(&self, view: ClusterView<'_>, id: HpaId) -> Option<IdlePeriod> {
+        self.get(id).filter(|period| period.basis.holds(view))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::deployment::DeploymentId;
+    use cluster::deployment::DeploymentId;
 
-    fn lull(holds_until: SimTime) -> Lull {
+    fn idle_period(holds_until: SimTime) -> IdlePeriod {
         let target = ScaleTarget::Deployment(DeploymentId::from_bits(1));
         let scale = Scale { spec_replicas: 1, status_replicas: 1 };
         let basis = Basis { target, scale, pods_revision: 1, autoscalers_revision: 1, holds_until };
         let period = SimDuration::from_secs(15);
-        Lull::new(HpaId::from_bits(7), basis, SimTime::from_secs(20), period)
+        IdlePeriod::new(HpaId::from_bits(7), basis, SimTime::from_secs(20), period)
     }
 
-    fn passed_at(lull: &Lull, seconds: i64) -> i64 {
-        lull.passed(SimTime::from_secs(seconds))
+    fn passed_at(period: &IdlePeriod, seconds: i64) -> i64 {
+        period.passed(SimTime::from_secs(seconds))
     }
 
     #[test]
     fn a_sync_at_the_instant_of_a_change_came_before_it() {
-        let lull = lull(SimTime::MAX);
-        assert_eq!([19, 20, 34, 35].map(|at| passed_at(&lull, at)), [0, 1, 1, 2]);
-        assert_eq!((lull.sync(2), lull.ends()), (SimTime::from_secs(50), None));
+        let period = idle_period(SimTime::MAX);
+        assert_eq!([19, 20, 34, 35].map(|at| passed_at(&period, at)), [0, 1, 1, 2]);
+        assert_eq!((period.sync(2), period.ends()), (SimTime::from_secs(50), None));
     }
 
     #[test]
     fn the_first_sync_at_which_a_pod_has_become_another_class_is_made() {
         for (until, ends) in [(10, 20), (20, 20), (21, 35), (35, 35), (36, 50)] {
-            let lull = lull(SimTime::from_secs(until));
-            assert_eq!(lull.ends(), Some(SimTime::from_secs(ends)), "{until}");
-            assert_eq!(passed_at(&lull, 500), (ends - 20) / 15, "{until}");
+            let period = idle_period(SimTime::from_secs(until));
+            assert_eq!(period.ends(), Some(SimTime::from_secs(ends)), "{until}");
+            assert_eq!(passed_at(&period, 500), (ends - 20) / 15, "{until}");
         }
     }
 
     #[test]
     fn who_sleeps_is_found_by_target_until_woken() {
-        let mut sleepers = Sleepers::default();
+        let mut idle = IdleHpas::default();
         let (one, target) =
-            (lull(SimTime::MAX), ScaleTarget::Deployment(DeploymentId::from_bits(1)));
-        sleepers.insert(one);
-        sleepers.insert(one);
-        assert_eq!(sleepers.of(target).collect::<Vec<_>>(), [one.id]);
-        assert!(sleepers.remove(HpaId::from_bits(8)).is_none());
-        assert!(sleepers.remove(one.id).is_some() && sleepers.is_empty());
-        assert_eq!(sleepers.all().count(), 0);
+            (idle_period(SimTime::MAX), ScaleTarget::Deployment(DeploymentId::from_bits(1)));
+        idle.insert(one);
+        idle.insert(one);
+        assert_eq!(idle.of(target).collect::<Vec<_>>(), [one.id]);
+        assert!(idle.remove(HpaId::from_bits(8)).is_none());
+        assert!(idle.remove(one.id).is_some() && idle.is_empty());
+        assert_eq!(idle.all().count(), 0);
     }
 }

@@ -38,7 +38,7 @@ mod port_check;
 mod references;
 pub mod resources;
 mod scaled_object;
-pub(crate) mod schema;
+pub mod schema;
 pub mod selector;
 mod service;
 pub mod spelling;

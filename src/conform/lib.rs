@@ -14,7 +14,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::report::figures::counted;
+use report::figures::counted;
 
 /// Version of the JSON form of a [`ConformReport`]: the minor grows with added fields, the major
 /// with changed ones.

@@ -23,20 +23,20 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::cluster::cron_job::CronJobId;
-use crate::cluster::daemon_set::DaemonSetId;
-use crate::cluster::deployment::{DeploymentId, ReplicaSetId};
-use crate::cluster::hpa_object::HpaId;
-use crate::cluster::job::JobId;
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
-use crate::cluster::policy::PodDisruptionBudgetId;
-use crate::cluster::scaled_object::ScaledObjectId;
-use crate::cluster::service::ServiceId;
-use crate::cluster::stateful_set::StatefulSetId;
-use crate::cluster::vpa::VpaId;
-use crate::cluster::{Action, Change, ClusterView, Refused};
-use crate::engine::{SimDuration, SimTime};
+use cluster::cron_job::CronJobId;
+use cluster::daemon_set::DaemonSetId;
+use cluster::deployment::{DeploymentId, ReplicaSetId};
+use cluster::hpa_object::HpaId;
+use cluster::job::JobId;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use cluster::policy::PodDisruptionBudgetId;
+use cluster::scaled_object::ScaledObjectId;
+use cluster::service::ServiceId;
+use cluster::stateful_set::StatefulSetId;
+use cluster::vpa::VpaId;
+use cluster::{Action, Change, ClusterView, Refused};
+use engine::{SimDuration, SimTime};
 
 pub use watches::Watches;
 
@@ -58,13 +58,13 @@ pub trait Controller: fmt::Debug + Send + Sync {
 
     /// What it hears of without the delay of a watch: a controller passes work over while nothing changes that
     /// its last decision rests on.
-    fn stirred_by(&self) -> Watches {
+    fn invalidated_by(&self) -> Watches {
         Watches::NONE
     }
 
     /// Adds the keys that such a change has it look at once more at the same instant.
-    fn stirs_on(&self, view: ClusterView<'_>, change: Change, stir: &mut Vec<Key>) {
-        let _ = (view, change, stir);
+    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>) {
+        let _ = (view, change, invalidated);
     }
 
     /// How long a change waits before the controller looks at its keys, so that several are one look.

@@ -1,11 +1,11 @@
 //! Failures and scripted changes, as plain data: what happens, to whom, when. Carries nothing out:
 //! `sim` turns each entry into actions and into calls of the kubelet.
 
-mod spells;
+mod outages;
 mod timeline;
 
-pub use spells::{
-    ContainerCrash, FaultKind, KubeletRestart, Maintenance, RandomFault, Spell, SpotReclaim,
+pub use outages::{
+    ContainerCrash, FaultKind, KubeletRestart, Maintenance, Outage, RandomFault, SpotReclaim,
 };
 pub use timeline::{
     ImageChange, PatchChange, PodDeletion, ResizeChange, Rollback, ScaleChange, Scraper,

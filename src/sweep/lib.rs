@@ -18,9 +18,9 @@ use rayon::prelude::*;
 pub use phases::phases;
 pub use run::{report, run};
 
-use crate::manifest::Diagnostics;
-use crate::report::Report;
-use crate::scenario::resolved::ResolvedScenario;
+use manifest::Diagnostics;
+use report::Report;
+use scenario::resolved::ResolvedScenario;
 
 /// Does the same to each job, in parallel, and gathers the results in the order of the jobs, whatever the
 /// number of threads.
