@@ -2,6 +2,7 @@
 //! Events (`RealPodControl` of
 //! `pkg/controller/controller_utils.go`): all of them say it in the same words, on the owner.
 
+use super::stateful_set::events::StatefulPodOperation;
 use cluster::action::Event;
 use cluster::pod::Owner;
 use cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store};
@@ -12,6 +13,36 @@ pub fn owner_of_changed_pod(view: ClusterView<'_>, change: Change) -> Option<Own
         Change::PodAdded(pod) | Change::PodUpdated(pod, _) => view.pods().get(pod)?.owner,
         Change::PodRemoved { owner, .. } => owner,
         _ => None,
+    }
+}
+
+/// A controller's request about to be carried out, whose outcome Events record (the calls of client-go's
+/// `EventRecorder` around those of the API).
+#[derive(Clone, Debug)]
+pub enum RecordedRequest {
+    /// A pod's creation or deletion by any controller but that of StatefulSets.
+    Pod(PodOperation),
+    /// The creation of a StatefulSet's pod and its claims.
+    StatefulPod(StatefulPodOperation),
+}
+
+impl RecordedRequest {
+    /// Hands over the Events that tell how it went, in their order; `changes` are those that it made.
+    pub fn record(
+        self,
+        store: &Store,
+        result: &Result<(), Refused>,
+        changes: &[Change],
+        record: impl FnMut(Event),
+    ) {
+        match self {
+            Self::Pod(operation) => {
+                operation.event(store, result, changes).into_iter().for_each(record);
+            }
+            Self::StatefulPod(operation) => {
+                operation.events(store, result).into_iter().for_each(record);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::node_lifecycle::health::Passes;
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
 use cluster::action::PodDeletion;
 use cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
 use cluster::pod::{Pod, PodId, PodPhase};
@@ -90,8 +90,8 @@ impl Controller for PodGcController {
         }
     }
 
-    fn starts_with(&self) -> Vec<Key> {
-        vec![COLLECT]
+    fn queue(&self) -> QueueSettings {
+        QueueSettings { starts_with: &[COLLECT], ..QueueSettings::default() }
     }
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {

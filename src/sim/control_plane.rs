@@ -4,9 +4,7 @@
 pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use cluster::{Action, Change, ClusterView, Refused, Store, apply};
-use controllers::pod_control::PodOperation;
-use controllers::stateful_set::events::StatefulPodOperation;
-use controllers::{Actions, Controller, Key, Requeue, Row, Watches};
+use controllers::{Actions, Controller, Explain, Key, Memoize, QueueSettings, Requeue, Watches};
 use engine::{SimDuration, SimTime};
 
 /// The store and the controllers over it.
@@ -14,10 +12,12 @@ use engine::{SimDuration, SimTime};
 pub struct ControlPlane {
     store: Store,
     controllers: Vec<Box<dyn Controller>>,
+    /// How the work queue of each is set up, by the controller's position.
+    queue_settings: Vec<QueueSettings>,
     /// Who hears of a kind of objects, by its number in [`Watches`]: a bit for each controller's position.
     hearers: [u32; Watches::KINDS],
-    /// The positions of those that hear of something at once, and of what.
-    invalidated: Vec<(u8, Watches)>,
+    /// The positions of those that reuse their decisions, and of what each hears at once.
+    memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
     settings: ControlPlaneSettings,
     /// Kept between calls for their allocation.
@@ -37,8 +37,9 @@ impl Clone for ControlPlane {
         Self {
             store: self.store.clone(),
             controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
+            queue_settings: self.queue_settings.clone(),
             hearers: self.hearers,
-            invalidated: self.invalidated.clone(),
+            memoized: self.memoized.clone(),
             queue: self.queue.clone(),
             settings: self.settings,
             woken: Vec::new(),
@@ -57,11 +58,11 @@ impl ControlPlane {
     ) -> Self {
         let mut plane = Self {
             store,
+            queue_settings: controllers.iter().map(|one| one.queue()).collect(),
             hearers: hearers(&controllers),
-            invalidated: (0u8..)
+            memoized: (0u8..)
                 .zip(&controllers)
-                .map(|(position, one)| (position, one.invalidated_by()))
-                .filter(|(_, by)| *by != Watches::NONE)
+                .filter_map(|(position, one)| Some((position, one.memoized()?.invalidated_by())))
                 .collect(),
             controllers,
             queue: WorkQueue::default(),
@@ -69,9 +70,9 @@ impl ControlPlane {
             woken: Vec::new(),
             changes: Vec::new(),
         };
-        for (controller, position) in plane.controllers.iter().zip(0u8..) {
-            for key in controller.starts_with() {
-                plane.queue.requeue(now, WorkItem { controller: position, key });
+        for (settings, controller) in plane.queue_settings.iter().zip(0u8..) {
+            for key in settings.starts_with {
+                plane.queue.requeue(now, WorkItem { controller, key: *key });
             }
         }
         plane
@@ -96,22 +97,12 @@ impl ControlPlane {
         action: Action,
         observer: &mut dyn Observer,
     ) -> Result<(), Refused> {
-        self.carry_out(now, actor, action, false, observer)
+        self.carry_out(now, actor, None, action, observer)
     }
 
-    /// The last decision about a key up to `now` in words, by the controller that takes such decisions.
-    pub fn explain(&self, key: Key, now: SimTime) -> Option<String> {
-        self.controllers.iter().find_map(|controller| controller.explain(key, now))
-    }
-
-    /// The last decision about a key with every number under its name, where there is such a form.
-    pub fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
-        self.controllers.iter().find_map(|controller| controller.explain_as_json(key, now))
-    }
-
-    /// The last decision about a key as a row of a table, where there is such a form.
-    pub fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
-        self.controllers.iter().find_map(|controller| controller.explain_in_a_row(key, now))
+    /// The controllers that can account for their decisions; each knows of the keys of its own kind alone.
+    pub fn explanations(&self) -> impl Iterator<Item = &dyn Explain> {
+        self.controllers.iter().filter_map(|controller| controller.explanations())
     }
 
     /// When controllers have work next; there may then turn out to be none.
@@ -139,7 +130,6 @@ impl ControlPlane {
         let view = ClusterView::new(&self.store, now);
         let controller = &mut self.controllers[usize::from(item.controller)];
         let mut requeue = controller.reconcile(view, item.key, &mut actions);
-        let backoff = controller.backoff();
         let refusals = self.carry_out_all(now, item, actions, observer);
         if !refusals.is_empty() {
             let mut actions = Actions::default();
@@ -155,7 +145,10 @@ impl ControlPlane {
             Requeue::No => {}
             Requeue::After(delay) => self.queue.requeue(now + delay, item),
             Requeue::At(time) => self.queue.requeue(time.max(now), item),
-            Requeue::Backoff => self.queue.back_off(now, item, backoff),
+            Requeue::Backoff => {
+                let settings = self.queue_settings[usize::from(item.controller)];
+                self.queue.back_off(now, item, settings.backoff);
+            }
         }
     }
 
@@ -174,25 +167,26 @@ impl ControlPlane {
         if actions.is_empty() {
             return Vec::new();
         }
-        let controller = &self.controllers[usize::from(item.controller)];
-        let (actor, tells_pods) = (controller.name(), controller.uses_pod_control());
+        let actor = self.controllers[usize::from(item.controller)].name();
         let mut refusals = Vec::new();
         for (action, begins_batch) in actions.into_requests() {
             if begins_batch && !refusals.is_empty() {
                 break;
             }
-            refusals.extend(self.carry_out(now, actor, action, tells_pods, observer).err());
+            let by = Some(item.controller);
+            refusals.extend(self.carry_out(now, actor, by, action, observer).err());
         }
         refusals
     }
 
-    /// Carries out one action, tells who follows, and wakes the controllers.
+    /// Carries out one action, of a controller at this position or of somebody outside, tells who follows, and
+    /// wakes the controllers.
     fn carry_out(
         &mut self,
         now: SimTime,
         actor: &'static str,
+        controller: Option<u8>,
         action: Action,
-        tells_pods: bool,
         observer: &mut dyn Observer,
     ) -> Result<(), Refused> {
         let log = |what| LogEntry { at: now, actor, what };
@@ -204,22 +198,18 @@ impl ControlPlane {
             }
             other => other,
         };
-        let operation = if tells_pods { PodOperation::of(&self.store, &action) } else { None };
-        let stateful = StatefulPodOperation::of(&self.store, &action);
+        let recorded = controller.and_then(|position| {
+            self.controllers[usize::from(position)].records(&self.store, &action)
+        });
         let mut changes = std::mem::take(&mut self.changes);
         let result = apply(&mut self.store, now, action, &mut changes);
         if let Err(why) = &result {
             observer.logged(log(Logged::Refused { verb, why: why.clone() }));
         }
-        if let Some(event) =
-            operation.and_then(|operation| operation.event(&self.store, &result, &changes))
-        {
-            observer.logged(log(Logged::Event(event)));
-        }
-        for event in
-            stateful.into_iter().flat_map(|operation| operation.events(&self.store, &result))
-        {
-            observer.logged(log(Logged::Event(event)));
+        if let Some(request) = recorded {
+            request.record(&self.store, &result, &changes, |event| {
+                observer.logged(log(Logged::Event(event)));
+            });
         }
         observer.changed(ClusterView::new(&self.store, now), &changes);
         for change in changes.drain(..) {
@@ -233,15 +223,18 @@ impl ControlPlane {
         let seen = now + self.settings.watch_latency;
         let view = ClusterView::new(&self.store, now);
         let of = Watches::of(view, change);
-        for (position, by) in &self.invalidated {
-            let controller = &self.controllers[usize::from(*position)];
+        for (position, by) in &self.memoized {
+            let memo = || self.controllers[usize::from(*position)].memoized();
             if by.meets(of) {
-                controller.invalidates_on(view, change, &mut self.woken);
+                if let Some(memo) = memo() {
+                    memo.invalidates_on(view, change, &mut self.woken);
+                }
                 for key in self.woken.drain(..) {
                     self.queue.deliver(now, WorkItem { controller: *position, key });
                 }
             } else {
-                debug_assert!(!invalidates(controller.as_ref(), view, change), "{controller:?}");
+                let misses = || memo().is_some_and(|memo| invalidates(memo, view, change));
+                debug_assert!(!misses(), "it hears of no more than {by:?}");
             }
         }
         let mut hearers = of.kinds().fold(0, |hearers, kind| hearers | self.hearers[kind]);
@@ -261,7 +254,8 @@ impl ControlPlane {
             if self.woken.is_empty() {
                 continue;
             }
-            let delay = controller.wake_delay(change);
+            let wake_delay = self.queue_settings[first as usize].wake_delay;
+            let delay = wake_delay.map_or(SimDuration::ZERO, |delay| delay(change));
             for key in self.woken.drain(..) {
                 let item = WorkItem { controller: position, key };
                 if delay == SimDuration::ZERO {
@@ -292,10 +286,10 @@ fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> 
     !woken.is_empty()
 }
 
-/// The same of what it hears of at once.
-fn invalidates(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> bool {
+/// Whether a change invalidates any decision.
+fn invalidates(memo: &dyn Memoize, view: ClusterView<'_>, change: Change) -> bool {
     let mut invalidated = Vec::new();
-    controller.invalidates_on(view, change, &mut invalidated);
+    memo.invalidates_on(view, change, &mut invalidated);
     !invalidated.is_empty()
 }
 
@@ -330,8 +324,10 @@ mod tests {
             Requeue::No
         }
 
-        fn backoff(&self) -> Backoff {
-            Backoff { initial: SimDuration::from_secs(1), max: SimDuration::from_secs(4) }
+        fn queue(&self) -> QueueSettings {
+            let backoff =
+                Backoff { initial: SimDuration::from_secs(1), max: SimDuration::from_secs(4) };
+            QueueSettings { backoff, ..QueueSettings::default() }
         }
 
         fn boxed_clone(&self) -> Box<dyn Controller> {

@@ -242,21 +242,22 @@ impl Simulation {
 
     /// The last decision of a controller about an object in words, if there was one.
     pub fn explain(&self, object: &ObjectReference) -> Option<String> {
-        self.plane.explain(self.autoscaler(object)?, self.now)
+        let (key, now) = (self.autoscaler(object)?, self.now);
+        self.plane.explanations().find_map(|one| one.explain(key, now))
     }
 
     /// The same with every number under its name; of KEDA and VPA, whose decisions have no such form,
     /// their words.
     pub fn explain_as_json(&self, object: &ObjectReference) -> Option<serde_json::Value> {
-        let key = self.autoscaler(object)?;
-        let words =
-            || Some(serde_json::json!({ "explanation": self.plane.explain(key, self.now)? }));
-        self.plane.explain_as_json(key, self.now).or_else(words)
+        let (key, now) = (self.autoscaler(object)?, self.now);
+        let words = || Some(serde_json::json!({ "explanation": self.explain(object)? }));
+        self.plane.explanations().find_map(|one| one.explain_as_json(key, now)).or_else(words)
     }
 
     /// The same as a row of a table; only HPAs have that form.
     pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
-        self.plane.explain_in_a_row(self.autoscaler(object)?, self.now)
+        let (key, now) = (self.autoscaler(object)?, self.now);
+        self.plane.explanations().find_map(|one| one.explain_in_a_row(key, now))
     }
 
     /// The autoscalers of a kind that exist now.

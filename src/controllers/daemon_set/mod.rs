@@ -12,13 +12,13 @@ use std::sync::Arc;
 use self::backoff::FailedPodBackoff;
 use self::placement::{Placement, placement};
 use self::sync::Sync;
-use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::pod_control::{PodOperation, owner_of_changed_pod};
+use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::daemon_set::DaemonSetId;
 use cluster::node::NodeId;
 use cluster::pod::Owner;
 use cluster::pod_template::PodTemplate;
-use cluster::{Change, ClusterView, Name};
+use cluster::{Action, Change, ClusterView, Name, Store};
 
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]
@@ -91,8 +91,8 @@ impl Controller for DaemonSetController {
         Requeue::No
     }
 
-    fn uses_pod_control(&self) -> bool {
-        true
+    fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {
+        PodOperation::of(store, action).map(RecordedRequest::Pod)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {

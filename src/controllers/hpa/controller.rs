@@ -10,7 +10,7 @@ use super::{
     ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
 };
 use crate::keda::health_changes;
-use crate::{Actions, Controller, Key, Requeue, Row, Watches};
+use crate::{Actions, Controller, Explain, Key, Memoize, Requeue, Row, Watches};
 use cluster::action::Event;
 use cluster::hpa::{HpaSpec, MetricSource};
 use cluster::hpa_object::{HpaId, HpaObject};
@@ -88,11 +88,8 @@ impl Controller for HpaController {
         Watches::HPAS
     }
 
-    fn invalidated_by(&self) -> Watches {
-        // Of any pods: those that it counts need not be its target's.
-        let pods = Watches::PODS.and(Watches::POD_SAMPLES);
-        let workloads = Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::STATEFUL_SETS);
-        Watches::HPAS.and(pods).and(workloads)
+    fn memoized(&self) -> Option<&dyn Memoize> {
+        Some(self)
     }
 
     fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
@@ -100,19 +97,6 @@ impl Controller for HpaController {
             && !matches!(self.known.get(id.index()), Some(Some(known)) if known.id == id)
         {
             wake.push(Key::Hpa(id));
-        }
-    }
-
-    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>) {
-        match change {
-            Change::HpaSpec(_) | Change::MetricsApi => {
-                invalidated.extend(self.idle.all().map(Key::Hpa));
-            }
-            _ if self.idle.is_empty() => {}
-            _ => {
-                let targets = view.store().scale_targets_of(change);
-                invalidated.extend(targets.flat_map(|target| self.idle.of(target)).map(Key::Hpa));
-            }
         }
     }
 
@@ -160,6 +144,16 @@ impl Controller for HpaController {
         Requeue::At(known.next_sync)
     }
 
+    fn explanations(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
+
+impl Explain for HpaController {
     fn explain(&self, key: Key, now: SimTime) -> Option<String> {
         let LastSync { decision, names, .. } = self.last(key, now)?;
         Some(decision.explain(&|position| names.get(&position).cloned().unwrap_or_default()))
@@ -177,9 +171,27 @@ impl Controller for HpaController {
     fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
         self.last(key, now).map(|last| last.decision.row())
     }
+}
 
-    fn boxed_clone(&self) -> Box<dyn Controller> {
-        Box::new(self.clone())
+impl Memoize for HpaController {
+    fn invalidated_by(&self) -> Watches {
+        // Of any pods: those that it counts need not be its target's.
+        let pods = Watches::PODS.and(Watches::POD_SAMPLES);
+        let workloads = Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::STATEFUL_SETS);
+        Watches::HPAS.and(pods).and(workloads)
+    }
+
+    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>) {
+        match change {
+            Change::HpaSpec(_) | Change::MetricsApi => {
+                invalidated.extend(self.idle.all().map(Key::Hpa));
+            }
+            _ if self.idle.is_empty() => {}
+            _ => {
+                let targets = view.store().scale_targets_of(change);
+                invalidated.extend(targets.flat_map(|target| self.idle.of(target)).map(Key::Hpa));
+            }
+        }
     }
 }
 

@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 
 use self::backoff::BackoffRecord;
 use self::sync::Sync;
-use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Backoff, Controller, Key, Requeue, Watches};
+use super::pod_control::{PodOperation, owner_of_changed_pod};
+use super::{Actions, Backoff, Controller, Key, QueueSettings, RecordedRequest, Requeue, Watches};
 use cluster::job::JobId;
 use cluster::pod::Owner;
-use cluster::{Change, ClusterView, Refused};
+use cluster::{Action, Change, ClusterView, Refused, Store};
 use engine::SimDuration;
 
 /// Events of pods and writes of the status wait this long, so that several are one look
@@ -51,10 +51,14 @@ impl Controller for JobController {
         }
     }
 
-    fn wake_delay(&self, change: Change) -> SimDuration {
-        match change {
-            Change::JobSpec(_) => SimDuration::ZERO,
-            _ => BATCH_PERIOD,
+    fn queue(&self) -> QueueSettings {
+        QueueSettings {
+            backoff: Backoff {
+                initial: SimDuration::from_secs(1),
+                max: SimDuration::from_secs(60),
+            },
+            wake_delay: Some(wake_delay),
+            ..QueueSettings::default()
         }
     }
 
@@ -77,16 +81,20 @@ impl Controller for JobController {
         Requeue::Backoff
     }
 
-    fn backoff(&self) -> Backoff {
-        Backoff { initial: SimDuration::from_secs(1), max: SimDuration::from_secs(60) }
-    }
-
-    fn uses_pod_control(&self) -> bool {
-        true
+    fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {
+        PodOperation::of(store, action).map(RecordedRequest::Pod)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
         Box::new(self.clone())
+    }
+}
+
+/// A new spec is looked at at once.
+const fn wake_delay(change: Change) -> SimDuration {
+    match change {
+        Change::JobSpec(_) => SimDuration::ZERO,
+        _ => BATCH_PERIOD,
     }
 }
 

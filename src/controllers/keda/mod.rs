@@ -7,7 +7,7 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::action::Event;
 use cluster::hpa::MetricIdentifier;
 use cluster::scaled_object::{FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectSpec};
@@ -173,13 +173,19 @@ impl Controller for KedaController {
         }
     }
 
-    fn explain(&self, key: Key, _: SimTime) -> Option<String> {
-        let Key::ScaledObject(id) = key else { return None };
-        self.last.get(&id).cloned()
+    fn explanations(&self) -> Option<&dyn Explain> {
+        Some(self)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
         Box::new(self.clone())
+    }
+}
+
+impl Explain for KedaController {
+    fn explain(&self, key: Key, _: SimTime) -> Option<String> {
+        let Key::ScaledObject(id) = key else { return None };
+        self.last.get(&id).cloned()
     }
 }
 

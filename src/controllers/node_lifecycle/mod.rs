@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use self::health::{NodeRecord, Passes};
 use self::taint_queue::TaintQueue;
 use self::zones::{ZoneCount, ZoneState};
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
 use cluster::action::Event;
 use cluster::node::{
     ConditionStatus, EXCLUDE_DISRUPTION_LABEL, Node, NodeId, REGION_LABEL, Taint, ZONE_LABEL,
@@ -109,8 +109,8 @@ impl Controller for NodeLifecycleController {
         }
     }
 
-    fn starts_with(&self) -> Vec<Key> {
-        vec![MONITOR]
+    fn queue(&self) -> QueueSettings {
+        QueueSettings { starts_with: &[MONITOR], ..QueueSettings::default() }
     }
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {

@@ -7,13 +7,13 @@ pub mod victims;
 use rustc_hash::FxHashMap;
 
 use self::victims::{Candidate, DELETION_COST_ANNOTATION};
-use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::pod_control::{PodOperation, owner_of_changed_pod};
+use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use cluster::deployment::{ReplicaSet, ReplicaSetId};
 use cluster::node::NodeId;
 use cluster::pod::{Owner, Pod, PodId};
-use cluster::{Action, Change, ClusterView, Name, Refused};
+use cluster::{Action, Change, ClusterView, Name, Refused, Store};
 
 /// Pods that one sync creates or deletes at most (`BurstReplicas`).
 const BURST_REPLICAS: usize = 500;
@@ -115,8 +115,8 @@ impl Controller for ReplicaSetController {
         Requeue::Backoff
     }
 
-    fn uses_pod_control(&self) -> bool {
-        true
+    fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {
+        PodOperation::of(store, action).map(RecordedRequest::Pod)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {

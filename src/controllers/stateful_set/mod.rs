@@ -6,11 +6,12 @@ pub mod events;
 pub mod rules;
 mod sync;
 
+use self::events::StatefulPodOperation;
 use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::pod::Owner;
-use cluster::{Change, ClusterView, Refused};
+use cluster::{Action, Change, ClusterView, Refused, Store};
 
 /// The StatefulSet controller.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +58,10 @@ impl Controller for StatefulSetController {
         let Some(sync) = Sync::new(view, id) else { return Requeue::No };
         sync.write_status(actions);
         Requeue::Backoff
+    }
+
+    fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {
+        StatefulPodOperation::of(store, action).map(RecordedRequest::StatefulPod)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {

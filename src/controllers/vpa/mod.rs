@@ -10,7 +10,7 @@ mod updater;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-use super::{Actions, Controller, Key, Requeue, Watches};
+use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::container_status::{Termination, TerminationReason};
 use cluster::meta::Name;
 use cluster::pod::{Pod, PodId};
@@ -115,13 +115,19 @@ impl Controller for VpaController {
         next.map_or(Requeue::No, Requeue::At)
     }
 
-    fn explain(&self, key: Key, _: SimTime) -> Option<String> {
-        let Key::Vpa(id) = key else { return None };
-        self.known.get(&id).map(|known| known.explanation.clone()).filter(|text| !text.is_empty())
+    fn explanations(&self) -> Option<&dyn Explain> {
+        Some(self)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller> {
         Box::new(self.clone())
+    }
+}
+
+impl Explain for VpaController {
+    fn explain(&self, key: Key, _: SimTime) -> Option<String> {
+        let Key::Vpa(id) = key else { return None };
+        self.known.get(&id).map(|known| known.explanation.clone()).filter(|text| !text.is_empty())
     }
 }
 

@@ -1,0 +1,55 @@
+//! What a control loop asks for in one reconcile.
+
+use super::Key;
+use cluster::Action;
+use engine::SimTime;
+
+/// The requests of one reconcile, in order, in one or more batches.
+#[derive(Debug, Default)]
+pub struct Actions {
+    requests: Vec<Action>,
+    /// Where batches end, ascending.
+    ends: Vec<usize>,
+    /// Keys to look at later.
+    requeues: Vec<(Key, SimTime)>,
+}
+
+impl Actions {
+    /// Adds a request.
+    pub fn push(&mut self, action: Action) {
+        self.requests.push(action);
+    }
+
+    /// Ends a batch: what follows is only tried if nothing up to here was refused.
+    pub fn end_batch(&mut self) {
+        self.ends.push(self.requests.len());
+    }
+
+    /// Has the controller look at another key at an instant; of several instants of a key the
+    /// earliest stays.
+    pub fn requeue(&mut self, key: Key, at: SimTime) {
+        self.requeues.push((key, at));
+    }
+
+    /// The keys to look at later; empties the list.
+    pub fn take_requeues(&mut self) -> Vec<(Key, SimTime)> {
+        std::mem::take(&mut self.requeues)
+    }
+
+    /// The requests in order, each with whether it begins a batch.
+    pub fn into_requests(self) -> impl Iterator<Item = (Action, bool)> {
+        let mut ends = self.ends.into_iter().peekable();
+        self.requests.into_iter().enumerate().map(move |(position, action)| {
+            let mut begins = false;
+            while ends.next_if(|end| *end <= position).is_some() {
+                begins = true;
+            }
+            (action, begins)
+        })
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+}

@@ -1,0 +1,104 @@
+//! What a control loop is to the control plane that runs it.
+
+use std::fmt;
+
+use super::{Actions, Key, QueueSettings, RecordedRequest, Requeue, Watches};
+use cluster::{Action, Change, ClusterView, Refused, Store};
+use engine::SimTime;
+
+/// A control loop.
+///
+/// The rule of every decision is a free function of its inputs and `now` in the controller's file;
+/// `reconcile` only gathers the inputs and translates the decision into actions.
+pub trait Controller: fmt::Debug + Send + Sync {
+    /// Its name in the audit trail, as kube-controller-manager calls it (`deployment-controller`).
+    fn name(&self) -> &'static str;
+
+    /// What it hears the changes of: no other makes it look at anything.
+    fn watches(&self) -> Watches {
+        Watches::ALL
+    }
+
+    /// Adds the keys that a change makes it look at.
+    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>);
+
+    /// How its work queue is set up; always the same for one controller.
+    fn queue(&self) -> QueueSettings {
+        QueueSettings::default()
+    }
+
+    /// Looks at one object and asks for what is missing.
+    fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue;
+
+    /// Hears what was refused of its last reconcile's requests; it may ask for more (a status that
+    /// says so). Without more to say, it tries again after its back-off.
+    fn refused(
+        &mut self,
+        view: ClusterView<'_>,
+        key: Key,
+        refusals: &[Refused],
+        actions: &mut Actions,
+    ) -> Requeue {
+        let _ = (view, key, refusals, actions);
+        Requeue::Backoff
+    }
+
+    /// One of its own requests just before it is carried out, if Events are to record its outcome. Events that it
+    /// can tell beforehand are actions of their own.
+    fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {
+        let _ = (store, action);
+        None
+    }
+
+    /// Itself, if it reuses decisions while nothing changes that they rest on.
+    fn memoized(&self) -> Option<&dyn Memoize> {
+        None
+    }
+
+    /// Itself, if it can account for its decisions.
+    fn explanations(&self) -> Option<&dyn Explain> {
+        None
+    }
+
+    /// A copy with all that it remembers, for snapshots.
+    fn boxed_clone(&self) -> Box<dyn Controller>;
+}
+
+/// A controller that reuses its last decision about a key, and does no work for it, until a change
+/// invalidates the decision.
+pub trait Memoize {
+    /// What it hears of without the delay of a watch: no other change invalidates anything.
+    fn invalidated_by(&self) -> Watches;
+
+    /// Adds the keys whose decisions a change invalidates: they are looked at once more at the same instant.
+    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>);
+}
+
+/// A controller that can account for its decisions.
+pub trait Explain {
+    /// Its last decision about a key up to `now` in words, with the numbers filled in.
+    fn explain(&self, key: Key, now: SimTime) -> Option<String>;
+
+    /// The same with every number under its name, where the decision has such a form.
+    fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
+        let _ = (key, now);
+        None
+    }
+
+    /// The last decision about a key as a row of a table, where there is such a form.
+    fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
+        let _ = (key, now);
+        None
+    }
+}
+
+/// A decision as a row of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// When it was taken.
+    pub at: SimTime,
+    /// Titles of the columns, and what stands in them.
+    pub cells: Vec<(&'static str, String)>,
+    /// Whether it changed something.
+    pub is_change: bool,
+}

@@ -1,0 +1,100 @@
+//! The work queues of the control loops, as client-go has them: keys, back-off, and when a key is looked
+//! at again.
+
+use cluster::Change;
+use cluster::cron_job::CronJobId;
+use cluster::daemon_set::DaemonSetId;
+use cluster::deployment::{DeploymentId, ReplicaSetId};
+use cluster::hpa_object::HpaId;
+use cluster::job::JobId;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use cluster::policy::PodDisruptionBudgetId;
+use cluster::scaled_object::ScaledObjectId;
+use cluster::service::ServiceId;
+use cluster::stateful_set::StatefulSetId;
+use cluster::vpa::VpaId;
+use engine::{SimDuration, SimTime};
+
+/// The work-queue key of a control loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A Deployment.
+    Deployment(DeploymentId),
+    /// A ReplicaSet.
+    ReplicaSet(ReplicaSetId),
+    /// A StatefulSet.
+    StatefulSet(StatefulSetId),
+    /// A DaemonSet.
+    DaemonSet(DaemonSetId),
+    /// A Job.
+    Job(JobId),
+    /// A CronJob.
+    CronJob(CronJobId),
+    /// An HPA.
+    Hpa(HpaId),
+    /// A ScaledObject of KEDA.
+    ScaledObject(ScaledObjectId),
+    /// A VerticalPodAutoscaler.
+    Vpa(VpaId),
+    /// A node.
+    Node(NodeId),
+    /// A pod.
+    Pod(PodId),
+    /// A Service.
+    Service(ServiceId),
+    /// A PodDisruptionBudget.
+    PodDisruptionBudget(PodDisruptionBudgetId),
+    /// The one pass of a loop that runs on a timer; the number tells several apart.
+    Pass(u8),
+}
+
+/// How the work queue of a control loop is set up. The default is that of most controllers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueSettings {
+    /// Delays between tries of a key that fails, as the queue's rate limiter sets them.
+    pub backoff: Backoff,
+    /// How long a change waits before the controller looks at the keys that it wakes, so that several changes
+    /// are one look; absent = no change waits.
+    pub wake_delay: Option<fn(Change) -> SimDuration>,
+    /// Keys to look at when the control plane starts; controllers that run on a timer begin here.
+    pub starts_with: &'static [Key],
+}
+
+/// When a control loop wants to look at a key again on its own account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Requeue {
+    /// When something changes.
+    #[default]
+    No,
+    /// After this long, whatever happens.
+    After(SimDuration),
+    /// At this instant.
+    At(SimTime),
+    /// After the back-off of a key that failed once more; every other answer ends the row.
+    Backoff,
+}
+
+/// An exponential back-off (client-go's `ItemExponentialFailureRateLimiter`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub initial: SimDuration,
+    /// The longest.
+    pub max: SimDuration,
+}
+
+impl Default for Backoff {
+    /// `DefaultControllerRateLimiter`: 5 ms doubling up to 1000 s.
+    fn default() -> Self {
+        Self { initial: SimDuration::from_millis(5), max: SimDuration::from_secs(1000) }
+    }
+}
+
+impl Backoff {
+    /// The delay when the key has failed `failures` times before this one.
+    pub fn delay_after(self, failures: u32) -> SimDuration {
+        let factor = 1_i64.checked_shl(failures.min(62)).unwrap_or(i64::MAX);
+        (self.initial * factor).min(self.max)
+    }
+}
