@@ -2,17 +2,17 @@
 //! a simulation itself never meets a mistake.
 
 mod accelerators;
+mod applications;
 mod entrances;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use self::entrances::is_of_routes;
 use super::documents::Documents;
 use super::unserved::unserved_metrics;
-use super::world::{App, AppPlan, CpuLoadStep, SidecarUsage, Step, World};
+use super::world::{AppPlan, CpuLoadStep, Step, World};
 use cluster::action::PodSource;
 use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
@@ -20,7 +20,6 @@ use cluster::{Action, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimDuration, SimTime, Streams};
 use faults::TimelineAction;
-use kubelet::AppProfile;
 use manifest::{
     ControlPlane, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
     read_manifests,
@@ -28,17 +27,13 @@ use manifest::{
 use scenario::document::StartDate;
 use scenario::resolved::ResolvedScenario;
 use scenario::scheduler_configuration::scheduler_configuration;
-use scenario::workloads::{ImageBehavior, Workload};
 use scenario::{Override, Routing, route_problems};
 use scheduler::gpu::GpuRequest;
 use scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
 use scheduler::resources::Resources;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use traffic::{
-    Balancer, Problem, RequestModel, RequestModelId, RequestModelSpec, ServicePolicy,
-    ServiceTraffic, TrafficSpec,
-};
-use units::{Bytes, HourlyPrice, MilliCpu, Quantity};
+use traffic::{Balancer, Problem, RequestModel, ServicePolicy, ServiceTraffic, TrafficSpec};
+use units::HourlyPrice;
 
 /// How many intervals a report has at most.
 const INTERVALS_MAX: i64 = 240;
@@ -65,32 +60,6 @@ pub struct Blueprint<'a> {
     scheduler: SchedulerConfiguration,
     /// Warnings and notes.
     notes: Diagnostics,
-}
-
-/// The memory that an application uses, as a scenario says it.
-#[derive(Clone, Copy, Debug)]
-struct MemoryUse {
-    base: Option<Quantity>,
-    per_request: Option<Quantity>,
-    leak_per_hour: Option<Quantity>,
-}
-
-impl MemoryUse {
-    const fn of(workload: &Workload) -> Self {
-        Self {
-            base: workload.memory,
-            per_request: workload.memory_per_request,
-            leak_per_hour: workload.memory_leak_per_hour,
-        }
-    }
-
-    const fn with(image: &ImageBehavior) -> Self {
-        Self {
-            base: image.memory,
-            per_request: image.memory_per_request,
-            leak_per_hour: image.memory_leak_per_hour,
-        }
-    }
 }
 
 /// A node pool, as far as the report goes.
@@ -257,98 +226,6 @@ impl<'a> Blueprint<'a> {
                 other => self.objects.push(other),
             }
         }
-    }
-
-    fn add_workload(&mut self, workload: &Workload, problems: &mut Diagnostics) {
-        let field = format!("workloads[{}]", self.position_of(workload));
-        let default = self.app(
-            &workload.app,
-            MemoryUse::of(workload),
-            workload.requests.as_ref(),
-            &field,
-            problems,
-        );
-        let images = workload
-            .images
-            .iter()
-            .map(|(image, behavior)| {
-                let field = format!("{field}.images[{image}]");
-                let app = self.app(
-                    &behavior.app,
-                    MemoryUse::with(behavior),
-                    behavior.requests.as_ref(),
-                    &field,
-                    problems,
-                );
-                (image.clone(), Arc::new(app))
-            })
-            .collect();
-        let containers = Arc::new(workload.containers.clone());
-        let default = Arc::new(default);
-        let plan = AppPlan { default, images, container: workload.container.clone(), containers };
-        let plan = self.with_usage(plan, workload);
-        self.apps.insert(workload.workload.clone(), plan);
-    }
-
-    /// Adds what the pods use beside requests, whatever their images.
-    fn with_usage(&mut self, mut plan: AppPlan, workload: &Workload) -> AppPlan {
-        let load = (!workload.cpu_load.is_empty())
-            .then(|| u32::try_from(self.apps.len()).expect("fewer than 2^32 workloads"));
-        self.cpu_loads.extend(workload.cpu_load.iter().filter_map(|step| {
-            let demand_nano = step.cpu.milli_value().saturating_mul(1_000_000);
-            Some(CpuLoadStep { at: SimTime::ZERO + step.at, load: load?, demand_nano })
-        }));
-        let usage = workload.sidecars.iter().map(|(name, sidecar)| {
-            let memory = sidecar.memory.map(Bytes::from);
-            (name.clone(), SidecarUsage { cpu: MilliCpu::from(sidecar.cpu), memory })
-        });
-        let others: Arc<BTreeMap<Name, SidecarUsage>> = Arc::new(usage.collect());
-        for app in plan.images.values_mut().chain([&mut plan.default]) {
-            let app = Arc::make_mut(app);
-            app.container.clone_from(&workload.container);
-            app.cpu_load = load;
-            app.others = Arc::clone(&others);
-        }
-        plan
-    }
-
-    fn position_of(&self, workload: &Workload) -> usize {
-        let workloads = &self.resolved.scenario().workloads;
-        workloads.iter().position(|other| std::ptr::eq(other, workload)).unwrap_or_default()
-    }
-
-    fn app(
-        &mut self,
-        profile: &AppProfile,
-        memory: MemoryUse,
-        requests: Option<&RequestModelSpec>,
-        field: &str,
-        problems: &mut Diagnostics,
-    ) -> App {
-        let MemoryUse { base, per_request, leak_per_hour } = memory;
-        let mut app = App {
-            profile: *profile,
-            memory: base.map(Bytes::from),
-            memory_per_request: per_request.map(Bytes::from).unwrap_or_default(),
-            memory_leak_per_hour: leak_per_hour.map(Bytes::from).unwrap_or_default(),
-            ..App::default()
-        };
-        if let Some(spec) = requests {
-            let load = spec.llm.as_ref().and_then(|llm| llm.load_time());
-            app.profile.warm_up += load.unwrap_or(SimDuration::ZERO);
-            let tokens = |path: &str| self.resolved.files.tokens(path);
-            match spec.model_with(&format!("{field}.requests"), &tokens) {
-                Ok(model) => {
-                    let position = self.request_models.len();
-                    let id =
-                        u32::try_from(position).expect("a scenario has fewer than 2^32 models");
-                    app.requests = Some(RequestModelId(id));
-                    self.request_models.push(model);
-                }
-                Err(mistakes) => self.report(mistakes, problems),
-            }
-        }
-        app
     }
 
     fn add_timeline(&mut self, problems: &mut Diagnostics) {

@@ -1,7 +1,8 @@
 //! What users do to objects: apply, patch, scale, roll out and back, delete. Every verb says in the
 //! log what was done, or why it was not.
 
-use super::simulation::Simulation;
+use super::data_plane::DataPlane;
+use super::environment::Environment;
 use cluster::action::{PodDeletion, ReplicaSetUpdate};
 use cluster::controller_revision::Revision;
 use cluster::deployment::DeploymentId;
@@ -13,7 +14,7 @@ use faults::{ImageChange, PatchChange, Rollback, ScaleChange};
 /// Annotation by which `kubectl rollout restart` changes a template.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
-impl Simulation {
+impl Environment {
     /// One request of a user about an object; true if it was carried out. What is refused is told.
     fn user(&mut self, object: &ObjectReference, action: Action) -> bool {
         match self.ask("user", action) {
@@ -152,7 +153,7 @@ impl Simulation {
     }
 
     /// `kubectl delete`; a node goes with its machine, a namespace with all that is in it.
-    pub(super) fn delete_object(&mut self, object: &ObjectReference) {
+    pub(super) fn delete_object(&mut self, data_plane: &mut DataPlane, object: &ObjectReference) {
         if *object.kind == *"Namespace" {
             for content in objects_in(self.plane.store(), &object.id.name) {
                 if let Some(action) = deletion(self.plane.store(), &content) {
@@ -162,7 +163,7 @@ impl Simulation {
         }
         let action = deletion(self.plane.store(), object);
         if let Some(Action::RemoveNode(node)) = action {
-            self.node_down(node);
+            data_plane.node_down(self, node);
         }
         if self.user_if_there(object, action) {
             self.say("user", object, "Deleted", format!("{object} deleted"));

@@ -1,16 +1,15 @@
-//! Memory that applications use beyond what is constant: kills at their limit, and what a node does
-//! that runs short of it.
+//! Memory that applications use beyond a constant amount: kills at their limit, and nodes that run short of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::simulation::Simulation;
-use cluster::Action;
+use super::apps::Apps;
 use cluster::node::{ConditionStatus, Node, NodeId};
 use cluster::pod::PodId;
 use cluster::qos::qos_class;
+use cluster::{Action, ClusterView};
 use engine::{SimDuration, SimTime};
-use kubelet::ContainerKill;
-use kubelet::memory::{MemoryClaim, eviction_victim, oom_victim};
+use kubelet::memory::{MemoryClaim, oom_victim};
+use traffic::Traffic;
 use units::Quantity;
 
 /// From look to look of the kubelet at its node's memory (`monitoringInterval` of its eviction
@@ -27,92 +26,91 @@ pub(super) struct MemoryPressure {
     next_look: SimTime,
 }
 
-impl Simulation {
-    /// Looks at the pods whose memory grows, and at their nodes.
-    pub(super) fn check_memory(&mut self) {
-        let nodes: BTreeSet<NodeId> = self.apps.growing().filter_map(|app| app.node).collect();
-        let growing: Vec<PodId> = self.apps.growing().map(|app| app.pod).collect();
-        for pod in growing {
-            let usage = self.apps.memory_in_use(self.now, pod, &mut self.traffic);
-            let limit = self.apps.get(pod).and_then(|app| app.memory_limit);
-            if limit.is_some_and(|limit| usage.is_some_and(|usage| usage > limit.0)) {
-                self.kill_for_memory(pod);
-            }
-        }
-        let is_look = self.now >= self.memory_pressure.next_look;
+impl MemoryPressure {
+    /// Whether the kubelets look at the memory of their nodes now; then they look again after a while.
+    pub(super) fn is_look(&mut self, now: SimTime) -> bool {
+        let is_look = now >= self.next_look;
         if is_look {
-            self.memory_pressure.next_look = self.now + EVICTION_LOOK;
+            self.next_look = now + EVICTION_LOOK;
         }
-        for node in nodes {
-            if !self.kubelet.is_down(node) {
-                self.check_memory_of(node, is_look);
-            }
-        }
-        if is_look {
-            self.relieve();
-            self.retry_all_resizes();
-        }
+        is_look
     }
 
-    fn kill_for_memory(&mut self, pod: PodId) {
-        let kill = ContainerKill::OutOfMemory;
-        self.kubelet(|kubelet, view, out| kubelet.kill_container(view, pod, kill, out));
+    /// A node is seen to be short of memory, and says so.
+    pub(super) fn note(&mut self, now: SimTime, node: NodeId) -> Action {
+        self.last_seen.insert(node, now);
+        Action::SetNodeCondition(node, MEMORY_PRESSURE, ConditionStatus::True)
     }
 
-    fn check_memory_of(&mut self, id: NodeId, is_look: bool) {
-        let view = self.plane.view(self.now);
-        let Some(node) = view.nodes().get(id) else { return };
-        let threshold = self.world.kubelet.eviction_hard_memory_available.value();
-        let Some(for_pods) = memory_for_pods(node, threshold) else { return };
-        let claims = self.claims(id);
-        let usage: i64 = claims.iter().map(|claim| claim.usage).sum();
-        if usage > for_pods {
-            if let Some(victim) = oom_victim(&claims, for_pods) {
-                self.kill_for_memory(victim);
-            }
-        } else if is_look && usage > for_pods - threshold {
-            self.memory_pressure.last_seen.insert(id, self.now);
-            let pressure = Action::SetNodeCondition(id, MEMORY_PRESSURE, ConditionStatus::True);
-            self.act("kubelet", pressure);
-            if let Some(victim) = eviction_victim(&claims) {
-                let message = "The node was low on resource: memory.";
-                self.kubelet(|kubelet, view, out| kubelet.evict(view, victim, message, out));
-            }
-        }
+    /// Nodes that were not short of memory for this long say so.
+    pub(super) fn relieve(&mut self, now: SimTime, period: SimDuration) -> Vec<Action> {
+        let relieved = self.last_seen.extract_if(.., |_, seen| now - *seen >= period);
+        let relief = |node| Action::SetNodeCondition(node, MEMORY_PRESSURE, ConditionStatus::False);
+        relieved.map(|(node, _)| relief(node)).collect()
     }
+}
 
-    /// The pods of a node that use memory, in the order of their ids.
-    fn claims(&mut self, node: NodeId) -> Vec<MemoryClaim> {
-        let view = self.plane.view(self.now);
-        let mut claims = Vec::new();
-        for (id, pod) in view.pods_on(node) {
-            let usage = self.apps.pod_memory_in_use(self.now, id, &mut self.traffic);
-            let Some(usage) = usage else { continue };
-            let spec = &view.templates()[pod.actual()].spec;
-            claims.push(MemoryClaim {
-                pod: id,
-                qos: qos_class(spec),
-                priority: spec.priority.unwrap_or(0),
-                request: spec.running_request("memory", Quantity::value),
-                usage,
-            });
-        }
-        claims
-    }
+/// The memory of a node, next to that which its pods use.
+pub(super) enum Shortage {
+    /// There is enough.
+    None,
+    /// Less is available than the kubelet keeps free: it evicts one of those that use memory.
+    Low(Vec<MemoryClaim>),
+    /// There is none left: the kernel kills the application of this pod.
+    Exhausted(Option<PodId>),
+}
 
-    /// Nodes that were not short of memory for a while say so.
-    fn relieve(&mut self) {
-        let period = self.world.kubelet.eviction_pressure_transition_period;
-        let now = self.now;
-        let relieved = |seen: &SimTime| now - *seen >= period;
-        let nodes = self.memory_pressure.last_seen.iter().filter(|(_, seen)| relieved(seen));
-        let nodes: Vec<NodeId> = nodes.map(|(node, _)| *node).collect();
-        for node in nodes {
-            self.memory_pressure.last_seen.remove(&node);
-            let relief = Action::SetNodeCondition(node, MEMORY_PRESSURE, ConditionStatus::False);
-            self.act("kubelet", relief);
-        }
+/// Whether a pod's application uses more memory than its limit.
+pub(super) fn exceeds_limit(now: SimTime, apps: &Apps, traffic: &mut Traffic, pod: PodId) -> bool {
+    let usage = apps.memory_in_use(now, pod, traffic);
+    let limit = apps.get(pod).and_then(|app| app.memory_limit);
+    limit.is_some_and(|limit| usage.is_some_and(|usage| usage > limit.0))
+}
+
+/// Whether a node is short of memory, of which its kubelet keeps `threshold` free [bytes].
+pub(super) fn shortage(
+    view: ClusterView<'_>,
+    apps: &Apps,
+    traffic: &mut Traffic,
+    node: NodeId,
+    threshold: i64,
+) -> Shortage {
+    let object = view.nodes().get(node);
+    let Some(for_pods) = object.and_then(|node| memory_for_pods(node, threshold)) else {
+        return Shortage::None;
+    };
+    let claims = claims(view, apps, traffic, node);
+    let usage: i64 = claims.iter().map(|claim| claim.usage).sum();
+    if usage > for_pods {
+        Shortage::Exhausted(oom_victim(&claims, for_pods))
+    } else if usage > for_pods - threshold {
+        Shortage::Low(claims)
+    } else {
+        Shortage::None
     }
+}
+
+/// The pods of a node that use memory, in the order of their ids.
+fn claims(
+    view: ClusterView<'_>,
+    apps: &Apps,
+    traffic: &mut Traffic,
+    node: NodeId,
+) -> Vec<MemoryClaim> {
+    let mut claims = Vec::new();
+    for (id, pod) in view.pods_on(node) {
+        let usage = apps.pod_memory_in_use(view.now, id, traffic);
+        let Some(usage) = usage else { continue };
+        let spec = &view.templates()[pod.actual()].spec;
+        claims.push(MemoryClaim {
+            pod: id,
+            qos: qos_class(spec),
+            priority: spec.priority.unwrap_or(0),
+            request: spec.running_request("memory", Quantity::value),
+            usage,
+        });
+    }
+    claims
 }
 
 /// Memory that pods can use before the kernel has none left [bytes]: what they are allotted and what

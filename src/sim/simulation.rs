@@ -1,32 +1,22 @@
-//! The simulation: one loop, one order of events, and what follows from each.
+//! The simulation: one loop, one order of events, and who handles each.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
-use super::adapter::{Adapter, ScrapeFaults};
-use super::apps::Apps;
-use super::changing::template_of;
-use super::control_plane::{ControlPlane, ControlPlaneSettings, Journal, LogEntry, Logged};
+use super::chance::RandomFaults;
+use super::control_plane::LogEntry;
+use super::data_plane::DataPlane;
+use super::draining::evict;
+use super::environment::Environment;
 use super::event::Event;
-use super::faulting::DeferredStep;
-use super::memory::MemoryPressure;
+use super::machines::Machines;
+use super::metrics_pipeline::MetricsPipeline;
 use super::watch::{Watch, Watched};
-use super::world::{AppPlan, World};
-use cluster::node::NodeId;
-use cluster::pod::{Owner, PodId};
-use cluster::service::ServiceId as ClusterServiceId;
-use cluster::{Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store};
-use controllers::{self, Key, Row};
-use engine::{Digest, EventQueue, SimDuration, SimTime, Stream, Streams};
-use kubelet::{Effects, Kubelet};
-use metrics::MetricsServer;
-use record::{LogLine, Recorder};
+use super::world::World;
+use cluster::{Action, Change};
+use engine::{SimDuration, SimTime, Streams};
 use scheduler::Scheduler;
-use scheduler::explanation::Explanation;
 use scheduler::schedule_one::ACTOR;
-use traffic::{ServiceId, Traffic};
+use traffic::Traffic;
 
 /// A run of one [`World`]: synchronous, never blocking; a clone is a snapshot.
 ///
@@ -34,43 +24,16 @@ use traffic::{ServiceId, Traffic};
 /// [`Event`]; in this order at one instant. Requests flow between them.
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    pub(super) world: Arc<World>,
-    pub(super) now: SimTime,
-    pub(super) plane: ControlPlane,
+    pub(super) env: Environment,
     pub(super) scheduler: Scheduler,
-    pub(super) kubelet: Kubelet,
-    pub(super) metrics: MetricsServer,
-    pub(super) adapter: Adapter,
-    pub(super) scrapes: ScrapeFaults,
-    pub(super) traffic: Traffic,
-    pub(super) apps: Apps,
-    pub(super) recorder: Recorder,
-    pub(super) queue: EventQueue<Event>,
-    /// Endpoint lists on their way to the nodes, in the order of their events.
-    pub(super) propagating: VecDeque<(ClusterServiceId, Vec<PodId>)>,
-    /// By position in the world's traffic: the Service, once it exists.
-    pub(super) services: Vec<Option<ClusterServiceId>>,
-    /// Positions of the Services that nobody can answer for.
-    pub(super) down: BTreeSet<usize>,
-    /// What was begun and goes on later; taken out when its time comes.
-    pub(super) deferred: Vec<Option<DeferredStep>>,
-    /// How many nodes joined each pool since the start.
-    pub(super) nodes_added: BTreeMap<Name, u32>,
-    /// The streams of the world's random faults.
-    pub(super) fault_streams: Vec<Stream>,
-    pub(super) memory_pressure: MemoryPressure,
-    /// What the scenario says of the pods of each owner that had any. Only ever looked up, never iterated.
-    pub(super) plans: FxHashMap<Owner, Option<Arc<AppPlan>>>,
-    /// Pods that name a node which is not there.
-    pub(super) nowhere: Vec<PodId>,
+    pub(super) data_plane: DataPlane,
+    pub(super) metrics: MetricsPipeline,
+    pub(super) machines: Machines,
+    random_faults: RandomFaults,
     /// How often somebody at a terminal stepped in.
     pub(super) interventions: u32,
-    journal: Journal,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
-    /// The same.
-    effects: Effects,
-    digest: Digest,
     handled: u64,
 }
 
@@ -85,42 +48,17 @@ enum Turn {
 impl Simulation {
     /// A simulation at its very start.
     pub fn new(world: World) -> Self {
-        let streams = Streams::new(world.seed);
-        let now = world.begin;
-        let plane = ControlPlane::new(
-            Store::new(streams).starting_at(world.controllers.start),
-            controllers::all(&world.controllers),
-            ControlPlaneSettings { watch_latency: world.delays.watch },
-            now,
-        );
+        let world = Arc::new(world);
         let mut simulation = Self {
-            now,
-            plane,
             scheduler: world.scheduler.clone(),
-            kubelet: Kubelet::new(world.kubelet),
-            metrics: MetricsServer::default(),
-            adapter: Adapter::default(),
-            scrapes: ScrapeFaults::default(),
-            traffic: world.new_traffic(streams),
-            apps: Apps::default(),
-            recorder: Recorder::default(),
-            queue: EventQueue::default(),
-            propagating: VecDeque::new(),
-            services: vec![None; world.traffic.len()],
-            down: (0..world.traffic.len()).collect(),
-            deferred: Vec::new(),
-            nodes_added: BTreeMap::new(),
-            fault_streams: super::chance::streams(world.seed, &world.faults),
-            memory_pressure: MemoryPressure::default(),
-            plans: FxHashMap::default(),
-            nowhere: Vec::new(),
+            data_plane: DataPlane::new(&world),
+            metrics: MetricsPipeline::default(),
+            machines: Machines::default(),
+            random_faults: RandomFaults::new(&world),
             interventions: 0,
-            journal: Journal::default(),
             heard: (Vec::new(), Vec::new()),
-            effects: Effects::default(),
-            digest: Digest::default(),
             handled: 0,
-            world: Arc::new(world),
+            env: Environment::new(world),
         };
         simulation.start();
         simulation
@@ -128,185 +66,66 @@ impl Simulation {
 
     /// Nodes and objects appear, and the clocks start.
     fn start(&mut self) {
-        let world = Arc::clone(&self.world);
+        let Self { env, data_plane, metrics, .. } = self;
+        let world = Arc::clone(&env.world);
         for node in &world.nodes {
-            self.act("scenario", Action::AddNode(Box::new(node.clone())));
+            env.act("scenario", Action::AddNode(Box::new(node.clone())));
         }
-        let streams = Streams::new(world.seed);
         let hpa = &world.controllers.hpa;
+        let streams = Streams::new(world.seed);
         let hpas_after = hpa.sync_phase.offset("the HPA controller", hpa.sync_period, streams);
         for (after, hpas) in [(SimDuration::ZERO, false), (hpas_after, true)] {
             let at = SimTime::ZERO + after;
-            if at <= self.now {
-                self.apply_objects(hpas);
+            if at <= env.now {
+                apply_objects(env, hpas);
             } else {
-                self.enter(at, Event::Apply { hpas });
+                env.enter(at, Event::Apply { hpas });
             }
         }
         for (entry, (at, _)) in (0u32..).zip(&world.timeline) {
-            self.enter(*at, Event::Timeline { entry });
+            env.enter(*at, Event::Timeline { entry });
         }
         for (process, _) in (0u32..).zip(&world.faults) {
-            self.enter(SimTime::ZERO, Event::RandomFault { process, strikes: false });
+            env.enter(SimTime::ZERO, Event::RandomFault { process, strikes: false });
         }
-        let metrics = &world.metrics;
-        let first = metrics.first_scrape.offset("metrics-server", metrics.resolution, streams);
-        self.enter(SimTime::ZERO + first, Event::Scrape);
-        self.start_adapter();
-        self.enter(SimTime::ZERO + world.interval, Event::IntervalEnd);
+        metrics.start(env, data_plane);
+        env.enter(SimTime::ZERO + world.interval, Event::IntervalEnd);
         for (step, row) in (0u32..).zip(&world.cpu_loads) {
-            self.enter(row.at, Event::CpuLoad { step });
+            env.enter(row.at, Event::CpuLoad { step });
         }
         // Applications without requests can run out of memory too.
         if !(world.traffic.is_empty() && world.apps.is_empty()) {
-            self.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
+            env.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
         }
         self.follow();
         // A Service that nothing ever happens to has nobody who answers from the start.
-        self.check_reachability();
-    }
-
-    /// The user applies the objects of the start: HorizontalPodAutoscalers, or all others.
-    fn apply_objects(&mut self, hpas: bool) {
-        let world = Arc::clone(&self.world);
-        for object in &world.objects {
-            if matches!(object, Action::CreateHpa(_)) == hpas {
-                self.apply_object(object.clone());
-            }
-        }
-    }
-
-    /// Whether the kubelet of a node works and is heard.
-    pub fn node_works(&self, node: NodeId) -> bool {
-        self.kubelet.works(node)
+        self.data_plane.check_reachability(&mut self.env);
     }
 
     /// Now.
     pub const fn now(&self) -> SimTime {
-        self.now
-    }
-
-    /// The cluster as it is now.
-    pub const fn view(&self) -> ClusterView<'_> {
-        self.plane.view(self.now)
+        self.env.now
     }
 
     /// From now on keeps what a `kubectl get --watch` of pods, nodes and workloads would show.
     pub fn watch(&mut self) {
-        self.journal.watch = Some(Watch::new(self.plane.view(self.now)));
+        self.env.observers.journal.watch = Some(Watch::new(self.env.view()));
     }
 
     /// What was seen since [`Self::watch`] or since this was last asked.
     pub fn take_watched(&mut self) -> Vec<Watched> {
-        self.journal.watch.as_mut().map(Watch::take).unwrap_or_default()
-    }
-
-    /// What was recorded so far.
-    pub const fn recorder(&self) -> &Recorder {
-        &self.recorder
+        self.env.observers.journal.watch.as_mut().map(Watch::take).unwrap_or_default()
     }
 
     /// The requests so far, to ask for figures: asking changes nothing in what follows.
     pub const fn traffic_mut(&mut self) -> &mut Traffic {
-        &mut self.traffic
-    }
-
-    /// The Services with traffic, by their position in it.
-    pub fn traffic_services(&self) -> impl Iterator<Item = &NamespacedName> {
-        self.world.traffic.iter().map(|(name, _)| name)
-    }
-
-    /// Requests that came so far, warm-up included.
-    pub fn requests(&self) -> u64 {
-        let services = 0..u32::try_from(self.world.traffic.len()).unwrap_or(u32::MAX);
-        services.map(|service| self.traffic.arrived(ServiceId(service))).sum()
-    }
-
-    /// Positions of the recorded workloads whose pods a Service with traffic selects.
-    pub fn workloads_behind(&self, service: usize) -> Vec<usize> {
-        let view = self.view();
-        let service = self.services.get(service).copied().flatten();
-        let Some(service) = service.and_then(|id| view.services().get(id)) else {
-            return Vec::new();
-        };
-        let Some(selector) = &service.selector else { return Vec::new() };
-        let is_behind = |workload: &ObjectReference| {
-            workload.id.namespace == *service.meta.namespace()
-                && template_of(view.store(), workload)
-                    .is_some_and(|template| selector.matches(&template.labels))
-        };
-        let workloads = self.recorder.workloads.iter().enumerate();
-        let selected = workloads.filter(|(_, track)| is_behind(&track.workload));
-        selected.map(|(position, _)| position).collect()
-    }
-
-    /// The last decision of a controller about an object in words, if there was one.
-    pub fn explain(&self, object: &ObjectReference) -> Option<String> {
-        let (key, now) = (self.autoscaler(object)?, self.now);
-        self.plane.explanations().find_map(|one| one.explain(key, now))
-    }
-
-    /// The same with every number under its name; of KEDA and VPA, whose decisions have no such form,
-    /// their words.
-    pub fn explain_as_json(&self, object: &ObjectReference) -> Option<serde_json::Value> {
-        let (key, now) = (self.autoscaler(object)?, self.now);
-        let words = || Some(serde_json::json!({ "explanation": self.explain(object)? }));
-        self.plane.explanations().find_map(|one| one.explain_as_json(key, now)).or_else(words)
-    }
-
-    /// The same as a row of a table; only HPAs have that form.
-    pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
-        let (key, now) = (self.autoscaler(object)?, self.now);
-        self.plane.explanations().find_map(|one| one.explain_in_a_row(key, now))
-    }
-
-    /// The autoscalers of a kind that exist now.
-    pub fn autoscalers(&self, kind: &str) -> Vec<ObjectReference> {
-        let store = self.plane.store();
-        let ids: Vec<&NamespacedName> = match kind {
-            "HorizontalPodAutoscaler" => store.hpas().values().map(|one| &one.meta.id).collect(),
-            "VerticalPodAutoscaler" => store.vpas().values().map(|one| &one.meta.id).collect(),
-            "ScaledObject" => store.scaled_objects().values().map(|one| &one.meta.id).collect(),
-            _ => Vec::new(),
-        };
-        let named = |id: &NamespacedName| ObjectReference { kind: kind.into(), id: id.clone() };
-        ids.into_iter().map(named).collect()
-    }
-
-    fn autoscaler(&self, object: &ObjectReference) -> Option<Key> {
-        let store = self.plane.store();
-        match object.kind.as_ref() {
-            "HorizontalPodAutoscaler" => store.hpa_named(&object.id).map(Key::Hpa),
-            "VerticalPodAutoscaler" => store.vpa_named(&object.id).map(Key::Vpa),
-            "ScaledObject" => {
-                let mut objects = store.scaled_objects().iter();
-                let found = objects.find(|(_, one)| one.meta.id == object.id);
-                found.map(|(id, _)| Key::ScaledObject(id))
-            }
-            _ => None,
-        }
-    }
-
-    /// The node of a pod by its name, if it has one.
-    pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
-        self.plane.store().pods().get(self.plane.store().pod_named(pod)?)?.node
-    }
-
-    /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not
-    /// know of the pod.
-    pub fn examine(&self, pod: &NamespacedName) -> Option<Explanation> {
-        let (view, id) = (self.view(), self.plane.store().pod_named(pod)?);
-        let unexamined = Explanation::unexamined(view, view.pods().get(id)?);
-        unexamined.or_else(|| {
-            let decision = self.scheduler.examine(view, id)?;
-            Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), view))
-        })
+        &mut self.data_plane.traffic
     }
 
     /// The fingerprint of the run so far, requests included.
     pub fn digest(&mut self) -> u64 {
-        let mut digest = self.digest;
-        self.traffic.digest(self.now, &mut digest);
+        let mut digest = self.env.observers.digest;
+        self.data_plane.traffic.digest(self.env.now, &mut digest);
         digest.value()
     }
 
@@ -322,12 +141,13 @@ impl Simulation {
 
     /// Whose turn it is next, and when.
     fn next_step(&self) -> Option<(SimTime, Turn)> {
+        let env = &self.env;
         let turns = [
-            (self.plane.next_due(), Turn::Controllers),
-            (self.scheduler.wake_time(self.now), Turn::Scheduler),
-            (self.queue.peek_time(), Turn::Event),
+            (env.plane.next_due(), Turn::Controllers),
+            (self.scheduler.wake_time(env.now), Turn::Scheduler),
+            (env.queue.peek_time(), Turn::Event),
         ];
-        let turns = turns.into_iter().filter_map(|(at, turn)| Some((at?.max(self.now), turn)));
+        let turns = turns.into_iter().filter_map(|(at, turn)| Some((at?.max(env.now), turn)));
         turns.min_by_key(|(at, _)| *at)
     }
 
@@ -336,8 +156,8 @@ impl Simulation {
         while let Some((at, turn)) = self.next_step().filter(|(at, _)| *at <= until) {
             self.take(at, turn);
         }
-        self.traffic.advance(until);
-        self.now = self.now.max(until);
+        self.data_plane.traffic.advance(until);
+        self.env.now = self.env.now.max(until);
     }
 
     /// Takes the next event with all that follows from it at once. False if there is none.
@@ -350,17 +170,16 @@ impl Simulation {
     }
 
     fn take(&mut self, at: SimTime, turn: Turn) {
-        self.traffic.advance(at);
-        self.now = at;
+        self.data_plane.traffic.advance(at);
+        self.env.now = at;
         self.handled += 1;
         match turn {
             // What controllers look at in vain is no part of what happens: they may as well not look.
-            Turn::Controllers => self.plane.run_due(at, &mut self.journal),
+            Turn::Controllers => self.env.plane.run_due(at, &mut self.env.observers.journal),
             Turn::Scheduler => self.schedule(),
             Turn::Event => {
-                if let Some((_, event)) = self.queue.pop() {
-                    self.digest.word(at.as_nanos().unsigned_abs());
-                    event.digest(&mut self.digest);
+                if let Some((_, event)) = self.env.queue.pop() {
+                    self.env.observers.note_event(at, event);
                     self.handle(event);
                 }
             }
@@ -370,110 +189,83 @@ impl Simulation {
 
     /// Settles all books at the end.
     pub fn finish(&mut self) {
-        self.book_usage();
-        self.recorder.finish(self.now);
+        self.data_plane.book_usage(&mut self.env);
+        self.env.observers.recorder.finish(self.env.now);
     }
 
     fn schedule(&mut self) {
         let mut actions = Vec::new();
-        self.scheduler.place_next(self.plane.view(self.now), &mut actions);
+        self.scheduler.place_next(self.env.view(), &mut actions);
         for action in actions {
-            self.act(ACTOR, action);
+            self.env.act(ACTOR, action);
         }
     }
 
     fn handle(&mut self, event: Event) {
+        let Self { env, data_plane, metrics, machines, random_faults, .. } = self;
         match event {
-            Event::Apply { hpas } => self.apply_objects(hpas),
+            Event::Apply { hpas } => apply_objects(env, hpas),
             Event::Timeline { entry } => self.timeline(entry),
             Event::Kubelet { pod, version } => {
-                self.kubelet(|kubelet, view, out| kubelet.wake(view, pod, version, out));
+                data_plane.step(env, |kubelet, view, out| kubelet.wake(view, pod, version, out));
             }
-            Event::Evict { pod } => self.evict(pod),
-            Event::Drain { pod } => self.drain(pod),
-            Event::Propagate { service } => self.propagate(service),
-            Event::DeferredStep { step } => self.run_deferred(step),
-            Event::RandomFault { process, strikes } => self.random_fault(process, strikes),
+            Event::Evict { pod } => evict(env, pod),
+            Event::Drain { pod } => data_plane.drain(env, pod),
+            Event::Propagate { service } => data_plane.propagate(env, service),
+            Event::DeferredStep { step } => machines.run_deferred(env, data_plane, step),
+            Event::RandomFault { process, strikes } => {
+                random_faults.run(env, data_plane, machines, (process, strikes));
+            }
             Event::CpuLoad { step } => {
-                if let Some(step) = self.world.cpu_loads.get(step as usize) {
-                    self.apps.loads.set_demand(self.now, step.load, step.demand_nano);
+                if let Some(step) = env.world.cpu_loads.get(step as usize) {
+                    data_plane.apps.set_load(env.now, step);
                 }
             }
-            Event::ShareCpu => self.share_cpu(),
-            Event::Scrape => self.scrape(),
-            Event::PrometheusScrape => self.scrape_applications(),
-            Event::IntervalEnd => self.end_interval(),
+            Event::ShareCpu => data_plane.share_nodes(env),
+            Event::Scrape => metrics.scrape(env, data_plane),
+            Event::PrometheusScrape => metrics.scrape_applications(env, data_plane),
+            Event::IntervalEnd => end_interval(env, data_plane),
         }
-    }
-
-    /// One action of somebody outside of the controllers. A refusal is in the log.
-    pub(super) fn act(&mut self, actor: &'static str, action: Action) {
-        // What is refused stands in the log, and whoever asked sees in the cluster that it is not so.
-        let _ = self.ask(actor, action);
-    }
-
-    /// One action of somebody outside of the controllers, who hears what the API server says.
-    pub(super) fn ask(&mut self, actor: &'static str, action: Action) -> Result<(), Refused> {
-        self.plane.act(self.now, actor, action, &mut self.journal)
-    }
-
-    pub(super) fn enter(&mut self, at: SimTime, event: Event) {
-        self.queue.push(at.max(self.now), event.lane(), event);
-    }
-
-    /// Lets the kubelet take a step, and does what it asks for.
-    pub(super) fn kubelet(
-        &mut self,
-        step: impl FnOnce(&mut Kubelet, ClusterView<'_>, &mut Effects),
-    ) {
-        // A step within a step finds new lists.
-        let mut out = std::mem::take(&mut self.effects);
-        step(&mut self.kubelet, self.plane.view(self.now), &mut out);
-        for effect in out.apps.drain(..) {
-            self.app_effect(effect);
-        }
-        for action in out.actions.drain(..) {
-            self.act("kubelet", action);
-        }
-        for (at, pod, version) in out.timers.drain(..) {
-            self.enter(at, Event::Kubelet { pod, version });
-        }
-        self.effects = out;
     }
 
     /// Tells everyone what changed, until nothing more follows from it.
     pub(super) fn follow(&mut self) {
-        if self.journal.changes.is_empty() && self.journal.log.is_empty() {
+        let Self { env, scheduler, data_plane, heard, .. } = self;
+        if !env.observers.have_news() {
             return;
         }
-        self.digest.word(self.now.as_nanos().unsigned_abs());
-        let (mut changes, mut log) = std::mem::take(&mut self.heard);
-        while !self.journal.changes.is_empty() || !self.journal.log.is_empty() {
-            self.journal.take_into(&mut changes, &mut log);
+        env.observers.note_time(env.now);
+        let (changes, log) = heard;
+        while env.observers.have_news() {
+            env.observers.journal.take_into(changes, log);
             for entry in log.drain(..) {
-                self.note(entry);
+                env.observers.note(entry);
             }
             for change in changes.drain(..) {
-                let view = self.plane.view(self.now);
-                self.recorder.on_change(view, change);
-                self.scheduler.on_change(view, change);
-                self.react(change);
+                let (recorder, view) = env.recorder_and_view();
+                recorder.on_change(view, change);
+                scheduler.on_change(view, change);
+                data_plane.react(env, change);
             }
         }
-        self.heard = (changes, log);
     }
+}
 
-    fn note(&mut self, entry: LogEntry) {
-        let Logged::Event(event) = entry.what else { return };
-        self.digest.bytes(event.message.as_bytes());
-        self.recorder.note(LogLine {
-            at: entry.at,
-            actor: entry.actor,
-            kind: event.kind,
-            object: event.object,
-            reason: event.reason,
-            message: event.message,
-            is_warning: event.is_warning,
-        });
+/// The user applies the objects of the start: HorizontalPodAutoscalers, or all others.
+fn apply_objects(env: &mut Environment, hpas: bool) {
+    let world = Arc::clone(&env.world);
+    for object in &world.objects {
+        if matches!(object, Action::CreateHpa(_)) == hpas {
+            env.apply_object(object.clone());
+        }
     }
+}
+
+/// An interval of the report ends.
+fn end_interval(env: &mut Environment, data_plane: &mut DataPlane) {
+    data_plane.book_usage(env);
+    let (recorder, view) = env.recorder_and_view();
+    recorder.end_interval(view);
+    data_plane.check_reachability(env);
+    env.enter(env.now + env.world.interval, Event::IntervalEnd);
 }

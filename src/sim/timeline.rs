@@ -1,49 +1,21 @@
-//! Carries out the scenario's timeline: what a user, an operator or bad luck does to the cluster.
+//! Carries out the scenario's timeline: the deeds of users and operators, and bad luck.
 
-use super::event::Event;
+use super::data_plane::DataPlane;
+use super::draining::drain_node;
+use super::environment::{Environment, node_reference};
+use super::metrics_pipeline::{set_metric_failing, set_metrics_api};
+use super::outages::{self, disconnect_node, kill_node, make_not_ready, recover_node};
+use super::resizing::resize_pods;
 use super::simulation::Simulation;
-use cluster::action::{Event as KubernetesEvent, PodDeletion};
-use cluster::node::{NodeId, ZONE_LABEL};
-use cluster::pod::PodId;
-use cluster::{Action, Name, NamespacedName, ObjectReference, Refused};
-use engine::{SimDuration, Streams};
-use faults::{PodDeletion as DrawnPods, TimelineAction};
-
-/// `kubectl drain` asks again after this long when an eviction was refused.
-const DRAIN_RETRY: SimDuration = SimDuration::from_secs(5);
-/// Kinds that the timeline can name.
-const KINDS: [&str; 25] = [
-    "APIService",
-    "Metric",
-    "Deployment",
-    "ReplicaSet",
-    "StatefulSet",
-    "DaemonSet",
-    "Job",
-    "CronJob",
-    "Pod",
-    "Node",
-    "Namespace",
-    "Service",
-    "Ingress",
-    "HTTPRoute",
-    "HorizontalPodAutoscaler",
-    "ScaledObject",
-    "VerticalPodAutoscaler",
-    "PodDisruptionBudget",
-    "ConfigMap",
-    "Secret",
-    "PersistentVolumeClaim",
-    "ResourceQuota",
-    "LimitRange",
-    "ServiceAccount",
-    "File",
-];
+use super::targets::nodes_in_zone;
+use cluster::node::NodeId;
+use cluster::{Action, Name, NamespacedName, ObjectReference};
+use faults::TimelineAction;
 
 impl Simulation {
     /// An entry of the timeline is due.
     pub(super) fn timeline(&mut self, entry: u32) {
-        let world = std::sync::Arc::clone(&self.world);
+        let world = std::sync::Arc::clone(&self.env.world);
         if let Some((_, step)) = world.timeline.get(entry as usize) {
             self.carry_out(&step.action, &step.objects, entry);
         }
@@ -52,7 +24,7 @@ impl Simulation {
     /// Somebody at a terminal does now what a timeline could have done, apart from applying files and
     /// patches, whose objects nobody has read.
     pub fn intervene(&mut self, action: &TimelineAction) {
-        let entries = u32::try_from(self.world.timeline.len()).unwrap_or(u32::MAX);
+        let entries = u32::try_from(self.env.world.timeline.len()).unwrap_or(u32::MAX);
         let number = entries.saturating_add(self.interventions);
         self.interventions += 1;
         self.carry_out(action, &[], number);
@@ -60,184 +32,92 @@ impl Simulation {
     }
 
     fn carry_out(&mut self, action: &TimelineAction, objects: &[Action], entry: u32) {
+        let Self { env, data_plane, metrics, machines, .. } = self;
         match action {
-            TimelineAction::KillNode(name) => self.for_node(name, Self::kill),
-            TimelineAction::RecoverNode(name) => self.for_node(name, Self::recover),
-            TimelineAction::KillZone(zone) => self.for_zone(zone, Self::kill),
-            TimelineAction::RecoverZone(zone) => self.for_zone(zone, Self::recover),
-            TimelineAction::Cordon(name) => self.for_node(name, |this, node| {
-                this.act("user", Action::SetNodeUnschedulable(node, true));
-            }),
-            TimelineAction::Uncordon(name) => self.for_node(name, |this, node| {
-                this.act("user", Action::SetNodeUnschedulable(node, false));
-            }),
-            TimelineAction::Drain(name) => {
-                self.for_node(name, Self::drain_node);
+            TimelineAction::KillNode(name) => self.on_node(name, kill_node),
+            TimelineAction::RecoverNode(name) => self.on_node(name, recover_node),
+            TimelineAction::KillZone(zone) => self.on_zone(zone, kill_node),
+            TimelineAction::RecoverZone(zone) => self.on_zone(zone, recover_node),
+            TimelineAction::Cordon(name) => set_unschedulable(env, name, true),
+            TimelineAction::Uncordon(name) => set_unschedulable(env, name, false),
+            TimelineAction::Drain(name) => self.on_node(name, |env, _, node| drain_node(env, node)),
+            TimelineAction::DisconnectNode(name) => self.on_node(name, disconnect_node),
+            TimelineAction::NodeNotReady(name) => {
+                self.on_node(name, |env, _, node| make_not_ready(env, node));
             }
-            TimelineAction::DisconnectNode(name) => self.for_node(name, Self::disconnect),
-            TimelineAction::NodeNotReady(name) => self.for_node(name, Self::make_not_ready),
-            TimelineAction::RestartKubelet(restart) => self.restart_kubelet(restart),
-            TimelineAction::ReclaimSpot(reclaim) => self.reclaim_spot(reclaim, entry),
-            TimelineAction::Maintain(maintenance) => self.begin_maintenance(maintenance),
-            TimelineAction::CrashContainer(crash) => self.crash_containers(crash, entry),
-            TimelineAction::Hang(outage) => self.hang_pods(outage, entry),
-            TimelineAction::FailReadiness(outage) => self.make_unready(outage, entry),
-            TimelineAction::DeletePod(deletion) => self.delete_pods(deletion, entry),
-            TimelineAction::SetImage(change) => self.set_image(change),
-            TimelineAction::Scale(change) => self.scale(change),
-            TimelineAction::Resize(change) => self.resize(change, entry),
-            TimelineAction::RestartRollout(workload) => self.restart_rollout(workload),
-            TimelineAction::PauseRollout(workload) => self.pause_rollout(workload, true),
-            TimelineAction::ResumeRollout(workload) => self.pause_rollout(workload, false),
-            TimelineAction::Rollback(rollback) => self.roll_back(rollback),
-            TimelineAction::Apply(file) => {
-                self.say("scenario", &file_reference(file), "Applied", format!("applied {file}"));
-                for action in objects {
-                    self.apply_object(action.clone());
+            TimelineAction::RestartKubelet(restart) => {
+                if let Some(node) = env.node_or_warn(&restart.node) {
+                    machines.stop_kubelet(env, data_plane, node, restart.down_for);
                 }
             }
-            TimelineAction::Patch(change) => self.patch(change, objects),
-            TimelineAction::Delete(object) => self.delete_object(object),
-            TimelineAction::MetricsApiDown(api) => self.set_metrics_api(*api, false),
-            TimelineAction::MetricsApiUp(api) => self.set_metrics_api(*api, true),
-            TimelineAction::MetricDown(name) => self.set_metric_failing(name, true),
-            TimelineAction::MetricUp(name) => self.set_metric_failing(name, false),
-            TimelineAction::PauseScrapes(scraper) => self.pause_scrapes(*scraper, true),
-            TimelineAction::ResumeScrapes(scraper) => self.pause_scrapes(*scraper, false),
+            TimelineAction::ReclaimSpot(reclaim) => {
+                machines.reclaim_spot(env, data_plane, reclaim, entry);
+            }
+            TimelineAction::Maintain(maintenance) => machines.begin_maintenance(env, maintenance),
+            TimelineAction::CrashContainer(crash) => {
+                outages::crash_containers(env, data_plane, crash, entry);
+            }
+            TimelineAction::Hang(outage) => outages::hang_pods(env, data_plane, outage, entry),
+            TimelineAction::FailReadiness(outage) => {
+                outages::make_unready(env, data_plane, outage, entry);
+            }
+            TimelineAction::DeletePod(deletion) => outages::delete_pods(env, deletion, entry),
+            TimelineAction::SetImage(change) => env.set_image(change),
+            TimelineAction::Scale(change) => env.scale(change),
+            TimelineAction::Resize(change) => resize_pods(env, change, entry),
+            TimelineAction::RestartRollout(workload) => env.restart_rollout(workload),
+            TimelineAction::PauseRollout(workload) => env.pause_rollout(workload, true),
+            TimelineAction::ResumeRollout(workload) => env.pause_rollout(workload, false),
+            TimelineAction::Rollback(rollback) => env.roll_back(rollback),
+            TimelineAction::Apply(file) => {
+                env.say("scenario", &file_reference(file), "Applied", format!("applied {file}"));
+                for action in objects {
+                    env.apply_object(action.clone());
+                }
+            }
+            TimelineAction::Patch(change) => env.patch(change, objects),
+            TimelineAction::Delete(object) => env.delete_object(data_plane, object),
+            TimelineAction::MetricsApiDown(api) => set_metrics_api(env, *api, false),
+            TimelineAction::MetricsApiUp(api) => set_metrics_api(env, *api, true),
+            TimelineAction::MetricDown(name) => set_metric_failing(env, name, true),
+            TimelineAction::MetricUp(name) => set_metric_failing(env, name, false),
+            TimelineAction::PauseScrapes(scraper) => metrics.pause(env, *scraper, true),
+            TimelineAction::ResumeScrapes(scraper) => metrics.pause(env, *scraper, false),
             TimelineAction::ScrapesFail(name) => {
-                self.for_node(name, |this, node| this.set_scrapes(node, false));
+                if let Some(node) = env.node_or_warn(name) {
+                    metrics.set_scrapes(node, false);
+                }
                 let message = format!("metrics-server cannot scrape {name}");
-                self.say("scenario", &node_reference(name), "ScrapesFail", message);
+                env.say("scenario", &node_reference(name), "ScrapesFail", message);
             }
             TimelineAction::ScrapesRecover(name) => {
-                self.for_node(name, |this, node| this.set_scrapes(node, true));
+                if let Some(node) = env.node_or_warn(name) {
+                    metrics.set_scrapes(node, true);
+                }
                 let message = format!("metrics-server scrapes {name} again");
-                self.say("scenario", &node_reference(name), "ScrapesRecover", message);
+                env.say("scenario", &node_reference(name), "ScrapesRecover", message);
             }
         }
     }
 
-    pub(super) fn for_node(&mut self, name: &str, act: impl FnOnce(&mut Self, NodeId)) {
-        match self.plane.store().node_named(name) {
-            Some(node) => act(self, node),
-            None => self.not_found(&node_reference(name)),
+    fn on_node(&mut self, name: &str, act: impl FnOnce(&mut Environment, &mut DataPlane, NodeId)) {
+        if let Some(node) = self.env.node_or_warn(name) {
+            act(&mut self.env, &mut self.data_plane, node);
         }
     }
 
-    fn for_zone(&mut self, zone: &str, act: impl Fn(&mut Self, NodeId)) {
-        let in_zone = |labels: &cluster::Labels| {
-            labels.get(ZONE_LABEL).is_some_and(|value| value.as_ref() == zone)
-        };
-        let nodes: Vec<NodeId> = self
-            .plane
-            .store()
-            .nodes()
-            .iter()
-            .filter(|(_, node)| in_zone(&node.meta.labels))
-            .map(|(id, _)| id)
-            .collect();
-        for node in nodes {
-            act(self, node);
+    fn on_zone(&mut self, zone: &str, act: impl Fn(&mut Environment, &mut DataPlane, NodeId)) {
+        for node in nodes_in_zone(self.env.store(), zone) {
+            act(&mut self.env, &mut self.data_plane, node);
         }
-    }
-
-    pub(super) fn kill(&mut self, node: NodeId) {
-        let name = self.plane.store().nodes()[node].meta.name().clone();
-        let message = format!("node {name} stops without a word");
-        self.warn("scenario", &node_reference(&name), "NodeKilled", message);
-        self.node_down(node);
-    }
-
-    pub(super) fn recover(&mut self, node: NodeId) {
-        let name = self.plane.store().nodes()[node].meta.name().clone();
-        let message = format!("node {name} comes back");
-        self.say("scenario", &node_reference(&name), "NodeRecovered", message);
-        self.node_up(node);
-    }
-
-    /// `kubectl drain`: cordons the node and asks for the eviction of each pod there.
-    pub(super) fn drain_node(&mut self, node: NodeId) {
-        self.act("user", Action::SetNodeUnschedulable(node, true));
-        let view = self.plane.view(self.now);
-        let goes = |pod: &PodId| view.pods().get(*pod).is_some_and(|pod| !pod.is_terminating());
-        let pods: Vec<PodId> = self.pods_to_drain(node).into_iter().filter(goes).collect();
-        for pod in pods {
-            self.evict(pod);
-        }
-    }
-
-    /// Asks for the eviction of a pod, again after a while as long as its budget forbids it
-    /// (`evictPods` of `kubectl/pkg/drain`).
-    pub(super) fn evict(&mut self, pod: PodId) {
-        let view = self.plane.view(self.now);
-        let Some(id) = view.pods().get(pod).map(|pod| pod.id.clone()) else { return };
-        let reference = ObjectReference { kind: "Pod".into(), id };
-        match self.ask("user", Action::EvictPod(pod)) {
-            Ok(()) => {
-                let message = format!("evicting pod {}", reference.id);
-                self.say("user", &reference, "Evicted", message);
-            }
-            Err(why @ (Refused::TooManyRequests { .. } | Refused::InternalError(_))) => {
-                self.warn("user", &reference, "EvictionRefused", why.to_string());
-                self.enter(self.now + DRAIN_RETRY, Event::Evict { pod });
-            }
-            Err(_) => {}
-        }
-    }
-
-    fn delete_pods(&mut self, deletion: &DrawnPods, entry: u32) {
-        let stream = Streams::new(self.world.seed).stream("deleted pods", entry.into());
-        for pod in self.drawn_pods(&deletion.workload, Some(deletion.count), stream) {
-            if deletion.force {
-                self.kill_pod(pod);
-            } else {
-                self.act("user", Action::DeletePod(pod, PodDeletion::default()));
-            }
-        }
-    }
-
-    pub(super) fn not_found(&mut self, object: &ObjectReference) {
-        let message = format!("{object} is not there at this time: nothing was done");
-        self.warn("scenario", object, "NotFound", message);
-    }
-
-    pub(super) fn say(
-        &mut self,
-        actor: &'static str,
-        object: &ObjectReference,
-        reason: &'static str,
-        message: String,
-    ) {
-        self.log(actor, object, false, reason, message);
-    }
-
-    pub(super) fn warn(
-        &mut self,
-        actor: &'static str,
-        object: &ObjectReference,
-        reason: &'static str,
-        message: String,
-    ) {
-        self.log(actor, object, true, reason, message);
-    }
-
-    fn log(
-        &mut self,
-        actor: &'static str,
-        object: &ObjectReference,
-        is_warning: bool,
-        reason: &'static str,
-        message: String,
-    ) {
-        let kind = KINDS.iter().find(|kind| ***kind == *object.kind).copied().unwrap_or("Object");
-        let event =
-            KubernetesEvent { kind, object: object.id.clone(), is_warning, reason, message };
-        self.act(actor, Action::Event(Box::new(event)));
     }
 }
 
-pub(super) fn node_reference(name: &str) -> ObjectReference {
-    ObjectReference { kind: "Node".into(), id: NamespacedName::new("", name) }
+/// `kubectl cordon` and `kubectl uncordon`.
+fn set_unschedulable(env: &mut Environment, node: &str, is_unschedulable: bool) {
+    if let Some(node) = env.node_or_warn(node) {
+        env.act("user", Action::SetNodeUnschedulable(node, is_unschedulable));
+    }
 }
 
 fn file_reference(file: &str) -> ObjectReference {

@@ -137,6 +137,11 @@ impl World {
         metrics.prometheus.first_scrape = phase_of(metrics.prometheus.scrape_interval);
     }
 
+    /// The position of a Service in the traffic, if it has any.
+    pub(super) fn traffic_position(&self, service: &NamespacedName) -> Option<usize> {
+        self.traffic.iter().position(|(name, _)| name == service)
+    }
+
     /// The traffic at the start of the run.
     pub(super) fn new_traffic(&self, streams: Streams) -> Traffic {
         let services = self.traffic.iter().map(|(_, service)| service.clone()).collect();

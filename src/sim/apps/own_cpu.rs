@@ -1,0 +1,122 @@
+//! CPU that applications burn for themselves (warm-up, settling, their workload's load): how much of it
+//! they want, and how much of that a crowded node keeps from them.
+
+use super::cpu_load::CpuLoads;
+use super::pod_app::PodApp;
+use engine::{SimDuration, SimTime};
+use traffic::CpuClaim;
+
+/// What an application gets of the CPU that it wants for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnCpu {
+    /// The share that it gets, 0 to 1.
+    granted: f64,
+    /// What it had wanted in all when that began.
+    wanted_before: SimDuration,
+    /// What was kept from it until then.
+    withheld: SimDuration,
+}
+
+impl OwnCpu {
+    /// It gets all that it wants.
+    pub(super) const UNHINDERED: Self =
+        Self { granted: 1.0, wanted_before: SimDuration::ZERO, withheld: SimDuration::ZERO };
+
+    /// What was kept from it, of all that it wanted so far.
+    pub(super) fn withheld(&self, wanted: SimDuration) -> SimDuration {
+        if self.granted >= 1.0 {
+            return self.withheld;
+        }
+        let since = (wanted - self.wanted_before).as_secs_f64();
+        self.withheld + SimDuration::from_secs_f64(since * (1.0 - self.granted))
+    }
+
+    /// The share that it gets, 0 to 1.
+    pub(super) const fn granted(&self) -> f64 {
+        self.granted
+    }
+
+    /// It gets this share from now on; `wanted` is what it wanted so far.
+    pub(super) fn grant(&mut self, wanted: SimDuration, granted: f64) {
+        *self = Self { granted, wanted_before: wanted, withheld: self.withheld(wanted) };
+    }
+
+    /// Whether a part of it is kept from the application.
+    pub(super) const fn is_hindered(&self) -> bool {
+        self.granted < 1.0
+    }
+}
+
+impl PodApp {
+    /// The most that its containers can use, billionths of a core.
+    pub(super) fn most_nano(&self) -> i64 {
+        let others = self.others.iter().flat_map(|others| others.iter()).map(|one| one.cpu_nano);
+        others.fold(self.limit_nano, i64::saturating_add)
+    }
+
+    /// Cores that it would burn for itself now.
+    pub(super) fn own_demand(&self, now: SimTime, loads: &CpuLoads) -> f64 {
+        let milli = |milli: u32| f64::from(milli) / 1000.0;
+        let profile = &self.app.profile;
+        let warm_up = self.warming_since.map_or(0.0, |_| milli(profile.warm_up_cpu_milli));
+        let settling = if self.is_settling(now) { milli(profile.settling_cpu_milli) } else { 0.0 };
+        let load = self.share.map_or(0.0, |share| loads.rate(share).0 as f64 / 1e9);
+        (warm_up + settling + load).min(self.cores)
+    }
+
+    /// Whether it has a part in the sharing of its node's CPU, while it wants so much for itself.
+    pub(super) const fn takes_cpu(&self, own: f64) -> bool {
+        self.backend.is_some() || own > 0.0 || self.own_cpu.is_hindered()
+    }
+
+    /// Its claim on the CPU of its node, while it wants so many cores for itself.
+    pub(super) fn claim(&self, own: f64) -> CpuClaim {
+        CpuClaim {
+            backend: self.backend,
+            limit: self.cores,
+            burst: self.burst_cores,
+            // The kernel's least weight is 2 shares, as of 2 thousandths of a core.
+            weight: self.weight.0.max(2) as f64,
+            own,
+        }
+    }
+
+    /// Whether it burns CPU for itself at any time.
+    pub(super) fn has_own_cpu(&self) -> bool {
+        let profile = &self.app.profile;
+        profile.warm_up_cpu_milli > 0
+            || profile.settling_cpu_milli > 0
+            || self.app.cpu_load.is_some()
+    }
+
+    /// Cores that the containers beside the application's use while the pod runs.
+    pub(super) fn cores_beside(&self) -> f64 {
+        if !self.is_running() {
+            return 0.0;
+        }
+        let others = self.others.iter().flat_map(|others| others.iter());
+        others.map(|one| one.cpu_nano as f64 / 1e9).sum()
+    }
+
+    /// CPU time that it wanted for itself so far.
+    pub(super) fn own_time(&self, now: SimTime, loads: &CpuLoads) -> SimDuration {
+        let shared = self.share.map_or(SimDuration::ZERO, |share| loads.burnt(now, share));
+        self.warm_up_cpu_time_at(now) + self.settled(now) + self.burnt + shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_from_an_application_follows_what_it_wanted_meanwhile() {
+        let at = SimDuration::from_secs;
+        let mut own = OwnCpu::UNHINDERED;
+        assert_eq!(own.withheld(at(10)), at(0));
+        own.grant(at(10), 0.25);
+        assert_eq!(own.withheld(at(18)), at(6));
+        own.grant(at(18), 1.0);
+        assert_eq!(own.withheld(at(30)), at(6));
+    }
+}

@@ -1,0 +1,285 @@
+//! The application of one pod: its limits, what it uses of memory, and of CPU beside requests.
+
+use std::sync::Arc;
+
+use super::cpu_load::Share;
+use super::own_cpu::OwnCpu;
+use crate::world::App;
+use cluster::ClusterView;
+use cluster::metrics::ContainerMetrics;
+use cluster::node::NodeId;
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::{Container, PodSpec};
+use engine::{SimDuration, SimTime};
+use traffic::{BackendId, Traffic};
+use units::{Bytes, MilliCpu, Quantity};
+
+/// What the pods of a template ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    pub(super) cpu_limit: Option<MilliCpu>,
+    pub(super) cpu: MilliCpu,
+    /// In bytes.
+    pub(super) memory: i64,
+}
+
+impl Needs {
+    pub(super) fn of(spec: &PodSpec) -> Self {
+        Self {
+            cpu_limit: spec.cpu_limit(),
+            cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),
+            memory: spec.running_request("memory", Quantity::value),
+        }
+    }
+}
+
+/// The application of one pod.
+#[derive(Clone, Debug)]
+pub(crate) struct PodApp {
+    pub(crate) pod: PodId,
+    pub(super) app: Arc<App>,
+    pub(crate) node: Option<NodeId>,
+    /// Number of its node's zone, if the node tells.
+    pub(super) zone: Option<u16>,
+    /// Its place in the traffic, once its container has run; absent for one that takes no requests.
+    pub(crate) backend: Option<BackendId>,
+    /// Cores that its limit and its node's size allow it, over time.
+    pub(super) cores: f64,
+    /// The same, billionths of a core.
+    pub(super) limit_nano: i64,
+    /// Cores that it can burst to while its quota lasts: the size of its node.
+    pub(super) burst_cores: f64,
+    /// Its CPU limit, which the kernel enforces as a quota.
+    pub(super) limit_cores: Option<f64>,
+    /// Its weight when its node is crowded: the CPU request.
+    pub(super) weight: MilliCpu,
+    memory: Bytes,
+    /// The limit of its container.
+    pub(crate) memory_limit: Option<Bytes>,
+    /// Position of its container.
+    position: usize,
+    /// Start of the running container.
+    pub(super) running_since: Option<SimTime>,
+    /// From here on it burns its warm-up CPU, until it is ready.
+    pub(super) warming_since: Option<SimTime>,
+    warm_up_cpu_time: SimDuration,
+    /// From here on it settles, for as long as its profile says.
+    settling_since: Option<SimTime>,
+    /// Its part in its workload's load, while it serves.
+    pub(super) share: Option<Share>,
+    /// CPU time of such parts that it had before.
+    pub(super) burnt: SimDuration,
+    /// What it gets of the CPU that it wants for itself.
+    pub(super) own_cpu: OwnCpu,
+    /// Since then nothing but its share has changed its CPU rate.
+    pub(super) changed_at: SimTime,
+    pub(super) others: Option<Arc<[ContainerMetrics]>>,
+}
+
+impl PodApp {
+    /// The application of a pod that is bound and whose containers have not started; `position` is that of the
+    /// application's container, and `needs` are those of the pod's template.
+    pub(super) fn new(
+        view: ClusterView<'_>,
+        (id, pod): (PodId, &Pod),
+        app: Arc<App>,
+        position: usize,
+        needs: Needs,
+    ) -> Self {
+        let spec = &view.template_of(pod).spec;
+        let node_cpu = node_cpu(view, pod.node);
+        let limit = needs.cpu_limit;
+        let cores = [limit, node_cpu].into_iter().flatten().min();
+        let others = others(spec, &app);
+        let container = spec.containers.get(position);
+        let memory_limit = container.and_then(|one| one.limits.get("memory"));
+        let memory = app.memory.unwrap_or_else(|| memory_request(spec, position));
+        Self {
+            pod: id,
+            app,
+            node: pod.node,
+            zone: None,
+            backend: None,
+            cores: cores.map_or(0.0, MilliCpu::as_cores),
+            limit_nano: cores.map_or(0, nano),
+            burst_cores: node_cpu.or(limit).map_or(0.0, MilliCpu::as_cores),
+            limit_cores: limit.map(MilliCpu::as_cores),
+            weight: needs.cpu,
+            memory,
+            memory_limit: memory_limit.map(|limit| Bytes(limit.value())),
+            position,
+            running_since: None,
+            warming_since: None,
+            warm_up_cpu_time: SimDuration::ZERO,
+            settling_since: None,
+            share: None,
+            burnt: SimDuration::ZERO,
+            own_cpu: OwnCpu::UNHINDERED,
+            changed_at: view.now,
+            others,
+        }
+    }
+
+    /// Whether its memory can pass what its pod requests: what a pod requests fits its node, and only what is
+    /// beyond can be too much.
+    pub(super) fn can_outgrow(&self, needs: Needs) -> bool {
+        self.app.memory_per_request.0 > 0
+            || self.app.memory_leak_per_hour.0 > 0
+            || self.exceeds(needs)
+    }
+
+    /// Whether what its containers use at all times is more than the pod requests.
+    pub(super) fn exceeds(&self, needs: Needs) -> bool {
+        self.memory.0.saturating_add(self.others_memory()) > needs.memory
+    }
+
+    /// Other limits and weights are in force, on a node of this size.
+    pub(super) fn resize(&mut self, now: SimTime, spec: &PodSpec, node_cpu: Option<MilliCpu>) {
+        self.warm_up_cpu_time = self.warm_up_cpu_time_at(now);
+        self.warming_since = self.warming_since.map(|_| now);
+        let needs = Needs::of(spec);
+        let cores = [needs.cpu_limit, node_cpu].into_iter().flatten().min();
+        self.cores = cores.map_or(0.0, MilliCpu::as_cores);
+        self.limit_nano = cores.map_or(0, nano);
+        self.limit_cores = needs.cpu_limit.map(MilliCpu::as_cores);
+        self.weight = needs.cpu;
+        let memory_limit = spec.containers.get(self.position).map(|one| one.limits.get("memory"));
+        self.memory_limit = memory_limit.flatten().map(|limit| Bytes(limit.value()));
+    }
+
+    /// Its container runs from now on.
+    pub(super) const fn start(&mut self, now: SimTime) {
+        self.changed_at = now;
+        self.running_since = Some(now);
+        self.warming_since = Some(now);
+    }
+
+    /// Its container is gone.
+    pub(super) fn stop(&mut self, now: SimTime) {
+        self.end_warm_up(now);
+        self.end_settling(now);
+        self.running_since = None;
+    }
+
+    /// It is ready: its warm-up is over, and it begins to settle if it does so at all.
+    pub(super) fn settle(&mut self, now: SimTime) {
+        self.end_warm_up(now);
+        if self.app.profile.settling > SimDuration::ZERO {
+            self.settling_since = self.settling_since.or(self.running_since.map(|_| now));
+        }
+    }
+
+    /// Whether its container runs.
+    pub(crate) const fn is_running(&self) -> bool {
+        self.running_since.is_some()
+    }
+
+    /// Memory that the containers beside the application's use [bytes].
+    pub(super) fn others_memory(&self) -> i64 {
+        memory_of(self.others.as_deref())
+    }
+
+    pub(super) fn memory_in_use(&self, now: SimTime, traffic: &mut Traffic) -> Option<i64> {
+        let running = now - self.running_since?;
+        let per_request = self.app.memory_per_request.0;
+        let in_flight = match self.backend {
+            Some(backend) if per_request > 0 => traffic.in_flight(now, backend),
+            _ => 0,
+        };
+        let leaked = match self.app.memory_leak_per_hour.0 {
+            0 => 0,
+            an_hour => bytes(running.as_secs_f64() / 3600.0 * an_hour as f64),
+        };
+        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX).saturating_mul(per_request);
+        Some(self.memory.0.saturating_add(in_flight).saturating_add(leaked))
+    }
+
+    pub(super) fn warm_up_cpu_time_at(&self, now: SimTime) -> SimDuration {
+        let Some(since) = self.warming_since else { return self.warm_up_cpu_time };
+        let burning = now - since;
+        let cores = f64::from(self.app.profile.warm_up_cpu_milli) / 1000.0;
+        let burnt = SimDuration::from_secs_f64(burning.as_secs_f64() * cores.min(self.cores));
+        self.warm_up_cpu_time + burnt
+    }
+
+    /// CPU time burnt while settling.
+    pub(super) fn settled(&self, now: SimTime) -> SimDuration {
+        let Some(since) = self.settling_since else { return SimDuration::ZERO };
+        let burning = (now - since).min(self.app.profile.settling);
+        let cores = f64::from(self.app.profile.settling_cpu_milli) / 1000.0;
+        SimDuration::from_secs_f64(burning.as_secs_f64() * cores.min(self.cores))
+    }
+
+    pub(super) fn is_settling(&self, at: SimTime) -> bool {
+        self.settling_since.is_some_and(|since| at < since + self.app.profile.settling)
+    }
+
+    fn end_settling(&mut self, now: SimTime) {
+        self.burnt += self.settled(now);
+        self.settling_since = None;
+        self.changed_at = now;
+    }
+
+    fn end_warm_up(&mut self, now: SimTime) {
+        self.warm_up_cpu_time = self.warm_up_cpu_time_at(now);
+        self.changed_at = now;
+        self.warming_since = None;
+    }
+}
+
+/// CPU that the pods of a node can use together; absent where the node does not tell.
+pub(super) fn node_cpu(view: ClusterView<'_>, node: Option<NodeId>) -> Option<MilliCpu> {
+    let node = node.and_then(|node| view.nodes().get(node));
+    node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from)
+}
+
+/// The same amount in billionths of a core.
+pub(super) const fn nano(cpu: MilliCpu) -> i64 {
+    cpu.0.saturating_mul(1_000_000)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
+const fn bytes(amount: f64) -> i64 {
+    amount as i64
+}
+
+/// What the application uses where the scenario does not say it: its container's request. Where that has
+/// none, it is what a request at pod level leaves beside those of the other containers.
+fn memory_request(spec: &PodSpec, position: usize) -> Bytes {
+    let request = |one: &Container| one.requests.get("memory").map(Quantity::value);
+    let own = spec.containers.get(position).and_then(request);
+    Bytes(own.unwrap_or_else(|| {
+        let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
+        let others: i64 = spec.containers.iter().chain(sidecars).filter_map(request).sum();
+        spec.pod_requests.get("memory").map_or(0, |whole| (whole.value() - others).max(0))
+    }))
+}
+
+fn memory_of(containers: Option<&[ContainerMetrics]>) -> i64 {
+    let amounts = containers.unwrap_or_default().iter().map(|one| one.memory.0);
+    amounts.fold(0, i64::saturating_add)
+}
+
+/// What the containers beside the application's use while the pod runs.
+fn others(spec: &PodSpec, app: &App) -> Option<Arc<[ContainerMetrics]>> {
+    let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
+    let own = app
+        .container
+        .as_ref()
+        .and_then(|name| spec.containers.iter().position(|container| container.name == *name));
+    let own = own.unwrap_or(0);
+    let beside = spec.containers.iter().enumerate().filter(|(index, _)| *index != own);
+    let others = beside.map(|(_, container)| container).chain(sidecars);
+    let metrics = |container: &Container| {
+        let usage = app.others.get(&container.name).copied().unwrap_or_default();
+        let request = || container.requests.get("memory").map_or(0, Quantity::value);
+        ContainerMetrics {
+            container: container.name.clone(),
+            cpu_nano: usage.cpu.0.saturating_mul(1_000_000),
+            memory: usage.memory.unwrap_or_else(|| Bytes(request())),
+        }
+    };
+    let mut others = others.map(metrics).peekable();
+    others.peek()?;
+    Some(others.collect())
+}

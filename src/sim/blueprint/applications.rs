@@ -1,0 +1,135 @@
+//! The applications of a scenario's workloads: their profiles, request models, CPU loads and memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Blueprint;
+use crate::world::{App, AppPlan, CpuLoadStep, SidecarUsage};
+use cluster::Name;
+use engine::{SimDuration, SimTime};
+use kubelet::AppProfile;
+use manifest::Diagnostics;
+use scenario::workloads::{ImageBehavior, Workload};
+use traffic::{RequestModelId, RequestModelSpec};
+use units::{Bytes, MilliCpu, Quantity};
+
+/// The memory that an application uses, as a scenario says it.
+#[derive(Clone, Copy, Debug)]
+struct MemoryUse {
+    base: Option<Quantity>,
+    per_request: Option<Quantity>,
+    leak_per_hour: Option<Quantity>,
+}
+
+impl MemoryUse {
+    const fn of(workload: &Workload) -> Self {
+        Self {
+            base: workload.memory,
+            per_request: workload.memory_per_request,
+            leak_per_hour: workload.memory_leak_per_hour,
+        }
+    }
+
+    const fn with(image: &ImageBehavior) -> Self {
+        Self {
+            base: image.memory,
+            per_request: image.memory_per_request,
+            leak_per_hour: image.memory_leak_per_hour,
+        }
+    }
+}
+
+impl Blueprint<'_> {
+    /// Adds what the pods of a workload do, with the request models of their applications.
+    pub(super) fn add_workload(&mut self, workload: &Workload, problems: &mut Diagnostics) {
+        let field = format!("workloads[{}]", self.position_of(workload));
+        let default = self.app(
+            &workload.app,
+            MemoryUse::of(workload),
+            workload.requests.as_ref(),
+            &field,
+            problems,
+        );
+        let images = workload
+            .images
+            .iter()
+            .map(|(image, behavior)| {
+                let field = format!("{field}.images[{image}]");
+                let app = self.app(
+                    &behavior.app,
+                    MemoryUse::with(behavior),
+                    behavior.requests.as_ref(),
+                    &field,
+                    problems,
+                );
+                (image.clone(), Arc::new(app))
+            })
+            .collect();
+        let containers = Arc::new(workload.containers.clone());
+        let default = Arc::new(default);
+        let plan = AppPlan { default, images, container: workload.container.clone(), containers };
+        let plan = self.with_usage(plan, workload);
+        self.apps.insert(workload.workload.clone(), plan);
+    }
+
+    /// Adds what the pods use beside requests, whatever their images.
+    fn with_usage(&mut self, mut plan: AppPlan, workload: &Workload) -> AppPlan {
+        let load = (!workload.cpu_load.is_empty())
+            .then(|| u32::try_from(self.apps.len()).expect("fewer than 2^32 workloads"));
+        self.cpu_loads.extend(workload.cpu_load.iter().filter_map(|step| {
+            let demand_nano = step.cpu.milli_value().saturating_mul(1_000_000);
+            Some(CpuLoadStep { at: SimTime::ZERO + step.at, load: load?, demand_nano })
+        }));
+        let usage = workload.sidecars.iter().map(|(name, sidecar)| {
+            let memory = sidecar.memory.map(Bytes::from);
+            (name.clone(), SidecarUsage { cpu: MilliCpu::from(sidecar.cpu), memory })
+        });
+        let others: Arc<BTreeMap<Name, SidecarUsage>> = Arc::new(usage.collect());
+        for app in plan.images.values_mut().chain([&mut plan.default]) {
+            let app = Arc::make_mut(app);
+            app.container.clone_from(&workload.container);
+            app.cpu_load = load;
+            app.others = Arc::clone(&others);
+        }
+        plan
+    }
+
+    fn position_of(&self, workload: &Workload) -> usize {
+        let workloads = &self.resolved.scenario().workloads;
+        workloads.iter().position(|other| std::ptr::eq(other, workload)).unwrap_or_default()
+    }
+
+    fn app(
+        &mut self,
+        profile: &AppProfile,
+        memory: MemoryUse,
+        requests: Option<&RequestModelSpec>,
+        field: &str,
+        problems: &mut Diagnostics,
+    ) -> App {
+        let MemoryUse { base, per_request, leak_per_hour } = memory;
+        let mut app = App {
+            profile: *profile,
+            memory: base.map(Bytes::from),
+            memory_per_request: per_request.map(Bytes::from).unwrap_or_default(),
+            memory_leak_per_hour: leak_per_hour.map(Bytes::from).unwrap_or_default(),
+            ..App::default()
+        };
+        if let Some(spec) = requests {
+            let load = spec.llm.as_ref().and_then(|llm| llm.load_time());
+            app.profile.warm_up += load.unwrap_or(SimDuration::ZERO);
+            let tokens = |path: &str| self.resolved.files.tokens(path);
+            match spec.model_with(&format!("{field}.requests"), &tokens) {
+                Ok(model) => {
+                    let position = self.request_models.len();
+                    let id =
+                        u32::try_from(position).expect("a scenario has fewer than 2^32 models");
+                    app.requests = Some(RequestModelId(id));
+                    self.request_models.push(model);
+                }
+                Err(mistakes) => self.report(mistakes, problems),
+            }
+        }
+        app
+    }
+}

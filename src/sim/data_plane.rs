@@ -1,0 +1,320 @@
+//! The data plane: kubelets, the applications in the pods, and the requests to them; and what they do at once
+//! about a change of the cluster.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::apps::Apps;
+use super::endpoints::Endpoints;
+use super::environment::Environment;
+use super::event::Event;
+use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
+use super::resizing::MemoryInUse;
+use super::world::World;
+use cluster::node::{ConditionStatus, NodeId};
+use cluster::pod::{Pod, PodId};
+use cluster::service::ServiceId;
+use cluster::{Action, Change, ClusterView, PodChanges};
+use engine::Streams;
+use kubelet::memory::eviction_victim;
+use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile};
+use record::Used;
+use traffic::Traffic;
+
+/// All nodes at work.
+#[derive(Clone, Debug)]
+pub(super) struct DataPlane {
+    pub(super) kubelet: Kubelet,
+    pub(super) apps: Apps,
+    pub(super) traffic: Traffic,
+    pub(super) endpoints: Endpoints,
+    memory_pressure: MemoryPressure,
+    /// Pods that name a node which is not there.
+    nowhere: Vec<PodId>,
+    /// Empty; kept for their allocation.
+    effects: Effects,
+}
+
+impl DataPlane {
+    /// A data plane without nodes.
+    pub(super) fn new(world: &World) -> Self {
+        Self {
+            kubelet: Kubelet::new(world.kubelet),
+            apps: Apps::default(),
+            traffic: world.new_traffic(Streams::new(world.seed)),
+            endpoints: Endpoints::new(world.traffic.len()),
+            memory_pressure: MemoryPressure::default(),
+            nowhere: Vec::new(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// What kubelets, nodes and traffic do about a change.
+    pub(super) fn react(&mut self, env: &mut Environment, change: Change) {
+        match change {
+            Change::NodeAdded(node) => self.node_added(env, node),
+            Change::PodAdded(pod) => self.pod_added(env, pod),
+            Change::PodUpdated(pod, what) => self.pod_updated(env, pod, what),
+            Change::PodRemoved { pod, node, .. } => {
+                self.pod_removed(env, pod);
+                if let Some(node) = node {
+                    self.retry_resizes(env, node);
+                }
+            }
+            Change::ServiceSpec(service) => {
+                self.endpoints.service_changed(env, &mut self.traffic, service);
+            }
+            Change::Endpoints(service) => self.endpoints.changed(env, service),
+            _ => {}
+        }
+    }
+
+    /// A pod that names its node is on it from the start: the scheduler leaves it alone, and the kubelet of
+    /// that node finds it.
+    fn pod_added(&mut self, env: &mut Environment, id: PodId) {
+        let view = env.view();
+        let Some(pod) = view.pods().get(id) else { return };
+        let Some(name) = &view.template_of(pod).spec.node_name else { return };
+        match view.node_named(name) {
+            Some(node) => env.act("kubelet", Action::BindPod(id, node)),
+            None => self.nowhere.push(id),
+        }
+    }
+
+    fn pod_updated(&mut self, env: &mut Environment, pod: PodId, what: PodChanges) {
+        if what.has(PodChanges::BOUND) {
+            self.pod_bound(env, pod);
+        }
+        if what.has(PodChanges::DELETION_REQUESTED) {
+            self.step(env, |kubelet, view, out| kubelet.pod_deleting(view, pod, out));
+        }
+        if what.has(PodChanges::PHASE) {
+            self.room_made(env, pod);
+        }
+        if what.has(PodChanges::READY) && env.view().pods().get(pod).is_some_and(Pod::is_ready) {
+            self.apps.warmed_up(env.now, pod);
+        }
+        if what.has(PodChanges::RESIZED) {
+            self.pod_resized(env, pod);
+        }
+    }
+
+    fn node_added(&mut self, env: &mut Environment, id: NodeId) {
+        if let Some(node) = env.store().nodes().get(id) {
+            self.kubelet.node_added(id, node.images.iter().map(|(name, _)| name.clone()));
+        }
+        for pod in std::mem::take(&mut self.nowhere) {
+            self.pod_added(env, pod);
+        }
+    }
+
+    fn pod_bound(&mut self, env: &mut Environment, id: PodId) {
+        let view = env.view();
+        let plan = self.apps.plan_of(view, &env.world.apps, id);
+        let plan = plan.as_deref();
+        let Some(pod) = view.pods().get(id) else { return };
+        let spec = &view.template_of(pod).spec;
+        let images = spec.containers.iter().map(|one| &one.image);
+        let app = plan.map(|plan| plan.for_images(images)).unwrap_or_default();
+        let profile = PodProfile {
+            app: app.profile,
+            container: plan.and_then(|plan| plan.container.clone()),
+            others: plan.map(|plan| Arc::clone(&plan.containers)).unwrap_or_default(),
+        };
+        let position = profile.position(spec) - spec.init_containers.len();
+        self.apps.add(view, (id, pod), app, position);
+        self.step(env, |kubelet, view, out| kubelet.pod_bound(view, id, &profile, out));
+        self.check_reachability(env);
+    }
+
+    fn pod_removed(&mut self, env: &mut Environment, pod: PodId) {
+        self.book_usage_of(env, pod);
+        self.kubelet.pod_removed(pod);
+        self.apps.remove(env.now, pod, &mut self.traffic);
+    }
+
+    /// Lets the kubelet take a step, and does what it asks for.
+    pub(super) fn step(
+        &mut self,
+        env: &mut Environment,
+        step: impl FnOnce(&mut Kubelet, ClusterView<'_>, &mut Effects),
+    ) {
+        // A step within a step finds new lists.
+        let mut out = std::mem::take(&mut self.effects);
+        step(&mut self.kubelet, env.view(), &mut out);
+        for effect in out.apps.drain(..) {
+            self.app_effect(env, effect);
+        }
+        for action in out.actions.drain(..) {
+            env.act("kubelet", action);
+        }
+        for (at, pod, version) in out.timers.drain(..) {
+            env.enter(at, Event::Kubelet { pod, version });
+        }
+        self.effects = out;
+    }
+
+    /// What the kubelet's steps mean for the applications.
+    fn app_effect(&mut self, env: &mut Environment, effect: AppEffect) {
+        let now = env.now;
+        let Self { apps, traffic, .. } = self;
+        match effect {
+            AppEffect::Started(pod) => return apps.started(now, pod, traffic),
+            AppEffect::Answers(pod) => apps.set_listening(now, pod, true, traffic),
+            AppEffect::Hangs(pod) | AppEffect::Lost(pod) => apps.hangs(now, pod, traffic),
+            AppEffect::Found(pod, listens) => apps.set_listening(now, pod, listens, traffic),
+            AppEffect::Probed(pod, kind) => {
+                let delay = apps.answer_delay(now, pod, traffic);
+                return self.step(env, |kubelet, view, out| {
+                    kubelet.probe_answered(view, (pod, kind), delay, out);
+                });
+            }
+            AppEffect::Drains(pod, not_before) => {
+                apps.set_listening(now, pod, false, traffic);
+                env.enter(not_before, Event::Drain { pod });
+            }
+            AppEffect::Stopped(pod, stop) => apps.stopped(now, pod, stop, traffic),
+        }
+        self.check_reachability(env);
+    }
+
+    /// The nodes learn the endpoints that a Service had one propagation delay ago.
+    pub(super) fn propagate(&mut self, env: &mut Environment, service: ServiceId) {
+        if self.endpoints.propagate(env, &self.apps, &mut self.traffic, service) {
+            self.check_reachability(env);
+        }
+    }
+
+    /// Records the Services that nobody can answer for, from now on.
+    pub(super) fn check_reachability(&mut self, env: &mut Environment) {
+        self.endpoints.check_reachability(env, &self.kubelet, &mut self.traffic);
+    }
+
+    /// An application that drains may be done, or has a time at which it will be.
+    pub(super) fn drain(&mut self, env: &mut Environment, pod: PodId) {
+        let backend = self.apps.get(pod).and_then(|app| app.backend);
+        let done_at = backend.map_or(env.now, |one| self.traffic.drained_at(env.now, one));
+        if done_at <= env.now {
+            self.step(env, |kubelet, view, out| kubelet.drained(view, pod, out));
+        } else {
+            env.enter(done_at, Event::Drain { pod });
+        }
+    }
+
+    /// Looks at the CPU and the memory of nodes whose pods may want more than there is.
+    pub(super) fn share_nodes(&mut self, env: &mut Environment) {
+        self.apps.share_cpus(env.view(), &mut self.traffic);
+        self.check_memory(env);
+        env.enter(env.now + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+    }
+
+    /// Looks at the pods whose memory grows, and at their nodes.
+    fn check_memory(&mut self, env: &mut Environment) {
+        let growing: Vec<(PodId, Option<NodeId>)> =
+            self.apps.growing().map(|app| (app.pod, app.node)).collect();
+        for (pod, _) in &growing {
+            if exceeds_limit(env.now, &self.apps, &mut self.traffic, *pod) {
+                self.kill_for_memory(env, *pod);
+            }
+        }
+        let is_look = self.memory_pressure.is_look(env.now);
+        let nodes: BTreeSet<NodeId> = growing.into_iter().filter_map(|(_, node)| node).collect();
+        for node in nodes {
+            if !self.kubelet.is_down(node) {
+                self.check_memory_of(env, node, is_look);
+            }
+        }
+        if is_look {
+            let period = env.world.kubelet.eviction_pressure_transition_period;
+            for relief in self.memory_pressure.relieve(env.now, period) {
+                env.act("kubelet", relief);
+            }
+            self.retry_all_resizes(env);
+        }
+    }
+
+    fn check_memory_of(&mut self, env: &mut Environment, node: NodeId, is_look: bool) {
+        let threshold = env.world.kubelet.eviction_hard_memory_available.value();
+        match shortage(env.view(), &self.apps, &mut self.traffic, node, threshold) {
+            Shortage::Exhausted(Some(victim)) => self.kill_for_memory(env, victim),
+            Shortage::Low(claims) if is_look => {
+                env.act("kubelet", self.memory_pressure.note(env.now, node));
+                if let Some(victim) = eviction_victim(&claims) {
+                    let message = "The node was low on resource: memory.";
+                    self.step(env, |kubelet, view, out| kubelet.evict(view, victim, message, out));
+                }
+            }
+            Shortage::Exhausted(None) | Shortage::Low(_) | Shortage::None => {}
+        }
+    }
+
+    fn kill_for_memory(&mut self, env: &mut Environment, pod: PodId) {
+        let kill = ContainerKill::OutOfMemory;
+        self.step(env, |kubelet, view, out| kubelet.kill_container(view, pod, kill, out));
+    }
+
+    /// A pod asks for other amounts, or has got them.
+    fn pod_resized(&mut self, env: &mut Environment, pod: PodId) {
+        self.apps.resized(env.view(), pod, &mut self.traffic);
+        if let Some(node) = env.view().pods().get(pod).and_then(|pod| pod.node) {
+            let in_use = MemoryInUse::of_resized(env.view(), &self.apps, &mut self.traffic, node);
+            self.step(env, |kubelet, view, out| {
+                kubelet.pod_resized(view, pod, &|pod| in_use.of(pod), out);
+            });
+        }
+    }
+
+    /// A pod may have ended: what it had is room for others.
+    fn room_made(&mut self, env: &mut Environment, pod: PodId) {
+        let pod = env.store().pods().get(pod).filter(|pod| pod.phase.is_terminal());
+        if let Some(node) = pod.and_then(|pod| pod.node) {
+            self.retry_resizes(env, node);
+        }
+    }
+
+    /// Looks again at the resizes of a node that are not through.
+    fn retry_resizes(&mut self, env: &mut Environment, node: NodeId) {
+        if self.kubelet.nodes_with_pending_resizes().contains(&node) {
+            let in_use = MemoryInUse::of_resized(env.view(), &self.apps, &mut self.traffic, node);
+            self.step(env, |kubelet, view, out| {
+                kubelet.retry_resizes(view, node, &|pod| in_use.of(pod), out);
+            });
+        }
+    }
+
+    /// Looks again at all resizes that are not through.
+    fn retry_all_resizes(&mut self, env: &mut Environment) {
+        let nodes = self.kubelet.nodes_with_pending_resizes();
+        for node in nodes.iter().copied().collect::<Vec<_>>() {
+            self.retry_resizes(env, node);
+        }
+    }
+
+    /// Books the CPU time that all applications used.
+    pub(super) fn book_usage(&mut self, env: &mut Environment) {
+        let pods: Vec<PodId> = self.apps.iter().map(|app| app.pod).collect();
+        for pod in pods {
+            self.book_usage_of(env, pod);
+        }
+    }
+
+    fn book_usage_of(&mut self, env: &mut Environment, pod: PodId) {
+        if let Some(cpu_time) = self.apps.cpu_time(env.now, pod, &mut self.traffic) {
+            env.observers.recorder.book_usage(env.now, pod, Used { cpu_time });
+        }
+    }
+
+    /// A machine fails: its kubelet falls silent, and what ran there is gone.
+    pub(super) fn node_down(&mut self, env: &mut Environment, node: NodeId) {
+        env.act("scenario", Action::SetNodeSilent(node, true));
+        self.step(env, |kubelet, view, out| kubelet.node_down(view, node, out));
+    }
+
+    /// A machine is back.
+    pub(super) fn node_up(&mut self, env: &mut Environment, node: NodeId) {
+        env.act("scenario", Action::SetNodeSilent(node, false));
+        env.act("kubelet", Action::SetNodeReady(node, ConditionStatus::True));
+        self.step(env, |kubelet, view, out| kubelet.node_up(view, node, out));
+        self.retry_resizes(env, node);
+    }
+}

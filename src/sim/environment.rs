@@ -1,0 +1,160 @@
+//! Where every part of a simulation acts: the clock, the control plane, the events to come, and the record of
+//! what happens.
+
+use std::sync::Arc;
+
+use super::control_plane::{ControlPlane, ControlPlaneSettings};
+use super::event::Event;
+use super::observers::Observers;
+use super::world::World;
+use cluster::action::Event as KubernetesEvent;
+use cluster::node::NodeId;
+use cluster::{Action, ClusterView, NamespacedName, ObjectReference, Refused, Store};
+use engine::{EventQueue, SimTime, Streams};
+use record::Recorder;
+
+/// Kinds that an entry of the log can be about.
+const KINDS: [&str; 25] = [
+    "APIService",
+    "Metric",
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Pod",
+    "Node",
+    "Namespace",
+    "Service",
+    "Ingress",
+    "HTTPRoute",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
+    "VerticalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ConfigMap",
+    "Secret",
+    "PersistentVolumeClaim",
+    "ResourceQuota",
+    "LimitRange",
+    "ServiceAccount",
+    "File",
+];
+
+/// The clock of a simulation, its control plane, its event queue and its observers.
+#[derive(Clone, Debug)]
+pub(super) struct Environment {
+    pub(super) world: Arc<World>,
+    pub(super) now: SimTime,
+    pub(super) plane: ControlPlane,
+    /// The events to come.
+    pub(super) queue: EventQueue<Event>,
+    pub(super) observers: Observers,
+}
+
+impl Environment {
+    /// The environment at the start of a run: a control plane without objects.
+    pub(super) fn new(world: Arc<World>) -> Self {
+        let plane = ControlPlane::new(
+            Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),
+            controllers::all(&world.controllers),
+            ControlPlaneSettings { watch_latency: world.delays.watch },
+            world.begin,
+        );
+        Self {
+            now: world.begin,
+            world,
+            plane,
+            queue: EventQueue::default(),
+            observers: Observers::default(),
+        }
+    }
+
+    /// The objects, to read.
+    pub(super) const fn store(&self) -> &Store {
+        self.plane.store()
+    }
+
+    /// The cluster as it is now.
+    pub(super) const fn view(&self) -> ClusterView<'_> {
+        self.plane.view(self.now)
+    }
+
+    /// The recorder, and the cluster as it is now.
+    pub(super) const fn recorder_and_view(&mut self) -> (&mut Recorder, ClusterView<'_>) {
+        (&mut self.observers.recorder, self.plane.view(self.now))
+    }
+
+    /// One action of somebody outside of the controllers. A refusal is in the log.
+    pub(super) fn act(&mut self, actor: &'static str, action: Action) {
+        // What is refused stands in the log, and whoever asked sees in the cluster that it is not so.
+        let _ = self.ask(actor, action);
+    }
+
+    /// One action of somebody outside of the controllers, who hears what the API server says.
+    pub(super) fn ask(&mut self, actor: &'static str, action: Action) -> Result<(), Refused> {
+        self.plane.act(self.now, actor, action, &mut self.observers.journal)
+    }
+
+    /// Enters an event, for now if its time is over.
+    pub(super) fn enter(&mut self, at: SimTime, event: Event) {
+        self.queue.push(at.max(self.now), event.lane(), event);
+    }
+
+    /// Logs an Event of type Normal about an object.
+    pub(super) fn say(
+        &mut self,
+        actor: &'static str,
+        object: &ObjectReference,
+        reason: &'static str,
+        message: String,
+    ) {
+        self.log(actor, object, false, reason, message);
+    }
+
+    /// Logs an Event of type Warning about an object.
+    pub(super) fn warn(
+        &mut self,
+        actor: &'static str,
+        object: &ObjectReference,
+        reason: &'static str,
+        message: String,
+    ) {
+        self.log(actor, object, true, reason, message);
+    }
+
+    /// Logs that an object which something was to be done to does not exist.
+    pub(super) fn not_found(&mut self, object: &ObjectReference) {
+        let message = format!("{object} is not there at this time: nothing was done");
+        self.warn("scenario", object, "NotFound", message);
+    }
+
+    /// The node of this name; that there is none is logged.
+    pub(super) fn node_or_warn(&mut self, name: &str) -> Option<NodeId> {
+        let node = self.store().node_named(name);
+        if node.is_none() {
+            self.not_found(&node_reference(name));
+        }
+        node
+    }
+
+    fn log(
+        &mut self,
+        actor: &'static str,
+        object: &ObjectReference,
+        is_warning: bool,
+        reason: &'static str,
+        message: String,
+    ) {
+        let kind = KINDS.iter().find(|kind| ***kind == *object.kind).copied().unwrap_or("Object");
+        let event =
+            KubernetesEvent { kind, object: object.id.clone(), is_warning, reason, message };
+        self.act(actor, Action::Event(Box::new(event)));
+    }
+}
+
+/// A node by its name, as an entry of the log is about it.
+pub(super) fn node_reference(name: &str) -> ObjectReference {
+    ObjectReference { kind: "Node".into(), id: NamespacedName::new("", name) }
+}

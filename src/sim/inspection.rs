@@ -1,0 +1,119 @@
+//! Questions about a simulation as it stands, none of which changes what follows.
+
+use super::changing::template_of;
+use super::endpoints::traffic_id;
+use super::simulation::Simulation;
+use cluster::node::NodeId;
+use cluster::{ClusterView, NamespacedName, ObjectReference};
+use controllers::{Key, Row};
+use record::Recorder;
+use scheduler::explanation::Explanation;
+
+impl Simulation {
+    /// Whether the kubelet of a node works and is heard.
+    pub fn node_works(&self, node: NodeId) -> bool {
+        self.data_plane.kubelet.works(node)
+    }
+
+    /// The cluster as it is now.
+    pub const fn view(&self) -> ClusterView<'_> {
+        self.env.view()
+    }
+
+    /// What was recorded so far.
+    pub const fn recorder(&self) -> &Recorder {
+        &self.env.observers.recorder
+    }
+
+    /// The Services with traffic, by their position in it.
+    pub fn traffic_services(&self) -> impl Iterator<Item = &NamespacedName> {
+        self.env.world.traffic.iter().map(|(name, _)| name)
+    }
+
+    /// Requests that came so far, warm-up included.
+    pub fn requests(&self) -> u64 {
+        let services = 0..self.env.world.traffic.len();
+        services.map(|position| self.data_plane.traffic.arrived(traffic_id(position))).sum()
+    }
+
+    /// Positions of the recorded workloads whose pods a Service with traffic selects.
+    pub fn workloads_behind(&self, service: usize) -> Vec<usize> {
+        let view = self.view();
+        let service = self.data_plane.endpoints.service(service);
+        let Some(service) = service.and_then(|id| view.services().get(id)) else {
+            return Vec::new();
+        };
+        let Some(selector) = &service.selector else { return Vec::new() };
+        let is_behind = |workload: &ObjectReference| {
+            workload.id.namespace == *service.meta.namespace()
+                && template_of(view.store(), workload)
+                    .is_some_and(|template| selector.matches(&template.labels))
+        };
+        let workloads = self.recorder().workloads.iter().enumerate();
+        let selected = workloads.filter(|(_, track)| is_behind(&track.workload));
+        selected.map(|(position, _)| position).collect()
+    }
+
+    /// The last decision of a controller about an object in words, if there was one.
+    pub fn explain(&self, object: &ObjectReference) -> Option<String> {
+        let (key, now) = (self.autoscaler(object)?, self.now());
+        self.env.plane.explanations().find_map(|one| one.explain(key, now))
+    }
+
+    /// The same with every number under its name; of KEDA and VPA, whose decisions have no such form,
+    /// their words.
+    pub fn explain_as_json(&self, object: &ObjectReference) -> Option<serde_json::Value> {
+        let (key, now) = (self.autoscaler(object)?, self.now());
+        let words = || Some(serde_json::json!({ "explanation": self.explain(object)? }));
+        self.env.plane.explanations().find_map(|one| one.explain_as_json(key, now)).or_else(words)
+    }
+
+    /// The same as a row of a table; only HPAs have that form.
+    pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
+        let (key, now) = (self.autoscaler(object)?, self.now());
+        self.env.plane.explanations().find_map(|one| one.explain_in_a_row(key, now))
+    }
+
+    /// The autoscalers of a kind that exist now.
+    pub fn autoscalers(&self, kind: &str) -> Vec<ObjectReference> {
+        let store = self.env.store();
+        let ids: Vec<&NamespacedName> = match kind {
+            "HorizontalPodAutoscaler" => store.hpas().values().map(|one| &one.meta.id).collect(),
+            "VerticalPodAutoscaler" => store.vpas().values().map(|one| &one.meta.id).collect(),
+            "ScaledObject" => store.scaled_objects().values().map(|one| &one.meta.id).collect(),
+            _ => Vec::new(),
+        };
+        let named = |id: &NamespacedName| ObjectReference { kind: kind.into(), id: id.clone() };
+        ids.into_iter().map(named).collect()
+    }
+
+    fn autoscaler(&self, object: &ObjectReference) -> Option<Key> {
+        let store = self.env.store();
+        match object.kind.as_ref() {
+            "HorizontalPodAutoscaler" => store.hpa_named(&object.id).map(Key::Hpa),
+            "VerticalPodAutoscaler" => store.vpa_named(&object.id).map(Key::Vpa),
+            "ScaledObject" => {
+                let mut objects = store.scaled_objects().iter();
+                let found = objects.find(|(_, one)| one.meta.id == object.id);
+                found.map(|(id, _)| Key::ScaledObject(id))
+            }
+            _ => None,
+        }
+    }
+
+    /// The node of a pod by its name, if it has one.
+    pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
+        self.env.store().pods().get(self.env.store().pod_named(pod)?)?.node
+    }
+
+    /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not
+    /// know of the pod.
+    pub fn examine(&self, pod: &NamespacedName) -> Option<Explanation> {
+        let (view, id) = (self.view(), self.env.store().pod_named(pod)?);
+        let unexamined = Explanation::unexamined(view, view.pods().get(id)?);
+        unexamined.or_else(|| {
+            let decision = self.scheduler.examine(view, id)?;
+            Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), view))
+        })
+    }
+}

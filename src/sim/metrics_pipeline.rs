@@ -1,0 +1,151 @@
+//! The metrics pipeline: metrics-server, Prometheus with its adapter, and that which of them does not work.
+
+use std::collections::BTreeSet;
+
+use super::adapter::Adapter;
+use super::data_plane::DataPlane;
+use super::environment::Environment;
+use super::event::Event;
+use cluster::custom_metrics::{ApiHealth, MetricsApi};
+use cluster::node::NodeId;
+use cluster::{Action, Name, NamespacedName, ObjectReference};
+use engine::{SimTime, Streams};
+use faults::Scraper;
+use metrics::MetricsServer;
+
+/// All that autoscalers get their metrics from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MetricsPipeline {
+    server: MetricsServer,
+    adapter: Adapter,
+    /// Nodes that metrics-server cannot scrape though their kubelets work.
+    failing_nodes: BTreeSet<NodeId>,
+    /// Nodes whose kubelets did not answer the last scrape.
+    unreachable: BTreeSet<NodeId>,
+    paused: BTreeSet<Scraper>,
+}
+
+impl MetricsPipeline {
+    /// The scrapers begin.
+    pub(super) fn start(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
+        let metrics = &env.world.metrics;
+        let streams = Streams::new(env.world.seed);
+        let first = metrics.first_scrape.offset("metrics-server", metrics.resolution, streams);
+        env.enter(SimTime::ZERO + first, Event::Scrape);
+        self.adapter.start(env, data_plane);
+    }
+
+    /// metrics-server scrapes the kubelets that answer.
+    pub(super) fn scrape(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
+        env.enter(env.now + env.world.metrics.resolution, Event::Scrape);
+        if self.paused.contains(&Scraper::MetricsServer) {
+            return;
+        }
+        self.note_unreachable_nodes(env, data_plane);
+        let Self { server, unreachable, .. } = self;
+        let DataPlane { apps, traffic, .. } = data_plane;
+        let pods = apps.take_restless();
+        let meters = apps.take_changed_meters(env.now);
+        let last = server.last_scrape();
+        let usage = pods.iter().map(|pod| {
+            let node = apps.get(*pod).and_then(|app| app.node);
+            let answers = node.is_some_and(|node| !unreachable.contains(&node));
+            let usage = || apps.usage(env.now, *pod, last, traffic);
+            (*pod, answers.then(usage).flatten())
+        });
+        let served = server.scrape(env.now, usage, meters);
+        apps.disturb(pods.into_iter().filter(|pod| !server.is_steady(*pod)));
+        env.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
+    }
+
+    /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.
+    fn note_unreachable_nodes(&mut self, env: &Environment, data_plane: &mut DataPlane) {
+        let Self { failing_nodes, unreachable, .. } = self;
+        let DataPlane { kubelet, apps, .. } = data_plane;
+        if failing_nodes.is_empty() && unreachable.is_empty() && !kubelet.is_any_down() {
+            return;
+        }
+        for (node, _) in env.store().nodes().iter() {
+            let fails = kubelet.is_down(node) || failing_nodes.contains(&node);
+            if fails != unreachable.contains(&node) {
+                if fails {
+                    unreachable.insert(node);
+                } else {
+                    unreachable.remove(&node);
+                }
+                apps.disturb(env.store().pods_on(node).map(|(pod, _)| pod));
+            }
+        }
+    }
+
+    /// Prometheus scrapes the applications, unless it is paused, and the adapter's answers follow.
+    pub(super) fn scrape_applications(
+        &mut self,
+        env: &mut Environment,
+        data_plane: &mut DataPlane,
+    ) {
+        let is_paused = self.paused.contains(&Scraper::Prometheus);
+        self.adapter.scrape(env, data_plane, is_paused);
+    }
+
+    /// metrics-server reaches the kubelet of a node, or does so no more.
+    pub(super) fn set_scrapes(&mut self, node: NodeId, succeed: bool) {
+        if succeed {
+            self.failing_nodes.remove(&node);
+        } else {
+            self.failing_nodes.insert(node);
+        }
+    }
+
+    /// A scraper pauses, or goes on.
+    pub(super) fn pause(&mut self, env: &mut Environment, scraper: Scraper, pauses: bool) {
+        if pauses {
+            self.paused.insert(scraper);
+        } else {
+            self.paused.remove(&scraper);
+        }
+        let name = match scraper {
+            Scraper::MetricsServer => "metrics-server",
+            Scraper::Prometheus => "prometheus",
+        };
+        let (reason, verb) = if pauses {
+            ("ScrapesPaused", "scrapes nothing")
+        } else {
+            ("ScrapesResumed", "scrapes again")
+        };
+        env.say("scenario", &reference("Deployment", name), reason, format!("{name} {verb}"));
+    }
+}
+
+/// A metrics API answers, or does so no more; one that is not registered stays so.
+pub(super) fn set_metrics_api(env: &mut Environment, api: MetricsApi, answers: bool) {
+    if env.store().metrics_apis().health(api) == ApiHealth::Unregistered {
+        return;
+    }
+    let health = if answers { ApiHealth::Serving } else { ApiHealth::Unavailable };
+    env.act("scenario", Action::SetMetricsApi(api, health));
+    let service = match api {
+        MetricsApi::Resource => "v1beta1.metrics.k8s.io",
+        MetricsApi::Custom => "v1beta2.custom.metrics.k8s.io",
+        MetricsApi::External => "v1beta1.external.metrics.k8s.io",
+    };
+    let (reason, verb) = match health {
+        ApiHealth::Serving => ("MetricsApiUp", "answers again"),
+        _ => ("MetricsApiDown", "answers no more"),
+    };
+    let message = format!("the metrics API {service} {verb}");
+    env.say("scenario", &reference("APIService", service), reason, message);
+}
+
+/// The source of a custom metric answers no more, or does so again.
+pub(super) fn set_metric_failing(env: &mut Environment, name: &Name, fails: bool) {
+    env.act("scenario", Action::SetMetricFailing(name.clone(), fails));
+    let (reason, verb) =
+        if fails { ("MetricDown", "cannot be read") } else { ("MetricUp", "can be read again") };
+    let message = format!("the metric {name} {verb}");
+    env.say("scenario", &reference("Metric", name), reason, message);
+}
+
+fn reference(kind: &str, name: &str) -> ObjectReference {
+    ObjectReference { kind: kind.into(), id: NamespacedName::new("", name) }
+}

@@ -1,0 +1,49 @@
+//! Those who follow a run and change nothing in it: the recorder, the journal with its watch, and the
+//! fingerprint.
+
+use super::event::Event;
+use super::journal::{Journal, LogEntry, Logged};
+use engine::{Digest, SimTime};
+use record::{LogLine, Recorder};
+
+/// The observers of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observers {
+    pub(super) recorder: Recorder,
+    /// What happened in the control plane and was not yet passed on.
+    pub(super) journal: Journal,
+    pub(super) digest: Digest,
+}
+
+impl Observers {
+    /// Whether something happened in the control plane that was not yet passed on.
+    pub(super) const fn have_news(&self) -> bool {
+        !self.journal.changes.is_empty() || !self.journal.log.is_empty()
+    }
+
+    /// Something happens at this instant.
+    pub(super) fn note_time(&mut self, now: SimTime) {
+        self.digest.word(now.as_nanos().unsigned_abs());
+    }
+
+    /// An event is about to be handled.
+    pub(super) fn note_event(&mut self, now: SimTime, event: Event) {
+        self.note_time(now);
+        event.digest(&mut self.digest);
+    }
+
+    /// The audit trail has another entry.
+    pub(super) fn note(&mut self, entry: LogEntry) {
+        let Logged::Event(event) = entry.what else { return };
+        self.digest.bytes(event.message.as_bytes());
+        self.recorder.note(LogLine {
+            at: entry.at,
+            actor: entry.actor,
+            kind: event.kind,
+            object: event.object,
+            reason: event.reason,
+            message: event.message,
+            is_warning: event.is_warning,
+        });
+    }
+}
