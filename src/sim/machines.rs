@@ -18,7 +18,7 @@ use faults::{Maintenance, SpotReclaim};
 /// From look to look whether a node that is drained is empty.
 const DRAIN_LOOK: SimDuration = SimDuration::from_secs(5);
 
-/// The machines of a run that came or go later.
+/// Planned changes of the machines, as far as they have come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machines {
     /// Steps that were begun and go on later; taken out when their time comes.

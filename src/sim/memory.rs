@@ -50,7 +50,7 @@ impl MemoryPressure {
     }
 }
 
-/// The memory of a node, next to that which its pods use.
+/// How short of memory a node is.
 pub(super) enum Shortage {
     /// There is enough.
     None,

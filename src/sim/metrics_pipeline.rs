@@ -1,4 +1,4 @@
-//! The metrics pipeline: metrics-server, Prometheus with its adapter, and that which of them does not work.
+//! The metrics pipeline: metrics-server, Prometheus with its adapter, and their failures.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use engine::{SimTime, Streams};
 use faults::Scraper;
 use metrics::MetricsServer;
 
-/// All that autoscalers get their metrics from.
+/// The components between the pods and the metrics APIs that autoscalers read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MetricsPipeline {
     server: MetricsServer,

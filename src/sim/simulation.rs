@@ -1,4 +1,4 @@
-//! The simulation: one loop, one order of events, and who handles each.
+//! The simulation: one loop, one order of events, and the part that handles each.
 
 use std::sync::Arc;
 

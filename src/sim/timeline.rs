@@ -1,4 +1,5 @@
-//! Carries out the scenario's timeline: the deeds of users and operators, and bad luck.
+//! Carries out the scenario's timeline: hands each action of users and operators, and each fault, to the part
+//! that it concerns.
 
 use super::data_plane::DataPlane;
 use super::draining::drain_node;
