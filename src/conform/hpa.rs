@@ -4,24 +4,23 @@
 mod calculator_row;
 mod compare;
 mod controller_row;
+mod pods;
 mod readings;
 mod row;
 mod row_errors;
-mod row_pods;
 mod sequence;
-mod tick;
+mod sync;
 
 use std::io::BufRead;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::CaseOutcome;
 use super::recording::{RecordingError, for_each_line, parse};
+use super::{CaseOutcome, listed};
 use cluster::hpa::HpaSpec;
 use controllers::hpa::{HpaFeatureGates, HpaSettings};
 use engine::SimDuration;
-use manifest::field::FieldError;
 use manifest::hpa::{lower, set_defaults, to_v2};
 
 /// Replays every case of a recording, sequences and table rows in any order, plain or compressed.
@@ -90,13 +89,8 @@ impl Flags {
 
 /// A spec as the API server would store it, in lean form and as JSON.
 fn defaulted_spec(api_version: &str, object: &Value) -> Result<(HpaSpec, Value), String> {
-    let mut spec = to_v2(api_version, object).map_err(|errors| listed(&errors))?;
+    let mut spec = to_v2(api_version, object).map_err(|errors| listed(&errors, "hpa"))?;
     set_defaults(&mut spec);
     let json = serde_json::to_value(&spec).map_err(|error| error.to_string())?;
-    Ok((lower(&spec).map_err(|errors| listed(&errors))?, json))
-}
-
-fn listed(errors: &[FieldError]) -> String {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    errors.join("; ")
+    Ok((lower(&spec).map_err(|errors| listed(&errors, "hpa"))?, json))
 }

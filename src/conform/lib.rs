@@ -4,6 +4,7 @@
 pub mod controllers;
 pub mod end_to_end;
 pub mod hpa;
+mod objects;
 mod recording;
 pub mod scheduler;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use manifest::field::FieldError;
 use report::figures::counted;
 
 /// Version of the JSON form of a [`ConformReport`]: the minor grows with added fields, the major
@@ -28,6 +30,12 @@ fn check_length(field: &str, seconds: f64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{field}: {seconds} s is more than {LONGEST_DAYS} days"))
+}
+
+/// All errors in one line, of an object at a place in the case.
+fn listed(errors: &[FieldError], at: &str) -> String {
+    let errors: Vec<String> = errors.iter().map(|error| format!("{at}.{error}")).collect();
+    errors.join("; ")
 }
 
 /// What became of one recorded case.
@@ -76,6 +84,20 @@ impl CaseOutcome {
     /// The outcome of a case with this first difference, if there is any.
     pub fn new(id: impl Into<String>, difference: Option<Difference>) -> Self {
         Self { id: id.into(), agreed: difference.is_none(), difference }
+    }
+}
+
+impl Difference {
+    /// A difference with nothing to tell of how we come to it.
+    fn new(
+        at: impl Into<String>,
+        field: impl Into<String>,
+        expected: Value,
+        got: Value,
+        inputs: Value,
+    ) -> Self {
+        let explanation = String::new();
+        Self { at: at.into(), field: field.into(), expected, got, inputs, explanation }
     }
 }
 

@@ -139,7 +139,9 @@ pub(super) fn lower(
 ) -> Result<Lowered, serde_json::Error> {
     let metadata = value.get("metadata").cloned().unwrap_or_default();
     let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
-    check_metadata(manifest, &metadata, errors);
+    let mut rules = FieldErrors::default();
+    check_metadata(manifest, &metadata, &mut rules);
+    errors.append_rules(rules);
     let meta = object_meta(&manifest.reference.id, &metadata);
     let content = content(&manifest.reference.kind, &meta, value, control_plane, errors)?;
     Ok(Lowered { meta, content })
@@ -179,7 +181,9 @@ fn content(
         "Pod" => {
             let pod: core::Pod = typed(value)?;
             let spec = or_required(pod.spec, &path, errors);
-            validate_pod(&spec, &path, errors);
+            let mut rules = FieldErrors::default();
+            validate_pod(&spec, &path, &mut rules);
+            errors.append_rules(rules);
             let template =
                 super::pod::pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
             Content::Pod(Box::new(template))

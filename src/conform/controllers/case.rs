@@ -135,7 +135,7 @@ pub struct NodeEntry {
     pub name: String,
     /// Its labels.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Value,
 }
 
 /// What a second serial run of the real controllers left equal.

@@ -4,7 +4,6 @@
 mod case;
 mod compare;
 mod kubelet;
-mod objects;
 mod sections;
 mod seen;
 mod trace;

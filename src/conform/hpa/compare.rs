@@ -102,7 +102,7 @@ pub(super) fn is_equal(expected: &Value, got: &Value) -> bool {
 }
 
 /// Conditions with the time of their last transition, in stored order.
-fn conditions(status: &HpaStatus) -> Value {
+pub(super) fn conditions(status: &HpaStatus) -> Value {
     let conditions = status.conditions.iter().map(|condition| {
         json!({
             "type": condition.kind.as_str(),

@@ -19,6 +19,9 @@ use engine::{SimDuration, SimTime};
 /// The time of every single decision: ages count back from it.
 pub(super) const NOW: SimTime = SimTime::ZERO;
 
+/// The namespace of every HPA of a row.
+pub(super) const NAMESPACE: &str = "test-namespace";
+
 /// The upstream tests run on the real clock: ages this close [s] are the same.
 const AGE_TOLERANCE_SECONDS: f64 = 0.1;
 
@@ -42,13 +45,8 @@ pub(super) fn replay(table: &str, line: &str) -> Result<Option<Difference>, Stri
     let difference = got.into_iter().find(|(field, value)| {
         expected.get(*field).is_some_and(|expected| !is_same(expected, value))
     });
-    Ok(difference.map(|(field, got)| Difference {
-        at: String::new(),
-        field: field.to_owned(),
-        expected: expected[field].clone(),
-        got,
-        inputs: Value::Object(inputs),
-        explanation: String::new(),
+    Ok(difference.map(|(field, got)| {
+        Difference::new("", field, expected[field].clone(), got, Value::Object(inputs))
     }))
 }
 
