@@ -4,8 +4,8 @@
 mod case;
 mod compare;
 mod kubelet;
-mod sections;
 mod seen;
+mod state;
 mod trace;
 mod user;
 mod victims;

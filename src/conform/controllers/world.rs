@@ -462,7 +462,7 @@ impl<'a> World<'a> {
     }
 
     fn observe(&mut self) {
-        let state = super::trace::state_of(self);
+        let state = super::state::state_of(self);
         self.trace.settled(self.now, state);
     }
 }
