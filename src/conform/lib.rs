@@ -4,6 +4,7 @@
 pub mod controllers;
 pub mod end_to_end;
 pub mod hpa;
+mod json;
 mod objects;
 mod recording;
 pub mod scheduler;

@@ -11,8 +11,8 @@ use cluster::pod::{PodId, PodPhase};
 use engine::SimTime;
 use manifest::{Diagnostic, Diagnostics, Object, Severity, read_value, stored};
 
-/// The request that creates an object. `at` is where it stands in its case.
-pub(crate) fn creation(object: &Value, at: &str) -> Result<Action, String> {
+/// An object, read. `at` is where it stands in its case.
+pub(crate) fn object(object: &Value, at: &str) -> Result<Object, String> {
     let mut problems = Diagnostics::default();
     let loaded = stored(read_value(object.clone(), at, &mut problems));
     problems.append(loaded.diagnostics);
@@ -22,19 +22,25 @@ pub(crate) fn creation(object: &Value, at: &str) -> Result<Action, String> {
     if !errors.is_empty() {
         return Err(errors.join("; "));
     }
-    let action = loaded.objects.into_iter().next().and_then(Object::into_action);
-    action.ok_or_else(|| format!("{at}: {} is not replayed", object["kind"]))
+    let object = loaded.objects.into_iter().next();
+    object.ok_or_else(|| format!("{at}: is of a kind that is not simulated"))
 }
 
 /// The same of an object whose kind the case says in another way.
-pub(crate) fn creation_of(
+pub(crate) fn object_of(
     (api_version, kind): (&str, &str),
-    mut object: Value,
+    mut given: Value,
     at: &str,
-) -> Result<Action, String> {
-    object["apiVersion"] = json!(api_version);
-    object["kind"] = json!(kind);
-    creation(&object, at)
+) -> Result<Object, String> {
+    given["apiVersion"] = json!(api_version);
+    given["kind"] = json!(kind);
+    object(&given, at)
+}
+
+/// The request that creates an object.
+pub(crate) fn creation(object: Object) -> Result<Action, String> {
+    let label = object.manifest.label();
+    object.into_action().ok_or_else(|| format!("{label} is not replayed"))
 }
 
 /// What has happened to a running pod since its creation, each at its time.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use super::seen;
@@ -171,7 +171,7 @@ fn jobs(store: &Store) -> Value {
 }
 
 fn cron_jobs(world: &World<'_>) -> Value {
-    let start: Timestamp = world.case.t0.parse().unwrap_or_default();
+    let start = world.case.start().unwrap_or_default();
     let calendar = |time: Option<SimTime>| {
         let since = time.map(|time| SignedDuration::from_secs((time - SimTime::ZERO).as_secs()));
         since.map(|since| (start + since).to_string())

@@ -4,15 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::trace::rounded;
 use super::world::World;
-use crate::objects::{creation, creation_of};
+use crate::objects::{creation, object, object_of};
 use cluster::node::{ConditionStatus, NODE_CONDITIONS, NodeId};
 use cluster::{Action, NamespacedName, ObjectReference, Refused};
+use manifest::Content;
 use sim::documents::merge;
 use sim::{as_change, deletion};
 
 /// Creates an object.
 pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), String> {
-    let action = creation(document, "object")?;
+    let action = creation(object(document, "object")?)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let identity = (text(&document["kind"]), text(&document["metadata"]["name"]));
     world.documents.insert(identity, document.clone());
@@ -147,7 +148,8 @@ fn update(
 ) -> Result<(), String> {
     let Some(document) = world.documents.get_mut(&identity) else { return Ok(()) };
     change(document);
-    match as_change(world.plane.store(), creation(document, "object")?) {
+    let creation = creation(object(document, "object")?)?;
+    match as_change(world.plane.store(), creation) {
         Ok(action) => world.act(action).map_err(|refused| refused.to_string()),
         // It has gone since.
         Err(_) => Ok(()),
@@ -169,7 +171,7 @@ fn patch_node(world: &mut World<'_>, name: &str, patch: &Value) -> Result<(), St
         "spec": { "unschedulable": node.unschedulable, "taints": taints.collect::<Value>() },
     });
     merge(&mut document, patch);
-    let Action::AddNode(patched) = creation_of(("v1", "Node"), document, "patch")? else {
+    let Content::Node(patched) = object_of(("v1", "Node"), document, "patch")?.content else {
         return Ok(());
     };
     world.try_act(Action::SetNodeTaints(id, patched.taints));

@@ -11,7 +11,7 @@ use super::seen::{Eyes, Seen, SeenPod};
 use super::trace::{Trace, rounded};
 use super::user;
 use super::victims::leading_hex;
-use crate::objects::creation_of;
+use crate::objects::{creation, object_of};
 use cluster::action::PodDeletion;
 use cluster::daemon_set::target_node;
 use cluster::deployment::ReplicaSetId;
@@ -21,6 +21,7 @@ use cluster::pod_template::TaintEffect;
 use cluster::{Action, Change, Name, NamespacedName, PodChanges, Refused, Store};
 use controllers::Controller;
 use engine::{EventQueue, SimDuration, SimTime, Streams};
+use manifest::Content;
 use sim::control_plane::{ControlPlane, ControlPlaneSettings};
 
 /// When controllers and nodes start.
@@ -62,13 +63,9 @@ pub(super) struct PodRecord {
     pub(super) owner: String,
     /// Creation order within the owner, from 1.
     pub(super) ordinal: usize,
-    pub(super) phase: PodPhase,
     pub(super) model: PodModel,
-    was_ready: bool,
-    /// The last status that was told.
-    status: String,
-    /// Its node.
-    node: Option<Name>,
+    /// As it was seen last.
+    seen: SeenPod,
 }
 
 /// A case in progress.
@@ -170,7 +167,7 @@ impl<'a> World<'a> {
         let Some((accepted, 1..)) = counts.first() else { return Ok(()) };
         let hard = json!({ "pods": accepted });
         let quota = json!({ "metadata": { "name": QUOTA }, "spec": { "hard": hard } });
-        self.try_act(creation_of(("v1", "ResourceQuota"), quota, "quota")?);
+        self.try_act(creation(object_of(("v1", "ResourceQuota"), quota, "quota")?)?);
         if counts[1..].iter().any(|(accepted, _)| *accepted > 0) {
             self.events.push(QUOTA_LIFTED, 0, Event::LiftQuota);
         }
@@ -187,8 +184,8 @@ impl<'a> World<'a> {
     /// Adds a node whose kubelet has not posted anything yet.
     pub(super) fn add_node(&mut self, name: &str, labels: &Value) -> Result<NodeId, String> {
         let node = json!({ "metadata": { "name": name, "labels": labels } });
-        let mut action = creation_of(("v1", "Node"), node, "nodes")?;
-        if let Action::AddNode(node) = &mut action {
+        let mut object = object_of(("v1", "Node"), node, "nodes")?;
+        if let Content::Node(node) = &mut object.content {
             let phase = self.now + SimDuration::from_secs_f64(self.case.lease_offset);
             node.ready = NodeReady { status: ConditionStatus::Unknown, since: self.now };
             node.health.posted = None;
@@ -196,7 +193,7 @@ impl<'a> World<'a> {
             node.health.lease =
                 Lease { started: None, phase: Some(phase), silent_since: Some(self.now) };
         }
-        self.act(action).map_err(|refused| refused.to_string())?;
+        self.act(creation(object)?).map_err(|refused| refused.to_string())?;
         self.plane.store().node_named(name).ok_or_else(|| format!("node {name} was not created"))
     }
 
@@ -279,7 +276,7 @@ impl<'a> World<'a> {
 
     /// Whether the kubelet of a pod's node is silent.
     pub(super) fn is_out_of_reach(&self, pod: PodId) -> bool {
-        let node = self.pods.get(&pod).and_then(|record| record.node.as_ref());
+        let node = self.pods.get(&pod).and_then(|record| record.seen.node.as_ref());
         node.is_some_and(|node| self.down.contains(node))
     }
 
@@ -395,26 +392,18 @@ impl<'a> World<'a> {
             None => "-".to_owned(),
         };
         let ordinal = self.ordinal_of(&owner, &pod);
-        let record = PodRecord {
-            model: model_of(self.case, &pod.image, ordinal),
-            ordinal,
-            phase: pod.phase,
-            was_ready: false,
-            status: pod.status,
-            node: None,
-            owner,
-        };
-        let mut extra = json!({ "image": pod.image.as_ref(), "name": pod.name.as_ref() });
+        let mut extra = json!({ "image": *pod.image, "name": *pod.name });
         if let Some(index) = &pod.index {
-            extra["index"] = json!(index.as_ref());
+            extra["index"] = json!(**index);
         }
         self.note_creation(true);
-        self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, &extra);
+        self.trace.pod_event(self.now, "create", &owner, ordinal, &extra);
         if !self.case.no_bind {
             self.events.push(self.now, 0, Event::Bind(id));
         }
-        let uid = self.uids.get(&(record.owner.clone(), record.ordinal)).copied();
-        self.pods.insert(id, record);
+        let uid = self.uids.get(&(owner.clone(), ordinal)).copied();
+        let model = model_of(self.case, &pod.image, ordinal);
+        self.pods.insert(id, PodRecord { owner, ordinal, model, seen: pod });
         if let Some(uid) = uid {
             self.try_act(Action::SetPodUid(id, uid));
         }
@@ -422,26 +411,27 @@ impl<'a> World<'a> {
 
     fn pod_updated(&mut self, id: PodId, what: PodChanges, pod: SeenPod) {
         let Some(record) = self.pods.get_mut(&id) else { return };
-        record.phase = pod.phase;
-        record.was_ready = pod.is_ready;
+        let before = std::mem::replace(&mut record.seen, pod);
+        // The node may have gone since.
+        record.seen.node = record.seen.node.take().or(before.node);
+        let PodRecord { owner, ordinal, model, seen } = record;
+        let is_node_case = self.case.class == "node";
         if what.has(PodChanges::BOUND) {
-            record.node = pod.node;
-            let node = json!(record.node.as_deref());
-            if self.case.class == "node" {
-                self.trace.pod_event(self.now, "bind", &record.owner, record.ordinal, &node);
+            if is_node_case {
+                let node = json!(seen.node.as_deref());
+                self.trace.pod_event(self.now, "bind", owner, *ordinal, &node);
             }
-            let at = self.now + SimDuration::from_secs_f64(record.model.start);
+            let at = self.now + SimDuration::from_secs_f64(model.start);
             self.events.push(at, 0, Event::Start(id));
         }
         if what.has(PodChanges::DELETION_REQUESTED) {
-            let extra = json!({ "wasReady": record.was_ready });
-            self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, &extra);
-            let at = self.now + SimDuration::from_secs_f64(record.model.term);
+            let extra = json!({ "wasReady": seen.is_ready });
+            self.trace.pod_event(self.now, "delete", owner, *ordinal, &extra);
+            let at = self.now + SimDuration::from_secs_f64(model.term);
             self.events.push(at, 0, Event::Terminated(id));
         }
-        if self.case.class == "node" && record.status != pod.status {
-            self.trace.pod_status(self.now, &record.owner, record.ordinal, &pod.status);
-            record.status = pod.status;
+        if is_node_case && before.status != seen.status {
+            self.trace.pod_status(self.now, owner, *ordinal, &seen.status);
         }
     }
 
@@ -454,7 +444,7 @@ impl<'a> World<'a> {
 
     fn pod_gone(&mut self, id: PodId) {
         let Some(record) = self.pods.remove(&id) else { return };
-        let extra = match record.phase {
+        let extra = match record.seen.phase {
             PodPhase::Failed => json!({}),
             phase => json!({ "phase": phase.as_str() }),
         };

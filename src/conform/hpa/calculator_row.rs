@@ -70,24 +70,25 @@ impl CalculatorRow {
             "value": quantity(args.target_value_milli),
         });
         let metric = json!({ "name": args.metric });
-        let metric = match self.function.as_str() {
-            one if one.starts_with("pods") => {
-                json!({ "type": "Pods", "pods": { "metric": metric, "target": target } })
-            }
+        let (kind, field, mut source) = match self.function.as_str() {
+            one if one.starts_with("pods") => ("Pods", "pods", json!({ "metric": metric })),
             one if one.starts_with("external") => {
-                json!({ "type": "External", "external": { "metric": metric, "target": target } })
+                ("External", "external", json!({ "metric": metric }))
             }
-            one if one.starts_with("object") => json!({ "type": "Object", "object": {
-                "metric": metric, "target": target,
-                "describedObject": { "kind": "Service", "name": "web" },
-            } }),
-            _ if args.container.is_empty() => json!({
-                "type": "Resource", "resource": { "name": args.resource, "target": target },
-            }),
-            _ => json!({ "type": "ContainerResource", "containerResource": {
-                "name": args.resource, "container": args.container, "target": target,
-            } }),
+            one if one.starts_with("object") => {
+                let described = json!({ "kind": "Service", "name": "web" });
+                ("Object", "object", json!({ "metric": metric, "describedObject": described }))
+            }
+            _ if args.container.is_empty() => {
+                ("Resource", "resource", json!({ "name": args.resource }))
+            }
+            _ => {
+                let source = json!({ "name": args.resource, "container": args.container });
+                ("ContainerResource", "containerResource", source)
+            }
         };
+        source["target"] = target;
+        let metric = json!({ "type": kind, (field): source });
         let object = json!({ "spec": { "maxReplicas": 1, "metrics": [metric], "scaleTargetRef": {
             "kind": "Deployment", "name": "web",
         } } });
@@ -105,7 +106,7 @@ pub(super) fn replica_calculator(line: &str, expected: &Value) -> Result<Answer,
     let reading = row.metrics.first().ok_or("there is no metric")?.reading(&row.pods);
     let sync = Sync {
         namespace: NAMESPACE,
-        settings: &row.flags.settings(row.feature_gates),
+        settings: &row.flags.settings(row.feature_gates)?,
         spec: &hpa_spec,
         status: &HpaStatus::default(),
         scale: None,
@@ -161,7 +162,7 @@ struct GroupPodsRow {
 /// The classes of pods.
 pub(super) fn group_pods(line: &str) -> Result<Answer, String> {
     let row: GroupPodsRow = parse(line)?;
-    let settings = row.flags.settings(HpaFeatureGates::default());
+    let settings = row.flags.settings(HpaFeatureGates::default())?;
     let class = |pod: &Pod| {
         let metric = row.per_pod.get(&pod.name).map(AgedValue::metric);
         classify_pod(&pod.observed(), metric.as_ref(), row.resource == "cpu", &settings, NOW)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::compare::{conditions, events, metrics};
 use super::pods::{Pod, own_templates};
 use super::readings::{Answered, Reading};
-use super::row::{AgedEvent, AgedRecommendation, Answer, NAMESPACE, NOW};
+use super::row::{AgedRecommendation, Answer, NAMESPACE, NOW, ScaleEvents};
 use super::row_errors::{error_answer, sync_error};
 use super::sync::{Scale, Sync};
 use super::{Flags, defaulted_spec, row};
@@ -40,8 +40,8 @@ struct ReconcileRow {
 struct History {
     recommendations: Vec<AgedRecommendation>,
     recommendations_known: bool,
-    scale_up_events: Vec<AgedEvent>,
-    scale_down_events: Vec<AgedEvent>,
+    #[serde(flatten)]
+    events: ScaleEvents,
 }
 
 #[derive(Default, Deserialize)]
@@ -66,8 +66,7 @@ impl History {
         let recommendations = row::recommendations(&self.recommendations);
         HpaHistory {
             recommendations: self.recommendations_known.then_some(recommendations),
-            scale_up_events: row::events(&self.scale_up_events),
-            scale_down_events: row::events(&self.scale_down_events),
+            ..self.events.history()
         }
     }
 }
@@ -119,7 +118,7 @@ pub(super) fn reconcile(line: &str, expected: &Value) -> Result<Answer, String> 
     let last_write = expected["scaleWrites"].as_array().and_then(|writes| writes.last());
     let sync = Sync {
         namespace: NAMESPACE,
-        settings: &row.flags.settings(row.feature_gates),
+        settings: &row.flags.settings(row.feature_gates)?,
         spec: &spec,
         status: &row.status_before.status()?,
         scale: row.scale.as_ref(),
@@ -151,9 +150,8 @@ fn decision_answer(decision: &Decision, history: &HpaHistory, expected: &Value) 
     } else if write.is_some() {
         writes = json!([{ "ok": succeeded, "replicas": write.map(|write| write.replicas) }]);
     }
-    let recorded_events = expected["events"].as_array().cloned();
-    let (_, mut events) = events(recorded_events.as_deref().unwrap_or_default(), &decision.events);
-    if decision.events.is_empty() && recorded_events.is_none() {
+    let mut events = events(&expected["events"], &decision.events);
+    if decision.events.is_empty() && expected["events"].is_null() {
         // Nothing is written in either way.
         events = Value::Null;
     }

@@ -6,9 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::row::ago;
-use crate::objects::{condition_status, creation_of, phase};
-use cluster::Action;
-use cluster::action::PodSource;
+use crate::objects::{condition_status, object_of, phase};
 use cluster::pod::PodCondition;
 use cluster::pod_template::PodSpec;
 use controllers::hpa::ObservedPod;
@@ -140,13 +138,9 @@ impl Template {
             "initContainers": of(true),
             "resources": { "requests": level },
         } });
-        match creation_of(("v1", "Pod"), pod, "template")? {
-            Action::CreatePod(draft) => match draft.template {
-                PodSource::New(template) => Ok(template.spec),
-                PodSource::Interned(_) => Err("template: is known already".to_owned()),
-            },
-            other => Err(format!("template: makes {}", other.verb())),
-        }
+        let pod = object_of(("v1", "Pod"), pod, "template")?;
+        let template = pod.content.pod_template();
+        template.map(|template| template.spec.clone()).ok_or_else(|| "template: is none".to_owned())
     }
 }
 

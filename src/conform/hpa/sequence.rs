@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::compare::{ExpectedTick, first_difference, is_equal};
+use super::compare::first_difference;
 use super::pods::{Pod, Sample, Template};
 use super::readings::readings;
 use super::sync::{Scale, Sync};
 use super::{Flags, defaulted_spec};
 use crate::Difference;
+use crate::json::is_equal;
 use crate::recording::parse;
 use cluster::hpa_status::HpaStatus;
 use cluster::pod_template::PodSpec;
@@ -60,7 +61,7 @@ pub(super) struct Tick {
     pub(super) object_metrics: BTreeMap<String, i64>,
     #[serde(default)]
     pub(super) external_metrics: BTreeMap<String, Vec<i64>>,
-    expect: ExpectedTick,
+    expect: Value,
 }
 
 /// How a metrics API misbehaves.
@@ -84,7 +85,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         let field = "hpaSpecDefaulted";
         return Ok(Some(Difference::new("", field, expected, defaulted, case.hpa)));
     }
-    let settings = case.flags.settings(case.feature_gates);
+    let settings = case.flags.settings(case.feature_gates)?;
     let templates: Result<Vec<PodSpec>, String> =
         case.workload.templates.iter().map(Template::pod_spec).collect();
     let templates = templates?;

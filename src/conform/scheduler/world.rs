@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::case::{Case, Requeue, Victims};
 use super::steps;
 use crate::listed;
-use crate::objects::{self, creation_of};
+use crate::objects::{self, creation, object_of};
 use cluster::action::PodDeletion;
 use cluster::pod::{Owner, PodId};
 use cluster::policy::{DisruptedPod, PodDisruptionBudgetStatus};
@@ -166,7 +166,7 @@ impl World {
             for (index, given) in objects.iter().enumerate() {
                 let object = completed(kind, given.clone());
                 let at = format!("{field}[{index}]");
-                self.act(creation_of((version, kind), object, &at)?)?;
+                self.act(creation(object_of((version, kind), object, &at)?)?)?;
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ impl World {
         if let Some(spec) = object["spec"].as_object_mut() {
             spec.shift_remove("nodeName");
         }
-        let mut action = creation_of(("v1", "Pod"), object, at)?;
+        let mut action = creation(object_of(("v1", "Pod"), object, at)?)?;
         let id = id_of(given);
         if let Action::CreatePod(draft) = &mut action {
             draft.owner = self.owner_of(&id, &given["metadata"]["ownerReferences"]);
@@ -229,7 +229,8 @@ impl World {
     fn create_budgets(&mut self, case: &Case) -> Result<(), String> {
         for (index, given) in case.pdbs.iter().enumerate() {
             let at = format!("pdbs[{index}]");
-            self.act(creation_of(("policy/v1", "PodDisruptionBudget"), given.clone(), &at)?)?;
+            let kind = ("policy/v1", "PodDisruptionBudget");
+            self.act(creation(object_of(kind, given.clone(), &at)?)?)?;
             let id = id_of(given);
             let Some(budget) = self.store.disruption_budget_named(&id) else { continue };
             let status = &given["status"];
@@ -273,8 +274,8 @@ fn is_preemptor(attempt: &Attempt) -> bool {
 
 /// Name and namespace of a recorded object.
 fn id_of(object: &Value) -> NamespacedName {
-    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-    NamespacedName::new(text("namespace"), text("name"))
+    let text = |field: &str| object["metadata"][field].as_str();
+    NamespacedName::new(text("namespace").unwrap_or("default"), text("name").unwrap_or_default())
 }
 
 /// An object with what no scheduler reads, and the recording therefore leaves out: the ports of a Service, and
