@@ -68,7 +68,7 @@ fn timeline(case: &Case, trace: &Trace) -> Vec<String> {
         let of_time = alternatives().filter(|other| micros(&other["t"]) == time);
         let mut accepted = expected.copied().into_iter().chain(of_time);
         let agrees = ours.is_some_and(|ours| accepted.any(|one| is_same_state(one, ours)));
-        let text = |record: Option<&&Value>| record.map_or("no record".into(), |r| r.to_string());
+        let text = |record: Option<&&Value>| record.map_or("no record".into(), ToString::to_string);
         let (expected, ours) = (text(expected), text(ours));
         (!agrees).then(|| format!("timeline:\n  expected {expected}\n  ours     {ours}"))
     };

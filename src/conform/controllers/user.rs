@@ -25,16 +25,16 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     let kind = action["kind"].as_str().unwrap_or("Deployment").to_owned();
     let name = action["name"].as_str().unwrap_or("web").to_owned();
     match action["do"].as_str().unwrap_or_default() {
-        "setImage" => update(world, (kind, name), |document| {
+        "setImage" => update(world, &(kind, name), |document| {
             if let Some(image) = document.pointer_mut("/spec/template/spec/containers/0/image") {
                 *image = action["image"].clone();
             }
         }),
-        "scale" => update(world, (kind, name), |document| {
+        "scale" => update(world, &(kind, name), |document| {
             merge(document, &json!({ "spec": { "replicas": action["replicas"] } }));
         }),
         "patch" if kind == "Node" => patch_node(world, &name, &action["patch"]),
-        "patch" => update(world, (kind, name), |document| merge(document, &action["patch"])),
+        "patch" => update(world, &(kind, name), |document| merge(document, &action["patch"])),
         "delete" => {
             // With all that it owns.
             let id = NamespacedName::new("default", name);
@@ -143,10 +143,10 @@ fn act_on_pod(world: &mut World<'_>, action: &Value) -> Result<(), String> {
 /// Changes a document as applied before, and applies it anew.
 fn update(
     world: &mut World<'_>,
-    identity: (String, String),
+    identity: &(String, String),
     change: impl FnOnce(&mut Value),
 ) -> Result<(), String> {
-    let Some(document) = world.documents.get_mut(&identity) else { return Ok(()) };
+    let Some(document) = world.documents.get_mut(identity) else { return Ok(()) };
     change(document);
     let creation = creation(object(document, "object")?)?;
     match as_change(world.plane.store(), creation) {

@@ -46,7 +46,7 @@ impl Prepared {
         let mut problems = Diagnostics::default();
         let manifests = read_manifests(&files.manifests, &mut problems);
         let later = read_manifests(files.nodes_later.as_slice(), &mut problems);
-        let (workloads, queue_bounds) = workloads(&parameters, &manifests)?;
+        let (workloads, queue_bounds) = workloads(&parameters, &manifests);
         let scenario = json!({
             "apiVersion": "wavetank/v1",
             "kind": "Scenario",
@@ -133,10 +133,7 @@ fn alone(manifest: &Manifest) -> (String, Vec<Source>) {
 }
 
 /// What the pods of each Deployment do with each image, and the bounds of their queues in the same order (s).
-fn workloads(
-    parameters: &Parameters,
-    manifests: &[Manifest],
-) -> Result<(Vec<Value>, Vec<f64>), String> {
+fn workloads(parameters: &Parameters, manifests: &[Manifest]) -> (Vec<Value>, Vec<f64>) {
     let of = |kind: &'static str| manifests.iter().filter(move |one| *one.reference.kind == *kind);
     let (mut workloads, mut queue_bounds) = (Vec::new(), Vec::new());
     for deployment in of("Deployment") {
@@ -171,7 +168,7 @@ fn workloads(
         }
         workloads.push(workload);
     }
-    Ok((workloads, queue_bounds))
+    (workloads, queue_bounds)
 }
 
 fn requests(cpu_milliseconds: f64) -> RequestModelSpec {
