@@ -107,7 +107,7 @@ fn what_is_wrong_with_a_scheduling_case_is_told_with_the_object_and_the_field() 
     for (case, problem) in [
         (
             case("nodes", serde_json::json!([{"metadata": {"name": 3}}])),
-            "line 1: nodes[0].metadata.name: invalid type: integer `3`, expected a string",
+            "line 1: case one: nodes[0].metadata.name: Invalid value: 3: must be text",
         ),
         (
             case("pending", pod(serde_json::json!({"containers": []}))),

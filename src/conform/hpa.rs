@@ -4,24 +4,23 @@
 mod calculator_row;
 mod compare;
 mod controller_row;
+mod pods;
 mod readings;
 mod row;
 mod row_errors;
-mod row_pods;
 mod sequence;
-mod tick;
+mod sync;
 
 use std::io::BufRead;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::CaseOutcome;
 use super::recording::{RecordingError, for_each_line, parse};
+use super::{CaseOutcome, listed};
 use cluster::hpa::HpaSpec;
 use controllers::hpa::{HpaFeatureGates, HpaSettings};
 use engine::SimDuration;
-use manifest::field::FieldError;
 use manifest::hpa::{lower, set_defaults, to_v2};
 
 /// Replays every case of a recording, sequences and table rows in any order, plain or compressed.
@@ -49,54 +48,35 @@ fn replay_line(line: &str) -> Result<CaseOutcome, String> {
     Ok(CaseOutcome::new(&*id, difference.map_err(|problem| format!("case {id}: {problem}"))?))
 }
 
-/// The controller's flags in a recording. A flag that is left out has its default.
+/// The controller's flags in a recording: its settings, times in seconds. A flag that is left out has its
+/// default.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Flags {
-    downscale_stabilization_seconds: Option<f64>,
-    tolerance: Option<f64>,
-    cpu_initialization_period_seconds: Option<f64>,
-    initial_readiness_delay_seconds: Option<f64>,
-    legacy_scale_up_limit_factor: Option<f64>,
-}
+struct Flags(Map<String, Value>);
 
 impl Flags {
-    fn settings(&self, feature_gates: HpaFeatureGates) -> HpaSettings {
-        let defaults = HpaSettings::default();
-        let seconds =
-            |given: Option<f64>, default| given.map_or(default, SimDuration::from_secs_f64);
-        HpaSettings {
-            tolerance: self.tolerance.unwrap_or(defaults.tolerance),
-            downscale_stabilization: seconds(
-                self.downscale_stabilization_seconds,
-                defaults.downscale_stabilization,
-            ),
-            cpu_initialization_period: seconds(
-                self.cpu_initialization_period_seconds,
-                defaults.cpu_initialization_period,
-            ),
-            initial_readiness_delay: seconds(
-                self.initial_readiness_delay_seconds,
-                defaults.initial_readiness_delay,
-            ),
-            feature_gates,
-            legacy_scale_up_limit_factor: self
-                .legacy_scale_up_limit_factor
-                .unwrap_or(defaults.legacy_scale_up_limit_factor),
-            ..defaults
-        }
+    fn settings(&self, feature_gates: HpaFeatureGates) -> Result<HpaSettings, String> {
+        let mut flags = self.0.clone();
+        // A constant of the controller, and no setting.
+        let factor = flags.remove("legacyScaleUpLimitFactor").and_then(|factor| factor.as_f64());
+        let setting = |(name, value): (String, Value)| match name.strip_suffix("Seconds") {
+            Some(name) => {
+                let time = value.as_f64().map(SimDuration::from_secs_f64);
+                (name.to_owned(), time.map_or(value, |time| json!(time)))
+            }
+            None => (name, value),
+        };
+        let flags = flags.into_iter().map(setting).collect();
+        let settings = HpaSettings::deserialize(Value::Object(flags));
+        let settings = settings.map_err(|error| format!("flags: {error}"))?;
+        let legacy_scale_up_limit_factor = factor.unwrap_or(settings.legacy_scale_up_limit_factor);
+        Ok(HpaSettings { feature_gates, legacy_scale_up_limit_factor, ..settings })
     }
 }
 
 /// A spec as the API server would store it, in lean form and as JSON.
 fn defaulted_spec(api_version: &str, object: &Value) -> Result<(HpaSpec, Value), String> {
-    let mut spec = to_v2(api_version, object).map_err(|errors| listed(&errors))?;
+    let mut spec = to_v2(api_version, object).map_err(|errors| listed(&errors, "hpa"))?;
     set_defaults(&mut spec);
     let json = serde_json::to_value(&spec).map_err(|error| error.to_string())?;
-    Ok((lower(&spec).map_err(|errors| listed(&errors))?, json))
-}
-
-fn listed(errors: &[FieldError]) -> String {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    errors.join("; ")
+    Ok((lower(&spec).map_err(|errors| listed(&errors, "hpa"))?, json))
 }

@@ -4,6 +4,8 @@
 pub mod controllers;
 pub mod end_to_end;
 pub mod hpa;
+mod json;
+mod objects;
 mod recording;
 pub mod scheduler;
 
@@ -14,9 +16,10 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use manifest::field::FieldError;
 use report::figures::counted;
 
-/// Version of the JSON form of a [`ConformReport`]: the minor grows with added fields, the major
+/// Version of the JSON form of a [`Report`]: the minor grows with added fields, the major
 /// with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 /// The longest case that is replayed.
@@ -28,6 +31,12 @@ fn check_length(field: &str, seconds: f64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{field}: {seconds} s is more than {LONGEST_DAYS} days"))
+}
+
+/// All errors in one line, of an object at a place in the case.
+fn listed(errors: &[FieldError], at: &str) -> String {
+    let errors: Vec<String> = errors.iter().map(|error| format!("{at}.{error}")).collect();
+    errors.join("; ")
 }
 
 /// What became of one recorded case.
@@ -61,15 +70,24 @@ pub struct Difference {
     pub explanation: String,
 }
 
-/// What became of all cases of a replay.
+/// What became of all cases, each told as a `C`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ConformReport {
+pub struct Report<C> {
     format_version: &'static str,
     /// Cases that were reproduced.
     agreed: usize,
     /// Cases that were not.
     disagreed: usize,
-    cases: Vec<CaseOutcome>,
+    cases: Vec<C>,
+}
+
+/// What became of all cases of a replay.
+pub type ConformReport = Report<CaseOutcome>;
+
+/// What became of a case.
+pub trait Outcome: fmt::Display {
+    /// Whether it was reproduced.
+    fn is_agreement(&self) -> bool;
 }
 
 impl CaseOutcome {
@@ -79,10 +97,39 @@ impl CaseOutcome {
     }
 }
 
-impl ConformReport {
+impl Difference {
+    /// A difference with nothing to tell of how we come to it.
+    fn new(
+        at: impl Into<String>,
+        field: impl Into<String>,
+        expected: Value,
+        got: Value,
+        inputs: Value,
+    ) -> Self {
+        let explanation = String::new();
+        Self { at: at.into(), field: field.into(), expected, got, inputs, explanation }
+    }
+}
+
+impl Outcome for CaseOutcome {
+    fn is_agreement(&self) -> bool {
+        self.agreed
+    }
+}
+
+impl fmt::Display for CaseOutcome {
+    /// A line, and the first difference if there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.agreed { "agreed    " } else { "disagreed " };
+        writeln!(f, "{word} {}", self.id)?;
+        self.difference.iter().try_for_each(|difference| difference.fmt(f))
+    }
+}
+
+impl<C: Outcome> Report<C> {
     /// The report on these cases, in their order.
-    pub fn new(cases: Vec<CaseOutcome>) -> Self {
-        let agreed = cases.iter().filter(|case| case.agreed).count();
+    pub fn new(cases: Vec<C>) -> Self {
+        let agreed = cases.iter().filter(|case| case.is_agreement()).count();
         Self { format_version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
     }
 
@@ -92,22 +139,15 @@ impl ConformReport {
     }
 
     /// The cases.
-    pub fn cases(&self) -> &[CaseOutcome] {
+    pub fn cases(&self) -> &[C] {
         &self.cases
     }
 }
 
-impl fmt::Display for ConformReport {
-    /// A line per case, with the first difference where there is one, and the sums at the end.
+impl<C: Outcome> fmt::Display for Report<C> {
+    /// Each case, and the sums at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for case in &self.cases {
-            let Some(difference) = &case.difference else {
-                writeln!(f, "agreed     {}", case.id)?;
-                continue;
-            };
-            writeln!(f, "disagreed  {}", case.id)?;
-            difference.fmt(f)?;
-        }
+        self.cases.iter().try_for_each(|case| case.fmt(f))?;
         let cases = counted(self.cases.len() as u64, "case");
         writeln!(f, "{cases}: {} agreed, {} disagreed", self.agreed, self.disagreed)
     }

@@ -37,18 +37,22 @@ impl fmt::Display for RecordingError {
 
 impl std::error::Error for RecordingError {}
 
-/// Calls `visit` with each line that is not blank, and its number from 1. Whether the input is
-/// compressed is seen from its first bytes.
-pub fn for_each_line(
-    mut input: impl BufRead,
-    mut visit: impl FnMut(usize, &str) -> Result<(), String>,
-) -> Result<(), RecordingError> {
-    let start = input.fill_buf().map_err(RecordingError::Unreadable)?;
-    let lines: Box<dyn BufRead> = if start.starts_with(&GZIP_MAGIC) {
+/// The text of a file. Whether it is compressed is seen from its first bytes.
+pub fn unpacked<'a>(mut input: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+    let is_compressed = input.fill_buf()?.starts_with(&GZIP_MAGIC);
+    Ok(if is_compressed {
         Box::new(BufReader::new(MultiGzDecoder::new(input)))
     } else {
         Box::new(input)
-    };
+    })
+}
+
+/// Calls `visit` with each line that is not blank, and its number from 1.
+pub fn for_each_line(
+    input: impl BufRead,
+    mut visit: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), RecordingError> {
+    let lines = unpacked(input).map_err(RecordingError::Unreadable)?;
     let mut visited = 0;
     for (line, text) in (1..).zip(lines.lines()) {
         let text = text.map_err(RecordingError::Unreadable)?;

@@ -3,7 +3,6 @@
 
 mod case;
 mod compare;
-mod objects;
 mod steps;
 mod world;
 

@@ -36,7 +36,9 @@ pub(super) fn deployment_spec(
     );
     if progress_deadline_seconds <= min_ready_seconds {
         let at = path.field("progressDeadlineSeconds");
-        errors.invalid(&at, progress_deadline_seconds, "must be greater than minReadySeconds");
+        let mut rules = FieldErrors::default();
+        rules.invalid(&at, progress_deadline_seconds, "must be greater than minReadySeconds");
+        errors.append_rules(rules);
     }
     DeploymentSpec {
         replicas,

@@ -11,6 +11,8 @@ pub struct FieldError {
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
+    /// Whether it breaks a rule that is checked of writes alone: what is stored may break it, and can be read.
+    pub is_rule: bool,
 }
 
 impl fmt::Display for FieldError {
@@ -32,7 +34,13 @@ impl FieldErrors {
 
     /// Adds one.
     pub fn push(&mut self, path: &FieldPath<'_>, problem: impl Into<String>) {
-        self.0.push(FieldError { path: path.to_string(), problem: problem.into() });
+        let (path, problem) = (path.to_string(), problem.into());
+        self.0.push(FieldError { path, problem, is_rule: false });
+    }
+
+    /// Adds problems of which each breaks a rule that is checked of writes alone.
+    pub fn append_rules(&mut self, rules: Self) {
+        self.0.extend(rules.0.into_iter().map(|error| FieldError { is_rule: true, ..error }));
     }
 
     /// `Required value: ...`, with what it is for.
@@ -51,6 +59,11 @@ impl FieldErrors {
         if number < 0 {
             self.invalid(path, number, "must be greater than or equal to 0");
         }
+    }
+
+    /// Whether what is there can be read, whatever rules it breaks.
+    pub fn can_be_read(&self) -> bool {
+        self.0.iter().all(|error| error.is_rule)
     }
 
     /// Whether there is none.

@@ -48,8 +48,8 @@ mod workload;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use load::{ControlPlane, Loaded, Object, admit, admit_with, load};
+pub use load::{ControlPlane, Loaded, Object, admit, admit_with, load, stored};
 pub use lower::Content;
-pub use object::{Manifest, Origin, read_manifests};
+pub use object::{Manifest, Origin, read_manifests, read_value};
 pub use path::FieldPath;
 pub use yaml::{Document, Positions, Source, read_documents};

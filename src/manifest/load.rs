@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::admission::{add_default_tolerations, resolve_priority, system_priority_classes};
 use super::cross_check::{cross_check, pod_path};
-use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use super::field::{FieldError, FieldErrors};
 use super::hpa::to_v2;
 use super::kinds::{Kind, Treatment, severity, treatment};
@@ -98,14 +98,21 @@ pub fn admit(manifests: Vec<Manifest>) -> Loaded {
 
 /// The same in a cluster whose control plane is set so.
 pub fn admit_with(manifests: Vec<Manifest>, control_plane: ControlPlane) -> Loaded {
-    let mut admission = Admission { control_plane, ..Admission::default() };
-    for manifest in manifests {
-        admission.take(manifest);
-    }
-    let Admission { mut objects, others, mut diagnostics, asides, .. } = admission;
+    let admission = Admission { control_plane, ..Admission::default() };
+    let Admission { mut objects, others, mut diagnostics, asides, .. } =
+        admission.taking(manifests);
     asides.report(&mut diagnostics);
     admit_pods(&mut objects, &mut diagnostics);
     cross_check(&objects, &others, control_plane, &mut diagnostics);
+    diagnostics.sort();
+    Loaded { objects, diagnostics }
+}
+
+/// Defaults and lowers objects as the API server reads what it has stored: no admission plugin changes them, they may
+/// refer to what is not among them, and the rules for writes that they break are warnings.
+pub fn stored(manifests: Vec<Manifest>) -> Loaded {
+    let stored = Admission { is_stored: true, ..Admission::default() };
+    let Admission { objects, mut diagnostics, .. } = stored.taking(manifests);
     diagnostics.sort();
     Loaded { objects, diagnostics }
 }
@@ -129,6 +136,8 @@ impl Default for ControlPlane {
 #[derive(Default)]
 struct Admission {
     control_plane: ControlPlane,
+    /// Whether the objects were written before.
+    is_stored: bool,
     objects: Vec<Object>,
     /// Objects with errors, and those that are left aside.
     others: Vec<Manifest>,
@@ -137,6 +146,13 @@ struct Admission {
 }
 
 impl Admission {
+    fn taking(mut self, manifests: Vec<Manifest>) -> Self {
+        for manifest in manifests {
+            self.take(manifest);
+        }
+        self
+    }
+
     fn take(&mut self, manifest: Manifest) {
         let Some(manifest) = self.current_version(manifest) else { return };
         let kind = &manifest.reference.kind;
@@ -173,7 +189,7 @@ impl Admission {
             match to_v2(&old, &manifest.value) {
                 Ok(spec) => manifest.value["spec"] = serde_json::to_value(spec).unwrap_or_default(),
                 Err(errors) => {
-                    for FieldError { path, problem } in errors {
+                    for FieldError { path, problem, .. } in errors {
                         let problem = Diagnostic::error("invalid-value", problem);
                         self.report(problem, path, &manifest);
                     }
@@ -199,10 +215,14 @@ impl Admission {
         }
         let mut errors = FieldErrors::default();
         let lowered = lower(manifest, value, self.control_plane, &mut errors);
-        let is_valid = errors.is_empty() && findings.mistakes.is_empty();
-        for FieldError { path, problem } in errors.into_vec() {
+        let is_taken = if self.is_stored { errors.can_be_read() } else { errors.is_empty() };
+        let is_valid = is_taken && findings.mistakes.is_empty();
+        for FieldError { path, problem, is_rule } in errors.into_vec() {
             if !follows(&path, &problem, &findings.mistakes) {
-                self.report(Diagnostic::error("invalid-value", problem), path, manifest);
+                let is_warning = self.is_stored && is_rule;
+                let severity = if is_warning { Severity::Warning } else { Severity::Error };
+                let problem = Diagnostic::new(severity, "invalid-value", problem);
+                self.report(problem, path, manifest);
             }
         }
         let can_be_decoded = findings.mistakes.is_empty();

@@ -139,7 +139,9 @@ pub(super) fn lower(
 ) -> Result<Lowered, serde_json::Error> {
     let metadata = value.get("metadata").cloned().unwrap_or_default();
     let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
-    check_metadata(manifest, &metadata, errors);
+    let mut rules = FieldErrors::default();
+    check_metadata(manifest, &metadata, &mut rules);
+    errors.append_rules(rules);
     let meta = object_meta(&manifest.reference.id, &metadata);
     let content = content(&manifest.reference.kind, &meta, value, control_plane, errors)?;
     Ok(Lowered { meta, content })
@@ -176,14 +178,7 @@ fn content(
 ) -> Result<Content, serde_json::Error> {
     let path = FieldPath::ROOT.field("spec");
     Ok(match kind {
-        "Pod" => {
-            let pod: core::Pod = typed(value)?;
-            let spec = or_required(pod.spec, &path, errors);
-            validate_pod(&spec, &path, errors);
-            let template =
-                super::pod::pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
-            Content::Pod(Box::new(template))
-        }
+        "Pod" => pod(typed(value)?, &path, errors),
         "Deployment" => {
             let spec = or_required(typed::<apps::Deployment>(value)?.spec, &path, errors);
             Content::Deployment(Box::new(deployment_spec(&spec, errors)))
@@ -255,6 +250,15 @@ fn content(
         "PersistentVolumeClaim" => persistent_volume_claim(typed(value)?, &path, errors),
         _ => Content::Other,
     })
+}
+
+fn pod(object: core::Pod, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Content {
+    let spec = or_required(object.spec, path, errors);
+    let mut rules = FieldErrors::default();
+    validate_pod(&spec, path, &mut rules);
+    errors.append_rules(rules);
+    let (metadata, root) = (Some(&object.metadata), FieldPath::ROOT);
+    Content::Pod(Box::new(super::pod::pod_template(metadata, &spec, &root, errors)))
 }
 
 fn persistent_volume_claim(

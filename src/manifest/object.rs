@@ -78,6 +78,15 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
     manifests
 }
 
+/// Reads an object, or a list of objects, out of a document that holds other things, too: `source` is its name, and
+/// where in it a field stands is not known.
+pub fn read_value(value: Value, source: &str, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
+    let mut manifests = Vec::new();
+    let origin = Origin { source: source.into(), positions: Positions::unknown() };
+    split(value, origin, &mut manifests, diagnostics);
+    manifests
+}
+
 /// Splits a `List`, or a list of one kind such as `DeploymentList`.
 fn split(
     mut value: Value,

@@ -294,15 +294,15 @@ fn without_hash(template: &PodTemplate) -> PodTemplate {
 }
 
 /// Why an object that is applied is not changed.
-enum Unchanged {
+pub enum Unchanged {
     /// It is not there, and is to be created so.
     IsNew(Action),
     /// It is there, and of a kind that cannot be changed.
     Stays(&'static str),
 }
 
-/// What changes an object that is there, of what would create it.
-fn as_change(store: &Store, creation: Action) -> Result<Action, Unchanged> {
+/// What changes an object that is there, of what would create it; or why nothing does.
+pub fn as_change(store: &Store, creation: Action) -> Result<Action, Unchanged> {
     let is_new = |creation| Err(Unchanged::IsNew(creation));
     match creation {
         Action::CreateDeployment(draft) => match store.deployment_named(&draft.0.id) {
@@ -427,7 +427,7 @@ fn object_of(creation: &Action) -> Option<ObjectReference> {
 }
 
 /// The request that deletes an object, if it is there.
-fn deletion(store: &Store, object: &ObjectReference) -> Option<Action> {
+pub fn deletion(store: &Store, object: &ObjectReference) -> Option<Action> {
     let id = &object.id;
     let config =
         |kind| store.has_config(kind, id).then(|| Action::DeleteConfig(kind, Box::new(id.clone())));

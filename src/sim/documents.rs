@@ -125,8 +125,8 @@ impl Documents {
     }
 }
 
-/// JSON merge patch (RFC 7396).
-fn merge(target: &mut Value, patch: &Value) {
+/// JSON merge patch (RFC 7396): what `patch` says replaces what is there, and null removes it.
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;

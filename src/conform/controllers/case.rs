@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -109,6 +110,14 @@ pub enum Nodes {
 const MOST_NODES: usize = 10_000;
 
 impl Case {
+    /// The wall-clock instant of t = 0.
+    pub fn start(&self) -> Result<Timestamp, String> {
+        if self.t0.is_empty() {
+            return Ok(Timestamp::default());
+        }
+        self.t0.parse().map_err(|_| format!("t0: {} is no date", self.t0))
+    }
+
     /// Says what makes the case too large to be replayed.
     pub fn check_size(&self) -> Result<(), String> {
         let nodes = match &self.nodes {
@@ -135,7 +144,7 @@ pub struct NodeEntry {
     pub name: String,
     /// Its labels.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Value,
 }
 
 /// What a second serial run of the real controllers left equal.

@@ -1,7 +1,7 @@
 //! Whether a replay agrees with the recording, by the rules of the golden README ("How to
 //! compare").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -26,74 +26,53 @@ pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
 
 /// Compares what became of the evictions.
 fn evictions(case: &Case, trace: &Trace) -> Option<String> {
-    let told = |entries: &[Value]| -> Vec<String> {
-        entries
-            .iter()
-            .map(|entry| {
-                let rest = entry.as_array().map_or(&[][..], |fields| &fields[1..]);
-                format!("{} µs: {}", micros(&entry[0]), json!(rest))
-            })
-            .collect()
+    let told = |entry: &Value| {
+        let rest = entry.as_array().map_or(&[][..], |fields| &fields[1..]);
+        Some(format!("{} µs: {}", micros(&entry[0]), json!(rest)))
     };
-    let expected = told(case.expect.results.as_deref().unwrap_or_default());
-    let ours = told(&trace.results);
-    let differs = expected != ours;
-    differs.then(|| format!("evictions: {expected:?} expected, {ours:?} ours"))
+    differing("evictions", case.expect.results.as_deref(), &trace.results, told)
 }
 
 /// Compares the instants of accepted creations; refused ones too where none was ever accepted, for
 /// otherwise their number depends on a race.
-fn creations(case: &Case, trace: &Trace) -> Vec<String> {
-    let expected = case.expect.results.clone().unwrap_or_default();
-    let is_all_refused = expected.iter().all(|entry| entry[1] == 0);
-    let told = |entries: &[Value]| -> Vec<String> {
-        entries
-            .iter()
-            .filter(|entry| is_all_refused || entry[1] != 0)
-            .map(|entry| {
-                let (count, what) =
-                    if is_all_refused { (&entry[2], "refused") } else { (&entry[1], "accepted") };
-                format!("{} µs: {count} {what}", micros(&entry[0]))
-            })
-            .collect()
+fn creations(case: &Case, trace: &Trace) -> Option<String> {
+    let expected = case.expect.results.as_deref();
+    let is_all_refused = expected.unwrap_or_default().iter().all(|entry| entry[1] == 0);
+    let told = |entry: &Value| {
+        let (count, what) =
+            if is_all_refused { (&entry[2], "refused") } else { (&entry[1], "accepted") };
+        let counts = is_all_refused || *count != 0;
+        counts.then(|| format!("{} µs: {count} {what}", micros(&entry[0])))
     };
-    let (expected, ours) = (told(&expected), told(&trace.results));
-    let differs = expected != ours;
-    differs
-        .then(|| format!("creations: {expected:?} expected, {ours:?} ours"))
-        .into_iter()
-        .collect()
+    differing("creations", expected, &trace.results, told)
+}
+
+/// What happened and what is ours, if they are not told alike.
+fn differing(
+    what: &str,
+    expected: Option<&[Value]>,
+    ours: &[Value],
+    told: impl Fn(&Value) -> Option<String>,
+) -> Option<String> {
+    let of = |entries: &[Value]| entries.iter().filter_map(&told).collect::<Vec<String>>();
+    let (expected, ours) = (of(expected.unwrap_or_default()), of(ours));
+    (expected != ours).then(|| format!("{what}: {expected:?} expected, {ours:?} ours"))
 }
 
 fn timeline(case: &Case, trace: &Trace) -> Vec<String> {
-    let expected = by_time(&case.expect.timeline);
-    let ours = by_time(&trace.timeline);
-    let alternatives: Vec<&Value> =
-        case.expect.alternatives.iter().chain(&case.expect.alternatives_batched).collect();
-    let mut times: Vec<i64> = expected.keys().chain(ours.keys()).copied().collect();
-    times.sort_unstable();
-    times.dedup();
-    let mut differences = Vec::new();
-    for time in times {
+    let (expected, ours) = (by_time(&case.expect.timeline), by_time(&trace.timeline));
+    let alternatives = || case.expect.alternatives.iter().chain(&case.expect.alternatives_batched);
+    let times: BTreeSet<i64> = expected.keys().chain(ours.keys()).copied().collect();
+    let difference = |time: i64| {
         let (expected, ours) = (expected.get(&time), ours.get(&time));
-        let is_alternative = ours.is_some_and(|ours| {
-            alternatives.iter().any(|other| time_of(other) == time && is_same_state(other, ours))
-        });
-        let agrees = match (expected, ours) {
-            (Some(expected), Some(ours)) => is_same_state(expected, ours),
-            _ => false,
-        };
-        if !agrees && !is_alternative {
-            let (expected, ours) = (expected.map(|r| text(r)), ours.map(|r| text(r)));
-            let none = || "no record".to_owned();
-            differences.push(format!(
-                "timeline:\n  expected {}\n  ours     {}",
-                expected.unwrap_or_else(none),
-                ours.unwrap_or_else(none)
-            ));
-        }
-    }
-    differences
+        let of_time = alternatives().filter(|other| micros(&other["t"]) == time);
+        let mut accepted = expected.copied().into_iter().chain(of_time);
+        let agrees = ours.is_some_and(|ours| accepted.any(|one| is_same_state(one, ours)));
+        let text = |record: Option<&&Value>| record.map_or("no record".into(), ToString::to_string);
+        let (expected, ours) = (text(expected), text(ours));
+        (!agrees).then(|| format!("timeline:\n  expected {expected}\n  ours     {ours}"))
+    };
+    times.into_iter().filter_map(difference).collect()
 }
 
 /// Microseconds, so that equal times have equal keys.
@@ -102,16 +81,8 @@ fn micros(time: &Value) -> i64 {
     libm::round(time.as_f64().unwrap_or(-1e9) * 1e6) as i64
 }
 
-fn time_of(record: &Value) -> i64 {
-    micros(&record["t"])
-}
-
 fn by_time(records: &[Value]) -> BTreeMap<i64, &Value> {
-    records.iter().map(|record| (time_of(record), record)).collect()
-}
-
-fn text(record: &Value) -> String {
-    record.to_string()
+    records.iter().map(|record| (micros(&record["t"]), record)).collect()
 }
 
 /// Whether two records show the same state, but for the reasons of Progressing=True of which the

@@ -15,12 +15,13 @@ impl World<'_> {
         let phase = if exit_code == 0 { PodPhase::Succeeded } else { PodPhase::Failed };
         if self.plane.store().pods().get(pod).is_some_and(|pod| !pod.phase.is_terminal()) {
             self.report_exit(pod, exit_code);
-            self.end_pod(pod, phase);
+            self.try_act(Action::SetPodReady(pod, ConditionStatus::False));
+            self.try_act(Action::SetPodPhase(pod, phase));
         }
     }
 
     /// Writes how the pod's containers ended.
-    pub(super) fn report_exit(&mut self, id: PodId, exit_code: i32) {
+    fn report_exit(&mut self, id: PodId, exit_code: i32) {
         let store = self.plane.store();
         let pod = &store.pods()[id];
         let finished = self.now.floor_to_second();
@@ -46,14 +47,6 @@ impl World<'_> {
             ready: None,
         };
         self.try_act(Action::ReportPod(id, Box::new(report)));
-    }
-
-    /// The pod's containers end for good.
-    pub(super) fn end_pod(&mut self, pod: PodId, phase: PodPhase) {
-        if self.plane.store().pods().get(pod).is_some_and(|pod| !pod.phase.is_terminal()) {
-            self.try_act(Action::SetPodReady(pod, ConditionStatus::False));
-            self.try_act(Action::SetPodPhase(pod, phase));
-        }
     }
 
     /// The pod's container crashes, and runs again after a while.

@@ -4,9 +4,8 @@
 mod case;
 mod compare;
 mod kubelet;
-mod objects;
-mod sections;
 mod seen;
+mod state;
 mod trace;
 mod user;
 mod victims;
@@ -19,7 +18,22 @@ use serde_json::{Value, json};
 
 use super::recording::{RecordingError, for_each_line, parse};
 use super::{CaseOutcome, Difference};
-use controllers::{self, Controller};
+use controllers::{self, Controller, ControllerSettings};
+
+/// Recorded names of controllers, with those that they have here.
+const NAMES: [(&str, &str); 11] = [
+    ("deployment", "deployment-controller"),
+    ("replicaset", "replicaset-controller"),
+    ("nodelifecycle", "node-controller"),
+    ("tainteviction", "taint-eviction-controller"),
+    ("statefulset", "statefulset-controller"),
+    ("daemonset", "daemonset-controller"),
+    ("job", "job-controller"),
+    ("ttl", "ttl-after-finished-controller"),
+    ("cronjob", "cronjob-controller"),
+    ("disruption", "disruption-controller"),
+    ("podgc", "pod-garbage-collector"),
+];
 
 /// How a replay compares with its recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +59,12 @@ pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
 /// All that differs in a case, as the one difference of a report.
 fn shown(outcome: &Outcome, line: &str) -> Difference {
     let case: Value = serde_json::from_str(line).unwrap_or_default();
+    let [objects, actions, kubelet] = ["objects", "actions", "kubelet"].map(|field| &case[field]);
+    let inputs = json!({ "objects": objects, "actions": actions, "kubelet": kubelet });
+    let got = json!(format!("{} differences", outcome.differences.len()));
     Difference {
-        at: String::new(),
-        field: "history".to_owned(),
-        expected: Value::from("as recorded"),
-        got: Value::from(format!("{} differences", outcome.differences.len())),
-        inputs: json!({"objects": case["objects"], "actions": case["actions"], "kubelet": case["kubelet"]}),
         explanation: outcome.differences.join("\n"),
+        ..Difference::new("", "history", json!("as recorded"), got, inputs)
     }
 }
 
@@ -69,30 +82,15 @@ pub fn check(line: &str) -> Result<Outcome, String> {
     Ok(Outcome { id: case.id, differences })
 }
 
-/// The controllers that a case runs.
+/// The controllers that a case runs, in the order of a simulation.
 fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
-    let make = |name: &String| -> Result<Box<dyn Controller>, String> {
-        Ok(match name.as_str() {
-            "deployment" => Box::new(controllers::deployment::DeploymentController::default()),
-            "replicaset" => Box::new(controllers::replica_set::ReplicaSetController),
-            "nodelifecycle" => {
-                Box::new(controllers::node_lifecycle::NodeLifecycleController::default())
-            }
-            "tainteviction" => {
-                Box::new(controllers::taint_eviction::TaintEvictionController::default())
-            }
-            "statefulset" => Box::new(controllers::stateful_set::StatefulSetController),
-            "daemonset" => Box::new(controllers::daemon_set::DaemonSetController::default()),
-            "job" => Box::new(controllers::job::JobController::default()),
-            "ttl" => Box::new(controllers::ttl_after_finished::TtlAfterFinishedController),
-            "cronjob" => {
-                let start = case.t0.parse().map_err(|_| format!("{} is no date", case.t0))?;
-                Box::new(controllers::cron_job::CronJobController::new(start))
-            }
-            "disruption" => Box::new(controllers::disruption::DisruptionController),
-            "podgc" => Box::new(controllers::pod_gc::PodGcController::default()),
-            other => return Err(format!("controller {other} is not replayed yet")),
-        })
+    let name = |recorded: &String| {
+        let known = NAMES.iter().find(|(name, _)| name == recorded);
+        known.map(|(_, name)| *name).ok_or_else(|| format!("controller {recorded} is not replayed"))
     };
-    case.controllers.iter().map(make).collect()
+    let names: Vec<&str> = case.controllers.iter().map(name).collect::<Result<_, _>>()?;
+    let start = case.start()?;
+    let mut controllers = controllers::all(&ControllerSettings { start, ..Default::default() });
+    controllers.retain(|one| names.contains(&one.name()));
+    Ok(controllers)
 }

@@ -1,50 +1,21 @@
 //! What users do in the golden cases.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value, json};
 
-use k8s_openapi::api::core::v1 as core;
-use serde_json::{Value, json};
-
-use super::case::NodeEntry;
-use super::objects;
 use super::trace::rounded;
 use super::world::World;
-use cluster::action::{PodDraft, PodName, PodSource};
+use crate::objects::{creation, object, object_of};
 use cluster::node::{ConditionStatus, NODE_CONDITIONS, NodeId};
-use cluster::pod_template::PodTemplate;
-use cluster::{Action, NamespacedName, Refused, Store};
+use cluster::{Action, NamespacedName, ObjectReference, Refused};
+use manifest::Content;
+use sim::documents::merge;
+use sim::{as_change, deletion};
 
 /// Creates an object.
 pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), String> {
-    let identity = objects::identity(document);
-    let action = match identity.0.as_str() {
-        "Deployment" => {
-            let deployment = objects::typed(document)?;
-            let spec = objects::deployment_spec(&deployment)?;
-            let meta = objects::object_meta(&deployment.metadata);
-            Action::CreateDeployment(Box::new((meta, spec)))
-        }
-        "Pod" => {
-            let pod: core::Pod = objects::typed(document)?;
-            let meta = objects::object_meta(&pod.metadata);
-            let template = PodTemplate {
-                labels: meta.labels.clone(),
-                annotations: meta.annotations.clone(),
-                spec: pod.spec.as_ref().map(objects::pod_spec).unwrap_or_default(),
-            };
-            Action::CreatePod(Box::new(PodDraft {
-                name: PodName::Exact(meta.name().clone()),
-                namespace: meta.namespace().clone(),
-                template: PodSource::New(Box::new(template)),
-                owner: None,
-            }))
-        }
-        "PodDisruptionBudget" => {
-            let budget = objects::disruption_budget(&objects::typed(document)?)?;
-            Action::CreateDisruptionBudget(Box::new(budget))
-        }
-        _ => objects::creation(document)?,
-    };
+    let action = creation(object(document, "object")?)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let identity = (text(&document["kind"]), text(&document["metadata"]["name"]));
     world.documents.insert(identity, document.clone());
     world.act(action).map_err(|refused| refused.to_string())
 }
@@ -54,28 +25,28 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     let kind = action["kind"].as_str().unwrap_or("Deployment").to_owned();
     let name = action["name"].as_str().unwrap_or("web").to_owned();
     match action["do"].as_str().unwrap_or_default() {
-        "setImage" => {
-            let pointer = "/spec/template/spec/containers/0/image";
-            update(world, &(kind, name), |document| {
-                if let Some(image) = document.pointer_mut(pointer) {
-                    *image = action["image"].clone();
-                }
-            })
-        }
+        "setImage" => update(world, &(kind, name), |document| {
+            if let Some(image) = document.pointer_mut("/spec/template/spec/containers/0/image") {
+                *image = action["image"].clone();
+            }
+        }),
         "scale" => update(world, &(kind, name), |document| {
-            let patch = json!({ "spec": { "replicas": action["replicas"] } });
-            objects::merge_patch(document, &patch);
+            merge(document, &json!({ "spec": { "replicas": action["replicas"] } }));
         }),
-        "patch" => update(world, &(kind, name), |document| {
-            objects::merge_patch(document, &action["patch"]);
-        }),
-        "delete" => delete(world, &kind, &name),
-        "create" => create(world, &action["object"]),
-        "nodeDown" | "nodeUp" | "nodeReady" | "nodeNotReady" | "deleteNode" | "addNode"
-        | "addSilentNode" | "nodeCondition" => {
-            act_on_nodes(world, action);
+        "patch" if kind == "Node" => patch_node(world, &name, &action["patch"]),
+        "patch" => update(world, &(kind, name), |document| merge(document, &action["patch"])),
+        "delete" => {
+            // With all that it owns.
+            let id = NamespacedName::new("default", name);
+            let object = ObjectReference { kind: kind.into(), id };
+            if let Some(action) = deletion(world.plane.store(), &object) {
+                world.try_act(action);
+            }
             Ok(())
         }
+        "create" => create(world, &action["object"]),
+        "nodeDown" | "nodeUp" | "nodeReady" | "nodeNotReady" | "deleteNode" | "addNode"
+        | "addSilentNode" | "nodeCondition" => act_on_nodes(world, action),
         "evict" => {
             let many = action["pods"].as_array().into_iter().flatten();
             many.chain(action.get("pod")).for_each(|pod| evict(world, pod));
@@ -85,19 +56,18 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     }
 }
 
-fn act_on_nodes(world: &mut World<'_>, action: &Value) {
+fn act_on_nodes(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     let many = action["nodes"].as_array().into_iter().flatten();
     let names = many.chain(action.get("node")).filter_map(Value::as_str);
     for name in names {
         let known = world.plane.store().node_named(name);
         match (action["do"].as_str().unwrap_or_default(), known) {
-            ("addNode", _) => {
-                let node = world.add_node(&node_entry(name, action));
-                if let Some(node) = node {
+            (what @ ("addNode" | "addSilentNode"), _) => {
+                let node = world.add_node(name, &action["labels"])?;
+                if what == "addNode" {
                     world.kubelet_starts(node);
                 }
             }
-            ("addSilentNode", _) => drop(world.add_node(&node_entry(name, action))),
             ("nodeDown", Some(node)) => world.kubelet_stops(node),
             ("nodeUp", Some(node)) => world.kubelet_starts(node),
             ("nodeReady", Some(node)) => {
@@ -114,11 +84,7 @@ fn act_on_nodes(world: &mut World<'_>, action: &Value) {
             _ => {}
         }
     }
-}
-
-fn node_entry(name: &str, action: &Value) -> NodeEntry {
-    let labels = serde_json::from_value(action["labels"].clone()).unwrap_or_default();
-    NodeEntry { name: name.to_owned(), labels }
+    Ok(())
 }
 
 fn set_condition(world: &mut World<'_>, node: NodeId, action: &Value) {
@@ -131,49 +97,6 @@ fn set_condition(world: &mut World<'_>, node: NodeId, action: &Value) {
     if let Some(place) = NODE_CONDITIONS.iter().position(|(known, _)| *known == kind) {
         world.try_act(Action::SetNodeCondition(node, place, status));
     }
-}
-
-/// What changes an object that is there, of what would create it.
-fn changed(store: &Store, id: &NamespacedName, creation: Action) -> Result<Option<Action>, String> {
-    Ok(match creation {
-        Action::CreateStatefulSet(draft) => {
-            store.stateful_set_named(id).map(|set| Action::ApplyStatefulSet(set, draft))
-        }
-        Action::CreateDaemonSet(draft) => {
-            store.daemon_set_named(id).map(|set| Action::ApplyDaemonSet(set, draft))
-        }
-        Action::CreateJob(draft) => store.job_named(id).map(|job| {
-            let draft = *draft;
-            Action::ApplyJob(job, Box::new((draft.meta, draft.spec)))
-        }),
-        Action::CreateCronJob(draft) => {
-            store.cron_job_named(id).map(|cron_job| Action::ApplyCronJob(cron_job, draft))
-        }
-        other => return Err(format!("{} is not replayed as a change", other.verb())),
-    })
-}
-
-/// Deletes an object with all that it owns.
-fn delete(world: &mut World<'_>, kind: &str, name: &str) -> Result<(), String> {
-    let id = NamespacedName::new("default", name);
-    let store = world.plane.store();
-    let action = match kind {
-        "Deployment" => store.deployment_named(&id).map(Action::DeleteDeployment),
-        "StatefulSet" => store.stateful_set_named(&id).map(Action::DeleteStatefulSet),
-        "DaemonSet" => store.daemon_set_named(&id).map(Action::DeleteDaemonSet),
-        "Job" => store.job_named(&id).map(Action::DeleteJob),
-        "CronJob" => store.cron_job_named(&id).map(Action::DeleteCronJob),
-        "PodDisruptionBudget" => {
-            let mut budgets = store.disruption_budgets().iter();
-            let found = budgets.find(|(_, budget)| budget.meta.id == id);
-            found.map(|(budget, _)| Action::DeleteDisruptionBudget(budget))
-        }
-        other => return Err(format!("deletion of a {other} is not replayed")),
-    };
-    if let Some(action) = action {
-        world.try_act(action);
-    }
-    Ok(())
 }
 
 /// Evicts a pod; what the API server says is a result of the case.
@@ -223,64 +146,36 @@ fn update(
     identity: &(String, String),
     change: impl FnOnce(&mut Value),
 ) -> Result<(), String> {
-    if identity.0 == "Node" {
-        return update_node(world, &identity.1, change);
-    }
     let Some(document) = world.documents.get_mut(identity) else { return Ok(()) };
     change(document);
-    let document = document.clone();
-    let id = NamespacedName::new("default", identity.1.as_str());
-    let store = world.plane.store();
-    let action = match identity.0.as_str() {
-        "Deployment" => {
-            let Some(deployment) = store.deployment_named(&id) else { return Ok(()) };
-            let typed = objects::typed(&document)?;
-            let spec = objects::deployment_spec(&typed)?;
-            let meta = objects::object_meta(&typed.metadata);
-            Action::ApplyDeployment(deployment, Box::new((meta, spec)))
-        }
-        "PodDisruptionBudget" => {
-            let mut budgets = store.disruption_budgets().iter();
-            let Some((budget, _)) = budgets.find(|(_, budget)| budget.meta.id == id) else {
-                return Ok(());
-            };
-            let changed = objects::disruption_budget(&objects::typed(&document)?)?;
-            Action::ApplyDisruptionBudget(budget, Box::new(changed))
-        }
-        _ => match changed(store, &id, objects::creation(&document)?)? {
-            Some(action) => action,
-            None => return Ok(()),
-        },
-    };
-    world.act(action).map_err(|refused| refused.to_string())
+    let creation = creation(object(document, "object")?)?;
+    match as_change(world.plane.store(), creation) {
+        Ok(action) => world.act(action).map_err(|refused| refused.to_string()),
+        // It has gone since.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Changes labels, taints and cordon of a node.
-fn update_node(
-    world: &mut World<'_>,
-    name: &str,
-    change: impl FnOnce(&mut Value),
-) -> Result<(), String> {
+fn patch_node(world: &mut World<'_>, name: &str, patch: &Value) -> Result<(), String> {
     let store = world.plane.store();
     let Some(id) = store.node_named(name) else { return Ok(()) };
     let node = &store.nodes()[id];
-    let labels: BTreeMap<&str, &str> =
-        node.meta.labels.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
-    let mut document = json!({
-        "metadata": { "labels": labels },
-        "spec": {
-            "unschedulable": node.unschedulable,
-            "taints": node.taints.iter().map(objects::taint_json).collect::<Vec<_>>(),
-        },
+    let labels = node.meta.labels.iter().map(|(key, value)| (key.to_string(), json!(**value)));
+    let taints = node.taints.iter().map(|taint| {
+        let effect = format!("{:?}", taint.effect);
+        json!({ "key": *taint.key, "value": *taint.value, "effect": effect })
     });
-    change(&mut document);
-    let document: core::Node = objects::typed(&document)?;
-    let spec = document.spec.unwrap_or_default();
-    let taints = spec.taints.iter().flatten().filter_map(objects::taint).collect();
-    world.try_act(Action::SetNodeTaints(id, taints));
-    world.try_act(Action::SetNodeUnschedulable(id, spec.unschedulable.unwrap_or(false)));
-    let labels = document.metadata.labels.unwrap_or_default();
-    let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    world.try_act(Action::SetNodeLabels(id, labels));
+    let mut document = json!({
+        "metadata": { "name": name, "labels": labels.collect::<Map<_, _>>() },
+        "spec": { "unschedulable": node.unschedulable, "taints": taints.collect::<Value>() },
+    });
+    merge(&mut document, patch);
+    let Content::Node(patched) = object_of(("v1", "Node"), document, "patch")?.content else {
+        return Ok(());
+    };
+    world.try_act(Action::SetNodeTaints(id, patched.taints));
+    world.try_act(Action::SetNodeUnschedulable(id, patched.unschedulable));
+    world.try_act(Action::SetNodeLabels(id, patched.meta.labels));
     Ok(())
 }

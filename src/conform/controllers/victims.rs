@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::case::Case;
-use cluster::pod::{PodPhase, RestartCounts};
+use crate::objects::phase;
+use cluster::pod::RestartCounts;
 use controllers::replica_set::victims::{Candidate, deletion_cost, victims};
 use engine::SimTime;
 
@@ -72,21 +73,16 @@ fn differences(case: &Case, chosen: &[&str]) -> Vec<String> {
 
 impl Entry {
     fn is_active(&self) -> bool {
-        !self.terminating && !matches!(self.phase.as_str(), "Succeeded" | "Failed")
+        !self.terminating && !phase(&self.phase).is_terminal()
     }
 
     fn candidate(&self, colocated: u32) -> Candidate {
         let before = |age: f64| SimTime::from_secs_f64(-age);
-        let phase = match self.phase.as_str() {
-            "Pending" => PodPhase::Pending,
-            "Unknown" => PodPhase::Unknown,
-            _ => PodPhase::Running,
-        };
         let highest = |restarts: &[u32]| restarts.iter().copied().max().unwrap_or(0);
         Candidate {
             uid: leading_hex(&self.uid),
             is_assigned: !self.node.is_empty(),
-            phase,
+            phase: phase(&self.phase),
             ready_since: self.ready.then(|| before(self.ready_age)),
             deletion_cost: self.deletion_cost.as_deref().map_or(0, deletion_cost),
             colocated,

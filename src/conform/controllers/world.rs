@@ -11,20 +11,18 @@ use super::seen::{Eyes, Seen, SeenPod};
 use super::trace::{Trace, rounded};
 use super::user;
 use super::victims::leading_hex;
+use crate::objects::{creation, object_of};
 use cluster::action::PodDeletion;
 use cluster::daemon_set::target_node;
 use cluster::deployment::ReplicaSetId;
-use cluster::node::{ConditionStatus, Lease, Node, NodeHealth, NodeId, NodeReady};
+use cluster::node::{ConditionStatus, Lease, Node, NodeId, NodeReady};
 use cluster::pod::{Owner, PodId, PodPhase};
-use cluster::pod_template::{ResourceList, TaintEffect};
-use cluster::quota::ResourceQuota;
-use cluster::{
-    Action, Change, Labels, Name, NamespacedName, ObjectMeta, PodChanges, Refused, Store,
-};
+use cluster::pod_template::TaintEffect;
+use cluster::{Action, Change, Name, NamespacedName, PodChanges, Refused, Store};
 use controllers::Controller;
 use engine::{EventQueue, SimDuration, SimTime, Streams};
+use manifest::Content;
 use sim::control_plane::{ControlPlane, ControlPlaneSettings};
-use units::Quantity;
 
 /// When controllers and nodes start.
 const BEGINNING: SimTime = SimTime::from_secs(-10);
@@ -33,6 +31,8 @@ const SCHEDULING_RETRY: SimDuration = SimDuration::from_secs(1);
 
 /// The exit code of a container that stops when it is asked to.
 const SIGTERM_EXIT_CODE: i32 = 143;
+/// The name of the quota.
+const QUOTA: &str = "quota";
 /// When a quota that was lifted was lifted.
 const QUOTA_LIFTED: SimTime = SimTime::from_secs(30);
 
@@ -63,13 +63,9 @@ pub(super) struct PodRecord {
     pub(super) owner: String,
     /// Creation order within the owner, from 1.
     pub(super) ordinal: usize,
-    pub(super) phase: PodPhase,
     pub(super) model: PodModel,
-    was_ready: bool,
-    /// The last status that was told.
-    status: String,
-    /// Its node.
-    node: Option<Name>,
+    /// As it was seen last.
+    seen: SeenPod,
 }
 
 /// A case in progress.
@@ -129,13 +125,22 @@ impl<'a> World<'a> {
 
     /// Runs the case to its end.
     pub(super) fn run(&mut self) -> Result<(), String> {
-        for entry in node_entries(&self.case.nodes) {
-            if let Some(node) = self.add_node(&entry) {
-                self.kubelet_starts(node);
+        match &self.case.nodes {
+            Nodes::Count(count) => {
+                for number in 1..=*count {
+                    let node = self.add_node(&format!("n{number:02}"), &Value::Null)?;
+                    self.kubelet_starts(node);
+                }
+            }
+            Nodes::List(entries) => {
+                for NodeEntry { name, labels } in entries {
+                    let node = self.add_node(name, labels)?;
+                    self.kubelet_starts(node);
+                }
             }
         }
         self.trace.node_events.clear();
-        self.limit_pods();
+        self.limit_pods()?;
         let end = SimTime::from_secs_f64(self.case.until);
         loop {
             self.settle();
@@ -153,24 +158,20 @@ impl<'a> World<'a> {
 
     /// Sets the quota under which the recording stood: as many pods as were accepted at the first
     /// instant, if others were refused. It was lifted after 30 s if more were accepted later.
-    fn limit_pods(&mut self) {
+    fn limit_pods(&mut self) -> Result<(), String> {
         let results =
             self.case.expect.results.iter().flatten().filter(|_| self.case.class == "slowstart");
         let counts: Vec<(i64, i64)> = results
             .map(|entry| (entry[1].as_i64().unwrap_or(0), entry[2].as_i64().unwrap_or(0)))
             .collect();
-        let Some((accepted, 1..)) = counts.first() else { return };
-        let hard = [("pods", Quantity::from_units(*accepted))].into_iter().collect();
-        let mut meta = ObjectMeta::new("", "");
-        meta.id = quota_name();
-        self.try_act(Action::ApplyResourceQuota(Box::new(ResourceQuota {
-            meta,
-            hard,
-            scopes: Vec::new(),
-        })));
+        let Some((accepted, 1..)) = counts.first() else { return Ok(()) };
+        let hard = json!({ "pods": accepted });
+        let quota = json!({ "metadata": { "name": QUOTA }, "spec": { "hard": hard } });
+        self.try_act(creation(object_of(("v1", "ResourceQuota"), quota, "quota")?)?);
         if counts[1..].iter().any(|(accepted, _)| *accepted > 0) {
             self.events.push(QUOTA_LIFTED, 0, Event::LiftQuota);
         }
+        Ok(())
     }
 
     /// Asks the API server for something on behalf of somebody outside.
@@ -181,30 +182,19 @@ impl<'a> World<'a> {
     }
 
     /// Adds a node whose kubelet has not posted anything yet.
-    pub(super) fn add_node(&mut self, entry: &NodeEntry) -> Option<NodeId> {
-        let mut meta = ObjectMeta::new("", entry.name.as_str());
-        meta.labels =
-            entry.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Labels>();
-        let ready = NodeReady { status: ConditionStatus::Unknown, since: self.now };
-        let phase = self.now + SimDuration::from_secs_f64(self.case.lease_offset);
-        let lease = Lease { started: None, phase: Some(phase), silent_since: Some(self.now) };
-        self.try_act(Action::AddNode(Box::new(Node {
-            meta,
-            capacity: ResourceList::default(),
-            allocatable: ResourceList::default(),
-            unschedulable: false,
-            taints: Vec::new(),
-            ready,
-            health: NodeHealth {
-                posted: None,
-                has_ready_condition: false,
-                lease,
-                ..NodeHealth::default()
-            },
-            images: Vec::new(),
-            pool: Name::from(""),
-        })));
-        self.plane.store().node_named(&entry.name)
+    pub(super) fn add_node(&mut self, name: &str, labels: &Value) -> Result<NodeId, String> {
+        let node = json!({ "metadata": { "name": name, "labels": labels } });
+        let mut object = object_of(("v1", "Node"), node, "nodes")?;
+        if let Content::Node(node) = &mut object.content {
+            let phase = self.now + SimDuration::from_secs_f64(self.case.lease_offset);
+            node.ready = NodeReady { status: ConditionStatus::Unknown, since: self.now };
+            node.health.posted = None;
+            node.health.has_ready_condition = false;
+            node.health.lease =
+                Lease { started: None, phase: Some(phase), silent_since: Some(self.now) };
+        }
+        self.act(creation(object)?).map_err(|refused| refused.to_string())?;
+        self.plane.store().node_named(name).ok_or_else(|| format!("node {name} was not created"))
     }
 
     /// The pod that an action names: `[owner, ordinal]` or a name.
@@ -254,7 +244,10 @@ impl<'a> World<'a> {
                     self.try_act(Action::SetPodReady(pod, ConditionStatus::True));
                 }
             }
-            Event::LiftQuota => self.try_act(Action::DeleteResourceQuota(quota_name())),
+            Event::LiftQuota => {
+                let quota = NamespacedName::new("default", QUOTA);
+                self.try_act(Action::DeleteResourceQuota(quota));
+            }
             Event::Terminated(pod) => {
                 if self.plane.store().pods().contains(pod) && !self.is_out_of_reach(pod) {
                     self.exit_pod(pod, SIGTERM_EXIT_CODE);
@@ -283,7 +276,7 @@ impl<'a> World<'a> {
 
     /// Whether the kubelet of a pod's node is silent.
     pub(super) fn is_out_of_reach(&self, pod: PodId) -> bool {
-        let node = self.pods.get(&pod).and_then(|record| record.node.as_ref());
+        let node = self.pods.get(&pod).and_then(|record| record.seen.node.as_ref());
         node.is_some_and(|node| self.down.contains(node))
     }
 
@@ -399,26 +392,18 @@ impl<'a> World<'a> {
             None => "-".to_owned(),
         };
         let ordinal = self.ordinal_of(&owner, &pod);
-        let record = PodRecord {
-            model: model_of(self.case, &pod.image, ordinal),
-            ordinal,
-            phase: pod.phase,
-            was_ready: false,
-            status: pod.status,
-            node: None,
-            owner,
-        };
-        let mut extra = json!({ "image": pod.image.as_ref(), "name": pod.name.as_ref() });
+        let mut extra = json!({ "image": *pod.image, "name": *pod.name });
         if let Some(index) = &pod.index {
-            extra["index"] = json!(index.as_ref());
+            extra["index"] = json!(**index);
         }
         self.note_creation(true);
-        self.trace.pod_event(self.now, "create", &record.owner, record.ordinal, &extra);
+        self.trace.pod_event(self.now, "create", &owner, ordinal, &extra);
         if !self.case.no_bind {
             self.events.push(self.now, 0, Event::Bind(id));
         }
-        let uid = self.uids.get(&(record.owner.clone(), record.ordinal)).copied();
-        self.pods.insert(id, record);
+        let uid = self.uids.get(&(owner.clone(), ordinal)).copied();
+        let model = model_of(self.case, &pod.image, ordinal);
+        self.pods.insert(id, PodRecord { owner, ordinal, model, seen: pod });
         if let Some(uid) = uid {
             self.try_act(Action::SetPodUid(id, uid));
         }
@@ -426,26 +411,27 @@ impl<'a> World<'a> {
 
     fn pod_updated(&mut self, id: PodId, what: PodChanges, pod: SeenPod) {
         let Some(record) = self.pods.get_mut(&id) else { return };
-        record.phase = pod.phase;
-        record.was_ready = pod.is_ready;
+        let before = std::mem::replace(&mut record.seen, pod);
+        // The node may have gone since.
+        record.seen.node = record.seen.node.take().or(before.node);
+        let PodRecord { owner, ordinal, model, seen } = record;
+        let is_node_case = self.case.class == "node";
         if what.has(PodChanges::BOUND) {
-            record.node = pod.node;
-            let node = json!(record.node.as_deref());
-            if self.case.class == "node" {
-                self.trace.pod_event(self.now, "bind", &record.owner, record.ordinal, &node);
+            if is_node_case {
+                let node = json!(seen.node.as_deref());
+                self.trace.pod_event(self.now, "bind", owner, *ordinal, &node);
             }
-            let at = self.now + SimDuration::from_secs_f64(record.model.start);
+            let at = self.now + SimDuration::from_secs_f64(model.start);
             self.events.push(at, 0, Event::Start(id));
         }
         if what.has(PodChanges::DELETION_REQUESTED) {
-            let extra = json!({ "wasReady": record.was_ready });
-            self.trace.pod_event(self.now, "delete", &record.owner, record.ordinal, &extra);
-            let at = self.now + SimDuration::from_secs_f64(record.model.term);
+            let extra = json!({ "wasReady": seen.is_ready });
+            self.trace.pod_event(self.now, "delete", owner, *ordinal, &extra);
+            let at = self.now + SimDuration::from_secs_f64(model.term);
             self.events.push(at, 0, Event::Terminated(id));
         }
-        if self.case.class == "node" && record.status != pod.status {
-            self.trace.pod_status(self.now, &record.owner, record.ordinal, &pod.status);
-            record.status = pod.status;
+        if is_node_case && before.status != seen.status {
+            self.trace.pod_status(self.now, owner, *ordinal, &seen.status);
         }
     }
 
@@ -458,7 +444,7 @@ impl<'a> World<'a> {
 
     fn pod_gone(&mut self, id: PodId) {
         let Some(record) = self.pods.remove(&id) else { return };
-        let extra = match record.phase {
+        let extra = match record.seen.phase {
             PodPhase::Failed => json!({}),
             phase => json!({ "phase": phase.as_str() }),
         };
@@ -466,21 +452,8 @@ impl<'a> World<'a> {
     }
 
     fn observe(&mut self) {
-        let state = super::trace::state_of(self);
+        let state = super::state::state_of(self);
         self.trace.settled(self.now, state);
-    }
-}
-
-fn quota_name() -> NamespacedName {
-    NamespacedName::new("default", "quota")
-}
-
-fn node_entries(nodes: &Nodes) -> Vec<NodeEntry> {
-    match nodes {
-        Nodes::Count(count) => (1..=*count)
-            .map(|number| NodeEntry { name: format!("n{number:02}"), labels: BTreeMap::new() })
-            .collect(),
-        Nodes::List(entries) => entries.clone(),
     }
 }
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use flate2::bufread::MultiGzDecoder;
-
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::recording::unpacked;
 use manifest::Source;
 
 /// The texts of a case.
@@ -128,7 +127,9 @@ impl CaseFiles {
         let mut case = Self::default();
         for (path, bytes) in files {
             let path = path.strip_suffix(".gz").unwrap_or(&path).to_owned();
-            let text = text(&bytes).map_err(|error| format!("{path}: {error}"))?;
+            let mut text = String::new();
+            let read = unpacked(&*bytes).and_then(|mut input| input.read_to_string(&mut text));
+            read.map_err(|error| format!("{path}: {error}"))?;
             let source = || Source::new(&path, text.as_str());
             match path.as_str() {
                 "load.csv" => case.load = text,
@@ -180,17 +181,6 @@ impl CaseFiles {
 fn is_manifest(path: &str) -> bool {
     let ending = std::path::Path::new(path).extension();
     path.starts_with("manifests/") && ending.is_some_and(|ending| ending == "yaml")
-}
-
-fn text(bytes: &[u8]) -> std::io::Result<String> {
-    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let mut text = String::new();
-    if bytes.starts_with(&GZIP_MAGIC) {
-        MultiGzDecoder::new(bytes).read_to_string(&mut text)?;
-    } else {
-        text = String::from_utf8(bytes.to_vec()).map_err(std::io::Error::other)?;
-    }
-    Ok(text)
 }
 
 impl Step {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::expected::{Expected, Section};
 use super::run::{Shown, ShownEvent};
 use crate::Difference;
+use crate::json::first_gap;
 
 /// Times of loops vary by so much between equal runs [s]; half a tenth more is rounding.
 const TIME_SLACK: f64 = 0.2 + 0.051;
@@ -65,7 +66,8 @@ fn sample_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Differe
         ];
         for (key, section) in exact {
             if section.is_certain_at(t)
-                && let Some((path, wanted, got)) = differing(key, &theirs[key], &ours[key], 0.0)
+                && let Some((path, wanted, got)) =
+                    first_gap(key, &theirs[key], &ours[key], &|_| 0.0)
             {
                 return Some((t, difference(shown, t, &path, &wanted, &got)));
             }
@@ -79,39 +81,12 @@ fn sample_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Differe
         }
         let certain = repro.services.is_certain_at(t);
         let slack = REQUEST_SLACK + if certain { 0.0 } else { 2.0 * repro.services_max_difference };
-        let services = ("services", &theirs["services"], &ours["services"]);
-        if let Some((path, wanted, got)) = differing(services.0, services.1, services.2, slack) {
+        let key = "services";
+        if let Some((path, wanted, got)) = first_gap(key, &theirs[key], &ours[key], &|_| slack) {
             return Some((t, difference(shown, t, &path, &wanted, &got)));
         }
     }
     None
-}
-
-/// The first place where two values differ, numbers by more than the slack.
-fn differing(
-    path: &str,
-    theirs: &Value,
-    ours: &Value,
-    slack: f64,
-) -> Option<(String, Value, Value)> {
-    let is_same = match (theirs, ours) {
-        (Value::Object(theirs), Value::Object(ours)) => {
-            let keys: std::collections::BTreeSet<&String> =
-                theirs.keys().chain(ours.keys()).collect();
-            return keys.into_iter().find_map(|key| {
-                let of = |map: &serde_json::Map<String, Value>| {
-                    map.get(key).cloned().unwrap_or(Value::Null)
-                };
-                differing(&format!("{path}.{key}"), &of(theirs), &of(ours), slack)
-            });
-        }
-        (Value::Number(theirs), Value::Number(ours)) => {
-            let gap = theirs.as_f64().unwrap_or_default() - ours.as_f64().unwrap_or_default();
-            gap.abs() <= slack
-        }
-        (theirs, ours) => theirs == ours,
-    };
-    (!is_same).then(|| (path.to_owned(), theirs.clone(), ours.clone()))
 }
 
 fn sorted(per_node: &Value) -> Vec<i64> {
@@ -137,7 +112,7 @@ fn event_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Differen
         let wanted = theirs.get(kind).unwrap_or(&none);
         let got = ours.get(kind).unwrap_or(&none);
         let gap = if repro.pod_event_counts_identical || !is_fate_of_a_pod(kind) {
-            first_gap(wanted, got)
+            first_missed(wanted, got)
         } else {
             first_unmatched(wanted, got, &short_lives(kind, &theirs))
         };
@@ -171,7 +146,7 @@ fn by_kind(events: &[ShownEvent], by_node: bool) -> BTreeMap<String, Vec<f64>> {
 }
 
 /// When two series of times first go apart.
-fn first_gap(theirs: &[f64], ours: &[f64]) -> Option<f64> {
+fn first_missed(theirs: &[f64], ours: &[f64]) -> Option<f64> {
     let apart = |(one, other): (&f64, &f64)| (one - other).abs() > TIME_SLACK;
     let at = theirs.iter().zip(ours).position(apart);
     let at = at.or((theirs.len() != ours.len()).then(|| theirs.len().min(ours.len())))?;

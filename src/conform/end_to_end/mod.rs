@@ -18,11 +18,8 @@ use expected::{Band, Expected, Repro};
 pub use run::{Shown, ShownEvent};
 use world::Prepared;
 
-use super::Difference;
-use report::figures::counted;
+use super::{Difference, Outcome, Report};
 
-/// Version of the JSON form of an [`EndToEndReport`].
-const FORMAT_VERSION: &str = "1.0";
 /// Sums are rounded to tenths, means to thousandths; two roundings meet.
 const ROUNDING: f64 = 0.11;
 /// Where equal runs of the real components differ, figures may lie so far outside of the band: a part
@@ -78,13 +75,7 @@ pub struct Outside {
 }
 
 /// What became of all cases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EndToEndReport {
-    format_version: &'static str,
-    agreed: usize,
-    disagreed: usize,
-    cases: Vec<EndToEndOutcome>,
-}
+pub type EndToEndReport = Report<EndToEndOutcome>;
 
 /// Runs a case at its base offsets, whether it was recorded or not.
 pub fn run_base(files: &CaseFiles) -> Result<Shown, String> {
@@ -162,53 +153,38 @@ fn slack(repro: &Repro, path: &str, greatest: f64) -> f64 {
     ROUNDING + if wide { IRREPRODUCIBLE_SLACK * greatest.abs() } else { 0.0 }
 }
 
-impl EndToEndReport {
-    /// The report on these cases, in their order.
-    pub fn new(cases: Vec<EndToEndOutcome>) -> Self {
-        let agreed = cases.iter().filter(|case| case.agreed).count();
-        Self { format_version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
-    }
-
-    /// Whether every case agrees.
-    pub const fn is_agreement(&self) -> bool {
-        self.disagreed == 0
+impl Outcome for EndToEndOutcome {
+    fn is_agreement(&self) -> bool {
+        self.agreed
     }
 }
 
-impl fmt::Display for EndToEndReport {
-    /// A line per case, with the first difference and the figures outside of the band, and the sums.
+impl fmt::Display for EndToEndOutcome {
+    /// A line, with the first difference and the figures outside of the band.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for case in &self.cases {
-            let word = if case.agreed { "agreed    " } else { "disagreed " };
-            let figures: usize = case.offsets.iter().map(|one| one.figures).sum();
-            let outside: usize = case.offsets.iter().map(|one| one.outside.len()).sum();
-            let recorded: usize = case.offsets.iter().map(|one| one.as_recorded).sum();
-            writeln!(
-                f,
-                "{word} {}: base run {} samples, {} events, {} rescales; {} of {figures} figures \
-                 in the band at {} offsets, {recorded} as recorded",
-                case.case,
-                case.samples,
-                case.events,
-                case.rescales,
-                figures - outside,
-                case.offsets.len(),
-            )?;
-            if let Some(difference) = &case.difference {
-                difference.fmt(f)?;
-            }
-            for offset in &case.offsets {
-                for out in &offset.outside {
-                    let got = out.got.map_or_else(|| "nothing".to_owned(), |got| got.to_string());
-                    writeln!(
-                        f,
-                        "    {} at offsets {} / {}: {got}, band {} to {}",
-                        out.path, offset.hpa_s, offset.scrape_s, out.least, out.greatest
-                    )?;
-                }
+        let word = if self.agreed { "agreed    " } else { "disagreed " };
+        let sum = |of: fn(&OffsetOutcome) -> usize| self.offsets.iter().map(of).sum::<usize>();
+        let (figures, outside) = (sum(|one| one.figures), sum(|one| one.outside.len()));
+        writeln!(
+            f,
+            "{word} {}: base run {} samples, {} events, {} rescales; {} of {figures} figures \
+             in the band at {} offsets, {} as recorded",
+            self.case,
+            self.samples,
+            self.events,
+            self.rescales,
+            figures - outside,
+            self.offsets.len(),
+            sum(|one| one.as_recorded),
+        )?;
+        self.difference.iter().try_for_each(|difference| difference.fmt(f))?;
+        for OffsetOutcome { hpa_s, scrape_s, outside, .. } in &self.offsets {
+            for Outside { path, least, greatest, got } in outside {
+                let got = got.map_or_else(|| "nothing".to_owned(), |got| got.to_string());
+                let at = format!("at offsets {hpa_s} / {scrape_s}");
+                writeln!(f, "    {path} {at}: {got}, band {least} to {greatest}")?;
             }
         }
-        let cases = counted(self.cases.len() as u64, "case");
-        writeln!(f, "{cases}: {} agreed, {} disagreed", self.agreed, self.disagreed)
+        Ok(())
     }
 }

@@ -1,34 +1,25 @@
-//! From a case to the world of a simulation: the same objects, nodes, load and operations, and the delays
-//! that the recording had, which are none.
+//! From a case to the world of a simulation: a scenario with the same objects, nodes, load and operations, and
+//! the delays that the recording had, which are none.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::case::{CaseFiles, Image, LoadPoint, Offset, Parameters, Step};
+use serde_json::{Value, json};
+
+use super::case::{CaseFiles, Image, LoadPoint, Offset, Parameters};
 use crate::check_length;
-use cluster::custom_metrics::MetricsApi;
-use cluster::deployment::DeploymentSpec;
+use cluster::Action;
 use cluster::node::{HOSTNAME_LABEL, Node};
-use cluster::service::Service;
-use cluster::{Action, Name, NamespacedName, ObjectReference};
-use controllers::ControllerSettings;
-use engine::{SimDuration, SimTime, Streams};
-use faults::{ImageChange, PatchChange, TimelineAction};
-use kubelet::{AppProfile, KubeletSettings, OnSigterm};
-use manifest::{Diagnostics, Object, Source, admit, read_documents, read_manifests};
+use engine::{SimDuration, SimTime};
+use kubelet::AppProfile;
+use manifest::{Diagnostics, Manifest, Source, read_manifests};
 use metrics::MetricsSettings;
-use scenario::Delays;
-use scenario::scheduler_configuration::scheduler_configuration;
-use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use sim::World;
-use sim::documents::Documents;
-use sim::world::{App, AppPlan, Step as WorldStep};
+use scenario::resolved::ScenarioFiles;
+use scenario::{Delays, ResolvedScenario, ScenarioText};
+use scheduler::{Scheduler, TieBreaker};
+use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};
-use traffic::{
-    ArrivalProcess, Balancer, Load, RequestModelId, RequestModelSpec, ServiceTraffic, TimeLaw,
-    TrafficSpec,
-};
-use units::{Bytes, LoopPhase};
+use traffic::{ArrivalProcess, Balancer, Load, RequestModelSpec, TimeLaw, TrafficSpec};
+use units::LoopPhase;
 
 /// When the control plane and the nodes start.
 const BEGIN: SimTime = SimTime::from_secs(-10);
@@ -52,44 +43,45 @@ impl Prepared {
     pub fn new(files: &CaseFiles) -> Result<Self, String> {
         let parameters = files.parameters()?;
         check_length("params.yaml: duration_s", parameters.duration_s)?;
-        let mut documents = Documents::default();
-        let mut objects = read_objects(&files.manifests, &mut documents)?;
-        let later = read_objects(files.nodes_later.as_slice(), &mut Documents::default())?;
-        let nodes = take_nodes(&mut objects, parameters.lease_phase_s);
-        let later = take_nodes(&mut { later }, parameters.lease_phase_s);
-        let mut world = World {
-            seed: 1,
-            duration: seconds(parameters.duration_s),
-            warm_up: SimDuration::ZERO,
-            interval: seconds(parameters.duration_s),
-            nodes,
-            objects,
-            apps: BTreeMap::new(),
-            request_models: Vec::new(),
-            traffic: Vec::new(),
-            timeline: Vec::new(),
-            delays: Delays {
-                watch: SimDuration::ZERO,
-                endpoint_propagation: SimDuration::ZERO,
-                dns_cache: SimDuration::ZERO,
-                cpu_sharing_period: NEVER,
-            },
-            metrics: MetricsSettings { resolution: SCRAPE_PERIOD, ..MetricsSettings::default() },
-            controllers: ControllerSettings::default(),
-            kubelet: KubeletSettings::default(),
-            faults: Vec::new(),
-            cpu_loads: Vec::new(),
-            scheduler: scheduler(files.scheduler_config.as_ref())?,
-            begin: BEGIN,
-            falls_back_to_terminating: false,
+        let mut problems = Diagnostics::default();
+        let manifests = read_manifests(&files.manifests, &mut problems);
+        let later = read_manifests(files.nodes_later.as_slice(), &mut problems);
+        let (workloads, queue_bounds) = workloads(&parameters, &manifests);
+        let scenario = json!({
+            "apiVersion": "wavetank/v1",
+            "kind": "Scenario",
+            "name": parameters.case,
+            "duration": seconds(parameters.duration_s),
+            "manifests": ["manifests"],
+            "workloads": workloads,
+            "traffic": traffic(files, &parameters)?,
+            "timeline": timeline(&parameters, &later)?,
+        });
+        let source = Source::new("params.yaml", scenario.to_string());
+        let resolved = ResolvedScenario {
+            text: ScenarioText::parse(&source, &[]).map_err(|problems| problems.to_string())?,
+            files: Arc::new(ScenarioFiles {
+                manifests: files.manifests.clone(),
+                applies: later.iter().map(alone).collect(),
+                scheduler_config: files.scheduler_config.clone(),
+                ..ScenarioFiles::default()
+            }),
+            manifest_settings: Vec::new(),
         };
-        add_apps(&mut world, &parameters)?;
-        add_traffic(&mut world, files, &parameters)?;
-        let mut steps = parameters.timeline.clone();
-        steps.sort_by(|one, other| one.t.total_cmp(&other.t));
-        for step in &steps {
-            add_step(&mut world, step, &later, &mut documents)?;
+        let blueprint = Blueprint::new(&resolved).map_err(|problems| problems.to_string())?;
+        let mut world = blueprint.world(1).map_err(|problems| problems.to_string())?;
+        for (model, queue_bound) in world.request_models.iter_mut().zip(queue_bounds) {
+            *model = model.clone().with_queue_bound_seconds(queue_bound);
         }
+        let configuration = files.scheduler_config.as_ref();
+        let configuration = configuration.map(|source| scheduler_of(source, &mut problems));
+        if problems.has_errors() {
+            return Err(problems.to_string());
+        }
+        let ties = TieBreaker::TopOfHeap;
+        world.scheduler = Scheduler::new(&configuration.unwrap_or_default(), ties)
+            .map_err(|error| error.to_string())?;
+        as_recorded(&mut world, parameters.lease_phase_s);
         Ok(Self { parameters, world })
     }
 
@@ -102,226 +94,169 @@ impl Prepared {
     }
 }
 
-fn read_objects(sources: &[Source], documents: &mut Documents) -> Result<Vec<Action>, String> {
-    let mut problems = Diagnostics::default();
-    let manifests = read_manifests(sources, &mut problems);
-    documents.apply(&manifests);
-    let loaded = admit(manifests);
-    problems.append(loaded.diagnostics);
-    if problems.has_errors() {
-        return Err(problems.to_string());
-    }
-    Ok(loaded.objects.into_iter().filter_map(Object::into_action).collect())
-}
-
-/// Takes the nodes out of the objects. All leases are renewed at the same time, and each kubelet has
-/// labelled its node with its name.
-fn take_nodes(objects: &mut Vec<Action>, lease_phase_s: f64) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    for action in std::mem::take(objects) {
-        match action {
-            Action::AddNode(mut node) => {
-                node.health.lease.phase = Some(SimTime::from_secs_f64(lease_phase_s));
-                if node.meta.labels.get(HOSTNAME_LABEL).is_none() {
-                    let name = node.meta.name().clone();
-                    node.meta.labels = node.meta.labels.with(HOSTNAME_LABEL, name);
-                }
-                nodes.push(*node);
-            }
-            other => objects.push(other),
-        }
-    }
-    nodes
-}
-
-fn scheduler(source: Option<&Source>) -> Result<Scheduler, String> {
-    let configuration = match source {
-        None => SchedulerConfiguration::default(),
-        Some(source) => {
-            let mut problems = Diagnostics::default();
-            let document = read_documents(source, &mut problems).into_iter().next();
-            let document = document.ok_or_else(|| problems.to_string())?;
-            scheduler_configuration(&document.value).map_err(|mistakes| {
-                let mistakes = mistakes.iter().map(|one| format!("{}: {}", one.path, one.problem));
-                mistakes.collect::<Vec<_>>().join("; ")
-            })?
-        }
+/// Makes a world one in which nothing takes time but what the case says. All leases are renewed at the same
+/// time, and each kubelet has labelled its node with its name.
+fn as_recorded(world: &mut World, lease_phase_s: f64) {
+    world.interval = world.duration;
+    world.begin = BEGIN;
+    world.falls_back_to_terminating = false;
+    world.metrics = MetricsSettings { resolution: SCRAPE_PERIOD, ..MetricsSettings::default() };
+    world.delays = Delays {
+        watch: SimDuration::ZERO,
+        endpoint_propagation: SimDuration::ZERO,
+        dns_cache: SimDuration::ZERO,
+        cpu_sharing_period: NEVER,
     };
-    Scheduler::new(&configuration, TieBreaker::TopOfHeap).map_err(|error| error.to_string())
-}
-
-/// What the pods of each Deployment do with each image.
-fn add_apps(world: &mut World, parameters: &Parameters) -> Result<(), String> {
-    let objects = std::mem::take(&mut world.objects);
-    let services: Vec<&Service> = objects
-        .iter()
-        .filter_map(|action| match action {
-            Action::CreateService(service) => Some(&**service),
-            _ => None,
-        })
-        .collect();
-    for action in &objects {
-        let Action::CreateDeployment(draft) = action else { continue };
-        let (meta, spec) = &**draft;
-        let service = services.iter().find(|service| {
-            let selector = service.selector.as_ref();
-            selector.is_some_and(|selector| selector.matches(&spec.template.labels))
-        });
-        let mut plan = AppPlan::default();
-        for (name, image) in &parameters.images {
-            let service = service.map(|service| service.meta.name().as_ref());
-            let app = app(world, parameters, spec, image, service)?;
-            plan.images.insert(Name::from(name.as_str()), Arc::new(app));
-        }
-        let workload = ObjectReference { kind: "Deployment".into(), id: meta.id.clone() };
-        world.apps.insert(workload, plan);
+    let applied = world.timeline.iter_mut().flat_map(|(_, step)| &mut step.objects);
+    let later = applied.filter_map(|action| match action {
+        Action::AddNode(node) => Some(&mut **node),
+        _ => None,
+    });
+    for node in world.nodes.iter_mut().chain(later) {
+        complete(node, SimTime::from_secs_f64(lease_phase_s));
     }
-    world.objects = objects;
-    Ok(())
 }
 
-fn app(
-    world: &mut World,
-    parameters: &Parameters,
-    spec: &DeploymentSpec,
-    image: &Image,
-    service: Option<&str>,
-) -> Result<App, String> {
-    let is_probed =
-        spec.template.spec.containers.iter().any(|container| container.readiness_probe.is_some());
-    let profile = AppProfile {
+fn complete(node: &mut Node, lease_phase: SimTime) {
+    node.health.lease.phase = Some(lease_phase);
+    if node.meta.labels.get(HOSTNAME_LABEL).is_none() {
+        let name = node.meta.name().clone();
+        node.meta.labels = node.meta.labels.with(HOSTNAME_LABEL, name);
+    }
+}
+
+/// An object as a file of its own, under its name.
+fn alone(manifest: &Manifest) -> (String, Vec<Source>) {
+    let name = manifest.reference.id.name.to_string();
+    let source = Source::new(&name, manifest.value.to_string());
+    (name, vec![source])
+}
+
+/// What the pods of each Deployment do with each image, and the bounds of their queues in the same order (s).
+fn workloads(parameters: &Parameters, manifests: &[Manifest]) -> (Vec<Value>, Vec<f64>) {
+    let of = |kind: &'static str| manifests.iter().filter(move |one| *one.reference.kind == *kind);
+    let (mut workloads, mut queue_bounds) = (Vec::new(), Vec::new());
+    for deployment in of("Deployment") {
+        let template = &deployment.value["spec"]["template"];
+        let labels = &template["metadata"]["labels"];
+        let selects = |service: &&Manifest| {
+            let selector = service.value["spec"]["selector"].as_object();
+            selector
+                .is_some_and(|selector| selector.iter().all(|(key, value)| labels[key] == *value))
+        };
+        let service = of("Service").find(selects);
+        let cost = service.and_then(|one| parameters.services.get(one.reference.id.name.as_ref()));
+        let containers = template["spec"]["containers"].as_array();
+        let mut containers = containers.into_iter().flatten();
+        let is_probed = containers.any(|container| container.get("readinessProbe").is_some());
+        let mut workload = json!({ "workload": deployment.reference.to_string() });
+        if let Some(cost) = cost {
+            workload["requests"] = json!(requests(cost.cpu_ms_per_request));
+            queue_bounds.push(cost.queue_bound_s);
+        }
+        for (name, image) in &parameters.images {
+            let mut behavior = json!({
+                "app": profile(image, is_probed),
+                "memory": format!("{}Mi", parameters.memory_mi),
+            });
+            if let Some(cost) = cost {
+                let milliseconds = image.cpu_ms_per_request.unwrap_or(cost.cpu_ms_per_request);
+                behavior["requests"] = json!(requests(milliseconds));
+                queue_bounds.push(cost.queue_bound_s);
+            }
+            workload["images"][name] = behavior;
+        }
+        workloads.push(workload);
+    }
+    (workloads, queue_bounds)
+}
+
+fn requests(cpu_milliseconds: f64) -> RequestModelSpec {
+    RequestModelSpec {
+        // The recording's pods share their CPU among any number of requests.
+        concurrency: u32::MAX,
+        cpu_time: TimeLaw::Constant(seconds(cpu_milliseconds / 1000.0)),
+        ..RequestModelSpec::default()
+    }
+}
+
+fn profile(image: &Image, is_probed: bool) -> AppProfile {
+    AppProfile {
         image_pull: SimDuration::ZERO,
-        init: SimDuration::ZERO,
         start: seconds(image.start_s.max(0.0)),
         // Without a probe, Running is Ready, and what is Ready is taken to answer.
         warm_up: if is_probed { seconds(image.warmup_s.max(0.0)) } else { SimDuration::ZERO },
         warm_up_cpu_milli: image.startup_cpu_m,
         never_ready: is_probed && image.warmup_s < 0.0,
         pull_fails: image.start_s < 0.0,
-        crashes_after: None,
-        on_sigterm: OnSigterm::Exit,
         shut_down: seconds(image.term_s),
         ..AppProfile::default()
-    };
-    let cost = service.and_then(|service| parameters.services.get(service));
-    let requests = match cost {
-        None => None,
-        Some(cost) => {
-            let milliseconds = image.cpu_ms_per_request.unwrap_or(cost.cpu_ms_per_request);
-            let spec = RequestModelSpec {
-                // The recording's pods share their CPU among any number of requests.
-                concurrency: u32::MAX,
-                cpu_time: TimeLaw::Constant(seconds(milliseconds / 1000.0)),
-                ..RequestModelSpec::default()
-            };
-            let model = spec.model("services").map_err(|problems| format!("{problems:?}"))?;
-            world.request_models.push(model.with_queue_bound_seconds(cost.queue_bound_s));
-            let position = world.request_models.len() - 1;
-            Some(RequestModelId(u32::try_from(position).unwrap_or(u32::MAX)))
-        }
-    };
-    let memory = Some(Bytes(parameters.memory_mi << 20));
-    Ok(App { profile, requests, memory, ..App::default() })
+    }
 }
 
-fn add_traffic(
-    world: &mut World,
-    files: &CaseFiles,
-    parameters: &Parameters,
-) -> Result<(), String> {
+fn traffic(files: &CaseFiles, parameters: &Parameters) -> Result<Vec<TrafficSpec>, String> {
     let mut load = files.load_points()?;
     for name in parameters.services.keys() {
         let none = || vec![LoadPoint { t_seconds: 0.0, service: name.clone(), rps: 0.0 }];
         load.entry(name.clone()).or_insert_with(none);
     }
-    for (name, points) in load {
-        let id = NamespacedName::new(NAMESPACE, name.as_str());
-        let points = points
-            .iter()
-            .map(|point| RatePoint { at: seconds(point.t_seconds), rps: point.rps })
-            .collect();
-        let spec = TrafficSpec {
-            service: cluster::ServiceReference(id.clone()),
-            load: Load::Pattern(Pattern::Points { points }),
+    let spec = |(name, points): (String, Vec<LoadPoint>)| {
+        let point = |one: &LoadPoint| RatePoint { at: seconds(one.t_seconds), rps: one.rps };
+        TrafficSpec {
+            service: cluster::ServiceReference(cluster::NamespacedName::new(NAMESPACE, name)),
+            load: Load::Pattern(Pattern::Points { points: points.iter().map(point).collect() }),
             arrivals: Some(ArrivalProcess::Fluid),
             gap_cv: None,
             states: Vec::new(),
             balancer: Balancer::default(),
             timeout: NEVER,
             retries: None,
-        };
-        let stream = Streams::new(world.seed).stream("load", 0);
-        let arrivals = spec
-            .arrivals("load.csv", None, stream)
-            .map_err(|problems| format!("load.csv: {problems:?}"))?;
-        let service = ServiceTraffic {
-            arrivals,
-            timeout: spec.timeout,
-            ..ServiceTraffic::without_clients(id.to_string())
-        };
-        world.traffic.push((id, service));
-    }
-    Ok(())
+        }
+    };
+    Ok(load.into_iter().map(spec).collect())
 }
 
-fn add_step(
-    world: &mut World,
-    step: &Step,
-    later: &[Node],
-    documents: &mut Documents,
-) -> Result<(), String> {
-    let at = SimTime::from_secs_f64(step.t);
-    let deployment = || {
-        let name = step.deployment.as_deref().ok_or("an action names no deployment")?;
-        let id = NamespacedName::new(NAMESPACE, name);
-        Ok::<_, String>(ObjectReference { kind: "Deployment".into(), id })
-    };
-    let mut add = |action, objects| world.timeline.push((at, WorldStep { action, objects }));
-    match step.what.as_str() {
-        "setImage" => {
-            let image = step.image.as_deref().ok_or("setImage names no image")?.into();
-            let change = ImageChange { workload: deployment()?, container: None, image };
-            documents.set_image(&change);
-            add(TimelineAction::SetImage(change), Vec::new());
-        }
-        "patchDeployment" => {
-            let patch = step.patch.clone().ok_or("patchDeployment has no patch")?;
-            let change = PatchChange { workload: deployment()?, patch };
-            let (action, problems) = documents.patch(&change);
-            if problems.has_errors() {
-                return Err(problems.to_string());
+fn timeline(parameters: &Parameters, later: &[Manifest]) -> Result<Vec<Value>, String> {
+    let mut entries = Vec::new();
+    for step in &parameters.timeline {
+        let mut add = |what: &str, of: Value| {
+            entries.push(json!({ "at": seconds(step.t), (what): of }));
+        };
+        let deployment = || {
+            let name = step.deployment.as_deref().ok_or("an action names no deployment")?;
+            Ok::<_, String>(format!("Deployment/{NAMESPACE}/{name}"))
+        };
+        let what = match step.what.as_str() {
+            "setImage" => {
+                let image = step.image.as_deref().ok_or("setImage names no image")?;
+                add("setImage", json!({ "workload": deployment()?, "image": image }));
+                continue;
             }
-            add(TimelineAction::Patch(change), action.into_iter().collect());
-        }
-        "metricsApiDown" => add(TimelineAction::MetricsApiDown(MetricsApi::Resource), Vec::new()),
-        "metricsApiUp" => add(TimelineAction::MetricsApiUp(MetricsApi::Resource), Vec::new()),
-        what => {
-            for name in step.nodes() {
-                let node = Name::from(name);
-                let mut objects = Vec::new();
-                let action = match what {
-                    "nodeDown" => TimelineAction::DisconnectNode(node),
-                    "nodeUp" => TimelineAction::RecoverNode(node),
-                    "drain" => TimelineAction::Drain(node),
-                    "cordon" => TimelineAction::Cordon(node),
-                    "uncordon" => TimelineAction::Uncordon(node),
-                    "deleteNode" => TimelineAction::Delete(ObjectReference {
-                        kind: "Node".into(),
-                        id: NamespacedName::new("", name),
-                    }),
-                    "addNode" => {
-                        let found = later.iter().find(|one| *one.meta.name() == node);
-                        let found = found.ok_or_else(|| format!("no later node is {name}"))?;
-                        objects.push(Action::AddNode(Box::new(found.clone())));
-                        TimelineAction::Apply("nodes-later.yaml".to_owned())
-                    }
-                    other => return Err(format!("params.yaml: the action {other} is not known")),
-                };
-                add(action, objects);
+            "patchDeployment" => {
+                let patch = step.patch.as_ref().ok_or("patchDeployment has no patch")?;
+                add("patch", json!({ "workload": deployment()?, "patch": patch }));
+                continue;
             }
+            what @ ("metricsApiDown" | "metricsApiUp") => {
+                add(what, json!("resource"));
+                continue;
+            }
+            "nodeDown" => "disconnectNode",
+            "nodeUp" => "recoverNode",
+            what @ ("drain" | "cordon" | "uncordon") => what,
+            "deleteNode" => "delete",
+            "addNode" => "apply",
+            other => return Err(format!("params.yaml: the action {other} is not known")),
+        };
+        for name in step.nodes() {
+            if what == "apply" && !later.iter().any(|one| *one.reference.id.name == *name) {
+                return Err(format!("no later node is {name}"));
+            }
+            let prefix = if what == "delete" { "Node/" } else { "" };
+            add(what, json!(format!("{prefix}{name}")));
         }
     }
-    Ok(())
+    Ok(entries)
 }
 
 fn seconds(seconds: f64) -> SimDuration {

@@ -6,20 +6,18 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Flags;
-use super::row::{Answer, NOW};
+use super::pods::{Pod, own_templates};
+use super::readings::{AgedValue, Answered};
+use super::row::{Answer, NAMESPACE, NOW};
 use super::row_errors::{MISSING_REQUEST, error_answer, metric_error};
-use super::row_pods::{AgedValue, Answered, Pod, Pods};
+use super::sync::Sync;
+use super::{Flags, defaulted_spec};
 use crate::recording::parse;
-use cluster::hpa::{
-    HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ObjectReference,
-};
+use cluster::hpa::{HpaSpec, MetricSpec};
 use cluster::hpa_status::{HpaStatus, MetricValue};
-use cluster::meta::Name;
-use cluster::pod_template::PodSpec;
 use controllers::hpa::{
-    Calculator, HpaFeatureGates, HpaInputs, HpaView, ObservedScale, PodClass, ScaleSelector,
-    Tolerances, classify_pod, pod_request_milli,
+    Calculator, HpaFeatureGates, ObservedScale, PodClass, ScaleSelector, Tolerances, classify_pod,
+    pod_request_milli,
 };
 
 #[derive(Deserialize)]
@@ -55,61 +53,70 @@ struct Arguments {
 }
 
 impl CalculatorRow {
-    fn metric(&self) -> Result<MetricSpec, String> {
+    /// An HPA with nothing but the metric that is asked for, and that metric.
+    fn spec(&self) -> Result<(HpaSpec, MetricSpec), String> {
         let args = &self.args;
-        let target = args
-            .target_utilization
-            .map(MetricTarget::Utilization)
-            .or(args.target_average_value_milli.map(MetricTarget::AverageValueMilli))
-            .or(args.target_value_milli.map(MetricTarget::ValueMilli))
-            .ok_or("there is no target")?;
-        let metric = MetricIdentifier {
-            name: args.metric.as_str().into(),
-            selector: None,
-            selector_text: "nil".into(),
-        };
-        let source = match self.function.as_str() {
-            function if function.starts_with("pods") => MetricSource::Pods { metric },
-            function if function.starts_with("external") => MetricSource::External { metric },
-            function if function.starts_with("object") => {
-                let empty = || Name::from("");
-                let described_object =
-                    ObjectReference { api_version: empty(), kind: empty(), name: empty() };
-                MetricSource::Object { metric, described_object }
-            }
-            _ => MetricSource::Resource {
-                resource: args.resource.as_str().into(),
-                container: Some(args.container.as_str().into())
-                    .filter(|container: &Name| !container.is_empty()),
+        let quantity = |milli: Option<i64>| milli.map(|milli| format!("{milli}m"));
+        let target = json!({
+            "type": if args.target_utilization.is_some() {
+                "Utilization"
+            } else if args.target_value_milli.is_some() {
+                "Value"
+            } else {
+                "AverageValue"
             },
+            "averageUtilization": args.target_utilization,
+            "averageValue": quantity(args.target_average_value_milli),
+            "value": quantity(args.target_value_milli),
+        });
+        let metric = json!({ "name": args.metric });
+        let (kind, field, mut source) = match self.function.as_str() {
+            one if one.starts_with("pods") => ("Pods", "pods", json!({ "metric": metric })),
+            one if one.starts_with("external") => {
+                ("External", "external", json!({ "metric": metric }))
+            }
+            one if one.starts_with("object") => {
+                let described = json!({ "kind": "Service", "name": "web" });
+                ("Object", "object", json!({ "metric": metric, "describedObject": described }))
+            }
+            _ if args.container.is_empty() => {
+                ("Resource", "resource", json!({ "name": args.resource }))
+            }
+            _ => {
+                let source = json!({ "name": args.resource, "container": args.container });
+                ("ContainerResource", "containerResource", source)
+            }
         };
-        Ok(MetricSpec::new(source, target))
+        source["target"] = target;
+        let metric = json!({ "type": kind, (field): source });
+        let object = json!({ "spec": { "maxReplicas": 1, "metrics": [metric], "scaleTargetRef": {
+            "kind": "Deployment", "name": "web",
+        } } });
+        let (spec, _) = defaulted_spec("autoscaling/v2", &object)?;
+        let metric = spec.metrics.first().ok_or("there is no metric")?.clone();
+        Ok((spec, metric))
     }
 }
 
 /// One call of the replica calculator.
 pub(super) fn replica_calculator(line: &str, expected: &Value) -> Result<Answer, String> {
-    let row: CalculatorRow = parse(line)?;
-    let settings = row.flags.settings(row.feature_gates);
-    let spec = row.metric()?;
-    let pods = Pods::new(&row.pods);
-    let templates: Vec<&PodSpec> = pods.specs.iter().collect();
-    let reading = row.metrics.first().ok_or("there is no metric")?;
-    let reading = reading.reading(&row.pods);
-    let (hpa_spec, status, no) = (empty_spec(), HpaStatus::default(), Name::from("no"));
-    let inputs = HpaInputs {
-        hpa: HpaView {
-            namespace: "test-namespace",
-            spec: &hpa_spec,
-            status: &status,
-            settings: &settings,
-        },
-        scale: Err(&no),
-        scale_write: Ok(()),
-        pods: &pods.observed,
+    let mut row: CalculatorRow = parse(line)?;
+    let (hpa_spec, metric) = row.spec()?;
+    let templates = own_templates(&mut row.pods)?;
+    let reading = row.metrics.first().ok_or("there is no metric")?.reading(&row.pods);
+    let sync = Sync {
+        namespace: NAMESPACE,
+        settings: &row.flags.settings(row.feature_gates)?,
+        spec: &hpa_spec,
+        status: &HpaStatus::default(),
+        scale: None,
+        selector: "",
+        has_rival: false,
+        write_fails: false,
+        pods: &row.pods,
         templates: &templates,
-        metrics: &[],
-        pod_name: &|index| pods.names[index].clone(),
+        readings: &[],
+        now: NOW,
     };
     let scale = ObservedScale {
         spec_replicas: row.args.current_replicas,
@@ -118,8 +125,11 @@ pub(super) fn replica_calculator(line: &str, expected: &Value) -> Result<Answer,
     };
     let RowTolerances { scale_up, scale_down } = row.tolerances;
     let tolerances = Tolerances { scale_up, scale_down };
-    let calculator = Calculator { inputs: &inputs, scale, spec: &spec, tolerances, now: NOW };
-    Ok(match calculator.evaluate(reading.as_input()) {
+    let evaluated = sync.with_inputs(|inputs| {
+        let calculator = Calculator { inputs, scale, spec: &metric, tolerances, now: NOW };
+        calculator.evaluate(reading.as_input())
+    });
+    Ok(match evaluated {
         Err(error) => {
             vec![("error", error_answer(Some(metric_error(&error.problem)), &expected["error"]))]
         }
@@ -140,18 +150,6 @@ pub(super) fn replica_calculator(line: &str, expected: &Value) -> Result<Answer,
     })
 }
 
-/// A spec that nothing is read from.
-fn empty_spec() -> HpaSpec {
-    let empty = || Name::from("");
-    HpaSpec {
-        scale_target: ObjectReference { api_version: empty(), kind: empty(), name: empty() },
-        min_replicas: 1,
-        max_replicas: 1,
-        metrics: Vec::new(),
-        behavior: None,
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GroupPodsRow {
@@ -164,10 +162,10 @@ struct GroupPodsRow {
 /// The classes of pods.
 pub(super) fn group_pods(line: &str) -> Result<Answer, String> {
     let row: GroupPodsRow = parse(line)?;
-    let settings = row.flags.settings(HpaFeatureGates::default());
+    let settings = row.flags.settings(HpaFeatureGates::default())?;
     let class = |pod: &Pod| {
         let metric = row.per_pod.get(&pod.name).map(AgedValue::metric);
-        classify_pod(&pod.observed(0), metric.as_ref(), row.resource == "cpu", &settings, NOW)
+        classify_pod(&pod.observed(), metric.as_ref(), row.resource == "cpu", &settings, NOW)
     };
     let names = |wanted: PodClass| {
         let mut names: Vec<&str> = row
@@ -203,11 +201,17 @@ pub(super) fn pod_requests(line: &str, expected: &Value) -> Result<Answer, Strin
     let container = Some(row.container.as_str()).filter(|container| !container.is_empty());
     let gate = row.feature_gates.pod_level_resources;
     let request = |pod: &Pod| {
-        let request = pod_request_milli(&pod.spec(), &row.resource, container, gate);
-        Some((pod.name.clone(), request.ok()?))
+        let spec = pod.own_template.pod_spec()?;
+        let request = pod_request_milli(&spec, &row.resource, container, gate);
+        Ok(request.ok().map(|request| (pod.name.clone(), request)))
     };
-    let requests: Option<BTreeMap<String, i64>> = row.pods.iter().map(request).collect();
-    Ok(match requests {
+    let requests: Result<Option<BTreeMap<String, i64>>, String> = row
+        .pods
+        .iter()
+        .map(request)
+        .collect::<Result<Vec<_>, _>>()
+        .map(|all| all.into_iter().collect());
+    Ok(match requests? {
         Some(requests) => vec![("error", Value::Null), ("requestsMilli", json!(requests))],
         None => vec![("error", error_answer(Some(MISSING_REQUEST), &expected["error"]))],
     })

@@ -1,34 +1,12 @@
 //! Our decision beside the recorded one, field by field, in the recording's own terms.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::json::is_equal;
 use cluster::hpa::MetricSource;
 use cluster::hpa_status::{HpaStatus, MetricStatus, MetricValue};
 use controllers::hpa::{Decision, HpaEvent, SyncError};
 use engine::SimTime;
-
-/// What a recorded sync led to. Fields are compared as JSON, so that a word that we do not know is a
-/// difference and not an error.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ExpectedTick {
-    raw_recommendation: Option<i32>,
-    desired_replicas: i32,
-    current_replicas: i32,
-    spec_replicas_after: i32,
-    scaled: bool,
-    attempted_replicas: Option<i32>,
-    last_scale_time: Option<f64>,
-    #[serde(default)]
-    conditions: Value,
-    #[serde(default)]
-    current_metrics: Value,
-    error: Option<String>,
-    #[serde(default)]
-    events: Vec<Value>,
-    status_written: Option<bool>,
-}
 
 /// A field with what was recorded and what we have.
 pub(super) type FieldDifference = (&'static str, Value, Value);
@@ -36,73 +14,52 @@ pub(super) type FieldDifference = (&'static str, Value, Value);
 /// The first field of a sync that differs. `has_replicas` says whether `status.replicas` of the
 /// scale is above 0: averages over 0 replicas depend on the processor and are not compared.
 pub(super) fn first_difference(
-    expected: &ExpectedTick,
+    expected: &Value,
     decision: &Decision,
     has_replicas: bool,
 ) -> Option<FieldDifference> {
     let status = &decision.status;
     let write = decision.scale_write.as_ref();
-    let succeeded = write.is_some_and(|write| write.error.is_none());
-    let attempted = write.filter(|write| write.error.is_some()).map(|write| write.replicas);
-    let metrics = metrics(status);
-    let (expected_metrics, metrics) = if has_replicas {
-        (expected.current_metrics.clone(), metrics)
-    } else {
-        (without_averages(expected.current_metrics.clone()), without_averages(metrics))
-    };
-    let (expected_events, events) = events(&expected.events, &decision.events);
+    let failed = write.filter(|write| write.error.is_some());
+    let is_unsaid = |field: &str| expected[field].is_null();
     let fields = [
-        ("error", json!(expected.error), json!(error_kind(decision.error.as_ref()))),
-        (
-            "rawRecommendation",
-            json!(expected.raw_recommendation),
-            json!(decision.raw_recommendation()),
-        ),
-        ("currentMetrics", expected_metrics, metrics),
-        ("desiredReplicas", json!(expected.desired_replicas), json!(status.desired_replicas)),
-        ("currentReplicas", json!(expected.current_replicas), json!(status.current_replicas)),
-        ("scaled", json!(expected.scaled), json!(succeeded)),
-        ("attemptedReplicas", json!(expected.attempted_replicas), json!(attempted)),
+        ("error", json!(error_kind(decision.error.as_ref()))),
+        ("rawRecommendation", json!(decision.raw_recommendation())),
+        ("currentMetrics", metrics(status)),
+        ("desiredReplicas", json!(status.desired_replicas)),
+        ("currentReplicas", json!(status.current_replicas)),
+        ("scaled", json!(write.is_some() && failed.is_none())),
+        ("attemptedReplicas", json!(failed.map(|write| write.replicas))),
         (
             "specReplicasAfter",
-            json!(expected.spec_replicas_after),
-            json!(decision.replicas_after().unwrap_or(expected.spec_replicas_after)),
+            decision
+                .replicas_after()
+                .map_or_else(|| expected["specReplicasAfter"].clone(), Value::from),
         ),
-        ("conditions", expected.conditions.clone(), conditions(status)),
-        (
-            "lastScaleTime",
-            json!(expected.last_scale_time),
-            json!(status.last_scale_time.map(SimTime::as_secs_f64)),
-        ),
-        ("events", expected_events, events),
+        ("conditions", conditions(status)),
+        ("lastScaleTime", json!(status.last_scale_time.map(SimTime::as_secs_f64))),
+        ("events", events(&expected["events"], &decision.events)),
         (
             "statusWritten",
-            json!(expected.status_written),
-            json!(expected.status_written.map(|_| decision.is_status_changed)),
+            json!((!is_unsaid("statusWritten")).then_some(decision.is_status_changed)),
         ),
     ];
-    fields.into_iter().find(|(_, expected, got)| !is_equal(expected, got))
-}
-
-/// Numbers are equal by value: a recording may write whole seconds as 15 or as 15.0.
-pub(super) fn is_equal(expected: &Value, got: &Value) -> bool {
-    match (expected, got) {
-        (Value::Number(a), Value::Number(b)) => {
-            a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()
+    let compared = fields.into_iter().map(|(field, got)| {
+        // What is left out of the recording is nothing.
+        let is_list = is_unsaid(field) && got.is_array();
+        let expected = if is_list { json!([]) } else { expected[field].clone() };
+        match field {
+            "currentMetrics" if !has_replicas => {
+                (field, without_averages(expected), without_averages(got))
+            }
+            _ => (field, expected, got),
         }
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| is_equal(a, b)))
-        }
-        _ => expected == got,
-    }
+    });
+    compared.into_iter().find(|(_, expected, got)| !is_equal(expected, got))
 }
 
 /// Conditions with the time of their last transition, in stored order.
-fn conditions(status: &HpaStatus) -> Value {
+pub(super) fn conditions(status: &HpaStatus) -> Value {
     let conditions = status.conditions.iter().map(|condition| {
         json!({
             "type": condition.kind.as_str(),
@@ -145,17 +102,15 @@ fn without_averages(mut metrics: Value) -> Value {
     metrics
 }
 
-/// Recorded and our events. A message counts only where the recording holds one.
-pub(super) fn events(expected: &[Value], got: &[HpaEvent]) -> (Value, Value) {
+/// Our events, with their messages where the recording has them.
+pub(super) fn events(expected: &Value, got: &[HpaEvent]) -> Value {
     let got = got.iter().enumerate().map(|(index, event)| {
         let kind = if event.is_warning { "Warning" } else { "Normal" };
-        let mut json = json!({ "type": kind, "reason": event.reason });
-        if expected.get(index).is_some_and(|expected| expected.get("message").is_some()) {
-            json["message"] = json!(event.message);
-        }
-        json
+        let has_message = !expected[index]["message"].is_null();
+        let message = has_message.then_some(&event.message);
+        json!({ "type": kind, "reason": event.reason, "message": message })
     });
-    (json!(expected), got.collect())
+    got.collect()
 }
 
 /// The recording's word for the error that a sync ends with.

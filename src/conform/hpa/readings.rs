@@ -1,6 +1,13 @@
 //! What the metrics APIs of a recorded sync answer for each metric of the HPA.
 
-use super::tick::{ApiState, ContainerUsage, Sample, Tick};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::pods::{ContainerUsage, Pod, Sample};
+use super::row::ago;
+use super::row_errors::EMPTY_ANSWER;
+use super::sequence::{ApiState, Tick};
 use cluster::hpa::{HpaSpec, MetricSource};
 use cluster::meta::Name;
 use controllers::hpa::{
@@ -115,5 +122,81 @@ fn container_usage_milli(container: &ContainerUsage, resource: &str) -> Option<i
         "cpu" => container.cpu_milli.or(container.cpu_nano.map(cpu_milli)),
         "memory" => container.mem_bytes.map(memory_milli),
         _ => None,
+    }
+}
+
+/// The value of a pod in a row, as old as it says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgedValue {
+    age_seconds: f64,
+    value_milli: i64,
+    #[serde(default)]
+    window_seconds: f64,
+}
+
+impl AgedValue {
+    /// The value as the controller takes it.
+    pub(super) fn metric(&self) -> PodMetric {
+        PodMetric {
+            value_milli: self.value_milli,
+            timestamp: ago(self.age_seconds),
+            window: SimDuration::from_secs_f64(self.window_seconds),
+        }
+    }
+}
+
+/// What a metrics API answered in a row.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answered {
+    source: String,
+    #[serde(default)]
+    resource: String,
+    #[serde(default)]
+    container: String,
+    #[serde(default)]
+    metric: String,
+    error: Option<String>,
+    #[serde(default)]
+    per_pod: BTreeMap<String, AgedValue>,
+    value_milli: Option<i64>,
+    values_milli: Option<Vec<i64>>,
+}
+
+impl Answered {
+    /// The answer in the order of the pods.
+    pub(super) fn reading(&self, pods: &[Pod]) -> Reading {
+        match self.error.as_deref() {
+            Some(EMPTY_ANSWER) => return Reading::Empty,
+            Some(error) => return Reading::Failed(error.into()),
+            None => {}
+        }
+        if let Some(values) = self.values_milli.clone().or(self.value_milli.map(|one| vec![one])) {
+            return Reading::Values(values);
+        }
+        let of_pod = |pod: &Pod| self.per_pod.get(&pod.name).map(AgedValue::metric);
+        let values = pods.iter().map(of_pod).collect();
+        let mut orphans = GroupTotal::default();
+        for (name, value) in &self.per_pod {
+            if !pods.iter().any(|pod| pod.name == *name) {
+                orphans.add(1, value.value_milli, 0);
+            }
+        }
+        Reading::PerPod { values, orphans }
+    }
+
+    /// Whether this is the answer for a metric.
+    pub(super) fn is_for(&self, source: &MetricSource) -> bool {
+        let (kind, name, of_container) = match source {
+            MetricSource::Resource { container, .. } => {
+                ("resource", &self.resource, container.as_deref().unwrap_or_default())
+            }
+            MetricSource::Pods { .. } => ("pods", &self.metric, &*self.container),
+            MetricSource::Object { .. } => ("object", &self.metric, &*self.container),
+            MetricSource::External { .. } => ("external", &self.metric, &*self.container),
+            MetricSource::Invalid { .. } => return false,
+        };
+        self.source == kind && name == source.name() && self.container == of_container
     }
 }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::compare::is_equal;
 use super::{calculator_row, controller_row, defaulted_spec};
 use crate::Difference;
+use crate::json::first_gap;
 use crate::recording::parse;
 use cluster::hpa::Behavior;
 use cluster::hpa_status::HpaConditionReason;
@@ -18,6 +18,9 @@ use engine::{SimDuration, SimTime};
 
 /// The time of every single decision: ages count back from it.
 pub(super) const NOW: SimTime = SimTime::ZERO;
+
+/// The namespace of every HPA of a row.
+pub(super) const NAMESPACE: &str = "test-namespace";
 
 /// The upstream tests run on the real clock: ages this close [s] are the same.
 const AGE_TOLERANCE_SECONDS: f64 = 0.1;
@@ -42,13 +45,8 @@ pub(super) fn replay(table: &str, line: &str) -> Result<Option<Difference>, Stri
     let difference = got.into_iter().find(|(field, value)| {
         expected.get(*field).is_some_and(|expected| !is_same(expected, value))
     });
-    Ok(difference.map(|(field, got)| Difference {
-        at: String::new(),
-        field: field.to_owned(),
-        expected: expected[field].clone(),
-        got,
-        inputs: Value::Object(inputs),
-        explanation: String::new(),
+    Ok(difference.map(|(field, got)| {
+        Difference::new("", field, expected[field].clone(), got, Value::Object(inputs))
     }))
 }
 
@@ -57,24 +55,9 @@ pub(super) type Answer = Vec<(&'static str, Value)>;
 
 /// Equal, ages as far as the real clock allows.
 fn is_same(expected: &Value, got: &Value) -> bool {
-    match (expected, got) {
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(key, a)| match (b.get(key), key.as_str()) {
-                    (Some(b), "ageSeconds") => is_near(a, b),
-                    (b, _) => b.is_some_and(|b| is_same(a, b)),
-                })
-        }
-        _ => is_equal(expected, got),
-    }
-}
-
-fn is_near(expected: &Value, got: &Value) -> bool {
-    let ages = expected.as_f64().zip(got.as_f64());
-    ages.is_some_and(|(a, b)| (a - b).abs() <= AGE_TOLERANCE_SECONDS)
+    let slack =
+        |path: &str| if path.ends_with(".ageSeconds") { AGE_TOLERANCE_SECONDS } else { 0.0 };
+    first_gap("", expected, got, &slack).is_none()
 }
 
 /// A recommendation of so many seconds ago.
@@ -95,6 +78,27 @@ pub(super) struct AgedEvent {
     outdated: bool,
 }
 
+/// What a controller remembers of its scale events.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScaleEvents {
+    #[serde(default)]
+    scale_up_events: Vec<AgedEvent>,
+    #[serde(default)]
+    scale_down_events: Vec<AgedEvent>,
+}
+
+impl ScaleEvents {
+    /// They, and nothing else.
+    pub(super) fn history(&self) -> HpaHistory {
+        HpaHistory {
+            recommendations: None,
+            scale_up_events: events(&self.scale_up_events),
+            scale_down_events: events(&self.scale_down_events),
+        }
+    }
+}
+
 /// The instant of so many seconds ago.
 pub(super) fn ago(age_seconds: f64) -> SimTime {
     NOW - SimDuration::from_secs_f64(age_seconds)
@@ -108,7 +112,7 @@ pub(super) fn recommendations(aged: &[AgedRecommendation]) -> Vec<Recommendation
     aged.iter().map(recommendation).collect()
 }
 
-pub(super) fn events(aged: &[AgedEvent]) -> Vec<ScaleEvent> {
+fn events(aged: &[AgedEvent]) -> Vec<ScaleEvent> {
     let event = |aged: &AgedEvent| ScaleEvent {
         replica_change: aged.replica_change,
         timestamp: ago(aged.age_seconds),
@@ -157,10 +161,8 @@ struct RateLimitRow {
     scale_up: Value,
     #[serde(default)]
     scale_down: Value,
-    #[serde(default)]
-    scale_up_events: Vec<AgedEvent>,
-    #[serde(default)]
-    scale_down_events: Vec<AgedEvent>,
+    #[serde(flatten)]
+    events: ScaleEvents,
 }
 
 fn rate_limit(table: &str, row: &RateLimitRow) -> Result<Answer, String> {
@@ -170,11 +172,7 @@ fn rate_limit(table: &str, row: &RateLimitRow) -> Result<Answer, String> {
         min: row.min_replicas,
         max: row.max_replicas,
     };
-    let history = HpaHistory {
-        recommendations: None,
-        scale_up_events: events(&row.scale_up_events),
-        scale_down_events: events(&row.scale_down_events),
-    };
+    let history = row.events.history();
     let rules = json!({ "scaleUp": row.scale_up, "scaleDown": row.scale_down });
     let Limiting { replicas, reason, .. } = match behavior(&rules)? {
         Some(behavior) if table == "rate-limit-with-behavior" => {
@@ -190,16 +188,12 @@ fn rate_limit(table: &str, row: &RateLimitRow) -> Result<Answer, String> {
 struct PolicyLimitRow {
     current_replicas: i32,
     rules: Value,
-    scale_up_events: Vec<AgedEvent>,
-    scale_down_events: Vec<AgedEvent>,
+    #[serde(flatten)]
+    events: ScaleEvents,
 }
 
 fn policy_limit(table: &str, row: &PolicyLimitRow) -> Result<Answer, String> {
-    let history = HpaHistory {
-        recommendations: None,
-        scale_up_events: events(&row.scale_up_events),
-        scale_down_events: events(&row.scale_down_events),
-    };
+    let history = row.events.history();
     let rules = &row.rules;
     let behavior = behavior(&json!({ "scaleUp": rules, "scaleDown": rules }))?;
     let Behavior { scale_up, scale_down } = behavior.ok_or("there are no rules")?;
@@ -230,16 +224,12 @@ struct StoreScaleEventRow {
     behavior: Value,
     previous_replicas: i32,
     new_replicas: i32,
-    scale_up_events: Vec<AgedEvent>,
-    scale_down_events: Vec<AgedEvent>,
+    #[serde(flatten)]
+    events: ScaleEvents,
 }
 
 fn store_scale_event(row: &StoreScaleEventRow) -> Result<Answer, String> {
-    let mut history = HpaHistory {
-        recommendations: None,
-        scale_up_events: events(&row.scale_up_events),
-        scale_down_events: events(&row.scale_down_events),
-    };
+    let mut history = row.events.history();
     let behavior = behavior(&row.behavior)?;
     history.record_scale_event(behavior.as_ref(), row.previous_replicas, row.new_replicas, NOW);
     Ok(vec![

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::policy::v1 as policy;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -20,20 +17,20 @@ pub(super) struct Case {
     _description: IgnoredAny,
     /// A KubeSchedulerConfiguration; absent = the default profile.
     pub(super) profile: Option<Value>,
-    pub(super) nodes: Vec<core::Node>,
+    pub(super) nodes: Vec<Value>,
     #[serde(default)]
-    pub(super) running: Vec<core::Pod>,
-    pub(super) pending: Vec<core::Pod>,
+    pub(super) running: Vec<Value>,
+    pub(super) pending: Vec<Value>,
     #[serde(default)]
-    pub(super) namespaces: Vec<core::Namespace>,
+    pub(super) namespaces: Vec<Value>,
     #[serde(default)]
-    pub(super) services: Vec<core::Service>,
+    pub(super) services: Vec<Value>,
     #[serde(default)]
-    pub(super) replica_sets: Vec<Owner>,
+    pub(super) replica_sets: Vec<Value>,
     #[serde(default)]
-    pub(super) stateful_sets: Vec<Owner>,
+    pub(super) stateful_sets: Vec<Value>,
     #[serde(default)]
-    pub(super) pdbs: Vec<policy::PodDisruptionBudget>,
+    pub(super) pdbs: Vec<Value>,
     /// The priorities are in the pods already.
     #[serde(default, rename = "priorityClasses")]
     _priority_classes: IgnoredAny,
@@ -42,24 +39,6 @@ pub(super) struct Case {
     /// The pods in the order popped, retries included.
     pub(super) queue: Vec<String>,
     pub(super) steps: Vec<BTreeMap<String, Value>>,
-}
-
-/// A ReplicaSet or StatefulSet: only its selector plays a part.
-#[derive(Debug, Deserialize)]
-pub(super) struct Owner {
-    pub(super) metadata: OwnerMetadata,
-    pub(super) spec: OwnerSpec,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OwnerMetadata {
-    pub(super) name: String,
-    pub(super) namespace: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OwnerSpec {
-    pub(super) selector: LabelSelector,
 }
 
 /// How the case goes on after a step.

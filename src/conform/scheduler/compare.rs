@@ -24,12 +24,12 @@ pub(super) fn first_difference(case: &Case, decided: &[Step]) -> Option<Differen
     }
     if recorded.len() != decided.len() {
         let (expected, got) = (json!(recorded.len()), json!(decided.len()));
-        return Some(difference("", "number of steps", expected, got, Value::Null));
+        return Some(Difference::new("", "number of steps", expected, got, Value::Null));
     }
     let tried = |step: &&Step| step.get("result") != Some(&json!("gated"));
     let queue: Vec<&Value> = decided.iter().filter(tried).map(|step| &step["pod"]).collect();
     let (expected, got) = (json!(case.queue), json!(queue));
-    (expected != got).then(|| difference("", "queue", expected, got, Value::Null))
+    (expected != got).then(|| Difference::new("", "queue", expected, got, Value::Null))
 }
 
 fn differs(
@@ -46,21 +46,10 @@ fn differs(
         let got = normalized(field, decided.get(field));
         if expected != got {
             let inputs = json!({"pod": pod, "rejected": decided.get("rejected")});
-            return Some(difference(&at, field, expected, got, inputs));
+            return Some(Difference::new(at, field, expected, got, inputs));
         }
     }
     None
-}
-
-fn difference(at: &str, field: &str, expected: Value, got: Value, inputs: Value) -> Difference {
-    Difference {
-        at: at.to_owned(),
-        field: field.to_owned(),
-        expected,
-        got,
-        inputs,
-        explanation: String::new(),
-    }
 }
 
 /// The groups of rejected nodes are a set: neither their order nor that of their nodes counts.

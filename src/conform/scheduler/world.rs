@@ -1,16 +1,16 @@
 //! The cluster of a case, and the scheduler at work on it: pods enter the queue one second apart,
 //! each try takes a second, and what is decided is carried out at once.
 
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::{Value, json};
 
 use super::case::{Case, Requeue, Victims};
-use super::{objects, steps};
+use super::steps;
+use crate::listed;
+use crate::objects::{self, creation, object_of};
 use cluster::action::PodDeletion;
-use cluster::pod::{Owner, PodId, PodPhase};
+use cluster::pod::{Owner, PodId};
 use cluster::policy::{DisruptedPod, PodDisruptionBudgetStatus};
 use cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store, apply};
 use engine::{SimDuration, SimTime, Streams};
@@ -19,7 +19,9 @@ use scheduler::decision::Verdict;
 use scheduler::preemption::PREEMPTION_BY_SCHEDULER;
 use scheduler::{Attempt, Scheduler, SchedulerConfiguration, TieBreaker};
 
-/// From the first of January 2026, which is time zero here, to the first binding of a case.
+/// Time zero.
+const NEW_YEAR: &str = "2026-01-01T00:00:00Z";
+/// From time zero to the first binding of a case.
 const DAY: SimDuration = SimDuration::from_secs(24 * 60 * 60);
 /// When pods start to enter the queue.
 const QUEUE_STARTS: SimTime = SimTime::from_secs(2 * 24 * 60 * 60);
@@ -46,8 +48,9 @@ impl World {
     /// The cluster before the first pod is placed.
     pub(super) fn new(case: &Case) -> Result<Self, String> {
         let mut configuration = match &case.profile {
-            Some(profile) => scheduler_configuration(profile)
-                .map_err(|errors| objects::listed(&errors, "profile"))?,
+            Some(profile) => {
+                scheduler_configuration(profile).map_err(|errors| listed(&errors, "profile"))?
+            }
             None => SchedulerConfiguration::default(),
         };
         // The recording tells which pods are tried again, and looks at every node.
@@ -76,11 +79,10 @@ impl World {
         self.now = QUEUE_STARTS;
         for (index, pending) in case.pending.iter().enumerate() {
             let pod = self.create_pod(pending, &format!("pending[{index}]"))?;
-            let status = pending.status.as_ref();
-            if let Some(name) = status.and_then(|status| status.nominated_node_name.as_ref()) {
+            if let Some(name) = pending["status"]["nominatedNodeName"].as_str() {
                 let node = self.store.node_named(name);
                 if node.is_none() {
-                    self.lost_nominations.insert(pod, name.clone());
+                    self.lost_nominations.insert(pod, name.to_owned());
                 }
                 self.act(Action::NominatePod(pod, node))?;
             }
@@ -153,94 +155,100 @@ impl World {
     }
 
     fn create_surroundings(&mut self, case: &Case) -> Result<(), String> {
-        for given in &case.namespaces {
-            self.act(Action::CreateNamespace(Box::new(objects::namespace(given))))?;
-        }
-        for (index, given) in case.nodes.iter().enumerate() {
-            let node = objects::node(given, &format!("nodes[{index}]"))?;
-            self.act(Action::AddNode(Box::new(node)))?;
-        }
-        for given in &case.services {
-            self.act(Action::CreateService(Box::new(objects::service(given))))?;
-        }
-        for (field, kind, owners) in [
-            ("replicaSets", "ReplicaSet", &case.replica_sets),
-            ("statefulSets", "StatefulSet", &case.stateful_sets),
-        ] {
-            for (index, given) in owners.iter().enumerate() {
-                let owner = objects::owner(kind, given, &format!("{field}[{index}]"))?;
-                self.act(Action::CreateReplicaSet(Box::new(owner)))?;
+        let kinds = [
+            ("v1", "Namespace", "namespaces", &case.namespaces),
+            ("v1", "Node", "nodes", &case.nodes),
+            ("v1", "Service", "services", &case.services),
+            ("apps/v1", "ReplicaSet", "replicaSets", &case.replica_sets),
+            ("apps/v1", "StatefulSet", "statefulSets", &case.stateful_sets),
+        ];
+        for (version, kind, field, objects) in kinds {
+            for (index, given) in objects.iter().enumerate() {
+                let object = completed(kind, given.clone());
+                let at = format!("{field}[{index}]");
+                self.act(creation(object_of((version, kind), object, &at)?)?)?;
             }
         }
         Ok(())
     }
 
-    fn create_running(&mut self, given: &core::Pod, at: &str) -> Result<(), String> {
+    fn create_running(&mut self, given: &Value, at: &str) -> Result<(), String> {
         let pod = self.create_pod(given, at)?;
-        let spec = given.spec.as_ref();
-        let name = spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+        let name = given["spec"]["nodeName"].as_str().unwrap_or_default();
         let node = self.store.node_named(name);
         let node = node.ok_or_else(|| format!("{at}.spec.nodeName: there is no node {name:?}"))?;
-        self.act(Action::BindPod(pod, node))?;
-        let status = given.status.as_ref();
-        if let Some(started) = status.and_then(|status| status.start_time.as_ref()) {
-            self.act_at(since_new_year(started.0)?, Action::StartPod(pod))?;
-        }
-        self.act(Action::SetPodPhase(pod, PodPhase::Running))?;
-        if given.metadata.deletion_timestamp.is_none() {
-            return Ok(());
-        }
-        let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let disruption = conditions.find(|condition| condition.type_ == "DisruptionTarget");
-        let by_scheduler = disruption.is_some_and(|condition| {
-            condition.status == "True"
-                && condition.reason.as_deref() == Some(PREEMPTION_BY_SCHEDULER)
+        let started = given["status"]["startTime"].as_str();
+        let started = started.map(|date| objects::time(date, NEW_YEAR)).transpose()?;
+        let conditions = given["status"]["conditions"].as_array();
+        let by_scheduler = conditions.into_iter().flatten().any(|condition| {
+            condition["type"] == "DisruptionTarget"
+                && condition["status"] == "True"
+                && condition["reason"] == PREEMPTION_BY_SCHEDULER
         });
-        let deletion = PodDeletion {
+        let deletion = given["metadata"].get("deletionTimestamp").map(|_| PodDeletion {
             grace_period: Some(LINGERING),
             disruption: by_scheduler.then_some(PREEMPTION_BY_SCHEDULER),
-        };
-        self.act(Action::DeletePod(pod, deletion))
+        });
+        for (at, action) in objects::life(pod, node, started, deletion, self.now) {
+            self.act_at(at, action)?;
+        }
+        Ok(())
     }
 
-    fn create_pod(&mut self, given: &core::Pod, at: &str) -> Result<PodId, String> {
-        let (mut draft, id) = objects::pod(given, at)?;
-        draft.owner = self.owner_of(&id.namespace, given.metadata.owner_references.as_deref());
-        self.act(Action::CreatePod(Box::new(draft)))?;
+    fn create_pod(&mut self, given: &Value, at: &str) -> Result<PodId, String> {
+        let mut object = given.clone();
+        // A running pod is bound like any other.
+        if let Some(spec) = object["spec"].as_object_mut() {
+            spec.shift_remove("nodeName");
+        }
+        let mut action = creation(object_of(("v1", "Pod"), object, at)?)?;
+        let id = id_of(given);
+        if let Action::CreatePod(draft) = &mut action {
+            draft.owner = self.owner_of(&id, &given["metadata"]["ownerReferences"]);
+        }
+        self.act(action)?;
         self.store.pod_named(&id).ok_or_else(|| format!("pod {id} was not created"))
     }
 
-    fn owner_of(&self, namespace: &str, references: Option<&[OwnerReference]>) -> Option<Owner> {
-        let mut references = references.unwrap_or_default().iter();
-        let controller = references.find(|reference| reference.controller == Some(true))?;
+    fn owner_of(&self, pod: &NamespacedName, references: &Value) -> Option<Owner> {
+        let mut references = references.as_array()?.iter();
+        let controller = references.find(|reference| reference["controller"] == true)?;
         // The scheduler looks up owners of this version alone.
-        if controller.api_version != "apps/v1" {
+        if controller["apiVersion"] != "apps/v1" {
             return None;
         }
-        let id = objects::owner_id(namespace, &controller.kind, &controller.name);
+        let id = NamespacedName::new(pod.namespace.clone(), controller["name"].as_str()?);
+        if controller["kind"] == "StatefulSet" {
+            return self.store.stateful_set_named(&id).map(Owner::StatefulSet);
+        }
         let mut sets = self.store.replica_sets().iter();
-        sets.find(|(_, set)| set.meta.id == id).map(|(set, _)| Owner::ReplicaSet(set))
+        let found = sets.find(|(_, set)| set.meta.id == id && controller["kind"] == "ReplicaSet");
+        found.map(|(set, _)| Owner::ReplicaSet(set))
     }
 
     fn create_budgets(&mut self, case: &Case) -> Result<(), String> {
         for (index, given) in case.pdbs.iter().enumerate() {
-            let budget = objects::disruption_budget(given, &format!("pdbs[{index}]"))?;
-            let namespace = budget.meta.namespace().clone();
-            self.act(Action::CreateDisruptionBudget(Box::new(budget)))?;
-            let Some((id, _)) = self.store.disruption_budgets().iter().last() else { continue };
-            let status = given.status.clone().unwrap_or_default();
-            let disrupted = status.disrupted_pods.unwrap_or_default().into_keys();
-            let pod =
-                |name: String| self.store.pod_named(&NamespacedName::new(namespace.clone(), name));
+            let at = format!("pdbs[{index}]");
+            let kind = ("policy/v1", "PodDisruptionBudget");
+            self.act(creation(object_of(kind, given.clone(), &at)?)?)?;
+            let id = id_of(given);
+            let Some(budget) = self.store.disruption_budget_named(&id) else { continue };
+            let status = &given["status"];
+            let disrupted = status["disruptedPods"].as_object().into_iter().flatten();
+            let pod = |(name, _): (&String, _)| {
+                let id = NamespacedName::new(id.namespace.clone(), name.as_str());
+                self.store.pod_named(&id)
+            };
+            let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
             let status = PodDisruptionBudgetStatus {
-                disruptions_allowed: status.disruptions_allowed.unwrap_or(0),
+                disruptions_allowed: i32::try_from(allowed).unwrap_or(i32::MAX),
                 disrupted_pods: disrupted
                     .filter_map(pod)
                     .map(|pod| DisruptedPod { pod, since: SimTime::ZERO })
                     .collect(),
                 ..PodDisruptionBudgetStatus::default()
             };
-            self.act(Action::SetDisruptionBudgetStatus(id, Box::new(status)))?;
+            self.act(Action::SetDisruptionBudgetStatus(budget, Box::new(status)))?;
         }
         Ok(())
     }
@@ -264,8 +272,34 @@ fn is_preemptor(attempt: &Attempt) -> bool {
     matches!(attempt.decision.verdict, Verdict::Waits { chosen: Some(_), .. })
 }
 
-fn since_new_year(at: Timestamp) -> Result<SimTime, String> {
-    let new_year: Timestamp =
-        "2026-01-01T00:00:00Z".parse().map_err(|error: jiff::Error| error.to_string())?;
-    Ok(SimTime::from_secs(at.as_second() - new_year.as_second()))
+/// Name and namespace of a recorded object.
+fn id_of(object: &Value) -> NamespacedName {
+    let text = |field: &str| object["metadata"][field].as_str();
+    NamespacedName::new(text("namespace").unwrap_or("default"), text("name").unwrap_or_default())
+}
+
+/// An object with what no scheduler reads, and the recording therefore leaves out: the ports of a Service, and
+/// the template of an owner, whose labels are some that its selector selects.
+fn completed(kind: &str, mut object: Value) -> Value {
+    let spec = &mut object["spec"];
+    match kind {
+        "Service" => spec["ports"] = json!([{ "port": 80 }]),
+        "ReplicaSet" | "StatefulSet" => {
+            let selector = &spec["selector"];
+            let mut labels = selector["matchLabels"].as_object().cloned().unwrap_or_default();
+            for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+                let key = expression["key"].as_str().unwrap_or_default();
+                if ["In", "Exists"].iter().any(|operator| expression["operator"] == *operator) {
+                    let value = expression["values"][0].as_str().unwrap_or_default();
+                    labels.entry(key).or_insert_with(|| value.into());
+                }
+            }
+            spec["template"] = json!({
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "app", "image": "app" }] },
+            });
+        }
+        _ => {}
+    }
+    object
 }

@@ -99,7 +99,7 @@ fn typed<T: DeserializeOwned>(
 }
 
 fn error(path: &FieldPath<'_>, problem: String) -> Vec<FieldError> {
-    vec![FieldError { path: path.to_string(), problem }]
+    vec![FieldError { path: path.to_string(), problem, is_rule: false }]
 }
 
 /// Writes every quantity as the API server would store it; bare numbers are quantities, too.

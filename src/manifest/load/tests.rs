@@ -30,6 +30,28 @@ fn said(text: &str) -> String {
 }
 
 #[test]
+fn what_is_stored_is_not_admitted_again_and_may_break_rules_for_writes() {
+    let pod = |name: &str, cpu: &str| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"priority": 7, "containers": [{"name": "a", "resources": {"requests": {"cpu": cpu}}}]},
+        })
+    };
+    let read = |value| {
+        let mut diagnostics = Diagnostics::default();
+        let loaded = stored(crate::read_value(value, "recording", &mut diagnostics));
+        assert!(diagnostics.is_empty());
+        (loaded.objects, loaded.diagnostics.iter().map(ToString::to_string).collect::<String>())
+    };
+    let (objects, said) = read(pod("Odd", "1"));
+    let spec = &objects[0].content.pod_template().expect("a pod").spec;
+    assert_eq!((spec.priority, spec.tolerations.len()), (Some(7), 0));
+    assert_eq!(said.matches("warning: recording: Pod default/Odd: ").count(), 2, "{said}");
+    let (objects, said) = read(pod("even", "much"));
+    assert!(objects.is_empty() && said.contains("error: "), "{said}");
+}
+
+#[test]
 fn a_deployment_arrives_defaulted_and_admitted() {
     let loaded = loaded(WEB);
     assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);

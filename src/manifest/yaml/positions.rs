@@ -21,6 +21,11 @@ enum Children {
 }
 
 impl Positions {
+    /// The position of a value that stands in no text.
+    pub(crate) const fn unknown() -> Self {
+        Self::leaf(0, 0)
+    }
+
     pub(super) const fn leaf(line: u32, column: u32) -> Self {
         Self { line, column, children: Children::None }
     }

@@ -1,0 +1,85 @@
+//! Recorded objects. They are read as all manifests are, but for the admission plugins, which none of the
+//! recorded clusters had; what no manifest can carry is set afterwards.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use cluster::Action;
+use cluster::action::PodDeletion;
+use cluster::node::{ConditionStatus, NodeId};
+use cluster::pod::{PodId, PodPhase};
+use engine::SimTime;
+use manifest::{Diagnostic, Diagnostics, Object, Severity, read_value, stored};
+
+/// An object, read. `at` is where it stands in its case.
+pub(crate) fn object(object: &Value, at: &str) -> Result<Object, String> {
+    let mut problems = Diagnostics::default();
+    let loaded = stored(read_value(object.clone(), at, &mut problems));
+    problems.append(loaded.diagnostics);
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let told = |error: &Diagnostic| format!("{at}.{}: {}", error.field, error.message);
+    let errors: Vec<String> = errors.map(told).collect();
+    if !errors.is_empty() {
+        return Err(errors.join("; "));
+    }
+    let object = loaded.objects.into_iter().next();
+    object.ok_or_else(|| format!("{at}: is of a kind that is not simulated"))
+}
+
+/// The same of an object whose kind the case says in another way.
+pub(crate) fn object_of(
+    (api_version, kind): (&str, &str),
+    mut given: Value,
+    at: &str,
+) -> Result<Object, String> {
+    given["apiVersion"] = json!(api_version);
+    given["kind"] = json!(kind);
+    object(&given, at)
+}
+
+/// The request that creates an object.
+pub(crate) fn creation(object: Object) -> Result<Action, String> {
+    let label = object.manifest.label();
+    object.into_action().ok_or_else(|| format!("{label} is not replayed"))
+}
+
+/// What has happened to a running pod since its creation, each at its time.
+pub(crate) fn life(
+    pod: PodId,
+    node: NodeId,
+    started: Option<SimTime>,
+    deletion: Option<PodDeletion>,
+    now: SimTime,
+) -> impl Iterator<Item = (SimTime, Action)> {
+    let started = started.map(|at| (at, Action::StartPod(pod)));
+    let deletion = deletion.map(|deletion| (now, Action::DeletePod(pod, deletion)));
+    [(now, Action::BindPod(pod, node))]
+        .into_iter()
+        .chain(started)
+        .chain([(now, Action::SetPodPhase(pod, PodPhase::Running))])
+        .chain(deletion)
+}
+
+/// The time of the run at which a date falls, where time zero is a date, too.
+pub(crate) fn time(date: &str, zero: &str) -> Result<SimTime, String> {
+    let parse = |text: &str| {
+        text.parse::<Timestamp>().map_err(|error| format!("{text:?} is no date: {error}"))
+    };
+    Ok(SimTime::from_secs(parse(date)?.as_second() - parse(zero)?.as_second()))
+}
+
+/// `status.phase` of a pod: Unknown where a recording leaves it unset.
+pub(crate) fn phase(text: &str) -> PodPhase {
+    use PodPhase::{Failed, Pending, Running, Succeeded, Unknown};
+    let known = [Pending, Running, Succeeded, Failed];
+    known.into_iter().find(|phase| phase.as_str() == text).unwrap_or(Unknown)
+}
+
+/// `status` of a condition.
+pub(crate) fn condition_status(text: &str) -> ConditionStatus {
+    match text {
+        "True" => ConditionStatus::True,
+        "False" => ConditionStatus::False,
+        _ => ConditionStatus::Unknown,
+    }
+}
