@@ -60,7 +60,9 @@ impl Checker<'_> {
         let manifest =
             |object: &ObjectReference| self.manifests.iter().find(|one| one.reference == *object);
         let missing = missing_services(routing, |service| known.contains(service), manifest);
-        missing.into_iter().for_each(|problem| self.problems.push(problem));
+        for problem in missing {
+            self.problems.push(problem);
+        }
     }
 
     /// The pods of a service to which requests come one by one must have no flow to answer too.

@@ -90,18 +90,15 @@ fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, said: &mut Said) -> Option<Pat
     }
     let path = path.clone().unwrap_or_default();
     let text = path.value.unwrap_or_else(|| "/".to_owned());
-    let types: [(&str, Option<fn(String) -> Path>); 3] = [
-        ("Exact", Some(Path::Exact)),
-        ("PathPrefix", Some(Path::Prefix)),
-        ("RegularExpression", None),
-    ];
+    let types = [("Exact", Some(true)), ("PathPrefix", Some(false)), ("RegularExpression", None)];
     let at = at.field("path");
     let at = at.field("type");
     let meaning = said.choose(path.r#type.as_deref().unwrap_or("PathPrefix"), &types, &at)?;
     if meaning.is_none() {
         said.warn(&at, "regular expressions are not evaluated, so this matches no request");
     }
-    meaning.filter(|_| !asks_more).map(|path| path(text))
+    let is_exact = meaning.filter(|_| !asks_more)?;
+    Some(if is_exact { Path::Exact(text) } else { Path::Prefix(text) })
 }
 
 fn backend(

@@ -123,7 +123,7 @@ fn limits_of_nginx_are_those_of_ingresses_that_are_its_own() {
 /// How the requests to a route are treated by it and by these settings of the scenario.
 fn policy(route: Object, more: Value) -> RoutePolicy {
     let mut spec = json!({"host": "a", "load": {"pattern": "constant", "rps": 1}});
-    let more = more.as_object().cloned().unwrap_or_default();
+    let Value::Object(more) = more else { panic!("{more}") };
     spec.as_object_mut().expect("settings").extend(more);
     let entrance: EntranceSpec = serde_json::from_value(spec).expect("settings");
     let routing = routing(&[route]);
