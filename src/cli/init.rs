@@ -7,12 +7,12 @@ use std::path::{Component, Path};
 use super::exit::{Exit, Failure};
 use super::files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use super::output::warn;
-use cluster::ObjectReference;
-use manifest::{Diagnostic, Diagnostics, read_documents};
+use cluster::{NamespacedName, ObjectReference};
+use manifest::{Diagnostic, Diagnostics, Manifest, objects_of, read_documents};
 use scenario::inventory::Inventory;
+use scenario::missing_services;
 use scenario::schema::json_schema;
 use scenario::starter::Starter;
-use scenario::{MissingService, missing_services};
 
 /// Options of `wavetank init`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub struct Arguments {
 
 /// Reads the manifests and writes the scenario, with the schema for editors beside it.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let inventory = inventory(&arguments.manifests)?;
+    let (inventory, objects) = inventory(&arguments.manifests)?;
     if inventory.workloads.is_empty() {
         let what = arguments.manifests.join(", ");
         return Err(Failure::Input(format!(
@@ -50,9 +50,12 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Starter { name: &name, manifests: &manifests, schema: SCHEMA_FILE, inventory: &inventory };
     let text = starter.text();
     let services = &inventory.services;
-    for missing in missing_services(&inventory.routing, |service| services.contains_key(service)) {
-        let MissingService { object, field, .. } = &missing;
-        warn(&format!("left out: {object}: {field}: {}", missing.message()));
+    let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);
+    let is_there = |service: &NamespacedName| services.contains_key(service);
+    for Diagnostic { object, field, message, .. } in
+        missing_services(&inventory.routing, is_there, manifest)
+    {
+        warn(&format!("left out: {}: {field}: {message}", object.unwrap_or_default()));
     }
     if arguments.output == STANDARD_INPUT {
         out.write_all(text.as_bytes())?;
@@ -76,7 +79,9 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
-fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
+/// The objects of all paths; documents that are none, such as the settings of some tool, are passed over.
+fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
+    let mut objects = Vec::new();
     let mut inventory = Inventory::default();
     let mut files = BTreeMap::<ObjectReference, Vec<String>>::new();
     let mut problems = Diagnostics::default();
@@ -91,12 +96,14 @@ fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
             Ok(sources) => {
                 for source in &sources {
                     let documents = read_documents(source, &mut problems);
+                    let mut manifests = objects_of(documents, &mut Diagnostics::default());
                     let mut of_file = Inventory::default();
-                    of_file.add(&documents);
+                    of_file.add(&manifests);
                     for workload in of_file.workloads.into_keys() {
                         files.entry(workload).or_default().push(source.name.to_string());
                     }
-                    inventory.add(&documents);
+                    inventory.add(&manifests);
+                    objects.append(&mut manifests);
                 }
             }
             Err(message) => problems.push(Diagnostic::error("file", format!("{path}: {message}"))),
@@ -108,7 +115,7 @@ fn inventory(paths: &[String]) -> Result<Inventory, Failure> {
     files.retain(|_, files| files.len() > 1);
     match several_installations(&files) {
         Some(message) => Err(Failure::Input(message)),
-        None => Ok(inventory),
+        None => Ok((inventory, objects)),
     }
 }
 

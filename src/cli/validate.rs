@@ -145,21 +145,15 @@ impl Examined {
         let mut manifests = std::mem::take(&mut self.manifests);
         manifests.retain(|source| !self.of_scenarios.contains(&normal(&source.name)));
         let manifests = read_objects(&manifests, &mut self.problems);
-        let mut routing = Routing::default();
-        for manifest in &manifests {
-            routing.add(&manifest.reference, &manifest.value);
-        }
+        let routing = Routing::of(manifests.iter().map(|one| (&one.reference, &one.value)));
         let by_name = |name: &ObjectReference| manifests.iter().find(|one| one.reference == *name);
-        for problem in target_problems(&routing, &[], by_name) {
-            self.problems.push(problem);
-        }
         let is_there = |service: &NamespacedName| {
             let reference = ObjectReference { kind: "Service".into(), id: service.clone() };
             by_name(&reference).is_some()
         };
-        for missing in missing_services(&routing, is_there) {
-            let Some(manifest) = by_name(&missing.object) else { continue };
-            self.problems.push(missing.diagnostic(manifest));
+        let of_rules = target_problems(&routing, &[], by_name).into_iter();
+        for problem in of_rules.chain(missing_services(&routing, is_there, by_name)) {
+            self.problems.push(problem);
         }
         self.problems.append(admit(manifests).diagnostics);
         self.problems.deduplicate();

@@ -57,6 +57,15 @@ impl Manifest {
     }
 }
 
+/// The objects of documents, in their order. What is no object is reported.
+pub fn objects_of(documents: Vec<Document>, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
+    let mut manifests = Vec::new();
+    for Document { source, value, positions } in documents {
+        split(value, Origin { source, positions }, &mut manifests, diagnostics);
+    }
+    manifests
+}
+
 /// Reads all objects of all texts, in their order. What is no object, and what comes twice, is reported.
 pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     let mut manifests = Vec::new();
@@ -70,9 +79,7 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
                     .help("a manifest has apiVersion, kind and metadata"),
             );
         }
-        for Document { source, value, positions } in documents {
-            split(value, Origin { source, positions }, &mut manifests, diagnostics);
-        }
+        manifests.append(&mut objects_of(documents, diagnostics));
     }
     report_duplicates(&manifests, diagnostics);
     manifests
@@ -120,7 +127,7 @@ fn split(
 }
 
 /// Items of a list of one kind need not say what they are (`UnstructuredList`).
-pub fn identify_item(list: &Value, item: &mut Value) {
+fn identify_item(list: &Value, item: &mut Value) {
     let text = |field: &str| list.get(field).and_then(Value::as_str);
     let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else { return };
     let Some(kind) = kind.strip_suffix("List").filter(|kind| !kind.is_empty()) else { return };

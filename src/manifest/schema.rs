@@ -6,7 +6,6 @@
 
 use std::sync::LazyLock;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::{v1, v2};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -15,14 +14,15 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::{ByteString, api::networking};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-use super::modelled;
 use super::path::FieldPath;
 use super::scaled_object::ScaledObject;
 use super::spelling::nearest;
 use super::vpa::VerticalPodAutoscaler;
+use super::{http_route::HttpRoute, modelled};
 use units::Quantity;
 
 /// The JSON Schema of every type that the kinds below are made of, by the type's name.
@@ -35,8 +35,8 @@ static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     define![core::ConfigMap, core::Secret, core::ResourceQuota, core::LimitRange];
     define![core::PersistentVolumeClaim, core::PersistentVolume, StorageClass, PriorityClass];
     define![Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, PodDisruptionBudget];
-    define![v1::HorizontalPodAutoscaler, v2::HorizontalPodAutoscaler];
-    define![ScaledObject, VerticalPodAutoscaler];
+    define![v1::HorizontalPodAutoscaler, v2::HorizontalPodAutoscaler, VerticalPodAutoscaler];
+    define![ScaledObject, HttpRoute, networking::v1::Ingress, networking::v1::IngressClass];
     let mut definitions = generator.take_definitions(true);
     definitions.values_mut().for_each(leave_out_null);
     definitions

@@ -1,5 +1,5 @@
-//! What manifests hold, by name: enough to tell whether a scenario speaks of things that exist. Takes
-//! manifests as they are written; whether they are right is for `manifest` to say.
+//! What manifests hold, by name: enough to tell whether a scenario speaks of things that exist. Whether they are
+//! right is for `manifest` to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +13,15 @@ use cluster::pod_resources::pod_requests;
 use cluster::pod_template::ResourceList;
 use cluster::{Name, NamespacedName, ObjectReference};
 use manifest::field::{FieldErrors, FieldPath};
-use manifest::object::identify_item;
 use manifest::pod::pod_template;
-use manifest::{Diagnostics, Document, Source, read_documents};
+use manifest::{Diagnostics, Manifest, Source, decode_silently, read_manifests};
 
 /// Kinds whose pods a scenario can describe.
 pub const WORKLOAD_KINDS: [&str; 7] =
     ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"];
 
 /// The objects of some manifests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
     /// Every object.
     pub objects: BTreeSet<ObjectReference>,
@@ -76,27 +75,21 @@ pub struct PodShape {
 }
 
 impl Inventory {
-    /// The objects of some texts.
+    /// The objects of some texts. What cannot be read is reported by those who read manifests for what they say.
     pub fn of(sources: &[Source]) -> Self {
         let mut inventory = Self::default();
-        inventory.add_sources(sources);
+        inventory.add(&read_manifests(sources, &mut Diagnostics::default()));
         inventory
     }
 
-    /// Adds the objects of some texts. What cannot be read is reported by those who read manifests for
-    /// what they say.
-    pub fn add_sources(&mut self, sources: &[Source]) {
-        let mut unread = Diagnostics::default();
-        for source in sources {
-            self.add(&read_documents(source, &mut unread));
-        }
-    }
-
-    /// Adds the objects of documents; a `List` stands for its items.
-    pub fn add<'a>(&mut self, documents: impl IntoIterator<Item = &'a Document>) {
-        for document in documents {
-            self.add_value(&document.value);
-        }
+    /// Adds objects; one without a name of its own is nothing that a scenario can speak of.
+    pub fn add(&mut self, manifests: &[Manifest]) {
+        let is_named =
+            |one: &&Manifest| !one.has_generated_name && !one.reference.id.name.is_empty();
+        manifests
+            .iter()
+            .filter(is_named)
+            .for_each(|one| self.add_object(&one.reference, &one.value));
     }
 
     /// The workloads whose pods a service selects.
@@ -116,93 +109,69 @@ impl Inventory {
             .map(|(workload, _)| workload)
     }
 
-    fn add_value(&mut self, value: &Value) {
-        let Some(kind) = value.get("kind").and_then(Value::as_str) else { return };
-        if kind.ends_with("List")
-            && let Some(items) = value.get("items").and_then(Value::as_array)
-        {
-            for item in items {
-                let mut item = item.clone();
-                identify_item(value, &mut item);
-                self.add_value(&item);
-            }
-            return;
-        }
-        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
-        let Some(name) = text("/metadata/name") else { return };
-        let namespace = text("/metadata/namespace").unwrap_or("default");
-        let Ok(object) = format!("{kind}/{namespace}/{name}").parse::<ObjectReference>() else {
-            return;
-        };
+    fn add_object(&mut self, object: &ObjectReference, value: &Value) {
+        let kind = &*object.kind;
         if kind == "Service" {
-            let selector = texts(value.pointer("/spec/selector"));
-            self.services.insert(object.id.clone(), selector);
-            if text("/spec/sessionAffinity") == Some("ClientIP") {
+            let spec = decode_silently::<core::Service>(value).spec.unwrap_or_default();
+            self.services.insert(object.id.clone(), spec.selector.unwrap_or_default());
+            if spec.session_affinity.as_deref() == Some("ClientIP") {
                 self.client_affinity.insert(object.id.clone());
             }
         }
         if kind == "Node" {
-            let labels = texts(value.pointer("/metadata/labels"));
-            self.nodes.insert(name.into(), labels.get(ZONE_LABEL).map(|zone| zone.as_str().into()));
+            let labels = decode_silently::<core::Node>(value).metadata.labels.unwrap_or_default();
+            let zone = labels.get(ZONE_LABEL).map(|zone| zone.as_str().into());
+            self.nodes.insert(object.id.name.clone(), zone);
         }
-        self.routing.add(&object, value);
+        self.routing.add(object, value);
         if kind == "HorizontalPodAutoscaler" || kind == "ScaledObject" {
-            let target = scaled(kind, value, namespace);
+            let target = scaled(object, value);
             let most =
                 value.pointer("/spec/maxReplicas").or(value.pointer("/spec/maxReplicaCount"));
             if let (Some(target), Some(most)) = (&target, most.and_then(Value::as_i64)) {
                 self.max_replicas.insert(target.clone(), most);
             }
-            let asked = target.iter().flat_map(|target| metrics_asked(value, &object, target));
+            let asked = target.iter().flat_map(|target| metrics_asked(value, object, target));
             self.metrics_asked.extend(asked);
         }
         if WORKLOAD_KINDS.contains(&kind) {
             self.workloads.insert(object.clone(), pod_shape(kind, value));
         }
-        self.objects.insert(object);
+        self.objects.insert(object.clone());
     }
 }
 
 fn pod_shape(kind: &str, value: &Value) -> PodShape {
-    let template = match kind {
+    let written = match kind {
         "Pod" => Some(value),
         "CronJob" => value.pointer("/spec/jobTemplate/spec/template"),
         _ => value.pointer("/spec/template"),
     };
-    let Some(template) = template else { return PodShape::default() };
-    let containers = ["/spec/containers", "/spec/initContainers"]
-        .into_iter()
-        .filter_map(|pointer| template.pointer(pointer)?.as_array())
-        .flatten()
-        .map(|container| {
-            let text = |field| container.get(field).and_then(Value::as_str).unwrap_or_default();
-            (text("name").to_owned(), text("image").to_owned())
-        })
-        .collect();
+    let Some(written) = written else { return PodShape::default() };
+    let core::PodTemplateSpec { metadata, spec } = decode_silently(written);
+    let spec = spec.unwrap_or_default();
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let containers =
+        containers.map(|one| (one.name.clone(), one.image.clone().unwrap_or_default()));
     let replicas = ["/spec/replicas", "/spec/parallelism", "/spec/jobTemplate/spec/parallelism"]
         .into_iter()
         .find_map(|pointer| value.pointer(pointer)?.as_i64());
+    let template = pod_template(None, &spec, &FieldPath::ROOT, &mut FieldErrors::default());
     PodShape {
-        labels: texts(template.pointer("/metadata/labels")),
-        containers,
-        requests: requests(template).unwrap_or_default(),
-        node_selector: node_labels(template),
+        labels: metadata.and_then(|metadata| metadata.labels).unwrap_or_default(),
+        containers: containers.collect(),
+        requests: pod_requests(&template.spec),
+        node_selector: node_labels(spec),
         replicas: replicas.unwrap_or(1),
-        server: inference_server(template),
+        server: inference_server(written),
     }
 }
 
-fn requests(template: &Value) -> Option<ResourceList> {
-    let spec: core::PodSpec = serde_json::from_value(template.get("spec")?.clone()).ok()?;
-    let mut unread = FieldErrors::default();
-    let template = pod_template(None, &spec, &FieldPath::ROOT, &mut unread);
-    Some(pod_requests(&template.spec))
-}
-
 /// What an HPA or a ScaledObject scales.
-fn scaled(kind: &str, autoscaler: &Value, namespace: &str) -> Option<ObjectReference> {
+fn scaled(object: &ObjectReference, autoscaler: &Value) -> Option<ObjectReference> {
     let text = |pointer| autoscaler.pointer(pointer).and_then(Value::as_str);
-    let default = if kind == "ScaledObject" { Some("Deployment") } else { None };
+    let default = (*object.kind == *"ScaledObject").then_some("Deployment");
+    let namespace = &object.id.namespace;
     let target = text("/spec/scaleTargetRef/kind").or(default)?;
     format!("{target}/{namespace}/{}", text("/spec/scaleTargetRef/name")?).parse().ok()
 }
@@ -236,20 +205,19 @@ fn metrics_asked(
 }
 
 /// The labels that a node must have, as far as they are given by single values.
-fn node_labels(template: &Value) -> BTreeMap<String, String> {
-    let mut labels = texts(template.pointer("/spec/nodeSelector"));
-    let term = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0\
-                /matchExpressions";
-    let expressions = template.pointer(term).and_then(Value::as_array).into_iter().flatten();
-    for expression in expressions {
-        let text = |pointer| expression.pointer(pointer).and_then(Value::as_str);
-        let value = match text("/operator") {
-            Some("In") => text("/values/0"),
-            Some("Exists") => Some("true"),
+fn node_labels(spec: core::PodSpec) -> BTreeMap<String, String> {
+    let mut labels = spec.node_selector.unwrap_or_default();
+    let affinity = spec.affinity.and_then(|affinity| affinity.node_affinity);
+    let required = affinity.and_then(|one| one.required_during_scheduling_ignored_during_execution);
+    let term = required.and_then(|required| required.node_selector_terms.into_iter().next());
+    for expression in term.and_then(|term| term.match_expressions).into_iter().flatten() {
+        let value = match &*expression.operator {
+            "In" => expression.values.and_then(|values| values.into_iter().next()),
+            "Exists" => Some("true".to_owned()),
             _ => None,
         };
-        if let (Some(key), Some(value)) = (text("/key"), value) {
-            labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        if let Some(value) = value {
+            labels.entry(expression.key).or_insert(value);
         }
     }
     labels
@@ -270,28 +238,30 @@ mod tests {
     #[test]
     fn objects_are_found_by_kind_and_name() {
         let text = "
+apiVersion: v1
 kind: List
 items:
-- kind: Service
+- apiVersion: v1
+  kind: Service
   metadata: {name: web, namespace: shop}
   spec: {selector: {app: web}}
-- kind: Deployment
+- apiVersion: apps/v1
+  kind: Deployment
   metadata: {name: web, namespace: shop}
   spec:
     template:
       metadata: {labels: {app: web, tier: front}}
       spec: {containers: [{name: server, image: 'web:v1'}]}
-- kind: Deployment
+- apiVersion: apps/v1
+  kind: Deployment
   metadata: {name: web}
   spec: {template: {metadata: {labels: {app: web}}}}
 ---
+apiVersion: v1
 kind: Node
 metadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}
 ";
-        let mut problems = Diagnostics::default();
-        let documents = read_documents(&Source::new("all.yaml", text), &mut problems);
-        let mut inventory = Inventory::default();
-        inventory.add(&documents);
+        let inventory = Inventory::of(&[Source::new("all.yaml", text)]);
         let names: Vec<String> = inventory.objects.iter().map(ToString::to_string).collect();
         assert_eq!(
             names,

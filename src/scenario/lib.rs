@@ -1,7 +1,5 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
-mod backend_port;
-mod canary;
 mod check;
 pub mod cluster;
 mod delays;
@@ -15,10 +13,6 @@ pub mod packing;
 pub mod read;
 pub mod reference;
 pub mod resolved;
-mod route_limits;
-mod route_missing;
-mod route_problems;
-mod route_targets;
 pub mod routing;
 pub mod scheduler_configuration;
 pub mod schema;
@@ -31,7 +25,4 @@ pub use document::Scenario;
 pub use overrides::Override;
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
-pub use route_missing::{MissingService, missing_services};
-pub use route_problems::route_problems;
-pub use route_targets::target_problems;
-pub use routing::Routing;
+pub use routing::{Routing, missing_services, route_problems, target_problems};

@@ -4,25 +4,37 @@
 //! wildcards before none, exact paths before the longest prefix, the default backend last). HTTPRoute:
 //! `gateway.networking.k8s.io/v1`, hosts and paths with the same precedence, weights of `backendRefs`.
 //! Rules that ask for methods, headers or query parameters match nothing here, as no request has any.
-//! How long requests may take is read by `route_limits`, what canaries of ingress-nginx take by `canary`,
-//! whether Services have the ports that rules ask them for by `backend_port`.
+//! `ingress` and `http_route` read the objects and say what is wrong in each by itself, `nginx` the annotations of
+//! ingress-nginx, `targets` says where rules do not lead where they seem to.
+
+mod canary;
+mod http_route;
+mod ingress;
+mod limits;
+mod nginx;
+mod targets;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::networking::v1 as networking;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use super::backend_port::{BackendPort, ServicePorts};
-use super::canary::CanaryWeight;
-use super::route_limits::{NGINX_CLASS, NGINX_CONTROLLER, NGINX_PREFIX, RouteLimits};
+use canary::CanaryWeight;
 use cluster::{NamespacedName, ObjectReference};
+use limits::RouteLimits;
+use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_silently};
+pub use targets::{missing_services, target_problems};
 
-/// The rules of all Ingresses and HTTPRoutes, in the order of the manifests, and what they need to know of
-/// Services.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The rules of all Ingresses and HTTPRoutes, in the order of the objects, and what they need to know of Services.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routing {
-    pub(super) rules: Vec<Rule>,
+    rules: Vec<Rule>,
     /// The ports of the Services that have any of their own.
-    pub(super) ports: BTreeMap<NamespacedName, ServicePorts>,
+    ports: BTreeMap<NamespacedName, Vec<core::ServicePort>>,
     /// Whether the controller of an IngressClass is ingress-nginx.
     classes: BTreeMap<String, bool>,
     /// The same of the class that Ingresses have by default, if one is marked so.
@@ -30,37 +42,39 @@ pub struct Routing {
 }
 
 /// Where requests to certain hosts and paths go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// The object that has the rule.
     pub object: ObjectReference,
     /// A request goes to one of them.
     pub backends: Vec<Backend>,
     /// Host, or `*.` and its end; absent = any.
-    pub(super) host: Option<String>,
+    host: Option<String>,
     path: Path,
     /// `pathType` of an Ingress, as it is written.
     path_type: String,
     /// The field that has the rule.
-    pub(super) field: String,
+    field: String,
     /// The share that its Ingress is to take of another one's requests, if ingress-nginx is its controller.
-    pub(super) canary: Option<CanaryWeight>,
+    canary: Option<CanaryWeight>,
     /// What its Ingress is to ingress-nginx, if that is its controller; or what its HTTPRoute says.
     limits: RouteLimits,
     class: Class,
 }
 
 /// A Service to which a rule sends requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// The Service.
     pub service: NamespacedName,
     /// Its part of the requests is this, by the sum over all backends of the rule.
     pub weight: u64,
     /// The port that it is asked for, if the rule says.
-    pub port: Option<BackendPort>,
-    /// The field that says so.
-    pub field: String,
+    port: Option<IntOrString>,
+    /// The field that has the Service's `name` and its port.
+    holder: String,
+    /// The field in that which says the port.
+    port_field: &'static str,
 }
 
 /// Where a part of the requests to a host and path goes.
@@ -94,14 +108,45 @@ enum Path {
 }
 
 impl Routing {
-    /// Adds what an object says of routes, if it is an Ingress, an IngressClass or an HTTPRoute.
+    /// Where requests go by these objects, which are a cluster's at some instant; those of other kinds are passed over.
+    /// Of two versions of a Service the last counts, of rules for the same requests the first.
+    pub fn of<'o>(objects: impl IntoIterator<Item = (&'o ObjectReference, &'o Value)>) -> Self {
+        let mut routing = Self::default();
+        objects.into_iter().for_each(|(object, value)| routing.add(object, value));
+        routing
+    }
+
+    /// Adds what an object says of routes, if it is an Ingress, an IngressClass, an HTTPRoute or a Service.
     pub fn add(&mut self, object: &ObjectReference, value: &Value) {
+        let nobody = &mut Said::default();
         match &*object.kind {
-            "Ingress" => self.add_ingress(object, value),
-            "IngressClass" => self.add_class(object, value),
-            "HTTPRoute" => self.add_http_route(object, value),
-            "Service" => self.add_service(object, value),
+            "Ingress" => self.rules.extend(ingress::rules(object, decode_silently(value), nobody)),
+            "HTTPRoute" => {
+                self.rules.extend(http_route::rules(object, decode_silently(value), nobody));
+            }
+            "IngressClass" => self.add_class(object, decode_silently(value)),
+            "Service" => self.add_service(object, decode_silently(value)),
             _ => {}
+        }
+    }
+
+    fn add_class(&mut self, object: &ObjectReference, class: networking::IngressClass) {
+        let controller = class.spec.and_then(|spec| spec.controller);
+        let is_nginx = controller.as_deref() == Some(nginx::CONTROLLER);
+        self.classes.insert(object.id.name.to_string(), is_nginx);
+        let annotations = class.metadata.annotations.unwrap_or_default();
+        let mark = annotations.get("ingressclass.kubernetes.io/is-default-class");
+        if mark.is_some_and(|mark| mark == "true") {
+            self.default_class = Some(is_nginx);
+        }
+    }
+
+    /// An `ExternalName` stands for whatever port it is asked for.
+    fn add_service(&mut self, object: &ObjectReference, service: core::Service) {
+        let spec = service.spec.unwrap_or_default();
+        self.ports.remove(&object.id);
+        if spec.type_.as_deref() != Some("ExternalName") {
+            self.ports.insert(object.id.clone(), spec.ports.unwrap_or_default());
         }
     }
 
@@ -140,39 +185,25 @@ impl Routing {
     /// The rules of which each may at some time be that for requests to a host and path, where several
     /// versions of an object are in the manifests; and those of their canaries.
     pub fn candidates(&self, host: &str, path: &str) -> Vec<&Rule> {
-        let mains = || self.rules.iter().filter(|rule| !self.is_canary(rule));
-        let ranked = || mains().filter_map(|rule| Some((rule.rank(host, path)?, rule)));
-        let best = ranked().map(|(rank, _)| rank).max();
-        let mains = ranked().filter(|(rank, _)| Some(*rank) == best).map(|(_, rule)| rule);
-        mains.flat_map(|rule| std::iter::once(rule).chain(self.canaries_of(rule))).collect()
+        let mains = self.rules.iter().filter(|rule| !self.is_canary(rule));
+        let ranked = mains.filter_map(|rule| Some((rule.rank(host, path)?, rule)));
+        let ranked: Vec<_> = ranked.collect();
+        let best = ranked.iter().map(|(rank, _)| *rank).max();
+        let mains = ranked.into_iter().filter(|(rank, _)| Some(*rank) == best);
+        mains.flat_map(|(_, rule)| std::iter::once(rule).chain(self.canaries_of(rule))).collect()
     }
 
     /// How long requests to a host and path may take, and which are tried again, by their rule.
     pub fn limits(&self, rule: &Rule) -> RouteLimits {
-        if rule.class == Class::Gateway || self.is_of_nginx(rule) {
-            rule.limits
-        } else {
-            RouteLimits::default()
-        }
-    }
-
-    /// Whether ingress-nginx carries out the rule.
-    pub(super) fn is_of_nginx(&self, rule: &Rule) -> bool {
-        match &rule.class {
-            Class::Gateway => false,
-            Class::Named(class) => self.classes.get(class).copied().unwrap_or(class == NGINX_CLASS),
-            Class::Default { is_for_nginx } => self.default_class.unwrap_or(*is_for_nginx),
-        }
+        let counts = rule.class == Class::Gateway || self.is_of_nginx(rule);
+        if counts { rule.limits } else { RouteLimits::default() }
     }
 
     /// A host and a path whose requests a rule brings to Services, for each rule that gets any; a name is
     /// made up for what may be any.
     pub fn entrances(&self) -> impl Iterator<Item = (String, &str, &Rule)> {
         self.rules.iter().filter_map(|rule| {
-            let host = match rule.host.as_deref() {
-                Some(host) => host.replacen('*', "www", 1),
-                None => "any.example".to_owned(),
-            };
+            let host = rule.host.as_deref().unwrap_or("any.example").replacen('*', "www", 1);
             let path = match &rule.path {
                 Path::Exact(path) | Path::Prefix(path) => path.as_str(),
                 Path::Default => "/",
@@ -188,113 +219,54 @@ impl Routing {
         self.rules.iter().filter(|rule| !self.is_canary(rule)).map(Rule::place)
     }
 
-    fn add_service(&mut self, object: &ObjectReference, value: &Value) {
-        match ServicePorts::of(value) {
-            Some(ports) => drop(self.ports.insert(object.id.clone(), ports)),
-            None => drop(self.ports.remove(&object.id)),
+    /// Whether ingress-nginx carries out the rule.
+    fn is_of_nginx(&self, rule: &Rule) -> bool {
+        match &rule.class {
+            Class::Gateway => false,
+            Class::Named(class) => {
+                self.classes.get(class).copied().unwrap_or(class == nginx::CLASS)
+            }
+            Class::Default { is_for_nginx } => self.default_class.unwrap_or(*is_for_nginx),
         }
     }
 
-    fn add_class(&mut self, object: &ObjectReference, value: &Value) {
-        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
-        let is_nginx = text("/spec/controller") == Some(NGINX_CONTROLLER);
-        self.classes.insert(object.id.name.to_string(), is_nginx);
-        let mark = "/metadata/annotations/ingressclass.kubernetes.io~1is-default-class";
-        if text(mark) == Some("true") {
-            self.default_class = Some(is_nginx);
-        }
-    }
-
-    fn add_ingress(&mut self, object: &ObjectReference, value: &Value) {
-        let backend = |value: &Value, field: String| {
-            let name = value.pointer("/service/name")?.as_str()?;
-            let (port, port_field) = BackendPort::of_ingress(value).unzip();
-            let field = format!("{field}.service.{}", port_field.unwrap_or("port"));
-            let service = NamespacedName::new(&*object.id.namespace, name);
-            Some(vec![Backend { service, weight: 1, port, field }])
+    /// Whether a backend of a rule has the port that the rule asks it for, as far as is known. For one that it lacks
+    /// ingress-nginx has no endpoints and answers 503 (`serviceEndpoints` in
+    /// `internal/ingress/controller/controller.go`), and a gateway answers that backend's share with 500
+    /// (`ResolvedRefs` of Gateway API).
+    fn has_port(&self, rule: &Rule, backend: &Backend) -> bool {
+        let (Some(asked), Some(known)) = (&backend.port, self.ports.get(&backend.service)) else {
+            return true;
         };
-        let rule_of = |backends: Vec<Backend>, host: Option<&str>, path: Path| Rule {
-            object: object.clone(),
-            backends,
-            host: host.map(ToOwned::to_owned),
-            path,
-            path_type: String::new(),
-            field: String::new(),
-            canary: CanaryWeight::of(value),
-            limits: RouteLimits::of_nginx(value),
-            class: ingress_class(value),
-        };
-        for (number, rule) in items(value.pointer("/spec/rules")).enumerate() {
-            let host = rule.get("host").and_then(Value::as_str).filter(|host| !host.is_empty());
-            for (place, path) in items(rule.pointer("/http/paths")).enumerate() {
-                let field = format!("spec.rules[{number}].http.paths[{place}]");
-                let backends =
-                    path.get("backend").and_then(|one| backend(one, format!("{field}.backend")));
-                let Some(backends) = backends else { continue };
-                let text = path.get("path").and_then(Value::as_str).unwrap_or("/").to_owned();
-                let path_type = path.get("pathType").and_then(Value::as_str).unwrap_or_default();
-                let path =
-                    if path_type == "Exact" { Path::Exact(text) } else { Path::Prefix(text) };
-                let path_type = path_type.to_owned();
-                self.rules.push(Rule { path_type, field, ..rule_of(backends, host, path) });
-            }
-        }
-        let field = "spec.defaultBackend";
-        let default = value.pointer("/spec/defaultBackend");
-        if let Some(backends) = default.and_then(|one| backend(one, field.to_owned())) {
-            let field = field.to_owned();
-            self.rules.push(Rule { field, ..rule_of(backends, None, Path::Default) });
-        }
+        // It takes the port of the pods for that of the Service too.
+        let takes_target = self.is_of_nginx(rule);
+        known.iter().any(|port| {
+            let is_it = match asked {
+                IntOrString::Int(number) => *number == port.port,
+                IntOrString::String(name) => *name == *port.name.as_deref().unwrap_or_default(),
+            };
+            is_it || (takes_target && shown(asked) == target(port))
+        })
     }
+}
 
-    fn add_http_route(&mut self, object: &ObjectReference, value: &Value) {
-        let hosts: Vec<Option<String>> = items(value.pointer("/spec/hostnames"))
-            .filter_map(|host| Some(Some(host.as_str()?.to_owned())))
-            .collect();
-        let hosts = if hosts.is_empty() { vec![None] } else { hosts };
-        for (number, rule) in items(value.pointer("/spec/rules")).enumerate() {
-            let field = format!("spec.rules[{number}]");
-            let backends: Vec<Backend> = (0..)
-                .zip(items(rule.get("backendRefs")))
-                .filter_map(|(place, backend): (usize, _)| {
-                    let text = |field| backend.get(field).and_then(Value::as_str);
-                    let namespace = text("namespace").unwrap_or(&object.id.namespace);
-                    Some(Backend {
-                        service: NamespacedName::new(namespace, text("name")?),
-                        weight: backend.get("weight").and_then(Value::as_u64).unwrap_or(1),
-                        port: backend.get("port").and_then(Value::as_i64).map(BackendPort::Number),
-                        field: format!("{field}.backendRefs[{place}].port"),
-                    })
-                })
-                .collect();
-            let limits = RouteLimits::of_http_rule(rule);
-            let has_matches = rule.get("matches").is_some();
-            let mut paths: Vec<Path> = items(rule.get("matches")).filter_map(http_path).collect();
-            if !has_matches {
-                paths.push(Path::Prefix("/".into()));
-            }
-            for path in paths {
-                for host in &hosts {
-                    self.rules.push(Rule {
-                        object: object.clone(),
-                        backends: backends.clone(),
-                        host: host.clone(),
-                        path: path.clone(),
-                        path_type: String::new(),
-                        field: field.clone(),
-                        canary: None,
-                        limits,
-                        class: Class::Gateway,
-                    });
-                }
-            }
-        }
+/// `targetPort` as it is written; the port itself if it is not.
+fn target(port: &core::ServicePort) -> String {
+    let is_given = |target: &&IntOrString| !["", "0"].contains(&&*shown(target));
+    let target = port.target_port.as_ref().filter(is_given);
+    target.map_or_else(|| port.port.to_string(), shown)
+}
+
+fn shown(port: &IntOrString) -> String {
+    match port {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(name) => name.clone(),
     }
 }
 
 impl Rule {
     /// Host and path, for messages.
-    pub(super) fn place(&self) -> String {
+    fn place(&self) -> String {
         let host = self.host.as_deref().unwrap_or("*");
         match &self.path {
             Path::Exact(path) | Path::Prefix(path) => format!("{host}{path}"),
@@ -303,18 +275,13 @@ impl Rule {
     }
 
     /// Whether another rule is for the very same host and path.
-    pub(super) fn is_for_place_of(&self, other: &Self) -> bool {
+    fn is_for_place_of(&self, other: &Self) -> bool {
         (&self.host, &self.path) == (&other.host, &other.path)
     }
 
     /// Whether that is so, with the same `pathType`.
-    pub(super) fn is_beside(&self, other: &Self) -> bool {
+    fn is_beside(&self, other: &Self) -> bool {
         self.is_for_place_of(other) && self.path_type == other.path_type
-    }
-
-    /// Whether both have the class that Ingresses have by default.
-    pub(super) const fn has_default_class_like(&self, other: &Self) -> bool {
-        matches!((&self.class, &other.class), (Class::Default { .. }, Class::Default { .. }))
     }
 
     /// How well the rule fits; absent if it does not.
@@ -327,153 +294,78 @@ impl Rule {
                 _ => return None,
             },
         };
-        let path_rank = match &self.path {
+        let (path_rank, length) = match &self.path {
             Path::Default => (0, 0),
             Path::Prefix(prefix) => {
                 let prefix = prefix.trim_end_matches('/');
                 let rest = path.strip_prefix(prefix)?;
-                if !(rest.is_empty() || rest.starts_with('/')) {
-                    return None;
-                }
-                (1, prefix.len())
+                (rest.is_empty() || rest.starts_with('/')).then_some((1, prefix.len()))?
             }
             Path::Exact(own) => (own == path).then_some((2, own.len()))?,
         };
-        Some((host_rank, path_rank.0, path_rank.1))
+        Some((host_rank, path_rank, length))
     }
 
     /// Whether a wildcard may stand for this: one label with an Ingress, any number with an HTTPRoute.
     fn is_wild(&self, labels: &str) -> bool {
-        !labels.is_empty() && (*self.object.kind == *"HTTPRoute" || !labels.contains('.'))
+        !labels.is_empty() && (self.class == Class::Gateway || !labels.contains('.'))
     }
 }
 
-/// Whose an Ingress is: by `ingressClassName`, or by the annotation that came before it.
-fn ingress_class(ingress: &Value) -> Class {
-    let text = |pointer| ingress.pointer(pointer).and_then(Value::as_str);
-    let class = text("/spec/ingressClassName")
-        .or_else(|| text("/metadata/annotations/kubernetes.io~1ingress.class"));
-    if let Some(class) = class {
-        return Class::Named(class.to_owned());
-    }
-    let annotations = ingress.pointer("/metadata/annotations").and_then(Value::as_object);
-    let mut names = annotations.into_iter().flatten().map(|(name, _)| name);
-    Class::Default { is_for_nginx: names.any(|name| name.starts_with(NGINX_PREFIX)) }
-}
-
-/// The path of a match that asks for nothing but a path.
-fn http_path(value: &Value) -> Option<Path> {
-    let asks = |field: &str| value.get(field).is_some();
-    if asks("headers") || asks("queryParams") || asks("method") {
-        return None;
-    }
-    let text = value.pointer("/path/value").and_then(Value::as_str).unwrap_or("/").to_owned();
-    match value.pointer("/path/type").and_then(Value::as_str) {
-        None | Some("PathPrefix") => Some(Path::Prefix(text)),
-        Some("Exact") => Some(Path::Exact(text)),
-        Some(_) => None,
-    }
-}
-
-fn items(list: Option<&Value>) -> impl Iterator<Item = &Value> {
-    list.and_then(Value::as_array).into_iter().flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn routing() -> Routing {
-        let path = |path: &str, kind: &str, service: &str| json!({"path": path, "pathType": kind, "backend": {"service": {"name": service}}});
-        let ingress = json!({"spec": {
-            "defaultBackend": {"service": {"name": "fallback"}},
-            "rules": [
-                {"host": "shop.example", "http": {"paths": [
-                    path("/", "Prefix", "web"),
-                    path("/cart", "Prefix", "cart"),
-                    path("/cart/checkout", "Exact", "checkout"),
-                ]}},
-                {"host": "*.example", "http": {"paths": [path("/", "Prefix", "others")]}},
-            ],
-        }});
-        let route = json!({"spec": {
-            "hostnames": ["api.shop.test"],
-            "rules": [
-                {"matches": [{"path": {"type": "PathPrefix", "value": "/v1"}}],
-                 "backendRefs": [{"name": "old", "weight": 90}, {"name": "new", "weight": 10}]},
-                {"matches": [{"path": {"value": "/v1"}, "method": "POST"}],
-                 "backendRefs": [{"name": "writer"}]},
-            ],
-        }});
-        let mut routing = Routing::default();
-        let named = |text: &str| text.parse::<ObjectReference>().expect("a reference");
-        routing.add(&named("Ingress/shop/front"), &ingress);
-        routing.add(&named("HTTPRoute/shop/api"), &route);
-        routing
-    }
-
-    fn first(host: &str, path: &str) -> Option<String> {
-        let routing = routing();
-        routing.find(host, path).map(|rule| rule.backends[0].service.name.to_string())
-    }
-
-    #[test]
-    fn the_most_exact_rule_wins() {
-        for (host, path, service) in [
-            ("shop.example", "/", "web"),
-            ("shop.example", "/cartoons", "web"),
-            ("shop.example", "/cart", "cart"),
-            ("shop.example", "/cart/items", "cart"),
-            ("shop.example", "/cart/checkout", "checkout"),
-            ("blog.example", "/cart", "others"),
-            ("example", "/", "fallback"),
-            ("api.shop.test", "/v1/items", "old"),
-            ("api.shop.test", "/v2", "fallback"),
-        ] {
-            assert_eq!(first(host, path).as_deref(), Some(service), "{host}{path}");
+/// All that is wrong or left aside in an Ingress or an HTTPRoute by itself; nothing for other kinds. The API server
+/// refuses what is an error (`pkg/apis/networking/validation` of Kubernetes 1.36; the schema of Gateway API 1.2).
+pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
+    let Manifest { reference, value, origin, .. } = manifest;
+    let mut said = Said::default();
+    let mut problems = match &*reference.kind {
+        "Ingress" => {
+            let (ingress, mistakes) = decode(value);
+            ingress::rules(reference, ingress, &mut said);
+            mistakes
         }
+        "HTTPRoute" => {
+            let (route, mistakes) = decode(value);
+            http_route::rules(reference, route, &mut said);
+            mistakes
+        }
+        _ => return Vec::new(),
+    };
+    // What is missing because of a mistake is not said again.
+    said.0.retain(|one| !problems.iter().any(|mistake| one.field.starts_with(&mistake.field)));
+    problems.append(&mut said.0);
+    let placed = problems.into_iter().map(|problem| {
+        let place = origin.place_of(&problem.field);
+        problem.at(place).of(manifest.label())
+    });
+    placed.collect()
+}
+
+/// What is said of an object while it is read, each with its field.
+#[derive(Default)]
+struct Said(Vec<Diagnostic>);
+
+impl Said {
+    fn error(&mut self, path: &FieldPath<'_>, message: impl Into<String>) {
+        self.0.push(Diagnostic::error("invalid-route", message).field(path));
     }
 
-    #[test]
-    fn limits_of_nginx_are_those_of_ingresses_that_are_its_own() {
-        let routing = |class: Value, annotations: Value, classes: &[Value]| {
-            let ingress = json!({
-                "metadata": {"annotations": annotations},
-                "spec": {"ingressClassName": class, "defaultBackend": {"service": {"name": "web"}}},
-            });
-            let mut routing = Routing::default();
-            routing.add(&"Ingress/shop/front".parse().expect("a reference"), &ingress);
-            for (number, class) in classes.iter().enumerate() {
-                let name = format!("IngressClass/c{number}");
-                routing.add(&name.parse().expect("a reference"), class);
-            }
-            let rule = routing.find("a", "/").expect("a rule");
-            routing.limits(rule) != RouteLimits::default()
-        };
-        let read = json!({"nginx.ingress.kubernetes.io/proxy-read-timeout": "5"});
-        let of = |controller: &str| {
-            let default = json!({"ingressclass.kubernetes.io/is-default-class": "true"});
-            json!({"metadata": {"annotations": default}, "spec": {"controller": controller}})
-        };
-        let nginx = of("k8s.io/ingress-nginx");
-        let other = of("haproxy.org/ingress-controller");
-        assert!(routing(json!("nginx"), json!({}), &[]));
-        assert!(!routing(json!("haproxy"), read.clone(), &[]));
-        assert!(routing(json!("c0"), json!({}), std::slice::from_ref(&nginx)));
-        assert!(!routing(json!("c0"), read.clone(), std::slice::from_ref(&other)));
-        assert!(!routing(json!(null), json!({}), &[]));
-        assert!(routing(json!(null), read.clone(), &[]));
-        assert!(!routing(json!(null), read, &[other]));
-        assert!(routing(json!(null), json!({}), &[nginx]));
+    fn warn(&mut self, path: &FieldPath<'_>, message: impl Into<String>) {
+        self.0.push(Diagnostic::warning("doubtful-route", message).field(path));
     }
 
-    #[test]
-    fn weights_are_those_of_the_route() {
-        let routing = routing();
-        let rule = routing.find("api.shop.test", "/v1").expect("a rule");
-        let weights: Vec<u64> = rule.backends.iter().map(|one| one.weight).collect();
-        assert_eq!(weights, [90, 10]);
-        assert_eq!(rule.object.to_string(), "HTTPRoute/shop/api");
+    /// The meaning of an enumerated text.
+    fn choose<T: Copy>(
+        &mut self,
+        text: &str,
+        choices: &[(&str, T)],
+        path: &FieldPath<'_>,
+    ) -> Option<T> {
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let names = names.join(", ");
+            self.error(path, format!("Unsupported value: {text:?}: supported values: {names}"));
+        }
+        found
     }
 }

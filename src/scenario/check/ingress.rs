@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Checker, listed};
+use crate::missing_services;
 use crate::resolved::ScenarioFiles;
-use crate::{Routing, missing_services};
-use cluster::{NamespacedName, ServiceReference};
-use manifest::{Diagnostics, FieldPath, Source, read_manifests};
+use cluster::{NamespacedName, ObjectReference, ServiceReference};
+use manifest::FieldPath;
 use traffic::ArrivalProcess;
 
 impl Checker<'_> {
@@ -48,33 +48,20 @@ impl Checker<'_> {
     }
 
     /// Backends whose Service no manifest has. That of a rule by which requests come is an error already.
-    pub(super) fn backends(&mut self, files: &ScenarioFiles) {
+    pub(super) fn backends(&mut self) {
         if !self.is_complete {
             return;
         }
-        let scenario = &self.text.scenario;
-        let find = |routing: &Routing| {
-            let rules =
-                scenario.ingress.iter().filter_map(|one| routing.find(&one.host, &one.path));
-            rules.flat_map(|rule| &rule.backends).map(|one| one.service.clone()).collect()
-        };
-        let reached: BTreeSet<NamespacedName> = find(&self.ever.routing);
-        let known = &self.ever.services;
-        let missing = missing_services(&self.ever.routing, |service| known.contains_key(service));
-        let missing: Vec<_> =
-            missing.into_iter().filter(|one| !reached.contains(&one.service)).collect();
-        if missing.is_empty() {
-            return;
-        }
-        // What else is wrong with the manifests is told where they are admitted.
-        let sources = files.manifests.iter().chain(files.applies.values().flatten());
-        let sources: Vec<Source> = sources.cloned().collect();
-        let manifests = read_manifests(&sources, &mut Diagnostics::default());
-        for one in missing {
-            let object = manifests.iter().find(|manifest| manifest.reference == one.object);
-            if let Some(manifest) = object {
-                self.problems.push(one.diagnostic(manifest));
-            }
+        let routing = &self.ever.routing;
+        let rules = self.text.scenario.ingress.iter();
+        let rules = rules.filter_map(|one| routing.find(&one.host, &one.path));
+        let reached = rules.flat_map(|rule| &rule.backends).map(|backend| &backend.service);
+        let known: BTreeSet<_> = reached.chain(self.ever.services.keys()).collect();
+        let manifest =
+            |object: &ObjectReference| self.manifests.iter().find(|one| one.reference == *object);
+        let missing = missing_services(routing, |service| known.contains(service), manifest);
+        for problem in missing {
+            self.problems.push(problem);
         }
     }
 

@@ -24,7 +24,7 @@ use ::traffic::Problem;
 use engine::SimDuration;
 use engine::format_duration;
 use manifest::{
-    ControlPlane, Diagnostic, Diagnostics, FieldPath, Severity, Source, admit_with, read_documents,
+    ControlPlane, Diagnostic, Diagnostics, FieldPath, Manifest, Severity, admit_with,
     read_manifests,
 };
 
@@ -39,7 +39,7 @@ impl ResolvedScenario {
         checker.traffic(&self.files);
         checker.metrics();
         checker.ingress(&self.files);
-        checker.backends(&self.files);
+        checker.backends();
         checker.services();
         checker.timeline();
         checker.faults();
@@ -97,6 +97,8 @@ impl ResolvedScenario {
 /// A scenario under examination.
 struct Checker<'a> {
     text: &'a ScenarioText,
+    /// All objects, those first that are there at the start.
+    manifests: Vec<Manifest>,
     /// What is there at the start.
     at_start: Inventory,
     /// What is there at the start or is applied later.
@@ -108,12 +110,18 @@ struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     fn new(text: &'a ScenarioText, files: &ScenarioFiles) -> Self {
-        let at_start = Inventory::of(&files.manifests);
-        let mut ever = at_start.clone();
-        files.applies.values().for_each(|sources| ever.add_sources(sources));
-        let is_complete =
-            files.manifests.iter().chain(files.applies.values().flatten()).all(can_be_read);
-        Self { text, at_start, ever, is_complete, problems: Diagnostics::default() }
+        // What cannot be read is reported where the manifests are taken for what they say.
+        let mut unread = Diagnostics::default();
+        let mut manifests = read_manifests(&files.manifests, &mut unread);
+        let (mut at_start, mut ever) = (Inventory::default(), Inventory::default());
+        at_start.add(&manifests);
+        let applied = files.applies.values();
+        manifests.extend(applied.flat_map(|sources| read_manifests(sources, &mut unread)));
+        ever.add(&manifests);
+        let is_lost =
+            |one: &Diagnostic| one.severity == Severity::Error && one.code != "duplicate-object";
+        let is_complete = !unread.iter().any(is_lost);
+        Self { text, manifests, at_start, ever, is_complete, problems: Diagnostics::default() }
     }
 
     /// Name, duration, manifests.
@@ -187,12 +195,6 @@ impl<'a> Checker<'a> {
             self.error(path, format!("no manifest has a Service {service}"), help);
         }
     }
-}
-
-/// What cannot be read is reported by those who read manifests for what they say.
-fn can_be_read(source: &Source) -> bool {
-    let mut unread = Diagnostics::default();
-    !read_documents(source, &mut unread).is_empty() && !unread.has_errors()
 }
 
 /// What there is in place of what was named.

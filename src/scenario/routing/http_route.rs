@@ -1,0 +1,230 @@
+//! HTTPRoutes (`gateway.networking.k8s.io/v1`) to rules.
+//!
+//! `timeouts` and `retry` of a rule are as `apis/v1/httproute_types.go` of Gateway API (GEP-1742 and GEP-1731) has
+//! them; what it leaves to the gateway is as Envoy does it, the data plane of most.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::limits::{RouteLimits, RouteRetry};
+use super::{Backend, Class, Path, Rule, Said};
+use cluster::{NamespacedName, ObjectReference};
+use engine::SimDuration;
+use manifest::FieldPath;
+use manifest::http_route::{
+    HttpBackendRef, HttpRoute, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts,
+};
+use traffic::{Causes, FailureCause, RetrySpec};
+
+/// `HTTPBackendRef.weight` is at most this.
+const WEIGHT_MAX: u64 = 1_000_000;
+/// Envoy's `connect_timeout` of a cluster.
+const ENVOY_CONNECT_TIMEOUT: SimDuration = SimDuration::from_secs(5);
+
+/// The rules of an HTTPRoute, each once for each of its hosts and paths.
+pub(super) fn rules(object: &ObjectReference, route: HttpRoute, said: &mut Said) -> Vec<Rule> {
+    let hosts = route.spec.hostnames.filter(|hosts| !hosts.is_empty());
+    let hosts = hosts.map_or_else(|| vec![None], |all| all.into_iter().map(Some).collect());
+    let mut rules = Vec::new();
+    let root = FieldPath::ROOT;
+    let spec = root.field("spec");
+    let list = spec.field("rules");
+    for (number, rule) in route.spec.rules.iter().flatten().enumerate() {
+        let at = list.item(number);
+        let [at_matches, at_backends] = ["matches", "backendRefs"].map(|field| at.field(field));
+        let mut paths = Vec::new();
+        for (number, one) in rule.matches.iter().flatten().enumerate() {
+            paths.extend(path(one, &at_matches.item(number), said));
+        }
+        if rule.matches.is_none() {
+            paths.push(Path::Prefix("/".to_owned()));
+        }
+        let mut backends = Vec::new();
+        for (number, one) in rule.backend_refs.iter().flatten().enumerate() {
+            backends.extend(backend(object, one, &at_backends.item(number), said));
+        }
+        let times = timeouts(rule.timeouts.as_ref(), &at.field("timeouts"), said);
+        let retry = rule.retry.as_ref().and_then(|one| retry(one, &at.field("retry"), said));
+        let limits = RouteLimits { connect: retry.map(|_| ENVOY_CONNECT_TIMEOUT), retry, ..times };
+        for (field, is_given, instead) in [
+            ("filters", rule.filters.is_some(), "requests go on as they came"),
+            (
+                "sessionPersistence",
+                rule.session_persistence.is_some(),
+                "`sessionAffinity` of the Service counts",
+            ),
+        ] {
+            if is_given {
+                said.warn(&at.field(field), format!("this is ignored: {instead}"));
+            }
+        }
+        let places = paths.iter().flat_map(|path| hosts.iter().map(move |host| (path, host)));
+        rules.extend(places.map(|(path, host)| Rule {
+            object: object.clone(),
+            backends: backends.clone(),
+            host: host.clone(),
+            path: path.clone(),
+            path_type: String::new(),
+            field: at.to_string(),
+            canary: None,
+            limits,
+            class: Class::Gateway,
+        }));
+    }
+    rules
+}
+
+/// The path of a match that asks for nothing but a path.
+fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, said: &mut Said) -> Option<Path> {
+    let HttpRouteMatch { path, headers, query_params, method } = one;
+    let asks = [
+        ("headers", headers.is_some()),
+        ("queryParams", query_params.is_some()),
+        ("method", method.is_some()),
+    ];
+    let mut asks_more = false;
+    for (field, _) in asks.into_iter().filter(|(_, is_given)| *is_given) {
+        asks_more = true;
+        let message =
+            "requests have a host and a path here and nothing else, so this matches none of them";
+        said.warn(&at.field(field), message);
+    }
+    let path = path.clone().unwrap_or_default();
+    let text = path.value.unwrap_or_else(|| "/".to_owned());
+    let types = [("Exact", Some(true)), ("PathPrefix", Some(false)), ("RegularExpression", None)];
+    let at = at.field("path");
+    let at = at.field("type");
+    let meaning = said.choose(path.r#type.as_deref().unwrap_or("PathPrefix"), &types, &at)?;
+    if meaning.is_none() {
+        said.warn(&at, "regular expressions are not evaluated, so this matches no request");
+    }
+    let is_exact = meaning.filter(|_| !asks_more)?;
+    Some(if is_exact { Path::Exact(text) } else { Path::Prefix(text) })
+}
+
+fn backend(
+    object: &ObjectReference,
+    given: &HttpBackendRef,
+    at: &FieldPath<'_>,
+    said: &mut Said,
+) -> Option<Backend> {
+    let weight = given.weight.map_or(Ok(1), u64::try_from).ok();
+    let weight = weight.filter(|weight| *weight <= WEIGHT_MAX);
+    if let (Some(given), None) = (given.weight, weight) {
+        let message =
+            format!("Invalid value: {given}: must be a whole number from 0 to {WEIGHT_MAX}");
+        said.error(&at.field("weight"), message);
+    }
+    if given.kind.as_deref().is_some_and(|kind| kind != "Service") {
+        said.warn(&at.field("kind"), "a backend that is no Service gets no requests here");
+    }
+    if given.filters.is_some() {
+        said.warn(&at.field("filters"), "this is ignored: requests go on as they came");
+    }
+    let name = given.name.as_deref().filter(|name| !name.is_empty());
+    if name.is_none() {
+        said.error(&at.field("name"), "Required value");
+    }
+    let namespace = given.namespace.as_deref().unwrap_or(&object.id.namespace);
+    Some(Backend {
+        service: NamespacedName::new(namespace, name?),
+        weight: weight.unwrap_or(1),
+        port: given.port.map(IntOrString::Int),
+        holder: at.to_string(),
+        port_field: "port",
+    })
+}
+
+fn timeouts(given: Option<&HttpRouteTimeouts>, at: &FieldPath<'_>, said: &mut Said) -> RouteLimits {
+    let request = given.and_then(|one| one.request.as_deref());
+    let request = duration(request, &at.field("request"), said);
+    let at = at.field("backendRequest");
+    let one_try = duration(given.and_then(|one| one.backend_request.as_deref()), &at, said);
+    if request.is_some_and(|request| request > SimDuration::ZERO && one_try > Some(request)) {
+        let message = "Invalid value: backendRequest timeout cannot be longer than request timeout";
+        said.error(&at, message);
+    }
+    let one_try = one_try.filter(|time| *time > SimDuration::ZERO);
+    RouteLimits { request, one_try, ..RouteLimits::default() }
+}
+
+/// A try is made again if no connection came about or its time is over, which the API asks for, and after the
+/// answers that it names; absent if there are no further tries.
+fn retry(given: &HttpRouteRetry, at: &FieldPath<'_>, said: &mut Said) -> Option<RouteRetry> {
+    let at_codes = at.field("codes");
+    let codes = given.codes.as_deref().unwrap_or_default();
+    for (number, code) in codes.iter().enumerate().filter(|(_, code)| !(400..600).contains(*code)) {
+        let message = format!("Invalid value: {code}: must be a status from 400 to 599");
+        said.error(&at_codes.item(number), message);
+    }
+    if given.attempts.is_some_and(|attempts| attempts < 0) {
+        let message = "this is below 0 and counts as 0: no further tries";
+        said.warn(&at.field("attempts"), message);
+    }
+    let backoff = duration(given.backoff.as_deref(), &at.field("backoff"), said);
+    let defaults = RetrySpec::default();
+    let attempts = given.attempts.map(|count| u32::try_from(count.max(0)).unwrap_or(u32::MAX));
+    let attempts = attempts.unwrap_or(defaults.attempts);
+    let always = [FailureCause::Refused, FailureCause::Unreachable, FailureCause::Timeout];
+    let answered = |cause: &FailureCause| status(*cause).is_some_and(|code| codes.contains(&code));
+    let causes =
+        Causes::of(always.into_iter().chain(FailureCause::ALL.into_iter().filter(answered)));
+    (attempts > 0).then_some(RouteRetry {
+        attempts: Some(attempts),
+        backoff: backoff.unwrap_or(defaults.backoff),
+        causes,
+        // The API makes no difference between methods.
+        causes_unless_idempotent: causes,
+        window: None,
+    })
+}
+
+/// The status with which a gateway answers a request that failed in or on its way to a pod. A circuit
+/// breaker, and a service without endpoints, keep requests from being sent at all: such are not tried again.
+const fn status(cause: FailureCause) -> Option<i64> {
+    match cause {
+        FailureCause::TooLong => Some(400),
+        FailureCause::Dependency => Some(500),
+        // The connection broke off.
+        FailureCause::Killed => Some(502),
+        FailureCause::QueueFull | FailureCause::Shed => Some(503),
+        FailureCause::Timeout | FailureCause::Unreachable => Some(504),
+        FailureCause::Refused | FailureCause::NoEndpoint | FailureCause::CircuitOpen => None,
+    }
+}
+
+fn duration(text: Option<&str>, at: &FieldPath<'_>, said: &mut Said) -> Option<SimDuration> {
+    let duration = gateway_duration(text?);
+    if duration.is_none() {
+        let rule = "must be up to four times digits and h, m, s or ms, such as 500ms or 1m30s";
+        said.error(at, format!("Invalid value: {:?}: {rule}", text?));
+    }
+    duration
+}
+
+/// A duration of Gateway API (GEP-2257): up to four times digits, at most five, and h, m, s or ms.
+pub(super) fn gateway_duration(text: &str) -> Option<SimDuration> {
+    let mut rest = text;
+    let mut sum = SimDuration::ZERO;
+    for _ in 0..4 {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.bytes().take_while(u8::is_ascii_lowercase).count();
+        let (unit, tail) = tail.split_at(letters);
+        let millis = match unit {
+            "h" => 3_600_000,
+            "m" => 60_000,
+            "s" => 1_000,
+            "ms" => 1,
+            _ => return None,
+        };
+        if !(1..=5).contains(&digits) {
+            return None;
+        }
+        sum += SimDuration::from_millis(number.parse::<i64>().ok()? * millis);
+        rest = tail;
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
+    None
+}

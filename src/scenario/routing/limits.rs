@@ -1,0 +1,65 @@
+//! How long the requests of a route may take and which are tried again, and what that and the scenario's own settings
+//! are together.
+
+use engine::SimDuration;
+use traffic::{Causes, DEFAULT_TIMEOUT, EntranceSpec, Retries, RetrySpec, RoutePolicy};
+
+/// Envoy waits at most this often its base interval before it tries again.
+const ENVOY_MAX_BACKOFF_FACTOR: i64 = 10;
+
+/// How long requests may take and which are tried again, as a route has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteLimits {
+    /// Of a request with all its tries: zero = no limit; absent = the route does not say.
+    pub(super) request: Option<SimDuration>,
+    /// Of one try.
+    pub(super) one_try: Option<SimDuration>,
+    /// Of a try whose pod's node does not answer.
+    pub(super) connect: Option<SimDuration>,
+    pub(super) retry: Option<RouteRetry>,
+}
+
+/// Which requests a route has tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RouteRetry {
+    /// Further tries at most; absent = each endpoint is tried once.
+    pub attempts: Option<u32>,
+    pub backoff: SimDuration,
+    pub causes: Causes,
+    /// Those of them after which requests that must not be made twice are tried again too.
+    pub causes_unless_idempotent: Causes,
+    pub window: Option<SimDuration>,
+}
+
+impl RouteLimits {
+    /// How the requests of an entrance are treated: the scenario's settings beside those of the route.
+    pub fn policy(&self, entrance: &EntranceSpec) -> RoutePolicy {
+        let of_route = self.request.filter(|time| *time > SimDuration::ZERO);
+        let of_clients = entrance.timeout.or(self.request.is_none().then_some(DEFAULT_TIMEOUT));
+        let retries = self.retry.map(|retry| retry.retries(entrance.idempotent));
+        RoutePolicy {
+            timeout: [of_route, of_clients].into_iter().flatten().min(),
+            try_timeout: entrance.retries.and_then(|own| own.per_try_timeout).or(self.one_try),
+            connect_timeout: self.connect,
+            retries: entrance.retries.map(Retries::from).or(retries),
+        }
+    }
+}
+
+impl RouteRetry {
+    fn retries(&self, is_idempotent: bool) -> Retries {
+        let unless = if is_idempotent { Causes::ALL } else { self.causes_unless_idempotent };
+        Retries {
+            spec: RetrySpec {
+                attempts: self.attempts.unwrap_or(u32::MAX),
+                per_try_timeout: None,
+                backoff: self.backoff,
+                max_backoff: self.backoff * ENVOY_MAX_BACKOFF_FACTOR,
+                budget: None,
+            },
+            causes: self.causes.within(unless),
+            window: self.window,
+            is_once_per_endpoint: self.attempts.is_none(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Rules of Ingresses and HTTPRoutes that do not lead where they seem to: to a Service that is not there or lacks
+//! their port, behind another rule for the same host and path, or to a canary that takes nothing. Each is right by
+//! itself, which is for [`super::route_problems`] to say.
+
+use std::collections::BTreeSet;
+
+use super::canary::CanaryFate;
+use super::{Backend, Class, Routing, Rule, shown};
+use cluster::{NamespacedName, ObjectReference};
+use manifest::{Diagnostic, Manifest, Severity};
+use traffic::EntranceSpec;
+
+/// How many hosts and paths a message names.
+const NAMED_MAX: usize = 3;
+
+/// What is to be said of a rule: severity, code, field, message and help.
+type Finding = (Severity, &'static str, String, String, String);
+
+/// What is to be said of the rules of some objects together. It is an error if requests of an entrance are
+/// lost by it.
+pub fn target_problems<'m>(
+    routing: &Routing,
+    entrances: &[EntranceSpec],
+    manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
+) -> Vec<Diagnostic> {
+    let reached = entrances.iter().filter_map(|one| routing.find(&one.host, &one.path));
+    let reached: Vec<&Rule> = reached.collect();
+    let findings = routing.rules.iter().flat_map(|rule| {
+        let lacking = rule.backends.iter().filter(|one| !routing.has_port(rule, one));
+        let lacking = lacking.map(|one| routing.without_port(rule, one, &reached));
+        let is_canary = routing.is_canary(rule);
+        let other = if is_canary { routing.idle(rule) } else { routing.hidden(rule) };
+        lacking.chain(other).map(|finding| (rule, finding)).collect::<Vec<_>>()
+    });
+    told(findings, manifest)
+}
+
+/// Warns of backends whose Service is not there.
+pub fn missing_services<'m>(
+    routing: &Routing,
+    is_there: impl Fn(&NamespacedName) -> bool,
+    manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
+) -> Vec<Diagnostic> {
+    let backends =
+        routing.rules.iter().flat_map(|rule| rule.backends.iter().map(move |one| (rule, one)));
+    let missing = backends.filter(|(_, backend)| !is_there(&backend.service));
+    let findings = missing.map(|(rule, Backend { service, holder, .. })| {
+        let consequence = routing.without_endpoint(rule);
+        let message = format!("the Service {service} is not here, {consequence}");
+        let help = "add the Service, or name one that is there".to_owned();
+        let field = format!("{holder}.name");
+        (rule, (Severity::Warning, "missing-reference", field, message, help))
+    });
+    told(findings, manifest)
+}
+
+/// Each finding once: a rule of an HTTPRoute counts once for each of its hosts and paths.
+fn told<'r, 'm>(
+    findings: impl IntoIterator<Item = (&'r Rule, Finding)>,
+    manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
+) -> Vec<Diagnostic> {
+    let mut said = BTreeSet::new();
+    let told = findings.into_iter().filter_map(|(rule, (severity, code, field, message, help))| {
+        let manifest = manifest(&rule.object)?;
+        said.insert((&rule.object, field.clone(), message.clone())).then(|| {
+            let problem = Diagnostic::new(severity, code, message).of(manifest.label()).help(help);
+            Diagnostic { place: Some(manifest.origin.place_of(&field)), field, ..problem }
+        })
+    });
+    told.collect()
+}
+
+fn warning(rule: &Rule, message: String, help: impl Into<String>) -> Finding {
+    (Severity::Warning, "route-target", rule.field.clone(), message, help.into())
+}
+
+impl Routing {
+    /// What becomes of requests that a rule sends where nobody is.
+    fn without_endpoint(&self, rule: &Rule) -> &'static str {
+        if self.is_canary(rule) {
+            "so that this canary takes nothing"
+        } else if rule.class == Class::Gateway {
+            "for which a gateway answers 500"
+        } else if self.is_of_nginx(rule) {
+            "for which ingress-nginx answers 503"
+        } else {
+            "so that requests find no endpoint"
+        }
+    }
+
+    /// A backend whose Service lacks the port.
+    fn without_port(&self, rule: &Rule, backend: &Backend, reached: &[&Rule]) -> Finding {
+        let Backend { service, weight, port, holder, port_field } = backend;
+        let known = self.ports.get(service).into_iter().flatten();
+        let known: Vec<String> = known
+            .map(|port| match port.name.as_deref() {
+                None | Some("") => port.port.to_string(),
+                Some(name) => format!("{} ({name})", port.port),
+            })
+            .collect();
+        let help = match &known[..] {
+            [] => "it has no ports: add one to its spec.ports".to_owned(),
+            [only] => format!("its port is {only}"),
+            all => format!("its ports are {}", all.join(", ")),
+        };
+        // The same rule stands once for each of its hosts and paths.
+        let is_same = |one: &&Rule| (&one.object, &one.field) == (&rule.object, &rule.field);
+        let loses = !self.is_canary(rule) && *weight > 0 && reached.iter().any(is_same);
+        let severity = if loses { Severity::Error } else { Severity::Warning };
+        let port = port.as_ref().map(shown).unwrap_or_default();
+        let consequence = self.without_endpoint(rule);
+        let message = format!("the Service {service} has no port {port}, {consequence}");
+        (severity, "route-target", format!("{holder}.{port_field}"), message, help)
+    }
+
+    /// A canary that takes nothing, or more than it says.
+    fn idle(&self, rule: &Rule) -> Option<Finding> {
+        let place = rule.place();
+        let (message, help) = match self.fate(rule) {
+            CanaryFate::Takes => return self.wide_canary(rule),
+            CanaryFate::WithoutMain => (
+                format!(
+                    "no other Ingress of ingress-nginx has a rule for {place}, so this canary takes nothing"
+                ),
+                "give it host, path and pathType of the rule from which it is to take",
+            ),
+            CanaryFate::Second(first) => (
+                format!("the canary {} comes first, and there is one for each rule", first.object),
+                "remove one of the two",
+            ),
+            CanaryFate::IsMain(main) => (
+                format!(
+                    "{} sends requests to this very Service and port, so this canary takes nothing: \
+                     ingress-nginx has one backend for both",
+                    main.object
+                ),
+                "give the canary a Service, or a port of it, of its own",
+            ),
+            CanaryFate::Forgotten(other) => (
+                format!(
+                    "this canary takes nothing: ingress-nginx forgets its backend, because {} has it for {} \
+                     as well, where no other Ingress has a rule",
+                    other.object,
+                    other.place()
+                ),
+                "remove that rule",
+            ),
+        };
+        Some(warning(rule, message, help))
+    }
+
+    /// A canary that takes from rules that are not for its host and path.
+    fn wide_canary(&self, canary: &Rule) -> Option<Finding> {
+        let takes = |rule: &&Rule| {
+            let taken = || self.canary_beside(rule);
+            !rule.is_beside(canary) && taken().is_some_and(|(one, _)| one.is_beside(canary))
+        };
+        let others: BTreeSet<String> = self.rules.iter().filter(takes).map(Rule::place).collect();
+        let named: Vec<String> = others.iter().take(NAMED_MAX).cloned().collect();
+        let more = match others.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        let message = format!(
+            "this canary takes its share of {}{more} too, which have the same Service and port as the rule for {}",
+            named.join(", "),
+            canary.place()
+        );
+        let help = "ingress-nginx has one canary for a backend: give the rules Services of their own, if that \
+                    is not meant";
+        (!others.is_empty()).then(|| warning(canary, message, help))
+    }
+
+    /// A rule of an Ingress behind one of another Ingress.
+    fn hidden(&self, rule: &Rule) -> Option<Finding> {
+        let mut earlier = self.rules.iter().take_while(|one| !std::ptr::eq(*one, rule));
+        let first = earlier.find(|one| {
+            let are_ingresses = one.class != Class::Gateway && rule.class != Class::Gateway;
+            let hides = one.object != rule.object && one.is_for_place_of(rule);
+            are_ingresses && hides && !self.is_canary(one)
+        })?;
+        let message = format!(
+            "{} has a rule for {} too, and comes first: this one gets no requests",
+            first.object,
+            rule.place()
+        );
+        let help = "remove one of the two; to share requests out with ingress-nginx, mark one with \
+                    nginx.ingress.kubernetes.io/canary: \"true\"";
+        Some(warning(rule, message, help))
+    }
+}
