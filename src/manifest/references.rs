@@ -5,10 +5,15 @@ use k8s_openapi::api::core::v1 as core;
 use cluster::Name;
 use cluster::pod_template::{Reference, ReferenceKind};
 
+/// How the names of volumes begin that the API server gives to pods (admission plugin ServiceAccount). What
+/// they take files from, every namespace has.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
 /// All objects that the pod refers to and that are not optional, each once.
 pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
     let mut found = Vec::new();
-    for volume in spec.volumes.iter().flatten() {
+    let volumes = spec.volumes.iter().flatten();
+    for volume in volumes.filter(|volume| !volume.name.starts_with(TOKEN_VOLUME)) {
         of_volume(volume, &mut found);
     }
     let containers = spec.init_containers.iter().flatten().chain(&spec.containers);

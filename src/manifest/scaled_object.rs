@@ -253,7 +253,7 @@ fn modifiers(
     }
     let types = [("AverageValue", false), ("Value", true)];
     let at_type = path.field("metricType");
-    let is_value = errors.choose(written.metric_type.as_deref(), &types, false, &at_type);
+    let is_value = errors.choose(written.metric_type.as_deref(), &types, &at_type);
     let formula = Formula::parse(text, &names);
     let formula = formula.map_err(|problem| {
         if !text.is_empty() {
@@ -292,9 +292,9 @@ fn fallback(
         ("currentReplicasIfLower", FallbackBehavior::CurrentReplicasIfLower),
         ("scalingModifiers", FallbackBehavior::ScalingModifiers),
     ];
-    let behavior = written.behavior.as_deref().filter(|behavior| !behavior.is_empty());
+    let behavior = written.behavior.as_deref();
     let at = path.field("behavior");
-    let behavior = errors.choose(behavior, &behaviors, FallbackBehavior::Static, &at);
+    let behavior = errors.choose(behavior, &behaviors, &at);
     if behavior == FallbackBehavior::ScalingModifiers && !has_formula {
         errors.push(&at, "scalingModifiers needs advanced.scalingModifiers.formula".to_owned());
     }
@@ -426,8 +426,7 @@ fn external_target(
         ("AverageValue", MetricTarget::AverageValueMilli(milli)),
         ("Value", MetricTarget::ValueMilli(milli)),
     ];
-    let given = written.metric_type.as_deref().filter(|given| !given.is_empty());
-    errors.choose(given, &types, types[0].1, &path.field("metricType"))
+    errors.choose(written.metric_type.as_deref(), &types, &path.field("metricType"))
 }
 
 /// A span of the calendar (`pkg/scalers/cron_scaler.go`).

@@ -65,7 +65,7 @@ pub fn node_selector_term(
     }
 }
 
-const LABEL_OPERATORS: [(&str, Operator); 4] = [
+pub(super) const LABEL_OPERATORS: [(&str, Operator); 4] = [
     ("In", Operator::In),
     ("NotIn", Operator::NotIn),
     ("Exists", Operator::Exists),
@@ -101,20 +101,18 @@ fn requirement(
     if expression.operator.is_empty() {
         errors.required(&at, "how the label is compared");
     }
-    let operator = errors.choose(Some(expression.operator), operators, Operator::Exists, &at);
+    let operator = errors.chosen(Some(expression.operator), operators, &at);
     let at = path.field("values");
     let values = expression.values;
     // Of an operator that there is not, nobody can say what values it takes.
-    let is_known = operators.iter().any(|(name, _)| *name == expression.operator);
     match operator {
-        _ if !is_known => {}
-        Operator::In | Operator::NotIn if values.is_empty() => {
+        Some(Operator::In | Operator::NotIn) if values.is_empty() => {
             errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");
         }
-        Operator::Gt | Operator::Lt if values.len() != 1 => {
+        Some(Operator::Gt | Operator::Lt) if values.len() != 1 => {
             errors.required(&at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
-        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+        Some(Operator::Exists | Operator::DoesNotExist) if !values.is_empty() => {
             errors.push(
                 &at,
                 "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
@@ -124,7 +122,7 @@ fn requirement(
     }
     Requirement {
         key: Name::from(expression.key),
-        operator,
+        operator: operator.unwrap_or(Operator::Exists),
         values: values.iter().map(|value| Name::from(value.as_str())).collect(),
     }
 }

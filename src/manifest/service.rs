@@ -1,5 +1,4 @@
-//! Services of the API to those of `cluster`, defaulted and checked as the API server does
-//! (`pkg/apis/core/v1/defaults.go`, `ValidateService`, 1.36).
+//! Services of the API to those of `cluster`, checked as the API server does (`ValidateService`, 1.36).
 
 use std::collections::BTreeSet;
 
@@ -21,8 +20,7 @@ pub(super) fn service(
 ) -> Service {
     let path = FieldPath::ROOT.field("spec");
     let types = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"].map(|name| (name, name));
-    let service_type =
-        errors.choose(spec.type_.as_deref(), &types, "ClusterIP", &path.field("type"));
+    let service_type = errors.choose(spec.type_.as_deref(), &types, &path.field("type"));
     let is_headless = spec.cluster_ip.as_deref() == Some("None");
     let at = path.field("ports");
     let given = spec.ports.as_deref().unwrap_or_default();
@@ -33,14 +31,13 @@ pub(super) fn service(
     let affinities = [("None", false), ("ClientIP", true)];
     let affinity = spec.session_affinity.as_deref();
     let distributions = [
-        ("PreferClose", Some(TrafficDistribution::PreferSameZone)),
-        ("PreferSameZone", Some(TrafficDistribution::PreferSameZone)),
-        ("PreferSameNode", Some(TrafficDistribution::PreferSameNode)),
+        ("PreferClose", TrafficDistribution::PreferSameZone),
+        ("PreferSameZone", TrafficDistribution::PreferSameZone),
+        ("PreferSameNode", TrafficDistribution::PreferSameNode),
     ];
-    let traffic_distribution = errors.choose(
+    let traffic_distribution = errors.chosen(
         spec.traffic_distribution.as_deref(),
         &distributions,
-        None,
         &path.field("trafficDistribution"),
     );
     let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
@@ -54,13 +51,8 @@ pub(super) fn service(
         is_headless,
         node_ports: node_ports(service_type, spec),
         is_load_balancer: service_type == "LoadBalancer",
-        publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or(false),
-        has_client_affinity: errors.choose(
-            affinity,
-            &affinities,
-            false,
-            &path.field("sessionAffinity"),
-        ),
+        publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or_default(),
+        has_client_affinity: errors.choose(affinity, &affinities, &path.field("sessionAffinity")),
         traffic_distribution,
         endpoints: Vec::new(),
     }
@@ -99,7 +91,7 @@ fn ports(
         }
         let protocols = ["TCP", "UDP", "SCTP"].map(|name| (name, name));
         let protocol = given_port.protocol.as_deref();
-        let protocol = errors.choose(protocol, &protocols, "TCP", &at.field("protocol"));
+        let protocol = errors.choose(protocol, &protocols, &at.field("protocol"));
         if !numbers.insert((given_port.port, protocol)) {
             errors.push(&at, format!("Duplicate value: {}/{protocol}", given_port.port));
         }
@@ -107,7 +99,7 @@ fn ports(
         ports.push(ServicePort {
             name: Name::from(name),
             port,
-            target_port: target_port(given_port, port, &at.field("targetPort"), errors),
+            target_port: target_port(given_port, &at.field("targetPort"), errors),
         });
     }
     ports
@@ -120,19 +112,19 @@ fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u
     })
 }
 
-/// `targetPort`: a number, the name of a container port, or else the Service's own port.
+/// `targetPort`: a number, or the name of a container port.
 fn target_port(
     given: &core::ServicePort,
-    port: u16,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> Name {
     match &given.target_port {
-        None | Some(IntOrString::Int(0)) => Name::from(port.to_string()),
+        // The Service's own, of which is said what is wrong with it.
+        Some(IntOrString::Int(number)) if *number == given.port => Name::from(number.to_string()),
         Some(IntOrString::Int(number)) => {
             Name::from(port_number(*number, path, errors).to_string())
         }
-        Some(IntOrString::String(name)) if name.is_empty() => Name::from(port.to_string()),
+        None => Name::from(given.port.to_string()),
         Some(IntOrString::String(name)) => {
             let is_name = name.len() <= 15 && name.bytes().any(|b| b.is_ascii_lowercase());
             if !is_name {
@@ -148,12 +140,15 @@ fn target_port(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::SetDefaults;
     use serde_json::{Value, json};
 
     fn lower(spec: Value) -> (Service, Vec<String>) {
         let mut errors = FieldErrors::default();
         let meta = ObjectMeta::new("shop", "web");
-        let service = service(meta, &serde_json::from_value(spec).unwrap(), &mut errors);
+        let mut object: core::Service = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        object.set_defaults();
+        let service = service(meta, &object.spec.unwrap(), &mut errors);
         (service, errors.into_vec().iter().map(ToString::to_string).collect())
     }
 

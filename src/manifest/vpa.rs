@@ -95,7 +95,7 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
     ];
     let at_policy = path.field("updatePolicy");
     let mode = policy.and_then(|policy| policy.update_mode.as_deref());
-    let mode = errors.choose(mode, &modes, UpdateMode::Recreate, &at_policy.field("updateMode"));
+    let mode = errors.chosen(mode, &modes, &at_policy.field("updateMode"));
     let at_resources = path.field("resourcePolicy");
     let at_list = at_resources.field("containerPolicies");
     let written = spec.resource_policy.as_ref().and_then(|one| one.container_policies.as_ref());
@@ -109,7 +109,7 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
             kind: spec.target_ref.kind.as_str().into(),
             name: spec.target_ref.name.as_str().into(),
         },
-        mode,
+        mode: mode.unwrap_or(UpdateMode::Recreate),
         min_replicas: policy.and_then(|policy| policy.min_replicas),
         policies: policies
             .map(|(index, policy)| container_policy(policy, &at_list.item(index), errors))
@@ -139,7 +139,7 @@ fn eviction_requirement(
     EvictionRequirement {
         cpu: has("cpu"),
         memory: has("memory"),
-        higher: errors.choose(written_change, &directions, true, &at_change),
+        higher: errors.choose(written_change, &directions, &at_change),
     }
 }
 
@@ -149,11 +149,10 @@ fn container_policy(
     errors: &mut FieldErrors,
 ) -> ContainerPolicy {
     let modes = [("Auto", false), ("Off", true)];
-    let is_off = errors.choose(written.mode.as_deref(), &modes, false, &path.field("mode"));
+    let is_off = errors.choose(written.mode.as_deref(), &modes, &path.field("mode"));
     let values = [("RequestsAndLimits", false), ("RequestsOnly", true)];
     let at_values = path.field("controlledValues");
-    let requests_only =
-        errors.choose(written.controlled_values.as_deref(), &values, false, &at_values);
+    let requests_only = errors.choose(written.controlled_values.as_deref(), &values, &at_values);
     let controlled = written.controlled_resources.as_ref();
     let controls = |name: &str| controlled.is_none_or(|list| list.iter().any(|one| one == name));
     let mut amounts = |list: &Option<BTreeMap<String, ApiQuantity>>, field: &str| {
