@@ -22,8 +22,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use autoscaling::set_defaults as set_hpa_defaults;
 pub(super) use autoscaling::cpu_utilization;
+pub use autoscaling::set_defaults as set_hpa_defaults;
 pub(super) use batch::job_spec;
 pub(super) use pod::created_pod;
 use units::Quantity;
@@ -91,3 +91,5 @@ fn fill(amounts: &mut Amounts, from: &Amounts) {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ mod validation;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerSpec;
 use serde_json::Value;
 
-pub(super) use convert::{METRICS_ANNOTATION, drop_conversion_annotations};
-pub use convert::to_v2;
 pub use super::defaults::set_hpa_defaults as set_defaults;
+pub use convert::to_v2;
+pub(super) use convert::{METRICS_ANNOTATION, drop_conversion_annotations};
 pub use lower::lower;
 pub use validation::validate;
 

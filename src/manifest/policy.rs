@@ -14,9 +14,7 @@ use super::pod::pairs;
 use super::resources::resource_list;
 use super::selector::{LABEL_OPERATORS, label_selector};
 use cluster::deployment::IntOrPercent;
-use cluster::policy::{
-    Budget, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass,
-};
+use cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass};
 use cluster::quota::ResourceQuota;
 use cluster::quota_scope::QuotaScope;
 use cluster::selector::Operator;

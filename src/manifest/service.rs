@@ -113,11 +113,7 @@ fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u
 }
 
 /// `targetPort`: a number, or the name of a container port.
-fn target_port(
-    given: &core::ServicePort,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> Name {
+fn target_port(given: &core::ServicePort, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Name {
     match &given.target_port {
         // The Service's own, of which is said what is wrong with it.
         Some(IntOrString::Int(number)) if *number == given.port => Name::from(number.to_string()),

@@ -110,11 +110,7 @@ fn restart_policy_is_one_of(
 const MOST_PODS: i32 = 1_000_000;
 
 /// How many pods a workload has.
-pub(super) fn pod_count(
-    given: Option<i32>,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> i32 {
+pub(super) fn pod_count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i32 {
     let pods = count(given, path, errors);
     if pods > MOST_PODS {
         let problem = format!("{pods} pods: of one workload {MOST_PODS} at most are simulated");

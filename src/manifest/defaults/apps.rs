@@ -65,8 +65,10 @@ impl SetDefaults for StatefulSet {
         for claim in spec.volume_claim_templates.iter_mut().flatten() {
             claim_spec(claim.spec.get_or_insert_default());
             let phase = Some("Pending".to_owned());
-            claim.status =
-                Some(PersistentVolumeClaimStatus { phase, ..PersistentVolumeClaimStatus::default() });
+            claim.status = Some(PersistentVolumeClaimStatus {
+                phase,
+                ..PersistentVolumeClaimStatus::default()
+            });
         }
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn created_pod(spec: &mut core::PodSpec) {
     default_pod_level(spec);
     spec.enable_service_links.get_or_insert(true);
     if spec.host_network == Some(true) {
-        for port in all_containers(spec).flat_map(|container| container.ports.iter_mut().flatten()) {
+        for port in all_containers(spec).flat_map(|container| container.ports.iter_mut().flatten())
+        {
             super::number(&mut port.host_port, port.container_port);
         }
     }
@@ -97,7 +98,8 @@ fn lean_containers(spec: &core::PodSpec) -> PodSpec {
     let lean = |given: &core::Container| {
         // What is no amount counts as nothing here, and is told by the lowering.
         let mut untold = FieldErrors::default();
-        let mut list = |amounts: &Amounts| lean_list(amounts.as_ref(), &FieldPath::ROOT, &mut untold);
+        let mut list =
+            |amounts: &Amounts| lean_list(amounts.as_ref(), &FieldPath::ROOT, &mut untold);
         let resources = given.resources.clone().unwrap_or_default();
         Container {
             requests: list(&resources.requests),
