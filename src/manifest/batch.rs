@@ -14,6 +14,14 @@ use cluster::job::JobSpec;
 
 /// `spec.managedBy` of Jobs that the Job controller manages (`JobControllerName`).
 const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
+/// Labels that the API server gives to the pods of a Job by its uid, unless its selector is written by hand
+/// (`generateSelector`). A Job that is read back gets new ones.
+const GENERATED_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
 /// A schedule for which another is written in its place, so that checking can go on.
 const EVERY_MINUTE: &str = "* * * * *";
 
@@ -40,6 +48,11 @@ pub(super) fn job_spec(
     let at = path.field("completionMode");
     let is_indexed = errors.choose(spec.completion_mode.as_deref(), &modes, &at);
     check_index_fields(spec, is_indexed, path, errors);
+    let mut template = template_that_ends(&spec.template, path, errors);
+    if spec.manual_selector != Some(true) {
+        let labels = template.labels.iter().filter(|(key, _)| !GENERATED_LABELS.contains(&&***key));
+        template.labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
+    }
     JobSpec {
         completions: spec.completions,
         parallelism,
@@ -54,7 +67,7 @@ pub(super) fn job_spec(
         success_policy: success_policy(spec, is_indexed, path, errors),
         replaces_only_failed: replaces_only_failed(spec, path, errors),
         is_managed_elsewhere: spec.managed_by.as_deref().is_some_and(|by| by != JOB_CONTROLLER),
-        template: template_that_ends(&spec.template, path, errors),
+        template,
     }
 }
 

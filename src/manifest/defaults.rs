@@ -85,8 +85,8 @@ fn resource_list(amounts: &mut Amounts) {
 const NANOS_IN_MILLI: i128 = 1_000_000;
 
 /// Takes over the amounts that are missing.
-fn fill(amounts: &mut Amounts, from: &Amounts) {
-    for (name, amount) in from.iter().flatten() {
+fn fill(amounts: &mut Amounts, from: Option<&BTreeMap<String, ApiQuantity>>) {
+    for (name, amount) in from.into_iter().flatten() {
         amounts.get_or_insert_default().entry(name.clone()).or_insert_with(|| amount.clone());
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     use cluster::deployment::IntOrPercent;
     use serde_json::{Value, json};
 
-    fn lower(spec: Value) -> (DeploymentSpec, Vec<String>) {
+    fn lower(spec: &Value) -> (DeploymentSpec, Vec<String>) {
         let mut errors = FieldErrors::default();
         let mut object: apps::Deployment = serde_json::from_value(json!({ "spec": spec })).unwrap();
         object.set_defaults();
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_not_written_has_the_api_servers_defaults() {
-        let (spec, errors) = lower(minimal());
+        let (spec, errors) = lower(&minimal());
         assert_eq!(errors, [""; 0]);
         assert_eq!((spec.replicas, spec.revision_history_limit), (1, 10));
         assert_eq!(
@@ -136,7 +136,7 @@ mod tests {
         spec["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}});
         spec["template"]["metadata"]["labels"]["app"] = json!("wbe");
         spec["template"]["spec"]["restartPolicy"] = json!("Never");
-        let (_, errors) = lower(spec);
+        let (_, errors) = lower(&spec);
         assert_eq!(
             errors,
             [
@@ -154,7 +154,7 @@ mod tests {
         let mut spec = minimal();
         spec["selector"] = json!({});
         spec["strategy"] = json!({"type": "Recreate", "rollingUpdate": {"maxUnavailable": "200%"}});
-        let (lowered, errors) = lower(spec);
+        let (lowered, errors) = lower(&spec);
         assert_eq!(lowered.strategy, DeploymentStrategy::Recreate);
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(

@@ -7,6 +7,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget as PdbObject;
 use k8s_openapi::api::scheduling::v1 as scheduling;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
@@ -247,8 +248,8 @@ fn content(
         "Service" => of!(spec of core::Service, |spec| Service(service(meta(), &spec, errors))),
         "Node" => of!(core::Node, |object| Content::Node(Box::new(node(&object, errors)))),
         "Namespace" => of!(core::Namespace, |object| {
-            let name = meta().id.name;
-            Content::Namespace(Namespace { name, labels: pairs(object.metadata.labels.as_ref()) })
+            let labels = pairs(object.metadata.labels.as_ref());
+            Content::Namespace(Namespace { name: meta().id.name, labels })
         }),
         "PriorityClass" => of!(scheduling::PriorityClass, |class| {
             Content::PriorityClass(priority_class(&class, meta().name(), errors))
@@ -261,27 +262,26 @@ fn content(
         }
         "ServiceAccount" => of!(core::ServiceAccount, |_object| Content::ServiceAccount),
         "VerticalPodAutoscaler" => {
-            let document = value.clone();
-            (Content::Vpa(Box::new(vpa_spec(&serde_json::from_value(value)?, errors))), document)
+            let spec = vpa_spec(&Deserialize::deserialize(&value)?, errors);
+            (Content::Vpa(Box::new(spec)), value)
         }
         "ScaledObject" => {
-            let document = value.clone();
-            let spec = scaled_object_spec(&meta(), &serde_json::from_value(value)?, errors);
-            (Content::ScaledObject(Box::new(spec)), document)
+            let spec = scaled_object_spec(&meta(), &Deserialize::deserialize(&value)?, errors);
+            (Content::ScaledObject(Box::new(spec)), value)
         }
         "PodDisruptionBudget" => {
             of!(spec of PdbObject, |spec| DisruptionBudget(disruption_budget(meta(), &spec, errors)))
         }
         "ConfigMap" => of!(core::ConfigMap, |map| {
-            let mut keys = keys(map.data.as_ref());
-            keys.extend(super::policy::keys(map.binary_data.as_ref()));
-            let content = ConfigContent { keys, ..ConfigContent::default() };
+            let mut names = keys(map.data.as_ref());
+            names.append(&mut keys(map.binary_data.as_ref()));
+            let content = ConfigContent { keys: names, ..ConfigContent::default() };
             Content::Config(ReferenceKind::ConfigMap, content)
         }),
         "Secret" => of!(core::Secret, |secret| {
             let secret_type = secret.type_.unwrap_or_default().into();
-            let content = ConfigContent { keys: keys(secret.data.as_ref()), secret_type };
-            Content::Config(ReferenceKind::Secret, content)
+            let keys = keys(secret.data.as_ref());
+            Content::Config(ReferenceKind::Secret, ConfigContent { keys, secret_type })
         }),
         "PersistentVolumeClaim" => {
             of!(spec of core::PersistentVolumeClaim, |spec| Claim(claim(&spec, &SPEC, errors)))

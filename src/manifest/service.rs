@@ -139,7 +139,7 @@ mod tests {
     use crate::defaults::SetDefaults;
     use serde_json::{Value, json};
 
-    fn lower(spec: Value) -> (Service, Vec<String>) {
+    fn lower(spec: &Value) -> (Service, Vec<String>) {
         let mut errors = FieldErrors::default();
         let meta = ObjectMeta::new("shop", "web");
         let mut object: core::Service = serde_json::from_value(json!({ "spec": spec })).unwrap();
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_target_port_defaults_to_the_port() {
         let ports = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81, "targetPort": "http"}, {"name": "c", "port": 82, "targetPort": 8082}]);
-        let (service, errors) = lower(json!({"selector": {"app": "web"}, "ports": ports}));
+        let (service, errors) = lower(&json!({"selector": {"app": "web"}, "ports": ports}));
         assert_eq!(errors, [""; 0]);
         let targets: Vec<&str> = service.ports.iter().map(|port| &*port.target_port).collect();
         assert_eq!(targets, ["80", "http", "8082"]);
@@ -162,22 +162,22 @@ mod tests {
     #[test]
     fn a_service_without_a_selector_finds_no_pods_and_an_external_name_needs_none() {
         let (service, errors) =
-            lower(json!({"type": "ExternalName", "externalName": "a.b", "selector": {"a": "b"}}));
+            lower(&json!({"type": "ExternalName", "externalName": "a.b", "selector": {"a": "b"}}));
         assert_eq!(errors, [""; 0]);
         assert_eq!(service.selector, None);
-        let (service, _) = lower(json!({"selector": {}, "clusterIP": "None"}));
+        let (service, _) = lower(&json!({"selector": {}, "clusterIP": "None"}));
         assert!(service.selector.is_none() && service.is_headless);
     }
 
     #[test]
     fn what_is_wrong_with_ports_is_said_port_by_port() {
         let ports = json!([{"port": 0}, {"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "a", "port": 80, "targetPort": "8080"}]);
-        let (_, errors) = lower(json!({"ports": ports}));
+        let (_, errors) = lower(&json!({"ports": ports}));
         assert_eq!(errors.len(), 6, "{errors:#?}");
         assert_eq!(
             errors[1],
             "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
         );
-        assert_eq!(lower(json!({})).1, ["spec.ports: Required value: at least one port"]);
+        assert_eq!(lower(&json!({})).1, ["spec.ports: Required value: at least one port"]);
     }
 }

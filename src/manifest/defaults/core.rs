@@ -141,9 +141,9 @@ impl SetDefaults for core::LimitRange {
                 resource_list(amounts);
             }
             if item.type_ == "Container" {
-                fill(&mut item.default, &item.max);
-                fill(&mut item.default_request, &item.default);
-                fill(&mut item.default_request, &item.min);
+                fill(&mut item.default, item.max.as_ref());
+                fill(&mut item.default_request, item.default.as_ref());
+                fill(&mut item.default_request, item.min.as_ref());
             }
         }
     }

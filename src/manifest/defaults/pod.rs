@@ -1,5 +1,7 @@
 //! Pods and pod templates (`SetDefaults_PodSpec`, `SetDefaults_Pod`, 1.36).
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
@@ -29,7 +31,7 @@ pub(crate) fn created_pod(spec: &mut core::PodSpec) {
     pod_spec(spec);
     for container in all_containers(spec) {
         if let Some(resources) = &mut container.resources {
-            fill(&mut resources.requests, &resources.limits);
+            fill(&mut resources.requests, resources.limits.as_ref());
         }
     }
     default_pod_level(spec);
@@ -78,16 +80,16 @@ fn default_pod_level(spec: &mut core::PodSpec) {
             is_huge_page(name)
                 && !resources.requests.as_ref().is_some_and(|given| given.contains_key(name))
         });
-        fill(&mut resources.limits, &huge_pages);
+        fill(&mut resources.limits, Some(&huge_pages));
         if has(&resources.limits) {
             // Huge pages cannot be overcommitted, so their request is the limit and nothing else.
             let requests = container_requests(&lean, &ResourceList::default());
             let requests =
                 only(&requests, |name| is_pod_level_resource(name) && !is_huge_page(name));
-            fill(&mut resources.requests, &requests);
+            fill(&mut resources.requests, Some(&requests));
             let mut limits = resources.limits.clone().unwrap_or_default();
             limits.retain(|name, _| is_pod_level_resource(name));
-            fill(&mut resources.requests, &Some(limits));
+            fill(&mut resources.requests, Some(&limits));
         }
     }
     spec.resources = Some(resources);
@@ -115,9 +117,9 @@ fn lean_containers(spec: &core::PodSpec) -> PodSpec {
     }
 }
 
-fn only(amounts: &ResourceList, counts: impl Fn(&str) -> bool) -> Amounts {
+fn only(amounts: &ResourceList, counts: impl Fn(&str) -> bool) -> BTreeMap<String, ApiQuantity> {
     let counted = amounts.iter().filter(|(name, _)| counts(name));
-    Some(counted.map(|(name, one)| (name.to_string(), ApiQuantity(one.to_string()))).collect())
+    counted.map(|(name, one)| (name.to_string(), ApiQuantity(one.to_string()))).collect()
 }
 
 fn is_huge_page(resource: &str) -> bool {
