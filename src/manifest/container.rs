@@ -14,7 +14,8 @@ const PULL_POLICIES: [(&str, ImagePullPolicy); 3] = [
     ("IfNotPresent", ImagePullPolicy::IfNotPresent),
     ("Never", ImagePullPolicy::Never),
 ];
-const PROTOCOLS: [(&str, &str); 3] = [("TCP", "TCP"), ("UDP", "UDP"), ("SCTP", "SCTP")];
+/// Protocols of ports, each known by its name.
+pub(super) const PROTOCOLS: [(&str, &str); 3] = [("TCP", "TCP"), ("UDP", "UDP"), ("SCTP", "SCTP")];
 
 /// One container or init container, defaulted.
 pub(super) fn container(
@@ -108,14 +109,12 @@ fn ports(
     ports
 }
 
-fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
-    match u16::try_from(number) {
-        Ok(number) if number > 0 => number,
-        _ => {
-            errors.invalid(path, number, "must be between 1 and 65535, inclusive");
-            0
-        }
-    }
+/// The number of a port (`IsValidPortNum`).
+pub(super) fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
+    u16::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
+        errors.invalid(path, number, "must be between 1 and 65535, inclusive");
+        0
+    })
 }
 
 fn lower_probe(probe: &core::Probe, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Probe {

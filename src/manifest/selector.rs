@@ -22,16 +22,9 @@ pub fn label_selector(
     let mut requirements: Vec<Requirement> = labels.collect();
     let path = path.field("matchExpressions");
     for (position, expression) in selector.match_expressions.iter().flatten().enumerate() {
-        requirements.push(requirement(
-            &Expression {
-                key: &expression.key,
-                operator: &expression.operator,
-                values: expression.values.as_deref().unwrap_or_default(),
-            },
-            &LABEL_OPERATORS,
-            &path.item(position),
-            errors,
-        ));
+        let meta::LabelSelectorRequirement { key, operator, values } = expression;
+        let given = Expression { key, operator, values: values.as_deref().unwrap_or_default() };
+        requirements.push(requirement(&given, &LABEL_OPERATORS, &path.item(position), errors));
     }
     Selector { requirements }
 }
@@ -46,16 +39,9 @@ pub fn node_selector_term(
         let path = path.field(field);
         let mut lowered = Vec::new();
         for (position, expression) in expressions.iter().flatten().enumerate() {
-            lowered.push(requirement(
-                &Expression {
-                    key: &expression.key,
-                    operator: &expression.operator,
-                    values: expression.values.as_deref().unwrap_or_default(),
-                },
-                &NODE_OPERATORS,
-                &path.item(position),
-                errors,
-            ));
+            let core::NodeSelectorRequirement { key, operator, values } = expression;
+            let given = Expression { key, operator, values: values.as_deref().unwrap_or_default() };
+            lowered.push(requirement(&given, &NODE_OPERATORS, &path.item(position), errors));
         }
         lowered
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::container::{PROTOCOLS, port_number};
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_labels, check_name};
 use super::pod::pairs;
@@ -89,9 +90,8 @@ fn ports(
         if !name.is_empty() {
             check_name(name, false, NameRule::Label, &at.field("name"), errors);
         }
-        let protocols = ["TCP", "UDP", "SCTP"].map(|name| (name, name));
         let protocol = given_port.protocol.as_deref();
-        let protocol = errors.choose(protocol, &protocols, &at.field("protocol"));
+        let protocol = errors.choose(protocol, &PROTOCOLS, &at.field("protocol"));
         if !numbers.insert((given_port.port, protocol)) {
             errors.push(&at, format!("Duplicate value: {}/{protocol}", given_port.port));
         }
@@ -103,13 +103,6 @@ fn ports(
         });
     }
     ports
-}
-
-fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
-    u16::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
-        errors.invalid(path, number, "must be between 1 and 65535, inclusive");
-        0
-    })
 }
 
 /// `targetPort`: a number, or the name of a container port.

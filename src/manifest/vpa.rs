@@ -8,10 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{FieldErrors, FieldPath};
+use super::resources::resource_list;
 use cluster::hpa::ObjectReference;
-use cluster::pod_template::ResourceList;
 use cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
-use units::Quantity;
 
 /// The object as it is written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -155,16 +154,8 @@ fn container_policy(
     let requests_only = errors.choose(written.controlled_values.as_deref(), &values, &at_values);
     let controlled = written.controlled_resources.as_ref();
     let controls = |name: &str| controlled.is_none_or(|list| list.iter().any(|one| one == name));
-    let mut amounts = |list: &Option<BTreeMap<String, ApiQuantity>>, field: &str| {
-        let at = path.field(field);
-        let mut amounts = ResourceList::default();
-        for (name, amount) in list.iter().flatten() {
-            match amount.0.parse::<Quantity>() {
-                Ok(quantity) => amounts.set(name.as_str(), quantity),
-                Err(error) => errors.push(&at.field(name), error.to_string()),
-            }
-        }
-        amounts
+    let mut amounts = |list: &Option<BTreeMap<String, ApiQuantity>>, field| {
+        resource_list(list.as_ref(), &path.field(field), errors)
     };
     ContainerPolicy {
         container: written.container_name.as_deref().unwrap_or("*").into(),
