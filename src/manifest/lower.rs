@@ -155,6 +155,7 @@ pub(super) fn lower(
     let namespace = &manifest.reference.id.namespace;
     if let Value::Object(fields) = &mut document {
         fields.shift_remove("status");
+        fields.values_mut().for_each(leave_out_nothing);
         fields.retain(|_, field| !field.is_null());
         if !namespace.is_empty() {
             document["metadata"]["namespace"] = Value::from(&**namespace);
@@ -164,6 +165,18 @@ pub(super) fn lower(
 }
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
+
+/// Takes out fields that hold nothing, as `creationTimestamp: null`, which the API server does not print.
+fn leave_out_nothing(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(leave_out_nothing),
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(leave_out_nothing);
+        }
+        _ => {}
+    }
+}
 
 /// Kinds whose objects ask for nothing without `spec`, though the schema lets them.
 const NEED_A_SPEC: [&str; 11] = [
@@ -210,7 +223,7 @@ fn content(
     errors: &mut FieldErrors,
 ) -> Result<(Content, Value), serde_json::Error> {
     let meta = || meta.clone();
-    /// `of!(Kind, value, |object| content)`: the object typed, defaulted, and made content of.
+    /// `of!(Kind, |object| content)`, or `of!(spec of Kind, |spec| Variant(lean))` where only that counts.
     macro_rules! of {
         ($kind:ty, |$object:ident| $content:expr) => {{
             let ($object, document) = defaulted::<$kind>(value)?;

@@ -276,7 +276,7 @@ fn volumes_and_claims_are_completed_and_what_is_not_simulated_comes_back() {
 #[test]
 fn an_hpa_of_an_old_version_is_printed_in_the_current_one() {
     let hpa = document(
-        "{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {name: a, annotations: {a: b,
+        "{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {name: a, creationTimestamp: null, annotations: {a: b,
             autoscaling.alpha.kubernetes.io/behavior: '{\"ScaleDown\":{\"SelectPolicy\":\"Min\"}}'}},
           spec: {maxReplicas: 3, targetCPUUtilizationPercentage: 60, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}}",
     );
