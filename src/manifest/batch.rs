@@ -1,8 +1,9 @@
-//! Jobs and CronJobs of the API to those of `cluster`, defaulted and checked as the API server does
-//! (`pkg/apis/batch/v1/defaults.go`, `pkg/apis/batch/validation`, 1.36).
+//! Jobs and CronJobs of the API to those of `cluster`, checked as the API server does
+//! (`pkg/apis/batch/validation`, 1.36).
 
 use k8s_openapi::api::batch::v1 as batch;
 
+use super::defaults;
 use super::field::{FieldErrors, FieldPath};
 use super::job_policies::{failure_policy, success_policy};
 use super::pod::pairs;
@@ -11,10 +12,16 @@ use cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
 use cluster::cron_schedule::{Schedule, time_zone};
 use cluster::job::JobSpec;
 
-/// Failures that a Job puts up with, unless each index has a limit of its own.
-const BACKOFF_LIMIT: i32 = 6;
 /// `spec.managedBy` of Jobs that the Job controller manages (`JobControllerName`).
 const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
+/// Labels that the API server gives to the pods of a Job by its uid, unless its selector is written by hand
+/// (`generateSelector`). A Job that is read back gets new ones.
+const GENERATED_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
 /// A schedule for which another is written in its place, so that checking can go on.
 const EVERY_MINUTE: &str = "* * * * *";
 
@@ -24,42 +31,43 @@ pub(super) fn job_spec(
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> JobSpec {
-    let at = path.field("parallelism");
-    let parallelism = spec.parallelism.map(|given| pod_count(Some(given), 0, &at, errors));
-    let mut counted = |given: Option<i32>, field| {
-        given.map(|given| count(Some(given), 0, &path.field(field), errors))
-    };
-    let completions = counted(spec.completions, "completions");
-    let backoff_limit = counted(spec.backoff_limit, "backoffLimit");
-    let backoff_limit_per_index = counted(spec.backoff_limit_per_index, "backoffLimitPerIndex");
-    let max_failed_indexes = counted(spec.max_failed_indexes, "maxFailedIndexes");
-    let ttl_seconds_after_finished =
-        counted(spec.ttl_seconds_after_finished, "ttlSecondsAfterFinished");
-    errors.not_negative(
-        &path.field("activeDeadlineSeconds"),
-        spec.active_deadline_seconds.unwrap_or_default(),
-    );
+    let parallelism = pod_count(spec.parallelism, &path.field("parallelism"), errors);
+    let backoff_limit = spec.backoff_limit;
+    for (given, field) in [
+        (spec.completions, "completions"),
+        (backoff_limit, "backoffLimit"),
+        (spec.backoff_limit_per_index, "backoffLimitPerIndex"),
+        (spec.max_failed_indexes, "maxFailedIndexes"),
+        (spec.ttl_seconds_after_finished, "ttlSecondsAfterFinished"),
+    ] {
+        count(given, &path.field(field), errors);
+    }
+    let deadline = spec.active_deadline_seconds;
+    errors.not_negative(&path.field("activeDeadlineSeconds"), deadline.unwrap_or_default());
     let modes = [("NonIndexed", false), ("Indexed", true)];
     let at = path.field("completionMode");
-    let is_indexed = errors.choose(spec.completion_mode.as_deref(), &modes, false, &at);
+    let is_indexed = errors.choose(spec.completion_mode.as_deref(), &modes, &at);
     check_index_fields(spec, is_indexed, path, errors);
-    let default_limit = backoff_limit_per_index.map_or(BACKOFF_LIMIT, |_| i32::MAX);
+    let mut template = template_that_ends(&spec.template, path, errors);
+    if spec.manual_selector != Some(true) {
+        let labels = template.labels.iter().filter(|(key, _)| !GENERATED_LABELS.contains(&&***key));
+        template.labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
+    }
     JobSpec {
-        // Without both numbers a Job is one pod; with parallelism alone it is a work queue.
-        completions: completions.or_else(|| parallelism.is_none().then_some(1)),
-        parallelism: parallelism.unwrap_or(1),
+        completions: spec.completions,
+        parallelism,
         is_indexed,
-        backoff_limit: backoff_limit.unwrap_or(default_limit),
-        backoff_limit_per_index,
-        max_failed_indexes,
-        active_deadline_seconds: spec.active_deadline_seconds,
-        suspend: spec.suspend.unwrap_or(false),
-        ttl_seconds_after_finished,
+        backoff_limit: backoff_limit.unwrap_or_default(),
+        backoff_limit_per_index: spec.backoff_limit_per_index,
+        max_failed_indexes: spec.max_failed_indexes,
+        active_deadline_seconds: deadline,
+        suspend: spec.suspend.unwrap_or_default(),
+        ttl_seconds_after_finished: spec.ttl_seconds_after_finished,
         pod_failure_policy: failure_policy(spec, path, errors),
         success_policy: success_policy(spec, is_indexed, path, errors),
         replaces_only_failed: replaces_only_failed(spec, path, errors),
         is_managed_elsewhere: spec.managed_by.as_deref().is_some_and(|by| by != JOB_CONTROLLER),
-        template: template_that_ends(&spec.template, path, errors),
+        template,
     }
 }
 
@@ -83,22 +91,20 @@ fn check_index_fields(
     }
 }
 
-/// A Job with a failure policy waits for the end of a pod unless it says otherwise, and must.
+/// A Job with a failure policy waits for the end of a pod.
 fn replaces_only_failed(
     spec: &batch::JobSpec,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> bool {
-    let has_policy = spec.pod_failure_policy.is_some();
     let choices = [("TerminatingOrFailed", false), ("Failed", true)];
     let at = path.field("podReplacementPolicy");
-    let policy = spec.pod_replacement_policy.as_deref();
-    let only_failed = errors.choose(policy, &choices, has_policy, &at);
-    if has_policy && !only_failed {
+    let only_failed = errors.chosen(spec.pod_replacement_policy.as_deref(), &choices, &at);
+    if spec.pod_failure_policy.is_some() && only_failed == Some(false) {
         let rule = "Unsupported value: \"TerminatingOrFailed\": supported values: Failed";
         errors.push(&at, rule);
     }
-    only_failed
+    only_failed.unwrap_or_default()
 }
 
 /// `spec` of a CronJob.
@@ -111,7 +117,7 @@ pub(super) fn cron_job_spec(spec: &batch::CronJobSpec, errors: &mut FieldErrors)
     ];
     let policy = spec.concurrency_policy.as_deref();
     let at = path.field("concurrencyPolicy");
-    let concurrency_policy = errors.choose(policy, &policies, ConcurrencyPolicy::Allow, &at);
+    let concurrency_policy = errors.choose(policy, &policies, &at);
     let schedule = schedule(&spec.schedule, &path, errors);
     if let Some(name) = &spec.time_zone
         && time_zone(Some(name)).is_none()
@@ -119,20 +125,21 @@ pub(super) fn cron_job_spec(spec: &batch::CronJobSpec, errors: &mut FieldErrors)
         errors.invalid(&path.field("timeZone"), name, format!("unknown time zone {name}"));
     }
     let deadline = spec.starting_deadline_seconds;
-    errors.not_negative(&path.field("startingDeadlineSeconds"), deadline.unwrap_or(0));
-    let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
+    errors.not_negative(&path.field("startingDeadlineSeconds"), deadline.unwrap_or_default());
+    let mut counted = |given, field| count(given, &path.field(field), errors);
     let successful_history_limit =
-        counted(spec.successful_jobs_history_limit, 3, "successfulJobsHistoryLimit");
-    let failed_history_limit = counted(spec.failed_jobs_history_limit, 1, "failedJobsHistoryLimit");
+        counted(spec.successful_jobs_history_limit, "successfulJobsHistoryLimit");
+    let failed_history_limit = counted(spec.failed_jobs_history_limit, "failedJobsHistoryLimit");
     let metadata = spec.job_template.metadata.clone().unwrap_or_default();
-    let job = spec.job_template.spec.clone().unwrap_or_default();
+    let mut job = spec.job_template.spec.clone().unwrap_or_default();
+    defaults::job_spec(&mut job);
     let at = path.field("jobTemplate");
     CronJobSpec {
         schedule,
         time_zone: spec.time_zone.as_deref().map(Into::into),
         starting_deadline_seconds: deadline,
         concurrency_policy,
-        suspend: spec.suspend.unwrap_or(false),
+        suspend: spec.suspend.unwrap_or_default(),
         job_template: JobTemplate {
             labels: pairs(metadata.labels.as_ref()),
             annotations: pairs(metadata.annotations.as_ref()),
@@ -162,13 +169,16 @@ fn schedule(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Sched
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::SetDefaults;
     use serde_json::{Value, json};
 
     fn errors_of(mut job: Value, policy: &str) -> Vec<String> {
         job["template"] = json!({"spec": {"restartPolicy": policy, "containers": [{"name": "a", "image": "a:1"}]}});
         let cron = json!({"schedule": "", "jobTemplate": {"spec": job}});
         let mut errors = FieldErrors::default();
-        cron_job_spec(&serde_json::from_value(cron).unwrap(), &mut errors);
+        let mut cron: batch::CronJob = serde_json::from_value(json!({ "spec": cron })).unwrap();
+        cron.set_defaults();
+        cron_job_spec(&cron.spec, &mut errors);
         errors.into_vec().iter().map(ToString::to_string).collect()
     }
 

@@ -17,8 +17,11 @@ pub(super) fn claim_spec(
     let at = path.field("accessModes");
     let mut access_modes = Vec::new();
     for (place, mode) in spec.access_modes.iter().flatten().enumerate() {
-        let known = AccessMode::NAMED.map(|(name, mode)| (name, Some(mode)));
-        access_modes.extend(errors.choose(Some(mode.as_str()), &known, None, &at.item(place)));
+        access_modes.extend(errors.chosen(
+            Some(mode.as_str()),
+            &AccessMode::NAMED,
+            &at.item(place),
+        ));
     }
     let resources = spec.resources.clone().unwrap_or_default();
     let at = path.field("resources");

@@ -141,7 +141,7 @@ pub(super) fn toleration(
     let operators = [("Equal", TolerationOperator::Equal), ("Exists", TolerationOperator::Exists)];
     let at = path.field("operator");
     let operator = toleration.operator.as_deref();
-    let operator = errors.choose(operator, &operators, TolerationOperator::Equal, &at);
+    let operator = errors.choose(operator, &operators, &at);
     let key = toleration.key.as_deref().unwrap_or_default();
     let value = toleration.value.as_deref().unwrap_or_default();
     let written = toleration.operator.as_deref().unwrap_or_default();
@@ -153,9 +153,8 @@ pub(super) fn toleration(
     if !value.is_empty() && operator == TolerationOperator::Exists {
         errors.invalid(&at, value, "value must be empty when `operator` is 'Exists'");
     }
-    let effects = TAINT_EFFECTS.map(|(name, effect)| (name, Some(effect)));
     let effect = toleration.effect.as_deref();
-    let effect = errors.choose(effect, &effects, None, &path.field("effect"));
+    let effect = errors.chosen(effect, &TAINT_EFFECTS, &path.field("effect"));
     if toleration.toleration_seconds.is_some() && effect != Some(TaintEffect::NoExecute) {
         let effect = toleration.effect.as_deref().unwrap_or_default();
         let rule = "effect must be 'NoExecute' when `tolerationSeconds` is set";
@@ -191,8 +190,7 @@ pub fn topology_spread(
         errors.required(&at, "DoNotSchedule or ScheduleAnyway");
     }
     let when_unsatisfiable = Some(constraint.when_unsatisfiable.as_str());
-    let when_unsatisfiable =
-        errors.choose(when_unsatisfiable, &choices, WhenUnsatisfiable::DoNotSchedule, &at);
+    let when_unsatisfiable = errors.choose(when_unsatisfiable, &choices, &at);
     if let Some(domains) = constraint.min_domains {
         let at = path.field("minDomains");
         if domains <= 0 {
@@ -204,19 +202,20 @@ pub fn topology_spread(
             errors.invalid(&at, domains, rule);
         }
     }
-    let mut policy = |policy: &Option<String>, default, field| {
+    // The API server leaves these two as they are; the scheduler knows what they are then.
+    let mut policy = |policy: &Option<String>, field| {
         let choices =
             [("Honor", NodeInclusionPolicy::Honor), ("Ignore", NodeInclusionPolicy::Ignore)];
-        errors.choose(policy.as_deref(), &choices, default, &path.field(field))
+        errors.chosen(policy.as_deref(), &choices, &path.field(field))
     };
-    let affinity = &constraint.node_affinity_policy;
-    let taints = &constraint.node_taints_policy;
+    let affinity = policy(&constraint.node_affinity_policy, "nodeAffinityPolicy");
+    let taints = policy(&constraint.node_taints_policy, "nodeTaintsPolicy");
     TopologySpreadConstraint {
         max_skew: constraint.max_skew,
         topology_key: Name::from(constraint.topology_key.as_str()),
         when_unsatisfiable,
-        node_affinity_policy: policy(affinity, NodeInclusionPolicy::Honor, "nodeAffinityPolicy"),
-        node_taints_policy: policy(taints, NodeInclusionPolicy::Ignore, "nodeTaintsPolicy"),
+        node_affinity_policy: affinity.unwrap_or(NodeInclusionPolicy::Honor),
+        node_taints_policy: taints.unwrap_or(NodeInclusionPolicy::Ignore),
         selector: constraint
             .label_selector
             .as_ref()

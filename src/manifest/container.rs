@@ -1,16 +1,23 @@
-//! Containers of the API to those of `cluster`: images, ports, probes, hooks, with the API server's
-//! defaults (`pkg/apis/core/v1/defaults.go`, 1.36).
+//! Containers of the API to those of `cluster`: images, ports, probes, hooks.
 
 use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
-use super::resources::container_resources;
+use super::resources::requests_and_limits;
 use cluster::Name;
 use cluster::pod_template::{Container, ContainerPort, ImagePullPolicy, Probe};
 use cluster::resize::RESIZABLE;
 use engine::SimDuration;
 
-/// One container or init container.
+const PULL_POLICIES: [(&str, ImagePullPolicy); 3] = [
+    ("Always", ImagePullPolicy::Always),
+    ("IfNotPresent", ImagePullPolicy::IfNotPresent),
+    ("Never", ImagePullPolicy::Never),
+];
+/// Protocols of ports, each known by its name.
+pub(super) const PROTOCOLS: [(&str, &str); 3] = [("TCP", "TCP"), ("UDP", "UDP"), ("SCTP", "SCTP")];
+
+/// One container or init container, defaulted.
 pub(super) fn container(
     container: &core::Container,
     host_network: bool,
@@ -22,7 +29,7 @@ pub(super) fn container(
     }
     let image = container.image.as_deref().unwrap_or_default();
     let at = path.field("resources");
-    let (requests, limits) = container_resources(container.resources.as_ref(), &at, errors);
+    let (requests, limits) = requests_and_limits(container.resources.as_ref(), &at, errors);
     let mut probe = |probe: &Option<core::Probe>, field| {
         probe.as_ref().map(|probe| lower_probe(probe, &path.field(field), errors))
     };
@@ -32,7 +39,11 @@ pub(super) fn container(
         startup_probe: probe(&container.startup_probe, "startupProbe"),
         readiness_probe: probe(&container.readiness_probe, "readinessProbe"),
         liveness_probe: probe(&container.liveness_probe, "livenessProbe"),
-        image_pull_policy: pull_policy(container, image, path, errors),
+        image_pull_policy: errors.choose(
+            container.image_pull_policy.as_deref(),
+            &PULL_POLICIES,
+            &path.field("imagePullPolicy"),
+        ),
         requests,
         limits,
         ports: ports(container, host_network, path, errors),
@@ -59,44 +70,11 @@ fn restarts_on_resize(
         }
         let choices = [("NotRequired", false), ("RestartContainer", true)];
         let given = Some(policy.restart_policy.as_str());
-        if errors.choose(given, &choices, false, &at.field("restartPolicy")) {
+        if errors.choose(given, &choices, &at.field("restartPolicy")) {
             restarting.push(Name::from(resource));
         }
     }
     restarting
-}
-
-/// `imagePullPolicy`: an image without tag or with the tag `latest` is asked for at every start.
-fn pull_policy(
-    container: &core::Container,
-    image: &str,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> ImagePullPolicy {
-    let choices = [
-        ("Always", ImagePullPolicy::Always),
-        ("IfNotPresent", ImagePullPolicy::IfNotPresent),
-        ("Never", ImagePullPolicy::Never),
-    ];
-    let default = if image_tag(image) == Some("latest") {
-        ImagePullPolicy::Always
-    } else {
-        ImagePullPolicy::IfNotPresent
-    };
-    let at = path.field("imagePullPolicy");
-    errors.choose(container.image_pull_policy.as_deref(), &choices, default, &at)
-}
-
-/// The tag of an image reference: `latest` if it names neither tag nor digest.
-fn image_tag(image: &str) -> Option<&str> {
-    let (name, digest) = image.split_once('@').map_or((image, None), |(n, d)| (n, Some(d)));
-    // A colon before the last slash belongs to the registry's port.
-    let last = name.rsplit('/').next().unwrap_or(name);
-    match (last.split_once(':'), digest) {
-        (Some((_, tag)), _) => Some(tag),
-        (None, Some(_)) => None,
-        (None, None) => Some("latest"),
-    }
 }
 
 fn ports(
@@ -111,7 +89,6 @@ fn ports(
         let at = at.item(position);
         let container_port = port_number(port.container_port, &at.field("containerPort"), errors);
         let host_port = match port.host_port {
-            None | Some(0) if host_network => container_port,
             None | Some(0) => 0,
             Some(number) => port_number(number, &at.field("hostPort"), errors),
         };
@@ -119,9 +96,8 @@ fn ports(
             let rule = "must match `containerPort` when `hostNetwork` is true";
             errors.invalid(&at.field("hostPort"), host_port, rule);
         }
-        let protocols = [("TCP", "TCP"), ("UDP", "UDP"), ("SCTP", "SCTP")];
         let protocol = port.protocol.as_deref();
-        let protocol = errors.choose(protocol, &protocols, "TCP", &at.field("protocol"));
+        let protocol = errors.choose(protocol, &PROTOCOLS, &at.field("protocol"));
         ports.push(ContainerPort {
             name: Name::from(port.name.as_deref().unwrap_or_default()),
             container_port,
@@ -133,32 +109,27 @@ fn ports(
     ports
 }
 
-fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
-    match u16::try_from(number) {
-        Ok(number) if number > 0 => number,
-        _ => {
-            errors.invalid(path, number, "must be between 1 and 65535, inclusive");
-            0
-        }
-    }
+/// The number of a port (`IsValidPortNum`).
+pub(super) fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
+    u16::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
+        errors.invalid(path, number, "must be between 1 and 65535, inclusive");
+        0
+    })
 }
 
 fn lower_probe(probe: &core::Probe, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Probe {
-    let mut number = |given: Option<i32>, default: u32, field| {
-        // The API server takes 0 for absent, except in the initial delay, whose default is 0.
-        let Some(given) = given.filter(|given| *given != 0) else { return default };
-        u32::try_from(given).unwrap_or_else(|_| {
-            errors.not_negative(&path.field(field), i64::from(given));
-            default
-        })
+    let mut number = |given: Option<i32>, field| {
+        let given = given.unwrap_or_default();
+        errors.not_negative(&path.field(field), i64::from(given));
+        given.max(0).unsigned_abs()
     };
     let seconds = |seconds: u32| SimDuration::from_secs(i64::from(seconds));
     Probe {
-        initial_delay: seconds(number(probe.initial_delay_seconds, 0, "initialDelaySeconds")),
-        period: seconds(number(probe.period_seconds, 10, "periodSeconds")),
-        timeout: seconds(number(probe.timeout_seconds, 1, "timeoutSeconds")),
-        success_threshold: number(probe.success_threshold, 1, "successThreshold"),
-        failure_threshold: number(probe.failure_threshold, 3, "failureThreshold"),
+        initial_delay: seconds(number(probe.initial_delay_seconds, "initialDelaySeconds")),
+        period: seconds(number(probe.period_seconds, "periodSeconds")),
+        timeout: seconds(number(probe.timeout_seconds, "timeoutSeconds")),
+        success_threshold: number(probe.success_threshold, "successThreshold"),
+        failure_threshold: number(probe.failure_threshold, "failureThreshold"),
         termination_grace_period: probe
             .termination_grace_period_seconds
             .map(SimDuration::from_secs),
@@ -173,24 +144,14 @@ fn pre_stop_sleep(container: &core::Container) -> Option<SimDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::created_pod;
 
     fn lower(json: &str) -> (Container, FieldErrors) {
         let mut errors = FieldErrors::default();
-        let typed = serde_json::from_str(json).unwrap();
-        (container(&typed, false, &FieldPath::ROOT, &mut errors), errors)
-    }
-
-    #[test]
-    fn an_image_is_pulled_at_every_start_only_if_its_tag_is_latest() {
-        for (image, tag) in [
-            ("web", Some("latest")),
-            ("registry:5000/web", Some("latest")),
-            ("registry:5000/web:1.2", Some("1.2")),
-            ("web@sha256:abc", None),
-            ("web:1@sha256:abc", Some("1")),
-        ] {
-            assert_eq!(image_tag(image), tag, "{image}");
-        }
+        let mut spec = core::PodSpec::default();
+        spec.containers.push(serde_json::from_str(json).unwrap());
+        created_pod(&mut spec);
+        (container(&spec.containers[0], false, &FieldPath::ROOT, &mut errors), errors)
     }
 
     #[test]

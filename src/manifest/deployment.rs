@@ -1,20 +1,15 @@
-//! Deployments and ReplicaSets of the API to those of `cluster`, defaulted and checked as the API server
-//! does (`pkg/apis/apps/v1/defaults.go`, `pkg/apis/apps/validation`, 1.36).
+//! Deployments and ReplicaSets of the API to those of `cluster`, checked as the API server does
+//! (`pkg/apis/apps/validation`, 1.36).
 
 use k8s_openapi::api::apps::v1 as apps;
 
 use super::field::{FieldErrors, FieldPath};
-use super::int_or_percent::{at_most_100_percent, int_or_percent};
+use super::int_or_percent::{at_most_100_percent, int_or_percent, is_zero};
 use super::workload::{count, pod_count, selector_and_template};
 use cluster::ObjectMeta;
 use cluster::action::ReplicaSetDraft;
-use cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
+use cluster::deployment::{DeploymentSpec, DeploymentStrategy};
 use engine::SimDuration;
-
-const REPLICAS: i32 = 1;
-const REVISION_HISTORY_LIMIT: i32 = 10;
-const PROGRESS_DEADLINE_SECONDS: i32 = 600;
-const SURGE_AND_UNAVAILABLE: IntOrPercent = IntOrPercent::Percent(25);
 
 /// `spec` of a Deployment.
 pub(super) fn deployment_spec(
@@ -24,16 +19,12 @@ pub(super) fn deployment_spec(
     let path = FieldPath::ROOT.field("spec");
     let (selector, template) =
         selector_and_template(&spec.selector, &spec.template, &[], &path, errors);
-    let replicas = pod_count(spec.replicas, REPLICAS, &path.field("replicas"), errors);
-    let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
-    let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
-    let revision_history_limit =
-        counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");
-    let progress_deadline_seconds = counted(
-        spec.progress_deadline_seconds,
-        PROGRESS_DEADLINE_SECONDS,
-        "progressDeadlineSeconds",
-    );
+    let replicas = pod_count(spec.replicas, &path.field("replicas"), errors);
+    let mut counted = |given, field| count(given, &path.field(field), errors);
+    let min_ready_seconds = counted(spec.min_ready_seconds, "minReadySeconds");
+    let revision_history_limit = counted(spec.revision_history_limit, "revisionHistoryLimit");
+    let progress_deadline_seconds =
+        counted(spec.progress_deadline_seconds, "progressDeadlineSeconds");
     if progress_deadline_seconds <= min_ready_seconds {
         let at = path.field("progressDeadlineSeconds");
         let mut rules = FieldErrors::default();
@@ -47,7 +38,7 @@ pub(super) fn deployment_spec(
         strategy: strategy(spec.strategy.as_ref(), &path.field("strategy"), errors),
         min_ready_seconds,
         revision_history_limit,
-        paused: spec.paused.unwrap_or(false),
+        paused: spec.paused.unwrap_or_default(),
         progress_deadline_seconds,
     }
 }
@@ -61,11 +52,11 @@ pub(super) fn replica_set(
     let path = FieldPath::ROOT.field("spec");
     let template = spec.template.clone().unwrap_or_default();
     let (selector, template) = selector_and_template(&spec.selector, &template, &[], &path, errors);
-    let min_ready = count(spec.min_ready_seconds, 0, &path.field("minReadySeconds"), errors);
+    let min_ready = count(spec.min_ready_seconds, &path.field("minReadySeconds"), errors);
     ReplicaSetDraft {
         meta,
         owner: None,
-        replicas: pod_count(spec.replicas, REPLICAS, &path.field("replicas"), errors),
+        replicas: pod_count(spec.replicas, &path.field("replicas"), errors),
         selector,
         template,
         min_ready: SimDuration::from_secs(i64::from(min_ready)),
@@ -83,7 +74,7 @@ fn strategy(
     let strategy = strategy.cloned().unwrap_or_default();
     let at = path.field("rollingUpdate");
     let choices = [("RollingUpdate", false), ("Recreate", true)];
-    if errors.choose(strategy.type_.as_deref(), &choices, false, &path.field("type")) {
+    if errors.choose(strategy.type_.as_deref(), &choices, &path.field("type")) {
         if strategy.rolling_update.is_some() {
             let problem = "Forbidden: may not be specified when strategy `type` is 'Recreate'";
             errors.push(&at, problem);
@@ -91,12 +82,9 @@ fn strategy(
         return DeploymentStrategy::Recreate;
     }
     let given = strategy.rolling_update.unwrap_or_default();
-    let mut number = |given: Option<_>, field| {
-        given
-            .map_or(SURGE_AND_UNAVAILABLE, |given| int_or_percent(&given, &at.field(field), errors))
-    };
-    let max_surge = number(given.max_surge, "maxSurge");
-    let max_unavailable = number(given.max_unavailable, "maxUnavailable");
+    let max_surge = int_or_percent(given.max_surge.as_ref(), &at.field("maxSurge"), errors);
+    let max_unavailable = given.max_unavailable.as_ref();
+    let max_unavailable = int_or_percent(max_unavailable, &at.field("maxUnavailable"), errors);
     let at = at.field("maxUnavailable");
     at_most_100_percent(max_unavailable, &at, errors);
     if is_zero(max_surge) && is_zero(max_unavailable) {
@@ -105,18 +93,18 @@ fn strategy(
     DeploymentStrategy::RollingUpdate { max_surge, max_unavailable }
 }
 
-const fn is_zero(number: IntOrPercent) -> bool {
-    matches!(number, IntOrPercent::Int(0) | IntOrPercent::Percent(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::SetDefaults;
+    use cluster::deployment::IntOrPercent;
     use serde_json::{Value, json};
 
-    fn lower(spec: Value) -> (DeploymentSpec, Vec<String>) {
+    fn lower(spec: &Value) -> (DeploymentSpec, Vec<String>) {
         let mut errors = FieldErrors::default();
-        let lowered = deployment_spec(&serde_json::from_value(spec).unwrap(), &mut errors);
+        let mut object: apps::Deployment = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        object.set_defaults();
+        let lowered = deployment_spec(&object.spec.unwrap(), &mut errors);
         (lowered, errors.into_vec().iter().map(ToString::to_string).collect())
     }
 
@@ -129,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_not_written_has_the_api_servers_defaults() {
-        let (spec, errors) = lower(minimal());
+        let (spec, errors) = lower(&minimal());
         assert_eq!(errors, [""; 0]);
         assert_eq!((spec.replicas, spec.revision_history_limit), (1, 10));
         assert_eq!(
@@ -150,7 +138,7 @@ mod tests {
         spec["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}});
         spec["template"]["metadata"]["labels"]["app"] = json!("wbe");
         spec["template"]["spec"]["restartPolicy"] = json!("Never");
-        let (_, errors) = lower(spec);
+        let (_, errors) = lower(&spec);
         assert_eq!(
             errors,
             [
@@ -168,7 +156,7 @@ mod tests {
         let mut spec = minimal();
         spec["selector"] = json!({});
         spec["strategy"] = json!({"type": "Recreate", "rollingUpdate": {"maxUnavailable": "200%"}});
-        let (lowered, errors) = lower(spec);
+        let (lowered, errors) = lower(&spec);
         assert_eq!(lowered.strategy, DeploymentStrategy::Recreate);
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(

@@ -76,24 +76,34 @@ impl FieldErrors {
         self.0
     }
 
-    /// The meaning of an enumerated text; absent or empty means `default`.
-    pub fn choose<T: Copy>(
+    /// The meaning of an enumerated text; where it is absent, or is none of the choices, the first of them.
+    pub fn choose<T: Copy, const N: usize>(
+        &mut self,
+        text: Option<&str>,
+        choices: &[(&str, T); N],
+        path: &FieldPath<'_>,
+    ) -> T {
+        let chosen = self.chosen(text, choices, path);
+        chosen.unwrap_or_else(|| choices.first().expect("a field has values").1)
+    }
+
+    /// The meaning of an enumerated text; `None` where it is absent or empty, or is none of the choices.
+    pub fn chosen<T: Copy>(
         &mut self,
         text: Option<&str>,
         choices: &[(&str, T)],
-        default: T,
         path: &FieldPath<'_>,
-    ) -> T {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return default };
+    ) -> Option<T> {
+        let text = text.filter(|text| !text.is_empty())?;
         if let Some((_, meaning)) = choices.iter().find(|(name, _)| *name == text) {
-            return *meaning;
+            return Some(*meaning);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         self.push(
             path,
             format!("Unsupported value: {text:?}: supported values: {}", names.join(", ")),
         );
-        default
+        None
     }
 }
 
@@ -107,8 +117,9 @@ mod tests {
         let choices = [("Always", 1), ("Never", 2)];
         let path = FieldPath::ROOT;
         let field = path.field("restartPolicy");
-        assert_eq!(errors.choose(Some("Never"), &choices, 1, &field), 2);
-        assert_eq!(errors.choose(Some("never"), &choices, 1, &field), 1);
+        assert_eq!(errors.choose(Some("Never"), &choices, &field), 2);
+        assert_eq!(errors.choose(Some("never"), &choices, &field), 1);
+        assert_eq!(errors.chosen(None, &choices, &field), None);
         let text = errors.into_vec()[0].to_string();
         assert_eq!(
             text,

@@ -3,32 +3,36 @@
 //! a problem is.
 
 mod convert;
-mod defaults;
 mod lower;
 mod validation;
 
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerSpec;
 use serde_json::Value;
 
-pub(super) use convert::METRICS_ANNOTATION;
+pub use super::defaults::set_hpa_defaults as set_defaults;
 pub use convert::to_v2;
-pub use defaults::set_defaults;
+pub(super) use convert::{METRICS_ANNOTATION, drop_conversion_annotations};
 pub use lower::lower;
 pub use validation::validate;
 
 use super::field::FieldError;
 use cluster::hpa::HpaSpec;
 
-/// Takes an HPA object of `autoscaling/v2`, `v1`, `v2beta2` or `v2beta1` in: converted, defaulted,
-/// validated, lowered.
-pub fn read_hpa(
+/// Takes an HPA object of `autoscaling/v2`, `v1`, `v2beta2` or `v2beta1` in: converted, defaulted and
+/// validated, and lowered.
+pub(super) fn read_hpa(
     api_version: &str,
     object: &Value,
     hpa_scale_to_zero: bool,
-) -> Result<HpaSpec, Vec<FieldError>> {
+) -> Result<(HorizontalPodAutoscalerSpec, HpaSpec), Vec<FieldError>> {
     let mut spec = to_v2(api_version, object)?;
     set_defaults(&mut spec);
     let errors = validate(&spec, hpa_scale_to_zero);
-    if errors.is_empty() { lower(&spec) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let lean = lower(&spec)?;
+    Ok((spec, lean))
 }
 
 #[cfg(test)]
@@ -42,7 +46,7 @@ mod tests {
     fn read(api_version: &str, mut object: Value) -> Result<HpaSpec, Vec<FieldError>> {
         let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
         object["spec"]["scaleTargetRef"] = target;
-        read_hpa(api_version, &object, false)
+        read_hpa(api_version, &object, false).map(|(_, lean)| lean)
     }
 
     #[test]

@@ -7,18 +7,19 @@ use cluster::deployment::IntOrPercent;
 
 const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')";
 
-/// A number that is not negative, or a percentage (`ValidatePositiveIntOrPercent`).
+/// A number that is not negative, or a percentage (`ValidatePositiveIntOrPercent`); 0 where there is none.
 pub(super) fn int_or_percent(
-    given: &IntOrString,
+    given: Option<&IntOrString>,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> IntOrPercent {
     match given {
-        IntOrString::Int(number) => {
+        None => IntOrPercent::Int(0),
+        Some(IntOrString::Int(number)) => {
             errors.not_negative(path, i64::from(*number));
             IntOrPercent::Int(*number)
         }
-        IntOrString::String(text) => {
+        Some(IntOrString::String(text)) => {
             let digits = text.strip_suffix('%').unwrap_or_default();
             let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             match digits.parse() {
@@ -30,6 +31,11 @@ pub(super) fn int_or_percent(
             }
         }
     }
+}
+
+/// Whether it is nothing of whatever whole.
+pub(super) const fn is_zero(number: IntOrPercent) -> bool {
+    matches!(number, IntOrPercent::Int(0) | IntOrPercent::Percent(0))
 }
 
 /// A percentage of a whole cannot be more than the whole (`IsNotMoreThan100Percent`).
@@ -58,7 +64,7 @@ mod tests {
             (IntOrString::String("99999999999%".into()), IntOrPercent::Int(0), false),
         ] {
             let mut errors = FieldErrors::default();
-            assert_eq!(int_or_percent(&given, &FieldPath::ROOT, &mut errors), expected);
+            assert_eq!(int_or_percent(Some(&given), &FieldPath::ROOT, &mut errors), expected);
             assert_eq!(errors.is_empty(), is_valid, "{given:?}");
         }
     }

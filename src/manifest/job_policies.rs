@@ -43,7 +43,8 @@ fn failure_rule(
         ("Count", PodFailureAction::Count),
     ];
     let at = path.field("action");
-    let action = errors.choose(Some(&rule.action), &actions, PodFailureAction::Count, &at);
+    let action = errors.chosen(Some(&rule.action), &actions, &at);
+    let action = action.unwrap_or(PodFailureAction::Count);
     if action == PodFailureAction::FailIndex && !has_limit_per_index {
         errors.invalid(&at, &rule.action, "requires the backoffLimitPerIndex to be set");
     }
@@ -66,7 +67,7 @@ fn exit_codes(
 ) -> PodFailurePattern {
     let operators = [("In", false), ("NotIn", true)];
     let at = path.field("operator");
-    let is_negated = errors.choose(Some(&codes.operator), &operators, false, &at);
+    let is_negated = errors.choose(Some(&codes.operator), &operators, &at);
     let at = path.field("values");
     if codes.values.is_empty() {
         errors.invalid(&at, "[]", "at least one value is required");
@@ -90,7 +91,7 @@ fn pod_conditions(
         _ => ConditionStatus::True,
     };
     let pattern = |one: &batch::PodFailurePolicyOnPodConditionsPattern| {
-        (Name::from(one.type_.as_str()), status(one.status.as_deref().unwrap_or("True")))
+        (Name::from(one.type_.as_str()), status(one.status.as_deref().unwrap_or_default()))
     };
     PodFailurePattern::Conditions(conditions.iter().map(pattern).collect())
 }
@@ -112,7 +113,7 @@ pub(super) fn success_policy(
         if rule.succeeded_count.is_none() && rule.succeeded_indexes.is_none() {
             errors.required(&at.item(n), "at least one of succeededCount or succeededIndexes");
         }
-        let count = i64::from(rule.succeeded_count.unwrap_or(0));
+        let count = i64::from(rule.succeeded_count.unwrap_or_default());
         errors.not_negative(&at.item(n).field("succeededCount"), count);
     }
     let rules = policy.rules.iter().map(|rule| SuccessRule {

@@ -1,8 +1,8 @@
 //! Kubernetes YAML and JSON to the objects of `cluster`: reading, defaulting, validation, diagnostics.
 //!
 //! The way of a manifest: [`yaml`] makes plain values with positions; [`object`] splits lists and knows
-//! each object by name; `schema` holds its fields against those of its kind; `lower`, with a file for
-//! each kind, fills in what the API server fills in, checks what it checks, and makes objects of
+//! each object by name; `schema` holds its fields against those of its kind; `defaults` fills in what the
+//! API server fills in; `lower`, with a file for each kind, checks what it checks, and makes objects of
 //! `cluster`; [`admission`] does what the admission plugins do; `cross_check` follows references.
 //! [`load()`] is all of that. Not responsible for files, nor for what a scenario says.
 
@@ -16,6 +16,7 @@ pub mod constraints;
 mod container;
 mod cross_check;
 mod decode;
+mod defaults;
 mod deployment;
 pub mod diagnostic;
 pub mod field;

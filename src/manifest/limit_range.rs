@@ -1,5 +1,5 @@
-//! LimitRanges of the API to those of `cluster`, defaulted and checked as the API server does
-//! (`SetDefaults_LimitRangeItem`, `ValidateLimitRange`, 1.36).
+//! LimitRanges of the API to those of `cluster`, checked as the API server does (`ValidateLimitRange`,
+//! 1.36).
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -7,7 +7,6 @@ use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
 use cluster::ObjectMeta;
 use cluster::limit_range::{LimitRange, LimitRangeItem, LimitType};
-use cluster::pod_template::ResourceList;
 
 /// A LimitRange.
 pub(super) fn limit_range(
@@ -48,14 +47,11 @@ fn limit_range_item(
     let mut read = |amounts, field| resource_list(amounts, &path.field(field), errors);
     let max = read(item.max.as_ref(), "max");
     let min = read(item.min.as_ref(), "min");
-    let mut default_limits = read(item.default.as_ref(), "default");
-    let mut default_requests = read(item.default_request.as_ref(), "defaultRequest");
+    let default_limits = read(item.default.as_ref(), "default");
+    let default_requests = read(item.default_request.as_ref(), "defaultRequest");
     let ratio = read(item.max_limit_request_ratio.as_ref(), "maxLimitRequestRatio");
-    if item.type_ == "Container" {
-        fill(&mut default_limits, &max);
-        fill(&mut default_requests, &default_limits.clone());
-        fill(&mut default_requests, &min);
-    } else if !(default_limits.is_empty() && default_requests.is_empty()) {
+    let has_defaults = !(default_limits.is_empty() && default_requests.is_empty());
+    if has_defaults && item.type_ != "Container" {
         let rule = format!("Forbidden: may not be specified when `type` is '{}'", item.type_);
         errors.push(&path.field("default"), rule);
     }
@@ -82,23 +78,20 @@ fn limit_range_item(
     }
 }
 
-fn fill(amounts: &mut ResourceList, from: &ResourceList) {
-    for (name, amount) in from.iter() {
-        if amounts.get(name).is_none() {
-            amounts.set(name.clone(), amount);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::SetDefaults;
+    use cluster::pod_template::ResourceList;
     use serde_json::{Value, json};
 
     fn lowered(limits: &Value) -> (LimitRange, Vec<String>) {
-        let spec = serde_json::from_value(json!({ "limits": limits })).expect("a spec");
+        let object = json!({ "spec": { "limits": limits } });
+        let mut object: core::LimitRange = serde_json::from_value(object).expect("a LimitRange");
+        object.set_defaults();
+        let (meta, spec) = (ObjectMeta::new("shop", "limits"), object.spec.expect("a spec"));
         let mut errors = FieldErrors::default();
-        let range = limit_range(ObjectMeta::new("shop", "limits"), &spec, &mut errors);
+        let range = limit_range(meta, &spec, &mut errors);
         (range, errors.into_vec().iter().map(ToString::to_string).collect())
     }
 

@@ -1,6 +1,9 @@
 //! Texts to objects that are ready for the simulation, with all that is to be said about them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::admission::{add_default_tolerations, resolve_priority, system_priority_classes};
 use super::cross_check::{cross_check, pod_path};
@@ -26,6 +29,9 @@ pub struct Object {
     pub meta: ObjectMeta,
     /// What it is to the simulation.
     pub content: Content,
+    /// The object as the API server would print it: of the current version, defaulted, with its namespace,
+    /// and with the fields that play no part in the simulation. Its status is left out.
+    pub document: Arc<Value>,
 }
 
 /// What was read.
@@ -171,8 +177,9 @@ impl Admission {
             }
         };
         match lowered {
-            Some(Lowered { meta, content }) => {
-                self.objects.push(Object { manifest, meta, content });
+            Some(Lowered { meta, content, document }) => {
+                let document = Arc::new(document);
+                self.objects.push(Object { manifest, meta, content, document });
             }
             None => self.others.push(manifest),
         }

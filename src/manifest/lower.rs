@@ -1,28 +1,29 @@
-//! One object to what `cluster` makes of it: defaulted and checked, by kind.
+//! One object to what `cluster` makes of it, and to the document of the API: defaulted and checked, by kind.
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::policy::v1 as policy_api;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget as PdbObject;
 use k8s_openapi::api::scheduling::v1 as scheduling;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
 use super::claim::claim;
+use super::defaults::SetDefaults;
 use super::deployment::{deployment_spec, replica_set};
 use super::field::{FieldErrors, FieldPath};
-use super::hpa::read_hpa;
+use super::hpa::{drop_conversion_annotations, read_hpa};
 use super::limit_range::limit_range;
 use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
+use super::pod::{pairs, pod_template};
 use super::pod_validation::validate_pod;
-use super::policy::{
-    disruption_budget, keys, namespace, object_meta, priority_class, resource_quota,
-};
+use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
 use super::scaled_object::scaled_object_spec;
 use super::service::service;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
@@ -128,6 +129,8 @@ pub(super) struct Lowered {
     pub(super) meta: ObjectMeta,
     /// What it is to the simulation.
     pub(super) content: Content,
+    /// The object of the API, defaulted, without its status.
+    pub(super) document: Value,
 }
 
 /// Lowers an object whose fields are those of its kind.
@@ -142,10 +145,55 @@ pub(super) fn lower(
     let mut rules = FieldErrors::default();
     check_metadata(manifest, &metadata, &mut rules);
     errors.append_rules(rules);
+    let kind = &*manifest.reference.kind;
+    if NEED_A_SPEC.contains(&kind) && value.get("spec").is_none_or(Value::is_null) {
+        errors.required(&SPEC, "what is asked for");
+    }
     let meta = object_meta(&manifest.reference.id, &metadata);
-    let content = content(&manifest.reference.kind, &meta, value, control_plane, errors)?;
-    Ok(Lowered { meta, content })
+    let (content, mut document) = match kind {
+        "HorizontalPodAutoscaler" => hpa(value, control_plane, errors),
+        _ => content(kind, &meta, value, errors)?,
+    };
+    let namespace = &manifest.reference.id.namespace;
+    if let Value::Object(fields) = &mut document {
+        fields.shift_remove("status");
+        fields.values_mut().for_each(leave_out_nothing);
+        fields.retain(|_, field| !field.is_null());
+        if !namespace.is_empty() {
+            document["metadata"]["namespace"] = Value::from(&**namespace);
+        }
+    }
+    Ok(Lowered { meta, content, document })
 }
+
+const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
+
+/// Takes out fields that hold nothing, as `creationTimestamp: null`, which the API server does not print.
+fn leave_out_nothing(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(leave_out_nothing),
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(leave_out_nothing);
+        }
+        _ => {}
+    }
+}
+
+/// Kinds whose objects ask for nothing without `spec`, though the schema lets them.
+const NEED_A_SPEC: [&str; 11] = [
+    "Pod",
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "Service",
+    "ResourceQuota",
+    "LimitRange",
+    "PodDisruptionBudget",
+    "PersistentVolumeClaim",
+];
 
 fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut FieldErrors) {
     let rule = match &*manifest.reference.kind {
@@ -169,125 +217,123 @@ fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut
     }
 }
 
+/// What an object is to the simulation, and the whole of it, both by what is defaulted.
 fn content(
     kind: &str,
     meta: &ObjectMeta,
     value: Value,
-    control_plane: ControlPlane,
     errors: &mut FieldErrors,
-) -> Result<Content, serde_json::Error> {
-    let path = FieldPath::ROOT.field("spec");
+) -> Result<(Content, Value), serde_json::Error> {
+    let meta = || meta.clone();
+    /// `of!(Kind, |object| content)`, or `of!(spec of Kind, |spec| Variant(lean))` where only that counts.
+    macro_rules! of {
+        ($kind:ty, |$object:ident| $content:expr) => {{
+            let ($object, document) = defaulted::<$kind>(value)?;
+            ($content, document)
+        }};
+        (spec of $kind:ty, |$spec:ident| $content:ident($lowered:expr)) => {{
+            let (object, document) = defaulted::<$kind>(value)?;
+            let $spec = object.spec.unwrap_or_default();
+            (Content::$content(Box::new($lowered)), document)
+        }};
+    }
     Ok(match kind {
-        "Pod" => pod(typed(value)?, &path, errors),
+        "Pod" => of!(core::Pod, |pod| {
+            let spec = pod.spec.unwrap_or_default();
+            let mut rules = FieldErrors::default();
+            validate_pod(&spec, &SPEC, &mut rules);
+            errors.append_rules(rules);
+            let template = pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
+            Content::Pod(Box::new(template))
+        }),
         "Deployment" => {
-            let spec = or_required(typed::<apps::Deployment>(value)?.spec, &path, errors);
-            Content::Deployment(Box::new(deployment_spec(&spec, errors)))
+            of!(spec of apps::Deployment, |spec| Deployment(deployment_spec(&spec, errors)))
         }
         "ReplicaSet" => {
-            let spec = or_required(typed::<apps::ReplicaSet>(value)?.spec, &path, errors);
-            Content::ReplicaSet(Box::new(replica_set(meta.clone(), &spec, errors)))
+            of!(spec of apps::ReplicaSet, |spec| ReplicaSet(replica_set(meta(), &spec, errors)))
         }
         "StatefulSet" => {
-            let spec = or_required(typed::<apps::StatefulSet>(value)?.spec, &path, errors);
-            Content::StatefulSet(Box::new(stateful_set_spec(&spec, errors)))
+            of!(spec of apps::StatefulSet, |spec| StatefulSet(stateful_set_spec(&spec, errors)))
         }
         "DaemonSet" => {
-            let spec = or_required(typed::<apps::DaemonSet>(value)?.spec, &path, errors);
-            Content::DaemonSet(Box::new(daemon_set_spec(&spec, errors)))
+            of!(spec of apps::DaemonSet, |spec| DaemonSet(daemon_set_spec(&spec, errors)))
         }
-        "Job" => {
-            let spec = or_required(typed::<batch::Job>(value)?.spec, &path, errors);
-            Content::Job(Box::new(job_spec(&spec, &path, errors)))
-        }
-        "CronJob" => {
-            let spec = typed::<batch::CronJob>(value)?.spec;
-            Content::CronJob(Box::new(cron_job_spec(&spec, errors)))
-        }
-        "Service" => {
-            let spec = or_required(typed::<core::Service>(value)?.spec, &path, errors);
-            Content::Service(Box::new(service(meta.clone(), &spec, errors)))
-        }
-        "Node" => Content::Node(Box::new(node(&typed(value)?, errors))),
-        "Namespace" => Content::Namespace(namespace(meta)),
-        "PriorityClass" => {
-            let class: scheduling::PriorityClass = typed(value)?;
-            Content::PriorityClass(priority_class(&class, meta.name(), errors))
-        }
+        "Job" => of!(spec of batch::Job, |spec| Job(job_spec(&spec, &SPEC, errors))),
+        "CronJob" => of!(batch::CronJob, |object| {
+            Content::CronJob(Box::new(cron_job_spec(&object.spec, errors)))
+        }),
+        "Service" => of!(spec of core::Service, |spec| Service(service(meta(), &spec, errors))),
+        "Node" => of!(core::Node, |object| Content::Node(Box::new(node(&object, errors)))),
+        "Namespace" => of!(core::Namespace, |object| {
+            let labels = pairs(object.metadata.labels.as_ref());
+            Content::Namespace(Namespace { name: meta().id.name, labels })
+        }),
+        "PriorityClass" => of!(scheduling::PriorityClass, |class| {
+            Content::PriorityClass(priority_class(&class, meta().name(), errors))
+        }),
         "ResourceQuota" => {
-            let spec = or_required(typed::<core::ResourceQuota>(value)?.spec, &path, errors);
-            Content::ResourceQuota(Box::new(resource_quota(meta.clone(), &spec, errors)))
+            of!(spec of core::ResourceQuota, |spec| ResourceQuota(resource_quota(meta(), &spec, errors)))
         }
         "LimitRange" => {
-            let spec = or_required(typed::<core::LimitRange>(value)?.spec, &path, errors);
-            Content::LimitRange(Box::new(limit_range(meta.clone(), &spec, errors)))
+            of!(spec of core::LimitRange, |spec| LimitRange(limit_range(meta(), &spec, errors)))
         }
-        "ServiceAccount" => Content::ServiceAccount,
-        "HorizontalPodAutoscaler" => hpa(&value, control_plane, errors),
-        "VerticalPodAutoscaler" => Content::Vpa(Box::new(vpa_spec(&typed(value)?, errors))),
+        "ServiceAccount" => of!(core::ServiceAccount, |_object| Content::ServiceAccount),
+        "VerticalPodAutoscaler" => {
+            let spec = vpa_spec(&Deserialize::deserialize(&value)?, errors);
+            (Content::Vpa(Box::new(spec)), value)
+        }
         "ScaledObject" => {
-            let spec = scaled_object_spec(meta, &typed(value)?, errors);
-            Content::ScaledObject(Box::new(spec))
+            let spec = scaled_object_spec(&meta(), &Deserialize::deserialize(&value)?, errors);
+            (Content::ScaledObject(Box::new(spec)), value)
         }
         "PodDisruptionBudget" => {
-            let spec = typed::<policy_api::PodDisruptionBudget>(value)?.spec;
-            let spec = or_required(spec, &path, errors);
-            Content::DisruptionBudget(Box::new(disruption_budget(meta.clone(), &spec, errors)))
+            of!(spec of PdbObject, |spec| DisruptionBudget(disruption_budget(meta(), &spec, errors)))
         }
-        "ConfigMap" => {
-            let map: core::ConfigMap = typed(value)?;
-            let keys = keys(map.data.as_ref(), map.binary_data.as_ref());
-            let content = ConfigContent { keys, ..ConfigContent::default() };
+        "ConfigMap" => of!(core::ConfigMap, |map| {
+            let mut names = keys(map.data.as_ref());
+            names.append(&mut keys(map.binary_data.as_ref()));
+            let content = ConfigContent { keys: names, ..ConfigContent::default() };
             Content::Config(ReferenceKind::ConfigMap, content)
-        }
-        "Secret" => {
-            let secret: core::Secret = typed(value)?;
-            let keys = keys(secret.data.as_ref(), secret.string_data.as_ref());
-            // As the API server's defaulting has it.
-            let secret_type = secret.type_.filter(|name| !name.is_empty());
-            let secret_type = secret_type.as_deref().unwrap_or("Opaque").into();
+        }),
+        "Secret" => of!(core::Secret, |secret| {
+            let secret_type = secret.type_.unwrap_or_default().into();
+            let keys = keys(secret.data.as_ref());
             Content::Config(ReferenceKind::Secret, ConfigContent { keys, secret_type })
+        }),
+        "PersistentVolumeClaim" => {
+            of!(spec of core::PersistentVolumeClaim, |spec| Claim(claim(&spec, &SPEC, errors)))
         }
-        "PersistentVolumeClaim" => persistent_volume_claim(typed(value)?, &path, errors),
-        _ => Content::Other,
+        "PersistentVolume" => of!(core::PersistentVolume, |_volume| Content::Other),
+        "StorageClass" => of!(StorageClass, |_class| Content::Other),
+        _ => (Content::Other, value),
     })
 }
 
-fn pod(object: core::Pod, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Content {
-    let spec = or_required(object.spec, path, errors);
-    let mut rules = FieldErrors::default();
-    validate_pod(&spec, path, &mut rules);
-    errors.append_rules(rules);
-    let (metadata, root) = (Some(&object.metadata), FieldPath::ROOT);
-    Content::Pod(Box::new(super::pod::pod_template(metadata, &spec, &root, errors)))
-}
-
-fn persistent_volume_claim(
-    object: core::PersistentVolumeClaim,
-    path: &FieldPath<'_>,
+/// An HPA of whatever version, and the object of the current one.
+fn hpa(
+    mut value: Value,
+    control_plane: ControlPlane,
     errors: &mut FieldErrors,
-) -> Content {
-    let spec = or_required(object.spec, path, errors);
-    Content::Claim(Box::new(claim(&spec, path, errors)))
-}
-
-fn hpa(value: &Value, control_plane: ControlPlane, errors: &mut FieldErrors) -> Content {
+) -> (Content, Value) {
     let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    match read_hpa(api_version, value, control_plane.hpa_scale_to_zero) {
-        Ok(spec) => Content::Hpa(Box::new(spec)),
+    match read_hpa(api_version, &value, control_plane.hpa_scale_to_zero) {
+        Ok((spec, lean)) => {
+            value["apiVersion"] = "autoscaling/v2".into();
+            value["spec"] = serde_json::to_value(spec).unwrap_or_default();
+            drop_conversion_annotations(&mut value);
+            (Content::Hpa(Box::new(lean)), value)
+        }
         Err(problems) => {
             errors.append(problems);
-            Content::Other
+            (Content::Other, value)
         }
     }
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
-    serde_json::from_value(value)
-}
-
-fn or_required<T: Default>(spec: Option<T>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> T {
-    spec.unwrap_or_else(|| {
-        errors.required(path, "what is asked for");
-        T::default()
-    })
+/// The object typed and defaulted, and as the API server would print it.
+fn defaulted<T: SetDefaults>(value: Value) -> Result<(T, Value), serde_json::Error> {
+    let mut object: T = serde_json::from_value(value)?;
+    object.set_defaults();
+    let document = serde_json::to_value(&object)?;
+    Ok((object, document))
 }

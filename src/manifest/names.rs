@@ -112,7 +112,7 @@ fn broken_subdomain(name: &str) -> Option<&'static str> {
     name.split('.').any(|label| !is_label(label)).then_some(SUBDOMAIN)
 }
 
-fn broken_label(name: &str) -> Option<&'static str> {
+pub(super) fn broken_label(name: &str) -> Option<&'static str> {
     if name.len() > 63 {
         return Some(TOO_LONG[0]);
     }

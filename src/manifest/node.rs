@@ -3,11 +3,11 @@
 use k8s_openapi::api::core::v1 as core;
 
 use super::constraints::TAINT_EFFECTS;
+use super::defaults::SetDefaults;
 use super::field::{FieldErrors, FieldPath};
 use super::pod::pairs;
 use super::resources::resource_list;
 use cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady, Taint};
-use cluster::pod_template::TaintEffect;
 use cluster::{Name, ObjectMeta};
 use engine::SimTime;
 use units::Bytes;
@@ -15,6 +15,8 @@ use units::Bytes;
 /// A Node object as `kubectl get node -o yaml` gives it. One without conditions counts as ready: it
 /// stands for a machine whose kubelet will report, as all of them do in a simulation.
 pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
+    let mut node = node.clone();
+    node.set_defaults();
     let root = FieldPath::ROOT;
     let name = node.metadata.name.as_deref().unwrap_or_default();
     if name.is_empty() {
@@ -28,16 +30,14 @@ pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
     let at = root.field("status");
     let capacity = status.capacity.as_ref().or(status.allocatable.as_ref());
     let capacity = resource_list(capacity, &at.field("capacity"), errors);
-    let allocatable = match &status.allocatable {
-        Some(amounts) => resource_list(Some(amounts), &at.field("allocatable"), errors),
-        None => capacity.clone(),
-    };
+    let allocatable = status.allocatable.as_ref();
+    let allocatable = resource_list(allocatable, &at.field("allocatable"), errors);
     let spec = node.spec.clone().unwrap_or_default();
     Node {
         meta,
         capacity,
         allocatable,
-        unschedulable: spec.unschedulable.unwrap_or(false),
+        unschedulable: spec.unschedulable.unwrap_or_default(),
         taints: taints(&spec, &root.field("spec"), errors),
         ready: NodeReady { status: ready_status(&status), since: SimTime::ZERO },
         health: NodeHealth::default(),
@@ -62,7 +62,7 @@ fn taints(spec: &core::NodeSpec, path: &FieldPath<'_>, errors: &mut FieldErrors)
         taints.push(Taint {
             key: Name::from(taint.key.as_str()),
             value: Name::from(taint.value.as_deref().unwrap_or_default()),
-            effect: errors.choose(effect, &TAINT_EFFECTS, TaintEffect::NoSchedule, &at),
+            effect: errors.choose(effect, &TAINT_EFFECTS, &at),
             time_added: None,
         });
     }
@@ -82,7 +82,7 @@ fn ready_status(status: &core::NodeStatus) -> ConditionStatus {
 fn images(status: &core::NodeStatus) -> Vec<(Name, Bytes)> {
     let mut images = Vec::new();
     for image in status.images.iter().flatten() {
-        let size = Bytes(image.size_bytes.unwrap_or(0));
+        let size = Bytes(image.size_bytes.unwrap_or_default());
         let names = image.names.iter().flatten();
         images.extend(names.map(|name| (Name::from(name.as_str()), size)));
     }
@@ -92,6 +92,7 @@ fn images(status: &core::NodeStatus) -> Vec<(Name, Bytes)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster::pod_template::TaintEffect;
 
     #[test]
     fn allocatable_defaults_to_capacity_and_every_name_of_an_image_counts() {

@@ -1,14 +1,15 @@
-//! Pods and pod templates of the API to `cluster::PodTemplate`, defaulted as the API server does on
-//! create. Admission (priority classes, default tolerations, RuntimeClass overhead) is not its part.
+//! Pods and pod templates of the API to `cluster::PodTemplate`, as pods that are created of them.
+//! Admission (priority classes, default tolerations, RuntimeClass overhead) is not its part.
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::constraints::{affinity, toleration, topology_spread};
 use super::container::container;
+use super::defaults::created_pod;
 use super::field::{FieldErrors, FieldPath};
 use super::references::references;
-use super::resources::{default_pod_level, requests_and_limits, resource_list};
+use super::resources::{requests_and_limits, resource_list};
 use cluster::pod_template::{
     Affinity, Container, PodSpec, PodTemplate, PreemptionPolicy, RestartPolicy,
 };
@@ -23,12 +24,14 @@ pub fn pod_template(
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> PodTemplate {
+    let mut spec = spec.clone();
+    created_pod(&mut spec);
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
     let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
     PodTemplate {
         labels: pairs(labels),
         annotations: pairs(annotations),
-        spec: pod_spec(spec, &path.field("spec"), errors),
+        spec: pod_spec(&spec, &path.field("spec"), errors),
     }
 }
 
@@ -38,20 +41,31 @@ pub(super) fn pairs(map: Option<&std::collections::BTreeMap<String, String>>) ->
 }
 
 fn pod_spec(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) -> PodSpec {
-    let host_network = spec.host_network.unwrap_or(false);
+    let host_network = spec.host_network.unwrap_or_default();
     if spec.containers.is_empty() {
         errors.required(&path.field("containers"), "at least one container");
     }
     let (containers, init_containers) = all_containers(spec, host_network, path, errors);
     let at = path.field("resources");
     let (pod_requests, pod_limits) = requests_and_limits(spec.resources.as_ref(), &at, errors);
-    let mut lowered = PodSpec {
+    let priorities = [
+        ("PreemptLowerPriority", PreemptionPolicy::PreemptLowerPriority),
+        ("Never", PreemptionPolicy::Never),
+    ];
+    let policies = [
+        ("Always", RestartPolicy::Always),
+        ("OnFailure", RestartPolicy::OnFailure),
+        ("Never", RestartPolicy::Never),
+    ];
+    let name = |given: &Option<String>| Name::from(given.as_deref().unwrap_or_default());
+    let at = path.field("restartPolicy");
+    PodSpec {
         containers,
         init_containers,
         pod_requests,
         pod_limits,
         overhead: resource_list(spec.overhead.as_ref(), &path.field("overhead"), errors),
-        restart_policy: restart_policy(spec, path, errors),
+        restart_policy: errors.choose(spec.restart_policy.as_deref(), &policies, &at),
         termination_grace_period: grace_period(spec, path, errors),
         active_deadline: spec.active_deadline_seconds.map(SimDuration::from_secs),
         node_name: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Name::from),
@@ -68,9 +82,13 @@ fn pod_spec(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors
             topology_spread,
         ),
         priority: spec.priority,
-        priority_class_name: name_or(spec.priority_class_name.as_deref(), ""),
-        preemption_policy: preemption_policy(spec, path, errors),
-        scheduler_name: name_or(spec.scheduler_name.as_deref(), "default-scheduler"),
+        priority_class_name: name(&spec.priority_class_name),
+        preemption_policy: errors.choose(
+            spec.preemption_policy.as_deref(),
+            &priorities,
+            &path.field("preemptionPolicy"),
+        ),
+        scheduler_name: name(&spec.scheduler_name),
         scheduling_gates: spec
             .scheduling_gates
             .iter()
@@ -79,10 +97,8 @@ fn pod_spec(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors
             .collect(),
         host_network,
         references: references(spec),
-        service_account_name: name_or(spec.service_account_name.as_deref(), ""),
-    };
-    default_pod_level(&mut lowered);
-    lowered
+        service_account_name: name(&spec.service_account_name),
+    }
 }
 
 fn all_containers(
@@ -113,41 +129,12 @@ fn list<A, B>(
     given.map(|(position, one)| lower(one, &path.item(position), errors)).collect()
 }
 
-fn name_or(given: Option<&str>, default: &str) -> Name {
-    Name::from(given.filter(|given| !given.is_empty()).unwrap_or(default))
-}
-
-fn restart_policy(
-    spec: &core::PodSpec,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> RestartPolicy {
-    let choices = [
-        ("Always", RestartPolicy::Always),
-        ("OnFailure", RestartPolicy::OnFailure),
-        ("Never", RestartPolicy::Never),
-    ];
-    let at = path.field("restartPolicy");
-    errors.choose(spec.restart_policy.as_deref(), &choices, RestartPolicy::Always, &at)
-}
-
-fn preemption_policy(
-    spec: &core::PodSpec,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> PreemptionPolicy {
-    let default = PreemptionPolicy::PreemptLowerPriority;
-    let choices = [("PreemptLowerPriority", default), ("Never", PreemptionPolicy::Never)];
-    let at = path.field("preemptionPolicy");
-    errors.choose(spec.preemption_policy.as_deref(), &choices, default, &at)
-}
-
 fn grace_period(
     spec: &core::PodSpec,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> SimDuration {
-    let seconds = spec.termination_grace_period_seconds.unwrap_or(30);
+    let seconds = spec.termination_grace_period_seconds.unwrap_or_default();
     if seconds < 0 {
         let at = path.field("terminationGracePeriodSeconds");
         errors.not_negative(&at, seconds);

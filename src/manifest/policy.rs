@@ -1,5 +1,5 @@
 //! What limits and groups other objects, from the API to `cluster`: budgets, quotas, priority classes,
-//! namespaces, and the objects that pods refer to.
+//! and the objects that pods refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,9 @@ use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent};
 use super::pod::pairs;
 use super::resources::resource_list;
-use super::selector::label_selector;
+use super::selector::{LABEL_OPERATORS, label_selector};
 use cluster::deployment::IntOrPercent;
-use cluster::policy::{
-    Budget, Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass,
-};
+use cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass};
 use cluster::quota::ResourceQuota;
 use cluster::quota_scope::QuotaScope;
 use cluster::selector::Operator;
@@ -26,8 +24,6 @@ use cluster::{Name, ObjectMeta};
 const HIGHEST_USER_PRIORITY: i32 = 1_000_000_000;
 /// Names that begin like this are kept for the classes of every cluster.
 const SYSTEM_PREFIX: &str = "system-";
-/// The label by which a namespace is known to selectors.
-const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A PodDisruptionBudget (`ValidatePodDisruptionBudgetSpec`).
 pub(super) fn disruption_budget(
@@ -38,7 +34,7 @@ pub(super) fn disruption_budget(
     let path = FieldPath::ROOT.field("spec");
     let mut number = |given: &Option<_>, field| {
         let at = path.field(field);
-        let number = int_or_percent(given.as_ref()?, &at, errors);
+        let number = int_or_percent(Some(given.as_ref()?), &at, errors);
         at_most_100_percent(number, &at, errors);
         Some(number)
     };
@@ -62,7 +58,7 @@ pub(super) fn disruption_budget(
             // The disruption controller then expects no pods, and grants no eviction.
             (None, None) => Budget::MaxUnavailable(IntOrPercent::Int(0)),
         },
-        always_allows_unhealthy: errors.choose(given, &policies, false, &at),
+        always_allows_unhealthy: errors.choose(given, &policies, &at),
         generation: 1,
         status: PodDisruptionBudgetStatus::default(),
     }
@@ -75,7 +71,7 @@ pub(super) fn priority_class(
     errors: &mut FieldErrors,
 ) -> PriorityClass {
     let root = FieldPath::ROOT;
-    let value = class.value.unwrap_or(0);
+    let value = class.value.unwrap_or_default();
     if name.starts_with(SYSTEM_PREFIX) {
         let mut known = system_priority_classes().into_iter();
         if !known.any(|known| known.name == *name && known.value == value) {
@@ -93,8 +89,8 @@ pub(super) fn priority_class(
     PriorityClass {
         name: name.clone(),
         value,
-        global_default: class.global_default.unwrap_or(false),
-        never_preempts: errors.choose(policy, &policies, false, &root.field("preemptionPolicy")),
+        global_default: class.global_default.unwrap_or_default(),
+        never_preempts: errors.choose(policy, &policies, &root.field("preemptionPolicy")),
     }
 }
 
@@ -129,18 +125,13 @@ fn quota_scopes(
     let at = selector.field("matchExpressions");
     let selector = spec.scope_selector.as_ref();
     let expressions = selector.and_then(|selector| selector.match_expressions.as_ref());
-    let operators = [
-        ("In", Operator::In),
-        ("NotIn", Operator::NotIn),
-        ("Exists", Operator::Exists),
-        ("DoesNotExist", Operator::DoesNotExist),
-    ];
     let mut by_class = Vec::new();
     for (position, one) in expressions.into_iter().flatten().enumerate() {
         let at = at.item(position);
         let operator = at.field("operator");
         let given = Some(one.operator.as_str());
-        let chosen = errors.choose(given, &operators, Operator::Exists, &operator);
+        let chosen = errors.chosen(given, &LABEL_OPERATORS, &operator);
+        let chosen = chosen.unwrap_or(Operator::Exists);
         if one.scope_name == QuotaScope::PRIORITY_CLASS {
             let values = one.values.iter().flatten().map(|value| value.as_str().into()).collect();
             by_class.push(QuotaScope::of_priority_classes(chosen, values));
@@ -159,20 +150,9 @@ fn quota_scopes(
     scopes
 }
 
-/// A Namespace; the API server labels it with its name.
-pub(super) fn namespace(meta: &ObjectMeta) -> Namespace {
-    let labels = meta.labels.with(NAMESPACE_NAME_LABEL, meta.name().clone());
-    Namespace { name: meta.name().clone(), labels }
-}
-
 /// The keys of a ConfigMap or a Secret.
-pub(super) fn keys<'a, V: 'a, W: 'a>(
-    first: Option<&'a BTreeMap<String, V>>,
-    second: Option<&'a BTreeMap<String, W>>,
-) -> BTreeSet<Name> {
-    let first = first.into_iter().flatten().map(|(key, _)| key);
-    let second = second.into_iter().flatten().map(|(key, _)| key);
-    first.chain(second).map(|key| Name::from(key.as_str())).collect()
+pub(super) fn keys<V>(data: Option<&BTreeMap<String, V>>) -> BTreeSet<Name> {
+    data.into_iter().flatten().map(|(key, _)| Name::from(key.as_str())).collect()
 }
 
 /// The metadata of any object that keeps its own.

@@ -1,5 +1,4 @@
-//! Resource lists of the API to those of `cluster`, and the defaults that the API server fills in
-//! (`pkg/apis/core/v1/defaults.go`, 1.36).
+//! Resource lists of the API to those of `cluster`.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::field::{FieldErrors, FieldPath};
-use cluster::pod_resources::{container_limits, container_requests, is_pod_level_resource};
-use cluster::pod_template::{PodSpec, ResourceList};
+use cluster::pod_template::ResourceList;
 use units::Quantity;
 
 /// Amounts by resource name; what is no quantity, or negative, is an error and left out.
@@ -30,21 +28,6 @@ pub fn resource_list(
     list
 }
 
-/// Requests and limits of a container; a limit without a request is also the request.
-pub(super) fn container_resources(
-    resources: Option<&core::ResourceRequirements>,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> (ResourceList, ResourceList) {
-    let (mut requests, limits) = requests_and_limits(resources, path, errors);
-    for (name, limit) in limits.iter() {
-        if requests.get(name).is_none() {
-            requests.set(name.clone(), limit);
-        }
-    }
-    (requests, limits)
-}
-
 /// `requests` and `limits` as written; a request above its limit is an error.
 pub(super) fn requests_and_limits(
     resources: Option<&core::ResourceRequirements>,
@@ -64,36 +47,4 @@ pub(super) fn requests_and_limits(
         }
     }
     (requests, limits)
-}
-
-/// Fills in the pod-level limits and requests that follow from the containers
-/// (`defaultHugePagePodLimits`, `defaultPodRequests`). Containers must have theirs already.
-pub(super) fn default_pod_level(spec: &mut PodSpec) {
-    if spec.pod_limits.is_empty() && spec.pod_requests.is_empty() {
-        return;
-    }
-    for (name, limit) in container_limits(spec).iter() {
-        if is_huge_page(name) && spec.pod_limits.get(name).is_none() {
-            spec.pod_limits.set(name.clone(), limit);
-        }
-    }
-    if spec.pod_limits.is_empty() {
-        return;
-    }
-    // Huge pages cannot be overcommitted, so their request is the limit and nothing else.
-    for (name, request) in container_requests(spec, &ResourceList::default()).iter() {
-        let applies = is_pod_level_resource(name) && !is_huge_page(name);
-        if applies && spec.pod_requests.get(name).is_none() {
-            spec.pod_requests.set(name.clone(), request);
-        }
-    }
-    for (name, limit) in spec.pod_limits.clone().iter() {
-        if is_pod_level_resource(name) && spec.pod_requests.get(name).is_none() {
-            spec.pod_requests.set(name.clone(), limit);
-        }
-    }
-}
-
-fn is_huge_page(resource: &str) -> bool {
-    resource.starts_with("hugepages-")
 }

@@ -1,5 +1,7 @@
 //! KEDA's ScaledObject (`keda.sh/v1alpha1`): its fields, and what of them is simulated.
 
+mod triggers;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::autoscaling::v2;
@@ -9,15 +11,14 @@ use serde::Deserialize;
 
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{lower, set_defaults};
-use cluster::cron_schedule::{Schedule, time_zone};
 use cluster::formula::Formula;
 use cluster::hpa::{Behavior, MetricTarget, ObjectReference};
 use cluster::scaled_object::{
-    Fallback, FallbackBehavior, Pause, ScaledObjectSpec, ScalingModifiers, Trigger, TriggerSource,
+    Fallback, FallbackBehavior, Pause, ScaledObjectSpec, ScalingModifiers,
 };
 use cluster::{Name, ObjectMeta};
 use engine::SimDuration;
-use units::Quantity;
+use triggers::{milli, trigger};
 
 /// The object as it is written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -98,7 +99,7 @@ struct HorizontalPodAutoscalerConfig {
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ScaleTriggers {
+pub(super) struct ScaleTriggers {
     r#type: String,
     name: Option<String>,
     #[expect(dead_code, reason = "values are read when they are asked for; here for the schema")]
@@ -108,24 +109,6 @@ struct ScaleTriggers {
     authentication_ref: Option<BTreeMap<String, String>>,
     metric_type: Option<String>,
 }
-
-/// Type of a trigger, the field with its query or its queue's name, the fields of the target (the first
-/// that is there counts), the field of the activation, and the target where none is written.
-type Measured =
-    (&'static str, &'static str, &'static [&'static str], &'static str, Option<&'static str>);
-
-/// Types of triggers whose value is a number of the scenario.
-const MEASURED: [Measured; 9] = [
-    ("prometheus", "query", &["threshold"], "activationThreshold", None),
-    ("rabbitmq", "queueName", &["value", "queueLength"], "activationValue", Some("20")),
-    ("kafka", "topic", &["lagThreshold"], "activationLagThreshold", Some("10")),
-    ("aws-sqs-queue", "queueURL", &["queueLength"], "activationQueueLength", Some("5")),
-    ("azure-queue", "queueName", &["queueLength"], "activationQueueLength", Some("5")),
-    ("azure-servicebus", "queueName", &["messageCount"], "activationMessageCount", Some("5")),
-    ("gcp-pubsub", "subscriptionName", &["value"], "activationValue", Some("10")),
-    ("redis", "listName", &["listLength"], "activationListLength", Some("5")),
-    ("metrics-api", "valueLocation", &["targetValue"], "activationTargetValue", None),
-];
 
 /// The spec, defaulted.
 pub(super) fn scaled_object_spec(
@@ -238,13 +221,7 @@ fn modifiers(
             names.push(name.into());
         }
     }
-    let mut milli = |field: &str, text: &str| match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => whole_milli(number),
-        _ => {
-            errors.push(&path.field(field), format!("{text:?} is not a number"));
-            0
-        }
-    };
+    let mut milli = |field: &str, text: &str| milli(text, &path.field(field), errors);
     let target_milli = if target.is_empty() { 0 } else { milli("target", target) };
     let activation = written.activation_target.as_deref().filter(|text| !text.is_empty());
     let activation_milli = activation.map_or(0, |text| milli("activationTarget", text));
@@ -253,7 +230,7 @@ fn modifiers(
     }
     let types = [("AverageValue", false), ("Value", true)];
     let at_type = path.field("metricType");
-    let is_value = errors.choose(written.metric_type.as_deref(), &types, false, &at_type);
+    let is_value = errors.choose(written.metric_type.as_deref(), &types, &at_type);
     let formula = Formula::parse(text, &names);
     let formula = formula.map_err(|problem| {
         if !text.is_empty() {
@@ -292,9 +269,9 @@ fn fallback(
         ("currentReplicasIfLower", FallbackBehavior::CurrentReplicasIfLower),
         ("scalingModifiers", FallbackBehavior::ScalingModifiers),
     ];
-    let behavior = written.behavior.as_deref().filter(|behavior| !behavior.is_empty());
+    let behavior = written.behavior.as_deref();
     let at = path.field("behavior");
-    let behavior = errors.choose(behavior, &behaviors, FallbackBehavior::Static, &at);
+    let behavior = errors.choose(behavior, &behaviors, &at);
     if behavior == FallbackBehavior::ScalingModifiers && !has_formula {
         errors.push(&at, "scalingModifiers needs advanced.scalingModifiers.formula".to_owned());
     }
@@ -345,185 +322,5 @@ fn behavior(
             errors.append(problems);
             None
         }
-    }
-}
-
-fn trigger(
-    index: usize,
-    written: &ScaleTriggers,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> Trigger {
-    let kind = written.r#type.as_str();
-    let name: Option<Name> = written.name.as_deref().map(Into::into);
-    let metadata = &written.metadata;
-    let at = path.field("metadata");
-    if matches!(kind, "cpu" | "memory") {
-        let source = resource(written, path, errors);
-        return Trigger { name, kind: kind.into(), metric_name: "".into(), source };
-    }
-    if kind == "cron" {
-        return cron(index, written, path, errors);
-    }
-    let Some((_, query, targets, activation, default)) =
-        MEASURED.iter().find(|(known, ..)| *known == kind)
-    else {
-        return Trigger {
-            name,
-            kind: kind.into(),
-            metric_name: "".into(),
-            source: TriggerSource::Unknown,
-        };
-    };
-    let query_text = metadata.get(*query).cloned().unwrap_or_else(|| {
-        errors.push(&at.field(query), format!("a {kind} trigger needs it"));
-        String::new()
-    });
-    let mut milli = |field: &str, text: &str| match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => whole_milli(number),
-        _ => {
-            errors.push(&at.field(field), format!("{text:?} is not a number"));
-            0
-        }
-    };
-    let written_target =
-        targets.iter().find_map(|field| metadata.get(*field).map(|text| (*field, text.as_str())));
-    let target_milli = match written_target.or(default.map(|text| (targets[0], text))) {
-        Some((field, text)) => milli(field, text),
-        None => milli(targets[0], ""),
-    };
-    let activation_milli =
-        metadata.get(*activation).map_or(0, |text| milli(activation, text.as_str()));
-    let target = external_target(written, target_milli, path, errors);
-    let last_part = query_text.rsplit('/').next().unwrap_or_default();
-    let metric_name = match kind {
-        "prometheus" => format!("s{index}-prometheus"),
-        "metrics-api" => format!("s{index}-metric-api-{last_part}"),
-        _ => format!("s{index}-{}-{last_part}", kind.trim_end_matches("-queue")),
-    };
-    Trigger {
-        name,
-        kind: kind.into(),
-        metric_name: metric_name.replace(['.', ':', '%', '(', ')', '/'], "-").into(),
-        source: TriggerSource::Measured {
-            query: query_text.into(),
-            target,
-            activation_milli,
-            // Queues that are empty have 0 messages; only a query can be without a result.
-            ignores_missing: metadata.get("ignoreNullValues").is_none_or(|text| text != "false"),
-        },
-    }
-}
-
-/// The target of an external metric (`GetMetricTargetType`).
-fn external_target(
-    written: &ScaleTriggers,
-    milli: i64,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> MetricTarget {
-    let types = [
-        ("AverageValue", MetricTarget::AverageValueMilli(milli)),
-        ("Value", MetricTarget::ValueMilli(milli)),
-    ];
-    let given = written.metric_type.as_deref().filter(|given| !given.is_empty());
-    errors.choose(given, &types, types[0].1, &path.field("metricType"))
-}
-
-/// A span of the calendar (`pkg/scalers/cron_scaler.go`).
-fn cron(
-    index: usize,
-    written: &ScaleTriggers,
-    trigger: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> Trigger {
-    let path = &trigger.field("metadata");
-    let mut text = |field: &str| {
-        let text = written.metadata.get(field).cloned().unwrap_or_default();
-        if text.is_empty() {
-            errors.push(&path.field(field), "a cron trigger needs it".to_owned());
-        }
-        text
-    };
-    let [start, end, zone, replicas] =
-        ["start", "end", "timezone", "desiredReplicas"].map(&mut text);
-    let mut schedule = |field: &str, text: &str| {
-        // KEDA's parser takes five fields and no descriptors.
-        let parsed = if text.starts_with('@') {
-            Err("descriptors such as @daily are not accepted; write five fields".to_owned())
-        } else {
-            Schedule::parse(text)
-        };
-        parsed
-            .map_err(|problem| {
-                if !text.is_empty() {
-                    errors.push(&path.field(field), problem);
-                }
-            })
-            .ok()
-    };
-    let schedules = schedule("start", &start).zip(schedule("end", &end));
-    if !start.is_empty() && start == end {
-        let problem = "start and end can not have exactly same time input".to_owned();
-        errors.push(&path.field("end"), problem);
-    }
-    let time_zone = time_zone(Some(&zone));
-    if !zone.is_empty() && time_zone.is_none() {
-        let problem = format!("{zone:?} is no time zone; write one such as Europe/Berlin");
-        errors.push(&path.field("timezone"), problem);
-    }
-    let desired_replicas = replicas.parse::<i64>().unwrap_or_default();
-    if !replicas.is_empty() && desired_replicas <= 0 {
-        let problem = format!("{replicas:?} must be a number above 0");
-        errors.push(&path.field("desiredReplicas"), problem);
-    }
-    let target = external_target(written, 1_000, trigger, errors);
-    let plain =
-        |text: &str| text.replace(' ', "").replace('*', "x").replace('/', "Sl").replace('?', "Qm");
-    let name = format!("s{index}-cron-{zone}-{}-{}", plain(&start), plain(&end));
-    let source =
-        schedules.zip(time_zone).map_or(TriggerSource::Unknown, |((start, end), time_zone)| {
-            TriggerSource::Cron { start, end, time_zone, desired_replicas, target }
-        });
-    Trigger {
-        name: written.name.as_deref().map(Into::into),
-        kind: "cron".into(),
-        metric_name: name.replace(['.', ':', '%', '(', ')', '/'], "-").into(),
-        source,
-    }
-}
-
-/// `int64(number * 1000)`, as KEDA hands targets on.
-#[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
-fn whole_milli(number: f64) -> i64 {
-    (number * 1000.0) as i64
-}
-
-fn resource(
-    written: &ScaleTriggers,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> TriggerSource {
-    let at = path.field("metadata");
-    let value = written.metadata.get("value").map_or("", String::as_str);
-    let kind = written.metric_type.as_deref().or(written.metadata.get("type").map(String::as_str));
-    let target = match kind {
-        Some("AverageValue") => value
-            .parse::<Quantity>()
-            .map(|quantity| MetricTarget::AverageValueMilli(quantity.milli_value()))
-            .map_err(|error| error.to_string()),
-        Some("Utilization") => {
-            value.parse().map(MetricTarget::Utilization).map_err(|error| error.to_string())
-        }
-        _ => Err("metricType must be Utilization or AverageValue".to_owned()),
-    };
-    let target = target.unwrap_or_else(|problem| {
-        errors.push(&at.field("value"), problem);
-        MetricTarget::Utilization(1)
-    });
-    TriggerSource::Resource {
-        resource: written.r#type.as_str().into(),
-        container: written.metadata.get("containerName").map(|name| name.as_str().into()),
-        target,
     }
 }

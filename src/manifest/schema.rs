@@ -120,8 +120,8 @@ pub const QUOTES_HELP: &str =
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 /// Written by the API server, in forms that a person has no part in.
-const SERVER_FIELDS: [(&str, &str); 2] =
-    [("ObjectMeta", "managedFields"), ("ObjectMeta", "selfLink")];
+const SERVER_FIELDS: [(&str, &str); 3] =
+    [("ObjectMeta", "managedFields"), ("ObjectMeta", "selfLink"), ("NodeStatus", "nodeInfo")];
 
 struct Checker<'a> {
     findings: &'a mut Findings,

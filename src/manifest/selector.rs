@@ -22,16 +22,9 @@ pub fn label_selector(
     let mut requirements: Vec<Requirement> = labels.collect();
     let path = path.field("matchExpressions");
     for (position, expression) in selector.match_expressions.iter().flatten().enumerate() {
-        requirements.push(requirement(
-            &Expression {
-                key: &expression.key,
-                operator: &expression.operator,
-                values: expression.values.as_deref().unwrap_or_default(),
-            },
-            &LABEL_OPERATORS,
-            &path.item(position),
-            errors,
-        ));
+        let meta::LabelSelectorRequirement { key, operator, values } = expression;
+        let given = Expression { key, operator, values: values.as_deref().unwrap_or_default() };
+        requirements.push(requirement(&given, &LABEL_OPERATORS, &path.item(position), errors));
     }
     Selector { requirements }
 }
@@ -46,16 +39,9 @@ pub fn node_selector_term(
         let path = path.field(field);
         let mut lowered = Vec::new();
         for (position, expression) in expressions.iter().flatten().enumerate() {
-            lowered.push(requirement(
-                &Expression {
-                    key: &expression.key,
-                    operator: &expression.operator,
-                    values: expression.values.as_deref().unwrap_or_default(),
-                },
-                &NODE_OPERATORS,
-                &path.item(position),
-                errors,
-            ));
+            let core::NodeSelectorRequirement { key, operator, values } = expression;
+            let given = Expression { key, operator, values: values.as_deref().unwrap_or_default() };
+            lowered.push(requirement(&given, &NODE_OPERATORS, &path.item(position), errors));
         }
         lowered
     };
@@ -65,7 +51,7 @@ pub fn node_selector_term(
     }
 }
 
-const LABEL_OPERATORS: [(&str, Operator); 4] = [
+pub(super) const LABEL_OPERATORS: [(&str, Operator); 4] = [
     ("In", Operator::In),
     ("NotIn", Operator::NotIn),
     ("Exists", Operator::Exists),
@@ -101,20 +87,18 @@ fn requirement(
     if expression.operator.is_empty() {
         errors.required(&at, "how the label is compared");
     }
-    let operator = errors.choose(Some(expression.operator), operators, Operator::Exists, &at);
+    let operator = errors.chosen(Some(expression.operator), operators, &at);
     let at = path.field("values");
     let values = expression.values;
     // Of an operator that there is not, nobody can say what values it takes.
-    let is_known = operators.iter().any(|(name, _)| *name == expression.operator);
     match operator {
-        _ if !is_known => {}
-        Operator::In | Operator::NotIn if values.is_empty() => {
+        Some(Operator::In | Operator::NotIn) if values.is_empty() => {
             errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");
         }
-        Operator::Gt | Operator::Lt if values.len() != 1 => {
+        Some(Operator::Gt | Operator::Lt) if values.len() != 1 => {
             errors.required(&at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
-        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+        Some(Operator::Exists | Operator::DoesNotExist) if !values.is_empty() => {
             errors.push(
                 &at,
                 "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
@@ -124,7 +108,7 @@ fn requirement(
     }
     Requirement {
         key: Name::from(expression.key),
-        operator,
+        operator: operator.unwrap_or(Operator::Exists),
         values: values.iter().map(|value| Name::from(value.as_str())).collect(),
     }
 }

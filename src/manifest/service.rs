@@ -1,11 +1,11 @@
-//! Services of the API to those of `cluster`, defaulted and checked as the API server does
-//! (`pkg/apis/core/v1/defaults.go`, `ValidateService`, 1.36).
+//! Services of the API to those of `cluster`, checked as the API server does (`ValidateService`, 1.36).
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::container::{PROTOCOLS, port_number};
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_labels, check_name};
 use super::pod::pairs;
@@ -21,8 +21,7 @@ pub(super) fn service(
 ) -> Service {
     let path = FieldPath::ROOT.field("spec");
     let types = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"].map(|name| (name, name));
-    let service_type =
-        errors.choose(spec.type_.as_deref(), &types, "ClusterIP", &path.field("type"));
+    let service_type = errors.choose(spec.type_.as_deref(), &types, &path.field("type"));
     let is_headless = spec.cluster_ip.as_deref() == Some("None");
     let at = path.field("ports");
     let given = spec.ports.as_deref().unwrap_or_default();
@@ -33,14 +32,13 @@ pub(super) fn service(
     let affinities = [("None", false), ("ClientIP", true)];
     let affinity = spec.session_affinity.as_deref();
     let distributions = [
-        ("PreferClose", Some(TrafficDistribution::PreferSameZone)),
-        ("PreferSameZone", Some(TrafficDistribution::PreferSameZone)),
-        ("PreferSameNode", Some(TrafficDistribution::PreferSameNode)),
+        ("PreferClose", TrafficDistribution::PreferSameZone),
+        ("PreferSameZone", TrafficDistribution::PreferSameZone),
+        ("PreferSameNode", TrafficDistribution::PreferSameNode),
     ];
-    let traffic_distribution = errors.choose(
+    let traffic_distribution = errors.chosen(
         spec.traffic_distribution.as_deref(),
         &distributions,
-        None,
         &path.field("trafficDistribution"),
     );
     let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
@@ -54,13 +52,8 @@ pub(super) fn service(
         is_headless,
         node_ports: node_ports(service_type, spec),
         is_load_balancer: service_type == "LoadBalancer",
-        publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or(false),
-        has_client_affinity: errors.choose(
-            affinity,
-            &affinities,
-            false,
-            &path.field("sessionAffinity"),
-        ),
+        publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or_default(),
+        has_client_affinity: errors.choose(affinity, &affinities, &path.field("sessionAffinity")),
         traffic_distribution,
         endpoints: Vec::new(),
     }
@@ -97,9 +90,8 @@ fn ports(
         if !name.is_empty() {
             check_name(name, false, NameRule::Label, &at.field("name"), errors);
         }
-        let protocols = ["TCP", "UDP", "SCTP"].map(|name| (name, name));
         let protocol = given_port.protocol.as_deref();
-        let protocol = errors.choose(protocol, &protocols, "TCP", &at.field("protocol"));
+        let protocol = errors.choose(protocol, &PROTOCOLS, &at.field("protocol"));
         if !numbers.insert((given_port.port, protocol)) {
             errors.push(&at, format!("Duplicate value: {}/{protocol}", given_port.port));
         }
@@ -107,32 +99,21 @@ fn ports(
         ports.push(ServicePort {
             name: Name::from(name),
             port,
-            target_port: target_port(given_port, port, &at.field("targetPort"), errors),
+            target_port: target_port(given_port, &at.field("targetPort"), errors),
         });
     }
     ports
 }
 
-fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
-    u16::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
-        errors.invalid(path, number, "must be between 1 and 65535, inclusive");
-        0
-    })
-}
-
-/// `targetPort`: a number, the name of a container port, or else the Service's own port.
-fn target_port(
-    given: &core::ServicePort,
-    port: u16,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> Name {
+/// `targetPort`: a number, or the name of a container port.
+fn target_port(given: &core::ServicePort, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Name {
     match &given.target_port {
-        None | Some(IntOrString::Int(0)) => Name::from(port.to_string()),
+        // The Service's own, of which is said what is wrong with it.
+        Some(IntOrString::Int(number)) if *number == given.port => Name::from(number.to_string()),
         Some(IntOrString::Int(number)) => {
             Name::from(port_number(*number, path, errors).to_string())
         }
-        Some(IntOrString::String(name)) if name.is_empty() => Name::from(port.to_string()),
+        None => Name::from(given.port.to_string()),
         Some(IntOrString::String(name)) => {
             let is_name = name.len() <= 15 && name.bytes().any(|b| b.is_ascii_lowercase());
             if !is_name {
@@ -148,19 +129,22 @@ fn target_port(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::SetDefaults;
     use serde_json::{Value, json};
 
-    fn lower(spec: Value) -> (Service, Vec<String>) {
+    fn lower(spec: &Value) -> (Service, Vec<String>) {
         let mut errors = FieldErrors::default();
         let meta = ObjectMeta::new("shop", "web");
-        let service = service(meta, &serde_json::from_value(spec).unwrap(), &mut errors);
+        let mut object: core::Service = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        object.set_defaults();
+        let service = service(meta, &object.spec.unwrap(), &mut errors);
         (service, errors.into_vec().iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn the_target_port_defaults_to_the_port() {
         let ports = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81, "targetPort": "http"}, {"name": "c", "port": 82, "targetPort": 8082}]);
-        let (service, errors) = lower(json!({"selector": {"app": "web"}, "ports": ports}));
+        let (service, errors) = lower(&json!({"selector": {"app": "web"}, "ports": ports}));
         assert_eq!(errors, [""; 0]);
         let targets: Vec<&str> = service.ports.iter().map(|port| &*port.target_port).collect();
         assert_eq!(targets, ["80", "http", "8082"]);
@@ -171,22 +155,22 @@ mod tests {
     #[test]
     fn a_service_without_a_selector_finds_no_pods_and_an_external_name_needs_none() {
         let (service, errors) =
-            lower(json!({"type": "ExternalName", "externalName": "a.b", "selector": {"a": "b"}}));
+            lower(&json!({"type": "ExternalName", "externalName": "a.b", "selector": {"a": "b"}}));
         assert_eq!(errors, [""; 0]);
         assert_eq!(service.selector, None);
-        let (service, _) = lower(json!({"selector": {}, "clusterIP": "None"}));
+        let (service, _) = lower(&json!({"selector": {}, "clusterIP": "None"}));
         assert!(service.selector.is_none() && service.is_headless);
     }
 
     #[test]
     fn what_is_wrong_with_ports_is_said_port_by_port() {
         let ports = json!([{"port": 0}, {"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "a", "port": 80, "targetPort": "8080"}]);
-        let (_, errors) = lower(json!({"ports": ports}));
+        let (_, errors) = lower(&json!({"ports": ports}));
         assert_eq!(errors.len(), 6, "{errors:#?}");
         assert_eq!(
             errors[1],
             "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
         );
-        assert_eq!(lower(json!({})).1, ["spec.ports: Required value: at least one port"]);
+        assert_eq!(lower(&json!({})).1, ["spec.ports: Required value: at least one port"]);
     }
 }

@@ -1,19 +1,19 @@
-//! StatefulSets and DaemonSets of the API to those of `cluster`, defaulted and checked as the API server
-//! does (`pkg/apis/apps/v1/defaults.go`, `pkg/apis/apps/validation`, 1.36).
+//! StatefulSets and DaemonSets of the API to those of `cluster`, checked as the API server does
+//! (`pkg/apis/apps/validation`, 1.36).
 
 use k8s_openapi::api::apps::v1 as apps;
 
 use super::claim::claim_spec;
 use super::field::{FieldErrors, FieldPath};
-use super::int_or_percent::{at_most_100_percent, int_or_percent};
+use super::int_or_percent::{at_most_100_percent, int_or_percent, is_zero};
 use super::workload::{count, pod_count, selector_and_template};
 use cluster::Name;
 use cluster::claim::ClaimTemplate;
 use cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
-use cluster::deployment::IntOrPercent;
 use cluster::stateful_set::{ClaimRetention, StatefulSetSpec, StatefulSetUpdate};
 
-const REVISION_HISTORY_LIMIT: i32 = 10;
+/// Types of an update strategy, with whether pods wait to be deleted.
+const UPDATES: [(&str, bool); 2] = [("RollingUpdate", false), ("OnDelete", true)];
 
 /// `spec` of a StatefulSet.
 pub(super) fn stateful_set_spec(
@@ -21,30 +21,26 @@ pub(super) fn stateful_set_spec(
     errors: &mut FieldErrors,
 ) -> StatefulSetSpec {
     let path = FieldPath::ROOT.field("spec");
-    let claims = spec.volume_claim_templates.iter().flatten();
-    let claims: Vec<&str> = claims.filter_map(|claim| claim.metadata.name.as_deref()).collect();
     let at = path.field("volumeClaimTemplates");
-    let mut claim_templates = Vec::new();
+    let (mut claims, mut claim_templates) = (Vec::new(), Vec::new());
     for (place, claim) in spec.volume_claim_templates.iter().flatten().enumerate() {
-        let Some(name) = claim.metadata.name.as_deref() else { continue };
-        let at = at.item(place);
-        let asked = claim.spec.clone().unwrap_or_default();
-        let spec = claim_spec(&asked, &at.field("spec"), errors);
-        claim_templates.push(ClaimTemplate { name: Name::from(name), spec });
+        let (Some(name), Some(asked)) = (&claim.metadata.name, &claim.spec) else { continue };
+        let spec = claim_spec(asked, &at.item(place).field("spec"), errors);
+        claim_templates.push(ClaimTemplate { name: Name::from(name.as_str()), spec });
+        claims.push(name.as_str());
     }
     let claim_retention = claim_retention(spec, &path, errors);
-    let replicas = pod_count(spec.replicas, 1, &path.field("replicas"), errors);
-    let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
-    let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
-    let revision_history_limit =
-        counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");
+    let replicas = pod_count(spec.replicas, &path.field("replicas"), errors);
+    let mut counted = |given, field| count(given, &path.field(field), errors);
+    let min_ready_seconds = counted(spec.min_ready_seconds, "minReadySeconds");
+    let revision_history_limit = counted(spec.revision_history_limit, "revisionHistoryLimit");
     let ordinals = path.field("ordinals");
     let start = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start);
-    let start_ordinal = count(start, 0, &ordinals.field("start"), errors);
+    let start_ordinal = count(start, &ordinals.field("start"), errors);
     let policies = [("OrderedReady", false), ("Parallel", true)];
     let policy = spec.pod_management_policy.as_deref();
     let at = path.field("podManagementPolicy");
-    let is_parallel = errors.choose(policy, &policies, false, &at);
+    let is_parallel = errors.choose(policy, &policies, &at);
     let update = stateful_set_update(spec.update_strategy.as_ref(), &path, errors);
     let (selector, template) =
         selector_and_template(&spec.selector, &spec.template, &claims, &path, errors);
@@ -72,7 +68,7 @@ fn claim_retention(
     let policy = spec.persistent_volume_claim_retention_policy.clone().unwrap_or_default();
     let policies = [("Retain", false), ("Delete", true)];
     let mut choose =
-        |given: Option<&str>, field| errors.choose(given, &policies, false, &path.field(field));
+        |given: Option<&str>, field| errors.choose(given, &policies, &path.field(field));
     ClaimRetention {
         deletes_with_set: choose(policy.when_deleted.as_deref(), "whenDeleted"),
         deletes_when_scaled: choose(policy.when_scaled.as_deref(), "whenScaled"),
@@ -86,11 +82,10 @@ fn stateful_set_update(
 ) -> StatefulSetUpdate {
     let strategy = strategy.cloned().unwrap_or_default();
     let at = path.field("updateStrategy");
-    let types = [("RollingUpdate", false), ("OnDelete", true)];
-    let is_on_delete = errors.choose(strategy.type_.as_deref(), &types, false, &at.field("type"));
+    let is_on_delete = errors.choose(strategy.type_.as_deref(), &UPDATES, &at.field("type"));
     let partition = strategy.rolling_update.and_then(|rolling| rolling.partition);
     let at = at.field("rollingUpdate");
-    let partition = count(partition, 0, &at.field("partition"), errors);
+    let partition = count(partition, &at.field("partition"), errors);
     if is_on_delete {
         StatefulSetUpdate::OnDelete
     } else {
@@ -104,22 +99,20 @@ pub(super) fn daemon_set_spec(
     errors: &mut FieldErrors,
 ) -> DaemonSetSpec {
     let path = FieldPath::ROOT.field("spec");
-    let mut counted = |given, default, field| count(given, default, &path.field(field), errors);
-    let min_ready_seconds = counted(spec.min_ready_seconds, 0, "minReadySeconds");
-    let revision_history_limit =
-        counted(spec.revision_history_limit, REVISION_HISTORY_LIMIT, "revisionHistoryLimit");
+    let mut counted = |given, field| count(given, &path.field(field), errors);
+    let min_ready_seconds = counted(spec.min_ready_seconds, "minReadySeconds");
+    let revision_history_limit = counted(spec.revision_history_limit, "revisionHistoryLimit");
     let strategy = spec.update_strategy.clone().unwrap_or_default();
     let at = path.field("updateStrategy");
-    let types = [("RollingUpdate", false), ("OnDelete", true)];
-    let is_on_delete = errors.choose(strategy.type_.as_deref(), &types, false, &at.field("type"));
-    let rolling = strategy.rolling_update.unwrap_or_default();
-    let rolling = rolling_update(&rolling, &at.field("rollingUpdate"), errors);
+    let is_on_delete = errors.choose(strategy.type_.as_deref(), &UPDATES, &at.field("type"));
+    let rolling = strategy.rolling_update;
+    let rolling = rolling.map(|one| rolling_update(&one, &at.field("rollingUpdate"), errors));
     let (selector, template) =
         selector_and_template(&spec.selector, &spec.template, &[], &path, errors);
     DaemonSetSpec {
         selector,
         template,
-        update: if is_on_delete { DaemonSetUpdate::OnDelete } else { rolling },
+        update: rolling.filter(|_| !is_on_delete).unwrap_or(DaemonSetUpdate::OnDelete),
         min_ready_seconds,
         revision_history_limit,
     }
@@ -131,21 +124,20 @@ fn rolling_update(
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> DaemonSetUpdate {
-    let mut number = |given: &Option<_>, default, field| {
+    let mut number = |given: &Option<_>, field| {
         let at = path.field(field);
-        let number = given.as_ref().map_or(default, |given| int_or_percent(given, &at, errors));
+        let number = int_or_percent(given.as_ref(), &at, errors);
         at_most_100_percent(number, &at, errors);
         number
     };
-    let max_unavailable = number(&rolling.max_unavailable, IntOrPercent::Int(1), "maxUnavailable");
-    let max_surge = number(&rolling.max_surge, IntOrPercent::Int(0), "maxSurge");
-    let is_some = |number| !matches!(number, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
-    match (is_some(max_unavailable), is_some(max_surge)) {
-        (true, true) => {
+    let max_unavailable = number(&rolling.max_unavailable, "maxUnavailable");
+    let max_surge = number(&rolling.max_surge, "maxSurge");
+    match (is_zero(max_unavailable), is_zero(max_surge)) {
+        (false, false) => {
             let rule = "Forbidden: may not be set when maxUnavailable is non-zero";
             errors.push(&path.field("maxSurge"), rule);
         }
-        (false, false) => {
+        (true, true) => {
             let rule = "Required value: cannot be 0 when maxSurge is 0";
             errors.push(&path.field("maxUnavailable"), rule);
         }
@@ -157,7 +149,14 @@ fn rolling_update(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defaults::SetDefaults;
     use serde_json::{Value, json};
+
+    fn object<T: SetDefaults>(spec: &Value) -> T {
+        let mut object: T = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        object.set_defaults();
+        object
+    }
 
     fn spec(extra: &Value) -> Value {
         let mut spec = json!({
@@ -173,7 +172,8 @@ mod tests {
 
     fn of_stateful_set(extra: &Value) -> Vec<String> {
         let mut errors = FieldErrors::default();
-        stateful_set_spec(&serde_json::from_value(spec(extra)).unwrap(), &mut errors);
+        let set: apps::StatefulSet = object(&spec(extra));
+        stateful_set_spec(&set.spec.unwrap(), &mut errors);
         errors.into_vec().iter().map(|error| error.path.clone()).collect()
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let volumes = json!([{"name": "data"}]);
         let mut spec = spec(&json!({"updateStrategy": {"rollingUpdate": rolling}}));
         spec["template"]["spec"]["volumes"] = volumes;
-        daemon_set_spec(&serde_json::from_value(spec).unwrap(), &mut errors);
+        daemon_set_spec(&object::<apps::DaemonSet>(&spec).spec.unwrap(), &mut errors);
         errors.into_vec().iter().map(|error| error.path.clone()).collect()
     }
 

@@ -8,10 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{FieldErrors, FieldPath};
+use super::resources::resource_list;
 use cluster::hpa::ObjectReference;
-use cluster::pod_template::ResourceList;
 use cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
-use units::Quantity;
 
 /// The object as it is written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -95,7 +94,7 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
     ];
     let at_policy = path.field("updatePolicy");
     let mode = policy.and_then(|policy| policy.update_mode.as_deref());
-    let mode = errors.choose(mode, &modes, UpdateMode::Recreate, &at_policy.field("updateMode"));
+    let mode = errors.chosen(mode, &modes, &at_policy.field("updateMode"));
     let at_resources = path.field("resourcePolicy");
     let at_list = at_resources.field("containerPolicies");
     let written = spec.resource_policy.as_ref().and_then(|one| one.container_policies.as_ref());
@@ -109,7 +108,7 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
             kind: spec.target_ref.kind.as_str().into(),
             name: spec.target_ref.name.as_str().into(),
         },
-        mode,
+        mode: mode.unwrap_or(UpdateMode::Recreate),
         min_replicas: policy.and_then(|policy| policy.min_replicas),
         policies: policies
             .map(|(index, policy)| container_policy(policy, &at_list.item(index), errors))
@@ -139,7 +138,7 @@ fn eviction_requirement(
     EvictionRequirement {
         cpu: has("cpu"),
         memory: has("memory"),
-        higher: errors.choose(written_change, &directions, true, &at_change),
+        higher: errors.choose(written_change, &directions, &at_change),
     }
 }
 
@@ -149,23 +148,14 @@ fn container_policy(
     errors: &mut FieldErrors,
 ) -> ContainerPolicy {
     let modes = [("Auto", false), ("Off", true)];
-    let is_off = errors.choose(written.mode.as_deref(), &modes, false, &path.field("mode"));
+    let is_off = errors.choose(written.mode.as_deref(), &modes, &path.field("mode"));
     let values = [("RequestsAndLimits", false), ("RequestsOnly", true)];
     let at_values = path.field("controlledValues");
-    let requests_only =
-        errors.choose(written.controlled_values.as_deref(), &values, false, &at_values);
+    let requests_only = errors.choose(written.controlled_values.as_deref(), &values, &at_values);
     let controlled = written.controlled_resources.as_ref();
     let controls = |name: &str| controlled.is_none_or(|list| list.iter().any(|one| one == name));
-    let mut amounts = |list: &Option<BTreeMap<String, ApiQuantity>>, field: &str| {
-        let at = path.field(field);
-        let mut amounts = ResourceList::default();
-        for (name, amount) in list.iter().flatten() {
-            match amount.0.parse::<Quantity>() {
-                Ok(quantity) => amounts.set(name.as_str(), quantity),
-                Err(error) => errors.push(&at.field(name), error.to_string()),
-            }
-        }
-        amounts
+    let mut amounts = |list: &Option<BTreeMap<String, ApiQuantity>>, field| {
+        resource_list(list.as_ref(), &path.field(field), errors)
     };
     ContainerPolicy {
         container: written.container_name.as_deref().unwrap_or("*").into(),

@@ -96,8 +96,7 @@ fn restart_policy_is_one_of(
     errors: &mut FieldErrors,
 ) {
     let Some(spec) = &template.spec else { return };
-    let policy = spec.restart_policy.as_deref().filter(|policy| !policy.is_empty());
-    let policy = policy.unwrap_or("Always");
+    let policy = spec.restart_policy.as_deref().unwrap_or_default();
     let is_known = ["Always", "OnFailure", "Never"].contains(&policy);
     if is_known && !policies.contains(&policy) {
         let spec = path.field("spec");
@@ -110,14 +109,9 @@ fn restart_policy_is_one_of(
 /// Pods of one workload that are simulated at most; Kubernetes is tested with 150,000 in a whole cluster.
 const MOST_PODS: i32 = 1_000_000;
 
-/// How many pods a workload has, or the default.
-pub(super) fn pod_count(
-    given: Option<i32>,
-    default: i32,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> i32 {
-    let pods = count(given, default, path, errors);
+/// How many pods a workload has.
+pub(super) fn pod_count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i32 {
+    let pods = count(given, path, errors);
     if pods > MOST_PODS {
         let problem = format!("{pods} pods: of one workload {MOST_PODS} at most are simulated");
         errors.push(path, problem);
@@ -125,14 +119,9 @@ pub(super) fn pod_count(
     pods
 }
 
-/// A count that must not be negative, or its default.
-pub(super) fn count(
-    given: Option<i32>,
-    default: i32,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> i32 {
-    let count = given.unwrap_or(default);
+/// A count that must not be negative.
+pub(super) fn count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i32 {
+    let count = given.unwrap_or_default();
     errors.not_negative(path, i64::from(count));
     count
 }

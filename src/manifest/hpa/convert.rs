@@ -7,13 +7,15 @@ use k8s_openapi::api::autoscaling::v2::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::defaults::cpu_utilization;
+use crate::defaults::cpu_utilization;
 use crate::field::{FieldError, FieldErrors, FieldPath};
 use units::Quantity;
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
 /// The annotation in which autoscaling/v1 keeps metrics that it has no field for.
 pub(crate) const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
+const CONDITIONS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/conditions";
+const CURRENT_METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
 const BEHAVIOR_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
 /// The spec of an HPA object in the form of `autoscaling/v2`, quantities in canonical form.
@@ -46,6 +48,21 @@ pub fn to_v2(
                 "no kind \"HorizontalPodAutoscaler\" is registered for version \"{api_version}\""
             ),
         )),
+    }
+}
+
+/// Takes out the annotations whose contents have fields of their own in the current version
+/// (`DropRoundTripHorizontalPodAutoscalerAnnotations`).
+pub(crate) fn drop_conversion_annotations(object: &mut Value) {
+    if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
+        for name in [
+            METRICS_ANNOTATION,
+            BEHAVIOR_ANNOTATION,
+            CONDITIONS_ANNOTATION,
+            CURRENT_METRICS_ANNOTATION,
+        ] {
+            annotations.shift_remove(name);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub fn lower(spec: &HorizontalPodAutoscalerSpec) -> Result<HpaSpec, Vec<FieldErr
     });
     let spec = HpaSpec {
         scale_target: object_reference(&spec.scale_target_ref),
-        min_replicas: spec.min_replicas.unwrap_or(1),
+        min_replicas: spec.min_replicas.unwrap_or_default(),
         max_replicas: spec.max_replicas,
         metrics,
         behavior,

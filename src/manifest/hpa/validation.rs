@@ -1,8 +1,6 @@
 //! What the API server refuses (`pkg/apis/autoscaling/validation/validation.go`, for a new object),
 //! in its words.
 
-use std::fmt::Display;
-
 use k8s_openapi::api::autoscaling::v2::{
     ContainerResourceMetricSource, CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules,
     HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec, MetricTarget,
@@ -10,6 +8,7 @@ use k8s_openapi::api::autoscaling::v2::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use crate::field::{FieldError, FieldErrors, FieldPath};
+use crate::names::broken_label;
 use units::Quantity;
 
 const MAX_PERIOD_SECONDS: i32 = 1800;
@@ -71,19 +70,6 @@ const EXTERNAL_TARGET: TargetRule = TargetRule {
 };
 
 impl Validation {
-    fn invalid(&mut self, path: &FieldPath<'_>, value: impl Display, detail: impl Display) {
-        self.errors.push(path, format!("Invalid value: {value}: {detail}"));
-    }
-
-    fn required(&mut self, path: &FieldPath<'_>, detail: &str) {
-        let colon = if detail.is_empty() { "" } else { ": " };
-        self.errors.push(path, format!("Required value{colon}{detail}"));
-    }
-
-    fn forbidden(&mut self, path: &FieldPath<'_>, detail: &str) {
-        self.errors.push(path, format!("Forbidden: {detail}"));
-    }
-
     fn not_supported(&mut self, path: &FieldPath<'_>, value: &str, supported: &[&str]) {
         let supported: Vec<_> = supported.iter().map(|value| format!("{value:?}")).collect();
         let supported = supported.join(", ");
@@ -96,14 +82,14 @@ impl Validation {
         let (min, max) = (spec.min_replicas, spec.max_replicas);
         if let Some(min) = min.filter(|min| *min < lowest_min_replicas) {
             let detail = format!("must be greater than or equal to {lowest_min_replicas}");
-            self.invalid(&path.field("minReplicas"), min, detail);
+            self.errors.invalid(&path.field("minReplicas"), min, detail);
         }
         if max < 1 {
-            self.invalid(&path.field("maxReplicas"), max, "must be greater than 0");
+            self.errors.invalid(&path.field("maxReplicas"), max, "must be greater than 0");
         }
         if min.is_some_and(|min| max < min) {
             let detail = "must be greater than or equal to `minReplicas`";
-            self.invalid(&path.field("maxReplicas"), max, detail);
+            self.errors.invalid(&path.field("maxReplicas"), max, detail);
         }
         let target = &spec.scale_target_ref;
         let needs_group = target.kind != "ReplicationController";
@@ -116,7 +102,7 @@ impl Validation {
         if min == Some(0) && !metrics.iter().any(wakes_up) {
             let detail = "must specify at least one Object or External metric to support scaling to \
                           zero replicas";
-            self.forbidden(&path.field("metrics"), detail);
+            self.errors.push(&path.field("metrics"), format!("Forbidden: {detail}"));
         }
         if let Some(behavior) = &spec.behavior {
             self.rules(&path.field("behavior").field("scaleUp"), behavior.scale_up.as_ref());
@@ -132,7 +118,7 @@ impl Validation {
     ) {
         for (field, value) in [("kind", &reference.kind), ("name", &reference.name)] {
             if value.is_empty() {
-                self.required(&path.field(field), "");
+                self.errors.required(&path.field(field), "");
             } else {
                 self.path_segment(&path.field(field), value);
             }
@@ -140,21 +126,21 @@ impl Validation {
         let api_version = reference.api_version.as_deref().unwrap_or_default();
         if api_version.matches('/').count() > 1 {
             let detail = format!("unexpected GroupVersion string: {api_version}");
-            self.invalid(&path.field("apiVersion"), quoted(api_version), detail);
+            self.errors.invalid(&path.field("apiVersion"), api_version, detail);
         } else if needs_group && api_version.split_once('/').is_none_or(|(g, _)| g.is_empty()) {
             let detail = "apiVersion must specify API group";
-            self.invalid(&path.field("apiVersion"), quoted(api_version), detail);
+            self.errors.invalid(&path.field("apiVersion"), api_version, detail);
         }
     }
 
     fn path_segment(&mut self, path: &FieldPath<'_>, name: &str) {
         if matches!(name, "." | "..") {
-            return self.invalid(path, quoted(name), format!("may not be '{name}'"));
+            return self.errors.invalid(path, name, format!("may not be '{name}'"));
         }
         for forbidden in ['/', '%'] {
             if name.contains(forbidden) {
                 let detail = format!("may not contain '{forbidden}'");
-                self.invalid(path, quoted(name), detail);
+                self.errors.invalid(path, name, detail);
             }
         }
     }
@@ -163,7 +149,7 @@ impl Validation {
         const TYPES: [&str; 5] = ["ContainerResource", "External", "Object", "Pods", "Resource"];
         const MISSING: &str = "must populate information for the given metric source";
         if metric.type_.is_empty() {
-            self.required(&path.field("type"), "must specify a metric source type");
+            self.errors.required(&path.field("type"), "must specify a metric source type");
         }
         if !TYPES.contains(&&*metric.type_) {
             self.not_supported(&path.field("type"), &metric.type_, &TYPES);
@@ -182,13 +168,13 @@ impl Validation {
         }
         for (field, type_name, is_present) in sources {
             if type_name == metric.type_ && !is_present {
-                self.required(&path.field(field), MISSING);
+                self.errors.required(&path.field(field), MISSING);
             }
         }
         if present().count() > 1 {
             for (field, ..) in present().filter(|(_, type_name, _)| *type_name != metric.type_) {
                 let detail = "must populate the given metric source only";
-                self.forbidden(&path.field(field), detail);
+                self.errors.push(&path.field(field), format!("Forbidden: {detail}"));
             }
         }
     }
@@ -207,7 +193,7 @@ impl Validation {
             self.target(path, &source.target, &PODS_TARGET);
         } else if let Some(source) = &metric.resource {
             if source.name.is_empty() {
-                self.required(&path.field("name"), "must specify a resource name");
+                self.errors.required(&path.field("name"), "must specify a resource name");
             }
             self.target(path, &source.target, &RESOURCE_TARGET);
         } else if let Some(source) = &metric.container_resource {
@@ -221,19 +207,19 @@ impl Validation {
         let is_standard = matches!(&**name, "cpu" | "memory" | "ephemeral-storage")
             || name.starts_with("hugepages-");
         if name.is_empty() {
-            self.required(&path.field("name"), "must specify a resource name");
+            self.errors.required(&path.field("name"), "must specify a resource name");
         } else if !is_standard && !name.contains('/') {
             let detail = "must be a standard resource for containers";
-            self.invalid(&path.field("name"), quoted(name), detail);
+            self.errors.invalid(&path.field("name"), name, detail);
         }
         if container.is_empty() {
-            self.required(&path.field("container"), "must specify a container");
-        } else if !is_dns_1123_label(container) {
+            self.errors.required(&path.field("container"), "must specify a container");
+        } else if broken_label(container).is_some() {
             let detail = "a lowercase RFC 1123 label must consist of lower case alphanumeric \
                           characters or '-', and must start and end with an alphanumeric character \
                           (e.g. 'my-name',  or '123-abc', regex used for validation is \
                           '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-            self.invalid(&path.field("container"), quoted(container), detail);
+            self.errors.invalid(&path.field("container"), container, detail);
         }
     }
 
@@ -241,7 +227,7 @@ impl Validation {
         let at_metric = path.field("metric");
         let path = at_metric.field("name");
         if metric.name.is_empty() {
-            self.required(&path, "must specify a metric name");
+            self.errors.required(&path, "must specify a metric name");
         } else {
             self.path_segment(&path, &metric.name);
         }
@@ -250,16 +236,20 @@ impl Validation {
     fn target(&mut self, path: &FieldPath<'_>, target: &MetricTarget, rule: &TargetRule) {
         let path = path.field("target");
         if target.type_.is_empty() {
-            self.required(&path.field("type"), "must specify a metric target type");
+            self.errors.required(&path.field("type"), "must specify a metric target type");
         }
         if !matches!(&*target.type_, "Utilization" | "Value" | "AverageValue") {
             let detail = "must be either Utilization, Value, or AverageValue";
-            self.invalid(&path.field("type"), quoted(&target.type_), detail);
+            self.errors.invalid(&path.field("type"), &target.type_, detail);
         }
         self.positive(&path.field("value"), target.value.as_ref());
         self.positive(&path.field("averageValue"), target.average_value.as_ref());
         if let Some(percent) = target.average_utilization.filter(|percent| *percent < 1) {
-            self.invalid(&path.field("averageUtilization"), percent, "must be greater than 0");
+            self.errors.invalid(
+                &path.field("averageUtilization"),
+                percent,
+                "must be greater than 0",
+            );
         }
         let is_set = rule.one_of.map(|field| match field {
             TargetField::Value => target.value.is_some(),
@@ -268,10 +258,10 @@ impl Validation {
         });
         match (is_set, rule.both) {
             ([false, false], _) => {
-                self.required(&path.field(rule.required_at), rule.required);
+                self.errors.required(&path.field(rule.required_at), rule.required);
             }
             ([true, true], Some((field, detail))) => {
-                self.forbidden(&path.field(field), detail);
+                self.errors.push(&path.field(field), format!("Forbidden: {detail}"));
             }
             _ => {}
         }
@@ -281,7 +271,7 @@ impl Validation {
         if let Some(ApiQuantity(text)) = quantity
             && text.parse::<Quantity>().is_ok_and(|quantity| quantity.nanos() <= 0)
         {
-            self.invalid(path, quoted(text), "must be positive");
+            self.errors.invalid(path, text, "must be positive");
         }
     }
 
@@ -290,11 +280,11 @@ impl Validation {
         if let Some(window) = rules.stabilization_window_seconds {
             let path = path.field("stabilizationWindowSeconds");
             if window < 0 {
-                self.invalid(&path, window, "must be greater than or equal to zero");
+                self.errors.invalid(&path, window, "must be greater than or equal to zero");
             } else if window > MAX_STABILIZATION_WINDOW_SECONDS {
                 let detail =
                     format!("must be less than or equal to {MAX_STABILIZATION_WINDOW_SECONDS}");
-                self.invalid(&path, window, detail);
+                self.errors.invalid(&path, window, detail);
             }
         }
         let select = rules.select_policy.as_deref();
@@ -304,7 +294,7 @@ impl Validation {
         }
         let policies = rules.policies.as_deref().unwrap_or_default();
         if policies.is_empty() {
-            self.required(&path.field("policies"), "must specify at least one Policy");
+            self.errors.required(&path.field("policies"), "must specify at least one Policy");
         }
         for (index, policy) in policies.iter().enumerate() {
             self.policy(&path.field("policies").item(index), policy);
@@ -313,7 +303,7 @@ impl Validation {
             && text.parse::<Quantity>().is_ok_and(Quantity::is_negative)
         {
             let detail = "must be greater than or equal to 0";
-            self.invalid(&path.field("tolerance"), quoted(text), detail);
+            self.errors.invalid(&path.field("tolerance"), text, detail);
         }
     }
 
@@ -322,28 +312,14 @@ impl Validation {
             self.not_supported(&path.field("type"), &policy.type_, &["Percent", "Pods"]);
         }
         if policy.value <= 0 {
-            self.invalid(&path.field("value"), policy.value, "must be greater than zero");
+            self.errors.invalid(&path.field("value"), policy.value, "must be greater than zero");
         }
         let (path, period) = (&path.field("periodSeconds"), policy.period_seconds);
         if period <= 0 {
-            self.invalid(path, period, "must be greater than zero");
+            self.errors.invalid(path, period, "must be greater than zero");
         } else if period > MAX_PERIOD_SECONDS {
             let detail = format!("must be less than or equal to {MAX_PERIOD_SECONDS}");
-            self.invalid(path, period, detail);
+            self.errors.invalid(path, period, detail);
         }
     }
-}
-
-/// A text value as the API server quotes it.
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
-}
-
-fn is_dns_1123_label(name: &str) -> bool {
-    let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    bytes.len() <= 63
-        && bytes.first().is_some_and(is_alphanumeric)
-        && bytes.last().is_some_and(is_alphanumeric)
-        && bytes.iter().all(|byte| is_alphanumeric(byte) || *byte == b'-')
 }

@@ -318,7 +318,7 @@ fn spread(
     let Some(args) = parse::<TopologySpreadArgs>(args, path, errors) else { return };
     let at = path.field("defaultingType");
     let choices = [("System", true), ("List", false)];
-    let is_system_default = errors.choose(args.defaulting_type.as_deref(), &choices, true, &at);
+    let is_system_default = errors.choose(args.defaulting_type.as_deref(), &choices, &at);
     let path = path.field("defaultConstraints");
     if is_system_default {
         if !args.default_constraints.is_empty() {

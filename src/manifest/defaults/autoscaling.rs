@@ -1,4 +1,4 @@
-//! The API server's defaults (`pkg/apis/autoscaling/v2/defaults.go`).
+//! HPAs in their current version (`pkg/apis/autoscaling/v2/defaults.go`, 1.36).
 
 use k8s_openapi::api::autoscaling::v2::{
     HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
@@ -23,7 +23,7 @@ pub fn set_defaults(spec: &mut HorizontalPodAutoscalerSpec) {
 }
 
 /// A CPU metric with a utilization target.
-pub(super) fn cpu_utilization(percent: i32) -> MetricSpec {
+pub(crate) fn cpu_utilization(percent: i32) -> MetricSpec {
     let target = MetricTarget {
         type_: "Utilization".to_owned(),
         average_utilization: Some(percent),
