@@ -15,13 +15,17 @@ pub fn json_schema() -> Value {
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<Scenario>();
     schema.insert("$id".to_owned(), ID.into());
-    RecursiveTransform(join_lines).transform(&mut schema);
+    RecursiveTransform(tidy).transform(&mut schema);
     schema.insert("title".to_owned(), "wavetank scenario".into());
     schema.to_value()
 }
 
-/// The lines of a description are those of a comment here; editors break them themselves.
-fn join_lines(schema: &mut Schema) {
+/// The lines of a description are those of a comment here; editors break them themselves. A default of nothing
+/// says nothing.
+fn tidy(schema: &mut Schema) {
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
     let joined = match schema.get("description") {
         Some(Value::String(text)) => {
             text.replace("\n\n", "\0").replace('\n', " ").replace('\0', "\n\n")
