@@ -69,12 +69,7 @@ impl Checker<'_> {
         let behind: Vec<&ObjectReference> = self.ever.workloads_behind(service).collect();
         let described = self.text.scenario.workloads.iter();
         let mut behind = described.filter(|one| behind.contains(&&one.workload)).peekable();
-        let serves_tokens = |workload: &Workload| {
-            let of_images = workload.images.values().map(|image| &image.requests);
-            let models = std::iter::once(&workload.requests).chain(of_images);
-            models.flatten().any(|requests| requests.llm.is_some())
-        };
-        if behind.peek().is_some() && !behind.any(serves_tokens) {
+        if behind.peek().is_some() && !behind.any(Workload::serves_language_model) {
             let message = format!(
                 "the pods of {service} serve no language model, so this rule sees nothing but requests in flight"
             );
