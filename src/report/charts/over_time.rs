@@ -105,7 +105,7 @@ fn replicas(
     };
     let rescales_seconds =
         report.log.iter().filter(is_rescale).map(|entry| entry.at_seconds).collect();
-    Panel { height, rescales_seconds, ..Panel::new("Replicas [pods]", Unit::Count, series) }
+    Panel { rescales_seconds, height, ..Panel::new("Replicas [pods]", Unit::Count, series) }
 }
 
 fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Panel<'static> {

@@ -133,7 +133,7 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
     for workload in report.workloads.iter().take(ROWS) {
         let mut row = cells::workload(workload, "/");
         if workload.hpa.is_none() {
-            row[3] = "no HPA".to_owned();
+            "no HPA".clone_into(&mut row[3]);
         }
         table.row(row);
     }
