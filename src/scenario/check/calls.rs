@@ -11,8 +11,7 @@ use traffic::{CallSpec, RequestModelSpec};
 impl Checker<'_> {
     /// The calls of all workloads.
     pub(super) fn calls(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("workloads");
+        let list = FieldPath::ROOT.field("workloads");
         for (index, workload) in self.text.scenario.workloads.iter().enumerate() {
             let path = list.item(index);
             self.calls_of(&path, workload, workload.requests.as_ref());

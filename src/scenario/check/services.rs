@@ -9,8 +9,7 @@ use traffic::{Balancer, DEFAULT_CLIENTS};
 impl Checker<'_> {
     /// The settings of services.
     pub(super) fn services(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("services");
+        let list = FieldPath::ROOT.field("services");
         let scenario = &self.text.scenario;
         for (index, spec) in scenario.services.iter().enumerate() {
             let path = list.item(index);

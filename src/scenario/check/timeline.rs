@@ -63,8 +63,7 @@ const DELETABLE_KINDS: [&str; 22] = [
 impl Checker<'_> {
     /// Faults and changes.
     pub(super) fn timeline(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("timeline");
+        let list = FieldPath::ROOT.field("timeline");
         let scenario = &self.text.scenario;
         for (index, entry) in scenario.timeline.iter().enumerate() {
             let path = list.item(index);
