@@ -61,7 +61,7 @@ type Order = (Reverse<i32>, SimTime, u64, PodId);
 type Waiting = BTreeSet<(SimTime, Order)>;
 
 /// The scheduling queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SchedulingQueue {
     initial_backoff: SimDuration,
     max_backoff: SimDuration,
@@ -78,14 +78,7 @@ pub struct SchedulingQueue {
 impl SchedulingQueue {
     /// An empty queue with these back-off times.
     pub fn new(initial_backoff: SimDuration, max_backoff: SimDuration) -> Self {
-        Self {
-            initial_backoff,
-            max_backoff,
-            retries: true,
-            pods: FxHashMap::default(),
-            waiting: Default::default(),
-            sequence: 0,
-        }
+        Self { initial_backoff, max_backoff, retries: true, ..Self::default() }
     }
 
     /// Adds a new pod; one with gates is held back.

@@ -145,8 +145,8 @@ impl Bench for LlmBench<'_> {
     }
 }
 
-/// See [`super::calibrate_llm`].
-pub(super) fn calibrate(
+/// Fits what an iteration costs to a benchmark of a language model's server.
+pub fn calibrate_llm(
     points: &[Point],
     hardware: &LlmHardware,
     conditions: &Conditions,
@@ -253,7 +253,7 @@ mod tests {
     fn whether_outputs_are_processed_beside_the_gpu_is_found_or_taken_as_told() {
         let conditions = Conditions { evaluations: 30, ..Conditions::default() };
         let fitted = |points: &[Point], told| {
-            let calibration = calibrate(points, &known(told), &conditions).expect("a fit");
+            let calibration = calibrate_llm(points, &known(told), &conditions).expect("a fit");
             let llm = calibration.requests.llm.expect("a language model");
             (
                 llm.async_output_processing,

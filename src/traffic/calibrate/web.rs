@@ -177,8 +177,8 @@ impl Bench for WebBench<'_> {
     }
 }
 
-/// See [`super::calibrate_points`].
-pub(super) fn calibrate(points: &[Point], conditions: &Conditions) -> Result<Calibration, String> {
+/// Fits a request model to points of latency against load.
+pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Calibration, String> {
     if let Some(point) = points.iter().find(|point| {
         point.measured.iter().any(|(measure, _)| !matches!(measure, Measure::Latency(_)))
     }) {
