@@ -6,6 +6,7 @@ use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::Value;
 
 use super::document::Scenario;
+use super::read::drop_empty_fields;
 
 /// Names the schema; nothing is fetched from there.
 const ID: &str = "urn:wavetank:schema:scenario:v1";
@@ -23,8 +24,11 @@ pub fn json_schema() -> Value {
 /// The lines of a description are those of a comment here; editors break them themselves. A default of nothing
 /// says nothing.
 fn tidy(schema: &mut Schema) {
-    if schema.get("default") == Some(&Value::Null) {
-        schema.remove("default");
+    let Some(fields) = schema.as_object_mut() else { return };
+    match fields.get_mut("default") {
+        Some(Value::Null) => _ = fields.shift_remove("default"),
+        Some(default) => drop_empty_fields(default),
+        None => {}
     }
     let joined = match schema.get("description") {
         Some(Value::String(text)) => {
