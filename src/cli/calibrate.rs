@@ -13,6 +13,7 @@ use super::output::{self, OutputOptions};
 use engine::SimDuration;
 use engine::parse_duration;
 use manifest::yaml::to_yaml;
+use scenario::read::drop_empty_fields;
 use traffic::Balancer;
 use traffic::calibrate::{
     Calibration, Conditions, LlmHardware, TimedRequests, calibrate_llm, calibrate_log,
@@ -244,12 +245,19 @@ fn write_yaml(out: &mut impl Write, name: &str, calibration: &Calibration) -> Re
     for line in table(calibration).lines() {
         writeln!(out, "# {}", line.trim_end())?;
     }
-    let requests = serde_json::to_value(&calibration.requests).map_err(Failure::input)?;
+    let requests = written(calibration)?;
     writeln!(out, "requests:")?;
     for line in to_yaml(&requests).lines() {
         writeln!(out, "  {line}")?;
     }
     Ok(())
+}
+
+/// The model as a person writes it.
+fn written(calibration: &Calibration) -> Result<serde_json::Value, Failure> {
+    let mut requests = serde_json::to_value(&calibration.requests).map_err(Failure::input)?;
+    drop_empty_fields(&mut requests);
+    Ok(requests)
 }
 
 fn percent(share: f64) -> String {
@@ -291,7 +299,7 @@ fn write_json(out: &mut impl Write, calibration: &Calibration) -> Result<(), Fai
     };
     let value = json!({
         "formatVersion": FORMAT_VERSION,
-        "requests": calibration.requests,
+        "requests": written(calibration)?,
         "medianErrorFitted": medians(false),
         "medianErrorKeptBack": medians(true),
         "rows": calibration.rows,

@@ -70,13 +70,13 @@ enum SummaryForm {
 }
 
 fn format_help() -> String {
-    let names = Format::ALL.map(Format::name).join(", ");
+    let names = Format::all().map(Format::name).join(", ");
     format!("The form of the file: {names} [default: told by its beginning]")
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
-    let names = || Format::ALL.map(Format::name).join(", ");
-    let found = Format::ALL.into_iter().find(|format| format.name() == text);
+    let names = || Format::all().map(Format::name).join(", ");
+    let found = Format::all().into_iter().find(|format| format.name() == text);
     found.ok_or_else(|| format!("the forms are {}", names()))
 }
 

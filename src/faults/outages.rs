@@ -28,7 +28,6 @@ pub struct Outage {
     /// The workload whose pods these are, such as Deployment/shop/web.
     pub workload: ObjectReference,
     /// How many of its running pods, drawn at random with the run's seed. Default: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub count: Option<u32>,
     /// For how long.
@@ -65,7 +64,6 @@ pub struct SpotReclaim {
     #[serde(default = "yes")]
     pub drain: bool,
     /// From the end of the machine to another Ready node of the pool. Default: none comes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_after: Option<SimDuration>,
 }
 
@@ -88,11 +86,9 @@ pub struct RandomFault {
     /// What happens.
     pub fault: FaultKind,
     /// The workload whose pods it happens to; for crashContainer, killPod, hang and failReadiness.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<ObjectReference>,
     /// The pool whose nodes it happens to; for killNode, disconnectNode, restartKubelet and
     /// reclaimSpot. Default: all nodes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Name>,
     /// Mean time between two faults of one pod or node (MTBF).
     pub mean_time_between: SimDuration,

@@ -6,9 +6,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::unit::State;
-use super::worker::{Context, Stage, Worker, containers};
+use super::worker::{Context, Stage, Worker, containers, event};
 use super::{Effects, Kubelet, agent_of};
-use cluster::action::Event;
 use cluster::node::{Node, NodeId};
 use cluster::pod::{Pod, PodId};
 use cluster::pod_resources::pod_requests;
@@ -135,12 +134,7 @@ impl Kubelet {
                 }
                 granted.push(id);
                 out.actions.push(Action::StepResize(id, Box::new(ResizeStep::Allocate)));
-                out.actions.push(tell(
-                    pod,
-                    false,
-                    "ResizeStarted",
-                    "Pod resize started".to_owned(),
-                ));
+                out.actions.push(event(pod, false, "ResizeStarted", "Pod resize started"));
             } else if resize.in_progress.as_ref().is_none_or(|one| one.error.is_none()) {
                 // It is being restarted.
                 continue;
@@ -149,8 +143,9 @@ impl Kubelet {
             let agent = agent_of(&mut self.nodes, node);
             let slot = self.workers.get_mut(id.index()).and_then(Option::as_mut);
             if let Some(worker) = slot.filter(|worker| worker.pod == id) {
-                let mut ctx = Context { view, agent, settings: &self.settings, out };
-                worker.actuate(pod, in_use, &mut ctx);
+                let spec = &view.template_of(pod).spec;
+                let settings = &self.settings;
+                worker.actuate(in_use, &mut Context { view, pod, spec, agent, settings, out });
             }
         }
     }
@@ -179,18 +174,8 @@ fn pend(id: PodId, pod: &Pod, reason: PendingReason, message: String, out: &mut 
         PendingReason::Infeasible => "ResizeInfeasible",
     };
     let told = format!("Pod resize {}: {message}", reason.as_str());
-    out.actions.push(tell(pod, true, what, told));
+    out.actions.push(event(pod, true, what, told));
     out.actions.push(Action::StepResize(id, Box::new(ResizeStep::Pend(reason, message))));
-}
-
-fn tell(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
-    Action::Event(Box::new(Event {
-        kind: "Pod",
-        object: pod.id.clone(),
-        is_warning,
-        reason,
-        message,
-    }))
 }
 
 /// Whether a container must be restarted for other amounts.
@@ -205,10 +190,9 @@ fn needs_restart(before: &Container, after: &Container) -> bool {
 impl Worker {
     /// Puts in force what was set aside: at once, or by restarting containers whose policy asks for it. A
     /// memory limit below what is in use cannot be set.
-    fn actuate(&mut self, pod: &Pod, in_use: Option<i64>, ctx: &mut Context<'_>) {
-        let view = ctx.view;
+    fn actuate(&mut self, in_use: Option<i64>, ctx: &mut Context<'_>) {
+        let (view, pod, after) = (ctx.view, ctx.pod, ctx.spec);
         let before = &view.templates()[pod.actual()].spec;
-        let after = &view.template_of(pod).spec;
         let pairs: Vec<(&Container, &Container)> =
             containers(before).zip(containers(after)).collect();
         let lowered = pairs.get(self.app).and_then(|(before, after)| {
@@ -225,7 +209,7 @@ impl Worker {
             );
             let known = pod.resize.as_ref().and_then(|one| one.in_progress.as_ref());
             if known.is_none_or(|known| known.error.is_none()) {
-                ctx.out.actions.push(tell(pod, true, "ResizeError", message.clone()));
+                ctx.warn("ResizeError", message.clone());
             }
             let step = ResizeStep::Fail(message);
             return ctx.out.actions.push(Action::StepResize(self.pod, Box::new(step)));
@@ -237,26 +221,22 @@ impl Worker {
                     && matches!(self.units[position].state, State::Running(_))
                 {
                     let message = format!("Container {} resize requires restart", after.name);
-                    ctx.out.actions.push(tell(pod, false, "Killing", message));
+                    ctx.out.actions.push(event(pod, false, "Killing", message));
                     self.units[position].is_resized = true;
                     self.stop(position, after, ctx.now() + grace, ctx);
                 }
             }
         }
-        self.resize_if_done(pod, ctx);
+        self.resize_if_done(ctx);
         self.settle(ctx);
     }
 
     /// Tells that all is in force, unless a container still has to be restarted for it.
-    pub(super) fn resize_if_done(&self, pod: &Pod, ctx: &mut Context<'_>) {
+    pub(super) fn resize_if_done(&self, ctx: &mut Context<'_>) {
         if self.units.iter().all(|unit| !unit.is_resized) {
             ctx.out.actions.push(Action::StepResize(self.pod, Box::new(ResizeStep::Actuate)));
-            ctx.out.actions.push(tell(
-                pod,
-                false,
-                "ResizeCompleted",
-                "Pod resize completed".to_owned(),
-            ));
+            let message = "Pod resize completed";
+            ctx.out.actions.push(event(ctx.pod, false, "ResizeCompleted", message));
         }
     }
 }

@@ -5,11 +5,10 @@ use super::node_agent::Reach;
 use super::probes::ProbeKind;
 use super::profile::OnSigterm;
 use super::unit::{Run, State, Stopping, Trouble, Unit};
-use super::worker::{Context, Exit, KILLED, Stage, TERMINATED, Worker, containers, warn};
+use super::worker::{Context, Exit, KILLED, Stage, TERMINATED, Worker, containers};
 use super::{AppEffect, Stop};
 use cluster::Action;
 use cluster::container_status::TerminationReason;
-use cluster::pod::Pod;
 use cluster::pod_template::{Container, PodSpec};
 use engine::{SimDuration, SimTime};
 
@@ -36,15 +35,13 @@ pub(super) struct Ending {
 impl Worker {
     /// The pod is being deleted, or its grace was shortened.
     pub(super) fn terminate(&mut self, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let Some(deletion) = pod.deletion else { return };
+        let Some(deletion) = ctx.pod.deletion else { return };
         let grace = deletion.deadline - deletion.requested_at.floor_to_second();
         match &mut self.stage {
             Stage::Bound | Stage::Active => self.begin_ending(grace, true, ctx),
             Stage::Ending(ending) => {
                 ending.removes = true;
-                let sooner = (view.now + grace).min(ending.kill_at);
+                let sooner = (ctx.now() + grace).min(ending.kill_at);
                 self.kill_by(sooner);
             }
             Stage::Ended => {
@@ -63,20 +60,12 @@ impl Worker {
         grace: SimDuration,
         ctx: &mut Context<'_>,
     ) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
         if matches!(self.stage, Stage::Bound | Stage::Active) {
-            warn(pod, reason, message.to_owned(), ctx.out);
+            ctx.warn(reason, message);
             self.failed_for = Some(reason);
             self.begin_ending(grace, false, ctx);
             self.settle(ctx);
         }
-    }
-
-    /// `terminationGracePeriodSeconds` of the pod.
-    pub(super) fn grace(&self, ctx: &Context<'_>) -> SimDuration {
-        let pod = ctx.view.pods().get(self.pod);
-        pod.map_or(SimDuration::ZERO, |pod| ctx.view.template_of(pod).spec.termination_grace_period)
     }
 
     /// Something is wrong with the application from now on, or will not be any more.
@@ -89,8 +78,7 @@ impl Worker {
 
     /// The kubelet works again, and the containers are as they were.
     pub(super) fn resume(&mut self, before: Reach, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
+        let pod = ctx.pod;
         if before == Reach::Unreachable && self.is_running() {
             ctx.out.apps.push(AppEffect::Found(self.pod, self.app_answers()));
         }
@@ -104,16 +92,13 @@ impl Worker {
     }
 
     fn begin_ending(&mut self, grace: SimDuration, removes: bool, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let now = view.now;
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let spec = &view.template_of(pod).spec;
+        let now = ctx.now();
         let kill_at = now + grace;
         let nothing_runs = self.units.iter().all(|unit| !unit.is_alive());
         let unstarted = self.profiles[self.app].shut_down.min(UNSTARTED_STOP_MAX);
         let unstarted_until = nothing_runs.then(|| now + unstarted);
         self.stage = Stage::Ending(Ending { kill_at, removes, unstarted_until });
-        for (position, container) in containers(spec).enumerate() {
+        for (position, container) in containers(ctx.spec).enumerate() {
             // Sidecars that run go last; one that is still to be made will not be.
             if !container.is_sidecar || !self.units[position].is_alive() {
                 self.stop(position, container, kill_at, ctx);
@@ -176,10 +161,9 @@ impl Worker {
         position: usize,
         kind: ProbeKind,
         container: &Container,
-        pod: &Pod,
         ctx: &mut Context<'_>,
     ) {
-        let of_pod = ctx.view.template_of(pod).spec.termination_grace_period;
+        let of_pod = ctx.spec.termination_grace_period;
         let probe = super::unit::probe_of(container, kind);
         let grace = probe.and_then(|probe| probe.termination_grace_period).unwrap_or(of_pod);
         self.stop(position, container, ctx.now() + grace, ctx);
@@ -190,7 +174,6 @@ impl Worker {
         &mut self,
         position: usize,
         mut stopping: Stopping,
-        pod: &Pod,
         ctx: &mut Context<'_>,
     ) {
         let now = ctx.now();
@@ -216,39 +199,32 @@ impl Worker {
             self.units[position].state = State::Stopping(stopping);
             return;
         }
-        self.stopped(position, stopping.exit_code, pod, ctx);
+        self.stopped(position, stopping.exit_code, ctx);
     }
 
-    fn stopped(&mut self, position: usize, code: i32, pod: &Pod, ctx: &mut Context<'_>) {
+    fn stopped(&mut self, position: usize, code: i32, ctx: &mut Context<'_>) {
         let stop = match self.stage {
             Stage::Active if self.units[position].is_resized => Stop::Resized,
             Stage::Active => Stop::KilledByProbe,
             _ => Stop::Terminated,
         };
-        self.container_ended(position, Exit { code, reason: None, stop }, pod, ctx);
+        self.container_ended(position, Exit { code, reason: None, stop }, ctx);
     }
 
     /// What was in flight is done: the application exits.
     pub(super) fn drained(&mut self, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
         if let State::Stopping(stopping) = self.units[self.app].state
             && stopping.drained_from <= ctx.now()
         {
-            self.stopped(self.app, 0, pod, ctx);
+            self.stopped(self.app, 0, ctx);
             self.settle(ctx);
         }
     }
 
     /// Sidecars are stopped last to first once the others have ended; then the pod is done with.
     /// True if something went on.
-    pub(super) fn go_on_ending(
-        &mut self,
-        ending: Ending,
-        pod: &Pod,
-        spec: &PodSpec,
-        ctx: &mut Context<'_>,
-    ) -> bool {
+    pub(super) fn go_on_ending(&mut self, ending: Ending, ctx: &mut Context<'_>) -> bool {
+        let spec = ctx.spec;
         let sidecars = spec.init_containers.iter().enumerate().filter(|(_, one)| one.is_sidecar);
         let mut sidecars = sidecars.rev();
         let is_sidecar = |at: usize| spec.init_containers.get(at).is_some_and(|one| one.is_sidecar);
@@ -267,16 +243,16 @@ impl Worker {
             }
             None if ending.unstarted_until.is_some_and(|at| at > now) => false,
             None => {
-                self.done(ending, pod, spec, ctx);
+                self.done(ending, ctx);
                 false
             }
         }
     }
 
     /// No container runs any more.
-    fn done(&mut self, ending: Ending, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) {
+    fn done(&mut self, ending: Ending, ctx: &mut Context<'_>) {
         if ending.removes {
-            self.report_end(pod, spec, ctx);
+            self.report_end(ctx);
             ctx.out.actions.push(Action::RemovePod(self.pod));
             self.stage = Stage::Gone;
             return;
@@ -289,19 +265,14 @@ impl Worker {
 
     /// If all containers have ended for good, the sidecars go, and the pod has ended. True if
     /// something went on.
-    pub(super) fn end_if_done(&mut self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) -> bool {
-        let inits = spec.init_containers.len();
-        let init_failed = spec
-            .init_containers
-            .iter()
-            .zip(&self.units)
-            .any(|(one, unit)| !one.is_sidecar && unit.has_ended() && !unit.is_done());
+    pub(super) fn end_if_done(&mut self, ctx: &mut Context<'_>) -> bool {
+        let inits = ctx.spec.init_containers.len();
+        let init_failed = self.has_failed_init(ctx.spec);
         let all_ended = self.units[inits..].iter().all(Unit::has_ended);
         if !(all_ended || init_failed) {
             return false;
         }
-        let grace = ctx.view.template_of(pod).spec.termination_grace_period;
-        let kill_at = ctx.now() + grace;
+        let kill_at = ctx.now() + ctx.spec.termination_grace_period;
         self.stage = Stage::Ending(Ending { kill_at, removes: false, unstarted_until: None });
         true
     }
@@ -309,16 +280,14 @@ impl Worker {
     /// A container's process is killed from outside: it crashes, or the kernel kills it for its
     /// memory.
     pub(super) fn kill_container(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
         if self.units.get(position).is_some_and(Unit::is_alive) {
             if exit.reason == Some(TerminationReason::OomKilled) {
-                let name = containers(&view.template_of(pod).spec).nth(position);
+                let name = containers(ctx.spec).nth(position);
                 let name = name.map_or_else(String::new, |one| one.name.to_string());
                 let message = format!("container {name} was killed for its memory");
-                warn(pod, "OOMKilling", message, ctx.out);
+                ctx.warn("OOMKilling", message);
             }
-            self.container_ended(position, exit, pod, ctx);
+            self.container_ended(position, exit, ctx);
             self.settle(ctx);
         }
     }
@@ -326,9 +295,7 @@ impl Worker {
     /// The machine was restarted: nothing of the pod runs. A pending deletion is finished; else the
     /// pod is set up anew, init containers first.
     pub(super) fn node_restarted(&mut self, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let spec = &view.template_of(pod).spec;
+        let pod = ctx.pod;
         match self.stage {
             Stage::Bound if !pod.is_terminating() => return self.admit(ctx),
             Stage::Gone => return,
@@ -338,12 +305,12 @@ impl Worker {
         let exit =
             Exit { code: 255, reason: Some(TerminationReason::Unknown), stop: Stop::NodeLost };
         for position in 0..self.units.len() {
-            self.lose(position, exit, spec, ctx.now());
+            self.lose(position, exit, ctx.spec, ctx.now());
         }
         self.has_sandbox = false;
         if pod.is_terminating() {
             let ending =
-                Ending { kill_at: view.now, removes: true, unstarted_until: Some(view.now) };
+                Ending { kill_at: ctx.now(), removes: true, unstarted_until: Some(ctx.now()) };
             self.stage = Stage::Ending(ending);
         }
         self.settle(ctx);

@@ -269,7 +269,8 @@ impl Kubelet {
         let pods: Vec<PodId> = view.pods_on(node).map(|(pod, _)| pod).collect();
         for pod in pods {
             self.with(view, pod, out, |worker, ctx| {
-                worker.fail((NODE_SHUTDOWN, message), worker.grace(ctx).min(grace), ctx);
+                let grace = ctx.spec.termination_grace_period.min(grace);
+                worker.fail((NODE_SHUTDOWN, message), grace, ctx);
             });
         }
     }
@@ -308,9 +309,11 @@ impl Kubelet {
     ) {
         let slot = self.workers.get_mut(pod.index()).and_then(Option::as_mut);
         let Some(worker) = slot.filter(|worker| worker.pod == pod) else { return };
+        let Some(object) = view.pods().get(pod) else { return };
         let agent = agent_of(&mut self.nodes, worker.node);
         if agent.reach == Reach::Up {
-            step(worker, &mut Context { view, agent, settings: &self.settings, out });
+            let (spec, settings) = (&view.template_of(object).spec, &self.settings);
+            step(worker, &mut Context { view, pod: object, spec, agent, settings, out });
         }
     }
 }

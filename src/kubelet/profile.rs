@@ -22,7 +22,6 @@ pub struct AppProfile {
     pub image_pull: SimDuration,
     /// Size of the image, compressed, such as 400Mi: pulling it then takes `imagePull` and the
     /// transfer at the kubelet's `imagePullBandwidth`. Default: `imagePull` is all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<Quantity>,
     /// Running all init containers, one after the other. Default 0s; without init containers unused.
     pub init: SimDuration,
@@ -42,11 +41,9 @@ pub struct AppProfile {
     /// The image cannot be pulled. Default false.
     pub pull_fails: bool,
     /// The container exits with an error this long after its start, every time. Default: it does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub crashes_after: Option<SimDuration>,
     /// The container is done this long after its start, as that of a Job, and exits with `exitCode`.
     /// Default: it runs on.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_for: Option<SimDuration>,
     /// How much the time that it runs differs from start to start: the coefficient of variation of a
     /// lognormal distribution with the mean `runsFor`, drawn with the run's seed. Default 0: not at all.
@@ -57,7 +54,6 @@ pub struct AppProfile {
     /// Share of the starts, 0 to 1, that end in failure after `runsFor`, drawn with the run's seed:
     /// those exit with `exitCode`, or 1 if that is 0, and all others with 0. Default: all exit with
     /// `exitCode`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub failure_probability: Option<f64>,
     /// Probes wait for a worker as requests do, so that they fail when the application is overloaded:

@@ -13,7 +13,6 @@ pub struct KubeletSettings {
     /// Whether a node pulls one image at a time. Default true.
     pub serialize_image_pulls: bool,
     /// With `serializeImagePulls: false`: how many pulls run at a time. Default: any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_parallel_image_pulls: Option<u32>,
     /// Bytes per second at which one pull gets an image whose size is given. Default 100Mi.

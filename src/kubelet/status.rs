@@ -11,26 +11,26 @@ use cluster::pod_template::{PodSpec, RestartPolicy};
 
 impl Worker {
     /// Tells the API server what is new.
-    pub(super) fn report(&self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) {
+    pub(super) fn report(&self, ctx: &mut Context<'_>) {
         let phase = match self.stage {
             Stage::Bound | Stage::Gone => return,
             Stage::Ended if self.failed_for.is_some() => PodPhase::Failed,
-            Stage::Active | Stage::Ending(_) | Stage::Ended => self.phase(spec),
+            Stage::Active | Stage::Ending(_) | Stage::Ended => self.phase(ctx.spec),
         };
-        self.write(pod, spec, phase, ctx);
+        self.write(phase, ctx);
     }
 
     /// The last words on a pod whose object goes.
-    pub(super) fn report_end(&self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) {
-        let ended_well = self.units[spec.init_containers.len()..].iter().all(Unit::is_done);
+    pub(super) fn report_end(&self, ctx: &mut Context<'_>) {
+        let ended_well = self.units[ctx.spec.init_containers.len()..].iter().all(Unit::is_done);
         let phase = if ended_well { PodPhase::Succeeded } else { PodPhase::Failed };
-        self.write(pod, spec, phase, ctx);
+        self.write(phase, ctx);
     }
 
-    fn write(&self, pod: &Pod, spec: &PodSpec, phase: PodPhase, ctx: &mut Context<'_>) {
-        let report = self.pod_report(pod, spec, phase);
+    fn write(&self, phase: PodPhase, ctx: &mut Context<'_>) {
+        let report = self.pod_report(ctx.pod, ctx.spec, phase);
         // What this step has asked for already, the view does not show yet.
-        if !ctx.out.actions.is_empty() || !is_reported(pod, &report) {
+        if !ctx.out.actions.is_empty() || !is_reported(ctx.pod, &report) {
             ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
         }
     }
@@ -63,6 +63,12 @@ impl Worker {
         }
     }
 
+    /// Whether an init container ended badly for good.
+    pub(super) fn has_failed_init(&self, spec: &PodSpec) -> bool {
+        let mut inits = spec.init_containers.iter().zip(&self.units);
+        inits.any(|(one, unit)| !one.is_sidecar && unit.has_ended() && !unit.is_done())
+    }
+
     /// Whether init containers are done and sidecars have started, or had until the pod ended.
     fn is_initialized(&self, spec: &PodSpec) -> bool {
         let inits = spec.init_containers.len();
@@ -76,11 +82,7 @@ impl Worker {
     /// `status.phase` (`getPhase` in `pkg/kubelet/kubelet_pods.go`, 1.36).
     fn phase(&self, spec: &PodSpec) -> PodPhase {
         let (init, regular) = self.units.split_at(spec.init_containers.len());
-        let init_failed =
-            spec.init_containers.iter().zip(init).any(|(container, unit)| {
-                !container.is_sidecar && unit.has_ended() && !unit.is_done()
-            });
-        if init_failed && spec.restart_policy == RestartPolicy::Never {
+        if self.has_failed_init(spec) && spec.restart_policy == RestartPolicy::Never {
             return PodPhase::Failed;
         }
         let running = regular.iter().filter(|unit| unit.is_alive()).count();

@@ -3,10 +3,11 @@
 use super::backoff::BackOff;
 use super::probes::{ProbeKind, Prober};
 use super::profile::{AppProfile, Start};
+use super::worker::Context;
 use cluster::container_status::{
     ContainerState, ContainerStatus, Termination, TerminationReason, WaitingReason,
 };
-use cluster::pod_template::{Container, Probe};
+use cluster::pod_template::{Container, PodSpec, Probe, RestartPolicy};
 use engine::{SimDuration, SimTime};
 
 /// What the kubelet knows of one container.
@@ -330,5 +331,50 @@ pub(super) fn termination(
         reason: reason.unwrap_or(by_code),
         started: started.floor_to_second(),
         finished: now.floor_to_second(),
+    }
+}
+
+/// A probe's verdict is another; true if it has the container killed.
+pub(super) fn judge(
+    run: &mut Run,
+    kind: ProbeKind,
+    container: &Container,
+    ctx: &mut Context<'_>,
+) -> bool {
+    let succeeded = run.prober(kind).and_then(Prober::verdict) == Some(true);
+    match kind {
+        ProbeKind::Startup if succeeded => {
+            run.startup = None;
+            run.probe_from(ctx.now(), container);
+        }
+        ProbeKind::Readiness => {
+            run.is_ready = succeeded;
+            if !succeeded {
+                ctx.warn("Unhealthy", "Readiness probe failed");
+            }
+        }
+        ProbeKind::Liveness if succeeded => {}
+        ProbeKind::Startup | ProbeKind::Liveness => {
+            let name = if kind == ProbeKind::Startup { "startup" } else { "liveness" };
+            let message = format!("Container failed {name} probe, will be restarted");
+            ctx.warn("Unhealthy", message);
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a container that exited with this code is started again while its pod goes on
+/// (`shouldRestartOnFailure` and the rules for init containers, `pkg/kubelet/kuberuntime`).
+pub(super) fn restarts(position: usize, exit_code: i32, spec: &PodSpec) -> bool {
+    let failed = exit_code != 0;
+    match spec.init_containers.get(position) {
+        Some(init) if init.is_sidecar => true,
+        Some(_) => failed && spec.restart_policy != RestartPolicy::Never,
+        None => match spec.restart_policy {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => failed,
+            RestartPolicy::Never => false,
+        },
     }
 }

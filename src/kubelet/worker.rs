@@ -6,14 +6,16 @@ use super::backoff::BackOff;
 use super::ending::Ending;
 use super::profile::{AppProfile, PodProfile, Start};
 use super::settings::KubeletSettings;
-use super::unit::{KINDS, Moment, Run, State, Stopping, Trouble, Unit, probe_of, termination};
+use super::unit::{
+    KINDS, Moment, Run, State, Stopping, Trouble, Unit, judge, probe_of, restarts, termination,
+};
 use super::{AppEffect, Effects, NodeAgent, Stop};
 use crate::probes::ProbeKind;
 use cluster::action::Event;
 use cluster::container_status::TerminationReason;
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
-use cluster::pod_template::{Container, ImagePullPolicy, PodSpec, ReferenceKind, RestartPolicy};
+use cluster::pod_template::{Container, ImagePullPolicy, PodSpec, ReferenceKind};
 use cluster::{Action, ClusterView};
 use engine::{SimDuration, SimTime};
 
@@ -69,6 +71,9 @@ pub(super) enum Stage {
 /// What a step of a worker works with.
 pub(super) struct Context<'a> {
     pub(super) view: ClusterView<'a>,
+    /// The pod that the worker is of.
+    pub(super) pod: &'a Pod,
+    pub(super) spec: &'a PodSpec,
     pub(super) agent: &'a mut NodeAgent,
     pub(super) settings: &'a KubeletSettings,
     pub(super) out: &'a mut Effects,
@@ -77,6 +82,11 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) const fn now(&self) -> SimTime {
         self.view.now
+    }
+
+    /// Writes a warning about the pod.
+    pub(super) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.out.actions.push(event(self.pod, true, reason, message));
     }
 }
 
@@ -135,10 +145,10 @@ impl Worker {
     /// Takes the pod: `startTime`, then configuration, images, containers. One that named its node is looked
     /// at first, as no scheduler has.
     pub(super) fn admit(&mut self, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let has_named_node = view.template_of(pod).spec.node_name.is_some();
-        if has_named_node && let Err(why) = admission::admit(view, (self.pod, pod), self.node) {
+        let pod = (self.pod, ctx.pod);
+        if ctx.spec.node_name.is_some()
+            && let Err(why) = admission::admit(ctx.view, pod, self.node)
+        {
             let at = ctx.now() + TOLD_AFTER;
             self.rejection = Some(Box::new((at, why)));
             self.version += 1;
@@ -146,33 +156,29 @@ impl Worker {
             return;
         }
         ctx.out.actions.push(Action::StartPod(self.pod));
-        self.deadline = view.template_of(pod).spec.active_deadline.map(|after| view.now + after);
+        self.deadline = ctx.spec.active_deadline.map(|after| ctx.now() + after);
         self.stage = Stage::Active;
         self.settle(ctx);
     }
 
     /// Tells that the pod is not taken, which stays as Failed (`rejectPod`).
-    fn reject(&mut self, why: Rejection, pod: &Pod, ctx: &mut Context<'_>) {
-        let view = ctx.view;
+    fn reject(&mut self, why: Rejection, ctx: &mut Context<'_>) {
         let Rejection { reason, message } = why;
-        warn(pod, reason, message, ctx.out);
+        ctx.warn(reason, message);
         ctx.out.actions.push(Action::StartPod(self.pod));
         self.failed_for = Some(reason);
         self.stage = Stage::Ended;
-        self.report(pod, &view.template_of(pod).spec, ctx);
+        self.report(ctx);
     }
 
     /// Does all that is due, reports it, and waits for the next.
     pub(super) fn settle(&mut self, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
         let now = ctx.now();
         let is_told = self.stage == Stage::Bound;
         if let Some(rejection) = self.rejection.take_if(|why| is_told && why.0 <= now) {
-            return self.reject(rejection.1, pod, ctx);
+            return self.reject(rejection.1, ctx);
         }
-        let spec = &view.template_of(pod).spec;
-        for (position, container) in containers(spec).enumerate() {
+        for (position, container) in containers(ctx.spec).enumerate() {
             let moment = self.moment(ctx.now(), position);
             if let State::Running(run) = &mut self.units[position].state
                 && !moment.is_live
@@ -186,34 +192,38 @@ impl Worker {
         if self.stage == Stage::Active && self.deadline.is_some_and(|at| at <= ctx.now()) {
             self.deadline = None;
             let message = "Pod was active on the node longer than the specified deadline";
-            return self.fail(("DeadlineExceeded", message), self.grace(ctx), ctx);
+            return self.fail(
+                ("DeadlineExceeded", message),
+                ctx.spec.termination_grace_period,
+                ctx,
+            );
         }
         loop {
-            let due = containers(spec).enumerate().find(|(position, container)| {
+            let due = containers(ctx.spec).enumerate().find(|(position, container)| {
                 self.next_of(*position, container, ctx.now()).is_some_and(|at| at <= ctx.now())
             });
             let went_on = match due {
                 Some((position, container)) => {
-                    self.unit_due(position, container, pod, ctx);
+                    self.unit_due(position, container, ctx);
                     true
                 }
-                None => self.begin_next(pod, spec, ctx),
+                None => self.begin_next(ctx),
             };
             if !went_on || matches!(self.stage, Stage::Ended | Stage::Gone) {
                 break;
             }
         }
-        self.report(pod, spec, ctx);
-        self.arm(spec, ctx);
+        self.report(ctx);
+        self.arm(ctx);
     }
 
     /// Sets the timer for what happens next; earlier timers are void.
-    fn arm(&mut self, spec: &PodSpec, ctx: &mut Context<'_>) {
+    fn arm(&mut self, ctx: &mut Context<'_>) {
         self.version += 1;
         if matches!(self.stage, Stage::Bound | Stage::Ended | Stage::Gone) {
             return;
         }
-        let units = containers(spec).enumerate();
+        let units = containers(ctx.spec).enumerate();
         let next = units.filter_map(|(position, one)| self.next_of(position, one, ctx.now()));
         let of_pod = match self.stage {
             Stage::Ending(ending) => ending.unstarted_until,
@@ -236,12 +246,13 @@ impl Worker {
     }
 
     /// Begins with the container whose turn it is; false if there is none, or the pod is done.
-    fn begin_next(&mut self, pod: &Pod, spec: &PodSpec, ctx: &mut Context<'_>) -> bool {
+    fn begin_next(&mut self, ctx: &mut Context<'_>) -> bool {
         match self.stage {
             Stage::Active => {}
-            Stage::Ending(ending) => return self.go_on_ending(ending, pod, spec, ctx),
+            Stage::Ending(ending) => return self.go_on_ending(ending, ctx),
             Stage::Bound | Stage::Ended | Stage::Gone => return false,
         }
+        let spec = ctx.spec;
         let inits = spec.init_containers.len();
         let is_over = |position: usize, one: &Container| {
             let unit = &self.units[position];
@@ -258,47 +269,35 @@ impl Worker {
             && let Some((position, container)) = init.clone().find(|(at, one)| !is_over(*at, one))
         {
             if self.units[position].has_ended() {
-                return self.end_if_done(pod, spec, ctx);
+                return self.end_if_done(ctx);
             }
-            return self.begin(position, container, pod, ctx);
+            return self.begin(position, container, ctx);
         }
         for (position, container) in (inits..).zip(&spec.containers) {
             match self.units[position].state {
-                State::Idle => return self.begin(position, container, pod, ctx),
+                State::Idle => return self.begin(position, container, ctx),
                 // Containers are started one after the other.
                 State::Pulling { .. } | State::Creating { .. } => return false,
                 _ => {}
             }
         }
-        self.end_if_done(pod, spec, ctx)
+        self.end_if_done(ctx)
     }
 
-    fn begin(
-        &mut self,
-        position: usize,
-        container: &Container,
-        pod: &Pod,
-        ctx: &mut Context<'_>,
-    ) -> bool {
+    fn begin(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) -> bool {
         let is_idle = self.units[position].state == State::Idle;
         if is_idle {
-            self.prepare(position, container, pod, ctx);
+            self.prepare(position, container, ctx);
         }
         is_idle
     }
 
     /// Looks for what the container needs, and pulls its image.
-    fn prepare(
-        &mut self,
-        position: usize,
-        container: &Container,
-        pod: &Pod,
-        ctx: &mut Context<'_>,
-    ) {
+    fn prepare(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
         let now = ctx.now();
         let profile = self.profiles[position];
         let unit = &mut self.units[position];
-        if let Some(missing) = ctx.view.missing_reference(pod) {
+        if let Some(missing) = ctx.view.missing_reference(ctx.pod) {
             if !matches!(unit.state, State::ConfigError { .. }) {
                 let kind = match missing.kind {
                     ReferenceKind::ConfigMap => "configmap",
@@ -306,7 +305,7 @@ impl Worker {
                     ReferenceKind::PersistentVolumeClaim => "persistentvolumeclaim",
                 };
                 let message = format!("Error: {kind} \"{}\" not found", missing.name);
-                warn(pod, "Failed", message, ctx.out);
+                ctx.warn("Failed", message);
             }
             unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
             return;
@@ -317,7 +316,7 @@ impl Worker {
                 "Container image \"{}\" is not present with pull policy of Never",
                 container.image
             );
-            warn(pod, "ErrImageNeverPull", message, ctx.out);
+            ctx.warn("ErrImageNeverPull", message);
             unit.state = State::NeverPulled;
             return;
         }
@@ -327,7 +326,7 @@ impl Worker {
             let doublings = (unit.pull_failures - 1).min(5);
             let wait = (SYNC_RETRY * (1 << doublings)).min(PULL_BACKOFF_MAX);
             let message = format!("Failed to pull image \"{}\": ErrImagePull", container.image);
-            warn(pod, "Failed", message, ctx.out);
+            ctx.warn("Failed", message);
             unit.state = State::PullBackOff { retry_at: now + wait };
             return;
         }
@@ -336,16 +335,10 @@ impl Worker {
     }
 
     /// Something happens to a container.
-    fn unit_due(
-        &mut self,
-        position: usize,
-        container: &Container,
-        pod: &Pod,
-        ctx: &mut Context<'_>,
-    ) {
+    fn unit_due(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
         match self.units[position].state {
             State::ConfigError { .. } | State::PullBackOff { .. } => {
-                self.prepare(position, container, pod, ctx);
+                self.prepare(position, container, ctx);
             }
             State::Pulling { .. } => {
                 let pays_for_sandbox = !std::mem::replace(&mut self.has_sandbox, true);
@@ -359,16 +352,15 @@ impl Worker {
                 self.units[position].restarts += 1;
                 self.run(position, container, ctx);
             }
-            State::Running(run) => self.advance(position, container, run, pod, ctx),
-            State::Stopping(stopping) => self.stop_due(position, stopping, pod, ctx),
+            State::Running(run) => self.advance(position, container, run, ctx),
+            State::Stopping(stopping) => self.stop_due(position, stopping, ctx),
             State::Idle | State::NeverPulled | State::Ended(_) => {}
         }
     }
 
     /// The container starts.
     fn run(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
-        let view = ctx.view;
-        let uid = view.pods().get(self.pod).map_or(0, |pod| pod.uid);
+        let uid = ctx.pod.uid;
         let start = Start { uid, container: position, restarts: self.units[position].restarts };
         let run = Run::new(ctx.now(), container, &self.profiles[position], start);
         self.units[position].state = State::Running(run);
@@ -385,7 +377,6 @@ impl Worker {
         position: usize,
         container: &Container,
         mut run: Run,
-        pod: &Pod,
         ctx: &mut Context<'_>,
     ) {
         let now = ctx.now();
@@ -397,15 +388,15 @@ impl Worker {
             }
         } else if let Some((_, code)) = run.ends_at.filter(|(at, _)| *at <= now) {
             let exit = Exit { code, reason: None, stop: Stop::Crashed };
-            return self.container_ended(position, exit, pod, ctx);
+            return self.container_ended(position, exit, ctx);
         } else if let Some(kind) = KINDS
             .into_iter()
             .find(|kind| run.next_of(*kind, container, moment).is_some_and(|at| at <= now))
         {
             let changed = self.probe(&mut run, kind, container, moment, ctx);
-            if changed && judge(&mut run, kind, container, pod, ctx) {
+            if changed && judge(&mut run, kind, container, ctx) {
                 self.units[position].state = State::Running(run);
-                return self.kill_for_probe(position, kind, container, pod, ctx);
+                return self.kill_for_probe(position, kind, container, ctx);
             }
         }
         self.units[position].state = State::Running(run);
@@ -441,9 +432,7 @@ impl Worker {
         delay: Option<SimDuration>,
         ctx: &mut Context<'_>,
     ) {
-        let view = ctx.view;
-        let Some(pod) = view.pods().get(self.pod) else { return };
-        let Some(container) = containers(&view.template_of(pod).spec).nth(self.app) else { return };
+        let Some(container) = containers(ctx.spec).nth(self.app) else { return };
         let Some(probe) = probe_of(container, kind) else { return };
         let State::Running(run) = &mut self.units[self.app].state else { return };
         if let Some(prober) = run.prober_mut(kind)
@@ -455,15 +444,8 @@ impl Worker {
     }
 
     /// A container ended.
-    pub(super) fn container_ended(
-        &mut self,
-        position: usize,
-        exit: Exit,
-        pod: &Pod,
-        ctx: &mut Context<'_>,
-    ) {
+    pub(super) fn container_ended(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        let spec = &ctx.view.template_of(pod).spec;
         let (State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. })) =
             self.units[position].state
         else {
@@ -481,66 +463,20 @@ impl Worker {
             // No back-off: it did not end by itself.
             let runs_at = now + self.profiles[position].start;
             unit.state = State::Restarting { runs_at, waits: false };
-            return self.resize_if_done(pod, ctx);
+            return self.resize_if_done(ctx);
         }
-        if is_ending || !restarts(position, exit.code, spec) {
+        if is_ending || !restarts(position, exit.code, ctx.spec) {
             unit.state = State::Ended(end);
             return;
         }
         let restart_at = unit.backoff.after_exit(now);
         let waits = restart_at > now;
         if waits {
-            let message = "Back-off restarting failed container (CrashLoopBackOff)".to_owned();
-            warn(pod, "BackOff", message, ctx.out);
+            let message = "Back-off restarting failed container (CrashLoopBackOff)";
+            ctx.warn("BackOff", message);
         }
         let runs_at = restart_at + self.profiles[position].start;
         unit.state = State::Restarting { runs_at, waits };
-    }
-}
-
-/// A probe's verdict is another; true if it has the container killed.
-fn judge(
-    run: &mut Run,
-    kind: ProbeKind,
-    container: &Container,
-    pod: &Pod,
-    ctx: &mut Context<'_>,
-) -> bool {
-    let succeeded = run.prober(kind).and_then(super::probes::Prober::verdict) == Some(true);
-    match kind {
-        ProbeKind::Startup if succeeded => {
-            run.startup = None;
-            run.probe_from(ctx.now(), container);
-        }
-        ProbeKind::Readiness => {
-            run.is_ready = succeeded;
-            if !succeeded {
-                warn(pod, "Unhealthy", "Readiness probe failed".to_owned(), ctx.out);
-            }
-        }
-        ProbeKind::Liveness if succeeded => {}
-        ProbeKind::Startup | ProbeKind::Liveness => {
-            let name = if kind == ProbeKind::Startup { "startup" } else { "liveness" };
-            let message = format!("Container failed {name} probe, will be restarted");
-            warn(pod, "Unhealthy", message, ctx.out);
-            return true;
-        }
-    }
-    false
-}
-
-/// Whether a container that exited with this code is started again while its pod goes on
-/// (`shouldRestartOnFailure` and the rules for init containers, `pkg/kubelet/kuberuntime`).
-fn restarts(position: usize, exit_code: i32, spec: &PodSpec) -> bool {
-    let failed = exit_code != 0;
-    match spec.init_containers.get(position) {
-        Some(init) if init.is_sidecar => true,
-        Some(_) => failed && spec.restart_policy != RestartPolicy::Never,
-        None => match spec.restart_policy {
-            RestartPolicy::Always => true,
-            RestartPolicy::OnFailure => failed,
-            RestartPolicy::Never => false,
-        },
     }
 }
 
@@ -549,12 +485,13 @@ pub(super) fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> + C
     spec.init_containers.iter().chain(&spec.containers)
 }
 
-pub(super) fn warn(pod: &Pod, reason: &'static str, message: String, out: &mut Effects) {
-    out.actions.push(Action::Event(Box::new(Event {
-        kind: "Pod",
-        object: pod.id.clone(),
-        is_warning: true,
-        reason,
-        message,
-    })));
+/// An event about a pod.
+pub(super) fn event(
+    pod: &Pod,
+    is_warning: bool,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> Action {
+    let (object, message) = (pod.id.clone(), message.into());
+    Action::Event(Box::new(Event { kind: "Pod", object, is_warning, reason, message }))
 }

@@ -99,9 +99,7 @@ impl PackReport {
 
     /// The report as JSON.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
+        report::json::render(self)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{count, counted};
+use super::figures::{causes, counted};
 use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
     RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
@@ -347,10 +347,8 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
     // One that runs just now is as it should be; what was never complete, or has piled up, is not.
     if jobs.unfinished > 1 || (jobs.unfinished == 1 && jobs.complete == 0) {
         let unfinished = jobs.unfinished;
-        say(
-            Severity::Warning,
-            format!("{name}: {unfinished} Jobs had not ended at the end of the run"),
-        );
+        let message = format!("{name}: {unfinished} Jobs had not ended at the end of the run");
+        say(Severity::Warning, message);
     }
 }
 
@@ -381,14 +379,10 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
         let name = &workload.workload;
         let pending = track.pending.value();
         if pending > 0 {
-            say(
-                Severity::Failure,
-                format!(
-                    "{name}: {} still had no node at the end of the run{}",
-                    counted(pending.unsigned_abs(), "pod"),
-                    last_words(report, name, "FailedScheduling")
-                ),
-            );
+            let pods = counted(pending.unsigned_abs(), "pod");
+            let why = last_words(report, name, "FailedScheduling");
+            let message = format!("{name}: {pods} still had no node at the end of the run{why}");
+            say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {
             let waited = workload.pending_pod_seconds;
             say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
@@ -396,23 +390,17 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
         let (desired, ready) = (track.desired.value(), track.ready.value());
         // A pod of a Job may well end, or begin, just now: what counts is what became of the Jobs.
         if workload.jobs.is_none() && ready + pending < desired {
-            let missing = desired - ready - pending;
-            say(
-                Severity::Failure,
-                format!(
-                    "{name}: {missing} of {desired} pods were not ready at the end of the run{}",
-                    last_words(report, name, "FailedCreate")
-                ),
-            );
+            let missing = format!("{} of {desired} pods", desired - ready - pending);
+            let why = last_words(report, name, "FailedCreate");
+            let message = format!("{name}: {missing} were not ready at the end of the run{why}");
+            say(Severity::Failure, message);
         }
         if let Some(jobs) = &workload.jobs {
             jobs_attention(name, jobs, &mut say);
         }
         if workload.restarts > 0 {
-            say(
-                Severity::Warning,
-                format!("{name}: containers were restarted {} times", workload.restarts),
-            );
+            let restarts = workload.restarts;
+            say(Severity::Warning, format!("{name}: containers were restarted {restarts} times"));
         }
     }
     for (hpa, message) in stuck_autoscalers(facts, report) {
@@ -421,20 +409,12 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     for service in &report.services {
         let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
         if failed > 0 {
-            let causes: Vec<String> = service
-                .failed_by_cause
-                .iter()
-                .map(|(cause, requests)| format!("{} {cause}", count(*requests)))
-                .collect();
+            let (name, causes) = (&service.service, causes(service));
             let share = failed as f64 / (failed + service.answered) as f64 * 100.0;
+            let failed = counted(failed, "request");
             say(
                 Severity::Failure,
-                format!(
-                    "Service {}: {} failed ({share:.3} %): {}",
-                    service.service,
-                    counted(failed, "request"),
-                    causes.join(", ")
-                ),
+                format!("Service {name}: {failed} failed ({share:.3} %): {causes}"),
             );
         }
         if service.arrived == 0 {

@@ -1,6 +1,8 @@
 //! Figures as words: the one place that says how a latency, a share, an instant is printed.
 //! An absent or unmeasurable figure is `-`, never a made-up number.
 
+use super::model::ServiceReport;
+
 /// So many parts of the input that are not simulated are listed on top of a report; more of them stand
 /// apart, so that the figures are not buried under them.
 pub const IGNORED_AT_THE_TOP: usize = 3;
@@ -10,6 +12,14 @@ pub const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
 
 /// What stands for a figure that does not exist.
 pub const ABSENT: &str = "-";
+
+/// Why requests to a service failed, with how many: `98 timeout, 9 no ready endpoint`.
+pub fn causes(service: &ServiceReport) -> String {
+    let causes = service.failed_by_cause.iter();
+    let causes: Vec<String> =
+        causes.map(|(cause, requests)| format!("{} {cause}", count(*requests))).collect();
+    causes.join(", ")
+}
 
 const SECONDS_PER_MINUTE: u64 = 60;
 const SECONDS_PER_HOUR: u64 = 3_600;

@@ -223,15 +223,6 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
     ServiceReport {
         service: "shop/storefront".to_owned(),
         workloads: vec!["Deployment shop/storefront".to_owned()],
-        arrived: 0,
-        answered: 0,
-        failed_by_cause: Vec::new(),
-        in_flight: 0,
-        retries: None,
-        latency: None,
-        llm: None,
-        availability_by_requests: None,
-        availability_by_time: 0.0,
         downtimes: vec![Downtime {
             from_seconds: 0.0,
             seconds: HOUR_SECONDS,
@@ -241,11 +232,12 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
         series: ServiceSeries {
             arrived_rps: vec![0.0; ends.len()],
             failed_rps: vec![0.0; ends.len()],
-            retried_rps: Vec::new(),
             latency_p50_ms: none.clone(),
             latency_p95_ms: none.clone(),
             latency_p99_ms: none,
+            ..ServiceSeries::default()
         },
+        ..ServiceReport::default()
     }
 }
 
@@ -279,15 +271,9 @@ fn idle_workload(ends: &[f64]) -> WorkloadReport {
     let always = |value| Spread { min: value, mean: value, max: value };
     WorkloadReport {
         workload: "Deployment shop/storefront".to_owned(),
-        hpa: None,
         replicas: always(2.0),
-        ready: always(0.0),
-        rescales: 0,
         pods_created: 2,
-        restarts: 0,
         pending_pod_seconds: 7_200.0,
-        cpu_utilization: None,
-        jobs: None,
         series: WorkloadSeries {
             desired: vec![2.0; ends.len()],
             ready: vec![0.0; ends.len()],
@@ -295,6 +281,7 @@ fn idle_workload(ends: &[f64]) -> WorkloadReport {
             cpu_cores: vec![0.0; ends.len()],
             hpa_percent_of_target: vec![None; ends.len()],
         },
+        ..WorkloadReport::default()
     }
 }
 
@@ -314,12 +301,9 @@ fn cluster(ends: &[f64]) -> ClusterReport {
             },
             PoolReport {
                 pool: "gpu".to_owned(),
-                instance_type: String::new(),
                 nodes: Spread { min: 1.0, mean: 1.0, max: 1.0 },
-                cpu_requested: 0.0,
-                cpu_used: 0.0,
-                memory_requested: 0.0,
                 gpu_requested: Some(0.0),
+                ..PoolReport::default()
             },
         ],
         series_nodes: vec![4.0; ends.len()],

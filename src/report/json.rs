@@ -1,13 +1,12 @@
-//! The report for programs: its data shape as JSON, with the keys in the order of the fields.
+//! Results for programs: their data shape as JSON, with the keys in the order of the fields.
 
-use super::model::Report;
+use serde::Serialize;
 
-/// The report as indented JSON, with a line break at the end. Figures that do not exist are `null`.
-pub fn render(report: &Report) -> String {
-    let mut json = serde_json::to_string_pretty(report)
-        .expect("a report holds strings, numbers and lists, which JSON can always express");
-    json.push('\n');
-    json
+/// A report, or what else a command found, as indented JSON, with a line break at the end. Figures that do not
+/// exist are `null`.
+pub fn render(result: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(result);
+    json.expect("it holds strings, numbers and lists, which JSON can always express") + "\n"
 }
 
 #[cfg(test)]

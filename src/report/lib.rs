@@ -6,6 +6,7 @@ mod axis;
 mod build;
 mod build_objectives;
 mod build_services;
+mod cells;
 pub mod charts;
 pub mod figures;
 #[cfg(test)]

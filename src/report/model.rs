@@ -123,7 +123,7 @@ pub struct Latency {
 }
 
 /// Requests, latency and availability of one service, after the warm-up.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServiceReport {
     /// `namespace/name`.
     pub service: String,
@@ -190,7 +190,7 @@ pub struct ServiceSeries {
 }
 
 /// One workload over the run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WorkloadReport {
     /// `Deployment ai-agents/ai-agent`.
     pub workload: String,
@@ -285,7 +285,7 @@ pub struct ClusterReport {
 }
 
 /// One pool over the run; shares are means over time and nodes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PoolReport {
     /// Its name.
     pub pool: String,

@@ -35,24 +35,20 @@ pub struct NodePool {
     pub count: u32,
     /// An instance type of the built-in catalog, such as aws/m5.large; `wavetank catalog` lists them.
     /// It brings capacity, price and well-known labels. Either this or `capacity` must be given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
     /// What one machine has, by resource, such as {cpu: 16, memory: 64Gi, nvidia.com/gpu: 4}; `pods`
     /// is 110 if not named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<BTreeMap<Name, Quantity>>,
     /// What pods may use of it. Default: with an instance type, what its cloud leaves of it; else all
     /// of `capacity`. Resources that are not named here keep that default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub allocatable: BTreeMap<Name, Quantity>,
     /// Price of one node in US dollars per hour. Default: with an instance type, the catalog's; else 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_hour: Option<HourlyPrice>,
     /// Whether the catalog's spot price is taken in place of the on-demand price. Default false.
     #[serde(default)]
     pub spot: bool,
     /// How its GPUs are offered to pods: whole (the default), as MIG slices, several times over, in shares.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus: Option<PoolGpus>,
     /// Zones over which the nodes are spread in turn, such as [us-east-1a, us-east-1b].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

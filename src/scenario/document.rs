@@ -44,7 +44,6 @@ pub struct Scenario {
     /// The calendar instant at which the run starts, such as 2026-01-05T08:00:00Z: for CronJobs, and
     /// for the times of day in reports. Default: none is known, and CronJobs take it for
     /// 2026-01-05T00:00:00Z.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_date: Option<StartDate>,
     /// The Kubernetes manifests that are applied at the start: files, folders or patterns such as
     /// k8s/*.yaml, relative to this file.
@@ -98,11 +97,7 @@ pub struct Scenario {
 impl Scenario {
     /// The calls that requests to the pods of workloads make, with all images.
     pub fn calls(&self) -> impl Iterator<Item = &CallSpec> {
-        let models = self.workloads.iter().flat_map(|workload| {
-            let of_images = workload.images.values().map(|image| &image.requests);
-            std::iter::once(&workload.requests).chain(of_images).flatten()
-        });
-        models.flat_map(|model| &model.calls)
+        self.workloads.iter().flat_map(Workload::models).flat_map(|model| &model.calls)
     }
 }
 
@@ -127,7 +122,6 @@ pub enum Kind {
 pub struct Scheduler {
     /// A KubeSchedulerConfiguration file, relative to this file. Default: the profile that
     /// kube-scheduler has without one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
 }
 

@@ -21,15 +21,12 @@ const SHARED_GPU: &str = "nvidia.com/gpu.shared";
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PoolGpus {
     /// The model, such as NVIDIA-A10G: becomes the label nvidia.com/gpu.product. Default: none is set.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Name>,
     /// GPUs of a node. Default: as many as the instance type, or `capacity`, has under nvidia.com/gpu.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 32))]
     pub count: Option<u32>,
     /// Time-slicing or MPS: every GPU is offered so many times. Nothing keeps the pods on one GPU apart in
     /// the simulation. Default 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: Option<u32>,
     /// With `replicas`: offer them as nvidia.com/gpu.shared in place of nvidia.com/gpu

@@ -34,10 +34,8 @@ pub struct ServiceObjective {
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub time_per_output_token: LatencyObjective,
     /// Lower limit of answered over finished requests, percent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub availability: Option<f64>,
     /// Lower limit of the share of time with a ready endpoint that can be reached, percent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_by_time: Option<f64>,
 }
 
@@ -46,25 +44,18 @@ pub struct ServiceObjective {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LatencyObjective {
     /// Arithmetic mean.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<SimDuration>,
     /// Half of the requests are answered within this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p50: Option<SimDuration>,
     /// 90 % of the requests are answered within this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p90: Option<SimDuration>,
     /// 95 % of the requests are answered within this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p95: Option<SimDuration>,
     /// 99 % of the requests are answered within this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p99: Option<SimDuration>,
     /// 99.9 % of the requests are answered within this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p999: Option<SimDuration>,
     /// Every answered request is answered within this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<SimDuration>,
 }
 
@@ -73,10 +64,8 @@ pub struct LatencyObjective {
 #[serde(rename_all = "camelCase")]
 pub struct CostObjective {
     /// US dollars per month of 730 hours, scaled from the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_per_month: Option<f64>,
     /// US dollars per million answered requests of all services.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_per_million_requests: Option<f64>,
 }
 
@@ -88,31 +77,23 @@ pub struct CostObjective {
 struct ObjectiveFields {
     /// The service, as namespace/name. Latency and availability are those of its requests after the
     /// warm-up.
-    #[serde(default)]
     service: Option<ServiceReference>,
     /// Upper limits of the latency of answered requests, such as {p95: 300ms, p99: 1s}.
-    #[serde(default)]
     latency: Option<LatencyObjective>,
     /// Upper limits of the time to the first token (TTFT) of a language model, such as {p95: 2s}.
-    #[serde(default)]
     time_to_first_token: Option<LatencyObjective>,
     /// Upper limits of the time per token after the first (TPOT), such as {p95: 50ms}.
-    #[serde(default)]
     time_per_output_token: Option<LatencyObjective>,
     /// Lower limit of answered requests among all that ended, in percent, such as 99.9.
-    #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     availability: Option<f64>,
     /// Lower limit of the time during which at least one ready pod could be reached, in percent.
-    #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     availability_by_time: Option<f64>,
     /// Upper limit of the cost of all nodes, in US dollars per month of 730 hours.
-    #[serde(default)]
     #[schemars(range(min = 0))]
     cost_per_month: Option<f64>,
     /// Upper limit of the cost of all nodes per million answered requests, in US dollars.
-    #[serde(default)]
     #[schemars(range(min = 0))]
     cost_per_million_requests: Option<f64>,
 }
@@ -198,6 +179,7 @@ impl JsonSchema for Objective {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::drop_empty_fields;
     use serde_json::json;
 
     #[test]
@@ -211,7 +193,9 @@ mod tests {
         ] {
             let typed: Objective =
                 serde_json::from_value(objective.clone()).expect("a valid objective");
-            assert_eq!(serde_json::to_value(typed).expect("serialises"), objective);
+            let mut written = serde_json::to_value(typed).expect("serialises");
+            drop_empty_fields(&mut written);
+            assert_eq!(written, objective);
         }
     }
 

@@ -46,7 +46,6 @@ pub struct Packing {
     pub policies: Vec<PolicySpec>,
     /// The node pool that may grow, or shrink, until all pods just fit: the report says how many nodes
     /// each policy needs. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grow: Option<Name>,
 }
 
@@ -63,12 +62,10 @@ pub enum PackingKind {
 pub struct PodSource {
     /// A CSV file with a row for each pod: columns cpu_milli, memory_mib, and where wanted name, num_gpu,
     /// gpu_milli (of each GPU) and gpu_spec (models joined by |). Plain, .gz or .zst.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// Manifests, a file or a folder: Pods; Deployments, ReplicaSets and StatefulSets with their replicas; Jobs
     /// with the pods that run at once, and CronJobs with those of one run; DaemonSets with a pod for each
     /// node that should run it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<String>,
     /// How many times over the pods of the manifests come. Default 1.
     #[serde(default = "one_time")]
@@ -92,7 +89,6 @@ pub enum Ties {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TypicalPods {
     /// How many pods, from the first on, are counted. Default: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<usize>,
     /// So many percent of them are typical. Default 95.
     #[schemars(range(min = 1, max = 100))]
@@ -110,13 +106,10 @@ impl Default for TypicalPods {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicySpec {
     /// As it is called in the report. Default: the policy's own name, or the file's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// One of default, most-allocated, random, best-fit, dot-product, gpu-packing, gpu-clustering, fgd.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     /// A KubeSchedulerConfiguration file, relative to this file. Either this or `policy` is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
 }
 

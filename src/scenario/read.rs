@@ -103,8 +103,8 @@ fn not_a_scenario(document: &Document) -> Diagnostic {
         .help(help)
 }
 
-/// A field with nothing after its colon counts as not written.
-fn drop_empty_fields(value: &mut Value) {
+/// A field with nothing after its colon counts as not written; settings that were left out are none.
+pub fn drop_empty_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::document::Scenario;
 use super::overrides::Override;
-use super::read::ScenarioText;
+use super::read::{ScenarioText, drop_empty_fields};
 use engine::Digest;
 use faults::TimelineAction;
 use manifest::{Diagnostic, Diagnostics, FieldPath, Place, Source};
@@ -356,7 +356,8 @@ impl ResolvedScenario {
     pub fn fingerprint(&self) -> u64 {
         let mut digest = Digest::default();
         let scenario = Scenario { seed: 0, ..self.scenario().clone() };
-        let value = serde_json::to_value(scenario).unwrap_or(Value::Null);
+        let mut value = serde_json::to_value(scenario).unwrap_or(Value::Null);
+        drop_empty_fields(&mut value);
         digest.bytes(value.to_string().as_bytes());
         let texts = |digest: &mut Digest, sources: &[Source]| {
             digest.word(sources.len() as u64);

@@ -40,11 +40,8 @@ struct Configuration {
     kind: String,
     #[serde(default)]
     profiles: Vec<Profile>,
-    #[serde(default)]
     percentage_of_nodes_to_score: Option<i64>,
-    #[serde(default)]
     pod_initial_backoff_seconds: Option<i64>,
-    #[serde(default)]
     pod_max_backoff_seconds: Option<i64>,
     #[serde(default)]
     extenders: Vec<IgnoredAny>,
@@ -62,16 +59,12 @@ struct Configuration {
     _delay_cache_until_active: IgnoredAny,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Profile {
-    #[serde(default)]
-    scheduler_name: Option<String>,
-    #[serde(default)]
+    scheduler_name: Option<Name>,
     percentage_of_nodes_to_score: Option<i64>,
-    #[serde(default)]
     plugins: Plugins,
-    #[serde(default)]
     plugin_config: Vec<PluginConfig>,
 }
 
@@ -103,7 +96,7 @@ struct Set {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PluginReference {
-    name: String,
+    name: Name,
     #[serde(default)]
     weight: i64,
 }
@@ -198,7 +191,7 @@ fn lower_profile(
         ..ProfileConfiguration::default()
     };
     if let Some(name) = &profile.scheduler_name {
-        lowered.scheduler_name = Name::from(name.as_str());
+        lowered.scheduler_name = name.clone();
     }
     let path = path.field("pluginConfig");
     for (position, config) in profile.plugin_config.iter().enumerate() {
@@ -227,10 +220,9 @@ fn points(plugins: &Plugins) -> Vec<(ExtensionPoint, PluginSet)> {
 }
 
 fn lower_set(set: &Set) -> PluginSet {
-    let enabled = set.enabled.iter();
     PluginSet {
-        enabled: enabled.map(|one| (Name::from(one.name.as_str()), one.weight)).collect(),
-        disabled: set.disabled.iter().map(|one| Name::from(one.name.as_str())).collect(),
+        enabled: set.enabled.iter().map(|one| (one.name.clone(), one.weight)).collect(),
+        disabled: set.disabled.iter().map(|one| one.name.clone()).collect(),
     }
 }
 
@@ -302,7 +294,7 @@ mod tests {
             (
                 json!({"profiles": [{"pluginConfig": [{"name": "NodeResourcesFit", "args":
                     {"scoringStrategy": {"type": "Most"}}}]}]}),
-                "profiles[0].pluginConfig[0].args.scoringStrategy.type: \"Most\" is not one of",
+                "profiles[0].pluginConfig[0].args.scoringStrategy.type: unknown variant `Most`, expected one of",
             ),
             (json!({"podMaxBackoffSeconds": 0}), "podMaxBackoffSeconds: must not be less"),
             (

@@ -6,6 +6,7 @@ use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::Value;
 
 use super::document::Scenario;
+use super::read::drop_empty_fields;
 
 /// Names the schema; nothing is fetched from there.
 const ID: &str = "urn:wavetank:schema:scenario:v1";
@@ -15,13 +16,20 @@ pub fn json_schema() -> Value {
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<Scenario>();
     schema.insert("$id".to_owned(), ID.into());
-    RecursiveTransform(join_lines).transform(&mut schema);
+    RecursiveTransform(tidy).transform(&mut schema);
     schema.insert("title".to_owned(), "wavetank scenario".into());
     schema.to_value()
 }
 
-/// The lines of a description are those of a comment here; editors break them themselves.
-fn join_lines(schema: &mut Schema) {
+/// The lines of a description are those of a comment here; editors break them themselves. A default of nothing
+/// says nothing.
+fn tidy(schema: &mut Schema) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    match fields.get_mut("default") {
+        Some(Value::Null) => _ = fields.shift_remove("default"),
+        Some(default) => drop_empty_fields(default),
+        None => {}
+    }
     let joined = match schema.get("description") {
         Some(Value::String(text)) => {
             text.replace("\n\n", "\0").replace('\n', " ").replace('\0', "\n\n")

@@ -20,7 +20,6 @@ pub struct Workload {
     pub workload: ObjectReference,
     /// The container that the application runs in: the one that takes the requests. Default: the
     /// first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Name>,
     /// How its application starts, stops and fails.
     #[serde(default)]
@@ -30,16 +29,12 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub containers: BTreeMap<Name, AppProfile>,
     /// Memory that the application uses while it runs. Default: what it requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
     /// Further memory for each request that it has taken and not answered. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_per_request: Option<Quantity>,
     /// Further memory for each hour since the container's start: what it leaks. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_leak_per_hour: Option<Quantity>,
     /// What a request costs it. Default: it takes no requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestModelSpec>,
     /// CPU that all its serving pods burn together from certain times on, beside what requests cost:
     /// it is spread evenly over them, and each burns at most what its limit allows. Default: none.
@@ -52,6 +47,19 @@ pub struct Workload {
     /// What is different with certain images; what is not named here is as above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<Name, ImageBehavior>,
+}
+
+impl Workload {
+    /// What requests cost its pods, with all images.
+    pub fn models(&self) -> impl Iterator<Item = &RequestModelSpec> {
+        let of_images = self.images.values().map(|image| &image.requests);
+        std::iter::once(&self.requests).chain(of_images).flatten()
+    }
+
+    /// Whether its pods serve a language model, with any image.
+    pub fn serves_language_model(&self) -> bool {
+        self.models().any(|model| model.llm.is_some())
+    }
 }
 
 /// One step of a planned CPU load.
@@ -71,7 +79,6 @@ pub struct Sidecar {
     /// CPU. Default 0.
     pub cpu: Quantity,
     /// Memory. Default: what it requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
 }
 
@@ -83,16 +90,12 @@ pub struct ImageBehavior {
     #[serde(default)]
     pub app: AppProfile,
     /// Memory that the application uses while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
     /// Further memory for each request that it has taken and not answered. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_per_request: Option<Quantity>,
     /// Further memory for each hour since the container's start: what it leaks. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_leak_per_hour: Option<Quantity>,
     /// What a request costs it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestModelSpec>,
 }
 

@@ -336,9 +336,7 @@ impl Cache {
         }
         let mut info = NodeInfo::new(id, node, domains);
         info.generation = self.next_generation(id);
-        self.add_images(&info);
-        self.softly_tainted += usize::from(info.has_soft_taint());
-        self.hard_tainted += usize::from(info.has_hard_taint());
+        self.count(&info);
         let position = self.zones.add(id.index(), &info.labels);
         self.nodes[id.index()] = Some(info);
         self.order.insert(position, id.index());
@@ -349,9 +347,7 @@ impl Cache {
     pub fn update_node(&mut self, id: NodeId, node: &Node) {
         let generation = self.next_generation(id);
         let Some(mut info) = self.take(id) else { return };
-        self.remove_images(&info);
-        self.softly_tainted -= usize::from(info.has_soft_taint());
-        self.hard_tainted -= usize::from(info.has_hard_taint());
+        self.discount(&info);
         if info.labels != node.meta.labels {
             if NodeOrder::moves(&info.labels, &node.meta.labels) {
                 self.zones.remove(id.index(), &info.labels);
@@ -367,9 +363,7 @@ impl Cache {
         }
         info.set_node(node);
         info.generation = generation;
-        self.softly_tainted += usize::from(info.has_soft_taint());
-        self.hard_tainted += usize::from(info.has_hard_taint());
-        self.add_images(&info);
+        self.count(&info);
         self.nodes[id.index()] = Some(info);
     }
 
@@ -379,11 +373,9 @@ impl Cache {
         for count in &info.classes {
             self.placed[count.class.index()] -= count.pods;
         }
-        self.softly_tainted -= usize::from(info.has_soft_taint());
-        self.hard_tainted -= usize::from(info.has_hard_taint());
+        self.discount(&info);
         self.tallies.leave_all(&info);
         self.index.leave(&info);
-        self.remove_images(&info);
         self.topology.leave(id.index(), &info.labels, &info.domains);
         self.zones.remove(id.index(), &info.labels);
         self.order = self.zones.list();
@@ -393,8 +385,7 @@ impl Cache {
     /// Puts a pod on a node; one whose node is not there is left out.
     pub fn add_pod(&mut self, node: NodeId, pod: PlacedPod) {
         let generation = self.next_generation(node);
-        let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
-        if info.id == node {
+        if let Some(info) = node_mut(&mut self.nodes, node) {
             info.add_pod(pod, &self.classes[pod.class.index()]);
             info.generation = generation;
             let enter = |tally: &mut Tally| {
@@ -410,8 +401,7 @@ impl Cache {
     /// Takes a pod of a class off a node.
     pub fn remove_pod(&mut self, node: NodeId, pod: PodId, class: ClassId) {
         let generation = self.next_generation(node);
-        let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
-        if info.id == node
+        if let Some(info) = node_mut(&mut self.nodes, node)
             && let Some(gone) = info.remove_pod(Some(pod), &self.classes[class.index()])
         {
             info.generation = generation;
@@ -428,8 +418,7 @@ impl Cache {
     /// Marks a pod on a node as terminating.
     pub fn set_terminating(&mut self, node: NodeId, pod: PodId) {
         let generation = self.next_generation(node);
-        let Some(info) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
-        if info.id == node {
+        if let Some(info) = node_mut(&mut self.nodes, node) {
             if let Some(class) = info.set_terminating(pod) {
                 let mark = |tally: &mut Tally| tally.terminating += 1;
                 self.tallies.change(info, class, mark);
@@ -464,7 +453,10 @@ impl Cache {
         self.generation
     }
 
-    fn add_images(&mut self, node: &NodeInfo) {
+    /// Counts a node's taints and images.
+    fn count(&mut self, node: &NodeInfo) {
+        self.softly_tainted += usize::from(node.has_soft_taint());
+        self.hard_tainted += usize::from(node.has_hard_taint());
         for (name, size) in &node.images {
             let state =
                 self.images.entry(name.clone()).or_insert(ImageState { size: *size, nodes: 0 });
@@ -472,7 +464,10 @@ impl Cache {
         }
     }
 
-    fn remove_images(&mut self, node: &NodeInfo) {
+    /// Takes them off the counts again.
+    fn discount(&mut self, node: &NodeInfo) {
+        self.softly_tainted -= usize::from(node.has_soft_taint());
+        self.hard_tainted -= usize::from(node.has_hard_taint());
         for (name, _) in &node.images {
             if let Some(state) = self.images.get_mut(name) {
                 state.nodes -= 1;
@@ -482,4 +477,8 @@ impl Cache {
             }
         }
     }
+}
+
+fn node_mut(nodes: &mut [Option<NodeInfo>], id: NodeId) -> Option<&mut NodeInfo> {
+    nodes.get_mut(id.index())?.as_mut().filter(|node| node.id == id)
 }

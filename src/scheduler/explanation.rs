@@ -17,7 +17,7 @@ use cluster::pod::Pod;
 const SHOWN: usize = 20;
 
 /// What the scheduler decided about a pod, and why.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Explanation {
     /// Namespace and name of the pod.
     pub pod: String,
@@ -41,7 +41,7 @@ pub struct Explanation {
 }
 
 /// What came of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PodResult {
     /// It goes to a node.
@@ -49,6 +49,7 @@ pub enum PodResult {
     /// Room is made for it on a node.
     Nominated,
     /// No node does.
+    #[default]
     Unschedulable,
     /// It is not looked at before its scheduling gates are gone.
     Gated,
@@ -120,14 +121,9 @@ impl Explanation {
         let looked_at = decision.feasibility.feasible.len() + rejected.len();
         let mut explanation = Self {
             pod,
-            result: PodResult::Unschedulable,
-            node: None,
-            message: None,
-            plugins: Vec::new(),
-            feasible: Vec::new(),
             rejected,
             not_looked_at: cache.node_count().saturating_sub(looked_at),
-            preemption: None,
+            ..Self::default()
         };
         match &decision.verdict {
             Verdict::Placed { node, scores, .. } => {
@@ -180,11 +176,7 @@ impl Explanation {
             result,
             node: node.map(|node| node.meta.name().to_string()),
             message: Some(message),
-            plugins: Vec::new(),
-            feasible: Vec::new(),
-            rejected: Vec::new(),
-            not_looked_at: 0,
-            preemption: None,
+            ..Self::default()
         })
     }
 

@@ -177,6 +177,38 @@ impl<'c> PreFilter<'c> {
     pub fn check(filter: impl NodeFilter + 'c) -> Self {
         Self::Check { only: None, filter: Box::new(filter) }
     }
+
+    /// All nodes are to be checked for one thing; `refusal` is said of those for which it does not hold.
+    pub fn require(
+        holds: impl Fn(&NodeInfo) -> bool + Clone + 'c,
+        refusal: fn() -> Refusal,
+    ) -> Self {
+        Self::check(Condition { holds, refusal })
+    }
+}
+
+/// A filter with one reason to reject a node.
+#[derive(Clone)]
+struct Condition<F> {
+    holds: F,
+    refusal: fn() -> Refusal,
+}
+
+impl<F: Fn(&NodeInfo) -> bool + Clone> NodeFilter for Condition<F> {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        if self.passes(node) { Ok(()) } else { Err((self.refusal)()) }
+    }
+
+    fn passes(&self, node: &NodeInfo) -> bool {
+        (self.holds)(node)
+    }
+}
+
+/// A filter that needs no more than the node.
+impl<F: Fn(&NodeInfo) -> Result<(), Refusal> + Clone> NodeFilter for F {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        self(node)
+    }
 }
 
 /// Checks nodes for one pod (Filter), with what PreFilter gathered.
@@ -243,11 +275,15 @@ pub trait ScorePlugin: fmt::Debug + Send + Sync {
     }
 
     /// Looks at the feasible nodes (slots) as a whole; `None` = the plugin does not score this pod.
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        feasible: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>>;
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, feasible: &[usize]) -> PreScore<'c>;
+}
+
+/// What PreScore found: how the nodes are scored, if they are.
+pub type PreScore<'c> = Option<Box<dyn NodeScore + 'c>>;
+
+/// Nodes are to be scored one by one, without being normalised.
+pub fn score_by<'c>(score: impl Fn(&NodeInfo) -> i64 + 'c) -> PreScore<'c> {
+    Some(Box::new(score))
 }
 
 /// Scores nodes for one pod.
@@ -263,6 +299,13 @@ pub trait NodeScore {
     /// Turns the raw scores of all feasible nodes into scores from 0 to [`MAX_NODE_SCORE`].
     fn normalize(&self, scores: &mut [i64]) {
         let _ = scores;
+    }
+}
+
+/// A score that is not normalised.
+impl<F: Fn(&NodeInfo) -> i64> NodeScore for F {
+    fn score(&self, node: &NodeInfo) -> i64 {
+        self(node)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod class_index;
 pub mod cycle;
 pub mod decision;
+mod event_handlers;
 pub mod explanation;
 pub mod framework;
 pub mod gpu;

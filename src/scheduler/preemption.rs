@@ -3,6 +3,8 @@
 
 use std::cmp::Reverse;
 
+use serde::Deserialize;
+
 use super::cycle::{Diagnosis, Prepared, check};
 use super::framework::{Code, CycleContext, NodeFilter, PluginName, Refusal};
 use super::message::histogram;
@@ -19,7 +21,8 @@ use engine::SimTime;
 pub const PREEMPTION_BY_SCHEDULER: &str = "PreemptionByScheduler";
 
 /// `DefaultPreemptionArgs`: how many candidates are enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PreemptionArguments {
     /// So many percent of the nodes that may help.
     pub min_candidate_nodes_percentage: usize,
@@ -98,14 +101,9 @@ pub fn post_filter(
         if *name == DYNAMIC_RESOURCES {
             let refusal = diagnosis.pre_filter.as_ref();
             if refusal.is_some_and(|refusal| !refusal.after_dynamic_resources) {
-                let message = NO_CYCLE_STATE.to_owned();
-                let plugin = Some(*name);
-                return PostFilter::Failed {
-                    plugin,
-                    is_error: true,
-                    message,
-                    clears_nomination: false,
-                };
+                let (plugin, message) = (Some(*name), NO_CYCLE_STATE.to_owned());
+                let (is_error, clears_nomination) = (true, false);
+                return PostFilter::Failed { plugin, is_error, message, clears_nomination };
             }
             messages.push(NOTHING_TO_DEALLOCATE.to_owned());
         } else if *name == DEFAULT_PREEMPTION {

@@ -42,11 +42,14 @@ pub struct QueuedPod {
     place: Place,
 }
 
+/// Where a pod waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Active,
     Backoff,
+    /// For pods whose try ended without a verdict; not tried early (`podErrorBackoffQ`).
     ErrorBackoff,
+    /// For something to change.
     Unschedulable,
     Gated,
 }
@@ -54,8 +57,11 @@ enum Place {
 /// The order of the active queue (`PrioritySort`).
 type Order = (Reverse<i32>, SimTime, u64, PodId);
 
+/// The pods in one place.
+type Waiting = BTreeSet<(SimTime, Order)>;
+
 /// The scheduling queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SchedulingQueue {
     initial_backoff: SimDuration,
     max_backoff: SimDuration,
@@ -64,30 +70,15 @@ pub struct SchedulingQueue {
     pub(super) retries: bool,
     /// Only ever looked up, never iterated.
     pods: FxHashMap<PodId, QueuedPod>,
-    active: BTreeSet<Order>,
-    /// By the second in which the back-off ends, then as in the active queue.
-    backoff: BTreeSet<(SimTime, Order)>,
-    /// Pods whose try ended without a verdict; not tried early (`podErrorBackoffQ`).
-    error_backoff: BTreeSet<(SimTime, Order)>,
-    /// Pods that wait for something to change, by the time of their failure.
-    unschedulable: BTreeSet<(SimTime, PodId)>,
+    /// By [`Place`], each as [`Self::position`] has it.
+    waiting: [Waiting; 5],
     sequence: u64,
 }
 
 impl SchedulingQueue {
     /// An empty queue with these back-off times.
     pub fn new(initial_backoff: SimDuration, max_backoff: SimDuration) -> Self {
-        Self {
-            initial_backoff,
-            max_backoff,
-            retries: true,
-            pods: FxHashMap::default(),
-            active: BTreeSet::new(),
-            backoff: BTreeSet::new(),
-            error_backoff: BTreeSet::new(),
-            unschedulable: BTreeSet::new(),
-            sequence: 0,
-        }
+        Self { initial_backoff, max_backoff, retries: true, ..Self::default() }
     }
 
     /// Adds a new pod; one with gates is held back.
@@ -112,9 +103,8 @@ impl SchedulingQueue {
     /// (`SchedulerPopFromBackoffQ`).
     pub fn pop(&mut self, now: SimTime) -> Option<QueuedPod> {
         self.flush(now);
-        let first = self.active.first().or_else(|| self.backoff.first().map(|(_, order)| order));
-        let pod = first?.3;
-        let mut queued = self.take(pod)?;
+        let first = self.first(Place::Active).or_else(|| self.first(Place::Backoff));
+        let mut queued = self.take(first?.1)?;
         queued.attempts += 1;
         Some(queued)
     }
@@ -150,6 +140,13 @@ impl SchedulingQueue {
         let Some(queued) = self.take(pod) else { return };
         let place = if self.is_backing_off(&queued, now) { Place::Backoff } else { Place::Active };
         self.insert(queued, place);
+    }
+
+    /// Does that with each of these pods.
+    pub fn requeue_all(&mut self, pods: Vec<PodId>, now: SimTime) {
+        for pod in pods {
+            self.requeue(pod, now);
+        }
     }
 
     /// Puts a waiting pod into the active queue, whatever its back-off (`Activate`).
@@ -193,12 +190,12 @@ impl SchedulingQueue {
 
     /// The pods that wait for something to change, the longest-waiting first.
     pub fn unschedulable(&self) -> impl Iterator<Item = &QueuedPod> {
-        self.unschedulable.iter().map(|(_, pod)| &self.pods[pod])
+        self.waiting[Place::Unschedulable as usize].iter().map(|(_, order)| &self.pods[&order.3])
     }
 
     /// How many pods wait for something to change.
     pub fn unschedulable_len(&self) -> usize {
-        self.unschedulable.len()
+        self.waiting[Place::Unschedulable as usize].len()
     }
 
     /// How many pods are in the queue, gated ones included.
@@ -213,46 +210,47 @@ impl SchedulingQueue {
 
     /// When there is something to pop next, if nothing changes until then.
     pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
-        if !self.active.is_empty() || !self.backoff.is_empty() {
+        if [Place::Active, Place::Backoff].into_iter().any(|place| self.first(place).is_some()) {
             return Some(now);
         }
         if !self.retries {
             return None;
         }
-        let flush = self.unschedulable.first().map(|(failed, _)| {
-            let due = (*failed + MAX_UNSCHEDULABLE).as_nanos();
+        let flush = self.first(Place::Unschedulable).map(|(failed, _)| {
+            let due = (failed + MAX_UNSCHEDULABLE).as_nanos();
             let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
             // The look through the unschedulable pods takes those that have waited longer than that.
             SimTime::from_nanos((due.div_euclid(period) + 1) * period)
         });
         // Back-offs are over when the second in which they end is.
-        let ends = self.error_backoff.first().map(|(ends, _)| *ends + SimDuration::from_secs(1));
+        let ends = self.first(Place::ErrorBackoff);
+        let ends = ends.map(|(ends, _)| ends + SimDuration::from_secs(1));
         Some(flush.into_iter().chain(ends).min()?.max(now))
     }
 
     /// Moves pods whose back-off is over to the active queue, and those that have waited for too
     /// long among the unschedulable ones to either.
     fn flush(&mut self, now: SimTime) {
-        while let Some((ends, order)) = self.backoff.first()
-            && *ends < now.floor_to_second()
-        {
-            let Some(queued) = self.take(order.3) else { break };
-            self.insert(queued, Place::Active);
-        }
-        while self.retries
-            && let Some((ends, order)) = self.error_backoff.first()
-            && *ends < now.floor_to_second()
-        {
-            let Some(queued) = self.take(order.3) else { break };
-            self.insert(queued, Place::Active);
+        let places = if self.retries {
+            &[Place::Backoff, Place::ErrorBackoff][..]
+        } else {
+            &[Place::Backoff]
+        };
+        for place in places {
+            while let Some((ends, pod)) = self.first(*place)
+                && ends < now.floor_to_second()
+                && let Some(queued) = self.take(pod)
+            {
+                self.insert(queued, Place::Active);
+            }
         }
         let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
         let looked = SimTime::from_nanos(now.as_nanos().div_euclid(period) * period);
         while self.retries
-            && let Some((failed, pod)) = self.unschedulable.first()
-            && looked.since(*failed) > MAX_UNSCHEDULABLE
+            && let Some((failed, pod)) = self.first(Place::Unschedulable)
+            && looked.since(failed) > MAX_UNSCHEDULABLE
         {
-            self.requeue(*pod, now);
+            self.requeue(pod, now);
         }
     }
 
@@ -274,46 +272,36 @@ impl SchedulingQueue {
         self.backoff_end(queued) >= now.floor_to_second()
     }
 
+    /// Where a pod stands among those in its place: in the order of the active queue, in back-off first by the
+    /// second in which that ends; pods that wait for a change by the time of their failure.
+    fn position(&self, queued: &QueuedPod) -> (SimTime, Order) {
+        let QueuedPod { pod, timestamp, .. } = *queued;
+        let order = (Reverse(queued.priority), timestamp, queued.sequence, pod);
+        match queued.place {
+            Place::Active => (SimTime::ZERO, order),
+            Place::Backoff | Place::ErrorBackoff => {
+                (self.backoff_end(queued).floor_to_second(), order)
+            }
+            Place::Unschedulable | Place::Gated => (timestamp, (Reverse(0), timestamp, 0, pod)),
+        }
+    }
+
+    /// The first pod in a place, with the time by which it stands there.
+    fn first(&self, place: Place) -> Option<(SimTime, PodId)> {
+        self.waiting[place as usize].first().map(|(at, order)| (*at, order.3))
+    }
+
     fn insert(&mut self, mut queued: QueuedPod, place: Place) {
         queued.place = place;
-        let order = order_of(&queued);
-        match place {
-            Place::Active => {
-                self.active.insert(order);
-            }
-            Place::Backoff => {
-                self.backoff.insert((self.backoff_end(&queued).floor_to_second(), order));
-            }
-            Place::ErrorBackoff => {
-                self.error_backoff.insert((self.backoff_end(&queued).floor_to_second(), order));
-            }
-            Place::Unschedulable => {
-                self.unschedulable.insert((queued.timestamp, queued.pod));
-            }
-            Place::Gated => {}
-        }
+        let position = self.position(&queued);
+        self.waiting[place as usize].insert(position);
         self.pods.insert(queued.pod, queued);
     }
 
     fn take(&mut self, pod: PodId) -> Option<QueuedPod> {
         let queued = self.pods.remove(&pod)?;
-        let order = order_of(&queued);
-        match queued.place {
-            Place::Active => {
-                self.active.remove(&order);
-            }
-            Place::Backoff => {
-                self.backoff.remove(&(self.backoff_end(&queued).floor_to_second(), order));
-            }
-            Place::ErrorBackoff => {
-                let ends = self.backoff_end(&queued).floor_to_second();
-                self.error_backoff.remove(&(ends, order));
-            }
-            Place::Unschedulable => {
-                self.unschedulable.remove(&(queued.timestamp, pod));
-            }
-            Place::Gated => {}
-        }
+        let position = self.position(&queued);
+        self.waiting[queued.place as usize].remove(&position);
         Some(queued)
     }
 
@@ -321,10 +309,6 @@ impl SchedulingQueue {
         self.sequence += 1;
         self.sequence
     }
-}
-
-const fn order_of(queued: &QueuedPod) -> Order {
-    (Reverse(queued.priority), queued.timestamp, queued.sequence, queued.pod)
 }
 
 #[cfg(test)]

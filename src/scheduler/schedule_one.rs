@@ -1,10 +1,10 @@
-//! The scheduler of a simulation: hears what changed, and places one pod at a time.
+//! The scheduler of a simulation: places one pod at a time. How it hears of changes is in `event_handlers`.
 
 use std::sync::Arc;
 
 use super::cache::Cache;
 use super::decision::{Attempt, Decision, Verdict, decide};
-use super::framework::{ClusterEvent, CycleContext, PodToPlace};
+use super::framework::{CycleContext, PodToPlace};
 use super::gpu::DeviceSet;
 use super::message::{assigned, cut};
 use super::node_info::{ClassId, PlacedPod};
@@ -18,7 +18,7 @@ use super::tie_break::TieBreaker;
 use cluster::action::{Event, PodDeletion};
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
-use cluster::{Action, Change, ClusterView, PodChanges};
+use cluster::{Action, ClusterView};
 use engine::SimTime;
 
 /// Under this name the scheduler acts.
@@ -27,32 +27,32 @@ pub const ACTOR: &str = "default-scheduler";
 /// kube-scheduler with all its profiles.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
-    profiles: Arc<[Profile]>,
-    cache: Cache,
-    queue: SchedulingQueue,
-    nominations: Nominations,
+    pub(super) profiles: Arc<[Profile]>,
+    pub(super) cache: Cache,
+    pub(super) queue: SchedulingQueue,
+    pub(super) nominations: Nominations,
     /// Position in the order of nodes at which the next cycle starts to look.
     start: usize,
     ties: TieBreaker,
-    retries_waiting_pods: bool,
+    pub(super) retries_waiting_pods: bool,
     index: PlacementIndex,
     /// Whether every pod gets a full cycle, for comparison.
     always_full: bool,
     /// Whether it writes no Events about pods that it places.
     is_silent: bool,
     /// By slot of the pod's id.
-    tracked: Vec<Option<Tracked>>,
+    pub(super) tracked: Vec<Option<Tracked>>,
 }
 
 /// A pod that the scheduler knows of.
 #[derive(Clone, Copy, Debug)]
-struct Tracked {
-    pod: PodId,
-    class: ClassId,
+pub(super) struct Tracked {
+    pub(super) pod: PodId,
+    pub(super) class: ClassId,
     /// Where it is, or is assumed to be.
-    node: Option<NodeId>,
+    pub(super) node: Option<NodeId>,
     /// Where the API server has it nominated to.
-    nominated: Option<NodeId>,
+    pub(super) nominated: Option<NodeId>,
 }
 
 impl Scheduler {
@@ -106,23 +106,6 @@ impl Scheduler {
         self.queue.activate(pod);
     }
 
-    /// Hears of a change, and lets the pods try again that it may help.
-    pub fn on_change(&mut self, view: ClusterView<'_>, change: Change) {
-        match change {
-            Change::NodeAdded(node) => self.node_added(view, node),
-            Change::NodeUpdated(node) => self.node_updated(view, node),
-            Change::NodeRemoved(node) => self.node_removed(view, node),
-            Change::PodAdded(pod) => self.pod_added(view, pod),
-            Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
-            Change::PodRemoved { pod, .. } => self.pod_gone(view, pod),
-            Change::ClaimAdded => {
-                let woken = self.woken(view, &ClusterEvent::ClaimAdded, None);
-                self.requeue(woken, view.now);
-            }
-            _ => {}
-        }
-    }
-
     /// Gives every pod a full cycle, though what follows from the nodes alone is known: for comparison.
     pub const fn always_full(&mut self) {
         self.always_full = true;
@@ -174,13 +157,7 @@ impl Scheduler {
         if self.cache.counts_by_node() {
             return;
         }
-        let place = PodToPlace {
-            id: Some(queued.pod),
-            class: self.cache.class(queued.class),
-            owner: pod.owner,
-            nominated_node: None,
-        };
-        if may_count_by_node(&CycleContext { cache: &self.cache, view, pod: place }) {
+        if may_count_by_node(&cycle(&self.cache, view, queued.pod, queued.class, pod)) {
             self.cache.count_by_node();
         }
     }
@@ -201,25 +178,18 @@ impl Scheduler {
         pod: &Pod,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let tracked = Tracked {
-            pod: queued.pod,
-            class: queued.class,
-            node: None,
-            nominated: pod.nominated_node,
-        };
         // The index has the best nodes, not the heap of all in which one of them is on top.
         if matches!(self.ties, TieBreaker::TopOfHeap) {
             return false;
         }
         let profiles = Arc::clone(&self.profiles);
         let profile = &profiles[profile];
-        let cycle =
-            CycleContext { cache: &self.cache, view, pod: to_place(&self.cache, &tracked, pod) };
         let (class, start, ties) = (queued.class, self.start, &mut self.ties);
+        let cycle = cycle(&self.cache, view, queued.pod, class, pod);
         let found = self.index.place(profile, &cycle, class, &self.nominations, start, ties);
         let Some(placement) = found else { return false };
         self.start = placement.next_start;
-        self.place(view, profile, tracked, placement.node, pod, actions);
+        self.place(view, profile, queued, placement.node, pod, actions);
         true
     }
 
@@ -234,7 +204,7 @@ impl Scheduler {
             without.insert(self.cache.clone()).remove_pod(node, pod, tracked.class);
         }
         let cache = without.as_ref().unwrap_or(&self.cache);
-        let cycle = CycleContext { cache, view, pod: to_place(cache, tracked, object) };
+        let cycle = cycle(cache, view, pod, tracked.class, object);
         Some(decide(profile, &cycle, &self.nominations, self.start, &mut self.ties.clone()))
     }
 
@@ -246,24 +216,15 @@ impl Scheduler {
         pod: &Pod,
         actions: &mut Vec<Action>,
     ) -> Attempt {
-        let tracked = Tracked {
-            pod: queued.pod,
-            class: queued.class,
-            node: None,
-            nominated: pod.nominated_node,
-        };
-        let decision = {
-            let place = to_place(&self.cache, &tracked, pod);
-            let cycle = CycleContext { cache: &self.cache, view, pod: place };
-            let profile = &self.profiles[profile];
-            decide(profile, &cycle, &self.nominations, self.start, &mut self.ties)
-        };
+        let profiles = Arc::clone(&self.profiles);
+        let profile = &profiles[profile];
+        let cycle = cycle(&self.cache, view, queued.pod, queued.class, pod);
+        let decision = decide(profile, &cycle, &self.nominations, self.start, &mut self.ties);
         self.start = decision.feasibility.next_start;
-        let (number, nominated_node) = (queued.attempts, pod.nominated_node);
+        let (id, number, nominated_node) = (queued.pod, queued.attempts, pod.nominated_node);
         match &decision.verdict {
             Verdict::Placed { node, .. } => {
-                let profiles = Arc::clone(&self.profiles);
-                self.place(view, &profiles[profile], tracked, *node, pod, actions);
+                self.place(view, profile, &queued, *node, pod, actions);
             }
             Verdict::Waits { post_filter, chosen, message } => {
                 if let Some(candidate) = chosen {
@@ -279,35 +240,30 @@ impl Scheduler {
                 self.queue.add_unschedulable(queued, rejected_by, view.now);
             }
         }
-        Attempt { pod: tracked.pod, number, nominated_node, decision }
+        Attempt { pod: id, number, nominated_node, decision }
     }
 
     fn place(
         &mut self,
         view: ClusterView<'_>,
         profile: &Profile,
-        tracked: Tracked,
+        queued: &QueuedPod,
         slot: usize,
         pod: &Pod,
         actions: &mut Vec<Action>,
     ) {
+        let QueuedPod { pod: id, class, .. } = *queued;
         let node = self.cache.node(slot);
         let devices = profile.reserve.as_ref().map_or(DeviceSet::NONE, |plugin| {
-            let place = to_place(&self.cache, &tracked, pod);
-            plugin.reserve(&CycleContext { cache: &self.cache, view, pod: place }, node)
+            plugin.reserve(&cycle(&self.cache, view, id, class, pod), node)
         });
-        let id = node.id;
+        let node_id = node.id;
         let message = (!self.is_silent).then(|| assigned(&pod.id, &node.name));
-        self.nominations.remove(tracked.pod);
-        let placed = PlacedPod {
-            id: Some(tracked.pod),
-            class: tracked.class,
-            is_terminating: false,
-            devices,
-        };
-        self.cache.add_pod(id, placed);
-        self.track(Tracked { node: Some(id), ..tracked });
-        actions.push(Action::BindPod(tracked.pod, id));
+        self.nominations.remove(id);
+        let placed = PlacedPod { id: Some(id), class, is_terminating: false, devices };
+        self.cache.add_pod(node_id, placed);
+        self.track(Tracked { pod: id, class, node: Some(node_id), nominated: pod.nominated_node });
+        actions.push(Action::BindPod(id, node_id));
         actions.extend(message.map(|message| event(pod, false, "Scheduled", message)));
     }
 
@@ -345,229 +301,22 @@ impl Scheduler {
         self.nominations.set(node.id, nominated);
     }
 
-    fn node_added(&mut self, view: ClusterView<'_>, id: NodeId) {
-        let Some(node) = view.store().nodes().get(id) else { return };
-        self.cache.add_node(id, node);
-        if let Some(added) = self.cache.get(id) {
-            let woken = self.woken(view, &ClusterEvent::NodeAdded(added), None);
-            self.requeue(woken, view.now);
-        }
-    }
-
-    fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
-        let Some(node) = view.store().nodes().get(id) else { return };
-        // The copy is only for the pods that may wake up.
-        let waits = self.queue.unschedulable_len() > 0;
-        let before = self.cache.get(id).filter(|_| waits).cloned();
-        self.cache.update_node(id, node);
-        if let (Some(before), Some(after)) = (before, self.cache.get(id)) {
-            let event = ClusterEvent::NodeUpdated { before: &before, after };
-            let woken = self.woken(view, &event, None);
-            self.requeue(woken, view.now);
-        }
-    }
-
-    fn node_removed(&mut self, view: ClusterView<'_>, id: NodeId) {
-        if let Some(node) = self.cache.get(id) {
-            let woken = self.woken(view, &ClusterEvent::NodeRemoved(node), None);
-            self.requeue(woken, view.now);
-        }
-        self.cache.remove_node(id);
-    }
-
-    fn pod_added(&mut self, view: ClusterView<'_>, id: PodId) {
-        let Some(pod) = view.store().pods().get(id) else { return };
-        if pod.phase.is_terminal() {
-            return;
-        }
-        let class = self.cache.class_of(view, pod);
-        let tracked = Tracked { pod: id, class, node: None, nominated: pod.nominated_node };
-        if pod.node.is_some() {
-            self.track(tracked);
-            self.pod_bound(view, pod, id);
-            return;
-        }
-        if self.profile_of(class).is_none() || self.cache.class(class).node_name.is_some() {
-            return;
-        }
-        self.track(tracked);
-        let (priority, is_gated) = self.priority_and_gate(class);
-        self.queue.add(id, class, priority, view.now, is_gated);
-        if let Some(node) = pod.nominated_node
-            && !is_gated
-        {
-            self.nominations.set(node, Nominated { pod: id, class, priority });
-        }
-    }
-
-    fn pod_updated(&mut self, view: ClusterView<'_>, id: PodId, what: PodChanges) {
-        let Some(pod) = view.store().pods().get(id) else { return };
-        if what.has(PodChanges::BOUND) {
-            self.pod_bound(view, pod, id);
-        }
-        if what.has(PodChanges::NOMINATED) {
-            self.pod_nominated(view, pod, id);
-        }
-        if what.has(PodChanges::PHASE) && pod.phase.is_terminal() {
-            self.pod_gone(view, id);
-        }
-        if what.has(PodChanges::DELETION_REQUESTED)
-            && let Some(node) = self.tracked(id).and_then(|tracked| tracked.node)
-        {
-            self.cache.set_terminating(node, id);
-        }
-        if what.has(PodChanges::LABELS.and(PodChanges::GATES)) {
-            self.pod_reclassed(view, pod, id);
-        }
-        if what.has(PodChanges::RESIZED) {
-            self.pod_resized(view, pod, id);
-        }
-    }
-
-    fn pod_bound(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
-        let Some(node) = pod.node else { return };
-        self.queue.remove(id);
-        self.nominations.remove(id);
-        let known = self.tracked(id).copied();
-        let class = known.map_or_else(|| self.cache.class_of(view, pod), |known| known.class);
-        if known.and_then(|known| known.node) != Some(node) {
-            let is_terminating = pod.is_terminating();
-            self.cache.add_pod(
-                node,
-                PlacedPod { id: Some(id), class, is_terminating, devices: DeviceSet::NONE },
-            );
-        }
-        self.track(Tracked { pod: id, class, node: Some(node), nominated: None });
-        let event = ClusterEvent::PodPlaced(self.cache.class(class));
-        let woken = self.woken(view, &event, None);
-        self.requeue(woken, view.now);
-    }
-
-    fn pod_nominated(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
-        let Some(tracked) = self.tracked(id).copied() else { return };
-        self.track(Tracked { nominated: pod.nominated_node, ..tracked });
-        let (priority, is_gated) = self.priority_and_gate(tracked.class);
-        match pod.nominated_node {
-            Some(node) if !is_gated => {
-                let nominated = Nominated { pod: id, class: tracked.class, priority };
-                self.nominations.set(node, nominated);
-            }
-            _ => self.nominations.remove(id),
-        }
-        // For pods that matter no more it is as if it had left its old node.
-        if tracked.nominated.is_some() && tracked.nominated != pod.nominated_node {
-            let event = ClusterEvent::NominationGone(self.cache.class(tracked.class));
-            let woken = self.woken(view, &event, Some(priority));
-            self.requeue(woken, view.now);
-        }
-    }
-
-    fn pod_reclassed(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
-        let Some(tracked) = self.tracked(id).copied() else { return };
-        let class = self.cache.class_of(view, pod);
-        self.track(Tracked { class, ..tracked });
-        let Some(node) = tracked.node else {
-            self.queue.set_class(id, class);
-            if !self.priority_and_gate(class).1 {
-                self.queue.ungate(id, class);
-            }
-            self.queue.requeue(id, view.now);
-            return;
-        };
-        self.cache.remove_pod(node, id, tracked.class);
-        let is_terminating = pod.is_terminating();
-        let devices = DeviceSet::NONE;
-        self.cache.add_pod(node, PlacedPod { id: Some(id), class, is_terminating, devices });
-        let (before, after) = (self.cache.class(tracked.class), self.cache.class(class));
-        let woken = self.woken(view, &ClusterEvent::PodRelabelled { before, after }, None);
-        self.requeue(woken, view.now);
-    }
-
-    /// What a pod gives back is room for others.
-    fn pod_resized(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
-        let class = self.cache.class_of(view, pod);
-        let known = self.tracked(id).copied().filter(|known| known.class != class);
-        let Some(tracked) = known else { return };
-        self.pod_reclassed(view, pod, id);
-        let (before, after) = (self.cache.class(tracked.class), &self.cache.class(class).requests);
-        let gives_back =
-            before.requests.milli_cpu > after.milli_cpu || before.requests.memory > after.memory;
-        if tracked.node.is_some() && gives_back {
-            let woken = self.woken(view, &ClusterEvent::PodGone(before), None);
-            self.requeue(woken, view.now);
-        }
-    }
-
-    fn pod_gone(&mut self, view: ClusterView<'_>, id: PodId) {
-        let slot = self.tracked.get_mut(id.index());
-        let Some(tracked) = slot.and_then(|slot| slot.take_if(|one| one.pod == id)) else { return };
-        self.queue.remove(id);
-        self.nominations.remove(id);
-        if let Some(node) = tracked.node {
-            self.cache.remove_pod(node, id, tracked.class);
-        } else if tracked.nominated.is_none() {
-            return;
-        }
-        let class = self.cache.class(tracked.class);
-        let (event, up_to) = match tracked.node {
-            Some(_) => (ClusterEvent::PodGone(class), None),
-            None => (ClusterEvent::NominationGone(class), Some(class.priority)),
-        };
-        let woken = self.woken(view, &event, up_to);
-        self.requeue(woken, view.now);
-    }
-
-    /// The waiting pods that an event may help, of those whose priority is not above `up_to`.
-    fn woken(
-        &self,
-        view: ClusterView<'_>,
-        event: &ClusterEvent<'_>,
-        up_to: Option<i32>,
-    ) -> Vec<PodId> {
-        if !self.retries_waiting_pods {
-            return Vec::new();
-        }
-        let waiting = self.queue.unschedulable();
-        let counts = |queued: &&QueuedPod| {
-            up_to.is_none_or(|up_to| queued.priority <= up_to) && self.helps(view, event, queued)
-        };
-        waiting.filter(counts).map(|queued| queued.pod).collect()
-    }
-
-    fn helps(&self, view: ClusterView<'_>, event: &ClusterEvent<'_>, queued: &QueuedPod) -> bool {
-        let Some(pod) = view.store().pods().get(queued.pod) else { return false };
-        let Some(profile) = self.profile_of(queued.class) else { return false };
-        let Some(tracked) = self.tracked(queued.pod) else { return false };
-        let cycle =
-            CycleContext { cache: &self.cache, view, pod: to_place(&self.cache, tracked, pod) };
-        self.profiles[profile].pre_filters.iter().any(|entry| {
-            queued.rejected_by.contains(&entry.name)
-                && entry.plugin.as_ref().is_some_and(|plugin| plugin.queueing_hint(&cycle, event))
-        })
-    }
-
-    fn requeue(&mut self, pods: Vec<PodId>, now: SimTime) {
-        for pod in pods {
-            self.queue.requeue(pod, now);
-        }
-    }
-
-    fn profile_of(&self, class: ClassId) -> Option<usize> {
+    pub(super) fn profile_of(&self, class: ClassId) -> Option<usize> {
         let name = &self.cache.class(class).scheduler_name;
         self.profiles.iter().position(|profile| profile.scheduler_name == *name)
     }
 
-    fn priority_and_gate(&self, class: ClassId) -> (i32, bool) {
+    pub(super) fn priority_and_gate(&self, class: ClassId) -> (i32, bool) {
         let has_gates = self.profile_of(class).is_some_and(|at| self.profiles[at].has_gates);
         let class = self.cache.class(class);
         (class.priority, has_gates && !class.scheduling_gates.is_empty())
     }
 
-    fn tracked(&self, pod: PodId) -> Option<&Tracked> {
+    pub(super) fn tracked(&self, pod: PodId) -> Option<&Tracked> {
         self.tracked.get(pod.index())?.as_ref().filter(|tracked| tracked.pod == pod)
     }
 
-    fn track(&mut self, tracked: Tracked) {
+    pub(super) fn track(&mut self, tracked: Tracked) {
         let slot = tracked.pod.index();
         if self.tracked.len() <= slot {
             self.tracked.resize(slot + 1, None);
@@ -576,13 +325,17 @@ impl Scheduler {
     }
 }
 
-fn to_place<'a>(cache: &'a Cache, tracked: &Tracked, pod: &Pod) -> PodToPlace<'a> {
-    PodToPlace {
-        id: Some(tracked.pod),
-        class: cache.class(tracked.class),
-        owner: pod.owner,
-        nominated_node: pod.nominated_node,
-    }
+/// All that plugins may look at while a pod of a class is placed.
+pub(super) fn cycle<'a>(
+    cache: &'a Cache,
+    view: ClusterView<'a>,
+    id: PodId,
+    class: ClassId,
+    pod: &Pod,
+) -> CycleContext<'a> {
+    let (class, nominated_node) = (cache.class(class), pod.nominated_node);
+    let pod = PodToPlace { id: Some(id), class, owner: pod.owner, nominated_node };
+    CycleContext { cache, view, pod }
 }
 
 fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {

@@ -41,7 +41,7 @@ pub struct Topology {
     keys: Vec<KeyDomains>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct KeyDomains {
     key: Name,
     /// Only ever looked up, never iterated.
@@ -63,14 +63,7 @@ impl Topology {
             return (known, false);
         }
         let number = u16::try_from(self.keys.len()).expect("manifests name fewer than 2^16 keys");
-        self.keys.push(KeyDomains {
-            key: key.clone(),
-            by_value: FxHashMap::default(),
-            nodes: Vec::new(),
-            by_slot: Vec::new(),
-            members: 0,
-            free: Vec::new(),
-        });
+        self.keys.push(KeyDomains { key: key.clone(), ..KeyDomains::default() });
         (TopologyKey(number), true)
     }
 

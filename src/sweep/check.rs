@@ -124,8 +124,7 @@ impl Check {
 
     /// For programs.
     pub fn json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("strings, numbers and lists can always be JSON") + "\n"
+        report::json::render(self)
     }
 
     /// The scenario's name; with its file, if others have the same name.

@@ -88,8 +88,7 @@ impl Measurement {
 
     /// As indented JSON, with a line break at the end.
     pub fn json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("strings, numbers and lists can always be JSON") + "\n"
+        report::json::render(self)
     }
 }
 

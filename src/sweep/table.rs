@@ -70,8 +70,7 @@ impl SweepTable {
 
     /// As indented JSON, with a line break at the end.
     pub fn json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("strings, numbers and lists can always be JSON") + "\n"
+        report::json::render(self)
     }
 
     /// As CSV: the varied paths, then what became of the objectives, then all figures.

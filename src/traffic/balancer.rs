@@ -249,37 +249,19 @@ impl Chooser {
             return (count > 0).then(|| endpoints[index_below(&mut self.stream, count)]);
         }
         let caller = caller(backends);
-        self.choose_by_rule(endpoints, now, caller, backends, records)
-    }
-
-    fn choose_by_rule(
-        &mut self,
-        endpoints: &[BackendId],
-        now: SimTime,
-        caller: Caller<'_>,
-        backends: &mut Table<Backend>,
-        records: &mut Records,
-    ) -> Option<BackendId> {
+        let mut scene = Scene { now, caller, backends, records };
         if self.pins.is_some() {
-            return self.choose_pinned(endpoints, now, caller, backends, records);
+            self.choose_pinned(endpoints, &mut scene)
+        } else {
+            self.choose_near(endpoints, &mut scene)
         }
-        self.choose_near(endpoints, now, caller, backends, records)
     }
 
     /// Among the endpoints of the caller's node or zone, if that is asked for and there are any; else among
     /// all.
-    #[inline]
-    fn choose_near(
-        &mut self,
-        endpoints: &[BackendId],
-        now: SimTime,
-        caller: Caller<'_>,
-        backends: &mut Table<Backend>,
-        records: &mut Records,
-    ) -> Option<BackendId> {
-        let Some(close) = &mut self.close else {
-            return self.choose_anew(endpoints, now, caller, backends, records);
-        };
+    fn choose_near(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
+        let Some(close) = &mut self.close else { return self.choose_anew(endpoints, scene) };
+        let caller = scene.caller;
         let node = caller.node.map(Place::Node).filter(|node| close.near(*node).is_some());
         let place = node.or_else(|| match caller.zone {
             None if !caller.is_inside && !close.by_zone.is_empty() => {
@@ -289,11 +271,11 @@ impl Chooser {
         });
         let near = place.and_then(|place| close.near(place)).map(std::mem::take);
         let (Some(place), Some((turn, near))) = (place, near) else {
-            return self.choose_anew(endpoints, now, caller, backends, records);
+            return self.choose_anew(endpoints, scene);
         };
         let among = if near.is_empty() { endpoints } else { &near };
         let turn = std::mem::replace(&mut self.turn, turn);
-        let chosen = self.choose_anew(among, now, caller, backends, records);
+        let chosen = self.choose_anew(among, scene);
         let turn = std::mem::replace(&mut self.turn, turn);
         if let Some(known) = self.close.as_mut().and_then(|close| close.near(place)) {
             *known = (turn, near);
@@ -305,32 +287,22 @@ impl Chooser {
     fn choose_pinned(
         &mut self,
         endpoints: &[BackendId],
-        now: SimTime,
-        caller: Caller<'_>,
-        backends: &mut Table<Backend>,
-        records: &mut Records,
+        scene: &mut Scene<'_>,
     ) -> Option<BackendId> {
         let pins = self.pins.as_mut()?;
         let key = index_below(&mut self.stream, pins.len());
-        if let Some(kept) = pins.kept(key, now, backends) {
+        if let Some(kept) = pins.kept(key, scene.now, scene.backends) {
             return Some(kept);
         }
-        let chosen = self.choose_near(endpoints, now, caller, backends, records)?;
+        let chosen = self.choose_near(endpoints, scene)?;
         if let Some(pins) = &mut self.pins {
-            pins.pin(key, now, chosen);
+            pins.pin(key, scene.now, chosen);
         }
         Some(chosen)
     }
 
     #[inline]
-    fn choose_anew(
-        &mut self,
-        endpoints: &[BackendId],
-        now: SimTime,
-        caller: Caller<'_>,
-        backends: &mut Table<Backend>,
-        records: &mut Records,
-    ) -> Option<BackendId> {
+    fn choose_anew(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
         if endpoints.is_empty() {
             return None;
         }
@@ -341,42 +313,28 @@ impl Chooser {
                 self.turn = index + 1;
                 index
             }
-            Balancer::LeastConnections => {
-                let first = self.turn % endpoints.len();
-                let in_turn = (first..endpoints.len()).chain(0..first);
-                let mut load = |endpoint| load(endpoint, now, backends, records);
-                let index = in_turn.min_by_key(|index| load(endpoints[*index])).unwrap_or(first);
-                self.turn = index + 1;
-                index
-            }
+            Balancer::LeastConnections => self.least(endpoints, |endpoint| scene.load(endpoint)),
             Balancer::LeastRequest => {
                 let [one, other] = [(); 2].map(|()| index_below(&mut self.stream, endpoints.len()));
-                let mut load = |index: usize| load(endpoints[index], now, backends, records);
+                let mut load = |index: usize| scene.load(endpoints[index]);
                 if load(other) < load(one) { other } else { one }
             }
             Balancer::RingHash => {
                 let client = index_below(&mut self.stream, self.clients);
                 return self.ring.endpoint_of(client as u64);
             }
-            Balancer::LeastKvCache => {
-                let first = self.turn % endpoints.len();
-                let in_turn = (first..endpoints.len()).chain(0..first);
-                let mut full = |index: usize| {
-                    let requests = load(endpoints[index], now, backends, records);
-                    // Time has passed to `now` by then.
-                    let usage = backends.get(endpoints[index]).map_or(0, Backend::kv_usage_ppm);
-                    (usage, requests)
-                };
-                let index = in_turn.min_by_key(|index| full(*index)).unwrap_or(first);
-                self.turn = index + 1;
-                index
-            }
+            Balancer::LeastKvCache => self.least(endpoints, |endpoint| {
+                let requests = scene.load(endpoint);
+                // Time has passed to `now` by then.
+                let usage = scene.backends.get(endpoint).map_or(0, Backend::kv_usage_ppm);
+                (usage, requests)
+            }),
             Balancer::PrefixCache => {
                 let mut loads = std::mem::take(&mut self.loads);
                 loads.clear();
-                loads.extend(endpoints.iter().map(|one| load(*one, now, backends, records)));
-                let session =
-                    backends.get(endpoints[0]).map_or(0, |pod| pod.llm_session(caller.size));
+                loads.extend(endpoints.iter().map(|one| scene.load(*one)));
+                let pod = scene.backends.get(endpoints[0]);
+                let session = pod.map_or(0, |pod| pod.llm_session(scene.caller.size));
                 let index = self.prefixes.choose(session, endpoints, &loads, &mut self.stream);
                 self.loads = loads;
                 index
@@ -384,15 +342,34 @@ impl Chooser {
         };
         Some(endpoints[index])
     }
+
+    /// The position of the endpoint that has least; of equals the next in turn.
+    fn least<K: Ord>(
+        &mut self,
+        endpoints: &[BackendId],
+        mut has: impl FnMut(BackendId) -> K,
+    ) -> usize {
+        let first = self.turn % endpoints.len();
+        let in_turn = (first..endpoints.len()).chain(0..first);
+        let index = in_turn.min_by_key(|index| has(endpoints[*index])).unwrap_or(first);
+        self.turn = index + 1;
+        index
+    }
 }
 
-/// Requests in flight at an endpoint.
-#[inline]
-fn load(
-    endpoint: BackendId,
+/// What a choice may look at.
+struct Scene<'a> {
     now: SimTime,
-    backends: &mut Table<Backend>,
-    records: &mut Records,
-) -> usize {
-    backends.get_mut(endpoint).map_or(0, |backend| backend.load(now, records))
+    caller: Caller<'a>,
+    backends: &'a mut Table<Backend>,
+    records: &'a mut Records,
+}
+
+impl Scene<'_> {
+    /// Requests in flight at an endpoint.
+    #[inline]
+    fn load(&mut self, endpoint: BackendId) -> usize {
+        let backend = self.backends.get_mut(endpoint);
+        backend.map_or(0, |backend| backend.load(self.now, self.records))
+    }
 }

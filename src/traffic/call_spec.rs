@@ -20,7 +20,6 @@ pub struct CallSpec {
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
     /// Whether and how failed calls are tried again. Default: they are not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetrySpec>,
     /// How many such calls are made at once: fan-out. Default 1.
     #[serde(default = "default_times")]
@@ -47,7 +46,6 @@ pub struct RetrySpec {
     pub attempts: u32,
     /// How long one attempt may take; then it is given up, though the pod works on (an inference server
     /// drops it), and the next is made. Default: only the time-out of the whole request counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<SimDuration>,
     /// Before the n-th further attempt the caller waits a random time up to 2^n - 1 times this.
     /// Default 25ms.
@@ -56,7 +54,6 @@ pub struct RetrySpec {
     pub max_backoff: SimDuration,
     /// Retry budget: further attempts under way are at most this share of the requests under way, from
     /// 0 to 1, though three are always allowed. Default: no budget.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub budget: Option<f64>,
 }

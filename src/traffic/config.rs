@@ -32,11 +32,9 @@ pub struct TrafficSpec {
     pub load: Load,
     /// How requests follow each other at the rate of a pattern or of a trace of counts. Default
     /// poisson. A trace of requests tells their instants itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<ArrivalProcess>,
     /// Coefficient of variation of the gaps between requests, for `arrivals: gamma` and `weibull` alone;
     /// above 1 is burstier than poisson.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_cv: Option<f64>,
     /// The states among which the rate jumps, for `arrivals: mmpp` alone: one after the other, such as
     /// [{weight: 1, mean: 10m}, {weight: 8, mean: 30s}].
@@ -50,7 +48,6 @@ pub struct TrafficSpec {
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
     /// Whether and how clients try failed requests again. Default: they do not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetrySpec>,
 }
 
@@ -137,7 +134,8 @@ impl TrafficSpec {
         checks: &mut Checks<'_>,
     ) {
         let mut has_rates = self.load.has_pattern();
-        self.load.each_trace("load", &mut |field, load| {
+        self.load.each_part("load", &mut |field, part| {
+            let Load::Trace(load) = part else { return };
             let mut checks = checks.inside(field);
             match traces(&load.trace) {
                 Some(trace) => {
@@ -176,10 +174,8 @@ pub struct EntranceSpec {
     /// What comes over time, as under `traffic`.
     pub load: Load,
     /// How requests follow each other, as under `traffic`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<ArrivalProcess>,
     /// Coefficient of variation of the gaps between requests, as under `traffic`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_cv: Option<f64>,
     /// The states among which the rate jumps, as under `traffic`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -187,11 +183,9 @@ pub struct EntranceSpec {
     /// How long clients wait for the answer. The route's own time-outs end a request sooner:
     /// `timeouts` of an HTTPRoute's rule, `proxy-read-timeout` and the like of an Ingress of
     /// ingress-nginx. Default: as long as the route lets them, and 60s if it does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<SimDuration>,
     /// How requests are tried again whatever their failure, instead of what the route says of it. Default:
     /// `retry` of the HTTPRoute's rule, or `proxy-next-upstream` of the Ingress.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetrySpec>,
     /// Whether the requests may be made twice, like GET and unlike POST: nginx tries those that may not
     /// again only if they did not reach a pod. Default true.

@@ -15,11 +15,9 @@ pub struct ServiceSpec {
     /// The service, as namespace/name.
     pub service: ServiceReference,
     /// How a request, or a new connection, finds its pod. Default random.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balancer: Option<Balancer>,
     /// Connections that stay open, keep-alive or HTTP/2: requests go to the pod of their connection, so
     /// that new pods wait for new connections. Default: each request has a connection of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
     /// How many different clients there are, for `ringHash` and for `sessionAffinity: ClientIP` of the
     /// Service: each sends the same share of the requests. Default 1000.
@@ -31,11 +29,9 @@ pub struct ServiceSpec {
     #[serde(default)]
     pub work_queue: bool,
     /// Circuit breaker: requests under way at most; further ones fail at once. Default: no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_requests: Option<u32>,
     /// Pods whose requests fail one after the other get none for a while. Default: they do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlier_detection: Option<OutlierDetection>,
 }
 
@@ -67,7 +63,6 @@ pub struct Connections {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: u32,
     /// After this time a connection is closed and made anew. Default: it stays until its pod goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<SimDuration>,
 }
 

@@ -123,14 +123,14 @@ pub struct IntervalFigures {
 }
 
 /// Outcomes and latencies of one span or one kind of requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub outcomes: Outcomes,
     histogram: LatencyHistogram,
 }
 
 /// The record of one service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ServiceRecord {
     /// How long its clients wait.
     timeout: SimDuration,
@@ -201,10 +201,6 @@ impl Outcomes {
 }
 
 impl Tally {
-    pub fn new() -> Self {
-        Self { outcomes: Outcomes::default(), histogram: LatencyHistogram::default() }
-    }
-
     /// Counts an answer.
     #[inline]
     pub fn answered(&mut self, latency: SimDuration) {
@@ -272,17 +268,8 @@ impl LatencyCells {
 
 impl ServiceRecord {
     pub fn new(timeout: SimDuration, counts_from: SimTime, waits: bool) -> Self {
-        Self {
-            waits: waits.then(|| Box::new([Tally::new(), Tally::new()])),
-            timeout,
-            counts_from,
-            ended: Tally::new(),
-            interval: Tally::new(),
-            early: Tally::new(),
-            cells: None,
-            intervals: Vec::new(),
-            llm: None,
-        }
+        let waits = waits.then(Box::default);
+        Self { timeout, counts_from, waits, ..Self::default() }
     }
 
     /// Where a request that came at `arrived` is counted.

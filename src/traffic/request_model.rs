@@ -34,10 +34,8 @@ pub struct RequestModelSpec {
     pub queue: u32,
     /// A request that waited longer than this for its turn is dropped when it comes. Default: none
     /// is.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shed_after: Option<SimDuration>,
     /// How much slower a young pod is: caches are cold, code is not compiled. Default: not at all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub young: Option<Young>,
     /// Requests to other services, after CPU and waiting time, one after the other; a request holds
     /// its place until they are answered.
@@ -56,7 +54,6 @@ pub struct RequestModelSpec {
     /// Further waiting time for each token of the answer. Default 0s.
     pub wait_time_per_output_token: SimDuration,
     /// An inference server for a language model instead of all that is above.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub llm: Option<Box<LlmSpec>>,
 }
 

@@ -10,188 +10,108 @@ use super::scene::{Color, Scene, Text, WIDTH};
 use crate::figures::{count, latency, percent};
 use crate::llm::LlmReport;
 use crate::milestone::Milestone;
-use crate::model::{LogEntry, Report, ServiceReport, WorkloadReport};
+use crate::model::{
+    ClusterReport, LogEntry, Report, ServiceReport, ServiceSeries, WorkloadReport, WorkloadSeries,
+};
 
 const TITLE_SIZE: f64 = 34.0;
 const SUBTITLE_SIZE: f64 = 23.0;
 /// Between a panel and the title of the next, pixels.
 const GAP: f64 = 10.0;
 
-/// A panel to be placed.
-struct Plan {
-    title: &'static str,
-    unit: Unit,
-    height: f64,
-    series: Vec<Series>,
-    levels: Vec<Level>,
-    rescales_seconds: Vec<f64>,
-}
-
 /// Load, replicas and latency of a service; `index` is its position in the report.
 pub fn service(report: &Report, index: usize) -> Scene {
     let service = &report.services[index];
-    let mut plans = vec![
+    let mut panels = vec![
         load(service, index),
         replicas(report, |workload| service.workloads.contains(&workload.workload), 230.0),
         latencies(report, service, index),
     ];
     if let Some(llm) = &service.llm {
-        plans.extend(language_models(llm, index));
+        panels.extend(language_models(llm, index));
     }
-    stack(report, &service.service, &subtitle(report, service), plans)
+    stack(report, &service.service, &subtitle(report, service), panels)
 }
 
 /// Replicas and CPU of a workload without a service.
 pub fn workload(report: &Report, index: usize) -> Scene {
     let workload = &report.workloads[index];
-    let plans = vec![
+    let source = format!("/workloads/{index}/series/cpu_cores");
+    let values = present(&workload.series.cpu_cores);
+    let used = Series::new("used", Color::BLUE, Stroke::Area, values, source);
+    let panels = vec![
         replicas(report, |other| other.workload == workload.workload, 330.0),
-        Plan {
-            height: 250.0,
-            ..Plan::new(
-                "CPU used [cores]",
-                Unit::Rate,
-                vec![Series {
-                    name: "used",
-                    color: Color::BLUE,
-                    stroke: Stroke::Area,
-                    values: present(&workload.series.cpu_cores),
-                    sources: vec![format!("/workloads/{index}/series/cpu_cores")],
-                }],
-            )
-        },
+        Panel { height: 250.0, ..Panel::new("CPU used [cores]", Unit::Rate, vec![used]) },
     ];
-    let subtitle = format!("{}, seed {}", report.run.scenario, report.run.seed);
-    stack(report, &workload.workload, &subtitle, plans)
+    stack(report, &workload.workload, &run(report), panels)
 }
 
 /// Nodes and pods without a node.
 pub fn nodes(report: &Report) -> Scene {
-    let series = |name, color, stroke, values: &[f64], key: &str| Series {
-        name,
-        color,
-        stroke,
-        values: present(values),
-        sources: vec![format!("/cluster/{key}")],
+    let one = |name, color, stroke, values: &[f64], key: &str| {
+        Series::new(name, color, stroke, present(values), format!("/cluster/{key}"))
     };
-    let cluster = &report.cluster;
-    let plans = vec![
-        Plan {
-            height: 330.0,
-            ..Plan::new(
-                "Nodes",
-                Unit::Count,
-                vec![
-                    series(
-                        "Ready",
-                        Color::GREEN,
-                        Stroke::StepArea,
-                        &cluster.series_ready_nodes,
-                        "series_ready_nodes",
-                    ),
-                    series("all", Color::INK, Stroke::Steps, &cluster.series_nodes, "series_nodes"),
-                ],
-            )
-        },
-        Plan {
-            height: 250.0,
-            ..Plan::new(
-                "Pods without a node",
-                Unit::Count,
-                vec![series(
-                    "pending",
-                    Color::ORANGE,
-                    Stroke::StepArea,
-                    &cluster.series_pending_pods,
-                    "series_pending_pods",
-                )],
-            )
-        },
+    let ClusterReport { series_nodes, series_ready_nodes, series_pending_pods, .. } =
+        &report.cluster;
+    let nodes = vec![
+        one("Ready", Color::GREEN, Stroke::StepArea, series_ready_nodes, "series_ready_nodes"),
+        one("all", Color::INK, Stroke::Steps, series_nodes, "series_nodes"),
     ];
-    let subtitle = format!("{}, seed {}", report.run.scenario, report.run.seed);
-    stack(report, "Nodes and pending pods", &subtitle, plans)
+    let key = "series_pending_pods";
+    let pending = one("pending", Color::ORANGE, Stroke::StepArea, series_pending_pods, key);
+    let panels = vec![
+        Panel { height: 330.0, ..Panel::new("Nodes", Unit::Count, nodes) },
+        Panel { height: 250.0, ..Panel::new("Pods without a node", Unit::Count, vec![pending]) },
+    ];
+    stack(report, "Nodes and pending pods", &run(report), panels)
 }
 
-impl Plan {
-    fn new(title: &'static str, unit: Unit, series: Vec<Series>) -> Self {
-        Self {
-            title,
-            unit,
-            height: 230.0,
-            series,
-            levels: Vec::new(),
-            rescales_seconds: Vec::new(),
-        }
+fn load(service: &ServiceReport, index: usize) -> Panel<'static> {
+    let one = |name, color, stroke, values: &[f64], key: &str| {
+        let source = format!("/services/{index}/series/{key}");
+        Series::new(name, color, stroke, present(values), source)
+    };
+    let ServiceSeries { arrived_rps, failed_rps, retried_rps, .. } = &service.series;
+    let mut series = vec![one("arrived", Color::BLUE, Stroke::Area, arrived_rps, "arrived_rps")];
+    let failed = one("failed", Color::VERMILLION, Stroke::Area, failed_rps, "failed_rps");
+    series.extend(failed.above_zero());
+    if !retried_rps.is_empty() {
+        series.push(one("retries", Color::ORANGE, Stroke::Line, retried_rps, "retried_rps"));
     }
+    Panel::new("Load [requests/s]", Unit::Rate, series)
 }
 
-fn load(service: &ServiceReport, index: usize) -> Plan {
-    let mut series = vec![Series {
-        name: "arrived",
-        color: Color::BLUE,
-        stroke: Stroke::Area,
-        values: present(&service.series.arrived_rps),
-        sources: vec![format!("/services/{index}/series/arrived_rps")],
-    }];
-    if service.series.failed_rps.iter().any(|&rps| rps > 0.0) {
-        series.push(Series {
-            name: "failed",
-            color: Color::VERMILLION,
-            stroke: Stroke::Area,
-            values: above_zero(present(&service.series.failed_rps)),
-            sources: vec![format!("/services/{index}/series/failed_rps")],
-        });
-    }
-    if !service.series.retried_rps.is_empty() {
-        series.push(Series {
-            name: "retries",
-            color: Color::ORANGE,
-            stroke: Stroke::Line,
-            values: present(&service.series.retried_rps),
-            sources: vec![format!("/services/{index}/series/retried_rps")],
-        });
-    }
-    Plan::new("Load [requests/s]", Unit::Rate, series)
-}
-
-fn replicas(report: &Report, belongs: impl Fn(&WorkloadReport) -> bool, height: f64) -> Plan {
-    let mut members = Vec::new();
-    for (index, workload) in report.workloads.iter().enumerate() {
-        if belongs(workload) {
-            members.push((index, workload));
-        }
-    }
-    let sum = |name, color, stroke, key: &str, of: fn(&WorkloadReport) -> &[f64]| Series {
+fn replicas(
+    report: &Report,
+    belongs: impl Fn(&WorkloadReport) -> bool,
+    height: f64,
+) -> Panel<'static> {
+    let all = report.workloads.iter().enumerate();
+    let members: Vec<_> = all.filter(|(_, workload)| belongs(workload)).collect();
+    let sum = |name, color, stroke, key: &str, of: fn(&WorkloadSeries) -> &[f64]| Series {
         name,
         color,
         stroke,
-        values: sum(members.iter().map(|(_, workload)| of(workload))),
+        values: sum(members.iter().map(|(_, workload)| of(&workload.series))),
         sources: members.iter().map(|(i, _)| format!("/workloads/{i}/series/{key}")).collect(),
     };
-    let mut series =
-        vec![sum("ready", Color::GREEN, Stroke::StepArea, "ready", |w| &w.series.ready)];
-    let pending = sum("pending", Color::ORANGE, Stroke::StepArea, "pending", |w| &w.series.pending);
-    let values = above_zero(pending.values);
-    if values.iter().any(Option::is_some) {
-        series.push(Series { values, ..pending });
-    }
-    series.push(sum("desired", Color::INK, Stroke::Steps, "desired", |w| &w.series.desired));
+    let ready = sum("ready", Color::GREEN, Stroke::StepArea, "ready", |of| &of.ready);
+    let pending = sum("pending", Color::ORANGE, Stroke::StepArea, "pending", |of| &of.pending);
+    let desired = sum("desired", Color::INK, Stroke::Steps, "desired", |of| &of.desired);
+    let series = [Some(ready), pending.above_zero(), Some(desired)].into_iter().flatten().collect();
     let is_rescale = |entry: &&LogEntry| {
         Milestone::of(entry) == Some(Milestone::Rescale)
             && members.iter().any(|(_, workload)| workload.workload == entry.object)
     };
     let rescales_seconds =
         report.log.iter().filter(is_rescale).map(|entry| entry.at_seconds).collect();
-    Plan { height, rescales_seconds, ..Plan::new("Replicas [pods]", Unit::Count, series) }
+    Panel { rescales_seconds, height, ..Panel::new("Replicas [pods]", Unit::Count, series) }
 }
 
-fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Plan {
-    let quantile = |name, color, values: &[Option<f64>], key: &str| Series {
-        name,
-        color,
-        stroke: Stroke::Line,
-        values: values.to_vec(),
-        sources: vec![format!("/services/{index}/series/{key}")],
+fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Panel<'static> {
+    let quantile = |name, color, values: &[Option<f64>], key: &str| {
+        let source = format!("/services/{index}/series/{key}");
+        Series::new(name, color, Stroke::Line, values.to_vec(), source)
     };
     let series = &service.series;
     let quantiles = vec![
@@ -213,76 +133,52 @@ fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Plan {
             Some(Level { value: limit_ms, name, color })
         })
         .collect();
-    Plan { height: 320.0, levels, ..Plan::new("Latency", Unit::Latency, quantiles) }
+    Panel { height: 320.0, levels, ..Panel::new("Latency", Unit::Latency, quantiles) }
 }
 
 /// What the servers of a language model do: times of tokens, tokens per second, and how full they are.
-fn language_models(llm: &LlmReport, index: usize) -> [Plan; 4] {
-    let LlmReport { series, .. } = llm;
-    let line = |name, color, values: Vec<Option<f64>>, key: &str| Series {
-        name,
-        color,
-        stroke: Stroke::Line,
-        values,
-        sources: vec![format!("/services/{index}/llm/series/{key}")],
+fn language_models(llm: &LlmReport, index: usize) -> [Panel<'static>; 4] {
+    let of = &llm.series;
+    let one = |name, color, stroke, values, key: &str| {
+        Series::new(name, color, stroke, values, format!("/services/{index}/llm/series/{key}"))
     };
-    let area = |name, color, values, key: &str| Series {
-        stroke: Stroke::Area,
-        ..line(name, color, values, key)
-    };
+    let line = |name, color, values, key| one(name, color, Stroke::Line, values, key);
+    let area = |name, color, values, key| one(name, color, Stroke::Area, values, key);
     let counts = |values: &[u64]| values.iter().map(|count| Some(*count as f64)).collect();
     let percents = |values: &[f64]| values.iter().map(|share| Some(share * 100.0)).collect();
+    let [first, each] = [&of.time_to_first_token_p95_ms, &of.time_per_output_token_p95_ms];
     let times = vec![
-        line(
-            "TTFT p95",
-            Color::VERMILLION,
-            series.time_to_first_token_p95_ms.clone(),
-            "time_to_first_token_p95_ms",
-        ),
-        line(
-            "TPOT p95",
-            Color::BLUE,
-            series.time_per_output_token_p95_ms.clone(),
-            "time_per_output_token_p95_ms",
-        ),
+        line("TTFT p95", Color::VERMILLION, first.clone(), "time_to_first_token_p95_ms"),
+        line("TPOT p95", Color::BLUE, each.clone(), "time_per_output_token_p95_ms"),
     ];
-    let tokens = vec![area(
-        "answers",
-        Color::GREEN,
-        present(&series.output_tokens_per_second),
-        "output_tokens_per_second",
-    )];
+    let output = present(&of.output_tokens_per_second);
+    let tokens = vec![area("answers", Color::GREEN, output, "output_tokens_per_second")];
+    let [running, waiting] =
+        [&of.num_requests_running, &of.num_requests_waiting].map(|values| counts(values));
     let requests = vec![
-        area("running", Color::SKY, counts(&series.num_requests_running), "num_requests_running"),
-        line(
-            "waiting",
-            Color::ORANGE,
-            counts(&series.num_requests_waiting),
-            "num_requests_waiting",
-        ),
+        area("running", Color::SKY, running, "num_requests_running"),
+        line("waiting", Color::ORANGE, waiting, "num_requests_waiting"),
     ];
+    let [busy, cache] =
+        [&of.gpu_utilization, &of.kv_cache_usage_peak].map(|values| percents(values));
     let full = vec![
-        line("GPU busy", Color::PURPLE, percents(&series.gpu_utilization), "gpu_utilization"),
-        line(
-            "KV cache, peak",
-            Color::ORANGE,
-            percents(&series.kv_cache_usage_peak),
-            "kv_cache_usage_peak",
-        ),
+        line("GPU busy", Color::PURPLE, busy, "gpu_utilization"),
+        line("KV cache, peak", Color::ORANGE, cache, "kv_cache_usage_peak"),
     ];
     [
-        Plan::new("Tokens: to the first (TTFT) and between (TPOT)", Unit::Latency, times),
-        Plan::new("Tokens [tokens/s]", Unit::Rate, tokens),
-        Plan::new("Requests in the servers", Unit::Count, requests),
-        Plan::new("GPUs and KV cache [%]", Unit::Rate, full),
+        Panel::new("Tokens: to the first (TTFT) and between (TPOT)", Unit::Latency, times),
+        Panel::new("Tokens [tokens/s]", Unit::Rate, tokens),
+        Panel::new("Requests in the servers", Unit::Count, requests),
+        Panel::new("GPUs and KV cache [%]", Unit::Rate, full),
     ]
 }
 
+fn run(report: &Report) -> String {
+    format!("{}, seed {}", report.run.scenario, report.run.seed)
+}
+
 fn subtitle(report: &Report, service: &ServiceReport) -> String {
-    let mut parts = vec![
-        format!("{}, seed {}", report.run.scenario, report.run.seed),
-        format!("{} requests", count(service.arrived)),
-    ];
+    let mut parts = vec![run(report), format!("{} requests", count(service.arrived))];
     if let Some(of) = service.latency {
         parts.push(format!("p50 {}, p95 {}", latency(of.p50_ms), latency(of.p95_ms)));
     }
@@ -293,7 +189,7 @@ fn subtitle(report: &Report, service: &ServiceReport) -> String {
 }
 
 /// Stacks panels under a title and the marks, over one time axis.
-fn stack(report: &Report, title: &str, subtitle: &str, plans: Vec<Plan>) -> Scene {
+fn stack<'a>(report: &'a Report, title: &str, subtitle: &str, mut panels: Vec<Panel<'a>>) -> Scene {
     let time = TimeAxis {
         duration_seconds: report.run.duration_ms as f64 / 1e3,
         warm_up_seconds: report.run.warm_up_ms as f64 / 1e3,
@@ -309,21 +205,10 @@ fn stack(report: &Report, title: &str, subtitle: &str, plans: Vec<Plan>) -> Scen
 
     let panels_top = 124.0 + marks::rows(&marks) as f64 * marks::ROW_HEIGHT;
     let mut bottom = panels_top;
-    let mut panels = Vec::new();
-    for plan in plans {
-        let top = bottom + TITLE_HEIGHT;
-        bottom = top + plan.height;
-        panels.push(Panel {
-            title: plan.title.to_owned(),
-            unit: plan.unit,
-            series: plan.series,
-            levels: plan.levels,
-            rescales_seconds: plan.rescales_seconds,
-            time,
-            top,
-            bottom,
-        });
-        bottom += GAP;
+    for panel in &mut panels {
+        panel.time = time;
+        panel.top = bottom + TITLE_HEIGHT;
+        bottom = panel.bottom() + GAP;
     }
     bottom -= GAP;
     for panel in &panels {
@@ -343,11 +228,6 @@ fn stack(report: &Report, title: &str, subtitle: &str, plans: Vec<Plan>) -> Scen
 
 fn present(values: &[f64]) -> Vec<Option<f64>> {
     values.iter().copied().map(Some).collect()
-}
-
-/// Without the zeros, which would draw a line over the axis.
-fn above_zero(values: Vec<Option<f64>>) -> Vec<Option<f64>> {
-    values.into_iter().map(|value| value.filter(|&value| value > 0.0)).collect()
 }
 
 /// The series added up, as long as the longest.

@@ -24,7 +24,7 @@ const FILL_OPACITY: f64 = 0.22;
 const LINE_WIDTH: f64 = 3.0;
 
 /// The instants of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_field_names, reason = "each field's name ends in its unit")]
 pub struct TimeAxis<'a> {
     /// Length of the run, seconds.
@@ -78,7 +78,7 @@ pub struct Level {
 #[derive(Clone, Debug)]
 pub struct Panel<'a> {
     /// What it shows.
-    pub title: String,
+    pub title: &'static str,
     /// What its figures are.
     pub unit: Unit,
     /// Its series, drawn in order.
@@ -91,8 +91,29 @@ pub struct Panel<'a> {
     pub time: TimeAxis<'a>,
     /// Its upper end, below its title, pixels.
     pub top: f64,
-    /// Its lower end, pixels.
-    pub bottom: f64,
+    /// From there to its lower end, pixels.
+    pub height: f64,
+}
+
+impl Series {
+    /// A series that stands in the report at `source`, a JSON pointer.
+    pub fn new(
+        name: &'static str,
+        color: Color,
+        stroke: Stroke,
+        values: Vec<Option<f64>>,
+        source: String,
+    ) -> Self {
+        Self { name, color, stroke, values, sources: vec![source] }
+    }
+
+    /// Without the zeros, which would draw a line over the axis; nothing if there is nothing else.
+    pub fn above_zero(mut self) -> Option<Self> {
+        for value in &mut self.values {
+            *value = value.filter(|&value| value > 0.0);
+        }
+        self.values.iter().any(Option::is_some).then_some(self)
+    }
 }
 
 impl TimeAxis<'_> {
@@ -124,12 +145,31 @@ impl TimeAxis<'_> {
 }
 
 impl Panel<'_> {
+    /// A panel that has no place yet.
+    pub fn new(title: &'static str, unit: Unit, series: Vec<Series>) -> Self {
+        Self {
+            title,
+            unit,
+            series,
+            levels: Vec::new(),
+            rescales_seconds: Vec::new(),
+            time: TimeAxis::default(),
+            top: 0.0,
+            height: 230.0,
+        }
+    }
+
+    /// Its lower end, pixels.
+    pub fn bottom(&self) -> f64 {
+        self.top + self.height
+    }
+
     /// Draws what lies behind everything: the grid and its figures.
     pub fn draw_grid(&self, scene: &mut Scene) {
         let scale = self.scale();
         if self.time.warm_up_seconds > 0.0 {
             let warm = self.time.x(self.time.warm_up_seconds);
-            scene.rectangle((LEFT, self.top), (warm, self.bottom), Color::GRID, 0.5);
+            scene.rectangle((LEFT, self.top), (warm, self.bottom()), Color::GRID, 0.5);
         }
         for &tick in scale.ticks() {
             let y = self.y(&scale, tick);
@@ -139,9 +179,9 @@ impl Panel<'_> {
         }
         for tick in time_ticks(self.time.duration_seconds, AXIS_TICKS).1 {
             let x = self.time.x(tick);
-            scene.line(vec![(x, self.top), (x, self.bottom)], Color::GRID, 1.5);
+            scene.line(vec![(x, self.top), (x, self.bottom())], Color::GRID, 1.5);
         }
-        let corner = vec![(LEFT, self.top), (LEFT, self.bottom), (RIGHT, self.bottom)];
+        let corner = vec![(LEFT, self.top), (LEFT, self.bottom()), (RIGHT, self.bottom())];
         scene.line(corner, Color::MUTED, 2.0);
     }
 
@@ -165,12 +205,12 @@ impl Panel<'_> {
             }
         }
         if is_empty {
-            let middle = (f64::midpoint(LEFT, RIGHT), f64::midpoint(self.top, self.bottom));
+            let middle = (f64::midpoint(LEFT, RIGHT), f64::midpoint(self.top, self.bottom()));
             let text = Text::new(middle, LABEL_SIZE, "nothing to show").anchor(Anchor::Middle);
             text_on_paper(scene, text);
         }
         for &seconds in &self.rescales_seconds {
-            triangle(scene, self.time.x(seconds), self.bottom);
+            triangle(scene, self.time.x(seconds), self.bottom());
         }
         self.draw_levels(scene, &scale);
 
@@ -185,7 +225,7 @@ impl Panel<'_> {
 
     /// Where a value lies, pixels from the top.
     fn y(&self, scale: &Scale, value: f64) -> f64 {
-        self.bottom - scale.height(value) * (self.bottom - self.top)
+        self.bottom() - scale.height(value) * (self.bottom() - self.top)
     }
 
     fn scale(&self) -> Scale {
@@ -280,14 +320,14 @@ impl Panel<'_> {
         if matches!(series.stroke, Stroke::Area | Stroke::StepArea) {
             let (first, last) = (points[0].0, points[points.len() - 1].0);
             let mut outline = points.clone();
-            outline.extend([(last, self.bottom), (first, self.bottom)]);
+            outline.extend([(last, self.bottom()), (first, self.bottom())]);
             scene.area(outline, series.color, FILL_OPACITY);
             // Where it begins or ends in the midst of the run, its side is drawn.
             if run[0].0 > 0 {
-                points.insert(0, (first, self.bottom));
+                points.insert(0, (first, self.bottom()));
             }
             if run[run.len() - 1].0 + 1 < series.values.len() {
-                points.push((last, self.bottom));
+                points.push((last, self.bottom()));
             }
         }
         scene.line(points, series.color, LINE_WIDTH);
@@ -304,8 +344,8 @@ impl Panel<'_> {
             left: LEFT,
             right: RIGHT,
             top: self.top,
-            bottom: self.bottom,
-            title: self.title.clone(),
+            bottom: self.bottom(),
+            title: self.title.to_owned(),
             series: series.collect(),
         }
     }

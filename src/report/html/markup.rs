@@ -15,6 +15,14 @@ pub enum Cell {
     Markup(String),
 }
 
+/// A row of which the first cells are words and the others figures.
+pub fn row(words: usize, cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
+    let cell = |(position, text)| {
+        if position < words { Cell::Text(text) } else { Cell::Figure(text) }
+    };
+    cells.into_iter().enumerate().map(cell).collect()
+}
+
 /// Text as it may stand in an element or an attribute.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

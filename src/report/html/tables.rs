@@ -1,10 +1,9 @@
 //! The tables of the page.
 
-use super::markup::{Cell, escape, section, table};
-use crate::figures::{
-    ABSENT, WARM_UP_NOTE, clock, count, latency, number, percent, percent_or_absent, span,
-};
-use crate::model::{Report, ServiceReport, Spread};
+use super::markup::{Cell, escape, row, section, table};
+use crate::cells;
+use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
+use crate::model::{Report, ServiceReport};
 use crate::text::miss;
 use units::Money;
 
@@ -37,10 +36,14 @@ pub fn services(report: &Report) -> String {
     if report.services.is_empty() {
         return String::new();
     }
-    let rows: Vec<Vec<Cell>> = report.services.iter().map(latency_row).collect();
+    let rows = report.services.iter().map(|service| {
+        let mut row = row(1, cells::latencies(service));
+        row.push(Cell::Figure(percent_or_absent(service.availability_by_requests)));
+        row
+    });
     let heads =
         ["Service", "Requests", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max", "Available"];
-    let mut content = table(&heads, &rows);
+    let mut content = table(&heads, &rows.collect::<Vec<_>>());
     content.extend(report.services.iter().map(outcomes));
     section("Services", &content)
 }
@@ -50,23 +53,12 @@ pub fn workloads(report: &Report) -> String {
     if report.workloads.is_empty() {
         return String::new();
     }
-    let rows: Vec<Vec<Cell>> = report
-        .workloads
-        .iter()
-        .map(|workload| {
-            vec![
-                Cell::Text(workload.workload.clone()),
-                Cell::Text(workload.hpa.clone().unwrap_or_else(|| "none".to_owned())),
-                Cell::Figure(spread(workload.replicas)),
-                Cell::Figure(spread(workload.ready)),
-                Cell::Figure(count(workload.rescales)),
-                Cell::Figure(count(workload.pods_created)),
-                Cell::Figure(count(workload.restarts)),
-                Cell::Figure(span(workload.pending_pod_seconds)),
-                Cell::Figure(percent_or_absent(workload.cpu_utilization)),
-            ]
-        })
-        .collect();
+    let rows = report.workloads.iter().map(|workload| {
+        let mut row = row(1, cells::workload(workload, " / "));
+        row.insert(1, Cell::Text(workload.hpa.clone().unwrap_or_else(|| "none".to_owned())));
+        row
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
     let heads = [
         "Workload",
         "HPA",
@@ -85,24 +77,7 @@ pub fn workloads(report: &Report) -> String {
 
 /// What became of Jobs.
 pub fn jobs(report: &Report) -> String {
-    let of_jobs =
-        report.workloads.iter().filter_map(|one| Some((&one.workload, one.jobs.as_ref()?)));
-    let rows: Vec<Vec<Cell>> = of_jobs
-        .map(|(workload, jobs)| {
-            let took = |seconds: Option<f64>| seconds.map_or_else(|| ABSENT.to_owned(), span);
-            vec![
-                Cell::Text(workload.clone()),
-                Cell::Figure(count(jobs.created)),
-                Cell::Figure(count(jobs.complete)),
-                Cell::Figure(count(jobs.failed)),
-                Cell::Figure(count(jobs.deleted)),
-                Cell::Figure(spread(jobs.at_once)),
-                Cell::Figure(took(jobs.completion_seconds_mean)),
-                Cell::Figure(took(jobs.completion_seconds_max)),
-                Cell::Figure(count(jobs.pods_failed)),
-            ]
-        })
-        .collect();
+    let rows: Vec<Vec<Cell>> = cells::jobs(report, " / ").map(|cells| row(1, cells)).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -127,27 +102,8 @@ pub fn pools(report: &Report) -> String {
     if report.cluster.pools.is_empty() {
         return String::new();
     }
-    let rows: Vec<Vec<Cell>> = report
-        .cluster
-        .pools
-        .iter()
-        .map(|pool| {
-            let cost = report.cost.pools.iter().find(|cost| cost.pool == pool.pool);
-            let priced = |text: Option<String>| text.unwrap_or_else(|| ABSENT.to_owned());
-            vec![
-                Cell::Text(pool.pool.clone()),
-                Cell::Text(pool.instance_type.clone()),
-                Cell::Figure(spread(pool.nodes)),
-                Cell::Figure(percent(pool.cpu_requested)),
-                Cell::Figure(percent(pool.cpu_used)),
-                Cell::Figure(percent(pool.memory_requested)),
-                Cell::Figure(percent_or_absent(pool.gpu_requested)),
-                Cell::Figure(priced(cost.map(|cost| cost.node_usd_per_hour.to_string()))),
-                Cell::Figure(priced(cost.map(|cost| number(cost.node_hours)))),
-                Cell::Figure(priced(cost.map(|cost| cost.usd.to_string()))),
-            ]
-        })
-        .collect();
+    let pools = report.cluster.pools.iter();
+    let rows: Vec<Vec<Cell>> = pools.map(|pool| row(2, cells::pool(report, pool, " / "))).collect();
     let heads = [
         "Pool",
         "Type",
@@ -191,18 +147,6 @@ pub fn cost(report: &Report) -> String {
     section("Cost", &parts.concat())
 }
 
-fn latency_row(service: &ServiceReport) -> Vec<Cell> {
-    let mut row = vec![Cell::Text(service.service.clone()), Cell::Figure(count(service.arrived))];
-    let quantiles = service.latency.map(|of| {
-        [of.mean_ms, of.p50_ms, of.p90_ms, of.p95_ms, of.p99_ms, of.p999_ms, of.max_ms].map(latency)
-    });
-    let quantiles =
-        quantiles.unwrap_or_else(|| [const { String::new() }; 7].map(|_| ABSENT.to_owned()));
-    row.extend(quantiles.map(Cell::Figure));
-    row.push(Cell::Figure(percent_or_absent(service.availability_by_requests)));
-    row
-}
-
 /// Requests by outcome and the times of no service.
 fn outcomes(service: &ServiceReport) -> String {
     let share = |requests: u64| match service.arrived {
@@ -210,11 +154,7 @@ fn outcomes(service: &ServiceReport) -> String {
         arrived => percent(requests as f64 / arrived as f64),
     };
     let row = |outcome: &str, requests: u64| {
-        vec![
-            Cell::Text(outcome.to_owned()),
-            Cell::Figure(count(requests)),
-            Cell::Figure(share(requests)),
-        ]
+        row(1, [outcome.to_owned(), count(requests), share(requests)])
     };
     let mut rows = vec![row("answered", service.answered)];
     let failures = service.failed_by_cause.iter();
@@ -258,8 +198,4 @@ fn cost_row(name: &str, usd: Money, total: Money, class: &str) -> Vec<Cell> {
             "<td class=\"bar\"><i class=\"{class}\" style=\"width:{width:.1}%\"></i></td>"
         )),
     ]
-}
-
-fn spread(spread: Spread) -> String {
-    format!("{} / {} / {}", number(spread.min), number(spread.mean), number(spread.max))
 }

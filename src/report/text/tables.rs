@@ -1,10 +1,12 @@
 //! The tables of the report: services, workloads, node pools, money.
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
+use crate::cells;
 use crate::figures::{
-    ABSENT, WARM_UP_NOTE, clock, count, counted, latency, number, percent, percent_or_absent, span,
+    ABSENT, WARM_UP_NOTE, causes, clock, count, counted, latency, number, percent,
+    percent_or_absent, span,
 };
-use crate::model::{Latency, Report, ServiceReport, Spread};
+use crate::model::{Latency, Report, ServiceReport};
 use units::Money;
 
 /// Rows that a table shows; the rest is counted.
@@ -23,19 +25,7 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
         ["", "requests", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"].map(str::to_owned),
     );
     for service in report.services.iter().take(ROWS) {
-        let quantile = |figure: Option<f64>| figure.map_or_else(|| ABSENT.to_owned(), latency);
-        let of = service.latency;
-        table.row([
-            service.service.clone(),
-            count(service.arrived),
-            quantile(of.map(|latency| latency.mean_ms)),
-            quantile(of.map(|latency| latency.p50_ms)),
-            quantile(of.map(|latency| latency.p90_ms)),
-            quantile(of.map(|latency| latency.p95_ms)),
-            quantile(of.map(|latency| latency.p99_ms)),
-            quantile(of.map(|latency| latency.p999_ms)),
-            quantile(of.map(|latency| latency.max_ms)),
-        ]);
+        table.row(cells::latencies(service));
     }
     let mut rows = table.lines().into_iter();
     let mut lines = vec![style.paint(Paint::Heading, "SERVICES")];
@@ -88,12 +78,8 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
 /// What became of the requests, and when the service could not be reached.
 fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let failed: u64 = service.failed_by_cause.iter().map(|&(_, requests)| requests).sum();
-    let causes: Vec<String> = service
-        .failed_by_cause
-        .iter()
-        .map(|(cause, requests)| format!("{} {cause}", count(*requests)))
-        .collect();
-    let causes = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(", ")) };
+    let causes = causes(service);
+    let causes = if causes.is_empty() { causes } else { format!(": {causes}") };
     let outcome = format!(
         "{} answered, {} failed{causes}; {} in flight at the end",
         count(service.answered),
@@ -145,20 +131,11 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
             .map(str::to_owned),
     );
     for workload in report.workloads.iter().take(ROWS) {
-        let rescales = match workload.hpa {
-            Some(_) => count(workload.rescales),
-            None => "no HPA".to_owned(),
-        };
-        table.row([
-            workload.workload.clone(),
-            spread(workload.replicas),
-            spread(workload.ready),
-            rescales,
-            count(workload.pods_created),
-            count(workload.restarts),
-            span(workload.pending_pod_seconds),
-            percent_or_absent(workload.cpu_utilization),
-        ]);
+        let mut row = cells::workload(workload, "/");
+        if workload.hpa.is_none() {
+            "no HPA".clone_into(&mut row[3]);
+        }
+        table.row(row);
     }
     let title = "WORKLOADS  min/mean/max over time; time that pods waited for a node, summed";
     let mut lines = titled(title, table.lines(), style);
@@ -168,36 +145,23 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
 
 /// What became of Jobs, by the Job or CronJob.
 pub fn jobs(report: &Report, style: Style) -> Vec<String> {
-    let of_jobs = || {
-        let workloads = report.workloads.iter();
-        workloads.filter_map(|one| Some((&one.workload, one.jobs.as_ref()?)))
-    };
-    if of_jobs().next().is_none() {
+    let rows: Vec<[String; 9]> = cells::jobs(report, "/").collect();
+    if rows.is_empty() {
         return Vec::new();
     }
+    let count = rows.len();
     let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 8]].concat());
     table.row(
         ["", "Jobs", "complete", "failed", "deleted", "at once", "took", "longest", "pods failed"]
             .map(str::to_owned),
     );
-    for (workload, jobs) in of_jobs().take(ROWS) {
-        let took = |seconds: Option<f64>| seconds.map_or_else(|| ABSENT.to_owned(), span);
-        table.row([
-            workload.clone(),
-            count(jobs.created),
-            count(jobs.complete),
-            count(jobs.failed),
-            count(jobs.deleted),
-            spread(jobs.at_once),
-            took(jobs.completion_seconds_mean),
-            took(jobs.completion_seconds_max),
-            count(jobs.pods_failed),
-        ]);
+    for row in rows.into_iter().take(ROWS) {
+        table.row(row);
     }
     let title =
         "JOBS  unfinished ones at once as min/mean/max over time; from creation to completion";
     let mut lines = titled(title, table.lines(), style);
-    lines.extend(more(of_jobs().count(), "workload", style));
+    lines.extend(more(count, "workload", style));
     lines
 }
 
@@ -216,20 +180,7 @@ pub fn pools(report: &Report, style: Style) -> Vec<String> {
         .map(str::to_owned),
     );
     for pool in pools.iter().take(ROWS) {
-        let cost = report.cost.pools.iter().find(|cost| cost.pool == pool.pool);
-        let priced = |text: Option<String>| text.unwrap_or_else(|| ABSENT.to_owned());
-        table.row([
-            pool.pool.clone(),
-            pool.instance_type.clone(),
-            spread(pool.nodes),
-            percent(pool.cpu_requested),
-            percent(pool.cpu_used),
-            percent(pool.memory_requested),
-            percent_or_absent(pool.gpu_requested),
-            priced(cost.map(|cost| cost.node_usd_per_hour.to_string())),
-            priced(cost.map(|cost| number(cost.node_hours))),
-            priced(cost.map(|cost| cost.usd.to_string())),
-        ]);
+        table.row(cells::pool(report, pool, "/"));
     }
     let title = "NODES  min/mean/max over time; shares of what the nodes can allocate";
     let mut lines = titled(title, table.lines(), style);
@@ -283,10 +234,6 @@ fn bar(share: f64) -> String {
     )]
     let length = libm::round(share.clamp(0.0, 1.0) * 30.0) as usize;
     "█".repeat(length)
-}
-
-fn spread(spread: Spread) -> String {
-    format!("{}/{}/{}", number(spread.min), number(spread.mean), number(spread.max))
 }
 
 fn titled(title: &str, rows: Vec<String>, style: Style) -> Vec<String> {

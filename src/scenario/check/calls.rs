@@ -6,34 +6,34 @@ use super::Checker;
 use crate::workloads::Workload;
 use cluster::ObjectReference;
 use manifest::FieldPath;
-use traffic::CallSpec;
+use traffic::{CallSpec, RequestModelSpec};
 
 impl Checker<'_> {
     /// The calls of all workloads.
     pub(super) fn calls(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("workloads");
+        let list = FieldPath::ROOT.field("workloads");
         for (index, workload) in self.text.scenario.workloads.iter().enumerate() {
             let path = list.item(index);
-            let requests = path.field("requests");
-            let calls = requests.field("calls");
-            let own = workload.requests.iter().flat_map(|model| &model.calls);
-            for (position, call) in own.enumerate() {
-                self.call(&calls.item(position), workload, call);
+            self.calls_of(&path, workload, workload.requests.as_ref());
+            let images = path.field("images");
+            let others =
+                workload.images.iter().filter(|(_, one)| one.requests != workload.requests);
+            for (image, behavior) in others {
+                self.calls_of(&images.key(image), workload, behavior.requests.as_ref());
             }
-            for (image, behavior) in &workload.images {
-                if behavior.requests == workload.requests {
-                    continue;
-                }
-                let images = path.field("images");
-                let image = images.key(image);
-                let requests = image.field("requests");
-                let calls = requests.field("calls");
-                let own = behavior.requests.iter().flat_map(|model| &model.calls);
-                for (position, call) in own.enumerate() {
-                    self.call(&calls.item(position), workload, call);
-                }
-            }
+        }
+    }
+
+    fn calls_of(
+        &mut self,
+        path: &FieldPath,
+        caller: &Workload,
+        requests: Option<&RequestModelSpec>,
+    ) {
+        let requests_path = path.field("requests");
+        let list = requests_path.field("calls");
+        for (position, call) in requests.into_iter().flat_map(|model| &model.calls).enumerate() {
+            self.call(&list.item(position), caller, call);
         }
     }
 
@@ -82,11 +82,10 @@ impl Checker<'_> {
             return false;
         }
         let described = self.text.scenario.workloads.iter().filter(|row| row.workload == *from);
-        let models = described.flat_map(|row| {
-            let of_images = row.images.values().map(|image| &image.requests);
-            std::iter::once(&row.requests).chain(of_images).flatten()
-        });
-        let called = models.flat_map(|model| &model.calls).map(|call| &call.service.0);
+        let called = described
+            .flat_map(Workload::models)
+            .flat_map(|model| &model.calls)
+            .map(|call| &call.service.0);
         let next: Vec<ObjectReference> =
             called.flat_map(|service| self.ever.workloads_behind(service)).cloned().collect();
         next.iter().any(|one| self.leads_to(one, to, seen))

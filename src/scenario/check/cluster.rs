@@ -11,8 +11,7 @@ const NAME_LENGTH: usize = 200;
 impl Checker<'_> {
     /// The nodes at the start.
     pub(super) fn cluster(&mut self) {
-        let root = FieldPath::ROOT;
-        let cluster = root.field("cluster");
+        let cluster = FieldPath::ROOT.field("cluster");
         let pools_path = cluster.field("nodePools");
         let pools = &self.text.scenario.cluster.node_pools;
         let nodes: usize = pools.iter().map(|pool| pool.count as usize).sum();

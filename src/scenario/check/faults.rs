@@ -8,8 +8,7 @@ use manifest::FieldPath;
 impl Checker<'_> {
     /// Faults that come by chance: that they happen to something, and often enough to be counted.
     pub(super) fn faults(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("faults");
+        let list = FieldPath::ROOT.field("faults");
         let faults = self.text.scenario.faults.iter().enumerate();
         for (index, fault) in faults {
             let path = list.item(index);
@@ -51,8 +50,7 @@ impl Checker<'_> {
 
     /// Containers that the scenario describes are in their workload's pods.
     pub(super) fn containers(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("workloads");
+        let list = FieldPath::ROOT.field("workloads");
         for (index, workload) in self.text.scenario.workloads.iter().enumerate() {
             let Some(shape) = self.ever.workloads.get(&workload.workload) else { continue };
             let known: Vec<String> =

@@ -12,8 +12,7 @@ use traffic::ArrivalProcess;
 impl Checker<'_> {
     /// The requests that come by Ingresses and HTTPRoutes.
     pub(super) fn ingress(&mut self, files: &ScenarioFiles) {
-        let root = FieldPath::ROOT;
-        let list = root.field("ingress");
+        let list = FieldPath::ROOT.field("ingress");
         for (index, entrance) in self.text.scenario.ingress.iter().enumerate() {
             let path = list.item(index);
             let rule = self.at_start.routing.find(&entrance.host, &entrance.path).cloned();

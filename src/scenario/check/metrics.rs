@@ -2,6 +2,7 @@
 //! nothing.
 
 use super::Checker;
+use crate::workloads::Workload;
 use engine::SimDuration;
 use manifest::FieldPath;
 
@@ -63,14 +64,7 @@ impl Checker<'_> {
     }
 
     fn has_language_model(&self) -> bool {
-        let workloads = self.text.scenario.workloads.iter();
-        let mut requests = workloads.flat_map(|workload| {
-            workload
-                .requests
-                .iter()
-                .chain(workload.images.values().filter_map(|one| one.requests.as_ref()))
-        });
-        requests.any(|requests| requests.llm.is_some())
+        self.text.scenario.workloads.iter().any(Workload::serves_language_model)
     }
 
     fn some_time(&mut self, path: &FieldPath, period: SimDuration) {

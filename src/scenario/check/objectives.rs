@@ -8,8 +8,7 @@ use manifest::FieldPath;
 impl Checker<'_> {
     /// What must hold.
     pub(super) fn objectives(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("objectives");
+        let list = FieldPath::ROOT.field("objectives");
         for (index, objective) in self.text.scenario.objectives.iter().enumerate() {
             let path = list.item(index);
             match objective {

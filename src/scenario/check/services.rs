@@ -9,8 +9,7 @@ use traffic::{Balancer, DEFAULT_CLIENTS};
 impl Checker<'_> {
     /// The settings of services.
     pub(super) fn services(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("services");
+        let list = FieldPath::ROOT.field("services");
         let scenario = &self.text.scenario;
         for (index, spec) in scenario.services.iter().enumerate() {
             let path = list.item(index);
@@ -69,12 +68,7 @@ impl Checker<'_> {
         let behind: Vec<&ObjectReference> = self.ever.workloads_behind(service).collect();
         let described = self.text.scenario.workloads.iter();
         let mut behind = described.filter(|one| behind.contains(&&one.workload)).peekable();
-        let serves_tokens = |workload: &Workload| {
-            let of_images = workload.images.values().map(|image| &image.requests);
-            let models = std::iter::once(&workload.requests).chain(of_images);
-            models.flatten().any(|requests| requests.llm.is_some())
-        };
-        if behind.peek().is_some() && !behind.any(serves_tokens) {
+        if behind.peek().is_some() && !behind.any(Workload::serves_language_model) {
             let message = format!(
                 "the pods of {service} serve no language model, so this rule sees nothing but requests in flight"
             );

@@ -63,8 +63,7 @@ const DELETABLE_KINDS: [&str; 22] = [
 impl Checker<'_> {
     /// Faults and changes.
     pub(super) fn timeline(&mut self) {
-        let root = FieldPath::ROOT;
-        let list = root.field("timeline");
+        let list = FieldPath::ROOT.field("timeline");
         let scenario = &self.text.scenario;
         for (index, entry) in scenario.timeline.iter().enumerate() {
             let path = list.item(index);
@@ -87,85 +86,55 @@ impl Checker<'_> {
     }
 
     fn action(&mut self, path: &FieldPath, action: &TimelineAction) {
+        use TimelineAction as A;
+        let path = &path.field(action.key());
+        let of_workload = &path.field("workload");
         match action {
-            TimelineAction::KillNode(node) => self.node_exists(&path.field("killNode"), node),
-            TimelineAction::RecoverNode(node) => self.node_exists(&path.field("recoverNode"), node),
-            TimelineAction::DisconnectNode(node) => {
-                self.node_exists(&path.field("disconnectNode"), node);
+            A::KillNode(node)
+            | A::RecoverNode(node)
+            | A::DisconnectNode(node)
+            | A::NodeNotReady(node)
+            | A::Cordon(node)
+            | A::Uncordon(node)
+            | A::ScrapesFail(node)
+            | A::ScrapesRecover(node) => self.node_exists(path, node),
+            A::Drain(node) => {
+                self.node_exists(path, node);
+                self.drain_ends_pods(path);
             }
-            TimelineAction::NodeNotReady(node) => {
-                self.node_exists(&path.field("nodeNotReady"), node);
+            A::RestartKubelet(restart) => self.node_exists(&path.field("node"), &restart.node),
+            A::KillZone(zone) | A::RecoverZone(zone) => self.zone_exists(path, zone),
+            A::ReclaimSpot(reclaim) => self.pool_exists(&path.field("pool"), &reclaim.pool),
+            A::Maintain(maintenance) => self.pool_exists(&path.field("pool"), &maintenance.pool),
+            A::CrashContainer(crash) => self.workload_exists(of_workload, &crash.workload),
+            A::Hang(outage) | A::FailReadiness(outage) => {
+                self.workload_exists(of_workload, &outage.workload);
             }
-            TimelineAction::RestartKubelet(restart) => {
-                self.node_exists(&path.field("restartKubelet").field("node"), &restart.node);
-            }
-            TimelineAction::ReclaimSpot(reclaim) => {
-                self.pool_exists(&path.field("reclaimSpot").field("pool"), &reclaim.pool);
-            }
-            TimelineAction::Maintain(maintenance) => {
-                self.pool_exists(&path.field("maintain").field("pool"), &maintenance.pool);
-            }
-            TimelineAction::CrashContainer(crash) => {
-                let path = path.field("crashContainer");
-                self.workload_exists(&path.field("workload"), &crash.workload);
-            }
-            TimelineAction::Hang(outage) => {
-                self.workload_exists(&path.field("hang").field("workload"), &outage.workload);
-            }
-            TimelineAction::FailReadiness(outage) => {
-                let path = path.field("failReadiness");
-                self.workload_exists(&path.field("workload"), &outage.workload);
-            }
-            TimelineAction::Patch(change) => {
-                let path = path.field("patch");
-                self.patched(&path.field("workload"), &change.workload);
-            }
-            TimelineAction::Cordon(node) => self.node_exists(&path.field("cordon"), node),
-            TimelineAction::Uncordon(node) => self.node_exists(&path.field("uncordon"), node),
-            TimelineAction::Drain(node) => {
-                self.node_exists(&path.field("drain"), node);
-                self.drain_ends_pods(&path.field("drain"));
-            }
-            TimelineAction::KillZone(zone) => self.zone_exists(&path.field("killZone"), zone),
-            TimelineAction::RecoverZone(zone) => self.zone_exists(&path.field("recoverZone"), zone),
-            TimelineAction::DeletePod(deletion) => {
-                let path = path.field("deletePod");
-                self.workload_exists(&path.field("workload"), &deletion.workload);
+            A::DeletePod(deletion) => {
+                self.workload_exists(of_workload, &deletion.workload);
                 if deletion.count == 0 {
                     self.error(&path.field("count"), "0 pods are none", "write 1 or more");
                 }
             }
-            TimelineAction::SetImage(change) => self.image_change(&path.field("setImage"), change),
-            TimelineAction::Scale(change) => self.scale_change(&path.field("scale"), change),
-            TimelineAction::Resize(change) => self.resize_change(&path.field("resize"), change),
-            TimelineAction::RestartRollout(workload) => {
-                self.workload_of(&path.field("restartRollout"), workload, &ROLLOUT_KINDS);
+            A::SetImage(change) => self.image_change(path, change),
+            A::Scale(change) => self.scale_change(path, change),
+            A::Resize(change) => self.resize_change(path, change),
+            A::RestartRollout(workload) => self.workload_of(path, workload, &ROLLOUT_KINDS),
+            A::PauseRollout(workload) | A::ResumeRollout(workload) => {
+                self.workload_of(path, workload, &["Deployment"]);
             }
-            TimelineAction::PauseRollout(workload) => {
-                self.workload_of(&path.field("pauseRollout"), workload, &["Deployment"]);
+            A::Rollback(rollback) => {
+                self.workload_of(of_workload, &rollback.workload, &ROLLOUT_KINDS);
             }
-            TimelineAction::ResumeRollout(workload) => {
-                self.workload_of(&path.field("resumeRollout"), workload, &["Deployment"]);
-            }
-            TimelineAction::Rollback(rollback) => {
-                let path = path.field("rollback");
-                self.workload_of(&path.field("workload"), &rollback.workload, &ROLLOUT_KINDS);
-            }
-            TimelineAction::Delete(object) => self.deleted(&path.field("delete"), object),
+            A::Patch(change) => self.patched(of_workload, &change.workload),
+            A::Delete(object) => self.deleted(path, object),
+            A::MetricDown(name) | A::MetricUp(name) => self.metric_exists(path, name),
             // That the file exists is seen when it is read.
-            TimelineAction::ScrapesFail(node) => {
-                self.node_exists(&path.field("scrapesFail"), node);
-            }
-            TimelineAction::ScrapesRecover(node) => {
-                self.node_exists(&path.field("scrapesRecover"), node);
-            }
-            TimelineAction::MetricDown(name) => self.metric_exists(&path.field("metricDown"), name),
-            TimelineAction::MetricUp(name) => self.metric_exists(&path.field("metricUp"), name),
-            TimelineAction::Apply(_)
-            | TimelineAction::MetricsApiDown(_)
-            | TimelineAction::MetricsApiUp(_)
-            | TimelineAction::PauseScrapes(_)
-            | TimelineAction::ResumeScrapes(_) => {}
+            A::Apply(_)
+            | A::MetricsApiDown(_)
+            | A::MetricsApiUp(_)
+            | A::PauseScrapes(_)
+            | A::ResumeScrapes(_) => {}
         }
     }
 

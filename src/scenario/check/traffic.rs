@@ -15,8 +15,7 @@ const LONG_ENOUGH: f64 = 0.9;
 impl Checker<'_> {
     /// The requests that clients send.
     pub(super) fn traffic(&mut self, files: &ScenarioFiles) {
-        let root = FieldPath::ROOT;
-        let list = root.field("traffic");
+        let list = FieldPath::ROOT.field("traffic");
         let traffic = &self.text.scenario.traffic;
         for (index, spec) in traffic.iter().enumerate() {
             let path = list.item(index);

@@ -17,8 +17,7 @@ const VARIATION_MAX: f64 = 10.0;
 impl Checker<'_> {
     /// What the pods do.
     pub(super) fn workloads(&mut self, files: &ScenarioFiles) {
-        let root = FieldPath::ROOT;
-        let list = root.field("workloads");
+        let list = FieldPath::ROOT.field("workloads");
         let workloads = &self.text.scenario.workloads;
         for (index, workload) in workloads.iter().enumerate() {
             let path = list.item(index);

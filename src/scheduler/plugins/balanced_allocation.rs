@@ -1,7 +1,8 @@
 //! NodeResourcesBalancedAllocation: prefers nodes whose resources the pod makes more evenly used.
 
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, Scope, ScorePlugin};
-use super::super::node_info::NodeInfo;
+use super::super::framework::{
+    CycleContext, MAX_NODE_SCORE, PreScore, Scope, ScorePlugin, score_by,
+};
 use super::resource_allocation::{Allocation, ResourceAllocation, ResourceWeight, Usage};
 
 /// The plugin with its arguments.
@@ -49,27 +50,13 @@ impl ScorePlugin for BalancedAllocation {
         Scope::Node
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
         let requests = &cycle.pod.class.requests;
         let allocation = ResourceAllocation::new(&self.resources, Usage::Requested, requests);
         if allocation.is_unasked() {
             return None;
         }
-        Some(Box::new(BalanceScore { allocation }))
-    }
-}
-
-struct BalanceScore<'c> {
-    allocation: ResourceAllocation<'c>,
-}
-
-impl NodeScore for BalanceScore<'_> {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        balance_score(self.allocation.before(node), self.allocation.of(node))
+        score_by(move |node| balance_score(allocation.before(node), allocation.of(node)))
     }
 }
 

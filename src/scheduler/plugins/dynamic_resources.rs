@@ -1,8 +1,7 @@
 //! DynamicResources: resource claims are not simulated, so that it filters nothing and scores 0, as
 //! the real one does for pods without claims. It still shows in messages of failed preemption.
 
-use super::super::framework::{CycleContext, NodeScore, ScorePlugin};
-use super::super::node_info::NodeInfo;
+use super::super::framework::{CycleContext, PreScore, ScorePlugin, score_by};
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
@@ -18,19 +17,7 @@ impl ScorePlugin for DynamicResources {
         true
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        _: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
-        Some(Box::new(Nothing))
-    }
-}
-
-struct Nothing;
-
-impl NodeScore for Nothing {
-    fn score(&self, _: &NodeInfo) -> i64 {
-        0
+    fn pre_score<'c>(&'c self, _: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
+        score_by(|_| 0)
     }
 }

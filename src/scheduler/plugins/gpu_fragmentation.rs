@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, Scope, ScorePlugin};
+use super::super::framework::{
+    CycleContext, MAX_NODE_SCORE, PreScore, Scope, ScorePlugin, score_by,
+};
 use super::super::gpu::{GpuDevices, GpuRequest, WHOLE_GPU_MILLI};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
@@ -194,23 +196,9 @@ impl ScorePlugin for Fragmentation {
         Scope::Node
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
-        Some(Box::new(Gradient { fragmentation: self, class: cycle.pod.class }))
-    }
-}
-
-struct Gradient<'c> {
-    fragmentation: &'c Fragmentation,
-    class: &'c PodClass,
-}
-
-impl NodeScore for Gradient<'_> {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        self.fragmentation.score(self.class, node)
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
+        let class = cycle.pod.class;
+        score_by(move |node| self.score(class, node))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The GPU-sharing policies to which Fragmentation Gradient Descent is compared, as the simulator of
 //! Weng et al. (USENIX ATC 2023) has them: best fit, dot product, packing, clustering, random.
 
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, Scope, ScorePlugin};
+use super::super::framework::{
+    CycleContext, MAX_NODE_SCORE, NodeScore, PreScore, Scope, ScorePlugin, score_by,
+};
 use super::super::gpu::{GpuRequest, WHOLE_GPU_MILLI};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
@@ -34,21 +36,24 @@ impl ScorePlugin for GpuPolicy {
         }
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        feasible: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, feasible: &[usize]) -> PreScore<'c> {
         let class = cycle.pod.class;
-        Some(match self {
-            Self::BestFit => Box::new(BestFit { class }),
-            Self::DotProduct => Box::new(DotProduct { class }),
-            Self::Packing => Box::new(Packing { request: class.gpu.as_ref()? }),
-            Self::Clustering => Box::new(Clustering { request: class.gpu.as_ref()? }),
-            Self::Random => {
-                Box::new(Drawn { slot: feasible[drawn_below(cycle, 0, feasible.len())?] })
+        match self {
+            Self::BestFit => Some(Box::new(BestFit { class })),
+            Self::DotProduct => score_by(move |node| dot_product(class, node)),
+            Self::Packing => {
+                let request = class.gpu.as_ref()?;
+                score_by(move |node| packing(request, node))
             }
-        })
+            Self::Clustering => {
+                let request = class.gpu.as_ref()?;
+                score_by(move |node| clustering(request, node))
+            }
+            Self::Random => {
+                let drawn = feasible[drawn_below(cycle, 0, feasible.len())?];
+                score_by(move |node| if node.id.index() == drawn { MAX_NODE_SCORE } else { 0 })
+            }
+        }
     }
 }
 
@@ -97,68 +102,39 @@ impl NodeScore for BestFit<'_> {
     }
 }
 
-struct DotProduct<'c> {
-    class: &'c PodClass,
+#[expect(clippy::cast_possible_truncation, reason = "cut to an integer, as the plugin does")]
+fn dot_product(class: &PodClass, node: &NodeInfo) -> i64 {
+    let ((free_cpu, free_gpu), (cpu, gpu)) = (free(node), asked(class));
+    let largest_gpu = LARGEST_MILLI_GPU as f64;
+    let product = free_cpu / LARGEST_MILLI_CPU * (cpu / LARGEST_MILLI_CPU)
+        + free_gpu / largest_gpu * (gpu / largest_gpu);
+    (MAX_NODE_SCORE as f64 * (1.0 - product / 2.0)) as i64
 }
 
-impl NodeScore for DotProduct<'_> {
-    #[expect(clippy::cast_possible_truncation, reason = "cut to an integer, as the plugin does")]
-    fn score(&self, node: &NodeInfo) -> i64 {
-        let ((free_cpu, free_gpu), (cpu, gpu)) = (free(node), asked(self.class));
-        let largest_gpu = LARGEST_MILLI_GPU as f64;
-        let product = free_cpu / LARGEST_MILLI_CPU * (cpu / LARGEST_MILLI_CPU)
-            + free_gpu / largest_gpu * (gpu / largest_gpu);
-        (MAX_NODE_SCORE as f64 * (1.0 - product / 2.0)) as i64
+fn packing(request: &GpuRequest, node: &NodeInfo) -> i64 {
+    let Some(gpus) = &node.gpus else { return 0 };
+    let idle = gpus.idle();
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    if idle == gpus.free.len() {
+        return (MAX_NODE_SCORE / 3 - count(idle)).max(count(idle));
     }
-}
-
-struct Packing<'c> {
-    request: &'c GpuRequest,
-}
-
-impl NodeScore for Packing<'_> {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        let Some(gpus) = &node.gpus else { return 0 };
-        let idle = gpus.idle();
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        if idle == gpus.free.len() {
-            return (MAX_NODE_SCORE / 3 - count(idle)).max(count(idle));
-        }
-        let taken: Vec<i64> =
-            gpus.tightest(self.request).iter().map(|device| gpus.free[device]).collect();
-        let opened = taken.iter().filter(|free| **free == WHOLE_GPU_MILLI).count();
-        if opened > 0 {
-            return (MAX_NODE_SCORE / 2 - count(opened)).max(MAX_NODE_SCORE / 3);
-        }
-        let percents = taken.iter().map(|free| free * 100 / WHOLE_GPU_MILLI);
-        (MAX_NODE_SCORE - percents.sum::<i64>() / 10).max(MAX_NODE_SCORE / 2)
+    let taken: Vec<i64> = gpus.tightest(request).iter().map(|device| gpus.free[device]).collect();
+    let opened = taken.iter().filter(|free| **free == WHOLE_GPU_MILLI).count();
+    if opened > 0 {
+        return (MAX_NODE_SCORE / 2 - count(opened)).max(MAX_NODE_SCORE / 3);
     }
+    let percents = taken.iter().map(|free| free * 100 / WHOLE_GPU_MILLI);
+    (MAX_NODE_SCORE - percents.sum::<i64>() / 10).max(MAX_NODE_SCORE / 2)
 }
 
-struct Clustering<'c> {
-    request: &'c GpuRequest,
-}
-
-impl NodeScore for Clustering<'_> {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        let Some(gpus) = &node.gpus else { return 0 };
-        let band = match gpus.kinds_with(self.request.kind()) {
-            (1, true) => 3,
-            (_, true) => 2,
-            (0, false) => 1,
-            (_, false) => 0,
-        };
-        let used = LARGEST_MILLI_GPU - gpus.free_milli();
-        MAX_NODE_SCORE / 4 * used / LARGEST_MILLI_GPU + band * (MAX_NODE_SCORE / 4)
-    }
-}
-
-struct Drawn {
-    slot: usize,
-}
-
-impl NodeScore for Drawn {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        if node.id.index() == self.slot { MAX_NODE_SCORE } else { 0 }
-    }
+fn clustering(request: &GpuRequest, node: &NodeInfo) -> i64 {
+    let Some(gpus) = &node.gpus else { return 0 };
+    let band = match gpus.kinds_with(request.kind()) {
+        (1, true) => 3,
+        (_, true) => 2,
+        (0, false) => 1,
+        (_, false) => 0,
+    };
+    let used = LARGEST_MILLI_GPU - gpus.free_milli();
+    MAX_NODE_SCORE / 4 * used / LARGEST_MILLI_GPU + band * (MAX_NODE_SCORE / 4)
 }

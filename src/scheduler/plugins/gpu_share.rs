@@ -1,8 +1,10 @@
 //! Open-Gpu-Share: the node has room on its GPUs for what the pod asks of them, and which of them it
 //! gets (Filter and Reserve of the plugin of that name in open-simulator).
 
+use serde::Deserialize;
+
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, ReservePlugin, Scope,
+    ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal, ReservePlugin, Scope,
 };
 use super::super::gpu::{DeviceSet, GpuRequest};
 use super::super::node_info::NodeInfo;
@@ -23,16 +25,20 @@ pub struct GpuShare {
 
 /// `gpuSelMethod`: which device a pod gets that shares one. Pods that take whole GPUs get the first
 /// idle ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum DeviceSelection {
-    /// `best`: the one with the least left.
+    /// The one with the least left.
     #[default]
+    #[serde(rename = "best")]
     Tightest,
-    /// `worst`: the one with the most left.
+    /// The one with the most left.
+    #[serde(rename = "worst")]
     Loosest,
-    /// `random`: a drawn one.
+    /// A drawn one.
+    #[serde(rename = "random")]
     Random,
-    /// `FGDScore`: the one after which the node is fragmented least.
+    /// The one after which the node is fragmented least.
+    #[serde(rename = "FGDScore")]
     Fragmentation,
 }
 
@@ -43,7 +49,7 @@ impl FilterPlugin for GpuShare {
 
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         match &cycle.pod.class.gpu {
-            Some(request) => PreFilter::check(HasRoom { request }),
+            Some(request) => PreFilter::check(|node: &NodeInfo| has_room(request, node)),
             None => PreFilter::Skip,
         }
     }
@@ -60,27 +66,18 @@ impl FilterPlugin for GpuShare {
     }
 }
 
-#[derive(Clone, Copy)]
-struct HasRoom<'c> {
-    request: &'c GpuRequest,
-}
-
-impl NodeFilter for HasRoom<'_> {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        let Some(gpus) = &node.gpus else {
-            return Err(Refusal::unresolvable("node(s) had no GPU to share"));
-        };
-        if !self.request.accepts(&gpus.model) || gpus.free.len() < self.request.count {
-            return Err(Refusal::unresolvable(
-                "node(s) didn't have the GPUs that the pod asks for",
-            ));
-        }
-        if gpus.fits(self.request) {
-            Ok(())
-        } else {
-            Err(Refusal::unschedulable("node(s) didn't have enough left on their GPUs"))
-        }
+/// Whether the GPUs of a node have room for a request.
+fn has_room(request: &GpuRequest, node: &NodeInfo) -> Result<(), Refusal> {
+    let Some(gpus) = &node.gpus else {
+        return Err(Refusal::unresolvable("node(s) had no GPU to share"));
+    };
+    if !request.accepts(&gpus.model) || gpus.free.len() < request.count {
+        return Err(Refusal::unresolvable("node(s) didn't have the GPUs that the pod asks for"));
     }
+    if !gpus.fits(request) {
+        return Err(Refusal::unschedulable("node(s) didn't have enough left on their GPUs"));
+    }
+    Ok(())
 }
 
 impl ReservePlugin for GpuShare {

@@ -1,7 +1,7 @@
 //! ImageLocality: prefers nodes that already have the pod's images.
 
 use super::super::cache::Cache;
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
+use super::super::framework::{CycleContext, MAX_NODE_SCORE, PreScore, ScorePlugin, score_by};
 use super::super::node_info::NodeInfo;
 use cluster::Name;
 
@@ -29,38 +29,24 @@ impl ScorePlugin for ImageLocality {
         cycle.pod.class.images.iter().all(|image| cycle.cache.image(image).is_none())
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
-        Some(Box::new(Locality { cache: cycle.cache, images: &cycle.pod.class.images }))
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
+        let (cache, images) = (cycle.cache, &cycle.pod.class.images);
+        score_by(move |node| {
+            let worth = images.iter().map(|image| worth(cache, image, node));
+            image_score(worth.sum(), images.len())
+        })
     }
 }
 
-struct Locality<'c> {
-    cache: &'c Cache,
-    images: &'c [Name],
-}
-
-impl Locality<'_> {
-    /// An image's size, scaled down while few nodes have it, lest all its pods crowd there.
-    #[expect(clippy::cast_possible_truncation, reason = "a size times a fraction is a size")]
-    fn worth(&self, image: &Name, node: &NodeInfo) -> i64 {
-        if !node.images.iter().any(|(name, _)| name == image) {
-            return 0;
-        }
-        let Some(state) = self.cache.image(image) else { return 0 };
-        let spread = f64::from(state.nodes) / self.cache.node_count() as f64;
-        (state.size.0 as f64 * spread) as i64
+/// An image's size on a node, scaled down while few nodes have it, lest all its pods crowd there.
+#[expect(clippy::cast_possible_truncation, reason = "a size times a fraction is a size")]
+fn worth(cache: &Cache, image: &Name, node: &NodeInfo) -> i64 {
+    if !node.images.iter().any(|(name, _)| name == image) {
+        return 0;
     }
-}
-
-impl NodeScore for Locality<'_> {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        let worth = self.images.iter().map(|image| self.worth(image, node));
-        image_score(worth.sum(), self.images.len())
-    }
+    let Some(state) = cache.image(image) else { return 0 };
+    let spread = f64::from(state.nodes) / cache.node_count() as f64;
+    (state.size.0 as f64 * spread) as i64
 }
 
 #[cfg(test)]

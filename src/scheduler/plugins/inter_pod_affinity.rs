@@ -1,6 +1,8 @@
 //! InterPodAffinity as a filter: required affinity and anti-affinity of the pod, and the required
 //! anti-affinity of the pods that are there.
 
+use serde::Deserialize;
+
 use super::super::cache::Cache;
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
@@ -12,11 +14,13 @@ use super::super::topology::{Domain, TopologyKey};
 use cluster::Labels;
 
 /// The plugin with its arguments.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct InterPodAffinity {
     /// What each required affinity term of a pod that is there counts in the score.
     pub hard_pod_affinity_weight: i64,
     /// Whether preferred terms of pods that are there are ignored for pods without any.
+    #[serde(rename = "ignorePreferredTermsOfExistingPods")]
     pub ignores_preferred_terms_of_existing_pods: bool,
 }
 

@@ -2,7 +2,7 @@
 //! required affinity of the latter.
 
 use super::super::cache::Cache;
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
+use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, PreScore, ScorePlugin};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
 use super::super::tally::Tally;
@@ -15,11 +15,7 @@ impl ScorePlugin for InterPodAffinity {
         self.has_nothing_to_score(cycle)
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
         let cache = cycle.cache;
         if self.has_nothing_to_score(cycle) {
             return None;

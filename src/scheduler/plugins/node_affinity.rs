@@ -2,7 +2,7 @@
 //! scheduler's configuration adds to every pod.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Refusal, Scope,
+    ClusterEvent, CycleContext, FilterPlugin, NodeScore, PreFilter, PreScore, Refusal, Scope,
     ScorePlugin, default_normalize,
 };
 use super::super::node_info::NodeInfo;
@@ -57,6 +57,25 @@ fn matches_field(requirement: &Requirement, name: &Name) -> bool {
 
 const NAME_FIELD: &str = "metadata.name";
 
+impl NodeAffinity {
+    /// Whether a node meets what the configuration adds to every pod.
+    fn meets_added(&self, node: &NodeInfo) -> bool {
+        self.added_required.as_ref().is_none_or(|terms| matches_any(terms, node))
+    }
+
+    fn check(&self, class: &PodClass, node: &NodeInfo) -> Result<(), Refusal> {
+        if !self.meets_added(node) {
+            let reason = "node(s) didn't match scheduler-enforced node affinity";
+            return Err(Refusal::unresolvable(reason));
+        }
+        if !meets_required_affinity(class, node) {
+            let reason = "node(s) didn't match Pod's node affinity/selector";
+            return Err(Refusal::unresolvable(reason));
+        }
+        Ok(())
+    }
+}
+
 impl FilterPlugin for NodeAffinity {
     fn scope(&self) -> Scope {
         Scope::Node
@@ -68,7 +87,7 @@ impl FilterPlugin for NodeAffinity {
         if !has_own && self.added_required.is_none() {
             return PreFilter::Skip;
         }
-        let filter = Box::new(Meets { added: self.added_required.as_deref(), class });
+        let filter = Box::new(|node: &NodeInfo| self.check(class, node));
         let only = match class.required_node.as_deref().and_then(nodes_by_name) {
             None => None,
             Some(names) if names.is_empty() => {
@@ -87,10 +106,7 @@ impl FilterPlugin for NodeAffinity {
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         let meets_own = |node: &NodeInfo| meets_required_affinity(cycle.pod.class, node);
-        let meets = |node: &NodeInfo| {
-            self.added_required.as_ref().is_none_or(|terms| matches_any(terms, node))
-                && meets_own(node)
-        };
+        let meets = |node: &NodeInfo| self.meets_added(node) && meets_own(node);
         match event {
             ClusterEvent::NodeAdded(node) => meets(node),
             // As it was, the node is only held against what the pod itself asks for.
@@ -118,36 +134,12 @@ fn nodes_by_name(terms: &[NodeSelectorTerm]) -> Option<Vec<&Name>> {
     if terms.is_empty() { None } else { Some(names) }
 }
 
-#[derive(Clone, Copy)]
-struct Meets<'c> {
-    added: Option<&'c [NodeSelectorTerm]>,
-    class: &'c PodClass,
-}
-
-impl NodeFilter for Meets<'_> {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if self.added.is_some_and(|terms| !matches_any(terms, node)) {
-            let reason = "node(s) didn't match scheduler-enforced node affinity";
-            return Err(Refusal::unresolvable(reason));
-        }
-        if !meets_required_affinity(self.class, node) {
-            let reason = "node(s) didn't match Pod's node affinity/selector";
-            return Err(Refusal::unresolvable(reason));
-        }
-        Ok(())
-    }
-}
-
 impl ScorePlugin for NodeAffinity {
     fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
         cycle.pod.class.preferred_node.is_empty() && self.added_preferred.is_empty()
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
         let own = &cycle.pod.class.preferred_node;
         if own.is_empty() && self.added_preferred.is_empty() {
             return None;

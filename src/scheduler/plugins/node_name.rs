@@ -1,9 +1,8 @@
 //! NodeName: a pod that names its node goes nowhere else.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
+    ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal, Scope,
 };
-use super::super::node_info::NodeInfo;
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
@@ -17,25 +16,14 @@ impl FilterPlugin for NodeName {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         match &cycle.pod.class.node_name {
             None => PreFilter::Skip,
-            Some(name) => PreFilter::check(HasName { name }),
+            Some(name) => PreFilter::require(
+                move |node| node.name == *name,
+                || Refusal::unresolvable("node(s) didn't match the requested node name"),
+            ),
         }
     }
 
     fn queueing_hint(&self, _: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         matches!(event, ClusterEvent::NodeAdded(_))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct HasName<'c> {
-    name: &'c str,
-}
-
-impl NodeFilter for HasName<'_> {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if node.name.as_ref() == self.name {
-            return Ok(());
-        }
-        Err(Refusal::unresolvable("node(s) didn't match the requested node name"))
     }
 }

@@ -1,7 +1,7 @@
 //! NodePorts: two pods with one host port do not share a node.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
+    ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal, Scope,
 };
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::HostPort;
@@ -25,7 +25,13 @@ impl FilterPlugin for NodePorts {
         if wanted.is_empty() {
             return PreFilter::Skip;
         }
-        PreFilter::check(PortsAreFree { wanted })
+        PreFilter::require(
+            move |node| ports_are_free(wanted, node),
+            || {
+                let reason = "node(s) didn't have free ports for the requested pod ports";
+                Refusal::unschedulable(reason)
+            },
+        )
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
@@ -37,20 +43,5 @@ impl FilterPlugin for NodePorts {
             }
             _ => false,
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct PortsAreFree<'c> {
-    wanted: &'c [HostPort],
-}
-
-impl NodeFilter for PortsAreFree<'_> {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if ports_are_free(self.wanted, node) {
-            return Ok(());
-        }
-        let reason = "node(s) didn't have free ports for the requested pod ports";
-        Err(Refusal::unschedulable(reason))
     }
 }

@@ -1,9 +1,8 @@
 //! NodeUnschedulable: keeps pods off cordoned nodes.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal, Scope,
+    ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal, Scope,
 };
-use super::super::node_info::NodeInfo;
 use cluster::Name;
 use cluster::node::{Taint, UNSCHEDULABLE_TAINT};
 use cluster::pod_template::TaintEffect;
@@ -19,20 +18,22 @@ impl FilterPlugin for NodeUnschedulable {
 
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         let tolerations = &cycle.pod.class.tolerations;
-        if tolerations.is_empty() {
-            return PreFilter::check(IsSchedulable);
+        if !tolerations.is_empty() {
+            // A pod that tolerates the taint that stands for the cordon goes there all the same.
+            let taint = Taint {
+                key: UNSCHEDULABLE_TAINT.into(),
+                value: Name::from(""),
+                effect: TaintEffect::NoSchedule,
+                time_added: None,
+            };
+            if tolerations.iter().any(|toleration| toleration.tolerates(&taint)) {
+                return PreFilter::Skip;
+            }
         }
-        // A pod that tolerates the taint that stands for the cordon goes there all the same.
-        let taint = Taint {
-            key: UNSCHEDULABLE_TAINT.into(),
-            value: Name::from(""),
-            effect: TaintEffect::NoSchedule,
-            time_added: None,
-        };
-        if tolerations.iter().any(|toleration| toleration.tolerates(&taint)) {
-            return PreFilter::Skip;
-        }
-        PreFilter::check(IsSchedulable)
+        PreFilter::require(
+            |node| !node.unschedulable,
+            || Refusal::unresolvable("node(s) were unschedulable"),
+        )
     }
 
     fn queueing_hint(&self, _: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
@@ -43,17 +44,5 @@ impl FilterPlugin for NodeUnschedulable {
             }
             _ => false,
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct IsSchedulable;
-
-impl NodeFilter for IsSchedulable {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if node.unschedulable {
-            return Err(Refusal::unresolvable("node(s) were unschedulable"));
-        }
-        Ok(())
     }
 }

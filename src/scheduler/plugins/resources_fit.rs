@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use super::super::framework::{
-    ClusterEvent, Code, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Reason,
-    Refusal, Scope, ScorePlugin,
+    ClusterEvent, Code, CycleContext, FilterPlugin, NodeFilter, PreFilter, PreScore, Reason,
+    Refusal, Scope, ScorePlugin, score_by,
 };
 use super::super::node_info::NodeInfo;
 use super::super::resources::{Resources, is_extended_resource};
@@ -203,24 +203,9 @@ impl ScorePlugin for NodeResourcesFit {
         Scope::Node
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
         let usage = Usage::NonZero;
         let allocation = ResourceAllocation::new(&self.resources, usage, &cycle.pod.class.scored);
-        Some(Box::new(FitScore { strategy: &self.strategy, allocation }))
-    }
-}
-
-struct FitScore<'c> {
-    strategy: &'c ScoringStrategy,
-    allocation: ResourceAllocation<'c>,
-}
-
-impl NodeScore for FitScore<'_> {
-    fn score(&self, node: &NodeInfo) -> i64 {
-        self.strategy.score(self.allocation.of(node))
+        score_by(move |node| self.strategy.score(allocation.of(node)))
     }
 }

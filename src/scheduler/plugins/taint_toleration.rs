@@ -2,7 +2,7 @@
 //! fewer PreferNoSchedule taints that they do not tolerate.
 
 use super::super::framework::{
-    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, NodeScore, PreFilter, Refusal, Scope,
+    ClusterEvent, CycleContext, FilterPlugin, NodeScore, PreFilter, PreScore, Refusal, Scope,
     ScorePlugin, default_normalize,
 };
 use super::super::node_info::NodeInfo;
@@ -27,7 +27,11 @@ impl FilterPlugin for TaintToleration {
     }
 
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
-        PreFilter::check(Tolerates { tolerations: &cycle.pod.class.tolerations })
+        let tolerations = &cycle.pod.class.tolerations;
+        PreFilter::require(
+            move |node| !has_untolerated_taint(&node.taints, tolerations),
+            || Refusal::unresolvable("node(s) had untolerated taint(s)"),
+        )
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
@@ -41,30 +45,12 @@ impl FilterPlugin for TaintToleration {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Tolerates<'c> {
-    tolerations: &'c [Toleration],
-}
-
-impl NodeFilter for Tolerates<'_> {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if has_untolerated_taint(&node.taints, self.tolerations) {
-            return Err(Refusal::unresolvable("node(s) had untolerated taint(s)"));
-        }
-        Ok(())
-    }
-}
-
 impl ScorePlugin for TaintToleration {
     fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
         !cycle.cache.has_soft_taints()
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        _: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
         let tolerations = cycle.pod.class.tolerations.iter().filter(|toleration| {
             toleration.effect.is_none_or(|effect| effect == TaintEffect::PreferNoSchedule)
         });

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::cache::Cache;
-use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, ScorePlugin};
+use super::super::framework::{CycleContext, MAX_NODE_SCORE, NodeScore, PreScore, ScorePlugin};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::SpreadConstraint;
 use super::super::topology::{Domain, TopologyKey};
@@ -21,11 +21,7 @@ impl ScorePlugin for TopologySpread {
         !self.has_constraints(cycle, WhenUnsatisfiable::ScheduleAnyway)
     }
 
-    fn pre_score<'c>(
-        &'c self,
-        cycle: &CycleContext<'c>,
-        feasible: &[usize],
-    ) -> Option<Box<dyn NodeScore + 'c>> {
+    fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, feasible: &[usize]) -> PreScore<'c> {
         let constraints = self.constraints_of(cycle, WhenUnsatisfiable::ScheduleAnyway);
         if constraints.is_empty() {
             return None;

@@ -36,8 +36,14 @@ fn missing_claim<'c>(cycle: &CycleContext<'c>) -> Option<&'c Name> {
     claims(cycle).find(|(_, claim)| claim.is_none()).map(|(name, _)| name)
 }
 
-fn not_found(claim: &Name) -> Refusal {
-    Refusal::unresolvable(format!("persistentvolumeclaim {claim:?} not found"))
+/// What both plugins find of a pod without claims, or with one that does not exist.
+fn skipped_or_refused<'c>(cycle: &CycleContext<'c>) -> Option<PreFilter<'c>> {
+    if cycle.pod.class.claims.is_empty() {
+        return Some(PreFilter::Skip);
+    }
+    let claim = missing_claim(cycle)?;
+    let reason = format!("persistentvolumeclaim {claim:?} not found");
+    Some(PreFilter::Refuse(Refusal::unresolvable(reason)))
 }
 
 /// How many of these claims a pod names.
@@ -50,11 +56,8 @@ fn count_named(claims: &[&Name], namespace: &Name, pod: &PodClass) -> usize {
 
 impl FilterPlugin for VolumeRestrictions {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
-        if cycle.pod.class.claims.is_empty() {
-            return PreFilter::Skip;
-        }
-        if let Some(refusal) = missing_claim(cycle).map(not_found) {
-            return PreFilter::Refuse(refusal);
+        if let Some(found) = skipped_or_refused(cycle) {
+            return found;
         }
         let is_of_one_pod =
             |claim: Option<&Claim>| claim.is_some_and(|one| one.spec.is_of_one_pod());
@@ -115,11 +118,8 @@ impl NodeFilter for OfOnePod<'_> {
 
 impl FilterPlugin for VolumeBinding {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
-        if cycle.pod.class.claims.is_empty() {
-            return PreFilter::Skip;
-        }
-        if let Some(refusal) = missing_claim(cycle).map(not_found) {
-            return PreFilter::Refuse(refusal);
+        if let Some(found) = skipped_or_refused(cycle) {
+            return found;
         }
         let leaves = |claim: Option<&Claim>| claim.is_some_and(|claim| claim.is_terminating);
         if let Some((name, _)) = claims(cycle).find(|(_, claim)| leaves(*claim)) {
@@ -127,7 +127,16 @@ impl FilterPlugin for VolumeBinding {
             return PreFilter::Refuse(Refusal::unresolvable(reason));
         }
         let zones: Vec<&Name> = claims(cycle).filter_map(|(_, claim)| claim?.zone()).collect();
-        if zones.is_empty() { PreFilter::Skip } else { PreFilter::check(InZones { zones }) }
+        if zones.is_empty() {
+            return PreFilter::Skip;
+        }
+        PreFilter::require(
+            move |node| {
+                let zone = node.labels.get(ZONE_LABEL);
+                zones.iter().all(|wanted| zone == Some(*wanted))
+            },
+            || Refusal::unresolvable("node(s) didn't match PersistentVolume's node affinity"),
+        )
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
@@ -140,25 +149,5 @@ impl FilterPlugin for VolumeBinding {
             ClusterEvent::NodeUpdated { before, after } => before.labels != after.labels,
             _ => false,
         }
-    }
-}
-
-/// The node must be in the zone of every volume.
-#[derive(Clone)]
-struct InZones<'c> {
-    zones: Vec<&'c Name>,
-}
-
-impl NodeFilter for InZones<'_> {
-    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        if self.passes(node) {
-            return Ok(());
-        }
-        Err(Refusal::unresolvable("node(s) didn't match PersistentVolume's node affinity"))
-    }
-
-    fn passes(&self, node: &NodeInfo) -> bool {
-        let zone = node.labels.get(ZONE_LABEL);
-        self.zones.iter().all(|wanted| zone == Some(*wanted))
     }
 }

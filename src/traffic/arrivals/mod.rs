@@ -115,54 +115,49 @@ impl Arrival {
 }
 
 impl Load {
-    /// The files that must be read to know what comes.
-    pub fn trace_files(&self) -> Vec<&str> {
+    /// Shows each part of the load that is not made of others, with the path of its field; `path` is the
+    /// load's own.
+    pub(super) fn each_part<'a>(&'a self, path: &str, each: &mut impl FnMut(&str, &'a Self)) {
         match self {
-            Self::Trace(load) => vec![&load.trace],
-            Self::Pattern(_) | Self::Users(_) => Vec::new(),
-            Self::Splice(Splice { splice }) => {
-                splice.iter().flat_map(|piece| piece.load.trace_files()).collect()
-            }
-            Self::Add(Added { add }) => add.iter().flat_map(Self::trace_files).collect(),
-        }
-    }
-
-    /// Whether a part of the load is users in a closed loop.
-    pub fn has_users(&self) -> bool {
-        match self {
-            Self::Users(_) => true,
-            Self::Trace(_) | Self::Pattern(_) => false,
-            Self::Splice(Splice { splice }) => splice.iter().any(|piece| piece.load.has_users()),
-            Self::Add(Added { add }) => add.iter().any(Self::has_users),
-        }
-    }
-
-    /// Shows each trace of the load with the path of its field; `path` is the load's own.
-    pub(super) fn each_trace(&self, path: &str, each: &mut impl FnMut(&str, &TraceLoad)) {
-        match self {
-            Self::Trace(load) => each(path, load),
-            Self::Pattern(_) | Self::Users(_) => {}
+            Self::Trace(_) | Self::Pattern(_) | Self::Users(_) => each(path, self),
             Self::Splice(Splice { splice }) => {
                 for (index, piece) in splice.iter().enumerate() {
-                    piece.load.each_trace(&format!("{path}.splice[{index}].load"), each);
+                    piece.load.each_part(&format!("{path}.splice[{index}].load"), each);
                 }
             }
             Self::Add(Added { add }) => {
                 for (index, load) in add.iter().enumerate() {
-                    load.each_trace(&format!("{path}.add[{index}]"), each);
+                    load.each_part(&format!("{path}.add[{index}]"), each);
                 }
             }
         }
     }
 
+    /// The files that must be read to know what comes.
+    pub fn trace_files(&self) -> Vec<&str> {
+        let mut files = Vec::new();
+        self.each_part("", &mut |_, part| {
+            if let Self::Trace(load) = part {
+                files.push(&*load.trace);
+            }
+        });
+        files
+    }
+
+    /// Whether a part of the load is users in a closed loop.
+    pub fn has_users(&self) -> bool {
+        self.has(|part| matches!(part, Self::Users(_)))
+    }
+
     /// Whether a part of the load is a rate in words.
     pub(super) fn has_pattern(&self) -> bool {
-        match self {
-            Self::Pattern(_) => true,
-            Self::Trace(_) | Self::Users(_) => false,
-            Self::Splice(Splice { splice }) => splice.iter().any(|piece| piece.load.has_pattern()),
-            Self::Add(Added { add }) => add.iter().any(Self::has_pattern),
-        }
+        self.has(|part| matches!(part, Self::Pattern(_)))
+    }
+
+    fn has(&self, kind: fn(&Self) -> bool) -> bool {
+        let mut has = false;
+        self.each_part("", &mut |_, part| has |= kind(part));
+        has
     }
 
     /// Notes what is wrong with the load by itself.

@@ -52,7 +52,6 @@ pub enum Pattern {
         /// From one peak to the next.
         period: SimDuration,
         /// When the first peak is. Default: a quarter of the period, so that it starts at the mean.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         peak_at: Option<SimDuration>,
     },
     /// A burst above a steady rate, once or again and again.
@@ -72,7 +71,6 @@ pub enum Pattern {
         #[serde(default)]
         fall: SimDuration,
         /// From the beginning of one burst to the next. Default: there is just one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         every: Option<SimDuration>,
     },
     /// The hours of the day and the days of the week, again and again: straight lines from hour to

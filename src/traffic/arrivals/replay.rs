@@ -32,7 +32,6 @@ pub struct TraceLoad {
     #[serde(default)]
     pub from: Cut,
     /// Where in the trace to end, likewise. Default: at its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Cut>,
     /// Whether the trace begins again after its end. Default false: then there are no more requests.
     #[serde(default)]

@@ -12,7 +12,7 @@ use engine::{SimDuration, SimTime};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Piece {
     /// How long the piece lasts. Default: the last piece goes on for ever, a trace before it to its end.
-    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "for")]
     pub lasting: Option<SimDuration>,
     /// What comes, from its own beginning.
     pub load: Load,

@@ -1,14 +1,13 @@
 //! A benchmark of a language model's server: what an iteration costs.
 
 use super::points::Point;
-use super::web::{Setting, measured_rows};
+use super::web::{Setting, load_of, measured_rows};
 use super::{
     Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, judge, rounded,
     rounded_number,
 };
-use crate::arrivals::{Pattern, RatePoint, UserLoad};
 use crate::llm::{CostSpec, LlmSpec, TokenLaw};
-use crate::{ArrivalProcess, Load, RequestModelSpec, ServiceId, TimeLaw};
+use crate::{RequestModelSpec, ServiceId};
 use engine::{SimDuration, SimTime};
 
 /// Answers of a row that are simulated at least.
@@ -103,26 +102,9 @@ impl LlmBench<'_> {
         llm.output_tokens = TokenLaw::constant(point.output_tokens?);
         let pods = point.pods.unwrap_or(self.conditions.pods);
         let measured = self.conditions.duration.as_secs_f64();
-        let (load, arrivals, end) = match (point.rps, point.concurrency) {
-            (None, users) => {
-                let users = users?;
-                let think_time = TimeLaw::Constant(SimDuration::from_millis(1));
-                let load = UserLoad { users, think_time, ramp_up: SimDuration::ZERO };
-                (Load::Users(load), None, None)
-            }
-            (Some(rps), _) => {
-                let seconds = measured.min(10.0 * ANSWERS / rps);
-                let at = SimDuration::from_secs_f64(seconds);
-                let pattern = Pattern::Step { rps, steps: vec![RatePoint { at, rps: 0.0 }] };
-                let process = if self.conditions.even {
-                    ArrivalProcess::Even
-                } else {
-                    ArrivalProcess::Poisson
-                };
-                let end = SimTime::ZERO + NEVER - SimDuration::from_secs(1);
-                (Load::Pattern(pattern), Some(process), Some(end))
-            }
-        };
+        let seconds = point.rps.map_or(measured, |rps| measured.min(10.0 * ANSWERS / rps));
+        let (load, arrivals) = load_of(point, self.conditions, seconds)?;
+        let end = point.rps.map(|_| SimTime::ZERO + NEVER - SimDuration::from_secs(1));
         let users = point.concurrency.filter(|_| point.rps.is_none());
         let setting =
             Setting { conditions: self.conditions, pods, load, arrivals, interval: NEVER };
@@ -163,8 +145,8 @@ impl Bench for LlmBench<'_> {
     }
 }
 
-/// See [`super::calibrate_llm`].
-pub(super) fn calibrate(
+/// Fits what an iteration costs to a benchmark of a language model's server.
+pub fn calibrate_llm(
     points: &[Point],
     hardware: &LlmHardware,
     conditions: &Conditions,
@@ -271,7 +253,7 @@ mod tests {
     fn whether_outputs_are_processed_beside_the_gpu_is_found_or_taken_as_told() {
         let conditions = Conditions { evaluations: 30, ..Conditions::default() };
         let fitted = |points: &[Point], told| {
-            let calibration = calibrate(points, &known(told), &conditions).expect("a fit");
+            let calibration = calibrate_llm(points, &known(told), &conditions).expect("a fit");
             let llm = calibration.requests.llm.expect("a language model");
             (
                 llm.async_output_processing,

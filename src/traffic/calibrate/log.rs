@@ -113,8 +113,8 @@ impl Bench for LogBench<'_> {
     }
 }
 
-/// See [`super::calibrate_log`].
-pub(super) fn calibrate(log: &RequestLog, conditions: &Conditions) -> Result<Calibration, String> {
+/// Fits a request model to a log of requests with how long they took.
+pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibration, String> {
     let (Some((first, _)), Some((last, _))) = (log.requests.first(), log.requests.last()) else {
         return Err(
             "no row tells how long its request took; nginx writes that with $request_time, \

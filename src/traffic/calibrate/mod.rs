@@ -14,9 +14,10 @@ mod web;
 
 use serde::Serialize;
 
-pub use llm::LlmHardware;
-pub use log::{RequestLog, TimedRequests};
+pub use llm::{LlmHardware, calibrate_llm};
+pub use log::{RequestLog, TimedRequests, calibrate_log};
 pub use points::{Measure, Point, Statistic, read_points};
+pub use web::calibrate_points;
 
 use super::llm::LlmFigures;
 use super::recording::Latencies;
@@ -239,25 +240,6 @@ fn rounded_number(number: f64) -> f64 {
     }
     let unit = libm::exp10(3.0 - libm::floor(libm::log10(number)));
     libm::round(number * unit) / unit
-}
-
-/// Fits a request model to points of latency against load.
-pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Calibration, String> {
-    web::calibrate(points, conditions)
-}
-
-/// Fits a request model to a log of requests with how long they took.
-pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibration, String> {
-    log::calibrate(log, conditions)
-}
-
-/// Fits what an iteration costs to a benchmark of a language model's server.
-pub fn calibrate_llm(
-    points: &[Point],
-    hardware: &LlmHardware,
-    conditions: &Conditions,
-) -> Result<Calibration, String> {
-    llm::calibrate(points, hardware, conditions)
 }
 
 #[cfg(test)]

@@ -72,6 +72,23 @@ impl Setting<'_> {
     }
 }
 
+/// What came to the pods of a point: requests at its rate for so many seconds, or its users, who hardly think.
+pub(super) fn load_of(
+    point: &Point,
+    conditions: &Conditions,
+    seconds: f64,
+) -> Option<(Load, Option<ArrivalProcess>)> {
+    let Some(rps) = point.rps else {
+        let think_time = TimeLaw::Constant(SimDuration::from_millis(1));
+        let users = UserLoad { users: point.concurrency?, think_time, ramp_up: SimDuration::ZERO };
+        return Some((Load::Users(users), None));
+    };
+    let at = SimDuration::from_secs_f64(seconds);
+    let pattern = Pattern::Step { rps, steps: vec![RatePoint { at, rps: 0.0 }] };
+    let process = if conditions.even { ArrivalProcess::Even } else { ArrivalProcess::Poisson };
+    Some((Load::Pattern(pattern), Some(process)))
+}
+
 /// A web service with these parameters; they are logarithms: base time [s], spread of the CPU time, and
 /// its mean [s] unless that was measured.
 pub(super) fn web_model(parameters: &[f64], cpu: Option<f64>, workers: u32) -> RequestModelSpec {
@@ -111,26 +128,9 @@ struct WebBench<'a> {
 impl WebBench<'_> {
     fn row(&self, model: &RequestModelSpec, point: &Point) -> Option<Vec<Latencies>> {
         let pods = point.pods.unwrap_or(self.conditions.pods);
-        let duration = self.conditions.duration;
-        let (load, arrivals, seconds) = match (point.rps, point.concurrency) {
-            (Some(rps), _) => {
-                let seconds = duration.as_secs_f64().min(REQUESTS.1 / rps);
-                let end = SimDuration::from_secs_f64(seconds);
-                let pattern = Pattern::Step { rps, steps: vec![RatePoint { at: end, rps: 0.0 }] };
-                let process = if self.conditions.even {
-                    ArrivalProcess::Even
-                } else {
-                    ArrivalProcess::Poisson
-                };
-                (Load::Pattern(pattern), Some(process), seconds)
-            }
-            (None, users) => {
-                let think_time = TimeLaw::Constant(SimDuration::from_millis(1));
-                let ramp_up = SimDuration::ZERO;
-                let load = UserLoad { users: users?, think_time, ramp_up };
-                (Load::Users(load), None, duration.as_secs_f64())
-            }
-        };
+        let measured = self.conditions.duration.as_secs_f64();
+        let seconds = point.rps.map_or(measured, |rps| measured.min(REQUESTS.1 / rps));
+        let (load, arrivals) = load_of(point, self.conditions, seconds)?;
         let is_open = point.rps.is_some();
         let requests = point.rps.map_or(REQUESTS.0, |rps| rps * seconds);
         let setting =
@@ -177,8 +177,8 @@ impl Bench for WebBench<'_> {
     }
 }
 
-/// See [`super::calibrate_points`].
-pub(super) fn calibrate(points: &[Point], conditions: &Conditions) -> Result<Calibration, String> {
+/// Fits a request model to points of latency against load.
+pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Calibration, String> {
     if let Some(point) = points.iter().find(|point| {
         point.measured.iter().any(|(measure, _)| !matches!(measure, Measure::Latency(_)))
     }) {

@@ -2,7 +2,7 @@
 //! logs, results of load generators, Prometheus answers, published traces. Not responsible for files
 //! and compression (`cli`), nor for what is made of the rows (`Trace`, [`Compact`]).
 //!
-//! A new format is a file here and a line in [`Format::ALL`] and its methods.
+//! A new format is a file here and a line in `Format::NAMES` and its methods.
 
 mod access_log;
 mod broken;
@@ -55,30 +55,26 @@ pub enum Format {
 }
 
 impl Format {
-    /// All formats.
-    pub const ALL: [Self; 8] = [
-        Self::Csv,
-        Self::AccessLog,
-        Self::JsonLines,
-        Self::Prometheus,
-        Self::K6Csv,
-        Self::K6Json,
-        Self::VegetaCsv,
-        Self::VegetaJson,
+    /// Each with its name on the command line and in words, in the order of the variants.
+    const NAMES: [(Self, &'static str, &'static str); 8] = [
+        (Self::Csv, "csv", "comma-separated values"),
+        (Self::AccessLog, "access-log", "access log"),
+        (Self::JsonLines, "json-lines", "JSON lines"),
+        (Self::Prometheus, "prometheus", "Prometheus query_range"),
+        (Self::K6Csv, "k6-csv", "k6 CSV"),
+        (Self::K6Json, "k6-json", "k6 JSON"),
+        (Self::VegetaCsv, "vegeta-csv", "Vegeta CSV"),
+        (Self::VegetaJson, "vegeta-json", "Vegeta JSON"),
     ];
+
+    /// All formats.
+    pub fn all() -> [Self; 8] {
+        Self::NAMES.map(|(format, ..)| format)
+    }
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::AccessLog => "access-log",
-            Self::JsonLines => "json-lines",
-            Self::Prometheus => "prometheus",
-            Self::K6Csv => "k6-csv",
-            Self::K6Json => "k6-json",
-            Self::VegetaCsv => "vegeta-csv",
-            Self::VegetaJson => "vegeta-json",
-        }
+        Self::NAMES[self as usize].1
     }
 
     /// The format of a file that begins so; absent for what looks like none of them.
@@ -121,7 +117,7 @@ impl Format {
         columns::other_separator(first).unwrap_or_else(|| {
             format!(
                 "this looks like none of the known forms; say with --format which it is: {}",
-                Self::ALL.map(Self::name).join(", ")
+                Self::all().map(Self::name).join(", ")
             )
         })
     }
@@ -158,16 +154,7 @@ fn is_word(line: &str) -> bool {
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Csv => "comma-separated values",
-            Self::AccessLog => "access log",
-            Self::JsonLines => "JSON lines",
-            Self::Prometheus => "Prometheus query_range",
-            Self::K6Csv => "k6 CSV",
-            Self::K6Json => "k6 JSON",
-            Self::VegetaCsv => "Vegeta CSV",
-            Self::VegetaJson => "Vegeta JSON",
-        })
+        f.write_str(Self::NAMES[*self as usize].2)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::trace::Tokens;
 use engine::{SimDuration, SimTime};
 
 /// Holds rows back for as long as an earlier one may still come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct InOrder {
     disorder: i128,
     /// The date of time zero as the file itself says it.
@@ -34,10 +34,15 @@ pub(super) struct InOrder {
 /// What a waiting row says, in a form that has an order; equal times are told apart before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payload {
-    Request { took: Option<i64> },
-    RequestWithTokens { prompt: u32, output: u32, session: u32, took: Option<i64> },
-    Count { bits: u64 },
-    Rate { bits: u64 },
+    /// With the tokens of prompt and answer and the session, where the row tells them.
+    Request {
+        tokens: Option<[u32; 3]>,
+        took: Option<i64>,
+    },
+    Interval {
+        bits: u64,
+        is_rate: bool,
+    },
 }
 
 /// Why a row was not taken.
@@ -56,18 +61,8 @@ impl From<io::Error> for Refused {
 
 impl InOrder {
     pub(super) fn new(disorder: SimDuration, start: Option<jiff::Timestamp>) -> Self {
-        Self {
-            disorder: disorder.as_nanos().into(),
-            start,
-            waiting: BinaryHeap::new(),
-            rows: 0,
-            newest: i128::MIN,
-            has_dates: None,
-            origin: None,
-            last: None,
-            adds_up: false,
-            open: None,
-        }
+        let disorder = disorder.as_nanos().into();
+        Self { disorder, start, newest: i128::MIN, ..Self::default() }
     }
 
     /// Lets intervals of one beginning add up from now on.
@@ -140,23 +135,16 @@ impl InOrder {
         })?;
         self.last = Some((nanos, payload));
         match payload {
-            Payload::Request { took } => recipient
-                .timed_request(nanos, None, took)
-                .map_err(|error| Refused::Output(Some(line), error))?,
-            Payload::RequestWithTokens { prompt, output, session, took } => {
-                let tokens = Tokens { prompt, output, session };
-                recipient
-                    .timed_request(nanos, Some(tokens), took)
-                    .map_err(|error| Refused::Output(Some(line), error))?;
+            Payload::Request { tokens, took } => {
+                let tokens =
+                    tokens.map(|[prompt, output, session]| Tokens { prompt, output, session });
+                let taken = recipient.timed_request(nanos, tokens, took);
+                taken.map_err(|error| Refused::Output(Some(line), error))
             }
-            Payload::Count { bits } => {
-                self.interval(nanos, f64::from_bits(bits), false, recipient)?;
-            }
-            Payload::Rate { bits } => {
-                self.interval(nanos, f64::from_bits(bits), true, recipient)?;
+            Payload::Interval { bits, is_rate } => {
+                Ok(self.interval(nanos, f64::from_bits(bits), is_rate, recipient)?)
             }
         }
-        Ok(())
     }
 
     /// The first row goes out: its date, or the start as it is, is time zero.
@@ -195,15 +183,14 @@ impl InOrder {
 }
 
 impl Payload {
-    const fn of(row: &Row) -> Self {
-        let took = row.took;
+    fn of(row: &Row) -> Self {
         match row.what {
-            What::Request(None) => Self::Request { took },
-            What::Request(Some(Tokens { prompt, output, session })) => {
-                Self::RequestWithTokens { prompt, output, session, took }
+            What::Request(tokens) => {
+                let tokens = tokens.map(|of| [of.prompt, of.output, of.session]);
+                Self::Request { tokens, took: row.took }
             }
-            What::Count(amount) => Self::Count { bits: amount.to_bits() },
-            What::Rate(rate) => Self::Rate { bits: rate.to_bits() },
+            What::Count(amount) => Self::Interval { bits: amount.to_bits(), is_rate: false },
+            What::Rate(rate) => Self::Interval { bits: rate.to_bits(), is_rate: true },
         }
     }
 }

@@ -13,7 +13,6 @@ use crate::trace::TraceError;
 #[derive(Deserialize)]
 struct Answer {
     status: String,
-    #[serde(default)]
     error: Option<String>,
     data: Option<Data>,
 }

@@ -4,7 +4,7 @@ use super::iteration_cost::Ticks;
 use engine::SimTime;
 
 /// Sums since the counters were last taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LlmCounters {
     /// When that was.
     pub since: SimTime,
@@ -22,20 +22,4 @@ pub(crate) struct LlmCounters {
     pub prefix_hits: u64,
     /// Most blocks in use.
     pub kv_blocks_peak: u64,
-}
-
-impl LlmCounters {
-    /// Nothing done since `now`.
-    pub const fn new(now: SimTime) -> Self {
-        Self {
-            since: now,
-            busy: 0,
-            prompt_tokens: 0,
-            output_tokens: 0,
-            preemptions: 0,
-            prefix_queries: 0,
-            prefix_hits: 0,
-            kv_blocks_peak: 0,
-        }
-    }
 }

@@ -81,7 +81,7 @@ impl LlmEngine {
             next_finish: u64::MAX,
             context: 0,
             block_steps: [0; BLOCK_TOKENS as usize],
-            counters: LlmCounters::new(now),
+            counters: LlmCounters { since: now, ..LlmCounters::default() },
         }
     }
 

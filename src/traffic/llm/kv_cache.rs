@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 pub const BLOCK_TOKENS: u32 = 16;
 
 /// The blocks of one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct KvCache {
     total: u64,
     /// In use by sequences that run, those of the prefix that all prompts share included. What several use
@@ -82,16 +82,7 @@ impl Beginning {
 impl KvCache {
     /// `shared` blocks hold the beginning that all prompts have in common, for good.
     pub fn new(total: u64, shared: u64, keeps_prefixes: bool) -> Self {
-        Self {
-            total,
-            used: shared,
-            kept: VecDeque::new(),
-            kept_blocks: 0,
-            front: 0,
-            sessions: FxHashMap::default(),
-            taken: 0,
-            keeps_prefixes,
-        }
+        Self { total, used: shared, keeps_prefixes, ..Self::default() }
     }
 
     /// Blocks that `tokens` tokens fill or begin.

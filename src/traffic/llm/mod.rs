@@ -4,6 +4,7 @@
 //! iteration takes, `catalog.rs` what that is on known GPUs.
 
 pub mod catalog;
+mod cost_spec;
 mod counters;
 mod engine;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod server;
 mod spec;
 mod token_law;
 
+pub use cost_spec::CostSpec;
 pub use histogram::{TokenHistogram, TokenHistograms};
 pub use iteration_cost::{CostSeconds, IterationWork};
 pub use kv_cache::BLOCK_TOKENS;
@@ -29,5 +31,5 @@ pub use record::{LlmFigures, LlmStatus};
 pub use replay::{ReplayAnswer, ReplayRequest, ReplayRouting, replay};
 pub(crate) use server::LlmServer;
 pub(crate) use spec::LlmRequests;
-pub use spec::{CostSpec, LlmSpec, LoadSpec};
+pub use spec::{LlmSpec, LoadSpec};
 pub use token_law::{FindTokens, TokenLaw};

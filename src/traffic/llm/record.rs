@@ -54,7 +54,7 @@ pub struct LlmStatus {
 }
 
 /// The record of a service's language models.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LlmRecord {
     total: Span,
     interval: Span,
@@ -63,7 +63,7 @@ pub(crate) struct LlmRecord {
     waiting: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Span {
     first_token: Tally,
     per_token: Tally,
@@ -78,21 +78,6 @@ struct Span {
 }
 
 impl Span {
-    fn new() -> Self {
-        Self {
-            first_token: Tally::new(),
-            per_token: Tally::new(),
-            output_tokens: 0,
-            prompt_tokens: 0,
-            preemptions: 0,
-            prefix_queries: 0,
-            prefix_hits: 0,
-            busy: SimDuration::ZERO,
-            alive: SimDuration::ZERO,
-            kv_peak: 0.0,
-        }
-    }
-
     fn answered(&mut self, first_token: SimDuration, per_token: Option<SimDuration>) {
         self.first_token.answered(first_token);
         if let Some(per_token) = per_token {
@@ -129,10 +114,6 @@ impl Span {
 }
 
 impl LlmRecord {
-    fn new() -> Self {
-        Self { total: Span::new(), interval: Span::new(), running: 0, waiting: 0 }
-    }
-
     /// Since the warm-up.
     pub fn figures(&self) -> LlmFigures {
         self.total.figures(self.running, self.waiting)
@@ -146,7 +127,7 @@ impl LlmRecord {
     /// Closes the interval and begins the next.
     pub fn end_interval(&mut self) -> LlmFigures {
         let figures = self.interval.figures(self.running, self.waiting);
-        self.interval = Span::new();
+        self.interval = Span::default();
         figures
     }
 }
@@ -171,7 +152,7 @@ impl Records {
         let to_first = first_token - client.arrived + overhead;
         let per_token = (output > 1).then(|| (finished - first_token) / i64::from(output - 1));
         let counts = record.counts(client.arrived);
-        let llm = record.llm.get_or_insert_with(|| Box::new(LlmRecord::new()));
+        let llm = record.llm.get_or_insert_default();
         llm.interval.answered(to_first, per_token);
         if counts {
             llm.total.answered(to_first, per_token);
@@ -189,7 +170,7 @@ impl Records {
         let record = &mut self.services[service as usize];
         let counts = record.counts(since.since);
         let span = now.since - since.since;
-        let llm = record.llm.get_or_insert_with(|| Box::new(LlmRecord::new()));
+        let llm = record.llm.get_or_insert_default();
         llm.interval.worked(since, now, span, kv_peak);
         if counts {
             llm.total.worked(since, now, span, kv_peak);

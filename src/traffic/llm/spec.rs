@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Gpu, LanguageModel, ServerEfficiency, gpu_named, language_model_named};
-use super::iteration_cost::CostSeconds;
+use super::cost_spec::CostSpec;
 use super::model::{LlmModel, ServerLimits};
 use super::token_law::{FindTokens, Part, TokenLaw, TokenQuantile};
 use crate::problem::Checks;
@@ -20,10 +20,8 @@ use engine::SimDuration;
 pub struct LlmSpec {
     /// The model by name, such as Llama-3.1-8B; a wrong name lists them. Not needed if `cost`
     /// and `kvCacheTokens` say all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The GPU by name, such as A100-80GB. Not needed if `cost` and `kvCacheTokens` say all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
     /// GPUs of a pod that share every layer. Default 1.
     #[schemars(range(min = 1))]
@@ -39,7 +37,6 @@ pub struct LlmSpec {
     pub max_num_batched_tokens: u32,
     /// Tokens of prompt and answer at most; a longer prompt is refused, a longer answer is cut. Default:
     /// what the model takes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
     /// Whether prompts go through in chunks beside the decodes, as always in vLLM V1. Without, whole
     /// prompts come first and alone, as in vLLM V0 by default. Default true.
@@ -65,7 +62,6 @@ pub struct LlmSpec {
     /// Tokens of an answer, where the trace does not tell. Default mean 128, cv 0.
     pub output_tokens: TokenLaw,
     /// Tokens for which the KV cache has room. Default: what weights and activations leave.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_cache_tokens: Option<u64>,
     /// What an iteration costs, where it was measured; what is left out comes from GPU and
     /// model.
@@ -76,35 +72,7 @@ pub struct LlmSpec {
     /// Cores that the server burns while it works. Default 1.
     pub cpu_cores: f64,
     /// How the weights come to the GPU when the pod starts.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadSpec>,
-}
-
-/// What an iteration costs, where it is known better than from GPU and model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct CostSpec {
-    /// Of any iteration (ms).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub iteration_ms: Option<f64>,
-    /// For each sequence in the batch (us).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence_us: Option<f64>,
-    /// To read all weights once (ms).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights_ms: Option<f64>,
-    /// For each token through the layers (us).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_us: Option<f64>,
-    /// For each token to be exchanged between GPUs (us).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exchange_us: Option<f64>,
-    /// For each pair of a prompt's token and one that it attends to (ns).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attention_pair_ns: Option<f64>,
-    /// For each token in the KV cache that a decoding sequence reads (ns).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub context_token_ns: Option<f64>,
 }
 
 /// How the weights come to the GPU.
@@ -339,57 +307,6 @@ impl LlmSpec {
     }
 }
 
-impl CostSpec {
-    /// All fields set to a cost.
-    pub fn of(cost: &CostSeconds) -> Self {
-        Self {
-            iteration_ms: Some(cost.iteration * 1e3),
-            sequence_us: Some(cost.sequence * 1e6),
-            weights_ms: Some(cost.weights * 1e3),
-            token_us: Some(cost.token * 1e6),
-            exchange_us: Some(cost.exchange * 1e6),
-            attention_pair_ns: Some(cost.attention_pair * 1e9),
-            context_token_ns: Some(cost.context_token * 1e9),
-        }
-    }
-
-    fn fields(&self) -> [(&'static str, Option<f64>); 7] {
-        [
-            ("iterationMs", self.iteration_ms),
-            ("sequenceUs", self.sequence_us),
-            ("weightsMs", self.weights_ms),
-            ("tokenUs", self.token_us),
-            ("exchangeUs", self.exchange_us),
-            ("attentionPairNs", self.attention_pair_ns),
-            ("contextTokenNs", self.context_token_ns),
-        ]
-    }
-
-    fn check(&self, checks: &mut Checks<'_>) {
-        for (field, value) in self.fields() {
-            if let Some(value) = value {
-                checks.not_negative(field, value);
-            }
-        }
-    }
-
-    /// What is set, over `base`; absent if something is neither.
-    fn over(&self, base: Option<CostSeconds>) -> Option<CostSeconds> {
-        let pick = |set: Option<f64>, unit: f64, of: fn(&CostSeconds) -> f64| {
-            set.map(|value| value * unit).or_else(|| base.as_ref().map(of))
-        };
-        Some(CostSeconds {
-            iteration: pick(self.iteration_ms, 1e-3, |cost| cost.iteration)?,
-            sequence: pick(self.sequence_us, 1e-6, |cost| cost.sequence)?,
-            weights: pick(self.weights_ms, 1e-3, |cost| cost.weights)?,
-            token: pick(self.token_us, 1e-6, |cost| cost.token)?,
-            exchange: pick(self.exchange_us, 1e-6, |cost| cost.exchange).unwrap_or(0.0),
-            attention_pair: pick(self.attention_pair_ns, 1e-9, |cost| cost.attention_pair)?,
-            context_token: pick(self.context_token_ns, 1e-9, |cost| cost.context_token)?,
-        })
-    }
-}
-
 impl LlmRequests {
     /// The size of a request whose luck is `quantiles`, within what the server takes; absent for a
     /// prompt that is too long.
@@ -436,6 +353,7 @@ const fn default_engine_start() -> SimDuration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::iteration_cost::CostSeconds;
     use super::*;
     use crate::problem::Problem;
     use serde_json::json;

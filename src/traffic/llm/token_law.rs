@@ -36,15 +36,12 @@ pub enum TokenLaw {
 #[schemars(rename = "TokenLaw")]
 struct TokenLawFields {
     /// Mean, above 0.
-    #[serde(default)]
     mean: Option<f64>,
     /// Coefficient of variation of a lognormal law; 0 for always the mean. Default 0.
-    #[serde(default)]
     cv: Option<f64>,
     /// A file of measured counts, plain or packed, as ServeGen's token files: CSV with the columns
     /// `field,bin_lo,bin_hi,probability,mean_in_bin`. Its rows `input_tokens` are for prompts, `output_tokens`
     /// for answers.
-    #[serde(default)]
     histogram: Option<String>,
 }
 
