@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
-use super::files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use super::output::warn;
 use cluster::ObjectReference;
+use files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use manifest::{Diagnostic, Diagnostics, read_documents};
 use scenario::inventory::Inventory;
 use scenario::schema::json_schema;

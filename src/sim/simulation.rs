@@ -18,7 +18,7 @@ use cluster::node::NodeId;
 use cluster::pod::{Owner, PodId};
 use cluster::service::ServiceId as ClusterServiceId;
 use cluster::{Action, Change, ClusterView, Name, NamespacedName, ObjectReference, Refused, Store};
-use controllers::{self, Key, Row};
+use controllers::{self, Controller, Key, Row};
 use engine::{Digest, EventQueue, SimDuration, SimTime, Stream, Streams};
 use kubelet::{Effects, Kubelet};
 use metrics::MetricsServer;
@@ -85,11 +85,19 @@ enum Turn {
 impl Simulation {
     /// A simulation at its very start.
     pub fn new(world: World) -> Self {
+        Self::with_controllers(world, Vec::new())
+    }
+
+    /// A simulation at its very start in which these controllers run beside those of kube-controller-manager;
+    /// they hear of each change after those. There can be 16.
+    pub fn with_controllers(world: World, further: Vec<Box<dyn Controller>>) -> Self {
+        let mut controllers = controllers::all(&world.controllers);
+        controllers.extend(further);
         let streams = Streams::new(world.seed);
         let now = world.begin;
         let plane = ControlPlane::new(
             Store::new(streams).starting_at(world.controllers.start),
-            controllers::all(&world.controllers),
+            controllers,
             ControlPlaneSettings { watch_latency: world.delays.watch },
             now,
         );

@@ -16,7 +16,7 @@ pub mod vary;
 use rayon::prelude::*;
 
 pub use phases::phases;
-pub use run::{report, run};
+pub use run::{Run, report, run};
 
 use manifest::Diagnostics;
 use report::Report;
