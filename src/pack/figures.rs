@@ -36,12 +36,12 @@ impl ResourceUse {
     }
 
     /// Fragmented in percent of what is free.
-    pub fn fragmented_percent_of_free(&self) -> f64 {
+    pub(crate) fn fragmented_percent_of_free(&self) -> f64 {
         percent(self.fragmented, (self.allocatable - self.requested) as f64)
     }
 
     /// Fragmented in percent of all.
-    pub fn fragmented_percent(&self) -> f64 {
+    pub(crate) fn fragmented_percent(&self) -> f64 {
         percent(self.fragmented, self.allocatable as f64)
     }
 }
@@ -60,7 +60,7 @@ pub struct WeightedClass {
 }
 
 /// All resources of the nodes that any of them has, by name.
-pub fn resource_use(
+pub(crate) fn resource_use(
     cache: &Cache,
     kinds: &[WeightedClass],
     fragmentation: &Fragmentation,

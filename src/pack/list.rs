@@ -140,7 +140,7 @@ impl PodList {
 
     /// The list with the pods of its DaemonSets, one for each of these nodes that should run it.
     #[must_use]
-    pub fn for_nodes(&self, nodes: &[Node]) -> Self {
+    pub(crate) fn for_nodes(&self, nodes: &[Node]) -> Self {
         let mut list = Self { daemon_sets: Vec::new(), pods: Vec::new(), ..self.clone() };
         let mut done = 0;
         for set in &self.daemon_sets {

@@ -100,7 +100,7 @@ impl Placer {
     }
 
     /// The pods that had to go for more important ones since this was last asked.
-    pub fn take_preempted(&mut self) -> Vec<PodId> {
+    pub(crate) fn take_preempted(&mut self) -> Vec<PodId> {
         std::mem::take(&mut self.preempted)
     }
 

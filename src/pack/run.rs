@@ -142,7 +142,7 @@ impl Plan {
 
     /// The resource that the curve is about, with what each kind of pod asks of it: shares of GPUs if any
     /// pod asks for them, else whole GPUs, else CPU.
-    pub fn scarce_resource(&self) -> (Name, Vec<i64>) {
+    pub(crate) fn scarce_resource(&self) -> (Name, Vec<i64>) {
         let classes: Vec<_> = self.pods.kinds.iter().map(PodKind::class).collect();
         if classes.iter().any(|class| class.gpu.is_some()) {
             let asked =

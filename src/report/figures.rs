@@ -3,10 +3,10 @@
 
 /// So many parts of the input that are not simulated are listed on top of a report; more of them stand
 /// apart, so that the figures are not buried under them.
-pub const IGNORED_AT_THE_TOP: usize = 3;
+pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 
 /// Said of what lies in the warm-up.
-pub const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
+pub(crate) const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
 
 /// What stands for a figure that does not exist.
 pub const ABSENT: &str = "-";
@@ -104,7 +104,7 @@ pub fn percent(share: f64) -> String {
 }
 
 /// See [`percent`].
-pub fn percent_or_absent(share: Option<f64>) -> String {
+pub(crate) fn percent_or_absent(share: Option<f64>) -> String {
     share.map_or_else(|| ABSENT.to_owned(), percent)
 }
 

@@ -4,8 +4,8 @@
 pub mod check;
 pub mod compare;
 pub mod compare_text;
-pub mod figures;
-pub mod interval;
+mod figures;
+mod interval;
 pub mod measure;
 mod phases;
 mod run;
@@ -15,6 +15,7 @@ pub mod vary;
 
 use rayon::prelude::*;
 
+pub use figures::{Better, FigureName, Unit};
 pub use phases::phases;
 pub use run::{Run, report, run};
 

@@ -96,7 +96,7 @@ impl SweepTable {
     }
 
     /// The figures of all rows, in their order.
-    pub fn figure_names(&self) -> Vec<&FigureName> {
+    pub(crate) fn figure_names(&self) -> Vec<&FigureName> {
         let mut names: Vec<&FigureName> = Vec::new();
         for figure in self.rows.iter().flat_map(|row| &row.figures) {
             if !names.contains(&&figure.name) {
