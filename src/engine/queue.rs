@@ -118,11 +118,6 @@ impl<E> EventQueue<E> {
         // No event has the number of the last key.
         self.next.1 == LAST.1
     }
-
-    /// How many events were ever entered.
-    pub const fn inserted(&self) -> u64 {
-        self.inserted
-    }
 }
 
 impl<E> Entry<E> {
