@@ -57,11 +57,11 @@ impl Architecture {
 /// A machine as the cloud sells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// Who sells it.
+    /// The cloud that sells it.
     pub provider: Provider,
-    /// Its architecture.
+    /// Instruction set of its processors.
     pub architecture: Architecture,
-    /// All of its CPU.
+    /// Virtual CPUs by the price list, before any reservation.
     pub cpu: MilliCpu,
     /// Memory on the price list, before hypervisor and kernel take their part.
     pub memory: Bytes,
@@ -74,13 +74,13 @@ pub struct Machine {
 /// The resources of a node that do not depend on devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeResources {
-    /// CPU.
+    /// CPU in thousandths of a core.
     pub cpu: MilliCpu,
-    /// Memory.
+    /// Memory in bytes.
     pub memory: Bytes,
     /// The file system of the kubelet (`ephemeral-storage`).
     pub ephemeral_storage: Bytes,
-    /// How many pods.
+    /// Most pods that the kubelet accepts (`maxPods`).
     pub pods: i64,
 }
 

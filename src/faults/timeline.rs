@@ -21,12 +21,12 @@ pub struct TimelineEntry {
     /// From one time to the next, where it is done again and again until the end of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<SimDuration>,
-    /// What is done.
+    /// The action.
     #[serde(flatten)]
     pub action: TimelineAction,
 }
 
-/// What is done to the cluster. The names are the keys that a scenario uses.
+/// An action on the cluster. The names are the keys that a scenario uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TimelineAction {
@@ -100,7 +100,7 @@ pub enum TimelineAction {
     ScrapesRecover(Name),
 }
 
-/// Who collects metrics.
+/// A component that scrapes metrics for the autoscalers.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -123,7 +123,7 @@ pub struct PatchChange {
     pub patch: serde_json::Value,
 }
 
-/// Which pods are deleted.
+/// Pods of a workload that are deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodDeletion {
@@ -189,7 +189,7 @@ pub struct ResizeChange {
 pub struct Rollback {
     /// The workload that is rolled back, such as Deployment/ai-agents/ai-agent.
     pub workload: ObjectReference,
-    /// Which revision. Default: the one before.
+    /// The revision to return to. Default: the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub to_revision: Option<u32>,

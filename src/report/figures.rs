@@ -1,14 +1,14 @@
-//! Figures as words: the one place that says how a latency, a share, an instant is printed.
-//! An absent or unmeasurable figure is `-`, never a made-up number.
+//! Figures as words: the only place that formats latencies, shares and instants. An absent or unmeasurable figure is
+//! `-`, never a made-up number.
 
 /// So many parts of the input that are not simulated are listed on top of a report; more of them stand
 /// apart, so that the figures are not buried under them.
 pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 
-/// Said of what lies in the warm-up.
+/// Appended to figures of the warm-up.
 pub(crate) const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
 
-/// What stands for a figure that does not exist.
+/// Shown in place of a figure that does not exist.
 pub const ABSENT: &str = "-";
 
 const SECONDS_PER_MINUTE: u64 = 60;

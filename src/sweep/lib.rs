@@ -32,8 +32,8 @@ pub fn run_each<Job: Sync, Outcome: Send>(
     jobs.par_iter().map(run).collect()
 }
 
-/// Runs every scenario with every seed, in parallel. The reports of one scenario stand together, in
-/// the order of the seeds. `finished` hears of each run that is done. All mistakes are reported, once.
+/// Runs every scenario with every seed, in parallel. The reports of one scenario stand together, in the order of the
+/// seeds. `finished` is called after each run. All mistakes are reported, once.
 pub fn run_all(
     scenarios: &[ResolvedScenario],
     seeds: &[u64],

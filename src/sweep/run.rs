@@ -147,7 +147,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
         .collect()
 }
 
-/// What was found when the scenario was read, for the reader of the report.
+/// Notes about the scenario and its manifests, for the reader of the report.
 fn attentions(notes: &Diagnostics) -> Vec<Attention> {
     notes
         .iter()

@@ -1,4 +1,4 @@
-//! Quantities with their unit in the type: CPU, memory, money; and how people write the phases of loops.
+//! Quantities with their unit in the type: CPU, memory, money; and the phases of loops as people write them.
 
 mod loop_phase;
 mod money;

@@ -216,7 +216,7 @@ fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Plan {
     Plan { height: 320.0, levels, ..Plan::new("Latency", Unit::Latency, quantiles) }
 }
 
-/// What the servers of a language model do: times of tokens, tokens per second, and how full they are.
+/// Servers of a language model: times of tokens, tokens per second, and the use of their KV caches.
 fn language_models(llm: &LlmReport, index: usize) -> [Plan; 4] {
     let LlmReport { series, .. } = llm;
     let line = |name, color, values: Vec<Option<f64>>, key: &str| Series {

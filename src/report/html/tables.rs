@@ -8,7 +8,7 @@ use crate::model::{Report, ServiceReport, Spread};
 use crate::text::miss;
 use units::Money;
 
-/// What was asked for and what came of it.
+/// Objectives with the values that the run reached.
 pub fn objectives(report: &Report) -> String {
     if report.objectives.is_empty() {
         return String::new();
@@ -83,7 +83,7 @@ pub fn workloads(report: &Report) -> String {
     section("Workloads", &format!("{}{note}", table(&heads, &rows)))
 }
 
-/// What became of Jobs.
+/// Outcomes of Jobs.
 pub fn jobs(report: &Report) -> String {
     let of_jobs =
         report.workloads.iter().filter_map(|one| Some((&one.workload, one.jobs.as_ref()?)));

@@ -1,4 +1,4 @@
-//! What a person writes about an inference server, and how it becomes one.
+//! Settings of an inference server as a scenario has them, and their way to a server.
 
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ pub struct CostSpec {
     pub context_token_ns: Option<f64>,
 }
 
-/// How the weights come to the GPU.
+/// Loading of the weights onto the GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadSpec {
@@ -373,7 +373,7 @@ impl CostSpec {
         }
     }
 
-    /// What is set, over `base`; absent if something is neither.
+    /// These costs where they are set, else those of `base`; absent if one is in neither.
     fn over(&self, base: Option<CostSeconds>) -> Option<CostSeconds> {
         let pick = |set: Option<f64>, unit: f64, of: fn(&CostSeconds) -> f64| {
             set.map(|value| value * unit).or_else(|| base.as_ref().map(of))
