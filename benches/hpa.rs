@@ -3,32 +3,29 @@
 //!
 //! `cargo bench --bench hpa`; once, for its CPU seconds: `cargo bench --bench hpa -- --once 1000`.
 
-use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::io::Write as _;
-use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion};
-use wavetank::cluster::action::Action;
 use wavetank::cluster::hpa::{HpaSpec, MetricSource, MetricSpec, MetricTarget};
 use wavetank::cluster::hpa_status::HpaStatus;
-use wavetank::cluster::node::ConditionStatus;
+use wavetank::cluster::node::{ConditionStatus, Node};
 use wavetank::cluster::pod::{PodCondition, PodPhase};
 use wavetank::cluster::pod_template::{Container, PodSpec};
 use wavetank::cluster::{Name, NamespacedName, ObjectReference};
+use wavetank::controllers::ControllerSettings;
 use wavetank::controllers::hpa::{
     HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod, ObservedScale,
     PodMetric, PodMetrics, ScaleSelector, reconcile,
 };
 use wavetank::engine::{SimDuration, SimTime};
 use wavetank::faults::TimelineAction;
-use wavetank::manifest::{Diagnostics, Source, admit, read_manifests};
+use wavetank::manifest::Source;
 use wavetank::metrics::MetricsSettings;
-use wavetank::scenario::Delays;
 use wavetank::scenario::scheduler_configuration::scheduler_configuration;
 use wavetank::scheduler::{Scheduler, TieBreaker};
 use wavetank::sim::Simulation;
-use wavetank::sim::world::{App, AppPlan, CpuLoadStep, Step, World};
+use wavetank::sim::world::{App, CpuLoadStep, Step, World};
 use wavetank::units::LoopPhase;
 
 /// The program's own allocator.
@@ -157,48 +154,32 @@ fn count(simulation: &Simulation) -> String {
 
 /// Groups of ten pods at first and a hundred at most, on a thousand nodes of 64 cores.
 fn world(groups: u32) -> World {
+    let numbered = |(number, node): (u32, &Node)| {
+        let name = format!("node-{number:04}");
+        let mut node = node.clone();
+        node.meta.id = NamespacedName::new("", name.as_str());
+        node
+    };
     let day = SimDuration::from_secs(86_400);
+    let node = world_of(NODE_MANIFEST).nodes;
     let mut world = World {
-        seed: 1,
-        duration: day,
-        warm_up: SimDuration::ZERO,
         interval: SimDuration::from_secs(3600),
-        nodes: Vec::new(),
-        objects: Vec::new(),
-        apps: BTreeMap::new(),
-        request_models: Vec::new(),
-        traffic: Vec::new(),
-        cpu_loads: Vec::new(),
-        faults: Vec::new(),
-        timeline: Vec::new(),
-        delays: Delays::default(),
-        kubelet: wavetank::kubelet::KubeletSettings::default(),
         metrics: MetricsSettings {
             resolution: SimDuration::from_secs(60),
             first_scrape: LoopPhase::After(SimDuration::from_secs(60)),
             ..MetricsSettings::default()
         },
-        controllers: wavetank::controllers::ControllerSettings {
+        controllers: ControllerSettings {
             hpa: HpaSettings {
                 sync_period: SimDuration::from_secs(60),
                 downscale_stabilization: SimDuration::ZERO,
                 ..HpaSettings::default()
             },
-            ..wavetank::controllers::ControllerSettings::default()
+            ..ControllerSettings::default()
         },
         scheduler: scheduler(),
-        begin: SimTime::ZERO,
-        falls_back_to_terminating: true,
+        ..World::new(1, day).with_nodes((0..1_000).zip(node.iter().cycle()).map(numbered))
     };
-    for action in objects(NODE_MANIFEST) {
-        let Action::AddNode(node) = action else { continue };
-        for number in 0..1_000 {
-            let name = format!("node-{number:04}");
-            let mut node = node.clone();
-            node.meta.id = NamespacedName::new("", name.as_str());
-            world.nodes.push(*node);
-        }
-    }
     for group in 0..groups {
         add_group(&mut world, group);
     }
@@ -211,11 +192,10 @@ fn add_group(world: &mut World, group: u32) {
     let start = SimTime::from_secs_f64(1.0 + 0.01 * f64::from(group));
     let id = NamespacedName::new("default", name.as_str());
     let app = App { cpu_load: Some(group), ..App::default() };
-    let plan = AppPlan { default: Arc::new(app), ..AppPlan::default() };
-    world.apps.insert(ObjectReference { kind: "Deployment".into(), id }, plan);
+    world.apps.insert(ObjectReference { kind: "Deployment".into(), id }, app.into());
     let step = Step {
         action: TimelineAction::Apply(name.clone()),
-        objects: objects(&group_manifest(&name)),
+        objects: world_of(&group_manifest(&name)).objects,
     };
     world.timeline.push((start, step));
     for hour in 0..24_u32 {
@@ -248,12 +228,10 @@ fn scheduler() -> Scheduler {
     Scheduler::new(&configuration, TieBreaker::FirstByName).expect("a valid configuration")
 }
 
-fn objects(manifest: &str) -> Vec<Action> {
-    let mut problems = Diagnostics::default();
-    let source = Source { name: "bench.yaml".into(), text: manifest.into() };
-    let loaded = admit(read_manifests(&[source], &mut problems));
-    assert!(!problems.has_errors() && !loaded.diagnostics.has_errors());
-    loaded.objects.into_iter().filter_map(wavetank::manifest::Object::into_action).collect()
+/// The nodes and objects of a manifest.
+fn world_of(manifest: &str) -> World {
+    let sources = [Source::new("bench.yaml", manifest)];
+    World::new(1, SimDuration::ZERO).with_manifests(&sources).expect("a sound manifest")
 }
 
 const NODE_MANIFEST: &str = "{apiVersion: v1, kind: Node, metadata: {name: node}, \

@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 9] = [
         "traffic",
     ],
     &["scenario"],
-    &["report", "sim", "views"],
+    &["files", "report", "sim", "views"],
     &["pack", "sweep"],
     &["conform"],
     &["cli"],

@@ -1,5 +1,5 @@
-//! The built-in list of instance types: finding one by name, choosing some by what they offer.
-//! Where the figures come from is told in `data/README.md`. Asks no cloud: prices are those of the data.
+//! The built-in list of instance types: finding one by name, choosing some by their size, GPUs and price. Where the
+//! figures come from is told in `data/README.md`. Asks no cloud: prices are those of the data.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,15 +18,15 @@ const MIB: i64 = 1 << 20;
 pub struct GpuAddOn {
     /// Its model: `nvidia-tesla-t4`.
     pub model: &'static str,
-    /// Its memory.
+    /// Memory of one GPU, bytes.
     pub memory: Bytes,
-    /// Price of one.
+    /// On-demand price of one GPU, added to the machine's.
     pub on_demand: HourlyPrice,
     /// Price of one on a spot machine.
     pub spot: HourlyPrice,
 }
 
-/// What a type must offer; the default takes every type.
+/// Requirements on an instance type; the default accepts every type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only this cloud.
@@ -45,7 +45,7 @@ pub struct Filter {
     pub max_price: Option<HourlyPrice>,
 }
 
-/// Why no type was found.
+/// The reason why no type was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FindError {
     /// No type has this name.

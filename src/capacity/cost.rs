@@ -25,11 +25,11 @@ const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
 pub struct NodeBill {
     /// The pool that it belongs to.
     pub pool: Name,
-    /// Its price.
+    /// Price for each hour that it exists.
     pub price: HourlyPrice,
-    /// What it has (`status.capacity`).
+    /// `status.capacity`.
     pub capacity: Resources,
-    /// How long it existed.
+    /// Time for which its machine was paid.
     pub existed: SimDuration,
 }
 
@@ -41,9 +41,9 @@ pub struct Claim {
     pub workload: Name,
     /// Index of the node among those that are billed.
     pub node: usize,
-    /// What it requested, while it was bound to the node.
+    /// Requests of its pods times the time for which they were bound to the node.
     pub requested: ResourceTime,
-    /// What it used.
+    /// Usage of its pods over the same time.
     pub used: ResourceTime,
 }
 
@@ -51,9 +51,9 @@ pub struct Claim {
 /// workloads and of `idle`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CostAllocation {
-    /// All nodes.
+    /// Price of all nodes over the time that they existed.
     pub total: Money,
-    /// What no workload paid for.
+    /// Part of it that no workload pays for.
     pub idle: Money,
     /// By workload; only those that had a claim.
     pub workloads: BTreeMap<Name, Money>,
@@ -64,11 +64,11 @@ pub struct CostAllocation {
 /// The bill of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolAllocation {
-    /// Its nodes.
+    /// Price of its nodes over the time that they existed.
     pub total: Money,
-    /// The part that no workload paid for.
+    /// Part of it that no workload pays for.
     pub idle: Money,
-    /// How long its nodes existed, together.
+    /// Node hours: sum of the times for which its nodes existed.
     pub node_time: SimDuration,
 }
 
@@ -136,7 +136,7 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
     allocation
 }
 
-/// What `cost` over `span` comes to in a month of 730 hours; `None` for no time at all.
+/// `cost` over `span`, scaled to a month of 730 hours; `None` for no time at all.
 pub fn per_month(cost: Money, span: SimDuration) -> Option<Money> {
     let (month, span) = (i128::from(MONTH.as_nanos()), i128::from(span.as_nanos()));
     (span > 0).then(|| cost.share(month, span))

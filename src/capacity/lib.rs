@@ -1,4 +1,5 @@
-//! Node types with their prices, what a cloud reserves on each, and who pays for a node.
+//! Node types with their prices, the clouds' reservations on each, and the share of a node's price that each workload
+//! pays.
 
 pub mod catalog;
 pub mod cost;

@@ -34,9 +34,9 @@ pub struct NodeType {
 /// The accelerators of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpus {
-    /// How many.
+    /// Number of devices.
     pub count: i64,
-    /// Which: `nvidia-a100`, `amd-radeon-pro-v520`, `trainium`.
+    /// Model in lower case: `nvidia-a100`, `amd-radeon-pro-v520`, `trainium`.
     pub model: Cow<'static, str>,
     /// Memory of each, where the catalog knows it.
     pub memory_each: Option<Bytes>,

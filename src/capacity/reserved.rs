@@ -57,11 +57,11 @@ impl Architecture {
 /// A machine as the cloud sells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// Who sells it.
+    /// The cloud that sells it.
     pub provider: Provider,
-    /// Its architecture.
+    /// Instruction set of its processors.
     pub architecture: Architecture,
-    /// All of its CPU.
+    /// Virtual CPUs by the price list, before any reservation.
     pub cpu: MilliCpu,
     /// Memory on the price list, before hypervisor and kernel take their part.
     pub memory: Bytes,
@@ -74,13 +74,13 @@ pub struct Machine {
 /// The resources of a node that do not depend on devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeResources {
-    /// CPU.
+    /// CPU in thousandths of a core.
     pub cpu: MilliCpu,
-    /// Memory.
+    /// Memory in bytes.
     pub memory: Bytes,
     /// The file system of the kubelet (`ephemeral-storage`).
     pub ephemeral_storage: Bytes,
-    /// How many pods.
+    /// Most pods that the kubelet accepts (`maxPods`).
     pub pods: i64,
 }
 
@@ -143,20 +143,20 @@ pub fn allocatable(machine: &Machine) -> NodeResources {
 /// kube-reserved CPU on EKS and GKE: 6 % of the first core, 1 % of the second, 0.5 % of the third and
 /// fourth, 0.25 % of all others (amazon-eks-ami `nodeadm/internal/kubelet/config.go`, the GKE page on
 /// node sizes). 8 cores: 60 + 10 + 5 + 5 + 4 x 2.5 = 90 m.
-pub fn stepped_cpu_reserved(cpu: MilliCpu) -> MilliCpu {
+pub(crate) fn stepped_cpu_reserved(cpu: MilliCpu) -> MilliCpu {
     MilliCpu(stepped(cpu.0, 1_000, &[(1, 600), (1, 100), (2, 50)], 25) / 10_000)
 }
 
 /// kube-reserved memory on EKS: 255 MiB and 11 MiB for each pod (nodeadm `getMemoryMebibytesToReserve`).
 /// 29 pods: 574 MiB.
-pub fn eks_memory_reserved(max_pods: i64) -> Bytes {
+pub(crate) fn eks_memory_reserved(max_pods: i64) -> Bytes {
     Bytes((255 + 11 * max_pods) * MIB)
 }
 
 /// kube-reserved memory on GKE: 255 MiB below 1 GiB; else 25 % of the first 4 GiB, 20 % of the next 4,
 /// 10 % of the next 8, 6 % of the next 112, 2 % above (the GKE page on node sizes).
 /// 150 GiB: 1 + 0.8 + 0.8 + 6.72 + 0.44 = 9.76 GiB.
-pub fn gke_memory_reserved(memory: Bytes) -> Bytes {
+pub(crate) fn gke_memory_reserved(memory: Bytes) -> Bytes {
     if memory.0 < GIB {
         return Bytes(255 * MIB);
     }
@@ -165,20 +165,20 @@ pub fn gke_memory_reserved(memory: Bytes) -> Bytes {
 
 /// System reservation of the boot disk on GKE: the least of half the disk, 6 GiB and 35 % of the disk,
 /// and 100 GiB. 100 GiB: 41 GiB.
-pub fn gke_disk_reserved(boot_disk: Bytes) -> Bytes {
+pub(crate) fn gke_disk_reserved(boot_disk: Bytes) -> Bytes {
     let disk = boot_disk.0;
     Bytes((disk / 2).min(6 * GIB + disk / 100 * 35 + disk % 100 * 35 / 100).min(100 * GIB))
 }
 
 /// kube-reserved CPU on AKS: 6 % of the first core, 4 % of the second, 2 % of the third and fourth, 1 %
 /// of all others (karpenter-provider-azure `pkg/providers/instancetype/instancetype.go`). 8 cores: 180 m.
-pub fn aks_cpu_reserved(cpu: MilliCpu) -> MilliCpu {
+pub(crate) fn aks_cpu_reserved(cpu: MilliCpu) -> MilliCpu {
     MilliCpu(stepped(cpu.0, 1_000, &[(1, 6), (1, 4), (2, 2)], 1) / 100)
 }
 
 /// kube-reserved memory on AKS since 1.29: 20 MiB for each pod and 50 MiB, at most a quarter of the
 /// memory (the AKS page on node resource reservations). 8 GiB and 30 pods: 650 MiB.
-pub fn aks_memory_reserved(memory: Bytes, max_pods: i64) -> Bytes {
+pub(crate) fn aks_memory_reserved(memory: Bytes, max_pods: i64) -> Bytes {
     Bytes(((20 * max_pods + 50) * MIB).min(memory.0 / 4))
 }
 

@@ -8,10 +8,10 @@ use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::files::{STANDARD_INPUT, open_unpacked};
 use super::output::{self, OutputOptions};
 use engine::SimDuration;
 use engine::parse_duration;
+use files::{STANDARD_INPUT, open_unpacked};
 use manifest::yaml::to_yaml;
 use scenario::read::drop_empty_fields;
 use traffic::Balancer;

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
-use super::files::{STANDARD_INPUT, write_file};
-use super::load::Loader;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
+use files::Loader;
+use files::{STANDARD_INPUT, write_file};
 use report::text::Style;
 use scenario::resolved::ResolvedScenario;
 use sweep::check::{Check, CheckedScenario};

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
-use super::files::{read_bytes, write_file};
-use super::load::Loader;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
+use files::Loader;
+use files::{read_bytes, write_file};
 use report::text::Style;
 use scenario::resolved::ResolvedScenario;
 use sweep::compare::{Comparison, Verdict};

@@ -8,9 +8,9 @@ use clap::{Subcommand, ValueEnum};
 use rayon::prelude::*;
 
 use super::exit::{Exit, Failure};
-use super::files::{read_bytes, read_folder};
 use conform::end_to_end::{self, CaseFiles, EndToEndReport};
 use conform::{ConformReport, controllers, hpa, scheduler};
+use files::{read_bytes, read_folder};
 
 /// The files of a recorded run, by their path in its folder.
 type CaseContent = Vec<(String, Vec<u8>)>;

@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
-use super::files::{Draft, STANDARD_INPUT, open_unpacked};
 use super::output;
 use engine::SimDuration;
 use engine::parse_duration;
+use files::{Draft, STANDARD_INPUT, open_unpacked};
 use traffic::import::{
     BrokenRows, ColumnChoice, Compact, Format, ImportOptions, NOT_WRITTEN, Summary, import,
 };

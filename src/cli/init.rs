@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
-use super::files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use super::output::warn;
 use cluster::{NamespacedName, ObjectReference};
+use files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
 use manifest::{Diagnostic, Diagnostics, Manifest, objects_of, read_documents};
 use scenario::inventory::Inventory;
 use scenario::missing_services;
@@ -214,6 +214,6 @@ mod tests {
             assert!(refused.contains(told), "{told}: {refused}");
         }
         let accepted = inventory(&[of("release")]).expect("each of them stands there once");
-        assert_eq!(accepted.workloads.len(), 2);
+        assert_eq!(accepted.0.workloads.len(), 2);
     }
 }

@@ -1,5 +1,5 @@
-//! The command line: the only module with files, terminal, environment and wall clock. Reads what the
-//! other modules need, calls them, and writes what they return; decides nothing about a simulation.
+//! The command line: the only crate with terminal, environment and wall clock. Has [`files`] read the input of the
+//! other crates, calls them, and writes their results; decides nothing about a simulation.
 //!
 //! A command is one file with an `Arguments` struct and a `run` function, one variant of `Command`, and
 //! one arm in its `run`.
@@ -14,17 +14,14 @@ pub mod conform;
 pub mod exit;
 pub mod explain;
 mod explain_pod;
-mod files;
 pub mod get;
 pub mod import;
 pub mod init;
-mod load;
 pub mod output;
 pub mod pack;
 pub mod run;
 mod scenario_arguments;
 pub mod schema;
-mod spool;
 pub mod sweep;
 pub mod validate;
 pub mod watch;

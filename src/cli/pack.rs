@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
-use super::files::{beside, read_manifests, read_source, read_unpacked, write_file};
 use super::output::OutputOptions;
 use super::run::Form;
 use cluster::Action;
 use cluster::Name;
 use cluster::node::Node;
+use files::{beside, read_manifests, read_source, read_unpacked, write_file};
 use manifest::{Diagnostics, Object, Source, admit, read_manifests as read_objects};
 use pack::growth::nodes_needed;
 use pack::list::ListError;

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
-use super::files::write_file;
 use super::output::OutputOptions;
 use super::scenario_arguments::{Settings, load, run as run_scenario};
+use files::write_file;
 use report::text::Style;
 use report::{Report, charts, html, json, text};
 use sweep;

@@ -7,11 +7,11 @@ use std::str::FromStr;
 use indicatif::ProgressBar;
 
 use super::exit::Failure;
-use super::load::Loader;
 use super::output::OutputOptions;
 use cluster::ObjectReference;
 use cluster::reference::ReferenceError;
 use engine::SimTime;
+use files::Loader;
 use report::Report;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;

@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
-use super::load::Loader;
 use super::output::OutputOptions;
 use super::scenario_arguments::{Seeds, Settings};
+use files::Loader;
 use manifest::Diagnostics;
 use report::text::Style;
 use scenario::Override;

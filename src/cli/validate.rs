@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
-use super::files::read_manifests;
-use super::load::load_scenario;
 use cluster::{NamespacedName, ObjectReference};
+use files::load_scenario;
+use files::read_manifests;
 use manifest::{
     Diagnostic, Diagnostics, Document, Place, Severity, Source, admit, read_documents,
     read_manifests as read_objects,

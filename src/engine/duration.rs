@@ -24,7 +24,7 @@ pub fn parse_duration(text: &str) -> Result<SimDuration, DurationError> {
     parse(text.trim()).ok_or_else(|| DurationError { text: text.to_owned() })
 }
 
-/// Why a text is no duration.
+/// The mistake in a text that is no duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationError {
     text: String,

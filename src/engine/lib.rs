@@ -1,17 +1,17 @@
 //! Time, the event calendar, random streams, tables and digests. Has never heard of Kubernetes.
 
 pub mod digest;
-pub mod duration;
-pub mod heap;
-pub mod id_set;
+mod duration;
+mod heap;
+mod id_set;
 pub mod logarithm;
-pub mod queue;
+mod queue;
 pub mod random;
-pub mod table;
-pub mod time;
+mod table;
+mod time;
 
 pub use digest::{Digest, mix};
-pub use duration::{format_duration, parse_duration};
+pub use duration::{DurationError, format_duration, parse_duration};
 pub use heap::{Before, Heap};
 pub use id_set::IdSet;
 pub use queue::{EventQueue, Lane};

@@ -1,4 +1,4 @@
-//! The event calendar: one total order. Knows nothing of what the events mean.
+//! The event calendar: one total order. The meaning of events plays no part.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -31,7 +31,7 @@ pub struct EventQueue<E> {
 /// Few, since each is looked at for every event.
 const RUNS: usize = 4;
 
-/// What decides when an entry goes: its time, then its rank.
+/// Order of entries: by time, then by rank.
 type Key = (SimTime, u64);
 
 const FIRST: Key = (SimTime::from_nanos(i64::MIN), 0);
@@ -117,11 +117,6 @@ impl<E> EventQueue<E> {
     pub const fn is_empty(&self) -> bool {
         // No event has the number of the last key.
         self.next.1 == LAST.1
-    }
-
-    /// How many events were ever entered.
-    pub const fn inserted(&self) -> u64 {
-        self.inserted
     }
 }
 

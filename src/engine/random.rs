@@ -82,9 +82,9 @@ impl Distribution<f64> for Exponential {
 /// sample takes the same number of draws).
 #[derive(Clone, Copy, Debug)]
 pub struct Normal {
-    /// Mean.
+    /// Mean of the drawn values.
     pub mean: f64,
-    /// Standard deviation.
+    /// Standard deviation of the drawn values.
     pub std_dev: f64,
 }
 

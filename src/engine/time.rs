@@ -22,7 +22,7 @@ impl Serialize for SimTime {
 
 /// A length of time in nanoseconds. Negative only as the difference of two instants.
 ///
-/// How it is read and written as text is in `super::duration`.
+/// Reading and writing it as text is in `super::duration`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SimDuration(i64);
 
@@ -120,7 +120,7 @@ impl SimDuration {
         Self((nanos + JUST_BELOW_HALF.copysign(nanos)) as i64)
     }
 
-    /// Nanoseconds.
+    /// Length in nanoseconds, negative for a span backwards.
     pub const fn as_nanos(self) -> i64 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! What goes wrong with applications and nodes for a while, and how often if it is left to chance.
+//! Temporary faults of applications and nodes, and the mean times between faults that come by chance.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct ContainerCrash {
     pub exit_code: i32,
 }
 
-/// Applications that something is wrong with for a while.
+/// Applications that hang or fail their readiness probes for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Outage {
@@ -83,7 +83,7 @@ pub struct Maintenance {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RandomFault {
-    /// What happens.
+    /// The fault.
     pub fault: FaultKind,
     /// The workload whose pods it happens to; for crashContainer, killPod, hang and failReadiness.
     pub workload: Option<ObjectReference>,
@@ -98,7 +98,7 @@ pub struct RandomFault {
     pub mean_time_to_repair: SimDuration,
 }
 
-/// What happens by chance.
+/// Kinds of faults that come by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {

@@ -20,7 +20,7 @@ pub struct TimelineEntry {
     pub at: SimDuration,
     /// From one time to the next, where it is done again and again until the end of the run.
     pub every: Option<SimDuration>,
-    /// What is done.
+    /// The action.
     #[serde(flatten)]
     pub action: TimelineAction,
 }
@@ -144,7 +144,7 @@ actions! {
     "scrapesRecover" scrapes_recover: ScrapesRecover(Name),
 }
 
-/// Who collects metrics.
+/// A component that scrapes metrics for the autoscalers.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -167,7 +167,7 @@ pub struct PatchChange {
     pub patch: serde_json::Value,
 }
 
-/// Which pods are deleted.
+/// Pods of a workload that are deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodDeletion {

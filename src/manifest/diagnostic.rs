@@ -264,6 +264,8 @@ impl<'a> IntoIterator for &'a Diagnostics {
     }
 }
 
+impl std::error::Error for Diagnostics {}
+
 impl fmt::Display for Diagnostics {
     /// One problem after the other, each ending its line; of very many the first ones of each file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use super::rule::{Measure, Reading, Whole};
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 
-/// What a scrape finds of one rule.
+/// Values that one scrape reads for one rule.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scraped {
     /// A counter or gauge of each pod.

@@ -15,7 +15,7 @@ pub struct MetricRule {
     /// Its name, as HPAs ask for it, or as it stands in the query of a KEDA trigger; for a KEDA trigger
     /// on a queue, the queue's name.
     pub name: Name,
-    /// What it is.
+    /// The quantity that is measured.
     pub measure: Measure,
     /// The Service whose traffic is measured, as namespace/name: each of its pods for metrics of type
     /// Pods, all of it for types Object and External.
@@ -25,7 +25,7 @@ pub struct MetricRule {
     pub labels: BTreeMap<Name, Name>,
 }
 
-/// What can be measured of the traffic, and of the servers that answer it.
+/// Quantities of the traffic, and of the servers that answer it, which a metric can have.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -9,7 +9,7 @@ use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 use units::Bytes;
 
-/// What a pod has used, as its kubelet counts it.
+/// Usage of a pod as its kubelet's Summary API has it: a counter of CPU and the present working set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodUsage {
     /// CPU time of the application's container since its start, in core-time.
@@ -36,23 +36,23 @@ pub struct SteadyUse {
     pub meter: Option<MeterReading>,
 }
 
-/// What a meter stands at.
+/// Reading of a meter: pods that share a load share its counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterReading {
     /// The meter.
     pub meter: MeterId,
-    /// What each of its pods has burnt, billionths of a core times nanoseconds.
+    /// CPU time of each of its pods so far, billionths of a core times nanoseconds.
     pub burnt: i128,
 }
 
-/// What the pods of a meter use.
+/// A meter with the present usage of its pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterUsage {
-    /// What it stands at.
+    /// The present reading.
     pub reading: MeterReading,
-    /// What each of its pods uses now, billionths of a core.
+    /// Present rate of each of its pods, billionths of a core.
     pub rate_nano: i64,
-    /// Since when.
+    /// The instant since which they use that rate.
     pub since: SimTime,
     /// The pods.
     pub pods: Vec<PodId>,

@@ -8,7 +8,7 @@ use super::rule::MetricRule;
 use engine::SimDuration;
 use units::LoopPhase;
 
-/// The metrics pipeline, from kubelets and applications to what autoscalers read.
+/// The metrics pipeline, from kubelets and applications to the figures that autoscalers read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MetricsSettings {

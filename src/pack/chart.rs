@@ -53,7 +53,7 @@ fn name_curves(scene: &mut Scene, report: &PackReport, mut names: Vec<(f64, usiz
     }
 }
 
-/// What the axes go up to, in percent.
+/// Upper ends of the axes, in percent.
 struct Axes {
     width: f64,
     height: f64,

@@ -1,4 +1,4 @@
-//! How full a cluster is, and how much of what is free lies in pieces that nobody can use.
+//! Utilization of a cluster, and the share of its free resources in pieces too small to use.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ pub const SHARED_GPU: &str = "GPU share (milli)";
 /// in bytes, shares of GPUs in thousandths, others in whole ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResourceUse {
-    /// What pods may use of it.
+    /// Allocatable on all nodes.
     pub allocatable: i64,
-    /// What the pods that were placed request.
+    /// Requests of the pods that were placed.
     pub requested: i64,
-    /// What is free where the typical pods cannot use it: over all kinds of pods, the share of the kind
-    /// times what is free on the nodes where no such pod fits. Of shared GPUs also the devices on which
-    /// too little is left for the pod (Weng et al., USENIX ATC 2023).
+    /// Free resources that the typical pods cannot use: over all kinds of pods, the share of the kind times what is
+    /// free on the nodes where no such pod fits. Of shared GPUs also the devices on which too little is left for the
+    /// pod (Weng et al., USENIX ATC 2023).
     pub fragmented: f64,
 }
 
@@ -36,12 +36,12 @@ impl ResourceUse {
     }
 
     /// Fragmented in percent of what is free.
-    pub fn fragmented_percent_of_free(&self) -> f64 {
+    pub(crate) fn fragmented_percent_of_free(&self) -> f64 {
         percent(self.fragmented, (self.allocatable - self.requested) as f64)
     }
 
     /// Fragmented in percent of all.
-    pub fn fragmented_percent(&self) -> f64 {
+    pub(crate) fn fragmented_percent(&self) -> f64 {
         percent(self.fragmented, self.allocatable as f64)
     }
 }
@@ -60,7 +60,7 @@ pub struct WeightedClass {
 }
 
 /// All resources of the nodes that any of them has, by name.
-pub fn resource_use(
+pub(crate) fn resource_use(
     cache: &Cache,
     kinds: &[WeightedClass],
     fragmentation: &Fragmentation,

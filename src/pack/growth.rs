@@ -1,4 +1,4 @@
-//! How many nodes of a pool a policy needs for all pods.
+//! Number of nodes of a pool that a policy needs for all pods.
 
 use super::policy::Policy;
 use super::run::Plan;
@@ -50,11 +50,11 @@ pub fn nodes_needed(
     Ok(Some(enough))
 }
 
-/// The name of a pool and how many of its nodes are needed.
+/// A pool with the number of its nodes that is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needed {
-    /// The pool.
+    /// Name of the pool that grows.
     pub pool: Name,
-    /// Its nodes; absent where no number is enough.
+    /// Least number of its nodes; absent where no number is enough.
     pub nodes: Option<u32>,
 }

@@ -9,11 +9,11 @@ pub mod list;
 pub mod node_list;
 pub mod placer;
 pub mod policy;
-pub mod report;
+mod report;
 pub mod run;
 pub mod text;
 
 pub use list::PodList;
 pub use policy::Policy;
-pub use report::PackReport;
+pub use report::{PackReport, PolicyReport, ResourceReport};
 pub use run::{Outcome, Plan};

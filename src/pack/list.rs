@@ -23,13 +23,13 @@ use units::Quantity;
 /// Pods to be placed, with the objects that they need.
 #[derive(Clone, Debug, Default)]
 pub struct PodList {
-    /// What the pods are made from.
+    /// Templates of the pods.
     pub kinds: Vec<PodKind>,
     /// The pods, in the order in which they come.
     pub pods: Vec<ListedPod>,
     /// DaemonSets, of which each node that does gets a pod ([`Self::for_nodes`]).
     pub daemon_sets: Vec<DaemonPods>,
-    /// What is created before them: namespaces, priority classes, Services, ReplicaSets, StatefulSets.
+    /// Objects that are created before them: namespaces, priority classes, Services, ReplicaSets, StatefulSets.
     pub objects: Vec<Action>,
 }
 
@@ -40,9 +40,9 @@ pub struct DaemonPods {
     pub name: Name,
     /// Position of their kind, whose template names no node yet.
     pub kind: usize,
-    /// How many pods of the list come before them.
+    /// Number of pods of the list that come before them.
     pub behind: usize,
-    /// How many times over they come.
+    /// Number of times that each node's pod comes.
     pub copies: usize,
 }
 
@@ -51,7 +51,7 @@ pub struct DaemonPods {
 pub struct PodKind {
     /// Where they go.
     pub namespace: Name,
-    /// What they are made from.
+    /// Template of the pods.
     pub template: PodTemplate,
     /// The ReplicaSet or StatefulSet that owns them, if there is one.
     pub owner: Option<ObjectReference>,
@@ -60,7 +60,7 @@ pub struct PodKind {
 /// A pod to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedPod {
-    /// Its name, or what stands before the number that it gets.
+    /// Its name, or the prefix of its number.
     pub name: Name,
     /// Position of its kind.
     pub kind: usize,
@@ -68,12 +68,12 @@ pub struct ListedPod {
     pub is_prefix: bool,
 }
 
-/// What is wrong with a trace of pods.
+/// A mistake in a trace of pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListError {
     /// The line, if it is one.
     pub line: Option<u64>,
-    /// What is wrong, and what would be right.
+    /// The mistake, and the right form.
     pub problem: String,
 }
 
@@ -87,7 +87,7 @@ impl fmt::Display for ListError {
 }
 
 impl PodKind {
-    /// What a scheduler sees of the pods.
+    /// The properties of the pods that the scheduler's scores depend on.
     pub fn class(&self) -> PodClass {
         let mut topology = Topology::default();
         let mut register = |key: &Name| topology.register(key).0;
@@ -140,7 +140,7 @@ impl PodList {
 
     /// The list with the pods of its DaemonSets, one for each of these nodes that should run it.
     #[must_use]
-    pub fn for_nodes(&self, nodes: &[Node]) -> Self {
+    pub(crate) fn for_nodes(&self, nodes: &[Node]) -> Self {
         let mut list = Self { daemon_sets: Vec::new(), pods: Vec::new(), ..self.clone() };
         let mut done = 0;
         for set in &self.daemon_sets {

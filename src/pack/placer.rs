@@ -34,17 +34,17 @@ impl Placer {
         }
     }
 
-    /// The objects.
+    /// The API server's objects, to read.
     pub const fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The scheduler.
+    /// The scheduler, to examine its decisions.
     pub const fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }
 
-    /// Now.
+    /// The instant up to which time has passed.
     pub const fn now(&self) -> SimTime {
         self.now
     }
@@ -100,7 +100,7 @@ impl Placer {
     }
 
     /// The pods that had to go for more important ones since this was last asked.
-    pub fn take_preempted(&mut self) -> Vec<PodId> {
+    pub(crate) fn take_preempted(&mut self) -> Vec<PodId> {
         std::mem::take(&mut self.preempted)
     }
 

@@ -8,16 +8,16 @@ use scheduler::plugins::gpu_share::{self, DeviceSelection};
 use scheduler::plugins::resource_allocation::ScoringStrategy;
 use scheduler::profile::{PluginSet, ProfileConfiguration};
 
-/// How pods are placed.
+/// A scheduler's configuration under a name.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// As it is called in the report.
     pub name: String,
-    /// What the scheduler is told.
+    /// Profiles and plugins, as in a KubeSchedulerConfiguration.
     pub configuration: SchedulerConfiguration,
 }
 
-/// The policies that have a name, with what they do.
+/// The policies that have a name, each with a description.
 pub const NAMED: &[(&str, &str)] = &[
     ("default", "kube-scheduler's default profile"),
     (

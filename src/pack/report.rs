@@ -1,4 +1,4 @@
-//! What came of a packing, as plain data with the unit in every field's name.
+//! Result of a packing, as plain data with the unit in every field's name.
 
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub struct PackReport {
     pub nodes_usd_per_hour: f64,
     /// The resource that the curves are about, in thousandths where shares of GPUs or CPU are meant.
     pub scarce_resource: String,
-    /// How much of it there is.
+    /// Allocatable amount of it on all nodes.
     pub scarce_capacity: i64,
     /// The policies, in the order of the file.
     pub policies: Vec<PolicyReport>,
@@ -40,18 +40,18 @@ pub struct PolicyReport {
     pub placed: usize,
     /// Pods that have none.
     pub refused: usize,
-    /// How often a pod had to go for a more important one.
+    /// Preemptions of pods by more important ones.
     pub preemptions: usize,
     /// Nodes with at least one pod.
     pub nodes_used: usize,
-    /// What those cost, US dollars an hour.
+    /// Price of those nodes, US dollars an hour.
     pub nodes_used_usd_per_hour: f64,
     /// GPUs that pods share of which any part is taken.
     pub gpus_touched: usize,
     /// Nodes of the growing pool with which all pods fit; absent if that was not asked, or none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes_needed: Option<u32>,
-    /// What all nodes cost with that many, US dollars an hour.
+    /// Price of all nodes with that many, US dollars an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes_needed_usd_per_hour: Option<f64>,
     /// The resources, by name.
@@ -67,11 +67,11 @@ pub struct ResourceReport {
     pub resource: String,
     /// All of it: CPU and shares of GPUs in thousandths, memory in bytes, others in whole ones.
     pub allocatable: i64,
-    /// What the placed pods request.
+    /// Requests of the placed pods.
     pub requested: i64,
     /// Requested in percent of all.
     pub utilization_percent: f64,
-    /// What is free and of no use to the typical pods, in percent of all.
+    /// Free resources of no use to the typical pods, in percent of all.
     pub fragmented_percent: f64,
     /// The same in percent of what is free.
     pub fragmented_percent_of_free: f64,

@@ -21,7 +21,7 @@ use units::HourlyPrice;
 /// Points of a curve, at most.
 const CURVE_POINTS: usize = 200;
 
-/// What is placed where.
+/// Nodes, pods and seed of a packing.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The nodes.
@@ -34,9 +34,9 @@ pub struct Plan {
     pub seed: u64,
     /// Whether of equally good nodes the one with the smallest name is taken, in place of a drawn one.
     pub ties_by_name: bool,
-    /// How many pods, from the first on, the typical ones are counted from; absent = all.
+    /// Number of pods, from the first on, that the typical ones are counted from; absent = all.
     pub typical_of: Option<usize>,
-    /// How many percent of those the typical ones make up.
+    /// Share of those that the typical ones make up, percent.
     pub typical_percent: u32,
 }
 
@@ -58,20 +58,20 @@ pub struct CurvePoint {
     pub placed: i64,
 }
 
-/// What came of a policy.
+/// Result of a policy.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The policy's name.
     pub policy: String,
     /// Where each pod of the list is in the end; absent = nowhere.
     pub places: Vec<Option<Place>>,
-    /// How often a pod had to go for a more important one; it came again behind the others.
+    /// Preemptions; a preempted pod came again behind the others.
     pub preemptions: usize,
     /// Nodes with at least one pod.
     pub nodes_used: usize,
     /// GPUs of which any part is taken.
     pub gpus_touched: usize,
-    /// What those nodes cost in an hour.
+    /// Price of those nodes.
     pub price_of_used: HourlyPrice,
     /// All resources by name.
     pub resources: BTreeMap<Name, ResourceUse>,
@@ -80,7 +80,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How many pods have a node.
+    /// Number of pods that have a node.
     pub fn placed(&self) -> usize {
         self.places.iter().flatten().count()
     }
@@ -142,7 +142,7 @@ impl Plan {
 
     /// The resource that the curve is about, with what each kind of pod asks of it: shares of GPUs if any
     /// pod asks for them, else whole GPUs, else CPU.
-    pub fn scarce_resource(&self) -> (Name, Vec<i64>) {
+    pub(crate) fn scarce_resource(&self) -> (Name, Vec<i64>) {
         let classes: Vec<_> = self.pods.kinds.iter().map(PodKind::class).collect();
         if classes.iter().any(|class| class.gpu.is_some()) {
             let asked =

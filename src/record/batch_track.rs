@@ -1,4 +1,4 @@
-//! What became of the Jobs of a Job or CronJob.
+//! Outcomes of the Jobs of a Job or CronJob.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use engine::{SimDuration, SimTime};
 /// The Jobs of one workload over the run.
 #[derive(Clone, Debug, Default)]
 pub struct BatchTrack {
-    /// Jobs created.
+    /// Jobs that were created, those that ended since included.
     pub created: u64,
     /// Jobs that are complete.
     pub complete: u64,
@@ -24,11 +24,11 @@ pub struct BatchTrack {
     pub completion_time: SimDuration,
     /// The longest of these.
     pub completion_time_max: SimDuration,
-    /// Pods that succeeded.
+    /// Pods of Jobs whose containers all exited with 0.
     pub pods_succeeded: u64,
-    /// Pods that failed and counted.
+    /// Pods of Jobs that failed and counted towards the back-off limit.
     pub pods_failed: u64,
-    /// Why Jobs failed: the reason of their condition, with how many there were of each.
+    /// Failed Jobs by the reason of their Failed condition, such as `BackoffLimitExceeded`.
     pub failures: BTreeMap<Name, u64>,
 }
 
@@ -55,7 +55,7 @@ impl BatchTrack {
         self.running.add(now, 1);
     }
 
-    /// The status of a Job is another.
+    /// Books the outcome of a Job whose status has changed.
     pub(super) fn changed(&mut self, now: SimTime, track: &mut JobTrack, job: &Job) {
         let more = |now: i32, before: &mut i32| {
             let more = now.saturating_sub(std::mem::replace(before, now));

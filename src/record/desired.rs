@@ -1,4 +1,4 @@
-//! Follows the objects that want pods: how many each wants, and what becomes of Jobs.
+//! Follows the number of pods that objects ask for, and the outcomes of Jobs.
 
 use super::batch_track::JobTrack;
 use super::recorder::Recorder;
@@ -11,11 +11,11 @@ use cluster::stateful_set::StatefulSetId;
 use cluster::{ClusterView, NamespacedName, ObjectReference};
 use engine::SimTime;
 
-/// An object that wants pods.
+/// An object whose spec asks for a number of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wanting {
     Deployment(DeploymentId),
-    /// One that no Deployment owns.
+    /// A ReplicaSet that no Deployment owns.
     ReplicaSet(ReplicaSetId),
     StatefulSet(StatefulSetId),
     DaemonSet(DaemonSetId),
@@ -23,7 +23,7 @@ pub(super) enum Wanting {
 }
 
 impl Recorder {
-    /// Takes note of a change of an object that wants pods.
+    /// Follows the number of pods that an object asks for.
     pub(super) fn wanting_changed(&mut self, view: ClusterView<'_>, change: Change) {
         let now = view.now;
         match change {

@@ -1,5 +1,5 @@
-//! Facts of a run, as they happen: what became of each workload, node and service. Decides nothing,
-//! and what it all amounts to is for `report` to say.
+//! Facts of a run, as they happen: replicas, readiness, restarts and usage of each workload, node and service. Decides
+//! nothing; `report` makes figures of them.
 
 mod batch_track;
 mod desired;

@@ -6,18 +6,18 @@ use engine::SimTime;
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// When.
+    /// The instant at which it was decided or seen.
     pub at: SimTime,
-    /// Who: a component under its Kubernetes name, `user`, or a fault.
+    /// The component under its Kubernetes name (`kubelet`), `user`, or a fault.
     pub actor: &'static str,
     /// Kind of the object that it is about.
     pub kind: &'static str,
     /// The object that it is about.
     pub object: NamespacedName,
-    /// One word in CamelCase.
+    /// Reason of the Kubernetes Event, one word in CamelCase: `SuccessfulRescale`.
     pub reason: &'static str,
-    /// A sentence.
+    /// Message of the Event, in the component's own words.
     pub message: String,
-    /// Whether it warns.
+    /// Whether the Event's type is Warning rather than Normal.
     pub is_warning: bool,
 }

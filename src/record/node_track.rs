@@ -5,23 +5,23 @@ use cluster::node::{ConditionStatus, Node};
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
-/// Name of the GPU resource.
+/// Extended resource under which NVIDIA's device plugin offers GPUs.
 pub const GPU_RESOURCE: &str = "nvidia.com/gpu";
 
 /// A node that exists or existed.
 #[derive(Clone, Debug)]
 pub struct NodeTrack {
-    /// Its name.
+    /// `metadata.name`.
     pub name: Name,
     /// Its pool, empty for Node objects given as such.
     pub pool: Name,
-    /// What it has.
+    /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
     pub capacity: Resources,
-    /// What pods may use of it.
+    /// `status.allocatable`: capacity less the reservations of system and kubelet.
     pub allocatable: Resources,
-    /// When it appeared.
+    /// The instant at which its object was created.
     pub added: SimTime,
-    /// When its object went, if it did.
+    /// The instant at which its object was removed; absent while it exists.
     pub removed: Option<SimTime>,
     /// Since when it is not Ready.
     not_ready_since: Option<SimTime>,

@@ -20,7 +20,7 @@ pub(super) struct PodTrack {
     requests: Resources,
     settled_at: SimTime,
     cpu_time: SimDuration,
-    /// What it held on its node and is not booked yet.
+    /// Resources held on its node since the last booking, times how long.
     unbooked: Holding,
 }
 
@@ -82,7 +82,7 @@ impl PodTrack {
     }
 }
 
-/// What the pod requests while it runs, as the bill counts it.
+/// The pod's effective request while it runs, by which it is billed.
 pub(super) fn requests_of(spec: &PodSpec) -> Resources {
     Resources {
         cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),

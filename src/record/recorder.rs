@@ -32,12 +32,12 @@ pub struct Recorder {
     pub workloads: Vec<WorkloadTrack>,
     /// Every node that ever existed.
     pub nodes: Vec<NodeTrack>,
-    /// By position in the traffic.
+    /// Reachability of each Service, by its position in the traffic.
     pub services: Vec<ServiceTrack>,
-    /// What each workload held on each node, (workload, node) by their positions: of pods that are gone, and
+    /// Resources that each workload held on each node, (workload, node) by their positions: of pods that are gone, and
     /// after [`Self::finish`] of all.
     pub holdings: BTreeMap<(usize, usize), Holding>,
-    /// Decisions and events.
+    /// Events of the controllers, scheduler and kubelets, and faults, in order of time.
     pub log: Vec<LogLine>,
     /// Ends of the intervals so far.
     pub interval_ends: Vec<SimTime>,
@@ -63,14 +63,14 @@ pub struct Recorder {
     pub(super) jobs: BTreeMap<JobId, JobTrack>,
 }
 
-/// What a workload asked for and used on a node.
+/// Requests and usage of a workload on one node, over its pods' lifetimes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
-    /// Requests times time.
+    /// Requests times the time for which the node set them aside.
     pub requested: ResourceTime,
     /// CPU used; memory and GPUs count by request.
     pub used: ResourceTime,
-    /// The larger of the two, interval by interval.
+    /// The larger of requests and usage, interval by interval: the billed amount (OpenCost).
     pub charged: ResourceTime,
 }
 
@@ -85,15 +85,15 @@ impl AddAssign for Holding {
 /// The cluster at the end of each interval.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterSeries {
-    /// Node objects.
+    /// Number of Node objects.
     pub nodes: Vec<usize>,
-    /// Those that are Ready.
+    /// Number of nodes whose Ready condition is True.
     pub ready_nodes: Vec<usize>,
-    /// Pods without a node.
+    /// Pods that wait for the scheduler.
     pub pending_pods: Vec<i64>,
 }
 
-/// What a pod has used up to now, for those that have an application.
+/// Usage of a pod's application since the pod was bound.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
     /// CPU time since the pod was bound.

@@ -15,11 +15,11 @@ pub struct ServiceTrack {
 /// A span without any endpoint that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downtime {
-    /// From.
+    /// Its first instant.
     pub from: SimTime,
-    /// How long.
+    /// Its length, longer than zero.
     pub span: SimDuration,
-    /// Why, for most of it, as the cluster's state told.
+    /// The cause that held for most of it, as the cluster's state told: no pod is ready, a node is silent.
     pub cause: &'static str,
 }
 

@@ -42,10 +42,10 @@ pub(super) fn workload_of_job(view: ClusterView<'_>, job: &Job) -> ObjectReferen
     ObjectReference { kind: kind.into(), id: id.clone() }
 }
 
-/// What became of it.
+/// A workload over the run: replicas, readiness, restarts and CPU.
 #[derive(Clone, Debug)]
 pub struct WorkloadTrack {
-    /// Its name.
+    /// Kind, namespace and name.
     pub workload: ObjectReference,
     /// The HPA that scales it, if any.
     pub hpa: Option<NamespacedName>,
@@ -57,11 +57,11 @@ pub struct WorkloadTrack {
     pub pending: TimeWeighted,
     /// How often an autoscaler changed `spec.replicas`.
     pub rescales: u64,
-    /// Pods created.
+    /// Pods that were created for it, replacements included.
     pub pods_created: u64,
-    /// Container restarts.
+    /// Restarts of its pods' containers by the kubelet.
     pub restarts: u64,
-    /// CPU time used.
+    /// CPU time that its pods' applications used.
     pub cpu_time: SimDuration,
     /// `spec.replicas` at the end of each interval.
     pub desired_series: Vec<i64>,
@@ -75,7 +75,7 @@ pub struct WorkloadTrack {
     pub percent_of_target_series: Vec<Option<f64>>,
     /// The same, now.
     pub percent_of_target: Option<f64>,
-    /// What became of its Jobs, if it is a Job or CronJob.
+    /// Outcomes of its Jobs, if it is a Job or CronJob.
     pub batch: Option<BatchTrack>,
 }
 

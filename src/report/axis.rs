@@ -1,4 +1,4 @@
-//! Where the ticks of an axis lie and what they say.
+//! Positions and labels of the ticks of an axis.
 
 /// Steps of a time axis in seconds: what a clock face or a calendar would be cut into.
 const TIME_STEPS_SECONDS: [f64; 22] = [

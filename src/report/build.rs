@@ -15,22 +15,22 @@ use scenario::objectives::Objective;
 use traffic::{IntervalFigures, ServiceFigures};
 use units::{HourlyPrice, Money, ResourceTime};
 
-/// What a report is made from.
+/// Input of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// What was run.
+    /// Identity of the run.
     pub run: &'a RunInfo,
-    /// How long it was.
+    /// Length of the run, warm-up included.
     pub duration: SimDuration,
-    /// What the cluster did.
+    /// Record of the cluster: workloads, nodes, log.
     pub recorder: &'a Recorder,
-    /// What became of the requests, service by service.
+    /// Outcomes and latencies of the requests, service by service.
     pub services: &'a [ServiceFacts],
     /// The pools' instance types and prices, by name.
     pub pools: &'a BTreeMap<Name, PoolFacts>,
-    /// What the scenario demands.
+    /// The scenario's objectives.
     pub objectives: &'a [Objective],
-    /// What was found when the scenario was read: ignored fields, kinds that are not simulated.
+    /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
     pub notes: &'a [Attention],
 }
 
@@ -262,7 +262,7 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
     }
 }
 
-/// What a pool had and what of it was asked for and used, summed over its nodes and time.
+/// Capacity, requests and usage of a pool, summed over its nodes and time.
 #[derive(Clone, Copy, Debug, Default)]
 struct PoolSums {
     nodes: TimeWeighted,
@@ -371,7 +371,7 @@ fn last_words(report: &Report, workload: &str, reason: &str) -> String {
     last.map_or_else(String::new, |entry| format!(": {}", entry.message))
 }
 
-/// What a reader must not overlook, worst first.
+/// Messages that a reader must not overlook, worst first.
 fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut found = Vec::new();
     let mut say = |severity, message| found.push(Attention { severity, message });

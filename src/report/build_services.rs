@@ -62,8 +62,8 @@ fn service_report(
     }
 }
 
-/// What the workloads behind a service with language models paid since the warm-up; absent if their nodes
-/// have no price, or if they serve language models under another name as well.
+/// Cost of the workloads behind a service with language models since the warm-up; absent if their nodes have no price,
+/// or if they serve language models under another name as well.
 fn cost_of_models(
     facts: Facts<'_>,
     allocation: &CostAllocation,

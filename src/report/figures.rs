@@ -1,16 +1,16 @@
-//! Figures as words: the one place that says how a latency, a share, an instant is printed.
-//! An absent or unmeasurable figure is `-`, never a made-up number.
+//! Figures as words: the only place that formats latencies, shares and instants. An absent or unmeasurable figure is
+//! `-`, never a made-up number.
 
 use super::model::ServiceReport;
 
 /// So many parts of the input that are not simulated are listed on top of a report; more of them stand
 /// apart, so that the figures are not buried under them.
-pub const IGNORED_AT_THE_TOP: usize = 3;
+pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 
-/// Said of what lies in the warm-up.
-pub const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
+/// Appended to figures of the warm-up.
+pub(crate) const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
 
-/// What stands for a figure that does not exist.
+/// Shown in place of a figure that does not exist.
 pub const ABSENT: &str = "-";
 
 /// Why requests to a service failed, with how many: `98 timeout, 9 no ready endpoint`.
@@ -114,7 +114,7 @@ pub fn percent(share: f64) -> String {
 }
 
 /// See [`percent`].
-pub fn percent_or_absent(share: Option<f64>) -> String {
+pub(crate) fn percent_or_absent(share: Option<f64>) -> String {
     share.map_or_else(|| ABSENT.to_owned(), percent)
 }
 

@@ -107,7 +107,7 @@ fn load_rps(seconds: f64) -> f64 {
     swell + burst + 0.9 * libm::sin(seconds / 23.0) + 0.6 * libm::sin(seconds / 7.1)
 }
 
-/// What the HPA set.
+/// `spec.replicas` as the HPA sets it over the run.
 fn desired_replicas(seconds: f64) -> f64 {
     match seconds {
         s if s < 420.0 => 3.0,

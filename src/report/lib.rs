@@ -1,6 +1,5 @@
-//! A run as plain data ([`Report`], the unit in each field's name) and how it is shown: text, JSON,
-//! charts, a page. Renderers are pure functions from a report to text or bytes; who writes those
-//! where is for `cli` to say.
+//! A run as plain data ([`Report`], the unit in each field's name) and its forms: text, JSON, charts, a page.
+//! Renderers are pure functions from a report to text or bytes, which `cli` writes.
 
 mod axis;
 mod build;

@@ -9,7 +9,7 @@ use engine::{SimDuration, SimTime};
 use traffic::{IntervalFigures, LlmFigures};
 use units::Money;
 
-/// What the language models of a service did.
+/// Tokens, latencies and cost of a service's language models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LlmReport {
     /// Time to the first token (TTFT) of answered requests; absent if there were none.
@@ -20,9 +20,8 @@ pub struct LlmReport {
     pub output_tokens: u64,
     /// The same per second of the time that counts.
     pub output_tokens_per_second: f64,
-    /// What a million of them cost: all that the service's workloads pay for their nodes, in proportion to the
-    /// time that counts. Absent without tokens or prices, and if other language models run in the same
-    /// workloads.
+    /// Price of a million of them: all that the service's workloads pay for their nodes, in proportion to the time
+    /// that counts. Absent without tokens or prices, and if other language models run in the same workloads.
     pub million_output_tokens_usd: Option<Money>,
     /// Tokens of prompts that were computed; what the cache held is not among them.
     pub prompt_tokens: u64,
@@ -38,7 +37,7 @@ pub struct LlmReport {
     pub series: LlmSeries,
 }
 
-/// What the language models of a service did in each interval; nothing before the first request.
+/// Language models of a service in each interval; nothing before the first request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LlmSeries {
     /// Time to the first token, 95 %; absent where nothing was answered.

@@ -1,5 +1,5 @@
-//! Which lines of the log tell the story of a run. The whole log stays in the report; this only
-//! chooses what a short text or a chart has room for.
+//! Selects the lines of the log that tell the story of a run. The whole log stays in the report; this only chooses
+//! what a short text or a chart has room for.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::model::LogEntry;
 /// Lines of one kind that follow within this time are told as one.
 const SAME_STORY_SECONDS: f64 = 300.0;
 
-/// Why a line of the log is worth telling, the most important first.
+/// Reasons to show a line of the log, the most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Milestone {
     /// A node went away or stopped to answer.
@@ -29,11 +29,11 @@ pub enum Milestone {
 /// Lines of the log that tell one thing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Episode<'a> {
-    /// What sort of thing.
+    /// Reason to show it.
     pub milestone: Milestone,
     /// The first line.
     pub first: &'a LogEntry,
-    /// How many lines in all.
+    /// Number of lines in all.
     pub lines: u64,
     /// The objects that they are about.
     pub objects: BTreeSet<&'a str>,
@@ -44,8 +44,8 @@ pub struct Episode<'a> {
 }
 
 impl Milestone {
-    /// Judges a line by the reason that Kubernetes' components give (the `reason` of an Event).
-    /// What was set up before the run began is no news.
+    /// Judges a line by the reason that Kubernetes' components give (the `reason` of an Event). Absent for objects of
+    /// the start, which are no news.
     pub fn of(entry: &LogEntry) -> Option<Self> {
         if entry.at_seconds <= 0.0 {
             return None;
@@ -116,7 +116,7 @@ fn kind(entry: &LogEntry) -> &str {
 }
 
 impl Episode<'_> {
-    /// What it is about: the object, or how many of them there are.
+    /// Subject: the object, or the number of objects.
     pub fn about(&self) -> String {
         match self.objects.len() {
             1 => self.first.object.clone(),
@@ -124,7 +124,7 @@ impl Episode<'_> {
         }
     }
 
-    /// What its lines say: all the same, or so the first; and of several objects, which was the first.
+    /// Message of its lines, or of the first if they differ; and of several objects, the first.
     pub fn message(&self) -> String {
         let LogEntry { object, message, .. } = self.first;
         let name = object.strip_prefix(kind(self.first)).unwrap_or(object).trim_start();

@@ -1,5 +1,5 @@
-//! What a run amounts to, as plain data with the unit in each field's name. Not responsible for how
-//! it is filled (`sim`) or shown (the renderers beside this file).
+//! Figures of a run as plain data, with the unit in each field's name. Not responsible for how it is filled (`sim`) or
+//! shown (the renderers beside this file).
 
 use serde::Serialize;
 
@@ -14,21 +14,21 @@ pub const FORMAT_VERSION: &str = "1.1";
 pub struct Report {
     /// [`FORMAT_VERSION`].
     pub format_version: &'static str,
-    /// What was run, and its fingerprint.
+    /// Scenario, seed and fingerprints of the run.
     pub run: RunInfo,
-    /// What the scenario asked for, met or missed.
+    /// The scenario's objectives, met or missed.
     pub objectives: Vec<ObjectiveResult>,
     /// Per service with traffic.
     pub services: Vec<ServiceReport>,
-    /// Per workload.
+    /// Replicas, restarts and CPU of each workload.
     pub workloads: Vec<WorkloadReport>,
     /// Nodes and their use.
     pub cluster: ClusterReport,
-    /// Money.
+    /// Price of the nodes, by pool and by workload.
     pub cost: CostReport,
     /// What was not scheduled, failed or ignored: never to be overlooked.
     pub attention: Vec<Attention>,
-    /// The decisions of the controllers and what befell the cluster, in order of time.
+    /// Decisions of the controllers, faults and changes of the cluster, in order of time.
     pub log: Vec<LogEntry>,
     /// What the run spans over the phases of the control loops, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,13 +40,13 @@ pub struct Report {
 /// What runs span that differ in the phases of the control loops alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhaseBand {
-    /// How many runs.
+    /// Number of runs.
     pub phases: u32,
     /// Least and greatest of each figure.
     pub figures: Vec<BandFigure>,
 }
 
-/// What a figure spans.
+/// Range of a figure over the runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BandFigure {
     /// The service or workload.
@@ -59,7 +59,7 @@ pub struct BandFigure {
     pub greatest: f64,
 }
 
-/// What was run.
+/// Identity of a run: equal hashes and seeds mean equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunInfo {
     /// Name of the scenario.
@@ -68,7 +68,7 @@ pub struct RunInfo {
     pub description: String,
     /// Version of wavetank.
     pub wavetank_version: &'static str,
-    /// The seed.
+    /// Seed of all randomness.
     pub seed: u64,
     /// Fingerprint of the scenario with all its files, hexadecimal.
     pub scenario_hash: String,
@@ -84,10 +84,10 @@ pub struct RunInfo {
     pub requests: u64,
 }
 
-/// One objective and what became of it.
+/// One objective with the value that the run reached.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ObjectiveResult {
-    /// What it is about: `service ai-agents/ai-agent` or `cost`.
+    /// Subject: `service ai-agents/ai-agent` or `cost`.
     pub subject: String,
     /// The figure: `latency p99`, `availability`, `cost per month`.
     pub figure: String,
@@ -161,15 +161,15 @@ pub struct ServiceReport {
 pub struct Downtime {
     /// From, seconds from the start.
     pub from_seconds: f64,
-    /// How long, seconds.
+    /// Length, seconds.
     pub seconds: f64,
     /// The part of it after the warm-up, seconds: what availability counts.
     pub counted_seconds: f64,
-    /// Why, as far as the cluster's state tells.
+    /// Cause, as far as the cluster's state tells.
     pub cause: String,
 }
 
-/// What a service saw in each interval.
+/// Requests and latency of a service in each interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServiceSeries {
     /// Requests per second that arrived.
@@ -201,7 +201,7 @@ pub struct WorkloadReport {
     pub replicas: Spread,
     /// Ready pods, likewise.
     pub ready: Spread,
-    /// How often an autoscaler changed `spec.replicas`.
+    /// Changes of `spec.replicas` by an autoscaler.
     pub rescales: u64,
     /// Pods created in all.
     pub pods_created: u64,
@@ -211,7 +211,7 @@ pub struct WorkloadReport {
     pub pending_pod_seconds: f64,
     /// CPU use over requests, mean over the run, 0..; absent without requests.
     pub cpu_utilization: Option<f64>,
-    /// What became of its Jobs; absent for other kinds.
+    /// Outcomes of its Jobs; absent for other kinds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<JobsReport>,
     /// Per interval.
@@ -241,7 +241,7 @@ pub struct JobsReport {
     pub pods_succeeded: u64,
     /// Pods that failed and counted.
     pub pods_failed: u64,
-    /// Why Jobs failed: reason and number, most first.
+    /// Failed Jobs by the reason of their Failed condition, most first.
     pub failures: Vec<(String, u64)>,
 }
 
@@ -261,7 +261,7 @@ pub struct Spread {
 pub struct WorkloadSeries {
     /// `spec.replicas`.
     pub desired: Vec<f64>,
-    /// Ready pods.
+    /// Pods whose Ready condition is True.
     pub ready: Vec<f64>,
     /// Pods without a node.
     pub pending: Vec<f64>,
@@ -287,7 +287,7 @@ pub struct ClusterReport {
 /// One pool over the run; shares are means over time and nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PoolReport {
-    /// Its name.
+    /// Name of the node pool.
     pub pool: String,
     /// Instance type, empty if inline.
     pub instance_type: String,
@@ -316,7 +316,7 @@ pub struct CostReport {
     pub pools: Vec<PoolCost>,
     /// Per workload, by max(request, usage) as the OpenCost specification has it.
     pub workloads: Vec<WorkloadCost>,
-    /// What no workload asked for.
+    /// Price of capacity that no workload asked for.
     pub idle_usd: Money,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
@@ -325,11 +325,11 @@ pub struct CostReport {
 /// Cost of one pool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PoolCost {
-    /// Its name.
+    /// Name of the node pool.
     pub pool: String,
     /// Price of one node.
     pub node_usd_per_hour: HourlyPrice,
-    /// Node hours.
+    /// Sum of the hours for which its nodes existed.
     pub node_hours: f64,
     /// Its cost.
     pub usd: Money,
@@ -347,13 +347,13 @@ pub struct WorkloadCost {
 /// Something that a reader must not overlook.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Attention {
-    /// How bad.
+    /// Weight of the message.
     pub severity: Severity,
-    /// One sentence: what, how much, and what it means for the result.
+    /// One sentence: the problem, its amount, and its effect on the result.
     pub message: String,
 }
 
-/// How bad it is.
+/// Weight of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -370,7 +370,7 @@ pub enum Severity {
 pub struct LogEntry {
     /// When, seconds from the start.
     pub at_seconds: f64,
-    /// Who: `horizontal-pod-autoscaler`, `default-scheduler`, `kubelet`, `scenario`, ...
+    /// Component: `horizontal-pod-autoscaler`, `default-scheduler`, `kubelet`, `scenario`, ...
     pub actor: String,
     /// About what: `Deployment ai-agents/ai-agent`.
     pub object: String,

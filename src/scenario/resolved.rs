@@ -1,5 +1,5 @@
 //! A scenario together with everything that it names: all that a run depends on, as plain data.
-//! Reads no files: `cli` fetches what [`ScenarioText::paths`] asks for.
+//! Reads no files: the crate `files` fetches those that [`ScenarioText::paths`] lists.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};

@@ -18,7 +18,7 @@ use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
 use cluster::{Action, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
-use engine::{SimDuration, SimTime, Streams};
+use engine::{SimTime, Streams};
 use faults::TimelineAction;
 use manifest::{
     ControlPlane, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
@@ -35,12 +35,8 @@ use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Balancer, Problem, RequestModel, ServicePolicy, ServiceTraffic, TrafficSpec};
 use units::HourlyPrice;
 
-/// How many intervals a report has at most.
-const INTERVALS_MAX: i64 = 240;
 /// When a run starts whose scenario has no date: 2026-01-05T00:00:00Z, in seconds.
 const DEFAULT_START_SECONDS: i64 = 1_767_571_200;
-/// The shortest interval of a report.
-const INTERVAL_MIN: SimDuration = SimDuration::from_secs(15);
 
 /// A scenario that was read, lowered and checked, for any number of runs.
 #[derive(Clone, Debug)]
@@ -148,10 +144,7 @@ impl<'a> Blueprint<'a> {
             return Err(problems);
         };
         Ok(World {
-            seed,
-            duration: scenario.duration,
             warm_up: scenario.warm_up,
-            interval: interval(scenario.duration),
             nodes: self.nodes.clone(),
             objects: self.objects.clone(),
             apps: self.apps.clone(),
@@ -169,8 +162,7 @@ impl<'a> Blueprint<'a> {
                 start: start_of(scenario.start_date.as_ref()),
             },
             scheduler,
-            begin: SimTime::ZERO,
-            falls_back_to_terminating: true,
+            ..World::new(seed, scenario.duration)
         })
     }
 
@@ -382,14 +374,6 @@ fn set_in_manifests(manifests: &mut [Manifest], setting: &Override, problems: &m
         let message = format!("{setting}: no manifest has this object");
         problems.push(Diagnostic::error("setting", message));
     }
-}
-
-/// Intervals of a whole multiple of the shortest, few enough to be drawn.
-fn interval(duration: SimDuration) -> SimDuration {
-    let shortest = INTERVAL_MIN.as_nanos();
-    let needed = duration.as_nanos().div_euclid(INTERVALS_MAX * shortest) + 1;
-    let exact = duration.as_nanos() % (INTERVALS_MAX * shortest) == 0;
-    INTERVAL_MIN * (if exact { needed - 1 } else { needed }).max(1)
 }
 
 /// The calendar instant at which a run starts: a whole second; by default a Monday midnight, UTC.

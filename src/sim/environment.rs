@@ -10,6 +10,7 @@ use super::world::World;
 use cluster::action::Event as KubernetesEvent;
 use cluster::node::NodeId;
 use cluster::{Action, ClusterView, NamespacedName, ObjectReference, Refused, Store};
+use controllers::Controller;
 use engine::{EventQueue, SimTime, Streams};
 use record::Recorder;
 
@@ -54,11 +55,14 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// The environment at the start of a run: a control plane without objects.
-    pub(super) fn new(world: Arc<World>) -> Self {
+    /// The environment at the start of a run: a control plane without objects, with `further` controllers
+    /// beside its own.
+    pub(super) fn new(world: Arc<World>, further: Vec<Box<dyn Controller>>) -> Self {
+        let mut controllers = controllers::all(&world.controllers);
+        controllers.extend(further);
         let plane = ControlPlane::new(
             Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),
-            controllers::all(&world.controllers),
+            controllers,
             ControlPlaneSettings { watch_latency: world.delays.watch },
             world.begin,
         );

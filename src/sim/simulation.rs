@@ -13,6 +13,7 @@ use super::metrics_pipeline::MetricsPipeline;
 use super::watch::{Watch, Watched};
 use super::world::World;
 use cluster::{Action, Change};
+use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
 use scheduler::Scheduler;
 use scheduler::schedule_one::ACTOR;
@@ -48,6 +49,12 @@ enum Turn {
 impl Simulation {
     /// A simulation at its very start.
     pub fn new(world: World) -> Self {
+        Self::with_controllers(world, Vec::new())
+    }
+
+    /// A simulation at its very start in which these controllers run beside those of kube-controller-manager;
+    /// they hear of each change after those. There can be 16.
+    pub fn with_controllers(world: World, further: Vec<Box<dyn Controller>>) -> Self {
         let world = Arc::new(world);
         let mut simulation = Self {
             scheduler: world.scheduler.clone(),
@@ -58,7 +65,7 @@ impl Simulation {
             interventions: 0,
             heard: (Vec::new(), Vec::new()),
             handled: 0,
-            env: Environment::new(world),
+            env: Environment::new(world, further),
         };
         simulation.start();
         simulation

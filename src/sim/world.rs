@@ -10,11 +10,17 @@ use controllers::ControllerSettings;
 use engine::{SimDuration, SimTime, Streams, random};
 use faults::{RandomFault, TimelineAction};
 use kubelet::{AppProfile, KubeletSettings};
+use manifest::{Diagnostics, Object, Source, admit, read_manifests};
 use metrics::MetricsSettings;
 use scenario::Delays;
-use scheduler::Scheduler;
+use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
 use units::{Bytes, LoopPhase, MilliCpu};
+
+/// How many intervals a report has at most: a chart can show no more.
+const INTERVALS_MAX: i64 = 240;
+/// The shortest interval of a report.
+const INTERVAL_MIN: SimDuration = SimDuration::from_secs(15);
 
 /// What a [`super::Simulation`] is built from.
 #[derive(Clone, Debug)]
@@ -123,6 +129,97 @@ pub struct App {
 }
 
 impl World {
+    /// A world without nodes, objects and traffic, with the defaults of a scenario: kube-scheduler's default
+    /// profile, the flags that controllers and kubelets have without any, no warm-up, and reports in intervals of
+    /// 15 s or more. Fields that no method below sets are set by name: `World { delays, ..World::new(1, hour) }`.
+    pub fn new(seed: u64, duration: SimDuration) -> Self {
+        let ties = TieBreaker::drawn(Streams::new(seed).stream("scheduler ties", 0));
+        let scheduler = Scheduler::new(&SchedulerConfiguration::default(), ties);
+        Self {
+            seed,
+            duration,
+            warm_up: SimDuration::ZERO,
+            interval: interval(duration),
+            nodes: Vec::new(),
+            objects: Vec::new(),
+            apps: BTreeMap::new(),
+            request_models: Vec::new(),
+            traffic: Vec::new(),
+            cpu_loads: Vec::new(),
+            timeline: Vec::new(),
+            faults: Vec::new(),
+            delays: Delays::default(),
+            kubelet: KubeletSettings::default(),
+            metrics: MetricsSettings::default(),
+            controllers: ControllerSettings::default(),
+            scheduler: scheduler.expect("the default profile names known plugins"),
+            begin: SimTime::ZERO,
+            falls_back_to_terminating: true,
+        }
+    }
+
+    /// Adds nodes, which are there from the start.
+    pub fn with_nodes(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
+        self.nodes.extend(nodes);
+        self
+    }
+
+    /// Adds objects that the user applies at the start, in this order.
+    pub fn with_objects(mut self, objects: impl IntoIterator<Item = Action>) -> Self {
+        self.objects.extend(objects);
+        self
+    }
+
+    /// Adds the nodes and objects of manifests, defaulted and validated as the API server does. Refuses them all if
+    /// any has a mistake; warnings are not told.
+    pub fn with_manifests(self, sources: &[Source]) -> Result<Self, Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let loaded = admit(read_manifests(sources, &mut problems));
+        problems.append(loaded.diagnostics);
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        let mut nodes = Vec::new();
+        let mut objects = Vec::new();
+        for action in loaded.objects.into_iter().filter_map(Object::into_action) {
+            match action {
+                Action::AddNode(node) => nodes.push(*node),
+                other => objects.push(other),
+            }
+        }
+        Ok(self.with_nodes(nodes).with_objects(objects))
+    }
+
+    /// Adds the application that runs in all pods of a workload, whatever their image.
+    pub fn with_app(mut self, workload: ObjectReference, app: App) -> Self {
+        self.apps.insert(workload, AppPlan::from(app));
+        self
+    }
+
+    /// Adds a request model, for [`App::requests`].
+    pub fn add_request_model(&mut self, model: RequestModel) -> RequestModelId {
+        let position = u32::try_from(self.request_models.len());
+        self.request_models.push(model);
+        RequestModelId(position.expect("a world has fewer than 2^32 models"))
+    }
+
+    /// Adds the requests that clients send to a Service.
+    pub fn with_traffic(mut self, service: NamespacedName, traffic: ServiceTraffic) -> Self {
+        self.traffic.push((service, traffic));
+        self
+    }
+
+    /// Adds entries of the timeline, in any order; those of one instant are carried out as they were added.
+    pub fn with_timeline(
+        mut self,
+        entries: impl IntoIterator<Item = (SimTime, TimelineAction)>,
+    ) -> Self {
+        let steps = entries.into_iter().map(|(at, action)| (at, Step::from(action)));
+        self.timeline.extend(steps);
+        self.timeline.sort_by_key(|(at, _)| *at);
+        self
+    }
+
     /// Draws the phases of the loops whose phases in a real cluster nobody knows: the autoscalers' syncs
     /// and the scrapes of metrics-server and of Prometheus.
     pub fn draw_phases(&mut self, draw: u32) {
@@ -150,9 +247,75 @@ impl World {
     }
 }
 
+impl From<TimelineAction> for Step {
+    /// A step that brings no objects.
+    fn from(action: TimelineAction) -> Self {
+        Self { action, objects: Vec::new() }
+    }
+}
+
+impl From<App> for AppPlan {
+    /// The same application with every image.
+    fn from(app: App) -> Self {
+        Self { default: Arc::new(app), ..Self::default() }
+    }
+}
+
 impl AppPlan {
     /// What a pod with these images does: the first image that is named decides.
     pub fn for_images<'a>(&self, mut images: impl Iterator<Item = &'a Name>) -> Arc<App> {
         Arc::clone(images.find_map(|image| self.images.get(image)).unwrap_or(&self.default))
+    }
+}
+
+/// Length of a report's intervals: a whole multiple of the shortest, so long that no more than [`INTERVALS_MAX`] are
+/// needed.
+fn interval(duration: SimDuration) -> SimDuration {
+    let shortest = INTERVAL_MIN.as_nanos();
+    let needed = duration.as_nanos().div_euclid(INTERVALS_MAX * shortest) + 1;
+    let exact = duration.as_nanos() % (INTERVALS_MAX * shortest) == 0;
+    INTERVAL_MIN * (if exact { needed - 1 } else { needed }).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Simulation;
+
+    const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: one}, \
+                        status: {allocatable: {cpu: 4, memory: 8Gi, pods: 10}}}";
+    const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web}, \
+                       spec: {containers: [{name: web, image: nginx}]}}";
+
+    #[test]
+    fn nodes_and_objects_of_manifests_are_there_at_the_start() {
+        let sources = [Source::new("node.yaml", NODE), Source::new("pod.yaml", POD)];
+        let world = World::new(1, SimDuration::from_secs(60)).with_manifests(&sources);
+        let mut simulation = Simulation::new(world.expect("sound manifests"));
+        simulation.run_until(SimTime::from_secs(60));
+        let view = simulation.view();
+        assert!(view.pods().values().all(|pod| pod.node.is_some()));
+        assert_eq!((view.nodes().len(), view.pods().len()), (1, 1));
+    }
+
+    #[test]
+    fn manifests_with_a_mistake_are_refused() {
+        let sources = [Source::new("pod.yaml", "{apiVersion: v1, kind: Pod, metadata: {}}")];
+        let refused = World::new(1, SimDuration::from_secs(60)).with_manifests(&sources);
+        assert!(refused.expect_err("a pod without name and containers").has_errors());
+    }
+
+    #[test]
+    fn timelines_are_in_order_of_time() {
+        let entry = |second| (SimTime::from_secs(second), TimelineAction::Cordon("one".into()));
+        let world = World::new(1, SimDuration::from_secs(60)).with_timeline([entry(20), entry(10)]);
+        let times: Vec<_> = world.timeline.iter().map(|(at, _)| *at).collect();
+        assert_eq!(times, [SimTime::from_secs(10), SimTime::from_secs(20)]);
+    }
+
+    #[test]
+    fn a_report_has_at_most_240_intervals() {
+        assert_eq!(interval(SimDuration::from_secs(3600)), SimDuration::from_secs(15));
+        assert_eq!(interval(SimDuration::from_secs(3601)), SimDuration::from_secs(30));
     }
 }

@@ -11,7 +11,7 @@ use report::{ObjectiveResult, Report};
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
-/// What became of all scenarios that were to be checked.
+/// Results of all scenarios that were to be checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
     format_version: &'static str,
@@ -33,7 +33,7 @@ pub struct CheckedScenario {
     pub scenario: String,
     /// The seed; absent if it was not run.
     pub seed: Option<u64>,
-    /// What is wrong with it; empty if it was run.
+    /// Mistakes in it; empty if it was run.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub problem: String,
     /// Its objectives, met or missed.
@@ -122,7 +122,7 @@ impl Check {
         )
     }
 
-    /// For programs.
+    /// Stable, versioned JSON, for programs.
     pub fn json(&self) -> String {
         report::json::render(self)
     }

@@ -10,7 +10,7 @@ use super::measure::{Measured, Measurement};
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
-/// What two measurements with the same seeds say about each other.
+/// Comparison of two measurements with the same seeds, pair by pair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     format_version: &'static str,
@@ -25,7 +25,7 @@ pub struct Comparison {
     /// Differences up to this share of the baseline count as none; for figures that are shares, of what is
     /// missing to one, where that is less.
     pub tolerance: f64,
-    /// What keeps the sides from being comparable in full.
+    /// Reasons why the sides are not comparable in full.
     pub notes: Vec<String>,
     /// The figures that both have.
     pub figures: Vec<ComparedFigure>,
@@ -34,18 +34,18 @@ pub struct Comparison {
 /// One side of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Side {
-    /// What it is called.
+    /// Label: the scenario's file, and the settings made in it.
     pub label: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// Its fingerprint.
+    /// Fingerprint of the scenario with its files, hexadecimal.
     pub scenario_hash: String,
 }
 
 /// One figure on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ComparedFigure {
-    /// Which.
+    /// Name of the figure.
     #[serde(flatten)]
     pub name: FigureName,
     /// Mean of the first side; absent if a run has none.
@@ -56,7 +56,7 @@ pub struct ComparedFigure {
     pub difference: Option<f64>,
     /// The interval of the mean difference; absent with one seed.
     pub interval: Option<[f64; 2]>,
-    /// What it comes to.
+    /// Verdict on the difference.
     pub verdict: Verdict,
     /// The first side's values, seed by seed.
     pub baseline_values: Vec<Option<f64>>,
@@ -64,7 +64,7 @@ pub struct ComparedFigure {
     pub candidate_values: Vec<Option<f64>>,
 }
 
-/// What a difference comes to.
+/// Verdict on a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -175,8 +175,8 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure 
     }
 }
 
-/// What a difference of a figure is held against. An availability that falls from 99.9 to 99.0 % changes by less
-/// than a hundredth, but there are ten times as many failures.
+/// Amount that a difference of a figure is held against. An availability that falls from 99.9 to 99.0 % changes by
+/// less than a hundredth, but there are ten times as many failures.
 fn size(unit: Unit, mean: f64) -> f64 {
     match unit {
         Unit::Share => mean.abs().min((1.0 - mean).abs()),

@@ -71,7 +71,7 @@ fn table(comparison: &Comparison) -> Vec<String> {
     table.lines()
 }
 
-/// How far the mean difference may lie from the one that is shown; empty where there is no doubt.
+/// Half width of the confidence interval of the mean difference; empty where there is no doubt.
 fn half_width(unit: Unit, width: f64) -> String {
     let half = unit.difference(width / 2.0);
     if width > 0.0 { half.replacen('+', "± ", 1) } else { String::new() }

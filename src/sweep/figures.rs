@@ -7,7 +7,7 @@ use report::figures::{ABSENT, latency, number, percent, span};
 use report::{Latency, LlmReport, Report};
 use units::Money;
 
-/// What a figure counts in.
+/// Unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -23,7 +23,7 @@ pub enum Unit {
     Number,
 }
 
-/// Which way a figure is better.
+/// Direction in which a figure improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
@@ -35,23 +35,23 @@ pub enum Better {
     Neither,
 }
 
-/// What a figure is.
+/// Name of a figure, with its subject, unit and direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FigureName {
     /// `service shop/web`, `Deployment shop/web`, `cost`.
     pub subject: String,
     /// `latency p95`, `availability`, `cost per month`.
     pub figure: String,
-    /// Its unit.
+    /// Unit of its values.
     pub unit: Unit,
-    /// Which way it is better.
+    /// Direction in which it improves.
     pub better: Better,
 }
 
 /// A figure of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Which.
+    /// Name of the figure.
     pub name: FigureName,
     /// Its value; absent where nothing was answered, or nothing has a price.
     pub value: Option<f64>,
@@ -132,7 +132,7 @@ pub fn figures(report: &Report) -> Vec<Figure> {
     all
 }
 
-/// What the inference servers of a service did.
+/// Figures of a service's inference servers.
 fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 11] {
     let million = llm.million_output_tokens_usd.map(Money::as_usd);
     let rate = llm.output_tokens_per_second;

@@ -4,8 +4,8 @@
 pub mod check;
 pub mod compare;
 pub mod compare_text;
-pub mod figures;
-pub mod interval;
+mod figures;
+mod interval;
 pub mod measure;
 mod phases;
 mod run;
@@ -15,8 +15,9 @@ pub mod vary;
 
 use rayon::prelude::*;
 
+pub use figures::{Better, FigureName, Unit};
 pub use phases::phases;
-pub use run::{report, run};
+pub use run::{Run, report, run};
 
 use manifest::Diagnostics;
 use report::Report;
@@ -31,8 +32,8 @@ pub fn run_each<Job: Sync, Outcome: Send>(
     jobs.par_iter().map(run).collect()
 }
 
-/// Runs every scenario with every seed, in parallel. The reports of one scenario stand together, in
-/// the order of the seeds. `finished` hears of each run that is done. All mistakes are reported, once.
+/// Runs every scenario with every seed, in parallel. The reports of one scenario stand together, in the order of the
+/// seeds. `finished` is called after each run. All mistakes are reported, once.
 pub fn run_all(
     scenarios: &[ResolvedScenario],
     seeds: &[u64],

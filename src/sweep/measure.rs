@@ -10,12 +10,12 @@ use report::Report;
 /// Version of the file form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
-/// What several runs of one scenario gave.
+/// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Version of the form.
     pub format_version: String,
-    /// What it is called in a comparison: the scenario's file, and what was set in it.
+    /// Label in a comparison: the scenario's file, and the settings made in it.
     pub label: String,
     /// Name of the scenario.
     pub scenario: String,
@@ -23,14 +23,14 @@ pub struct Measurement {
     pub scenario_hash: String,
     /// The seeds, in the order of the values.
     pub seeds: Vec<u64>,
-    /// The figures.
+    /// Each figure with its values, in the order of the report.
     pub figures: Vec<Measured>,
 }
 
 /// One figure over the seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Which.
+    /// Name of the figure.
     #[serde(flatten)]
     pub name: FigureName,
     /// Its value for each seed.

@@ -1,5 +1,6 @@
 //! One run of a scenario from its text to its report.
 
+use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::{self, Attention, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
@@ -7,25 +8,90 @@ use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::ServiceId;
 
-/// Runs a scenario with a seed; `progress` hears now and then how far it is.
+/// A run of a scenario under way: its simulation, and all that the report says beyond it (prices of the nodes,
+/// objectives, notes about the manifests). A clone is a snapshot, which goes on by itself.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    resolved: &'a ResolvedScenario,
+    blueprint: Blueprint<'a>,
+    seed: u64,
+    simulation: Simulation,
+}
+
+impl<'a> Run<'a> {
+    /// A run at its start: time zero, before the first event. All mistakes in the scenario and in its files are
+    /// reported at once.
+    pub fn new(resolved: &'a ResolvedScenario, seed: u64) -> Result<Self, Diagnostics> {
+        Self::with_controllers(resolved, seed, Vec::new())
+    }
+
+    /// The same with further controllers, as [`Simulation::with_controllers`] has them.
+    pub fn with_controllers(
+        resolved: &'a ResolvedScenario,
+        seed: u64,
+        further: Vec<Box<dyn Controller>>,
+    ) -> Result<Self, Diagnostics> {
+        let blueprint = Blueprint::new(resolved)?;
+        let simulation = Simulation::with_controllers(blueprint.world(seed)?, further);
+        Ok(Self { resolved, blueprint, seed, simulation })
+    }
+
+    /// The end of the run: the scenario's `duration` after its start.
+    pub fn end(&self) -> SimTime {
+        SimTime::ZERO + self.resolved.scenario().duration
+    }
+
+    /// The simulation, to look at.
+    pub const fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
+    /// The simulation, to intervene in.
+    pub const fn simulation_mut(&mut self) -> &mut Simulation {
+        &mut self.simulation
+    }
+
+    /// Handles the next event with everything that follows from it at the same instant. False once no event is
+    /// left before the end of the run.
+    pub fn step(&mut self) -> bool {
+        let end = self.end();
+        self.simulation.next_time().is_some_and(|at| at <= end) && self.simulation.step()
+    }
+
+    /// Runs up to and including `until`, but not past the end.
+    pub fn run_until(&mut self, until: SimTime) {
+        self.simulation.run_until(until.min(self.end()));
+    }
+
+    /// Runs to the end.
+    pub fn run(&mut self) {
+        self.run_until(self.end());
+    }
+
+    /// The report of the whole run, of which whatever is left is run first. Fails if a trace could not be read to
+    /// its end.
+    pub fn report(mut self) -> Result<Report, Diagnostics> {
+        self.run();
+        self.simulation.finish();
+        self.resolved.files.failed_trace()?;
+        Ok(report(self.resolved, &self.blueprint, self.seed, &mut self.simulation))
+    }
+}
+
+/// Runs a scenario with a seed; `progress` is told the time that the run has reached, a hundred times.
 pub fn run(
     resolved: &ResolvedScenario,
     seed: u64,
     mut progress: impl FnMut(SimTime),
 ) -> Result<Report, Diagnostics> {
-    let blueprint = Blueprint::new(resolved)?;
-    let mut simulation = Simulation::new(blueprint.world(seed)?);
-    let end = SimTime::ZERO + resolved.scenario().duration;
+    let mut run = Run::new(resolved, seed)?;
     // A hundred steps: enough for a bar that moves, too few to cost anything.
     for step in 1..=100 {
-        let until = SimTime::from_nanos(end.as_nanos() / 100 * step);
-        simulation.run_until(until);
+        let until = SimTime::from_nanos(run.end().as_nanos() / 100 * step);
+        run.run_until(until);
         progress(until);
     }
-    simulation.run_until(end);
-    simulation.finish();
-    resolved.files.failed_trace()?;
-    Ok(report(resolved, &blueprint, seed, &mut simulation))
+    run.report()
 }
 
 /// The report of a simulation that is at its end.
@@ -81,7 +147,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
         .collect()
 }
 
-/// What was found when the scenario was read, for the reader of the report.
+/// Notes about the scenario and its manifests, for the reader of the report.
 fn attentions(notes: &Diagnostics) -> Vec<Attention> {
     notes
         .iter()

@@ -1,4 +1,4 @@
-//! What a sweep found: a row for each setting, and which is the cheapest that will do.
+//! Result of a sweep: a row for each setting, the cheapest that meets the objectives marked.
 
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub struct SweepRow {
 /// A figure of a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweepFigure {
-    /// Which.
+    /// Name of the figure.
     #[serde(flatten)]
     pub name: FigureName,
     /// Mean over the seeds that have it.
@@ -73,7 +73,7 @@ impl SweepTable {
         report::json::render(self)
     }
 
-    /// As CSV: the varied paths, then what became of the objectives, then all figures.
+    /// As CSV: the varied paths, then the objectives met and missed, then all figures.
     pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let names = self.figure_names();
@@ -95,7 +95,7 @@ impl SweepTable {
     }
 
     /// The figures of all rows, in their order.
-    pub fn figure_names(&self) -> Vec<&FigureName> {
+    pub(crate) fn figure_names(&self) -> Vec<&FigureName> {
         let mut names: Vec<&FigureName> = Vec::new();
         for figure in self.rows.iter().flat_map(|row| &row.figures) {
             if !names.contains(&&figure.name) {

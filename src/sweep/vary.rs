@@ -1,4 +1,4 @@
-//! Which settings a sweep tries: `PATH=A,B,C`, several of them as a grid.
+//! Settings that a sweep tries: `PATH=A,B,C`, several of them as a grid.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ pub struct Vary {
     pub values: Vec<String>,
 }
 
-/// Why a setting cannot be varied so.
+/// The mistake in an option `--vary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaryError(String);
 
@@ -68,7 +68,7 @@ fn split_values(text: &str) -> Vec<String> {
     values
 }
 
-/// How many settings a grid has.
+/// Number of combinations in a grid.
 pub fn grid_size(varied: &[Vary]) -> usize {
     varied.iter().fold(1, |size: usize, one| size.saturating_mul(one.values.len()))
 }

@@ -76,7 +76,7 @@ pub(super) struct Chooser {
     loads: Vec<usize>,
     /// With `trafficDistribution`.
     close: Option<Close>,
-    /// Whether any endpoint will do for anybody.
+    /// Whether every endpoint may serve every caller.
     is_blind: bool,
 }
 
@@ -217,7 +217,8 @@ impl Chooser {
         }
     }
 
-    /// Chooses the endpoints for the next `count` requests if any will do for anybody; else for none of them.
+    /// Chooses the endpoints for the next `count` requests if every endpoint may serve every caller; else for none of
+    /// them.
     pub fn choose_blindly(
         &mut self,
         endpoints: &[BackendId],

@@ -1,4 +1,4 @@
-//! What the cluster does to the traffic: pods come, go, get more or less CPU, die; endpoints change.
+//! Changes that the cluster makes to the traffic: pods come, go, get more or less CPU, die; endpoints change.
 //!
 //! Every change happens at an instant `now` that is not before the last one; all requests until then
 //! are dealt with first.

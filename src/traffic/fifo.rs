@@ -172,7 +172,7 @@ impl Fifo {
         used.fold(self.cpu_done, |sum, used| sum + used)
     }
 
-    /// How many requests burn CPU at `now`.
+    /// Number of requests that burn CPU at `now`.
     pub fn running(&self, now: SimTime) -> usize {
         let burns = |request: &&InFlight| {
             request.started <= now && now < request.started + span(request.cpu, self.speed)
@@ -180,7 +180,7 @@ impl Fifo {
         self.in_flight.iter().filter(burns).count()
     }
 
-    /// How many requests wait for a slot at `now`.
+    /// Number of requests that wait for a slot at `now`.
     pub fn queued(&self, now: SimTime) -> usize {
         let started = self.in_flight.partition_point(|request| request.started <= now);
         self.in_flight.len() - started

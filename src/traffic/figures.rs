@@ -1,4 +1,4 @@
-//! What can be asked of the traffic at an instant: results per service, work and CPU per backend.
+//! Figures of the traffic at an instant: results per service, work and CPU per backend.
 //!
 //! Asking changes nothing in what follows, except that time has passed.
 
@@ -13,7 +13,7 @@ use engine::{Digest, SimDuration, SimTime};
 /// How often to ask whether a pod is done whose requests wait for other services.
 const DRAIN_POLL: SimDuration = SimDuration::from_millis(100);
 
-/// What became of the requests to a service that came since the warm-up.
+/// Outcomes and latencies of the requests to a service that came since the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServiceFigures {
     /// Counts; `arrived` is `answered`, failed and `in_flight` together.
@@ -28,7 +28,7 @@ pub struct ServiceFigures {
     pub waits: Option<Waits>,
 }
 
-/// What goes on in a pod, for metrics.
+/// Load of a pod, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodLoad {
     /// Requests that it took in since it exists: its change over time is the rate.
@@ -40,7 +40,7 @@ pub struct PodLoad {
     pub queued: usize,
 }
 
-/// What goes on at a service, for metrics.
+/// Load of a service, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServiceLoad {
     /// Requests that came since the beginning: its change over time is the rate.
@@ -52,7 +52,7 @@ pub struct ServiceLoad {
     pub last_interval: Option<IntervalFigures>,
 }
 
-/// What became of a flow since the start of the run, in requests that need not be whole.
+/// Outcomes of a flow since the start of the run, in requests that need not be whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FlowAmounts {
     /// Requests that came: `served`, failed and `queued` together.
@@ -78,7 +78,7 @@ impl FlowAmounts {
 }
 
 impl Traffic {
-    /// What became of the requests to a service until `now`.
+    /// Outcomes and latencies of the requests to a service until `now`.
     pub fn figures(&mut self, now: SimTime, service: ServiceId) -> ServiceFigures {
         self.advance(now);
         if let Some(figures) = self.fluid.figures(now, service.0) {
@@ -104,7 +104,7 @@ impl Traffic {
         }
     }
 
-    /// What became of the requests to a service until `now`, if they are a flow.
+    /// Outcomes of the requests to a service until `now`, if they are a flow.
     pub fn flow_amounts(&mut self, now: SimTime, service: ServiceId) -> Option<FlowAmounts> {
         self.advance(now);
         self.fluid.amounts(now, service.0)
@@ -154,7 +154,7 @@ impl Traffic {
         if may_be_sooner { drained_at.min(now + DRAIN_POLL) } else { drained_at }
     }
 
-    /// What goes on in a pod.
+    /// Load of a pod at `now`.
     pub fn pod_load(&mut self, now: SimTime, backend: BackendId) -> PodLoad {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return PodLoad::default() };
@@ -168,7 +168,7 @@ impl Traffic {
         self.backends.get(backend).is_some_and(|row| row.state == BackendState::Serving)
     }
 
-    /// What goes on at a service.
+    /// Load of a service at `now`.
     pub fn service_load(&mut self, now: SimTime, service: ServiceId) -> ServiceLoad {
         self.advance(now);
         ServiceLoad {
@@ -186,7 +186,7 @@ impl Traffic {
         row.cpu_used(now) + self.fluid.cpu_used(now, backend)
     }
 
-    /// What the backend's inference server shows at `now`; absent if it is none.
+    /// Metrics of the backend's inference server at `now`; absent if it is none.
     pub fn llm_status(&mut self, now: SimTime, backend: BackendId) -> Option<LlmStatus> {
         self.advance(now);
         let row = self.backends.get_mut(backend)?;

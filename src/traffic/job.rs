@@ -3,12 +3,12 @@
 use super::recording::Client;
 use super::request_model::Demand;
 
-/// What is left to do of a request.
+/// A request in a pod, with its remaining work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job {
-    /// Who waits for it.
+    /// Client that waits for it.
     pub client: Client,
-    /// What is left.
+    /// Remaining CPU and waiting time.
     pub demand: Demand,
 }
 

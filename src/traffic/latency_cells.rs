@@ -27,7 +27,7 @@ pub(super) struct LatencyHistogram {
 
 const NANOS_PER_MICRO: u64 = 1000;
 
-/// How many latencies are counted together.
+/// Number of latencies that are counted together.
 const BATCH: usize = 32;
 
 /// The position of a latency's cell.

@@ -1,6 +1,5 @@
-//! Requests: when they come, which pod they find, how long it takes, what becomes of them. It knows
-//! services, backends and time, but nothing of Kubernetes objects: `sim` tells it what the cluster
-//! does to them.
+//! Requests: their arrivals, the pods that answer them, latencies and outcomes. It knows services, backends and time,
+//! but nothing of Kubernetes objects: `sim` passes the cluster's changes on to it.
 //!
 //! [`Traffic::advance`] in `path.rs` is where a request's way begins.
 

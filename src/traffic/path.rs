@@ -34,13 +34,13 @@ pub struct ServiceTraffic {
     pub timeout: SimDuration,
     /// Whether and how clients try again.
     pub retries: Option<RetrySpec>,
-    /// How the service is reached.
+    /// Balancer, connections and outlier detection of the service's callers.
     pub policy: ServicePolicy,
     /// Requests that come by routes, beside `arrivals`.
     pub routes: Vec<RouteTraffic>,
 }
 
-/// How the traffic is recorded.
+/// Settings of the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recording {
     /// Length of an interval of the series; longer than zero.
@@ -52,7 +52,7 @@ pub struct Recording {
     pub waits: bool,
 }
 
-/// All requests of a run: those to come, those in flight, and what became of the others.
+/// All requests of a run: those to come, those in flight, and the outcomes of the others.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub(super) now: SimTime,
@@ -75,7 +75,7 @@ pub struct Traffic {
     interval_end: SimTime,
 }
 
-/// What belongs to one service alone.
+/// State of one service alone.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     pub arrivals: Coming,
@@ -355,7 +355,7 @@ impl ServiceTraffic {
     }
 }
 
-/// Who calls whom. Services that are called and not there are added, so that calls to them fail.
+/// The graph of calls. Services that are called and not there are added, so that calls to them fail.
 fn network(
     services: &mut Vec<ServiceTraffic>,
     models: &[RequestModel],

@@ -1,5 +1,4 @@
-//! Which pod a connection or a client keeps: keep-alive and HTTP/2 connections, and
-//! `sessionAffinity: ClientIP`.
+//! The pod that a connection or a client keeps: keep-alive and HTTP/2 connections, and `sessionAffinity: ClientIP`.
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::policy::{Connections, ServicePolicy};
@@ -40,7 +39,7 @@ impl Pins {
         Some(Self { kind: Kind::Client { timeout }, pods: vec![None; policy.clients as usize] })
     }
 
-    /// How many connections or clients there are.
+    /// Number of connections or clients.
     pub const fn len(&self) -> usize {
         self.pods.len()
     }

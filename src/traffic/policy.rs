@@ -148,7 +148,7 @@ impl ServicePolicy {
         }
     }
 
-    /// Whether what becomes of one request changes the way of others, so that each needs events.
+    /// Whether the outcome of one request changes the way of others, so that each needs events.
     pub(super) const fn needs_events(&self) -> bool {
         self.work_queue || self.max_requests.is_some() || self.outlier_detection.is_some()
     }

@@ -1,4 +1,4 @@
-//! What is wrong with settings that a person wrote.
+//! Mistakes in settings that a person wrote.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(super) const RPS_MAX: f64 = 1e9;
 pub struct Problem {
     /// Path of the field, such as `load.phases[1].for`.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// The mistake, and the right form.
     pub message: String,
 }
 

@@ -1,5 +1,5 @@
-//! What became of the requests of each service: counts, and latencies in histograms, over the run
-//! and by interval. The memory does not grow with the number of requests.
+//! Outcomes of the requests of each service: counts, and latencies in histograms, over the run and by interval. The
+//! memory does not grow with the number of requests.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
 use engine::{Digest, SimDuration, SimTime};
 
-/// Why a request failed.
+/// Cause of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FailureCause {
@@ -109,7 +109,7 @@ pub struct Latencies {
     pub max: SimDuration,
 }
 
-/// What a service saw in one interval, by the instant at which it happened.
+/// Outcomes and latencies of a service in one interval, by the instant of the outcome.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IntervalFigures {
     /// Counts.
@@ -151,11 +151,11 @@ pub(super) struct ServiceRecord {
     waits: Option<Box<[Tally; 2]>>,
 }
 
-/// Who waits for an answer.
+/// A caller that waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Client {
     pub service: u32,
-    /// Which attempt of the network of calls it is; [`NO_ATTEMPT`] for a client outside of it.
+    /// Its attempt in the network of calls; [`NO_ATTEMPT`] for a client outside of it.
     pub attempt: u32,
     /// When it came to the pod.
     pub arrived: SimTime,
@@ -306,7 +306,7 @@ impl ServiceRecord {
         self.tally_of(arrived).outcomes.retried += 1;
     }
 
-    /// What became of the requests that count in the total, so far.
+    /// Outcomes so far of the requests that count in the total.
     pub fn total(&self) -> Tally {
         let mut total = self.ended.clone();
         total.add(&self.interval);

@@ -1,5 +1,5 @@
-//! What a request costs in a pod: CPU time, waiting time, and how many are worked on at once. Not
-//! responsible for when it ends: that is the engines' work (`fifo`, `sharing`).
+//! Cost of a request in a pod: CPU time, waiting time, and the number of requests worked on at once. Not responsible
+//! for when it ends: that is the engines' work (`fifo`, `sharing`).
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::trace::Tokens;
 use engine::random::unit_of;
 use engine::{SimDuration, SimTime, Stream};
 
-/// What the requests to one application cost.
+/// Cost of the requests to one application.
 ///
 /// A pod works on at most `concurrency` requests at once; others wait in order of arrival. A request
 /// first burns its CPU time, on one core at most, then waits (for a database, an upstream service)
@@ -117,7 +117,7 @@ pub(super) struct Youth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestModelId(pub u32);
 
-/// What an attempt at a request brings along; of the first one drawn at the arrival, whatever becomes of it.
+/// Size of an attempt at a request; of the first one drawn at the arrival, whatever becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestSize {
     /// Random bits for the CPU time and for the waiting time, which most requests have none of.
@@ -126,7 +126,7 @@ pub(super) struct RequestSize {
     pub tokens: Tokens,
 }
 
-/// What a request asks of a pod.
+/// CPU and waiting time that a request asks of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Demand {
     /// CPU time on a whole core.
@@ -239,7 +239,7 @@ impl Youth {
         begin + self.over
     }
 
-    /// What a request costs in a pod of this age, which is below `over`.
+    /// Demand of a request in a pod of this age, which is below `over`.
     pub(super) fn slow_down(&self, demand: Demand, age: SimDuration) -> Demand {
         let left = 1.0 - age.as_secs_f64() / self.over.as_secs_f64();
         let factor = 1.0 + self.excess * left;
@@ -306,13 +306,13 @@ impl RequestModel {
         &self.wait.base
     }
 
-    /// What a request costs in a pod of this model.
+    /// Draws the demand of a request in a pod of this model.
     #[inline]
     pub(super) fn demand(&self, size: &RequestSize) -> Demand {
         Demand { cpu: self.cpu.of(size.cpu_draw, size.tokens), wait: self.wait(size) }
     }
 
-    /// What each of these requests costs in a pod of this model; `shares` is for its own use.
+    /// Draws the demand of each of these requests in a pod of this model; `shares` is for its own use.
     pub(super) fn demand_all(
         &self,
         sizes: &[RequestSize],

@@ -20,7 +20,7 @@ pub struct RouteTraffic {
     pub canary_of: Option<String>,
 }
 
-/// How a gateway treats requests.
+/// Time-outs, retries and weights of a gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RoutePolicy {
     /// How long a request may take, all tries and the waits between them included. Absent = no limit.
@@ -33,7 +33,7 @@ pub struct RoutePolicy {
     pub retries: Option<Retries>,
 }
 
-/// Which failed requests are tried again, and how.
+/// Failures after which a gateway tries again, and the number and time of its tries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retries {
     /// How often and after which waits. Its `per_try_timeout` plays no part here.
@@ -53,10 +53,10 @@ pub struct Causes(u16);
 const _: () = assert!(FailureCause::ALL.len() <= 16, "a bit for each cause");
 
 impl Causes {
-    /// All of them.
+    /// Every cause.
     pub const ALL: Self = Self(u16::MAX);
 
-    /// These.
+    /// The given causes.
     pub fn of(causes: impl IntoIterator<Item = FailureCause>) -> Self {
         Self(causes.into_iter().fold(0, |bits, cause| bits | 1 << cause as u16))
     }

@@ -27,7 +27,7 @@ use engine::parse_duration;
 pub enum TimeLaw {
     /// Always the same.
     Constant(SimDuration),
-    /// Drawn.
+    /// Drawn anew for each request.
     Drawn(Distribution),
 }
 
@@ -37,7 +37,7 @@ pub enum TimeLaw {
 pub enum Distribution {
     /// Always the same.
     Constant {
-        /// The time.
+        /// The same time for each request.
         value: SimDuration,
     },
     /// Exponential.

@@ -61,12 +61,12 @@ impl Tokens {
     }
 }
 
-/// Why a file is no trace.
+/// The mistake in a file that is no trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceError {
     /// Line of the file, counted from 1; absent if the file as a whole is wrong.
     pub line: Option<u64>,
-    /// What is wrong and what would be right.
+    /// The mistake, and the right form.
     pub message: String,
 }
 
@@ -112,7 +112,7 @@ impl Trace {
         }
     }
 
-    /// How many rows it has.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         match self {
             Self::Requests(trace) => trace.rows.len(),

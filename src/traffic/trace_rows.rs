@@ -36,7 +36,7 @@ pub struct TraceRows {
     last: SimTime,
     has_tokens: bool,
     kept: Kept,
-    /// Why rows could not be read back.
+    /// The error by which rows could not be read back.
     failure: OnceLock<String>,
 }
 
@@ -127,7 +127,7 @@ impl RowWriter {
     }
 }
 
-/// What was held, ready to be written to a spool.
+/// Rows that were held in memory, ready to be written to a spool.
 fn spooled(spool: Box<dyn Spool>, kept: &Kept, unwritten: &mut Vec<u8>) -> Kept {
     let mut block_starts = Vec::new();
     let mut row_bytes = 8;
@@ -160,7 +160,7 @@ fn read_row(bytes: &[u8]) -> (SimTime, Tokens) {
 }
 
 impl TraceRows {
-    /// How many there are.
+    /// Number of rows.
     pub const fn len(&self) -> usize {
         self.rows
     }
@@ -226,7 +226,7 @@ impl TraceRows {
         reader.block.get(row - first).copied()
     }
 
-    /// How many rows are before an instant.
+    /// Number of rows before an instant.
     pub fn before(&self, end: SimTime) -> usize {
         match &self.kept {
             Kept::Held { instants, .. } => instants.partition_point(|at| *at < end),
@@ -246,7 +246,7 @@ impl TraceRows {
         }
     }
 
-    /// Why rows could not be read back, if that happened.
+    /// The error by which rows could not be read back, if there was one.
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }

@@ -1,10 +1,10 @@
-//! Quantities with their unit in the type: CPU, memory, money; and how people write the phases of loops.
+//! Quantities with their unit in the type: CPU, memory, money; and the phases of loops as people write them.
 
-pub mod loop_phase;
-pub mod money;
+mod loop_phase;
+mod money;
 pub mod quantity;
-pub mod resource_time;
-pub mod resources;
+mod resource_time;
+mod resources;
 
 pub use loop_phase::LoopPhase;
 pub use money::{HourlyPrice, Money};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use engine::{SimDuration, Streams, random};
 use engine::{format_duration, parse_duration};
 
-/// What stands for a phase that is drawn.
+/// Written in place of a time for a phase that is drawn with the seed.
 const SEEDED: &str = "seeded";
 
 /// The offset of a control loop's turns from the start of the run, of which in a real cluster nothing is

@@ -26,7 +26,7 @@ pub struct HourlyPrice {
 }
 
 impl Money {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self { atto_usd: 0 };
 
     /// The amount in dollars, for display and ratios.
@@ -62,7 +62,7 @@ impl HourlyPrice {
         self.micro_usd as f64 / 1e6
     }
 
-    /// What this price comes to over `span`, cut to 10^-18 dollar.
+    /// Price times `span`, cut to 10^-18 dollar.
     pub fn over(self, span: SimDuration) -> Money {
         // micro-USD per hour = 10^12 atto-USD per 3600 * 10^9 ns
         let nanos = i128::from(span.as_nanos());

@@ -34,7 +34,7 @@ pub enum Format {
     DecimalExponent,
 }
 
-/// Why a text is no quantity.
+/// The mistake in a text that is no quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantityError {
     text: String,
@@ -153,7 +153,7 @@ fn parse(text: &str) -> Option<Quantity> {
     Some(Quantity { nanos: if negative { -magnitude } else { magnitude }, format })
 }
 
-/// What one unit of a suffix is worth.
+/// Nano-units in one unit of a suffix.
 #[derive(Clone, Copy)]
 enum Scale {
     PowerOfTen(i32),

@@ -8,11 +8,11 @@ use engine::SimDuration;
 /// Amounts of the resources that cost money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// CPU.
+    /// CPU in thousandths of a core.
     pub cpu: MilliCpu,
-    /// Memory.
+    /// Memory in bytes.
     pub memory: Bytes,
-    /// GPUs.
+    /// Whole GPUs.
     pub gpus: i64,
 }
 

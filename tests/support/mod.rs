@@ -1,8 +1,5 @@
 //! Small worlds for tests, built without files.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use wavetank::cluster::action::Action;
 use wavetank::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
 use wavetank::cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady};
@@ -13,10 +10,9 @@ use wavetank::cluster::{Labels, NamespacedName, ObjectMeta, ObjectReference};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::faults::TimelineAction;
 use wavetank::kubelet::AppProfile;
-use wavetank::scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use wavetank::sim::World;
-use wavetank::sim::world::{App, AppPlan, Step};
-use wavetank::traffic::{Balancer, RequestModelId, RequestModelSpec, ServiceTraffic, TrafficSpec};
+use wavetank::sim::world::App;
+use wavetank::traffic::{Balancer, RequestModelSpec, ServiceTraffic, TrafficSpec};
 use wavetank::units::Quantity;
 
 /// One Deployment with a Service, and requests to it.
@@ -65,34 +61,9 @@ pub fn world(
     timeline: Vec<(SimTime, TimelineAction)>,
 ) -> World {
     let streams = Streams::new(seed);
-    let mut world = World {
-        seed,
-        duration,
-        warm_up: SimDuration::ZERO,
-        interval: SimDuration::from_secs(15),
-        nodes: (1..=nodes).map(node).collect(),
-        objects: Vec::new(),
-        apps: BTreeMap::new(),
-        request_models: Vec::new(),
-        traffic: Vec::new(),
-        cpu_loads: Vec::new(),
-        timeline: timeline
-            .into_iter()
-            .map(|(at, action)| (at, Step { action, objects: Vec::new() }))
-            .collect(),
-        kubelet: wavetank::kubelet::KubeletSettings::default(),
-        faults: Vec::new(),
-        delays: wavetank::scenario::Delays::default(),
-        metrics: wavetank::metrics::MetricsSettings::default(),
-        controllers: wavetank::controllers::ControllerSettings::default(),
-        scheduler: Scheduler::new(
-            &SchedulerConfiguration::default(),
-            TieBreaker::drawn(streams.stream("scheduler ties", 0)),
-        )
-        .expect("the default profile is valid"),
-        begin: SimTime::ZERO,
-        falls_back_to_terminating: true,
-    };
+    let mut world =
+        World::new(seed, duration).with_nodes((1..=nodes).map(node)).with_timeline(timeline);
+    world.interval = SimDuration::from_secs(15);
     for workload in workloads {
         add(&mut world, streams, workload);
     }
@@ -204,16 +175,14 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
             .collect(),
         ..RequestModelSpec::default()
     };
-    let id = RequestModelId(u32::try_from(world.request_models.len()).expect("few models"));
-    world.request_models.push(model.model("requests").expect("a valid request model"));
+    let id = world.add_request_model(model.model("requests").expect("a valid request model"));
     let profile = AppProfile {
         image_pull: SimDuration::from_secs(2),
         warm_up: SimDuration::from_millis(workload.warm_up_ms),
         ..AppProfile::default()
     };
     let app = App { profile, requests: Some(id), ..App::default() };
-    let plan = AppPlan { default: Arc::new(app), ..AppPlan::default() };
-    world.apps.insert(reference(workload.name), plan);
+    world.apps.insert(reference(workload.name), app.into());
 
     let traffic: TrafficSpec = serde_json::from_value(serde_json::json!({
         "service": format!("default/{}", workload.name),

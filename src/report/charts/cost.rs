@@ -1,4 +1,4 @@
-//! Who the bill is for: a bar per workload, and what was paid for nothing.
+//! The bill by workload: a bar for each, and one for idle capacity.
 
 use super::canvas::fit;
 use super::scene::{Anchor, Color, Scene, Text, WIDTH};

@@ -1,5 +1,4 @@
-//! What befell the run, above and across the panels: who was lost, what was changed, when the
-//! autoscaler acted.
+//! Faults and changes of the run, above and across the panels: nodes lost, objects changed, when the autoscaler acted.
 
 use super::canvas::fit;
 use super::font;

@@ -7,7 +7,7 @@ use crate::model::{Report, ServiceReport};
 use crate::text::miss;
 use units::Money;
 
-/// What was asked for and what came of it.
+/// Objectives with the values that the run reached.
 pub fn objectives(report: &Report) -> String {
     if report.objectives.is_empty() {
         return String::new();
@@ -75,7 +75,7 @@ pub fn workloads(report: &Report) -> String {
     section("Workloads", &format!("{}{note}", table(&heads, &rows)))
 }
 
-/// What became of Jobs.
+/// Outcomes of Jobs.
 pub fn jobs(report: &Report) -> String {
     let rows: Vec<Vec<Cell>> = cells::jobs(report, " / ").map(|cells| row(1, cells)).collect();
     if rows.is_empty() {

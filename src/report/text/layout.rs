@@ -9,14 +9,14 @@ pub const WIDTH: u16 = 100;
 
 const INDENT: u16 = 2;
 
-/// How the text may look.
+/// Style of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// Whether ANSI colours may be used.
     pub color: bool,
 }
 
-/// What a line is to say by its colour.
+/// Meaning of a line, which its colour shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
     /// As it comes.

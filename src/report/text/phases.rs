@@ -1,4 +1,4 @@
-//! What a run spans over the phases of the control loops.
+//! Ranges of a run's figures over the phases of the control loops.
 
 use super::layout::{Align, Paint, Style, Table};
 use crate::model::Report;

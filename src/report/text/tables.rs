@@ -38,7 +38,7 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// What the language models did, if the service has any.
+/// Tokens and latencies of language models, if the service has any.
 fn tokens(service: &ServiceReport) -> Vec<String> {
     let Some(llm) = &service.llm else { return Vec::new() };
     let quantiles = |of: Option<Latency>| {
@@ -75,7 +75,7 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
     lines
 }
 
-/// What became of the requests, and when the service could not be reached.
+/// Outcomes of the requests, and the spans in which the service could not be reached.
 fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let failed: u64 = service.failed_by_cause.iter().map(|&(_, requests)| requests).sum();
     let causes = causes(service);
@@ -143,7 +143,7 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// What became of Jobs, by the Job or CronJob.
+/// Outcomes of Jobs, by Job or CronJob.
 pub fn jobs(report: &Report, style: Style) -> Vec<String> {
     let rows: Vec<[String; 9]> = cells::jobs(report, "/").collect();
     if rows.is_empty() {
@@ -188,7 +188,7 @@ pub fn pools(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// The bill: in all, and who it is for.
+/// The bill: in all, and by workload.
 pub fn cost(report: &Report, style: Style) -> Vec<String> {
     let cost = &report.cost;
     let million = match cost.million_requests_usd {

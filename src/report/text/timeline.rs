@@ -16,7 +16,7 @@ const SERVICES: usize = 3;
 const LABEL_WIDTH: u16 = 14;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// How the values of several intervals become one character.
+/// Rule by which the values of several intervals become one character.
 #[derive(Clone, Copy)]
 enum Fold {
     Mean,
@@ -159,7 +159,7 @@ fn time_axis(duration_seconds: f64) -> String {
     place(ticks.iter().map(|&tick| (tick / duration_seconds, clock_label(tick, step))))
 }
 
-/// Letters at the instants of what befell the run, and what they mean.
+/// Letters at the instants of faults and changes, and their legend.
 fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
     let letter = |milestone| match milestone {
         Milestone::NodeLost => Some('N'),

@@ -88,7 +88,7 @@ pub struct Arrival {
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     source: Source,
-    /// Who asks besides, each only after the last answer.
+    /// Users of a closed loop, each of whom asks again only after the last answer.
     users: Vec<Users>,
 }
 

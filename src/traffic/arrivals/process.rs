@@ -11,7 +11,7 @@ use engine::logarithm::{ln, times_ln_each};
 use engine::random::{Gamma, Weibull, open_unit};
 use engine::{SimTime, Stream};
 
-/// How requests follow each other at a given rate.
+/// Process by which requests follow each other at a given rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ArrivalProcess {

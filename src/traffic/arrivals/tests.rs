@@ -1,4 +1,4 @@
-//! What comes when, for loads as people write them.
+//! Arrivals of loads as scenarios have them.
 
 use super::*;
 use crate::TrafficSpec;

@@ -14,7 +14,7 @@ use engine::{SimDuration, SimTime, Stream};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserLoad {
-    /// How many users there are.
+    /// Number of users.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub users: u32,
     /// How long a user thinks before each request, the first one included; taken for 1ms where it is

@@ -18,7 +18,7 @@ const NEVER: SimDuration = SimDuration::from_secs(36_000);
 /// same tensor cores (docs/llm.md).
 const ATTENTION_SHARE: f64 = 2.3e-9 / 66.5e-6;
 
-/// What is known of the server.
+/// Known properties of the server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlmHardware {
     /// The model by its name in the catalogue.

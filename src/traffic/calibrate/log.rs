@@ -34,7 +34,7 @@ pub struct RequestLog {
 /// Collects a log from what an importer reads.
 #[derive(Clone, Debug, Default)]
 pub struct TimedRequests {
-    /// What was read so far.
+    /// The rows read so far.
     pub log: RequestLog,
 }
 

@@ -25,7 +25,7 @@ use super::request_model::RequestModelSpec;
 use crate::Balancer;
 use engine::SimDuration;
 
-/// What is known of the pods and of how they were measured.
+/// Known properties of the pods and of their measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditions {
     /// Pods, where a row does not tell.
@@ -34,11 +34,11 @@ pub struct Conditions {
     pub cores: Option<f64>,
     /// CPU limit of a pod (cores), which the kernel enforces as a quota.
     pub cpu_limit: Option<f64>,
-    /// How long each point was measured.
+    /// Time for which each point was measured.
     pub duration: SimDuration,
     /// Whether requests came at equal distances, as from vegeta or k6 at a constant rate, and not by chance.
     pub even: bool,
-    /// How requests found their pods.
+    /// Balancer by which requests found their pods.
     pub balancer: Balancer,
     /// Candidates that are tried for each number of workers.
     pub evaluations: usize,
@@ -65,7 +65,7 @@ pub struct Calibration {
     pub requests: RequestModelSpec,
     /// The measured rows with what the model gives for them.
     pub rows: Vec<JudgedRow>,
-    /// What is to be known about it.
+    /// Caveats of the fit.
     pub notes: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ pub struct JudgedRow {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JudgedFigure {
-    /// Which one.
+    /// Name of the figure.
     pub name: String,
     /// As it was measured.
     pub measured_ms: f64,
@@ -135,7 +135,7 @@ impl Calibration {
 trait Bench {
     /// The model of these parameters, which are logarithms.
     fn model(&self, parameters: &[f64]) -> RequestModelSpec;
-    /// What the model gives for each figure of each row [s].
+    /// The model's value of each figure of each row [s].
     fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>>;
     /// The rows.
     fn rows(&self) -> &[MeasuredRow];

@@ -4,7 +4,7 @@ use csv::StringRecord;
 
 use crate::trace::TraceError;
 
-/// What is fitted: a figure of latency by its column.
+/// A figure of latency that is fitted, by its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
     /// Of whole requests.
@@ -47,7 +47,7 @@ pub struct Point {
     pub prompt_tokens: Option<f64>,
     /// Tokens of an answer.
     pub output_tokens: Option<f64>,
-    /// What was measured (s).
+    /// Measured values (s).
     pub measured: Vec<(Measure, f64)>,
 }
 
@@ -166,7 +166,7 @@ fn whole(text: &str, number: f64) -> Result<u32, String> {
     Ok(number as u32)
 }
 
-/// What a column holds, by its name in lower case.
+/// Content of a column by its name in lower case.
 fn column(name: &str) -> Option<Column> {
     let name = name.to_ascii_lowercase().replace([' ', '-', '.'], "_");
     let plain = match name.as_str() {

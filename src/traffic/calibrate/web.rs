@@ -23,7 +23,7 @@ const RUNS_MAX: u64 = 6;
 /// Nobody gave up while it was measured.
 const NEVER: SimDuration = SimDuration::from_secs(36_000);
 
-/// What a run is asked for.
+/// Settings of a run.
 pub(super) struct Setting<'a> {
     pub conditions: &'a Conditions,
     pub pods: u32,
@@ -244,7 +244,7 @@ fn start_of(points: &[Point], cpu: Option<f64>) -> Vec<f64> {
     start
 }
 
-/// What was measured, in the order of the points; every second row is kept back to judge the fit.
+/// The measurements, in the order of the points; every second row is kept back to judge the fit.
 pub(super) fn measured_rows(points: &[&Point], pods: u32) -> Vec<MeasuredRow> {
     let row = |(position, point): (usize, &&Point)| MeasuredRow {
         load: load_in_words(point, pods),

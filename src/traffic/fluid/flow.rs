@@ -1,4 +1,4 @@
-//! The flow of one service: its rate over time, and what became of it.
+//! The flow of one service: its rate over time, and its outcomes.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) struct Flow {
     endpoints: usize,
     /// Endpoints whose pod is gone.
     missing: usize,
-    /// What happened since it was last summed up.
+    /// Outcomes since it was last summed up.
     pub(super) current: Tally,
     interval: Tally,
     /// Since the warm-up.
@@ -173,7 +173,7 @@ impl Flow {
         self.interval.clear();
     }
 
-    /// What became of it since the warm-up, in whole requests, while so many wait.
+    /// Outcomes since the warm-up, in whole requests, while so many wait.
     pub(super) fn figures(&self, queued: f64, kinds: &mut [PodKind]) -> ServiceFigures {
         let mut outcomes = self.total.outcomes();
         let in_flight = whole(queued);

@@ -148,7 +148,7 @@ impl Fluid {
         }
     }
 
-    /// What waits in a backend is lost.
+    /// Drops the requests that wait in a backend.
     pub(super) fn drop_queue(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.advance_pod(backend.index(), now);
         let Self { flows, pods, .. } = self;
@@ -210,7 +210,7 @@ impl Fluid {
         }
     }
 
-    /// What became of a service's flow since the warm-up, in whole requests.
+    /// Outcomes of a service's flow since the warm-up, in whole requests.
     pub(super) fn figures(&mut self, now: SimTime, service: u32) -> Option<ServiceFigures> {
         self.flush(now);
         let queued = self.queued_of(service as usize);
@@ -218,7 +218,7 @@ impl Fluid {
         flows.get(service as usize)?.as_ref().map(|flow| flow.figures(queued, kinds))
     }
 
-    /// What became of a service's flow since the start, exactly.
+    /// Outcomes of a service's flow since the start, exactly.
     pub(super) fn amounts(&mut self, now: SimTime, service: u32) -> Option<FlowAmounts> {
         self.flush(now);
         let queued = self.queued_of(service as usize);

@@ -1,5 +1,5 @@
-//! What an application's request model comes to when requests are a flow: a capacity, a bound, and how
-//! long a request takes at a utilization.
+//! An application's request model when requests are a flow: a capacity, a bound, and the time of a request at a
+//! utilization.
 
 use super::stretch::Outlet;
 use crate::request_model::RequestModel;

@@ -15,27 +15,27 @@ pub(super) struct FluidPod {
     pub kind: usize,
     /// CPU time of a request [s].
     pub cpu_seconds: f64,
-    /// What waits [requests].
+    /// Requests that wait.
     pub queue: f64,
-    /// What was worked off since the pod came, as CPU time [s].
+    /// CPU time worked off since the pod came [s].
     pub cpu_used: f64,
     /// The flows of which it gets a share, and what of each waits in it.
     pub parts: Vec<Part>,
 }
 
-/// What a pod gets of one flow.
+/// Share of one flow that a pod gets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     /// Position of the service.
     pub service: usize,
     /// One of so many endpoints that share the flow; 0 = it gets no more of it.
     pub endpoints: usize,
-    /// What waits of it [requests].
+    /// Requests of it that wait.
     pub queued: f64,
 }
 
 impl FluidPod {
-    /// Lets an inflow in for some seconds, and tells what became of it phase by phase.
+    /// Lets an inflow in for some seconds, and tells its outcomes phase by phase.
     pub(super) fn serve(&mut self, inflow: Inflow, seconds: f64, mut tell: impl FnMut(f64, Phase)) {
         let before = self.queue;
         let mut queue = before;

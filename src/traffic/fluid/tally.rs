@@ -1,4 +1,4 @@
-//! What became of a flow: amounts by outcome, and what its latency is made from.
+//! Outcomes of a flow: amounts by outcome, and the moments of its latency.
 
 use crate::recording::{FailureCause, Outcomes};
 
@@ -22,7 +22,7 @@ pub(super) struct Tally {
     pub kinds: Vec<Served>,
 }
 
-/// What one kind of pod served: from its mean load the latency follows.
+/// Requests served by one kind of pod, by the load that they found: their latency follows from it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Served {
     /// Requests that found no queue, by the utilization that they found.
@@ -67,7 +67,7 @@ impl Tally {
         }
     }
 
-    /// Adds what became of another span's requests, without what their latency is made from.
+    /// Adds the outcomes of another span's requests, without the moments of their latency.
     pub(super) fn add_amounts(&mut self, other: &Self) {
         self.arrived += other.arrived;
         self.served += other.served;

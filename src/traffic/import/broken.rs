@@ -34,7 +34,7 @@ impl BrokenRows {
         Self { good: 0, count: 0, first: Vec::new(), max_share }
     }
 
-    /// How many there are, with what became of them: `1 broken row was left out`.
+    /// Their number in words: `1 broken row was left out`.
     pub fn left_out(&self) -> String {
         match self.count {
             1 => "1 broken row was left out".into(),

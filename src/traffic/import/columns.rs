@@ -1,18 +1,18 @@
-//! What the columns of comma-separated values hold: by their names, or as a person says.
+//! Content of the columns of comma-separated values: by their names, or as a person says.
 
 use std::fmt;
 use std::str::FromStr;
 
 use csv::StringRecord;
 
-/// What a column holds.
+/// Content of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     /// When the request came, or the interval begins.
     Time,
     /// When the request was answered.
     End,
-    /// How long it took [s].
+    /// Time until the answer [s].
     Duration,
     Count,
     Rate,
@@ -46,7 +46,7 @@ const COLUMN_NAMES: [(Column, &[&str]); 10] = [
     (Column::Name, &["name"]),
 ];
 
-/// What a person can say of a column, in their words.
+/// Words by which a person can name the content of a column.
 const MEANINGS: [(&str, Column); 9] = [
     ("time", Column::Time),
     ("end", Column::End),
@@ -88,7 +88,7 @@ impl ColumnChoice {
         matches!(self.column, Column::PromptTokens | Column::OutputTokens | Column::Session)
     }
 
-    /// What it says the column holds.
+    /// The content that it names.
     pub(super) const fn column(&self) -> Column {
         self.column
     }

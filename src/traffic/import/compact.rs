@@ -11,7 +11,7 @@ use engine::{SimDuration, SimTime};
 /// More empty intervals in a row are a mistake of units or dates: they would fill a disk.
 const GAP_MAX: i64 = 10_000_000;
 
-/// What a trace amounts to.
+/// Totals of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Calendar date of its time zero, if it is known.
@@ -34,7 +34,7 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Compact<W> {
     output: W,
-    /// What the trace was made from, for the comment at its head.
+    /// Source of the trace, for the comment at its head.
     origin: String,
     /// Counts per so much time take the place of single requests.
     every: Option<SimDuration>,
@@ -65,7 +65,7 @@ impl<W: Write> Compact<W> {
         Self { output, origin, every, has_sessions: false, header, summary, counted: None }
     }
 
-    /// Writes what is left, and says what the trace amounts to.
+    /// Writes the remaining rows, and returns the trace's totals.
     pub fn finish(mut self) -> io::Result<(W, Summary)> {
         self.end_count()?;
         self.output.flush()?;

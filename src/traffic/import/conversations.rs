@@ -1,4 +1,4 @@
-//! Which requests go on where earlier ones ended, from the hashes of their prompts' blocks, as Mooncake's traces
+//! Requests that go on where earlier ones ended, known by the hashes of their prompts' blocks, as Mooncake's traces
 //! have them (Qin et al., FAST 2025): a hash stands for all that the prompt says up to the end of its block.
 
 use rustc_hash::FxHashMap;
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// So many ends of prompts are remembered for certain, and at most twice as many.
 const REMEMBERED: usize = 1 << 18;
 
-/// What is known of the conversations so far.
+/// Conversations so far.
 #[derive(Debug, Default)]
 pub(super) struct Conversations {
     /// The last two blocks of the last prompt of each conversation, of which the very last may not have been full.

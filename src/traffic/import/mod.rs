@@ -42,7 +42,7 @@ pub enum Format {
     AccessLog,
     /// A JSON object per line: structured access logs, Mooncake.
     JsonLines,
-    /// What `query_range` of Prometheus answers.
+    /// Response of Prometheus' `query_range`.
     Prometheus,
     /// k6 with `--out csv`.
     K6Csv,
@@ -106,7 +106,7 @@ impl Format {
         !matches!(self, Self::Csv | Self::Prometheus)
     }
 
-    /// What is wrong with a file that begins so and is of none of the forms.
+    /// The mistake in a file that begins so and is of none of the forms.
     pub fn doubt(beginning: &[u8]) -> String {
         let text = String::from_utf8_lossy(&beginning[..beginning.len().min(LOOKED_AT)]);
         let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
@@ -158,7 +158,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// What to take from a file, and how much to bear with.
+/// Form of a file that is imported, the rows to take from it, and the share of broken rows to accept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportOptions {
     /// The form of the file.
@@ -186,7 +186,7 @@ impl ImportOptions {
     }
 }
 
-/// What one row of a file says.
+/// Content of one row of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Row {
     /// When the request began, or the interval does.
@@ -281,7 +281,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Takes what became of a line: a row, nothing of interest, or what is wrong with it.
+    /// Takes the result of a line: a row, nothing of interest, or a mistake.
     fn take(&mut self, line: u64, row: Result<Option<Row>, String>) -> Result<(), TraceError> {
         match row {
             Ok(None) => Ok(()),

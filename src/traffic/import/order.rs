@@ -31,7 +31,7 @@ pub(super) struct InOrder {
     open: Option<(i64, f64, bool)>,
 }
 
-/// What a waiting row says, in a form that has an order; equal times are told apart before it counts.
+/// Content of a waiting row, in a form that has an order; equal times are told apart before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payload {
     /// With the tokens of prompt and answer and the session, where the row tells them.
@@ -45,7 +45,7 @@ enum Payload {
     },
 }
 
-/// Why a row was not taken.
+/// Reason why a row was not taken.
 pub(super) enum Refused {
     /// It is wrong.
     Row(String),

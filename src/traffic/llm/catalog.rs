@@ -53,7 +53,7 @@ pub struct LanguageModel {
     pub source: String,
 }
 
-/// What a server reaches of its hardware, and what it costs itself.
+/// Share of its hardware's peak that a server reaches, and its own overhead.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServerEfficiency {
     /// Share of the arithmetic that matrix products and attention reach.
@@ -144,7 +144,7 @@ impl LanguageModel {
         self.parameters - embedding * if self.tied { 1.0 } else { 2.0 }
     }
 
-    /// What an iteration costs on `gpus` GPUs of a kind that share every layer.
+    /// Cost of an iteration on `gpus` GPUs of a kind that share every layer (tensor parallelism).
     pub fn cost(&self, gpu: &Gpu, gpus: u32, efficiency: &ServerEfficiency) -> CostSeconds {
         let gpus = f64::from(gpus.max(1));
         let flops = gpu.tflops * 1e12 * efficiency.compute * gpus;

@@ -1,4 +1,4 @@
-//! What an inference server has done so far.
+//! Totals of an inference server's work so far.
 
 use super::iteration_cost::Ticks;
 use engine::SimTime;

@@ -30,7 +30,7 @@ pub(crate) struct LlmEngine {
     pub(super) joining: Vec<Request>,
     /// The prompt that did not fit into the budget as a whole: the last one that was admitted.
     pub(super) partial: Option<Partial>,
-    /// Which clients may have given up.
+    /// Clients that may have given up.
     pub(super) patience: Patience,
     /// The iteration in progress; absent while there is no work.
     iteration: Option<Iteration>,
@@ -56,7 +56,7 @@ struct Iteration {
     is_steady: bool,
 }
 
-/// What the next iteration does.
+/// Work of the next iteration.
 struct Plan {
     work: IterationWork,
     decodes: bool,

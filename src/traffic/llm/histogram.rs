@@ -13,7 +13,7 @@ const SUM_TOLERANCE: f64 = 0.01;
 /// More bins than this are no histogram.
 const BINS_MAX: usize = 1_000_000;
 
-/// What a file says about the tokens of requests: columns `field,bin_lo,bin_hi,probability` and, if it is
+/// Histograms of the tokens of requests, read from a file: columns `field,bin_lo,bin_hi,probability` and, if it is
 /// known, `mean_in_bin`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenHistograms {
@@ -23,7 +23,7 @@ pub struct TokenHistograms {
     pub output: Option<TokenHistogram>,
 }
 
-/// How likely which counts of tokens are.
+/// Probability of each count of tokens, by bins.
 ///
 /// A bin is two runs of whole numbers, those up to its mean and those above it, each number of a run as likely
 /// as the other, in the proportion that gives the bin its mean. The law's mean is thus that of the file.
@@ -137,7 +137,7 @@ impl Columns {
         })
     }
 
-    /// What a row says that comes after the bin `before`.
+    /// The bin of a row that comes after the bin `before`.
     fn bin(&self, record: &StringRecord, before: Option<&Bin>) -> Result<Bin, String> {
         let tokens = |column: &str, at: usize| {
             let text = text(record, at);

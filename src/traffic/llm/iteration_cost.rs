@@ -8,7 +8,7 @@ const FRACTION_BITS: u32 = 30;
 /// iterations, to the last digit.
 pub(super) type Ticks = u128;
 
-/// What an iteration works on.
+/// Sequences and tokens of an iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IterationWork {
     /// Sequences in the batch.
@@ -83,7 +83,7 @@ impl IterationCost {
         }
     }
 
-    /// How long an iteration takes; longer than zero.
+    /// Length of an iteration; longer than zero.
     ///
     /// Layers read their weights once for the whole batch, so few tokens cost what the memory takes, and
     /// many what the arithmetic takes. The KV cache is read and attended to besides.
@@ -94,7 +94,7 @@ impl IterationCost {
         (self.iteration + both).max(1 << FRACTION_BITS)
     }
 
-    /// What the server does for the sequences, and what the GPU does.
+    /// Time of the server's CPU for the sequences, and time of the GPU.
     fn parts(&self, work: IterationWork) -> (Ticks, Ticks) {
         let IterationWork { sequences, tokens, attention_pairs, context_tokens } = work;
         let tokens = u128::from(tokens);

@@ -21,7 +21,7 @@ pub(super) struct KvCache {
     /// In use by sequences that run, those of the prefix that all prompts share included. What several use
     /// counts once.
     used: u64,
-    /// What nobody uses, what was used last at the back.
+    /// Blocks that no sequence uses, the last used at the back.
     kept: VecDeque<Kept>,
     /// Blocks of all in `kept`.
     kept_blocks: u64,
@@ -42,7 +42,7 @@ struct Kept {
     blocks: u64,
 }
 
-/// What the cache holds of the beginning of a session's requests.
+/// The cached beginning of a session's requests.
 #[derive(Clone, Debug, Default)]
 struct Beginning {
     blocks: u64,
@@ -52,7 +52,7 @@ struct Beginning {
     kept: Option<u64>,
 }
 
-/// How much the cache holds for a newcomer.
+/// Cached tokens for a sequence that begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// Blocks from the first on.
@@ -61,7 +61,7 @@ pub(super) struct Found {
     pub in_use: u64,
 }
 
-/// What a sequence has of the cache.
+/// Blocks that a sequence holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     /// Blocks of its session that it uses; they can be used by others at the same time.
@@ -105,7 +105,7 @@ impl KvCache {
         self.total - self.used
     }
 
-    /// What the cache holds of the beginning of a session's requests.
+    /// The part of the beginning of a session's requests that is cached.
     pub fn find(&self, session: u32) -> Found {
         let beginning = self.sessions.get(&session);
         beginning

@@ -3,7 +3,7 @@
 use super::iteration_cost::{CostSeconds, IterationCost};
 use super::kv_cache::BLOCK_TOKENS;
 
-/// What an inference server can do and how it schedules.
+/// Capacity of an inference server, and the rules by which it schedules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LlmModel {
     pub(super) cost: IterationCost,

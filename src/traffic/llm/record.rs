@@ -1,5 +1,5 @@
-//! What became of the requests to language models: times to the first token and per token, and what
-//! the servers did meanwhile.
+//! Outcomes of the requests to language models: times to the first token and per token, and the work of the servers
+//! meanwhile.
 
 use super::counters::LlmCounters;
 use super::iteration_cost::to_nanos;
@@ -119,7 +119,7 @@ impl LlmRecord {
         self.total.figures(self.running, self.waiting)
     }
 
-    /// What the endpoints show at the end of an interval.
+    /// Books the metrics of the endpoints at the end of an interval.
     pub fn show(&mut self, running: u64, waiting: u64) {
         (self.running, self.waiting) = (running, waiting);
     }
@@ -159,7 +159,7 @@ impl Records {
         }
     }
 
-    /// What a server of a service did from `since` to `now`.
+    /// Books the work of a service's server from `since` to `now`.
     pub(super) fn worked(
         &mut self,
         service: u32,

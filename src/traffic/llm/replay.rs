@@ -24,7 +24,7 @@ pub struct ReplayRequest {
     pub session: u32,
 }
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayAnswer {
     /// From the request to the first token.
@@ -33,7 +33,7 @@ pub struct ReplayAnswer {
     pub end_to_end: SimDuration,
 }
 
-/// How a client finds a server.
+/// Rule by which a client finds a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayRouting {
     /// Any server with equal chance for each request.

@@ -8,7 +8,7 @@ use engine::SimTime;
 /// A request to a language model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    /// Who waits for it.
+    /// Client that waits for it.
     pub client: Client,
     /// Tokens of the prompt, at least one.
     pub prompt: u32,
@@ -26,14 +26,14 @@ pub(crate) struct Request {
     pub deadline: SimTime,
 }
 
-/// How a request leaves the server.
+/// Way in which a request leaves the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     /// With its last token.
     Answered(Answered),
     /// Its client had given up.
     Aborted {
-        /// Who waited for it.
+        /// Client that waited for it.
         client: Client,
         /// When the iteration began that did without it.
         at: SimTime,
@@ -43,7 +43,7 @@ pub(crate) enum Left {
 /// A request that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
-    /// Who waits for it.
+    /// Client that waits for it.
     pub client: Client,
     /// When its first token came.
     pub first_token: SimTime,

@@ -20,7 +20,7 @@ pub(crate) struct LlmServer {
     requests: Arc<LlmRequests>,
     /// When the clients were last looked at.
     swept: SimTime,
-    /// What was in the records by then.
+    /// The counters by then, which are in the records.
     recorded: LlmCounters,
     /// The service whose records tell what the server does: the one that last sent a request.
     service: Option<u32>,
@@ -119,7 +119,7 @@ impl LlmServer {
         self.engine.clients()
     }
 
-    /// How many requests are in the server.
+    /// Number of requests in the server, waiting ones included.
     pub fn len(&self) -> usize {
         self.engine.running() + self.engine.waiting()
     }
@@ -188,7 +188,7 @@ impl LlmServer {
         self.requests.session(size.tokens, size.quantiles())
     }
 
-    /// What metrics show of it.
+    /// Its metrics.
     pub fn status(&self) -> LlmStatus {
         let counters = &self.engine.counters;
         LlmStatus {

@@ -1,4 +1,4 @@
-//! What a person writes about an inference server, and how it becomes one.
+//! Settings of an inference server as a scenario has them, and their way to a server.
 
 use std::sync::Arc;
 

@@ -45,7 +45,7 @@ struct TokenLawFields {
     histogram: Option<String>,
 }
 
-/// Which of a request's two counts a law is for.
+/// The count that a law is for: prompt or output tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Prompt,
@@ -127,7 +127,7 @@ impl Part {
         }
     }
 
-    /// What it is called in a file.
+    /// Its value in the column `field` of a file of histograms.
     const fn field(self) -> &'static str {
         match self {
             Self::Prompt => "input_tokens",

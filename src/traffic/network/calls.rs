@@ -28,7 +28,7 @@ pub(super) struct Call {
     pub attempt: Option<Id<Attempt>>,
 }
 
-/// Who makes a call.
+/// Caller of a service.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller {
     /// One of any number of clients.
@@ -42,7 +42,7 @@ pub(super) enum Caller {
 /// One try of a call: a request as its pod sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    /// Who waits for it; nobody, if the caller gave up.
+    /// The call that waits for it; absent if the caller gave up.
     pub call: Option<Id<Call>>,
     pub service: u32,
     pub depth: u8,

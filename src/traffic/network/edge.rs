@@ -1,4 +1,5 @@
-//! Who calls whom, and how: the clients of a service, or one call in a request model.
+//! Edges of the graph of calls, with their time-outs and retries: the clients of a service, or one call in a request
+//! model.
 
 use super::What;
 use super::calls::{Attempt, Call};

@@ -45,7 +45,7 @@ pub(super) struct Network {
     events: BinaryHeap<Reverse<Event>>,
     calls: Table<Call>,
     attempts: Table<Attempt>,
-    /// Who calls whom: first the clients of each service, then the calls of each model.
+    /// Edges of the graph of calls: first the clients of each service, then the calls of each model.
     edges: Vec<Edge>,
     /// The edges of each request model, in order.
     edges_of_model: Vec<Range<u32>>,
@@ -71,7 +71,7 @@ pub(super) struct Route {
     pub is_entered: bool,
 }
 
-/// What the network knows of a service.
+/// State of a service in the network of calls.
 #[derive(Clone, Debug, Default)]
 struct NetworkService {
     /// Its next arrival is entered.
@@ -90,7 +90,7 @@ struct Event {
     what: What,
 }
 
-/// What happens, first things first at one instant, after what happens in the pods.
+/// Events of the network, in their order at one instant, after those of the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     /// An endpoint of a service gets requests again.

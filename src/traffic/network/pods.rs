@@ -1,5 +1,5 @@
-//! Pods in the network: when something is due in them, and what becomes of their requests when they
-//! stop or their nodes fall silent.
+//! Pods in the network: when something is due in them, and the outcomes of their requests when they stop or their
+//! nodes fall silent.
 
 use super::calls::{Attempt, Place};
 use crate::backend::{Backend, BackendId};

@@ -1,5 +1,4 @@
-//! Files: the one place that reads and writes them. Says in plain words why a file cannot be read; what is in it
-//! is for others to judge.
+//! Reading and writing single files and folders, with the reason in plain words when that fails.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::fs::{self, File};

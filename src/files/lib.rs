@@ -1,0 +1,13 @@
+//! Files: the only crate that reads and writes them. [`Loader`] reads a scenario with every file that it names; the
+//! rest reads manifests, traces and recordings for the command line, and writes reports. What is in a file is for
+//! other crates to judge.
+
+mod disk;
+mod load;
+mod spool;
+
+pub use disk::{
+    Draft, SCHEMA_FILE, STANDARD_INPUT, beside, open_unpacked, read_bytes, read_folder,
+    read_manifests, read_source, read_unpacked, write_file,
+};
+pub use load::{Loader, load_scenario};
