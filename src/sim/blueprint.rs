@@ -3,6 +3,7 @@
 
 mod accelerators;
 mod entrances;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
