@@ -197,10 +197,14 @@ impl Moment {
         let missing: Vec<&String> = target.names.iter().filter(|name| !is_there(name)).collect();
         let missing = missing
             .into_iter()
-            .map(|name| format!("Error from server (NotFound): {} {name:?} not found", kind.resource()))
+            .map(|name| {
+                format!("Error from server (NotFound): {} {name:?} not found", kind.resource())
+            })
             .collect();
         // One that is named needs no column for its namespace.
-        if let [only] = &ids[..] && !scope.names.is_empty() {
+        if let [only] = &ids[..]
+            && !scope.names.is_empty()
+        {
             scope.namespace = Some(only.namespace.to_string());
         }
         Found { scope, ids, missing }

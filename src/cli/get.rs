@@ -125,12 +125,15 @@ pub fn get(
             ".lastTimestamp" => by_time = true,
             _ => {
                 let right = ".metadata.name, .metadata.creationTimestamp and .lastTimestamp";
-                return Err(Failure::Input(format!("--sort-by {field}: rows are sorted by {right}")));
+                return Err(Failure::Input(format!(
+                    "--sort-by {field}: rows are sorted by {right}"
+                )));
             }
         }
     }
     let moment = arguments.time.simulate(words.scenario, options)?;
-    let of_events = EventForm { as_objects: true, wide: form.wide, by_time, ..EventForm::default() };
+    let of_events =
+        EventForm { as_objects: true, wide: form.wide, by_time, ..EventForm::default() };
     let (mut tables, mut items, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     let is_as_objects = matches!(arguments.output, GetForm::Yaml | GetForm::Json);
     for target in &targets {
@@ -190,18 +193,23 @@ pub fn describe(
     };
     let scope = arguments.choice.scope()?;
     let moment = arguments.time.simulate(words.scenario, options)?;
-    let (mut pages, mut missing) = (Vec::new(), Vec::new());
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     for target in &targets {
         let Listed::Kind(kind) = target.listed else {
-            return Err(Failure::Input("events are listed, not described: `wavetank events`".to_owned()));
+            return Err(Failure::Input(
+                "events are listed, not described: `wavetank events`".to_owned(),
+            ));
         };
         let Found { ids, missing: of_kind, .. } = moment.find(kind, target, &scope);
         missing.extend(of_kind);
-        let described = ids.iter();
-        pages.extend(
-            described.filter_map(|id| views::describe(moment.sight(), moment.log(), kind, id)),
-        );
+        found.extend(ids.into_iter().map(|id| (kind, id)));
     }
+    // As with kubectl, events are for one object.
+    let is_one = found.len() == 1;
+    let (sight, log) = (moment.sight(), moment.log());
+    let pages =
+        found.iter().filter_map(|(kind, id)| views::describe(sight, log, *kind, id, is_one));
+    let pages: Vec<String> = pages.collect();
     out.write_all(pages.join("\n\n").as_bytes())?;
     if pages.is_empty() && missing.is_empty() {
         tell_nothing(scope.namespace.as_deref());

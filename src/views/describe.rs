@@ -1,13 +1,13 @@
 //! `kubectl describe`: all that is known of an object, and its events (`pkg/describe/describe.go`, 1.36).
 //! This file has what each kind shares and pods; the other kinds are in the files `describe_*`.
 
+use super::derived;
 use super::describe_hpa as hpa;
 use super::describe_limits as limits;
 use super::describe_node as node;
 use super::describe_service as service;
 use super::describe_storage as storage;
 use super::describe_workloads as workloads;
-use super::derived;
 use super::events::event_table;
 use super::get::{Kind, Scope, Sight};
 use super::page::{Page, line};
@@ -22,17 +22,18 @@ use cluster::{NamespacedName, ObjectMeta};
 use engine::SimTime;
 use record::LogLine;
 
-/// An object in full, as text; `None` if there is no such object.
+/// An object in full, as text, with its events if `shows_events`; `None` if there is no such object.
 pub fn describe(
     sight: Sight<'_>,
     log: &[LogLine],
     kind: Kind,
     id: &NamespacedName,
+    shows_events: bool,
 ) -> Option<String> {
     let mut page = Page::default();
     let told = &mut page;
     match kind {
-        Kind::Pods => pod(sight, id, told)?,
+        Kind::Pods => pod(sight, log, id, told)?,
         Kind::Nodes => node::node(sight, id, told)?,
         Kind::Deployments => workloads::deployment(sight, id, told)?,
         Kind::ReplicaSets => workloads::replica_set(sight, id, told)?,
@@ -69,7 +70,9 @@ pub fn describe(
         Kind::PriorityClasses => limits::priority_class(sight, id, told)?,
         Kind::EndpointSlices => service::endpoint_slice(sight, id, told)?,
     }
-    events(sight, log, kind, id, &mut page);
+    if shows_events {
+        events(sight, log, kind, id, &mut page);
+    }
     Some(page.finish())
 }
 
@@ -127,7 +130,7 @@ pub(super) fn workload_conditions(conditions: &[WorkloadCondition], page: &mut P
     }
 }
 
-fn pod(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) -> Option<()> {
     let view = sight.view;
     let pod = view.store().pods().get(view.pod_named(id)?)?;
     let template = view.store().template_of(pod);
@@ -191,7 +194,7 @@ fn pod(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     }
     let of_pod = OfPod { sight, pod };
     containers_of(spec, written, Some(of_pod), "", page);
-    pod_conditions(pod, page);
+    pod_conditions(pod, log, page);
     volumes(&written["volumes"], Some(of_pod), "", page);
     line!(page, 0, "QoS Class:\t{}", qos_class(spec).as_str());
     page.labels("Node-Selectors", &spec.node_selector);
@@ -200,16 +203,24 @@ fn pod(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     Some(())
 }
 
-fn pod_conditions(pod: &Pod, page: &mut Page) {
-    let (told, of_resize) = (conditions(pod), resize_conditions(pod));
+fn pod_conditions(pod: &Pod, log: &[LogLine], page: &mut Page) {
+    // The scheduler says so of a pod that it has found no node for.
+    let is_unscheduled = || {
+        let failed = |line: &LogLine| line.reason == "FailedScheduling" && line.object == pod.id;
+        pod.node.is_none() && log.iter().any(failed)
+    };
+    let told = conditions(pod).map(|(kind, condition)| (kind, condition.status.as_str()));
+    let mut told: Vec<(&str, &str)> = told.collect();
+    if pod.conditions.scheduled.is_none() && is_unscheduled() {
+        told.push(("PodScheduled", "False"));
+    }
+    told.extend(resize_conditions(pod).into_iter().map(|one| (one.kind, "True")));
+    if told.is_empty() {
+        return;
+    }
     line!(page, 0, "Conditions:");
     line!(page, 1, "Type\tStatus");
-    for (kind, condition) in told {
-        line!(page, 1, "{kind} \t{} ", condition.status.as_str());
-    }
-    for one in of_resize {
-        line!(page, 1, "{} \tTrue ", one.kind);
-    }
+    told.iter().for_each(|(kind, status)| line!(page, 1, "{kind} \t{status} "));
 }
 
 /// A condition of a resize that is not through.

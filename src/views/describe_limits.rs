@@ -103,8 +103,7 @@ pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) 
     line!(page, 0, "");
     let is_in = |other: &NamespacedName| other.namespace == namespace.name;
     let mut quotas = store.quotas().iter().filter(|(other, _)| is_in(other)).peekable();
-    let titles =
-        if quotas.peek().is_some() { "Resource Quotas" } else { "No resource quota." };
+    let titles = if quotas.peek().is_some() { "Resource Quotas" } else { "No resource quota." };
     line!(page, 0, "{titles}");
     for (other, quota) in quotas {
         line!(page, 1, "Name:\t{}", other.name);

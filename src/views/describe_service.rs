@@ -197,9 +197,8 @@ fn backend(sight: Sight<'_>, ingress: &NamespacedName, backend: &Value) -> Strin
     let Some(service) = service else {
         return format!("{name}:{number} (<error: services \"{name}\" not found>)");
     };
-    let port = service.ports.iter().find(|port| {
-        *port.name == *number || port.port.to_string() == number
-    });
+    let port =
+        service.ports.iter().find(|port| *port.name == *number || port.port.to_string() == number);
     let found = port.map_or_else(String::new, |port| endpoints(sight, service, port));
     format!("{name}:{number} ({found})")
 }

@@ -92,9 +92,8 @@ pub(super) fn claim(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> O
     line!(page, 0, "Capacity:\t{}", bound(capacity(claim)));
     line!(page, 0, "Access Modes:\t{}", bound(access_modes(claim)));
     line!(page, 0, "VolumeMode:\tFilesystem");
-    let refers = |pod: &cluster::pod::Pod| {
-        store.template_of(pod).spec.claims().any(|name| *name == id.name)
-    };
+    let refers =
+        |pod: &cluster::pod::Pod| store.template_of(pod).spec.claims().any(|name| *name == id.name);
     let pods = store.pods_in(&id.namespace).filter(|(_, pod)| refers(pod));
     let mut pods: Vec<String> = pods.map(|(_, pod)| pod.name().to_string()).collect();
     pods.sort();

@@ -103,9 +103,8 @@ pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
         (REVISION, set.owner.map(|_| set.revision)),
     ];
     let added = added.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    let annotations = added.fold(set.meta.annotations.clone(), |all, (name, value)| {
-        all.with(name, value.to_string())
-    });
+    let annotations = added
+        .fold(set.meta.annotations.clone(), |all, (name, value)| all.with(name, value.to_string()));
     page.annotations("Annotations", &annotations);
     if let Some(owner) = set.owner.and_then(|owner| store.deployments().get(owner)) {
         line!(page, 0, "Controlled By:\tDeployment/{}", owner.meta.name());

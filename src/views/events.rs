@@ -102,8 +102,12 @@ pub(super) fn event_table<'a>(
 ) -> Vec<Series<'a>> {
     let mut series: Vec<Series<'a>> = Vec::new();
     let mut known: BTreeMap<(&str, String, &str, &str), usize> = BTreeMap::new();
-    let is_meant =
-        |line: &&LogLine| !OUTSIDE.contains(&line.actor) && scope.has_name(&line.object);
+    let is_in = |line: &LogLine| {
+        scope.namespace.as_ref().is_none_or(|wanted| event_namespace(line) == wanted)
+    };
+    let is_meant = |line: &&LogLine| {
+        !OUTSIDE.contains(&line.actor) && is_in(line) && scope.has_name(&line.object)
+    };
     for line in log.into_iter().filter(is_meant) {
         let key = (line.kind, line.object.to_string(), line.reason, line.message.as_str());
         let at = *known.entry(key).or_insert_with(|| {
@@ -143,14 +147,22 @@ pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm
             && form.kind.is_none_or(|kind| *one.first.kind == *kind.name())
     });
     if form.as_objects && !form.by_time {
-        series.sort_by_cached_key(|one| (event_namespace(one).to_owned(), event_name(one)));
+        series.sort_by_cached_key(|one| (event_namespace(one.first).to_owned(), event_name(one)));
     }
     let has_namespace = scope.namespace.is_none();
     let namespace = has_namespace.then_some("NAMESPACE");
     let titles: &[&str] = match form.wide && form.as_objects {
         true => &[
-            "LAST SEEN", "TYPE", "REASON", "OBJECT", "SUBOBJECT", "SOURCE", "MESSAGE",
-            "FIRST SEEN", "COUNT", "NAME",
+            "LAST SEEN",
+            "TYPE",
+            "REASON",
+            "OBJECT",
+            "SUBOBJECT",
+            "SOURCE",
+            "MESSAGE",
+            "FIRST SEEN",
+            "COUNT",
+            "NAME",
         ],
         false => &["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"],
     };
@@ -173,15 +185,15 @@ pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm
             cells.insert(5, line.actor.to_owned());
             cells.extend([age(now, line.at), one.count.to_string(), event_name(one)]);
         }
-        let namespace = has_namespace.then(|| event_namespace(one).to_owned());
+        let namespace = has_namespace.then(|| event_namespace(line).to_owned());
         columns.row(namespace.into_iter().chain(cells).collect());
     }
     columns.text()
 }
 
 /// Events of cluster-scoped objects are in the namespace default.
-fn event_namespace<'a>(series: &Series<'a>) -> &'a str {
-    match &*series.first.object.namespace {
+fn event_namespace(line: &LogLine) -> &str {
+    match &*line.object.namespace {
         "" => "default",
         namespace => namespace,
     }

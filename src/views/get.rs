@@ -5,9 +5,9 @@ use super::rows::{Found, Rows};
 use cluster::selector::Selector;
 use cluster::{Labels, NamespacedName};
 
+pub(super) use super::describe_hpa::targets;
 pub use super::kinds::Kind;
 pub use super::rows::Sight;
-pub(super) use super::describe_hpa::targets;
 pub(super) use super::rows::{label_text, taint_text};
 
 /// Which objects are meant.
@@ -93,13 +93,16 @@ pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     let mut columns = Columns::new(titles.iter().map(String::as_str));
     for Found { id, labels, mut cells, .. } in found {
         cells.truncate(shown);
-        if form.shows_kind && let Some(name) = cells.first_mut() {
+        if form.shows_kind
+            && let Some(name) = cells.first_mut()
+        {
             *name = format!("{}/{name}", kind.prefix());
         }
         if namespace {
             cells.insert(0, id.namespace.to_string());
         }
-        let value = |label: &String| labels.get(label).map_or_else(String::new, ToString::to_string);
+        let value =
+            |label: &String| labels.get(label).map_or_else(String::new, ToString::to_string);
         cells.extend(form.label_columns.iter().map(value));
         cells.extend(form.shows_labels.then(|| labels_cell(&labels)));
         columns.row(cells);

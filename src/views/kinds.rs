@@ -233,7 +233,10 @@ mod tests {
             assert_eq!(text.parse(), Ok(kind), "{text}");
         }
         let wrong = "nosuchthing".parse::<Kind>();
-        assert_eq!(wrong, Err("the server doesn't have a resource type \"nosuchthing\"".to_owned()));
+        assert_eq!(
+            wrong,
+            Err("the server doesn't have a resource type \"nosuchthing\"".to_owned())
+        );
         assert!("pods.apps".parse::<Kind>().is_err());
     }
 }

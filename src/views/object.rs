@@ -305,7 +305,8 @@ fn hpas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 fn disruption_budgets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().disruption_budgets().values().filter(|one| scope.has_name(&one.meta.id));
+    let chosen =
+        view.store().disruption_budgets().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|budget| {
         json!({
             "apiVersion": "policy/v1",

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::get::{Scope, label_text};
-use super::rows::job_status;
 use super::object::{conditions, containers, metadata, seconds};
+use super::rows::job_status;
 use cluster::ClusterView;
 use cluster::claim::AccessMode;
 use cluster::pod_template::ReferenceKind;
@@ -193,7 +193,8 @@ pub(super) fn quotas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn namespaces(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let named = |name: &cluster::Name| scope.has_name(&cluster::NamespacedName::new("", name.clone()));
+    let named =
+        |name: &cluster::Name| scope.has_name(&cluster::NamespacedName::new("", name.clone()));
     let chosen = view.store().namespaces().values().filter(|one| named(&one.name));
     let told = chosen.map(|one| {
         json!({

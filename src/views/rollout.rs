@@ -152,9 +152,9 @@ fn revisions(
         annotations.get(CHANGE_CAUSE).map_or_else(|| NONE.to_owned(), ToString::to_string)
     };
     let of_history = |history: &[Revision]| {
-        let all = history.iter().map(|one| {
-            (one.number, cause(&one.template.annotations), (*one.template).clone())
-        });
+        let all = history
+            .iter()
+            .map(|one| (one.number, cause(&one.template.annotations), (*one.template).clone()));
         all.collect()
     };
     let store = view.store();

@@ -9,8 +9,8 @@ use super::get::Scope;
 use super::written::Written;
 use cluster::deployment::IntOrPercent;
 use cluster::job::{COMPLETE, FAILED, Job};
-use cluster::node::{ConditionStatus, Node};
 use cluster::node::Taint;
+use cluster::node::{ConditionStatus, Node};
 use cluster::pod_template::PodTemplate;
 use cluster::policy::Budget;
 use cluster::printed_status::printed_status;
@@ -115,9 +115,8 @@ pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for node in sight.view.store().nodes().values() {
         rows.meta(&node.meta, || {
             let info = &sight.written.get("Node", &node.meta.id)["status"]["nodeInfo"];
-            let told = |field: &str, otherwise: &str| {
-                info[field].as_str().unwrap_or(otherwise).to_owned()
-            };
+            let told =
+                |field: &str, otherwise: &str| info[field].as_str().unwrap_or(otherwise).to_owned();
             let kernel = match (info["kernelVersion"].as_str(), info["architecture"].as_str()) {
                 (Some(kernel), Some(architecture)) => format!("{kernel} ({architecture})"),
                 _ => UNKNOWN.to_owned(),

@@ -10,7 +10,7 @@ use super::rows::{Rows, Sight, title_case};
 use cluster::claim::{AccessMode, Claim};
 use cluster::pod_template::ReferenceKind;
 use cluster::service::Service;
-use cluster::{Labels, NamespacedName};
+use cluster::{Labels, NamespacedName, ObjectMeta};
 use engine::SimTime;
 
 pub(super) fn config_maps(sight: Sight<'_>, rows: &mut Rows<'_>) {
@@ -126,26 +126,33 @@ pub(super) fn namespaces(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 pub(super) fn quotas(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for (id, quota) in sight.view.store().quotas() {
-        rows.add(id, &quota.meta.labels, quota.meta.created, || {
+        let created = since(sight, "ResourceQuota", &quota.meta);
+        rows.add(id, &quota.meta.labels, created, || {
             let used = sight.view.store().quota_used(quota);
             let cell = |of_limits: bool| {
                 let own = used.iter().filter(|one| one.resource.starts_with("limits") == of_limits);
                 let pairs = own.map(|one| format!("{}: {}/{}", one.resource, one.used, one.hard));
                 pairs.collect::<Vec<_>>().join(", ")
             };
-            vec![cell(false), cell(true), sight.age(quota.meta.created)]
+            vec![cell(false), cell(true), sight.age(created)]
         });
     }
 }
 
 pub(super) fn limit_ranges(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for (id, range) in sight.view.store().limit_ranges() {
-        rows.add(id, &range.meta.labels, range.meta.created, || {
-            let store = sight.view.store();
-            let created = cluster::ClusterView::new(store, range.meta.created).timestamp();
-            vec![created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]
+        let created = since(sight, "LimitRange", &range.meta);
+        rows.add(id, &range.meta.labels, created, || {
+            let at = cluster::ClusterView::new(sight.view.store(), created).timestamp();
+            vec![at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]
         });
     }
+}
+
+/// When an object was created of which the store does not say it.
+fn since(sight: Sight<'_>, kind: &str, meta: &ObjectMeta) -> SimTime {
+    let written = sight.written.since(kind, &meta.id).map(SimTime::floor_to_second);
+    written.unwrap_or(meta.created).max(meta.created)
 }
 
 pub(super) fn priority_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
@@ -179,11 +186,8 @@ pub(super) fn endpoint_slices(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 1..=3 => addresses.join(","),
                 more => format!("{} + {} more...", addresses[..3].join(","), more - 3),
             };
-            let ports: BTreeSet<u16> = service
-                .ports
-                .iter()
-                .filter_map(|port| target_port(sight, service, port))
-                .collect();
+            let ports: BTreeSet<u16> =
+                service.ports.iter().filter_map(|port| target_port(sight, service, port)).collect();
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             let ports = if ports.is_empty() { "<unset>".to_owned() } else { ports.join(",") };
             vec!["IPv4".to_owned(), ports, shown, sight.age(service.meta.created)]

@@ -61,13 +61,17 @@ mod tests {
 
     #[test]
     fn neighbouring_lines_share_the_width_of_a_column_and_others_do_not() {
-        let text = "Limits:\n  memory:\t64Mi\nRequests:\n  cpu:\t50m\n  memory:\t32Mi\nLiveness:\thttp\n";
+        let text =
+            "Limits:\n  memory:\t64Mi\nRequests:\n  cpu:\t50m\n  memory:\t32Mi\nLiveness:\thttp\n";
         let aligned = "Limits:\n  memory:  64Mi\nRequests:\n  cpu:     50m\n  memory:  32Mi\nLiveness:  http\n";
         assert_eq!(align(text, OF_PAGES), aligned);
     }
 
     #[test]
     fn the_last_cell_of_a_row_is_not_padded() {
-        assert_eq!(align("NAME\tAGE\na-long-name\t5s\nb\t\n", OF_TABLES), "NAME          AGE\na-long-name   5s\nb             \n");
+        assert_eq!(
+            align("NAME\tAGE\na-long-name\t5s\nb\t\n", OF_TABLES),
+            "NAME          AGE\na-long-name   5s\nb             \n"
+        );
     }
 }

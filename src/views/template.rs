@@ -8,6 +8,7 @@ use super::page::{Page, line};
 use super::pod_status::state_lines;
 use super::rows::Sight;
 use cluster::container_status::{ContainerState, ContainerStatus};
+use cluster::node::{NOT_READY_TAINT, UNREACHABLE_TAINT};
 use cluster::pod::Pod;
 use cluster::pod_template::{
     Container, PodSpec, PodTemplate, Probe, ResourceList, Toleration, TolerationOperator,
@@ -41,7 +42,19 @@ pub(super) fn pod_template(template: &PodTemplate, written: &Value, page: &mut P
         line!(page, 1, "Priority Class Name:\t{}", template.spec.priority_class_name);
     }
     page.labels("  Node-Selectors", &template.spec.node_selector);
-    page.list("  Tolerations", tolerations(&template.spec.tolerations));
+    // Admission gives the others to pods, not to templates.
+    let is_written = |one: &&Toleration| {
+        let written = list(&spec["tolerations"]);
+        !is_of_admission(one) || written.iter().any(|other| other["key"] == *one.key)
+    };
+    let own: Vec<Toleration> =
+        template.spec.tolerations.iter().filter(is_written).cloned().collect();
+    page.list("  Tolerations", tolerations(&own));
+}
+
+/// Whether a toleration is one that the admission plugin DefaultTolerationSeconds adds.
+fn is_of_admission(one: &Toleration) -> bool {
+    one.toleration_seconds == Some(300) && matches!(&*one.key, NOT_READY_TAINT | UNREACHABLE_TAINT)
 }
 
 /// The sections of init containers and containers.
@@ -82,9 +95,8 @@ fn container(
     if let (Some(status), Some(of)) = (status, of_pod) {
         let has_run = status.last_termination.is_some()
             || !matches!(status.state, ContainerState::Waiting(_));
-        let digits = || {
-            derived::hex_digits(&format!("{} {} {}", of.pod.uid, one.name, status.restarts))
-        };
+        let digits =
+            || derived::hex_digits(&format!("{} {} {}", of.pod.uid, one.name, status.restarts));
         let id = if has_run { format!("containerd://{}", digits()) } else { String::new() };
         line!(page, 2, "Container ID:\t{id}");
         line!(page, 2, "Image:\t{}", one.image);
@@ -208,9 +220,8 @@ fn environment(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
         let [field, resource, secret, config] =
             ["fieldRef", "resourceFieldRef", "secretKeyRef", "configMapKeyRef"]
                 .map(|kind| &source[kind]);
-        let key = |source: &Value, field: &str| {
-            source[field].as_str().unwrap_or_default().to_owned()
-        };
+        let key =
+            |source: &Value, field: &str| source[field].as_str().unwrap_or_default().to_owned();
         if field.is_object() {
             let path = key(field, "fieldPath");
             let version = field["apiVersion"].as_str().unwrap_or("v1");
@@ -267,7 +278,8 @@ fn mounts(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
         };
         format!("{} from {} ({mode}{sub})", text("mountPath"), text("name"))
     });
-    let token = of_pod.map(|of| format!("{TOKEN_PATH} from {} (ro)", derived::token_volume(of.pod)));
+    let token =
+        of_pod.map(|of| format!("{TOKEN_PATH} from {} (ro)", derived::token_volume(of.pod)));
     let mut all: Vec<String> = own.chain(token).collect();
     all.sort();
     line!(page, 2, "Mounts:{}", if all.is_empty() { "\t<none>" } else { "" });

@@ -61,7 +61,10 @@ impl Written {
 }
 
 /// Who wrote the template of an owner of pods: the Deployment of a ReplicaSet, the CronJob of a Job.
-pub(super) fn writer(view: ClusterView<'_>, owner: Owner) -> Option<(&'static str, &NamespacedName)> {
+pub(super) fn writer(
+    view: ClusterView<'_>,
+    owner: Owner,
+) -> Option<(&'static str, &NamespacedName)> {
     let store = view.store();
     let above = match owner {
         Owner::ReplicaSet(id) => {

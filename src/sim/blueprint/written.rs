@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Blueprint, set_in_manifests};
 use super::super::documents::Documents;
+use super::{Blueprint, set_in_manifests};
 use cluster::ObjectReference;
 use engine::SimTime;
 use faults::TimelineAction;
