@@ -223,7 +223,9 @@ pub struct Found {
 
 /// Says what is missing; the exit code is kubectl's.
 pub fn tell_missing(missing: &[String]) -> Exit {
-    missing.iter().for_each(|message| output::tell(message));
+    for message in missing {
+        output::tell(message);
+    }
     if missing.is_empty() { Exit::Fine } else { Exit::Missed }
 }
 

@@ -139,9 +139,10 @@ pub fn get(
     for target in &targets {
         let Listed::Kind(kind) = target.listed else {
             let scope = Scope { names: target.names.clone(), ..scope.clone() };
-            match is_as_objects {
-                true => items.extend(views::event_objects(moment.log(), &scope)),
-                false => tables.push(events_of(&moment, &scope, &of_events)),
+            if is_as_objects {
+                items.extend(views::event_objects(moment.log(), &scope))
+            } else {
+                tables.push(events_of(&moment, &scope, &of_events))
             }
             continue;
         };
@@ -150,9 +151,10 @@ pub fn get(
         if found.ids.is_empty() {
             continue;
         }
-        match is_as_objects {
-            true => items.extend(views::objects(moment.sight().view, kind, &found.scope)),
-            false => tables.push(views::get(moment.sight(), kind, &found.scope, &form)),
+        if is_as_objects {
+            items.extend(views::objects(moment.sight().view, kind, &found.scope))
+        } else {
+            tables.push(views::get(moment.sight(), kind, &found.scope, &form))
         }
     }
     let list = |items: Vec<Value>| json!({"apiVersion": "v1", "kind": "List", "items": items});

@@ -175,16 +175,13 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     if let Some(reason) = pod.status_reason {
         line!(page, 0, "Reason:\t{reason}");
     }
-    match derived::pod_ip(sight, pod) {
-        Some(ip) => {
-            line!(page, 0, "IP:\t{ip}");
-            line!(page, 0, "IPs:");
-            line!(page, 1, "IP:\t{ip}");
-        }
-        None => {
-            line!(page, 0, "IP:\t");
-            line!(page, 0, "IPs:\t<none>");
-        }
+    if let Some(ip) = derived::pod_ip(sight, pod) {
+        line!(page, 0, "IP:\t{ip}");
+        line!(page, 0, "IPs:");
+        line!(page, 1, "IP:\t{ip}");
+    } else {
+        line!(page, 0, "IP:\t");
+        line!(page, 0, "IPs:\t<none>");
     }
     if let Some((kind, owner)) = pod.owner.and_then(|owner| view.store().identity_of(owner)) {
         line!(page, 0, "Controlled By:\t{kind}/{}", owner.name);
@@ -220,7 +217,9 @@ fn pod_conditions(pod: &Pod, log: &[LogLine], page: &mut Page) {
     }
     line!(page, 0, "Conditions:");
     line!(page, 1, "Type\tStatus");
-    told.iter().for_each(|(kind, status)| line!(page, 1, "{kind} \t{status} "));
+    for (kind, status) in told {
+        line!(page, 1, "{kind} \t{status} ");
+    }
 }
 
 /// A condition of a resize that is not through.

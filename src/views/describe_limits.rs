@@ -60,7 +60,9 @@ pub(super) fn quota(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> O
 pub(super) fn limit_range(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let range = sight.view.store().limit_ranges().get(id)?;
     names(id, page);
-    LIMIT_TITLES.iter().for_each(|titles| line!(page, 0, "{titles}"));
+    for titles in LIMIT_TITLES {
+        line!(page, 0, "{titles}");
+    }
     limits(range, "", page);
     Some(())
 }
@@ -120,7 +122,9 @@ pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) 
         return Some(());
     }
     line!(page, 0, "Resource Limits");
-    LIMIT_TITLES.iter().for_each(|titles| line!(page, 0, " {titles}"));
+    for titles in LIMIT_TITLES {
+        line!(page, 0, " {titles}");
+    }
     ranges.for_each(|(_, range)| limits(range, " ", page));
     Some(())
 }

@@ -151,8 +151,8 @@ pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm
     }
     let has_namespace = scope.namespace.is_none();
     let namespace = has_namespace.then_some("NAMESPACE");
-    let titles: &[&str] = match form.wide && form.as_objects {
-        true => &[
+    let titles: &[&str] = if form.wide && form.as_objects {
+        &[
             "LAST SEEN",
             "TYPE",
             "REASON",
@@ -163,8 +163,9 @@ pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm
             "FIRST SEEN",
             "COUNT",
             "NAME",
-        ],
-        false => &["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"],
+        ]
+    } else {
+        &["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
     };
     let mut columns = Columns::new(namespace.into_iter().chain(titles.iter().copied()));
     for one in &series {

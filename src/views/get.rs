@@ -71,7 +71,8 @@ pub fn names(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<NamespacedName>
 pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     let found = found(sight, kind, scope, &form.order);
     if form.only_names {
-        return found.iter().map(|one| format!("{}/{}\n", kind.prefix(), one.id.name)).collect();
+        let prefix = kind.prefix();
+        return found.iter().flat_map(|one| [&prefix, "/", &*one.id.name, "\n"]).collect();
     }
     let row = kind.row();
     let namespace = kind.is_namespaced() && scope.namespace.is_none();

@@ -1,5 +1,7 @@
 //! `kubectl rollout status` and `history` of Deployments, StatefulSets and DaemonSets.
 
+use std::fmt::Write as _;
+
 use super::columns::NONE;
 use super::get::Sight;
 use super::page::Page;
@@ -35,7 +37,8 @@ pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<
 pub fn history(sight: Sight<'_>, object: &ObjectReference) -> Option<String> {
     let mut lines = "REVISION\tCHANGE-CAUSE\n".to_owned();
     for (number, cause, _) in revisions(sight.view, object)? {
-        lines.push_str(&format!("{number}\t{cause}\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{number}\t{cause}");
     }
     let kind = object.kind.to_lowercase();
     Some(format!("{kind}.apps/{} \n{}\n", object.id.name, align(&lines, OF_PAGES)))

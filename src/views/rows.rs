@@ -246,12 +246,11 @@ pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
             let ports = service.ports.iter().enumerate().map(|(position, port)| {
                 let written = &written["ports"][position];
                 let protocol = written["protocol"].as_str().unwrap_or("TCP");
-                match has_node_ports {
-                    true => {
-                        let on_nodes = derived::node_port(service, position, written);
-                        format!("{}:{on_nodes}/{protocol}", port.port)
-                    }
-                    false => format!("{}/{protocol}", port.port),
+                if has_node_ports {
+                    let on_nodes = derived::node_port(service, position, written);
+                    format!("{}:{on_nodes}/{protocol}", port.port)
+                } else {
+                    format!("{}/{protocol}", port.port)
                 }
             });
             let ports: Vec<String> = ports.collect();

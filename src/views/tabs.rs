@@ -41,7 +41,9 @@ fn block(lines: &[Vec<&str>], widths: &mut Vec<usize>, spacing: Spacing, out: &m
         widths.pop();
         rest = &rest[end..];
     }
-    rest.iter().for_each(|line| write_line(line, widths, out));
+    for line in rest {
+        write_line(line, widths, out);
+    }
 }
 
 fn write_line(cells: &[&str], widths: &[usize], out: &mut String) {

@@ -1,6 +1,8 @@
 //! Pod templates and containers as `kubectl describe` prints them (`DescribePodTemplate`, `describeContainers`).
 //! Images, resources, ports and the timing of probes are those of the store, all else as it was written.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::derived;
@@ -203,9 +205,10 @@ fn environment(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
         line!(page, 2, "Environment Variables from:");
     }
     for one in from {
-        let (kind, source) = match one["configMapRef"].is_object() {
-            true => ("ConfigMap", &one["configMapRef"]),
-            false => ("Secret", &one["secretRef"]),
+        let (kind, source) = if one["configMapRef"].is_object() {
+            ("ConfigMap", &one["configMapRef"])
+        } else {
+            ("Secret", &one["secretRef"])
         };
         let prefix = one["prefix"].as_str().filter(|prefix| !prefix.is_empty());
         let prefix = prefix.map_or_else(String::new, |prefix| format!(" with prefix '{prefix}'"));
@@ -283,7 +286,9 @@ fn mounts(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
     let mut all: Vec<String> = own.chain(token).collect();
     all.sort();
     line!(page, 2, "Mounts:{}", if all.is_empty() { "\t<none>" } else { "" });
-    all.iter().for_each(|mount| line!(page, 3, "{mount}"));
+    for mount in all {
+        line!(page, 3, "{mount}");
+    }
 }
 
 /// `describeVolumes`, in the words for the sources that pods mostly have.
@@ -358,18 +363,19 @@ pub(super) fn tolerations(all: &[Toleration]) -> Vec<String> {
     let mut all: Vec<&Toleration> = all.iter().collect();
     all.sort_by(|one, other| one.key.cmp(&other.key));
     let texts = all.into_iter().map(|one| {
+        // Writing to a string cannot fail.
         let mut text = one.key.to_string();
         if !one.value.is_empty() {
-            text += &format!("={}", one.value);
+            text.extend(["=", &*one.value]);
         }
         if let Some(effect) = one.effect {
-            text += &format!(":{effect:?}");
+            let _ = write!(text, ":{effect:?}");
         }
         if one.operator == TolerationOperator::Exists && one.value.is_empty() {
             text += if text.is_empty() { "op=Exists" } else { " op=Exists" };
         }
         if let Some(seconds) = one.toleration_seconds {
-            text += &format!(" for {seconds}s");
+            let _ = write!(text, " for {seconds}s");
         }
         text
     });

@@ -68,7 +68,9 @@ impl Writing {
     fn apply(&mut self, at: SimTime, sources: &[Source], settings: &[Override]) {
         let said = &mut Diagnostics::default();
         let mut manifests = read_manifests(sources, said);
-        settings.iter().for_each(|setting| set_in_manifests(&mut manifests, setting, said));
+        for setting in settings {
+            set_in_manifests(&mut manifests, setting, said);
+        }
         for manifest in &manifests {
             self.since.entry(manifest.reference.clone()).or_insert(at);
         }
