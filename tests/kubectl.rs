@@ -316,10 +316,8 @@ fn normalize(recorded: &Recorded, line: &str) -> Line {
     let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
     let mut rest = line.as_str();
     while let Some(first) = rest.chars().next() {
-        let end = match is_of_word(first) {
-            true => rest.find(|letter| !is_of_word(letter)).unwrap_or(rest.len()),
-            false => rest.find(is_of_word).unwrap_or(rest.len()),
-        };
+        let is_word = is_of_word(first);
+        let end = rest.find(|letter| is_of_word(letter) != is_word).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         let age = duration(word);
         let is_quantity = recorded.cmd.contains(" top ") && amount(word, after);

@@ -140,9 +140,9 @@ pub fn get(
         let Listed::Kind(kind) = target.listed else {
             let scope = Scope { names: target.names.clone(), ..scope.clone() };
             if is_as_objects {
-                items.extend(views::event_objects(moment.log(), &scope))
+                items.extend(views::event_objects(moment.log(), &scope));
             } else {
-                tables.push(events_of(&moment, &scope, &of_events))
+                tables.push(events_of(&moment, &scope, &of_events));
             }
             continue;
         };
@@ -152,9 +152,9 @@ pub fn get(
             continue;
         }
         if is_as_objects {
-            items.extend(views::objects(moment.sight().view, kind, &found.scope))
+            items.extend(views::objects(moment.sight().view, kind, &found.scope));
         } else {
-            tables.push(views::get(moment.sight(), kind, &found.scope, &form))
+            tables.push(views::get(moment.sight(), kind, &found.scope, &form));
         }
     }
     let list = |items: Vec<Value>| json!({"apiVersion": "v1", "kind": "List", "items": items});
