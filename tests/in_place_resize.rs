@@ -5,11 +5,11 @@
 mod in_memory;
 
 use in_memory::{Run, resolved};
+use wavetank::cluster::ClusterView;
 use wavetank::cluster::pod::Pod;
 use wavetank::cluster::resize::PendingReason;
-use wavetank::cluster::{ClusterView, ObjectReference};
 use wavetank::sim::Blueprint;
-use wavetank::views::{self, Kind, Scope};
+use wavetank::views::{self, Kind, Scope, Sight, Written};
 
 /// One node with 1930m of CPU for pods, and Deployments of one pod each.
 fn scenario(timeline: &str, rest: &str) -> String {
@@ -102,10 +102,11 @@ fn a_resize_waits_for_room_and_goes_on_when_another_pod_is_gone() {
     let message =
         "Node didn't have enough resource: cpu, requested: 1200, used: 900, capacity: 1930";
     assert_eq!(pending.message, message);
-    let object: ObjectReference =
-        format!("Pod/default/{}", pod(view, "web").name()).parse().unwrap();
-    let told = views::describe(view, &run.0.recorder().log, &object).expect("it is there");
-    assert!(told.contains("PodResizePending          True   Deferred: Node didn't have"), "{told}");
+    let sight = Sight { view, written: &Written::default() };
+    let id = &pod(view, "web").id;
+    let log = &run.0.recorder().log;
+    let told = views::describe(sight, log, Kind::Pods, id, true).expect("it is there");
+    assert!(told.contains("\n  PodResizePending            True \n"), "{told}");
     assert_eq!(run.events("ResizeDeferred").len(), 1);
     run.until(700);
     assert_eq!(requests(&run, "web"), ["1200m"; 4]);

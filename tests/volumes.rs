@@ -6,7 +6,7 @@ mod in_memory;
 use in_memory::Run;
 use wavetank::cluster::NamespacedName;
 use wavetank::cluster::pod::PodPhase;
-use wavetank::views::{self, Kind, Scope, Wide};
+use wavetank::views::{self, Form, Kind, Scope, Sight, Written};
 
 const SCENARIO: &str = "apiVersion: wavetank/v1
 kind: Scenario
@@ -167,7 +167,11 @@ fn a_claim_in_use_goes_with_its_last_pod() {
     let timeline = "timeline: [{at: 2m, delete: PersistentVolumeClaim/work}, {at: 5m, delete: \
                     Pod/user}]\n";
     let mut run = Run::new(&format!("{SCENARIO}{timeline}"), &format!("{claim}{pod}"));
-    let listed = |run: &Run| views::get(run.0.view(), Kind::Claims, &Scope::default(), Wide(false));
+    let written = Written::default();
+    let listed = |run: &Run| {
+        let sight = Sight { view: run.0.view(), written: &written };
+        views::get(sight, Kind::Claims, &Scope::default(), &Form::default())
+    };
     run.until(60);
     assert!(listed(&run).contains("work   Bound"), "{}", listed(&run));
     run.until(180);

@@ -13,7 +13,7 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::inventory::Inventory;
 use wavetank::scenario::starter::Starter;
 use wavetank::sim::Simulation;
-use wavetank::views::{self, Kind, Scope, Wide};
+use wavetank::views::{self, Form, Kind, Scope, Sight, Written};
 
 const NODES: &str = "cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n";
 
@@ -55,7 +55,8 @@ fn jobs<'a>(report: &'a Report, name: &str) -> &'a JobsReport {
 
 fn listed(simulation: &Simulation, kind: Kind) -> String {
     let scope = Scope { namespace: Some("default".to_owned()), ..Scope::default() };
-    views::get(simulation.view(), kind, &scope, Wide(false))
+    let sight = Sight { view: simulation.view(), written: &Written::default() };
+    views::get(sight, kind, &scope, &Form::default())
 }
 
 fn images(view: ClusterView<'_>, app: &str) -> Vec<String> {

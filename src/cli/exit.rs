@@ -26,7 +26,8 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `check`: all objectives met
   1  `check`: an objective missed; `compare`: it failed; `conform`: a decision not reproduced;
-     `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings
+     `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings;
+     `get`, `describe`, `rollout`, `top`: what is named is not there
   2  wrong input or wrong usage
   3  an error in wavetank itself";
 

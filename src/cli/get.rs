@@ -1,45 +1,47 @@
-//! `wavetank get`, `describe`, `events`, `rollout`, `top`: the cluster at an instant of a run, as kubectl
-//! prints it.
+//! `wavetank get`, `describe`, `events`: the cluster at an instant of a run, as kubectl prints it.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 
-use clap::{Subcommand, ValueEnum};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::at::{Instant, ObjectAtInstant};
+use super::at::{
+    Choice, Found, Listed, Moment, TimeOfRun, Words, refuse, targets, tell_missing, tell_nothing,
+};
 use super::exit::{Exit, Failure};
-use super::output::{self, OutputOptions};
-use cluster::selector::Selector;
+use super::output::OutputOptions;
 use manifest::yaml::to_yaml;
-use views::{self, Kind, Scope, Wide};
+use views::{self, EventForm, Form, Order, Scope};
 
 /// Options of `wavetank get`.
 #[derive(Debug, clap::Args)]
 pub struct GetArguments {
-    /// What to list, as kubectl takes it: pods, po, nodes, deploy, rs, svc, hpa, pdb, events; several, as pods,deploy;
-    /// all; or one, as pod/NAME
-    #[arg(value_name = "KIND[/NAME]")]
-    what: String,
+    /// What to list, as kubectl takes it: pods, deploy web, svc/web, deploy/SHOP/web, pods,deploy, all, events; and
+    /// the scenario file [default: scenario.yaml]
+    #[arg(value_name = "KIND [NAME] [SCENARIO]", required = true)]
+    words: Vec<String>,
 
     #[command(flatten)]
-    instant: Instant,
+    time: TimeOfRun,
 
-    /// Only this namespace
-    #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
-
-    /// All namespaces, which is the default
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
-
-    /// Only objects whose labels match, such as app=web,tier!=cache
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    selector: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
 
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     output: GetForm,
+
+    /// A column with all labels
+    #[arg(long)]
+    show_labels: bool,
+
+    /// Columns with the values of these labels
+    #[arg(short = 'L', long, value_name = "LABEL", value_delimiter = ',')]
+    label_columns: Vec<String>,
+
+    /// By what rows are sorted: .metadata.name, .metadata.creationTimestamp, and .lastTimestamp of events
+    #[arg(long, value_name = "FIELD")]
+    sort_by: Option<String>,
 }
 
 /// Forms of a list.
@@ -50,6 +52,8 @@ enum GetForm {
     Text,
     /// A line for each, with more columns
     Wide,
+    /// The names
+    Name,
     /// A List of objects
     Yaml,
     /// The same as JSON
@@ -59,59 +63,38 @@ enum GetForm {
 /// Options of `wavetank describe`.
 #[derive(Debug, clap::Args)]
 pub struct DescribeArguments {
+    /// What to describe, as kubectl takes it: pod web-0, svc/web, deploy/SHOP/web, pods; and the scenario file
+    /// [default: scenario.yaml]
+    #[arg(value_name = "KIND [NAME] [SCENARIO]", required = true)]
+    words: Vec<String>,
+
     #[command(flatten)]
-    what: ObjectAtInstant,
+    time: TimeOfRun,
+
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// Options of `wavetank events`.
 #[derive(Debug, clap::Args)]
 pub struct EventsArguments {
-    #[command(flatten)]
-    instant: Instant,
-
-    /// Only this namespace
-    #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
-}
-
-/// Options of `wavetank rollout`.
-#[derive(Debug, clap::Args)]
-pub struct RolloutArguments {
-    #[command(subcommand)]
-    what: Rollout,
-}
-
-#[derive(Debug, Subcommand)]
-enum Rollout {
-    /// How far the rollout of a Deployment, StatefulSet or DaemonSet is
-    Status(ObjectAtInstant),
-    /// The revisions of a Deployment, StatefulSet or DaemonSet
-    History(ObjectAtInstant),
-}
-
-/// Options of `wavetank top`.
-#[derive(Debug, clap::Args)]
-pub struct TopArguments {
-    /// Whose use: of pods or of nodes
-    #[arg(value_enum)]
-    whose: Whose,
+    /// The scenario file [default: scenario.yaml]
+    #[arg(value_name = "SCENARIO")]
+    words: Vec<String>,
 
     #[command(flatten)]
-    instant: Instant,
+    time: TimeOfRun,
 
-    /// Only this namespace
-    #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
-}
+    #[command(flatten)]
+    choice: Choice,
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Whose {
-    /// Of each pod
-    #[value(alias = "pod", alias = "po")]
-    Pods,
-    /// Of each node
-    #[value(alias = "node", alias = "no")]
-    Nodes,
+    /// Only those of this object
+    #[arg(long = "for", value_name = "KIND/NAME")]
+    of: Option<String>,
+
+    /// Only those of these types: Normal, Warning
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    types: Vec<String>,
 }
 
 /// Lists objects.
@@ -120,104 +103,120 @@ pub fn get(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let (kinds, name) = match arguments.what.split_once('/') {
-        Some((kind, name)) => (kind, Some(name.to_owned())),
-        None => (arguments.what.as_str(), None),
+    let words = Words::new(&arguments.words);
+    let targets = match targets(&words.others) {
+        Ok(targets) => targets,
+        Err(message) => return Ok(refuse(&message)),
     };
-    let kinds = kinds_of(kinds)?;
-    let selector = arguments.selector.as_ref().map(|text| text.parse::<Selector>());
-    let selector = selector.transpose().map_err(|error| Failure::Input(error.to_string()))?;
-    let simulation = arguments.instant.simulate(options)?;
-    let view = simulation.view();
-    let log = &simulation.recorder().log;
-    let mut found = Vec::new();
-    for listed in &kinds {
-        let among = match (&selector, listed) {
-            (None, _) => None,
-            // Events have no labels.
-            (Some(_), Listed::Events) => Some(BTreeSet::new()),
-            (Some(selector), Listed::Kind(kind)) => {
-                Some(views::labelled(view, *kind, selector).ok_or_else(|| {
-                    let message = "cannot be chosen by labels, which are not kept";
-                    Failure::Input(format!("{kind}s {message}"))
-                })?)
-            }
-        };
-        let (namespace, name) = (arguments.namespace.clone(), name.clone());
-        found.push((*listed, Scope { namespace, name, among, shows_kind: kinds.len() > 1 }));
-    }
-    let tables = |wide| {
-        let tables = found.iter().map(|(listed, scope)| match listed {
-            Listed::Kind(kind) => views::get(view, *kind, scope, Wide(wide)),
-            Listed::Events => views::events(simulation.now(), log, scope),
-        });
-        tables.filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
+    let scope = arguments.choice.scope()?;
+    let mut form = Form {
+        wide: arguments.output == GetForm::Wide,
+        only_names: arguments.output == GetForm::Name,
+        shows_labels: arguments.show_labels,
+        label_columns: arguments.label_columns.clone(),
+        shows_kind: targets.len() > 1,
+        ..Form::default()
     };
-    let objects = || {
-        let items = found.iter().flat_map(|(listed, scope)| match listed {
-            Listed::Kind(kind) => views::objects(view, *kind, scope),
-            Listed::Events => views::event_objects(log, scope),
-        });
-        let items: Vec<Value> = items.collect();
-        json!({"apiVersion": "v1", "kind": "List", "items": items})
-    };
-    let text = match arguments.output {
-        GetForm::Text => tables(false),
-        GetForm::Wide => tables(true),
-        GetForm::Yaml => to_yaml(&objects()),
-        GetForm::Json => format!("{:#}\n", objects()),
-    };
-    let what = match kinds[..] {
-        [Listed::Kind(kind)] => format!("{kind}s"),
-        [Listed::Events] => "events".to_owned(),
-        _ => "resources".to_owned(),
-    };
-    write_found(&text, &what, out)
-}
-
-/// What can be listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listed {
-    /// The objects of a kind.
-    Kind(Kind),
-    /// Events.
-    Events,
-}
-
-/// The kinds that a list such as `pods,deploy` names; `all` stands for those of kubectl.
-fn kinds_of(text: &str) -> Result<Vec<Listed>, Failure> {
-    let mut kinds = Vec::new();
-    for word in text.split(',') {
-        let named = match word.to_ascii_lowercase().as_str() {
-            "all" => Kind::OF_ALL.map(Listed::Kind).to_vec(),
-            "events" | "event" | "ev" => vec![Listed::Events],
-            _ => vec![Listed::Kind(word.parse().map_err(Failure::Input)?)],
-        };
-        for kind in named {
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
+    let mut by_time = false;
+    if let Some(field) = &arguments.sort_by {
+        match field.trim_matches(['{', '}']) {
+            ".metadata.name" => {}
+            ".metadata.creationTimestamp" => form.order = Order::Age,
+            ".lastTimestamp" => by_time = true,
+            _ => {
+                let right = ".metadata.name, .metadata.creationTimestamp and .lastTimestamp";
+                return Err(Failure::Input(format!(
+                    "--sort-by {field}: rows are sorted by {right}"
+                )));
             }
         }
     }
-    Ok(kinds)
+    let moment = arguments.time.simulate(words.scenario, options)?;
+    let of_events =
+        EventForm { as_objects: true, wide: form.wide, by_time, ..EventForm::default() };
+    let (mut tables, mut items, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let is_as_objects = matches!(arguments.output, GetForm::Yaml | GetForm::Json);
+    for target in &targets {
+        let Listed::Kind(kind) = target.listed else {
+            let scope = Scope { names: target.names.clone(), ..scope.clone() };
+            if is_as_objects {
+                items.extend(views::event_objects(moment.log(), &scope));
+            } else {
+                tables.push(events_of(&moment, &scope, &of_events));
+            }
+            continue;
+        };
+        let found = moment.find(kind, target, &scope);
+        missing.extend(found.missing);
+        if found.ids.is_empty() {
+            continue;
+        }
+        if is_as_objects {
+            items.extend(views::objects(moment.sight().view, kind, &found.scope));
+        } else {
+            tables.push(views::get(moment.sight(), kind, &found.scope, &form));
+        }
+    }
+    let list = |items: Vec<Value>| json!({"apiVersion": "v1", "kind": "List", "items": items});
+    match arguments.output {
+        GetForm::Yaml => out.write_all(to_yaml(&list(items)).as_bytes())?,
+        GetForm::Json => writeln!(out, "{:#}", list(items))?,
+        _ => {
+            tables.retain(|table| !table.is_empty());
+            let between = if form.only_names { "" } else { "\n" };
+            out.write_all(tables.join(between).as_bytes())?;
+            if tables.is_empty() && missing.is_empty() {
+                let is_namespaced = |listed| match listed {
+                    Listed::Kind(kind) => kind.is_namespaced(),
+                    Listed::Events => true,
+                };
+                let any = targets.iter().any(|target| is_namespaced(target.listed));
+                tell_nothing(scope.namespace.as_deref().filter(|_| any));
+            }
+        }
+    }
+    Ok(tell_missing(&missing))
 }
 
-/// Shows one object in full.
+fn events_of(moment: &Moment, scope: &Scope, form: &EventForm) -> String {
+    views::events(moment.sight(), moment.log(), scope, form)
+}
+
+/// Shows objects in full.
 pub fn describe(
     arguments: &DescribeArguments,
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let (object, simulation) = arguments.what.simulate(options)?;
-    match views::describe(simulation.view(), &simulation.recorder().log, &object) {
-        Some(text) => write_found(&text, "", out),
-        None => Err(Failure::Input(format!(
-            "{object} is not there at {}; `wavetank get {}` lists what is, and pods, nodes, workloads, \
-             Services, HPAs, budgets, ConfigMaps, Secrets, claims and quotas can be described",
-            simulation.now(),
-            object.kind.to_lowercase()
-        ))),
+    let words = Words::new(&arguments.words);
+    let targets = match targets(&words.others) {
+        Ok(targets) => targets,
+        Err(message) => return Ok(refuse(&message)),
+    };
+    let scope = arguments.choice.scope()?;
+    let moment = arguments.time.simulate(words.scenario, options)?;
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for target in &targets {
+        let Listed::Kind(kind) = target.listed else {
+            return Err(Failure::Input(
+                "events are listed, not described: `wavetank events`".to_owned(),
+            ));
+        };
+        let Found { ids, missing: of_kind, .. } = moment.find(kind, target, &scope);
+        missing.extend(of_kind);
+        found.extend(ids.into_iter().map(|id| (kind, id)));
     }
+    // As with kubectl, events are for one object.
+    let is_one = found.len() == 1;
+    let (sight, log) = (moment.sight(), moment.log());
+    let pages =
+        found.iter().filter_map(|(kind, id)| views::describe(sight, log, *kind, id, is_one));
+    let pages: Vec<String> = pages.collect();
+    out.write_all(pages.join("\n\n").as_bytes())?;
+    if pages.is_empty() && missing.is_empty() {
+        tell_nothing(scope.namespace.as_deref());
+    }
+    Ok(tell_missing(&missing))
 }
 
 /// Lists what happened.
@@ -226,66 +225,30 @@ pub fn events(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let simulation = arguments.instant.simulate(options)?;
-    let scope = Scope { namespace: arguments.namespace.clone(), ..Scope::default() };
-    let text = views::events(simulation.now(), &simulation.recorder().log, &scope);
-    write_found(&text, "events", out)
-}
-
-/// Says how far a rollout is, or which there were.
-pub fn rollout(
-    arguments: &RolloutArguments,
-    options: OutputOptions,
-    out: &mut impl Write,
-) -> Result<Exit, Failure> {
-    let (Rollout::Status(of) | Rollout::History(of)) = &arguments.what;
-    let (object, simulation) = of.simulate(options)?;
-    let (view, object) = (simulation.view(), &object);
-    let missing = || {
-        Failure::Input(format!(
-            "there is no {object} at {}, or it is not rolled out; Deployments, StatefulSets and DaemonSets are",
-            simulation.now()
-        ))
-    };
-    match &arguments.what {
-        Rollout::Status(_) => {
-            match views::status(view, object).ok_or_else(missing)? {
-                Ok(status) => writeln!(out, "{status}")?,
-                // As kubectl does, whose exit code it is as well.
-                Err(error) => {
-                    output::complain(&error);
-                    return Ok(Exit::Missed);
-                }
-            }
-        }
-        Rollout::History(_) => {
-            let history = views::history(view, object).ok_or_else(missing)?;
-            writeln!(out, "{}.apps/{}", object.kind.to_lowercase(), object.id.name)?;
-            out.write_all(history.as_bytes())?;
-        }
+    let words = Words::new(&arguments.words);
+    if let [extra, ..] = words.others[..] {
+        return Err(Failure::Input(format!("{extra:?} is no scenario file")));
     }
-    Ok(Exit::Fine)
-}
-
-/// Lists what is used.
-pub fn top(
-    arguments: &TopArguments,
-    options: OutputOptions,
-    out: &mut impl Write,
-) -> Result<Exit, Failure> {
-    let simulation = arguments.instant.simulate(options)?;
-    let scope = Scope { namespace: arguments.namespace.clone(), ..Scope::default() };
-    let text = match arguments.whose {
-        Whose::Pods => views::top_pods(simulation.view(), &scope),
-        Whose::Nodes => views::top_nodes(simulation.view()),
-    };
-    write_found(&text, "metrics", out)
-}
-
-/// What kubectl says where there is nothing to list.
-fn write_found(text: &str, what: &str, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut scope = arguments.choice.scope()?;
+    let mut form = EventForm { types: arguments.types.clone(), ..EventForm::default() };
+    if let Some(object) = &arguments.of {
+        let target = match super::at::single(&[object.as_str()]) {
+            Ok(target) => target,
+            Err(message) => return Ok(refuse(&message)),
+        };
+        if let Listed::Kind(kind) = target.listed {
+            form.kind = Some(kind);
+        }
+        scope.names = target.names;
+        scope.namespace = target.namespace.or(scope.namespace);
+    }
+    let moment = arguments.time.simulate(words.scenario, options)?;
+    let text = events_of(&moment, &scope, &form);
     if text.is_empty() {
-        writeln!(out, "No {what} found.")?;
+        super::output::tell(&match &scope.namespace {
+            Some(namespace) => format!("No events found in {namespace} namespace."),
+            None => "No events found.".to_owned(),
+        });
     }
     out.write_all(text.as_bytes())?;
     Ok(Exit::Fine)

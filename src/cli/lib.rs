@@ -19,6 +19,7 @@ pub mod import;
 pub mod init;
 pub mod output;
 pub mod pack;
+pub mod rollout;
 pub mod run;
 mod scenario_arguments;
 pub mod schema;
@@ -88,9 +89,9 @@ enum Command {
     /// List what happened until a time of a run
     Events(get::EventsArguments),
     /// Say how far a rollout is at a time of a run, or which there were
-    Rollout(get::RolloutArguments),
+    Rollout(rollout::RolloutArguments),
     /// List the use of pods or nodes at a time of a run
-    Top(get::TopArguments),
+    Top(rollout::TopArguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
     /// Run a scenario with many settings, and find the cheapest that meets the objectives
@@ -118,8 +119,8 @@ impl Command {
             Self::Get(arguments) => get::get(arguments, options, out),
             Self::Describe(arguments) => get::describe(arguments, options, out),
             Self::Events(arguments) => get::events(arguments, options, out),
-            Self::Rollout(arguments) => get::rollout(arguments, options, out),
-            Self::Top(arguments) => get::top(arguments, options, out),
+            Self::Rollout(arguments) => rollout::rollout(arguments, options, out),
+            Self::Top(arguments) => rollout::top(arguments, options, out),
             Self::Schema(arguments) => schema::run(arguments, out),
             Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),

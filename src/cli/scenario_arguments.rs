@@ -70,7 +70,7 @@ impl ObjectInScenario {
 }
 
 /// Whether a text names a file rather than an object.
-fn is_file(text: &str) -> bool {
+pub fn is_file(text: &str) -> bool {
     let path = Path::new(text);
     let is_written_as_one = ["yaml", "yml", "json"].map(OsStr::new).map(Some);
     text == "-" || is_written_as_one.contains(&path.extension()) || path.is_file()

@@ -240,9 +240,7 @@ fn content(
     Ok(match kind {
         "Pod" => of!(core::Pod, |pod| {
             let spec = pod.spec.unwrap_or_default();
-            let mut rules = FieldErrors::default();
-            validate_pod(&spec, &SPEC, &mut rules);
-            errors.append_rules(rules);
+            errors.append_rules(pod_rules(&spec));
             let template = pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
             Content::Pod(Box::new(template))
         }),
@@ -307,6 +305,13 @@ fn content(
         "StorageClass" => of!(StorageClass, |_class| Content::Other),
         _ => (Content::Other, value),
     })
+}
+
+/// The rules for writes that a pod breaks.
+fn pod_rules(spec: &core::PodSpec) -> FieldErrors {
+    let mut rules = FieldErrors::default();
+    validate_pod(spec, &SPEC, &mut rules);
+    rules
 }
 
 /// An HPA of whatever version, and the object of the current one.

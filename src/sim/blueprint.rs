@@ -4,6 +4,7 @@
 mod accelerators;
 mod applications;
 mod entrances;
+mod written;
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,9 @@ pub(super) fn human(span: SimDuration) -> String {
         10_800..28_800 => two(hours, "h", minutes % 60, "m"),
         28_800..172_800 => format!("{hours}h"),
         172_800..691_200 => two(days, "d", hours % 24, "h"),
-        _ => format!("{days}d"),
+        691_200..63_072_000 => format!("{days}d"),
+        63_072_000..252_288_000 => two(days / 365, "y", days % 365, "d"),
+        _ => format!("{}y", days / 365),
     }
 }
 

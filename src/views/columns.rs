@@ -1,42 +1,51 @@
 //! Tables as kubectl prints them: titles in capitals, columns three spaces apart.
 
+use super::tabs::{OF_TABLES, align};
+
 /// What stands for a value that does not exist.
 pub(super) const NONE: &str = "<none>";
+/// What kubectl prints for a value that nobody knows.
+pub(super) const UNKNOWN: &str = "<unknown>";
 
 /// A table that grows row by row.
 pub(super) struct Columns {
-    rows: Vec<Vec<String>>,
+    text: String,
+    rows: usize,
+    /// Whether each cell ends with a tab, the last one too, as in `kubectl top`.
+    is_padded: bool,
 }
 
 impl Columns {
     /// A table with these titles.
     pub(super) fn new<'a>(titles: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { rows: vec![titles.into_iter().map(str::to_owned).collect()] }
+        let mut columns = Self { text: String::new(), rows: 0, is_padded: false };
+        columns.line(titles.into_iter().map(str::to_owned).collect());
+        columns
+    }
+
+    /// The same, with blanks after the last column.
+    pub(super) fn padded<'a>(titles: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut columns = Self::new(titles);
+        columns.is_padded = true;
+        columns.text = columns.text.replace('\n', "\t\n");
+        columns
     }
 
     /// Adds a row.
     pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows += 1;
+        self.line(cells);
+    }
+
+    fn line(&mut self, cells: Vec<String>) {
+        // A cell is one line; kubectl cuts it there.
+        let cells = cells.into_iter().map(|cell| cell.replace(['\n', '\t'], " "));
+        self.text.push_str(&cells.collect::<Vec<_>>().join("\t"));
+        self.text.push_str(if self.is_padded { "\t\n" } else { "\n" });
     }
 
     /// The text, each line ended; nothing if there is no row.
     pub(super) fn text(&self) -> String {
-        if self.rows.len() == 1 {
-            return String::new();
-        }
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let mut text = String::new();
-        for row in &self.rows {
-            let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            let line = padded.collect::<Vec<_>>().join("   ");
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        if self.rows == 0 { String::new() } else { align(&self.text, OF_TABLES) }
     }
 }

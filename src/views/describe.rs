@@ -1,189 +1,225 @@
-//! `kubectl describe`: all that is known of an object, and its events.
+//! `kubectl describe`: all that is known of an object, and its events (`pkg/describe/describe.go`, 1.36).
+//! This file has what each kind shares and pods; the other kinds are in the files `describe_*`.
 
-use std::fmt::Write as _;
-
-use super::age::age;
-use super::columns::NONE;
+use super::derived;
+use super::describe_hpa as hpa;
+use super::describe_limits as limits;
+use super::describe_node as node;
+use super::describe_service as service;
+use super::describe_storage as storage;
 use super::describe_workloads as workloads;
-use super::get::{Scope, label_text, metric_pairs, node_status, taint_text};
-use super::pod_status::{conditions, state_lines};
-use cluster::container_status::{ContainerStatus, ContainerStatuses};
+use super::events::event_table;
+use super::get::{Kind, Scope, Sight};
+use super::page::{Page, line};
+use super::pod_status::conditions;
+use super::rows_of_others::labels_of;
+use super::template::{OfPod, containers_of, spread, tolerations, volumes};
 use cluster::deployment::WorkloadCondition;
 use cluster::pod::Pod;
-use cluster::pod_template::{Container, PodSpec, PodTemplate, ReferenceKind, ResourceList};
-use cluster::printed_status::printed_status;
-use cluster::{ClusterView, Labels, ObjectReference};
+use cluster::pod_template::ReferenceKind;
+use cluster::qos::qos_class;
+use cluster::{NamespacedName, ObjectMeta};
 use engine::SimTime;
 use record::LogLine;
 
-/// An object in full, as text; `None` if there is no such object, or it is of a kind that is not shown.
+/// An object in full, as text, with its events if `shows_events`; `None` if there is no such object.
 pub fn describe(
-    view: ClusterView<'_>,
+    sight: Sight<'_>,
     log: &[LogLine],
-    object: &ObjectReference,
+    kind: Kind,
+    id: &NamespacedName,
+    shows_events: bool,
 ) -> Option<String> {
     let mut page = Page::default();
-    match &*object.kind {
-        "Pod" => pod(view, object, &mut page)?,
-        "Node" => node(view, object, &mut page)?,
-        "Deployment" => deployment(view, object, &mut page)?,
-        "HorizontalPodAutoscaler" => hpa(view, object, &mut page)?,
-        "Service" => service(view, object, &mut page)?,
-        "StatefulSet" => workloads::stateful_set(view, object, &mut page)?,
-        "DaemonSet" => workloads::daemon_set(view, object, &mut page)?,
-        "Job" => workloads::job(view, object, &mut page)?,
-        "CronJob" => workloads::cron_job(view, object, &mut page)?,
-        "ReplicaSet" => workloads::replica_set(view, object, &mut page)?,
-        "PodDisruptionBudget" => workloads::disruption_budget(view, object, &mut page)?,
-        "ConfigMap" => workloads::config(view, object, ReferenceKind::ConfigMap, &mut page)?,
-        "Secret" => workloads::config(view, object, ReferenceKind::Secret, &mut page)?,
-        "PersistentVolumeClaim" => {
-            workloads::claim(view, object, &mut page)?;
+    let told = &mut page;
+    match kind {
+        Kind::Pods => pod(sight, log, id, told)?,
+        Kind::Nodes => node::node(sight, id, told)?,
+        Kind::Deployments => workloads::deployment(sight, id, told)?,
+        Kind::ReplicaSets => workloads::replica_set(sight, id, told)?,
+        Kind::StatefulSets => workloads::stateful_set(sight, id, told)?,
+        Kind::DaemonSets => workloads::daemon_set(sight, id, told)?,
+        Kind::Jobs => workloads::job(sight, id, told)?,
+        Kind::CronJobs => workloads::cron_job(sight, id, told)?,
+        Kind::Services => service::service(sight, id, told)?,
+        Kind::Ingresses => service::ingress(sight, id, told)?,
+        Kind::Hpas => hpa::hpa(sight, id, told)?,
+        Kind::Vpas => hpa::vpa(sight, id, told)?,
+        Kind::ScaledObjects => hpa::scaled_object(sight, id, told)?,
+        Kind::DisruptionBudgets => limits::disruption_budget(sight, id, told)?,
+        Kind::ConfigMaps => storage::config(sight, id, ReferenceKind::ConfigMap, told)?,
+        Kind::Secrets => {
+            storage::config(sight, id, ReferenceKind::Secret, told)?;
+            return Some(page.finish());
         }
-        "ResourceQuota" => workloads::quota(view, object, &mut page)?,
-        _ => return None,
-    }
-    let of_object: Vec<LogLine> = log
-        .iter()
-        .filter(|line| *line.kind == *object.kind && line.object == object.id)
-        .cloned()
-        .collect();
-    let scope = Scope { namespace: Some(object.id.namespace.to_string()), ..Scope::default() };
-    match super::events(view.now, &of_object, &scope) {
-        events if events.is_empty() => page.field("Events", NONE),
-        events => {
-            page.section("Events");
-            events.lines().for_each(|line| page.line(line));
+        Kind::ServiceAccounts => storage::service_account(sight, id, told)?,
+        Kind::Claims => storage::claim(sight, id, told)?,
+        Kind::Volumes => storage::volume(sight, id, told)?,
+        Kind::Quotas => {
+            limits::quota(sight, id, told)?;
+            return Some(page.finish());
         }
+        Kind::LimitRanges => {
+            limits::limit_range(sight, id, told)?;
+            return Some(page.finish());
+        }
+        Kind::Namespaces => {
+            limits::namespace(sight, id, told)?;
+            return Some(page.finish());
+        }
+        Kind::PriorityClasses => limits::priority_class(sight, id, told)?,
+        Kind::EndpointSlices => service::endpoint_slice(sight, id, told)?,
     }
-    Some(page.text)
+    if shows_events {
+        events(sight, log, kind, id, &mut page);
+    }
+    Some(page.finish())
 }
 
-/// A page that grows line by line.
-#[derive(Default)]
-pub(super) struct Page {
-    text: String,
-}
-
-impl Page {
-    pub(super) fn field(&mut self, name: &str, value: impl std::fmt::Display) {
-        // Writing to a string cannot fail.
-        let name = format!("{name}:");
-        let _ = writeln!(self.text, "{name:<21} {value}");
+/// `DescribeEvents`.
+fn events(sight: Sight<'_>, log: &[LogLine], kind: Kind, id: &NamespacedName, page: &mut Page) {
+    let scope = Scope { names: vec![id.name.to_string()], ..Scope::default() };
+    let of_object = log.iter().filter(|line| *line.kind == *kind.name() && line.object == *id);
+    let table = event_table(of_object, &scope);
+    if table.is_empty() {
+        return line!(page, 0, "Events:\t<none>");
     }
-
-    pub(super) fn section(&mut self, name: &str) {
-        let _ = writeln!(self.text, "{name}:");
-    }
-
-    pub(super) fn line(&mut self, line: &str) {
-        let _ = writeln!(self.text, "  {line}");
-    }
-
-    pub(super) fn labels(&mut self, name: &str, labels: &Labels) {
-        let pairs: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        self.field(name, if pairs.is_empty() { NONE.to_owned() } else { pairs.join(", ") });
-    }
-
-    pub(super) fn template(&mut self, template: &PodTemplate) {
-        self.all_containers(&template.spec, &ContainerStatuses::default(), SimTime::ZERO);
-    }
-
-    /// Containers with what is said of them at `now`.
-    fn all_containers(&mut self, spec: &PodSpec, statuses: &ContainerStatuses, now: SimTime) {
-        let (init, regular) = statuses.split(spec);
-        if !spec.init_containers.is_empty() {
-            self.containers("Init Containers", &spec.init_containers, init, now);
-        }
-        self.containers("Containers", &spec.containers, regular, now);
-    }
-
-    /// Containers, and which of those that come first run on beside the others.
-    fn containers(
-        &mut self,
-        title: &str,
-        containers: &[Container],
-        statuses: &[ContainerStatus],
-        now: SimTime,
-    ) {
-        self.section(title);
-        for (position, container) in containers.iter().enumerate() {
-            self.line(&format!("{}:", container.name));
-            self.of_container("Image:", &container.image);
-            for (name, text) in
-                statuses.get(position).into_iter().flat_map(|status| state_lines(status, now))
-            {
-                self.of_container(name, &text);
-            }
-            if container.is_sidecar {
-                self.of_container("Restart Policy:", "Always");
-            }
-            for (name, amounts) in
-                [("Limits:", &container.limits), ("Requests:", &container.requests)]
-            {
-                if !amounts.is_empty() {
-                    self.of_container(name, &amounts_text(amounts));
-                }
-            }
-        }
-    }
-
-    fn of_container(&mut self, name: &str, value: &str) {
-        self.line(&format!("  {name:<15} {value}"));
-    }
-
-    pub(super) fn conditions(&mut self, conditions: &[WorkloadCondition]) {
-        self.section("Conditions");
-        for one in conditions {
-            let status = one.status.as_str();
-            self.line(&format!("{:<15} {status:<8} {}: {}", one.kind, one.reason, one.message));
-        }
+    page.flush();
+    line!(page, 0, "Events:");
+    line!(page, 1, "Type\tReason\tAge\tFrom\tMessage");
+    line!(page, 1, "----\t------\t----\t----\t-------");
+    for event in table {
+        let (kind, reason, from) = (event.kind(), event.first.reason, event.first.actor);
+        let message = event.described(sight);
+        line!(page, 1, "{kind}\t{reason}\t{}\t{from}\t{message}", event.interval(sight.view.now));
     }
 }
 
-fn amounts_text(amounts: &ResourceList) -> String {
-    let pairs: Vec<String> =
-        amounts.iter().map(|(name, amount)| format!("{name}={amount}")).collect();
-    pairs.join(", ")
+/// Name and namespace.
+pub(super) fn names(id: &NamespacedName, page: &mut Page) {
+    line!(page, 0, "Name:\t{}", id.name);
+    if !id.namespace.is_empty() {
+        line!(page, 0, "Namespace:\t{}", id.namespace);
+    }
 }
 
-fn pod(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {
-    let pod = view.pods().get(view.pod_named(&object.id)?)?;
-    let template = view.template_of(pod);
-    let printed = printed_status(pod, &template.spec);
-    let node = pod.node.and_then(|node| view.nodes().get(node));
-    page.field("Name", pod.name());
-    page.field("Namespace", &pod.id.namespace);
-    page.field("Priority", template.spec.priority.unwrap_or(0));
-    page.field("Node", node.map_or(NONE, |node| &**node.meta.name()));
-    page.field("Age", age(view.now, pod.created));
-    page.labels("Labels", view.labels_of(pod));
-    page.field("Status", printed.status);
-    if let Some(deletion) = pod.deletion {
-        page.field(
-            "Terminating",
-            format!("asked for {} ago", age(view.now, deletion.requested_at)),
-        );
+/// Labels and annotations of an object that the store has in full.
+pub(super) fn labels(meta: &ObjectMeta, page: &mut Page) {
+    page.labels("Labels", &meta.labels);
+    page.annotations("Annotations", &meta.annotations);
+}
+
+/// Labels and annotations of an object of which the store has the name.
+pub(super) fn written_labels(sight: Sight<'_>, kind: &str, id: &NamespacedName, page: &mut Page) {
+    let written = sight.written.get(kind, id);
+    page.labels("Labels", &labels_of(written));
+    let annotations = super::rows_of_others::pairs(&written["metadata"]["annotations"]);
+    page.annotations("Annotations", &annotations);
+}
+
+/// The conditions of a workload with their reasons.
+pub(super) fn workload_conditions(conditions: &[WorkloadCondition], page: &mut Page) {
+    if conditions.is_empty() {
+        return;
     }
-    if let Some((kind, id)) = pod.owner.and_then(|owner| view.identity_of(owner)) {
-        page.field("Controlled By", format!("{kind}/{}", id.name));
+    line!(page, 0, "Conditions:");
+    line!(page, 1, "Type\tStatus\tReason");
+    line!(page, 1, "----\t------\t------");
+    for one in conditions {
+        line!(page, 1, "{} \t{}\t{}", one.kind, one.status.as_str(), one.reason);
     }
-    page.field("Ready", format!("{}/{}", printed.ready, printed.containers));
-    page.field("Restart Count", printed.restarts);
-    page.all_containers(&template.spec, &pod.containers, view.now);
-    let (told, of_resize) = (conditions(pod), resize_conditions(pod));
-    if pod.conditions.scheduled.is_some() || !of_resize.is_empty() {
-        page.section("Conditions");
+}
+
+fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let view = sight.view;
+    let pod = view.store().pods().get(view.pod_named(id)?)?;
+    let template = view.store().template_of(pod);
+    let spec = &template.spec;
+    let written = &sight.written.template_of(view, pod)["spec"];
+    names(id, page);
+    line!(page, 0, "Priority:\t{}", spec.priority.unwrap_or(0));
+    if !spec.priority_class_name.is_empty() {
+        line!(page, 0, "Priority Class Name:\t{}", spec.priority_class_name);
     }
-    for (kind, condition) in told {
-        page.line(&format!("{kind:<25} {}", condition.status.as_str()));
+    let account = Some(&*spec.service_account_name).filter(|name| !name.is_empty());
+    line!(page, 0, "Service Account:\t{}", account.unwrap_or("default"));
+    match pod.node.and_then(|node| view.store().nodes().get(node)) {
+        Some(node) => {
+            let address = derived::node_ip(sight, node);
+            // The kubelet writes its address with the first status.
+            let address = if pod.start_time.is_some() { &*address } else { "" };
+            line!(page, 0, "Node:\t{}/{address}", node.meta.name());
+        }
+        None => line!(page, 0, "Node:\t<none>"),
     }
-    for one in of_resize {
-        let text = format!("{:<25} True   {}: {}", one.kind, one.reason, one.message);
-        page.line(text.trim_end_matches([':', ' ']));
+    if let Some(start) = pod.start_time {
+        line!(page, 0, "Start Time:\t{}", sight.date(start));
     }
+    page.labels("Labels", view.store().labels_of(pod));
+    page.annotations("Annotations", view.store().annotations_of(pod));
+    match pod.deletion.filter(|_| !pod.phase.is_terminal()) {
+        Some(deletion) => {
+            // From the deadline, as kubectl counts: before it the time is still to come.
+            let lasts = sight.view.now - deletion.deadline;
+            let lasts = if lasts.as_nanos() < -1_000_000_000 {
+                "<invalid>".to_owned()
+            } else {
+                super::age::human(lasts)
+            };
+            line!(page, 0, "Status:\tTerminating (lasts {lasts})");
+            let grace = (deletion.deadline - deletion.requested_at.floor_to_second()).as_secs();
+            line!(page, 0, "Termination Grace Period:\t{grace}s");
+        }
+        None => line!(page, 0, "Status:\t{}", pod.phase.as_str()),
+    }
+    if let Some(reason) = pod.status_reason {
+        line!(page, 0, "Reason:\t{reason}");
+    }
+    if let Some(ip) = derived::pod_ip(sight, pod) {
+        line!(page, 0, "IP:\t{ip}");
+        line!(page, 0, "IPs:");
+        line!(page, 1, "IP:\t{ip}");
+    } else {
+        line!(page, 0, "IP:\t");
+        line!(page, 0, "IPs:\t<none>");
+    }
+    if let Some((kind, owner)) = pod.owner.and_then(|owner| view.store().identity_of(owner)) {
+        line!(page, 0, "Controlled By:\t{kind}/{}", owner.name);
+    }
+    if pod.nominated_node.is_some() {
+        line!(page, 0, "NominatedNodeName:\t{}", sight.node_name(pod.nominated_node));
+    }
+    let of_pod = OfPod { sight, pod };
+    containers_of(spec, written, Some(of_pod), "", page);
+    pod_conditions(pod, log, page);
+    volumes(&written["volumes"], Some(of_pod), "", page);
+    line!(page, 0, "QoS Class:\t{}", qos_class(spec).as_str());
+    page.labels("Node-Selectors", &spec.node_selector);
+    page.list("Tolerations", tolerations(&spec.tolerations));
+    spread(spec, "", page);
     Some(())
+}
+
+fn pod_conditions(pod: &Pod, log: &[LogLine], page: &mut Page) {
+    // The scheduler says so of a pod that it has found no node for.
+    let is_unscheduled = || {
+        let failed = |line: &LogLine| line.reason == "FailedScheduling" && line.object == pod.id;
+        pod.node.is_none() && log.iter().any(failed)
+    };
+    let told = conditions(pod).map(|(kind, condition)| (kind, condition.status.as_str()));
+    let mut told: Vec<(&str, &str)> = told.collect();
+    if pod.conditions.scheduled.is_none() && is_unscheduled() {
+        told.push(("PodScheduled", "False"));
+    }
+    told.extend(resize_conditions(pod).into_iter().map(|one| (one.kind, "True")));
+    if told.is_empty() {
+        return;
+    }
+    line!(page, 0, "Conditions:");
+    line!(page, 1, "Type\tStatus");
+    for (kind, status) in told {
+        line!(page, 1, "{kind} \t{status} ");
+    }
 }
 
 /// A condition of a resize that is not through.
@@ -210,109 +246,4 @@ pub(super) fn resize_conditions(pod: &Pod) -> Vec<ResizeCondition<'_>> {
         since: progress.since,
     });
     pending.into_iter().chain(in_progress).collect()
-}
-
-fn node(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {
-    let id = view.node_named(&object.id.name)?;
-    let node = view.nodes().get(id)?;
-    page.field("Name", node.meta.name());
-    page.labels("Labels", &node.meta.labels);
-    page.field("Age", age(view.now, node.meta.created));
-    page.field("Status", node_status(node));
-    let taints: Vec<String> = node.taints.iter().map(taint_text).collect();
-    page.field("Taints", if taints.is_empty() { NONE.to_owned() } else { taints.join(", ") });
-    page.field("Unschedulable", node.unschedulable);
-    page.field("Capacity", amounts_text(&node.capacity));
-    page.field("Allocatable", amounts_text(&node.allocatable));
-    page.section("Pods");
-    let mut pods: Vec<_> = view.pods_on(id).map(|(_, pod)| pod).collect();
-    pods.sort_by(|one, other| one.id.cmp(&other.id));
-    for pod in pods {
-        let spec = &view.template_of(pod).spec;
-        let printed = printed_status(pod, spec);
-        let requests = cluster::pod_resources::pod_requests(spec);
-        let line = format!("{}  {}  {}", pod.id, printed.status, amounts_text(&requests));
-        page.line(&line);
-    }
-    Some(())
-}
-
-fn deployment(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {
-    let id = view.deployment_named(&object.id)?;
-    let deployment = view.deployments().get(id)?;
-    let (spec, status) = (&deployment.spec, &deployment.status);
-    page.field("Name", deployment.meta.name());
-    page.field("Namespace", deployment.meta.namespace());
-    page.field("Age", age(view.now, deployment.meta.created));
-    page.labels("Labels", &deployment.meta.labels);
-    page.field("Selector", label_text(&spec.selector));
-    page.field(
-        "Replicas",
-        format!(
-            "{} desired | {} updated | {} total | {} available | {} unavailable",
-            spec.replicas,
-            status.updated_replicas,
-            status.replicas,
-            status.available_replicas,
-            status.unavailable_replicas
-        ),
-    );
-    page.field("MinReadySeconds", spec.min_ready_seconds);
-    page.field("Paused", spec.paused);
-    page.template(&spec.template);
-    page.conditions(&status.conditions);
-    page.section("ReplicaSets");
-    for (_, set) in view.store().replica_sets_of(id) {
-        page.line(&format!(
-            "{} (revision {}): {}/{} replicas",
-            set.meta.name(),
-            set.revision,
-            set.status.replicas,
-            set.replicas
-        ));
-    }
-    Some(())
-}
-
-fn hpa(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {
-    let hpa = view.hpas().get(view.hpa_named(&object.id)?)?;
-    let target = &hpa.spec.scale_target;
-    page.field("Name", hpa.meta.name());
-    page.field("Namespace", hpa.meta.namespace());
-    page.field("Age", age(view.now, hpa.meta.created));
-    page.field("Reference", format!("{}/{}", target.kind, target.name));
-    let pairs = metric_pairs(hpa);
-    page.field("Metrics", if pairs.is_empty() { NONE.to_owned() } else { pairs.join(", ") });
-    page.field("Min replicas", hpa.spec.min_replicas);
-    page.field("Max replicas", hpa.spec.max_replicas);
-    let (current, desired) = (hpa.status.current_replicas, hpa.status.desired_replicas);
-    page.field("Replicas", format!("{current} current / {desired} desired"));
-    page.section("Conditions");
-    for one in &hpa.status.conditions {
-        let (kind, status) = (one.kind.as_str(), one.status.as_str());
-        page.line(&format!("{kind:<15} {status:<8} {}: {}", one.reason.as_str(), one.message()));
-    }
-    Some(())
-}
-
-fn service(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {
-    let service = view.services().values().find(|service| service.meta.id == object.id)?;
-    page.field("Name", service.meta.name());
-    page.field("Namespace", service.meta.namespace());
-    page.field("Age", age(view.now, service.meta.created));
-    page.field("Selector", service.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text));
-    for port in &service.ports {
-        page.field("Port", format!("{} -> {}", port.port, port.target_port));
-    }
-    page.section("Endpoints");
-    for endpoint in &service.endpoints {
-        let Some(pod) = view.pods().get(endpoint.pod) else { continue };
-        let state = match (endpoint.ready, endpoint.terminating) {
-            (true, _) => "ready",
-            (false, true) => "terminating",
-            (false, false) => "not ready",
-        };
-        page.line(&format!("{}  {state}", pod.name()));
-    }
-    Some(())
 }

@@ -1,278 +1,304 @@
-//! `kubectl describe` of workloads other than Deployments, and of what they refer to.
+//! `kubectl describe` of Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs and CronJobs.
 
-use super::age::{age, human};
+use super::age::human;
 use super::columns::NONE;
-use super::describe::Page;
-use super::get::{amount_text, label_text};
-use super::get_workloads::{completions, job_status};
-use cluster::controller_revision::Revision;
-use cluster::daemon_set::DaemonSetUpdate;
+use super::derived;
+use super::describe::{labels, names, workload_conditions};
+use super::get::{Sight, label_text};
+use super::page::{Page, line};
+use super::rows::{amount_text, job_selector, labels_text, title_case};
+use super::template::pod_template;
+use super::written::writer;
+use cluster::daemon_set::DaemonSet;
+use cluster::deployment::{Deployment, DeploymentId, DeploymentStrategy, ReplicaSet};
+use cluster::job::Job;
 use cluster::pod::{Owner, PodPhase};
-use cluster::pod_template::ReferenceKind;
-use cluster::policy::Budget;
+use cluster::pod_template::PodTemplate;
 use cluster::stateful_set::StatefulSetUpdate;
-use cluster::{ClusterView, ObjectMeta, ObjectReference};
+use cluster::{Labels, Name, NamespacedName};
 
-fn head(view: ClusterView<'_>, meta: &ObjectMeta, page: &mut Page) {
-    page.field("Name", meta.name());
-    page.field("Namespace", meta.namespace());
-    page.field("Age", age(view.now, meta.created));
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+pub(super) fn deployment(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let key = sight.view.deployment_named(id)?;
+    let deployment = sight.view.store().deployments().get(key)?;
+    let (meta, spec, status) = (&deployment.meta, &deployment.spec, &deployment.status);
+    names(id, page);
+    line!(page, 0, "CreationTimestamp:\t{}", sight.date(meta.created));
     page.labels("Labels", &meta.labels);
+    let revision = sight.view.store().replica_sets_of(key).map(|(_, set)| set.revision).max();
+    let annotations = match revision {
+        Some(revision) => meta.annotations.with(REVISION, revision.to_string()),
+        None => meta.annotations.clone(),
+    };
+    page.annotations("Annotations", &annotations);
+    line!(page, 0, "Selector:\t{}", label_text(&spec.selector));
+    line!(
+        page,
+        0,
+        "Replicas:\t{} desired | {} updated | {} total | {} available | {} unavailable",
+        spec.replicas,
+        status.updated_replicas,
+        status.replicas,
+        status.available_replicas,
+        status.unavailable_replicas
+    );
+    match &spec.strategy {
+        DeploymentStrategy::Recreate => {
+            line!(page, 0, "StrategyType:\tRecreate");
+            line!(page, 0, "MinReadySeconds:\t{}", spec.min_ready_seconds);
+        }
+        DeploymentStrategy::RollingUpdate { max_surge, max_unavailable } => {
+            line!(page, 0, "StrategyType:\tRollingUpdate");
+            line!(page, 0, "MinReadySeconds:\t{}", spec.min_ready_seconds);
+            let (unavailable, surge) = (amount_text(*max_unavailable), amount_text(*max_surge));
+            let text = format!("{unavailable} max unavailable, {surge} max surge");
+            line!(page, 0, "RollingUpdateStrategy:\t{text}");
+        }
+    }
+    pod_template(&spec.template, sight.written.template("Deployment", id), page);
+    workload_conditions(&status.conditions, page);
+    replica_sets(sight, key, deployment, page);
+    Some(())
 }
 
-/// How many pods of an owner are in which phase.
-fn pods_status(view: ClusterView<'_>, owner: Owner, page: &mut Page) {
+/// The ReplicaSet of the present template, and the others, the oldest first.
+fn replica_sets(sight: Sight<'_>, key: DeploymentId, deployment: &Deployment, page: &mut Page) {
+    let store = sight.view.store();
+    let mut all: Vec<&ReplicaSet> = store.replica_sets_of(key).map(|(_, set)| set).collect();
+    if all.is_empty() {
+        return;
+    }
+    all.sort_by_key(|set| (set.meta.created, set.meta.sequence));
+    let is_new = |set: &ReplicaSet| {
+        let label = cluster::store::POD_TEMPLATE_HASH_LABEL;
+        store.templates().get(set.template).is_some_and(|template| {
+            let own = &deployment.spec.template;
+            own.spec == template.spec
+                && own.annotations == template.annotations
+                && own.labels.equal_ignoring(&template.labels, label)
+        })
+    };
+    let text = |is_wanted: &dyn Fn(&ReplicaSet) -> bool| {
+        let sets = all.iter().filter(|set| is_wanted(set)).map(|set| {
+            let (created, wanted) = (set.status.replicas, set.replicas);
+            format!("{} ({created}/{wanted} replicas created)", set.meta.name())
+        });
+        let sets: Vec<String> = sets.collect();
+        if sets.is_empty() { NONE.to_owned() } else { sets.join(", ") }
+    };
+    line!(page, 0, "OldReplicaSets:\t{}", text(&|set| !is_new(set)));
+    line!(page, 0, "NewReplicaSet:\t{}", text(&is_new));
+}
+
+pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = sight.view.store();
+    let (key, set) = store.replica_sets().iter().find(|(_, set)| set.meta.id == *id)?;
+    names(id, page);
+    line!(page, 0, "Selector:\t{}", label_text(&set.selector));
+    page.labels("Labels", &set.meta.labels);
+    let added = [
+        ("deployment.kubernetes.io/desired-replicas", set.desired_replicas.map(i64::from)),
+        ("deployment.kubernetes.io/max-replicas", set.max_replicas.map(i64::from)),
+        (REVISION, set.owner.map(|_| set.revision)),
+    ];
+    let added = added.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let annotations = added
+        .fold(set.meta.annotations.clone(), |all, (name, value)| all.with(name, value.to_string()));
+    page.annotations("Annotations", &annotations);
+    if let Some(owner) = set.owner.and_then(|owner| store.deployments().get(owner)) {
+        line!(page, 0, "Controlled By:\tDeployment/{}", owner.meta.name());
+    }
+    let (current, desired) = (set.status.replicas, set.replicas);
+    line!(page, 0, "Replicas:\t{current} current / {desired} desired");
+    pods_status(sight, Owner::ReplicaSet(key), page);
+    let (kind, writer) = writer(sight.view, Owner::ReplicaSet(key))?;
+    if let Some(template) = store.templates().get(set.template) {
+        pod_template(template, sight.written.template(kind, writer), page);
+    }
+    workload_conditions(&set.status.conditions, page);
+    Some(())
+}
+
+/// How many pods of an owner are in which phase (`getPodStatusForController`).
+fn pods_status(sight: Sight<'_>, owner: Owner, page: &mut Page) {
     let count = |phase: PodPhase| {
-        let pods = view.store().pods_of(owner);
+        let pods = sight.view.store().pods_of(owner);
         pods.filter(|(_, pod)| pod.phase == phase).count()
     };
     let [running, waiting, succeeded, failed] =
         [PodPhase::Running, PodPhase::Pending, PodPhase::Succeeded, PodPhase::Failed].map(count);
-    page.field(
-        "Pods Status",
-        format!("{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed"),
+    line!(
+        page,
+        0,
+        "Pods Status:\t{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed"
     );
 }
 
-fn revisions(history: &[Revision], page: &mut Page) {
-    page.section("Revisions");
-    for revision in history {
-        let containers = &revision.template.spec.containers;
-        let images: Vec<&str> = containers.iter().map(|one| &*one.image).collect();
-        page.line(&format!("{}: {} ({})", revision.number, images.join(","), revision.hash));
-    }
-}
-
-pub(super) fn stateful_set(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let id = view.stateful_set_named(&object.id)?;
-    let set = view.stateful_sets().get(id)?;
-    let (spec, status) = (&set.spec, &set.status);
-    head(view, &set.meta, page);
-    page.field("Selector", label_text(&spec.selector));
-    page.field("Replicas", format!("{} desired | {} total", spec.replicas, status.replicas));
-    page.field("Pod Management", if spec.is_parallel { "Parallel" } else { "OrderedReady" });
+pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let key = sight.view.stateful_set_named(id)?;
+    let set = sight.view.store().stateful_sets().get(key)?;
+    let spec = &set.spec;
+    names(id, page);
+    line!(page, 0, "CreationTimestamp:\t{}", sight.date(set.meta.created));
+    line!(page, 0, "Selector:\t{}", label_text(&spec.selector));
+    labels(&set.meta, page);
+    line!(page, 0, "Replicas:\t{} desired | {} total", spec.replicas, set.status.replicas);
     match spec.update {
-        StatefulSetUpdate::OnDelete => page.field("Update Strategy", "OnDelete"),
         StatefulSetUpdate::RollingUpdate { partition } => {
-            page.field("Update Strategy", "RollingUpdate");
-            page.field("  Partition", partition);
+            line!(page, 0, "Update Strategy:\tRollingUpdate");
+            line!(page, 1, "Partition:\t{partition}");
         }
+        StatefulSetUpdate::OnDelete => line!(page, 0, "Update Strategy:\tOnDelete"),
     }
-    page.field(
-        "Updated",
-        format!(
-            "{} updated | {} ready | {} available",
-            status.updated_replicas, status.ready_replicas, status.available_replicas
-        ),
-    );
-    pods_status(view, Owner::StatefulSet(id), page);
-    page.template(&spec.template);
-    let claims: Vec<&str> = spec.claim_templates.iter().map(|claim| &*claim.name).collect();
-    page.field(
-        "Volume Claims",
-        if claims.is_empty() { NONE.to_owned() } else { claims.join(", ") },
-    );
-    revisions(&set.revisions, page);
+    pods_status(sight, Owner::StatefulSet(key), page);
+    pod_template(&spec.template, sight.written.template("StatefulSet", id), page);
+    if spec.claim_templates.is_empty() {
+        line!(page, 0, "Volume Claims:\t<none>");
+    } else {
+        line!(page, 0, "Volume Claims:");
+    }
+    for claim in &spec.claim_templates {
+        line!(page, 1, "Name:\t{}", claim.name);
+        line!(page, 1, "StorageClass:\t{}", claim.spec.storage_class.as_deref().unwrap_or(""));
+        line!(page, 1, "Labels:\t<none>");
+        line!(page, 1, "Annotations:\t<none>");
+        let storage = claim.spec.storage().map(|storage| storage.to_string());
+        line!(page, 1, "Capacity:\t{}", storage.as_deref().unwrap_or("<default>"));
+        let modes = cluster::claim::AccessMode::NAMED.iter();
+        let modes = modes.filter(|(_, mode)| claim.spec.access_modes.contains(mode));
+        let modes: Vec<&str> = modes.map(|(name, _)| *name).collect();
+        line!(page, 1, "Access Modes:\t[{}]", modes.join(" "));
+    }
     Some(())
 }
 
-pub(super) fn daemon_set(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let id = view.daemon_set_named(&object.id)?;
-    let set = view.daemon_sets().get(id)?;
-    let status = &set.status;
-    head(view, &set.meta, page);
-    page.field("Selector", label_text(&set.spec.selector));
-    page.field("Desired Number of Nodes Scheduled", status.desired_number_scheduled);
-    page.field("Current Number of Nodes Scheduled", status.current_number_scheduled);
-    page.field("Number of Nodes Scheduled with Up-to-date Pods", status.updated_number_scheduled);
-    page.field("Number of Nodes Scheduled with Available Pods", status.number_available);
-    page.field("Number of Nodes Misscheduled", status.number_misscheduled);
-    let strategy = match set.spec.update {
-        DaemonSetUpdate::OnDelete => "OnDelete",
-        DaemonSetUpdate::RollingUpdate { .. } => "RollingUpdate",
-    };
-    page.field("Update Strategy", strategy);
-    pods_status(view, Owner::DaemonSet(id), page);
-    page.template(&set.spec.template);
-    revisions(&set.revisions, page);
+pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let key = sight.view.daemon_set_named(id)?;
+    let set: &DaemonSet = sight.view.store().daemon_sets().get(key)?;
+    let (spec, status) = (&set.spec, &set.status);
+    names(id, page);
+    line!(page, 0, "Selector:\t{}", label_text(&spec.selector));
+    line!(page, 0, "Node-Selector:\t{}", labels_text(&spec.template.spec.node_selector));
+    page.labels("Labels", &set.meta.labels);
+    // Each change of the template makes a revision.
+    let generation = set.revisions.iter().map(|one| one.number).max().unwrap_or(1);
+    let generation = generation.to_string();
+    page.annotations(
+        "Annotations",
+        &set.meta.annotations.with("deprecated.daemonset.template.generation", generation),
+    );
+    for (title, number) in [
+        ("Desired Number of Nodes Scheduled", status.desired_number_scheduled),
+        ("Current Number of Nodes Scheduled", status.current_number_scheduled),
+        ("Number of Nodes Scheduled with Up-to-date Pods", status.updated_number_scheduled),
+        ("Number of Nodes Scheduled with Available Pods", status.number_available),
+        ("Number of Nodes Misscheduled", status.number_misscheduled),
+    ] {
+        line!(page, 0, "{title}: {number}");
+    }
+    pods_status(sight, Owner::DaemonSet(key), page);
+    pod_template(&spec.template, sight.written.template("DaemonSet", id), page);
     Some(())
 }
 
-pub(super) fn job(view: ClusterView<'_>, object: &ObjectReference, page: &mut Page) -> Option<()> {
-    let id = view.job_named(&object.id)?;
-    let job = view.jobs().get(id)?;
+/// The labels that the API server gives a Job and its pods.
+fn tracked(job: &Job, labels: &Labels) -> Labels {
+    let uid = Name::from(derived::uid("Job", job.meta.sequence));
+    let name = job.meta.name();
+    let added = [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", name),
+        ("controller-uid", &uid),
+        ("job-name", name),
+    ];
+    added.into_iter().fold(labels.clone(), |all, (key, value)| all.with(key, value.clone()))
+}
+
+pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = sight.view.store();
+    let key = sight.view.job_named(id)?;
+    let job = store.jobs().get(key)?;
     let (spec, status) = (&job.spec, &job.status);
-    head(view, &job.meta, page);
-    if let Some(owner) = job.owner.and_then(|owner| view.cron_jobs().get(owner)) {
-        page.field("Controlled By", format!("CronJob/{}", owner.meta.name()));
+    names(id, page);
+    line!(page, 0, "Selector:\t{}", job_selector(job));
+    page.labels("Labels", &tracked(job, &job.meta.labels));
+    page.annotations("Annotations", &job.meta.annotations);
+    if let Some(owner) = job.owner.and_then(|owner| store.cron_jobs().get(owner)) {
+        line!(page, 0, "Controlled By:\tCronJob/{}", owner.meta.name());
     }
-    page.field("Status", job_status(job));
-    page.field("Parallelism", spec.parallelism);
-    page.field("Completions", completions(job));
-    page.field("Completion Mode", if spec.is_indexed { "Indexed" } else { "NonIndexed" });
-    page.field("Suspend", spec.suspend);
-    page.field("Backoff Limit", spec.backoff_limit);
-    if let Some(seconds) = spec.active_deadline_seconds {
-        page.field("Active Deadline Seconds", format!("{seconds}s"));
+    line!(page, 0, "Parallelism:\t{}", spec.parallelism);
+    match spec.completions {
+        Some(completions) => line!(page, 0, "Completions:\t{completions}"),
+        None => line!(page, 0, "Completions:\t<unset>"),
+    }
+    let mode = if spec.is_indexed { "Indexed" } else { "NonIndexed" };
+    line!(page, 0, "Completion Mode:\t{mode}");
+    line!(page, 0, "Suspend:\t{}", spec.suspend);
+    line!(page, 0, "Backoff Limit:\t{}", spec.backoff_limit);
+    if let Some(seconds) = spec.ttl_seconds_after_finished {
+        line!(page, 0, "TTL Seconds After Finished:\t{seconds}");
     }
     if let Some(start) = status.start_time {
-        page.field("Started", format!("{} ago", age(view.now, start)));
+        line!(page, 0, "Start Time:\t{}", sight.date(start));
         if let Some(end) = status.completion_time {
-            page.field("Duration", human(end - start));
+            line!(page, 0, "Completed At:\t{}", sight.date(end));
+            line!(page, 0, "Duration:\t{}", human(end - start));
         }
+    }
+    if let Some(seconds) = spec.active_deadline_seconds {
+        line!(page, 0, "Active Deadline Seconds:\t{seconds}s");
     }
     let [active, ready] = [status.active, status.ready];
     let [succeeded, failed] = [status.succeeded, status.failed];
-    page.field(
-        "Pods Statuses",
-        format!("{active} Active ({ready} Ready) / {succeeded} Succeeded / {failed} Failed"),
+    line!(
+        page,
+        0,
+        "Pods Statuses:\t{active} Active ({ready} Ready) / {succeeded} Succeeded / {failed} Failed"
     );
-    page.template(&spec.template);
-    page.conditions(&status.conditions);
+    if spec.is_indexed {
+        let indexes = status.completed_indexes.to_string();
+        let indexes = if indexes.is_empty() { NONE } else { &indexes };
+        line!(page, 0, "Completed Indexes:\t{indexes}");
+    }
+    let template =
+        PodTemplate { labels: tracked(job, &spec.template.labels), ..spec.template.clone() };
+    let (kind, writer) = writer(sight.view, Owner::Job(key))?;
+    pod_template(&template, sight.written.template(kind, writer), page);
     Some(())
 }
 
-pub(super) fn cron_job(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let cron_job = view.cron_jobs().get(view.cron_job_named(&object.id)?)?;
+pub(super) fn cron_job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = sight.view.store();
+    let cron_job = store.cron_jobs().get(sight.view.cron_job_named(id)?)?;
     let (spec, status) = (&cron_job.spec, &cron_job.status);
-    head(view, &cron_job.meta, page);
-    page.field("Schedule", &spec.schedule);
-    page.field("Time Zone", spec.time_zone.as_deref().unwrap_or("<unset>"));
-    page.field("Concurrency Policy", format!("{:?}", spec.concurrency_policy));
-    page.field("Suspend", spec.suspend);
-    page.field("Successful Job History Limit", spec.successful_history_limit);
-    page.field("Failed Job History Limit", spec.failed_history_limit);
+    let written = &sight.written.get("CronJob", id)["spec"]["jobTemplate"]["spec"];
+    let or_unset = |text: Option<String>| text.unwrap_or_else(|| "<unset>".to_owned());
+    names(id, page);
+    labels(&cron_job.meta, page);
+    line!(page, 0, "Schedule:\t{}", spec.schedule);
+    line!(page, 0, "Concurrency Policy:\t{:?}", spec.concurrency_policy);
+    line!(page, 0, "Suspend:\t{}", title_case(spec.suspend));
+    line!(page, 0, "Time Zone:\t{}", spec.time_zone.as_deref().unwrap_or("<unset>"));
+    line!(page, 0, "Successful Job History Limit:\t{}", spec.successful_history_limit);
+    line!(page, 0, "Failed Job History Limit:\t{}", spec.failed_history_limit);
     let deadline = spec.starting_deadline_seconds.map(|seconds| format!("{seconds}s"));
-    page.field("Starting Deadline Seconds", deadline.as_deref().unwrap_or("<unset>"));
-    page.template(&spec.job_template.spec.template);
-    let last = status.last_schedule_time.map(|at| format!("{} ago", age(view.now, at)));
-    page.field("Last Schedule Time", last.as_deref().unwrap_or("<unset>"));
-    let active: Vec<String> = status
-        .active
-        .iter()
-        .filter_map(|job| Some(view.jobs().get(*job)?.meta.name().to_string()))
-        .collect();
-    page.field("Active Jobs", if active.is_empty() { NONE.to_owned() } else { active.join(", ") });
-    Some(())
-}
-
-pub(super) fn config(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    kind: ReferenceKind,
-    page: &mut Page,
-) -> Option<()> {
-    let mut configs = view.store().configs();
-    let (_, _, config) = configs.find(|(of, id, _)| *of == kind && **id == object.id)?;
-    page.field("Name", &object.id.name);
-    page.field("Namespace", &object.id.namespace);
-    page.field("Age", age(view.now, config.created));
-    if kind == ReferenceKind::Secret {
-        page.field("Type", &config.content.secret_type);
+    line!(page, 0, "Starting Deadline Seconds:\t{}", or_unset(deadline));
+    line!(page, 0, "Selector:\t<unset>");
+    let number = |field: &str| or_unset(written[field].as_i64().map(|number| number.to_string()));
+    line!(page, 0, "Parallelism:\t{}", number("parallelism"));
+    line!(page, 0, "Completions:\t{}", number("completions"));
+    if let Some(seconds) = spec.job_template.spec.active_deadline_seconds {
+        line!(page, 0, "Active Deadline Seconds:\t{seconds}s");
     }
-    page.section("Keys");
-    config.content.keys.iter().for_each(|key| page.line(key));
-    Some(())
-}
-
-pub(super) fn replica_set(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let mut sets = view.store().replica_sets().iter();
-    let (id, set) = sets.find(|(_, set)| set.meta.id == object.id)?;
-    head(view, &set.meta, page);
-    if let Some(owner) = set.owner.and_then(|owner| view.deployments().get(owner)) {
-        page.field("Controlled By", format!("Deployment/{}", owner.meta.name()));
-    }
-    page.field("Selector", label_text(&set.selector));
-    page.field("Replicas", format!("{} current / {} desired", set.status.replicas, set.replicas));
-    pods_status(view, Owner::ReplicaSet(id), page);
-    if let Some(template) = view.templates().get(set.template) {
-        page.template(template);
-    }
-    Some(())
-}
-
-pub(super) fn disruption_budget(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let mut budgets = view.store().disruption_budgets().values();
-    let budget = budgets.find(|budget| budget.meta.id == object.id)?;
-    page.field("Name", budget.meta.name());
-    page.field("Namespace", budget.meta.namespace());
-    page.field("Age", age(view.now, budget.meta.created));
-    match &budget.budget {
-        Budget::MinAvailable(value) => page.field("Min available", amount_text(*value)),
-        Budget::MaxUnavailable(value) => page.field("Max unavailable", amount_text(*value)),
-    }
-    let selector = budget.selector.as_ref().map_or_else(|| "<unset>".to_owned(), label_text);
-    page.field("Selector", selector);
-    let status = &budget.status;
-    page.section("Status");
-    for (name, pods) in [
-        ("Allowed disruptions", status.disruptions_allowed),
-        ("Current", status.current_healthy),
-        ("Desired", status.desired_healthy),
-        ("Total", status.expected_pods),
-    ] {
-        page.field(&format!("    {name}"), pods);
-    }
-    Some(())
-}
-
-pub(super) fn claim(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let claim = view.store().claim(&object.id)?;
-    page.field("Name", &object.id.name);
-    page.field("Namespace", &object.id.namespace);
-    page.field("Age", age(view.now, claim.created));
-    page.field("StorageClass", claim.spec.storage_class.as_deref().unwrap_or("<default>"));
-    page.field("Status", claim.status());
-    let storage = claim.spec.storage().filter(|_| claim.volume.is_some());
-    page.field("Capacity", storage.map_or_else(String::new, |storage| storage.to_string()));
-    page.field("Access Modes", super::get_workloads::access_modes(claim));
-    page.field("Zone", claim.zone().map_or(NONE, |zone| &**zone));
-    let refers = |pod: &cluster::pod::Pod| {
-        view.template_of(pod).spec.claims().any(|name| *name == object.id.name)
-    };
-    let pods = view.store().pods_in(&object.id.namespace);
-    let used: Vec<&str> =
-        pods.filter(|(_, pod)| refers(pod)).map(|(_, pod)| &**pod.name()).collect();
-    page.field("Used By", if used.is_empty() { NONE.to_owned() } else { used.join(", ") });
-    Some(())
-}
-
-pub(super) fn quota(
-    view: ClusterView<'_>,
-    object: &ObjectReference,
-    page: &mut Page,
-) -> Option<()> {
-    let quota = view.quotas().get(&object.id)?;
-    page.field("Name", quota.meta.name());
-    page.field("Namespace", quota.meta.namespace());
-    let mut columns = super::columns::Columns::new(["Resource", "Used", "Hard"]);
-    for one in view.store().quota_used(quota) {
-        columns.row(vec![one.resource.to_string(), one.used.to_string(), one.hard.to_string()]);
-    }
-    columns.text().lines().for_each(|line| page.line(line));
+    let template = &spec.job_template.spec.template;
+    pod_template(template, sight.written.template("CronJob", id), page);
+    let last = status.last_schedule_time.map(|at| sight.date(at));
+    line!(page, 0, "Last Schedule Time:\t{}", or_unset(last));
+    let active = status.active.iter();
+    let active = active.filter_map(|job| Some(store.jobs().get(*job)?.meta.name().to_string()));
+    let active: Vec<String> = active.collect();
+    let active = if active.is_empty() { NONE.to_owned() } else { active.join(", ") };
+    line!(page, 0, "Active Jobs:\t{active}");
     Some(())
 }

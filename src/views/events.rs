@@ -1,4 +1,5 @@
-//! `kubectl get events`: what happened, equal events counted together.
+//! `kubectl events` and `kubectl get events`: what happened, equal events counted together. What the scenario
+//! did itself is no event: nobody tells the API server of it.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +7,76 @@ use serde_json::{Value, json};
 
 use super::age::age;
 use super::columns::Columns;
-use super::get::Scope;
+use super::derived;
+use super::get::{Scope, Sight};
 use super::object::seconds;
 use engine::SimTime;
 use record::LogLine;
 
+/// Those who write in the log beside the components of a cluster.
+const OUTSIDE: [&str; 2] = ["user", "scenario"];
+
 /// Equal events, counted as the API server's event series are.
-struct Series<'a> {
-    first: &'a LogLine,
+pub(super) struct Series<'a> {
+    pub(super) first: &'a LogLine,
     last: SimTime,
     count: usize,
 }
 
+impl Series<'_> {
+    pub(super) const fn kind(&self) -> &'static str {
+        if self.first.is_warning { "Warning" } else { "Normal" }
+    }
+
+    /// `5s`, or `5s (x3 over 2m)`.
+    pub(super) fn interval(&self, now: SimTime) -> String {
+        match self.count {
+            1 => age(now, self.last),
+            count => format!("{} (x{count} over {})", age(now, self.last), age(now, self.first.at)),
+        }
+    }
+
+    /// The message in the kubelet's words, which name container and pod.
+    fn message(&self, sight: Sight<'_>) -> String {
+        let line = self.first;
+        match (line.actor, line.reason, self.container(sight)) {
+            ("kubelet", "BackOff", Some((container, uid))) => {
+                let id = &line.object;
+                format!(
+                    "Back-off restarting failed container {container} in pod {}_{}({uid})",
+                    id.name, id.namespace
+                )
+            }
+            _ => line.message.trim().to_owned(),
+        }
+    }
+
+    /// The message as `describe` has it: behind the container that it is about.
+    pub(super) fn described(&self, sight: Sight<'_>) -> String {
+        let message = self.message(sight);
+        match self.container(sight) {
+            Some((container, _)) => format!("spec.containers{{{container}}}: {message}"),
+            None => message,
+        }
+    }
+
+    /// The container that an event of a kubelet is about, with its pod's UID: known where the pod has only one.
+    fn container(&self, sight: Sight<'_>) -> Option<(String, String)> {
+        let line = self.first;
+        let is_of_container = matches!(line.reason, "BackOff" | "Failed" | "Unhealthy" | "Killing");
+        if line.actor != "kubelet" || line.kind != "Pod" || !is_of_container {
+            return None;
+        }
+        let store = sight.view.store();
+        let pod = store.pods().get(sight.view.pod_named(&line.object)?)?;
+        let [only] = store.template_of(pod).spec.containers.as_slice() else { return None };
+        Some((only.name.to_string(), derived::uid("Pod", pod.uid)))
+    }
+}
+
 /// The events of the scope's namespace as objects, each as it was told.
 pub fn event_objects(log: &[LogLine], scope: &Scope) -> Vec<Value> {
-    let lines = log.iter().filter(|line| scope.has(&line.object));
+    let lines = log.iter().filter(|line| scope.has_name(&line.object));
     let told = lines.map(|line| {
         json!({
             "apiVersion": "v1",
@@ -39,11 +95,20 @@ pub fn event_objects(log: &[LogLine], scope: &Scope) -> Vec<Value> {
     told.collect()
 }
 
-/// The events of the scope's namespace and object, the oldest first; empty if there are none.
-pub fn events(now: SimTime, log: &[LogLine], scope: &Scope) -> String {
-    let mut series: Vec<Series<'_>> = Vec::new();
+/// The events of the lines that are meant, equal ones together, the oldest first.
+pub(super) fn event_table<'a>(
+    log: impl IntoIterator<Item = &'a LogLine>,
+    scope: &Scope,
+) -> Vec<Series<'a>> {
+    let mut series: Vec<Series<'a>> = Vec::new();
     let mut known: BTreeMap<(&str, String, &str, &str), usize> = BTreeMap::new();
-    for line in log.iter().filter(|line| scope.has(&line.object)) {
+    let is_in = |line: &LogLine| {
+        scope.namespace.as_ref().is_none_or(|wanted| event_namespace(line) == wanted)
+    };
+    let is_meant = |line: &&LogLine| {
+        !OUTSIDE.contains(&line.actor) && is_in(line) && scope.has_name(&line.object)
+    };
+    for line in log.into_iter().filter(is_meant) {
         let key = (line.kind, line.object.to_string(), line.reason, line.message.as_str());
         let at = *known.entry(key).or_insert_with(|| {
             series.push(Series { first: line, last: line.at, count: 0 });
@@ -53,29 +118,90 @@ pub fn events(now: SimTime, log: &[LogLine], scope: &Scope) -> String {
         series[at].count += 1;
     }
     series.sort_by_key(|one| one.last);
+    series
+}
+
+/// Which events are printed, and how.
+#[derive(Clone, Debug, Default)]
+pub struct EventForm {
+    /// As `kubectl get events` prints them, in the order of their names and without counts; else as
+    /// `kubectl events`.
+    pub as_objects: bool,
+    /// More columns, as with `get events -o wide`.
+    pub wide: bool,
+    /// Only those of these types: Normal, Warning; all if there are none.
+    pub types: Vec<String>,
+    /// Of objects: the oldest first, and not by name.
+    pub by_time: bool,
+    /// Only those of the objects of this kind.
+    pub kind: Option<super::Kind>,
+}
+
+/// The events of the scope's namespace and object; empty if there are none.
+pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm) -> String {
+    let now = sight.view.now;
+    let mut series = event_table(log, scope);
+    series.retain(|one| {
+        let is_of_type = |kind: &String| kind.eq_ignore_ascii_case(one.kind());
+        (form.types.is_empty() || form.types.iter().any(is_of_type))
+            && form.kind.is_none_or(|kind| *one.first.kind == *kind.name())
+    });
+    if form.as_objects && !form.by_time {
+        series.sort_by_cached_key(|one| (event_namespace(one.first).to_owned(), event_name(one)));
+    }
     let has_namespace = scope.namespace.is_none();
     let namespace = has_namespace.then_some("NAMESPACE");
-    let titles = ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
-    let mut columns = Columns::new(namespace.into_iter().chain(titles));
-    for Series { first, last, count } in series {
-        let seen = match count {
-            1 => age(now, last),
-            count => format!("{} (x{count} over {})", age(now, last), age(now, first.at)),
-        };
-        // Events of cluster-scoped objects are in the namespace default.
-        let namespace = match &*first.object.namespace {
-            "" => "default",
-            namespace => namespace,
-        };
-        let cells = [
+    let titles: &[&str] = if form.wide && form.as_objects {
+        &[
+            "LAST SEEN",
+            "TYPE",
+            "REASON",
+            "OBJECT",
+            "SUBOBJECT",
+            "SOURCE",
+            "MESSAGE",
+            "FIRST SEEN",
+            "COUNT",
+            "NAME",
+        ]
+    } else {
+        &["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    };
+    let mut columns = Columns::new(namespace.into_iter().chain(titles.iter().copied()));
+    for one in &series {
+        let line = one.first;
+        let kind = if form.as_objects { line.kind.to_lowercase() } else { line.kind.to_owned() };
+        let seen = if form.as_objects { age(now, one.last) } else { one.interval(now) };
+        let mut cells = vec![
             seen,
-            if first.is_warning { "Warning" } else { "Normal" }.to_owned(),
-            first.reason.to_owned(),
-            format!("{}/{}", first.kind.to_ascii_lowercase(), first.object.name),
-            first.message.replace('\n', " "),
+            one.kind().to_owned(),
+            line.reason.to_owned(),
+            format!("{kind}/{}", line.object.name),
+            one.message(sight),
         ];
-        let namespace = has_namespace.then(|| namespace.to_owned());
+        if form.wide && form.as_objects {
+            let of = one.container(sight);
+            let of = of.map_or_else(String::new, |(name, _)| format!("spec.containers{{{name}}}"));
+            cells.insert(4, of);
+            cells.insert(5, line.actor.to_owned());
+            cells.extend([age(now, line.at), one.count.to_string(), event_name(one)]);
+        }
+        let namespace = has_namespace.then(|| event_namespace(line).to_owned());
         columns.row(namespace.into_iter().chain(cells).collect());
     }
     columns.text()
+}
+
+/// Events of cluster-scoped objects are in the namespace default.
+fn event_namespace(line: &LogLine) -> &str {
+    match &*line.object.namespace {
+        "" => "default",
+        namespace => namespace,
+    }
+}
+
+/// The object's name and the instant of the first, in nanoseconds, as the recorder names events.
+fn event_name(series: &Series<'_>) -> String {
+    let at = u64::try_from(series.first.at.as_nanos()).unwrap_or(0);
+    format!("{}.{:016x}", series.first.object.name, at)
 }

@@ -1,29 +1,39 @@
 //! A cluster at an instant as kubectl prints it: `get`, `describe`, `events`, `rollout`, `top`; and
-//! decisions over a span of time. Pure
-//! functions from a view to text; who asks, and for which instant, is for `cli` to say. The columns are
-//! those of `pkg/printers/internalversion/printers.go`, 1.36; what a simulation does not have, such as an
-//! IP, is `<none>`.
+//! decisions over a span of time. Pure functions from a view, and from the objects as people wrote them, to
+//! text; who asks, and for which instant, is for `cli` to say. Columns and words are those of kubectl and of the
+//! API server's printers, 1.36; what a simulation does not have is derived in `derived`, or `<none>`.
 
 mod age;
 mod columns;
+mod derived;
 mod describe;
+mod describe_hpa;
+mod describe_limits;
+mod describe_node;
+mod describe_service;
+mod describe_storage;
 mod describe_workloads;
 mod events;
 mod get;
-mod get_workloads;
-mod labelled;
+mod kinds;
 mod object;
 mod object_workloads;
+mod page;
 mod pod_status;
 mod rollout;
+mod rows;
+mod rows_of_others;
 mod span;
+mod tabs;
+mod template;
 mod top;
+mod written;
 
 pub use describe::describe;
-pub use events::{event_objects, events};
-pub use get::{Kind, Scope, Wide, get};
-pub use labelled::labelled;
+pub use events::{EventForm, event_objects, events};
+pub use get::{Form, Kind, Order, Scope, Sight, get, names};
 pub use object::objects;
-pub use rollout::{history, status};
+pub use rollout::{history, revision, status};
 pub use span::span;
-pub use top::{top_nodes, top_pods};
+pub use top::{TopOrder, top_nodes, top_pods};
+pub use written::Written;

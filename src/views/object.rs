@@ -31,7 +31,12 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
         Kind::Services => services(view, scope),
         Kind::Hpas => hpas(view, scope),
         Kind::DisruptionBudgets => disruption_budgets(view, scope),
+        _ => Vec::new(),
     };
+    if let Some(selector) = &scope.selector {
+        let labels = |item: &Value| super::rows_of_others::labels_of(item);
+        items.retain(|item| selector.matches(&labels(item)));
+    }
     let name = |item: &Value, field: &str| item["metadata"][field].as_str().map(str::to_owned);
     items.sort_by_key(|item| (name(item, "namespace"), name(item, "name")));
     items
@@ -105,7 +110,7 @@ fn container(one: &Container) -> Value {
 }
 
 fn pods(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().pods().values().filter(|pod| scope.has(&pod.id));
+    let chosen = view.store().pods().values().filter(|pod| scope.has_name(&pod.id));
     let told = chosen.map(|pod| {
         let template = view.template_of(pod);
         let printed = printed_status(pod, &template.spec);
@@ -170,7 +175,7 @@ fn pod_conditions(pod: &Pod) -> Value {
 }
 
 fn nodes(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().nodes().values().filter(|node| scope.has(&node.meta.id));
+    let chosen = view.store().nodes().values().filter(|node| scope.has_name(&node.meta.id));
     let told = chosen.map(|node| {
         let taints: Vec<Value> =
             node.taints.iter().map(|taint| Value::from(taint_text(taint))).collect();
@@ -190,7 +195,7 @@ fn nodes(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 fn deployments(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().deployments().values().filter(|one| scope.has(&one.meta.id));
+    let chosen = view.store().deployments().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|deployment| {
         let (spec, status) = (&deployment.spec, &deployment.status);
         json!({
@@ -217,7 +222,7 @@ fn deployments(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 fn replica_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().replica_sets().values().filter(|set| scope.has(&set.meta.id));
+    let chosen = view.store().replica_sets().values().filter(|set| scope.has_name(&set.meta.id));
     let told = chosen.map(|set| {
         let owner = set.owner.and_then(|owner| view.deployments().get(owner));
         json!({
@@ -241,7 +246,7 @@ fn replica_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 fn services(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().services().values().filter(|one| scope.has(&one.meta.id));
+    let chosen = view.store().services().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|service| {
         let endpoints = service.endpoints.iter().filter_map(|endpoint| {
             let pod = view.pods().get(endpoint.pod)?;
@@ -269,7 +274,7 @@ fn services(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 fn hpas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().hpas().values().filter(|hpa| scope.has(&hpa.meta.id));
+    let chosen = view.store().hpas().values().filter(|hpa| scope.has_name(&hpa.meta.id));
     let told = chosen.map(|hpa| {
         let conditions = hpa.status.conditions.iter().map(|one| {
             json!({
@@ -300,7 +305,8 @@ fn hpas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 fn disruption_budgets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().disruption_budgets().values().filter(|one| scope.has(&one.meta.id));
+    let chosen =
+        view.store().disruption_budgets().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|budget| {
         json!({
             "apiVersion": "policy/v1",

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::get::{Scope, label_text};
-use super::get_workloads::job_status;
 use super::object::{conditions, containers, metadata, seconds};
+use super::rows::job_status;
 use cluster::ClusterView;
 use cluster::claim::AccessMode;
 use cluster::pod_template::ReferenceKind;
 
 pub(super) fn stateful_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().stateful_sets().values().filter(|one| scope.has(&one.meta.id));
+    let chosen = view.store().stateful_sets().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|set| {
         let (spec, status) = (&set.spec, &set.status);
         json!({
@@ -38,7 +38,7 @@ pub(super) fn stateful_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> 
 }
 
 pub(super) fn daemon_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().daemon_sets().values().filter(|one| scope.has(&one.meta.id));
+    let chosen = view.store().daemon_sets().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|set| {
         let status = &set.status;
         json!({
@@ -64,7 +64,7 @@ pub(super) fn daemon_sets(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn jobs(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().jobs().values().filter(|one| scope.has(&one.meta.id));
+    let chosen = view.store().jobs().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|job| {
         let (spec, status) = (&job.spec, &job.status);
         let owner = job.owner.and_then(|owner| view.cron_jobs().get(owner));
@@ -97,7 +97,7 @@ pub(super) fn jobs(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn cron_jobs(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().cron_jobs().values().filter(|one| scope.has(&one.meta.id));
+    let chosen = view.store().cron_jobs().values().filter(|one| scope.has_name(&one.meta.id));
     let told = chosen.map(|cron_job| {
         let (spec, status) = (&cron_job.spec, &cron_job.status);
         let active = status.active.iter().filter_map(|job| view.jobs().get(*job));
@@ -124,7 +124,7 @@ pub(super) fn cron_jobs(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn configs(view: ClusterView<'_>, scope: &Scope, kind: ReferenceKind) -> Vec<Value> {
-    let chosen = view.store().configs().filter(|(of, id, _)| *of == kind && scope.has(id));
+    let chosen = view.store().configs().filter(|(of, id, _)| *of == kind && scope.has_name(id));
     let told = chosen.map(|(_, id, config)| {
         let mut object = json!({
             "apiVersion": "v1",
@@ -148,7 +148,7 @@ pub(super) fn configs(view: ClusterView<'_>, scope: &Scope, kind: ReferenceKind)
 }
 
 pub(super) fn claims(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().claims().filter(|(id, _)| scope.has(id));
+    let chosen = view.store().claims().filter(|(id, _)| scope.has_name(id));
     let told = chosen.map(|(id, claim)| {
         let spec = &claim.spec;
         let modes = AccessMode::NAMED.iter().filter(|(_, mode)| spec.access_modes.contains(mode));
@@ -172,7 +172,7 @@ pub(super) fn claims(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn quotas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let chosen = view.store().quotas().iter().filter(|(id, _)| scope.has(id));
+    let chosen = view.store().quotas().iter().filter(|(id, _)| scope.has_name(id));
     let told = chosen.map(|(_, quota)| {
         let used = view.store().quota_used(quota);
         let map = |amount: &dyn Fn(&cluster::quota::QuotaUse) -> String| {
@@ -193,7 +193,8 @@ pub(super) fn quotas(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
 }
 
 pub(super) fn namespaces(view: ClusterView<'_>, scope: &Scope) -> Vec<Value> {
-    let named = |name: &cluster::Name| scope.has(&cluster::NamespacedName::new("", name.clone()));
+    let named =
+        |name: &cluster::Name| scope.has_name(&cluster::NamespacedName::new("", name.clone()));
     let chosen = view.store().namespaces().values().filter(|one| named(&one.name));
     let told = chosen.map(|one| {
         json!({

@@ -3,46 +3,48 @@
 
 use serde_json::{Value, json};
 
-use super::age::{age, human};
 use super::object::{amounts, seconds};
+use super::rows::{Sight, title_case};
 use cluster::ClusterView;
 use cluster::container_status::{ContainerState, ContainerStatus, Termination};
 use cluster::pod::{Pod, PodCondition};
 use cluster::pod_template::Container;
-use engine::SimTime;
 
-/// The lines on the state of a container, name and value.
-pub(super) fn state_lines(status: &ContainerStatus, now: SimTime) -> Vec<(&'static str, String)> {
+/// The lines on the state of a container: level, name and value (`describeContainerState`).
+pub(super) fn state_lines(
+    status: &ContainerStatus,
+    sight: Sight<'_>,
+) -> Vec<(usize, &'static str, String)> {
     let mut lines = Vec::new();
     match status.state {
         ContainerState::Waiting(reason) => {
-            lines.push(("State:", "Waiting".to_owned()));
-            lines.push(("  Reason:", reason.as_str().to_owned()));
+            lines.push((2, "State", "Waiting".to_owned()));
+            lines.push((3, "Reason", reason.as_str().to_owned()));
         }
         ContainerState::Running { since } => {
-            lines.push(("State:", "Running".to_owned()));
-            lines.push(("  Started:", format!("{} ago", age(now, since))));
+            lines.push((2, "State", "Running".to_owned()));
+            lines.push((3, "Started", sight.date(since)));
         }
         ContainerState::Terminated(end) => {
-            lines.push(("State:", "Terminated".to_owned()));
-            lines.extend(termination_lines(end, now));
+            lines.push((2, "State", "Terminated".to_owned()));
+            lines.extend(termination_lines(end, sight));
         }
     }
     if let Some(end) = status.last_termination {
-        lines.push(("Last State:", "Terminated".to_owned()));
-        lines.extend(termination_lines(end, now));
+        lines.push((2, "Last State", "Terminated".to_owned()));
+        lines.extend(termination_lines(end, sight));
     }
-    lines.push(("Ready:", if status.is_ready { "True" } else { "False" }.to_owned()));
-    lines.push(("Restart Count:", status.restarts.to_string()));
+    lines.push((2, "Ready", title_case(status.is_ready).to_owned()));
+    lines.push((2, "Restart Count", status.restarts.to_string()));
     lines
 }
 
-fn termination_lines(end: Termination, now: SimTime) -> [(&'static str, String); 3] {
-    let ran = human(end.finished - end.started);
+fn termination_lines(end: Termination, sight: Sight<'_>) -> [(usize, &'static str, String); 4] {
     [
-        ("  Reason:", end.reason.as_str().to_owned()),
-        ("  Exit Code:", end.exit_code.to_string()),
-        ("  Finished:", format!("{} ago, after {ran}", age(now, end.finished))),
+        (3, "Reason", end.reason.as_str().to_owned()),
+        (3, "Exit Code", end.exit_code.to_string()),
+        (3, "Started", sight.date(end.started)),
+        (3, "Finished", sight.date(end.finished)),
     ]
 }
 

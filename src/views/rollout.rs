@@ -1,11 +1,18 @@
 //! `kubectl rollout status` and `history` of Deployments, StatefulSets and DaemonSets.
 
-use super::columns::{Columns, NONE};
+use std::fmt::Write as _;
+
+use super::columns::NONE;
+use super::get::Sight;
+use super::page::Page;
+use super::tabs::{OF_PAGES, align};
+use super::template::pod_template;
 use cluster::controller_revision::Revision;
 use cluster::daemon_set::{DaemonSet, DaemonSetUpdate};
-use cluster::deployment::{Deployment, DeploymentId};
+use cluster::deployment::Deployment;
+use cluster::pod_template::PodTemplate;
 use cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
-use cluster::{ClusterView, ObjectReference};
+use cluster::{ClusterView, Labels, ObjectReference};
 
 /// Annotation from which CHANGE-CAUSE is taken.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
@@ -25,21 +32,36 @@ pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<
     })
 }
 
-/// The revisions of a workload, the oldest first, with the images that kubectl shows only one by one.
-pub fn history(view: ClusterView<'_>, object: &ObjectReference) -> Option<String> {
-    let id = &object.id;
-    Some(match &*object.kind {
-        "Deployment" => replica_sets(view, view.deployment_named(id)?),
-        "StatefulSet" => {
-            let set = view.stateful_sets().get(view.stateful_set_named(id)?)?;
-            revisions(&set.revisions)
-        }
-        "DaemonSet" => {
-            let set = view.daemon_sets().get(view.daemon_set_named(id)?)?;
-            revisions(&set.revisions)
-        }
-        _ => return None,
-    })
+/// The revisions of a workload, the oldest first, under its name; `None` if it is not there, or of a kind that
+/// is not rolled out.
+pub fn history(sight: Sight<'_>, object: &ObjectReference) -> Option<String> {
+    let mut lines = "REVISION\tCHANGE-CAUSE\n".to_owned();
+    for (number, cause, _) in revisions(sight.view, object)? {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{number}\t{cause}");
+    }
+    let kind = object.kind.to_lowercase();
+    Some(format!("{kind}.apps/{} \n{}\n", object.id.name, align(&lines, OF_PAGES)))
+}
+
+/// The template of a revision of a workload; an error if there is no such revision.
+pub fn revision(
+    sight: Sight<'_>,
+    object: &ObjectReference,
+    number: i64,
+) -> Option<Result<String, String>> {
+    let mut all = revisions(sight.view, object)?.into_iter();
+    let Some((_, cause, mut template)) = all.find(|(own, ..)| *own == number) else {
+        return Some(Err("unable to find the specified revision".to_owned()));
+    };
+    if cause != NONE {
+        template.annotations = template.annotations.with(CHANGE_CAUSE, cause);
+    }
+    let mut page = Page::default();
+    pod_template(&template, sight.written.template(&object.kind, &object.id), &mut page);
+    let kind = object.kind.to_lowercase();
+    let name = &object.id.name;
+    Some(Ok(format!("{kind}.apps/{name} with revision #{number}\n{}\n", page.unaligned())))
 }
 
 /// `StatefulSetStatusViewer.Status`.
@@ -90,21 +112,6 @@ fn of_daemon_set(set: &DaemonSet) -> Result<String, String> {
     Ok(format!("daemon set \"{name}\" successfully rolled out"))
 }
 
-fn revisions(history: &[Revision]) -> String {
-    let mut columns = Columns::new(["REVISION", "CHANGE-CAUSE", "IMAGES"]);
-    for revision in history {
-        let template = &revision.template;
-        let cause = template.annotations.get(CHANGE_CAUSE);
-        let images: Vec<&str> = template.spec.containers.iter().map(|one| &*one.image).collect();
-        columns.row(vec![
-            revision.number.to_string(),
-            cause.map_or_else(|| NONE.to_owned(), ToString::to_string),
-            images.join(","),
-        ]);
-    }
-    columns.text()
-}
-
 /// `DeploymentStatusViewer.Status`.
 fn of_deployment(deployment: &Deployment) -> Result<String, String> {
     let name = deployment.meta.name();
@@ -138,20 +145,37 @@ fn of_deployment(deployment: &Deployment) -> Result<String, String> {
     Ok(format!("deployment \"{name}\" successfully rolled out"))
 }
 
-fn replica_sets(view: ClusterView<'_>, id: DeploymentId) -> String {
-    let mut sets: Vec<_> = view.store().replica_sets_of(id).map(|(_, set)| set).collect();
-    sets.sort_by_key(|set| set.revision);
-    let mut columns = Columns::new(["REVISION", "CHANGE-CAUSE", "REPLICAS", "IMAGES"]);
-    for set in sets {
-        let cause = set.meta.annotations.get(CHANGE_CAUSE);
-        let containers = view.templates().get(set.template).map(|one| &one.spec.containers);
-        let images: Vec<&str> = containers.into_iter().flatten().map(|one| &*one.image).collect();
-        columns.row(vec![
-            set.revision.to_string(),
-            cause.map_or_else(|| NONE.to_owned(), ToString::to_string),
-            format!("{}/{}", set.status.ready_replicas, set.replicas),
-            images.join(","),
-        ]);
-    }
-    columns.text()
+/// The revisions of a workload, the oldest first: number, why it was changed, and its template.
+fn revisions(
+    view: ClusterView<'_>,
+    object: &ObjectReference,
+) -> Option<Vec<(i64, String, PodTemplate)>> {
+    let id = &object.id;
+    let cause = |annotations: &Labels| {
+        annotations.get(CHANGE_CAUSE).map_or_else(|| NONE.to_owned(), ToString::to_string)
+    };
+    let of_history = |history: &[Revision]| {
+        let all = history
+            .iter()
+            .map(|one| (one.number, cause(&one.template.annotations), (*one.template).clone()));
+        all.collect()
+    };
+    let store = view.store();
+    let mut all: Vec<(i64, String, PodTemplate)> = match &*object.kind {
+        "Deployment" => {
+            let sets = store.replica_sets_of(view.deployment_named(id)?);
+            let sets = sets.filter_map(|(_, set)| {
+                let template = store.templates().get(set.template)?.clone();
+                Some((set.revision, cause(&set.meta.annotations), template))
+            });
+            sets.collect()
+        }
+        "StatefulSet" => {
+            of_history(&store.stateful_sets().get(view.stateful_set_named(id)?)?.revisions)
+        }
+        "DaemonSet" => of_history(&store.daemon_sets().get(view.daemon_set_named(id)?)?.revisions),
+        _ => return None,
+    };
+    all.sort_by_key(|(number, ..)| *number);
+    Some(all)
 }

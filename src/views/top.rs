@@ -1,14 +1,15 @@
 //! `kubectl top`: what metrics-server last served.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::columns::Columns;
+use super::columns::{Columns, UNKNOWN};
 use super::get::Scope;
-use super::get_workloads::UNKNOWN;
 use cluster::ClusterView;
 use cluster::metrics::Sample;
 use cluster::node::{ConditionStatus, Node, NodeId};
-use cluster::pod_template::ResourceList;
+use cluster::pod::Pod;
+use cluster::pod_template::{PodSpec, ResourceList};
 
 /// CPU in billionths of a core, memory in bytes.
 #[derive(Clone, Copy, Default)]
@@ -17,28 +18,86 @@ struct Usage {
     memory_bytes: i64,
 }
 
-/// Use of each pod that metrics-server knows.
-pub fn top_pods(view: ClusterView<'_>, scope: &Scope) -> String {
+/// By what rows are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TopOrder {
+    /// By name.
+    #[default]
+    Name,
+    /// The most CPU first.
+    Cpu,
+    /// The most memory first.
+    Memory,
+}
+
+impl TopOrder {
+    fn sort<T>(self, rows: &mut [(T, Usage)]) {
+        match self {
+            Self::Name => {}
+            Self::Cpu => rows.sort_by_key(|(_, usage)| Reverse(usage.cpu_nano / 1_000_000)),
+            Self::Memory => rows.sort_by_key(|(_, usage)| Reverse(usage.memory_bytes)),
+        }
+    }
+}
+
+/// Use of each pod that metrics-server knows, or of each of its containers.
+pub fn top_pods(
+    view: ClusterView<'_>,
+    scope: &Scope,
+    by_container: bool,
+    order: TopOrder,
+) -> String {
     let has_namespace = scope.namespace.is_none();
-    let namespace = has_namespace.then_some("NAMESPACE");
-    let titles = ["NAME", "CPU(cores)", "MEMORY(bytes)"];
-    let mut columns = Columns::new(namespace.into_iter().chain(titles));
-    let mut pods: Vec<_> =
-        view.store().pods().iter().filter(|(_, pod)| scope.has(&pod.id)).collect();
+    let mut titles = vec!["NAME", "CPU(cores)", "MEMORY(bytes)"];
+    if by_container {
+        titles.insert(0, "POD");
+    }
+    if has_namespace {
+        titles.insert(0, "NAMESPACE");
+    }
+    let mut columns = Columns::padded(titles);
+    let is_meant = |pod: &Pod| scope.has(&pod.id, view.labels_of(pod));
+    let mut pods: Vec<_> = view.store().pods().iter().filter(|(_, pod)| is_meant(pod)).collect();
     pods.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
-    for (id, pod) in pods {
-        let Some(sample) = view.pod_metrics().get(id) else { continue };
-        let usage = Usage::of(sample);
-        let cells = [pod.name().to_string(), usage.cpu(), usage.memory()];
-        let namespace = has_namespace.then(|| pod.id.namespace.to_string());
-        columns.row(namespace.into_iter().chain(cells).collect());
+    let rows = pods.into_iter().filter_map(|(id, pod)| {
+        let sample = view.pod_metrics().get(id)?;
+        Some(((pod, sample), Usage::of(sample)))
+    });
+    let mut rows: Vec<_> = rows.collect();
+    order.sort(&mut rows);
+    for ((pod, sample), usage) in rows {
+        let head = || has_namespace.then(|| pod.id.namespace.to_string());
+        let name = pod.name().to_string();
+        if !by_container {
+            let cells = [name, usage.cpu(), usage.memory()];
+            columns.row(head().into_iter().chain(cells).collect());
+            continue;
+        }
+        for (container, usage) in containers(&view.template_of(pod).spec, sample) {
+            let cells = [name.clone(), container, usage.cpu(), usage.memory()];
+            columns.row(head().into_iter().chain(cells).collect());
+        }
     }
     columns.text()
 }
 
+/// What each container uses: that of the application, then the others in their order.
+fn containers(spec: &PodSpec, sample: Sample<'_>) -> Vec<(String, Usage)> {
+    let of_others = |name: &str| sample.others.iter().find(|one| *one.container == *name);
+    let mut application = Some(Usage { cpu_nano: sample.cpu_nano, memory_bytes: sample.memory.0 });
+    let all = spec.running().filter_map(|container| {
+        let usage = match of_others(&container.name) {
+            Some(one) => Usage { cpu_nano: one.cpu_nano, memory_bytes: one.memory.0 },
+            None => application.take()?,
+        };
+        Some((container.name.to_string(), usage))
+    });
+    all.collect()
+}
+
 /// Use of each node by the pods on it, and what share of its allocatable that is. What the system itself
 /// uses is not simulated. Of a node whose kubelet did not answer, metrics-server serves nothing.
-pub fn top_nodes(view: ClusterView<'_>) -> String {
+pub fn top_nodes(view: ClusterView<'_>, scope: &Scope, order: TopOrder) -> String {
     let mut usage: BTreeMap<NodeId, Usage> = BTreeMap::new();
     for (id, pod) in view.store().pods().iter() {
         let (Some(node), Some(sample)) = (pod.node, view.pod_metrics().get(id)) else { continue };
@@ -48,17 +107,18 @@ pub fn top_nodes(view: ClusterView<'_>) -> String {
         sum.memory_bytes += pod.memory_bytes;
     }
     let titles = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
-    let mut columns = Columns::new(titles);
-    let mut nodes: Vec<_> = view.store().nodes().iter().collect();
+    let mut columns = Columns::padded(titles);
+    let is_meant = |node: &Node| scope.has(&node.meta.id, &node.meta.labels);
+    let mut nodes: Vec<_> =
+        view.store().nodes().iter().filter(|(_, node)| is_meant(node)).collect();
     nodes.sort_by(|(_, one), (_, other)| one.meta.id.cmp(&other.meta.id));
-    for (id, node) in nodes {
-        if !answers(node) {
-            let unknown = || UNKNOWN.to_owned();
-            let name = node.meta.name().to_string();
-            columns.row(vec![name, unknown(), unknown(), unknown(), unknown()]);
-            continue;
-        }
-        let used = usage.get(&id).copied().unwrap_or_default();
+    // Those of which nothing is known come last (`PrintNodeMetrics`).
+    let (known, unknown): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|(_, node)| answers(node));
+    let known = known.into_iter();
+    let mut rows: Vec<_> =
+        known.map(|(id, node)| (node, usage.get(&id).copied().unwrap_or_default())).collect();
+    order.sort(&mut rows);
+    for (node, used) in rows {
         let cpu = milli(&node.allocatable, "cpu");
         let memory = milli(&node.allocatable, "memory") / 1_000;
         columns.row(vec![
@@ -68,6 +128,11 @@ pub fn top_nodes(view: ClusterView<'_>) -> String {
             used.memory(),
             percent(i128::from(used.memory_bytes), memory),
         ]);
+    }
+    for (_, node) in unknown {
+        let mut cells = vec![node.meta.name().to_string()];
+        cells.resize(titles.len(), UNKNOWN.to_owned());
+        columns.row(cells);
     }
     columns.text()
 }

@@ -1,0 +1,180 @@
+//! `wavetank rollout` and `top`: how far a rollout is at an instant of a run, and what is used, as kubectl says it.
+
+use std::io::Write;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::at::{
+    Choice, Listed, Target, TimeOfRun, Words, refuse, single, tell_missing, tell_nothing,
+};
+use super::exit::{Exit, Failure};
+use super::output::{self, OutputOptions};
+use cluster::ObjectReference;
+use views::{self, Kind, TopOrder};
+
+/// Options of `wavetank rollout`.
+#[derive(Debug, clap::Args)]
+pub struct RolloutArguments {
+    #[command(subcommand)]
+    what: Rollout,
+}
+
+#[derive(Debug, Subcommand)]
+enum Rollout {
+    /// How far the rollout of a Deployment, StatefulSet or DaemonSet is
+    Status(WorkloadArguments),
+    /// The revisions of a Deployment, StatefulSet or DaemonSet
+    History {
+        #[command(flatten)]
+        workload: WorkloadArguments,
+
+        /// The template of this revision
+        #[arg(long, value_name = "NUMBER")]
+        revision: Option<i64>,
+    },
+}
+
+/// A workload at an instant of a run.
+#[derive(Debug, clap::Args)]
+struct WorkloadArguments {
+    /// The workload, as kubectl takes it: deploy/web, sts db, deploy/SHOP/web; and the scenario file
+    /// [default: scenario.yaml]
+    #[arg(value_name = "KIND/NAME [SCENARIO]", required = true)]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    time: TimeOfRun,
+
+    #[command(flatten)]
+    choice: Choice,
+}
+
+/// Options of `wavetank top`.
+#[derive(Debug, clap::Args)]
+pub struct TopArguments {
+    /// Whose use: of pods or of nodes
+    #[arg(value_enum)]
+    whose: Whose,
+
+    /// Names, and the scenario file [default: scenario.yaml]
+    #[arg(value_name = "[NAME] [SCENARIO]")]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    time: TimeOfRun,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    /// What each container uses
+    #[arg(long)]
+    containers: bool,
+
+    /// By what rows are sorted
+    #[arg(long, value_enum)]
+    sort_by: Option<SortBy>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Whose {
+    /// Of each pod
+    #[value(alias = "pod", alias = "po")]
+    Pods,
+    /// Of each node
+    #[value(alias = "node", alias = "no")]
+    Nodes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SortBy {
+    /// The most CPU first
+    Cpu,
+    /// The most memory first
+    Memory,
+}
+
+/// Says how far a rollout is, or which there were.
+pub fn rollout(
+    arguments: &RolloutArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let (Rollout::Status(of) | Rollout::History { workload: of, .. }) = &arguments.what;
+    let words = Words::new(&of.words);
+    let target = match single(&words.others) {
+        Ok(target) => target,
+        Err(message) => return Ok(refuse(&message)),
+    };
+    let Listed::Kind(kind) = target.listed else {
+        return Ok(refuse("no history viewer has been implemented for \"Event\""));
+    };
+    let scope = of.choice.scope()?;
+    let moment = of.time.simulate(words.scenario, options)?;
+    let found = moment.find(kind, &target, &scope);
+    let Some(id) = found.ids.into_iter().next() else {
+        return Ok(tell_missing(&found.missing));
+    };
+    let object = ObjectReference { kind: kind.name().into(), id };
+    let sight = moment.sight();
+    let (what, said) = match &arguments.what {
+        Rollout::Status(_) => {
+            let said = views::status(sight.view, &object);
+            ("status", said.map(|said| said.map(|line| line + "\n")))
+        }
+        Rollout::History { revision: Some(number), .. } => {
+            ("history", views::revision(sight, &object, *number))
+        }
+        Rollout::History { revision: None, .. } => {
+            ("history", views::history(sight, &object).map(Ok))
+        }
+    };
+    match said {
+        Some(Ok(text)) => out.write_all(text.as_bytes())?,
+        // As kubectl does, whose exit code it is as well.
+        Some(Err(error)) => return Ok(refuse(&error)),
+        None => {
+            let message = format!("no {what} viewer has been implemented for {:?}", kind.name());
+            return Ok(refuse(&message));
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Lists what is used.
+pub fn top(
+    arguments: &TopArguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let words = Words::new(&arguments.words);
+    let kind = match arguments.whose {
+        Whose::Pods => Kind::Pods,
+        Whose::Nodes => Kind::Nodes,
+    };
+    let names = words.others.iter().map(|name| (*name).to_owned()).collect();
+    let target = Target { listed: Listed::Kind(kind), namespace: None, names };
+    let scope = arguments.choice.scope()?;
+    let moment = arguments.time.simulate(words.scenario, options)?;
+    let found = moment.find(kind, &target, &scope);
+    if !found.missing.is_empty() {
+        return Ok(tell_missing(&found.missing));
+    }
+    let order = match arguments.sort_by {
+        None => TopOrder::Name,
+        Some(SortBy::Cpu) => TopOrder::Cpu,
+        Some(SortBy::Memory) => TopOrder::Memory,
+    };
+    let view = moment.sight().view;
+    let text = match arguments.whose {
+        Whose::Pods => views::top_pods(view, &found.scope, arguments.containers, order),
+        Whose::Nodes => views::top_nodes(view, &found.scope, order),
+    };
+    if text.is_empty() && found.ids.is_empty() {
+        tell_nothing(found.scope.namespace.as_deref());
+    } else if text.is_empty() {
+        output::complain("metrics not available yet");
+        return Ok(Exit::Missed);
+    }
+    out.write_all(text.as_bytes())?;
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,204 @@
+//! `kubectl describe` of Services, EndpointSlices and Ingresses.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::columns::NONE;
+use super::derived;
+use super::describe::{labels, names};
+use super::get::{Sight, label_text};
+use super::page::{Page, line};
+use super::rows::service_type;
+use super::rows_of_others::{endpoint_addresses, target_port};
+use cluster::NamespacedName;
+use cluster::service::{Service, ServicePort, TrafficDistribution};
+
+/// How many endpoints are listed.
+const ENDPOINTS_SHOWN: usize = 3;
+
+pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = sight.view.store();
+    let service = store.services().get(sight.view.service_named(id)?)?;
+    let written = &sight.written.get("Service", id)["spec"];
+    let kind = service_type(sight, service);
+    names(id, page);
+    labels(&service.meta, page);
+    let selector = service.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text);
+    line!(page, 0, "Selector:\t{selector}");
+    line!(page, 0, "Type:\t{kind}");
+    if kind == "ExternalName" {
+        line!(page, 0, "IP Families:\t<none>");
+        line!(page, 0, "IP:\t");
+        line!(page, 0, "IPs:\t<none>");
+        line!(page, 0, "External Name:\t{}", written["externalName"].as_str().unwrap_or(""));
+    } else {
+        let ip = derived::cluster_ip(sight, service);
+        let policy = written["ipFamilyPolicy"].as_str().unwrap_or("SingleStack");
+        line!(page, 0, "IP Family Policy:\t{policy}");
+        line!(page, 0, "IP Families:\tIPv4");
+        line!(page, 0, "IP:\t{ip}");
+        line!(page, 0, "IPs:\t{ip}");
+    }
+    for (position, port) in service.ports.iter().enumerate() {
+        let written = &written["ports"][position];
+        let protocol = written["protocol"].as_str().unwrap_or("TCP");
+        let name = if port.name.is_empty() { "<unset>" } else { &*port.name };
+        line!(page, 0, "Port:\t{name}\t{}/{protocol}", port.port);
+        line!(page, 0, "TargetPort:\t{}/{protocol}", port.target_port);
+        if service.node_ports > 0 {
+            let number = derived::node_port(service, position, written);
+            line!(page, 0, "NodePort:\t{name}\t{number}/{protocol}");
+        }
+        line!(page, 0, "Endpoints:\t{}", endpoints(sight, service, port));
+    }
+    let affinity = if service.has_client_affinity { "ClientIP" } else { "None" };
+    line!(page, 0, "Session Affinity:\t{affinity}");
+    if matches!(kind, "NodePort" | "LoadBalancer") {
+        let policy = written["externalTrafficPolicy"].as_str().unwrap_or("Cluster");
+        line!(page, 0, "External Traffic Policy:\t{policy}");
+    }
+    if kind != "ExternalName" {
+        let policy = written["internalTrafficPolicy"].as_str().unwrap_or("Cluster");
+        line!(page, 0, "Internal Traffic Policy:\t{policy}");
+    }
+    match service.traffic_distribution {
+        Some(TrafficDistribution::PreferSameZone) => {
+            let word = written["trafficDistribution"].as_str().unwrap_or("PreferSameZone");
+            line!(page, 0, "Traffic Distribution:\t{word}");
+        }
+        Some(TrafficDistribution::PreferSameNode) => {
+            line!(page, 0, "Traffic Distribution:\tPreferSameNode");
+        }
+        None => {}
+    }
+    Some(())
+}
+
+/// The endpoints of a port that are ready (`formatEndpointSlices`).
+fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String {
+    let number = target_port(sight, service, port);
+    let all = endpoint_addresses(sight, service, |endpoint| endpoint.ready);
+    let all: Vec<String> = match number {
+        Some(number) => all.into_iter().map(|address| format!("{address}:{number}")).collect(),
+        None => Vec::new(),
+    };
+    match all.len().checked_sub(ENDPOINTS_SHOWN) {
+        Some(more @ 1..) => format!("{} + {more} more...", all[..ENDPOINTS_SHOWN].join(",")),
+        _ => all.join(","),
+    }
+}
+
+pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let (name, _) = id.name.rsplit_once('-')?;
+    let owner = NamespacedName::new(id.namespace.clone(), name);
+    let service = sight.view.store().services().get(sight.view.service_named(&owner)?)?;
+    names(id, page);
+    line!(page, 0, "Labels:\tkubernetes.io/service-name={name}");
+    line!(page, 0, "Annotations:\t<none>");
+    line!(page, 0, "AddressType:\tIPv4");
+    line!(page, 0, "Ports:");
+    line!(page, 1, "Name\tPort\tProtocol");
+    line!(page, 1, "----\t----\t--------");
+    for port in &service.ports {
+        let title = if port.name.is_empty() { "<unset>" } else { &*port.name };
+        let number = target_port(sight, service, port);
+        let number = number.map_or_else(|| "<unset>".to_owned(), |number| number.to_string());
+        line!(page, 1, "{title}\t{number}\tTCP");
+    }
+    line!(page, 0, "Endpoints:");
+    for endpoint in &service.endpoints {
+        let Some(pod) = sight.view.store().pods().get(endpoint.pod) else { continue };
+        let Some(ip) = derived::pod_ip(sight, pod) else { continue };
+        line!(page, 1, "- Addresses:\t{ip}");
+        line!(page, 2, "Conditions:");
+        line!(page, 3, "Ready:\t{}", endpoint.ready);
+        line!(page, 2, "Hostname:\t<unset>");
+        line!(page, 2, "TargetRef:\tPod/{}", pod.name());
+        line!(page, 2, "NodeName:\t{}", sight.node_name(pod.node));
+        line!(page, 2, "Zone:\t<unset>");
+    }
+    Some(())
+}
+
+pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let written = sight.written.get("Ingress", id);
+    let spec = &written["spec"];
+    if spec.is_null() {
+        return None;
+    }
+    line!(page, 0, "Name:\t{}", id.name);
+    page.labels("Labels", &super::rows_of_others::labels_of(written));
+    line!(page, 0, "Namespace:\t{}", id.namespace);
+    line!(page, 0, "Address:\t");
+    let class = spec["ingressClassName"].as_str().unwrap_or(NONE);
+    line!(page, 0, "Ingress Class:\t{class}");
+    let default = &spec["defaultBackend"];
+    let default =
+        if default.is_object() { backend(sight, id, default) } else { "<default>".to_owned() };
+    line!(page, 0, "Default backend:\t{default}");
+    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+    let tls = list(&spec["tls"]);
+    if !tls.is_empty() {
+        line!(page, 0, "TLS:");
+    }
+    for one in tls {
+        let secret = one["secretName"].as_str().unwrap_or_default().to_owned();
+        let hosts = list(&one["hosts"]);
+        let hosts: Vec<&str> = hosts.iter().filter_map(Value::as_str).collect();
+        let hosts = hosts.join(",");
+        if secret.is_empty() {
+            line!(page, 1, "SNI routes {hosts}");
+        } else {
+            line!(page, 1, "{secret} terminates {hosts}");
+        }
+    }
+    line!(page, 0, "Rules:");
+    line!(page, 1, "Host\tPath\tBackends");
+    line!(page, 1, "----\t----\t--------");
+    let rules = list(&spec["rules"]);
+    let rules: Vec<&Value> = rules.iter().filter(|rule| rule["http"].is_object()).collect();
+    for rule in &rules {
+        let host = rule["host"].as_str().filter(|host| !host.is_empty());
+        line!(page, 1, "{}\t", host.unwrap_or("*"));
+        for path in list(&rule["http"]["paths"]) {
+            let to = backend(sight, id, &path["backend"]);
+            line!(page, 2, "\t{} \t{to}", path["path"].as_str().unwrap_or_default());
+        }
+    }
+    if rules.is_empty() {
+        line!(page, 1, "*\t*\t{default}");
+    }
+    let annotations = super::rows_of_others::pairs(&written["metadata"]["annotations"]);
+    page.annotations("Annotations", &annotations);
+    Some(())
+}
+
+/// `web:80 (10.244.0.5:8080)` (`describeBackendV1`).
+fn backend(sight: Sight<'_>, ingress: &NamespacedName, backend: &Value) -> String {
+    let to = &backend["service"];
+    let Some(name) = to["name"].as_str() else {
+        let resource = &backend["resource"];
+        let fields: BTreeMap<&str, &str> = ["apiGroup", "kind", "name"]
+            .into_iter()
+            .map(|field| (field, resource[field].as_str().unwrap_or_default()))
+            .collect();
+        return format!(
+            "APIGroup: {}, Kind: {}, Name: {}",
+            fields["apiGroup"], fields["kind"], fields["name"]
+        );
+    };
+    let port = &to["port"];
+    let number = port["number"].as_u64().map(|number| number.to_string());
+    let number = number.or_else(|| port["name"].as_str().map(str::to_owned)).unwrap_or_default();
+    let id = NamespacedName::new(ingress.namespace.clone(), name);
+    let service = sight.view.service_named(&id);
+    let service = service.and_then(|service| sight.view.store().services().get(service));
+    let Some(service) = service else {
+        return format!("{name}:{number} (<error: services \"{name}\" not found>)");
+    };
+    let port =
+        service.ports.iter().find(|port| *port.name == *number || port.port.to_string() == number);
+    let found = port.map_or_else(String::new, |port| endpoints(sight, service, port));
+    format!("{name}:{number} ({found})")
+}

@@ -1,0 +1,138 @@
+//! `kubectl describe` of what pods refer to: ConfigMaps, Secrets, ServiceAccounts, claims and their volumes.
+
+use super::describe::{names, written_labels};
+use super::get::Sight;
+use super::page::{Page, line};
+use super::rows_of_others::{access_modes, volume_name};
+use cluster::NamespacedName;
+use cluster::claim::Claim;
+use cluster::pod_template::ReferenceKind;
+
+pub(super) fn config(
+    sight: Sight<'_>,
+    id: &NamespacedName,
+    kind: ReferenceKind,
+    page: &mut Page,
+) -> Option<()> {
+    let mut configs = sight.view.store().configs();
+    let (_, _, config) = configs.find(|(of, other, _)| *of == kind && *other == id)?;
+    let is_secret = kind == ReferenceKind::Secret;
+    let name = if is_secret { "Secret" } else { "ConfigMap" };
+    let written = sight.written.get(name, id);
+    names(id, page);
+    written_labels(sight, name, id, page);
+    line!(page, 0, "");
+    if is_secret {
+        line!(page, 0, "Type:\t{}", config.content.secret_type);
+        line!(page, 0, "");
+    }
+    line!(page, 0, "Data");
+    line!(page, 0, "====");
+    for key in &config.content.keys {
+        let value = |field: &str| written[field][&**key].as_str();
+        if is_secret {
+            let plain = value("stringData").map(str::len);
+            let bytes = plain.or_else(|| value("data").map(decoded_length)).unwrap_or(0);
+            line!(page, 0, "{key}:\t{bytes} bytes");
+        } else if let Some(text) = value("data") {
+            line!(page, 0, "{key}:");
+            line!(page, 0, "----");
+            line!(page, 0, "{text}");
+            line!(page, 0, "");
+        }
+    }
+    if !is_secret {
+        line!(page, 0, "");
+        line!(page, 0, "BinaryData");
+        line!(page, 0, "====");
+        for key in &config.content.keys {
+            if let Some(data) = written["binaryData"][&**key].as_str() {
+                line!(page, 0, "{key}: {} bytes", decoded_length(data));
+            }
+        }
+        line!(page, 0, "");
+    }
+    Some(())
+}
+
+/// How many bytes a text in base64 stands for.
+fn decoded_length(text: &str) -> usize {
+    let letters = text.bytes().filter(|letter| !letter.is_ascii_whitespace() && *letter != b'=');
+    letters.count() * 3 / 4
+}
+
+pub(super) fn service_account(
+    sight: Sight<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let written = sight.written.get("ServiceAccount", id);
+    if written.is_null() {
+        return None;
+    }
+    names(id, page);
+    written_labels(sight, "ServiceAccount", id, page);
+    let secrets = written["imagePullSecrets"].as_array().into_iter().flatten();
+    let secrets = secrets.filter_map(|one| one["name"].as_str().map(str::to_owned));
+    page.list("Image pull secrets", secrets);
+    Some(())
+}
+
+pub(super) fn claim(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = sight.view.store();
+    let claim = store.claim(id)?;
+    let is_bound = claim.volume.is_some();
+    names(id, page);
+    line!(page, 0, "StorageClass:\t{}", class(claim));
+    line!(page, 0, "Status:\t{}", claim.status());
+    line!(page, 0, "Volume:\t{}", if is_bound { volume_name(id) } else { String::new() });
+    written_labels(sight, "PersistentVolumeClaim", id, page);
+    line!(page, 0, "Finalizers:\t[kubernetes.io/pvc-protection]");
+    let bound = |text: String| if is_bound { text } else { String::new() };
+    line!(page, 0, "Capacity:\t{}", bound(capacity(claim)));
+    line!(page, 0, "Access Modes:\t{}", bound(access_modes(claim)));
+    line!(page, 0, "VolumeMode:\tFilesystem");
+    let refers =
+        |pod: &cluster::pod::Pod| store.template_of(pod).spec.claims().any(|name| *name == id.name);
+    let pods = store.pods_in(&id.namespace).filter(|(_, pod)| refers(pod));
+    let mut pods: Vec<String> = pods.map(|(_, pod)| pod.name().to_string()).collect();
+    pods.sort();
+    page.list("Used By", pods);
+    Some(())
+}
+
+fn class(claim: &Claim) -> &str {
+    claim.spec.storage_class.as_deref().unwrap_or_default()
+}
+
+fn capacity(claim: &Claim) -> String {
+    claim.spec.storage().map_or_else(String::new, |storage| storage.to_string())
+}
+
+pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let mut claims = sight.view.store().claims().filter(|(_, one)| one.volume.is_some());
+    let (of, claim) = claims.find(|(of, _)| volume_name(of) == *id.name)?;
+    names(id, page);
+    line!(page, 0, "Labels:\t<none>");
+    line!(page, 0, "Annotations:\t<none>");
+    line!(page, 0, "Finalizers:\t[kubernetes.io/pv-protection]");
+    line!(page, 0, "StorageClass:\t{}", class(claim));
+    line!(page, 0, "Status:\tBound");
+    line!(page, 0, "Claim:\t{of}");
+    line!(page, 0, "Reclaim Policy:\tDelete");
+    line!(page, 0, "Access Modes:\t{}", access_modes(claim));
+    line!(page, 0, "VolumeMode:\tFilesystem");
+    line!(page, 0, "Capacity:\t{}", capacity(claim));
+    match claim.zone() {
+        Some(zone) => {
+            line!(page, 0, "Node Affinity:");
+            line!(page, 1, "Required Terms:");
+            line!(page, 2, "Term 0:\ttopology.kubernetes.io/zone in [{zone}]");
+        }
+        None => line!(page, 0, "Node Affinity:\t<none>"),
+    }
+    line!(page, 0, "Message:\t");
+    line!(page, 0, "Source:");
+    line!(page, 1, "<unknown>");
+    Some(())
+}

@@ -1,0 +1,416 @@
+//! The cells of `kubectl get`, kind by kind (`pkg/printers/internalversion/printers.go`, 1.36): those of nodes,
+//! pods, workloads and Services. Titles are in `kinds`, printing in `get`.
+
+use super::age::{age, human};
+use super::columns::{NONE, UNKNOWN};
+use super::derived;
+use super::describe_hpa::targets;
+use super::get::Scope;
+use super::written::Written;
+use cluster::deployment::IntOrPercent;
+use cluster::job::{COMPLETE, FAILED, Job};
+use cluster::node::Taint;
+use cluster::node::{ConditionStatus, Node};
+use cluster::pod_template::PodTemplate;
+use cluster::policy::Budget;
+use cluster::printed_status::printed_status;
+use cluster::selector::Selector;
+use cluster::service::Service;
+use cluster::{ClusterView, Labels, NamespacedName, ObjectMeta};
+use engine::SimTime;
+
+/// A cluster at an instant, with the objects as they were written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The store at an instant.
+    pub view: ClusterView<'a>,
+    /// What people wrote.
+    pub written: &'a Written,
+}
+
+impl<'a> Sight<'a> {
+    /// How long ago that was.
+    pub(super) fn age(self, at: SimTime) -> String {
+        age(self.view.now, at)
+    }
+
+    /// As `kubectl describe` writes an instant (`time.RFC1123Z`, in UTC).
+    pub(super) fn date(self, at: SimTime) -> String {
+        let at = ClusterView::new(self.view.store(), at).timestamp();
+        at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    }
+
+    /// The name of a pod's node.
+    pub(super) fn node_name(self, node: Option<cluster::node::NodeId>) -> &'a str {
+        let node = node.and_then(|node| self.view.store().nodes().get(node));
+        node.map_or(NONE, |node| node.meta.name())
+    }
+}
+
+/// The objects that are listed.
+pub(super) struct Rows<'a> {
+    scope: &'a Scope,
+    pub(super) found: Vec<Found>,
+}
+
+/// An object that is listed.
+pub(super) struct Found {
+    pub(super) id: NamespacedName,
+    pub(super) labels: Labels,
+    pub(super) created: SimTime,
+    /// Of all columns, those of `-o wide` last.
+    pub(super) cells: Vec<String>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(scope: &'a Scope) -> Self {
+        Self { scope, found: Vec::new() }
+    }
+
+    /// Lists an object, if it is meant; its name goes before the other cells.
+    pub(super) fn add(
+        &mut self,
+        id: &NamespacedName,
+        labels: &Labels,
+        created: SimTime,
+        others: impl FnOnce() -> Vec<String>,
+    ) {
+        if !self.scope.has(id, labels) {
+            return;
+        }
+        let mut cells = vec![id.name.to_string()];
+        cells.extend(others());
+        self.found.push(Found { id: id.clone(), labels: labels.clone(), created, cells });
+    }
+
+    fn meta(&mut self, meta: &ObjectMeta, others: impl FnOnce() -> Vec<String>) {
+        self.add(&meta.id, &meta.labels, meta.created, others);
+    }
+}
+
+pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    let view = sight.view;
+    for pod in view.store().pods().values() {
+        rows.add(&pod.id, view.labels_of(pod), pod.created, || {
+            let printed = printed_status(pod, &view.template_of(pod).spec);
+            let restarts = match printed.last_restart.filter(|_| printed.restarts > 0) {
+                Some(at) => format!("{} ({} ago)", printed.restarts, sight.age(at)),
+                None => printed.restarts.to_string(),
+            };
+            vec![
+                format!("{}/{}", printed.ready, printed.containers),
+                printed.status,
+                restarts,
+                sight.age(pod.created),
+                derived::pod_ip(sight, pod).unwrap_or_else(|| NONE.to_owned()),
+                sight.node_name(pod.node).to_owned(),
+                sight.node_name(pod.nominated_node).to_owned(),
+                NONE.to_owned(),
+            ]
+        });
+    }
+}
+
+pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for node in sight.view.store().nodes().values() {
+        rows.meta(&node.meta, || {
+            let info = &sight.written.get("Node", &node.meta.id)["status"]["nodeInfo"];
+            let told =
+                |field: &str, otherwise: &str| info[field].as_str().unwrap_or(otherwise).to_owned();
+            let kernel = match (info["kernelVersion"].as_str(), info["architecture"].as_str()) {
+                (Some(kernel), Some(architecture)) => format!("{kernel} ({architecture})"),
+                _ => UNKNOWN.to_owned(),
+            };
+            vec![
+                node_status(node),
+                node_roles(node),
+                sight.age(node.meta.created),
+                told("kubeletVersion", derived::KUBELET_VERSION),
+                derived::node_ip(sight, node),
+                NONE.to_owned(),
+                told("osImage", UNKNOWN),
+                kernel,
+                told("containerRuntimeVersion", UNKNOWN),
+            ]
+        });
+    }
+}
+
+pub(super) fn deployments(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for deployment in sight.view.store().deployments().values() {
+        let (spec, status) = (&deployment.spec, &deployment.status);
+        rows.meta(&deployment.meta, || {
+            let mut cells = vec![
+                format!("{}/{}", status.ready_replicas, spec.replicas),
+                status.updated_replicas.to_string(),
+                status.available_replicas.to_string(),
+                sight.age(deployment.meta.created),
+            ];
+            cells.extend(template_cells(&spec.template, &spec.selector));
+            cells
+        });
+    }
+}
+
+pub(super) fn replica_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for set in sight.view.store().replica_sets().values() {
+        rows.meta(&set.meta, || {
+            let mut cells = vec![
+                set.replicas.to_string(),
+                set.status.replicas.to_string(),
+                set.status.ready_replicas.to_string(),
+                sight.age(set.meta.created),
+            ];
+            let template = sight.view.store().templates().get(set.template);
+            cells.extend(template.into_iter().flat_map(|one| template_cells(one, &set.selector)));
+            cells
+        });
+    }
+}
+
+pub(super) fn stateful_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for set in sight.view.store().stateful_sets().values() {
+        rows.meta(&set.meta, || {
+            let mut cells = vec![
+                format!("{}/{}", set.status.ready_replicas, set.spec.replicas),
+                sight.age(set.meta.created),
+            ];
+            cells.extend(container_cells(&set.spec.template));
+            cells
+        });
+    }
+}
+
+pub(super) fn daemon_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for set in sight.view.store().daemon_sets().values() {
+        let status = &set.status;
+        rows.meta(&set.meta, || {
+            let mut cells = vec![
+                status.desired_number_scheduled.to_string(),
+                status.current_number_scheduled.to_string(),
+                status.number_ready.to_string(),
+                status.updated_number_scheduled.to_string(),
+                status.number_available.to_string(),
+                labels_text(&set.spec.template.spec.node_selector),
+                sight.age(set.meta.created),
+            ];
+            cells.extend(template_cells(&set.spec.template, &set.spec.selector));
+            cells
+        });
+    }
+}
+
+pub(super) fn jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for job in sight.view.store().jobs().values() {
+        let ended = job.status.completion_time.unwrap_or(sight.view.now);
+        rows.meta(&job.meta, || {
+            let duration = job.status.start_time.map(|start| human(ended - start));
+            let mut cells = vec![
+                job_status(job).to_owned(),
+                completions(job),
+                duration.unwrap_or_default(),
+                sight.age(job.meta.created),
+            ];
+            cells.extend(container_cells(&job.spec.template));
+            cells.push(job_selector(job));
+            cells
+        });
+    }
+}
+
+pub(super) fn cron_jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for cron_job in sight.view.store().cron_jobs().values() {
+        let (spec, status) = (&cron_job.spec, &cron_job.status);
+        let none = || NONE.to_owned();
+        rows.meta(&cron_job.meta, || {
+            let mut cells = vec![
+                spec.schedule.to_string(),
+                spec.time_zone.as_ref().map_or_else(none, ToString::to_string),
+                title_case(spec.suspend).to_owned(),
+                status.active.len().to_string(),
+                status.last_schedule_time.map_or_else(none, |at| sight.age(at)),
+                sight.age(cron_job.meta.created),
+            ];
+            cells.extend(container_cells(&spec.job_template.spec.template));
+            cells.push(none());
+            cells
+        });
+    }
+}
+
+pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for service in sight.view.store().services().values() {
+        rows.meta(&service.meta, || {
+            let written = &sight.written.get("Service", &service.meta.id)["spec"];
+            let has_node_ports = service.node_ports > 0;
+            let ports = service.ports.iter().enumerate().map(|(position, port)| {
+                let written = &written["ports"][position];
+                let protocol = written["protocol"].as_str().unwrap_or("TCP");
+                if has_node_ports {
+                    let on_nodes = derived::node_port(service, position, written);
+                    format!("{}:{on_nodes}/{protocol}", port.port)
+                } else {
+                    format!("{}/{protocol}", port.port)
+                }
+            });
+            let ports: Vec<String> = ports.collect();
+            vec![
+                service_type(sight, service).to_owned(),
+                derived::cluster_ip(sight, service),
+                external_ip(sight, service),
+                if ports.is_empty() { NONE.to_owned() } else { ports.join(",") },
+                sight.age(service.meta.created),
+                service.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text),
+            ]
+        });
+    }
+}
+
+pub(super) fn hpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for hpa in sight.view.store().hpas().values() {
+        let target = &hpa.spec.scale_target;
+        rows.meta(&hpa.meta, || {
+            vec![
+                format!("{}/{}", target.kind, target.name),
+                targets(hpa),
+                hpa.spec.min_replicas.to_string(),
+                hpa.spec.max_replicas.to_string(),
+                hpa.status.current_replicas.to_string(),
+                sight.age(hpa.meta.created),
+            ]
+        });
+    }
+}
+
+pub(super) fn disruption_budgets(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for budget in sight.view.store().disruption_budgets().values() {
+        let absent = || "N/A".to_owned();
+        rows.meta(&budget.meta, || {
+            let (min, max) = match &budget.budget {
+                Budget::MinAvailable(value) => (amount_text(*value), absent()),
+                Budget::MaxUnavailable(value) => (absent(), amount_text(*value)),
+            };
+            let allowed = budget.status.disruptions_allowed.to_string();
+            vec![min, max, allowed, sight.age(budget.meta.created)]
+        });
+    }
+}
+
+/// `spec.type` of a Service, as written or as the store has it.
+pub(super) fn service_type<'a>(sight: Sight<'a>, service: &Service) -> &'a str {
+    let written = &sight.written.get("Service", &service.meta.id)["spec"]["type"];
+    match written.as_str() {
+        Some(written) => written,
+        None if service.is_load_balancer => "LoadBalancer",
+        None if service.node_ports > 0 => "NodePort",
+        None => "ClusterIP",
+    }
+}
+
+/// The EXTERNAL-IP of a Service: no cloud hands one out.
+fn external_ip(sight: Sight<'_>, service: &Service) -> String {
+    let spec = &sight.written.get("Service", &service.meta.id)["spec"];
+    let given = spec["externalIPs"].as_array().into_iter().flatten();
+    let given: Vec<&str> = given.filter_map(serde_json::Value::as_str).collect();
+    match (spec["externalName"].as_str(), given.is_empty()) {
+        (Some(name), _) if spec["type"] == "ExternalName" => name.to_owned(),
+        (_, false) => given.join(","),
+        _ if service.is_load_balancer => "<pending>".to_owned(),
+        _ => NONE.to_owned(),
+    }
+}
+
+/// `1` or `50%`.
+pub(super) fn amount_text(value: IntOrPercent) -> String {
+    match value {
+        IntOrPercent::Int(count) => count.to_string(),
+        IntOrPercent::Percent(percent) => format!("{percent}%"),
+    }
+}
+
+/// `True` or `False`.
+pub(super) const fn title_case(holds: bool) -> &'static str {
+    if holds { "True" } else { "False" }
+}
+
+/// `Ready`, `NotReady`, `Unknown`, and whether it takes pods (`printNode`).
+pub(super) fn node_status(node: &Node) -> String {
+    let ready = match node.ready.status {
+        ConditionStatus::True => "Ready",
+        ConditionStatus::False | ConditionStatus::Unknown => "NotReady",
+    };
+    let cordoned = if node.unschedulable { ",SchedulingDisabled" } else { "" };
+    format!("{ready}{cordoned}")
+}
+
+/// By its labels (`findNodeRoles`).
+pub(super) fn node_roles(node: &Node) -> String {
+    let roles = node.meta.labels.iter().filter_map(|(key, value)| {
+        let named = key.strip_prefix("node-role.kubernetes.io/");
+        named.or_else(|| (**key == *"kubernetes.io/role").then_some(value))
+    });
+    let mut roles: Vec<&str> = roles.filter(|role| !role.is_empty()).collect();
+    roles.sort_unstable();
+    if roles.is_empty() { NONE.to_owned() } else { roles.join(",") }
+}
+
+/// `node.kubernetes.io/unreachable:NoExecute`, with its value if it has one.
+pub(super) fn taint_text(taint: &Taint) -> String {
+    let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
+    format!("{}{value}:{:?}", taint.key, taint.effect)
+}
+
+fn template_cells(template: &PodTemplate, selector: &Selector) -> Vec<String> {
+    let mut cells = container_cells(template);
+    cells.push(label_text(selector));
+    cells
+}
+
+/// Containers and images.
+fn container_cells(template: &PodTemplate) -> Vec<String> {
+    let containers = &template.spec.containers;
+    let joined = |texts: Vec<&str>| texts.join(",");
+    vec![
+        joined(containers.iter().map(|one| &*one.name).collect()),
+        joined(containers.iter().map(|one| &*one.image).collect()),
+    ]
+}
+
+/// A selector as kubectl prints it.
+pub(super) fn label_text(selector: &Selector) -> String {
+    let text = selector.to_string();
+    if text.is_empty() { NONE.to_owned() } else { text }
+}
+
+/// `a=1,b=2`.
+pub(super) fn labels_text(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { NONE.to_owned() } else { pairs.join(",") }
+}
+
+/// `printJob`: what has come of it.
+pub(super) fn job_status(job: &Job) -> &'static str {
+    let has = |kind: &str| {
+        let mut conditions = job.status.conditions.iter();
+        conditions.any(|one| one.kind == kind && one.status == ConditionStatus::True)
+    };
+    [COMPLETE, FAILED, "Suspended", "FailureTarget", "SuccessCriteriaMet"]
+        .into_iter()
+        .find(|kind| has(kind))
+        .unwrap_or("Running")
+}
+
+/// The selector that the API server gives a Job.
+pub(super) fn job_selector(job: &Job) -> String {
+    format!("batch.kubernetes.io/controller-uid={}", derived::uid("Job", job.meta.sequence))
+}
+
+/// `3/5`, and for a work queue `1/1 of 3`.
+fn completions(job: &Job) -> String {
+    let succeeded = job.status.succeeded;
+    match job.spec.completions {
+        Some(wanted) => format!("{succeeded}/{wanted}"),
+        None if job.spec.parallelism > 1 => format!("{succeeded}/1 of {}", job.spec.parallelism),
+        None => format!("{succeeded}/1"),
+    }
+}
