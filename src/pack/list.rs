@@ -27,7 +27,7 @@ pub struct PodList {
     pub kinds: Vec<PodKind>,
     /// The pods, in the order in which they come.
     pub pods: Vec<ListedPod>,
-    /// DaemonSets, of which each node that does gets a pod ([`Self::for_nodes`]).
+    /// DaemonSets, of which each node that does gets a pod.
     pub daemon_sets: Vec<DaemonPods>,
     /// Objects that are created before them: namespaces, priority classes, Services, ReplicaSets, StatefulSets.
     pub objects: Vec<Action>,
