@@ -1,3 +1,5 @@
+//! Where requests to hosts and paths go, by Ingresses and HTTPRoutes of a cluster.
+
 mod problems;
 
 use serde_json::json;

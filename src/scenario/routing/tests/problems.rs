@@ -1,3 +1,5 @@
+//! Mistakes in Ingresses and HTTPRoutes, each with its place.
+
 use serde_json::json;
 
 use crate::{Routing, route_problems, target_problems};
