@@ -334,5 +334,7 @@ impl Session {
 
 /// An entry of a timeline on one line.
 fn text_of(entry: &TimelineEntry) -> String {
-    serde_json::to_string(entry).unwrap_or_default()
+    let mut written = serde_json::to_value(entry).unwrap_or_default();
+    scenario::read::drop_empty_fields(&mut written);
+    written.to_string()
 }
