@@ -38,7 +38,7 @@
 //! ```
 //! use wavetank::Scenario;
 //! use wavetank::cluster::{Action, Change, ClusterView, NamespacedName};
-//! use wavetank::controllers::{Actions, Controller, Key, Requeue, Watches};
+//! use wavetank::controllers::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
 //! use wavetank::engine::SimTime;
 //!
 //! /// Scales the Deployment shop/web to 8 replicas at 15 minutes.
@@ -56,8 +56,8 @@
 //!
 //!     fn wakes_on(&self, _: ClusterView<'_>, _: Change, _: &mut Vec<Key>) {}
 //!
-//!     fn starts_with(&self) -> Vec<Key> {
-//!         vec![Key::Pass(0)]
+//!     fn queue(&self) -> QueueSettings {
+//!         QueueSettings { starts_with: &[Key::Pass(0)], ..QueueSettings::default() }
 //!     }
 //!
 //!     fn reconcile(&mut self, view: ClusterView<'_>, _: Key, actions: &mut Actions) -> Requeue {
