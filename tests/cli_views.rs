@@ -22,6 +22,26 @@ fn shown(arguments: &[&str]) -> String {
 }
 
 #[test]
+fn a_kind_without_a_form_as_an_object_is_refused_and_not_listed_as_empty() {
+    let shop = Shop::new();
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: shop}\n";
+    let manifests = shop.read("web.yaml");
+    shop.write("web.yaml", format!("{manifests}---\n{account}"));
+    let of = |form: &[&str]| {
+        let asked = ["get", "sa", "scenario.yaml", "--at", "90s", "-n", "shop"];
+        shop.run(&[&asked, form].concat())
+    };
+    assert!(of(&[]).out.contains("\nweb "), "{}", of(&[]).out);
+    let refused = of(&["-o", "yaml"]);
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+    assert!(
+        refused.err.contains("a ServiceAccount has no form as YAML or JSON"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
 fn deployments_and_nodes_are_listed_as_kubectl_lists_them() {
     let deployments = shown(&["get", "deploy", "scenario.yaml", "--at", "90s", "-n", "shop"]);
     assert_eq!(

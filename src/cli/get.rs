@@ -152,7 +152,13 @@ pub fn get(
             continue;
         }
         if is_as_objects {
-            items.extend(views::objects(moment.sight().view, kind, &found.scope));
+            let Some(objects) = views::objects(moment.sight().view, kind, &found.scope) else {
+                let message = format!(
+                    "error: a {kind} has no form as YAML or JSON here; ask for it without -o"
+                );
+                return Ok(refuse(&message));
+            };
+            items.extend(objects);
         } else {
             tables.push(views::get(moment.sight(), kind, &found.scope, &form));
         }

@@ -12,8 +12,9 @@ use cluster::printed_status::printed_status;
 use cluster::{ClusterView, Labels, ObjectMeta};
 use engine::SimTime;
 
-/// The objects of a kind in the order of their names. Times are seconds of the run.
-pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
+/// The objects of a kind in the order of their names; `None` for kinds that have no such form. Times are
+/// seconds of the run.
+pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Option<Vec<Value>> {
     let mut items: Vec<Value> = match kind {
         Kind::Pods => pods(view, scope),
         Kind::Nodes => nodes(view, scope),
@@ -31,7 +32,7 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
         Kind::Services => services(view, scope),
         Kind::Hpas => hpas(view, scope),
         Kind::DisruptionBudgets => disruption_budgets(view, scope),
-        _ => Vec::new(),
+        _ => return None,
     };
     if let Some(selector) = &scope.selector {
         let labels = |item: &Value| super::rows_of_others::labels_of(item);
@@ -39,7 +40,7 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
     }
     let name = |item: &Value, field: &str| item["metadata"][field].as_str().map(str::to_owned);
     items.sort_by_key(|item| (name(item, "namespace"), name(item, "name")));
-    items
+    Some(items)
 }
 
 pub(super) fn seconds(at: SimTime) -> Value {
