@@ -192,7 +192,9 @@ fn add_group(world: &mut World, group: u32) {
     let start = SimTime::from_secs_f64(1.0 + 0.01 * f64::from(group));
     let id = NamespacedName::new("default", name.as_str());
     let app = App { cpu_load: Some(group), ..App::default() };
-    world.apps.insert(ObjectReference { kind: "Deployment".into(), id }, app.into());
+    world
+        .apps
+        .insert(ObjectReference { kind: wavetank::cluster::Kind::Deployment, id }, app.into());
     let step = Step {
         action: TimelineAction::Apply(name.clone()),
         objects: world_of(&group_manifest(&name)).objects,

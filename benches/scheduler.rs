@@ -105,7 +105,7 @@ fn placer(
     let scheduler = Scheduler::new(&configuration, ties).expect("the default profile");
     let mut placer = Placer::new(scheduler, 1);
     for number in 0..nodes {
-        placer.act(Action::AddNode(Box::new(node(number, cores(number))))).expect("a new node");
+        placer.act(Action::add_node(node(number, cores(number)))).expect("a new node");
     }
     placer
 }

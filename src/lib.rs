@@ -37,6 +37,7 @@
 //!
 //! ```
 //! use wavetank::Scenario;
+//! use wavetank::cluster::scale::ScaleTarget;
 //! use wavetank::cluster::{Action, Change, ClusterView, NamespacedName};
 //! use wavetank::controllers::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
 //! use wavetank::engine::SimTime;
@@ -54,7 +55,7 @@
 //!         Watches::NONE
 //!     }
 //!
-//!     fn wakes_on(&self, _: ClusterView<'_>, _: Change, _: &mut Vec<Key>) {}
+//!     fn wakes_on(&self, _: ClusterView<'_>, _: &Change, _: &mut Vec<Key>) {}
 //!
 //!     fn queue(&self) -> QueueSettings {
 //!         QueueSettings { starts_with: &[Key::Pass(0)], ..QueueSettings::default() }
@@ -66,8 +67,8 @@
 //!             return Requeue::At(opening);
 //!         }
 //!         let web = NamespacedName::new("shop", "web");
-//!         if let Some(id) = view.store().deployment_named(&web) {
-//!             actions.push(Action::ScaleDeployment(id, 8));
+//!         if let Some(id) = view.store().named(&web) {
+//!             actions.push(Action::Scale(ScaleTarget::Deployment(id), 8));
 //!         }
 //!         Requeue::No
 //!     }
@@ -225,7 +226,7 @@
 //! let world = World::new(1, SimDuration::ZERO).with_manifests(&[Source::new("pods.yaml", manifests)])?;
 //! let mut placer = Placer::new(world.scheduler, 1);
 //! for node in world.nodes {
-//!     placer.act(Action::AddNode(Box::new(node)))?;
+//!     placer.act(Action::add_node(node))?;
 //! }
 //! for pod in world.objects {
 //!     placer.act(pod)?;

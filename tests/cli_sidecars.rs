@@ -149,7 +149,7 @@ fn init_containers_and_native_sidecars_are_shown_beside_the_containers() {
     }
     let arguments = ["get", "deploy,pods", "scenario.yaml", "--at", "3m", "-o", "json"];
     let list: Value = serde_json::from_str(&shown(&shop, &arguments)).expect("JSON");
-    for spec in [&list["items"][0]["spec"]["template"], &list["items"][1]["spec"]] {
+    for spec in [&list["items"][0]["spec"]["template"]["spec"], &list["items"][1]["spec"]] {
         assert_eq!(spec["initContainers"][0]["name"], "prepare", "{spec}");
         assert_eq!(spec["initContainers"][1]["restartPolicy"], "Always");
         assert_eq!(spec["containers"][1]["name"], "side");
@@ -177,7 +177,7 @@ fn the_states_of_containers_and_the_conditions_of_a_pod_are_shown() {
     assert_eq!(prepare["state"]["terminated"]["reason"], "Completed", "{status}");
     assert_eq!(proxy["ready"], true);
     let side = &status["containerStatuses"][1];
-    assert!(side["state"]["running"]["startedAtSeconds"].is_number(), "{status}");
+    assert!(side["state"]["running"]["startedAt"].is_string(), "{status}");
     assert_eq!(side["restartCount"], 0);
     let ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
     assert!(status["conditions"].as_array().expect("a list").iter().any(ready), "{status}");

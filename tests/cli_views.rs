@@ -22,23 +22,22 @@ fn shown(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_kind_without_a_form_as_an_object_is_refused_and_not_listed_as_empty() {
+fn a_kind_that_is_not_simulated_is_refused_with_the_reason_and_one_that_is_has_its_form() {
     let shop = Shop::new();
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: shop}\n";
     let manifests = shop.read("web.yaml");
     shop.write("web.yaml", format!("{manifests}---\n{account}"));
-    let of = |form: &[&str]| {
-        let asked = ["get", "sa", "scenario.yaml", "--at", "90s", "-n", "shop"];
-        shop.run(&[&asked, form].concat())
+    let of = |words: &[&str]| {
+        let asked = ["scenario.yaml", "--at", "90s", "-n", "shop"];
+        shop.run(&[&["get"], words, &asked].concat())
     };
-    assert!(of(&[]).out.contains("\nweb "), "{}", of(&[]).out);
-    let refused = of(&["-o", "yaml"]);
+    assert!(of(&["sa"]).out.contains("\nweb "), "{}", of(&["sa"]).out);
+    let one = of(&["sa", "web", "-o", "yaml"]).out;
+    assert!(one.starts_with("apiVersion: v1\nkind: ServiceAccount\nmetadata:\n"), "{one}");
+    let refused = of(&["roles"]);
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
-    assert!(
-        refused.err.contains("a ServiceAccount has no form as YAML or JSON"),
-        "{}",
-        refused.err
-    );
+    let why = "a simulation has no roles.rbac.authorization.k8s.io: rights are not simulated";
+    assert!(refused.err.contains(why), "{}", refused.err);
 }
 
 #[test]
@@ -113,7 +112,8 @@ fn objects_are_json_and_yaml_for_programs() {
     assert_eq!(replicas.iter().filter(|count| ***count == 3).count(), 1);
     assert_eq!(replicas.len(), 2);
     let yaml = shown(&["get", "deploy/web", "scenario.yaml", "-o", "yaml"]);
-    assert!(yaml.contains("  kind: Deployment\n"), "{yaml}");
+    assert!(yaml.starts_with("apiVersion: apps/v1\nkind: Deployment\n"), "{yaml}");
+    assert!(yaml.contains("  creationTimestamp: \"2026-01-05T00:00:00Z\"\n"), "{yaml}");
 }
 
 #[test]

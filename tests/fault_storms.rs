@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 use wavetank::cluster::pod::Owner;
-use wavetank::cluster::{Action, ClusterView, Name, NamespacedName, ObjectReference};
+use wavetank::cluster::{Action, AnySpec, ClusterView, Name, NamespacedName, ObjectReference};
 use wavetank::engine::{SimDuration, SimTime};
 use wavetank::faults::{
     ContainerCrash, ImageChange, KubeletRestart, Outage, PodDeletion, ScaleChange, TimelineAction,
@@ -242,14 +242,14 @@ fn assert_states_are_those_of_the_pods(view: ClusterView<'_>) {
 
 fn assert_all_is_as_wanted(view: ClusterView<'_>) {
     let id = |name| NamespacedName::new("default", name);
-    let web = view.deployment_named(&id("web")).and_then(|one| view.deployments().get(one));
+    let web = view.named(&id("web")).and_then(|one| view.deployments().get(one));
     let web = web.expect("it is there");
     assert_eq!(web.status.ready_replicas, web.spec.replicas, "web");
     assert_eq!(web.status.updated_replicas, web.spec.replicas, "web");
-    let db = view.stateful_set_named(&id("db")).and_then(|one| view.stateful_sets().get(one));
+    let db = view.named(&id("db")).and_then(|one| view.stateful_sets().get(one));
     let db = db.expect("it is there");
     assert_eq!(db.status.ready_replicas, db.spec.replicas, "db");
-    let agent = view.daemon_set_named(&id("agent")).and_then(|one| view.daemon_sets().get(one));
+    let agent = view.named(&id("agent")).and_then(|one| view.daemon_sets().get(one));
     let agent = agent.expect("it is there");
     assert_eq!((agent.status.desired_number_scheduled, agent.status.number_ready), (4, 4));
     assert_eq!(agent.status.updated_number_scheduled, 4);
@@ -258,7 +258,7 @@ fn assert_all_is_as_wanted(view: ClusterView<'_>) {
 }
 
 fn db_replicas(view: ClusterView<'_>) -> i32 {
-    let id = view.stateful_set_named(&NamespacedName::new("default", "db"));
+    let id = view.named(&NamespacedName::new("default", "db"));
     id.and_then(|id| view.stateful_sets().get(id)).map_or(0, |set| set.spec.replicas)
 }
 
@@ -322,7 +322,7 @@ fn a_calm_run_ends_as_every_storm_does() {
 #[should_panic(expected = "web")]
 fn a_workload_that_does_not_come_back_is_seen() {
     let mut world = stormy_world(1, Vec::new());
-    world.objects.retain(|action| !matches!(action, Action::CreateStatefulSet(_)));
+    world.objects.retain(|action| !matches!(action, Action::Apply(_, AnySpec::StatefulSet(_))));
     let plan = world.apps.get_mut(&workload("Deployment/web")).expect("it is described");
     Arc::make_mut(&mut plan.default).profile.never_ready = true;
     let mut simulation = Simulation::new(world);

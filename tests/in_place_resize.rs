@@ -6,10 +6,11 @@ mod in_memory;
 
 use in_memory::{Run, resolved};
 use wavetank::cluster::ClusterView;
+use wavetank::cluster::Kind;
 use wavetank::cluster::pod::Pod;
 use wavetank::cluster::resize::PendingReason;
 use wavetank::sim::Blueprint;
-use wavetank::views::{self, Kind, Scope, Sight, Written};
+use wavetank::views::{self, Scope, Sight};
 
 /// One node with 1930m of CPU for pods, and Deployments of one pod each.
 fn scenario(timeline: &str, rest: &str) -> String {
@@ -78,7 +79,7 @@ fn a_resize_that_fits_is_in_force_at_once_and_restarts_nothing() {
     assert_eq!(run.events("ResizeStarted").len(), 1);
     assert_eq!(run.events("ResizeCompleted")[0].0, 300);
     let scope = Scope::default();
-    let objects = views::objects(view, Kind::Pods, &scope).expect("pods have that form");
+    let objects = views::objects(view, Kind::Pod, &scope).expect("pods have that form");
     let told = &objects[0]["status"]["containerStatuses"][0];
     assert_eq!(told["resources"]["requests"]["cpu"], "800m");
     assert_eq!(told["allocatedResources"]["cpu"], "800m");
@@ -102,10 +103,10 @@ fn a_resize_waits_for_room_and_goes_on_when_another_pod_is_gone() {
     let message =
         "Node didn't have enough resource: cpu, requested: 1200, used: 900, capacity: 1930";
     assert_eq!(pending.message, message);
-    let sight = Sight { view, written: &Written::default() };
+    let sight = Sight { view };
     let id = &pod(view, "web").id;
     let log = &run.0.recorder().log;
-    let told = views::describe(sight, log, Kind::Pods, id, true).expect("it is there");
+    let told = views::describe(sight, log, Kind::Pod, id, true).expect("it is there");
     assert!(told.contains("\n  PodResizePending            True \n"), "{told}");
     assert_eq!(run.events("ResizeDeferred").len(), 1);
     run.until(700);

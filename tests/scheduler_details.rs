@@ -1,7 +1,8 @@
 //! Corners of kube-scheduler 1.36 that recorded cycles do not reach.
 
+use wavetank::cluster::Kind;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
-use wavetank::cluster::claim::{AccessMode, ClaimDraft, ClaimSpec};
+use wavetank::cluster::claim::{AccessMode, ClaimContent, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
 use wavetank::cluster::node::{
     ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
@@ -9,15 +10,13 @@ use wavetank::cluster::node::{
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
     Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,
-    PreemptionPolicy, Reference, ReferenceKind, ResourceList,
+    PreemptionPolicy, Reference, ResourceList,
 };
-use wavetank::cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus};
+use wavetank::cluster::policy::{Budget, PodDisruptionBudgetSpec};
 use wavetank::cluster::selection::Selecting;
 use wavetank::cluster::selector::{Operator, Requirement, Selector};
-use wavetank::cluster::service::Service;
-use wavetank::cluster::{
-    Action, Change, ClusterView, Labels, NamespacedName, ObjectMeta, Store, apply,
-};
+use wavetank::cluster::service::ServiceSpec;
+use wavetank::cluster::{Action, Change, ClusterView, Labels, ObjectMeta, Store, apply};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::scheduler::decision::Verdict;
 use wavetank::scheduler::plugins::ExtensionPoint;
@@ -47,7 +46,7 @@ impl Cluster {
         let mut changes = Vec::new();
         apply(&mut self.store, self.now, action, &mut changes).expect("nothing forbids it");
         for change in &changes {
-            self.scheduler.on_change(ClusterView::new(&self.store, self.now), *change);
+            self.scheduler.on_change(ClusterView::new(&self.store, self.now), change);
         }
         changes
     }
@@ -63,7 +62,7 @@ impl Cluster {
             [("cpu", Quantity::from_milli(milli_cpu)), ("pods", Quantity::from_units(110))]
                 .into_iter()
                 .collect();
-        self.act(Action::AddNode(Box::new(Node {
+        self.act(Action::add_node(Node {
             meta: ObjectMeta {
                 labels: host.into_iter().chain(labels.iter().copied()).collect(),
                 ..ObjectMeta::new("", name)
@@ -76,7 +75,7 @@ impl Cluster {
             health: NodeHealth::default(),
             images: Vec::new(),
             pool: "".into(),
-        })));
+        }));
         self.store.node_named(name).expect("it was added")
     }
 
@@ -138,19 +137,10 @@ fn with_host_port(mut template: PodTemplate, port: u16) -> PodTemplate {
     template
 }
 
-fn service() -> Service {
-    Service {
-        meta: ObjectMeta::new("default", "web"),
-        selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
-        ports: Vec::new(),
-        is_headless: false,
-        node_ports: 0,
-        is_load_balancer: false,
-        publish_not_ready_addresses: false,
-        has_client_affinity: false,
-        traffic_distribution: None,
-        endpoints: Vec::new(),
-    }
+fn service() -> Action {
+    let selector = Some(Selector::from_labels(&[("app", "web")].into_iter().collect()));
+    let spec = ServiceSpec { selector, ..ServiceSpec::default() };
+    Action::create(ObjectMeta::new("default", "web"), spec)
 }
 
 #[test]
@@ -255,14 +245,12 @@ fn no_more_candidates_that_violate_a_budget_are_kept_than_are_wanted() {
         let node = cluster.add_node(name, 1000, &[]);
         cluster.create_on(&format!("on-{name}"), template(1000, 0), node);
     }
-    cluster.act(Action::CreateDisruptionBudget(Box::new(PodDisruptionBudget {
-        meta: ObjectMeta::new("default", "keeps-all"),
+    let budget = PodDisruptionBudgetSpec {
         selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
         budget: Budget::MaxUnavailable(IntOrPercent::Int(0)),
         always_allows_unhealthy: false,
-        generation: 1,
-        status: PodDisruptionBudgetStatus::default(),
-    })));
+    };
+    cluster.act(Action::create(ObjectMeta::new("default", "keeps-all"), budget));
     cluster.create("pod", template(1000, 5));
     let attempt = cluster.next().unwrap();
     let Verdict::Waits { post_filter: Some(PostFilter::Candidates(candidates)), .. } =
@@ -281,7 +269,7 @@ fn by_default_nodes_with_an_empty_zone_and_without_one_are_one_domain() {
     let none = cluster.add_node("none", 8000, &[]);
     cluster.add_node("empty", 8000, &[(ZONE_LABEL, "")]);
     cluster.add_node("zone", 8000, &[(ZONE_LABEL, "z")]);
-    cluster.act(Action::CreateService(Box::new(service())));
+    cluster.act(service());
     for number in 0..4 {
         cluster.create_on(&format!("old-{number}"), template(0, 0), none);
     }
@@ -327,7 +315,7 @@ fn a_pod_stays_selected_when_its_gates_go_and_is_forgotten_when_it_goes() {
     let mut gated = template(100, 0);
     gated.spec.scheduling_gates.push("wait".into());
     let pod = cluster.create("pod", gated);
-    cluster.act(Action::CreateService(Box::new(service())));
+    cluster.act(service());
     let selected = |cluster: &Cluster| -> Vec<PodId> {
         let (service, _) = cluster.store.services().iter().next().unwrap();
         cluster.store.selected_by(Selecting::Service(service)).map(|(pod, _)| pod).collect()
@@ -346,10 +334,9 @@ fn a_pod_stays_selected_when_its_gates_go_and_is_forgotten_when_it_goes() {
 fn a_pod_whose_claim_is_missing_is_tried_again_when_the_claim_comes() {
     let mut cluster = Cluster::new(&SchedulerConfiguration::default());
     cluster.add_node("a", 1000, &[]);
-    let kind = ReferenceKind::PersistentVolumeClaim;
+    let kind = Kind::PersistentVolumeClaim;
     let claim = |name: &'static str| {
-        let id = NamespacedName::new("default", name);
-        Action::PutClaim(Box::new(ClaimDraft { id, spec: ClaimSpec::default(), owner: None }))
+        Action::create(ObjectMeta::new("default", name), ClaimContent::from(ClaimSpec::default()))
     };
     let mut stateful = template(100, 0);
     stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });
@@ -405,9 +392,8 @@ fn a_claim_of_one_pod_is_free_for_another_when_its_pod_is_gone() {
     cluster.add_node("a", 1000, &[]);
     cluster.add_node("b", 1000, &[]);
     let spec = ClaimSpec { access_modes: vec![AccessMode::ReadWriteOncePod], ..Default::default() };
-    let id = NamespacedName::new("default", "data");
-    cluster.act(Action::PutClaim(Box::new(ClaimDraft { id, spec, owner: None })));
-    let kind = ReferenceKind::PersistentVolumeClaim;
+    cluster.act(Action::create(ObjectMeta::new("default", "data"), ClaimContent::from(spec)));
+    let kind = Kind::PersistentVolumeClaim;
     let with_claim = |priority| {
         let mut stateful = template(100, priority);
         stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });

@@ -16,8 +16,8 @@ use wavetank::cluster::pod_template::{
     WhenUnsatisfiable,
 };
 use wavetank::cluster::selector::{Operator, Requirement, Selector};
-use wavetank::cluster::service::Service;
-use wavetank::cluster::{Action, Labels, Name, ObjectMeta};
+use wavetank::cluster::service::ServiceSpec;
+use wavetank::cluster::{Action, Labels, Name, ObjectId, ObjectMeta};
 use wavetank::engine::random::index_below;
 use wavetank::engine::{SimTime, Stream, Streams};
 use wavetank::pack::placer::Placer;
@@ -139,19 +139,9 @@ fn affinity(draw: &mut Draw, app: &str) -> Affinity {
     affinity
 }
 
-fn service(app: &str) -> Service {
-    Service {
-        meta: ObjectMeta::new("default", app),
-        selector: Some(selector(app)),
-        ports: Vec::new(),
-        is_headless: false,
-        node_ports: 0,
-        is_load_balancer: false,
-        traffic_distribution: None,
-        publish_not_ready_addresses: false,
-        has_client_affinity: false,
-        endpoints: Vec::new(),
-    }
+fn service(app: &str) -> Action {
+    let spec = ServiceSpec { selector: Some(selector(app)), ..ServiceSpec::default() };
+    Action::create(ObjectMeta::new("default", app), spec)
 }
 
 fn template(draw: &mut Draw) -> PodTemplate {
@@ -203,6 +193,7 @@ fn template(draw: &mut Draw) -> PodTemplate {
             scheduler_name: "default-scheduler".into(),
             ..PodSpec::default()
         },
+        ..PodTemplate::default()
     }
 }
 
@@ -234,7 +225,7 @@ impl Twins {
             pods: Vec::new(),
         };
         for node in nodes {
-            twins.act(&Action::AddNode(Box::new(node.clone())));
+            twins.act(&Action::add_node(node.clone()));
         }
         twins
     }
@@ -401,7 +392,7 @@ proptest! {
         let templates: Vec<PodTemplate> = (0..8).map(|_| template(&mut draw)).collect();
         // Pods that a Service selects and that say nothing themselves are spread by default.
         for app in (0..4).filter(|_| seed.is_multiple_of(3)) {
-            twins.act(&Action::CreateService(Box::new(service(&format!("app-{app}")))));
+            twins.act(&service(&format!("app-{app}")));
         }
         for step in 0..60 {
             let ids: Vec<NodeId> = twins.quick.store().nodes().iter().map(|(id, _)| id).collect();
@@ -415,7 +406,7 @@ proptest! {
                     let is_cordoned = twins.quick.store().nodes()[id].unschedulable;
                     twins.act(&Action::SetNodeUnschedulable(id, !is_cordoned));
                 }
-                2 => twins.act(&Action::AddNode(Box::new(node(&mut draw, 1000 + step)))),
+                2 => twins.act(&Action::add_node(node(&mut draw, 1000 + step))),
                 3 if !ids.is_empty() => {
                     let id = ids[draw.below(ids.len())];
                     let on_it: Vec<PodId> =
@@ -423,7 +414,7 @@ proptest! {
                     for pod in on_it {
                         twins.act(&Action::RemovePod(pod));
                     }
-                    twins.act(&Action::RemoveNode(id));
+                    twins.act(&Action::Delete(ObjectId::Node(id)));
                 }
                 4 if !ids.is_empty() => {
                     let labels = node(&mut draw, 2000 + step).meta.labels;

@@ -4,9 +4,10 @@
 mod in_memory;
 
 use in_memory::Run;
+use wavetank::cluster::Kind;
 use wavetank::cluster::NamespacedName;
 use wavetank::cluster::pod::PodPhase;
-use wavetank::views::{self, Form, Kind, Scope, Sight, Written};
+use wavetank::views::{self, Form, Scope, Sight};
 
 const SCENARIO: &str = "apiVersion: wavetank/v1
 kind: Scenario
@@ -55,7 +56,7 @@ fn claim_zone(run: &Run, claim: &str) -> Option<String> {
 }
 
 fn claims(run: &Run) -> Vec<String> {
-    run.0.view().store().claims().map(|(id, _)| id.name.to_string()).collect()
+    run.0.view().store().claims().values().map(|one| one.meta.name().to_string()).collect()
 }
 
 fn pods(run: &Run) -> Vec<String> {
@@ -149,7 +150,7 @@ fn a_pod_that_returns_while_its_claim_still_goes_with_the_one_before_waits_for_a
     let fields = "replicas: 2\n  persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}";
     let mut run = Run::new(&format!("{SCENARIO}{timeline}"), &stateful_set(fields, DISK));
     let id = NamespacedName::new("default", "data-db-1");
-    let created = |run: &Run| run.0.view().store().claim(&id).map(|claim| claim.created);
+    let created = |run: &Run| run.0.view().store().claim(&id).map(|claim| claim.meta.created);
     run.until(320);
     let before = created(&run).expect("the pod is still there");
     run.until(420);
@@ -167,10 +168,9 @@ fn a_claim_in_use_goes_with_its_last_pod() {
     let timeline = "timeline: [{at: 2m, delete: PersistentVolumeClaim/work}, {at: 5m, delete: \
                     Pod/user}]\n";
     let mut run = Run::new(&format!("{SCENARIO}{timeline}"), &format!("{claim}{pod}"));
-    let written = Written::default();
     let listed = |run: &Run| {
-        let sight = Sight { view: run.0.view(), written: &written };
-        views::get(sight, Kind::Claims, &Scope::default(), &Form::default())
+        let sight = Sight { view: run.0.view() };
+        views::get(sight, Kind::PersistentVolumeClaim, &Scope::default(), &Form::default())
     };
     run.until(60);
     assert!(listed(&run).contains("work   Bound"), "{}", listed(&run));

@@ -5,6 +5,8 @@
 mod texts;
 
 use texts::{ran, resolved, simulation};
+use wavetank::cluster::Kind;
+use wavetank::cluster::stateful_set::StatefulSet;
 use wavetank::cluster::{ClusterView, NamespacedName, ObjectReference};
 use wavetank::engine::SimTime;
 use wavetank::manifest::Source;
@@ -13,7 +15,7 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::inventory::Inventory;
 use wavetank::scenario::starter::Starter;
 use wavetank::sim::Simulation;
-use wavetank::views::{self, Form, Kind, Scope, Sight, Written};
+use wavetank::views::{self, Form, Scope, Sight};
 
 const NODES: &str = "cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n";
 
@@ -55,7 +57,7 @@ fn jobs<'a>(report: &'a Report, name: &str) -> &'a JobsReport {
 
 fn listed(simulation: &Simulation, kind: Kind) -> String {
     let scope = Scope { namespace: Some("default".to_owned()), ..Scope::default() };
-    let sight = Sight { view: simulation.view(), written: &Written::default() };
+    let sight = Sight { view: simulation.view() };
     views::get(sight, kind, &scope, &Form::default())
 }
 
@@ -88,7 +90,7 @@ fn the_pods_of_a_job_run_as_long_as_the_scenario_says_and_the_job_is_complete() 
     assert!((held / share - 1.0).abs() < 0.05, "{held} is not {share}");
     let costs: Vec<&str> = report.cost.workloads.iter().map(|one| &*one.workload).collect();
     assert_eq!(costs, ["Job/default/import"]);
-    let table = listed(&simulation, Kind::Jobs);
+    let table = listed(&simulation, Kind::Job);
     assert!(table.contains("import   Complete   4/4           6m"), "{table}");
 }
 
@@ -145,7 +147,7 @@ fn a_stateful_set_starts_one_pod_after_the_other_and_is_changed_by_the_timeline(
     let mut simulation = simulation(&scenario, 1);
     let mut at = |time: i64| {
         simulation.run_until(SimTime::from_secs(time));
-        (listed(&simulation, Kind::StatefulSets), images(simulation.view(), "db"))
+        (listed(&simulation, Kind::StatefulSet), images(simulation.view(), "db"))
     };
     let (_, pods) = at(20);
     assert_eq!(pods.len(), 1, "the second waits for the first");
@@ -163,7 +165,7 @@ fn a_stateful_set_starts_one_pod_after_the_other_and_is_changed_by_the_timeline(
     let refused: Vec<_> = log.iter().filter(|line| line.reason == "Refused").collect();
     assert!(refused.is_empty(), "{refused:?}");
     let claim = NamespacedName::new("default", "db");
-    assert!(simulation.view().stateful_set_named(&claim).is_none());
+    assert!(simulation.view().find::<StatefulSet>(&claim).is_none());
 }
 
 #[test]
@@ -182,7 +184,7 @@ fn a_daemon_set_is_on_every_node_and_is_rolled_and_rolled_back() {
     assert_eq!(at(299), ["app:v1"; 3]);
     assert_eq!(at(599), ["app:v2"; 3]);
     assert_eq!(at(1_199), ["app:v1"; 3]);
-    let table = listed(&simulation, Kind::DaemonSets);
+    let table = listed(&simulation, Kind::DaemonSet);
     assert!(table.contains("agent   3         3         3       3            3"), "{table}");
     let report = ran(&scenario).0;
     let wanted = workload(&report, "DaemonSet/default/agent").replicas.max;
@@ -391,7 +393,7 @@ fn a_quota_counts_objects_and_says_so() {
     let why = "deployments.apps \"b\" is forbidden: exceeded quota: few, requested: \
                count/deployments.apps=1, used: count/deployments.apps=1, limited: count/deployments.apps=1";
     assert_eq!(told, [format!("the API server refuses: {why}")]);
-    let table = listed(&simulation, Kind::Quotas);
+    let table = listed(&simulation, Kind::ResourceQuota);
     assert!(table.contains("count/deployments.apps: 1/1, services: 0/1"), "{table}");
 }
 
@@ -440,10 +442,10 @@ fn what_is_fixed_in_a_job_is_refused_by_field_and_a_suspended_one_may_move() {
         let refusals = lines.filter(|line| line.reason == "Refused");
         refusals.map(|line| line.message.clone()).collect::<Vec<_>>().join("\n")
     };
-    let fields = "completions: 4, parallelism: 2, ";
+    let fields = "completions: 4, parallelism: 2, podReplacementPolicy: Failed, ";
     let refused = changed(
         fields,
-        "completions: 5, parallelism: 2, podFailurePolicy: {rules: [{action: Ignore, \
+        "completions: 5, parallelism: 2, podReplacementPolicy: Failed, podFailurePolicy: {rules: [{action: Ignore, \
          onPodConditions: [{type: DisruptionTarget}]}]}, ",
         "",
     );

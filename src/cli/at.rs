@@ -6,12 +6,13 @@ use super::output::{self, OutputOptions};
 use super::scenario_arguments::{DEFAULT_SCENARIO, Settings, is_file, load};
 use cluster::NamespacedName;
 use cluster::selector::Selector;
+use cluster::{Kind, Role, Verbs};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
 use record::LogLine;
 use report::figures::span;
 use sim::{Blueprint, Simulation};
-use views::{Kind, Scope, Sight, Written};
+use views::{OF_ALL, Scope, Sight};
 
 /// A time of a run.
 #[derive(Debug, clap::Args)]
@@ -115,7 +116,7 @@ pub fn targets(words: &[&str]) -> Result<Vec<Target>, String> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     for word in kinds.split(',') {
         let all = match word.to_ascii_lowercase().as_str() {
-            "all" => Kind::OF_ALL.map(Listed::Kind).to_vec(),
+            "all" => OF_ALL.map(Listed::Kind).to_vec(),
             _ => vec![listed(word)?],
         };
         for listed in all {
@@ -130,7 +131,22 @@ pub fn targets(words: &[&str]) -> Result<Vec<Target>, String> {
 fn listed(word: &str) -> Result<Listed, String> {
     match word.to_ascii_lowercase().as_str() {
         "events" | "event" | "ev" => Ok(Listed::Events),
-        _ => word.parse().map(Listed::Kind),
+        _ => match Kind::named(word) {
+            Some(kind) if kind.can(Verbs::GET) => Ok(Listed::Kind(kind)),
+            Some(kind) => Err(not_held(kind)),
+            None => Err(format!("the server doesn't have a resource type {word:?}")),
+        },
+    }
+}
+
+/// Why there is nothing to show of a kind that the API has.
+fn not_held(kind: Kind) -> String {
+    let resource = kind.resource();
+    match kind.info().role {
+        Role::Checked(why) | Role::LeftAside(why) | Role::PodsMissing(why) => {
+            format!("a simulation has no {resource}: {why}")
+        }
+        Role::Simulated => format!("a simulation keeps no {resource}"),
     }
 }
 
@@ -145,7 +161,6 @@ pub fn single(words: &[&str]) -> Result<Target, String> {
 /// A simulation that has reached an instant.
 pub struct Moment {
     simulation: Simulation,
-    written: Written,
 }
 
 impl TimeOfRun {
@@ -170,15 +185,14 @@ impl TimeOfRun {
         simulation.run_until(SimTime::ZERO + until);
         bar.finish_and_clear();
         resolved.files.failed_trace().map_err(Failure::Problems)?;
-        let written = blueprint.written_at(SimTime::ZERO + until).into_iter().collect();
-        Ok(Moment { simulation, written })
+        Ok(Moment { simulation })
     }
 }
 
 impl Moment {
     /// The cluster at that instant.
     pub fn sight(&self) -> Sight<'_> {
-        Sight { view: self.simulation.view(), written: &self.written }
+        Sight { view: self.simulation.view() }
     }
 
     /// What happened until then.

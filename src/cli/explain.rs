@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::explain_pod;
 use super::run::Form;
 use super::scenario_arguments::{ObjectInScenario, Settings, load};
-use cluster::ObjectReference;
+use cluster::{Kind, ObjectReference, Verbs};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
 use sim::{Blueprint, Simulation};
@@ -16,10 +16,6 @@ use views;
 
 /// Version of the JSON forms of explanations.
 pub(super) const FORMAT_VERSION: &str = "1.0";
-/// What is asked about beside pods, and its short name.
-const EXPLAINED_KINDS: [(&str, &str); 3] =
-    [("HorizontalPodAutoscaler", "hpa"), ("ScaledObject", "so"), ("VerticalPodAutoscaler", "vpa")];
-
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -61,10 +57,10 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     world.controllers.hpa.repeats_quiet_syncs &= !is_span;
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
     let from = if is_span { from } else { end_of_second(from) };
-    if *object.kind == *"Pod" {
+    if object.kind == Kind::Pod {
         return explain_pod::run(&world, &object.id, from, is_json, out);
     }
-    if short_name(&object.kind).is_none() {
+    if !object.kind.can(Verbs::EXPLAIN) {
         return Err(Failure::Input(format!(
             "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, vpa/NAME and \
              pod/NAME do, and `wavetank describe` shows everything else",
@@ -107,7 +103,7 @@ fn end_of_second(at: SimTime) -> SimTime {
 
 /// The object that is meant by a name without a namespace: the only one of that name, wherever it is.
 fn in_its_namespace(simulation: &Simulation, object: &ObjectReference) -> ObjectReference {
-    let all = simulation.autoscalers(&object.kind);
+    let all = simulation.autoscalers(object.kind);
     let mut others = all.iter().filter(|other| other.id.name == object.id.name);
     match (all.contains(object), others.next(), others.next()) {
         (false, Some(only), None) if *object.id.namespace == *"default" => only.clone(),
@@ -192,14 +188,11 @@ fn write_json(
     Ok(Exit::Fine)
 }
 
-fn short_name(kind: &str) -> Option<&'static str> {
-    EXPLAINED_KINDS.iter().find(|(known, _)| *known == kind).map(|(_, short)| *short)
-}
-
 fn nothing_decided(simulation: &Simulation, object: &ObjectReference, by: SimTime) -> Failure {
-    let all = simulation.autoscalers(&object.kind);
+    let all = simulation.autoscalers(object.kind);
     let short = |object: &ObjectReference| {
-        format!("{}/{}", short_name(&object.kind).unwrap_or(&object.kind), object.id)
+        let names = object.kind.info().short_names;
+        format!("{}/{}", names.first().unwrap_or(&object.kind.name()), object.id)
     };
     let (named, by) = (short(object), by.floor_to_second());
     if all.contains(object) {

@@ -10,6 +10,7 @@ use super::at::{
 };
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
+use cluster::Kind;
 use manifest::yaml::to_yaml;
 use views::{self, EventForm, Form, Order, Scope};
 
@@ -140,7 +141,7 @@ pub fn get(
         let Listed::Kind(kind) = target.listed else {
             let scope = Scope { names: target.names.clone(), ..scope.clone() };
             if is_as_objects {
-                items.extend(views::event_objects(moment.log(), &scope));
+                items.extend(views::event_objects(moment.sight(), moment.log(), &scope));
             } else {
                 tables.push(events_of(&moment, &scope, &of_events));
             }
@@ -152,21 +153,19 @@ pub fn get(
             continue;
         }
         if is_as_objects {
-            let Some(objects) = views::objects(moment.sight().view, kind, &found.scope) else {
-                let message = format!(
-                    "error: a {kind} has no form as YAML or JSON here; ask for it without -o"
-                );
-                return Ok(refuse(&message));
-            };
-            items.extend(objects);
+            match views::objects(moment.sight().view, kind, &found.scope) {
+                Some(objects) => items.extend(objects),
+                None => return Ok(refuse(&no_form(kind))),
+            }
         } else {
             tables.push(views::get(moment.sight(), kind, &found.scope, &form));
         }
     }
-    let list = |items: Vec<Value>| json!({"apiVersion": "v1", "kind": "List", "items": items});
+    // One object that is named comes by itself.
+    let is_one = items.len() == 1 && targets.iter().all(|target| target.names.len() == 1);
     match arguments.output {
-        GetForm::Yaml => out.write_all(to_yaml(&list(items)).as_bytes())?,
-        GetForm::Json => writeln!(out, "{:#}", list(items))?,
+        GetForm::Yaml => out.write_all(to_yaml(&told(items, is_one)).as_bytes())?,
+        GetForm::Json => writeln!(out, "{:#}", told(items, is_one))?,
         _ => {
             tables.retain(|table| !table.is_empty());
             let between = if form.only_names { "" } else { "\n" };
@@ -182,6 +181,21 @@ pub fn get(
         }
     }
     Ok(tell_missing(&missing))
+}
+
+fn no_form(kind: Kind) -> String {
+    format!("error: a {kind} has no form as YAML or JSON here; ask for it without -o")
+}
+
+/// The only object, or a list.
+fn told(mut items: Vec<Value>, is_one: bool) -> Value {
+    match items.pop() {
+        Some(only) if is_one => only,
+        last => {
+            items.extend(last);
+            json!({ "apiVersion": "v1", "items": items, "kind": "List" })
+        }
+    }
 }
 
 fn events_of(moment: &Moment, scope: &Scope, form: &EventForm) -> String {

@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use super::run::Form;
-use cluster::Action;
-use cluster::Name;
 use cluster::node::Node;
+use cluster::{Action, AnySpec, Name};
 use files::{beside, read_manifests, read_source, read_unpacked, write_file};
 use manifest::{Diagnostics, Object, Source, admit, read_manifests as read_objects};
 use pack::growth::nodes_needed;
@@ -194,9 +193,11 @@ impl Reading {
         let loaded = admit(read_objects(sources, &mut self.problems));
         self.problems.append(loaded.diagnostics);
         let mut actions = Vec::new();
-        for action in loaded.objects.into_iter().filter_map(Object::into_action) {
+        for action in loaded.objects.into_iter().map(Object::into_action) {
             match action {
-                Action::AddNode(node) => nodes.push(*node),
+                Action::Apply(meta, AnySpec::Node(node)) => {
+                    nodes.push(Node { meta: *meta, ..*node });
+                }
                 action => actions.push(action),
             }
         }

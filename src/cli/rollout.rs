@@ -9,8 +9,8 @@ use super::at::{
 };
 use super::exit::{Exit, Failure};
 use super::output::{self, OutputOptions};
-use cluster::ObjectReference;
-use views::{self, Kind, TopOrder};
+use cluster::{Kind, ObjectReference};
+use views::{self, TopOrder};
 
 /// Options of `wavetank rollout`.
 #[derive(Debug, clap::Args)]
@@ -114,7 +114,7 @@ pub fn rollout(
     let Some(id) = found.ids.into_iter().next() else {
         return Ok(tell_missing(&found.missing));
     };
-    let object = ObjectReference { kind: kind.name().into(), id };
+    let object = ObjectReference { kind, id };
     let sight = moment.sight();
     let (what, said) = match &arguments.what {
         Rollout::Status(_) => {
@@ -148,8 +148,8 @@ pub fn top(
 ) -> Result<Exit, Failure> {
     let words = Words::new(&arguments.words);
     let kind = match arguments.whose {
-        Whose::Pods => Kind::Pods,
-        Whose::Nodes => Kind::Nodes,
+        Whose::Pods => Kind::Pod,
+        Whose::Nodes => Kind::Node,
     };
     let names = words.others.iter().map(|name| (*name).to_owned()).collect();
     let target = Target { listed: Listed::Kind(kind), namespace: None, names };

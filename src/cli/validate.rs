@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
-use cluster::{NamespacedName, ObjectReference};
+use cluster::{Kind, NamespacedName, ObjectReference};
 use files::load_scenario;
 use files::read_manifests;
 use manifest::{
@@ -148,7 +148,7 @@ impl Examined {
         let routing = Routing::of(manifests.iter().map(|one| (&one.reference, &one.value)));
         let by_name = |name: &ObjectReference| manifests.iter().find(|one| one.reference == *name);
         let is_there = |service: &NamespacedName| {
-            let reference = ObjectReference { kind: "Service".into(), id: service.clone() };
+            let reference = ObjectReference { kind: Kind::Service, id: service.clone() };
             by_name(&reference).is_some()
         };
         let of_rules = target_problems(&routing, &[], by_name).into_iter();

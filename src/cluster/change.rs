@@ -1,112 +1,103 @@
-//! What happened to the objects, for those who watch.
+//! Changes of objects, for those who watch.
 
-use super::cron_job::CronJobId;
-use super::daemon_set::DaemonSetId;
-use super::deployment::{DeploymentId, ReplicaSetId};
-use super::hpa_object::HpaId;
-use super::job::JobId;
+use super::meta::NamespacedName;
 use super::node::NodeId;
+use super::objects::ObjectId;
 use super::pod::{Owner, PodId};
-use super::policy::PodDisruptionBudgetId;
-use super::scaled_object::ScaledObjectId;
 use super::selection::Selecting;
 use super::service::ServiceId;
-use super::stateful_set::StatefulSetId;
-use super::vpa::VpaId;
+use super::store::Store;
 
-/// One change of one object, as a watch would deliver it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One change of one object, as a watch would deliver it. Every write that changes something is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A node appeared.
+    /// A node was added.
     NodeAdded(NodeId),
     /// A node's labels, taints, conditions or cordon changed.
     NodeUpdated(NodeId),
-    /// A node object is gone; its id finds nothing any more.
-    NodeRemoved(NodeId),
     /// A pod was created.
     PodAdded(PodId),
-    /// A pod changed; what of it, say the [`PodChanges`].
+    /// A pod changed; [`PodChanges`] says in which respect.
     PodUpdated(PodId, PodChanges),
     /// A pod object is gone; its id finds nothing any more.
     PodRemoved {
-        /// Which pod it was.
+        /// Its former key.
         pod: PodId,
-        /// Who owned it.
+        /// Its name.
+        name: Box<NamespacedName>,
+        /// The controller that owned it.
         owner: Option<Owner>,
-        /// Where it was.
+        /// The node to which it was bound.
         node: Option<NodeId>,
     },
-    /// A PersistentVolumeClaim was created.
-    ClaimAdded,
     /// A pod that a Service or a PodDisruptionBudget selected is gone.
     SelectedPodRemoved(Selecting),
-    /// A Deployment was created or its spec changed.
-    DeploymentSpec(DeploymentId),
-    /// A Deployment's status changed.
-    DeploymentStatus(DeploymentId),
-    /// A Deployment is gone.
-    DeploymentRemoved(DeploymentId),
-    /// A ReplicaSet was created, scaled or annotated.
-    ReplicaSetSpec(ReplicaSetId),
-    /// A ReplicaSet's status changed.
-    ReplicaSetStatus(ReplicaSetId),
-    /// A ReplicaSet is gone.
-    ReplicaSetRemoved {
-        /// Which one it was.
-        replica_set: ReplicaSetId,
-        /// Who owned it.
-        owner: Option<DeploymentId>,
+    /// Metadata or spec of an object other than a pod or a node were written.
+    Spec(ObjectId, Write),
+    /// The status of an object other than a pod or a node was written.
+    Status(ObjectId),
+    /// An object other than a pod is gone; its key finds nothing any more.
+    Removed {
+        /// Its former key.
+        object: ObjectId,
+        /// Its name.
+        name: Box<NamespacedName>,
+        /// The object that owned it.
+        owner: Option<ObjectId>,
     },
-    /// A StatefulSet was created or its spec changed.
-    StatefulSetSpec(StatefulSetId),
-    /// A StatefulSet's status changed.
-    StatefulSetStatus(StatefulSetId),
-    /// A StatefulSet is gone.
-    StatefulSetRemoved(StatefulSetId),
-    /// A DaemonSet was created or its spec changed.
-    DaemonSetSpec(DaemonSetId),
-    /// A DaemonSet's status changed.
-    DaemonSetStatus(DaemonSetId),
-    /// A DaemonSet is gone.
-    DaemonSetRemoved(DaemonSetId),
-    /// A Job was created or its spec changed.
-    JobSpec(JobId),
-    /// A Job's status changed.
-    JobStatus(JobId),
-    /// A Job is gone.
-    JobRemoved {
-        /// Which one it was.
-        job: JobId,
-        /// The CronJob that made it.
-        owner: Option<CronJobId>,
-    },
-    /// A CronJob was created or its spec changed.
-    CronJobSpec(CronJobId),
-    /// A CronJob's status changed.
-    CronJobStatus(CronJobId),
-    /// A CronJob is gone.
-    CronJobRemoved(CronJobId),
-    /// A Service was created, its spec changed, or it is gone and its id finds nothing any more.
-    ServiceSpec(ServiceId),
-    /// A Service's endpoints changed.
+    /// The ControllerRevisions of a StatefulSet or a DaemonSet changed.
+    Revisions(Owner),
+    /// The EndpointSlices of a Service changed.
     Endpoints(ServiceId),
-    /// An HPA was created, its spec changed, or it is gone and its id finds nothing any more.
-    HpaSpec(HpaId),
-    /// An HPA's status changed.
-    HpaStatus(HpaId),
-    /// A ScaledObject was created, or it is gone and its id finds nothing any more.
-    ScaledObject(ScaledObjectId),
     /// The metrics API serves other samples of pods of this owner, or none any more.
     PodSamples(Owner),
     /// A metrics API fails, or serves again.
     MetricsApi,
-    /// A VerticalPodAutoscaler was created, or it is gone and its id finds nothing any more.
-    Vpa(VpaId),
-    /// A PodDisruptionBudget was created or changed.
-    PodDisruptionBudget(PodDisruptionBudgetId),
 }
 
-/// What changed of a pod in one write.
+/// Whether a write made an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It did.
+    Create,
+    /// The object was there.
+    Update,
+}
+
+impl Change {
+    /// The object that changed; `None` for what is no object of the store.
+    pub fn object(&self) -> Option<ObjectId> {
+        Some(match self {
+            Self::NodeAdded(node) | Self::NodeUpdated(node) => ObjectId::Node(*node),
+            Self::PodAdded(pod) | Self::PodUpdated(pod, _) | Self::PodRemoved { pod, .. } => {
+                ObjectId::Pod(*pod)
+            }
+            Self::Spec(object, _) | Self::Status(object) | Self::Removed { object, .. } => *object,
+            Self::Revisions(owner) => (*owner).into(),
+            Self::Endpoints(service) => ObjectId::Service(*service),
+            Self::SelectedPodRemoved(_) | Self::PodSamples(_) | Self::MetricsApi => return None,
+        })
+    }
+
+    /// The object that is gone with this change.
+    pub fn removed(&self) -> Option<ObjectId> {
+        match self {
+            Self::Removed { object, .. } => Some(*object),
+            Self::PodRemoved { pod, .. } => Some(ObjectId::Pod(*pod)),
+            _ => None,
+        }
+    }
+
+    /// The name of the object that changed.
+    pub fn name<'a>(&'a self, store: &'a Store) -> Option<&'a NamespacedName> {
+        match self {
+            Self::Removed { name, .. } | Self::PodRemoved { name, .. } => Some(name),
+            _ => store.name_of(self.object()?),
+        }
+    }
+}
+
+/// The respects in which one write changed a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodChanges(u16);
 

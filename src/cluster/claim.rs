@@ -6,16 +6,19 @@
 use std::fmt;
 
 use super::action::Refused;
-use super::change::Change;
-use super::limit_range;
-use super::meta::{Name, NamespacedName};
+use super::apply::admit;
+use super::assigned::uid_text;
+use super::change::{Change, Write};
+use super::kind::Kind;
+use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::node::{NodeId, ZONE_LABEL};
+use super::object::{self, Object, Stored};
+use super::objects::{self, AnySpec, ObjectId};
 use super::pod::{Pod, PodId};
 use super::pod_template::ResourceList;
-use super::quota_objects;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
-use engine::SimTime;
+use engine::{Id, SimTime};
 use units::Quantity;
 
 /// What a claim asks for.
@@ -93,23 +96,33 @@ pub struct ClaimTemplate {
     pub spec: ClaimSpec,
 }
 
-/// A claim that exists.
+/// A PersistentVolumeClaim. Its finalizer `kubernetes.io/pvc-protection` holds it while a pod uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// What it asks for.
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// Size, access modes and storage class.
     pub spec: ClaimSpec,
     /// Its volume; absent before its first pod has a node.
     pub volume: Option<Volume>,
-    /// With whom it goes; absent = it stays until somebody deletes it.
+    /// The owner whose deletion deletes it; absent = it stays until it is deleted itself.
     pub owner: Option<ClaimOwner>,
-    /// Whether its deletion was asked for, and waits for the last pod that uses it
-    /// (`kubernetes.io/pvc-protection`).
-    pub is_terminating: bool,
-    /// When it was created, cut to whole seconds.
-    pub created: SimTime,
 }
 
+/// Key of a [`Claim`] in the store.
+pub type ClaimId = Id<Claim>;
+
 impl Claim {
+    /// The name of the volume that is made for it, as provisioners draw it.
+    pub fn volume_name(&self) -> String {
+        format!("pvc-{}", uid_text(self.meta.uid))
+    }
+
+    /// Whether its deletion waits for the last pod that uses it.
+    pub const fn is_terminating(&self) -> bool {
+        self.meta.deletion.is_some()
+    }
+
     /// The zone that its pods cannot leave.
     pub fn zone(&self) -> Option<&Name> {
         self.volume.as_ref()?.zone.as_ref()
@@ -118,7 +131,7 @@ impl Claim {
     /// Its phase, or that it goes, as kubectl prints it.
     pub const fn status(&self) -> &'static str {
         match &self.volume {
-            _ if self.is_terminating => "Terminating",
+            _ if self.is_terminating() => "Terminating",
             Some(_) => "Bound",
             None => "Pending",
         }
@@ -146,36 +159,110 @@ pub enum ClaimOwner {
 pub struct ClaimDraft {
     /// Its name.
     pub id: NamespacedName,
-    /// What it asks for.
+    /// Size, access modes and storage class.
     pub spec: ClaimSpec,
-    /// With whom it goes.
+    /// The owner whose deletion deletes it.
     pub owner: Option<ClaimOwner>,
 }
 
-impl Store {
-    /// The claims that exist, by name.
-    pub fn claims(&self) -> impl Iterator<Item = (&NamespacedName, &Claim)> {
-        self.claims.iter()
+/// A claim as clients write it.
+#[derive(Clone, Debug)]
+pub struct ClaimContent {
+    /// Size, access modes and storage class.
+    pub spec: ClaimSpec,
+    /// The owner whose deletion deletes it.
+    pub owner: Option<ClaimOwner>,
+}
+
+impl From<ClaimSpec> for ClaimContent {
+    fn from(spec: ClaimSpec) -> Self {
+        Self { spec, owner: None }
+    }
+}
+
+impl Object for Claim {
+    const KIND: Kind = Kind::PersistentVolumeClaim;
+    const IS_CONFIGURATION: bool = true;
+    type Spec = ClaimContent;
+    type Status = ();
+
+    object::accessors!(meta);
+
+    fn written(&self, _: &Store) -> ClaimContent {
+        ClaimContent { spec: self.spec.clone(), owner: self.owner }
     }
 
-    /// The claim of a name.
-    pub fn claim(&self, id: &NamespacedName) -> Option<&Claim> {
-        self.claims.get(id)
+    fn new(_: &mut Store, meta: ObjectMeta, content: ClaimContent) -> Self {
+        Self { meta, spec: content.spec, volume: None, owner: content.owner }
     }
 
-    /// The claims that a pod's volumes name, those that are missing left out.
-    pub fn claims_of<'a>(
-        &'a self,
-        pod: &'a Pod,
-    ) -> impl Iterator<Item = (NamespacedName, &'a Claim)> {
-        self.template_of(pod).spec.claims().filter_map(|name| {
-            let id = NamespacedName::new(pod.id.namespace.clone(), name.clone());
-            self.claims.get(&id).map(|claim| (id, claim))
+    /// Only the size can change, and not to a smaller one (`ValidatePersistentVolumeClaimUpdate`).
+    fn update(
+        store: &mut Store,
+        id: ClaimId,
+        meta: ObjectMeta,
+        ClaimContent { spec, .. }: ClaimContent,
+    ) -> Result<bool, Refused> {
+        let claim = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        if claim.is_terminating() {
+            return Err(Refused::Conflict(format!("pvc {} is to be deleted", meta.name())));
+        }
+        let spec = resized(claim, spec)?;
+        Ok(object::replace((&mut claim.meta, &mut claim.spec), meta, spec))
+    }
+
+    fn owner(&self) -> Option<ObjectId> {
+        self.owner.map(|owner| match owner {
+            ClaimOwner::StatefulSet(set) => ObjectId::StatefulSet(set),
+            ClaimOwner::Pod(pod) => ObjectId::Pod(pod),
         })
     }
 
-    /// Creates a claim. Of one that is there only the size can change, and not to a smaller one
-    /// (`ValidatePersistentVolumeClaimUpdate`).
+    fn index(store: &mut Store, id: ClaimId) {
+        let claim = &store.claims()[id];
+        let waits = claim.is_terminating() || matches!(claim.owner, Some(ClaimOwner::Pod(_)));
+        if waits {
+            store.leaving_claims.insert(id);
+        } else {
+            store.leaving_claims.remove(&id);
+        }
+    }
+
+    fn is_held(&self, store: &Store) -> bool {
+        let name = self.meta.name();
+        store.pods_in(self.meta.namespace()).any(|(_, pod)| {
+            pod.node.is_some() && store.template_of(pod).spec.claims().any(|claim| claim == name)
+        })
+    }
+
+    fn removed(
+        self,
+        store: &mut Store,
+        _: SimTime,
+        id: ClaimId,
+        _: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        store.leaving_claims.remove(&id);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The claim of a name.
+    pub fn claim(&self, id: &NamespacedName) -> Option<&Claim> {
+        self.find::<Claim>(id)
+    }
+
+    /// The claims that a pod's volumes name, those that are missing left out.
+    pub fn claims_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = (ClaimId, &'a Claim)> {
+        self.template_of(pod).spec.claims().filter_map(|name| {
+            let id = NamespacedName::new(pod.id.namespace.clone(), name.clone());
+            let id = self.named::<Claim>(&id)?;
+            Some((id, &self.claims()[id]))
+        })
+    }
+
+    /// Creates a claim of a StatefulSet's pod, or writes over the one that is there.
     pub(super) fn put_claim(
         &mut self,
         now: SimTime,
@@ -183,105 +270,83 @@ impl Store {
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
         let ClaimDraft { id, spec, owner } = draft;
-        if !self.quotas.is_empty() {
-            quota_objects::admit_claim(self, &id, &spec)?;
-        }
-        if let Some(claim) = self.claims.get_mut(&id) {
-            if claim.is_terminating {
-                return Err(Refused::Conflict(format!("pvc {} is to be deleted", id.name)));
-            }
-            return resize_claim(&id, claim, spec);
-        }
-        limit_range::admit_claim(self, &id, &spec)?;
-        let created = now.floor_to_second();
-        let claim = Claim { spec, volume: None, owner, is_terminating: false, created };
-        self.claims.insert(id, claim);
-        changes.push(Change::ClaimAdded);
-        Ok(())
+        let meta = match self.claim(&id) {
+            Some(known) => known.meta.clone(),
+            None => ObjectMeta::new(id.namespace, id.name),
+        };
+        let content = AnySpec::from(ClaimContent { spec, owner });
+        admit(self, &meta, &content)?;
+        objects::apply_any(self, now, meta, content, changes)
     }
 
-    /// Deletes a claim, or notes that it goes with the last pod that uses it.
-    pub(super) fn delete_claim(&mut self, id: &NamespacedName) -> Result<(), Refused> {
-        if !self.claims.contains_key(id) {
-            return Err(Refused::NotFound);
-        }
-        if !self.is_claim_used(id) {
-            self.claims.remove(id);
-            self.leaving_claims.remove(id);
-        } else if let Some(claim) = self.claims.get_mut(id) {
-            claim.is_terminating = true;
-            self.leaving_claims.insert(id.clone());
-        }
-        Ok(())
-    }
-
-    /// Whether a pod that has a node names the claim.
-    fn is_claim_used(&self, id: &NamespacedName) -> bool {
-        self.pods_in(&id.namespace).any(|(_, pod)| {
-            pod.node.is_some() && self.template_of(pod).spec.claims().any(|name| *name == id.name)
-        })
-    }
-
-    /// Says with whom a claim goes.
+    /// Changes the owner whose deletion deletes a claim.
     pub(super) fn set_claim_owner(
         &mut self,
         id: &NamespacedName,
         owner: Option<ClaimOwner>,
+        changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
-        let claim = self.claims.get_mut(id).ok_or(Refused::NotFound)?;
-        claim.owner = owner;
-        if matches!(owner, Some(ClaimOwner::Pod(_))) || claim.is_terminating {
-            self.leaving_claims.insert(id.clone());
-        } else {
-            self.leaving_claims.remove(id);
+        let id = self.named::<Claim>(id).ok_or(Refused::NotFound)?;
+        let claim = &mut Claim::collection_mut(self).table[id];
+        if std::mem::replace(&mut claim.owner, owner) != owner {
+            Claim::index(self, id);
+            changes.push(Change::Spec(ObjectId::PersistentVolumeClaim(id), Write::Update));
         }
         Ok(())
     }
 
     /// Gives the claims of a pod their volumes where the pod goes.
-    pub(super) fn bind_claims(&mut self, pod: PodId, node: NodeId) {
-        let Self { claims, pods, templates, nodes, .. } = self;
-        let Some(pod) = pods.get(pod) else { return };
-        for name in templates[pod.template].spec.claims() {
-            let id = NamespacedName::new(pod.id.namespace.clone(), name.clone());
-            if let Some(claim) = claims.get_mut(&id)
-                && claim.volume.is_none()
-            {
-                let node = nodes.get(node).filter(|_| claim.spec.is_zonal());
-                let zone = node.and_then(|node| node.meta.labels.get(ZONE_LABEL)).cloned();
-                claim.volume = Some(Volume { zone });
-            }
+    pub(super) fn bind_claims(&mut self, pod: PodId, node: NodeId, changes: &mut Vec<Change>) {
+        let Some(pod) = self.pods.get(pod) else { return };
+        let unbound = self.claims_of(pod).filter(|(_, claim)| claim.volume.is_none());
+        let unbound: Vec<ClaimId> = unbound.map(|(id, _)| id).collect();
+        let zone = self.nodes.get(node).and_then(|node| node.meta.labels.get(ZONE_LABEL)).cloned();
+        for id in unbound {
+            let claim = &mut Claim::collection_mut(self).table[id];
+            let zone = zone.clone().filter(|_| claim.spec.is_zonal());
+            claim.volume = Some(Volume { zone });
+            changes.push(Change::Status(ObjectId::PersistentVolumeClaim(id)));
         }
     }
 
     /// Removes the claims that were waiting for a pod which is gone.
-    pub(super) fn release_claims(&mut self, id: PodId, pod: &Pod) {
+    pub(super) fn release_claims(
+        &mut self,
+        now: SimTime,
+        id: PodId,
+        pod: &Pod,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
         if self.leaving_claims.is_empty() {
-            return;
+            return Ok(());
         }
-        let own: Vec<NamespacedName> = self.claims_of(pod).map(|(claim, _)| claim).collect();
-        for claim in own {
-            let leaves = |one: &Claim| one.is_terminating || one.owner == Some(ClaimOwner::Pod(id));
-            if self.claims.get(&claim).is_some_and(leaves) {
-                let known = self.delete_claim(&claim);
-                debug_assert!(known.is_ok(), "a claim that was just found");
-            }
-        }
+        let leaves = |one: &Claim| one.is_terminating() || one.owner == Some(ClaimOwner::Pod(id));
+        let own = self.claims_of(pod).filter(|(_, claim)| leaves(claim));
+        let own: Vec<ClaimId> = own.map(|(claim, _)| claim).collect();
+        own.into_iter().try_for_each(|claim| object::delete(self, now, claim, changes))
     }
 
-    /// Deletes the claims that go with a StatefulSet.
-    pub(super) fn delete_claims_of(&mut self, set: StatefulSetId) -> Result<(), Refused> {
+    /// Deletes the claims of which a StatefulSet is the owner.
+    pub(super) fn delete_claims_of(
+        &mut self,
+        now: SimTime,
+        set: StatefulSetId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
         let owner = Some(ClaimOwner::StatefulSet(set));
-        let own = self.claims.iter().filter(|(_, claim)| claim.owner == owner);
-        let own: Vec<NamespacedName> = own.map(|(id, _)| id.clone()).collect();
-        own.iter().try_for_each(|id| self.delete_claim(id))
+        let own = self.claims().iter().filter(|(_, claim)| claim.owner == owner);
+        let mut own: Vec<(NamespacedName, ClaimId)> =
+            own.map(|(id, claim)| (claim.meta.id.clone(), id)).collect();
+        own.sort();
+        own.into_iter().try_for_each(|(_, id)| object::delete(self, now, id, changes))
     }
 }
 
-fn resize_claim(id: &NamespacedName, claim: &mut Claim, spec: ClaimSpec) -> Result<(), Refused> {
+/// The spec of a claim after a write; refused where the write changes more than the size.
+fn resized(claim: &Claim, spec: ClaimSpec) -> Result<ClaimSpec, Refused> {
     let invalid = |why: &str| {
-        let message = format!("PersistentVolumeClaim \"{}\" is invalid: {why}", id.name);
-        Err(Refused::Forbidden(message))
+        let name = claim.meta.name();
+        Err(Refused::Forbidden(format!("PersistentVolumeClaim \"{name}\" is invalid: {why}")))
     };
     let class = spec.storage_class.is_none() || spec.storage_class == claim.spec.storage_class;
     let grows = claim.volume.is_some() || spec.requests == claim.spec.requests;
@@ -297,6 +362,5 @@ fn resize_claim(id: &NamespacedName, claim: &mut Claim, spec: ClaimSpec) -> Resu
              status.capacity",
         );
     }
-    claim.spec.requests = spec.requests;
-    Ok(())
+    Ok(ClaimSpec { requests: spec.requests, ..claim.spec.clone() })
 }

@@ -37,7 +37,9 @@ pub fn with_latest(history: &[Revision], template: &PodTemplate) -> Vec<Revision
         }
         None => {
             let number = history.last().map_or(1, |latest| latest.number + 1);
-            let hash = pod_template_hash(template).into();
+            let is_free = |hash: &String| !history.iter().any(|revision| *revision.hash == **hash);
+            let mut hashes = (0..).map(|collisions| pod_template_hash(template, collisions));
+            let hash = hashes.find(is_free).unwrap_or_default().into();
             history.push(Revision { number, hash, template: Arc::new(template.clone()) });
         }
     }

@@ -1,8 +1,13 @@
 //! CronJobs (batch/v1).
 
+use super::action::Refused;
+use super::change::Change;
 use super::cron_schedule::Schedule;
 use super::job::{JobId, JobSpec};
+use super::kind::Kind;
 use super::meta::{Labels, Name, ObjectMeta};
+use super::object::{self, Object, Stored};
+use super::store::Store;
 use engine::{Id, SimTime};
 
 /// Key of a [`CronJob`] in the store.
@@ -15,8 +20,6 @@ pub struct CronJob {
     pub meta: ObjectMeta,
     /// What its owner asks for.
     pub spec: CronJobSpec,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
     /// What was observed.
     pub status: CronJobStatus,
 }
@@ -74,4 +77,38 @@ pub struct CronJobStatus {
     pub last_schedule_time: Option<SimTime>,
     /// When a Job was last complete.
     pub last_successful_time: Option<SimTime>,
+}
+
+impl Object for CronJob {
+    const KIND: Kind = Kind::CronJob;
+    type Spec = CronJobSpec;
+    type Status = CronJobStatus;
+
+    object::accessors!(CronJobStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: CronJobSpec) -> Self {
+        Self { meta, spec, status: CronJobStatus::default() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: CronJobId,
+        meta: ObjectMeta,
+        spec: CronJobSpec,
+    ) -> Result<bool, Refused> {
+        let table = &mut Self::collection_mut(store).table;
+        let cron_job = table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut cron_job.meta, &mut cron_job.spec), meta, spec))
+    }
+
+    fn removed(
+        self,
+        store: &mut Store,
+        now: SimTime,
+        id: CronJobId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        let jobs = store.index.jobs_by_cron_job.remove(&id).unwrap_or_default();
+        jobs.into_iter().try_for_each(|job| object::delete(store, now, job, changes))
+    }
 }

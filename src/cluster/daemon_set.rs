@@ -1,18 +1,25 @@
 //! DaemonSets (apps/v1).
 
+use super::action::Refused;
+use super::change::Change;
 use super::controller_revision::{REVISION_HASH_LABEL, Revision};
-use super::deployment::IntOrPercent;
+use super::deployment::{IntOrPercent, selector_is_immutable};
+use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
 use super::node::{
     DISK_PRESSURE_TAINT, MEMORY_PRESSURE_TAINT, NETWORK_UNAVAILABLE_TAINT, NOT_READY_TAINT,
     PID_PRESSURE_TAINT, UNREACHABLE_TAINT, UNSCHEDULABLE_TAINT,
 };
 use super::node_selector::NODE_NAME_FIELD;
+use super::object::{self, Object, Stored};
+use super::pod::Owner;
 use super::pod_template::{
     NodeSelectorTerm, PodTemplate, TaintEffect, Toleration, TolerationOperator,
 };
+use super::pod_verbs::delete_pods_of;
 use super::selector::{Operator, Requirement, Selector};
-use engine::Id;
+use super::store::Store;
+use engine::{Id, SimTime};
 
 /// Key of a [`DaemonSet`] in the store.
 pub type DaemonSetId = Id<DaemonSet>;
@@ -24,8 +31,6 @@ pub struct DaemonSet {
     pub meta: ObjectMeta,
     /// What its owner asks for.
     pub spec: DaemonSetSpec,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
     /// What was observed.
     pub status: DaemonSetStatus,
     /// Its ControllerRevisions, in the order of their numbers.
@@ -142,4 +147,37 @@ pub fn with_daemon_tolerations(mut template: PodTemplate) -> PodTemplate {
         tolerations.push(toleration);
     }
     template
+}
+
+impl Object for DaemonSet {
+    const KIND: Kind = Kind::DaemonSet;
+    type Spec = DaemonSetSpec;
+    type Status = DaemonSetStatus;
+
+    object::accessors!(DaemonSetStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: DaemonSetSpec) -> Self {
+        Self { meta, spec, status: DaemonSetStatus::default(), revisions: Vec::new() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: DaemonSetId,
+        meta: ObjectMeta,
+        spec: DaemonSetSpec,
+    ) -> Result<bool, Refused> {
+        let set = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        selector_is_immutable(&set.spec.selector, &spec.selector)?;
+        Ok(object::replace((&mut set.meta, &mut set.spec), meta, spec))
+    }
+
+    fn removed(
+        self,
+        store: &mut Store,
+        now: SimTime,
+        id: DaemonSetId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        delete_pods_of(store, now, Owner::DaemonSet(id), changes)
+    }
 }

@@ -1,15 +1,18 @@
-//! Deployments and ReplicaSets (apps/v1).
+//! Deployments (apps/v1).
 
+use super::action::Refused;
+use super::change::Change;
+use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
 use super::node::ConditionStatus;
-use super::pod_template::{PodTemplate, TemplateId};
+use super::object::{self, Object, Stored};
+use super::pod_template::PodTemplate;
 use super::selector::Selector;
-use engine::{Id, SimDuration, SimTime};
+use super::store::Store;
+use engine::{Id, SimTime};
 
 /// Key of a [`Deployment`] in the store.
 pub type DeploymentId = Id<Deployment>;
-/// Key of a [`ReplicaSet`] in the store.
-pub type ReplicaSetId = Id<ReplicaSet>;
 
 /// A Deployment.
 #[derive(Clone, Debug)]
@@ -18,8 +21,6 @@ pub struct Deployment {
     pub meta: ObjectMeta,
     /// What its owner asks for.
     pub spec: DeploymentSpec,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
     /// What was observed.
     pub status: DeploymentStatus,
 }
@@ -121,50 +122,50 @@ pub struct WorkloadCondition {
     pub last_transition: SimTime,
 }
 
-/// A ReplicaSet.
-#[derive(Clone, Debug)]
-pub struct ReplicaSet {
-    /// Name, labels, creation.
-    pub meta: ObjectMeta,
-    /// The Deployment that owns it, if any.
-    pub owner: Option<DeploymentId>,
-    /// Pods wanted.
-    pub replicas: i32,
-    /// Which pods belong to it.
-    pub selector: Selector,
-    /// What its pods are made from, with the `pod-template-hash` label.
-    pub template: TemplateId,
-    /// How long a pod must be ready before it counts as available.
-    pub min_ready: SimDuration,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
-    /// Annotation `deployment.kubernetes.io/revision`; 0 = none.
-    pub revision: i64,
-    /// Annotation `deployment.kubernetes.io/desired-replicas`, if set.
-    pub desired_replicas: Option<i32>,
-    /// Annotation `deployment.kubernetes.io/max-replicas`, if set.
-    pub max_replicas: Option<i32>,
-    /// What was observed.
-    pub status: ReplicaSetStatus,
+impl Object for Deployment {
+    const KIND: Kind = Kind::Deployment;
+    type Spec = DeploymentSpec;
+    type Status = DeploymentStatus;
+
+    object::accessors!(DeploymentStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: DeploymentSpec) -> Self {
+        Self { meta, spec, status: DeploymentStatus::default() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: DeploymentId,
+        meta: ObjectMeta,
+        spec: DeploymentSpec,
+    ) -> Result<bool, Refused> {
+        let table = &mut Self::collection_mut(store).table;
+        let deployment = table.get_mut(id).ok_or(Refused::NotFound)?;
+        selector_is_immutable(&deployment.spec.selector, &spec.selector)?;
+        // Annotations count as part of the spec (`deploymentStrategy.PrepareForUpdate`).
+        let counts = deployment.spec == spec && deployment.meta.annotations != meta.annotations;
+        deployment.meta.generation += i64::from(counts);
+        Ok(object::replace((&mut deployment.meta, &mut deployment.spec), meta, spec))
+    }
+
+    fn removed(
+        self,
+        store: &mut Store,
+        now: SimTime,
+        id: DeploymentId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        let owned = store.index.replica_sets_by_deployment.remove(&id).unwrap_or_default();
+        owned.into_iter().try_for_each(|set| object::delete(store, now, set, changes))
+    }
 }
 
-/// `status` of a ReplicaSet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReplicaSetStatus {
-    /// The generation that this status describes.
-    pub observed_generation: i64,
-    /// Pods that are neither ended nor terminating.
-    pub replicas: i32,
-    /// Those with all the labels of the template.
-    pub fully_labeled_replicas: i32,
-    /// Those that are ready.
-    pub ready_replicas: i32,
-    /// Those that are ready for `minReadySeconds`.
-    pub available_replicas: i32,
-    /// Pods with a deletion mark.
-    pub terminating_replicas: i32,
-    /// `ReplicaFailure`, if creating or deleting pods failed.
-    pub conditions: Vec<WorkloadCondition>,
+/// Refuses another selector for a workload.
+pub(super) fn selector_is_immutable(old: &Selector, new: &Selector) -> Result<(), Refused> {
+    if old == new {
+        return Ok(());
+    }
+    Err(Refused::Conflict("spec.selector: field is immutable".to_owned()))
 }
 
 #[cfg(test)]

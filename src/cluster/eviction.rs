@@ -3,6 +3,8 @@
 
 use super::action::{PodDeletion, Refused};
 use super::change::Change;
+use super::object::Stored;
+use super::objects::ObjectId;
 use super::pod::{Pod, PodId, PodPhase};
 use super::policy::{DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetId, SYNC_FAILED};
 use super::selection::Selecting;
@@ -38,13 +40,13 @@ pub(super) fn evict_pod(
     let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
     if !ignores_budgets(pod)
         && let Some(budget) = budget_of(store, pod)?
-        && verdict(pod, &store.disruption_budgets[budget]) == Verdict::Counted
+        && verdict(pod, &store.disruption_budgets()[budget]) == Verdict::Counted
     {
-        take_one(&mut store.disruption_budgets[budget], id, now)?;
-        changes.push(Change::PodDisruptionBudget(budget));
+        take_one(&mut PodDisruptionBudget::collection_mut(store).table[budget], id, now)?;
+        changes.push(Change::Status(ObjectId::PodDisruptionBudget(budget)));
     }
     let eviction = PodDeletion { disruption: Some(EVICTION_REASON), ..PodDeletion::default() };
-    super::apply::delete_pod(store, now, id, eviction, changes)
+    super::pod_verbs::delete_pod(store, now, id, eviction, changes)
 }
 
 /// Whether the pod does nothing that a budget could protect (`canIgnorePDB`).
@@ -74,7 +76,7 @@ fn verdict(pod: &Pod, budget: &PodDisruptionBudget) -> Verdict {
     let status = &budget.status;
     let is_healthy_without =
         status.current_healthy >= status.desired_healthy && status.desired_healthy > 0;
-    if !pod.is_ready() && (budget.always_allows_unhealthy || is_healthy_without) {
+    if !pod.is_ready() && (budget.spec.always_allows_unhealthy || is_healthy_without) {
         Verdict::Free
     } else {
         Verdict::Counted
@@ -88,7 +90,7 @@ fn take_one(budget: &mut PodDisruptionBudget, pod: PodId, now: SimTime) -> Resul
     let too_many = |why: String, retry_after| {
         Err(Refused::TooManyRequests { why: format!("{VIOLATION} {why}"), retry_after })
     };
-    if status.observed_generation < budget.generation {
+    if status.observed_generation < budget.meta.generation {
         let why = format!("The disruption budget {name} is still being processed by the server.");
         return too_many(why, Some(UNOBSERVED_RETRY));
     }

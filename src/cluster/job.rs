@@ -1,12 +1,20 @@
 //! Jobs (batch/v1).
 
+use super::action::Refused;
+use super::change::Change;
 use super::cron_job::CronJobId;
 use super::deployment::WorkloadCondition;
 use super::job_indexes::IndexSet;
+use super::job_update;
+use super::kind::Kind;
 use super::meta::{Labels, Name, ObjectMeta};
 use super::node::ConditionStatus;
-use super::pod::PodId;
+use super::object::{self, Object, Stored};
+use super::objects::ObjectId;
+use super::pod::{Owner, PodId};
 use super::pod_template::{PodTemplate, TemplateId};
+use super::pod_verbs::{delete_pods_of, remove_pod_finalizer};
+use super::store::Store;
 use engine::{Id, SimTime};
 
 /// Key of a [`Job`] in the store.
@@ -30,8 +38,6 @@ pub struct Job {
     pub spec: JobSpec,
     /// The template of pods without an index, with the Job's labels.
     pub template: TemplateId,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
     /// What was observed.
     pub status: JobStatus,
 }
@@ -158,4 +164,84 @@ impl JobStatus {
 /// The completion index of a pod, by its labels.
 pub fn completion_index(labels: &Labels) -> Option<i32> {
     labels.get(COMPLETION_INDEX)?.parse().ok()
+}
+
+/// A Job to be created.
+#[derive(Clone, Debug)]
+pub struct JobDraft {
+    /// What it does.
+    pub spec: JobSpec,
+    /// The CronJob that makes it, if any.
+    pub owner: Option<CronJobId>,
+}
+
+impl From<JobSpec> for JobDraft {
+    fn from(spec: JobSpec) -> Self {
+        Self { spec, owner: None }
+    }
+}
+
+impl Object for Job {
+    const KIND: Kind = Kind::Job;
+    type Spec = JobDraft;
+    type Status = JobStatus;
+
+    object::accessors!(meta, JobStatus);
+
+    fn written(&self, _: &Store) -> JobDraft {
+        JobDraft { spec: self.spec.clone(), owner: self.owner }
+    }
+
+    fn new(store: &mut Store, meta: ObjectMeta, draft: JobDraft) -> Self {
+        let JobDraft { mut spec, owner } = draft;
+        spec.template.labels = job_update::own_labels(&spec.template.labels, &meta);
+        let template = store.intern(spec.template.clone());
+        Self { meta, owner, spec, template, status: JobStatus::default() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: JobId,
+        meta: ObjectMeta,
+        JobDraft { spec, .. }: JobDraft,
+    ) -> Result<bool, Refused> {
+        let job = store.jobs().get(id).ok_or(Refused::NotFound)?;
+        job_update::validate(job, &spec)?;
+        let template = job_update::with_own_labels(job, &spec.template);
+        let spec = JobSpec { template, ..spec };
+        let template = store.intern(spec.template.clone());
+        let job = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        job.template = template;
+        Ok(object::replace((&mut job.meta, &mut job.spec), meta, spec))
+    }
+
+    fn owner(&self) -> Option<ObjectId> {
+        self.owner.map(ObjectId::CronJob)
+    }
+
+    fn index(store: &mut Store, id: JobId) {
+        if let Some(owner) = store.jobs()[id].owner {
+            store.index.jobs_by_cron_job.entry(owner).or_default().insert(id);
+        }
+    }
+
+    /// Nobody counts its pods any more, so their finalizers go too.
+    fn removed(
+        self,
+        store: &mut Store,
+        now: SimTime,
+        id: JobId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        if let Some(owner) = self.owner
+            && let Some(siblings) = store.index.jobs_by_cron_job.get_mut(&owner)
+        {
+            siblings.remove(&id);
+        }
+        let pods: Vec<PodId> = store.pods_of(Owner::Job(id)).map(|(pod, _)| pod).collect();
+        for pod in pods {
+            remove_pod_finalizer(store, now, pod, changes)?;
+        }
+        delete_pods_of(store, now, Owner::Job(id), changes)
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::action::Refused;
 use super::job::{Job, JobSpec};
+use super::meta::{Labels, ObjectMeta};
 use super::pod_template::{Container, PodTemplate};
 
 /// Labels by which a Job finds its pods.
@@ -11,6 +12,17 @@ pub(super) const JOB_LABELS: [&str; 4] = [
     "controller-uid",
     "job-name",
 ];
+
+/// Labels with those by which a Job finds its pods (`generateSelector` of the Job strategy).
+pub(super) fn own_labels(labels: &Labels, meta: &ObjectMeta) -> Labels {
+    let uid = format!("{:016x}", meta.uid);
+    let [new_uid, new_name, old_uid, old_name] = JOB_LABELS;
+    labels
+        .with(new_uid, uid.as_str())
+        .with(new_name, meta.name().clone())
+        .with(old_uid, uid.as_str())
+        .with(old_name, meta.name().clone())
+}
 
 /// Refuses a change of what is fixed, each field with the API server's reason.
 pub(super) fn validate(job: &Job, spec: &JobSpec) -> Result<(), Refused> {
@@ -54,10 +66,13 @@ fn is_same_template(job: &Job, template: &PodTemplate) -> bool {
     if !is_at_rest {
         return old.labels == with_own_labels(job, template).labels
             && old.annotations == template.annotations
-            && old.spec == template.spec;
+            && old.spec == template.spec
+            && old.document == template.document;
     }
     old.labels.clone_from(&template.labels);
     old.annotations.clone_from(&template.annotations);
+    // Of what is not simulated it does not matter which of it may change.
+    old.document.clone_from(&template.document);
     let (own, new) = (&mut old.spec, &template.spec);
     own.node_selector.clone_from(&new.node_selector);
     own.tolerations.clone_from(&new.tolerations);

@@ -4,6 +4,7 @@
 use super::action::Refused;
 use super::claim::ClaimSpec;
 use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::object::plain_object;
 use super::pod_resources::{container_limits, container_requests};
 use super::pod_template::{Container, PodSpec, ResourceList, TemplateId};
 use super::store::Store;
@@ -14,9 +15,18 @@ use units::Quantity;
 pub struct LimitRange {
     /// Name, labels, creation.
     pub meta: ObjectMeta,
-    /// `spec.limits`, defaulted.
+    /// Its limits.
+    pub spec: LimitRangeSpec,
+}
+
+/// `spec` of a LimitRange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitRangeSpec {
+    /// `limits`, defaulted.
     pub limits: Vec<LimitRangeItem>,
 }
+
+plain_object!(LimitRange, LimitRangeSpec);
 
 /// What an item of a LimitRange is about (`LimitType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,8 +81,8 @@ impl Store {
     }
 
     fn limits_of(&self, namespace: &Name) -> impl Iterator<Item = &LimitRangeItem> {
-        let own = self.limit_ranges.values().filter(move |one| one.meta.namespace() == namespace);
-        own.flat_map(|range| &range.limits)
+        let own = self.limit_ranges().values().filter(move |one| one.meta.namespace() == namespace);
+        own.flat_map(|range| &range.spec.limits)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::document::Document;
 use engine::SimTime;
 
 /// A name, label key or label value. Cheap to clone.
@@ -123,6 +124,16 @@ pub struct ObjectMeta {
     pub created: SimTime,
     /// Counts creations in the store: a total order where creation times are equal.
     pub sequence: u64,
+    /// `uid`, as far as it is drawn: unique in a run. Controllers that compare UIDs compare these.
+    pub uid: u64,
+    /// `resourceVersion`: the number of the last write in the store.
+    pub resource_version: u64,
+    /// `generation`: counts changes of the spec.
+    pub generation: i64,
+    /// `deletionTimestamp` of an object that a finalizer still holds.
+    pub deletion: Option<SimTime>,
+    /// The object as it was written; absent where a controller made it.
+    pub document: Option<Arc<Document>>,
 }
 
 impl ObjectMeta {
@@ -134,6 +145,11 @@ impl ObjectMeta {
             annotations: Labels::default(),
             created: SimTime::ZERO,
             sequence: 0,
+            uid: 0,
+            resource_version: 0,
+            generation: 1,
+            deletion: None,
+            document: None,
         }
     }
 

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::change::{Change, PodChanges};
 use super::hpa_object::HpaId;
 use super::meta::{Labels, Name, NamespacedName};
+use super::objects::ObjectId;
 use super::pod::PodId;
 use super::pod_template::TemplateId;
 use super::scale::ScaleTarget;
@@ -68,29 +69,31 @@ impl Store {
     }
 
     /// Takes note of a change that was just made.
-    pub(super) fn note_overlaps(&mut self, change: Change) {
+    pub(super) fn note_overlaps(&mut self, change: &Change) {
         match change {
-            Change::HpaSpec(id) => self.note_target_of(id),
-            Change::DeploymentSpec(id) => self.note_target(ScaleTarget::Deployment(id)),
-            Change::ReplicaSetSpec(id) => self.note_target(ScaleTarget::ReplicaSet(id)),
-            Change::StatefulSetSpec(id) => self.note_target(ScaleTarget::StatefulSet(id)),
-            Change::DeploymentRemoved(id) => self.forget_target(ScaleTarget::Deployment(id)),
-            Change::ReplicaSetRemoved { replica_set, .. } => {
-                self.forget_target(ScaleTarget::ReplicaSet(replica_set));
+            Change::Spec(ObjectId::HorizontalPodAutoscaler(id), _) => self.note_target_of(*id),
+            Change::Spec(object, _) => {
+                if let Some(target) = ScaleTarget::of(*object) {
+                    self.note_target(target);
+                }
             }
-            Change::StatefulSetRemoved(id) => self.forget_target(ScaleTarget::StatefulSet(id)),
-            Change::PodAdded(pod) => self.note_unowned(pod),
+            Change::Removed { object, .. } => {
+                if let Some(target) = ScaleTarget::of(*object) {
+                    self.forget_target(target);
+                }
+            }
+            Change::PodAdded(pod) => self.note_unowned(*pod),
             Change::PodUpdated(pod, what) if what.has(PodChanges::LABELS) => {
-                self.forget_unowned(pod);
-                self.note_unowned(pod);
+                self.forget_unowned(*pod);
+                self.note_unowned(*pod);
             }
-            Change::PodRemoved { pod, .. } => self.forget_unowned(pod),
+            Change::PodRemoved { pod, .. } => self.forget_unowned(*pod),
             _ => {}
         }
     }
 
     fn note_target_of(&mut self, id: HpaId) {
-        let Some(hpa) = self.hpas.get(id) else { return };
+        let Some(hpa) = self.hpas().get(id) else { return };
         let scaled = &hpa.spec.scale_target;
         let named = NamespacedName::new(hpa.meta.namespace().clone(), scaled.name.clone());
         if let Some(target) = self.scale_target(&scaled.kind, &named) {
@@ -102,15 +105,15 @@ impl Store {
     fn note_target(&mut self, target: ScaleTarget) {
         // Nobody can know the name of a Deployment's ReplicaSet before it is there.
         let is_set_of_deployment =
-            |id| self.replica_sets.get(id).is_some_and(|set| set.owner.is_some());
-        if self.hpas.is_empty()
+            |id| self.replica_sets().get(id).is_some_and(|set| set.owner.is_some());
+        if self.hpas().is_empty()
             || matches!(target, ScaleTarget::ReplicaSet(id) if is_set_of_deployment(id))
         {
             return;
         }
         let Some((kind, id)) = self.kind_and_name_of(target) else { return };
         if !self.overlaps.known_targets.contains(&target)
-            && self.hpas_of(&id.namespace, &kind.into(), &id.name).next().is_some()
+            && self.hpas_of(&id.namespace, &kind.name().into(), &id.name).next().is_some()
         {
             self.compare_all_with(target, &id.namespace.clone());
         }

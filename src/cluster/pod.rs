@@ -2,11 +2,12 @@
 
 use super::container_status::{ContainerStatuses, PodConditions};
 use super::daemon_set::DaemonSetId;
-use super::deployment::ReplicaSetId;
 use super::job::JobId;
 use super::meta::{Labels, Name, NamespacedName};
 use super::node::{ConditionStatus, NodeId};
+use super::objects::ObjectId;
 use super::pod_template::TemplateId;
+use super::replica_set::ReplicaSetId;
 use super::resize::PodResize;
 use super::stateful_set::StatefulSetId;
 use engine::{Id, SimTime};
@@ -29,6 +30,8 @@ pub struct Pod {
     pub created: SimTime,
     /// Counts creations in the store: a total order where creation times are equal.
     pub sequence: u64,
+    /// `metadata.resourceVersion`: the number of the last write in the store.
+    pub resource_version: u64,
     /// `status.phase`.
     pub phase: PodPhase,
     /// `spec.nodeName`.
@@ -95,6 +98,17 @@ pub enum Owner {
     DaemonSet(DaemonSetId),
     /// A Job.
     Job(JobId),
+}
+
+impl From<Owner> for ObjectId {
+    fn from(owner: Owner) -> Self {
+        match owner {
+            Owner::ReplicaSet(id) => Self::ReplicaSet(id),
+            Owner::StatefulSet(id) => Self::StatefulSet(id),
+            Owner::DaemonSet(id) => Self::DaemonSet(id),
+            Owner::Job(id) => Self::Job(id),
+        }
+    }
 }
 
 /// `metadata.finalizers`, of which only that of Jobs is known (`batch.kubernetes.io/job-tracking`).

@@ -7,6 +7,7 @@ use super::meta::{Name, NamespacedName};
 use super::pod::Owner;
 use super::pod_template::TemplateId;
 use super::quota;
+use super::service_account::ServiceAccount;
 use super::store::Store;
 
 /// The template that a pod really gets: `LimitRanger`, the webhook of the VPA, then what validates.
@@ -29,7 +30,8 @@ pub(super) fn admit(
 /// `default`.
 fn has_service_account(store: &Store, pod: &NamespacedName, account: &Name) -> Result<(), Refused> {
     let id = NamespacedName { namespace: pod.namespace.clone(), name: account.clone() };
-    if account.is_empty() || **account == *"default" || store.service_accounts.contains(&id) {
+    if account.is_empty() || **account == *"default" || store.find::<ServiceAccount>(&id).is_some()
+    {
         return Ok(());
     }
     Err(Refused::Forbidden(format!(

@@ -1,11 +1,11 @@
 //! Writes what a kubelet reports of a pod.
 
 use super::action::Refused;
-use super::apply::update_pod;
 use super::change::{Change, PodChanges};
 use super::container_status::{ContainerStatus, PodReport};
 use super::node::ConditionStatus;
 use super::pod::{Pod, PodCondition, PodId, PodPhase, RestartCounts};
+use super::pod_verbs::update_pod;
 use super::store::Store;
 use engine::SimTime;
 

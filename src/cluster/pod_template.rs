@@ -4,9 +4,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::document::TemplateDocument;
+use super::kind::Kind;
 use super::meta::{Labels, Name};
 use super::node::Taint;
 use super::selector::{Operator, Requirement, Selector};
+use super::store::POD_TEMPLATE_HASH_LABEL;
 use engine::{Id, SimDuration};
 use units::{MilliCpu, Quantity};
 
@@ -22,6 +25,19 @@ pub struct PodTemplate {
     pub annotations: Labels,
     /// What the pods run and where they may run.
     pub spec: PodSpec,
+    /// All that is written of them, simulated or not.
+    pub document: TemplateDocument,
+}
+
+impl PodTemplate {
+    /// Whether the template of a ReplicaSet is its Deployment's, but for the hash label that the controller adds
+    /// (`EqualIgnoreHash` of `pkg/controller/deployment/util`).
+    pub fn equals_ignoring_hash(&self, other: &Self) -> bool {
+        self.spec == other.spec
+            && self.annotations == other.annotations
+            && self.document == other.document
+            && self.labels.equal_ignoring(&other.labels, POD_TEMPLATE_HASH_LABEL)
+    }
 }
 
 /// The parts of a `PodSpec` that the simulation models (core/v1, Kubernetes 1.36).
@@ -94,7 +110,7 @@ impl PodSpec {
     /// The PersistentVolumeClaims that its volumes name.
     pub fn claims(&self) -> impl Iterator<Item = &Name> {
         let claims = self.references.iter();
-        claims.filter(|one| one.kind == ReferenceKind::PersistentVolumeClaim).map(|one| &one.name)
+        claims.filter(|one| one.kind == Kind::PersistentVolumeClaim).map(|one| &one.name)
     }
 }
 
@@ -415,23 +431,12 @@ pub enum NodeInclusionPolicy {
 }
 
 /// An object that a pod refers to by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// Its kind.
-    pub kind: ReferenceKind,
+    pub kind: Kind,
     /// Its name, in the pod's namespace.
     pub name: Name,
     /// The key in it, where one is asked for.
     pub key: Option<Name>,
-}
-
-/// Kinds that a pod can refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ReferenceKind {
-    /// By volume, `envFrom` or `env`.
-    ConfigMap,
-    /// By volume, `envFrom` or `env`.
-    Secret,
-    /// By volume.
-    PersistentVolumeClaim,
 }

@@ -1,10 +1,16 @@
-//! PodDisruptionBudgets and namespaces: what limits and groups other objects.
+//! PodDisruptionBudgets (policy/v1).
 
+use super::action::Refused;
+use super::change::Change;
 use super::deployment::{IntOrPercent, WorkloadCondition};
-use super::meta::{Labels, Name, ObjectMeta};
+use super::kind::Kind;
+use super::meta::ObjectMeta;
 use super::node::ConditionStatus;
+use super::object::{self, Object, Stored};
 use super::pod::PodId;
+use super::selection::Selecting;
 use super::selector::Selector;
+use super::store::Store;
 use engine::{Id, SimTime};
 
 /// Key of a [`PodDisruptionBudget`] in the store.
@@ -15,16 +21,21 @@ pub type PodDisruptionBudgetId = Id<PodDisruptionBudget>;
 pub struct PodDisruptionBudget {
     /// Name, labels, creation.
     pub meta: ObjectMeta,
+    /// Selector and limit.
+    pub spec: PodDisruptionBudgetSpec,
+    /// As the disruption controller last wrote it.
+    pub status: PodDisruptionBudgetStatus,
+}
+
+/// `spec` of a PodDisruptionBudget, defaulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodDisruptionBudgetSpec {
     /// Which pods it protects; absent = none.
     pub selector: Option<Selector>,
     /// How many must stay healthy, or how many may go.
     pub budget: Budget,
     /// `unhealthyPodEvictionPolicy: AlwaysAllow`.
     pub always_allows_unhealthy: bool,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
-    /// What was observed.
-    pub status: PodDisruptionBudgetStatus,
 }
 
 /// The limit of a PodDisruptionBudget.
@@ -107,24 +118,39 @@ impl PodDisruptionBudgetStatus {
     }
 }
 
-/// A Namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Namespace {
-    /// Its name.
-    pub name: Name,
-    /// Its labels, with `kubernetes.io/metadata.name`.
-    pub labels: Labels,
-}
+impl Object for PodDisruptionBudget {
+    const KIND: Kind = Kind::PodDisruptionBudget;
+    type Spec = PodDisruptionBudgetSpec;
+    type Status = PodDisruptionBudgetStatus;
 
-/// A PriorityClass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PriorityClass {
-    /// Its name.
-    pub name: Name,
-    /// Pods of this class get this priority.
-    pub value: i32,
-    /// Whether pods without a class get it.
-    pub global_default: bool,
-    /// Whether its pods wait instead of preempting.
-    pub never_preempts: bool,
+    object::accessors!(PodDisruptionBudgetStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: PodDisruptionBudgetSpec) -> Self {
+        Self { meta, spec, status: PodDisruptionBudgetStatus::default() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: PodDisruptionBudgetId,
+        meta: ObjectMeta,
+        spec: PodDisruptionBudgetSpec,
+    ) -> Result<bool, Refused> {
+        let budget = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut budget.meta, &mut budget.spec), meta, spec))
+    }
+
+    fn index(store: &mut Store, id: PodDisruptionBudgetId) {
+        store.select_anew(Selecting::PodDisruptionBudget(id));
+    }
+
+    fn removed(
+        self,
+        store: &mut Store,
+        _: SimTime,
+        id: PodDisruptionBudgetId,
+        _: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        store.select_anew(Selecting::PodDisruptionBudget(id));
+        Ok(())
+    }
 }

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::action::Refused;
+use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
+use super::object::{self, Object, Stored};
 use super::pod::Pod;
 use super::pod_resources::{container_limits, pod_requests};
 use super::pod_template::{PodSpec, ResourceList, TemplateId};
 use super::quota_objects::counted_kind;
 use super::quota_scope::QuotaScope;
 use super::store::Store;
+use engine::Id;
 use units::Quantity;
 
 /// A ResourceQuota.
@@ -19,16 +22,51 @@ use units::Quantity;
 pub struct ResourceQuota {
     /// Name, labels, creation.
     pub meta: ObjectMeta,
-    /// `spec.hard`: the most of each resource that the namespace may use.
+    /// Limits and scopes.
+    pub spec: ResourceQuotaSpec,
+}
+
+/// `spec` of a ResourceQuota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceQuotaSpec {
+    /// `hard`: the most of each resource that the namespace may use.
     pub hard: ResourceList,
-    /// `spec.scopes` and `spec.scopeSelector`: which pods count; a quota with any counts nothing but pods.
+    /// `scopes` and `scopeSelector`: which pods count; a quota with any counts nothing but pods.
     pub scopes: Vec<QuotaScope>,
+}
+
+impl Object for ResourceQuota {
+    const KIND: Kind = Kind::ResourceQuota;
+    const IS_CONFIGURATION: bool = true;
+    type Spec = ResourceQuotaSpec;
+    type Status = ();
+
+    object::accessors!();
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: ResourceQuotaSpec) -> Self {
+        Self { meta, spec }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: Id<Self>,
+        meta: ObjectMeta,
+        spec: ResourceQuotaSpec,
+    ) -> Result<bool, Refused> {
+        let quota = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut quota.meta, &mut quota.spec), meta, spec))
+    }
+
+    fn index(store: &mut Store, id: Id<Self>) {
+        let namespace = store.quotas()[id].meta.namespace().clone();
+        store.list_pods_in(&namespace);
+    }
 }
 
 impl ResourceQuota {
     /// Whether it counts a pod.
     pub fn counts(&self, spec: &PodSpec) -> bool {
-        self.scopes.iter().all(|scope| scope.has(spec))
+        self.spec.scopes.iter().all(|scope| scope.has(spec))
     }
 }
 
@@ -47,12 +85,12 @@ impl Store {
     /// What a quota's status says, by resource.
     pub fn quota_used(&self, quota: &ResourceQuota) -> Vec<QuotaUse> {
         let namespace = quota.meta.namespace();
-        let limits = quota.hard.iter();
+        let limits = quota.spec.hard.iter();
         let used = |(resource, hard): (&Name, Quantity)| QuotaUse {
             resource: resource.clone(),
             used: match counted_kind(resource) {
                 // Not tracked under scopes, which are about pods.
-                Some(_) if !quota.scopes.is_empty() => Quantity::from_units(0),
+                Some(_) if !quota.spec.scopes.is_empty() => Quantity::from_units(0),
                 Some(kind) => self.used_by_objects(kind, resource, namespace),
                 None => self.used_by_pods(quota, resource),
             },
@@ -84,12 +122,13 @@ pub(super) fn admit_pod(
     pod: &str,
     spec: &PodSpec,
 ) -> Result<(), Refused> {
-    let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == namespace);
+    let quotas = store.quotas().values().filter(|quota| quota.meta.namespace() == namespace);
     for quota in quotas.filter(|quota| quota.counts(spec)) {
         let name = quota.meta.name();
         let forbidden =
             |why: &str| Refused::Forbidden(format!("pods \"{pod}\" is forbidden: {why}"));
         let unnamed: Vec<&str> = quota
+            .spec
             .hard
             .iter()
             .map(|(resource, _)| resource.as_ref())
@@ -110,9 +149,9 @@ pub(super) fn admit_pod(
 pub(super) fn admit_resize(store: &Store, pod: &Pod, spec: &PodSpec) -> Result<(), Refused> {
     let namespace = &pod.id.namespace;
     let before = &store.templates[pod.reserved()].spec;
-    let quotas = store.quotas.values().filter(|quota| quota.meta.namespace() == namespace);
+    let quotas = store.quotas().values().filter(|quota| quota.meta.namespace() == namespace);
     for quota in quotas.filter(|quota| quota.counts(spec)) {
-        for (resource, hard) in quota.hard.iter() {
+        for (resource, hard) in quota.spec.hard.iter() {
             let nothing = Quantity::from_units(0);
             let (old, new) = (usage(before, resource), usage(spec, resource));
             let (old, new) = (old.unwrap_or(nothing), new.unwrap_or(nothing));
@@ -134,7 +173,7 @@ pub(super) fn admit_resize(store: &Store, pod: &Pod, spec: &PodSpec) -> Result<(
 /// What exceeds the quota with one more pod: requested, used and limited amounts.
 fn excess(store: &Store, quota: &ResourceQuota, spec: &PodSpec) -> Option<String> {
     let (mut requested, mut used, mut limited) = (String::new(), String::new(), String::new());
-    for (resource, hard) in quota.hard.iter() {
+    for (resource, hard) in quota.spec.hard.iter() {
         let Some(more) = usage(spec, resource) else { continue };
         let now = store.used_by_pods(quota, resource);
         if now + more > hard {

@@ -8,14 +8,15 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::kind::Kind;
 use super::meta::{Name, NamespacedName};
 
 /// An object by kind, namespace and name, written `Kind/namespace/name`; without a namespace it is
 /// in `default`. The kind may be written as kubectl takes it: `deploy`, `deployments`, `Deployment`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectReference {
-    /// The kind, spelled as in a manifest.
-    pub kind: Name,
+    /// The kind.
+    pub kind: Kind,
     /// Namespace and name; cluster-scoped kinds have an empty namespace.
     pub id: NamespacedName,
 }
@@ -28,46 +29,40 @@ pub struct ServiceReference(pub NamespacedName);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceError {
     text: String,
-    form: &'static str,
+    problem: String,
+}
+
+impl ReferenceError {
+    fn of_form(text: &str, form: &str) -> Self {
+        Self { text: text.to_owned(), problem: format!("names no object; write {form}") }
+    }
+
+    fn unknown_kind(text: &str, kind: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            problem: format!("names no object: {kind:?} is no kind that is known"),
+        }
+    }
 }
 
 impl fmt::Display for ReferenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} names no object; write {}", self.text, self.form)
+        write!(f, "{:?} {}", self.text, self.problem)
     }
 }
 
 impl std::error::Error for ReferenceError {}
 
-/// Kinds with kubectl's short names; the last field says whether they live in a namespace.
-const KINDS: [(&str, &str, bool); 23] = [
-    ("Deployment", "deploy", true),
-    ("ReplicaSet", "rs", true),
-    ("StatefulSet", "sts", true),
-    ("DaemonSet", "ds", true),
-    ("Job", "job", true),
-    ("CronJob", "cj", true),
-    ("Pod", "po", true),
-    ("Service", "svc", true),
-    ("HorizontalPodAutoscaler", "hpa", true),
-    ("ScaledObject", "so", true),
-    ("VerticalPodAutoscaler", "vpa", true),
-    ("PodDisruptionBudget", "pdb", true),
-    ("ConfigMap", "cm", true),
-    ("Secret", "secret", true),
-    ("ServiceAccount", "sa", true),
-    ("ResourceQuota", "quota", true),
-    ("LimitRange", "limits", true),
-    ("PersistentVolumeClaim", "pvc", true),
-    ("Ingress", "ing", true),
-    ("Node", "no", false),
-    ("Namespace", "ns", false),
-    ("PriorityClass", "pc", false),
-    ("PersistentVolume", "pv", false),
-];
-
 const OBJECT_FORM: &str = "Kind/namespace/name, such as Deployment/ai-agents/ai-agent";
 const SERVICE_FORM: &str = "namespace/name of a Service, such as ai-agents/ai-agent";
+
+impl ObjectReference {
+    /// A reference to an object; that of a cluster-scoped kind has no namespace.
+    pub fn new(kind: Kind, namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        let namespace = if kind.is_namespaced() { namespace.into() } else { "".into() };
+        Self { kind, id: NamespacedName { namespace, name: name.into() } }
+    }
+}
 
 impl FromStr for ObjectReference {
     type Err = ReferenceError;
@@ -80,11 +75,12 @@ impl FromStr for ObjectReference {
             _ => ("", "", ""),
         };
         if kind.is_empty() || namespace.is_empty() || name.is_empty() {
-            return Err(ReferenceError { text: text.to_owned(), form: OBJECT_FORM });
+            return Err(ReferenceError::of_form(text, OBJECT_FORM));
         }
-        let (kind, is_namespaced) = canonical_kind(kind);
-        let namespace = if is_namespaced { namespace } else { "" };
-        Ok(Self { kind: kind.into(), id: NamespacedName::new(namespace, name) })
+        let Some(kind) = Kind::named(kind) else {
+            return Err(ReferenceError::unknown_kind(text, kind));
+        };
+        Ok(Self::new(kind, namespace, name))
     }
 }
 
@@ -94,30 +90,9 @@ impl FromStr for ServiceReference {
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
         if namespace.is_empty() || name.is_empty() || name.contains('/') {
-            return Err(ReferenceError { text: text.to_owned(), form: SERVICE_FORM });
+            return Err(ReferenceError::of_form(text, SERVICE_FORM));
         }
         Ok(Self(NamespacedName::new(namespace, name)))
-    }
-}
-
-/// The kind as manifests spell it, and whether it lives in a namespace; kinds that are not known
-/// stay as they are.
-fn canonical_kind(kind: &str) -> (&str, bool) {
-    let wanted = kind.to_ascii_lowercase();
-    KINDS
-        .iter()
-        .find(|(name, short, _)| {
-            let singular = name.to_ascii_lowercase();
-            wanted == *short || wanted == singular || wanted == plural(&singular)
-        })
-        .map_or((kind, true), |(name, _, is_namespaced)| (name, *is_namespaced))
-}
-
-/// The resource name of a kind in lower case, as the API server forms it.
-fn plural(singular: &str) -> String {
-    match singular.strip_suffix('s') {
-        Some(_) => format!("{singular}es"),
-        None => format!("{singular}s"),
     }
 }
 

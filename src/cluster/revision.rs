@@ -4,6 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::Change;
+use super::objects::ObjectId;
 use super::pod::{Owner, PodId};
 use super::scale::ScaleTarget;
 use super::store::Store;
@@ -44,64 +45,78 @@ impl Store {
     /// Takes note of changes that were just made.
     pub(super) fn revise(&mut self, changes: &[Change]) {
         for change in changes {
-            self.note_overlaps(*change);
-            match *change {
+            self.note_version(change);
+            self.note_overlaps(change);
+            match change {
                 Change::PodUpdated(pod, _) => {
-                    self.note_state(pod);
-                    self.revise_target_of(*change);
+                    self.note_state(*pod);
+                    self.revise_target_of(change);
                 }
                 Change::PodAdded(_)
                 | Change::PodRemoved { .. }
                 | Change::PodSamples(_)
-                | Change::ReplicaSetSpec(_)
-                | Change::ReplicaSetRemoved { .. } => self.revise_target_of(*change),
-                Change::HpaSpec(_) | Change::MetricsApi => self.revisions.autoscalers += 1,
-                Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => {
-                    self.revisions.nodes += 1;
+                | Change::Spec(ObjectId::ReplicaSet(_), _) => self.revise_target_of(change),
+                Change::Spec(ObjectId::HorizontalPodAutoscaler(_), _) | Change::MetricsApi => {
+                    self.revisions.autoscalers += 1;
                 }
+                Change::NodeAdded(_) | Change::NodeUpdated(_) => self.revisions.nodes += 1,
+                Change::Removed { object, .. } => match object {
+                    ObjectId::ReplicaSet(_) => self.revise_target_of(change),
+                    ObjectId::HorizontalPodAutoscaler(_) => self.revisions.autoscalers += 1,
+                    ObjectId::Node(_) => self.revisions.nodes += 1,
+                    _ => {}
+                },
                 _ => {}
             }
         }
     }
 
+    /// Numbers a write on the object that was written.
+    fn note_version(&mut self, change: &Change) {
+        let Some(object) = change.object() else { return };
+        self.resource_version += 1;
+        let version = self.resource_version;
+        if let ObjectId::Pod(pod) = object {
+            if let Some(pod) = self.pods.get_mut(pod) {
+                pod.resource_version = version;
+            }
+        } else if let Some(meta) = self.meta_of_mut(object) {
+            meta.resource_version = version;
+        }
+    }
+
     /// The scale targets whose pods, samples or scale a change is of: whose pod it is, and who counts it all
     /// the same.
-    pub fn scale_targets_of(&self, change: Change) -> impl Iterator<Item = ScaleTarget> {
+    pub fn scale_targets_of(&self, change: &Change) -> impl Iterator<Item = ScaleTarget> {
         self.scale_target_of(change).into_iter().chain(self.strange_targets_of(change))
     }
 
     /// Who counts the pod of a change though it is another's. That one comes, or gets other labels, is all
     /// that need be told: an HPA that counts any looks at them at every sync.
-    fn strange_targets_of(&self, change: Change) -> impl Iterator<Item = ScaleTarget> {
+    fn strange_targets_of(&self, change: &Change) -> impl Iterator<Item = ScaleTarget> {
         let pod = match change {
-            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => Some(pod),
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => Some(*pod),
             _ => None,
         };
         pod.into_iter().flat_map(|pod| self.strangely_counted_by(pod))
     }
 
-    fn scale_target_of(&self, change: Change) -> Option<ScaleTarget> {
-        match change {
+    fn scale_target_of(&self, change: &Change) -> Option<ScaleTarget> {
+        let object = match change {
             Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
-                self.scaled_owner(self.pods.get(pod)?.owner?)
+                return self.scaled_owner(self.pods.get(*pod)?.owner?);
             }
-            Change::PodRemoved { owner, .. } => self.scaled_owner(owner?),
-            Change::PodSamples(owner) => self.scaled_owner(owner),
-            Change::ReplicaSetSpec(set) | Change::ReplicaSetStatus(set) => {
-                self.scaled_owner(Owner::ReplicaSet(set))
+            Change::PodRemoved { owner, .. } => return self.scaled_owner((*owner)?),
+            Change::PodSamples(owner) => return self.scaled_owner(*owner),
+            Change::Removed { object, owner, .. } => owner.unwrap_or(*object),
+            Change::Spec(ObjectId::ReplicaSet(set), _)
+            | Change::Status(ObjectId::ReplicaSet(set)) => {
+                return self.scaled_owner(Owner::ReplicaSet(*set));
             }
-            Change::ReplicaSetRemoved { replica_set, owner } => Some(match owner {
-                Some(deployment) => ScaleTarget::Deployment(deployment),
-                None => ScaleTarget::ReplicaSet(replica_set),
-            }),
-            Change::DeploymentSpec(id)
-            | Change::DeploymentStatus(id)
-            | Change::DeploymentRemoved(id) => Some(ScaleTarget::Deployment(id)),
-            Change::StatefulSetSpec(id)
-            | Change::StatefulSetStatus(id)
-            | Change::StatefulSetRemoved(id) => Some(ScaleTarget::StatefulSet(id)),
-            _ => None,
-        }
+            Change::Spec(object, _) | Change::Status(object) => *object,
+            _ => return None,
+        };
+        ScaleTarget::of(object)
     }
 
     /// Takes note of other samples, or none, for pods: once for each owner.
@@ -124,7 +139,7 @@ impl Store {
         }
     }
 
-    fn revise_target_of(&mut self, change: Change) {
+    fn revise_target_of(&mut self, change: &Change) {
         if let Some(own) = self.scale_target_of(change) {
             self.revisions.revise(own);
         }

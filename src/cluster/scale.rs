@@ -1,9 +1,11 @@
 //! The scale sub-resource: what an autoscaler reads and writes of a workload, whatever its kind.
 
-use super::action::Action;
-use super::deployment::{DeploymentId, ReplicaSetId};
+use super::deployment::DeploymentId;
+use super::kind::Kind;
 use super::meta::{Name, NamespacedName};
+use super::objects::ObjectId;
 use super::pod::{Owner, Pod, PodId};
+use super::replica_set::ReplicaSetId;
 use super::selector::Selector;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
@@ -28,26 +30,32 @@ pub struct Scale {
     pub status_replicas: i32,
 }
 
-impl ScaleTarget {
-    /// The request that writes `spec.replicas`.
-    pub fn scale_to(self, replicas: i32) -> Action {
-        match self {
-            Self::Deployment(id) => Action::ScaleDeployment(id, replicas),
-            Self::ReplicaSet(id) => Action::ScaleReplicaSet(id, replicas),
-            Self::StatefulSet(id) => Action::ScaleStatefulSet(id, replicas),
+impl From<ScaleTarget> for ObjectId {
+    fn from(target: ScaleTarget) -> Self {
+        match target {
+            ScaleTarget::Deployment(id) => Self::Deployment(id),
+            ScaleTarget::ReplicaSet(id) => Self::ReplicaSet(id),
+            ScaleTarget::StatefulSet(id) => Self::StatefulSet(id),
         }
+    }
+}
+
+impl ScaleTarget {
+    /// The target that an object is, if it has a scale sub-resource.
+    pub const fn of(object: ObjectId) -> Option<Self> {
+        Some(match object {
+            ObjectId::Deployment(id) => Self::Deployment(id),
+            ObjectId::ReplicaSet(id) => Self::ReplicaSet(id),
+            ObjectId::StatefulSet(id) => Self::StatefulSet(id),
+            _ => return None,
+        })
     }
 }
 
 impl Store {
     /// The workload of a kind and name, if it exists and can be scaled.
     pub fn scale_target(&self, kind: &str, id: &NamespacedName) -> Option<ScaleTarget> {
-        match kind {
-            "Deployment" => self.deployment_named(id).map(ScaleTarget::Deployment),
-            "ReplicaSet" => self.replica_set_named(id).map(ScaleTarget::ReplicaSet),
-            "StatefulSet" => self.stateful_set_named(id).map(ScaleTarget::StatefulSet),
-            _ => None,
-        }
+        ScaleTarget::of(self.object_named(Kind::spelled(kind)?, id)?)
     }
 
     /// The scale of a workload, if it still exists.
@@ -70,12 +78,9 @@ impl Store {
     }
 
     /// The kind and the name of a workload, if it still exists.
-    pub fn kind_and_name_of(&self, target: ScaleTarget) -> Option<(&'static str, &NamespacedName)> {
-        Some(match target {
-            ScaleTarget::Deployment(id) => ("Deployment", &self.deployments().get(id)?.meta.id),
-            ScaleTarget::ReplicaSet(id) => ("ReplicaSet", &self.replica_sets().get(id)?.meta.id),
-            ScaleTarget::StatefulSet(id) => ("StatefulSet", &self.stateful_sets().get(id)?.meta.id),
-        })
+    pub fn kind_and_name_of(&self, target: ScaleTarget) -> Option<(Kind, &NamespacedName)> {
+        let object = ObjectId::from(target);
+        Some((object.kind(), self.name_of(object)?))
     }
 
     /// The selector of a workload's pods, if it still exists.
@@ -114,18 +119,9 @@ impl Store {
             Owner::DaemonSet(_) | Owner::Job(_) => None,
         }
     }
-
-    fn replica_set_named(&self, id: &NamespacedName) -> Option<ReplicaSetId> {
-        self.index.replica_sets_by_name.get(id).copied()
-    }
 }
 
 /// The resource that the API server names when a scale target does not exist.
 pub fn resource_of(kind: &str) -> Name {
-    match kind {
-        "Deployment" => "deployments.apps".into(),
-        "ReplicaSet" => "replicasets.apps".into(),
-        "StatefulSet" => "statefulsets.apps".into(),
-        other => other.to_lowercase().into(),
-    }
+    Kind::spelled(kind).map_or_else(|| kind.to_lowercase(), Kind::resource).into()
 }

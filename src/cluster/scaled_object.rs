@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::action::Refused;
-use super::apply::next_sequence;
 use super::change::Change;
 use super::cron_schedule::Schedule;
 use super::formula::Formula;
 use super::hpa::{Behavior, ObjectReference};
+use super::hpa_object::HpaObject;
+use super::kind::Kind;
 use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::object::{self, Object, Stored};
 use super::store::Store;
-use super::workload_apply::delete_hpa;
 use engine::{Id, SimDuration, SimTime};
 
 /// Key of a [`ScaledObject`] in the store.
@@ -25,9 +26,16 @@ pub struct ScaledObject {
     pub meta: ObjectMeta,
     /// What it asks for.
     pub spec: ScaledObjectSpec,
-    /// `status.lastActiveTime`: when a trigger was last seen active.
+    /// As KEDA last wrote it.
+    pub status: ScaledObjectStatus,
+}
+
+/// `status` of a ScaledObject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScaledObjectStatus {
+    /// `lastActiveTime`: when a trigger was last seen active, cut to whole seconds.
     pub last_active: Option<SimTime>,
-    /// `status.health`: how often in a row the HPA could not be told a metric, by the metric's name. Kept
+    /// `health`: how often in a row the HPA could not be told a metric, by the metric's name. Kept
     /// only where there is a fallback.
     pub failures: BTreeMap<Name, u32>,
 }
@@ -184,49 +192,44 @@ pub enum TriggerSource {
     Unknown,
 }
 
-impl Store {
-    /// A new ScaledObject.
-    pub(super) fn create_scaled_object(
-        &mut self,
-        now: SimTime,
-        mut meta: ObjectMeta,
+impl Object for ScaledObject {
+    const KIND: Kind = Kind::ScaledObject;
+    type Spec = ScaledObjectSpec;
+    type Status = ScaledObjectStatus;
+
+    object::accessors!(ScaledObjectStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: ScaledObjectSpec) -> Self {
+        Self { meta, spec, status: ScaledObjectStatus::default() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: ScaledObjectId,
+        meta: ObjectMeta,
         spec: ScaledObjectSpec,
+    ) -> Result<bool, Refused> {
+        let object = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
+    }
+
+    /// Its HPA goes with it.
+    fn removed(
+        self,
+        store: &mut Store,
+        now: SimTime,
+        _: ScaledObjectId,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
-        if self.scaled_objects.values().any(|other| other.meta.id == meta.id) {
-            return Err(Refused::AlreadyExists(meta.id));
+        let hpa = NamespacedName::new(self.meta.namespace().clone(), self.spec.hpa_name);
+        match store.named::<HpaObject>(&hpa) {
+            Some(hpa) => object::delete(store, now, hpa, changes),
+            None => Ok(()),
         }
-        meta.created = now.floor_to_second();
-        meta.sequence = next_sequence(self);
-        let object = ScaledObject { meta, spec, last_active: None, failures: BTreeMap::new() };
-        let id = self.scaled_objects.insert(object);
-        changes.push(Change::ScaledObject(id));
-        Ok(())
     }
+}
 
-    /// A trigger is active now.
-    pub(super) fn set_scaled_object_active(
-        &mut self,
-        now: SimTime,
-        id: ScaledObjectId,
-    ) -> Result<(), Refused> {
-        let object = self.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
-        object.last_active = Some(now.floor_to_second());
-        Ok(())
-    }
-
-    /// So often in a row a metric could not be told.
-    pub(super) fn set_trigger_failures(
-        &mut self,
-        id: ScaledObjectId,
-        metric: Name,
-        failures: u32,
-    ) -> Result<(), Refused> {
-        let object = self.scaled_objects.get_mut(id).ok_or(Refused::NotFound)?;
-        object.failures.insert(metric, failures);
-        Ok(())
-    }
-
+impl Store {
     /// The source of a custom or external metric answers no more, or does so again.
     pub(super) fn set_metric_failing(&mut self, name: Name, fails: bool) {
         if fails {
@@ -234,18 +237,5 @@ impl Store {
         } else {
             self.failing_metrics.remove(&name);
         }
-    }
-
-    /// A ScaledObject goes, with its HPA.
-    pub(super) fn delete_scaled_object(
-        &mut self,
-        id: ScaledObjectId,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), Refused> {
-        let object = self.scaled_objects.remove(id).ok_or(Refused::NotFound)?;
-        let namespace = object.meta.namespace().clone();
-        let hpa = self.hpa_named(&NamespacedName::new(namespace, object.spec.hpa_name));
-        changes.push(Change::ScaledObject(id));
-        hpa.map_or(Ok(()), |hpa| delete_hpa(self, hpa, changes))
     }
 }

@@ -121,18 +121,18 @@ impl Store {
 
     fn selector_of_selecting(&self, key: Selecting) -> Option<&Selector> {
         match key {
-            Selecting::Service(id) => self.services.get(id)?.selector.as_ref(),
+            Selecting::Service(id) => self.services().get(id)?.spec.selector.as_ref(),
             Selecting::PodDisruptionBudget(id) => {
-                self.disruption_budgets.get(id)?.selector.as_ref()
+                self.disruption_budgets().get(id)?.spec.selector.as_ref()
             }
         }
     }
 
     fn namespace_of_selecting(&self, key: Selecting) -> Option<&str> {
         match key {
-            Selecting::Service(id) => Some(self.services.get(id)?.meta.namespace()),
+            Selecting::Service(id) => Some(self.services().get(id)?.meta.namespace()),
             Selecting::PodDisruptionBudget(id) => {
-                Some(self.disruption_budgets.get(id)?.meta.namespace())
+                Some(self.disruption_budgets().get(id)?.meta.namespace())
             }
         }
     }

@@ -1,9 +1,15 @@
 //! Services and their endpoints (core/v1, discovery/v1).
 
+use super::action::Refused;
+use super::change::Change;
+use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
+use super::object::{self, Object, Stored};
 use super::pod::PodId;
+use super::selection::Selecting;
 use super::selector::Selector;
-use engine::Id;
+use super::store::Store;
+use engine::{Id, SimTime};
 
 /// Key of a [`Service`] in the store.
 pub type ServiceId = Id<Service>;
@@ -13,6 +19,15 @@ pub type ServiceId = Id<Service>;
 pub struct Service {
     /// Name, labels, creation.
     pub meta: ObjectMeta,
+    /// Selector, ports and the way in which clients reach it.
+    pub spec: ServiceSpec,
+    /// The EndpointSlices' content, by pod.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `spec` of a Service, defaulted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceSpec {
     /// Which pods answer; absent = none are found by the endpoints controller.
     pub selector: Option<Selector>,
     /// Its ports.
@@ -29,8 +44,45 @@ pub struct Service {
     pub has_client_affinity: bool,
     /// Which endpoints requests prefer; absent = all alike.
     pub traffic_distribution: Option<TrafficDistribution>,
-    /// The EndpointSlices' content, by pod.
-    pub endpoints: Vec<Endpoint>,
+}
+
+impl Object for Service {
+    const KIND: Kind = Kind::Service;
+    type Spec = ServiceSpec;
+    type Status = ();
+
+    object::accessors!();
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: ServiceSpec) -> Self {
+        Self { meta, spec, endpoints: Vec::new() }
+    }
+
+    /// Its endpoints stay until the endpoints controller has looked.
+    fn update(
+        store: &mut Store,
+        id: ServiceId,
+        meta: ObjectMeta,
+        spec: ServiceSpec,
+    ) -> Result<bool, Refused> {
+        let service = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut service.meta, &mut service.spec), meta, spec))
+    }
+
+    fn index(store: &mut Store, id: ServiceId) {
+        store.select_anew(Selecting::Service(id));
+    }
+
+    /// Its EndpointSlices go with it.
+    fn removed(
+        self,
+        store: &mut Store,
+        _: SimTime,
+        id: ServiceId,
+        _: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        store.select_anew(Selecting::Service(id));
+        Ok(())
+    }
 }
 
 /// `trafficDistribution` of a Service: where requests stay if there is an endpoint.

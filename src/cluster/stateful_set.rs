@@ -1,11 +1,18 @@
 //! StatefulSets (apps/v1).
 
-use super::claim::{ClaimSpec, ClaimTemplate};
+use super::action::{PodDraft, Refused};
+use super::change::Change;
+use super::claim::{ClaimDraft, ClaimSpec, ClaimTemplate};
 use super::controller_revision::{REVISION_HASH_LABEL, Revision};
+use super::kind::Kind;
 use super::meta::{Labels, Name, ObjectMeta};
-use super::pod_template::{PodTemplate, Reference, ReferenceKind};
+use super::object::{self, Object, Stored};
+use super::pod::Owner;
+use super::pod_template::{PodTemplate, Reference};
+use super::pod_verbs::delete_pods_of;
 use super::selector::Selector;
-use engine::Id;
+use super::store::Store;
+use engine::{Id, SimTime};
 
 /// Key of a [`StatefulSet`] in the store.
 pub type StatefulSetId = Id<StatefulSet>;
@@ -22,8 +29,6 @@ pub struct StatefulSet {
     pub meta: ObjectMeta,
     /// What its owner asks for.
     pub spec: StatefulSetSpec,
-    /// `metadata.generation`: counts changes of the spec.
-    pub generation: i64,
     /// What was observed.
     pub status: StatefulSetStatus,
     /// Its ControllerRevisions, in the order of their numbers.
@@ -114,7 +119,7 @@ impl StatefulSet {
             .with(POD_NAME_LABEL, name.as_str())
             .with(REVISION_HASH_LABEL, revision.hash.clone());
         let claims = self.claims(ordinal).map(|(name, _)| Reference {
-            kind: ReferenceKind::PersistentVolumeClaim,
+            kind: Kind::PersistentVolumeClaim,
             name,
             key: None,
         });
@@ -140,4 +145,71 @@ impl StatefulSet {
 /// The ordinal of a StatefulSet's pod, by its labels.
 pub fn ordinal(labels: &Labels) -> Option<i32> {
     labels.get(POD_INDEX_LABEL)?.parse().ok()
+}
+
+impl Object for StatefulSet {
+    const KIND: Kind = Kind::StatefulSet;
+    type Spec = StatefulSetSpec;
+    type Status = StatefulSetStatus;
+
+    object::accessors!(StatefulSetStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: StatefulSetSpec) -> Self {
+        Self { meta, spec, status: StatefulSetStatus::default(), revisions: Vec::new() }
+    }
+
+    /// Of the spec only replicas, template, strategy, ordinals, `minReadySeconds`, `revisionHistoryLimit` and
+    /// the retention of claims can change (`ValidateStatefulSetUpdate`).
+    fn update(
+        store: &mut Store,
+        id: StatefulSetId,
+        meta: ObjectMeta,
+        spec: StatefulSetSpec,
+    ) -> Result<bool, Refused> {
+        let set = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        let old = &set.spec;
+        let is_allowed = old.selector == spec.selector
+            && old.is_parallel == spec.is_parallel
+            && old.claim_templates == spec.claim_templates;
+        if !is_allowed {
+            let rule = "updates to statefulset spec for fields other than 'replicas', 'ordinals', \
+                        'template', 'updateStrategy', 'revisionHistoryLimit', \
+                        'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+            return Err(Refused::Forbidden(format!("spec: Forbidden: {rule}")));
+        }
+        Ok(object::replace((&mut set.meta, &mut set.spec), meta, spec))
+    }
+
+    fn removed(
+        self,
+        store: &mut Store,
+        now: SimTime,
+        id: StatefulSetId,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refused> {
+        delete_pods_of(store, now, Owner::StatefulSet(id), changes)?;
+        store.delete_claims_of(now, id, changes)
+    }
+}
+
+/// Creates a pod after its claims (`CreateStatefulPod`).
+pub(super) fn create_stateful_pod(
+    store: &mut Store,
+    now: SimTime,
+    pod: PodDraft,
+    claims: Vec<ClaimDraft>,
+    changes: &mut Vec<Change>,
+) -> Result<(), Refused> {
+    let mut problems = Vec::new();
+    for claim in claims {
+        let name = claim.id.name.clone();
+        if let Err(why) = store.put_claim(now, claim, changes) {
+            problems.push(format!("failed to create PVC {name}: {why}"));
+        }
+    }
+    match problems.len() {
+        0 => super::pod_verbs::create_pod(store, now, pod, changes),
+        1 => Err(Refused::Forbidden(problems.remove(0))),
+        _ => Err(Refused::Forbidden(format!("[{}]", problems.join(", ")))),
+    }
 }

@@ -6,31 +6,26 @@ use std::ops::Deref;
 use jiff::{SignedDuration, Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::claim::Claim;
-use super::cron_job::{CronJob, CronJobId};
+use super::claim::ClaimId;
+use super::cron_job::CronJobId;
 use super::custom_metrics::{CustomMetrics, MetricsApis};
-use super::daemon_set::{DaemonSet, DaemonSetId};
-use super::deployment::{Deployment, DeploymentId, ReplicaSet, ReplicaSetId};
-use super::hpa_object::{HpaId, HpaObject};
+use super::deployment::DeploymentId;
+use super::hpa_object::HpaId;
 use super::job::{Job, JobId};
-use super::limit_range::LimitRange;
+use super::kind::Kind;
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
 use super::node::{Node, NodeId};
+use super::objects::{Collections, ObjectId};
 use super::overlap::Overlaps;
 use super::pod::{Owner, Pod, PodId};
 use super::pod_names::PodNames;
-use super::pod_template::{PodTemplate, Reference, ReferenceKind, TemplateId};
-use super::policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetId, PriorityClass};
-use super::quota::ResourceQuota;
+use super::pod_template::{PodTemplate, TemplateId};
+use super::replica_set::{ReplicaSet, ReplicaSetId};
 use super::revision::Revisions;
-use super::scaled_object::ScaledObject;
 use super::selection::Selections;
 use super::selector::Selector;
-use super::service::{Service, ServiceId};
 use super::siblings::Siblings;
-use super::stateful_set::{StatefulSet, StatefulSetId};
-use super::vpa::VpaObject;
 use engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
 /// Everything that etcd would hold.
@@ -39,27 +34,9 @@ pub struct Store {
     pub(super) nodes: Table<Node>,
     pub(super) pods: Table<Pod>,
     pub(super) templates: Table<PodTemplate>,
-    pub(super) deployments: Table<Deployment>,
-    pub(super) replica_sets: Table<ReplicaSet>,
-    pub(super) stateful_sets: Table<StatefulSet>,
-    pub(super) daemon_sets: Table<DaemonSet>,
-    pub(super) jobs: Table<Job>,
-    pub(super) cron_jobs: Table<CronJob>,
-    pub(super) services: Table<Service>,
-    pub(super) hpas: Table<HpaObject>,
-    pub(super) scaled_objects: Table<ScaledObject>,
-    pub(super) vpas: Table<VpaObject>,
-    pub(super) disruption_budgets: Table<PodDisruptionBudget>,
-    pub(super) namespaces: BTreeMap<Name, Namespace>,
-    pub(super) priority_classes: BTreeMap<Name, PriorityClass>,
-    pub(super) quotas: BTreeMap<NamespacedName, ResourceQuota>,
-    pub(super) limit_ranges: BTreeMap<NamespacedName, LimitRange>,
-    pub(super) service_accounts: BTreeSet<NamespacedName>,
-    /// ConfigMaps and Secrets that exist, with their keys.
-    pub(super) config: BTreeMap<(ReferenceKind, NamespacedName), Config>,
-    pub(super) claims: BTreeMap<NamespacedName, Claim>,
+    pub(super) collections: Collections,
     /// The claims that go when a pod goes: those being deleted, and those that a pod owns.
-    pub(super) leaving_claims: BTreeSet<NamespacedName>,
+    pub(super) leaving_claims: BTreeSet<ClaimId>,
     /// What the metrics API serves.
     pub(super) pod_metrics: PodMetricsTable,
     /// What the custom and external metrics APIs serve.
@@ -76,28 +53,14 @@ pub struct Store {
     pub(super) ended_pods: usize,
     /// Numbers every creation.
     pub(super) created: u64,
+    /// How much configuration was created so far.
+    configured: u64,
+    /// Numbers every write.
+    pub(super) resource_version: u64,
     /// Draws the five characters of generated names.
     pub(super) names: Stream,
     /// Makes UIDs differ between seeds.
     pub(super) uid_seed: u64,
-}
-
-/// A ConfigMap or a Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {
-    /// What it holds.
-    pub content: ConfigContent,
-    /// When it was created, cut to whole seconds.
-    pub created: SimTime,
-}
-
-/// What a ConfigMap or a Secret holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConfigContent {
-    /// The keys that it has.
-    pub keys: BTreeSet<Name>,
-    /// `type` of a Secret; empty for a ConfigMap.
-    pub secret_type: Name,
 }
 
 /// Ways into the tables that would otherwise take a scan.
@@ -111,18 +74,7 @@ pub(super) struct Index {
     pub(super) pods_by_owner: FxHashMap<Owner, Siblings>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
-    /// Only ever looked up, never iterated.
-    pub(super) deployments_by_name: FxHashMap<NamespacedName, DeploymentId>,
-    /// Only ever looked up, never iterated.
-    pub(super) stateful_sets_by_name: FxHashMap<NamespacedName, StatefulSetId>,
-    /// Only ever looked up, never iterated.
-    pub(super) replica_sets_by_name: FxHashMap<NamespacedName, ReplicaSetId>,
-    pub(super) daemon_sets_by_name: BTreeMap<NamespacedName, DaemonSetId>,
-    pub(super) jobs_by_name: BTreeMap<NamespacedName, JobId>,
-    pub(super) cron_jobs_by_name: BTreeMap<NamespacedName, CronJobId>,
     pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
-    /// Only ever looked up, never iterated.
-    pub(super) hpas_by_name: FxHashMap<NamespacedName, HpaId>,
     /// By namespace, kind and name of what they scale. Only ever looked up, never iterated.
     pub(super) hpas_by_target: FxHashMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
@@ -142,24 +94,7 @@ impl Store {
             nodes: Table::default(),
             pods: Table::default(),
             templates: Table::default(),
-            deployments: Table::default(),
-            replica_sets: Table::default(),
-            stateful_sets: Table::default(),
-            daemon_sets: Table::default(),
-            jobs: Table::default(),
-            cron_jobs: Table::default(),
-            services: Table::default(),
-            hpas: Table::default(),
-            scaled_objects: Table::default(),
-            vpas: Table::default(),
-            disruption_budgets: Table::default(),
-            namespaces: BTreeMap::new(),
-            priority_classes: BTreeMap::new(),
-            quotas: BTreeMap::new(),
-            limit_ranges: BTreeMap::new(),
-            service_accounts: BTreeSet::new(),
-            config: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            collections: Collections::default(),
             leaving_claims: BTreeSet::new(),
             pod_metrics: PodMetricsTable::default(),
             custom_metrics: CustomMetrics::default(),
@@ -171,6 +106,8 @@ impl Store {
             overlaps: Overlaps::default(),
             ended_pods: 0,
             created: 0,
+            configured: 0,
+            resource_version: 0,
             names: streams.stream("generated names", 0),
             uid_seed: streams.seed(),
         }
@@ -199,81 +136,6 @@ impl Store {
     /// All pod templates that were ever interned.
     pub const fn templates(&self) -> &Table<PodTemplate> {
         &self.templates
-    }
-
-    /// All Deployments.
-    pub const fn deployments(&self) -> &Table<Deployment> {
-        &self.deployments
-    }
-
-    /// All ReplicaSets.
-    pub const fn replica_sets(&self) -> &Table<ReplicaSet> {
-        &self.replica_sets
-    }
-
-    /// All StatefulSets.
-    pub const fn stateful_sets(&self) -> &Table<StatefulSet> {
-        &self.stateful_sets
-    }
-
-    /// All DaemonSets.
-    pub const fn daemon_sets(&self) -> &Table<DaemonSet> {
-        &self.daemon_sets
-    }
-
-    /// All Jobs.
-    pub const fn jobs(&self) -> &Table<Job> {
-        &self.jobs
-    }
-
-    /// All CronJobs.
-    pub const fn cron_jobs(&self) -> &Table<CronJob> {
-        &self.cron_jobs
-    }
-
-    /// All Services.
-    pub const fn services(&self) -> &Table<Service> {
-        &self.services
-    }
-
-    /// All HorizontalPodAutoscalers.
-    pub const fn hpas(&self) -> &Table<HpaObject> {
-        &self.hpas
-    }
-
-    /// All ScaledObjects of KEDA.
-    pub const fn scaled_objects(&self) -> &Table<ScaledObject> {
-        &self.scaled_objects
-    }
-
-    /// All VerticalPodAutoscalers.
-    pub const fn vpas(&self) -> &Table<VpaObject> {
-        &self.vpas
-    }
-
-    /// All PodDisruptionBudgets.
-    pub const fn disruption_budgets(&self) -> &Table<PodDisruptionBudget> {
-        &self.disruption_budgets
-    }
-
-    /// The namespaces, by name.
-    pub const fn namespaces(&self) -> &BTreeMap<Name, Namespace> {
-        &self.namespaces
-    }
-
-    /// The ResourceQuotas, by name.
-    pub const fn quotas(&self) -> &BTreeMap<NamespacedName, ResourceQuota> {
-        &self.quotas
-    }
-
-    /// The LimitRanges, by name.
-    pub const fn limit_ranges(&self) -> &BTreeMap<NamespacedName, LimitRange> {
-        &self.limit_ranges
-    }
-
-    /// The PriorityClasses, by name.
-    pub const fn priority_classes(&self) -> &BTreeMap<Name, PriorityClass> {
-        &self.priority_classes
     }
 
     /// What the resource metrics API serves.
@@ -317,55 +179,9 @@ impl Store {
         self.index.pods_by_name.find(&self.pods, id)
     }
 
-    /// The Deployment of a name.
-    pub fn deployment_named(&self, id: &NamespacedName) -> Option<DeploymentId> {
-        self.index.deployments_by_name.get(id).copied()
-    }
-
-    /// The StatefulSet of a name.
-    pub fn stateful_set_named(&self, id: &NamespacedName) -> Option<StatefulSetId> {
-        self.index.stateful_sets_by_name.get(id).copied()
-    }
-
-    /// The DaemonSet of a name.
-    pub fn daemon_set_named(&self, id: &NamespacedName) -> Option<DaemonSetId> {
-        self.index.daemon_sets_by_name.get(id).copied()
-    }
-
-    /// The Job of a name.
-    pub fn job_named(&self, id: &NamespacedName) -> Option<JobId> {
-        self.index.jobs_by_name.get(id).copied()
-    }
-
-    /// The CronJob of a name.
-    pub fn cron_job_named(&self, id: &NamespacedName) -> Option<CronJobId> {
-        self.index.cron_jobs_by_name.get(id).copied()
-    }
-
-    /// The Service of a name.
-    pub fn service_named(&self, id: &NamespacedName) -> Option<ServiceId> {
-        self.services.iter().find(|(_, service)| service.meta.id == *id).map(|(id, _)| id)
-    }
-
-    /// The PodDisruptionBudget of a name.
-    pub fn disruption_budget_named(&self, id: &NamespacedName) -> Option<PodDisruptionBudgetId> {
-        let mut budgets = self.disruption_budgets.iter();
-        budgets.find(|(_, budget)| budget.meta.id == *id).map(|(id, _)| id)
-    }
-
-    /// The ConfigMaps and Secrets that exist, by kind and name.
-    pub fn configs(&self) -> impl Iterator<Item = (ReferenceKind, &NamespacedName, &Config)> {
-        self.config.iter().map(|((kind, id), config)| (*kind, id, config))
-    }
-
     /// How many pods have ended and are still there.
     pub const fn ended_pods(&self) -> usize {
         self.ended_pods
-    }
-
-    /// The HorizontalPodAutoscaler of a name.
-    pub fn hpa_named(&self, id: &NamespacedName) -> Option<HpaId> {
-        self.index.hpas_by_name.get(id).copied()
     }
 
     /// The pod objects bound to a node, terminating ones included.
@@ -408,13 +224,13 @@ impl Store {
         deployment: DeploymentId,
     ) -> impl Iterator<Item = (ReplicaSetId, &ReplicaSet)> {
         let sets = self.index.replica_sets_by_deployment.get(&deployment);
-        sets.into_iter().flatten().map(|set| (*set, &self.replica_sets[*set]))
+        sets.into_iter().flatten().map(|set| (*set, &self.replica_sets()[*set]))
     }
 
     /// The Jobs of a CronJob.
     pub fn jobs_of(&self, cron_job: CronJobId) -> impl Iterator<Item = (JobId, &Job)> {
         let jobs = self.index.jobs_by_cron_job.get(&cron_job);
-        jobs.into_iter().flatten().map(|job| (*job, &self.jobs[*job]))
+        jobs.into_iter().flatten().map(|job| (*job, &self.jobs()[*job]))
     }
 
     /// What a pod is made from.
@@ -438,64 +254,40 @@ impl Store {
         }
     }
 
-    /// The first object that the pod refers to and that does not exist, or lacks the key.
-    pub fn missing_reference<'a>(&'a self, pod: &Pod) -> Option<&'a Reference> {
-        self.template_of(pod).spec.references.iter().find(|reference| {
-            let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());
-            if reference.kind == ReferenceKind::PersistentVolumeClaim {
-                return !self.claims.contains_key(&id);
-            }
-            let config = self.config.get(&(reference.kind, id));
-            let lacks = |config: &Config, key| !config.content.keys.contains(key);
-            config.is_none_or(|one| reference.key.as_ref().is_some_and(|key| lacks(one, key)))
-        })
-    }
-
-    /// Whether a ConfigMap, Secret or claim exists.
-    pub fn has_config(&self, kind: ReferenceKind, id: &NamespacedName) -> bool {
-        match kind {
-            ReferenceKind::PersistentVolumeClaim => self.claims.contains_key(id),
-            _ => self.config.contains_key(&(kind, id.clone())),
-        }
-    }
-
-    /// Creates a ConfigMap or Secret with this content, or gives it this.
-    pub(super) fn put_config(
-        &mut self,
-        now: SimTime,
-        kind: ReferenceKind,
-        (id, content): (NamespacedName, ConfigContent),
-    ) {
-        let new = || Config { created: now.floor_to_second(), ..Config::default() };
-        self.config.entry((kind, id)).or_insert_with(new).content = content;
-    }
-
     /// The pod selector of an owner, as the scheduler's default spreading looks it up.
     pub fn selector_of(&self, owner: Owner) -> Option<&Selector> {
         match owner {
-            Owner::ReplicaSet(set) => self.replica_sets.get(set).map(|set| &set.selector),
-            Owner::StatefulSet(set) => self.stateful_sets.get(set).map(|set| &set.spec.selector),
+            Owner::ReplicaSet(set) => self.replica_sets().get(set).map(|set| &set.selector),
+            Owner::StatefulSet(set) => self.stateful_sets().get(set).map(|set| &set.spec.selector),
             // Pods of these are not spread by default (`DefaultSelector`).
             Owner::DaemonSet(_) | Owner::Job(_) => None,
         }
     }
 
     /// Kind and name of an owner that still exists.
-    pub fn identity_of(&self, owner: Owner) -> Option<(&'static str, &NamespacedName)> {
-        match owner {
-            Owner::ReplicaSet(set) => Some(("ReplicaSet", &self.replica_sets.get(set)?.meta.id)),
-            Owner::StatefulSet(set) => Some(("StatefulSet", &self.stateful_sets.get(set)?.meta.id)),
-            Owner::DaemonSet(set) => Some(("DaemonSet", &self.daemon_sets.get(set)?.meta.id)),
-            Owner::Job(job) => Some(("Job", &self.jobs.get(job)?.meta.id)),
-        }
+    pub fn identity_of(&self, owner: Owner) -> Option<(Kind, &NamespacedName)> {
+        let object = ObjectId::from(owner);
+        Some((object.kind(), self.name_of(object)?))
     }
 
     /// The Deployment behind a pod, if there is one.
     pub fn deployment_of(&self, pod: &Pod) -> Option<DeploymentId> {
         match pod.owner? {
-            Owner::ReplicaSet(set) => self.replica_sets.get(set)?.owner,
+            Owner::ReplicaSet(set) => self.replica_sets().get(set)?.owner,
             Owner::StatefulSet(_) | Owner::DaemonSet(_) | Owner::Job(_) => None,
         }
+    }
+
+    /// The next creation number.
+    pub(super) const fn next_sequence(&mut self) -> u64 {
+        self.created += 1;
+        self.created
+    }
+
+    /// The next creation number of configuration, above all others.
+    pub(super) const fn next_configuration(&mut self) -> u64 {
+        self.configured += 1;
+        u32::MAX as u64 + self.configured
     }
 
     /// The id of a template, which is added if it is new.
@@ -524,10 +316,18 @@ fn hash_of(template: &PodTemplate) -> u64 {
 pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 
 /// The `pod-template-hash` of a template: ten characters without vowels, as the Deployment
-/// controller makes them. The characters differ from a real cluster's, whose hash covers Go types.
-pub fn pod_template_hash(template: &PodTemplate) -> String {
+/// controller makes them. The characters differ from a real cluster's, whose hash covers Go types; fields that are
+/// not simulated make no difference to them. `collisions` tells templates of one hash apart (`collisionCount`).
+pub fn pod_template_hash(template: &PodTemplate, collisions: u32) -> String {
+    let PodTemplate { labels, annotations, spec, document: _ } = template;
     let mut digest = Digest::default();
-    digest.bytes(format!("{template:?}").as_bytes());
+    let text = format!(
+        "PodTemplate {{ labels: {labels:?}, annotations: {annotations:?}, spec: {spec:?} }}"
+    );
+    digest.bytes(text.as_bytes());
+    if collisions > 0 {
+        digest.bytes(&collisions.to_le_bytes());
+    }
     safe_characters(digest.value(), 10)
 }
 

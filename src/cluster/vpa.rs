@@ -2,15 +2,15 @@
 //! changes the pods that are created (`pkg/admission-controller` of the vertical-pod-autoscaler).
 
 use super::action::Refused;
-use super::apply::next_sequence;
-use super::change::Change;
 use super::hpa::ObjectReference;
+use super::kind::Kind;
 use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::object::{self, Object, Stored};
 use super::pod::Owner;
 use super::pod_template::{Container, PodTemplate, ResourceList, TemplateId};
 use super::scale::ScaleTarget;
 use super::store::Store;
-use engine::{Id, SimTime};
+use engine::Id;
 use units::{Bytes, MilliCpu, Quantity};
 
 /// Key of a [`VpaObject`] in the store.
@@ -123,6 +123,34 @@ pub struct Amounts {
     pub memory: Bytes,
 }
 
+impl Object for VpaObject {
+    const KIND: Kind = Kind::VerticalPodAutoscaler;
+    type Spec = VpaSpec;
+    type Status = Vec<ContainerRecommendation>;
+
+    object::accessors!();
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: VpaSpec) -> Self {
+        Self { meta, spec, recommendation: Vec::new() }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: VpaId,
+        meta: ObjectMeta,
+        spec: VpaSpec,
+    ) -> Result<bool, Refused> {
+        let vpa = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut vpa.meta, &mut vpa.spec), meta, spec))
+    }
+
+    fn set_status(&mut self, recommendation: Vec<ContainerRecommendation>) -> bool {
+        let is_new = self.recommendation != recommendation;
+        self.recommendation = recommendation;
+        is_new
+    }
+}
+
 impl VpaSpec {
     /// The policy of a container.
     pub fn policy_of(&self, container: &str) -> Option<&ContainerPolicy> {
@@ -132,11 +160,6 @@ impl VpaSpec {
 }
 
 impl Store {
-    /// The VerticalPodAutoscaler of a name.
-    pub fn vpa_named(&self, id: &NamespacedName) -> Option<VpaId> {
-        self.vpas.iter().find(|(_, vpa)| vpa.meta.id == *id).map(|(id, _)| id)
-    }
-
     /// The VerticalPodAutoscaler of a workload: the first of several.
     pub fn vpa_of(&self, target: ScaleTarget) -> Option<VpaId> {
         let is_it = |vpa: &VpaObject| {
@@ -144,43 +167,7 @@ impl Store {
             let id = NamespacedName::new(vpa.meta.namespace().clone(), reference.name.clone());
             self.scale_target(&reference.kind, &id) == Some(target)
         };
-        self.vpas.iter().find(|(_, vpa)| is_it(vpa)).map(|(id, _)| id)
-    }
-
-    pub(super) fn create_vpa(
-        &mut self,
-        now: SimTime,
-        mut meta: ObjectMeta,
-        spec: VpaSpec,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), Refused> {
-        if self.vpa_named(&meta.id).is_some() {
-            return Err(Refused::AlreadyExists(meta.id));
-        }
-        meta.created = now.floor_to_second();
-        meta.sequence = next_sequence(self);
-        let id = self.vpas.insert(VpaObject { meta, spec, recommendation: Vec::new() });
-        changes.push(Change::Vpa(id));
-        Ok(())
-    }
-
-    pub(super) fn set_vpa_recommendation(
-        &mut self,
-        id: VpaId,
-        recommendation: Vec<ContainerRecommendation>,
-    ) -> Result<(), Refused> {
-        self.vpas.get_mut(id).ok_or(Refused::NotFound)?.recommendation = recommendation;
-        Ok(())
-    }
-
-    pub(super) fn delete_vpa(
-        &mut self,
-        id: VpaId,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), Refused> {
-        self.vpas.remove(id).ok_or(Refused::NotFound)?;
-        changes.push(Change::Vpa(id));
-        Ok(())
+        self.vpas().iter().find(|(_, vpa)| is_it(vpa)).map(|(id, _)| id)
     }
 
     /// What a new pod of an owner is made from: its template with the recommended requests, if a
@@ -190,12 +177,12 @@ impl Store {
         owner: Option<Owner>,
         template: TemplateId,
     ) -> TemplateId {
-        if self.vpas.is_empty() {
+        if self.vpas().is_empty() {
             return template;
         }
         let target = owner.and_then(|owner| self.scaled_owner(owner));
         let Some(vpa) = target.and_then(|target| self.vpa_of(target)) else { return template };
-        let vpa = &self.vpas[vpa];
+        let vpa = &self.vpas()[vpa];
         if vpa.spec.mode == UpdateMode::Off || vpa.recommendation.is_empty() {
             return template;
         }

@@ -37,12 +37,6 @@ pub(crate) fn object_of(
     object(&given, at)
 }
 
-/// The request that creates an object.
-pub(crate) fn creation(object: Object) -> Result<Action, String> {
-    let label = object.manifest.label();
-    object.into_action().ok_or_else(|| format!("{label} is not replayed"))
-}
-
 /// What has happened to a running pod since its creation, each at its time.
 pub(crate) fn life(
     pod: PodId,

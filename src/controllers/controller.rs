@@ -20,7 +20,7 @@ pub trait Controller: fmt::Debug + Send + Sync {
     }
 
     /// Adds the keys that a change makes it look at.
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>);
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>);
 
     /// How its work queue is set up; always the same for one controller.
     fn queue(&self) -> QueueSettings {
@@ -71,7 +71,7 @@ pub trait Memoize {
     fn invalidated_by(&self) -> Watches;
 
     /// Adds the keys whose decisions a change invalidates: they are looked at once more at the same instant.
-    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>);
+    fn invalidates_on(&self, view: ClusterView<'_>, change: &Change, invalidated: &mut Vec<Key>);
 }
 
 /// A controller that can account for its decisions.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Actions, Controller, Key, Requeue, Watches};
+use cluster::ObjectId;
 use cluster::action::Event;
 use cluster::deployment::IntOrPercent;
 use cluster::node::ConditionStatus;
@@ -12,7 +13,7 @@ use cluster::policy::{
     Budget, DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetStatus, SYNC_FAILED,
 };
 use cluster::selection::Selecting;
-use cluster::{Action, Change, ClusterView};
+use cluster::{Action, Change, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
 /// How long a pod whose eviction was granted may take to be seen terminating (`DeletionTimeout`).
@@ -69,9 +70,11 @@ impl Controller for DisruptionController {
         Watches::DISRUPTION_BUDGETS.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        match change {
-            Change::PodDisruptionBudget(budget)
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
+            Change::Spec(ObjectId::PodDisruptionBudget(budget), _)
+            | Change::Status(ObjectId::PodDisruptionBudget(budget))
+            | Change::Removed { object: ObjectId::PodDisruptionBudget(budget), .. }
             | Change::SelectedPodRemoved(Selecting::PodDisruptionBudget(budget)) => {
                 wake.push(Key::PodDisruptionBudget(budget));
             }
@@ -101,7 +104,7 @@ impl Controller for DisruptionController {
                 let message = format!("Failed to calculate the number of expected pods: {why}");
                 actions.push(tell(budget, true, "CalculateExpectedPodCountFailed", message));
                 fail(budget, why, view.now, |status| {
-                    actions.push(Action::SetDisruptionBudgetStatus(id, Box::new(status)));
+                    actions.push(Action::status(id, status));
                 });
                 // Not a failure to the work queue: the next change of a pod is waited for (`failSafe`).
                 return Requeue::No;
@@ -110,15 +113,15 @@ impl Controller for DisruptionController {
         if counts_controllers(budget) && pods.iter().any(|(_, pod)| pod.owner.is_none()) {
             actions.push(tell(budget, true, "UnmanagedPods", unmanaged(budget)));
         }
-        if pods.is_empty() && budget.status.observed_generation < budget.generation {
+        if pods.is_empty() && budget.status.observed_generation < budget.meta.generation {
             actions.push(tell(budget, false, "NoPods", "No matching pods found".to_owned()));
         }
         let in_flight = in_flight(budget, &pods, view.now);
         let count = i32::try_from(pods.len()).unwrap_or(i32::MAX);
-        let expectation = expectation(budget.budget, count, scale);
+        let expectation = expectation(budget.spec.budget, count, scale);
         let status = status(budget, &pods, &in_flight, expectation, view.now);
         if status != budget.status {
-            actions.push(Action::SetDisruptionBudgetStatus(id, Box::new(status)));
+            actions.push(Action::status(id, status));
         }
         let earliest = in_flight.iter().map(|one| one.since + DELETION_TIMEOUT).min();
         earliest.map_or(Requeue::No, Requeue::At)
@@ -131,12 +134,12 @@ impl Controller for DisruptionController {
 
 /// Whether the budget is measured against the pods' controllers, not the pods themselves.
 const fn counts_controllers(budget: &PodDisruptionBudget) -> bool {
-    !matches!(budget.budget, Budget::MinAvailable(IntOrPercent::Int(_)))
+    !matches!(budget.spec.budget, Budget::MinAvailable(IntOrPercent::Int(_)))
 }
 
 /// Pods without a controller do not count, and may go below the budget unseen.
 fn unmanaged(budget: &PodDisruptionBudget) -> String {
-    let selector = budget.selector.as_ref().map_or_else(String::new, ToString::to_string);
+    let selector = budget.spec.selector.as_ref().map_or_else(String::new, ToString::to_string);
     format!(
         "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As \
          a result, the status of the PDB cannot be calculated correctly, which may result in undefined \
@@ -240,7 +243,7 @@ fn status(
     };
     let current_healthy = i32::try_from(pods.iter().filter(is_healthy).count()).unwrap_or(i32::MAX);
     let mut status = PodDisruptionBudgetStatus {
-        observed_generation: budget.generation,
+        observed_generation: budget.meta.generation,
         current_healthy,
         desired_healthy: expectation.desired_healthy,
         expected_pods: expectation.expected,
@@ -274,7 +277,7 @@ fn tell(
     message: String,
 ) -> Action {
     Action::Event(Box::new(Event {
-        kind: "PodDisruptionBudget",
+        kind: Kind::PodDisruptionBudget,
         object: budget.meta.id.clone(),
         is_warning,
         reason,

@@ -6,7 +6,7 @@ use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::pod::Pod;
 use cluster::selection::Selecting;
 use cluster::service::Endpoint;
-use cluster::{Action, Change, ClusterView, PodChanges};
+use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 
 /// What of a pod an endpoint shows.
 const SEEN: PodChanges = PodChanges::READY
@@ -50,9 +50,9 @@ impl Controller for EndpointSliceController {
         Watches::SERVICES.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let pod = match change {
-            Change::ServiceSpec(service)
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let pod = match *change {
+            Change::Spec(ObjectId::Service(service), _)
             | Change::SelectedPodRemoved(Selecting::Service(service)) => {
                 wake.push(Key::Service(service));
                 return;
@@ -72,13 +72,13 @@ impl Controller for EndpointSliceController {
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::Service(id) = key else { return Requeue::No };
         let Some(service) = view.services().get(id) else { return Requeue::No };
-        if service.selector.is_none() {
+        if service.spec.selector.is_none() {
             return Requeue::No;
         }
         let pods = view.store().selected_by(Selecting::Service(id));
         let mut endpoints: Vec<Endpoint> = pods
             .filter_map(|(pod, object)| {
-                let said = conditions(object, service.publish_not_ready_addresses)?;
+                let said = conditions(object, service.spec.publish_not_ready_addresses)?;
                 let EndpointConditions { ready, serving, terminating } = said;
                 Some(Endpoint { pod, ready, serving, terminating })
             })

@@ -8,7 +8,7 @@ use super::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
 use cluster::action::PodDeletion;
 use cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
 use cluster::pod::{Pod, PodId, PodPhase};
-use cluster::{Action, Change, ClusterView, Name, PodChanges};
+use cluster::{Action, Change, ClusterView, Name, ObjectId, PodChanges};
 use engine::{SimDuration, SimTime};
 
 /// From the end of a pass to the next (`gcCheckPeriod`).
@@ -72,9 +72,11 @@ impl Controller for PodGcController {
         Watches::NODES.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        match change {
-            Change::NodeRemoved(node) => wake.extend([Key::Node(node), COLLECT]),
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
+            Change::Removed { object: ObjectId::Node(node), .. } => {
+                wake.extend([Key::Node(node), COLLECT]);
+            }
             Change::PodAdded(pod) if missing_node(view, pod).is_some() => {
                 wake.extend([Key::Pod(pod), COLLECT]);
             }

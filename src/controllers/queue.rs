@@ -4,12 +4,13 @@
 use cluster::Change;
 use cluster::cron_job::CronJobId;
 use cluster::daemon_set::DaemonSetId;
-use cluster::deployment::{DeploymentId, ReplicaSetId};
+use cluster::deployment::DeploymentId;
 use cluster::hpa_object::HpaId;
 use cluster::job::JobId;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use cluster::policy::PodDisruptionBudgetId;
+use cluster::replica_set::ReplicaSetId;
 use cluster::scaled_object::ScaledObjectId;
 use cluster::service::ServiceId;
 use cluster::stateful_set::StatefulSetId;
@@ -56,7 +57,7 @@ pub struct QueueSettings {
     pub backoff: Backoff,
     /// How long a change waits before the controller looks at the keys that it wakes, so that several changes
     /// are one look; absent = no change waits.
-    pub wake_delay: Option<fn(Change) -> SimDuration>,
+    pub wake_delay: Option<fn(&Change) -> SimDuration>,
     /// Keys to look at when the control plane starts; controllers that run on a timer begin here.
     pub starts_with: &'static [Key],
 }

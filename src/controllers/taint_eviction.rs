@@ -8,7 +8,7 @@ use cluster::action::{Event, PodDeletion};
 use cluster::node::{NOT_READY_TAINT, NodeId, Taint, UNREACHABLE_TAINT};
 use cluster::pod::PodId;
 use cluster::pod_template::{TaintEffect, Toleration, TolerationOperator};
-use cluster::{Action, Change, ClusterView, PodChanges};
+use cluster::{Action, Change, ClusterView, Kind, ObjectId, PodChanges};
 use engine::{SimDuration, SimTime};
 
 /// Reason of the DisruptionTarget condition of the pods that it deletes.
@@ -95,8 +95,8 @@ impl Controller for TaintEvictionController {
         Watches::NODES.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        match change {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
             Change::NodeAdded(node) | Change::NodeUpdated(node) => {
                 let now_tainted = view.nodes().get(node).is_some_and(|node| {
                     node.taints.iter().any(|taint| taint.effect == TaintEffect::NoExecute)
@@ -105,7 +105,9 @@ impl Controller for TaintEvictionController {
                     wake.push(Key::Node(node));
                 }
             }
-            Change::NodeRemoved(node) if self.taints.contains_key(&node) => {
+            Change::Removed { object: ObjectId::Node(node), .. }
+                if self.taints.contains_key(&node) =>
+            {
                 wake.push(Key::Node(node));
             }
             Change::PodUpdated(pod, what) if what.has(PodChanges::BOUND) => {
@@ -225,7 +227,7 @@ fn evict(view: ClusterView<'_>, id: PodId, actions: &mut Actions) {
 fn tell(view: ClusterView<'_>, id: PodId, what: &str, actions: &mut Actions) {
     let Some(pod) = view.pods().get(id) else { return };
     actions.push(Action::Event(Box::new(Event {
-        kind: "Pod",
+        kind: Kind::Pod,
         object: pod.id.clone(),
         is_warning: false,
         reason: "TaintManagerEviction",

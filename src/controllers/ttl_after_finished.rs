@@ -3,7 +3,7 @@
 
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::job::Job;
-use cluster::{Action, Change, ClusterView};
+use cluster::{Action, Change, ClusterView, ObjectId};
 use engine::{SimDuration, SimTime};
 
 /// The TTL-after-finished controller.
@@ -25,8 +25,8 @@ impl Controller for TtlAfterFinishedController {
         Watches::JOBS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        if let Change::JobSpec(job) | Change::JobStatus(job) = change {
+    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        if let Change::Spec(ObjectId::Job(job), _) | Change::Status(ObjectId::Job(job)) = *change {
             wake.push(Key::Job(job));
         }
     }
@@ -37,7 +37,7 @@ impl Controller for TtlAfterFinishedController {
             None => Requeue::No,
             Some(at) if at > view.now => Requeue::At(at),
             Some(_) => {
-                actions.push(Action::DeleteJob(id));
+                actions.push(Action::Delete(ObjectId::Job(id)));
                 Requeue::No
             }
         }

@@ -3,7 +3,7 @@
 
 use super::pod_control::owner_of_changed_pod;
 use cluster::pod::Owner;
-use cluster::{Change, ClusterView};
+use cluster::{Change, ClusterView, Kind};
 
 /// Kinds of objects, as a controller's informers are set up for some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl Watches {
     }
 
     /// Those that a change is of.
-    pub fn of(view: ClusterView<'_>, change: Change) -> Self {
+    pub fn of(view: ClusterView<'_>, change: &Change) -> Self {
         match change {
-            Change::NodeAdded(_) | Change::NodeUpdated(_) | Change::NodeRemoved(_) => Self::NODES,
+            Change::NodeAdded(_) | Change::NodeUpdated(_) => Self::NODES,
             Change::PodAdded(_) | Change::PodUpdated(..) | Change::PodRemoved { .. } => {
                 match owner_of_changed_pod(view, change) {
                     None => Self::PODS,
@@ -88,29 +88,32 @@ impl Watches {
                 }
             }
             Change::SelectedPodRemoved(_) => Self::SERVICES.and(Self::DISRUPTION_BUDGETS),
-            Change::DeploymentSpec(_)
-            | Change::DeploymentStatus(_)
-            | Change::DeploymentRemoved(_) => Self::DEPLOYMENTS,
-            Change::ReplicaSetSpec(_)
-            | Change::ReplicaSetStatus(_)
-            | Change::ReplicaSetRemoved { .. } => Self::REPLICA_SETS,
-            Change::StatefulSetSpec(_)
-            | Change::StatefulSetStatus(_)
-            | Change::StatefulSetRemoved(_) => Self::STATEFUL_SETS,
-            Change::DaemonSetSpec(_) | Change::DaemonSetStatus(_) | Change::DaemonSetRemoved(_) => {
-                Self::DAEMON_SETS
+            Change::Spec(object, _) | Change::Status(object) | Change::Removed { object, .. } => {
+                Self::of_kind(object.kind())
             }
-            Change::JobSpec(_) | Change::JobStatus(_) | Change::JobRemoved { .. } => Self::JOBS,
-            Change::CronJobSpec(_) | Change::CronJobStatus(_) | Change::CronJobRemoved(_) => {
-                Self::CRON_JOBS
-            }
-            Change::ServiceSpec(_) | Change::Endpoints(_) => Self::SERVICES,
-            Change::HpaSpec(_) | Change::HpaStatus(_) | Change::MetricsApi => Self::HPAS,
+            Change::Endpoints(_) => Self::SERVICES,
+            Change::MetricsApi => Self::HPAS,
             Change::PodSamples(_) => Self::POD_SAMPLES,
-            Change::ScaledObject(_) => Self::SCALED_OBJECTS,
-            Change::Vpa(_) => Self::VPAS,
-            Change::PodDisruptionBudget(_) => Self::DISRUPTION_BUDGETS,
-            Change::ClaimAdded => Self::NONE,
+            Change::Revisions(_) => Self::NONE,
+        }
+    }
+
+    /// All objects of a kind; none of a kind that no controller watches.
+    const fn of_kind(kind: Kind) -> Self {
+        match kind {
+            Kind::Node => Self::NODES,
+            Kind::Deployment => Self::DEPLOYMENTS,
+            Kind::ReplicaSet => Self::REPLICA_SETS,
+            Kind::StatefulSet => Self::STATEFUL_SETS,
+            Kind::DaemonSet => Self::DAEMON_SETS,
+            Kind::Job => Self::JOBS,
+            Kind::CronJob => Self::CRON_JOBS,
+            Kind::Service => Self::SERVICES,
+            Kind::HorizontalPodAutoscaler => Self::HPAS,
+            Kind::ScaledObject => Self::SCALED_OBJECTS,
+            Kind::VerticalPodAutoscaler => Self::VPAS,
+            Kind::PodDisruptionBudget => Self::DISRUPTION_BUDGETS,
+            _ => Self::NONE,
         }
     }
 }

@@ -30,7 +30,7 @@ impl OnePod {
         let mut store = Store::new(Streams::new(1));
         let mut changes = Vec::new();
         let mut act = |action| apply(&mut store, SimTime::ZERO, action, &mut changes).unwrap();
-        act(Action::AddNode(Box::new(node())));
+        act(Action::add_node(node()));
         act(Action::CreatePod(Box::new(PodDraft {
             name: PodName::Exact("web".into()),
             namespace: "shop".into(),

@@ -15,8 +15,8 @@ use cluster::action::Event;
 use cluster::container_status::TerminationReason;
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
-use cluster::pod_template::{Container, ImagePullPolicy, PodSpec, ReferenceKind};
-use cluster::{Action, ClusterView};
+use cluster::pod_template::{Container, ImagePullPolicy, PodSpec};
+use cluster::{Action, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
 /// How often the kubelet looks again at a pod that it could not start.
@@ -299,11 +299,7 @@ impl Worker {
         let unit = &mut self.units[position];
         if let Some(missing) = ctx.view.missing_reference(ctx.pod) {
             if !matches!(unit.state, State::ConfigError { .. }) {
-                let kind = match missing.kind {
-                    ReferenceKind::ConfigMap => "configmap",
-                    ReferenceKind::Secret => "secret",
-                    ReferenceKind::PersistentVolumeClaim => "persistentvolumeclaim",
-                };
+                let kind = missing.kind.name().to_lowercase();
                 let message = format!("Error: {kind} \"{}\" not found", missing.name);
                 ctx.warn("Failed", message);
             }
@@ -493,5 +489,5 @@ pub(super) fn event(
     message: impl Into<String>,
 ) -> Action {
     let (object, message) = (pod.id.clone(), message.into());
-    Action::Event(Box::new(Event { kind: "Pod", object, is_warning, reason, message }))
+    Action::Event(Box::new(Event { kind: Kind::Pod, object, is_warning, reason, message }))
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cluster::Name;
 use cluster::node::{NOT_READY_TAINT, UNREACHABLE_TAINT};
 use cluster::pod_template::{
     PodSpec, PreemptionPolicy, TaintEffect, Toleration, TolerationOperator,
 };
-use cluster::policy::PriorityClass;
+use cluster::priority_class::{PriorityClass, PriorityClassSpec};
+use cluster::{Name, ObjectMeta};
 
 /// How long a pod stays on a node that is not heard of, unless it says so itself.
 const DEFAULT_TOLERATION_SECONDS: i64 = 300;
@@ -36,10 +36,8 @@ pub fn add_default_tolerations(spec: &mut PodSpec) {
 pub fn system_priority_classes() -> [PriorityClass; 2] {
     [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)].map(
         |(name, value)| PriorityClass {
-            name: name.into(),
-            value,
-            global_default: false,
-            never_preempts: false,
+            meta: ObjectMeta::new("", name),
+            spec: PriorityClassSpec { value, global_default: false, never_preempts: false },
         },
     )
 }
@@ -52,20 +50,20 @@ pub fn resolve_priority(
 ) -> Result<(), String> {
     let named = &spec.priority_class_name;
     let class = if named.is_empty() {
-        let defaults = classes.values().filter(|class| class.global_default);
-        defaults.min_by_key(|class| class.value)
+        let defaults = classes.values().filter(|class| class.spec.global_default);
+        defaults.min_by_key(|class| class.spec.value)
     } else {
         let class = classes.get(named);
         Some(class.ok_or_else(|| format!("no PriorityClass with name {named} was found"))?)
     };
-    let value = class.map_or(0, |class| class.value);
+    let value = class.map_or(0, |class| class.spec.value);
     if let Some(written) = spec.priority.filter(|written| *written != value) {
         return Err(format!(
             "the integer value of priority ({written}) must not be provided in pod spec; \
              priority admission controller computed {value} from the given PriorityClass name"
         ));
     }
-    let never_preempts = class.is_some_and(|class| class.never_preempts);
+    let never_preempts = class.is_some_and(|class| class.spec.never_preempts);
     if spec.preemption_policy == PreemptionPolicy::Never && !never_preempts {
         return Err(
             "the string value of PreemptionPolicy (Never) must not be provided in pod spec; \
@@ -76,7 +74,7 @@ pub fn resolve_priority(
     }
     spec.priority = Some(value);
     if let Some(class) = class {
-        spec.priority_class_name = class.name.clone();
+        spec.priority_class_name = class.meta.name().clone();
     }
     if never_preempts {
         spec.preemption_policy = PreemptionPolicy::Never;
@@ -119,10 +117,8 @@ mod tests {
     fn a_pods_priority_is_that_of_its_class_or_of_the_default_class() {
         let class = |name: &str, value, global_default| {
             let class = PriorityClass {
-                name: name.into(),
-                value,
-                global_default,
-                never_preempts: global_default,
+                meta: ObjectMeta::new("", name),
+                spec: PriorityClassSpec { value, global_default, never_preempts: global_default },
             };
             (Name::from(name), class)
         };

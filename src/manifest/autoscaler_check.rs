@@ -3,7 +3,7 @@
 use super::cross_check::warning;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::Object;
-use super::lower::Content;
+use cluster::AnySpec;
 use cluster::hpa::ObjectReference;
 use cluster::scaled_object::ScaledObjectSpec;
 
@@ -16,9 +16,11 @@ const TARGET: &str = "spec.scaleTargetRef";
 pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let is_same = |other: &ObjectReference| other.kind == target.kind && other.name == target.name;
-    let rival = beside(hpa, objects).find(|other| match &other.content {
-        Content::Hpa(earlier) => is_same(&earlier.scale_target) && is_before(other, hpa, objects),
-        Content::ScaledObject(spec) => {
+    let rival = beside(hpa, objects).find(|other| match &other.spec {
+        AnySpec::HorizontalPodAutoscaler(earlier) => {
+            is_same(&earlier.scale_target) && is_before(other, hpa, objects)
+        }
+        AnySpec::ScaledObject(spec) => {
             is_same(&spec.scale_target) && owns_its_hpa(hpa) && !takes_over(other, spec, hpa)
         }
         _ => false,
@@ -45,11 +47,15 @@ pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object])
 pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for other in beside(object, objects) {
-        let target = match &other.content {
-            Content::Hpa(_) if owns_its_hpa(other) || takes_over(object, spec, other) => continue,
-            Content::Hpa(hpa) => &hpa.scale_target,
+        let target = match &other.spec {
+            AnySpec::HorizontalPodAutoscaler(_)
+                if owns_its_hpa(other) || takes_over(object, spec, other) =>
+            {
+                continue;
+            }
+            AnySpec::HorizontalPodAutoscaler(hpa) => &hpa.scale_target,
             // Of two, the later comes too late.
-            Content::ScaledObject(earlier) if is_before(other, object, objects) => {
+            AnySpec::ScaledObject(earlier) if is_before(other, object, objects) => {
                 &earlier.scale_target
             }
             _ => continue,

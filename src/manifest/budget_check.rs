@@ -3,9 +3,9 @@
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
-use super::lower::Content;
+use cluster::AnySpec;
 use cluster::deployment::IntOrPercent;
-use cluster::policy::{Budget, PodDisruptionBudget};
+use cluster::policy::{Budget, PodDisruptionBudgetSpec};
 use cluster::selector::Selector;
 
 /// Between which numbers of pods a workload stays, and by whose word if they differ.
@@ -18,7 +18,7 @@ struct Range {
 /// Warns of a budget that grants no eviction: drains wait for ever.
 pub(super) fn check(
     object: &Object,
-    budget: &PodDisruptionBudget,
+    budget: &PodDisruptionBudgetSpec,
     selector: &Selector,
     objects: &[Object],
 ) -> Diagnostics {
@@ -61,9 +61,9 @@ fn beside_another(object: &Object, selected: &[&Object], objects: &[Object]) -> 
     let mut problems = Diagnostics::default();
     let earlier = objects.iter().take_while(|other| !std::ptr::eq(*other, object));
     for other in earlier.filter(|other| other.meta.namespace() == object.meta.namespace()) {
-        let Content::DisruptionBudget(budget) = &other.content else { continue };
+        let AnySpec::PodDisruptionBudget(budget) = &other.spec else { continue };
         let shared = selected.iter().find(|one| {
-            let template = one.content.pod_template();
+            let template = one.spec.pod_template();
             let selector = budget.selector.as_ref();
             template.zip(selector).is_some_and(|(pods, selector)| selector.matches(&pods.labels))
         });
@@ -113,7 +113,7 @@ fn protected<'a>(
     objects: &'a [Object],
 ) -> impl Iterator<Item = &'a Object> {
     objects.iter().filter(move |other| {
-        let template = other.content.pod_template();
+        let template = other.spec.pod_template();
         other.meta.namespace() == budget.meta.namespace()
             && template.is_some_and(|template| selector.matches(&template.labels))
     })
@@ -121,24 +121,26 @@ fn protected<'a>(
 
 /// How many pods a workload has; nothing where that is no matter of its manifest.
 fn range_of(workload: &Object, objects: &[Object]) -> Option<Range> {
-    let replicas = match &workload.content {
-        Content::Deployment(spec) => spec.replicas,
-        Content::StatefulSet(spec) => spec.replicas,
-        Content::ReplicaSet(draft) => draft.replicas,
-        Content::Pod(_) => 1,
+    let replicas = match &workload.spec {
+        AnySpec::Deployment(spec) => spec.replicas,
+        AnySpec::StatefulSet(spec) => spec.replicas,
+        AnySpec::ReplicaSet(draft) => draft.replicas,
+        AnySpec::Pod(_) => 1,
         _ => return None,
     };
     let reference = &workload.manifest.reference;
     let scaled = objects.iter().filter(|other| other.meta.namespace() == workload.meta.namespace());
     let mut scaled = scaled.filter_map(|other| {
-        let (target, fewest, most) = match &other.content {
-            Content::Hpa(spec) => (&spec.scale_target, spec.min_replicas, spec.max_replicas),
-            Content::ScaledObject(spec) => {
+        let (target, fewest, most) = match &other.spec {
+            AnySpec::HorizontalPodAutoscaler(spec) => {
+                (&spec.scale_target, spec.min_replicas, spec.max_replicas)
+            }
+            AnySpec::ScaledObject(spec) => {
                 (&spec.scale_target, spec.min_replicas, spec.max_replicas)
             }
             _ => return None,
         };
-        let is_it = target.kind == reference.kind && target.name == reference.id.name;
+        let is_it = *target.kind == *reference.kind.name() && target.name == reference.id.name;
         // No pods need no node to be drained.
         is_it.then(|| (other.manifest.label(), fewest.max(1), most))
     });

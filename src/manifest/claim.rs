@@ -26,7 +26,8 @@ pub(super) fn claim_spec(
     let resources = spec.resources.clone().unwrap_or_default();
     let at = path.field("resources");
     let requests = resource_list(resources.requests.as_ref(), &at.field("requests"), errors);
-    let class = spec.storage_class_name.as_deref().filter(|class| !class.is_empty());
+    // An empty text asks for no class at all, and so not for the default one.
+    let class = spec.storage_class_name.as_deref();
     ClaimSpec { access_modes, requests, storage_class: class.map(Name::from) }
 }
 

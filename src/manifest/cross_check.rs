@@ -9,15 +9,13 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::{ControlPlane, Object};
-use super::lower::Content;
 use super::object::Manifest;
 use super::spelling::nearest;
 use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check};
-use cluster::pod_template::{PodTemplate, Reference, ReferenceKind};
+use cluster::pod_template::{PodTemplate, Reference};
 use cluster::selector::{Requirement, Selector};
-use cluster::service::Service;
-use cluster::store::ConfigContent;
-use cluster::{Labels, NamespacedName};
+use cluster::service::ServiceSpec;
+use cluster::{AnySpec, Kind, Labels, Name, NamespacedName};
 
 /// ConfigMaps that the control plane puts into every namespace.
 const BUILT_IN_CONFIG: [&str; 1] = ["kube-root-ca.crt"];
@@ -33,30 +31,30 @@ pub(super) fn cross_check(
     let known = Known::new(manifests.chain(others));
     for object in objects {
         diagnostics.append(byte_check::check(object));
-        match &object.content {
-            Content::Service(service) => {
+        match &object.spec {
+            AnySpec::Service(service) => {
                 service_selects_pods(object, service, &known, objects, diagnostics);
             }
-            Content::Hpa(spec) => {
+            AnySpec::HorizontalPodAutoscaler(spec) => {
                 let target = &spec.scale_target;
                 let namespace = object.meta.namespace();
                 let is_target = |other: &&Object| {
-                    let reference = &other.manifest.reference;
-                    reference.kind == target.kind
-                        && *reference.id.namespace == **namespace
-                        && reference.id.name == target.name
+                    let id = &other.manifest.reference.id;
+                    other.manifest.kind == target.kind
+                        && *id.namespace == **namespace
+                        && id.name == target.name
                 };
                 let template =
-                    objects.iter().find(is_target).and_then(|found| found.content.pod_template());
+                    objects.iter().find(is_target).and_then(|found| found.spec.pod_template());
                 let exists = known.has(&target.kind, namespace, &target.name);
                 let tolerance = control_plane.hpa_tolerance;
                 diagnostics.append(hpa_check::check(object, spec, exists, template, tolerance));
                 diagnostics.append(autoscaler_check::rivals(object, target, objects));
             }
-            Content::ScaledObject(spec) => {
+            AnySpec::ScaledObject(spec) => {
                 diagnostics.append(autoscaler_check::refused(object, spec, objects));
             }
-            Content::DisruptionBudget(budget) => {
+            AnySpec::PodDisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
                     let consequence = "it protects nothing";
                     selects_pods(
@@ -72,7 +70,7 @@ pub(super) fn cross_check(
             }
             _ => {}
         }
-        if let Some(template) = object.content.pod_template() {
+        if let Some(template) = object.spec.pod_template() {
             references_exist(object, template, objects, &known, diagnostics);
             service_account_exists(object, template, &known, diagnostics);
         }
@@ -80,10 +78,10 @@ pub(super) fn cross_check(
 }
 
 /// The path of a field of the pod spec inside an object of this kind.
-pub(super) fn pod_path(kind: &str, field: &str) -> String {
+pub(super) fn pod_path(kind: Kind, field: &str) -> String {
     let spec = match kind {
-        "Pod" => "spec",
-        "CronJob" => "spec.jobTemplate.spec.template.spec",
+        Kind::Pod => "spec",
+        Kind::CronJob => "spec.jobTemplate.spec.template.spec",
         _ => "spec.template.spec",
     };
     format!("{spec}.{field}")
@@ -104,7 +102,7 @@ struct Pods<'a> {
 
 impl<'a> Known<'a> {
     fn new(manifests: impl Iterator<Item = &'a Manifest> + Clone) -> Self {
-        let identity = |manifest: &'a Manifest| (&*manifest.reference.kind, &manifest.reference.id);
+        let identity = |manifest: &'a Manifest| (&*manifest.kind, &manifest.reference.id);
         let pods = |owner: &'a Manifest| Some(Pods { owner, labels: pod_labels(owner)? });
         Self {
             objects: manifests.clone().map(identity).collect(),
@@ -119,9 +117,9 @@ impl<'a> Known<'a> {
 
 /// The labels of the pods that an object brings, whether or not its kind is simulated.
 fn pod_labels(manifest: &Manifest) -> Option<Labels> {
-    let pointer = match &*manifest.reference.kind {
-        "Pod" => "/metadata/labels",
-        "CronJob" => "/spec/jobTemplate/spec/template/metadata/labels",
+    let pointer = match manifest.reference.kind {
+        Kind::Pod => "/metadata/labels",
+        Kind::CronJob => "/spec/jobTemplate/spec/template/metadata/labels",
         _ => "/spec/template/metadata/labels",
     };
     let labels = manifest.value.pointer(pointer)?.as_object()?;
@@ -130,7 +128,7 @@ fn pod_labels(manifest: &Manifest) -> Option<Labels> {
 
 fn service_selects_pods(
     object: &Object,
-    service: &Service,
+    service: &ServiceSpec,
     known: &Known<'_>,
     objects: &[Object],
     diagnostics: &mut Diagnostics,
@@ -211,14 +209,10 @@ fn references_exist(
     let namespace = object.meta.namespace();
     let mut reported = BTreeSet::new();
     for Reference { kind, name, key } in &template.spec.references {
-        let (kind_name, steps) = match kind {
-            ReferenceKind::ConfigMap => {
-                ("ConfigMap", ["configMap", "configMapRef", "configMapKeyRef"])
-            }
-            ReferenceKind::Secret => ("Secret", ["secret", "secretRef", "secretKeyRef"]),
-            ReferenceKind::PersistentVolumeClaim => {
-                ("PersistentVolumeClaim", ["persistentVolumeClaim"; 3])
-            }
+        let steps = match kind {
+            Kind::ConfigMap => ["configMap", "configMapRef", "configMapKeyRef"],
+            Kind::Secret => ["secret", "secretRef", "secretKeyRef"],
+            _ => ["persistentVolumeClaim"; 3],
         };
         if BUILT_IN_CONFIG.contains(&&**name) {
             continue;
@@ -226,19 +220,17 @@ fn references_exist(
         let id = NamespacedName::new(namespace.clone(), name.clone());
         let is_id = |other: &&Object| {
             let reference = &other.manifest.reference;
-            *reference.kind == *kind_name && reference.id == id
+            reference.kind == *kind && reference.id == id
         };
-        let (message, written, help) = if !known.has(kind_name, namespace, name) {
-            let message =
-                format!("{kind_name} {id} is not here: pods wait for it and do not start");
-            (message, name, format!("add the {kind_name}, or make the reference optional"))
+        let (message, written, help) = if !known.has(kind.name(), namespace, name) {
+            let message = format!("{kind} {id} is not here: pods wait for it and do not start");
+            (message, name, format!("add the {kind}, or make the reference optional"))
         } else if let Some(key) = key
-            && let Some(Content::Config(_, ConfigContent { keys, .. })) =
-                objects.iter().find(is_id).map(|other| &other.content)
+            && let Some(keys) = objects.iter().find(is_id).and_then(|other| keys_of(&other.spec))
             && !keys.contains(key)
         {
             let message =
-                format!("{kind_name} {id} has no key \"{key}\": pods wait for it and do not start");
+                format!("{kind} {id} has no key \"{key}\": pods wait for it and do not start");
             (message, key, "add the key, or make the reference optional".to_owned())
         } else {
             continue;
@@ -248,6 +240,15 @@ fn references_exist(
             let field = field.trim_start_matches('.').to_owned();
             diagnostics.push(warning("missing-reference", message, object, field).help(help));
         }
+    }
+}
+
+/// The keys of a ConfigMap or a Secret.
+fn keys_of(spec: &AnySpec) -> Option<&BTreeSet<Name>> {
+    match spec {
+        AnySpec::ConfigMap(spec) => Some(&spec.keys),
+        AnySpec::Secret(spec) => Some(&spec.keys),
+        _ => None,
     }
 }
 
@@ -264,7 +265,7 @@ fn service_account_exists(
     }
     let message =
         format!("ServiceAccount {namespace}/{name} is not here: a cluster would create no pods");
-    let field = pod_path(&object.manifest.reference.kind, "serviceAccountName");
+    let field = pod_path(object.manifest.reference.kind, "serviceAccountName");
     let help = "add the ServiceAccount, or leave serviceAccountName out";
     diagnostics.push(warning("missing-reference", message, object, field).help(help));
 }

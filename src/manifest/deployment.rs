@@ -6,9 +6,8 @@ use k8s_openapi::api::apps::v1 as apps;
 use super::field::{FieldErrors, FieldPath};
 use super::int_or_percent::{at_most_100_percent, int_or_percent, is_zero};
 use super::workload::{count, pod_count, selector_and_template};
-use cluster::ObjectMeta;
-use cluster::action::ReplicaSetDraft;
 use cluster::deployment::{DeploymentSpec, DeploymentStrategy};
+use cluster::replica_set::ReplicaSetSpec;
 use engine::SimDuration;
 
 /// `spec` of a Deployment.
@@ -44,17 +43,15 @@ pub(super) fn deployment_spec(
 }
 
 /// A ReplicaSet that is written by hand.
-pub(super) fn replica_set(
-    meta: ObjectMeta,
+pub(super) fn replica_set_spec(
     spec: &apps::ReplicaSetSpec,
     errors: &mut FieldErrors,
-) -> ReplicaSetDraft {
+) -> ReplicaSetSpec {
     let path = FieldPath::ROOT.field("spec");
     let template = spec.template.clone().unwrap_or_default();
     let (selector, template) = selector_and_template(&spec.selector, &template, &[], &path, errors);
     let min_ready = count(spec.min_ready_seconds, &path.field("minReadySeconds"), errors);
-    ReplicaSetDraft {
-        meta,
+    ReplicaSetSpec {
         owner: None,
         replicas: pod_count(spec.replicas, &path.field("replicas"), errors),
         selector,

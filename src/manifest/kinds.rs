@@ -13,57 +13,70 @@ use super::scaled_object::ScaledObject;
 use super::schema::type_name;
 use super::spelling::nearest;
 use super::vpa::VerticalPodAutoscaler;
+use cluster::Kind;
+use cluster::kind::{CUSTOM_RESOURCES, Role};
 
-/// A kind whose objects are read field by field.
-pub(super) struct Kind {
-    /// As manifests spell it.
-    pub(super) name: &'static str,
-    /// The `apiVersion` under which Kubernetes 1.36 serves it.
-    pub(super) api_version: &'static str,
+/// A version of a kind whose objects are read field by field.
+pub(super) struct ReadKind {
+    /// The kind.
+    pub(super) kind: Kind,
+    /// Another version than the current one, which is served as well.
+    other_version: Option<&'static str>,
     /// The name of its type in the schema.
     pub(super) type_name: fn() -> String,
-    /// What it means that its objects are read and checked but not simulated; absent if they are.
-    pub(super) unsimulated: Option<&'static str>,
 }
 
-macro_rules! kinds {
-    ($($api_version:literal $name:literal $type:ty $(, $unsimulated:expr)?;)*) => {
-        [$(Kind {
-            name: $name,
-            api_version: $api_version,
+macro_rules! read_kinds {
+    ($($kind:ident $type:ty $(, $version:literal)?;)*) => {
+        [$(ReadKind {
+            kind: Kind::$kind,
+            other_version: [$(Some($version),)? None][0],
             type_name: type_name::<$type>,
-            unsimulated: [$(Some($unsimulated),)? None][0],
         }),*]
     };
 }
 
-/// All kinds that are read.
-static KINDS: [Kind; 24] = kinds![
-    "v1" "Pod" core::Pod;
-    "apps/v1" "Deployment" Deployment;
-    "apps/v1" "ReplicaSet" ReplicaSet;
-    "apps/v1" "StatefulSet" StatefulSet;
-    "apps/v1" "DaemonSet" DaemonSet;
-    "batch/v1" "Job" Job;
-    "batch/v1" "CronJob" CronJob;
-    "v1" "Service" core::Service;
-    "autoscaling/v2" "HorizontalPodAutoscaler" v2::HorizontalPodAutoscaler;
-    "autoscaling/v1" "HorizontalPodAutoscaler" v1::HorizontalPodAutoscaler;
-    "policy/v1" "PodDisruptionBudget" PodDisruptionBudget;
-    "scheduling.k8s.io/v1" "PriorityClass" PriorityClass;
-    "v1" "Node" core::Node;
-    "v1" "Namespace" core::Namespace;
-    "v1" "ConfigMap" core::ConfigMap;
-    "v1" "Secret" core::Secret;
-    "v1" "ServiceAccount" core::ServiceAccount;
-    "v1" "ResourceQuota" core::ResourceQuota;
-    "v1" "LimitRange" core::LimitRange;
-    "v1" "PersistentVolumeClaim" core::PersistentVolumeClaim;
-    "v1" "PersistentVolume" core::PersistentVolume, STORAGE;
-    "storage.k8s.io/v1" "StorageClass" StorageClass, STORAGE;
-    "keda.sh/v1alpha1" "ScaledObject" ScaledObject;
-    "autoscaling.k8s.io/v1" "VerticalPodAutoscaler" VerticalPodAutoscaler;
+/// All kinds that are read, with their types.
+static READ: [ReadKind; 24] = read_kinds![
+    Pod core::Pod;
+    Deployment Deployment;
+    ReplicaSet ReplicaSet;
+    StatefulSet StatefulSet;
+    DaemonSet DaemonSet;
+    Job Job;
+    CronJob CronJob;
+    Service core::Service;
+    HorizontalPodAutoscaler v2::HorizontalPodAutoscaler;
+    HorizontalPodAutoscaler v1::HorizontalPodAutoscaler, "autoscaling/v1";
+    PodDisruptionBudget PodDisruptionBudget;
+    PriorityClass PriorityClass;
+    Node core::Node;
+    Namespace core::Namespace;
+    ConfigMap core::ConfigMap;
+    Secret core::Secret;
+    ServiceAccount core::ServiceAccount;
+    ResourceQuota core::ResourceQuota;
+    LimitRange core::LimitRange;
+    PersistentVolumeClaim core::PersistentVolumeClaim;
+    PersistentVolume core::PersistentVolume;
+    StorageClass StorageClass;
+    ScaledObject ScaledObject;
+    VerticalPodAutoscaler VerticalPodAutoscaler;
 ];
+
+impl ReadKind {
+    fn api_version(&self) -> String {
+        self.other_version.map_or_else(|| self.kind.api_version(), str::to_owned)
+    }
+
+    /// The consequence of its objects being read and checked but not simulated; absent if they are.
+    pub(super) fn unsimulated(&self) -> Option<&'static str> {
+        match self.kind.info().role {
+            Role::Checked(meaning) => Some(meaning),
+            _ => None,
+        }
+    }
+}
 
 /// Versions that Kubernetes served once, with the release that dropped them.
 const DROPPED: [(&str, &str); 12] = [
@@ -81,102 +94,13 @@ const DROPPED: [(&str, &str); 12] = [
     ("v1beta3", "1.3"),
 ];
 
-/// API groups of which every kind is known, here or in [`LEFT_ASIDE`].
+/// API groups of which every kind is in the table of kinds.
 const KNOWN_GROUPS: [&str; 4] = ["v1", "apps/v1", "batch/v1", "policy/v1"];
-
-const RIGHTS: &str = "rights are not simulated; everyone may do everything";
-const ADMISSION: &str = "nothing checks or changes objects on their way in";
-const STORAGE: &str =
-    "every claim gets a new volume when its first pod has a node, in the zone of that node";
-const PODS_MISSING: &str = "its pods are not created";
-
-/// Kinds of Kubernetes and of widely used projects that are left aside, and what that means. Those that
-/// would have brought pods or nodes come with a warning instead of a note.
-const LEFT_ASIDE: [(&str, &str); 47] = [
-    ("ReplicationController", "its pods are not created; write a Deployment instead"),
-    ("Ingress", "requests enter at the Service, but for those under `ingress` of the scenario"),
-    ("IngressClass", "requests enter at the Service"),
-    ("Gateway", "requests enter at the Service"),
-    ("HTTPRoute", "requests enter at the Service, but for those under `ingress` of the scenario"),
-    ("NetworkPolicy", "all traffic is allowed"),
-    ("Endpoints", "a Service has the endpoints that its selector finds"),
-    ("EndpointSlice", "a Service has the endpoints that its selector finds"),
-    ("Role", RIGHTS),
-    ("RoleBinding", RIGHTS),
-    ("ClusterRole", RIGHTS),
-    ("ClusterRoleBinding", RIGHTS),
-    ("PodSecurityPolicy", RIGHTS),
-    ("SecurityContextConstraints", RIGHTS),
-    ("ValidatingWebhookConfiguration", ADMISSION),
-    ("MutatingWebhookConfiguration", ADMISSION),
-    ("ValidatingAdmissionPolicy", ADMISSION),
-    ("ValidatingAdmissionPolicyBinding", ADMISSION),
-    (
-        "CustomResourceDefinition",
-        "custom resources are left aside, whether or not they are defined",
-    ),
-    ("APIService", "the metrics APIs are built in, others are left aside"),
-    ("RuntimeClass", "its overhead counts only where a pod's `overhead` says it"),
-    ("CSIDriver", "no storage is simulated"),
-    ("CSINode", "no storage is simulated"),
-    ("VolumeAttachment", "no storage is simulated"),
-    ("VolumeSnapshotClass", "no storage is simulated"),
-    ("Lease", "it is the components' own"),
-    ("Event", "it only tells of the past"),
-    ("ControllerRevision", "it only tells of the past"),
-    ("PodTemplate", "nothing uses it"),
-    ("Binding", "pods are bound by the simulated scheduler"),
-    ("FlowSchema", "the API server takes every request"),
-    ("PriorityLevelConfiguration", "the API server takes every request"),
-    ("ResourceClaim", "devices are not allocated"),
-    ("ResourceClaimTemplate", "devices are not allocated"),
-    ("DeviceClass", "devices are not allocated"),
-    ("ServiceMonitor", "metrics are collected without it"),
-    ("PodMonitor", "metrics are collected without it"),
-    ("PrometheusRule", "alerts are not simulated"),
-    ("Certificate", "certificates are not simulated"),
-    ("Issuer", "certificates are not simulated"),
-    ("ClusterIssuer", "certificates are not simulated"),
-    ("Kustomization", "it is kustomize's own; give the output of `kubectl kustomize` instead"),
-    ("Component", "it is kustomize's own; give the output of `kubectl kustomize` instead"),
-    ("ScaledJob", PODS_MISSING),
-    ("NodePool", "nodes come from the scenario's node pools"),
-    ("EC2NodeClass", "nodes come from the scenario's node pools"),
-    ("Rollout", "its pods are not created; write a Deployment instead"),
-];
-
-/// Kinds without a namespace, beside those of [`KINDS`] that have none.
-const CLUSTER_SCOPED: [&str; 24] = [
-    "Node",
-    "Namespace",
-    "PriorityClass",
-    "PersistentVolume",
-    "StorageClass",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "APIService",
-    "IngressClass",
-    "RuntimeClass",
-    "CSIDriver",
-    "CSINode",
-    "VolumeAttachment",
-    "ValidatingWebhookConfiguration",
-    "MutatingWebhookConfiguration",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-    "FlowSchema",
-    "PriorityLevelConfiguration",
-    "PodSecurityPolicy",
-    "DeviceClass",
-    "ClusterIssuer",
-    "NodePool",
-];
 
 /// What becomes of an object, by its apiVersion and kind.
 pub(super) enum Treatment {
     /// It is read field by field.
-    Read(&'static Kind),
+    Read(&'static ReadKind),
     /// It is left aside, which means this.
     LeftAside { meaning: &'static str },
     /// No API server of Kubernetes 1.36 knows it.
@@ -185,14 +109,14 @@ pub(super) enum Treatment {
 
 /// What becomes of the objects of a kind.
 pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
-    let of_name = || KINDS.iter().filter(|known| known.name == kind);
-    if let Some(known) = of_name().find(|known| known.api_version == api_version) {
+    let of_name = || READ.iter().filter(|known| known.kind.name() == kind);
+    if let Some(known) = of_name().find(|known| known.api_version() == api_version) {
         return Treatment::Read(known);
     }
-    if let Some(current) = of_name().next()
-        && (is_kubernetes_group(api_version) || group(api_version) == group(current.api_version))
+    if let Some(current) = of_name().next().map(|known| known.kind)
+        && Kind::of_manifest(api_version, kind) == current
     {
-        let current = current.api_version;
+        let current = current.api_version();
         let help = match DROPPED.iter().find(|(dropped, _)| *dropped == api_version) {
             Some((_, release)) => {
                 format!("Kubernetes {release} dropped it; write apiVersion: {current}")
@@ -201,21 +125,22 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         };
         return Treatment::Unknown { help };
     }
-    if let Some((_, meaning)) = LEFT_ASIDE.iter().find(|(name, _)| *name == kind) {
+    let known = Kind::spelled(kind).map_or(Kind::CustomResource, |kind| kind);
+    if let (Role::LeftAside(meaning) | Role::PodsMissing(meaning), true) =
+        (known.info().role, known != Kind::CustomResource)
+    {
         return Treatment::LeftAside { meaning };
     }
     if KNOWN_GROUPS.contains(&api_version) {
-        let in_group = KINDS.iter().filter(|known| known.api_version == api_version);
-        let names = in_group.map(|known| known.name);
+        let in_group = READ.iter().filter(|known| known.api_version() == api_version);
+        let names = in_group.map(|known| known.kind.name());
         let help = match nearest(kind, names.clone()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("known in {api_version}: {}", names.collect::<Vec<_>>().join(", ")),
         };
         return Treatment::Unknown { help };
     }
-    Treatment::LeftAside {
-        meaning: "custom resources are left aside, and so is what their controllers would do",
-    }
+    Treatment::LeftAside { meaning: CUSTOM_RESOURCES }
 }
 
 /// Whether the objects of a kind are read field by field.
@@ -224,23 +149,9 @@ pub(super) fn is_read(api_version: &str, kind: &str) -> bool {
 }
 
 /// How much it matters that objects are left aside: pods that never come change every figure.
-pub(super) fn severity(meaning: &str) -> Severity {
-    if meaning.starts_with(PODS_MISSING) { Severity::Warning } else { Severity::Note }
-}
-
-/// Whether the objects of a kind live in namespaces.
-pub(super) fn is_namespaced(kind: &str) -> bool {
-    !CLUSTER_SCOPED.contains(&kind)
-}
-
-/// The group of an apiVersion, empty for the core group.
-fn group(api_version: &str) -> &str {
-    api_version.split_once('/').map_or("", |(group, _)| group)
-}
-
-/// Groups without a dot are Kubernetes' own.
-fn is_kubernetes_group(api_version: &str) -> bool {
-    !group(api_version).contains('.')
+pub(super) fn severity(kind: &str) -> Severity {
+    let role = Kind::spelled(kind).map(|kind| kind.info().role);
+    if matches!(role, Some(Role::PodsMissing(_))) { Severity::Warning } else { Severity::Note }
 }
 
 #[cfg(test)]
@@ -280,16 +191,16 @@ mod tests {
                 panic!("{kind} is read");
             };
             assert!(meaning.starts_with(means), "{meaning}");
-            assert_eq!(severity(meaning) == Severity::Warning, warns);
+            assert_eq!(severity(kind) == Severity::Warning, warns);
         }
     }
 
     #[test]
     fn every_kind_that_is_read_has_its_fields() {
-        for kind in &KINDS {
+        for kind in &READ {
             let name = (kind.type_name)();
             let short = name.rsplit('.').next().unwrap_or_default();
-            assert_eq!(short, kind.name);
+            assert_eq!(short, kind.kind.name());
             assert!(crate::schema::has_field(short, "metadata"), "{name}");
         }
     }

@@ -5,15 +5,10 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
-use cluster::ObjectMeta;
-use cluster::limit_range::{LimitRange, LimitRangeItem, LimitType};
+use cluster::limit_range::{LimitRangeItem, LimitRangeSpec, LimitType};
 
 /// A LimitRange.
-pub(super) fn limit_range(
-    meta: ObjectMeta,
-    spec: &core::LimitRangeSpec,
-    errors: &mut FieldErrors,
-) -> LimitRange {
+pub(super) fn limit_range(spec: &core::LimitRangeSpec, errors: &mut FieldErrors) -> LimitRangeSpec {
     let path = FieldPath::ROOT.field("spec");
     let list = path.field("limits");
     let mut limits = Vec::new();
@@ -35,7 +30,7 @@ pub(super) fn limit_range(
             limits.push(lowered);
         }
     }
-    LimitRange { meta, limits }
+    LimitRangeSpec { limits }
 }
 
 fn limit_range_item(
@@ -85,13 +80,12 @@ mod tests {
     use cluster::pod_template::ResourceList;
     use serde_json::{Value, json};
 
-    fn lowered(limits: &Value) -> (LimitRange, Vec<String>) {
+    fn lowered(limits: &Value) -> (LimitRangeSpec, Vec<String>) {
         let object = json!({ "spec": { "limits": limits } });
         let mut object: core::LimitRange = serde_json::from_value(object).expect("a LimitRange");
         object.set_defaults();
-        let (meta, spec) = (ObjectMeta::new("shop", "limits"), object.spec.expect("a spec"));
         let mut errors = FieldErrors::default();
-        let range = limit_range(meta, &spec, &mut errors);
+        let range = limit_range(&object.spec.expect("a spec"), &mut errors);
         (range, errors.into_vec().iter().map(ToString::to_string).collect())
     }
 

@@ -1,7 +1,6 @@
 //! Texts to objects that are ready for the simulation, with all that is to be said about them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -10,15 +9,15 @@ use super::cross_check::{cross_check, pod_path};
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use super::field::{FieldError, FieldErrors};
 use super::hpa::to_v2;
-use super::kinds::{Kind, Treatment, severity, treatment};
-use super::lower::{Content, Lowered, lower};
+use super::kinds::{ReadKind, Treatment, severity, treatment};
+use super::lower::{Lowered, lower, unread};
 use super::modelled;
-use super::object::{Manifest, read_manifests};
+use super::object::{Manifest, read_manifests, read_value};
 use super::schema::{Findings, Mistake, check};
 use super::yaml::Source;
-use cluster::ObjectMeta;
-use cluster::action::{Action, JobDraft, PodDraft, PodName, PodSource};
-use cluster::claim::ClaimDraft;
+use cluster::action::{Action, PodDraft, PodName, PodSource};
+use cluster::priority_class::PriorityClass;
+use cluster::{AnySpec, Kind, NamespacedName, ObjectMeta};
 
 /// An object that is ready for the simulation.
 #[derive(Clone, Debug)]
@@ -27,11 +26,8 @@ pub struct Object {
     pub manifest: Manifest,
     /// Its own name, labels and annotations.
     pub meta: ObjectMeta,
-    /// What it is to the simulation.
-    pub content: Content,
-    /// The object as the API server would print it: of the current version, defaulted, with its namespace,
-    /// and with the fields that play no part in the simulation. Its status is left out.
-    pub document: Arc<Value>,
+    /// Its spec, as the simulation has it.
+    pub spec: AnySpec,
 }
 
 /// What was read.
@@ -44,46 +40,25 @@ pub struct Loaded {
 }
 
 impl Object {
-    /// What `kubectl create` asks of the API server for it; `None` if that would change nothing in the
-    /// simulation.
-    pub fn into_action(self) -> Option<Action> {
-        let id = self.manifest.reference.id;
-        Some(match self.content {
-            Content::Pod(template) => Action::CreatePod(Box::new(PodDraft {
-                name: if self.manifest.has_generated_name {
-                    PodName::Generate(id.name)
-                } else {
-                    PodName::Exact(id.name)
-                },
-                namespace: id.namespace,
-                template: PodSource::New(template),
-                owner: None,
-            })),
-            Content::Deployment(spec) => Action::CreateDeployment(Box::new((self.meta, *spec))),
-            Content::ReplicaSet(draft) => Action::CreateReplicaSet(draft),
-            Content::Service(service) => Action::CreateService(service),
-            Content::Node(node) => Action::AddNode(node),
-            Content::Namespace(namespace) => Action::CreateNamespace(Box::new(namespace)),
-            Content::PriorityClass(class) => Action::CreatePriorityClass(Box::new(class)),
-            Content::ResourceQuota(quota) => Action::ApplyResourceQuota(quota),
-            Content::LimitRange(range) => Action::ApplyLimitRange(range),
-            Content::ServiceAccount => Action::CreateServiceAccount(id),
-            Content::Hpa(spec) => Action::CreateHpa(Box::new((self.meta, *spec))),
-            Content::Vpa(spec) => Action::CreateVpa(Box::new((self.meta, *spec))),
-            Content::ScaledObject(spec) => Action::CreateScaledObject(Box::new((self.meta, *spec))),
-            Content::DisruptionBudget(budget) => Action::CreateDisruptionBudget(budget),
-            Content::Config(kind, content) => Action::PutConfig(kind, Box::new((id, content))),
-            Content::Claim(spec) => {
-                Action::PutClaim(Box::new(ClaimDraft { id, spec: *spec, owner: None }))
+    /// The request of `kubectl apply` for it. An object whose name the API server makes up is created.
+    pub fn into_action(self) -> Action {
+        match self.spec {
+            AnySpec::Pod(template) if self.manifest.has_generated_name => {
+                let NamespacedName { namespace, name } = self.meta.id;
+                let (name, template) = (PodName::Generate(name), PodSource::New(template));
+                Action::CreatePod(Box::new(PodDraft { name, namespace, template, owner: None }))
             }
-            Content::StatefulSet(spec) => Action::CreateStatefulSet(Box::new((self.meta, *spec))),
-            Content::DaemonSet(spec) => Action::CreateDaemonSet(Box::new((self.meta, *spec))),
-            Content::Job(spec) => {
-                Action::CreateJob(Box::new(JobDraft { meta: self.meta, owner: None, spec: *spec }))
-            }
-            Content::CronJob(spec) => Action::CreateCronJob(Box::new((self.meta, *spec))),
-            Content::Other => return None,
-        })
+            spec if self.manifest.has_generated_name => Action::create(self.meta, spec),
+            spec => Action::apply(self.meta, spec),
+        }
+    }
+}
+
+impl Object {
+    /// The object as the API server would print it: of the current version, defaulted, with its namespace,
+    /// and with the fields that play no part in the simulation. Its status is left out.
+    pub fn document(&self) -> &Value {
+        self.meta.document.as_ref().map_or(&Value::Null, |document| &document.object)
     }
 }
 
@@ -108,10 +83,31 @@ pub fn admit_with(manifests: Vec<Manifest>, control_plane: ControlPlane) -> Load
     let Admission { mut objects, others, mut diagnostics, asides, .. } =
         admission.taking(manifests);
     asides.report(&mut diagnostics);
-    admit_pods(&mut objects, &mut diagnostics);
+    admit_pods(&mut objects, std::iter::empty(), &mut diagnostics);
     cross_check(&objects, &others, control_plane, &mut diagnostics);
     diagnostics.sort();
     Loaded { objects, diagnostics }
+}
+
+/// Defaults, checks and lowers one object that is written while a cluster runs, whose PriorityClasses are these.
+/// An error is the first mistake in it.
+pub fn admit_value(
+    value: Value,
+    control_plane: ControlPlane,
+    classes: impl Iterator<Item = PriorityClass>,
+) -> Result<Object, String> {
+    let mut diagnostics = Diagnostics::default();
+    let manifests = read_value(value, "object", &mut diagnostics);
+    let admission = Admission { control_plane, ..Admission::default() };
+    let mut admission = admission.taking(manifests);
+    admit_pods(&mut admission.objects, classes, &mut admission.diagnostics);
+    diagnostics.append(admission.diagnostics);
+    let mistake = diagnostics.iter().find(|problem| problem.severity == Severity::Error);
+    match (mistake, admission.objects.pop()) {
+        (Some(mistake), _) => Err(format!("{}: {}", mistake.field, mistake.message)),
+        (None, Some(object)) => Ok(object),
+        (None, None) => Err("it is of a kind that is not simulated".to_owned()),
+    }
 }
 
 /// Defaults and lowers objects as the API server reads what it has stored: no admission plugin changes them, they may
@@ -161,12 +157,12 @@ impl Admission {
 
     fn take(&mut self, manifest: Manifest) {
         let Some(manifest) = self.current_version(manifest) else { return };
-        let kind = &manifest.reference.kind;
+        let kind = &manifest.kind;
         let lowered = match treatment(&manifest.api_version, kind) {
             Treatment::Read(kind) => self.read(&manifest, kind),
             Treatment::LeftAside { meaning } => {
                 self.asides.leave(&manifest, meaning);
-                None
+                unread(&manifest)
             }
             Treatment::Unknown { help } => {
                 let version = &*manifest.api_version;
@@ -177,9 +173,8 @@ impl Admission {
             }
         };
         match lowered {
-            Some(Lowered { meta, content, document }) => {
-                let document = Arc::new(document);
-                self.objects.push(Object { manifest, meta, content, document });
+            Some(Lowered { meta, spec }) => {
+                self.objects.push(Object { manifest, meta, spec });
             }
             None => self.others.push(manifest),
         }
@@ -189,7 +184,7 @@ impl Admission {
     fn current_version(&mut self, mut manifest: Manifest) -> Option<Manifest> {
         let old = manifest.api_version.clone();
         let is_old = matches!(&*old, "autoscaling/v2beta1" | "autoscaling/v2beta2");
-        if *manifest.reference.kind != *"HorizontalPodAutoscaler" || !is_old {
+        if manifest.reference.kind != Kind::HorizontalPodAutoscaler || !is_old {
             return Some(manifest);
         }
         if &*old == "autoscaling/v2beta1" {
@@ -213,10 +208,10 @@ impl Admission {
         Some(manifest)
     }
 
-    fn read(&mut self, manifest: &Manifest, kind: &'static Kind) -> Option<Lowered> {
+    fn read(&mut self, manifest: &Manifest, kind: &'static ReadKind) -> Option<Lowered> {
         let mut value = manifest.value.clone();
         let findings = check(&(kind.type_name)(), &mut value);
-        match kind.unsimulated {
+        match kind.unsimulated() {
             Some(meaning) => self.asides.leave(manifest, meaning),
             None => self.asides.ignore(manifest, &findings),
         }
@@ -238,7 +233,7 @@ impl Admission {
             self.report(problem, path, manifest);
         }
         match lowered {
-            Ok(lowered) => is_valid.then_some(lowered),
+            Ok(lowered) => lowered.filter(|_| is_valid),
             // What it lacks is reported already.
             Err(_) if !can_be_decoded => None,
             Err(error) => {
@@ -294,7 +289,7 @@ impl Aside {
 impl Asides {
     fn leave(&mut self, manifest: &Manifest, meaning: &'static str) {
         let first = || Aside::new(manifest.origin.place(), String::new(), meaning);
-        let kind = manifest.reference.kind.to_string();
+        let kind = manifest.kind.to_string();
         self.kinds.entry(kind).or_insert_with(first).count += 1;
     }
 
@@ -305,7 +300,7 @@ impl Asides {
                 let meaning = modelled::meaning(field.type_name, field.field);
                 Aside::new(place, field.path.clone(), meaning)
             };
-            let key = (manifest.reference.kind.to_string(), field.type_name, field.field);
+            let key = (manifest.kind.to_string(), field.type_name, field.field);
             self.fields.entry(key).or_insert_with(first).count += 1;
         }
     }
@@ -314,7 +309,7 @@ impl Asides {
         for (kind, Aside { place, count, meaning, .. }) in self.kinds {
             let objects = if count == 1 { "object" } else { "objects" };
             let message = format!("not simulated: {count} {objects} of kind {kind}: {meaning}");
-            let diagnostic = Diagnostic::new(severity(meaning), "not-simulated", message);
+            let diagnostic = Diagnostic::new(severity(&kind), "not-simulated", message);
             diagnostics.push(diagnostic.at(place));
         }
         for ((kind, _, name), Aside { place, field, count, meaning }) in self.fields {
@@ -327,19 +322,27 @@ impl Asides {
 }
 
 /// What the admission plugins do with every pod that these objects bring.
-fn admit_pods(objects: &mut [Object], diagnostics: &mut Diagnostics) {
-    let mut classes: BTreeMap<_, _> =
-        system_priority_classes().into_iter().map(|class| (class.name.clone(), class)).collect();
+fn admit_pods(
+    objects: &mut [Object],
+    known: impl Iterator<Item = PriorityClass>,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut classes: BTreeMap<_, _> = system_priority_classes()
+        .into_iter()
+        .chain(known)
+        .map(|class| (class.meta.name().clone(), class))
+        .collect();
     for object in &*objects {
-        if let Content::PriorityClass(class) = &object.content {
-            classes.insert(class.name.clone(), class.clone());
+        if let AnySpec::PriorityClass(spec) = &object.spec {
+            let (meta, spec) = (object.meta.clone(), **spec);
+            classes.insert(meta.name().clone(), PriorityClass { meta, spec });
         }
     }
-    for Object { manifest, content, .. } in objects {
-        let Some(template) = content.pod_template_mut() else { continue };
+    for Object { manifest, spec, .. } in objects {
+        let Some(template) = spec.pod_template_mut() else { continue };
         add_default_tolerations(&mut template.spec);
         if let Err(problem) = resolve_priority(&mut template.spec, &classes) {
-            let field = pod_path(&manifest.reference.kind, "priorityClassName");
+            let field = pod_path(manifest.reference.kind, "priorityClassName");
             let place = manifest.origin.place_of(&field);
             let problem = Diagnostic::error("missing-reference", problem)
                 .at(place)

@@ -1,5 +1,7 @@
 //! One object to what `cluster` makes of it, and to the document of the API: defaulted and checked, by kind.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1 as core;
@@ -12,8 +14,9 @@ use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
 use super::claim::claim;
+use super::decode::decode_silently;
 use super::defaults::SetDefaults;
-use super::deployment::{deployment_spec, replica_set};
+use super::deployment::{deployment_spec, replica_set_spec};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{drop_conversion_annotations, read_hpa};
 use super::limit_range::limit_range;
@@ -21,149 +24,121 @@ use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
-use super::pod::{pairs, pod_template};
+use super::pod::pod_template;
 use super::pod_validation::validate_pod;
 use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
 use super::scaled_object::scaled_object_spec;
-use super::service::service;
+use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
 use super::vpa::vpa_spec;
-use cluster::ObjectMeta;
-use cluster::action::ReplicaSetDraft;
-use cluster::claim::ClaimSpec;
-use cluster::cron_job::CronJobSpec;
-use cluster::daemon_set::DaemonSetSpec;
-use cluster::deployment::DeploymentSpec;
-use cluster::hpa::HpaSpec;
-use cluster::job::JobSpec;
-use cluster::limit_range::LimitRange;
-use cluster::node::Node;
-use cluster::pod_template::{PodTemplate, ReferenceKind};
-use cluster::policy::{Namespace, PodDisruptionBudget, PriorityClass};
-use cluster::quota::ResourceQuota;
-use cluster::scaled_object::ScaledObjectSpec;
-use cluster::service::Service;
-use cluster::stateful_set::StatefulSetSpec;
-use cluster::store::ConfigContent;
-use cluster::vpa::VpaSpec;
-
-/// What an object is to the simulation.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// A Pod.
-    Pod(Box<PodTemplate>),
-    /// A Deployment.
-    Deployment(Box<DeploymentSpec>),
-    /// A ReplicaSet.
-    ReplicaSet(Box<ReplicaSetDraft>),
-    /// A StatefulSet.
-    StatefulSet(Box<StatefulSetSpec>),
-    /// A DaemonSet.
-    DaemonSet(Box<DaemonSetSpec>),
-    /// A Job.
-    Job(Box<JobSpec>),
-    /// A CronJob.
-    CronJob(Box<CronJobSpec>),
-    /// A Service.
-    Service(Box<Service>),
-    /// A Node.
-    Node(Box<Node>),
-    /// A Namespace.
-    Namespace(Namespace),
-    /// A PriorityClass.
-    PriorityClass(PriorityClass),
-    /// A ResourceQuota.
-    ResourceQuota(Box<ResourceQuota>),
-    /// A LimitRange.
-    LimitRange(Box<LimitRange>),
-    /// A ServiceAccount.
-    ServiceAccount,
-    /// A HorizontalPodAutoscaler of whatever version.
-    Hpa(Box<HpaSpec>),
-    /// A ScaledObject of KEDA.
-    ScaledObject(Box<ScaledObjectSpec>),
-    /// A VerticalPodAutoscaler.
-    Vpa(Box<VpaSpec>),
-    /// A PodDisruptionBudget.
-    DisruptionBudget(Box<PodDisruptionBudget>),
-    /// A ConfigMap or a Secret, with its keys.
-    Config(ReferenceKind, ConfigContent),
-    /// A PersistentVolumeClaim.
-    Claim(Box<ClaimSpec>),
-    /// Of no consequence for the simulation.
-    Other,
-}
-
-impl Content {
-    /// What its pods are made from, if it has any.
-    pub fn pod_template(&self) -> Option<&PodTemplate> {
-        match self {
-            Self::Pod(template) => Some(template),
-            Self::StatefulSet(spec) => Some(&spec.template),
-            Self::DaemonSet(spec) => Some(&spec.template),
-            Self::Job(spec) => Some(&spec.template),
-            Self::CronJob(spec) => Some(&spec.job_template.spec.template),
-            Self::Deployment(spec) => Some(&spec.template),
-            Self::ReplicaSet(draft) => Some(&draft.template),
-            _ => None,
-        }
-    }
-
-    pub(super) fn pod_template_mut(&mut self) -> Option<&mut PodTemplate> {
-        match self {
-            Self::Pod(template) => Some(template),
-            Self::StatefulSet(spec) => Some(&mut spec.template),
-            Self::DaemonSet(spec) => Some(&mut spec.template),
-            Self::Job(spec) => Some(&mut spec.template),
-            Self::CronJob(spec) => Some(&mut spec.job_template.spec.template),
-            Self::Deployment(spec) => Some(&mut spec.template),
-            Self::ReplicaSet(draft) => Some(&mut draft.template),
-            _ => None,
-        }
-    }
-}
+use cluster::claim::ClaimContent;
+use cluster::config::{ConfigMapSpec, SecretSpec};
+use cluster::job::JobDraft;
+use cluster::namespace::NamespaceSpec;
+use cluster::routes::{HTTPRouteSpec, IngressClassSpec, IngressSpec};
+use cluster::service_account::ServiceAccountSpec;
+use cluster::{AnySpec, Document, Kind, ObjectMeta};
 
 /// An object lowered.
 pub(super) struct Lowered {
     /// Its own name, labels and annotations.
     pub(super) meta: ObjectMeta,
-    /// What it is to the simulation.
-    pub(super) content: Content,
-    /// The object of the API, defaulted, without its status.
-    pub(super) document: Value,
+    /// Its spec.
+    pub(super) spec: AnySpec,
 }
 
-/// Lowers an object whose fields are those of its kind.
+/// Lowers an object whose fields are those of its kind; `None` for one that is without effect on a simulation.
 pub(super) fn lower(
     manifest: &Manifest,
     value: Value,
     control_plane: ControlPlane,
     errors: &mut FieldErrors,
-) -> Result<Lowered, serde_json::Error> {
+) -> Result<Option<Lowered>, serde_json::Error> {
     let metadata = value.get("metadata").cloned().unwrap_or_default();
     let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
     let mut rules = FieldErrors::default();
     check_metadata(manifest, &metadata, &mut rules);
     errors.append_rules(rules);
-    let kind = &*manifest.reference.kind;
+    let kind = manifest.reference.kind;
     if NEED_A_SPEC.contains(&kind) && value.get("spec").is_none_or(Value::is_null) {
         errors.required(&SPEC, "what is asked for");
     }
-    let meta = object_meta(&manifest.reference.id, &metadata);
-    let (content, mut document) = match kind {
-        "HorizontalPodAutoscaler" => hpa(value, control_plane, errors),
-        _ => content(kind, &meta, value, errors)?,
+    let mut meta = object_meta(&manifest.reference.id, &metadata);
+    let (mut spec, mut document) = match kind {
+        Kind::HorizontalPodAutoscaler => hpa(value, control_plane, errors),
+        _ => spec_of(kind, &meta, value, errors)?,
     };
     let namespace = &manifest.reference.id.namespace;
     if let Value::Object(fields) = &mut document {
-        fields.shift_remove("status");
+        // That of a node describes the machine.
+        if kind != Kind::Node {
+            fields.shift_remove("status");
+        }
         fields.values_mut().for_each(leave_out_nothing);
         fields.retain(|_, field| !field.is_null());
         if !namespace.is_empty() {
             document["metadata"]["namespace"] = Value::from(&**namespace);
         }
     }
-    Ok(Lowered { meta, content, document })
+    // Nobody checks it, so that it was taken out.
+    if let Some(info) = manifest.value.pointer("/status/nodeInfo").filter(|_| kind == Kind::Node) {
+        document["status"]["nodeInfo"] = info.clone();
+    }
+    if let Some(Value::Object(fields)) = document.get_mut("metadata") {
+        fields.retain(|name, _| !OF_THE_SERVER.contains(&name.as_str()));
+    }
+    let template = spec.as_mut().and_then(AnySpec::pod_template_mut);
+    if let (Some(template), Some(written)) = (template, written_template(kind, &document)) {
+        template.document = written.into();
+    }
+    let last_applied = Some(manifest.value.clone());
+    meta.document = Some(Arc::new(Document { object: document, last_applied }));
+    Ok(spec.map(|spec| Lowered { meta, spec }))
+}
+
+/// An object that the store holds as it is written.
+pub(super) fn unread(manifest: &Manifest) -> Option<Lowered> {
+    let spec = match manifest.reference.kind {
+        Kind::Ingress => IngressSpec.into(),
+        Kind::IngressClass => IngressClassSpec.into(),
+        Kind::HTTPRoute => HTTPRouteSpec.into(),
+        _ => return None,
+    };
+    let metadata: meta::ObjectMeta = decode_silently(&manifest.value["metadata"]);
+    let mut meta = object_meta(&manifest.reference.id, &metadata);
+    let (object, last_applied) = (manifest.value.clone(), Some(manifest.value.clone()));
+    meta.document = Some(Arc::new(Document { object, last_applied }));
+    Some(Lowered { meta, spec })
+}
+
+/// Metadata that the API server sets, whatever a client writes.
+const OF_THE_SERVER: [&str; 9] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+    "ownerReferences",
+];
+
+/// What an object of a kind says of the pods that it brings: their metadata but for names, and their spec.
+fn written_template(kind: Kind, document: &Value) -> Option<Value> {
+    let pointer = match kind {
+        Kind::Pod => "",
+        Kind::CronJob => "/spec/jobTemplate/spec/template",
+        _ => "/spec/template",
+    };
+    let mut written = document.pointer(pointer)?.clone();
+    if let (Kind::Pod, Some(fields)) = (kind, written.as_object_mut()) {
+        fields.retain(|name, _| ["metadata", "spec"].contains(&name.as_str()));
+        if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
+            metadata.retain(|name, _| ["labels", "annotations"].contains(&name.as_str()));
+        }
+    }
+    Some(written)
 }
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
@@ -181,26 +156,26 @@ fn leave_out_nothing(value: &mut Value) {
 }
 
 /// Kinds whose objects ask for nothing without `spec`, though the schema lets them.
-const NEED_A_SPEC: [&str; 11] = [
-    "Pod",
-    "Deployment",
-    "ReplicaSet",
-    "StatefulSet",
-    "DaemonSet",
-    "Job",
-    "Service",
-    "ResourceQuota",
-    "LimitRange",
-    "PodDisruptionBudget",
-    "PersistentVolumeClaim",
+const NEED_A_SPEC: [Kind; 11] = [
+    Kind::Pod,
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::Job,
+    Kind::Service,
+    Kind::ResourceQuota,
+    Kind::LimitRange,
+    Kind::PodDisruptionBudget,
+    Kind::PersistentVolumeClaim,
 ];
 
 fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut FieldErrors) {
-    let rule = match &*manifest.reference.kind {
-        "Service" => NameRule::Rfc1035Label,
-        "Namespace" => NameRule::Label,
-        "CronJob" => NameRule::SubdomainUpTo(52),
-        "StatefulSet" | "Job" => NameRule::SubdomainUpTo(63),
+    let rule = match manifest.reference.kind {
+        Kind::Service => NameRule::Rfc1035Label,
+        Kind::Namespace => NameRule::Label,
+        Kind::CronJob => NameRule::SubdomainUpTo(52),
+        Kind::StatefulSet | Kind::Job => NameRule::SubdomainUpTo(63),
         _ => NameRule::Subdomain,
     };
     let path = FieldPath::ROOT.field("metadata");
@@ -217,94 +192,81 @@ fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut
     }
 }
 
-/// What an object is to the simulation, and the whole of it, both by what is defaulted.
-fn content(
-    kind: &str,
+/// The spec of an object that a simulation holds, and the whole of the object, both by what is defaulted.
+fn spec_of(
+    kind: Kind,
     meta: &ObjectMeta,
     value: Value,
     errors: &mut FieldErrors,
-) -> Result<(Content, Value), serde_json::Error> {
-    let meta = || meta.clone();
-    /// `of!(Kind, |object| content)`, or `of!(spec of Kind, |spec| Variant(lean))` where only that counts.
+) -> Result<(Option<AnySpec>, Value), serde_json::Error> {
+    /// `of!(Kind, |object| spec)`, or `of!(spec of Kind, |spec| lowered)` where only that counts.
     macro_rules! of {
-        ($kind:ty, |$object:ident| $content:expr) => {{
+        ($kind:ty, |$object:ident| $lowered:expr) => {{
             let ($object, document) = defaulted::<$kind>(value)?;
-            ($content, document)
+            (AnySpec::from($lowered), document)
         }};
-        (spec of $kind:ty, |$spec:ident| $content:ident($lowered:expr)) => {{
+        (spec of $kind:ty, |$spec:ident| $lowered:expr) => {{
             let (object, document) = defaulted::<$kind>(value)?;
             let $spec = object.spec.unwrap_or_default();
-            (Content::$content(Box::new($lowered)), document)
+            (AnySpec::from($lowered), document)
         }};
     }
-    Ok(match kind {
-        "Pod" => of!(core::Pod, |pod| {
+    let (spec, document) = match kind {
+        Kind::Pod => of!(core::Pod, |pod| {
             let spec = pod.spec.unwrap_or_default();
             errors.append_rules(pod_rules(&spec));
             let template = pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
-            Content::Pod(Box::new(template))
+            AnySpec::Pod(Box::new(template))
         }),
-        "Deployment" => {
-            of!(spec of apps::Deployment, |spec| Deployment(deployment_spec(&spec, errors)))
+        Kind::Deployment => of!(spec of apps::Deployment, |spec| deployment_spec(&spec, errors)),
+        Kind::ReplicaSet => of!(spec of apps::ReplicaSet, |spec| replica_set_spec(&spec, errors)),
+        Kind::StatefulSet => {
+            of!(spec of apps::StatefulSet, |spec| stateful_set_spec(&spec, errors))
         }
-        "ReplicaSet" => {
-            of!(spec of apps::ReplicaSet, |spec| ReplicaSet(replica_set(meta(), &spec, errors)))
+        Kind::DaemonSet => of!(spec of apps::DaemonSet, |spec| daemon_set_spec(&spec, errors)),
+        Kind::Job => {
+            of!(spec of batch::Job, |spec| JobDraft::from(job_spec(&spec, &SPEC, errors)))
         }
-        "StatefulSet" => {
-            of!(spec of apps::StatefulSet, |spec| StatefulSet(stateful_set_spec(&spec, errors)))
+        Kind::CronJob => of!(batch::CronJob, |object| cron_job_spec(&object.spec, errors)),
+        Kind::Service => of!(spec of core::Service, |spec| service_spec(&spec, errors)),
+        Kind::Node => of!(core::Node, |object| AnySpec::Node(Box::new(node(&object, errors)))),
+        Kind::Namespace => of!(core::Namespace, |_object| NamespaceSpec),
+        Kind::PriorityClass => {
+            of!(scheduling::PriorityClass, |class| priority_class(&class, meta.name(), errors))
         }
-        "DaemonSet" => {
-            of!(spec of apps::DaemonSet, |spec| DaemonSet(daemon_set_spec(&spec, errors)))
+        Kind::ResourceQuota => {
+            of!(spec of core::ResourceQuota, |spec| resource_quota(&spec, errors))
         }
-        "Job" => of!(spec of batch::Job, |spec| Job(job_spec(&spec, &SPEC, errors))),
-        "CronJob" => of!(batch::CronJob, |object| {
-            Content::CronJob(Box::new(cron_job_spec(&object.spec, errors)))
-        }),
-        "Service" => of!(spec of core::Service, |spec| Service(service(meta(), &spec, errors))),
-        "Node" => of!(core::Node, |object| Content::Node(Box::new(node(&object, errors)))),
-        "Namespace" => of!(core::Namespace, |object| {
-            let labels = pairs(object.metadata.labels.as_ref());
-            Content::Namespace(Namespace { name: meta().id.name, labels })
-        }),
-        "PriorityClass" => of!(scheduling::PriorityClass, |class| {
-            Content::PriorityClass(priority_class(&class, meta().name(), errors))
-        }),
-        "ResourceQuota" => {
-            of!(spec of core::ResourceQuota, |spec| ResourceQuota(resource_quota(meta(), &spec, errors)))
+        Kind::LimitRange => of!(spec of core::LimitRange, |spec| limit_range(&spec, errors)),
+        Kind::ServiceAccount => of!(core::ServiceAccount, |_object| ServiceAccountSpec),
+        Kind::VerticalPodAutoscaler => {
+            (vpa_spec(&Deserialize::deserialize(&value)?, errors).into(), value)
         }
-        "LimitRange" => {
-            of!(spec of core::LimitRange, |spec| LimitRange(limit_range(meta(), &spec, errors)))
+        Kind::ScaledObject => {
+            (scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)
         }
-        "ServiceAccount" => of!(core::ServiceAccount, |_object| Content::ServiceAccount),
-        "VerticalPodAutoscaler" => {
-            let spec = vpa_spec(&Deserialize::deserialize(&value)?, errors);
-            (Content::Vpa(Box::new(spec)), value)
+        Kind::PodDisruptionBudget => {
+            of!(spec of PdbObject, |spec| disruption_budget(&spec, errors))
         }
-        "ScaledObject" => {
-            let spec = scaled_object_spec(&meta(), &Deserialize::deserialize(&value)?, errors);
-            (Content::ScaledObject(Box::new(spec)), value)
-        }
-        "PodDisruptionBudget" => {
-            of!(spec of PdbObject, |spec| DisruptionBudget(disruption_budget(meta(), &spec, errors)))
-        }
-        "ConfigMap" => of!(core::ConfigMap, |map| {
+        Kind::ConfigMap => of!(core::ConfigMap, |map| {
             let mut names = keys(map.data.as_ref());
             names.append(&mut keys(map.binary_data.as_ref()));
-            let content = ConfigContent { keys: names, ..ConfigContent::default() };
-            Content::Config(ReferenceKind::ConfigMap, content)
+            ConfigMapSpec { keys: names }
         }),
-        "Secret" => of!(core::Secret, |secret| {
+        Kind::Secret => of!(core::Secret, |secret| {
             let secret_type = secret.type_.unwrap_or_default().into();
-            let keys = keys(secret.data.as_ref());
-            Content::Config(ReferenceKind::Secret, ConfigContent { keys, secret_type })
+            SecretSpec { keys: keys(secret.data.as_ref()), secret_type }
         }),
-        "PersistentVolumeClaim" => {
-            of!(spec of core::PersistentVolumeClaim, |spec| Claim(claim(&spec, &SPEC, errors)))
+        Kind::PersistentVolumeClaim => {
+            of!(spec of core::PersistentVolumeClaim, |spec| {
+                ClaimContent::from(claim(&spec, &SPEC, errors))
+            })
         }
-        "PersistentVolume" => of!(core::PersistentVolume, |_volume| Content::Other),
-        "StorageClass" => of!(StorageClass, |_class| Content::Other),
-        _ => (Content::Other, value),
-    })
+        Kind::PersistentVolume => return Ok((None, defaulted::<core::PersistentVolume>(value)?.1)),
+        Kind::StorageClass => return Ok((None, defaulted::<StorageClass>(value)?.1)),
+        _ => return Ok((None, value)),
+    };
+    Ok((Some(spec), document))
 }
 
 /// The rules for writes that a pod breaks.
@@ -319,18 +281,18 @@ fn hpa(
     mut value: Value,
     control_plane: ControlPlane,
     errors: &mut FieldErrors,
-) -> (Content, Value) {
+) -> (Option<AnySpec>, Value) {
     let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     match read_hpa(api_version, &value, control_plane.hpa_scale_to_zero) {
         Ok((spec, lean)) => {
             value["apiVersion"] = "autoscaling/v2".into();
             value["spec"] = serde_json::to_value(spec).unwrap_or_default();
             drop_conversion_annotations(&mut value);
-            (Content::Hpa(Box::new(lean)), value)
+            (Some(lean.into()), value)
         }
         Err(problems) => {
             errors.append(problems);
-            (Content::Other, value)
+            (None, value)
         }
     }
 }

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::kinds::is_read;
 use super::kinds::{Treatment, treatment};
-use super::kinds::{is_namespaced, is_read};
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_documents};
-use cluster::{Name, NamespacedName, ObjectReference};
+use cluster::{Kind, Name, ObjectReference};
 
 /// One object as a user wrote it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// Its `apiVersion`.
     pub api_version: Name,
+    /// Its `kind` as it is written, for messages.
+    pub kind: Name,
     /// Kind, namespace and name. An object with `generateName` has its prefix for a name.
     pub reference: ObjectReference,
     /// Whether the API server is to make its name up.
@@ -53,7 +55,7 @@ impl Origin {
 impl Manifest {
     /// The object as messages call it: `Deployment shop/web`.
     pub fn label(&self) -> String {
-        format!("{} {}", self.reference.kind, self.reference.id)
+        format!("{} {}", self.kind, self.reference.id)
     }
 }
 
@@ -161,14 +163,12 @@ fn identified(value: Value, origin: Origin) -> Result<Manifest, Box<Diagnostic>>
         None => value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned(),
     };
     let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str);
-    let namespace = match namespace.filter(|namespace| !namespace.is_empty()) {
-        _ if !is_namespaced(&kind) => "",
-        Some(namespace) => namespace,
-        None => "default",
-    };
+    let namespace = namespace.filter(|namespace| !namespace.is_empty()).unwrap_or("default");
+    let known = Kind::of_manifest(&api_version, &kind);
     Ok(Manifest {
-        reference: ObjectReference { id: NamespacedName::new(namespace, name), kind: kind.into() },
+        reference: ObjectReference::new(known, namespace, name),
         api_version: api_version.into(),
+        kind: kind.into(),
         has_generated_name: generated.is_some(),
         value,
         origin,
@@ -201,14 +201,15 @@ fn text_at(
 }
 
 fn report_duplicates(manifests: &[Manifest], diagnostics: &mut Diagnostics) {
-    let mut seen: BTreeMap<(&str, &ObjectReference), &Manifest> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str, &ObjectReference), &Manifest> = BTreeMap::new();
     for manifest in manifests.iter().filter(|manifest| !manifest.has_generated_name) {
         let group = manifest.api_version.split_once('/').map_or("", |(group, _)| group);
         let is_nameless = manifest.reference.id.name.is_empty();
-        let earlier = seen.entry((group, &manifest.reference)).or_insert(manifest);
+        let key = (group, &*manifest.kind, &manifest.reference);
+        let earlier = seen.entry(key).or_insert(manifest);
         if !is_nameless && !std::ptr::eq(*earlier, manifest) {
             let is_left_aside = matches!(
-                treatment(&manifest.api_version, &manifest.reference.kind),
+                treatment(&manifest.api_version, &manifest.kind),
                 Treatment::LeftAside { .. }
             );
             let severity = if is_left_aside { Diagnostic::note } else { Diagnostic::error };

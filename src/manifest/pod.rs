@@ -13,7 +13,7 @@ use super::resources::{requests_and_limits, resource_list};
 use cluster::pod_template::{
     Affinity, Container, PodSpec, PodTemplate, PreemptionPolicy, RestartPolicy,
 };
-use cluster::{Labels, Name};
+use cluster::{Labels, Name, TemplateDocument};
 use engine::SimDuration;
 
 /// The template that a Pod object, or the `spec.template` of a workload, stands for. `path` leads
@@ -32,6 +32,7 @@ pub fn pod_template(
         labels: pairs(labels),
         annotations: pairs(annotations),
         spec: pod_spec(&spec, &path.field("spec"), errors),
+        document: TemplateDocument::default(),
     }
 }
 
@@ -145,8 +146,9 @@ fn grace_period(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster::Kind;
     use cluster::pod_resources::pod_requests;
-    use cluster::pod_template::{NodeInclusionPolicy, ReferenceKind};
+    use cluster::pod_template::NodeInclusionPolicy;
 
     fn lower(json: &str) -> (PodSpec, Vec<String>) {
         let mut errors = FieldErrors::default();
@@ -213,7 +215,7 @@ mod tests {
                     {"secretKeyRef":{"name":"s","key":"k"}}}]}]}}"#,
         );
         let kinds: Vec<_> = spec.references.iter().map(|reference| reference.kind).collect();
-        assert_eq!(kinds, [ReferenceKind::Secret, ReferenceKind::PersistentVolumeClaim]);
+        assert_eq!(kinds, [Kind::Secret, Kind::PersistentVolumeClaim]);
         assert_eq!(spec.references[0].key.as_deref(), Some("k"));
     }
 

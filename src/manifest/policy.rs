@@ -14,8 +14,9 @@ use super::pod::pairs;
 use super::resources::resource_list;
 use super::selector::{LABEL_OPERATORS, label_selector};
 use cluster::deployment::IntOrPercent;
-use cluster::policy::{Budget, PodDisruptionBudget, PodDisruptionBudgetStatus, PriorityClass};
-use cluster::quota::ResourceQuota;
+use cluster::policy::{Budget, PodDisruptionBudgetSpec};
+use cluster::priority_class::PriorityClassSpec;
+use cluster::quota::ResourceQuotaSpec;
 use cluster::quota_scope::QuotaScope;
 use cluster::selector::Operator;
 use cluster::{Name, ObjectMeta};
@@ -27,10 +28,9 @@ const SYSTEM_PREFIX: &str = "system-";
 
 /// A PodDisruptionBudget (`ValidatePodDisruptionBudgetSpec`).
 pub(super) fn disruption_budget(
-    meta: ObjectMeta,
     spec: &policy::PodDisruptionBudgetSpec,
     errors: &mut FieldErrors,
-) -> PodDisruptionBudget {
+) -> PodDisruptionBudgetSpec {
     let path = FieldPath::ROOT.field("spec");
     let mut number = |given: &Option<_>, field| {
         let at = path.field(field);
@@ -46,8 +46,7 @@ pub(super) fn disruption_budget(
     let policies = [("IfHealthyBudget", false), ("AlwaysAllow", true)];
     let at = path.field("unhealthyPodEvictionPolicy");
     let given = spec.unhealthy_pod_eviction_policy.as_deref();
-    PodDisruptionBudget {
-        meta,
+    PodDisruptionBudgetSpec {
         selector: spec
             .selector
             .as_ref()
@@ -59,8 +58,6 @@ pub(super) fn disruption_budget(
             (None, None) => Budget::MaxUnavailable(IntOrPercent::Int(0)),
         },
         always_allows_unhealthy: errors.choose(given, &policies, &at),
-        generation: 1,
-        status: PodDisruptionBudgetStatus::default(),
     }
 }
 
@@ -69,12 +66,12 @@ pub(super) fn priority_class(
     class: &scheduling::PriorityClass,
     name: &Name,
     errors: &mut FieldErrors,
-) -> PriorityClass {
+) -> PriorityClassSpec {
     let root = FieldPath::ROOT;
     let value = class.value.unwrap_or_default();
     if name.starts_with(SYSTEM_PREFIX) {
         let mut known = system_priority_classes().into_iter();
-        if !known.any(|known| known.name == *name && known.value == value) {
+        if !known.any(|known| known.meta.name() == name && known.spec.value == value) {
             let rule =
                 "priority class names with 'system-' prefix are reserved for system use only";
             errors.push(&root.field("metadata").field("name"), format!("Forbidden: {rule}"));
@@ -86,8 +83,7 @@ pub(super) fn priority_class(
     }
     let policies = [("PreemptLowerPriority", false), ("Never", true)];
     let policy = class.preemption_policy.as_deref();
-    PriorityClass {
-        name: name.clone(),
+    PriorityClassSpec {
         value,
         global_default: class.global_default.unwrap_or_default(),
         never_preempts: errors.choose(policy, &policies, &root.field("preemptionPolicy")),
@@ -96,13 +92,12 @@ pub(super) fn priority_class(
 
 /// A ResourceQuota.
 pub(super) fn resource_quota(
-    meta: ObjectMeta,
     spec: &core::ResourceQuotaSpec,
     errors: &mut FieldErrors,
-) -> ResourceQuota {
+) -> ResourceQuotaSpec {
     let path = FieldPath::ROOT.field("spec");
     let hard = resource_list(spec.hard.as_ref(), &path.field("hard"), errors);
-    ResourceQuota { meta, hard, scopes: quota_scopes(spec, &path, errors) }
+    ResourceQuotaSpec { hard, scopes: quota_scopes(spec, &path, errors) }
 }
 
 /// `scopes` and `scopeSelector` (`validateResourceQuotaScopes`, `validateScopeSelector`).
@@ -175,9 +170,7 @@ mod tests {
     fn a_budget_has_one_limit() {
         let lower = |spec| {
             let mut errors = FieldErrors::default();
-            let meta = ObjectMeta::new("shop", "web");
-            let budget =
-                disruption_budget(meta, &serde_json::from_value(spec).unwrap(), &mut errors);
+            let budget = disruption_budget(&serde_json::from_value(spec).unwrap(), &mut errors);
             (budget.budget, errors.into_vec().len())
         };
         let half = IntOrPercent::Percent(50);

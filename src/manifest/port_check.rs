@@ -6,17 +6,17 @@ use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
 use cluster::pod_template::{ContainerPort, PodTemplate};
-use cluster::service::{Service, ServicePort};
+use cluster::service::{ServicePort, ServiceSpec};
 
 /// Warns of target ports that no pod has: of a name always, as the endpoints then lack the port (`FindPort` of
 /// `k8s.io/endpointslice`); of numbers where all pods declare ports, which nothing makes
 /// them do, and the Service leads to none of these.
-pub(super) fn check(object: &Object, service: &Service, objects: &[Object]) -> Diagnostics {
+pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let Some(selector) = &service.selector else { return problems };
     let namespace = object.meta.namespace();
     let selected = objects.iter().filter_map(|other| {
-        let template = other.content.pod_template()?;
+        let template = other.spec.pod_template()?;
         let is_selected = other.meta.namespace() == namespace && selector.matches(&template.labels);
         is_selected.then_some((other, template))
     });

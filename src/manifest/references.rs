@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::core::v1 as core;
 
+use cluster::Kind;
 use cluster::Name;
-use cluster::pod_template::{Reference, ReferenceKind};
+use cluster::pod_template::Reference;
 
 /// How the names of volumes begin that the API server gives to pods (admission plugin ServiceAccount). What
 /// they take files from, every namespace has.
@@ -20,7 +21,7 @@ pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
     for container in containers {
         of_container(container, &mut found);
     }
-    found.sort();
+    found.sort_by_key(|one| (one.kind as usize, one.name.clone(), one.key.clone()));
     found.dedup();
     found
 }
@@ -28,22 +29,22 @@ pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
 fn of_volume(volume: &core::Volume, found: &mut Vec<Reference>) {
     let core::Volume { config_map, secret, persistent_volume_claim, projected, .. } = volume;
     if let Some(map) = config_map {
-        add(found, ReferenceKind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
+        add(found, Kind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
     }
     if let Some(secret) = secret {
         let name = secret.secret_name.as_deref().unwrap_or_default();
-        add(found, ReferenceKind::Secret, name, secret.items.as_deref(), secret.optional);
+        add(found, Kind::Secret, name, secret.items.as_deref(), secret.optional);
     }
     if let Some(claim) = persistent_volume_claim {
-        add(found, ReferenceKind::PersistentVolumeClaim, &claim.claim_name, None, None);
+        add(found, Kind::PersistentVolumeClaim, &claim.claim_name, None, None);
     }
     for source in projected.iter().filter_map(|one| one.sources.as_ref()).flatten() {
         if let Some(map) = &source.config_map {
-            add(found, ReferenceKind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
+            add(found, Kind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
         }
         if let Some(secret) = &source.secret {
             let items = secret.items.as_deref();
-            add(found, ReferenceKind::Secret, &secret.name, items, secret.optional);
+            add(found, Kind::Secret, &secret.name, items, secret.optional);
         }
     }
 }
@@ -51,25 +52,25 @@ fn of_volume(volume: &core::Volume, found: &mut Vec<Reference>) {
 fn of_container(container: &core::Container, found: &mut Vec<Reference>) {
     for source in container.env_from.iter().flatten() {
         if let Some(map) = &source.config_map_ref {
-            add(found, ReferenceKind::ConfigMap, &map.name, None, map.optional);
+            add(found, Kind::ConfigMap, &map.name, None, map.optional);
         }
         if let Some(secret) = &source.secret_ref {
-            add(found, ReferenceKind::Secret, &secret.name, None, secret.optional);
+            add(found, Kind::Secret, &secret.name, None, secret.optional);
         }
     }
     for source in container.env.iter().flatten().filter_map(|env| env.value_from.as_ref()) {
         if let Some(map) = &source.config_map_key_ref {
-            add_keys(found, ReferenceKind::ConfigMap, &map.name, [&*map.key], map.optional);
+            add_keys(found, Kind::ConfigMap, &map.name, [&*map.key], map.optional);
         }
         if let Some(secret) = &source.secret_key_ref {
-            add_keys(found, ReferenceKind::Secret, &secret.name, [&*secret.key], secret.optional);
+            add_keys(found, Kind::Secret, &secret.name, [&*secret.key], secret.optional);
         }
     }
 }
 
 fn add(
     found: &mut Vec<Reference>,
-    kind: ReferenceKind,
+    kind: Kind,
     name: &str,
     items: Option<&[core::KeyToPath]>,
     optional: Option<bool>,
@@ -85,7 +86,7 @@ fn add(
 
 fn add_keys<'a>(
     found: &mut Vec<Reference>,
-    kind: ReferenceKind,
+    kind: Kind,
     name: &str,
     keys: impl IntoIterator<Item = &'a str>,
     optional: Option<bool>,

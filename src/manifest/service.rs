@@ -9,16 +9,12 @@ use super::container::{PROTOCOLS, port_number};
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_labels, check_name};
 use super::pod::pairs;
+use cluster::Name;
 use cluster::selector::Selector;
-use cluster::service::{Service, ServicePort, TrafficDistribution};
-use cluster::{Name, ObjectMeta};
+use cluster::service::{ServicePort, ServiceSpec, TrafficDistribution};
 
 /// A Service without endpoints yet.
-pub(super) fn service(
-    meta: ObjectMeta,
-    spec: &core::ServiceSpec,
-    errors: &mut FieldErrors,
-) -> Service {
+pub(super) fn service_spec(spec: &core::ServiceSpec, errors: &mut FieldErrors) -> ServiceSpec {
     let path = FieldPath::ROOT.field("spec");
     let types = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"].map(|name| (name, name));
     let service_type = errors.choose(spec.type_.as_deref(), &types, &path.field("type"));
@@ -42,8 +38,7 @@ pub(super) fn service(
         &path.field("trafficDistribution"),
     );
     let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
-    Service {
-        meta,
+    ServiceSpec {
         // An external name is an alias in the DNS: pods play no part in it.
         selector: selector
             .filter(|_| service_type != "ExternalName")
@@ -55,7 +50,6 @@ pub(super) fn service(
         publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or_default(),
         has_client_affinity: errors.choose(affinity, &affinities, &path.field("sessionAffinity")),
         traffic_distribution,
-        endpoints: Vec::new(),
     }
 }
 
@@ -132,12 +126,11 @@ mod tests {
     use crate::defaults::SetDefaults;
     use serde_json::{Value, json};
 
-    fn lower(spec: &Value) -> (Service, Vec<String>) {
+    fn lower(spec: &Value) -> (ServiceSpec, Vec<String>) {
         let mut errors = FieldErrors::default();
-        let meta = ObjectMeta::new("shop", "web");
         let mut object: core::Service = serde_json::from_value(json!({ "spec": spec })).unwrap();
         object.set_defaults();
-        let service = service(meta, &object.spec.unwrap(), &mut errors);
+        let service = service_spec(&object.spec.unwrap(), &mut errors);
         (service, errors.into_vec().iter().map(ToString::to_string).collect())
     }
 

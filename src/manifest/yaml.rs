@@ -82,9 +82,39 @@ pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Doc
     }
 }
 
-/// A value as YAML, in the style of `kubectl get -o yaml`.
+/// A value as YAML, in the style of `kubectl get -o yaml`: texts that are times are in quotes.
 pub fn to_yaml(value: &Value) -> String {
-    serde_yaml::to_string(value).expect("plain values can always be YAML")
+    let mut value = value.clone();
+    mark_times(&mut value);
+    let text = serde_yaml::to_string(&value).expect("plain values can always be YAML");
+    let mut parts = text.split(TIME_MARK);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.split_at_checked(TIME_FORM.len()) {
+        Some((time, rest)) => format!("{text}\"{time}\"{rest}"),
+        None => text + part,
+    })
+}
+
+/// `d` stands for a digit.
+const TIME_FORM: &str = "dddd-dd-ddTdd:dd:ddZ";
+/// Stands before a time while it is written; in no text of people, as it is of the private use area.
+const TIME_MARK: char = '\u{e0d7}';
+
+fn mark_times(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(mark_times),
+        Value::Object(fields) => fields.values_mut().for_each(mark_times),
+        Value::String(text) => {
+            let is_one = |(letter, form): (u8, u8)| match form {
+                b'd' => letter.is_ascii_digit(),
+                _ => letter == form,
+            };
+            if text.len() == TIME_FORM.len() && text.bytes().zip(TIME_FORM.bytes()).all(is_one) {
+                text.insert(0, TIME_MARK);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Byte order marks stand at the start of files, and so also at the start of lines where files were

@@ -5,13 +5,14 @@ use std::fmt;
 
 use csv::StringRecord;
 
-use cluster::action::{Action, PodName, PodSource, ReplicaSetDraft};
+use cluster::action::{Action, PodName, PodSource};
 use cluster::daemon_set::{for_node, with_daemon_tolerations};
 use cluster::job::JobSpec;
 use cluster::node::Node;
 use cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
+use cluster::replica_set::ReplicaSetSpec;
 use cluster::stateful_set::StatefulSetSpec;
-use cluster::{Labels, Name, ObjectMeta, ObjectReference};
+use cluster::{AnySpec, Kind, Labels, Name, ObjectMeta, ObjectReference};
 use controllers::daemon_set::placement::placement;
 use engine::SimDuration;
 use scheduler::gpu::GpuRequest;
@@ -173,50 +174,57 @@ impl PodList {
                         self.add(PodKind { namespace, template, owner: None }, &name, count, false);
                     }
                 }
-                Action::CreateDeployment(deployment) => {
-                    let (meta, spec) = *deployment;
-                    let draft = ReplicaSetDraft {
-                        meta,
-                        owner: None,
-                        replicas: spec.replicas,
-                        selector: spec.selector,
-                        template: spec.template,
-                        min_ready: SimDuration::ZERO,
-                        revision: 0,
-                        desired_replicas: None,
-                        max_replicas: None,
-                    };
-                    self.add_replica_set(draft, count);
-                }
-                Action::CreateReplicaSet(draft) => self.add_replica_set(*draft, count),
-                Action::CreateStatefulSet(set) => self.add_stateful_set(*set, count),
-                Action::CreateDaemonSet(set) => {
-                    let (meta, spec) = *set;
-                    let namespace = meta.namespace().clone();
-                    let template = with_daemon_tolerations(spec.template);
-                    let (kind, behind) = (self.kinds.len(), self.pods.len());
-                    self.kinds.push(PodKind { namespace, template, owner: None });
-                    let name = meta.name().clone();
-                    self.daemon_sets.push(DaemonPods { name, kind, behind, copies: count });
-                }
-                Action::CreateJob(job) => self.add_job(&job.meta, job.spec, count),
-                Action::CreateCronJob(job) => {
-                    let (meta, spec) = *job;
-                    self.add_job(&meta, spec.job_template.spec, count);
+                Action::Create(meta, spec) | Action::Apply(meta, spec) => {
+                    self.add_object(*meta, spec, count);
                 }
                 other => self.objects.push(other),
             }
         }
     }
 
+    fn add_object(&mut self, meta: ObjectMeta, spec: AnySpec, count: usize) {
+        match spec {
+            AnySpec::Pod(template) => {
+                let namespace = meta.namespace().clone();
+                let kind = PodKind { namespace, template: *template, owner: None };
+                self.add(kind, meta.name(), count, false);
+            }
+            AnySpec::Deployment(spec) => {
+                let spec = ReplicaSetSpec {
+                    owner: None,
+                    replicas: spec.replicas,
+                    selector: spec.selector,
+                    template: spec.template,
+                    min_ready: SimDuration::ZERO,
+                    revision: 0,
+                    desired_replicas: None,
+                    max_replicas: None,
+                };
+                self.add_replica_set(meta, spec, count);
+            }
+            AnySpec::ReplicaSet(spec) => self.add_replica_set(meta, *spec, count),
+            AnySpec::StatefulSet(spec) => self.add_stateful_set(meta, *spec, count),
+            AnySpec::DaemonSet(spec) => {
+                let namespace = meta.namespace().clone();
+                let template = with_daemon_tolerations(spec.template);
+                let (kind, behind) = (self.kinds.len(), self.pods.len());
+                self.kinds.push(PodKind { namespace, template, owner: None });
+                let name = meta.name().clone();
+                self.daemon_sets.push(DaemonPods { name, kind, behind, copies: count });
+            }
+            AnySpec::Job(draft) => self.add_job(&meta, draft.spec, count),
+            AnySpec::CronJob(spec) => self.add_job(&meta, spec.job_template.spec, count),
+            other => self.objects.push(Action::create(meta, other)),
+        }
+    }
+
     /// The pods of a StatefulSet have its name and their ordinals.
-    fn add_stateful_set(&mut self, set: (ObjectMeta, StatefulSetSpec), count: usize) {
-        let (meta, spec) = &set;
+    fn add_stateful_set(&mut self, meta: ObjectMeta, spec: StatefulSetSpec, count: usize) {
         let position = self.kinds.len();
         self.kinds.push(PodKind {
             namespace: meta.namespace().clone(),
             template: spec.template.clone(),
-            owner: Some(ObjectReference { kind: "StatefulSet".into(), id: meta.id.clone() }),
+            owner: Some(ObjectReference { kind: Kind::StatefulSet, id: meta.id.clone() }),
         });
         let pod = |ordinal: i32| ListedPod {
             name: format!("{}-{}", meta.name(), spec.start_ordinal.saturating_add(ordinal)).into(),
@@ -226,7 +234,7 @@ impl PodList {
         for _ in 0..count {
             self.pods.extend((0..spec.replicas).map(pod));
         }
-        self.objects.push(Action::CreateStatefulSet(Box::new(set)));
+        self.objects.push(Action::create(meta, spec));
     }
 
     /// The pods of a Job that run at once; none of one that is suspended.
@@ -238,15 +246,15 @@ impl PodList {
         self.add(kind, meta.name(), pods.saturating_mul(count), true);
     }
 
-    fn add_replica_set(&mut self, draft: ReplicaSetDraft, count: usize) {
+    fn add_replica_set(&mut self, meta: ObjectMeta, spec: ReplicaSetSpec, count: usize) {
         let kind = PodKind {
-            namespace: draft.meta.namespace().clone(),
-            template: draft.template.clone(),
-            owner: Some(ObjectReference { kind: "ReplicaSet".into(), id: draft.meta.id.clone() }),
+            namespace: meta.namespace().clone(),
+            template: spec.template.clone(),
+            owner: Some(ObjectReference { kind: Kind::ReplicaSet, id: meta.id.clone() }),
         };
-        let replicas = usize::try_from(draft.replicas).unwrap_or(0);
-        let name = draft.meta.name().clone();
-        self.objects.push(Action::CreateReplicaSet(Box::new(draft)));
+        let replicas = usize::try_from(spec.replicas).unwrap_or(0);
+        let name = meta.name().clone();
+        self.objects.push(Action::create(meta, spec));
         self.add(kind, &name, replicas.saturating_mul(count), true);
     }
 

@@ -113,7 +113,7 @@ impl Placer {
         let mut changes = std::mem::take(&mut self.changes);
         let view = ClusterView::new(&self.store, self.now);
         for change in changes.drain(..) {
-            self.scheduler.on_change(view, change);
+            self.scheduler.on_change(view, &change);
         }
         self.changes = changes;
     }

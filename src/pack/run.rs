@@ -7,10 +7,9 @@ use super::list::{ListedPod, PodKind, PodList};
 use super::placer::Placer;
 use super::policy::Policy;
 use cluster::action::{Action, PodDraft, PodName, PodSource};
-use cluster::deployment::ReplicaSetId;
 use cluster::node::{Node, NodeId};
 use cluster::pod::{Owner, PodId};
-use cluster::{Name, NamespacedName};
+use cluster::{Name, ObjectId};
 use engine::Streams;
 use scheduler::gpu::{DeviceSet, GpuRequest};
 use scheduler::plugins::gpu_fragmentation::{Fragmentation, TypicalPod, typical_pods};
@@ -173,20 +172,19 @@ impl<'a> Run<'a> {
     fn new(plan: &'a Plan, mut placer: Placer) -> Self {
         for node in &plan.nodes {
             // Two nodes of one name are one node, as in a cluster.
-            let _ = placer.act(Action::AddNode(Box::new(node.clone())));
+            let _ = placer.act(Action::add_node(node.clone()));
         }
         for object in &plan.pods.objects {
             // What admission refuses the scheduler does not see either.
             let _ = placer.act(object.clone());
         }
         let store = placer.store();
-        let sets: BTreeMap<&NamespacedName, ReplicaSetId> =
-            store.replica_sets().iter().map(|(id, set)| (&set.meta.id, id)).collect();
         let owner = |kind: &PodKind| {
             let owner = kind.owner.as_ref()?;
-            match &*owner.kind {
-                "StatefulSet" => store.stateful_set_named(&owner.id).map(Owner::StatefulSet),
-                _ => sets.get(&owner.id).copied().map(Owner::ReplicaSet),
+            match store.object_named(owner.kind, &owner.id)? {
+                ObjectId::StatefulSet(id) => Some(Owner::StatefulSet(id)),
+                ObjectId::ReplicaSet(id) => Some(Owner::ReplicaSet(id)),
+                _ => None,
             }
         };
         let owners = plan.pods.kinds.iter().map(owner).collect();

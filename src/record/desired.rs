@@ -3,71 +3,38 @@
 use super::batch_track::JobTrack;
 use super::recorder::Recorder;
 use super::workload_track::workload_of_job;
-use cluster::change::Change;
-use cluster::daemon_set::DaemonSetId;
-use cluster::deployment::{DeploymentId, ReplicaSetId};
 use cluster::job::JobId;
-use cluster::stateful_set::StatefulSetId;
-use cluster::{ClusterView, NamespacedName, ObjectReference};
+use cluster::scale::ScaleTarget;
+use cluster::{Change, ClusterView, ObjectId, ObjectReference};
 use engine::SimTime;
 
-/// An object whose spec asks for a number of pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wanting {
-    Deployment(DeploymentId),
-    /// A ReplicaSet that no Deployment owns.
-    ReplicaSet(ReplicaSetId),
-    StatefulSet(StatefulSetId),
-    DaemonSet(DaemonSetId),
-    Job(JobId),
-}
-
 impl Recorder {
-    /// Follows the number of pods that an object asks for.
-    pub(super) fn wanting_changed(&mut self, view: ClusterView<'_>, change: Change) {
-        let now = view.now;
-        match change {
-            Change::DeploymentSpec(id) => {
-                let Some(one) = view.deployments().get(id) else { return };
-                let position = self.named("Deployment", &one.meta.id);
-                self.wants(now, Wanting::Deployment(id), position, one.spec.replicas);
-            }
-            Change::DeploymentRemoved(id) => self.wants_no_more(now, Wanting::Deployment(id)),
-            Change::ReplicaSetSpec(id) => {
-                let Some(one) = view.replica_sets().get(id) else { return };
-                if one.owner.is_none() {
-                    let position = self.named("ReplicaSet", &one.meta.id);
-                    self.wants(now, Wanting::ReplicaSet(id), position, one.replicas);
+    /// Takes note of a change of an object that wants pods.
+    pub(super) fn wanting_changed(&mut self, view: ClusterView<'_>, change: &Change) {
+        match *change {
+            // How many nodes a DaemonSet is for, and what runs of a Job, is in their statuses.
+            Change::Spec(object, _)
+            | Change::Status(object @ (ObjectId::DaemonSet(_) | ObjectId::Job(_))) => {
+                if let ObjectId::Job(job) = object {
+                    self.job_changed(view, job);
+                } else if let ObjectId::CronJob(_) = object {
+                    // From its start on it is a workload, even if no Job comes.
+                    if let Some(position) = self.named(view, object) {
+                        self.workloads[position].batch.get_or_insert_default();
+                    }
+                } else if let Some(pods) = wanted_pods(view, object)
+                    && let Some(position) = self.named(view, object)
+                {
+                    self.wants(view.now, object, position, pods);
                 }
             }
-            Change::ReplicaSetRemoved { replica_set, .. } => {
-                self.wants_no_more(now, Wanting::ReplicaSet(replica_set));
-            }
-            Change::StatefulSetSpec(id) => {
-                let Some(one) = view.stateful_sets().get(id) else { return };
-                let position = self.named("StatefulSet", &one.meta.id);
-                self.wants(now, Wanting::StatefulSet(id), position, one.spec.replicas);
-            }
-            Change::StatefulSetRemoved(id) => self.wants_no_more(now, Wanting::StatefulSet(id)),
-            Change::DaemonSetSpec(id) | Change::DaemonSetStatus(id) => {
-                let Some(one) = view.daemon_sets().get(id) else { return };
-                let position = self.named("DaemonSet", &one.meta.id);
-                let nodes = one.status.desired_number_scheduled;
-                self.wants(now, Wanting::DaemonSet(id), position, nodes);
-            }
-            Change::DaemonSetRemoved(id) => self.wants_no_more(now, Wanting::DaemonSet(id)),
-            Change::CronJobSpec(id) => {
-                // From its start on it is a workload, even if no Job comes.
-                let Some(one) = view.cron_jobs().get(id) else { return };
-                let position = self.named("CronJob", &one.meta.id);
-                self.workloads[position].batch.get_or_insert_default();
-            }
-            Change::JobSpec(id) | Change::JobStatus(id) => self.job_changed(view, id),
-            Change::JobRemoved { job, .. } => {
-                self.wants_no_more(now, Wanting::Job(job));
-                if let Some(track) = self.jobs.remove(&job) {
+            Change::Removed { object, .. } => {
+                self.wants_no_more(view.now, object);
+                if let ObjectId::Job(job) = object
+                    && let Some(track) = self.jobs.remove(&job)
+                {
                     let batch = self.workloads[track.workload].batch.get_or_insert_default();
-                    batch.removed(now, track);
+                    batch.removed(view.now, track);
                 }
             }
             _ => {}
@@ -78,7 +45,7 @@ impl Recorder {
         let Some(job) = view.jobs().get(id) else { return };
         let position = match self.jobs.get(&id) {
             Some(track) => track.workload,
-            None => self.position_of(workload_of_job(view, job)),
+            None => self.position_of(workload_of_job(view, id, job)),
         };
         let batch = self.workloads[position].batch.get_or_insert_default();
         let track = self.jobs.entry(id).or_insert_with(|| {
@@ -86,22 +53,36 @@ impl Recorder {
             JobTrack::new(position, view.now)
         });
         batch.changed(view.now, track, job);
-        self.wants(view.now, Wanting::Job(id), position, job.status.active);
+        self.wants(view.now, ObjectId::Job(id), position, job.status.active);
     }
 
-    fn named(&mut self, kind: &str, id: &NamespacedName) -> usize {
-        self.position_of(ObjectReference { kind: kind.into(), id: id.clone() })
+    fn named(&mut self, view: ClusterView<'_>, object: ObjectId) -> Option<usize> {
+        let id = view.name_of(object)?.clone();
+        Some(self.position_of(ObjectReference { kind: object.kind(), id }))
     }
 
-    fn wants(&mut self, now: SimTime, object: Wanting, position: usize, pods: i32) {
+    fn wants(&mut self, now: SimTime, object: ObjectId, position: usize, pods: i32) {
         let pods = i64::from(pods);
         let (_, before) = self.wanted.insert(object, (position, pods)).unwrap_or((position, 0));
         self.workloads[position].desired.add(now, pods - before);
     }
 
-    fn wants_no_more(&mut self, now: SimTime, object: Wanting) {
+    fn wants_no_more(&mut self, now: SimTime, object: ObjectId) {
         if let Some((position, pods)) = self.wanted.remove(&object) {
             self.workloads[position].desired.add(now, -pods);
         }
+    }
+}
+
+/// How many pods an object asks for; `None` for one of a kind that asks for none, or that another owns.
+fn wanted_pods(view: ClusterView<'_>, object: ObjectId) -> Option<i32> {
+    if view.owner_of(object).is_some() {
+        return None;
+    }
+    match object {
+        ObjectId::DaemonSet(id) => {
+            Some(view.daemon_sets().get(id)?.status.desired_number_scheduled)
+        }
+        other => Some(view.scale(ScaleTarget::of(other)?)?.spec_replicas),
     }
 }

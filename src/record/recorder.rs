@@ -7,7 +7,6 @@ use std::ops::AddAssign;
 use rustc_hash::FxHashMap;
 
 use super::batch_track::JobTrack;
-use super::desired::Wanting;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
 use super::pod_track::{PodTrack, requests_of};
@@ -21,7 +20,7 @@ use cluster::job::JobId;
 use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::{Owner, Pod, PodId};
 use cluster::pod_template::TemplateId;
-use cluster::{ClusterView, Name, NamespacedName, ObjectReference, PodChanges};
+use cluster::{ClusterView, Name, NamespacedName, ObjectId, ObjectReference, PodChanges};
 use engine::{SimDuration, SimTime};
 use units::{ResourceTime, Resources};
 
@@ -58,7 +57,7 @@ pub struct Recorder {
     node_positions: Vec<Option<usize>>,
     pending_pods: i64,
     /// Pods that each object wants, with the position of its workload.
-    pub(super) wanted: BTreeMap<Wanting, (usize, i64)>,
+    pub(super) wanted: BTreeMap<ObjectId, (usize, i64)>,
     /// The Jobs that exist.
     pub(super) jobs: BTreeMap<JobId, JobTrack>,
 }
@@ -102,17 +101,19 @@ pub struct Used {
 
 impl Recorder {
     /// Takes note of a change. The view shows the cluster after it.
-    pub fn on_change(&mut self, view: ClusterView<'_>, change: Change) {
-        match change {
+    pub fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
+        match *change {
             Change::NodeAdded(node) => self.node_added(view, node),
             Change::NodeUpdated(node) => self.node_updated(view, node),
-            Change::NodeRemoved(node) => self.node_removed(view.now, node),
+            Change::Removed { object: ObjectId::Node(node), .. } => {
+                self.node_removed(view.now, node);
+            }
             Change::PodAdded(pod) => self.pod_added(view, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
-            Change::HpaSpec(hpa) => self.hpa_targeted(view, hpa),
-            Change::HpaStatus(hpa) => self.hpa_measured(view, hpa),
-            other => self.wanting_changed(view, other),
+            Change::Spec(ObjectId::HorizontalPodAutoscaler(hpa), _) => self.hpa_targeted(view, hpa),
+            Change::Status(ObjectId::HorizontalPodAutoscaler(hpa)) => self.hpa_measured(view, hpa),
+            _ => self.wanting_changed(view, change),
         }
     }
 
@@ -273,7 +274,7 @@ impl Recorder {
         let Some(hpa) = view.hpas().get(id) else { return };
         let target = &hpa.spec.scale_target;
         let position = self.position_of(ObjectReference {
-            kind: target.kind.clone(),
+            kind: cluster::Kind::spelled(&target.kind).unwrap_or(cluster::Kind::CustomResource),
             id: NamespacedName::new(hpa.meta.namespace().clone(), target.name.clone()),
         });
         let scaled = self.workloads_of_hpa.entry(hpa.meta.id.clone()).or_default();

@@ -2,44 +2,32 @@
 
 use super::batch_track::BatchTrack;
 use super::time_weighted::TimeWeighted;
-use cluster::job::Job;
-use cluster::pod::{Owner, Pod};
-use cluster::{ClusterView, NamespacedName, ObjectReference};
+use cluster::job::{Job, JobId};
+use cluster::pod::Pod;
+use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
 use engine::SimDuration;
 
 /// The workload that a pod belongs to: what a user wrote, not what controllers made of it. Pods
 /// without a controller count as one workload by namespace, named `*`.
 pub fn workload_of(view: ClusterView<'_>, pod: &Pod) -> ObjectReference {
-    pod.owner.and_then(|owner| workload_of_owner(view, owner)).unwrap_or_else(|| ObjectReference {
-        kind: "Pod".into(),
-        id: NamespacedName::new(pod.id.namespace.clone(), "*"),
+    pod.owner.and_then(|owner| workload_behind(view, owner.into())).unwrap_or_else(|| {
+        ObjectReference { kind: Kind::Pod, id: NamespacedName::new(pod.id.namespace.clone(), "*") }
     })
 }
 
-/// The workload behind a controller that owns pods, as long as it exists.
-fn workload_of_owner(view: ClusterView<'_>, owner: Owner) -> Option<ObjectReference> {
-    let (kind, id) = match owner {
-        Owner::ReplicaSet(set) => {
-            let set = view.store().replica_sets().get(set)?;
-            match set.owner.and_then(|owner| view.store().deployments().get(owner)) {
-                Some(deployment) => ("Deployment", &deployment.meta.id),
-                None => ("ReplicaSet", &set.meta.id),
-            }
-        }
-        Owner::StatefulSet(set) => ("StatefulSet", &view.store().stateful_sets().get(set)?.meta.id),
-        Owner::DaemonSet(set) => ("DaemonSet", &view.store().daemon_sets().get(set)?.meta.id),
-        Owner::Job(job) => return Some(workload_of_job(view, view.store().jobs().get(job)?)),
-    };
-    Some(ObjectReference { kind: kind.into(), id: id.clone() })
+/// The object at the end of the chain of owners, as long as it exists.
+fn workload_behind(view: ClusterView<'_>, owned: ObjectId) -> Option<ObjectReference> {
+    let mut object = owned;
+    while let Some(owner) = view.owner_of(object).filter(|owner| view.name_of(*owner).is_some()) {
+        object = owner;
+    }
+    Some(ObjectReference { kind: object.kind(), id: view.name_of(object)?.clone() })
 }
 
 /// The workload that a Job belongs to: its CronJob, or itself.
-pub(super) fn workload_of_job(view: ClusterView<'_>, job: &Job) -> ObjectReference {
-    let (kind, id) = match job.owner.and_then(|owner| view.store().cron_jobs().get(owner)) {
-        Some(cron_job) => ("CronJob", &cron_job.meta.id),
-        None => ("Job", &job.meta.id),
-    };
-    ObjectReference { kind: kind.into(), id: id.clone() }
+pub(super) fn workload_of_job(view: ClusterView<'_>, id: JobId, job: &Job) -> ObjectReference {
+    let itself = || ObjectReference { kind: Kind::Job, id: job.meta.id.clone() };
+    workload_behind(view, ObjectId::Job(id)).unwrap_or_else(itself)
 }
 
 /// A workload over the run: replicas, readiness, restarts and CPU.

@@ -11,14 +11,10 @@ use super::routing::Routing;
 use cluster::node::ZONE_LABEL;
 use cluster::pod_resources::pod_requests;
 use cluster::pod_template::ResourceList;
-use cluster::{Name, NamespacedName, ObjectReference};
+use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
 use manifest::field::{FieldErrors, FieldPath};
 use manifest::pod::pod_template;
 use manifest::{Diagnostics, Manifest, Source, decode_silently, read_manifests};
-
-/// Kinds whose pods a scenario can describe.
-pub const WORKLOAD_KINDS: [&str; 7] =
-    ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"];
 
 /// The objects of some manifests.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -110,21 +106,21 @@ impl Inventory {
     }
 
     fn add_object(&mut self, object: &ObjectReference, value: &Value) {
-        let kind = &*object.kind;
-        if kind == "Service" {
+        let kind = object.kind;
+        if kind == Kind::Service {
             let spec = decode_silently::<core::Service>(value).spec.unwrap_or_default();
             self.services.insert(object.id.clone(), spec.selector.unwrap_or_default());
             if spec.session_affinity.as_deref() == Some("ClientIP") {
                 self.client_affinity.insert(object.id.clone());
             }
         }
-        if kind == "Node" {
+        if kind == Kind::Node {
             let labels = decode_silently::<core::Node>(value).metadata.labels.unwrap_or_default();
             let zone = labels.get(ZONE_LABEL).map(|zone| zone.as_str().into());
             self.nodes.insert(object.id.name.clone(), zone);
         }
         self.routing.add(object, value);
-        if kind == "HorizontalPodAutoscaler" || kind == "ScaledObject" {
+        if kind == Kind::HorizontalPodAutoscaler || kind == Kind::ScaledObject {
             let target = scaled(object, value);
             let most =
                 value.pointer("/spec/maxReplicas").or(value.pointer("/spec/maxReplicaCount"));
@@ -134,17 +130,17 @@ impl Inventory {
             let asked = target.iter().flat_map(|target| metrics_asked(value, object, target));
             self.metrics_asked.extend(asked);
         }
-        if WORKLOAD_KINDS.contains(&kind) {
+        if kind.can(Verbs::RUN_PODS) {
             self.workloads.insert(object.clone(), pod_shape(kind, value));
         }
         self.objects.insert(object.clone());
     }
 }
 
-fn pod_shape(kind: &str, value: &Value) -> PodShape {
+fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     let written = match kind {
-        "Pod" => Some(value),
-        "CronJob" => value.pointer("/spec/jobTemplate/spec/template"),
+        Kind::Pod => Some(value),
+        Kind::CronJob => value.pointer("/spec/jobTemplate/spec/template"),
         _ => value.pointer("/spec/template"),
     };
     let Some(written) = written else { return PodShape::default() };
@@ -170,7 +166,7 @@ fn pod_shape(kind: &str, value: &Value) -> PodShape {
 /// What an HPA or a ScaledObject scales.
 fn scaled(object: &ObjectReference, autoscaler: &Value) -> Option<ObjectReference> {
     let text = |pointer| autoscaler.pointer(pointer).and_then(Value::as_str);
-    let default = (*object.kind == *"ScaledObject").then_some("Deployment");
+    let default = (object.kind == Kind::ScaledObject).then_some("Deployment");
     let namespace = &object.id.namespace;
     let target = text("/spec/scaleTargetRef/kind").or(default)?;
     format!("{target}/{namespace}/{}", text("/spec/scaleTargetRef/name")?).parse().ok()

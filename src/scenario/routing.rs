@@ -24,7 +24,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use canary::CanaryWeight;
-use cluster::{NamespacedName, ObjectReference};
+use cluster::{Kind, NamespacedName, ObjectReference};
 use limits::RouteLimits;
 use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_silently};
 pub use targets::{missing_services, target_problems};
@@ -119,13 +119,15 @@ impl Routing {
     /// Adds what an object says of routes, if it is an Ingress, an IngressClass, an HTTPRoute or a Service.
     pub fn add(&mut self, object: &ObjectReference, value: &Value) {
         let nobody = &mut Said::default();
-        match &*object.kind {
-            "Ingress" => self.rules.extend(ingress::rules(object, decode_silently(value), nobody)),
-            "HTTPRoute" => {
+        match object.kind {
+            Kind::Ingress => {
+                self.rules.extend(ingress::rules(object, decode_silently(value), nobody));
+            }
+            Kind::HTTPRoute => {
                 self.rules.extend(http_route::rules(object, decode_silently(value), nobody));
             }
-            "IngressClass" => self.add_class(object, decode_silently(value)),
-            "Service" => self.add_service(object, decode_silently(value)),
+            Kind::IngressClass => self.add_class(object, decode_silently(value)),
+            Kind::Service => self.add_service(object, decode_silently(value)),
             _ => {}
         }
     }
@@ -317,13 +319,13 @@ impl Rule {
 pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
     let Manifest { reference, value, origin, .. } = manifest;
     let mut said = Said::default();
-    let mut problems = match &*reference.kind {
-        "Ingress" => {
+    let mut problems = match reference.kind {
+        Kind::Ingress => {
             let (ingress, mistakes) = decode(value);
             ingress::rules(reference, ingress, &mut said);
             mistakes
         }
-        "HTTPRoute" => {
+        Kind::HTTPRoute => {
             let (route, mistakes) = decode(value);
             http_route::rules(reference, route, &mut said);
             mistakes

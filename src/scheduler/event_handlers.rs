@@ -10,19 +10,19 @@ use super::queue::QueuedPod;
 use super::schedule_one::{Scheduler, Tracked, cycle};
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
-use cluster::{Change, ClusterView, PodChanges};
+use cluster::{Change, ClusterView, ObjectId, PodChanges, Write};
 
 impl Scheduler {
     /// Hears of a change, and lets the pods try again that it may help.
-    pub fn on_change(&mut self, view: ClusterView<'_>, change: Change) {
-        match change {
+    pub fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
+        match *change {
             Change::NodeAdded(node) => self.node_added(view, node),
             Change::NodeUpdated(node) => self.node_updated(view, node),
-            Change::NodeRemoved(node) => self.node_removed(view, node),
+            Change::Removed { object: ObjectId::Node(node), .. } => self.node_removed(view, node),
             Change::PodAdded(pod) => self.pod_added(view, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_gone(view, pod),
-            Change::ClaimAdded => {
+            Change::Spec(ObjectId::PersistentVolumeClaim(_), Write::Create) => {
                 self.wake(view, None, |_| Some(ClusterEvent::ClaimAdded));
             }
             _ => {}

@@ -1,8 +1,6 @@
 //! What the scheduler needs to know of a pod, worked out once for all pods that are alike: same
 //! namespace, same template, same labels. Identical pods cost little because of it.
 
-use std::collections::BTreeMap;
-
 use super::gpu::GpuRequest;
 use super::resources::Resources;
 use super::topology::TopologyKey;
@@ -12,9 +10,8 @@ use cluster::pod_template::{
     PreemptionPolicy, ResourceList, Toleration, TopologySpreadConstraint, WhenUnsatisfiable,
     merge_label_keys,
 };
-use cluster::policy::Namespace;
 use cluster::selector::Selector;
-use cluster::{Labels, Name};
+use cluster::{Labels, Name, Store};
 use units::Quantity;
 
 /// CPU that a container without a CPU request counts for in scores (`DefaultMilliCPURequest`).
@@ -155,10 +152,12 @@ impl AffinityTerm {
 
     /// Whether a term of the incoming pod selects a pod that is there. Namespaces by label are those
     /// that exist; an empty selector takes all, existing or not.
-    pub fn selects(&self, pod: &PodClass, namespaces: &BTreeMap<Name, Namespace>) -> bool {
+    pub fn selects(&self, pod: &PodClass, store: &Store) -> bool {
         let by_label = |selector: &Selector| {
             selector.is_empty()
-                || namespaces.get(&pod.namespace).is_some_and(|ns| selector.matches(&ns.labels))
+                || store
+                    .namespace(&pod.namespace)
+                    .is_some_and(|one| selector.matches(&one.meta.labels))
         };
         self.matches(pod, by_label)
     }

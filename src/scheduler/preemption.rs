@@ -322,7 +322,7 @@ fn split_by_budgets(cycle: &CycleContext<'_>, victims: &[Victim]) -> (Vec<Victim
             let is_disrupted = |id: &PodId| disrupted.iter().any(|one| one.pod == *id);
             let protects = *budget.meta.namespace() == class.namespace
                 && !class.labels.is_empty()
-                && budget.selector.as_ref().is_some_and(|selector| {
+                && budget.spec.selector.as_ref().is_some_and(|selector| {
                     !selector.is_empty() && selector.matches(&class.labels)
                 })
                 && !victim.pod.id.as_ref().is_some_and(is_disrupted);

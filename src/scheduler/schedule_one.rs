@@ -18,7 +18,7 @@ use super::tie_break::TieBreaker;
 use cluster::action::{Event, PodDeletion};
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
-use cluster::{Action, ClusterView};
+use cluster::{Action, ClusterView, Kind};
 use engine::SimTime;
 
 /// Under this name the scheduler acts.
@@ -340,5 +340,5 @@ pub(super) fn cycle<'a>(
 
 fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
     let object = pod.id.clone();
-    Action::Event(Box::new(Event { kind: "Pod", object, is_warning, reason, message }))
+    Action::Event(Box::new(Event { kind: Kind::Pod, object, is_warning, reason, message }))
 }

@@ -11,7 +11,7 @@ use super::event::Event;
 use cluster::custom_metrics::{ApiHealth, CustomMetrics, MetricSeries, MetricsApi};
 use cluster::pod::PodId;
 use cluster::selection::Selecting;
-use cluster::{Action, NamespacedName, ObjectReference};
+use cluster::{Action, AnySpec, Kind, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime, Streams};
 use metrics::{
     LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values, Whole,
@@ -34,7 +34,8 @@ impl Adapter {
         if rules.is_empty() {
             let steps = world.timeline.iter().flat_map(|(_, step)| &step.objects);
             let mut objects = world.objects.iter().chain(steps);
-            let has_keda = objects.any(|action| matches!(action, Action::CreateScaledObject(_)));
+            let has_keda =
+                objects.any(|action| matches!(action, Action::Apply(_, AnySpec::ScaledObject(_))));
             let external = (!has_keda).then_some(MetricsApi::External);
             for api in [Some(MetricsApi::Custom), external].into_iter().flatten() {
                 env.act("cluster", Action::SetMetricsApi(api, ApiHealth::Unregistered));
@@ -166,7 +167,7 @@ fn series_of(
     now: SimTime,
     window: SimDuration,
 ) -> MetricSeries {
-    let service = ObjectReference { kind: "Service".into(), id: rule.service.0.clone() };
+    let service = ObjectReference { kind: Kind::Service, id: rule.service.0.clone() };
     let objects: BTreeMap<ObjectReference, i64> =
         values.whole.map(|whole| (service, whole)).into_iter().collect();
     MetricSeries {

@@ -20,7 +20,7 @@ use super::world::{App, AppPlan, CpuLoadStep};
 use cluster::node::ZONE_LABEL;
 use cluster::pod::{Owner, Pod, PodId};
 use cluster::pod_template::TemplateId;
-use cluster::{ClusterView, Name, ObjectReference};
+use cluster::{ClusterView, Kind, Name, ObjectReference};
 use engine::{SimDuration, SimTime};
 use kubelet::Stop;
 use metrics::{MeterUsage, PodUsage, SteadyUse};
@@ -59,7 +59,7 @@ impl Apps {
         if let Some(plan) = pod.owner.and_then(|owner| self.plans.get(&owner)) {
             return plan.clone();
         }
-        let itself = || ObjectReference { kind: "Pod".into(), id: pod.id.clone() };
+        let itself = || ObjectReference { kind: Kind::Pod, id: pod.id.clone() };
         let own = pod.owner.is_none().then(|| plans.get(&itself())).flatten();
         let plan = own.or_else(|| plans.get(&workload_of(view, pod)));
         let plan = plan.cloned().map(Arc::new);

@@ -4,7 +4,6 @@
 mod accelerators;
 mod applications;
 mod entrances;
-mod written;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ use super::world::{AppPlan, CpuLoadStep, Step, World};
 use cluster::action::PodSource;
 use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
-use cluster::{Action, Name, NamespacedName, ObjectReference};
+use cluster::{Action, AnySpec, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
@@ -215,7 +214,9 @@ impl<'a> Blueprint<'a> {
     fn take_nodes(&mut self) {
         for action in std::mem::take(&mut self.objects) {
             match action {
-                Action::AddNode(node) => self.nodes.push(*node),
+                Action::Apply(meta, AnySpec::Node(node)) => {
+                    self.nodes.push(Node { meta: *meta, ..*node });
+                }
                 other => self.objects.push(other),
             }
         }
@@ -239,10 +240,9 @@ impl<'a> Blueprint<'a> {
                     Vec::new()
                 }
                 TimelineAction::Patch(change) => {
-                    let (action, mistakes) = self.documents.patch(change);
-                    problems.append(mistakes);
+                    problems.append(self.documents.patch(change));
                     self.patched_route(&change.workload, problems);
-                    action.into_iter().collect()
+                    Vec::new()
                 }
                 TimelineAction::Delete(object) => {
                     self.documents.delete(object);
@@ -328,8 +328,9 @@ fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
     let mut pods = Vec::new();
     for object in objects {
         let (template, replicas) = match object {
-            Action::CreateDeployment(deployment) => (&deployment.1.template, deployment.1.replicas),
-            Action::CreateReplicaSet(draft) => (&draft.template, draft.replicas),
+            Action::Apply(_, AnySpec::Deployment(spec)) => (&spec.template, spec.replicas),
+            Action::Apply(_, AnySpec::ReplicaSet(spec)) => (&spec.template, spec.replicas),
+            Action::Apply(_, AnySpec::Pod(template)) => (&**template, 1),
             Action::CreatePod(draft) => match &draft.template {
                 PodSource::New(template) => (&**template, 1),
                 PodSource::Interned(_) => continue,

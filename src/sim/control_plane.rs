@@ -213,13 +213,13 @@ impl ControlPlane {
         }
         observer.changed(ClusterView::new(&self.store, now), &changes);
         for change in changes.drain(..) {
-            self.wake(now, change);
+            self.wake(now, &change);
         }
         self.changes = changes;
         result
     }
 
-    fn wake(&mut self, now: SimTime, change: Change) {
+    fn wake(&mut self, now: SimTime, change: &Change) {
         let seen = now + self.settings.watch_latency;
         let view = ClusterView::new(&self.store, now);
         let of = Watches::of(view, change);
@@ -280,14 +280,14 @@ fn hearers(controllers: &[Box<dyn Controller>]) -> [u32; Watches::KINDS] {
 }
 
 /// Whether a change makes a controller look at anything.
-fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: Change) -> bool {
+fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: &Change) -> bool {
     let mut woken = Vec::new();
     controller.wakes_on(view, change, &mut woken);
     !woken.is_empty()
 }
 
 /// Whether a change invalidates any decision.
-fn invalidates(memo: &dyn Memoize, view: ClusterView<'_>, change: Change) -> bool {
+fn invalidates(memo: &dyn Memoize, view: ClusterView<'_>, change: &Change) -> bool {
     let mut invalidated = Vec::new();
     memo.invalidates_on(view, change, &mut invalidated);
     !invalidated.is_empty()
@@ -296,9 +296,9 @@ fn invalidates(memo: &dyn Memoize, view: ClusterView<'_>, change: Change) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::policy::Namespace;
-    use cluster::service::Service;
-    use cluster::{Name, ObjectMeta};
+    use cluster::namespace::NamespaceSpec;
+    use cluster::service::ServiceSpec;
+    use cluster::{Name, ObjectId, ObjectMeta};
     use controllers::Backoff;
     use engine::Streams;
 
@@ -311,8 +311,8 @@ mod tests {
             "creator"
         }
 
-        fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-            if let Change::ServiceSpec(_) = change {
+        fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+            if let Change::Spec(ObjectId::Service(_), _) = change {
                 wake.push(Key::Pass(0));
             }
         }
@@ -336,18 +336,7 @@ mod tests {
     }
 
     fn create_service(name: &str) -> Action {
-        Action::CreateService(Box::new(Service {
-            meta: ObjectMeta::new("default", name),
-            selector: None,
-            ports: Vec::new(),
-            is_headless: false,
-            node_ports: 0,
-            is_load_balancer: false,
-            traffic_distribution: None,
-            publish_not_ready_addresses: false,
-            has_client_affinity: false,
-            endpoints: Vec::new(),
-        }))
+        Action::create(ObjectMeta::new("default", name), ServiceSpec::default())
     }
 
     fn names(plane: &ControlPlane) -> Vec<Name> {
@@ -367,7 +356,7 @@ mod tests {
         assert_eq!(plane.next_due(), Some(SimTime::from_nanos(1_010_000_000)));
         let entry = &journal.log[0];
         assert_eq!((entry.actor, journal.changes.len()), ("creator", 1));
-        assert!(matches!(entry.what, Logged::Refused { verb: "CreateService", .. }));
+        assert!(matches!(entry.what, Logged::Refused { verb: "Create", .. }));
     }
 
     #[test]
@@ -375,8 +364,7 @@ mod tests {
         let store = Store::new(Streams::new(1));
         let settings = ControlPlaneSettings::default();
         let mut plane = ControlPlane::new(store, vec![Box::new(Creator)], settings, SimTime::ZERO);
-        let namespace = Box::new(Namespace { name: "a".into(), ..Namespace::default() });
-        let action = Action::CreateNamespace(namespace);
+        let action = Action::create(ObjectMeta::new("", "a"), NamespaceSpec);
         plane.act(SimTime::ZERO, "user", action, &mut Journal::default()).unwrap();
         assert_eq!(plane.next_due(), None);
     }

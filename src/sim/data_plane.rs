@@ -14,7 +14,7 @@ use super::world::World;
 use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::{Pod, PodId};
 use cluster::service::ServiceId;
-use cluster::{Action, Change, ClusterView, PodChanges};
+use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 use engine::Streams;
 use kubelet::memory::eviction_victim;
 use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile};
@@ -50,8 +50,8 @@ impl DataPlane {
     }
 
     /// What kubelets, nodes and traffic do about a change.
-    pub(super) fn react(&mut self, env: &mut Environment, change: Change) {
-        match change {
+    pub(super) fn react(&mut self, env: &mut Environment, change: &Change) {
+        match *change {
             Change::NodeAdded(node) => self.node_added(env, node),
             Change::PodAdded(pod) => self.pod_added(env, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(env, pod, what),
@@ -61,7 +61,8 @@ impl DataPlane {
                     self.retry_resizes(env, node);
                 }
             }
-            Change::ServiceSpec(service) => {
+            Change::Spec(ObjectId::Service(service), _)
+            | Change::Removed { object: ObjectId::Service(service), .. } => {
                 self.endpoints.service_changed(env, &mut self.traffic, service);
             }
             Change::Endpoints(service) => self.endpoints.changed(env, service),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use cluster::{Action, ObjectReference};
+use cluster::{Action, Kind, ObjectReference};
 use faults::{ImageChange, PatchChange};
 use manifest::{ControlPlane, Diagnostics, Manifest, Object, Severity, admit_with};
 use scenario::Routing;
@@ -69,8 +69,8 @@ impl Documents {
     /// The image of a container was set.
     pub fn set_image(&mut self, change: &ImageChange) {
         let Some(manifest) = self.by_reference.get_mut(&change.workload) else { return };
-        let pointer = match &*change.workload.kind {
-            "CronJob" => "/spec/jobTemplate/spec/template/spec/containers",
+        let pointer = match change.workload.kind {
+            Kind::CronJob => "/spec/jobTemplate/spec/template/spec/containers",
             _ => "/spec/template/spec/containers",
         };
         let containers = manifest.value.pointer_mut(pointer);
@@ -84,20 +84,20 @@ impl Documents {
         }
     }
 
-    /// The object after a merge patch, and what is wrong with it. Nothing for one that no manifest has.
-    /// What was said of the object before is not said again.
-    pub fn patch(&mut self, change: &PatchChange) -> (Option<Action>, Diagnostics) {
+    /// An object gets a merge patch; what is wrong with it then, of which nothing was said before. Nothing is known
+    /// of an object that no manifest has.
+    pub fn patch(&mut self, change: &PatchChange) -> Diagnostics {
         let Some(manifest) = self.by_reference.get_mut(&change.workload) else {
-            return (None, Diagnostics::default());
+            return Diagnostics::default();
         };
         merge(&mut manifest.value, &change.patch);
         let patched = vec![manifest.clone()];
-        let (actions, said) = self.admit(patched);
+        let (_, said) = self.admit(patched);
         let mut problems = Diagnostics::default();
         for problem in said.iter().filter(|problem| problem.severity == Severity::Error) {
             problems.push(problem.clone());
         }
-        (actions.into_iter().next(), problems)
+        problems
     }
 
     /// What applying these manifests beside all others asks for, and what is to be said of them alone.
@@ -113,7 +113,7 @@ impl Documents {
             let manifest = &one.manifest;
             manifest.has_generated_name || !is_other.contains(&manifest.reference)
         });
-        let actions = own.filter_map(Object::into_action).collect();
+        let actions = own.map(Object::into_action).collect();
         let mut problems = Diagnostics::default();
         for problem in &loaded.diagnostics {
             let is_own = problem.place.as_ref().is_some_and(|at| places.contains(&at.source));
@@ -144,10 +144,94 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// An object after `kubectl apply`: fields of the manifest are set, those that the manifest before had and this has
+/// not are removed, all others stay (the three-way strategic merge of `kubectl/pkg/cmd/apply`).
+pub fn applied(before: Option<&Value>, manifest: &Value, mut live: Value) -> Value {
+    apply_fields(before.unwrap_or(&Value::Null), manifest, &mut live);
+    live
+}
+
+fn apply_fields(before: &Value, manifest: &Value, live: &mut Value) {
+    let (Some(fields), Some(live)) = (manifest.as_object(), live.as_object_mut()) else {
+        return *live = manifest.clone();
+    };
+    for (name, _) in before.as_object().into_iter().flatten() {
+        if !fields.contains_key(name) {
+            live.shift_remove(name);
+        }
+    }
+    for (name, wanted) in fields {
+        match (wanted, live.get_mut(name)) {
+            (Value::Null, _) => drop(live.shift_remove(name)),
+            (Value::Object(_), Some(known @ Value::Object(_))) => {
+                apply_fields(&before[name], wanted, known);
+            }
+            (Value::Array(items), Some(Value::Array(known))) => match merge_key(name, items) {
+                Some(key) => *known = apply_items(key, &before[name], items, known),
+                None => known.clone_from(items),
+            },
+            _ => drop(live.insert(name.clone(), wanted.clone())),
+        }
+    }
+}
+
+/// The field by which items of a list are known to be the same (`patchMergeKey` in the API's types); a list without
+/// is replaced as a whole.
+fn merge_key(list: &str, items: &[Value]) -> Option<&'static str> {
+    let key = match list {
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => {
+            "name"
+        }
+        "volumeMounts" => "mountPath",
+        "volumeDevices" => "devicePath",
+        "ports" if items.iter().all(|one| one.get("containerPort").is_some()) => "containerPort",
+        "ports" => "port",
+        "hostAliases" => "ip",
+        "topologySpreadConstraints" => "topologyKey",
+        _ => return None,
+    };
+    items.iter().all(|one| one.get(key).is_some()).then_some(key)
+}
+
+/// The items of the manifest in its order, then those that somebody else added.
+fn apply_items(key: &str, before: &Value, items: &[Value], live: &[Value]) -> Vec<Value> {
+    let named = |all: &[Value], item: &Value| all.iter().find(|one| one[key] == item[key]).cloned();
+    let before = before.as_array().map_or(&[][..], Vec::as_slice);
+    let own = items.iter().map(|item| match named(live, item) {
+        Some(mut known) => {
+            apply_fields(&named(before, item).unwrap_or_default(), item, &mut known);
+            known
+        }
+        None => item.clone(),
+    });
+    let is_others = |one: &&Value| named(items, one).is_none() && named(before, one).is_none();
+    own.chain(live.iter().filter(is_others).cloned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn applying_leaves_what_others_set_and_removes_what_the_manifest_dropped() {
+        let before = json!({"spec": {"paused": true, "containers": [
+            {"name": "a", "image": "a:1", "env": [{"name": "X", "value": "1"}]},
+            {"name": "b", "image": "b:1"},
+        ]}});
+        let manifest = json!({"spec": {"containers": [{"name": "a", "image": "a:2"}]}});
+        let live = json!({"spec": {"paused": true, "replicas": 7, "containers": [
+            {"name": "a", "image": "a:1", "imagePullPolicy": "Always",
+             "env": [{"name": "X", "value": "1"}]},
+            {"name": "b", "image": "b:1"},
+            {"name": "injected", "image": "proxy:1"},
+        ]}});
+        let wanted = json!({"spec": {"replicas": 7, "containers": [
+            {"name": "a", "image": "a:2", "imagePullPolicy": "Always"},
+            {"name": "injected", "image": "proxy:1"},
+        ]}});
+        assert_eq!(applied(Some(&before), &manifest, live), wanted);
+    }
 
     #[test]
     fn a_merge_patch_sets_removes_and_descends() {

@@ -4,7 +4,7 @@ use super::environment::Environment;
 use super::event::Event;
 use cluster::node::NodeId;
 use cluster::pod::{Owner, Pod, PodId};
-use cluster::{Action, ObjectReference, Refused, Store};
+use cluster::{Action, Kind, ObjectReference, Refused, Store};
 use engine::SimDuration;
 
 /// `kubectl drain` asks again after this long when an eviction was refused.
@@ -25,7 +25,7 @@ pub(super) fn drain_node(env: &mut Environment, node: NodeId) {
 /// (`evictPods` of `kubectl/pkg/drain`).
 pub(super) fn evict(env: &mut Environment, pod: PodId) {
     let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
-    let reference = ObjectReference { kind: "Pod".into(), id };
+    let reference = ObjectReference { kind: Kind::Pod, id };
     match env.ask("user", Action::EvictPod(pod)) {
         Ok(()) => {
             let message = format!("evicting pod {}", reference.id);

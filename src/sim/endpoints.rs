@@ -74,10 +74,13 @@ impl Endpoints {
         let Some(service) = env.store().services().get(id) else { return };
         if self.services.contains(&Some(id)) {
             // That terminating endpoints are better than none is a rule of kube-proxy.
-            let falls_back = env.world.falls_back_to_terminating && !service.is_headless;
+            let falls_back = env.world.falls_back_to_terminating && !service.spec.is_headless;
             let delays = &env.world.delays;
-            let delay =
-                if service.is_headless { delays.dns_cache } else { delays.endpoint_propagation };
+            let delay = if service.spec.is_headless {
+                delays.dns_cache
+            } else {
+                delays.endpoint_propagation
+            };
             self.propagating.push_back((id, routable(&service.endpoints, falls_back)));
             env.enter(env.now + delay, Event::Propagate { service: id });
         }
@@ -140,13 +143,13 @@ pub(super) fn traffic_id(position: usize) -> TrafficId {
 /// Has the traffic go by the fields of a Service. A headless one has no virtual IP: clients look its pods up in
 /// the DNS.
 fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service) {
-    if service.is_headless {
+    if service.spec.is_headless {
         return;
     }
-    if service.has_client_affinity {
+    if service.spec.has_client_affinity {
         traffic.set_client_affinity(id, CLIENT_AFFINITY);
     }
-    match service.traffic_distribution {
+    match service.spec.traffic_distribution {
         Some(TrafficDistribution::PreferSameZone) => traffic.prefer_same_zone(id),
         Some(TrafficDistribution::PreferSameNode) => traffic.prefer_same_node(id),
         None => {}
@@ -155,8 +158,9 @@ fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service) {
 
 /// Why nobody can answer for a Service.
 fn why_down(view: ClusterView<'_>, service: Option<ServiceId>, kubelet: &Kubelet) -> &'static str {
-    let existing =
-        |id: &ServiceId| view.services().get(*id).is_some_and(|service| service.selector.is_some());
+    let existing = |id: &ServiceId| {
+        view.services().get(*id).is_some_and(|service| service.spec.selector.is_some())
+    };
     let Some(service) = service.filter(existing) else {
         return "the Service does not exist";
     };

@@ -9,39 +9,10 @@ use super::observers::Observers;
 use super::world::World;
 use cluster::action::Event as KubernetesEvent;
 use cluster::node::NodeId;
-use cluster::{Action, ClusterView, NamespacedName, ObjectReference, Refused, Store};
+use cluster::{Action, ClusterView, Kind, NamespacedName, ObjectReference, Refused, Store};
 use controllers::Controller;
 use engine::{EventQueue, SimTime, Streams};
 use record::Recorder;
-
-/// Kinds that an entry of the log can be about.
-const KINDS: [&str; 25] = [
-    "APIService",
-    "Metric",
-    "Deployment",
-    "ReplicaSet",
-    "StatefulSet",
-    "DaemonSet",
-    "Job",
-    "CronJob",
-    "Pod",
-    "Node",
-    "Namespace",
-    "Service",
-    "Ingress",
-    "HTTPRoute",
-    "HorizontalPodAutoscaler",
-    "ScaledObject",
-    "VerticalPodAutoscaler",
-    "PodDisruptionBudget",
-    "ConfigMap",
-    "Secret",
-    "PersistentVolumeClaim",
-    "ResourceQuota",
-    "LimitRange",
-    "ServiceAccount",
-    "File",
-];
 
 /// The clock of a simulation, its control plane, its event queue and its observers.
 #[derive(Clone, Debug)]
@@ -151,7 +122,7 @@ impl Environment {
         reason: &'static str,
         message: String,
     ) {
-        let kind = KINDS.iter().find(|kind| ***kind == *object.kind).copied().unwrap_or("Object");
+        let kind = object.kind;
         let event =
             KubernetesEvent { kind, object: object.id.clone(), is_warning, reason, message };
         self.act(actor, Action::Event(Box::new(event)));
@@ -160,5 +131,5 @@ impl Environment {
 
 /// A node by its name, as an entry of the log is about it.
 pub(super) fn node_reference(name: &str) -> ObjectReference {
-    ObjectReference { kind: "Node".into(), id: NamespacedName::new("", name) }
+    ObjectReference { kind: Kind::Node, id: NamespacedName::new("", name) }
 }

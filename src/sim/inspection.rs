@@ -4,7 +4,7 @@ use super::changing::template_of;
 use super::endpoints::traffic_id;
 use super::simulation::Simulation;
 use cluster::node::NodeId;
-use cluster::{ClusterView, NamespacedName, ObjectReference};
+use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference, Verbs};
 use controllers::{Key, Row};
 use record::Recorder;
 use scheduler::explanation::Explanation;
@@ -43,7 +43,7 @@ impl Simulation {
         let Some(service) = service.and_then(|id| view.services().get(id)) else {
             return Vec::new();
         };
-        let Some(selector) = &service.selector else { return Vec::new() };
+        let Some(selector) = &service.spec.selector else { return Vec::new() };
         let is_behind = |workload: &ObjectReference| {
             workload.id.namespace == *service.meta.namespace()
                 && template_of(view.store(), workload)
@@ -75,30 +75,19 @@ impl Simulation {
     }
 
     /// The autoscalers of a kind that exist now.
-    pub fn autoscalers(&self, kind: &str) -> Vec<ObjectReference> {
-        let store = self.env.store();
-        let ids: Vec<&NamespacedName> = match kind {
-            "HorizontalPodAutoscaler" => store.hpas().values().map(|one| &one.meta.id).collect(),
-            "VerticalPodAutoscaler" => store.vpas().values().map(|one| &one.meta.id).collect(),
-            "ScaledObject" => store.scaled_objects().values().map(|one| &one.meta.id).collect(),
-            _ => Vec::new(),
-        };
-        let named = |id: &NamespacedName| ObjectReference { kind: kind.into(), id: id.clone() };
-        ids.into_iter().map(named).collect()
+    pub fn autoscalers(&self, kind: Kind) -> Vec<ObjectReference> {
+        let all = self.env.store().objects_of(kind).into_iter();
+        let all = all.filter(|_| kind.can(Verbs::EXPLAIN));
+        all.map(|(_, id)| ObjectReference { kind, id: id.clone() }).collect()
     }
 
     fn autoscaler(&self, object: &ObjectReference) -> Option<Key> {
-        let store = self.env.store();
-        match object.kind.as_ref() {
-            "HorizontalPodAutoscaler" => store.hpa_named(&object.id).map(Key::Hpa),
-            "VerticalPodAutoscaler" => store.vpa_named(&object.id).map(Key::Vpa),
-            "ScaledObject" => {
-                let mut objects = store.scaled_objects().iter();
-                let found = objects.find(|(_, one)| one.meta.id == object.id);
-                found.map(|(id, _)| Key::ScaledObject(id))
-            }
-            _ => None,
-        }
+        Some(match self.env.store().object_named(object.kind, &object.id)? {
+            ObjectId::HorizontalPodAutoscaler(id) => Key::Hpa(id),
+            ObjectId::VerticalPodAutoscaler(id) => Key::Vpa(id),
+            ObjectId::ScaledObject(id) => Key::ScaledObject(id),
+            _ => return None,
+        })
     }
 
     /// The node of a pod by its name, if it has one.

@@ -71,7 +71,7 @@ impl Observer for Journal {
         self.changes.extend_from_slice(changes);
         if let Some(watch) = &mut self.watch {
             for change in changes {
-                watch.changed(view, *change);
+                watch.changed(view, change);
             }
         }
     }

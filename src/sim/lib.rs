@@ -29,6 +29,5 @@ mod work_queue;
 pub mod world;
 
 pub use blueprint::{Blueprint, Pool, scheduler_of};
-pub use changing::{Unchanged, as_change, deletion};
 pub use simulation::Simulation;
 pub use world::World;

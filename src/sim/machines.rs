@@ -11,7 +11,7 @@ use super::outages::{recover_node, warn_of_node};
 use super::targets::{nodes_of, stream_of};
 use super::world::World;
 use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
-use cluster::{Action, Name, ObjectMeta, Store};
+use cluster::{Action, Name, ObjectId, ObjectMeta, Store};
 use engine::{SimDuration, random};
 use faults::{Maintenance, SpotReclaim};
 
@@ -75,7 +75,7 @@ impl Machines {
             }
             Some(DeferredStep::Join(node)) => {
                 let reference = node_reference(node.meta.name());
-                env.act("scenario", Action::AddNode(node));
+                env.act("scenario", Action::add_node(*node));
                 env.say("scenario", &reference, "NodeJoined", "a new node is Ready".to_owned());
             }
             Some(DeferredStep::Maintain(rounds)) => self.maintain(env, rounds),
@@ -163,7 +163,7 @@ impl Machines {
         let node = env.store().nodes()[id].clone();
         warn_of_node(env, id, "SpotReclaimed", "the machine is gone".to_owned());
         data_plane.node_down(env, id);
-        env.act("scenario", Action::RemoveNode(id));
+        env.act("scenario", Action::Delete(ObjectId::Node(id)));
         if let Some(after) = replaced_after {
             let fresh = self.fresh_node(&env.world, &node);
             self.defer(env, after, DeferredStep::Join(Box::new(fresh)));

@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::event::Event;
 use cluster::custom_metrics::{ApiHealth, MetricsApi};
 use cluster::node::NodeId;
-use cluster::{Action, Name, NamespacedName, ObjectReference};
+use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
 use engine::{SimTime, Streams};
 use faults::Scraper;
 use metrics::MetricsServer;
@@ -113,7 +113,7 @@ impl MetricsPipeline {
         } else {
             ("ScrapesResumed", "scrapes again")
         };
-        env.say("scenario", &reference("Deployment", name), reason, format!("{name} {verb}"));
+        env.say("scenario", &reference(Kind::Deployment, name), reason, format!("{name} {verb}"));
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) fn set_metrics_api(env: &mut Environment, api: MetricsApi, answers: b
         _ => ("MetricsApiDown", "answers no more"),
     };
     let message = format!("the metrics API {service} {verb}");
-    env.say("scenario", &reference("APIService", service), reason, message);
+    env.say("scenario", &reference(Kind::APIService, service), reason, message);
 }
 
 /// The source of a custom metric answers no more, or does so again.
@@ -143,9 +143,9 @@ pub(super) fn set_metric_failing(env: &mut Environment, name: &Name, fails: bool
     let (reason, verb) =
         if fails { ("MetricDown", "cannot be read") } else { ("MetricUp", "can be read again") };
     let message = format!("the metric {name} {verb}");
-    env.say("scenario", &reference("Metric", name), reason, message);
+    env.say("scenario", &reference(Kind::Metric, name), reason, message);
 }
 
-fn reference(kind: &str, name: &str) -> ObjectReference {
-    ObjectReference { kind: kind.into(), id: NamespacedName::new("", name) }
+fn reference(kind: Kind, name: &str) -> ObjectReference {
+    ObjectReference { kind, id: NamespacedName::new("", name) }
 }

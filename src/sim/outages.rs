@@ -7,7 +7,7 @@ use super::targets::{drawn_pods, stream_of};
 use cluster::action::PodDeletion;
 use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::PodId;
-use cluster::{Action, ObjectReference};
+use cluster::{Action, Kind, ObjectReference};
 use engine::SimDuration;
 use faults::{ContainerCrash, Outage, PodDeletion as DrawnPods};
 use kubelet::ContainerKill;
@@ -148,6 +148,6 @@ pub(super) fn warn_of_node(
 
 fn warn_of_pod(env: &mut Environment, pod: PodId, reason: &'static str, message: String) {
     let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
-    let reference = ObjectReference { kind: "Pod".into(), id };
+    let reference = ObjectReference { kind: Kind::Pod, id };
     env.warn("scenario", &reference, reason, message);
 }

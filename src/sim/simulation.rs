@@ -12,7 +12,7 @@ use super::machines::Machines;
 use super::metrics_pipeline::MetricsPipeline;
 use super::watch::{Watch, Watched};
 use super::world::World;
-use cluster::{Action, Change};
+use cluster::{Action, AnySpec, Change};
 use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
 use scheduler::Scheduler;
@@ -76,7 +76,7 @@ impl Simulation {
         let Self { env, data_plane, metrics, .. } = self;
         let world = Arc::clone(&env.world);
         for node in &world.nodes {
-            env.act("scenario", Action::AddNode(Box::new(node.clone())));
+            env.act("scenario", Action::add_node(node.clone()));
         }
         let hpa = &world.controllers.hpa;
         let streams = Streams::new(world.seed);
@@ -250,9 +250,9 @@ impl Simulation {
             }
             for change in changes.drain(..) {
                 let (recorder, view) = env.recorder_and_view();
-                recorder.on_change(view, change);
-                scheduler.on_change(view, change);
-                data_plane.react(env, change);
+                recorder.on_change(view, &change);
+                scheduler.on_change(view, &change);
+                data_plane.react(env, &change);
             }
         }
     }
@@ -262,7 +262,8 @@ impl Simulation {
 fn apply_objects(env: &mut Environment, hpas: bool) {
     let world = Arc::clone(&env.world);
     for object in &world.objects {
-        if matches!(object, Action::CreateHpa(_)) == hpas {
+        let is_hpa = matches!(object, Action::Apply(_, AnySpec::HorizontalPodAutoscaler(_)));
+        if is_hpa == hpas {
             env.apply_object(object.clone());
         }
     }

@@ -3,14 +3,14 @@
 use super::environment::Environment;
 use cluster::node::{NodeId, ZONE_LABEL};
 use cluster::pod::{Pod, PodId};
-use cluster::{ClusterView, Name, ObjectReference, Store};
+use cluster::{ClusterView, Kind, Name, ObjectReference, Store};
 use engine::{Stream, Streams, random};
 use record::workload_of;
 
 /// The pods of a workload that run and are not on their way out.
 pub(super) fn running_pods(view: ClusterView<'_>, workload: &ObjectReference) -> Vec<PodId> {
     let pods = view.pods().iter().filter(|(_, pod)| pod.is_active() && pod.node.is_some());
-    let is_it = |pod: &Pod| *workload.kind == *"Pod" && pod.id == workload.id;
+    let is_it = |pod: &Pod| workload.kind == Kind::Pod && pod.id == workload.id;
     let own = pods.filter(|(_, pod)| is_it(pod) || workload_of(view, pod) == *workload);
     own.map(|(id, _)| id).collect()
 }

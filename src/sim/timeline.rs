@@ -10,8 +10,9 @@ use super::resizing::resize_pods;
 use super::simulation::Simulation;
 use super::targets::nodes_in_zone;
 use cluster::node::NodeId;
-use cluster::{Action, Name, NamespacedName, ObjectReference};
+use cluster::{Action, Kind, NamespacedName, ObjectReference};
 use faults::TimelineAction;
+use manifest::{Diagnostics, Source, admit, read_manifests};
 
 impl Simulation {
     /// An entry of the timeline is due.
@@ -22,8 +23,24 @@ impl Simulation {
         }
     }
 
-    /// Somebody at a terminal does now what a timeline could have done, apart from applying files and
-    /// patches, whose objects nobody has read.
+    /// `kubectl apply` of manifests, now. Applies none of them if any has a mistake; a request that the API server
+    /// refuses is told by a Warning in the log.
+    pub fn apply(&mut self, manifests: &[Source]) -> Result<(), Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let loaded = admit(read_manifests(manifests, &mut problems));
+        problems.append(loaded.diagnostics);
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        for object in loaded.objects {
+            self.env.apply_object(object.into_action());
+        }
+        self.follow();
+        Ok(())
+    }
+
+    /// Somebody at a terminal does now what a timeline could have done, apart from applying files: that does
+    /// [`Self::apply`].
     pub fn intervene(&mut self, action: &TimelineAction) {
         let entries = u32::try_from(self.env.world.timeline.len()).unwrap_or(u32::MAX);
         let number = entries.saturating_add(self.interventions);
@@ -76,7 +93,7 @@ impl Simulation {
                     env.apply_object(action.clone());
                 }
             }
-            TimelineAction::Patch(change) => env.patch(change, objects),
+            TimelineAction::Patch(change) => env.patch(change),
             TimelineAction::Delete(object) => env.delete_object(data_plane, object),
             TimelineAction::MetricsApiDown(api) => set_metrics_api(env, *api, false),
             TimelineAction::MetricsApiUp(api) => set_metrics_api(env, *api, true),
@@ -122,5 +139,5 @@ fn set_unschedulable(env: &mut Environment, node: &str, is_unschedulable: bool) 
 }
 
 fn file_reference(file: &str) -> ObjectReference {
-    ObjectReference { kind: Name::from("File"), id: NamespacedName::new("", file) }
+    ObjectReference { kind: Kind::File, id: NamespacedName::new("", file) }
 }

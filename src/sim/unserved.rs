@@ -1,8 +1,8 @@
 //! HPAs that ask for metrics which the scenario's adapter does not serve.
 
-use cluster::Action;
 use cluster::hpa::MetricSource;
 use cluster::scaled_object::TriggerSource;
+use cluster::{Action, AnySpec};
 use controllers::keda::rule_of;
 use manifest::Diagnostic;
 use metrics::MetricRule;
@@ -12,11 +12,11 @@ use metrics::MetricRule;
 pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = unserved_triggers(objects, rules);
     let hpas = objects.iter().filter_map(|action| match action {
-        Action::CreateHpa(draft) => Some(draft),
+        Action::Apply(meta, AnySpec::HorizontalPodAutoscaler(spec)) => Some((meta, spec)),
         _ => None,
     });
-    let asked = hpas.flat_map(|draft| {
-        draft.1.metrics.iter().map(|metric| (draft.0.id.clone(), &*metric.source))
+    let asked = hpas.flat_map(|(meta, spec)| {
+        spec.metrics.iter().map(|metric| (meta.id.clone(), &*metric.source))
     });
     let unserved = asked.filter(|(_, source)| {
         let is_custom =
@@ -37,9 +37,9 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
 fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for action in objects {
-        let Action::CreateScaledObject(draft) = action else { continue };
-        for trigger in &draft.1.triggers {
-            let (object, kind) = (&draft.0.id, &trigger.kind);
+        let Action::Apply(meta, AnySpec::ScaledObject(spec)) = action else { continue };
+        for trigger in &spec.triggers {
+            let (object, kind) = (&meta.id, &trigger.kind);
             match &trigger.source {
                 TriggerSource::Unknown => warnings.push(
                     Diagnostic::warning(

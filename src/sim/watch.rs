@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::{LogEntry, Logged};
-use cluster::deployment::{DeploymentId, ReplicaSetId};
+use cluster::deployment::DeploymentId;
 use cluster::hpa_object::HpaId;
 use cluster::hpa_status::{HpaConditionType, MetricValue};
 use cluster::node::{ConditionStatus, NodeId, Taint};
 use cluster::pod::PodId;
-use cluster::{Change, ClusterView, Name, NamespacedName, PodChanges};
+use cluster::replica_set::ReplicaSetId;
+use cluster::{Change, ClusterView, Name, NamespacedName, ObjectId, PodChanges};
 use engine::SimTime;
 
 /// Something that was seen.
@@ -152,8 +153,8 @@ impl Watch {
         std::mem::take(&mut self.seen)
     }
 
-    pub(super) fn changed(&mut self, view: ClusterView<'_>, change: Change) {
-        match change {
+    pub(super) fn changed(&mut self, view: ClusterView<'_>, change: &Change) {
+        match *change {
             Change::PodAdded(pod) => self.pod_added(view, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => {
@@ -163,16 +164,17 @@ impl Watch {
                 }
             }
             Change::NodeAdded(node) | Change::NodeUpdated(node) => self.node_changed(view, node),
-            Change::NodeRemoved(node) => {
+            Change::Removed { object: ObjectId::Node(node), .. } => {
                 if let Some((name, _)) = self.nodes.remove(&node) {
                     self.see(view.now, Seen::Node { name, state: None });
                 }
             }
-            Change::DeploymentSpec(id) | Change::DeploymentStatus(id) => {
+            Change::Spec(ObjectId::Deployment(id), _)
+            | Change::Status(ObjectId::Deployment(id)) => {
                 self.deployment_changed(view, id);
             }
-            Change::ReplicaSetSpec(set) => self.replica_set_changed(view, set),
-            Change::HpaStatus(hpa) => self.hpa_changed(view, hpa),
+            Change::Spec(ObjectId::ReplicaSet(set), _) => self.replica_set_changed(view, set),
+            Change::Status(ObjectId::HorizontalPodAutoscaler(hpa)) => self.hpa_changed(view, hpa),
             _ => {}
         }
     }

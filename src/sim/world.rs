@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cluster::action::Action;
 use cluster::node::Node;
-use cluster::{Name, NamespacedName, ObjectReference};
+use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimDuration, SimTime, Streams, random};
 use faults::{RandomFault, TimelineAction};
@@ -181,9 +181,11 @@ impl World {
         }
         let mut nodes = Vec::new();
         let mut objects = Vec::new();
-        for action in loaded.objects.into_iter().filter_map(Object::into_action) {
+        for action in loaded.objects.into_iter().map(Object::into_action) {
             match action {
-                Action::AddNode(node) => nodes.push(*node),
+                Action::Apply(meta, AnySpec::Node(node)) => {
+                    nodes.push(Node { meta: *meta, ..*node });
+                }
                 other => objects.push(other),
             }
         }

@@ -1,7 +1,6 @@
 //! `kubectl describe`: all that is known of an object, and its events (`pkg/describe/describe.go`, 1.36).
 //! This file has what each kind shares and pods; the other kinds are in the files `describe_*`.
 
-use super::derived;
 use super::describe_hpa as hpa;
 use super::describe_limits as limits;
 use super::describe_node as node;
@@ -9,16 +8,16 @@ use super::describe_service as service;
 use super::describe_storage as storage;
 use super::describe_workloads as workloads;
 use super::events::event_table;
-use super::get::{Kind, Scope, Sight};
+use super::get::{Scope, Sight};
 use super::page::{Page, line};
 use super::pod_status::conditions;
-use super::rows_of_others::labels_of;
 use super::template::{OfPod, containers_of, spread, tolerations, volumes};
+use super::written::template_of;
+use cluster::assigned::{node_ip, pod_ip};
 use cluster::deployment::WorkloadCondition;
 use cluster::pod::Pod;
-use cluster::pod_template::ReferenceKind;
 use cluster::qos::qos_class;
-use cluster::{NamespacedName, ObjectMeta};
+use cluster::{Kind, NamespacedName, ObjectMeta};
 use engine::SimTime;
 use record::LogLine;
 
@@ -33,42 +32,43 @@ pub fn describe(
     let mut page = Page::default();
     let told = &mut page;
     match kind {
-        Kind::Pods => pod(sight, log, id, told)?,
-        Kind::Nodes => node::node(sight, id, told)?,
-        Kind::Deployments => workloads::deployment(sight, id, told)?,
-        Kind::ReplicaSets => workloads::replica_set(sight, id, told)?,
-        Kind::StatefulSets => workloads::stateful_set(sight, id, told)?,
-        Kind::DaemonSets => workloads::daemon_set(sight, id, told)?,
-        Kind::Jobs => workloads::job(sight, id, told)?,
-        Kind::CronJobs => workloads::cron_job(sight, id, told)?,
-        Kind::Services => service::service(sight, id, told)?,
-        Kind::Ingresses => service::ingress(sight, id, told)?,
-        Kind::Hpas => hpa::hpa(sight, id, told)?,
-        Kind::Vpas => hpa::vpa(sight, id, told)?,
-        Kind::ScaledObjects => hpa::scaled_object(sight, id, told)?,
-        Kind::DisruptionBudgets => limits::disruption_budget(sight, id, told)?,
-        Kind::ConfigMaps => storage::config(sight, id, ReferenceKind::ConfigMap, told)?,
-        Kind::Secrets => {
-            storage::config(sight, id, ReferenceKind::Secret, told)?;
+        Kind::Pod => pod(sight, log, id, told)?,
+        Kind::Node => node::node(sight, id, told)?,
+        Kind::Deployment => workloads::deployment(sight, id, told)?,
+        Kind::ReplicaSet => workloads::replica_set(sight, id, told)?,
+        Kind::StatefulSet => workloads::stateful_set(sight, id, told)?,
+        Kind::DaemonSet => workloads::daemon_set(sight, id, told)?,
+        Kind::Job => workloads::job(sight, id, told)?,
+        Kind::CronJob => workloads::cron_job(sight, id, told)?,
+        Kind::Service => service::service(sight, id, told)?,
+        Kind::Ingress => service::ingress(sight, id, told)?,
+        Kind::HorizontalPodAutoscaler => hpa::hpa(sight, id, told)?,
+        Kind::VerticalPodAutoscaler => hpa::vpa(sight, id, told)?,
+        Kind::ScaledObject => hpa::scaled_object(sight, id, told)?,
+        Kind::PodDisruptionBudget => limits::disruption_budget(sight, id, told)?,
+        Kind::ConfigMap => storage::config(sight, id, Kind::ConfigMap, told)?,
+        Kind::Secret => {
+            storage::config(sight, id, Kind::Secret, told)?;
             return Some(page.finish());
         }
-        Kind::ServiceAccounts => storage::service_account(sight, id, told)?,
-        Kind::Claims => storage::claim(sight, id, told)?,
-        Kind::Volumes => storage::volume(sight, id, told)?,
-        Kind::Quotas => {
+        Kind::ServiceAccount => storage::service_account(sight, id, told)?,
+        Kind::PersistentVolumeClaim => storage::claim(sight, id, told)?,
+        Kind::PersistentVolume => storage::volume(sight, id, told)?,
+        Kind::ResourceQuota => {
             limits::quota(sight, id, told)?;
             return Some(page.finish());
         }
-        Kind::LimitRanges => {
+        Kind::LimitRange => {
             limits::limit_range(sight, id, told)?;
             return Some(page.finish());
         }
-        Kind::Namespaces => {
+        Kind::Namespace => {
             limits::namespace(sight, id, told)?;
             return Some(page.finish());
         }
-        Kind::PriorityClasses => limits::priority_class(sight, id, told)?,
-        Kind::EndpointSlices => service::endpoint_slice(sight, id, told)?,
+        Kind::PriorityClass => limits::priority_class(sight, id, told)?,
+        Kind::EndpointSlice => service::endpoint_slice(sight, id, told)?,
+        _ => return None,
     }
     if shows_events {
         events(sight, log, kind, id, &mut page);
@@ -109,14 +109,6 @@ pub(super) fn labels(meta: &ObjectMeta, page: &mut Page) {
     page.annotations("Annotations", &meta.annotations);
 }
 
-/// Labels and annotations of an object of which the store has the name.
-pub(super) fn written_labels(sight: Sight<'_>, kind: &str, id: &NamespacedName, page: &mut Page) {
-    let written = sight.written.get(kind, id);
-    page.labels("Labels", &labels_of(written));
-    let annotations = super::rows_of_others::pairs(&written["metadata"]["annotations"]);
-    page.annotations("Annotations", &annotations);
-}
-
 /// The conditions of a workload with their reasons.
 pub(super) fn workload_conditions(conditions: &[WorkloadCondition], page: &mut Page) {
     if conditions.is_empty() {
@@ -135,7 +127,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     let pod = view.store().pods().get(view.pod_named(id)?)?;
     let template = view.store().template_of(pod);
     let spec = &template.spec;
-    let written = &sight.written.template_of(view, pod)["spec"];
+    let written = &template_of(view, pod)["spec"];
     names(id, page);
     line!(page, 0, "Priority:\t{}", spec.priority.unwrap_or(0));
     if !spec.priority_class_name.is_empty() {
@@ -145,7 +137,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     line!(page, 0, "Service Account:\t{}", account.unwrap_or("default"));
     match pod.node.and_then(|node| view.store().nodes().get(node)) {
         Some(node) => {
-            let address = derived::node_ip(sight, node);
+            let address = node_ip(node);
             // The kubelet writes its address with the first status.
             let address = if pod.start_time.is_some() { &*address } else { "" };
             line!(page, 0, "Node:\t{}/{address}", node.meta.name());
@@ -175,7 +167,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     if let Some(reason) = pod.status_reason {
         line!(page, 0, "Reason:\t{reason}");
     }
-    if let Some(ip) = derived::pod_ip(sight, pod) {
+    if let Some(ip) = pod_ip(sight.view.store(), pod) {
         line!(page, 0, "IP:\t{ip}");
         line!(page, 0, "IPs:");
         line!(page, 1, "IP:\t{ip}");

@@ -67,7 +67,7 @@ fn metric_pairs(hpa: &HpaObject) -> Vec<String> {
 }
 
 pub(super) fn hpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let hpa = sight.view.store().hpas().get(sight.view.hpa_named(id)?)?;
+    let hpa = sight.view.store().hpas().get(sight.view.named(id)?)?;
     let target = &hpa.spec.scale_target;
     names(id, page);
     labels(&hpa.meta, page);
@@ -156,7 +156,7 @@ fn direction(title: &str, rules: &ScalingRules, page: &mut Page) {
 
 /// A custom resource, of which kubectl prints the fields as they stand; these are those that matter.
 pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let vpa = sight.view.store().vpas().get(sight.view.vpa_named(id)?)?;
+    let vpa = sight.view.store().vpas().get(sight.view.named(id)?)?;
     names(id, page);
     labels(&vpa.meta, page);
     line!(page, 0, "API Version:\tautoscaling.k8s.io/v1");
@@ -214,7 +214,7 @@ pub(super) fn scaled_object(sight: Sight<'_>, id: &NamespacedName, page: &mut Pa
     spec.triggers.iter().for_each(|trigger| line!(page, 2, "Type:\t{}", trigger.kind));
     line!(page, 0, "Status:");
     line!(page, 1, "Hpa Name:\t{}", spec.hpa_name);
-    if let Some(at) = object.last_active {
+    if let Some(at) = object.status.last_active {
         line!(page, 1, "Last Active Time:\t{}", sight.date(at));
     }
     Some(())

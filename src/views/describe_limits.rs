@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::describe::names;
+use super::describe::{labels, names};
 use super::get::{Sight, label_text};
 use super::page::{Page, line};
 use super::rows::{amount_text, labels_text};
-use super::rows_of_others::pairs;
-use cluster::NamespacedName;
 use cluster::limit_range::{LimitRange, LimitType};
 use cluster::pod_template::ResourceList;
 use cluster::policy::Budget;
+use cluster::priority_class::PriorityClass;
+use cluster::quota::ResourceQuota;
+use cluster::{Kind, NamespacedName, ObjectMeta};
 
 const LIMIT_TITLES: [&str; 2] = [
     "Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio",
@@ -23,15 +24,15 @@ pub(super) fn disruption_budget(
     page: &mut Page,
 ) -> Option<()> {
     let store = sight.view.store();
-    let budget = store.disruption_budgets().get(sight.view.disruption_budget_named(id)?)?;
+    let budget = store.disruption_budgets().get(sight.view.named(id)?)?;
     names(id, page);
-    match &budget.budget {
+    match &budget.spec.budget {
         Budget::MinAvailable(value) => line!(page, 0, "Min available:\t{}", amount_text(*value)),
         Budget::MaxUnavailable(value) => {
             line!(page, 0, "Max unavailable:\t{}", amount_text(*value));
         }
     }
-    let selector = budget.selector.as_ref().map_or_else(|| "<unset>".to_owned(), label_text);
+    let selector = budget.spec.selector.as_ref().map_or_else(|| "<unset>".to_owned(), label_text);
     line!(page, 0, "Selector:\t{selector}");
     let status = &budget.status;
     line!(page, 0, "Status:");
@@ -47,7 +48,7 @@ pub(super) fn disruption_budget(
 }
 
 pub(super) fn quota(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let quota = sight.view.store().quotas().get(id)?;
+    let quota = sight.view.store().find::<ResourceQuota>(id)?;
     names(id, page);
     line!(page, 0, "Resource\tUsed\tHard");
     line!(page, 0, "--------\t----\t----");
@@ -58,7 +59,7 @@ pub(super) fn quota(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> O
 }
 
 pub(super) fn limit_range(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let range = sight.view.store().limit_ranges().get(id)?;
+    let range = sight.view.store().find::<LimitRange>(id)?;
     names(id, page);
     for titles in LIMIT_TITLES {
         line!(page, 0, "{titles}");
@@ -69,7 +70,7 @@ pub(super) fn limit_range(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
 
 /// `describeLimitRangeSpec`, by resource, which kubectl leaves to chance.
 fn limits(range: &LimitRange, indent: &str, page: &mut Page) {
-    for item in &range.limits {
+    for item in &range.spec.limits {
         let kind = match item.limit_type {
             LimitType::Container => "Container",
             LimitType::Pod => "Pod",
@@ -96,19 +97,18 @@ fn limits(range: &LimitRange, indent: &str, page: &mut Page) {
 
 pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let store = sight.view.store();
-    let namespace = store.namespaces().get(&id.name)?;
-    line!(page, 0, "Name:\t{}", namespace.name);
-    page.labels("Labels", &namespace.labels);
-    let written = &sight.written.get("Namespace", id)["metadata"]["annotations"];
-    page.annotations("Annotations", &pairs(written));
+    let namespace = store.namespace(&id.name)?;
+    line!(page, 0, "Name:\t{}", namespace.meta.name());
+    labels(&namespace.meta, page);
     line!(page, 0, "Status:\tActive");
     line!(page, 0, "");
-    let is_in = |other: &NamespacedName| other.namespace == namespace.name;
-    let mut quotas = store.quotas().iter().filter(|(other, _)| is_in(other)).peekable();
-    let titles = if quotas.peek().is_some() { "Resource Quotas" } else { "No resource quota." };
+    let is_in = |other: &ObjectMeta| *other.namespace() == id.name;
+    let mut quotas: Vec<_> = store.quotas().values().filter(|one| is_in(&one.meta)).collect();
+    quotas.sort_by(|one, other| one.meta.id.cmp(&other.meta.id));
+    let titles = if quotas.is_empty() { "No resource quota." } else { "Resource Quotas" };
     line!(page, 0, "{titles}");
-    for (other, quota) in quotas {
-        line!(page, 1, "Name:\t{}", other.name);
+    for quota in quotas {
+        line!(page, 1, "Name:\t{}", quota.meta.name());
         line!(page, 1, "Resource\tUsed\tHard");
         line!(page, 1, "--------\t---\t---");
         for one in store.quota_used(quota) {
@@ -116,8 +116,9 @@ pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) 
         }
     }
     line!(page, 0, "");
-    let mut ranges = store.limit_ranges().iter().filter(|(other, _)| is_in(other)).peekable();
-    if ranges.peek().is_none() {
+    let mut ranges: Vec<_> = store.limit_ranges().values().filter(|one| is_in(&one.meta)).collect();
+    ranges.sort_by(|one, other| one.meta.id.cmp(&other.meta.id));
+    if ranges.is_empty() {
         line!(page, 0, "No LimitRange resource.");
         return Some(());
     }
@@ -125,20 +126,21 @@ pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) 
     for titles in LIMIT_TITLES {
         line!(page, 0, " {titles}");
     }
-    ranges.for_each(|(_, range)| limits(range, " ", page));
+    for range in ranges {
+        limits(range, " ", page);
+    }
     Some(())
 }
 
 pub(super) fn priority_class(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let class = sight.view.store().priority_classes().get(&id.name)?;
-    let written = sight.written.get("PriorityClass", id);
-    line!(page, 0, "Name:\t{}", class.name);
-    line!(page, 0, "Value:\t{}", class.value);
-    line!(page, 0, "GlobalDefault:\t{}", class.global_default);
-    let policy = if class.never_preempts { "Never" } else { "PreemptLowerPriority" };
+    let class = sight.view.store().find::<PriorityClass>(id)?;
+    let written = sight.written(Kind::PriorityClass, id);
+    line!(page, 0, "Name:\t{}", class.meta.name());
+    line!(page, 0, "Value:\t{}", class.spec.value);
+    line!(page, 0, "GlobalDefault:\t{}", class.spec.global_default);
+    let policy = if class.spec.never_preempts { "Never" } else { "PreemptLowerPriority" };
     line!(page, 0, "PreemptionPolicy:\t{policy}");
     line!(page, 0, "Description:\t{}", written["description"].as_str().unwrap_or_default());
-    let annotations = pairs(&written["metadata"]["annotations"]);
-    line!(page, 0, "Annotations:\t{}", labels_text(&annotations));
+    line!(page, 0, "Annotations:\t{}", labels_text(&class.meta.annotations));
     Some(())
 }

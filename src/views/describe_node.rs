@@ -5,11 +5,12 @@ use super::describe::labels;
 use super::get::{Sight, taint_text};
 use super::page::{Page, line};
 use super::rows::node_roles;
-use cluster::NamespacedName;
+use cluster::assigned::node_ip;
 use cluster::node::{ConditionStatus, NODE_CONDITIONS, Node, NodeId};
 use cluster::pod::Pod;
 use cluster::pod_resources::pod_requests;
 use cluster::pod_template::{PodSpec, ResourceList};
+use cluster::{Kind, NamespacedName};
 use engine::SimTime;
 use units::Quantity;
 
@@ -36,7 +37,7 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
     line!(page, 1, "RenewTime:\t{renewed}");
     conditions(sight, node, page);
     line!(page, 0, "Addresses:");
-    line!(page, 1, "InternalIP:\t{}", derived::node_ip(sight, node));
+    line!(page, 1, "InternalIP:\t{}", node_ip(node));
     line!(page, 1, "Hostname:\t{}", node.meta.name());
     for (title, amounts) in [("Capacity", &node.capacity), ("Allocatable", &node.allocatable)] {
         line!(page, 0, "{title}:");
@@ -44,7 +45,7 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
             line!(page, 1, "{name}:\t{amount}");
         }
     }
-    let info = &sight.written.get("Node", &node.meta.id)["status"]["nodeInfo"];
+    let info = &sight.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
     line!(page, 0, "System Info:");
     for (title, field, otherwise) in [
         ("Machine ID", "machineID", ""),

@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::columns::NONE;
-use super::derived;
 use super::describe::{labels, names};
 use super::get::{Sight, label_text};
 use super::page::{Page, line};
 use super::rows::service_type;
 use super::rows_of_others::{endpoint_addresses, target_port};
-use cluster::NamespacedName;
+use cluster::assigned::{cluster_ip, node_port, pod_ip};
 use cluster::service::{Service, ServicePort, TrafficDistribution};
+use cluster::{Kind, NamespacedName};
 
 /// How many endpoints are listed.
 const ENDPOINTS_SHOWN: usize = 3;
 
 pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let store = sight.view.store();
-    let service = store.services().get(sight.view.service_named(id)?)?;
-    let written = &sight.written.get("Service", id)["spec"];
+    let service = store.services().get(sight.view.named(id)?)?;
+    let written = &sight.written(Kind::Service, id)["spec"];
     let kind = service_type(sight, service);
     names(id, page);
     labels(&service.meta, page);
-    let selector = service.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text);
+    let selector = service.spec.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text);
     line!(page, 0, "Selector:\t{selector}");
     line!(page, 0, "Type:\t{kind}");
     if kind == "ExternalName" {
@@ -33,26 +33,26 @@ pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
         line!(page, 0, "IPs:\t<none>");
         line!(page, 0, "External Name:\t{}", written["externalName"].as_str().unwrap_or(""));
     } else {
-        let ip = derived::cluster_ip(sight, service);
+        let ip = cluster_ip(service).unwrap_or_else(|| NONE.to_owned());
         let policy = written["ipFamilyPolicy"].as_str().unwrap_or("SingleStack");
         line!(page, 0, "IP Family Policy:\t{policy}");
         line!(page, 0, "IP Families:\tIPv4");
         line!(page, 0, "IP:\t{ip}");
         line!(page, 0, "IPs:\t{ip}");
     }
-    for (position, port) in service.ports.iter().enumerate() {
+    for (position, port) in service.spec.ports.iter().enumerate() {
         let written = &written["ports"][position];
         let protocol = written["protocol"].as_str().unwrap_or("TCP");
         let name = if port.name.is_empty() { "<unset>" } else { &*port.name };
         line!(page, 0, "Port:\t{name}\t{}/{protocol}", port.port);
         line!(page, 0, "TargetPort:\t{}/{protocol}", port.target_port);
-        if service.node_ports > 0 {
-            let number = derived::node_port(service, position, written);
+        if service.spec.node_ports > 0 {
+            let number = node_port(service, position);
             line!(page, 0, "NodePort:\t{name}\t{number}/{protocol}");
         }
         line!(page, 0, "Endpoints:\t{}", endpoints(sight, service, port));
     }
-    let affinity = if service.has_client_affinity { "ClientIP" } else { "None" };
+    let affinity = if service.spec.has_client_affinity { "ClientIP" } else { "None" };
     line!(page, 0, "Session Affinity:\t{affinity}");
     if matches!(kind, "NodePort" | "LoadBalancer") {
         let policy = written["externalTrafficPolicy"].as_str().unwrap_or("Cluster");
@@ -62,7 +62,7 @@ pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
         let policy = written["internalTrafficPolicy"].as_str().unwrap_or("Cluster");
         line!(page, 0, "Internal Traffic Policy:\t{policy}");
     }
-    match service.traffic_distribution {
+    match service.spec.traffic_distribution {
         Some(TrafficDistribution::PreferSameZone) => {
             let word = written["trafficDistribution"].as_str().unwrap_or("PreferSameZone");
             line!(page, 0, "Traffic Distribution:\t{word}");
@@ -92,7 +92,7 @@ fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String 
 pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let (name, _) = id.name.rsplit_once('-')?;
     let owner = NamespacedName::new(id.namespace.clone(), name);
-    let service = sight.view.store().services().get(sight.view.service_named(&owner)?)?;
+    let service = sight.view.store().services().get(sight.view.named(&owner)?)?;
     names(id, page);
     line!(page, 0, "Labels:\tkubernetes.io/service-name={name}");
     line!(page, 0, "Annotations:\t<none>");
@@ -100,7 +100,7 @@ pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut P
     line!(page, 0, "Ports:");
     line!(page, 1, "Name\tPort\tProtocol");
     line!(page, 1, "----\t----\t--------");
-    for port in &service.ports {
+    for port in &service.spec.ports {
         let title = if port.name.is_empty() { "<unset>" } else { &*port.name };
         let number = target_port(sight, service, port);
         let number = number.map_or_else(|| "<unset>".to_owned(), |number| number.to_string());
@@ -109,7 +109,7 @@ pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut P
     line!(page, 0, "Endpoints:");
     for endpoint in &service.endpoints {
         let Some(pod) = sight.view.store().pods().get(endpoint.pod) else { continue };
-        let Some(ip) = derived::pod_ip(sight, pod) else { continue };
+        let Some(ip) = pod_ip(sight.view.store(), pod) else { continue };
         line!(page, 1, "- Addresses:\t{ip}");
         line!(page, 2, "Conditions:");
         line!(page, 3, "Ready:\t{}", endpoint.ready);
@@ -122,7 +122,7 @@ pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut P
 }
 
 pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let written = sight.written.get("Ingress", id);
+    let written = sight.written(Kind::Ingress, id);
     let spec = &written["spec"];
     if spec.is_null() {
         return None;
@@ -192,13 +192,16 @@ fn backend(sight: Sight<'_>, ingress: &NamespacedName, backend: &Value) -> Strin
     let number = port["number"].as_u64().map(|number| number.to_string());
     let number = number.or_else(|| port["name"].as_str().map(str::to_owned)).unwrap_or_default();
     let id = NamespacedName::new(ingress.namespace.clone(), name);
-    let service = sight.view.service_named(&id);
+    let service = sight.view.named(&id);
     let service = service.and_then(|service| sight.view.store().services().get(service));
     let Some(service) = service else {
         return format!("{name}:{number} (<error: services \"{name}\" not found>)");
     };
-    let port =
-        service.ports.iter().find(|port| *port.name == *number || port.port.to_string() == number);
+    let port = service
+        .spec
+        .ports
+        .iter()
+        .find(|port| *port.name == *number || port.port.to_string() == number);
     let found = port.map_or_else(String::new, |port| endpoints(sight, service, port));
     format!("{name}:{number} ({found})")
 }

@@ -1,34 +1,38 @@
 //! `kubectl describe` of what pods refer to: ConfigMaps, Secrets, ServiceAccounts, claims and their volumes.
 
-use super::describe::{names, written_labels};
+use super::describe::{labels, names};
 use super::get::Sight;
 use super::page::{Page, line};
-use super::rows_of_others::{access_modes, volume_name};
-use cluster::NamespacedName;
+use super::rows_of_others::access_modes;
 use cluster::claim::Claim;
-use cluster::pod_template::ReferenceKind;
+use cluster::config::{ConfigMap, Secret};
+use cluster::service_account::ServiceAccount;
+use cluster::{Kind, NamespacedName};
 
 pub(super) fn config(
     sight: Sight<'_>,
     id: &NamespacedName,
-    kind: ReferenceKind,
+    kind: Kind,
     page: &mut Page,
 ) -> Option<()> {
-    let mut configs = sight.view.store().configs();
-    let (_, _, config) = configs.find(|(of, other, _)| *of == kind && *other == id)?;
-    let is_secret = kind == ReferenceKind::Secret;
-    let name = if is_secret { "Secret" } else { "ConfigMap" };
-    let written = sight.written.get(name, id);
+    let store = sight.view.store();
+    let is_secret = kind == Kind::Secret;
+    let (meta, keys) = if is_secret {
+        store.find::<Secret>(id).map(|one| (&one.meta, &one.spec.keys))?
+    } else {
+        store.find::<ConfigMap>(id).map(|one| (&one.meta, &one.spec.keys))?
+    };
+    let written = sight.written(kind, id);
     names(id, page);
-    written_labels(sight, name, id, page);
+    labels(meta, page);
     line!(page, 0, "");
-    if is_secret {
-        line!(page, 0, "Type:\t{}", config.content.secret_type);
+    if let Some(secret) = store.find::<Secret>(id).filter(|_| is_secret) {
+        line!(page, 0, "Type:\t{}", secret.spec.secret_type);
         line!(page, 0, "");
     }
     line!(page, 0, "Data");
     line!(page, 0, "====");
-    for key in &config.content.keys {
+    for key in keys {
         let value = |field: &str| written[field][&**key].as_str();
         if is_secret {
             let plain = value("stringData").map(str::len);
@@ -45,7 +49,7 @@ pub(super) fn config(
         line!(page, 0, "");
         line!(page, 0, "BinaryData");
         line!(page, 0, "====");
-        for key in &config.content.keys {
+        for key in keys {
             if let Some(data) = written["binaryData"][&**key].as_str() {
                 line!(page, 0, "{key}: {} bytes", decoded_length(data));
             }
@@ -66,12 +70,10 @@ pub(super) fn service_account(
     id: &NamespacedName,
     page: &mut Page,
 ) -> Option<()> {
-    let written = sight.written.get("ServiceAccount", id);
-    if written.is_null() {
-        return None;
-    }
+    let account = sight.view.store().find::<ServiceAccount>(id)?;
+    let written = sight.written(Kind::ServiceAccount, id);
     names(id, page);
-    written_labels(sight, "ServiceAccount", id, page);
+    labels(&account.meta, page);
     let secrets = written["imagePullSecrets"].as_array().into_iter().flatten();
     let secrets = secrets.filter_map(|one| one["name"].as_str().map(str::to_owned));
     page.list("Image pull secrets", secrets);
@@ -85,8 +87,8 @@ pub(super) fn claim(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> O
     names(id, page);
     line!(page, 0, "StorageClass:\t{}", class(claim));
     line!(page, 0, "Status:\t{}", claim.status());
-    line!(page, 0, "Volume:\t{}", if is_bound { volume_name(id) } else { String::new() });
-    written_labels(sight, "PersistentVolumeClaim", id, page);
+    line!(page, 0, "Volume:\t{}", if is_bound { claim.volume_name() } else { String::new() });
+    labels(&claim.meta, page);
     line!(page, 0, "Finalizers:\t[kubernetes.io/pvc-protection]");
     let bound = |text: String| if is_bound { text } else { String::new() };
     line!(page, 0, "Capacity:\t{}", bound(capacity(claim)));
@@ -110,15 +112,15 @@ fn capacity(claim: &Claim) -> String {
 }
 
 pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let mut claims = sight.view.store().claims().filter(|(_, one)| one.volume.is_some());
-    let (of, claim) = claims.find(|(of, _)| volume_name(of) == *id.name)?;
+    let mut claims = sight.view.store().claims().values().filter(|one| one.volume.is_some());
+    let claim = claims.find(|one| one.volume_name() == *id.name)?;
     names(id, page);
     line!(page, 0, "Labels:\t<none>");
     line!(page, 0, "Annotations:\t<none>");
     line!(page, 0, "Finalizers:\t[kubernetes.io/pv-protection]");
     line!(page, 0, "StorageClass:\t{}", class(claim));
     line!(page, 0, "Status:\tBound");
-    line!(page, 0, "Claim:\t{of}");
+    line!(page, 0, "Claim:\t{}", claim.meta.id);
     line!(page, 0, "Reclaim Policy:\tDelete");
     line!(page, 0, "Access Modes:\t{}", access_modes(claim));
     line!(page, 0, "VolumeMode:\tFilesystem");

@@ -2,25 +2,25 @@
 
 use super::age::human;
 use super::columns::NONE;
-use super::derived;
 use super::describe::{labels, names, workload_conditions};
 use super::get::{Sight, label_text};
 use super::page::{Page, line};
 use super::rows::{amount_text, job_selector, labels_text, title_case};
 use super::template::pod_template;
-use super::written::writer;
+use cluster::assigned::uid_text;
 use cluster::daemon_set::DaemonSet;
-use cluster::deployment::{Deployment, DeploymentId, DeploymentStrategy, ReplicaSet};
+use cluster::deployment::{Deployment, DeploymentId, DeploymentStrategy};
 use cluster::job::Job;
 use cluster::pod::{Owner, PodPhase};
 use cluster::pod_template::PodTemplate;
+use cluster::replica_set::ReplicaSet;
 use cluster::stateful_set::StatefulSetUpdate;
-use cluster::{Labels, Name, NamespacedName};
+use cluster::{Kind, Labels, Name, NamespacedName};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 pub(super) fn deployment(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.deployment_named(id)?;
+    let key = sight.view.named(id)?;
     let deployment = sight.view.store().deployments().get(key)?;
     let (meta, spec, status) = (&deployment.meta, &deployment.spec, &deployment.status);
     names(id, page);
@@ -56,7 +56,7 @@ pub(super) fn deployment(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
             line!(page, 0, "RollingUpdateStrategy:\t{text}");
         }
     }
-    pod_template(&spec.template, sight.written.template("Deployment", id), page);
+    pod_template(&spec.template, page);
     workload_conditions(&status.conditions, page);
     replica_sets(sight, key, deployment, page);
     Some(())
@@ -71,13 +71,8 @@ fn replica_sets(sight: Sight<'_>, key: DeploymentId, deployment: &Deployment, pa
     }
     all.sort_by_key(|set| (set.meta.created, set.meta.sequence));
     let is_new = |set: &ReplicaSet| {
-        let label = cluster::store::POD_TEMPLATE_HASH_LABEL;
-        store.templates().get(set.template).is_some_and(|template| {
-            let own = &deployment.spec.template;
-            own.spec == template.spec
-                && own.annotations == template.annotations
-                && own.labels.equal_ignoring(&template.labels, label)
-        })
+        let template = store.templates().get(set.template);
+        template.is_some_and(|template| deployment.spec.template.equals_ignoring_hash(template))
     };
     let text = |is_wanted: &dyn Fn(&ReplicaSet) -> bool| {
         let sets = all.iter().filter(|set| is_wanted(set)).map(|set| {
@@ -112,9 +107,8 @@ pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
     let (current, desired) = (set.status.replicas, set.replicas);
     line!(page, 0, "Replicas:\t{current} current / {desired} desired");
     pods_status(sight, Owner::ReplicaSet(key), page);
-    let (kind, writer) = writer(sight.view, Owner::ReplicaSet(key))?;
     if let Some(template) = store.templates().get(set.template) {
-        pod_template(template, sight.written.template(kind, writer), page);
+        pod_template(template, page);
     }
     workload_conditions(&set.status.conditions, page);
     Some(())
@@ -136,7 +130,7 @@ fn pods_status(sight: Sight<'_>, owner: Owner, page: &mut Page) {
 }
 
 pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.stateful_set_named(id)?;
+    let key = sight.view.named(id)?;
     let set = sight.view.store().stateful_sets().get(key)?;
     let spec = &set.spec;
     names(id, page);
@@ -152,7 +146,7 @@ pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Pag
         StatefulSetUpdate::OnDelete => line!(page, 0, "Update Strategy:\tOnDelete"),
     }
     pods_status(sight, Owner::StatefulSet(key), page);
-    pod_template(&spec.template, sight.written.template("StatefulSet", id), page);
+    pod_template(&spec.template, page);
     if spec.claim_templates.is_empty() {
         line!(page, 0, "Volume Claims:\t<none>");
     } else {
@@ -174,7 +168,7 @@ pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Pag
 }
 
 pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.daemon_set_named(id)?;
+    let key = sight.view.named(id)?;
     let set: &DaemonSet = sight.view.store().daemon_sets().get(key)?;
     let (spec, status) = (&set.spec, &set.status);
     names(id, page);
@@ -198,13 +192,13 @@ pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
         line!(page, 0, "{title}: {number}");
     }
     pods_status(sight, Owner::DaemonSet(key), page);
-    pod_template(&spec.template, sight.written.template("DaemonSet", id), page);
+    pod_template(&spec.template, page);
     Some(())
 }
 
 /// The labels that the API server gives a Job and its pods.
 fn tracked(job: &Job, labels: &Labels) -> Labels {
-    let uid = Name::from(derived::uid("Job", job.meta.sequence));
+    let uid = Name::from(uid_text(job.meta.uid));
     let name = job.meta.name();
     let added = [
         ("batch.kubernetes.io/controller-uid", &uid),
@@ -217,7 +211,7 @@ fn tracked(job: &Job, labels: &Labels) -> Labels {
 
 pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let store = sight.view.store();
-    let key = sight.view.job_named(id)?;
+    let key = sight.view.named(id)?;
     let job = store.jobs().get(key)?;
     let (spec, status) = (&job.spec, &job.status);
     names(id, page);
@@ -263,16 +257,15 @@ pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
     }
     let template =
         PodTemplate { labels: tracked(job, &spec.template.labels), ..spec.template.clone() };
-    let (kind, writer) = writer(sight.view, Owner::Job(key))?;
-    pod_template(&template, sight.written.template(kind, writer), page);
+    pod_template(&template, page);
     Some(())
 }
 
 pub(super) fn cron_job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let store = sight.view.store();
-    let cron_job = store.cron_jobs().get(sight.view.cron_job_named(id)?)?;
+    let cron_job = store.cron_jobs().get(sight.view.named(id)?)?;
     let (spec, status) = (&cron_job.spec, &cron_job.status);
-    let written = &sight.written.get("CronJob", id)["spec"]["jobTemplate"]["spec"];
+    let written = &sight.written(Kind::CronJob, id)["spec"]["jobTemplate"]["spec"];
     let or_unset = |text: Option<String>| text.unwrap_or_else(|| "<unset>".to_owned());
     names(id, page);
     labels(&cron_job.meta, page);
@@ -292,7 +285,7 @@ pub(super) fn cron_job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -
         line!(page, 0, "Active Deadline Seconds:\t{seconds}s");
     }
     let template = &spec.job_template.spec.template;
-    pod_template(template, sight.written.template("CronJob", id), page);
+    pod_template(template, page);
     let last = status.last_schedule_time.map(|at| sight.date(at));
     line!(page, 0, "Last Schedule Time:\t{}", or_unset(last));
     let active = status.active.iter();

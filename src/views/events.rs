@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::age::age;
 use super::columns::Columns;
-use super::derived;
 use super::get::{Scope, Sight};
-use super::object::seconds;
+use super::object::time;
+use cluster::Kind;
+use cluster::assigned::uid_text;
 use engine::SimTime;
 use record::LogLine;
 
@@ -70,26 +71,35 @@ impl Series<'_> {
         let store = sight.view.store();
         let pod = store.pods().get(sight.view.pod_named(&line.object)?)?;
         let [only] = store.template_of(pod).spec.containers.as_slice() else { return None };
-        Some((only.name.to_string(), derived::uid("Pod", pod.uid)))
+        Some((only.name.to_string(), uid_text(pod.uid)))
     }
 }
 
 /// The events of the scope's namespace as objects, each as it was told.
-pub fn event_objects(log: &[LogLine], scope: &Scope) -> Vec<Value> {
+pub fn event_objects(sight: Sight<'_>, log: &[LogLine], scope: &Scope) -> Vec<Value> {
     let lines = log.iter().filter(|line| scope.has_name(&line.object));
     let told = lines.map(|line| {
+        let at = time(sight.view, line.at);
         json!({
             "apiVersion": "v1",
-            "kind": "Event",
-            "type": if line.is_warning { "Warning" } else { "Normal" },
-            "reason": line.reason,
-            "message": line.message,
+            "count": 1,
+            "firstTimestamp": at,
             "involvedObject": {
                 "kind": line.kind,
-                "namespace": &*line.object.namespace,
                 "name": &*line.object.name,
+                "namespace": &*line.object.namespace,
             },
-            "atSeconds": seconds(line.at),
+            "kind": "Event",
+            "lastTimestamp": at,
+            "message": line.message,
+            "metadata": {
+                "creationTimestamp": at,
+                "name": format!("{}.{:016x}", line.object.name, line.at.as_nanos()),
+                "namespace": event_namespace(line),
+            },
+            "reason": line.reason,
+            "source": { "component": line.actor },
+            "type": if line.is_warning { "Warning" } else { "Normal" },
         })
     });
     told.collect()
@@ -134,7 +144,7 @@ pub struct EventForm {
     /// Of objects: the oldest first, and not by name.
     pub by_time: bool,
     /// Only those of the objects of this kind.
-    pub kind: Option<super::Kind>,
+    pub kind: Option<Kind>,
 }
 
 /// The events of the scope's namespace and object; empty if there are none.

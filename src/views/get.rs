@@ -1,12 +1,11 @@
 //! `kubectl get`: a line for each object. Which columns a kind has is said in `kinds`, what is in them in `rows`.
 
 use super::columns::{Columns, NONE};
+use super::kinds::table;
 use super::rows::{Found, Rows};
 use cluster::selector::Selector;
-use cluster::{Labels, NamespacedName};
+use cluster::{Kind, Labels, NamespacedName};
 
-pub(super) use super::describe_hpa::targets;
-pub use super::kinds::Kind;
 pub use super::rows::Sight;
 pub(super) use super::rows::{label_text, taint_text};
 
@@ -71,10 +70,10 @@ pub fn names(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<NamespacedName>
 pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     let found = found(sight, kind, scope, &form.order);
     if form.only_names {
-        let prefix = kind.prefix();
+        let prefix = kind.singular();
         return found.iter().flat_map(|one| [&prefix, "/", &*one.id.name, "\n"]).collect();
     }
-    let row = kind.row();
+    let Some(row) = table(kind) else { return String::new() };
     let namespace = kind.is_namespaced() && scope.namespace.is_none();
     let mut shown = row.titles.len();
     let mut titles: Vec<String> = row.titles.iter().map(|title| (*title).to_owned()).collect();
@@ -97,7 +96,7 @@ pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
         if form.shows_kind
             && let Some(name) = cells.first_mut()
         {
-            *name = format!("{}/{name}", kind.prefix());
+            *name = format!("{}/{name}", kind.singular());
         }
         if namespace {
             cells.insert(0, id.namespace.to_string());
@@ -113,7 +112,9 @@ pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
 
 fn found(sight: Sight<'_>, kind: Kind, scope: &Scope, order: &Order) -> Vec<Found> {
     let mut rows = Rows::new(scope);
-    (kind.row().rows)(sight, &mut rows);
+    if let Some(table) = table(kind) {
+        (table.rows)(sight, &mut rows);
+    }
     let mut found = rows.found;
     found.sort_by(|one, other| one.id.cmp(&other.id));
     match order {

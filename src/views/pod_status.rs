@@ -1,14 +1,17 @@
 //! What the kubelet says of a pod: the state of each container, and the conditions, as `kubectl describe`
 //! prints them and as JSON.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::object::{amounts, seconds};
+use super::object::{fields, time};
 use super::rows::{Sight, title_case};
 use cluster::ClusterView;
+use cluster::assigned::{node_ip, pod_ip};
 use cluster::container_status::{ContainerState, ContainerStatus, Termination};
 use cluster::pod::{Pod, PodCondition};
 use cluster::pod_template::Container;
+use cluster::qos::qos_class;
+use manifest::amounts;
 
 /// The lines on the state of a container: level, name and value (`describeContainerState`).
 pub(super) fn state_lines(
@@ -61,58 +64,113 @@ pub(super) fn conditions(pod: &Pod) -> impl Iterator<Item = (&'static str, PodCo
     all.into_iter().filter_map(|(kind, condition)| Some((kind, condition?)))
 }
 
+/// `status` of a pod.
+pub(super) fn pod_status(view: ClusterView<'_>, pod: &Pod) -> Map<String, Value> {
+    let spec = &view.template_of(pod).spec;
+    let [init, regular] = container_statuses(view, pod);
+    let node =
+        pod.node.and_then(|node| view.nodes().get(node)).filter(|_| pod.start_time.is_some());
+    let host_ip = node.map(node_ip);
+    let pod_ip = pod_ip(view.store(), pod);
+    let ips = |ip: &Option<String>| ip.as_ref().map_or(Value::Null, |ip| json!([{ "ip": ip }]));
+    let nominated = pod.nominated_node.and_then(|node| view.nodes().get(node));
+    fields([
+        ("conditions", all_conditions(view, pod)),
+        ("containerStatuses", regular),
+        ("hostIP", host_ip.clone().into()),
+        ("hostIPs", ips(&host_ip)),
+        ("initContainerStatuses", init),
+        ("nominatedNodeName", nominated.map(|node| node.meta.name().to_string()).into()),
+        ("phase", pod.phase.as_str().into()),
+        ("podIP", pod_ip.clone().into()),
+        ("podIPs", ips(&pod_ip)),
+        ("qosClass", qos_class(spec).as_str().into()),
+        ("reason", pod.status_reason.into()),
+        ("startTime", pod.start_time.map_or(Value::Null, |at| time(view, at))),
+    ])
+}
+
+/// The conditions of a pod, those of a resize that is not through at the end.
+fn all_conditions(view: ClusterView<'_>, pod: &Pod) -> Value {
+    let told = conditions(pod).map(|(kind, condition)| {
+        json!({
+            "lastTransitionTime": time(view, condition.since),
+            "status": condition.status.as_str(),
+            "type": kind,
+        })
+    });
+    let disrupted = pod
+        .disruption_target
+        .map(|reason| json!({ "reason": reason, "status": "True", "type": "DisruptionTarget" }));
+    let of_resize = super::describe::resize_conditions(pod).into_iter().map(|one| {
+        json!({
+            "lastTransitionTime": time(view, one.since),
+            "message": one.message,
+            "reason": one.reason,
+            "status": "True",
+            "type": one.kind,
+        })
+    });
+    told.chain(disrupted).chain(of_resize).collect()
+}
+
 /// `initContainerStatuses` and `containerStatuses`, once the kubelet has taken the pod.
-pub(super) fn container_statuses(view: ClusterView<'_>, pod: &Pod) -> [Value; 2] {
+fn container_statuses(view: ClusterView<'_>, pod: &Pod) -> [Value; 2] {
     if pod.start_time.is_none() {
-        return [(); 2].map(|()| Value::Array(Vec::new()));
+        return [(); 2].map(|()| Value::Null);
     }
     let allocated = &view.templates()[pod.allocated()].spec;
     let actual = &view.templates()[pod.actual()].spec;
     let (init, regular) = pod.containers.split(allocated);
     [
-        statuses(&allocated.init_containers, &actual.init_containers, init),
-        statuses(&allocated.containers, &actual.containers, regular),
+        statuses(view, &allocated.init_containers, &actual.init_containers, init),
+        statuses(view, &allocated.containers, &actual.containers, regular),
     ]
 }
 
-fn statuses(allocated: &[Container], actual: &[Container], told: &[ContainerStatus]) -> Value {
+fn statuses(
+    view: ClusterView<'_>,
+    allocated: &[Container],
+    actual: &[Container],
+    told: &[ContainerStatus],
+) -> Value {
     let all = allocated.iter().zip(actual).enumerate().map(|(position, (allocated, actual))| {
         let mut status = json!({
-            "name": &*allocated.name,
-            "image": &*allocated.image,
             "allocatedResources": amounts(&allocated.requests),
+            "image": &*allocated.image,
+            "name": &*allocated.name,
             "resources": {
-                "requests": amounts(&actual.requests),
                 "limits": amounts(&actual.limits),
+                "requests": amounts(&actual.requests),
             },
         });
         if let Some(told) = told.get(position) {
             status["ready"] = told.is_ready.into();
             status["started"] = told.is_started.into();
             status["restartCount"] = told.restarts.into();
-            status["state"] = state(told.state);
-            if let Some(end) = told.last_termination {
-                status["lastState"] = state(ContainerState::Terminated(end));
-            }
+            status["state"] = state(view, told.state);
+            let last = told.last_termination;
+            status["lastState"] =
+                last.map_or_else(|| json!({}), |end| state(view, ContainerState::Terminated(end)));
         }
         status
     });
     all.collect()
 }
 
-fn state(state: ContainerState) -> Value {
+fn state(view: ClusterView<'_>, state: ContainerState) -> Value {
     match state {
-        ContainerState::Waiting(reason) => json!({"waiting": {"reason": reason.as_str()}}),
+        ContainerState::Waiting(reason) => json!({ "waiting": { "reason": reason.as_str() } }),
         ContainerState::Running { since } => {
-            json!({"running": {"startedAtSeconds": seconds(since)}})
+            json!({ "running": { "startedAt": time(view, since) } })
         }
         ContainerState::Terminated(Termination { exit_code, reason, started, finished }) => {
-            json!({"terminated": {
+            json!({ "terminated": {
                 "exitCode": exit_code,
+                "finishedAt": time(view, finished),
                 "reason": reason.as_str(),
-                "startedAtSeconds": seconds(started),
-                "finishedAtSeconds": seconds(finished),
-            }})
+                "startedAt": time(view, started),
+            } })
         }
     }
 }

@@ -12,7 +12,7 @@ use cluster::daemon_set::{DaemonSet, DaemonSetUpdate};
 use cluster::deployment::Deployment;
 use cluster::pod_template::PodTemplate;
 use cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
-use cluster::{ClusterView, Labels, ObjectReference};
+use cluster::{ClusterView, Kind, Labels, ObjectReference};
 
 /// Annotation from which CHANGE-CAUSE is taken.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
@@ -24,10 +24,10 @@ const ONLY_ROLLING: &str = "rollout status is only available for RollingUpdate s
 /// `None` if it is not there, or of a kind that is not rolled out.
 pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<String, String>> {
     let id = &object.id;
-    Some(match &*object.kind {
-        "Deployment" => of_deployment(view.deployments().get(view.deployment_named(id)?)?),
-        "StatefulSet" => of_stateful_set(view.stateful_sets().get(view.stateful_set_named(id)?)?),
-        "DaemonSet" => of_daemon_set(view.daemon_sets().get(view.daemon_set_named(id)?)?),
+    Some(match object.kind {
+        Kind::Deployment => of_deployment(view.deployments().get(view.named(id)?)?),
+        Kind::StatefulSet => of_stateful_set(view.stateful_sets().get(view.named(id)?)?),
+        Kind::DaemonSet => of_daemon_set(view.daemon_sets().get(view.named(id)?)?),
         _ => return None,
     })
 }
@@ -40,8 +40,8 @@ pub fn history(sight: Sight<'_>, object: &ObjectReference) -> Option<String> {
         // Writing to a string cannot fail.
         let _ = writeln!(lines, "{number}\t{cause}");
     }
-    let kind = object.kind.to_lowercase();
-    Some(format!("{kind}.apps/{} \n{}\n", object.id.name, align(&lines, OF_PAGES)))
+    let kind = object.kind.singular();
+    Some(format!("{kind}/{} \n{}\n", object.id.name, align(&lines, OF_PAGES)))
 }
 
 /// The template of a revision of a workload; an error if there is no such revision.
@@ -58,10 +58,10 @@ pub fn revision(
         template.annotations = template.annotations.with(CHANGE_CAUSE, cause);
     }
     let mut page = Page::default();
-    pod_template(&template, sight.written.template(&object.kind, &object.id), &mut page);
-    let kind = object.kind.to_lowercase();
+    pod_template(&template, &mut page);
+    let kind = object.kind.singular();
     let name = &object.id.name;
-    Some(Ok(format!("{kind}.apps/{name} with revision #{number}\n{}\n", page.unaligned())))
+    Some(Ok(format!("{kind}/{name} with revision #{number}\n{}\n", page.unaligned())))
 }
 
 /// `StatefulSetStatusViewer.Status`.
@@ -70,7 +70,7 @@ fn of_stateful_set(set: &StatefulSet) -> Result<String, String> {
     let StatefulSetUpdate::RollingUpdate { partition } = spec.update else {
         return Err(ONLY_ROLLING.to_owned());
     };
-    if status.observed_generation == 0 || set.generation > status.observed_generation {
+    if status.observed_generation == 0 || set.meta.generation > status.observed_generation {
         return Ok("Waiting for statefulset spec update to be observed...".to_owned());
     }
     if status.ready_replicas < spec.replicas {
@@ -94,7 +94,7 @@ fn of_daemon_set(set: &DaemonSet) -> Result<String, String> {
     if set.spec.update == DaemonSetUpdate::OnDelete {
         return Err(ONLY_ROLLING.to_owned());
     }
-    if set.generation > status.observed_generation {
+    if set.meta.generation > status.observed_generation {
         return Ok("Waiting for daemon set spec update to be observed...".to_owned());
     }
     let wanted = status.desired_number_scheduled;
@@ -116,7 +116,7 @@ fn of_daemon_set(set: &DaemonSet) -> Result<String, String> {
 fn of_deployment(deployment: &Deployment) -> Result<String, String> {
     let name = deployment.meta.name();
     let (spec, status) = (&deployment.spec, &deployment.status);
-    if deployment.generation > status.observed_generation {
+    if deployment.meta.generation > status.observed_generation {
         return Ok("Waiting for deployment spec update to be observed...".to_owned());
     }
     let is_late = status
@@ -161,19 +161,17 @@ fn revisions(
         all.collect()
     };
     let store = view.store();
-    let mut all: Vec<(i64, String, PodTemplate)> = match &*object.kind {
-        "Deployment" => {
-            let sets = store.replica_sets_of(view.deployment_named(id)?);
+    let mut all: Vec<(i64, String, PodTemplate)> = match object.kind {
+        Kind::Deployment => {
+            let sets = store.replica_sets_of(view.named(id)?);
             let sets = sets.filter_map(|(_, set)| {
                 let template = store.templates().get(set.template)?.clone();
                 Some((set.revision, cause(&set.meta.annotations), template))
             });
             sets.collect()
         }
-        "StatefulSet" => {
-            of_history(&store.stateful_sets().get(view.stateful_set_named(id)?)?.revisions)
-        }
-        "DaemonSet" => of_history(&store.daemon_sets().get(view.daemon_set_named(id)?)?.revisions),
+        Kind::StatefulSet => of_history(&store.stateful_sets().get(view.named(id)?)?.revisions),
+        Kind::DaemonSet => of_history(&store.daemon_sets().get(view.named(id)?)?.revisions),
         _ => return None,
     };
     all.sort_by_key(|(number, ..)| *number);

@@ -6,7 +6,7 @@ use super::columns::{NONE, UNKNOWN};
 use super::derived;
 use super::describe_hpa::targets;
 use super::get::Scope;
-use super::written::Written;
+use cluster::assigned::{cluster_ip, node_ip, node_port, pod_ip, uid_text};
 use cluster::deployment::IntOrPercent;
 use cluster::job::{COMPLETE, FAILED, Job};
 use cluster::node::Taint;
@@ -16,16 +16,14 @@ use cluster::policy::Budget;
 use cluster::printed_status::printed_status;
 use cluster::selector::Selector;
 use cluster::service::Service;
-use cluster::{ClusterView, Labels, NamespacedName, ObjectMeta};
+use cluster::{ClusterView, Kind, Labels, NamespacedName, ObjectMeta};
 use engine::SimTime;
 
-/// A cluster at an instant, with the objects as they were written.
+/// A cluster at an instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
     /// The store at an instant.
     pub view: ClusterView<'a>,
-    /// What people wrote.
-    pub written: &'a Written,
 }
 
 impl<'a> Sight<'a> {
@@ -83,7 +81,7 @@ impl<'a> Rows<'a> {
         self.found.push(Found { id: id.clone(), labels: labels.clone(), created, cells });
     }
 
-    fn meta(&mut self, meta: &ObjectMeta, others: impl FnOnce() -> Vec<String>) {
+    pub(super) fn of(&mut self, meta: &ObjectMeta, others: impl FnOnce() -> Vec<String>) {
         self.add(&meta.id, &meta.labels, meta.created, others);
     }
 }
@@ -102,7 +100,7 @@ pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 printed.status,
                 restarts,
                 sight.age(pod.created),
-                derived::pod_ip(sight, pod).unwrap_or_else(|| NONE.to_owned()),
+                pod_ip(sight.view.store(), pod).unwrap_or_else(|| NONE.to_owned()),
                 sight.node_name(pod.node).to_owned(),
                 sight.node_name(pod.nominated_node).to_owned(),
                 NONE.to_owned(),
@@ -113,8 +111,8 @@ pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for node in sight.view.store().nodes().values() {
-        rows.meta(&node.meta, || {
-            let info = &sight.written.get("Node", &node.meta.id)["status"]["nodeInfo"];
+        rows.of(&node.meta, || {
+            let info = &sight.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
             let told =
                 |field: &str, otherwise: &str| info[field].as_str().unwrap_or(otherwise).to_owned();
             let kernel = match (info["kernelVersion"].as_str(), info["architecture"].as_str()) {
@@ -126,7 +124,7 @@ pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 node_roles(node),
                 sight.age(node.meta.created),
                 told("kubeletVersion", derived::KUBELET_VERSION),
-                derived::node_ip(sight, node),
+                node_ip(node),
                 NONE.to_owned(),
                 told("osImage", UNKNOWN),
                 kernel,
@@ -139,7 +137,7 @@ pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn deployments(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for deployment in sight.view.store().deployments().values() {
         let (spec, status) = (&deployment.spec, &deployment.status);
-        rows.meta(&deployment.meta, || {
+        rows.of(&deployment.meta, || {
             let mut cells = vec![
                 format!("{}/{}", status.ready_replicas, spec.replicas),
                 status.updated_replicas.to_string(),
@@ -154,7 +152,7 @@ pub(super) fn deployments(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 pub(super) fn replica_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for set in sight.view.store().replica_sets().values() {
-        rows.meta(&set.meta, || {
+        rows.of(&set.meta, || {
             let mut cells = vec![
                 set.replicas.to_string(),
                 set.status.replicas.to_string(),
@@ -170,7 +168,7 @@ pub(super) fn replica_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 pub(super) fn stateful_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for set in sight.view.store().stateful_sets().values() {
-        rows.meta(&set.meta, || {
+        rows.of(&set.meta, || {
             let mut cells = vec![
                 format!("{}/{}", set.status.ready_replicas, set.spec.replicas),
                 sight.age(set.meta.created),
@@ -184,7 +182,7 @@ pub(super) fn stateful_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn daemon_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for set in sight.view.store().daemon_sets().values() {
         let status = &set.status;
-        rows.meta(&set.meta, || {
+        rows.of(&set.meta, || {
             let mut cells = vec![
                 status.desired_number_scheduled.to_string(),
                 status.current_number_scheduled.to_string(),
@@ -203,7 +201,7 @@ pub(super) fn daemon_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for job in sight.view.store().jobs().values() {
         let ended = job.status.completion_time.unwrap_or(sight.view.now);
-        rows.meta(&job.meta, || {
+        rows.of(&job.meta, || {
             let duration = job.status.start_time.map(|start| human(ended - start));
             let mut cells = vec![
                 job_status(job).to_owned(),
@@ -222,7 +220,7 @@ pub(super) fn cron_jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for cron_job in sight.view.store().cron_jobs().values() {
         let (spec, status) = (&cron_job.spec, &cron_job.status);
         let none = || NONE.to_owned();
-        rows.meta(&cron_job.meta, || {
+        rows.of(&cron_job.meta, || {
             let mut cells = vec![
                 spec.schedule.to_string(),
                 spec.time_zone.as_ref().map_or_else(none, ToString::to_string),
@@ -240,14 +238,14 @@ pub(super) fn cron_jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for service in sight.view.store().services().values() {
-        rows.meta(&service.meta, || {
-            let written = &sight.written.get("Service", &service.meta.id)["spec"];
-            let has_node_ports = service.node_ports > 0;
-            let ports = service.ports.iter().enumerate().map(|(position, port)| {
+        rows.of(&service.meta, || {
+            let written = &sight.written(Kind::Service, &service.meta.id)["spec"];
+            let has_node_ports = service.spec.node_ports > 0;
+            let ports = service.spec.ports.iter().enumerate().map(|(position, port)| {
                 let written = &written["ports"][position];
                 let protocol = written["protocol"].as_str().unwrap_or("TCP");
                 if has_node_ports {
-                    let on_nodes = derived::node_port(service, position, written);
+                    let on_nodes = node_port(service, position);
                     format!("{}:{on_nodes}/{protocol}", port.port)
                 } else {
                     format!("{}/{protocol}", port.port)
@@ -256,11 +254,11 @@ pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
             let ports: Vec<String> = ports.collect();
             vec![
                 service_type(sight, service).to_owned(),
-                derived::cluster_ip(sight, service),
+                cluster_ip(service).unwrap_or_else(|| NONE.to_owned()),
                 external_ip(sight, service),
                 if ports.is_empty() { NONE.to_owned() } else { ports.join(",") },
                 sight.age(service.meta.created),
-                service.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text),
+                service.spec.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text),
             ]
         });
     }
@@ -269,7 +267,7 @@ pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn hpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for hpa in sight.view.store().hpas().values() {
         let target = &hpa.spec.scale_target;
-        rows.meta(&hpa.meta, || {
+        rows.of(&hpa.meta, || {
             vec![
                 format!("{}/{}", target.kind, target.name),
                 targets(hpa),
@@ -285,8 +283,8 @@ pub(super) fn hpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn disruption_budgets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for budget in sight.view.store().disruption_budgets().values() {
         let absent = || "N/A".to_owned();
-        rows.meta(&budget.meta, || {
-            let (min, max) = match &budget.budget {
+        rows.of(&budget.meta, || {
+            let (min, max) = match &budget.spec.budget {
                 Budget::MinAvailable(value) => (amount_text(*value), absent()),
                 Budget::MaxUnavailable(value) => (absent(), amount_text(*value)),
             };
@@ -298,24 +296,24 @@ pub(super) fn disruption_budgets(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 /// `spec.type` of a Service, as written or as the store has it.
 pub(super) fn service_type<'a>(sight: Sight<'a>, service: &Service) -> &'a str {
-    let written = &sight.written.get("Service", &service.meta.id)["spec"]["type"];
+    let written = &sight.written(Kind::Service, &service.meta.id)["spec"]["type"];
     match written.as_str() {
         Some(written) => written,
-        None if service.is_load_balancer => "LoadBalancer",
-        None if service.node_ports > 0 => "NodePort",
+        None if service.spec.is_load_balancer => "LoadBalancer",
+        None if service.spec.node_ports > 0 => "NodePort",
         None => "ClusterIP",
     }
 }
 
 /// The EXTERNAL-IP of a Service: no cloud hands one out.
 fn external_ip(sight: Sight<'_>, service: &Service) -> String {
-    let spec = &sight.written.get("Service", &service.meta.id)["spec"];
+    let spec = &sight.written(Kind::Service, &service.meta.id)["spec"];
     let given = spec["externalIPs"].as_array().into_iter().flatten();
     let given: Vec<&str> = given.filter_map(serde_json::Value::as_str).collect();
     match (spec["externalName"].as_str(), given.is_empty()) {
         (Some(name), _) if spec["type"] == "ExternalName" => name.to_owned(),
         (_, false) => given.join(","),
-        _ if service.is_load_balancer => "<pending>".to_owned(),
+        _ if service.spec.is_load_balancer => "<pending>".to_owned(),
         _ => NONE.to_owned(),
     }
 }
@@ -402,7 +400,7 @@ pub(super) fn job_status(job: &Job) -> &'static str {
 
 /// The selector that the API server gives a Job.
 pub(super) fn job_selector(job: &Job) -> String {
-    format!("batch.kubernetes.io/controller-uid={}", derived::uid("Job", job.meta.sequence))
+    format!("batch.kubernetes.io/controller-uid={}", uid_text(job.meta.uid))
 }
 
 /// `3/5`, and for a work queue `1/1 of 3`.

@@ -5,45 +5,40 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::columns::NONE;
-use super::derived;
 use super::rows::{Rows, Sight, title_case};
+use cluster::assigned::{pod_ip, uid_text};
 use cluster::claim::{AccessMode, Claim};
-use cluster::pod_template::ReferenceKind;
+use cluster::config::{ConfigMap, Secret};
+use cluster::namespace::Namespace;
+use cluster::priority_class::PriorityClass;
 use cluster::service::Service;
-use cluster::{Labels, NamespacedName, ObjectMeta};
-use engine::SimTime;
+use cluster::service_account::ServiceAccount;
+use cluster::{Kind, Labels, NamespacedName};
 
 pub(super) fn config_maps(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    configs(sight, rows, ReferenceKind::ConfigMap, "ConfigMap");
+    for ConfigMap { meta, spec } in sight.view.store().config_maps().values() {
+        rows.of(meta, || vec![spec.keys.len().to_string(), sight.age(meta.created)]);
+    }
 }
 
 pub(super) fn secrets(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    configs(sight, rows, ReferenceKind::Secret, "Secret");
-}
-
-fn configs(sight: Sight<'_>, rows: &mut Rows<'_>, kind: ReferenceKind, name: &str) {
-    for (of, id, config) in sight.view.store().configs() {
-        if of != kind {
-            continue;
-        }
-        let content = &config.content;
-        rows.add(id, &labels_of(sight.written.get(name, id)), config.created, || {
-            let of_type = (kind == ReferenceKind::Secret).then(|| content.secret_type.to_string());
-            let others = [content.keys.len().to_string(), sight.age(config.created)];
-            of_type.into_iter().chain(others).collect()
+    for Secret { meta, spec } in sight.view.store().secrets().values() {
+        rows.of(meta, || {
+            let keys = spec.keys.len().to_string();
+            vec![spec.secret_type.to_string(), keys, sight.age(meta.created)]
         });
     }
 }
 
 pub(super) fn service_accounts(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (id, since, value) in sight.written.of_kind("ServiceAccount") {
-        rows.add(id, &labels_of(value), since, || vec![sight.age(since)]);
+    for ServiceAccount { meta, .. } in sight.view.store().service_accounts().values() {
+        rows.of(meta, || vec![sight.age(meta.created)]);
     }
 }
 
 pub(super) fn ingresses(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (id, since, value) in sight.written.of_kind("Ingress") {
-        rows.add(id, &labels_of(value), since, || {
+    for (meta, value) in sight.all_written(Kind::Ingress) {
+        rows.of(meta, || {
             let spec = &value["spec"];
             let rules = spec["rules"].as_array().into_iter().flatten();
             let mut hosts: Vec<&str> = Vec::new();
@@ -63,27 +58,51 @@ pub(super) fn ingresses(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 hosts,
                 String::new(),
                 if has_tls { "80, 443" } else { "80" }.to_owned(),
-                sight.age(since),
+                sight.age(meta.created),
             ]
+        });
+    }
+}
+
+pub(super) fn ingress_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for (meta, value) in sight.all_written(Kind::IngressClass) {
+        rows.of(meta, || {
+            let parameters = &value["spec"]["parameters"];
+            let parameters = match (parameters["kind"].as_str(), parameters["name"].as_str()) {
+                (Some(kind), Some(name)) => format!("{kind}/{name}"),
+                _ => NONE.to_owned(),
+            };
+            let controller = value["spec"]["controller"].as_str().unwrap_or_default();
+            vec![controller.to_owned(), parameters, sight.age(meta.created)]
+        });
+    }
+}
+
+/// The columns of the Gateway API's CustomResourceDefinition.
+pub(super) fn http_routes(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for (meta, value) in sight.all_written(Kind::HTTPRoute) {
+        rows.of(meta, || {
+            let names = &value["spec"]["hostnames"];
+            let names = if names.is_null() { String::new() } else { names.to_string() };
+            vec![names, sight.age(meta.created)]
         });
     }
 }
 
 /// Claims. That of a volume is named after the claim's UID, as provisioners do; classes are not defaulted.
 pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (id, claim) in sight.view.store().claims() {
-        let written = sight.written.get("PersistentVolumeClaim", id);
-        rows.add(id, &labels_of(written), claim.created, || {
+    for claim in sight.view.store().claims().values() {
+        rows.of(&claim.meta, || {
             let storage = claim.spec.storage().filter(|_| claim.volume.is_some());
             let is_bound = claim.volume.is_some();
             vec![
                 claim.status().to_owned(),
-                if is_bound { volume_name(id) } else { String::new() },
+                if is_bound { claim.volume_name() } else { String::new() },
                 storage.map_or_else(String::new, |storage| storage.to_string()),
                 if is_bound { access_modes(claim) } else { String::new() },
                 claim.spec.storage_class.as_deref().unwrap_or_default().to_owned(),
                 "<unset>".to_owned(),
-                sight.age(claim.created),
+                sight.age(claim.meta.created),
                 "Filesystem".to_owned(),
             ]
         });
@@ -92,88 +111,71 @@ pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
 
 /// The volumes of claims that are bound; that of a claim is as old as the claim.
 pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (claim_id, claim) in sight.view.store().claims().filter(|(_, one)| one.volume.is_some()) {
-        let id = NamespacedName::new("", volume_name(claim_id));
-        rows.add(&id, &Labels::default(), claim.created, || {
+    for claim in sight.view.store().claims().values().filter(|one| one.volume.is_some()) {
+        let id = NamespacedName::new("", claim.volume_name());
+        rows.add(&id, &Labels::default(), claim.meta.created, || {
             vec![
                 claim.spec.storage().map_or_else(String::new, |storage| storage.to_string()),
                 access_modes(claim),
                 "Delete".to_owned(),
                 "Bound".to_owned(),
-                claim_id.to_string(),
+                claim.meta.id.to_string(),
                 claim.spec.storage_class.as_deref().unwrap_or_default().to_owned(),
                 "<unset>".to_owned(),
                 String::new(),
-                sight.age(claim.created),
+                sight.age(claim.meta.created),
                 "Filesystem".to_owned(),
             ]
         });
     }
 }
 
-/// Name of the volume that was made for a claim.
-pub(super) fn volume_name(claim: &NamespacedName) -> String {
-    format!("pvc-{}", derived::uid(&claim.to_string(), 0))
-}
-
 pub(super) fn namespaces(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for namespace in sight.view.store().namespaces().values() {
-        let id = NamespacedName::new("", namespace.name.clone());
-        let since = sight.written.since("Namespace", &id).unwrap_or(SimTime::ZERO);
-        rows.add(&id, &namespace.labels, since, || vec!["Active".to_owned(), sight.age(since)]);
+    for Namespace { meta } in sight.view.store().namespaces().values() {
+        rows.of(meta, || vec!["Active".to_owned(), sight.age(meta.created)]);
     }
 }
 
 pub(super) fn quotas(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (id, quota) in sight.view.store().quotas() {
-        let created = since(sight, "ResourceQuota", &quota.meta);
-        rows.add(id, &quota.meta.labels, created, || {
+    for quota in sight.view.store().quotas().values() {
+        rows.of(&quota.meta, || {
             let used = sight.view.store().quota_used(quota);
             let cell = |of_limits: bool| {
                 let own = used.iter().filter(|one| one.resource.starts_with("limits") == of_limits);
                 let pairs = own.map(|one| format!("{}: {}/{}", one.resource, one.used, one.hard));
                 pairs.collect::<Vec<_>>().join(", ")
             };
-            vec![cell(false), cell(true), sight.age(created)]
+            vec![cell(false), cell(true), sight.age(quota.meta.created)]
         });
     }
 }
 
 pub(super) fn limit_ranges(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (id, range) in sight.view.store().limit_ranges() {
-        let created = since(sight, "LimitRange", &range.meta);
-        rows.add(id, &range.meta.labels, created, || {
-            let at = cluster::ClusterView::new(sight.view.store(), created).timestamp();
+    for range in sight.view.store().limit_ranges().values() {
+        rows.of(&range.meta, || {
+            let at = cluster::ClusterView::new(sight.view.store(), range.meta.created).timestamp();
             vec![at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]
         });
     }
 }
 
-/// When an object was created of which the store does not say it.
-fn since(sight: Sight<'_>, kind: &str, meta: &ObjectMeta) -> SimTime {
-    let written = sight.written.since(kind, &meta.id).map(SimTime::floor_to_second);
-    written.unwrap_or(meta.created).max(meta.created)
-}
-
 pub(super) fn priority_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for class in sight.view.store().priority_classes().values() {
-        let id = NamespacedName::new("", class.name.clone());
-        let since = sight.written.since("PriorityClass", &id).unwrap_or(SimTime::ZERO);
-        let labels = labels_of(sight.written.get("PriorityClass", &id));
-        rows.add(&id, &labels, since, || {
+    for PriorityClass { meta, spec } in sight.view.store().priority_classes().values() {
+        rows.of(meta, || {
             vec![
-                class.value.to_string(),
-                class.global_default.to_string(),
-                sight.age(since),
-                if class.never_preempts { "Never" } else { "PreemptLowerPriority" }.to_owned(),
+                spec.value.to_string(),
+                spec.global_default.to_string(),
+                sight.age(meta.created),
+                if spec.never_preempts { "Never" } else { "PreemptLowerPriority" }.to_owned(),
             ]
         });
     }
 }
 
 pub(super) fn endpoint_slices(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for service in sight.view.store().services().values().filter(|one| one.selector.is_some()) {
-        let suffix = &derived::uid("EndpointSlice", service.meta.sequence)[..5];
+    for service in sight.view.store().services().values().filter(|one| one.spec.selector.is_some())
+    {
+        let suffix = &uid_text(!service.meta.uid)[..5];
         let id = NamespacedName::new(
             service.meta.namespace().clone(),
             format!("{}-{suffix}", service.meta.name()),
@@ -186,8 +188,12 @@ pub(super) fn endpoint_slices(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 1..=3 => addresses.join(","),
                 more => format!("{} + {} more...", addresses[..3].join(","), more - 3),
             };
-            let ports: BTreeSet<u16> =
-                service.ports.iter().filter_map(|port| target_port(sight, service, port)).collect();
+            let ports: BTreeSet<u16> = service
+                .spec
+                .ports
+                .iter()
+                .filter_map(|port| target_port(sight, service, port))
+                .collect();
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             let ports = if ports.is_empty() { "<unset>".to_owned() } else { ports.join(",") };
             vec!["IPv4".to_owned(), ports, shown, sight.age(service.meta.created)]
@@ -203,7 +209,7 @@ pub(super) fn endpoint_addresses(
 ) -> Vec<String> {
     let endpoints = service.endpoints.iter().filter(|endpoint| is_meant(endpoint));
     let pods = endpoints.filter_map(|one| sight.view.store().pods().get(one.pod));
-    pods.filter_map(|pod| derived::pod_ip(sight, pod)).collect()
+    pods.filter_map(|pod| pod_ip(sight.view.store(), pod)).collect()
 }
 
 /// The number of the pods' port behind a port of a Service.

@@ -9,6 +9,8 @@ use super::derived;
 use super::page::{Page, line};
 use super::pod_status::state_lines;
 use super::rows::Sight;
+use super::written::written_template;
+use cluster::assigned::{hex_digits, pod_ip, uid_text};
 use cluster::container_status::{ContainerState, ContainerStatus};
 use cluster::node::{NOT_READY_TAINT, UNREACHABLE_TAINT};
 use cluster::pod::Pod;
@@ -26,14 +28,14 @@ pub(super) struct OfPod<'a> {
     pub(super) pod: &'a Pod,
 }
 
-/// The section of a pod template; `written` is the template as somebody wrote it.
-pub(super) fn pod_template(template: &PodTemplate, written: &Value, page: &mut Page) {
+/// The section of a pod template.
+pub(super) fn pod_template(template: &PodTemplate, page: &mut Page) {
     line!(page, 0, "Pod Template:");
     page.labels("  Labels", &template.labels);
     if !template.annotations.is_empty() {
         page.annotations("  Annotations", &template.annotations);
     }
-    let spec = &written["spec"];
+    let spec = &written_template(template)["spec"];
     if let Some(account) = spec["serviceAccountName"].as_str() {
         line!(page, 1, "Service Account:\t{account}");
     }
@@ -97,12 +99,11 @@ fn container(
     if let (Some(status), Some(of)) = (status, of_pod) {
         let has_run = status.last_termination.is_some()
             || !matches!(status.state, ContainerState::Waiting(_));
-        let digits =
-            || derived::hex_digits(&format!("{} {} {}", of.pod.uid, one.name, status.restarts));
+        let digits = || hex_digits(&format!("{} {} {}", of.pod.uid, one.name, status.restarts));
         let id = if has_run { format!("containerd://{}", digits()) } else { String::new() };
         line!(page, 2, "Container ID:\t{id}");
         line!(page, 2, "Image:\t{}", one.image);
-        let digits = || derived::hex_digits(&one.image);
+        let digits = || hex_digits(&one.image);
         let id = if has_run { format!("sha256:{}", digits()) } else { String::new() };
         line!(page, 2, "Image ID:\t{id}");
     } else {
@@ -263,9 +264,9 @@ fn field_value(of: OfPod<'_>, path: &str) -> String {
     match path {
         "metadata.name" => pod.name().to_string(),
         "metadata.namespace" => pod.id.namespace.to_string(),
-        "metadata.uid" => derived::uid("Pod", pod.uid),
+        "metadata.uid" => uid_text(pod.uid),
         "spec.nodeName" if pod.node.is_some() => sight.node_name(pod.node).to_owned(),
-        "status.podIP" => derived::pod_ip(sight, pod).unwrap_or_default(),
+        "status.podIP" => pod_ip(sight.view.store(), pod).unwrap_or_default(),
         _ => String::new(),
     }
 }

@@ -1,12 +1,11 @@
 //! Small worlds for tests, built without files.
 
-use wavetank::cluster::action::Action;
 use wavetank::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
 use wavetank::cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady};
 use wavetank::cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList};
 use wavetank::cluster::selector::Selector;
-use wavetank::cluster::service::Service;
-use wavetank::cluster::{Labels, NamespacedName, ObjectMeta, ObjectReference};
+use wavetank::cluster::service::ServiceSpec;
+use wavetank::cluster::{Action, Kind, Labels, NamespacedName, ObjectMeta, ObjectReference};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::faults::TimelineAction;
 use wavetank::kubelet::AppProfile;
@@ -71,7 +70,7 @@ pub fn world(
 }
 
 pub fn reference(name: &str) -> ObjectReference {
-    ObjectReference { kind: "Deployment".into(), id: NamespacedName::new("default", name) }
+    ObjectReference { kind: Kind::Deployment, id: NamespacedName::new("default", name) }
 }
 
 fn node(number: u32) -> Node {
@@ -139,20 +138,9 @@ fn add(world: &mut World, streams: Streams, workload: &Workload) {
         progress_deadline_seconds: 600,
     };
     let meta = ObjectMeta::new("default", workload.name);
-    let service = Service {
-        meta: meta.clone(),
-        selector: Some(selector),
-        ports: Vec::new(),
-        is_headless: false,
-        node_ports: 0,
-        is_load_balancer: false,
-        traffic_distribution: None,
-        publish_not_ready_addresses: false,
-        has_client_affinity: false,
-        endpoints: Vec::new(),
-    };
-    world.objects.push(Action::CreateService(Box::new(service)));
-    world.objects.push(Action::CreateDeployment(Box::new((meta, deployment))));
+    let service = ServiceSpec { selector: Some(selector), ..ServiceSpec::default() };
+    world.objects.push(Action::apply(meta.clone(), service));
+    world.objects.push(Action::apply(meta, deployment));
 
     let model = RequestModelSpec {
         concurrency: workload.concurrency,

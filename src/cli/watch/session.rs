@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use cluster::node::NodeId;
-use cluster::scale::Scale;
-use cluster::{Name, NamespacedName, ObjectReference};
+use cluster::scale::{Scale, ScaleTarget};
+use cluster::{Name, ObjectReference};
 use engine::{SimDuration, SimTime};
 use faults::{PodDeletion, ScaleChange, TimelineAction, TimelineEntry};
 use sim::Simulation;
@@ -297,7 +297,7 @@ impl Session {
             "select a workload first: Tab goes to the workloads".clone_into(&mut self.notice);
             return;
         };
-        let Some(Scale { spec_replicas, .. }) = self.scale_of(&workload.kind, &workload.id) else {
+        let Some(Scale { spec_replicas, .. }) = self.scale_of(&workload) else {
             self.notice = format!("a {} has no number of replicas", workload.kind);
             return;
         };
@@ -305,9 +305,10 @@ impl Session {
         self.intervene(TimelineAction::Scale(ScaleChange { workload, replicas }));
     }
 
-    fn scale_of(&self, kind: &str, id: &NamespacedName) -> Option<Scale> {
+    fn scale_of(&self, workload: &ObjectReference) -> Option<Scale> {
         let store = self.simulation.view().store();
-        store.scale(store.scale_target(kind, id)?)
+        let object = store.object_named(workload.kind, &workload.id)?;
+        store.scale(ScaleTarget::of(object)?)
     }
 
     fn intervene(&mut self, action: TimelineAction) {

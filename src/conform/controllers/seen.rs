@@ -55,7 +55,7 @@ impl Observer for Eyes {
                 }
                 _ => {}
             }
-            self.seen.push(Seen { change: *change, pod, node });
+            self.seen.push(Seen { change: change.clone(), pod, node });
         }
     }
 

@@ -59,7 +59,7 @@ fn deployments(store: &Store) -> Value {
         let status = &deployment.status;
         let entry = json!({
             "spec": deployment.spec.replicas,
-            "gen": deployment.generation,
+            "gen": deployment.meta.generation,
             "observed": status.observed_generation,
             "replicas": status.replicas,
             "updated": status.updated_replicas,

@@ -4,16 +4,14 @@ use serde_json::{Map, Value, json};
 
 use super::trace::rounded;
 use super::world::World;
-use crate::objects::{creation, object, object_of};
+use crate::objects::{object, object_of};
 use cluster::node::{ConditionStatus, NODE_CONDITIONS, NodeId};
-use cluster::{Action, NamespacedName, ObjectReference, Refused};
-use manifest::Content;
+use cluster::{Action, AnySpec, Kind, NamespacedName, ObjectId, Refused};
 use sim::documents::merge;
-use sim::{as_change, deletion};
 
 /// Creates an object.
 pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), String> {
-    let action = creation(object(document, "object")?)?;
+    let action = object(document, "object")?.into_action();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let identity = (text(&document["kind"]), text(&document["metadata"]["name"]));
     world.documents.insert(identity, document.clone());
@@ -38,9 +36,9 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
         "delete" => {
             // With all that it owns.
             let id = NamespacedName::new("default", name);
-            let object = ObjectReference { kind: kind.into(), id };
-            if let Some(action) = deletion(world.plane.store(), &object) {
-                world.try_act(action);
+            let kind = Kind::spelled(&kind).ok_or_else(|| format!("{kind} is no kind"))?;
+            if let Some(object) = world.plane.store().object_named(kind, &id) {
+                world.try_act(Action::Delete(object));
             }
             Ok(())
         }
@@ -79,7 +77,7 @@ fn act_on_nodes(world: &mut World<'_>, action: &Value) -> Result<(), String> {
             ("nodeCondition", Some(node)) => set_condition(world, node, action),
             ("deleteNode", Some(node)) => {
                 name.clone_into(&mut world.node_going);
-                world.try_act(Action::RemoveNode(node));
+                world.try_act(Action::Delete(ObjectId::Node(node)));
             }
             _ => {}
         }
@@ -148,12 +146,13 @@ fn update(
 ) -> Result<(), String> {
     let Some(document) = world.documents.get_mut(identity) else { return Ok(()) };
     change(document);
-    let creation = creation(object(document, "object")?)?;
-    match as_change(world.plane.store(), creation) {
-        Ok(action) => world.act(action).map_err(|refused| refused.to_string()),
+    let object = object(document, "object")?;
+    let reference = &object.manifest.reference;
+    if world.plane.store().object_named(reference.kind, &reference.id).is_none() {
         // It has gone since.
-        Err(_) => Ok(()),
+        return Ok(());
     }
+    world.act(object.into_action()).map_err(|refused| refused.to_string())
 }
 
 /// Changes labels, taints and cordon of a node.
@@ -171,7 +170,7 @@ fn patch_node(world: &mut World<'_>, name: &str, patch: &Value) -> Result<(), St
         "spec": { "unschedulable": node.unschedulable, "taints": taints.collect::<Value>() },
     });
     merge(&mut document, patch);
-    let Content::Node(patched) = object_of(("v1", "Node"), document, "patch")?.content else {
+    let AnySpec::Node(patched) = object_of(("v1", "Node"), document, "patch")?.spec else {
         return Ok(());
     };
     world.try_act(Action::SetNodeTaints(id, patched.taints));

@@ -11,17 +11,18 @@ use super::seen::{Eyes, Seen, SeenPod};
 use super::trace::{Trace, rounded};
 use super::user;
 use super::victims::leading_hex;
-use crate::objects::{creation, object_of};
+use crate::objects::object_of;
 use cluster::action::PodDeletion;
 use cluster::daemon_set::target_node;
-use cluster::deployment::ReplicaSetId;
 use cluster::node::{ConditionStatus, Lease, Node, NodeId, NodeReady};
 use cluster::pod::{Owner, PodId, PodPhase};
 use cluster::pod_template::TaintEffect;
-use cluster::{Action, Change, Name, NamespacedName, PodChanges, Refused, Store};
+use cluster::replica_set::ReplicaSetId;
+use cluster::{
+    Action, AnySpec, Change, Kind, Name, NamespacedName, ObjectId, PodChanges, Refused, Store,
+};
 use controllers::Controller;
 use engine::{EventQueue, SimDuration, SimTime, Streams};
-use manifest::Content;
 use sim::control_plane::{ControlPlane, ControlPlaneSettings};
 
 /// When controllers and nodes start.
@@ -167,7 +168,7 @@ impl<'a> World<'a> {
         let Some((accepted, 1..)) = counts.first() else { return Ok(()) };
         let hard = json!({ "pods": accepted });
         let quota = json!({ "metadata": { "name": QUOTA }, "spec": { "hard": hard } });
-        self.try_act(creation(object_of(("v1", "ResourceQuota"), quota, "quota")?)?);
+        self.try_act(object_of(("v1", "ResourceQuota"), quota, "quota")?.into_action());
         if counts[1..].iter().any(|(accepted, _)| *accepted > 0) {
             self.events.push(QUOTA_LIFTED, 0, Event::LiftQuota);
         }
@@ -185,7 +186,7 @@ impl<'a> World<'a> {
     pub(super) fn add_node(&mut self, name: &str, labels: &Value) -> Result<NodeId, String> {
         let node = json!({ "metadata": { "name": name, "labels": labels } });
         let mut object = object_of(("v1", "Node"), node, "nodes")?;
-        if let Content::Node(node) = &mut object.content {
+        if let AnySpec::Node(node) = &mut object.spec {
             let phase = self.now + SimDuration::from_secs_f64(self.case.lease_offset);
             node.ready = NodeReady { status: ConditionStatus::Unknown, since: self.now };
             node.health.posted = None;
@@ -193,7 +194,7 @@ impl<'a> World<'a> {
             node.health.lease =
                 Lease { started: None, phase: Some(phase), silent_since: Some(self.now) };
         }
-        self.act(creation(object)?).map_err(|refused| refused.to_string())?;
+        self.act(object.into_action()).map_err(|refused| refused.to_string())?;
         self.plane.store().node_named(name).ok_or_else(|| format!("node {name} was not created"))
     }
 
@@ -246,7 +247,10 @@ impl<'a> World<'a> {
             }
             Event::LiftQuota => {
                 let quota = NamespacedName::new("default", QUOTA);
-                self.try_act(Action::DeleteResourceQuota(quota));
+                let quota = self.plane.store().object_named(Kind::ResourceQuota, &quota);
+                if let Some(quota) = quota {
+                    self.try_act(Action::Delete(quota));
+                }
             }
             Event::Terminated(pod) => {
                 if self.plane.store().pods().contains(pod) && !self.is_out_of_reach(pod) {
@@ -326,11 +330,11 @@ impl<'a> World<'a> {
         }
         for Seen { change, pod, node } in std::mem::take(&mut self.eyes.seen) {
             match (change, pod) {
-                (Change::ReplicaSetSpec(set), _) => self.name_replica_set(set),
+                (Change::Spec(ObjectId::ReplicaSet(set), _), _) => self.name_replica_set(set),
                 (Change::PodAdded(id), Some(pod)) => self.pod_added(id, pod),
                 (Change::PodUpdated(id, what), Some(pod)) => self.pod_updated(id, what, pod),
                 (Change::PodRemoved { pod, .. }, _) => self.pod_gone(pod),
-                (Change::NodeRemoved(_), _) => {
+                (Change::Removed { object: ObjectId::Node(_), .. }, _) => {
                     let gone = std::mem::take(&mut self.node_going);
                     self.trace.node_event(self.now, json!([gone, "deleted", "", []]));
                 }

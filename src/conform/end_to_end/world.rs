@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::case::{CaseFiles, Image, LoadPoint, Offset, Parameters};
 use crate::check_length;
-use cluster::Action;
 use cluster::node::{HOSTNAME_LABEL, Node};
+use cluster::{Action, AnySpec, Kind};
 use engine::{SimDuration, SimTime};
 use kubelet::AppProfile;
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
@@ -109,7 +109,7 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
     };
     let applied = world.timeline.iter_mut().flat_map(|(_, step)| &mut step.objects);
     let later = applied.filter_map(|action| match action {
-        Action::AddNode(node) => Some(&mut **node),
+        Action::Apply(_, AnySpec::Node(node)) => Some(&mut **node),
         _ => None,
     });
     for node in world.nodes.iter_mut().chain(later) {
@@ -134,9 +134,9 @@ fn alone(manifest: &Manifest) -> (String, Vec<Source>) {
 
 /// What the pods of each Deployment do with each image, and the bounds of their queues in the same order (s).
 fn workloads(parameters: &Parameters, manifests: &[Manifest]) -> (Vec<Value>, Vec<f64>) {
-    let of = |kind: &'static str| manifests.iter().filter(move |one| *one.reference.kind == *kind);
+    let of = |kind: Kind| manifests.iter().filter(move |one| one.reference.kind == kind);
     let (mut workloads, mut queue_bounds) = (Vec::new(), Vec::new());
-    for deployment in of("Deployment") {
+    for deployment in of(Kind::Deployment) {
         let template = &deployment.value["spec"]["template"];
         let labels = &template["metadata"]["labels"];
         let selects = |service: &&Manifest| {
@@ -144,7 +144,7 @@ fn workloads(parameters: &Parameters, manifests: &[Manifest]) -> (Vec<Value>, Ve
             selector
                 .is_some_and(|selector| selector.iter().all(|(key, value)| labels[key] == *value))
         };
-        let service = of("Service").find(selects);
+        let service = of(Kind::Service).find(selects);
         let cost = service.and_then(|one| parameters.services.get(one.reference.id.name.as_ref()));
         let containers = template["spec"]["containers"].as_array();
         let mut containers = containers.into_iter().flatten();

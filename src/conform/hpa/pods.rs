@@ -139,7 +139,7 @@ impl Template {
             "resources": { "requests": level },
         } });
         let pod = object_of(("v1", "Pod"), pod, "template")?;
-        let template = pod.content.pod_template();
+        let template = pod.spec.pod_template();
         template.map(|template| template.spec.clone()).ok_or_else(|| "template: is none".to_owned())
     }
 }

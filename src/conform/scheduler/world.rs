@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::case::{Case, Requeue, Victims};
 use super::steps;
 use crate::listed;
-use crate::objects::{self, creation, object_of};
-use cluster::action::PodDeletion;
+use crate::objects::{self, object_of};
+use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use cluster::pod::{Owner, PodId};
-use cluster::policy::{DisruptedPod, PodDisruptionBudgetStatus};
-use cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store, apply};
+use cluster::policy::{DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetStatus};
+use cluster::{Action, AnySpec, Change, ClusterView, NamespacedName, Refused, Store, apply};
 use engine::{SimDuration, SimTime, Streams};
 use scenario::scheduler_configuration::scheduler_configuration;
 use scheduler::decision::Verdict;
@@ -166,7 +166,7 @@ impl World {
             for (index, given) in objects.iter().enumerate() {
                 let object = completed(kind, given.clone());
                 let at = format!("{field}[{index}]");
-                self.act(creation(object_of((version, kind), object, &at)?)?)?;
+                self.act(object_of((version, kind), object, &at)?.into_action())?;
             }
         }
         Ok(())
@@ -201,12 +201,15 @@ impl World {
         if let Some(spec) = object["spec"].as_object_mut() {
             spec.shift_remove("nodeName");
         }
-        let mut action = creation(object_of(("v1", "Pod"), object, at)?)?;
+        let object = object_of(("v1", "Pod"), object, at)?;
         let id = id_of(given);
-        if let Action::CreatePod(draft) = &mut action {
-            draft.owner = self.owner_of(&id, &given["metadata"]["ownerReferences"]);
-        }
-        self.act(action)?;
+        let AnySpec::Pod(template) = object.spec else { return Err(format!("{at}: is no Pod")) };
+        self.act(Action::CreatePod(Box::new(PodDraft {
+            name: PodName::Exact(id.name.clone()),
+            namespace: id.namespace.clone(),
+            template: PodSource::New(template),
+            owner: self.owner_of(&id, &given["metadata"]["ownerReferences"]),
+        })))?;
         self.store.pod_named(&id).ok_or_else(|| format!("pod {id} was not created"))
     }
 
@@ -219,20 +222,19 @@ impl World {
         }
         let id = NamespacedName::new(pod.namespace.clone(), controller["name"].as_str()?);
         if controller["kind"] == "StatefulSet" {
-            return self.store.stateful_set_named(&id).map(Owner::StatefulSet);
+            return self.store.named(&id).map(Owner::StatefulSet);
         }
-        let mut sets = self.store.replica_sets().iter();
-        let found = sets.find(|(_, set)| set.meta.id == id && controller["kind"] == "ReplicaSet");
-        found.map(|(set, _)| Owner::ReplicaSet(set))
+        let is_set = controller["kind"] == "ReplicaSet";
+        self.store.named(&id).filter(|_| is_set).map(Owner::ReplicaSet)
     }
 
     fn create_budgets(&mut self, case: &Case) -> Result<(), String> {
         for (index, given) in case.pdbs.iter().enumerate() {
             let at = format!("pdbs[{index}]");
             let kind = ("policy/v1", "PodDisruptionBudget");
-            self.act(creation(object_of(kind, given.clone(), &at)?)?)?;
+            self.act(object_of(kind, given.clone(), &at)?.into_action())?;
             let id = id_of(given);
-            let Some(budget) = self.store.disruption_budget_named(&id) else { continue };
+            let Some(budget) = self.store.named::<PodDisruptionBudget>(&id) else { continue };
             let status = &given["status"];
             let disrupted = status["disruptedPods"].as_object().into_iter().flatten();
             let pod = |(name, _): (&String, _)| {
@@ -248,7 +250,7 @@ impl World {
                     .collect(),
                 ..PodDisruptionBudgetStatus::default()
             };
-            self.act(Action::SetDisruptionBudgetStatus(budget, Box::new(status)))?;
+            self.act(Action::status(budget, status))?;
         }
         Ok(())
     }
@@ -262,7 +264,7 @@ impl World {
         let refused = |refused: Refused| format!("{verb}: {refused}");
         apply(&mut self.store, at, action, &mut self.changes).map_err(refused)?;
         for change in self.changes.drain(..) {
-            self.scheduler.on_change(ClusterView::new(&self.store, self.now), change);
+            self.scheduler.on_change(ClusterView::new(&self.store, self.now), &change);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use self::sync::Sync;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::cron_job::{CronJob, CronJobId};
 use cluster::cron_schedule::Schedule;
-use cluster::{Change, ClusterView, Name};
+use cluster::{Change, ClusterView, Name, ObjectId};
 
 /// The CronJob controller.
 #[derive(Clone, Debug)]
@@ -56,13 +56,14 @@ impl Controller for CronJobController {
         Watches::CRON_JOBS.and(Watches::JOBS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let cron_job = match change {
-            Change::CronJobSpec(cron_job) | Change::CronJobStatus(cron_job) => Some(cron_job),
-            Change::JobSpec(job) | Change::JobStatus(job) => {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let cron_job = match *change {
+            Change::Spec(ObjectId::CronJob(cron_job), _)
+            | Change::Status(ObjectId::CronJob(cron_job)) => Some(cron_job),
+            Change::Spec(ObjectId::Job(job), _) | Change::Status(ObjectId::Job(job)) => {
                 view.jobs().get(job).and_then(|job| job.owner)
             }
-            Change::JobRemoved { owner, .. } => owner,
+            Change::Removed { owner: Some(ObjectId::CronJob(owner)), .. } => Some(owner),
             _ => None,
         };
         wake.extend(cron_job.map(Key::CronJob));

@@ -5,11 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::missed::most_recent;
 use crate::Actions;
-use cluster::action::{Event, JobDraft};
+use cluster::action::Event;
 use cluster::cron_job::{ConcurrencyPolicy, CronJob, CronJobId, CronJobStatus};
 use cluster::cron_schedule::time_zone;
-use cluster::job::{COMPLETE, Job, JobId};
-use cluster::{Action, ClusterView, Name, NamespacedName, ObjectMeta};
+use cluster::job::{COMPLETE, Job, JobDraft, JobId};
+use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectMeta};
 use engine::{SimDuration, SimTime};
 
 /// Jobs start this long after their time (`nextScheduleDelta`).
@@ -44,13 +44,12 @@ impl<'a> Sync<'a> {
         let (scheduled, again) = self.schedule(actions);
         self.clean_up(actions);
         if self.status != self.cron_job.status {
-            let status = Box::new(self.status.clone());
-            actions.push(Action::SetCronJobStatus(self.id, status));
+            actions.push(Action::status(self.id, self.status.clone()));
         }
         // A Job exists only when its creation was carried out: the next look adds it to the list.
-        if let Some(draft) = scheduled {
-            let name = draft.meta.name().clone();
-            actions.push(Action::CreateJob(Box::new(draft)));
+        if let Some((meta, job)) = scheduled {
+            let name = meta.name().clone();
+            actions.push(Action::create(meta, job));
             actions.push(self.event(false, "SuccessfulCreate", format!("Created job {name}")));
         }
         again
@@ -94,7 +93,10 @@ impl<'a> Sync<'a> {
     }
 
     /// The Job whose time has come, if it may start, and when to look again.
-    fn schedule(&mut self, actions: &mut Actions) -> (Option<JobDraft>, Option<SimTime>) {
+    fn schedule(
+        &mut self,
+        actions: &mut Actions,
+    ) -> (Option<(ObjectMeta, JobDraft)>, Option<SimTime>) {
         let spec = &self.cron_job.spec;
         let Some(zone) = time_zone(spec.time_zone.as_deref()).filter(|_| !spec.suspend) else {
             return (None, None);
@@ -133,7 +135,7 @@ impl<'a> Sync<'a> {
             return (None, self.next(&zone, now));
         }
         let named = NamespacedName::new(self.cron_job.meta.namespace().clone(), name.clone());
-        let known = self.view.job_named(&named);
+        let known = self.view.named(&named);
         if let Some(job) = known {
             // Two times within a minute share a name: the Job of the first counts for both. Somebody
             // else's Job in this place leaves the CronJob waiting for the next event (`AlreadyExists`).
@@ -217,7 +219,7 @@ impl<'a> Sync<'a> {
     fn delete_job(&self, id: JobId, actions: &mut Actions) {
         let Some(job) = self.view.jobs().get(id) else { return };
         let message = format!("Deleted job {}", job.meta.name());
-        actions.push(Action::DeleteJob(id));
+        actions.push(Action::Delete(ObjectId::Job(id)));
         actions.push(self.event(false, "SuccessfulDelete", message));
     }
 
@@ -226,13 +228,13 @@ impl<'a> Sync<'a> {
         format!("{}-{}", self.cron_job.meta.name(), time.as_second().div_euclid(60)).into()
     }
 
-    fn draft(&self, name: Name, time: Timestamp) -> JobDraft {
+    fn draft(&self, name: Name, time: Timestamp) -> (ObjectMeta, JobDraft) {
         let template = &self.cron_job.spec.job_template;
         let mut meta = ObjectMeta::new(self.cron_job.meta.namespace().clone(), name);
         meta.labels = template.labels.clone();
         let zone = time_zone(self.cron_job.spec.time_zone.as_deref()).unwrap_or(TimeZone::UTC);
         meta.annotations = template.annotations.with(SCHEDULED_AT, rfc_3339(time, zone));
-        JobDraft { meta, owner: Some(self.id), spec: template.spec.clone() }
+        (meta, JobDraft { owner: Some(self.id), spec: template.spec.clone() })
     }
 
     fn calendar(&self, time: SimTime) -> Timestamp {
@@ -246,7 +248,7 @@ impl<'a> Sync<'a> {
 
     fn event(&self, is_warning: bool, reason: &'static str, message: String) -> Action {
         Action::Event(Box::new(Event {
-            kind: "CronJob",
+            kind: Kind::CronJob,
             object: self.cron_job.meta.id.clone(),
             is_warning,
             reason,

@@ -18,7 +18,7 @@ use cluster::daemon_set::DaemonSetId;
 use cluster::node::NodeId;
 use cluster::pod::Owner;
 use cluster::pod_template::PodTemplate;
-use cluster::{Action, Change, ClusterView, Name, Store};
+use cluster::{Action, Change, ClusterView, Name, ObjectId, Store};
 
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +61,10 @@ impl Controller for DaemonSetController {
         Watches::DAEMON_SETS.and(Watches::NODES).and(Watches::PODS_OF_DAEMON_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let owner = match change {
-            Change::DaemonSetSpec(set) | Change::DaemonSetStatus(set) => {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let owner = match *change {
+            Change::Spec(ObjectId::DaemonSet(set), _)
+            | Change::Status(ObjectId::DaemonSet(set)) => {
                 wake.push(Key::DaemonSet(set));
                 None
             }
@@ -74,7 +75,7 @@ impl Controller for DaemonSetController {
                 wake.extend(related.map(Key::DaemonSet));
                 None
             }
-            other => owner_of_changed_pod(view, other),
+            _ => owner_of_changed_pod(view, change),
         };
         if let Some(Owner::DaemonSet(set)) = owner {
             wake.push(Key::DaemonSet(set));

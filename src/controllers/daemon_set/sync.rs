@@ -17,7 +17,7 @@ use cluster::daemon_set::{DaemonSet, DaemonSetId, DaemonSetStatus, for_node, tar
 use cluster::node::{Node, NodeId};
 use cluster::pod::{Owner, Pod, PodId, PodPhase};
 use cluster::pod_template::PodTemplate;
-use cluster::{Action, ClusterView, Name};
+use cluster::{Action, ClusterView, Kind, Name};
 use engine::SimDuration;
 
 /// Pods that one sync creates or deletes at most (`BurstReplicas`).
@@ -155,7 +155,7 @@ impl<'a> Sync<'a> {
         let limit = self.set.spec.revision_history_limit;
         truncate(&mut kept, limit, |hash| in_use.contains(hash));
         if kept != self.set.revisions {
-            actions.push(Action::SetDaemonSetRevisions(self.id, kept));
+            actions.push(Action::SetRevisions(Owner::DaemonSet(self.id), kept));
         }
     }
 
@@ -248,7 +248,7 @@ impl<'a> Sync<'a> {
         };
         let (pod, node) = (&pod.id, node.meta.name());
         Action::Event(Box::new(Event {
-            kind: "DaemonSet",
+            kind: Kind::DaemonSet,
             object: self.set.meta.id.clone(),
             is_warning: has_failed,
             reason,
@@ -345,7 +345,7 @@ impl<'a> Sync<'a> {
     /// Counts over the nodes (`updateDaemonSetStatus`).
     fn write_status(&self, actions: &mut Actions) {
         let mut status = DaemonSetStatus {
-            observed_generation: self.set.generation,
+            observed_generation: self.set.meta.generation,
             desired_number_scheduled: self.desired(),
             ..DaemonSetStatus::default()
         };
@@ -362,7 +362,7 @@ impl<'a> Sync<'a> {
         }
         status.number_unavailable = status.desired_number_scheduled - status.number_available;
         if status != self.set.status {
-            actions.push(Action::SetDaemonSetStatus(self.id, Box::new(status)));
+            actions.push(Action::status(self.id, status));
         }
     }
 

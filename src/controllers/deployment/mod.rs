@@ -10,7 +10,7 @@ use self::sync::KnownSet;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::deployment::{DeploymentId, DeploymentStrategy};
 use cluster::pod::Owner;
-use cluster::{Change, ClusterView};
+use cluster::{Change, ClusterView, ObjectId};
 
 /// The Deployment controller.
 #[derive(Clone, Debug, Default)]
@@ -28,13 +28,15 @@ impl Controller for DeploymentController {
         Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::PODS_OF_REPLICA_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let deployment = match change {
-            Change::DeploymentSpec(id) | Change::DeploymentStatus(id) => Some(id),
-            Change::ReplicaSetSpec(id) | Change::ReplicaSetStatus(id) => {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let deployment = match *change {
+            Change::Spec(ObjectId::Deployment(id), _)
+            | Change::Status(ObjectId::Deployment(id)) => Some(id),
+            Change::Spec(ObjectId::ReplicaSet(id), _)
+            | Change::Status(ObjectId::ReplicaSet(id)) => {
                 view.replica_sets().get(id).and_then(|set| set.owner)
             }
-            Change::ReplicaSetRemoved { owner, .. } => owner,
+            Change::Removed { owner: Some(ObjectId::Deployment(owner)), .. } => Some(owner),
             Change::PodRemoved { owner: Some(Owner::ReplicaSet(set)), .. } => {
                 let owner = view.replica_sets().get(set).and_then(|set| set.owner);
                 owner.filter(|id| waits_for_last_pod(view, *id))

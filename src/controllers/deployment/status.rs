@@ -50,7 +50,7 @@ pub fn calculate(
     now: SimTime,
 ) -> DeploymentStatus {
     let mut status = DeploymentStatus {
-        observed_generation: deployment.generation,
+        observed_generation: deployment.meta.generation,
         replicas: totals.replicas,
         updated_replicas: totals.updated,
         ready_replicas: totals.ready,
@@ -81,7 +81,7 @@ pub const fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> 
     status.updated_replicas == wanted
         && status.replicas == wanted
         && status.available_replicas == wanted
-        && status.observed_generation >= deployment.generation
+        && status.observed_generation >= deployment.meta.generation
 }
 
 /// Whether the new status is further than the old one (`DeploymentProgressing`).

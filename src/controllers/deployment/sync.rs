@@ -1,29 +1,27 @@
 //! One sync of a Deployment: gathers its ReplicaSets, asks the rules, and turns their answers into
 //! requests (`pkg/controller/deployment/{sync,rolling,recreate}.go`, 1.36).
 
+mod new_set;
+
+use self::new_set::annotations_of;
 use super::rolling::{self, Fenceposts, SetSize};
 use super::scaling::{self, ActiveSet, Target};
 use super::status::{self, Totals};
 use crate::replica_set::status::REPLICA_FAILURE;
 use crate::{Actions, Backoff, Requeue};
-use cluster::action::{Event, ReplicaSetDraft, ReplicaSetUpdate};
+use cluster::action::Event;
 use cluster::deployment::{
-    Deployment, DeploymentId, DeploymentStatus, DeploymentStrategy, ReplicaSet, ReplicaSetId,
-    ReplicaSetStatus, WorkloadCondition,
+    Deployment, DeploymentId, DeploymentStatus, DeploymentStrategy, WorkloadCondition,
 };
 use cluster::node::ConditionStatus;
 use cluster::pod::Owner;
-use cluster::pod_template::PodTemplate;
-use cluster::store::{POD_TEMPLATE_HASH_LABEL, pod_template_hash};
-use cluster::{Action, ClusterView, Labels, Name, NamespacedName, ObjectMeta};
+use cluster::replica_set::{ReplicaSet, ReplicaSetId, ReplicaSetStatus, ReplicaSetUpdate};
+use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::{SimDuration, SimTime};
 
 /// Added to the wait for the progress deadline, so that it has passed for sure when it is looked
 /// at (`requeueStuckDeployment`).
 const DEADLINE_SKEW: SimDuration = SimDuration::from_secs(1);
-
-/// What `kubectl apply` notes on the object itself; no copy of it is made.
-const LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A ReplicaSet as it will be after the requests of this sync so far.
 #[derive(Debug)]
@@ -85,17 +83,18 @@ impl<'a> Sync<'a> {
     ) -> Self {
         let mut sets: Vec<(ReplicaSetId, &ReplicaSet)> = view.store().replica_sets_of(id).collect();
         sets.sort_by_key(|(_, set)| (set.meta.created, set.meta.sequence));
-        let known = known_new
-            .filter(|known| (known.deployment, known.generation) == (id, deployment.generation));
+        let known = known_new.filter(|known| {
+            (known.deployment, known.generation) == (id, deployment.meta.generation)
+        });
         let known = known.and_then(|known| sets.iter().position(|(set, _)| *set == known.set));
         let new = known.or_else(|| {
             sets.iter().position(|(_, set)| {
-                is_same_template(&deployment.spec.template, &view.templates()[set.template])
+                deployment.spec.template.equals_ignoring_hash(&view.templates()[set.template])
             })
         });
         *known_new = new.map(|new| KnownSet {
             deployment: id,
-            generation: deployment.generation,
+            generation: deployment.meta.generation,
             set: sets[new].0,
         });
         let mut old: Vec<SetState<'_>> = sets.iter().map(|(id, set)| state_of(*id, set)).collect();
@@ -309,61 +308,6 @@ impl<'a> Sync<'a> {
         })
     }
 
-    /// Creates the set of the present template if there is none (`getNewReplicaSet`).
-    fn create_new_set(&mut self) {
-        if self.new.is_some() {
-            return;
-        }
-        let spec = &self.deployment.spec;
-        let wanted = spec.replicas;
-        let total = self.old.iter().map(|set| set.replicas).sum();
-        let replicas = match spec.strategy {
-            DeploymentStrategy::Recreate => wanted,
-            DeploymentStrategy::RollingUpdate { .. } => {
-                rolling::new_set_replicas(wanted, self.fenceposts, total, 0)
-            }
-        };
-        let revision = self.next_revision();
-        let draft = self.draft(replicas, revision);
-        let name = draft.meta.name().clone();
-        self.actions.push(Action::CreateReplicaSet(Box::new(draft)));
-        if replicas > 0 {
-            self.tell_scaling(&name, 0, replicas);
-        }
-        self.show_progress("NewReplicaSetCreated", format!("Created new replica set \"{name}\""));
-        self.new = Some(SetState {
-            id: None,
-            name,
-            replicas,
-            desired_replicas: Some(wanted),
-            max_replicas: Some(wanted + self.fenceposts.surge),
-            revision,
-            observed: None,
-        });
-    }
-
-    fn draft(&self, replicas: i32, revision: i64) -> ReplicaSetDraft {
-        let Deployment { meta, spec, .. } = self.deployment;
-        let hash = pod_template_hash(&spec.template);
-        let mut template = spec.template.clone();
-        template.labels = template.labels.with(POD_TEMPLATE_HASH_LABEL, hash.as_str());
-        let name = format!("{}-{hash}", meta.name());
-        let mut set_meta = ObjectMeta::new(meta.namespace().clone(), name);
-        set_meta.labels = template.labels.clone();
-        set_meta.annotations = annotations_of(self.deployment);
-        ReplicaSetDraft {
-            meta: set_meta,
-            owner: Some(self.id),
-            replicas,
-            selector: spec.selector.with(POD_TEMPLATE_HASH_LABEL, hash.as_str()),
-            template,
-            min_ready: self.min_ready(),
-            revision,
-            desired_replicas: Some(spec.replicas),
-            max_replicas: Some(spec.replicas + self.fenceposts.surge),
-        }
-    }
-
     /// Deletes old sets above the history limit (`cleanupDeployment`).
     fn clean_up(&mut self) {
         let limit = usize::try_from(self.deployment.spec.revision_history_limit).unwrap_or(0);
@@ -372,9 +316,9 @@ impl<'a> Sync<'a> {
         by_revision.sort_by_key(|set| set.revision);
         for set in by_revision.into_iter().take(surplus) {
             let (Some(id), Some(observed)) = (set.id, set.observed) else { continue };
-            let is_settled = observed.status.observed_generation >= observed.generation;
+            let is_settled = observed.status.observed_generation >= observed.meta.generation;
             if is_settled && observed.status.replicas == 0 && set.replicas == 0 {
-                self.actions.push(Action::DeleteReplicaSet(id));
+                self.actions.push(Action::Delete(ObjectId::ReplicaSet(id)));
             }
         }
     }
@@ -418,7 +362,7 @@ impl<'a> Sync<'a> {
 
     fn write_status(self, status: DeploymentStatus) {
         if status != self.deployment.status {
-            self.actions.push(Action::SetDeploymentStatus(self.id, Box::new(status)));
+            self.actions.push(Action::status(self.id, status));
         }
     }
 
@@ -463,7 +407,7 @@ impl<'a> Sync<'a> {
         let direction = if after > before { "up" } else { "down" };
         let object: NamespacedName = self.deployment.meta.id.clone();
         self.actions.push(Action::Event(Box::new(Event {
-            kind: "Deployment",
+            kind: Kind::Deployment,
             object,
             is_warning: false,
             reason: "ScalingReplicaSet",
@@ -526,21 +470,4 @@ fn state_of(id: ReplicaSetId, set: &ReplicaSet) -> SetState<'_> {
         revision: set.revision,
         observed: Some(set),
     }
-}
-
-/// What a ReplicaSet gets of its Deployment's annotations
-/// (`copyDeploymentAnnotationsToReplicaSet`).
-fn annotations_of(deployment: &Deployment) -> Labels {
-    let all = deployment.meta.annotations.iter();
-    all.filter(|(key, _)| key.as_ref() != LAST_APPLIED_ANNOTATION)
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
-}
-
-/// Whether a ReplicaSet's template is the Deployment's, but for the hash label that the controller
-/// adds (`EqualIgnoreHash`).
-fn is_same_template(deployment: &PodTemplate, set: &PodTemplate) -> bool {
-    deployment.spec == set.spec
-        && deployment.annotations == set.annotations
-        && deployment.labels.equal_ignoring(&set.labels, POD_TEMPLATE_HASH_LABEL)
 }

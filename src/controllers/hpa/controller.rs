@@ -17,7 +17,7 @@ use cluster::hpa_object::{HpaId, HpaObject};
 use cluster::pod::{PodId, PodState};
 use cluster::pod_template::{PodSpec, TemplateId};
 use cluster::scale::{Scale, ScaleTarget, resource_of};
-use cluster::{Action, Change, ClusterView, Name, NamespacedName};
+use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::SimTime;
 
 /// The horizontal-pod-autoscaler controller.
@@ -92,8 +92,8 @@ impl Controller for HpaController {
         Some(self)
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        if let Change::HpaSpec(id) = change
+    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        if let Change::Spec(ObjectId::HorizontalPodAutoscaler(id), _) = *change
             && !matches!(self.known.get(id.index()), Some(Some(known)) if known.id == id)
         {
             wake.push(Key::Hpa(id));
@@ -181,9 +181,9 @@ impl Memoize for HpaController {
         Watches::HPAS.and(pods).and(workloads)
     }
 
-    fn invalidates_on(&self, view: ClusterView<'_>, change: Change, invalidated: &mut Vec<Key>) {
+    fn invalidates_on(&self, view: ClusterView<'_>, change: &Change, invalidated: &mut Vec<Key>) {
         match change {
-            Change::HpaSpec(_) | Change::MetricsApi => {
+            Change::Spec(ObjectId::HorizontalPodAutoscaler(_), _) | Change::MetricsApi => {
                 invalidated.extend(self.idle.all().map(Key::Hpa));
             }
             _ if self.idle.is_empty() => {}
@@ -397,11 +397,11 @@ fn translate(
     if let Some(write) = &decision.scale_write
         && let Some(target) = target_of(view, hpa)
     {
-        actions.push(target.scale_to(write.replicas));
+        actions.push(Action::Scale(target, write.replicas));
     }
     for event in &decision.events {
         actions.push(Action::Event(Box::new(Event {
-            kind: "HorizontalPodAutoscaler",
+            kind: Kind::HorizontalPodAutoscaler,
             object: hpa.meta.id.clone(),
             is_warning: event.is_warning,
             reason: event.reason,
@@ -409,6 +409,6 @@ fn translate(
         })));
     }
     if decision.is_status_changed {
-        actions.push(Action::SetHpaStatus(id, Box::new(decision.status.clone())));
+        actions.push(Action::status(id, decision.status.clone()));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display};
 
+use super::amount::{Amount, BeforeCeiling, Short};
 use super::decision::{Course, Decision, MetricsCourse};
 use super::groups::PodGroups;
 use super::limits::{Limiting, PolicyLimit};
@@ -14,9 +15,8 @@ use super::replicas::{
 };
 use super::stabilization::Stabilization;
 use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
-use cluster::hpa_status::{HpaConditionReason, MetricValue};
+use cluster::hpa_status::HpaConditionReason;
 use cluster::meta::Name;
-use units::Quantity;
 
 /// As many pods of one class are named.
 const NAMED_PODS: usize = 5;
@@ -445,79 +445,5 @@ fn fmt_policy(f: &mut fmt::Formatter<'_>, policy: &PolicyLimit, is_up: bool) -> 
         (PolicyKind::Pods, false) => writeln!(f, "{start} - {value} = {limit}"),
         (PolicyKind::Percent, true) => writeln!(f, "ceil({start} x (1 + {value}%)) = {limit}"),
         (PolicyKind::Percent, false) => writeln!(f, "cut({start} x (1 - {value}%)) = {limit}"),
-    }
-}
-
-/// A measured value or a target, in the unit in which people know it.
-#[derive(Clone, Copy)]
-pub(super) enum Amount {
-    Percent(i32),
-    Quantity(Quantity),
-    Number(f64),
-}
-
-impl Amount {
-    pub(super) fn of(spec: &MetricSpec, value: MetricValue) -> Self {
-        match value {
-            MetricValue::Utilization { percent, .. } => Self::Percent(percent),
-            MetricValue::AverageValueMilli(milli) | MetricValue::ValueMilli(milli) => {
-                Self::milli(spec, milli)
-            }
-        }
-    }
-
-    pub(super) fn of_target(spec: &MetricSpec) -> Self {
-        match spec.target {
-            MetricTarget::Utilization(percent) => Self::Percent(percent),
-            MetricTarget::AverageValueMilli(milli) | MetricTarget::ValueMilli(milli) => {
-                Self::milli(spec, milli)
-            }
-        }
-    }
-
-    fn milli(spec: &MetricSpec, milli: i64) -> Self {
-        match &*spec.source {
-            MetricSource::Resource { resource, .. } if &**resource == "memory" => {
-                Self::Quantity(Quantity::from_bytes(milli / 1000))
-            }
-            MetricSource::Resource { .. } => Self::Quantity(Quantity::from_milli(milli)),
-            _ => Self::Number(milli as f64 / 1000.0),
-        }
-    }
-}
-
-impl Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Percent(percent) => write!(f, "{percent}%"),
-            Self::Quantity(quantity) => quantity.fmt(f),
-            Self::Number(number) => Short(*number).fmt(f),
-        }
-    }
-}
-
-/// A number with up to four decimals.
-#[derive(Clone, Copy)]
-struct Short(f64);
-
-impl Display for Short {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.4}", self.0);
-        let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
-        f.write_str(text.trim_end_matches('.'))
-    }
-}
-
-/// A number about to be rounded up: with all its digits where four decimals would round otherwise.
-#[derive(Clone, Copy)]
-struct BeforeCeiling(f64);
-
-impl Display for BeforeCeiling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = Short(self.0).to_string();
-        let is_alike = short
-            .parse()
-            .is_ok_and(|value: f64| libm::ceil(value).total_cmp(&libm::ceil(self.0)).is_eq());
-        if is_alike { f.write_str(&short) } else { write!(f, "{}", self.0) }
     }
 }

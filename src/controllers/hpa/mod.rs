@@ -7,6 +7,7 @@
 //!
 //! Semantics: `reconcileAutoscaler` in `pkg/controller/podautoscaler/horizontal.go`.
 
+mod amount;
 mod arithmetic;
 mod conditions;
 mod controller;

@@ -3,6 +3,7 @@
 
 use super::{MetricReading, PodMetric, PodMetrics, cpu_milli, memory_milli, pod_usage_milli};
 use crate::keda::{external_value, scaled_object_of};
+use cluster::Kind;
 use cluster::custom_metrics::{ApiHealth, MetricsApi};
 use cluster::hpa::{MetricIdentifier, MetricSource};
 use cluster::hpa_object::HpaObject;
@@ -89,7 +90,7 @@ pub fn reading(
         }
         MetricSource::Object { metric, described_object } => {
             let object = ObjectReference {
-                kind: described_object.kind.clone(),
+                kind: Kind::spelled(&described_object.kind).unwrap_or(Kind::CustomResource),
                 id: NamespacedName::new(
                     hpa.meta.namespace().clone(),
                     described_object.name.clone(),
@@ -124,7 +125,7 @@ fn object_value(
     if let Some(value) = series.find_map(|one| one.objects.get(object).copied()) {
         return Reading::Values(vec![value]);
     }
-    let resource = format!("{}s", object.kind.to_lowercase());
+    let resource = format!("{}s", object.kind.name().to_lowercase());
     Reading::Failed(not_found(&metric.name, &resource))
 }
 

@@ -42,7 +42,7 @@ impl Rivals<'_> {
         }
         let mut hpas: Vec<HpaId> = Vec::new();
         for (kind, target) in targets.into_iter().filter_map(|one| store.kind_and_name_of(one)) {
-            hpas.extend(view.hpas_of(&target.namespace, &kind.into(), &target.name));
+            hpas.extend(view.hpas_of(&target.namespace, &kind.name().into(), &target.name));
         }
         let is_known = |id: &HpaId| {
             *id == self.id || self.selecting.get(id.index()).copied().flatten() == Some(*id)

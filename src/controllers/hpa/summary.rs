@@ -1,7 +1,7 @@
 //! A decision in one row of a table: for `wavetank explain` over a span of time. Decides nothing.
 
+use super::amount::Amount;
 use super::decision::{Course, Decision, MetricsCourse};
-use super::explain::Amount;
 use super::groups::PodGroups;
 use super::metrics::{MetricEvaluation, MetricsEvaluation};
 use super::replicas::Proposal;

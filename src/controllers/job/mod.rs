@@ -15,7 +15,7 @@ use super::pod_control::{PodOperation, owner_of_changed_pod};
 use super::{Actions, Backoff, Controller, Key, QueueSettings, RecordedRequest, Requeue, Watches};
 use cluster::job::JobId;
 use cluster::pod::Owner;
-use cluster::{Action, Change, ClusterView, Refused, Store};
+use cluster::{Action, Change, ClusterView, ObjectId, Refused, Store};
 use engine::SimDuration;
 
 /// Events of pods and writes of the status wait this long, so that several are one look
@@ -38,13 +38,13 @@ impl Controller for JobController {
         Watches::JOBS.and(Watches::PODS_OF_JOBS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let owner = match change {
-            Change::JobSpec(job) | Change::JobStatus(job) => {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let owner = match *change {
+            Change::Spec(ObjectId::Job(job), _) | Change::Status(ObjectId::Job(job)) => {
                 wake.push(Key::Job(job));
                 None
             }
-            other => owner_of_changed_pod(view, other),
+            _ => owner_of_changed_pod(view, change),
         };
         if let Some(Owner::Job(job)) = owner {
             wake.push(Key::Job(job));
@@ -91,9 +91,9 @@ impl Controller for JobController {
 }
 
 /// A new spec is looked at at once.
-const fn wake_delay(change: Change) -> SimDuration {
+const fn wake_delay(change: &Change) -> SimDuration {
     match change {
-        Change::JobSpec(_) => SimDuration::ZERO,
+        Change::Spec(ObjectId::Job(_), _) => SimDuration::ZERO,
         _ => BATCH_PERIOD,
     }
 }

@@ -13,7 +13,7 @@ use cluster::job_indexes::IndexSet;
 use cluster::node::ConditionStatus;
 use cluster::pod::{Finalizer, Owner, Pod, PodId, PodPhase};
 use cluster::pod_template::RestartPolicy;
-use cluster::{Action, ClusterView};
+use cluster::{Action, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
 /// Condition kind: the Job fails as soon as its pods have ended.
@@ -408,7 +408,7 @@ impl<'a> Sync<'a> {
 
     pub(super) fn event(&self, is_warning: bool, reason: &'static str, message: String) -> Action {
         Action::Event(Box::new(cluster::action::Event {
-            kind: "Job",
+            kind: Kind::Job,
             object: self.job.meta.id.clone(),
             is_warning,
             reason,

@@ -41,7 +41,7 @@ impl Sync<'_> {
         }
         let is_new = self.status != self.job.status;
         if is_new {
-            actions.push(Action::SetJobStatus(self.id, Box::new(self.status.clone())));
+            actions.push(Action::status(self.id, self.status.clone()));
         }
         for pod in released {
             actions.push(Action::RemovePodFinalizer(pod));

@@ -10,8 +10,10 @@ use std::fmt;
 use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::action::Event;
 use cluster::hpa::MetricIdentifier;
+use cluster::hpa_object::HpaObject;
+use cluster::scaled_object::ScaledObjectStatus;
 use cluster::scaled_object::{FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectSpec};
-use cluster::{Action, Change, ClusterView, Name, NamespacedName};
+use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::SimTime;
 
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
@@ -118,8 +120,8 @@ impl Controller for KedaController {
         Watches::SCALED_OBJECTS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        if let Change::ScaledObject(id) = change {
+    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        if let Change::Spec(ObjectId::ScaledObject(id), _) = *change {
             wake.push(Key::ScaledObject(id));
         }
     }
@@ -132,8 +134,9 @@ impl Controller for KedaController {
         };
         let hpa =
             NamespacedName::new(object.meta.namespace().clone(), object.spec.hpa_name.clone());
-        if !object.spec.pause.is_paused && view.hpa_named(&hpa).is_none() {
-            actions.push(Action::CreateHpa(Box::new(hpa_of(object))));
+        if !object.spec.pause.is_paused && view.find::<HpaObject>(&hpa).is_none() {
+            let (meta, spec) = hpa_of(object);
+            actions.push(Action::create(meta, spec));
         }
         let activity = Activity::of(view, object);
         let target = &object.spec.scale_target;
@@ -148,7 +151,8 @@ impl Controller for KedaController {
         let triggers =
             Triggers { is_active: activity.is_active(), is_failing: activity.is_failing() };
         let replicas = scale.spec_replicas;
-        let decision = decide(spec, created, object.last_active, triggers, replicas, view.now);
+        let decision =
+            decide(spec, created, object.status.last_active, triggers, replicas, view.now);
         let is_noted = match decision {
             ZeroDecision::Activate(_) => true,
             ZeroDecision::Leave => {
@@ -157,10 +161,14 @@ impl Controller for KedaController {
             _ => false,
         };
         if is_noted {
-            actions.push(Action::SetScaledObjectActive(id));
+            let last_active = Some(view.now.floor_to_second());
+            actions.push(Action::status(
+                id,
+                ScaledObjectStatus { last_active, ..object.status.clone() },
+            ));
         }
         if let Some(replicas) = decision.scales_to() {
-            actions.push(scale_target.scale_to(replicas));
+            actions.push(Action::Scale(scale_target, replicas));
         }
         if let Some(event) = said(object, decision, replicas, &activity) {
             actions.push(Action::Event(Box::new(event)));
@@ -247,7 +255,7 @@ fn said(
         ),
     };
     let event = Event {
-        kind: "ScaledObject",
+        kind: Kind::ScaledObject,
         object: object.meta.id.clone(),
         is_warning: false,
         reason,
@@ -300,7 +308,9 @@ struct Failures<'a>(&'a ScaledObject);
 impl fmt::Display for Failures<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(fallback) = self.0.spec.fallback else { return Ok(()) };
-        for (metric, failures) in self.0.failures.iter().filter(|(_, failures)| **failures > 0) {
+        for (metric, failures) in
+            self.0.status.failures.iter().filter(|(_, failures)| **failures > 0)
+        {
             let (threshold, replicas) = (fallback.failure_threshold, fallback.replicas);
             write!(f, "{metric} failed {failures} times in a row: ")?;
             if *failures > threshold && fallback.behavior == FallbackBehavior::ScalingModifiers {

@@ -1,6 +1,7 @@
 //! What triggers say: their values, whether they are active, and what the HPA is told.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -10,7 +11,8 @@ use cluster::hpa::{MetricSource, MetricTarget};
 use cluster::hpa_object::HpaObject;
 use cluster::pod::PodPhase;
 use cluster::scaled_object::{
-    FallbackBehavior, ScaledObject, ScaledObjectId, ScalingModifiers, Trigger, TriggerSource,
+    FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectStatus, ScalingModifiers, Trigger,
+    TriggerSource,
 };
 use cluster::{Action, ClusterView, Name, NamespacedName};
 
@@ -179,27 +181,34 @@ pub fn external_value(
 /// what of that is otherwise than before. Kept only where there is a fallback.
 pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
     let namespace = hpa.meta.namespace();
-    let changes = hpa.spec.metrics.iter().filter_map(|metric| {
-        let MetricSource::External { metric } = &*metric.source else { return None };
-        let name = super::scaled_object_of(metric)?;
-        let (id, object) = scaled_object_named(view, namespace, name)?;
-        object.spec.fallback?;
-        let readings = if goes_on_without_triggers(object) {
+    let mut written: BTreeMap<ScaledObjectId, ScaledObjectStatus> = BTreeMap::new();
+    for metric in &hpa.spec.metrics {
+        let MetricSource::External { metric } = &*metric.source else { continue };
+        let named = super::scaled_object_of(metric)
+            .and_then(|name| scaled_object_named(view, namespace, name));
+        let Some((id, object)) = named.filter(|(_, one)| one.spec.fallback.is_some()) else {
+            continue;
+        };
+        let readings: Vec<(&Name, Reading)> = if goes_on_without_triggers(object) {
             let triggers = object.spec.triggers.iter();
             triggers.filter_map(|one| Some((&one.metric_name, reading(view, one)?))).collect()
         } else {
-            vec![(&metric.name, self::metric(view, object, &metric.name)?.0)]
+            let own = self::metric(view, object, &metric.name);
+            own.map(|own| (&metric.name, own.0)).into_iter().collect()
         };
-        Some(readings.into_iter().filter_map(move |(name, reading)| {
+        for (name, reading) in readings {
             let before = failures(object, name);
             let now = match reading {
                 Reading::Failing => before.saturating_add(1),
                 Reading::Value { .. } | Reading::Calendar { .. } => 0,
             };
-            (now != before).then(|| Action::SetTriggerFailures(id, name.clone(), now))
-        }))
-    });
-    changes.flatten().collect()
+            if now != before {
+                let status = written.entry(id).or_insert_with(|| object.status.clone());
+                status.failures.insert(name.clone(), now);
+            }
+        }
+    }
+    written.into_iter().map(|(id, status)| Action::status(id, status)).collect()
 }
 
 /// Whether each trigger's failures count for themselves, and the formula takes those that failed too often
@@ -217,7 +226,7 @@ fn is_past_bearing(object: &ScaledObject, metric_name: &str) -> bool {
 }
 
 fn failures(object: &ScaledObject, metric_name: &str) -> u32 {
-    object.failures.get(metric_name).copied().unwrap_or(0)
+    object.status.failures.get(metric_name).copied().unwrap_or(0)
 }
 
 /// What one metric of the HPA says, and its target: that of a trigger, or of the formula over all.

@@ -16,7 +16,7 @@ use cluster::node::{
     ConditionStatus, EXCLUDE_DISRUPTION_LABEL, Node, NodeId, REGION_LABEL, Taint, ZONE_LABEL,
 };
 use cluster::pod_template::TaintEffect;
-use cluster::{Action, Change, ClusterView, Name};
+use cluster::{Action, Change, ClusterView, Kind, Name, ObjectId};
 use engine::{SimDuration, SimTime};
 
 /// The loop that looks at all nodes' health.
@@ -99,12 +99,12 @@ impl Controller for NodeLifecycleController {
         Watches::NODES
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        match change {
+    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
             Change::NodeAdded(node) | Change::NodeUpdated(node) => {
                 wake.extend([Key::Node(node), MONITOR]);
             }
-            Change::NodeRemoved(_) => wake.push(MONITOR),
+            Change::Removed { object: ObjectId::Node(_), .. } => wake.push(MONITOR),
             _ => {}
         }
     }
@@ -330,7 +330,7 @@ fn mark_pods_not_ready(view: ClusterView<'_>, node: NodeId, actions: &mut Action
     for (id, pod) in view.pods_on(node).filter(|(_, pod)| pod.is_ready()) {
         actions.push(Action::SetPodReady(id, ConditionStatus::False));
         actions.push(Action::Event(Box::new(Event {
-            kind: "Pod",
+            kind: Kind::Pod,
             object: pod.id.clone(),
             is_warning: true,
             reason: "NodeNotReady",
@@ -341,7 +341,7 @@ fn mark_pods_not_ready(view: ClusterView<'_>, node: NodeId, actions: &mut Action
 
 fn tell(node: &Node, reason: &'static str, message: String, actions: &mut Actions) {
     actions.push(Action::Event(Box::new(Event {
-        kind: "Node",
+        kind: Kind::Node,
         object: node.meta.id.clone(),
         is_warning: false,
         reason,

@@ -10,10 +10,10 @@ use self::victims::{Candidate, DELETION_COST_ANNOTATION};
 use super::pod_control::{PodOperation, owner_of_changed_pod};
 use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use cluster::deployment::{ReplicaSet, ReplicaSetId};
 use cluster::node::NodeId;
 use cluster::pod::{Owner, Pod, PodId};
-use cluster::{Action, Change, ClusterView, Name, Refused, Store};
+use cluster::replica_set::{ReplicaSet, ReplicaSetId};
+use cluster::{Action, Change, ClusterView, Name, ObjectId, Refused, Store};
 
 /// Pods that one sync creates or deletes at most (`BurstReplicas`).
 const BURST_REPLICAS: usize = 500;
@@ -67,13 +67,14 @@ impl Controller for ReplicaSetController {
         Watches::REPLICA_SETS.and(Watches::PODS_OF_REPLICA_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let owner = match change {
-            Change::ReplicaSetSpec(set) | Change::ReplicaSetStatus(set) => {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let owner = match *change {
+            Change::Spec(ObjectId::ReplicaSet(set), _)
+            | Change::Status(ObjectId::ReplicaSet(set)) => {
                 wake.push(Key::ReplicaSet(set));
                 None
             }
-            other => owner_of_changed_pod(view, other),
+            _ => owner_of_changed_pod(view, change),
         };
         if let Some(Owner::ReplicaSet(set)) = owner {
             wake.push(Key::ReplicaSet(set));
@@ -91,7 +92,7 @@ impl Controller for ReplicaSetController {
         }
         let status = status::calculate(set, counts, None, view.now);
         if status != set.status {
-            actions.push(Action::SetReplicaSetStatus(id, Box::new(status)));
+            actions.push(Action::status(id, status));
         }
         counts.next_available.map_or(Requeue::No, Requeue::At)
     }
@@ -110,7 +111,7 @@ impl Controller for ReplicaSetController {
         let failure = refusals.first().map(|refused| (reason, refused.to_string()));
         let status = status::calculate(set, counts, failure, view.now);
         if status != set.status {
-            actions.push(Action::SetReplicaSetStatus(id, Box::new(status)));
+            actions.push(Action::status(id, status));
         }
         Requeue::Backoff
     }

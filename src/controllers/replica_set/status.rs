@@ -1,8 +1,9 @@
 //! What a ReplicaSet's status says (`calculateStatus` of `pkg/controller/replicaset`, 1.36).
 
-use cluster::deployment::{ReplicaSet, ReplicaSetStatus, WorkloadCondition};
+use cluster::deployment::WorkloadCondition;
 use cluster::node::ConditionStatus;
 use cluster::pod::{Pod, PodCondition, PodState};
+use cluster::replica_set::{ReplicaSet, ReplicaSetStatus};
 use engine::{SimDuration, SimTime};
 
 /// Condition kind: creating or deleting pods failed.
@@ -80,7 +81,7 @@ pub fn calculate(
         None => conditions.clear(),
     }
     ReplicaSetStatus {
-        observed_generation: set.generation,
+        observed_generation: set.meta.generation,
         replicas: counts.active,
         fully_labeled_replicas: counts.active,
         ready_replicas: counts.ready,

@@ -3,7 +3,7 @@
 
 use cluster::action::{Event, PodName};
 use cluster::pod::Owner;
-use cluster::{Action, NamespacedName, Refused, Store};
+use cluster::{Action, Kind, NamespacedName, Refused, Store};
 
 /// A request for a pod and its claims.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl StatefulPodOperation {
     pub fn events(self, store: &Store, result: &Result<(), Refused>) -> Vec<Event> {
         let Self { set, pod, claims } = self;
         let event = |is_warning, message| Event {
-            kind: "StatefulSet",
+            kind: Kind::StatefulSet,
             object: set.clone(),
             is_warning,
             reason: if is_warning { "FailedCreate" } else { "SuccessfulCreate" },
@@ -40,7 +40,7 @@ impl StatefulPodOperation {
         let mut events = Vec::new();
         for claim in &claims {
             let name = &claim.name;
-            let is_there = store.claim(claim).is_some_and(|one| !one.is_terminating);
+            let is_there = store.claim(claim).is_some_and(|one| !one.is_terminating());
             events.push(match result {
                 Err(why) if !is_there => {
                     let why = why.to_string();

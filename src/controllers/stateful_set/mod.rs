@@ -11,7 +11,7 @@ use self::sync::Sync;
 use super::pod_control::owner_of_changed_pod;
 use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::pod::Owner;
-use cluster::{Action, Change, ClusterView, Refused, Store};
+use cluster::{Action, Change, ClusterView, ObjectId, Refused, Store};
 
 /// The StatefulSet controller.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,13 +26,14 @@ impl Controller for StatefulSetController {
         Watches::STATEFUL_SETS.and(Watches::PODS_OF_STATEFUL_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        let owner = match change {
-            Change::StatefulSetSpec(set) | Change::StatefulSetStatus(set) => {
+    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        let owner = match *change {
+            Change::Spec(ObjectId::StatefulSet(set), _)
+            | Change::Status(ObjectId::StatefulSet(set)) => {
                 wake.push(Key::StatefulSet(set));
                 None
             }
-            other => owner_of_changed_pod(view, other),
+            _ => owner_of_changed_pod(view, change),
         };
         if let Some(Owner::StatefulSet(set)) = owner {
             wake.push(Key::StatefulSet(set));

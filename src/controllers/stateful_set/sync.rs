@@ -4,14 +4,16 @@ use super::rules::{is_available, is_running_and_ready, is_unavailable, takes_cur
 use crate::replica_set::slow_start_batches;
 use crate::replica_set::status::available_at;
 use crate::{Actions, Requeue};
+use cluster::ObjectMeta;
 use cluster::action::{Event, PodDeletion, PodDraft, PodName, PodSource};
+use cluster::claim::ClaimContent;
 use cluster::claim::{Claim, ClaimDraft, ClaimOwner};
 use cluster::controller_revision::{REVISION_HASH_LABEL, Revision, truncate, with_latest};
 use cluster::pod::{Owner, Pod, PodId, PodPhase};
 use cluster::stateful_set::{
     StatefulSet, StatefulSetId, StatefulSetStatus, StatefulSetUpdate, ordinal,
 };
-use cluster::{Action, ClusterView, Name, NamespacedName};
+use cluster::{Action, ClusterView, Kind, Name, NamespacedName};
 use engine::SimDuration;
 
 /// What is known of a set while it is looked at.
@@ -105,7 +107,7 @@ impl<'a> Sync<'a> {
         let mut kept = self.revisions.clone();
         truncate(&mut kept, limit, |hash| in_use.contains(hash));
         if kept != self.set.revisions {
-            actions.push(Action::SetStatefulSetRevisions(self.id, kept));
+            actions.push(Action::SetRevisions(Owner::StatefulSet(self.id), kept));
         }
     }
 
@@ -256,7 +258,7 @@ impl<'a> Sync<'a> {
         let owner = self.claim_owner(ordinal, None);
         let specs = self.set.claims(ordinal).map(|(_, spec)| spec);
         let wanted = self.claims(ordinal).zip(specs);
-        let missing = wanted.filter(|((_, claim), _)| claim.is_none_or(|one| one.is_terminating));
+        let missing = wanted.filter(|((_, claim), _)| claim.is_none_or(Claim::is_terminating));
         missing.map(move |((id, _), spec)| ClaimDraft { id, spec: spec.clone(), owner })
     }
 
@@ -264,9 +266,11 @@ impl<'a> Sync<'a> {
     fn create_claims(&self, ordinal: i32, actions: &mut Actions) {
         for draft in self.missing_claims(ordinal) {
             let (pod, set) = (self.set.pod_name(ordinal), self.set.meta.name());
-            let name = &draft.id.name;
+            let ClaimDraft { id, spec, owner } = draft;
+            let name = &id.name;
             let message = format!("create Claim {name} Pod {pod} in StatefulSet {set} success");
-            actions.push(Action::PutClaim(Box::new(draft)));
+            let meta = ObjectMeta::new(id.namespace, id.name.clone());
+            actions.push(Action::apply(meta, ClaimContent { spec, owner }));
             actions.push(self.event("SuccessfulCreate", message));
         }
     }
@@ -300,7 +304,7 @@ impl<'a> Sync<'a> {
 
     fn event(&self, reason: &'static str, message: String) -> Action {
         Action::Event(Box::new(Event {
-            kind: "StatefulSet",
+            kind: Kind::StatefulSet,
             object: self.set.meta.id.clone(),
             is_warning: false,
             reason,
@@ -312,7 +316,7 @@ impl<'a> Sync<'a> {
     pub(super) fn write_status(&self, actions: &mut Actions) {
         let status = self.status();
         if status != self.set.status {
-            actions.push(Action::SetStatefulSetStatus(self.id, Box::new(status)));
+            actions.push(Action::status(self.id, status));
         }
     }
 
@@ -327,7 +331,7 @@ impl<'a> Sync<'a> {
         };
         let update = &self.update_revision().hash;
         let mut status = StatefulSetStatus {
-            observed_generation: self.set.generation,
+            observed_generation: self.set.meta.generation,
             replicas: count(&|_| true),
             ready_replicas: count(&is_running_and_ready),
             available_replicas: count(&|pod| {

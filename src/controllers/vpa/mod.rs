@@ -17,7 +17,7 @@ use cluster::pod::{Pod, PodId};
 use cluster::pod_template::{Container, PodSpec};
 use cluster::scale::ScaleTarget;
 use cluster::vpa::{Amounts, ContainerRecommendation, VpaId, VpaObject};
-use cluster::{Action, Change, ClusterView, NamespacedName, Refused};
+use cluster::{Action, Change, ClusterView, NamespacedName, ObjectId, Refused};
 use engine::SimTime;
 use units::{Bytes, MilliCpu, Quantity};
 
@@ -67,8 +67,8 @@ impl Controller for VpaController {
         Watches::VPAS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: Change, wake: &mut Vec<Key>) {
-        if let Change::Vpa(id) = change {
+    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        if let Change::Spec(ObjectId::VerticalPodAutoscaler(id), _) = *change {
             wake.push(Key::Vpa(id));
         }
     }
@@ -91,7 +91,7 @@ impl Controller for VpaController {
                 let recommendation = known.recommend(vpa, settings);
                 known.explanation = explain(vpa, &recommendation, known, view.now);
                 if recommendation != vpa.recommendation {
-                    actions.push(Action::SetVpaRecommendation(id, Box::new(recommendation)));
+                    actions.push(Action::status(id, recommendation));
                 }
             }
         }

@@ -15,7 +15,7 @@ use cluster::pod_template::{PodTemplate, ResourceList};
 use cluster::resize::{ContainerResize, PendingReason, PodResize};
 use cluster::scale::ScaleTarget;
 use cluster::vpa::{UpdateMode, VpaObject, with_recommendation};
-use cluster::{Action, ClusterView};
+use cluster::{Action, ClusterView, Kind};
 use engine::SimDuration;
 
 /// A resize that is deferred for longer is given up (`DeferredResizeUpdateTimeout`).
@@ -120,7 +120,7 @@ impl Known {
         self.resized.insert(id, view.now);
         actions.push(Action::ResizePod(id, resizes));
         actions.push(Action::Event(Box::new(Event {
-            kind: "Pod",
+            kind: Kind::Pod,
             object: pod.id.clone(),
             is_warning: false,
             reason: "InPlaceResizedByVPA",

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::Severity;
 use crate::load::{Object, load};
-use crate::lower::Content;
 use crate::yaml::Source;
+use cluster::AnySpec;
 
 const RECORDED: &str = include_str!("../../../tests/golden/kubectl-objects/recorded.jsonl");
 const WRITTEN: &str = include_str!("../../../tests/golden/kubectl-objects/written.yaml");
@@ -115,15 +115,15 @@ fn without_token_volume(value: &mut Value) {
 
 /// What an object is to the simulation, without what only the server adds.
 fn lean(object: &Object) -> String {
-    let mut content = object.content.clone();
-    if let Content::Pod(template) = &mut content {
+    let mut spec = object.spec.clone();
+    if let AnySpec::Pod(template) = &mut spec {
         let annotations = template.annotations.iter().filter(|(key, _)| &***key != LAST_APPLIED);
         template.annotations =
             annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
         template.spec.node_name = None;
         template.spec.service_account_name = "".into();
     }
-    format!("{content:?}")
+    format!("{spec:?}")
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_the_api_server_prints_is_read_and_comes_back_as_it_is() {
             if !row.from.contains("dry-run") {
                 let printed = fields(&object.manifest.value);
                 assert_eq!(
-                    fields(&object.document),
+                    fields(object.document()),
                     printed,
                     "{}: {}",
                     row.from,
@@ -142,7 +142,7 @@ fn what_the_api_server_prints_is_read_and_comes_back_as_it_is() {
                 );
                 count += 1;
             }
-            assert_eq!(object.document["metadata"]["name"], *object.meta.name().to_string());
+            assert_eq!(object.document()["metadata"]["name"], *object.meta.name().to_string());
         }
     }
     assert!(count >= 40, "{count} objects");
@@ -162,7 +162,7 @@ fn what_was_written_is_completed_as_the_api_server_completed_it() {
                 other.clone()
             };
             let printed = without_added(fields(&stored.manifest.value));
-            assert_eq!(without_added(fields(&written.document)), printed, "{}", row.from);
+            assert_eq!(without_added(fields(written.document())), printed, "{}", row.from);
             assert_eq!(lean(&written), lean(&stored), "{}", row.from);
             count += 1;
         }
@@ -189,7 +189,7 @@ fn what_is_taken_out_of_a_stored_object_is_filled_in_again() {
             let text = written.to_string();
             let [again] = &read(&row.from, &text)[..] else { panic!("one object") };
             let printed = without_added(fields(&stored.manifest.value));
-            assert_eq!(without_added(fields(&again.document)), printed, "{}: {text}", row.from);
+            assert_eq!(without_added(fields(again.document())), printed, "{}: {text}", row.from);
             assert_eq!(lean(again), lean(&stored), "{}", row.from);
         }
     }
@@ -197,7 +197,7 @@ fn what_is_taken_out_of_a_stored_object_is_filled_in_again() {
 
 fn document(text: &str) -> Value {
     let [object] = &read("test.yaml", text)[..] else { panic!("one object") };
-    object.document.as_ref().clone()
+    object.document().clone()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Severity;
-use crate::lower::Content;
+use cluster::{Action, AnySpec};
 use proptest::prelude::*;
 
 const WEB: &str = "
@@ -44,7 +44,7 @@ fn what_is_stored_is_not_admitted_again_and_may_break_rules_for_writes() {
         (loaded.objects, loaded.diagnostics.iter().map(ToString::to_string).collect::<String>())
     };
     let (objects, said) = read(pod("Odd", "1"));
-    let spec = &objects[0].content.pod_template().expect("a pod").spec;
+    let spec = &objects[0].spec.pod_template().expect("a pod").spec;
     assert_eq!((spec.priority, spec.tolerations.len()), (Some(7), 0));
     assert_eq!(said.matches("warning: recording: Pod default/Odd: ").count(), 2, "{said}");
     let (objects, said) = read(pod("even", "much"));
@@ -55,14 +55,14 @@ fn what_is_stored_is_not_admitted_again_and_may_break_rules_for_writes() {
 fn a_deployment_arrives_defaulted_and_admitted() {
     let loaded = loaded(WEB);
     assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
-    let [Object { meta, content: Content::Deployment(spec), .. }] = &loaded.objects[..] else {
+    let [Object { meta, spec: AnySpec::Deployment(spec), .. }] = &loaded.objects[..] else {
         panic!("one Deployment");
     };
     assert_eq!(meta.id.to_string(), "shop/web");
     assert_eq!((spec.replicas, spec.template.spec.priority), (1, Some(0)));
     assert_eq!(spec.template.spec.tolerations.len(), 2);
-    let action = loaded.objects[0].clone().into_action().expect("it is simulated");
-    assert_eq!(action.verb(), "CreateDeployment");
+    let action = loaded.objects[0].clone().into_action();
+    assert_eq!(action.verb(), "Apply");
 }
 
 #[test]
@@ -95,23 +95,27 @@ fn every_simulated_kind_becomes_an_action() {
     );
     let loaded = loaded(&text);
     assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
-    let actions = loaded.objects.into_iter().filter_map(Object::into_action);
-    let verbs: Vec<&str> = actions.map(|action| action.verb()).collect();
+    let actions = loaded.objects.into_iter().map(Object::into_action);
+    let kinds = actions.map(|action| match action {
+        Action::Apply(_, spec) => spec.kind().name(),
+        other => other.verb(),
+    });
+    let kinds: Vec<&str> = kinds.collect();
     assert_eq!(
-        verbs,
+        kinds,
         [
-            "CreateDeployment",
+            "Deployment",
             "CreatePod",
-            "CreateReplicaSet",
-            "CreateService",
-            "AddNode",
-            "CreateNamespace",
-            "CreatePriorityClass",
-            "ApplyResourceQuota",
-            "CreateDisruptionBudget",
-            "PutConfig",
-            "PutConfig",
-            "PutClaim",
+            "ReplicaSet",
+            "Service",
+            "Node",
+            "Namespace",
+            "PriorityClass",
+            "ResourceQuota",
+            "PodDisruptionBudget",
+            "ConfigMap",
+            "Secret",
+            "PersistentVolumeClaim",
         ]
     );
 }

@@ -2,7 +2,7 @@
 
 use super::{Checker, listed};
 use cluster::resize::RESIZABLE;
-use cluster::{Name, ObjectReference};
+use cluster::{Kind, Name, ObjectReference, Verbs};
 use engine::SimDuration;
 use engine::format_duration;
 use faults::{ImageChange, ResizeChange, ScaleChange, TimelineAction};
@@ -10,56 +10,6 @@ use manifest::FieldPath;
 
 /// The least time from one to the next of what is done again and again.
 const EVERY_MIN: SimDuration = SimDuration::from_secs(1);
-/// Kinds whose `spec.replicas` can be set.
-const SCALABLE_KINDS: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
-/// Kinds that `kubectl rollout` knows.
-const ROLLOUT_KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
-/// Kinds whose images can be set.
-const IMAGE_KINDS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob"];
-/// Kinds that can be patched: those of which a simulation can change an object that is there.
-const PATCHABLE_KINDS: [&str; 15] = [
-    "Deployment",
-    "ReplicaSet",
-    "StatefulSet",
-    "DaemonSet",
-    "Job",
-    "CronJob",
-    "Service",
-    "HorizontalPodAutoscaler",
-    "PodDisruptionBudget",
-    "ResourceQuota",
-    "LimitRange",
-    "ConfigMap",
-    "Secret",
-    "Ingress",
-    "HTTPRoute",
-];
-/// Kinds that can be deleted.
-const DELETABLE_KINDS: [&str; 22] = [
-    "Deployment",
-    "ReplicaSet",
-    "StatefulSet",
-    "DaemonSet",
-    "Job",
-    "CronJob",
-    "Pod",
-    "Node",
-    "Namespace",
-    "Service",
-    "HorizontalPodAutoscaler",
-    "ScaledObject",
-    "VerticalPodAutoscaler",
-    "PodDisruptionBudget",
-    "ConfigMap",
-    "Secret",
-    "PersistentVolumeClaim",
-    "ResourceQuota",
-    "LimitRange",
-    "ServiceAccount",
-    "Ingress",
-    "HTTPRoute",
-];
-
 impl Checker<'_> {
     /// Faults and changes.
     pub(super) fn timeline(&mut self) {
@@ -119,12 +69,12 @@ impl Checker<'_> {
             A::SetImage(change) => self.image_change(path, change),
             A::Scale(change) => self.scale_change(path, change),
             A::Resize(change) => self.resize_change(path, change),
-            A::RestartRollout(workload) => self.workload_of(path, workload, &ROLLOUT_KINDS),
+            A::RestartRollout(workload) => self.workload_of(path, workload, Verbs::ROLLOUT),
             A::PauseRollout(workload) | A::ResumeRollout(workload) => {
-                self.workload_of(path, workload, &["Deployment"]);
+                self.workload_of(path, workload, Verbs::PAUSE);
             }
             A::Rollback(rollback) => {
-                self.workload_of(of_workload, &rollback.workload, &ROLLOUT_KINDS);
+                self.workload_of(of_workload, &rollback.workload, Verbs::ROLLOUT);
             }
             A::Patch(change) => self.patched(of_workload, &change.workload),
             A::Delete(object) => self.deleted(path, object),
@@ -139,19 +89,19 @@ impl Checker<'_> {
     }
 
     fn patched(&mut self, path: &FieldPath, object: &ObjectReference) {
-        if self.can_be(path, object, &PATCHABLE_KINDS) {
+        if self.can_be(path, object, Verbs::PATCH) {
             self.object_exists(path, object);
         }
     }
 
     fn deleted(&mut self, path: &FieldPath, object: &ObjectReference) {
-        if !self.can_be(path, object, &DELETABLE_KINDS) {
+        if !self.can_be(path, object, Verbs::DELETE) {
             return;
         }
-        match &*object.kind {
-            "Node" => self.node_exists(path, &object.id.name),
+        match object.kind {
+            Kind::Node => self.node_exists(path, &object.id.name),
             // Claims are also made by StatefulSets.
-            "PersistentVolumeClaim" => {}
+            Kind::PersistentVolumeClaim => {}
             _ => self.object_exists(path, object),
         }
     }
@@ -171,7 +121,7 @@ impl Checker<'_> {
     }
 
     fn scale_change(&mut self, path: &FieldPath, change: &ScaleChange) {
-        self.workload_of(&path.field("workload"), &change.workload, &SCALABLE_KINDS);
+        self.workload_of(&path.field("workload"), &change.workload, Verbs::SCALE);
         if i32::try_from(change.replicas).is_err() {
             let message =
                 format!("{} replicas are more than Kubernetes can count", change.replicas);
@@ -181,7 +131,7 @@ impl Checker<'_> {
 
     /// What `kubectl drain` asks `--force` for.
     fn drain_ends_pods(&mut self, path: &FieldPath) {
-        let bare = self.ever.workloads.keys().find(|workload| *workload.kind == *"Pod").cloned();
+        let bare = self.ever.workloads.keys().find(|workload| workload.kind == Kind::Pod).cloned();
         if let Some(bare) = bare {
             self.warn(
                 path,
@@ -232,18 +182,19 @@ impl Checker<'_> {
         }
     }
 
-    fn workload_of(&mut self, path: &FieldPath, workload: &ObjectReference, kinds: &[&str]) {
-        if self.can_be(path, workload, kinds) {
+    fn workload_of(&mut self, path: &FieldPath, workload: &ObjectReference, verb: Verbs) {
+        if self.can_be(path, workload, verb) {
             self.workload_exists(path, workload);
         }
     }
 
     /// Whether this can be done to objects of that kind.
-    fn can_be(&mut self, path: &FieldPath, object: &ObjectReference, kinds: &[&str]) -> bool {
-        let can_be = kinds.contains(&&*object.kind);
+    fn can_be(&mut self, path: &FieldPath, object: &ObjectReference, verb: Verbs) -> bool {
+        let can_be = object.kind.can(verb);
         if !can_be {
             let message = format!("this cannot be done to a {}", object.kind);
-            self.error(path, message, format!("name a {}", kinds.join(", ")));
+            let names: Vec<&str> = Kind::with(verb).map(Kind::name).collect();
+            self.error(path, message, format!("name a {}", names.join(", ")));
         }
         can_be
     }
@@ -260,7 +211,7 @@ impl Checker<'_> {
     }
 
     fn image_change(&mut self, path: &FieldPath, change: &ImageChange) {
-        self.workload_of(&path.field("workload"), &change.workload, &IMAGE_KINDS);
+        self.workload_of(&path.field("workload"), &change.workload, Verbs::SET_IMAGE);
         self.one_container(path, &change.workload, change.container.as_ref());
         if change.image.is_empty() {
             self.error(&path.field("image"), "the image is empty", "name it with its tag");

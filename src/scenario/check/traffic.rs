@@ -35,7 +35,7 @@ impl Checker<'_> {
                 self.can_flow(&path.field("arrivals"), spec);
             }
         }
-        let is_batch = |workload: &ObjectReference| matches!(&*workload.kind, "Job" | "CronJob");
+        let is_batch = |workload: &ObjectReference| workload.kind.is_batch();
         let has_batch = self.ever.workloads.keys().any(is_batch);
         if traffic.is_empty() && self.text.scenario.ingress.is_empty() && !has_batch {
             self.warn(

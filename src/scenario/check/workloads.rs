@@ -43,7 +43,7 @@ impl Checker<'_> {
             let can_end = entry.is_some_and(|one| {
                 ends(&one.app) || one.images.values().any(|image| ends(&image.app))
             });
-            matches!(&*known.kind, "Job" | "CronJob") && !can_end
+            known.kind.is_batch() && !can_end
         });
         let endless: Vec<ObjectReference> = endless.cloned().collect();
         for workload in endless {

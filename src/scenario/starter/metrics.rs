@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::yaml::{comment, joined, scalar};
 use crate::inventory::{Inventory, MetricAsked};
-use cluster::NamespacedName;
+use cluster::{Kind, NamespacedName};
 use metrics::Measure;
 
 /// A metric that an autoscaler asks for, and what is known to stand for it.
@@ -34,7 +34,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn is_query(&self) -> bool {
-        &*self.asked.autoscaler.kind == "ScaledObject"
+        self.asked.autoscaler.kind == Kind::ScaledObject
     }
 
     /// The rule's name. A trigger of KEDA reads the rule of the longest name in its query, so that the matchers

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::inventory::{Inventory, PodShape};
-use cluster::{NamespacedName, ObjectReference};
+use cluster::{Kind, NamespacedName, ObjectReference};
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 use sizing::{Pool, pools};
@@ -201,7 +201,7 @@ cluster:
             .keys()
             .filter(|workload| services.iter().any(|(_, behind)| behind == workload))
             .collect();
-        let is_batch = |workload: &&ObjectReference| matches!(&*workload.kind, "Job" | "CronJob");
+        let is_batch = |workload: &&ObjectReference| workload.kind.is_batch();
         let batch: Vec<_> = self.inventory.workloads.keys().filter(is_batch).collect();
         let (with_models, serving): (Vec<_>, Vec<_>) =
             serving.into_iter().partition(|workload| models.contains_key(*workload));
@@ -383,7 +383,7 @@ fn guessed_rps(shape: Option<&PodShape>) -> f64 {
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {
     let node = pools.first().map(|pool| format!("{}-1", pool.name));
     let node = node.or_else(|| inventory.nodes.keys().next().map(ToString::to_string));
-    let deployment = inventory.workloads.keys().find(|workload| &*workload.kind == "Deployment");
+    let deployment = inventory.workloads.keys().find(|workload| workload.kind == Kind::Deployment);
     out.write_str("\n# Faults and changes. Take the # away to try them.\ntimeline:\n")?;
     if let Some(node) = node {
         writeln!(out, "#  - {{at: 30m, killNode: {node}}}")?;

@@ -32,8 +32,8 @@ impl Default for InterPodAffinity {
 
 /// The labels of the incoming pod's namespace; none if there is no such object.
 pub(super) fn namespace_labels(cycle: &CycleContext<'_>) -> Labels {
-    let namespace = cycle.view.store().namespaces().get(&cycle.pod.class.namespace);
-    namespace.map(|namespace| namespace.labels.clone()).unwrap_or_default()
+    let namespace = cycle.view.store().namespace(&cycle.pod.class.namespace);
+    namespace.map(|namespace| namespace.meta.labels.clone()).unwrap_or_default()
 }
 
 impl FilterPlugin for InterPodAffinity {
@@ -70,9 +70,9 @@ impl FilterPlugin for InterPodAffinity {
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         let own = &cycle.pod.class.affinity;
-        let namespaces = cycle.view.store().namespaces();
+        let store = cycle.view.store();
         let matches_all = |terms: &[AffinityTerm], pod: &PodClass| {
-            !terms.is_empty() && terms.iter().all(|term| term.selects(pod, namespaces))
+            !terms.is_empty() && terms.iter().all(|term| term.selects(pod, store))
         };
         match event {
             ClusterEvent::PodPlaced(pod) => matches_all(&own.required, pod),
@@ -199,7 +199,7 @@ struct AffinityFilter<'c> {
 
 impl AffinityFilter<'_> {
     fn selects(&self, term: &AffinityTerm, pod: &PodClass) -> bool {
-        term.selects(pod, self.cycle.view.store().namespaces())
+        term.selects(pod, self.cycle.view.store())
     }
 
     /// The keys of the incoming pod's terms that the pods of a class count for: of required affinity if they

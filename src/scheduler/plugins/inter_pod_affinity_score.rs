@@ -78,10 +78,10 @@ fn has_preferred_terms(class: &PodClass) -> bool {
 /// What the incoming pod's terms give to the domains of each pod of a class that is there.
 fn of_incoming(cycle: &CycleContext<'_>, pod: &PodClass) -> Vec<(TopologyKey, i64)> {
     let own = &cycle.pod.class.affinity;
-    let namespaces = cycle.view.store().namespaces();
+    let store = cycle.view.store();
     let mut found = Vec::new();
     for (terms, sign) in [(&own.preferred, 1), (&own.preferred_anti, -1)] {
-        let matching = terms.iter().filter(|(_, term)| term.selects(pod, namespaces));
+        let matching = terms.iter().filter(|(_, term)| term.selects(pod, store));
         found.extend(matching.map(|(weight, term)| (term.topology, sign * weight)));
     }
     found

@@ -117,11 +117,11 @@ fn default_selectors<'c>(cycle: &CycleContext<'c>) -> impl Iterator<Item = &'c S
     // Of a pod that exists the store knows which Services select it.
     let known = pod.into_iter().flat_map(|pod| store.selecting(pod)).filter_map(|selecting| {
         let Selecting::Service(id) = selecting else { return None };
-        store.services().get(id)?.selector.as_ref()
+        store.services().get(id)?.spec.selector.as_ref()
     });
     let all = if pod.is_none() { Some(store.services().values()) } else { None };
     let compared = all.into_iter().flatten().filter_map(|service| {
-        let selector = service.selector.as_ref()?;
+        let selector = service.spec.selector.as_ref()?;
         let selects =
             *service.meta.namespace() == class.namespace && selector.matches(&class.labels);
         selects.then_some(selector)

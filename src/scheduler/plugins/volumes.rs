@@ -121,7 +121,7 @@ impl FilterPlugin for VolumeBinding {
         if let Some(found) = skipped_or_refused(cycle) {
             return found;
         }
-        let leaves = |claim: Option<&Claim>| claim.is_some_and(|claim| claim.is_terminating);
+        let leaves = |claim: Option<&Claim>| claim.is_some_and(Claim::is_terminating);
         if let Some((name, _)) = claims(cycle).find(|(_, claim)| leaves(*claim)) {
             let reason = format!("persistentvolumeclaim {name:?} is being deleted");
             return PreFilter::Refuse(Refusal::unresolvable(reason));

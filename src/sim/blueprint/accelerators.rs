@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::Blueprint;
-use cluster::action::{PodName, PodSource};
 use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
 use cluster::pod_template::{PodTemplate, ResourceList, TaintEffect};
-use cluster::{Action, NamespacedName, ObjectReference};
+use cluster::{Action, ObjectReference};
 use manifest::{Diagnostic, Diagnostics, Severity};
 use scenario::workloads::Workload;
 use scheduler::gpu::GpuRequest;
@@ -236,20 +235,7 @@ fn servers(workload: &Workload) -> Vec<(String, &LlmSpec)> {
 
 /// The workload that an action writes, and the template of its pods.
 fn template_of(action: &Action) -> Option<(ObjectReference, &PodTemplate)> {
-    let (kind, id, template) = match action {
-        Action::CreateDeployment(draft) => ("Deployment", &draft.0.id, &draft.1.template),
-        Action::CreateStatefulSet(draft) => ("StatefulSet", &draft.0.id, &draft.1.template),
-        Action::CreateDaemonSet(draft) => ("DaemonSet", &draft.0.id, &draft.1.template),
-        Action::CreateReplicaSet(draft) => ("ReplicaSet", &draft.meta.id, &draft.template),
-        Action::CreatePod(draft) => {
-            let (PodSource::New(template), PodName::Exact(name)) = (&draft.template, &draft.name)
-            else {
-                return None;
-            };
-            let id = NamespacedName { namespace: draft.namespace.clone(), name: name.clone() };
-            return Some((ObjectReference { kind: "Pod".into(), id }, template));
-        }
-        _ => return None,
-    };
-    Some((ObjectReference { kind: kind.into(), id: id.clone() }, template))
+    let Action::Apply(meta, spec) = action else { return None };
+    let template = spec.pod_template().filter(|_| !spec.kind().is_batch())?;
+    Some((ObjectReference { kind: spec.kind(), id: meta.id.clone() }, template))
 }

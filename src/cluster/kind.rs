@@ -1,0 +1,400 @@
+//! The kinds of objects: one row for each, with its names in the API and on the command line, its scope, and
+//! what a simulation can do with it. Every list of kinds elsewhere is a question to this table.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Whether the objects of a kind live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// They have a namespace.
+    Namespaced,
+    /// They belong to the whole cluster.
+    Cluster,
+}
+
+/// The part that the objects of a kind play in a simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The store holds them and a simulation acts on them.
+    Simulated,
+    /// They are read and checked, and without effect for the reason given.
+    Checked(&'static str),
+    /// They are left aside, which means this for the result.
+    LeftAside(&'static str),
+    /// They are left aside, and pods that they would have brought are missing.
+    PodsMissing(&'static str),
+}
+
+impl Role {
+    /// Whether its objects are read field by field.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::Simulated | Self::Checked(_))
+    }
+}
+
+/// Verbs of kubectl and of a scenario's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verbs(u16);
+
+impl Verbs {
+    /// None.
+    const NONE: Self = Self(0);
+    /// `kubectl get` and `describe`.
+    pub const GET: Self = Self(1);
+    /// `kubectl scale`: the kind has a scale sub-resource.
+    pub const SCALE: Self = Self(1 << 1);
+    /// `kubectl rollout`: the kind keeps revisions of a pod template.
+    pub const ROLLOUT: Self = Self(1 << 2);
+    /// `kubectl set image`: the kind has a pod template that can change.
+    pub const SET_IMAGE: Self = Self(1 << 3);
+    /// `kubectl apply` and `patch` of an object that exists.
+    pub const PATCH: Self = Self(1 << 4);
+    /// `kubectl delete`.
+    pub const DELETE: Self = Self(1 << 5);
+    /// Its objects bring pods.
+    pub const RUN_PODS: Self = Self(1 << 6);
+    /// `wavetank explain`: an autoscaler whose decisions are kept.
+    pub const EXPLAIN: Self = Self(1 << 7);
+    /// `kubectl rollout pause` and `resume`.
+    pub const PAUSE: Self = Self(1 << 8);
+
+    /// These and those.
+    const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of those are among these.
+    pub const fn has(self, all_of: Self) -> bool {
+        self.0 & all_of.0 == all_of.0
+    }
+}
+
+/// Held in the store.
+const HELD: Verbs = Verbs::GET.and(Verbs::PATCH).and(Verbs::DELETE);
+/// Pods themselves: a pod that exists is changed by its sub-resources alone.
+const BARE: Verbs = Verbs::GET.and(Verbs::DELETE).and(Verbs::RUN_PODS);
+/// The same, with pods.
+const WORKLOAD: Verbs = HELD.and(Verbs::RUN_PODS);
+/// The same, with a template that can change.
+const TEMPLATED: Verbs = WORKLOAD.and(Verbs::SET_IMAGE);
+/// The same, with revisions.
+const ROLLED_OUT: Verbs = TEMPLATED.and(Verbs::ROLLOUT);
+/// The same, scaled.
+const SCALED: Verbs = ROLLED_OUT.and(Verbs::SCALE);
+/// An autoscaler.
+const AUTOSCALER: Verbs = HELD.and(Verbs::EXPLAIN);
+/// A route: the scenario's routing is worked out anew when it changes.
+const ROUTE: Verbs = HELD;
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct KindInfo {
+    /// The kind.
+    pub kind: Kind,
+    /// As manifests spell it.
+    pub name: &'static str,
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// The version that Kubernetes 1.36 serves, or that its project calls current.
+    pub version: &'static str,
+    /// Resource name, as in `/apis/apps/v1/deployments`.
+    pub plural: &'static str,
+    /// Short names that kubectl takes.
+    pub short_names: &'static [&'static str],
+    /// Whether its objects live in namespaces.
+    pub scope: Scope,
+    /// What can be done with its objects.
+    pub verbs: Verbs,
+    /// The part that its objects play.
+    pub role: Role,
+}
+
+macro_rules! kinds {
+    ($($group:literal $version:literal $kind:ident $plural:literal [$($short:literal),*]
+       $scope:ident $verbs:expr, $role:expr;)*) => {
+        /// A kind of object that Kubernetes 1.36 or a widely used add-on serves.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each is the API's own name of a kind")]
+        pub enum Kind { $($kind,)* }
+
+        static ROWS: &[KindInfo] = &[$(KindInfo {
+            kind: Kind::$kind,
+            name: stringify!($kind),
+            group: $group,
+            version: $version,
+            plural: $plural,
+            short_names: &[$($short),*],
+            scope: Scope::$scope,
+            verbs: $verbs,
+            role: $role,
+        },)*];
+    };
+}
+
+use Role::{Checked, LeftAside, PodsMissing, Simulated};
+
+const RIGHTS: &str = "rights are not simulated; everyone may do everything";
+const ADMISSION: &str = "nothing checks or changes objects on their way in";
+const NO_STORAGE: &str = "no storage is simulated";
+const STORAGE: &str =
+    "every claim gets a new volume when its first pod has a node, in the zone of that node";
+const DEVICES: &str = "devices are not allocated";
+const CERTIFICATES: &str = "certificates are not simulated";
+const AT_SERVICE: &str = "requests enter at the Service";
+const BY_ROUTE: &str =
+    "requests enter at the Service, but for those under `ingress` of the scenario";
+const BY_SELECTOR: &str = "a Service has the endpoints that its selector finds";
+const PAST: &str = "it only tells of the past";
+const EVERY_REQUEST: &str = "the API server takes every request";
+const OWN_METRICS: &str = "metrics are collected without it";
+const POOLS: &str = "nodes come from the scenario's node pools";
+const KUSTOMIZE: &str = "it is kustomize's own; give the output of `kubectl kustomize` instead";
+/// Of rows that are no kinds of the API: Events of a run are about them.
+const NO_OBJECT: &str = "it is no object";
+/// The consequence of leaving aside a kind that is not in the table.
+pub const CUSTOM_RESOURCES: &str =
+    "custom resources are left aside, and so is what their controllers would do";
+const WRITE_DEPLOYMENT: &str = "its pods are not created; write a Deployment instead";
+
+kinds! {
+    "" "v1" Pod "pods" ["po"] Namespaced BARE, Simulated;
+    "apps" "v1" Deployment "deployments" ["deploy"] Namespaced SCALED.and(Verbs::PAUSE), Simulated;
+    "apps" "v1" ReplicaSet "replicasets" ["rs"] Namespaced WORKLOAD.and(Verbs::SCALE), Simulated;
+    "apps" "v1" StatefulSet "statefulsets" ["sts"] Namespaced SCALED, Simulated;
+    "apps" "v1" DaemonSet "daemonsets" ["ds"] Namespaced ROLLED_OUT, Simulated;
+    "batch" "v1" Job "jobs" [] Namespaced WORKLOAD, Simulated;
+    "batch" "v1" CronJob "cronjobs" ["cj"] Namespaced TEMPLATED, Simulated;
+    "" "v1" Service "services" ["svc"] Namespaced HELD, Simulated;
+    "autoscaling" "v2" HorizontalPodAutoscaler "horizontalpodautoscalers" ["hpa"] Namespaced AUTOSCALER, Simulated;
+    "policy" "v1" PodDisruptionBudget "poddisruptionbudgets" ["pdb"] Namespaced HELD, Simulated;
+    "scheduling.k8s.io" "v1" PriorityClass "priorityclasses" ["pc"] Cluster HELD, Simulated;
+    "" "v1" Node "nodes" ["no"] Cluster Verbs::GET.and(Verbs::DELETE), Simulated;
+    "" "v1" Namespace "namespaces" ["ns"] Cluster HELD, Simulated;
+    "" "v1" ConfigMap "configmaps" ["cm"] Namespaced HELD, Simulated;
+    "" "v1" Secret "secrets" [] Namespaced HELD, Simulated;
+    "" "v1" ServiceAccount "serviceaccounts" ["sa"] Namespaced HELD, Simulated;
+    "" "v1" ResourceQuota "resourcequotas" ["quota"] Namespaced HELD, Simulated;
+    "" "v1" LimitRange "limitranges" ["limits"] Namespaced HELD, Simulated;
+    "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated;
+    "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster Verbs::GET, Checked(STORAGE);
+    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster Verbs::NONE, Checked(STORAGE);
+    "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
+    "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
+
+    "networking.k8s.io" "v1" Ingress "ingresses" ["ing"] Namespaced ROUTE, LeftAside(BY_ROUTE);
+    "gateway.networking.k8s.io" "v1" HTTPRoute "httproutes" [] Namespaced ROUTE, LeftAside(BY_ROUTE);
+    "networking.k8s.io" "v1" IngressClass "ingressclasses" [] Cluster HELD, LeftAside(AT_SERVICE);
+    "gateway.networking.k8s.io" "v1" Gateway "gateways" ["gtw"] Namespaced Verbs::NONE, LeftAside(AT_SERVICE);
+    "gateway.networking.k8s.io" "v1" GatewayClass "gatewayclasses" ["gc"] Cluster Verbs::NONE, LeftAside(AT_SERVICE);
+    "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced Verbs::NONE, LeftAside("all traffic is allowed");
+    "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::NONE, LeftAside(BY_SELECTOR);
+    "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
+    "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
+    "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
+    "keda.sh" "v1alpha1" ScaledJob "scaledjobs" ["sj"] Namespaced Verbs::NONE, PodsMissing("its pods are not created");
+    "" "v1" PodTemplate "podtemplates" [] Namespaced Verbs::NONE, LeftAside("nothing uses it");
+    "" "v1" Binding "bindings" [] Namespaced Verbs::NONE, LeftAside("pods are bound by the simulated scheduler");
+    "" "v1" Event "events" ["ev"] Namespaced Verbs::NONE, LeftAside(PAST);
+    "apps" "v1" ControllerRevision "controllerrevisions" [] Namespaced Verbs::NONE, LeftAside(PAST);
+    "coordination.k8s.io" "v1" Lease "leases" [] Namespaced Verbs::NONE, LeftAside("it is the components' own");
+    "rbac.authorization.k8s.io" "v1" Role "roles" [] Namespaced Verbs::NONE, LeftAside(RIGHTS);
+    "rbac.authorization.k8s.io" "v1" RoleBinding "rolebindings" [] Namespaced Verbs::NONE, LeftAside(RIGHTS);
+    "rbac.authorization.k8s.io" "v1" ClusterRole "clusterroles" [] Cluster Verbs::NONE, LeftAside(RIGHTS);
+    "rbac.authorization.k8s.io" "v1" ClusterRoleBinding "clusterrolebindings" [] Cluster Verbs::NONE, LeftAside(RIGHTS);
+    "policy" "v1beta1" PodSecurityPolicy "podsecuritypolicies" ["psp"] Cluster Verbs::NONE, LeftAside(RIGHTS);
+    "security.openshift.io" "v1" SecurityContextConstraints "securitycontextconstraints" ["scc"] Namespaced Verbs::NONE, LeftAside(RIGHTS);
+    "admissionregistration.k8s.io" "v1" ValidatingWebhookConfiguration "validatingwebhookconfigurations" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
+    "admissionregistration.k8s.io" "v1" MutatingWebhookConfiguration "mutatingwebhookconfigurations" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
+    "admissionregistration.k8s.io" "v1" ValidatingAdmissionPolicy "validatingadmissionpolicies" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
+    "admissionregistration.k8s.io" "v1" ValidatingAdmissionPolicyBinding "validatingadmissionpolicybindings" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
+    "apiextensions.k8s.io" "v1" CustomResourceDefinition "customresourcedefinitions" ["crd", "crds"] Cluster Verbs::NONE,
+        LeftAside("custom resources are left aside, whether or not they are defined");
+    "apiregistration.k8s.io" "v1" APIService "apiservices" [] Cluster Verbs::NONE,
+        LeftAside("the metrics APIs are built in, others are left aside");
+    "node.k8s.io" "v1" RuntimeClass "runtimeclasses" [] Cluster Verbs::NONE,
+        LeftAside("its overhead counts only where a pod's `overhead` says it");
+    "storage.k8s.io" "v1" CSIDriver "csidrivers" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
+    "storage.k8s.io" "v1" CSINode "csinodes" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
+    "storage.k8s.io" "v1" VolumeAttachment "volumeattachments" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
+    "snapshot.storage.k8s.io" "v1" VolumeSnapshotClass "volumesnapshotclasses" [] Namespaced Verbs::NONE, LeftAside(NO_STORAGE);
+    "flowcontrol.apiserver.k8s.io" "v1" FlowSchema "flowschemas" [] Cluster Verbs::NONE, LeftAside(EVERY_REQUEST);
+    "flowcontrol.apiserver.k8s.io" "v1" PriorityLevelConfiguration "prioritylevelconfigurations" [] Cluster Verbs::NONE, LeftAside(EVERY_REQUEST);
+    "resource.k8s.io" "v1" ResourceClaim "resourceclaims" [] Namespaced Verbs::NONE, LeftAside(DEVICES);
+    "resource.k8s.io" "v1" ResourceClaimTemplate "resourceclaimtemplates" [] Namespaced Verbs::NONE, LeftAside(DEVICES);
+    "resource.k8s.io" "v1" DeviceClass "deviceclasses" [] Cluster Verbs::NONE, LeftAside(DEVICES);
+    "monitoring.coreos.com" "v1" ServiceMonitor "servicemonitors" ["smon"] Namespaced Verbs::NONE, LeftAside(OWN_METRICS);
+    "monitoring.coreos.com" "v1" PodMonitor "podmonitors" ["pmon"] Namespaced Verbs::NONE, LeftAside(OWN_METRICS);
+    "monitoring.coreos.com" "v1" PrometheusRule "prometheusrules" ["promrule"] Namespaced Verbs::NONE, LeftAside("alerts are not simulated");
+    "cert-manager.io" "v1" Certificate "certificates" ["cert", "certs"] Namespaced Verbs::NONE, LeftAside(CERTIFICATES);
+    "cert-manager.io" "v1" Issuer "issuers" [] Namespaced Verbs::NONE, LeftAside(CERTIFICATES);
+    "cert-manager.io" "v1" ClusterIssuer "clusterissuers" [] Cluster Verbs::NONE, LeftAside(CERTIFICATES);
+    "kustomize.config.k8s.io" "v1beta1" Kustomization "kustomizations" [] Namespaced Verbs::NONE, LeftAside(KUSTOMIZE);
+    "kustomize.config.k8s.io" "v1alpha1" Component "components" [] Namespaced Verbs::NONE, LeftAside(KUSTOMIZE);
+    "karpenter.sh" "v1" NodePool "nodepools" [] Cluster Verbs::NONE, LeftAside(POOLS);
+    "karpenter.k8s.aws" "v1" EC2NodeClass "ec2nodeclasses" ["ec2nc"] Cluster Verbs::NONE, LeftAside(POOLS);
+
+    "" "" Metric "" [] Cluster Verbs::NONE, LeftAside(NO_OBJECT);
+    "" "" File "" [] Cluster Verbs::NONE, LeftAside(NO_OBJECT);
+    "" "" CustomResource "" [] Namespaced Verbs::NONE, LeftAside(CUSTOM_RESOURCES);
+}
+
+impl Kind {
+    /// All rows, in their order: those that are read first.
+    pub fn all() -> impl Iterator<Item = &'static KindInfo> {
+        ROWS.iter().filter(|row| !row.version.is_empty())
+    }
+
+    /// The kinds with which all of these can be done, in the order of the table.
+    pub fn with(verbs: Verbs) -> impl Iterator<Item = Self> {
+        Self::all().filter(move |row| row.verbs.has(verbs)).map(|row| row.kind)
+    }
+
+    /// The row of the kind.
+    pub fn info(self) -> &'static KindInfo {
+        &ROWS[self as usize]
+    }
+
+    /// As manifests spell it.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// `apiVersion` of its objects.
+    pub fn api_version(self) -> String {
+        match self.info() {
+            KindInfo { group: "", version, .. } => (*version).to_owned(),
+            KindInfo { group, version, .. } => format!("{group}/{version}"),
+        }
+    }
+
+    /// The resource with its group, as the API server's messages name it: `deployments.apps`.
+    pub fn resource(self) -> String {
+        self.info().resource(self.info().plural)
+    }
+
+    /// The kind with its group as kubectl writes it before names: `deployment.apps`.
+    pub fn singular(self) -> String {
+        self.info().resource(&self.name().to_ascii_lowercase())
+    }
+
+    /// Whether its objects live in namespaces.
+    pub fn is_namespaced(self) -> bool {
+        self.info().scope == Scope::Namespaced
+    }
+
+    /// Whether its pods run to an end: it has no replicas that answer requests.
+    pub const fn is_batch(self) -> bool {
+        matches!(self, Self::Job | Self::CronJob)
+    }
+
+    /// Whether all of these can be done with its objects.
+    pub fn can(self, verbs: Verbs) -> bool {
+        self.info().verbs.has(verbs)
+    }
+
+    /// The kind of a manifest; a custom resource where it is not known. A kind that is read is known by its
+    /// API group too, and in the groups in which Kubernetes served it once.
+    pub fn of_manifest(api_version: &str, name: &str) -> Self {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let is_it = |kind: &Self| {
+            let row = kind.info();
+            // Groups without a dot are Kubernetes' own.
+            row.group == group
+                || !row.role.is_read()
+                || !(group.contains('.') || row.group.contains('.'))
+        };
+        Self::spelled(name).filter(is_it).unwrap_or(Self::CustomResource)
+    }
+
+    /// The kind of exactly this name.
+    pub fn spelled(name: &str) -> Option<Self> {
+        Self::all().find(|row| row.name == name).map(|row| row.kind)
+    }
+
+    /// The kind that a person means on the command line: `po`, `pods`, `Pod`, `deployments.apps`.
+    pub fn named(text: &str) -> Option<Self> {
+        let wanted = text.to_ascii_lowercase();
+        let (wanted, group) = match wanted.split_once('.') {
+            Some((name, group)) => (name, Some(group)),
+            None => (wanted.as_str(), None),
+        };
+        let is_meant = |row: &&KindInfo| {
+            let is_named = row.plural == wanted
+                || row.short_names.contains(&wanted)
+                || row.name.eq_ignore_ascii_case(wanted);
+            let is_in = |group: &str| {
+                let version =
+                    group.strip_prefix(row.version).and_then(|rest| rest.strip_prefix('.'));
+                row.group == group || version == Some(row.group)
+            };
+            is_named && group.is_none_or(is_in)
+        };
+        Self::all().find(is_meant).map(|row| row.kind)
+    }
+}
+
+impl KindInfo {
+    fn resource(&self, name: &str) -> String {
+        if self.group.is_empty() { name.to_owned() } else { format!("{name}.{}", self.group) }
+    }
+}
+
+impl Ord for Kind {
+    /// By name, as people look for it.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(other.name())
+    }
+}
+
+impl PartialOrd for Kind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_at_its_kind_and_is_found_by_each_of_its_names() {
+        for (position, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.kind as usize, position);
+        }
+        for row in Kind::all() {
+            let names = [row.name, row.plural].into_iter().chain(row.short_names.iter().copied());
+            for name in names {
+                assert_eq!(Kind::named(name), Some(row.kind), "{name}");
+            }
+            assert_eq!(Kind::named(&row.kind.resource()), Some(row.kind));
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_api_and_of_kubectl() {
+        assert_eq!(Kind::Deployment.api_version(), "apps/v1");
+        assert_eq!(Kind::Pod.api_version(), "v1");
+        assert_eq!(Kind::HorizontalPodAutoscaler.singular(), "horizontalpodautoscaler.autoscaling");
+        assert_eq!(Kind::named("deployments.v1.apps"), Some(Kind::Deployment));
+        assert_eq!(Kind::named("deployments.batch"), None);
+        assert_eq!(Kind::named("CustomResource"), None);
+        assert_eq!(Kind::of_manifest("example.com/v1", "Widget"), Kind::CustomResource);
+        assert_eq!(Kind::of_manifest("extensions/v1beta1", "Deployment"), Kind::Deployment);
+        assert_eq!(Kind::of_manifest("serving.knative.dev/v1", "Service"), Kind::CustomResource);
+    }
+
+    #[test]
+    fn what_is_simulated_can_be_shown_and_deleted() {
+        for row in Kind::all().filter(|row| row.role == Role::Simulated) {
+            assert!(row.verbs.has(Verbs::GET.and(Verbs::DELETE)), "{}", row.name);
+        }
+        assert!(Kind::with(Verbs::SCALE).all(|kind| kind.can(Verbs::RUN_PODS)));
+    }
+}

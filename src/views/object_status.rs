@@ -1,0 +1,284 @@
+//! The status of each kind as the API server prints it: numbers that are zero are left out where the API has
+//! `omitempty`.
+
+use serde_json::{Map, Value, json};
+
+use super::object::{fields, time};
+use super::pod_status::pod_status;
+use cluster::assigned::node_ip;
+use cluster::cron_job::CronJob;
+use cluster::daemon_set::DaemonSet;
+use cluster::deployment::{Deployment, WorkloadCondition};
+use cluster::hpa_object::HpaObject;
+use cluster::hpa_status::{MetricStatus, MetricValue};
+use cluster::job::Job;
+use cluster::node::{NODE_CONDITIONS, Node};
+use cluster::policy::PodDisruptionBudget;
+use cluster::replica_set::ReplicaSet;
+use cluster::stateful_set::StatefulSet;
+use cluster::vpa::{Amounts, VpaObject};
+use cluster::{ClusterView, ObjectId};
+use manifest::amounts;
+use units::Quantity;
+
+/// The status of an object; `None` for kinds without.
+pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<String, Value>> {
+    let store = view.store();
+    Some(match object {
+        ObjectId::Pod(id) => pod_status(view, store.pods().get(id)?),
+        ObjectId::Node(id) => node(view, store.nodes().get(id)?),
+        ObjectId::Deployment(id) => deployment(view, store.deployments().get(id)?),
+        ObjectId::ReplicaSet(id) => replica_set(view, store.replica_sets().get(id)?),
+        ObjectId::StatefulSet(id) => stateful_set(store.stateful_sets().get(id)?),
+        ObjectId::DaemonSet(id) => daemon_set(store.daemon_sets().get(id)?),
+        ObjectId::Job(id) => job(view, store.jobs().get(id)?),
+        ObjectId::CronJob(id) => cron_job(view, store.cron_jobs().get(id)?),
+        ObjectId::Service(_) => fields([("loadBalancer", json!({}))]),
+        ObjectId::HorizontalPodAutoscaler(id) => hpa(view, store.hpas().get(id)?),
+        ObjectId::VerticalPodAutoscaler(id) => vpa(store.vpas().get(id)?),
+        ObjectId::ScaledObject(id) => {
+            let object = store.scaled_objects().get(id)?;
+            let at = object.status.last_active.map_or(Value::Null, |at| time(view, at));
+            fields([("hpaName", (*object.spec.hpa_name).into()), ("lastActiveTime", at)])
+        }
+        ObjectId::PodDisruptionBudget(id) => budget(view, store.disruption_budgets().get(id)?),
+        ObjectId::ResourceQuota(id) => {
+            let used = store.quota_used(store.quotas().get(id)?);
+            let hard =
+                used.iter().map(|one| (one.resource.to_string(), one.hard.to_string().into()));
+            let used =
+                used.iter().map(|one| (one.resource.to_string(), one.used.to_string().into()));
+            fields([
+                ("hard", Value::Object(hard.collect())),
+                ("used", Value::Object(used.collect())),
+            ])
+        }
+        ObjectId::PersistentVolumeClaim(id) => {
+            let claim = store.claims().get(id)?;
+            let is_bound = claim.volume.is_some();
+            let modes = manifest::written(store, object)?["spec"]["accessModes"].clone();
+            fields([
+                ("accessModes", if is_bound { modes } else { Value::Null }),
+                ("capacity", if is_bound { amounts(&claim.spec.requests) } else { Value::Null }),
+                ("phase", if is_bound { "Bound" } else { "Pending" }.into()),
+            ])
+        }
+        ObjectId::Namespace(_) => fields([("phase", "Active".into())]),
+        _ => return None,
+    })
+}
+
+fn replica_set(view: ClusterView<'_>, set: &ReplicaSet) -> Map<String, Value> {
+    let status = &set.status;
+    let mut all = fields([
+        ("availableReplicas", status.available_replicas.into()),
+        ("conditions", conditions(view, &status.conditions)),
+        ("fullyLabeledReplicas", status.fully_labeled_replicas.into()),
+        ("observedGeneration", status.observed_generation.into()),
+        ("readyReplicas", status.ready_replicas.into()),
+    ]);
+    all.insert("replicas".to_owned(), status.replicas.into());
+    all
+}
+
+fn daemon_set(set: &DaemonSet) -> Map<String, Value> {
+    let status = &set.status;
+    let mut all = fields([
+        ("numberAvailable", status.number_available.into()),
+        ("numberUnavailable", status.number_unavailable.into()),
+        ("observedGeneration", status.observed_generation.into()),
+        ("updatedNumberScheduled", status.updated_number_scheduled.into()),
+    ]);
+    for (name, number) in [
+        ("currentNumberScheduled", status.current_number_scheduled),
+        ("desiredNumberScheduled", status.desired_number_scheduled),
+        ("numberMisscheduled", status.number_misscheduled),
+        ("numberReady", status.number_ready),
+    ] {
+        all.insert(name.to_owned(), number.into());
+    }
+    all
+}
+
+fn cron_job(view: ClusterView<'_>, cron_job: &CronJob) -> Map<String, Value> {
+    let store = view.store();
+    let active = cron_job.status.active.iter().filter_map(|job| store.jobs().get(*job));
+    let active = active.map(|job| {
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": &**job.meta.name(),
+            "namespace": &**job.meta.namespace(),
+        })
+    });
+    let at = |instant: Option<_>| instant.map_or(Value::Null, |at| time(view, at));
+    fields([
+        ("active", active.collect()),
+        ("lastScheduleTime", at(cron_job.status.last_schedule_time)),
+        ("lastSuccessfulTime", at(cron_job.status.last_successful_time)),
+    ])
+}
+
+fn budget(view: ClusterView<'_>, budget: &PodDisruptionBudget) -> Map<String, Value> {
+    let status = &budget.status;
+    let mut all = fields([
+        ("conditions", conditions(view, &status.conditions)),
+        ("observedGeneration", status.observed_generation.into()),
+    ]);
+    for (name, number) in [
+        ("currentHealthy", status.current_healthy),
+        ("desiredHealthy", status.desired_healthy),
+        ("disruptionsAllowed", status.disruptions_allowed),
+        ("expectedPods", status.expected_pods),
+    ] {
+        all.insert(name.to_owned(), number.into());
+    }
+    all
+}
+
+/// `conditions` of a workload.
+fn conditions(view: ClusterView<'_>, all: &[WorkloadCondition]) -> Value {
+    let told = all.iter().map(|one| {
+        Value::Object(fields([
+            ("lastTransitionTime", time(view, one.last_transition)),
+            ("message", Value::from(&*one.message)),
+            ("reason", one.reason.into()),
+            ("status", one.status.as_str().into()),
+            ("type", one.kind.into()),
+        ]))
+    });
+    told.collect()
+}
+
+fn deployment(view: ClusterView<'_>, deployment: &Deployment) -> Map<String, Value> {
+    let status = &deployment.status;
+    let mut told = conditions(view, &status.conditions);
+    for (one, condition) in told.as_array_mut().into_iter().flatten().zip(&status.conditions) {
+        one["lastUpdateTime"] = time(view, condition.last_update);
+    }
+    fields([
+        ("availableReplicas", status.available_replicas.into()),
+        ("conditions", told),
+        ("observedGeneration", status.observed_generation.into()),
+        ("readyReplicas", status.ready_replicas.into()),
+        ("replicas", status.replicas.into()),
+        ("terminatingReplicas", status.terminating_replicas.into()),
+        ("unavailableReplicas", status.unavailable_replicas.into()),
+        ("updatedReplicas", status.updated_replicas.into()),
+    ])
+}
+
+fn stateful_set(set: &StatefulSet) -> Map<String, Value> {
+    let status = &set.status;
+    let revision = |hash: &Option<cluster::Name>| {
+        hash.as_ref().map_or(Value::Null, |hash| format!("{}-{hash}", set.meta.name()).into())
+    };
+    let mut all = fields([
+        ("currentReplicas", status.current_replicas.into()),
+        ("currentRevision", revision(&status.current_revision)),
+        ("observedGeneration", status.observed_generation.into()),
+        ("readyReplicas", status.ready_replicas.into()),
+        ("updateRevision", revision(&status.update_revision)),
+        ("updatedReplicas", status.updated_replicas.into()),
+    ]);
+    all.insert("availableReplicas".to_owned(), status.available_replicas.into());
+    all.insert("replicas".to_owned(), status.replicas.into());
+    all
+}
+
+fn job(view: ClusterView<'_>, job: &Job) -> Map<String, Value> {
+    let status = &job.status;
+    let at = |instant: Option<_>| instant.map_or(Value::Null, |at| time(view, at));
+    let indexes = status.completed_indexes.to_string();
+    fields([
+        ("active", status.active.into()),
+        ("completedIndexes", if indexes.is_empty() { Value::Null } else { indexes.into() }),
+        ("completionTime", at(status.completion_time)),
+        ("conditions", conditions(view, &status.conditions)),
+        ("failed", status.failed.into()),
+        ("ready", status.ready.into()),
+        ("startTime", at(status.start_time)),
+        ("succeeded", status.succeeded.into()),
+        ("terminating", status.terminating.into()),
+    ])
+}
+
+fn hpa(view: ClusterView<'_>, hpa: &HpaObject) -> Map<String, Value> {
+    let status = &hpa.status;
+    let told = status.conditions.iter().map(|one| {
+        json!({
+            "lastTransitionTime": time(view, one.last_transition_time),
+            "message": one.message(),
+            "reason": one.reason.as_str(),
+            "status": one.status.as_str(),
+            "type": one.kind.as_str(),
+        })
+    });
+    let metrics = status.current_metrics.iter().flatten().zip(&hpa.spec.metrics);
+    let metrics = metrics.map(|(one, spec)| {
+        let mut told = manifest::written_metric(spec);
+        let field =
+            told.as_object().and_then(|all| all.keys().find(|name| *name != "type").cloned());
+        if let Some(field) = field {
+            told[&field].as_object_mut().map(|source| source.shift_remove("target"));
+            told[&field]["current"] = current(one);
+        }
+        told
+    });
+    let mut all = fields([
+        ("conditions", told.collect()),
+        ("currentMetrics", metrics.collect()),
+        ("currentReplicas", status.current_replicas.into()),
+        ("lastScaleTime", status.last_scale_time.map_or(Value::Null, |at| time(view, at))),
+    ]);
+    all.insert("desiredReplicas".to_owned(), status.desired_replicas.into());
+    all
+}
+
+fn current(metric: &MetricStatus) -> Value {
+    let amount = |milli: i64| Quantity::from_milli(milli).to_string();
+    match metric.current {
+        MetricValue::Utilization { percent, average_milli } => {
+            json!({ "averageUtilization": percent, "averageValue": amount(average_milli) })
+        }
+        MetricValue::AverageValueMilli(milli) => json!({ "averageValue": amount(milli) }),
+        MetricValue::ValueMilli(milli) => json!({ "value": amount(milli) }),
+    }
+}
+
+fn vpa(vpa: &VpaObject) -> Map<String, Value> {
+    if vpa.recommendation.is_empty() {
+        return Map::new();
+    }
+    let list = |one: &Amounts| json!({ "cpu": format!("{}m", one.cpu.0), "memory": one.memory.0.to_string() });
+    let told = vpa.recommendation.iter().map(|one| {
+        json!({
+            "containerName": &*one.container,
+            "lowerBound": list(&one.lower_bound),
+            "target": list(&one.target),
+            "uncappedTarget": list(&one.uncapped_target),
+            "upperBound": list(&one.upper_bound),
+        })
+    });
+    fields([("recommendation", json!({ "containerRecommendations": told.collect::<Value>() }))])
+}
+
+fn node(view: ClusterView<'_>, node: &Node) -> Map<String, Value> {
+    let pressures = NODE_CONDITIONS.iter().zip(node.health.conditions);
+    let mut told: Vec<Value> = pressures
+        .map(|((kind, _), status)| json!({ "status": status.as_str(), "type": kind }))
+        .collect();
+    if let Some(reason) = node.ready_reason() {
+        told.push(json!({
+            "lastTransitionTime": time(view, node.ready.since),
+            "reason": reason,
+            "status": node.ready.status.as_str(),
+            "type": "Ready",
+        }));
+    }
+    let addresses = json!([
+        { "address": node_ip(node), "type": "InternalIP" },
+        { "address": &**node.meta.name(), "type": "Hostname" },
+    ]);
+    fields([("addresses", addresses), ("conditions", told.into())])
+}
