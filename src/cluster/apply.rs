@@ -45,12 +45,12 @@ fn carry_out(
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
     match action {
-        Action::Create(meta, spec) => {
-            admit(store, &meta, &spec)?;
+        Action::Create(meta, mut spec) => {
+            admit(store, &meta, &mut spec)?;
             objects::create_any(store, now, *meta, spec, changes)
         }
-        Action::Apply(meta, spec) => {
-            admit(store, &meta, &spec)?;
+        Action::Apply(meta, mut spec) => {
+            admit(store, &meta, &mut spec)?;
             objects::apply_any(store, now, *meta, spec, changes)
         }
         Action::UpdateStatus(status) => objects::set_any_status(store, status, changes),
@@ -170,11 +170,19 @@ fn carry_out(
     }
 }
 
-/// Admission of an object: quotas, and the LimitRanges' bounds for claims that are new.
-pub(super) fn admit(store: &Store, meta: &ObjectMeta, spec: &AnySpec) -> Result<(), Refused> {
+/// Admission of an object: quotas; of claims that are new the default class and the LimitRanges' bounds, too.
+pub(super) fn admit(store: &Store, meta: &ObjectMeta, spec: &mut AnySpec) -> Result<(), Refused> {
+    let is_new_claim = |store: &Store| store.claim(&meta.id).is_none();
+    if let AnySpec::PersistentVolumeClaim(content) = spec
+        && content.spec.storage_class.is_none()
+        && is_new_claim(store)
+    {
+        let class = store.default_storage_class();
+        content.spec.storage_class = class.map(|class| class.meta.name().clone());
+    }
     quota_objects::admit_spec(store, &meta.id, spec)?;
     match spec {
-        AnySpec::PersistentVolumeClaim(content) if store.claim(&meta.id).is_none() => {
+        AnySpec::PersistentVolumeClaim(content) if is_new_claim(store) => {
             limit_range::admit_claim(store, &meta.id, &content.spec)
         }
         _ => Ok(()),

@@ -274,8 +274,8 @@ impl Store {
             Some(known) => known.meta.clone(),
             None => ObjectMeta::new(id.namespace, id.name),
         };
-        let content = AnySpec::from(ClaimContent { spec, owner });
-        admit(self, &meta, &content)?;
+        let mut content = AnySpec::from(ClaimContent { spec, owner });
+        admit(self, &meta, &mut content)?;
         objects::apply_any(self, now, meta, content, changes)
     }
 

@@ -139,6 +139,8 @@ const ADMISSION: &str = "nothing checks or changes objects on their way in";
 const NO_STORAGE: &str = "no storage is simulated";
 const STORAGE: &str =
     "every claim gets a new volume when its first pod has a node, in the zone of that node";
+const ONLY_DEFAULT: &str = "it counts for claims that name no class; every claim gets a new volume when its first pod has \
+     a node, in the zone of that node";
 const DEVICES: &str = "devices are not allocated";
 const CERTIFICATES: &str = "certificates are not simulated";
 const AT_SERVICE: &str = "requests enter at the Service";
@@ -178,7 +180,7 @@ kinds! {
     "" "v1" LimitRange "limitranges" ["limits"] Namespaced HELD, Simulated;
     "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated;
     "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster Verbs::GET, Checked(STORAGE);
-    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster Verbs::NONE, Checked(STORAGE);
+    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Checked(ONLY_DEFAULT);
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
 

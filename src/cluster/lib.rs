@@ -62,6 +62,7 @@ pub mod service;
 pub mod service_account;
 pub mod siblings;
 pub mod stateful_set;
+pub mod storage_class;
 pub mod store;
 pub mod vpa;
 

@@ -28,6 +28,7 @@ use super::scaled_object::ScaledObject;
 use super::service::Service;
 use super::service_account::ServiceAccount;
 use super::stateful_set::StatefulSet;
+use super::storage_class::StorageClass;
 use super::store::Store;
 use super::vpa::VpaObject;
 use engine::digest::mix;
@@ -251,6 +252,7 @@ objects! {
     ServiceAccount ServiceAccount, service_accounts;
     Namespace Namespace, namespaces;
     PriorityClass PriorityClass, priority_classes;
+    StorageClass StorageClass, storage_classes;
     Ingress Ingress, ingresses;
     IngressClass IngressClass, ingress_classes;
     HTTPRoute HTTPRoute, http_routes;

@@ -37,6 +37,7 @@ use cluster::job::JobDraft;
 use cluster::namespace::NamespaceSpec;
 use cluster::routes::{HTTPRouteSpec, IngressClassSpec, IngressSpec};
 use cluster::service_account::ServiceAccountSpec;
+use cluster::storage_class::StorageClassSpec;
 use cluster::{AnySpec, Document, Kind, ObjectMeta};
 
 /// An object lowered.
@@ -263,7 +264,9 @@ fn spec_of(
             })
         }
         Kind::PersistentVolume => return Ok((None, defaulted::<core::PersistentVolume>(value)?.1)),
-        Kind::StorageClass => return Ok((None, defaulted::<StorageClass>(value)?.1)),
+        Kind::StorageClass => of!(StorageClass, |class| {
+            StorageClassSpec { provisioner: class.provisioner.into() }
+        }),
         _ => return Ok((None, value)),
     };
     Ok((Some(spec), document))

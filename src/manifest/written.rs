@@ -100,6 +100,8 @@ fn overlay(store: &Store, object: ObjectId, value: &mut Value) {
             let claim = &store.claims()[id];
             let name = claim.volume.as_ref().map(|_| claim.volume_name().into());
             set_or_remove(spec, "volumeName", name);
+            let class = claim.spec.storage_class.as_deref().map(Value::from);
+            set_or_remove(spec, "storageClassName", class);
         }
         ObjectId::Node(id) => node(&store.nodes()[id], value),
         _ if spec.is_null() => {

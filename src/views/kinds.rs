@@ -70,6 +70,9 @@ tables! {
     PersistentVolume
         ["NAME", "CAPACITY", "ACCESS MODES", "RECLAIM POLICY", "STATUS", "CLAIM", "STORAGECLASS",
          "VOLUMEATTRIBUTESCLASS", "REASON", "AGE"] ["VOLUMEMODE"] others::volumes;
+    StorageClass
+        ["NAME", "PROVISIONER", "RECLAIMPOLICY", "VOLUMEBINDINGMODE", "ALLOWVOLUMEEXPANSION", "AGE"] []
+        others::storage_classes;
     ResourceQuota ["NAME", "REQUEST", "LIMIT", "AGE"] [] others::quotas;
     LimitRange ["NAME", "CREATED AT"] [] others::limit_ranges;
     PriorityClass

@@ -13,6 +13,7 @@ use cluster::namespace::Namespace;
 use cluster::priority_class::PriorityClass;
 use cluster::service::Service;
 use cluster::service_account::ServiceAccount;
+use cluster::storage_class::StorageClass;
 use cluster::{Kind, Labels, NamespacedName};
 
 pub(super) fn config_maps(sight: Sight<'_>, rows: &mut Rows<'_>) {
@@ -104,6 +105,22 @@ pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 "<unset>".to_owned(),
                 sight.age(claim.meta.created),
                 "Filesystem".to_owned(),
+            ]
+        });
+    }
+}
+
+pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for StorageClass { meta, spec } in sight.view.store().storage_classes().values() {
+        let written = sight.written(Kind::StorageClass, &meta.id);
+        rows.of(meta, || {
+            let text = |field: &str| written[field].as_str().unwrap_or_default().to_owned();
+            vec![
+                spec.provisioner.to_string(),
+                text("reclaimPolicy"),
+                text("volumeBindingMode"),
+                written["allowVolumeExpansion"].as_bool().unwrap_or(false).to_string(),
+                sight.age(meta.created),
             ]
         });
     }
