@@ -1,18 +1,18 @@
 //! Objects as the types of their kinds have them, for those who look at kinds that [`super::load()`] leaves aside, or at
 //! objects before it has.
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::definitions::Defined;
 use super::diagnostic::Diagnostic;
-use super::schema::{Mistake, check, type_name};
+use super::schema::{Mistake, check};
 
 /// An object as its type has it, but for what is wrong in it; and its mistakes with their fields, to which the caller
 /// adds place and object.
-pub fn decode<K: JsonSchema + DeserializeOwned + Default>(value: &Value) -> (K, Vec<Diagnostic>) {
+pub fn decode<K: Defined + DeserializeOwned + Default>(value: &Value) -> (K, Vec<Diagnostic>) {
     let mut value = value.clone();
-    let mistakes = check(&type_name::<K>(), &mut value).mistakes.into_iter();
+    let mistakes = check(K::TYPE_NAME, &mut value).mistakes.into_iter();
     let said = mistakes.map(|Mistake { code, path, message, help }| Diagnostic {
         field: path,
         help,
@@ -23,6 +23,6 @@ pub fn decode<K: JsonSchema + DeserializeOwned + Default>(value: &Value) -> (K, 
 }
 
 /// The same, where its mistakes are told by others.
-pub fn decode_silently<K: JsonSchema + DeserializeOwned + Default>(value: &Value) -> K {
+pub fn decode_silently<K: Defined + DeserializeOwned + Default>(value: &Value) -> K {
     K::deserialize(value).unwrap_or_else(|_| decode(value).0)
 }

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::definitions::ObjectMetaFields;
+
 /// What is known to be there and not looked into.
 pub type Fields = BTreeMap<String, Value>;
 
@@ -21,6 +23,7 @@ pub struct HttpRoute {
     /// HTTPRoute.
     pub kind: String,
     /// Name and namespace.
+    #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
     /// Hosts and rules.
     pub spec: HttpRouteSpec,

@@ -1,18 +1,7 @@
 //! Which kinds of object are read, which are left aside, and what that means for the result.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::autoscaling::{v1, v2};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::scheduling::v1::PriorityClass;
-use k8s_openapi::api::storage::v1::StorageClass;
-
 use super::diagnostic::Severity;
-use super::scaled_object::ScaledObject;
-use super::schema::type_name;
 use super::spelling::nearest;
-use super::vpa::VerticalPodAutoscaler;
 use cluster::Kind;
 use cluster::kind::{CUSTOM_RESOURCES, Role};
 
@@ -22,46 +11,46 @@ pub(super) struct ReadKind {
     pub(super) kind: Kind,
     /// Another version than the current one, which is served as well.
     other_version: Option<&'static str>,
-    /// The name of its type in the schema.
-    pub(super) type_name: fn() -> String,
+    /// The name of its type among the definitions.
+    pub(super) type_name: &'static str,
 }
 
 macro_rules! read_kinds {
-    ($($kind:ident $type:ty $(, $version:literal)?;)*) => {
+    ($($kind:ident $type_name:literal $(, $version:literal)?;)*) => {
         [$(ReadKind {
             kind: Kind::$kind,
             other_version: [$(Some($version),)? None][0],
-            type_name: type_name::<$type>,
+            type_name: $type_name,
         }),*]
     };
 }
 
 /// All kinds that are read, with their types.
 static READ: [ReadKind; 24] = read_kinds![
-    Pod core::Pod;
-    Deployment Deployment;
-    ReplicaSet ReplicaSet;
-    StatefulSet StatefulSet;
-    DaemonSet DaemonSet;
-    Job Job;
-    CronJob CronJob;
-    Service core::Service;
-    HorizontalPodAutoscaler v2::HorizontalPodAutoscaler;
-    HorizontalPodAutoscaler v1::HorizontalPodAutoscaler, "autoscaling/v1";
-    PodDisruptionBudget PodDisruptionBudget;
-    PriorityClass PriorityClass;
-    Node core::Node;
-    Namespace core::Namespace;
-    ConfigMap core::ConfigMap;
-    Secret core::Secret;
-    ServiceAccount core::ServiceAccount;
-    ResourceQuota core::ResourceQuota;
-    LimitRange core::LimitRange;
-    PersistentVolumeClaim core::PersistentVolumeClaim;
-    PersistentVolume core::PersistentVolume;
-    StorageClass StorageClass;
-    ScaledObject ScaledObject;
-    VerticalPodAutoscaler VerticalPodAutoscaler;
+    Pod "io.k8s.api.core.v1.Pod";
+    Deployment "io.k8s.api.apps.v1.Deployment";
+    ReplicaSet "io.k8s.api.apps.v1.ReplicaSet";
+    StatefulSet "io.k8s.api.apps.v1.StatefulSet";
+    DaemonSet "io.k8s.api.apps.v1.DaemonSet";
+    Job "io.k8s.api.batch.v1.Job";
+    CronJob "io.k8s.api.batch.v1.CronJob";
+    Service "io.k8s.api.core.v1.Service";
+    HorizontalPodAutoscaler "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler";
+    HorizontalPodAutoscaler "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", "autoscaling/v1";
+    PodDisruptionBudget "io.k8s.api.policy.v1.PodDisruptionBudget";
+    PriorityClass "io.k8s.api.scheduling.v1.PriorityClass";
+    Node "io.k8s.api.core.v1.Node";
+    Namespace "io.k8s.api.core.v1.Namespace";
+    ConfigMap "io.k8s.api.core.v1.ConfigMap";
+    Secret "io.k8s.api.core.v1.Secret";
+    ServiceAccount "io.k8s.api.core.v1.ServiceAccount";
+    ResourceQuota "io.k8s.api.core.v1.ResourceQuota";
+    LimitRange "io.k8s.api.core.v1.LimitRange";
+    PersistentVolumeClaim "io.k8s.api.core.v1.PersistentVolumeClaim";
+    PersistentVolume "io.k8s.api.core.v1.PersistentVolume";
+    StorageClass "io.k8s.api.storage.v1.StorageClass";
+    ScaledObject "ScaledObject";
+    VerticalPodAutoscaler "VerticalPodAutoscaler";
 ];
 
 impl ReadKind {
@@ -198,7 +187,7 @@ mod tests {
     #[test]
     fn every_kind_that_is_read_has_its_fields() {
         for kind in &READ {
-            let name = (kind.type_name)();
+            let name = kind.type_name;
             let short = name.rsplit('.').next().unwrap_or_default();
             assert_eq!(short, kind.kind.name());
             assert!(crate::schema::has_field(short, "metadata"), "{name}");

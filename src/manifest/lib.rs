@@ -17,6 +17,7 @@ mod container;
 mod cross_check;
 mod decode;
 mod defaults;
+mod definitions;
 mod deployment;
 pub mod diagnostic;
 pub mod field;

@@ -210,7 +210,7 @@ impl Admission {
 
     fn read(&mut self, manifest: &Manifest, kind: &'static ReadKind) -> Option<Lowered> {
         let mut value = manifest.value.clone();
-        let findings = check(&(kind.type_name)(), &mut value);
+        let findings = check(kind.type_name, &mut value);
         match kind.unsimulated() {
             Some(meaning) => self.asides.leave(manifest, meaning),
             None => self.asides.ignore(manifest, &findings),

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::definitions::{BehaviorFields, ObjectMetaFields};
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{lower, set_defaults};
 use cluster::formula::Formula;
@@ -29,6 +30,7 @@ pub(super) struct ScaledObject {
     #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
     kind: String,
     #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
+    #[schemars(with = "ObjectMetaFields")]
     metadata: meta::ObjectMeta,
     spec: WrittenSpec,
     #[expect(dead_code, reason = "the operator's; here for the schema")]
@@ -93,6 +95,7 @@ struct WrittenModifiers {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HorizontalPodAutoscalerConfig {
+    #[schemars(with = "Option<BehaviorFields>")]
     behavior: Option<v2::HorizontalPodAutoscalerBehavior>,
     name: Option<String>,
 }

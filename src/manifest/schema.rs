@@ -1,77 +1,18 @@
 //! Whether an object has the fields that its kind has, each of the right type.
 //!
-//! The fields are those of Kubernetes 1.36, as k8s-openapi knows them. What the values mean is not
+//! The fields are those of Kubernetes 1.36, as `definitions` has them. What the values mean is not
 //! looked at, except that a quantity, a time and base64 must be well-formed: the API server refuses
 //! these before it looks at anything else, too.
 
-use std::sync::LazyLock;
-
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::autoscaling::{v1, v2};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::scheduling::v1::PriorityClass;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::{ByteString, api::networking};
-use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
+use super::definitions::DEFINITIONS;
+use super::modelled;
 use super::path::FieldPath;
-use super::scaled_object::ScaledObject;
 use super::spelling::nearest;
-use super::vpa::VerticalPodAutoscaler;
-use super::{http_route::HttpRoute, modelled};
 use units::Quantity;
-
-/// The JSON Schema of every type that the kinds below are made of, by the type's name.
-static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
-    let mut generator = SchemaGenerator::default();
-    macro_rules! define {
-        ($($kind:ty),* $(,)?) => { $(let _ = generator.subschema_for::<$kind>();)* };
-    }
-    define![core::Pod, core::Node, core::Namespace, core::Service, core::ServiceAccount];
-    define![core::ConfigMap, core::Secret, core::ResourceQuota, core::LimitRange];
-    define![core::PersistentVolumeClaim, core::PersistentVolume, StorageClass, PriorityClass];
-    define![Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, PodDisruptionBudget];
-    define![v1::HorizontalPodAutoscaler, v2::HorizontalPodAutoscaler, VerticalPodAutoscaler];
-    define![ScaledObject, HttpRoute, networking::v1::Ingress, networking::v1::IngressClass];
-    let mut definitions = generator.take_definitions(true);
-    definitions.values_mut().for_each(leave_out_null);
-    definitions
-});
-
-/// Writes what may be absent as Kubernetes does, whose types never say that nothing is something.
-fn leave_out_null(schema: &mut Value) {
-    let is_null = |schema: &Value| schema.get("type").is_some_and(|one| one == "null");
-    match schema {
-        Value::Object(fields) => {
-            if let Some(Value::Array(types)) = fields.get_mut("type") {
-                types.retain(|one| one != "null");
-                if let Some(only) = types.pop() {
-                    fields.insert("type".to_owned(), only);
-                }
-            }
-            if let Some(Value::Array(choices)) = fields.get("anyOf")
-                && choices.iter().any(is_null)
-                && let Some(Value::Object(only)) =
-                    choices.iter().find(|choice| !is_null(choice)).cloned()
-            {
-                fields.remove("anyOf");
-                fields.extend(only);
-            }
-            fields.values_mut().for_each(leave_out_null);
-        }
-        Value::Array(values) => values.iter_mut().for_each(leave_out_null),
-        _ => {}
-    }
-}
-
-/// The name under which the type of a kind is defined.
-pub(super) fn type_name<K: JsonSchema>() -> String {
-    K::schema_name().into_owned()
-}
 
 /// What the fields of an object say about it, before their meaning.
 #[derive(Debug, Default)]
@@ -399,11 +340,14 @@ pub(super) fn has_field(type_name: &str, field: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::apps::v1::Deployment;
     use serde_json::json;
+
+    const DEPLOYMENT: &str = "io.k8s.api.apps.v1.Deployment";
 
     /// The mistakes of a Deployment, as `path: message` or `path: message (help)`.
     fn mistakes(mut value: Value) -> Vec<String> {
-        let findings = check(&type_name::<Deployment>(), &mut value);
+        let findings = check(DEPLOYMENT, &mut value);
         let shown = |mistake: Mistake| match mistake.help {
             Some(help) => format!("{}: {} ({help})", mistake.path, mistake.message),
             None => format!("{}: {}", mistake.path, mistake.message),
@@ -480,7 +424,7 @@ mod tests {
         value["metadata"] =
             json!({"creationTimestamp": null, "labels": {"empty": null}, "managedFields": [7]});
         value["status"] = json!({"anything": true});
-        let findings = check(&type_name::<Deployment>(), &mut value);
+        let findings = check(DEPLOYMENT, &mut value);
         assert_eq!(findings.mistakes, []);
         assert_eq!(value["metadata"]["labels"]["empty"], "");
         let limits = &value["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];
@@ -492,7 +436,7 @@ mod tests {
     fn a_field_that_plays_no_part_is_found_once_and_not_what_it_holds() {
         let container = json!({"name": "a", "env": [{"name": "x", "value": "y"}], "securityContext": {"privileged": true}});
         let mut value = with_container(&container);
-        let findings = check(&type_name::<Deployment>(), &mut value);
+        let findings = check(DEPLOYMENT, &mut value);
         let fields: Vec<(&str, &str)> =
             findings.unmodelled.iter().map(|f| (f.type_name, f.field)).collect();
         assert_eq!(fields, [("Container", "env"), ("Container", "securityContext")]);

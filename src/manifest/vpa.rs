@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::definitions::{ObjectMetaFields, QuantityFields};
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
 use cluster::hpa::ObjectReference;
@@ -21,6 +22,7 @@ pub(super) struct VerticalPodAutoscaler {
     #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
     kind: String,
     #[expect(dead_code, reason = "read for all kinds alike; here for the schema")]
+    #[schemars(with = "ObjectMetaFields")]
     metadata: meta::ObjectMeta,
     spec: WrittenSpec,
     #[expect(dead_code, reason = "the recommender's; here for the schema")]
@@ -73,7 +75,9 @@ struct PodResourcePolicy {
 struct ContainerResourcePolicy {
     container_name: Option<String>,
     mode: Option<String>,
+    #[schemars(with = "Option<BTreeMap<String, QuantityFields>>")]
     min_allowed: Option<BTreeMap<String, ApiQuantity>>,
+    #[schemars(with = "Option<BTreeMap<String, QuantityFields>>")]
     max_allowed: Option<BTreeMap<String, ApiQuantity>>,
     controlled_resources: Option<Vec<String>>,
     controlled_values: Option<String>,
