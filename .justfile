@@ -14,7 +14,7 @@ test *arguments:
 
 # Replay the recorded decisions of the real Kubernetes components.
 golden:
-    cargo test --test 'conform_*'
+    cargo test --test slow conform_
 
 # Measure speed.
 bench *arguments:

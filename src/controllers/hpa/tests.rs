@@ -1,4 +1,4 @@
-//! Whole syncs of small worlds. Bulk and corners are in `tests/conform_hpa.rs`.
+//! Whole syncs of small worlds. Bulk and corners are in `tests/slow/conform_hpa.rs`.
 
 use super::*;
 use cluster::hpa::{

@@ -1,0 +1,184 @@
+//! `wavetank init` writes scenarios that are valid and run, whatever the manifests bring.
+
+use crate::shop::{MANIFESTS, SCENARIO, Shop};
+
+/// A Deployment of this container behind a Service.
+fn serving(name: &str, pod: &str) -> String {
+    format!(
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: ai}}\nspec:\n  replicas: 1\n  \
+         selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \
+         spec: {pod}\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: ai}}\n\
+         spec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}\n"
+    )
+}
+
+/// The scenario that is written for these manifests, after a run of it.
+fn started(manifests: &str) -> String {
+    let shop = Shop::with(SCENARIO, manifests);
+    let ran = shop.run(&["init", "web.yaml", "--force"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let text = shop.read("scenario.yaml");
+    let validated = shop.run(&["validate", "--strict", "scenario.yaml"]);
+    assert_eq!(validated.code, 0, "{}\n{text}", validated.out);
+    let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=20m"]);
+    assert_eq!(ran.code, 0, "{}\n{text}", ran.err);
+    text
+}
+
+#[test]
+fn a_server_of_a_language_model_is_known_by_its_container_with_its_gpu_and_its_metrics() {
+    let pod = "{nodeSelector: {cloud.google.com/gke-accelerator: nvidia-l4}, containers: [{name: proxy, image: 'envoy:1', \
+               resources: {requests: {cpu: 100m}}}, {name: server, image: 'vllm/vllm-openai:v0.11.0', \
+               args: ['--model=$(MODEL)', --max-num-seqs, '64', --quantization=fp8], \
+               env: [{name: MODEL, value: meta-llama/Llama-3.1-8B-Instruct}], ports: [{containerPort: 80}], \
+               resources: {requests: {cpu: 2, memory: 16Gi}, limits: {nvidia.com/gpu: 1}}}]}";
+    let metric = |name: &str| {
+        format!(
+            "{{type: Pods, pods: {{metric: {{name: {name}}}, target: {{type: AverageValue, averageValue: 5}}}}}}"
+        )
+    };
+    let hpa = format!(
+        "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: llm, namespace: ai}}\n\
+         spec:\n  minReplicas: 1\n  maxReplicas: 3\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: llm}}\n  \
+         metrics: [{}, {}]\n",
+        metric("'vllm:num_requests_waiting'"),
+        metric("'vllm:gpu_cache_usage_perc'"),
+    );
+    let ingress = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: llm, namespace: ai}\n\
+                   spec: {rules: [{host: llm.example, http: {paths: [{path: /, pathType: Prefix, backend: \
+                   {service: {name: llm, port: {number: 80}}}}]}}]}\n";
+    let server = serving("llm", pod) + &hpa;
+    for (manifests, entrance) in
+        [(server.clone(), "- service: ai/llm"), (server + ingress, "- host: llm.example")]
+    {
+        let text = started(&manifests);
+        for line in [
+            "      instanceType: gcp/g2-standard-8 ",
+            "      zones: [us-central1-a, us-central1-b, us-central1-c]\n",
+            "        cloud.google.com/gke-accelerator: nvidia-l4\n",
+            "    - {name: \"vllm:num_requests_waiting\", measure: queueDepth, service: ai/llm}",
+            "    - {name: \"vllm:gpu_cache_usage_perc\", measure: kvCacheUsage, service: ai/llm}",
+            "    container: server\n",
+            "        model: Llama-3.1-8B     # meta-llama/Llama-3.1-8B-Instruct\n",
+            "        gpu: L4 ",
+            "        maxNumSeqs: 64\n",
+            "        # not modelled: --quantization fp8\n",
+            entrance,
+        ] {
+            assert!(text.contains(line), "{line}\nis not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn servers_of_which_little_is_known_get_gpus_that_take_their_models() {
+    let tgi = "{containers: [{name: server, image: 'ghcr.io/huggingface/text-generation-inference:3', \
+               env: [{name: MODEL_ID, value: Qwen/Qwen2.5-32B-Instruct}], \
+               resources: {limits: {nvidia.com/gpu: 4}}}]}";
+    let text = started(&serving("llm", tgi));
+    assert!(
+        text.contains("        model: Qwen2.5-32B ") && text.contains("tensorParallelSize: 4"),
+        "{text}"
+    );
+    assert!(!text.contains("kvCacheTokens"), "{text}");
+    let unknown = "{containers: [{name: server, image: 'vllm/vllm-openai', args: [--model, mine/private-3b, \
+                   --tensor-parallel-size, '2'], resources: {limits: {nvidia.com/gpu: 1}}}]}";
+    let text = started(&serving("llm", unknown));
+    let guess =
+        "model: Llama-3.2-3B     # GUESS: mine/private-3b is not known; this one is about as large";
+    assert!(text.contains(guess), "{text}");
+    let fewer = "tensorParallelSize: 1     # it asks for 2, and the pod has 1 GPUs";
+    assert!(text.contains(fewer), "{text}");
+    // A model that is too large for the only nodes that its pods may have is a guess, and no error.
+    let narrow = "{nodeSelector: {nvidia.com/gpu.product: Tesla-T4}, containers: [{name: server, image: 'vllm/vllm-openai', \
+                  args: [--model, meta-llama/Llama-3.1-70B], resources: {limits: {nvidia.com/gpu: 1}}}]}";
+    let text = started(&serving("llm", narrow));
+    assert!(text.contains("gpu: T4 ") && text.contains("kvCacheTokens: "), "{text}");
+    // Without GPUs it is an application as any other.
+    let text = started(MANIFESTS);
+    assert!(!text.contains("llm:"), "{text}");
+}
+
+#[test]
+fn a_scenario_may_lie_among_its_manifests() {
+    let shop = Shop::with("", MANIFESTS);
+    let ran = shop.run(&["init", "web.yaml", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    // The second time what is written the first time is there.
+    let ran = shop.run(&["init", ".", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let validated = shop.run(&["validate", "scenario.yaml"]);
+    assert!(!validated.out.contains("not simulated"), "{}", validated.out);
+    let named = shop.read("scenario.yaml").replace("  - \".\"", "  - web.yaml\n  - scenario.yaml");
+    shop.write("named.yaml", named);
+    let validated = shop.run(&["validate", "named.yaml"]);
+    assert!(validated.out.contains("1 object of kind Scenario"), "{}", validated.out);
+    let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=10m"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+/// A vLLM Deployment behind a Service.
+fn vllm(name: &str, arguments: &str) -> String {
+    let pod = format!(
+        "{{containers: [{{name: server, image: 'vllm/vllm-openai:v0.11.0', \
+         args: [--model, meta-llama/Llama-3.1-8B-Instruct{arguments}], resources: {{limits: {{nvidia.com/gpu: 1}}}}}}]}}"
+    );
+    serving(name, &pod)
+}
+
+/// A ScaledObject of a Deployment by this query.
+fn scaled(name: &str, query: &str) -> String {
+    format!(
+        "---\napiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {{name: {name}, namespace: ai}}\nspec:\n  \
+         scaleTargetRef: {{name: {name}}}\n  minReplicaCount: 1\n  maxReplicaCount: 3\n  triggers:\n  - type: prometheus\n    \
+         metadata:\n      serverAddress: http://p\n      threshold: '5'\n      query: {query}\n"
+    )
+}
+
+#[test]
+fn what_manifests_say_in_several_lines_is_a_comment_of_one() {
+    let query = "|\n        sum(\n          rate(orders_open[1m])\n        )";
+    let shop = Shop::with("", &(vllm("llm", "") + &scaled("llm", query)));
+    let ran = shop.run(&["init", "web.yaml", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = shop.read("scenario.yaml");
+    let says =
+        "add it if something does: ScaledObject/ai/llm asks for sum( rate(orders_open[1m]) )\n";
+    assert!(text.contains(says), "{text}");
+    let validated = shop.run(&["validate", "scenario.yaml"]);
+    assert_eq!(validated.code, 0, "{}\n{text}", validated.out);
+}
+
+#[test]
+fn two_models_that_scale_on_metrics_of_the_same_name_get_a_rule_each() {
+    let both = vllm("a", "") + &vllm("b", "");
+    let hpa = |name: &str| {
+        format!(
+            "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: ai}}\n\
+             spec:\n  maxReplicas: 3\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}\n  \
+             metrics: [{{type: Pods, pods: {{metric: {{name: 'vllm:num_requests_waiting'}}, \
+             target: {{type: AverageValue, averageValue: 5}}}}}}]\n"
+        )
+    };
+    let text = started(&(both.clone() + &hpa("a") + &hpa("b")));
+    for name in ["a", "b"] {
+        let rule = format!(
+            "- {{name: \"vllm:num_requests_waiting\", measure: queueDepth, service: ai/{name}}}     # HorizontalPodAutoscaler/ai/{name}\n"
+        );
+        assert!(text.contains(&rule), "{rule}\nis not in\n{text}");
+    }
+    assert!(!text.contains("does not tell"), "{text}");
+    let query = |name: &str| format!("'sum(vllm:num_requests_waiting{{model=\"{name}\"}})'");
+    let text = started(&(both.clone() + &scaled("a", &query("a")) + &scaled("b", &query("b"))));
+    for name in ["a", "b"] {
+        let rule = format!(
+            r#"- {{name: "vllm:num_requests_waiting{{model=\"{name}\"}}", measure: queueDepth, service: ai/{name}}}"#
+        );
+        assert!(text.contains(&rule), "{rule}\nis not in\n{text}");
+    }
+    assert!(!text.contains("does not tell"), "{text}");
+    let same = "sum(vllm:num_requests_waiting)";
+    let text = started(&(both + &scaled("a", same) + &scaled("b", same)));
+    let doubt = "# What ScaledObject/ai/b asks for, vllm:num_requests_waiting, does not tell ai/b from ai/a: it may scale on theirs.\n";
+    assert!(text.contains(doubt), "{text}");
+}

@@ -1,0 +1,19 @@
+//! The program as a person or a script meets it.
+
+#[path = "../support/shop.rs"]
+mod shop;
+
+mod bad_input;
+mod calibrate;
+mod check;
+mod command_line;
+mod conform;
+mod explain;
+mod import;
+mod init;
+mod kubectl;
+mod pack;
+mod scenarios;
+mod sidecars;
+mod validate;
+mod views;

@@ -1,0 +1,115 @@
+//! Simulated pods with a CPU limit against a real process under a real CFS quota.
+//! `cargo test --test integration cpu_limit:: -- --nocapture` prints the table of docs/latency.md.
+
+use rayon::prelude::*;
+use serde_json::json;
+use wavetank::engine::{SimDuration, SimTime, Streams};
+use wavetank::traffic::{
+    Recording, RequestModelId, RequestModelSpec, ServiceId, ServiceTraffic, Traffic, TrafficSpec,
+};
+
+/// The machine of the measurement.
+const MACHINE_CORES: f64 = 2.0;
+/// Time from the due instant to the worker's first instruction and from its last to the time stamp, which
+/// no model of CPU time has: the rows without queueing say it (median 0.18 ms above `service_ms`, where
+/// that is constant).
+const OVERHEAD_MS: f64 = 0.18;
+
+struct Row {
+    quota_milli: f64,
+    workers: u32,
+    service_ms: f64,
+    is_exponential: bool,
+    rho_target: f64,
+    rho: f64,
+    mean_ms: f64,
+    p95_ms: f64,
+}
+
+fn rows() -> Vec<Row> {
+    let text = include_str!("../golden/cpu/cfs_quota_measured.csv");
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let number = |cell: usize| cells[cell].parse::<f64>().expect("a number");
+        Row {
+            quota_milli: number(0),
+            workers: cells[1].parse().expect("a whole number"),
+            service_ms: number(2),
+            is_exponential: cells[3] == "exp",
+            rho_target: number(4),
+            rho: number(5),
+            mean_ms: number(7),
+            p95_ms: number(10),
+        }
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+/// Mean and p95 of the simulated pod [ms].
+fn simulate(row: &Row) -> (f64, f64) {
+    const REQUESTS: f64 = 40_000.0;
+    let capacity = (row.quota_milli / 1000.0).min(f64::from(row.workers));
+    let rps = row.rho * capacity / (row.service_ms / 1000.0);
+    let spec =
+        json!({"service": "queue", "load": {"pattern": "constant", "rps": rps}, "timeout": "1h"});
+    let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+    let streams = Streams::new(7);
+    let arrivals = spec.arrivals("", None, streams.stream("arrivals", 0)).expect("right settings");
+    let service = ServiceTraffic::plain("queue".into(), arrivals, spec.balancer, spec.timeout);
+    let mean = format!("{}ms", row.service_ms);
+    let law = if row.is_exponential {
+        json!({"distribution": "exponential", "mean": mean})
+    } else {
+        json!(mean)
+    };
+    let model = json!({"concurrency": row.workers, "queue": 1_000_000, "cpuTime": law});
+    let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
+    let recording = Recording {
+        interval: SimDuration::from_secs(60),
+        warm_up: SimDuration::from_secs(10),
+        waits: false,
+    };
+    let models = vec![model.model("").expect("right settings")];
+    let mut traffic = Traffic::new(vec![service], models, streams, recording);
+    let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(0), MACHINE_CORES);
+    traffic.set_quota(SimTime::ZERO, pod, Some(row.quota_milli / 1000.0));
+    traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &[pod]);
+    let end = SimTime::ZERO + SimDuration::from_secs_f64(REQUESTS / rps);
+    let latencies = traffic.figures(end, ServiceId(0)).latencies.expect("requests were answered");
+    (latencies.mean.as_millis_f64() + OVERHEAD_MS, latencies.p95.as_millis_f64() + OVERHEAD_MS)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn a_pod_with_a_cpu_limit_is_as_slow_as_a_real_process_under_a_quota() {
+    let rows = rows();
+    assert_eq!(rows.len(), 54);
+    let simulated: Vec<(f64, f64)> = rows.par_iter().map(simulate).collect();
+    let mut errors: Vec<(f64, f64, f64)> = Vec::new();
+    for (row, (mean, p95)) in rows.iter().zip(&simulated) {
+        let (mean_error, p95_error) = (mean / row.mean_ms - 1.0, p95 / row.p95_ms - 1.0);
+        println!(
+            "| {:.0}m | {} | {} ms {} | {:.2} | {:.2} | {mean:.2} | {:+.1} % | {:.2} | {p95:.2} | {:+.1} % |",
+            row.quota_milli,
+            row.workers,
+            row.service_ms,
+            if row.is_exponential { "exponential" } else { "constant" },
+            row.rho,
+            row.mean_ms,
+            100.0 * mean_error,
+            row.p95_ms,
+            100.0 * p95_error
+        );
+        errors.push((row.rho_target, mean_error.abs(), p95_error.abs()));
+    }
+    let below = |rho: f64| errors.iter().filter(move |(target, ..)| *target < rho);
+    let mean = median(below(0.9).map(|(_, mean, _)| *mean).collect());
+    let p95 = median(below(0.9).map(|(.., p95)| *p95).collect());
+    println!("median error below 90 % load: mean {:.1} %, p95 {:.1} %", 100.0 * mean, 100.0 * p95);
+    assert!(mean < 0.10, "mean: {mean}");
+    assert!(p95 < 0.10, "p95: {p95}");
+}

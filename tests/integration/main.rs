@@ -1,0 +1,31 @@
+//! What simulations and the parts of the library do, each in about a second.
+
+#[path = "../support/in_memory.rs"]
+mod in_memory;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/texts.rs"]
+mod texts;
+
+mod autoscaling;
+mod calls;
+mod catalog;
+mod controllers_by_source;
+mod cpu_limit;
+mod cron_schedules;
+mod determinism;
+mod end_to_end_facts;
+mod faults;
+mod hpa_selectors;
+mod in_place_resize;
+mod layers;
+mod manifests;
+mod named_nodes;
+mod own_cpu;
+mod pod_engines;
+mod request_path;
+mod routes;
+mod scheduler_details;
+mod traffic_properties;
+mod volumes;
+mod workload_kinds;
