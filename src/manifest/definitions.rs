@@ -1,7 +1,7 @@
 //! The fields of every type that the kinds are made of, as JSON Schemas.
 //!
-//! Those of Kubernetes 1.36 are data, made once of k8s-openapi (`data/generator`): compiled in as code
-//! they would be the longest part of a build. Those of custom kinds are derived from the types that
+//! Those of Kubernetes 1.36 are data, made once of k8s-openapi (`data/generator`): no build need
+//! compile what changes with the version alone. Those of custom kinds are derived from the types that
 //! read them.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! What simulations and the parts of the library do, each in about a second.
+//! What simulations and the parts of the library do.
 
 #[path = "../support/in_memory.rs"]
 mod in_memory;

@@ -2,8 +2,8 @@
 //! has them: the JSON Schemas of k8s-openapi, without what no check reads.
 //!
 //! `cargo run -p wavetank-kubernetes-fields > src/manifest/data/kubernetes_fields.json` after a change of
-//! the version of Kubernetes or of the kinds below. To compile these schemas into the program took a
-//! third of the time of k8s-openapi, for data that never change.
+//! the version of Kubernetes or of the kinds below. An ordinary build so compiles none of these schemas,
+//! which change with that version alone.
 #![expect(clippy::print_stdout, reason = "printing is all it does")]
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
