@@ -285,6 +285,15 @@ impl Kind {
         self.info().scope == Scope::Namespaced
     }
 
+    /// Where its objects say what their pods are made from (a JSON pointer); a pod says so itself.
+    pub const fn pod_template_pointer(self) -> &'static str {
+        match self {
+            Self::Pod => "",
+            Self::CronJob => "/spec/jobTemplate/spec/template",
+            _ => "/spec/template",
+        }
+    }
+
     /// Whether its pods run to an end: it has no replicas that answer requests.
     pub const fn is_batch(self) -> bool {
         matches!(self, Self::Job | Self::CronJob)

@@ -74,7 +74,7 @@ pub(super) fn counted_kind(resource: &str) -> Option<Kind> {
     }
     match resource.strip_prefix("count/") {
         Some(counted) => {
-            let mut kinds = Kind::with(Verbs::GET);
+            let mut kinds = Kind::with(Verbs::DELETE);
             let is_counted = |kind: &Kind| kind.is_namespaced() && *kind != Kind::Pod;
             kinds.find(|kind| is_counted(kind) && kind.resource() == counted)
         }

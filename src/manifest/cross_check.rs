@@ -117,12 +117,8 @@ impl<'a> Known<'a> {
 
 /// The labels of the pods that an object brings, whether or not its kind is simulated.
 fn pod_labels(manifest: &Manifest) -> Option<Labels> {
-    let pointer = match manifest.reference.kind {
-        Kind::Pod => "/metadata/labels",
-        Kind::CronJob => "/spec/jobTemplate/spec/template/metadata/labels",
-        _ => "/spec/template/metadata/labels",
-    };
-    let labels = manifest.value.pointer(pointer)?.as_object()?;
+    let template = manifest.value.pointer(manifest.reference.kind.pod_template_pointer())?;
+    let labels = template.pointer("/metadata/labels")?.as_object()?;
     Some(labels.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect())
 }
 

@@ -12,7 +12,7 @@ use super::hpa::to_v2;
 use super::kinds::{ReadKind, Treatment, severity, treatment};
 use super::lower::{Lowered, lower, unread};
 use super::modelled;
-use super::object::{Manifest, read_manifests, read_value};
+use super::object::{Manifest, read_manifests};
 use super::schema::{Findings, Mistake, check};
 use super::yaml::Source;
 use cluster::action::{Action, PodDraft, PodName, PodSource};
@@ -89,25 +89,17 @@ pub fn admit_with(manifests: Vec<Manifest>, control_plane: ControlPlane) -> Load
     Loaded { objects, diagnostics }
 }
 
-/// Defaults, checks and lowers one object that is written while a cluster runs, whose PriorityClasses are these.
-/// An error is the first mistake in it.
-pub fn admit_value(
-    value: Value,
+/// Defaults, checks and lowers objects that are written while a cluster runs, which has these PriorityClasses; what else
+/// they refer to is not looked for.
+pub fn admit_written(
+    manifests: Vec<Manifest>,
     control_plane: ControlPlane,
     classes: impl Iterator<Item = PriorityClass>,
-) -> Result<Object, String> {
-    let mut diagnostics = Diagnostics::default();
-    let manifests = read_value(value, "object", &mut diagnostics);
+) -> Loaded {
     let admission = Admission { control_plane, ..Admission::default() };
-    let mut admission = admission.taking(manifests);
-    admit_pods(&mut admission.objects, classes, &mut admission.diagnostics);
-    diagnostics.append(admission.diagnostics);
-    let mistake = diagnostics.iter().find(|problem| problem.severity == Severity::Error);
-    match (mistake, admission.objects.pop()) {
-        (Some(mistake), _) => Err(format!("{}: {}", mistake.field, mistake.message)),
-        (None, Some(object)) => Ok(object),
-        (None, None) => Err("it is of a kind that is not simulated".to_owned()),
-    }
+    let Admission { mut objects, mut diagnostics, .. } = admission.taking(manifests);
+    admit_pods(&mut objects, classes, &mut diagnostics);
+    Loaded { objects, diagnostics }
 }
 
 /// Defaults and lowers objects as the API server reads what it has stored: no admission plugin changes them, they may

@@ -127,12 +127,7 @@ const OF_THE_SERVER: [&str; 9] = [
 
 /// What an object of a kind says of the pods that it brings: their metadata but for names, and their spec.
 fn written_template(kind: Kind, document: &Value) -> Option<Value> {
-    let pointer = match kind {
-        Kind::Pod => "",
-        Kind::CronJob => "/spec/jobTemplate/spec/template",
-        _ => "/spec/template",
-    };
-    let mut written = document.pointer(pointer)?.clone();
+    let mut written = document.pointer(kind.pod_template_pointer())?.clone();
     if let (Kind::Pod, Some(fields)) = (kind, written.as_object_mut()) {
         fields.retain(|name, _| ["metadata", "spec"].contains(&name.as_str()));
         if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {

@@ -138,12 +138,9 @@ impl Inventory {
 }
 
 fn pod_shape(kind: Kind, value: &Value) -> PodShape {
-    let written = match kind {
-        Kind::Pod => Some(value),
-        Kind::CronJob => value.pointer("/spec/jobTemplate/spec/template"),
-        _ => value.pointer("/spec/template"),
+    let Some(written) = value.pointer(kind.pod_template_pointer()) else {
+        return PodShape::default();
     };
-    let Some(written) = written else { return PodShape::default() };
     let core::PodTemplateSpec { metadata, spec } = decode_silently(written);
     let spec = spec.unwrap_or_default();
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use self::entrances::is_of_routes;
-use super::documents::Documents;
+use super::documents::{Documents, control_plane};
 use super::unserved::unserved_metrics;
 use super::world::{AppPlan, CpuLoadStep, Step, World};
 use cluster::action::PodSource;
@@ -21,8 +21,7 @@ use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
 use manifest::{
-    ControlPlane, Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents,
-    read_manifests,
+    Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents, read_manifests,
 };
 use scenario::document::StartDate;
 use scenario::resolved::ResolvedScenario;
@@ -82,10 +81,7 @@ impl<'a> Blueprint<'a> {
             request_models: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
-            documents: Documents::new(ControlPlane {
-                hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
-                hpa_tolerance: hpa.tolerance,
-            }),
+            documents: Documents::new(control_plane(hpa)),
             routings: Vec::new(),
             scheduler: SchedulerConfiguration::default(),
             notes: Diagnostics::default(),

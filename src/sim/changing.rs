@@ -6,16 +6,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::data_plane::DataPlane;
-use super::documents::{applied, merge};
+use super::documents::{self, applied, control_plane, merge};
 use super::environment::Environment;
 use cluster::controller_revision::Revision;
 use cluster::deployment::DeploymentId;
 use cluster::pod_template::PodTemplate;
 use cluster::scale::ScaleTarget;
 use cluster::store::POD_TEMPLATE_HASH_LABEL;
-use cluster::{Action, AnySpec, Document, Kind, ObjectId, ObjectReference, Store, Verbs};
+use cluster::{Action, AnySpec, Kind, ObjectId, ObjectReference, Store, Verbs};
 use faults::{ImageChange, PatchChange, Rollback, ScaleChange};
-use manifest::{ControlPlane, Object, admit_value, written};
+use manifest::{
+    Diagnostics, Loaded, Manifest, Object, Severity, admit_written, read_value, written,
+};
 
 /// Annotation by which `kubectl rollout restart` changes a template.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -62,17 +64,7 @@ impl Environment {
                 true
             })
         };
-        let written = |template: &mut Value| {
-            let containers = template["spec"]["containers"].as_array_mut();
-            let mut containers = containers.into_iter().flatten();
-            let container = match &change.container {
-                Some(name) => containers.find(|one| one["name"] == **name),
-                None => containers.next(),
-            };
-            if let Some(container) = container {
-                container["image"] = Value::from(&*change.image);
-            }
-        };
+        let written = |template: &mut Value| documents::set_image(template, change);
         let action = template_change(self.plane.store(), &change.workload, set, written);
         if self.user_if_there(&change.workload, action) {
             let message = format!("image set to {}", change.image);
@@ -146,7 +138,7 @@ impl Environment {
         let mut wanted = live.clone();
         merge(&mut wanted, &change.patch);
         let last_applied = self.last_applied(object);
-        let is_done = match self.change_of(live, wanted, last_applied) {
+        let is_done = match self.change_of(object, live, wanted, last_applied) {
             Ok(None) => true,
             Ok(Some(action)) => self.user(object, action),
             Err(why) => self.refuse(object, &why),
@@ -171,7 +163,7 @@ impl Environment {
             return;
         };
         let wanted = applied(self.last_applied(&object).as_ref(), &manifest, live.clone());
-        match self.change_of(live, wanted, Some(manifest)) {
+        match self.change_of(&object, live, wanted, Some(manifest)) {
             Ok(None) => {}
             Ok(Some(action)) => {
                 let why = match object.kind {
@@ -202,6 +194,7 @@ impl Environment {
     /// nothing if it is so already. An error says what is wrong with what is wanted.
     fn change_of(
         &self,
+        object: &ObjectReference,
         mut live: Value,
         mut wanted: Value,
         last_applied: Option<Value>,
@@ -212,24 +205,35 @@ impl Environment {
         }
         let before = self.admitted(live).ok();
         let mut after = self.admitted(wanted)?;
+        if after.manifest.reference != *object {
+            let other = &after.manifest.reference;
+            return Err(format!("{object} cannot become {other}: kind, namespace and name stay"));
+        }
         if before.is_some_and(|before| before.document() == after.document()) {
             return Ok(None);
         }
-        if let Some(document) = &after.meta.document {
-            let object = document.object.clone();
-            after.meta.document = Some(Arc::new(Document { object, last_applied }));
+        if let Some(document) = &mut after.meta.document {
+            Arc::make_mut(document).last_applied = last_applied;
         }
         Ok(Some(Action::apply(after.meta, after.spec)))
     }
 
     fn admitted(&self, value: Value) -> Result<Object, String> {
-        let hpa = &self.world.controllers.hpa;
-        let control_plane = ControlPlane {
-            hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
-            hpa_tolerance: hpa.tolerance,
-        };
+        let mut problems = Diagnostics::default();
+        let mut loaded = self.admitted_all(read_value(value, "object", &mut problems));
+        problems.append(loaded.diagnostics);
+        let mistake = problems.iter().find(|problem| problem.severity == Severity::Error);
+        match (mistake, loaded.objects.pop()) {
+            (Some(mistake), _) => Err(format!("{}: {}", mistake.field, mistake.message)),
+            (None, Some(object)) => Ok(object),
+            (None, None) => Err("it is of a kind that is not simulated".to_owned()),
+        }
+    }
+
+    /// Objects as the API server of this cluster admits them now.
+    pub(super) fn admitted_all(&self, manifests: Vec<Manifest>) -> Loaded {
         let classes = self.plane.store().priority_classes().values();
-        admit_value(value, control_plane, classes.cloned())
+        admit_written(manifests, control_plane(&self.world.controllers.hpa), classes.cloned())
     }
 
     /// Tells of a request that the API server refuses.
@@ -279,10 +283,7 @@ fn template_change(
     }
     if let Some(document) = &meta.document {
         let mut document = (**document).clone();
-        let pointer = match workload.kind {
-            Kind::CronJob => "/spec/jobTemplate/spec/template",
-            _ => "/spec/template",
-        };
+        let pointer = workload.kind.pod_template_pointer();
         if let Some(written) = document.object.pointer_mut(pointer) {
             change_written(written);
             template.document = written.clone().into();

@@ -1,12 +1,13 @@
-//! Objects as they were last written, so that a patch can be made an object as the API server makes it:
-//! merged, defaulted, checked.
+//! The manifests as a timeline changes them, by which a scenario is checked before it runs; and how kubectl merges a
+//! patch or a manifest into an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use cluster::{Action, Kind, ObjectReference};
+use cluster::{Action, ObjectReference};
+use controllers::hpa::HpaSettings;
 use faults::{ImageChange, PatchChange};
 use manifest::{ControlPlane, Diagnostics, Manifest, Object, Severity, admit_with};
 use scenario::Routing;
@@ -69,18 +70,9 @@ impl Documents {
     /// The image of a container was set.
     pub fn set_image(&mut self, change: &ImageChange) {
         let Some(manifest) = self.by_reference.get_mut(&change.workload) else { return };
-        let pointer = match change.workload.kind {
-            Kind::CronJob => "/spec/jobTemplate/spec/template/spec/containers",
-            _ => "/spec/template/spec/containers",
-        };
-        let containers = manifest.value.pointer_mut(pointer);
-        let mut containers = containers.and_then(Value::as_array_mut).into_iter().flatten();
-        let container = match &change.container {
-            Some(name) => containers.find(|one| one["name"] == **name),
-            None => containers.next(),
-        };
-        if let Some(container) = container.and_then(Value::as_object_mut) {
-            container.insert("image".to_owned(), Value::from(change.image.as_ref()));
+        let pointer = change.workload.kind.pod_template_pointer();
+        if let Some(template) = manifest.value.pointer_mut(pointer) {
+            set_image(template, change);
         }
     }
 
@@ -122,6 +114,27 @@ impl Documents {
             }
         }
         (actions, problems)
+    }
+}
+
+/// Sets the image of a container in a pod template as it is written.
+pub fn set_image(template: &mut Value, change: &ImageChange) {
+    let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+    let mut containers = containers.into_iter().flatten();
+    let container = match &change.container {
+        Some(name) => containers.find(|one| one["name"] == **name),
+        None => containers.next(),
+    };
+    if let Some(container) = container.and_then(Value::as_object_mut) {
+        container.insert("image".to_owned(), Value::from(change.image.as_ref()));
+    }
+}
+
+/// What manifests may say under these settings of the control plane.
+pub fn control_plane(hpa: &HpaSettings) -> ControlPlane {
+    ControlPlane {
+        hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
+        hpa_tolerance: hpa.tolerance,
     }
 }
 

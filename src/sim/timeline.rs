@@ -12,7 +12,7 @@ use super::targets::nodes_in_zone;
 use cluster::node::NodeId;
 use cluster::{Action, Kind, NamespacedName, ObjectReference};
 use faults::TimelineAction;
-use manifest::{Diagnostics, Source, admit, read_manifests};
+use manifest::{Diagnostics, Source, read_manifests};
 
 impl Simulation {
     /// An entry of the timeline is due.
@@ -27,7 +27,7 @@ impl Simulation {
     /// refuses is told by a Warning in the log.
     pub fn apply(&mut self, manifests: &[Source]) -> Result<(), Diagnostics> {
         let mut problems = Diagnostics::default();
-        let loaded = admit(read_manifests(manifests, &mut problems));
+        let loaded = self.env.admitted_all(read_manifests(manifests, &mut problems));
         problems.append(loaded.diagnostics);
         if problems.has_errors() {
             return Err(problems);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use wavetank::Scenario;
-use wavetank::cluster::{Kind, ObjectReference, Verbs};
+use wavetank::cluster::{Kind, NamespacedName, ObjectReference, Verbs};
 use wavetank::engine::{SimDuration, SimTime};
 use wavetank::faults::{ImageChange, PatchChange, ScaleChange, TimelineAction};
 use wavetank::manifest::{Severity, Source, load};
@@ -254,4 +254,65 @@ fn a_change_of_a_field_that_is_not_simulated_starts_a_rollout_and_comes_back() {
     let pods = views::objects(simulation.view(), Kind::Pod, &Scope::default()).unwrap_or_default();
     let fast = pods.iter().filter(|pod| pod["spec"]["containers"][0]["command"][1] == "--fast");
     assert_eq!(fast.count(), 2);
+}
+
+#[test]
+fn the_revisions_of_sets_differ_by_fields_that_are_not_simulated_too() {
+    for kind in [Kind::StatefulSet, Kind::DaemonSet] {
+        let mut simulation = one_of_each();
+        let workload = the(&simulation, kind).0;
+        let patch = json!({"spec": {"template": {"spec": {"containers": [
+            {"name": "c", "image": "c:1", "command": ["serve"]},
+        ]}}}});
+        simulation.intervene(&TimelineAction::Patch(PatchChange { workload, patch }));
+        simulation.run_until(SimTime::from_secs(240));
+        let pods =
+            views::objects(simulation.view(), Kind::Pod, &Scope::default()).unwrap_or_default();
+        let is_own = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["kind"] == kind.name();
+        let own: Vec<&Value> = pods.iter().filter(is_own).collect();
+        let is_new = |pod: &&Value| pod["spec"]["containers"][0]["command"] == json!(["serve"]);
+        assert!(!own.is_empty() && own.iter().all(is_new), "{kind}: {own:?}");
+    }
+}
+
+#[test]
+fn a_patch_cannot_make_an_object_another_one() {
+    for patch in [json!({"metadata": {"name": "two"}}), json!({"metadata": {"namespace": "other"}})]
+    {
+        let mut simulation = one_of_each();
+        let (workload, before) = the(&simulation, Kind::ConfigMap);
+        let count = all_objects(&simulation).len();
+        simulation.intervene(&TimelineAction::Patch(PatchChange { workload, patch }));
+        assert_eq!(the(&simulation, Kind::ConfigMap).1, before);
+        assert_eq!(all_objects(&simulation).len(), count);
+        let said = &simulation.recorder().log.last().expect("a refusal").message;
+        assert!(said.contains("ConfigMap/default/one cannot become "), "{said}");
+    }
+}
+
+#[test]
+fn what_is_applied_later_may_refer_to_what_is_there() {
+    let mut simulation = one_of_each();
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: late}, spec: {priorityClassName: high, \
+               containers: [{name: c, image: 'c:1'}]}}";
+    simulation.apply(&[Source::new("late.yaml", pod)]).expect("the class is in the cluster");
+    let late = simulation.view().pod_named(&NamespacedName::new("default", "late")).expect("a pod");
+    let store = simulation.view().store();
+    assert_eq!(store.template_of(&store.pods()[late]).spec.priority, Some(10));
+}
+
+#[test]
+fn one_config_map_more_changes_no_uid_of_a_pod() {
+    let uids = |more: &str| {
+        let manifests = format!("{more}{ONE_OF_EACH}");
+        let world = World::new(1, SimDuration::from_secs(60));
+        let world = world.with_manifests(&[Source::new("all.yaml", manifests)]).expect("right");
+        let mut simulation = Simulation::new(world);
+        simulation.run_until(SimTime::from_secs(60));
+        let pods = simulation.view().store().pods().values();
+        pods.map(|pod| (pod.name().to_string(), pod.uid)).collect::<Vec<_>>()
+    };
+    let more = "{apiVersion: v1, kind: ConfigMap, metadata: {name: more}}\n---\n\
+                {apiVersion: v1, kind: Namespace, metadata: {name: more}}\n---\n";
+    assert_eq!(uids(""), uids(more));
 }
