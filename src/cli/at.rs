@@ -172,10 +172,7 @@ impl TimeOfRun {
         let world = blueprint.world(seed).map_err(Failure::Problems)?;
         let end = resolved.scenario().duration;
         let until = self.at.unwrap_or(end);
-        if until > end {
-            let [at, end] = [until, end].map(|time| span(time.as_secs_f64()));
-            return Err(Failure::Input(format!("--at {at} is after the end of the run: {end}")));
-        }
+        within_run("--at", self.at, end)?;
         let mut simulation = Simulation::new(world);
         let bar = options.progress_bar(100, "simulating");
         for step in 1..=100 {
@@ -186,6 +183,22 @@ impl TimeOfRun {
         bar.finish_and_clear();
         resolved.files.failed_trace().map_err(Failure::Problems)?;
         Ok(Moment { simulation })
+    }
+}
+
+/// Refuses a time after the end of a run, of which nothing is known.
+pub fn within_run(
+    option: &str,
+    asked: Option<SimDuration>,
+    end: SimDuration,
+) -> Result<(), Failure> {
+    match asked.filter(|asked| *asked > end) {
+        None => Ok(()),
+        Some(asked) => {
+            let [asked, end] = [asked, end].map(|time| span(time.as_secs_f64()));
+            let message = format!("{option} {asked} is after the end of the run: {end}");
+            Err(Failure::Input(message))
+        }
     }
 }
 

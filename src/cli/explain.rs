@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 
+use super::at::within_run;
 use super::exit::{Exit, Failure};
 use super::explain_pod;
 use super::run::Form;
@@ -52,6 +53,11 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let mut world = blueprint.world(seed).map_err(Failure::Problems)?;
     let is_json = arguments.output == Form::Json;
     let is_span = arguments.from.is_some() || arguments.to.is_some();
+    for (option, asked) in
+        [("--at", arguments.at), ("--from", arguments.from), ("--to", arguments.to)]
+    {
+        within_run(option, asked, world.duration)?;
+    }
     let default = if is_span { SimDuration::ZERO } else { SimDuration::from_secs(60) };
     // A span shows every sync: none is slept through.
     world.controllers.hpa.repeats_quiet_syncs &= !is_span;

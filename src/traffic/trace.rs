@@ -44,7 +44,7 @@ pub struct RateTrace {
 }
 
 /// The size of a request to a language model, 0 where a trace does not tell, and what it begins like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tokens {
     /// Tokens of the prompt.
     pub prompt: u32,

@@ -73,3 +73,14 @@ fn a_pod_that_the_scheduler_does_not_look_at_is_told_to_be_so() {
         assert!(ran.code == 0 && ran.out.contains(says), "{}{}", ran.out, ran.err);
     }
 }
+
+#[test]
+fn a_time_after_the_end_of_the_run_is_refused_as_get_does() {
+    let shop = Shop::new();
+    for options in [["--at", "3h"], ["--to", "3h"], ["--from", "3h"]] {
+        let ran = shop.run(&[&["explain", "hpa/web", "scenario.yaml"], &options[..]].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{options:?}");
+        let said = format!("{} 3 h is after the end of the run", options[0]);
+        assert!(ran.err.contains(&said), "{}", ran.err);
+    }
+}

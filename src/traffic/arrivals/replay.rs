@@ -1,5 +1,7 @@
 //! Requests as a trace recorded them, slower or faster, fewer or more, once or again and again.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -25,6 +27,10 @@ pub struct TraceLoad {
     /// How many times the recorded requests come; 0.5 takes every other one at random. Default 1.
     #[serde(default = "one")]
     pub scale: f64,
+    /// Where the further requests of a `scale` above 1 come: `apart` from the recorded ones, as those of more users who
+    /// know nothing of each other, or `together` with them, in batches. Default apart.
+    #[serde(default, skip_serializing_if = "Copies::is_default")]
+    pub copies: Copies,
     /// How many times faster than recorded time goes. Default 1.
     #[serde(default = "one")]
     pub speed: f64,
@@ -41,6 +47,33 @@ pub struct TraceLoad {
     #[serde(default = "default_max_broken", skip_serializing_if = "is_default_max_broken")]
     pub max_broken: f64,
 }
+
+/// Where the further requests of a scaled trace come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Copies {
+    /// Some time before or after the recorded request, drawn for each: the load over minutes stays as it was recorded,
+    /// and from one moment to the next requests are as independent as those of different users.
+    #[default]
+    Apart,
+    /// At the instant of the recorded request.
+    Together,
+}
+
+impl Copies {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Copies come within so many mean gaps around their request. With few, requests would come in clusters: a copy must
+/// meet others' requests, and not only its own.
+const SPREAD_GAPS: f64 = 500.0;
+/// They come within so long at most, or within this part of a round if that is more: beyond that the load's shape over
+/// time would be lost.
+const LONGEST_SPREAD: SimDuration = SimDuration::from_secs(60);
+const LARGEST_SPREAD_OF_ROUND: f64 = 0.01;
 
 /// Of the rows of a file.
 const MAX_BROKEN: f64 = 0.01;
@@ -78,12 +111,15 @@ pub(super) struct Replay {
     rows: (usize, usize),
     /// Next row.
     row: usize,
+    /// When the next row comes, and its size, once it was read.
+    next: Option<(SimTime, Tokens)>,
     /// Start of the current round in the run.
     round_start: SimTime,
-    /// Further copies of the row before `row`, the next one last.
-    copies: Vec<SimTime>,
-    /// Size of the row before `row`.
-    tokens: Tokens,
+    /// Within so long before and after a row its copies come.
+    spread: SimDuration,
+    /// What is still to come of rows before `row`, with the number of its draw.
+    waiting: BinaryHeap<Reverse<(SimTime, u64, Tokens)>>,
+    drawn: u64,
 }
 
 impl TraceLoad {
@@ -92,6 +128,7 @@ impl TraceLoad {
         Self {
             trace: trace.to_owned(),
             scale: 1.0,
+            copies: Copies::Apart,
             speed: 1.0,
             from: Cut::default(),
             to: None,
@@ -156,6 +193,17 @@ impl TraceLoad {
         self.window(trace).round
     }
 
+    /// Within how long before and after a request its copies come, of so many requests in a round.
+    fn spread(&self, round: SimDuration, rows: usize) -> SimDuration {
+        if self.scale <= 1.0 || self.copies == Copies::Together {
+            return SimDuration::ZERO;
+        }
+        let round = round.as_secs_f64();
+        let longest = (round * LARGEST_SPREAD_OF_ROUND).max(LONGEST_SPREAD.as_secs_f64());
+        let gaps = round / rows.max(1) as f64 * SPREAD_GAPS;
+        SimDuration::from_secs_f64(gaps.min(longest).min(round) / 2.0)
+    }
+
     /// First row that is played, and the one after the last.
     fn rows(&self, trace: &Trace, requests: &RequestTrace) -> (usize, usize) {
         let (from, to) = self.span(trace);
@@ -218,71 +266,88 @@ impl Replay {
             stream,
             rows,
             row: rows.0,
+            next: None,
             round_start: SimTime::ZERO,
-            copies: Vec::new(),
-            tokens: Tokens::default(),
+            spread: load.spread(window.round, rows.1 - rows.0),
+            waiting: BinaryHeap::new(),
+            drawn: 0,
         }
     }
 
-    /// The next arrival, if it can be known without looking at rows after `until`.
+    /// The next arrival, if it comes by `until`.
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         loop {
-            if let Some(at) = self.copies.pop() {
-                return Some(Arrival { at, tokens: self.tokens });
+            let waiting = self.waiting.peek().map(|Reverse((at, ..))| *at);
+            // A copy of the next row may come before whatever waits.
+            let first = waiting.map_or(until, |at| at.min(until));
+            let Some((at, tokens)) = self.next_row(first + self.spread) else {
+                waiting.filter(|at| *at <= until)?;
+                let Reverse((at, _, tokens)) = self.waiting.pop()?;
+                return Some(Arrival { at, tokens });
+            };
+            self.next = None;
+            self.row += 1;
+            let copies = self.draw_copies();
+            if copies == 1 && waiting.is_none() && self.spread == SimDuration::ZERO {
+                return Some(Arrival { at, tokens });
             }
+            for copy in 0..copies {
+                let at = if copy == 0 { at } else { self.draw_near(at) };
+                self.drawn += 1;
+                self.waiting.push(Reverse((at, self.drawn, tokens)));
+            }
+        }
+    }
+
+    /// When the next row comes, and its size, if it comes by `until`.
+    fn next_row(&mut self, until: SimTime) -> Option<(SimTime, Tokens)> {
+        if self.next.is_none() {
             if self.row == self.rows.1 {
-                if !self.window.repeat {
+                let next_round = self.round_start + self.window.round;
+                // What waits belongs to this round.
+                if !self.window.repeat || next_round > until {
                     return None;
                 }
-                self.round_start += self.window.round;
+                self.round_start = next_round;
                 self.row = self.rows.0;
             }
             if self.round_start > until {
                 return None;
             }
-            let (at, tokens) = self.read(self.row)?;
-            if at > until {
-                return None;
-            }
-            self.tokens = tokens;
-            self.row += 1;
-            self.copy(at);
+            let (at, tokens) = self.trace.rows.row(self.row, &mut self.reader)?;
+            self.next = Some((self.round_start + self.window.in_run(at), tokens));
         }
+        self.next.filter(|(at, _)| *at <= until)
     }
 
-    /// When a row comes in this round, and its size; absent if it cannot be read back.
-    fn read(&mut self, row: usize) -> Option<(SimTime, Tokens)> {
-        let (at, tokens) = self.trace.rows.row(row, &mut self.reader)?;
-        Some((self.round_start + self.window.in_run(at), tokens))
-    }
-
-    /// Decides how often the row that comes at `at` is played: the first time at its own instant,
-    /// further copies anywhere before the next row, so that a larger scale does not make batches.
+    /// How often a row is played.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "the scale was checked: neither negative nor above MAX_SCALE"
     )]
-    fn copy(&mut self, at: SimTime) {
+    fn draw_copies(&mut self) -> usize {
         let whole = self.scale.floor();
         let part = self.scale - whole;
-        let extra = part > 0.0 && self.stream.random::<f64>() < part;
-        let copies = whole as usize + usize::from(extra);
-        if copies == 0 {
-            return;
+        whole as usize + usize::from(part > 0.0 && self.stream.random::<f64>() < part)
+    }
+
+    /// When a copy of the row at `at` comes: near it, and thrown back from the ends of the round, so that the load is
+    /// no less there.
+    fn draw_near(&mut self, at: SimTime) -> SimTime {
+        if self.spread == SimDuration::ZERO {
+            return at;
         }
-        if copies == 1 {
-            return self.copies.push(at);
+        let (begin, end) = (self.round_start, self.round_start + self.window.round);
+        let drawn = (2.0 * self.stream.random::<f64>() - 1.0) * self.spread.as_secs_f64();
+        let near = at + SimDuration::from_secs_f64(drawn);
+        if near < begin {
+            begin + (begin - near)
+        } else if near > end {
+            end - (near - end)
+        } else {
+            near
         }
-        let next = (self.row < self.rows.1).then(|| self.read(self.row)).flatten();
-        let next = next.map_or(self.round_start + self.window.round, |(next, _)| next);
-        let gap = (next - at).as_secs_f64();
-        for _ in 1..copies {
-            let later = SimDuration::from_secs_f64(gap * self.stream.random::<f64>());
-            self.copies.push(at + later);
-        }
-        self.copies.push(at);
-        self.copies.sort_unstable_by(|a, b| b.cmp(a));
     }
 }
 
