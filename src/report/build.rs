@@ -12,7 +12,7 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
-use traffic::{IntervalFigures, ServiceFigures};
+use traffic::{IntervalFigures, MinuteFigures, ServiceFigures};
 use units::{HourlyPrice, Money, ResourceTime};
 
 /// Input of a report.
@@ -45,6 +45,8 @@ pub struct ServiceFacts {
     pub figures: ServiceFigures,
     /// Interval by interval.
     pub intervals: Vec<IntervalFigures>,
+    /// Minute by minute.
+    pub minutes: Vec<MinuteFigures>,
 }
 
 /// A node pool as the scenario has it.
@@ -78,7 +80,7 @@ pub fn build(facts: Facts<'_>) -> Report {
             .collect(),
         services,
     };
-    report.objectives = super::build_objectives::judge(facts.objectives, &report);
+    report.objectives = super::build_objectives::judge(facts, &report);
     report.attention = attention(facts, &report);
     report
 }

@@ -1,67 +1,213 @@
 //! Whether the objectives of a scenario were met.
 
-use super::model::{Latency, ObjectiveResult, Report};
-use scenario::objectives::{CostObjective, Objective, ServiceObjective};
+use super::build::{Facts, ServiceFacts};
+use super::build_services::{latency, latency_of_all};
+use super::downtime::is_short_of;
+use super::model::{Latency, LatencyOfAll, MinutesHeld, ObjectiveResult, Report};
+use engine::SimDuration;
+use scenario::objectives::{
+    CostObjective, DOWN_BELOW, LatencyObjective, Objective, ServiceObjective,
+};
+use traffic::{LatencyLimits, MinuteFigures};
 
 /// Judges all objectives by the figures of the report. A figure that does not exist, because nothing
 /// was answered, misses its limit.
-pub(super) fn judge(objectives: &[Objective], report: &Report) -> Vec<ObjectiveResult> {
-    objectives
+pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
+    facts
+        .objectives
         .iter()
         .flat_map(|objective| match objective {
-            Objective::Service(objective) => of_service(objective, report),
+            Objective::Service(objective) => of_service(facts, objective, report),
             Objective::Cost(objective) => of_cost(*objective, report),
         })
         .collect()
 }
 
-fn of_service(objective: &ServiceObjective, report: &Report) -> Vec<ObjectiveResult> {
+/// The limits of the objectives of a service, for its minutes to be held against them.
+pub fn limits_of(objectives: &[Objective], service: &str) -> LatencyLimits {
+    let mut limits = LatencyLimits::default();
+    for objective in of(objectives, service) {
+        limits.latency.extend(objective.latency.limits().map(|(_, limit)| limit));
+        let first_token = objective.time_to_first_token.limits();
+        limits.time_to_first_token.extend(first_token.map(|(_, limit)| limit));
+    }
+    limits
+}
+
+/// Below which percentage of answered requests a minute of a service is down.
+pub(super) fn down_below(objectives: &[Objective], service: &str) -> f64 {
+    of(objectives, service).next().map_or(DOWN_BELOW, |objective| objective.down_below)
+}
+
+fn of<'a>(
+    objectives: &'a [Objective],
+    service: &'a str,
+) -> impl Iterator<Item = &'a ServiceObjective> {
+    objectives.iter().filter_map(move |objective| match objective {
+        Objective::Service(one) if one.service.to_string() == service => Some(&**one),
+        _ => None,
+    })
+}
+
+/// A figure that an objective limits: its words, its values, and which minutes held it.
+struct Limited<'a> {
+    what: &'static str,
+    limits: LatencyObjective,
+    answered: Option<Latency>,
+    of_all: Option<LatencyOfAll>,
+    /// Answers of a minute within a limit; absent for what is not counted by the minute.
+    within: Option<&'a dyn Fn(&MinuteFigures, SimDuration) -> Option<u64>>,
+}
+
+fn of_service(
+    facts: Facts<'_>,
+    objective: &ServiceObjective,
+    report: &Report,
+) -> Vec<ObjectiveResult> {
     let name = objective.service.to_string();
     let service = report.services.iter().find(|service| service.service == name);
+    let known = facts.services.iter().find(|service| service.service == name);
+    let minutes = known.map_or(&[][..], |known| &known.minutes);
+    let minutes: Vec<&MinuteFigures> = minutes.iter().filter(|one| one.ended() > 0).collect();
     let subject = format!("service {name}");
     let mut results = Vec::new();
-    let llm = service.and_then(|service| service.llm.as_ref());
-    for (what, limits, latency) in [
-        ("latency", objective.latency, service.and_then(|service| service.latency)),
-        ("TTFT", objective.time_to_first_token, llm.and_then(|llm| llm.time_to_first_token)),
-        ("TPOT", objective.time_per_output_token, llm.and_then(|llm| llm.time_per_output_token)),
-    ] {
-        for (figure, limit) in limits.limits() {
-            let limit = limit.as_secs_f64();
-            let value = latency.map(|latency| latency_ms(latency, figure) / 1e3);
-            results.push(ObjectiveResult {
-                subject: subject.clone(),
-                figure: format!("{what} {figure}"),
-                limit: format!("<= {}", seconds(limit)),
-                value: value.map_or_else(|| "none".to_owned(), seconds),
-                limit_number: limit,
-                value_number: value,
-                met: value.is_some_and(|value| value <= limit),
-            });
+    // Minute by minute, whether all limits of this entry held.
+    let mut good = vec![true; minutes.len()];
+    let limits = limits_of(facts.objectives, &name);
+    let counted_within = |counts: &[u64], limits: &[SimDuration], limit: SimDuration| {
+        let place = limits.iter().position(|one| *one == limit)?;
+        counts.get(place).copied()
+    };
+    let within_latency = |minute: &MinuteFigures, limit: SimDuration| {
+        counted_within(&minute.within_latency, &limits.latency, limit)
+    };
+    let within_first_token = |minute: &MinuteFigures, limit: SimDuration| {
+        counted_within(&minute.within_first_token, &limits.time_to_first_token, limit)
+    };
+    for limited in limited(objective, known, &within_latency, &within_first_token) {
+        for (figure, limit) in limited.limits.limits() {
+            let mut result = limited.judge(&subject, figure, limit, objective.count_failures);
+            if let (Some(within), Some(share)) = (limited.within, share_of(figure)) {
+                let holds = |minute: &MinuteFigures| {
+                    let ended =
+                        if objective.count_failures { minute.ended() } else { minute.answered };
+                    // Before the first request to a language model there are no counts of its tokens.
+                    !is_short_of(within(minute, limit).unwrap_or(0), ended, share)
+                };
+                result.minutes = held(&minutes, &mut good, holds);
+            }
+            results.push(result);
         }
     }
     let by_requests = service.and_then(|service| service.availability_by_requests);
     let by_time = service.map(|service| service.availability_by_time);
-    for (figure, limit, value) in [
-        ("availability", objective.availability, by_requests),
-        ("availability by time", objective.availability_by_time, by_time),
-    ] {
-        if let Some(limit) = limit {
-            results.push(ObjectiveResult {
-                subject: subject.clone(),
-                figure: figure.to_owned(),
-                limit: format!(">= {limit} %"),
-                value: value.map_or_else(|| "none".to_owned(), |value| percent(value * 100.0)),
-                limit_number: limit / 100.0,
-                value_number: value,
-                met: value.is_some_and(|value| value * 100.0 >= limit),
-            });
-        }
+    let at_least = |figure: &str, limit: f64, value: Option<f64>| ObjectiveResult {
+        subject: subject.clone(),
+        figure: figure.to_owned(),
+        limit: format!(">= {limit} %"),
+        value: value.map_or_else(|| "none".to_owned(), |value| percent(value * 100.0)),
+        limit_number: limit / 100.0,
+        value_number: value,
+        met: value.is_some_and(|value| value * 100.0 >= limit),
+        minutes: None,
+    };
+    if let Some(limit) = objective.availability {
+        let mut result = at_least("availability", limit, by_requests);
+        let holds =
+            |minute: &MinuteFigures| !is_short_of(minute.answered, minute.ended(), limit / 100.0);
+        result.minutes = held(&minutes, &mut good, holds);
+        results.push(result);
+    }
+    if let Some(limit) = objective.availability_by_time {
+        results.push(at_least("availability by time", limit, by_time));
+    }
+    if let Some(limit) = objective.good_minutes {
+        let count = good.iter().filter(|good| **good).count();
+        let share = (!good.is_empty()).then(|| count as f64 / good.len() as f64);
+        results.push(at_least("good minutes", limit, share));
     }
     results
 }
 
-fn latency_ms(latency: Latency, figure: &str) -> f64 {
+/// The kinds of latency that an objective may limit.
+fn limited<'a>(
+    objective: &ServiceObjective,
+    known: Option<&ServiceFacts>,
+    within_latency: &'a dyn Fn(&MinuteFigures, SimDuration) -> Option<u64>,
+    within_first_token: &'a dyn Fn(&MinuteFigures, SimDuration) -> Option<u64>,
+) -> [Limited<'a>; 3] {
+    let figures = known.map(|known| &known.figures);
+    let llm = figures.and_then(|figures| figures.llm.as_ref());
+    [
+        Limited {
+            what: "latency",
+            limits: objective.latency,
+            answered: figures.and_then(|of| of.latencies).map(latency),
+            of_all: figures.and_then(|of| of.latencies_of_all).map(latency_of_all),
+            within: Some(within_latency),
+        },
+        Limited {
+            what: "TTFT",
+            limits: objective.time_to_first_token,
+            answered: llm.and_then(|llm| llm.time_to_first_token).map(latency),
+            of_all: figures.and_then(|of| of.first_token_of_all).map(latency_of_all),
+            within: Some(within_first_token),
+        },
+        Limited {
+            what: "TPOT",
+            limits: objective.time_per_output_token,
+            answered: llm.and_then(|llm| llm.time_per_output_token).map(latency),
+            // A request that failed has no time per token.
+            of_all: None,
+            within: None,
+        },
+    ]
+}
+
+impl Limited<'_> {
+    fn judge(
+        &self,
+        subject: &str,
+        figure: &str,
+        limit: SimDuration,
+        count_failures: bool,
+    ) -> ObjectiveResult {
+        let limit = limit.as_secs_f64();
+        let of_all = self.of_all.filter(|_| count_failures);
+        let value = of_all
+            .and_then(|of| quantile_of_all(of, figure))
+            .unwrap_or_else(|| self.answered.map(|answered| quantile(answered, figure)));
+        let value = value.map(|ms| ms / 1e3);
+        let none = if self.of_all.is_some() { "never" } else { "none" };
+        ObjectiveResult {
+            subject: subject.to_owned(),
+            figure: format!("{} {figure}", self.what),
+            limit: format!("<= {}", seconds(limit)),
+            value: value.map_or_else(|| none.to_owned(), seconds),
+            limit_number: limit,
+            value_number: value,
+            met: value.is_some_and(|value| value <= limit),
+            minutes: None,
+        }
+    }
+}
+
+/// The minutes that hold a limit; the others are not good.
+fn held(
+    minutes: &[&MinuteFigures],
+    good: &mut [bool],
+    holds: impl Fn(&MinuteFigures) -> bool,
+) -> Option<MinutesHeld> {
+    let mut held = 0;
+    for (minute, good) in minutes.iter().zip(good) {
+        let holds = holds(minute);
+        *good &= holds;
+        held += u64::from(holds);
+    }
+    Some(MinutesHeld { held, of: minutes.len() as u64 })
+}
+
+fn quantile(latency: Latency, figure: &str) -> f64 {
     match figure {
         "mean" => latency.mean_ms,
         "p50" => latency.p50_ms,
@@ -70,6 +216,33 @@ fn latency_ms(latency: Latency, figure: &str) -> f64 {
         "p99" => latency.p99_ms,
         "p999" => latency.p999_ms,
         _ => latency.max_ms,
+    }
+}
+
+/// The same of all requests; absent for the mean, of which those that never ended have none.
+#[expect(clippy::option_option, reason = "no such figure, and a figure that nothing reaches")]
+fn quantile_of_all(latency: LatencyOfAll, figure: &str) -> Option<Option<f64>> {
+    match figure {
+        "mean" => None,
+        "p50" => Some(latency.p50_ms),
+        "p90" => Some(latency.p90_ms),
+        "p95" => Some(latency.p95_ms),
+        "p99" => Some(latency.p99_ms),
+        "p999" => Some(latency.p999_ms),
+        _ => Some(latency.max_ms),
+    }
+}
+
+/// The share of requests that a limit is for; absent for the mean, which a minute's counts do not tell.
+fn share_of(figure: &str) -> Option<f64> {
+    match figure {
+        "mean" => None,
+        "p50" => Some(0.5),
+        "p90" => Some(0.9),
+        "p95" => Some(0.95),
+        "p99" => Some(0.99),
+        "p999" => Some(0.999),
+        _ => Some(1.0),
     }
 }
 
@@ -91,6 +264,7 @@ fn of_cost(objective: CostObjective, report: &Report) -> Vec<ObjectiveResult> {
             limit_number: limit,
             value_number: value,
             met: value.is_some_and(|value| value <= limit),
+            minutes: None,
         })
     })
     .collect()

@@ -1,12 +1,14 @@
 //! The services' part of the report: outcomes, latency, availability.
 
 use super::build::{Facts, ServiceFacts, counted_time, while_counted};
+use super::build_objectives::down_below;
+use super::downtime::{Down, downs};
 use super::llm;
-use super::model::{Downtime, Latency, ServiceReport, ServiceSeries};
+use super::model::{Latency, LatencyOfAll, ServiceReport, ServiceSeries};
 use capacity::cost::CostAllocation;
 use engine::{SimDuration, SimTime};
-use record::{self, ServiceTrack};
-use traffic::{FailureCause, IntervalFigures, Latencies, Outcomes};
+use record::ServiceTrack;
+use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesOfAll, Outcomes};
 use units::Money;
 
 /// The reports of all services with traffic.
@@ -31,6 +33,9 @@ fn service_report(
 ) -> ServiceReport {
     let outcomes = service.figures.outcomes;
     let ended = outcomes.answered + outcomes.failed_in_all();
+    let down_below = down_below(facts.objectives, &service.service);
+    let end = SimTime::ZERO + facts.duration;
+    let downs = downs(track, &service.minutes, down_below, end);
     let workload = |position: &usize| facts.recorder.workloads[*position].workload.to_string();
     ServiceReport {
         service: service.service.clone(),
@@ -41,23 +46,16 @@ fn service_report(
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
         latency: service.figures.latencies.map(latency),
+        latency_of_all: service.figures.latencies_of_all.map(latency_of_all),
         llm: service.figures.llm.as_ref().map(|llm| {
             let ends = &facts.recorder.interval_ends;
             let cost = cost_of_models(facts, allocation, service);
             llm::of(llm, &service.intervals, ends, counted_time(facts), cost)
         }),
         availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
-        availability_by_time: availability_by_time(facts, track),
-        downtimes: track
-            .downtimes
-            .iter()
-            .map(|down| Downtime {
-                from_seconds: down.from.as_secs_f64(),
-                seconds: down.span.as_secs_f64(),
-                counted_seconds: counted(facts, down).as_secs_f64(),
-                cause: down.cause.to_owned(),
-            })
-            .collect(),
+        availability_by_time: availability_by_time(facts, &downs),
+        down_below: down_below / 100.0,
+        downtimes: downs.iter().map(|down| down.told(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
     }
 }
@@ -108,20 +106,28 @@ pub(super) fn latency(latencies: Latencies) -> Latency {
     }
 }
 
+/// The same of all requests that ended.
+pub(super) fn latency_of_all(latencies: LatenciesOfAll) -> LatencyOfAll {
+    let ms = |latency: Option<SimDuration>| latency.map(SimDuration::as_millis_f64);
+    LatencyOfAll {
+        p50_ms: ms(latencies.p50),
+        p90_ms: ms(latencies.p90),
+        p95_ms: ms(latencies.p95),
+        p99_ms: ms(latencies.p99),
+        p999_ms: ms(latencies.p999),
+        max_ms: ms(latencies.max),
+    }
+}
+
 fn end_of_warm_up(facts: Facts<'_>) -> SimTime {
     SimTime::ZERO + SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
 }
 
-/// The part of a downtime after the warm-up.
-fn counted(facts: Facts<'_>, down: &record::Downtime) -> SimDuration {
-    let span = (down.from + down.span) - down.from.max(end_of_warm_up(facts));
-    span.max(SimDuration::ZERO)
-}
-
-/// The share of the time after the warm-up that lies in no downtime.
-fn availability_by_time(facts: Facts<'_>, track: &ServiceTrack) -> f64 {
-    let counted_span = (SimTime::ZERO + facts.duration) - end_of_warm_up(facts);
-    let down = track.downtimes.iter().map(|down| counted(facts, down));
+/// The share of the time after the warm-up in which the service was not down.
+fn availability_by_time(facts: Facts<'_>, downs: &[Down]) -> f64 {
+    let begin = end_of_warm_up(facts);
+    let counted_span = (SimTime::ZERO + facts.duration) - begin;
+    let down = downs.iter().map(|down| down.after(begin));
     let down = down.fold(SimDuration::ZERO, |sum, span| sum + span);
     1.0 - down.as_secs_f64() / counted_span.as_secs_f64().max(f64::MIN_POSITIVE)
 }

@@ -144,6 +144,7 @@ fn objectives() -> Vec<ObjectiveResult> {
             limit_number: limit.1,
             value_number: Some(value.1),
             met,
+            minutes: None,
         }
     };
     let agent = "service ai-agents/ai-agent";
@@ -191,18 +192,22 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         }),
         llm: None,
         availability_by_requests: Some(0.991_797_4),
+        latency_of_all: None,
         availability_by_time: 0.998_6,
+        down_below: 0.95,
         downtimes: vec![
             Downtime {
                 from_seconds: 1_801.0,
                 seconds: 3.7,
                 counted_seconds: 3.7,
+                answered: None,
                 cause: "every ready pod ran on node pool-a-2, which was lost".to_owned(),
             },
             Downtime {
                 from_seconds: 2_712.4,
                 seconds: 1.3,
                 counted_seconds: 1.3,
+                answered: None,
                 cause: "no pod was ready during the rollout".to_owned(),
             },
         ],
@@ -227,6 +232,7 @@ fn idle_service(ends: &[f64]) -> ServiceReport {
             from_seconds: 0.0,
             seconds: HOUR_SECONDS,
             counted_seconds: HOUR_SECONDS,
+            answered: None,
             cause: "no pod was ever scheduled".to_owned(),
         }],
         series: ServiceSeries {

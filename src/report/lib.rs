@@ -7,6 +7,7 @@ mod build_objectives;
 mod build_services;
 mod cells;
 pub mod charts;
+mod downtime;
 pub mod figures;
 #[cfg(test)]
 mod fixture;
@@ -18,5 +19,6 @@ mod model;
 pub mod text;
 
 pub use build::{Facts, PoolFacts, ServiceFacts, build};
+pub use build_objectives::limits_of;
 pub use llm::LlmReport;
 pub use model::*;

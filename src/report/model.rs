@@ -7,7 +7,7 @@ use super::llm::LlmReport;
 use units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "1.2";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,7 +93,7 @@ pub struct ObjectiveResult {
     pub figure: String,
     /// The limit in words: `<= 2 s`, `>= 99.9 %`, `<= $300`.
     pub limit: String,
-    /// The value in words; `none` where no request was answered.
+    /// The value in words; `none` where no request ended, `never` where so many failed that no time is enough.
     pub value: String,
     /// Value and limit as numbers, in the figure's base unit (seconds, fraction, USD).
     pub limit_number: f64,
@@ -101,6 +101,18 @@ pub struct ObjectiveResult {
     pub value_number: Option<f64>,
     /// Whether it was met.
     pub met: bool,
+    /// The minutes that hold the limit by themselves; absent for a figure that is not told by the minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<MinutesHeld>,
+}
+
+/// How many minutes hold a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MinutesHeld {
+    /// Those that hold it.
+    pub held: u64,
+    /// Those with requests.
+    pub of: u64,
 }
 
 /// Latency quantiles in milliseconds; absent where nothing was answered.
@@ -120,6 +132,24 @@ pub struct Latency {
     pub p999_ms: f64,
     /// Largest.
     pub max_ms: f64,
+}
+
+/// Times within which shares of all requests that ended were answered, in milliseconds; absent where so many failed that
+/// no time is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LatencyOfAll {
+    /// Median.
+    pub p50_ms: Option<f64>,
+    /// 90 %.
+    pub p90_ms: Option<f64>,
+    /// 95 %.
+    pub p95_ms: Option<f64>,
+    /// 99 %.
+    pub p99_ms: Option<f64>,
+    /// 99.9 %.
+    pub p999_ms: Option<f64>,
+    /// All.
+    pub max_ms: Option<f64>,
 }
 
 /// Requests, latency and availability of one service, after the warm-up.
@@ -146,11 +176,15 @@ pub struct ServiceReport {
     /// Of its language models; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmReport>,
+    /// Of all that ended, a failed one being slower than any answer; absent if none ended.
+    pub latency_of_all: Option<LatencyOfAll>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,
-    /// Share of the time during which at least one ready endpoint could be reached, 0..1.
+    /// Share of the time in which it was not down, 0..1.
     pub availability_by_time: f64,
-    /// Spans without any such endpoint.
+    /// A minute in which a smaller share of the requests was answered counts as down, 0..1.
+    pub down_below: f64,
+    /// Spans in which it was down: no endpoint could be reached, or too few requests were answered.
     pub downtimes: Vec<Downtime>,
     /// Per interval, as long as `interval_ends_seconds`.
     pub series: ServiceSeries,
@@ -165,6 +199,10 @@ pub struct Downtime {
     pub seconds: f64,
     /// The part of it after the warm-up, seconds: what availability counts.
     pub counted_seconds: f64,
+    /// Share of the requests that were answered in the minutes in which too few were, 0..1; absent where only the
+    /// endpoints tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<f64>,
     /// Cause, as far as the cluster's state tells.
     pub cause: String,
 }

@@ -24,10 +24,10 @@ pub enum Objective {
 pub struct ServiceObjective {
     /// Which service.
     pub service: ServiceReference,
-    /// Upper limits of the latency of answered requests.
+    /// Upper limits of the latency.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub latency: LatencyObjective,
-    /// Upper limits of the time to the first token of a language model, of answered requests.
+    /// Upper limits of the time to the first token of a language model.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub time_to_first_token: LatencyObjective,
     /// Upper limits of the time per token after the first.
@@ -35,15 +35,39 @@ pub struct ServiceObjective {
     pub time_per_output_token: LatencyObjective,
     /// Lower limit of answered over finished requests, percent.
     pub availability: Option<f64>,
-    /// Lower limit of the share of time with a ready endpoint that can be reached, percent.
+    /// Lower limit of the share of time in which the service is not down, percent.
     pub availability_by_time: Option<f64>,
+    /// A minute in which a smaller share of the requests is answered counts as down, percent.
+    #[serde(skip_serializing_if = "is_default_down_below")]
+    pub down_below: f64,
+    /// Lower limit of the share of minutes that hold all limits of this entry by themselves, percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good_minutes: Option<f64>,
+    /// Whether a failed request is slower than any limit.
+    #[serde(skip_serializing_if = "is_true")]
+    pub count_failures: bool,
 }
 
-/// Upper limits of latency figures.
+/// A minute in which fewer of the requests are answered counts as down [percent]: what the service-level agreements of
+/// cloud load balancers call an error rate above 5 %.
+pub const DOWN_BELOW: f64 = 95.0;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_down_below(percent: &f64) -> bool {
+    percent.total_cmp(&DOWN_BELOW).is_eq()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_true(value: &bool) -> bool {
+    *value
+}
+
+/// Upper limits of latency figures. Unless `countFailures` is false, a request that failed is slower than any limit of
+/// a quantile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LatencyObjective {
-    /// Arithmetic mean.
+    /// Arithmetic mean, of answered requests alone.
     pub mean: Option<SimDuration>,
     /// Half of the requests are answered within this time.
     pub p50: Option<SimDuration>,
@@ -55,7 +79,7 @@ pub struct LatencyObjective {
     pub p99: Option<SimDuration>,
     /// 99.9 % of the requests are answered within this time.
     pub p999: Option<SimDuration>,
-    /// Every answered request is answered within this time.
+    /// Every request is answered within this time.
     pub max: Option<SimDuration>,
 }
 
@@ -78,7 +102,7 @@ struct ObjectiveFields {
     /// The service, as namespace/name. Latency and availability are those of its requests after the
     /// warm-up.
     service: Option<ServiceReference>,
-    /// Upper limits of the latency of answered requests, such as {p95: 300ms, p99: 1s}.
+    /// Upper limits of the latency, such as {p95: 300ms, p99: 1s}.
     latency: Option<LatencyObjective>,
     /// Upper limits of the time to the first token (TTFT) of a language model, such as {p95: 2s}.
     time_to_first_token: Option<LatencyObjective>,
@@ -87,9 +111,21 @@ struct ObjectiveFields {
     /// Lower limit of answered requests among all that ended, in percent, such as 99.9.
     #[schemars(range(min = 0, max = 100))]
     availability: Option<f64>,
-    /// Lower limit of the time during which at least one ready pod could be reached, in percent.
+    /// Lower limit of the time in which the service is not down, in percent. It is down while no ready pod can be
+    /// reached, and for each whole minute in which too few of the requests are answered (`downBelow`).
     #[schemars(range(min = 0, max = 100))]
     availability_by_time: Option<f64>,
+    /// A minute in which fewer of the requests that end are answered counts as down, in percent. 0 looks at endpoints
+    /// alone. Default 95.
+    #[schemars(range(min = 0, max = 100))]
+    down_below: Option<f64>,
+    /// Lower limit of the minutes that hold the limits of latency and availability of this entry by themselves, in
+    /// percent of the minutes with requests, such as 99. A quantile of a whole day can hide a bad hour.
+    #[schemars(range(min = 0, max = 100))]
+    good_minutes: Option<f64>,
+    /// Whether a failed request counts as slower than any limit of `latency` and `timeToFirstToken`, their means
+    /// excepted; else they look at answered requests alone. Default true.
+    count_failures: Option<bool>,
     /// Upper limit of the cost of all nodes, in US dollars per month of 730 hours.
     #[schemars(range(min = 0))]
     cost_per_month: Option<f64>,
@@ -132,6 +168,7 @@ impl TryFrom<ObjectiveFields> for Objective {
             .any(|limits| !limits.is_empty())
             || fields.availability.is_some()
             || fields.availability_by_time.is_some();
+        let is_windowed = fields.good_minutes.is_some();
         let of_cost = fields.cost_per_month.is_some() || fields.cost_per_million_requests.is_some();
         match fields.service {
             Some(_) if of_cost => {
@@ -145,7 +182,14 @@ impl TryFrom<ObjectiveFields> for Objective {
                 time_per_output_token,
                 availability: fields.availability,
                 availability_by_time: fields.availability_by_time,
+                down_below: fields.down_below.unwrap_or(DOWN_BELOW),
+                good_minutes: fields.good_minutes,
+                count_failures: fields.count_failures.unwrap_or(true),
             }))),
+            Some(_) if is_windowed => {
+                Err("`goodMinutes` needs limits for each minute; add `latency` such as \
+                     {p95: 300ms}, or `availability` in percent")
+            }
             Some(_) => {
                 Err("nothing is demanded of the service; add `latency` such as {p95: 300ms}, \
                             or `availability` in percent")
@@ -189,6 +233,8 @@ mod tests {
             json!({"service": "shop/web", "availabilityByTime": 99.95}),
             json!({"service": "llm/chat", "timeToFirstToken": {"p95": "2s"},
                    "timePerOutputToken": {"p95": "50ms"}}),
+            json!({"service": "shop/web", "latency": {"p95": "2s"}, "availabilityByTime": 99.0,
+                   "downBelow": 50.0, "goodMinutes": 99.0, "countFailures": false}),
             json!({"costPerMonth": 300.0}),
         ] {
             let typed: Objective =
@@ -203,6 +249,7 @@ mod tests {
     fn an_objective_demands_something_of_a_service_or_of_the_bill() {
         for (objective, says) in [
             (json!({"service": "shop/web"}), "nothing is demanded of the service"),
+            (json!({"service": "shop/web", "goodMinutes": 99}), "needs limits for each minute"),
             (json!({"latency": {"p95": "2s"}}), "add `service"),
             (json!({"service": "shop/web", "costPerMonth": 3}), "an entry of their own"),
             (json!({}), "nothing is demanded;"),

@@ -3,6 +3,7 @@
 use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
+use report::limits_of;
 use report::{self, Attention, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
@@ -32,7 +33,8 @@ impl<'a> Run<'a> {
         further: Vec<Box<dyn Controller>>,
     ) -> Result<Self, Diagnostics> {
         let blueprint = Blueprint::new(resolved)?;
-        let simulation = Simulation::with_controllers(blueprint.world(seed)?, further);
+        let mut simulation = Simulation::with_controllers(blueprint.world(seed)?, further);
+        hold_against_objectives(resolved, &mut simulation);
         Ok(Self { resolved, blueprint, seed, simulation })
     }
 
@@ -133,6 +135,15 @@ pub fn report(
     })
 }
 
+/// Has each minute held against the limits of the objectives.
+fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulation) {
+    let services: Vec<_> = simulation.traffic_services().map(ToString::to_string).collect();
+    for (position, service) in (0u32..).zip(services) {
+        let limits = limits_of(&resolved.scenario().objectives, &service);
+        simulation.traffic_mut().hold_against(ServiceId(position), limits);
+    }
+}
+
 fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts> {
     let names: Vec<String> = simulation.traffic_services().map(ToString::to_string).collect();
     (0u32..)
@@ -142,7 +153,8 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let id = ServiceId(position);
             let figures = simulation.traffic_mut().figures(now, id);
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
-            ServiceFacts { service, workloads, figures, intervals }
+            let minutes = simulation.traffic_mut().minutes(now, id);
+            ServiceFacts { service, workloads, figures, intervals, minutes }
         })
         .collect()
 }

@@ -4,9 +4,11 @@
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::llm::{LlmFigures, LlmServer, LlmStatus};
+use super::minutes::{LatencyLimits, MinuteFigures};
 use super::path::{ServiceId, Traffic};
 use super::recording::{
-    FailureCause, IntervalFigures, Latencies, LatencyCells, NO_ATTEMPT, Outcomes, Waits,
+    FailureCause, IntervalFigures, Latencies, LatenciesOfAll, LatencyCells, NO_ATTEMPT, Outcomes,
+    Waits,
 };
 use engine::{Digest, SimDuration, SimTime};
 
@@ -22,6 +24,10 @@ pub struct ServiceFigures {
     pub in_flight: u64,
     /// Of those answered; absent if there were none.
     pub latencies: Option<Latencies>,
+    /// Of all that ended, a failed one being slower than any answer; absent if none ended.
+    pub latencies_of_all: Option<LatenciesOfAll>,
+    /// Times to the first token, likewise; absent without language models.
+    pub first_token_of_all: Option<LatenciesOfAll>,
     /// Of its language models; absent if none had a request.
     pub llm: Option<LlmFigures>,
     /// Of those as well, if waits are recorded.
@@ -95,10 +101,13 @@ impl Traffic {
             .filter(|client| record.counts(client.arrived));
         let under_way = self.network.under_way(service.0).filter(|came| record.counts(*came));
         let total = record.total();
+        let failed = total.outcomes.failed_in_all();
         ServiceFigures {
             outcomes: total.outcomes,
             in_flight: (counted.count() + under_way.count()) as u64,
             latencies: total.latencies(),
+            latencies_of_all: total.latencies_of_all(failed),
+            first_token_of_all: record.llm.as_ref().and_then(|llm| llm.first_token_of_all(failed)),
             llm: record.llm.as_ref().map(|llm| llm.figures()),
             waits: record.waits(),
         }
@@ -125,6 +134,24 @@ impl Traffic {
             return intervals;
         }
         &self.records.services[service.0 as usize].intervals
+    }
+
+    /// Has the answers of a service held against these limits, minute by minute, from now on.
+    pub fn hold_against(&mut self, service: ServiceId, limits: LatencyLimits) {
+        match self.fluid.minutes_mut(service.0) {
+            Some(minutes) => minutes.limits = limits,
+            None => self.records.services[service.0 as usize].minutes.limits = limits,
+        }
+    }
+
+    /// The minutes of the run so far, the one that goes on included.
+    pub fn minutes(&mut self, now: SimTime, service: ServiceId) -> Vec<MinuteFigures> {
+        self.advance(now);
+        if let Some(minutes) = self.fluid.minutes(now, service.0) {
+            return minutes;
+        }
+        self.sweep(now);
+        self.records.services[service.0 as usize].minutes()
     }
 
     /// Requests in the backend whose clients still wait.

@@ -123,6 +123,16 @@ impl LatencyHistogram {
         })
     }
 
+    /// Counts of at most this latency, three digits of it exact.
+    pub fn count_within(&self, limit: SimDuration) -> u64 {
+        if limit < SimDuration::ZERO {
+            return 0;
+        }
+        let settled = self.settled();
+        let last = Cell::of(limit.as_nanos().unsigned_abs() / NANOS_PER_MICRO).0 as usize;
+        settled.cells.iter().take(last + 1).sum()
+    }
+
     /// Adds the counts of another.
     pub fn add(&mut self, other: &Self) {
         let other = other.settled();
@@ -176,6 +186,17 @@ mod tests {
         twice.add(&ours);
         twice.add(&ours);
         assert_eq!(twice.values_at_quantiles(shares, 2 * all), expected);
+    }
+
+    #[test]
+    fn counts_within_a_limit_take_its_own_cell_and_none_above() {
+        let mut histogram = LatencyHistogram::default();
+        for millis in [1, 2, 2, 300, 4000] {
+            histogram.count(SimDuration::from_millis(millis));
+        }
+        for (limit, within) in [(0, 0), (1, 1), (2, 3), (299, 3), (300, 4), (4000, 5), (9000, 5)] {
+            assert_eq!(histogram.count_within(SimDuration::from_millis(limit)), within, "{limit}");
+        }
     }
 
     #[test]

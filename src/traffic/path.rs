@@ -11,6 +11,7 @@ use super::balancer::{Balancer, Caller, Chooser};
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
 use super::hanging::Hanging;
+use super::minutes::MINUTE;
 use super::network::{Edge, Network, Route};
 use super::node_cpu::NodeCpu;
 use super::policy::ServicePolicy;
@@ -73,6 +74,7 @@ pub struct Traffic {
     is_all_fluid: bool,
     interval: SimDuration,
     interval_end: SimTime,
+    minute_end: SimTime,
 }
 
 /// State of one service alone.
@@ -158,19 +160,26 @@ impl Traffic {
             zones: 0,
             interval: recording.interval,
             interval_end: SimTime::ZERO + recording.interval,
+            minute_end: SimTime::ZERO + MINUTE,
         }
     }
 
     /// Lets all happen that happens until `until`, that instant included. The result does not depend
     /// on the steps in which time goes on.
     pub fn advance(&mut self, until: SimTime) {
-        while self.interval_end <= until {
-            let end = self.interval_end;
+        while self.interval_end.min(self.minute_end) <= until {
+            let end = self.interval_end.min(self.minute_end);
             self.run(end);
             self.sweep(end);
-            self.show_llm();
-            self.records.services.iter_mut().for_each(ServiceRecord::end_interval);
-            self.interval_end = end + self.interval;
+            if end == self.minute_end {
+                self.records.services.iter_mut().for_each(ServiceRecord::end_minute);
+                self.minute_end = end + MINUTE;
+            }
+            if end == self.interval_end {
+                self.show_llm();
+                self.records.services.iter_mut().for_each(ServiceRecord::end_interval);
+                self.interval_end = end + self.interval;
+            }
         }
         self.run(until);
         self.fluid.pass_boundaries(until);

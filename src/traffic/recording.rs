@@ -1,85 +1,12 @@
 //! Outcomes of the requests of each service: counts, and latencies in histograms, over the run and by interval. The
 //! memory does not grow with the number of requests.
 
-use serde::Serialize;
-
 use super::arrivals::Arrival;
 use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
+use super::minutes::{Counted, MinuteFigures, Minutes};
+pub use super::outcomes::{FailureCause, Outcomes};
 use engine::{Digest, SimDuration, SimTime};
-
-/// Cause of a failed request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FailureCause {
-    /// The service had no endpoint.
-    NoEndpoint,
-    /// Nothing listened in the pod, or the pod was gone.
-    Refused,
-    /// The pod's queue was full.
-    QueueFull,
-    /// The client gave up before the answer came.
-    Timeout,
-    /// The container was stopped while it had the request.
-    Killed,
-    /// Neither an answer nor a refusal came until the client gave up: the application hangs, or its node
-    /// cannot be reached.
-    Unreachable,
-    /// The prompt was longer than the language model's server takes.
-    TooLong,
-    /// It waited too long for its turn, and the pod dropped it.
-    Shed,
-    /// A circuit breaker or the limit of connections let no more requests through.
-    CircuitOpen,
-    /// A request that it made itself to another service failed.
-    Dependency,
-}
-
-impl FailureCause {
-    /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 10] = [
-        Self::NoEndpoint,
-        Self::Refused,
-        Self::QueueFull,
-        Self::Timeout,
-        Self::Killed,
-        Self::Unreachable,
-        Self::TooLong,
-        Self::Shed,
-        Self::CircuitOpen,
-        Self::Dependency,
-    ];
-
-    /// The cause in words, for reports.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NoEndpoint => "no ready endpoint",
-            Self::Refused => "connection refused",
-            Self::QueueFull => "queue full",
-            Self::Timeout => "timeout",
-            Self::Killed => "container stopped",
-            Self::Unreachable => "no answer",
-            Self::TooLong => "prompt too long",
-            Self::Shed => "shed",
-            Self::CircuitOpen => "circuit open",
-            Self::Dependency => "dependency failed",
-        }
-    }
-}
-
-/// Counts of requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
-    /// Requests that came.
-    pub arrived: u64,
-    /// Requests that were answered in time.
-    pub answered: u64,
-    /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
-    pub failed: [u64; FailureCause::ALL.len()],
-    /// Further attempts at requests that had failed once; a request counts once above, however
-    /// often it is tried.
-    pub retried: u64,
-}
 
 /// How long the requests that were answered waited for their turn in the pod.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,6 +36,24 @@ pub struct Latencies {
     pub max: SimDuration,
 }
 
+/// Times within which shares of all requests that ended were answered, where one that failed never was: absent where so
+/// many failed that no time is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LatenciesOfAll {
+    /// Half of them.
+    pub p50: Option<SimDuration>,
+    /// 90 %.
+    pub p90: Option<SimDuration>,
+    /// 95 %.
+    pub p95: Option<SimDuration>,
+    /// 99 %.
+    pub p99: Option<SimDuration>,
+    /// 99.9 %.
+    pub p999: Option<SimDuration>,
+    /// All.
+    pub max: Option<SimDuration>,
+}
+
 /// Outcomes and latencies of a service in one interval, by the instant of the outcome.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IntervalFigures {
@@ -121,6 +66,9 @@ pub struct IntervalFigures {
     /// Of those as well, if waits are recorded.
     pub waits: Option<Waits>,
 }
+
+/// The shares of requests that reports tell the latency of, but for the mean and the largest.
+const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 /// Outcomes and latencies of one span or one kind of requests.
 #[derive(Clone, Debug, Default)]
@@ -149,6 +97,7 @@ pub(super) struct ServiceRecord {
     pub llm: Option<Box<LlmRecord>>,
     /// If they are recorded: of the whole run, and of the interval.
     waits: Option<Box<[Tally; 2]>>,
+    pub minutes: Minutes,
 }
 
 /// A caller that waits for an answer.
@@ -180,26 +129,6 @@ pub(super) struct Left {
     pub is_done: bool,
 }
 
-impl Outcomes {
-    /// Requests that failed for this cause.
-    pub const fn failed_by(&self, cause: FailureCause) -> u64 {
-        self.failed[cause as usize]
-    }
-
-    /// Requests that failed.
-    pub fn failed_in_all(&self) -> u64 {
-        self.failed.iter().sum()
-    }
-
-    fn add(&mut self, other: &Self) {
-        let Self { arrived, answered, failed, retried } = other;
-        self.arrived += arrived;
-        self.answered += answered;
-        self.failed.iter_mut().zip(failed).for_each(|(ours, theirs)| *ours += theirs);
-        self.retried += retried;
-    }
-}
-
 impl Tally {
     /// Counts an answer.
     #[inline]
@@ -224,9 +153,7 @@ impl Tally {
         }
         let (sum_nanos, max) = self.histogram.sum_and_max();
         let mean = i64::try_from((sum_nanos + answered / 2) / answered).unwrap_or(i64::MAX);
-        let micros = self
-            .histogram
-            .values_at_quantiles([0.5, 0.9, 0.95, 0.99, 0.999], self.outcomes.answered);
+        let micros = self.histogram.values_at_quantiles(QUANTILES, self.outcomes.answered);
         let [p50, p90, p95, p99, p999] = micros.map(|micros| {
             let micros = i64::try_from(micros).unwrap_or(i64::MAX);
             // The upper end of the histogram's cell may lie above the largest value.
@@ -234,6 +161,32 @@ impl Tally {
         });
         let mean = SimDuration::from_nanos(mean);
         Some(Latencies { mean, p50, p90, p95, p99, p999, max })
+    }
+
+    /// The same of all requests that ended, `failed` of which failed; absent if none ended.
+    pub fn latencies_of_all(&self, failed: u64) -> Option<LatenciesOfAll> {
+        let answered = self.outcomes.answered;
+        let ended = answered + failed;
+        if ended == 0 {
+            return None;
+        }
+        let (_, max) = self.histogram.sum_and_max();
+        let shares = QUANTILES.map(|share| share * ended as f64 / answered.max(1) as f64);
+        let micros =
+            self.histogram.values_at_quantiles(shares.map(|share| share.min(1.0)), answered);
+        let mut shares = shares.into_iter();
+        let [p50, p90, p95, p99, p999] = micros.map(|micros| {
+            let is_enough = shares.next().is_some_and(|share| share <= 1.0) && answered > 0;
+            let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+            is_enough.then(|| (SimDuration::from_nanos(1000) * micros).min(max))
+        });
+        let max = (failed == 0).then_some(max);
+        Some(LatenciesOfAll { p50, p90, p95, p99, p999, max })
+    }
+
+    /// Answers within each of these times.
+    pub fn within<'a>(&'a self, limits: &'a [SimDuration]) -> impl Iterator<Item = u64> + 'a {
+        limits.iter().map(|limit| self.histogram.count_within(*limit))
     }
 
     fn waits(&self) -> Option<Waits> {
@@ -364,6 +317,33 @@ impl ServiceRecord {
     #[inline]
     pub fn deadline(&self, arrived: SimTime) -> SimTime {
         arrived + self.timeout
+    }
+
+    /// What was counted so far of the requests that count in the total.
+    fn counted(&self) -> Counted {
+        let mut outcomes = self.ended.outcomes;
+        outcomes.add(&self.interval.outcomes);
+        let limits = &self.minutes.limits;
+        let of_ended = self.ended.within(&limits.latency);
+        let sums =
+            of_ended.zip(self.interval.within(&limits.latency)).map(|(one, more)| one + more);
+        let first_token = self.llm.as_ref().map(|llm| llm.within(&limits.time_to_first_token));
+        Counted {
+            outcomes,
+            within_latency: sums.collect(),
+            within_first_token: first_token.unwrap_or_default(),
+        }
+    }
+
+    /// Closes a minute.
+    pub fn end_minute(&mut self) {
+        let counted = self.counted();
+        self.minutes.end(counted);
+    }
+
+    /// The minutes so far.
+    pub fn minutes(&self) -> Vec<MinuteFigures> {
+        self.minutes.until(&self.counted())
     }
 
     /// Closes the interval and begins the next.

@@ -3,8 +3,8 @@
 use super::markup::{Cell, escape, row, section, table};
 use crate::cells;
 use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
-use crate::model::{Report, ServiceReport};
-use crate::text::miss;
+use crate::model::{ObjectiveResult, Report, ServiceReport};
+use crate::text::{miss, missed_minutes};
 use units::Money;
 
 /// Objectives with the values that the run reached.
@@ -24,11 +24,17 @@ pub fn objectives(report: &Report) -> String {
                 Cell::Text(objective.figure.clone()),
                 Cell::Figure(objective.value.clone()),
                 Cell::Figure(objective.limit.clone()),
-                Cell::Text(miss(objective)),
+                Cell::Text(notes(objective)),
             ]
         })
         .collect();
     section("Objectives", &table(&["", "Subject", "Figure", "Value", "Limit", ""], &rows))
+}
+
+/// By how much an objective was missed, and in how many minutes.
+fn notes(objective: &ObjectiveResult) -> String {
+    let miss = Some(miss(objective)).filter(|miss| !miss.is_empty());
+    miss.into_iter().chain(missed_minutes(objective)).collect::<Vec<_>>().join("; ")
 }
 
 /// Latency, outcomes, availability.
@@ -45,7 +51,7 @@ pub fn services(report: &Report) -> String {
         ["Service", "Requests", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max", "Available"];
     let mut content = table(&heads, &rows.collect::<Vec<_>>());
     content.extend(report.services.iter().map(outcomes));
-    section("Services", &content)
+    section("Services", &format!("<p class=\"muted\">Latency of answered requests.</p>\n{content}"))
 }
 
 /// Replicas, rescales, waiting.
@@ -165,8 +171,10 @@ fn outcomes(service: &ServiceReport) -> String {
         format!("<h3>{}</h3>\n", escape(&service.service)),
         table(&["Outcome", "Requests", "Share"], &rows),
         format!(
-            "<p>A ready endpoint could be reached for {} of the time.</p>\n",
-            percent(service.availability_by_time)
+            "<p>Up for {} of the time: an endpoint could be reached, and no less than {} of a minute's requests were \
+             answered.</p>\n",
+            percent(service.availability_by_time),
+            percent(service.down_below),
         ),
     ];
     if !service.downtimes.is_empty() {

@@ -131,8 +131,18 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
         } else {
             style.paint(Paint::Bad, &line)
         });
+        let minutes = missed_minutes(objective).map(|text| paragraph("       ", &text));
+        let minutes = minutes.into_iter().flatten();
+        lines.extend(minutes.map(|line| style.paint(Paint::Dim, &line)));
     }
     lines
+}
+
+/// How many minutes missed an objective by themselves; absent if none did.
+pub(super) fn missed_minutes(objective: &ObjectiveResult) -> Option<String> {
+    let minutes = objective.minutes.filter(|minutes| minutes.held < minutes.of)?;
+    let missed = count(minutes.of - minutes.held);
+    Some(format!("{missed} of {} missed it by themselves", counted(minutes.of, "minute")))
 }
 
 /// By how much an objective was missed; empty if it was met.
@@ -141,6 +151,7 @@ pub(super) fn miss(objective: &ObjectiveResult) -> String {
         return String::new();
     }
     match objective.value_number {
+        None if objective.value == "never" => "missed: too many failed".to_owned(),
         None => "missed: no value".to_owned(),
         Some(value) if objective.limit_number.abs() > 0.0 => {
             let by = (value - objective.limit_number).abs() / objective.limit_number.abs();

@@ -28,7 +28,7 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
         table.row(cells::latencies(service));
     }
     let mut rows = table.lines().into_iter();
-    let mut lines = vec![style.paint(Paint::Heading, "SERVICES")];
+    let mut lines = vec![style.paint(Paint::Heading, "SERVICES  latency of answered requests")];
     lines.extend(rows.next().map(|header| style.paint(Paint::Dim, &header)));
     for (service, row) in report.services.iter().zip(rows) {
         lines.push(row);
@@ -98,7 +98,8 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
     let down = match counted_spans as u64 {
-        0 => "never down".to_owned(),
+        0 if failed == 0 => "never down".to_owned(),
+        0 => format!("no minute with less than {} answered", percent(service.down_below)),
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
     let available = format!(

@@ -21,7 +21,8 @@ impl Checker<'_> {
     fn service_objective(&mut self, path: &FieldPath, objective: &ServiceObjective) {
         self.service_exists(&path.field("service"), &objective.service.0);
         let latency = path.field("latency");
-        let time_out = self.longest_time_out();
+        // A request that a client gave up counts as too slow, unless only answers count.
+        let time_out = self.longest_time_out().filter(|_| !objective.count_failures);
         for (figure, limit) in objective.latency.limits() {
             if let Some(time_out) = time_out.filter(|time_out| limit >= *time_out) {
                 let message = format!(
@@ -46,6 +47,8 @@ impl Checker<'_> {
         for (field, percent) in [
             ("availability", objective.availability),
             ("availabilityByTime", objective.availability_by_time),
+            ("goodMinutes", objective.good_minutes),
+            ("downBelow", Some(objective.down_below)),
         ] {
             let Some(percent) = percent else { continue };
             let path = path.field(field);

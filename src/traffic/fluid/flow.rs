@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::latency::{PodKind, latencies};
+use super::latency::{PodKind, latencies, latencies_of_all, within};
 use super::stretch::Phase;
 use super::tally::{Tally, whole};
 use crate::arrivals::{Curve, Pattern, Segment, TraceCurve};
 use crate::figures::ServiceFigures;
+use crate::minutes::{Counted, MinuteFigures, Minutes};
 use crate::recording::{FailureCause, IntervalFigures, Outcomes};
 use engine::SimTime;
 
@@ -42,6 +43,9 @@ pub(super) struct Flow {
     /// In whole requests, at the end of the last interval.
     told: Outcomes,
     pub(super) intervals: Vec<IntervalFigures>,
+    pub(super) minutes: Minutes,
+    /// Answers within each limit since the warm-up, up to the beginning of the interval.
+    within_before: Vec<f64>,
 }
 
 impl FlowCurve {
@@ -68,6 +72,8 @@ impl Flow {
             all: Tally::default(),
             told: Outcomes::default(),
             intervals: Vec::new(),
+            minutes: Minutes::default(),
+            within_before: Vec::new(),
         }
     }
 
@@ -151,8 +157,35 @@ impl Flow {
     }
 
     /// The warm-up is over: what was counted so far does not count.
-    pub(super) fn begin_counting(&mut self) {
+    pub(super) fn begin_counting(&mut self, kinds: &mut [PodKind]) {
         self.total.clear();
+        // The interval goes on: what it has seen so far is taken away again.
+        let limits = &self.minutes.limits.latency;
+        self.within_before = within(&self.interval, kinds, limits).map(|amount| -amount).collect();
+        let counted = self.counted(kinds);
+        self.minutes.restart(counted);
+    }
+
+    /// What was counted so far since the warm-up, in whole requests.
+    fn counted(&self, kinds: &mut [PodKind]) -> Counted {
+        let before = self.within_before.iter().copied().chain(std::iter::repeat(0.0));
+        let now = within(&self.interval, kinds, &self.minutes.limits.latency);
+        Counted {
+            outcomes: self.total.outcomes(),
+            within_latency: now.zip(before).map(|(now, before)| whole(now + before)).collect(),
+            within_first_token: Vec::new(),
+        }
+    }
+
+    /// Closes a minute.
+    pub(super) fn end_minute(&mut self, kinds: &mut [PodKind]) {
+        let counted = self.counted(kinds);
+        self.minutes.end(counted);
+    }
+
+    /// The minutes so far.
+    pub(super) fn minutes(&self, kinds: &mut [PodKind]) -> Vec<MinuteFigures> {
+        self.minutes.until(&self.counted(kinds))
     }
 
     /// Closes the interval and begins the next.
@@ -170,6 +203,10 @@ impl Flow {
         self.told = now;
         let latencies = latencies(&self.interval, kinds);
         self.intervals.push(IntervalFigures { outcomes, latencies, llm: None, waits: None });
+        let limits = &self.minutes.limits.latency;
+        let now: Vec<f64> = within(&self.interval, kinds, limits).collect();
+        self.within_before.resize(now.len(), 0.0);
+        self.within_before.iter_mut().zip(now).for_each(|(sum, more)| *sum += more);
         self.interval.clear();
     }
 
@@ -184,6 +221,8 @@ impl Flow {
             outcomes,
             in_flight,
             latencies: latencies(&self.total, kinds),
+            latencies_of_all: latencies_of_all(&self.total, kinds),
+            first_token_of_all: None,
             llm: None,
             waits: None,
         }

@@ -6,7 +6,7 @@
 
 use super::model::{Means, erlang_c};
 use super::tally::{Tally, UTILIZATIONS, wait_of_bin};
-use crate::recording::Latencies;
+use crate::recording::{Latencies, LatenciesOfAll};
 use crate::request_model::RequestModel;
 use crate::time_law::Quantile;
 use engine::SimDuration;
@@ -77,6 +77,27 @@ impl PodKind {
 
 /// The latencies of what was served; `None` if nothing was.
 pub(super) fn latencies(tally: &Tally, kinds: &mut [PodKind]) -> Option<Latencies> {
+    histogram(tally, kinds).latencies()
+}
+
+/// The same of all that ended, a failed request being slower than any answer; `None` if nothing ended.
+pub(super) fn latencies_of_all(tally: &Tally, kinds: &mut [PodKind]) -> Option<LatenciesOfAll> {
+    let failed: f64 = tally.failed.iter().sum();
+    histogram(tally, kinds).latencies_of_all(failed)
+}
+
+/// Amounts of answers within each of these limits.
+pub(super) fn within(
+    tally: &Tally,
+    kinds: &mut [PodKind],
+    limits: &[SimDuration],
+) -> impl Iterator<Item = f64> + use<> {
+    let histogram = if limits.is_empty() { Histogram::default() } else { histogram(tally, kinds) };
+    let amounts: Vec<f64> = limits.iter().map(|limit| histogram.within(*limit)).collect();
+    amounts.into_iter()
+}
+
+fn histogram(tally: &Tally, kinds: &mut [PodKind]) -> Histogram {
     let mut sum = Histogram::default();
     for (served, kind) in tally.kinds.iter().zip(kinds) {
         let PodKind { times, at_utilization, .. } = kind;
@@ -94,7 +115,7 @@ pub(super) fn latencies(tally: &Tally, kinds: &mut [PodKind]) -> Option<Latencie
             }
         }
     }
-    sum.latencies()
+    sum
 }
 
 impl Times {
@@ -194,15 +215,7 @@ impl Histogram {
         if self.weight <= 0.0 {
             return None;
         }
-        let quantile = |q: f64| {
-            let mut sum = 0.0;
-            let reaches = |weight: &f64| {
-                sum += weight;
-                sum >= q * self.weight
-            };
-            let bin = self.bins.iter().position(reaches).unwrap_or(self.bins.len() - 1);
-            SimDuration::from_secs_f64(SHORTEST * libm::exp2((bin as f64 + 0.5) / PER_OCTAVE))
-        };
+        let quantile = |q: f64| self.up_to(q * self.weight);
         Some(Latencies {
             mean: SimDuration::from_secs_f64(self.sum / self.weight),
             p50: quantile(0.5),
@@ -212,6 +225,39 @@ impl Histogram {
             p999: quantile(0.999),
             max: quantile(1.0),
         })
+    }
+
+    fn latencies_of_all(&self, failed: f64) -> Option<LatenciesOfAll> {
+        let ended = self.weight + failed;
+        if ended <= 0.0 {
+            return None;
+        }
+        let quantile = |q: f64| (q * ended <= self.weight).then(|| self.up_to(q * ended));
+        Some(LatenciesOfAll {
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+            max: quantile(1.0),
+        })
+    }
+
+    /// The latency up to which so much of the weight lies.
+    fn up_to(&self, weight: f64) -> SimDuration {
+        let mut sum = 0.0;
+        let reaches = |of_bin: &f64| {
+            sum += of_bin;
+            sum >= weight
+        };
+        let bin = self.bins.iter().position(reaches).unwrap_or(self.bins.len().saturating_sub(1));
+        SimDuration::from_secs_f64(SHORTEST * libm::exp2((bin as f64 + 0.5) / PER_OCTAVE))
+    }
+
+    /// The weight of latencies of at most this, whole bins of it.
+    fn within(&self, limit: SimDuration) -> f64 {
+        let last = bin_of(limit.as_secs_f64());
+        self.bins.iter().take(last + 1).sum()
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) use flow::FlowCurve;
 
 use super::backend::{BackendId, BackendState};
 use super::figures::{FlowAmounts, ServiceFigures};
+use super::minutes::{MINUTE, MinuteFigures, Minutes};
 use super::recording::{FailureCause, IntervalFigures};
 use super::request_model::RequestModel;
 use engine::{Digest, SimDuration, SimTime};
@@ -37,6 +38,7 @@ pub(super) struct Fluid {
     interval: SimDuration,
     interval_end: SimTime,
     counts_from: SimTime,
+    minute_end: SimTime,
 }
 
 /// A backend as it is when it begins to take a flow.
@@ -63,6 +65,7 @@ impl Fluid {
             interval,
             interval_end: SimTime::ZERO + interval,
             counts_from: SimTime::ZERO + warm_up,
+            minute_end: SimTime::ZERO + MINUTE,
         }
     }
 
@@ -74,16 +77,20 @@ impl Fluid {
     /// Ends the intervals, and the warm-up, that are over by `now`.
     #[inline]
     pub(super) fn pass_boundaries(&mut self, now: SimTime) {
-        while self.interval_end.min(self.counts_from) <= now {
-            let boundary = self.interval_end.min(self.counts_from);
+        while self.interval_end.min(self.counts_from).min(self.minute_end) <= now {
+            let boundary = self.interval_end.min(self.counts_from).min(self.minute_end);
             self.flush(boundary);
+            let Self { flows, kinds, .. } = self;
+            if boundary == self.minute_end {
+                self.minute_end = boundary + MINUTE;
+                flows.iter_mut().flatten().for_each(|flow| flow.end_minute(kinds));
+            }
             if boundary == self.counts_from {
                 self.counts_from = SimTime::MAX;
-                self.flows.iter_mut().flatten().for_each(Flow::begin_counting);
+                flows.iter_mut().flatten().for_each(|flow| flow.begin_counting(kinds));
             }
             if boundary == self.interval_end {
                 self.interval_end = boundary + self.interval;
-                let Self { flows, kinds, .. } = self;
                 flows.iter_mut().flatten().for_each(|flow| flow.end_interval(kinds));
             }
         }
@@ -236,6 +243,18 @@ impl Fluid {
     /// The intervals of a service that have ended.
     pub(super) fn intervals(&self, service: u32) -> Option<&[IntervalFigures]> {
         Some(&self.flows.get(service as usize)?.as_ref()?.intervals)
+    }
+
+    /// The minutes of a service.
+    pub(super) fn minutes_mut(&mut self, service: u32) -> Option<&mut Minutes> {
+        Some(&mut self.flows.get_mut(service as usize)?.as_mut()?.minutes)
+    }
+
+    /// The minutes of a service until `now`.
+    pub(super) fn minutes(&mut self, now: SimTime, service: u32) -> Option<Vec<MinuteFigures>> {
+        self.has(service).then(|| self.flush(now));
+        let Self { flows, kinds, .. } = self;
+        Some(flows.get(service as usize)?.as_ref()?.minutes(kinds))
     }
 
     /// Adds the results so far to a run's fingerprint.

@@ -4,7 +4,7 @@
 use super::counters::LlmCounters;
 use super::iteration_cost::to_nanos;
 use super::sequence::{Answered, Left};
-use crate::recording::{Latencies, Records, Tally};
+use crate::recording::{Latencies, LatenciesOfAll, Records, Tally};
 use engine::{SimDuration, SimTime};
 
 /// Requests to the language models of a service, and what its servers did, over a span of time.
@@ -117,6 +117,16 @@ impl LlmRecord {
     /// Since the warm-up.
     pub fn figures(&self) -> LlmFigures {
         self.total.figures(self.running, self.waiting)
+    }
+
+    /// Since the warm-up, of all requests that ended, `failed` of which failed.
+    pub fn first_token_of_all(&self, failed: u64) -> Option<LatenciesOfAll> {
+        self.total.first_token.latencies_of_all(failed)
+    }
+
+    /// First tokens since the warm-up that came within each of these times.
+    pub fn within(&self, limits: &[SimDuration]) -> Vec<u64> {
+        self.total.first_token.within(limits).collect()
     }
 
     /// Books the metrics of the endpoints at the end of an interval.

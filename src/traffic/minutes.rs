@@ -1,0 +1,96 @@
+//! Outcomes minute by minute: how long a service was bad, whatever the length of the run and of its report's intervals.
+
+use super::recording::{FailureCause, Outcomes};
+use engine::SimDuration;
+
+/// Length of a minute.
+pub const MINUTE: SimDuration = SimDuration::from_secs(60);
+
+/// Limits that the answers of a service are held against, minute by minute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LatencyLimits {
+    /// Of the whole request.
+    pub latency: Vec<SimDuration>,
+    /// Of the time to the first token.
+    pub time_to_first_token: Vec<SimDuration>,
+}
+
+/// Requests that ended in one minute of the run, by the instant of their outcome. Those that came before the end of
+/// the warm-up are not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MinuteFigures {
+    /// Requests that were answered.
+    pub answered: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// The cause of most failures; absent if none failed.
+    pub cause: Option<FailureCause>,
+    /// Requests answered within each of [`LatencyLimits::latency`].
+    pub within_latency: Box<[u64]>,
+    /// Requests whose first token came within each of [`LatencyLimits::time_to_first_token`].
+    pub within_first_token: Box<[u64]>,
+}
+
+/// What was counted up to some instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub outcomes: Outcomes,
+    pub within_latency: Vec<u64>,
+    pub within_first_token: Vec<u64>,
+}
+
+/// The minutes of one service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Minutes {
+    pub limits: LatencyLimits,
+    ended: Vec<MinuteFigures>,
+    /// At the end of the last minute.
+    before: Counted,
+}
+
+impl MinuteFigures {
+    /// Requests that ended.
+    pub const fn ended(&self) -> u64 {
+        self.answered + self.failed
+    }
+}
+
+impl Minutes {
+    /// Closes a minute at whose end so much was counted.
+    pub fn end(&mut self, counted: Counted) {
+        self.ended.push(since(&self.before, &counted));
+        self.before = counted;
+    }
+
+    /// Counts from here on: nothing that came before is in any minute.
+    pub fn restart(&mut self, counted: Counted) {
+        self.ended.fill(MinuteFigures::default());
+        self.before = counted;
+    }
+
+    /// All minutes, the one that goes on as far as it was counted.
+    pub fn until(&self, counted: &Counted) -> Vec<MinuteFigures> {
+        let open = since(&self.before, counted);
+        let open = (open.ended() > 0).then_some(open);
+        self.ended.iter().cloned().chain(open).collect()
+    }
+}
+
+/// What came from one count to the next.
+fn since(before: &Counted, now: &Counted) -> MinuteFigures {
+    let mut failed = now.outcomes.failed;
+    failed.iter_mut().zip(before.outcomes.failed).for_each(|(now, before)| *now -= before);
+    // Of causes that are as frequent, the first.
+    let causes = FailureCause::ALL.into_iter().rev().filter(|cause| failed[*cause as usize] > 0);
+    let difference = |now: &[u64], before: &[u64]| {
+        let before = before.iter().copied().chain(std::iter::repeat(0));
+        now.iter().zip(before).map(|(now, before)| now.saturating_sub(before)).collect()
+    };
+    MinuteFigures {
+        answered: now.outcomes.answered - before.outcomes.answered,
+        failed: failed.iter().sum(),
+        cause: causes.max_by_key(|cause| failed[*cause as usize]),
+        within_latency: difference(&now.within_latency, &before.within_latency),
+        within_first_token: difference(&now.within_first_token, &before.within_first_token),
+    }
+}

@@ -1,0 +1,97 @@
+//! Counts of requests by outcome.
+
+use serde::Serialize;
+
+/// Cause of a failed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureCause {
+    /// The service had no endpoint.
+    NoEndpoint,
+    /// Nothing listened in the pod, or the pod was gone.
+    Refused,
+    /// The pod's queue was full.
+    QueueFull,
+    /// The client gave up before the answer came.
+    Timeout,
+    /// The container was stopped while it had the request.
+    Killed,
+    /// Neither an answer nor a refusal came until the client gave up: the application hangs, or its node
+    /// cannot be reached.
+    Unreachable,
+    /// The prompt was longer than the language model's server takes.
+    TooLong,
+    /// It waited too long for its turn, and the pod dropped it.
+    Shed,
+    /// A circuit breaker or the limit of connections let no more requests through.
+    CircuitOpen,
+    /// A request that it made itself to another service failed.
+    Dependency,
+}
+
+impl FailureCause {
+    /// All causes, in the order of their positions in [`Outcomes::failed`].
+    pub const ALL: [Self; 10] = [
+        Self::NoEndpoint,
+        Self::Refused,
+        Self::QueueFull,
+        Self::Timeout,
+        Self::Killed,
+        Self::Unreachable,
+        Self::TooLong,
+        Self::Shed,
+        Self::CircuitOpen,
+        Self::Dependency,
+    ];
+
+    /// The cause in words, for reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoEndpoint => "no ready endpoint",
+            Self::Refused => "connection refused",
+            Self::QueueFull => "queue full",
+            Self::Timeout => "timeout",
+            Self::Killed => "container stopped",
+            Self::Unreachable => "no answer",
+            Self::TooLong => "prompt too long",
+            Self::Shed => "shed",
+            Self::CircuitOpen => "circuit open",
+            Self::Dependency => "dependency failed",
+        }
+    }
+}
+
+/// Counts of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Requests that came.
+    pub arrived: u64,
+    /// Requests that were answered in time.
+    pub answered: u64,
+    /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
+    pub failed: [u64; FailureCause::ALL.len()],
+    /// Further attempts at requests that had failed once; a request counts once above, however
+    /// often it is tried.
+    pub retried: u64,
+}
+
+impl Outcomes {
+    /// Requests that failed for this cause.
+    pub const fn failed_by(&self, cause: FailureCause) -> u64 {
+        self.failed[cause as usize]
+    }
+
+    /// Requests that failed.
+    pub fn failed_in_all(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// Adds what another has counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { arrived, answered, failed, retried } = other;
+        self.arrived += arrived;
+        self.answered += answered;
+        self.failed.iter_mut().zip(failed).for_each(|(ours, theirs)| *ours += theirs);
+        self.retried += retried;
+    }
+}
