@@ -15,7 +15,7 @@ use super::workload_track::{WorkloadTrack, workload_of};
 use cluster::change::Change;
 use cluster::hpa::MetricTarget;
 use cluster::hpa_object::{HpaId, HpaObject};
-use cluster::hpa_status::MetricValue;
+use cluster::hpa_status::{HpaConditionReason, MetricValue};
 use cluster::job::JobId;
 use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::{Owner, Pod, PodId};
@@ -300,6 +300,7 @@ impl Recorder {
             workload.hpa = Some(hpa.meta.id.clone());
         }
         workload.percent_of_target = percent_of_target(hpa);
+        workload.capped.set(view.now, i64::from(is_capped(hpa)));
     }
 
     fn workload_position(&mut self, view: ClusterView<'_>, pod: &Pod) -> usize {
@@ -334,6 +335,14 @@ impl Recorder {
     pub fn node_name(&self, position: usize) -> &Name {
         &self.nodes[position].name
     }
+}
+
+/// Whether its maximum holds it back.
+fn is_capped(hpa: &HpaObject) -> bool {
+    hpa.status.conditions.iter().any(|condition| {
+        condition.reason == HpaConditionReason::TooManyReplicas
+            && condition.status == ConditionStatus::True
+    })
 }
 
 /// How far the metric that is furthest above its target has come, in percent of the target.

@@ -43,6 +43,8 @@ pub struct WorkloadTrack {
     pub ready: TimeWeighted,
     /// Pods without a node.
     pub pending: TimeWeighted,
+    /// 1 while its HPA would have more pods than its maximum, else 0.
+    pub capped: TimeWeighted,
     /// How often an autoscaler changed `spec.replicas`.
     pub rescales: u64,
     /// Pods that were created for it, replacements included.
@@ -76,6 +78,7 @@ impl WorkloadTrack {
             desired: TimeWeighted::default(),
             ready: TimeWeighted::default(),
             pending: TimeWeighted::default(),
+            capped: TimeWeighted::default(),
             rescales: 0,
             pods_created: 0,
             restarts: 0,

@@ -7,6 +7,7 @@ use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
     RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
+use super::reasons;
 use capacity::cost::{self, Claim, CostAllocation, NodeBill};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
@@ -39,6 +40,10 @@ pub struct Facts<'a> {
 pub struct ServiceFacts {
     /// `namespace/name`.
     pub service: String,
+    /// Whether clients ask it, and not its fellow services alone.
+    pub has_clients: bool,
+    /// Services that it called in vain for requests that failed, with the number of those calls, most first.
+    pub failed_calls: Vec<(String, u64)>,
     /// Positions of the workloads behind it.
     pub workloads: Vec<usize>,
     /// Totals after the warm-up.
@@ -201,6 +206,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         hpa: track.hpa.as_ref().map(ToString::to_string),
         replicas: spread(&track.desired, end),
         ready: spread(&track.ready, end),
+        hpa_at_maximum_seconds: track.capped.integral_seconds(end),
         rescales: track.rescales,
         pods_created: track.pods_created,
         restarts: track.restarts,
@@ -407,6 +413,9 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     }
     for (hpa, message) in stuck_autoscalers(facts, report) {
         say(Severity::Failure, format!("{hpa} cannot decide: {message}"));
+    }
+    for workload in report.workloads.iter().filter(|one| one.hpa_at_maximum_seconds > 0.0) {
+        say(Severity::Warning, reasons::at_maximum(workload));
     }
     for service in &report.services {
         let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();

@@ -4,6 +4,7 @@ use super::build::{Facts, ServiceFacts};
 use super::build_services::{latency, latency_of_all};
 use super::downtime::is_short_of;
 use super::model::{Latency, LatencyOfAll, MinutesHeld, ObjectiveResult, Report};
+use super::reasons;
 use engine::SimDuration;
 use scenario::objectives::{
     CostObjective, DOWN_BELOW, LatencyObjective, Objective, ServiceObjective,
@@ -19,6 +20,10 @@ pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
         .flat_map(|objective| match objective {
             Objective::Service(objective) => of_service(facts, objective, report),
             Objective::Cost(objective) => of_cost(*objective, report),
+        })
+        .map(|result| ObjectiveResult {
+            because: if result.met { String::new() } else { reasons::of(report, &result) },
+            ..result
         })
         .collect()
 }
@@ -37,6 +42,13 @@ pub fn limits_of(objectives: &[Objective], service: &str) -> LatencyLimits {
 /// Below which percentage of answered requests a minute of a service is down.
 pub(super) fn down_below(objectives: &[Objective], service: &str) -> f64 {
     of(objectives, service).next().map_or(DOWN_BELOW, |objective| objective.down_below)
+}
+
+/// The position of the first objective of a service.
+pub(super) fn objective_of(objectives: &[Objective], service: &str) -> Option<usize> {
+    objectives.iter().position(|objective| {
+        matches!(objective, Objective::Service(one) if one.service.to_string() == service)
+    })
 }
 
 fn of<'a>(
@@ -109,6 +121,7 @@ fn of_service(
         limit_number: limit / 100.0,
         value_number: value,
         met: value.is_some_and(|value| value * 100.0 >= limit),
+        because: String::new(),
         minutes: None,
     };
     if let Some(limit) = objective.availability {
@@ -187,6 +200,7 @@ impl Limited<'_> {
             limit_number: limit,
             value_number: value,
             met: value.is_some_and(|value| value <= limit),
+            because: String::new(),
             minutes: None,
         }
     }
@@ -264,6 +278,7 @@ fn of_cost(objective: CostObjective, report: &Report) -> Vec<ObjectiveResult> {
             limit_number: limit,
             value_number: value,
             met: value.is_some_and(|value| value <= limit),
+            because: String::new(),
             minutes: None,
         })
     })

@@ -1,7 +1,7 @@
 //! The services' part of the report: outcomes, latency, availability.
 
 use super::build::{Facts, ServiceFacts, counted_time, while_counted};
-use super::build_objectives::down_below;
+use super::build_objectives::{down_below, objective_of};
 use super::downtime::{Down, downs};
 use super::llm;
 use super::model::{Latency, LatencyOfAll, ServiceReport, ServiceSeries};
@@ -14,7 +14,7 @@ use units::Money;
 /// The reports of all services with traffic.
 pub(super) fn of(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<ServiceReport> {
     let never_down = ServiceTrack::default();
-    facts
+    let mut reports: Vec<ServiceReport> = facts
         .services
         .iter()
         .enumerate()
@@ -22,7 +22,12 @@ pub(super) fn of(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<ServiceRe
             let track = facts.recorder.services.get(position).unwrap_or(&never_down);
             service_report(facts, allocation, service, track)
         })
-        .collect()
+        .collect();
+    reports.sort_by_key(|service| {
+        let objective = objective_of(facts.objectives, &service.service).unwrap_or(usize::MAX);
+        (objective, !service.has_clients, std::cmp::Reverse(service.arrived))
+    });
+    reports
 }
 
 fn service_report(
@@ -40,9 +45,11 @@ fn service_report(
     ServiceReport {
         service: service.service.clone(),
         workloads: service.workloads.iter().map(workload).collect(),
+        has_clients: service.has_clients,
         arrived: outcomes.arrived,
         answered: outcomes.answered,
         failed_by_cause: failed_by_cause(&outcomes),
+        failed_calls: service.failed_calls.clone(),
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
         latency: service.figures.latencies.map(latency),

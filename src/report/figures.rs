@@ -16,9 +16,24 @@ pub const ABSENT: &str = "-";
 /// Why requests to a service failed, with how many: `98 timeout, 9 no ready endpoint`.
 pub fn causes(service: &ServiceReport) -> String {
     let causes = service.failed_by_cause.iter();
-    let causes: Vec<String> =
-        causes.map(|(cause, requests)| format!("{} {cause}", count(*requests))).collect();
-    causes.join(", ")
+    let causes = causes.map(|(cause, requests)| {
+        let called = if cause == DEPENDENCY { called_in_vain(service) } else { String::new() };
+        format!("{} {cause}{called}", count(*requests))
+    });
+    causes.collect::<Vec<String>>().join(", ")
+}
+
+/// As [`traffic::FailureCause`] tells it.
+pub(crate) const DEPENDENCY: &str = traffic::FailureCause::Dependency.label();
+
+/// The services that a service called in vain, for most of its failures: ` (shop/db)`; empty if it called none.
+fn called_in_vain(service: &ServiceReport) -> String {
+    let names: Vec<&str> = service.failed_calls.iter().map(|(name, _)| name.as_str()).collect();
+    match &names[..] {
+        [] => String::new(),
+        [one] => format!(" ({one})"),
+        [one, more @ ..] => format!(" (most of all {one}; {} more)", more.len()),
+    }
 }
 
 const SECONDS_PER_MINUTE: u64 = 60;

@@ -144,6 +144,7 @@ fn objectives() -> Vec<ObjectiveResult> {
             limit_number: limit.1,
             value_number: Some(value.1),
             met,
+            because: String::new(),
             minutes: None,
         }
     };
@@ -172,6 +173,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
     ServiceReport {
         service: "ai-agents/ai-agent".to_owned(),
         workloads: vec!["Deployment ai-agents/ai-agent".to_owned()],
+        has_clients: true,
         arrived: 38_771,
         answered: 38_449,
         failed_by_cause: vec![
@@ -179,6 +181,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
             ("timeout".to_owned(), 98),
             ("no ready endpoint".to_owned(), 9),
         ],
+        failed_calls: Vec::new(),
         in_flight: 4,
         retries: Some(1_206),
         latency: Some(Latency {
@@ -254,6 +257,7 @@ fn agent_workload(ends: &[f64]) -> WorkloadReport {
         hpa: Some("ai-agents/ai-agent".to_owned()),
         replicas: Spread { min: 3.0, mean: 5.83, max: 8.0 },
         ready: Spread { min: 2.0, mean: 5.41, max: 8.0 },
+        hpa_at_maximum_seconds: 0.0,
         rescales: 5,
         pods_created: 19,
         restarts: 1,

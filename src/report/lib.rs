@@ -16,6 +16,7 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod reasons;
 pub mod text;
 
 pub use build::{Facts, PoolFacts, ServiceFacts, build};

@@ -18,7 +18,7 @@ pub struct Report {
     pub run: RunInfo,
     /// The scenario's objectives, met or missed.
     pub objectives: Vec<ObjectiveResult>,
-    /// Per service with traffic.
+    /// Per service with traffic: those with objectives first, then those that clients ask, the busiest of them first.
     pub services: Vec<ServiceReport>,
     /// Replicas, restarts and CPU of each workload.
     pub workloads: Vec<WorkloadReport>,
@@ -101,6 +101,9 @@ pub struct ObjectiveResult {
     pub value_number: Option<f64>,
     /// Whether it was met.
     pub met: bool,
+    /// Why it was missed, as far as the run tells; empty if it was met.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub because: String,
     /// The minutes that hold the limit by themselves; absent for a figure that is not told by the minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minutes: Option<MinutesHeld>,
@@ -159,12 +162,18 @@ pub struct ServiceReport {
     pub service: String,
     /// The workloads whose pods it selects, under their names in [`Report::workloads`].
     pub workloads: Vec<String>,
+    /// Whether clients ask it, and not its fellow services alone.
+    pub has_clients: bool,
     /// Requests that arrived.
     pub arrived: u64,
     /// Those that were answered.
     pub answered: u64,
     /// Those that failed, by cause (`no ready endpoint`, `timeout`, ...), largest first.
     pub failed_by_cause: Vec<(String, u64)>,
+    /// Services that it called in vain for requests that failed, with the number of those calls, most first; absent
+    /// if there were none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_calls: Vec<(String, u64)>,
     /// Those still under way at the end.
     pub in_flight: u64,
     /// Further attempts that callers made at these requests after a failure, on top of them; absent if
@@ -239,6 +248,8 @@ pub struct WorkloadReport {
     pub replicas: Spread,
     /// Ready pods, likewise.
     pub ready: Spread,
+    /// Time for which its HPA wanted more pods than its maximum, seconds.
+    pub hpa_at_maximum_seconds: f64,
     /// Changes of `spec.replicas` by an autoscaler.
     pub rescales: u64,
     /// Pods created in all.

@@ -30,6 +30,11 @@ impl Simulation {
         self.env.world.traffic.iter().map(|(name, _)| name)
     }
 
+    /// Whether clients ask the Service at a position of the traffic, and not its fellow services alone.
+    pub fn has_clients(&self, service: usize) -> bool {
+        self.env.world.traffic.get(service).is_some_and(|(_, traffic)| traffic.has_clients())
+    }
+
     /// Requests that came so far, warm-up included.
     pub fn requests(&self) -> u64 {
         let services = 0..self.env.world.traffic.len();

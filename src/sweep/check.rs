@@ -9,7 +9,7 @@ use report::text::layout::{Align, Paint, Style, Table, paragraph};
 use report::{ObjectiveResult, Report};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
 
 /// Results of all scenarios that were to be checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -175,7 +175,11 @@ fn status_of(objective: &ObjectiveResult) -> TestCaseStatus {
         return TestCaseStatus::success();
     }
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_message(format!("{} is {}", objective.figure, objective.value));
+    let because = match &*objective.because {
+        "" => String::new(),
+        because => format!(", because {because}"),
+    };
+    status.set_message(format!("{} is {}{because}", objective.figure, objective.value));
     status
 }
 
@@ -190,8 +194,14 @@ fn objective_lines(objectives: &[ObjectiveResult], style: Style) -> Vec<String> 
             objective.limit.clone(),
         ]);
     }
-    let painted = objectives.iter().zip(table.lines()).map(|(objective, line)| {
-        style.paint(if objective.met { Paint::Plain } else { Paint::Bad }, &line)
-    });
-    painted.collect()
+    let mut lines = Vec::new();
+    for (objective, line) in objectives.iter().zip(table.lines()) {
+        lines.push(style.paint(if objective.met { Paint::Plain } else { Paint::Bad }, &line));
+        if !objective.because.is_empty() {
+            let because = format!("because {}", objective.because);
+            lines
+                .extend(paragraph("    ", &because).iter().map(|one| style.paint(Paint::Dim, one)));
+        }
+    }
+    lines
 }

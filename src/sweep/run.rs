@@ -146,15 +146,31 @@ fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulat
 
 fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts> {
     let names: Vec<String> = simulation.traffic_services().map(ToString::to_string).collect();
+    let called_names = names.clone();
     (0u32..)
         .zip(names)
         .map(|(position, service)| {
             let workloads = simulation.workloads_behind(position as usize);
             let id = ServiceId(position);
+            let has_clients = simulation.has_clients(position as usize);
             let figures = simulation.traffic_mut().figures(now, id);
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
             let minutes = simulation.traffic_mut().minutes(now, id);
-            ServiceFacts { service, workloads, figures, intervals, minutes }
+            let failed_calls = simulation.traffic_mut().failed_calls(id).into_iter();
+            let failed_calls = failed_calls
+                .filter_map(|(called, count)| {
+                    Some((called_names.get(called.0 as usize)?.clone(), count))
+                })
+                .collect();
+            ServiceFacts {
+                service,
+                has_clients,
+                failed_calls,
+                workloads,
+                figures,
+                intervals,
+                minutes,
+            }
         })
         .collect()
 }

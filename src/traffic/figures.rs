@@ -195,6 +195,16 @@ impl Traffic {
         self.backends.get(backend).is_some_and(|row| row.state == BackendState::Serving)
     }
 
+    /// The services that failed requests of a service called in vain, with the number of those calls since the
+    /// warm-up, most first. An attempt that is made again counts again.
+    pub fn failed_calls(&self, service: ServiceId) -> Vec<(ServiceId, u64)> {
+        let calls = &self.records.services[service.0 as usize].failed_calls;
+        let mut calls: Vec<_> =
+            calls.iter().map(|(service, count)| (ServiceId(*service), *count)).collect();
+        calls.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        calls
+    }
+
     /// Load of a service at `now`.
     pub fn service_load(&mut self, now: SimTime, service: ServiceId) -> ServiceLoad {
         self.advance(now);

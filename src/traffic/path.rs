@@ -105,6 +105,13 @@ struct Ahead {
     endpoints: Vec<BackendId>,
 }
 
+impl ServiceTraffic {
+    /// Whether clients ask it, and not its fellow services alone.
+    pub fn has_clients(&self) -> bool {
+        !self.arrivals.is_none() || !self.routes.is_empty()
+    }
+}
+
 impl Traffic {
     /// Traffic to `services` whose pods behave as `models`, from time zero on. No service has an
     /// endpoint yet. Calls to services that are not among them fail: they never have one.

@@ -1,6 +1,8 @@
 //! Outcomes of the requests of each service: counts, and latencies in histograms, over the run and by interval. The
 //! memory does not grow with the number of requests.
 
+use std::collections::BTreeMap;
+
 use super::arrivals::Arrival;
 use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
@@ -98,6 +100,8 @@ pub(super) struct ServiceRecord {
     /// If they are recorded: of the whole run, and of the interval.
     waits: Option<Box<[Tally; 2]>>,
     pub minutes: Minutes,
+    /// Calls to other services on account of which its own requests failed, by the service called.
+    pub failed_calls: BTreeMap<u32, u64>,
 }
 
 /// A caller that waits for an answer.

@@ -163,3 +163,72 @@ objectives:
     assert_eq!(minutes.of, 25);
     assert!((18..=20).contains(&minutes.held), "{minutes:?}");
 }
+
+#[test]
+fn services_with_objectives_come_first_then_those_that_clients_ask() {
+    let names = |report: &Report| -> Vec<String> {
+        report.services.iter().map(|service| service.service.clone()).collect()
+    };
+    // By name, `db` is first.
+    assert_eq!(names(&run("[]", "[]")), ["shop/web", "shop/db"]);
+    let report = run("[]", "[{service: shop/db, latency: {p95: 300ms}}]");
+    assert_eq!(names(&report), ["shop/db", "shop/web"]);
+    assert_eq!(
+        report.services.iter().map(|one| one.has_clients).collect::<Vec<_>>(),
+        [false, true]
+    );
+}
+
+#[test]
+fn a_failed_dependency_is_named_and_so_is_its_own_cause() {
+    let report = run(LOST_FOR_FIVE_MINUTES, "[{service: shop/web, availability: 99.9}]");
+    let missed = objective(&report, "availability");
+    for says in ["dependency failed (shop/db)", "at shop/db: ", "no ready endpoint"] {
+        assert!(missed.because.contains(says), "{says}: {}", missed.because);
+    }
+    let told =
+        report.attention.iter().any(|one| one.message.contains("dependency failed (shop/db)"));
+    assert!(told, "{:?}", report.attention);
+}
+
+#[test]
+fn an_autoscaler_at_its_maximum_is_told_and_is_the_reason_of_a_miss() {
+    let hpa = "
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  minReplicas: 2
+  maxReplicas: 3
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}]
+";
+    let scenario = "
+apiVersion: wavetank/v1
+kind: Scenario
+name: capped
+duration: 30m
+warmUp: 5m
+manifests: [manifests.yaml]
+cluster: {nodePools: [{name: a, count: 3, instanceType: aws/m5.large}]}
+workloads:
+  - {workload: Deployment/shop/web, requests: {cpuTime: 20ms, concurrency: 16}}
+traffic:
+  - {service: shop/web, load: {pattern: constant, rps: 140}, timeout: 2s}
+objectives:
+  - {service: shop/web, latency: {p95: 10ms}}
+";
+    let manifests = format!("{MANIFESTS}{hpa}");
+    let resolved = resolved(scenario, &manifests, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let report = wavetank::sweep::run(&resolved, 1, |_| {}).expect("a run");
+    let web = report.workloads.iter().find(|one| one.workload.ends_with("shop/web")).expect("web");
+    assert!(web.hpa_at_maximum_seconds > 1_200.0, "{}", web.hpa_at_maximum_seconds);
+    let missed = objective(&report, "latency p95");
+    assert!(
+        missed.because.contains("HPA shop/web wanted more pods than its maximum (3 came)"),
+        "{missed:?}"
+    );
+    let warned = report.attention.iter().any(|one| one.message.contains("than its maximum"));
+    assert!(warned, "{:?}", report.attention);
+}

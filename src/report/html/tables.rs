@@ -34,7 +34,9 @@ pub fn objectives(report: &Report) -> String {
 /// By how much an objective was missed, and in how many minutes.
 fn notes(objective: &ObjectiveResult) -> String {
     let miss = Some(miss(objective)).filter(|miss| !miss.is_empty());
-    miss.into_iter().chain(missed_minutes(objective)).collect::<Vec<_>>().join("; ")
+    let because = Some(&objective.because).filter(|because| !because.is_empty());
+    let because = because.map(|because| format!("because {because}"));
+    miss.into_iter().chain(missed_minutes(objective)).chain(because).collect::<Vec<_>>().join("; ")
 }
 
 /// Latency, outcomes, availability.

@@ -131,9 +131,11 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
         } else {
             style.paint(Paint::Bad, &line)
         });
-        let minutes = missed_minutes(objective).map(|text| paragraph("       ", &text));
-        let minutes = minutes.into_iter().flatten();
-        lines.extend(minutes.map(|line| style.paint(Paint::Dim, &line)));
+        let because = Some(&objective.because).filter(|because| !because.is_empty());
+        let because = because.map(|because| format!("because {because}"));
+        let notes = missed_minutes(objective).into_iter().chain(because);
+        let notes = notes.flat_map(|text| paragraph("       ", &text));
+        lines.extend(notes.map(|line| style.paint(Paint::Dim, &line)));
     }
     lines
 }

@@ -234,6 +234,11 @@ impl Arrivals {
         Self::of(Source::Nothing)
     }
 
+    /// Whether nothing ever comes.
+    pub fn is_none(&self) -> bool {
+        matches!(self.source, Source::Nothing) && self.users.is_empty()
+    }
+
     /// Those of the arrivals that go one way: `stream` draws a number from 0 to 1 for each, and `ranges`,
     /// by ascending time, says which numbers go it. Users go no way but their own.
     pub fn routed(self, ranges: Vec<Way>, stream: Stream) -> Self {

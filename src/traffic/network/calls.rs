@@ -176,6 +176,11 @@ impl Traffic {
             return;
         }
         if result.is_err() && !is_optional {
+            let called = edge.service;
+            let failed = &mut self.records.services[attempt.service as usize];
+            if failed.counts(call.made) {
+                *failed.failed_calls.entry(called).or_default() += 1;
+            }
             return self.end_attempt(now, parent, Err(FailureCause::Dependency));
         }
         attempt.pending -= 1;

@@ -1,0 +1,115 @@
+//! Why an objective was missed, as far as the run tells, in one line.
+
+use super::figures::{DEPENDENCY, causes, counted, percent, span};
+use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
+
+/// At this CPU use over its requests a workload without a limit of its own is busy rather than waiting.
+const BUSY: f64 = 0.9;
+/// Reasons that one line has room for.
+const REASONS: usize = 3;
+
+/// The reasons for which an objective was missed, the weightiest first; empty if the run tells none.
+pub(super) fn of(report: &Report, missed: &ObjectiveResult) -> String {
+    let Some(name) = missed.subject.strip_prefix("service ") else { return of_cost(report) };
+    let Some(service) = report.services.iter().find(|service| service.service == name) else {
+        return format!("no request is sent to {name}");
+    };
+    let mut reasons = Vec::new();
+    if service.arrived == 0 {
+        return "no request arrived".to_owned();
+    }
+    let is_latency = ["latency", "TTFT", "TPOT"].iter().any(|one| missed.figure.starts_with(one));
+    if !is_latency || missed.value_number.is_none() {
+        reasons.extend(failures(report, service));
+    }
+    if missed.figure.ends_with("by time") || missed.figure == "good minutes" {
+        let longest = service.downtimes.iter().filter(|down| down.counted_seconds > 0.0);
+        let longest = longest.max_by(|a, b| a.counted_seconds.total_cmp(&b.counted_seconds));
+        reasons.extend(
+            longest.map(|down| {
+                format!("it was down for {}: {}", span(down.counted_seconds), down.cause)
+            }),
+        );
+    }
+    let called = causes_downstream(report, service);
+    let behind = std::iter::once(service).chain(called).flat_map(|service| &service.workloads);
+    for workload in report.workloads.iter().filter(|one| behind.clone().any(|w| *w == one.workload))
+    {
+        reasons.extend(troubles(workload));
+    }
+    let mut told: Vec<String> = Vec::new();
+    for reason in reasons {
+        if !told.contains(&reason) {
+            told.push(reason);
+        }
+    }
+    told.truncate(REASONS);
+    told.join("; ")
+}
+
+/// The HPA of a workload at its maximum.
+pub(super) fn at_maximum(workload: &WorkloadReport) -> String {
+    let hpa = workload.hpa.as_deref().unwrap_or("an HPA");
+    let seconds = workload.hpa_at_maximum_seconds;
+    let most = workload.replicas.max;
+    format!("HPA {hpa} wanted more pods than its maximum ({most:.0} came) for {}", span(seconds))
+}
+
+/// Why requests failed, down to the service at which it began.
+fn failures(report: &Report, service: &ServiceReport) -> Option<String> {
+    let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
+    if failed == 0 {
+        return None;
+    }
+    let own = format!("{} failed: {}", counted(failed, "request"), causes(service));
+    let is_called = service.failed_by_cause.first().is_some_and(|(cause, _)| cause == DEPENDENCY);
+    let root = causes_downstream(report, service).last();
+    let root = root.filter(|root| is_called && !root.failed_by_cause.is_empty());
+    Some(match root {
+        Some(root) => format!("{own}; at {}: {}", root.service, causes(root)),
+        None => own,
+    })
+}
+
+/// The service that a service called in vain most often, the one which that called, and so on.
+fn causes_downstream<'a>(
+    report: &'a Report,
+    service: &'a ServiceReport,
+) -> impl Iterator<Item = &'a ServiceReport> + Clone {
+    let next = |service: &&'a ServiceReport| {
+        let (called, _) = service.failed_calls.first()?;
+        report.services.iter().find(|one| one.service == *called)
+    };
+    // Services that call each other make no end of it.
+    std::iter::successors(next(&service), next).take(report.services.len())
+}
+
+/// What went wrong with a workload that makes its service slow or unavailable.
+fn troubles(workload: &WorkloadReport) -> Vec<String> {
+    let name = &workload.workload;
+    let mut troubles = Vec::new();
+    if workload.hpa_at_maximum_seconds > 0.0 {
+        troubles.push(at_maximum(workload));
+    }
+    if workload.pending_pod_seconds >= 60.0 {
+        let waited = span(workload.pending_pod_seconds);
+        troubles.push(format!("pods of {name} waited {waited} in all for a node"));
+    }
+    if workload.restarts > 0 {
+        troubles.push(format!("containers of {name} restarted {} times", workload.restarts));
+    }
+    if let Some(used) = workload.cpu_utilization.filter(|used| *used >= BUSY) {
+        troubles.push(format!("{name} used {} of the CPU that it requests", percent(used)));
+    }
+    troubles
+}
+
+fn of_cost(report: &Report) -> String {
+    let dearest = report.cost.pools.iter().max_by_key(|pool| pool.usd);
+    let dearest = dearest
+        .map(|pool| format!("pool {} costs {} of {}", pool.pool, pool.usd, report.cost.total_usd));
+    let idle = report.cost.idle_usd.as_usd() / report.cost.total_usd.as_usd();
+    let idle =
+        (idle.is_finite() && idle > 0.0).then(|| format!("{} of the bill is idle", percent(idle)));
+    dearest.into_iter().chain(idle).collect::<Vec<_>>().join("; ")
+}
