@@ -14,6 +14,7 @@ use files::{read_bytes, write_file};
 use report::text::Style;
 use scenario::resolved::ResolvedScenario;
 use sweep::compare::{Comparison, Verdict};
+use sweep::gate::Filter;
 use sweep::measure::Measurement;
 use sweep::{compare_text, run_all};
 
@@ -57,7 +58,21 @@ pub struct Arguments {
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = parse_percent)]
     tolerance: f64,
 
-    /// End with exit code 1 if a figure is worse, or has changed at all
+    /// Judge by this service alone, as NAMESPACE/NAME or NAME; given several times, by these. Default: those with
+    /// objectives and those that clients ask
+    #[arg(long = "service", value_name = "SERVICE")]
+    services: Vec<String>,
+
+    /// Judge by this figure alone, such as 'latency p95', or by all that begin so, such as latency; given several
+    /// times, by these
+    #[arg(long = "figure", value_name = "FIGURE")]
+    figures: Vec<String>,
+
+    /// Show all figures, those that are the same included
+    #[arg(long)]
+    all: bool,
+
+    /// End with exit code 1 if a figure that the comparison is judged by is worse, or if any figure at all has changed
     #[arg(long, value_enum, value_name = "WHAT")]
     fail_on: Option<FailOn>,
 
@@ -69,9 +84,9 @@ pub struct Arguments {
 /// When a comparison fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A figure is worse
+    /// A figure is worse that the comparison is judged by
     Worse,
-    /// A figure is worse, better, or otherwise changed
+    /// Any figure is worse, better, or otherwise changed
     Change,
 }
 
@@ -107,10 +122,16 @@ pub fn run(
     let [first, second] = &measured[..] else {
         return Ok(Exit::Fine);
     };
-    let comparison = Comparison::new(first, second, arguments.tolerance / 100.0);
+    let filter =
+        Filter { services: arguments.services.clone(), figures: arguments.figures.clone() };
+    let comparison = Comparison::new(first, second, arguments.tolerance / 100.0, &filter);
+    if comparison.figures.is_empty() && !filter.is_empty() {
+        return Err(Failure::Input(nothing_picked(first)));
+    }
     match arguments.output {
         Form::Text => {
-            let text = compare_text::render(&comparison, Style { color: options.color });
+            let text =
+                compare_text::render(&comparison, arguments.all, Style { color: options.color });
             out.write_all(text.as_bytes())?;
         }
         Form::Json => {
@@ -119,6 +140,26 @@ pub fn run(
         }
     }
     Ok(exit(&comparison, arguments.fail_on))
+}
+
+/// What can be picked.
+fn nothing_picked(measured: &Measurement) -> String {
+    let mut subjects: Vec<&str> = Vec::new();
+    let mut figures: Vec<&str> = Vec::new();
+    for one in &measured.figures {
+        let service = one.name.subject.strip_prefix("service ");
+        if let Some(service) = service.filter(|service| !subjects.contains(service)) {
+            subjects.push(service);
+        }
+        if service.is_some() && !figures.contains(&one.name.figure.as_str()) {
+            figures.push(&one.name.figure);
+        }
+    }
+    format!(
+        "--service and --figure leave nothing to compare; there are the services {} with the figures {}",
+        subjects.join(", "),
+        figures.join(", ")
+    )
 }
 
 /// The sides that are to be run, with what they are called.
@@ -157,7 +198,7 @@ fn read_baseline(path: &str) -> Result<Measurement, Failure> {
 fn exit(comparison: &Comparison, fail_on: Option<FailOn>) -> Exit {
     let fails = match fail_on {
         None => false,
-        Some(FailOn::Worse) => comparison.has(Verdict::Worse),
+        Some(FailOn::Worse) => comparison.gated(Verdict::Worse).next().is_some(),
         Some(FailOn::Change) => [Verdict::Worse, Verdict::Better, Verdict::Changed]
             .map(|one| comparison.has(one))
             .contains(&true),

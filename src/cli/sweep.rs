@@ -37,6 +37,11 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value = "1")]
     seeds: Seeds,
 
+    /// Try the row to take with so many further seeds, on which it was not chosen; one that misses an objective with
+    /// them makes room for the next; 0 takes it as it is
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(..=1000))]
+    confirm: u16,
+
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -87,7 +92,17 @@ pub fn run(
     let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
     bar.finish_and_clear();
     let varied = arguments.vary.iter().map(|one| one.path.clone()).collect();
-    let sweep = SweepTable::new(varied, cells.into_iter().zip(reports).collect());
+    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(reports).collect());
+    let after = seeds.last().map_or(first, |last| last.saturating_add(1));
+    let fresh: Vec<u64> =
+        (0..u64::from(arguments.confirm)).map_while(|number| after.checked_add(number)).collect();
+    sweep
+        .confirm(&fresh, |position| {
+            let row = &resolved[position..=position];
+            let mut reports = run_all(row, &fresh, || {})?;
+            Ok(reports.pop().unwrap_or_default())
+        })
+        .map_err(Failure::Problems)?;
     let rendered = match arguments.output {
         Format::Text => table_text::render(&sweep, Style { color: options.color }).into_bytes(),
         Format::Csv => sweep.csv().map_err(Failure::input)?,

@@ -200,6 +200,12 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         .map(|(_, held)| held.requested.cpu_milli_ns)
         .sum();
     let used = track.cpu_time.as_nanos() as f64 * 1000.0;
+    let pending = track.pending.value();
+    // A pod of a Job may well end, or begin, just now: what counts is what became of the Jobs.
+    let is_batch = track.batch.is_some();
+    let not_ready =
+        if is_batch { 0 } else { track.desired.value() - track.ready.value() - pending };
+    let whole = |count: i64| u64::try_from(count).unwrap_or_default();
     let floats = |series: &[i64]| series.iter().map(|value| *value as f64).collect();
     WorkloadReport {
         workload: track.workload.to_string(),
@@ -211,6 +217,8 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         pods_created: track.pods_created,
         restarts: track.restarts,
         pending_pod_seconds: track.pending.integral_seconds(end),
+        pods_without_node: whole(pending),
+        pods_not_ready: whole(not_ready),
         cpu_utilization: (requested > 0).then(|| used / requested as f64),
         jobs: track.batch.as_ref().map(|batch| jobs(batch, end)),
         series: WorkloadSeries {
@@ -385,9 +393,8 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut say = |severity, message| found.push(Attention { severity, message });
     for (track, workload) in facts.recorder.workloads.iter().zip(&report.workloads) {
         let name = &workload.workload;
-        let pending = track.pending.value();
-        if pending > 0 {
-            let pods = counted(pending.unsigned_abs(), "pod");
+        if workload.pods_without_node > 0 {
+            let pods = counted(workload.pods_without_node, "pod");
             let why = last_words(report, name, "FailedScheduling");
             let message = format!("{name}: {pods} still had no node at the end of the run{why}");
             say(Severity::Failure, message);
@@ -395,10 +402,8 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             let waited = workload.pending_pod_seconds;
             say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
         }
-        let (desired, ready) = (track.desired.value(), track.ready.value());
-        // A pod of a Job may well end, or begin, just now: what counts is what became of the Jobs.
-        if workload.jobs.is_none() && ready + pending < desired {
-            let missing = format!("{} of {desired} pods", desired - ready - pending);
+        if workload.pods_not_ready > 0 {
+            let missing = format!("{} of {} pods", workload.pods_not_ready, track.desired.value());
             let why = last_words(report, name, "FailedCreate");
             let message = format!("{name}: {missing} were not ready at the end of the run{why}");
             say(Severity::Failure, message);

@@ -61,6 +61,9 @@ fn of<'a>(
     })
 }
 
+/// Answers of a minute within a limit; absent if they are not counted.
+type Within<'a> = dyn Fn(&MinuteFigures, SimDuration) -> Option<u64> + 'a;
+
 /// A figure that an objective limits: its words, its values, and which minutes held it.
 struct Limited<'a> {
     what: &'static str,
@@ -68,7 +71,7 @@ struct Limited<'a> {
     answered: Option<Latency>,
     of_all: Option<LatencyOfAll>,
     /// Answers of a minute within a limit; absent for what is not counted by the minute.
-    within: Option<&'a dyn Fn(&MinuteFigures, SimDuration) -> Option<u64>>,
+    within: Option<&'a Within<'a>>,
 }
 
 fn of_service(
@@ -106,7 +109,7 @@ fn of_service(
                     // Before the first request to a language model there are no counts of its tokens.
                     !is_short_of(within(minute, limit).unwrap_or(0), ended, share)
                 };
-                result.minutes = held(&minutes, &mut good, holds);
+                result.minutes = Some(held(&minutes, &mut good, holds));
             }
             results.push(result);
         }
@@ -128,7 +131,7 @@ fn of_service(
         let mut result = at_least("availability", limit, by_requests);
         let holds =
             |minute: &MinuteFigures| !is_short_of(minute.answered, minute.ended(), limit / 100.0);
-        result.minutes = held(&minutes, &mut good, holds);
+        result.minutes = Some(held(&minutes, &mut good, holds));
         results.push(result);
     }
     if let Some(limit) = objective.availability_by_time {
@@ -146,8 +149,8 @@ fn of_service(
 fn limited<'a>(
     objective: &ServiceObjective,
     known: Option<&ServiceFacts>,
-    within_latency: &'a dyn Fn(&MinuteFigures, SimDuration) -> Option<u64>,
-    within_first_token: &'a dyn Fn(&MinuteFigures, SimDuration) -> Option<u64>,
+    within_latency: &'a Within<'a>,
+    within_first_token: &'a Within<'a>,
 ) -> [Limited<'a>; 3] {
     let figures = known.map(|known| &known.figures);
     let llm = figures.and_then(|figures| figures.llm.as_ref());
@@ -211,14 +214,14 @@ fn held(
     minutes: &[&MinuteFigures],
     good: &mut [bool],
     holds: impl Fn(&MinuteFigures) -> bool,
-) -> Option<MinutesHeld> {
+) -> MinutesHeld {
     let mut held = 0;
     for (minute, good) in minutes.iter().zip(good) {
         let holds = holds(minute);
         *good &= holds;
         held += u64::from(holds);
     }
-    Some(MinutesHeld { held, of: minutes.len() as u64 })
+    MinutesHeld { held, of: minutes.len() as u64 }
 }
 
 fn quantile(latency: Latency, figure: &str) -> f64 {

@@ -262,6 +262,8 @@ fn agent_workload(ends: &[f64]) -> WorkloadReport {
         pods_created: 19,
         restarts: 1,
         pending_pod_seconds: 61.4,
+        pods_without_node: 0,
+        pods_not_ready: 0,
         cpu_utilization: Some(0.713),
         jobs: None,
         series: WorkloadSeries {

@@ -258,6 +258,10 @@ pub struct WorkloadReport {
     pub restarts: u64,
     /// Seconds that pods waited for a node, summed.
     pub pending_pod_seconds: f64,
+    /// Pods that had no node at the end of the run.
+    pub pods_without_node: u64,
+    /// Further pods that it wanted and that were not ready at the end of the run; none of a workload that makes Jobs.
+    pub pods_not_ready: u64,
     /// CPU use over requests, mean over the run, 0..; absent without requests.
     pub cpu_utilization: Option<f64>,
     /// Outcomes of its Jobs; absent for other kinds.

@@ -4,11 +4,12 @@
 use serde::Serialize;
 
 use super::figures::{Better, FigureName, REQUESTS, Unit};
-use super::interval::{CONFIDENCE, interval, mean};
+use super::gate::{FALSE_ALARMS, Filter, is_gated, significant};
+use super::interval::{CONFIDENCE, interval, mean, p_value};
 use super::measure::{Measured, Measurement};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
 
 /// Comparison of two measurements with the same seeds, pair by pair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +26,9 @@ pub struct Comparison {
     /// Differences up to this share of the baseline count as none; for figures that are shares, of what is
     /// missing to one, where that is less.
     pub tolerance: f64,
+    /// At most this share of comparisons of sides that do not differ finds one of the figures that it is judged by
+    /// better or worse.
+    pub false_alarms: f64,
     /// Reasons why the sides are not comparable in full.
     pub notes: Vec<String>,
     /// The figures that both have.
@@ -56,7 +60,11 @@ pub struct ComparedFigure {
     pub difference: Option<f64>,
     /// The interval of the mean difference; absent with one seed.
     pub interval: Option<[f64; 2]>,
-    /// Verdict on the difference.
+    /// How likely chance alone makes a difference that is as far beyond the tolerance; absent with one seed.
+    pub p_value: Option<f64>,
+    /// Whether it is one of those that the comparison is judged by.
+    pub is_gated: bool,
+    /// Verdict on the difference, with all figures in mind that were looked at.
     pub verdict: Verdict,
     /// The first side's values, seed by seed.
     pub baseline_values: Vec<Option<f64>>,
@@ -70,7 +78,7 @@ pub struct ComparedFigure {
 pub enum Verdict {
     /// No difference, or one within the tolerance.
     Same,
-    /// For the better: the interval leaves no room for none.
+    /// For the better, beyond what chance makes of so many figures.
     Better,
     /// For the worse.
     Worse,
@@ -82,8 +90,13 @@ pub enum Verdict {
 
 impl Comparison {
     /// Compares figure by figure. The measurements must have the same seeds. Differences up to
-    /// `tolerance`, a share of the baseline's size, count as none.
-    pub fn new(baseline: &Measurement, candidate: &Measurement, tolerance: f64) -> Self {
+    /// `tolerance`, a share of the baseline's size, count as none. What `filter` leaves out is not compared.
+    pub fn new(
+        baseline: &Measurement,
+        candidate: &Measurement,
+        tolerance: f64,
+        filter: &Filter,
+    ) -> Self {
         let side = |of: &Measurement| Side {
             label: of.label.clone(),
             scenario: of.scenario.clone(),
@@ -91,13 +104,17 @@ impl Comparison {
         };
         let mut notes = Vec::new();
         let mut figures = Vec::new();
-        for one in &baseline.figures {
+        let leading = [&baseline.leading[..], &candidate.leading].concat();
+        for one in baseline.figures.iter().filter(|one| filter.has(&one.name)) {
             match candidate.figures.iter().find(|other| other.name == one.name) {
-                Some(other) => figures.push(compared(one, other, tolerance)),
+                Some(other) => {
+                    let is_gated = is_gated(&one.name, &leading, filter);
+                    figures.push(compared(one, other, tolerance, is_gated));
+                }
                 None => one_sided(&one.name, "first", &mut notes),
             }
         }
-        for other in &candidate.figures {
+        for other in candidate.figures.iter().filter(|other| filter.has(&other.name)) {
             if !baseline.figures.iter().any(|one| one.name == other.name) {
                 one_sided(&other.name, "second", &mut notes);
             }
@@ -114,6 +131,7 @@ impl Comparison {
         if baseline.seeds.len() == 1 {
             notes.push("one seed gives no interval: any difference may be chance".to_owned());
         }
+        judge(&mut figures);
         Self {
             format_version: FORMAT_VERSION,
             baseline: side(baseline),
@@ -121,12 +139,18 @@ impl Comparison {
             seeds: baseline.seeds.clone(),
             confidence: CONFIDENCE,
             tolerance,
+            false_alarms: FALSE_ALARMS,
             notes,
             figures,
         }
     }
 
-    /// Whether any figure has this verdict.
+    /// The figures with this verdict that the comparison is judged by.
+    pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = &ComparedFigure> {
+        self.figures.iter().filter(move |one| one.is_gated && one.verdict == verdict)
+    }
+
+    /// Whether any figure at all has this verdict.
     pub fn has(&self, verdict: Verdict) -> bool {
         self.figures.iter().any(|figure| figure.verdict == verdict)
     }
@@ -140,7 +164,7 @@ fn one_sided(name: &FigureName, side: &str, notes: &mut Vec<String>) {
     }
 }
 
-fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure {
+fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) -> ComparedFigure {
     let pairs: Option<Vec<(f64, f64)>> = one
         .values
         .iter()
@@ -153,15 +177,15 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure 
         Some(differences) => (mean(differences).map(|by| rounded(by, one)), interval(differences)),
         None => (None, None),
     };
+    let negligible = tolerance * size(one.name.unit, one.mean().unwrap_or_default());
+    let p_value = differences.as_deref().and_then(|all| p_value(all, negligible));
     let verdict = match &differences {
         Some(all) if all.iter().all(|by| *by == 0.0) => Verdict::Same,
-        Some(_) => {
-            let negligible = tolerance * size(one.name.unit, one.mean().unwrap_or_default());
-            judge(one.name.better, difference.unwrap_or_default(), interval, negligible)
-        }
+        Some(_) if difference.unwrap_or_default().abs() <= negligible => Verdict::Same,
         // Nothing to compare on either side is no difference; on one side it is.
         None if one.values == other.values => Verdict::Same,
-        None => Verdict::Unclear,
+        // Until all figures are looked at together.
+        Some(_) | None => Verdict::Unclear,
     };
     ComparedFigure {
         name: one.name.clone(),
@@ -169,6 +193,8 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64) -> ComparedFigure 
         candidate: other.mean(),
         difference,
         interval,
+        p_value,
+        is_gated,
         verdict,
         baseline_values: one.values.clone(),
         candidate_values: other.values.clone(),
@@ -190,18 +216,28 @@ fn rounded(by: f64, of: &Measured) -> f64 {
     if by.abs() <= size * 1e-12 { 0.0 } else { by }
 }
 
-fn judge(better: Better, by: f64, interval: Option<[f64; 2]>, negligible: f64) -> Verdict {
-    if by.abs() <= negligible {
-        return Verdict::Same;
+/// Settles what chance does not explain: of the figures that the comparison is judged by together, and of all others
+/// together.
+fn judge(figures: &mut [ComparedFigure]) {
+    for is_gated in [true, false] {
+        let mut family: Vec<&mut ComparedFigure> =
+            figures.iter_mut().filter(|one| one.is_gated == is_gated).collect();
+        let p_values: Vec<Option<f64>> = family.iter().map(|one| one.p_value).collect();
+        let significant = significant(&p_values);
+        for (figure, significant) in family.iter_mut().zip(significant) {
+            if significant && figure.verdict == Verdict::Unclear {
+                figure.verdict = direction(figure.name.better, figure.difference);
+            }
+        }
     }
-    if interval.is_none_or(|[low, high]| low <= 0.0 && high >= 0.0) {
-        return Verdict::Unclear;
-    }
-    match better {
-        Better::Neither => Verdict::Changed,
-        Better::Lower if by < 0.0 => Verdict::Better,
-        Better::Higher if by > 0.0 => Verdict::Better,
-        Better::Lower | Better::Higher => Verdict::Worse,
+}
+
+fn direction(better: Better, by: Option<f64>) -> Verdict {
+    match (better, by.unwrap_or_default()) {
+        (Better::Neither, _) => Verdict::Changed,
+        (Better::Lower, by) if by < 0.0 => Verdict::Better,
+        (Better::Higher, by) if by > 0.0 => Verdict::Better,
+        (Better::Lower | Better::Higher, _) => Verdict::Worse,
     }
 }
 
@@ -221,6 +257,7 @@ mod tests {
             scenario: "a".into(),
             scenario_hash: "0".into(),
             seeds: (1..=values.len() as u64).collect(),
+            leading: vec!["service shop/web".into()],
             figures: vec![Measured { name, values: values.to_vec() }],
         }
     }
@@ -229,7 +266,7 @@ mod tests {
         let side = |values: &[f64]| {
             measurement(&values.iter().copied().map(Some).collect::<Vec<_>>(), better)
         };
-        Comparison::new(&side(one), &side(other), tolerance).figures[0].verdict
+        Comparison::new(&side(one), &side(other), tolerance, &Filter::default()).figures[0].verdict
     }
 
     #[test]
@@ -251,7 +288,7 @@ mod tests {
                 side.figures[0].name.unit = Unit::Share;
                 side
             };
-            Comparison::new(&side(one), &side(other), 0.01).figures[0].verdict
+            Comparison::new(&side(one), &side(other), 0.01, &Filter::default()).figures[0].verdict
         };
         assert_eq!(verdict(0.999, 0.990), Verdict::Worse);
         assert_eq!(verdict(1.0, 0.9999), Verdict::Worse);
@@ -273,8 +310,14 @@ mod tests {
     fn a_figure_that_one_side_lacks_is_unclear_and_one_that_both_lack_is_the_same() {
         let none = measurement(&[None, None], Better::Lower);
         let some = measurement(&[Some(1.0), Some(2.0)], Better::Lower);
-        assert_eq!(Comparison::new(&none, &some, 0.0).figures[0].verdict, Verdict::Unclear);
-        assert_eq!(Comparison::new(&none, &none, 0.0).figures[0].verdict, Verdict::Same);
+        assert_eq!(
+            Comparison::new(&none, &some, 0.0, &Filter::default()).figures[0].verdict,
+            Verdict::Unclear
+        );
+        assert_eq!(
+            Comparison::new(&none, &none, 0.0, &Filter::default()).figures[0].verdict,
+            Verdict::Same
+        );
     }
 
     #[test]

@@ -2,18 +2,26 @@
 
 use super::compare::{ComparedFigure, Comparison, Verdict};
 use super::figures::Unit;
-use report::figures::{ABSENT, counted};
+use report::figures::{ABSENT, counted, percent};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
-/// The comparison as text, each line ended.
-pub fn render(comparison: &Comparison, style: Style) -> String {
+/// Rows of figures that the comparison is not judged by, unless all are asked for.
+const OTHERS: usize = 8;
+
+/// The comparison as text, each line ended: its verdict, then the figures that differ, or all of them.
+pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
     let mut lines = header(comparison, style);
+    lines.extend(summary(comparison, style));
+    let (shown, left_out) = shown(comparison, all);
+    let table = table(&shown);
+    if !shown.is_empty() {
+        lines.push(String::new());
+        lines.extend(table.first().map(|line| style.paint(Paint::Dim, line)));
+    }
     let mut subject = "";
-    let table = table(comparison);
-    for (figure, line) in comparison.figures.iter().zip(table.iter().skip(1)) {
+    for (figure, line) in shown.iter().zip(table.iter().skip(1)) {
         if figure.name.subject != subject {
             subject = &figure.name.subject;
-            lines.push(String::new());
             lines.push(style.paint(Paint::Heading, subject));
         }
         let paint = match figure.verdict {
@@ -26,7 +34,67 @@ pub fn render(comparison: &Comparison, style: Style) -> String {
     }
     lines.push(String::new());
     lines.push(sums(comparison));
+    if left_out > 0 {
+        let more = format!("{} not shown: --all shows them", counted(left_out, "figure"));
+        lines.push(style.paint(Paint::Dim, &more));
+    }
     lines.join("\n") + "\n"
+}
+
+/// The verdict on the figures that the comparison is judged by.
+fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
+    let judged = comparison.figures.iter().filter(|one| one.is_gated).count();
+    let verdicts = [(Verdict::Worse, Paint::Bad), (Verdict::Better, Paint::Good)];
+    let mut lines = vec![String::new()];
+    for (verdict, paint) in verdicts {
+        for figure in comparison.gated(verdict) {
+            let unit = figure.name.unit;
+            let text = format!(
+                "{} {}: {} to {}, {}",
+                figure.name.subject,
+                figure.name.figure,
+                unit.words_or_absent(figure.baseline),
+                unit.words_or_absent(figure.candidate),
+                figure.difference.map_or_else(|| ABSENT.to_owned(), |by| difference(figure, by)),
+            );
+            let lead = format!("{:<8}", word(verdict));
+            lines.extend(paragraph(&lead, &text).iter().map(|line| style.paint(paint, line)));
+        }
+    }
+    let worse = comparison.gated(Verdict::Worse).count();
+    let better = comparison.gated(Verdict::Better).count();
+    let rest = format!(
+        "{worse} worse and {better} better of {} that this is judged by: of services with objectives or clients, and the \
+         bill. Of comparisons without a difference at most {} find one.",
+        counted(judged as u64, "figure"),
+        percent(comparison.false_alarms),
+    );
+    lines.extend(paragraph("", &rest));
+    lines
+}
+
+/// The figures to show, and how many are left out: those that the comparison is judged by and that differ, and the
+/// most that others differ.
+fn shown(comparison: &Comparison, all: bool) -> (Vec<&ComparedFigure>, u64) {
+    let differs = |figure: &&ComparedFigure| verdict(figure) != word(Verdict::Same);
+    let is_settled = |figure: &ComparedFigure| {
+        matches!(figure.verdict, Verdict::Worse | Verdict::Better | Verdict::Changed)
+    };
+    let mut others = 0;
+    let shown: Vec<&ComparedFigure> = comparison
+        .figures
+        .iter()
+        .filter(|figure| {
+            if all || (figure.is_gated && differs(figure)) {
+                return true;
+            }
+            let is_shown = !figure.is_gated && is_settled(figure) && others < OTHERS;
+            others += usize::from(is_shown);
+            is_shown
+        })
+        .collect();
+    let left_out = (comparison.figures.len() - shown.len()) as u64;
+    (shown, left_out)
 }
 
 fn header(comparison: &Comparison, style: Style) -> Vec<String> {
@@ -46,16 +114,14 @@ fn header(comparison: &Comparison, style: Style) -> Vec<String> {
         let note = paragraph("  ! note  ", note);
         lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
     }
-    lines.push(String::new());
-    lines.extend(table(comparison).first().map(|line| style.paint(Paint::Dim, line)));
     lines
 }
 
-fn table(comparison: &Comparison) -> Vec<String> {
+fn table(figures: &[&ComparedFigure]) -> Vec<String> {
     let right = [Align::Right; 4];
     let mut table = Table::new(&[&[Align::Left][..], &right, &[Align::Left]].concat());
     table.row(["", "first", "second", "difference", "± 95 %", ""].map(str::to_owned));
-    for figure in &comparison.figures {
+    for figure in figures {
         let unit = figure.name.unit;
         table.row([
             figure.name.figure.clone(),

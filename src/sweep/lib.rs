@@ -4,7 +4,9 @@
 pub mod check;
 pub mod compare;
 pub mod compare_text;
+pub mod confirm;
 mod figures;
+pub mod gate;
 mod interval;
 pub mod measure;
 mod phases;

@@ -8,7 +8,7 @@ use super::interval::mean;
 use report::Report;
 
 /// Version of the file form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
 
 /// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Measurement {
     pub scenario_hash: String,
     /// The seeds, in the order of the values.
     pub seeds: Vec<u64>,
+    /// Subjects of the services that have objectives or are asked by clients; empty in files before 1.1.
+    #[serde(default)]
+    pub leading: Vec<String>,
     /// Each figure with its values, in the order of the report.
     pub figures: Vec<Measured>,
 }
@@ -62,6 +65,7 @@ impl Measurement {
             scenario: first.map(|run| run.scenario.clone()).unwrap_or_default(),
             scenario_hash: first.map(|run| run.scenario_hash.clone()).unwrap_or_default(),
             seeds: reports.iter().map(|report| report.run.seed).collect(),
+            leading: reports.first().map(leading).unwrap_or_default(),
             figures: measured,
         }
     }
@@ -90,6 +94,26 @@ impl Measurement {
     pub fn json(&self) -> String {
         report::json::render(self)
     }
+}
+
+/// The services that people ask about: those with objectives, and those that clients ask.
+pub(crate) fn leading(report: &Report) -> Vec<String> {
+    let has_objective =
+        |subject: &str| report.objectives.iter().any(|objective| objective.subject == *subject);
+    let services = report.services.iter().map(|one| (format!("service {}", one.service), one));
+    let leading = services.filter(|(subject, one)| one.has_clients || has_objective(subject));
+    leading.map(|(subject, _)| subject).collect()
+}
+
+/// The services that have objectives; if none has, those that clients ask.
+pub(crate) fn foremost(report: &Report) -> Vec<String> {
+    let mut subjects = leading(report);
+    let has_objective =
+        |subject: &String| report.objectives.iter().any(|one| one.subject == *subject);
+    if subjects.iter().any(has_objective) {
+        subjects.retain(has_objective);
+    }
+    subjects
 }
 
 impl Measured {

@@ -1,13 +1,15 @@
-//! Result of a sweep: a row for each setting, the cheapest that meets the objectives marked.
+//! Result of a sweep: a row for each setting, with what is wrong with it.
 
 use serde::Serialize;
 
+use super::confirm::Confirmation;
 use super::figures::FigureName;
-use super::measure::Measurement;
+use super::measure::{Measurement, foremost};
 use report::Report;
+use report::figures::{counted, span};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
 
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +19,8 @@ pub struct SweepTable {
     pub scenario: String,
     /// The seeds with which each setting was run.
     pub seeds: Vec<u64>,
+    /// Subjects of the services that have objectives; if none has, of those that clients ask.
+    pub leading: Vec<String>,
     /// The paths that were varied.
     pub varied: Vec<String>,
     /// A row for each combination of values, in the order of the grid.
@@ -34,7 +38,19 @@ pub struct SweepRow {
     pub missed: Vec<String>,
     /// Whether there are objectives, and all were met with every seed.
     pub meets_objectives: bool,
-    /// Whether it is the cheapest of those; the first in the grid if several cost the same.
+    /// Pods that had no node or were not ready at the end of a run, by workload: `Deployment/shop/web: 3 pods have no
+    /// node`. Such a row is never taken: the missing pods cost nothing.
+    pub never_ran: Vec<String>,
+    /// What else a reader should know of its pods: restarts, waiting for nodes.
+    pub troubles: Vec<String>,
+    /// How much room the figures leave to their limits, as a share of these, where it is least; negative if one is
+    /// missed; absent if no limit is one of a service.
+    pub room: Option<f64>,
+    /// The trial with fresh seeds, if it came to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
+    /// Whether it is the one to take: the cheapest that meets the objectives with all seeds, the fresh ones included;
+    /// of several the one with the most room.
     pub is_cheapest: bool,
     /// Cost of the cluster, US dollars a month, mean over the seeds.
     pub cost_per_month_usd: f64,
@@ -58,14 +74,9 @@ impl SweepTable {
         let first = cells.first().map_or(&[][..], |(_, reports)| reports);
         let scenario = first.first().map(|report| report.run.scenario.clone()).unwrap_or_default();
         let seeds = first.iter().map(|report| report.run.seed).collect();
-        let mut rows: Vec<SweepRow> =
-            cells.into_iter().map(|(values, reports)| row(values, &reports)).collect();
-        let good = rows.iter_mut().filter(|row| row.meets_objectives);
-        let cheapest = good.min_by(|a, b| a.cost_per_month_usd.total_cmp(&b.cost_per_month_usd));
-        if let Some(cheapest) = cheapest {
-            cheapest.is_cheapest = true;
-        }
-        Self { format_version: FORMAT_VERSION, scenario, seeds, varied, rows }
+        let leading = first.first().map(foremost).unwrap_or_default();
+        let rows = cells.into_iter().map(|(values, reports)| row(values, &reports)).collect();
+        Self { format_version: FORMAT_VERSION, scenario, seeds, leading, varied, rows }
     }
 
     /// As indented JSON, with a line break at the end.
@@ -77,7 +88,8 @@ impl SweepTable {
     pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let names = self.figure_names();
-        let titles = ["meets_objectives", "is_cheapest", "missed"].map(str::to_owned);
+        let titles = ["meets_objectives", "is_cheapest", "missed", "never_ran", "troubles"];
+        let titles = titles.map(str::to_owned);
         let figures = names.iter().map(|name| told(&name.subject, &title(name)));
         writer.write_record(self.varied.iter().cloned().chain(titles).chain(figures))?;
         for row in &self.rows {
@@ -85,6 +97,8 @@ impl SweepTable {
                 row.meets_objectives.to_string(),
                 row.is_cheapest.to_string(),
                 row.missed.join("; "),
+                row.never_ran.join("; "),
+                row.troubles.join("; "),
             ];
             let figures = names
                 .iter()
@@ -113,8 +127,7 @@ impl SweepRow {
     }
 }
 
-/// A figure with its unit, as a column of a data file has it.
-/// Of what a figure is, said once.
+/// A figure with its subject, said once.
 fn told(subject: &str, figure: &str) -> String {
     match figure.strip_prefix(subject) {
         Some(rest) if rest.starts_with(' ') => figure.to_owned(),
@@ -122,6 +135,7 @@ fn told(subject: &str, figure: &str) -> String {
     }
 }
 
+/// A figure with its unit, as a column of a data file has it.
 fn title(name: &FigureName) -> String {
     use super::figures::Unit;
     let unit = match name.unit {
@@ -133,7 +147,8 @@ fn title(name: &FigureName) -> String {
     format!("{}{unit}", name.figure)
 }
 
-fn row(values: Vec<String>, reports: &[Report]) -> SweepRow {
+/// The objectives that any of the runs missed.
+pub(crate) fn missed_in(reports: &[Report]) -> Vec<String> {
     let mut missed: Vec<String> = Vec::new();
     for objective in reports.iter().flat_map(|report| &report.objectives) {
         let name = told(&objective.subject, &objective.figure);
@@ -141,6 +156,65 @@ fn row(values: Vec<String>, reports: &[Report]) -> SweepRow {
             missed.push(name);
         }
     }
+    missed
+}
+
+/// The least room that any run leaves to a limit, as a share of the limit; of a share, of what may be missing to one.
+fn room_in(reports: &[Report]) -> Option<f64> {
+    let objectives = reports.iter().flat_map(|report| &report.objectives);
+    let rooms = objectives.filter(|one| one.subject != "cost").map(|objective| {
+        let limit = objective.limit_number;
+        // As far from a latency as can be told.
+        let Some(value) = objective.value_number else { return -1.0 };
+        let is_share = objective.limit.starts_with(">=");
+        let (slack, of) =
+            if is_share { (value - limit, 1.0 - limit) } else { (limit - value, limit) };
+        slack / of.max(f64::MIN_POSITIVE)
+    });
+    rooms.reduce(f64::min)
+}
+
+/// The most that any of the runs shows, workload by workload.
+fn most(reports: &[Report], count: impl Fn(&report::WorkloadReport) -> u64) -> Vec<(&str, u64)> {
+    let mut most: Vec<(&str, u64)> = Vec::new();
+    for workload in reports.iter().flat_map(|report| &report.workloads) {
+        let count = count(workload);
+        match most.iter_mut().find(|(name, _)| *name == workload.workload) {
+            Some((_, known)) => *known = count.max(*known),
+            None => most.push((&workload.workload, count)),
+        }
+    }
+    most.retain(|(_, count)| *count > 0);
+    most
+}
+
+fn never_ran(reports: &[Report]) -> Vec<String> {
+    let without_node = most(reports, |workload| workload.pods_without_node);
+    let not_ready = most(reports, |workload| workload.pods_not_ready);
+    let tell = |what: &'static str| {
+        move |(name, count): (&str, u64)| format!("{name}: {} {what}", counted(count, "pod"))
+    };
+    let without_node = without_node.into_iter().map(tell("without a node at the end"));
+    without_node.chain(not_ready.into_iter().map(tell("not ready at the end"))).collect()
+}
+
+fn troubles(reports: &[Report]) -> Vec<String> {
+    let restarts = most(reports, |workload| workload.restarts).into_iter();
+    let restarts = restarts.map(|(name, count)| format!("{name}: {}", counted(count, "restart")));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "seconds of a run, never negative"
+    )]
+    let waited = most(reports, |workload| workload.pending_pod_seconds.round() as u64).into_iter();
+    let waited = waited.filter(|(_, seconds)| *seconds >= 60);
+    let waited = waited
+        .map(|(name, seconds)| format!("{name}: pods waited {} for a node", span(seconds as f64)));
+    restarts.chain(waited).collect()
+}
+
+fn row(values: Vec<String>, reports: &[Report]) -> SweepRow {
+    let missed = missed_in(reports);
     let objectives = reports.first().map_or(0, |report| report.objectives.len());
     let costs = reports.iter().map(|report| report.cost.month_usd.as_usd());
     let measured = Measurement::of("", reports).figures;
@@ -149,6 +223,10 @@ fn row(values: Vec<String>, reports: &[Report]) -> SweepRow {
         objectives,
         meets_objectives: objectives > 0 && missed.is_empty(),
         missed,
+        never_ran: never_ran(reports),
+        troubles: troubles(reports),
+        room: room_in(reports),
+        confirmation: None,
         is_cheapest: false,
         cost_per_month_usd: costs.sum::<f64>() / reports.len().max(1) as f64,
         figures: measured

@@ -5,6 +5,9 @@ use super::table::{SweepRow, SweepTable};
 use report::figures::{ABSENT, counted};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
+/// Notes that a row has room for.
+const NOTES: usize = 3;
+
 /// The sweep as text, each line ended.
 pub fn render(sweep: &SweepTable, style: Style) -> String {
     let size = format!(
@@ -22,13 +25,52 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     for (row, line) in sweep.rows.iter().zip(rows) {
         lines.push(match row {
             row if row.is_cheapest => style.paint(Paint::Good, &line),
+            row if !row.never_ran.is_empty() => style.paint(Paint::Warning, &line),
             row if row.meets_objectives || row.objectives == 0 => line,
             _ => style.paint(Paint::Dim, &line),
         });
     }
     lines.push(String::new());
+    for row in &sweep.rows {
+        let mut notes: Vec<String> = row.never_ran.iter().chain(&row.troubles).cloned().collect();
+        if !notes.is_empty() {
+            let more = notes.len().saturating_sub(NOTES);
+            notes.truncate(NOTES);
+            notes.extend((more > 0).then(|| format!("{more} more")));
+            let note = paragraph("  ! ", &format!("{}: {}", setting(sweep, row), notes.join("; ")));
+            lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
+        }
+    }
+    for row in &sweep.rows {
+        let fresh = row.confirmation.iter().filter(|fresh| !fresh.missed.is_empty());
+        lines.extend(fresh.flat_map(|fresh| {
+            let text = format!(
+                "{} met everything, but with fresh seeds ({}) it missed {}",
+                setting(sweep, row),
+                span_of(&fresh.seeds),
+                fresh.missed.join(", ")
+            );
+            paragraph("  ✗ ", &text)
+        }));
+    }
     lines.extend(paragraph("", &conclusion(sweep)));
     lines.join("\n") + "\n"
+}
+
+/// The setting of a row as `--set` takes it.
+fn setting(sweep: &SweepTable, row: &SweepRow) -> String {
+    let pairs = sweep.varied.iter().zip(&row.values);
+    let pairs: Vec<String> = pairs.map(|(path, value)| format!("{path}={value}")).collect();
+    pairs.join(" ")
+}
+
+/// Seeds that follow each other.
+fn span_of(seeds: &[u64]) -> String {
+    match seeds {
+        [first, .., last] => format!("{first} to {last}"),
+        [one] => one.to_string(),
+        [] => String::new(),
+    }
 }
 
 /// `A`, `B`, ...: paths are too long to stand over columns.
@@ -37,7 +79,7 @@ fn column(number: usize) -> String {
     letter.map_or_else(|| format!("#{number}"), |number| char::from(b'A' + number - 1).to_string())
 }
 
-/// Latency and availability of the worst service, where there are several.
+/// Latency and availability of the worst service, which is named where there are several with objectives or clients.
 fn table(sweep: &SweepTable) -> Vec<String> {
     let paths = sweep.varied.len();
     let figures = figures(sweep);
@@ -50,7 +92,7 @@ fn table(sweep: &SweepTable) -> Vec<String> {
     table.row_of(header);
     for row in &sweep.rows {
         let mark = if row.is_cheapest { "►" } else { "" };
-        let shown = figures.iter().map(|(_, figure)| worst(row, figure));
+        let shown = figures.iter().map(|(_, figure)| worst(sweep, row, figure));
         let cost = format!("${:.2}", row.cost_per_month_usd);
         let cells = std::iter::once(mark.to_owned())
             .chain(row.values.iter().cloned())
@@ -72,26 +114,35 @@ fn figures(sweep: &SweepTable) -> Vec<(&'static str, &'static str)> {
     figures
 }
 
-fn worst(row: &SweepRow, figure: &str) -> String {
-    let of_services =
-        row.figures.iter().filter(|one| one.name.figure == figure && is_of_service(&one.name));
-    let values: Vec<_> = of_services.map(|one| (&one.name, one.mean)).collect();
-    let Some((name, _)) = values.first() else { return ABSENT.to_owned() };
-    let known = values.iter().filter_map(|(_, mean)| *mean);
-    let worst = match name.better {
-        Better::Higher => known.reduce(f64::min),
-        Better::Lower | Better::Neither => known.reduce(f64::max),
-    };
-    name.unit.words_or_absent(worst)
-}
-
-fn is_of_service(name: &FigureName) -> bool {
-    name.subject.starts_with("service ")
+fn worst(sweep: &SweepTable, row: &SweepRow, figure: &str) -> String {
+    let of_services = row
+        .figures
+        .iter()
+        .filter(|one| one.name.figure == figure && sweep.leading.contains(&one.name.subject));
+    let known: Vec<(&FigureName, f64)> =
+        of_services.filter_map(|one| Some((&one.name, one.mean?))).collect();
+    let worst = known.iter().max_by(|(name, one), (_, other)| match name.better {
+        Better::Higher => other.total_cmp(one),
+        Better::Lower | Better::Neither => one.total_cmp(other),
+    });
+    let Some((name, value)) = worst else { return ABSENT.to_owned() };
+    let value = name.unit.words(*value);
+    if sweep.leading.len() < 2 {
+        return value;
+    }
+    let service = name.subject.rsplit('/').next().unwrap_or(&name.subject);
+    format!("{value} {service}")
 }
 
 fn verdict(row: &SweepRow) -> String {
+    if !row.never_ran.is_empty() {
+        return "pods never ran".to_owned();
+    }
     match (row.objectives, &row.missed[..]) {
         (0, _) => String::new(),
+        (_, []) if row.confirmation.as_ref().is_some_and(|fresh| !fresh.missed.is_empty()) => {
+            "missed with fresh seeds".to_owned()
+        }
         (_, []) => "met".to_owned(),
         (_, [one]) => format!("missed: {one}"),
         (_, [one, more @ ..]) => format!("missed: {one}, {} more", more.len()),
@@ -99,31 +150,35 @@ fn verdict(row: &SweepRow) -> String {
 }
 
 fn conclusion(sweep: &SweepTable) -> String {
-    let setting = |row: &SweepRow| {
-        let pairs = sweep.varied.iter().zip(&row.values);
-        let pairs: Vec<String> = pairs.map(|(path, value)| format!("{path}={value}")).collect();
-        pairs.join(" ")
-    };
     match sweep.rows.iter().find(|row| row.is_cheapest) {
         Some(row) => {
             let cost = format!("${:.2}", row.cost_per_month_usd);
             let alike = |one: &&SweepRow| {
-                one.meets_objectives && format!("${:.2}", one.cost_per_month_usd) == cost
+                let will_do = one.meets_objectives && one.never_ran.is_empty();
+                will_do && format!("${:.2}", one.cost_per_month_usd) == cost
             };
             let others = match sweep.rows.iter().filter(alike).count() {
                 0 | 1 => String::new(),
                 all => format!(
-                    "; {} that will do cost the same, as the nodes are what is paid for",
+                    "; {} that will do cost the same, as the nodes are what is paid for; this one leaves the most room \
+                     to the limits",
                     counted(all as u64 - 1, "other setting")
                 ),
             };
-            let setting = setting(row);
-            format!("► cheapest that meets every objective with every seed: {setting}, at {cost} a month{others}")
+            let fresh = match &row.confirmation {
+                Some(fresh) => format!("confirmed with fresh seeds ({})", span_of(&fresh.seeds)),
+                None => "not tried with fresh seeds (--confirm)".to_owned(),
+            };
+            let setting = setting(sweep, row);
+            format!(
+                "► cheapest of these that meets every objective with every seed: {setting}, at {cost} a month, \
+                 {fresh}{others}"
+            )
         }
         None if sweep.rows.iter().all(|row| row.objectives == 0) => {
             "the scenario has no objectives, so nothing says which setting will do; add `objectives`"
                 .to_owned()
         }
-        None => "no setting meets every objective with every seed".to_owned(),
+        None => "none of these meets every objective with every seed and runs all of its pods".to_owned(),
     }
 }

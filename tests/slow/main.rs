@@ -1,5 +1,7 @@
 //! What takes seconds: bulk of recorded decisions, random worlds, long runs against theory and measurements.
 
+#[path = "../support/in_memory.rs"]
+mod in_memory;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/texts.rs"]
@@ -13,6 +15,7 @@ mod conform_hpa;
 mod conform_scheduler;
 mod conservation;
 mod fault_storms;
+mod gate;
 mod gpu_sharing;
 mod hpa_by_source;
 mod llm_measurement;

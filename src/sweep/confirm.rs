@@ -1,0 +1,126 @@
+//! The choice among the rows of a sweep: the cheapest that meets the objectives, tried again with seeds on which it was
+//! not chosen. The best of many rows is the best partly by luck; fresh seeds do not know it.
+
+use serde::Serialize;
+
+use super::table::{SweepRow, SweepTable, missed_in};
+use report::Report;
+
+/// A row tried again with seeds on which it was not chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// The fresh seeds.
+    pub seeds: Vec<u64>,
+    /// Objectives that were missed with any of them.
+    pub missed: Vec<String>,
+}
+
+impl SweepTable {
+    /// Position of the row to take, as far as is known: of the cheapest that will do, the one with the most room to
+    /// its limits. A row that failed with fresh seeds is out.
+    pub fn choice(&self) -> Option<usize> {
+        let will_do = |row: &SweepRow| {
+            let is_confirmed = row.confirmation.as_ref().is_none_or(|one| one.missed.is_empty());
+            row.meets_objectives && row.never_ran.is_empty() && is_confirmed
+        };
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| will_do(row));
+        let order = |row: &SweepRow| (cents(row.cost_per_month_usd), -row.room.unwrap_or_default());
+        rows.min_by(|(_, one), (_, other)| {
+            let (one, other) = (order(one), order(other));
+            one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
+        })
+        .map(|(position, _)| position)
+    }
+
+    /// The row to take is chosen, and tried with fresh seeds by `run`, which is handed its position; one that fails
+    /// makes room for the next. Without fresh seeds it is taken as it is.
+    pub fn confirm<Error>(
+        &mut self,
+        fresh: &[u64],
+        mut run: impl FnMut(usize) -> Result<Vec<Report>, Error>,
+    ) -> Result<(), Error> {
+        while let Some(position) = self.choice() {
+            if fresh.is_empty() || self.rows[position].confirmation.is_some() {
+                self.rows[position].is_cheapest = true;
+                break;
+            }
+            let reports = run(position)?;
+            let missed = missed_in(&reports);
+            self.rows[position].confirmation = Some(Confirmation { seeds: fresh.to_vec(), missed });
+        }
+        Ok(())
+    }
+}
+
+/// A tenth of a cent does not make a row cheaper.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no bill has 10^16 dollars, and a cast saturates"
+)]
+fn cents(usd: f64) -> i64 {
+    (usd * 100.0).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    /// A row that meets its objectives, with its cost and room.
+    fn row(value: &str, cost: f64, room: f64) -> SweepRow {
+        SweepRow {
+            values: vec![value.to_owned()],
+            objectives: 1,
+            missed: Vec::new(),
+            meets_objectives: true,
+            never_ran: Vec::new(),
+            troubles: Vec::new(),
+            room: Some(room),
+            confirmation: None,
+            is_cheapest: false,
+            cost_per_month_usd: cost,
+            figures: Vec::new(),
+        }
+    }
+
+    fn chosen(rows: Vec<SweepRow>) -> Option<String> {
+        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
+        table.rows = rows;
+        let taken = table.confirm(&[], |_| Ok::<_, Infallible>(Vec::new()));
+        taken.expect("nothing is run without fresh seeds");
+        table.rows.into_iter().find(|row| row.is_cheapest).map(|row| row.values[0].clone())
+    }
+
+    #[test]
+    fn the_cheapest_is_taken_and_of_several_the_one_with_most_room() {
+        let rows =
+            vec![row("dear", 300.0, 0.9), row("tight", 200.0, 0.1), row("roomy", 200.0, 0.4)];
+        assert_eq!(chosen(rows).as_deref(), Some("roomy"));
+    }
+
+    #[test]
+    fn a_row_whose_pods_never_ran_is_not_taken_however_cheap() {
+        let mut cheap = row("cheap", 100.0, 0.9);
+        cheap.never_ran = vec!["Deployment/shop/web: 23 pods without a node at the end".to_owned()];
+        assert_eq!(chosen(vec![cheap.clone(), row("runs", 200.0, 0.1)]).as_deref(), Some("runs"));
+        assert_eq!(chosen(vec![cheap]), None);
+    }
+
+    #[test]
+    fn a_row_that_misses_with_fresh_seeds_makes_room_for_the_next() {
+        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
+        let failed = Confirmation { seeds: vec![2], missed: vec!["latency p95".to_owned()] };
+        let lucky = SweepRow { confirmation: Some(failed), ..row("lucky", 100.0, 0.9) };
+        table.rows = vec![lucky, row("next", 200.0, 0.1), row("dear", 300.0, 0.1)];
+        let mut tried = Vec::new();
+        let taken = table.confirm(&[2, 3], |position| {
+            tried.push(position);
+            Ok::<_, Infallible>(Vec::new())
+        });
+        taken.expect("the trials succeed");
+        assert_eq!(tried, [1]);
+        assert!(table.rows[1].is_cheapest && !table.rows[0].is_cheapest);
+        let seeds = table.rows[1].confirmation.as_ref().map(|one| one.seeds.clone());
+        assert_eq!(seeds, Some(vec![2, 3]));
+    }
+}
