@@ -190,7 +190,7 @@ kinds! {
     "gateway.networking.k8s.io" "v1" Gateway "gateways" ["gtw"] Namespaced Verbs::NONE, LeftAside(AT_SERVICE);
     "gateway.networking.k8s.io" "v1" GatewayClass "gatewayclasses" ["gc"] Cluster Verbs::NONE, LeftAside(AT_SERVICE);
     "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced Verbs::NONE, LeftAside("all traffic is allowed");
-    "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::NONE, LeftAside(BY_SELECTOR);
+    "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
     "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
