@@ -81,7 +81,7 @@ fn add_metadata(view: ClusterView<'_>, object: ObjectId, metadata: &mut Value) {
     metadata["uid"] = uid_text(uid).into();
     metadata["resourceVersion"] = version.to_string().into();
     metadata["creationTimestamp"] = time(view, created);
-    if has_generation(object.kind()) {
+    if object.kind().info().has_generation {
         metadata["generation"] = store.meta_of(object).map_or(1, |meta| meta.generation).into();
     }
     if let Some((asked, deadline)) = deletion {
@@ -101,23 +101,6 @@ fn add_metadata(view: ClusterView<'_>, object: ObjectId, metadata: &mut Value) {
             "uid": uid_text(meta.uid),
         }]);
     }
-}
-
-/// Kinds whose specs the API server counts the changes of.
-fn has_generation(kind: Kind) -> bool {
-    let no = [
-        Kind::Service,
-        Kind::ConfigMap,
-        Kind::Secret,
-        Kind::ServiceAccount,
-        Kind::Namespace,
-        Kind::Node,
-        Kind::ResourceQuota,
-        Kind::LimitRange,
-        Kind::PersistentVolumeClaim,
-        Kind::HorizontalPodAutoscaler,
-    ];
-    !no.contains(&kind)
 }
 
 /// The volumes of claims that are bound.

@@ -271,6 +271,24 @@ fn the_revisions_of_sets_differ_by_fields_that_are_not_simulated_too() {
 }
 
 #[test]
+fn a_job_of_a_cron_job_has_all_fields_that_its_template_has() {
+    let cron_job = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: '* * * * *', \
+                    jobTemplate: {spec: {ttlSecondsAfterFinished: 600, template: {spec: {restartPolicy: Never, \
+                    containers: [{name: c, image: 'c:1', command: [sleep], env: [{name: A, value: b}]}]}}}}}}";
+    let source = Source::new("nightly.yaml", cron_job);
+    let world = World::new(1, SimDuration::from_secs(600)).with_manifests(&[source]);
+    let mut simulation = Simulation::new(world.expect("a sound manifest"));
+    simulation.run_until(SimTime::from_secs(90));
+    let jobs = views::objects(simulation.view(), Kind::Job, &Scope::default());
+    let [cron_job] = &views::objects(simulation.view(), Kind::CronJob, &Scope::default())[..]
+    else {
+        panic!("one CronJob");
+    };
+    assert_eq!(jobs[0]["spec"], cron_job["spec"]["jobTemplate"]["spec"]);
+    assert!(comes_back(&mut simulation, "nightly") > jobs.len());
+}
+
+#[test]
 fn a_patch_cannot_make_an_object_another_one() {
     for patch in [json!({"metadata": {"name": "two"}}), json!({"metadata": {"namespace": "other"}})]
     {
