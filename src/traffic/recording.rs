@@ -33,11 +33,13 @@ pub enum FailureCause {
     CircuitOpen,
     /// A request that it made itself to another service failed.
     Dependency,
+    /// No Ingress or HTTPRoute had a rule for it: a gateway answers 404.
+    NoRoute,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
@@ -48,6 +50,7 @@ impl FailureCause {
         Self::Shed,
         Self::CircuitOpen,
         Self::Dependency,
+        Self::NoRoute,
     ];
 
     /// The cause in words, for reports.
@@ -63,6 +66,7 @@ impl FailureCause {
             Self::Shed => "shed",
             Self::CircuitOpen => "circuit open",
             Self::Dependency => "dependency failed",
+            Self::NoRoute => "no route",
         }
     }
 }
@@ -384,7 +388,11 @@ impl ServiceRecord {
         let (sum_nanos, max) = histogram.sum_and_max();
         digest.word(outcomes.arrived);
         digest.word(outcomes.answered);
-        outcomes.failed.iter().for_each(|failed| digest.word(*failed));
+        let by_pods = outcomes.failed.iter().take(FailureCause::NoRoute as usize);
+        by_pods.for_each(|failed| digest.word(*failed));
+        let without_route =
+            Some(outcomes.failed_by(FailureCause::NoRoute)).filter(|count| *count > 0);
+        without_route.into_iter().for_each(|count| digest.word(count));
         digest.bytes(&sum_nanos.to_le_bytes());
         digest.word(max.as_nanos().unsigned_abs());
     }
