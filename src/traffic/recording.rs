@@ -392,7 +392,9 @@ impl ServiceRecord {
         by_pods.for_each(|failed| digest.word(*failed));
         let without_route =
             Some(outcomes.failed_by(FailureCause::NoRoute)).filter(|count| *count > 0);
-        without_route.into_iter().for_each(|count| digest.word(count));
+        if let Some(count) = without_route {
+            digest.word(count);
+        }
         digest.bytes(&sum_nanos.to_le_bytes());
         digest.word(max.as_nanos().unsigned_abs());
     }

@@ -80,7 +80,7 @@ fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String 
         Some(number) => all.into_iter().map(|address| format!("{address}:{number}")).collect(),
         None => Vec::new(),
     };
-    some_of(all)
+    some_of(&all)
 }
 
 pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {

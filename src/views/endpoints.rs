@@ -16,7 +16,7 @@ use cluster::{ClusterView, Kind, Labels, NamespacedName};
 const SHOWN: usize = 3;
 
 /// The Services that the endpoints controllers keep.
-fn services<'a>(view: ClusterView<'a>) -> impl Iterator<Item = &'a Service> {
+fn services(view: ClusterView<'_>) -> impl Iterator<Item = &Service> {
     view.store().services().values().filter(|one| one.spec.selector.is_some())
 }
 
@@ -54,7 +54,7 @@ pub(super) fn endpoint_slices(sight: Sight<'_>, rows: &mut Rows<'_>) {
             vec![
                 "IPv4".to_owned(),
                 if ports.is_empty() { "<unset>".to_owned() } else { ports.join(",") },
-                if addresses.is_empty() { "<unset>".to_owned() } else { some_of(addresses) },
+                if addresses.is_empty() { "<unset>".to_owned() } else { some_of(&addresses) },
                 sight.age(service.meta.created),
             ]
         });
@@ -68,18 +68,19 @@ pub(super) fn endpoints(sight: Sight<'_>, rows: &mut Rows<'_>) {
             addresses.sort();
             let numbers: Vec<u16> = ports(sight, service).map(|(_, number)| number).collect();
             let at = |number: u16| addresses.iter().map(move |one| format!("{one}:{number}"));
-            let all: Vec<String> = match numbers.is_empty() {
-                true => addresses.clone(),
-                false => numbers.into_iter().flat_map(at).collect(),
+            let all: Vec<String> = if numbers.is_empty() {
+                addresses.clone()
+            } else {
+                numbers.into_iter().flat_map(at).collect()
             };
-            let shown = if all.is_empty() { NONE.to_owned() } else { some_of(all) };
+            let shown = if all.is_empty() { NONE.to_owned() } else { some_of(&all) };
             vec![shown, sight.age(service.meta.created)]
         });
     }
 }
 
 /// The first few, and how many there are more.
-pub(super) fn some_of(all: Vec<String>) -> String {
+pub(super) fn some_of(all: &[String]) -> String {
     match all.len().checked_sub(SHOWN) {
         Some(more @ 1..) => format!("{} + {more} more...", all[..SHOWN].join(",")),
         _ => all.join(","),

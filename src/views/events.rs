@@ -194,9 +194,10 @@ pub fn events(
     form: &EventForm,
 ) -> Result<String, String> {
     let now = sight.view.now;
-    let mut series = match form.as_objects {
-        true => event_list(sight, log, scope, &form.selection)?,
-        false => event_table(log, scope),
+    let mut series = if form.as_objects {
+        event_list(sight, log, scope, &form.selection)?
+    } else {
+        event_table(log, scope)
     };
     series.retain(|one| {
         let is_of_type = |kind: &String| kind.eq_ignore_ascii_case(one.kind());

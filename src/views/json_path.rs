@@ -131,10 +131,10 @@ fn run<'v>(parts: &[Part], from: &Found<'v>, into: &mut Vec<Vec<Found<'v>>>) -> 
 }
 
 fn walk<'v>(steps: &[Step], from: Vec<Found<'v>>) -> Result<Vec<Found<'v>>, String> {
-    steps.iter().try_fold(from, |values, step| take(step, values))
+    steps.iter().try_fold(from, |values, step| take(step, &values))
 }
 
-fn take<'v>(step: &Step, from: Vec<Found<'v>>) -> Result<Vec<Found<'v>>, String> {
+fn take<'v>(step: &Step, from: &[Found<'v>]) -> Result<Vec<Found<'v>>, String> {
     Ok(match step {
         // As often as there are values before it, but for text.
         Step::Literal(value @ Value::String(_)) => vec![Cow::Owned(value.clone())],
@@ -143,7 +143,9 @@ fn take<'v>(step: &Step, from: Vec<Found<'v>>) -> Result<Vec<Found<'v>>, String>
         Step::Wildcard => from.iter().flat_map(children).collect(),
         Step::Recursive => {
             let mut all = Vec::new();
-            from.iter().for_each(|value| descend(value, &mut all));
+            for value in from {
+                descend(value, &mut all);
+            }
             all
         }
         Step::Slice(slice) => {
@@ -159,7 +161,7 @@ fn take<'v>(step: &Step, from: Vec<Found<'v>>) -> Result<Vec<Found<'v>>, String>
         }
         Step::Filter(filter) => {
             let mut all = Vec::new();
-            for value in &from {
+            for value in from {
                 let list = list(value)
                     .ok_or_else(|| format!("{} and cannot be filtered", not_a_list(value)))?;
                 for element in list {
@@ -173,7 +175,7 @@ fn take<'v>(step: &Step, from: Vec<Found<'v>>) -> Result<Vec<Found<'v>>, String>
         Step::Union(parts) => {
             let mut all = Vec::new();
             for part in parts {
-                all.extend(walk(part, from.clone())?);
+                all.extend(walk(part, from.to_vec())?);
             }
             all
         }
@@ -213,7 +215,9 @@ fn descend<'v>(value: &Found<'v>, into: &mut Vec<Found<'v>>) {
     let children = children(value);
     if !children.is_empty() {
         into.push(value.clone());
-        children.iter().for_each(|child| descend(child, into));
+        for child in &children {
+            descend(child, into);
+        }
     }
 }
 

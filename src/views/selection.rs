@@ -1,5 +1,6 @@
 //! `--field-selector` and `--sort-by`: which objects are listed, and in which order, by what stands in them.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::str::Chars;
@@ -177,7 +178,7 @@ impl Selection {
         if let Some(path) = &self.sort_by {
             let mut sorted: Vec<(Option<Value>, K)> = meant
                 .drain(..)
-                .map(|(key, object)| (path.first(&object).map(|one| one.into_owned()), key))
+                .map(|(key, object)| (path.first(&object).map(Cow::into_owned), key))
                 .collect();
             if !sorted.is_empty() && sorted.iter().all(|(value, _)| value.is_none()) {
                 let path = &self.sort_text;

@@ -129,7 +129,7 @@ impl Network {
         for (service, has_queue) in services.iter_mut().zip(work_queues) {
             service.work_queue = has_queue.then(WorkQueue::default);
         }
-        Self { edges, edges_of_model, services, routes, names, ..Self::default() }
+        Self { edges, edges_of_model, services, names, routes, ..Self::default() }
     }
 
     /// Services that other services call, or that requests come to by routes.
