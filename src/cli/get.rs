@@ -2,17 +2,21 @@
 
 use std::io::Write;
 
-use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
 
 use super::at::{
-    Choice, Found, Listed, Moment, TimeOfRun, Words, refuse, targets, tell_missing, tell_nothing,
+    Choice, Found, Listed, Moment, Target, TimeOfRun, Words, refuse, targets, tell_missing,
+    tell_nothing,
 };
 use super::exit::{Exit, Failure};
-use super::output::OutputOptions;
+use super::output::{OutputOptions, tell};
 use cluster::Kind;
 use manifest::yaml::to_yaml;
-use views::{self, EventForm, Form, Order, Scope};
+use views::{
+    self, CustomColumns, EventForm, FieldSelector, Form, JsonPath, Scope, Selection, go_json,
+};
 
 /// Options of `wavetank get`.
 #[derive(Debug, clap::Args)]
@@ -28,8 +32,10 @@ pub struct GetArguments {
     #[command(flatten)]
     choice: Choice,
 
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t)]
+    /// The form of the output: wide, name, yaml, json, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, or
+    /// custom-columns=TITLE:PATH,...
+    #[arg(short, long, value_name = "FORM", value_parser = GetForm::new, default_value = "text")]
+    #[arg(hide_default_value = true)]
     output: GetForm,
 
     /// A column with all labels
@@ -40,25 +46,64 @@ pub struct GetArguments {
     #[arg(short = 'L', long, value_name = "LABEL", value_delimiter = ',')]
     label_columns: Vec<String>,
 
-    /// By what rows are sorted: .metadata.name, .metadata.creationTimestamp, and .lastTimestamp of events
-    #[arg(long, value_name = "FIELD")]
+    /// The field by which objects are sorted, such as .metadata.creationTimestamp
+    #[arg(long, value_name = "PATH")]
     sort_by: Option<String>,
+
+    /// Only objects with these fields, such as status.phase=Running,spec.nodeName!=n1
+    #[arg(long, value_name = "FIELD=VALUE")]
+    field_selector: Option<String>,
 }
 
 /// Forms of a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq)]
 enum GetForm {
-    /// A line for each
-    #[default]
+    /// A line for each.
     Text,
-    /// A line for each, with more columns
+    /// A line for each, with more columns.
     Wide,
-    /// The names
+    /// The names.
     Name,
-    /// A List of objects
+    /// A List of objects.
     Yaml,
-    /// The same as JSON
+    /// The same as JSON.
     Json,
+    /// A template with paths.
+    Template(JsonPath, String),
+    /// The same, with a JSON list for each part.
+    TemplateAsJson(JsonPath, String),
+    /// A table of paths.
+    Columns(CustomColumns),
+}
+
+impl GetForm {
+    fn new(text: &str) -> Result<Self, String> {
+        let (name, argument) = text.split_once('=').unwrap_or((text, ""));
+        let template = || {
+            let empty = "template format specified but no template given";
+            let argument = Some(argument).filter(|one| !one.is_empty()).ok_or(empty)?;
+            let path = JsonPath::template(argument);
+            let path = path.map_err(|why| format!("error parsing jsonpath {argument}, {why}"));
+            Ok::<_, String>((path?, argument.to_owned()))
+        };
+        match name {
+            "jsonpath" => template().map(|(path, text)| Self::Template(path, text)),
+            "jsonpath-as-json" => template().map(|(path, text)| Self::TemplateAsJson(path, text)),
+            "custom-columns" => CustomColumns::new(argument).map(Self::Columns),
+            "text" => Ok(Self::Text),
+            "wide" => Ok(Self::Wide),
+            "name" => Ok(Self::Name),
+            "yaml" => Ok(Self::Yaml),
+            "json" => Ok(Self::Json),
+            _ => Err("the forms are custom-columns, json, jsonpath, jsonpath-as-json, name, text, wide, yaml"
+                .to_owned()),
+        }
+    }
+
+    /// Whether it is made of whole objects.
+    const fn is_of_objects(&self) -> bool {
+        !matches!(self, Self::Text | Self::Wide | Self::Name)
+    }
 }
 
 /// Options of `wavetank describe`.
@@ -110,63 +155,30 @@ pub fn get(
         Err(message) => return Ok(refuse(&message)),
     };
     let scope = arguments.choice.scope()?;
-    let mut form = Form {
+    let form = Form {
         wide: arguments.output == GetForm::Wide,
         only_names: arguments.output == GetForm::Name,
         shows_labels: arguments.show_labels,
         label_columns: arguments.label_columns.clone(),
         shows_kind: targets.len() > 1,
-        ..Form::default()
     };
-    let mut by_time = false;
-    if let Some(field) = &arguments.sort_by {
-        match field.trim_matches(['{', '}']) {
-            ".metadata.name" => {}
-            ".metadata.creationTimestamp" => form.order = Order::Age,
-            ".lastTimestamp" => by_time = true,
-            _ => {
-                let right = ".metadata.name, .metadata.creationTimestamp and .lastTimestamp";
-                return Err(Failure::Input(format!(
-                    "--sort-by {field}: rows are sorted by {right}"
-                )));
-            }
-        }
-    }
+    let selection = match arguments.selection() {
+        Ok(selection) => selection,
+        Err(message) => return Ok(refuse(&message)),
+    };
     let moment = arguments.time.simulate(words.scenario, options)?;
-    let of_events =
-        EventForm { as_objects: true, wide: form.wide, by_time, ..EventForm::default() };
-    let (mut tables, mut items, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-    let is_as_objects = matches!(arguments.output, GetForm::Yaml | GetForm::Json);
-    for target in &targets {
-        let Listed::Kind(kind) = target.listed else {
-            let scope = Scope { names: target.names.clone(), ..scope.clone() };
-            if is_as_objects {
-                items.extend(views::event_objects(moment.sight(), moment.log(), &scope));
-            } else {
-                tables.push(events_of(&moment, &scope, &of_events));
-            }
-            continue;
-        };
-        let found = moment.find(kind, target, &scope);
-        missing.extend(found.missing);
-        if found.ids.is_empty() {
-            continue;
+    let found = match find(&moment, &targets, &scope, &selection, &arguments.output, &form) {
+        Ok(found) => found,
+        Err(message) => {
+            tell(&message);
+            return Ok(Exit::Missed);
         }
-        if is_as_objects {
-            match views::objects(moment.sight().view, kind, &found.scope) {
-                Some(objects) => items.extend(objects),
-                None => return Ok(refuse(&no_form(kind))),
-            }
-        } else {
-            tables.push(views::get(moment.sight(), kind, &found.scope, &form));
-        }
-    }
+    };
+    let Listing { mut tables, items, missing } = found;
     // One object that is named comes by itself.
     let is_one = items.len() == 1 && targets.iter().all(|target| target.names.len() == 1);
-    match arguments.output {
-        GetForm::Yaml => out.write_all(to_yaml(&told(items, is_one)).as_bytes())?,
-        GetForm::Json => writeln!(out, "{:#}", told(items, is_one))?,
-        _ => {
+    match &arguments.output {
+        GetForm::Text | GetForm::Wide | GetForm::Name => {
             tables.retain(|table| !table.is_empty());
             let between = if form.only_names { "" } else { "\n" };
             out.write_all(tables.join(between).as_bytes())?;
@@ -179,12 +191,112 @@ pub fn get(
                 tell_nothing(scope.namespace.as_deref().filter(|_| any));
             }
         }
+        // Of those that are named and are not there nothing is printed.
+        _ if items.is_empty() && !missing.is_empty() => {}
+        GetForm::Yaml => out.write_all(to_yaml(&told(items, is_one)).as_bytes())?,
+        GetForm::Json => out.write_all(go_json_lines(&told(items, is_one)).as_bytes())?,
+        GetForm::Template(path, template) => match path.text(&told(items, is_one)) {
+            Ok(text) => out.write_all(text.as_bytes())?,
+            Err(why) => return Ok(refuse(&not_executed(template, &why))),
+        },
+        GetForm::TemplateAsJson(path, template) => match path.results(&told(items, is_one)) {
+            Ok(parts) => {
+                for part in parts {
+                    out.write_all(go_json_lines(&part).as_bytes())?;
+                }
+            }
+            Err(why) => return Ok(refuse(&not_executed(template, &why))),
+        },
+        GetForm::Columns(columns) => match columns.table(&items) {
+            Ok(text) => out.write_all(text.as_bytes())?,
+            Err(why) => return Ok(refuse(&why)),
+        },
     }
     Ok(tell_missing(&missing))
 }
 
-fn no_form(kind: Kind) -> String {
-    format!("error: a {kind} has no form as YAML or JSON here; ask for it without -o")
+impl GetArguments {
+    /// The objects that the options choose by their fields, and their order.
+    fn selection(&self) -> Result<Selection, String> {
+        let fields = self.field_selector.as_deref().unwrap_or_default();
+        let sort_text = self.sort_by.clone().unwrap_or_default();
+        Ok(Selection {
+            fields: FieldSelector::new(fields)?,
+            sort_by: self.sort_by.as_deref().map(JsonPath::relaxed).transpose()?,
+            sort_text,
+        })
+    }
+}
+
+/// The objects that are listed, as tables or by themselves.
+#[derive(Default)]
+struct Listing {
+    tables: Vec<String>,
+    items: Vec<Value>,
+    missing: Vec<String>,
+}
+
+/// Looks for all targets; an error is in the words of the API server or of kubectl.
+fn find(
+    moment: &Moment,
+    targets: &[Target],
+    scope: &Scope,
+    selection: &Selection,
+    output: &GetForm,
+    form: &Form,
+) -> Result<Listing, String> {
+    let mut listing = Listing::default();
+    let sight = moment.sight();
+    for target in targets {
+        let Listed::Kind(kind) = target.listed else {
+            let scope = Scope { names: target.names.clone(), ..scope.clone() };
+            if output.is_of_objects() {
+                let items = views::event_objects(sight, moment.log(), &scope, selection)?;
+                listing.items.extend(items);
+            } else {
+                let form = EventForm {
+                    as_objects: true,
+                    wide: form.wide,
+                    selection: selection.clone(),
+                    ..EventForm::default()
+                };
+                listing.tables.push(views::events(sight, moment.log(), &scope, &form)?);
+            }
+            continue;
+        };
+        if kind == Kind::Endpoints {
+            tell(
+                "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+            );
+        }
+        let found = moment.find(kind, target, scope);
+        listing.missing.extend(found.missing);
+        if found.ids.is_empty() {
+            // What cannot be asked for is told even if there is nothing.
+            selection.among(sight, kind, found.scope)?;
+            continue;
+        }
+        let scope = selection.among(sight, kind, found.scope)?;
+        if output.is_of_objects() {
+            listing.items.extend(views::objects(sight.view, kind, &scope));
+        } else {
+            listing.tables.push(views::get(sight, kind, &scope, form));
+        }
+    }
+    Ok(listing)
+}
+
+fn not_executed(template: &str, why: &str) -> String {
+    format!("error executing jsonpath {template:?}: Error executing template: {why}")
+}
+
+/// JSON as kubectl prints it.
+fn go_json_lines(value: &impl Serialize) -> String {
+    let mut bytes = Vec::new();
+    let indent = PrettyFormatter::with_indent(b"    ");
+    let mut serializer = Serializer::with_formatter(&mut bytes, indent);
+    value.serialize(&mut serializer).expect("JSON values can be written");
+    go_json(&String::from_utf8_lossy(&bytes)) + "\n"
 }
 
 /// The only object, or a list.
@@ -193,13 +305,14 @@ fn told(mut items: Vec<Value>, is_one: bool) -> Value {
         Some(only) if is_one => only,
         last => {
             items.extend(last);
-            json!({ "apiVersion": "v1", "items": items, "kind": "List" })
+            json!({
+                "apiVersion": "v1",
+                "items": items,
+                "kind": "List",
+                "metadata": { "resourceVersion": "" },
+            })
         }
     }
-}
-
-fn events_of(moment: &Moment, scope: &Scope, form: &EventForm) -> String {
-    views::events(moment.sight(), moment.log(), scope, form)
 }
 
 /// Shows objects in full.
@@ -263,9 +376,10 @@ pub fn events(
         scope.namespace = target.namespace.or(scope.namespace);
     }
     let moment = arguments.time.simulate(words.scenario, options)?;
-    let text = events_of(&moment, &scope, &form);
+    let text = views::events(moment.sight(), moment.log(), &scope, &form);
+    let text = text.map_err(Failure::Input)?;
     if text.is_empty() {
-        super::output::tell(&match &scope.namespace {
+        tell(&match &scope.namespace {
             Some(namespace) => format!("No events found in {namespace} namespace."),
             None => "No events found.".to_owned(),
         });

@@ -166,6 +166,15 @@ pub fn completion_index(labels: &Labels) -> Option<i32> {
     labels.get(COMPLETION_INDEX)?.parse().ok()
 }
 
+/// Labels by which a Job finds its pods, unless its selector is written by hand (`generateSelector`): its uid and its
+/// name, each under the key of today and that of old.
+pub const JOB_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
+
 /// A Job to be created.
 #[derive(Clone, Debug)]
 pub struct JobDraft {

@@ -1,27 +1,16 @@
 //! What of a Job can change once it is there (`ValidateJobSpecUpdate`, 1.36).
 
 use super::action::Refused;
-use super::job::{Job, JobSpec};
-use super::meta::{Labels, ObjectMeta};
+use super::job::{JOB_LABELS, Job, JobSpec};
+use super::meta::{Labels, Name, ObjectMeta};
 use super::pod_template::{Container, PodTemplate};
-
-/// Labels by which a Job finds its pods.
-pub(super) const JOB_LABELS: [&str; 4] = [
-    "batch.kubernetes.io/controller-uid",
-    "batch.kubernetes.io/job-name",
-    "controller-uid",
-    "job-name",
-];
 
 /// Labels with those by which a Job finds its pods (`generateSelector` of the Job strategy).
 pub(super) fn own_labels(labels: &Labels, meta: &ObjectMeta) -> Labels {
-    let uid = format!("{:016x}", meta.uid);
-    let [new_uid, new_name, old_uid, old_name] = JOB_LABELS;
-    labels
-        .with(new_uid, uid.as_str())
-        .with(new_name, meta.name().clone())
-        .with(old_uid, uid.as_str())
-        .with(old_name, meta.name().clone())
+    let uid = Name::from(format!("{:016x}", meta.uid));
+    let values = [&uid, meta.name(), &uid, meta.name()];
+    let added = JOB_LABELS.into_iter().zip(values);
+    added.fold(labels.clone(), |all, (key, value)| all.with(key, value.clone()))
 }
 
 /// Refuses a change of what is fixed, each field with the API server's reason.

@@ -108,11 +108,15 @@ pub struct KindInfo {
     pub verbs: Verbs,
     /// The part that its objects play.
     pub role: Role,
+    /// Whether the API server counts the changes of its objects' specs in `metadata.generation`.
+    pub has_generation: bool,
 }
 
 macro_rules! kinds {
+    (@has_generation Uncounted) => { false };
+    (@has_generation) => { true };
     ($($group:literal $version:literal $kind:ident $plural:literal [$($short:literal),*]
-       $scope:ident $verbs:expr, $role:expr;)*) => {
+       $scope:ident $verbs:expr, $role:expr $(, $uncounted:ident)?;)*) => {
         /// A kind of object that Kubernetes 1.36 or a widely used add-on serves.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "each is the API's own name of a kind")]
@@ -128,6 +132,7 @@ macro_rules! kinds {
             scope: Scope::$scope,
             verbs: $verbs,
             role: $role,
+            has_generation: kinds!(@has_generation $($uncounted)?),
         },)*];
     };
 }
@@ -167,20 +172,20 @@ kinds! {
     "apps" "v1" DaemonSet "daemonsets" ["ds"] Namespaced ROLLED_OUT, Simulated;
     "batch" "v1" Job "jobs" [] Namespaced WORKLOAD, Simulated;
     "batch" "v1" CronJob "cronjobs" ["cj"] Namespaced TEMPLATED, Simulated;
-    "" "v1" Service "services" ["svc"] Namespaced HELD, Simulated;
-    "autoscaling" "v2" HorizontalPodAutoscaler "horizontalpodautoscalers" ["hpa"] Namespaced AUTOSCALER, Simulated;
+    "" "v1" Service "services" ["svc"] Namespaced HELD, Simulated, Uncounted;
+    "autoscaling" "v2" HorizontalPodAutoscaler "horizontalpodautoscalers" ["hpa"] Namespaced AUTOSCALER, Simulated, Uncounted;
     "policy" "v1" PodDisruptionBudget "poddisruptionbudgets" ["pdb"] Namespaced HELD, Simulated;
     "scheduling.k8s.io" "v1" PriorityClass "priorityclasses" ["pc"] Cluster HELD, Simulated;
-    "" "v1" Node "nodes" ["no"] Cluster Verbs::GET.and(Verbs::DELETE), Simulated;
-    "" "v1" Namespace "namespaces" ["ns"] Cluster HELD, Simulated;
-    "" "v1" ConfigMap "configmaps" ["cm"] Namespaced HELD, Simulated;
-    "" "v1" Secret "secrets" [] Namespaced HELD, Simulated;
-    "" "v1" ServiceAccount "serviceaccounts" ["sa"] Namespaced HELD, Simulated;
-    "" "v1" ResourceQuota "resourcequotas" ["quota"] Namespaced HELD, Simulated;
-    "" "v1" LimitRange "limitranges" ["limits"] Namespaced HELD, Simulated;
-    "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated;
-    "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster Verbs::GET, Checked(STORAGE);
-    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Checked(ONLY_DEFAULT);
+    "" "v1" Node "nodes" ["no"] Cluster Verbs::GET.and(Verbs::DELETE), Simulated, Uncounted;
+    "" "v1" Namespace "namespaces" ["ns"] Cluster HELD, Simulated, Uncounted;
+    "" "v1" ConfigMap "configmaps" ["cm"] Namespaced HELD, Simulated, Uncounted;
+    "" "v1" Secret "secrets" [] Namespaced HELD, Simulated, Uncounted;
+    "" "v1" ServiceAccount "serviceaccounts" ["sa"] Namespaced HELD, Simulated, Uncounted;
+    "" "v1" ResourceQuota "resourcequotas" ["quota"] Namespaced HELD, Simulated, Uncounted;
+    "" "v1" LimitRange "limitranges" ["limits"] Namespaced HELD, Simulated, Uncounted;
+    "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated, Uncounted;
+    "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster Verbs::GET, Checked(STORAGE), Uncounted;
+    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Checked(ONLY_DEFAULT), Uncounted;
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
 
@@ -190,7 +195,7 @@ kinds! {
     "gateway.networking.k8s.io" "v1" Gateway "gateways" ["gtw"] Namespaced Verbs::NONE, LeftAside(AT_SERVICE);
     "gateway.networking.k8s.io" "v1" GatewayClass "gatewayclasses" ["gc"] Cluster Verbs::NONE, LeftAside(AT_SERVICE);
     "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced Verbs::NONE, LeftAside("all traffic is allowed");
-    "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::NONE, LeftAside(BY_SELECTOR);
+    "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
     "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);

@@ -10,18 +10,10 @@ use super::pod::pairs;
 use super::workload::{count, pod_count, template_that_ends};
 use cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
 use cluster::cron_schedule::{Schedule, time_zone};
-use cluster::job::JobSpec;
+use cluster::job::{JOB_LABELS, JobSpec};
 
 /// `spec.managedBy` of Jobs that the Job controller manages (`JobControllerName`).
 const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
-/// Labels that the API server gives to the pods of a Job by its uid, unless its selector is written by hand
-/// (`generateSelector`). A Job that is read back gets new ones.
-const GENERATED_LABELS: [&str; 4] = [
-    "batch.kubernetes.io/controller-uid",
-    "batch.kubernetes.io/job-name",
-    "controller-uid",
-    "job-name",
-];
 /// A schedule for which another is written in its place, so that checking can go on.
 const EVERY_MINUTE: &str = "* * * * *";
 
@@ -50,7 +42,8 @@ pub(super) fn job_spec(
     check_index_fields(spec, is_indexed, path, errors);
     let mut template = template_that_ends(&spec.template, path, errors);
     if spec.manual_selector != Some(true) {
-        let labels = template.labels.iter().filter(|(key, _)| !GENERATED_LABELS.contains(&&***key));
+        // A Job that is read back gets new ones.
+        let labels = template.labels.iter().filter(|(key, _)| !JOB_LABELS.contains(&&***key));
         template.labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
     }
     JobSpec {

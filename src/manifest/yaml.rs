@@ -82,35 +82,33 @@ pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Doc
     }
 }
 
-/// A value as YAML, in the style of `kubectl get -o yaml`: texts that are times are in quotes.
+/// A value as YAML, in the style of `kubectl get -o yaml`: texts that would be read as something else, such as numbers
+/// and times, are in double quotes.
 pub fn to_yaml(value: &Value) -> String {
     let mut value = value.clone();
-    mark_times(&mut value);
+    mark_texts(&mut value);
     let text = serde_yaml::to_string(&value).expect("plain values can always be YAML");
-    let mut parts = text.split(TIME_MARK);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| match part.split_at_checked(TIME_FORM.len()) {
-        Some((time, rest)) => format!("{text}\"{time}\"{rest}"),
-        None => text + part,
-    })
+    text.replace(QUOTE_MARK, "\"")
 }
 
 /// `d` stands for a digit.
 const TIME_FORM: &str = "dddd-dd-ddTdd:dd:ddZ";
-/// Stands before a time while it is written; in no text of people, as it is of the private use area.
-const TIME_MARK: char = '\u{e0d7}';
+/// Stands for a quotation mark while a value is written; in no text of people, as it is of the private use area.
+const QUOTE_MARK: char = '\u{e0d7}';
 
-fn mark_times(value: &mut Value) {
+fn mark_texts(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(mark_times),
-        Value::Object(fields) => fields.values_mut().for_each(mark_times),
+        Value::Array(items) => items.iter_mut().for_each(mark_texts),
+        Value::Object(fields) => fields.values_mut().for_each(mark_texts),
         Value::String(text) => {
             let is_one = |(letter, form): (u8, u8)| match form {
                 b'd' => letter.is_ascii_digit(),
                 _ => letter == form,
             };
-            if text.len() == TIME_FORM.len() && text.bytes().zip(TIME_FORM.bytes()).all(is_one) {
-                text.insert(0, TIME_MARK);
+            let is_time =
+                text.len() == TIME_FORM.len() && text.bytes().zip(TIME_FORM.bytes()).all(is_one);
+            if is_time || !scalar::resolve(text).is_some_and(|meaning| meaning.is_string()) {
+                *text = format!("{QUOTE_MARK}{text}{QUOTE_MARK}");
             }
         }
         _ => {}

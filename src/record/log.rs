@@ -1,6 +1,6 @@
 //! The log: who decided what, about what, and why.
 
-use cluster::NamespacedName;
+use cluster::{Kind, NamespacedName};
 use engine::SimTime;
 
 /// One line of the log.
@@ -11,7 +11,7 @@ pub struct LogLine {
     /// The component under its Kubernetes name (`kubelet`), `user`, or a fault.
     pub actor: &'static str,
     /// Kind of the object that it is about.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// The object that it is about.
     pub object: NamespacedName,
     /// Reason of the Kubernetes Event, one word in CamelCase: `SuccessfulRescale`.

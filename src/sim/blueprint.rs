@@ -50,7 +50,7 @@ pub struct Blueprint<'a> {
     timeline: Vec<(SimTime, Step)>,
     /// Objects as last written.
     documents: Documents,
-    /// Where requests to hosts and paths go, from certain times on.
+    /// Where requests to hosts and paths go, from certain times on, by the timeline: a run looks itself.
     routings: Vec<(SimTime, Routing)>,
     scheduler: SchedulerConfiguration,
     /// Warnings and notes.
@@ -130,7 +130,7 @@ impl<'a> Blueprint<'a> {
                 Err(mistakes) => problems.append(mistakes),
             }
         }
-        self.add_entrances(&mut traffic, streams, &mut problems);
+        let entrances = self.add_entrances(&mut traffic, streams, &mut problems);
         self.add_called_services(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&self.scheduler, ties).map_err(|error| {
@@ -147,6 +147,7 @@ impl<'a> Blueprint<'a> {
             request_models: self.request_models.clone(),
             cpu_loads: self.cpu_loads.clone(),
             traffic,
+            entrances,
             timeline: self.timeline.clone(),
             faults: scenario.faults.clone(),
             delays: scenario.delays,

@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::event::Event;
 use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
 use super::resizing::MemoryInUse;
+use super::routes::Routes;
 use super::world::World;
 use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::{Pod, PodId};
@@ -28,6 +29,7 @@ pub(super) struct DataPlane {
     pub(super) apps: Apps,
     pub(super) traffic: Traffic,
     pub(super) endpoints: Endpoints,
+    routes: Routes,
     memory_pressure: MemoryPressure,
     /// Pods that name a node which is not there.
     nowhere: Vec<PodId>,
@@ -43,6 +45,7 @@ impl DataPlane {
             apps: Apps::default(),
             traffic: world.new_traffic(Streams::new(world.seed)),
             endpoints: Endpoints::new(world.traffic.len()),
+            routes: Routes::new(&world.entrances),
             memory_pressure: MemoryPressure::default(),
             nowhere: Vec::new(),
             effects: Effects::default(),
@@ -51,6 +54,7 @@ impl DataPlane {
 
     /// What kubelets, nodes and traffic do about a change.
     pub(super) fn react(&mut self, env: &mut Environment, change: &Change) {
+        self.routes.on_change(change);
         match *change {
             Change::NodeAdded(node) => self.node_added(env, node),
             Change::PodAdded(pod) => self.pod_added(env, pod),
@@ -68,6 +72,11 @@ impl DataPlane {
             Change::Endpoints(service) => self.endpoints.changed(env, service),
             _ => {}
         }
+    }
+
+    /// Requests go where Ingresses, HTTPRoutes and Services lead them now.
+    pub(super) fn follow_routes(&mut self, env: &mut Environment) {
+        self.routes.follow(env, &mut self.traffic);
     }
 
     /// A pod that names its node is on it from the start: the scheduler leaves it alone, and the kubelet of

@@ -20,6 +20,7 @@ mod metrics_pipeline;
 mod observers;
 mod outages;
 mod resizing;
+pub mod routes;
 mod simulation;
 mod targets;
 mod timeline;

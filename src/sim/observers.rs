@@ -39,7 +39,7 @@ impl Observers {
         self.recorder.note(LogLine {
             at: entry.at,
             actor: entry.actor,
-            kind: event.kind.name(),
+            kind: event.kind,
             object: event.object,
             reason: event.reason,
             message: event.message,

@@ -254,6 +254,7 @@ impl Simulation {
                 scheduler.on_change(view, &change);
                 data_plane.react(env, &change);
             }
+            data_plane.follow_routes(env);
         }
     }
 }

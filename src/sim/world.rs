@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::routes::Entrance;
 use cluster::action::Action;
 use cluster::node::Node;
 use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
@@ -43,6 +44,8 @@ pub struct World {
     pub request_models: Vec<RequestModel>,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
+    /// Requests that Ingresses and HTTPRoutes bring to those Services.
+    pub entrances: Vec<Entrance>,
     /// CPU loads that change, by time.
     pub cpu_loads: Vec<CpuLoadStep>,
     /// What happens when, by time.
@@ -145,6 +148,7 @@ impl World {
             apps: BTreeMap::new(),
             request_models: Vec::new(),
             traffic: Vec::new(),
+            entrances: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
             faults: Vec::new(),

@@ -34,6 +34,7 @@ mod problem;
 mod quota;
 mod recording;
 mod request_model;
+mod rerouting;
 mod route_policy;
 mod sharing;
 mod tagged;
@@ -41,7 +42,7 @@ mod time_law;
 pub mod trace;
 pub mod trace_rows;
 
-pub use arrivals::{ArrivalProcess, Arrivals, Load, Way};
+pub use arrivals::{ArrivalProcess, Arrivals, Load, WayId};
 pub use backend::{Backend, BackendId, BackendState};
 pub use balancer::Balancer;
 pub use call_spec::{CallSpec, RetrySpec};

@@ -27,11 +27,13 @@ pub enum FailureCause {
     CircuitOpen,
     /// A request that it made itself to another service failed.
     Dependency,
+    /// No Ingress or HTTPRoute had a rule for it: a gateway answers 404.
+    NoRoute,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
@@ -42,6 +44,7 @@ impl FailureCause {
         Self::Shed,
         Self::CircuitOpen,
         Self::Dependency,
+        Self::NoRoute,
     ];
 
     /// The cause in words, for reports.
@@ -57,6 +60,7 @@ impl FailureCause {
             Self::Shed => "shed",
             Self::CircuitOpen => "circuit open",
             Self::Dependency => "dependency failed",
+            Self::NoRoute => "no route",
         }
     }
 }

@@ -17,7 +17,8 @@ use super::node_cpu::NodeCpu;
 use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize};
-use super::route_policy::{RoutePolicy, RouteTraffic};
+use super::rerouting::Refused;
+use super::route_policy::RouteTraffic;
 use engine::{SimDuration, SimTime, Stream, Streams, Table};
 
 /// Position of a service in the list that the traffic was built with.
@@ -66,6 +67,9 @@ pub struct Traffic {
     pub(super) hanging: Vec<Hanging>,
     pub(super) network: Network,
     pub(super) fluid: Fluid,
+    /// Requests that go nowhere.
+    pub(super) refused: Vec<Refused>,
+    pub(super) streams: Streams,
     /// Services of which [`Self::can_answer`] may say something else than before; some may come twice.
     pub(super) touched: Vec<u32>,
     /// Zones that backends are in.
@@ -164,6 +168,8 @@ impl Traffic {
             hanging,
             network,
             fluid,
+            refused: Vec::new(),
+            streams,
             zones: 0,
             interval: recording.interval,
             interval_end: SimTime::ZERO + recording.interval,
@@ -217,6 +223,7 @@ impl Traffic {
             }
         }
         self.run_network(until);
+        self.refuse(until);
     }
 
     /// The service of an island whose request is next, and until when no other's turn comes.
@@ -403,41 +410,15 @@ fn network(
         }
         edges_of_model.push(first..count(&edges));
     }
-    let routes = routes(services, &mut edges, streams);
-    let work_queues = services.iter().map(|service| service.policy.work_queue);
-    Network::new(services.len(), edges, edges_of_model, routes, work_queues)
-}
-
-/// The routes of all services, with an edge for each of their policies.
-fn routes(services: &mut [ServiceTraffic], edges: &mut Vec<Edge>, streams: Streams) -> Vec<Route> {
     let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
-    let mut edges_of = |route: &RouteTraffic, purpose: &str, service: u32| -> Vec<(SimTime, u32)> {
-        let default = [(SimTime::ZERO, RoutePolicy::default())];
-        let policies = if route.policies.is_empty() { &default[..] } else { &route.policies };
-        let name = format!("{purpose} {} to {}", route.name, names[service as usize]);
-        let edges = (0..).zip(policies).map(|(number, (since, policy))| {
-            let edge = u32::try_from(edges.len()).expect("fewer than 2^32");
-            let mut row = Edge::of_route(service, policy, streams.stream(&name, number));
-            row.has_port = route.has_port;
-            edges.push(row);
-            (*since, edge)
-        });
-        edges.collect()
-    };
     let mut routes = Vec::new();
     for (index, service) in (0..).zip(&mut *services) {
         for route in service.routes.drain(..) {
-            let edges = edges_of(&route, "retries of route", index);
-            let position = |main: &String| (0..).zip(&names).find(|(_, name)| *name == main);
-            let main =
-                route.canary_of.as_ref().and_then(position).map(|(main, _)| {
-                    (main, edges_of(&route, "retries of the canary of route", main))
-                });
-            let arrivals = Coming::new(route.arrivals);
-            routes.push(Route { arrivals, service: index, edges, main, is_entered: false });
+            routes.push(Route::new(route, index, &names, &mut edges, streams));
         }
     }
-    routes
+    let work_queues = services.iter().map(|service| service.policy.work_queue);
+    Network::new(services.len(), edges, edges_of_model, routes, names, work_queues)
 }
 
 const fn just_before(at: SimTime) -> SimTime {

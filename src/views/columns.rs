@@ -46,6 +46,11 @@ impl Columns {
 
     /// The text, each line ended; nothing if there is no row.
     pub(super) fn text(&self) -> String {
-        if self.rows == 0 { String::new() } else { align(&self.text, OF_TABLES) }
+        if self.rows == 0 { String::new() } else { self.text_with_titles() }
+    }
+
+    /// The text, with the titles even if there is no row.
+    pub(super) fn text_with_titles(&self) -> String {
+        align(&self.text, OF_TABLES)
     }
 }

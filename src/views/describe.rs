@@ -68,6 +68,7 @@ pub fn describe(
         }
         Kind::PriorityClass => limits::priority_class(sight, id, told)?,
         Kind::EndpointSlice => service::endpoint_slice(sight, id, told)?,
+        Kind::Endpoints => service::endpoints_of(sight, id, told)?,
         _ => return None,
     }
     if shows_events {
@@ -79,7 +80,7 @@ pub fn describe(
 /// `DescribeEvents`.
 fn events(sight: Sight<'_>, log: &[LogLine], kind: Kind, id: &NamespacedName, page: &mut Page) {
     let scope = Scope { names: vec![id.name.to_string()], ..Scope::default() };
-    let of_object = log.iter().filter(|line| *line.kind == *kind.name() && line.object == *id);
+    let of_object = log.iter().filter(|line| line.kind == kind && line.object == *id);
     let table = event_table(of_object, &scope);
     if table.is_empty() {
         return line!(page, 0, "Events:\t<none>");

@@ -6,16 +6,13 @@ use serde_json::Value;
 
 use super::columns::NONE;
 use super::describe::{labels, names};
+use super::endpoints::{endpoint_addresses, endpoints_labels, reached, some_of, target_port};
 use super::get::{Sight, label_text};
 use super::page::{Page, line};
 use super::rows::service_type;
-use super::rows_of_others::{endpoint_addresses, target_port};
-use cluster::assigned::{cluster_ip, node_port, pod_ip};
-use cluster::service::{Service, ServicePort, TrafficDistribution};
+use cluster::assigned::{cluster_ip, node_port};
+use cluster::service::{Endpoint, Service, ServicePort, TrafficDistribution};
 use cluster::{Kind, NamespacedName};
-
-/// How many endpoints are listed.
-const ENDPOINTS_SHOWN: usize = 3;
 
 pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let store = sight.view.store();
@@ -83,10 +80,7 @@ fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String 
         Some(number) => all.into_iter().map(|address| format!("{address}:{number}")).collect(),
         None => Vec::new(),
     };
-    match all.len().checked_sub(ENDPOINTS_SHOWN) {
-        Some(more @ 1..) => format!("{} + {more} more...", all[..ENDPOINTS_SHOWN].join(",")),
-        _ => all.join(","),
-    }
+    some_of(&all)
 }
 
 pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
@@ -97,19 +91,9 @@ pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut P
     line!(page, 0, "Labels:\tkubernetes.io/service-name={name}");
     line!(page, 0, "Annotations:\t<none>");
     line!(page, 0, "AddressType:\tIPv4");
-    line!(page, 0, "Ports:");
-    line!(page, 1, "Name\tPort\tProtocol");
-    line!(page, 1, "----\t----\t--------");
-    for port in &service.spec.ports {
-        let title = if port.name.is_empty() { "<unset>" } else { &*port.name };
-        let number = target_port(sight, service, port);
-        let number = number.map_or_else(|| "<unset>".to_owned(), |number| number.to_string());
-        line!(page, 1, "{title}\t{number}\tTCP");
-    }
+    ports(sight, service, 0, page);
     line!(page, 0, "Endpoints:");
-    for endpoint in &service.endpoints {
-        let Some(pod) = sight.view.store().pods().get(endpoint.pod) else { continue };
-        let Some(ip) = pod_ip(sight.view.store(), pod) else { continue };
+    for (endpoint, pod, ip) in reached(sight, service) {
         line!(page, 1, "- Addresses:\t{ip}");
         line!(page, 2, "Conditions:");
         line!(page, 3, "Ready:\t{}", endpoint.ready);
@@ -119,6 +103,40 @@ pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut P
         line!(page, 2, "Zone:\t<unset>");
     }
     Some(())
+}
+
+pub(super) fn endpoints_of(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let service = sight.view.store().services().get(sight.view.named(id)?)?;
+    names(id, page);
+    page.labels("Labels", &endpoints_labels(service));
+    line!(page, 0, "Annotations:\t<none>");
+    line!(page, 0, "Subsets:");
+    if reached(sight, service).next().is_none() {
+        return Some(());
+    }
+    let list = |is_meant: fn(&Endpoint) -> bool| {
+        let mut all = endpoint_addresses(sight, service, is_meant);
+        all.sort();
+        if all.is_empty() { NONE.to_owned() } else { all.join(",") }
+    };
+    line!(page, 1, "Addresses:\t{}", list(|one| one.ready));
+    line!(page, 1, "NotReadyAddresses:\t{}", list(|one| !one.ready && !one.terminating));
+    ports(sight, service, 1, page);
+    line!(page, 0, "");
+    Some(())
+}
+
+/// The ports of the pods behind a Service.
+fn ports(sight: Sight<'_>, service: &Service, level: usize, page: &mut Page) {
+    line!(page, level, "Ports:");
+    line!(page, level + 1, "Name\tPort\tProtocol");
+    line!(page, level + 1, "----\t----\t--------");
+    for port in &service.spec.ports {
+        let title = if port.name.is_empty() { "<unset>" } else { &*port.name };
+        let number = target_port(sight, service, port);
+        let number = number.map_or_else(|| "<unset>".to_owned(), |number| number.to_string());
+        line!(page, level + 1, "{title}\t{number}\tTCP");
+    }
 }
 
 pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {

@@ -10,7 +10,7 @@ use super::template::pod_template;
 use cluster::assigned::uid_text;
 use cluster::daemon_set::DaemonSet;
 use cluster::deployment::{Deployment, DeploymentId, DeploymentStrategy};
-use cluster::job::Job;
+use cluster::job::{JOB_LABELS, Job};
 use cluster::pod::{Owner, PodPhase};
 use cluster::pod_template::PodTemplate;
 use cluster::replica_set::ReplicaSet;
@@ -200,13 +200,8 @@ pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
 fn tracked(job: &Job, labels: &Labels) -> Labels {
     let uid = Name::from(uid_text(job.meta.uid));
     let name = job.meta.name();
-    let added = [
-        ("batch.kubernetes.io/controller-uid", &uid),
-        ("batch.kubernetes.io/job-name", name),
-        ("controller-uid", &uid),
-        ("job-name", name),
-    ];
-    added.into_iter().fold(labels.clone(), |all, (key, value)| all.with(key, value.clone()))
+    let added = JOB_LABELS.into_iter().zip([&uid, name, &uid, name]);
+    added.fold(labels.clone(), |all, (key, value)| all.with(key, value.clone()))
 }
 
 pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {

@@ -9,6 +9,7 @@ use super::age::age;
 use super::columns::Columns;
 use super::get::{Scope, Sight};
 use super::object::time;
+use super::selection::Selection;
 use cluster::Kind;
 use cluster::assigned::uid_text;
 use engine::SimTime;
@@ -65,7 +66,7 @@ impl Series<'_> {
     fn container(&self, sight: Sight<'_>) -> Option<(String, String)> {
         let line = self.first;
         let is_of_container = matches!(line.reason, "BackOff" | "Failed" | "Unhealthy" | "Killing");
-        if line.actor != "kubelet" || line.kind != "Pod" || !is_of_container {
+        if line.actor != "kubelet" || line.kind != Kind::Pod || !is_of_container {
             return None;
         }
         let store = sight.view.store();
@@ -73,36 +74,74 @@ impl Series<'_> {
         let [only] = store.template_of(pod).spec.containers.as_slice() else { return None };
         Some((only.name.to_string(), uid_text(pod.uid)))
     }
-}
 
-/// The events of the scope's namespace as objects, each as it was told.
-pub fn event_objects(sight: Sight<'_>, log: &[LogLine], scope: &Scope) -> Vec<Value> {
-    let lines = log.iter().filter(|line| scope.has_name(&line.object));
-    let told = lines.map(|line| {
-        let at = time(sight.view, line.at);
+    /// The Event of the API.
+    fn object(&self, sight: Sight<'_>) -> Value {
+        let line = self.first;
+        let [first, last] = [line.at, self.last].map(|at| time(sight.view, at));
+        let mut involved = json!({
+            "apiVersion": line.kind.api_version(),
+            "kind": line.kind.name(),
+            "name": &*line.object.name,
+        });
+        if !line.object.namespace.is_empty() {
+            involved["namespace"] = (&*line.object.namespace).into();
+        }
+        if let Some((container, _)) = self.container(sight) {
+            involved["fieldPath"] = format!("spec.containers{{{container}}}").into();
+        }
         json!({
             "apiVersion": "v1",
-            "count": 1,
-            "firstTimestamp": at,
-            "involvedObject": {
-                "kind": line.kind,
-                "name": &*line.object.name,
-                "namespace": &*line.object.namespace,
-            },
+            "count": self.count,
+            "eventTime": null,
+            "firstTimestamp": first,
+            "involvedObject": involved,
             "kind": "Event",
-            "lastTimestamp": at,
-            "message": line.message,
+            "lastTimestamp": last,
+            "message": self.message(sight),
             "metadata": {
-                "creationTimestamp": at,
-                "name": format!("{}.{:016x}", line.object.name, line.at.as_nanos()),
+                "creationTimestamp": first,
+                "name": event_name(self),
                 "namespace": event_namespace(line),
             },
             "reason": line.reason,
+            "reportingComponent": line.actor,
+            "reportingInstance": "",
             "source": { "component": line.actor },
-            "type": if line.is_warning { "Warning" } else { "Normal" },
+            "type": self.kind(),
         })
+    }
+}
+
+/// The events of the scope's namespace and object, as objects.
+pub fn event_objects(
+    sight: Sight<'_>,
+    log: &[LogLine],
+    scope: &Scope,
+    selection: &Selection,
+) -> Result<Vec<Value>, String> {
+    let series = event_list(sight, log, scope, selection)?;
+    Ok(series.iter().map(|one| one.object(sight)).collect())
+}
+
+/// The events that `kubectl get` lists, in its order.
+fn event_list<'a>(
+    sight: Sight<'_>,
+    log: &'a [LogLine],
+    scope: &Scope,
+    selection: &Selection,
+) -> Result<Vec<Series<'a>>, String> {
+    selection.check(Kind::Event, scope)?;
+    let mut series = event_table(log, scope);
+    series.sort_by_cached_key(|one| (event_namespace(one.first).to_owned(), event_name(one)));
+    if selection.is_all() {
+        return Ok(series);
+    }
+    let all = series.into_iter().map(|one| {
+        let object = one.object(sight);
+        (one, object)
     });
-    told.collect()
+    selection.picked(Kind::Event, all)
 }
 
 /// The events of the lines that are meant, equal ones together, the oldest first.
@@ -111,7 +150,7 @@ pub(super) fn event_table<'a>(
     scope: &Scope,
 ) -> Vec<Series<'a>> {
     let mut series: Vec<Series<'a>> = Vec::new();
-    let mut known: BTreeMap<(&str, String, &str, &str), usize> = BTreeMap::new();
+    let mut known: BTreeMap<(Kind, String, &str, &str), usize> = BTreeMap::new();
     let is_in = |line: &LogLine| {
         scope.namespace.as_ref().is_none_or(|wanted| event_namespace(line) == wanted)
     };
@@ -141,24 +180,30 @@ pub struct EventForm {
     pub wide: bool,
     /// Only those of these types: Normal, Warning; all if there are none.
     pub types: Vec<String>,
-    /// Of objects: the oldest first, and not by name.
-    pub by_time: bool,
+    /// Of objects: which are meant, and their order; all, by name, if it does not say.
+    pub selection: Selection,
     /// Only those of the objects of this kind.
     pub kind: Option<Kind>,
 }
 
 /// The events of the scope's namespace and object; empty if there are none.
-pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm) -> String {
+pub fn events(
+    sight: Sight<'_>,
+    log: &[LogLine],
+    scope: &Scope,
+    form: &EventForm,
+) -> Result<String, String> {
     let now = sight.view.now;
-    let mut series = event_table(log, scope);
+    let mut series = if form.as_objects {
+        event_list(sight, log, scope, &form.selection)?
+    } else {
+        event_table(log, scope)
+    };
     series.retain(|one| {
         let is_of_type = |kind: &String| kind.eq_ignore_ascii_case(one.kind());
         (form.types.is_empty() || form.types.iter().any(is_of_type))
-            && form.kind.is_none_or(|kind| *one.first.kind == *kind.name())
+            && form.kind.is_none_or(|kind| one.first.kind == kind)
     });
-    if form.as_objects && !form.by_time {
-        series.sort_by_cached_key(|one| (event_namespace(one.first).to_owned(), event_name(one)));
-    }
     let has_namespace = scope.namespace.is_none();
     let namespace = has_namespace.then_some("NAMESPACE");
     let titles: &[&str] = if form.wide && form.as_objects {
@@ -180,7 +225,8 @@ pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm
     let mut columns = Columns::new(namespace.into_iter().chain(titles.iter().copied()));
     for one in &series {
         let line = one.first;
-        let kind = if form.as_objects { line.kind.to_lowercase() } else { line.kind.to_owned() };
+        let kind = line.kind.name();
+        let kind = if form.as_objects { kind.to_lowercase() } else { kind.to_owned() };
         let seen = if form.as_objects { age(now, one.last) } else { one.interval(now) };
         let mut cells = vec![
             seen,
@@ -199,7 +245,7 @@ pub fn events(sight: Sight<'_>, log: &[LogLine], scope: &Scope, form: &EventForm
         let namespace = has_namespace.then(|| event_namespace(line).to_owned());
         columns.row(namespace.into_iter().chain(cells).collect());
     }
-    columns.text()
+    Ok(columns.text())
 }
 
 /// Events of cluster-scoped objects are in the namespace default.

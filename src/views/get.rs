@@ -1,5 +1,7 @@
 //! `kubectl get`: a line for each object. Which columns a kind has is said in `kinds`, what is in them in `rows`.
 
+use std::collections::BTreeMap;
+
 use super::columns::{Columns, NONE};
 use super::kinds::table;
 use super::rows::{Found, Rows};
@@ -18,6 +20,8 @@ pub struct Scope {
     pub names: Vec<String>,
     /// Only objects whose labels it matches.
     pub selector: Option<Selector>,
+    /// Only these objects, each at its place in the order; all, by name, if absent.
+    pub places: Option<BTreeMap<NamespacedName, usize>>,
 }
 
 impl Scope {
@@ -26,22 +30,23 @@ impl Scope {
         let is_in = self.namespace.as_ref().is_none_or(|wanted| *id.namespace == **wanted);
         (is_in || id.namespace.is_empty())
             && (self.names.is_empty() || self.names.iter().any(|name| *id.name == **name))
+            && self.places.as_ref().is_none_or(|places| places.contains_key(id))
+    }
+
+    /// Where an object stands among those that are meant: names that were asked for come in the order in which they
+    /// were.
+    pub(super) fn place(&self, id: &NamespacedName) -> usize {
+        let place = match &self.places {
+            Some(places) => places.get(id).copied(),
+            None => self.names.iter().position(|name| **name == *id.name),
+        };
+        place.unwrap_or(usize::MAX)
     }
 
     /// Whether an object with these labels is meant.
     pub fn has(&self, id: &NamespacedName, labels: &Labels) -> bool {
         self.has_name(id) && self.selector.as_ref().is_none_or(|one| one.matches(labels))
     }
-}
-
-/// In which order objects are listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// By namespace and name.
-    #[default]
-    Name,
-    /// `--sort-by=.metadata.creationTimestamp`.
-    Age,
 }
 
 /// How a table is printed.
@@ -57,18 +62,16 @@ pub struct Form {
     pub label_columns: Vec<String>,
     /// Names are told with their kind, as where several kinds are listed.
     pub shows_kind: bool,
-    /// The order of the rows.
-    pub order: Order,
 }
 
 /// Names of the objects of a kind that are meant, in the order of kubectl.
 pub fn names(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<NamespacedName> {
-    found(sight, kind, scope, &Order::Name).into_iter().map(|one| one.id).collect()
+    found(sight, kind, scope).into_iter().map(|one| one.id).collect()
 }
 
 /// The objects of a kind as a table, or as names; empty if there are none.
 pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
-    let found = found(sight, kind, scope, &form.order);
+    let found = found(sight, kind, scope);
     if form.only_names {
         let prefix = kind.singular();
         return found.iter().flat_map(|one| [&prefix, "/", &*one.id.name, "\n"]).collect();
@@ -110,21 +113,14 @@ pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     columns.text()
 }
 
-fn found(sight: Sight<'_>, kind: Kind, scope: &Scope, order: &Order) -> Vec<Found> {
+fn found(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<Found> {
     let mut rows = Rows::new(scope);
     if let Some(table) = table(kind) {
         (table.rows)(sight, &mut rows);
     }
     let mut found = rows.found;
     found.sort_by(|one, other| one.id.cmp(&other.id));
-    match order {
-        // Names that were asked for come in the order in which they were.
-        Order::Name => found.sort_by_key(|one| {
-            let named = scope.names.iter().position(|name| **name == *one.id.name);
-            named.unwrap_or(usize::MAX)
-        }),
-        Order::Age => found.sort_by_key(|one| one.created),
-    }
+    found.sort_by_key(|one| scope.place(&one.id));
     found
 }
 

@@ -1,5 +1,6 @@
 //! The columns of each kind that can be printed.
 
+use super::endpoints;
 use super::rows::{self, Rows, Sight};
 use super::rows_of_others as others;
 use cluster::Kind;
@@ -79,7 +80,8 @@ tables! {
         ["NAME", "VALUE", "GLOBAL-DEFAULT", "AGE", "PREEMPTIONPOLICY"] [] others::priority_classes;
     Namespace ["NAME", "STATUS", "AGE"] [] others::namespaces;
     EndpointSlice
-        ["NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"] [] others::endpoint_slices;
+        ["NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"] [] endpoints::endpoint_slices;
+    Endpoints ["NAME", "ENDPOINTS", "AGE"] [] endpoints::endpoints;
 }
 
 /// The kinds of `kubectl get all`, in its order.

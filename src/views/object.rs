@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::endpoints;
 use super::get::Scope;
 use super::object_status::status;
 use super::rows_of_others::labels_of;
@@ -11,11 +12,14 @@ use cluster::{ClusterView, Kind, NamespacedName, ObjectId};
 use engine::{SimDuration, SimTime};
 use manifest::{amounts, written};
 
-/// The objects of a kind that are meant, in the order of their names; `None` for kinds that have no such form.
-pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Option<Vec<Value>> {
+/// The objects of a kind that are meant, in the order in which they are listed.
+pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
     let mut items: Vec<(NamespacedName, Value)> = match kind {
         Kind::PersistentVolume => volumes(view, scope),
-        Kind::EndpointSlice => return None,
+        Kind::EndpointSlice | Kind::Endpoints => {
+            let all = endpoints::objects(view, kind).into_iter();
+            all.filter(|(id, _)| scope.has_name(id)).collect()
+        }
         _ => {
             let all = view.store().objects_of(kind).into_iter();
             let meant = all.filter(|(_, id)| scope.has_name(id));
@@ -26,7 +30,8 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Option<Vec<V
         items.retain(|(_, item)| selector.matches(&labels_of(item)));
     }
     items.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Some(items.into_iter().map(|(_, item)| item).collect())
+    items.sort_by_key(|(id, _)| scope.place(id));
+    items.into_iter().map(|(_, item)| item).collect()
 }
 
 /// An object as the API server prints it, its fields in the order of their names.
@@ -45,7 +50,7 @@ fn api_object(view: ClusterView<'_>, object: ObjectId) -> Option<Value> {
 }
 
 /// Fields in the order of their names, as kubectl prints them.
-fn sort(value: &mut Value) {
+pub(super) fn sort(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.sort_keys();
@@ -76,7 +81,7 @@ fn add_metadata(view: ClusterView<'_>, object: ObjectId, metadata: &mut Value) {
     metadata["uid"] = uid_text(uid).into();
     metadata["resourceVersion"] = version.to_string().into();
     metadata["creationTimestamp"] = time(view, created);
-    if has_generation(object.kind()) {
+    if object.kind().info().has_generation {
         metadata["generation"] = store.meta_of(object).map_or(1, |meta| meta.generation).into();
     }
     if let Some((asked, deadline)) = deletion {
@@ -96,23 +101,6 @@ fn add_metadata(view: ClusterView<'_>, object: ObjectId, metadata: &mut Value) {
             "uid": uid_text(meta.uid),
         }]);
     }
-}
-
-/// Kinds whose specs the API server counts the changes of.
-fn has_generation(kind: Kind) -> bool {
-    let no = [
-        Kind::Service,
-        Kind::ConfigMap,
-        Kind::Secret,
-        Kind::ServiceAccount,
-        Kind::Namespace,
-        Kind::Node,
-        Kind::ResourceQuota,
-        Kind::LimitRange,
-        Kind::PersistentVolumeClaim,
-        Kind::HorizontalPodAutoscaler,
-    ];
-    !no.contains(&kind)
 }
 
 /// The volumes of claims that are bound.

@@ -55,7 +55,6 @@ pub(super) struct Rows<'a> {
 pub(super) struct Found {
     pub(super) id: NamespacedName,
     pub(super) labels: Labels,
-    pub(super) created: SimTime,
     /// Of all columns, those of `-o wide` last.
     pub(super) cells: Vec<String>,
 }
@@ -70,7 +69,6 @@ impl<'a> Rows<'a> {
         &mut self,
         id: &NamespacedName,
         labels: &Labels,
-        created: SimTime,
         others: impl FnOnce() -> Vec<String>,
     ) {
         if !self.scope.has(id, labels) {
@@ -78,18 +76,18 @@ impl<'a> Rows<'a> {
         }
         let mut cells = vec![id.name.to_string()];
         cells.extend(others());
-        self.found.push(Found { id: id.clone(), labels: labels.clone(), created, cells });
+        self.found.push(Found { id: id.clone(), labels: labels.clone(), cells });
     }
 
     pub(super) fn of(&mut self, meta: &ObjectMeta, others: impl FnOnce() -> Vec<String>) {
-        self.add(&meta.id, &meta.labels, meta.created, others);
+        self.add(&meta.id, &meta.labels, others);
     }
 }
 
 pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
     let view = sight.view;
     for pod in view.store().pods().values() {
-        rows.add(&pod.id, view.labels_of(pod), pod.created, || {
+        rows.add(&pod.id, view.labels_of(pod), || {
             let printed = printed_status(pod, &view.template_of(pod).spec);
             let restarts = match printed.last_restart.filter(|_| printed.restarts > 0) {
                 Some(at) => format!("{} ({} ago)", printed.restarts, sight.age(at)),

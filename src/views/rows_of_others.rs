@@ -6,12 +6,10 @@ use serde_json::Value;
 
 use super::columns::NONE;
 use super::rows::{Rows, Sight, title_case};
-use cluster::assigned::{pod_ip, uid_text};
 use cluster::claim::{AccessMode, Claim};
 use cluster::config::{ConfigMap, Secret};
 use cluster::namespace::Namespace;
 use cluster::priority_class::PriorityClass;
-use cluster::service::Service;
 use cluster::service_account::ServiceAccount;
 use cluster::storage_class::StorageClass;
 use cluster::{Kind, Labels, NamespacedName};
@@ -130,7 +128,7 @@ pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for claim in sight.view.store().claims().values().filter(|one| one.volume.is_some()) {
         let id = NamespacedName::new("", claim.volume_name());
-        rows.add(&id, &Labels::default(), claim.meta.created, || {
+        rows.add(&id, &Labels::default(), || {
             vec![
                 claim.spec.storage().map_or_else(String::new, |storage| storage.to_string()),
                 access_modes(claim),
@@ -189,67 +187,10 @@ pub(super) fn priority_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn endpoint_slices(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for service in sight.view.store().services().values().filter(|one| one.spec.selector.is_some())
-    {
-        let suffix = &uid_text(!service.meta.uid)[..5];
-        let id = NamespacedName::new(
-            service.meta.namespace().clone(),
-            format!("{}-{suffix}", service.meta.name()),
-        );
-        let labels = service.meta.labels.with("kubernetes.io/service-name", &**service.meta.name());
-        rows.add(&id, &labels, service.meta.created, || {
-            let addresses = endpoint_addresses(sight, service, |endpoint| !endpoint.terminating);
-            let shown = match addresses.len() {
-                0 => "<unset>".to_owned(),
-                1..=3 => addresses.join(","),
-                more => format!("{} + {} more...", addresses[..3].join(","), more - 3),
-            };
-            let ports: BTreeSet<u16> = service
-                .spec
-                .ports
-                .iter()
-                .filter_map(|port| target_port(sight, service, port))
-                .collect();
-            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-            let ports = if ports.is_empty() { "<unset>".to_owned() } else { ports.join(",") };
-            vec!["IPv4".to_owned(), ports, shown, sight.age(service.meta.created)]
-        });
-    }
-}
-
-/// The addresses of a Service's endpoints.
-pub(super) fn endpoint_addresses(
-    sight: Sight<'_>,
-    service: &Service,
-    is_meant: impl Fn(&cluster::service::Endpoint) -> bool,
-) -> Vec<String> {
-    let endpoints = service.endpoints.iter().filter(|endpoint| is_meant(endpoint));
-    let pods = endpoints.filter_map(|one| sight.view.store().pods().get(one.pod));
-    pods.filter_map(|pod| pod_ip(sight.view.store(), pod)).collect()
-}
-
-/// The number of the pods' port behind a port of a Service.
-pub(super) fn target_port(
-    sight: Sight<'_>,
-    service: &Service,
-    port: &cluster::service::ServicePort,
-) -> Option<u16> {
-    port.target_port.parse().ok().or_else(|| {
-        let store = sight.view.store();
-        let mut pods = service.endpoints.iter().filter_map(|one| store.pods().get(one.pod));
-        pods.find_map(|pod| {
-            let containers = store.template_of(pod).spec.containers.iter();
-            let mut ports = containers.flat_map(|one| &one.ports);
-            ports.find(|one| one.name == port.target_port).map(|one| one.container_port)
-        })
-    })
-}
-
 /// The columns of the vertical-pod-autoscaler's CustomResourceDefinition.
 pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for vpa in sight.view.store().vpas().values() {
-        rows.add(&vpa.meta.id, &vpa.meta.labels, vpa.meta.created, || {
+        rows.add(&vpa.meta.id, &vpa.meta.labels, || {
             let first = vpa.recommendation.first();
             vec![
                 format!("{:?}", vpa.spec.mode),
@@ -266,7 +207,7 @@ pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn scaled_objects(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for object in sight.view.store().scaled_objects().values() {
         let spec = &object.spec;
-        rows.add(&object.meta.id, &object.meta.labels, object.meta.created, || {
+        rows.add(&object.meta.id, &object.meta.labels, || {
             let target = &spec.scale_target;
             let triggers: BTreeSet<&str> = spec.triggers.iter().map(|one| &*one.kind).collect();
             vec![

@@ -114,6 +114,23 @@ fn objects_are_json_and_yaml_for_programs() {
 }
 
 #[test]
+fn fields_are_printed_by_their_paths_and_choose_and_sort_what_is_listed() {
+    let of = |words: &[&str]| {
+        shown(&[&["get"], words, &["scenario.yaml", "--at", "90s", "-n", "shop"]].concat())
+    };
+    let template = "{range .items[?(@.status.phase=='Running')]}{.spec.containers[0].name},{end}";
+    assert_eq!(of(&["pods", "-o", &format!("jsonpath={template}")]), "web,web,web,");
+    assert_eq!(of(&["deploy/web", "-o", "jsonpath={.status.readyReplicas}"]), "3");
+    let columns = "custom-columns=NAME:.metadata.name,READY:.status.readyReplicas";
+    assert_eq!(of(&["deploy", "-o", columns]), "NAME   READY\nweb    3\n");
+    let scaled = ["ev", "--field-selector", "involvedObject.kind=Deployment", "--sort-by=.reason"];
+    assert_eq!(of(&scaled).lines().count(), 2, "{}", of(&scaled));
+    let addresses = of(&["pods", "--sort-by=.status.podIP", "-o", "jsonpath={..podIP}"]);
+    let slice = of(&["endpointslices", "-o", "jsonpath={.items[0].endpoints[*].addresses[0]}"]);
+    assert_eq!(addresses, slice);
+}
+
+#[test]
 fn a_rollout_has_a_status_and_a_history() {
     let status =
         |at: &str| shown(&["rollout", "status", "deploy/shop/web", "scenario.yaml", "--at", at]);

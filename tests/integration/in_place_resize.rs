@@ -76,7 +76,7 @@ fn a_resize_that_fits_is_in_force_at_once_and_restarts_nothing() {
     assert_eq!(run.events("ResizeStarted").len(), 1);
     assert_eq!(run.events("ResizeCompleted")[0].0, 300);
     let scope = Scope::default();
-    let objects = views::objects(view, Kind::Pod, &scope).expect("pods have that form");
+    let objects = views::objects(view, Kind::Pod, &scope);
     let told = &objects[0]["status"]["containerStatuses"][0];
     assert_eq!(told["resources"]["requests"]["cpu"], "800m");
     assert_eq!(told["allocatedResources"]["cpu"], "800m");

@@ -26,6 +26,7 @@ mod own_cpu;
 mod pod_engines;
 mod request_path;
 mod routes;
+mod routes_at_run_time;
 mod scheduler_details;
 mod traffic_properties;
 mod volumes;

@@ -16,11 +16,7 @@ use wavetank::views::{self, Scope};
 
 fn all_objects(simulation: &Simulation) -> Vec<Value> {
     let kinds = Kind::with(Verbs::GET);
-    kinds
-        .flat_map(|kind| {
-            views::objects(simulation.view(), kind, &Scope::default()).into_iter().flatten()
-        })
-        .collect()
+    kinds.flat_map(|kind| views::objects(simulation.view(), kind, &Scope::default())).collect()
 }
 
 fn as_list(objects: &[Value]) -> Source {
@@ -154,7 +150,7 @@ fn one_of_each() -> Simulation {
 
 /// The object of a kind that [`ONE_OF_EACH`] has.
 fn the(simulation: &Simulation, kind: Kind) -> (ObjectReference, Value) {
-    let all = views::objects(simulation.view(), kind, &Scope::default()).unwrap_or_default();
+    let all = views::objects(simulation.view(), kind, &Scope::default());
     let names = ["one", "a", "team", "high", "fast", "nginx"];
     let is_it = |object: &Value| names.iter().any(|name| object["metadata"]["name"] == *name);
     let found = all.into_iter().find(is_it).unwrap_or_else(|| panic!("there is a {kind}"));
@@ -251,7 +247,7 @@ fn a_change_of_a_field_that_is_not_simulated_starts_a_rollout_and_comes_back() {
     );
     assert_eq!(now["metadata"]["generation"], 2);
     assert_eq!(sets(&simulation), 2);
-    let pods = views::objects(simulation.view(), Kind::Pod, &Scope::default()).unwrap_or_default();
+    let pods = views::objects(simulation.view(), Kind::Pod, &Scope::default());
     let fast = pods.iter().filter(|pod| pod["spec"]["containers"][0]["command"][1] == "--fast");
     assert_eq!(fast.count(), 2);
 }
@@ -266,13 +262,30 @@ fn the_revisions_of_sets_differ_by_fields_that_are_not_simulated_too() {
         ]}}}});
         simulation.intervene(&TimelineAction::Patch(PatchChange { workload, patch }));
         simulation.run_until(SimTime::from_secs(240));
-        let pods =
-            views::objects(simulation.view(), Kind::Pod, &Scope::default()).unwrap_or_default();
+        let pods = views::objects(simulation.view(), Kind::Pod, &Scope::default());
         let is_own = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["kind"] == kind.name();
         let own: Vec<&Value> = pods.iter().filter(is_own).collect();
         let is_new = |pod: &&Value| pod["spec"]["containers"][0]["command"] == json!(["serve"]);
         assert!(!own.is_empty() && own.iter().all(is_new), "{kind}: {own:?}");
     }
+}
+
+#[test]
+fn a_job_of_a_cron_job_has_all_fields_that_its_template_has() {
+    let cron_job = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: '* * * * *', \
+                    jobTemplate: {spec: {ttlSecondsAfterFinished: 600, template: {spec: {restartPolicy: Never, \
+                    containers: [{name: c, image: 'c:1', command: [sleep], env: [{name: A, value: b}]}]}}}}}}";
+    let source = Source::new("nightly.yaml", cron_job);
+    let world = World::new(1, SimDuration::from_secs(600)).with_manifests(&[source]);
+    let mut simulation = Simulation::new(world.expect("a sound manifest"));
+    simulation.run_until(SimTime::from_secs(90));
+    let jobs = views::objects(simulation.view(), Kind::Job, &Scope::default());
+    let [cron_job] = &views::objects(simulation.view(), Kind::CronJob, &Scope::default())[..]
+    else {
+        panic!("one CronJob");
+    };
+    assert_eq!(jobs[0]["spec"], cron_job["spec"]["jobTemplate"]["spec"]);
+    assert!(comes_back(&mut simulation, "nightly") > jobs.len());
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! One look at a CronJob (`syncCronJob`, `cleanupFinishedJobs`).
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use super::missed::most_recent;
 use crate::Actions;
 use cluster::action::Event;
 use cluster::cron_job::{ConcurrencyPolicy, CronJob, CronJobId, CronJobStatus};
 use cluster::cron_schedule::time_zone;
+use cluster::document::Document;
 use cluster::job::{COMPLETE, Job, JobDraft, JobId};
 use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectMeta};
 use engine::{SimDuration, SimTime};
@@ -234,7 +238,15 @@ impl<'a> Sync<'a> {
         meta.labels = template.labels.clone();
         let zone = time_zone(self.cron_job.spec.time_zone.as_deref()).unwrap_or(TimeZone::UTC);
         meta.annotations = template.annotations.with(SCHEDULED_AT, rfc_3339(time, zone));
+        meta.document = self.document().map(Arc::new);
         (meta, JobDraft { owner: Some(self.id), spec: template.spec.clone() })
+    }
+
+    /// A Job as the CronJob's manifest has it.
+    fn document(&self) -> Option<Document> {
+        let written = &self.cron_job.meta.document.as_ref()?.object;
+        let spec = written.pointer("/spec/jobTemplate/spec")?;
+        Some(Document { object: json!({ "spec": spec }), last_applied: None })
     }
 
     fn calendar(&self, time: SimTime) -> Timestamp {

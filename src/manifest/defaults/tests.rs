@@ -6,6 +6,7 @@ use crate::Severity;
 use crate::load::{Object, load};
 use crate::yaml::Source;
 use cluster::AnySpec;
+use cluster::job::JOB_LABELS;
 
 const RECORDED: &str = include_str!("../../../tests/golden/kubectl-objects/recorded.jsonl");
 const WRITTEN: &str = include_str!("../../../tests/golden/kubectl-objects/written.yaml");
@@ -24,13 +25,6 @@ const ADDED_TO_PODS: [&str; 6] = [
 const TOKEN_VOLUME: &str = "kube-api-access-";
 /// What the API server allocates for a Service.
 const ADDED_TO_SERVICES: [&str; 4] = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"];
-/// Labels of the pods of a Job (`jobStrategy.PrepareForCreate`), beside its selector.
-const ADDED_TO_JOBS: [&str; 4] = [
-    "batch.kubernetes.io/controller-uid",
-    "batch.kubernetes.io/job-name",
-    "controller-uid",
-    "job-name",
-];
 /// Fields that are not written as often as not, with the defaults that every recorded object has.
 const DEFAULTED: &str = "allocateLoadBalancerNodePorts backoffLimit completionMode defaultMode dnsPolicy \
     enableServiceLinks failureThreshold finalizers imagePullPolicy internalTrafficPolicy \
@@ -88,7 +82,7 @@ fn without_added(mut object: Value) -> Value {
         "Service" => remove(&mut object, "/spec", &ADDED_TO_SERVICES),
         "Job" => {
             remove(&mut object, "/spec", &["selector"]);
-            remove(&mut object, "/spec/template/metadata/labels", &ADDED_TO_JOBS);
+            remove(&mut object, "/spec/template/metadata/labels", &JOB_LABELS);
         }
         _ => {}
     }

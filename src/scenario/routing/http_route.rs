@@ -188,7 +188,10 @@ const fn status(cause: FailureCause) -> Option<i64> {
         FailureCause::Killed => Some(502),
         FailureCause::QueueFull | FailureCause::Shed => Some(503),
         FailureCause::Timeout | FailureCause::Unreachable => Some(504),
-        FailureCause::Refused | FailureCause::NoEndpoint | FailureCause::CircuitOpen => None,
+        FailureCause::Refused
+        | FailureCause::NoEndpoint
+        | FailureCause::CircuitOpen
+        | FailureCause::NoRoute => None,
     }
 }
 

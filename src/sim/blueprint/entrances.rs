@@ -1,16 +1,17 @@
 //! The requests that Ingresses and HTTPRoutes bring to Services.
 
 use super::Blueprint;
+use crate::routes::{Entrance, parts_of};
 use cluster::{NamespacedName, ObjectReference, ServiceReference};
 use engine::{SimDuration, SimTime, Streams};
 use manifest::{Diagnostic, Diagnostics, Place, Severity};
 use scenario::routing::Destination;
 use scenario::{route_problems, target_problems};
-use traffic::{Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServiceTraffic, Way};
+use traffic::{Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServiceTraffic, WayId};
 
 impl Blueprint<'_> {
-    /// Where requests go from now on. What is wrong with that is an error at the start; later it is what the
-    /// run is about, and only told.
+    /// Where requests go from now on, if all goes as the timeline has it. What is wrong with that is an error at the
+    /// start; later it is what the run is about, and only told.
     pub(super) fn add_routing(&mut self, since: SimTime, problems: &mut Diagnostics) {
         let routing = self.documents.routing();
         if self.routings.last().is_some_and(|(_, before)| *before == routing) {
@@ -61,47 +62,62 @@ impl Blueprint<'_> {
         }
     }
 
-    /// Adds the requests that Ingresses and HTTPRoutes bring to services.
+    /// Adds the requests that Ingresses and HTTPRoutes bring to services. All services to which the timeline leads
+    /// some are known from the start, so that the report has them.
     pub(super) fn add_entrances(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
         streams: Streams,
         problems: &mut Diagnostics,
-    ) {
-        for (position, entrance) in self.resolved.scenario().ingress.iter().enumerate() {
-            let url = entrance.url();
-            let ways = streams.stream(&format!("ways of {url}"), 0);
+    ) -> Vec<Entrance> {
+        let mut entrances = Vec::new();
+        let mut ids = (0..).map(WayId);
+        for (position, spec) in self.resolved.scenario().ingress.iter().enumerate() {
+            let url = spec.url();
+            let drawn = streams.stream(&format!("ways of {url}"), 0);
             let traces = |path: &str| self.resolved.files.trace(path);
-            let policies = self.route_policies(entrance);
-            for (destination, ranges) in self.ways(&entrance.host, &entrance.path) {
+            let policies = self.route_policies(spec);
+            let parts = self.parts(spec);
+            let Some(first) = policies.first().copied() else { continue };
+            let mut entrance = Entrance::new(spec.clone(), parts, first);
+            for destination in self.destinations(spec) {
                 let service = ServiceReference(destination.service.clone());
-                let spec = entrance.as_traffic(&service);
+                let as_traffic = spec.as_traffic(&service);
                 let stream = streams.stream(&format!("arrivals at {url}"), 0);
                 let path = format!("ingress[{position}]");
-                match spec.arrivals_with(&path, &traces, stream) {
-                    Err(mistakes) => return self.report(mistakes, problems),
+                match as_traffic.arrivals_with(&path, &traces, stream) {
+                    Err(mistakes) => {
+                        self.report(mistakes, problems);
+                        return entrances;
+                    }
                     Ok(arrivals) => {
-                        let way = arrivals.routed(ranges, ways.clone());
-                        self.add_way(traffic, &destination, &url, way, &policies);
+                        let id = ids.next().expect("numbers do not end");
+                        let ranges = entrance.ranges_of(&destination);
+                        let way = arrivals.routed(id, ranges, drawn.clone());
+                        let patience = self.add_way(traffic, &destination, &url, way, &policies);
+                        entrance.add_way(id, destination, patience.map(|_| first));
                     }
                 }
             }
+            entrances.push(entrance);
         }
+        entrances
     }
 
-    /// Adds requests that a route brings to a service, which may have some already.
+    /// Adds requests that a route brings to a service, which may have some already. If clients' patience is all that
+    /// ends them, and always will, the answer says how long it is.
     fn add_way(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
         destination: &Destination,
         url: &str,
         arrivals: Arrivals,
-        policies: &[(SimTime, RoutePolicy)],
-    ) {
+        policies: &[RoutePolicy],
+    ) -> Option<SimDuration> {
         let Destination { service, has_port, canary_of } = destination;
         // Where clients' patience is all there is to say, requests need no more than those without a route.
         let patience = match policies {
-            [(_, only)] if *has_port && canary_of.is_none() => only.patience(),
+            [only] if *has_port && canary_of.is_none() => only.patience(),
             _ => None,
         };
         let (position, is_new) = self.position_in(traffic, service, patience);
@@ -115,14 +131,22 @@ impl Blueprint<'_> {
                 let own = std::mem::replace(&mut row.arrivals, Arrivals::none());
                 row.arrivals = Arrivals::merged([own, arrivals]);
             }
-            _ => row.routes.push(RouteTraffic {
-                name: url.to_owned(),
-                arrivals,
-                policies: policies.to_vec(),
-                has_port: *has_port,
-                canary_of: canary_of.as_ref().map(ToString::to_string),
-            }),
+            _ => {
+                row.routes.push(RouteTraffic {
+                    name: url.to_owned(),
+                    arrivals,
+                    policies: policies
+                        .first()
+                        .map(|first| (SimTime::ZERO, *first))
+                        .into_iter()
+                        .collect(),
+                    has_port: *has_port,
+                    canary_of: canary_of.as_ref().map(ToString::to_string),
+                });
+                return None;
+            }
         }
+        patience
     }
 
     /// The position of a service, which is added if it is new, and whether it is.
@@ -144,42 +168,33 @@ impl Blueprint<'_> {
         (traffic.len() - 1, true)
     }
 
-    /// How the requests of an entrance are treated, from certain times on.
-    fn route_policies(&self, entrance: &EntranceSpec) -> Vec<(SimTime, RoutePolicy)> {
-        let rules = self.routings.iter().filter_map(|(since, routing)| {
+    /// How the requests of an entrance are treated at the start, and later by the timeline.
+    fn route_policies(&self, entrance: &EntranceSpec) -> Vec<RoutePolicy> {
+        let rules = self.routings.iter().filter_map(|(_, routing)| {
             let rule = routing.find(&entrance.host, &entrance.path)?;
-            Some((*since, routing.limits(rule).policy(entrance)))
+            Some(routing.limits(rule).policy(entrance))
         });
-        let mut policies: Vec<(SimTime, RoutePolicy)> = rules.collect();
-        policies.dedup_by(|(_, later), (_, earlier)| later == earlier);
+        let mut policies: Vec<RoutePolicy> = rules.collect();
+        policies.dedup();
         policies
     }
 
-    /// Where requests to a host and path go at some time, in the order in which they first do, and which
-    /// part of the requests goes to each. Where no rule is left, the requests go where they went last:
-    /// whoever answers for that is the Service.
-    fn ways(&self, host: &str, path: &str) -> Vec<(Destination, Vec<Way>)> {
-        let mut ways: Vec<(Destination, Vec<Way>)> = Vec::new();
-        for (since, routing) in &self.routings {
-            // That there is no rule at the start is reported by the scenario's own check.
-            let Some(rule) = routing.find(host, path) else { continue };
-            let parts = routing.destinations(rule);
-            let all: u64 = parts.iter().map(|(_, weight)| weight).sum();
-            for (_, ranges) in &mut ways {
-                ranges.push(Way { since: *since, from: 0.0, to: 0.0 });
-            }
-            let mut passed = 0;
-            for (destination, weight) in parts.into_iter().filter(|(_, weight)| *weight > 0) {
-                let [from, to] = [passed, passed + weight].map(|part| part as f64 / all as f64);
-                let way = Way { since: *since, from, to };
-                match ways.iter_mut().find(|(known, _)| *known == destination) {
-                    Some((_, ranges)) => ranges.push(way),
-                    None => ways.push((destination, vec![way])),
-                }
-                passed += weight;
+    /// Where requests of an entrance go at the start, with the weight of each part.
+    fn parts(&self, entrance: &EntranceSpec) -> Vec<(Destination, u64)> {
+        let routing = &self.routings[0].1;
+        parts_of(routing, entrance).unwrap_or_default()
+    }
+
+    /// Where requests of an entrance go at some time, in the order in which they first do.
+    fn destinations(&self, entrance: &EntranceSpec) -> Vec<Destination> {
+        let mut all: Vec<Destination> = Vec::new();
+        let parts = self.routings.iter().filter_map(|(_, routing)| parts_of(routing, entrance));
+        for (destination, _) in parts.flatten() {
+            if !all.contains(&destination) {
+                all.push(destination);
             }
         }
-        ways
+        all
     }
 }
 

@@ -1,6 +1,8 @@
 //! Arrivals looked up ahead of time, many at a time: the law of the gaps is asked in one go.
 
-use super::{Arrival, Arrivals, Users};
+use std::ops::Range;
+
+use super::{Arrival, Arrivals, Users, WayId};
 use engine::SimTime;
 
 /// How many arrivals are looked up at a time.
@@ -49,6 +51,26 @@ impl Coming {
         let count = coming.take_while(|arrival| arrival.at <= until).count();
         self.next += count;
         &self.known[self.next - count..self.next]
+    }
+
+    /// See [`Arrivals::reroute`]. All requests until `now` were taken. An event that is due
+    /// for one that does not come any more finds none.
+    pub fn reroute(&mut self, way: WayId, now: SimTime, ranges: &[Range<f64>]) -> bool {
+        let is_it = self.arrivals.reroute(way, now, ranges);
+        if is_it && self.arrivals.is_routed() {
+            self.known.truncate(self.next);
+        }
+        is_it
+    }
+
+    /// Whether a part of them goes this way.
+    pub fn has_way(&self, way: WayId) -> bool {
+        self.arrivals.has_way(way)
+    }
+
+    /// See [`Arrivals::way_beside`].
+    pub fn way_beside(&self, beside: WayId, way: WayId, now: SimTime) -> Option<Self> {
+        self.arrivals.way_beside(beside, way, now).map(Self::new)
     }
 
     #[inline]

@@ -15,6 +15,7 @@ mod shapes;
 mod spliced;
 mod users;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -43,7 +44,7 @@ use super::trace::{Tokens, Trace};
 use engine::{SimDuration, SimTime, Stream};
 use process::RateArrivals;
 use replay::Replay;
-pub use routed::Way;
+pub use routed::WayId;
 use routed::{Merged, Routed};
 use spliced::Spliced;
 
@@ -239,10 +240,11 @@ impl Arrivals {
         matches!(self.source, Source::Nothing) && self.users.is_empty()
     }
 
-    /// Those of the arrivals that go one way: `stream` draws a number from 0 to 1 for each, and `ranges`,
-    /// by ascending time, says which numbers go it. Users go no way but their own.
-    pub fn routed(self, ranges: Vec<Way>, stream: Stream) -> Self {
-        Self::of(Source::Routed(Routed { all: Box::new(self), stream, ranges }))
+    /// Those of the arrivals that go one way: `stream` draws a number from 0 to 1 for each, and `ranges` says which
+    /// numbers go it, until [`Traffic::reroute`](crate::Traffic::reroute) says otherwise. Users go no way but their own.
+    pub fn routed(self, way: WayId, ranges: Vec<Range<f64>>, stream: Stream) -> Self {
+        let all = Box::new(self);
+        Self::of(Source::Routed(Routed { all, stream, way, ranges, last: None, again: false }))
     }
 
     /// Arrivals of several origins together.
@@ -341,7 +343,15 @@ impl Arrivals {
         match &mut self.source {
             Source::Pattern(arrivals) => arrivals.know_by(until, count, into),
             Source::Rates(arrivals) => arrivals.know_by(until, count, into),
-            _ => into.extend(std::iter::from_fn(|| self.next_known_by(until)).take(count)),
+            _ => {
+                while let Some(arrival) = self.next_known_by(until) {
+                    into.push(arrival);
+                    // Where requests go may change after `until`: no more than one may be known already.
+                    if into.len() >= count || arrival.at > until {
+                        break;
+                    }
+                }
+            }
         }
     }
 

@@ -1,30 +1,31 @@
 //! Requests that are split among services by weight, and requests of several origins to one service.
 
-use super::{Arrival, Arrivals};
+use std::ops::Range;
+
+use super::{Arrival, Arrivals, Source};
 use engine::random::open_unit;
 use engine::{SimTime, Stream};
 
 /// The part of some arrivals that goes one way.
 ///
-/// Each request draws a number from 0 to 1, and goes the way in whose range it falls at that time. Parts
-/// of the same arrivals with the same stream and ranges that never overlap share them out exactly.
+/// Each request draws a number from 0 to 1, and goes the way in one of whose ranges it falls. Parts of the same
+/// arrivals with the same stream and ranges that never overlap share them out exactly, and go on doing so when all of
+/// them get other ranges at one instant.
 #[derive(Clone, Debug)]
 pub(super) struct Routed {
     pub all: Box<Arrivals>,
     pub stream: Stream,
-    pub ranges: Vec<Way>,
+    pub way: WayId,
+    pub ranges: Vec<Range<f64>>,
+    /// The last of all the arrivals that was drawn, with its number: the only one that may still lie ahead.
+    pub last: Option<(Arrival, f64)>,
+    /// Whether it is to be looked at again, by other ranges.
+    pub again: bool,
 }
 
-/// From some time on the numbers that go one way.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Way {
-    /// The time.
-    pub since: SimTime,
-    /// The least number, 0 to 1.
-    pub from: f64,
-    /// The number after the greatest; none goes the way if it is `from`.
-    pub to: f64,
-}
+/// The number of a way that requests go, by which it gets other ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WayId(pub u32);
 
 /// Arrivals of several origins, in order of time.
 #[derive(Clone, Debug)]
@@ -35,10 +36,17 @@ pub(super) struct Merged {
 impl Routed {
     /// See [`Arrivals::next_known_by`].
     pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
+        if !self.again && self.last.is_some_and(|(arrival, _)| arrival.at > until) {
+            // No more than one may be drawn beforehand: where they go may change.
+            return None;
+        }
         loop {
-            let arrival = self.all.next_known_by(until)?;
-            let drawn = open_unit(&mut self.stream);
-            if self.takes(arrival.at, drawn) {
+            let (arrival, drawn) = match self.last {
+                Some(last) if std::mem::take(&mut self.again) => last,
+                _ => (self.all.next_known_by(until)?, open_unit(&mut self.stream)),
+            };
+            self.last = Some((arrival, drawn));
+            if self.ranges.iter().any(|range| range.contains(&drawn)) {
                 return Some(arrival);
             }
             if arrival.at > until {
@@ -47,15 +55,60 @@ impl Routed {
             }
         }
     }
+
+    /// Requests after `now` go the way by these ranges. What was known of them is known no more.
+    fn reroute(&mut self, now: SimTime, ranges: &[Range<f64>]) {
+        self.ranges = ranges.to_vec();
+        self.again = self.last.is_some_and(|(arrival, _)| arrival.at > now);
+    }
 }
 
-impl Routed {
-    fn takes(&self, at: SimTime, drawn: f64) -> bool {
-        let so_far = &self.ranges[..self.ranges.partition_point(|way| way.since <= at)];
-        // A way may be named twice, with a range for each.
-        let now =
-            so_far.iter().rev().take_while(|way| Some(way.since) == so_far.last().map(|l| l.since));
-        now.into_iter().any(|way| (way.from..way.to).contains(&drawn))
+impl Arrivals {
+    /// The requests of a way come by these ranges after `now`; whether it is the way of any of these arrivals.
+    pub(super) fn reroute(&mut self, way: WayId, now: SimTime, ranges: &[Range<f64>]) -> bool {
+        match &mut self.source {
+            Source::Routed(routed) if routed.way == way => {
+                routed.reroute(now, ranges);
+                true
+            }
+            Source::Merged(merged) => merged.origins.iter_mut().any(|(origin, next)| {
+                let is_it = origin.reroute(way, now, ranges);
+                if is_it {
+                    *next = None;
+                }
+                is_it
+            }),
+            _ => false,
+        }
+    }
+
+    /// Another way for the requests of which a part goes this way, after `now`; none goes it yet.
+    pub(super) fn way_beside(&self, beside: WayId, way: WayId, now: SimTime) -> Option<Self> {
+        match &self.source {
+            Source::Routed(routed) if routed.way == beside => {
+                let mut routed = Routed { way, ..routed.clone() };
+                routed.reroute(now, &[]);
+                Some(Self::of(Source::Routed(routed)))
+            }
+            Source::Merged(merged) => {
+                merged.origins.iter().find_map(|(origin, _)| origin.way_beside(beside, way, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a part of them goes this way.
+    pub(super) fn has_way(&self, way: WayId) -> bool {
+        match &self.source {
+            Source::Routed(routed) => routed.way == way,
+            Source::Merged(merged) => merged.origins.iter().any(|(origin, _)| origin.has_way(way)),
+            _ => false,
+        }
+    }
+
+    /// Whether they are the part of others that goes one way.
+    pub(super) const fn is_routed(&self) -> bool {
+        matches!(self.source, Source::Routed(_))
     }
 }
 
@@ -80,6 +133,7 @@ impl Merged {
 
 #[cfg(test)]
 mod tests {
+    use super::super::coming::Coming;
     use super::*;
     use crate::TrafficSpec;
     use engine::Streams;
@@ -106,8 +160,8 @@ mod tests {
     fn ways_share_out_the_requests_exactly() {
         let stream = Streams::new(3).stream("ways", 0);
         let way = |from, to| {
-            let way = Way { since: SimTime::ZERO, from, to };
-            arrivals(100.0, "all").routed(vec![way], stream.clone())
+            let ranges = std::iter::once(from..to).collect();
+            arrivals(100.0, "all").routed(WayId(0), ranges, stream.clone())
         };
         let all = instants(arrivals(100.0, "all"), &[100]);
         let [one, other] =
@@ -118,19 +172,50 @@ mod tests {
         assert!((850..1150).contains(&one.len()), "{}", one.len());
     }
 
-    #[test]
-    fn weights_that_change_count_from_their_time_on() {
+    /// What goes two ways, of which one has 10 % at first and 60 % after 50 s, asked for at these steps; a third way
+    /// that comes to be then takes what the second leaves.
+    fn shared_out(steps: &[i64]) -> [Vec<SimTime>; 3] {
         let stream = Streams::new(3).stream("ways", 0);
-        let way = |since, from, to| Way { since: SimTime::from_secs(since), from, to };
-        let ways = vec![way(0, 0.0, 0.1), way(50, 0.0, 1.0), way(80, 0.0, 0.0)];
-        let taken = instants(arrivals(100.0, "all").routed(ways, stream), &[100]);
-        let count = |from: i64, to: i64| {
-            let span = SimTime::from_secs(from)..SimTime::from_secs(to);
-            taken.iter().filter(|at| span.contains(at)).count()
+        let way = |number, range: Range<f64>| {
+            let ranges = std::iter::once(range).collect();
+            Coming::new(arrivals(100.0, "all").routed(WayId(number), ranges, stream.clone()))
         };
-        assert!((400..600).contains(&count(0, 50)), "{}", count(0, 50));
-        assert!((2_800..3_200).contains(&count(50, 80)), "{}", count(50, 80));
-        assert_eq!(count(80, 101), 0);
+        let mut ways = vec![way(0, 0.0..0.1), way(1, 0.1..1.0)];
+        let mut taken = [Vec::new(), Vec::new(), Vec::new()];
+        for until in steps.iter().map(|step| SimTime::from_secs(*step)) {
+            for (way, taken) in ways.iter_mut().zip(&mut taken) {
+                taken.extend(std::iter::from_fn(|| way.take(until)).map(|arrival| arrival.at));
+                way.next_known(until);
+            }
+            if until == SimTime::from_secs(50) {
+                ways.extend(ways[0].way_beside(WayId(0), WayId(2), until));
+                for (number, range) in (0..).zip([0.0..0.6, 0.6..0.7, 0.7..1.0]) {
+                    for way in &mut ways {
+                        way.reroute(WayId(number), until, std::slice::from_ref(&range));
+                    }
+                }
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn weights_that_change_count_from_then_on_and_no_request_is_lost_or_comes_twice() {
+        let all = instants(arrivals(100.0, "all"), &[100]);
+        let taken = shared_out(&[50, 100]);
+        let mut together = taken.concat();
+        together.sort_unstable();
+        assert_eq!(together, all);
+        let count = |way: usize, from: i64, to: i64| {
+            let span = SimTime::from_secs(from)..SimTime::from_secs(to);
+            taken[way].iter().filter(|at| span.contains(at)).count()
+        };
+        assert!((400..600).contains(&count(0, 0, 50)), "{}", count(0, 0, 50));
+        assert!((2_800..3_200).contains(&count(0, 50, 100)), "{}", count(0, 50, 100));
+        assert!((400..600).contains(&count(1, 50, 100)), "{}", count(1, 50, 100));
+        assert_eq!(count(2, 0, 50), 0);
+        let steps: Vec<i64> = (1..=100).collect();
+        assert_eq!(shared_out(&steps), taken, "in whatever steps");
     }
 
     #[test]

@@ -46,18 +46,22 @@ pub(super) struct Network {
     calls: Table<Call>,
     attempts: Table<Attempt>,
     /// Edges of the graph of calls: first the clients of each service, then the calls of each model.
-    edges: Vec<Edge>,
+    pub(super) edges: Vec<Edge>,
     /// The edges of each request model, in order.
     edges_of_model: Vec<Range<u32>>,
     services: Vec<NetworkService>,
+    /// Names of the services.
+    pub(super) names: Vec<String>,
     /// Users who ask only after their last answer, with the service that they ask.
     users: Vec<(u32, Users)>,
-    routes: Vec<Route>,
+    pub(super) routes: Vec<Route>,
 }
 
 /// Requests that come to a service by a route.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
+    /// Its name, which also names its random streams.
+    pub name: String,
     /// When they come.
     pub arrivals: Coming,
     /// The service.
@@ -118,13 +122,14 @@ impl Network {
         edges: Vec<Edge>,
         edges_of_model: Vec<Range<u32>>,
         routes: Vec<Route>,
+        names: Vec<String>,
         work_queues: impl Iterator<Item = bool>,
     ) -> Self {
         let mut services = vec![NetworkService::default(); services];
         for (service, has_queue) in services.iter_mut().zip(work_queues) {
             service.work_queue = has_queue.then(WorkQueue::default);
         }
-        Self { edges, edges_of_model, services, routes, ..Self::default() }
+        Self { edges, edges_of_model, services, names, routes, ..Self::default() }
     }
 
     /// Services that other services call, or that requests come to by routes.

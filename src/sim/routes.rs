@@ -1,0 +1,273 @@
+//! The gateway: where requests from outside go, by the Ingresses, HTTPRoutes and Services that the store holds now.
+
+use std::ops::Range;
+
+use super::endpoints::traffic_id;
+use super::environment::Environment;
+use cluster::{Change, Kind, NamespacedName, ObjectId, ObjectReference, Store};
+use scenario::Routing;
+use scenario::routing::Destination;
+use traffic::{
+    Arrivals, EntranceSpec, FailureCause, RoutePolicy, RouteTraffic, ServiceId, Traffic, WayId,
+};
+
+/// Requests that clients send to a host and path, and where they go.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    spec: EntranceSpec,
+    ways: Vec<(WayId, WayTo)>,
+    /// Where they go now, with the weight of each part.
+    parts: Vec<(Destination, u64)>,
+    /// Whether there is a rule for them.
+    has_rule: bool,
+    policy: RoutePolicy,
+}
+
+/// Where a way leads.
+#[derive(Clone, Debug, PartialEq)]
+enum WayTo {
+    /// To a Service; with the policy, if the way has the same one for ever.
+    Service(Destination, Option<RoutePolicy>),
+    /// To an error of the gateway itself.
+    Error(FailureCause),
+}
+
+/// All of them, and the objects that decide.
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    entrances: Vec<Entrance>,
+    /// Ingresses, IngressClasses, HTTPRoutes and Services, in the order in which they were created.
+    objects: Vec<ObjectId>,
+    /// Whether one of them changed since requests last followed.
+    is_stale: bool,
+    next_way: u32,
+}
+
+/// Where requests to a host and path go, with the weight of each part; `None` without a rule for them.
+pub(super) fn parts_of(
+    routing: &Routing,
+    entrance: &EntranceSpec,
+) -> Option<Vec<(Destination, u64)>> {
+    let rule = routing.find(&entrance.host, &entrance.path)?;
+    let parts = routing.destinations(rule).into_iter();
+    Some(parts.filter(|(_, weight)| *weight > 0).collect())
+}
+
+/// The ranges of numbers between 0 and 1 that stand for these parts.
+fn ranges(parts: &[(Destination, u64)]) -> impl Iterator<Item = (&Destination, Range<f64>)> {
+    let all: u64 = parts.iter().map(|(_, weight)| weight).sum();
+    parts.iter().scan(0, move |passed, (destination, weight)| {
+        let from = *passed;
+        *passed += weight;
+        Some((destination, from as f64 / all as f64..*passed as f64 / all as f64))
+    })
+}
+
+impl Entrance {
+    /// Requests that go where these parts say at first, and have no way yet.
+    pub(super) fn new(
+        spec: EntranceSpec,
+        parts: Vec<(Destination, u64)>,
+        policy: RoutePolicy,
+    ) -> Self {
+        Self { spec, ways: Vec::new(), parts, has_rule: true, policy }
+    }
+
+    /// A way to a Service; with the policy, if the way has the same one for ever.
+    pub(super) fn add_way(
+        &mut self,
+        id: WayId,
+        destination: Destination,
+        fixed: Option<RoutePolicy>,
+    ) {
+        self.ways.push((id, WayTo::Service(destination, fixed)));
+    }
+
+    /// The ranges of numbers that lead to a destination.
+    pub(super) fn ranges_of(&self, destination: &Destination) -> Vec<Range<f64>> {
+        let own = ranges(&self.parts).filter(|(one, _)| *one == destination);
+        own.map(|(_, range)| range).collect()
+    }
+
+    /// The requests go where this routing leads them, if that is somewhere else than before.
+    fn follow(
+        &mut self,
+        env: &mut Environment,
+        traffic: &mut Traffic,
+        routing: &Routing,
+        next_way: &mut u32,
+    ) {
+        let rule = routing.find(&self.spec.host, &self.spec.path);
+        let parts = parts_of(routing, &self.spec).unwrap_or_default();
+        let policy = rule.map_or(self.policy, |rule| routing.limits(rule).policy(&self.spec));
+        let is_same = (&parts, rule.is_some(), policy) == (&self.parts, self.has_rule, self.policy);
+        if is_same || self.ways.is_empty() {
+            return;
+        }
+        if policy != self.policy {
+            for (way, _) in &self.ways {
+                traffic.set_route_policy(env.now, *way, &policy);
+            }
+        }
+        self.policy = policy;
+        let mut taken: Vec<(WayId, Range<f64>)> = Vec::new();
+        for (destination, range) in ranges(&parts) {
+            taken.push((self.way_to(env, traffic, destination, next_way), range));
+        }
+        if parts.is_empty() {
+            let cause = match rule {
+                Some(_) => FailureCause::NoEndpoint,
+                None => FailureCause::NoRoute,
+            };
+            taken.push((self.error(env, traffic, cause, next_way), 0.0..1.0));
+        }
+        for (way, _) in &self.ways {
+            let own = taken.iter().filter(|(taken, _)| taken == way);
+            let own: Vec<Range<f64>> = own.map(|(_, range)| range.clone()).collect();
+            traffic.reroute(env.now, *way, &own);
+        }
+        if rule.is_none() {
+            let url = self.spec.url();
+            let message = format!("no Ingress or HTTPRoute has a rule for {url}: requests get 404");
+            env.warn("scenario", &self.service(), "NoRoute", message);
+        }
+        (self.parts, self.has_rule) = (parts, rule.is_some());
+    }
+
+    /// The Service at which errors of the gateway count: the first to which the requests could go.
+    fn service(&self) -> ObjectReference {
+        let first = self.ways.iter().find_map(|(_, to)| match to {
+            WayTo::Service(destination, _) => Some(destination.service.clone()),
+            WayTo::Error(_) => None,
+        });
+        let NamespacedName { namespace, name } =
+            first.unwrap_or_else(|| NamespacedName::new("", ""));
+        ObjectReference::new(Kind::Service, namespace, name)
+    }
+
+    /// The way to a Service, which is made if it is new. One that had no part in the traffic when the run started
+    /// cannot be reached.
+    fn way_to(
+        &mut self,
+        env: &mut Environment,
+        traffic: &mut Traffic,
+        destination: &Destination,
+        next_way: &mut u32,
+    ) -> WayId {
+        let is_it = |(_, to): &&(WayId, WayTo)| match to {
+            WayTo::Service(own, fixed) => {
+                own == destination && fixed.is_none_or(|fixed| fixed == self.policy)
+            }
+            WayTo::Error(_) => false,
+        };
+        if let Some((way, _)) = self.ways.iter().find(is_it) {
+            return *way;
+        }
+        let Some(service) = position(env, &destination.service) else {
+            let (url, service) = (self.spec.url(), &destination.service);
+            let message = format!(
+                "requests to {url} cannot reach Service {service}: no traffic, no call and no route of the \
+                 scenario's files leads there; they fail as if it had no endpoint"
+            );
+            env.warn("scenario", &self.service(), "NoWay", message);
+            return self.error(env, traffic, FailureCause::NoEndpoint, next_way);
+        };
+        let ways = self.new_way(next_way, WayTo::Service(destination.clone(), None));
+        let route = RouteTraffic {
+            name: self.spec.url(),
+            arrivals: Arrivals::none(),
+            policies: vec![(env.now, self.policy)],
+            has_port: destination.has_port,
+            canary_of: destination.canary_of.as_ref().map(ToString::to_string),
+        };
+        traffic.add_route(env.now, service, ways, route);
+        ways.1
+    }
+
+    /// The way to an error of the gateway.
+    fn error(
+        &mut self,
+        env: &Environment,
+        traffic: &mut Traffic,
+        cause: FailureCause,
+        next_way: &mut u32,
+    ) -> WayId {
+        if let Some((way, _)) = self.ways.iter().find(|(_, to)| *to == WayTo::Error(cause)) {
+            return *way;
+        }
+        let ways = self.new_way(next_way, WayTo::Error(cause));
+        if let Some(service) = position(env, &self.service().id) {
+            traffic.add_refusal(env.now, service, ways, cause);
+        }
+        ways.1
+    }
+
+    /// A way that is known already, and a new one beside it.
+    fn new_way(&mut self, next_way: &mut u32, to: WayTo) -> (WayId, WayId) {
+        let new = WayId(*next_way);
+        *next_way += 1;
+        let beside = self.ways.first().map_or(new, |(way, _)| *way);
+        self.ways.push((new, to));
+        (beside, new)
+    }
+}
+
+/// The number by which the traffic knows a Service.
+fn position(env: &Environment, service: &NamespacedName) -> Option<ServiceId> {
+    env.world.traffic_position(service).map(traffic_id)
+}
+
+impl Routes {
+    pub(super) fn new(entrances: &[Entrance]) -> Self {
+        let ways = entrances.iter().flat_map(|entrance| &entrance.ways);
+        Self {
+            next_way: ways.map(|(way, _)| way.0 + 1).max().unwrap_or(0),
+            entrances: entrances.to_vec(),
+            objects: Vec::new(),
+            is_stale: false,
+        }
+    }
+
+    /// An object changed that may have a say.
+    pub(super) fn on_change(&mut self, change: &Change) {
+        let (Change::Spec(object, _) | Change::Removed { object, .. }) = change else { return };
+        let has_say = matches!(
+            object,
+            ObjectId::Ingress(_)
+                | ObjectId::IngressClass(_)
+                | ObjectId::HTTPRoute(_)
+                | ObjectId::Service(_)
+        );
+        if !has_say || self.entrances.is_empty() {
+            return;
+        }
+        self.is_stale = true;
+        match change {
+            Change::Removed { .. } => self.objects.retain(|one| one != object),
+            _ if self.objects.contains(object) => {}
+            _ => self.objects.push(*object),
+        }
+    }
+
+    /// Requests go where the objects lead them now.
+    pub(super) fn follow(&mut self, env: &mut Environment, traffic: &mut Traffic) {
+        if !std::mem::take(&mut self.is_stale) {
+            return;
+        }
+        let routing = self.routing(env.store());
+        for entrance in &mut self.entrances {
+            entrance.follow(env, traffic, &routing, &mut self.next_way);
+        }
+    }
+
+    fn routing(&self, store: &Store) -> Routing {
+        let mut routing = Routing::default();
+        for object in &self.objects {
+            let Some(meta) = store.meta_of(*object) else { continue };
+            let Some(document) = &meta.document else { continue };
+            let reference = ObjectReference { kind: object.kind(), id: meta.id.clone() };
+            routing.add(&reference, &document.object);
+        }
+        routing
+    }
+}
