@@ -93,9 +93,9 @@ pub fn run(
     bar.finish_and_clear();
     let varied = arguments.vary.iter().map(|one| one.path.clone()).collect();
     let mut sweep = SweepTable::new(varied, cells.into_iter().zip(reports).collect());
-    let after = seeds.last().map_or(first, |last| last.saturating_add(1));
+    let after = first.wrapping_add(seeds.len() as u64);
     let fresh: Vec<u64> =
-        (0..u64::from(arguments.confirm)).map_while(|number| after.checked_add(number)).collect();
+        (0..u64::from(arguments.confirm)).map(|number| after.wrapping_add(number)).collect();
     sweep
         .confirm(&fresh, |position| {
             let row = &resolved[position..=position];

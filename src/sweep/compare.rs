@@ -11,6 +11,9 @@ use super::measure::{Measured, Measurement};
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.1";
 
+/// With fewer seeds Student's t is so wide that a service of half the speed may pass for chance.
+const ENOUGH_SEEDS: usize = 5;
+
 /// Comparison of two measurements with the same seeds, pair by pair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
@@ -130,6 +133,11 @@ impl Comparison {
         }
         if baseline.seeds.len() == 1 {
             notes.push("one seed gives no interval: any difference may be chance".to_owned());
+        } else if baseline.seeds.len() < ENOUGH_SEEDS {
+            let seeds = baseline.seeds.len();
+            notes.push(format!(
+                "with {seeds} seeds hardly any difference is beyond chance; take {ENOUGH_SEEDS} or more"
+            ));
         }
         judge(&mut figures);
         Self {
