@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 9] = [
         "scheduler",
         "traffic",
     ],
-    &["scenario"],
+    &["cluster_autoscaler", "scenario"],
     &["files", "report", "sim", "views"],
     &["pack", "sweep"],
     &["conform"],
