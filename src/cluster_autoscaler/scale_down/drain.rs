@@ -184,7 +184,12 @@ impl Drain {
     }
 
     fn evict(&mut self, view: ClusterView<'_>, requests: &mut Vec<Request>) {
-        for eviction in &mut self.evictions {
+        // All begin together, and the one that was started last runs first.
+        let begins = |one: &Eviction| matches!(one.state, EvictionState::Due(_, true));
+        let count = self.evictions.len();
+        let turn = usize::from(count > 0 && self.evictions.iter().all(begins));
+        for step in 0..count {
+            let eviction = &mut self.evictions[(step + count - turn) % count];
             match eviction.state {
                 EvictionState::Asked => eviction.state = EvictionState::Done,
                 EvictionState::Due(at, is_first) if at <= view.now => {
