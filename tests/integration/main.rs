@@ -10,6 +10,7 @@ mod texts;
 mod autoscaling;
 mod calls;
 mod catalog;
+mod conform_cluster_autoscaler;
 mod controllers_by_source;
 mod cpu_limit;
 mod cron_schedules;
