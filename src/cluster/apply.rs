@@ -76,11 +76,13 @@ fn carry_out(
             node.meta.labels = labels;
             changed
         }),
-        Action::SetNodeAnnotations(node, annotations) => update_node(store, node, changes, |node| {
-            let changed = node.meta.annotations != annotations;
-            node.meta.annotations = annotations;
-            changed
-        }),
+        Action::SetNodeAnnotations(node, annotations) => {
+            update_node(store, node, changes, |node| {
+                let changed = node.meta.annotations != annotations;
+                node.meta.annotations = annotations;
+                changed
+            })
+        }
         Action::SetNodeResources(node, resources) => update_node(store, node, changes, |node| {
             let (capacity, allocatable) = *resources;
             let changed = node.capacity != capacity || node.allocatable != allocatable;

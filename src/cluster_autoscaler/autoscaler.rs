@@ -367,8 +367,13 @@ impl ClusterAutoscaler {
             report.result = ScaleDownResult::NoCandidates;
         } else {
             let requests = &mut this.requests;
-            taints =
-                self.actuator.start(&mut self.planner, &mut plan, &this.nodes, &mut report, requests);
+            taints = self.actuator.start(
+                &mut self.planner,
+                &mut plan,
+                &this.nodes,
+                &mut report,
+                requests,
+            );
             if report.result == ScaleDownResult::NodeDeleteStarted {
                 self.last_delete = now;
                 self.registry.recalculate(this.cloud);

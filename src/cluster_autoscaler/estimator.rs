@@ -64,9 +64,7 @@ pub(crate) fn estimate(
     template: &TemplateNode,
     limits: EstimationLimits,
 ) -> (i64, Vec<Arc<PodInfo>>) {
-    groups.sort_by(|one, other| {
-        score(&other[0], template).total_cmp(&score(&one[0], template))
-    });
+    groups.sort_by(|one, other| score(&other[0], template).total_cmp(&score(&one[0], template)));
     snapshot.fork();
     let mut estimation = Estimation {
         snapshot,
@@ -150,7 +148,8 @@ impl Estimation<'_> {
                 return true;
             }
             let number = self.opened.len();
-            if self.allowed.is_some_and(|allowed| i64::try_from(number).is_ok_and(|n| n >= allowed)) {
+            if self.allowed.is_some_and(|allowed| i64::try_from(number).is_ok_and(|n| n >= allowed))
+            {
                 return false;
             }
             let node = self.template.fresh(self.snapshot, &format!("e-{number}"));

@@ -5,8 +5,13 @@ use cluster::pod_template::ResourceList;
 use units::Quantity;
 
 /// Resource names of GPUs, by vendor.
-const GPU_RESOURCES: [&str; 5] =
-    ["nvidia.com/gpu", "habana.ai/gaudi", "gpu.intel.com/xe", "amd.com/gpu", "microsoft.com/directx"];
+const GPU_RESOURCES: [&str; 5] = [
+    "nvidia.com/gpu",
+    "habana.ai/gaudi",
+    "gpu.intel.com/xe",
+    "amd.com/gpu",
+    "microsoft.com/directx",
+];
 
 /// The GPUs that pods may use on a node; absent if there are none.
 pub(crate) fn allocatable_gpus(node: &Node) -> Option<i64> {
@@ -26,7 +31,8 @@ pub(crate) fn has_gpu(node: &Node, gpu_label: &str) -> bool {
 
 /// The resource by which a node's GPUs are counted (`DetectNodeGPUResourceName`).
 pub(crate) fn gpu_resource(node: &Node) -> &'static str {
-    let is_there = |name: &&&str| node.allocatable.get(name).is_some_and(|amount| amount.nanos() != 0);
+    let is_there =
+        |name: &&&str| node.allocatable.get(name).is_some_and(|amount| amount.nanos() != 0);
     GPU_RESOURCES.iter().find(is_there).copied().unwrap_or(GPU_RESOURCES[0])
 }
 

@@ -13,7 +13,8 @@ pub fn natural_cmp(one: &str, other: &str) -> Ordering {
         if left.is_ascii_digit() && right.is_ascii_digit() {
             let (number, rest) = split_number(one);
             let (other_number, other_rest) = split_number(other);
-            let by_value = number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number));
+            let by_value =
+                number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number));
             if by_value != Ordering::Equal {
                 return by_value;
             }

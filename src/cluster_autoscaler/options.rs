@@ -66,7 +66,7 @@ macro_rules! flags {
                     $($flag => self.$field = <$type as Flag>::read(text).map_err(wrong)?,)*
                     "gpu-total" => self.gpu_total.push(gpu_total(text).map_err(wrong)?),
                     "balancing-ignore-label" => self.balancing_ignore_labels.push(text.into()),
-                    _ => return self.set_fixed(flag, text),
+                    _ => return check_fixed(flag, text),
                 }
                 Ok(())
             }
@@ -224,17 +224,16 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "predicate-parallelism",
 ];
 
-impl Options {
-    fn set_fixed(&mut self, flag: &str, text: &str) -> Result<(), OptionError> {
-        let wrong = |problem: String| Err(OptionError { flag: flag.to_owned(), problem });
-        let Some((_, default)) = FIXED.iter().find(|(name, _)| *name == flag) else {
-            return wrong("is no flag of the autoscaler that is simulated".to_owned());
-        };
-        if text == *default || WITHOUT_EFFECT.contains(&flag) {
-            return Ok(());
-        }
-        wrong(format!("{text:?} is not simulated; {default} is"))
+/// Says what is wrong with another value of a flag of which one alone is simulated.
+fn check_fixed(flag: &str, text: &str) -> Result<(), OptionError> {
+    let wrong = |problem: String| Err(OptionError { flag: flag.to_owned(), problem });
+    let Some((_, default)) = FIXED.iter().find(|(name, _)| *name == flag) else {
+        return wrong("is no flag of the autoscaler that is simulated".to_owned());
+    };
+    if text == *default || WITHOUT_EFFECT.contains(&flag) {
+        return Ok(());
     }
+    wrong(format!("{text:?} is not simulated; {default} is"))
 }
 
 /// Fewest and most of a resource.
@@ -378,7 +377,9 @@ impl GroupOptions {
             gpu_utilization_threshold: self
                 .scale_down_gpu_utilization_threshold
                 .unwrap_or(gpu_threshold),
-            unneeded_time: self.scale_down_unneeded_time.unwrap_or(options.scale_down_unneeded_time),
+            unneeded_time: self
+                .scale_down_unneeded_time
+                .unwrap_or(options.scale_down_unneeded_time),
             unready_time: self.scale_down_unready_time.unwrap_or(options.scale_down_unready_time),
             provision_time: self.max_node_provision_time.unwrap_or(options.max_node_provision_time),
             startup_time: self.max_node_startup_time.unwrap_or(options.max_node_startup_time),
@@ -423,8 +424,7 @@ mod tests {
             let is_same = ours == text || same_duration().is_some_and(|(one, other)| one == other);
             assert!(is_same, "{flag}: {ours}, recorded {text}");
         }
-        let extra: Vec<_> =
-            own.iter().filter(|(flag, _)| !golden.contains_key(*flag)).collect();
+        let extra: Vec<_> = own.iter().filter(|(flag, _)| !golden.contains_key(*flag)).collect();
         assert!(extra.is_empty(), "{extra:?}");
     }
 
@@ -438,7 +438,10 @@ mod tests {
         );
         assert!(problem("expander", "cheapest").contains("least-waste"));
         assert!(problem("expander", "random,price").contains("random"));
-        assert_eq!(problem("salvo-scale-up", "true"), "salvo-scale-up: \"true\" is not simulated; false is");
+        assert_eq!(
+            problem("salvo-scale-up", "true"),
+            "salvo-scale-up: \"true\" is not simulated; false is"
+        );
         assert!(problem("scan-intervall", "10s").contains("no flag"));
         assert!(problem("scan-interval", "-1s").contains("scan-interval"));
         options.set("predicate-parallelism", "1").unwrap();

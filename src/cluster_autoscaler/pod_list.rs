@@ -40,7 +40,8 @@ pub(crate) fn process(
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.priority().unwrap_or(0)));
     let found = hints.try_schedule(snapshot, view, &pods, false, &|_| true);
     hints.drop_old();
-    let left = pods.into_iter().zip(found).filter(|(pod, found)| !found && !pod.is_daemon_set_pod());
+    let left =
+        pods.into_iter().zip(found).filter(|(pod, found)| !found && !pod.is_daemon_set_pod());
     left.map(|(pod, _)| pod).collect()
 }
 
@@ -52,9 +53,8 @@ pub(crate) fn without_young(
 ) -> Vec<Arc<PodInfo>> {
     let is_old = |pod: &&Arc<PodInfo>| {
         let own = pod.annotations.get(SCALE_UP_DELAY).and_then(|text| parse_duration(text).ok());
-        let delay = own.map_or(options.new_pod_scale_up_delay, |own| {
-            own.max(options.new_pod_scale_up_delay)
-        });
+        let delay = own
+            .map_or(options.new_pod_scale_up_delay, |own| own.max(options.new_pod_scale_up_delay));
         now - pod.created > delay
     };
     pods.iter().filter(is_old).cloned().collect()

@@ -50,9 +50,9 @@ impl TemplateFacts {
     pub fn new(template: PodTemplate) -> Self {
         let document = template.document.get().unwrap_or(&Value::Null);
         let volumes = document["spec"]["volumes"].as_array().into_iter().flatten();
-        let local_volumes = volumes.filter(|volume| is_local(volume)).filter_map(|volume| {
-            volume["name"].as_str().map(Name::from)
-        });
+        let local_volumes = volumes
+            .filter(|volume| is_local(volume))
+            .filter_map(|volume| volume["name"].as_str().map(Name::from));
         let local_volumes = local_volumes.collect();
         let references = document["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let mut controllers = references.filter(|one| one["controller"] == Value::Bool(true));
@@ -67,7 +67,9 @@ impl TemplateFacts {
 fn is_local(volume: &Value) -> bool {
     let on_disk = |directory: &Value| directory["medium"].as_str() != Some("Memory");
     volume.get("hostPath").is_some_and(|path| !path.is_null())
-        || volume.get("emptyDir").is_some_and(|directory| !directory.is_null() && on_disk(directory))
+        || volume
+            .get("emptyDir")
+            .is_some_and(|directory| !directory.is_null() && on_disk(directory))
 }
 
 /// A pod.
@@ -111,7 +113,8 @@ impl PodInfo {
 
     /// Whether somebody makes it anew elsewhere when it goes (`FilterRecreatablePods`).
     pub fn is_recreatable(&self) -> bool {
-        let is_static = self.annotations.get(SOURCE_ANNOTATION).is_some_and(|from| **from != *"api");
+        let is_static =
+            self.annotations.get(SOURCE_ANNOTATION).is_some_and(|from| **from != *"api");
         !(is_static || self.is_mirror() || self.is_daemon_set_pod())
     }
 

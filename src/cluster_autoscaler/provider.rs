@@ -93,11 +93,16 @@ pub trait CloudProvider {
     fn increase_size(&mut self, group: &str, delta: i64, now: SimTime) -> Result<(), CloudError>;
 
     /// Lowers the target by so many instances that are not there yet.
-    fn decrease_target_size(&mut self, group: &str, delta: i64, now: SimTime)
-    -> Result<(), CloudError>;
+    fn decrease_target_size(
+        &mut self,
+        group: &str,
+        delta: i64,
+        now: SimTime,
+    ) -> Result<(), CloudError>;
 
     /// Deletes instances by name, and lowers the target by their number.
-    fn delete_nodes(&mut self, group: &str, nodes: &[Name], now: SimTime) -> Result<(), CloudError>;
+    fn delete_nodes(&mut self, group: &str, nodes: &[Name], now: SimTime)
+    -> Result<(), CloudError>;
 
     /// Price of a node of a group for an hour, in the cloud's currency; absent if it is not known, in which case the
     /// expander `price` leaves the group out.

@@ -228,7 +228,8 @@ impl Registry {
         for group in cloud.node_groups() {
             let mut unseen: BTreeMap<InstanceError, i64> = BTreeMap::new();
             for (instance, error) in self.failed.get(&group.id).into_iter().flatten() {
-                let was_seen = before.get(&group.id).is_some_and(|seen| seen.contains_key(instance));
+                let was_seen =
+                    before.get(&group.id).is_some_and(|seen| seen.contains_key(instance));
                 if !was_seen {
                     *unseen.entry(error.clone()).or_default() += 1;
                 }
@@ -254,7 +255,8 @@ impl Registry {
             let (current, expected) = (readiness.registered, range.target);
             if current > expected || current < expected - unregistered {
                 let known = before.get(&group.id);
-                let known = known.filter(|known| (known.current, known.expected) == (current, expected));
+                let known =
+                    known.filter(|known| (known.current, known.expected) == (current, expected));
                 let first_observed = known.map_or(now, |known| known.first_observed);
                 let incorrect = IncorrectSize { current, expected, first_observed };
                 self.incorrect.insert(group.id.clone(), incorrect);
@@ -325,7 +327,11 @@ impl Registry {
 
     /// How many nodes of each group are expected, and the nodes among them that are registered already
     /// (`GetUpcomingNodes`): those of groups with an open request that are not backed off.
-    pub(crate) fn upcoming(&self, groups: &[NodeGroup], now: SimTime) -> Vec<(usize, i64, Vec<Name>)> {
+    pub(crate) fn upcoming(
+        &self,
+        groups: &[NodeGroup],
+        now: SimTime,
+    ) -> Vec<(usize, i64, Vec<Name>)> {
         let mut upcoming = Vec::new();
         for (place, group) in groups.iter().enumerate() {
             let number = self.upcoming_in(&group.id);
@@ -364,7 +370,12 @@ impl Registry {
 
     /// By how much the target of a group is to be lowered, because its nodes have been missing for too long
     /// (`fixNodeGroupSize`).
-    pub(crate) fn surplus_target(&self, group: &NodeGroup, options: &Options, now: SimTime) -> Option<i64> {
+    pub(crate) fn surplus_target(
+        &self,
+        group: &NodeGroup,
+        options: &Options,
+        now: SimTime,
+    ) -> Option<i64> {
         let incorrect = self.incorrect.get(&group.id)?;
         let provision_time = group.options.resolved(options).provision_time;
         let surplus = incorrect.expected - incorrect.current;

@@ -52,7 +52,8 @@ fn have_similar_capacity(one: &ResourceList, other: &ResourceList, options: &Opt
 
 fn are_within(one: &ResourceList, other: &ResourceList, ratio: f64) -> bool {
     let same_names = one.iter().map(|(name, _)| name).eq(other.iter().map(|(name, _)| name));
-    same_names && one.iter().zip(other.iter()).all(|((_, own), (_, others))| is_within(own, others, ratio))
+    same_names
+        && one.iter().zip(other.iter()).all(|((_, own), (_, others))| is_within(own, others, ratio))
 }
 
 /// Whether two amounts differ by no more than a share of the larger one.

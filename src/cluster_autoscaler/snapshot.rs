@@ -140,7 +140,11 @@ impl Snapshot {
                     self.update(slot, one, pods);
                 }
                 None => {
-                    self.insert(SnapshotNode { node: Arc::clone(&one.node), pods, group: one.group });
+                    self.insert(SnapshotNode {
+                        node: Arc::clone(&one.node),
+                        pods,
+                        group: one.group,
+                    });
                 }
             }
         }
@@ -158,7 +162,12 @@ impl Snapshot {
     }
 
     /// The pods of a node by creation and name, without those that are expendable or have ended.
-    fn pods_on(&mut self, view: ClusterView<'_>, node: &LoopNode, cutoff: i64) -> Vec<Arc<PodInfo>> {
+    fn pods_on(
+        &mut self,
+        view: ClusterView<'_>,
+        node: &LoopNode,
+        cutoff: i64,
+    ) -> Vec<Arc<PodInfo>> {
         let mut pods = Vec::new();
         for (id, pod) in view.store().pods_on(node.id) {
             if !pod.phase.is_terminal() {
@@ -181,12 +190,13 @@ impl Snapshot {
         if own.pods.len() == pods.len() && own.pods.iter().zip(&pods).all(same) {
             return;
         }
-        for pod in std::mem::replace(&mut own.pods, pods.clone()) {
+        for pod in &own.pods {
             self.cache.remove_pod(node_id(slot), pod.id, pod.class);
         }
         for pod in &pods {
             self.cache.add_pod(node_id(slot), placed(pod));
         }
+        own.pods = pods;
     }
 
     /// What follows can be taken back.
@@ -367,9 +377,9 @@ impl Snapshot {
 
     fn put(&mut self, slot: Slot, node: SnapshotNode) {
         let name = node.node.meta.name().clone();
-        let place = self.order.binary_search_by(|other| {
-            natural_cmp(self.node(*other).node.meta.name(), &name)
-        });
+        let place = self
+            .order
+            .binary_search_by(|other| natural_cmp(self.node(*other).node.meta.name(), &name));
         self.order.insert(place.unwrap_or_else(|place| place), slot);
         self.cache.add_node(node_id(slot), &node.node);
         for pod in &node.pods {

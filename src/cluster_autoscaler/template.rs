@@ -88,7 +88,8 @@ impl TemplateRegistry {
             let example = snapshot.node(slot).clone();
             let place = one.group.unwrap_or_default();
             let forces = options.force_ds;
-            let template = self.from_example(view, &example, (group, place), snapshot, forces, options);
+            let template =
+                self.like_example(view, &example, (group, place), snapshot, forces, options);
             let template = Arc::new(template);
             self.cached.insert(group.id.clone(), (Arc::clone(&template), view.now));
             templates.insert(group.id.clone(), template);
@@ -98,12 +99,13 @@ impl TemplateRegistry {
                 continue;
             }
             let expiry = options.node_info_cache_expire_time;
-            let cached = self.cached.get(&group.id).filter(|(_, added)| view.now - *added <= expiry);
+            let cached =
+                self.cached.get(&group.id).filter(|(_, added)| view.now - *added <= expiry);
             let template = match cached {
                 Some((template, _)) => {
                     Arc::new(TemplateNode { group: place, ..TemplateNode::clone(template) })
                 }
-                None => Arc::new(self.from_cloud(view, (group, place), snapshot, options)),
+                None => Arc::new(self.like_cloud(view, (group, place), snapshot, options)),
             };
             templates.insert(group.id.clone(), template);
         }
@@ -111,7 +113,7 @@ impl TemplateRegistry {
         templates
     }
 
-    fn from_cloud(
+    fn like_cloud(
         &mut self,
         view: ClusterView<'_>,
         group: (&NodeGroup, usize),
@@ -120,7 +122,7 @@ impl TemplateRegistry {
     ) -> TemplateNode {
         let node = Arc::new(group.0.template.clone());
         let example = SnapshotNode { node, pods: Vec::new(), group: Some(group.1) };
-        let mut template = self.from_example(view, &example, group, snapshot, true, options);
+        let mut template = self.like_example(view, &example, group, snapshot, true, options);
         let mut labels = template.node.meta.labels.clone();
         for (stable, deprecated) in DEPRECATED_LABELS {
             if let Some(value) = labels.get(stable).cloned() {
@@ -133,7 +135,7 @@ impl TemplateRegistry {
 
     /// A node like another, with the pods that belong to every node of its sort
     /// (`SanitizedTemplateNodeInfoFromNodeInfo`).
-    fn from_example(
+    fn like_example(
         &mut self,
         view: ClusterView<'_>,
         example: &SnapshotNode,

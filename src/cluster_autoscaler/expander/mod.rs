@@ -103,7 +103,9 @@ impl ExpanderKind {
                 return Err(format!("{name} comes twice; once is enough"));
             }
             if chain.last() == Some(&Self::Random) {
-                return Err(format!("{name} comes after random, which leaves one option: drop one"));
+                return Err(format!(
+                    "{name} comes after random, which leaves one option: drop one"
+                ));
             }
             chain.push(found);
         }

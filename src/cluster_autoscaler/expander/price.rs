@@ -59,8 +59,7 @@ pub(super) fn cheapest(
         }
         let unfitness = unfitness(preferred, &template.node);
         let is_gpu = has_gpu(&template.node, context.cloud.gpu_label());
-        let suppressed =
-            if is_gpu { GPU_UNFITNESS } else { suppressed(unfitness, option.nodes) };
+        let suppressed = if is_gpu { GPU_UNFITNESS } else { suppressed(unfitness, option.nodes) };
         let ratio = (nodes + base) / (pods + base);
         let score = suppressed * ratio;
         option.price = Some(PriceScore { nodes, pods, ratio, unfitness, suppressed, score });

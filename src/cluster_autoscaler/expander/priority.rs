@@ -12,9 +12,7 @@ pub struct PriorityList(Vec<(i64, Vec<Regex>)>);
 
 impl PriorityList {
     /// The list of these priorities and patterns. A pattern that is none is told by itself.
-    pub fn new<'a>(
-        lists: impl IntoIterator<Item = (i64, Vec<&'a str>)>,
-    ) -> Result<Self, String> {
+    pub fn new<'a>(lists: impl IntoIterator<Item = (i64, Vec<&'a str>)>) -> Result<Self, String> {
         let mut all = Vec::new();
         for (priority, patterns) in lists {
             let patterns: Result<Vec<Regex>, _> = patterns.into_iter().map(Regex::new).collect();
@@ -26,9 +24,10 @@ impl PriorityList {
 
     /// The highest priority of a group.
     fn of(&self, group: &str) -> Option<i64> {
-        let matching = self.0.iter().filter(|(_, patterns)| {
-            patterns.iter().any(|pattern| pattern.is_match(group))
-        });
+        let matching = self
+            .0
+            .iter()
+            .filter(|(_, patterns)| patterns.iter().any(|pattern| pattern.is_match(group)));
         matching.map(|(priority, _)| *priority).max()
     }
 }

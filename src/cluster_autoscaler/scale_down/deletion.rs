@@ -94,8 +94,7 @@ impl Actuator {
         let find = |name: &Name| nodes.iter().find(|one| one.name() == name);
         let group_of = |name: &Name| find(name).and_then(|one| one.group);
         let (empty, drained) = self.in_progress();
-        let (empty, drain) =
-            crop(&chosen, (empty.len(), drained.len()), &group_of, plan.options);
+        let (empty, drain) = crop(&chosen, (empty.len(), drained.len()), &group_of, plan.options);
         report.result = ScaleDownResult::NoNodeDeleted;
         let mut taints = BTreeMap::new();
         let now = plan.view.now;
@@ -140,7 +139,8 @@ impl Actuator {
     /// Does what is due.
     pub(crate) fn act(&mut self, actuation: &mut Actuation<'_>) {
         let now = actuation.view.now;
-        let (due, later) = std::mem::take(&mut self.batches).into_iter().partition(|one| one.at <= now);
+        let (due, later) =
+            std::mem::take(&mut self.batches).into_iter().partition(|one| one.at <= now);
         self.batches = later;
         let due: Vec<Batch> = due;
         for batch in due {
@@ -170,12 +170,15 @@ impl Actuator {
 
     /// A node is looked at with the pods and budgets of this instant, and its pods begin to go.
     fn look_again(&mut self, node: Name, actuation: &mut Actuation<'_>) {
-        let Some(Deletion { id, is_drained, .. }) = self.deletions.get(&node).cloned() else { return };
+        let Some(Deletion { id, is_drained, .. }) = self.deletions.get(&node).cloned() else {
+            return;
+        };
         let (view, options) = (actuation.view, actuation.options);
         let mut pods = Vec::new();
         for (pod, object) in view.store().pods_on(id) {
             let info = actuation.snapshot.pod(view, pod);
-            let info = info.filter(|info| !info.is_expendable(options.expendable_pods_priority_cutoff));
+            let info =
+                info.filter(|info| !info.is_expendable(options.expendable_pods_priority_cutoff));
             pods.extend(info.filter(|_| !object.phase.is_terminal()));
         }
         pods.sort_by(|one, other| by_age(one, other));

@@ -159,7 +159,9 @@ impl Drain {
                     // Without pods nothing is waited for, not even a look.
                     let is_empty = self.evictions.iter().all(|one| !one.is_required);
                     if is_empty || now - since < longest + HEADROOM && required.all(is_gone) {
-                        if !self.is_delayed(view) || options.node_deletion_delay_timeout == SimDuration::ZERO {
+                        if !self.is_delayed(view)
+                            || options.node_deletion_delay_timeout == SimDuration::ZERO
+                        {
                             return Progress::Done;
                         }
                         let last = now + options.node_deletion_delay_timeout;

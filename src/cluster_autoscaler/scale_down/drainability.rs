@@ -119,8 +119,7 @@ fn outcome(pod: &PodInfo, context: DrainContext<'_>) -> Outcome {
         return Outcome::WaitForCompletion;
     }
     let is_replicated = controller.is_some_and(|controller| {
-        !options.skip_nodes_with_custom_controller_pods
-            || REPLICATING.contains(&&*controller.kind)
+        !options.skip_nodes_with_custom_controller_pods || REPLICATING.contains(&&*controller.kind)
     });
     if !is_replicated {
         return Outcome::Block(BlockingReason::NotReplicated);
@@ -149,7 +148,8 @@ fn outcome(pod: &PodInfo, context: DrainContext<'_>) -> Outcome {
 /// Whether it has a local volume that its annotation does not name.
 fn has_blocking_volume(pod: &PodInfo) -> bool {
     let named = pod.annotations.get(SAFE_TO_EVICT_VOLUMES);
-    let is_named = |volume: &str| named.is_some_and(|names| names.split(',').any(|one| one == volume));
+    let is_named =
+        |volume: &str| named.is_some_and(|names| names.split(',').any(|one| one == volume));
     pod.facts.local_volumes.iter().any(|volume| !is_named(volume))
 }
 

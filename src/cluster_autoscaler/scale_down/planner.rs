@@ -203,7 +203,8 @@ impl Planner {
                 continue;
             };
             if self.parked.contains_key(name) {
-                self.unremovable.insert(name.clone(), UnremovableReason::RecentlyUnremovable.into());
+                self.unremovable
+                    .insert(name.clone(), UnremovableReason::RecentlyUnremovable.into());
                 continue;
             }
             let group = one.group.and_then(|group| groups.get(group));
@@ -334,4 +335,3 @@ fn order_of(removal: &NodeToBeRemoved) -> u8 {
         (false, true) => 2,
     }
 }
-

@@ -19,7 +19,8 @@ pub(crate) fn execute(
     for info in infos {
         let delta = info.to - info.from;
         if let Err(error) = cloud.increase_size(&info.group, delta, now) {
-            let code = InstanceError { is_out_of_resources: false, code: "cloudProviderError".into() };
+            let code =
+                InstanceError { is_out_of_resources: false, code: "cloudProviderError".into() };
             registry.backoffs.failed(&info.group, Some(code), options, now);
             let message = format!("failed to increase node group size: {error}");
             return Err((info.group.clone(), message));

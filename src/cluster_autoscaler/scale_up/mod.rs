@@ -230,7 +230,8 @@ impl ScaleUp<'_> {
             price: None,
         };
         let schedulable = schedulable(egs, &group.id);
-        let Some(template) = self.templates.get(&group.id).filter(|_| !schedulable.is_empty()) else {
+        let Some(template) = self.templates.get(&group.id).filter(|_| !schedulable.is_empty())
+        else {
             return option;
         };
         option.similar = self.similar_groups(groups, place, valid, egs);

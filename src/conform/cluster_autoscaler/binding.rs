@@ -69,7 +69,8 @@ fn is_alone(store: &Store, id: NodeId, pod: &Pod, template: &PodTemplate) -> boo
 /// Whether the pod may come to this node's domain as far as it is to be spread.
 fn is_spread(store: &Store, node: &Node, pod: &Pod, template: &PodTemplate) -> bool {
     let constraints = template.spec.topology_spread.iter();
-    let mut hard = constraints.filter(|one| one.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
+    let mut hard =
+        constraints.filter(|one| one.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
     hard.all(|constraint| {
         let Some(own) = node.meta.labels.get(&constraint.topology_key) else { return false };
         let mut counts: BTreeMap<&Name, i32> = BTreeMap::new();
@@ -77,9 +78,10 @@ fn is_spread(store: &Store, node: &Node, pod: &Pod, template: &PodTemplate) -> b
             let Some(domain) = other.meta.labels.get(&constraint.topology_key) else { continue };
             let selected = store.pods_on(id).filter(|(_, one)| {
                 one.id.namespace == pod.id.namespace
-                    && constraint.selector.as_ref().is_some_and(|selector| {
-                        selector.matches(store.labels_of(one))
-                    })
+                    && constraint
+                        .selector
+                        .as_ref()
+                        .is_some_and(|selector| selector.matches(store.labels_of(one)))
             });
             let count = i32::try_from(selected.count()).unwrap_or(i32::MAX);
             *counts.entry(domain).or_default() += count;

@@ -240,7 +240,9 @@ impl Case {
             let sizes = [("min", group.min), ("max", group.max), ("size", group.size)];
             for (field, size) in sizes {
                 if !(0..=MAX_NODES).contains(&size) {
-                    return Err(format!("input.groups[{at}].{field}: {size} is not in 0..{MAX_NODES}"));
+                    return Err(format!(
+                        "input.groups[{at}].{field}: {size} is not in 0..{MAX_NODES}"
+                    ));
                 }
             }
             let Template { cpu_m, mem_mi, gpu, .. } = &group.template;
@@ -259,9 +261,11 @@ impl Case {
                 return Err(format!("input.groups[{at}].id: {:?} comes twice", group.id));
             }
         }
-        let by_action = input.actions.iter().enumerate().map(|(at, action)| {
-            (format!("input.actions[{at}].pods"), &action.pods)
-        });
+        let by_action = input
+            .actions
+            .iter()
+            .enumerate()
+            .map(|(at, action)| (format!("input.actions[{at}].pods"), &action.pods));
         let mut total = 0_u64;
         for (place, pods) in [("input.pods".to_owned(), &input.pods)].into_iter().chain(by_action) {
             for (at, pod) in pods.iter().enumerate() {

@@ -60,7 +60,8 @@ impl Cloud {
                 template: template(group, &format!("input.groups[{at}].template"))?,
                 options,
             });
-            let names = (1..=group.size).map(|number| (instance(&group.id, number), InstanceState::Running));
+            let names = (1..=group.size)
+                .map(|number| (instance(&group.id, number), InstanceState::Running));
             behaviour.push(Behaviour {
                 mode: group.mode,
                 price: group.price_hour,
@@ -211,7 +212,12 @@ impl CloudProvider for Cloud {
         Ok(())
     }
 
-    fn delete_nodes(&mut self, group: &str, nodes: &[Name], now: SimTime) -> Result<(), CloudError> {
+    fn delete_nodes(
+        &mut self,
+        group: &str,
+        nodes: &[Name],
+        now: SimTime,
+    ) -> Result<(), CloudError> {
         let at = self.known(group)?;
         for node in nodes {
             let Some(state) = self.behaviour[at].instances.get_mut(node) else {
@@ -277,8 +283,10 @@ fn template(group: &Group, place: &str) -> Result<Node, String> {
         .with(GROUP_LABEL, group.id.as_str())
         .with("kubernetes.io/os", "linux")
         .with("kubernetes.io/arch", "amd64");
-    let taints: Result<Vec<Taint>, String> = given.taints.iter().map(|one| taint(one, place)).collect();
-    let capacity = (given.cap_cpu_m.unwrap_or(given.cpu_m), given.cap_mem_mi.unwrap_or(given.mem_mi));
+    let taints: Result<Vec<Taint>, String> =
+        given.taints.iter().map(|one| taint(one, place)).collect();
+    let capacity =
+        (given.cap_cpu_m.unwrap_or(given.cpu_m), given.cap_mem_mi.unwrap_or(given.mem_mi));
     Ok(Node {
         meta,
         capacity: resources(capacity.0, capacity.1),

@@ -124,7 +124,9 @@ pub(super) fn gap(
 
 /// Any of several best options is as good as another.
 fn settle_tie(recorded: &mut Map<String, Value>, ours: &Map<String, Value>) {
-    let Some(best) = recorded.get_mut("expander").and_then(|one| one.get_mut("best")) else { return };
+    let Some(best) = recorded.get_mut("expander").and_then(|one| one.get_mut("best")) else {
+        return;
+    };
     let own = ours.get("expander").map(|one| &one["best"]);
     if let (Some(many), Some(own)) = (best["any_of"].as_array(), own)
         && many.contains(own)
@@ -201,7 +203,8 @@ fn by_name(list: &Value, field: &str, lists: &[&str]) -> Value {
 
 fn by_name_kept(list: &Value, field: &str) -> Value {
     let members = list.as_array().into_iter().flatten();
-    let named = members.map(|one| (one[field].as_str().unwrap_or_default().to_owned(), one.clone()));
+    let named =
+        members.map(|one| (one[field].as_str().unwrap_or_default().to_owned(), one.clone()));
     Value::Object(named.collect())
 }
 

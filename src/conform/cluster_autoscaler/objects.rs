@@ -108,7 +108,8 @@ pub(super) fn replica_set(id: &NamespacedName, replicas: i32) -> Value {
 /// A pod spec with one container that requests this: thousandths of a core, MiB, GPUs.
 fn spec((cpu, memory, gpus): (i64, i64, i64), tolerations: &[TaintOrToleration]) -> Value {
     let mut requests = Map::new();
-    for (name, amount, unit) in [("cpu", cpu, "m"), ("memory", memory, "Mi"), ("nvidia.com/gpu", gpus, "")]
+    for (name, amount, unit) in
+        [("cpu", cpu, "m"), ("memory", memory, "Mi"), ("nvidia.com/gpu", gpus, "")]
     {
         if amount > 0 {
             requests.insert(name.to_owned(), json!(format!("{amount}{unit}")));

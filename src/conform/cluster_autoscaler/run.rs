@@ -93,7 +93,12 @@ impl Run {
     }
 
     /// Lets happen what happens up to and at `now`: what goes on in the autoscaler first, then the world.
-    fn advance(&mut self, case: &Case, recorded: &RecordedLoop, now: SimTime) -> Result<(), String> {
+    fn advance(
+        &mut self,
+        case: &Case,
+        recorded: &RecordedLoop,
+        now: SimTime,
+    ) -> Result<(), String> {
         let place = |event: &WorldEvent| ORDER.iter().position(|one| *one == event.ev);
         let mut events: Vec<&WorldEvent> =
             recorded.world.iter().filter(|event| !is_done_by_autoscaler(event)).collect();
@@ -121,9 +126,7 @@ impl Run {
                 self.acted += 1;
             }
             let mut created = Vec::new();
-            while let Some(event) =
-                events.next_if(|event| SimTime::from_secs_f64(event.t) <= at)
-            {
+            while let Some(event) = events.next_if(|event| SimTime::from_secs_f64(event.t) <= at) {
                 created.extend(self.world.happen(event)?);
             }
             self.world.update_budgets(at)?;
@@ -182,7 +185,9 @@ fn options(case: &Case) -> Result<Options, String> {
         options.scan_interval = by_seconds;
     }
     for (at, limit) in input.gpu_total.iter().enumerate() {
-        options.set("gpu-total", limit).map_err(|error| format!("input.gpu_total[{at}]: {error}"))?;
+        options
+            .set("gpu-total", limit)
+            .map_err(|error| format!("input.gpu_total[{at}]: {error}"))?;
     }
     options.balancing_ignore_labels.push(super::cloud::GROUP_LABEL.into());
     if let Some(text) = &input.priority_config {

@@ -152,12 +152,17 @@ fn scale_down(report: &LoopReport) -> Value {
 }
 
 /// The state after a loop: every key of `st`, null where there is nothing.
-pub(super) fn state(autoscaler: &ClusterAutoscaler, world: &World, now: SimTime) -> Map<String, Value> {
+pub(super) fn state(
+    autoscaler: &ClusterAutoscaler,
+    world: &World,
+    now: SimTime,
+) -> Map<String, Value> {
     let mut state = Map::new();
     let groups = world.cloud.node_groups();
     let targets = groups.iter().map(|group| (group.id.to_string(), json!(group.target_size)));
     state.insert("targets".into(), Value::Object(targets.collect()));
-    let readiness = groups.iter().map(|group| (group.id.to_string(), readiness(autoscaler, &group.id)));
+    let readiness =
+        groups.iter().map(|group| (group.id.to_string(), readiness(autoscaler, &group.id)));
     state.insert("readiness".into(), Value::Object(readiness.collect()));
     state.insert("unneeded".into(), unneeded(autoscaler));
     state.insert("unremovable".into(), unremovable(autoscaler));
@@ -254,7 +259,8 @@ fn utilization(autoscaler: &ClusterAutoscaler) -> Value {
 
 fn taints(world: &World) -> Value {
     let of = |node: &Node| {
-        let known = TAINTS.iter().filter(|(key, _)| node.taints.iter().any(|one| *one.key == **key));
+        let known =
+            TAINTS.iter().filter(|(key, _)| node.taints.iter().any(|one| *one.key == **key));
         let mut names: Vec<&str> = known.map(|(_, name)| *name).collect();
         if node.unschedulable {
             names.push("cordoned");

@@ -118,7 +118,8 @@ impl World {
         for id in ids {
             if let Some(replicas) = case.input.replicasets.get(&*id.name) {
                 let place = format!("input.replicasets.{}", id.name);
-                let set = object_of(("apps/v1", "ReplicaSet"), replica_set(&id, *replicas), &place)?;
+                let set =
+                    object_of(("apps/v1", "ReplicaSet"), replica_set(&id, *replicas), &place)?;
                 self.act(NODES_SINCE, set.into_action())?;
             }
         }
@@ -237,7 +238,9 @@ impl World {
                 owners.extend(pod.owner);
             }
             let replicas = |owner: &Owner| match owner {
-                Owner::ReplicaSet(set) => self.store.replica_sets().get(*set).map_or(0, |set| set.replicas),
+                Owner::ReplicaSet(set) => {
+                    self.store.replica_sets().get(*set).map_or(0, |set| set.replicas)
+                }
                 _ => 0,
             };
             let scale: i32 = owners.iter().map(replicas).fold(0, i32::saturating_add);
@@ -338,10 +341,11 @@ impl World {
             if !self.sources.contains_key(&name) {
                 // It stands in for one that went: `<owner>-r<number>`.
                 let owner = name.rsplit_once("-r").map_or(name.as_str(), |(owner, _)| owner);
-                let of_owner = self.lost.iter_mut().find(|(id, lost)| {
-                    *id.name == *owner && !lost.is_empty()
-                });
-                let Some(source) = of_owner.and_then(|(_, lost)| lost.pop_front()) else { continue };
+                let of_owner =
+                    self.lost.iter_mut().find(|(id, lost)| *id.name == *owner && !lost.is_empty());
+                let Some(source) = of_owner.and_then(|(_, lost)| lost.pop_front()) else {
+                    continue;
+                };
                 self.sources.insert(name.clone(), source);
             }
             created.push(self.create(now, &name)?);
@@ -378,7 +382,13 @@ impl World {
     }
 
     /// A node appears, and pods of DaemonSets on it.
-    fn register(&mut self, now: SimTime, name: &str, is_ready: bool, is_new: bool) -> Result<(), String> {
+    fn register(
+        &mut self,
+        now: SimTime,
+        name: &str,
+        is_ready: bool,
+        is_new: bool,
+    ) -> Result<(), String> {
         self.cloud.runs(name);
         let Some(mut node) = self.cloud.node(name, is_new) else { return Ok(()) };
         node.ready.since = now;
@@ -457,7 +467,8 @@ impl World {
 
 fn covers(store: &Store, budget: &PodDisruptionBudget, pod: &cluster::pod::Pod) -> bool {
     let selects = |selector: &Selector| selector.matches(store.labels_of(pod));
-    *budget.meta.namespace() == pod.id.namespace && budget.spec.selector.as_ref().is_some_and(selects)
+    *budget.meta.namespace() == pod.id.namespace
+        && budget.spec.selector.as_ref().is_some_and(selects)
 }
 
 fn not_ready_taint() -> Taint {
