@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::expander::TieBreaker;
 use super::hinting::HintingSimulator;
-use super::nodes::{LoopNode, all_nodes};
+use super::nodes::{LoopNode, NodeList};
 use super::options::Options;
 use super::pod_list::{are_all_new, process, without_young};
 use super::pods::PodInfo;
@@ -35,6 +35,7 @@ const QUIET_BEFORE_START: SimDuration = SimDuration::from_secs(3600);
 pub struct ClusterAutoscaler {
     options: Options,
     ties: TieBreaker,
+    nodes: NodeList,
     snapshot: Snapshot,
     templates: TemplateRegistry,
     registry: Registry,
@@ -81,6 +82,7 @@ impl ClusterAutoscaler {
         Self {
             options,
             ties,
+            nodes: NodeList::default(),
             snapshot: Snapshot::new(),
             templates: TemplateRegistry::default(),
             registry: Registry::default(),
@@ -107,7 +109,7 @@ impl ClusterAutoscaler {
     ) -> (Vec<Request>, LoopReport) {
         let mut requests = Vec::new();
         self.clean_up(view, cloud, &mut requests);
-        let nodes = all_nodes(view, cloud);
+        let nodes = self.nodes.update(view, cloud);
         let (empty, drain) = self.actuator.in_progress();
         self.snapshot.sync(view, &nodes, self.options.expendable_pods_priority_cutoff);
         let templates =

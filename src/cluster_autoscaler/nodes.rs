@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::gpu::allocatable_gpus;
 use super::provider::CloudProvider;
 use super::taints::{TO_BE_DELETED, has_taint, is_starting};
@@ -36,27 +38,55 @@ impl LoopNode {
     }
 }
 
-/// All nodes by name; those whose GPUs are not there yet, or that have not started, as not ready
-/// (`obtainNodeLists`).
-pub(crate) fn all_nodes(view: ClusterView<'_>, cloud: &dyn CloudProvider) -> Vec<LoopNode> {
-    let mut nodes = Vec::with_capacity(view.nodes().len());
-    for (id, node) in view.nodes().iter() {
-        let group = cloud.group_of(node);
-        let is_listed_ready = is_ready(node) && !node.unschedulable;
-        let awaits_gpu = is_listed_ready
-            && node.meta.labels.contains_key(cloud.gpu_label())
-            && allocatable_gpus(node).is_none();
-        let is_unready = awaits_gpu || is_listed_ready && is_starting(node);
-        let mut node = node.clone();
-        if is_unready {
-            node.ready.status = ConditionStatus::False;
-            node.ready.since = node.meta.created;
+/// All nodes by name, as of the last loop; what did not change since is not looked at again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeList {
+    /// The store's count of changes of nodes, and the number of groups.
+    seen: Option<(u64, usize)>,
+    nodes: Vec<LoopNode>,
+}
+
+impl NodeList {
+    /// All nodes by name; those whose GPUs are not there yet, or that have not started, as not ready
+    /// (`obtainNodeLists`).
+    pub(crate) fn update(
+        &mut self,
+        view: ClusterView<'_>,
+        cloud: &dyn CloudProvider,
+    ) -> Vec<LoopNode> {
+        let seen = (view.nodes_revision(), cloud.node_groups().len());
+        if self.seen != Some(seen) {
+            let is_same_cloud = self.seen.is_some_and(|(_, groups)| groups == seen.1);
+            self.seen = Some(seen);
+            let before = std::mem::take(&mut self.nodes);
+            // Only ever looked up, never iterated.
+            let known: FxHashMap<NodeId, LoopNode> =
+                before.into_iter().filter(|_| is_same_cloud).map(|one| (one.id, one)).collect();
+            for (id, node) in view.nodes().iter() {
+                let version = node.meta.resource_version;
+                let same = known.get(&id).filter(|one| one.node.meta.resource_version == version);
+                self.nodes.push(same.cloned().unwrap_or_else(|| loop_node(id, node, cloud)));
+            }
+            self.nodes.sort_by(|one, other| super::natural_cmp(one.name(), other.name()));
         }
-        let is_ready_and_schedulable = is_listed_ready && !is_unready;
-        nodes.push(LoopNode { id, node: Arc::new(node), group, is_ready_and_schedulable });
+        self.nodes.clone()
     }
-    nodes.sort_by(|one, other| super::natural_cmp(one.name(), other.name()));
-    nodes
+}
+
+fn loop_node(id: NodeId, node: &Node, cloud: &dyn CloudProvider) -> LoopNode {
+    let is_listed_ready = is_ready(node) && !node.unschedulable;
+    let awaits_gpu = is_listed_ready
+        && node.meta.labels.contains_key(cloud.gpu_label())
+        && allocatable_gpus(node).is_none();
+    let is_unready = awaits_gpu || is_listed_ready && is_starting(node);
+    let group = cloud.group_of(node);
+    let mut node = node.clone();
+    if is_unready {
+        node.ready.status = ConditionStatus::False;
+        node.ready.since = node.meta.created;
+    }
+    let is_ready_and_schedulable = is_listed_ready && !is_unready;
+    LoopNode { id, node: Arc::new(node), group, is_ready_and_schedulable }
 }
 
 /// Whether a node is ready (`GetNodeReadiness`): by its condition, its disk, its network and its taints.

@@ -66,3 +66,25 @@ impl RemainingBudgets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::tests::pod;
+
+    #[test]
+    fn pods_go_together_while_the_budget_lasts_and_each_takes_one_of_it() {
+        let selector = Selector::default();
+        let mut budgets =
+            RemainingBudgets(vec![Remaining { namespace: "default".into(), selector, allowed: 2 }]);
+        let pods = ["a", "b", "c"].map(|name| Arc::new(pod(name)));
+        assert!(budgets.allow_together(&pods[..2]) && !budgets.allow_together(&pods));
+        budgets.take(&pods[..1]);
+        assert!(budgets.allow(&pods[1]) && !budgets.allow_together(&pods[1..]));
+        budgets.take(&pods[1..2]);
+        assert!(!budgets.allow(&pods[2]) && budgets.covers(&pods[2]));
+        let mut elsewhere = pod("e");
+        elsewhere.name.namespace = "other".into();
+        assert!(budgets.allow(&elsewhere) && !budgets.covers(&elsewhere));
+    }
+}

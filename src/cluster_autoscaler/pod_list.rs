@@ -69,3 +69,47 @@ pub(crate) fn are_all_new(pods: &[Arc<PodInfo>], now: SimTime) -> bool {
     is_new(pods.iter().map(|pod| pod.created).min(), POD_BUFFER)
         || is_new(with_gpu.map(|pod| pod.created).min(), GPU_POD_BUFFER)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::tests::{annotated, of_template, pod};
+    use cluster::pod_template::PodTemplate;
+    use units::Quantity;
+
+    fn at(seconds: i64) -> SimTime {
+        SimTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_pod_is_helped_when_it_is_older_than_the_delay_of_the_flag_and_its_own() {
+        let mut options = Options::default();
+        let helped = |pod: &PodInfo, options: &Options, now| {
+            !without_young(&[Arc::new(pod.clone())], options, at(now)).is_empty()
+        };
+        assert!(!helped(&pod("a"), &options, 0));
+        assert!(helped(&pod("a"), &options, 1));
+        options.new_pod_scale_up_delay = SimDuration::from_secs(30);
+        let patient = annotated(pod("a"), SCALE_UP_DELAY, "70s");
+        assert!(!helped(&patient, &options, 70) && helped(&patient, &options, 71));
+        let hasty = annotated(pod("a"), SCALE_UP_DELAY, "1s");
+        assert!(!helped(&hasty, &options, 30) && helped(&hasty, &options, 31));
+        let wrong = annotated(pod("a"), SCALE_UP_DELAY, "soon");
+        assert!(helped(&wrong, &options, 31));
+    }
+
+    #[test]
+    fn the_oldest_pod_must_be_two_seconds_old_and_the_oldest_with_a_gpu_thirty() {
+        let mut template = PodTemplate::default();
+        template.spec.pod_requests =
+            [("nvidia.com/gpu", Quantity::from_units(1))].into_iter().collect();
+        let mut gpu = of_template("g", template);
+        gpu.created = at(10);
+        let old = Arc::new(pod("a"));
+        assert!(are_all_new(&[Arc::clone(&old)], at(1)));
+        assert!(!are_all_new(&[Arc::clone(&old)], at(2)));
+        let both = [old, Arc::new(gpu)];
+        assert!(are_all_new(&both, at(39)));
+        assert!(!are_all_new(&both, at(40)));
+    }
+}

@@ -210,3 +210,103 @@ fn controller_of(view: ClusterView<'_>, pod: &Pod, facts: &TemplateFacts) -> Opt
     let owner = known.map(|_| owner);
     Some(Controller { kind: kind.name().into(), id, owner })
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use scheduler::cache::Cache;
+    use serde_json::json;
+    use units::Quantity;
+
+    /// A pod of a ReplicaSet that nobody looks up, with 1 core and 1 GiB.
+    pub(crate) fn pod(name: &str) -> PodInfo {
+        let mut template = PodTemplate::default();
+        template.spec.pod_requests =
+            [("cpu", Quantity::from_units(1)), ("memory", Quantity::from_bytes(1 << 30))]
+                .into_iter()
+                .collect();
+        of_template(name, template)
+    }
+
+    /// The same of another template.
+    pub(crate) fn of_template(name: &str, template: PodTemplate) -> PodInfo {
+        let namespace: Name = "default".into();
+        let id = TemplateId::from_bits(0);
+        let class = Cache::default().intern(id, &template, &namespace, None);
+        PodInfo {
+            id: PodId::from_bits(u64::from(name.bytes().next_back().unwrap_or_default())),
+            name: NamespacedName::new(namespace, name),
+            labels: template.labels.clone(),
+            annotations: template.annotations.clone(),
+            facts: Arc::new(TemplateFacts::new(template)),
+            class,
+            controller: Some(controller("ReplicaSet", "web")),
+            created: SimTime::ZERO,
+            phase: PodPhase::Running,
+            deletion: None,
+            resource_version: 0,
+        }
+    }
+
+    pub(crate) fn controller(kind: &str, name: &str) -> Controller {
+        let owner = None;
+        Controller { kind: kind.into(), id: NamespacedName::new("default", name), owner }
+    }
+
+    /// With one annotation.
+    pub(crate) fn annotated(mut pod: PodInfo, key: &str, value: &str) -> PodInfo {
+        pod.annotations = pod.annotations.with(key, value);
+        pod
+    }
+
+    #[test]
+    fn volumes_on_the_node_are_found_and_those_in_memory_are_none_of_them() {
+        let mut template = PodTemplate::default();
+        let volumes = json!([
+            { "name": "scratch", "emptyDir": {} },
+            { "name": "shm", "emptyDir": { "medium": "Memory" } },
+            { "name": "logs", "hostPath": { "path": "/var/log" } },
+            { "name": "config", "configMap": { "name": "c" } },
+        ]);
+        let owners = json!([
+            { "kind": "Workflow", "name": "w" },
+            { "kind": "Thing", "name": "t", "controller": true },
+        ]);
+        let metadata = json!({ "ownerReferences": owners });
+        template.document = json!({ "metadata": metadata, "spec": { "volumes": volumes } }).into();
+        let facts = TemplateFacts::new(template);
+        assert_eq!(facts.local_volumes, ["scratch".into(), "logs".into()]);
+        assert_eq!(facts.written_controller, Some(("Thing".into(), "t".into())));
+    }
+
+    #[test]
+    fn only_a_written_priority_below_the_cutoff_makes_a_pod_expendable() {
+        let with = |priority| {
+            let mut template = PodTemplate::default();
+            template.spec.priority = priority;
+            of_template("a", template).is_expendable(-10)
+        };
+        assert_eq!([None, Some(-10), Some(-11)].map(with), [false, false, true]);
+    }
+
+    #[test]
+    fn a_pod_no_longer_counts_half_a_minute_after_its_grace_is_over_twice() {
+        let mut pod = pod("a");
+        pod.deletion = Some(SimTime::from_secs(100));
+        assert!(!pod.is_long_terminating(SimTime::from_secs(130)));
+        assert!(pod.is_long_terminating(SimTime::from_secs(131)));
+    }
+
+    #[test]
+    fn pods_that_stay_with_their_node_are_not_made_anew() {
+        assert!(pod("a").is_recreatable());
+        for (key, value) in [
+            (MIRROR_ANNOTATION, "x"),
+            (SOURCE_ANNOTATION, "file"),
+            (DAEMON_SET_POD_ANNOTATION, "true"),
+        ] {
+            assert!(!annotated(pod("a"), key, value).is_recreatable(), "{key}");
+        }
+        assert!(annotated(pod("a"), SOURCE_ANNOTATION, "api").is_recreatable());
+    }
+}

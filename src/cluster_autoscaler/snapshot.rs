@@ -182,9 +182,11 @@ impl Snapshot {
     }
 
     fn update(&mut self, slot: Slot, one: &LoopNode, pods: Vec<Arc<PodInfo>>) {
-        self.cache.update_node(node_id(slot), &one.node);
         let Some(own) = &mut self.nodes[slot] else { return };
-        own.node = Arc::clone(&one.node);
+        if !Arc::ptr_eq(&own.node, &one.node) {
+            self.cache.update_node(node_id(slot), &one.node);
+            own.node = Arc::clone(&one.node);
+        }
         own.group = one.group;
         let same = |(one, other): (&Arc<PodInfo>, &Arc<PodInfo>)| Arc::ptr_eq(one, other);
         if own.pods.len() == pods.len() && own.pods.iter().zip(&pods).all(same) {

@@ -73,3 +73,43 @@ fn share_of(
     let available = allocatable.milli_value().saturating_sub(ignored.milli_value());
     Some(requested.milli_value() as f64 / available as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::tests::{controller, pod};
+
+    const NOTHING: LeftOut = LeftOut { daemon_sets: false, mirrors: false };
+
+    fn of(pods: &[PodInfo], left_out: LeftOut) -> Utilization {
+        let node = crate::nodes::tests::node("a");
+        let pods: Vec<Arc<PodInfo>> = pods.iter().cloned().map(Arc::new).collect();
+        utilization(&node, &pods, "gpu-type", left_out, SimTime::ZERO).unwrap()
+    }
+
+    #[test]
+    fn the_larger_share_decides_and_memory_where_both_are_equal() {
+        let two = of(&[pod("a"), pod("b")], NOTHING);
+        assert_eq!((two.cpu, two.memory, two.share, &*two.resource), (0.5, 0.125, 0.5, "cpu"));
+        assert_eq!(&*of(&[], NOTHING).resource, "memory");
+    }
+
+    #[test]
+    fn pods_of_daemon_sets_leave_what_is_requested_and_what_there_is() {
+        let mut daemon = pod("d");
+        daemon.controller = Some(controller("DaemonSet", "agent"));
+        let left_out = LeftOut { daemon_sets: true, mirrors: false };
+        let share = of(&[pod("a"), daemon.clone()], left_out).share;
+        assert!((share - 1.0 / 3.0).abs() < 1e-12);
+        assert!((of(&[pod("a"), daemon], NOTHING).share - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn of_a_node_with_gpus_these_alone_count_and_missing_ones_are_unused() {
+        let mut node = crate::nodes::tests::node("a");
+        node.meta.labels = node.meta.labels.with("gpu-type", "a100");
+        let pods = [Arc::new(pod("a"))];
+        let found = utilization(&node, &pods, "gpu-type", NOTHING, SimTime::ZERO).unwrap();
+        assert_eq!((found.share, found.cpu, &*found.resource), (0.0, 0.0, "nvidia.com/gpu"));
+    }
+}

@@ -174,3 +174,92 @@ fn controller_reason(
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::tests::{annotated, controller, of_template, pod};
+    use cluster::pod::PodPhase;
+    use cluster::pod_template::{PodTemplate, RestartPolicy};
+    use serde_json::json;
+
+    fn told(pod: &PodInfo, options: &Options, now: i64) -> Outcome {
+        let budgets = RemainingBudgets::default();
+        let now = SimTime::from_secs(now);
+        outcome(pod, DrainContext { options, budgets: Some(&budgets), view: None, now })
+    }
+
+    fn with_volume() -> PodInfo {
+        let mut template = PodTemplate::default();
+        let volumes = json!([{ "name": "v", "emptyDir": {} }]);
+        template.document = json!({ "spec": { "volumes": volumes } }).into();
+        of_template("v", template)
+    }
+
+    #[test]
+    fn the_first_rule_that_has_a_say_decides() {
+        let options = Options::default();
+        let blocked = Outcome::Block;
+        let mut alone = pod("a");
+        alone.controller = None;
+        let mut custom = pod("c");
+        custom.controller = Some(controller("Thing", "t"));
+        let mut system = pod("s");
+        system.name.namespace = SYSTEM_NAMESPACE.into();
+        let mut failed = alone.clone();
+        failed.phase = PodPhase::Failed;
+        let mirror = annotated(alone.clone(), "kubernetes.io/config.mirror", "x");
+        for (pod, expected) in [
+            (pod("p"), Outcome::Move),
+            (mirror, Outcome::Skip),
+            (annotated(alone.clone(), SAFE_TO_EVICT, "true"), Outcome::Move),
+            (annotated(pod("p"), SAFE_TO_EVICT, ON_COMPLETION), Outcome::WaitForCompletion),
+            (alone, blocked(BlockingReason::NotReplicated)),
+            (custom, blocked(BlockingReason::NotReplicated)),
+            (failed, Outcome::Move),
+            (system.clone(), blocked(BlockingReason::UnmovableKubeSystemPod)),
+            (
+                annotated(pod("p"), SAFE_TO_EVICT, "false"),
+                blocked(BlockingReason::NotSafeToEvictAnnotation),
+            ),
+            (with_volume(), blocked(BlockingReason::LocalStorageRequested)),
+            (annotated(with_volume(), SAFE_TO_EVICT_VOLUMES, "w,v"), Outcome::Move),
+        ] {
+            assert_eq!(told(&pod, &options, 0), expected, "{}", pod.name);
+        }
+        assert_eq!(told(&system, &options, 3600), blocked(BlockingReason::UnmovableKubeSystemPod));
+        assert_eq!(told(&system, &options, 3601), Outcome::Move);
+    }
+
+    #[test]
+    fn flags_switch_rules_off() {
+        let options = Options {
+            skip_nodes_with_custom_controller_pods: false,
+            skip_nodes_with_local_storage: false,
+            skip_nodes_with_system_pods: false,
+            ..Options::default()
+        };
+        let mut custom = with_volume();
+        custom.controller = Some(controller("Thing", "t"));
+        custom.name.namespace = SYSTEM_NAMESPACE.into();
+        assert_eq!(told(&custom, &options, 0), Outcome::Move);
+        custom.controller = None;
+        assert_eq!(told(&custom, &options, 0), Outcome::Block(BlockingReason::NotReplicated));
+    }
+
+    #[test]
+    fn a_pod_that_would_start_again_has_not_ended() {
+        let mut ended = pod("a");
+        ended.controller = None;
+        ended.phase = PodPhase::Succeeded;
+        assert_eq!(
+            told(&ended, &Options::default(), 0),
+            Outcome::Block(BlockingReason::NotReplicated)
+        );
+        let mut template = PodTemplate::default();
+        template.spec.restart_policy = RestartPolicy::OnFailure;
+        let mut ended = PodInfo { controller: None, ..of_template("a", template) };
+        ended.phase = PodPhase::Succeeded;
+        assert_eq!(told(&ended, &Options::default(), 0), Outcome::Move);
+    }
+}
