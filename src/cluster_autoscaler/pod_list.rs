@@ -74,7 +74,7 @@ pub(crate) fn are_all_new(pods: &[Arc<PodInfo>], now: SimTime) -> bool {
 mod tests {
     use super::*;
     use crate::pods::tests::{annotated, of_template, pod};
-    use cluster::pod_template::PodTemplate;
+    use cluster::pod_template::{Container, PodTemplate};
     use units::Quantity;
 
     fn at(seconds: i64) -> SimTime {
@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn the_oldest_pod_must_be_two_seconds_old_and_the_oldest_with_a_gpu_thirty() {
         let mut template = PodTemplate::default();
-        template.spec.pod_requests =
-            [("nvidia.com/gpu", Quantity::from_units(1))].into_iter().collect();
+        let requests = [("nvidia.com/gpu", Quantity::from_units(1))].into_iter().collect();
+        template.spec.containers = vec![Container { requests, ..Container::default() }];
         let mut gpu = of_template("g", template);
         gpu.created = at(10);
         let old = Arc::new(pod("a"));
