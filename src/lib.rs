@@ -244,6 +244,7 @@ mod library;
 pub use capacity;
 pub use cli;
 pub use cluster;
+pub use cluster_autoscaler;
 pub use conform;
 pub use controllers;
 pub use engine;

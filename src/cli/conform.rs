@@ -25,6 +25,8 @@ pub struct Arguments {
 /// What was recorded.
 #[derive(Debug, Subcommand)]
 enum Recording {
+    /// Loops of the Cluster Autoscaler; docs/conform-cluster-autoscaler.md describes the files
+    ClusterAutoscaler(Files),
     /// Lives of workloads under kube-controller-manager; docs/conform-controllers.md describes the files
     Controllers(Files),
     /// Whole runs of all controllers under load; docs/conform-end-to-end.md describes the folders
@@ -74,6 +76,9 @@ enum Format {
 /// Replays all files and writes what became of their cases.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let (Files { files, output }, replay): (_, fn(&[u8]) -> _) = match &arguments.recording {
+        Recording::ClusterAutoscaler(files) => {
+            (files, |bytes| conform::cluster_autoscaler::replay(bytes))
+        }
         Recording::Controllers(files) => (files, |bytes| controllers::replay(bytes)),
         Recording::EndToEnd(folders) => return run_cases(folders, out),
         Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),

@@ -12,7 +12,7 @@ use super::metrics::PodMetricsUpdate;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::objects::{AnySpec, AnyStatus, ObjectId};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
-use super::pod_template::{PodTemplate, TemplateId};
+use super::pod_template::{PodTemplate, ResourceList, TemplateId};
 use super::replica_set::{ReplicaSetId, ReplicaSetUpdate};
 use super::resize::{ContainerResize, ResizeStep};
 use super::scale::ScaleTarget;
@@ -44,6 +44,10 @@ pub enum Action {
     SetNodeTaints(NodeId, Vec<Taint>),
     /// All labels of a node.
     SetNodeLabels(NodeId, Labels),
+    /// All annotations of a node.
+    SetNodeAnnotations(NodeId, Labels),
+    /// Capacity and allocatable resources of a node, as its kubelet posts them once a device plugin has registered.
+    SetNodeResources(NodeId, Box<(ResourceList, ResourceList)>),
     /// Cordon or uncordon.
     SetNodeUnschedulable(NodeId, bool),
 
@@ -143,6 +147,8 @@ impl Action {
             Self::SetNodeSilent(..) => "SetNodeSilent",
             Self::SetNodeTaints(..) => "SetNodeTaints",
             Self::SetNodeLabels(..) => "SetNodeLabels",
+            Self::SetNodeAnnotations(..) => "SetNodeAnnotations",
+            Self::SetNodeResources(..) => "SetNodeResources",
             Self::SetNodeUnschedulable(..) => "SetNodeUnschedulable",
             Self::SetReplicaSet(..) => "SetReplicaSet",
             Self::SetRevisions(..) => "SetRevisions",

@@ -76,6 +76,19 @@ fn carry_out(
             node.meta.labels = labels;
             changed
         }),
+        Action::SetNodeAnnotations(node, annotations) => {
+            update_node(store, node, changes, |node| {
+                let changed = node.meta.annotations != annotations;
+                node.meta.annotations = annotations;
+                changed
+            })
+        }
+        Action::SetNodeResources(node, resources) => update_node(store, node, changes, |node| {
+            let (capacity, allocatable) = *resources;
+            let changed = node.capacity != capacity || node.allocatable != allocatable;
+            (node.capacity, node.allocatable) = (capacity, allocatable);
+            changed
+        }),
         Action::SetNodeUnschedulable(node, unschedulable) => {
             update_node(store, node, changes, |node| {
                 std::mem::replace(&mut node.unschedulable, unschedulable) != unschedulable

@@ -1,6 +1,7 @@
 //! Replays recorded decisions of the real controllers through ours, and says where they differ.
 //! Every replay calls the very functions that a simulation calls.
 
+pub mod cluster_autoscaler;
 pub mod controllers;
 pub mod end_to_end;
 pub mod hpa;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates from the bottom up: each may depend on those of the layers below its own.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["engine"],
     &["units"],
     &["cluster"],
@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 9] = [
         "scheduler",
         "traffic",
     ],
+    &["cluster_autoscaler"],
     &["scenario"],
     &["files", "report", "sim", "views"],
     &["pack", "sweep"],

@@ -11,6 +11,7 @@ mod answers;
 mod autoscaling;
 mod calls;
 mod catalog;
+mod conform_cluster_autoscaler;
 mod controllers_by_source;
 mod cpu_limit;
 mod cron_schedules;

@@ -1,0 +1,79 @@
+//! The expander `priority` (`cluster-autoscaler/expander/priority`).
+
+use std::fmt;
+
+use regex::Regex;
+
+use super::ExpansionOption;
+
+/// Priorities with the patterns of the groups that have them. Empty = the expander leaves all options.
+#[derive(Clone, Default)]
+pub struct PriorityList(Vec<(i64, Vec<Regex>)>);
+
+impl PriorityList {
+    /// The list of these priorities and patterns. A pattern that is none is told by itself.
+    pub fn new<'a>(lists: impl IntoIterator<Item = (i64, Vec<&'a str>)>) -> Result<Self, String> {
+        let mut all = Vec::new();
+        for (priority, patterns) in lists {
+            let patterns: Result<Vec<Regex>, _> = patterns.into_iter().map(Regex::new).collect();
+            let patterns = patterns.map_err(|error| format!("priority {priority}: {error}"))?;
+            all.push((priority, patterns));
+        }
+        Ok(Self(all))
+    }
+
+    /// The highest priority of a group.
+    fn of(&self, group: &str) -> Option<i64> {
+        let matching = self
+            .0
+            .iter()
+            .filter(|(_, patterns)| patterns.iter().any(|pattern| pattern.is_match(group)));
+        matching.map(|(priority, _)| *priority).max()
+    }
+}
+
+impl PartialEq for PriorityList {
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |list: &Self| -> Vec<(i64, Vec<String>)> {
+            let one = |(priority, patterns): &(i64, Vec<Regex>)| {
+                (*priority, patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect())
+            };
+            list.0.iter().map(one).collect()
+        };
+        texts(self) == texts(other)
+    }
+}
+
+impl fmt::Debug for PriorityList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0).finish()
+    }
+}
+
+/// The options of the highest priority; all of them if none has any. Priorities below 0 never win.
+pub(super) fn highest(
+    options: &[ExpansionOption],
+    left: &[usize],
+    priorities: &PriorityList,
+) -> Vec<usize> {
+    let of = |at: &usize| priorities.of(&options[*at].name).filter(|priority| *priority >= -1);
+    let highest = left.iter().filter_map(of).max();
+    let best: Vec<usize> =
+        left.iter().copied().filter(|at| highest.is_some() && of(at) == highest).collect();
+    if best.is_empty() { left.to_vec() } else { best }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_anywhere_in_the_name_and_the_highest_priority_counts() {
+        let list = PriorityList::new([(10, vec![".*"]), (50, vec!["spot-.*", "^b$"])]).unwrap();
+        assert_eq!(list.of("my-spot-a"), Some(50));
+        assert_eq!(list.of("b"), Some(50));
+        assert_eq!(list.of("bb"), Some(10));
+        assert_eq!(PriorityList::default().of("a"), None);
+        assert!(PriorityList::new([(1, vec!["("])]).is_err());
+    }
+}

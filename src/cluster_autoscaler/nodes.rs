@@ -1,0 +1,162 @@
+//! Nodes as the autoscaler looks at them: ready or not, and of which group.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::gpu::allocatable_gpus;
+use super::provider::CloudProvider;
+use super::taints::{TO_BE_DELETED, has_taint, is_starting};
+use cluster::node::{
+    ConditionStatus, DISK_PRESSURE_TAINT, NETWORK_UNAVAILABLE_TAINT, NOT_READY_TAINT, Node, NodeId,
+};
+use cluster::{ClusterView, Name};
+use engine::{SimDuration, SimTime};
+
+/// How long a node must be ready before others are expected to be like it (`stabilizationDelay`).
+const STABILIZATION: SimDuration = SimDuration::from_secs(60);
+/// Keeps a node.
+const SCALE_DOWN_DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+
+/// A node in one loop.
+#[derive(Clone, Debug)]
+pub struct LoopNode {
+    /// Its key in the store.
+    pub id: NodeId,
+    /// The object; not ready where its GPUs are not, or where a taint says that it has not started.
+    pub node: Arc<Node>,
+    /// Its group, by place; absent if nobody scales it.
+    pub group: Option<usize>,
+    /// Whether pods may go there, now.
+    pub is_ready_and_schedulable: bool,
+}
+
+impl LoopNode {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        self.node.meta.name()
+    }
+}
+
+/// All nodes by name, as of the last loop; what did not change since is not looked at again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeList {
+    /// The store's count of changes of nodes, and the number of groups.
+    seen: Option<(u64, usize)>,
+    nodes: Vec<LoopNode>,
+}
+
+impl NodeList {
+    /// All nodes by name; those whose GPUs are not there yet, or that have not started, as not ready
+    /// (`obtainNodeLists`).
+    pub(crate) fn update(
+        &mut self,
+        view: ClusterView<'_>,
+        cloud: &dyn CloudProvider,
+    ) -> Vec<LoopNode> {
+        let seen = (view.nodes_revision(), cloud.node_groups().len());
+        if self.seen != Some(seen) {
+            let is_same_cloud = self.seen.is_some_and(|(_, groups)| groups == seen.1);
+            self.seen = Some(seen);
+            let before = std::mem::take(&mut self.nodes);
+            // Only ever looked up, never iterated.
+            let known: FxHashMap<NodeId, LoopNode> =
+                before.into_iter().filter(|_| is_same_cloud).map(|one| (one.id, one)).collect();
+            for (id, node) in view.nodes().iter() {
+                let version = node.meta.resource_version;
+                let same = known.get(&id).filter(|one| one.node.meta.resource_version == version);
+                self.nodes.push(same.cloned().unwrap_or_else(|| loop_node(id, node, cloud)));
+            }
+            self.nodes.sort_by(|one, other| super::natural_cmp(one.name(), other.name()));
+        }
+        self.nodes.clone()
+    }
+}
+
+fn loop_node(id: NodeId, node: &Node, cloud: &dyn CloudProvider) -> LoopNode {
+    let is_listed_ready = is_ready(node) && !node.unschedulable;
+    let awaits_gpu = is_listed_ready
+        && node.meta.labels.contains_key(cloud.gpu_label())
+        && allocatable_gpus(node).is_none();
+    let is_unready = awaits_gpu || is_listed_ready && is_starting(node);
+    let group = cloud.group_of(node);
+    let mut node = node.clone();
+    if is_unready {
+        node.ready.status = ConditionStatus::False;
+        node.ready.since = node.meta.created;
+    }
+    let is_ready_and_schedulable = is_listed_ready && !is_unready;
+    LoopNode { id, node: Arc::new(node), group, is_ready_and_schedulable }
+}
+
+/// Whether a node is ready (`GetNodeReadiness`): by its condition, its disk, its network and its taints.
+pub(crate) fn is_ready(node: &Node) -> bool {
+    let [_, disk, _, network] = node.health.conditions;
+    let unready_taints = [NOT_READY_TAINT, DISK_PRESSURE_TAINT, NETWORK_UNAVAILABLE_TAINT];
+    node.ready.status == ConditionStatus::True
+        && disk != ConditionStatus::True
+        && network != ConditionStatus::True
+        && !unready_taints.iter().any(|key| has_taint(node, key))
+}
+
+/// Whether the group's other nodes will be like this one (`isNodeGoodTemplateCandidate`).
+pub(crate) fn is_good_template(node: &Node, now: SimTime) -> bool {
+    is_ready(node)
+        && node.ready.since + STABILIZATION < now
+        && !node.unschedulable
+        && !has_taint(node, TO_BE_DELETED)
+}
+
+/// Whether somebody keeps the node by its annotation.
+pub(crate) fn is_scale_down_disabled(node: &Node) -> bool {
+    node.meta.annotations.get(SCALE_DOWN_DISABLED).is_some_and(|value| **value == *"true")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use cluster::ObjectMeta;
+    use cluster::node::{NodeHealth, NodeReady};
+    use cluster::pod_template::ResourceList;
+    use units::Quantity;
+
+    /// A ready node with 4 cores, 16 GiB and room for 110 pods.
+    pub(crate) fn node(name: &str) -> Node {
+        let list: ResourceList = [
+            ("cpu", Quantity::from_units(4)),
+            ("memory", Quantity::from_bytes(16 << 30)),
+            ("pods", Quantity::from_units(110)),
+        ]
+        .into_iter()
+        .collect();
+        Node {
+            meta: ObjectMeta::new("", name),
+            capacity: list.clone(),
+            allocatable: list,
+            unschedulable: false,
+            taints: Vec::new(),
+            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
+            health: NodeHealth::default(),
+            images: Vec::new(),
+            pool: "".into(),
+        }
+    }
+
+    #[test]
+    fn a_node_is_a_template_after_more_than_a_minute_of_readiness() {
+        let node = node("a");
+        assert!(!is_good_template(&node, SimTime::from_secs(60)));
+        assert!(is_good_template(&node, SimTime::from_secs(61)));
+        let cordoned = Node { unschedulable: true, ..node };
+        assert!(!is_good_template(&cordoned, SimTime::from_secs(61)));
+    }
+
+    #[test]
+    fn a_full_disk_and_a_missing_network_make_a_node_unready_and_short_memory_does_not() {
+        for (condition, expected) in [(0, true), (1, false), (2, true), (3, false)] {
+            let mut node = node("a");
+            node.health.conditions[condition] = ConditionStatus::True;
+            assert_eq!(is_ready(&node), expected, "condition {condition}");
+        }
+    }
+}

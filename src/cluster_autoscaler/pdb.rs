@@ -1,0 +1,90 @@
+//! What the PodDisruptionBudgets still allow, while removals are played through
+//! (`cluster-autoscaler/core/scaledown/pdb`).
+
+use std::sync::Arc;
+
+use super::pods::PodInfo;
+use cluster::selector::Selector;
+use cluster::{ClusterView, Name};
+
+/// A budget with what is left of it.
+#[derive(Clone, Debug)]
+struct Remaining {
+    namespace: Name,
+    selector: Selector,
+    allowed: i64,
+}
+
+impl Remaining {
+    fn covers(&self, pod: &PodInfo) -> bool {
+        self.namespace == pod.name.namespace && self.selector.matches(&pod.labels)
+    }
+}
+
+/// All budgets with what is left of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RemainingBudgets(Vec<Remaining>);
+
+impl RemainingBudgets {
+    /// The budgets as the API server has them.
+    pub(crate) fn new(view: ClusterView<'_>) -> Self {
+        let budgets = view.disruption_budgets().values();
+        let remaining = budgets.filter_map(|budget| {
+            Some(Remaining {
+                namespace: budget.meta.namespace().clone(),
+                selector: budget.spec.selector.clone()?,
+                allowed: i64::from(budget.status.disruptions_allowed),
+            })
+        });
+        Self(remaining.collect())
+    }
+
+    /// Whether any budget covers the pod.
+    pub(crate) fn covers(&self, pod: &PodInfo) -> bool {
+        self.0.iter().any(|budget| budget.covers(pod))
+    }
+
+    /// Whether all budgets of the pod allow one more disruption.
+    pub(crate) fn allow(&self, pod: &PodInfo) -> bool {
+        self.0.iter().all(|budget| budget.allowed >= 1 || !budget.covers(pod))
+    }
+
+    /// Whether all pods may go at one time (`CanRemovePods`, its second result).
+    pub(crate) fn allow_together(&self, pods: &[Arc<PodInfo>]) -> bool {
+        self.0.iter().all(|budget| {
+            let covered = pods.iter().filter(|pod| budget.covers(pod)).count();
+            i64::try_from(covered).is_ok_and(|covered| covered == 0 || budget.allowed >= covered)
+        })
+    }
+
+    /// Takes the disruptions of these pods (`RemovePods`).
+    pub(crate) fn take(&mut self, pods: &[Arc<PodInfo>]) {
+        for budget in &mut self.0 {
+            for pod in pods {
+                budget.allowed -= i64::from(budget.covers(pod));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::tests::pod;
+
+    #[test]
+    fn pods_go_together_while_the_budget_lasts_and_each_takes_one_of_it() {
+        let selector = Selector::default();
+        let mut budgets =
+            RemainingBudgets(vec![Remaining { namespace: "default".into(), selector, allowed: 2 }]);
+        let pods = ["a", "b", "c"].map(|name| Arc::new(pod(name)));
+        assert!(budgets.allow_together(&pods[..2]) && !budgets.allow_together(&pods));
+        budgets.take(&pods[..1]);
+        assert!(budgets.allow(&pods[1]) && !budgets.allow_together(&pods[1..]));
+        budgets.take(&pods[1..2]);
+        assert!(!budgets.allow(&pods[2]) && budgets.covers(&pods[2]));
+        let mut elsewhere = pod("e");
+        elsewhere.name.namespace = "other".into();
+        assert!(budgets.allow(&elsewhere) && !budgets.covers(&elsewhere));
+    }
+}

@@ -1,0 +1,312 @@
+//! Pods as the autoscaler looks at them: facts of a pod and of its template, worked out once.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+
+use cluster::pod::{Owner, Pod, PodId, PodPhase};
+use cluster::pod_resources::pod_requests;
+use cluster::pod_template::{PodTemplate, ResourceList, RestartPolicy, TemplateId};
+use cluster::{ClusterView, Kind, Labels, Name, NamespacedName};
+use engine::{SimDuration, SimTime};
+use scheduler::node_info::ClassId;
+
+/// On pods of DaemonSets that have another controller.
+const DAEMON_SET_POD_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/daemonset-pod";
+/// On pods that a kubelet made from a file (`ConfigMirrorAnnotationKey`).
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// Where a pod comes from (`ConfigSourceAnnotationKey`).
+const SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
+/// From the end of a pod's grace on, it no longer counts after so long (`PodLongTerminatingExtraThreshold`).
+const LONG_TERMINATING: SimDuration = SimDuration::from_secs(30);
+
+/// The controller of a pod (`metav1.GetControllerOf`). Two are the same if all of it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Controller {
+    /// Its kind, of whatever API.
+    pub kind: Name,
+    /// Its namespace and name.
+    pub id: NamespacedName,
+    /// The object, if it is of a kind that is simulated and exists.
+    pub owner: Option<Owner>,
+}
+
+/// What all pods of a template have in common.
+#[derive(Debug)]
+pub struct TemplateFacts {
+    /// The template.
+    pub template: PodTemplate,
+    /// What a pod requests (`PodRequests`).
+    pub requests: ResourceList,
+    /// Local volumes (`hostPath`, and `emptyDir` on disk), by name.
+    pub local_volumes: Vec<Name>,
+    /// The controller that is written in the pod itself.
+    written_controller: Option<(Name, Name)>,
+}
+
+impl TemplateFacts {
+    /// The facts of a template.
+    pub fn new(template: PodTemplate) -> Self {
+        let document = template.document.get().unwrap_or(&Value::Null);
+        let volumes = document["spec"]["volumes"].as_array().into_iter().flatten();
+        let local_volumes = volumes
+            .filter(|volume| is_local(volume))
+            .filter_map(|volume| volume["name"].as_str().map(Name::from));
+        let local_volumes = local_volumes.collect();
+        let references = document["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let mut controllers = references.filter(|one| one["controller"] == Value::Bool(true));
+        let text = |value: &Value| value.as_str().map(Name::from);
+        let written_controller =
+            controllers.next().and_then(|one| Some((text(&one["kind"])?, text(&one["name"])?)));
+        Self { requests: pod_requests(&template.spec), local_volumes, written_controller, template }
+    }
+}
+
+/// Whether a volume is lost with its node (`isLocalVolume`).
+fn is_local(volume: &Value) -> bool {
+    let on_disk = |directory: &Value| directory["medium"].as_str() != Some("Memory");
+    volume.get("hostPath").is_some_and(|path| !path.is_null())
+        || volume
+            .get("emptyDir")
+            .is_some_and(|directory| !directory.is_null() && on_disk(directory))
+}
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct PodInfo {
+    /// Its key in the store, or one that no pod of the store has.
+    pub id: PodId,
+    /// Namespace and name.
+    pub name: NamespacedName,
+    /// What it shares with others.
+    pub facts: Arc<TemplateFacts>,
+    /// Its class in the cache of the snapshot.
+    pub class: ClassId,
+    /// Labels.
+    pub labels: Labels,
+    /// Annotations.
+    pub annotations: Labels,
+    /// Its controller.
+    pub controller: Option<Controller>,
+    /// When it was created.
+    pub created: SimTime,
+    /// `status.phase`.
+    pub phase: PodPhase,
+    /// `deletionTimestamp`, while it terminates.
+    pub deletion: Option<SimTime>,
+    /// Number of its last write in the store.
+    pub resource_version: u64,
+}
+
+impl PodInfo {
+    /// Whether it belongs to a DaemonSet (`IsDaemonSetPod`).
+    pub fn is_daemon_set_pod(&self) -> bool {
+        self.controller.as_ref().is_some_and(|one| *one.kind == *"DaemonSet")
+            || self.has_annotation(DAEMON_SET_POD_ANNOTATION, "true")
+    }
+
+    /// Whether it stands for a pod that a kubelet runs by itself (`IsMirrorPod`).
+    pub fn is_mirror(&self) -> bool {
+        self.annotations.contains_key(MIRROR_ANNOTATION)
+    }
+
+    /// Whether somebody makes it anew elsewhere when it goes (`FilterRecreatablePods`).
+    pub fn is_recreatable(&self) -> bool {
+        let is_static =
+            self.annotations.get(SOURCE_ANNOTATION).is_some_and(|from| **from != *"api");
+        !(is_static || self.is_mirror() || self.is_daemon_set_pod())
+    }
+
+    /// `spec.priority`, absent counts as 0 except where expendable pods are told apart.
+    pub fn priority(&self) -> Option<i32> {
+        self.facts.template.spec.priority
+    }
+
+    /// Whether it neither gets nor keeps a node (`IsExpendablePod`).
+    pub fn is_expendable(&self, cutoff: i64) -> bool {
+        self.priority().is_some_and(|priority| i64::from(priority) < cutoff)
+    }
+
+    /// Whether an annotation has this value.
+    pub fn has_annotation(&self, key: &str, value: &str) -> bool {
+        self.annotations.get(key).is_some_and(|own| **own == *value)
+    }
+
+    /// Whether it has ended (`IsPodTerminal`).
+    pub fn is_terminal(&self) -> bool {
+        let restarts = self.facts.template.spec.restart_policy;
+        match self.phase {
+            PodPhase::Failed => true,
+            PodPhase::Succeeded => restarts != RestartPolicy::Always,
+            _ => false,
+        }
+    }
+
+    /// Whether it should long be gone (`IsPodLongTerminating`).
+    pub fn is_long_terminating(&self, now: SimTime) -> bool {
+        let grace = self.facts.template.spec.termination_grace_period;
+        self.deletion.is_some_and(|deadline| deadline + grace + LONG_TERMINATING < now)
+    }
+
+    /// Whether the scheduler treats both alike: same labels, same spec (`PodSpecSemanticallyEqual`).
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.labels == other.labels
+            && (self.class == other.class
+                || self.facts.template.spec == other.facts.template.spec
+                    && self.facts.local_volumes == other.facts.local_volumes)
+    }
+}
+
+/// Facts of templates, kept as long as the autoscaler.
+#[derive(Clone, Debug, Default)]
+pub struct TemplateCache {
+    /// Only ever looked up, never iterated.
+    facts: FxHashMap<TemplateId, Arc<TemplateFacts>>,
+}
+
+impl TemplateCache {
+    /// The facts of a template of the store.
+    pub fn facts(&mut self, view: ClusterView<'_>, id: TemplateId) -> Arc<TemplateFacts> {
+        let facts = self.facts.entry(id);
+        let made = || Arc::new(TemplateFacts::new(view.store().templates()[id].clone()));
+        Arc::clone(facts.or_insert_with(made))
+    }
+
+    /// A pod of the store; `class` is its class.
+    pub fn pod(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod, class: ClassId) -> PodInfo {
+        let facts = self.facts(view, pod.reserved());
+        let store = view.store();
+        PodInfo {
+            id,
+            name: pod.id.clone(),
+            controller: controller_of(view, pod, &facts),
+            class,
+            labels: store.labels_of(pod).clone(),
+            annotations: store.annotations_of(pod).clone(),
+            created: pod.created,
+            phase: pod.phase,
+            deletion: pod.deletion.map(|deletion| deletion.deadline),
+            resource_version: pod.resource_version,
+            facts,
+        }
+    }
+}
+
+fn controller_of(view: ClusterView<'_>, pod: &Pod, facts: &TemplateFacts) -> Option<Controller> {
+    let Some(owner) = pod.owner else {
+        let (kind, name) = facts.written_controller.clone()?;
+        let id = NamespacedName::new(pod.id.namespace.clone(), name);
+        return Some(Controller { kind, id, owner: None });
+    };
+    let kind = match owner {
+        Owner::ReplicaSet(_) => Kind::ReplicaSet,
+        Owner::StatefulSet(_) => Kind::StatefulSet,
+        Owner::DaemonSet(_) => Kind::DaemonSet,
+        Owner::Job(_) => Kind::Job,
+    };
+    let known = view.store().identity_of(owner);
+    let id = known.map_or_else(|| pod.id.clone(), |(_, id)| id.clone());
+    let owner = known.map(|_| owner);
+    Some(Controller { kind: kind.name().into(), id, owner })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use scheduler::cache::Cache;
+    use serde_json::json;
+    use units::Quantity;
+
+    /// A pod of a ReplicaSet that nobody looks up, with 1 core and 1 GiB.
+    pub(crate) fn pod(name: &str) -> PodInfo {
+        let mut template = PodTemplate::default();
+        template.spec.pod_requests =
+            [("cpu", Quantity::from_units(1)), ("memory", Quantity::from_bytes(1 << 30))]
+                .into_iter()
+                .collect();
+        of_template(name, template)
+    }
+
+    /// The same of another template.
+    pub(crate) fn of_template(name: &str, template: PodTemplate) -> PodInfo {
+        let namespace: Name = "default".into();
+        let id = TemplateId::from_bits(0);
+        let class = Cache::default().intern(id, &template, &namespace, None);
+        PodInfo {
+            id: PodId::from_bits(u64::from(name.bytes().next_back().unwrap_or_default())),
+            name: NamespacedName::new(namespace, name),
+            labels: template.labels.clone(),
+            annotations: template.annotations.clone(),
+            facts: Arc::new(TemplateFacts::new(template)),
+            class,
+            controller: Some(controller("ReplicaSet", "web")),
+            created: SimTime::ZERO,
+            phase: PodPhase::Running,
+            deletion: None,
+            resource_version: 0,
+        }
+    }
+
+    pub(crate) fn controller(kind: &str, name: &str) -> Controller {
+        let owner = None;
+        Controller { kind: kind.into(), id: NamespacedName::new("default", name), owner }
+    }
+
+    /// With one annotation.
+    pub(crate) fn annotated(mut pod: PodInfo, key: &str, value: &str) -> PodInfo {
+        pod.annotations = pod.annotations.with(key, value);
+        pod
+    }
+
+    #[test]
+    fn volumes_on_the_node_are_found_and_those_in_memory_are_none_of_them() {
+        let mut template = PodTemplate::default();
+        let volumes = json!([
+            { "name": "scratch", "emptyDir": {} },
+            { "name": "shm", "emptyDir": { "medium": "Memory" } },
+            { "name": "logs", "hostPath": { "path": "/var/log" } },
+            { "name": "config", "configMap": { "name": "c" } },
+        ]);
+        let owners = json!([
+            { "kind": "Workflow", "name": "w" },
+            { "kind": "Thing", "name": "t", "controller": true },
+        ]);
+        let metadata = json!({ "ownerReferences": owners });
+        template.document = json!({ "metadata": metadata, "spec": { "volumes": volumes } }).into();
+        let facts = TemplateFacts::new(template);
+        assert_eq!(facts.local_volumes, ["scratch".into(), "logs".into()]);
+        assert_eq!(facts.written_controller, Some(("Thing".into(), "t".into())));
+    }
+
+    #[test]
+    fn only_a_written_priority_below_the_cutoff_makes_a_pod_expendable() {
+        let with = |priority| {
+            let mut template = PodTemplate::default();
+            template.spec.priority = priority;
+            of_template("a", template).is_expendable(-10)
+        };
+        assert_eq!([None, Some(-10), Some(-11)].map(with), [false, false, true]);
+    }
+
+    #[test]
+    fn a_pod_no_longer_counts_half_a_minute_after_its_grace_is_over_twice() {
+        let mut pod = pod("a");
+        pod.deletion = Some(SimTime::from_secs(100));
+        assert!(!pod.is_long_terminating(SimTime::from_secs(130)));
+        assert!(pod.is_long_terminating(SimTime::from_secs(131)));
+    }
+
+    #[test]
+    fn pods_that_stay_with_their_node_are_not_made_anew() {
+        assert!(pod("a").is_recreatable());
+        for (key, value) in [
+            (MIRROR_ANNOTATION, "x"),
+            (SOURCE_ANNOTATION, "file"),
+            (DAEMON_SET_POD_ANNOTATION, "true"),
+        ] {
+            assert!(!annotated(pod("a"), key, value).is_recreatable(), "{key}");
+        }
+        assert!(annotated(pod("a"), SOURCE_ANNOTATION, "api").is_recreatable());
+    }
+}

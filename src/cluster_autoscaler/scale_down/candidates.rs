@@ -1,0 +1,51 @@
+//! Which nodes are looked at, and in which order (`processors/nodes`, `processors/scaledowncandidates`).
+
+use std::collections::BTreeSet;
+
+use super::drainability::{DrainContext, pods_to_move};
+use crate::nodes::LoopNode;
+use crate::options::Options;
+use crate::provider::CloudProvider;
+use crate::registry::LastChanges;
+use crate::snapshot::Snapshot;
+use cluster::Name;
+use engine::SimTime;
+
+/// The nodes of groups above their minimum, by place in `nodes`: empty ones first, then those that were not needed in
+/// the loop before.
+pub(crate) fn candidates(
+    nodes: &[LoopNode],
+    snapshot: &Snapshot,
+    cloud: &dyn CloudProvider,
+    previous: &BTreeSet<Name>,
+    changes: &LastChanges,
+    options: &Options,
+    now: SimTime,
+) -> Vec<usize> {
+    let groups = cloud.node_groups();
+    let may_shrink = |one: &LoopNode| {
+        let group = one.group.and_then(|group| groups.get(group));
+        group.is_some_and(|group| group.target_size > group.min_size)
+    };
+    let context = DrainContext { options, budgets: None, view: None, now };
+    // Nodes with pods that are waited for come after those without, empty or not.
+    let rank = |one: &LoopNode| {
+        let slot = snapshot.slot(one.name());
+        let moved = slot.map(|slot| pods_to_move(&snapshot.node(slot).pods, context));
+        match moved {
+            Some(Ok(moved)) if moved.pods.is_empty() => (0, moved.has_on_completion),
+            _ => (1, false),
+        }
+    };
+    let mut found: Vec<((i32, bool), bool, usize)> = Vec::new();
+    for (place, one) in nodes.iter().enumerate().filter(|(_, one)| may_shrink(one)) {
+        found.push((rank(one), !previous.contains(one.name()), place));
+    }
+    found.sort_by_key(|(rank, is_new, _)| (*rank, *is_new));
+    let local = options.scale_down_delay_type_local;
+    let is_free = |place: &usize| {
+        let group = nodes[*place].group.and_then(|group| groups.get(group));
+        !local || group.is_none_or(|group| !changes.delay(&group.id, options, now))
+    };
+    found.into_iter().map(|(.., place)| place).filter(is_free).collect()
+}

@@ -1,0 +1,45 @@
+//! Which nodes are little enough used to be looked at (`core/scaledown/eligibility`).
+
+use super::planner::UnremovableReason;
+use crate::gpu::has_gpu;
+use crate::nodes::{is_ready, is_scale_down_disabled};
+use crate::options::{Options, ResolvedGroupOptions};
+use crate::snapshot::SnapshotNode;
+use crate::taints::is_being_deleted;
+use crate::utilization::{LeftOut, Utilization, utilization};
+use engine::SimTime;
+
+/// Why a node is not looked at, if so, and how much of it is requested, if that was looked at.
+pub(super) fn examine(
+    node: &SnapshotNode,
+    group: Option<ResolvedGroupOptions>,
+    gpu_label: &str,
+    options: &Options,
+    now: SimTime,
+) -> (Option<UnremovableReason>, Option<Utilization>) {
+    let object = &node.node;
+    if is_being_deleted(object, now) {
+        return (Some(UnremovableReason::CurrentlyBeingDeleted), None);
+    }
+    if is_scale_down_disabled(object) {
+        return (Some(UnremovableReason::ScaleDownDisabledAnnotation), None);
+    }
+    let Some(group) = group else { return (Some(UnremovableReason::NotAutoscaled), None) };
+    let left_out = LeftOut {
+        daemon_sets: group.ignores_daemon_sets,
+        mirrors: options.ignore_mirror_pods_utilization,
+    };
+    let Some(found) = utilization(object, &node.pods, gpu_label, left_out, now) else {
+        return (Some(UnremovableReason::UnexpectedError), None);
+    };
+    if !options.scale_down_unready_enabled && !is_ready(object) {
+        return (Some(UnremovableReason::ScaleDownUnreadyDisabled), None);
+    }
+    let threshold = if has_gpu(object, gpu_label) {
+        group.gpu_utilization_threshold
+    } else {
+        group.utilization_threshold
+    };
+    let reason = (found.share > threshold).then_some(UnremovableReason::NotUnderutilized);
+    (reason, Some(found))
+}

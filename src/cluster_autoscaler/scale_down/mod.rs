@@ -1,0 +1,21 @@
+//! Which nodes are not needed, and how they go (`cluster-autoscaler/core/scaledown`).
+
+mod budgets;
+mod candidates;
+mod deletion;
+mod drain;
+mod drainability;
+mod eligibility;
+mod planner;
+mod removal;
+mod soft_taints;
+mod unneeded;
+
+pub use drainability::BlockingReason;
+pub use planner::{Unremovable, UnremovableReason};
+pub use unneeded::UnneededNode;
+
+pub(crate) use candidates::candidates;
+pub(crate) use deletion::{Actuation, Actuator, untaint};
+pub(crate) use planner::{Plan, Planner};
+pub(crate) use soft_taints::soft_taints;

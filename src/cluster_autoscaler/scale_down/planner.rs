@@ -1,0 +1,337 @@
+//! Which nodes can go, and which of them go now (`core/scaledown/planner`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::drainability::{BlockingReason, DrainContext};
+use super::eligibility::examine;
+use super::removal::{NodeToBeRemoved, simulate_removal};
+use super::unneeded::{UnneededNode, UnneededNodes};
+use crate::hinting::HintingSimulator;
+use crate::natural_cmp;
+use crate::nodes::LoopNode;
+use crate::options::Options;
+use crate::pdb::RemainingBudgets;
+use crate::provider::CloudProvider;
+use crate::quotas::{Bound, Quotas};
+use crate::report::names;
+use crate::snapshot::Snapshot;
+use crate::utilization::Utilization;
+use cluster::{ClusterView, Name, NamespacedName};
+use engine::{SimDuration, SimTime};
+
+/// Why a node cannot go (`simulator.UnremovableReason`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnremovableReason {
+    /// Its annotation keeps it.
+    ScaleDownDisabledAnnotation,
+    /// It is not ready, and such nodes are kept.
+    ScaleDownUnreadyDisabled,
+    /// It belongs to no group.
+    NotAutoscaled,
+    /// It may still be needed.
+    NotUnneededLongEnough,
+    /// It may still become ready.
+    NotUnreadyLongEnough,
+    /// Its group would be too small.
+    NodeGroupMinSizeReached,
+    /// The cluster would be too small.
+    MinimalResourceLimitExceeded,
+    /// It is on its way.
+    CurrentlyBeingDeleted,
+    /// Too much of it is requested.
+    NotUnderutilized,
+    /// Its removal failed in simulation not long ago.
+    RecentlyUnremovable,
+    /// Its pods fit nowhere else.
+    NoPlaceToMovePods,
+    /// A pod keeps it.
+    BlockedByPod,
+    /// A pod is waited for.
+    BlockedByOnCompletionPod,
+    /// It says nothing of its resources.
+    UnexpectedError,
+}
+
+impl UnremovableReason {
+    /// As the real autoscaler calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ScaleDownDisabledAnnotation => "ScaleDownDisabledAnnotation",
+            Self::ScaleDownUnreadyDisabled => "ScaleDownUnreadyDisabled",
+            Self::NotAutoscaled => "NotAutoscaled",
+            Self::NotUnneededLongEnough => "NotUnneededLongEnough",
+            Self::NotUnreadyLongEnough => "NotUnreadyLongEnough",
+            Self::NodeGroupMinSizeReached => "NodeGroupMinSizeReached",
+            Self::MinimalResourceLimitExceeded => "MinimalResourceLimitExceeded",
+            Self::CurrentlyBeingDeleted => "CurrentlyBeingDeleted",
+            Self::NotUnderutilized => "NotUnderutilized",
+            Self::RecentlyUnremovable => "RecentlyUnremovable",
+            Self::NoPlaceToMovePods => "NoPlaceToMovePods",
+            Self::BlockedByPod => "BlockedByPod",
+            Self::BlockedByOnCompletionPod => "BlockedByOnCompletionPod",
+            Self::UnexpectedError => "UnexpectedError",
+        }
+    }
+}
+
+/// A node that cannot go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unremovable {
+    /// Why.
+    pub reason: UnremovableReason,
+    /// The pod that keeps it, if one does, and why that does.
+    pub pod: Option<(NamespacedName, BlockingReason)>,
+}
+
+impl From<UnremovableReason> for Unremovable {
+    fn from(reason: UnremovableReason) -> Self {
+        Self { reason, pod: None }
+    }
+}
+
+/// What the planner remembers from loop to loop.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Planner {
+    unneeded: UnneededNodes,
+    unremovable: BTreeMap<Name, Unremovable>,
+    /// Until when a node that could not go is not looked at.
+    parked: BTreeMap<Name, SimTime>,
+    utilization: BTreeMap<Name, Utilization>,
+    hints: HintingSimulator,
+    last_update: Option<SimTime>,
+    /// The shortest time between two loops.
+    min_update_interval: Option<SimDuration>,
+}
+
+/// What a plan is made from.
+pub(crate) struct Plan<'a> {
+    pub(crate) view: ClusterView<'a>,
+    pub(crate) snapshot: &'a mut Snapshot,
+    pub(crate) cloud: &'a dyn CloudProvider,
+    pub(crate) options: &'a Options,
+    /// Nodes that are being removed, by name.
+    pub(crate) deleting: &'a BTreeSet<Name>,
+    /// How many nodes of each group are being removed.
+    pub(crate) deletions: &'a BTreeMap<Name, i64>,
+}
+
+/// Nodes that go now, by name: those that are empty, and those that must be drained.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NodesToDelete {
+    pub(super) empty: Vec<Name>,
+    pub(super) drain: Vec<Name>,
+}
+
+impl Planner {
+    /// Finds out which of the candidates can go (`UpdateClusterState`). Pods may be moved to any of `nodes`.
+    pub(crate) fn update(&mut self, plan: &mut Plan<'_>, nodes: &[LoopNode], candidates: &[usize]) {
+        let now = plan.view.now;
+        let least = plan.options.scale_down_unneeded_time.max(SimDuration::from_nanos(1));
+        let least = *self.min_update_interval.get_or_insert(least);
+        if let Some(last) = self.last_update {
+            self.min_update_interval = Some(least.min(now - last));
+        }
+        self.last_update = Some(now);
+        plan.snapshot.fork();
+        let mut destinations = vec![false; plan.snapshot.capacity()];
+        for one in nodes.iter().filter(|one| !plan.deleting.contains(one.name())) {
+            if let Some(slot) = plan.snapshot.slot(one.name()) {
+                destinations[slot] = true;
+            }
+        }
+        let candidates: Vec<&LoopNode> = candidates
+            .iter()
+            .map(|place| &nodes[*place])
+            .filter(|one| !plan.deleting.contains(one.name()))
+            .collect();
+        self.categorize(plan, &candidates, destinations);
+        self.hints.drop_old();
+        plan.snapshot.revert();
+    }
+
+    fn categorize(&mut self, plan: &mut Plan<'_>, candidates: &[&LoopNode], mut free: Vec<bool>) {
+        let now = plan.view.now;
+        let snapshot = &*plan.snapshot;
+        self.unremovable.clear();
+        self.parked.retain(|name, until| *until > now && snapshot.slot(name).is_some());
+        let eligible = self.eligible(plan, candidates);
+        let parked_until = now + plan.options.unremovable_node_recheck_timeout;
+        let limit = self.limit(plan.options);
+        let mut budgets = RemainingBudgets::new(plan.view);
+        let mut removable = Vec::new();
+        for one in eligible {
+            if i64::try_from(removable.len()).is_ok_and(|number| number >= limit) {
+                break;
+            }
+            let Some(slot) = plan.snapshot.slot(one.name()) else { continue };
+            let node = plan.snapshot.node(slot).clone();
+            let view = plan.view;
+            let (options, budgets_now) = (plan.options, Some(&budgets));
+            let context = DrainContext { options, budgets: budgets_now, view: Some(view), now };
+            let hints = &mut self.hints;
+            match simulate_removal(plan.snapshot, hints, view, slot, &free, context) {
+                Ok(mut removal) => {
+                    removal.is_risky = !budgets.allow_together(&removal.pods);
+                    free[slot] = false;
+                    budgets.take(&removal.pods);
+                    let group = node.group.and_then(|group| plan.cloud.node_groups().get(group));
+                    if let Some(group) = group {
+                        let group = group.options.resolved(plan.options);
+                        removable.push((removal, node, group));
+                    }
+                }
+                Err((reason, pod)) => {
+                    let pod = pod.map(|(pod, reason)| (pod.name.clone(), reason));
+                    self.parked.insert(one.name().clone(), parked_until);
+                    self.unremovable.insert(one.name().clone(), Unremovable { reason, pod });
+                }
+            }
+        }
+        self.unneeded.update(removable, now);
+    }
+
+    /// The candidates of which little enough is requested (`FilterOutUnremovable`).
+    fn eligible<'n>(&mut self, plan: &Plan<'_>, candidates: &[&'n LoopNode]) -> Vec<&'n LoopNode> {
+        let now = plan.view.now;
+        let groups = plan.cloud.node_groups();
+        let mut eligible = Vec::new();
+        self.utilization.clear();
+        for one in candidates {
+            let name = one.name();
+            let Some(slot) = plan.snapshot.slot(name) else {
+                self.unremovable.insert(name.clone(), UnremovableReason::UnexpectedError.into());
+                continue;
+            };
+            if self.parked.contains_key(name) {
+                self.unremovable
+                    .insert(name.clone(), UnremovableReason::RecentlyUnremovable.into());
+                continue;
+            }
+            let group = one.group.and_then(|group| groups.get(group));
+            let group = group.map(|group| group.options.resolved(plan.options));
+            let label = plan.cloud.gpu_label();
+            let node = plan.snapshot.node(slot);
+            let (reason, utilization) = examine(node, group, label, plan.options, now);
+            if let Some(utilization) = utilization {
+                self.utilization.insert(name.clone(), utilization);
+            }
+            match reason {
+                Some(reason) => {
+                    self.unremovable.insert(name.clone(), reason.into());
+                }
+                None => eligible.push(*one),
+            }
+        }
+        eligible
+    }
+
+    /// How many nodes may count as not needed: as many as can be removed until they would have to be looked at again,
+    /// and no more than twice the parallelism at once (`unneededNodesLimit`).
+    fn limit(&self, options: &Options) -> i64 {
+        let parallelism = options.max_scale_down_parallelism;
+        let known = i64::try_from(self.unneeded.0.len()).unwrap_or(i64::MAX);
+        let limit = known.saturating_add(parallelism).saturating_add(parallelism);
+        let interval = self.min_update_interval.unwrap_or(SimDuration::ZERO).as_nanos().max(1);
+        let time = options.scale_down_unneeded_time.as_nanos().max(interval);
+        let upper = parallelism.saturating_mul(time / interval).saturating_add(parallelism);
+        limit.min(upper)
+    }
+
+    /// Forgets which nodes are not needed.
+    pub(crate) fn clear(&mut self) {
+        self.unneeded.0.clear();
+    }
+
+    /// The nodes that go now, if deletions may start (`NodesToDelete`).
+    pub(super) fn nodes_to_delete(&mut self, plan: &mut Plan<'_>) -> NodesToDelete {
+        let now = plan.view.now;
+        let mut quotas = Quotas::new(plan.snapshot, plan.cloud, plan.options, Bound::Min);
+        let groups = plan.cloud.node_groups();
+        let mut sizes: Vec<i64> = groups.iter().map(|group| group.target_size).collect();
+        let mut chosen: Vec<(u8, Name)> = Vec::new();
+        for is_empty in [true, false] {
+            let mut in_order: Vec<_> = self.unneeded.0.iter().collect();
+            in_order.sort_by(|(one, _), (other, _)| natural_cmp(one, other));
+            for (name, unneeded) in in_order {
+                if unneeded.removal.pods.is_empty() != is_empty {
+                    continue;
+                }
+                let group = unneeded.node.group;
+                let known = group.and_then(|place| Some((place, groups.get(place)?)));
+                let reason = unneeded.waits(now).or_else(|| {
+                    let Some((place, group)) = known else {
+                        return Some(UnremovableReason::NotAutoscaled);
+                    };
+                    let leaving = plan.deletions.get(&group.id).copied().unwrap_or(0);
+                    if sizes[place] - leaving <= group.min_size {
+                        return Some(UnremovableReason::NodeGroupMinSizeReached);
+                    }
+                    let allowed = quotas.take(&unneeded.node.node, Some(group), 1, plan.cloud);
+                    if !allowed.is_full() {
+                        return Some(UnremovableReason::MinimalResourceLimitExceeded);
+                    }
+                    sizes[place] -= 1;
+                    None
+                });
+                match reason {
+                    Some(reason) => {
+                        self.unremovable.insert(name.clone(), reason.into());
+                    }
+                    None => chosen.push((order_of(&unneeded.removal), name.clone())),
+                }
+            }
+        }
+        chosen.sort_by_key(|(order, _)| *order);
+        let mut nodes = NodesToDelete::default();
+        for (order, name) in chosen {
+            let waits = self.unneeded.0.get(&name).is_some_and(|one| one.removal.has_on_completion);
+            if waits {
+                let reason = UnremovableReason::BlockedByOnCompletionPod;
+                self.unremovable.insert(name, reason.into());
+            } else if order == 0 {
+                nodes.empty.push(name);
+            } else {
+                nodes.drain.push(name);
+            }
+        }
+        nodes
+    }
+
+    /// The nodes that are not needed, by name.
+    pub(crate) fn unneeded(&self) -> BTreeMap<Name, UnneededNode> {
+        let told = |(name, one): (&Name, &super::unneeded::Unneeded)| {
+            let node = UnneededNode {
+                since: one.since,
+                threshold: one.threshold,
+                pods: names(&one.removal.pods),
+                is_risky: one.removal.is_risky,
+            };
+            (name.clone(), node)
+        };
+        self.unneeded.0.iter().map(told).collect()
+    }
+
+    /// The names of the nodes that are not needed.
+    pub(crate) fn unneeded_names(&self) -> BTreeSet<Name> {
+        self.unneeded.0.keys().cloned().collect()
+    }
+
+    /// The nodes that cannot go, by name.
+    pub(crate) const fn unremovable(&self) -> &BTreeMap<Name, Unremovable> {
+        &self.unremovable
+    }
+
+    /// How much is requested of the nodes that were looked at.
+    pub(crate) const fn utilization(&self) -> &BTreeMap<Name, Utilization> {
+        &self.utilization
+    }
+}
+
+/// Empty nodes first, and those last whose pods may not go together.
+fn order_of(removal: &NodeToBeRemoved) -> u8 {
+    match (removal.pods.is_empty(), removal.is_risky) {
+        (true, _) => 0,
+        (false, false) => 1,
+        (false, true) => 2,
+    }
+}

@@ -1,0 +1,61 @@
+//! Playing the removal of a node through (`cluster-autoscaler/simulator/cluster.go`).
+
+use std::sync::Arc;
+
+use super::drainability::{BlockingReason, DrainContext, pods_to_move};
+use super::planner::UnremovableReason;
+use crate::hinting::HintingSimulator;
+use crate::pods::PodInfo;
+use crate::snapshot::{Slot, Snapshot, SnapshotNode};
+use crate::taints::to_be_deleted;
+use cluster::ClusterView;
+
+/// A node that can go.
+#[derive(Clone, Debug)]
+pub(super) struct NodeToBeRemoved {
+    pub(super) pods: Vec<Arc<PodInfo>>,
+    pub(super) has_on_completion: bool,
+    /// Whether budgets let its pods go one after the other alone.
+    pub(super) is_risky: bool,
+}
+
+/// Why a node cannot go, and the pod that keeps it, if one does.
+pub(super) type Failure = (UnremovableReason, Option<(Arc<PodInfo>, BlockingReason)>);
+
+/// Removes a node and puts its pods elsewhere, if all find a place on nodes that may take them. Otherwise all is as
+/// it was.
+pub(super) fn simulate_removal(
+    snapshot: &mut Snapshot,
+    hints: &mut HintingSimulator,
+    view: ClusterView<'_>,
+    slot: Slot,
+    destinations: &[bool],
+    context: DrainContext<'_>,
+) -> Result<NodeToBeRemoved, Failure> {
+    let moved = pods_to_move(&snapshot.node(slot).pods, context)
+        .map_err(|blocking| (UnremovableReason::BlockedByPod, Some(blocking)))?;
+    snapshot.fork();
+    for pod in &moved.pods {
+        snapshot.remove_pod(slot, pod.id);
+    }
+    let ghost = with_ghost(snapshot, view, slot);
+    let is_destination = |slot: Slot| destinations.get(slot).copied().unwrap_or(false);
+    let found = hints.try_schedule(snapshot, view, &moved.pods, true, &is_destination);
+    if found.iter().any(|found| !found) {
+        snapshot.revert();
+        return Err((UnremovableReason::NoPlaceToMovePods, None));
+    }
+    snapshot.remove_node(ghost);
+    snapshot.commit();
+    let has_on_completion = moved.has_on_completion;
+    Ok(NodeToBeRemoved { pods: moved.pods, has_on_completion, is_risky: false })
+}
+
+/// The node is still there, for its labels count, but it is empty and takes no pods.
+fn with_ghost(snapshot: &mut Snapshot, view: ClusterView<'_>, slot: Slot) -> Slot {
+    let SnapshotNode { node, group, .. } = snapshot.node(slot).clone();
+    let mut ghost = cluster::node::Node::clone(&node);
+    ghost.taints.push(to_be_deleted(view.now));
+    snapshot.remove_node(slot);
+    snapshot.add_node(SnapshotNode { node: Arc::new(ghost), pods: Vec::new(), group })
+}

@@ -1,0 +1,45 @@
+//! The soft taint of nodes that are not needed (`core/scaledown/actuation/softtaint.go`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::nodes::LoopNode;
+use crate::options::Options;
+use crate::report::Request;
+use crate::taints::{DELETION_CANDIDATE, TO_BE_DELETED, deletion_candidate, has_taint};
+use cluster::Name;
+use cluster::node::{NodeId, Taint};
+use engine::SimTime;
+
+/// Takes the taint off nodes that are needed again, and then puts it on those that are not; so many in all as the
+/// budget of a loop allows. Nodes that were being removed before this loop keep what they have; `changed` has the
+/// taints of those whose removal begins in it.
+pub(crate) fn soft_taints(
+    nodes: &[LoopNode],
+    changed: &BTreeMap<NodeId, Vec<Taint>>,
+    unneeded: &BTreeSet<Name>,
+    options: &Options,
+    now: SimTime,
+    requests: &mut Vec<Request>,
+) {
+    let mut budget = usize::try_from(options.max_bulk_soft_taint_count).unwrap_or(0);
+    for is_unneeded in [false, true] {
+        for one in nodes.iter().filter(|one| one.group.is_some()) {
+            let has_it = has_taint(&one.node, DELETION_CANDIDATE);
+            if unneeded.contains(one.name()) != is_unneeded
+                || has_it == is_unneeded
+                || has_taint(&one.node, TO_BE_DELETED)
+                || budget == 0
+            {
+                continue;
+            }
+            budget -= 1;
+            let mut taints = changed.get(&one.id).unwrap_or(&one.node.taints).clone();
+            if is_unneeded {
+                taints.push(deletion_candidate(now));
+            } else {
+                taints.retain(|taint| *taint.key != *DELETION_CANDIDATE);
+            }
+            requests.push(Request::SetTaints(one.id, taints));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Nodes that are not needed, and since when (`core/scaledown/unneeded`).
+
+use std::collections::BTreeMap;
+
+use super::planner::UnremovableReason;
+use super::removal::NodeToBeRemoved;
+use crate::nodes::{is_ready, is_scale_down_disabled};
+use crate::options::ResolvedGroupOptions;
+use crate::snapshot::SnapshotNode;
+use cluster::{Name, NamespacedName};
+use engine::{SimDuration, SimTime};
+
+/// A node that is not needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnneededNode {
+    /// Since when.
+    pub since: SimTime,
+    /// How long it must be so before the node goes.
+    pub threshold: SimDuration,
+    /// The pods that would be moved.
+    pub pods: Vec<NamespacedName>,
+    /// Whether budgets let these go one after the other alone.
+    pub is_risky: bool,
+}
+
+/// All of them, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UnneededNodes(pub(super) BTreeMap<Name, Unneeded>);
+
+/// One of them, with the pods as objects.
+#[derive(Clone, Debug)]
+pub(super) struct Unneeded {
+    pub(super) removal: NodeToBeRemoved,
+    pub(super) node: SnapshotNode,
+    pub(super) since: SimTime,
+    pub(super) threshold: SimDuration,
+}
+
+impl UnneededNodes {
+    /// These nodes are not needed now. Those that were not needed in the last loop either keep their time.
+    pub(super) fn update(
+        &mut self,
+        nodes: Vec<(NodeToBeRemoved, SnapshotNode, ResolvedGroupOptions)>,
+        now: SimTime,
+    ) {
+        let before = std::mem::take(&mut self.0);
+        for (removal, node, group) in nodes {
+            let name = node.node.meta.name().clone();
+            let since = before.get(&name).map_or(now, |known| known.since);
+            let is_ready = is_ready(&node.node);
+            let threshold = if is_ready { group.unneeded_time } else { group.unready_time };
+            self.0.insert(name, Unneeded { removal, node, since, threshold });
+        }
+    }
+}
+
+impl Unneeded {
+    /// Why it must not go yet as far as its time is concerned: it must have been unneeded for longer than the
+    /// threshold.
+    pub(super) fn waits(&self, now: SimTime) -> Option<UnremovableReason> {
+        if is_scale_down_disabled(&self.node.node) {
+            return Some(UnremovableReason::ScaleDownDisabledAnnotation);
+        }
+        if !is_too_early(self.since, self.threshold, now) {
+            return None;
+        }
+        Some(if is_ready(&self.node.node) {
+            UnremovableReason::NotUnneededLongEnough
+        } else {
+            UnremovableReason::NotUnreadyLongEnough
+        })
+    }
+}
+
+/// Whether a node that is not needed since then must be kept. With a threshold of 60 s it goes after more than 60 s.
+fn is_too_early(since: SimTime, threshold: SimDuration, now: SimTime) -> bool {
+    threshold > SimDuration::ZERO && since + threshold >= now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_goes_when_it_was_unneeded_for_longer_than_the_threshold() {
+        let at = SimTime::from_secs;
+        let minute = SimDuration::from_secs(60);
+        assert!(is_too_early(at(10), minute, at(70)));
+        assert!(!is_too_early(at(10), minute, at(71)));
+        assert!(!is_too_early(at(10), SimDuration::ZERO, at(10)));
+    }
+}
