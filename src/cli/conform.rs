@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::exit::{Exit, Failure};
 use conform::end_to_end::{self, CaseFiles, EndToEndReport};
-use conform::{ConformReport, controllers, hpa, keda, scheduler};
+use conform::{ConformReport, controllers, hpa, keda, scheduler, vpa};
 use files::{read_bytes, read_folder};
 
 /// The files of a recorded run, by their path in its folder.
@@ -35,6 +35,8 @@ enum Recording {
     Keda(Files),
     /// Scheduling cycles of kube-scheduler; docs/conform-scheduler.md describes the files
     Scheduler(Files),
+    /// Decisions of the VerticalPodAutoscaler; docs/conform-vpa.md describes the files
+    Vpa(Files),
 }
 
 /// Where the recordings are.
@@ -81,6 +83,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),
         Recording::Keda(files) => (files, |bytes| keda::replay(bytes)),
         Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),
+        Recording::Vpa(files) => (files, |bytes| vpa::replay(bytes)),
     };
     let mut cases = Vec::new();
     for path in files {

@@ -9,6 +9,7 @@ pub mod keda;
 mod objects;
 mod recording;
 pub mod scheduler;
+pub mod vpa;
 
 pub use recording::RecordingError;
 
