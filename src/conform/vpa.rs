@@ -56,7 +56,9 @@ fn spec(written: &Value, at: &str) -> Result<VpaSpec, String> {
     }
     let kind = ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler");
     let object = json!({ "metadata": { "name": "vpa" }, "spec": written });
-    match objects::object_of(kind, object, at)?.spec {
+    // It stands where the whole object would have its spec.
+    let in_place = |problem: String| problem.replace(&format!("{at}.spec"), at);
+    match objects::object_of(kind, object, at).map_err(in_place)?.spec {
         AnySpec::VerticalPodAutoscaler(spec) => Ok(*spec),
         _ => Err(format!("{at}: makes no VerticalPodAutoscaler")),
     }

@@ -7,6 +7,7 @@ mod support;
 #[path = "../support/texts.rs"]
 mod texts;
 
+mod autoscalers_by_recording;
 mod autoscaling;
 mod calls;
 mod catalog;

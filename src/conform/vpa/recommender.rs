@@ -263,7 +263,10 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         if let Some(gap) = first_gap("status", &expected, &got, &|_| 0.0) {
             return Ok(Some(differs(gap)));
         }
-        world.stored.extend(world.model.checkpoints(&world.settings, now));
+        // It is stored after each look; what is stored before something is dropped stays.
+        if world.model.is_collection_due(now) || look.expect_checkpoints.is_some() {
+            world.stored.extend(world.model.checkpoints(&world.settings, now));
+        }
         if !look.restart
             && let Some(gap) = checkpoint_gap(look, &world)
         {
@@ -283,13 +286,13 @@ impl World {
         if let Some(changed) = &look.vpa_annotations {
             self.annotations.clone_from(changed);
         }
-        for name in look.pods_removed.iter().flatten() {
-            self.pods.remove(name);
-        }
         for pod in look.pods_added.iter().flatten() {
             let known = Known::new(pod, self.count);
             self.count += 1;
             self.pods.insert(pod.name.clone(), known);
+        }
+        for name in look.pods_removed.iter().flatten() {
+            self.pods.remove(name);
         }
         let known_at = (&self.settings, now);
         let there: BTreeSet<usize> = self.pods.values().map(|pod| pod.number).collect();

@@ -96,20 +96,13 @@ struct Loop {
     updater_restart: bool,
     vpa: Option<Value>,
     limit_ranges: Option<Vec<Mapped<LimitItem>>>,
-    recommendation: Option<Status>,
+    /// The word `none`, or a list of containers.
+    recommendation: Option<Value>,
     owners: Option<Vec<Mapped<Owner>>>,
     eviction_refused: Option<Vec<String>>,
     resize_refused: Option<Vec<String>>,
     pods: Option<Vec<Mapped<Pod>>>,
     expect: Value,
-}
-
-/// What is stored: a recommendation, or the word `none`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "must be \"none\" or a list of containers with their amounts")]
-enum Status {
-    Containers(Vec<Mapped<Recommended>>),
-    None(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -291,6 +284,8 @@ impl UpdaterApi<Name> for Api<'_> {
 struct World {
     settings: VpaSettings,
     spec: VpaSpec,
+    /// Without `resourcePolicy` and recommendation there is nothing that priorities could be of.
+    has_policy: bool,
     limits: NamespaceLimits,
     recommendation: Option<Vec<ContainerRecommendation>>,
     memory: UpdaterMemory<Name>,
@@ -304,6 +299,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let mut world = World {
         settings: case.flags.settings(),
         spec: spec(vpa, "loops[0].vpa")?,
+        has_policy: !vpa["resourcePolicy"].is_null(),
         limits: NamespaceLimits::default(),
         recommendation: None,
         memory: case.flags.memory(),
@@ -311,19 +307,13 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     for (index, look) in case.loops.iter().enumerate() {
         if let Some(vpa) = look.vpa.as_ref().filter(|_| index > 0) {
             world.spec = spec(vpa, &format!("loops[{index}].vpa"))?;
+            world.has_policy = !vpa["resourcePolicy"].is_null();
         }
         if let Some(items) = &look.limit_ranges {
             world.limits = namespace_limits(items);
         }
-        match &look.recommendation {
-            None => {}
-            Some(Status::Containers(all)) => {
-                world.recommendation = Some(all.iter().map(|one| one.lower()).collect());
-            }
-            Some(Status::None(word)) if word == "none" => world.recommendation = None,
-            Some(Status::None(word)) => {
-                return Err(format!("loops[{index}].recommendation: {word:?}; must be \"none\""));
-            }
+        if let Some(stored) = &look.recommendation {
+            world.recommendation = stored_recommendation(stored, index)?;
         }
         if look.updater_restart {
             world.memory = case.flags.memory();
@@ -341,6 +331,21 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         }
     }
     Ok(None)
+}
+
+fn stored_recommendation(
+    stored: &Value,
+    index: usize,
+) -> Result<Option<Vec<ContainerRecommendation>>, String> {
+    if *stored == json!("none") {
+        return Ok(None);
+    }
+    let all: Result<Vec<Mapped<Recommended>>, _> = serde_path_to_error::deserialize(stored);
+    let all = all.map_err(|error| {
+        let path = error.path().to_string();
+        format!("loops[{index}].recommendation{path}: {}", error.into_inner())
+    })?;
+    Ok(Some(all.iter().map(|one| one.lower()).collect()))
 }
 
 /// What is left out of a recording is nothing.
@@ -380,7 +385,9 @@ impl World {
             let own = own.map(|own| own.recommendation).unwrap_or_default();
             let priority = priority(&seen, &own);
             let told = json!([priority.is_outside_bounds, priority.scales_up, priority.difference]);
-            priorities.insert(pod.name.clone(), told);
+            if self.recommendation.is_some() || self.has_policy {
+                priorities.insert(pod.name.clone(), told);
+            }
             if is_live(pod) && !pod.owner_kind.is_empty() {
                 listed.push(seen);
             }

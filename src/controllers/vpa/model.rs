@@ -164,10 +164,15 @@ impl<P: Ord + Copy> Model<P> {
         Self { initial: restored.collect(), ..Self::default() }
     }
 
+    /// Whether states that are out of date are to be dropped.
+    pub fn is_collection_due(&self, now: SimTime) -> bool {
+        self.last_collection.is_none_or(|last| now - last >= GARBAGE_COLLECTION)
+    }
+
     /// Drops states that are out of date, and those without samples that no pod belongs to, once an hour
     /// (`RateLimitedGarbageCollectAggregateCollectionStates`).
     pub fn collect_garbage(&mut self, settings: &VpaSettings, now: SimTime) {
-        if self.last_collection.is_some_and(|last| now - last < GARBAGE_COLLECTION) {
+        if !self.is_collection_due(now) {
             return;
         }
         self.last_collection = Some(now);
