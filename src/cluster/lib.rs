@@ -65,6 +65,8 @@ pub mod stateful_set;
 pub mod storage_class;
 pub mod store;
 pub mod vpa;
+pub mod vpa_admission;
+pub mod vpa_capping;
 
 pub use action::{Action, Refused};
 pub use apply::apply;

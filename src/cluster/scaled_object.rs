@@ -12,6 +12,7 @@ use super::hpa::{Behavior, ObjectReference};
 use super::hpa_object::HpaObject;
 use super::kind::Kind;
 use super::meta::{Name, NamespacedName, ObjectMeta};
+use super::node::ConditionStatus;
 use super::object::{self, Object, Stored};
 use super::store::Store;
 use engine::{Id, SimDuration, SimTime};
@@ -38,6 +39,51 @@ pub struct ScaledObjectStatus {
     /// `health`: how often in a row the HPA could not be told a metric, by the metric's name. Kept
     /// only where there is a fallback.
     pub failures: BTreeMap<Name, u32>,
+    /// `conditions`.
+    pub conditions: KedaConditions,
+}
+
+/// `status.conditions` of a ScaledObject or ScaledJob, with the values that KEDA gives new ones
+/// (`GetInitializedConditions`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KedaConditions {
+    /// `Ready`: the triggers can be asked.
+    pub ready: KedaCondition,
+    /// `Active`: one of them is active.
+    pub active: KedaCondition,
+    /// `Fallback`: one of them fails, and is answered for.
+    pub fallback: KedaCondition,
+    /// `Paused`: an annotation holds it.
+    pub paused: KedaCondition,
+}
+
+/// One condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KedaCondition {
+    /// Its status.
+    pub status: ConditionStatus,
+    /// Its reason; empty until it is first set.
+    pub reason: &'static str,
+}
+
+impl KedaCondition {
+    /// A condition with this status and reason.
+    pub const fn new(status: ConditionStatus, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+
+    /// Whether it has this status.
+    pub fn is(self, status: ConditionStatus) -> bool {
+        self.status == status
+    }
+}
+
+impl Default for KedaConditions {
+    fn default() -> Self {
+        let unset = KedaCondition::new(ConditionStatus::Unknown, "");
+        let paused = KedaCondition::new(ConditionStatus::False, "");
+        Self { ready: unset, active: unset, fallback: unset, paused }
+    }
 }
 
 /// `spec` of a ScaledObject, defaulted.
@@ -80,6 +126,9 @@ pub struct ScalingModifiers {
     pub target: super::hpa::MetricTarget,
     /// Above this it is active, thousandths of a unit.
     pub activation_milli: i64,
+    /// Whether the target is written as a whole number: of no other does the fallback make anything
+    /// (`HasValidFallback`).
+    pub has_whole_target: bool,
 }
 
 /// `fallback` of a ScaledObject.
@@ -130,6 +179,8 @@ pub struct Pause {
     pub is_paused: bool,
     /// While it is paused there are so many replicas.
     pub replicas: Option<i32>,
+    /// `paused-replicas` is no number: nothing is scaled at all.
+    pub is_unreadable: bool,
     /// Nothing is scaled down.
     pub scale_in: bool,
     /// Nothing is woken from zero or from the idle count.
@@ -137,6 +188,29 @@ pub struct Pause {
     /// Not a pause but its contrary, `autoscaling.keda.sh/force-activation`: it counts as active, whatever
     /// the triggers say.
     pub force_activation: bool,
+}
+
+impl Pause {
+    /// What annotations say, each looked up by its name after `autoscaling.keda.sh/`
+    /// (`NeedToBePausedByAnnotation`, `GetPausedReplicaCount`, `getBoolAnnotation`).
+    pub fn of<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Self {
+        // A value that is neither true nor false counts as true.
+        let is_true = |name: &str| {
+            annotation(name)
+                .is_some_and(|text| !matches!(text, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+        };
+        let written = annotation("paused-replicas");
+        let replicas = written.and_then(|text| text.parse().ok());
+        Self {
+            // How many replicas counts before whether.
+            is_paused: written.is_some() || is_true("paused"),
+            replicas,
+            is_unreadable: written.is_some() && replicas.is_none(),
+            scale_in: is_true("paused-scale-in"),
+            scale_out: is_true("paused-scale-out"),
+            force_activation: is_true("force-activation"),
+        }
+    }
 }
 
 /// One trigger.
@@ -183,7 +257,7 @@ pub enum TriggerSource {
         end: Schedule,
         /// In which time zone.
         time_zone: TimeZone,
-        /// The value of its metric meanwhile; before and after it is 1.
+        /// The value of its metric meanwhile; before and after it is 0.
         desired_replicas: i64,
         /// 1, per pod or in all.
         target: super::hpa::MetricTarget,

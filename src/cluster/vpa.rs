@@ -1,5 +1,4 @@
-//! The VerticalPodAutoscaler: what it asks for, what is recommended, and how its admission webhook
-//! changes the pods that are created (`pkg/admission-controller` of the vertical-pod-autoscaler).
+//! The VerticalPodAutoscaler: what it asks for, what is recommended, and which of several admits a pod.
 
 use super::action::Refused;
 use super::hpa::ObjectReference;
@@ -7,10 +6,12 @@ use super::kind::Kind;
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::object::{self, Object, Stored};
 use super::pod::Owner;
-use super::pod_template::{Container, PodTemplate, ResourceList, TemplateId};
+use super::pod_template::{PodTemplate, ResourceList, TemplateId};
 use super::scale::ScaleTarget;
 use super::store::Store;
-use engine::Id;
+use super::vpa_admission::admitted;
+use super::vpa_capping::{NamespaceLimits, SeenContainer};
+use engine::{Id, SimDuration};
 use units::{Bytes, MilliCpu, Quantity};
 
 /// Key of a [`VpaObject`] in the store.
@@ -38,8 +39,11 @@ pub struct VpaSpec {
     pub min_replicas: Option<i32>,
     /// What holds for certain containers, in the order of the manifest.
     pub policies: Vec<ContainerPolicy>,
-    /// `updatePolicy.evictionRequirements`: all must hold for a pod to be evicted.
-    pub eviction_requirements: Vec<EvictionRequirement>,
+    /// `updatePolicy.evictionRequirements`: all must hold for a pod to be evicted. Absent where there is no
+    /// `updatePolicy`.
+    pub eviction_requirements: Option<Vec<EvictionRequirement>>,
+    /// `updatePolicy.evictAfterOOMSeconds`; absent = the updater's flag.
+    pub evict_after_oom: Option<SimDuration>,
 }
 
 /// One of `updatePolicy.evictionRequirements`: one of the resources must change in this direction.
@@ -114,13 +118,74 @@ pub struct ContainerRecommendation {
     pub uncapped_target: Amounts,
 }
 
-/// CPU and memory.
+/// CPU and memory, as far as there is anything to say of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {
     /// CPU.
-    pub cpu: MilliCpu,
+    pub cpu: Option<Quantity>,
     /// Memory.
-    pub memory: Bytes,
+    pub memory: Option<Quantity>,
+}
+
+/// What can be recommended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// CPU, counted in thousandths.
+    Cpu,
+    /// Memory, counted in bytes.
+    Memory,
+}
+
+impl Resource {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Cpu, Self::Memory];
+
+    /// As the API names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+impl Amounts {
+    /// Both of them.
+    pub const fn new(cpu: MilliCpu, memory: Bytes) -> Self {
+        let cpu = Some(Quantity::from_milli(cpu.0));
+        Self { cpu, memory: Some(Quantity::from_bytes(memory.0)) }
+    }
+
+    /// Those of a list.
+    pub fn of(list: &ResourceList) -> Self {
+        Self { cpu: list.get("cpu"), memory: list.get("memory") }
+    }
+
+    /// The amount of one of them.
+    pub const fn get(&self, resource: Resource) -> Option<Quantity> {
+        match resource {
+            Resource::Cpu => self.cpu,
+            Resource::Memory => self.memory,
+        }
+    }
+
+    /// Sets one of them.
+    pub const fn set(&mut self, resource: Resource, amount: Option<Quantity>) {
+        match resource {
+            Resource::Cpu => self.cpu = amount,
+            Resource::Memory => self.memory = amount,
+        }
+    }
+
+    /// Those that are there.
+    pub fn iter(self) -> impl Iterator<Item = (Resource, Quantity)> {
+        Resource::ALL.into_iter().filter_map(move |resource| Some((resource, self.get(resource)?)))
+    }
+
+    /// The same as a list.
+    pub fn to_list(self) -> ResourceList {
+        self.iter().map(|(resource, amount)| (resource.as_str(), amount)).collect()
+    }
 }
 
 impl Object for VpaObject {
@@ -152,22 +217,44 @@ impl Object for VpaObject {
 }
 
 impl VpaSpec {
-    /// The policy of a container.
+    /// The policy of a container: its own, or the last for all that have none
+    /// (`GetContainerResourcePolicy`).
     pub fn policy_of(&self, container: &str) -> Option<&ContainerPolicy> {
-        let named = |name: &str| self.policies.iter().find(|policy| *policy.container == *name);
-        named(container).or_else(|| named("*"))
+        let own = self.policies.iter().find(|policy| *policy.container == *container);
+        own.or_else(|| self.policies.iter().rfind(|policy| *policy.container == *"*"))
+    }
+
+    /// Whether limits of a container stay as they are (`GetContainerControlledValues`).
+    pub fn requests_only(&self, container: &str) -> bool {
+        self.policy_of(container).is_some_and(|policy| policy.requests_only)
+    }
+}
+
+impl VpaObject {
+    /// Whether it comes before another one of the same workload: the older does, then that of the lower
+    /// name (`Stronger`).
+    pub fn is_stronger_than(&self, other: &Self) -> bool {
+        let key = |vpa: &Self| (vpa.meta.created.floor_to_second(), vpa.meta.id.name.clone());
+        key(self) < key(other)
     }
 }
 
 impl Store {
-    /// The VerticalPodAutoscaler of a workload: the first of several.
-    pub fn vpa_of(&self, target: ScaleTarget) -> Option<VpaId> {
+    /// The VerticalPodAutoscaler that admits the pods of a workload: the strongest that is not Off
+    /// (`GetMatchingVPA`).
+    pub fn admitting_vpa_of(&self, target: ScaleTarget) -> Option<VpaId> {
         let is_it = |vpa: &VpaObject| {
             let reference = &vpa.spec.target;
             let id = NamespacedName::new(vpa.meta.namespace().clone(), reference.name.clone());
-            self.scale_target(&reference.kind, &id) == Some(target)
+            vpa.spec.mode != UpdateMode::Off
+                && self.scale_target(&reference.kind, &id) == Some(target)
         };
-        self.vpas().iter().find(|(_, vpa)| is_it(vpa)).map(|(id, _)| id)
+        let matching = self.vpas().iter().filter(|(_, vpa)| is_it(vpa));
+        let stronger = |one: (VpaId, _), other: (VpaId, _)| {
+            let (this, that): (&VpaObject, &VpaObject) = (one.1, other.1);
+            if that.is_stronger_than(this) { other } else { one }
+        };
+        matching.reduce(stronger).map(|(id, _)| id)
     }
 
     /// What a new pod of an owner is made from: its template with the recommended requests, if a
@@ -181,54 +268,36 @@ impl Store {
             return template;
         }
         let target = owner.and_then(|owner| self.scaled_owner(owner));
-        let Some(vpa) = target.and_then(|target| self.vpa_of(target)) else { return template };
+        let Some(vpa) = target.and_then(|target| self.admitting_vpa_of(target)) else {
+            return template;
+        };
         let vpa = &self.vpas()[vpa];
-        if vpa.spec.mode == UpdateMode::Off || vpa.recommendation.is_empty() {
+        if vpa.recommendation.is_empty() {
             return template;
         }
-        let changed = with_recommendation(&self.templates[template], vpa);
-        self.intern(changed)
-    }
-}
-
-/// A template with the recommended requests, and limits in their ratio to them.
-pub fn with_recommendation(template: &PodTemplate, vpa: &VpaObject) -> PodTemplate {
-    let mut changed = template.clone();
-    for container in &mut changed.spec.containers {
-        let recommended = vpa.recommendation.iter().find(|one| one.container == container.name);
-        if let Some(recommended) = recommended {
-            let policy = vpa.spec.policy_of(&container.name);
-            let (cpu, memory) = (recommended.target.cpu, recommended.target.memory);
-            if policy.is_none_or(|policy| policy.controls_cpu) {
-                set_request(container, "cpu", Quantity::from_milli(cpu.0), policy);
-            }
-            if policy.is_none_or(|policy| policy.controls_memory) {
-                set_request(container, "memory", Quantity::from_bytes(memory.0), policy);
-            }
+        let limits = self.namespace_limits(vpa.meta.namespace());
+        let given = &self.templates[template];
+        match with_recommendation(given, given, vpa, &limits) {
+            Some(changed) => self.intern(changed),
+            None => template,
         }
     }
-    changed
 }
 
-/// Sets a request, and keeps the ratio of the limit to it (`GetProportionalLimit`).
-fn set_request(
-    container: &mut Container,
-    resource: &str,
-    request: Quantity,
-    policy: Option<&ContainerPolicy>,
-) {
-    let earlier = container.requests.get(resource);
-    container.requests.set(resource, request);
-    let keeps_limit = policy.is_some_and(|policy| policy.requests_only);
-    if let (Some(limit), false) = (container.limits.get(resource), keeps_limit) {
-        let scaled = match earlier.map(Quantity::milli_value) {
-            // Without a request of its own, the limit was the request.
-            None | Some(0) => request.milli_value(),
-            Some(earlier) => {
-                let product = i128::from(limit.milli_value()) * i128::from(request.milli_value());
-                i64::try_from(product / i128::from(earlier)).unwrap_or(i64::MAX)
-            }
-        };
-        container.limits.set(resource, Quantity::from_milli(scaled));
+/// A template with the recommended requests, and limits in their ratio to them; `actual` has the amounts
+/// that are in force. `None` where the webhook fails on the pod.
+pub fn with_recommendation(
+    template: &PodTemplate,
+    actual: &PodTemplate,
+    vpa: &VpaObject,
+    limits: &NamespaceLimits,
+) -> Option<PodTemplate> {
+    let pod = SeenContainer::of(&actual.spec.containers);
+    let admitted = admitted(&vpa.spec, &vpa.recommendation, &pod, limits).ok()?;
+    let mut changed = template.clone();
+    for (container, resources) in changed.spec.containers.iter_mut().zip(admitted) {
+        container.requests.set_all(&resources.requests);
+        container.limits.set_all(&resources.limits);
     }
+    Some(changed)
 }

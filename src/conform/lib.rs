@@ -6,16 +6,18 @@ pub mod controllers;
 pub mod end_to_end;
 pub mod hpa;
 mod json;
+pub mod keda;
 mod objects;
 mod recording;
 pub mod scheduler;
+pub mod vpa;
 
 pub use recording::RecordingError;
 
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use manifest::field::FieldError;
 use report::figures::counted;
@@ -32,6 +34,11 @@ fn check_length(field: &str, seconds: f64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{field}: {seconds} s is more than {LONGEST_DAYS} days"))
+}
+
+/// The name of a case.
+fn case_id(case: &Map<String, Value>) -> Result<&str, String> {
+    case.get("id").and_then(Value::as_str).ok_or_else(|| "id: must be a text".to_owned())
 }
 
 /// All errors in one line, of an object at a place in the case.

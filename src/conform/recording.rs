@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
+use std::marker::PhantomData;
+use std::ops::Deref;
 
 use flate2::bufread::MultiGzDecoder;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -76,4 +80,49 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })?;
     json.end().map_err(|error| error.to_string())?;
     Ok(read)
+}
+
+/// What is written as an object, and not as the list of its values, which would be read as well.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Mapped<T>(pub(crate) T);
+
+impl<T> Deref for Mapped<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mapped<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = Mapped<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mapped<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Mapped)
+            }
+        }
+
+        deserializer.deserialize_map(OfMap(PhantomData))
+    }
+}
+
+/// What a recorded decision was made of: the case, or the item with this number of a list in it, without what
+/// is expected.
+pub(crate) fn inputs_of(line: &str, list: &[&str], index: usize) -> Value {
+    let mut inputs: Value = parse(line).unwrap_or_default();
+    for field in list {
+        inputs = inputs[*field][index].take();
+    }
+    if let Value::Object(fields) = &mut inputs {
+        fields.retain(|name, _| !name.starts_with("expect"));
+    }
+    inputs
 }

@@ -33,8 +33,9 @@ pub use watches::Watches;
 /// All controllers, in the order in which they hear of a change.
 pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
     vec![
-        Box::new(deployment::DeploymentController::default()),
+        // At one instant a ReplicaSet is looked at before its Deployment.
         Box::new(replica_set::ReplicaSetController),
+        Box::new(deployment::DeploymentController::default()),
         Box::new(stateful_set::StatefulSetController),
         Box::new(daemon_set::DaemonSetController::default()),
         Box::new(job::JobController::default()),

@@ -248,6 +248,7 @@ fn modifiers(
             MetricTarget::AverageValueMilli(target_milli)
         },
         activation_milli,
+        has_whole_target: target.parse::<i64>().is_ok(),
     })
 }
 
@@ -281,31 +282,20 @@ fn fallback(
     Fallback { failure_threshold: threshold.unsigned_abs(), replicas, behavior }
 }
 
-/// What annotations hold back (`NeedToBePausedByAnnotation`, `GetPausedReplicaCount`).
+/// What annotations hold back.
 fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
-    let annotations = FieldPath::ROOT.field("metadata");
-    let annotations = annotations.field("annotations");
-    // What is neither true nor false counts as true.
-    let is_true = |name: &str| {
-        let text = meta.annotations.get(name);
-        text.is_some_and(|text| !matches!(&**text, "0" | "f" | "F" | "false" | "FALSE" | "False"))
-    };
-    let [paused, scale_in, scale_out, force_activation] =
-        ["paused", "paused-scale-in", "paused-scale-out", "force-activation"]
-            .map(|name| is_true(&format!("autoscaling.keda.sh/{name}")));
-    let name = "autoscaling.keda.sh/paused-replicas";
-    let written = meta.annotations.get(name);
-    let replicas = written.and_then(|text| {
-        let parsed = text.parse().ok().filter(|replicas: &i32| *replicas >= 0);
-        if parsed.is_none() {
-            let problem = format!("{text:?} is no number of replicas");
-            errors.push(&annotations.field(name), problem);
-        }
-        parsed
-    });
-    // How many replicas counts before whether.
-    let is_paused = paused || written.is_some();
-    Pause { is_paused, replicas, scale_in, scale_out, force_activation }
+    const PREFIX: &str = "autoscaling.keda.sh/";
+    let annotation =
+        |name: &str| meta.annotations.get(&*format!("{PREFIX}{name}")).map(|text| &**text);
+    let pause = Pause::of(annotation);
+    if pause.is_unreadable || pause.replicas.is_some_and(|replicas| replicas < 0) {
+        let annotations = FieldPath::ROOT.field("metadata");
+        let text = annotation("paused-replicas").unwrap_or_default();
+        let at = annotations.field("annotations");
+        let problem = format!("{text:?} is no number of replicas");
+        errors.push(&at.field(&format!("{PREFIX}paused-replicas")), problem);
+    }
+    pause
 }
 
 /// Completed as in an HPA, which it becomes a part of.

@@ -12,6 +12,7 @@ use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
 use cluster::hpa::ObjectReference;
 use cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
+use engine::SimDuration;
 
 /// The object as it is written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -54,6 +55,8 @@ struct PodUpdatePolicy {
     update_mode: Option<String>,
     min_replicas: Option<i32>,
     eviction_requirements: Option<Vec<WrittenRequirement>>,
+    #[serde(rename = "evictAfterOOMSeconds")]
+    evict_after_oom_seconds: Option<i32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -117,9 +120,14 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
         policies: policies
             .map(|(index, policy)| container_policy(policy, &at_list.item(index), errors))
             .collect(),
-        eviction_requirements: requirements
-            .map(|(index, one)| eviction_requirement(one, &at_requirements.item(index), errors))
-            .collect(),
+        eviction_requirements: policy.map(|_| {
+            let read =
+                |(index, one)| eviction_requirement(one, &at_requirements.item(index), errors);
+            requirements.map(read).collect()
+        }),
+        evict_after_oom: policy
+            .and_then(|policy| policy.evict_after_oom_seconds)
+            .map(|seconds| SimDuration::from_secs(seconds.into())),
     }
 }
 

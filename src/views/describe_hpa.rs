@@ -184,8 +184,9 @@ pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
             ("Upper Bound", one.upper_bound),
         ] {
             line!(page, 3, "{title}:");
-            line!(page, 4, "Cpu:\t{}m", amounts.cpu.0);
-            line!(page, 4, "Memory:\t{}", amounts.memory.0);
+            for (title, amount) in [("Cpu", amounts.cpu), ("Memory", amounts.memory)] {
+                amount.iter().for_each(|amount| line!(page, 4, "{title}:\t{amount}"));
+            }
         }
     }
     Some(())

@@ -16,7 +16,7 @@ use cluster::node::{NODE_CONDITIONS, Node};
 use cluster::policy::PodDisruptionBudget;
 use cluster::replica_set::ReplicaSet;
 use cluster::stateful_set::StatefulSet;
-use cluster::vpa::{Amounts, VpaObject};
+use cluster::vpa::{Amounts, Resource, VpaObject};
 use cluster::{ClusterView, ObjectId};
 use manifest::amounts;
 use units::Quantity;
@@ -250,7 +250,12 @@ fn vpa(vpa: &VpaObject) -> Map<String, Value> {
     if vpa.recommendation.is_empty() {
         return Map::new();
     }
-    let list = |one: &Amounts| json!({ "cpu": format!("{}m", one.cpu.0), "memory": one.memory.0.to_string() });
+    let list = |one: &Amounts| -> Map<String, Value> {
+        let told = |(resource, amount): (Resource, Quantity)| {
+            (resource.as_str().to_owned(), amount.to_string().into())
+        };
+        one.iter().map(told).collect()
+    };
     let told = vpa.recommendation.iter().map(|one| {
         json!({
             "containerName": &*one.container,

@@ -12,6 +12,7 @@ use cluster::namespace::Namespace;
 use cluster::priority_class::PriorityClass;
 use cluster::service_account::ServiceAccount;
 use cluster::storage_class::StorageClass;
+use cluster::vpa::Resource;
 use cluster::{Kind, Labels, NamespacedName};
 
 pub(super) fn config_maps(sight: Sight<'_>, rows: &mut Rows<'_>) {
@@ -192,10 +193,14 @@ pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for vpa in sight.view.store().vpas().values() {
         rows.add(&vpa.meta.id, &vpa.meta.labels, || {
             let first = vpa.recommendation.first();
+            let told = |resource| {
+                let target = first.and_then(|one| one.target.get(resource));
+                target.map_or_else(String::new, |amount| amount.to_string())
+            };
             vec![
                 format!("{:?}", vpa.spec.mode),
-                first.map_or_else(String::new, |one| format!("{}m", one.target.cpu.0)),
-                first.map_or_else(String::new, |one| one.target.memory.0.to_string()),
+                told(Resource::Cpu),
+                told(Resource::Memory),
                 first.map_or_else(String::new, |_| "True".to_owned()),
                 sight.age(vpa.meta.created),
             ]

@@ -37,7 +37,7 @@ macro_rules! class {
 }
 
 class!(deployment, "deployment.jsonl.gz", 111);
-class!(deployment_varied, "deployment-varied.jsonl.gz", 25);
+class!(deployment_varied, "deployment-varied.jsonl.gz", 24);
 class!(victims, "victims.jsonl", 81);
 class!(slowstart, "slowstart.jsonl", 5);
 class!(node, "node.jsonl", 22);
@@ -46,7 +46,7 @@ class!(pdb_varied, "pdb-varied.jsonl.gz", 17);
 class!(stateful_set, "statefulset.jsonl", 13);
 class!(stateful_set_varied, "statefulset-varied.jsonl.gz", 14);
 class!(daemon_set, "daemonset.jsonl", 9);
-class!(daemon_set_varied, "daemonset-varied.jsonl.gz", 18);
+class!(daemon_set_varied, "daemonset-varied.jsonl.gz", 5);
 class!(job, "job.jsonl", 15);
 class!(job_varied, "job-varied.jsonl.gz", 28);
 class!(cron_job, "cronjob.jsonl", 7);

@@ -71,6 +71,8 @@ pub(super) struct ContainerUsage {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Template {
     containers: Vec<Container>,
+    /// Those that a row names apart; `restartableInit` marks others among `containers`.
+    init_containers: Vec<Container>,
     pod_level_requests: Map<String, Value>,
     pod_level_requests_milli: Map<String, Value>,
 }
@@ -82,6 +84,14 @@ struct Container {
     requests: Map<String, Value>,
     requests_milli: Map<String, Value>,
     restartable_init: bool,
+    restart_policy: Option<String>,
+}
+
+impl Container {
+    /// Whether it is an init container that goes on beside the others.
+    fn is_restartable(&self) -> bool {
+        self.restartable_init || self.restart_policy.as_deref() == Some("Always")
+    }
 }
 
 const fn one() -> u32 {
@@ -125,12 +135,13 @@ impl Template {
                 "name": one.name,
                 "image": "app",
                 "resources": { "requests": amounts(&one.requests, &one.requests_milli) },
-                "restartPolicy": one.restartable_init.then_some("Always"),
+                "restartPolicy": one.is_restartable().then_some("Always"),
             })
         };
-        let of = |restartable_init: bool| -> Value {
-            let own = self.containers.iter().filter(|one| one.restartable_init == restartable_init);
-            own.map(container).collect()
+        let of = |is_init: bool| -> Value {
+            let own = self.containers.iter().filter(|one| one.restartable_init == is_init);
+            let named = self.init_containers.iter().filter(|_| is_init);
+            own.chain(named).map(container).collect()
         };
         let level = amounts(&self.pod_level_requests, &self.pod_level_requests_milli);
         let pod = json!({ "metadata": { "name": "pod" }, "spec": {

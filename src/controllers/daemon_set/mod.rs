@@ -41,14 +41,28 @@ struct Judged {
 }
 
 impl DaemonSetController {
-    /// Whether a set should run a pod on a node, or has one there (`syncNodeUpdate`): the change of
-    /// any other node is nothing to it.
-    fn is_related(&self, view: ClusterView<'_>, set: DaemonSetId, node: NodeId) -> bool {
+    /// Whether a node that is new, or has changed, is something to a set: it lacks a pod, has one that must not
+    /// stay, or has one while some are counted as misscheduled (`addNode`, `syncNodeUpdate`).
+    fn concerns(
+        &self,
+        view: ClusterView<'_>,
+        set: DaemonSetId,
+        node: NodeId,
+        is_new: bool,
+    ) -> bool {
         let Some(judged) = self.judged.get(&set) else { return true };
         let owner = Some(Owner::DaemonSet(set));
-        let object = view.nodes().get(node);
-        object.is_some_and(|node| placement(&judged.template, node).should_run)
-            || view.store().pods_on(node).any(|(_, pod)| pod.owner == owner)
+        let Some(object) = view.nodes().get(node) else { return false };
+        let Placement { should_run, should_continue } = placement(&judged.template, object);
+        if is_new {
+            return should_run;
+        }
+        let has_pod = view.store().pods_on(node).any(|(_, pod)| pod.owner == owner);
+        let has_misscheduled = || {
+            let set = view.daemon_sets().get(set);
+            set.is_some_and(|set| set.status.number_misscheduled > 0)
+        };
+        if has_pod { !should_continue || has_misscheduled() } else { should_run }
     }
 }
 
@@ -70,9 +84,10 @@ impl Controller for DaemonSetController {
             }
             // Nobody is told that a node is gone; what becomes of its pods is heard of.
             Change::NodeAdded(node) | Change::NodeUpdated(node) => {
+                let is_new = matches!(change, Change::NodeAdded(_));
                 let sets = view.daemon_sets().iter().map(|(id, _)| id);
-                let related = sets.filter(|set| self.is_related(view, *set, node));
-                wake.extend(related.map(Key::DaemonSet));
+                let concerned = sets.filter(|set| self.concerns(view, *set, node, is_new));
+                wake.extend(concerned.map(Key::DaemonSet));
                 None
             }
             _ => owner_of_changed_pod(view, change),

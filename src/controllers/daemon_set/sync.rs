@@ -18,7 +18,7 @@ use cluster::node::{Node, NodeId};
 use cluster::pod::{Owner, Pod, PodId, PodPhase};
 use cluster::pod_template::PodTemplate;
 use cluster::{Action, ClusterView, Kind, Name};
-use engine::SimDuration;
+use engine::{SimDuration, SimTime};
 
 /// Pods that one sync creates or deletes at most (`BurstReplicas`).
 const BURST_REPLICAS: usize = 250;
@@ -124,8 +124,8 @@ impl<'a> Sync<'a> {
             // The update goes on when what was done here has been seen.
             self.carry_out(&create, delete, actions);
         }
-        self.write_status(actions);
-        self.next_available().map_or(Requeue::No, Requeue::At)
+        let has_unavailable = self.write_status(actions);
+        self.next_look(has_unavailable).map_or(Requeue::No, Requeue::At)
     }
 
     fn hash(&self) -> Option<&Name> {
@@ -342,8 +342,9 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Counts over the nodes (`updateDaemonSetStatus`).
-    fn write_status(&self, actions: &mut Actions) {
+    /// Counts over the nodes (`updateDaemonSetStatus`), and says whether some pod that is counted is ready and
+    /// not yet available.
+    fn write_status(&self, actions: &mut Actions) -> bool {
         let mut status = DaemonSetStatus {
             observed_generation: self.set.meta.generation,
             desired_number_scheduled: self.desired(),
@@ -361,15 +362,29 @@ impl<'a> Sync<'a> {
             status.updated_number_scheduled += i32::from(self.is_updated(pod));
         }
         status.number_unavailable = status.desired_number_scheduled - status.number_available;
+        let has_unavailable = status.number_ready != status.number_available;
         if status != self.set.status {
             actions.push(Action::status(self.id, status));
         }
+        has_unavailable
     }
 
-    /// When the next ready pod becomes available.
-    fn next_available(&self) -> Option<engine::SimTime> {
-        let pods = self.pods.iter().chain(self.lost.values().flatten());
-        let times = pods.filter_map(|(_, pod)| available_at(pod, self.min_ready()));
-        times.filter(|at| *at > self.view.now).min()
+    /// When to look whether ready pods have become available: of those that are counted, one for each node, as long
+    /// after this look as they have to be ready; of all others, a surge's for example, a second after they
+    /// are (`updatePod`).
+    fn next_look(&self, has_unavailable: bool) -> Option<SimTime> {
+        let (now, min_ready) = (self.view.now, self.min_ready());
+        if min_ready == SimDuration::ZERO {
+            return None;
+        }
+        if has_unavailable {
+            return Some(now + min_ready);
+        }
+        let is_new = |pod: &Pod| {
+            let ready = pod.ready.filter(|_| pod.is_ready());
+            ready.is_some_and(|ready| ready.since >= now.floor_to_second())
+        };
+        let mut pods = self.pods.iter().chain(self.lost.values().flatten());
+        pods.any(|(_, pod)| is_new(pod)).then(|| now + min_ready + SimDuration::from_secs(1))
     }
 }

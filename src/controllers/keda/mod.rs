@@ -1,7 +1,11 @@
-//! The KEDA operator: makes an HPA of each ScaledObject, and scales its target from and to zero, which
-//! the HPA does not do (`pkg/scaling/executor/scale_scaledobjects.go`, KEDA 2.18).
+//! The KEDA operator, 2.18: makes an HPA of each ScaledObject, scales its target from and to zero
+//! (`executor`), and answers for triggers that fail (`fallback`). `scaled_job` has the rules of ScaledJobs,
+//! which no simulation has yet.
 
+pub mod executor;
+pub mod fallback;
 mod hpa;
+pub mod scaled_job;
 mod triggers;
 
 use std::collections::BTreeMap;
@@ -11,13 +15,17 @@ use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::action::Event;
 use cluster::hpa::MetricIdentifier;
 use cluster::hpa_object::HpaObject;
+use cluster::node::ConditionStatus;
 use cluster::scaled_object::ScaledObjectStatus;
-use cluster::scaled_object::{FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectSpec};
+use cluster::scaled_object::{
+    FallbackBehavior, KedaCondition, KedaConditions, ScaledObject, ScaledObjectId,
+};
 use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::SimTime;
+use executor::{Triggers, ZeroDecision, decide};
 
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
-pub use triggers::{Activity, external_value, health_changes, rule_of};
+pub use triggers::{Activity, Reading, cron_reading, external_value, health_changes, rule_of};
 
 /// The ScaledObject whose trigger a metric of an HPA is.
 pub fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
@@ -30,85 +38,6 @@ pub fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
 #[derive(Clone, Debug, Default)]
 pub struct KedaController {
     last: BTreeMap<ScaledObjectId, String>,
-}
-
-/// What KEDA itself does with a scale target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZeroDecision {
-    /// The HPA is in charge, or nothing is to be done.
-    Leave,
-    /// Something is active: from zero, or from the idle count, to this many.
-    Activate(i32),
-    /// Nothing is active and the cooldown is over: down to this many.
-    Deactivate(i32),
-    /// Nothing is active, and the cooldown lasts until then.
-    CoolDown(SimTime),
-    /// Below the minimum: up to it.
-    RaiseToMinimum(i32),
-    /// Triggers fail, and none is active: nothing is scaled on what is not known.
-    Fails,
-    /// An annotation forbids to wake it, or to put it to sleep.
-    HeldBack,
-    /// It is paused.
-    Paused,
-    /// It is paused with this many replicas.
-    PausedAt(i32),
-}
-
-/// What triggers say together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Triggers {
-    /// One of them is active.
-    pub is_active: bool,
-    /// One of them fails.
-    pub is_failing: bool,
-}
-
-/// What to do with a target of so many replicas (`RequestScale`).
-pub fn decide(
-    spec: &ScaledObjectSpec,
-    created: SimTime,
-    last_active: Option<SimTime>,
-    triggers: Triggers,
-    replicas: i32,
-    now: SimTime,
-) -> ZeroDecision {
-    match spec.pause.replicas {
-        Some(paused) if paused != replicas => return ZeroDecision::PausedAt(paused),
-        _ if spec.pause.is_paused => return ZeroDecision::Paused,
-        _ => {}
-    }
-    let is_idle = spec.idle_replicas.is_some() && replicas < spec.min_replicas;
-    if triggers.is_active || spec.pause.force_activation {
-        return match replicas {
-            _ if !is_idle && replicas != 0 => ZeroDecision::Leave,
-            _ if spec.pause.scale_out => ZeroDecision::HeldBack,
-            _ => ZeroDecision::Activate(spec.min_replicas.max(1)),
-        };
-    }
-    if triggers.is_failing && spec.fallback.is_none_or(|fallback| fallback.replicas != 0) {
-        return ZeroDecision::Fails;
-    }
-    let floor = match spec.idle_replicas {
-        Some(idle) if replicas > idle => idle,
-        None if replicas > 0 && spec.min_replicas == 0 => 0,
-        None if replicas < spec.min_replicas => {
-            return ZeroDecision::RaiseToMinimum(spec.min_replicas);
-        }
-        _ => return ZeroDecision::Leave,
-    };
-    if spec.pause.scale_in {
-        return ZeroDecision::HeldBack;
-    }
-    let cooled_down = match last_active {
-        Some(active) => active + spec.cooldown_period,
-        None => created + spec.initial_cooldown_period,
-    };
-    if cooled_down < now {
-        ZeroDecision::Deactivate(floor)
-    } else {
-        ZeroDecision::CoolDown(cooled_down)
-    }
 }
 
 impl Controller for KedaController {
@@ -153,19 +82,18 @@ impl Controller for KedaController {
         let replicas = scale.spec_replicas;
         let decision =
             decide(spec, created, object.status.last_active, triggers, replicas, view.now);
-        let is_noted = match decision {
-            ZeroDecision::Activate(_) => true,
-            ZeroDecision::Leave => {
-                (triggers.is_active || spec.pause.force_activation) && !triggers.is_failing
-            }
-            _ => false,
-        };
-        if is_noted {
-            let last_active = Some(view.now.floor_to_second());
-            actions.push(Action::status(
-                id,
-                ScaledObjectStatus { last_active, ..object.status.clone() },
-            ));
+        // The API takes every count that is written here.
+        let is_refused = false;
+        let before = &object.status;
+        let conditions = decision.conditions(before.conditions, spec, triggers, is_refused);
+        let conditions = KedaConditions { paused: paused(object), ..conditions };
+        let is_noted = decision.notes_activity(spec, triggers, is_refused);
+        let last_active =
+            if is_noted { Some(view.now.floor_to_second()) } else { before.last_active };
+        if is_noted || conditions != before.conditions {
+            let failures = before.failures.clone();
+            let status = ScaledObjectStatus { last_active, failures, conditions };
+            actions.push(Action::status(id, status));
         }
         if let Some(replicas) = decision.scales_to() {
             actions.push(Action::Scale(scale_target, replicas));
@@ -197,16 +125,15 @@ impl Explain for KedaController {
     }
 }
 
-impl ZeroDecision {
-    /// The count to write, if it changes.
-    const fn scales_to(self) -> Option<i32> {
-        match self {
-            Self::Activate(replicas)
-            | Self::Deactivate(replicas)
-            | Self::RaiseToMinimum(replicas)
-            | Self::PausedAt(replicas) => Some(replicas),
-            Self::Leave | Self::CoolDown(_) | Self::Fails | Self::HeldBack | Self::Paused => None,
+/// `Paused`, which the reconciler sets.
+const fn paused(object: &ScaledObject) -> KedaCondition {
+    let before = object.status.conditions.paused;
+    match before.status {
+        _ if object.spec.pause.is_paused => {
+            KedaCondition::new(ConditionStatus::True, "ScaledObjectPaused")
         }
+        ConditionStatus::False => before,
+        _ => KedaCondition::new(ConditionStatus::False, "ScaledObjectUnpaused"),
     }
 }
 
@@ -232,6 +159,7 @@ fn said(
         | ZeroDecision::CoolDown(_)
         | ZeroDecision::Fails
         | ZeroDecision::HeldBack
+        | ZeroDecision::PausedUnreadably
         | ZeroDecision::Paused => return None,
         ZeroDecision::PausedAt(replicas) => {
             ("ScaledObjectPaused", format!("ScaledObject is paused, at {replicas} replicas"))
@@ -296,6 +224,9 @@ fn explain(
         }
         ZeroDecision::HeldBack => "nothing is active, but paused-scale-in holds it".to_owned(),
         ZeroDecision::Paused => "it is paused, and there is no HPA".to_owned(),
+        ZeroDecision::PausedUnreadably => {
+            "paused-replicas is no number, so that nothing is scaled".to_owned()
+        }
         ZeroDecision::PausedAt(to) => format!("it is paused, from {replicas} to {to}"),
     };
     let activity = format!("{activity}{}", Failures(object));
@@ -329,110 +260,5 @@ impl fmt::Display for Failures<'_> {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cluster::hpa::ObjectReference;
-    use cluster::scaled_object::{Fallback, Pause};
-    use engine::SimDuration;
-
-    fn spec(min_replicas: i32, idle_replicas: Option<i32>) -> ScaledObjectSpec {
-        ScaledObjectSpec {
-            scale_target: ObjectReference {
-                api_version: "apps/v1".into(),
-                kind: "Deployment".into(),
-                name: "web".into(),
-            },
-            polling_interval: SimDuration::from_secs(30),
-            cooldown_period: SimDuration::from_secs(300),
-            initial_cooldown_period: SimDuration::ZERO,
-            idle_replicas,
-            min_replicas,
-            max_replicas: 100,
-            triggers: Vec::new(),
-            behavior: None,
-            hpa_name: "keda-hpa-web".into(),
-            fallback: None,
-            pause: Pause::default(),
-            modifiers: None,
-        }
-    }
-
-    fn at(seconds: i64) -> SimTime {
-        SimTime::from_secs(seconds)
-    }
-
-    fn decision(spec: &ScaledObjectSpec, active: bool, replicas: i32, now: i64) -> ZeroDecision {
-        let triggers = Triggers { is_active: active, is_failing: false };
-        decide(spec, at(0), Some(at(100)), triggers, replicas, at(now))
-    }
-
-    #[test]
-    fn the_cooldown_is_over_only_after_its_last_instant() {
-        let to_zero = spec(0, None);
-        assert_eq!(decision(&to_zero, false, 7, 400), ZeroDecision::CoolDown(at(400)));
-        assert_eq!(decision(&to_zero, false, 7, 401), ZeroDecision::Deactivate(0));
-        assert_eq!(decision(&to_zero, false, 0, 401), ZeroDecision::Leave);
-    }
-
-    #[test]
-    fn activity_wakes_from_zero_to_the_minimum_but_at_least_to_one() {
-        assert_eq!(decision(&spec(0, None), true, 0, 500), ZeroDecision::Activate(1));
-        assert_eq!(decision(&spec(0, None), true, 3, 500), ZeroDecision::Leave);
-        assert_eq!(decision(&spec(4, Some(1)), true, 1, 500), ZeroDecision::Activate(4));
-    }
-
-    #[test]
-    fn an_idle_count_stands_in_for_zero_and_a_minimum_is_kept() {
-        assert_eq!(decision(&spec(4, Some(1)), false, 6, 500), ZeroDecision::Deactivate(1));
-        assert_eq!(decision(&spec(4, None), false, 6, 500), ZeroDecision::Leave);
-        assert_eq!(decision(&spec(4, None), false, 2, 500), ZeroDecision::RaiseToMinimum(4));
-    }
-
-    #[test]
-    fn without_any_activity_yet_the_initial_cooldown_counts() {
-        let fresh = ScaledObjectSpec {
-            initial_cooldown_period: SimDuration::from_secs(60),
-            ..spec(0, None)
-        };
-        let quiet = Triggers::default();
-        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(60)), ZeroDecision::CoolDown(at(60)));
-        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(90)), ZeroDecision::Deactivate(0));
-    }
-
-    #[test]
-    fn triggers_that_fail_put_nothing_to_sleep_unless_the_fallback_is_nothing() {
-        let failing = Triggers { is_failing: true, is_active: false };
-        let decision = |fallback: Option<i32>| {
-            let fallback = fallback.map(|replicas| Fallback {
-                failure_threshold: 3,
-                replicas,
-                behavior: FallbackBehavior::Static,
-            });
-            let spec = ScaledObjectSpec { fallback, ..spec(0, None) };
-            decide(&spec, at(0), Some(at(100)), failing, 4, at(500))
-        };
-        assert_eq!(decision(None), ZeroDecision::Fails);
-        assert_eq!(decision(Some(6)), ZeroDecision::Fails);
-        assert_eq!(decision(Some(0)), ZeroDecision::Deactivate(0));
-    }
-
-    #[test]
-    fn annotations_hold_back_one_direction_or_both() {
-        let with = |pause| ScaledObjectSpec { pause, ..spec(0, None) };
-        let scale_in = with(Pause { scale_in: true, ..Pause::default() });
-        assert_eq!(decision(&scale_in, false, 4, 500), ZeroDecision::HeldBack);
-        assert_eq!(decision(&scale_in, true, 0, 500), ZeroDecision::Activate(1));
-        let scale_out = with(Pause { scale_out: true, ..Pause::default() });
-        assert_eq!(decision(&scale_out, true, 0, 500), ZeroDecision::HeldBack);
-        let forced = with(Pause { force_activation: true, ..Pause::default() });
-        assert_eq!(decision(&forced, false, 0, 500), ZeroDecision::Activate(1));
-        assert_eq!(decision(&forced, false, 3, 500), ZeroDecision::Leave);
-        let paused = with(Pause { is_paused: true, replicas: Some(2), ..Pause::default() });
-        assert_eq!(decision(&paused, true, 0, 500), ZeroDecision::PausedAt(2));
-        assert_eq!(decision(&paused, false, 2, 500), ZeroDecision::Paused);
     }
 }

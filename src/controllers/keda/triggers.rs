@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::COMPOSITE_METRIC;
+use super::fallback::{Answer, answer, condition, failures_after, value_milli};
+use cluster::cron_schedule::Schedule;
 use cluster::hpa::{MetricSource, MetricTarget};
 use cluster::hpa_object::HpaObject;
 use cluster::pod::PodPhase;
 use cluster::scaled_object::{
-    FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectStatus, ScalingModifiers, Trigger,
-    TriggerSource,
+    Fallback, FallbackBehavior, ScaledObject, ScaledObjectId, ScaledObjectStatus, ScalingModifiers,
+    Trigger, TriggerSource,
 };
 use cluster::{Action, ClusterView, Name, NamespacedName};
 
@@ -36,11 +39,21 @@ struct Seen {
 
 /// What one trigger says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// A value, thousandths of a unit, and the one above which it is active.
-    Value { milli: i64, activation_milli: i64 },
-    /// Whether the span of a calendar lasts, and the replicas that it asks for, in thousandths.
-    Calendar { lasts: bool, milli: i64 },
+pub enum Reading {
+    /// A value and the one above which it is active.
+    Value {
+        /// Thousandths of a unit.
+        milli: i64,
+        /// Thousandths of a unit.
+        activation_milli: i64,
+    },
+    /// A span of the calendar.
+    Calendar {
+        /// Whether it lasts.
+        lasts: bool,
+        /// The replicas that it asks for, thousandths.
+        milli: i64,
+    },
     /// Its source does not answer, or has no value.
     Failing,
 }
@@ -186,9 +199,8 @@ pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
         let MetricSource::External { metric } = &*metric.source else { continue };
         let named = super::scaled_object_of(metric)
             .and_then(|name| scaled_object_named(view, namespace, name));
-        let Some((id, object)) = named.filter(|(_, one)| one.spec.fallback.is_some()) else {
-            continue;
-        };
+        let Some((id, object)) = named else { continue };
+        let Some(fallback) = valid_fallback(object) else { continue };
         let readings: Vec<(&Name, Reading)> = if goes_on_without_triggers(object) {
             let triggers = object.spec.triggers.iter();
             triggers.filter_map(|one| Some((&one.metric_name, reading(view, one)?))).collect()
@@ -198,17 +210,19 @@ pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
         };
         for (name, reading) in readings {
             let before = failures(object, name);
-            let now = match reading {
-                Reading::Failing => before.saturating_add(1),
-                Reading::Value { .. } | Reading::Calendar { .. } => 0,
-            };
+            let now = failures_after(before, reading == Reading::Failing);
+            let status = written.entry(id).or_insert_with(|| object.status.clone());
+            status.conditions.fallback = condition(fallback, &status.failures);
             if now != before {
-                let status = written.entry(id).or_insert_with(|| object.status.clone());
                 status.failures.insert(name.clone(), now);
             }
         }
     }
-    written.into_iter().map(|(id, status)| Action::status(id, status)).collect()
+    let is_new = |(id, status): &(ScaledObjectId, ScaledObjectStatus)| {
+        view.scaled_objects().get(*id).is_some_and(|object| object.status != *status)
+    };
+    let written = written.into_iter().filter(is_new);
+    written.map(|(id, status)| Action::status(id, status)).collect()
 }
 
 /// Whether each trigger's failures count for themselves, and the formula takes those that failed too often
@@ -221,8 +235,8 @@ fn goes_on_without_triggers(object: &ScaledObject) -> bool {
 /// Whether a metric that fails now has failed more often in a row than is borne.
 fn is_past_bearing(object: &ScaledObject, metric_name: &str) -> bool {
     // The failure of this very answer counts, too.
-    let failures = failures(object, metric_name).saturating_add(1);
-    object.spec.fallback.is_some_and(|fallback| failures > fallback.failure_threshold)
+    let failures = failures_after(failures(object, metric_name), true);
+    answer(valid_fallback(object), failures) == Answer::Fallback
 }
 
 fn failures(object: &ScaledObject, metric_name: &str) -> u32 {
@@ -284,15 +298,14 @@ fn composite(
 }
 
 /// The value that brings the HPA to the replicas of the fallback; `None` if it is not due, or cannot be
-/// worked out (`doFallback`).
-#[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
+/// worked out.
 fn fallback_value(
     view: ClusterView<'_>,
     object: &ScaledObject,
     metric_name: &str,
     target: MetricTarget,
 ) -> Option<i64> {
-    let fallback = object.spec.fallback?;
+    let fallback = valid_fallback(object)?;
     let is_due = if goes_on_without_triggers(object) {
         let triggers = object.spec.triggers.iter();
         let mut failing =
@@ -307,20 +320,16 @@ fn fallback_value(
     let reference = &object.spec.scale_target;
     let name = NamespacedName::new(object.meta.namespace().clone(), reference.name.clone());
     let scale_target = view.scale_target(&reference.kind, &name)?;
-    let replicas = f64::from(fallback.replicas(view.scale(scale_target)?.spec_replicas));
-    Some(match target {
-        MetricTarget::ValueMilli(milli) => {
-            let pods = view.store().pods_scaled_by(scale_target);
-            let ready =
-                pods.filter(|(_, pod)| pod.phase == PodPhase::Running && pod.is_ready()).count();
-            if ready == 0 {
-                return None;
-            }
-            (milli as f64 * (replicas / ready as f64)) as i64
-        }
-        MetricTarget::AverageValueMilli(milli) => (milli as f64 * replicas) as i64,
-        MetricTarget::Utilization(_) => return None,
-    })
+    let current = view.scale(scale_target)?.spec_replicas;
+    let pods = view.store().pods_scaled_by(scale_target);
+    let ready = pods.filter(|(_, pod)| pod.phase == PodPhase::Running && pod.is_ready()).count();
+    value_milli(fallback, target, current, ready)
+}
+
+/// The fallback, where one can be made of it (`HasValidFallback`).
+fn valid_fallback(object: &ScaledObject) -> Option<Fallback> {
+    let is_whole = object.spec.modifiers.as_ref().is_none_or(|one| one.has_whole_target);
+    object.spec.fallback.filter(|_| is_whole)
 }
 
 fn scaled_object_named<'a>(
@@ -352,14 +361,22 @@ fn reading(view: ClusterView<'_>, trigger: &Trigger) -> Option<Reading> {
             })
         }
         TriggerSource::Cron { start, end, time_zone, desired_replicas, .. } => {
-            let now = view.timestamp();
-            let (start, end) = (start.next(now, time_zone), end.next(now, time_zone));
-            let lasts = is_within(now, start, end);
-            let replicas = if lasts { *desired_replicas } else { 1 };
-            Some(Reading::Calendar { lasts, milli: replicas.saturating_mul(1000) })
+            Some(cron_reading((start, end), time_zone, *desired_replicas, view.timestamp()))
         }
         TriggerSource::Resource { .. } | TriggerSource::Unknown => None,
     }
+}
+
+/// What a cron trigger says: so many replicas from a start to the next end, and none else.
+pub fn cron_reading(
+    (start, end): (&Schedule, &Schedule),
+    time_zone: &TimeZone,
+    desired_replicas: i64,
+    now: Timestamp,
+) -> Reading {
+    let lasts = is_within(now, start.next(now, time_zone), end.next(now, time_zone));
+    let replicas = if lasts { desired_replicas } else { 0 };
+    Reading::Calendar { lasts, milli: replicas.saturating_mul(1000) }
 }
 
 /// Whether a span lasts, by its next start and its next end; a time that never comes is Go's zero time,

@@ -228,7 +228,7 @@ impl NodeLifecycleController {
         match (health::no_execute_taint(ready), health::no_execute_taint(opposite(ready))) {
             (Some(wanted), Some(other)) if has(other) => {
                 let taints = health::with_no_execute(&node.taints, Some(wanted), now);
-                actions.push(Action::SetNodeTaints(id, taints));
+                set_taints(id, &node.taints, taints, actions);
             }
             (Some(wanted), _) if !has(wanted) => zone.queue.add(id),
             (Some(_), _) => {}
@@ -289,7 +289,7 @@ impl NodeLifecycleController {
                 let Some(node) = view.nodes().get(id) else { continue };
                 if let Some(key) = health::no_execute_taint(node.ready.status) {
                     let taints = health::with_no_execute(&node.taints, Some(key), view.now);
-                    actions.push(Action::SetNodeTaints(id, taints));
+                    set_taints(id, &node.taints, taints, actions);
                 }
             }
         }
@@ -310,19 +310,31 @@ impl NodeLifecycleController {
 fn set_no_schedule_taints(view: ClusterView<'_>, id: NodeId, actions: &mut Actions) -> Requeue {
     if let Some(node) = view.nodes().get(id) {
         let taints = health::with_no_schedule(node, view.now);
-        if taints != node.taints {
-            actions.push(Action::SetNodeTaints(id, taints));
-        }
+        set_taints(id, &node.taints, taints, actions);
     }
     Requeue::No
+}
+
+/// Changes the taints of a node in two calls: first come those that are new, then go those that are gone
+/// (`SwapNodeControllerTaint`).
+fn set_taints(id: NodeId, before: &[Taint], after: Vec<Taint>, actions: &mut Actions) {
+    let is_same = |one: &Taint, other: &Taint| one.key == other.key && one.effect == other.effect;
+    let is_in = |all: &[Taint], taint: &Taint| all.iter().any(|one| is_same(one, taint));
+    let is_new = after.iter().any(|taint| !is_in(before, taint));
+    if is_new && before.iter().any(|taint| !is_in(&after, taint)) {
+        let new = after.iter().filter(|taint| !is_in(before, taint));
+        let both = before.iter().chain(new).cloned().collect();
+        actions.push(Action::SetNodeTaints(id, both));
+    }
+    if after != before {
+        actions.push(Action::SetNodeTaints(id, after));
+    }
 }
 
 /// Takes both NoExecute taints off a node (`markNodeAsReachable`).
 fn free(id: NodeId, node: &Node, now: SimTime, actions: &mut Actions) {
     let taints = health::with_no_execute(&node.taints, None, now);
-    if taints != node.taints {
-        actions.push(Action::SetNodeTaints(id, taints));
-    }
+    set_taints(id, &node.taints, taints, actions);
 }
 
 /// Nobody can tell whether the pods of a lost node still serve (`MarkPodsNotReady`).

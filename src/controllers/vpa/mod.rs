@@ -1,30 +1,36 @@
 //! The vertical-pod-autoscaler: its recommender and its updater. What new pods get is the business of
 //! admission (`cluster::vpa`).
 
+mod aggregate;
 mod histogram;
+mod model;
 mod recommender;
+mod rounds;
 mod settings;
 mod update;
 mod updater;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::container_status::{Termination, TerminationReason};
 use cluster::meta::Name;
-use cluster::pod::{Pod, PodId};
-use cluster::pod_template::{Container, PodSpec};
+use cluster::pod::{Pod, PodId, PodPhase};
+use cluster::pod_template::PodSpec;
 use cluster::scale::ScaleTarget;
 use cluster::vpa::{Amounts, ContainerRecommendation, VpaId, VpaObject};
 use cluster::{Action, Change, ClusterView, NamespacedName, ObjectId, Refused};
 use engine::SimTime;
 use units::{Bytes, MilliCpu, Quantity};
 
-pub use histogram::{Buckets, DecayingHistogram};
-pub use recommender::{ContainerState, MemoryPeak};
+pub use aggregate::{AggregateState, Checkpoint, ContainerWindow};
+pub use histogram::{Buckets, DecayingHistogram, HistogramCheckpoint};
+pub use model::Model;
+pub use recommender::recommend;
+pub use rounds::{Round, UpdaterApi, UpdaterMemory};
 pub use settings::VpaSettings;
-pub use updater::{Compared, UpdatePriority, evictable, is_admitted, is_to_be_updated, priority};
+pub use updater::{Group, ResizeState, SeenPod, UpdatePriority, priority};
 
 /// Recommender and updater.
 #[derive(Clone, Debug, Default)]
@@ -36,18 +42,14 @@ pub struct VpaController {
 /// What is remembered of one VPA.
 #[derive(Clone, Debug, Default)]
 struct Known {
-    containers: BTreeMap<Name, ContainerState>,
-    peaks: BTreeMap<(PodId, Name), Option<MemoryPeak>>,
+    model: Model<PodId>,
+    updater: UpdaterMemory<PodId>,
     /// `restartCount` of each container as it was last seen: what is beyond it has not been looked at.
     restarts: BTreeMap<(PodId, Name), u32>,
-    /// The end of the last sample of each pod, so that none counts twice.
-    sampled: BTreeMap<PodId, SimTime>,
     /// Kills for lack of memory that were taken in, by container.
     kills: BTreeMap<Name, u32>,
     next_recommendation: Option<SimTime>,
     next_update: Option<SimTime>,
-    /// When each pod was last resized where it runs.
-    resized: BTreeMap<PodId, SimTime>,
     explanation: String,
 }
 
@@ -88,8 +90,13 @@ impl Controller for VpaController {
             known.next_recommendation = Some(view.now + settings.recommender_interval);
             if let Some(target) = target {
                 known.take_samples(view, target, settings);
-                let recommendation = known.recommend(vpa, settings);
-                known.explanation = explain(vpa, &recommendation, known, view.now);
+                let states = known.model.by_container(settings, view.now);
+                let annotations = vpa.meta.annotations.iter();
+                let annotations: Vec<(&str, &str)> =
+                    annotations.map(|(key, value)| (&**key, &**value)).collect();
+                let recommendation = recommend(&states, &vpa.spec, &annotations, settings);
+                known.explanation = explain(vpa, &recommendation, &states, &known.kills, view.now);
+                known.model.collect_garbage(settings, view.now);
                 if recommendation != vpa.recommendation {
                     actions.push(Action::status(id, recommendation));
                 }
@@ -132,127 +139,108 @@ impl Explain for VpaController {
 }
 
 impl Known {
-    /// Takes in the samples of the metrics API that are new.
+    /// Takes in the samples of the metrics API, each of which counts once, and then the kills for lack of
+    /// memory.
     fn take_samples(&mut self, view: ClusterView<'_>, target: ScaleTarget, settings: &VpaSettings) {
         let store = view.store();
-        let (mut sampled, mut live) = (BTreeMap::new(), BTreeSet::new());
-        for (id, pod) in store.pods_scaled_by(target) {
-            live.insert(id);
-            self.take_kills(&store.template_of(pod).spec, id, pod, settings);
-            let Some(sample) = store.pod_metrics().get(id) else { continue };
-            sampled.insert(id, sample.timestamp);
-            if self.sampled.get(&id) == Some(&sample.timestamp) {
-                continue;
-            }
+        // Pods that wait are not listed.
+        let listed = |pod: &Pod| pod.phase != PodPhase::Pending;
+        let pods: Vec<(PodId, &Pod)> =
+            store.pods_scaled_by(target).filter(|(_, pod)| listed(pod)).collect();
+        let is_there = |id: &PodId| store.pods().get(*id).is_some_and(listed);
+        self.model.retain_pods(is_there);
+        self.restarts.retain(|(pod, _), _| store.pods().contains(*pod));
+        for (id, pod) in &pods {
+            let names = store.template_of(pod).spec.containers.iter().map(|one| &one.name);
+            self.model.load_pod(*id, store.labels_of(pod), names, settings, view.now);
+        }
+        for (id, pod) in &pods {
+            let Some(sample) = store.pod_metrics().get(*id) else { continue };
             for container in &store.template_of(pod).spec.containers {
                 let other = sample.others.iter().find(|one| one.container == container.name);
                 let (cpu_nano, memory) = other
                     .map_or((sample.cpu_nano, sample.memory), |one| (one.cpu_nano, one.memory));
-                let state = self
-                    .containers
-                    .entry(container.name.clone())
-                    .or_insert_with(|| ContainerState::new(settings, sample.timestamp));
-                let usage = MilliCpu(super::hpa::cpu_milli(cpu_nano));
-                state.add_cpu(usage, requested(container).cpu, sample.timestamp);
-                let peak = self.peaks.entry((id, container.name.clone())).or_default();
-                let interval = settings.memory_aggregation_interval;
-                state.add_memory(peak, memory.0, sample.timestamp, interval);
+                let usage = (MilliCpu(super::hpa::cpu_milli(cpu_nano)), memory);
+                let known_at = (settings, view.now);
+                self.model.add_sample(*id, &container.name, usage, sample.timestamp, known_at);
             }
         }
-        self.peaks.retain(|(pod, _), _| live.contains(pod));
-        self.restarts.retain(|(pod, _), _| live.contains(pod));
-        self.sampled = sampled;
+        for (id, pod) in &pods {
+            self.take_kills(&store.template_of(pod).spec, *id, pod, (settings, view.now));
+        }
     }
 
     /// Takes in the kills for lack of memory that were not seen yet.
-    fn take_kills(&mut self, spec: &PodSpec, id: PodId, pod: &Pod, settings: &VpaSettings) {
+    fn take_kills(
+        &mut self,
+        spec: &PodSpec,
+        id: PodId,
+        pod: &Pod,
+        known_at: (&VpaSettings, SimTime),
+    ) {
         let (_, statuses) = pod.containers.split(spec);
         for (container, status) in spec.containers.iter().zip(statuses) {
             let key = (id, container.name.clone());
-            let seen = self.restarts.insert(key.clone(), status.restarts).unwrap_or(0);
+            let seen = self.restarts.insert(key, status.restarts).unwrap_or(0);
             let killed = status.last_termination.filter(|last| {
                 status.restarts > seen && last.reason == TerminationReason::OomKilled
             });
             let Some(Termination { finished, .. }) = killed else { continue };
-            let fresh = || ContainerState::new(settings, finished);
-            let state = self.containers.entry(container.name.clone()).or_insert_with(fresh);
-            let peak = self.peaks.entry(key).or_default();
-            state.add_oom(peak, requested(container).memory, finished, settings);
+            let request = Bytes(container.requests.get("memory").map_or(0, Quantity::value));
+            self.model.add_oom(id, &container.name, request, finished, known_at);
             *self.kills.entry(container.name.clone()).or_default() += 1;
         }
     }
-
-    fn recommend(&self, vpa: &VpaObject, settings: &VpaSettings) -> Vec<ContainerRecommendation> {
-        let count = self.containers.len();
-        let recommend = |(name, state): (&Name, &ContainerState)| {
-            state.recommend(name, count, vpa.spec.policy_of(name), settings)
-        };
-        self.containers.iter().filter_map(recommend).collect()
-    }
-}
-
-/// What a container requests.
-fn requested(container: &Container) -> Amounts {
-    let cpu = container.requests.get("cpu").map_or(0, Quantity::milli_value);
-    let memory = container.requests.get("memory").map_or(0, Quantity::value);
-    Amounts { cpu: MilliCpu(cpu), memory: Bytes(memory) }
-}
-
-/// Whether a container that the VPA looks after ran out of memory soon after its start, in its last run.
-fn has_quick_oom(vpa: &VpaObject, spec: &PodSpec, pod: &Pod, settings: &VpaSettings) -> bool {
-    let (_, statuses) = pod.containers.split(spec);
-    let is_off = |name: &Name| vpa.spec.policy_of(name).is_some_and(|policy| policy.is_off);
-    let meant = spec.containers.iter().zip(statuses).filter(|(one, _)| !is_off(&one.name));
-    let mut ends = meant.filter_map(|(_, status)| status.last_termination);
-    ends.any(|last| {
-        last.reason == TerminationReason::OomKilled
-            && last.finished - last.started < settings.evict_after_oom_threshold
-    })
 }
 
 fn explain(
     vpa: &VpaObject,
     recommendation: &[ContainerRecommendation],
-    known: &Known,
+    states: &BTreeMap<Name, AggregateState>,
+    kills: &BTreeMap<Name, u32>,
     now: SimTime,
 ) -> String {
     let mut text = format!("at {now}: updateMode {:?}\n", vpa.spec.mode);
     if recommendation.is_empty() {
-        text.push_str("no recommendation yet: there are no samples\n");
+        text.push_str("no recommendation yet: there are no pods\n");
     }
     for one in recommendation {
-        let Amounts { cpu, memory } = one.target;
-        let (lower, upper) = (one.lower_bound, one.upper_bound);
-        let samples = known.containers.get(&one.container).map_or(0, ContainerState::samples);
-        let uncapped = one.uncapped_target;
-        let kills = match known.kills.get(&one.container) {
+        let samples = states.get(&one.container).map_or(0, AggregateState::samples);
+        let kills = match kills.get(&one.container) {
             None => String::new(),
             Some(1) => ", killed once for its memory".to_owned(),
             Some(kills) => format!(", killed {kills} times for its memory"),
         };
         let _ = write!(
             text,
-            "container {}, {samples} CPU samples{kills}\n  \
-             target cpu {cpu}, memory {} (uncapped {}, {})\n  \
-             lower bound cpu {}, memory {}\n  upper bound cpu {}, memory {}\n",
+            "container {}, {samples} CPU samples{kills}\n  target {} (uncapped {})\n  \
+             lower bound {}\n  upper bound {}\n",
             one.container,
-            Mebibytes(memory),
-            uncapped.cpu,
-            Mebibytes(uncapped.memory),
-            lower.cpu,
-            Mebibytes(lower.memory),
-            upper.cpu,
-            Mebibytes(upper.memory),
+            Told(one.target, "cpu "),
+            Told(one.uncapped_target, ""),
+            Told(one.lower_bound, "cpu "),
+            Told(one.upper_bound, "cpu "),
         );
     }
     text
 }
 
-/// Memory as people read it.
-struct Mebibytes(Bytes);
+/// Amounts as people read them, the first after a word.
+struct Told(Amounts, &'static str);
 
-impl fmt::Display for Mebibytes {
+impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} MiB", self.0.0 as f64 / f64::from(1 << 20))
+        let Self(Amounts { cpu, memory }, word) = self;
+        let has_both = cpu.is_some() && memory.is_some();
+        if let Some(cpu) = cpu {
+            write!(f, "{word}{}", MilliCpu(cpu.milli_value()))?;
+        }
+        f.write_str(if has_both { ", " } else { "" })?;
+        if let Some(memory) = memory {
+            let mebibytes = memory.value() as f64 / f64::from(1 << 20);
+            let word = if word.is_empty() { "" } else { "memory " };
+            write!(f, "{word}{mebibytes:.1} MiB")?;
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use engine::SimDuration;
-use units::{Bytes, MilliCpu, Quantity};
+use units::Quantity;
 
 /// Flags of recommender and updater.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,12 +14,23 @@ pub struct VpaSettings {
     pub recommender_interval: SimDuration,
     /// From one look at the pods to the next (`--updater-interval`). Default 1m.
     pub updater_interval: SimDuration,
-    /// Percentile of usage that is the target (`--target-cpu-percentile`). Default 0.9.
-    pub target_percentile: f64,
-    /// Percentile of the lower bound. Default 0.5.
-    pub lower_bound_percentile: f64,
-    /// Percentile of the upper bound. Default 0.95.
-    pub upper_bound_percentile: f64,
+    /// Percentile of CPU usage that is the target (`--target-cpu-percentile`). Default 0.9.
+    pub target_cpu_percentile: f64,
+    /// Percentile of memory peaks that is the target (`--target-memory-percentile`). Default 0.9.
+    pub target_memory_percentile: f64,
+    /// Percentile of the lower bound (`--recommendation-lower-bound-cpu-percentile`). Default 0.5.
+    pub lower_bound_cpu_percentile: f64,
+    /// Percentile of the lower bound (`--recommendation-lower-bound-memory-percentile`). Default 0.5.
+    pub lower_bound_memory_percentile: f64,
+    /// Percentile of the upper bound (`--recommendation-upper-bound-cpu-percentile`). Default 0.95.
+    pub upper_bound_cpu_percentile: f64,
+    /// Percentile of the upper bound (`--recommendation-upper-bound-memory-percentile`). Default 0.95.
+    pub upper_bound_memory_percentile: f64,
+    /// With samples of so long the bounds are twice and hardly less than the target's percentile
+    /// (`--confidence-interval-cpu`). Default 24h.
+    pub confidence_interval_cpu: SimDuration,
+    /// The same of memory (`--confidence-interval-memory`). Default 24h.
+    pub confidence_interval_memory: SimDuration,
     /// What is added to every percentile (`--recommendation-margin-fraction`). Default 0.15.
     pub safety_margin_fraction: f64,
     /// `--cpu-histogram-decay-half-life`. Default 24h.
@@ -28,11 +39,32 @@ pub struct VpaSettings {
     pub memory_histogram_half_life: SimDuration,
     /// Only the peak of each such time counts for memory (`--memory-aggregation-interval`). Default 24h.
     pub memory_aggregation_interval: SimDuration,
+    /// What is known of containers is dropped so many of these intervals after their last sample
+    /// (`--memory-aggregation-interval-count`). Default 8.
+    pub memory_aggregation_interval_count: i64,
     /// After a kill for lack of memory the container is taken to need so many times what it had
     /// (`--oom-bump-up-ratio`). Default 1.2.
     pub oom_bump_up_ratio: f64,
     /// And so much more at least (`--oom-min-bump-up-bytes`). Default 100Mi.
     pub oom_min_bump_up: Quantity,
+    /// Least CPU of a pod, thousandths (`--pod-recommendation-min-cpu-millicores`). Default 25.
+    pub pod_min_cpu_millicores: f64,
+    /// Least memory of a pod, mebibytes (`--pod-recommendation-min-memory-mb`). Default 250.
+    pub pod_min_memory_mb: f64,
+    /// The most that is recommended where the policy has no maximum
+    /// (`--container-recommendation-max-allowed-cpu`). Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_recommendation_max_allowed_cpu: Option<Quantity>,
+    /// The same of memory (`--container-recommendation-max-allowed-memory`). Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_recommendation_max_allowed_memory: Option<Quantity>,
+    /// CPU is recommended in multiples of so many thousandths (`--round-cpu-millicores`). Default 1.
+    pub round_cpu_millicores: i64,
+    /// Memory is recommended in multiples of so many bytes (`--round-memory-bytes`). Default 1.
+    pub round_memory_bytes: i64,
+    /// Whole CPUs are recommended to containers whose VPA has an annotation that asks for them
+    /// (`--cpu-integer-post-processor-enabled`). Default false.
+    pub post_processor_cpu_as_integer: bool,
     /// Pods of which a container was killed for its memory so soon after its start need not be old to be
     /// evicted (`--evict-after-oom-threshold`). Default 10m.
     pub evict_after_oom_threshold: SimDuration,
@@ -46,43 +78,65 @@ pub struct VpaSettings {
     /// And for ever, if target and request differ by less than this part
     /// (`--pod-update-threshold`). Default 0.1.
     pub pod_update_threshold: f64,
-    /// Least CPU of a pod (`--pod-recommendation-min-cpu-millicores`).
-    #[serde(skip, default = "pod_min_cpu")]
-    pub pod_min_cpu: MilliCpu,
-    /// Least memory of a pod (`--pod-recommendation-min-memory-mb`, which are mebibytes).
-    #[serde(skip, default = "pod_min_memory")]
-    pub pod_min_memory: Bytes,
+    /// Pods whose containers need no restart for it are resized however many others are away
+    /// (`--in-place-skip-disruption-budget`). Default false.
+    pub in_place_skip_disruption_budget: bool,
+    /// Feature gate `InPlace`, without which the mode of that name does nothing. Off in the real updater; on
+    /// here, or a manifest that asks for the mode would show nothing of it.
+    #[serde(skip, default = "on")]
+    pub has_in_place_mode: bool,
+    /// Feature gate `PerVPAConfig`: `evictAfterOOMSeconds` counts.
+    #[serde(skip)]
+    pub has_per_vpa_config: bool,
 }
 
-const fn pod_min_cpu() -> MilliCpu {
-    MilliCpu(25)
+const fn on() -> bool {
+    true
 }
 
-const fn pod_min_memory() -> Bytes {
-    Bytes(250 << 20)
+impl VpaSettings {
+    /// How long after its last sample a container is remembered.
+    pub fn memory_aggregation_window(&self) -> SimDuration {
+        self.memory_aggregation_interval * self.memory_aggregation_interval_count
+    }
 }
 
 impl Default for VpaSettings {
     fn default() -> Self {
+        let day = SimDuration::from_secs(86_400);
         Self {
             recommender_interval: SimDuration::from_secs(60),
             updater_interval: SimDuration::from_secs(60),
-            target_percentile: 0.9,
-            lower_bound_percentile: 0.5,
-            upper_bound_percentile: 0.95,
+            target_cpu_percentile: 0.9,
+            target_memory_percentile: 0.9,
+            lower_bound_cpu_percentile: 0.5,
+            lower_bound_memory_percentile: 0.5,
+            upper_bound_cpu_percentile: 0.95,
+            upper_bound_memory_percentile: 0.95,
+            confidence_interval_cpu: day,
+            confidence_interval_memory: day,
             safety_margin_fraction: 0.15,
-            cpu_histogram_half_life: SimDuration::from_secs(86_400),
-            memory_histogram_half_life: SimDuration::from_secs(86_400),
-            memory_aggregation_interval: SimDuration::from_secs(86_400),
+            cpu_histogram_half_life: day,
+            memory_histogram_half_life: day,
+            memory_aggregation_interval: day,
+            memory_aggregation_interval_count: 8,
             oom_bump_up_ratio: 1.2,
             oom_min_bump_up: Quantity::from_bytes(100 << 20),
+            pod_min_cpu_millicores: 25.0,
+            pod_min_memory_mb: 250.0,
+            container_recommendation_max_allowed_cpu: None,
+            container_recommendation_max_allowed_memory: None,
+            round_cpu_millicores: 1,
+            round_memory_bytes: 1,
+            post_processor_cpu_as_integer: false,
             evict_after_oom_threshold: SimDuration::from_secs(600),
             eviction_tolerance: 0.5,
             min_replicas: 2,
             eviction_lifetime_threshold: SimDuration::from_secs(12 * 3600),
             pod_update_threshold: 0.1,
-            pod_min_cpu: pod_min_cpu(),
-            pod_min_memory: pod_min_memory(),
+            in_place_skip_disruption_budget: false,
+            has_in_place_mode: true,
+            has_per_vpa_config: false,
         }
     }
 }

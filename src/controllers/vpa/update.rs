@@ -1,39 +1,22 @@
-//! What the updater does about pods that are far from the recommendation: it resizes them where they run, or
-//! evicts them (`RunOnce`, `CanInPlaceUpdate`, `CanEvictInPlacingPod` of `pkg/updater`).
+//! The updater in a simulation: what it sees of the pods of a workload, and what it asks of the API.
 
-use std::collections::BTreeMap;
-
+use super::Known;
+use super::rounds::{Round, UpdaterApi};
 use super::settings::VpaSettings;
-use super::updater::{
-    Compared, UpdatePriority, evictable, is_admitted, is_to_be_updated, priority,
-};
-use super::{Known, has_quick_oom, requested};
+use super::updater::{Group, ResizeState, SeenPod};
 use crate::Actions;
 use cluster::action::Event;
+use cluster::container_status::TerminationReason;
+use cluster::meta::Name;
 use cluster::pod::{Owner, Pod, PodId, PodPhase};
-use cluster::pod_template::{PodTemplate, ResourceList};
+use cluster::pod_template::{PodSpec, ResourceList};
 use cluster::resize::{ContainerResize, PendingReason, PodResize};
 use cluster::scale::ScaleTarget;
-use cluster::vpa::{UpdateMode, VpaObject, with_recommendation};
+use cluster::vpa::VpaObject;
+use cluster::vpa_admission::AdmittedResources;
+use cluster::vpa_capping::SeenContainer;
 use cluster::{Action, ClusterView, Kind};
-use engine::SimDuration;
-
-/// A resize that is deferred for longer is given up (`DeferredResizeUpdateTimeout`).
-const DEFERRED_MAX: SimDuration = SimDuration::from_secs(5 * 60);
-/// A resize that is in progress for longer is given up (`InProgressResizeUpdateTimeout`).
-const IN_PROGRESS_MAX: SimDuration = SimDuration::from_secs(60 * 60);
-
-/// Whether a resize that was begun so long ago has failed, so that the pod may be evicted.
-fn has_failed(resize: &PodResize, waited: SimDuration) -> bool {
-    match (&resize.pending, &resize.in_progress) {
-        (Some(pending), _) => match pending.reason {
-            PendingReason::Deferred => waited > DEFERRED_MAX,
-            PendingReason::Infeasible => true,
-        },
-        (None, Some(progress)) => progress.error.is_some() || waited > IN_PROGRESS_MAX,
-        (None, None) => false,
-    }
-}
+use engine::{SimDuration, SimTime};
 
 impl Known {
     /// Resizes or evicts pods, as far as enough of the others stay as they are.
@@ -45,83 +28,132 @@ impl Known {
         settings: &VpaSettings,
         actions: &mut Actions,
     ) {
-        self.resized.retain(|pod, _| view.pods().contains(*pod));
-        if !vpa.spec.mode.updates() || vpa.recommendation.is_empty() {
-            return;
-        }
-        let mut allowed = allowed(view, vpa, target, settings);
-        for pod in candidates(view, vpa, target, settings) {
-            let Some(owner) = view.pods()[pod].owner else { continue };
-            let Some(allowed) = allowed.get_mut(&owner) else { continue };
-            if view.pods()[pod].phase == PodPhase::Pending {
-                // Nobody misses it.
-                actions.push(Action::EvictPod(pod));
-            } else if *allowed > 0 {
-                let used = if vpa.spec.mode.resizes() {
-                    self.resize_or_evict(view, vpa, pod, actions)
-                } else {
-                    actions.push(Action::EvictPod(pod));
-                    true
-                };
-                *allowed -= i32::from(used);
-            }
-        }
+        let listed = |pod: &Pod| pod.node.is_some() && pod.is_active();
+        let store = view.store();
+        let pods: Vec<(PodId, &Pod)> =
+            store.pods_scaled_by(target).filter(|(_, pod)| listed(pod)).collect();
+        let mut owners: Vec<Owner> = pods.iter().filter_map(|(_, pod)| pod.owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        let groups = owners.iter().map(|owner| group(view, vpa, *owner, &pods, settings));
+        let seen = |(id, pod): &(PodId, &'_ Pod)| {
+            let group = pod.owner.and_then(|owner| owners.binary_search(&owner).ok());
+            seen(view, *id, group)
+        };
+        let round = Round {
+            now: view.now,
+            spec: &vpa.spec,
+            recommendation: (!vpa.recommendation.is_empty()).then_some(&*vpa.recommendation),
+            limits: &store.namespace_limits(vpa.meta.namespace()),
+            pods: pods.iter().filter_map(seen).collect(),
+            groups: groups.collect(),
+            settings,
+        };
+        self.updater.run(round, &mut Api { view, actions });
+    }
+}
+
+/// The pods of one owner.
+fn group(
+    view: ClusterView<'_>,
+    vpa: &VpaObject,
+    owner: Owner,
+    pods: &[(PodId, &Pod)],
+    settings: &VpaSettings,
+) -> Option<Group> {
+    let store = view.store();
+    let configured = match owner {
+        Owner::ReplicaSet(id) => store.replica_sets().get(id)?.replicas,
+        Owner::StatefulSet(id) => store.stateful_sets().get(id)?.spec.replicas,
+        Owner::DaemonSet(_) | Owner::Job(_) => return None,
+    };
+    let count = |is_meant: &dyn Fn(&Pod) -> bool| {
+        let own = pods.iter().filter(|(_, pod)| pod.owner == Some(owner) && is_meant(pod));
+        i64::try_from(own.count()).unwrap_or(i64::MAX)
+    };
+    let pending = count(&|pod| pod.phase == PodPhase::Pending);
+    let group = Group::new(configured.into(), count(&|_| true), pending, &vpa.spec, settings);
+    group.filter(|_| configured > 0)
+}
+
+fn seen(view: ClusterView<'_>, id: PodId, group: Option<usize>) -> Option<SeenPod<'_, PodId>> {
+    let store = view.store();
+    let pod = store.pods().get(id)?;
+    let spec = &store.template_of(pod).spec;
+    let actual = &store.templates().get(pod.actual())?.spec;
+    Some(SeenPod {
+        id,
+        name: pod.id.name.clone(),
+        group,
+        is_pending: pod.phase == PodPhase::Pending,
+        start_time: pod.start_time,
+        containers: SeenContainer::of(&actual.containers),
+        // Its containers are those that it was admitted with.
+        observed: None,
+        ooms: ooms(spec, pod),
+        resize: pod.resize.as_deref().map(state_of),
+        restarts_for_resize: spec.containers.iter().any(|one| !one.restarts_on_resize.is_empty()),
+    })
+}
+
+/// Containers whose last run ended for lack of memory, with how long it lasted.
+fn ooms(spec: &PodSpec, pod: &Pod) -> Vec<(Name, SimDuration)> {
+    let (_, statuses) = pod.containers.split(spec);
+    let ends = spec.containers.iter().zip(statuses).filter_map(|(container, status)| {
+        let last = status.last_termination?;
+        let is_oom = last.reason == TerminationReason::OomKilled;
+        is_oom.then(|| (container.name.clone(), last.finished - last.started))
+    });
+    ends.collect()
+}
+
+const fn state_of(resize: &PodResize) -> ResizeState {
+    match (&resize.pending, &resize.in_progress) {
+        (Some(pending), _) => match pending.reason {
+            PendingReason::Deferred => ResizeState::Deferred,
+            PendingReason::Infeasible => ResizeState::Infeasible,
+        },
+        (None, Some(progress)) if progress.error.is_some() => ResizeState::Error,
+        (None, _) => ResizeState::InProgress,
+    }
+}
+
+/// The API as a simulation has it: what is asked for is carried out after the round.
+struct Api<'a, 'b> {
+    view: ClusterView<'a>,
+    actions: &'b mut Actions,
+}
+
+impl UpdaterApi<PodId> for Api<'_, '_> {
+    fn evict(&mut self, pod: &PodId, _: SimTime) -> bool {
+        self.actions.push(Action::EvictPod(*pod));
+        true
     }
 
-    /// True if the pod is resized or evicted now.
-    fn resize_or_evict(
-        &mut self,
-        view: ClusterView<'_>,
-        vpa: &VpaObject,
-        id: PodId,
-        actions: &mut Actions,
-    ) -> bool {
-        let Some(pod) = view.pods().get(id) else { return false };
-        let wanted = with_recommendation(view.template_of(pod), vpa);
-        if let Some(resize) = &pod.resize {
-            let since = *self.resized.entry(id).or_insert(view.now);
-            let never_evicts = vpa.spec.mode == UpdateMode::InPlace;
-            if never_evicts {
-                // It is asked for again only once something else is recommended.
-                return resize.pending.is_some()
-                    && wanted != *view.template_of(pod)
-                    && self.resize(view, id, pod, &wanted, actions);
-            }
-            let is_given_up = has_failed(resize, view.now - since);
-            if is_given_up {
-                actions.push(Action::EvictPod(id));
-            }
-            return is_given_up;
-        }
-        self.resize(view, id, pod, &wanted, actions)
-    }
-
-    fn resize(
-        &mut self,
-        view: ClusterView<'_>,
-        id: PodId,
-        pod: &Pod,
-        wanted: &PodTemplate,
-        actions: &mut Actions,
-    ) -> bool {
-        let before = view.template_of(pod);
-        let pairs = before.spec.containers.iter().zip(&wanted.spec.containers);
-        let resizes: Vec<ContainerResize> = pairs
-            .filter(|(before, after)| before != after)
-            .map(|(_, after)| ContainerResize {
-                container: after.name.clone(),
-                requests: resizable(&after.requests),
-                limits: resizable(&after.limits),
+    fn resize(&mut self, pod: &PodId, resources: &[AdmittedResources]) -> bool {
+        let Some(seen) = self.view.pods().get(*pod) else { return false };
+        let containers = &self.view.template_of(seen).spec.containers;
+        let resizes: Vec<ContainerResize> = containers
+            .iter()
+            .zip(resources)
+            .filter_map(|(container, resources)| {
+                let mut after = container.clone();
+                after.requests.set_all(&resources.requests);
+                after.limits.set_all(&resources.limits);
+                (after != *container).then(|| ContainerResize {
+                    container: after.name.clone(),
+                    requests: resizable(&after.requests),
+                    limits: resizable(&after.limits),
+                })
             })
             .collect();
-        if resizes.is_empty() {
-            return false;
+        // A patch that changes nothing is taken, too.
+        if !resizes.is_empty() {
+            self.actions.push(Action::ResizePod(*pod, resizes));
         }
-        self.resized.insert(id, view.now);
-        actions.push(Action::ResizePod(id, resizes));
-        actions.push(Action::Event(Box::new(Event {
+        self.actions.push(Action::Event(Box::new(Event {
             kind: Kind::Pod,
-            object: pod.id.clone(),
+            object: seen.id.clone(),
             is_warning: false,
             reason: "InPlaceResizedByVPA",
             message: "Pod was resized in place by VPA Updater.".to_owned(),
@@ -133,115 +165,4 @@ impl Known {
 fn resizable(list: &ResourceList) -> ResourceList {
     let named = cluster::resize::RESIZABLE.into_iter();
     named.filter_map(|name| Some((name, list.get(name)?))).collect()
-}
-
-/// How many pods of each ReplicaSet or StatefulSet may be disturbed now. One with too few live pods is not
-/// there (`GetCreatorMaps`).
-fn allowed(
-    view: ClusterView<'_>,
-    vpa: &VpaObject,
-    target: ScaleTarget,
-    settings: &VpaSettings,
-) -> BTreeMap<Owner, i32> {
-    let store = view.store();
-    let mut live: BTreeMap<Owner, (i32, i32)> = BTreeMap::new();
-    for (_, pod) in store.pods_scaled_by(target).filter(|(_, pod)| pod.is_active()) {
-        let Some(owner) = pod.owner else { continue };
-        let (all, pending) = live.entry(owner).or_default();
-        *all += 1;
-        *pending += i32::from(pod.phase == PodPhase::Pending);
-    }
-    let least = vpa.spec.min_replicas.unwrap_or(settings.min_replicas);
-    let groups = live.into_iter().filter(|(_, (all, _))| *all >= least);
-    let groups = groups.filter_map(|(owner, (all, pending))| {
-        let configured = match owner {
-            Owner::ReplicaSet(id) => store.replica_sets().get(id)?.replicas,
-            Owner::StatefulSet(id) => store.stateful_sets().get(id)?.spec.replicas,
-            Owner::DaemonSet(_) | Owner::Job(_) => return None,
-        };
-        (configured > 0).then(|| (owner, evictable(configured, all - pending, settings)))
-    });
-    groups.collect()
-}
-
-/// The pods that are far from the recommendation, or on their way to it: those that are to grow first, then
-/// the furthest from their target. Pods that wait for a node are evicted, never resized.
-fn candidates(
-    view: ClusterView<'_>,
-    vpa: &VpaObject,
-    target: ScaleTarget,
-    settings: &VpaSettings,
-) -> Vec<PodId> {
-    let store = view.store();
-    let mode = vpa.spec.mode;
-    let is_meant = |pod: &Pod| match pod.phase {
-        PodPhase::Running => true,
-        PodPhase::Pending => !mode.resizes(),
-        _ => false,
-    };
-    let mut candidates: Vec<(UpdatePriority, PodId)> = store
-        .pods_scaled_by(target)
-        .filter(|(_, pod)| pod.is_active() && is_meant(pod))
-        .filter_map(|(id, pod)| {
-            let spec = &store.template_of(pod).spec;
-            let compared = || {
-                spec.containers.iter().filter_map(|container| {
-                    let mut all = vpa.recommendation.iter();
-                    let recommendation = all.find(|one| one.container == container.name)?;
-                    let policy = vpa.spec.policy_of(&container.name);
-                    let controls = policy
-                        .map_or([true; 2], |policy| [policy.controls_cpu, policy.controls_memory]);
-                    Some(Compared { request: requested(container), recommendation, controls })
-                })
-            };
-            let priority = priority(compared());
-            // One that has not started yet is young.
-            let age = pod.start_time.map_or(SimDuration::ZERO, |start| view.now - start);
-            let has_quick_oom = has_quick_oom(vpa, spec, pod, settings);
-            let is_chosen = is_to_be_updated(priority, has_quick_oom, age, settings)
-                && is_admitted(compared(), &vpa.spec.eviction_requirements)
-                || mode.resizes() && pod.resize.is_some();
-            is_chosen.then_some((priority, id))
-        })
-        .collect();
-    candidates.sort_by(|(one, _), (other, _)| {
-        let up = other.scales_up.cmp(&one.scales_up);
-        up.then(other.difference.total_cmp(&one.difference))
-    });
-    candidates.into_iter().map(|(_, pod)| pod).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cluster::pod_template::TemplateId;
-    use cluster::resize::{ResizeInProgress, ResizePending};
-    use engine::SimTime;
-
-    fn pending(reason: PendingReason) -> PodResize {
-        let pending = ResizePending { reason, message: String::new(), since: SimTime::ZERO };
-        let template = TemplateId::from_bits(0);
-        PodResize {
-            allocated: template,
-            actual: template,
-            reserved: template,
-            pending: Some(pending),
-            in_progress: None,
-        }
-    }
-
-    #[test]
-    fn a_resize_that_cannot_be_is_given_up_at_once_and_a_deferred_one_after_five_minutes() {
-        let minutes = |minutes: i64| SimDuration::from_secs(minutes * 60);
-        assert!(has_failed(&pending(PendingReason::Infeasible), minutes(0)));
-        assert!(!has_failed(&pending(PendingReason::Deferred), minutes(5)));
-        assert!(has_failed(&pending(PendingReason::Deferred), minutes(6)));
-        let going_on = PodResize {
-            pending: None,
-            in_progress: Some(ResizeInProgress { since: SimTime::ZERO, error: None }),
-            ..pending(PendingReason::Deferred)
-        };
-        assert!(!has_failed(&going_on, minutes(60)));
-        assert!(has_failed(&going_on, minutes(61)));
-    }
 }

@@ -1,0 +1,297 @@
+//! The scale executor: from zero or the idle count and back, which the HPA does not do, and what the
+//! ScaledObject's status says of it (`RequestScale` of `pkg/scaling/executor/scale_scaledobjects.go`).
+
+use cluster::node::ConditionStatus::{False, True, Unknown};
+use cluster::scaled_object::{KedaCondition, KedaConditions, ScaledObjectSpec};
+use engine::SimTime;
+
+/// `Ready` while all is well, and of what the executor could not do in a pause.
+const READY_REASON: &str = "ScaledObjectReady";
+/// `Active` while something is active.
+const ACTIVE_REASON: &str = "ScalerActive";
+/// `Active` while nothing is.
+const NOT_ACTIVE_REASON: &str = "ScalerNotActive";
+
+/// What KEDA itself does with a scale target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroDecision {
+    /// The HPA is in charge, or nothing is to be done.
+    Leave,
+    /// Something is active: from zero, or from the idle count, to this many.
+    Activate(i32),
+    /// Nothing is active and the cooldown is over: down to this many.
+    Deactivate(i32),
+    /// Nothing is active, and the cooldown lasts until then.
+    CoolDown(SimTime),
+    /// Below the minimum: up to it.
+    RaiseToMinimum(i32),
+    /// Triggers fail, and none is active: nothing is scaled on what is not known.
+    Fails,
+    /// An annotation forbids to wake it, or to put it to sleep.
+    HeldBack,
+    /// It is paused.
+    Paused,
+    /// It is paused with this many replicas.
+    PausedAt(i32),
+    /// It is paused with what is no number of replicas.
+    PausedUnreadably,
+}
+
+/// What triggers say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Triggers {
+    /// One of them is active.
+    pub is_active: bool,
+    /// One of them fails.
+    pub is_failing: bool,
+}
+
+/// What to do with a target of so many replicas.
+pub fn decide(
+    spec: &ScaledObjectSpec,
+    created: SimTime,
+    last_active: Option<SimTime>,
+    triggers: Triggers,
+    replicas: i32,
+    now: SimTime,
+) -> ZeroDecision {
+    match spec.pause.replicas {
+        _ if spec.pause.is_unreadable => return ZeroDecision::PausedUnreadably,
+        Some(paused) if paused != replicas => return ZeroDecision::PausedAt(paused),
+        _ if spec.pause.is_paused => return ZeroDecision::Paused,
+        _ => {}
+    }
+    let is_idle = spec.idle_replicas.is_some() && replicas < spec.min_replicas;
+    if is_active(spec, triggers) {
+        return match replicas {
+            _ if !is_idle && replicas != 0 => ZeroDecision::Leave,
+            _ if spec.pause.scale_out => ZeroDecision::HeldBack,
+            _ => ZeroDecision::Activate(spec.min_replicas.max(1)),
+        };
+    }
+    // A fallback to nothing goes on as if nothing failed.
+    if triggers.is_failing && spec.fallback.is_none_or(|fallback| fallback.replicas != 0) {
+        return ZeroDecision::Fails;
+    }
+    let floor = match spec.idle_replicas {
+        Some(idle) if replicas > idle => idle,
+        // Beside an idle count a minimum of 0 is none, and the idle count is what it comes down to.
+        Some(idle) if replicas > 0 && spec.min_replicas == 0 => idle,
+        None if replicas > 0 && spec.min_replicas == 0 => 0,
+        None if replicas < spec.min_replicas => {
+            return ZeroDecision::RaiseToMinimum(spec.min_replicas);
+        }
+        _ => return ZeroDecision::Leave,
+    };
+    if spec.pause.scale_in {
+        return ZeroDecision::HeldBack;
+    }
+    let cooled_down = match last_active {
+        Some(active) => active + spec.cooldown_period,
+        None => created.floor_to_second() + spec.initial_cooldown_period,
+    };
+    if cooled_down < now {
+        ZeroDecision::Deactivate(floor)
+    } else {
+        ZeroDecision::CoolDown(cooled_down)
+    }
+}
+
+/// Whether it counts as active: by its triggers or by force.
+const fn is_active(spec: &ScaledObjectSpec, triggers: Triggers) -> bool {
+    triggers.is_active || spec.pause.force_activation
+}
+
+impl ZeroDecision {
+    /// The count to write, if it changes.
+    pub const fn scales_to(self) -> Option<i32> {
+        match self {
+            Self::Activate(replicas)
+            | Self::Deactivate(replicas)
+            | Self::RaiseToMinimum(replicas)
+            | Self::PausedAt(replicas) => Some(replicas),
+            Self::Leave
+            | Self::CoolDown(_)
+            | Self::Fails
+            | Self::HeldBack
+            | Self::Paused
+            | Self::PausedUnreadably => None,
+        }
+    }
+
+    /// Whether `lastActiveTime` moves to now: once it is awake and all triggers answer, or when it is woken.
+    /// A write of the scale that the API refuses wakes nothing.
+    pub const fn notes_activity(
+        self,
+        spec: &ScaledObjectSpec,
+        triggers: Triggers,
+        is_refused: bool,
+    ) -> bool {
+        match self {
+            Self::Activate(_) => !is_refused,
+            Self::Leave => is_active(spec, triggers) && !triggers.is_failing,
+            _ => false,
+        }
+    }
+
+    /// The reason of the event that tells of the write of the scale; the executor tells of neither a minimum
+    /// nor a pause.
+    pub const fn event_reason(self, is_refused: bool) -> Option<&'static str> {
+        match (self, is_refused) {
+            (Self::Activate(_), false) => Some("KEDAScaleTargetActivated"),
+            (Self::Activate(_), true) => Some("KEDAScaleTargetActivationFailed"),
+            (Self::Deactivate(_), false) => Some("KEDAScaleTargetDeactivated"),
+            (Self::Deactivate(_), true) => Some("KEDAScaleTargetDeactivationFailed"),
+            _ => None,
+        }
+    }
+
+    /// The conditions after it, from those before.
+    pub fn conditions(
+        self,
+        before: KedaConditions,
+        spec: &ScaledObjectSpec,
+        triggers: Triggers,
+        is_refused: bool,
+    ) -> KedaConditions {
+        let mut after = before;
+        if !triggers.is_failing && !before.ready.is(True) {
+            after.ready = KedaCondition::new(True, READY_REASON);
+        }
+        match self {
+            Self::PausedUnreadably => {
+                after.ready = KedaCondition::new(False, READY_REASON);
+                return after;
+            }
+            Self::PausedAt(_) if is_refused => {
+                after.ready = KedaCondition::new(Unknown, READY_REASON);
+                return after;
+            }
+            Self::Paused | Self::PausedAt(_) => return after,
+            Self::Leave if is_active(spec, triggers) && triggers.is_failing => {
+                if !before.ready.is(Unknown) {
+                    after.ready = KedaCondition::new(Unknown, "PartialTriggerError");
+                }
+            }
+            Self::Fails if spec.fallback.is_none() && !before.ready.is(False) => {
+                after.ready = KedaCondition::new(False, "TriggerError");
+            }
+            Self::Deactivate(_) if !is_refused => {
+                after.active = KedaCondition::new(False, NOT_ACTIVE_REASON);
+            }
+            Self::CoolDown(_) => after.active = KedaCondition::new(False, "ScalerCooldown"),
+            _ => {}
+        }
+        let is_active = is_active(spec, triggers);
+        if after.active.is(Unknown) || after.active.is(True) != is_active {
+            let reason = if is_active { ACTIVE_REASON } else { NOT_ACTIVE_REASON };
+            after.active = KedaCondition::new(is_active.into(), reason);
+        }
+        after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::hpa::ObjectReference;
+    use cluster::scaled_object::{Fallback, FallbackBehavior, Pause};
+    use engine::SimDuration;
+
+    fn spec(min_replicas: i32, idle_replicas: Option<i32>) -> ScaledObjectSpec {
+        ScaledObjectSpec {
+            scale_target: ObjectReference {
+                api_version: "apps/v1".into(),
+                kind: "Deployment".into(),
+                name: "web".into(),
+            },
+            polling_interval: SimDuration::from_secs(30),
+            cooldown_period: SimDuration::from_secs(300),
+            initial_cooldown_period: SimDuration::ZERO,
+            idle_replicas,
+            min_replicas,
+            max_replicas: 100,
+            triggers: Vec::new(),
+            behavior: None,
+            hpa_name: "keda-hpa-web".into(),
+            fallback: None,
+            pause: Pause::default(),
+            modifiers: None,
+        }
+    }
+
+    fn at(seconds: i64) -> SimTime {
+        SimTime::from_secs(seconds)
+    }
+
+    fn decision(spec: &ScaledObjectSpec, active: bool, replicas: i32, now: i64) -> ZeroDecision {
+        let triggers = Triggers { is_active: active, is_failing: false };
+        decide(spec, at(0), Some(at(100)), triggers, replicas, at(now))
+    }
+
+    #[test]
+    fn the_cooldown_is_over_only_after_its_last_instant() {
+        let to_zero = spec(0, None);
+        assert_eq!(decision(&to_zero, false, 7, 400), ZeroDecision::CoolDown(at(400)));
+        assert_eq!(decision(&to_zero, false, 7, 401), ZeroDecision::Deactivate(0));
+        assert_eq!(decision(&to_zero, false, 0, 401), ZeroDecision::Leave);
+    }
+
+    #[test]
+    fn activity_wakes_from_zero_to_the_minimum_but_at_least_to_one() {
+        assert_eq!(decision(&spec(0, None), true, 0, 500), ZeroDecision::Activate(1));
+        assert_eq!(decision(&spec(0, None), true, 3, 500), ZeroDecision::Leave);
+        assert_eq!(decision(&spec(4, Some(1)), true, 1, 500), ZeroDecision::Activate(4));
+    }
+
+    #[test]
+    fn an_idle_count_stands_in_for_zero_and_a_minimum_is_kept() {
+        assert_eq!(decision(&spec(4, Some(1)), false, 6, 500), ZeroDecision::Deactivate(1));
+        assert_eq!(decision(&spec(4, None), false, 6, 500), ZeroDecision::Leave);
+        assert_eq!(decision(&spec(4, None), false, 2, 500), ZeroDecision::RaiseToMinimum(4));
+    }
+
+    #[test]
+    fn without_any_activity_yet_the_initial_cooldown_counts() {
+        let fresh = ScaledObjectSpec {
+            initial_cooldown_period: SimDuration::from_secs(60),
+            ..spec(0, None)
+        };
+        let quiet = Triggers::default();
+        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(60)), ZeroDecision::CoolDown(at(60)));
+        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(90)), ZeroDecision::Deactivate(0));
+    }
+
+    #[test]
+    fn triggers_that_fail_put_nothing_to_sleep_unless_the_fallback_is_nothing() {
+        let failing = Triggers { is_failing: true, is_active: false };
+        let decision = |fallback: Option<i32>| {
+            let fallback = fallback.map(|replicas| Fallback {
+                failure_threshold: 3,
+                replicas,
+                behavior: FallbackBehavior::Static,
+            });
+            let spec = ScaledObjectSpec { fallback, ..spec(0, None) };
+            decide(&spec, at(0), Some(at(100)), failing, 4, at(500))
+        };
+        assert_eq!(decision(None), ZeroDecision::Fails);
+        assert_eq!(decision(Some(6)), ZeroDecision::Fails);
+        assert_eq!(decision(Some(0)), ZeroDecision::Deactivate(0));
+    }
+
+    #[test]
+    fn annotations_hold_back_one_direction_or_both() {
+        let with = |pause| ScaledObjectSpec { pause, ..spec(0, None) };
+        let scale_in = with(Pause { scale_in: true, ..Pause::default() });
+        assert_eq!(decision(&scale_in, false, 4, 500), ZeroDecision::HeldBack);
+        assert_eq!(decision(&scale_in, true, 0, 500), ZeroDecision::Activate(1));
+        let scale_out = with(Pause { scale_out: true, ..Pause::default() });
+        assert_eq!(decision(&scale_out, true, 0, 500), ZeroDecision::HeldBack);
+        let forced = with(Pause { force_activation: true, ..Pause::default() });
+        assert_eq!(decision(&forced, false, 0, 500), ZeroDecision::Activate(1));
+        assert_eq!(decision(&forced, false, 3, 500), ZeroDecision::Leave);
+        let paused = with(Pause { is_paused: true, replicas: Some(2), ..Pause::default() });
+        assert_eq!(decision(&paused, true, 0, 500), ZeroDecision::PausedAt(2));
+        assert_eq!(decision(&paused, false, 2, 500), ZeroDecision::Paused);
+    }
+}

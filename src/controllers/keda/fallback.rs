@@ -1,0 +1,99 @@
+//! What the HPA is told of a metric whose trigger fails (`pkg/fallback/fallback.go`).
+
+use std::collections::BTreeMap;
+
+use cluster::Name;
+use cluster::hpa::MetricTarget;
+use cluster::node::ConditionStatus::{False, True};
+use cluster::scaled_object::{Fallback, KedaCondition};
+
+/// What becomes of one reading of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What the trigger says.
+    Own,
+    /// It fails, which is passed on.
+    Error,
+    /// It fails, and the fallback answers for it.
+    Fallback,
+}
+
+/// Failures in a row after a reading, from those before it. The first good one ends them.
+pub const fn failures_after(before: u32, fails: bool) -> u32 {
+    if fails { before.saturating_add(1) } else { 0 }
+}
+
+/// What becomes of a reading after which there have been so many failures in a row; none of them fails.
+pub fn answer(fallback: Option<Fallback>, failures: u32) -> Answer {
+    match fallback {
+        _ if failures == 0 => Answer::Own,
+        Some(fallback) if failures > fallback.failure_threshold => Answer::Fallback,
+        _ => Answer::Error,
+    }
+}
+
+/// The value that brings the HPA from so many replicas, of which so many pods are ready, to those of the
+/// fallback: thousandths of a unit. `None` where a value in all has no pod to be divided by, or the target is
+/// a utilization.
+#[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
+pub fn value_milli(
+    fallback: Fallback,
+    target: MetricTarget,
+    current: i32,
+    ready_pods: usize,
+) -> Option<i64> {
+    let wanted = f64::from(fallback.replicas(current));
+    let (milli, replicas) = match target {
+        MetricTarget::AverageValueMilli(milli) => (milli, wanted),
+        MetricTarget::ValueMilli(milli) if ready_pods > 0 => (milli, wanted / ready_pods as f64),
+        MetricTarget::ValueMilli(_) | MetricTarget::Utilization(_) => return None,
+    };
+    Some((units_of(milli) * 1000.0 * replicas) as i64)
+}
+
+/// Thousandths as KEDA reads them of a quantity: a whole one is exact, any other as near as the factor is
+/// (`AsApproximateFloat64`).
+fn units_of(milli: i64) -> f64 {
+    if milli % 1000 == 0 { (milli / 1000) as f64 } else { milli as f64 * 0.001 }
+}
+
+/// The `Fallback` condition when a reading is written down. It is after what is stored by then, without
+/// that very reading.
+pub fn condition(fallback: Fallback, stored: &BTreeMap<Name, u32>) -> KedaCondition {
+    if stored.values().any(|failures| *failures > fallback.failure_threshold) {
+        KedaCondition::new(True, "FallbackExists")
+    } else {
+        KedaCondition::new(False, "NoFallbackFound")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::scaled_object::FallbackBehavior;
+
+    fn fallback(behavior: FallbackBehavior) -> Fallback {
+        Fallback { failure_threshold: 2, replicas: 6, behavior }
+    }
+
+    #[test]
+    fn the_fallback_answers_from_the_failure_on_that_exceeds_the_threshold() {
+        let fallback = Some(fallback(FallbackBehavior::Static));
+        assert_eq!(answer(fallback, failures_after(1, true)), Answer::Error);
+        assert_eq!(answer(fallback, failures_after(2, true)), Answer::Fallback);
+        assert_eq!(answer(fallback, failures_after(9, false)), Answer::Own);
+        assert_eq!(answer(None, 9), Answer::Error);
+    }
+
+    #[test]
+    fn the_value_is_the_target_of_as_many_replicas_as_are_wanted() {
+        let per_pod = MetricTarget::AverageValueMilli(2_500);
+        let of = |behavior, current| value_milli(fallback(behavior), per_pod, current, 0);
+        assert_eq!(of(FallbackBehavior::Static, 9), Some(15_000));
+        assert_eq!(of(FallbackBehavior::CurrentReplicas, 9), Some(22_500));
+        assert_eq!(of(FallbackBehavior::CurrentReplicasIfLower, 9), Some(15_000));
+        let in_all = MetricTarget::ValueMilli(1_000);
+        assert_eq!(value_milli(fallback(FallbackBehavior::Static), in_all, 1, 4), Some(1_500));
+        assert_eq!(value_milli(fallback(FallbackBehavior::Static), in_all, 1, 0), None);
+    }
+}
