@@ -286,7 +286,7 @@ fn fallback(
 fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
     const PREFIX: &str = "autoscaling.keda.sh/";
     let annotation =
-        |name: &str| meta.annotations.get(&*format!("{PREFIX}{name}")).map(|text| &**text);
+        |name: &str| meta.annotations.get(&format!("{PREFIX}{name}")).map(|text| &**text);
     let pause = Pause::of(annotation);
     if pause.is_unreadable || pause.replicas.is_some_and(|replicas| replicas < 0) {
         let annotations = FieldPath::ROOT.field("metadata");

@@ -185,7 +185,9 @@ pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
         ] {
             line!(page, 3, "{title}:");
             for (title, amount) in [("Cpu", amounts.cpu), ("Memory", amounts.memory)] {
-                amount.iter().for_each(|amount| line!(page, 4, "{title}:\t{amount}"));
+                if let Some(amount) = amount {
+                    line!(page, 4, "{title}:\t{amount}");
+                }
             }
         }
     }

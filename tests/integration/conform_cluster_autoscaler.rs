@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::BufReader;
 
+use serde_json::json;
 use wavetank::conform::{ConformReport, cluster_autoscaler};
 
 #[test]
@@ -33,7 +34,6 @@ fn case(field: &str, value: serde_json::Value) -> String {
 #[test]
 fn what_is_wrong_with_a_case_is_told_with_line_and_field() {
     let problem = |line: &str| cluster_autoscaler::replay(line.as_bytes()).unwrap_err().to_string();
-    use serde_json::json;
     for (line, expected) in [
         (case("scan_s", json!("soon")), "line 1: input.scan_s: "),
         (

@@ -106,6 +106,7 @@ fn measured(scenario: &ResolvedScenario, first_seed: u64) -> Measurement {
     Measurement::of("", &reports.unwrap_or_else(|error| panic!("{error}"))[0])
 }
 
+#[expect(clippy::print_stdout, reason = "says which figure made the gate fail")]
 fn fails(baseline: &Measurement, candidate: &Measurement) -> bool {
     let comparison = Comparison::new(baseline, candidate, TOLERANCE, &Filter::default());
     assert!(comparison.figures.iter().filter(|one| one.is_gated).count() >= 6);
@@ -119,6 +120,7 @@ fn fails(baseline: &Measurement, candidate: &Measurement) -> bool {
 }
 
 /// How many comparisons are made: few of them with every run of the tests.
+#[expect(clippy::disallowed_methods, reason = "a longer measurement is asked for by hand")]
 fn comparisons() -> u64 {
     let asked = std::env::var("GATE_COMPARISONS").ok();
     asked.map_or(8, |asked| asked.parse().expect("a number"))

@@ -60,8 +60,8 @@ pub(super) struct Group {
     pub(super) mode: Mode,
     #[serde(default)]
     pub(super) gpu_s: f64,
-    #[serde(default)]
-    pub(super) group_options: BTreeMap<String, String>,
+    #[serde(default, rename = "group_options")]
+    pub(super) options: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) node_annotations: BTreeMap<String, String>,
 }

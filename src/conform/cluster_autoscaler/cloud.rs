@@ -48,7 +48,7 @@ impl Cloud {
         let mut behaviour = Vec::new();
         for (at, group) in case.input.groups.iter().enumerate() {
             let mut options = GroupOptions::default();
-            for (flag, value) in &group.group_options {
+            for (flag, value) in &group.options {
                 let place = format!("input.groups[{at}].group_options");
                 options.set(flag, value).map_err(|error| format!("{place}.{error}"))?;
             }

@@ -42,7 +42,8 @@ struct Spec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Strategy {
-    strategy: Option<String>,
+    #[serde(rename = "strategy")]
+    name: Option<String>,
     custom_scaling_queue_length_deduction: Option<i32>,
     custom_scaling_running_job_percentage: Option<String>,
     pending_pod_conditions: Option<Vec<String>>,
@@ -70,7 +71,7 @@ impl Spec {
         let strategy = self.scaling_strategy.as_deref();
         let named = |strategy: &Strategy| {
             ScalingStrategy::named(
-                strategy.strategy.as_deref().unwrap_or_default(),
+                strategy.name.as_deref().unwrap_or_default(),
                 strategy.custom_scaling_queue_length_deduction.unwrap_or(0).into(),
                 strategy.custom_scaling_running_job_percentage.as_deref().unwrap_or_default(),
             )

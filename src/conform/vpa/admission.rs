@@ -106,13 +106,14 @@ fn answer(case: &Case) -> Result<Map<String, Value>, String> {
     let admitting = admitting(case)?;
     let mut answer = Map::new();
     let changes = match &admitting {
-        Some((vpa, true)) => match admitted(&vpa.spec, &vpa.recommendation, &pod, &limits) {
-            Ok(changes) => changes,
-            Err(_) => {
+        Some((vpa, true)) => {
+            let admitted = admitted(&vpa.spec, &vpa.recommendation, &pod, &limits);
+            let Ok(changes) = admitted else {
                 answer.insert("panic".to_owned(), json!(true));
                 return Ok(answer);
-            }
-        },
+            };
+            changes
+        }
         _ => vec![AdmittedResources::default(); pod.len()],
     };
     let mut set = Map::new();

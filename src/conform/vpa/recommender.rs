@@ -66,13 +66,58 @@ impl Flags {
             Some(seconds) if seconds > 0.0 => Ok(SimDuration::from_secs_f64(seconds)),
             Some(seconds) => Err(format!("flags.{flag}: {seconds} s; must be more than 0")),
         };
-        let or = |given: Option<f64>, default: f64| given.unwrap_or(default);
         Ok(VpaSettings {
             recommender_interval: time(
                 "recommenderIntervalSeconds",
                 self.recommender_interval_seconds,
                 defaults.recommender_interval,
             )?,
+            confidence_interval_cpu: time(
+                "confidenceIntervalCpuSeconds",
+                self.confidence_interval_cpu_seconds,
+                defaults.confidence_interval_cpu,
+            )?,
+            confidence_interval_memory: time(
+                "confidenceIntervalMemorySeconds",
+                self.confidence_interval_memory_seconds,
+                defaults.confidence_interval_memory,
+            )?,
+            memory_aggregation_interval: time(
+                "memoryAggregationIntervalSeconds",
+                self.memory_aggregation_interval_seconds,
+                defaults.memory_aggregation_interval,
+            )?,
+            memory_aggregation_interval_count: self
+                .memory_aggregation_interval_count
+                .unwrap_or(defaults.memory_aggregation_interval_count),
+            memory_histogram_half_life: time(
+                "memoryHistogramDecayHalfLifeSeconds",
+                self.memory_histogram_decay_half_life_seconds,
+                defaults.memory_histogram_half_life,
+            )?,
+            cpu_histogram_half_life: time(
+                "cpuHistogramDecayHalfLifeSeconds",
+                self.cpu_histogram_decay_half_life_seconds,
+                defaults.cpu_histogram_half_life,
+            )?,
+            oom_min_bump_up: self
+                .oom_min_bump_up_bytes
+                .map_or(defaults.oom_min_bump_up, |bytes| Quantity::from_bytes(whole(bytes))),
+            post_processor_cpu_as_integer: self.post_processor_cpu_as_integer.unwrap_or(false),
+            container_recommendation_max_allowed_cpu: self.container_recommendation_max_allowed_cpu,
+            container_recommendation_max_allowed_memory: self
+                .container_recommendation_max_allowed_memory,
+            round_cpu_millicores: self.round_cpu_millicores.unwrap_or(1),
+            round_memory_bytes: self.round_memory_bytes.unwrap_or(1),
+            ..self.fractions()
+        })
+    }
+
+    /// The settings that are plain numbers.
+    fn fractions(&self) -> VpaSettings {
+        let defaults = VpaSettings::default();
+        let or = |given: Option<f64>, default: f64| given.unwrap_or(default);
+        VpaSettings {
             safety_margin_fraction: or(
                 self.safety_margin_fraction,
                 defaults.safety_margin_fraction,
@@ -103,46 +148,9 @@ impl Flags {
                 self.upper_bound_memory_percentile,
                 defaults.upper_bound_memory_percentile,
             ),
-            confidence_interval_cpu: time(
-                "confidenceIntervalCpuSeconds",
-                self.confidence_interval_cpu_seconds,
-                defaults.confidence_interval_cpu,
-            )?,
-            confidence_interval_memory: time(
-                "confidenceIntervalMemorySeconds",
-                self.confidence_interval_memory_seconds,
-                defaults.confidence_interval_memory,
-            )?,
-            memory_aggregation_interval: time(
-                "memoryAggregationIntervalSeconds",
-                self.memory_aggregation_interval_seconds,
-                defaults.memory_aggregation_interval,
-            )?,
-            memory_aggregation_interval_count: self
-                .memory_aggregation_interval_count
-                .unwrap_or(defaults.memory_aggregation_interval_count),
-            memory_histogram_half_life: time(
-                "memoryHistogramDecayHalfLifeSeconds",
-                self.memory_histogram_decay_half_life_seconds,
-                defaults.memory_histogram_half_life,
-            )?,
-            cpu_histogram_half_life: time(
-                "cpuHistogramDecayHalfLifeSeconds",
-                self.cpu_histogram_decay_half_life_seconds,
-                defaults.cpu_histogram_half_life,
-            )?,
             oom_bump_up_ratio: or(self.oom_bump_up_ratio, defaults.oom_bump_up_ratio),
-            oom_min_bump_up: self
-                .oom_min_bump_up_bytes
-                .map_or(defaults.oom_min_bump_up, |bytes| Quantity::from_bytes(whole(bytes))),
-            post_processor_cpu_as_integer: self.post_processor_cpu_as_integer.unwrap_or(false),
-            container_recommendation_max_allowed_cpu: self.container_recommendation_max_allowed_cpu,
-            container_recommendation_max_allowed_memory: self
-                .container_recommendation_max_allowed_memory,
-            round_cpu_millicores: self.round_cpu_millicores.unwrap_or(1),
-            round_memory_bytes: self.round_memory_bytes.unwrap_or(1),
             ..defaults
-        })
+        }
     }
 }
 

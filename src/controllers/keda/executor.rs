@@ -168,10 +168,12 @@ impl ZeroDecision {
                 return after;
             }
             Self::Paused | Self::PausedAt(_) => return after,
-            Self::Leave if is_active(spec, triggers) && triggers.is_failing => {
-                if !before.ready.is(Unknown) {
-                    after.ready = KedaCondition::new(Unknown, "PartialTriggerError");
-                }
+            Self::Leave
+                if is_active(spec, triggers)
+                    && triggers.is_failing
+                    && !before.ready.is(Unknown) =>
+            {
+                after.ready = KedaCondition::new(Unknown, "PartialTriggerError");
             }
             Self::Fails if spec.fallback.is_none() && !before.ready.is(False) => {
                 after.ready = KedaCondition::new(False, "TriggerError");

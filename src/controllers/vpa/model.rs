@@ -204,7 +204,7 @@ mod tests {
 
     fn labels(hash: &str) -> Labels {
         [("app", "web"), ("hash", hash)]
-            .map(|(key, value)| (key.into(), value.into()))
+            .map(|(key, value)| (Name::from(key), Name::from(value)))
             .into_iter()
             .collect()
     }

@@ -209,12 +209,11 @@ impl<P: Ord + Clone> UpdaterMemory<P> {
             }
             Some(_) if only_resizes => Decision::Deferred,
             Some(resize) if self.has_failed(pod, resize, &group, round.now) => Decision::Evict,
-            Some(_) => Decision::Deferred,
             None if round.settings.in_place_skip_disruption_budget && !pod.restarts_for_resize => {
                 Decision::Approved
             }
             None if group.is_disruptable() => Decision::Approved,
-            None => Decision::Deferred,
+            Some(_) | None => Decision::Deferred,
         }
     }
 

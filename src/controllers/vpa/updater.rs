@@ -147,8 +147,9 @@ pub fn is_admitted<P>(
                     Resource::Cpu => requirement.cpu,
                     Resource::Memory => requirement.memory,
                 };
-                let milli =
-                    |amount: Option<units::Quantity>| amount.map_or(0, |one| one.milli_value());
+                let milli = |amount: Option<units::Quantity>| {
+                    amount.map_or(0, units::Quantity::milli_value)
+                };
                 let (request, target) = (milli(request(resource)), milli(own.target.get(resource)));
                 is_meant && if requirement.higher { target > request } else { target < request }
             })
