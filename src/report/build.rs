@@ -7,7 +7,7 @@ use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report, RunInfo,
     Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
-use super::{node_costs, reasons};
+use super::{node_changes, node_costs, reasons};
 use capacity::cost::{self, Claim, CostAllocation, NodeBill};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
@@ -247,6 +247,8 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
     let counts = |series: &[usize]| series.iter().map(|count| *count as f64).collect();
     ClusterReport {
         pools: pools(facts),
+        node_changes: node_changes::changes(facts),
+        pod_waits: node_changes::waits(facts),
         series_nodes: counts(&series.nodes),
         series_ready_nodes: counts(&series.ready_nodes),
         series_pending_pods: series.pending_pods.iter().map(|count| *count as f64).collect(),
@@ -269,6 +271,9 @@ fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
     for node in &facts.recorder.nodes {
         let sum = sums.entry(pool_of(node)).or_default();
         sum.allocatable += ResourceTime::held(node.allocatable, node.existed(end));
+        if !node.has_joined() {
+            continue;
+        }
         changes.push((node.added, pool_of(node), 1));
         changes.extend(node.removed.map(|at| (at, pool_of(node), -1)));
     }

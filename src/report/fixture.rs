@@ -301,6 +301,8 @@ fn cluster(ends: &[f64]) -> ClusterReport {
     let is_lost = |end: f64| end >= NODE_LOST_SECONDS + 45.0;
     let evicted = |end: f64| if (EVICTED_SECONDS..2_200.0).contains(&end) { 1.0 } else { 0.0 };
     ClusterReport {
+        node_changes: Vec::new(),
+        pod_waits: None,
         pools: vec![
             PoolReport {
                 pool: "pool-a".to_owned(),

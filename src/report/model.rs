@@ -329,12 +329,60 @@ pub struct WorkloadSeries {
 pub struct ClusterReport {
     /// Per pool; Node objects without a pool stand under their own name.
     pub pools: Vec<PoolReport>,
+    /// Nodes that were added or removed, in order of time; absent if none were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_changes: Vec<NodeChange>,
+    /// How long pods waited for a node; absent if none waited for a second or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_waits: Option<PodWaits>,
     /// Nodes at the end of each interval.
     pub series_nodes: Vec<f64>,
     /// Nodes of them that are Ready.
     pub series_ready_nodes: Vec<f64>,
     /// Pods without a node.
     pub series_pending_pods: Vec<f64>,
+}
+
+/// A node that came or went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeChange {
+    /// When it joined the cluster, or was gone, seconds from the start.
+    pub at_seconds: f64,
+    /// Its name.
+    pub node: String,
+    /// Whether it came or went.
+    pub event: NodeEvent,
+    /// Type of its machine, empty if described in place.
+    pub instance_type: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Why; empty if nobody said.
+    pub reason: String,
+}
+
+/// What became of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeEvent {
+    /// It joined the cluster.
+    Added,
+    /// It is gone.
+    Removed,
+}
+
+/// How long pods waited for a node from their creation, of those that waited for a second or more, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PodWaits {
+    /// Number of pods.
+    pub pods: u64,
+    /// Mean.
+    pub mean_seconds: f64,
+    /// Median.
+    pub p50_seconds: f64,
+    /// 95 %.
+    pub p95_seconds: f64,
+    /// The longest.
+    pub max_seconds: f64,
 }
 
 /// One pool over the run; shares are means over time and nodes.

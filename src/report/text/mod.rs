@@ -2,6 +2,7 @@
 //! printed here, and colour appears only when asked for.
 
 pub mod layout;
+mod nodes;
 mod phases;
 mod tables;
 mod timeline;

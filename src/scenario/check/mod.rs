@@ -6,6 +6,7 @@ mod calls;
 mod cluster;
 mod faults;
 mod ingress;
+mod machines;
 mod metrics;
 mod objectives;
 mod services;
@@ -34,6 +35,7 @@ impl ResolvedScenario {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
         checker.cluster();
+        checker.machines();
         checker.workloads(&self.files);
         checker.calls();
         checker.traffic(&self.files);
