@@ -24,6 +24,7 @@ mod in_place_resize;
 mod layers;
 mod manifests;
 mod named_nodes;
+mod node_autoscaling;
 mod own_cpu;
 mod pod_engines;
 mod request_path;

@@ -208,7 +208,7 @@ impl Cloud {
         self.supply.pass(env.now);
         let next = match machine.phase {
             Phase::Requested => self.provide(env, number),
-            Phase::Booting => self.join(env, number),
+            Phase::Booting => Some(self.join(env, number)),
             Phase::Joined => self.become_ready(env, number),
             Phase::AwaitsDevices => self.offer_devices(env, number),
             Phase::Deleting => {
@@ -245,14 +245,14 @@ impl Cloud {
     }
 
     /// The kubelet registers the node.
-    fn join(&mut self, env: &mut Environment, number: usize) -> Option<SimTime> {
+    fn join(&mut self, env: &mut Environment, number: usize) -> SimTime {
         let machine = &self.machines[number];
         let node = machine.fresh_node(self.template(machine), env.now);
         env.act("kubelet", Action::add_node(node));
         let machine = &mut self.machines[number];
         machine.phase = Phase::Joined;
         machine.steps.push(("joined", env.now));
-        Some(env.now + machine.luck.network)
+        env.now + machine.luck.network
     }
 
     /// The network plugin works.

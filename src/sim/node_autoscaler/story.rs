@@ -206,7 +206,7 @@ impl fmt::Display for Removal {
         match self.evicted.as_deref() {
             None | Some([]) => writeln!(f, "  no pod to move")?,
             Some(pods) => {
-                writeln!(f, "  pods evicted, which had a place elsewhere: {}", listed(pods))?
+                writeln!(f, "  pods evicted, which had a place elsewhere: {}", listed(pods))?;
             }
         }
         if let Some((at, result)) = &self.result {
