@@ -83,11 +83,9 @@ impl<'a> Blueprint<'a> {
         };
         blueprint.add_pools();
         blueprint.objects = blueprint.system_manifests(&mut problems);
-        let objects = blueprint.manifests(
-            &resolved.files.manifests,
-            &resolved.manifest_settings,
-            &mut problems,
-        );
+        let mut sources = resolved.assumed_manifests();
+        sources.extend(resolved.files.manifests.iter().cloned());
+        let objects = blueprint.manifests(&sources, &resolved.manifest_settings, &mut problems);
         blueprint.objects.extend(objects);
         let rules = &scenario.metrics.custom;
         for problem in unserved_metrics(&blueprint.objects, rules) {
