@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::exit::{Exit, Failure};
 use conform::end_to_end::{self, CaseFiles, EndToEndReport};
-use conform::{ConformReport, controllers, hpa, keda, scheduler, vpa};
+use conform::{ConformReport, controllers, hpa, karpenter, keda, scheduler, vpa};
 use files::{read_bytes, read_folder};
 
 /// The files of a recorded run, by their path in its folder.
@@ -33,6 +33,8 @@ enum Recording {
     EndToEnd(Folders),
     /// Decisions of the HorizontalPodAutoscaler controller; docs/conform-hpa.md describes the files
     Hpa(Files),
+    /// Decisions of Karpenter; docs/conform-karpenter.md describes the files
+    Karpenter(Files),
     /// Decisions of KEDA; docs/conform-keda.md describes the files
     Keda(Files),
     /// Scheduling cycles of kube-scheduler; docs/conform-scheduler.md describes the files
@@ -86,6 +88,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Recording::Controllers(files) => (files, |bytes| controllers::replay(bytes)),
         Recording::EndToEnd(folders) => return run_cases(folders, out),
         Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),
+        Recording::Karpenter(files) => (files, |bytes| karpenter::replay(bytes)),
         Recording::Keda(files) => (files, |bytes| keda::replay(bytes)),
         Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),
         Recording::Vpa(files) => (files, |bytes| vpa::replay(bytes)),

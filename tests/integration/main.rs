@@ -13,6 +13,7 @@ mod autoscaling;
 mod calls;
 mod catalog;
 mod conform_cluster_autoscaler;
+mod conform_karpenter;
 mod controllers_by_source;
 mod cpu_limit;
 mod cron_schedules;
