@@ -2,3 +2,14 @@
 //! told.
 
 pub mod search;
+pub mod knobs;
+mod ladders;
+pub mod tune;
+pub mod bounds;
+pub mod evaluate;
+pub mod headroom;
+pub mod patch;
+pub mod perfect;
+pub mod recommendation;
+pub mod survive;
+pub mod text;
