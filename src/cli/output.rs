@@ -56,8 +56,9 @@ impl OutputOptions {
         if !self.progress {
             return ProgressBar::hidden();
         }
-        let style = ProgressStyle::with_template("{spinner} {msg}: {pos} runs in {elapsed}, {per_sec}")
-            .expect("the template above is a valid one");
+        let style =
+            ProgressStyle::with_template("{spinner} {msg}: {pos} runs in {elapsed}, {per_sec}")
+                .expect("the template above is a valid one");
         ProgressBar::no_length().with_style(style).with_message(what)
     }
 }

@@ -114,7 +114,9 @@ pub fn run(
         Form::Text => {
             let given = arguments.settings.settings.iter().map(ToString::to_string);
             let command = command(&arguments.scenario, given.chain(answer.set.clone()));
-            out.write_all(text::render(&answer, &command, Style { color: options.color }).as_bytes())?;
+            out.write_all(
+                text::render(&answer, &command, Style { color: options.color }).as_bytes(),
+            )?;
         }
         Form::Json => out.write_all(answer.json().as_bytes())?,
     }

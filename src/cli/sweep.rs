@@ -11,6 +11,7 @@ use files::Loader;
 use manifest::Diagnostics;
 use report::text::Style;
 use scenario::Override;
+use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
 use sweep::vary::{Vary, grid, grid_size};
 use sweep::{run_all, table_text};
@@ -92,15 +93,16 @@ pub fn run(
     let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
     bar.finish_and_clear();
     let varied = arguments.vary.iter().map(|one| one.path.clone()).collect();
-    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(reports).collect());
+    let runs = reports.iter().map(|reports| reports.iter().map(RunSummary::of).collect());
+    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(runs).collect());
     let after = first.wrapping_add(seeds.len() as u64);
     let fresh: Vec<u64> =
         (0..u64::from(arguments.confirm)).map(|number| after.wrapping_add(number)).collect();
     sweep
         .confirm(&fresh, |position| {
             let row = &resolved[position..=position];
-            let mut reports = run_all(row, &fresh, || {})?;
-            Ok(reports.pop().unwrap_or_default())
+            let reports = run_all(row, &fresh, || {})?;
+            Ok(reports.iter().flatten().map(RunSummary::of).collect())
         })
         .map_err(Failure::Problems)?;
     let rendered = match arguments.output {

@@ -7,7 +7,7 @@ mod load;
 mod spool;
 
 pub use disk::{
-    Draft, SCHEMA_FILE, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes, read_folder,
-    read_manifests, read_source, read_unpacked, write_file,
+    Draft, SCHEMA_FILE, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes,
+    read_folder, read_manifests, read_source, read_unpacked, write_file,
 };
 pub use load::{Loader, load_scenario};

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::knobs::SizeKnob;
 use super::search::space::Point;
 use report::Report;
-use scenario::objectives::Objective;
 use scenario::cluster::NodePool;
+use scenario::objectives::Objective;
 use scenario::resolved::ResolvedScenario;
 
 /// Hours of a month, as bills have them.
@@ -34,10 +34,8 @@ impl Bounds {
         let value = serde_json::to_value(scenario).unwrap_or_default();
         let pools = value["cluster"]["nodePools"].as_array().into_iter().flatten();
         let has_numbers = pools.into_iter().all(|pool| pool["count"].is_u64());
-        let is_changed = scenario
-            .timeline
-            .iter()
-            .any(|entry| CHANGES_NODES.contains(&entry.action.key()));
+        let is_changed =
+            scenario.timeline.iter().any(|entry| CHANGES_NODES.contains(&entry.action.key()));
         let is_fixed = has_numbers && !is_changed && scenario.faults.is_empty();
         let pools = scenario.cluster.node_pools.clone();
         Self { pools, is_fixed, offered_cores: offered_cores(resolved, &value, report) }
@@ -104,10 +102,14 @@ fn offered_cores(resolved: &ResolvedScenario, scenario: &Value, report: &Report)
     for service in report.services.iter().filter(|service| service.has_clients) {
         let [workload] = &service.workloads[..] else { continue };
         let share = resolved.scenario().objectives.iter().find_map(|objective| match objective {
-            Objective::Service(one) if one.service.to_string() == service.service => one.availability,
+            Objective::Service(one) if one.service.to_string() == service.service => {
+                one.availability
+            }
             _ => None,
         });
-        let (Some(percent), Some(mean)) = (share, cpu_seconds(scenario, workload)) else { continue };
+        let (Some(percent), Some(mean)) = (share, cpu_seconds(scenario, workload)) else {
+            continue;
+        };
         cores += service.arrived as f64 * percent / 100.0 * mean;
     }
     // A tenth may be chance, as the work differs from request to request.

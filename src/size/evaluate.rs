@@ -131,8 +131,7 @@ impl Evaluator<'_> {
         let settings = self.settings_of(point);
         let mut all = Vec::new();
         for case in self.cases.clone() {
-            let settings: Vec<Override> =
-                settings.iter().cloned().chain(case.settings).collect();
+            let settings: Vec<Override> = settings.iter().cloned().chain(case.settings).collect();
             all.push((self.load)(&settings).ok()?);
         }
         Some(all)

@@ -32,7 +32,9 @@ fn scale(load: &mut Value, factor: f64) {
             }
             for (name, value) in fields.iter_mut() {
                 match value.as_f64() {
-                    Some(rate) if name == "rps" || name.ends_with("Rps") => *value = json!(rate * factor),
+                    Some(rate) if name == "rps" || name.ends_with("Rps") => {
+                        *value = json!(rate * factor)
+                    }
                     Some(users) if name == "users" => {
                         #[expect(
                             clippy::cast_possible_truncation,

@@ -138,7 +138,8 @@ impl Finder {
             add(format!("{base}.minReplicas"), counts(1, most.max(least)), least);
             for (place, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
                 if let Some(target) = metric["resource"]["target"]["averageUtilization"].as_u64() {
-                    let path = format!("{base}.metrics[{place}].resource.target.averageUtilization");
+                    let path =
+                        format!("{base}.metrics[{place}].resource.target.averageUtilization");
                     add(path, with(TARGETS.to_vec(), target, true), target);
                 }
             }
@@ -167,7 +168,8 @@ impl Finder {
     fn replicas(&self) -> Vec<SizeKnob> {
         let scalable = self.workloads().filter(|(manifest, _)| {
             let kind = manifest.reference.kind;
-            matches!(kind, Kind::Deployment | Kind::StatefulSet) && !self.is_scaled(&manifest.reference)
+            matches!(kind, Kind::Deployment | Kind::StatefulSet)
+                && !self.is_scaled(&manifest.reference)
         });
         scalable
             .map(|(manifest, _)| {
@@ -213,7 +215,8 @@ impl Finder {
             }
             for bound in ["min", "max"] {
                 if let Some(now) = pool["count"][bound].as_u64() {
-                    let values = with(counts(u64::from(bound == "max"), now.max(2) * 2), now, false);
+                    let values =
+                        with(counts(u64::from(bound == "max"), now.max(2) * 2), now, false);
                     knobs.push(self.ladder(format!("{path}.{bound}"), values, now));
                 }
             }

@@ -69,9 +69,10 @@ fn difference(before: &Value, after: &Value) -> Option<Value> {
 
 fn have_same_names(before: &[Value], after: &[Value]) -> bool {
     before.len() == after.len()
-        && before.iter().zip(after).all(|(before, after)| {
-            before["name"].is_string() && before["name"] == after["name"]
-        })
+        && before
+            .iter()
+            .zip(after)
+            .all(|(before, after)| before["name"].is_string() && before["name"] == after["name"])
 }
 
 /// The patches as one text, a document each.
@@ -148,7 +149,9 @@ spec:
           requests:
             cpu: 250m
 ";
-        let read = |text: &str| manifest::read_documents(&Source::new("p", text), &mut Diagnostics::default());
+        let read = |text: &str| {
+            manifest::read_documents(&Source::new("p", text), &mut Diagnostics::default())
+        };
         assert_eq!(read(&text)[0].value, read(expected)[0].value, "{text}");
         assert_eq!(patched(&["seed=3"]), "");
     }
@@ -157,7 +160,10 @@ spec:
     fn a_list_without_names_is_replaced_as_a_whole() {
         let target = "manifests.HorizontalPodAutoscaler/shop/web.spec.metrics[0].resource.target.averageUtilization=70";
         let text = patched(&[target]);
-        assert!(text.contains("averageUtilization: 70") && text.contains("type: Resource"), "{text}");
+        assert!(
+            text.contains("averageUtilization: 70") && text.contains("type: Resource"),
+            "{text}"
+        );
         assert!(!text.contains("maxReplicas"), "{text}");
     }
 }

@@ -211,7 +211,11 @@ struct Answer<'a, 'b> {
 }
 
 impl Answer<'_, '_> {
-    fn recommendation(&mut self, settings: u64, start: &Point) -> Result<Recommendation, SizeError> {
+    fn recommendation(
+        &mut self,
+        settings: u64,
+        start: &Point,
+    ) -> Result<Recommendation, SizeError> {
         let winner = self.outcome.winner.clone();
         let shown = winner.clone().unwrap_or_else(|| start.clone());
         let binding = match &winner {
@@ -266,7 +270,8 @@ impl Answer<'_, '_> {
         for evaluation in self.of_point(point) {
             figures.runs += 1;
             let weight = 1.0 / figures.runs as f64;
-            figures.cost_per_month_usd += (evaluation.cost_usd - figures.cost_per_month_usd) * weight;
+            figures.cost_per_month_usd +=
+                (evaluation.cost_usd - figures.cost_per_month_usd) * weight;
             for room in &evaluation.rooms {
                 match figures.rooms.iter_mut().find(|one| one.limit == room.limit) {
                     Some(known) if known.room <= room.room => {}
@@ -279,7 +284,8 @@ impl Answer<'_, '_> {
                 let p99 = service.latency.as_ref().map(|latency| latency.p99_ms);
                 figures.p99_ms = larger(figures.p99_ms, p99);
                 let available = service.availability_by_requests.map(|one| -one);
-                figures.availability = larger(figures.availability.map(|one| -one), available).map(|one| -one);
+                figures.availability =
+                    larger(figures.availability.map(|one| -one), available).map(|one| -one);
             }
         }
         figures
@@ -288,9 +294,10 @@ impl Answer<'_, '_> {
     /// What one step less of anything that has a price breaks.
     fn binding(&mut self, winner: &Point) -> Result<Vec<Binding>, SizeError> {
         let knobs = self.evaluator.knobs.clone();
-        let priced = knobs.iter().enumerate().filter(|(place, knob)| {
-            knob.kind == KnobKind::Priced && winner[*place] > 0
-        });
+        let priced = knobs
+            .iter()
+            .enumerate()
+            .filter(|(place, knob)| knob.kind == KnobKind::Priced && winner[*place] > 0);
         let mut binding = Vec::new();
         for (place, knob) in priced {
             let point = at(winner, place, winner[place] - 1);
@@ -298,7 +305,10 @@ impl Answer<'_, '_> {
             if self.bounds.floor(&knobs, &point).is_infinite() {
                 binding.push(Binding {
                     setting,
-                    misses: format!("requests need {:.1} cores on average", self.bounds.offered_cores),
+                    misses: format!(
+                        "requests need {:.1} cores on average",
+                        self.bounds.offered_cores
+                    ),
                     value: "fewer".to_owned(),
                 });
                 continue;
@@ -308,7 +318,10 @@ impl Answer<'_, '_> {
                     self.evaluator.run(std::slice::from_ref(&unit))?;
                 }
                 let rooms = self.evaluator.known.get(&unit).map(|one| one.rooms.clone());
-                let least = rooms.unwrap_or_default().into_iter().min_by(|one, other| one.room.total_cmp(&other.room));
+                let least = rooms
+                    .unwrap_or_default()
+                    .into_iter()
+                    .min_by(|one, other| one.room.total_cmp(&other.room));
                 if let Some(least) = least.filter(|least| least.room < 0.0) {
                     binding.push(Binding { setting, misses: least.limit, value: least.value });
                     break;
@@ -334,7 +347,8 @@ impl Answer<'_, '_> {
                 scenarios.push((self.evaluator.load)(&settings)?);
             }
             let reports = sweep::run_all(&scenarios, &seeds, self.evaluator.finished)?;
-            let rooms = reports.iter().flatten().flat_map(|report| super::evaluate::rooms(report, ""));
+            let rooms =
+                reports.iter().flatten().flat_map(|report| super::evaluate::rooms(report, ""));
             Ok(rooms.into_iter().all(|room| room.room >= 0.0))
         })
     }

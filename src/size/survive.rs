@@ -67,7 +67,8 @@ fn peak(resolved: &ResolvedScenario, report: &Report) -> SimDuration {
         None => 0.0,
     };
     let counted = (0..ends.len()).filter(|interval| start(*interval) >= warm_up);
-    let busiest = counted.max_by(|one, other| arrived(*one).total_cmp(&arrived(*other)).then(other.cmp(one)));
+    let busiest =
+        counted.max_by(|one, other| arrived(*one).total_cmp(&arrived(*other)).then(other.cmp(one)));
     let seconds = busiest.map_or(warm_up, start);
     SimDuration::from_secs_f64(seconds.round())
 }

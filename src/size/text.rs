@@ -38,13 +38,19 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
     }
     lines.push(String::new());
     if answer.set.is_empty() {
-        lines.extend(paragraph("", "► leave it as it is: nothing cheaper was found that holds every objective"));
+        lines.extend(paragraph(
+            "",
+            "► leave it as it is: nothing cheaper was found that holds every objective",
+        ));
         return lines.join("\n") + "\n";
     }
     lines.push(style.paint(Paint::Good, &format!("► {command}")));
     if !answer.patch.is_empty() {
         lines.push(String::new());
-        lines.push(style.paint(Paint::Dim, "# strategic merge patches (--patch DIR writes them with a kustomization)"));
+        lines.push(style.paint(
+            Paint::Dim,
+            "# strategic merge patches (--patch DIR writes them with a kustomization)",
+        ));
         lines.extend(answer.patch.lines().map(str::to_owned));
     }
     lines.join("\n") + "\n"
@@ -55,7 +61,10 @@ fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
     lines.push(String::new());
     let refuted = match answer.confidence.refuted {
         0 => String::new(),
-        count => format!("; {} did with the seeds of the search, and failed with fresh ones", counted(count as u64, "setting")),
+        count => format!(
+            "; {} did with the seeds of the search, and failed with fresh ones",
+            counted(count as u64, "setting")
+        ),
     };
     let text = format!(
         "✗ no setting of these holds every objective{refuted}. Let more be tuned (--tune), or larger values: --tune PATH=A,B,C"
@@ -76,7 +85,8 @@ fn figures(before: &Figures, after: &Figures) -> Vec<String> {
     };
     table.row(row("", "now".into(), "recommended".into(), String::new()));
     let (was, is) = (before.cost_per_month_usd, after.cost_per_month_usd);
-    let change = if was > 0.0 { format!("{:+.1} %", (is - was) / was * 100.0) } else { String::new() };
+    let change =
+        if was > 0.0 { format!("{:+.1} %", (is - was) / was * 100.0) } else { String::new() };
     table.row(row("a month", format!("${was:.2}"), format!("${is:.2}"), change));
     let p99 = |one: &Figures| one.p99_ms.map_or_else(|| ABSENT.to_owned(), latency);
     table.row(row("p99, worst", p99(before), p99(after), String::new()));

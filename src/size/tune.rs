@@ -89,6 +89,9 @@ mod tests {
         let path = parse("cluster.nodePools[general].count=3,4").expect("a path");
         assert!(matches!(&path[..], [Tune::Path(vary)] if vary.values == ["3", "4"]));
         let error = parse("hpa,node").expect_err("no such thing").to_string();
-        assert!(error.contains("hpa, behavior, replicas, requests, limits, nodes, node-types"), "{error}");
+        assert!(
+            error.contains("hpa, behavior, replicas, requests, limits, nodes, node-types"),
+            "{error}"
+        );
     }
 }

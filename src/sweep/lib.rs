@@ -11,6 +11,7 @@ mod interval;
 pub mod measure;
 mod phases;
 mod run;
+pub mod summary;
 pub mod table;
 pub mod table_text;
 pub mod vary;
