@@ -25,6 +25,7 @@ mod scenario_arguments;
 pub mod schema;
 pub mod size;
 pub mod sweep;
+mod sweep_shards;
 pub mod validate;
 pub mod watch;
 

@@ -4,6 +4,7 @@
 
 mod disk;
 mod load;
+mod results;
 mod spool;
 
 pub use disk::{
@@ -11,3 +12,4 @@ pub use disk::{
     read_folder, read_manifests, read_source, read_unpacked, write_file,
 };
 pub use load::{Loader, load_scenario};
+pub use results::{Put, ResultFolder};
