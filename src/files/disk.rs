@@ -227,6 +227,7 @@ pub fn from_folder(folder: &Path, file: &str) -> String {
         }
         parts
     };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let (folder, file) = (plain(whole(folder)), plain(whole(Path::new(file))));
     let common = folder.iter().zip(&file).take_while(|(one, other)| one == other).count();
     let up = folder[common..].iter().map(|_| "..".to_owned());
