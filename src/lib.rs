@@ -260,6 +260,7 @@ pub use report;
 pub use scenario;
 pub use scheduler;
 pub use sim;
+pub use size;
 pub use sweep;
 pub use traffic;
 pub use units;

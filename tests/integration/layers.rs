@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates from the bottom up: each may depend on those of the layers below its own.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["engine"],
     &["units"],
     &["cluster"],
@@ -25,6 +25,7 @@ const LAYERS: [&[&str]; 10] = [
     &["scenario"],
     &["files", "report", "sim", "views"],
     &["pack", "sweep"],
+    &["size"],
     &["conform"],
     &["cli"],
 ];
