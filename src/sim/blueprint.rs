@@ -87,11 +87,10 @@ impl<'a> Blueprint<'a> {
             notes: Diagnostics::default(),
         };
         blueprint.add_pools();
-        blueprint.objects = blueprint.manifests(
-            &resolved.files.manifests,
-            &resolved.manifest_settings,
-            &mut problems,
-        );
+        let mut sources = resolved.assumed_manifests();
+        sources.extend(resolved.files.manifests.iter().cloned());
+        blueprint.objects =
+            blueprint.manifests(&sources, &resolved.manifest_settings, &mut problems);
         let rules = &scenario.metrics.custom;
         for problem in unserved_metrics(&blueprint.objects, rules) {
             problems.push(problem);
