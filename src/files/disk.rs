@@ -308,7 +308,9 @@ fn kustomized(path: &str) -> Result<Option<Vec<Source>>, String> {
         let mut alike: Vec<&str> = vec![root.as_str()];
         let others = roots[index + 1..].iter();
         alike.extend(
-            others.filter(|other| parts(other).iter().any(|part| own.contains(part))).map(|one| one.as_str()),
+            others
+                .filter(|other| parts(other).iter().any(|part| own.contains(part)))
+                .map(|one| one.as_str()),
         );
         if alike.len() > 1 {
             return Err(format!(

@@ -57,6 +57,7 @@ pub mod yaml;
 pub use decode::{decode, decode_silently};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use load::{ControlPlane, Loaded, Object, admit, admit_with, admit_written, load, stored};
+pub use made::add_made;
 pub use object::{Manifest, Origin, objects_of, read_manifests, read_value};
 pub use path::FieldPath;
 pub use written::{amounts, written, written_metric};

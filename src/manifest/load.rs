@@ -257,7 +257,8 @@ impl Admission {
         let mut told: Vec<(String, String)> = Vec::new();
         for FieldError { path, problem, is_rule } in errors.into_vec() {
             let one = (path, problem);
-            let is_told = told.iter().any(|(path, problem)| *path == one.0 && says_again(problem, &one.1));
+            let is_told =
+                told.iter().any(|(path, problem)| *path == one.0 && says_again(problem, &one.1));
             if is_told || follows(&one.0, &one.1, mistakes) {
                 continue;
             }

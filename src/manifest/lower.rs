@@ -305,7 +305,9 @@ fn spec_of(
                 ClaimContent::from(claim(&spec, &SPEC, errors))
             })
         }
-        Kind::PersistentVolume => return Ok((None, defaulted::<core::PersistentVolume>(value, errors)?.1)),
+        Kind::PersistentVolume => {
+            return Ok((None, defaulted::<core::PersistentVolume>(value, errors)?.1));
+        }
         Kind::StorageClass => of!(StorageClass, |class| {
             StorageClassSpec { provisioner: class.provisioner.into() }
         }),

@@ -10,7 +10,7 @@ use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
 /// Adds what controllers make of these objects, and says so. A Secret that is among them stays as it is.
-pub(super) fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
+pub fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
     let mut asked = BTreeMap::new();
     for manifest in manifests.iter() {
         keys_asked(&manifest.value, &mut asked);
@@ -52,7 +52,8 @@ fn keys_asked(value: &Value, asked: &mut BTreeMap<String, BTreeSet<String>>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| keys_asked(item, asked)),
         Value::Object(fields) => {
-            let text = |of: &Value, field: &str| of.get(field).and_then(Value::as_str).map(str::to_owned);
+            let text =
+                |of: &Value, field: &str| of.get(field).and_then(Value::as_str).map(str::to_owned);
             if let Some(reference) = fields.get("secretKeyRef")
                 && let (Some(name), Some(key)) = (text(reference, "name"), text(reference, "key"))
             {
@@ -89,7 +90,8 @@ fn secret_of(manifest: &Manifest) -> Option<(String, BTreeSet<String>)> {
             let name = text("/spec/target/name").or_else(own_name)?;
             let mut keys = keys_of("/spec/target/template/data");
             let data = value.pointer("/spec/data").and_then(Value::as_array);
-            let entries = data.into_iter().flatten().filter_map(|one| one.get("secretKey")?.as_str());
+            let entries =
+                data.into_iter().flatten().filter_map(|one| one.get("secretKey")?.as_str());
             keys.extend(entries.map(str::to_owned));
             (name, keys)
         }

@@ -89,11 +89,15 @@ const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
     ("HorizontalPodAutoscalerConfig ScalingModifiers Fallback", "*"),
     ("ScaleTarget", "name apiVersion kind"),
     ("ScaleTriggers", "type name metadata metricType"),
-    ("TargetRef PodUpdatePolicy EvictionRequirement PodResourcePolicy ContainerResourcePolicy", "*"),
+    (
+        "TargetRef PodUpdatePolicy EvictionRequirement PodResourcePolicy ContainerResourcePolicy",
+        "*",
+    ),
 ];
 
 /// Objects: what they are, and a spec. Those whose other fields are no spec are named.
-const OBJECTS: [(&str, &str); 4] = [
+const OBJECTS: [(&str, &str); 5] = [
+    ("PersistentVolumeClaim", "apiVersion kind metadata spec"),
     ("PriorityClass", "apiVersion kind metadata value globalDefault preemptionPolicy"),
     ("ConfigMap", "apiVersion kind metadata data binaryData"),
     ("Secret", "apiVersion kind metadata data stringData type"),
@@ -269,8 +273,7 @@ pub(super) fn part(type_name: &str, field: &str) -> Part {
     if in_neutral {
         return Part::Neutral;
     }
-    let is_listed =
-        MEANINGS.iter().any(|(of, fields, _)| *of == type_name && lists(fields, field));
+    let is_listed = MEANINGS.iter().any(|(of, fields, _)| *of == type_name && lists(fields, field));
     match fields(type_name) {
         _ if is_listed => Part::Listed,
         None => Part::Modelled,
@@ -304,7 +307,7 @@ pub(super) fn mark(key: &str) -> Option<&'static str> {
 
 /// The fields of a type that play a part.
 fn fields(type_name: &str) -> Option<&'static str> {
-    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..3]);
+    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
     tables.into_iter().find(|(of, _)| lists(of, type_name)).map(|(_, fields)| *fields)
 }
 

@@ -309,7 +309,9 @@ items:
         let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
         let (copies, problems) = read(&format!("{service}---\n{service}"));
         assert_eq!(copies.len(), 1);
-        assert!(problems.starts_with("note: test.yaml:5: Service default/web: is written twice, alike"));
+        assert!(
+            problems.starts_with("note: test.yaml:5: Service default/web: is written twice, alike")
+        );
         let (_, problems) = read(&format!("{service}---\n{service}spec: {{}}\n"));
         assert_eq!(
             problems,

@@ -125,7 +125,10 @@ impl Checker<'_> {
             let path = path.to_string();
             self.findings.unmodelled.push(UnmodelledField { type_name, field, path });
         }
-        if self.is_modelled && type_name == "ObjectMeta" && ["labels", "annotations"].contains(&field) {
+        if self.is_modelled
+            && type_name == "ObjectMeta"
+            && ["labels", "annotations"].contains(&field)
+        {
             self.marks(value, path);
         }
         let surroundings = self.is_modelled;

@@ -147,7 +147,7 @@ mod tests {
     fn what_is_wrong_with_ports_is_said_port_by_port() {
         let ports = json!([{"port": 0}, {"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "a", "port": 80, "targetPort": "8080"}]);
         let (_, errors) = lower(&json!({"ports": ports}));
-        assert_eq!(errors.len(), 6, "{errors:#?}");
+        assert_eq!(errors.len(), 5, "{errors:#?}");
         assert_eq!(
             errors[1],
             "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use super::field::{FieldErrors, FieldPath};
 use super::names::{check_key, check_labels};
 use super::pod::{pairs, pod_template};
-use super::validation::{Owner, pod_annotations, validate_pod_spec};
 use super::selector::label_selector;
+use super::validation::{Owner, pod_annotations, validate_pod_spec};
 use cluster::pod_template::PodTemplate;
 use cluster::selector::Selector;
 

@@ -35,9 +35,12 @@ const CLUSTER_SCOPED: [&str; 24] = [
 /// Where objects have a pod template, by kind.
 fn template(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {
-            &["spec", "template"]
-        }
+        "Deployment"
+        | "ReplicaSet"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "Job"
+        | "ReplicationController" => &["spec", "template"],
         "CronJob" => &["spec", "jobTemplate", "spec", "template"],
         _ => return None,
     })
@@ -62,7 +65,8 @@ pub(super) fn set_namespace(settings: &Value, resources: &mut [Resource]) {
             let subjects = resource.value.get_mut("subjects").and_then(Value::as_array_mut);
             for subject in subjects.into_iter().flatten() {
                 let name = subject.get("name").and_then(Value::as_str).unwrap_or_default();
-                let is_account = subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount");
+                let is_account =
+                    subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount");
                 if is_account && (name == "default" || accounts.iter().any(|known| known == name)) {
                     subject["namespace"] = namespace.into();
                 }
@@ -206,9 +210,8 @@ pub(super) fn set_replicas(settings: &Value, resources: &mut [Resource]) {
     for given in maps(settings, "replicas") {
         let name = given.get("name").and_then(Value::as_str).unwrap_or_default();
         let Some(count) = given.get("count") else { continue };
-        let scaled = resources
-            .iter_mut()
-            .filter(|one| SCALED.contains(&one.kind()) && one.is_called(name));
+        let scaled =
+            resources.iter_mut().filter(|one| SCALED.contains(&one.kind()) && one.is_called(name));
         for resource in scaled {
             merge_fields(&mut resource.value, "spec", &Value::Object(Map::new()));
             resource.value["spec"]["replicas"] = count.clone();
@@ -224,12 +227,8 @@ pub(super) fn set_images(settings: &Value, resources: &mut [Resource]) {
             _ => None,
         };
         let Some(name) = text("name") else { continue };
-        let change = Image {
-            name,
-            new_name: text("newName"),
-            tag: text("newTag"),
-            digest: text("digest"),
-        };
+        let change =
+            Image { name, new_name: text("newName"), tag: text("newTag"), digest: text("digest") };
         let others = |one: &&mut Resource| one.kind() != "CustomResourceDefinition";
         resources.iter_mut().filter(others).for_each(|one| change.apply(&mut one.value));
     }

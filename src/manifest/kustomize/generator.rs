@@ -135,7 +135,8 @@ fn entries(given: &Value, context: &Context<'_>) -> Result<Vec<(String, Vec<u8>)
     }
     for literal in texts(given, "literals") {
         let (key, value) = literal.split_once('=').unwrap_or((&literal, ""));
-        let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        let quoted =
+            |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
         let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
         entries.push((key.to_owned(), value.as_bytes().to_vec()));
     }

@@ -15,10 +15,8 @@ pub(super) fn hash_of(value: &Value) -> String {
     } else if let Some(binary) = value.get("binaryData") {
         hashed["binaryData"] = binary.clone();
     }
-    let hex: String = sha256(go_json(&hashed).as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String =
+        sha256(go_json(&hashed).as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     // Letters and digits that could be taken for others, or make words, are others.
     let plain = |c: char| match c {
         '0' => 'g',
@@ -66,7 +64,13 @@ fn go_json(value: &Value) -> String {
 /// FIPS 180-4.
 fn sha256(message: &[u8]) -> [u8; 32] {
     let mut state: [u32; 8] = [
-        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
         0x5be0_cd19,
     ];
     let mut padded = message.to_vec();
@@ -90,8 +94,11 @@ fn sha256(message: &[u8]) -> [u8; 32] {
         for (word, constant) in words.iter().zip(CONSTANTS) {
             let s1 = s[4].rotate_right(6) ^ s[4].rotate_right(11) ^ s[4].rotate_right(25);
             let choice = s[4] & s[5] ^ !s[4] & s[6];
-            let first =
-                s[7].wrapping_add(s1).wrapping_add(choice).wrapping_add(constant).wrapping_add(*word);
+            let first = s[7]
+                .wrapping_add(s1)
+                .wrapping_add(choice)
+                .wrapping_add(constant)
+                .wrapping_add(*word);
             let s0 = s[0].rotate_right(2) ^ s[0].rotate_right(13) ^ s[0].rotate_right(22);
             let majority = s[0] & s[1] ^ s[0] & s[2] ^ s[1] & s[2];
             let second = s0.wrapping_add(majority);

@@ -15,7 +15,9 @@ pub(super) fn patch_all(
         let text = match (given.get("path").and_then(Value::as_str), given.get("patch")) {
             (Some(path), _) => context.read(path)?,
             (None, Some(Value::String(text))) => text.clone().into_bytes(),
-            _ => return Err(problem(context.file, "patchesJson6902: a patch has `path` or `patch`")),
+            _ => {
+                return Err(problem(context.file, "patchesJson6902: a patch has `path` or `patch`"));
+            }
         };
         let target = Target::of(given.get("target").unwrap_or(&Value::Null));
         for patch in documents(context.file, &text)? {
@@ -53,7 +55,9 @@ pub(super) fn apply_operations(value: &mut Value, operations: &[Value]) -> Resul
             }
             "test" => {
                 if value.pointer(path) != Some(&given) {
-                    return Err(format!("a JSON patch asks whether {path} is {given}, and it is not"));
+                    return Err(format!(
+                        "a JSON patch asks whether {path} is {given}, and it is not"
+                    ));
                 }
             }
             other => return Err(format!("a JSON patch has no operation {other:?}")),

@@ -104,11 +104,23 @@ fn is_deletion(patch: &Value) -> bool {
 /// Whether the lists of an object have keys: those of kinds that Kubernetes itself serves.
 fn is_known(resource: &Resource) -> bool {
     let group = resource.group();
-    group.is_empty() || !group.contains('.') || group.ends_with(".k8s.io") && {
-        let own = ["networking", "rbac.authorization", "storage", "scheduling", "discovery",
-            "admissionregistration", "apiextensions", "coordination", "node", "policy"];
-        own.iter().any(|name| group.strip_suffix(".k8s.io") == Some(name))
-    }
+    group.is_empty()
+        || !group.contains('.')
+        || group.ends_with(".k8s.io") && {
+            let own = [
+                "networking",
+                "rbac.authorization",
+                "storage",
+                "scheduling",
+                "discovery",
+                "admissionregistration",
+                "apiextensions",
+                "coordination",
+                "node",
+                "policy",
+            ];
+            own.iter().any(|name| group.strip_suffix(".k8s.io") == Some(name))
+        }
 }
 
 /// The field by which the items of a list are known, by the name of the list and of what holds it.
@@ -192,7 +204,8 @@ fn merge_list(items: &mut Vec<Value>, changes: &[Value], key: &str, list: &str) 
 fn without_directives(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(name, one)| !name.starts_with("$patch") && !one.is_null());
+            let kept =
+                fields.iter().filter(|(name, one)| !name.starts_with("$patch") && !one.is_null());
             Value::Object(kept.map(|(name, one)| (name.clone(), without_directives(one))).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(without_directives).collect()),

@@ -112,8 +112,8 @@ fn settings(folder: &str, files: &dyn Files) -> Result<(String, Value), Diagnost
 }
 
 fn documents(path: &str, bytes: &[u8]) -> Result<Vec<Value>, Diagnostic> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| problem(path, "this is not a text in UTF-8"))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| problem(path, "this is not a text in UTF-8"))?;
     let mut diagnostics = Diagnostics::default();
     let documents = read_documents(&Source::new(path, text), &mut diagnostics);
     match diagnostics.iter().next() {
@@ -253,7 +253,8 @@ impl Context<'_> {
             Err(why) => return Err(problem(self.file, format!("{path}: {why}"))),
         };
         for value in documents(&whole, &bytes)? {
-            let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind == "List");
+            let is_list =
+                value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind == "List");
             match value.get("items").and_then(Value::as_array).filter(|_| is_list) {
                 Some(items) => resources.extend(items.iter().cloned().map(Resource::new)),
                 None if value.is_null() => {}
@@ -300,9 +301,9 @@ impl Target {
         };
         let marks = |selector: &Option<String>, pointer: &str| {
             let marks = resource.value.pointer(pointer);
-            selector.as_deref().is_none_or(|selector| {
-                selector.split(',').all(|one| has_mark(marks, one.trim()))
-            })
+            selector
+                .as_deref()
+                .is_none_or(|selector| selector.split(',').all(|one| has_mark(marks, one.trim())))
         };
         has(&self.group, resource.group())
             && has(&self.kind, resource.kind())
@@ -330,14 +331,16 @@ fn has_mark(marks: Option<&Value>, wanted: &str) -> bool {
 /// Whether a pattern fits the whole of a text: of the regular expressions of targets those with `.*`, `.+` and `|`.
 fn matches(pattern: &str, text: &str) -> bool {
     let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
-    let pattern = pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(pattern);
+    let pattern =
+        pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(pattern);
     pattern.split('|').any(|one| {
         let parts: Vec<&str> = one.split(".*").collect();
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return false };
         if parts.len() == 1 {
-            return *first == text || first.strip_suffix(".+").is_some_and(|begin| {
-                text.len() > begin.len() && text.starts_with(begin)
-            });
+            return *first == text
+                || first
+                    .strip_suffix(".+")
+                    .is_some_and(|begin| text.len() > begin.len() && text.starts_with(begin));
         }
         let Some(rest) = text.strip_prefix(first) else { return false };
         let Some(mut rest) = rest.strip_suffix(last) else { return false };

@@ -18,7 +18,8 @@ impl Files for Texts {
     }
 }
 
-const BASE: &str = "resources: [web.yaml]\nconfigMapGenerator: [{name: settings, literals: [a=b]}]\n";
+const BASE: &str =
+    "resources: [web.yaml]\nconfigMapGenerator: [{name: settings, literals: [a=b]}]\n";
 const WEB: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -69,7 +70,10 @@ fn an_overlay_changes_names_labels_images_and_replicas_of_its_base() {
     let settings = of_kind(&objects, "ConfigMap");
     assert_eq!(container["envFrom"][0]["configMapRef"]["name"], settings["metadata"]["name"]);
     assert!(settings["metadata"]["name"].as_str().unwrap().starts_with("p-settings-"));
-    assert_eq!(of_kind(&objects, "Service")["spec"]["selector"], json!({"app": "web", "env": "prod"}));
+    assert_eq!(
+        of_kind(&objects, "Service")["spec"]["selector"],
+        json!({"app": "web", "env": "prod"})
+    );
 }
 
 #[test]

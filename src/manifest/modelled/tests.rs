@@ -11,9 +11,9 @@ use crate::{Source, load, schema};
 
 /// Every field named in the tables, with its type.
 fn named() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let modelled = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..3]);
-    let modelled = modelled
-        .flat_map(|(types, fields)| types.split_ascii_whitespace().map(|of| (of, *fields)));
+    let modelled = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    let modelled =
+        modelled.flat_map(|(types, fields)| types.split_ascii_whitespace().map(|of| (of, *fields)));
     let others = NEUTRAL.iter().chain(&MEANINGS).map(|(of, fields, _)| (*of, *fields));
     modelled
         .chain(others)
@@ -51,10 +51,10 @@ fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: 
         return;
     }
     let short = name.rsplit('.').next().unwrap_or(name);
-    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..3]);
+    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
     let is_known = tables.into_iter().any(|(of, _)| lists(of, short));
     for (field, schema) in properties {
-        let is_object_field = is_top && lists(OBJECTS[3].1, field);
+        let is_object_field = is_top && lists(OBJECTS[4].1, field);
         let played = part(short, field);
         let is_explained = played != Part::Listed || meaning(short, field) != meaning("", "");
         let is_in_a_table = is_known || played == Part::Neutral || is_object_field;
@@ -62,9 +62,8 @@ fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: 
             missing.push(format!("{short}.{field}"));
         }
         // What the cluster observed is left out, but for the size of a node.
-        let is_looked_into =
-            played == Part::Modelled || is_object_field && (field != "status" || short == "Node");
-        if is_looked_into && played != Part::Neutral {
+        let is_observed = is_object_field && field == "status" && short != "Node";
+        if played == Part::Modelled && !is_observed {
             let mut found = Vec::new();
             references(schema, &mut found);
             found.into_iter().for_each(|name| walk(name, false, seen, missing));
@@ -99,7 +98,10 @@ fn annotations_and_labels_that_would_act_are_told_once_each() {
     };
     let text = format!("{}---\n{}", pod("a"), pod("b"));
     let said = load(&[Source::new("pods.yaml", &text)]).diagnostics.to_string();
-    assert!(said.contains("`cluster-autoscaler.kubernetes.io/*` is ignored (2 times): no cluster"), "{said}");
+    assert!(
+        said.contains("`cluster-autoscaler.kubernetes.io/*` is ignored (2 times): no cluster"),
+        "{said}"
+    );
     assert!(said.contains("`istio-injection` is ignored (2 times): no sidecar"), "{said}");
     assert!(!said.contains("prometheus.io"), "{said}");
 }

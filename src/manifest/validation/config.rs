@@ -43,7 +43,10 @@ impl Validate for core::ConfigMap {
             bytes += value.0.len();
         }
         if bytes > MOST_BYTES {
-            errors.push(&FieldPath::ROOT, format!("Too long: may not be more than {MOST_BYTES} bytes"));
+            errors.push(
+                &FieldPath::ROOT,
+                format!("Too long: may not be more than {MOST_BYTES} bytes"),
+            );
         }
     }
 }

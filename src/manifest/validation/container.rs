@@ -197,7 +197,8 @@ fn resize_policy(
         if !resources.insert(&policy.resource_name) {
             errors.duplicate(&path.item(index), &policy.resource_name);
         }
-        if pod.restart_policy.as_deref() == Some("Never") && policy.restart_policy != "NotRequired" {
+        if pod.restart_policy.as_deref() == Some("Never") && policy.restart_policy != "NotRequired"
+        {
             let rule = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
             errors.invalid(&path, &policy.restart_policy, rule);
         }

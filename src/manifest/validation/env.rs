@@ -7,8 +7,7 @@ use super::super::names::check_key;
 use super::config::check_config_key;
 use super::{required, subdomain};
 
-const ENV_NAME: &str =
-    "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
 /// What variables may hold of their pod (`validEnvDownwardAPIFieldPathExpressions`).
 const ENV_FIELDS: [&str; 9] = [
     "metadata.name",
@@ -152,8 +151,7 @@ fn field_ref(
         return errors.required(&at, "");
     }
     if let Some(version) = field.api_version.as_deref().filter(|version| *version != "v1") {
-        let rule =
-            format!("error converting fieldPath: unsupported pod version: {version}");
+        let rule = format!("error converting fieldPath: unsupported pod version: {version}");
         return errors.invalid(&at, text, rule);
     }
     if let Some((base, key)) = text.strip_suffix("']").and_then(|text| text.split_once("['")) {
@@ -169,11 +167,15 @@ fn field_ref(
         }
     } else if !fields.contains(&text) {
         let is_known = ENV_FIELDS.contains(&text) || FILE_FIELDS.contains(&text);
-        if is_known || matches!(text, "spec.restartPolicy" | "spec.schedulerName" | "status.phase" | "spec.host") {
+        if is_known
+            || matches!(
+                text,
+                "spec.restartPolicy" | "spec.schedulerName" | "status.phase" | "spec.host"
+            )
+        {
             errors.not_supported(&at, text, fields);
         } else {
-            let rule =
-                format!("error converting fieldPath: field label not supported: {text}");
+            let rule = format!("error converting fieldPath: field label not supported: {text}");
             errors.invalid(&at, text, rule);
         }
     }

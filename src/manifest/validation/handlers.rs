@@ -122,7 +122,8 @@ fn validate_handler(
         }
         (_, Handler { sleep: Some(sleep), .. }) => {
             let seconds = sleep.seconds;
-            if let Some(grace) = grace_period_seconds.filter(|grace| !(0..=*grace).contains(&seconds))
+            if let Some(grace) =
+                grace_period_seconds.filter(|grace| !(0..=*grace).contains(&seconds))
             {
                 let rule = format!(
                     "must be non-negative and less than terminationGracePeriodSeconds ({grace})"

@@ -164,13 +164,15 @@ fn validate_match(one: &HttpRouteMatch, path: &FieldPath<'_>, errors: &mut Field
     }
     for part in ["//", "/./", "/../", "%2f", "%2F", "#"] {
         if value.contains(part) {
-            let rule = format!("must not contain '{part}' when type one of ['Exact', 'PathPrefix']");
+            let rule =
+                format!("must not contain '{part}' when type one of ['Exact', 'PathPrefix']");
             errors.invalid(&at, value, rule);
         }
     }
     for end in ["/..", "/."] {
         if value.ends_with(end) {
-            let rule = format!("must not end with '{end}' when type one of ['Exact', 'PathPrefix']");
+            let rule =
+                format!("must not end with '{end}' when type one of ['Exact', 'PathPrefix']");
             errors.invalid(&at, value, rule);
         }
     }

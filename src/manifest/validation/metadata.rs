@@ -29,9 +29,12 @@ pub(crate) fn validate_metadata(metadata: &meta::ObjectMeta, errors: &mut FieldE
     let mut controller = None;
     for (index, owner) in metadata.owner_references.iter().flatten().enumerate() {
         let item = at.item(index);
-        for (field, text) in
-            [("apiVersion", &owner.api_version), ("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)]
-        {
+        for (field, text) in [
+            ("apiVersion", &owner.api_version),
+            ("kind", &owner.kind),
+            ("name", &owner.name),
+            ("uid", &owner.uid),
+        ] {
             if field == "apiVersion" && text.is_empty() {
                 errors.invalid(&item.field(field), text, "version must not be empty");
             } else {

@@ -76,12 +76,7 @@ fn required(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
 }
 
 /// A text that is one of those, where it is there.
-fn supported(
-    text: Option<&str>,
-    choices: &[&str],
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+fn supported(text: Option<&str>, choices: &[&str], path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if let Some(text) = text.filter(|text| !choices.contains(text)) {
         errors.not_supported(path, text, choices);
     }

@@ -72,9 +72,7 @@ impl Range {
 pub(super) fn check_cidr(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let rule = match Range::parse(text) {
         None => "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
-        Some(range) if range.has_bits_beyond() => {
-            "must not have bits set beyond the prefix length"
-        }
+        Some(range) if range.has_bits_beyond() => "must not have bits set beyond the prefix length",
         Some(_) => return,
     };
     errors.invalid(path, text, rule);

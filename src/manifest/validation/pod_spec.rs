@@ -175,7 +175,11 @@ fn gates(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
 
 fn names(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     for (field, name, check) in [
-        ("serviceAccountName", &spec.service_account_name, subdomain as fn(&str, &FieldPath<'_>, &mut FieldErrors)),
+        (
+            "serviceAccountName",
+            &spec.service_account_name,
+            subdomain as fn(&str, &FieldPath<'_>, &mut FieldErrors),
+        ),
         ("nodeName", &spec.node_name, subdomain),
         ("hostname", &spec.hostname, label),
         ("subdomain", &spec.subdomain, label),

@@ -86,15 +86,17 @@ fn amounts_of_resource(
     let of = |list: &List| list.as_ref().and_then(|list| list.get(name)).and_then(quantity);
     let (min, max) = (of(&item.min), of(&item.max));
     let (limit, request) = (of(&item.default), of(&item.default_request));
-    let mut above = |low: Option<Quantity>, high: Option<Quantity>, field: &str, words: [&str; 2]| {
-        if let (Some(low), Some(high)) = (low, high)
-            && low > high
-        {
-            let at = path.field(field);
-            let rule = format!("{} value {low} is greater than {} value {high}", words[0], words[1]);
-            errors.invalid(&at.key(name), low.to_string(), rule);
-        }
-    };
+    let mut above =
+        |low: Option<Quantity>, high: Option<Quantity>, field: &str, words: [&str; 2]| {
+            if let (Some(low), Some(high)) = (low, high)
+                && low > high
+            {
+                let at = path.field(field);
+                let rule =
+                    format!("{} value {low} is greater than {} value {high}", words[0], words[1]);
+                errors.invalid(&at.key(name), low.to_string(), rule);
+            }
+        };
     above(min, max, "min", ["min", "max"]);
     above(min, request, "defaultRequest", ["min", "default request"]);
     above(request, max, "defaultRequest", ["default request", "max"]);
@@ -108,10 +110,8 @@ fn amounts_of_resource(
             errors.invalid(&at.key(name), ratio.to_string(), rule);
         }
         if let (Some(min), Some(max)) = (min, max)
-            && let (Some(asked), Some(most)) = (
-                ratio.nanos().checked_mul(min.nanos()),
-                max.nanos().checked_mul(NANOS_PER_UNIT),
-            )
+            && let (Some(asked), Some(most)) =
+                (ratio.nanos().checked_mul(min.nanos()), max.nanos().checked_mul(NANOS_PER_UNIT))
             && asked > most
             && min.nanos() > 0
         {
@@ -144,8 +144,7 @@ impl Validate for core::ResourceQuota {
             }
             check_amount(name, amount, &at, errors);
         }
-        let hard: Vec<&str> =
-            spec.hard.iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let hard: Vec<&str> = spec.hard.iter().flatten().map(|(name, _)| name.as_str()).collect();
         let at = SPEC.field("scopes");
         let scopes: Vec<&str> = spec.scopes.iter().flatten().map(String::as_str).collect();
         for scope in &scopes {
@@ -155,7 +154,8 @@ impl Validate for core::ResourceQuota {
         let selector = SPEC.field("scopeSelector");
         let at = selector.field("matchExpressions");
         let all = spec.scope_selector.as_ref().and_then(|all| all.match_expressions.as_ref());
-        let all: Vec<&core::ScopedResourceSelectorRequirement> = all.into_iter().flatten().collect();
+        let all: Vec<&core::ScopedResourceSelectorRequirement> =
+            all.into_iter().flatten().collect();
         for one in &all {
             scope_fits(&one.scope_name, &hard, &at, errors);
             let values = one.values.as_deref().unwrap_or_default();
@@ -178,17 +178,13 @@ impl Validate for core::ResourceQuota {
 
 /// `IsResourceQuotaScopeValidForResource`.
 fn scope_fits(scope: &str, hard: &[&str], path: &FieldPath<'_>, errors: &mut FieldErrors) {
-    const OF_PODS: [&str; 7] = [
-        "pods",
-        "cpu",
-        "memory",
-        "limits.cpu",
-        "limits.memory",
-        "requests.cpu",
-        "requests.memory",
-    ];
+    const OF_PODS: [&str; 7] =
+        ["pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
     let counts: &[&str] = match scope {
-        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass"
+        "Terminating"
+        | "NotTerminating"
+        | "NotBestEffort"
+        | "PriorityClass"
         | "CrossNamespacePodAffinity" => &OF_PODS,
         "BestEffort" => &OF_PODS[..1],
         "VolumeAttributesClass" => &["persistentvolumeclaims", "requests.storage"],

@@ -148,14 +148,26 @@ pub(super) fn validate_resources(
             Some(_) => {}
         }
     }
-    let has = |is_meant: fn(&str) -> bool| limits.keys().chain(requests.keys()).any(|name| is_meant(name));
+    let has = |is_meant: fn(&str) -> bool| {
+        limits.keys().chain(requests.keys()).any(|name| is_meant(name))
+    };
     if has(is_huge_page) && !has(|name| matches!(name, "cpu" | "memory")) {
         errors.forbidden(path, "HugePages require cpu or memory");
     }
-    claims(resources.claims.as_deref().unwrap_or_default(), pod_claims, &path.field("claims"), errors);
+    claims(
+        resources.claims.as_deref().unwrap_or_default(),
+        pod_claims,
+        &path.field("claims"),
+        errors,
+    );
 }
 
-fn check_huge_pages(name: &str, amount: &ApiQuantity, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+fn check_huge_pages(
+    name: &str,
+    amount: &ApiQuantity,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
     let Some(size) = name.strip_prefix("hugepages-") else { return };
     let Ok(size) = size.parse::<Quantity>() else { return };
     let Some(quantity) = quantity(amount) else { return };
@@ -197,7 +209,9 @@ fn claims(
                 known => format!(": {}", known.join(", ")),
             };
             let name = &claim.name;
-            let problem = format!("Not found: {name:?}: must be one of the names in pod.spec.resourceClaims{known}");
+            let problem = format!(
+                "Not found: {name:?}: must be one of the names in pod.spec.resourceClaims{known}"
+            );
             errors.push(&at, problem);
         }
     }

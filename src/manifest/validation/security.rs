@@ -31,8 +31,7 @@ pub(super) fn validate_security_context(
     seccomp(context.seccomp_profile.as_ref(), &path.field("seccompProfile"), errors);
     if context.allow_privilege_escalation == Some(false) {
         if context.privileged == Some(true) {
-            let rule =
-                "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+            let rule = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
             errors.invalid(path, "", rule);
         }
         let added = context.capabilities.as_ref().and_then(|all| all.add.as_deref());

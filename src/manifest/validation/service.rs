@@ -236,7 +236,11 @@ impl Validate for core::Node {
         for (index, taint) in spec.taints.iter().flatten().enumerate() {
             let at = path.item(index);
             check_key(&taint.key, &at.field("key"), errors);
-            check_label_value(taint.value.as_deref().unwrap_or_default(), &at.field("value"), errors);
+            check_label_value(
+                taint.value.as_deref().unwrap_or_default(),
+                &at.field("value"),
+                errors,
+            );
             if !seen.insert((&taint.key, &taint.effect)) {
                 let problem = format!(
                     "Duplicate value: \"{}:{}\": taints must be unique by key and effect pair",

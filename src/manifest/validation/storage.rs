@@ -71,8 +71,7 @@ pub(super) fn validate_claim(
         if !group.is_empty() {
             subdomain(group, &at.field("apiGroup"), errors);
         } else if kind != "PersistentVolumeClaim" {
-            let rule =
-                "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            let rule = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
             errors.invalid(&at, kind, rule);
         }
     }

@@ -182,8 +182,11 @@ fn what_the_api_server_refuses_is_refused_with_the_field_that_it_names() {
             let said = load(&[Source::new("case.yaml", &text)]).diagnostics;
             let is_error = |one: &&Diagnostic| one.severity == Severity::Error;
             // What an object refers to is not looked for here.
-            let errors: Vec<&Diagnostic> =
-                said.iter().filter(is_error).filter(|one| one.code != "missing-reference").collect();
+            let errors: Vec<&Diagnostic> = said
+                .iter()
+                .filter(is_error)
+                .filter(|one| one.code != "missing-reference")
+                .collect();
             let fields: BTreeSet<String> =
                 errors.iter().map(|one| place(one, &case.fields)).collect();
             let has_message = case.message.is_empty()

@@ -155,12 +155,7 @@ fn partition(partition: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErr
     }
 }
 
-fn of_objects(
-    volume: &core::Volume,
-    source: &str,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+fn of_objects(volume: &core::Volume, source: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let at = path.field(source);
     match source {
         "secret" => {
@@ -257,11 +252,7 @@ fn validate_downward_file(
 }
 
 /// `validateProjectionSources`.
-fn projections(
-    sources: &[core::VolumeProjection],
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+fn projections(sources: &[core::VolumeProjection], path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let mut taken = BTreeSet::new();
     let at_sources = path.field("sources");
     for (index, source) in sources.iter().enumerate() {
@@ -411,8 +402,7 @@ fn propagation(
     let context = container.security_context.as_ref();
     let is_privileged = context.and_then(|context| context.privileged) == Some(true);
     if mode == Some("Bidirectional") && !is_privileged {
-        let why =
-            "Bidirectional mount propagation is available only to privileged containers";
+        let why = "Bidirectional mount propagation is available only to privileged containers";
         errors.forbidden(&at, why);
     }
     let at = mounts.field("recursiveReadOnly");
@@ -494,9 +484,7 @@ pub(super) fn validate_resource_claims(
             (Some(_), Some(_)) => {
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
             }
-            (None, None) => {
-                "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            }
+            (None, None) => "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
             _ => "",
         };
         if !rule.is_empty() {

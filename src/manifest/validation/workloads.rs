@@ -96,8 +96,7 @@ fn manual_selector(spec: &batch::JobSpec, errors: &mut FieldErrors) {
         return errors.required(&SPEC.field("selector"), "");
     };
     let mut untold = FieldErrors::default();
-    let selector =
-        super::super::selector::label_selector(selector, &FieldPath::ROOT, &mut untold);
+    let selector = super::super::selector::label_selector(selector, &FieldPath::ROOT, &mut untold);
     let labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
     if !selector.matches(&super::super::pod::pairs(labels)) {
         let at = SPEC.field("template");
@@ -152,9 +151,8 @@ fn indexed_job(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut FieldEr
     let (at_parallelism, at_failed) = (path.field("parallelism"), path.field("maxFailedIndexes"));
     let parallelism = spec.parallelism.unwrap_or_default();
     if parallelism > MOST_INDEXES {
-        let rule = format!(
-            "must be less than or equal to {MOST_INDEXES} when completion mode is Indexed"
-        );
+        let rule =
+            format!("must be less than or equal to {MOST_INDEXES} when completion mode is Indexed");
         errors.invalid(&at_parallelism, parallelism, rule);
     }
     let most_failed = spec.max_failed_indexes;
@@ -194,9 +192,9 @@ fn failure_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut Fiel
     let path = path.field("podFailurePolicy");
     let path = path.field("rules");
     let pod = spec.template.spec.as_ref();
-    let containers = pod.into_iter().flat_map(|pod| {
-        pod.containers.iter().chain(pod.init_containers.iter().flatten())
-    });
+    let containers = pod
+        .into_iter()
+        .flat_map(|pod| pod.containers.iter().chain(pod.init_containers.iter().flatten()));
     let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
     if policy.rules.len() > 20 {
         let problem = format!("Too many: {}: must have at most 20 items", policy.rules.len());
@@ -205,7 +203,10 @@ fn failure_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut Fiel
     for (index, rule) in policy.rules.iter().enumerate() {
         let item = path.item(index);
         if rule.action.is_empty() {
-            errors.required(&item.field("action"), "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"");
+            errors.required(
+                &item.field("action"),
+                "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"",
+            );
         }
         if let Some(codes) = &rule.on_exit_codes {
             exit_codes(codes, &names, &item.field("onExitCodes"), errors);
@@ -250,7 +251,9 @@ fn exit_codes(
 
 /// `validateSuccessPolicy`, but for what lowering says.
 fn success_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
-    let (Some(policy), Some(completions)) = (&spec.success_policy, spec.completions) else { return };
+    let (Some(policy), Some(completions)) = (&spec.success_policy, spec.completions) else {
+        return;
+    };
     let path = path.field("successPolicy");
     let path = path.field("rules");
     if policy.rules.is_empty() {
@@ -276,7 +279,9 @@ fn success_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut Fiel
         let Some(count) = rule.succeeded_count else { continue };
         let at = item.field("succeededCount");
         if count > completions {
-            let rule = format!("must be less than or equal to {completions} (the number of specified completions)");
+            let rule = format!(
+                "must be less than or equal to {completions} (the number of specified completions)"
+            );
             errors.invalid(&at, count, rule);
         }
         if let Some(indexes) = indexes.filter(|indexes| count > *indexes) {
@@ -293,9 +298,8 @@ fn count_indexes(text: &str, completions: i32) -> Result<i32, String> {
     let mut count = 0;
     let mut last: Option<i32> = None;
     let number = |text: &str| {
-        text.parse::<i32>().map_err(|_| {
-            format!("cannot convert string to integer for index: {text:?}")
-        })
+        text.parse::<i32>()
+            .map_err(|_| format!("cannot convert string to integer for index: {text:?}"))
     };
     for interval in text.split(',').filter(|_| !text.is_empty()) {
         let limits: Vec<&str> = interval.split('-').collect();
