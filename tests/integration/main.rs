@@ -22,6 +22,7 @@ mod end_to_end_facts;
 mod faults;
 mod hpa_selectors;
 mod in_place_resize;
+mod kustomize;
 mod layers;
 mod manifests;
 mod named_nodes;
