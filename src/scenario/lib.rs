@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod objectives;
 pub mod overrides;
 pub mod packing;
+pub mod provenance;
 pub mod read;
 pub mod reference;
 pub mod resolved;

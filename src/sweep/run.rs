@@ -5,6 +5,7 @@ use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
 use report::{self, Attention, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
+use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::ServiceId;
@@ -124,7 +125,7 @@ pub fn report(
         let facts = PoolFacts { instance_type: pool.instance_type.clone(), price: pool.price };
         (name.clone(), facts)
     });
-    build(Facts {
+    let mut report = build(Facts {
         run: &run,
         duration: scenario.duration,
         recorder: simulation.recorder(),
@@ -132,7 +133,17 @@ pub fn report(
         pools: &pools.collect(),
         objectives: &scenario.objectives,
         notes: &attentions(blueprint.notes()),
-    })
+    });
+    let assumptions = resolved.text.assumptions().into_iter();
+    report.assumptions = assumptions
+        .map(|Assumption { setting, values, .. }| report::Assumption {
+            setting,
+            values,
+            halved: None,
+            doubled: None,
+        })
+        .collect();
+    report
 }
 
 /// Has each minute held against the limits of the objectives.

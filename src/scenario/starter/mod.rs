@@ -61,7 +61,17 @@ impl Starter<'_> {
         self.write_entrances(out, &entrances, &models)?;
         self.write_traffic(out, &services, &entrances, &models)?;
         write_timeline(out, &pools, self.inventory)?;
-        write_objectives(out, &services, &pools, &models)
+        write_objectives(out, &services, &pools, &models)?;
+        let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
+        let guesses = Guesses {
+            has_pools: !pools.is_empty(),
+            has_applications: services.iter().any(|service| is_plain(&service)),
+            has_models: !models.is_empty(),
+            has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
+            has_ingress: !entrances.is_empty(),
+            has_traffic: out.contains("\ntraffic:\n"),
+        };
+        guesses.write(out)
     }
 
     /// The workloads that serve language models, with the GPUs of their nodes.
@@ -364,6 +374,50 @@ struct Entrance<'a> {
     object: &'a ObjectReference,
     /// Those that get any.
     services: Vec<&'a NamespacedName>,
+}
+
+/// What of a scenario was guessed.
+struct Guesses {
+    has_pools: bool,
+    has_applications: bool,
+    has_models: bool,
+    has_batch: bool,
+    has_ingress: bool,
+    has_traffic: bool,
+}
+
+impl Guesses {
+    /// The section `provenance`, by which the report names them.
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let guessed = [
+            (self.has_pools, "cluster.nodePools[*].count"),
+            (self.has_applications, "workloads[*].app.imagePull"),
+            (self.has_applications, "workloads[*].app.warmUp"),
+            (self.has_applications, "workloads[*].requests.concurrency"),
+            (self.has_applications, "workloads[*].requests.cpuTime"),
+            (self.has_applications, "workloads[*].requests.waitTime"),
+            (self.has_models, "workloads[*].requests.llm.promptTokens"),
+            (self.has_models, "workloads[*].requests.llm.outputTokens"),
+            (self.has_batch, "workloads[*].app.runsFor"),
+            (self.has_ingress, "ingress[*].load"),
+            (self.has_traffic, "traffic[*].load"),
+        ];
+        if !guessed.iter().any(|(is_there, _)| *is_there) {
+            return Ok(());
+        }
+        out.write_str(
+            "
+# The figures above that are guesses: the report says so, and `wavetank run --doubts` tells how far each moves the
+# answer. Name under `measured` what you have measured, and take out here what you know.
+provenance:
+  assumed:
+",
+        )?;
+        for (_, setting) in guessed.iter().filter(|(is_there, _)| *is_there) {
+            writeln!(out, "    - {}", scalar(setting))?;
+        }
+        Ok(())
+    }
 }
 
 /// A load of so many requests per second; a wave shows what an autoscaler does.
