@@ -1,5 +1,6 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod addresses;
 mod assumed;
 mod check;
 pub mod cluster;
