@@ -2,6 +2,7 @@
 
 mod addresses;
 mod assumed;
+mod bounds;
 mod check;
 pub mod cluster;
 mod delays;
