@@ -1,5 +1,6 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod addresses;
 mod assumed;
 mod bounds;
 mod check;
@@ -16,6 +17,7 @@ pub mod overrides;
 pub mod packing;
 pub mod pool_size;
 mod presets;
+pub mod provenance;
 pub mod read;
 pub mod reference;
 pub mod resolved;

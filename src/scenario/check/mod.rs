@@ -10,6 +10,8 @@ mod ingress;
 mod machines;
 mod metrics;
 mod objectives;
+mod provenance;
+mod regions;
 mod services;
 mod timeline;
 mod traffic;
@@ -36,6 +38,7 @@ impl ResolvedScenario {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
         checker.assumed();
+        checker.provenance();
         checker.cluster();
         checker.machines();
         checker.workloads(&self.files);
