@@ -66,6 +66,8 @@ fn without_nothing(value: Value) -> Value {
             }
             Value::Array(items)
         }
+        // A block of text that its file ends with ends in a line break here, even where the file has none.
+        Value::String(text) => Value::from(text.trim_end()),
         other => other,
     }
 }

@@ -16,7 +16,10 @@ pub(super) fn patch_all(
             (Some(path), _) => context.read(path)?,
             (None, Some(Value::String(text))) => text.clone().into_bytes(),
             _ => {
-                return Err(problem(context.file, "patchesJson6902: a patch has `path` or `patch`"));
+                return Err(problem(
+                    context.file,
+                    "patchesJson6902: a patch has `path` or `patch`",
+                ));
             }
         };
         let target = Target::of(given.get("target").unwrap_or(&Value::Null));
