@@ -104,3 +104,23 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_results_are_one_and_others_are_an_error() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let results = ResultFolder::open(&folder.path().join("results")).expect("made");
+        assert_eq!(results.get("a"), Ok(None));
+        assert_eq!(results.put("a", b"one"), Ok(Put::Written));
+        assert_eq!(results.put("a", b"one"), Ok(Put::Known));
+        let error = results.put("a", b"two").expect_err("another result");
+        assert!(error.contains("two machines do not agree"), "{error}");
+        assert_eq!(results.get("a"), Ok(Some(b"one".to_vec())));
+        // What was left by others is no result.
+        fs::write(folder.path().join("results/.b.7.tmp"), "half").expect("written");
+        assert_eq!(results.keys(), Ok(vec!["a".to_owned()]));
+    }
+}

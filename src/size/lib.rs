@@ -13,3 +13,8 @@ pub mod search;
 pub mod survive;
 pub mod text;
 pub mod tune;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
