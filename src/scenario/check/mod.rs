@@ -9,6 +9,7 @@ mod faults;
 mod ingress;
 mod metrics;
 mod objectives;
+mod regions;
 mod services;
 mod timeline;
 mod traffic;
