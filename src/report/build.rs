@@ -65,6 +65,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         cost: cost_report(facts, &allocation, &services),
         attention: Vec::new(),
         phases: None,
+        assumptions: Vec::new(),
         log: facts.recorder.log.iter().map(log_entry).collect(),
         interval_ends_seconds: facts
             .recorder

@@ -41,6 +41,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         cost: cost(),
         attention: attention(),
         phases: None,
+        assumptions: Vec::new(),
         log: log(),
         interval_ends_seconds: ends,
     }
@@ -56,6 +57,7 @@ pub fn empty() -> Report {
         cost: CostReport::default(),
         attention: Vec::new(),
         phases: None,
+        assumptions: Vec::new(),
         log: Vec::new(),
         interval_ends_seconds: Vec::new(),
         ..hour(HOUR_SECONDS)

@@ -7,7 +7,7 @@ use super::llm::LlmReport;
 use units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-pub const FORMAT_VERSION: &str = "1.2";
+pub const FORMAT_VERSION: &str = "1.3";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,8 +33,55 @@ pub struct Report {
     /// What the run spans over the phases of the control loops, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phases: Option<PhaseBand>,
+    /// Settings of the scenario that are guesses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumptions: Vec<Assumption>,
     /// The same instants for all series, in seconds from the start: the end of each interval.
     pub interval_ends_seconds: Vec<f64>,
+}
+
+/// A setting of the scenario that is a guess.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Assumption {
+    /// As `provenance` has it.
+    pub setting: String,
+    /// The amounts in it.
+    pub values: Vec<String>,
+    /// The answer with half of them; absent if it was not tried, or cannot be.
+    pub halved: Option<Answer>,
+    /// The answer with twice as much.
+    pub doubled: Option<Answer>,
+}
+
+/// A run in four figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// Objectives that were met.
+    pub objectives_met: usize,
+    /// Of so many.
+    pub objectives: usize,
+    /// Within this time 95 % of the requests of the first service were answered, milliseconds; absent if fewer were.
+    pub p95_ms: Option<f64>,
+    /// Share of its requests that failed, 0..1.
+    pub failed_share: f64,
+    /// What all nodes cost in a month, US dollars.
+    pub month_usd: Money,
+}
+
+impl Answer {
+    /// Of a run.
+    pub fn of(report: &Report) -> Self {
+        let service = report.services.first();
+        let latency = service.and_then(|service| service.latency_of_all);
+        let available = service.and_then(|service| service.availability_by_requests);
+        Self {
+            objectives_met: report.objectives.iter().filter(|one| one.met).count(),
+            objectives: report.objectives.len(),
+            p95_ms: latency.and_then(|latency| latency.p95_ms),
+            failed_share: 1.0 - available.unwrap_or(1.0),
+            month_usd: report.cost.month_usd,
+        }
+    }
 }
 
 /// What runs span that differ in the phases of the control loops alone.

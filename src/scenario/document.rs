@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
+use super::provenance::Provenance;
 use super::workloads::Workload;
 use ::cluster::ObjectReference;
 use controllers::hpa::HpaSettings;
@@ -98,6 +99,9 @@ pub struct Scenario {
     /// What must hold; `wavetank check` fails if any of these is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
+    /// Where the figures of this file are from: which were measured, and which are guesses.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
 }
 
 impl Scenario {

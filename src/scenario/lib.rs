@@ -1,5 +1,6 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod addresses;
 mod assumed;
 mod bounds;
 mod check;
@@ -12,6 +13,7 @@ pub mod inventory;
 pub mod objectives;
 pub mod overrides;
 pub mod packing;
+pub mod provenance;
 pub mod read;
 pub mod reference;
 pub mod resolved;

@@ -1,6 +1,7 @@
 //! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
 //! printed here, and colour appears only when asked for.
 
+mod assumptions;
 pub mod layout;
 mod phases;
 mod tables;
@@ -22,6 +23,7 @@ pub fn render(report: &Report, style: Style) -> String {
         header(report, style),
         attention(report, style),
         objectives(report, style),
+        assumptions::render(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
         tables::jobs(report, style),

@@ -9,6 +9,7 @@ mod faults;
 mod ingress;
 mod metrics;
 mod objectives;
+mod provenance;
 mod regions;
 mod services;
 mod timeline;
@@ -36,6 +37,7 @@ impl ResolvedScenario {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
         checker.assumed();
+        checker.provenance();
         checker.cluster();
         checker.workloads(&self.files);
         checker.calls();
