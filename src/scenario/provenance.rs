@@ -182,18 +182,23 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// An amount times a factor; a whole number stays one, and does not become 0. Nothing for what is no amount.
+/// Whether a setting is a rate or a factor, which need not be whole.
+fn is_rate(name: &str) -> bool {
+    name == "scale" || name.to_ascii_lowercase().ends_with("rps")
+}
+
+/// An amount times a factor; a whole number that is no rate stays one, and does not become 0. Nothing for what is no amount.
 #[expect(clippy::cast_possible_truncation, reason = "scenarios hold no amounts beyond 2^63")]
 fn scaled(name: &str, value: &Value, factor: f64) -> Option<Value> {
     match value {
         Value::Number(number) => match number.as_i64() {
-            Some(0) | None => {
-                let scaled = number.as_f64()? * factor;
-                Number::from_f64(scaled).map(Value::Number)
-            }
-            Some(whole) => {
+            Some(whole) if whole != 0 && !is_rate(name) => {
                 let scaled = libm::round(whole as f64 * factor) as i64;
                 Some(Value::from(if whole > 0 { scaled.max(1) } else { scaled }))
+            }
+            _ => {
+                let scaled = number.as_f64()? * factor;
+                Number::from_f64(scaled).map(Value::Number)
             }
         },
         Value::String(text) if AMOUNTS.contains(&name) => {
@@ -258,7 +263,7 @@ provenance:
         );
         assert_eq!(
             settings(&load.doubled),
-            ["traffic.0.load.baseRps=14", "traffic.0.load.peakRps=81"]
+            ["traffic.0.load.baseRps=14.0", "traffic.0.load.peakRps=81.0"]
         );
         assert_eq!(settings(&memory.halved), ["workloads.0.memory=256Mi"]);
         assert_eq!(settings(&memory.doubled), ["workloads.0.memory=1Gi"]);

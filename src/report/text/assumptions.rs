@@ -2,7 +2,7 @@
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::figures::{ABSENT, latency, percent};
-use crate::model::{Answer, Report};
+use crate::model::{Answer, Assumption, Report};
 
 /// Values of one assumption that are named.
 const VALUES: usize = 4;
@@ -19,29 +19,16 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     } else {
         "ASSUMED  and neither measured nor stated"
     };
-    let mut table = Table::new(&[&[Align::Left; 3][..], &[Align::Right; 4]].concat());
-    let service = report.services.first().map_or("", |service| service.service.as_str());
-    if is_doubted {
-        let met = "objectives met";
-        table.row(
-            ["", "", "", met, &format!("p95 of {service}"), "failed", "a month"].map(str::to_owned),
-        );
-        table.row(row("as it is", "", "", Some(&Answer::of(report))));
-    }
-    for one in &report.assumptions {
-        let mut values = one.values.iter().take(VALUES).cloned().collect::<Vec<_>>().join(", ");
-        if one.values.len() > VALUES {
-            values.push_str(", ...");
-        }
-        if is_doubted {
-            table.row(row(&one.setting, &values, "half", one.halved.as_ref()));
-            table.row(row("", "", "twice", one.doubled.as_ref()));
-        } else {
-            table.row([&one.setting, &values, "", "", "", "", ""].map(str::to_owned));
-        }
-    }
     let mut lines = vec![style.paint(Paint::Heading, title)];
-    lines.extend(table.lines());
+    if is_doubted {
+        lines.extend(answers(report));
+    } else {
+        let mut table = Table::new(&[Align::Left; 2]);
+        for one in &report.assumptions {
+            table.row([one.setting.clone(), values(one)]);
+        }
+        lines.extend(table.lines());
+    }
     if !is_doubted {
         let hint =
             "`wavetank run --doubts` halves and doubles each, and tells how far the answer moves";
@@ -50,7 +37,35 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-fn row(setting: &str, values: &str, factor: &str, answer: Option<&Answer>) -> [String; 7] {
+/// A line for each assumption, and below it the answers.
+fn answers(report: &Report) -> Vec<String> {
+    let service = report.services.first().map_or("", |service| service.service.as_str());
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 4]].concat());
+    table.row(
+        ["", "objectives met", &format!("p95 of {service}"), "failed", "a month"]
+            .map(str::to_owned),
+    );
+    table.row(row("as it is", Some(&Answer::of(report))));
+    for one in &report.assumptions {
+        table.row(row("  half", one.halved.as_ref()));
+        table.row(row("  twice", one.doubled.as_ref()));
+    }
+    let mut rows = table.lines().into_iter();
+    let mut lines: Vec<String> = rows.by_ref().take(2).collect();
+    for one in &report.assumptions {
+        lines.push(format!("  {}  {}", one.setting, values(one)));
+        lines.extend(rows.by_ref().take(2));
+    }
+    lines
+}
+
+/// The amounts of an assumption, as far as there is room.
+fn values(one: &Assumption) -> String {
+    let more = if one.values.len() > VALUES { ", ..." } else { "" };
+    one.values.iter().take(VALUES).cloned().collect::<Vec<_>>().join(", ") + more
+}
+
+fn row(name: &str, answer: Option<&Answer>) -> [String; 5] {
     let [met, p95, failed, month] = match answer {
         None => [(); 4].map(|()| ABSENT.to_owned()),
         Some(answer) => [
@@ -60,5 +75,5 @@ fn row(setting: &str, values: &str, factor: &str, answer: Option<&Answer>) -> [S
             answer.month_usd.to_string(),
         ],
     };
-    [setting.to_owned(), values.to_owned(), factor.to_owned(), met, p95, failed, month]
+    [name.to_owned(), met, p95, failed, month]
 }
