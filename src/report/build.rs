@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
@@ -31,6 +32,8 @@ pub struct Facts<'a> {
     pub pools: &'a BTreeMap<Name, PoolFacts>,
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
+    /// What the invoice has beside the nodes.
+    pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
     pub notes: &'a [Attention],
 }
@@ -135,7 +138,10 @@ fn cost_report(
     let answered = services.iter().map(|service| service.answered).sum();
     // Costs are those of the whole run, answered requests those after the warm-up: the same span for
     // both, or the figure would depend on the length of the warm-up.
-    let counted_cost = while_counted(facts, allocation.total);
+    let bill = bill::of(facts);
+    let total = allocation.total + bill.total.usd;
+    let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
+    let counted_cost = while_counted(facts, total);
     let price = |pool: &Name| facts.pools.get(pool).and_then(|pool| pool.price);
     let mut pools: Vec<PoolCost> = Vec::new();
     let mut unpriced = Vec::new();
@@ -157,10 +163,13 @@ fn cost_report(
         .collect();
     workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
     CostReport {
-        total_usd: allocation.total,
-        month_usd: cost::per_month(allocation.total, facts.duration).unwrap_or_default(),
+        total_usd: total,
+        month_usd: nodes_month + bill.total.month_usd,
         million_requests_usd: cost::per_million(counted_cost, answered),
+        nodes_usd: allocation.total,
         pools,
+        charges: bill.lines,
+        not_counted: bill.not_counted,
         workloads,
         idle_usd: allocation.idle,
         unpriced,

@@ -2,9 +2,9 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
-    Attention, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry,
-    ObjectiveResult, PoolCost, PoolReport, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
-    Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, ChargeLine, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry,
+    ObjectiveResult, PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport,
+    ServiceSeries, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
 use engine::SimDuration;
 use units::{HourlyPrice, Money};
@@ -329,9 +329,26 @@ fn cost() -> CostReport {
     let price = HourlyPrice::from_usd(0.108);
     let total = (price * 3).over(hour);
     let workload = total.share(41, 100);
+    let plane = HourlyPrice::from_usd(0.1).over(hour);
     CostReport {
-        total_usd: total,
-        month_usd: total.share(730, 1),
+        total_usd: total + plane,
+        month_usd: (total + plane).share(730, 1),
+        nodes_usd: total,
+        charges: vec![ChargeLine {
+            item: "control-plane".to_owned(),
+            what: "1 control plane".to_owned(),
+            known: Provenance::Assumed,
+            amount: 1.0,
+            unit: "hour",
+            unit_usd: plane,
+            usd: plane,
+            month_usd: plane.share(730, 1),
+            source: "infracost eks_cluster_test".to_owned(),
+            date: "2025-07-07".to_owned(),
+        }],
+        not_counted: vec![
+            "logs: neither their size nor a price is named (`bill.logSize`)".to_owned(),
+        ],
         million_requests_usd: Some(total.share(1_000_000, 38_449)),
         pools: vec![PoolCost {
             pool: "pool-a".to_owned(),

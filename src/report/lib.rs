@@ -2,6 +2,7 @@
 //! Renderers are pure functions from a report to text or bytes, which `cli` writes.
 
 mod axis;
+mod bill;
 mod build;
 mod build_objectives;
 mod build_services;
@@ -19,6 +20,7 @@ mod model;
 mod reasons;
 pub mod text;
 
+pub use bill::BillFacts;
 pub use build::{Facts, PoolFacts, ServiceFacts, build};
 pub use build_objectives::limits_of;
 pub use llm::LlmReport;

@@ -24,7 +24,7 @@ pub struct Report {
     pub workloads: Vec<WorkloadReport>,
     /// Nodes and their use.
     pub cluster: ClusterReport,
-    /// Price of the nodes, by pool and by workload.
+    /// The invoice: nodes by pool and by workload, and what comes beside them.
     pub cost: CostReport,
     /// What was not scheduled, failed or ignored: never to be overlooked.
     pub attention: Vec<Attention>,
@@ -356,7 +356,7 @@ pub struct PoolReport {
     pub gpu_requested: Option<f64>,
 }
 
-/// Money over the run; `total = pools = workloads + idle`, to the last digit.
+/// Money over the run; `total = nodes + charges`, `nodes = pools = workloads + idle`, to the last digit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CostReport {
     /// In all, US dollars.
@@ -365,14 +365,57 @@ pub struct CostReport {
     pub month_usd: Money,
     /// Per million answered requests; absent if none was answered.
     pub million_requests_usd: Option<Money>,
+    /// The nodes alone.
+    pub nodes_usd: Money,
     /// Per pool.
     pub pools: Vec<PoolCost>,
+    /// What the invoice has beside the nodes.
+    pub charges: Vec<ChargeLine>,
+    /// What is not in any sum, and why.
+    pub not_counted: Vec<String>,
     /// Per workload, by max(request, usage) as the OpenCost specification has it.
     pub workloads: Vec<WorkloadCost>,
     /// Price of capacity that no workload asked for.
     pub idle_usd: Money,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
+}
+
+/// A line of the invoice beside the nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChargeLine {
+    /// The item, as `wavetank catalog --prices` lists it.
+    pub item: String,
+    /// What came up, in words.
+    pub what: String,
+    /// How the amount is known.
+    pub known: Provenance,
+    /// How much over the run, in `unit`.
+    pub amount: f64,
+    /// What the price is for one of.
+    pub unit: &'static str,
+    /// The price, or the first of several that depend on the amount in a month.
+    pub unit_usd: Money,
+    /// Cost over the run.
+    pub usd: Money,
+    /// Scaled to a month of 730 hours.
+    pub month_usd: Money,
+    /// Where the price is from.
+    pub source: String,
+    /// Date of the source; empty if the scenario gives the price.
+    pub date: String,
+}
+
+/// How a figure is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// It follows from what happened in the run.
+    Measured,
+    /// The scenario says so.
+    Stated,
+    /// Nobody says so: it is what is usual.
+    Assumed,
 }
 
 /// Cost of one pool.

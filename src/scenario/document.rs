@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::bill::Bill;
 use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
@@ -92,6 +93,13 @@ pub struct Scenario {
     /// What must hold; `wavetank check` fails if any of these is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
+    /// What the invoice has beside the nodes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bill: Bill,
+}
+
+fn is_default(bill: &Bill) -> bool {
+    *bill == Bill::default()
 }
 
 impl Scenario {

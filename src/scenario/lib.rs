@@ -1,5 +1,6 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+pub mod bill;
 mod check;
 pub mod cluster;
 mod delays;

@@ -4,7 +4,7 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
+use report::{self, Attention, BillFacts, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::ServiceId;
@@ -131,6 +131,11 @@ pub fn report(
         services: &services,
         pools: &pools.collect(),
         objectives: &scenario.objectives,
+        bill: BillFacts {
+            settings: &scenario.bill,
+            provider: scenario.bill.provider(&scenario.cluster),
+            workloads: &scenario.workloads,
+        },
         notes: &attentions(blueprint.notes()),
     })
 }

@@ -2,6 +2,7 @@
 //! printed here, and colour appears only when asked for.
 
 pub mod layout;
+mod money;
 mod phases;
 mod tables;
 mod timeline;
@@ -28,7 +29,8 @@ pub fn render(report: &Report, style: Style) -> String {
         phases::render(report, style),
         timeline::render(report, style),
         tables::pools(report, style),
-        tables::cost(report, style),
+        money::invoice(report, style),
+        money::allocation(report, style),
         decisions(report, style),
         not_simulated(report, style),
         footer(report, style),

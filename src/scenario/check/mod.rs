@@ -1,6 +1,7 @@
 //! Whether a scenario makes sense: what its types cannot say. All problems at once, each at its line.
 //! Whether its manifests are right is for `manifest` to say.
 
+mod bill;
 mod bytes;
 mod calls;
 mod cluster;
@@ -45,13 +46,14 @@ impl ResolvedScenario {
         checker.faults();
         checker.containers();
         checker.objectives();
+        checker.bill();
         checker.bytes();
         checker.problems
     }
 }
 
 /// Sections of a scenario that no other one depends on.
-const LEAVES: [&str; 4] = ["delays", "faults", "objectives", "timeline"];
+const LEAVES: [&str; 5] = ["bill", "delays", "faults", "objectives", "timeline"];
 
 impl ResolvedScenario {
     /// What else is wrong with a scenario that has mistakes, and names files that could not be read: with its
