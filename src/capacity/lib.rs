@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod charges;
 pub mod cost;
+pub mod failures;
 pub mod node_type;
 pub mod price_list;
 pub mod reserved;

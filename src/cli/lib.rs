@@ -27,6 +27,7 @@ pub mod schema;
 pub mod sweep;
 pub mod validate;
 pub mod watch;
+pub mod years;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -101,6 +102,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Watch a scenario run in the terminal, and step in: pause, step, kill, drain, scale
     Watch(watch::Arguments),
+    /// Compose many years of a scenario, with failures as they come, and say what they are like
+    Years(years::Arguments),
 }
 
 impl Command {
@@ -126,6 +129,7 @@ impl Command {
             Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),
             Self::Watch(arguments) => watch::run(arguments, out),
+            Self::Years(arguments) => years::run(arguments, options, out),
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         objectives: Vec::new(),
         workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
         cluster: cluster(facts),
+        error_budgets: Vec::new(),
         cost: cost_report(facts, &allocation, &services),
         attention: Vec::new(),
         phases: None,
@@ -89,6 +90,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         services,
     };
     report.objectives = super::build_objectives::judge(facts, &report);
+    report.error_budgets = super::error_budget::of(facts, &report);
     report.attention = attention(facts, &report);
     report
 }

@@ -3,6 +3,7 @@
 use super::build::{Facts, ServiceFacts, counted_time, while_counted};
 use super::build_objectives::{down_below, objective_of};
 use super::downtime::{Down, downs};
+use super::error_budget;
 use super::llm;
 use super::model::{Latency, LatencyOfAll, ServiceReport, ServiceSeries};
 use capacity::cost::CostAllocation;
@@ -60,6 +61,7 @@ fn service_report(
             llm::of(llm, &service.intervals, ends, counted_time(facts), cost)
         }),
         availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
+        good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
         down_below: down_below / 100.0,
         downtimes: downs.iter().map(|down| down.told(end_of_warm_up(facts))).collect(),

@@ -38,6 +38,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         services: vec![agent_service(&ends), idle_service(&ends)],
         workloads: vec![agent_workload(&ends), idle_workload(&ends)],
         cluster: cluster(&ends),
+        error_budgets: Vec::new(),
         cost: cost(),
         attention: attention(),
         phases: None,

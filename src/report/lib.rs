@@ -9,6 +9,7 @@ mod build_services;
 mod cells;
 pub mod charts;
 mod downtime;
+mod error_budget;
 pub mod figures;
 #[cfg(test)]
 mod fixture;
@@ -23,5 +24,6 @@ pub mod text;
 pub use bill::BillFacts;
 pub use build::{Facts, PoolFacts, ServiceFacts, build};
 pub use build_objectives::limits_of;
+pub use error_budget::ALERTS;
 pub use llm::LlmReport;
 pub use model::*;

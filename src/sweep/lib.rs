@@ -14,6 +14,8 @@ mod run;
 pub mod table;
 pub mod table_text;
 pub mod vary;
+pub mod years;
+pub mod years_text;
 
 use rayon::prelude::*;
 

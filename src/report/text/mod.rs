@@ -1,6 +1,7 @@
 //! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
 //! printed here, and colour appears only when asked for.
 
+mod budgets;
 pub mod layout;
 mod money;
 mod phases;
@@ -23,6 +24,7 @@ pub fn render(report: &Report, style: Style) -> String {
         header(report, style),
         attention(report, style),
         objectives(report, style),
+        budgets::budgets(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
         tables::jobs(report, style),

@@ -101,8 +101,11 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         0 => format!("no minute with less than {} answered", percent(service.down_below)),
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
+    let fast = service.good_and_fast.iter();
+    let fast = fast.map(|one| format!(" ({} within {})", percent(one.share), latency(one.within_ms)));
+    let fast = fast.collect::<String>();
     let available = format!(
-        "{} of requests, {} of the time; {down}",
+        "{} of requests{fast}, {} of the time; {down}",
         percent_or_absent(service.availability_by_requests),
         percent(service.availability_by_time),
     );
