@@ -4,7 +4,7 @@
 
 /// For each type of which some fields play no part: those that do. A type that is not named here is
 /// taken as a whole.
-const MODELLED: [(&str, &str); 17] = [
+const MODELLED: [(&str, &str); 16] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -51,7 +51,6 @@ const MODELLED: [(&str, &str); 17] = [
         "horizontalPodAutoscalerConfig restoreToOriginalReplicaCount scalingModifiers",
     ),
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
-    ("PodUpdatePolicy", "updateMode minReplicas"),
 ];
 
 /// Fields that ask for nothing: the API server's own notes, and words for people.
@@ -68,9 +67,8 @@ const SILENT: [(&str, &str); 6] = [
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 25] = [
+const MEANINGS: [(&str, &str, &str); 24] = [
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
-    ("PodUpdatePolicy", "evictionRequirements", "pods are evicted whichever way requests change"),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
     ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
     (

@@ -14,6 +14,7 @@ use units::LoopPhase;
 pub struct MetricsSettings {
     /// From scrape to scrape of metrics-server (`--metric-resolution`), and so the window of its CPU
     /// samples. Default 15s, as in its published manifests; the flag's own default is 60s.
+    #[schemars(extend("x-minimum" = "100ms"))]
     pub resolution: SimDuration,
     /// When its first scrape of the run comes. Default 5s.
     pub first_scrape: LoopPhase,

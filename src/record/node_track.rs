@@ -1,7 +1,7 @@
 //! One node over the run.
 
 use cluster::Name;
-use cluster::node::{ConditionStatus, Node, ZONE_LABEL};
+use cluster::node::{ConditionStatus, Machine, Node, ZONE_LABEL};
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
@@ -17,6 +17,8 @@ pub struct NodeTrack {
     pub pool: Name,
     /// Its zone (`topology.kubernetes.io/zone`), empty if it is in none.
     pub zone: Name,
+    /// What it runs on, and what that costs.
+    pub machine: Machine,
     /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
     pub capacity: Resources,
     /// `status.allocatable`: capacity less the reservations of system and kubelet.
@@ -43,6 +45,7 @@ impl NodeTrack {
             name: node.meta.name().clone(),
             pool: node.pool.clone(),
             zone: node.meta.labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
+            machine: node.machine.clone(),
             capacity: resources(&node.capacity),
             allocatable: resources(&node.allocatable),
             added: now,
@@ -66,5 +69,10 @@ impl NodeTrack {
     /// How long its object existed, up to `now`.
     pub fn existed(&self, now: SimTime) -> SimDuration {
         self.removed.unwrap_or(now) - self.added
+    }
+
+    /// How long its machine was paid for, up to `now`.
+    pub fn paid(&self, now: SimTime) -> SimDuration {
+        self.removed.unwrap_or(now) - self.machine.launched.unwrap_or(self.added)
     }
 }

@@ -129,7 +129,7 @@ impl Tally<'_> {
     /// Time for which there were nodes, summed over them, and how many there were.
     fn node_time(&self) -> (i128, u64) {
         let nodes = &self.facts.recorder.nodes;
-        let time = nodes.iter().map(|node| nanos(node.existed(self.end()))).sum();
+        let time = nodes.iter().map(|node| nanos(node.paid(self.end()))).sum();
         (time, nodes.len() as u64)
     }
 

@@ -156,9 +156,10 @@ impl Disturbances {
         let workloads = &facts.recorder.workloads;
         let behind = service.workloads.iter().filter_map(|position| workloads.get(*position));
         let is_scaled = behind.clone().any(|one| one.hpa.is_some());
-        let at = report.log.iter().filter_map(|entry| {
-            Some((entry.at_seconds, kind_of(&entry.actor, &entry.reason)?))
-        });
+        let at = report
+            .log
+            .iter()
+            .filter_map(|entry| Some((entry.at_seconds, kind_of(&entry.actor, &entry.reason)?)));
         Self { at: at.collect(), is_scaled }
     }
 
@@ -203,7 +204,11 @@ fn kind_of(actor: &str, reason: &str) -> Option<&'static str> {
         (_, "SpotInterruption" | "SpotReclaimed") => "a spot machine",
         (
             _,
-            "NodeKilled" | "NodeNotReady" | "NodeDisconnected" | "KubeletStopped" | "Maintenance"
+            "NodeKilled"
+            | "NodeNotReady"
+            | "NodeDisconnected"
+            | "KubeletStopped"
+            | "Maintenance"
             | "TaintManagerEviction",
         )
         | ("user", "Evicted") => "a node",

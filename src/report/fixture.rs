@@ -2,9 +2,10 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
-    Attention, ChargeLine, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry,
-    ObjectiveResult, PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport,
-    ServiceSeries, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime, ErrorBudget,
+    FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, ObjectiveResult, PoolCost,
+    PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity, Spread,
+    WorkloadCost, WorkloadReport, WorkloadSeries,
 };
 use engine::SimDuration;
 use units::{HourlyPrice, Money};
@@ -38,7 +39,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         services: vec![agent_service(&ends), idle_service(&ends)],
         workloads: vec![agent_workload(&ends), idle_workload(&ends)],
         cluster: cluster(&ends),
-        error_budgets: Vec::new(),
+        error_budgets: vec![budget()],
         cost: cost(),
         attention: attention(),
         phases: None,
@@ -197,6 +198,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         llm: None,
         availability_by_requests: Some(0.991_797_4),
         latency_of_all: None,
+        good_and_fast: vec![GoodAndFast { within_ms: 2_000.0, share: 0.9893 }],
         availability_by_time: 0.998_6,
         down_below: 0.95,
         downtimes: vec![
@@ -357,6 +359,12 @@ fn cost() -> CostReport {
             node_hours: 3.0,
             usd: total,
         }],
+        machines: vec![MachineCost {
+            instance_type: "aws/m5.large".to_owned(),
+            capacity_type: "on-demand",
+            node_hours: 3.0,
+            usd: total,
+        }],
         workloads: vec![
             WorkloadCost { workload: "Deployment ai-agents/ai-agent".to_owned(), usd: workload },
             WorkloadCost { workload: "Deployment shop/storefront".to_owned(), usd: Money::ZERO },
@@ -453,4 +461,26 @@ fn log() -> Vec<LogEntry> {
             "Readiness probe failed: HTTP probe failed with statuscode: 503",
         ),
     ]
+}
+
+fn budget() -> ErrorBudget {
+    ErrorBudget {
+        subject: "service ai-agents/ai-agent".to_owned(),
+        figure: "availability".to_owned(),
+        objective: 0.999,
+        requests: 38_767,
+        bad: 318,
+        allowed: 38.767,
+        used: 318.0 / 38.767,
+        largest_burn_rate: 1_000.0,
+        used_by: vec![("a node".to_owned(), 300), ("a rollout".to_owned(), 18)],
+        alerts: vec![BurnRateAlert {
+            factor: 14.4,
+            long_minutes: 60,
+            short_minutes: 5,
+            from_seconds: NODE_LOST_SECONDS,
+            seconds: 360.0,
+            peak: 16.2,
+        }],
+    }
 }

@@ -18,11 +18,12 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod node_costs;
 mod reasons;
 pub mod text;
 
 pub use bill::BillFacts;
-pub use build::{Facts, PoolFacts, ServiceFacts, build};
+pub use build::{Facts, ServiceFacts, build};
 pub use build_objectives::limits_of;
 pub use error_budget::ALERTS;
 pub use llm::LlmReport;

@@ -374,6 +374,8 @@ pub struct CostReport {
     pub nodes_usd: Money,
     /// Per pool.
     pub pools: Vec<PoolCost>,
+    /// Per type of machine and way of buying it.
+    pub machines: Vec<MachineCost>,
     /// What the invoice has beside the nodes.
     pub charges: Vec<ChargeLine>,
     /// What is not in any sum, and why.
@@ -428,11 +430,24 @@ pub enum Provenance {
 pub struct PoolCost {
     /// Name of the node pool.
     pub pool: String,
-    /// Price of one node.
+    /// Price of one node; where they differ, the mean over the hours paid.
     pub node_usd_per_hour: HourlyPrice,
-    /// Sum of the hours for which its nodes existed.
+    /// Sum of the hours for which its machines were paid.
     pub node_hours: f64,
     /// Its cost.
+    pub usd: Money,
+}
+
+/// Cost of all machines of a type that were bought in one way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MachineCost {
+    /// Its type, such as `aws/m5.large`; empty for machines described in place.
+    pub instance_type: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Sum of the hours for which they were paid.
+    pub node_hours: f64,
+    /// Their cost.
     pub usd: Money,
 }
 

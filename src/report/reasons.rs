@@ -109,7 +109,7 @@ fn of_cost(report: &Report) -> String {
     let dearest = dearest
         .map(|pool| format!("pool {} costs {} of {}", pool.pool, pool.usd, report.cost.total_usd));
     let charge = report.cost.charges.iter().max_by_key(|line| line.usd);
-    let charge = charge.map(|line| format!("{} costs {}", line.what, line.usd));
+    let charge = charge.map(|line| format!("{} costs {}", line.item, line.usd));
     let idle = report.cost.idle_usd.as_usd() / report.cost.nodes_usd.as_usd();
     let idle =
         (idle.is_finite() && idle > 0.0).then(|| format!("{} of the nodes is idle", percent(idle)));

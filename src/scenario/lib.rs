@@ -1,6 +1,8 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod assumed;
 pub mod bill;
+mod bounds;
 mod check;
 pub mod cluster;
 mod delays;

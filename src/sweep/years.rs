@@ -219,11 +219,7 @@ fn processes(resolved: &ResolvedScenario, base: &Report) -> Vec<Process> {
 }
 
 /// The scenario with one failure, somewhere between the warm-up and the end.
-fn struck(
-    quiet: &ResolvedScenario,
-    fault: &RandomFault,
-    stream: &mut Stream,
-) -> ResolvedScenario {
+fn struck(quiet: &ResolvedScenario, fault: &RandomFault, stream: &mut Stream) -> ResolvedScenario {
     let mut struck = quiet.clone();
     let scenario = &mut struck.text.scenario;
     let repair = drawn(stream, fault.mean_time_to_repair);
@@ -236,14 +232,19 @@ fn struck(
     };
     if let Some(workload) = fault.workload.clone() {
         let (count, outage) = (1, |workload| Outage { workload, count: Some(1), duration: repair });
-        add(at, match fault.fault {
-            FaultKind::Hang => TimelineAction::Hang(outage(workload)),
-            FaultKind::FailReadiness => TimelineAction::FailReadiness(outage(workload)),
-            FaultKind::KillPod => {
-                TimelineAction::DeletePod(PodDeletion { workload, count, force: true })
-            }
-            _ => TimelineAction::CrashContainer(ContainerCrash { workload, count, exit_code: 1 }),
-        });
+        add(
+            at,
+            match fault.fault {
+                FaultKind::Hang => TimelineAction::Hang(outage(workload)),
+                FaultKind::FailReadiness => TimelineAction::FailReadiness(outage(workload)),
+                FaultKind::KillPod => {
+                    TimelineAction::DeletePod(PodDeletion { workload, count, force: true })
+                }
+                _ => {
+                    TimelineAction::CrashContainer(ContainerCrash { workload, count, exit_code: 1 })
+                }
+            },
+        );
         return struck;
     }
     let pools = quiet.scenario().cluster.node_pools.iter();
@@ -259,13 +260,16 @@ fn struck(
             let down_for = repair;
             add(at, TimelineAction::RestartKubelet(KubeletRestart { node: name(), down_for }));
         }
-        FaultKind::ReclaimSpot => add(at, TimelineAction::ReclaimSpot(SpotReclaim {
-            pool: (*pool).clone(),
-            count: 1,
-            notice: SPOT_NOTICE,
-            drain: true,
-            replaced_after: Some(repair),
-        })),
+        FaultKind::ReclaimSpot => add(
+            at,
+            TimelineAction::ReclaimSpot(SpotReclaim {
+                pool: (*pool).clone(),
+                count: 1,
+                notice: SPOT_NOTICE,
+                drain: true,
+                replaced_after: Some(repair),
+            }),
+        ),
         kind => {
             let is_kill = kind == FaultKind::KillNode;
             let kill = || TimelineAction::KillNode(name());

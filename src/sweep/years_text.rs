@@ -22,7 +22,8 @@ pub fn render(years: &Years, style: Style) -> String {
         lines.extend(of_service(service, style));
     }
     lines.push(String::new());
-    let left_out = "not in it: failures that meet, and zones, unless the scenario has faults for them";
+    let left_out =
+        "not in it: failures that meet, and zones, unless the scenario has faults for them";
     lines.push(style.paint(Paint::Dim, left_out));
     let mut text = String::new();
     for line in lines {
@@ -80,9 +81,8 @@ fn failures(failures: &[FailureReport], style: Style) -> Vec<String> {
         return vec!["  no kind of failure has a rate: add `faults`".to_owned()];
     }
     let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 5]].concat());
-    let heads = [
-        "what a failure does", "a year", "fail each", "down each", "fail a year", "down a year",
-    ];
+    let heads =
+        ["what a failure does", "a year", "fail each", "down each", "fail a year", "down a year"];
     table.row(heads.map(str::to_owned));
     for failure in failures.iter().take(FAILURES) {
         table.row([

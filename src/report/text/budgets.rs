@@ -12,7 +12,8 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     if report.error_budgets.is_empty() {
         return Vec::new();
     }
-    let title = "ERROR BUDGETS  what the objectives let go wrong, of the requests that ended in this run";
+    let title =
+        "ERROR BUDGETS  what the objectives let go wrong, of the requests that ended in this run";
     let mut lines = vec![style.paint(Paint::Heading, title)];
     for budget in &report.error_budgets {
         let text = format!(
@@ -28,16 +29,21 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
         let paint = if budget.used > 1.0 { Paint::Bad } else { Paint::Plain };
         let told = paragraph("  ", &text);
         lines.extend(told.iter().map(|line| style.paint(paint, line)));
-        lines.extend(used_by(budget).into_iter().flat_map(|text| paragraph("    used by    ", &text)));
-        lines.extend(alerts(budget).into_iter().flat_map(|text| paragraph("    alert      ", &text)));
+        lines.extend(
+            used_by(budget).into_iter().flat_map(|text| paragraph("    used by    ", &text)),
+        );
+        lines.extend(
+            alerts(budget).into_iter().flat_map(|text| paragraph("    alert      ", &text)),
+        );
     }
     lines
 }
 
 fn used_by(budget: &ErrorBudget) -> Option<String> {
-    let shares = budget.used_by.iter().map(|(what, bad)| {
-        format!("{what} {}", percent(*bad as f64 / budget.bad.max(1) as f64))
-    });
+    let shares = budget
+        .used_by
+        .iter()
+        .map(|(what, bad)| format!("{what} {}", percent(*bad as f64 / budget.bad.max(1) as f64)));
     let shares: Vec<String> = shares.collect();
     (!shares.is_empty()).then(|| shares.join(", "))
 }

@@ -3,9 +3,12 @@
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use super::tables::{ROWS, more, painted};
 use crate::cells;
-use crate::figures::percent_or_absent;
+use crate::figures::{number, percent_or_absent};
 use crate::model::Report;
 use units::Money;
+
+/// A month of 730 hours [ms].
+const MONTH_MS: i128 = 730 * 3_600_000;
 
 /// What the cloud charges, line by line, and what is not in it.
 pub fn invoice(report: &Report, style: Style) -> Vec<String> {
@@ -23,7 +26,16 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         let share = percent_or_absent(share(month, cost.month_usd));
         table.row([name, price, month.to_string(), share]);
     };
-    row("nodes".to_owned(), String::new(), cost.month_usd - beside);
+    for machine in &cost.machines {
+        let month = machine.usd.share(MONTH_MS, i128::from(report.run.duration_ms.max(1)));
+        let (kind, capacity) = (&machine.instance_type, machine.capacity_type);
+        let kind = if kind.is_empty() { "of the scenario's own types" } else { kind };
+        let hours = number(machine.node_hours);
+        row(format!("nodes: {kind}, {capacity}, {hours} hours"), String::new(), month);
+    }
+    if cost.machines.len() != 1 {
+        row("nodes, all".to_owned(), String::new(), cost.month_usd - beside);
+    }
     for line in &cost.charges {
         let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
         row(name, format!("{}/{}", price(line.unit_usd), line.unit), line.month_usd);

@@ -102,7 +102,8 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
     let fast = service.good_and_fast.iter();
-    let fast = fast.map(|one| format!(" ({} within {})", percent(one.share), latency(one.within_ms)));
+    let fast =
+        fast.map(|one| format!(" ({} within {})", percent(one.share), latency(one.within_ms)));
     let fast = fast.collect::<String>();
     let available = format!(
         "{} of requests{fast}, {} of the time; {down}",
