@@ -145,22 +145,22 @@ impl<'a> Walk<'a> {
             && schema.get("const").is_none_or(is_same)
             && schema.get("enum").is_none_or(is_listed)
             && schema.get("type").is_none_or(|types| has_type(types, value))
-            && value.as_object().is_none_or(|fields| self.admits_fields(schema, fields))
+            && value.as_object().is_none_or(|fields| admits_fields(schema, fields))
     }
+}
 
-    fn admits_fields(&self, schema: &Map<String, Value>, fields: &Map<String, Value>) -> bool {
-        let named = schema.get("properties").and_then(Value::as_object);
-        let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-        let required = list(schema, "required").iter().filter_map(Value::as_str);
-        let is_known = |(name, value): (&String, &Value)| match named.and_then(|it| it.get(name)) {
-            Some(Value::Object(of_field)) if of_field.contains_key("const") => {
-                of_field.get("const") == Some(value)
-            }
-            Some(_) => true,
-            None => !is_closed,
-        };
-        required.into_iter().all(|name| fields.contains_key(name)) && fields.iter().all(is_known)
-    }
+fn admits_fields(schema: &Map<String, Value>, fields: &Map<String, Value>) -> bool {
+    let named = schema.get("properties").and_then(Value::as_object);
+    let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+    let required = list(schema, "required").iter().filter_map(Value::as_str);
+    let is_known = |(name, value): (&String, &Value)| match named.and_then(|it| it.get(name)) {
+        Some(Value::Object(of_field)) if of_field.contains_key("const") => {
+            of_field.get("const") == Some(value)
+        }
+        Some(_) => true,
+        None => !is_closed,
+    };
+    required.into_iter().all(|name| fields.contains_key(name)) && fields.iter().all(is_known)
 }
 
 fn is_duration(schema: &Map<String, Value>) -> bool {
