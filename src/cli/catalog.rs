@@ -9,6 +9,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
+use super::catalog_failures;
 use super::catalog_prices::{self, Row};
 use super::exit::{Exit, Failure};
 use capacity::catalog::{self, Filter, FindError};
@@ -34,6 +35,10 @@ pub struct Arguments {
     /// items or parts of them
     #[arg(long, conflicts_with_all = ["min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     prices: bool,
+
+    /// List how often machines fail where a scenario does not say, with the source of each rate
+    #[arg(long, conflicts_with_all = ["prices", "names", "provider", "min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
+    failures: bool,
 
     /// Only types of this cloud
     #[arg(long, value_parser = provider_parser())]
@@ -104,6 +109,10 @@ enum Format {
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     if arguments.prices {
         return write_prices(arguments, out);
+    }
+    if arguments.failures {
+        catalog_failures::write(arguments.output == Format::Json, out)?;
+        return Ok(Exit::Fine);
     }
     let found = select(arguments).map_err(Failure::input)?;
     let limit = match (arguments.limit, arguments.output) {

@@ -7,6 +7,7 @@
 pub mod at;
 pub mod calibrate;
 pub mod catalog;
+mod catalog_failures;
 mod catalog_prices;
 pub mod check;
 pub mod compare;

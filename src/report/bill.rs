@@ -38,7 +38,7 @@ pub(super) struct BillReport {
 const PREMIUM_TIERS: [i128; 11] = [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 
 /// Instances that a gateway of Cloud NAT is paid for at most.
-const NAT_INSTANCES: usize = 32;
+const NAT_INSTANCES: u64 = 32;
 
 const GIB: i128 = 1 << 30;
 
@@ -288,7 +288,7 @@ impl Tally<'_> {
         let what = counted(gateways.into(), "NAT gateway");
         let (node_time, nodes) = self.node_time();
         let is_by_node = self.facts.bill.provider == Some(Provider::Gcp);
-        if is_by_node && nodes as usize <= NAT_INSTANCES {
+        if is_by_node && nodes <= NAT_INSTANCES {
             let what = format!("{what} for {}", counted(nodes, "node"));
             self.add("nat-gateway-node", what, node_time, basis);
         } else {
@@ -386,7 +386,9 @@ impl Tally<'_> {
                 }
             }
             let all: i128 = zones.values().sum::<i128>().max(1);
-            zones.values_mut().for_each(|time| *time = *time * 1_000_000 / all);
+            for time in zones.values_mut() {
+                *time = *time * 1_000_000 / all;
+            }
             zones
         };
         let (from, to) = (shares(from), shares(to));

@@ -227,7 +227,7 @@ impl DataPlane {
 
     /// Has the nodes looked at again if there is something to see; `is_past` tells that this instant's look is over.
     pub(super) fn wake_looks(&mut self, env: &mut Environment, is_past: bool) {
-        if self.looks.sleep() && !self.has_nothing_to_look_at() {
+        if self.looks.is_asleep() && !self.has_nothing_to_look_at() {
             self.looks.wake(env, is_past);
         }
     }

@@ -37,8 +37,8 @@ impl Looks {
     }
 
     /// Whether the clock stands still.
-    pub(super) fn sleep(&self) -> bool {
-        self.state == State::Asleep
+    pub(super) const fn is_asleep(self) -> bool {
+        matches!(self.state, State::Asleep)
     }
 
     /// Lets it go on: at the tick at which it would be if it had never stood still.

@@ -56,6 +56,11 @@ impl Money {
         (self.atto_usd + half) / cent
     }
 
+    /// The amount in 10^-18 dollar, for exact ratios.
+    pub const fn atto_usd(self) -> i128 {
+        self.atto_usd
+    }
+
     /// The amount in dollars, for display and ratios.
     pub fn as_usd(self) -> f64 {
         self.atto_usd as f64 / ATTO_PER_USD as f64

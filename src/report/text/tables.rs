@@ -56,12 +56,14 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
     let first = format!("TTFT {}", quantiles(llm.time_to_first_token));
     let each = format!("TPOT {}", quantiles(llm.time_per_output_token));
     let million = llm.million_output_tokens_usd;
+    let loaded = llm.million_output_tokens_fully_loaded_usd;
+    let loaded = loaded.map(|usd| format!(" and {usd} fully loaded")).unwrap_or_default();
     let servers = format!(
         "{} generated, {} a second{}; {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the time, \
          KV cache at most {} full, {}",
         count(llm.output_tokens),
         number(llm.output_tokens_per_second),
-        million.map(|usd| format!(" at {usd} a million")).unwrap_or_default(),
+        million.map(|usd| format!(" at {usd} a million allocated{loaded}")).unwrap_or_default(),
         count(llm.prompt_tokens),
         percent(llm.prefix_hit_ratio),
         percent(llm.gpu_utilization),
