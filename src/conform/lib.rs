@@ -9,6 +9,7 @@ mod json;
 pub mod karpenter;
 pub mod keda;
 mod objects;
+pub mod real_cluster;
 mod recording;
 pub mod scheduler;
 pub mod vpa;

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod assumed;
+pub mod bill;
 mod bounds;
 mod check;
 pub mod cluster;

@@ -4,7 +4,7 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, Facts, Report, RunInfo, ServiceFacts, build};
+use report::{self, Attention, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
@@ -127,6 +127,11 @@ pub fn report(
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
+        bill: BillFacts {
+            settings: &scenario.bill,
+            provider: scenario.bill.provider(&scenario.cluster),
+            workloads: &scenario.workloads,
+        },
         notes: &attentions(blueprint.notes()),
     });
     let assumptions = resolved.text.assumptions().into_iter();
