@@ -264,6 +264,14 @@ impl Apps {
         }
     }
 
+    /// The network of a pod that has ended is taken down.
+    pub(super) fn sandbox_stopped(&self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
+        let app = self.get(pod).filter(|app| !app.is_running());
+        if let Some(backend) = app.and_then(|app| app.backend) {
+            traffic.set_state(now, backend, BackendState::Gone);
+        }
+    }
+
     /// The pod object is gone.
     pub(super) fn remove(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);

@@ -3,6 +3,7 @@
 use cluster::pod::PodId;
 use cluster::service::ServiceId;
 use engine::{Digest, Lane};
+use traffic::Via;
 
 /// An event of the simulation. Order at one instant: first the controllers' due work, then the
 /// scheduler, then events by lane, then by insertion.
@@ -30,12 +31,22 @@ pub enum Event {
         /// The pod.
         pod: PodId,
     },
+    /// The network of a pod whose containers have ended is taken down.
+    SandboxStopped {
+        /// The pod.
+        pod: PodId,
+    },
     /// A draining application may be done.
     Drain {
         /// The pod.
         pod: PodId,
     },
-    /// The nodes learn the new endpoints of a Service.
+    /// A write of those who send requests to endpoints begins or ends.
+    WriteRules {
+        /// Whose.
+        via: Via,
+    },
+    /// The clients of a headless Service learn its new endpoints.
     Propagate {
         /// The Service.
         service: ServiceId,
@@ -82,7 +93,8 @@ impl Event {
             | Self::CpuLoad { .. } => 0,
             Self::Kubelet { .. } => 1,
             Self::Drain { .. } => 2,
-            Self::Propagate { .. } => 3,
+            Self::Propagate { .. } | Self::WriteRules { .. } => 3,
+            Self::SandboxStopped { .. } => 2,
             Self::ShareCpu => 4,
             Self::Scrape => 5,
             Self::PrometheusScrape => 6,
@@ -108,6 +120,8 @@ impl Event {
             Self::PrometheusScrape => (10, 0),
             Self::CpuLoad { step } => (11, step.into()),
             Self::Apply { hpas } => (12, hpas.into()),
+            Self::WriteRules { via } => (13, via as u64),
+            Self::SandboxStopped { pod } => (14, pod.to_bits()),
         };
         digest.word(kind);
         digest.word(detail);

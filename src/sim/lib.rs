@@ -21,6 +21,7 @@ mod observers;
 mod outages;
 mod resizing;
 pub mod routes;
+mod rule_writes;
 mod simulation;
 mod targets;
 mod timeline;

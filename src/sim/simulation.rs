@@ -219,6 +219,8 @@ impl Simulation {
             Event::Evict { pod } => evict(env, pod),
             Event::Drain { pod } => data_plane.drain(env, pod),
             Event::Propagate { service } => data_plane.propagate(env, service),
+            Event::WriteRules { via } => data_plane.write_rules(env, via),
+            Event::SandboxStopped { pod } => data_plane.sandbox_stopped(env, pod),
             Event::DeferredStep { step } => machines.run_deferred(env, data_plane, step),
             Event::RandomFault { process, strikes } => {
                 random_faults.run(env, data_plane, machines, (process, strikes));

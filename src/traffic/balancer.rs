@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, BackendId};
+use super::backend::{Backend, BackendId, BackendState};
 use super::hash_ring::HashRing;
 use super::pins::Pins;
 use super::policy::ServicePolicy;
 use super::prefix_routing::PrefixIndex;
 use super::recording::Records;
 use super::request_model::RequestSize;
+use super::source_ports::SourcePorts;
 use engine::random::index_below;
 use engine::{SimTime, Stream, Table};
 
@@ -76,6 +77,10 @@ pub(super) struct Chooser {
     loads: Vec<usize>,
     /// With `trafficDistribution`.
     close: Option<Close>,
+    /// Where connections go through kube-proxy, and connection tracking with it: the clients' source ports.
+    ports: Option<SourcePorts>,
+    /// Whether an endpoint does not answer, or connections may still be led to one that did not.
+    ports_count: bool,
     /// Whether every endpoint may serve every caller.
     is_blind: bool,
 }
@@ -164,6 +169,8 @@ impl Chooser {
             prefixes: PrefixIndex::default(),
             loads: Vec::new(),
             close: None,
+            ports: None,
+            ports_count: false,
             is_blind: false,
         };
         chooser.look_at_itself();
@@ -171,8 +178,23 @@ impl Chooser {
     }
 
     const fn look_at_itself(&mut self) {
-        self.is_blind =
-            matches!(self.rule, Balancer::Random) && self.pins.is_none() && self.close.is_none();
+        self.is_blind = matches!(self.rule, Balancer::Random)
+            && self.pins.is_none()
+            && self.close.is_none()
+            && !self.ports_count;
+    }
+
+    /// New connections are led by their source ports while an old entry of connection tracking is there.
+    pub fn track_connections(&mut self, clients: u32, stream: Stream) {
+        if self.ports.is_none() {
+            self.ports = SourcePorts::new(clients, stream);
+        }
+    }
+
+    /// An endpoint does not answer any more.
+    pub const fn endpoint_lost(&mut self) {
+        self.ports_count = self.ports.is_some();
+        self.look_at_itself();
     }
 
     /// From now on connections or clients keep their endpoints as the policy says.
@@ -215,6 +237,9 @@ impl Chooser {
         if let Some(pins) = &mut self.pins {
             pins.endpoints_changed(endpoints);
         }
+        if self.ports.is_some() && !self.ports_count && endpoints.iter().any(|one| !answers(*one, backends)) {
+            self.endpoint_lost();
+        }
     }
 
     /// Chooses the endpoints for the next `count` requests if every endpoint may serve every caller; else for none of
@@ -253,9 +278,31 @@ impl Chooser {
         let mut scene = Scene { now, caller, backends, records };
         if self.pins.is_some() {
             self.choose_pinned(endpoints, &mut scene)
+        } else if self.ports_count {
+            self.choose_by_port(endpoints, &mut scene)
         } else {
             self.choose_near(endpoints, &mut scene)
         }
+    }
+
+    /// Where connection tracking leads a new connection: to the endpoint of an old one from its port, or a new one.
+    fn choose_by_port(
+        &mut self,
+        endpoints: &[BackendId],
+        scene: &mut Scene<'_>,
+    ) -> Option<BackendId> {
+        let mut ports = self.ports.take()?;
+        let chosen = ports.connect(scene.now, || {
+            let chosen = self.choose_near(endpoints, scene)?;
+            Some((chosen, answers(chosen, scene.backends)))
+        });
+        let all_answer = || endpoints.iter().all(|one| answers(*one, scene.backends));
+        if !ports.has_entries(scene.now) && all_answer() {
+            self.ports_count = false;
+            self.look_at_itself();
+        }
+        self.ports = Some(ports);
+        chosen
     }
 
     /// Among the endpoints of the caller's node or zone, if that is asked for and there are any; else among
@@ -297,7 +344,7 @@ impl Chooser {
         }
         let chosen = self.choose_near(endpoints, scene)?;
         if let Some(pins) = &mut self.pins {
-            pins.pin(key, scene.now, chosen);
+            pins.pin(key, scene.now, chosen, scene.backends);
         }
         Some(chosen)
     }
@@ -356,6 +403,12 @@ impl Chooser {
         self.turn = index + 1;
         index
     }
+}
+
+/// Whether anybody is there to accept or refuse a connection.
+fn answers(endpoint: BackendId, backends: &Table<Backend>) -> bool {
+    let state = backends.get(endpoint).map(|backend| backend.state);
+    matches!(state, Some(BackendState::Serving | BackendState::Refusing))
 }
 
 /// What a choice may look at.

@@ -35,9 +35,29 @@ pub struct ServiceSpec {
     pub outlier_detection: Option<OutlierDetection>,
 }
 
+/// Who leads requests from clients to the pods of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Via {
+    /// The rules of kube-proxy, or, of a headless Service, the DNS.
+    #[default]
+    KubeProxy,
+    /// An ingress controller, which knows the pods itself.
+    IngressController,
+    /// A gateway of Gateway API, likewise.
+    Gateway,
+}
+
+impl Via {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::KubeProxy, Self::IngressController, Self::Gateway];
+}
+
 /// How a service is reached, for the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServicePolicy {
+    /// Who leads requests to the pods.
+    pub via: Via,
     /// How a request, or a new connection, finds its pod.
     pub balancer: Balancer,
     /// Connections that stay open.
@@ -123,6 +143,7 @@ impl ServiceSpec {
     /// The settings for the engine.
     pub fn policy(&self) -> ServicePolicy {
         ServicePolicy {
+            via: Via::KubeProxy,
             balancer: self.balancer.unwrap_or_default(),
             connections: self.connections,
             clients: self.clients,
@@ -138,6 +159,7 @@ impl ServicePolicy {
     /// Requests find their pods by this rule; nothing else is special.
     pub const fn balanced(balancer: Balancer) -> Self {
         Self {
+            via: Via::KubeProxy,
             balancer,
             connections: None,
             clients: default_clients(),

@@ -12,6 +12,7 @@ mod autoscalers_by_recording;
 mod autoscaling;
 mod calls;
 mod catalog;
+mod connections;
 mod conform_cluster_autoscaler;
 mod controllers_by_source;
 mod cpu_limit;

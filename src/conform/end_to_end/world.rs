@@ -14,7 +14,7 @@ use kubelet::AppProfile;
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 use metrics::MetricsSettings;
 use scenario::resolved::ScenarioFiles;
-use scenario::{Delays, ResolvedScenario, ScenarioText};
+use scenario::{Delays, RuleWrites, ResolvedScenario, ScenarioText};
 use scheduler::{Scheduler, TieBreaker};
 use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};
@@ -103,7 +103,10 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
     world.metrics = MetricsSettings { resolution: SCRAPE_PERIOD, ..MetricsSettings::default() };
     world.delays = Delays {
         watch: SimDuration::ZERO,
-        endpoint_propagation: SimDuration::ZERO,
+        kube_proxy: RuleWrites::IDEAL,
+        ingress_controller: RuleWrites::IDEAL,
+        gateway: RuleWrites::IDEAL,
+        sandbox_stop: SimDuration::ZERO,
         dns_cache: SimDuration::ZERO,
         cpu_sharing_period: NEVER,
     };
