@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::exit::{Exit, Failure};
 use conform::end_to_end::{self, CaseFiles, EndToEndReport};
+use conform::real_cluster::{self, RealClusterReport};
 use conform::{ConformReport, controllers, hpa, keda, scheduler, vpa};
 use files::{read_bytes, read_folder};
 
@@ -35,6 +36,8 @@ enum Recording {
     Hpa(Files),
     /// Decisions of KEDA; docs/conform-keda.md describes the files
     Keda(Files),
+    /// A real cluster, measured event by event; docs/conform-real-cluster.md describes the folders
+    RealCluster(Measured),
     /// Scheduling cycles of kube-scheduler; docs/conform-scheduler.md describes the files
     Scheduler(Files),
     /// Decisions of the VerticalPodAutoscaler; docs/conform-vpa.md describes the files
@@ -67,6 +70,18 @@ struct Folders {
     output: Format,
 }
 
+/// Where the measurements are.
+#[derive(Debug, clap::Args)]
+struct Measured {
+    /// Folders with cases.json and tables such as start-stop.csv and restarts.csv, compressed with gzip or not
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<String>,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
 /// Form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -87,6 +102,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Recording::EndToEnd(folders) => return run_cases(folders, out),
         Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),
         Recording::Keda(files) => (files, |bytes| keda::replay(bytes)),
+        Recording::RealCluster(folders) => return run_measured(folders, out),
         Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),
         Recording::Vpa(files) => (files, |bytes| vpa::replay(bytes)),
     };
@@ -117,6 +133,20 @@ fn run_cases(arguments: &Folders, out: &mut impl Write) -> Result<Exit, Failure>
         })
         .collect();
     let report = EndToEndReport::new(outcomes?);
+    write_report(&report, arguments.output, out)?;
+    Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
+}
+
+/// Simulates what was measured and writes how far it agrees.
+fn run_measured(arguments: &Measured, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut steps = Vec::new();
+    for folder in &arguments.folders {
+        let in_folder = |problem: String| in_path(folder, &problem);
+        let files = read_folder(folder).map_err(in_folder)?;
+        let recording = real_cluster::Recording::new(files).map_err(in_folder)?;
+        steps.extend(real_cluster::check(&recording).map_err(in_folder)?);
+    }
+    let report = RealClusterReport::new(steps);
     write_report(&report, arguments.output, out)?;
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
 }

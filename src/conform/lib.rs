@@ -8,6 +8,7 @@ pub mod hpa;
 mod json;
 pub mod keda;
 mod objects;
+pub mod real_cluster;
 mod recording;
 pub mod scheduler;
 pub mod vpa;

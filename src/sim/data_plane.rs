@@ -152,6 +152,10 @@ impl DataPlane {
         // A step within a step finds new lists.
         let mut out = std::mem::take(&mut self.effects);
         step(&mut self.kubelet, env.view(), &mut out);
+        if let Some(watch) = &mut env.observers.journal.watch {
+            out.steps.iter().for_each(|(pod, step)| watch.stepped(env.now, *pod, *step));
+        }
+        out.steps.clear();
         for effect in out.apps.drain(..) {
             self.app_effect(env, effect);
         }
