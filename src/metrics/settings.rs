@@ -15,6 +15,10 @@ pub struct MetricsSettings {
     /// From scrape to scrape of metrics-server (`--metric-resolution`), and so the window of its CPU
     /// samples. Default 15s, as in its published manifests; the flag's own default is 60s.
     pub resolution: SimDuration,
+    /// How often a kubelet reads the counters of a container whose pod takes requests (`--housekeeping-interval`; cAdvisor
+    /// waits once to twice as long, by chance): a scrape has what was read last. Default 10s; 0s: the counters of the
+    /// scrape's own instant.
+    pub housekeeping_interval: SimDuration,
     /// When its first scrape of the run comes. Default 5s.
     pub first_scrape: LoopPhase,
     /// The Prometheus behind custom and external metrics.
@@ -29,6 +33,7 @@ impl Default for MetricsSettings {
     fn default() -> Self {
         Self {
             resolution: SimDuration::from_secs(15),
+            housekeeping_interval: SimDuration::from_secs(10),
             first_scrape: LoopPhase::After(SimDuration::from_secs(5)),
             prometheus: PrometheusSettings::default(),
             custom: Vec::new(),

@@ -174,6 +174,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         service: "ai-agents/ai-agent".to_owned(),
         workloads: vec!["Deployment ai-agents/ai-agent".to_owned()],
         has_clients: true,
+        balancing: Balancing { is_stated: true, kept_connections: Some(8), ..Balancing::default() },
         arrived: 38_771,
         answered: 38_449,
         failed_by_cause: vec![

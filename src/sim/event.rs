@@ -70,6 +70,8 @@ pub enum Event {
     },
     /// Who shares the CPU of crowded nodes is looked at anew.
     ShareCpu,
+    /// The kubelets read the counters of containers that are due.
+    Housekeeping,
     /// metrics-server scrapes the kubelets.
     Scrape,
     /// Prometheus scrapes the applications.
@@ -95,7 +97,7 @@ impl Event {
             Self::Drain { .. } => 2,
             Self::Propagate { .. } | Self::WriteRules { .. } => 3,
             Self::SandboxStopped { .. } => 2,
-            Self::ShareCpu => 4,
+            Self::ShareCpu | Self::Housekeeping => 4,
             Self::Scrape => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
@@ -111,6 +113,7 @@ impl Event {
             Self::Propagate { service } => (3, service.to_bits()),
             Self::ShareCpu => (4, 0),
             Self::Scrape => (5, 0),
+            Self::Housekeeping => (15, 0),
             Self::DeferredStep { step } => (8, step.into()),
             Self::RandomFault { process, strikes } => {
                 (9, u64::from(process) << 1 | u64::from(strikes))

@@ -54,6 +54,19 @@ impl Balancer {
         }
     }
 
+    /// The rule in words, for reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Random => "any pod with equal chance",
+            Self::RoundRobin => "one pod after the other",
+            Self::LeastConnections => "the pod with the fewest requests",
+            Self::LeastRequest => "the less busy of two pods",
+            Self::RingHash => "by the hash of the client",
+            Self::LeastKvCache => "the pod with the least of its KV cache in use",
+            Self::PrefixCache => "the pod that had the session",
+        }
+    }
+
     /// Whether it makes sense for servers of language models alone.
     pub const fn is_for_language_models(self) -> bool {
         matches!(self, Self::LeastKvCache | Self::PrefixCache)

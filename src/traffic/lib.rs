@@ -58,6 +58,7 @@ pub use problem::Problem;
 pub use recording::{FailureCause, IntervalFigures, Latencies, LatenciesOfAll, Outcomes, Waits};
 pub use request_model::{RequestModel, RequestModelId, RequestModelSpec, Young};
 pub use route_policy::{Causes, Retries, RoutePolicy, RouteTraffic};
+pub use source_ports::TRACKED_CLIENTS;
 pub use time_law::{Distribution, TimeLaw};
 pub use trace::{Trace, TraceError};
 pub use trace_rows::{NewSpool, Spool};

@@ -20,7 +20,8 @@ pub struct ServiceSpec {
     /// that new pods wait for new connections. Default: each request has a connection of its own.
     pub connections: Option<Connections>,
     /// How many different clients there are, for `ringHash` and for `sessionAffinity: ClientIP` of the
-    /// Service: each sends the same share of the requests. Default 1000.
+    /// Service: each sends the same share of the requests. Connections of few clients, 64 at most, go on hanging for
+    /// some time after the endpoints on a lost node are out, as they come to their old source ports. Default 1000.
     #[serde(default = "default_clients")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub clients: u32,
@@ -51,6 +52,25 @@ pub enum Via {
 impl Via {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::KubeProxy, Self::IngressController, Self::Gateway];
+
+    /// The rule by which it finds a pod where nobody says otherwise: kube-proxy with iptables or nftables takes any for
+    /// each new connection, ingress-nginx one after the other, Envoy the less busy of two.
+    pub const fn usual(self) -> Balancer {
+        match self {
+            Self::KubeProxy => Balancer::Random,
+            Self::IngressController => Balancer::RoundRobin,
+            Self::Gateway => Balancer::LeastRequest,
+        }
+    }
+
+    /// Its name in words, for reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::KubeProxy => "kube-proxy",
+            Self::IngressController => "the ingress controller",
+            Self::Gateway => "the gateway",
+        }
+    }
 }
 
 /// How a service is reached, for the engine.
@@ -60,6 +80,8 @@ pub struct ServicePolicy {
     pub via: Via,
     /// How a request, or a new connection, finds its pod.
     pub balancer: Balancer,
+    /// Whether the scenario says so; else it is what is usual there.
+    pub is_stated: bool,
     /// Connections that stay open.
     pub connections: Option<Connections>,
     /// How many different clients there are.
@@ -145,6 +167,7 @@ impl ServiceSpec {
         ServicePolicy {
             via: Via::KubeProxy,
             balancer: self.balancer.unwrap_or_default(),
+            is_stated: self.balancer.is_some(),
             connections: self.connections,
             clients: self.clients,
             client_affinity: None,
@@ -161,6 +184,7 @@ impl ServicePolicy {
         Self {
             via: Via::KubeProxy,
             balancer,
+            is_stated: false,
             connections: None,
             clients: default_clients(),
             client_affinity: None,

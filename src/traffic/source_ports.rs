@@ -18,8 +18,9 @@ const PORTS: u64 = 28_232;
 const STEP_MAX: usize = 32;
 /// How long an entry of a connection that was never answered stays.
 const SYN_SENT: SimDuration = SimDuration::from_secs(120);
-/// With more clients each makes so few connections that its old entries are gone when it comes to their ports again.
-const CLIENTS_MAX: u32 = 64;
+/// With more clients than this of one service each makes so few connections that its old entries are gone when it comes
+/// to their ports again.
+pub const TRACKED_CLIENTS: u32 = 64;
 
 /// The source ports of the clients of one Service, while there are old entries.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ struct Entry {
 impl SourcePorts {
     /// Those of so many clients; none if they are too many to ever meet an entry.
     pub fn new(clients: u32, stream: Stream) -> Option<Self> {
-        let count = Some(clients).filter(|count| (1..=CLIENTS_MAX).contains(count))?;
+        let count = Some(clients).filter(|count| (1..=TRACKED_CLIENTS).contains(count))?;
         Some(Self { clients: vec![Client::default(); count as usize], stream })
     }
 

@@ -100,7 +100,11 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
     world.interval = world.duration;
     world.begin = BEGIN;
     world.falls_back_to_terminating = false;
-    world.metrics = MetricsSettings { resolution: SCRAPE_PERIOD, ..MetricsSettings::default() };
+    world.metrics = MetricsSettings {
+        resolution: SCRAPE_PERIOD,
+        housekeeping_interval: SimDuration::ZERO,
+        ..MetricsSettings::default()
+    };
     world.delays = Delays {
         watch: SimDuration::ZERO,
         kube_proxy: RuleWrites::IDEAL,
