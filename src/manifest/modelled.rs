@@ -4,7 +4,7 @@
 
 /// For each type of which some fields play no part: those that do. A type that is not named here is
 /// taken as a whole.
-const MODELLED: [(&str, &str); 17] = [
+const MODELLED: [(&str, &str); 19] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -25,8 +25,10 @@ const MODELLED: [(&str, &str); 17] = [
     (
         "ServiceSpec",
         "selector ports clusterIP clusterIPs publishNotReadyAddresses sessionAffinity \
-      trafficDistribution",
+      sessionAffinityConfig internalTrafficPolicy externalTrafficPolicy trafficDistribution",
     ),
+    ("SessionAffinityConfig", "clientIP"),
+    ("ClientIPConfig", "timeoutSeconds"),
     ("ServicePort", "name port targetPort"),
     (
         "StatefulSetSpec",
@@ -60,7 +62,7 @@ const SILENT: [(&str, &str); 6] = [
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
     ),
-    ("ServiceSpec", "ipFamilies ipFamilyPolicy internalTrafficPolicy"),
+    ("ServiceSpec", "ipFamilies ipFamilyPolicy"),
     ("ServicePort", "appProtocol"),
     ("StatefulSetSpec", "serviceName"),
     ("PersistentVolumeClaimSpec", "volumeMode"),
@@ -104,9 +106,8 @@ const MEANINGS: [(&str, &str, &str); 25] = [
     ("Volume", "", "no storage is simulated; such a volume is always there"),
     (
         "ServiceSpec",
-        "type externalName externalIPs externalTrafficPolicy healthCheckNodePort loadBalancerIP \
-         loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts \
-         sessionAffinityConfig",
+        "type externalName externalIPs healthCheckNodePort loadBalancerIP \
+         loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts",
         "requests enter at the Service and go to its ready pods, whatever leads to it",
     ),
     (

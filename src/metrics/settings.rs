@@ -19,6 +19,9 @@ pub struct MetricsSettings {
     /// waits once to twice as long, by chance): a scrape has what was read last. Default 10s; 0s: the counters of the
     /// scrape's own instant.
     pub housekeeping_interval: SimDuration,
+    /// From the beginning of a scrape until metrics-server serves its samples: when all kubelets have answered. Default
+    /// 3s, as measured beside a busy control plane.
+    pub scrape_time: SimDuration,
     /// When its first scrape of the run comes. Default 5s.
     pub first_scrape: LoopPhase,
     /// The Prometheus behind custom and external metrics.
@@ -34,6 +37,7 @@ impl Default for MetricsSettings {
         Self {
             resolution: SimDuration::from_secs(15),
             housekeeping_interval: SimDuration::from_secs(10),
+            scrape_time: SimDuration::from_secs(3),
             first_scrape: LoopPhase::After(SimDuration::from_secs(5)),
             prometheus: PrometheusSettings::default(),
             custom: Vec::new(),

@@ -22,6 +22,10 @@ pub struct Delays {
     /// When gateways of Gateway API do. Default: as Envoy whose control plane waits 100 ms for further changes
     /// (`PILOT_DEBOUNCE_AFTER`).
     pub gateway: RuleWrites,
+    /// The rate of requests that each controller may send to the API server (`--kube-api-qps` and `--kube-api-burst` of
+    /// kube-controller-manager). Default: 20 a second, 30 at once: of 40 pods thirty are created at once. `qps: 0` is no
+    /// limit.
+    pub controller_client: ClientRate,
     /// From the exit of the last container of a pod that is to go until its network is taken down: nobody refuses
     /// connections to its address any more, they hang. Default 300ms.
     pub sandbox_stop: SimDuration,
@@ -31,6 +35,27 @@ pub struct Delays {
     /// How often it is looked at which pods share the CPU of their node, what they burn for themselves, and what
     /// flows bring; requests share it at each instant. Default 1s.
     pub cpu_sharing_period: SimDuration,
+}
+
+/// The rate limit of a client of the API server: a bucket of tokens, one for each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientRate {
+    /// Requests a second in the long run; 0 is no limit.
+    pub qps: u32,
+    /// Requests at once after a pause.
+    pub burst: u32,
+}
+
+impl ClientRate {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { qps: 0, burst: 0 };
+}
+
+impl Default for ClientRate {
+    fn default() -> Self {
+        Self::UNLIMITED
+    }
 }
 
 /// How somebody who sends requests to endpoints keeps up with changes of them.
@@ -66,6 +91,7 @@ impl Default for Delays {
             kube_proxy: RuleWrites::after_millis(1000, [20, 100]),
             ingress_controller: RuleWrites::after_millis(3333, [20, 100]),
             gateway: RuleWrites::after_millis(0, [100, 200]),
+            controller_client: ClientRate { qps: 20, burst: 30 },
             sandbox_stop: SimDuration::from_millis(300),
             dns_cache: SimDuration::from_secs(30),
             cpu_sharing_period: SimDuration::from_secs(1),

@@ -20,7 +20,7 @@ pub mod starter;
 mod typing;
 pub mod workloads;
 
-pub use delays::{Delays, RuleWrites};
+pub use delays::{ClientRate, Delays, RuleWrites};
 pub use document::Scenario;
 pub use overrides::Override;
 pub use read::ScenarioText;

@@ -13,13 +13,9 @@ use cluster::ClusterView;
 use cluster::pod::{Pod, PodId};
 use cluster::selection::Selecting;
 use cluster::service::{Endpoint, Service, ServiceId, TrafficDistribution};
-use engine::{SimDuration, Streams};
+use engine::Streams;
 use kubelet::Kubelet;
 use traffic::{BackendId, ServiceId as TrafficId, Traffic, Via};
-
-/// How long `sessionAffinity: ClientIP` remembers a client: `sessionAffinityConfig.clientIP
-/// .timeoutSeconds`, 10800 by default.
-const CLIENT_AFFINITY: SimDuration = SimDuration::from_secs(10_800);
 
 /// The endpoints of the Services with traffic, as those who send requests to them know them.
 #[derive(Clone, Debug)]
@@ -203,8 +199,12 @@ fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service, via: Via) {
     if via == Via::KubeProxy {
         traffic.track_connections(id);
     }
-    if service.spec.has_client_affinity {
-        traffic.set_client_affinity(id, CLIENT_AFFINITY);
+    if let Some(timeout) = service.spec.client_affinity {
+        traffic.set_client_affinity(id, timeout);
+    }
+    let stays_local = (service.spec.is_internal_local, service.spec.is_external_local);
+    if via == Via::KubeProxy && stays_local != (false, false) {
+        traffic.stay_local(id, stays_local);
     }
     match service.spec.traffic_distribution {
         Some(TrafficDistribution::PreferSameZone) => traffic.prefer_same_zone(id),

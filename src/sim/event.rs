@@ -74,6 +74,8 @@ pub enum Event {
     Housekeeping,
     /// metrics-server scrapes the kubelets.
     Scrape,
+    /// metrics-server serves what it scraped.
+    Publish,
     /// Prometheus scrapes the applications.
     PrometheusScrape,
     /// An interval of the report ends.
@@ -98,7 +100,7 @@ impl Event {
             Self::Propagate { .. } | Self::WriteRules { .. } => 3,
             Self::SandboxStopped { .. } => 2,
             Self::ShareCpu | Self::Housekeeping => 4,
-            Self::Scrape => 5,
+            Self::Scrape | Self::Publish => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
         }
@@ -114,6 +116,7 @@ impl Event {
             Self::ShareCpu => (4, 0),
             Self::Scrape => (5, 0),
             Self::Housekeeping => (15, 0),
+            Self::Publish => (16, 0),
             Self::DeferredStep { step } => (8, step.into()),
             Self::RandomFault { process, strikes } => {
                 (9, u64::from(process) << 1 | u64::from(strikes))

@@ -4,6 +4,7 @@ mod adapter;
 mod apps;
 mod blueprint;
 mod chance;
+mod client_rate;
 mod changing;
 pub mod control_plane;
 mod data_plane;

@@ -1,12 +1,13 @@
 //! The metrics pipeline: metrics-server, Prometheus with its adapter, and their failures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::adapter::Adapter;
 use super::data_plane::DataPlane;
 use super::environment::Environment;
 use super::event::Event;
 use cluster::custom_metrics::{ApiHealth, MetricsApi};
+use cluster::metrics::PodMetricsUpdate;
 use cluster::node::NodeId;
 use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime, Streams};
@@ -20,6 +21,8 @@ pub(super) struct MetricsPipeline {
     server: MetricsServer,
     /// Absent where a scrape has the counters of its own instant.
     housekeeping: Option<Housekeeping>,
+    /// Scrapes under way, the first to end first.
+    scraped: VecDeque<PodMetricsUpdate>,
     adapter: Adapter,
     /// Nodes that metrics-server cannot scrape though their kubelets work.
     failing_nodes: BTreeSet<NodeId>,
@@ -91,7 +94,20 @@ impl MetricsPipeline {
         let resolution = env.world.metrics.resolution;
         let served = server.scrape(env.now, resolution, usage, meters);
         apps.disturb(pods.into_iter().filter(|pod| !server.is_steady(*pod)));
-        env.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
+        let takes = env.world.metrics.scrape_time;
+        self.scraped.push_back(served);
+        if takes > SimDuration::ZERO {
+            env.enter(env.now + takes, Event::Publish);
+        } else {
+            self.publish(env);
+        }
+    }
+
+    /// All kubelets have answered a scrape: its samples are served.
+    pub(super) fn publish(&mut self, env: &mut Environment) {
+        if let Some(served) = self.scraped.pop_front() {
+            env.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
+        }
     }
 
     /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.

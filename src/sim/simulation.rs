@@ -233,6 +233,7 @@ impl Simulation {
             Event::ShareCpu => data_plane.share_nodes(env),
             Event::Housekeeping => metrics.keep_house(env, data_plane),
             Event::Scrape => metrics.scrape(env, data_plane),
+            Event::Publish => metrics.publish(env),
             Event::PrometheusScrape => metrics.scrape_applications(env, data_plane),
             Event::IntervalEnd => end_interval(env, data_plane),
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::hash_ring::HashRing;
+use super::local::Local;
 use super::pins::Pins;
 use super::policy::ServicePolicy;
 use super::prefix_routing::PrefixIndex;
@@ -90,6 +91,8 @@ pub(super) struct Chooser {
     loads: Vec<usize>,
     /// With `trafficDistribution`.
     close: Option<Close>,
+    /// With a traffic policy `Local`.
+    local: Option<Local>,
     /// Where connections go through kube-proxy, and connection tracking with it: the clients' source ports.
     ports: Option<SourcePorts>,
     /// Whether an endpoint does not answer, or connections may still be led to one that did not.
@@ -182,6 +185,7 @@ impl Chooser {
             prefixes: PrefixIndex::default(),
             loads: Vec::new(),
             close: None,
+            local: None,
             ports: None,
             ports_count: false,
             is_blind: false,
@@ -190,10 +194,11 @@ impl Chooser {
         chooser
     }
 
-    const fn look_at_itself(&mut self) {
+    fn look_at_itself(&mut self) {
         self.is_blind = matches!(self.rule, Balancer::Random)
             && self.pins.is_none()
             && self.close.is_none()
+            && self.local.is_none()
             && !self.ports_count;
     }
 
@@ -205,7 +210,7 @@ impl Chooser {
     }
 
     /// An endpoint does not answer any more.
-    pub const fn endpoint_lost(&mut self) {
+    pub fn endpoint_lost(&mut self) {
         self.ports_count = self.ports.is_some();
         self.look_at_itself();
     }
@@ -223,6 +228,12 @@ impl Chooser {
         self.look_at_itself();
     }
 
+    /// Requests stay on the node to which they come, before any endpoint is known: those of pods, those from outside.
+    pub fn stay_local(&mut self, inside: bool, outside: bool) {
+        self.local = Some(Local { inside, outside, by_node: Vec::new() });
+        self.look_at_itself();
+    }
+
     /// Whether the choice depends on how many requests are in flight.
     pub const fn looks_at_load(&self) -> bool {
         self.rule.looks_at_load()
@@ -230,7 +241,7 @@ impl Chooser {
 
     /// Whether the choice depends on where a request comes from.
     pub const fn looks_at_caller(&self) -> bool {
-        self.close.is_some()
+        self.close.is_some() || self.local.is_some()
     }
 
     /// The endpoints are others from now on.
@@ -242,6 +253,9 @@ impl Chooser {
     ) {
         if let Some(close) = &mut self.close {
             close.endpoints_changed(endpoints, backends, zones);
+        }
+        if let Some(local) = &mut self.local {
+            local.endpoints_changed(endpoints, backends);
         }
         if self.rule == Balancer::RingHash {
             self.ring = HashRing::new(endpoints);
@@ -321,6 +335,12 @@ impl Chooser {
     /// Among the endpoints of the caller's node or zone, if that is asked for and there are any; else among
     /// all.
     fn choose_near(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
+        if let Some(local) = self.local.take() {
+            let among = local.of(&scene.caller, &mut self.stream).unwrap_or(endpoints);
+            let chosen = self.choose_anew(among, scene);
+            self.local = Some(local);
+            return chosen;
+        }
         let Some(close) = &mut self.close else { return self.choose_anew(endpoints, scene) };
         let caller = scene.caller;
         let node = caller.node.map(Place::Node).filter(|node| close.near(*node).is_some());

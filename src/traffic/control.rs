@@ -177,6 +177,13 @@ impl Traffic {
         self.services[service.0 as usize].keep_clients(timeout);
     }
 
+    /// Requests of pods, or from outside, stay on the node to which they come, as `internalTrafficPolicy: Local` and
+    /// `externalTrafficPolicy: Local` ask: those of pods fail without an endpoint there, those from outside come to nodes
+    /// with endpoints alone. To be said before the service has endpoints.
+    pub fn stay_local(&mut self, service: ServiceId, (inside, outside): (bool, bool)) {
+        self.services[service.0 as usize].chooser.stay_local(inside, outside);
+    }
+
     /// New connections to the service go through kube-proxy, whose node tracks them: those from the port of an old one
     /// that was never answered are led where that was. To be said before the service has endpoints.
     pub fn track_connections(&mut self, service: ServiceId) {

@@ -19,6 +19,7 @@ pub mod import;
 mod job;
 mod latency_cells;
 pub mod llm;
+mod local;
 mod minutes;
 mod moments;
 mod network;

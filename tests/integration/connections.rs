@@ -131,3 +131,18 @@ fn a_single_client_still_meets_a_lost_pod_from_old_source_ports_when_it_is_no_en
     assert!((20..200).contains(&failed), "{failed}");
     assert_eq!(after(1000), 0);
 }
+
+#[test]
+fn requests_from_outside_that_stay_local_come_to_each_node_with_an_endpoint_alike() {
+    let (mut traffic, pods) = service(policy(json!({})), 100.0, 3);
+    for (pod, node) in pods.iter().zip([1, 1, 2]) {
+        traffic.set_node(*pod, node);
+    }
+    traffic.stay_local(SERVICE, (false, true));
+    traffic.set_endpoints(SimTime::ZERO, SERVICE, &pods);
+    let alone = traffic.pod_load(at(100.0), pods[2]).taken;
+    assert!((4700..5300).contains(&alone), "{alone} of 10000");
+    traffic.set_endpoints(at(100.0), SERVICE, &pods[..2]);
+    let both = pods[..2].iter().map(|pod| traffic.pod_load(at(200.0), *pod).taken).sum::<u64>();
+    assert_eq!(both + alone, 20_000);
+}

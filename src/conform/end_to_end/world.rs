@@ -14,7 +14,7 @@ use kubelet::AppProfile;
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 use metrics::MetricsSettings;
 use scenario::resolved::ScenarioFiles;
-use scenario::{Delays, RuleWrites, ResolvedScenario, ScenarioText};
+use scenario::{ClientRate, Delays, RuleWrites, ResolvedScenario, ScenarioText};
 use scheduler::{Scheduler, TieBreaker};
 use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};
@@ -103,6 +103,7 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
     world.metrics = MetricsSettings {
         resolution: SCRAPE_PERIOD,
         housekeeping_interval: SimDuration::ZERO,
+        scrape_time: SimDuration::ZERO,
         ..MetricsSettings::default()
     };
     world.delays = Delays {
@@ -111,6 +112,7 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
         ingress_controller: RuleWrites::IDEAL,
         gateway: RuleWrites::IDEAL,
         sandbox_stop: SimDuration::ZERO,
+        controller_client: ClientRate::UNLIMITED,
         dns_cache: SimDuration::ZERO,
         cpu_sharing_period: NEVER,
     };

@@ -9,7 +9,7 @@ use traffic::{Outcomes, ServiceId};
 /// The Services that stand for the ClusterIP of a case: new connections and kept ones.
 pub(super) const SERVICES: [&str; 2] = ["new", "kept"];
 /// Connections that the recorded client kept open: as many as it had requests under way at most.
-const KEPT: u32 = 3;
+const KEPT: u32 = 5;
 
 /// The Services of a Deployment of this name, by the label that all pods of a case have.
 pub(super) fn services(deployment: &Value) -> Vec<Value> {

@@ -26,7 +26,7 @@ const COUNTED: SimDuration = SimDuration::from_secs(150);
 /// By then the last endpoint is out, and those who waited for it have given up.
 const OUT_BY: f64 = 60.0;
 /// Evictions and replacements are over by then.
-const OVER_AFTER: SimDuration = SimDuration::from_secs(340);
+const OVER_AFTER: SimDuration = SimDuration::from_secs(385);
 
 /// What a run shows (s after the loss).
 struct Shown {

@@ -11,7 +11,7 @@ use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use faults::{ImageChange, TimelineAction};
 use sim::Simulation;
-use sim::watch::Seen;
+use sim::watch::{PodEvent, Seen};
 
 /// How often each case is simulated.
 const RUNS: u64 = 24;
@@ -24,7 +24,7 @@ const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
 
 /// What a run shows.
 struct Shown {
-    /// From the change of the image until the rollout is complete (s).
+    /// From the change of the image until all new pods are Ready and all old ones gone (s).
     rollout: Option<f64>,
     /// Failed requests on new connections and on kept ones.
     failed: [f64; 2],
@@ -83,10 +83,15 @@ fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Sho
         image: "web:2".into(),
     }));
     simulation.run_until(SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER);
-    let complete = simulation.take_watched().into_iter().find_map(|watched| match watched.what {
-        Seen::Progressing { reason: "NewReplicaSetAvailable", .. } => Some(watched.at),
-        _ => None,
+    let watched = simulation.take_watched();
+    let is_complete = watched.iter().any(|one| {
+        matches!(one.what, Seen::Progressing { reason: "NewReplicaSetAvailable", .. })
     });
+    // Over when the last old pod is gone and the last new one is Ready.
+    let last = watched.iter().rev().find(|one| {
+        matches!(one.what, Seen::Pod { event: PodEvent::Gone | PodEvent::Ready, .. })
+    });
+    let complete = last.filter(|_| is_complete).map(|one| one.at);
     let after = failed(&mut simulation);
     Ok(Shown {
         rollout: complete.map(|at| (at - changed).as_secs_f64()),
