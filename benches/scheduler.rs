@@ -14,7 +14,7 @@ use std::time::Duration;
 use criterion::Criterion;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady, ZONE_LABEL,
+    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady, ZONE_LABEL,
 };
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
@@ -60,6 +60,7 @@ fn node(number: usize, cores: i64) -> Node {
         health: NodeHealth::default(),
         images: Vec::new(),
         pool: Name::default(),
+        machine: Machine::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::meta::{Name, ObjectMeta};
 use super::pod_template::{ResourceList, TaintEffect};
 use engine::{Id, SimDuration, SimTime};
-use units::Bytes;
+use units::{Bytes, HourlyPrice};
 
 /// Key of a [`Node`] in the store.
 pub type NodeId = Id<Node>;
@@ -27,8 +27,43 @@ pub struct Node {
     pub health: NodeHealth,
     /// Images that the node holds, by name with tag, with their size.
     pub images: Vec<(Name, Bytes)>,
-    /// The pool that it belongs to, for price and report; empty for Node objects given as such.
+    /// The pool that it belongs to, for the report; empty for Node objects given as such.
     pub pool: Name,
+    /// What it runs on, and what that costs.
+    pub machine: Machine,
+}
+
+/// The machine under a node, as the cloud sells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Its type, such as `aws/m5.large`; empty if it is described in place.
+    pub instance_type: Name,
+    /// Whether the cloud may take it back.
+    pub capacity_type: CapacityType,
+    /// Price for each hour for which it is paid; absent = unknown.
+    pub price: Option<HourlyPrice>,
+    /// Since when it is paid for; absent = since its node is added.
+    pub launched: Option<SimTime>,
+}
+
+/// How a machine is bought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CapacityType {
+    /// By the hour, for as long as one likes.
+    #[default]
+    OnDemand,
+    /// For less, until the cloud takes it back.
+    Spot,
+}
+
+impl CapacityType {
+    /// As Karpenter's label `karpenter.sh/capacity-type` writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+        }
+    }
 }
 
 /// A taint.

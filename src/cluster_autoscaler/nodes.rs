@@ -116,7 +116,7 @@ pub(crate) fn is_scale_down_disabled(node: &Node) -> bool {
 pub(crate) mod tests {
     use super::*;
     use cluster::ObjectMeta;
-    use cluster::node::{NodeHealth, NodeReady};
+    use cluster::node::{Machine, NodeHealth, NodeReady};
     use cluster::pod_template::ResourceList;
     use units::Quantity;
 
@@ -139,6 +139,7 @@ pub(crate) mod tests {
             health: NodeHealth::default(),
             images: Vec::new(),
             pool: "".into(),
+            machine: Machine::default(),
         }
     }
 

@@ -21,17 +21,24 @@ const UNITS: [(&str, i64); 7] = [
 
 /// Reads a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
 pub fn parse_duration(text: &str) -> Result<SimDuration, DurationError> {
-    parse(text.trim()).ok_or_else(|| DurationError { text: text.to_owned() })
+    let mistake = |is_too_long| DurationError { text: text.to_owned(), is_too_long };
+    let seconds = parse(text.trim()).filter(|seconds| *seconds >= 0.0);
+    from_seconds(seconds.ok_or_else(|| mistake(false))?).ok_or_else(|| mistake(true))
 }
 
 /// The mistake in a text that is no duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationError {
     text: String,
+    is_too_long: bool,
 }
 
 impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_too_long {
+            let longest = format_duration(SimDuration::LONGEST_WRITTEN);
+            return write!(f, "{:?} is too long; write {longest} or less", self.text);
+        }
         write!(
             f,
             "{:?} is not a duration; write numbers with the units d h m s ms us, such as 90s, 1h30m or \
@@ -43,9 +50,10 @@ impl fmt::Display for DurationError {
 
 impl std::error::Error for DurationError {}
 
-fn parse(text: &str) -> Option<SimDuration> {
+/// So many seconds.
+fn parse(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return from_seconds(seconds);
+        return Some(seconds);
     }
     let mut rest = text;
     let mut seconds = 0.0;
@@ -58,12 +66,13 @@ fn parse(text: &str) -> Option<SimDuration> {
         seconds += number.parse::<f64>().ok()? * (*nanos as f64 / 1e9);
         rest = tail;
     }
-    if text.is_empty() { None } else { from_seconds(seconds) }
+    (!text.is_empty()).then_some(seconds)
 }
 
 fn from_seconds(seconds: f64) -> Option<SimDuration> {
-    // A negative duration has no meaning anywhere in a scenario; 292 years is what a run can hold.
-    (0.0..9.0e9).contains(&seconds).then(|| SimDuration::from_secs_f64(seconds))
+    // A negative duration has no meaning anywhere in a scenario.
+    let duration = SimDuration::from_secs_f64(seconds);
+    (seconds >= 0.0 && duration <= SimDuration::LONGEST_WRITTEN).then_some(duration)
 }
 
 /// The shortest text that reads back exactly: `1h30m`, `250ms`.
@@ -104,8 +113,12 @@ impl<'de> Deserialize<'de> for SimDuration {
                 self.visit_f64(seconds as f64)
             }
             fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<SimDuration, E> {
-                from_seconds(seconds)
-                    .ok_or_else(|| E::custom(format!("{seconds} seconds is out of range")))
+                from_seconds(seconds).ok_or_else(|| {
+                    E::custom(format!(
+                        "{seconds} seconds is out of range: write from 0s to {}",
+                        format_duration(SimDuration::LONGEST_WRITTEN)
+                    ))
+                })
             }
         }
         deserializer.deserialize_any(Visitor)

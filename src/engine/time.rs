@@ -74,6 +74,9 @@ impl SimDuration {
     pub const ZERO: Self = Self(0);
     /// The longest representable span.
     pub const MAX: Self = Self(i64::MAX);
+    /// The longest span that people may write, 100 years: the sum of a run's start, its length and a delay of it
+    /// can be represented.
+    pub const LONGEST_WRITTEN: Self = Self::from_secs(36_500 * 86_400);
 
     /// A span of `nanos` nanoseconds.
     pub const fn from_nanos(nanos: i64) -> Self {

@@ -91,6 +91,7 @@ pub struct RandomFault {
     /// reclaimSpot. Default: all nodes.
     pub pool: Option<Name>,
     /// Mean time between two faults of one pod or node (MTBF).
+    #[schemars(extend("x-minimum" = "1s"))]
     pub mean_time_between: SimDuration,
     /// Mean time until it is over (MTTR), drawn as well; not for crashContainer, killPod and
     /// reclaimSpot. Default 5m.

@@ -55,6 +55,7 @@ macro_rules! actions {
             at: SimDuration,
             /// Done again after so long, and so on until the end of the run: 24h with `at: 3h` is every night at
             /// three of a run that starts at midnight. Default: once.
+            #[schemars(extend("x-minimum" = "1s"))]
             every: Option<SimDuration>,
             $($(#[$doc])+ $field: Option<$of>,)+
         }

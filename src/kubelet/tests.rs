@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady};
+use cluster::node::{ConditionStatus, Machine, Node, NodeHealth, NodeReady};
 use cluster::pod::{Pod, PodPhase};
 use cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList, RestartPolicy};
 use cluster::printed_status::printed_status;
@@ -122,6 +122,7 @@ fn node() -> Node {
         health: NodeHealth::default(),
         images: Vec::new(),
         pool: Name::default(),
+        machine: Machine::default(),
     }
 }
 

@@ -17,9 +17,6 @@ use cluster::selector::{Requirement, Selector};
 use cluster::service::ServiceSpec;
 use cluster::{AnySpec, Kind, Labels, Name, NamespacedName};
 
-/// ConfigMaps that the control plane puts into every namespace.
-const BUILT_IN_CONFIG: [&str; 1] = ["kube-root-ca.crt"];
-
 /// Reports references that lead nowhere. The `others` have errors or are left aside, but they exist.
 pub(super) fn cross_check(
     objects: &[Object],
@@ -210,9 +207,6 @@ fn references_exist(
             Kind::Secret => ["secret", "secretRef", "secretKeyRef"],
             _ => ["persistentVolumeClaim"; 3],
         };
-        if BUILT_IN_CONFIG.contains(&&**name) {
-            continue;
-        }
         let id = NamespacedName::new(namespace.clone(), name.clone());
         let is_id = |other: &&Object| {
             let reference = &other.manifest.reference;
@@ -220,7 +214,7 @@ fn references_exist(
         };
         let (message, written, help) = if !known.has(kind.name(), namespace, name) {
             let message = format!("{kind} {id} is not here: pods wait for it and do not start");
-            (message, name, format!("add the {kind}, or make the reference optional"))
+            (message, name, missing_help(*kind, &id))
         } else if let Some(key) = key
             && let Some(keys) = objects.iter().find(is_id).and_then(|other| keys_of(&other.spec))
             && !keys.contains(key)
@@ -236,6 +230,18 @@ fn references_exist(
             let field = field.trim_start_matches('.').to_owned();
             diagnostics.push(warning("missing-reference", message, object, field).help(help));
         }
+    }
+}
+
+fn missing_help(kind: Kind, id: &NamespacedName) -> String {
+    let add = format!("add the {kind}, or make the reference optional");
+    match kind {
+        Kind::ConfigMap | Kind::Secret => {
+            format!(
+                "{add}; if something else makes it, a scenario says `assumePresent: [{kind}/{id}]`"
+            )
+        }
+        _ => add,
     }
 }
 

@@ -4,7 +4,7 @@
 
 /// For each type of which some fields play no part: those that do. A type that is not named here is
 /// taken as a whole.
-const MODELLED: [(&str, &str); 19] = [
+const MODELLED: [(&str, &str); 18] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -53,7 +53,6 @@ const MODELLED: [(&str, &str); 19] = [
         "horizontalPodAutoscalerConfig restoreToOriginalReplicaCount scalingModifiers",
     ),
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
-    ("PodUpdatePolicy", "updateMode minReplicas"),
 ];
 
 /// Fields that ask for nothing: the API server's own notes, and words for people.
@@ -70,9 +69,8 @@ const SILENT: [(&str, &str); 6] = [
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 25] = [
+const MEANINGS: [(&str, &str, &str); 24] = [
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
-    ("PodUpdatePolicy", "evictionRequirements", "pods are evicted whichever way requests change"),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
     ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
     (

@@ -7,7 +7,7 @@ use super::defaults::SetDefaults;
 use super::field::{FieldErrors, FieldPath};
 use super::pod::pairs;
 use super::resources::resource_list;
-use cluster::node::{ConditionStatus, Node, NodeHealth, NodeReady, Taint};
+use cluster::node::{ConditionStatus, Machine, Node, NodeHealth, NodeReady, Taint};
 use cluster::{Name, ObjectMeta};
 use engine::SimTime;
 use units::Bytes;
@@ -43,6 +43,7 @@ pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
         health: NodeHealth::default(),
         images: images(&status),
         pool: Name::from(""),
+        machine: Machine::default(),
     }
 }
 

@@ -10,6 +10,9 @@ use cluster::pod_template::Reference;
 /// they take files from, every namespace has.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
+/// The ConfigMap that the control plane puts into every namespace (root-ca-cert-publisher).
+const ROOT_CA: &str = "kube-root-ca.crt";
+
 /// All objects that the pod refers to and that are not optional, each once.
 pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
     let mut found = Vec::new();
@@ -21,6 +24,7 @@ pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
     for container in containers {
         of_container(container, &mut found);
     }
+    found.retain(|one| !(one.kind == Kind::ConfigMap && &*one.name == ROOT_CA));
     found.sort_by_key(|one| (one.kind as usize, one.name.clone(), one.key.clone()));
     found.dedup();
     found

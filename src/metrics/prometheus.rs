@@ -14,6 +14,7 @@ use units::LoopPhase;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PrometheusSettings {
     /// From scrape to scrape. Default 30s, as kube-prometheus has it.
+    #[schemars(extend("x-minimum" = "100ms"))]
     pub scrape_interval: SimDuration,
     /// When the first scrape of the run comes. Default 7s.
     pub first_scrape: LoopPhase,

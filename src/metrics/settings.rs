@@ -14,6 +14,7 @@ use units::LoopPhase;
 pub struct MetricsSettings {
     /// From scrape to scrape of metrics-server (`--metric-resolution`), and so the window of its CPU
     /// samples. Default 15s, as in its published manifests; the flag's own default is 60s.
+    #[schemars(extend("x-minimum" = "100ms"))]
     pub resolution: SimDuration,
     /// How often a kubelet reads the counters of a container whose pod takes requests (`--housekeeping-interval`; cAdvisor
     /// waits once to twice as long, by chance): a scrape has what was read last. Default 10s; 0s: the counters of the

@@ -1,7 +1,7 @@
 //! Nodes from a CSV text, a row each.
 
 use super::list::{ListError, Row, csv_error, number_in};
-use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady};
+use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady};
 use cluster::pod_template::ResourceList;
 use cluster::{Labels, Name, ObjectMeta};
 use engine::SimTime;
@@ -59,6 +59,7 @@ fn node(name: &str, allocatable: ResourceList, model: Option<&str>) -> Node {
         health: NodeHealth::default(),
         images: Vec::new(),
         pool: Name::default(),
+        machine: Machine::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! One node over the run.
 
 use cluster::Name;
-use cluster::node::{ConditionStatus, Node};
+use cluster::node::{ConditionStatus, Machine, Node};
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
@@ -15,6 +15,8 @@ pub struct NodeTrack {
     pub name: Name,
     /// Its pool, empty for Node objects given as such.
     pub pool: Name,
+    /// What it runs on, and what that costs.
+    pub machine: Machine,
     /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
     pub capacity: Resources,
     /// `status.allocatable`: capacity less the reservations of system and kubelet.
@@ -40,6 +42,7 @@ impl NodeTrack {
         Self {
             name: node.meta.name().clone(),
             pool: node.pool.clone(),
+            machine: node.machine.clone(),
             capacity: resources(&node.capacity),
             allocatable: resources(&node.allocatable),
             added: now,
@@ -63,5 +66,10 @@ impl NodeTrack {
     /// How long its object existed, up to `now`.
     pub fn existed(&self, now: SimTime) -> SimDuration {
         self.removed.unwrap_or(now) - self.added
+    }
+
+    /// How long its machine was paid for, up to `now`.
+    pub fn paid(&self, now: SimTime) -> SimDuration {
+        self.removed.unwrap_or(now) - self.machine.launched.unwrap_or(self.added)
     }
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use super::figures::{causes, counted};
 use super::model::{
-    Attention, Balancing, ClusterReport, CostReport, JobsReport, LogEntry, PoolCost, PoolReport, Report,
+    Attention, Balancing, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report,
     RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
-use super::reasons;
+use super::{node_costs, reasons};
 use capacity::cost::{self, Claim, CostAllocation, NodeBill};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
 use traffic::{IntervalFigures, MinuteFigures, ServiceFigures};
-use units::{HourlyPrice, Money, ResourceTime};
+use units::{Money, ResourceTime};
 
 /// Input of a report.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +27,6 @@ pub struct Facts<'a> {
     pub recorder: &'a Recorder,
     /// Outcomes and latencies of the requests, service by service.
     pub services: &'a [ServiceFacts],
-    /// The pools' instance types and prices, by name.
-    pub pools: &'a BTreeMap<Name, PoolFacts>,
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
@@ -54,15 +52,6 @@ pub struct ServiceFacts {
     pub intervals: Vec<IntervalFigures>,
     /// Minute by minute.
     pub minutes: Vec<MinuteFigures>,
-}
-
-/// A node pool as the scenario has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PoolFacts {
-    /// Instance type, empty if described in place.
-    pub instance_type: String,
-    /// Price of a node; absent = unknown.
-    pub price: Option<HourlyPrice>,
 }
 
 /// Makes the report of a run.
@@ -93,25 +82,24 @@ pub fn build(facts: Facts<'_>) -> Report {
 }
 
 /// The pool of a node: Node objects that were given as such stand for themselves.
-fn pool_of(node: &NodeTrack) -> &Name {
+pub(super) fn pool_of(node: &NodeTrack) -> &Name {
     if node.pool.is_empty() { &node.name } else { &node.pool }
 }
 
-fn end(facts: Facts<'_>) -> SimTime {
+pub(super) fn end(facts: Facts<'_>) -> SimTime {
     SimTime::ZERO + facts.duration
 }
 
 fn allocate(facts: Facts<'_>) -> CostAllocation {
-    let price = |node: &NodeTrack| facts.pools.get(pool_of(node)).and_then(|pool| pool.price);
     let nodes: Vec<NodeBill> = facts
         .recorder
         .nodes
         .iter()
         .map(|node| NodeBill {
             pool: pool_of(node).clone(),
-            price: price(node).unwrap_or_default(),
+            price: node.machine.price.unwrap_or_default(),
             capacity: node.capacity,
-            existed: node.existed(end(facts)),
+            existed: node.paid(end(facts)),
         })
         .collect();
     let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
@@ -138,20 +126,6 @@ fn cost_report(
     // Costs are those of the whole run, answered requests those after the warm-up: the same span for
     // both, or the figure would depend on the length of the warm-up.
     let counted_cost = while_counted(facts, allocation.total);
-    let price = |pool: &Name| facts.pools.get(pool).and_then(|pool| pool.price);
-    let mut pools: Vec<PoolCost> = Vec::new();
-    let mut unpriced = Vec::new();
-    for (pool, bill) in &allocation.pools {
-        match price(pool) {
-            Some(price) => pools.push(PoolCost {
-                pool: pool.to_string(),
-                node_usd_per_hour: price,
-                node_hours: bill.node_time.as_secs_f64() / 3600.0,
-                usd: bill.total,
-            }),
-            None => unpriced.push(pool.to_string()),
-        }
-    }
     let mut workloads: Vec<WorkloadCost> = allocation
         .workloads
         .iter()
@@ -162,10 +136,11 @@ fn cost_report(
         total_usd: allocation.total,
         month_usd: cost::per_month(allocation.total, facts.duration).unwrap_or_default(),
         million_requests_usd: cost::per_million(counted_cost, answered),
-        pools,
+        pools: node_costs::by_pool(facts, allocation),
+        machines: node_costs::by_machine(facts),
         workloads,
         idle_usd: allocation.idle,
-        unpriced,
+        unpriced: node_costs::unpriced(facts),
     }
 }
 
@@ -314,10 +289,7 @@ fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
     sums.into_iter()
         .map(|(pool, sum)| PoolReport {
             pool: pool.to_string(),
-            instance_type: facts
-                .pools
-                .get(pool)
-                .map_or_else(String::new, |known| known.instance_type.clone()),
+            instance_type: node_costs::types_of(facts, pool),
             nodes: spread(&sum.nodes, end),
             cpu_requested: share(sum.requested.cpu_milli_ns, sum.allocatable.cpu_milli_ns),
             cpu_used: share(sum.used.cpu_milli_ns, sum.allocatable.cpu_milli_ns),

@@ -2,7 +2,7 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
-    Attention, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry,
+    Attention, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry, MachineCost,
     ObjectiveResult, PoolCost, PoolReport, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
     Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
@@ -337,6 +337,12 @@ fn cost() -> CostReport {
         pools: vec![PoolCost {
             pool: "pool-a".to_owned(),
             node_usd_per_hour: price,
+            node_hours: 3.0,
+            usd: total,
+        }],
+        machines: vec![MachineCost {
+            instance_type: "aws/m5.large".to_owned(),
+            capacity_type: "on-demand",
             node_hours: 3.0,
             usd: total,
         }],

@@ -16,10 +16,11 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod node_costs;
 mod reasons;
 pub mod text;
 
-pub use build::{Facts, PoolFacts, ServiceFacts, build};
+pub use build::{Facts, ServiceFacts, build};
 pub use build_objectives::limits_of;
 pub use llm::LlmReport;
 pub use model::*;

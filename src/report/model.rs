@@ -392,6 +392,8 @@ pub struct CostReport {
     pub million_requests_usd: Option<Money>,
     /// Per pool.
     pub pools: Vec<PoolCost>,
+    /// Per type of machine and way of buying it.
+    pub machines: Vec<MachineCost>,
     /// Per workload, by max(request, usage) as the OpenCost specification has it.
     pub workloads: Vec<WorkloadCost>,
     /// Price of capacity that no workload asked for.
@@ -405,11 +407,24 @@ pub struct CostReport {
 pub struct PoolCost {
     /// Name of the node pool.
     pub pool: String,
-    /// Price of one node.
+    /// Price of one node; where they differ, the mean over the hours paid.
     pub node_usd_per_hour: HourlyPrice,
-    /// Sum of the hours for which its nodes existed.
+    /// Sum of the hours for which its machines were paid.
     pub node_hours: f64,
     /// Its cost.
+    pub usd: Money,
+}
+
+/// Cost of all machines of a type that were bought in one way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MachineCost {
+    /// Its type, such as `aws/m5.large`; empty for machines described in place.
+    pub instance_type: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Sum of the hours for which they were paid.
+    pub node_hours: f64,
+    /// Their cost.
     pub usd: Money,
 }
 

@@ -9,7 +9,8 @@ use super::gpus::PoolGpus;
 use capacity::catalog::{self, FindError};
 use capacity::node_type::{ARCHITECTURE_LABEL, Gpus, NodeType, OPERATING_SYSTEM_LABEL};
 use cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady, Taint as NodeTaint, ZONE_LABEL,
+    CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
+    Taint as NodeTaint, ZONE_LABEL,
 };
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
@@ -172,6 +173,17 @@ impl ResolvedPool<'_> {
             health: NodeHealth::default(),
             images: Vec::new(),
             pool: self.pool.name.clone(),
+            machine: self.machine_under(),
+        }
+    }
+
+    /// The machine under each of its nodes.
+    fn machine_under(&self) -> Machine {
+        Machine {
+            instance_type: self.pool.instance_type.as_deref().unwrap_or_default().into(),
+            capacity_type: if self.pool.spot { CapacityType::Spot } else { CapacityType::OnDemand },
+            price: Some(self.price()),
+            launched: None,
         }
     }
 

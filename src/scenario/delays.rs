@@ -34,6 +34,7 @@ pub struct Delays {
     pub dns_cache: SimDuration,
     /// How often it is looked at which pods share the CPU of their node, what they burn for themselves, and what
     /// flows bring; requests share it at each instant. Default 1s.
+    #[schemars(extend("x-minimum" = "1ms"))]
     pub cpu_sharing_period: SimDuration,
 }
 

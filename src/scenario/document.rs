@@ -10,6 +10,7 @@ use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
 use super::workloads::Workload;
+use ::cluster::ObjectReference;
 use controllers::hpa::HpaSettings;
 use controllers::vpa::VpaSettings;
 use engine::SimDuration;
@@ -49,6 +50,11 @@ pub struct Scenario {
     /// k8s/*.yaml, relative to this file.
     #[serde(default)]
     pub manifests: Vec<String>,
+    /// ConfigMaps, Secrets and ServiceAccounts that something else than the manifests makes (a person,
+    /// a vault, cert-manager), such as Secret/shop/db-password: they are there from the start, with the
+    /// keys that pods ask for. Default: none, and pods wait for what the manifests lack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assume_present: Vec<ObjectReference>,
     /// The nodes.
     #[serde(default)]
     pub cluster: Cluster,

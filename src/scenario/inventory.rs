@@ -10,7 +10,7 @@ use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
 use cluster::node::ZONE_LABEL;
 use cluster::pod_resources::pod_requests;
-use cluster::pod_template::ResourceList;
+use cluster::pod_template::{Reference, ResourceList};
 use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
 use manifest::field::{FieldErrors, FieldPath};
 use manifest::pod::pod_template;
@@ -66,6 +66,10 @@ pub struct PodShape {
     pub node_selector: BTreeMap<String, String>,
     /// How many there are; 1 where the manifest does not say.
     pub replicas: i64,
+    /// The ConfigMaps, Secrets and claims without which they do not start.
+    pub references: Vec<Reference>,
+    /// The ServiceAccount that the template names; empty if none.
+    pub service_account: Name,
     /// The inference server of a language model that it runs, if one is known there.
     pub server: Option<InferenceServer>,
 }
@@ -156,6 +160,8 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         requests: pod_requests(&template.spec),
         node_selector: node_labels(spec),
         replicas: replicas.unwrap_or(1),
+        service_account: template.spec.service_account_name.clone(),
+        references: template.spec.references,
         server: inference_server(written),
     }
 }

@@ -1,5 +1,7 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod assumed;
+mod bounds;
 mod check;
 pub mod cluster;
 mod delays;

@@ -48,7 +48,7 @@ pub struct ServiceObjective {
     pub count_failures: bool,
 }
 
-/// A minute in which fewer of the requests are answered counts as down [percent]: what the service-level agreements of
+/// A minute in which fewer of the requests are answered counts as down, in percent: what the service-level agreements of
 /// cloud load balancers call an error rate above 5 %.
 pub const DOWN_BELOW: f64 = 95.0;
 

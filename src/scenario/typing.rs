@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
+use super::bounds::{OutOfBounds, out_of_bounds};
 use manifest::schema::QUOTES_HELP;
 use manifest::yaml::Document;
 use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
@@ -17,7 +20,7 @@ const MISTAKES_MAX: usize = 200;
 
 /// A step down in a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
+pub(super) enum Step {
     Field(String),
     Item(usize),
 }
@@ -37,7 +40,7 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     /// Types the value. All mistakes are reported, not only the first: what is wrong is reported and
     /// taken out, and the rest is tried again.
-    pub(super) fn typed<T: DeserializeOwned>(self) -> Result<T, Diagnostics> {
+    pub(super) fn typed<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Diagnostics> {
         match self.read() {
             (Some(typed), problems) if problems.is_empty() => Ok(typed),
             (_, problems) => Err(problems),
@@ -45,7 +48,7 @@ impl Draft<'_> {
     }
 
     /// The same, with what is right if not all is.
-    pub(super) fn read<T: DeserializeOwned>(mut self) -> (Option<T>, Diagnostics) {
+    pub(super) fn read<T: DeserializeOwned + JsonSchema>(mut self) -> (Option<T>, Diagnostics) {
         let mut problems = Problems::default();
         // Serde would take a list as the fields in their order.
         if !self.filled.is_object() {
@@ -57,7 +60,10 @@ impl Draft<'_> {
         let mut taken_out: Vec<Vec<Step>> = Vec::new();
         loop {
             let error = match serde_path_to_error::deserialize::<_, T>(&rest.value) {
-                Ok(typed) => return (Some(typed), problems.list),
+                Ok(typed) => {
+                    let is_within = self.check_bounds::<T>(&taken_out, &mut problems);
+                    return (Some(typed).filter(|_| is_within), problems.list);
+                }
                 // Each takes a reading of its own.
                 Err(_) if problems.list.len() >= MISTAKES_MAX => return (None, problems.list),
                 Err(error) => error,
@@ -91,6 +97,18 @@ impl Draft<'_> {
                 return (None, problems.list);
             }
         }
+    }
+
+    /// Of what is wrong otherwise, the bounds do not matter. What is beyond them is not fit for further checks,
+    /// which might not end.
+    fn check_bounds<T: JsonSchema>(&self, wrong: &[Vec<Step>], problems: &mut Problems) -> bool {
+        let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
+        let mut found = out_of_bounds(&schema.to_value(), self.written);
+        found.retain(|one| !wrong.iter().any(|wrong| one.steps.starts_with(wrong)));
+        for OutOfBounds { steps, message } in &found {
+            problems.report(self, steps, message.clone());
+        }
+        found.is_empty()
     }
 }
 
@@ -299,7 +317,7 @@ mod tests {
     use manifest::yaml::{Source, read_documents};
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Outer {
         duration: SimDuration,
@@ -309,14 +327,14 @@ mod tests {
         kind: Kind,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Inner {
         name: String,
         count: u32,
     }
 
-    #[derive(Debug, Default, Deserialize)]
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
     enum Kind {
         #[default]
         Random,

@@ -103,7 +103,7 @@ mod tests {
     use super::super::node_info::PlacedPod;
     use super::*;
     use cluster::node::{
-        ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
+        ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
     };
     use cluster::pod::PodId;
     use cluster::pod_template::{PodTemplate, ResourceList, TemplateId};
@@ -126,6 +126,7 @@ mod tests {
             health: NodeHealth::default(),
             images: Vec::new(),
             pool: Name::default(),
+            machine: Machine::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::world::{AppPlan, CpuLoadStep, Step, World};
 use cluster::action::PodSource;
 use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
-use cluster::{Action, AnySpec, Name, NamespacedName, ObjectReference};
+use cluster::{Action, AnySpec, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
@@ -32,7 +32,6 @@ use scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical
 use scheduler::resources::Resources;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Balancer, Problem, RequestModel, ServicePolicy, ServiceTraffic, TrafficSpec};
-use units::HourlyPrice;
 
 /// When a run starts whose scenario has no date: 2026-01-05T00:00:00Z, in seconds.
 const DEFAULT_START_SECONDS: i64 = 1_767_571_200;
@@ -42,7 +41,6 @@ const DEFAULT_START_SECONDS: i64 = 1_767_571_200;
 pub struct Blueprint<'a> {
     resolved: &'a ResolvedScenario,
     nodes: Vec<Node>,
-    pools: BTreeMap<Name, Pool>,
     objects: Vec<Action>,
     apps: BTreeMap<ObjectReference, AppPlan>,
     request_models: Vec<RequestModel>,
@@ -57,15 +55,6 @@ pub struct Blueprint<'a> {
     notes: Diagnostics,
 }
 
-/// A node pool, as far as the report goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pool {
-    /// Instance type, empty if described in place.
-    pub instance_type: String,
-    /// Price of a node; absent = unknown.
-    pub price: Option<HourlyPrice>,
-}
-
 impl<'a> Blueprint<'a> {
     /// Reads, lowers and checks all that a scenario names. All mistakes come at once.
     pub fn new(resolved: &'a ResolvedScenario) -> Result<Self, Diagnostics> {
@@ -75,7 +64,6 @@ impl<'a> Blueprint<'a> {
         let mut blueprint = Self {
             resolved,
             nodes: Vec::new(),
-            pools: BTreeMap::new(),
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),
@@ -87,11 +75,10 @@ impl<'a> Blueprint<'a> {
             notes: Diagnostics::default(),
         };
         blueprint.add_pools();
-        blueprint.objects = blueprint.manifests(
-            &resolved.files.manifests,
-            &resolved.manifest_settings,
-            &mut problems,
-        );
+        let mut sources = resolved.assumed_manifests();
+        sources.extend(resolved.files.manifests.iter().cloned());
+        blueprint.objects =
+            blueprint.manifests(&sources, &resolved.manifest_settings, &mut problems);
         let rules = &scenario.metrics.custom;
         for problem in unserved_metrics(&blueprint.objects, rules) {
             problems.push(problem);
@@ -168,19 +155,11 @@ impl<'a> Blueprint<'a> {
         &self.notes
     }
 
-    /// The node pools, by name.
-    pub const fn pools(&self) -> &BTreeMap<Name, Pool> {
-        &self.pools
-    }
-
     fn add_pools(&mut self) {
         for pool in &self.resolved.scenario().cluster.node_pools {
             // A pool that cannot be resolved is reported by the scenario's own check.
             let Ok(resolved) = pool.resolve() else { continue };
             self.nodes.extend((1..=pool.count).map(|number| resolved.node(number)));
-            let instance_type = pool.instance_type.clone().unwrap_or_default();
-            let price = Some(resolved.price());
-            self.pools.insert(pool.name.clone(), Pool { instance_type, price });
         }
     }
 

@@ -31,6 +31,6 @@ pub mod watch;
 mod work_queue;
 pub mod world;
 
-pub use blueprint::{Blueprint, Pool, scheduler_of};
+pub use blueprint::{Blueprint, scheduler_of};
 pub use simulation::Simulation;
 pub use world::World;

@@ -4,7 +4,7 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, Balancing, Facts, PoolFacts, Report, RunInfo, ServiceFacts, build};
+use report::{self, Attention, Balancing, Facts, Report, RunInfo, ServiceFacts, build};
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::ServiceId;
@@ -120,16 +120,11 @@ pub fn report(
         events: simulation.handled(),
         requests: simulation.requests(),
     };
-    let pools = blueprint.pools().iter().map(|(name, pool)| {
-        let facts = PoolFacts { instance_type: pool.instance_type.clone(), price: pool.price };
-        (name.clone(), facts)
-    });
     build(Facts {
         run: &run,
         duration: scenario.duration,
         recorder: simulation.recorder(),
         services: &services,
-        pools: &pools.collect(),
         objectives: &scenario.objectives,
         notes: &attentions(blueprint.notes()),
     })

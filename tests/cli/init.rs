@@ -182,3 +182,55 @@ fn two_models_that_scale_on_metrics_of_the_same_name_get_a_rule_each() {
     let doubt = "# What ScaledObject/ai/b asks for, vllm:num_requests_waiting, does not tell ai/b from ai/a: it may scale on theirs.\n";
     assert!(text.contains(doubt), "{text}");
 }
+
+#[test]
+fn what_something_else_than_the_manifests_makes_is_named_and_assumed() {
+    let pod = "{serviceAccountName: runner, containers: [{name: web, image: 'web:1', env: [{name: P, valueFrom: {secretKeyRef: \
+               {name: db, key: password}}}], envFrom: [{configMapRef: {name: flags}}]}], volumes: [{name: v, secret: \
+               {secretName: tls, items: [{key: tls.crt, path: a}]}}, {name: own, configMap: {name: mine}}, \
+               {name: ca, configMap: {name: kube-root-ca.crt}}, {name: may, secret: {secretName: o, optional: true}}]}";
+    let mine = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine, namespace: ai}\n";
+    let manifests = serving("web", pod) + mine;
+    let shop = Shop::with(SCENARIO, &manifests);
+    assert_eq!(shop.run(&["init", "web.yaml", "--force"]).code, 0);
+    let text = shop.read("scenario.yaml");
+    let assumed = "assumePresent:\n  - ConfigMap/ai/flags\n  - Secret/ai/db\n  - Secret/ai/tls\n  \
+                   - ServiceAccount/ai/runner\n\n";
+    assert!(text.contains(assumed), "{text}");
+    let validated = shop.run(&["validate", "--strict", "scenario.yaml"]);
+    assert_eq!(validated.code, 0, "{}", validated.out);
+    let pods = |settings: &[&str]| {
+        let mut words = vec!["get", "pods", "scenario.yaml", "--at", "5m", "-n", "ai"];
+        words.extend(settings);
+        shop.run(&words).out
+    };
+    assert!(pods(&[]).contains("1/1     Running"), "{}", pods(&[]));
+    // Without them the pod waits, as in a cluster.
+    assert!(!pods(&["--set", "assumePresent=[]"]).contains("web-"));
+    let one = pods(&["--set", "assumePresent=[ServiceAccount/ai/runner, Secret/ai/tls]"]);
+    assert!(one.contains("CreateContainerConfigError"), "{one}");
+    let secrets = shop.run(&["get", "secrets", "scenario.yaml", "--at", "1m", "-n", "ai"]).out;
+    assert!(secrets.contains("db     Opaque   1"), "{secrets}");
+}
+
+#[test]
+fn what_cannot_be_assumed_is_told_at_its_line() {
+    let pod =
+        "{containers: [{name: web, image: 'web:1', envFrom: [{configMapRef: {name: flags}}]}]}";
+    let mine = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: flags, namespace: ai}\n";
+    let shop = Shop::with(SCENARIO, &(serving("web", pod) + mine));
+    assert_eq!(shop.run(&["init", "web.yaml", "--force"]).code, 0);
+    let told = |object: &str| {
+        let text = shop.read("scenario.yaml");
+        let setting = format!("\nassumePresent: [{object}]\nmanifests:");
+        shop.write("assuming.yaml", text.replace("\nmanifests:", &setting));
+        let ran = shop.run(&["validate", "assuming.yaml"]);
+        (ran.code, ran.out + &ran.err)
+    };
+    let (code, text) = told("ConfigMap/ai/flags");
+    assert!(code != 0 && text.contains("ConfigMap/ai/flags is among the manifests"), "{text}");
+    let (code, text) = told("Service/ai/web");
+    assert!(code != 0 && text.contains("a Service cannot be assumed"), "{text}");
+    let (code, text) = told("Secret/ai/flag");
+    assert!(code == 0 && text.contains("no pod needs Secret/ai/flag"), "{text}");
+}

@@ -47,7 +47,7 @@ const LEFT_OUT: &[(&[u32], &str)] = &[
 ];
 
 /// The recorded command names a node with a part of the pods that the scheduler drew: this one has as many here.
-const NODE_LIKE_N3: (u32, &str, &str) = (296, "n3", "n3");
+const NODE_LIKE_N3: (u32, &str, &str) = (296, "n3", "n2");
 
 /// AGE is not compared where it is that of nodes, which were there long before the story.
 const OF_NODES: &[u32] = &[6, 7, 296, 299];

@@ -5,7 +5,7 @@ use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::claim::{AccessMode, ClaimContent, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
 use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
+    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
 };
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
@@ -75,6 +75,7 @@ impl Cluster {
             health: NodeHealth::default(),
             images: Vec::new(),
             pool: "".into(),
+            machine: Machine::default(),
         }));
         self.store.node_named(name).expect("it was added")
     }

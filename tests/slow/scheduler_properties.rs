@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use wavetank::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
 use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeId, NodeReady, Taint, ZONE_LABEL,
+    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, Taint,
+    ZONE_LABEL,
 };
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_resources::pod_requests;
@@ -77,6 +78,7 @@ fn node(draw: &mut Draw, number: usize) -> Node {
         health: NodeHealth::default(),
         images: Vec::new(),
         pool: Name::default(),
+        machine: Machine::default(),
     }
 }
 

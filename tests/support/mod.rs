@@ -1,7 +1,9 @@
 //! Small worlds for tests, built without files.
 
 use wavetank::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
-use wavetank::cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady};
+use wavetank::cluster::node::{
+    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
+};
 use wavetank::cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList};
 use wavetank::cluster::selector::Selector;
 use wavetank::cluster::service::ServiceSpec;
@@ -93,6 +95,7 @@ fn node(number: u32) -> Node {
         ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
         images: Vec::new(),
         pool: "pool".into(),
+        machine: Machine::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::case::{Case, Group, Mode, TaintOrToleration};
-use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeHealth, NodeReady, Taint};
+use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady, Taint};
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
 use cluster_autoscaler::{
@@ -297,6 +297,7 @@ fn template(group: &Group, place: &str) -> Result<Node, String> {
         health: NodeHealth::default(),
         images: Vec::new(),
         pool: group.id.as_str().into(),
+        machine: Machine::default(),
     })
 }
 

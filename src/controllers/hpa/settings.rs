@@ -14,6 +14,7 @@ use units::LoopPhase;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct HpaSettings {
     /// From one decision on an HPA to the next.
+    #[schemars(extend("x-minimum" = "100ms"))]
     pub sync_period: SimDuration,
     /// When the HPAs of the manifests are applied: each is decided on one `syncPeriod` later, and so on. Not
     /// a flag: in a real cluster it follows from when the HPA, or its controller, came. Default 0s, with all

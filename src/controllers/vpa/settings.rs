@@ -11,8 +11,10 @@ use units::Quantity;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VpaSettings {
     /// From one look at the metrics to the next (`--recommender-interval`). Default 1m.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub recommender_interval: SimDuration,
     /// From one look at the pods to the next (`--updater-interval`). Default 1m.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub updater_interval: SimDuration,
     /// Percentile of CPU usage that is the target (`--target-cpu-percentile`). Default 0.9.
     pub target_cpu_percentile: f64,
@@ -28,19 +30,25 @@ pub struct VpaSettings {
     pub upper_bound_memory_percentile: f64,
     /// With samples of so long the bounds are twice and hardly less than the target's percentile
     /// (`--confidence-interval-cpu`). Default 24h.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub confidence_interval_cpu: SimDuration,
     /// The same of memory (`--confidence-interval-memory`). Default 24h.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub confidence_interval_memory: SimDuration,
     /// What is added to every percentile (`--recommendation-margin-fraction`). Default 0.15.
     pub safety_margin_fraction: f64,
     /// `--cpu-histogram-decay-half-life`. Default 24h.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub cpu_histogram_half_life: SimDuration,
     /// `--memory-histogram-decay-half-life`. Default 24h.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub memory_histogram_half_life: SimDuration,
     /// Only the peak of each such time counts for memory (`--memory-aggregation-interval`). Default 24h.
+    #[schemars(extend("x-minimum" = "1s"))]
     pub memory_aggregation_interval: SimDuration,
     /// What is known of containers is dropped so many of these intervals after their last sample
     /// (`--memory-aggregation-interval-count`). Default 8.
+    #[schemars(range(min = 1, max = 100_000))]
     pub memory_aggregation_interval_count: i64,
     /// After a kill for lack of memory the container is taken to need so many times what it had
     /// (`--oom-bump-up-ratio`). Default 1.2.

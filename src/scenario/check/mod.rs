@@ -1,6 +1,7 @@
 //! Whether a scenario makes sense: what its types cannot say. All problems at once, each at its line.
 //! Whether its manifests are right is for `manifest` to say.
 
+mod assumed;
 mod bytes;
 mod calls;
 mod cluster;
@@ -33,6 +34,7 @@ impl ResolvedScenario {
     pub fn check(&self) -> Diagnostics {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
+        checker.assumed();
         checker.cluster();
         checker.workloads(&self.files);
         checker.calls();

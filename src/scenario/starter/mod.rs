@@ -144,6 +144,19 @@ manifests:
         for path in self.manifests {
             writeln!(out, "  - {}", scalar(path))?;
         }
+        let elsewhere = self.inventory.made_elsewhere();
+        if !elsewhere.is_empty() {
+            out.write_str(
+                "
+# GUESS: pods need these, and no manifest has them: a person, a vault or an operator is taken to make them. A pod
+# whose object is not there waits for it: take it out here to see that.
+assumePresent:
+",
+            )?;
+        }
+        for object in elsewhere.keys() {
+            writeln!(out, "  - {}", scalar(&object.to_string()))?;
+        }
         Ok(())
     }
 

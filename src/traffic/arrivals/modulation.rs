@@ -18,6 +18,7 @@ pub struct ModulationState {
     /// rate over a long time is that of the load.
     pub weight: f64,
     /// How long the state lasts in the mean; each time is drawn from an exponential distribution.
+    #[schemars(extend("x-minimum" = "1ms"))]
     pub mean: SimDuration,
 }
 

@@ -1,0 +1,85 @@
+//! Objects that something else than the manifests makes, and on which pods wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::inventory::Inventory;
+use super::resolved::ResolvedScenario;
+use cluster::{Kind, Name, NamespacedName, ObjectReference};
+use manifest::Source;
+
+/// Kinds that may be assumed: those that others make, and of which only name and keys matter.
+pub(super) const ASSUMABLE: [Kind; 3] = [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount];
+
+/// An object that pods need, with the keys that they ask of it.
+pub(super) type Needed = BTreeMap<ObjectReference, BTreeSet<Name>>;
+
+impl Inventory {
+    /// The ConfigMaps, Secrets and ServiceAccounts that the pods of all workloads need.
+    pub(super) fn needed(&self) -> Needed {
+        let mut needed = Needed::new();
+        for (workload, pods) in &self.workloads {
+            let here = |kind, name: &Name| ObjectReference {
+                kind,
+                id: NamespacedName::new(workload.id.namespace.clone(), name.clone()),
+            };
+            let is_account = |name: &&Name| !name.is_empty() && &***name != "default";
+            if let Some(account) = Some(&pods.service_account).filter(is_account) {
+                needed.entry(here(Kind::ServiceAccount, account)).or_default();
+            }
+            for reference in &pods.references {
+                if ASSUMABLE.contains(&reference.kind) {
+                    let object = here(reference.kind, &reference.name);
+                    needed.entry(object).or_default().extend(reference.key.clone());
+                }
+            }
+        }
+        needed
+    }
+
+    /// Those of them that no manifest has.
+    pub(super) fn made_elsewhere(&self) -> Needed {
+        let mut needed = self.needed();
+        needed.retain(|object, _| !self.objects.contains(object));
+        needed
+    }
+}
+
+impl ResolvedScenario {
+    /// Manifests of what `assumePresent` names, with the keys that pods ask for at any time of the run.
+    pub fn assumed_manifests(&self) -> Vec<Source> {
+        let assumed = &self.scenario().assume_present;
+        if assumed.is_empty() {
+            return Vec::new();
+        }
+        let mut needed = Needed::new();
+        let applied = self.files.applies.values();
+        for sources in std::iter::once(&self.files.manifests).chain(applied) {
+            for (object, keys) in Inventory::of(sources).needed() {
+                needed.entry(object).or_default().extend(keys);
+            }
+        }
+        let named: BTreeSet<&ObjectReference> = assumed.iter().collect();
+        let texts =
+            named.into_iter().map(|object| manifest(object, needed.get(object)).to_string());
+        let text = texts.collect::<Vec<_>>().join("\n---\n");
+        vec![Source::new("assumePresent", &*text)]
+    }
+}
+
+fn manifest(object: &ObjectReference, keys: Option<&BTreeSet<Name>>) -> Value {
+    let NamespacedName { namespace, name } = &object.id;
+    let mut value = json!({
+        "apiVersion": "v1",
+        "kind": object.kind.name(),
+        "metadata": {"namespace": &**namespace, "name": &**name},
+    });
+    let keys = keys.into_iter().flatten();
+    let data: serde_json::Map<String, Value> =
+        keys.map(|key| (key.to_string(), Value::from(""))).collect();
+    if object.kind != Kind::ServiceAccount {
+        value["data"] = data.into();
+    }
+    value
+}

@@ -1,0 +1,30 @@
+//! What is made elsewhere: objects of the right kinds, which no manifest has and some pod needs.
+
+use super::Checker;
+use crate::assumed::ASSUMABLE;
+use manifest::FieldPath;
+
+impl Checker<'_> {
+    /// `assumePresent`.
+    pub(super) fn assumed(&mut self) {
+        let list = FieldPath::ROOT.field("assumePresent");
+        let needed = self.ever.needed();
+        for (index, object) in self.text.scenario.assume_present.iter().enumerate() {
+            let path = list.item(index);
+            if !ASSUMABLE.contains(&object.kind) {
+                let message = format!(
+                    "a {} cannot be assumed, as more of it matters than its name",
+                    object.kind
+                );
+                let help = "assume ConfigMaps, Secrets and ServiceAccounts; write a manifest of anything else";
+                self.error(&path, message, help);
+            } else if self.at_start.objects.contains(object) {
+                let message = format!("{object} is among the manifests");
+                self.error(&path, message, "take it out here; the manifest says which keys it has");
+            } else if self.is_complete && !needed.contains_key(object) {
+                let message = format!("no pod needs {object}");
+                self.warn(&path, message, "take it out, or look for a misspelt name");
+            }
+        }
+    }
+}
