@@ -69,7 +69,8 @@ impl Housekeeping {
             let watched = pods.get(pod.index()).and_then(Option::as_ref);
             watched.is_some_and(|watched| watched.pod == pod && watched.next == at)
         };
-        let each = due.into_iter().flat_map(|(at, pods)| pods.into_iter().map(move |pod| (at, pod)));
+        let each =
+            due.into_iter().flat_map(|(at, pods)| pods.into_iter().map(move |pod| (at, pod)));
         let mut current: Vec<PodId> =
             each.filter(|(at, pod)| is_current(*at, *pod)).map(|(_, pod)| pod).collect();
         current.sort_unstable();

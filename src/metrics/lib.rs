@@ -10,8 +10,8 @@ mod server;
 mod settings;
 
 pub use adapter::{RuleSeries, Scraped, Values};
+pub use housekeeping::{Housekeeping, Point};
 pub use prometheus::{LATENCY_BOUNDS_SECONDS, PrometheusSettings};
 pub use rule::{Measure, MetricRule, Reading, Whole};
-pub use housekeeping::{Housekeeping, Point};
 pub use server::{Answer, MeterReading, MeterUsage, MetricsServer, PodUsage, SteadyUse};
 pub use settings::MetricsSettings;

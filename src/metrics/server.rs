@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::housekeeping::Point;
+use super::points::Points;
 use cluster::metrics::{
     ContainerMetrics, CpuRate, MeterId, MeterSample, NewSample, PodMetrics, PodMetricsUpdate,
 };
-use super::housekeeping::Point;
-use super::points::Points;
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 use units::Bytes;
@@ -305,7 +305,12 @@ mod tests {
 
     fn scrape(server: &mut MetricsServer, at: i64, usage: Option<PodUsage>) -> PodMetricsUpdate {
         let reading = usage.map(Answer::Now);
-        server.scrape(SimTime::from_secs(at), RESOLUTION, [(pod(), reading)].into_iter(), Vec::new())
+        server.scrape(
+            SimTime::from_secs(at),
+            RESOLUTION,
+            [(pod(), reading)].into_iter(),
+            Vec::new(),
+        )
     }
 
     fn cpu_nano(update: &PodMetricsUpdate) -> Option<i64> {
@@ -368,7 +373,9 @@ mod tests {
         assert!(server.is_steady(pod()));
         for at in [20, 30] {
             let none = (std::iter::empty(), Vec::new());
-            assert!(server.scrape(SimTime::from_secs(at), RESOLUTION, none.0, none.1).rows.is_empty());
+            assert!(
+                server.scrape(SimTime::from_secs(at), RESOLUTION, none.0, none.1).rows.is_empty()
+            );
         }
         // 14 s of CPU by 30 s; from then on at one core.
         let changed = scrape(&mut server, 40, Some(usage(24)));
@@ -401,9 +408,11 @@ mod tests {
             let update = server.scrape(at(now), RESOLUTION, std::iter::empty(), Vec::new());
             assert!(update.rows.is_empty() && update.meters.is_empty());
         }
-        let update = server.scrape(at(40), RESOLUTION, std::iter::empty(), meter(47, 2_000_000_000, 33));
+        let update =
+            server.scrape(at(40), RESOLUTION, std::iter::empty(), meter(47, 2_000_000_000, 33));
         assert_eq!(update.meters[0].cpu_nano, 1_700_000_000);
-        let update = server.scrape(at(50), RESOLUTION, std::iter::empty(), meter(67, 2_000_000_000, 33));
+        let update =
+            server.scrape(at(50), RESOLUTION, std::iter::empty(), meter(67, 2_000_000_000, 33));
         assert_eq!(update.meters[0].cpu_nano, 2_000_000_000);
         // It leaves at 55 s: 80 s of CPU, of which it had 70 by 50 s.
         let update = scrape(&mut server, 60, Some(usage(80)));

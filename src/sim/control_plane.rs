@@ -219,8 +219,7 @@ impl ControlPlane {
             let mut actions = Actions::default();
             let view = ClusterView::new(&self.store, now);
             let controller = &mut self.controllers[usize::from(work.item.controller)];
-            work.requeue =
-                controller.refused(view, work.item.key, &work.refusals, &mut actions);
+            work.requeue = controller.refused(view, work.item.key, &work.refusals, &mut actions);
             work.requests = self.take_requests(now, work.item, actions);
             work.refusals.clear();
             work.is_second = true;
@@ -274,7 +273,8 @@ impl ControlPlane {
                     return Some(at);
                 }
             }
-            work.refusals.extend(self.carry_out(now, actor, Some(position), action, observer).err());
+            work.refusals
+                .extend(self.carry_out(now, actor, Some(position), action, observer).err());
         }
         None
     }

@@ -13,7 +13,7 @@ use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime, Streams};
 use faults::Scraper;
 use metrics::housekeeping::ROUND;
-use metrics::{Answer, Housekeeping, MetricsServer, Point, PodUsage};
+use metrics::{Answer, Housekeeping, MetricsServer, PodUsage, Point};
 
 /// The components between the pods and the metrics APIs that autoscalers read.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,11 @@ impl MetricsPipeline {
         for pod in housekeeping.take_due(now) {
             if let Some(usage) = apps.usage(now, pod, None, traffic) {
                 let PodUsage { cpu_time, memory, started, others, .. } = usage;
-                housekeeping.read(pod, Point { at: now, started, cpu_time, memory, others }, interval);
+                housekeeping.read(
+                    pod,
+                    Point { at: now, started, cpu_time, memory, others },
+                    interval,
+                );
             }
         }
     }

@@ -115,7 +115,10 @@ mod tests {
         writer.wake(at(0));
         let end = writer.begin(at(0), &WRITES);
         assert_eq!(writer.end(end, &WRITES, false), None);
-        assert_eq!(writer.wake(end + SimDuration::from_millis(300)), Some(end + WRITES.min_sync_period));
+        assert_eq!(
+            writer.wake(end + SimDuration::from_millis(300)),
+            Some(end + WRITES.min_sync_period)
+        );
         // A second change is in the same write.
         assert_eq!(writer.wake(end + SimDuration::from_millis(400)), None);
     }

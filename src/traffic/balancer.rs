@@ -264,7 +264,10 @@ impl Chooser {
         if let Some(pins) = &mut self.pins {
             pins.endpoints_changed(endpoints);
         }
-        if self.ports.is_some() && !self.ports_count && endpoints.iter().any(|one| !answers(*one, backends)) {
+        if self.ports.is_some()
+            && !self.ports_count
+            && endpoints.iter().any(|one| !answers(*one, backends))
+        {
             self.endpoint_lost();
         }
     }

@@ -35,7 +35,8 @@ impl Local {
     pub fn of(&self, caller: &Caller<'_>, stream: &mut Stream) -> Option<&[BackendId]> {
         if !caller.is_inside {
             let is_local = self.outside && !self.by_node.is_empty();
-            return is_local.then(|| self.by_node[index_below(stream, self.by_node.len())].1.as_slice());
+            return is_local
+                .then(|| self.by_node[index_below(stream, self.by_node.len())].1.as_slice());
         }
         let node = caller.node.filter(|_| self.inside)?;
         let found = self.by_node.binary_search_by_key(&node, |(known, _)| *known);

@@ -121,7 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn some_connections_go_to_lost_pods_after_the_endpoints_are_out_and_none_when_entries_are_gone() {
+    fn some_connections_go_to_lost_pods_after_the_endpoints_are_out_and_none_when_entries_are_gone()
+    {
         let mut ports = SourcePorts::new(1, Streams::new(1).stream("ports", 0)).unwrap();
         // A third of the connections of 48 s.
         assert!(hanging(&mut ports, 0, 1500, |number| number % 3 == 0, pods()) >= 500);

@@ -63,7 +63,10 @@ fn a_connection_that_does_not_come_about_is_not_kept() {
     traffic.set_endpoints(SimTime::ZERO, SERVICE, &pods);
     traffic.set_state(SimTime::ZERO, pods[0], BackendState::Refusing);
     let failed = outcomes(&mut traffic, 100.0).failed_by(FailureCause::Refused);
-    assert!((1..30).contains(&failed), "{failed} of 1000: each connection is tried until it stands");
+    assert!(
+        (1..30).contains(&failed),
+        "{failed} of 1000: each connection is tried until it stands"
+    );
 }
 
 #[test]

@@ -171,7 +171,8 @@ fn replay(row: &Replayed, phase_ms: f64) -> [f64; 4] {
     let arrivals = spec.arrivals("", Some(&trace), streams.stream("arrivals", 0));
     let arrivals = arrivals.expect("right settings");
     let service = ServiceTraffic::plain("pod".into(), arrivals, spec.balancer, spec.timeout);
-    let model = json!({"concurrency": THREADS, "queue": 1_000_000, "cpuTime": format!("{}ms", row.cpu_ms)});
+    let model =
+        json!({"concurrency": THREADS, "queue": 1_000_000, "cpuTime": format!("{}ms", row.cpu_ms)});
     let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
     let recording = Recording {
         interval: SimDuration::from_secs(60),
@@ -202,9 +203,7 @@ fn replay_in_all_phases(row: &Replayed) -> [f64; 4] {
     const PHASES: i32 = 8;
     let runs: Vec<[f64; 4]> =
         (0..PHASES).map(|number| replay(row, 12.5 * f64::from(number))).collect();
-    [0, 1, 2, 3].map(|figure| {
-        runs.iter().map(|run| run[figure]).sum::<f64>() / f64::from(PHASES)
-    })
+    [0, 1, 2, 3].map(|figure| runs.iter().map(|run| run[figure]).sum::<f64>() / f64::from(PHASES))
 }
 
 #[test]

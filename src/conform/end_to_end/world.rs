@@ -14,7 +14,7 @@ use kubelet::AppProfile;
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 use metrics::MetricsSettings;
 use scenario::resolved::ScenarioFiles;
-use scenario::{ClientRate, Delays, RuleWrites, ResolvedScenario, ScenarioText};
+use scenario::{ClientRate, Delays, ResolvedScenario, RuleWrites, ScenarioText};
 use scheduler::{Scheduler, TieBreaker};
 use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};

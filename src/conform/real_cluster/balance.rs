@@ -37,9 +37,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         })?;
         let rows = recording.rows("balance").iter().filter(|row| row.text("mode") == mode);
         let recorded: Vec<Vec<u64>> = rows
-            .map(|row| {
-                row.text("per_pod").split(' ').filter_map(|one| one.parse().ok()).collect()
-            })
+            .map(|row| row.text("per_pod").split(' ').filter_map(|one| one.parse().ok()).collect())
             .collect();
         let of_all = |figure: fn(&[u64]) -> f64, all: &[Vec<u64>]| {
             all.iter().map(|shares| figure(shares)).collect()

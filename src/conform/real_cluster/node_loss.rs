@@ -103,8 +103,7 @@ fn run(mut simulation: Simulation, is_cut: bool, phase: SimDuration) -> Result<S
     let lost = SimTime::ZERO + APPLIED_AT + LOST_AFTER + phase;
     simulation.run_until(lost);
     simulation.take_watched();
-    let failed =
-        |simulation: &mut Simulation| outcomes(simulation, "new").failed_in_all() as f64;
+    let failed = |simulation: &mut Simulation| outcomes(simulation, "new").failed_in_all() as f64;
     let before = failed(&mut simulation);
     let node = "n4".into();
     simulation.intervene(&if is_cut {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Step, Unit};
 use super::recorded::Recording;
 use super::set_up::{APPLIED_AT, SetUp, deployment};
 use super::story::{Happened, Stories};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 

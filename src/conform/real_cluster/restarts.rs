@@ -1,9 +1,9 @@
 //! Containers that crash, end, or fail their liveness probe, and the waits between their starts.
 
-use super::{Step, Unit};
 use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, SetUp, pod};
 use super::story::{Happened, Stories};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 

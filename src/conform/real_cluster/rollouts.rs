@@ -84,13 +84,14 @@ fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Sho
     }));
     simulation.run_until(SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER);
     let watched = simulation.take_watched();
-    let is_complete = watched.iter().any(|one| {
-        matches!(one.what, Seen::Progressing { reason: "NewReplicaSetAvailable", .. })
-    });
+    let is_complete = watched
+        .iter()
+        .any(|one| matches!(one.what, Seen::Progressing { reason: "NewReplicaSetAvailable", .. }));
     // Over when the last old pod is gone and the last new one is Ready.
-    let last = watched.iter().rev().find(|one| {
-        matches!(one.what, Seen::Pod { event: PodEvent::Gone | PodEvent::Ready, .. })
-    });
+    let last = watched
+        .iter()
+        .rev()
+        .find(|one| matches!(one.what, Seen::Pod { event: PodEvent::Gone | PodEvent::Ready, .. }));
     let complete = last.filter(|_| is_complete).map(|one| one.at);
     let after = failed(&mut simulation);
     Ok(Shown {

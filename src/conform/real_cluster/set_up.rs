@@ -139,8 +139,7 @@ fn workload(object: &Value, pod: &Value) -> Value {
         .collect();
     let first = pod.pointer("/containers/0/name").and_then(Value::as_str).unwrap_or_default();
     let app = described.remove(first).unwrap_or_default();
-    let mut workload =
-        json!({ "workload": format!("{kind}/default/{name}"), "app": app, "containers": described });
+    let mut workload = json!({ "workload": format!("{kind}/default/{name}"), "app": app, "containers": described });
     if let Some(requests) = pod.pointer("/containers/0").and_then(requests) {
         workload["requests"] = requests;
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Step, Unit};
 use super::recorded::Recording;
 use super::set_up::{APPLIED_AT, SetUp, delete, pod};
 use super::story::{Happened, Stories, Story};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 

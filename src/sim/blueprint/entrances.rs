@@ -8,7 +8,8 @@ use manifest::{Diagnostic, Diagnostics, Place, Severity};
 use scenario::routing::Destination;
 use scenario::{route_problems, target_problems};
 use traffic::{
-    Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServicePolicy, ServiceTraffic, Via, WayId,
+    Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServicePolicy, ServiceTraffic,
+    Via, WayId,
 };
 
 impl Blueprint<'_> {
@@ -97,7 +98,8 @@ impl Blueprint<'_> {
                         let id = ids.next().expect("numbers do not end");
                         let ranges = entrance.ranges_of(&destination);
                         let way = arrivals.routed(id, ranges, drawn.clone());
-                        let patience = self.add_way(traffic, &destination, &url, way, (&policies, via));
+                        let patience =
+                            self.add_way(traffic, &destination, &url, way, (&policies, via));
                         entrance.add_way(id, destination, patience.map(|_| first));
                     }
                 }
