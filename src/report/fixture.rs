@@ -2,6 +2,7 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
+    Balancing,
     Attention, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry, MachineCost,
     ObjectiveResult, PoolCost, PoolReport, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
     Spread, WorkloadCost, WorkloadReport, WorkloadSeries,

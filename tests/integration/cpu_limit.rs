@@ -140,6 +140,11 @@ fn replayed() -> Vec<Replayed> {
         own.map(|cells| [3, 4].map(|one| cells[one].parse::<f64>().expect("a number")))
             .collect::<Vec<_>>()
     };
+    // Rows are in the order of the answers.
+    let in_order = |mut arrivals: Vec<f64>| {
+        arrivals.sort_unstable_by(f64::total_cmp);
+        arrivals
+    };
     let text = include_str!("../golden/real-cluster/cpu.csv");
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
@@ -151,7 +156,7 @@ fn replayed() -> Vec<Replayed> {
             },
             load: cells[2].parse().expect("a number"),
             cpu_ms: cells[8].parse().expect("a number"),
-            arrivals_ms: rows.iter().map(|[at, _]| 1000.0 * at).collect(),
+            arrivals_ms: in_order(rows.iter().map(|[at, _]| 1000.0 * at).collect()),
             latencies_ms: rows.iter().map(|[_, latency]| *latency).collect(),
         }
     };
