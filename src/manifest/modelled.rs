@@ -5,7 +5,7 @@
 
 /// For each type that the kinds which are simulated reach: the fields that play a part; `*` stands for all that are
 /// named in no other table.
-const MODELLED: [(&str, &str); 48] = [
+const MODELLED: [(&str, &str); 50] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -42,8 +42,10 @@ const MODELLED: [(&str, &str); 48] = [
     (
         "ServiceSpec",
         "selector ports clusterIP clusterIPs publishNotReadyAddresses sessionAffinity \
-         trafficDistribution",
+         sessionAffinityConfig internalTrafficPolicy externalTrafficPolicy trafficDistribution",
     ),
+    ("SessionAffinityConfig", "clientIP"),
+    ("ClientIPConfig", "timeoutSeconds"),
     ("ServicePort", "name port targetPort"),
     (
         "StatefulSetSpec",
@@ -111,7 +113,7 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
         "the API server writes it",
     ),
-    ("ServiceSpec", "ipFamilies ipFamilyPolicy internalTrafficPolicy", "addresses are made up"),
+    ("ServiceSpec", "ipFamilies ipFamilyPolicy", "addresses are made up"),
     ("ServicePort", "appProtocol", "a request is a request"),
     ("StatefulSetSpec", "serviceName", "it names pods in the DNS"),
     ("PersistentVolumeClaimSpec", "volumeMode", "nothing reads or writes"),
@@ -199,9 +201,8 @@ const MEANINGS: [(&str, &str, &str); 27] = [
     ("Volume", "", "no storage is simulated; such a volume is always there"),
     (
         "ServiceSpec",
-        "type externalName externalIPs externalTrafficPolicy healthCheckNodePort loadBalancerIP \
-         loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts \
-         sessionAffinityConfig",
+        "type externalName externalIPs healthCheckNodePort loadBalancerIP \
+         loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts",
         "requests enter at the Service and go to its ready pods, whatever leads to it",
     ),
     (

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::model::{
-    Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report, RunInfo,
-    Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report,
+    RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
 use super::{node_changes, node_costs, reasons};
 use capacity::cost::{self, Claim, CostAllocation, NodeBill};
@@ -43,6 +43,8 @@ pub struct ServiceFacts {
     pub service: String,
     /// Whether clients ask it, and not its fellow services alone.
     pub has_clients: bool,
+    /// How requests find its pods.
+    pub balancing: Balancing,
     /// Services that it called in vain for requests that failed, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
     /// Positions of the workloads behind it.

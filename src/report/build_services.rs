@@ -50,6 +50,7 @@ fn service_report(
         service: service.service.clone(),
         workloads: service.workloads.iter().map(workload).collect(),
         has_clients: service.has_clients,
+        balancing: service.balancing,
         arrived: outcomes.arrived,
         answered: outcomes.answered,
         failed_by_cause: failed_by_cause(&outcomes),

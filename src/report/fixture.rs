@@ -2,7 +2,7 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
-    Attention, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime, ErrorBudget,
+    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime, ErrorBudget,
     FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, ObjectiveResult, PoolCost,
     PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity, Spread,
     WorkloadCost, WorkloadReport, WorkloadSeries,
@@ -178,6 +178,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         service: "ai-agents/ai-agent".to_owned(),
         workloads: vec!["Deployment ai-agents/ai-agent".to_owned()],
         has_clients: true,
+        balancing: Balancing { is_stated: true, kept_connections: Some(8), ..Balancing::default() },
         arrived: 38_771,
         answered: 38_449,
         failed_by_cause: vec![

@@ -29,7 +29,7 @@ pub mod starter;
 mod typing;
 pub mod workloads;
 
-pub use delays::Delays;
+pub use delays::{ClientRate, Delays, RuleWrites};
 pub use document::Scenario;
 pub use overrides::Override;
 pub use read::ScenarioText;

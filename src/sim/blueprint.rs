@@ -314,8 +314,11 @@ impl<'a> Blueprint<'a> {
     /// How a service is reached; `balancer` is what its clients' traffic says.
     fn policy(&self, service: &NamespacedName, balancer: Balancer) -> ServicePolicy {
         let spec = self.resolved.scenario().services.iter().find(|one| one.service.0 == *service);
-        spec.map_or(ServicePolicy::balanced(balancer), |spec| ServicePolicy {
+        let is_stated = balancer != Balancer::default();
+        let plain = ServicePolicy { is_stated, ..ServicePolicy::balanced(balancer) };
+        spec.map_or(plain, |spec| ServicePolicy {
             balancer: spec.balancer.unwrap_or(balancer),
+            is_stated: is_stated || spec.balancer.is_some(),
             ..spec.policy()
         })
     }

@@ -19,9 +19,9 @@ use cluster::service::ServiceId;
 use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 use engine::Streams;
 use kubelet::memory::eviction_victim;
-use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile};
+use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile, Stop};
 use record::Used;
-use traffic::Traffic;
+use traffic::{Traffic, Via};
 
 /// All nodes at work.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl DataPlane {
             kubelet: Kubelet::new(world.kubelet),
             apps: Apps::default(),
             traffic: world.new_traffic(Streams::new(world.seed)),
-            endpoints: Endpoints::new(world.traffic.len()),
+            endpoints: Endpoints::new(world),
             routes: Routes::new(&world.entrances),
             memory_pressure: MemoryPressure::default(),
             looks: Looks::default(),
@@ -190,7 +190,14 @@ impl DataPlane {
                 apps.set_listening(now, pod, false, traffic);
                 env.enter(not_before, Event::Drain { pod });
             }
-            AppEffect::Stopped(pod, stop) => apps.stopped(now, pod, stop, traffic),
+            AppEffect::Stopped(pod, stop) => {
+                apps.stopped(now, pod, stop, traffic);
+                let ends = |pod: &Pod| pod.is_terminating();
+                if stop == Stop::Terminated && env.store().pods().get(pod).is_some_and(ends) {
+                    let at = now + env.world.delays.sandbox_stop;
+                    env.enter(at, Event::SandboxStopped { pod });
+                }
+            }
         }
         self.check_reachability(env);
     }
@@ -200,6 +207,18 @@ impl DataPlane {
         if self.endpoints.propagate(env, &self.apps, &mut self.traffic, service) {
             self.check_reachability(env);
         }
+    }
+
+    /// A write of those who send requests to endpoints begins or ends.
+    pub(super) fn write_rules(&mut self, env: &mut Environment, via: Via) {
+        if self.endpoints.write_rules(env, &self.apps, &mut self.traffic, via) {
+            self.check_reachability(env);
+        }
+    }
+
+    /// Nobody answers for the address of a pod that has ended any more.
+    pub(super) fn sandbox_stopped(&mut self, env: &mut Environment, pod: PodId) {
+        self.apps.sandbox_stopped(env.now, pod, &mut self.traffic);
     }
 
     /// Records the Services that nobody can answer for, from now on.

@@ -243,6 +243,8 @@ impl Simulation {
             Event::Evict { pod } => evict(env, pod),
             Event::Drain { pod } => data_plane.drain(env, pod),
             Event::Propagate { service } => data_plane.propagate(env, service),
+            Event::WriteRules { via } => data_plane.write_rules(env, via),
+            Event::SandboxStopped { pod } => data_plane.sandbox_stopped(env, pod),
             Event::DeferredStep { step } => {
                 machines.run_deferred(env, data_plane, cloud, step);
             }
@@ -261,7 +263,9 @@ impl Simulation {
                 }
             }
             Event::ShareCpu => data_plane.share_nodes(env),
+            Event::Housekeeping => metrics.keep_house(env, data_plane),
             Event::Scrape => metrics.scrape(env, data_plane),
+            Event::Publish => metrics.publish(env),
             Event::PrometheusScrape => metrics.scrape_applications(env, data_plane),
             Event::IntervalEnd => end_interval(env, data_plane),
         }

@@ -4,7 +4,9 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
+use report::{
+    self, Attention, Balancing, BillFacts, Facts, Report, RunInfo, ServiceFacts, build,
+};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
@@ -164,6 +166,13 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let workloads = simulation.workloads_behind(position as usize);
             let id = ServiceId(position);
             let has_clients = simulation.has_clients(position as usize);
+            let policy = simulation.policy_of(position as usize);
+            let balancing = policy.map_or_else(Balancing::default, |policy| Balancing {
+                via: policy.via,
+                rule: policy.balancer,
+                is_stated: policy.is_stated,
+                kept_connections: policy.connections.map(|kept| kept.count),
+            });
             let figures = simulation.traffic_mut().figures(now, id);
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
             let minutes = simulation.traffic_mut().minutes(now, id);
@@ -176,6 +185,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             ServiceFacts {
                 service,
                 has_clients,
+                balancing,
                 failed_calls,
                 workloads,
                 figures,

@@ -14,6 +14,7 @@ mod calls;
 mod catalog;
 mod conform_cluster_autoscaler;
 mod conform_karpenter;
+mod connections;
 mod controllers_by_source;
 mod cpu_limit;
 mod cron_schedules;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Step;
 use super::recorded::Recording;
 use super::set_up::{APPLIED_AT, SetUp, pod};
 use super::story::{Happened, Stories};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
@@ -41,6 +41,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok((1..most)
         .map(|number| Step {
             name: format!("pull {number} to pull {}", number + 1),
+            unit: Unit::Seconds,
             recorded: gaps(&recorded, number),
             simulated: gaps(&simulated, number),
         })

@@ -2,11 +2,16 @@
 //! simulation: how long each step takes, as a distribution. Schema and rules of comparison:
 //! `docs/conform-real-cluster.md`.
 
+mod balance;
+mod hpa;
 mod images;
+mod load;
+mod node_loss;
 mod probes;
 mod quantiles;
 mod recorded;
 mod restarts;
+mod rollouts;
 mod set_up;
 mod sidecar;
 mod start_stop;
@@ -34,11 +39,19 @@ const P90_SECONDS: f64 = 0.5;
 const P90_LEAST: usize = 10;
 
 /// All situations: the name of each, the tables that it needs, and how it is replayed.
-const SITUATIONS: [Situation; 5] = [
+const SITUATIONS: [Situation; 9] = [
     Situation { name: "start-stop", tables: &["start-stop"], steps: start_stop::steps },
     Situation { name: "probes", tables: &["probes"], steps: probes::steps },
     Situation { name: "sidecar", tables: &["sidecar"], steps: sidecar::steps },
     Situation { name: "restarts", tables: &["restarts"], steps: restarts::steps },
+    Situation { name: "rollouts", tables: &["rollouts"], steps: rollouts::steps },
+    Situation {
+        name: "node-loss",
+        tables: &["node-loss", "node-loss-series"],
+        steps: node_loss::steps,
+    },
+    Situation { name: "hpa", tables: &["hpa", "hpa-metrics"], steps: hpa::steps },
+    Situation { name: "balance", tables: &["balance"], steps: balance::steps },
     Situation { name: "images", tables: &["image-requests", "image-events"], steps: images::steps },
 ];
 
@@ -49,12 +62,53 @@ struct Situation {
     steps: fn(&Recording) -> Result<Vec<Step>, String>,
 }
 
-/// A step as often as it was measured, and as often as it was simulated (s).
+/// A step as often as it was measured, and as often as it was simulated.
 struct Step {
     /// Which, such as `n16: bound to sandbox asked for`.
     name: String,
+    unit: Unit,
     recorded: Vec<f64>,
     simulated: Vec<f64>,
+}
+
+/// What is counted of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unit {
+    /// How long it takes.
+    Seconds,
+    /// How many requests failed in it.
+    FailedRequests {
+        /// Requests a second.
+        rps: f64,
+    },
+    /// Pods.
+    Pods,
+    /// Parts of a hundred.
+    Percent,
+}
+
+impl Unit {
+    /// How far medians and 90th percentiles may lie apart at least: of requests, those of as many seconds.
+    const fn tolerances(self) -> (f64, f64) {
+        match self {
+            Self::Seconds => (MEDIAN_SECONDS, P90_SECONDS),
+            Self::FailedRequests { rps } => (MEDIAN_SECONDS * rps, P90_SECONDS * rps),
+            Self::Pods => (0.5, 1.0),
+            Self::Percent => (2.0, 5.0),
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seconds => "s",
+            Self::FailedRequests { .. } => "failed",
+            Self::Pods => "pods",
+            Self::Percent => "%",
+        })
+    }
 }
 
 /// What became of a step.
@@ -64,6 +118,8 @@ pub struct StepOutcome {
     pub situation: String,
     /// Which step.
     pub step: String,
+    /// What is counted.
+    pub unit: Unit,
     /// Whether what was simulated takes as long as what was measured.
     pub agreed: bool,
     /// How often it was measured.
@@ -74,7 +130,7 @@ pub struct StepOutcome {
     pub quantiles: Vec<QuantileOutcome>,
 }
 
-/// A quantile of a step, both ways (s).
+/// A quantile of a step, both ways.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QuantileOutcome {
     /// Which, 0 to 1.
@@ -83,7 +139,7 @@ pub struct QuantileOutcome {
     pub recorded: Quantile,
     /// As simulated.
     pub simulated: Quantile,
-    /// How far apart they may be (s).
+    /// How far apart they may be.
     pub tolerance: f64,
     /// Whether they are no further apart, or what was simulated lies where what was measured leaves the
     /// quantile open.
@@ -112,13 +168,15 @@ pub fn check(recording: &Recording) -> Result<Vec<StepOutcome>, String> {
 
 fn judge(situation: &str, step: Step) -> StepOutcome {
     let (recorded, simulated) = (Sample::new(step.recorded), Sample::new(step.simulated));
-    let mut quantiles = vec![quantile(0.5, &recorded, &simulated, MEDIAN_RATIO, MEDIAN_SECONDS)];
+    let (of_median, of_p90) = step.unit.tolerances();
+    let mut quantiles = vec![quantile(0.5, &recorded, &simulated, MEDIAN_RATIO, of_median)];
     if recorded.len() >= P90_LEAST {
-        quantiles.push(quantile(0.9, &recorded, &simulated, P90_RATIO, P90_SECONDS));
+        quantiles.push(quantile(0.9, &recorded, &simulated, P90_RATIO, of_p90));
     }
     StepOutcome {
         situation: situation.to_owned(),
         step: step.name,
+        unit: step.unit,
         agreed: quantiles.iter().all(|one| one.agreed),
         recorded: recorded.len(),
         simulated: simulated.len(),
@@ -131,10 +189,10 @@ fn quantile(
     recorded: &Sample,
     simulated: &Sample,
     ratio: f64,
-    seconds: f64,
+    least: f64,
 ) -> QuantileOutcome {
     let (recorded, simulated) = (recorded.quantile(p), simulated.quantile(p));
-    let tolerance = (ratio * recorded.value).max(seconds);
+    let tolerance = (ratio * recorded.value).max(least);
     let is_close = (recorded.value - simulated.value).abs() <= tolerance;
     let is_open = simulated.value >= recorded.least && simulated.value <= recorded.greatest;
     QuantileOutcome { p, recorded, simulated, tolerance, agreed: is_close || is_open }
@@ -155,7 +213,8 @@ impl fmt::Display for StepOutcome {
         for (position, one) in self.quantiles.iter().enumerate() {
             let comma = if position > 0 { ";" } else { "" };
             let (recorded, simulated) = (one.recorded, one.simulated);
-            write!(f, "{comma} p{:.0} {recorded} measured, {simulated} simulated", one.p * 100.0)?;
+            let (p, unit) = (one.p * 100.0, self.unit);
+            write!(f, "{comma} p{p:.0} {recorded} {unit} measured, {simulated} {unit} simulated")?;
         }
         writeln!(f)
     }
@@ -166,8 +225,8 @@ mod tests {
     use super::*;
 
     fn outcome(recorded: &[f64], simulated: &[f64]) -> StepOutcome {
-        let step =
-            Step { name: "step".into(), recorded: recorded.into(), simulated: simulated.into() };
+        let (recorded, simulated) = (recorded.into(), simulated.into());
+        let step = Step { name: "step".into(), unit: Unit::Seconds, recorded, simulated };
         judge("situation", step)
     }
 

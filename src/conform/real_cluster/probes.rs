@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Step;
 use super::recorded::Recording;
 use super::set_up::{APPLIED_AT, SetUp, deployment};
 use super::story::{Happened, Stories};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
@@ -31,6 +31,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         })?;
         steps.push(Step {
             name: format!("{case}: started to Ready"),
+            unit: Unit::Seconds,
             recorded: of_case
                 .filter_map(|row| row.seconds("start_returns", "ready_watch"))
                 .collect(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How likely a quantile's interval holds the true one.
 const CONFIDENCE: f64 = 0.95;
 
-/// A quantile of a sample, with its interval of 95 % (s).
+/// A quantile of a sample, with its interval of 95 %.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quantile {
     /// That of the sample.
@@ -20,11 +20,11 @@ pub struct Quantile {
 
 impl fmt::Display for Quantile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} s ({:.2} to {:.2})", self.value, self.least, self.greatest)
+        write!(f, "{:.2} ({:.2} to {:.2})", self.value, self.least, self.greatest)
     }
 }
 
-/// Values in their order (s).
+/// Values in their order.
 pub(super) struct Sample(Vec<f64>);
 
 impl Sample {
@@ -78,7 +78,7 @@ mod tests {
         let median = sample.quantile(0.5);
         // P(at most 1 of 10 below) = 11/1024, P(at most 8) = 1013/1024.
         assert_eq!((median.value, median.least, median.greatest), (5.5, 2.0, 9.0));
-        assert_eq!(median.to_string(), "5.50 s (2.00 to 9.00)");
+        assert_eq!(median.to_string(), "5.50 (2.00 to 9.00)");
     }
 
     #[test]

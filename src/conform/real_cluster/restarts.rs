@@ -1,9 +1,9 @@
 //! Containers that crash, end, or fail their liveness probe, and the waits between their starts.
 
-use super::Step;
 use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, SetUp, pod};
 use super::story::{Happened, Stories};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
@@ -76,6 +76,7 @@ fn numbered(name: &str, recorded: Vec<Vec<f64>>, simulated: Vec<Vec<f64>>) -> Ve
     both.filter(|(_, (recorded, _))| !recorded.is_empty())
         .map(|(number, (recorded, simulated))| Step {
             name: format!("{name} {}", number + 1),
+            unit: Unit::Seconds,
             recorded,
             simulated,
         })

@@ -18,6 +18,10 @@ pub(super) const APPLIED_AT: SimDuration = SimDuration::from_secs(30);
 const NEVER_MS: f64 = 100_000.0;
 /// The recorded cluster's nodes.
 const NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
+/// Threads of the application that burn CPU at once: `GOMAXPROCS` on that machine.
+const THREADS: u32 = 2;
+/// CPU of a request beside what it burns: the server's at few requests a second, by `cpu.csv` (us).
+const OWN_CPU_US: f64 = 1330.0;
 /// Cores of the one machine that they all are on.
 const CORES: u32 = 2;
 
@@ -27,9 +31,19 @@ pub(super) struct SetUp(ResolvedScenario);
 impl SetUp {
     /// A case in which this object is applied to an idle cluster.
     pub(super) fn new(object: &Value, length: SimDuration) -> Result<Self, String> {
+        Self::with(object, &[], json!({}), length)
+    }
+
+    /// The same with other objects that are there from the start, and with further fields of the scenario.
+    pub(super) fn with(
+        object: &Value,
+        others: &[Value],
+        further: Value,
+        length: SimDuration,
+    ) -> Result<Self, String> {
         let spec = object.pointer("/spec/template/spec").or_else(|| object.get("spec"));
         let workload = workload(object, spec.unwrap_or(&Value::Null));
-        let scenario = json!({
+        let mut scenario = json!({
             "apiVersion": "wavetank/v1",
             "kind": "Scenario",
             "name": "real-cluster",
@@ -38,7 +52,12 @@ impl SetUp {
             "workloads": [workload],
             "timeline": [{ "at": APPLIED_AT, "apply": "case" }],
         });
-        let nodes: Vec<String> = NODES.iter().map(|name| node(name).to_string()).collect();
+        if let (Some(scenario), Value::Object(further)) = (scenario.as_object_mut(), further) {
+            scenario.extend(further);
+        }
+        let nodes = NODES.iter().map(|name| node(name));
+        let nodes: Vec<String> =
+            nodes.chain(others.iter().cloned()).map(|one| one.to_string()).collect();
         let resolved = ResolvedScenario {
             text: ScenarioText::parse(&Source::new("cases.json", scenario.to_string()), &[])
                 .map_err(|problems| problems.to_string())?,
@@ -96,8 +115,12 @@ pub(super) fn delete(simulation: &mut Simulation, object: &str) -> Result<(), St
 
 fn node(name: &str) -> Value {
     let amounts = json!({ "cpu": CORES, "memory": "24Gi", "pods": 110 });
+    // Which nodes the cases name.
+    let role = if matches!(name, "n1" | "n2") { "a" } else { "b" };
+    let fails = if name == "n3" { "no" } else { "yes" };
+    let labels = json!({ "role": role, "fnode": fails, "kubernetes.io/hostname": name });
     json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": { "name": name },
+        "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": labels },
         "status": { "capacity": amounts, "allocatable": amounts },
     })
 }
@@ -116,15 +139,34 @@ fn workload(object: &Value, pod: &Value) -> Value {
         .collect();
     let first = pod.pointer("/containers/0/name").and_then(Value::as_str).unwrap_or_default();
     let app = described.remove(first).unwrap_or_default();
-    json!({ "workload": format!("{kind}/default/{name}"), "app": app, "containers": described })
+    let mut workload = json!({ "workload": format!("{kind}/default/{name}"), "app": app, "containers": described });
+    if let Some(requests) = pod.pointer("/containers/0").and_then(requests) {
+        workload["requests"] = requests;
+    }
+    workload
+}
+
+/// What a request costs a container that takes some.
+fn requests(container: &Value) -> Option<Value> {
+    let number = |name| switch(container, name)?.parse::<f64>().ok();
+    if let Some(micros) = number("CPU_US") {
+        let cpu = SimDuration::from_secs_f64((micros + OWN_CPU_US) / 1e6);
+        return Some(json!({ "concurrency": THREADS, "queue": 1_000_000, "cpuTime": cpu }));
+    }
+    let millis = number("SLEEP_MS")?;
+    let wait = SimDuration::from_secs_f64(millis / 1000.0);
+    Some(json!({ "concurrency": 10_000, "cpuTime": "0s", "waitTime": wait }))
+}
+
+/// The switch of this name that a container sets.
+fn switch<'c>(container: &'c Value, name: &str) -> Option<&'c str> {
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables.filter(|one| one["name"] == name).find_map(|one| one["value"].as_str())
 }
 
 /// What the recorded application does with the switches that a container sets.
 fn behavior(container: &Value) -> Value {
-    let switch = |name: &str| {
-        let variables = container["env"].as_array().into_iter().flatten();
-        variables.filter(|one| one["name"] == name).find_map(|one| one["value"].as_str())
-    };
+    let switch = |name: &str| switch(container, name);
     let millis = |name: &str| switch(name).and_then(|text| text.parse::<f64>().ok());
     let seconds = |millis: f64| SimDuration::from_secs_f64(millis / 1000.0);
     let mut app = json!({ "imagePull": "0s" });

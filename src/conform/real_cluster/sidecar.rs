@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Step;
 use super::recorded::Recording;
 use super::set_up::{APPLIED_AT, SetUp, delete, pod};
 use super::story::{Happened, Stories, Story};
+use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
@@ -54,6 +54,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     })?;
     let step = |(name, from, to): &(&str, (&str, &str), (&str, &str))| Step {
         name: (*name).to_owned(),
+        unit: Unit::Seconds,
         recorded: recorded.values().filter_map(|run| Some(run.get(to)? - run.get(from)?)).collect(),
         simulated: simulated
             .iter()

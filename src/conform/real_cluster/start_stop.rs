@@ -3,7 +3,7 @@
 use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, SetUp, delete, deployment};
 use super::story::{Happened, Stories, Story};
-use super::{Step, quantiles::Sample};
+use super::{Step, Unit, quantiles::Sample};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 use sim::Simulation;
@@ -88,6 +88,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
             let (first, last) = &measure.happened;
             Step {
                 name: format!("{case}: {}", measure.name),
+                unit: Unit::Seconds,
                 recorded: rows.iter().filter_map(|row| row.seconds(from, to)).collect(),
                 simulated: stories.iter().filter_map(|one| one.seconds(first, last)).collect(),
             }

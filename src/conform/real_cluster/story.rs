@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cluster::pod::PodId;
 use kubelet::PodStep;
 use sim::Simulation;
-use sim::watch::{PodEvent, Seen};
+use sim::watch::{PodEvent, Seen, Watched};
 
 /// A thing that happened to a pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,18 @@ pub(super) struct Stories(BTreeMap<PodId, Story>);
 impl Stories {
     /// Takes what was seen since the last time.
     pub(super) fn take(&mut self, simulation: &mut Simulation) {
-        for watched in simulation.take_watched() {
+        self.add(simulation.take_watched());
+    }
+
+    /// Those of what was seen.
+    pub(super) fn of(watched: Vec<Watched>) -> Self {
+        let mut stories = Self::default();
+        stories.add(watched);
+        stories
+    }
+
+    fn add(&mut self, seen: Vec<Watched>) {
+        for watched in seen {
             let (pod, what) = match watched.what {
                 Seen::Step { pod, step } => (pod, Happened::Step(step)),
                 Seen::Pod { pod, event, .. } => match event {

@@ -6,7 +6,7 @@ use crate::figures::{
     ABSENT, WARM_UP_NOTE, causes, clock, count, counted, latency, number, percent,
     percent_or_absent, span,
 };
-use crate::model::{Latency, Report, ServiceReport};
+use crate::model::{Balancing, Latency, Report, ServiceReport};
 
 /// Rows that a table shows; the rest is counted.
 pub(super) const ROWS: usize = 40;
@@ -95,6 +95,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         let text = format!("{}, {each} for each request", counted(retries, "further attempt"));
         lines.extend(paragraph("    retries    ", &text));
     }
+    lines.extend(paragraph("    balanced   ", &balancing(service.balancing)));
     lines.extend(tokens(service));
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
@@ -124,6 +125,16 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         lines.push(format!("      and {} more", service.downtimes.len() - DOWNTIMES));
     }
     lines
+}
+
+/// How requests find their pods, and whether that is known.
+fn balancing(Balancing { via, rule, is_stated, kept_connections }: Balancing) -> String {
+    let each = match kept_connections {
+        Some(count) => format!(" for each of {count} kept connections"),
+        None => String::new(),
+    };
+    let basis = if is_stated { "stated" } else { "assumed" };
+    format!("by {}, {}{each} ({basis})", via.label(), rule.label())
 }
 
 /// Replicas, rescales and waiting per workload.
