@@ -250,6 +250,7 @@ pub use controllers;
 pub use engine;
 pub use faults;
 pub use files;
+pub use karpenter;
 pub use kubelet;
 pub use manifest;
 pub use metrics;

@@ -7,6 +7,8 @@
 pub mod at;
 pub mod calibrate;
 pub mod catalog;
+mod catalog_failures;
+mod catalog_prices;
 pub mod check;
 pub mod compare;
 pub mod completions;
@@ -28,6 +30,7 @@ pub mod sweep;
 mod sweep_shards;
 pub mod validate;
 pub mod watch;
+pub mod years;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -104,6 +107,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Watch a scenario run in the terminal, and step in: pause, step, kill, drain, scale
     Watch(watch::Arguments),
+    /// Compose many years of a scenario, with failures as they come, and say what they are like
+    Years(years::Arguments),
 }
 
 impl Command {
@@ -130,6 +135,7 @@ impl Command {
             Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),
             Self::Watch(arguments) => watch::run(arguments, out),
+            Self::Years(arguments) => years::run(arguments, options, out),
         }
     }
 }

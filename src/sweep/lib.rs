@@ -17,6 +17,8 @@ pub mod summary;
 pub mod table;
 pub mod table_text;
 pub mod vary;
+pub mod years;
+pub mod years_text;
 
 use rayon::prelude::*;
 

@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 11] = [
         "scheduler",
         "traffic",
     ],
-    &["cluster_autoscaler"],
+    &["cluster_autoscaler", "karpenter"],
     &["scenario"],
     &["files", "report", "sim", "views"],
     &["pack", "sweep"],
