@@ -207,23 +207,6 @@ impl Planned {
         Ok(resolved)
     }
 
-    /// What is kept of a unit; nothing if it is not there. What is broken is told of and counts as not there.
-    fn known(
-        &self,
-        results: &ResultFolder,
-        unit: &PlannedUnit,
-    ) -> Result<Option<RunSummary>, Failure> {
-        let Some(bytes) = results.get(&unit.key).map_err(Failure::Input)? else { return Ok(None) };
-        match read_kept(&unit.key, unit.seed, &bytes) {
-            Ok(run) => Ok(Some(run)),
-            Err(why) => {
-                warn(&format!("{}: {why}; it is run again", results.path(&unit.key).display()));
-                results.drop_result(&unit.key).map_err(Failure::Input)?;
-                Ok(None)
-            }
-        }
-    }
-
     /// Runs units, each with its result kept as soon as it is known.
     fn run_units(
         &self,
@@ -255,6 +238,19 @@ impl Planned {
     }
 }
 
+/// What is kept of a unit; nothing if it is not there. What is broken is told of and counts as not there.
+fn known(results: &ResultFolder, unit: &PlannedUnit) -> Result<Option<RunSummary>, Failure> {
+    let Some(bytes) = results.get(&unit.key).map_err(Failure::Input)? else { return Ok(None) };
+    match read_kept(&unit.key, unit.seed, &bytes) {
+        Ok(run) => Ok(Some(run)),
+        Err(why) => {
+            warn(&format!("{}: {why}; it is run again", results.path(&unit.key).display()));
+            results.drop_result(&unit.key).map_err(Failure::Input)?;
+            Ok(None)
+        }
+    }
+}
+
 fn run_part(
     arguments: &RunArguments,
     options: OutputOptions,
@@ -269,7 +265,7 @@ fn run_part(
     let share = plan.share(shard);
     let mut missing = Vec::new();
     for unit in &share {
-        if planned.known(&results, unit)?.is_none() {
+        if known(&results, unit)?.is_none() {
             missing.push(unit.clone());
         }
     }
@@ -368,11 +364,11 @@ fn merge(
         let hash = &plan.cells[cell].scenario_hash;
         let unit = |seed: &u64| PlannedUnit { cell, seed: *seed, key: key(hash, *seed) };
         let units: Vec<PlannedUnit> = fresh.iter().map(unit).collect();
-        let mut known = Vec::new();
+        let mut runs = Vec::new();
         for unit in &units {
-            match planned.known(&results, unit)? {
-                Some(run) => known.push(run),
-                None => known.extend(planned.run_units(
+            match known(&results, unit)? {
+                Some(run) => runs.push(run),
+                None => runs.extend(planned.run_units(
                     &plan,
                     &results,
                     std::slice::from_ref(unit),
@@ -380,7 +376,7 @@ fn merge(
                 )?),
             }
         }
-        Ok::<_, Failure>(known)
+        Ok::<_, Failure>(runs)
     })?;
     let own: Vec<&String> = units.iter().map(|unit| &unit.key).collect();
     let hashes = plan.cells.iter().map(|cell| &cell.scenario_hash);

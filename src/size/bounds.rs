@@ -125,5 +125,5 @@ fn cpu_seconds(scenario: &Value, workload: &str) -> Option<f64> {
     }
     let law = &own["requests"]["cpuTime"];
     let mean = law["mean"].as_str().or(law.as_str())?;
-    engine::parse_duration(mean).ok().map(|mean| mean.as_secs_f64())
+    engine::parse_duration(mean).ok().map(engine::SimDuration::as_secs_f64)
 }

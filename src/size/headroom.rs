@@ -33,7 +33,7 @@ fn scale(load: &mut Value, factor: f64) {
             for (name, value) in fields.iter_mut() {
                 match value.as_f64() {
                     Some(rate) if name == "rps" || name.ends_with("Rps") => {
-                        *value = json!(rate * factor)
+                        *value = json!(rate * factor);
                     }
                     Some(users) if name == "users" => {
                         #[expect(

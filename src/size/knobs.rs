@@ -133,7 +133,7 @@ impl Finder {
             let least = spec["minReplicas"].as_u64().unwrap_or(1);
             let most = spec["maxReplicas"].as_u64().unwrap_or(least);
             let mut add = |path: String, values: Vec<u64>, now: u64| {
-                knobs.push(self.ladder(path, values, now));
+                knobs.push(self.ladder(path, &values, now));
             };
             add(format!("{base}.minReplicas"), counts(1, most.max(least)), least);
             for (place, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
@@ -160,7 +160,7 @@ impl Finder {
                 "manifests.{}.spec.behavior.scaleDown.stabilizationWindowSeconds",
                 hpa.reference
             );
-            self.ladder(path, with(STABILIZATION.to_vec(), now, false), now)
+            self.ladder(path, &with(STABILIZATION.to_vec(), now, false), now)
         };
         self.of_kind("HorizontalPodAutoscaler").map(of).collect()
     }
@@ -175,7 +175,7 @@ impl Finder {
             .map(|(manifest, _)| {
                 let now = manifest.value["spec"]["replicas"].as_u64().unwrap_or(1);
                 let path = format!("manifests.{}.spec.replicas", manifest.reference);
-                self.ladder(path, with(counts(1, now.max(2) * MOST_PODS), now, false), now)
+                self.ladder(path, &with(counts(1, now.max(2) * MOST_PODS), now, false), now)
             })
             .collect()
     }
@@ -210,14 +210,14 @@ impl Finder {
             if let Some(now) = pool["count"].as_u64() {
                 let values = with(counts(1, now.max(2) * 2), now, false);
                 let kind = KnobKind::Priced;
-                knobs.push(SizeKnob { kind, ..self.ladder(path, values, now) });
+                knobs.push(SizeKnob { kind, ..self.ladder(path, &values, now) });
                 continue;
             }
             for bound in ["min", "max"] {
                 if let Some(now) = pool["count"][bound].as_u64() {
                     let values =
                         with(counts(u64::from(bound == "max"), now.max(2) * 2), now, false);
-                    knobs.push(self.ladder(format!("{path}.{bound}"), values, now));
+                    knobs.push(self.ladder(format!("{path}.{bound}"), &values, now));
                 }
             }
         }
@@ -248,7 +248,7 @@ impl Finder {
         SizeKnob { path: path.to_owned(), values, now, kind }
     }
 
-    fn ladder(&self, path: String, values: Vec<u64>, now: u64) -> SizeKnob {
+    fn ladder(&self, path: String, values: &[u64], now: u64) -> SizeKnob {
         let at = values.iter().position(|value| *value == now).unwrap_or_default();
         let values = values.iter().map(ToString::to_string).collect();
         SizeKnob { path, values, now: at, kind: self.kind() }

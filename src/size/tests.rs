@@ -12,7 +12,10 @@ fn found(tuned: &[Tune], settings: &[&str]) -> Vec<SizeKnob> {
 }
 
 fn knob<'a>(knobs: &'a [SizeKnob], end: &str) -> &'a SizeKnob {
-    knobs.iter().find(|knob| knob.path.ends_with(end)).unwrap_or_else(|| panic!("no {end}: {knobs:?}"))
+    knobs
+        .iter()
+        .find(|knob| knob.path.ends_with(end))
+        .unwrap_or_else(|| panic!("no {end}: {knobs:?}"))
 }
 
 #[test]

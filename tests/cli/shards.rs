@@ -189,6 +189,7 @@ fn has(program: &str) -> bool {
 }
 
 /// Slurm on this machine alone, in a folder of its own: a controller and a node without authentication.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn slurm(shop: &Shop) -> Option<Running> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
     if !root || !["slurmctld", "slurmd", "sbatch"].into_iter().all(has) {
