@@ -120,7 +120,7 @@ fn validate_handler(
         ("grpc", Handler { grpc: Some(grpc), .. }) => {
             port_number_or_name(&IntOrString::Int(grpc.port), &at.field("port"), errors);
         }
-        (_, Handler { sleep: Some(sleep), .. }) => {
+        ("sleep", Handler { sleep: Some(sleep), .. }) => {
             let seconds = sleep.seconds;
             if let Some(grace) =
                 grace_period_seconds.filter(|grace| !(0..=*grace).contains(&seconds))
