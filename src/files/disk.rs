@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
@@ -215,6 +215,28 @@ impl Drop for Draft {
             let _ = fs::remove_file(unfinished);
         }
     }
+}
+
+/// A file's path as it is from a folder: relative to it, whether or not the folder is there yet.
+pub fn from_folder(folder: &Path, file: &str) -> String {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let plain = |path: PathBuf| {
+        let mut parts = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => drop(parts.pop()),
+                Component::Normal(name) => parts.push(name.to_owned()),
+                Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            }
+        }
+        parts
+    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let (folder, file) = (plain(whole(folder)), plain(whole(Path::new(file))));
+    let common = folder.iter().zip(&file).take_while(|(one, other)| one == other).count();
+    let up = folder[common..].iter().map(|_| "..".to_owned());
+    let down = file[common..].iter().map(|part| part.to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 /// Writes a file, and the folders that it is in.
