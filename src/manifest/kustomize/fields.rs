@@ -82,7 +82,9 @@ fn each_at(value: &mut Value, path: &[&str], makes: bool, act: &mut dyn FnMut(&m
     };
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| each_at(item, path, makes, act));
+            for item in items {
+                each_at(item, path, makes, act);
+            }
         }
         Value::Object(fields) => {
             if makes && fields.get(*step).is_none_or(Value::is_null) {
@@ -121,7 +123,9 @@ pub(super) fn add_labels(settings: &Value, resources: &mut [Resource]) {
         }
     }
     if let Some(labels) = settings.get("commonLabels").and_then(Value::as_object) {
-        resources.iter_mut().for_each(|one| add_everywhere(one, labels));
+        for one in resources {
+            add_everywhere(one, labels);
+        }
     }
 }
 

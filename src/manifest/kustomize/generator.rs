@@ -11,7 +11,7 @@ pub(super) fn generate(
     settings: &Value,
     context: &Context<'_>,
     resources: &mut Vec<Resource>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Box<Diagnostic>> {
     for (field, kind) in [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")] {
         for given in maps(settings, field) {
             let given = Value::Object(given.clone());
@@ -70,7 +70,7 @@ fn generated(
     given: &Value,
     settings: &Value,
     context: &Context<'_>,
-) -> Result<Resource, Diagnostic> {
+) -> Result<Resource, Box<Diagnostic>> {
     let mut value = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
     if let Some(namespace) = given.get("namespace").and_then(Value::as_str) {
         value["metadata"]["namespace"] = namespace.into();
@@ -112,7 +112,10 @@ fn generated(
 }
 
 /// Keys and what they hold: of variables in files, of whole files, and as they are written.
-fn entries(given: &Value, context: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>, Diagnostic> {
+fn entries(
+    given: &Value,
+    context: &Context<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, Box<Diagnostic>> {
     let mut entries = Vec::new();
     let one = given.get("env").and_then(Value::as_str).map(str::to_owned);
     for path in texts(given, "envs").into_iter().chain(one) {

@@ -10,7 +10,7 @@ pub(super) fn patch_all(
     settings: &Value,
     context: &Context<'_>,
     resources: &mut [Resource],
-) -> Result<(), Diagnostic> {
+) -> Result<(), Box<Diagnostic>> {
     for given in maps(settings, "patchesJson6902") {
         let text = match (given.get("path").and_then(Value::as_str), given.get("patch")) {
             (Some(path), _) => context.read(path)?,

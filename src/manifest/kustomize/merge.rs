@@ -11,7 +11,7 @@ pub(super) fn patch_all(
     settings: &Value,
     context: &Context<'_>,
     resources: &mut Vec<Resource>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Box<Diagnostic>> {
     for given in texts(settings, "patchesStrategicMerge") {
         let patches = match context.read(&given) {
             Ok(bytes) if !given.contains('\n') => documents(&given, &bytes)?,
@@ -71,7 +71,7 @@ fn by_its_own_name(
     patch: &Value,
     context: &Context<'_>,
     resources: &mut Vec<Resource>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Box<Diagnostic>> {
     let own = Resource::new(patch.clone());
     let is_meant = |one: &Resource| {
         one.kind() == own.kind()
@@ -123,20 +123,32 @@ fn is_known(resource: &Resource) -> bool {
         }
 }
 
+/// Lists whose items are known by their names.
+const KNOWN_BY_NAME: [&str; 10] = [
+    "containers",
+    "initContainers",
+    "ephemeralContainers",
+    "env",
+    "volumes",
+    "imagePullSecrets",
+    "secrets",
+    "resourceClaims",
+    "schedulingGates",
+    "webhooks",
+];
+
 /// The field by which the items of a list are known, by the name of the list and of what holds it.
 fn merge_key(list: &str, holder: &str) -> Option<&'static str> {
     Some(match (list, holder) {
-        ("containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes", _)
-        | ("imagePullSecrets" | "secrets" | "resourceClaims" | "schedulingGates", _) => "name",
         ("ports", "containers" | "initContainers") => "containerPort",
         ("ports", "spec") => "port",
         ("volumeMounts", _) => "mountPath",
         ("volumeDevices", _) => "devicePath",
         ("hostAliases", _) => "ip",
         ("topologySpreadConstraints", _) => "topologyKey",
-        ("webhooks", _) => "name",
         ("ownerReferences", _) => "uid",
         ("conditions", _) => "type",
+        (list, _) if KNOWN_BY_NAME.contains(&list) => "name",
         _ => return None,
     })
 }
@@ -162,7 +174,7 @@ fn merge(value: &mut Value, patch: &Value, holder: &str, is_known: bool) {
             (Some(Value::Array(items)), Value::Array(changes)) => {
                 match merge_key(name, holder).filter(|_| is_known) {
                     Some(key) => merge_list(items, changes, key, name),
-                    None => *items = changes.clone(),
+                    None => items.clone_from(changes),
                 }
             }
             (Some(field), _) if field.is_object() && change.is_object() => {

@@ -79,7 +79,7 @@ impl Resource {
 }
 
 /// The objects of the kustomization in a folder.
-pub fn render(folder: &str, files: &dyn Files) -> Result<Vec<Value>, Diagnostic> {
+pub fn render(folder: &str, files: &dyn Files) -> Result<Vec<Value>, Box<Diagnostic>> {
     let mut resources = Vec::new();
     accumulate(folder, files, 0, &mut resources)?;
     names::add_hashes(&mut resources);
@@ -94,12 +94,21 @@ pub fn included_folders(folder: &str, files: &dyn Files) -> Vec<String> {
     paths.filter(|path| files.is_folder(path)).collect()
 }
 
-fn problem(file: &str, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("kustomize", message).at(Place::whole(&file.into()))
+fn problem(file: &str, message: impl Into<String>) -> Box<Diagnostic> {
+    Diagnostic::error("kustomize", message).at(Place::whole(&file.into())).into()
+}
+
+/// The same, with what to do.
+fn problem_with_help(
+    file: &str,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Box<Diagnostic> {
+    Diagnostic::error("kustomize", message).at(Place::whole(&file.into())).help(help).into()
 }
 
 /// A folder's kustomization, with the name of its file.
-fn settings(folder: &str, files: &dyn Files) -> Result<(String, Value), Diagnostic> {
+fn settings(folder: &str, files: &dyn Files) -> Result<(String, Value), Box<Diagnostic>> {
     for name in FILE_NAMES {
         let path = join(folder, name);
         if let Ok(bytes) = files.read(&path) {
@@ -111,13 +120,13 @@ fn settings(folder: &str, files: &dyn Files) -> Result<(String, Value), Diagnost
     Err(problem(folder, "there is no kustomization.yaml here"))
 }
 
-fn documents(path: &str, bytes: &[u8]) -> Result<Vec<Value>, Diagnostic> {
+fn documents(path: &str, bytes: &[u8]) -> Result<Vec<Value>, Box<Diagnostic>> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| problem(path, "this is not a text in UTF-8"))?;
     let mut diagnostics = Diagnostics::default();
     let documents = read_documents(&Source::new(path, text), &mut diagnostics);
     match diagnostics.iter().next() {
-        Some(first) => Err(first.clone()),
+        Some(first) => Err(first.clone().into()),
         None => Ok(documents.into_iter().map(|document| document.value).collect()),
     }
 }
@@ -188,7 +197,7 @@ fn accumulate(
     files: &dyn Files,
     depth: usize,
     resources: &mut Vec<Resource>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Box<Diagnostic>> {
     let (file, settings) = settings(folder, files)?;
     if depth > DEPTH {
         return Err(problem(&file, "kustomizations include each other without an end"));
@@ -197,7 +206,7 @@ fn accumulate(
     if let Some(field) = unknown.into_iter().find(|field| !KNOWN.contains(&field.as_str())) {
         let message = format!("`{field}` is not rendered here");
         let help = "render it with `kubectl kustomize`, or kustomize itself, and give the output";
-        return Err(problem(&file, message).help(help));
+        return Err(problem_with_help(&file, message, help));
     }
     let context = Context { folder, file: &file, files };
     for field in ["resources", "bases"] {
@@ -234,7 +243,7 @@ impl Context<'_> {
         path: &str,
         depth: usize,
         resources: &mut Vec<Resource>,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Box<Diagnostic>> {
         let is_remote = path.contains("://") || path.contains("?ref=") || path.starts_with("git@");
         let whole = join(self.folder, path);
         if self.files.is_folder(&whole) {
@@ -248,7 +257,7 @@ impl Context<'_> {
             Err(_) if is_remote || path.starts_with("github.com/") => {
                 let message = format!("{path} is elsewhere, and nothing is fetched");
                 let help = "render it with `kubectl kustomize` and give the output";
-                return Err(problem(self.file, message).help(help));
+                return Err(problem_with_help(self.file, message, help));
             }
             Err(why) => return Err(problem(self.file, format!("{path}: {why}"))),
         };
@@ -265,7 +274,7 @@ impl Context<'_> {
     }
 
     /// What is in a file beside the kustomization.
-    fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, Box<Diagnostic>> {
         let read = self.files.read(&join(self.folder, path));
         read.map_err(|why| problem(self.file, format!("{path}: {why}")))
     }

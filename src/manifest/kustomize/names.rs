@@ -55,7 +55,9 @@ type Renamed = BTreeMap<(String, String), String>;
 fn refer(value: &mut Value, top: &str, holder: &str, renamed: &Renamed) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| refer(item, top, holder, renamed));
+            for item in items {
+                refer(item, top, holder, renamed);
+            }
         }
         Value::Object(fields) => {
             let kind = fields.get("kind").and_then(Value::as_str).map(str::to_owned);
@@ -77,18 +79,28 @@ fn refer(value: &mut Value, top: &str, holder: &str, renamed: &Renamed) {
     }
 }
 
+const SECRET: &str = "Secret";
+const SERVICE: &str = "Service";
+/// Fields that hold the `name` of a Secret.
+const SECRET_HOLDERS: [&str; 7] = [
+    "secret",
+    "secretRef",
+    "secretKeyRef",
+    "imagePullSecrets",
+    "secrets",
+    "nodePublishSecretRef",
+    "basicAuthSecret",
+];
+
 /// The kind of object to which a text field refers.
 fn referred_kind(top: &str, holder: &str, field: &str, kind: Option<&str>) -> Option<String> {
     let known = match (holder, field) {
         ("configMap" | "configMapRef" | "configMapKeyRef", "name") => "ConfigMap",
-        ("secretRef" | "secretKeyRef" | "imagePullSecrets" | "secrets", "name")
-        | ("secret", "secretName" | "name")
-        | ("tls" | "azureFile", "secretName")
-        | ("nodePublishSecretRef" | "basicAuthSecret", "name") => "Secret",
+        (holder, "name") if SECRET_HOLDERS.contains(&holder) => SECRET,
+        ("secret" | "tls" | "azureFile", "secretName") => SECRET,
         ("persistentVolumeClaim", "claimName") => "PersistentVolumeClaim",
-        ("spec", "serviceName") if top == "StatefulSet" => "Service",
-        ("service", "name") => "Service",
-        ("backend" | "defaultBackend", "serviceName") => "Service",
+        ("spec", "serviceName") if top == "StatefulSet" => SERVICE,
+        ("service", "name") | ("backend" | "defaultBackend", "serviceName") => SERVICE,
         ("spec", "serviceAccountName" | "serviceAccount") => "ServiceAccount",
         ("spec", "priorityClassName") => "PriorityClass",
         ("spec", "storageClassName") => "StorageClass",

@@ -78,16 +78,16 @@ impl Validate for core::Secret {
             }
             "kubernetes.io/dockercfg" => docker_config(self, ".dockercfg", errors),
             "kubernetes.io/dockerconfigjson" => docker_config(self, ".dockerconfigjson", errors),
-            "kubernetes.io/basic-auth" => {
-                if value("username").is_none() && value("password").is_none() {
-                    needs("username", errors);
-                    needs("password", errors);
-                }
+            "kubernetes.io/basic-auth"
+                if value("username").is_none() && value("password").is_none() =>
+            {
+                needs("username", errors);
+                needs("password", errors);
             }
-            "kubernetes.io/ssh-auth" => {
-                if value("ssh-privatekey").is_none_or(|key| key.0.is_empty()) {
-                    errors.required(&DATA.key("ssh-privatekey"), "");
-                }
+            "kubernetes.io/ssh-auth"
+                if value("ssh-privatekey").is_none_or(|key| key.0.is_empty()) =>
+            {
+                errors.required(&DATA.key("ssh-privatekey"), "");
             }
             "kubernetes.io/tls" => {
                 needs("tls.crt", errors);

@@ -108,10 +108,10 @@ fn validate_handler(
     }
     let at = path.field(first);
     match (first, handler) {
-        ("exec", Handler { exec: Some(exec), .. }) => {
-            if exec.command.as_ref().is_none_or(Vec::is_empty) {
-                errors.required(&at.field("command"), "");
-            }
+        ("exec", Handler { exec: Some(exec), .. })
+            if exec.command.as_ref().is_none_or(Vec::is_empty) =>
+        {
+            errors.required(&at.field("command"), "");
         }
         ("httpGet", Handler { http_get: Some(get), .. }) => http_get(get, &at, errors),
         ("tcpSocket", Handler { tcp_socket: Some(socket), .. }) => {
@@ -120,7 +120,7 @@ fn validate_handler(
         ("grpc", Handler { grpc: Some(grpc), .. }) => {
             port_number_or_name(&IntOrString::Int(grpc.port), &at.field("port"), errors);
         }
-        (_, Handler { sleep: Some(sleep), .. }) => {
+        ("sleep", Handler { sleep: Some(sleep), .. }) => {
             let seconds = sleep.seconds;
             if let Some(grace) =
                 grace_period_seconds.filter(|grace| !(0..=*grace).contains(&seconds))

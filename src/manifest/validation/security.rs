@@ -166,10 +166,10 @@ fn app_armor(
     match (profile.type_.as_str(), file) {
         ("Localhost", file) => {
             let file = file.unwrap_or_default();
-            if file.trim() != file {
-                errors.invalid(&at, file, "must not be padded with whitespace");
-            } else {
+            if file.trim() == file {
                 required(file, &at, errors);
+            } else {
+                errors.invalid(&at, file, "must not be padded with whitespace");
             }
             if file.len() > LONGEST_PATH {
                 let problem = format!("Too long: may not be more than {LONGEST_PATH} bytes");
