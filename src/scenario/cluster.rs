@@ -10,15 +10,26 @@ use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
 use super::pool_size::{PoolSize, SizeBounds};
 use capacity::catalog::{self, FindError};
-use capacity::node_type::{ARCHITECTURE_LABEL, Gpus, NodeType, OPERATING_SYSTEM_LABEL};
+use capacity::node_type::{
+    ARCHITECTURE_LABEL, Gpus, INSTANCE_TYPE_LABEL, NodeType, OPERATING_SYSTEM_LABEL,
+};
 use cluster::node::{
     CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
-    Taint as NodeTaint, ZONE_LABEL,
+    REGION_LABEL, Taint as NodeTaint, ZONE_LABEL,
 };
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
 use engine::SimTime;
 use units::{HourlyPrice, Quantity};
+
+/// Labels that kubelets and clouds still set under their names of before 1.17, for manifests that select by these.
+const OLD_LABELS: [(&str, &str); 5] = [
+    (ARCHITECTURE_LABEL, "beta.kubernetes.io/arch"),
+    (OPERATING_SYSTEM_LABEL, "beta.kubernetes.io/os"),
+    (INSTANCE_TYPE_LABEL, "beta.kubernetes.io/instance-type"),
+    (REGION_LABEL, "failure-domain.beta.kubernetes.io/region"),
+    (ZONE_LABEL, "failure-domain.beta.kubernetes.io/zone"),
+];
 
 /// The cluster that the manifests are deployed to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -262,7 +273,7 @@ impl ResolvedPool<'_> {
         let cloud = self.node_type.as_ref().map_or_else(plain_labels, NodeType::labels);
         let own = self.pool.labels.iter();
         let gpus = self.pool.gpus.as_ref().map(|gpus| gpus.labels(&self.machine()));
-        let labels = cloud
+        let labels: Labels = cloud
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .chain([(HOSTNAME_LABEL.into(), name.as_str().into())])
@@ -271,6 +282,11 @@ impl ResolvedPool<'_> {
             .chain(zone.map(|zone| (ZONE_LABEL.into(), zone.clone())))
             .chain(own.map(|(key, value)| (key.clone(), value.clone())))
             .collect();
+        let old = OLD_LABELS
+            .iter()
+            .filter_map(|(new, old)| Some((Name::from(*old), labels.get(new)?.clone())));
+        let given = labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let labels = old.chain(given).collect();
         Node {
             meta: ObjectMeta { labels, ..ObjectMeta::new("", name) },
             capacity: self.capacity(),

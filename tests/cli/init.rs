@@ -303,3 +303,13 @@ fn guesses_are_told_and_doubted() {
     let wrong = run(&["--set", "provenance.measured=['workloads[7].requests']"]);
     assert!(wrong.err.contains("the scenario has no workloads[7].requests"), "{}", wrong.err);
 }
+
+#[test]
+fn pods_that_select_nodes_by_the_old_names_of_labels_find_them() {
+    let pod = "{nodeSelector: {beta.kubernetes.io/os: linux, beta.kubernetes.io/arch: amd64}, \
+               containers: [{name: web, image: 'web:1'}]}";
+    let shop = Shop::with(SCENARIO, &serving("web", pod));
+    assert_eq!(shop.run(&["init", "web.yaml", "--force"]).code, 0);
+    let pods = shop.run(&["get", "pods", "scenario.yaml", "--at", "5m", "-n", "ai"]).out;
+    assert!(pods.contains("1/1     Running"), "{pods}");
+}
