@@ -284,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn of_each_resource_the_larger_of_request_and_use_is_paid() {
+        // CPU part 4 x 0.031611 / 0.194236 of $1 = 0.650981, memory part 0.349019.
+        let nodes = [node("web", 1.0, resources(4, 16, 0))];
+        let claims = [
+            claim("above", 0, resources(1, 2, 0), resources(2, 1, 0)),
+            claim("below", 0, resources(1, 2, 0), resources(0, 0, 0)),
+        ];
+        let bill = allocate(&nodes, &claims);
+        let (cpu, memory) = (0.650_981_280_504_13, 0.349_018_719_495_87);
+        assert_close(bill.workloads["above"], cpu * 2.0 / 4.0 + memory * 2.0 / 16.0);
+        assert_close(bill.workloads["below"], cpu * 1.0 / 4.0 + memory * 2.0 / 16.0);
+    }
+
+    #[test]
     fn a_node_without_claims_is_idle_and_one_without_size_too() {
         let bill = allocate(
             &[node("a", 1.0, resources(4, 16, 0)), node("b", 2.0, resources(0, 0, 0))],

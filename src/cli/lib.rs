@@ -25,7 +25,9 @@ pub mod rollout;
 pub mod run;
 mod scenario_arguments;
 pub mod schema;
+pub mod size;
 pub mod sweep;
+mod sweep_shards;
 pub mod validate;
 pub mod watch;
 pub mod years;
@@ -97,6 +99,8 @@ enum Command {
     Top(rollout::TopArguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
+    /// Find the cheapest setting that holds the objectives, and say how sure that is
+    Size(size::Arguments),
     /// Run a scenario with many settings, and find the cheapest that meets the objectives
     Sweep(sweep::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
@@ -127,6 +131,7 @@ impl Command {
             Self::Rollout(arguments) => rollout::rollout(arguments, options, out),
             Self::Top(arguments) => rollout::top(arguments, options, out),
             Self::Schema(arguments) => schema::run(arguments, out),
+            Self::Size(arguments) => size::run(arguments, options, out),
             Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),
             Self::Watch(arguments) => watch::run(arguments, out),

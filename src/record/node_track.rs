@@ -27,6 +27,11 @@ pub struct NodeTrack {
     pub added: SimTime,
     /// The instant at which its object was removed; absent while it exists.
     pub removed: Option<SimTime>,
+    /// Why somebody asked for it; absent if it was there from the start, or nobody said.
+    pub added_because: Option<String>,
+    /// Why somebody sent it away.
+    pub removed_because: Option<String>,
+    has_joined: bool,
     /// Since when it is not Ready.
     not_ready_since: Option<SimTime>,
     /// How long it was not Ready, in all.
@@ -50,9 +55,22 @@ impl NodeTrack {
             allocatable: resources(&node.allocatable),
             added: now,
             removed: None,
+            added_because: None,
+            removed_because: None,
+            has_joined: true,
             not_ready_since: (!is_ready).then_some(now),
             not_ready: SimDuration::ZERO,
         }
+    }
+
+    /// A machine that was paid for from its launch until `now` and whose node never came.
+    pub fn never_joined(node: &Node, now: SimTime) -> Self {
+        Self { removed: Some(now), has_joined: false, ..Self::new(node, now) }
+    }
+
+    /// Whether its object was ever there.
+    pub const fn has_joined(&self) -> bool {
+        self.has_joined
     }
 
     pub(super) fn set_ready(&mut self, now: SimTime, is_ready: bool) {

@@ -42,10 +42,13 @@ impl PodTrack {
         }
     }
 
-    pub(super) fn bind(&mut self, now: SimTime, node: Option<usize>) {
+    /// It has its node. Says how long it waited for that, if it did.
+    pub(super) fn bind(&mut self, now: SimTime, node: Option<usize>) -> Option<SimDuration> {
+        let waited = now - self.settled_at;
         self.is_bound = true;
         self.node = node;
         self.settled_at = now;
+        (waited > SimDuration::ZERO).then_some(waited)
     }
 
     /// From now on so much is set aside for it.

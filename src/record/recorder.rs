@@ -45,6 +45,10 @@ pub struct Recorder {
     pub interval_ends: Vec<SimTime>,
     /// Nodes, Ready nodes and pods without a node at the end of each interval.
     pub series: ClusterSeries,
+    /// From creation to node, of pods that waited.
+    pub pod_waits: Vec<SimDuration>,
+    /// Why nodes come that are not there yet.
+    coming: BTreeMap<Name, String>,
     workload_positions: BTreeMap<ObjectReference, usize>,
     /// The positions of the workloads that an HPA scales or scaled.
     workloads_of_hpa: BTreeMap<NamespacedName, Vec<usize>>,
@@ -193,7 +197,22 @@ impl Recorder {
             self.node_positions.resize(id.index() + 1, None);
         }
         self.node_positions[id.index()] = Some(self.nodes.len());
-        self.nodes.push(NodeTrack::new(node, view.now));
+        let mut track = NodeTrack::new(node, view.now);
+        track.added_because = self.coming.remove(&track.name);
+        self.nodes.push(track);
+    }
+
+    /// Somebody asked for a node of this name, and why.
+    pub fn node_comes(&mut self, name: Name, why: String) {
+        self.coming.insert(name, why);
+    }
+
+    /// Somebody sends a node away, and why.
+    pub fn node_goes(&mut self, name: &Name, why: String) {
+        let there = self.nodes.iter_mut().rev().find(|node| node.name == *name);
+        if let Some(node) = there {
+            node.removed_because = Some(why);
+        }
     }
 
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
@@ -232,7 +251,7 @@ impl Recorder {
         let node = pod.node.and_then(|node| self.node_position(node));
         let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
         if what.has(PodChanges::BOUND) {
-            track.bind(view.now, node);
+            self.pod_waits.extend(track.bind(view.now, node));
             self.workloads[track.workload].pending.add(view.now, -1);
             self.pending_pods -= 1;
         }

@@ -8,7 +8,7 @@ use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report, RunInfo,
     Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
-use super::{node_costs, reasons};
+use super::{node_changes, node_costs, reasons};
 use capacity::cost::{self, Claim, CostAllocation, NodeBill};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
@@ -69,6 +69,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         cost: cost_report(facts, &allocation, &services),
         attention: Vec::new(),
         phases: None,
+        assumptions: Vec::new(),
         log: facts.recorder.log.iter().map(log_entry).collect(),
         interval_ends_seconds: facts
             .recorder
@@ -258,6 +259,8 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
     let counts = |series: &[usize]| series.iter().map(|count| *count as f64).collect();
     ClusterReport {
         pools: pools(facts),
+        node_changes: node_changes::changes(facts),
+        pod_waits: node_changes::waits(facts),
         series_nodes: counts(&series.nodes),
         series_ready_nodes: counts(&series.ready_nodes),
         series_pending_pods: series.pending_pods.iter().map(|count| *count as f64).collect(),
@@ -280,6 +283,9 @@ fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
     for node in &facts.recorder.nodes {
         let sum = sums.entry(pool_of(node)).or_default();
         sum.allocatable += ResourceTime::held(node.allocatable, node.existed(end));
+        if !node.has_joined() {
+            continue;
+        }
         changes.push((node.added, pool_of(node), 1));
         changes.extend(node.removed.map(|at| (at, pool_of(node), -1)));
     }

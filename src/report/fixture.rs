@@ -43,6 +43,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         cost: cost(),
         attention: attention(),
         phases: None,
+        assumptions: Vec::new(),
         log: log(),
         interval_ends_seconds: ends,
     }
@@ -58,6 +59,7 @@ pub fn empty() -> Report {
         cost: CostReport::default(),
         attention: Vec::new(),
         phases: None,
+        assumptions: Vec::new(),
         log: Vec::new(),
         interval_ends_seconds: Vec::new(),
         ..hour(HOUR_SECONDS)
@@ -304,6 +306,8 @@ fn cluster(ends: &[f64]) -> ClusterReport {
     let is_lost = |end: f64| end >= NODE_LOST_SECONDS + 45.0;
     let evicted = |end: f64| if (EVICTED_SECONDS..2_200.0).contains(&end) { 1.0 } else { 0.0 };
     ClusterReport {
+        node_changes: Vec::new(),
+        pod_waits: None,
         pools: vec![
             PoolReport {
                 pool: "pool-a".to_owned(),

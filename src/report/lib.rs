@@ -18,6 +18,7 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod node_changes;
 mod node_costs;
 mod reasons;
 pub mod text;

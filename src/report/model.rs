@@ -7,7 +7,7 @@ use super::llm::LlmReport;
 use units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-pub const FORMAT_VERSION: &str = "1.2";
+pub const FORMAT_VERSION: &str = "1.3";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,8 +35,55 @@ pub struct Report {
     /// What the run spans over the phases of the control loops, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phases: Option<PhaseBand>,
+    /// Settings of the scenario that are guesses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumptions: Vec<Assumption>,
     /// The same instants for all series, in seconds from the start: the end of each interval.
     pub interval_ends_seconds: Vec<f64>,
+}
+
+/// A setting of the scenario that is a guess.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Assumption {
+    /// As `provenance` has it.
+    pub setting: String,
+    /// The amounts in it.
+    pub values: Vec<String>,
+    /// The answer with half of them; absent if it was not tried, or cannot be.
+    pub halved: Option<Answer>,
+    /// The answer with twice as much.
+    pub doubled: Option<Answer>,
+}
+
+/// A run in four figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// Objectives that were met.
+    pub objectives_met: usize,
+    /// Of so many.
+    pub objectives: usize,
+    /// Within this time 95 % of the requests of the first service were answered, milliseconds; absent if fewer were.
+    pub p95_ms: Option<f64>,
+    /// Share of its requests that failed, 0..1.
+    pub failed_share: f64,
+    /// What all nodes cost in a month, US dollars.
+    pub month_usd: Money,
+}
+
+impl Answer {
+    /// Of a run.
+    pub fn of(report: &Report) -> Self {
+        let service = report.services.first();
+        let latency = service.and_then(|service| service.latency_of_all);
+        let available = service.and_then(|service| service.availability_by_requests);
+        Self {
+            objectives_met: report.objectives.iter().filter(|one| one.met).count(),
+            objectives: report.objectives.len(),
+            p95_ms: latency.and_then(|latency| latency.p95_ms),
+            failed_share: 1.0 - available.unwrap_or(1.0),
+            month_usd: report.cost.month_usd,
+        }
+    }
 }
 
 /// What runs span that differ in the phases of the control loops alone.
@@ -334,12 +381,60 @@ pub struct WorkloadSeries {
 pub struct ClusterReport {
     /// Per pool; Node objects without a pool stand under their own name.
     pub pools: Vec<PoolReport>,
+    /// Nodes that were added or removed, in order of time; absent if none were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_changes: Vec<NodeChange>,
+    /// How long pods waited for a node; absent if none waited for a second or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_waits: Option<PodWaits>,
     /// Nodes at the end of each interval.
     pub series_nodes: Vec<f64>,
     /// Nodes of them that are Ready.
     pub series_ready_nodes: Vec<f64>,
     /// Pods without a node.
     pub series_pending_pods: Vec<f64>,
+}
+
+/// A node that came or went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeChange {
+    /// When it joined the cluster, or was gone, seconds from the start.
+    pub at_seconds: f64,
+    /// Its name.
+    pub node: String,
+    /// Whether it came or went.
+    pub event: NodeEvent,
+    /// Type of its machine, empty if described in place.
+    pub instance_type: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Why; empty if nobody said.
+    pub reason: String,
+}
+
+/// What became of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeEvent {
+    /// It joined the cluster.
+    Added,
+    /// It is gone.
+    Removed,
+}
+
+/// How long pods waited for a node from their creation, of those that waited for a second or more, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PodWaits {
+    /// Number of pods.
+    pub pods: u64,
+    /// Mean.
+    pub mean_seconds: f64,
+    /// Median.
+    pub p50_seconds: f64,
+    /// 95 %.
+    pub p95_seconds: f64,
+    /// The longest.
+    pub max_seconds: f64,
 }
 
 /// One pool over the run; shares are means over time and nodes.

@@ -10,6 +10,7 @@ use super::bill::Bill;
 use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
+use super::provenance::Provenance;
 use super::workloads::Workload;
 use ::cluster::ObjectReference;
 use controllers::hpa::HpaSettings;
@@ -99,6 +100,9 @@ pub struct Scenario {
     /// What must hold; `wavetank check` fails if any of these is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
+    /// Where the figures of this file are from: which were measured, and which are guesses.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
     /// What the invoice has beside the nodes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub bill: Bill,

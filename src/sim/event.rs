@@ -40,6 +40,13 @@ pub enum Event {
         /// The Service.
         service: ServiceId,
     },
+    /// A machine of the cloud takes its next step.
+    Machine {
+        /// Its number.
+        machine: u32,
+    },
+    /// The node autoscaler has something to do.
+    NodeAutoscaler,
     /// Something that was begun goes on.
     DeferredStep {
         /// Its position.
@@ -77,6 +84,7 @@ impl Event {
             Self::Apply { .. }
             | Self::Timeline { .. }
             | Self::Evict { .. }
+            | Self::Machine { .. }
             | Self::DeferredStep { .. }
             | Self::RandomFault { .. }
             | Self::CpuLoad { .. } => 0,
@@ -87,6 +95,7 @@ impl Event {
             Self::Scrape => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
+            Self::NodeAutoscaler => 8,
         }
     }
 
@@ -108,6 +117,8 @@ impl Event {
             Self::PrometheusScrape => (10, 0),
             Self::CpuLoad { step } => (11, step.into()),
             Self::Apply { hpas } => (12, hpas.into()),
+            Self::Machine { machine } => (13, machine.into()),
+            Self::NodeAutoscaler => (14, 0),
         };
         digest.word(kind);
         digest.word(detail);

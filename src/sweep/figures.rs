@@ -49,7 +49,7 @@ pub struct FigureName {
 }
 
 /// A figure of one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Name of the figure.
     pub name: FigureName,

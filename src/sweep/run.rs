@@ -5,6 +5,7 @@ use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
 use report::{self, Attention, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
+use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::ServiceId;
@@ -120,7 +121,7 @@ pub fn report(
         events: simulation.handled(),
         requests: simulation.requests(),
     };
-    build(Facts {
+    let mut report = build(Facts {
         run: &run,
         duration: scenario.duration,
         recorder: simulation.recorder(),
@@ -132,7 +133,17 @@ pub fn report(
             workloads: &scenario.workloads,
         },
         notes: &attentions(blueprint.notes()),
-    })
+    });
+    let assumptions = resolved.text.assumptions().into_iter();
+    report.assumptions = assumptions
+        .map(|Assumption { setting, values, .. }| report::Assumption {
+            setting,
+            values,
+            halved: None,
+            doubled: None,
+        })
+        .collect();
+    report
 }
 
 /// Has each minute held against the limits of the objectives.

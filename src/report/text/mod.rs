@@ -1,9 +1,11 @@
 //! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
 //! printed here, and colour appears only when asked for.
 
+mod assumptions;
 mod budgets;
 pub mod layout;
 mod money;
+mod nodes;
 mod phases;
 mod tables;
 mod timeline;
@@ -25,6 +27,7 @@ pub fn render(report: &Report, style: Style) -> String {
         attention(report, style),
         objectives(report, style),
         budgets::budgets(report, style),
+        assumptions::render(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
         tables::jobs(report, style),

@@ -191,6 +191,7 @@ pub fn pools(report: &Report, style: Style) -> Vec<String> {
     let title = "NODES  min/mean/max over time; shares of what the nodes can allocate";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(pools.len(), "pool", style));
+    lines.extend(super::nodes::lines(report, style));
     lines
 }
 
