@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::build::{Facts, ServiceFacts};
 use super::build_objectives::{limits_of, share_of};
 use super::model::{BurnRateAlert, ErrorBudget, GoodAndFast, Report};
-use engine::SimDuration;
+use engine::{SimDuration, format_duration};
 use scenario::objectives::{Objective, ServiceObjective};
 use traffic::{FailureCause, MinuteFigures};
 
@@ -55,7 +55,7 @@ fn of_service(
     for (figure, limit) in objective.latency.limits() {
         let place = limits.latency.iter().position(|one| *one == limit);
         let (Some(place), Some(share)) = (place, share_of(figure)) else { continue };
-        let words = format!("latency {figure}");
+        let words = format!("latency within {}", format_duration(limit));
         add(words, share, &|minute| {
             let all = if objective.count_failures { minute.ended() } else { minute.answered };
             (all - all.min(minute.within_latency.get(place).copied().unwrap_or(0)), all)

@@ -623,7 +623,7 @@ pub struct LogEntry {
 pub struct ErrorBudget {
     /// `service shop/web`.
     pub subject: String,
-    /// The figure: `availability`, `latency p95`.
+    /// The figure: `availability`, `latency within 300ms`.
     pub figure: String,
     /// Share of the requests that must be good, 0..1.
     pub objective: f64,
