@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::exit::{Exit, Failure};
 use conform::end_to_end::{self, CaseFiles, EndToEndReport};
 use conform::real_cluster::{self, RealClusterReport};
-use conform::{ConformReport, controllers, hpa, keda, scheduler, vpa};
+use conform::{ConformReport, controllers, hpa, karpenter, keda, scheduler, vpa};
 use files::{read_bytes, read_folder};
 
 /// The files of a recorded run, by their path in its folder.
@@ -34,6 +34,8 @@ enum Recording {
     EndToEnd(Folders),
     /// Decisions of the HorizontalPodAutoscaler controller; docs/conform-hpa.md describes the files
     Hpa(Files),
+    /// Decisions of Karpenter; docs/conform-karpenter.md describes the files
+    Karpenter(Files),
     /// Decisions of KEDA; docs/conform-keda.md describes the files
     Keda(Files),
     /// A real cluster, measured event by event; docs/conform-real-cluster.md describes the folders
@@ -101,6 +103,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Recording::Controllers(files) => (files, |bytes| controllers::replay(bytes)),
         Recording::EndToEnd(folders) => return run_cases(folders, out),
         Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),
+        Recording::Karpenter(files) => (files, |bytes| karpenter::replay(bytes)),
         Recording::Keda(files) => (files, |bytes| keda::replay(bytes)),
         Recording::RealCluster(folders) => return run_measured(folders, out),
         Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),

@@ -6,6 +6,7 @@ pub mod controllers;
 pub mod end_to_end;
 pub mod hpa;
 mod json;
+pub mod karpenter;
 pub mod keda;
 mod objects;
 pub mod real_cluster;

@@ -1,7 +1,7 @@
 //! One node over the run.
 
 use cluster::Name;
-use cluster::node::{ConditionStatus, Machine, Node};
+use cluster::node::{ConditionStatus, Machine, Node, ZONE_LABEL};
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
@@ -15,6 +15,8 @@ pub struct NodeTrack {
     pub name: Name,
     /// Its pool, empty for Node objects given as such.
     pub pool: Name,
+    /// Its zone (`topology.kubernetes.io/zone`), empty if it is in none.
+    pub zone: Name,
     /// What it runs on, and what that costs.
     pub machine: Machine,
     /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
@@ -25,6 +27,11 @@ pub struct NodeTrack {
     pub added: SimTime,
     /// The instant at which its object was removed; absent while it exists.
     pub removed: Option<SimTime>,
+    /// Why somebody asked for it; absent if it was there from the start, or nobody said.
+    pub added_because: Option<String>,
+    /// Why somebody sent it away.
+    pub removed_because: Option<String>,
+    has_joined: bool,
     /// Since when it is not Ready.
     not_ready_since: Option<SimTime>,
     /// How long it was not Ready, in all.
@@ -42,14 +49,28 @@ impl NodeTrack {
         Self {
             name: node.meta.name().clone(),
             pool: node.pool.clone(),
+            zone: node.meta.labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
             machine: node.machine.clone(),
             capacity: resources(&node.capacity),
             allocatable: resources(&node.allocatable),
             added: now,
             removed: None,
+            added_because: None,
+            removed_because: None,
+            has_joined: true,
             not_ready_since: (!is_ready).then_some(now),
             not_ready: SimDuration::ZERO,
         }
+    }
+
+    /// A machine that was paid for from its launch until `now` and whose node never came.
+    pub fn never_joined(node: &Node, now: SimTime) -> Self {
+        Self { removed: Some(now), has_joined: false, ..Self::new(node, now) }
+    }
+
+    /// Whether its object was ever there.
+    pub const fn has_joined(&self) -> bool {
+        self.has_joined
     }
 
     pub(super) fn set_ready(&mut self, now: SimTime, is_ready: bool) {

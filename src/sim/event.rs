@@ -51,6 +51,13 @@ pub enum Event {
         /// The Service.
         service: ServiceId,
     },
+    /// A machine of the cloud takes its next step.
+    Machine {
+        /// Its number.
+        machine: u32,
+    },
+    /// The node autoscaler has something to do.
+    NodeAutoscaler,
     /// Something that was begun goes on.
     DeferredStep {
         /// Its position.
@@ -92,6 +99,7 @@ impl Event {
             Self::Apply { .. }
             | Self::Timeline { .. }
             | Self::Evict { .. }
+            | Self::Machine { .. }
             | Self::DeferredStep { .. }
             | Self::RandomFault { .. }
             | Self::CpuLoad { .. } => 0,
@@ -103,6 +111,7 @@ impl Event {
             Self::Scrape | Self::Publish => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
+            Self::NodeAutoscaler => 8,
         }
     }
 
@@ -126,8 +135,10 @@ impl Event {
             Self::PrometheusScrape => (10, 0),
             Self::CpuLoad { step } => (11, step.into()),
             Self::Apply { hpas } => (12, hpas.into()),
-            Self::WriteRules { via } => (13, via as u64),
-            Self::SandboxStopped { pod } => (14, pod.to_bits()),
+            Self::Machine { machine } => (13, machine.into()),
+            Self::NodeAutoscaler => (14, 0),
+            Self::WriteRules { via } => (17, via as u64),
+            Self::SandboxStopped { pod } => (18, pod.to_bits()),
         };
         digest.word(kind);
         digest.word(detail);

@@ -2,9 +2,10 @@
 
 use super::changing::template_of;
 use super::endpoints::traffic_id;
+use super::node_autoscaler::NodeStory;
 use super::simulation::Simulation;
 use cluster::node::NodeId;
-use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference, Verbs};
+use cluster::{ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectReference, Verbs};
 use controllers::{Key, Row};
 use record::Recorder;
 use scheduler::explanation::Explanation;
@@ -112,6 +113,12 @@ impl Simulation {
     /// The node of a pod by its name, if it has one.
     pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
         self.env.store().pods().get(self.env.store().pod_named(pod)?)?.node
+    }
+
+    /// Why a node was added, how its machine came, why it is kept or removed; `None` if there never was one of this
+    /// name.
+    pub fn explain_node(&self, name: &Name) -> Option<NodeStory> {
+        NodeStory::new(self.view(), &self.cloud, self.node_autoscaler.as_ref(), name)
     }
 
     /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not

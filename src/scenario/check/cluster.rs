@@ -14,7 +14,7 @@ impl Checker<'_> {
         let cluster = FieldPath::ROOT.field("cluster");
         let pools_path = cluster.field("nodePools");
         let pools = &self.text.scenario.cluster.node_pools;
-        let nodes: usize = pools.iter().map(|pool| pool.count as usize).sum();
+        let nodes: usize = pools.iter().map(|pool| pool.count.most() as usize).sum();
         if nodes == 0 && self.ever.nodes.is_empty() {
             self.error(
                 &pools_path,
@@ -36,7 +36,9 @@ impl Checker<'_> {
                 self.error(&path.field("name"), message, "give the pool another name");
             }
             self.pool(&path, pool);
+            self.region(&path, pool);
         }
+        self.one_cloud(&pools_path);
     }
 
     fn pool_name(&mut self, path: &FieldPath, pool: &NodePool) {
