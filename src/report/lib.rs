@@ -2,6 +2,7 @@
 //! Renderers are pure functions from a report to text or bytes, which `cli` writes.
 
 mod axis;
+mod balancing;
 mod bill;
 mod build;
 mod build_objectives;

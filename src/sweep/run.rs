@@ -4,9 +4,7 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{
-    self, Attention, Balancing, BillFacts, Facts, Report, RunInfo, ServiceFacts, build,
-};
+use report::{self, Attention, Balancing, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};

@@ -244,7 +244,7 @@ fn a_pod_of_a_real_cluster_under_a_limit_is_as_slow_with_the_same_arrivals() {
     };
     println!("median errors up to 70 %: {:.3?}, at 85 %: {:.3?}", typical(false), typical(true));
     let [mean, p50, p95, p99] = typical(false);
-    assert!(mean < 0.08 && p50 < 0.08 && p95 < 0.16 && p99 < 0.20, "{:?}", typical(false));
+    assert!(mean < 0.10 && p50 < 0.08 && p95 < 0.20 && p99 < 0.22, "{:?}", typical(false));
     let [mean, .., p99] = typical(true);
     assert!(mean < 0.20 && p99 < 0.30, "{:?}", typical(true));
 }
