@@ -257,6 +257,25 @@ mod tests {
     }
 
     #[test]
+    fn gke_kernels_keep_memory_by_the_autoscalers_formula() {
+        // 1/64, 16 MiB, 64 MiB above 3 GiB, 8 MiB up to 8 GiB, and 0.175 % but at most 248 MiB.
+        let kept = |gib: i64| {
+            let memory = gib * GIB;
+            memory - capacity(&machine(Provider::Gcp, 4, memory, 110)).memory.0
+        };
+        for (gib, mib, share) in [
+            (2, 32 + 16 + 8, 21_474 * 175),
+            (3, 48 + 16 + 8, 32_212 * 175),
+            (4, 64 + 16 + 64 + 8, 42_949 * 175),
+            (8, 128 + 16 + 64 + 8, 85_899 * 175),
+            (16, 256 + 16 + 64, 171_798 * 175),
+            (256, 4_096 + 16 + 64 + 248, 0),
+        ] {
+            assert_eq!(kept(gib), mib * MIB + share, "{gib} GiB");
+        }
+    }
+
+    #[test]
     fn gke_shared_core_types_keep_1060_milli_cpu() {
         let mut e2_medium = machine(Provider::Gcp, 2, 4 * GIB, 110);
         assert_eq!(allocatable(&e2_medium).cpu, MilliCpu(1_930));

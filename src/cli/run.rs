@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use super::scenario_arguments::{Settings, load, run as run_scenario};
-use files::write_file;
+use files::{Loader, write_file};
 use report::text::Style;
-use report::{Report, charts, html, json, text};
+use report::{Answer, Report, charts, html, json, text};
+use scenario::resolved::ResolvedScenario;
+use sim::Blueprint;
 use sweep;
 
 /// Options of `wavetank run`.
@@ -24,6 +26,11 @@ pub struct Arguments {
     /// Run again so many times with other phases of the control loops, and show what that spans
     #[arg(long, value_name = "N")]
     phases: Option<u32>,
+
+    /// Run again with half and with twice of each setting that is a guess by the scenario's `provenance`, and
+    /// show how far the answer moves
+    #[arg(long)]
+    doubts: bool,
 
     /// Form of the report
     #[arg(short, long, value_enum, default_value_t)]
@@ -63,6 +70,9 @@ pub fn run(
         bar.finish_and_clear();
         report.phases = Some(band.map_err(Failure::Problems)?);
     }
+    if arguments.doubts {
+        doubt(&mut report, &resolved, arguments, options)?;
+    }
     write_report(&report, arguments.output, options, out)?;
     if let Some(folder) = &arguments.charts {
         for file in charts::render(&report) {
@@ -73,6 +83,48 @@ pub fn run(
         write_file(path, html::render(&report).as_bytes()).map_err(Failure::Input)?;
     }
     Ok(Exit::Fine)
+}
+
+/// Runs each assumption halved and doubled. One that a scenario cannot have, such as half of a single node, has no
+/// answer.
+fn doubt(
+    report: &mut Report,
+    resolved: &ResolvedScenario,
+    arguments: &Arguments,
+    options: OutputOptions,
+) -> Result<(), Failure> {
+    let mut loader = Loader::default();
+    let mut variants = Vec::new();
+    let mut places = Vec::new();
+    for (position, assumption) in resolved.text.assumptions().into_iter().enumerate() {
+        for (is_double, changes) in [(false, assumption.halved), (true, assumption.doubled)] {
+            let settings = [&arguments.settings.settings[..], &changes].concat();
+            let loaded = loader.load(&arguments.scenario, &settings).ok();
+            if let Some(variant) =
+                loaded.filter(|one| !changes.is_empty() && Blueprint::new(one).is_ok())
+            {
+                variants.push(variant);
+                places.push((position, is_double));
+            }
+        }
+    }
+    if resolved.scenario().provenance.assumed.is_empty() {
+        return Err(Failure::Input(format!(
+            "{}: nothing is marked as assumed; name guesses under `provenance`, such as \
+             `assumed: ['workloads[*].requests.cpuTime']`",
+            arguments.scenario
+        )));
+    }
+    let seed = arguments.settings.first_seed(resolved);
+    let bar = options.progress_bar(variants.len() as u64, "doubting");
+    let reports = sweep::run_all(&variants, &[seed], || bar.inc(1)).map_err(Failure::Problems)?;
+    bar.finish_and_clear();
+    for ((position, is_double), reports) in places.into_iter().zip(reports) {
+        let answer = reports.first().map(Answer::of);
+        let assumption = &mut report.assumptions[position];
+        *if is_double { &mut assumption.doubled } else { &mut assumption.halved } = answer;
+    }
+    Ok(())
 }
 
 fn write_report(

@@ -93,30 +93,18 @@ fn ports(
         ports.push(ServicePort {
             name: Name::from(name),
             port,
-            target_port: target_port(given_port, &at.field("targetPort"), errors),
+            target_port: target_port(given_port),
         });
     }
     ports
 }
 
 /// `targetPort`: a number, or the name of a container port.
-fn target_port(given: &core::ServicePort, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Name {
+fn target_port(given: &core::ServicePort) -> Name {
     match &given.target_port {
-        // The Service's own, of which is said what is wrong with it.
-        Some(IntOrString::Int(number)) if *number == given.port => Name::from(number.to_string()),
-        Some(IntOrString::Int(number)) => {
-            Name::from(port_number(*number, path, errors).to_string())
-        }
+        Some(IntOrString::Int(number)) => Name::from(number.to_string()),
         None => Name::from(given.port.to_string()),
-        Some(IntOrString::String(name)) => {
-            let is_name = name.len() <= 15 && name.bytes().any(|b| b.is_ascii_lowercase());
-            if !is_name {
-                let rule = "must be a number, or the name of a container port: at most 15 characters \
-                            with at least one letter (a-z)";
-                errors.invalid(path, name, rule);
-            }
-            Name::from(name.as_str())
-        }
+        Some(IntOrString::String(name)) => Name::from(name.as_str()),
     }
 }
 
@@ -159,7 +147,7 @@ mod tests {
     fn what_is_wrong_with_ports_is_said_port_by_port() {
         let ports = json!([{"port": 0}, {"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "a", "port": 80, "targetPort": "8080"}]);
         let (_, errors) = lower(&json!({"ports": ports}));
-        assert_eq!(errors.len(), 6, "{errors:#?}");
+        assert_eq!(errors.len(), 5, "{errors:#?}");
         assert_eq!(
             errors[1],
             "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"

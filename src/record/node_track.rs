@@ -1,7 +1,7 @@
 //! One node over the run.
 
 use cluster::Name;
-use cluster::node::{ConditionStatus, Machine, Node};
+use cluster::node::{ConditionStatus, Machine, Node, ZONE_LABEL};
 use cluster::pod_template::ResourceList;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
@@ -16,6 +16,8 @@ pub struct NodeTrack {
     pub name: Name,
     /// Its pool, empty for Node objects given as such.
     pub pool: Name,
+    /// Its zone (`topology.kubernetes.io/zone`), empty if it is in none.
+    pub zone: Name,
     /// What it runs on, and what that costs.
     pub machine: Machine,
     /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
@@ -43,6 +45,7 @@ impl NodeTrack {
         Self {
             name: node.meta.name().clone(),
             pool: node.pool.clone(),
+            zone: node.meta.labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
             machine: node.machine.clone(),
             capacity: resources(&node.capacity),
             allocatable: resources(&node.allocatable),

@@ -7,6 +7,7 @@ use std::ops::AddAssign;
 use rustc_hash::FxHashMap;
 
 use super::batch_track::JobTrack;
+use super::billed::BilledObjects;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
 use super::pod_track::{PodTrack, requests_of};
@@ -36,6 +37,8 @@ pub struct Recorder {
     /// Resources that each workload held on each node, (workload, node) by their positions: of pods that are gone, and
     /// after [`Self::finish`] of all.
     pub holdings: BTreeMap<(usize, usize), Holding>,
+    /// Load balancers and disks, and for how long there were any.
+    pub billed: BilledObjects,
     /// Events of the controllers, scheduler and kubelets, and faults, in order of time.
     pub log: Vec<LogLine>,
     /// Ends of the intervals so far.
@@ -75,6 +78,8 @@ pub struct Holding {
     pub used: ResourceTime,
     /// The larger of requests and usage, interval by interval: the billed amount (OpenCost).
     pub charged: ResourceTime,
+    /// Time for which its pods were bound to the node and had not ended, summed over them.
+    pub bound: SimDuration,
 }
 
 impl AddAssign for Holding {
@@ -82,6 +87,7 @@ impl AddAssign for Holding {
         self.requested += more.requested;
         self.used += more.used;
         self.charged += more.charged;
+        self.bound += more.bound;
     }
 }
 
@@ -117,7 +123,10 @@ impl Recorder {
             Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
             Change::Spec(ObjectId::HorizontalPodAutoscaler(hpa), _) => self.hpa_targeted(view, hpa),
             Change::Status(ObjectId::HorizontalPodAutoscaler(hpa)) => self.hpa_measured(view, hpa),
-            _ => self.wanting_changed(view, change),
+            _ => {
+                self.billed.on_change(view, change);
+                self.wanting_changed(view, change);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::model::{
     Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report, RunInfo,
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub services: &'a [ServiceFacts],
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
+    /// What the invoice has beside the nodes.
+    pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
     pub notes: &'a [Attention],
 }
@@ -62,9 +65,11 @@ pub fn build(facts: Facts<'_>) -> Report {
         objectives: Vec::new(),
         workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
         cluster: cluster(facts),
+        error_budgets: Vec::new(),
         cost: cost_report(facts, &allocation, &services),
         attention: Vec::new(),
         phases: None,
+        assumptions: Vec::new(),
         log: facts.recorder.log.iter().map(log_entry).collect(),
         interval_ends_seconds: facts
             .recorder
@@ -75,6 +80,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         services,
     };
     report.objectives = super::build_objectives::judge(facts, &report);
+    report.error_budgets = super::error_budget::of(facts, &report);
     report.attention = attention(facts, &report);
     report
 }
@@ -123,7 +129,10 @@ fn cost_report(
     let answered = services.iter().map(|service| service.answered).sum();
     // Costs are those of the whole run, answered requests those after the warm-up: the same span for
     // both, or the figure would depend on the length of the warm-up.
-    let counted_cost = while_counted(facts, allocation.total);
+    let bill = bill::of(facts);
+    let total = allocation.total + bill.total.usd;
+    let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
+    let counted_cost = while_counted(facts, total);
     let mut workloads: Vec<WorkloadCost> = allocation
         .workloads
         .iter()
@@ -131,11 +140,14 @@ fn cost_report(
         .collect();
     workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
     CostReport {
-        total_usd: allocation.total,
-        month_usd: cost::per_month(allocation.total, facts.duration).unwrap_or_default(),
+        total_usd: total,
+        month_usd: nodes_month + bill.total.month_usd,
         million_requests_usd: cost::per_million(counted_cost, answered),
+        nodes_usd: allocation.total,
         pools: node_costs::by_pool(facts, allocation),
         machines: node_costs::by_machine(facts),
+        charges: bill.lines,
+        not_counted: bill.not_counted,
         workloads,
         idle_usd: allocation.idle,
         unpriced: node_costs::unpriced(facts),

@@ -7,7 +7,7 @@ use super::llm::LlmReport;
 use units::{HourlyPrice, Money};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-pub const FORMAT_VERSION: &str = "1.2";
+pub const FORMAT_VERSION: &str = "1.3";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,11 +20,13 @@ pub struct Report {
     pub objectives: Vec<ObjectiveResult>,
     /// Per service with traffic: those with objectives first, then those that clients ask, the busiest of them first.
     pub services: Vec<ServiceReport>,
+    /// What the objectives let go wrong, and what used that up.
+    pub error_budgets: Vec<ErrorBudget>,
     /// Replicas, restarts and CPU of each workload.
     pub workloads: Vec<WorkloadReport>,
     /// Nodes and their use.
     pub cluster: ClusterReport,
-    /// Price of the nodes, by pool and by workload.
+    /// The invoice: nodes by pool and by workload, and what comes beside them.
     pub cost: CostReport,
     /// What was not scheduled, failed or ignored: never to be overlooked.
     pub attention: Vec<Attention>,
@@ -33,8 +35,55 @@ pub struct Report {
     /// What the run spans over the phases of the control loops, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phases: Option<PhaseBand>,
+    /// Settings of the scenario that are guesses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumptions: Vec<Assumption>,
     /// The same instants for all series, in seconds from the start: the end of each interval.
     pub interval_ends_seconds: Vec<f64>,
+}
+
+/// A setting of the scenario that is a guess.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Assumption {
+    /// As `provenance` has it.
+    pub setting: String,
+    /// The amounts in it.
+    pub values: Vec<String>,
+    /// The answer with half of them; absent if it was not tried, or cannot be.
+    pub halved: Option<Answer>,
+    /// The answer with twice as much.
+    pub doubled: Option<Answer>,
+}
+
+/// A run in four figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// Objectives that were met.
+    pub objectives_met: usize,
+    /// Of so many.
+    pub objectives: usize,
+    /// Within this time 95 % of the requests of the first service were answered, milliseconds; absent if fewer were.
+    pub p95_ms: Option<f64>,
+    /// Share of its requests that failed, 0..1.
+    pub failed_share: f64,
+    /// What all nodes cost in a month, US dollars.
+    pub month_usd: Money,
+}
+
+impl Answer {
+    /// Of a run.
+    pub fn of(report: &Report) -> Self {
+        let service = report.services.first();
+        let latency = service.and_then(|service| service.latency_of_all);
+        let available = service.and_then(|service| service.availability_by_requests);
+        Self {
+            objectives_met: report.objectives.iter().filter(|one| one.met).count(),
+            objectives: report.objectives.len(),
+            p95_ms: latency.and_then(|latency| latency.p95_ms),
+            failed_share: 1.0 - available.unwrap_or(1.0),
+            month_usd: report.cost.month_usd,
+        }
+    }
 }
 
 /// What runs span that differ in the phases of the control loops alone.
@@ -189,6 +238,9 @@ pub struct ServiceReport {
     pub latency_of_all: Option<LatencyOfAll>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,
+    /// Of all requests that ended, those that were answered within each limit of its latency objectives; empty without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub good_and_fast: Vec<GoodAndFast>,
     /// Share of the time in which it was not down, 0..1.
     pub availability_by_time: f64,
     /// A minute in which a smaller share of the requests was answered counts as down, 0..1.
@@ -404,7 +456,7 @@ pub struct PoolReport {
     pub gpu_requested: Option<f64>,
 }
 
-/// Money over the run; `total = pools = workloads + idle`, to the last digit.
+/// Money over the run; `total = nodes + charges`, `nodes = pools = workloads + idle`, to the last digit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CostReport {
     /// In all, US dollars.
@@ -413,16 +465,59 @@ pub struct CostReport {
     pub month_usd: Money,
     /// Per million answered requests; absent if none was answered.
     pub million_requests_usd: Option<Money>,
+    /// The nodes alone.
+    pub nodes_usd: Money,
     /// Per pool.
     pub pools: Vec<PoolCost>,
     /// Per type of machine and way of buying it.
     pub machines: Vec<MachineCost>,
+    /// What the invoice has beside the nodes.
+    pub charges: Vec<ChargeLine>,
+    /// What is not in any sum, and why.
+    pub not_counted: Vec<String>,
     /// Per workload, by max(request, usage) as the OpenCost specification has it.
     pub workloads: Vec<WorkloadCost>,
     /// Price of capacity that no workload asked for.
     pub idle_usd: Money,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
+}
+
+/// A line of the invoice beside the nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChargeLine {
+    /// The item, as `wavetank catalog --prices` lists it.
+    pub item: String,
+    /// What came up, in words.
+    pub what: String,
+    /// How the amount is known.
+    pub known: Provenance,
+    /// How much over the run, in `unit`.
+    pub amount: f64,
+    /// What the price is for one of.
+    pub unit: &'static str,
+    /// The price, or the first of several that depend on the amount in a month.
+    pub unit_usd: Money,
+    /// Cost over the run.
+    pub usd: Money,
+    /// Scaled to a month of 730 hours.
+    pub month_usd: Money,
+    /// Where the price is from.
+    pub source: String,
+    /// Date of the source; empty if the scenario gives the price.
+    pub date: String,
+}
+
+/// How a figure is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// It follows from what happened in the run.
+    Measured,
+    /// The scenario says so.
+    Stated,
+    /// Nobody says so: it is what is usual.
+    Assumed,
 }
 
 /// Cost of one pool.
@@ -496,4 +591,55 @@ pub struct LogEntry {
     pub message: String,
     /// Whether it warns.
     pub is_warning: bool,
+}
+
+/// How much of an objective may go wrong, and did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ErrorBudget {
+    /// `service shop/web`.
+    pub subject: String,
+    /// The figure: `availability`, `latency p95`.
+    pub figure: String,
+    /// Share of the requests that must be good, 0..1.
+    pub objective: f64,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Those that were not good: failed, or (of a latency) not answered in time.
+    pub bad: u64,
+    /// How many may be.
+    pub allowed: f64,
+    /// `bad` over `allowed`.
+    pub used: f64,
+    /// How many times as fast as it may the budget burns while every request is bad.
+    pub largest_burn_rate: f64,
+    /// Bad requests by what used the budget up, most first.
+    pub used_by: Vec<(String, u64)>,
+    /// Multi-window burn-rate alerts, as they would have fired.
+    pub alerts: Vec<BurnRateAlert>,
+}
+
+/// A span in which a burn-rate alert would have fired.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BurnRateAlert {
+    /// So many times as fast as a budget of 30 days lasts 30 days.
+    pub factor: f64,
+    /// The long window, minutes.
+    pub long_minutes: u64,
+    /// The short window, minutes.
+    pub short_minutes: u64,
+    /// From, seconds from the start.
+    pub from_seconds: f64,
+    /// For how long, seconds.
+    pub seconds: f64,
+    /// The highest burn rate over the long window meanwhile.
+    pub peak: f64,
+}
+
+/// Requests that were answered within a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GoodAndFast {
+    /// The limit of a latency objective, milliseconds.
+    pub within_ms: f64,
+    /// Those of all requests that ended, 0..1.
+    pub share: f64,
 }

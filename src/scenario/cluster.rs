@@ -58,7 +58,8 @@ pub struct NodePool {
     /// of `capacity`. Resources that are not named here keep that default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub allocatable: BTreeMap<Name, Quantity>,
-    /// Price of one node in US dollars per hour. Default: with an instance type, the catalog's; else 0.
+    /// Price of one node in US dollars per hour. Default: with an instance type, the catalog's, which is that of one
+    /// region of each cloud (us-east-1, eastus, us-central1); else 0.
     pub price_per_hour: Option<HourlyPrice>,
     /// Whether the catalog's spot price is taken in place of the on-demand price. Default false.
     #[serde(default)]
@@ -170,6 +171,11 @@ impl ResolvedPool<'_> {
     /// The GPUs of one machine, where the catalog tells.
     pub fn gpus(&self) -> Option<&Gpus> {
         self.node_type.as_ref()?.gpus.as_ref()
+    }
+
+    /// The instance type, if it has one.
+    pub const fn node_type(&self) -> Option<&NodeType> {
+        self.node_type.as_ref()
     }
 
     /// Price of one node.

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::bill::Bill;
 use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
+use super::provenance::Provenance;
 use super::workloads::Workload;
 use ::cluster::ObjectReference;
 use controllers::hpa::HpaSettings;
@@ -98,6 +100,16 @@ pub struct Scenario {
     /// What must hold; `wavetank check` fails if any of these is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
+    /// Where the figures of this file are from: which were measured, and which are guesses.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
+    /// What the invoice has beside the nodes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bill: Bill,
+}
+
+fn is_default(bill: &Bill) -> bool {
+    *bill == Bill::default()
 }
 
 impl Scenario {

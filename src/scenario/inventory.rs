@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
+use super::addresses::{Variable, variables};
 use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
 use cluster::node::ZONE_LABEL;
@@ -29,6 +30,8 @@ pub struct Inventory {
     pub workloads: BTreeMap<ObjectReference, PodShape>,
     /// Node objects with their zone.
     pub nodes: BTreeMap<Name, Option<Name>>,
+    /// What is in the ConfigMaps.
+    pub config: BTreeMap<NamespacedName, BTreeMap<String, String>>,
     /// Where requests to hosts and paths go.
     pub routing: Routing,
     /// `maxReplicas` of the HPAs and ScaledObjects, by what they scale.
@@ -68,6 +71,8 @@ pub struct PodShape {
     pub replicas: i64,
     /// The ConfigMaps, Secrets and claims without which they do not start.
     pub references: Vec<Reference>,
+    /// The variables of its containers that are texts.
+    pub variables: Vec<Variable>,
     /// The ServiceAccount that the template names; empty if none.
     pub service_account: Name,
     /// The inference server of a language model that it runs, if one is known there.
@@ -118,6 +123,9 @@ impl Inventory {
                 self.client_affinity.insert(object.id.clone());
             }
         }
+        if kind == Kind::ConfigMap {
+            self.config.insert(object.id.clone(), texts(value.get("data")));
+        }
         if kind == Kind::Node {
             let labels = decode_silently::<core::Node>(value).metadata.labels.unwrap_or_default();
             let zone = labels.get(ZONE_LABEL).map(|zone| zone.as_str().into());
@@ -158,8 +166,9 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         labels: metadata.and_then(|metadata| metadata.labels).unwrap_or_default(),
         containers: containers.collect(),
         requests: pod_requests(&template.spec),
-        node_selector: node_labels(spec),
         replicas: replicas.unwrap_or(1),
+        variables: variables(&spec),
+        node_selector: node_labels(spec),
         service_account: template.spec.service_account_name.clone(),
         references: template.spec.references,
         server: inference_server(written),

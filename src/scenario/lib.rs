@@ -1,6 +1,8 @@
 //! What a user writes: plain data, checked, with a JSON Schema.
 
+mod addresses;
 mod assumed;
+pub mod bill;
 mod bounds;
 mod check;
 pub mod cluster;
@@ -16,6 +18,7 @@ pub mod overrides;
 pub mod packing;
 pub mod pool_size;
 mod presets;
+pub mod provenance;
 pub mod read;
 pub mod reference;
 pub mod resolved;

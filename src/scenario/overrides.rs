@@ -80,6 +80,13 @@ impl fmt::Display for Override {
 }
 
 impl Override {
+    /// A setting in the scenario itself.
+    pub(super) fn in_scenario(steps: Vec<String>, value: Value) -> Self {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = format!("{}={shown}", joined(&steps));
+        Self { text, target: Target::Scenario, steps, value }
+    }
+
     /// The object of the manifests in which the setting is made; `None` if it is the scenario.
     pub fn object(&self) -> Option<&ObjectReference> {
         match &self.target {
@@ -121,7 +128,7 @@ fn value_of(text: &str) -> Value {
 }
 
 /// Splits `a.b[c.d].e` into `a`, `b`, `c.d`, `e`; nothing if a step is empty or a bracket stays open.
-fn steps_of(path: &str) -> Option<Vec<String>> {
+pub(super) fn steps_of(path: &str) -> Option<Vec<String>> {
     let mut steps = Vec::new();
     let mut rest = path;
     loop {
@@ -146,7 +153,7 @@ fn steps_of(path: &str) -> Option<Vec<String>> {
     }
 }
 
-fn joined(steps: &[String]) -> String {
+pub(super) fn joined(steps: &[String]) -> String {
     let written: Vec<String> = steps
         .iter()
         .map(|step| if step.contains(['.', '[']) { format!("[{step}]") } else { step.clone() })
@@ -166,6 +173,11 @@ fn descend<'a>(value: &'a mut Value, step: &str) -> Result<&'a mut Value, String
         }
         other => Err(format!("{other} has no field {step:?}")),
     }
+}
+
+/// The position of the element that a step names, if it is one.
+pub(super) fn place_of(elements: &[Value], step: &str) -> Option<usize> {
+    find_element(elements, step).ok()
 }
 
 fn find_element(elements: &[Value], step: &str) -> Result<usize, String> {

@@ -20,6 +20,8 @@ pub struct ScenarioText {
     pub scenario: Scenario,
     /// The text's own values, without the settings, and their places.
     pub document: Document,
+    /// The text's values with the settings.
+    pub(super) written: Value,
 }
 
 impl ScenarioText {
@@ -52,7 +54,7 @@ impl ScenarioText {
             Draft { document: &document, written: &written, filled, stand_ins: stand_ins() };
         let (scenario, mistakes) = draft.read();
         problems.append(mistakes);
-        (scenario.map(|scenario| Self { scenario, document }), problems)
+        (scenario.map(|scenario| Self { scenario, document, written }), problems)
     }
 }
 

@@ -329,6 +329,11 @@ impl Apps {
         }
     }
 
+    /// Whether nothing has changed on any node that [`Self::share_cpus`] would see, and no pod's memory can grow.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.growing.is_empty() && !self.cpus.is_any_crowded() && !self.loads.has_spread()
+    }
+
     /// Has the nodes looked at whose pods burn at other rates since the last call of this.
     fn look_at_changed_loads(&mut self) {
         let Self { by_pod, loads, cpus, .. } = self;

@@ -217,7 +217,15 @@ impl<'a> Blueprint<'a> {
         let (actions, said) = self.documents.admit(manifests.clone());
         let has_part = !self.resolved.scenario().ingress.is_empty();
         if has_part {
-            manifests.iter().flat_map(route_problems).for_each(|problem| problems.push(problem));
+            // What the API server refuses is told already.
+            let is_told = |problem: &Diagnostic| {
+                said.iter().any(|one| {
+                    one.severity == Severity::Error
+                        && (&one.object, &one.field) == (&problem.object, &problem.field)
+                })
+            };
+            let more = manifests.iter().flat_map(route_problems);
+            more.filter(|problem| !is_told(problem)).for_each(|problem| problems.push(problem));
         }
         self.documents.apply(&manifests);
         for problem in said.iter().filter(|problem| !(has_part && is_of_routes(problem))) {

@@ -8,6 +8,7 @@ use super::apps::Apps;
 use super::endpoints::Endpoints;
 use super::environment::Environment;
 use super::event::Event;
+use super::looks::Looks;
 use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
 use super::resizing::MemoryInUse;
 use super::routes::Routes;
@@ -31,6 +32,7 @@ pub(super) struct DataPlane {
     pub(super) endpoints: Endpoints,
     routes: Routes,
     memory_pressure: MemoryPressure,
+    pub(super) looks: Looks,
     /// Pods that name a node which is not there.
     nowhere: Vec<PodId>,
     /// Empty; kept for their allocation.
@@ -47,6 +49,7 @@ impl DataPlane {
             endpoints: Endpoints::new(world.traffic.len()),
             routes: Routes::new(&world.entrances),
             memory_pressure: MemoryPressure::default(),
+            looks: Looks::default(),
             nowhere: Vec::new(),
             effects: Effects::default(),
         }
@@ -152,6 +155,10 @@ impl DataPlane {
         // A step within a step finds new lists.
         let mut out = std::mem::take(&mut self.effects);
         step(&mut self.kubelet, env.view(), &mut out);
+        if let Some(watch) = &mut env.observers.journal.watch {
+            out.steps.iter().for_each(|(pod, step)| watch.stepped(env.now, *pod, *step));
+        }
+        out.steps.clear();
         for effect in out.apps.drain(..) {
             self.app_effect(env, effect);
         }
@@ -215,7 +222,21 @@ impl DataPlane {
     pub(super) fn share_nodes(&mut self, env: &mut Environment) {
         self.apps.share_cpus(env.view(), &mut self.traffic);
         self.check_memory(env);
-        env.enter(env.now + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+        self.looks.done(env, self.has_nothing_to_look_at());
+    }
+
+    /// Has the nodes looked at again if there is something to see; `is_past` tells that this instant's look is over.
+    pub(super) fn wake_looks(&mut self, env: &mut Environment, is_past: bool) {
+        if self.looks.is_asleep() && !self.has_nothing_to_look_at() {
+            self.looks.wake(env, is_past);
+        }
+    }
+
+    /// Whether a look at the CPU and the memory of all nodes would find them as they were.
+    fn has_nothing_to_look_at(&self) -> bool {
+        self.apps.is_quiet()
+            && self.memory_pressure.is_over()
+            && self.kubelet.nodes_with_pending_resizes().is_empty()
     }
 
     /// Looks at the pods whose memory grows, and at their nodes.
@@ -227,7 +248,7 @@ impl DataPlane {
                 self.kill_for_memory(env, *pod);
             }
         }
-        let is_look = self.memory_pressure.is_look(env.now);
+        let is_look = MemoryPressure::is_look(env.now, env.world.delays.cpu_sharing_period);
         let nodes: BTreeSet<NodeId> = growing.into_iter().filter_map(|(_, node)| node).collect();
         for node in nodes {
             if !self.kubelet.is_down(node) {

@@ -15,6 +15,7 @@ mod environment;
 pub mod event;
 mod inspection;
 mod journal;
+mod looks;
 mod machines;
 mod memory;
 mod metrics_pipeline;

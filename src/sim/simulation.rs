@@ -117,7 +117,7 @@ impl Simulation {
         }
         // Applications without requests can run out of memory too.
         if !(world.traffic.is_empty() && world.apps.is_empty()) {
-            env.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
+            data_plane.looks.start(env);
         }
         self.follow();
         // A Service that nothing ever happens to has nobody who answers from the start.
@@ -195,6 +195,7 @@ impl Simulation {
         self.data_plane.traffic.advance(at);
         self.env.now = at;
         self.handled += 1;
+        let mut is_look_past = false;
         match turn {
             // What controllers look at in vain is no part of what happens: they may as well not look.
             Turn::Controllers => self.env.plane.run_due(at, &mut self.env.observers.journal),
@@ -202,11 +203,13 @@ impl Simulation {
             Turn::Event => {
                 if let Some((_, event)) = self.env.queue.pop() {
                     self.env.observers.note_event(at, event);
+                    is_look_past = event.lane() >= Event::ShareCpu.lane();
                     self.handle(event);
                 }
             }
         }
         self.follow();
+        self.data_plane.wake_looks(&mut self.env, is_look_past);
     }
 
     /// Settles all books at the end.

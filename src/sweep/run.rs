@@ -4,7 +4,8 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, Facts, Report, RunInfo, ServiceFacts, build};
+use report::{self, Attention, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
+use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::ServiceId;
@@ -120,14 +121,29 @@ pub fn report(
         events: simulation.handled(),
         requests: simulation.requests(),
     };
-    build(Facts {
+    let mut report = build(Facts {
         run: &run,
         duration: scenario.duration,
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
+        bill: BillFacts {
+            settings: &scenario.bill,
+            provider: scenario.bill.provider(&scenario.cluster),
+            workloads: &scenario.workloads,
+        },
         notes: &attentions(blueprint.notes()),
-    })
+    });
+    let assumptions = resolved.text.assumptions().into_iter();
+    report.assumptions = assumptions
+        .map(|Assumption { setting, values, .. }| report::Assumption {
+            setting,
+            values,
+            halved: None,
+            doubled: None,
+        })
+        .collect();
+    report
 }
 
 /// Has each minute held against the limits of the objectives.

@@ -234,3 +234,72 @@ fn what_cannot_be_assumed_is_told_at_its_line() {
     let (code, text) = told("Secret/ai/flag");
     assert!(code == 0 && text.contains("no pod needs Secret/ai/flag"), "{text}");
 }
+
+/// A Deployment whose container has these variables, behind a Service.
+fn calling(name: &str, variables: &str) -> String {
+    let pod = format!(
+        "{{containers: [{{name: a, image: 'a:1', env: [{variables}], resources: {{requests: {{cpu: 500m}}}}}}]}}"
+    );
+    serving(name, &pod)
+}
+
+#[test]
+fn services_call_those_whose_addresses_they_have_and_clients_ask_the_others() {
+    let manifests = calling(
+        "web",
+        "{name: CART_ADDR, value: 'cart:7070'}, {name: PAY_URL, value: 'http://pay'}",
+    ) + &calling("cart", "{name: DB_HOST, value: db.ai}")
+        + &calling("pay", "{name: DB_HOST, value: db.ai}")
+        + &calling("db", "");
+    let text = started(&manifests);
+    let web =
+        "        - {service: ai/cart, timeout: 5s}\n        - {service: ai/pay, timeout: 5s}\n";
+    assert!(text.contains(web), "{text}");
+    assert_eq!(text.matches("        - {service: ai/db, timeout: 5s}\n").count(), 2, "{text}");
+    let traffic = text.split("\ntraffic:\n").nth(1).expect("it is there");
+    let traffic = traffic.split("\n\n").next().expect("its section");
+    // 12 requests a second keep half of 500m busy; each asks the database twice.
+    assert_eq!(
+        traffic.trim(),
+        "- service: ai/web\n    load: {pattern: constant, rps: 6}\n    timeout: 10s"
+    );
+    let objectives = text.split("\nobjectives:\n").nth(1).expect("it is there");
+    assert_eq!(objectives.matches("- service: ").count(), 1, "{objectives}");
+}
+
+#[test]
+fn guesses_are_told_and_doubted() {
+    let text = started(&calling("web", ""));
+    assert!(
+        text.contains("\nprovenance:\n  assumed:\n    - \"cluster.nodePools[*].count\"\n"),
+        "{text}"
+    );
+    let shop = Shop::with(&text, &calling("web", ""));
+    let short = ["--set", "duration=12m", "--set", "warmUp=2m"];
+    let run = |words: &[&str]| shop.run(&[&["run", "scenario.yaml"][..], &short, words].concat());
+    let plain = run(&[]);
+    assert!(plain.out.contains("ASSUMED  and neither measured nor stated"), "{}", plain.out);
+    assert!(plain.out.contains("  workloads[*].requests.cpuTime"), "{}", plain.out);
+    let doubted = run(&["--doubts"]);
+    assert_eq!(doubted.code, 0, "{}", doubted.err);
+    let json = run(&["--doubts", "-o", "json"]).out;
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let all = report["assumptions"].as_array().expect("a list");
+    let cpu = all
+        .iter()
+        .find(|one| one["setting"] == "workloads[*].requests.cpuTime")
+        .expect("it is there");
+    assert_eq!(cpu["values"], serde_json::json!(["20ms"]));
+    let p95 = |side: &str| cpu[side]["p95_ms"].as_f64().expect("it was answered");
+    let as_it_is = report["services"][0]["latency_of_all"]["p95_ms"].as_f64().expect("answered");
+    assert!(p95("halved") < as_it_is && as_it_is < p95("doubled"), "{cpu}");
+    let nodes = &all[0];
+    assert_eq!(nodes["setting"], "cluster.nodePools[*].count");
+    let month = |side: &str| nodes[side]["month_usd"].as_f64().expect("priced");
+    assert!((month("doubled") / month("halved") - 4.0).abs() < 1e-6, "{nodes}");
+    // A measured setting is no assumption any more, and one that is not there is a mistake.
+    let measured = run(&["--set", "provenance.measured=['workloads[0].requests.cpuTime']"]).out;
+    assert!(!measured.contains("workloads[*].requests.cpuTime"), "{measured}");
+    let wrong = run(&["--set", "provenance.measured=['workloads[7].requests']"]);
+    assert!(wrong.err.contains("the scenario has no workloads[7].requests"), "{}", wrong.err);
+}

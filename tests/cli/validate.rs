@@ -404,3 +404,34 @@ fn warnings_fail_a_strict_validation_and_no_other() {
     let noted = shop.run(&["validate", "--strict", "scenario.yaml"]);
     assert!(noted.code == 0 && noted.out.contains("note: "), "{}", noted.out);
 }
+
+#[test]
+fn a_price_of_another_region_is_doubted_and_a_machine_of_another_cloud_refused() {
+    let told = |pool: &str| {
+        let general = "{name: general, instanceType: aws/m5.large, count: 2}";
+        assert!(SCENARIO.contains(general));
+        let pool = format!("{{name: general, count: 2, {pool}}}");
+        let shop = Shop::with(&SCENARIO.replace(general, &pool), MANIFESTS);
+        let ran = shop.run(&["validate", "scenario.yaml"]);
+        (ran.code, ran.out)
+    };
+    let (code, text) = told("instanceType: aws/m5.large, zones: [us-east-1a, us-east-1b]");
+    assert!(code == 0 && !text.contains("the price of"), "{text}");
+    let (code, text) = told("instanceType: aws/m5.large, zones: [eu-west-1a, eu-west-1b]");
+    let says = "the price of aws/m5.large is that of us-east-1, and the pool is in eu-west-1";
+    assert!(code == 0 && text.matches(says).count() == 1, "{text}");
+    let (_, text) = told("instanceType: aws/m5.large, zones: [eu-west-1a], pricePerHour: 0.107");
+    assert!(!text.contains("the price of"), "{text}");
+    let (_, text) = told(
+        "instanceType: gcp/e2-standard-4, labels: {topology.kubernetes.io/region: europe-west1}",
+    );
+    assert!(text.contains("and the pool is in europe-west1"), "{text}");
+    let (code, text) = told("instanceType: aws/m5.large, zones: [us-central1-a]");
+    assert!(
+        code == 2 && text.contains("us-central1-a is a zone of gcp, and aws/m5.large"),
+        "{text}"
+    );
+    let two = "instanceType: aws/m5.large}\n    - {name: other, count: 1, instanceType: gcp/e2-standard-4";
+    let (code, text) = told(two);
+    assert!(code == 0 && text.contains("is of another cloud than the nodes of general"), "{text}");
+}

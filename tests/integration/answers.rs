@@ -232,3 +232,42 @@ objectives:
     let warned = report.attention.iter().any(|one| one.message.contains("than its maximum"));
     assert!(warned, "{:?}", report.attention);
 }
+
+#[test]
+fn a_million_requests_cost_what_was_paid_and_answered_after_the_warm_up() {
+    let report = run("[]", "[]");
+    let answered = service(&report, "shop/web").answered as f64;
+    assert!((29_000.0..31_000.0).contains(&answered), "{answered}");
+    // Two nodes at $0.096 an hour for 25 of the 30 minutes.
+    let paid = 2.0 * 0.096 * 25.0 / 60.0;
+    let million = report.cost.million_requests_usd.expect("requests were answered").as_usd();
+    let wanted = paid / answered * 1e6;
+    assert!((million / wanted - 1.0).abs() < 1e-3, "{million} is not {wanted}");
+}
+
+#[test]
+fn a_workload_that_uses_more_than_it_requests_pays_for_what_it_uses() {
+    let bill = |cpu: &str| {
+        let scenario = format!(
+            "
+apiVersion: wavetank/v1
+kind: Scenario
+name: bill
+duration: 30m
+manifests: [manifests.yaml]
+cluster: {{nodePools: [{{name: a, count: 2, instanceType: aws/m5.xlarge}}]}}
+workloads:
+  - {{workload: Deployment/shop/web, cpuLoad: [{{at: 0s, cpu: {cpu}m}}]}}
+"
+        );
+        let resolved =
+            resolved(&scenario, MANIFESTS, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let report = wavetank::sweep::run(&resolved, 1, |_| {}).expect("a run");
+        let paid = report.cost.workloads.iter().find(|one| one.workload.ends_with("shop/web"));
+        paid.expect("it has pods").usd.as_usd()
+    };
+    // Two pods request 500 m each: below that only the requests count, above it what they burn.
+    let (idle, below, above) = (bill("0"), bill("900"), bill("4000"));
+    assert!((below / idle - 1.0).abs() < 0.01, "{idle} {below}");
+    assert!(above > 3.0 * idle, "{idle} {above}");
+}

@@ -131,4 +131,27 @@ mod tests {
         assert!(surge.delete.is_empty());
         assert_eq!(surge.surge, [0, 1]);
     }
+
+    #[test]
+    fn a_node_with_several_pods_of_a_kind_takes_a_place_of_the_surge() {
+        let crowded = NodePods { is_crowded: true, ..old(1, true) };
+        let nodes = [crowded, old(2, true), old(3, true)];
+        assert_eq!(with_surge(&nodes, 1, 3), Replacement::default());
+        assert_eq!(with_surge(&nodes, 2, 3).surge, [1]);
+        assert!(in_place(&nodes, 1).delete.is_empty());
+        assert_eq!(in_place(&nodes, 2).delete, [PodId::from_bits(2)]);
+    }
+
+    #[test]
+    fn a_new_pod_that_is_not_available_takes_one_too_and_an_available_one_ends_the_old() {
+        let pair = |slot, is_available| NodePods {
+            new: Some(RevisionPod { id: PodId::from_bits(slot + 10), is_available }),
+            ..old(slot, true)
+        };
+        let nodes = [pair(1, false), pair(2, true), old(3, true)];
+        let replacement = with_surge(&nodes, 1, 3);
+        assert_eq!(replacement.delete, [PodId::from_bits(2)]);
+        assert!(replacement.surge.is_empty());
+        assert_eq!(with_surge(&nodes, 2, 3).surge, [2]);
+    }
 }

@@ -296,4 +296,19 @@ mod tests {
         assert_eq!(decision(&paused, true, 0, 500), ZeroDecision::PausedAt(2));
         assert_eq!(decision(&paused, false, 2, 500), ZeroDecision::Paused);
     }
+
+    #[test]
+    fn activity_is_noted_when_all_triggers_answer_or_when_it_is_woken() {
+        let spec = spec(0, None);
+        let triggers = |is_failing| Triggers { is_active: true, is_failing };
+        let noted = |decision: ZeroDecision, is_failing, is_refused| {
+            decision.notes_activity(&spec, triggers(is_failing), is_refused)
+        };
+        assert!(noted(ZeroDecision::Leave, false, false));
+        assert!(!noted(ZeroDecision::Leave, true, false), "one of them fails");
+        assert!(!ZeroDecision::Leave.notes_activity(&spec, Triggers::default(), false));
+        assert!(noted(ZeroDecision::Activate(1), true, false));
+        assert!(!noted(ZeroDecision::Activate(1), false, true), "the scale was not written");
+        assert!(!noted(ZeroDecision::HeldBack, false, false));
+    }
 }

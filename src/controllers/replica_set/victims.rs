@@ -202,4 +202,15 @@ mod tests {
         let many: Vec<Candidate> = pods.iter().copied().cycle().take(100).collect();
         assert_eq!(victims(&many, 40, SimTime::ZERO).len(), 40);
     }
+
+    #[test]
+    fn of_equal_pods_the_one_whose_containers_and_then_whose_sidecars_restarted_most_goes_first() {
+        let restarted = |containers_max, sidecars_max| Candidate {
+            restarts: RestartCounts { containers_max, sidecars_max },
+            ..running(1, 100)
+        };
+        let first = |pods: &[Candidate]| victims(pods, 1, SimTime::ZERO);
+        assert_eq!(first(&[restarted(0, 1), restarted(0, 3), restarted(0, 2)]), [1]);
+        assert_eq!(first(&[restarted(0, 9), restarted(1, 0), restarted(0, 2)]), [1]);
+    }
 }

@@ -1,7 +1,10 @@
 //! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
 //! printed here, and colour appears only when asked for.
 
+mod assumptions;
+mod budgets;
 pub mod layout;
+mod money;
 mod nodes;
 mod phases;
 mod tables;
@@ -23,13 +26,16 @@ pub fn render(report: &Report, style: Style) -> String {
         header(report, style),
         attention(report, style),
         objectives(report, style),
+        budgets::budgets(report, style),
+        assumptions::render(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
         tables::jobs(report, style),
         phases::render(report, style),
         timeline::render(report, style),
         tables::pools(report, style),
-        tables::cost(report, style),
+        money::invoice(report, style),
+        money::allocation(report, style),
         decisions(report, style),
         not_simulated(report, style),
         footer(report, style),

@@ -36,7 +36,9 @@ impl Checker<'_> {
                 self.error(&path.field("name"), message, "give the pool another name");
             }
             self.pool(&path, pool);
+            self.region(&path, pool);
         }
+        self.one_cloud(&pools_path);
     }
 
     fn pool_name(&mut self, path: &FieldPath, pool: &NodePool) {

@@ -2,6 +2,7 @@
 //! Whether its manifests are right is for `manifest` to say.
 
 mod assumed;
+mod bill;
 mod bytes;
 mod calls;
 mod cluster;
@@ -10,6 +11,8 @@ mod ingress;
 mod machines;
 mod metrics;
 mod objectives;
+mod provenance;
+mod regions;
 mod services;
 mod timeline;
 mod traffic;
@@ -36,6 +39,7 @@ impl ResolvedScenario {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
         checker.assumed();
+        checker.provenance();
         checker.cluster();
         checker.machines();
         checker.workloads(&self.files);
@@ -49,13 +53,14 @@ impl ResolvedScenario {
         checker.faults();
         checker.containers();
         checker.objectives();
+        checker.bill();
         checker.bytes();
         checker.problems
     }
 }
 
 /// Sections of a scenario that no other one depends on.
-const LEAVES: [&str; 4] = ["delays", "faults", "objectives", "timeline"];
+const LEAVES: [&str; 5] = ["bill", "delays", "faults", "objectives", "timeline"];
 
 impl ResolvedScenario {
     /// What else is wrong with a scenario that has mistakes, and names files that could not be read: with its

@@ -1,6 +1,8 @@
 //! A scenario to start from, written for a person to read and change: guesses from the manifests, each
 //! with a comment that says what it is and how to find the right value.
 
+mod calls;
+mod guesses;
 mod llm;
 mod metrics;
 mod sizing;
@@ -10,7 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::inventory::{Inventory, PodShape};
+use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
+use engine::{SimDuration, format_duration};
+use guesses::Guesses;
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 use sizing::{Pool, pools};
@@ -53,15 +58,35 @@ impl Starter<'_> {
         let entrances = self.entrances();
         let sized = pools(self.inventory);
         let models = self.models(&sized);
+        let serving: Vec<&ObjectReference> =
+            services.iter().map(|(_, workload)| *workload).collect();
+        let calls = Calls::of(self.inventory, &serving);
+        let routed: BTreeSet<&NamespacedName> =
+            entrances.iter().flat_map(|entrance| entrance.services.iter().copied()).collect();
+        let asked: Vec<(&NamespacedName, &ObjectReference)> = services
+            .iter()
+            .filter(|(service, workload)| routed.contains(service) || !calls.reaches(workload))
+            .copied()
+            .collect();
         let pools = if self.inventory.nodes.is_empty() { sized } else { Vec::new() };
         self.write_head(out, &models)?;
         self.write_cluster(out, &pools)?;
         write_metrics(out, self.inventory)?;
-        self.write_workloads(out, &services, &models)?;
-        self.write_entrances(out, &entrances, &models)?;
-        self.write_traffic(out, &services, &entrances, &models)?;
+        self.write_workloads(out, &services, &models, &calls)?;
+        self.write_entrances(out, &entrances, &models, &calls)?;
+        self.write_traffic(out, &asked, &entrances, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
-        write_objectives(out, &services, &pools, &models)
+        write_objectives(out, &asked, &pools, &models, &calls)?;
+        let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
+        let guesses = Guesses {
+            has_pools: !pools.is_empty(),
+            has_applications: services.iter().any(|service| is_plain(&service)),
+            has_models: !models.is_empty(),
+            has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
+            has_ingress: !entrances.is_empty(),
+            has_traffic: out.contains("\ntraffic:\n"),
+        };
+        guesses.write(out)
     }
 
     /// The workloads that serve language models, with the GPUs of their nodes.
@@ -75,6 +100,21 @@ impl Starter<'_> {
             Some((workload, (served, gpu.or(gpus().first())?)))
         });
         served.collect()
+    }
+
+    /// Requests a second with which no workload that they come by is more than half busy.
+    fn rps_of_entry<'a>(
+        &self,
+        first: &'a ObjectReference,
+        models: &Models<'_>,
+        calls: &Calls<'a>,
+    ) -> f64 {
+        let visits = calls.visits(first);
+        let bearable =
+            visits.iter().map(|(workload, times)| self.guessed_rps(workload, models) / times);
+        let least = bearable.fold(f64::INFINITY, f64::min);
+        let unit = if least >= 10.0 { 1.0 } else { 10.0 };
+        (libm::floor(least * unit) / unit).max(0.1)
     }
 
     /// Requests a second that are about half of what the pods of a workload can do.
@@ -206,6 +246,7 @@ cluster:
         out: &mut String,
         services: &[(&NamespacedName, &ObjectReference)],
         models: &Models<'_>,
+        calls: &Calls<'_>,
     ) -> fmt::Result {
         out.write_str("\n# What manifests do not say: how each application behaves.\nworkloads:")?;
         let serving: Vec<&ObjectReference> = self
@@ -256,6 +297,7 @@ cluster:
       waitTime: {{distribution: exponential, mean: 30ms}}
 "
         )?;
+        calls.write(out, first)?;
         for workload in others {
             writeln!(out, "  - workload: {workload}                 # GUESS, as above")?;
             writeln!(out, "    app: {{imagePull: 10s, warmUp: 5s, warmUpCpuMilli: 500}}")?;
@@ -264,6 +306,7 @@ cluster:
             writeln!(out, "      queue: 1000")?;
             writeln!(out, "      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}")?;
             writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
+            calls.write(out, workload)?;
         }
         write_batch(out, &batch)
     }
@@ -274,6 +317,7 @@ cluster:
         out: &mut String,
         entrances: &[Entrance<'_>],
         models: &Models<'_>,
+        calls: &Calls<'_>,
     ) -> fmt::Result {
         if entrances.is_empty() {
             return Ok(());
@@ -294,7 +338,7 @@ ingress:
             };
             let behind = |service: &&NamespacedName| {
                 let workload = self.inventory.workloads_behind(service).next()?;
-                Some((workload, self.guessed_rps(workload, models) / ways(service)))
+                Some((workload, self.rps_of_entry(workload, models, calls) / ways(service)))
             };
             let guesses: Vec<(&ObjectReference, f64)> =
                 services.iter().filter_map(behind).collect();
@@ -327,6 +371,7 @@ ingress:
         services: &[(&NamespacedName, &ObjectReference)],
         entrances: &[Entrance<'_>],
         models: &Models<'_>,
+        calls: &Calls<'_>,
     ) -> fmt::Result {
         let is_routed = |service: &NamespacedName| {
             entrances.iter().any(|entrance| entrance.services.contains(&service))
@@ -344,7 +389,7 @@ traffic:
 ",
         )?;
         for (service, workload) in services {
-            let rps = self.guessed_rps(workload, models);
+            let rps = self.rps_of_entry(workload, models, calls);
             let patience = if models.contains_key(*workload) { "2m" } else { "10s" };
             let load = guessed_load(rps, self.inventory.max_replicas.contains_key(*workload));
             writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: {patience}")?;
@@ -413,6 +458,7 @@ fn write_objectives(
     services: &[(&NamespacedName, &ObjectReference)],
     pools: &[Pool],
     models: &Models<'_>,
+    calls: &Calls<'_>,
 ) -> fmt::Result {
     out.write_str(
         "\n# GUESS: what must hold; `wavetank check` fails where it does not.\nobjectives:",
@@ -428,7 +474,13 @@ fn write_objectives(
         if models.contains_key(*workload) {
             writeln!(out, "    latency: {{p95: 30s}}           # of the whole answer")?;
         } else {
-            writeln!(out, "    latency: {{p95: 300ms, p99: 1s}}")?;
+            // A request that comes by others takes as long as all of them.
+            let visits = calls.visits(workload).values().sum::<f64>();
+            let limit = |each: f64, least: f64| {
+                format_duration(SimDuration::from_secs_f64((each * visits).max(least)))
+            };
+            let (p95, p99) = (limit(0.2, 0.3), limit(0.4, 1.0));
+            writeln!(out, "    latency: {{p95: {p95}, p99: {p99}}}")?;
         }
         writeln!(out, "    availability: 99.9      # percent of the requests")?;
     }

@@ -1,0 +1,31 @@
+//! Provenance: whether what it names is there.
+
+use super::Checker;
+use manifest::FieldPath;
+
+impl Checker<'_> {
+    /// `provenance`.
+    pub(super) fn provenance(&mut self) {
+        let provenance = FieldPath::ROOT.field("provenance");
+        let lists = &self.text.scenario.provenance;
+        for (name, list) in [("measured", &lists.measured), ("assumed", &lists.assumed)] {
+            let list_path = provenance.field(name);
+            for (index, setting) in list.iter().enumerate() {
+                let path = list_path.item(index);
+                match self.text.is_there(setting) {
+                    Some(true) => {}
+                    Some(false) => self.error(
+                        &path,
+                        format!("the scenario has no {setting}"),
+                        "write the path as for --set, with [*] for all elements of a list, or take it out",
+                    ),
+                    None => self.error(
+                        &path,
+                        format!("{setting:?} is not well-formed"),
+                        "write it as workloads[Deployment/shop/web].requests.cpuTime",
+                    ),
+                }
+            }
+        }
+    }
+}

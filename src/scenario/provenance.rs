@@ -1,0 +1,291 @@
+//! Where the figures of a scenario are from, and what a scenario is with those halved and doubled that are guesses.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
+
+use super::overrides::{Override, place_of, steps_of};
+use super::read::ScenarioText;
+use engine::{SimDuration, format_duration, parse_duration};
+use units::Quantity;
+
+/// Settings that shape a figure, or say when something is: they are no amounts.
+const SHAPES: [&str; 12] = [
+    "at",
+    "budget",
+    "cv",
+    "every",
+    "exitCode",
+    "from",
+    "gapCv",
+    "hold",
+    "maxBroken",
+    "period",
+    "seed",
+    "weight",
+];
+/// Settings that are amounts of resources where a text could be a time as well.
+const AMOUNTS: [&str; 6] =
+    ["cpu", "imagePullBandwidth", "imageSize", "memory", "memoryLeakPerHour", "memoryPerRequest"];
+/// The step that stands for every element of a list.
+const EACH: &str = "*";
+
+/// Where the figures of the scenario are from. What is named in neither list is stated: somebody put it there and
+/// answers for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Provenance {
+    /// Settings that were measured in the real system, written as for `--set`, such as
+    /// workloads[Deployment/shop/web].requests.cpuTime. They are no assumptions, whatever `assumed` says of
+    /// what is around them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<String>,
+    /// Settings that are guesses, with [*] for all elements of a list, such as workloads[*].requests.cpuTime.
+    /// Reports name them, and `wavetank run --doubts` halves and doubles each entry and tells how far the
+    /// answer moves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
+}
+
+impl Provenance {
+    /// Whether all is stated.
+    pub const fn is_empty(&self) -> bool {
+        self.measured.is_empty() && self.assumed.is_empty()
+    }
+}
+
+/// An entry of `assumed` that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assumption {
+    /// As it is written.
+    pub setting: String,
+    /// The amounts in it, each once, as the scenario has them.
+    pub values: Vec<String>,
+    /// The settings that halve all of them; none if there is no amount in it.
+    pub halved: Vec<Override>,
+    /// Those that double them.
+    pub doubled: Vec<Override>,
+}
+
+impl ScenarioText {
+    /// The settings that are guesses, as far as they are there.
+    pub fn assumptions(&self) -> Vec<Assumption> {
+        let Provenance { measured, assumed } = &self.scenario.provenance;
+        let known: Vec<Steps> = measured.iter().flat_map(|path| self.found(path)).collect();
+        assumed.iter().filter_map(|setting| self.assumption(setting, &known)).collect()
+    }
+
+    fn assumption(&self, setting: &str, known: &[Steps]) -> Option<Assumption> {
+        let mut amounts = Vec::new();
+        for steps in self.found(setting) {
+            let value = steps.iter().try_fold(&self.written, |value, step| below(value, step));
+            collect(value?, &steps, known, &mut amounts);
+        }
+        let mut seen = BTreeSet::new();
+        let values = amounts.iter().map(|(_, value)| shown(value));
+        let values: Vec<String> = values.filter(|value| seen.insert(value.clone())).collect();
+        let by = |factor: f64| -> Vec<Override> {
+            let scaled = amounts.iter().filter_map(|(steps, value)| {
+                let name = steps.last().map_or("", String::as_str);
+                Some(Override::in_scenario(steps.clone(), scaled(name, value, factor)?))
+            });
+            scaled.collect()
+        };
+        let is_left = !amounts.is_empty() || known.is_empty();
+        is_left.then(|| Assumption {
+            setting: setting.to_owned(),
+            values,
+            halved: by(0.5),
+            doubled: by(2.0),
+        })
+    }
+
+    /// Whether a path of `provenance` names anything; nothing if it is not well-formed.
+    pub(super) fn is_there(&self, path: &str) -> Option<bool> {
+        steps_of(path)?;
+        Some(!self.found(path).is_empty())
+    }
+
+    /// All that a path with `*` names.
+    fn found(&self, path: &str) -> Vec<Steps> {
+        let mut found = Vec::new();
+        if let Some(steps) = steps_of(path) {
+            expand(&self.written, &steps, &mut Vec::new(), &mut found);
+        }
+        found
+    }
+}
+
+type Steps = Vec<String>;
+
+fn expand(value: &Value, rest: &[String], before: &mut Steps, found: &mut Vec<Steps>) {
+    let Some((step, rest)) = rest.split_first() else {
+        found.push(before.clone());
+        return;
+    };
+    let steps = match value {
+        Value::Array(elements) if step == EACH => {
+            (0..elements.len()).map(|at| at.to_string()).collect()
+        }
+        Value::Array(elements) => {
+            place_of(elements, step).map(|at| at.to_string()).into_iter().collect()
+        }
+        _ => vec![step.clone()],
+    };
+    for step in steps {
+        if let Some(value) = below(value, &step) {
+            before.push(step);
+            expand(value, rest, before, found);
+            before.pop();
+        }
+    }
+}
+
+fn below<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(fields) => fields.get(step),
+        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// The amounts in a value, but for those that are known.
+fn collect(value: &Value, steps: &Steps, known: &[Steps], amounts: &mut Vec<(Steps, Value)>) {
+    if known.iter().any(|known| steps.starts_with(known)) {
+        return;
+    }
+    let further = |step: String| [&steps[..], &[step]].concat();
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter().filter(|(name, _)| !SHAPES.contains(&name.as_str()))
+            {
+                collect(value, &further(name.clone()), known, amounts);
+            }
+        }
+        Value::Array(elements) => {
+            for (at, value) in elements.iter().enumerate() {
+                collect(value, &further(at.to_string()), known, amounts);
+            }
+        }
+        _ => {
+            let name = steps.last().map_or("", String::as_str);
+            if scaled(name, value, 2.0).is_some() {
+                amounts.push((steps.clone(), value.clone()));
+            }
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Whether a setting is a rate or a factor, which need not be whole.
+fn is_rate(name: &str) -> bool {
+    name == "scale" || name.to_ascii_lowercase().ends_with("rps")
+}
+
+/// An amount times a factor; a whole number that is no rate stays one, and does not become 0. Nothing for what is no amount.
+#[expect(clippy::cast_possible_truncation, reason = "scenarios hold no amounts beyond 2^63")]
+fn scaled(name: &str, value: &Value, factor: f64) -> Option<Value> {
+    match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) if whole != 0 && !is_rate(name) => {
+                let scaled = libm::round(whole as f64 * factor) as i64;
+                Some(Value::from(if whole > 0 { scaled.max(1) } else { scaled }))
+            }
+            _ => {
+                let scaled = number.as_f64()? * factor;
+                Number::from_f64(scaled).map(Value::Number)
+            }
+        },
+        Value::String(text) if AMOUNTS.contains(&name) => {
+            let amount: Quantity = text.parse().ok()?;
+            let milli = amount.nanos() as f64 / 1e6 * factor;
+            Some(Value::from(Quantity::from_milli(libm::round(milli) as i64).to_string()))
+        }
+        Value::String(text) => {
+            let nanos = parse_duration(text).ok()?.as_nanos() as f64 * factor;
+            Some(Value::from(format_duration(SimDuration::from_nanos(libm::round(nanos) as i64))))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manifest::Source;
+
+    const SCENARIO: &str = "
+apiVersion: wavetank/v1
+kind: Scenario
+name: a
+duration: 1h
+cluster: {nodePools: [{name: a, count: 3, capacity: {cpu: 4, memory: 16Gi}}]}
+workloads:
+  - workload: Deployment/shop/web
+    memory: 512Mi
+    requests: {concurrency: 1, cpuTime: {distribution: lognormal, mean: 20ms, cv: 1}, waitTime: 30ms}
+  - workload: Deployment/shop/db
+    requests: {concurrency: 9, cpuTime: 5ms}
+traffic: [{service: shop/web, load: {pattern: spike, baseRps: 7, peakRps: 40.5, at: 10m, hold: 5m}}]
+provenance:
+";
+
+    fn text(provenance: &str) -> ScenarioText {
+        let source = Source::new("scenario.yaml", format!("{SCENARIO}{provenance}"));
+        ScenarioText::parse(&source, &[]).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn settings(all: &[Override]) -> Vec<String> {
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_entry_scales_the_amounts_of_all_that_it_names_and_no_shapes() {
+        let text = text(
+            "  assumed: ['workloads[*].requests', 'traffic[shop/web].load', 'workloads[0].memory']",
+        );
+        let [requests, load, memory] = &text.assumptions()[..] else { panic!("three entries") };
+        assert_eq!(requests.values, ["1", "20ms", "30ms", "9", "5ms"]);
+        assert_eq!(
+            settings(&requests.halved),
+            [
+                "workloads.0.requests.concurrency=1",
+                "workloads.0.requests.cpuTime.mean=10ms",
+                "workloads.0.requests.waitTime=15ms",
+                "workloads.1.requests.concurrency=5",
+                "workloads.1.requests.cpuTime=2500us",
+            ]
+        );
+        assert_eq!(
+            settings(&load.doubled),
+            ["traffic.0.load.baseRps=14.0", "traffic.0.load.peakRps=81.0"]
+        );
+        assert_eq!(settings(&memory.halved), ["workloads.0.memory=256Mi"]);
+        assert_eq!(settings(&memory.doubled), ["workloads.0.memory=1Gi"]);
+    }
+
+    #[test]
+    fn what_was_measured_is_no_assumption() {
+        let text = text(
+            "  assumed: ['workloads[*].requests.cpuTime', 'workloads[Deployment/shop/db].requests']\n  \
+             measured: ['workloads[Deployment/shop/db].requests']",
+        );
+        let assumptions = text.assumptions();
+        assert_eq!(assumptions.len(), 1);
+        assert_eq!(settings(&assumptions[0].doubled), ["workloads.0.requests.cpuTime.mean=40ms"]);
+    }
+
+    #[test]
+    fn a_path_names_something_nothing_or_is_malformed() {
+        let text = text("  assumed: []");
+        assert_eq!(text.is_there("cluster.nodePools[a].count"), Some(true));
+        assert_eq!(text.is_there("cluster.nodePools[b].count"), Some(false));
+        assert_eq!(text.is_there("ingress[*].load"), Some(false));
+        assert_eq!(text.is_there("workloads[.x"), None);
+    }
+}

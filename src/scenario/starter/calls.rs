@@ -1,0 +1,137 @@
+//! The calls of a starter scenario: each request asks the Services whose addresses are in the environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+
+use crate::inventory::Inventory;
+use cluster::{NamespacedName, ObjectReference};
+
+/// Which Services each workload calls, without circles.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calls<'a> {
+    by_caller: BTreeMap<&'a ObjectReference, BTreeSet<NamespacedName>>,
+    /// The workload that answers for a Service that is called.
+    answers: BTreeMap<NamespacedName, &'a ObjectReference>,
+}
+
+impl<'a> Calls<'a> {
+    /// Those among workloads that take requests.
+    pub(super) fn of(inventory: &'a Inventory, serving: &[&'a ObjectReference]) -> Self {
+        let mut calls = Self::default();
+        for caller in serving {
+            for service in inventory.addressed(caller) {
+                let callee = inventory.workloads_behind(&service).find(|one| serving.contains(one));
+                let Some(callee) = callee else { continue };
+                if !calls.visits(callee).contains_key(*caller) {
+                    calls.answers.insert(service.clone(), callee);
+                    calls.by_caller.entry(caller).or_default().insert(service);
+                }
+            }
+        }
+        calls
+    }
+
+    /// The Services that a workload calls.
+    pub(super) fn from(&self, caller: &ObjectReference) -> impl Iterator<Item = &NamespacedName> {
+        self.by_caller.get(caller).into_iter().flatten()
+    }
+
+    /// Writes the calls of a request to a workload.
+    pub(super) fn write(&self, out: &mut String, caller: &ObjectReference) -> fmt::Result {
+        let mut called = self.from(caller).peekable();
+        if called.peek().is_none() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "      # GUESS: a request asks each Service whose address is in the environment, one by one."
+        )?;
+        writeln!(out, "      calls:")?;
+        for service in called {
+            writeln!(out, "        - {{service: {service}, timeout: 5s}}")?;
+        }
+        Ok(())
+    }
+
+    /// Whether requests come to a workload from others.
+    pub(super) fn reaches(&self, workload: &ObjectReference) -> bool {
+        self.answers.values().any(|one| *one == workload)
+    }
+
+    /// How many requests each workload gets for one that comes to the first.
+    pub(super) fn visits(&self, first: &'a ObjectReference) -> BTreeMap<&'a ObjectReference, f64> {
+        let mut callers_first = Vec::new();
+        self.visit(first, &mut BTreeSet::new(), &mut callers_first);
+        callers_first.reverse();
+        let mut visits = BTreeMap::from([(first, 1.0)]);
+        for caller in callers_first {
+            let times = visits.get(caller).copied().unwrap_or_default();
+            for callee in self.from(caller).filter_map(|service| self.answers.get(service)) {
+                *visits.entry(callee).or_insert(0.0) += times;
+            }
+        }
+        visits
+    }
+
+    /// Adds the workloads that requests to one come by, each behind all those that it calls.
+    fn visit(
+        &self,
+        workload: &'a ObjectReference,
+        seen: &mut BTreeSet<&'a ObjectReference>,
+        order: &mut Vec<&'a ObjectReference>,
+    ) {
+        if seen.insert(workload) {
+            for callee in self.from(workload).filter_map(|service| self.answers.get(service)) {
+                self.visit(callee, seen, order);
+            }
+            order.push(workload);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manifest::Source;
+
+    fn deployment(name: &str, calls: &[&str]) -> String {
+        let variables: Vec<String> = calls
+            .iter()
+            .map(|called| format!("{{name: {called}_URL, value: 'http://{called}'}}"))
+            .collect();
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{template: {{metadata: \
+             {{labels: {{app: {name}}}}}, spec: {{containers: [{{name: a, env: [{}]}}]}}}}}}\n---\napiVersion: v1\n\
+             kind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {name}}}}}\n",
+            variables.join(", ")
+        )
+    }
+
+    #[test]
+    fn calls_make_no_circle_and_add_up_along_all_ways() {
+        let texts = [
+            deployment("front", &["cart", "pay"]),
+            deployment("cart", &["db", "front"]),
+            deployment("pay", &["db", "cart"]),
+            deployment("db", &[]),
+        ];
+        let inventory = Inventory::of(&[Source::new("all.yaml", texts.concat())]);
+        let serving: Vec<_> = inventory.workloads.keys().collect();
+        let calls = Calls::of(&inventory, &serving);
+        let by_name = |name: &str| {
+            let of_name = serving.iter().find(|one| *one.id.name == *name);
+            *of_name.expect("it is there")
+        };
+        // In the order of their names `cart` is the first, and so front calls it no more.
+        let called = |name: &str| -> Vec<String> {
+            calls.from(by_name(name)).map(|service| service.name.to_string()).collect()
+        };
+        assert_eq!(called("cart"), ["db", "front"]);
+        assert_eq!(called("front"), ["pay"]);
+        assert_eq!(called("pay"), ["db"]);
+        assert!(!calls.reaches(by_name("cart")) && calls.reaches(by_name("front")));
+        let visits = calls.visits(by_name("cart"));
+        assert_eq!(visits[by_name("db")], 2.0);
+        assert_eq!(visits[by_name("pay")], 1.0);
+    }
+}

@@ -1,0 +1,49 @@
+//! The section `provenance` of a starter scenario.
+
+use std::fmt::{self, Write as _};
+
+use super::yaml::scalar;
+
+/// What of a scenario was guessed.
+pub(super) struct Guesses {
+    pub(super) has_pools: bool,
+    pub(super) has_applications: bool,
+    pub(super) has_models: bool,
+    pub(super) has_batch: bool,
+    pub(super) has_ingress: bool,
+    pub(super) has_traffic: bool,
+}
+
+impl Guesses {
+    /// The section `provenance`, by which the report names them.
+    pub(super) fn write(&self, out: &mut String) -> fmt::Result {
+        let guessed = [
+            (self.has_pools, "cluster.nodePools[*].count"),
+            (self.has_applications, "workloads[*].app.imagePull"),
+            (self.has_applications, "workloads[*].app.warmUp"),
+            (self.has_applications, "workloads[*].requests.concurrency"),
+            (self.has_applications, "workloads[*].requests.cpuTime"),
+            (self.has_applications, "workloads[*].requests.waitTime"),
+            (self.has_models, "workloads[*].requests.llm.promptTokens"),
+            (self.has_models, "workloads[*].requests.llm.outputTokens"),
+            (self.has_batch, "workloads[*].app.runsFor"),
+            (self.has_ingress, "ingress[*].load"),
+            (self.has_traffic, "traffic[*].load"),
+        ];
+        if !guessed.iter().any(|(is_there, _)| *is_there) {
+            return Ok(());
+        }
+        out.write_str(
+            "
+# The figures above that are guesses: the report says so, and `wavetank run --doubts` tells how far each moves the
+# answer. Name under `measured` what you have measured, and take out here what you know.
+provenance:
+  assumed:
+",
+        )?;
+        for (_, setting) in guessed.iter().filter(|(is_there, _)| *is_there) {
+            writeln!(out, "    - {}", scalar(setting))?;
+        }
+        Ok(())
+    }
+}
