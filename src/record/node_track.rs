@@ -2,6 +2,7 @@
 
 use cluster::Name;
 use cluster::node::{ConditionStatus, Machine, Node, ZONE_LABEL};
+use cluster::pod_template::ResourceList;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
@@ -40,11 +41,6 @@ pub struct NodeTrack {
 
 impl NodeTrack {
     pub(super) fn new(node: &Node, now: SimTime) -> Self {
-        let resources = |list: &cluster::pod_template::ResourceList| Resources {
-            cpu: list.get("cpu").map_or(MilliCpu(0), MilliCpu::from),
-            memory: list.get("memory").map_or(Bytes(0), Bytes::from),
-            gpus: list.get(GPU_RESOURCE).map_or(0, units::Quantity::value),
-        };
         let is_ready = node.ready.status == ConditionStatus::True;
         Self {
             name: node.meta.name().clone(),
@@ -61,6 +57,12 @@ impl NodeTrack {
             not_ready_since: (!is_ready).then_some(now),
             not_ready: SimDuration::ZERO,
         }
+    }
+
+    /// Devices are offered some time after the node has joined: they were on the machine all the time.
+    pub(super) fn set_resources(&mut self, node: &Node) {
+        self.capacity.gpus = self.capacity.gpus.max(resources(&node.capacity).gpus);
+        self.allocatable.gpus = self.allocatable.gpus.max(resources(&node.allocatable).gpus);
     }
 
     /// A machine that was paid for from its launch until `now` and whose node never came.
@@ -92,5 +94,13 @@ impl NodeTrack {
     /// How long its machine was paid for, up to `now`.
     pub fn paid(&self, now: SimTime) -> SimDuration {
         self.removed.unwrap_or(now) - self.machine.launched.unwrap_or(self.added)
+    }
+}
+
+fn resources(list: &ResourceList) -> Resources {
+    Resources {
+        cpu: list.get("cpu").map_or(MilliCpu(0), MilliCpu::from),
+        memory: list.get("memory").map_or(Bytes(0), Bytes::from),
+        gpus: list.get(GPU_RESOURCE).map_or(0, units::Quantity::value),
     }
 }

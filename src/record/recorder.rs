@@ -218,6 +218,7 @@ impl Recorder {
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.nodes().get(id) else { return };
         if let Some(position) = self.node_position(id) {
+            self.nodes[position].set_resources(node);
             self.nodes[position].set_ready(view.now, node.ready.status == ConditionStatus::True);
         }
     }

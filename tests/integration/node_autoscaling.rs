@@ -44,8 +44,10 @@ timeline:
 const POOL: &str =
     "{name: web, capacity: {cpu: 4, memory: 16Gi}, pricePerHour: 0.2, count: {min: 1, max: 5}}";
 
-fn pool<'a>(report: &'a Report, name: &str) -> &'a wavetank::report::PoolReport {
-    report.cluster.pools.iter().find(|pool| pool.pool == name).expect("the pool had a node")
+/// The most nodes that a pool had.
+fn most(report: &Report, name: &str) -> String {
+    let pool = report.cluster.pools.iter().find(|pool| pool.pool == name);
+    pool.expect("the pool had a node").nodes.max.to_string()
 }
 
 /// The bill adds up, to the last digit, however it is split.
@@ -63,8 +65,7 @@ fn assert_adds_up(report: &Report) {
 fn a_pool_grows_for_pods_that_wait_and_shrinks_when_they_are_gone() {
     let (report, simulation) = burst(12, &format!("{{nodePools: [{POOL}]}}"), "");
     // Four pods to a node.
-    let nodes = pool(&report, "web").nodes;
-    assert_eq!((nodes.min, nodes.max), (1.0, 3.0));
+    assert_eq!(most(&report, "web"), "3");
     assert_eq!(simulation.view().nodes().len(), 1, "at the end");
     let changes = &report.cluster.node_changes;
     let of = |event| changes.iter().filter(move |change| change.event == event);
@@ -74,7 +75,7 @@ fn a_pool_grows_for_pods_that_wait_and_shrinks_when_they_are_gone() {
         assert!((120.0..300.0).contains(&added.at_seconds), "{}", added.at_seconds);
     }
     for removed in of(NodeEvent::Removed) {
-        assert!(removed.reason.starts_with("not needed for 10m"), "{}", removed.reason);
+        assert!(removed.reason.starts_with("not needed for 610s"), "{}", removed.reason);
         assert!(removed.at_seconds >= 1_200.0, "{}", removed.at_seconds);
     }
     let waits = report.cluster.pod_waits.expect("pods waited");
@@ -86,7 +87,7 @@ fn a_pool_grows_for_pods_that_wait_and_shrinks_when_they_are_gone() {
 #[test]
 fn no_pool_grows_beyond_its_maximum() {
     let (report, simulation) = burst(40, &format!("{{nodePools: [{POOL}]}}"), "");
-    assert_eq!(pool(&report, "web").nodes.max, 5.0);
+    assert_eq!(most(&report, "web"), "5");
     let refused = simulation.recorder().log.iter().any(|line| {
         line.reason == "NotTriggerScaleUp" && line.message.contains("max node group size reached")
     });
@@ -97,7 +98,7 @@ fn no_pool_grows_beyond_its_maximum() {
 fn a_fixed_pool_stays_as_it_is() {
     let fixed = POOL.replace("{min: 1, max: 5}", "1");
     let (report, _) = burst(12, &format!("{{nodePools: [{fixed}]}}"), "");
-    assert_eq!(pool(&report, "web").nodes.max, 1.0);
+    assert_eq!(most(&report, "web"), "1");
     assert!(report.cluster.node_changes.is_empty());
 }
 
@@ -109,11 +110,11 @@ fn what_is_sold_out_comes_from_another_pool() {
         {name: dear, capacity: {cpu: 4, memory: 16Gi}, pricePerHour: 0.3, count: {min: 0, max: 4}}]}";
     let (report, _) = burst(6, pools, "");
     assert!(report.cluster.pools.iter().all(|pool| pool.pool != "dear"), "nobody needs it");
-    assert_eq!(pool(&report, "cheap").nodes.max, 1.0);
+    assert_eq!(most(&report, "cheap"), "1");
     let sold_out = "  - {at: 1m, stockOut: {capacityType: spot, for: 30m}}";
     let (report, simulation) = burst(6, pools, sold_out);
     assert!(report.cluster.pools.iter().all(|pool| pool.pool != "cheap"), "there is none");
-    assert_eq!(pool(&report, "dear").nodes.max, 1.0);
+    assert_eq!(most(&report, "dear"), "1");
     let refusals = simulation.recorder().log.iter().filter(|line| line.reason == "MachineRefused");
     assert!(refusals.count() >= 1);
     assert_adds_up(&report);
@@ -123,7 +124,7 @@ fn what_is_sold_out_comes_from_another_pool() {
 fn a_machine_that_never_joins_is_paid_for_and_sent_away() {
     let cluster = format!("{{machines: {{bootFailures: 1}}, nodePools: [{POOL}]}}");
     let (report, simulation) = burst(6, &cluster, "");
-    assert_eq!(pool(&report, "web").nodes.max, 1.0, "one node from the start, and no other");
+    assert_eq!(most(&report, "web"), "1", "one node from the start, and no other");
     let hours = report.cost.machines[0].node_hours;
     assert!(hours > 0.75 + 0.2, "{hours} h: a quarter of an hour until it is given up");
     assert_eq!(simulation.view().nodes().len(), 1);
@@ -134,7 +135,7 @@ fn a_machine_that_never_joins_is_paid_for_and_sent_away() {
 fn the_quota_ends_growth() {
     let cluster = format!("{{machines: {{quota: {{cpu: 8}}}}, nodePools: [{POOL}]}}");
     let (report, _) = burst(12, &cluster, "");
-    assert_eq!(pool(&report, "web").nodes.max, 2.0);
+    assert_eq!(most(&report, "web"), "2");
     assert_adds_up(&report);
 }
 
@@ -154,7 +155,7 @@ fn a_new_node_has_the_daemons_of_its_preset_and_what_they_request_is_not_free() 
     let cluster = format!("{{preset: eks, nodePools: [{POOL}]}}");
     let (report, simulation) = burst(12, &cluster, "");
     // 3920 m less 150 m of daemons: three pods to a node.
-    assert_eq!(pool(&report, "web").nodes.max, 4.0);
+    assert_eq!(most(&report, "web"), "4");
     let view = simulation.view();
     let daemons = view.pods().values().filter(|pod| *pod.id.namespace == *"kube-system");
     assert_eq!(daemons.count(), 2 * view.nodes().len());
@@ -199,4 +200,49 @@ proptest! {
         let (report, _) = burst(peak, &cluster, &rest);
         assert_adds_up(&report);
     }
+}
+
+/// What is said of a cluster that is wrong.
+fn problems(cluster: &str) -> String {
+    let scenario = format!("duration: 45m\ncluster: {cluster}\n");
+    resolved(&scenario, &workers(2), &[]).check().to_string()
+}
+
+#[test]
+fn bounds_flags_and_steps_that_are_wrong_are_named_with_what_would_be_right() {
+    let pool =
+        |count: &str| format!("{{nodePools: [{}]}}", POOL.replace("{min: 1, max: 5}", count));
+    let flags = |flags: &str| {
+        format!("{{autoscaler: {{clusterAutoscaler: {{flags: {flags}}}}}, nodePools: [{POOL}]}}")
+    };
+    for (cluster, field, says) in [
+        (pool("{min: 5, max: 2}"), "count.min", "lower `min` to 2"),
+        (pool("{min: 1, max: 2, start: 3}"), "count.start", "from 1 to 2"),
+        (flags("{expander: cheapest}"), "flags[expander]", "least-waste"),
+        (flags("{scan-intervall: 5s}"), "flags[scan-intervall]", "no flag"),
+        (flags("{gpu-total: [a100:0:2, b]}"), "flags[gpu-total][1]", "no GPU limit"),
+        (flags("{salvo-scale-up: true}"), "flags[salvo-scale-up]", "is not simulated"),
+        (flags("{expander: priority}"), "priorities", "patterns by priority"),
+        (
+            format!("{{machines: {{boot: {{p50: 10s, p90: 5s}}}}, nodePools: [{POOL}]}}"),
+            "machines.boot.p90",
+            "raise p90",
+        ),
+        (
+            format!("{{autoscaler: {{}}, nodePools: [{POOL}]}}"),
+            "cluster.autoscaler",
+            "nobody makes the pool web larger or smaller",
+        ),
+        (
+            flags("{expander: price}").replace("pricePerHour: 0.2, ", ""),
+            "nodePools[0]",
+            "give it `pricePerHour`",
+        ),
+    ] {
+        let said = problems(&cluster);
+        assert!(said.contains(field) && said.contains(says), "{cluster}: {said}");
+        assert!(said.contains("scenario.yaml:"), "{said}");
+    }
+    let fine = problems(&format!("{{nodePools: [{POOL}]}}"));
+    assert!(!fine.contains("cluster"), "{fine}");
 }

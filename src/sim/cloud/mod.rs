@@ -323,6 +323,7 @@ impl Cloud {
         let is_leaving = self.machines[number].phase == Phase::Deleting;
         let group = self.machines[number].group;
         self.machines[number].steps.push(("taken back", env.now));
+        env.observers.recorder.node_goes(&Name::from(node), "taken back by the cloud".to_owned());
         self.forget(number);
         if !is_leaving {
             self.request(group, env.now);

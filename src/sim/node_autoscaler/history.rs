@@ -7,7 +7,9 @@ use crate::cloud::Cloud;
 use crate::environment::Environment;
 use cluster::{Name, NamespacedName};
 use cluster_autoscaler::report::{DeleteResult, OptionReport, ScaleUpInfo};
-use cluster_autoscaler::{ClusterAutoscaler, LoopReport, UnneededNode, Utilization};
+use cluster_autoscaler::{
+    ClusterAutoscaler, LoopReport, UnneededNode, Unremovable, UnremovableReason, Utilization,
+};
 use engine::{SimDuration, SimTime};
 use units::HourlyPrice;
 
@@ -18,6 +20,16 @@ pub(super) struct History {
     /// The scale-up that brought a node, by place.
     pub(super) brought_by: BTreeMap<Name, usize>,
     pub(super) removals: BTreeMap<Name, Removal>,
+    /// Why each node that stays was last found to be needed.
+    pub(super) verdicts: BTreeMap<Name, Verdict>,
+}
+
+/// Why a node cannot go, when that was found, and how much of it was requested.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub(super) at: SimTime,
+    pub(super) why: Unremovable,
+    pub(super) utilization: Option<Utilization>,
 }
 
 /// Groups grew.
@@ -56,6 +68,7 @@ impl History {
         autoscaler: &ClusterAutoscaler,
     ) {
         self.note_scale_up(env, cloud, machines, report);
+        self.note_verdicts(report.at, autoscaler);
         for removed in &report.scale_down.nodes {
             let removal = Removal {
                 at: report.at,
@@ -70,6 +83,19 @@ impl History {
         for (node, result) in &report.scale_down.delete_results {
             if let Some(removal) = self.removals.get_mut(node) {
                 removal.result = Some((report.at, *result));
+            }
+        }
+    }
+
+    /// A node whose removal failed in simulation is not looked at for a while: what was found then still holds.
+    fn note_verdicts(&mut self, at: SimTime, autoscaler: &ClusterAutoscaler) {
+        let now = autoscaler.unremovable();
+        self.verdicts.retain(|name, _| now.contains_key(name));
+        for (name, why) in now {
+            if why.reason != UnremovableReason::RecentlyUnremovable {
+                let utilization = autoscaler.utilization().get(name).cloned();
+                let verdict = Verdict { at, why: why.clone(), utilization };
+                self.verdicts.insert(name.clone(), verdict);
             }
         }
     }

@@ -83,8 +83,10 @@ impl NodeAutoscaler {
         let Some(last) = self.last else { return self.first };
         let (scale_up, delete, _) = self.autoscaler.last_times();
         let timer = next_loop(last, scale_up, delete, self.autoscaler.options());
-        let timer = timer.unwrap_or(last + AT_ONCE);
-        self.news.map_or(timer, |news| news.max(last + AT_ONCE).min(timer))
+        let at_once = last + AT_ONCE;
+        let next = timer.map_or(at_once, |timer| self.news.map_or(timer, |news| news.min(timer)));
+        // A loop takes some time, however short the scan interval is.
+        next.max(at_once)
     }
 
     /// Enters the next event at which it has something to do.

@@ -1,6 +1,6 @@
 //! The story of one node: why it was asked for, how it came, why it is kept, why it went.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -219,29 +219,32 @@ impl fmt::Display for Removal {
 impl NodeAutoscaler {
     /// Why the node is not removed, as of the last loop.
     fn why_kept(&self, name: &Name, now: SimTime) -> String {
-        let utilization = self.autoscaler.utilization().get(name);
-        let mut text = String::new();
         if let Some(unneeded) = self.autoscaler.unneeded().get(name) {
             let since = SimDuration::from_secs((now - unneeded.since).as_secs());
             let least = unneeded.threshold;
-            let _ = write!(text, "not needed for {since}, and removed after {least} of that");
-            let pods = unneeded.pods.len();
-            if pods > 0 {
-                let _ = write!(text, "; its pods would go elsewhere: {}", listed(&unneeded.pods));
-            }
-        } else if let Some(unremovable) = self.autoscaler.unremovable().get(name) {
-            let _ =
-                write!(text, "{}: {}", unremovable.reason.as_str(), in_words(unremovable.reason));
-            if let Some((pod, reason)) = &unremovable.pod {
-                let _ = write!(text, " {pod}, {}", reason.as_str());
-            }
-        } else {
-            text.push_str("the autoscaler has not looked at it yet");
+            let pods = match &unneeded.pods[..] {
+                [] => String::new(),
+                pods => format!("; its pods would go elsewhere: {}", listed(pods)),
+            };
+            let text = format!("not needed for {since}, and removed after {least} of that{pods}");
+            return with_share(text, self.autoscaler.utilization().get(name));
         }
-        if let Some(utilization) = utilization {
-            let _ = write!(text, "; {}", requested(utilization));
-        }
-        text
+        let Some(verdict) = self.history.verdicts.get(name) else {
+            return "the autoscaler has not looked at it yet".to_owned();
+        };
+        let reason = verdict.why.reason;
+        let pod = verdict.why.pod.as_ref();
+        let pod = pod.map_or_else(String::new, |(pod, why)| format!(" {pod}, {}", why.as_str()));
+        let text = format!("{}: {}{pod}", reason.as_str(), in_words(reason));
+        let text = with_share(text, verdict.utilization.as_ref());
+        format!("{text} (as of {})", time(verdict.at))
+    }
+}
+
+fn with_share(text: String, utilization: Option<&Utilization>) -> String {
+    match utilization {
+        Some(utilization) => format!("{text}; {}", requested(utilization)),
+        None => text,
     }
 }
 
