@@ -64,7 +64,7 @@ impl Endpoints {
     fn service_removed(&mut self, env: &mut Environment, id: ServiceId) {
         if self.services.contains(&Some(id)) {
             self.propagating.push_back((id, Vec::new()));
-            let at = env.now + env.world.delays.endpoint_propagation;
+            let at = env.now + env.world.timing.endpoint_propagation;
             env.enter(at, Event::Propagate { service: id });
         }
     }
@@ -75,11 +75,11 @@ impl Endpoints {
         if self.services.contains(&Some(id)) {
             // That terminating endpoints are better than none is a rule of kube-proxy.
             let falls_back = env.world.falls_back_to_terminating && !service.spec.is_headless;
-            let delays = &env.world.delays;
+            let timing = &env.world.timing;
             let delay = if service.spec.is_headless {
-                delays.dns_cache
+                timing.dns_cache
             } else {
-                delays.endpoint_propagation
+                timing.endpoint_propagation
             };
             self.propagating.push_back((id, routable(&service.endpoints, falls_back)));
             env.enter(env.now + delay, Event::Propagate { service: id });

@@ -34,7 +34,7 @@ impl Environment {
         let plane = ControlPlane::new(
             Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),
             controllers,
-            ControlPlaneSettings { watch_latency: world.delays.watch },
+            ControlPlaneSettings { watch_latency: world.timing.watch },
             world.begin,
         );
         Self {

@@ -1,0 +1,124 @@
+//! The timings of a cluster that no manifest states, in one place, with the values of real clusters.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use engine::SimDuration;
+use kubelet::timing::{KubeletTiming, KubeletTimingText};
+
+/// How long what goes on between the parts of a cluster takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", from = "TimingText")]
+pub struct Timing {
+    /// From a write to the API server until controllers, scheduler and kubelets work on it.
+    pub watch: SimDuration,
+    /// From a change of a Service's endpoints until every node sends its traffic accordingly.
+    pub endpoint_propagation: SimDuration,
+    /// From a change of a headless Service's endpoints until its clients go by it.
+    pub dns_cache: SimDuration,
+    /// How often it is looked at which pods share the CPU of their node.
+    pub cpu_sharing_period: SimDuration,
+    /// Kubelets and container runtimes.
+    pub kubelet: KubeletTiming,
+}
+
+/// How long what goes on between the parts of a cluster takes: a preset, and what is otherwise.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "Timing")]
+pub struct TimingText {
+    /// What all that is not named here is as. Default measured.
+    pub preset: TimingPreset,
+    /// From a write to the API server until controllers, scheduler and kubelets work on it. Default
+    /// 10ms: write, watch and work queue of an unloaded control plane.
+    pub watch: Option<SimDuration>,
+    /// From a change of a Service's endpoints until every node sends its traffic accordingly.
+    /// Default 200ms: kube-proxy writes at most once a second (`minSyncPeriod`), at once if it was idle.
+    pub endpoint_propagation: Option<SimDuration>,
+    /// From a change of a headless Service's endpoints until its clients go by it: how long they and the
+    /// DNS keep what they looked up. Default 30s, the TTL that kubeadm gives CoreDNS.
+    pub dns_cache: Option<SimDuration>,
+    /// How often it is looked at which pods share the CPU of their node, what they burn for themselves, and what
+    /// flows bring; requests share it at each instant. Default 1s.
+    #[schemars(extend("x-minimum" = "1ms"))]
+    pub cpu_sharing_period: Option<SimDuration>,
+    /// Kubelets and container runtimes: how long pods take to come up, to be found ready, and to go.
+    pub kubelet: KubeletTimingText,
+}
+
+/// Timings that belong together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TimingPreset {
+    /// Nothing takes time that need not: what is decided comes at once, to the last kubelet.
+    Ideal,
+    /// As a real cluster was measured.
+    #[default]
+    Measured,
+}
+
+impl Timing {
+    /// Nothing takes time that need not.
+    pub const IDEAL: Self = Self {
+        watch: SimDuration::ZERO,
+        endpoint_propagation: SimDuration::ZERO,
+        dns_cache: SimDuration::ZERO,
+        cpu_sharing_period: SimDuration::from_secs(1),
+        kubelet: KubeletTiming::IDEAL,
+    };
+    /// As a real cluster was measured.
+    pub const MEASURED: Self = Self {
+        watch: SimDuration::from_millis(10),
+        endpoint_propagation: SimDuration::from_millis(200),
+        dns_cache: SimDuration::from_secs(30),
+        cpu_sharing_period: SimDuration::from_secs(1),
+        kubelet: KubeletTiming::MEASURED,
+    };
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::MEASURED
+    }
+}
+
+impl From<TimingText> for Timing {
+    fn from(text: TimingText) -> Self {
+        let base = match text.preset {
+            TimingPreset::Ideal => Self::IDEAL,
+            TimingPreset::Measured => Self::MEASURED,
+        };
+        Self {
+            watch: text.watch.unwrap_or(base.watch),
+            endpoint_propagation: text.endpoint_propagation.unwrap_or(base.endpoint_propagation),
+            dns_cache: text.dns_cache.unwrap_or(base.dns_cache),
+            cpu_sharing_period: text.cpu_sharing_period.unwrap_or(base.cpu_sharing_period),
+            kubelet: text.kubelet.over(base.kubelet),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(json: &str) -> Timing {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_named_is_as_the_preset_has_it() {
+        assert_eq!(timing("{}"), Timing::MEASURED);
+        assert_eq!(timing(r#"{"preset": "ideal"}"#), Timing::IDEAL);
+        let own = timing(r#"{"preset": "ideal", "watch": "3s", "kubelet": {"sandboxCpu": "1s"}}"#);
+        let kubelet =
+            KubeletTiming { sandbox_cpu: SimDuration::from_secs(1), ..KubeletTiming::IDEAL };
+        assert_eq!(own, Timing { watch: SimDuration::from_secs(3), kubelet, ..Timing::IDEAL });
+    }
+
+    #[test]
+    fn timings_that_were_written_are_read_back() {
+        let text = serde_json::to_string(&Timing::IDEAL).unwrap();
+        assert_eq!(timing(&text), Timing::IDEAL);
+    }
+}
