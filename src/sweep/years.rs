@@ -212,6 +212,7 @@ fn processes(resolved: &ResolvedScenario, base: &Report) -> Vec<Process> {
             pool: Some(pool.name.clone()),
             mean_time_between: rate.mean_time_between,
             mean_time_to_repair: SimDuration::from_secs(300),
+            together: 0.0,
         };
         Some(process(fault, format!("{} ({})", rate.source, rate.date)))
     });
@@ -466,6 +467,7 @@ mod tests {
             pool: None,
             mean_time_between: SimDuration::from_secs(1),
             mean_time_to_repair: SimDuration::from_secs(1),
+            together: 0.0,
         };
         Process { fault, per_year, source: String::new() }
     }
