@@ -202,6 +202,8 @@ pub struct Container {
     pub liveness_probe: Option<Probe>,
     /// Length of a `preStop` hook that sleeps; other hooks count as instant.
     pub pre_stop_sleep: Option<SimDuration>,
+    /// Length of a `postStart` hook that sleeps.
+    pub post_start_sleep: Option<SimDuration>,
     /// An init container with `restartPolicy: Always`.
     pub is_sidecar: bool,
     /// `resizePolicy`: the resources whose resize restarts the container.

@@ -5,8 +5,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use super::context::{Context, event};
 use super::unit::State;
-use super::worker::{Context, Stage, Worker, containers, event};
+use super::worker::{Stage, Worker, containers};
 use super::{Effects, Kubelet, agent_of};
 use cluster::node::{Node, NodeId};
 use cluster::pod::{Pod, PodId};
@@ -144,8 +145,12 @@ impl Kubelet {
             let slot = self.workers.get_mut(id.index()).and_then(Option::as_mut);
             if let Some(worker) = slot.filter(|worker| worker.pod == id) {
                 let spec = &view.template_of(pod).spec;
-                let settings = &self.settings;
-                worker.actuate(in_use, &mut Context { view, pod, spec, agent, settings, out });
+                let (settings, timing) = (&self.settings, &self.timing);
+                let shared_work = &mut self.shared_work;
+                let mut ctx =
+                    Context { view, pod, spec, agent, settings, timing, shared_work, out };
+                worker.actuate(in_use, &mut ctx);
+                ctx.tell_next_work();
             }
         }
     }
@@ -223,7 +228,7 @@ impl Worker {
                     let message = format!("Container {} resize requires restart", after.name);
                     ctx.out.actions.push(event(pod, false, "Killing", message));
                     self.units[position].is_resized = true;
-                    self.stop(position, after, ctx.now() + grace, ctx);
+                    self.stop((position, after), (ctx.now(), ctx.now() + grace), ctx);
                 }
             }
         }

@@ -1,40 +1,42 @@
-//! Restart and pull back-off of the kubelet (`CrashLoopBackOff`, `ImagePullBackOff`).
+//! Restart back-off of the kubelet (`CrashLoopBackOff`; `doBackOff` in `pkg/kubelet/kuberuntime`, `Backoff` in
+//! client-go's `flowcontrol`, 1.36).
 
 use engine::{SimDuration, SimTime};
 
 /// First wait.
 const BASE: SimDuration = SimDuration::from_secs(10);
-/// A container that ran for longer than this after its last restart starts over at the base
-/// (`pkg/kubelet/kuberuntime`, fixed at 10 minutes whatever the cap).
+/// A container that ended this long after the back-off last grew starts over at the base
+/// (`HasExpiredFunc`, fixed at 10 minutes whatever the cap).
 const RESET: SimDuration = SimDuration::from_secs(600);
 
 /// The back-off of one container: 0, then 10 s, 20 s, 40 s, ... up to a cap after each exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackOff {
     cap: SimDuration,
-    next_wait: Option<SimDuration>,
-    last_restart: SimTime,
+    /// How long the next start has to wait, and since when.
+    entry: Option<(SimDuration, SimTime)>,
 }
 
 impl BackOff {
     /// The back-off of a new container; `cap` is the longest wait
     /// (`crashLoopBackOff.maxContainerRestartPeriod`, 300 s by default).
     pub const fn new(cap: SimDuration) -> Self {
-        Self { cap, next_wait: None, last_restart: SimTime::ZERO }
+        Self { cap, entry: None }
     }
 
-    /// The instant from which the container that ended at `ended` may start again.
-    pub fn after_exit(&mut self, ended: SimTime) -> SimTime {
-        if ended - self.last_restart > RESET {
-            self.next_wait = None;
+    /// Whether a container may start now, of which the kubelet knows that it last ended at `ended`, if
+    /// ever; if so, the next start waits longer. Else the instant from which it may.
+    pub fn try_start(&mut self, now: SimTime, ended: Option<SimTime>) -> Result<(), SimTime> {
+        let Some(ended) = ended else { return Ok(()) };
+        let entry = self.entry.filter(|(_, grown)| ended - *grown <= RESET);
+        if let Some((wait, _)) = entry
+            && now - ended < wait
+        {
+            return Err(ended + wait);
         }
-        let wait = self.next_wait.unwrap_or(SimDuration::ZERO);
-        self.next_wait = Some(match self.next_wait {
-            None => BASE.min(self.cap),
-            Some(wait) => (wait * 2).min(self.cap),
-        });
-        self.last_restart = ended + wait;
-        ended + wait
+        let wait = entry.map_or(BASE, |(wait, _)| wait * 2);
+        self.entry = Some((wait.min(self.cap), now));
+        Ok(())
     }
 }
 
@@ -42,24 +44,40 @@ impl BackOff {
 mod tests {
     use super::*;
 
+    fn at(seconds: i64) -> SimTime {
+        SimTime::from_secs(seconds)
+    }
+
     #[test]
-    fn restarts_wait_0_10_20_40_up_to_300_seconds() {
+    fn restarts_wait_0_10_20_40_up_to_300_seconds_from_the_exit() {
         let mut backoff = BackOff::new(SimDuration::from_secs(300));
-        let mut now = SimTime::from_secs(5);
+        let mut ended = at(5);
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let next = backoff.after_exit(now);
-            waits.push((next - now).as_secs());
-            now = next + SimDuration::from_secs(1);
+            let start = backoff.try_start(ended, Some(ended)).err().unwrap_or(ended);
+            assert!(start == ended || backoff.try_start(start, Some(ended)).is_ok());
+            waits.push((start - ended).as_secs());
+            // It runs for a while, which does not count.
+            ended = start + SimDuration::from_secs(7);
         }
         assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
     }
 
     #[test]
-    fn ten_good_minutes_start_the_back_off_over() {
+    fn an_exit_ten_minutes_after_the_back_off_last_grew_starts_it_over() {
         let mut backoff = BackOff::new(SimDuration::from_secs(300));
-        let first = backoff.after_exit(SimTime::from_secs(1));
-        let second = backoff.after_exit(first + SimDuration::from_secs(601));
-        assert_eq!(second, first + SimDuration::from_secs(601));
+        assert_eq!(backoff.try_start(at(1), Some(at(1))), Ok(()));
+        assert_eq!(backoff.try_start(at(602), Some(at(602))), Ok(()), "as if it were the first");
+        assert_eq!(backoff.try_start(at(603), Some(at(603))), Err(at(613)), "and so 10 s again");
+    }
+
+    #[test]
+    fn an_end_that_is_long_ago_makes_no_wait() {
+        let mut backoff = BackOff::new(SimDuration::from_secs(300));
+        assert_eq!(backoff.try_start(at(30), None), Ok(()), "it never ended");
+        assert_eq!(backoff.try_start(at(60), Some(at(30))), Ok(()));
+        assert_eq!(backoff.try_start(at(90), Some(at(60))), Ok(()), "30 s, and 10 are due");
+        assert_eq!(backoff.try_start(at(120), Some(at(90))), Ok(()), "30 s, and 20 are due");
+        assert_eq!(backoff.try_start(at(150), Some(at(120))), Err(at(160)), "40 are due");
     }
 }

@@ -1,11 +1,14 @@
 //! How a pod ends: `preStop`, SIGTERM, SIGKILL, sidecars after the others; and what is left of it
 //! (`killPodWithSyncResult`, `killContainer`, `terminationOrdering` in `pkg/kubelet/kuberuntime`, 1.36).
 
+use super::context::Context;
+use super::making::Sandbox;
 use super::node_agent::Reach;
 use super::probes::ProbeKind;
 use super::profile::OnSigterm;
 use super::unit::{Run, State, Stopping, Trouble, Unit};
-use super::worker::{Context, Exit, KILLED, Stage, TERMINATED, Worker, containers};
+use super::work::Task;
+use super::worker::{Exit, KILLED, Stage, TERMINATED, Worker, containers};
 use super::{AppEffect, PodStep, Stop};
 use cluster::Action;
 use cluster::container_status::TerminationReason;
@@ -22,7 +25,7 @@ pub(super) const NODE_SHUTDOWN: &str = "Terminated";
 pub(super) const EVICTED: &str = "Evicted";
 
 /// A pod that is being ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ending {
     /// SIGKILL for whatever is left then.
     pub(super) kill_at: SimTime,
@@ -30,6 +33,10 @@ pub(super) struct Ending {
     pub(super) removes: bool,
     /// Where nothing ran: when the pod is done with.
     pub(super) unstarted_until: Option<SimTime>,
+    /// What is left of it is being taken down.
+    pub(super) is_closing: bool,
+    /// When its object is asked to go.
+    pub(super) gone_at: Option<SimTime>,
 }
 
 impl Worker {
@@ -93,37 +100,44 @@ impl Worker {
 
     fn begin_ending(&mut self, grace: SimDuration, removes: bool, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        let kill_at = now + grace;
+        let from = self.next_sync(ctx);
+        self.synced(from);
+        let kill_at = from + grace;
         let nothing_runs = self.units.iter().all(|unit| !unit.is_alive());
         let unstarted = self.profiles[self.app].shut_down.min(UNSTARTED_STOP_MAX);
         let unstarted_until = nothing_runs.then(|| now + unstarted);
-        self.stage = Stage::Ending(Ending { kill_at, removes, unstarted_until });
+        self.stage =
+            Stage::Ending(Ending { kill_at, removes, unstarted_until, ..Ending::default() });
+        if nothing_runs {
+            ctx.cancel_work(self.pod);
+            self.holds_status = false;
+        }
         for (position, container) in containers(ctx.spec).enumerate() {
             // Sidecars that run go last; one that is still to be made will not be.
             if !container.is_sidecar || !self.units[position].is_alive() {
-                self.stop(position, container, kill_at, ctx);
+                self.stop((position, container), (from, kill_at), ctx);
             }
         }
     }
 
-    /// Asks a container to stop: after its `preStop` hook, and with SIGKILL at `kill_at`.
+    /// Asks a container to stop from `now` on: after its `preStop` hook, and with SIGKILL at `kill_at`.
     pub(super) fn stop(
         &mut self,
-        position: usize,
-        container: &Container,
-        kill_at: SimTime,
-        ctx: &mut Context<'_>,
+        (position, container): (usize, &Container),
+        (now, kill_at): (SimTime, SimTime),
+        ctx: &Context<'_>,
     ) {
-        let now = ctx.now();
+        let signal = ctx.timing.stop_container;
         let unit = &mut self.units[position];
         match unit.state {
             State::Running(Run { started, is_ready, has_answered, .. }) => {
                 let sleep = container.pre_stop_sleep.filter(|_| kill_at > now);
-                let signal_at = sleep.map_or(now, |sleep| (now + sleep).min(kill_at));
+                let hook_ends = sleep.map_or(now, |sleep| (now + sleep).min(kill_at));
                 // What the hook used counts in whole seconds, and SIGTERM has its least time.
-                let used = SimDuration::from_secs((signal_at - now).as_secs());
+                let used = SimDuration::from_secs((hook_ends - now).as_secs());
                 let left = ((kill_at - now) - used).max(GRACE_MIN);
-                let kill_at = if sleep.is_some() { signal_at + left } else { kill_at };
+                let kill_at = if sleep.is_some() { hook_ends + left } else { kill_at };
+                let signal_at = (hook_ends + signal).min(kill_at);
                 unit.state = State::Stopping(Stopping {
                     started,
                     is_ready,
@@ -136,6 +150,10 @@ impl Worker {
                 });
             }
             State::Stopping(_) | State::Ended(_) => {}
+            State::Exited { end, at, .. } => {
+                unit.ended(at, end);
+                unit.state = State::Ended(end);
+            }
             // What is not made yet, or not again, will not be.
             _ => unit.state = unit.last.map_or(State::Idle, State::Ended),
         }
@@ -166,7 +184,9 @@ impl Worker {
         let of_pod = ctx.spec.termination_grace_period;
         let probe = super::unit::probe_of(container, kind);
         let grace = probe.and_then(|probe| probe.termination_grace_period).unwrap_or(of_pod);
-        self.stop(position, container, ctx.now() + grace, ctx);
+        let from = self.next_sync(ctx);
+        self.synced(from);
+        self.stop((position, container), (from, from + grace), ctx);
     }
 
     /// SIGTERM is due, or the container is at its end.
@@ -239,15 +259,36 @@ impl Worker {
                 false
             }
             Some((position, container)) => {
-                self.stop(position, container, ending.kill_at.max(now + GRACE_MIN), ctx);
+                let kill_at = ending.kill_at.max(now + GRACE_MIN);
+                self.stop((position, container), (now, kill_at), ctx);
                 true
             }
             None if ending.unstarted_until.is_some_and(|at| at > now) => false,
+            None if ending.unstarted_until.is_none()
+                && ending.removes
+                && self.closes(ending, ctx) =>
+            {
+                false
+            }
             None => {
                 self.done(ending, ctx);
                 false
             }
         }
+    }
+
+    /// Whether what is left of the pod is still being taken down, or its object waits for the next relist.
+    fn closes(&mut self, mut ending: Ending, ctx: &mut Context<'_>) -> bool {
+        if !ending.is_closing {
+            ending.is_closing = true;
+            let cpu = ctx.timing.stop_sandbox_cpu;
+            self.is_taken_down = self.begin_work(Task::Stop, cpu, ctx).is_some();
+        }
+        if self.is_taken_down && ending.gone_at.is_none() {
+            ending.gone_at = Some(ctx.relist_after(ctx.now() + ctx.timing.stop_sandbox));
+        }
+        self.stage = Stage::Ending(ending);
+        ending.gone_at.is_none_or(|at| at > ctx.now())
     }
 
     /// No container runs any more.
@@ -274,7 +315,7 @@ impl Worker {
             return false;
         }
         let kill_at = ctx.now() + ctx.spec.termination_grace_period;
-        self.stage = Stage::Ending(Ending { kill_at, removes: false, unstarted_until: None });
+        self.stage = Stage::Ending(Ending { kill_at, ..Ending::default() });
         true
     }
 
@@ -308,10 +349,14 @@ impl Worker {
         for position in 0..self.units.len() {
             self.lose(position, exit, ctx.spec, ctx.now());
         }
-        self.has_sandbox = false;
+        ctx.cancel_work(self.pod);
+        self.holds_status = false;
+        self.sandbox = Sandbox::Absent;
+        self.has_started = false;
         if pod.is_terminating() {
-            let ending =
-                Ending { kill_at: ctx.now(), removes: true, unstarted_until: Some(ctx.now()) };
+            let unstarted_until = Some(ctx.now());
+            let kill_at = ctx.now();
+            let ending = Ending { kill_at, removes: true, unstarted_until, ..Ending::default() };
             self.stage = Stage::Ending(ending);
         }
         self.settle(ctx);

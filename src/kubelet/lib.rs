@@ -5,15 +5,19 @@
 mod admission;
 pub mod allocation;
 pub mod backoff;
+mod context;
 mod ending;
 mod images;
+mod making;
 pub mod memory;
 mod node_agent;
 pub mod probes;
 pub mod profile;
 pub mod settings;
 mod status;
+pub mod timing;
 mod unit;
+mod work;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -21,20 +25,35 @@ use std::collections::BTreeSet;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use cluster::{Action, ClusterView, Name};
-use engine::{SimDuration, SimTime};
+use engine::random::open_unit;
+use engine::{SimDuration, SimTime, Streams};
 
 pub use profile::{AppProfile, OnSigterm, PodProfile};
 pub use settings::KubeletSettings;
 
+use context::Context;
 use ending::{EVICTED, NODE_SHUTDOWN};
 use node_agent::{NodeAgent, Reach, agent_of};
 use probes::ProbeKind;
-use worker::{Context, Exit, KILLED, Worker};
+use timing::KubeletTiming;
+use work::Work;
+use worker::{Exit, KILLED, Worker};
+
+/// In place of a worker's version: a timer of the node's work.
+const WORK: u32 = 0;
+
+/// Sets the timer for the end of the work that is done next, if that is another than before.
+fn tell_next(work: &mut Work, out: &mut Effects) {
+    out.timers.extend(work.take_next().map(|(at, pod)| (at, pod, WORK)));
+}
 
 /// The kubelets of all nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Kubelet {
     settings: KubeletSettings,
+    timing: KubeletTiming,
+    /// The making and ending of pods on cores that all nodes share.
+    shared_work: Work,
     /// By the pod's slot.
     workers: Vec<Option<Worker>>,
     /// By the node's slot.
@@ -126,8 +145,8 @@ pub enum ContainerKill {
 
 impl Kubelet {
     /// Kubelets with these settings on all nodes.
-    pub fn new(settings: KubeletSettings) -> Self {
-        Self { settings, ..Self::default() }
+    pub fn new(settings: KubeletSettings, timing: KubeletTiming) -> Self {
+        Self { settings, timing, ..Self::default() }
     }
 
     /// A pod was bound to a node: its kubelet takes it.
@@ -144,7 +163,7 @@ impl Kubelet {
             self.workers.resize_with(pod.index() + 1, || None);
         }
         let spec = &view.template_of(bound).spec;
-        let worker = Worker::new(pod, node, spec, profile, &self.settings);
+        let worker = Worker::new(pod, node, spec, profile, (&self.settings, &self.timing));
         self.workers[pod.index()] = Some(worker);
         self.with(view, pod, out, Worker::admit);
     }
@@ -156,11 +175,28 @@ impl Kubelet {
 
     /// A timer of a worker is due; a version that is not the worker's any more is ignored.
     pub fn wake(&mut self, view: ClusterView<'_>, pod: PodId, version: u32, out: &mut Effects) {
+        if version == WORK {
+            return self.work_due(view, pod, out);
+        }
         self.with(view, pod, out, |worker, ctx| {
             if worker.version() == version {
                 worker.settle(ctx);
             }
         });
+    }
+
+    /// Work for a pod may be done.
+    fn work_due(&mut self, view: ClusterView<'_>, pod: PodId, out: &mut Effects) {
+        let slot = self.workers.get_mut(pod.index()).and_then(Option::as_mut);
+        let Some(worker) = slot.filter(|worker| worker.pod == pod) else { return };
+        let agent = agent_of(&mut self.nodes, worker.node);
+        let is_shared = self.timing.shared_cores.is_some();
+        let work = if is_shared { &mut self.shared_work } else { &mut agent.work };
+        while let Some(task) = work.take_done(view.now, pod) {
+            worker.work_done(view.now, task);
+        }
+        tell_next(work, out);
+        self.with(view, pod, out, Worker::settle);
     }
 
     /// The answer to a probe that waits for a worker will come after `delay`; absent = never.
@@ -180,9 +216,13 @@ impl Kubelet {
     }
 
     /// A pod object is gone: nothing of it is left to do.
-    pub fn pod_removed(&mut self, pod: PodId) {
-        if let Some(slot) = self.workers.get_mut(pod.index()) {
-            slot.take_if(|worker| worker.pod == pod);
+    pub fn pod_removed(&mut self, now: SimTime, pod: PodId, out: &mut Effects) {
+        let Some(slot) = self.workers.get_mut(pod.index()) else { return };
+        let Some(worker) = slot.take_if(|worker| worker.pod == pod) else { return };
+        let agent = agent_of(&mut self.nodes, worker.node);
+        for work in [&mut agent.work, &mut self.shared_work] {
+            work.cancel(now, pod);
+            tell_next(work, out);
         }
     }
 
@@ -313,8 +353,9 @@ impl Kubelet {
     }
 
     /// A node object appeared in a slot: nothing is known of the node that held it before.
-    pub fn node_added(&mut self, node: NodeId, images: impl Iterator<Item = Name>) {
-        *agent_of(&mut self.nodes, node) = NodeAgent::new(images);
+    pub fn node_added(&mut self, node: NodeId, uid: u64, images: impl Iterator<Item = Name>) {
+        let phase = open_unit(&mut Streams::new(uid).stream("pleg", 0));
+        *agent_of(&mut self.nodes, node) = NodeAgent { phase, ..NodeAgent::new(images) };
     }
 
     fn worker(&self, pod: PodId) -> Option<&Worker> {
@@ -335,13 +376,19 @@ impl Kubelet {
         let agent = agent_of(&mut self.nodes, worker.node);
         if agent.reach == Reach::Up {
             let (spec, settings) = (&view.template_of(object).spec, &self.settings);
-            step(worker, &mut Context { view, pod: object, spec, agent, settings, out });
+            let (timing, shared_work) = (&self.timing, &mut self.shared_work);
+            let mut ctx =
+                Context { view, pod: object, spec, agent, settings, timing, shared_work, out };
+            step(worker, &mut ctx);
+            ctx.tell_next_work();
         }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing_tests;
 
 impl Exit {
     const OUT_OF_MEMORY: Self = Self {

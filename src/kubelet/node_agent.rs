@@ -1,6 +1,7 @@
 //! One node's kubelet: whether it works, and what it keeps for all of its pods.
 
 use super::images::Images;
+use super::work::Work;
 use cluster::Name;
 use cluster::node::NodeId;
 
@@ -9,6 +10,10 @@ use cluster::node::NodeId;
 pub(super) struct NodeAgent {
     pub(super) reach: Reach,
     pub(super) images: Images,
+    /// The making and ending of its pods.
+    pub(super) work: Work,
+    /// When its relists come, as a part of their period, 0 to 1.
+    pub(super) phase: f64,
 }
 
 /// Whether a kubelet works and is heard.
@@ -28,7 +33,7 @@ pub(super) enum Reach {
 impl NodeAgent {
     /// The kubelet of a node that has these images.
     pub(super) fn new(images: impl Iterator<Item = Name>) -> Self {
-        Self { reach: Reach::Up, images: Images::new(images) }
+        Self { reach: Reach::Up, images: Images::new(images), ..Self::default() }
     }
 
     /// Whether its machine is down, or cannot be reached.

@@ -2,8 +2,9 @@
 //! instant of the next result that matters is computed in place of an event for each probe: an idle
 //! cluster costs nothing.
 //!
-//! Semantics: `pkg/kubelet/prober/worker.go` (1.36). The grid of a probe starts at the container's
-//! start plus `initialDelaySeconds` and steps by `periodSeconds`.
+//! Semantics: `pkg/kubelet/prober/worker.go` (1.36). Each probe has a worker, which ticks from before the container's
+//! start on, period by period. A tick inside `initialDelaySeconds`, or before the startup probe has succeeded, sends
+//! no probe. A sync of a pod that is not ready triggers its readiness probe at once, and the period starts anew.
 
 use cluster::pod_template::Probe;
 use engine::{SimDuration, SimTime};
@@ -33,6 +34,8 @@ impl ProbeKind {
 /// One probe of one running container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prober {
+    /// No probe is sent before.
+    from: SimTime,
     /// The next probe.
     next: SimTime,
     /// How many results in a row were the same.
@@ -45,9 +48,8 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// A prober of a container that started at `started`, whose turn begins at `from` (the startup
-    /// probe, if there is one, holds the others back). The first verdict: readiness no, liveness yes,
-    /// startup neither.
+    /// A prober that ticks from `ticks_from` on, and probes at ticks from `from` on. The first verdict: readiness no,
+    /// liveness yes, startup neither.
     ///
     /// ```
     /// use wavetank::cluster::pod_template::Probe;
@@ -63,21 +65,26 @@ impl Prober {
     ///     termination_grace_period: None,
     /// };
     /// // Probes come at 10, 15, 20, ... s; the application answers from 12 s on: ready at 15 s.
-    /// let mut prober = Prober::new(ProbeKind::Readiness, &readiness, SimTime::ZERO, SimTime::ZERO);
+    /// let from = SimTime::from_secs(10);
+    /// let mut prober = Prober::new(ProbeKind::Readiness, &readiness, SimTime::ZERO, from);
     /// prober.count_until(SimTime::from_secs(12), &readiness, false);
     /// assert_eq!(prober.next_change(&readiness, true), Some(SimTime::from_secs(15)));
     /// ```
-    pub fn new(kind: ProbeKind, probe: &Probe, started: SimTime, from: SimTime) -> Self {
+    pub fn new(kind: ProbeKind, probe: &Probe, ticks_from: SimTime, from: SimTime) -> Self {
         let verdict = match kind {
             ProbeKind::Startup => None,
             ProbeKind::Readiness => Some(false),
             ProbeKind::Liveness => Some(true),
         };
-        let first = started + probe.initial_delay;
-        let late = (from - first).max(SimDuration::ZERO).as_nanos();
-        let period = period_of(probe).as_nanos();
-        let next = first + SimDuration::from_nanos(late + (period - late % period) % period);
-        Self { next, run: 0, last_result: false, verdict, answer: None }
+        let next = tick(ticks_from, from, probe);
+        Self { from, next, run: 0, last_result: false, verdict, answer: None }
+    }
+
+    /// A sync triggers the worker, whose period starts anew: it probes now, unless it is too early for probes, or
+    /// finds no container to probe.
+    pub fn trigger(&mut self, now: SimTime, probe: &Probe, finds_container: bool) {
+        let ticks_from = if finds_container { now } else { now + period_of(probe) };
+        self.next = tick(ticks_from, self.from, probe);
     }
 
     /// When the verdict changes if all results from now on are `result`; absent = it does not.
@@ -160,6 +167,13 @@ impl Prober {
     }
 }
 
+/// The first tick, of those from `ticks_from` on, that is not before `from`.
+fn tick(ticks_from: SimTime, from: SimTime, probe: &Probe) -> SimTime {
+    let late = (from - ticks_from).max(SimDuration::ZERO).as_nanos();
+    let period = period_of(probe).as_nanos();
+    ticks_from + SimDuration::from_nanos(late + (period - late % period) % period)
+}
+
 const fn threshold(probe: &Probe, result: bool) -> u32 {
     if result { probe.success_threshold } else { probe.failure_threshold }
 }
@@ -189,7 +203,7 @@ mod tests {
     }
 
     fn fresh(kind: ProbeKind, probe: &Probe) -> Prober {
-        Prober::new(kind, probe, at(0), at(0))
+        Prober::new(kind, probe, at(0), at(0) + probe.initial_delay)
     }
 
     #[test]

@@ -25,8 +25,9 @@ pub struct AppProfile {
     pub image_size: Option<Quantity>,
     /// Running all init containers, one after the other. Default 0s; without init containers unused.
     pub init: SimDuration,
-    /// From the pulled image to the running container (sandbox, network, process). Default 1s.
-    pub start: SimDuration,
+    /// From the pulled image to the running container (sandbox, network, process). Default: as long as
+    /// `timing.kubelet` says, which depends on how many pods start beside it.
+    pub start: Option<SimDuration>,
     /// From the running container to the application answering. Default 0s.
     pub warm_up: SimDuration,
     /// CPU burnt from the running container until the pod is ready, thousandths of a core. Default 0.
@@ -136,7 +137,7 @@ impl Default for AppProfile {
         Self {
             image_pull: SimDuration::from_secs(5),
             init: SimDuration::ZERO,
-            start: SimDuration::from_secs(1),
+            start: None,
             warm_up: SimDuration::ZERO,
             warm_up_cpu_milli: 0,
             settling: SimDuration::ZERO,

@@ -1,7 +1,8 @@
 //! What the kubelet reports of a pod: container statuses, conditions, phase.
 
+use super::context::Context;
 use super::unit::{State, Unit};
-use super::worker::{Context, Stage, Worker};
+use super::worker::{Stage, Worker};
 use cluster::Action;
 use cluster::container_status::{PodReport, WaitingReason};
 use cluster::node::ConditionStatus;
@@ -14,6 +15,7 @@ impl Worker {
     pub(super) fn report(&self, ctx: &mut Context<'_>) {
         let phase = match self.stage {
             Stage::Bound | Stage::Gone => return,
+            Stage::Active if self.holds_status || self.runs_hook() => return,
             Stage::Ended if self.failed_for.is_some() => PodPhase::Failed,
             Stage::Active | Stage::Ending(_) | Stage::Ended => self.phase(ctx.spec),
         };
@@ -85,8 +87,8 @@ impl Worker {
         if self.has_failed_init(spec) && spec.restart_policy == RestartPolicy::Never {
             return PodPhase::Failed;
         }
-        let running = regular.iter().filter(|unit| unit.is_alive()).count();
-        let is_new = |unit: &&Unit| !unit.is_alive() && unit.last.is_none();
+        let running = regular.iter().filter(|unit| unit.seems_alive()).count();
+        let is_new = |unit: &&Unit| !unit.seems_alive() && unit.last.is_none();
         let waiting = regular.iter().filter(is_new).count();
         if !self.is_initialized(spec) || waiting > 0 {
             return PodPhase::Pending;

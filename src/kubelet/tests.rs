@@ -23,11 +23,22 @@ pub(super) struct OnePod {
     /// What each write changed.
     writes: Vec<Vec<Change>>,
     timers: Vec<(SimTime, PodId, u32)>,
+    pub(super) steps: Vec<(SimTime, PodStep)>,
 }
 
 impl OnePod {
     pub(super) fn new(spec: PodSpec, profile: &PodProfile) -> Self {
-        let mut store = Store::new(Streams::new(1));
+        Self::timed(spec, profile, KubeletTiming::IDEAL, 1)
+    }
+
+    /// A pod whose kubelet takes its time, one of many.
+    pub(super) fn timed(
+        spec: PodSpec,
+        profile: &PodProfile,
+        timing: KubeletTiming,
+        seed: u64,
+    ) -> Self {
+        let mut store = Store::new(Streams::new(seed));
         let mut changes = Vec::new();
         let mut act = |action| apply(&mut store, SimTime::ZERO, action, &mut changes).unwrap();
         act(Action::add_node(node()));
@@ -43,14 +54,17 @@ impl OnePod {
         apply(&mut store, SimTime::ZERO, Action::BindPod(pod, node), &mut changes).unwrap();
         let mut one = Self {
             store,
-            kubelet: Kubelet::default(),
+            kubelet: Kubelet::new(KubeletSettings::default(), timing),
             pod,
             node,
             now: SimTime::ZERO,
             apps: Vec::new(),
             writes: Vec::new(),
             timers: Vec::new(),
+            steps: Vec::new(),
         };
+        let uid = one.store.nodes().get(node).map_or(0, |node| node.meta.uid);
+        one.kubelet.node_added(node, uid, std::iter::empty());
         one.step(|kubelet, view, out| kubelet.pod_bound(view, pod, profile, out));
         one
     }
@@ -60,6 +74,7 @@ impl OnePod {
         let mut out = Effects::default();
         step(&mut self.kubelet, ClusterView::new(&self.store, self.now), &mut out);
         self.timers.extend(out.timers);
+        self.steps.extend(out.steps.into_iter().map(|(_, step)| (self.now, step)));
         for action in out.actions {
             let mut changes = Vec::new();
             apply(&mut self.store, self.now, action, &mut changes).unwrap();
@@ -96,14 +111,14 @@ impl OnePod {
     }
 
     /// READY STATUS RESTARTS as kubectl prints them at `seconds`; `gone` without the object.
-    fn at(&mut self, seconds: f64) -> String {
+    pub(super) fn at(&mut self, seconds: f64) -> String {
         self.run_until(seconds);
         let Some(pod) = self.get() else { return "gone".to_owned() };
         let printed = printed_status(pod, &self.store.template_of(pod).spec);
         format!("{}/{} {} {}", printed.ready, printed.containers, printed.status, printed.restarts)
     }
 
-    fn delete(&mut self) {
+    pub(super) fn delete(&mut self) {
         let deletion = Action::DeletePod(self.pod, PodDeletion::default());
         apply(&mut self.store, self.now, deletion, &mut Vec::new()).unwrap();
         let pod = self.pod;
@@ -126,7 +141,7 @@ fn node() -> Node {
     }
 }
 
-fn seconds(seconds: i64) -> SimDuration {
+pub(super) fn seconds(seconds: i64) -> SimDuration {
     SimDuration::from_secs(seconds)
 }
 
@@ -134,20 +149,20 @@ pub(super) fn container(name: &str) -> Container {
     Container { name: name.into(), image: name.into(), ..Container::default() }
 }
 
-fn pod(containers: Vec<Container>) -> PodSpec {
+pub(super) fn pod(containers: Vec<Container>) -> PodSpec {
     PodSpec { containers, termination_grace_period: seconds(30), ..PodSpec::default() }
 }
 
 /// Pulled in 2 s, started in 1 s.
-fn app() -> AppProfile {
-    AppProfile { image_pull: seconds(2), ..AppProfile::default() }
+pub(super) fn app() -> AppProfile {
+    AppProfile { image_pull: seconds(2), start: Some(seconds(1)), ..AppProfile::default() }
 }
 
-fn profile(app: AppProfile) -> PodProfile {
+pub(super) fn profile(app: AppProfile) -> PodProfile {
     PodProfile { app, ..PodProfile::default() }
 }
 
-fn probe(period: i64, failure_threshold: u32) -> Probe {
+pub(super) fn probe(period: i64, failure_threshold: u32) -> Probe {
     Probe {
         initial_delay: SimDuration::ZERO,
         period: seconds(period),
@@ -207,8 +222,12 @@ fn init_containers_run_one_by_one_and_sidecars_beside_what_follows() {
 #[test]
 fn an_init_container_that_fails_is_tried_again_or_fails_its_pod() {
     let described = |policy| {
-        let failing =
-            AppProfile { runs_for: Some(seconds(1)), exit_code: 3, start: seconds(0), ..app() };
+        let failing = AppProfile {
+            runs_for: Some(seconds(1)),
+            exit_code: 3,
+            start: Some(seconds(0)),
+            ..app()
+        };
         let others = Arc::new(BTreeMap::from([(Name::from("migrate"), failing)]));
         let spec = PodSpec {
             init_containers: vec![container("migrate")],
@@ -227,7 +246,7 @@ fn an_init_container_that_fails_is_tried_again_or_fails_its_pod() {
 
 #[test]
 fn a_crashing_container_backs_off_longer_and_longer() {
-    let crashing = AppProfile { crashes_after: Some(seconds(1)), start: seconds(0), ..app() };
+    let crashing = AppProfile { crashes_after: Some(seconds(1)), start: Some(seconds(0)), ..app() };
     let mut one = OnePod::new(pod(vec![container("web")]), &profile(crashing));
     assert_eq!(one.at(2.5), "1/1 Running 0");
     assert_eq!(one.at(3.5), "1/1 Running 1", "restarted at once");
@@ -309,11 +328,16 @@ fn a_slow_start_is_killed_by_liveness_unless_a_startup_probe_holds_it_back() {
     let slow = AppProfile { warm_up: seconds(60), on_sigterm: OnSigterm::Exit, ..app() };
     let bare = Container { liveness_probe: Some(probe(10, 3)), ..container("web") };
     let mut one = OnePod::new(pod(vec![bare.clone()]), &profile(slow));
-    assert_eq!(one.at(22.9), "1/1 Running 0");
-    assert_eq!(one.at(24.0), "1/1 Running 1", "probes at 3, 13, 23 s failed");
+    assert_eq!(one.at(29.9), "1/1 Running 0");
+    assert_eq!(
+        one.at(31.0),
+        "1/1 Running 1",
+        "probes at 10, 20, 30 s failed: they tick from the sandbox on"
+    );
     let guarded = Container { startup_probe: Some(probe(10, 30)), ..bare };
     let mut one = OnePod::new(pod(vec![guarded]), &profile(slow));
-    assert_eq!(one.at(63.0), "1/1 Running 0", "started by the probe at 63 s");
+    assert_eq!(one.at(69.9), "0/1 Running 0");
+    assert_eq!(one.at(70.0), "1/1 Running 0", "it answers from 63 s on, and is probed at 70 s");
     assert_eq!(one.at(600.0), "1/1 Running 0");
 }
 
@@ -330,8 +354,8 @@ fn an_application_that_hangs_loses_readiness_then_its_life() {
     one.step(|kubelet, view, out| kubelet.hang(view, id, until, out));
     assert!(one.apps.contains(&(one.now, AppEffect::Hangs(id))));
     assert_eq!(one.at(28.0), "0/1 Running 0", "readiness probes at 23, 28 s");
-    assert_eq!(one.at(72.9), "0/1 Running 0", "liveness at 23, 33, 43 s, then 30 s of grace");
-    one.run_until(73.0);
+    assert_eq!(one.at(69.9), "0/1 Running 0", "liveness at 20, 30, 40 s, then 30 s of grace");
+    one.run_until(70.0);
     assert!(one.apps.contains(&(one.now, AppEffect::Stopped(id, Stop::KilledByProbe))));
 }
 

@@ -1,9 +1,9 @@
 //! One container of a pod on its node: what it is doing, and when that ends.
 
 use super::backoff::BackOff;
+use super::context::Context;
 use super::probes::{ProbeKind, Prober};
 use super::profile::{AppProfile, Start};
-use super::worker::Context;
 use cluster::container_status::{
     ContainerState, ContainerStatus, Termination, TerminationReason, WaitingReason,
 };
@@ -17,10 +17,16 @@ pub(super) struct Unit {
     pub(super) backoff: BackOff,
     pub(super) restarts: u32,
     pub(super) last: Option<Termination>,
+    /// When it last ended.
+    pub(super) exited_at: Option<SimTime>,
+    /// With a pull that failed: how long no other is tried, and since when.
+    pub(super) pull_backoff: Option<(SimDuration, SimTime)>,
     /// Pulls that failed one after the other.
     pub(super) pull_failures: u32,
     /// It is being restarted to get other resources.
     pub(super) is_resized: bool,
+    /// Its `postStart` hook runs until then: the kubelet does nothing else for the pod.
+    pub(super) hook_until: Option<SimTime>,
 }
 
 /// What a container is doing.
@@ -36,16 +42,29 @@ pub(super) enum State {
     PullBackOff { retry_at: SimTime },
     /// It must not be pulled, and is not there.
     NeverPulled,
-    /// It is being made, or made again.
-    Creating { runs_at: SimTime },
+    /// It is being made, or made again; `restart` says whether that is shown as a back-off. Absent = the
+    /// step goes on.
+    Making { step: Making, done_at: Option<SimTime>, restart: Option<bool> },
     /// It runs.
     Running(Run),
     /// It runs, and was asked to stop, or will be after its `preStop` hook.
     Stopping(Stopping),
-    /// It ended, and is made again at `runs_at`; `waits` if that is a back-off.
-    Restarting { runs_at: SimTime, waits: bool },
+    /// It ended, which the kubelet has not noticed.
+    Exited { end: Termination, at: SimTime, code: i32, noticed_at: SimTime },
+    /// It ended, and the kubelet sees at `sync_at` whether it may be made again; `waits` if that is a
+    /// back-off.
+    Restarting { sync_at: SimTime, waits: bool },
     /// It ended for good.
     Ended(Termination),
+}
+
+/// A step of making a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Making {
+    /// The runtime creates it.
+    Create,
+    /// The runtime starts it.
+    Start,
 }
 
 /// A running container.
@@ -60,6 +79,11 @@ pub(super) struct Run {
     pub(super) has_hung: bool,
     /// It exits by itself, with this code.
     pub(super) ends_at: Option<(SimTime, i32)>,
+    /// From where on the ticks of its probes count, which a worker each has from the pod's sandbox on.
+    pub(super) ticks_from: SimTime,
+    /// When a sync has its readiness probed at once, and how often that was so.
+    pub(super) trigger_at: Option<SimTime>,
+    pub(super) triggers: u32,
     pub(super) startup: Option<Prober>,
     pub(super) readiness: Option<Prober>,
     pub(super) liveness: Option<Prober>,
@@ -122,14 +146,38 @@ impl Unit {
             backoff,
             restarts: 0,
             last: None,
+            exited_at: None,
+            pull_backoff: None,
             pull_failures: 0,
             is_resized: false,
+            hook_until: None,
         }
     }
 
     /// Whether its process exists.
     pub(super) const fn is_alive(&self) -> bool {
         matches!(self.state, State::Running(_) | State::Stopping(_))
+    }
+
+    /// Since when its process exists.
+    pub(super) const fn started(&self) -> Option<SimTime> {
+        match self.state {
+            State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) => {
+                Some(started)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the kubelet takes it to run.
+    pub(super) const fn seems_alive(&self) -> bool {
+        self.is_alive() || matches!(self.state, State::Exited { .. })
+    }
+
+    /// It ended, and the kubelet knows.
+    pub(super) const fn ended(&mut self, at: SimTime, end: Termination) {
+        self.last = Some(end);
+        self.exited_at = Some(at);
     }
 
     /// Whether it ended for good.
@@ -166,11 +214,15 @@ impl Unit {
             State::Idle | State::NeverPulled | State::Ended(_) => None,
             State::ConfigError { retry_at } | State::PullBackOff { retry_at } => Some(*retry_at),
             State::Pulling { done_at } => Some(*done_at),
-            State::Creating { runs_at } | State::Restarting { runs_at, .. } => Some(*runs_at),
+            State::Making { done_at, .. } => *done_at,
+            State::Exited { noticed_at, .. } => Some(*noticed_at),
+            State::Restarting { sync_at, .. } => Some(*sync_at),
             State::Stopping(stopping) => {
                 Some(stopping.signal_at.map_or(stopping.ends_at, |at| at.min(stopping.ends_at)))
             }
-            State::Running(run) => run.next(container, moment),
+            State::Running(run) => {
+                self.hook_until.into_iter().chain(run.next(container, moment)).min()
+            }
         }
     }
 
@@ -178,20 +230,26 @@ impl Unit {
     pub(super) fn status(&self, first: WaitingReason) -> ContainerStatus {
         let waiting = ContainerState::Waiting;
         let state = match self.state {
-            State::Idle | State::Pulling { .. } | State::Creating { .. } => waiting(first),
+            State::Idle | State::Pulling { .. } | State::Making { restart: None, .. } => {
+                waiting(first)
+            }
             State::ConfigError { .. } => waiting(WaitingReason::CreateContainerConfigError),
             State::PullBackOff { .. } if self.pull_failures < 2 => {
                 waiting(WaitingReason::ErrImagePull)
             }
             State::PullBackOff { .. } => waiting(WaitingReason::ImagePullBackOff),
             State::NeverPulled => waiting(WaitingReason::ErrImageNeverPull),
-            State::Restarting { waits: true, .. } => waiting(WaitingReason::CrashLoopBackOff),
-            State::Restarting { waits: false, .. } => {
+            State::Restarting { waits: true, .. } | State::Making { restart: Some(true), .. } => {
+                waiting(WaitingReason::CrashLoopBackOff)
+            }
+            State::Restarting { waits: false, .. } | State::Making { restart: Some(false), .. } => {
                 self.last.map_or(waiting(first), ContainerState::Terminated)
             }
             State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) => {
                 ContainerState::Running { since: started.floor_to_second() }
             }
+            // What the kubelet has not noticed it goes on telling.
+            State::Exited { end, .. } => ContainerState::Running { since: end.started },
             State::Ended(end) => ContainerState::Terminated(end),
         };
         let last_termination = match state {
@@ -212,11 +270,12 @@ impl Unit {
 impl Run {
     /// A container that starts now.
     pub(super) fn new(
-        now: SimTime,
+        (now, ticks_from): (SimTime, SimTime),
         container: &Container,
         profile: &AppProfile,
         start: Start,
     ) -> Self {
+        let from = now + container.post_start_sleep.unwrap_or(SimDuration::ZERO);
         let mut run = Self {
             started: now,
             answers_at: (!profile.never_ready).then(|| now + profile.warm_up),
@@ -224,6 +283,9 @@ impl Run {
             hangs_at: profile.hangs_after.map(|after| now + after),
             has_hung: false,
             ends_at: profile.end_of(start).map(|(after, code)| (now + after, code)),
+            ticks_from,
+            trigger_at: None,
+            triggers: 0,
             startup: None,
             readiness: None,
             liveness: None,
@@ -232,9 +294,10 @@ impl Run {
         };
         match &container.startup_probe {
             Some(probe) => {
-                run.startup = Some(Prober::new(ProbeKind::Startup, probe, now, now));
+                let from = run.probed_from(probe, from);
+                run.startup = Some(Prober::new(ProbeKind::Startup, probe, ticks_from, from));
             }
-            None => run.probe_from(now, container),
+            None => run.probe_from(from, container),
         }
         run
     }
@@ -242,13 +305,20 @@ impl Run {
     /// The startup probe holds the others back no more.
     pub(super) fn probe_from(&mut self, from: SimTime, container: &Container) {
         let prober = |kind, probe: &Option<Probe>| {
-            probe.as_ref().map(|probe| Prober::new(kind, probe, self.started, from))
+            let probe = probe.as_ref()?;
+            Some(Prober::new(kind, probe, self.ticks_from, self.probed_from(probe, from)))
         };
         let readiness = prober(ProbeKind::Readiness, &container.readiness_probe);
         let liveness = prober(ProbeKind::Liveness, &container.liveness_probe);
         (self.readiness, self.liveness) = (readiness, liveness);
         self.is_started = true;
         self.is_ready = readiness.is_none();
+    }
+
+    /// From when on a probe is sent at its ticks: the delay counts from the start, as the status has it, in whole
+    /// seconds.
+    fn probed_from(&self, probe: &Probe, from: SimTime) -> SimTime {
+        from.max(self.started.floor_to_second() + probe.initial_delay)
     }
 
     /// What a probe that is sent at `now` finds, if the application has time for it.
@@ -292,7 +362,7 @@ impl Run {
         let hangs_at = self.hangs_at.filter(|_| !self.has_hung);
         let ends_at = self.ends_at.map(|(at, _)| at);
         let probes = KINDS.into_iter().filter_map(|kind| self.next_of(kind, container, moment));
-        [answers_at, hangs_at, ends_at].into_iter().flatten().chain(probes).min()
+        [answers_at, hangs_at, ends_at, self.trigger_at].into_iter().flatten().chain(probes).min()
     }
 
     /// When a probe's verdict changes, or, where its answers are not known in advance, when it is
@@ -357,7 +427,9 @@ pub(super) fn judge(
         }
         ProbeKind::Readiness => {
             run.is_ready = succeeded;
-            if !succeeded {
+            if succeeded {
+                run.trigger_at = None;
+            } else {
                 ctx.warn("Unhealthy", "Readiness probe failed");
             }
         }

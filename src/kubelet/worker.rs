@@ -3,26 +3,24 @@
 
 use super::admission::{self, Rejection, TOLD_AFTER};
 use super::backoff::BackOff;
+use super::context::Context;
 use super::ending::Ending;
+use super::making::Sandbox;
 use super::profile::{AppProfile, PodProfile, Start};
 use super::settings::KubeletSettings;
-use super::unit::{
-    KINDS, Moment, Run, State, Stopping, Trouble, Unit, judge, probe_of, restarts, termination,
-};
-use super::{AppEffect, Effects, NodeAgent, PodStep, Stop};
+use super::timing::KubeletTiming;
+use super::unit::{KINDS, Moment, Run, State, Trouble, Unit, judge, probe_of};
+use super::{AppEffect, PodStep, Stop};
 use crate::probes::ProbeKind;
-use cluster::action::Event;
+use cluster::Action;
 use cluster::container_status::TerminationReason;
 use cluster::node::NodeId;
-use cluster::pod::{Pod, PodId};
+use cluster::pod::PodId;
 use cluster::pod_template::{Container, ImagePullPolicy, PodSpec};
-use cluster::{Action, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
 /// How often the kubelet looks again at a pod that it could not start.
-const SYNC_RETRY: SimDuration = SimDuration::from_secs(10);
-/// The longest wait between two pulls of an image that cannot be pulled.
-const PULL_BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
+pub(super) const SYNC_RETRY: SimDuration = SimDuration::from_secs(10);
 /// Exit code of a process that SIGKILL ended.
 pub(super) const KILLED: i32 = 137;
 /// Exit code of a process that SIGTERM ended.
@@ -42,8 +40,19 @@ pub(super) struct Worker {
     pub(super) units: Vec<Unit>,
     /// Position of the application's container.
     pub(super) app: usize,
-    /// The sandbox exists: the first container has paid for it.
-    pub(super) has_sandbox: bool,
+    pub(super) sandbox: Sandbox,
+    /// A container has been made in the sandbox, and has paid for it.
+    pub(super) has_started: bool,
+    /// When the workers of its probes began to tick.
+    pub(super) probed_from: SimTime,
+    /// When the kubelet last synced it.
+    pub(super) last_sync: SimTime,
+    /// What is new is not told yet.
+    pub(super) holds_status: bool,
+    /// The sandbox and all else of a pod that ended is gone.
+    pub(super) is_taken_down: bool,
+    /// How many numbers it has drawn.
+    pub(super) drawn: u64,
     pub(super) trouble: Trouble,
     /// `activeDeadlineSeconds`.
     deadline: Option<SimTime>,
@@ -68,28 +77,6 @@ pub(super) enum Stage {
     Gone,
 }
 
-/// What a step of a worker works with.
-pub(super) struct Context<'a> {
-    pub(super) view: ClusterView<'a>,
-    /// The pod that the worker is of.
-    pub(super) pod: &'a Pod,
-    pub(super) spec: &'a PodSpec,
-    pub(super) agent: &'a mut NodeAgent,
-    pub(super) settings: &'a KubeletSettings,
-    pub(super) out: &'a mut Effects,
-}
-
-impl Context<'_> {
-    pub(super) const fn now(&self) -> SimTime {
-        self.view.now
-    }
-
-    /// Writes a warning about the pod.
-    pub(super) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
-        self.out.actions.push(event(self.pod, true, reason, message));
-    }
-}
-
 /// Why a container ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exit {
@@ -104,19 +91,28 @@ impl Worker {
         node: NodeId,
         spec: &PodSpec,
         profile: &PodProfile,
-        settings: &KubeletSettings,
+        (settings, timing): (&KubeletSettings, &KubeletTiming),
     ) -> Self {
-        let profiles = profile.of_containers(spec);
+        let mut profiles = profile.of_containers(spec);
+        for profile in &mut profiles {
+            profile.start = profile.start.or(timing.start);
+        }
         let backoff = BackOff::new(settings.max_container_restart_period);
         Self {
             pod,
             node,
-            version: 0,
+            version: super::WORK,
             stage: Stage::Bound,
             units: profiles.iter().map(|_| Unit::new(backoff)).collect(),
             profiles,
             app: profile.position(spec),
-            has_sandbox: false,
+            sandbox: Sandbox::Absent,
+            has_started: false,
+            probed_from: SimTime::ZERO,
+            last_sync: SimTime::ZERO,
+            holds_status: false,
+            is_taken_down: false,
+            drawn: 0,
             trouble: Trouble::default(),
             deadline: None,
             failed_for: None,
@@ -156,6 +152,7 @@ impl Worker {
             return;
         }
         ctx.out.actions.push(Action::StartPod(self.pod));
+        self.synced(ctx.now());
         self.deadline = ctx.spec.active_deadline.map(|after| ctx.now() + after);
         self.stage = Stage::Active;
         self.settle(ctx);
@@ -199,6 +196,10 @@ impl Worker {
             );
         }
         loop {
+            if self.sandbox_next().is_some_and(|at| at <= ctx.now()) {
+                self.sandbox_due(ctx);
+                continue;
+            }
             let due = containers(ctx.spec).enumerate().find(|(position, container)| {
                 self.next_of(*position, container, ctx.now()).is_some_and(|at| at <= ctx.now())
             });
@@ -226,9 +227,10 @@ impl Worker {
         let units = containers(ctx.spec).enumerate();
         let next = units.filter_map(|(position, one)| self.next_of(position, one, ctx.now()));
         let of_pod = match self.stage {
-            Stage::Ending(ending) => ending.unstarted_until,
+            Stage::Ending(ending) => ending.unstarted_until.or(ending.gone_at),
             _ => self.deadline,
         };
+        let of_pod = of_pod.into_iter().chain(self.sandbox_next());
         let trouble = self.trouble.next_end(ctx.now());
         if let Some(at) = next.chain(of_pod).chain(trouble).min() {
             ctx.out.timers.push((at, self.pod, self.version));
@@ -248,6 +250,7 @@ impl Worker {
     /// Begins with the container whose turn it is; false if there is none, or the pod is done.
     fn begin_next(&mut self, ctx: &mut Context<'_>) -> bool {
         match self.stage {
+            Stage::Active if self.runs_hook() => return false,
             Stage::Active => {}
             Stage::Ending(ending) => return self.go_on_ending(ending, ctx),
             Stage::Bound | Stage::Ended | Stage::Gone => return false,
@@ -277,7 +280,7 @@ impl Worker {
             match self.units[position].state {
                 State::Idle => return self.begin(position, container, ctx),
                 // Containers are started one after the other.
-                State::Pulling { .. } | State::Creating { .. } => return false,
+                State::Pulling { .. } | State::Making { restart: None, .. } => return false,
                 _ => {}
             }
         }
@@ -286,6 +289,9 @@ impl Worker {
 
     fn begin(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) -> bool {
         let is_idle = self.units[position].state == State::Idle;
+        if is_idle && self.sandbox != Sandbox::Made {
+            return self.begin_sandbox(ctx);
+        }
         if is_idle {
             self.prepare(position, container, ctx);
         }
@@ -318,14 +324,7 @@ impl Worker {
         }
         let must_ask = !is_there || container.image_pull_policy == ImagePullPolicy::Always;
         if profile.pull_fails && must_ask {
-            ctx.out.steps.push((self.pod, PodStep::PullCalled(position)));
-            unit.pull_failures += 1;
-            let doublings = (unit.pull_failures - 1).min(5);
-            let wait = (SYNC_RETRY * (1 << doublings)).min(PULL_BACKOFF_MAX);
-            let message = format!("Failed to pull image \"{}\": ErrImagePull", container.image);
-            ctx.warn("Failed", message);
-            unit.state = State::PullBackOff { retry_at: now + wait };
-            return;
+            return self.pull_failing(position, container, ctx);
         }
         let done_at = ctx.agent.images.pull(now, &container.image, &profile, ctx.settings);
         unit.state = State::Pulling { done_at };
@@ -338,16 +337,16 @@ impl Worker {
                 self.prepare(position, container, ctx);
             }
             State::Pulling { .. } => {
-                let pays_for_sandbox = !std::mem::replace(&mut self.has_sandbox, true);
-                let start = self.profiles[position].start;
-                let takes = if pays_for_sandbox { start } else { SimDuration::ZERO };
                 self.units[position].pull_failures = 0;
-                self.units[position].state = State::Creating { runs_at: ctx.now() + takes };
+                self.make(position, None, ctx);
             }
-            State::Creating { .. } => self.run(position, container, ctx),
-            State::Restarting { .. } => {
-                self.units[position].restarts += 1;
-                self.run(position, container, ctx);
+            State::Making { step, restart, .. } => {
+                self.making_due(position, container, (step, restart), ctx);
+            }
+            State::Exited { end, at, .. } => self.exit_noticed(position, (end, at), ctx),
+            State::Restarting { waits, .. } => {
+                let ended = self.units[position].exited_at;
+                self.sync_restart(position, ended, waits, ctx);
             }
             State::Running(run) => self.advance(position, container, run, ctx),
             State::Stopping(stopping) => self.stop_due(position, stopping, ctx),
@@ -356,11 +355,24 @@ impl Worker {
     }
 
     /// The container starts.
-    fn run(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
+    pub(super) fn run(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
+        let now = ctx.now();
         let uid = ctx.pod.uid;
         let start = Start { uid, container: position, restarts: self.units[position].restarts };
-        let run = Run::new(ctx.now(), container, &self.profiles[position], start);
+        let ticks = (now, self.probed_from);
+        let mut run = Run::new(ticks, container, &self.profiles[position], start);
         ctx.out.steps.push((self.pod, PodStep::Started(position)));
+        let hook = container.post_start_sleep.filter(|hook| *hook > SimDuration::ZERO);
+        self.units[position].hook_until = hook.map(|hook| now + hook);
+        let hook_ends = now + hook.unwrap_or(SimDuration::ZERO);
+        self.synced_after_start(hook_ends + ctx.timing.readiness_trigger, ctx);
+        if let (Some(probe), Some(prober)) = (&container.readiness_probe, &mut run.readiness) {
+            let (at, is_lost) = self.first_trigger(hook_ends, ctx);
+            run.trigger_at = (!is_lost).then_some(at);
+            // One that comes with a relist is in the place of the second.
+            run.triggers = u32::from(at > hook_ends + ctx.timing.readiness_trigger);
+            prober.trigger(at, probe, !is_lost);
+        }
         self.units[position].state = State::Running(run);
         if position == self.app {
             // A fresh process is not stuck; what it depends on may still be missing.
@@ -379,7 +391,9 @@ impl Worker {
     ) {
         let now = ctx.now();
         let moment = self.moment(now, position);
-        if !run.has_answered && run.answers_at.is_some_and(|at| at <= now) {
+        if self.units[position].hook_until.take_if(|until| *until <= now).is_some() {
+            self.hold_status(ctx);
+        } else if !run.has_answered && run.answers_at.is_some_and(|at| at <= now) {
             run.has_answered = true;
             if position == self.app && now >= self.trouble.hangs_until && !run.has_hung {
                 ctx.out.apps.push(AppEffect::Answers(self.pod));
@@ -389,6 +403,8 @@ impl Worker {
             if position == self.app && run.has_answered {
                 ctx.out.apps.push(AppEffect::Hangs(self.pod));
             }
+        } else if run.trigger_at.is_some_and(|at| at <= now) {
+            self.triggered(&mut run, container, ctx);
         } else if let Some((_, code)) = run.ends_at.filter(|(at, _)| *at <= now) {
             let exit = Exit { code, reason: None, stop: Stop::Crashed };
             return self.container_ended(position, exit, ctx);
@@ -401,8 +417,40 @@ impl Worker {
                 self.units[position].state = State::Running(run);
                 return self.kill_for_probe(position, kind, container, ctx);
             }
+            if changed {
+                self.verdict_changed(&mut run, kind, ctx);
+            }
         }
         self.units[position].state = State::Running(run);
+    }
+
+    /// A sync of a pod that is not ready has its readiness probed at once.
+    fn triggered(&mut self, run: &mut Run, container: &Container, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        run.triggers += 1;
+        // Its initial value is set with the first, and has the pod synced again.
+        self.synced(if run.triggers == 1 { self.next_sync(ctx) } else { now });
+        run.trigger_at = self.next_trigger(run.triggers, ctx);
+        if let (Some(probe), Some(prober)) = (&container.readiness_probe, &mut run.readiness) {
+            prober.trigger(now, probe, true);
+        }
+    }
+
+    /// A probe's verdict has the pod synced.
+    fn verdict_changed(&mut self, run: &mut Run, kind: ProbeKind, ctx: &mut Context<'_>) {
+        if kind == ProbeKind::Readiness && run.triggers == 0 {
+            // The first result of a container's readiness comes with a sync because of its initial value.
+            self.synced(self.next_sync(ctx));
+        }
+        let at = self.next_sync(ctx);
+        match kind {
+            // The others have been held back until now.
+            ProbeKind::Startup if run.readiness.is_some() => run.trigger_at = Some(ctx.now()),
+            ProbeKind::Readiness if !run.is_ready && at > ctx.now() => run.trigger_at = Some(at),
+            _ => {}
+        }
+        self.synced(at);
+        self.hold_status(ctx);
     }
 
     /// A probe is sent or answered; true if its verdict changed.
@@ -445,57 +493,9 @@ impl Worker {
             self.settle(ctx);
         }
     }
-
-    /// A container ended.
-    pub(super) fn container_ended(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
-        let now = ctx.now();
-        let (State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. })) =
-            self.units[position].state
-        else {
-            return;
-        };
-        ctx.out.steps.push((self.pod, PodStep::Exited(position)));
-        if position == self.app {
-            ctx.out.apps.push(AppEffect::Stopped(self.pod, exit.stop));
-        }
-        let is_ending = self.stage != Stage::Active;
-        let end = termination(started, now, exit.code, exit.reason);
-        let unit = &mut self.units[position];
-        unit.last = Some(end);
-        let is_resized = std::mem::take(&mut unit.is_resized);
-        if !is_ending && is_resized {
-            // No back-off: it did not end by itself.
-            let runs_at = now + self.profiles[position].start;
-            unit.state = State::Restarting { runs_at, waits: false };
-            return self.resize_if_done(ctx);
-        }
-        if is_ending || !restarts(position, exit.code, ctx.spec) {
-            unit.state = State::Ended(end);
-            return;
-        }
-        let restart_at = unit.backoff.after_exit(now);
-        let waits = restart_at > now;
-        if waits {
-            let message = "Back-off restarting failed container (CrashLoopBackOff)";
-            ctx.warn("BackOff", message);
-        }
-        let runs_at = restart_at + self.profiles[position].start;
-        unit.state = State::Restarting { runs_at, waits };
-    }
 }
 
 /// All containers, init containers first.
 pub(super) fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> + Clone {
     spec.init_containers.iter().chain(&spec.containers)
-}
-
-/// An event about a pod.
-pub(super) fn event(
-    pod: &Pod,
-    is_warning: bool,
-    reason: &'static str,
-    message: impl Into<String>,
-) -> Action {
-    let (object, message) = (pod.id.clone(), message.into());
-    Action::Event(Box::new(Event { kind: Kind::Pod, object, is_warning, reason, message }))
 }

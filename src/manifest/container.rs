@@ -33,6 +33,7 @@ pub(super) fn container(
     let mut probe = |probe: &Option<core::Probe>, field| {
         probe.as_ref().map(|probe| lower_probe(probe, &path.field(field), errors))
     };
+    let lifecycle = container.lifecycle.as_ref();
     Container {
         name: Name::from(container.name.as_str()),
         image: Name::from(image),
@@ -47,7 +48,8 @@ pub(super) fn container(
         requests,
         limits,
         ports: ports(container, host_network, path, errors),
-        pre_stop_sleep: pre_stop_sleep(container),
+        pre_stop_sleep: lifecycle.and_then(|one| hook_time(one.pre_stop.as_ref()?)),
+        post_start_sleep: lifecycle.and_then(|one| hook_time(one.post_start.as_ref()?)),
         is_sidecar: container.restart_policy.as_deref() == Some("Always"),
         restarts_on_resize: restarts_on_resize(container, path, errors),
     }
@@ -140,9 +142,51 @@ fn lower_probe(probe: &core::Probe, path: &FieldPath<'_>, errors: &mut FieldErro
     }
 }
 
-fn pre_stop_sleep(container: &core::Container) -> Option<SimDuration> {
-    let sleep = container.lifecycle.as_ref()?.pre_stop.as_ref()?.sleep.as_ref()?;
-    Some(SimDuration::from_secs(sleep.seconds))
+/// How long a hook takes, as far as that is said: it sleeps, or runs a command that sleeps. What else a command does
+/// counts as instant.
+fn hook_time(hook: &core::LifecycleHandler) -> Option<SimDuration> {
+    if let Some(sleep) = &hook.sleep {
+        return Some(SimDuration::from_secs(sleep.seconds));
+    }
+    let words = hook.exec.as_ref()?.command.as_ref()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let program = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+    match words[..] {
+        [shell, options, script, ..]
+            if ["sh", "bash", "ash", "dash"].contains(&program(shell).as_str())
+                && options.starts_with('-')
+                && options.ends_with('c') =>
+        {
+            let commands = script.split([';', '\n', '&', '|']);
+            let times = commands
+                .filter_map(|command| slept(&command.split_whitespace().collect::<Vec<_>>()));
+            times.reduce(|sum, time| sum + time)
+        }
+        _ => slept(&words),
+    }
+}
+
+/// How long `sleep` sleeps: the sum of its arguments, in seconds unless they have a unit.
+fn slept(words: &[&str]) -> Option<SimDuration> {
+    let [program, times @ ..] = words else { return None };
+    if program.rsplit('/').next() != Some("sleep") || times.is_empty() {
+        return None;
+    }
+    let seconds = |text: &&str| {
+        let number = text.trim_end_matches(['s', 'm', 'h', 'd']);
+        let unit = match &text[number.len()..] {
+            "" | "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        let seconds = number.parse::<f64>().ok()? * unit;
+        // Longer than any grace is as long as it gets.
+        (seconds.is_finite() && seconds >= 0.0).then(|| seconds.min(1e9))
+    };
+    let sum: Option<f64> = times.iter().map(seconds).sum();
+    sum.map(SimDuration::from_secs_f64)
 }
 
 #[cfg(test)]
@@ -156,6 +200,23 @@ mod tests {
         spec.containers.push(serde_json::from_str(json).unwrap());
         created_pod(&mut spec);
         (container(&spec.containers[0], false, &FieldPath::ROOT, &mut errors), errors)
+    }
+
+    #[test]
+    fn a_hook_that_sleeps_takes_its_time_however_it_is_written() {
+        let time = |hook: &str| {
+            let hook: core::LifecycleHandler = serde_json::from_str(hook).unwrap();
+            hook_time(&hook).map(|time| time.as_secs_f64())
+        };
+        let exec = |command: &str| time(&format!(r#"{{"exec": {{"command": {command}}}}}"#));
+        assert_eq!(time(r#"{"sleep": {"seconds": 5}}"#), Some(5.0));
+        assert_eq!(exec(r#"["sleep", "15"]"#), Some(15.0));
+        assert_eq!(exec(r#"["/bin/sleep", "0.5", "1m"]"#), Some(60.5));
+        assert_eq!(exec(r#"["/bin/sh", "-c", "sleep 5 && nginx -s quit; sleep 2s"]"#), Some(7.0));
+        assert_eq!(exec(r#"["bash", "-ec", "sleep 3"]"#), Some(3.0));
+        assert_eq!(exec(r#"["/bin/sh", "-c", "nginx -s quit"]"#), None);
+        assert_eq!(exec(r#"["sleep", "soon"]"#), None);
+        assert_eq!(exec(r#"["nginx", "-s", "quit"]"#), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const MODELLED: [(&str, &str); 50] = [
     ("LabelSelector LabelSelectorRequirement", "*"),
     ("EnvFromSource", "configMapRef secretRef"),
     ("ConfigMapEnvSource SecretEnvSource", "*"),
-    ("Lifecycle", "preStop"),
+    ("Lifecycle", "preStop postStart"),
     ("LifecycleHandler", "sleep"),
     ("SleepAction", "*"),
     ("ResourceRequirements", "requests limits"),
@@ -195,8 +195,12 @@ const MEANINGS: [(&str, &str, &str); 27] = [
     ("PodSpec", "resourceClaims schedulingGroup", "devices and pod groups are not allocated"),
     ("PodSpec", "runtimeClassName", "its overhead counts only where `overhead` says it"),
     ("PodSpec", "os", "it changes neither placement nor load"),
-    ("Lifecycle", "postStart stopSignal", "it takes no time"),
-    ("LifecycleHandler", "exec httpGet tcpSocket", "the hook takes no time; `sleep` does"),
+    ("Lifecycle", "stopSignal", "it takes no time"),
+    (
+        "LifecycleHandler",
+        "exec httpGet tcpSocket",
+        "the hook takes no time, unless it is a command that sleeps",
+    ),
     ("ResourceRequirements", "claims", "devices are not allocated"),
     ("Volume", "", "no storage is simulated; such a volume is always there"),
     (

@@ -2,10 +2,10 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
-    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime, ErrorBudget,
-    FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, ObjectiveResult, PoolCost,
-    PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity, Spread,
-    WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime,
+    ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, ObjectiveResult,
+    PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
+    Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
 use engine::SimDuration;
 use units::{HourlyPrice, Money};

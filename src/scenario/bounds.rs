@@ -216,8 +216,8 @@ mod tests {
     fn a_value_beyond_its_bounds_is_told_with_its_line_and_both_bounds() {
         for (settings, expected) in [
             (
-                "delays: {cpuSharingPeriod: 0s}",
-                "a.yaml:6: delays.cpuSharingPeriod: 0s is less than the least, 1ms: write from 1ms to 36500d",
+                "timing: {cpuSharingPeriod: 0s}",
+                "a.yaml:6: timing.cpuSharingPeriod: 0s is less than the least, 1ms: write from 1ms to 36500d",
             ),
             (
                 "verticalPodAutoscaler: {updaterInterval: 0.5}",
@@ -232,8 +232,8 @@ mod tests {
                 "cluster.nodePools[1].count: 100001 is more than the most, write from 0 to 100000",
             ),
             (
-                "delays: {watch: 106751d}",
-                "delays.watch: \"106751d\" is too long; write 36500d or less",
+                "timing: {watch: 106751d}",
+                "timing.watch: \"106751d\" is too long; write 36500d or less",
             ),
             (
                 "timeline: [{at: 1m, every: 1ns, drain: a}]",
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_value_at_its_bounds_is_within_them() {
         for settings in [
-            "delays: {cpuSharingPeriod: 1ms, watch: 36500d}",
+            "timing: {cpuSharingPeriod: 1ms, watch: 36500d}",
             "cluster: {nodePools: [{name: a, count: 100000}, {name: b, count: 0}]}",
             "verticalPodAutoscaler: {updaterInterval: 1}",
         ] {

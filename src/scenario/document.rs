@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bill::Bill;
 use super::cluster::Cluster;
-use super::delays::Delays;
 use super::objectives::Objective;
 use super::provenance::Provenance;
+use super::timing::{Timing, TimingText};
 use super::workloads::Workload;
 use ::cluster::ObjectReference;
 use controllers::hpa::HpaSettings;
@@ -75,9 +75,10 @@ pub struct Scenario {
     /// metrics-server, from which the autoscaler has its figures.
     #[serde(default)]
     pub metrics: MetricsSettings,
-    /// Delays between the parts of a cluster.
+    /// How long what goes on between the parts of a cluster takes: watches, kubelets, endpoints.
     #[serde(default)]
-    pub delays: Delays,
+    #[schemars(with = "TimingText")]
+    pub timing: Timing,
     /// What the pods of each workload do: how long they take to start, what a request costs them.
     #[serde(default)]
     pub workloads: Vec<Workload>,

@@ -154,7 +154,7 @@ mod tests {
         let scenario =
             parse(SMALLEST, &["seed=7", "cluster.nodePools=[]"]).expect("valid").scenario;
         assert_eq!(scenario.seed, 7);
-        let error = parse(SMALLEST, &["seed=-7", "delays.wtach=1s", "name.first=a"]);
+        let error = parse(SMALLEST, &["seed=-7", "timing.wtach=1s", "name.first=a"]);
         insta::assert_snapshot!(error.expect_err("no setting is right"));
     }
 

@@ -150,7 +150,7 @@ impl<'a> Blueprint<'a> {
             entrances,
             timeline: self.timeline.clone(),
             faults: scenario.faults.clone(),
-            delays: scenario.delays,
+            timing: scenario.timing,
             kubelet: scenario.kubelet,
             metrics: scenario.metrics.clone(),
             controllers: ControllerSettings {

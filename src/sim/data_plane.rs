@@ -43,7 +43,7 @@ impl DataPlane {
     /// A data plane without nodes.
     pub(super) fn new(world: &World) -> Self {
         Self {
-            kubelet: Kubelet::new(world.kubelet),
+            kubelet: Kubelet::new(world.kubelet, world.timing.kubelet),
             apps: Apps::default(),
             traffic: world.new_traffic(Streams::new(world.seed)),
             endpoints: Endpoints::new(world),
@@ -114,7 +114,11 @@ impl DataPlane {
 
     fn node_added(&mut self, env: &mut Environment, id: NodeId) {
         if let Some(node) = env.store().nodes().get(id) {
-            self.kubelet.node_added(id, node.images.iter().map(|(name, _)| name.clone()));
+            self.kubelet.node_added(
+                id,
+                node.meta.uid,
+                node.images.iter().map(|(name, _)| name.clone()),
+            );
         }
         for pod in std::mem::take(&mut self.nowhere) {
             self.pod_added(env, pod);
@@ -142,7 +146,8 @@ impl DataPlane {
 
     fn pod_removed(&mut self, env: &mut Environment, pod: PodId) {
         self.book_usage_of(env, pod);
-        self.kubelet.pod_removed(pod);
+        let now = env.now;
+        self.step(env, |kubelet, _, out| kubelet.pod_removed(now, pod, out));
         self.apps.remove(env.now, pod, &mut self.traffic);
     }
 
@@ -194,7 +199,7 @@ impl DataPlane {
                 apps.stopped(now, pod, stop, traffic);
                 let ends = |pod: &Pod| pod.is_terminating();
                 if stop == Stop::Terminated && env.store().pods().get(pod).is_some_and(ends) {
-                    let at = now + env.world.delays.sandbox_stop;
+                    let at = now + env.world.timing.sandbox_stop;
                     env.enter(at, Event::SandboxStopped { pod });
                 }
             }
@@ -267,7 +272,7 @@ impl DataPlane {
                 self.kill_for_memory(env, *pod);
             }
         }
-        let is_look = MemoryPressure::is_look(env.now, env.world.delays.cpu_sharing_period);
+        let is_look = MemoryPressure::is_look(env.now, env.world.timing.cpu_sharing_period);
         let nodes: BTreeSet<NodeId> = growing.into_iter().filter_map(|(_, node)| node).collect();
         for node in nodes {
             if !self.kubelet.is_down(node) {

@@ -85,7 +85,7 @@ impl Endpoints {
         let Some(position) = self.services.iter().position(|one| *one == Some(id)) else { return };
         if let Some(service) = env.store().services().get(id).filter(|one| one.spec.is_headless) {
             self.propagating.push_back((id, routable(&service.endpoints, false)));
-            let at = env.now + env.world.delays.dns_cache;
+            let at = env.now + env.world.timing.dns_cache;
             return env.enter(at, Event::Propagate { service: id });
         }
         let via = env.world.traffic[position].1.policy.via;
@@ -105,7 +105,7 @@ impl Endpoints {
         via: Via,
     ) -> bool {
         let world = Arc::clone(&env.world);
-        let writes = writes_of(&world.delays, via);
+        let writes = writes_of(&world.timing, via);
         if !self.writers[via as usize].writer.is_writing() {
             let changed = std::mem::take(&mut self.writers[via as usize].changed);
             let lists = changed.into_iter().map(|one| (one, self.backends_of(env, apps, one)));

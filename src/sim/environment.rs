@@ -35,8 +35,8 @@ impl Environment {
             Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),
             controllers,
             ControlPlaneSettings {
-                watch_latency: world.delays.watch,
-                client_rate: world.delays.controller_client,
+                watch_latency: world.timing.watch,
+                client_rate: world.timing.controller_client,
             },
             world.begin,
         );

@@ -25,14 +25,14 @@ impl Looks {
     /// Starts the clock: its first tick is a period after the start.
     pub(super) fn start(&mut self, env: &mut Environment) {
         self.state = State::Awake;
-        env.enter(SimTime::ZERO + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+        env.enter(SimTime::ZERO + env.world.timing.cpu_sharing_period, Event::ShareCpu);
     }
 
     /// A look is over; if it left nothing to look at, none is planned.
     pub(super) fn done(&mut self, env: &mut Environment, is_quiet: bool) {
         self.state = if is_quiet { State::Asleep } else { State::Awake };
         if !is_quiet {
-            env.enter(env.now + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+            env.enter(env.now + env.world.timing.cpu_sharing_period, Event::ShareCpu);
         }
     }
 
@@ -44,7 +44,7 @@ impl Looks {
     /// Lets it go on: at the tick at which it would be if it had never stood still.
     pub(super) fn wake(&mut self, env: &mut Environment, is_past: bool) {
         self.state = State::Awake;
-        let at = next_tick(env.now, env.world.delays.cpu_sharing_period, is_past);
+        let at = next_tick(env.now, env.world.timing.cpu_sharing_period, is_past);
         env.enter(at, Event::ShareCpu);
     }
 }

@@ -123,3 +123,22 @@ fn memory_for_pods(node: &Node, threshold: i64) -> Option<i64> {
     let capacity = node.capacity.get("memory").map_or(allocatable, Quantity::value);
     Some((allocatable + threshold).min(capacity.max(allocatable)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_lasts_for_its_transition_period_after_it_was_last_seen() {
+        let mut nodes: engine::Table<()> = engine::Table::default();
+        let node = engine::Id::from_bits(nodes.insert(()).to_bits());
+        let (mut pressure, period) = (MemoryPressure::default(), SimDuration::from_secs(300));
+        let at = SimTime::from_secs;
+        pressure.note(at(10), node);
+        pressure.note(at(100), node);
+        let mut reliefs = |seconds| pressure.relieve(at(seconds), period).len();
+        assert_eq!(reliefs(311), 0, "it was seen again meanwhile");
+        assert_eq!((reliefs(399), reliefs(400)), (0, 1));
+        assert_eq!(reliefs(800), 0, "said once");
+    }
+}

@@ -6,7 +6,7 @@
 
 use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Stream, Streams};
-use scenario::{Delays, RuleWrites};
+use scenario::{RuleWrites, Timing};
 use traffic::Via;
 
 /// One who follows the endpoints.
@@ -71,11 +71,11 @@ impl Writer {
 }
 
 /// The settings of one who follows the endpoints.
-pub(super) const fn writes_of(delays: &Delays, via: Via) -> &RuleWrites {
+pub(super) const fn writes_of(timing: &Timing, via: Via) -> &RuleWrites {
     match via {
-        Via::KubeProxy => &delays.kube_proxy,
-        Via::IngressController => &delays.ingress_controller,
-        Via::Gateway => &delays.gateway,
+        Via::KubeProxy => &timing.kube_proxy,
+        Via::IngressController => &timing.ingress_controller,
+        Via::Gateway => &timing.gateway,
     }
 }
 

@@ -12,10 +12,11 @@ use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimDuration, SimTime, Streams, random};
 use faults::{RandomFault, TimelineAction};
+use kubelet::timing::KubeletTiming;
 use kubelet::{AppProfile, KubeletSettings};
 use manifest::{Diagnostics, Object, Source, admit, read_manifests};
 use metrics::MetricsSettings;
-use scenario::Delays;
+use scenario::Timing;
 use scenario::machines::Preset;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
@@ -59,8 +60,8 @@ pub struct World {
     pub timeline: Vec<(SimTime, Step)>,
     /// Faults that come by chance.
     pub faults: Vec<RandomFault>,
-    /// Delays of the cluster.
-    pub delays: Delays,
+    /// How long things take in the cluster.
+    pub timing: Timing,
     /// Settings of the kubelets.
     pub kubelet: KubeletSettings,
     /// Timing of metrics-server.
@@ -141,7 +142,8 @@ pub struct App {
 impl World {
     /// A world without nodes, objects and traffic, with the defaults of a scenario: kube-scheduler's default
     /// profile, the flags that controllers and kubelets have without any, no warm-up, and reports in intervals of
-    /// 15 s or more. Fields that no method below sets are set by name: `World { delays, ..World::new(1, hour) }`.
+    /// 15 s or more; but kubelets take no time, so that what a world shows is what was put into it. Fields that no method
+    /// below sets are set by name: `World { timing, ..World::new(1, hour) }`.
     pub fn new(seed: u64, duration: SimDuration) -> Self {
         let ties = TieBreaker::drawn(Streams::new(seed).stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&SchedulerConfiguration::default(), ties);
@@ -161,7 +163,7 @@ impl World {
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
             faults: Vec::new(),
-            delays: Delays::default(),
+            timing: Timing { kubelet: KubeletTiming::IDEAL, ..Timing::MEASURED },
             kubelet: KubeletSettings::default(),
             metrics: MetricsSettings::default(),
             controllers: ControllerSettings::default(),

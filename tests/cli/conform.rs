@@ -45,6 +45,26 @@ fn a_folder_stands_for_all_recordings_in_it() {
 }
 
 #[test]
+fn what_a_real_cluster_was_measured_at_agrees_and_without_any_table_there_is_nothing_to_compare() {
+    let measured = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/real-cluster");
+    let folder = tempfile::tempdir().expect("a folder");
+    let conform = || {
+        let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+        command.args(["conform", "real-cluster", &folder.path().to_string_lossy()]);
+        command.assert()
+    };
+    let output = conform().code(2).get_output().stderr.clone();
+    let text = String::from_utf8_lossy(&output).into_owned();
+    assert!(text.contains("holds no recorded situation; expected one of start-stop,"), "{text}");
+    for file in ["cases.json", "image-requests.csv", "image-events.csv"] {
+        std::fs::copy(format!("{measured}/{file}"), folder.path().join(file)).expect("copied");
+    }
+    let output = conform().success().get_output().stdout.clone();
+    let text = String::from_utf8_lossy(&output).into_owned();
+    assert!(text.starts_with("agreed     images pull 1 to pull 2"), "{text}");
+}
+
+#[test]
 fn a_disagreement_ends_with_1_and_shows_the_first_difference() {
     let row = WRONG_ROW.replace('\n', "");
     let output = conform(&["-"]).write_stdin(row).assert().code(1).get_output().clone();

@@ -14,7 +14,7 @@ use kubelet::AppProfile;
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 use metrics::MetricsSettings;
 use scenario::resolved::ScenarioFiles;
-use scenario::{ClientRate, Delays, ResolvedScenario, RuleWrites, ScenarioText};
+use scenario::{ResolvedScenario, ScenarioText, Timing};
 use scheduler::{Scheduler, TieBreaker};
 use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};
@@ -106,16 +106,7 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
         scrape_time: SimDuration::ZERO,
         ..MetricsSettings::default()
     };
-    world.delays = Delays {
-        watch: SimDuration::ZERO,
-        kube_proxy: RuleWrites::IDEAL,
-        ingress_controller: RuleWrites::IDEAL,
-        gateway: RuleWrites::IDEAL,
-        sandbox_stop: SimDuration::ZERO,
-        controller_client: ClientRate::UNLIMITED,
-        dns_cache: SimDuration::ZERO,
-        cpu_sharing_period: NEVER,
-    };
+    world.timing = Timing { cpu_sharing_period: NEVER, ..Timing::IDEAL };
     let applied = world.timeline.iter_mut().flat_map(|(_, step)| &mut step.objects);
     let later = applied.filter_map(|action| match action {
         Action::Apply(_, AnySpec::Node(node)) => Some(&mut **node),
@@ -192,7 +183,7 @@ fn requests(cpu_milliseconds: f64) -> RequestModelSpec {
 fn profile(image: &Image, is_probed: bool) -> AppProfile {
     AppProfile {
         image_pull: SimDuration::ZERO,
-        start: seconds(image.start_s.max(0.0)),
+        start: Some(seconds(image.start_s.max(0.0))),
         // Without a probe, Running is Ready, and what is Ready is taken to answer.
         warm_up: if is_probed { seconds(image.warmup_s.max(0.0)) } else { SimDuration::ZERO },
         warm_up_cpu_milli: image.startup_cpu_m,

@@ -141,8 +141,7 @@ pub struct QuantileOutcome {
     pub simulated: Quantile,
     /// How far apart they may be.
     pub tolerance: f64,
-    /// Whether they are no further apart, or what was simulated lies where what was measured leaves the
-    /// quantile open.
+    /// Whether they are no further apart, or their intervals overlap.
     pub agreed: bool,
 }
 
@@ -194,7 +193,7 @@ fn quantile(
     let (recorded, simulated) = (recorded.quantile(p), simulated.quantile(p));
     let tolerance = (ratio * recorded.value).max(least);
     let is_close = (recorded.value - simulated.value).abs() <= tolerance;
-    let is_open = simulated.value >= recorded.least && simulated.value <= recorded.greatest;
+    let is_open = simulated.greatest >= recorded.least && simulated.least <= recorded.greatest;
     QuantileOutcome { p, recorded, simulated, tolerance, agreed: is_close || is_open }
 }
 

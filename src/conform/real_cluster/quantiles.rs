@@ -49,7 +49,8 @@ impl Sample {
         let least = below.iter().rposition(|one| *one <= tail).unwrap_or(0);
         let greatest = below.iter().position(|one| *one >= 1.0 - tail).unwrap_or(last).min(last);
         let at = p * last as f64;
-        let (low, part) = (at as usize, at - at.floor());
+        let low = (1..=last).take_while(|position| *position as f64 <= at).count();
+        let part = at - low as f64;
         let high = (low + 1).min(last);
         let value = values[low] + (values[high] - values[low]) * part;
         Quantile { value, least: values[least], greatest: values[greatest] }

@@ -14,8 +14,12 @@ const LENGTH: SimDuration = SimDuration::from_secs(1_800);
 
 /// Cases whose waits from an exit to the next start are of one kind.
 const CRASHES: [&str; 5] = ["crash0", "crash15", "crashok", "crashinit", "crashonfail"];
-/// Cases whose starts follow from their probes.
-const KILLS: [&str; 4] = ["live", "live-p5-d7", "live-ignore", "crash700"];
+/// Cases whose gaps from start to start are of one kind.
+const GAPS: [(&str, &[&str]); 3] = [
+    ("liveness kills", &["live", "live-p5-d7"]),
+    ("liveness kills with SIGTERM ignored", &["live-ignore"]),
+    ("crashes after 100 s", &["crash700"]),
+];
 
 pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
@@ -27,31 +31,30 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         }
         for row in rows {
             let wait = row.number("wait_from_exit_to_next_start_s");
-            note(&mut recorded, row.number("start_no"), wait);
+            note(&mut recorded, number(row), wait);
         }
         for (starts, exits) in runs(recording, case)? {
             for (number, exit) in exits.iter().enumerate() {
                 let wait = starts.get(number + 1).map(|start| start - exit);
-                note(&mut simulated, Some(number as f64), wait);
+                note(&mut simulated, Some(number), wait);
             }
         }
     }
     steps.extend(numbered("crashes: exit to start", recorded, simulated));
-    for case in KILLS {
+    for (name, cases) in GAPS {
         let (mut recorded, mut simulated) = (Vec::new(), Vec::new());
-        for row in of_case(recording, case) {
-            let number = row.number("start_no").map(|number| number - 1.0);
-            note(&mut recorded, number, row.number("since_previous_start_s"));
-        }
-        if recorded.is_empty() {
-            continue;
-        }
-        for (starts, _) in runs(recording, case)? {
-            for (number, pair) in starts.windows(2).enumerate() {
-                note(&mut simulated, Some(number as f64), Some(pair[1] - pair[0]));
+        for case in cases {
+            for row in of_case(recording, case) {
+                let before = number(row).and_then(|number| number.checked_sub(1));
+                note(&mut recorded, before, row.number("since_previous_start_s"));
+            }
+            for (starts, _) in runs(recording, case)? {
+                for (number, pair) in starts.windows(2).enumerate() {
+                    note(&mut simulated, Some(number), Some(pair[1] - pair[0]));
+                }
             }
         }
-        steps.extend(numbered(&format!("{case}: start to start"), recorded, simulated));
+        steps.extend(numbered(&format!("{name}: start to start"), recorded, simulated));
     }
     Ok(steps)
 }
@@ -60,10 +63,14 @@ fn of_case<'a>(recording: &'a Recording, case: &str) -> Vec<&'a Row> {
     recording.rows("restarts").iter().filter(|row| row.text("case") == case).collect()
 }
 
+/// Which start of its container a row is of, from 0.
+fn number(row: &Row) -> Option<usize> {
+    row.text("start_no").parse().ok()
+}
+
 /// Puts a wait beside the others of its number.
-fn note(waits: &mut Vec<Vec<f64>>, number: Option<f64>, wait: Option<f64>) {
-    let (Some(number), Some(wait)) = (number.filter(|number| *number >= 0.0), wait) else { return };
-    let number = number as usize;
+fn note(waits: &mut Vec<Vec<f64>>, number: Option<usize>, wait: Option<f64>) {
+    let (Some(number), Some(wait)) = (number, wait) else { return };
     if waits.len() <= number {
         waits.resize_with(number + 1, Vec::new);
     }

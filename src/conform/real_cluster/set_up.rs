@@ -49,6 +49,7 @@ impl SetUp {
             "name": "real-cluster",
             "duration": length,
             "manifests": ["nodes"],
+            "timing": { "kubelet": { "sharedCores": CORES } },
             "workloads": [workload],
             "timeline": [{ "at": APPLIED_AT, "apply": "case" }],
         });
@@ -177,7 +178,8 @@ fn behavior(container: &Value) -> Value {
     }
     if let Some(after) = millis("EXIT_AFTER") {
         app["runsFor"] = json!(seconds(after));
-        app["exitCode"] = json!(millis("EXIT_CODE").unwrap_or(1.0) as i32);
+        let code = switch("EXIT_CODE").and_then(|text| text.parse::<i32>().ok());
+        app["exitCode"] = json!(code.unwrap_or(1));
     }
     if let Some(after) = millis("LIVE_FAIL_AT") {
         app["hangsAfter"] = json!(seconds(after));

@@ -81,7 +81,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let spec = &recording.case("start-stop", case)?["deployment"];
         let set_up = SetUp::new(&deployment(case, spec), APPLIED_AT + UP_BY + DOWN_BY * 2)?;
         let up_for = up_for(&rows);
-        let stories = set_up.runs(times, |simulation| lives(simulation, case, up_for))?;
+        let stories = set_up.runs(times, |simulation| lives(simulation, case, &up_for))?;
         let stories: Vec<&Story> = stories.iter().flat_map(Stories::iter).collect();
         steps.extend(MEASURES.iter().map(|measure| {
             let (from, to) = measure.columns;
@@ -97,31 +97,42 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// How long the pods of the recording were up before the user asked for their deletion.
-fn up_for(rows: &[&Row]) -> SimDuration {
-    let spans = rows.iter().filter_map(|row| row.seconds("ready_watch", "deploy_delete_call"));
-    SimDuration::from_secs_f64(Sample::new(spans.collect()).quantile(0.5).value.max(0.0))
+/// How long after their start the pods of the recording were Ready, and how long after that the user asked for their
+/// deletion: later, the sooner they were.
+fn up_for(rows: &[&Row]) -> Vec<(f64, f64)> {
+    let one = |row: &&Row| {
+        let ready_after = row.seconds("start_returns", "ready_watch")?;
+        Some((ready_after, row.seconds("ready_watch", "deploy_delete_call")?.max(0.0)))
+    };
+    rows.iter().filter_map(one).collect()
 }
 
-/// The lives of the pods of a Deployment that is deleted `up_for` after the median pod is Ready.
-fn lives(mut simulation: Simulation, case: &str, up_for: SimDuration) -> Result<Stories, String> {
+/// The lives of the pods of a Deployment that is deleted after the median pod is Ready, when the recorded pod was that
+/// was Ready most nearly as long after its start.
+fn lives(mut simulation: Simulation, case: &str, up_for: &[(f64, f64)]) -> Result<Stories, String> {
     let mut stories = Stories::default();
     let applied = SimTime::ZERO + APPLIED_AT;
     let mut now = applied;
     let tick = SimDuration::from_millis(50);
-    let ready_at = loop {
+    let (ready_at, ready_after) = loop {
         simulation.run_until(now);
         stories.take(&mut simulation);
         let ready: Vec<Option<f64>> =
             stories.iter().map(|one| one.first(&Happened::Ready)).collect();
         if now > applied && !ready.is_empty() && ready.iter().all(Option::is_some) {
-            break Sample::new(ready.into_iter().flatten().collect()).quantile(0.5).value;
+            let started = Happened::Step(PodStep::Started(0));
+            let after = stories.iter().filter_map(|one| one.seconds(&started, &Happened::Ready));
+            let after = Sample::new(after.collect()).quantile(0.5).value;
+            break (Sample::new(ready.into_iter().flatten().collect()).quantile(0.5).value, after);
         }
         if now > applied + UP_BY {
-            break now.as_secs_f64();
+            break (now.as_secs_f64(), f64::MAX);
         }
         now += tick;
     };
+    let far = |(recorded, _): &&(f64, f64)| (recorded - ready_after).abs();
+    let nearest = up_for.iter().min_by(|one, other| far(one).total_cmp(&far(other)));
+    let up_for = SimDuration::from_secs_f64(nearest.map_or(1.0, |(_, up_for)| *up_for));
     simulation.run_until(now.max(SimTime::from_secs_f64(ready_at) + up_for));
     delete(&mut simulation, &format!("Deployment/default/{case}"))?;
     simulation.run_until(simulation.now() + DOWN_BY);

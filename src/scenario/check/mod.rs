@@ -60,7 +60,7 @@ impl ResolvedScenario {
 }
 
 /// Sections of a scenario that no other one depends on.
-const LEAVES: [&str; 5] = ["bill", "delays", "faults", "objectives", "timeline"];
+const LEAVES: [&str; 5] = ["bill", "faults", "objectives", "timeline", "timing"];
 
 impl ResolvedScenario {
     /// What else is wrong with a scenario that has mistakes, and names files that could not be read: with its

@@ -71,7 +71,7 @@ impl NodeAutoscaler {
 
     /// The scheduler found no node for a pod that it had not found one for before.
     pub(super) fn pod_unschedulable(&mut self, env: &mut Environment) {
-        let at = env.now + env.world.delays.watch;
+        let at = env.now + env.world.timing.watch;
         if self.news.is_none() && starts_loop(at, at, self.autoscaler.options()) {
             self.news = Some(at);
             self.wait(env);

@@ -1,0 +1,75 @@
+//! What a step of a worker works with: the cluster as it is, its node's kubelet, and what comes of the step.
+
+use super::node_agent::NodeAgent;
+use super::settings::KubeletSettings;
+use super::timing::KubeletTiming;
+use super::work::{Task, Work};
+use super::{Effects, WORK};
+use cluster::action::Event;
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::PodSpec;
+use cluster::{Action, ClusterView, Kind};
+use engine::{SimDuration, SimTime};
+
+/// What a step of a worker works with.
+pub(super) struct Context<'a> {
+    pub(super) view: ClusterView<'a>,
+    /// The pod that the worker is of.
+    pub(super) pod: &'a Pod,
+    pub(super) spec: &'a PodSpec,
+    pub(super) agent: &'a mut NodeAgent,
+    pub(super) settings: &'a KubeletSettings,
+    pub(super) timing: &'a KubeletTiming,
+    pub(super) shared_work: &'a mut Work,
+    pub(super) out: &'a mut Effects,
+}
+
+impl Context<'_> {
+    pub(super) const fn now(&self) -> SimTime {
+        self.view.now
+    }
+
+    fn work(&mut self) -> &mut Work {
+        if self.timing.shared_cores.is_some() { self.shared_work } else { &mut self.agent.work }
+    }
+
+    /// Begins work of so much CPU time for a pod on its node.
+    pub(super) fn work_on(&mut self, pod: PodId, task: Task, cpu: SimDuration) {
+        let now = self.now();
+        let node = self.pod.node.and_then(|node| self.view.nodes().get(node));
+        let own = node.and_then(|node| node.capacity.get("cpu"));
+        let own = own.map_or(f64::INFINITY, |cpu| cpu.nanos() as f64 / 1e9);
+        let cores = self.timing.shared_cores.map_or(own, f64::from);
+        let per_pod = self.timing.cores_per_pod;
+        let work = self.work();
+        work.set_cores(cores, per_pod);
+        work.begin(now, cpu, (pod, task));
+    }
+
+    /// Forgets the work that goes on for a pod.
+    pub(super) fn cancel_work(&mut self, pod: PodId) {
+        let now = self.now();
+        self.work().cancel(now, pod);
+    }
+
+    pub(super) fn tell_next_work(&mut self) {
+        let next = self.work().take_next();
+        self.out.timers.extend(next.map(|(at, pod)| (at, pod, WORK)));
+    }
+
+    /// Writes a warning about the pod.
+    pub(super) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.out.actions.push(event(self.pod, true, reason, message));
+    }
+}
+
+/// An event about a pod.
+pub(super) fn event(
+    pod: &Pod,
+    is_warning: bool,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> Action {
+    let (object, message) = (pod.id.clone(), message.into());
+    Action::Event(Box::new(Event { kind: Kind::Pod, object, is_warning, reason, message }))
+}

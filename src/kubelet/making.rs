@@ -1,0 +1,381 @@
+//! How a pod comes up: its sandbox, its containers one by one, those that ended again, and when the kubelet notices
+//! and tells what happened (`SyncPod` of `pkg/kubelet` and of its `kuberuntime`, 1.36).
+
+use super::context::Context;
+use super::unit::{Making, State, restarts};
+use super::work::Task;
+use super::worker::{Exit, SYNC_RETRY, Stage, Worker};
+use super::{AppEffect, PodStep, Stop};
+use cluster::container_status::Termination;
+use cluster::pod_template::Container;
+use engine::random::{LogNormal, happens, open_unit};
+use engine::{SimDuration, SimTime, Streams};
+use rand_distr::Distribution;
+
+/// The longest time from sync to sync of a pod (`syncFrequency`).
+const SYNC_FREQUENCY: SimDuration = SimDuration::from_secs(60);
+/// The longest wait between two pulls of an image that cannot be pulled.
+const PULL_BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
+/// Looks at volumes come no faster than this.
+const LOOK_MIN: SimDuration = SimDuration::from_millis(1);
+/// Share of the pods that are synced again at the first relist after their start, though nothing happened; measured.
+const SYNCED_TWICE: f64 = 0.25;
+/// Share of the pods that are still not ready at their second relist and are synced at the third once more; measured.
+const SYNCED_AGAIN: f64 = 0.2;
+
+/// How far a pod's sandbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sandbox {
+    /// Nobody has asked for it.
+    Absent,
+    /// The volumes are being mounted; looked at next at `look_at`.
+    Mounting { look_at: SimTime, is_mounted: bool },
+    /// It is being made; absent = still.
+    Making { done_at: Option<SimTime> },
+    /// It is there.
+    Made,
+}
+
+impl Context<'_> {
+    /// The kubelet's first relist after an instant.
+    pub(super) fn relist_after(&self, at: SimTime) -> SimTime {
+        let period = self.timing.pleg_relist_period.as_nanos();
+        if period <= 0 {
+            return at;
+        }
+        let period_seconds = self.timing.pleg_relist_period.as_secs_f64();
+        let phase = SimDuration::from_secs_f64(self.agent.phase * period_seconds);
+        let passed = (at - phase).as_nanos().rem_euclid(period);
+        at + SimDuration::from_nanos(period - passed)
+    }
+}
+
+impl Worker {
+    /// A number in (0, 1) that depends on the pod and on how many it has drawn, and on nothing else.
+    pub(super) fn draw(&mut self, ctx: &Context<'_>) -> f64 {
+        open_unit(&mut self.stream(ctx))
+    }
+
+    fn stream(&mut self, ctx: &Context<'_>) -> engine::random::Stream {
+        self.drawn += 1;
+        Streams::new(ctx.pod.uid).stream("kubelet", self.drawn)
+    }
+
+    /// Begins work of so much CPU time on the node; the instant of its end if that is now.
+    pub(super) fn begin_work(
+        &mut self,
+        task: Task,
+        cpu: SimDuration,
+        ctx: &mut Context<'_>,
+    ) -> Option<SimTime> {
+        if cpu <= SimDuration::ZERO {
+            return Some(ctx.now());
+        }
+        let cv = ctx.timing.cpu_cv;
+        let cpu = if cv > 0.0 {
+            let law = LogNormal::from_mean_cv(cpu.as_secs_f64(), cv);
+            SimDuration::from_secs_f64(law.sample(&mut self.stream(ctx)))
+        } else {
+            cpu
+        };
+        ctx.work_on(self.pod, task, cpu);
+        None
+    }
+
+    /// Work that was begun is done.
+    pub(super) fn work_done(&mut self, now: SimTime, task: Task) {
+        match (task, &mut self.sandbox) {
+            (Task::Mount, Sandbox::Mounting { is_mounted, .. }) => *is_mounted = true,
+            (Task::Sandbox, Sandbox::Making { done_at }) => *done_at = Some(now),
+            (Task::Container(position), _) => {
+                if let Some(unit) = self.units.get_mut(position)
+                    && let State::Making { done_at, .. } = &mut unit.state
+                {
+                    *done_at = Some(now);
+                }
+            }
+            (Task::Status, _) => self.holds_status = false,
+            (Task::Stop, _) => self.is_taken_down = true,
+            _ => {}
+        }
+    }
+
+    /// When the sandbox is looked at next.
+    pub(super) fn sandbox_next(&self) -> Option<SimTime> {
+        match self.sandbox {
+            _ if self.stage != Stage::Active => None,
+            Sandbox::Mounting { look_at, .. } => Some(look_at),
+            Sandbox::Making { done_at } => done_at,
+            Sandbox::Absent | Sandbox::Made => None,
+        }
+    }
+
+    /// The first container is due, and there is no sandbox: true if that went on.
+    pub(super) fn begin_sandbox(&mut self, ctx: &mut Context<'_>) -> bool {
+        if self.sandbox != Sandbox::Absent {
+            return false;
+        }
+        let wait = ctx.timing.pod_attach_and_mount_retry_interval;
+        // A profile that says how long the start takes says it of all of it.
+        if self.profiles[self.app].start.is_some() || wait <= SimDuration::ZERO {
+            self.ask_for_sandbox(ctx);
+            return true;
+        }
+        let is_mounted = self.begin_work(Task::Mount, ctx.timing.mount_cpu, ctx).is_some();
+        self.sandbox = Sandbox::Mounting { look_at: ctx.now() + wait, is_mounted };
+        true
+    }
+
+    /// The sandbox is looked at.
+    pub(super) fn sandbox_due(&mut self, ctx: &mut Context<'_>) {
+        match &mut self.sandbox {
+            Sandbox::Mounting { is_mounted: true, .. } => self.ask_for_sandbox(ctx),
+            Sandbox::Mounting { look_at, .. } => {
+                *look_at += ctx.timing.pod_attach_and_mount_retry_interval.max(LOOK_MIN);
+            }
+            Sandbox::Making { .. } => {
+                ctx.out.steps.push((self.pod, PodStep::SandboxReturned));
+                self.sandbox = Sandbox::Made;
+            }
+            Sandbox::Absent | Sandbox::Made => {}
+        }
+    }
+
+    fn ask_for_sandbox(&mut self, ctx: &mut Context<'_>) {
+        ctx.out.steps.push((self.pod, PodStep::SandboxCalled));
+        self.probed_from = ctx.now();
+        let is_timed = self.profiles[self.app].start.is_none();
+        let cpu = if is_timed { ctx.timing.sandbox_cpu } else { SimDuration::ZERO };
+        let done_at = self.begin_work(Task::Sandbox, cpu, ctx);
+        self.sandbox = Sandbox::Making { done_at };
+    }
+
+    /// The image is there: makes the container; `restart` says whether it ran before, and is shown as
+    /// waiting for its back-off.
+    pub(super) fn make(&mut self, position: usize, restart: Option<bool>, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        let (step, done_at) = match self.profiles[position].start {
+            Some(start) => {
+                // The first container pays for the sandbox; those after it are made at once.
+                let pays = !std::mem::replace(&mut self.has_started, true) || restart.is_some();
+                ctx.out.steps.push((self.pod, PodStep::StartCalled(position)));
+                (Making::Start, Some(now + if pays { start } else { SimDuration::ZERO }))
+            }
+            None => {
+                let cpu = ctx.timing.create_container_cpu;
+                (Making::Create, self.begin_work(Task::Container(position), cpu, ctx))
+            }
+        };
+        self.units[position].state = State::Making { step, done_at, restart };
+    }
+
+    /// A step of making a container is done.
+    pub(super) fn making_due(
+        &mut self,
+        position: usize,
+        container: &Container,
+        (step, restart): (Making, Option<bool>),
+        ctx: &mut Context<'_>,
+    ) {
+        if step == Making::Create {
+            ctx.out.steps.push((self.pod, PodStep::StartCalled(position)));
+            let cpu = ctx.timing.start_container_cpu;
+            let done_at = self.begin_work(Task::Container(position), cpu, ctx);
+            self.units[position].state = State::Making { step: Making::Start, done_at, restart };
+            return;
+        }
+        self.units[position].restarts += u32::from(restart.is_some());
+        self.run(position, container, ctx);
+        self.hold_status(ctx);
+    }
+
+    /// What is new is told once the kubelet has synced the pod.
+    pub(super) fn hold_status(&mut self, ctx: &mut Context<'_>) {
+        if !self.holds_status {
+            self.holds_status = self.begin_work(Task::Status, ctx.timing.status_cpu, ctx).is_none();
+        }
+    }
+
+    /// When the kubelet can sync the pod: a sync waits for the first relist after the one before
+    /// (`podCache.GetNewerThan`).
+    pub(super) fn next_sync(&self, ctx: &Context<'_>) -> SimTime {
+        ctx.relist_after(self.last_sync).max(ctx.now())
+    }
+
+    /// The kubelet syncs the pod.
+    pub(super) fn synced(&mut self, at: SimTime) {
+        self.last_sync = self.last_sync.max(at);
+    }
+
+    /// The kubelet syncs a pod when its container has started, and some once more at the next relist.
+    pub(super) fn synced_after_start(&mut self, at: SimTime, ctx: &Context<'_>) {
+        self.synced(at);
+        let relist = ctx.relist_after(at);
+        if relist > at && self.draw(ctx) < SYNCED_TWICE {
+            self.synced(relist);
+        }
+    }
+
+    /// A pull of an image that cannot be pulled, unless it is too early for another.
+    pub(super) fn pull_failing(
+        &mut self,
+        position: usize,
+        container: &Container,
+        ctx: &mut Context<'_>,
+    ) {
+        let now = ctx.now();
+        let backoff = self.units[position].pull_backoff;
+        if backoff.is_none_or(|(wait, since)| now - since >= wait) {
+            ctx.out.steps.push((self.pod, PodStep::PullCalled(position)));
+            let message = format!("Failed to pull image \"{}\": ErrImagePull", container.image);
+            ctx.warn("Failed", message);
+            let wait = backoff.map_or(SYNC_RETRY, |(wait, _)| (wait * 2).min(PULL_BACKOFF_MAX));
+            let unit = &mut self.units[position];
+            unit.pull_failures += 1;
+            unit.pull_backoff = Some((wait, now));
+        }
+        let retry_at = self.retry_at(SYNC_RETRY, ctx);
+        self.units[position].state = State::PullBackOff { retry_at };
+    }
+
+    /// Whether a `postStart` hook runs.
+    pub(super) fn runs_hook(&self) -> bool {
+        self.units.iter().any(|unit| unit.is_alive() && unit.hook_until.is_some())
+    }
+
+    /// A container ended.
+    pub(super) fn container_ended(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        let Some(started) = self.units[position].started() else { return };
+        ctx.out.steps.push((self.pod, PodStep::Exited(position)));
+        if position == self.app {
+            ctx.out.apps.push(AppEffect::Stopped(self.pod, exit.stop));
+        }
+        let end = super::unit::termination(started, now, exit.code, exit.reason);
+        let unit = &mut self.units[position];
+        let is_resized = std::mem::take(&mut unit.is_resized);
+        let before = unit.exited_at;
+        if self.stage != Stage::Active {
+            unit.ended(now, end);
+            unit.state = State::Ended(end);
+        } else if is_resized {
+            // No back-off: it did not end by itself.
+            unit.ended(now, end);
+            self.make(position, Some(false), ctx);
+            self.resize_if_done(ctx);
+        } else if exit.stop == Stop::KilledByProbe {
+            // Killed and started again in one sync, which knows only of how it ended before.
+            unit.ended(now, end);
+            self.start_again(position, before, end, ctx);
+        } else {
+            // One that ends before the sync after its start is noticed a relist later.
+            let relist = ctx.relist_after(now);
+            let at_once = now <= started + ctx.timing.readiness_trigger;
+            let noticed_at = if at_once { ctx.relist_after(relist) } else { relist };
+            unit.state = State::Exited { end, at: now, code: exit.code, noticed_at };
+        }
+    }
+
+    /// The kubelet notices that a container has ended.
+    pub(super) fn exit_noticed(
+        &mut self,
+        position: usize,
+        (end, at): (Termination, SimTime),
+        ctx: &mut Context<'_>,
+    ) {
+        self.synced(ctx.now());
+        self.hold_status(ctx);
+        self.units[position].ended(at, end);
+        self.start_again(position, Some(at), end, ctx);
+    }
+
+    /// Starts a container again that last ended at `ended`, as far as the kubelet knows, if its policy has it and its
+    /// back-off is over.
+    fn start_again(
+        &mut self,
+        position: usize,
+        ended: Option<SimTime>,
+        end: Termination,
+        ctx: &mut Context<'_>,
+    ) {
+        if restarts(position, end.exit_code, ctx.spec) {
+            self.sync_restart(position, ended, false, ctx);
+        } else {
+            self.units[position].state = State::Ended(end);
+        }
+    }
+
+    /// A sync of a pod with a container that is to be started again.
+    pub(super) fn sync_restart(
+        &mut self,
+        position: usize,
+        ended: Option<SimTime>,
+        waits: bool,
+        ctx: &mut Context<'_>,
+    ) {
+        let now = ctx.now();
+        self.synced(now);
+        let unit = &mut self.units[position];
+        let knows_last = ended == unit.exited_at;
+        match unit.backoff.try_start(now, ended) {
+            Ok(()) => self.make(position, Some(waits), ctx),
+            Err(until) => {
+                if !waits {
+                    let message = "Back-off restarting failed container (CrashLoopBackOff)";
+                    ctx.warn("BackOff", message);
+                }
+                let sync_at = if knows_last {
+                    self.retry_at(until - now, ctx)
+                } else {
+                    // That it has ended now is noticed with the next relist.
+                    ctx.relist_after(now)
+                };
+                self.units[position].state = State::Restarting { sync_at, waits: true };
+            }
+        }
+    }
+
+    /// When a pod that has to wait so long is synced again (`completeWork` in `pod_workers.go`).
+    pub(super) fn retry_at(&mut self, wait: SimDuration, ctx: &Context<'_>) -> SimTime {
+        let timing = ctx.timing;
+        let wait = wait.max(SimDuration::ZERO).min(SYNC_FREQUENCY).as_secs_f64();
+        let late = if timing.back_off_jitter_factor > 0.0 {
+            wait * timing.back_off_jitter_factor * self.draw(ctx)
+        } else {
+            0.0
+        };
+        let look = if timing.sync_loop_period > SimDuration::ZERO {
+            timing.sync_loop_period.as_secs_f64() * self.draw(ctx)
+        } else {
+            0.0
+        };
+        ctx.now() + SimDuration::from_secs_f64(wait + late + look)
+    }
+
+    /// When the readiness of a container that has started is first probed because of a status update, and whether
+    /// that comes too early to find the container.
+    pub(super) fn first_trigger(&mut self, started: SimTime, ctx: &Context<'_>) -> (SimTime, bool) {
+        let timing = ctx.timing;
+        let update = started + timing.readiness_trigger;
+        if timing.readiness_trigger_lost <= 0.0 && timing.readiness_trigger_late <= 0.0 {
+            return (update, false);
+        }
+        let drawn = self.draw(ctx);
+        if drawn < timing.readiness_trigger_lost {
+            (update, true)
+        } else if drawn < timing.readiness_trigger_lost + timing.readiness_trigger_late {
+            (ctx.relist_after(update), false)
+        } else {
+            (update, false)
+        }
+    }
+
+    /// The readiness of a container that is not ready is probed now because of a sync; when that is so next.
+    pub(super) fn next_trigger(&mut self, so_far: u32, ctx: &Context<'_>) -> Option<SimTime> {
+        if ctx.timing.pleg_relist_period <= SimDuration::ZERO {
+            return None;
+        }
+        let again = so_far == 1 || so_far == 2 && happens(&mut self.stream(ctx), SYNCED_AGAIN);
+        Some(if again { ctx.relist_after(ctx.now()) } else { self.retry_at(SYNC_FREQUENCY, ctx) })
+    }
+}
