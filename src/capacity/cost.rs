@@ -57,6 +57,9 @@ pub struct CostAllocation {
     pub idle: Money,
     /// By workload; only those that had a claim.
     pub workloads: BTreeMap<Name, Money>,
+    /// By workload, *fully loaded*: with its part of what was idle on the nodes where it had claims, in the ratio of what
+    /// the claims there cost. A node that one workload has for itself is all its own.
+    pub fully_loaded: BTreeMap<Name, Money>,
     /// By pool; only those that had a node.
     pub pools: BTreeMap<Name, PoolAllocation>,
 }
@@ -133,7 +136,31 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
             pool.idle = pool.idle - cost;
         }
     }
+    allocation.fully_loaded = fully_loaded(claims, &costs);
     allocation
+}
+
+/// Each node's whole price by workload, in the ratio of what their claims cost.
+fn fully_loaded(claims: &[Claim], costs: &[NodeCost]) -> BTreeMap<Name, Money> {
+    let cost = |claim: &Claim| {
+        let node = costs.get(claim.node)?;
+        Some((node, node.of_claim(claim.requested.max(claim.used))))
+    };
+    let mut claimed = vec![Money::ZERO; costs.len()];
+    for claim in claims {
+        if let Some((_, cost)) = cost(claim) {
+            claimed[claim.node] += cost;
+        }
+    }
+    let mut loaded = BTreeMap::<Name, Money>::new();
+    for claim in claims {
+        if let Some((node, cost)) = cost(claim) {
+            let all = claimed[claim.node].atto_usd().max(1);
+            let own = node.total().share(cost.atto_usd(), all);
+            *loaded.entry(claim.workload.clone()).or_default() += own;
+        }
+    }
+    loaded
 }
 
 /// `cost` over `span`, scaled to a month of 730 hours; `None` for no time at all.
@@ -229,6 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn who_has_all_gpus_of_a_node_pays_for_all_of_it_fully_loaded() {
+        // p5.48xlarge: 8 GPUs, of whose node CPU and memory are mostly idle.
+        let nodes =
+            [node("gpu", 55.04, resources(192, 2_048, 8)), node("web", 1.0, resources(4, 16, 0))];
+        let claims = [
+            claim("llm", 0, resources(8, 64, 8), resources(0, 0, 0)),
+            claim("web", 1, resources(1, 4, 0), resources(0, 0, 0)),
+            claim("api", 1, resources(2, 8, 0), resources(0, 0, 0)),
+        ];
+        let bill = allocate(&nodes, &claims);
+        assert_close(bill.fully_loaded["llm"], 55.04);
+        assert!(bill.workloads["llm"].as_usd() < 55.04 / 2.0);
+        assert_close(bill.fully_loaded["web"], 1.0 / 3.0);
+        assert_close(bill.fully_loaded["api"], 2.0 / 3.0);
+    }
+
+    #[test]
     fn claims_beyond_the_node_share_its_price() {
         let nodes = [node("web", 1.0, resources(4, 16, 0))];
         let (none, full) = (resources(0, 0, 0), resources(4, 16, 0));
@@ -317,6 +361,8 @@ mod tests {
             prop_assert_eq!(bill.total, of_workloads + bill.idle);
             prop_assert_eq!(bill.total, bill.pools.values().map(|pool| pool.total).sum());
             prop_assert_eq!(bill.idle, bill.pools.values().map(|pool| pool.idle).sum());
+            let loaded: Money = bill.fully_loaded.values().copied().sum();
+            prop_assert!(loaded.as_usd() <= bill.total.as_usd() * (1.0 + 1e-9));
             for pool in bill.pools.values() {
                 prop_assert!(pool.idle >= Money::ZERO && pool.idle <= pool.total);
             }

@@ -1,7 +1,10 @@
-//! Node types with their prices, the clouds' reservations on each, and the share of a node's price that each workload
-//! pays.
+//! Node types with their prices, the clouds' reservations on each, the share of a node's price that each workload
+//! pays, and what else is on the invoice.
 
 pub mod catalog;
+pub mod charges;
 pub mod cost;
+pub mod failures;
 pub mod node_type;
+pub mod price_list;
 pub mod reserved;

@@ -9,6 +9,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
+use super::catalog_failures;
+use super::catalog_prices::{self, Row};
 use super::exit::{Exit, Failure};
 use capacity::catalog::{self, Filter, FindError};
 use capacity::node_type::NodeType;
@@ -28,6 +30,15 @@ pub struct Arguments {
     /// to n1 types as in n1-standard-8+2xnvidia-tesla-t4
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+
+    /// List what clouds charge beside their machines instead, with source and date of each price; names are those of
+    /// items or parts of them
+    #[arg(long, conflicts_with_all = ["min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
+    prices: bool,
+
+    /// List how often machines fail where a scenario does not say, with the source of each rate
+    #[arg(long, conflicts_with_all = ["prices", "names", "provider", "min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
+    failures: bool,
 
     /// Only types of this cloud
     #[arg(long, value_parser = provider_parser())]
@@ -96,6 +107,13 @@ enum Format {
 
 /// Writes the types that pass the options.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    if arguments.prices {
+        return write_prices(arguments, out);
+    }
+    if arguments.failures {
+        catalog_failures::write(arguments.output == Format::Json, out)?;
+        return Ok(Exit::Fine);
+    }
     let found = select(arguments).map_err(Failure::input)?;
     let limit = match (arguments.limit, arguments.output) {
         (Some(0), _) | (None, Format::Json | Format::Csv) => usize::MAX,
@@ -110,6 +128,31 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         }
         Format::Json => write_json(shown, out)?,
         Format::Csv => write_csv(shown, out)?,
+    }
+    Ok(Exit::Fine)
+}
+
+fn write_prices(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        format_version: &'static str,
+        prices: &'a [Row],
+    }
+    let rows = catalog_prices::rows(arguments.provider, &arguments.names);
+    match arguments.output {
+        Format::Table => catalog_prices::write_table(&rows, out)?,
+        Format::Json => {
+            let document = Document { format_version: FORMAT_VERSION, prices: &rows };
+            serde_json::to_writer_pretty(&mut *out, &document).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(out);
+            for row in &rows {
+                writer.serialize(row).map_err(std::io::Error::from)?;
+            }
+            writer.flush()?;
+        }
     }
     Ok(Exit::Fine)
 }

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::exit::{Exit, Failure};
 use conform::end_to_end::{self, CaseFiles, EndToEndReport};
-use conform::{ConformReport, controllers, hpa, keda, scheduler, vpa};
+use conform::real_cluster::{self, RealClusterReport};
+use conform::{ConformReport, controllers, hpa, karpenter, keda, scheduler, vpa};
 use files::{read_bytes, read_folder};
 
 /// The files of a recorded run, by their path in its folder.
@@ -33,8 +34,12 @@ enum Recording {
     EndToEnd(Folders),
     /// Decisions of the HorizontalPodAutoscaler controller; docs/conform-hpa.md describes the files
     Hpa(Files),
+    /// Decisions of Karpenter; docs/conform-karpenter.md describes the files
+    Karpenter(Files),
     /// Decisions of KEDA; docs/conform-keda.md describes the files
     Keda(Files),
+    /// A real cluster, measured event by event; docs/conform-real-cluster.md describes the folders
+    RealCluster(Measured),
     /// Scheduling cycles of kube-scheduler; docs/conform-scheduler.md describes the files
     Scheduler(Files),
     /// Decisions of the VerticalPodAutoscaler; docs/conform-vpa.md describes the files
@@ -67,6 +72,18 @@ struct Folders {
     output: Format,
 }
 
+/// Where the measurements are.
+#[derive(Debug, clap::Args)]
+struct Measured {
+    /// Folders with cases.json and tables such as start-stop.csv and restarts.csv, compressed with gzip or not
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<String>,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
 /// Form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -86,7 +103,9 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         Recording::Controllers(files) => (files, |bytes| controllers::replay(bytes)),
         Recording::EndToEnd(folders) => return run_cases(folders, out),
         Recording::Hpa(files) => (files, |bytes| hpa::replay(bytes)),
+        Recording::Karpenter(files) => (files, |bytes| karpenter::replay(bytes)),
         Recording::Keda(files) => (files, |bytes| keda::replay(bytes)),
+        Recording::RealCluster(folders) => return run_measured(folders, out),
         Recording::Scheduler(files) => (files, |bytes| scheduler::replay(bytes)),
         Recording::Vpa(files) => (files, |bytes| vpa::replay(bytes)),
     };
@@ -117,6 +136,20 @@ fn run_cases(arguments: &Folders, out: &mut impl Write) -> Result<Exit, Failure>
         })
         .collect();
     let report = EndToEndReport::new(outcomes?);
+    write_report(&report, arguments.output, out)?;
+    Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
+}
+
+/// Simulates what was measured and writes how far it agrees.
+fn run_measured(arguments: &Measured, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut steps = Vec::new();
+    for folder in &arguments.folders {
+        let in_folder = |problem: String| in_path(folder, &problem);
+        let files = read_folder(folder).map_err(in_folder)?;
+        let recording = real_cluster::Recording::new(files).map_err(in_folder)?;
+        steps.extend(real_cluster::check(&recording).map_err(in_folder)?);
+    }
+    let report = RealClusterReport::new(steps);
     write_report(&report, arguments.output, out)?;
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
 }

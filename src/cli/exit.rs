@@ -25,7 +25,7 @@ pub enum Exit {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `check`: all objectives met
-  1  `check`: an objective missed; `compare`: it failed; `conform`: a decision not reproduced;
+  1  `check`: an objective missed; `size`: no setting holds the objectives; `compare`: it failed; `conform`: a decision not reproduced;
      `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings;
      `get`, `describe`, `rollout`, `top`: what is named is not there
   2  wrong input or wrong usage

@@ -12,7 +12,7 @@ use super::scenario_arguments::{ObjectInScenario, Settings, load};
 use cluster::{Kind, ObjectReference, Verbs};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
-use sim::{Blueprint, Simulation};
+use sim::{Blueprint, Simulation, World};
 use views;
 
 /// Version of the JSON forms of explanations.
@@ -66,10 +66,13 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     if object.kind == Kind::Pod {
         return explain_pod::run(&world, &object.id, from, is_json, out);
     }
+    if object.kind == Kind::Node {
+        return explain_node(world, &object, from, is_json, out);
+    }
     if !object.kind.can(Verbs::EXPLAIN) {
         return Err(Failure::Input(format!(
-            "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, vpa/NAME and \
-             pod/NAME do, and `wavetank describe` shows everything else",
+            "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, vpa/NAME, \
+             node/NAME and pod/NAME do, and `wavetank describe` shows everything else",
             object.kind
         )));
     }
@@ -93,6 +96,36 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     match simulation.explain(&object) {
         Some(text) => writeln!(out, "{}", text.trim_end())?,
         None => return Err(nothing_decided(&simulation, &object, to)),
+    }
+    Ok(Exit::Fine)
+}
+
+/// Why a node was added, is kept, or was removed, as of this time.
+fn explain_node(
+    world: World,
+    object: &ObjectReference,
+    at: SimTime,
+    as_json: bool,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let mut simulation = Simulation::new(world);
+    simulation.run_until(at);
+    let name = &object.id.name;
+    let Some(story) = simulation.explain_node(name) else {
+        return Err(Failure::Input(format!(
+            "there was no node {name} up to {}; `wavetank get nodes --at TIME` lists them",
+            at.floor_to_second()
+        )));
+    };
+    if as_json {
+        let mut answer = story.to_json();
+        answer["formatVersion"] = json!(FORMAT_VERSION);
+        answer["atSeconds"] = json!(at.floor_to_second().as_secs_f64());
+        serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "at {}", at.floor_to_second())?;
+        write!(out, "{story}")?;
     }
     Ok(Exit::Fine)
 }

@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::warn;
 use cluster::{NamespacedName, ObjectReference};
 use files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
-use manifest::{Diagnostic, Diagnostics, Manifest, objects_of, read_documents};
+use manifest::{Diagnostic, Diagnostics, Manifest, add_made, objects_of, read_documents};
 use scenario::inventory::Inventory;
 use scenario::missing_services;
 use scenario::schema::json_schema;
@@ -97,6 +97,7 @@ fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
                 for source in &sources {
                     let documents = read_documents(source, &mut problems);
                     let mut manifests = objects_of(documents, &mut Diagnostics::default());
+                    add_made(&mut manifests, &mut Diagnostics::default());
                     let mut of_file = Inventory::default();
                     of_file.add(&manifests);
                     for workload in of_file.workloads.into_keys() {

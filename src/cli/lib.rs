@@ -7,6 +7,8 @@
 pub mod at;
 pub mod calibrate;
 pub mod catalog;
+mod catalog_failures;
+mod catalog_prices;
 pub mod check;
 pub mod compare;
 pub mod completions;
@@ -23,9 +25,12 @@ pub mod rollout;
 pub mod run;
 mod scenario_arguments;
 pub mod schema;
+pub mod size;
 pub mod sweep;
+mod sweep_shards;
 pub mod validate;
 pub mod watch;
+pub mod years;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -94,12 +99,16 @@ enum Command {
     Top(rollout::TopArguments),
     /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
     Schema(schema::Arguments),
+    /// Find the cheapest setting that holds the objectives, and say how sure that is
+    Size(size::Arguments),
     /// Run a scenario with many settings, and find the cheapest that meets the objectives
     Sweep(sweep::Arguments),
     /// Say all that is wrong with scenarios and manifests, without running anything
     Validate(validate::Arguments),
     /// Watch a scenario run in the terminal, and step in: pause, step, kill, drain, scale
     Watch(watch::Arguments),
+    /// Compose many years of a scenario, with failures as they come, and say what they are like
+    Years(years::Arguments),
 }
 
 impl Command {
@@ -122,9 +131,11 @@ impl Command {
             Self::Rollout(arguments) => rollout::rollout(arguments, options, out),
             Self::Top(arguments) => rollout::top(arguments, options, out),
             Self::Schema(arguments) => schema::run(arguments, out),
+            Self::Size(arguments) => size::run(arguments, options, out),
             Self::Sweep(arguments) => sweep::run(arguments, options, out),
             Self::Validate(arguments) => validate::run(arguments, out),
             Self::Watch(arguments) => watch::run(arguments, out),
+            Self::Years(arguments) => years::run(arguments, options, out),
         }
     }
 }

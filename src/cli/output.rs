@@ -50,6 +50,17 @@ impl OutputOptions {
             .progress_chars("=> ");
         ProgressBar::new(length).with_style(style).with_message(what)
     }
+
+    /// A counter on standard error of steps whose number nobody knows; an invisible one if progress is off.
+    pub fn counter(&self, what: &'static str) -> ProgressBar {
+        if !self.progress {
+            return ProgressBar::hidden();
+        }
+        let style =
+            ProgressStyle::with_template("{spinner} {msg}: {pos} runs in {elapsed}, {per_sec}")
+                .expect("the template above is a valid one");
+        ProgressBar::no_length().with_style(style).with_message(what)
+    }
 }
 
 /// Tells the person something that says itself how bad it is. If nobody listens there is nobody to tell.

@@ -115,7 +115,7 @@ fn grow(
         return Ok(());
     };
     let each = plan.prices.get(&pool.name).copied().unwrap_or_default().as_usd();
-    let others = report.nodes_usd_per_hour - each * f64::from(pool.count);
+    let others = report.nodes_usd_per_hour - each * f64::from(pool.count.at_start());
     for (policy, row) in policies.iter().zip(&mut report.policies) {
         let needed = nodes_needed(plan, pool, policy);
         row.nodes_needed = needed.map_err(|error| Failure::Input(error.to_string()))?;
@@ -213,7 +213,7 @@ fn pools(
     for (position, pool) in text.packing.cluster.node_pools.iter().enumerate() {
         match pool.resolve() {
             Ok(resolved) => {
-                nodes.extend((1..=pool.count).map(|number| resolved.node(number)));
+                nodes.extend((1..=pool.count.at_start()).map(|number| resolved.node(number)));
                 prices.insert(pool.name.clone(), resolved.price());
             }
             Err(error) => {

@@ -7,10 +7,13 @@ use clap::ValueEnum;
 use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use super::scenario_arguments::{Seeds, Settings};
+use super::sweep_shards::{self, Part};
 use files::Loader;
 use manifest::Diagnostics;
 use report::text::Style;
 use scenario::Override;
+use scenario::resolved::ResolvedScenario;
+use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
 use sweep::vary::{Vary, grid, grid_size};
 use sweep::{run_all, table_text};
@@ -20,18 +23,40 @@ const SETTINGS_MAX: usize = 10_000;
 
 /// Options of `wavetank sweep`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "\
+Examples:
+  wavetank sweep scenario.yaml --vary cluster.nodePools[general].count=3,4,5
+  wavetank sweep plan scenario.yaml --vary seed=1,2 --to plan.json
+  wavetank sweep run plan.json --results results/ --shard 1/4
+  wavetank sweep merge plan.json --results results/")]
 pub struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+
+    #[command(flatten)]
+    grid: Grid,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What is run.
+#[derive(Debug, clap::Args)]
+pub struct Grid {
     /// The scenario file
-    #[arg(value_name = "SCENARIO")]
-    scenario: String,
+    #[arg(value_name = "SCENARIO", required = true)]
+    scenario: Option<String>,
 
     /// A setting and its values, such as cluster.nodePools[general].count=3,4,5; given several times, all
     /// combinations are run
     #[arg(long, value_name = "PATH=A,B,C", required = true)]
     vary: Vec<Vary>,
 
+    /// What is set in every run.
     #[command(flatten)]
-    settings: Settings,
+    pub settings: Settings,
 
     /// Run each setting with so many seeds, one after the other from the scenario's on
     #[arg(long, value_name = "COUNT", default_value = "1")]
@@ -40,16 +65,12 @@ pub struct Arguments {
     /// Try the row to take with so many further seeds, on which it was not chosen; one that misses an objective with
     /// them makes room for the next; 0 takes it as it is
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(..=1000))]
-    confirm: u16,
-
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    pub confirm: u16,
 }
 
 /// Form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub enum Format {
     /// A table, and which row to take
     #[default]
     Text,
@@ -59,64 +80,100 @@ enum Format {
     Json,
 }
 
+impl Grid {
+    /// The scenario's file.
+    pub fn scenario(&self) -> Result<&str, Failure> {
+        let missing = || Failure::Input("no scenario is named".to_owned());
+        self.scenario.as_deref().ok_or_else(missing)
+    }
+
+    /// The paths that vary.
+    pub fn varied(&self) -> Vec<String> {
+        self.vary.iter().map(|one| one.path.clone()).collect()
+    }
+
+    /// The seeds of each setting.
+    pub fn seeds(&self, resolved: &[ResolvedScenario]) -> Vec<u64> {
+        self.seeds.from(resolved.first().map_or(0, |one| self.settings.first_seed(one)))
+    }
+
+    /// All settings, and the scenario with each.
+    pub fn resolve(&self) -> Result<(Vec<Vec<String>>, Vec<ResolvedScenario>), Failure> {
+        let size = grid_size(&self.vary);
+        if size > SETTINGS_MAX {
+            return Err(Failure::Input(format!(
+                "this makes {size} settings, and {SETTINGS_MAX} is the most; vary less at a time"
+            )));
+        }
+        let cells = grid(&self.vary);
+        let mut loader = Loader::default();
+        let mut problems = Diagnostics::default();
+        let mut resolved = Vec::new();
+        for cell in &cells {
+            match loader.load(self.scenario()?, &self.settings_of(cell)?) {
+                Ok(one) => resolved.push(one),
+                Err(mistakes) => problems.append(mistakes),
+            }
+        }
+        if problems.has_errors() {
+            problems.deduplicate();
+            return Err(Failure::Problems(problems));
+        }
+        Ok((cells, resolved))
+    }
+
+    /// What is set in every run, and then what this cell sets.
+    fn settings_of(&self, cell: &[String]) -> Result<Vec<Override>, Failure> {
+        let mut settings = self.settings.settings.clone();
+        for (vary, value) in self.vary.iter().zip(cell) {
+            settings.push(format!("{}={value}", vary.path).parse().map_err(Failure::input)?);
+        }
+        Ok(settings)
+    }
+}
+
 /// Runs the grid and writes its table.
 pub fn run(
     arguments: &Arguments,
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let size = grid_size(&arguments.vary);
-    if size > SETTINGS_MAX {
-        return Err(Failure::Input(format!(
-            "this makes {size} settings, and {SETTINGS_MAX} is the most; vary less at a time"
-        )));
+    if let Some(part) = &arguments.part {
+        return sweep_shards::run(part, options, out);
     }
-    let cells = grid(&arguments.vary);
-    let mut loader = Loader::default();
-    let mut problems = Diagnostics::default();
-    let mut resolved = Vec::new();
-    for cell in &cells {
-        let settings = settings_of(arguments, cell)?;
-        match loader.load(&arguments.scenario, &settings) {
-            Ok(one) => resolved.push(one),
-            Err(mistakes) => problems.append(mistakes),
-        }
-    }
-    if problems.has_errors() {
-        problems.deduplicate();
-        return Err(Failure::Problems(problems));
-    }
-    let first = resolved.first().map_or(0, |one| arguments.settings.first_seed(one));
-    let seeds = arguments.seeds.from(first);
+    let grid = &arguments.grid;
+    let (cells, resolved) = grid.resolve()?;
+    let seeds = grid.seeds(&resolved);
     let bar = options.progress_bar((resolved.len() * seeds.len()) as u64, "sweeping");
     let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
     bar.finish_and_clear();
-    let varied = arguments.vary.iter().map(|one| one.path.clone()).collect();
-    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(reports).collect());
-    let after = first.wrapping_add(seeds.len() as u64);
+    let runs = reports.iter().map(|reports| reports.iter().map(RunSummary::of).collect());
+    let mut sweep = SweepTable::new(grid.varied(), cells.into_iter().zip(runs).collect());
+    let after = seeds.last().map_or(0, |last| last.wrapping_add(1));
     let fresh: Vec<u64> =
-        (0..u64::from(arguments.confirm)).map(|number| after.wrapping_add(number)).collect();
+        (0..u64::from(grid.confirm)).map(|number| after.wrapping_add(number)).collect();
     sweep
         .confirm(&fresh, |position| {
             let row = &resolved[position..=position];
-            let mut reports = run_all(row, &fresh, || {})?;
-            Ok(reports.pop().unwrap_or_default())
+            let reports = run_all(row, &fresh, || {})?;
+            Ok(reports.iter().flatten().map(RunSummary::of).collect())
         })
         .map_err(Failure::Problems)?;
-    let rendered = match arguments.output {
-        Format::Text => table_text::render(&sweep, Style { color: options.color }).into_bytes(),
+    write_table(&sweep, arguments.output, options, out)
+}
+
+/// Writes the table of a sweep.
+pub fn write_table(
+    sweep: &SweepTable,
+    format: Format,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let rendered = match format {
+        Format::Text => table_text::render(sweep, Style { color: options.color }).into_bytes(),
         Format::Csv => sweep.csv().map_err(Failure::input)?,
         Format::Json => sweep.json().into_bytes(),
     };
     out.write_all(&rendered)?;
     Ok(Exit::Fine)
-}
-
-/// What is set in every run, and then what this cell sets.
-fn settings_of(arguments: &Arguments, cell: &[String]) -> Result<Vec<Override>, Failure> {
-    let mut settings = arguments.settings.settings.clone();
-    for (vary, value) in arguments.vary.iter().zip(cell) {
-        settings.push(format!("{}={value}", vary.path).parse().map_err(Failure::input)?);
-    }
-    Ok(settings)
 }

@@ -73,8 +73,9 @@ pub enum Action {
     NominatePod(PodId, Option<NodeId>),
     /// Mark for deletion, or remove at once where nothing runs (not bound, or ended).
     DeletePod(PodId, PodDeletion),
-    /// The eviction sub-resource: deletes the pod if its PodDisruptionBudget allows it.
-    EvictPod(PodId),
+    /// The eviction sub-resource: deletes the pod if its PodDisruptionBudget allows it, with this grace in
+    /// place of its own if one is given.
+    EvictPod(PodId, Option<SimDuration>),
     /// The kubelet, pod GC or a force delete removes the object.
     RemovePod(PodId),
     /// The kubelet takes the pod: `status.startTime` and Ready=False.

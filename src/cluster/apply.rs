@@ -126,7 +126,9 @@ fn carry_out(
             })
         }
         Action::DeletePod(pod, deletion) => pods::delete_pod(store, now, pod, deletion, changes),
-        Action::EvictPod(pod) => super::eviction::evict_pod(store, now, pod, changes),
+        Action::EvictPod(pod, grace) => {
+            super::eviction::evict_pod(store, now, (pod, grace), changes)
+        }
         Action::RemovePod(pod) => pods::remove_pod(store, now, pod, changes),
         Action::StartPod(pod) => update_pod(store, pod, PodChanges::PHASE, changes, |pod| {
             let changed = pod.start_time.is_none();

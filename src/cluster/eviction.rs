@@ -34,7 +34,7 @@ enum Verdict {
 pub(super) fn evict_pod(
     store: &mut Store,
     now: SimTime,
-    id: PodId,
+    (id, grace_period): (PodId, Option<SimDuration>),
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
     let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
@@ -45,7 +45,7 @@ pub(super) fn evict_pod(
         take_one(&mut PodDisruptionBudget::collection_mut(store).table[budget], id, now)?;
         changes.push(Change::Status(ObjectId::PodDisruptionBudget(budget)));
     }
-    let eviction = PodDeletion { disruption: Some(EVICTION_REASON), ..PodDeletion::default() };
+    let eviction = PodDeletion { grace_period, disruption: Some(EVICTION_REASON) };
     super::pod_verbs::delete_pod(store, now, id, eviction, changes)
 }
 

@@ -9,7 +9,7 @@ use super::pod::PodId;
 use super::selection::Selecting;
 use super::selector::Selector;
 use super::store::Store;
-use engine::{Id, SimTime};
+use engine::{Id, SimDuration, SimTime};
 
 /// Key of a [`Service`] in the store.
 pub type ServiceId = Id<Service>;
@@ -40,8 +40,14 @@ pub struct ServiceSpec {
     pub is_load_balancer: bool,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready_addresses: bool,
-    /// `sessionAffinity: ClientIP`.
-    pub has_client_affinity: bool,
+    /// `sessionAffinity: ClientIP`: how long a client keeps its endpoint after its last request
+    /// (`sessionAffinityConfig.clientIP.timeoutSeconds`).
+    pub client_affinity: Option<SimDuration>,
+    /// `internalTrafficPolicy: Local`: requests of pods stay on their node, or fail.
+    pub is_internal_local: bool,
+    /// `externalTrafficPolicy: Local` of a Service that is reached from outside: requests come to nodes with an endpoint
+    /// alone, and stay there.
+    pub is_external_local: bool,
     /// Which endpoints requests prefer; absent = all alike.
     pub traffic_distribution: Option<TrafficDistribution>,
 }

@@ -6,6 +6,7 @@ mod timeline;
 
 pub use outages::{
     ContainerCrash, FaultKind, KubeletRestart, Maintenance, Outage, RandomFault, SpotReclaim,
+    StockOut, StockOutOf,
 };
 pub use timeline::{
     ImageChange, PatchChange, PodDeletion, ResizeChange, Rollback, ScaleChange, Scraper,

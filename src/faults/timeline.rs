@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::outages::{ContainerCrash, KubeletRestart, Maintenance, Outage, SpotReclaim};
+use super::outages::{ContainerCrash, KubeletRestart, Maintenance, Outage, SpotReclaim, StockOut};
 use cluster::custom_metrics::MetricsApi;
 use cluster::{Name, ObjectReference};
 use engine::SimDuration;
@@ -88,6 +88,9 @@ actions! {
     "restartKubelet" restart_kubelet: RestartKubelet(KubeletRestart),
     /// The cloud takes spot machines of a pool back, after a notice.
     "reclaimSpot" reclaim_spot: ReclaimSpot(SpotReclaim),
+    /// The cloud has no more machines of a pool, of a zone, or of a way of buying them, for a while: what is asked
+    /// for in vain is refused. Machines that are there stay.
+    "stockOut" stock_out: StockOut(StockOut),
     /// The nodes of a pool are drained one after the other, each worked on and put into service again.
     "maintain" maintain: Maintain(Maintenance),
     /// The application of pods of a workload exits with an error.

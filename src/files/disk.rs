@@ -3,14 +3,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use glob::{MatchOptions, glob_with};
 
-use manifest::Source;
+use manifest::yaml::to_yaml;
+use manifest::{Source, kustomize};
 
 /// What stands for standard input in place of a path.
 pub const STANDARD_INPUT: &str = "-";
@@ -72,6 +73,9 @@ pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
     }
     let mut files = Vec::new();
     if Path::new(path).exists() {
+        if let Some(rendered) = kustomized(path)? {
+            return Ok(rendered);
+        }
         collect(Path::new(path), 0, &mut files)?;
         if files.is_empty() {
             return Err(format!(
@@ -213,6 +217,28 @@ impl Drop for Draft {
     }
 }
 
+/// A file's path as it is from a folder: relative to it, whether or not the folder is there yet.
+pub fn from_folder(folder: &Path, file: &str) -> String {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let plain = |path: PathBuf| {
+        let mut parts = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => drop(parts.pop()),
+                Component::Normal(name) => parts.push(name.to_owned()),
+                Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            }
+        }
+        parts
+    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let (folder, file) = (plain(whole(folder)), plain(whole(Path::new(file))));
+    let common = folder.iter().zip(&file).take_while(|(one, other)| one == other).count();
+    let up = folder[common..].iter().map(|_| "..".to_owned());
+    let down = file[common..].iter().map(|part| part.to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
+}
+
 /// Writes a file, and the folders that it is in.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
@@ -248,6 +274,111 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// Files as kustomizations find them.
+struct OnDisk;
+
+impl kustomize::Files for OnDisk {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        read(Path::new(path))
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        Path::new(path).is_dir()
+    }
+}
+
+/// The manifests of a folder that has kustomizations: what these render, and the files beside them; `None` if it has
+/// none. Of several that are made of the same, one must be named.
+fn kustomized(path: &str) -> Result<Option<Vec<Source>>, String> {
+    let given = Path::new(path);
+    let is_kustomization = |name: &str| kustomize::FILE_NAMES.contains(&name);
+    if given.is_file() {
+        let name = given.file_name().map(|name| name.to_string_lossy().into_owned());
+        let folder = given.parent().map_or(".", |folder| folder.to_str().unwrap_or("."));
+        let folder = if folder.is_empty() { "." } else { folder };
+        return match name.filter(|name| is_kustomization(name)) {
+            Some(_) => Ok(Some(vec![rendered(folder)?])),
+            None => Ok(None),
+        };
+    }
+    let mut folders = Vec::new();
+    kustomized_folders(given, 0, &mut folders)?;
+    let own = kustomize::join(path, ".");
+    if folders.contains(&own) {
+        return Ok(Some(vec![rendered(&own)?]));
+    }
+    let includes: Vec<(&String, Vec<String>)> =
+        folders.iter().map(|one| (one, kustomize::included_folders(one, &OnDisk))).collect();
+    let is_included = |one: &String| includes.iter().any(|(_, parts)| parts.contains(one));
+    let roots: Vec<&String> = folders.iter().filter(|one| !is_included(one)).collect();
+    let parts = |root: &String| {
+        let mut parts = vec![root.clone()];
+        let mut at = 0;
+        while at < parts.len() {
+            let found = includes.iter().find(|(one, _)| **one == parts[at]);
+            let more: Vec<String> =
+                found.into_iter().flat_map(|(_, parts)| parts).cloned().collect();
+            parts.extend(more.into_iter().filter(|one| !parts.contains(one)).collect::<Vec<_>>());
+            at += 1;
+        }
+        parts
+    };
+    for (index, root) in roots.iter().enumerate() {
+        let own = parts(root);
+        let mut alike: Vec<&str> = vec![root.as_str()];
+        let others = roots[index + 1..].iter();
+        alike.extend(
+            others
+                .filter(|other| parts(other).iter().any(|part| own.contains(part)))
+                .map(|one| one.as_str()),
+        );
+        if alike.len() > 1 {
+            return Err(format!(
+                "these are variants of the same, of which a cluster has one: give one of {}",
+                alike.join(", ")
+            ));
+        }
+    }
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let mut files = Vec::new();
+    collect(given, 0, &mut files)?;
+    files.retain(|file| !folders.iter().any(|folder| file.starts_with(folder)));
+    let mut sources = Vec::new();
+    for file in files {
+        sources.push(read_source(&file.to_string_lossy())?);
+    }
+    for root in roots {
+        sources.push(rendered(root)?);
+    }
+    Ok(Some(sources))
+}
+
+fn kustomized_folders(path: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), String> {
+    if depth == FOLDER_DEPTH {
+        return Err(format!("folders nest deeper than {FOLDER_DEPTH} levels here"));
+    }
+    if kustomize::FILE_NAMES.iter().any(|name| path.join(name).is_file()) {
+        found.push(kustomize::join(&path.to_string_lossy(), "."));
+    }
+    let entries = fs::read_dir(path).map_err(|error| in_words(&error))?;
+    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    for entry in entries.into_iter().filter(|entry| entry.is_dir()) {
+        kustomized_folders(&entry, depth + 1, found)?;
+    }
+    Ok(())
+}
+
+/// What the kustomization of a folder renders, as one text.
+fn rendered(folder: &str) -> Result<Source, String> {
+    let objects = kustomize::render(folder, &OnDisk).map_err(|problem| problem.to_string())?;
+    let texts: Vec<String> = objects.iter().map(to_yaml).collect();
+    let name = format!("{} (rendered)", kustomize::join(folder, "kustomization.yaml"));
+    Ok(Source::new(&name, texts.join("---\n")))
 }
 
 fn is_manifest(path: &Path) -> bool {

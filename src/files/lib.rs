@@ -4,10 +4,12 @@
 
 mod disk;
 mod load;
+mod results;
 mod spool;
 
 pub use disk::{
-    Draft, SCHEMA_FILE, STANDARD_INPUT, beside, open_unpacked, read_bytes, read_folder,
-    read_manifests, read_source, read_unpacked, write_file,
+    Draft, SCHEMA_FILE, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes,
+    read_folder, read_manifests, read_source, read_unpacked, write_file,
 };
 pub use load::{Loader, load_scenario};
+pub use results::{Put, ResultFolder};

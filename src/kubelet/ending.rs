@@ -6,7 +6,7 @@ use super::probes::ProbeKind;
 use super::profile::OnSigterm;
 use super::unit::{Run, State, Stopping, Trouble, Unit};
 use super::worker::{Context, Exit, KILLED, Stage, TERMINATED, Worker, containers};
-use super::{AppEffect, Stop};
+use super::{AppEffect, PodStep, Stop};
 use cluster::Action;
 use cluster::container_status::TerminationReason;
 use cluster::pod_template::{Container, PodSpec};
@@ -179,6 +179,7 @@ impl Worker {
         let now = ctx.now();
         if stopping.signal_at.is_some_and(|at| at <= now) && stopping.kill_at > now {
             stopping.signal_at = None;
+            ctx.out.steps.push((self.pod, PodStep::Sigterm(position)));
             let profile = self.profiles[position];
             let exits_at = now + profile.shut_down;
             let is_app = position == self.app;

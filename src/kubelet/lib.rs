@@ -52,6 +52,28 @@ pub struct Effects {
     pub apps: Vec<AppEffect>,
     /// When to call [`Kubelet::wake`] with which worker and version.
     pub timers: Vec<(SimTime, PodId, u32)>,
+    /// What was done on the node, for those who watch.
+    pub steps: Vec<(PodId, PodStep)>,
+}
+
+/// A step of a pod on its node, as the log of its container runtime and its application would show it.
+/// Containers by their position, init containers first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodStep {
+    /// The sandbox is asked for.
+    SandboxCalled,
+    /// The sandbox is there.
+    SandboxReturned,
+    /// A container is asked to start.
+    StartCalled(usize),
+    /// A container runs.
+    Started(usize),
+    /// An image is asked for at its registry.
+    PullCalled(usize),
+    /// A container is sent SIGTERM.
+    Sigterm(usize),
+    /// A container's process has ended.
+    Exited(usize),
 }
 
 /// What became of a pod's application.

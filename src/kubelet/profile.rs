@@ -42,6 +42,9 @@ pub struct AppProfile {
     pub pull_fails: bool,
     /// The container exits with an error this long after its start, every time. Default: it does not.
     pub crashes_after: Option<SimDuration>,
+    /// The application hangs this long after each start: from then on it answers neither probes nor requests, until
+    /// its container is restarted. Default: it does not.
+    pub hangs_after: Option<SimDuration>,
     /// The container is done this long after its start, as that of a Job, and exits with `exitCode`.
     /// Default: it runs on.
     pub runs_for: Option<SimDuration>,
@@ -142,6 +145,7 @@ impl Default for AppProfile {
             image_size: None,
             pull_fails: false,
             crashes_after: None,
+            hangs_after: None,
             runs_for: None,
             runs_for_cv: 0.0,
             exit_code: 0,

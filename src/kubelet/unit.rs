@@ -55,6 +55,9 @@ pub(super) struct Run {
     /// From here on it answers; absent = never.
     pub(super) answers_at: Option<SimTime>,
     pub(super) has_answered: bool,
+    /// From here on it hangs, until it is restarted.
+    pub(super) hangs_at: Option<SimTime>,
+    pub(super) has_hung: bool,
     /// It exits by itself, with this code.
     pub(super) ends_at: Option<(SimTime, i32)>,
     pub(super) startup: Option<Prober>,
@@ -218,6 +221,8 @@ impl Run {
             started: now,
             answers_at: (!profile.never_ready).then(|| now + profile.warm_up),
             has_answered: false,
+            hangs_at: profile.hangs_after.map(|after| now + after),
+            has_hung: false,
             ends_at: profile.end_of(start).map(|(after, code)| (now + after, code)),
             startup: None,
             readiness: None,
@@ -248,7 +253,9 @@ impl Run {
 
     /// What a probe that is sent at `now` finds, if the application has time for it.
     pub(super) fn result(&self, kind: ProbeKind, now: SimTime, trouble: Trouble) -> bool {
-        let answers = self.answers_at.is_some_and(|at| at <= now) && now >= trouble.hangs_until;
+        let has_hung = self.hangs_at.is_some_and(|at| at <= now);
+        let answers =
+            self.answers_at.is_some_and(|at| at <= now) && now >= trouble.hangs_until && !has_hung;
         answers && (kind != ProbeKind::Readiness || now >= trouble.unready_until)
     }
 
@@ -282,9 +289,10 @@ impl Run {
 
     fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
         let answers_at = self.answers_at.filter(|_| !self.has_answered);
+        let hangs_at = self.hangs_at.filter(|_| !self.has_hung);
         let ends_at = self.ends_at.map(|(at, _)| at);
         let probes = KINDS.into_iter().filter_map(|kind| self.next_of(kind, container, moment));
-        [answers_at, ends_at].into_iter().flatten().chain(probes).min()
+        [answers_at, hangs_at, ends_at].into_iter().flatten().chain(probes).min()
     }
 
     /// When a probe's verdict changes, or, where its answers are not known in advance, when it is

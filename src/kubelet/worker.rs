@@ -9,7 +9,7 @@ use super::settings::KubeletSettings;
 use super::unit::{
     KINDS, Moment, Run, State, Stopping, Trouble, Unit, judge, probe_of, restarts, termination,
 };
-use super::{AppEffect, Effects, NodeAgent, Stop};
+use super::{AppEffect, Effects, NodeAgent, PodStep, Stop};
 use crate::probes::ProbeKind;
 use cluster::action::Event;
 use cluster::container_status::TerminationReason;
@@ -136,7 +136,7 @@ impl Worker {
     /// Whether the application listens for requests.
     pub(super) fn app_answers(&self) -> bool {
         match self.units.get(self.app).map(|unit| unit.state) {
-            Some(State::Running(run)) => run.has_answered,
+            Some(State::Running(run)) => run.has_answered && !run.has_hung,
             Some(State::Stopping(stopping)) => stopping.listens,
             _ => false,
         }
@@ -318,6 +318,7 @@ impl Worker {
         }
         let must_ask = !is_there || container.image_pull_policy == ImagePullPolicy::Always;
         if profile.pull_fails && must_ask {
+            ctx.out.steps.push((self.pod, PodStep::PullCalled(position)));
             unit.pull_failures += 1;
             let doublings = (unit.pull_failures - 1).min(5);
             let wait = (SYNC_RETRY * (1 << doublings)).min(PULL_BACKOFF_MAX);
@@ -359,6 +360,7 @@ impl Worker {
         let uid = ctx.pod.uid;
         let start = Start { uid, container: position, restarts: self.units[position].restarts };
         let run = Run::new(ctx.now(), container, &self.profiles[position], start);
+        ctx.out.steps.push((self.pod, PodStep::Started(position)));
         self.units[position].state = State::Running(run);
         if position == self.app {
             // A fresh process is not stuck; what it depends on may still be missing.
@@ -379,8 +381,13 @@ impl Worker {
         let moment = self.moment(now, position);
         if !run.has_answered && run.answers_at.is_some_and(|at| at <= now) {
             run.has_answered = true;
-            if position == self.app && now >= self.trouble.hangs_until {
+            if position == self.app && now >= self.trouble.hangs_until && !run.has_hung {
                 ctx.out.apps.push(AppEffect::Answers(self.pod));
+            }
+        } else if !run.has_hung && run.hangs_at.is_some_and(|at| at <= now) {
+            run.has_hung = true;
+            if position == self.app && run.has_answered {
+                ctx.out.apps.push(AppEffect::Hangs(self.pod));
             }
         } else if let Some((_, code)) = run.ends_at.filter(|(at, _)| *at <= now) {
             let exit = Exit { code, reason: None, stop: Stop::Crashed };
@@ -447,6 +454,7 @@ impl Worker {
         else {
             return;
         };
+        ctx.out.steps.push((self.pod, PodStep::Exited(position)));
         if position == self.app {
             ctx.out.apps.push(AppEffect::Stopped(self.pod, exit.stop));
         }

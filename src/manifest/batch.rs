@@ -184,7 +184,7 @@ mod tests {
             [
                 "spec.jobTemplate.spec.parallelism: Invalid value: -1: must be greater than or equal to 0",
                 "spec.jobTemplate.spec.completions: Required value: when completion mode is Indexed",
-                "spec.jobTemplate.spec.template.spec.restartPolicy: Unsupported value: \"Always\": supported values: OnFailure, Never",
+                "spec.jobTemplate.spec.template.spec.restartPolicy: Unsupported value: \"Always\": supported values: \"OnFailure\", \"Never\"",
             ]
         );
     }

@@ -16,12 +16,8 @@ pub(super) fn claim_spec(
 ) -> ClaimSpec {
     let at = path.field("accessModes");
     let mut access_modes = Vec::new();
-    for (place, mode) in spec.access_modes.iter().flatten().enumerate() {
-        access_modes.extend(errors.chosen(
-            Some(mode.as_str()),
-            &AccessMode::NAMED,
-            &at.item(place),
-        ));
+    for mode in spec.access_modes.iter().flatten() {
+        access_modes.extend(errors.chosen(Some(mode.as_str()), &AccessMode::NAMED, &at));
     }
     let resources = spec.resources.clone().unwrap_or_default();
     let at = path.field("resources");
@@ -75,6 +71,6 @@ mod tests {
         assert_eq!(problems(of(&["ReadWriteOnce", "ReadOnlyMany"])), [""; 0]);
         assert_eq!(problems(json!({})), ["accessModes", "resources[storage]"]);
         assert_eq!(problems(of(&["ReadWriteOncePod", "ReadWriteOnce"])), ["accessModes"]);
-        assert_eq!(problems(of(&["ReadWriteTwice", "ReadWriteOnce"])), ["accessModes[0]"]);
+        assert_eq!(problems(of(&["ReadWriteTwice", "ReadWriteOnce"])), ["accessModes"]);
     }
 }

@@ -87,7 +87,11 @@ fn ports(
     let mut ports = Vec::new();
     for (position, port) in container.ports.iter().flatten().enumerate() {
         let at = at.item(position);
-        let container_port = port_number(port.container_port, &at.field("containerPort"), errors);
+        let container_port = match port.container_port {
+            // That it is missing is said elsewhere.
+            0 => 0,
+            number => port_number(number, &at.field("containerPort"), errors),
+        };
         let host_port = match port.host_port {
             None | Some(0) => 0,
             Some(number) => port_number(number, &at.field("hostPort"), errors),
@@ -175,7 +179,7 @@ mod tests {
         let text = errors.into_vec()[0].to_string();
         assert_eq!(
             text,
-            "resources.requests[cpu]: Invalid value: \"2\": must be less than or equal to cpu limit of 1"
+            "resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"
         );
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn cross_check(
             _ => {}
         }
         if let Some(template) = object.spec.pod_template() {
+            diagnostics.append(port_check::probes(object));
             references_exist(object, template, objects, &known, diagnostics);
             service_account_exists(object, template, &known, diagnostics);
         }

@@ -71,7 +71,8 @@ fn strategy(
     let strategy = strategy.cloned().unwrap_or_default();
     let at = path.field("rollingUpdate");
     let choices = [("RollingUpdate", false), ("Recreate", true)];
-    if errors.choose(strategy.type_.as_deref(), &choices, &path.field("type")) {
+    let is_recreate = errors.chosen(strategy.type_.as_deref(), &choices, path);
+    if is_recreate == Some(true) {
         if strategy.rolling_update.is_some() {
             let problem = "Forbidden: may not be specified when strategy `type` is 'Recreate'";
             errors.push(&at, problem);
@@ -84,7 +85,8 @@ fn strategy(
     let max_unavailable = int_or_percent(max_unavailable, &at.field("maxUnavailable"), errors);
     let at = at.field("maxUnavailable");
     at_most_100_percent(max_unavailable, &at, errors);
-    if is_zero(max_surge) && is_zero(max_unavailable) {
+    // Of a strategy that there is not, nothing is completed.
+    if is_recreate.is_some() && is_zero(max_surge) && is_zero(max_unavailable) {
         errors.invalid(&at, 0, "may not be 0 when `maxSurge` is 0");
     }
     DeploymentStrategy::RollingUpdate { max_surge, max_unavailable }
@@ -140,7 +142,7 @@ mod tests {
             errors,
             [
                 "spec.template.metadata.labels: Invalid value: \"app=wbe\": `selector` does not match template `labels`",
-                "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: Always",
+                "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
                 "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
                 "spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds",
                 "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0",

@@ -54,6 +54,23 @@ impl FieldErrors {
         self.push(path, format!("Invalid value: {value:?}: {rule}"));
     }
 
+    /// `Forbidden: ...`, with the reason.
+    pub fn forbidden(&mut self, path: &FieldPath<'_>, why: impl Display) {
+        self.push(path, format!("Forbidden: {why}"));
+    }
+
+    /// `Duplicate value: ...`.
+    pub fn duplicate(&mut self, path: &FieldPath<'_>, value: impl Debug) {
+        self.push(path, format!("Duplicate value: {value:?}"));
+    }
+
+    /// `Unsupported value: ...`, with those that are supported.
+    pub fn not_supported(&mut self, path: &FieldPath<'_>, value: &str, choices: &[&str]) {
+        let choices: Vec<String> = choices.iter().map(|choice| format!("{choice:?}")).collect();
+        let choices = choices.join(", ");
+        self.push(path, format!("Unsupported value: {value:?}: supported values: {choices}"));
+    }
+
     /// A number that must not be negative (`ValidateNonnegativeField`).
     pub fn not_negative(&mut self, path: &FieldPath<'_>, number: i64) {
         if number < 0 {
@@ -99,10 +116,7 @@ impl FieldErrors {
             return Some(*meaning);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.push(
-            path,
-            format!("Unsupported value: {text:?}: supported values: {}", names.join(", ")),
-        );
+        self.not_supported(path, text, &names);
         None
     }
 }
@@ -123,7 +137,7 @@ mod tests {
         let text = errors.into_vec()[0].to_string();
         assert_eq!(
             text,
-            "restartPolicy: Unsupported value: \"never\": supported values: Always, Never"
+            "restartPolicy: Unsupported value: \"never\": supported values: \"Always\", \"Never\""
         );
     }
 }

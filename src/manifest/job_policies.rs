@@ -72,9 +72,6 @@ fn exit_codes(
     if codes.values.is_empty() {
         errors.invalid(&at, "[]", "at least one value is required");
     }
-    if !is_negated && codes.values.contains(&0) {
-        errors.invalid(&at, 0, "must not be 0 for the In operator");
-    }
     PodFailurePattern::ExitCodes {
         container: codes.container_name.as_deref().map(Name::from),
         is_negated,

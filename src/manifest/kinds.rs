@@ -67,6 +67,12 @@ impl ReadKind {
     }
 }
 
+/// The types of the kinds whose objects a simulation acts on.
+#[cfg(test)]
+pub(super) fn simulated_types() -> impl Iterator<Item = &'static str> {
+    READ.iter().filter(|known| known.unsimulated().is_none()).map(|known| known.type_name)
+}
+
 /// Versions that Kubernetes served once, with the release that dropped them.
 const DROPPED: [(&str, &str); 12] = [
     ("extensions/v1beta1", "1.16"),
@@ -82,6 +88,9 @@ const DROPPED: [(&str, &str); 12] = [
     ("storage.k8s.io/v1beta1", "1.22"),
     ("v1beta3", "1.3"),
 ];
+
+/// The release that dropped the old versions of Ingress and what belongs to it.
+const INGRESS_DROPPED: &str = "1.22";
 
 /// API groups of which every kind is in the table of kinds.
 const KNOWN_GROUPS: [&str; 4] = ["v1", "apps/v1", "batch/v1", "policy/v1"];
@@ -115,6 +124,13 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         return Treatment::Unknown { help };
     }
     let known = Kind::spelled(kind).map_or(Kind::CustomResource, |kind| kind);
+    if matches!(known, Kind::Ingress | Kind::IngressClass | Kind::NetworkPolicy)
+        && ["extensions/v1beta1", "networking.k8s.io/v1beta1"].contains(&api_version)
+    {
+        let current = known.api_version();
+        let help = format!("Kubernetes {INGRESS_DROPPED} dropped it; write apiVersion: {current}");
+        return Treatment::Unknown { help };
+    }
     if let (Role::LeftAside(meaning) | Role::PodsMissing(meaning), true) =
         (known.info().role, known != Kind::CustomResource)
     {

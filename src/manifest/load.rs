@@ -10,13 +10,13 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use super::field::{FieldError, FieldErrors};
 use super::hpa::to_v2;
 use super::kinds::{ReadKind, Treatment, severity, treatment};
-use super::lower::{Lowered, lower, unread};
+use super::lower::{Lowered, check_unread, lower, unread};
 use super::modelled;
 use super::object::{Manifest, read_manifests};
 use super::schema::{Findings, Mistake, check};
 use super::yaml::Source;
 use cluster::action::{Action, PodDraft, PodName, PodSource};
-use cluster::priority_class::PriorityClass;
+use cluster::priority_class::{PriorityClass, PriorityClassSpec};
 use cluster::{AnySpec, Kind, NamespacedName, ObjectMeta};
 
 /// An object that is ready for the simulation.
@@ -154,7 +154,7 @@ impl Admission {
             Treatment::Read(kind) => self.read(&manifest, kind),
             Treatment::LeftAside { meaning } => {
                 self.asides.leave(&manifest, meaning);
-                unread(&manifest)
+                self.check_left_aside(&manifest).then(|| unread(&manifest)).flatten()
             }
             Treatment::Unknown { help } => {
                 let version = &*manifest.api_version;
@@ -211,15 +211,8 @@ impl Admission {
         let lowered = lower(manifest, value, self.control_plane, &mut errors);
         let is_taken = if self.is_stored { errors.can_be_read() } else { errors.is_empty() };
         let is_valid = is_taken && findings.mistakes.is_empty();
-        for FieldError { path, problem, is_rule } in errors.into_vec() {
-            if !follows(&path, &problem, &findings.mistakes) {
-                let is_warning = self.is_stored && is_rule;
-                let severity = if is_warning { Severity::Warning } else { Severity::Error };
-                let problem = Diagnostic::new(severity, "invalid-value", problem);
-                self.report(problem, path, manifest);
-            }
-        }
         let can_be_decoded = findings.mistakes.is_empty();
+        self.report_errors(errors, &findings.mistakes, manifest);
         for Mistake { code, path, message, help } in findings.mistakes {
             let problem = Diagnostic { help, ..Diagnostic::error(code, message) };
             self.report(problem, path, manifest);
@@ -237,10 +230,56 @@ impl Admission {
         }
     }
 
+    /// Whether an object of a kind that is not lowered breaks no rule, as far as its fields are known.
+    fn check_left_aside(&mut self, manifest: &Manifest) -> bool {
+        let mut errors = FieldErrors::default();
+        let Some(mistakes) = check_unread(manifest, &mut errors) else { return true };
+        let is_valid = mistakes.is_empty() && (self.is_stored || errors.is_empty());
+        let known: Vec<Mistake> = mistakes
+            .iter()
+            .map(|one| Mistake {
+                code: one.code,
+                path: one.field.clone(),
+                message: one.message.clone(),
+                help: None,
+            })
+            .collect();
+        self.report_errors(errors, &known, manifest);
+        for mistake in mistakes {
+            let field = mistake.field.clone();
+            self.report(mistake, field, manifest);
+        }
+        is_valid
+    }
+
+    /// Each error once, but for those that follow from mistakes.
+    fn report_errors(&mut self, errors: FieldErrors, mistakes: &[Mistake], manifest: &Manifest) {
+        let mut told: Vec<(String, String)> = Vec::new();
+        for FieldError { path, problem, is_rule } in errors.into_vec() {
+            let one = (path, problem);
+            let is_told =
+                told.iter().any(|(path, problem)| *path == one.0 && says_again(problem, &one.1));
+            if is_told || follows(&one.0, &one.1, mistakes) {
+                continue;
+            }
+            let is_warning = self.is_stored && is_rule;
+            let severity = if is_warning { Severity::Warning } else { Severity::Error };
+            let problem = Diagnostic::new(severity, "invalid-value", one.1.clone());
+            self.report(problem, one.0.clone(), manifest);
+            told.push(one);
+        }
+    }
+
     fn report(&mut self, problem: Diagnostic, field: String, manifest: &Manifest) {
         let place = manifest.origin.place_of(&field);
         self.diagnostics.push(Diagnostic { field, ..problem.at(place).of(manifest.label()) });
     }
+}
+
+/// Whether a problem of a field is one that was told of it, in other words.
+fn says_again(told: &str, problem: &str) -> bool {
+    let sort = |problem: &str| problem.split(':').next().map(str::to_owned);
+    told == problem || !problem.starts_with("Invalid value") && sort(told) == sort(problem)
 }
 
 /// Whether a mistake may be there because of others that were taken out before: it is at the same field, at one
@@ -252,7 +291,14 @@ fn follows(path: &str, problem: &str, others: &[Mistake]) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     let refers = ["Not found", "does not match", "must match"];
-    let is_near = |other: &Mistake| is_inside(path, &other.path) || is_inside(&other.path, path);
+    // An amount that was taken out is missing where all of them are looked for.
+    let is_its_amount = |other: &Mistake| {
+        let key = path.rfind('[').map(|at| &path[at..]);
+        problem.starts_with("Required value") && key.is_some_and(|key| other.path.ends_with(key))
+    };
+    let is_near = |other: &Mistake| {
+        is_inside(path, &other.path) || is_inside(&other.path, path) || is_its_amount(other)
+    };
     let has_others = !others.is_empty();
     has_others && (refers.iter().any(|words| problem.contains(words)) || others.iter().any(is_near))
 }
@@ -333,16 +379,31 @@ fn admit_pods(
     for Object { manifest, spec, .. } in objects {
         let Some(template) = spec.pod_template_mut() else { continue };
         add_default_tolerations(&mut template.spec);
+        let named = &template.spec.priority_class_name;
+        if !named.is_empty() && !classes.contains_key(named) {
+            let message = format!(
+                "no PriorityClass with name {named} was found: it is taken to be there, with a value of 0"
+            );
+            let help = "add the PriorityClass: without one, a cluster creates no pods";
+            let problem = Diagnostic::warning("missing-reference", message).help(help);
+            diagnostics.push(placed(problem, manifest));
+            let meta = ObjectMeta::new("", named.clone());
+            let spec = PriorityClassSpec { value: 0, global_default: false, never_preempts: false };
+            classes.insert(named.clone(), PriorityClass { meta, spec });
+        }
         if let Err(problem) = resolve_priority(&mut template.spec, &classes) {
-            let field = pod_path(manifest.reference.kind, "priorityClassName");
-            let place = manifest.origin.place_of(&field);
             let problem = Diagnostic::error("missing-reference", problem)
-                .at(place)
-                .of(manifest.label())
-                .help("add the PriorityClass, or leave priorityClassName out");
-            diagnostics.push(Diagnostic { field, ..problem });
+                .help("leave out what the PriorityClass says");
+            diagnostics.push(placed(problem, manifest));
         }
     }
+}
+
+/// A problem with the priority of an object's pods, at its place.
+fn placed(problem: Diagnostic, manifest: &Manifest) -> Diagnostic {
+    let field = pod_path(manifest.reference.kind, "priorityClassName");
+    let place = manifest.origin.place_of(&field);
+    Diagnostic { field, ..problem.at(place).of(manifest.label()) }
 }
 
 #[cfg(test)]

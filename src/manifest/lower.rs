@@ -14,9 +14,10 @@ use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
 use super::claim::claim;
-use super::decode::decode_silently;
+use super::decode::{decode, decode_silently};
 use super::defaults::SetDefaults;
 use super::deployment::{deployment_spec, replica_set_spec};
+use super::diagnostic::Diagnostic;
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{drop_conversion_annotations, read_hpa};
 use super::limit_range::limit_range;
@@ -25,11 +26,14 @@ use super::names::{NameRule, check_key, check_labels, check_name};
 use super::node::node;
 use super::object::Manifest;
 use super::pod::pod_template;
-use super::pod_validation::validate_pod;
 use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
 use super::scaled_object::scaled_object_spec;
 use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
+use super::validation::{
+    Validate, validate_http_route, validate_ingress, validate_ingress_class, validate_metadata,
+    validate_network_policy,
+};
 use super::vpa::vpa_spec;
 use cluster::claim::ClaimContent;
 use cluster::config::{ConfigMapSpec, SecretSpec};
@@ -59,6 +63,7 @@ pub(super) fn lower(
     let metadata: meta::ObjectMeta = serde_json::from_value(metadata)?;
     let mut rules = FieldErrors::default();
     check_metadata(manifest, &metadata, &mut rules);
+    validate_metadata(&metadata, &mut rules);
     errors.append_rules(rules);
     let kind = manifest.reference.kind;
     if NEED_A_SPEC.contains(&kind) && value.get("spec").is_none_or(Value::is_null) {
@@ -95,6 +100,50 @@ pub(super) fn lower(
     let last_applied = Some(manifest.value.clone());
     meta.document = Some(Arc::new(Document { object: document, last_applied }));
     Ok(spec.map(|spec| Lowered { meta, spec }))
+}
+
+/// Checks an object of a kind whose fields are known though it is not lowered: the mistakes in its fields, and in
+/// `errors` the rules that it breaks; `None` of other kinds.
+pub(super) fn check_unread(
+    manifest: &Manifest,
+    errors: &mut FieldErrors,
+) -> Option<Vec<Diagnostic>> {
+    let value = &manifest.value;
+    let mut rules = FieldErrors::default();
+    let kind = manifest.reference.kind;
+    // Gateway API serves two versions with the same fields.
+    let is_current = *manifest.api_version == *kind.api_version();
+    if !is_current && &*manifest.api_version != "gateway.networking.k8s.io/v1beta1" {
+        return None;
+    }
+    let mistakes = match kind {
+        Kind::Ingress => {
+            let (ingress, mistakes) = decode(value);
+            validate_ingress(&ingress, &mut rules);
+            mistakes
+        }
+        Kind::IngressClass => {
+            let (class, mistakes) = decode(value);
+            validate_ingress_class(&class, &mut rules);
+            mistakes
+        }
+        Kind::HTTPRoute => {
+            let (route, mistakes) = decode(value);
+            validate_http_route(&route, &mut rules);
+            mistakes
+        }
+        Kind::NetworkPolicy => {
+            let (policy, mistakes) = decode(value);
+            validate_network_policy(&policy, &mut rules);
+            mistakes
+        }
+        _ => return None,
+    };
+    let metadata: meta::ObjectMeta = decode_silently(&value["metadata"]);
+    check_metadata(manifest, &metadata, &mut rules);
+    validate_metadata(&metadata, &mut rules);
+    errors.append_rules(rules);
+    Some(mistakes)
 }
 
 /// An object that the store holds as it is written.
@@ -168,8 +217,7 @@ const NEED_A_SPEC: [Kind; 11] = [
 
 fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut FieldErrors) {
     let rule = match manifest.reference.kind {
-        Kind::Service => NameRule::Rfc1035Label,
-        Kind::Namespace => NameRule::Label,
+        Kind::Service | Kind::Namespace => NameRule::Label,
         Kind::CronJob => NameRule::SubdomainUpTo(52),
         Kind::StatefulSet | Kind::Job => NameRule::SubdomainUpTo(63),
         _ => NameRule::Subdomain,
@@ -198,11 +246,11 @@ fn spec_of(
     /// `of!(Kind, |object| spec)`, or `of!(spec of Kind, |spec| lowered)` where only that counts.
     macro_rules! of {
         ($kind:ty, |$object:ident| $lowered:expr) => {{
-            let ($object, document) = defaulted::<$kind>(value)?;
+            let ($object, document) = defaulted::<$kind>(value, errors)?;
             (AnySpec::from($lowered), document)
         }};
         (spec of $kind:ty, |$spec:ident| $lowered:expr) => {{
-            let (object, document) = defaulted::<$kind>(value)?;
+            let (object, document) = defaulted::<$kind>(value, errors)?;
             let $spec = object.spec.unwrap_or_default();
             (AnySpec::from($lowered), document)
         }};
@@ -210,7 +258,6 @@ fn spec_of(
     let (spec, document) = match kind {
         Kind::Pod => of!(core::Pod, |pod| {
             let spec = pod.spec.unwrap_or_default();
-            errors.append_rules(pod_rules(&spec));
             let template = pod_template(Some(&pod.metadata), &spec, &FieldPath::ROOT, errors);
             AnySpec::Pod(Box::new(template))
         }),
@@ -258,20 +305,15 @@ fn spec_of(
                 ClaimContent::from(claim(&spec, &SPEC, errors))
             })
         }
-        Kind::PersistentVolume => return Ok((None, defaulted::<core::PersistentVolume>(value)?.1)),
+        Kind::PersistentVolume => {
+            return Ok((None, defaulted::<core::PersistentVolume>(value, errors)?.1));
+        }
         Kind::StorageClass => of!(StorageClass, |class| {
             StorageClassSpec { provisioner: class.provisioner.into() }
         }),
         _ => return Ok((None, value)),
     };
     Ok((Some(spec), document))
-}
-
-/// The rules for writes that a pod breaks.
-fn pod_rules(spec: &core::PodSpec) -> FieldErrors {
-    let mut rules = FieldErrors::default();
-    validate_pod(spec, &SPEC, &mut rules);
-    rules
 }
 
 /// An HPA of whatever version, and the object of the current one.
@@ -295,10 +337,16 @@ fn hpa(
     }
 }
 
-/// The object typed and defaulted, and as the API server would print it.
-fn defaulted<T: SetDefaults>(value: Value) -> Result<(T, Value), serde_json::Error> {
+/// The object typed and defaulted, and as the API server would print it; it is checked on the way.
+fn defaulted<T: SetDefaults + Validate>(
+    value: Value,
+    errors: &mut FieldErrors,
+) -> Result<(T, Value), serde_json::Error> {
     let mut object: T = serde_json::from_value(value)?;
     object.set_defaults();
+    let mut rules = FieldErrors::default();
+    object.validate(&mut rules);
+    errors.append_rules(rules);
     let document = serde_json::to_value(&object)?;
     Ok((object, document))
 }

@@ -1,10 +1,11 @@
 //! Which fields of the API play a part in the simulation, and what it means that the others do not.
 //!
-//! When a field comes to play a part, add it to [`MODELLED`] and take it out of [`MEANINGS`].
+//! When a field comes to play a part, add it to [`MODELLED`] and take it out of [`MEANINGS`]: a test walks every field of
+//! every kind that is simulated.
 
-/// For each type of which some fields play no part: those that do. A type that is not named here is
-/// taken as a whole.
-const MODELLED: [(&str, &str); 16] = [
+/// For each type that the kinds which are simulated reach: the fields that play a part; `*` stands for all that are
+/// named in no other table.
+const MODELLED: [(&str, &str); 50] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -18,57 +19,156 @@ const MODELLED: [(&str, &str); 16] = [
         "name image imagePullPolicy ports resources startupProbe readinessProbe livenessProbe \
          lifecycle restartPolicy resizePolicy envFrom",
     ),
+    ("Probe", "*"),
+    ("ContainerPort ContainerResizePolicy PodSchedulingGate Toleration", "*"),
+    ("TopologySpreadConstraint Affinity NodeAffinity PodAffinity PodAntiAffinity", "*"),
+    ("PreferredSchedulingTerm WeightedPodAffinityTerm PodAffinityTerm", "*"),
+    ("NodeSelector NodeSelectorTerm NodeSelectorRequirement", "*"),
+    ("LabelSelector LabelSelectorRequirement", "*"),
+    ("EnvFromSource", "configMapRef secretRef"),
+    ("ConfigMapEnvSource SecretEnvSource", "*"),
     ("Lifecycle", "preStop"),
     ("LifecycleHandler", "sleep"),
+    ("SleepAction", "*"),
     ("ResourceRequirements", "requests limits"),
     ("Volume", "name configMap secret persistentVolumeClaim projected"),
+    ("ConfigMapVolumeSource", "name optional items"),
+    ("SecretVolumeSource", "secretName optional items"),
+    ("PersistentVolumeClaimVolumeSource", "claimName"),
+    ("ProjectedVolumeSource", "sources"),
+    ("VolumeProjection", "configMap secret"),
+    ("ConfigMapProjection SecretProjection", "*"),
+    ("KeyToPath", "key"),
     (
         "ServiceSpec",
         "selector ports clusterIP clusterIPs publishNotReadyAddresses sessionAffinity \
-      trafficDistribution",
+         sessionAffinityConfig internalTrafficPolicy externalTrafficPolicy trafficDistribution",
     ),
+    ("SessionAffinityConfig", "clientIP"),
+    ("ClientIPConfig", "timeoutSeconds"),
     ("ServicePort", "name port targetPort"),
     (
         "StatefulSetSpec",
         "replicas selector template podManagementPolicy updateStrategy minReadySeconds \
          revisionHistoryLimit ordinals volumeClaimTemplates persistentVolumeClaimRetentionPolicy",
     ),
+    ("StatefulSetUpdateStrategy StatefulSetOrdinals", "*"),
+    ("StatefulSetPersistentVolumeClaimRetentionPolicy", "*"),
     ("RollingUpdateStatefulSetStrategy", "partition"),
+    ("DeploymentSpec DeploymentStrategy RollingUpdateDeployment ReplicaSetSpec", "*"),
+    ("DaemonSetSpec DaemonSetUpdateStrategy RollingUpdateDaemonSet PodTemplateSpec", "*"),
     ("PersistentVolumeClaimSpec", "accessModes resources storageClassName"),
+    ("VolumeResourceRequirements", "requests"),
     (
         "JobSpec",
         "parallelism completions completionMode backoffLimit backoffLimitPerIndex maxFailedIndexes \
          activeDeadlineSeconds suspend ttlSecondsAfterFinished podFailurePolicy \
          podReplacementPolicy successPolicy managedBy template",
     ),
+    ("PodFailurePolicy PodFailurePolicyRule PodFailurePolicyOnExitCodesRequirement", "*"),
+    ("PodFailurePolicyOnPodConditionsPattern SuccessPolicy SuccessPolicyRule", "*"),
+    ("CronJobSpec JobTemplateSpec PodDisruptionBudgetSpec", "*"),
+    ("HorizontalPodAutoscalerSpec HorizontalPodAutoscalerBehavior HPAScalingRules", "*"),
+    ("HPAScalingPolicy MetricSpec MetricTarget MetricIdentifier CrossVersionObjectReference", "*"),
+    ("ContainerResourceMetricSource ExternalMetricSource ObjectMetricSource", "*"),
+    ("PodsMetricSource ResourceMetricSource", "*"),
+    ("ResourceQuotaSpec ScopeSelector ScopedResourceSelectorRequirement", "*"),
+    ("LimitRangeSpec LimitRangeItem Taint ContainerImage", "*"),
+    ("NodeSpec", "taints unschedulable"),
+    ("NodeStatus", "allocatable capacity conditions images"),
+    ("NodeCondition", "type status"),
     (
         "ScaledObjectSpec",
         "scaleTargetRef pollingInterval cooldownPeriod initialCooldownPeriod idleReplicaCount \
          minReplicaCount maxReplicaCount advanced triggers fallback",
     ),
-    (
-        "AdvancedConfig",
-        "horizontalPodAutoscalerConfig restoreToOriginalReplicaCount scalingModifiers",
-    ),
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
 ];
 
-/// Fields that ask for nothing: the API server's own notes, and words for people.
-const SILENT: [(&str, &str); 6] = [
+/// More of them, of kinds with their own types.
+const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
+    ("AdvancedConfig", "horizontalPodAutoscalerConfig scalingModifiers"),
+    ("HorizontalPodAutoscalerConfig ScalingModifiers Fallback", "*"),
+    ("ScaleTarget", "name apiVersion kind"),
+    ("ScaleTriggers", "type name metadata metricType"),
+    (
+        "TargetRef PodUpdatePolicy EvictionRequirement PodResourcePolicy ContainerResourcePolicy",
+        "*",
+    ),
+];
+
+/// Objects: what they are, and a spec. Those whose other fields are no spec are named.
+const OBJECTS: [(&str, &str); 5] = [
+    ("PersistentVolumeClaim", "apiVersion kind metadata spec"),
+    ("PriorityClass", "apiVersion kind metadata value globalDefault preemptionPolicy"),
+    ("ConfigMap", "apiVersion kind metadata data binaryData"),
+    ("Secret", "apiVersion kind metadata data stringData type"),
+    ("*", "apiVersion kind metadata spec status"),
+];
+
+/// Fields that ask for nothing in a run, and why.
+const NEUTRAL: [(&str, &str, &str); 27] = [
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
+        "the API server writes it",
     ),
-    ("ServiceSpec", "ipFamilies ipFamilyPolicy internalTrafficPolicy"),
-    ("ServicePort", "appProtocol"),
-    ("StatefulSetSpec", "serviceName"),
-    ("PersistentVolumeClaimSpec", "volumeMode"),
-    ("JobSpec", "selector manualSelector"),
+    ("ServiceSpec", "ipFamilies ipFamilyPolicy", "addresses are made up"),
+    ("ServicePort", "appProtocol", "a request is a request"),
+    ("StatefulSetSpec", "serviceName", "it names pods in the DNS"),
+    ("PersistentVolumeClaimSpec", "volumeMode", "nothing reads or writes"),
+    ("JobSpec", "selector manualSelector", "pods are found by their owner"),
+    ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its way"),
+    ("EnvFromSource", "prefix", "no process reads it"),
+    ("ConfigMapVolumeSource", "defaultMode", "no process reads the files"),
+    ("SecretVolumeSource", "defaultMode", "no process reads the files"),
+    ("ProjectedVolumeSource", "defaultMode", "no process reads the files"),
+    ("KeyToPath", "path mode", "no process reads the files"),
+    ("PersistentVolumeClaimVolumeSource", "readOnly", "nothing writes"),
+    ("VolumeProjection", "downwardAPI serviceAccountToken", "every pod has what it is made of"),
+    ("VolumeResourceRequirements", "limits", "no volume grows"),
+    ("PriorityClass", "description", "it is for people"),
+    ("ConfigMap", "immutable", "what a ConfigMap holds changes nothing"),
+    ("Secret", "immutable", "what a Secret holds changes nothing"),
+    (
+        "ServiceAccount",
+        "automountServiceAccountToken imagePullSecrets secrets",
+        "every registry and the API server let everyone in",
+    ),
+    ("Namespace", "spec", "its finalizers are the server's"),
+    ("NodeSpec", "configSource externalID podCIDR podCIDRs providerID", "the machine's own"),
+    (
+        "NodeStatus",
+        "addresses config daemonEndpoints declaredFeatures features nodeInfo phase runtimeHandlers \
+         volumesAttached volumesInUse",
+        "it was observed, and does not decide where pods go",
+    ),
+    (
+        "NodeCondition",
+        "lastHeartbeatTime lastTransitionTime message reason",
+        "it tells of the past",
+    ),
+    ("ScaleTarget", "envSourceContainerName", "there are no secrets to read"),
+    ("PersistentVolumeClaim", "status", "the API server writes it"),
+    ("Container", "terminationMessagePath terminationMessagePolicy", "containers leave no message"),
+    ("PodSpec", "ephemeralContainers", "no object may bring them"),
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 24] = [
+const MEANINGS: [(&str, &str, &str); 27] = [
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
+    (
+        "AdvancedConfig",
+        "restoreToOriginalReplicaCount",
+        "replicas stay as they are when the object goes",
+    ),
+    ("ScaleTriggers", "useCachedMetrics", "values are asked for at each scaling"),
+    ("ScaleTriggers", "authenticationRef", "every source of metrics lets KEDA in"),
+    (
+        "VolumeProjection",
+        "clusterTrustBundle podCertificate",
+        "certificates are there as soon as a pod needs them",
+    ),
     ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
     ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
     (
@@ -78,7 +178,6 @@ const MEANINGS: [(&str, &str, &str); 24] = [
     ),
     ("Container", "env", "only the ConfigMaps and Secrets that it names count"),
     ("Container", "volumeMounts volumeDevices", "no disk is simulated"),
-    ("Container", "terminationMessagePath terminationMessagePolicy", "containers leave no message"),
     ("Container", "restartPolicyRules", "only the pod's restartPolicy counts"),
     ("Container", "securityContext", "rights are not simulated"),
     (
@@ -95,16 +194,15 @@ const MEANINGS: [(&str, &str, &str); 24] = [
     ("PodSpec", "readinessGates", "a pod is ready as soon as its containers are"),
     ("PodSpec", "resourceClaims schedulingGroup", "devices and pod groups are not allocated"),
     ("PodSpec", "runtimeClassName", "its overhead counts only where `overhead` says it"),
-    ("PodSpec", "ephemeralContainers os", "it changes neither placement nor load"),
+    ("PodSpec", "os", "it changes neither placement nor load"),
     ("Lifecycle", "postStart stopSignal", "it takes no time"),
     ("LifecycleHandler", "exec httpGet tcpSocket", "the hook takes no time; `sleep` does"),
     ("ResourceRequirements", "claims", "devices are not allocated"),
     ("Volume", "", "no storage is simulated; such a volume is always there"),
     (
         "ServiceSpec",
-        "type externalName externalIPs externalTrafficPolicy healthCheckNodePort loadBalancerIP \
-         loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts \
-         sessionAffinityConfig",
+        "type externalName externalIPs healthCheckNodePort loadBalancerIP \
+         loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts",
         "requests enter at the Service and go to its ready pods, whatever leads to it",
     ),
     (
@@ -116,27 +214,102 @@ const MEANINGS: [(&str, &str, &str); 24] = [
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 
-/// Whether a field plays a part in the simulation, or asks for nothing.
-pub(super) fn is_modelled(type_name: &str, field: &str) -> bool {
-    match fields(&MODELLED, type_name) {
-        None => true,
-        Some(modelled) => {
-            lists(modelled, field)
-                || fields(&SILENT, type_name).is_some_and(|silent| lists(silent, field))
-        }
+/// Annotations, and labels, that would act in a cluster and do not here: by key, or by how keys begin where the name
+/// ends in `*`.
+const MARKS: [(&str, &str); 27] = [
+    (
+        "cluster-autoscaler.kubernetes.io/*",
+        "no cluster autoscaler removes nodes, so that it holds none",
+    ),
+    ("karpenter.sh/do-not-disrupt", "no Karpenter removes nodes, so that it holds none"),
+    ("karpenter.sh/do-not-evict", "no Karpenter removes nodes, so that it holds none"),
+    ("kubernetes.io/ingress-bandwidth", "the network has all the bandwidth it needs"),
+    ("kubernetes.io/egress-bandwidth", "the network has all the bandwidth it needs"),
+    (
+        "service.kubernetes.io/topology-mode",
+        "requests go to pods of all zones; `trafficDistribution` counts",
+    ),
+    (
+        "service.kubernetes.io/topology-aware-hints",
+        "requests go to pods of all zones; `trafficDistribution` counts",
+    ),
+    ("service.beta.kubernetes.io/*", "load balancers take no time and are not paid for"),
+    ("service.kubernetes.io/load-balancer*", "load balancers take no time and are not paid for"),
+    ("networking.gke.io/*", "load balancers take no time and are not paid for"),
+    ("cloud.google.com/*", "load balancers and backends of the cloud are not simulated"),
+    ("metallb.universe.tf/*", "load balancers take no time and are not paid for"),
+    ("sidecar.istio.io/*", "no sidecar is injected, and requests do without its time and CPU"),
+    ("istio-injection", "no sidecar is injected, and requests do without its time and CPU"),
+    ("istio.io/*", "no sidecar is injected, and requests do without its time and CPU"),
+    ("traffic.sidecar.istio.io/*", "no sidecar is injected"),
+    ("proxy.istio.io/*", "no sidecar is injected"),
+    ("linkerd.io/*", "no sidecar is injected, and requests do without its time and CPU"),
+    ("config.linkerd.io/*", "no sidecar is injected"),
+    ("dapr.io/*", "no sidecar is injected, and requests do without its time and CPU"),
+    ("vault.hashicorp.com/*", "no sidecar is injected, and secrets are there at once"),
+    ("helm.sh/hook*", "the object is there from the start, as all are"),
+    ("argocd.argoproj.io/*", "all objects are there from the start, in no order"),
+    ("pod-security.kubernetes.io/*", "pods are created whatever rights they ask for"),
+    ("kueue.x-k8s.io/*", "no queue holds the object back"),
+    ("scheduling.k8s.io/group-name", "pods are scheduled one by one"),
+    ("volume.beta.kubernetes.io/storage-class", "a claim gets a new volume of the default class"),
+];
+
+/// The part that a field plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It acts.
+    Modelled,
+    /// It asks for nothing in a run.
+    Neutral,
+    /// It would act in a cluster, or is not looked at, and is listed.
+    Listed,
+}
+
+/// Which part a field plays.
+pub(super) fn part(type_name: &str, field: &str) -> Part {
+    let in_neutral = NEUTRAL
+        .iter()
+        .any(|(of, fields, _)| *of == type_name && (fields.is_empty() || lists(fields, field)));
+    if in_neutral {
+        return Part::Neutral;
+    }
+    let is_listed = MEANINGS.iter().any(|(of, fields, _)| *of == type_name && lists(fields, field));
+    match fields(type_name) {
+        _ if is_listed => Part::Listed,
+        None => Part::Modelled,
+        Some(modelled) if modelled == "*" || lists(modelled, field) => Part::Modelled,
+        Some(_) => Part::Listed,
     }
 }
 
 /// What it means for the result that a field plays no part.
 pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
+    if let Some((_, meaning)) = MARKS.iter().find(|(key, _)| type_name == MARK && *key == field) {
+        return meaning;
+    }
     let of_type = || MEANINGS.iter().filter(|(of, ..)| *of == type_name);
     let found = of_type().find(|(_, fields, _)| lists(fields, field));
     let found = found.or_else(|| of_type().find(|(_, fields, _)| fields.is_empty()));
     found.map_or("it changes nothing in the simulation", |(.., meaning)| meaning)
 }
 
-fn fields(table: &[(&str, &'static str)], type_name: &str) -> Option<&'static str> {
-    table.iter().find(|(of, _)| *of == type_name).map(|(_, fields)| *fields)
+/// The name under which annotations and labels are told.
+pub(super) const MARK: &str = "annotation";
+
+/// The row of an annotation or label that would act in a cluster and does not here.
+pub(super) fn mark(key: &str) -> Option<&'static str> {
+    let is_meant = |row: &str| match row.strip_suffix('*') {
+        Some(begin) => key.starts_with(begin),
+        None => row == key,
+    };
+    MARKS.iter().map(|(row, _)| *row).find(|row| is_meant(row))
+}
+
+/// The fields of a type that play a part.
+fn fields(type_name: &str) -> Option<&'static str> {
+    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    tables.into_iter().find(|(of, _)| lists(of, type_name)).map(|(_, fields)| *fields)
 }
 
 fn lists(fields: &str, field: &str) -> bool {
@@ -144,34 +317,4 @@ fn lists(fields: &str, field: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema;
-
-    /// Every field named in the tables, with its type.
-    fn named() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let meanings = MEANINGS.iter().map(|(of, fields, _)| (*of, *fields));
-        let tables = MODELLED.into_iter().chain(SILENT).chain(meanings);
-        tables
-            .flat_map(|(of, fields)| fields.split_ascii_whitespace().map(move |field| (of, field)))
-    }
-
-    #[test]
-    fn the_tables_name_only_fields_that_exist_and_each_once() {
-        let mut seen = std::collections::BTreeSet::new();
-        for (type_name, field) in named() {
-            assert!(schema::has_field(type_name, field), "{type_name} has no {field}");
-            assert!(seen.insert((type_name, field)), "{type_name}.{field} is named twice");
-        }
-    }
-
-    #[test]
-    fn every_field_that_plays_no_part_has_its_meaning() {
-        for (type_name, _) in MODELLED {
-            for field in schema::fields_of(type_name) {
-                let is_explained = meaning(type_name, field) != meaning("", "");
-                assert!(is_modelled(type_name, field) || is_explained, "{type_name}.{field}");
-            }
-        }
-    }
-}
+mod tests;

@@ -9,10 +9,8 @@ use super::field::{FieldErrors, FieldPath};
 pub(super) enum NameRule {
     /// An RFC 1123 subdomain: most kinds.
     Subdomain,
-    /// An RFC 1123 label: namespaces.
+    /// An RFC 1123 label: namespaces, and Services since 1.36 (`RelaxedServiceNameValidation`).
     Label,
-    /// A label that starts with a letter: Services.
-    Rfc1035Label,
     /// A subdomain of at most so many bytes.
     SubdomainUpTo(usize),
 }
@@ -21,8 +19,6 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
     characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
     '-', and must start and end with an alphanumeric character (e.g. 'my-name')";
-const RFC_1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or \
-    '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, \
     '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue')";
 const QUALIFIED_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must \
@@ -38,14 +34,12 @@ pub(super) fn check_name(
     errors: &mut FieldErrors,
 ) {
     let checked = if is_prefix { name.trim_end_matches('-') } else { name };
-    let starts_with_digit = checked.starts_with(|c: char| c.is_ascii_digit());
     let broken = match rule {
         NameRule::SubdomainUpTo(length) if checked.len() > length => {
             return errors.invalid(path, name, format!("must be no more than {length} bytes"));
         }
         NameRule::Subdomain | NameRule::SubdomainUpTo(_) => broken_subdomain(checked),
-        NameRule::Rfc1035Label if starts_with_digit => Some(RFC_1035_LABEL),
-        NameRule::Label | NameRule::Rfc1035Label => broken_label(checked),
+        NameRule::Label => broken_label(checked),
     };
     if let Some(rule) = broken {
         errors.invalid(path, name, rule);
@@ -79,14 +73,19 @@ pub(super) fn check_labels(
 ) {
     for (key, value) in labels.into_iter().flatten() {
         check_key(key, path, errors);
-        let broken = match value.len() {
-            64.. => Some(TOO_LONG[0]),
-            _ if value.is_empty() || is_name_part(value) => None,
-            _ => Some(LABEL_VALUE),
-        };
-        if let Some(rule) = broken {
-            errors.invalid(&path.key(key), value, rule);
-        }
+        check_label_value(value, &path.key(key), errors);
+    }
+}
+
+/// Checks the value of a label (`IsValidLabelValue`).
+pub(super) fn check_label_value(value: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    let broken = match value.len() {
+        64.. => Some(TOO_LONG[0]),
+        _ if value.is_empty() || is_name_part(value) => None,
+        _ => Some(LABEL_VALUE),
+    };
+    if let Some(rule) = broken {
+        errors.invalid(path, value, rule);
     }
 }
 
@@ -151,7 +150,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_rule_of_their_kind() {
-        use NameRule::{Label, Rfc1035Label, Subdomain, SubdomainUpTo};
+        use NameRule::{Label, Subdomain, SubdomainUpTo};
         for (name, rule, is_valid) in [
             ("web.v1-2", Subdomain, true),
             ("Web", Subdomain, false),
@@ -161,7 +160,6 @@ mod tests {
             ("", Subdomain, false),
             ("web.v1", Label, false),
             ("1web", Label, true),
-            ("1web", Rfc1035Label, false),
             (&"a".repeat(63), Label, true),
             (&"a".repeat(64), Label, false),
             (&"a".repeat(253), Subdomain, true),

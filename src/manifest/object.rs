@@ -1,7 +1,7 @@
 //! Documents to objects: lists are split, and each object is known by kind, namespace and name. What an
 //! object holds is not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::kinds::is_read;
 use super::kinds::{Treatment, treatment};
+use super::made::add_made;
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_documents};
@@ -83,8 +84,42 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
         }
         manifests.append(&mut objects_of(documents, diagnostics));
     }
+    leave_out_copies(&mut manifests, diagnostics);
     report_duplicates(&manifests, diagnostics);
+    add_made(&mut manifests, diagnostics);
     manifests
+}
+
+/// Leaves one of objects that are written alike in several places, as they are one for `kubectl apply`.
+fn leave_out_copies(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
+    let mut seen: BTreeMap<(Name, ObjectReference), Vec<usize>> = BTreeMap::new();
+    let mut copies = Vec::new();
+    for (place, manifest) in manifests.iter().enumerate() {
+        if manifest.has_generated_name || manifest.reference.id.name.is_empty() {
+            continue;
+        }
+        let earlier = seen.entry((manifest.kind.clone(), manifest.reference.clone())).or_default();
+        let original = earlier.iter().find(|place| manifests[**place].value == manifest.value);
+        match original {
+            Some(original) => copies.push((place, *original)),
+            None => earlier.push(place),
+        }
+    }
+    for (copy, original) in &copies {
+        let (copy, original) = (&manifests[*copy], &manifests[*original]);
+        diagnostics.push(
+            Diagnostic::note("copied-object", "is written twice, alike: it is one object")
+                .at(copy.origin.place())
+                .of(copy.label())
+                .related(original.origin.place(), "first defined here"),
+        );
+    }
+    let copies: BTreeSet<usize> = copies.into_iter().map(|(copy, _)| copy).collect();
+    let mut place = 0;
+    manifests.retain(|_| {
+        place += 1;
+        !copies.contains(&(place - 1))
+    });
 }
 
 /// Reads an object, or a list of objects, out of a document that holds other things, too: `source` is its name, and
@@ -272,7 +307,12 @@ items:
     #[test]
     fn two_documents_with_one_name_are_an_error_with_both_places() {
         let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
-        let (_, problems) = read(&format!("{service}---\n{service}"));
+        let (copies, problems) = read(&format!("{service}---\n{service}"));
+        assert_eq!(copies.len(), 1);
+        assert!(
+            problems.starts_with("note: test.yaml:5: Service default/web: is written twice, alike")
+        );
+        let (_, problems) = read(&format!("{service}---\n{service}spec: {{}}\n"));
         assert_eq!(
             problems,
             "error: test.yaml:5: Service default/web: is defined twice\n  test.yaml:1: first defined here\n  \

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::cross_check::warning;
+use serde_json::Value;
+
+use super::cross_check::{pod_path, warning};
 use super::diagnostic::Diagnostics;
 use super::load::Object;
 use cluster::pod_template::{ContainerPort, PodTemplate};
@@ -70,7 +72,61 @@ pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) 
     problems
 }
 
+/// Warns of probes that ask for a port by a name that their container lacks: the kubelet finds none then, and every
+/// probe fails (`resolveContainerPort`). A number need not be declared.
+pub(super) fn probes(object: &Object) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let kind = object.manifest.reference.kind;
+    let pods = object.manifest.value.pointer(kind.pod_template_pointer());
+    for list in ["containers", "initContainers"] {
+        let pointer = format!("/spec/{list}");
+        let containers = pods.and_then(|pods| pods.pointer(&pointer)).and_then(Value::as_array);
+        for (index, container) in containers.into_iter().flatten().enumerate() {
+            let declared = container.get("ports").and_then(Value::as_array).into_iter().flatten();
+            let names: Vec<&str> =
+                declared.filter_map(|port| port.get("name").and_then(Value::as_str)).collect();
+            for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+                for handler in ["httpGet", "tcpSocket"] {
+                    let asked = container.pointer(&format!("/{probe}/{handler}/port"));
+                    let Some(name) = asked.and_then(Value::as_str) else { continue };
+                    if names.contains(&name) || name.parse::<u16>().is_ok() {
+                        continue;
+                    }
+                    let field = format!("{}[{index}].{probe}.{handler}.port", pod_path(kind, list));
+                    let message = format!(
+                        "no port of the container is named {name:?}: in a cluster every probe fails"
+                    );
+                    let help = "name a port of the container so, or write its number";
+                    problems.push(warning("missing-port", message, object, field).help(help));
+                }
+            }
+        }
+    }
+    problems
+}
+
 fn ports(pods: &PodTemplate) -> impl Iterator<Item = &ContainerPort> {
     let containers = pods.spec.containers.iter().chain(&pods.spec.init_containers);
     containers.flat_map(|container| &container.ports)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Source, load};
+
+    #[test]
+    fn a_probe_finds_its_port_by_number_or_by_a_name_of_the_container() {
+        for (port, is_found) in [("http", true), ("8080", true), ("'8080'", false), ("htp", false)]
+        {
+            let text = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{containers: [{{name: a, image: a, ports: \
+                 [{{name: http, containerPort: 8080}}], readinessProbe: {{httpGet: {{port: {port}}}}}}}]}}}}\n"
+            );
+            let said = load(&[Source::new("a.yaml", &text)]).diagnostics;
+            let is_told = said
+                .iter()
+                .any(|one| one.field == "spec.containers[0].readinessProbe.httpGet.port");
+            assert_eq!(!is_told, is_found, "{port}: {said}");
+        }
+    }
 }

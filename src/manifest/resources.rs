@@ -43,7 +43,7 @@ pub(super) fn requests_and_limits(
             && request.nanos() > limit.nanos()
         {
             let rule = format!("must be less than or equal to {name} limit of {limit}");
-            errors.invalid(&at_requests.key(name), request.to_string(), rule);
+            errors.invalid(&at_requests, request.to_string(), rule);
         }
     }
     (requests, limits)

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value};
 
 use super::definitions::DEFINITIONS;
-use super::modelled;
+use super::modelled::{self, Part};
 use super::path::FieldPath;
 use super::spelling::nearest;
 use units::Quantity;
@@ -120,15 +120,31 @@ impl Checker<'_> {
         if value.is_null() {
             return;
         }
-        let is_modelled = modelled::is_modelled(type_name, field);
-        if self.is_modelled && !is_modelled {
+        let part = modelled::part(type_name, field);
+        if self.is_modelled && part == Part::Listed {
             let path = path.to_string();
             self.findings.unmodelled.push(UnmodelledField { type_name, field, path });
         }
+        if self.is_modelled
+            && type_name == "ObjectMeta"
+            && ["labels", "annotations"].contains(&field)
+        {
+            self.marks(value, path);
+        }
         let surroundings = self.is_modelled;
-        self.is_modelled &= is_modelled;
+        self.is_modelled &= part == Part::Modelled;
         self.value(schema, value, path);
         self.is_modelled = surroundings;
+    }
+
+    /// Annotations and labels that would act in a cluster.
+    fn marks(&mut self, value: &Value, path: &FieldPath) {
+        let found = value.as_object().into_iter().flatten();
+        for (key, row) in found.filter_map(|(key, _)| Some((key, modelled::mark(key)?))) {
+            let path = path.key(key).to_string();
+            let mark = UnmodelledField { type_name: modelled::MARK, field: row, path };
+            self.findings.unmodelled.push(mark);
+        }
     }
 
     fn value(&mut self, schema: &'static Value, value: &mut Value, path: &FieldPath) {

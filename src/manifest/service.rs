@@ -12,6 +12,7 @@ use super::pod::pairs;
 use cluster::Name;
 use cluster::selector::Selector;
 use cluster::service::{ServicePort, ServiceSpec, TrafficDistribution};
+use engine::SimDuration;
 
 /// A Service without endpoints yet.
 pub(super) fn service_spec(spec: &core::ServiceSpec, errors: &mut FieldErrors) -> ServiceSpec {
@@ -27,6 +28,13 @@ pub(super) fn service_spec(spec: &core::ServiceSpec, errors: &mut FieldErrors) -
     check_labels(spec.selector.as_ref(), &path.field("selector"), errors);
     let affinities = [("None", false), ("ClientIP", true)];
     let affinity = spec.session_affinity.as_deref();
+    let keeps_clients = errors.choose(affinity, &affinities, &path.field("sessionAffinity"));
+    let policies = [("Cluster", false), ("Local", true)];
+    let mut is_local = |policy: &Option<String>, field: &'static str| {
+        errors.chosen(policy.as_deref(), &policies, &path.field(field)).unwrap_or_default()
+    };
+    let is_internal_local = is_local(&spec.internal_traffic_policy, "internalTrafficPolicy");
+    let is_external_local = is_local(&spec.external_traffic_policy, "externalTrafficPolicy");
     let distributions = [
         ("PreferClose", TrafficDistribution::PreferSameZone),
         ("PreferSameZone", TrafficDistribution::PreferSameZone),
@@ -48,9 +56,18 @@ pub(super) fn service_spec(spec: &core::ServiceSpec, errors: &mut FieldErrors) -
         node_ports: node_ports(service_type, spec),
         is_load_balancer: service_type == "LoadBalancer",
         publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or_default(),
-        has_client_affinity: errors.choose(affinity, &affinities, &path.field("sessionAffinity")),
+        client_affinity: keeps_clients.then(|| affinity_timeout(spec)),
+        is_internal_local,
+        is_external_local: is_external_local && service_type != "ClusterIP",
         traffic_distribution,
     }
+}
+
+/// How long a client keeps its endpoint after its last request: three hours by default.
+fn affinity_timeout(spec: &core::ServiceSpec) -> SimDuration {
+    let config = spec.session_affinity_config.as_ref().and_then(|one| one.client_ip.as_ref());
+    let seconds = config.and_then(|one| one.timeout_seconds).unwrap_or(10_800);
+    SimDuration::from_secs(i64::from(seconds.max(1)))
 }
 
 /// Ports that the Service takes on every node, as quotas count them (`serviceEvaluator.Usage`).
@@ -93,30 +110,18 @@ fn ports(
         ports.push(ServicePort {
             name: Name::from(name),
             port,
-            target_port: target_port(given_port, &at.field("targetPort"), errors),
+            target_port: target_port(given_port),
         });
     }
     ports
 }
 
 /// `targetPort`: a number, or the name of a container port.
-fn target_port(given: &core::ServicePort, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Name {
+fn target_port(given: &core::ServicePort) -> Name {
     match &given.target_port {
-        // The Service's own, of which is said what is wrong with it.
-        Some(IntOrString::Int(number)) if *number == given.port => Name::from(number.to_string()),
-        Some(IntOrString::Int(number)) => {
-            Name::from(port_number(*number, path, errors).to_string())
-        }
+        Some(IntOrString::Int(number)) => Name::from(number.to_string()),
         None => Name::from(given.port.to_string()),
-        Some(IntOrString::String(name)) => {
-            let is_name = name.len() <= 15 && name.bytes().any(|b| b.is_ascii_lowercase());
-            if !is_name {
-                let rule = "must be a number, or the name of a container port: at most 15 characters \
-                            with at least one letter (a-z)";
-                errors.invalid(path, name, rule);
-            }
-            Name::from(name.as_str())
-        }
+        Some(IntOrString::String(name)) => Name::from(name.as_str()),
     }
 }
 
@@ -141,7 +146,7 @@ mod tests {
         assert_eq!(errors, [""; 0]);
         let targets: Vec<&str> = service.ports.iter().map(|port| &*port.target_port).collect();
         assert_eq!(targets, ["80", "http", "8082"]);
-        assert!(!service.is_headless && !service.has_client_affinity);
+        assert!(!service.is_headless && service.client_affinity.is_none());
         assert!(service.selector.is_some());
     }
 
@@ -159,7 +164,7 @@ mod tests {
     fn what_is_wrong_with_ports_is_said_port_by_port() {
         let ports = json!([{"port": 0}, {"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "a", "port": 80, "targetPort": "8080"}]);
         let (_, errors) = lower(&json!({"ports": ports}));
-        assert_eq!(errors.len(), 6, "{errors:#?}");
+        assert_eq!(errors.len(), 5, "{errors:#?}");
         assert_eq!(
             errors[1],
             "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"

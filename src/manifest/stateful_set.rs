@@ -82,7 +82,7 @@ fn stateful_set_update(
 ) -> StatefulSetUpdate {
     let strategy = strategy.cloned().unwrap_or_default();
     let at = path.field("updateStrategy");
-    let is_on_delete = errors.choose(strategy.type_.as_deref(), &UPDATES, &at.field("type"));
+    let is_on_delete = errors.choose(strategy.type_.as_deref(), &UPDATES, &at);
     let partition = strategy.rolling_update.and_then(|rolling| rolling.partition);
     let at = at.field("rollingUpdate");
     let partition = count(partition, &at.field("partition"), errors);
@@ -104,7 +104,7 @@ pub(super) fn daemon_set_spec(
     let revision_history_limit = counted(spec.revision_history_limit, "revisionHistoryLimit");
     let strategy = spec.update_strategy.clone().unwrap_or_default();
     let at = path.field("updateStrategy");
-    let is_on_delete = errors.choose(strategy.type_.as_deref(), &UPDATES, &at.field("type"));
+    let is_on_delete = errors.choose(strategy.type_.as_deref(), &UPDATES, &at);
     let rolling = strategy.rolling_update;
     let rolling = rolling.map(|one| rolling_update(&one, &at.field("rollingUpdate"), errors));
     let (selector, template) =

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use super::field::{FieldErrors, FieldPath};
 use super::names::{check_key, check_labels};
 use super::pod::{pairs, pod_template};
-use super::pod_validation::validate_pod_spec;
 use super::selector::label_selector;
+use super::validation::{Owner, pod_annotations, validate_pod_spec};
 use cluster::pod_template::PodTemplate;
 use cluster::selector::Selector;
 
@@ -35,7 +35,14 @@ pub(super) fn checked_template(
             ..PodTemplate::default()
         };
     };
-    validate_pod_spec(spec, claims, &path.field("spec"), errors);
+    let mut rules = FieldErrors::default();
+    validate_pod_spec(spec, Owner::Template(claims), &path.field("spec"), &mut rules);
+    pod_annotations(
+        metadata.and_then(|m| m.annotations.as_ref()),
+        &at.field("annotations"),
+        &mut rules,
+    );
+    errors.append_rules(rules);
     pod_template(metadata, spec, path, errors)
 }
 
@@ -100,9 +107,7 @@ fn restart_policy_is_one_of(
     let is_known = ["Always", "OnFailure", "Never"].contains(&policy);
     if is_known && !policies.contains(&policy) {
         let spec = path.field("spec");
-        let supported = policies.join(", ");
-        let problem = format!("Unsupported value: {policy:?}: supported values: {supported}");
-        errors.push(&spec.field("restartPolicy"), problem);
+        errors.not_supported(&spec.field("restartPolicy"), policy, policies);
     }
 }
 

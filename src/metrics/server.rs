@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::housekeeping::Point;
+use super::points::Points;
 use cluster::metrics::{
     ContainerMetrics, CpuRate, MeterId, MeterSample, NewSample, PodMetrics, PodMetricsUpdate,
 };
@@ -25,6 +27,15 @@ pub struct PodUsage {
     pub steady: Option<SteadyUse>,
     /// Whether CPU was used at that rate since the scrape before.
     pub was_steady: bool,
+}
+
+/// What a kubelet says of a pod in a scrape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its usage at this instant.
+    Now(PodUsage),
+    /// What its counters were when they were last read.
+    Earlier(Point),
 }
 
 /// CPU used at a known rate.
@@ -63,6 +74,8 @@ pub struct MeterUsage {
 pub struct MetricsServer {
     /// By the pod's slot.
     pods: Vec<Option<Scraped>>,
+    /// Pods whose counters are read between scrapes.
+    points: Points,
     /// By the meter's number; one that was never scraped has never run.
     meters: Vec<ScrapedMeter>,
     /// Counts scrapes: what was not scraped in the last one is gone.
@@ -91,12 +104,13 @@ struct ScrapedMeter {
 impl MetricsServer {
     /// Scrapes the pods and the meters that are given, with their usage, and says what is served otherwise
     /// from now on. A pod without usage, as on a node that does not answer, loses its sample: a sample
-    /// needs two scrapes of one container in a row. Pods that are not given go on at their steady rate or
+    /// needs two scrapes of one container in a row. `resolution` is the time between two scrapes. Pods that are not given go on at their steady rate or
     /// with their meter, and meters that are not given at the rate that they had.
     pub fn scrape(
         &mut self,
         now: SimTime,
-        pods: impl Iterator<Item = (PodId, Option<PodUsage>)>,
+        resolution: SimDuration,
+        pods: impl Iterator<Item = (PodId, Option<Answer>)>,
         meters: Vec<MeterUsage>,
     ) -> PodMetricsUpdate {
         self.scrapes += 1;
@@ -107,7 +121,18 @@ impl MetricsServer {
             meters: Vec::with_capacity(meters.len()),
             rows: Vec::with_capacity(pods.size_hint().1.unwrap_or(0)),
         };
-        for (pod, usage) in pods {
+        for (pod, reading) in pods {
+            let usage = match reading {
+                Some(Answer::Earlier(point)) => {
+                    update.rows.extend(self.points.scraped(pod, point, resolution));
+                    continue;
+                }
+                Some(Answer::Now(usage)) => Some(usage),
+                None => {
+                    update.rows.extend(self.points.forget(pod).then_some((pod, None)));
+                    None
+                }
+            };
             if self.pods.len() <= pod.index() {
                 self.pods.resize_with(pod.index() + 1, || None);
             }
@@ -258,6 +283,8 @@ mod tests {
     use cluster::pod::Pod;
     use engine::Table;
 
+    const RESOLUTION: SimDuration = SimDuration::from_secs(15);
+
     fn pod() -> PodId {
         // Only the id is needed, and ids come from tables alone.
         let mut table: Table<Option<Pod>> = Table::default();
@@ -277,7 +304,13 @@ mod tests {
     }
 
     fn scrape(server: &mut MetricsServer, at: i64, usage: Option<PodUsage>) -> PodMetricsUpdate {
-        server.scrape(SimTime::from_secs(at), [(pod(), usage)].into_iter(), Vec::new())
+        let reading = usage.map(Answer::Now);
+        server.scrape(
+            SimTime::from_secs(at),
+            RESOLUTION,
+            [(pod(), reading)].into_iter(),
+            Vec::new(),
+        )
     }
 
     fn cpu_nano(update: &PodMetricsUpdate) -> Option<i64> {
@@ -340,7 +373,9 @@ mod tests {
         assert!(server.is_steady(pod()));
         for at in [20, 30] {
             let none = (std::iter::empty(), Vec::new());
-            assert!(server.scrape(SimTime::from_secs(at), none.0, none.1).rows.is_empty());
+            assert!(
+                server.scrape(SimTime::from_secs(at), RESOLUTION, none.0, none.1).rows.is_empty()
+            );
         }
         // 14 s of CPU by 30 s; from then on at one core.
         let changed = scrape(&mut server, 40, Some(usage(24)));
@@ -360,22 +395,24 @@ mod tests {
         // One core up to 33 s, two from then on; the pod used 3 s of CPU before it took its part.
         let steady = |cpu: i64, burnt, rate_nano| {
             let steady = SteadyUse { rate_nano, meter: Some(reading(burnt)) };
-            Some(PodUsage { steady: Some(steady), ..usage(cpu) })
+            Some(Answer::Now(PodUsage { steady: Some(steady), ..usage(cpu) }))
         };
         let first = [(pod(), steady(3, 0, 1_000_000_000))].into_iter();
-        server.scrape(at(0), first, meter(0, 1_000_000_000, 0));
+        server.scrape(at(0), RESOLUTION, first, meter(0, 1_000_000_000, 0));
         let second = [(pod(), steady(13, 10, 1_000_000_000))].into_iter();
-        let update = server.scrape(at(10), second, meter(10, 1_000_000_000, 0));
+        let update = server.scrape(at(10), RESOLUTION, second, meter(10, 1_000_000_000, 0));
         assert_eq!(cpu_nano(&update), Some(1_000_000_000));
         assert!(server.is_steady(pod()));
         assert_eq!(update.meters[0].cpu_nano, 1_000_000_000);
         for now in [20, 30] {
-            let update = server.scrape(at(now), std::iter::empty(), Vec::new());
+            let update = server.scrape(at(now), RESOLUTION, std::iter::empty(), Vec::new());
             assert!(update.rows.is_empty() && update.meters.is_empty());
         }
-        let update = server.scrape(at(40), std::iter::empty(), meter(47, 2_000_000_000, 33));
+        let update =
+            server.scrape(at(40), RESOLUTION, std::iter::empty(), meter(47, 2_000_000_000, 33));
         assert_eq!(update.meters[0].cpu_nano, 1_700_000_000);
-        let update = server.scrape(at(50), std::iter::empty(), meter(67, 2_000_000_000, 33));
+        let update =
+            server.scrape(at(50), RESOLUTION, std::iter::empty(), meter(67, 2_000_000_000, 33));
         assert_eq!(update.meters[0].cpu_nano, 2_000_000_000);
         // It leaves at 55 s: 80 s of CPU, of which it had 70 by 50 s.
         let update = scrape(&mut server, 60, Some(usage(80)));

@@ -26,7 +26,7 @@ pub fn nodes_needed(
         let outcome = trial.run(policy)?;
         Ok(outcome.placed() == outcome.places.len())
     };
-    let (mut too_few, mut enough) = (None, pool.count.max(1));
+    let (mut too_few, mut enough) = (None, pool.count.at_start().max(1));
     while !fits(enough)? {
         if enough >= MAX_NODES {
             return Ok(None);

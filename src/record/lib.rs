@@ -2,6 +2,7 @@
 //! nothing; `report` makes figures of them.
 
 mod batch_track;
+mod billed;
 mod desired;
 mod log;
 mod node_track;
@@ -12,6 +13,7 @@ mod time_weighted;
 mod workload_track;
 
 pub use batch_track::BatchTrack;
+pub use billed::{Billed, BilledObjects, BilledTrack};
 pub use log::LogLine;
 pub use node_track::NodeTrack;
 pub use recorder::{ClusterSeries, Holding, Recorder, Used};

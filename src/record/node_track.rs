@@ -1,7 +1,8 @@
 //! One node over the run.
 
 use cluster::Name;
-use cluster::node::{ConditionStatus, Machine, Node};
+use cluster::node::{ConditionStatus, Machine, Node, ZONE_LABEL};
+use cluster::pod_template::ResourceList;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
@@ -15,6 +16,8 @@ pub struct NodeTrack {
     pub name: Name,
     /// Its pool, empty for Node objects given as such.
     pub pool: Name,
+    /// Its zone (`topology.kubernetes.io/zone`), empty if it is in none.
+    pub zone: Name,
     /// What it runs on, and what that costs.
     pub machine: Machine,
     /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
@@ -25,6 +28,11 @@ pub struct NodeTrack {
     pub added: SimTime,
     /// The instant at which its object was removed; absent while it exists.
     pub removed: Option<SimTime>,
+    /// Why somebody asked for it; absent if it was there from the start, or nobody said.
+    pub added_because: Option<String>,
+    /// Why somebody sent it away.
+    pub removed_because: Option<String>,
+    has_joined: bool,
     /// Since when it is not Ready.
     not_ready_since: Option<SimTime>,
     /// How long it was not Ready, in all.
@@ -33,23 +41,38 @@ pub struct NodeTrack {
 
 impl NodeTrack {
     pub(super) fn new(node: &Node, now: SimTime) -> Self {
-        let resources = |list: &cluster::pod_template::ResourceList| Resources {
-            cpu: list.get("cpu").map_or(MilliCpu(0), MilliCpu::from),
-            memory: list.get("memory").map_or(Bytes(0), Bytes::from),
-            gpus: list.get(GPU_RESOURCE).map_or(0, units::Quantity::value),
-        };
         let is_ready = node.ready.status == ConditionStatus::True;
         Self {
             name: node.meta.name().clone(),
             pool: node.pool.clone(),
+            zone: node.meta.labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
             machine: node.machine.clone(),
             capacity: resources(&node.capacity),
             allocatable: resources(&node.allocatable),
             added: now,
             removed: None,
+            added_because: None,
+            removed_because: None,
+            has_joined: true,
             not_ready_since: (!is_ready).then_some(now),
             not_ready: SimDuration::ZERO,
         }
+    }
+
+    /// Devices are offered some time after the node has joined: they were on the machine all the time.
+    pub(super) fn set_resources(&mut self, node: &Node) {
+        self.capacity.gpus = self.capacity.gpus.max(resources(&node.capacity).gpus);
+        self.allocatable.gpus = self.allocatable.gpus.max(resources(&node.allocatable).gpus);
+    }
+
+    /// A machine that was paid for from its launch until `now` and whose node never came.
+    pub fn never_joined(node: &Node, now: SimTime) -> Self {
+        Self { removed: Some(now), has_joined: false, ..Self::new(node, now) }
+    }
+
+    /// Whether its object was ever there.
+    pub const fn has_joined(&self) -> bool {
+        self.has_joined
     }
 
     pub(super) fn set_ready(&mut self, now: SimTime, is_ready: bool) {
@@ -71,5 +94,13 @@ impl NodeTrack {
     /// How long its machine was paid for, up to `now`.
     pub fn paid(&self, now: SimTime) -> SimDuration {
         self.removed.unwrap_or(now) - self.machine.launched.unwrap_or(self.added)
+    }
+}
+
+fn resources(list: &ResourceList) -> Resources {
+    Resources {
+        cpu: list.get("cpu").map_or(MilliCpu(0), MilliCpu::from),
+        memory: list.get("memory").map_or(Bytes(0), Bytes::from),
+        gpus: list.get(GPU_RESOURCE).map_or(0, units::Quantity::value),
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct PodTrack {
     /// Position of its node among all nodes of the run.
     node: Option<usize>,
     requests: Resources,
+    has_ended: bool,
     settled_at: SimTime,
     cpu_time: SimDuration,
     /// Resources held on its node since the last booking, times how long.
@@ -34,16 +35,20 @@ impl PodTrack {
             restarts: 0,
             node: None,
             requests,
+            has_ended: false,
             settled_at: now,
             cpu_time: SimDuration::ZERO,
             unbooked: Holding::default(),
         }
     }
 
-    pub(super) fn bind(&mut self, now: SimTime, node: Option<usize>) {
+    /// It has its node. Says how long it waited for that, if it did.
+    pub(super) fn bind(&mut self, now: SimTime, node: Option<usize>) -> Option<SimDuration> {
+        let waited = now - self.settled_at;
         self.is_bound = true;
         self.node = node;
         self.settled_at = now;
+        (waited > SimDuration::ZERO).then_some(waited)
     }
 
     /// From now on so much is set aside for it.
@@ -56,6 +61,7 @@ impl PodTrack {
     pub(super) fn end(&mut self, now: SimTime) {
         self.settle(now, None);
         self.requests = Resources::default();
+        self.has_ended = true;
     }
 
     /// Adds up what it held on its node since the last time, and returns the CPU time that its application
@@ -64,7 +70,9 @@ impl PodTrack {
         if self.node.is_none() {
             return SimDuration::ZERO;
         }
-        let requested = ResourceTime::held(self.requests, now - self.settled_at);
+        let span = now - self.settled_at;
+        let requested = ResourceTime::held(self.requests, span);
+        let bound = if self.has_ended { SimDuration::ZERO } else { span };
         self.settled_at = now;
         let total = cpu_time.unwrap_or(self.cpu_time);
         let cpu_time = total - std::mem::replace(&mut self.cpu_time, total);
@@ -72,7 +80,7 @@ impl PodTrack {
             cpu_milli_ns: i128::from(cpu_time.as_nanos()) * 1000,
             ..ResourceTime::default()
         };
-        self.unbooked += Holding { requested, used, charged: requested.max(used) };
+        self.unbooked += Holding { requested, used, charged: requested.max(used), bound };
         cpu_time
     }
 

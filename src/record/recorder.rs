@@ -7,6 +7,7 @@ use std::ops::AddAssign;
 use rustc_hash::FxHashMap;
 
 use super::batch_track::JobTrack;
+use super::billed::BilledObjects;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
 use super::pod_track::{PodTrack, requests_of};
@@ -36,12 +37,18 @@ pub struct Recorder {
     /// Resources that each workload held on each node, (workload, node) by their positions: of pods that are gone, and
     /// after [`Self::finish`] of all.
     pub holdings: BTreeMap<(usize, usize), Holding>,
+    /// Load balancers and disks, and for how long there were any.
+    pub billed: BilledObjects,
     /// Events of the controllers, scheduler and kubelets, and faults, in order of time.
     pub log: Vec<LogLine>,
     /// Ends of the intervals so far.
     pub interval_ends: Vec<SimTime>,
     /// Nodes, Ready nodes and pods without a node at the end of each interval.
     pub series: ClusterSeries,
+    /// From creation to node, of pods that waited.
+    pub pod_waits: Vec<SimDuration>,
+    /// Why nodes come that are not there yet.
+    coming: BTreeMap<Name, String>,
     workload_positions: BTreeMap<ObjectReference, usize>,
     /// The positions of the workloads that an HPA scales or scaled.
     workloads_of_hpa: BTreeMap<NamespacedName, Vec<usize>>,
@@ -71,6 +78,8 @@ pub struct Holding {
     pub used: ResourceTime,
     /// The larger of requests and usage, interval by interval: the billed amount (OpenCost).
     pub charged: ResourceTime,
+    /// Time for which its pods were bound to the node and had not ended, summed over them.
+    pub bound: SimDuration,
 }
 
 impl AddAssign for Holding {
@@ -78,6 +87,7 @@ impl AddAssign for Holding {
         self.requested += more.requested;
         self.used += more.used;
         self.charged += more.charged;
+        self.bound += more.bound;
     }
 }
 
@@ -113,7 +123,10 @@ impl Recorder {
             Change::PodRemoved { pod, .. } => self.pod_removed(view.now, pod),
             Change::Spec(ObjectId::HorizontalPodAutoscaler(hpa), _) => self.hpa_targeted(view, hpa),
             Change::Status(ObjectId::HorizontalPodAutoscaler(hpa)) => self.hpa_measured(view, hpa),
-            _ => self.wanting_changed(view, change),
+            _ => {
+                self.billed.on_change(view, change);
+                self.wanting_changed(view, change);
+            }
         }
     }
 
@@ -184,12 +197,28 @@ impl Recorder {
             self.node_positions.resize(id.index() + 1, None);
         }
         self.node_positions[id.index()] = Some(self.nodes.len());
-        self.nodes.push(NodeTrack::new(node, view.now));
+        let mut track = NodeTrack::new(node, view.now);
+        track.added_because = self.coming.remove(&track.name);
+        self.nodes.push(track);
+    }
+
+    /// Somebody asked for a node of this name, and why.
+    pub fn node_comes(&mut self, name: Name, why: String) {
+        self.coming.insert(name, why);
+    }
+
+    /// Somebody sends a node away, and why.
+    pub fn node_goes(&mut self, name: &Name, why: String) {
+        let there = self.nodes.iter_mut().rev().find(|node| node.name == *name);
+        if let Some(node) = there {
+            node.removed_because = Some(why);
+        }
     }
 
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.nodes().get(id) else { return };
         if let Some(position) = self.node_position(id) {
+            self.nodes[position].set_resources(node);
             self.nodes[position].set_ready(view.now, node.ready.status == ConditionStatus::True);
         }
     }
@@ -223,7 +252,7 @@ impl Recorder {
         let node = pod.node.and_then(|node| self.node_position(node));
         let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
         if what.has(PodChanges::BOUND) {
-            track.bind(view.now, node);
+            self.pod_waits.extend(track.bind(view.now, node));
             self.workloads[track.workload].pending.add(view.now, -1);
             self.pending_pods -= 1;
         }

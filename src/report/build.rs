@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::model::{
-    Attention, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report, RunInfo,
-    Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report,
+    RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
-use super::{node_costs, reasons};
+use super::{node_changes, node_costs, reasons};
 use capacity::cost::{self, Claim, CostAllocation, NodeBill};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub services: &'a [ServiceFacts],
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
+    /// What the invoice has beside the nodes.
+    pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
     pub notes: &'a [Attention],
 }
@@ -40,6 +43,8 @@ pub struct ServiceFacts {
     pub service: String,
     /// Whether clients ask it, and not its fellow services alone.
     pub has_clients: bool,
+    /// How requests find its pods.
+    pub balancing: Balancing,
     /// Services that it called in vain for requests that failed, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
     /// Positions of the workloads behind it.
@@ -62,6 +67,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         objectives: Vec::new(),
         workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
         cluster: cluster(facts),
+        error_budgets: Vec::new(),
         cost: cost_report(facts, &allocation, &services),
         attention: Vec::new(),
         phases: None,
@@ -76,6 +82,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         services,
     };
     report.objectives = super::build_objectives::judge(facts, &report);
+    report.error_budgets = super::error_budget::of(facts, &report);
     report.attention = attention(facts, &report);
     report
 }
@@ -124,7 +131,10 @@ fn cost_report(
     let answered = services.iter().map(|service| service.answered).sum();
     // Costs are those of the whole run, answered requests those after the warm-up: the same span for
     // both, or the figure would depend on the length of the warm-up.
-    let counted_cost = while_counted(facts, allocation.total);
+    let bill = bill::of(facts);
+    let total = allocation.total + bill.total.usd;
+    let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
+    let counted_cost = while_counted(facts, total);
     let mut workloads: Vec<WorkloadCost> = allocation
         .workloads
         .iter()
@@ -132,11 +142,14 @@ fn cost_report(
         .collect();
     workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
     CostReport {
-        total_usd: allocation.total,
-        month_usd: cost::per_month(allocation.total, facts.duration).unwrap_or_default(),
+        total_usd: total,
+        month_usd: nodes_month + bill.total.month_usd,
         million_requests_usd: cost::per_million(counted_cost, answered),
+        nodes_usd: allocation.total,
         pools: node_costs::by_pool(facts, allocation),
         machines: node_costs::by_machine(facts),
+        charges: bill.lines,
+        not_counted: bill.not_counted,
         workloads,
         idle_usd: allocation.idle,
         unpriced: node_costs::unpriced(facts),
@@ -248,6 +261,8 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
     let counts = |series: &[usize]| series.iter().map(|count| *count as f64).collect();
     ClusterReport {
         pools: pools(facts),
+        node_changes: node_changes::changes(facts),
+        pod_waits: node_changes::waits(facts),
         series_nodes: counts(&series.nodes),
         series_ready_nodes: counts(&series.ready_nodes),
         series_pending_pods: series.pending_pods.iter().map(|count| *count as f64).collect(),
@@ -270,6 +285,9 @@ fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
     for node in &facts.recorder.nodes {
         let sum = sums.entry(pool_of(node)).or_default();
         sum.allocatable += ResourceTime::held(node.allocatable, node.existed(end));
+        if !node.has_joined() {
+            continue;
+        }
         changes.push((node.added, pool_of(node), 1));
         changes.extend(node.removed.map(|at| (at, pool_of(node), -1)));
     }

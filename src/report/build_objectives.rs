@@ -251,7 +251,7 @@ fn quantile_of_all(latency: LatencyOfAll, figure: &str) -> Option<Option<f64>> {
 }
 
 /// The share of requests that a limit is for; absent for the mean, which a minute's counts do not tell.
-fn share_of(figure: &str) -> Option<f64> {
+pub(super) fn share_of(figure: &str) -> Option<f64> {
     match figure {
         "mean" => None,
         "p50" => Some(0.5),

@@ -1,11 +1,15 @@
 //! The services' part of the report: outcomes, latency, availability.
 
+use std::collections::BTreeMap;
+
 use super::build::{Facts, ServiceFacts, counted_time, while_counted};
 use super::build_objectives::{down_below, objective_of};
 use super::downtime::{Down, downs};
+use super::error_budget;
 use super::llm;
 use super::model::{Latency, LatencyOfAll, ServiceReport, ServiceSeries};
 use capacity::cost::CostAllocation;
+use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
 use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesOfAll, Outcomes};
@@ -46,6 +50,7 @@ fn service_report(
         service: service.service.clone(),
         workloads: service.workloads.iter().map(workload).collect(),
         has_clients: service.has_clients,
+        balancing: service.balancing,
         arrived: outcomes.arrived,
         answered: outcomes.answered,
         failed_by_cause: failed_by_cause(&outcomes),
@@ -56,10 +61,13 @@ fn service_report(
         latency_of_all: service.figures.latencies_of_all.map(latency_of_all),
         llm: service.figures.llm.as_ref().map(|llm| {
             let ends = &facts.recorder.interval_ends;
-            let cost = cost_of_models(facts, allocation, service);
-            llm::of(llm, &service.intervals, ends, counted_time(facts), cost)
+            let allocated = cost_of_models(facts, &allocation.workloads, service);
+            let loaded = cost_of_models(facts, &allocation.fully_loaded, service);
+            let report = llm::of(llm, &service.intervals, ends, counted_time(facts), allocated);
+            report.fully_loaded(loaded)
         }),
         availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
+        good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
         down_below: down_below / 100.0,
         downtimes: downs.iter().map(|down| down.told(end_of_warm_up(facts))).collect(),
@@ -71,7 +79,7 @@ fn service_report(
 /// or if they serve language models under another name as well.
 fn cost_of_models(
     facts: Facts<'_>,
-    allocation: &CostAllocation,
+    by_workload: &BTreeMap<Name, Money>,
     service: &ServiceFacts,
 ) -> Option<Money> {
     let others = facts.services.iter().filter(|other| other.service != service.service);
@@ -82,7 +90,7 @@ fn cost_of_models(
     }
     let paid = service.workloads.iter().map(|position| {
         let name = facts.recorder.workloads[*position].workload.to_string();
-        allocation.workloads.get(name.as_str()).copied().unwrap_or_default()
+        by_workload.get(name.as_str()).copied().unwrap_or_default()
     });
     let paid: Money = paid.sum();
     (paid != Money::default()).then(|| while_counted(facts, paid))

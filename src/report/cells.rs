@@ -1,7 +1,9 @@
 //! What the tables of a report say, row by row, for the terminal and the page alike.
 
 use super::figures::{ABSENT, count, latency, number, percent, percent_or_absent, span};
-use super::model::{JobsReport, PoolReport, Report, ServiceReport, Spread, WorkloadReport};
+use super::model::{
+    JobsReport, PoolReport, Provenance, Report, ServiceReport, Spread, WorkloadReport,
+};
 
 /// Name, requests, latency: mean, p50, p90, p95, p99, p99.9, largest.
 pub fn latencies(service: &ServiceReport) -> [String; 9] {
@@ -79,4 +81,12 @@ pub fn pool(report: &Report, pool: &PoolReport, separator: &str) -> [String; 10]
 /// Smallest, mean, largest.
 fn spread(spread: Spread, separator: &str) -> String {
     [spread.min, spread.mean, spread.max].map(number).join(separator)
+}
+
+/// What tells an assumed amount from others.
+pub fn assumed(known: Provenance) -> &'static str {
+    match known {
+        Provenance::Assumed => " (assumed)",
+        Provenance::Measured | Provenance::Stated => "",
+    }
 }

@@ -2,9 +2,10 @@
 //! half way, a new image after it; a second service without a request; names of every length.
 
 use super::model::{
-    Attention, ClusterReport, CostReport, Downtime, FORMAT_VERSION, Latency, LogEntry, MachineCost,
-    ObjectiveResult, PoolCost, PoolReport, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
-    Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime, ErrorBudget,
+    FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, ObjectiveResult, PoolCost,
+    PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity, Spread,
+    WorkloadCost, WorkloadReport, WorkloadSeries,
 };
 use engine::SimDuration;
 use units::{HourlyPrice, Money};
@@ -38,6 +39,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         services: vec![agent_service(&ends), idle_service(&ends)],
         workloads: vec![agent_workload(&ends), idle_workload(&ends)],
         cluster: cluster(&ends),
+        error_budgets: vec![budget()],
         cost: cost(),
         attention: attention(),
         phases: None,
@@ -176,6 +178,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         service: "ai-agents/ai-agent".to_owned(),
         workloads: vec!["Deployment ai-agents/ai-agent".to_owned()],
         has_clients: true,
+        balancing: Balancing { is_stated: true, kept_connections: Some(8), ..Balancing::default() },
         arrived: 38_771,
         answered: 38_449,
         failed_by_cause: vec![
@@ -198,6 +201,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         llm: None,
         availability_by_requests: Some(0.991_797_4),
         latency_of_all: None,
+        good_and_fast: vec![GoodAndFast { within_ms: 2_000.0, share: 0.9893 }],
         availability_by_time: 0.998_6,
         down_below: 0.95,
         downtimes: vec![
@@ -303,6 +307,8 @@ fn cluster(ends: &[f64]) -> ClusterReport {
     let is_lost = |end: f64| end >= NODE_LOST_SECONDS + 45.0;
     let evicted = |end: f64| if (EVICTED_SECONDS..2_200.0).contains(&end) { 1.0 } else { 0.0 };
     ClusterReport {
+        node_changes: Vec::new(),
+        pod_waits: None,
         pools: vec![
             PoolReport {
                 pool: "pool-a".to_owned(),
@@ -331,9 +337,26 @@ fn cost() -> CostReport {
     let price = HourlyPrice::from_usd(0.108);
     let total = (price * 3).over(hour);
     let workload = total.share(41, 100);
+    let plane = HourlyPrice::from_usd(0.1).over(hour);
     CostReport {
-        total_usd: total,
-        month_usd: total.share(730, 1),
+        total_usd: total + plane,
+        month_usd: (total + plane).share(730, 1),
+        nodes_usd: total,
+        charges: vec![ChargeLine {
+            item: "control-plane".to_owned(),
+            what: "1 control plane".to_owned(),
+            known: Provenance::Assumed,
+            amount: 1.0,
+            unit: "hour",
+            unit_usd: plane,
+            usd: plane,
+            month_usd: plane.share(730, 1),
+            source: "infracost eks_cluster_test".to_owned(),
+            date: "2025-07-07".to_owned(),
+        }],
+        not_counted: vec![
+            "logs: neither their size nor a price is named (`bill.logSize`)".to_owned(),
+        ],
         million_requests_usd: Some(total.share(1_000_000, 38_449)),
         pools: vec![PoolCost {
             pool: "pool-a".to_owned(),
@@ -443,4 +466,26 @@ fn log() -> Vec<LogEntry> {
             "Readiness probe failed: HTTP probe failed with statuscode: 503",
         ),
     ]
+}
+
+fn budget() -> ErrorBudget {
+    ErrorBudget {
+        subject: "service ai-agents/ai-agent".to_owned(),
+        figure: "availability".to_owned(),
+        objective: 0.999,
+        requests: 38_767,
+        bad: 318,
+        allowed: 38.767,
+        used: 318.0 / 38.767,
+        largest_burn_rate: 1_000.0,
+        used_by: vec![("a node".to_owned(), 300), ("a rollout".to_owned(), 18)],
+        alerts: vec![BurnRateAlert {
+            factor: 14.4,
+            long_minutes: 60,
+            short_minutes: 5,
+            from_seconds: NODE_LOST_SECONDS,
+            seconds: 360.0,
+            peak: 16.2,
+        }],
+    }
 }

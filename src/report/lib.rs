@@ -2,12 +2,15 @@
 //! Renderers are pure functions from a report to text or bytes, which `cli` writes.
 
 mod axis;
+mod balancing;
+mod bill;
 mod build;
 mod build_objectives;
 mod build_services;
 mod cells;
 pub mod charts;
 mod downtime;
+mod error_budget;
 pub mod figures;
 #[cfg(test)]
 mod fixture;
@@ -16,11 +19,14 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod node_changes;
 mod node_costs;
 mod reasons;
 pub mod text;
 
+pub use bill::BillFacts;
 pub use build::{Facts, ServiceFacts, build};
 pub use build_objectives::limits_of;
+pub use error_budget::ALERTS;
 pub use llm::LlmReport;
 pub use model::*;

@@ -20,9 +20,12 @@ pub struct LlmReport {
     pub output_tokens: u64,
     /// The same per second of the time that counts.
     pub output_tokens_per_second: f64,
-    /// Price of a million of them: all that the service's workloads pay for their nodes, in proportion to the time
-    /// that counts. Absent without tokens or prices, and if other language models run in the same workloads.
+    /// Price of a million of them, *allocated*: all that the service's workloads pay for what they hold of their nodes, in
+    /// proportion to the time that counts. Absent without tokens or prices, and if other language models run in the same
+    /// workloads.
     pub million_output_tokens_usd: Option<Money>,
+    /// The same *fully loaded*: with what is idle on those nodes, which nobody else pays for.
+    pub million_output_tokens_fully_loaded_usd: Option<Money>,
     /// Tokens of prompts that were computed; what the cache held is not among them.
     pub prompt_tokens: u64,
     /// Sequences that lost their place for lack of KV cache.
@@ -73,12 +76,23 @@ pub(super) fn of(
         output_tokens_per_second: figures.output_tokens as f64 / seconds,
         million_output_tokens_usd: cost
             .and_then(|cost| cost::per_million(cost, figures.output_tokens)),
+        million_output_tokens_fully_loaded_usd: None,
         prompt_tokens: figures.prompt_tokens,
         preemptions: figures.preemptions,
         prefix_hit_ratio: figures.prefix_hit_ratio,
         gpu_utilization: figures.gpu_utilization,
         kv_cache_usage_peak: figures.kv_cache_usage_peak,
         series: series(intervals, ends),
+    }
+}
+
+impl LlmReport {
+    /// The same report with what the workloads pay fully loaded.
+    pub(super) fn fully_loaded(mut self, cost: Option<Money>) -> Self {
+        let tokens = self.output_tokens;
+        self.million_output_tokens_fully_loaded_usd =
+            cost.and_then(|cost| cost::per_million(cost, tokens));
+        self
     }
 }
 

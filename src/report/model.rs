@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+pub use super::balancing::Balancing;
 use super::llm::LlmReport;
 use units::{HourlyPrice, Money};
 
@@ -20,11 +21,13 @@ pub struct Report {
     pub objectives: Vec<ObjectiveResult>,
     /// Per service with traffic: those with objectives first, then those that clients ask, the busiest of them first.
     pub services: Vec<ServiceReport>,
+    /// What the objectives let go wrong, and what used that up.
+    pub error_budgets: Vec<ErrorBudget>,
     /// Replicas, restarts and CPU of each workload.
     pub workloads: Vec<WorkloadReport>,
     /// Nodes and their use.
     pub cluster: ClusterReport,
-    /// Price of the nodes, by pool and by workload.
+    /// The invoice: nodes by pool and by workload, and what comes beside them.
     pub cost: CostReport,
     /// What was not scheduled, failed or ignored: never to be overlooked.
     pub attention: Vec<Attention>,
@@ -211,6 +214,8 @@ pub struct ServiceReport {
     pub workloads: Vec<String>,
     /// Whether clients ask it, and not its fellow services alone.
     pub has_clients: bool,
+    /// How requests find its pods.
+    pub balancing: Balancing,
     /// Requests that arrived.
     pub arrived: u64,
     /// Those that were answered.
@@ -236,6 +241,9 @@ pub struct ServiceReport {
     pub latency_of_all: Option<LatencyOfAll>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,
+    /// Of all requests that ended, those that were answered within each limit of its latency objectives; empty without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub good_and_fast: Vec<GoodAndFast>,
     /// Share of the time in which it was not down, 0..1.
     pub availability_by_time: f64,
     /// A minute in which a smaller share of the requests was answered counts as down, 0..1.
@@ -376,12 +384,60 @@ pub struct WorkloadSeries {
 pub struct ClusterReport {
     /// Per pool; Node objects without a pool stand under their own name.
     pub pools: Vec<PoolReport>,
+    /// Nodes that were added or removed, in order of time; absent if none were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_changes: Vec<NodeChange>,
+    /// How long pods waited for a node; absent if none waited for a second or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_waits: Option<PodWaits>,
     /// Nodes at the end of each interval.
     pub series_nodes: Vec<f64>,
     /// Nodes of them that are Ready.
     pub series_ready_nodes: Vec<f64>,
     /// Pods without a node.
     pub series_pending_pods: Vec<f64>,
+}
+
+/// A node that came or went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeChange {
+    /// When it joined the cluster, or was gone, seconds from the start.
+    pub at_seconds: f64,
+    /// Its name.
+    pub node: String,
+    /// Whether it came or went.
+    pub event: NodeEvent,
+    /// Type of its machine, empty if described in place.
+    pub instance_type: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Why; empty if nobody said.
+    pub reason: String,
+}
+
+/// What became of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeEvent {
+    /// It joined the cluster.
+    Added,
+    /// It is gone.
+    Removed,
+}
+
+/// How long pods waited for a node from their creation, of those that waited for a second or more, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PodWaits {
+    /// Number of pods.
+    pub pods: u64,
+    /// Mean.
+    pub mean_seconds: f64,
+    /// Median.
+    pub p50_seconds: f64,
+    /// 95 %.
+    pub p95_seconds: f64,
+    /// The longest.
+    pub max_seconds: f64,
 }
 
 /// One pool over the run; shares are means over time and nodes.
@@ -403,7 +459,7 @@ pub struct PoolReport {
     pub gpu_requested: Option<f64>,
 }
 
-/// Money over the run; `total = pools = workloads + idle`, to the last digit.
+/// Money over the run; `total = nodes + charges`, `nodes = pools = workloads + idle`, to the last digit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CostReport {
     /// In all, US dollars.
@@ -412,16 +468,59 @@ pub struct CostReport {
     pub month_usd: Money,
     /// Per million answered requests; absent if none was answered.
     pub million_requests_usd: Option<Money>,
+    /// The nodes alone.
+    pub nodes_usd: Money,
     /// Per pool.
     pub pools: Vec<PoolCost>,
     /// Per type of machine and way of buying it.
     pub machines: Vec<MachineCost>,
+    /// What the invoice has beside the nodes.
+    pub charges: Vec<ChargeLine>,
+    /// What is not in any sum, and why.
+    pub not_counted: Vec<String>,
     /// Per workload, by max(request, usage) as the OpenCost specification has it.
     pub workloads: Vec<WorkloadCost>,
     /// Price of capacity that no workload asked for.
     pub idle_usd: Money,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
+}
+
+/// A line of the invoice beside the nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChargeLine {
+    /// The item, as `wavetank catalog --prices` lists it.
+    pub item: String,
+    /// What came up, in words.
+    pub what: String,
+    /// How the amount is known.
+    pub known: Provenance,
+    /// How much over the run, in `unit`.
+    pub amount: f64,
+    /// What the price is for one of.
+    pub unit: &'static str,
+    /// The price, or the first of several that depend on the amount in a month.
+    pub unit_usd: Money,
+    /// Cost over the run.
+    pub usd: Money,
+    /// Scaled to a month of 730 hours.
+    pub month_usd: Money,
+    /// Where the price is from.
+    pub source: String,
+    /// Date of the source; empty if the scenario gives the price.
+    pub date: String,
+}
+
+/// How a figure is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// It follows from what happened in the run.
+    Measured,
+    /// The scenario says so.
+    Stated,
+    /// Nobody says so: it is what is usual.
+    Assumed,
 }
 
 /// Cost of one pool.
@@ -495,4 +594,55 @@ pub struct LogEntry {
     pub message: String,
     /// Whether it warns.
     pub is_warning: bool,
+}
+
+/// How much of an objective may go wrong, and did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ErrorBudget {
+    /// `service shop/web`.
+    pub subject: String,
+    /// The figure: `availability`, `latency within 300ms`.
+    pub figure: String,
+    /// Share of the requests that must be good, 0..1.
+    pub objective: f64,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Those that were not good: failed, or (of a latency) not answered in time.
+    pub bad: u64,
+    /// How many may be.
+    pub allowed: f64,
+    /// `bad` over `allowed`.
+    pub used: f64,
+    /// How many times as fast as it may the budget burns while every request is bad.
+    pub largest_burn_rate: f64,
+    /// Bad requests by what used the budget up, most first.
+    pub used_by: Vec<(String, u64)>,
+    /// Multi-window burn-rate alerts, as they would have fired.
+    pub alerts: Vec<BurnRateAlert>,
+}
+
+/// A span in which a burn-rate alert would have fired.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BurnRateAlert {
+    /// So many times as fast as a budget of 30 days lasts 30 days.
+    pub factor: f64,
+    /// The long window, minutes.
+    pub long_minutes: u64,
+    /// The short window, minutes.
+    pub short_minutes: u64,
+    /// From, seconds from the start.
+    pub from_seconds: f64,
+    /// For how long, seconds.
+    pub seconds: f64,
+    /// The highest burn rate over the long window meanwhile.
+    pub peak: f64,
+}
+
+/// Requests that were answered within a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GoodAndFast {
+    /// The limit of a latency objective, milliseconds.
+    pub within_ms: f64,
+    /// Those of all requests that ended, 0..1.
+    pub share: f64,
 }

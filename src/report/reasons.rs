@@ -108,8 +108,10 @@ fn of_cost(report: &Report) -> String {
     let dearest = report.cost.pools.iter().max_by_key(|pool| pool.usd);
     let dearest = dearest
         .map(|pool| format!("pool {} costs {} of {}", pool.pool, pool.usd, report.cost.total_usd));
-    let idle = report.cost.idle_usd.as_usd() / report.cost.total_usd.as_usd();
+    let charge = report.cost.charges.iter().max_by_key(|line| line.usd);
+    let charge = charge.map(|line| format!("{} costs {}", line.item, line.usd));
+    let idle = report.cost.idle_usd.as_usd() / report.cost.nodes_usd.as_usd();
     let idle =
-        (idle.is_finite() && idle > 0.0).then(|| format!("{} of the bill is idle", percent(idle)));
-    dearest.into_iter().chain(idle).collect::<Vec<_>>().join("; ")
+        (idle.is_finite() && idle > 0.0).then(|| format!("{} of the nodes is idle", percent(idle)));
+    dearest.into_iter().chain(charge).chain(idle).collect::<Vec<_>>().join("; ")
 }

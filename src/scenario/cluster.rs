@@ -6,6 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gpus::PoolGpus;
+use super::machines::{MachineSettings, Preset};
+use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
+use super::pool_size::{PoolSize, SizeBounds};
 use capacity::catalog::{self, FindError};
 use capacity::node_type::{
     ARCHITECTURE_LABEL, Gpus, INSTANCE_TYPE_LABEL, NodeType, OPERATING_SYSTEM_LABEL,
@@ -29,9 +32,21 @@ const OLD_LABELS: [(&str, &str); 5] = [
 ];
 
 /// The cluster that the manifests are deployed to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
+    /// The sort of cluster: eks, gke, aks, kind or bare. It brings what such a cluster keeps of its nodes, the
+    /// DaemonSets of its system, and how long its machines take to come. Default: none; machines come and go as in the
+    /// cloud of their instance type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Who makes pools larger and smaller whose `count` has bounds. Default: the Cluster Autoscaler, with the flags that it
+    /// has without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaler: Option<NodeAutoscaler>,
+    /// How machines come and go.
+    #[serde(skip_serializing_if = "is_default")]
+    pub machines: MachineSettings,
     /// Pools of equal nodes. Node objects among the manifests are nodes too, and cost nothing.
     pub node_pools: Vec<NodePool>,
 }
@@ -42,9 +57,8 @@ pub struct Cluster {
 pub struct NodePool {
     /// Name of the pool, the first part of its nodes' names.
     pub name: Name,
-    /// How many nodes there are at the start.
-    #[schemars(range(max = 100_000))]
-    pub count: u32,
+    /// How many nodes there are: a number, or bounds such as {min: 1, max: 10} for a node autoscaler.
+    pub count: PoolSize,
     /// An instance type of the built-in catalog, such as aws/m5.large; `wavetank catalog` lists them.
     /// It brings capacity, price and well-known labels. Either this or `capacity` must be given.
     pub instance_type: Option<String>,
@@ -66,12 +80,21 @@ pub struct NodePool {
     /// Zones over which the nodes are spread in turn, such as [us-east-1a, us-east-1b].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<Name>,
+    /// With bounds and zones: whether each zone is a group of its own with these bounds, as on GKE, and where the nodes
+    /// of other clouds are to be balanced over zones; else the cloud puts each new node into the zone with fewest.
+    /// Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub group_per_zone: bool,
     /// Labels of the nodes, beside those that the cloud sets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Name, Name>,
     /// Taints of the nodes: only pods that tolerate them are placed there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A taint, as in `spec.taints` of a Node.
@@ -92,18 +115,66 @@ pub struct Taint {
 pub struct ResolvedPool<'a> {
     pool: &'a NodePool,
     node_type: Option<NodeType>,
+    /// The sort of cluster that it belongs to, if that was said.
+    preset: Option<Preset>,
+}
+
+impl Cluster {
+    /// The sort of cluster as whose machines those of a pool come and go.
+    pub fn preset_of(&self, pool: &ResolvedPool<'_>) -> Preset {
+        let of_type = || pool.node_type.as_ref().map(|one| Preset::of(one.machine.provider));
+        self.preset.or_else(of_type).unwrap_or(Preset::Eks)
+    }
+
+    /// A pool of this cluster with all that the catalog and the cluster's preset say of it.
+    pub fn resolve<'a>(&self, pool: &'a NodePool) -> Result<ResolvedPool<'a>, FindError> {
+        let preset = self.preset;
+        pool.resolve().map(|resolved| ResolvedPool { preset, ..resolved })
+    }
+
+    /// The Cluster Autoscaler, if there is one.
+    pub fn cluster_autoscaler(&self) -> Option<ClusterAutoscalerSettings> {
+        let given = self.autoscaler.as_ref().map(|one| one.cluster_autoscaler.clone());
+        let has_bounds = self.node_pools.iter().any(|pool| pool.count.bounds().is_some());
+        given.unwrap_or_else(|| has_bounds.then(ClusterAutoscalerSettings::default))
+    }
+}
+
+/// Machines of a pool that come and go together.
+#[derive(Clone, Debug)]
+pub struct PoolGroup {
+    /// Its name, the first part of its nodes' names.
+    pub name: Name,
+    /// A node in each of its zones, under the group's name.
+    pub templates: Vec<Node>,
+    /// Fewest nodes, most, and those at the start.
+    pub bounds: SizeBounds,
+}
+
+impl PoolGroup {
+    /// Node number `number` of the group, counted from 1: the zones have one each in turn.
+    pub fn node(&self, number: u32) -> Node {
+        let at = usize::try_from(number.saturating_sub(1)).unwrap_or_default();
+        named(&self.templates[at % self.templates.len()], &format!("{}-{number}", self.name))
+    }
+}
+
+/// The same node under another name.
+pub fn named(node: &Node, name: &str) -> Node {
+    let labels = node.meta.labels.with(HOSTNAME_LABEL, name);
+    Node { meta: ObjectMeta { labels, ..ObjectMeta::new("", name) }, ..node.clone() }
 }
 
 impl NodePool {
     /// Looks the instance type up in the catalog.
     pub fn resolve(&self) -> Result<ResolvedPool<'_>, FindError> {
         let node_type = self.instance_type.as_deref().map(catalog::find).transpose()?;
-        Ok(ResolvedPool { pool: self, node_type })
+        Ok(ResolvedPool { pool: self, node_type, preset: None })
     }
 
     /// The names of its nodes at the start: `general-1`, `general-2`, ...
     pub fn node_names(&self) -> impl Iterator<Item = String> + '_ {
-        (1..=self.count).map(|number| format!("{}-{number}", self.name))
+        (1..=self.count.at_start()).map(|number| format!("{}-{number}", self.name))
     }
 }
 
@@ -140,10 +211,11 @@ impl ResolvedPool<'_> {
 
     /// The same before its GPUs are offered in another way than whole.
     fn machine(&self) -> ResourceList {
-        let mut capacity = match &self.node_type {
-            Some(node_type) => node_type.capacity(),
-            None => [("pods", Quantity::from_units(110))].into_iter().collect(),
+        let described = || {
+            let pods = self.preset.map_or(110, Preset::max_pods);
+            [("pods", Quantity::from_units(pods))].into_iter().collect()
         };
+        let mut capacity = self.node_type.as_ref().map_or_else(described, NodeType::capacity);
         override_amounts(&mut capacity, self.pool.capacity.iter().flatten());
         capacity
     }
@@ -154,6 +226,9 @@ impl ResolvedPool<'_> {
             Some(node_type) => node_type.allocatable(),
             None => self.machine(),
         };
+        if let (None, Some(preset)) = (&self.node_type, self.preset) {
+            preset.keep_reserved(&mut allocatable);
+        }
         allocatable = self.with_gpus(allocatable);
         override_amounts(&mut allocatable, self.pool.allocatable.iter());
         allocatable
@@ -168,7 +243,33 @@ impl ResolvedPool<'_> {
 
     /// Node number `number` of the pool, counted from 1, Ready.
     pub fn node(&self, number: u32) -> Node {
-        let name = format!("{}-{number}", self.pool.name);
+        self.node_in(format!("{}-{number}", self.pool.name), self.zone(number))
+    }
+
+    /// The groups of machines that an autoscaler makes larger and smaller: the pool, or one for each of its zones.
+    pub fn groups(&self) -> Vec<PoolGroup> {
+        let Some(bounds) = self.pool.count.bounds() else { return Vec::new() };
+        let zones: Vec<Option<&Name>> = match &self.pool.zones[..] {
+            [] => vec![None],
+            zones => zones.iter().map(Some).collect(),
+        };
+        let group = |name: String, zones: &[Option<&Name>]| PoolGroup {
+            templates: zones.iter().map(|zone| self.node_in(name.clone(), *zone)).collect(),
+            name: name.into(),
+            bounds,
+        };
+        if self.pool.group_per_zone {
+            let name = |zone: Option<&Name>| match zone {
+                Some(zone) => format!("{}-{zone}", self.pool.name),
+                None => self.pool.name.to_string(),
+            };
+            return zones.iter().map(|zone| group(name(*zone), &[*zone])).collect();
+        }
+        vec![group(self.pool.name.to_string(), &zones)]
+    }
+
+    /// A node of this name in a zone, Ready.
+    fn node_in(&self, name: String, zone: Option<&Name>) -> Node {
         let cloud = self.node_type.as_ref().map_or_else(plain_labels, NodeType::labels);
         let own = self.pool.labels.iter();
         let gpus = self.pool.gpus.as_ref().map(|gpus| gpus.labels(&self.machine()));
@@ -177,7 +278,8 @@ impl ResolvedPool<'_> {
             .map(|(key, value)| (key.clone(), value.clone()))
             .chain([(HOSTNAME_LABEL.into(), name.as_str().into())])
             .chain(gpus.into_iter().flatten())
-            .chain(self.zone(number).map(|zone| (ZONE_LABEL.into(), zone.clone())))
+            .chain(self.preset_labels())
+            .chain(zone.map(|zone| (ZONE_LABEL.into(), zone.clone())))
             .chain(own.map(|(key, value)| (key.clone(), value.clone())))
             .collect();
         let old = OLD_LABELS
@@ -193,17 +295,30 @@ impl ResolvedPool<'_> {
             taints: self.pool.taints.iter().map(Taint::on_node).collect(),
             ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
             health: NodeHealth::default(),
-            images: Vec::new(),
+            images: self.preset.map_or_else(Vec::new, Preset::images),
             pool: self.pool.name.clone(),
             machine: self.machine_under(),
         }
+    }
+
+    /// The labels that a managed Kubernetes sets beside those of the cloud.
+    fn preset_labels(&self) -> Vec<(Name, Name)> {
+        let Some(preset) = self.preset else { return Vec::new() };
+        let capacity = preset.capacity_label(self.capacity_type());
+        let gpus = self.gpus().and_then(|gpus| preset.accelerator_label(gpus));
+        let capacity = capacity.map(|(key, value)| (key.into(), value.into()));
+        capacity.into_iter().chain(gpus.map(|(key, value)| (key.into(), value))).collect()
+    }
+
+    const fn capacity_type(&self) -> CapacityType {
+        if self.pool.spot { CapacityType::Spot } else { CapacityType::OnDemand }
     }
 
     /// The machine under each of its nodes.
     fn machine_under(&self) -> Machine {
         Machine {
             instance_type: self.pool.instance_type.as_deref().unwrap_or_default().into(),
-            capacity_type: if self.pool.spot { CapacityType::Spot } else { CapacityType::OnDemand },
+            capacity_type: self.capacity_type(),
             price: Some(self.price()),
             launched: None,
         }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::bill::Bill;
 use super::cluster::Cluster;
 use super::delays::Delays;
 use super::objectives::Objective;
@@ -102,6 +103,13 @@ pub struct Scenario {
     /// Where the figures of this file are from: which were measured, and which are guesses.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,
+    /// What the invoice has beside the nodes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bill: Bill,
+}
+
+fn is_default(bill: &Bill) -> bool {
+    *bill == Bill::default()
 }
 
 impl Scenario {

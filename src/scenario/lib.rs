@@ -2,6 +2,7 @@
 
 mod addresses;
 mod assumed;
+pub mod bill;
 mod bounds;
 mod check;
 pub mod cluster;
@@ -10,9 +11,13 @@ pub mod document;
 pub mod gpus;
 pub mod inference;
 pub mod inventory;
+pub mod machines;
+pub mod node_autoscaler;
 pub mod objectives;
 pub mod overrides;
 pub mod packing;
+pub mod pool_size;
+mod presets;
 pub mod provenance;
 pub mod read;
 pub mod reference;
@@ -24,7 +29,7 @@ pub mod starter;
 mod typing;
 pub mod workloads;
 
-pub use delays::Delays;
+pub use delays::{ClientRate, Delays, RuleWrites};
 pub use document::Scenario;
 pub use overrides::Override;
 pub use read::ScenarioText;

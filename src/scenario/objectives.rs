@@ -126,10 +126,10 @@ struct ObjectiveFields {
     /// Whether a failed request counts as slower than any limit of `latency` and `timeToFirstToken`, their means
     /// excepted; else they look at answered requests alone. Default true.
     count_failures: Option<bool>,
-    /// Upper limit of the cost of all nodes, in US dollars per month of 730 hours.
+    /// Upper limit of the bill, nodes and what comes beside them, in US dollars per month of 730 hours.
     #[schemars(range(min = 0))]
     cost_per_month: Option<f64>,
-    /// Upper limit of the cost of all nodes per million answered requests, in US dollars.
+    /// Upper limit of the bill per million answered requests, in US dollars.
     #[schemars(range(min = 0))]
     cost_per_million_requests: Option<f64>,
 }

@@ -12,7 +12,7 @@ use manifest::yaml::{Document, Source, read_documents};
 use manifest::{Diagnostic, Diagnostics, Place};
 
 /// A question of room: do these pods fit on these nodes, and under which policy best?
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Packing {
     /// Always wavetank/v1.

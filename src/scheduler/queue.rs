@@ -42,6 +42,13 @@ pub struct QueuedPod {
     place: Place,
 }
 
+impl QueuedPod {
+    /// How often a try found no node for it.
+    const fn failures(&self) -> u32 {
+        self.rejections + self.errors
+    }
+}
+
 /// Where a pod waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -191,6 +198,18 @@ impl SchedulingQueue {
     /// The pods that wait for something to change, the longest-waiting first.
     pub fn unschedulable(&self) -> impl Iterator<Item = &QueuedPod> {
         self.waiting[Place::Unschedulable as usize].iter().map(|(_, order)| &self.pods[&order.3])
+    }
+
+    /// The pods that a try found no node for, wherever they wait now: those whose condition `PodScheduled` is
+    /// False for the reason `Unschedulable`.
+    pub fn found_no_node(&self) -> impl Iterator<Item = PodId> {
+        let all = self.waiting.iter().flatten().map(|(_, order)| &self.pods[&order.3]);
+        all.filter(|queued| queued.failures() > 0).map(|queued| queued.pod)
+    }
+
+    /// How often a try found no node for a pod.
+    pub fn failures_of(&self, pod: PodId) -> u32 {
+        self.pods.get(&pod).map_or(0, QueuedPod::failures)
     }
 
     /// How many pods wait for something to change.

@@ -45,6 +45,8 @@ pub(super) struct Apps {
     /// Pods that the next scrape must look at, and at times one that took the slot of such a pod; all
     /// others use CPU at a steady rate.
     restless: PodSlots,
+    /// Pods that take requests and whose container started since this was last asked for.
+    started: Vec<PodId>,
 }
 
 impl Apps {
@@ -174,7 +176,7 @@ impl Apps {
 
     /// The container runs, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
-        let Self { by_pod, cpus, restless, .. } = self;
+        let Self { by_pod, cpus, restless, started, .. } = self;
         restless.insert(pod);
         let Some(app) = app_in_mut(by_pod, pod) else { return };
         app.start(now);
@@ -182,6 +184,7 @@ impl Apps {
             cpus.own_demand_changed(app.node, false);
         }
         let Some(model) = app.app.requests else { return };
+        started.push(pod);
         let backend = app.backend.unwrap_or_else(|| {
             let backend = traffic.add_backend(now, model, app.burst_cores);
             traffic.set_quota(now, backend, app.limit_cores);
@@ -264,6 +267,14 @@ impl Apps {
         }
     }
 
+    /// The network of a pod that has ended is taken down.
+    pub(super) fn sandbox_stopped(&self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
+        let app = self.get(pod).filter(|app| !app.is_running());
+        if let Some(backend) = app.and_then(|app| app.backend) {
+            traffic.set_state(now, backend, BackendState::Gone);
+        }
+    }
+
     /// The pod object is gone.
     pub(super) fn remove(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
@@ -329,6 +340,11 @@ impl Apps {
         }
     }
 
+    /// Whether nothing has changed on any node that [`Self::share_cpus`] would see, and no pod's memory can grow.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.growing.is_empty() && !self.cpus.is_any_crowded() && !self.loads.has_spread()
+    }
+
     /// Has the nodes looked at whose pods burn at other rates since the last call of this.
     fn look_at_changed_loads(&mut self) {
         let Self { by_pod, loads, cpus, .. } = self;
@@ -357,6 +373,11 @@ impl Apps {
     /// The kubelets of these pods answer from now on, or do so no more.
     pub(super) fn disturb(&mut self, pods: impl Iterator<Item = PodId>) {
         pods.for_each(|pod| self.restless.insert(pod));
+    }
+
+    /// Takes the pods that take requests and whose container started since this was last asked for.
+    pub(super) fn take_started(&mut self) -> Vec<PodId> {
+        std::mem::take(&mut self.started)
     }
 
     /// Takes the pods that a scrape must look at, by their slots.

@@ -6,11 +6,14 @@ mod applications;
 mod entrances;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use self::entrances::is_of_routes;
+use super::cloud::plan::{CloudPlan, GroupPlan};
 use super::documents::{Documents, control_plane};
+use super::node_autoscaler::AutoscalerPlan;
 use super::unserved::unserved_metrics;
 use super::world::{AppPlan, CpuLoadStep, Step, World};
 use cluster::action::PodSource;
@@ -23,7 +26,9 @@ use faults::TimelineAction;
 use manifest::{
     Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents, read_manifests,
 };
+use scenario::cluster::{Cluster, NodePool};
 use scenario::document::StartDate;
+use scenario::machines::Preset;
 use scenario::resolved::ResolvedScenario;
 use scenario::scheduler_configuration::scheduler_configuration;
 use scenario::{Override, Routing, route_problems};
@@ -41,6 +46,7 @@ const DEFAULT_START_SECONDS: i64 = 1_767_571_200;
 pub struct Blueprint<'a> {
     resolved: &'a ResolvedScenario,
     nodes: Vec<Node>,
+    cloud: CloudPlan,
     objects: Vec<Action>,
     apps: BTreeMap<ObjectReference, AppPlan>,
     request_models: Vec<RequestModel>,
@@ -64,6 +70,7 @@ impl<'a> Blueprint<'a> {
         let mut blueprint = Self {
             resolved,
             nodes: Vec::new(),
+            cloud: CloudPlan::new(preset_of(&scenario.cluster)),
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),
@@ -75,10 +82,11 @@ impl<'a> Blueprint<'a> {
             notes: Diagnostics::default(),
         };
         blueprint.add_pools();
+        blueprint.objects = blueprint.system_manifests(&mut problems);
         let mut sources = resolved.assumed_manifests();
         sources.extend(resolved.files.manifests.iter().cloned());
-        blueprint.objects =
-            blueprint.manifests(&sources, &resolved.manifest_settings, &mut problems);
+        let objects = blueprint.manifests(&sources, &resolved.manifest_settings, &mut problems);
+        blueprint.objects.extend(objects);
         let rules = &scenario.metrics.custom;
         for problem in unserved_metrics(&blueprint.objects, rules) {
             problems.push(problem);
@@ -129,6 +137,11 @@ impl<'a> Blueprint<'a> {
         Ok(World {
             warm_up: scenario.warm_up,
             nodes: self.nodes.clone(),
+            cloud: Arc::new(self.cloud.clone()),
+            autoscaler: scenario.cluster.cluster_autoscaler().map(|settings| AutoscalerPlan {
+                options: settings.options(scenario.cluster.preset),
+                first_loop: settings.first_loop,
+            }),
             objects: self.objects.clone(),
             apps: self.apps.clone(),
             request_models: self.request_models.clone(),
@@ -156,11 +169,38 @@ impl<'a> Blueprint<'a> {
     }
 
     fn add_pools(&mut self) {
-        for pool in &self.resolved.scenario().cluster.node_pools {
+        let cluster = &self.resolved.scenario().cluster;
+        self.cloud.boot_failures = cluster.machines.boot_failures;
+        self.cloud.quota.clone_from(&cluster.machines.quota);
+        for pool in &cluster.node_pools {
             // A pool that cannot be resolved is reported by the scenario's own check.
-            let Ok(resolved) = pool.resolve() else { continue };
-            self.nodes.extend((1..=pool.count).map(|number| resolved.node(number)));
+            let Ok(resolved) = cluster.resolve(pool) else { continue };
+            if pool.count.bounds().is_none() {
+                let count = pool.count.at_start();
+                self.nodes.extend((1..=count).map(|number| resolved.node(number)));
+            }
+            let times = cluster.machines.times(cluster.preset_of(&resolved));
+            let groups = resolved.groups().into_iter().map(|group| GroupPlan {
+                min: group.bounds.min,
+                max: group.bounds.max,
+                start: group.bounds.start.unwrap_or(group.bounds.min),
+                name: group.name,
+                templates: group.templates,
+                times,
+            });
+            self.cloud.groups.extend(groups);
         }
+    }
+
+    /// The DaemonSets that come with the sort of cluster, apart from those that the manifests bring.
+    fn system_manifests(&mut self, problems: &mut Diagnostics) -> Vec<Action> {
+        let Some(preset) = self.resolved.scenario().cluster.preset else { return Vec::new() };
+        let given = read_manifests(&self.resolved.files.manifests, &mut Diagnostics::default());
+        let mut manifests = read_manifests(&[preset.system()], problems);
+        manifests.retain(|own| !given.iter().any(|other| other.reference == own.reference));
+        let (actions, _) = self.documents.admit(manifests.clone());
+        self.documents.apply(&manifests);
+        actions
     }
 
     /// The actions that create the objects of some texts.
@@ -177,7 +217,15 @@ impl<'a> Blueprint<'a> {
         let (actions, said) = self.documents.admit(manifests.clone());
         let has_part = !self.resolved.scenario().ingress.is_empty();
         if has_part {
-            manifests.iter().flat_map(route_problems).for_each(|problem| problems.push(problem));
+            // What the API server refuses is told already.
+            let is_told = |problem: &Diagnostic| {
+                said.iter().any(|one| {
+                    one.severity == Severity::Error
+                        && (&one.object, &one.field) == (&problem.object, &problem.field)
+                })
+            };
+            let more = manifests.iter().flat_map(route_problems);
+            more.filter(|problem| !is_told(problem)).for_each(|problem| problems.push(problem));
         }
         self.documents.apply(&manifests);
         for problem in said.iter().filter(|problem| !(has_part && is_of_routes(problem))) {
@@ -266,8 +314,11 @@ impl<'a> Blueprint<'a> {
     /// How a service is reached; `balancer` is what its clients' traffic says.
     fn policy(&self, service: &NamespacedName, balancer: Balancer) -> ServicePolicy {
         let spec = self.resolved.scenario().services.iter().find(|one| one.service.0 == *service);
-        spec.map_or(ServicePolicy::balanced(balancer), |spec| ServicePolicy {
+        let is_stated = balancer != Balancer::default();
+        let plain = ServicePolicy { is_stated, ..ServicePolicy::balanced(balancer) };
+        spec.map_or(plain, |spec| ServicePolicy {
             balancer: spec.balancer.unwrap_or(balancer),
+            is_stated: is_stated || spec.balancer.is_some(),
             ..spec.policy()
         })
     }
@@ -352,6 +403,16 @@ fn set_in_manifests(manifests: &mut [Manifest], setting: &Override, problems: &m
         let message = format!("{setting}: no manifest has this object");
         problems.push(Diagnostic::error("setting", message));
     }
+}
+
+/// The sort of cluster by its first pool that comes and goes, or its first pool.
+fn preset_of(cluster: &Cluster) -> Preset {
+    let comes_and_goes = |pool: &&NodePool| pool.count.bounds().is_some();
+    let pools = &cluster.node_pools;
+    let pool = pools.iter().find(comes_and_goes).or_else(|| pools.first());
+    let resolved = pool.and_then(|pool| pool.resolve().ok());
+    let preset = resolved.map(|pool| cluster.preset_of(&pool)).or(cluster.preset);
+    preset.unwrap_or(Preset::Eks)
 }
 
 /// The calendar instant at which a run starts: a whole second; by default a Monday midnight, UTC.

@@ -7,6 +7,7 @@ use super::machines::Machines;
 use super::outages::{crash_container, disconnect_node, fail_readiness, hang, kill_node, kill_pod};
 use super::targets::{nodes_of, running_pods};
 use super::world::World;
+use cluster::Name;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use engine::random::{Exponential, index_below};
@@ -100,8 +101,20 @@ fn strike(
             strike_pod(env, data_plane, fault.fault, pod, repair);
         }
     } else if let Some(node) = drawn(stream, &nodes_at_risk(env, data_plane, fault)) {
+        if fault.together > 0.0 && fault.fault == FaultKind::ReclaimSpot {
+            let pool = env.store().nodes()[node].pool.clone();
+            let reclaim = by_chance(pool, repair);
+            let others = (fault.together, stream);
+            return machines.reclaim_together(env, data_plane, (node, &reclaim), others);
+        }
         strike_node(env, data_plane, machines, fault.fault, node, repair);
     }
+}
+
+/// A spot machine of a pool that is taken back by chance.
+const fn by_chance(pool: Name, repair: SimDuration) -> SpotReclaim {
+    let replaced_after = Some(repair);
+    SpotReclaim { pool, count: 1, notice: SPOT_NOTICE, drain: true, replaced_after }
 }
 
 fn strike_pod(
@@ -138,14 +151,7 @@ fn strike_node(
         FaultKind::DisconnectNode => disconnect_node(env, data_plane, node),
         FaultKind::RestartKubelet => return machines.stop_kubelet(env, data_plane, node, repair),
         FaultKind::ReclaimSpot => {
-            let reclaim = SpotReclaim {
-                pool,
-                count: 1,
-                notice: SPOT_NOTICE,
-                drain: true,
-                replaced_after: Some(repair),
-            };
-            return machines.notice_spot(env, data_plane, node, &reclaim);
+            return machines.notice_spot(env, data_plane, node, &by_chance(pool, repair));
         }
         FaultKind::CrashContainer
         | FaultKind::KillPod

@@ -1,11 +1,16 @@
 //! The API server and the controller manager at work: carries out actions, tells the controllers
 //! what changed, and lets them act in turn until nothing is due. Decides nothing itself.
 
+use std::collections::{BTreeMap, VecDeque};
+
+use super::client_rate::TokenBucket;
 pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use controllers::{Actions, Controller, Explain, Key, Memoize, QueueSettings, Requeue, Watches};
 use engine::{SimDuration, SimTime};
+use rustc_hash::FxHashMap;
+use scenario::ClientRate;
 
 /// The store and the controllers over it.
 #[derive(Debug)]
@@ -19,6 +24,15 @@ pub struct ControlPlane {
     /// The positions of those that reuse their decisions, and of what each hears at once.
     memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
+    /// The client of each, by the controller's position.
+    clients: Vec<TokenBucket>,
+    /// Work that waits for its client's next token, by when that is there.
+    waiting: BTreeMap<(SimTime, u64), Work>,
+    /// Counts them.
+    waited: u64,
+    /// The keys of that work, and whether each is to be looked at again afterwards: a key has one worker at a time.
+    /// Looked up only, never iterated.
+    busy: FxHashMap<WorkItem, bool>,
     settings: ControlPlaneSettings,
     /// Kept between calls for their allocation.
     woken: Vec<Key>,
@@ -30,6 +44,23 @@ pub struct ControlPlane {
 pub struct ControlPlaneSettings {
     /// From a write to the moment at which controllers work on it.
     pub watch_latency: SimDuration,
+    /// How many requests each controller may send.
+    pub client_rate: ClientRate,
+}
+
+/// What a controller asked for when it looked at a key, as far as it is not done yet.
+#[derive(Clone, Debug)]
+struct Work {
+    item: WorkItem,
+    /// The requests that are left, each with whether it begins a batch.
+    requests: VecDeque<(Action, bool)>,
+    refusals: Vec<Refused>,
+    /// When the key wants to be looked at again.
+    requeue: Requeue,
+    /// Whether these are the requests that follow a refusal.
+    is_second: bool,
+    /// Whether the first request has its token.
+    has_token: bool,
 }
 
 impl Clone for ControlPlane {
@@ -41,6 +72,10 @@ impl Clone for ControlPlane {
             hearers: self.hearers,
             memoized: self.memoized.clone(),
             queue: self.queue.clone(),
+            clients: self.clients.clone(),
+            waiting: self.waiting.clone(),
+            waited: self.waited,
+            busy: self.busy.clone(),
             settings: self.settings,
             woken: Vec::new(),
             changes: Vec::new(),
@@ -64,8 +99,12 @@ impl ControlPlane {
                 .zip(&controllers)
                 .filter_map(|(position, one)| Some((position, one.memoized()?.invalidated_by())))
                 .collect(),
+            clients: vec![TokenBucket::new(settings.client_rate); controllers.len()],
             controllers,
             queue: WorkQueue::default(),
+            waiting: BTreeMap::new(),
+            waited: 0,
+            busy: FxHashMap::default(),
             settings,
             woken: Vec::new(),
             changes: Vec::new(),
@@ -107,7 +146,8 @@ impl ControlPlane {
 
     /// When controllers have work next; there may then turn out to be none.
     pub fn next_due(&self) -> Option<SimTime> {
-        self.queue.next_due()
+        let waiting = self.waiting.first_key_value().map(|((at, _), _)| *at);
+        [self.queue.next_due(), waiting].into_iter().flatten().min()
     }
 
     /// Lets the controllers work on everything that is due at or before `now`, what falls due at
@@ -116,11 +156,20 @@ impl ControlPlane {
         while self.run_next(now, observer) {}
     }
 
-    /// Lets one controller look at one key, if any is due at or before `now`.
+    /// Lets one controller look at one key, or go on with what it asked for, if any is due at or before `now`.
     pub fn run_next(&mut self, now: SimTime, observer: &mut dyn Observer) -> bool {
+        if self.waiting.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
+            if let Some((_, work)) = self.waiting.pop_first() {
+                self.go_on(now, work, observer);
+            }
+            return true;
+        }
         let item = self.queue.pop_due(now);
         if let Some(item) = item {
-            self.reconcile(now, item, observer);
+            match self.busy.get_mut(&item) {
+                Some(again) => *again = true,
+                None => self.reconcile(now, item, observer),
+            }
         }
         item.is_some()
     }
@@ -129,14 +178,61 @@ impl ControlPlane {
         let mut actions = Actions::default();
         let view = ClusterView::new(&self.store, now);
         let controller = &mut self.controllers[usize::from(item.controller)];
-        let mut requeue = controller.reconcile(view, item.key, &mut actions);
-        let refusals = self.carry_out_all(now, item, actions, observer);
-        if !refusals.is_empty() {
+        let requeue = controller.reconcile(view, item.key, &mut actions);
+        let requests = self.take_requests(now, item, actions);
+        let work = Work {
+            item,
+            requests,
+            refusals: Vec::new(),
+            requeue,
+            is_second: false,
+            has_token: false,
+        };
+        self.go_on(now, work, observer);
+    }
+
+    /// The requests that a controller asks for; it looks at other keys when it says.
+    fn take_requests(
+        &mut self,
+        now: SimTime,
+        item: WorkItem,
+        mut actions: Actions,
+    ) -> VecDeque<(Action, bool)> {
+        for (key, at) in actions.take_requeues() {
+            self.queue.requeue(at.max(now), WorkItem { key, ..item });
+        }
+        actions.into_requests().collect()
+    }
+
+    /// Goes on with what a controller asked for until it has to wait for its client, or is done.
+    fn go_on(&mut self, now: SimTime, mut work: Work, observer: &mut dyn Observer) {
+        loop {
+            if let Some(at) = self.carry_out_all(now, &mut work, observer) {
+                self.busy.entry(work.item).or_insert(false);
+                self.waited += 1;
+                self.waiting.insert((at, self.waited), work);
+                return;
+            }
+            if work.is_second || work.refusals.is_empty() {
+                break;
+            }
             let mut actions = Actions::default();
             let view = ClusterView::new(&self.store, now);
-            let controller = &mut self.controllers[usize::from(item.controller)];
-            requeue = controller.refused(view, item.key, &refusals, &mut actions);
-            self.carry_out_all(now, item, actions, observer);
+            let controller = &mut self.controllers[usize::from(work.item.controller)];
+            work.requeue = controller.refused(view, work.item.key, &work.refusals, &mut actions);
+            work.requests = self.take_requests(now, work.item, actions);
+            work.refusals.clear();
+            work.is_second = true;
+        }
+        self.done(now, &work);
+    }
+
+    /// All that a controller asked for is done: the key is looked at again when it wants, or at once if something
+    /// changed meanwhile.
+    fn done(&mut self, now: SimTime, work: &Work) {
+        let Work { item, requeue, .. } = *work;
+        if !self.busy.is_empty() && self.busy.remove(&item) == Some(true) {
+            self.queue.deliver(now, item);
         }
         if requeue != Requeue::Backoff {
             self.queue.forget(item);
@@ -153,30 +249,34 @@ impl ControlPlane {
     }
 
     /// Carries out a controller's requests in order; after a batch in which one was refused, the
-    /// rest is not tried.
+    /// rest is not tried. Returns when its client lets the next one go, if that is later.
     fn carry_out_all(
         &mut self,
         now: SimTime,
-        item: WorkItem,
-        mut actions: Actions,
+        work: &mut Work,
         observer: &mut dyn Observer,
-    ) -> Vec<Refused> {
-        for (key, at) in actions.take_requeues() {
-            self.queue.requeue(at.max(now), WorkItem { key, ..item });
-        }
-        if actions.is_empty() {
-            return Vec::new();
-        }
-        let actor = self.controllers[usize::from(item.controller)].name();
-        let mut refusals = Vec::new();
-        for (action, begins_batch) in actions.into_requests() {
-            if begins_batch && !refusals.is_empty() {
+    ) -> Option<SimTime> {
+        let position = work.item.controller;
+        let actor = self.controllers[usize::from(position)].name();
+        while let Some((action, begins_batch)) = work.requests.pop_front() {
+            if begins_batch && !work.refusals.is_empty() {
+                work.requests.clear();
                 break;
             }
-            let by = Some(item.controller);
-            refusals.extend(self.carry_out(now, actor, by, action, observer).err());
+            // Events are sent beside, and dropped where they are too many.
+            let is_event = matches!(action, Action::Event(_));
+            if !is_event && !std::mem::take(&mut work.has_token) {
+                let at = self.clients[usize::from(position)].take(now);
+                if at > now {
+                    work.has_token = true;
+                    work.requests.push_front((action, begins_batch));
+                    return Some(at);
+                }
+            }
+            work.refusals
+                .extend(self.carry_out(now, actor, Some(position), action, observer).err());
         }
-        refusals
+        None
     }
 
     /// Carries out one action, of a controller at this position or of somebody outside, tells who follows, and
@@ -346,7 +446,10 @@ mod tests {
     #[test]
     fn a_refusal_keeps_the_batches_after_it_from_being_tried_and_backs_off() {
         let store = Store::new(Streams::new(1));
-        let settings = ControlPlaneSettings { watch_latency: SimDuration::from_millis(10) };
+        let settings = ControlPlaneSettings {
+            watch_latency: SimDuration::from_millis(10),
+            ..ControlPlaneSettings::default()
+        };
         let mut plane = ControlPlane::new(store, vec![Box::new(Creator)], settings, SimTime::ZERO);
         let mut journal = Journal::default();
         plane.act(SimTime::ZERO, "user", create_service("one"), &mut journal).unwrap();

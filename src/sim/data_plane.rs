@@ -8,6 +8,7 @@ use super::apps::Apps;
 use super::endpoints::Endpoints;
 use super::environment::Environment;
 use super::event::Event;
+use super::looks::Looks;
 use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
 use super::resizing::MemoryInUse;
 use super::routes::Routes;
@@ -18,9 +19,9 @@ use cluster::service::ServiceId;
 use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 use engine::Streams;
 use kubelet::memory::eviction_victim;
-use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile};
+use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile, Stop};
 use record::Used;
-use traffic::Traffic;
+use traffic::{Traffic, Via};
 
 /// All nodes at work.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ pub(super) struct DataPlane {
     pub(super) endpoints: Endpoints,
     routes: Routes,
     memory_pressure: MemoryPressure,
+    pub(super) looks: Looks,
     /// Pods that name a node which is not there.
     nowhere: Vec<PodId>,
     /// Empty; kept for their allocation.
@@ -44,9 +46,10 @@ impl DataPlane {
             kubelet: Kubelet::new(world.kubelet),
             apps: Apps::default(),
             traffic: world.new_traffic(Streams::new(world.seed)),
-            endpoints: Endpoints::new(world.traffic.len()),
+            endpoints: Endpoints::new(world),
             routes: Routes::new(&world.entrances),
             memory_pressure: MemoryPressure::default(),
+            looks: Looks::default(),
             nowhere: Vec::new(),
             effects: Effects::default(),
         }
@@ -152,6 +155,10 @@ impl DataPlane {
         // A step within a step finds new lists.
         let mut out = std::mem::take(&mut self.effects);
         step(&mut self.kubelet, env.view(), &mut out);
+        if let Some(watch) = &mut env.observers.journal.watch {
+            out.steps.iter().for_each(|(pod, step)| watch.stepped(env.now, *pod, *step));
+        }
+        out.steps.clear();
         for effect in out.apps.drain(..) {
             self.app_effect(env, effect);
         }
@@ -183,7 +190,14 @@ impl DataPlane {
                 apps.set_listening(now, pod, false, traffic);
                 env.enter(not_before, Event::Drain { pod });
             }
-            AppEffect::Stopped(pod, stop) => apps.stopped(now, pod, stop, traffic),
+            AppEffect::Stopped(pod, stop) => {
+                apps.stopped(now, pod, stop, traffic);
+                let ends = |pod: &Pod| pod.is_terminating();
+                if stop == Stop::Terminated && env.store().pods().get(pod).is_some_and(ends) {
+                    let at = now + env.world.delays.sandbox_stop;
+                    env.enter(at, Event::SandboxStopped { pod });
+                }
+            }
         }
         self.check_reachability(env);
     }
@@ -193,6 +207,18 @@ impl DataPlane {
         if self.endpoints.propagate(env, &self.apps, &mut self.traffic, service) {
             self.check_reachability(env);
         }
+    }
+
+    /// A write of those who send requests to endpoints begins or ends.
+    pub(super) fn write_rules(&mut self, env: &mut Environment, via: Via) {
+        if self.endpoints.write_rules(env, &self.apps, &mut self.traffic, via) {
+            self.check_reachability(env);
+        }
+    }
+
+    /// Nobody answers for the address of a pod that has ended any more.
+    pub(super) fn sandbox_stopped(&mut self, env: &mut Environment, pod: PodId) {
+        self.apps.sandbox_stopped(env.now, pod, &mut self.traffic);
     }
 
     /// Records the Services that nobody can answer for, from now on.
@@ -215,7 +241,21 @@ impl DataPlane {
     pub(super) fn share_nodes(&mut self, env: &mut Environment) {
         self.apps.share_cpus(env.view(), &mut self.traffic);
         self.check_memory(env);
-        env.enter(env.now + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+        self.looks.done(env, self.has_nothing_to_look_at());
+    }
+
+    /// Has the nodes looked at again if there is something to see; `is_past` tells that this instant's look is over.
+    pub(super) fn wake_looks(&mut self, env: &mut Environment, is_past: bool) {
+        if self.looks.is_asleep() && !self.has_nothing_to_look_at() {
+            self.looks.wake(env, is_past);
+        }
+    }
+
+    /// Whether a look at the CPU and the memory of all nodes would find them as they were.
+    fn has_nothing_to_look_at(&self) -> bool {
+        self.apps.is_quiet()
+            && self.memory_pressure.is_over()
+            && self.kubelet.nodes_with_pending_resizes().is_empty()
     }
 
     /// Looks at the pods whose memory grows, and at their nodes.
@@ -227,7 +267,7 @@ impl DataPlane {
                 self.kill_for_memory(env, *pod);
             }
         }
-        let is_look = self.memory_pressure.is_look(env.now);
+        let is_look = MemoryPressure::is_look(env.now, env.world.delays.cpu_sharing_period);
         let nodes: BTreeSet<NodeId> = growing.into_iter().filter_map(|(_, node)| node).collect();
         for node in nodes {
             if !self.kubelet.is_down(node) {

@@ -1,27 +1,28 @@
-//! kube-proxy on all nodes: where the traffic of each Service goes, one propagation delay after its endpoints
-//! changed, and which Services nobody can answer for.
+//! Where the traffic of each Service goes, some time after its endpoints changed, and which Services nobody can answer
+//! for. [`rule_writes`](super::rule_writes) says when kube-proxy and others follow.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::apps::Apps;
 use super::environment::Environment;
 use super::event::Event;
+use super::rule_writes::{Writer, writes_of};
+use super::world::World;
 use cluster::ClusterView;
 use cluster::pod::{Pod, PodId};
 use cluster::selection::Selecting;
 use cluster::service::{Endpoint, Service, ServiceId, TrafficDistribution};
-use engine::SimDuration;
+use engine::Streams;
 use kubelet::Kubelet;
-use traffic::{BackendId, ServiceId as TrafficId, Traffic};
+use traffic::{BackendId, ServiceId as TrafficId, Traffic, Via};
 
-/// How long `sessionAffinity: ClientIP` remembers a client: `sessionAffinityConfig.clientIP
-/// .timeoutSeconds`, 10800 by default.
-const CLIENT_AFFINITY: SimDuration = SimDuration::from_secs(10_800);
-
-/// The endpoints of the Services with traffic, as the nodes know them.
+/// The endpoints of the Services with traffic, as those who send requests to them know them.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoints {
-    /// Endpoint lists on their way to the nodes, in the order of their events.
+    /// By [`Via`]: who follows the endpoints.
+    writers: [Follower; Via::ALL.len()],
+    /// Endpoint lists of headless Services on their way to the clients, in the order of their events.
     propagating: VecDeque<(ServiceId, Vec<PodId>)>,
     /// By position in the world's traffic: the Service, once it exists.
     services: Vec<Option<ServiceId>>,
@@ -29,10 +30,28 @@ pub(super) struct Endpoints {
     down: BTreeSet<usize>,
 }
 
+/// One who follows the endpoints, and what of them it does not go by yet.
+#[derive(Clone, Debug)]
+struct Follower {
+    writer: Writer,
+    /// Positions of Services that changed since its last write began.
+    changed: BTreeSet<usize>,
+    /// What the write under way is about.
+    writing: Vec<(usize, Vec<BackendId>)>,
+}
+
 impl Endpoints {
-    /// Those of so many Services, none of which exists yet.
-    pub(super) fn new(services: usize) -> Self {
+    /// Those of the Services of a world, none of which exists yet.
+    pub(super) fn new(world: &World) -> Self {
+        let streams = Streams::new(world.seed);
+        let follower = |via| Follower {
+            writer: Writer::new(via, streams),
+            changed: BTreeSet::new(),
+            writing: Vec::new(),
+        };
+        let services = world.traffic.len();
         Self {
+            writers: Via::ALL.map(follower),
             propagating: VecDeque::new(),
             services: vec![None; services],
             down: (0..services).collect(),
@@ -52,42 +71,75 @@ impl Endpoints {
         id: ServiceId,
     ) {
         let Some(service) = env.store().services().get(id) else {
-            return self.service_removed(env, id);
+            return self.changed(env, id);
         };
         if let Some(position) = env.world.traffic_position(&service.meta.id) {
             self.services[position] = Some(id);
-            balance(traffic, traffic_id(position), service);
+            let via = env.world.traffic[position].1.policy.via;
+            balance(traffic, traffic_id(position), service, via);
         }
     }
 
-    /// The nodes learn that there is nowhere to send the traffic of a Service.
-    fn service_removed(&mut self, env: &mut Environment, id: ServiceId) {
-        if self.services.contains(&Some(id)) {
-            self.propagating.push_back((id, Vec::new()));
-            let at = env.now + env.world.delays.endpoint_propagation;
-            env.enter(at, Event::Propagate { service: id });
-        }
-    }
-
-    /// A Service has other endpoints.
+    /// A Service has other endpoints, or is gone with them.
     pub(super) fn changed(&mut self, env: &mut Environment, id: ServiceId) {
-        let Some(service) = env.store().services().get(id) else { return };
-        if self.services.contains(&Some(id)) {
-            // That terminating endpoints are better than none is a rule of kube-proxy.
-            let falls_back = env.world.falls_back_to_terminating && !service.spec.is_headless;
-            let delays = &env.world.delays;
-            let delay = if service.spec.is_headless {
-                delays.dns_cache
-            } else {
-                delays.endpoint_propagation
-            };
-            self.propagating.push_back((id, routable(&service.endpoints, falls_back)));
-            env.enter(env.now + delay, Event::Propagate { service: id });
+        let Some(position) = self.services.iter().position(|one| *one == Some(id)) else { return };
+        if let Some(service) = env.store().services().get(id).filter(|one| one.spec.is_headless) {
+            self.propagating.push_back((id, routable(&service.endpoints, false)));
+            let at = env.now + env.world.delays.dns_cache;
+            return env.enter(at, Event::Propagate { service: id });
+        }
+        let via = env.world.traffic[position].1.policy.via;
+        let Follower { writer, changed, .. } = &mut self.writers[via as usize];
+        changed.insert(position);
+        if let Some(at) = writer.wake(env.now) {
+            env.enter(at, Event::WriteRules { via });
         }
     }
 
-    /// The nodes send the traffic of a Service where its endpoints were one propagation delay ago. False if it
-    /// has none.
+    /// A write begins, with the endpoints as they are now, or ends, and requests go by them. Whether they do.
+    pub(super) fn write_rules(
+        &mut self,
+        env: &mut Environment,
+        apps: &Apps,
+        traffic: &mut Traffic,
+        via: Via,
+    ) -> bool {
+        let world = Arc::clone(&env.world);
+        let writes = writes_of(&world.delays, via);
+        if !self.writers[via as usize].writer.is_writing() {
+            let changed = std::mem::take(&mut self.writers[via as usize].changed);
+            let lists = changed.into_iter().map(|one| (one, self.backends_of(env, apps, one)));
+            let lists: Vec<_> = lists.collect();
+            let follower = &mut self.writers[via as usize];
+            follower.writing = lists;
+            let end = follower.writer.begin(env.now, writes);
+            if end > env.now {
+                env.enter(end, Event::WriteRules { via });
+                return false;
+            }
+        }
+        let Follower { writer, changed, writing } = &mut self.writers[via as usize];
+        if let Some(at) = writer.end(env.now, writes, !changed.is_empty()) {
+            env.enter(at, Event::WriteRules { via });
+        }
+        for (position, backends) in writing.drain(..) {
+            traffic.set_endpoints(env.now, traffic_id(position), &backends);
+        }
+        true
+    }
+
+    /// The pods to which requests to the Service at this position are to go.
+    fn backends_of(&self, env: &Environment, apps: &Apps, position: usize) -> Vec<BackendId> {
+        let service = self.service(position).and_then(|id| env.store().services().get(id));
+        let Some(service) = service else { return Vec::new() };
+        // That terminating endpoints are better than none is a rule of kube-proxy.
+        let is_of_proxy = env.world.traffic[position].1.policy.via == Via::KubeProxy;
+        let falls_back = env.world.falls_back_to_terminating && is_of_proxy;
+        backends(apps, &routable(&service.endpoints, falls_back))
+    }
+
+    /// The clients of a headless Service go by the endpoints that it had when they could last ask for them. False if
+    /// it has none.
     pub(super) fn propagate(
         &mut self,
         env: &Environment,
@@ -102,9 +154,7 @@ impl Endpoints {
         let Some(position) = self.services.iter().position(|one| *one == Some(service)) else {
             return false;
         };
-        let backend = |pod: &PodId| apps.get(*pod).and_then(|app| app.backend);
-        let backends: Vec<BackendId> = pods.iter().filter_map(backend).collect();
-        traffic.set_endpoints(env.now, traffic_id(position), &backends);
+        traffic.set_endpoints(env.now, traffic_id(position), &backends(apps, &pods));
         true
     }
 
@@ -142,18 +192,30 @@ pub(super) fn traffic_id(position: usize) -> TrafficId {
 
 /// Has the traffic go by the fields of a Service. A headless one has no virtual IP: clients look its pods up in
 /// the DNS.
-fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service) {
+fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service, via: Via) {
     if service.spec.is_headless {
         return;
     }
-    if service.spec.has_client_affinity {
-        traffic.set_client_affinity(id, CLIENT_AFFINITY);
+    if via == Via::KubeProxy {
+        traffic.track_connections(id);
+    }
+    if let Some(timeout) = service.spec.client_affinity {
+        traffic.set_client_affinity(id, timeout);
+    }
+    let stays_local = (service.spec.is_internal_local, service.spec.is_external_local);
+    if via == Via::KubeProxy && stays_local != (false, false) {
+        traffic.stay_local(id, stays_local);
     }
     match service.spec.traffic_distribution {
         Some(TrafficDistribution::PreferSameZone) => traffic.prefer_same_zone(id),
         Some(TrafficDistribution::PreferSameNode) => traffic.prefer_same_node(id),
         None => {}
     }
+}
+
+/// The applications in these pods that take requests.
+fn backends(apps: &Apps, pods: &[PodId]) -> Vec<BackendId> {
+    pods.iter().filter_map(|pod| apps.get(*pod)?.backend).collect()
 }
 
 /// Why nobody can answer for a Service.

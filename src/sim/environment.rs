@@ -34,7 +34,10 @@ impl Environment {
         let plane = ControlPlane::new(
             Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),
             controllers,
-            ControlPlaneSettings { watch_latency: world.delays.watch },
+            ControlPlaneSettings {
+                watch_latency: world.delays.watch,
+                client_rate: world.delays.controller_client,
+            },
             world.begin,
         );
         Self {

@@ -3,6 +3,7 @@
 use cluster::pod::PodId;
 use cluster::service::ServiceId;
 use engine::{Digest, Lane};
+use traffic::Via;
 
 /// An event of the simulation. Order at one instant: first the controllers' due work, then the
 /// scheduler, then events by lane, then by insertion.
@@ -30,16 +31,33 @@ pub enum Event {
         /// The pod.
         pod: PodId,
     },
+    /// The network of a pod whose containers have ended is taken down.
+    SandboxStopped {
+        /// The pod.
+        pod: PodId,
+    },
     /// A draining application may be done.
     Drain {
         /// The pod.
         pod: PodId,
     },
-    /// The nodes learn the new endpoints of a Service.
+    /// A write of those who send requests to endpoints begins or ends.
+    WriteRules {
+        /// Whose.
+        via: Via,
+    },
+    /// The clients of a headless Service learn its new endpoints.
     Propagate {
         /// The Service.
         service: ServiceId,
     },
+    /// A machine of the cloud takes its next step.
+    Machine {
+        /// Its number.
+        machine: u32,
+    },
+    /// The node autoscaler has something to do.
+    NodeAutoscaler,
     /// Something that was begun goes on.
     DeferredStep {
         /// Its position.
@@ -59,8 +77,12 @@ pub enum Event {
     },
     /// Who shares the CPU of crowded nodes is looked at anew.
     ShareCpu,
+    /// The kubelets read the counters of containers that are due.
+    Housekeeping,
     /// metrics-server scrapes the kubelets.
     Scrape,
+    /// metrics-server serves what it scraped.
+    Publish,
     /// Prometheus scrapes the applications.
     PrometheusScrape,
     /// An interval of the report ends.
@@ -77,16 +99,18 @@ impl Event {
             Self::Apply { .. }
             | Self::Timeline { .. }
             | Self::Evict { .. }
+            | Self::Machine { .. }
             | Self::DeferredStep { .. }
             | Self::RandomFault { .. }
             | Self::CpuLoad { .. } => 0,
             Self::Kubelet { .. } => 1,
-            Self::Drain { .. } => 2,
-            Self::Propagate { .. } => 3,
-            Self::ShareCpu => 4,
-            Self::Scrape => 5,
+            Self::Drain { .. } | Self::SandboxStopped { .. } => 2,
+            Self::Propagate { .. } | Self::WriteRules { .. } => 3,
+            Self::ShareCpu | Self::Housekeeping => 4,
+            Self::Scrape | Self::Publish => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
+            Self::NodeAutoscaler => 8,
         }
     }
 
@@ -99,6 +123,8 @@ impl Event {
             Self::Propagate { service } => (3, service.to_bits()),
             Self::ShareCpu => (4, 0),
             Self::Scrape => (5, 0),
+            Self::Housekeeping => (15, 0),
+            Self::Publish => (16, 0),
             Self::DeferredStep { step } => (8, step.into()),
             Self::RandomFault { process, strikes } => {
                 (9, u64::from(process) << 1 | u64::from(strikes))
@@ -108,6 +134,10 @@ impl Event {
             Self::PrometheusScrape => (10, 0),
             Self::CpuLoad { step } => (11, step.into()),
             Self::Apply { hpas } => (12, hpas.into()),
+            Self::Machine { machine } => (13, machine.into()),
+            Self::NodeAutoscaler => (14, 0),
+            Self::WriteRules { via } => (17, via as u64),
+            Self::SandboxStopped { pod } => (18, pod.to_bits()),
         };
         digest.word(kind);
         digest.word(detail);

@@ -2,12 +2,14 @@
 
 use super::changing::template_of;
 use super::endpoints::traffic_id;
+use super::node_autoscaler::NodeStory;
 use super::simulation::Simulation;
 use cluster::node::NodeId;
-use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference, Verbs};
+use cluster::{ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectReference, Verbs};
 use controllers::{Key, Row};
 use record::Recorder;
 use scheduler::explanation::Explanation;
+use traffic::ServicePolicy;
 
 impl Simulation {
     /// Whether the kubelet of a node works and is heard.
@@ -35,10 +37,23 @@ impl Simulation {
         self.env.world.traffic.get(service).is_some_and(|(_, traffic)| traffic.has_clients())
     }
 
+    /// How requests to the Service at a position of the traffic find its pods.
+    pub fn policy_of(&self, service: usize) -> Option<&ServicePolicy> {
+        self.env.world.traffic.get(service).map(|(_, traffic)| &traffic.policy)
+    }
+
     /// Requests that came so far, warm-up included.
     pub fn requests(&self) -> u64 {
         let services = 0..self.env.world.traffic.len();
         services.map(|position| self.data_plane.traffic.arrived(traffic_id(position))).sum()
+    }
+
+    /// Requests that each pod whose application takes some has taken in so far, by the pod's slot.
+    pub fn requests_taken(&mut self) -> Vec<u64> {
+        let backends: Vec<_> = self.data_plane.apps.iter().filter_map(|app| app.backend).collect();
+        let now = self.env.now;
+        let traffic = &mut self.data_plane.traffic;
+        backends.into_iter().map(|backend| traffic.pod_load(now, backend).taken).collect()
     }
 
     /// Positions of the recorded workloads whose pods a Service with traffic selects.
@@ -98,6 +113,12 @@ impl Simulation {
     /// The node of a pod by its name, if it has one.
     pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
         self.env.store().pods().get(self.env.store().pod_named(pod)?)?.node
+    }
+
+    /// Why a node was added, how its machine came, why it is kept or removed; `None` if there never was one of this
+    /// name.
+    pub fn explain_node(&self, name: &Name) -> Option<NodeStory> {
+        NodeStory::new(self.view(), &self.cloud, self.node_autoscaler.as_ref(), name)
     }
 
     /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cloud::Cloud;
 use super::data_plane::DataPlane;
 use super::draining::{drain_node, pods_to_drain};
 use super::environment::{Environment, node_reference};
@@ -12,11 +13,14 @@ use super::targets::{nodes_of, stream_of};
 use super::world::World;
 use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
 use cluster::{Action, Name, ObjectId, ObjectMeta, Store};
-use engine::{SimDuration, random};
+use engine::{SimDuration, Stream, random};
 use faults::{Maintenance, SpotReclaim};
 
 /// From look to look whether a node that is drained is empty.
 const DRAIN_LOOK: SimDuration = SimDuration::from_secs(5);
+
+/// Machines of one type and zone are taken back within so long of each other.
+const SPOT_CLUSTER: SimDuration = SimDuration::from_secs(180);
 
 /// Planned changes of the machines, as far as they have come.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +42,13 @@ enum DeferredStep {
         node: Name,
         /// From its end to the other node.
         replaced_after: Option<SimDuration>,
+    },
+    /// The cloud gives notice of another machine that goes with one that it takes back.
+    NoticeSpot {
+        /// Its node.
+        node: Name,
+        /// How it is taken back.
+        reclaim: SpotReclaim,
     },
     /// A node joins.
     Join(Box<Node>),
@@ -61,6 +72,7 @@ impl Machines {
         &mut self,
         env: &mut Environment,
         data_plane: &mut DataPlane,
+        cloud: &mut Cloud,
         step: u32,
     ) {
         let slot = self.deferred.get_mut(step as usize).and_then(Option::take);
@@ -71,7 +83,12 @@ impl Machines {
                 }
             }
             Some(DeferredStep::EndSpot { node, replaced_after }) => {
-                self.end_spot(env, data_plane, &node, replaced_after);
+                self.end_spot(env, (data_plane, cloud), &node, replaced_after);
+            }
+            Some(DeferredStep::NoticeSpot { node, reclaim }) => {
+                if let Some(node) = env.store().node_named(&node) {
+                    self.notice_spot(env, data_plane, node, &reclaim);
+                }
             }
             Some(DeferredStep::Join(node)) => {
                 let reference = node_reference(node.meta.name());
@@ -151,11 +168,43 @@ impl Machines {
         self.defer(env, reclaim.notice, end);
     }
 
+    /// The cloud takes a machine back by chance, and others of its type and zone with it.
+    pub(super) fn reclaim_together(
+        &mut self,
+        env: &mut Environment,
+        data_plane: &mut DataPlane,
+        (node, reclaim): (NodeId, &SpotReclaim),
+        (together, stream): (f64, &mut Stream),
+    ) {
+        self.notice_spot(env, data_plane, node, reclaim);
+        let nodes = env.store().nodes();
+        let alike = |other: &Node| {
+            let one = &nodes[node];
+            // Machines that are described in place are of the type of their pool.
+            let kind = |node: &Node| match &*node.machine.instance_type {
+                "" => node.pool.clone(),
+                _ => node.machine.instance_type.clone(),
+            };
+            let zone = |node: &Node| node.meta.labels.get(ZONE_LABEL).cloned();
+            let bought = |node: &Node| node.machine.capacity_type;
+            bought(one) == bought(other) && kind(one) == kind(other) && zone(one) == zone(other)
+        };
+        let others = nodes.iter().filter(|(id, other)| *id != node && alike(other));
+        let others: Vec<Name> = others.map(|(_, other)| other.meta.name().clone()).collect();
+        for node in others {
+            let after = SPOT_CLUSTER.as_secs_f64() * random::open_unit(stream);
+            if random::happens(stream, together) {
+                let step = DeferredStep::NoticeSpot { node, reclaim: reclaim.clone() };
+                self.defer(env, SimDuration::from_secs_f64(after), step);
+            }
+        }
+    }
+
     /// A machine is gone, and its Node object with it.
     fn end_spot(
         &mut self,
         env: &mut Environment,
-        data_plane: &mut DataPlane,
+        (data_plane, cloud): (&mut DataPlane, &mut Cloud),
         name: &str,
         replaced_after: Option<SimDuration>,
     ) {
@@ -164,7 +213,10 @@ impl Machines {
         warn_of_node(env, id, "SpotReclaimed", "the machine is gone".to_owned());
         data_plane.node_down(env, id);
         env.act("scenario", Action::Delete(ObjectId::Node(id)));
-        if let Some(after) = replaced_after {
+        // The cloud keeps its groups at the size that was asked for.
+        if !cloud.lost(env, name)
+            && let Some(after) = replaced_after
+        {
             let fresh = self.fresh_node(&env.world, &node);
             self.defer(env, after, DeferredStep::Join(Box::new(fresh)));
         }

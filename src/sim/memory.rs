@@ -23,17 +23,20 @@ const MEMORY_PRESSURE: usize = 0;
 pub(super) struct MemoryPressure {
     /// When each was last seen to be.
     last_seen: BTreeMap<NodeId, SimTime>,
-    next_look: SimTime,
 }
 
 impl MemoryPressure {
-    /// Whether the kubelets look at the memory of their nodes now; then they look again after a while.
-    pub(super) fn is_look(&mut self, now: SimTime) -> bool {
-        let is_look = now >= self.next_look;
-        if is_look {
-            self.next_look = now + EVICTION_LOOK;
-        }
-        is_look
+    /// Whether the kubelets look at the memory of their nodes at a tick of the clock that has this period: at its first
+    /// one, and from then on at each that is due. It does not matter which ticks somebody asked about.
+    pub(super) fn is_look(now: SimTime, period: SimDuration) -> bool {
+        let (period, look) = (period.as_nanos().max(1), EVICTION_LOOK.as_nanos());
+        let ticks = (look + period - 1) / period;
+        (now.as_nanos() / period - 1) % ticks == 0
+    }
+
+    /// Whether no node is short of memory, or was a while ago.
+    pub(super) fn is_over(&self) -> bool {
+        self.last_seen.is_empty()
     }
 
     /// A node is seen to be short of memory, and says so.

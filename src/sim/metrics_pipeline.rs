@@ -1,22 +1,28 @@
 //! The metrics pipeline: metrics-server, Prometheus with its adapter, and their failures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::adapter::Adapter;
 use super::data_plane::DataPlane;
 use super::environment::Environment;
 use super::event::Event;
 use cluster::custom_metrics::{ApiHealth, MetricsApi};
+use cluster::metrics::PodMetricsUpdate;
 use cluster::node::NodeId;
 use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
-use engine::{SimTime, Streams};
+use engine::{SimDuration, SimTime, Streams};
 use faults::Scraper;
-use metrics::MetricsServer;
+use metrics::housekeeping::ROUND;
+use metrics::{Answer, Housekeeping, MetricsServer, PodUsage, Point};
 
 /// The components between the pods and the metrics APIs that autoscalers read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MetricsPipeline {
     server: MetricsServer,
+    /// Absent where a scrape has the counters of its own instant.
+    housekeeping: Option<Housekeeping>,
+    /// Scrapes under way, the first to end first.
+    scraped: VecDeque<PodMetricsUpdate>,
     adapter: Adapter,
     /// Nodes that metrics-server cannot scrape though their kubelets work.
     failing_nodes: BTreeSet<NodeId>,
@@ -31,8 +37,34 @@ impl MetricsPipeline {
         let metrics = &env.world.metrics;
         let streams = Streams::new(env.world.seed);
         let first = metrics.first_scrape.offset("metrics-server", metrics.resolution, streams);
+        let is_read = metrics.housekeeping_interval > SimDuration::ZERO;
         env.enter(SimTime::ZERO + first, Event::Scrape);
+        if is_read && !env.world.traffic.is_empty() {
+            self.housekeeping = Some(Housekeeping::new(streams.stream("housekeeping", 0)));
+            env.enter(SimTime::ZERO + ROUND, Event::Housekeeping);
+        }
         self.adapter.start(env, data_plane);
+    }
+
+    /// The kubelets read the counters of containers that are due.
+    pub(super) fn keep_house(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
+        let Some(housekeeping) = &mut self.housekeeping else { return };
+        let (now, interval) = (env.now, env.world.metrics.housekeeping_interval);
+        env.enter(now + ROUND, Event::Housekeeping);
+        let DataPlane { apps, traffic, .. } = data_plane;
+        for pod in apps.take_started() {
+            housekeeping.started(now, pod);
+        }
+        for pod in housekeeping.take_due(now) {
+            if let Some(usage) = apps.usage(now, pod, None, traffic) {
+                let PodUsage { cpu_time, memory, started, others, .. } = usage;
+                housekeeping.read(
+                    pod,
+                    Point { at: now, started, cpu_time, memory, others },
+                    interval,
+                );
+            }
+        }
     }
 
     /// metrics-server scrapes the kubelets that answer.
@@ -42,20 +74,44 @@ impl MetricsPipeline {
             return;
         }
         self.note_unreachable_nodes(env, data_plane);
-        let Self { server, unreachable, .. } = self;
+        let Self { server, unreachable, housekeeping, .. } = self;
         let DataPlane { apps, traffic, .. } = data_plane;
+        if housekeeping.is_none() {
+            apps.take_started();
+        }
         let pods = apps.take_restless();
         let meters = apps.take_changed_meters(env.now);
         let last = server.last_scrape();
         let usage = pods.iter().map(|pod| {
-            let node = apps.get(*pod).and_then(|app| app.node);
+            let app = apps.get(*pod);
+            let node = app.and_then(|app| app.node);
             let answers = node.is_some_and(|node| !unreachable.contains(&node));
-            let usage = || apps.usage(env.now, *pod, last, traffic);
-            (*pod, answers.then(usage).flatten())
+            let is_read = app.is_some_and(|app| app.is_running() && app.backend.is_some());
+            let answer = || match housekeeping {
+                Some(housekeeping) if is_read => {
+                    housekeeping.last(*pod).cloned().map(Answer::Earlier)
+                }
+                _ => apps.usage(env.now, *pod, last, traffic).map(Answer::Now),
+            };
+            (*pod, answers.then(answer).flatten())
         });
-        let served = server.scrape(env.now, usage, meters);
+        let resolution = env.world.metrics.resolution;
+        let served = server.scrape(env.now, resolution, usage, meters);
         apps.disturb(pods.into_iter().filter(|pod| !server.is_steady(*pod)));
-        env.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
+        let takes = env.world.metrics.scrape_time;
+        self.scraped.push_back(served);
+        if takes > SimDuration::ZERO {
+            env.enter(env.now + takes, Event::Publish);
+        } else {
+            self.publish(env);
+        }
+    }
+
+    /// All kubelets have answered a scrape: its samples are served.
+    pub(super) fn publish(&mut self, env: &mut Environment) {
+        if let Some(served) = self.scraped.pop_front() {
+            env.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
+        }
     }
 
     /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chance::RandomFaults;
+use super::cloud::Cloud;
 use super::control_plane::LogEntry;
 use super::data_plane::DataPlane;
 use super::draining::evict;
@@ -10,6 +11,7 @@ use super::environment::Environment;
 use super::event::Event;
 use super::machines::Machines;
 use super::metrics_pipeline::MetricsPipeline;
+use super::node_autoscaler::NodeAutoscaler;
 use super::watch::{Watch, Watched};
 use super::world::World;
 use cluster::{Action, AnySpec, Change};
@@ -30,6 +32,8 @@ pub struct Simulation {
     pub(super) data_plane: DataPlane,
     pub(super) metrics: MetricsPipeline,
     pub(super) machines: Machines,
+    pub(super) cloud: Cloud,
+    pub(super) node_autoscaler: Option<NodeAutoscaler>,
     random_faults: RandomFaults,
     /// How often somebody at a terminal stepped in.
     pub(super) interventions: u32,
@@ -61,6 +65,11 @@ impl Simulation {
             data_plane: DataPlane::new(&world),
             metrics: MetricsPipeline::default(),
             machines: Machines::default(),
+            cloud: Cloud::new(&world.cloud, world.seed),
+            node_autoscaler: world
+                .autoscaler
+                .as_ref()
+                .map(|plan| NodeAutoscaler::new(plan, world.begin, world.seed)),
             random_faults: RandomFaults::new(&world),
             interventions: 0,
             heard: (Vec::new(), Vec::new()),
@@ -73,10 +82,16 @@ impl Simulation {
 
     /// Nodes and objects appear, and the clocks start.
     fn start(&mut self) {
-        let Self { env, data_plane, metrics, .. } = self;
+        let Self { env, data_plane, metrics, cloud, node_autoscaler, .. } = self;
         let world = Arc::clone(&env.world);
         for node in &world.nodes {
             env.act("scenario", Action::add_node(node.clone()));
+        }
+        for node in cloud.nodes() {
+            env.act("scenario", Action::add_node(node));
+        }
+        if let Some(autoscaler) = node_autoscaler {
+            autoscaler.wait(env);
         }
         let hpa = &world.controllers.hpa;
         let streams = Streams::new(world.seed);
@@ -102,7 +117,7 @@ impl Simulation {
         }
         // Applications without requests can run out of memory too.
         if !(world.traffic.is_empty() && world.apps.is_empty()) {
-            env.enter(SimTime::ZERO + world.delays.cpu_sharing_period, Event::ShareCpu);
+            data_plane.looks.start(env);
         }
         self.follow();
         // A Service that nothing ever happens to has nobody who answers from the start.
@@ -180,6 +195,7 @@ impl Simulation {
         self.data_plane.traffic.advance(at);
         self.env.now = at;
         self.handled += 1;
+        let mut is_look_past = false;
         match turn {
             // What controllers look at in vain is no part of what happens: they may as well not look.
             Turn::Controllers => self.env.plane.run_due(at, &mut self.env.observers.journal),
@@ -187,29 +203,37 @@ impl Simulation {
             Turn::Event => {
                 if let Some((_, event)) = self.env.queue.pop() {
                     self.env.observers.note_event(at, event);
+                    is_look_past = event.lane() >= Event::ShareCpu.lane();
                     self.handle(event);
                 }
             }
         }
         self.follow();
+        self.data_plane.wake_looks(&mut self.env, is_look_past);
     }
 
     /// Settles all books at the end.
     pub fn finish(&mut self) {
         self.data_plane.book_usage(&mut self.env);
+        self.cloud.finish(&mut self.env);
         self.env.observers.recorder.finish(self.env.now);
     }
 
     fn schedule(&mut self) {
         let mut actions = Vec::new();
-        self.scheduler.place_next(self.env.view(), &mut actions);
+        let pod = self.scheduler.place_next(self.env.view(), &mut actions);
         for action in actions {
             self.env.act(ACTOR, action);
+        }
+        if let (Some(autoscaler), Some(pod)) = (&mut self.node_autoscaler, pod)
+            && self.scheduler.queue().failures_of(pod) == 1
+        {
+            autoscaler.pod_unschedulable(&mut self.env);
         }
     }
 
     fn handle(&mut self, event: Event) {
-        let Self { env, data_plane, metrics, machines, random_faults, .. } = self;
+        let Self { env, data_plane, metrics, machines, cloud, random_faults, .. } = self;
         match event {
             Event::Apply { hpas } => apply_objects(env, hpas),
             Event::Timeline { entry } => self.timeline(entry),
@@ -219,7 +243,17 @@ impl Simulation {
             Event::Evict { pod } => evict(env, pod),
             Event::Drain { pod } => data_plane.drain(env, pod),
             Event::Propagate { service } => data_plane.propagate(env, service),
-            Event::DeferredStep { step } => machines.run_deferred(env, data_plane, step),
+            Event::WriteRules { via } => data_plane.write_rules(env, via),
+            Event::SandboxStopped { pod } => data_plane.sandbox_stopped(env, pod),
+            Event::DeferredStep { step } => {
+                machines.run_deferred(env, data_plane, cloud, step);
+            }
+            Event::Machine { machine } => cloud.step(env, data_plane, machine),
+            Event::NodeAutoscaler => {
+                if let Some(autoscaler) = &mut self.node_autoscaler {
+                    autoscaler.wake(env, cloud, &self.scheduler);
+                }
+            }
             Event::RandomFault { process, strikes } => {
                 random_faults.run(env, data_plane, machines, (process, strikes));
             }
@@ -229,7 +263,9 @@ impl Simulation {
                 }
             }
             Event::ShareCpu => data_plane.share_nodes(env),
+            Event::Housekeeping => metrics.keep_house(env, data_plane),
             Event::Scrape => metrics.scrape(env, data_plane),
+            Event::Publish => metrics.publish(env),
             Event::PrometheusScrape => metrics.scrape_applications(env, data_plane),
             Event::IntervalEnd => end_interval(env, data_plane),
         }

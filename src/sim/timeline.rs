@@ -50,7 +50,7 @@ impl Simulation {
     }
 
     fn carry_out(&mut self, action: &TimelineAction, objects: &[Action], entry: u32) {
-        let Self { env, data_plane, metrics, machines, .. } = self;
+        let Self { env, data_plane, metrics, machines, cloud, .. } = self;
         match action {
             TimelineAction::KillNode(name) => self.on_node(name, kill_node),
             TimelineAction::RecoverNode(name) => self.on_node(name, recover_node),
@@ -71,6 +71,7 @@ impl Simulation {
             TimelineAction::ReclaimSpot(reclaim) => {
                 machines.reclaim_spot(env, data_plane, reclaim, entry);
             }
+            TimelineAction::StockOut(sold_out) => cloud.run_short(env, sold_out),
             TimelineAction::Maintain(maintenance) => machines.begin_maintenance(env, maintenance),
             TimelineAction::CrashContainer(crash) => {
                 outages::crash_containers(env, data_plane, crash, entry);

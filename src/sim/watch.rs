@@ -12,6 +12,7 @@ use cluster::pod::PodId;
 use cluster::replica_set::ReplicaSetId;
 use cluster::{Change, ClusterView, Name, NamespacedName, ObjectId, PodChanges};
 use engine::SimTime;
+use kubelet::PodStep;
 
 /// Something that was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,13 @@ pub enum Seen {
         deployment: Option<NamespacedName>,
         /// What happened.
         event: PodEvent,
+    },
+    /// Something was done for a pod on its node.
+    Step {
+        /// The pod.
+        pod: PodId,
+        /// What was done.
+        step: PodStep,
     },
     /// A node appeared, changed or went.
     Node {
@@ -191,6 +199,10 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn stepped(&mut self, at: SimTime, pod: PodId, step: PodStep) {
+        self.see(at, Seen::Step { pod, step });
     }
 
     fn pod_added(&mut self, view: ClusterView<'_>, id: PodId) {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cloud::plan::CloudPlan;
+use super::node_autoscaler::AutoscalerPlan;
 use super::routes::Entrance;
 use cluster::action::Action;
 use cluster::node::Node;
@@ -14,6 +16,7 @@ use kubelet::{AppProfile, KubeletSettings};
 use manifest::{Diagnostics, Object, Source, admit, read_manifests};
 use metrics::MetricsSettings;
 use scenario::Delays;
+use scenario::machines::Preset;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
 use units::{Bytes, LoopPhase, MilliCpu};
@@ -36,6 +39,10 @@ pub struct World {
     pub interval: SimDuration,
     /// The nodes at the start, in order.
     pub nodes: Vec<Node>,
+    /// Machines that come and go.
+    pub cloud: Arc<CloudPlan>,
+    /// Who asks for them and sends them away; absent = nobody.
+    pub autoscaler: Option<AutoscalerPlan>,
     /// What the user applies at the start, in order.
     pub objects: Vec<Action>,
     /// What the pods of each workload do.
@@ -144,6 +151,8 @@ impl World {
             warm_up: SimDuration::ZERO,
             interval: interval(duration),
             nodes: Vec::new(),
+            cloud: Arc::new(CloudPlan::new(Preset::Eks)),
+            autoscaler: None,
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),

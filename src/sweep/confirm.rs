@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
+use super::summary::RunSummary;
 use super::table::{SweepRow, SweepTable, missed_in};
-use report::Report;
 
 /// A row tried again with seeds on which it was not chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,15 +37,15 @@ impl SweepTable {
     pub fn confirm<Error>(
         &mut self,
         fresh: &[u64],
-        mut run: impl FnMut(usize) -> Result<Vec<Report>, Error>,
+        mut run: impl FnMut(usize) -> Result<Vec<RunSummary>, Error>,
     ) -> Result<(), Error> {
         while let Some(position) = self.choice() {
             if fresh.is_empty() || self.rows[position].confirmation.is_some() {
                 self.rows[position].is_cheapest = true;
                 break;
             }
-            let reports = run(position)?;
-            let missed = missed_in(&reports);
+            let runs = run(position)?;
+            let missed = missed_in(&runs);
             self.rows[position].confirmation = Some(Confirmation { seeds: fresh.to_vec(), missed });
         }
         Ok(())

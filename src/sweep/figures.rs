@@ -49,7 +49,7 @@ pub struct FigureName {
 }
 
 /// A figure of one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Name of the figure.
     pub name: FigureName,
@@ -133,8 +133,9 @@ pub fn figures(report: &Report) -> Vec<Figure> {
 }
 
 /// Figures of a service's inference servers.
-fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 11] {
+fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 12] {
     let million = llm.million_output_tokens_usd.map(Money::as_usd);
+    let loaded = llm.million_output_tokens_fully_loaded_usd.map(Money::as_usd);
     let rate = llm.output_tokens_per_second;
     let first = |of: fn(&Latency) -> f64| llm.time_to_first_token.as_ref().map(of);
     let next = |of: fn(&Latency) -> f64| llm.time_per_output_token.as_ref().map(of);
@@ -146,7 +147,8 @@ fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 1
         ("TPOT p95", Unit::Ms, Better::Lower, next(|latency| latency.p95_ms)),
         ("tokens generated", Unit::Number, Better::Neither, Some(llm.output_tokens as f64)),
         ("tokens generated a second", Unit::Number, Better::Neither, Some(rate)),
-        ("cost per million tokens generated", Unit::Usd, Better::Lower, million),
+        ("cost per million tokens, allocated", Unit::Usd, Better::Lower, million),
+        ("cost per million tokens, fully loaded", Unit::Usd, Better::Lower, loaded),
         ("prompt tokens cached", Unit::Share, Better::Higher, Some(llm.prefix_hit_ratio)),
         ("preemptions", Unit::Number, Better::Lower, Some(llm.preemptions as f64)),
         ("GPU time in use", Unit::Share, Better::Neither, Some(llm.gpu_utilization)),

@@ -5,15 +5,20 @@ pub mod check;
 pub mod compare;
 pub mod compare_text;
 pub mod confirm;
+pub mod export;
 mod figures;
 pub mod gate;
 mod interval;
 pub mod measure;
 mod phases;
+pub mod plan;
 mod run;
+pub mod summary;
 pub mod table;
 pub mod table_text;
 pub mod vary;
+pub mod years;
+pub mod years_text;
 
 use rayon::prelude::*;
 

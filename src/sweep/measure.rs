@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{FigureName, figures};
+use super::figures::{Figure, FigureName, figures};
 use super::interval::mean;
 use report::Report;
 
@@ -43,21 +43,6 @@ pub struct Measured {
 impl Measurement {
     /// The figures of the runs of one scenario, one for each seed.
     pub fn of(label: impl Into<String>, reports: &[Report]) -> Self {
-        let mut measured: Vec<Measured> = Vec::new();
-        for (run, report) in reports.iter().enumerate() {
-            for figure in figures(report) {
-                let known = measured.iter().position(|one| one.name == figure.name);
-                let at = known.unwrap_or_else(|| {
-                    measured.push(Measured { name: figure.name, values: vec![None; run] });
-                    measured.len() - 1
-                });
-                measured[at].values.push(figure.value);
-            }
-            // What one seed has and another has not is absent there, and stays in step.
-            for one in &mut measured {
-                one.values.resize(run + 1, None);
-            }
-        }
         let first = reports.first().map(|report| &report.run);
         Self {
             format_version: FORMAT_VERSION.to_owned(),
@@ -66,7 +51,7 @@ impl Measurement {
             scenario_hash: first.map(|run| run.scenario_hash.clone()).unwrap_or_default(),
             seeds: reports.iter().map(|report| report.run.seed).collect(),
             leading: reports.first().map(leading).unwrap_or_default(),
-            figures: measured,
+            figures: gather(reports.iter().map(figures)),
         }
     }
 
@@ -94,6 +79,26 @@ impl Measurement {
     pub fn json(&self) -> String {
         report::json::render(self)
     }
+}
+
+/// The figures of several runs, each with its value in every run.
+pub(crate) fn gather(runs: impl Iterator<Item = Vec<Figure>>) -> Vec<Measured> {
+    let mut measured: Vec<Measured> = Vec::new();
+    for (run, figures) in runs.enumerate() {
+        for figure in figures {
+            let known = measured.iter().position(|one| one.name == figure.name);
+            let at = known.unwrap_or_else(|| {
+                measured.push(Measured { name: figure.name, values: vec![None; run] });
+                measured.len() - 1
+            });
+            measured[at].values.push(figure.value);
+        }
+        // What one seed has and another has not is absent there, and stays in step.
+        for one in &mut measured {
+            one.values.resize(run + 1, None);
+        }
+    }
+    measured
 }
 
 /// The services that people ask about: those with objectives, and those that clients ask.

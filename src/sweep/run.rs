@@ -4,7 +4,7 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, Facts, Report, RunInfo, ServiceFacts, build};
+use report::{self, Attention, Balancing, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
@@ -127,6 +127,11 @@ pub fn report(
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
+        bill: BillFacts {
+            settings: &scenario.bill,
+            provider: scenario.bill.provider(&scenario.cluster),
+            workloads: &scenario.workloads,
+        },
         notes: &attentions(blueprint.notes()),
     });
     let assumptions = resolved.text.assumptions().into_iter();
@@ -159,6 +164,13 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let workloads = simulation.workloads_behind(position as usize);
             let id = ServiceId(position);
             let has_clients = simulation.has_clients(position as usize);
+            let policy = simulation.policy_of(position as usize);
+            let balancing = policy.map_or_else(Balancing::default, |policy| Balancing {
+                via: policy.via,
+                rule: policy.balancer,
+                is_stated: policy.is_stated,
+                kept_connections: policy.connections.map(|kept| kept.count),
+            });
             let figures = simulation.traffic_mut().figures(now, id);
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
             let minutes = simulation.traffic_mut().minutes(now, id);
@@ -171,6 +183,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             ServiceFacts {
                 service,
                 has_clients,
+                balancing,
                 failed_calls,
                 workloads,
                 figures,

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::confirm::Confirmation;
 use super::figures::FigureName;
-use super::measure::{Measurement, foremost};
-use report::Report;
+use super::measure::gather;
+use super::summary::{RunSummary, WorkloadSummary, told};
 use report::figures::{counted, span};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
@@ -69,13 +69,13 @@ pub struct SweepFigure {
 }
 
 impl SweepTable {
-    /// The table of a grid and the reports of each of its cells, one for each seed.
-    pub fn new(varied: Vec<String>, cells: Vec<(Vec<String>, Vec<Report>)>) -> Self {
-        let first = cells.first().map_or(&[][..], |(_, reports)| reports);
-        let scenario = first.first().map(|report| report.run.scenario.clone()).unwrap_or_default();
-        let seeds = first.iter().map(|report| report.run.seed).collect();
-        let leading = first.first().map(foremost).unwrap_or_default();
-        let rows = cells.into_iter().map(|(values, reports)| row(values, &reports)).collect();
+    /// The table of a grid and the runs of each of its cells, one for each seed.
+    pub fn new(varied: Vec<String>, cells: Vec<(Vec<String>, Vec<RunSummary>)>) -> Self {
+        let first = cells.first().map_or(&[][..], |(_, runs)| runs);
+        let scenario = first.first().map(|run| run.scenario.clone()).unwrap_or_default();
+        let seeds = first.iter().map(|run| run.seed).collect();
+        let leading = first.first().map(|run| run.leading.clone()).unwrap_or_default();
+        let rows = cells.into_iter().map(|(values, runs)| row(values, &runs)).collect();
         Self { format_version: FORMAT_VERSION, scenario, seeds, leading, varied, rows }
     }
 
@@ -127,14 +127,6 @@ impl SweepRow {
     }
 }
 
-/// A figure with its subject, said once.
-fn told(subject: &str, figure: &str) -> String {
-    match figure.strip_prefix(subject) {
-        Some(rest) if rest.starts_with(' ') => figure.to_owned(),
-        _ => format!("{subject} {figure}"),
-    }
-}
-
 /// A figure with its unit, as a column of a data file has it.
 fn title(name: &FigureName) -> String {
     use super::figures::Unit;
@@ -148,36 +140,26 @@ fn title(name: &FigureName) -> String {
 }
 
 /// The objectives that any of the runs missed.
-pub(crate) fn missed_in(reports: &[Report]) -> Vec<String> {
+pub(crate) fn missed_in(runs: &[RunSummary]) -> Vec<String> {
     let mut missed: Vec<String> = Vec::new();
-    for objective in reports.iter().flat_map(|report| &report.objectives) {
-        let name = told(&objective.subject, &objective.figure);
-        if !objective.met && !missed.contains(&name) {
-            missed.push(name);
+    for objective in runs.iter().flat_map(|run| &run.objectives) {
+        if !objective.met && !missed.contains(&objective.name) {
+            missed.push(objective.name.clone());
         }
     }
     missed
 }
 
-/// The least room that any run leaves to a limit, as a share of the limit; of a share, of what may be missing to one.
-fn room_in(reports: &[Report]) -> Option<f64> {
-    let objectives = reports.iter().flat_map(|report| &report.objectives);
-    let rooms = objectives.filter(|one| one.subject != "cost").map(|objective| {
-        let limit = objective.limit_number;
-        // As far from a latency as can be told.
-        let Some(value) = objective.value_number else { return -1.0 };
-        let is_share = objective.limit.starts_with(">=");
-        let (slack, of) =
-            if is_share { (value - limit, 1.0 - limit) } else { (limit - value, limit) };
-        slack / of.max(f64::MIN_POSITIVE)
-    });
-    rooms.reduce(f64::min)
+/// The least room that any run leaves to a limit.
+fn room_in(runs: &[RunSummary]) -> Option<f64> {
+    let objectives = runs.iter().flat_map(|run| &run.objectives);
+    objectives.filter_map(|objective| objective.room).reduce(f64::min)
 }
 
 /// The most that any of the runs shows, workload by workload.
-fn most(reports: &[Report], count: impl Fn(&report::WorkloadReport) -> u64) -> Vec<(&str, u64)> {
+fn most(runs: &[RunSummary], count: impl Fn(&WorkloadSummary) -> u64) -> Vec<(&str, u64)> {
     let mut most: Vec<(&str, u64)> = Vec::new();
-    for workload in reports.iter().flat_map(|report| &report.workloads) {
+    for workload in runs.iter().flat_map(|run| &run.workloads) {
         let count = count(workload);
         match most.iter_mut().find(|(name, _)| *name == workload.workload) {
             Some((_, known)) => *known = count.max(*known),
@@ -188,9 +170,9 @@ fn most(reports: &[Report], count: impl Fn(&report::WorkloadReport) -> u64) -> V
     most
 }
 
-fn never_ran(reports: &[Report]) -> Vec<String> {
-    let without_node = most(reports, |workload| workload.pods_without_node);
-    let not_ready = most(reports, |workload| workload.pods_not_ready);
+fn never_ran(runs: &[RunSummary]) -> Vec<String> {
+    let without_node = most(runs, |workload| workload.without_node);
+    let not_ready = most(runs, |workload| workload.not_ready);
     let tell = |what: &'static str| {
         move |(name, count): (&str, u64)| format!("{name}: {} {what}", counted(count, "pod"))
     };
@@ -198,37 +180,32 @@ fn never_ran(reports: &[Report]) -> Vec<String> {
     without_node.chain(not_ready.into_iter().map(tell("not ready at the end"))).collect()
 }
 
-fn troubles(reports: &[Report]) -> Vec<String> {
-    let restarts = most(reports, |workload| workload.restarts).into_iter();
+fn troubles(runs: &[RunSummary]) -> Vec<String> {
+    let restarts = most(runs, |workload| workload.restarts).into_iter();
     let restarts = restarts.map(|(name, count)| format!("{name}: {}", counted(count, "restart")));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "seconds of a run, never negative"
-    )]
-    let waited = most(reports, |workload| workload.pending_pod_seconds.round() as u64).into_iter();
+    let waited = most(runs, |workload| workload.pending_seconds).into_iter();
     let waited = waited.filter(|(_, seconds)| *seconds >= 60);
     let waited = waited
         .map(|(name, seconds)| format!("{name}: pods waited {} for a node", span(seconds as f64)));
     restarts.chain(waited).collect()
 }
 
-fn row(values: Vec<String>, reports: &[Report]) -> SweepRow {
-    let missed = missed_in(reports);
-    let objectives = reports.first().map_or(0, |report| report.objectives.len());
-    let costs = reports.iter().map(|report| report.cost.month_usd.as_usd());
-    let measured = Measurement::of("", reports).figures;
+fn row(values: Vec<String>, runs: &[RunSummary]) -> SweepRow {
+    let missed = missed_in(runs);
+    let objectives = runs.first().map_or(0, |run| run.objectives.len());
+    let costs = runs.iter().map(|run| run.month_usd);
+    let measured = gather(runs.iter().map(|run| run.figures.clone()));
     SweepRow {
         values,
         objectives,
         meets_objectives: objectives > 0 && missed.is_empty(),
         missed,
-        never_ran: never_ran(reports),
-        troubles: troubles(reports),
-        room: room_in(reports),
+        never_ran: never_ran(runs),
+        troubles: troubles(runs),
+        room: room_in(runs),
         confirmation: None,
         is_cheapest: false,
-        cost_per_month_usd: costs.sum::<f64>() / reports.len().max(1) as f64,
+        cost_per_month_usd: costs.sum::<f64>() / runs.len().max(1) as f64,
         figures: measured
             .into_iter()
             .map(|one| SweepFigure { mean: one.mean(), name: one.name })

@@ -25,6 +25,9 @@ pub enum BackendState {
     /// It hangs, or its node does not answer: requests, those in flight as well, hang until their
     /// clients give up.
     Unreachable,
+    /// Its pod's network is taken down: nobody answers for its address, not even to refuse, so that new
+    /// connections hang until their clients give up. Those that it had were closed when it stopped.
+    Gone,
 }
 
 /// The application of one pod.

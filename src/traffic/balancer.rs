@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, BackendId};
+use super::backend::{Backend, BackendId, BackendState};
 use super::hash_ring::HashRing;
+use super::local::Local;
 use super::pins::Pins;
 use super::policy::ServicePolicy;
 use super::prefix_routing::PrefixIndex;
 use super::recording::Records;
 use super::request_model::RequestSize;
+use super::source_ports::SourcePorts;
 use engine::random::index_below;
 use engine::{SimTime, Stream, Table};
 
@@ -53,6 +55,19 @@ impl Balancer {
         }
     }
 
+    /// The rule in words, for reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Random => "any pod with equal chance",
+            Self::RoundRobin => "one pod after the other",
+            Self::LeastConnections => "the pod with the fewest requests",
+            Self::LeastRequest => "the less busy of two pods",
+            Self::RingHash => "by the hash of the client",
+            Self::LeastKvCache => "the pod with the least of its KV cache in use",
+            Self::PrefixCache => "the pod that had the session",
+        }
+    }
+
     /// Whether it makes sense for servers of language models alone.
     pub const fn is_for_language_models(self) -> bool {
         matches!(self, Self::LeastKvCache | Self::PrefixCache)
@@ -76,6 +91,12 @@ pub(super) struct Chooser {
     loads: Vec<usize>,
     /// With `trafficDistribution`.
     close: Option<Close>,
+    /// With a traffic policy `Local`.
+    local: Option<Local>,
+    /// Where connections go through kube-proxy, and connection tracking with it: the clients' source ports.
+    ports: Option<SourcePorts>,
+    /// Whether an endpoint does not answer, or connections may still be led to one that did not.
+    ports_count: bool,
     /// Whether every endpoint may serve every caller.
     is_blind: bool,
 }
@@ -164,15 +185,34 @@ impl Chooser {
             prefixes: PrefixIndex::default(),
             loads: Vec::new(),
             close: None,
+            local: None,
+            ports: None,
+            ports_count: false,
             is_blind: false,
         };
         chooser.look_at_itself();
         chooser
     }
 
-    const fn look_at_itself(&mut self) {
-        self.is_blind =
-            matches!(self.rule, Balancer::Random) && self.pins.is_none() && self.close.is_none();
+    fn look_at_itself(&mut self) {
+        self.is_blind = matches!(self.rule, Balancer::Random)
+            && self.pins.is_none()
+            && self.close.is_none()
+            && self.local.is_none()
+            && !self.ports_count;
+    }
+
+    /// New connections are led by their source ports while an old entry of connection tracking is there.
+    pub fn track_connections(&mut self, clients: u32, stream: Stream) {
+        if self.ports.is_none() {
+            self.ports = SourcePorts::new(clients, stream);
+        }
+    }
+
+    /// An endpoint does not answer any more.
+    pub fn endpoint_lost(&mut self) {
+        self.ports_count = self.ports.is_some();
+        self.look_at_itself();
     }
 
     /// From now on connections or clients keep their endpoints as the policy says.
@@ -188,6 +228,12 @@ impl Chooser {
         self.look_at_itself();
     }
 
+    /// Requests stay on the node to which they come, before any endpoint is known: those of pods, those from outside.
+    pub fn stay_local(&mut self, inside: bool, outside: bool) {
+        self.local = Some(Local { inside, outside, by_node: Vec::new() });
+        self.look_at_itself();
+    }
+
     /// Whether the choice depends on how many requests are in flight.
     pub const fn looks_at_load(&self) -> bool {
         self.rule.looks_at_load()
@@ -195,7 +241,7 @@ impl Chooser {
 
     /// Whether the choice depends on where a request comes from.
     pub const fn looks_at_caller(&self) -> bool {
-        self.close.is_some()
+        self.close.is_some() || self.local.is_some()
     }
 
     /// The endpoints are others from now on.
@@ -208,12 +254,21 @@ impl Chooser {
         if let Some(close) = &mut self.close {
             close.endpoints_changed(endpoints, backends, zones);
         }
+        if let Some(local) = &mut self.local {
+            local.endpoints_changed(endpoints, backends);
+        }
         if self.rule == Balancer::RingHash {
             self.ring = HashRing::new(endpoints);
         }
         self.prefixes.endpoints_changed(endpoints);
         if let Some(pins) = &mut self.pins {
             pins.endpoints_changed(endpoints);
+        }
+        if self.ports.is_some()
+            && !self.ports_count
+            && endpoints.iter().any(|one| !answers(*one, backends))
+        {
+            self.endpoint_lost();
         }
     }
 
@@ -253,14 +308,42 @@ impl Chooser {
         let mut scene = Scene { now, caller, backends, records };
         if self.pins.is_some() {
             self.choose_pinned(endpoints, &mut scene)
+        } else if self.ports_count {
+            self.choose_by_port(endpoints, &mut scene)
         } else {
             self.choose_near(endpoints, &mut scene)
         }
     }
 
+    /// Where connection tracking leads a new connection: to the endpoint of an old one from its port, or a new one.
+    fn choose_by_port(
+        &mut self,
+        endpoints: &[BackendId],
+        scene: &mut Scene<'_>,
+    ) -> Option<BackendId> {
+        let mut ports = self.ports.take()?;
+        let chosen = ports.connect(scene.now, || {
+            let chosen = self.choose_near(endpoints, scene)?;
+            Some((chosen, answers(chosen, scene.backends)))
+        });
+        let all_answer = || endpoints.iter().all(|one| answers(*one, scene.backends));
+        if !ports.has_entries(scene.now) && all_answer() {
+            self.ports_count = false;
+            self.look_at_itself();
+        }
+        self.ports = Some(ports);
+        chosen
+    }
+
     /// Among the endpoints of the caller's node or zone, if that is asked for and there are any; else among
     /// all.
     fn choose_near(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
+        if let Some(local) = self.local.take() {
+            let among = local.of(&scene.caller, &mut self.stream).unwrap_or(endpoints);
+            let chosen = self.choose_anew(among, scene);
+            self.local = Some(local);
+            return chosen;
+        }
         let Some(close) = &mut self.close else { return self.choose_anew(endpoints, scene) };
         let caller = scene.caller;
         let node = caller.node.map(Place::Node).filter(|node| close.near(*node).is_some());
@@ -297,7 +380,7 @@ impl Chooser {
         }
         let chosen = self.choose_near(endpoints, scene)?;
         if let Some(pins) = &mut self.pins {
-            pins.pin(key, scene.now, chosen);
+            pins.pin(key, scene.now, chosen, scene.backends);
         }
         Some(chosen)
     }
@@ -356,6 +439,12 @@ impl Chooser {
         self.turn = index + 1;
         index
     }
+}
+
+/// Whether anybody is there to accept or refuse a connection.
+fn answers(endpoint: BackendId, backends: &Table<Backend>) -> bool {
+    let state = backends.get(endpoint).map(|backend| backend.state);
+    matches!(state, Some(BackendState::Serving | BackendState::Refusing))
 }
 
 /// What a choice may look at.

@@ -25,6 +25,11 @@ impl Traffic {
         row.set_state(now, state);
         self.touched.extend_from_slice(&row.endpoint_of);
         self.fluid.set_state(now, backend, state);
+        if matches!(state, BackendState::Unreachable | BackendState::Gone) {
+            for service in &row.endpoint_of {
+                self.services[*service as usize].chooser.endpoint_lost();
+            }
+        }
         match state {
             BackendState::Unreachable => {
                 let mut clients = row.drop_all(now, &mut self.records);
@@ -38,7 +43,7 @@ impl Traffic {
                 self.pod_unreachable(now, backend, &networked);
             }
             BackendState::Serving => self.serve_work_queues_of(now, backend),
-            BackendState::Refusing => {}
+            BackendState::Refusing | BackendState::Gone => {}
         }
     }
 
@@ -82,7 +87,7 @@ impl Traffic {
     }
 
     /// The pod is gone; its id finds nothing from now on. What is in flight fails as by
-    /// [`Traffic::stop_backend`]; an endpoint that still names it refuses.
+    /// [`Traffic::stop_backend`]; requests to an endpoint that still names it hang.
     pub fn remove_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.stop_backend(now, backend, cause);
         self.fluid.remove(now, backend, cause);
@@ -170,6 +175,21 @@ impl Traffic {
     /// as `sessionAffinity: ClientIP` asks. To be said before the service has endpoints.
     pub fn set_client_affinity(&mut self, service: ServiceId, timeout: SimDuration) {
         self.services[service.0 as usize].keep_clients(timeout);
+    }
+
+    /// Requests of pods, or from outside, stay on the node to which they come, as `internalTrafficPolicy: Local` and
+    /// `externalTrafficPolicy: Local` ask: those of pods fail without an endpoint there, those from outside come to nodes
+    /// with endpoints alone. To be said before the service has endpoints.
+    pub fn stay_local(&mut self, service: ServiceId, (inside, outside): (bool, bool)) {
+        self.services[service.0 as usize].chooser.stay_local(inside, outside);
+    }
+
+    /// New connections to the service go through kube-proxy, whose node tracks them: those from the port of an old one
+    /// that was never answered are led where that was. To be said before the service has endpoints.
+    pub fn track_connections(&mut self, service: ServiceId) {
+        let row = &mut self.services[service.0 as usize];
+        let stream = self.streams.stream("source ports of clients of service", service.0.into());
+        row.chooser.track_connections(row.policy.clients, stream);
     }
 
     /// The backend is in the zone of this number.

@@ -309,7 +309,7 @@ impl Pods<'_> {
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
     fn send(&mut self, at: SimTime, (size, usual): (&RequestSize, &Demand), endpoint: BackendId) {
         let Some(backend) = self.backends.get_mut(endpoint) else {
-            return self.fail(at, FailureCause::Refused);
+            return self.hanging[self.service as usize].push(at, endpoint);
         };
         match backend.state {
             BackendState::Serving => {
@@ -324,7 +324,7 @@ impl Pods<'_> {
                 }
             }
             BackendState::Refusing => self.fail(at, FailureCause::Refused),
-            BackendState::Unreachable => {
+            BackendState::Unreachable | BackendState::Gone => {
                 backend.hanging += 1;
                 self.hanging[self.service as usize].push(at, endpoint);
             }

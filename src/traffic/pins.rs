@@ -56,7 +56,14 @@ impl Pins {
         let is_kept = match self.kind {
             Kind::Connection { max_age } => {
                 let is_young = max_age.is_none_or(|max_age| now - pin.at < max_age);
-                is_young && !matches!(state, None | Some(BackendState::Refusing))
+                let is_open =
+                    !matches!(state, None | Some(BackendState::Refusing | BackendState::Gone));
+                let kept = (is_young && is_open).then_some(pin.pod);
+                if state == Some(BackendState::Unreachable) {
+                    // The request on it hangs, and the client gives the connection up with it.
+                    self.pods[key] = None;
+                }
+                return kept;
             }
             Kind::Client { timeout } => {
                 let is_recent = now - pin.at < timeout;
@@ -67,9 +74,13 @@ impl Pins {
         is_kept.then_some(pin.pod)
     }
 
-    /// One of them keeps this pod from now on.
-    pub fn pin(&mut self, key: usize, now: SimTime, pod: BackendId) {
-        self.pods[key] = Some(Pin { pod, at: now });
+    /// One of them keeps this pod from now on: a connection if it comes about, a client in any case.
+    pub fn pin(&mut self, key: usize, now: SimTime, pod: BackendId, backends: &Table<Backend>) {
+        let state = backends.get(pod).map(|pod| pod.state);
+        let is_client = matches!(self.kind, Kind::Client { .. });
+        if is_client || state == Some(BackendState::Serving) {
+            self.pods[key] = Some(Pin { pod, at: now });
+        }
     }
 
     /// The endpoints are others from now on.

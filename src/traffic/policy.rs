@@ -20,7 +20,8 @@ pub struct ServiceSpec {
     /// that new pods wait for new connections. Default: each request has a connection of its own.
     pub connections: Option<Connections>,
     /// How many different clients there are, for `ringHash` and for `sessionAffinity: ClientIP` of the
-    /// Service: each sends the same share of the requests. Default 1000.
+    /// Service: each sends the same share of the requests. Connections of few clients, 64 at most, go on hanging for
+    /// some time after the endpoints on a lost node are out, as they come to their old source ports. Default 1000.
     #[serde(default = "default_clients")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub clients: u32,
@@ -35,11 +36,52 @@ pub struct ServiceSpec {
     pub outlier_detection: Option<OutlierDetection>,
 }
 
+/// Who leads requests from clients to the pods of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Via {
+    /// The rules of kube-proxy, or, of a headless Service, the DNS.
+    #[default]
+    KubeProxy,
+    /// An ingress controller, which knows the pods itself.
+    IngressController,
+    /// A gateway of Gateway API, likewise.
+    Gateway,
+}
+
+impl Via {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::KubeProxy, Self::IngressController, Self::Gateway];
+
+    /// The rule by which it finds a pod where nobody says otherwise: kube-proxy with iptables or nftables takes any for
+    /// each new connection, ingress-nginx one after the other, Envoy the less busy of two.
+    pub const fn usual(self) -> Balancer {
+        match self {
+            Self::KubeProxy => Balancer::Random,
+            Self::IngressController => Balancer::RoundRobin,
+            Self::Gateway => Balancer::LeastRequest,
+        }
+    }
+
+    /// Its name in words, for reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::KubeProxy => "kube-proxy",
+            Self::IngressController => "the ingress controller",
+            Self::Gateway => "the gateway",
+        }
+    }
+}
+
 /// How a service is reached, for the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServicePolicy {
+    /// Who leads requests to the pods.
+    pub via: Via,
     /// How a request, or a new connection, finds its pod.
     pub balancer: Balancer,
+    /// Whether the scenario says so; else it is what is usual there.
+    pub is_stated: bool,
     /// Connections that stay open.
     pub connections: Option<Connections>,
     /// How many different clients there are.
@@ -123,7 +165,9 @@ impl ServiceSpec {
     /// The settings for the engine.
     pub fn policy(&self) -> ServicePolicy {
         ServicePolicy {
+            via: Via::KubeProxy,
             balancer: self.balancer.unwrap_or_default(),
+            is_stated: self.balancer.is_some(),
             connections: self.connections,
             clients: self.clients,
             client_affinity: None,
@@ -138,7 +182,9 @@ impl ServicePolicy {
     /// Requests find their pods by this rule; nothing else is special.
     pub const fn balanced(balancer: Balancer) -> Self {
         Self {
+            via: Via::KubeProxy,
             balancer,
+            is_stated: false,
             connections: None,
             clients: default_clients(),
             client_affinity: None,

@@ -29,6 +29,38 @@ impl Money {
     /// No money.
     pub const ZERO: Self = Self { atto_usd: 0 };
 
+    /// An amount written as a decimal number of dollars, such as `0.0000000308`: exact. `None` for anything else, and for
+    /// more than 18 decimals.
+    ///
+    /// ```
+    /// # use wavetank::units::Money;
+    /// let second = Money::from_decimal("0.000011244").unwrap();
+    /// assert_eq!(second.share(90_000, 1).to_string(), "$1.01");
+    /// assert_eq!(Money::from_decimal("-1"), None);
+    /// ```
+    pub fn from_decimal(text: &str) -> Option<Self> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !is_number(whole) || !is_number(decimals) || decimals.len() > 18 {
+            return None;
+        }
+        let whole: i128 = whole.parse().ok()?;
+        let parts: i128 = format!("{decimals:0<18}").parse().ok()?;
+        Some(Self { atto_usd: whole.checked_mul(ATTO_PER_USD)?.checked_add(parts)? })
+    }
+
+    /// The amount rounded to whole cents, half a cent away from zero, as invoices print it.
+    pub const fn cents(self) -> i128 {
+        let cent = ATTO_PER_USD / 100;
+        let half = if self.atto_usd < 0 { -cent / 2 } else { cent / 2 };
+        (self.atto_usd + half) / cent
+    }
+
+    /// The amount in 10^-18 dollar, for exact ratios.
+    pub const fn atto_usd(self) -> i128 {
+        self.atto_usd
+    }
+
     /// The amount in dollars, for display and ratios.
     pub fn as_usd(self) -> f64 {
         self.atto_usd as f64 / ATTO_PER_USD as f64

@@ -49,7 +49,7 @@ pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
         }
         line!(page, 0, "Endpoints:\t{}", endpoints(sight, service, port));
     }
-    let affinity = if service.spec.has_client_affinity { "ClientIP" } else { "None" };
+    let affinity = if service.spec.client_affinity.is_some() { "ClientIP" } else { "None" };
     line!(page, 0, "Session Affinity:\t{affinity}");
     if matches!(kind, "NodePort" | "LoadBalancer") {
         let policy = written["externalTrafficPolicy"].as_str().unwrap_or("Cluster");

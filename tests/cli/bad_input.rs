@@ -271,7 +271,7 @@ fn settings_that_change_nothing_are_told() {
         assert_eq!(ran.code, 0, "{}", ran.out);
         ran.out
     };
-    let few = with_service("clients: 5");
+    let few = with_service("clients: 500");
     assert!(warned(&few, MANIFESTS).contains("services[0].clients: nothing tells clients apart"));
     let affinity = MANIFESTS.replace(
         "spec: {selector: {app: web},",

@@ -81,7 +81,7 @@ fn a_saved_side_is_the_baseline_of_a_pipeline() {
     assert_eq!(same.code, 0, "{}", same.out);
     let dearer = against(&["--set", "cluster.nodePools[general].count=3"]);
     assert_eq!(dearer.code, 1, "{}", dearer.out);
-    assert!(dearer.out.contains("+$70.08 (+50.0 %)"), "{}", dearer.out);
+    assert!(dearer.out.contains("+$71.68 (+28.3 %)"), "{}", dearer.out);
     let tolerated = against(&["--set", "cluster.nodePools[general].count=3", "--tolerance", "60%"]);
     assert_eq!(tolerated.code, 0, "{}", tolerated.out);
     shop.write("base.json", "{}");

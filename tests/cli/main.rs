@@ -14,6 +14,8 @@ mod init;
 mod kubectl;
 mod pack;
 mod scenarios;
+mod shards;
 mod sidecars;
+mod size;
 mod validate;
 mod views;

@@ -525,13 +525,14 @@ fn phases_of_control_loops_are_as_the_scenario_sets_them_or_drawn_with_the_seed(
     let settings = |sync: &str, scrape: &str| {
         format!(
             "controllerManager: {{horizontalPodAutoscaler: {{syncPhase: {sync}}}}}\n\
-             metrics: {{firstScrape: {scrape}}}\n"
+             metrics: {{firstScrape: {scrape}, housekeepingInterval: 0s, scrapeTime: 0s}}\n"
         )
     };
     let at = SimTime::from_secs;
     let (decided, scraped, _) = phases_of_a_run(&settings("4s", "11s"), 1);
     assert_eq!((decided, scraped), (at(600 - 15 + 4), at(600 - 15 + 11)));
-    assert_eq!(phases_of_a_run("", 1), phases_of_a_run(&settings("0s", "5s"), 1));
+    let defaults = "metrics: {housekeepingInterval: 0s, scrapeTime: 0s}\n";
+    assert_eq!(phases_of_a_run(defaults, 1), phases_of_a_run(&settings("0s", "5s"), 1));
 
     let seeded = |seed| phases_of_a_run(&settings("seeded", "seeded"), seed);
     let first = seeded(1);

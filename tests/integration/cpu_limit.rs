@@ -1,11 +1,15 @@
 //! Simulated pods with a CPU limit against a real process under a real CFS quota.
 //! `cargo test --test integration cpu_limit:: -- --nocapture` prints the table of docs/latency.md.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use rayon::prelude::*;
 use serde_json::json;
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::traffic::{
-    Recording, RequestModelId, RequestModelSpec, ServiceId, ServiceTraffic, Traffic, TrafficSpec,
+    Recording, RequestModelId, RequestModelSpec, ServiceId, ServiceTraffic, Trace, Traffic,
+    TrafficSpec,
 };
 
 /// The machine of the measurement.
@@ -112,4 +116,135 @@ fn a_pod_with_a_cpu_limit_is_as_slow_as_a_real_process_under_a_quota() {
     println!("median error below 90 % load: mean {:.1} %, p95 {:.1} %", 100.0 * mean, 100.0 * p95);
     assert!(mean < 0.10, "mean: {mean}");
     assert!(p95 < 0.10, "p95: {p95}");
+}
+
+/// A pod of a real cluster under a CPU limit: its arrivals, what each took of the CPU, and how long they took [ms].
+struct Replayed {
+    limit_cores: f64,
+    load: f64,
+    cpu_ms: f64,
+    arrivals_ms: Vec<f64>,
+    latencies_ms: Vec<f64>,
+}
+
+/// Threads of the application that run at once: `GOMAXPROCS` of the measured machine.
+const THREADS: u32 = 2;
+
+fn replayed() -> Vec<Replayed> {
+    let mut requests = String::new();
+    let packed = include_bytes!("../golden/real-cluster/cpu-requests.csv.gz").as_slice();
+    GzDecoder::new(packed).read_to_string(&mut requests).expect("gzip");
+    let of = |key: [&str; 3]| {
+        let rows = requests.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+        let own = rows.filter(|cells| cells[..3] == key);
+        own.map(|cells| [3, 4].map(|one| cells[one].parse::<f64>().expect("a number")))
+            .collect::<Vec<_>>()
+    };
+    // Rows are in the order of the answers.
+    let in_order = |mut arrivals: Vec<f64>| {
+        arrivals.sort_unstable_by(f64::total_cmp);
+        arrivals
+    };
+    let text = include_str!("../golden/real-cluster/cpu.csv");
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let rows = of([cells[0], cells[2], cells[3]]);
+        Replayed {
+            limit_cores: match cells[0].strip_suffix('m') {
+                Some(milli) => milli.parse::<f64>().expect("a number") / 1000.0,
+                None => cells[0].parse().expect("a number"),
+            },
+            load: cells[2].parse().expect("a number"),
+            cpu_ms: cells[8].parse().expect("a number"),
+            arrivals_ms: in_order(rows.iter().map(|[at, _]| 1000.0 * at).collect()),
+            latencies_ms: rows.iter().map(|[_, latency]| *latency).collect(),
+        }
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+/// Mean, p50, p95 and p99 of the requests of a row in a simulated pod whose quota's periods begin so long before
+/// the first of them [ms].
+fn replay(row: &Replayed, phase_ms: f64) -> [f64; 4] {
+    let csv: String = std::iter::once("time\n0\n".to_owned())
+        .chain(row.arrivals_ms.iter().map(|at| format!("{:.6}\n", (at + phase_ms) / 1000.0 + 1.0)))
+        .collect();
+    let trace = Trace::read(csv.as_bytes()).expect("a trace");
+    let spec = json!({"service": "a/b", "load": {"trace": "t"}, "timeout": "1h"});
+    let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
+    let streams = Streams::new(7);
+    let arrivals = spec.arrivals("", Some(&trace), streams.stream("arrivals", 0));
+    let arrivals = arrivals.expect("right settings");
+    let service = ServiceTraffic::plain("pod".into(), arrivals, spec.balancer, spec.timeout);
+    let model =
+        json!({"concurrency": THREADS, "queue": 1_000_000, "cpuTime": format!("{}ms", row.cpu_ms)});
+    let model: RequestModelSpec = serde_json::from_value(model).expect("settings");
+    let recording = Recording {
+        interval: SimDuration::from_secs(60),
+        warm_up: SimDuration::from_millis(500),
+        waits: false,
+    };
+    let models = vec![model.model("").expect("right settings")];
+    let mut traffic = Traffic::new(vec![service], models, streams, recording);
+    let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(0), MACHINE_CORES);
+    traffic.set_quota(SimTime::ZERO, pod, Some(row.limit_cores));
+    traffic.set_endpoints(SimTime::ZERO, ServiceId(0), &[pod]);
+    let end = SimTime::from_secs(100);
+    let latencies = traffic.figures(end, ServiceId(0)).latencies.expect("requests were answered");
+    [latencies.mean, latencies.p50, latencies.p95, latencies.p99]
+        .map(|one| one.as_millis_f64() + OVERHEAD_MS)
+}
+
+fn measured(row: &Replayed) -> [f64; 4] {
+    let mut latencies = row.latencies_ms.clone();
+    latencies.sort_unstable_by(f64::total_cmp);
+    let count = latencies.len();
+    let quantile = |share: f64| latencies[((share * count as f64) as usize).min(count - 1)];
+    [latencies.iter().sum::<f64>() / count as f64, quantile(0.5), quantile(0.95), quantile(0.99)]
+}
+
+/// Mean over the phases of the quota's periods, which nobody knows.
+fn replay_in_all_phases(row: &Replayed) -> [f64; 4] {
+    const PHASES: i32 = 8;
+    let runs: Vec<[f64; 4]> =
+        (0..PHASES).map(|number| replay(row, 12.5 * f64::from(number))).collect();
+    [0, 1, 2, 3].map(|figure| runs.iter().map(|run| run[figure]).sum::<f64>() / f64::from(PHASES))
+}
+
+#[test]
+fn a_pod_of_a_real_cluster_under_a_limit_is_as_slow_with_the_same_arrivals() {
+    let rows = replayed();
+    assert_eq!(rows.len(), 12);
+    let simulated: Vec<[f64; 4]> = rows.par_iter().map(replay_in_all_phases).collect();
+    let mut errors = Vec::new();
+    for (row, ours) in rows.iter().zip(&simulated) {
+        let theirs = measured(row);
+        let error = [0, 1, 2, 3].map(|figure| ours[figure] / theirs[figure] - 1.0);
+        println!(
+            "| {:.0}m | {:.2} | {} |",
+            1000.0 * row.limit_cores,
+            row.load,
+            [0, 1, 2, 3]
+                .map(|figure| format!(
+                    "{:.1} | {:.1} | {:+.0} %",
+                    theirs[figure],
+                    ours[figure],
+                    100.0 * error[figure]
+                ))
+                .join(" | ")
+        );
+        errors.push((row.load, error));
+    }
+    let typical = |crowded: bool| {
+        let of = |figure: usize| {
+            let rows = errors.iter().filter(|(load, _)| (*load > 0.8) == crowded);
+            median(rows.map(|(_, error)| error[figure].abs()).collect())
+        };
+        [0, 1, 2, 3].map(of)
+    };
+    println!("median errors up to 70 %: {:.3?}, at 85 %: {:.3?}", typical(false), typical(true));
+    let [mean, p50, p95, p99] = typical(false);
+    assert!(mean < 0.10 && p50 < 0.08 && p95 < 0.20 && p99 < 0.22, "{:?}", typical(false));
+    let [mean, .., p99] = typical(true);
+    assert!(mean < 0.20 && p99 < 0.30, "{:?}", typical(true));
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates from the bottom up: each may depend on those of the layers below its own.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["engine"],
     &["units"],
     &["cluster"],
@@ -21,10 +21,11 @@ const LAYERS: [&[&str]; 10] = [
         "scheduler",
         "traffic",
     ],
-    &["cluster_autoscaler"],
+    &["cluster_autoscaler", "karpenter"],
     &["scenario"],
     &["files", "report", "sim", "views"],
     &["pack", "sweep"],
+    &["size"],
     &["conform"],
     &["cli"],
 ];

@@ -63,14 +63,15 @@ fn a_service_without_endpoints_fails_at_once() {
 }
 
 #[test]
-fn a_pod_that_does_not_listen_refuses_and_one_that_is_gone_as_well() {
-    let mut traffic = traffic(&[ten_a_second()], json!({"cpuTime": "1ms"}), 0);
+fn a_pod_that_does_not_listen_refuses_and_one_that_is_gone_answers_nothing() {
+    let spec = with(ten_a_second(), "timeout", json!("5s"));
+    let mut traffic = traffic(&[spec], json!({"cpuTime": "1ms"}), 0);
     let pod = pods(&mut traffic, 1, 1.0)[0];
     traffic.set_state(at(1.0), pod, BackendState::Refusing);
     traffic.remove_backend(at(2.0), pod, FailureCause::Killed);
-    let outcomes = outcomes(&mut traffic, 3.0);
-    assert_eq!(outcomes.answered, 10);
-    assert_eq!(outcomes.failed_by(FailureCause::Refused), 20);
+    assert_eq!(outcomes(&mut traffic, 3.0).answered, 10);
+    assert_eq!(outcomes(&mut traffic, 3.0).failed_by(FailureCause::Refused), 10);
+    assert_eq!(outcomes(&mut traffic, 8.0).failed_by(FailureCause::Unreachable), 10);
 }
 
 #[test]

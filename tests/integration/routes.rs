@@ -131,7 +131,9 @@ fn deleted_pods(entrance: &str) -> String {
 fn retries_of_a_route_hide_pods_that_go() {
     let of_rule = |rule: &str| report(&deleted_pods(""), &(web(4) + &http_route(rule)));
     let lost = |service: &ServiceReport| {
-        [failed(service, "connection refused"), failed(service, "container stopped")]
+        // An address of a pod that is gone answers nothing.
+        let unsent = failed(service, "connection refused") + failed(service, "no answer");
+        [unsent, failed(service, "container stopped")]
     };
     let [refused, stopped] = lost(&of_rule(""));
     assert!(refused > 20 && stopped > 20, "{refused} {stopped}");
@@ -150,7 +152,9 @@ fn an_ingress_of_nginx_passes_requests_on_as_its_annotations_say() {
         report(&deleted_pods(entrance), &(web(4) + &nginx(annotations)))
     };
     let lost = |service: &ServiceReport| {
-        [failed(service, "connection refused"), failed(service, "container stopped")]
+        // An address of a pod that is gone answers nothing.
+        let unsent = failed(service, "connection refused") + failed(service, "no answer");
+        [unsent, failed(service, "container stopped")]
     };
     let default = of("", "");
     let [refused, stopped] = lost(&default);

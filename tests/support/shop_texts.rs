@@ -20,7 +20,7 @@ objectives:
   - service: shop/web
     latency: {p95: 200ms}
     availability: 99
-  - costPerMonth: 200
+  - costPerMonth: 300
 ";
 
 pub const MANIFESTS: &str = "\

@@ -101,7 +101,7 @@ fn set_condition(world: &mut World<'_>, node: NodeId, action: &Value) {
 fn evict(world: &mut World<'_>, reference: &Value) {
     let Some(pod) = world.pod_named(reference) else { return };
     let mut result = json!([rounded(world.now), "evict", reference]);
-    let answer = match world.act(Action::EvictPod(pod)) {
+    let answer = match world.act(Action::EvictPod(pod, None)) {
         Ok(()) => vec![json!("granted")],
         Err(Refused::TooManyRequests { retry_after, .. }) => {
             let retry_after = retry_after.map(|delay| json!({ "retryAfter": delay.as_secs() }));

@@ -224,7 +224,7 @@ impl SeenSoFar {
                 self.progressing.insert(deployment, reason);
                 (!what.is_empty()).then(|| (format!("{what} {name}"), None))
             }
-            Seen::Replicas { .. } => None,
+            Seen::Replicas { .. } | Seen::Step { .. } => None,
             Seen::Rescale(rescale) => Some((rescale_text(&rescale), None)),
         }
     }

@@ -81,7 +81,7 @@ impl Sums {
             Seen::Rescale(rescale) => {
                 *self.rescales.entry(rescale.hpa.name.to_string()).or_default() += 1;
             }
-            Seen::NewReplicaSet { .. } | Seen::Progressing { .. } => {}
+            Seen::NewReplicaSet { .. } | Seen::Progressing { .. } | Seen::Step { .. } => {}
         }
     }
 

@@ -14,7 +14,7 @@ use kubelet::AppProfile;
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 use metrics::MetricsSettings;
 use scenario::resolved::ScenarioFiles;
-use scenario::{Delays, ResolvedScenario, ScenarioText};
+use scenario::{ClientRate, Delays, ResolvedScenario, RuleWrites, ScenarioText};
 use scheduler::{Scheduler, TieBreaker};
 use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};
@@ -100,10 +100,19 @@ fn as_recorded(world: &mut World, lease_phase_s: f64) {
     world.interval = world.duration;
     world.begin = BEGIN;
     world.falls_back_to_terminating = false;
-    world.metrics = MetricsSettings { resolution: SCRAPE_PERIOD, ..MetricsSettings::default() };
+    world.metrics = MetricsSettings {
+        resolution: SCRAPE_PERIOD,
+        housekeeping_interval: SimDuration::ZERO,
+        scrape_time: SimDuration::ZERO,
+        ..MetricsSettings::default()
+    };
     world.delays = Delays {
         watch: SimDuration::ZERO,
-        endpoint_propagation: SimDuration::ZERO,
+        kube_proxy: RuleWrites::IDEAL,
+        ingress_controller: RuleWrites::IDEAL,
+        gateway: RuleWrites::IDEAL,
+        sandbox_stop: SimDuration::ZERO,
+        controller_client: ClientRate::UNLIMITED,
         dns_cache: SimDuration::ZERO,
         cpu_sharing_period: NEVER,
     };

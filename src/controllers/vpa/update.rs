@@ -126,7 +126,7 @@ struct Api<'a, 'b> {
 
 impl UpdaterApi<PodId> for Api<'_, '_> {
     fn evict(&mut self, pod: &PodId, _: SimTime) -> bool {
-        self.actions.push(Action::EvictPod(*pod));
+        self.actions.push(Action::EvictPod(*pod, None));
         true
     }
 

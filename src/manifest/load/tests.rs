@@ -211,10 +211,11 @@ fn what_plays_no_part_is_said_once_for_each_kind_and_field() {
     let pod = |name: &str| {
         format!(
             "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: a, \
-             image: a, securityContext: {{privileged: true}}}}], dnsPolicy: None}}}}\n"
+             image: a, securityContext: {{privileged: true}}}}], dnsPolicy: Default}}}}\n"
         )
     };
-    let ingress = "---\n{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}\n";
+    let ingress = "---\n{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}, spec: \
+                   {defaultBackend: {service: {name: a, port: {number: 80}}}}}\n";
     let text = [job("one"), job("two"), pod("three"), pod("four"), ingress.to_owned()].concat();
     insta::assert_snapshot!(loaded(&text).diagnostics);
 }

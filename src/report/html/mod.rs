@@ -76,9 +76,9 @@ fn tiles(report: &Report) -> Vec<String> {
             tiles.push(tile("", &percent(share), &what));
         }
     }
-    let idle = report.cost.idle_usd.as_usd() / report.cost.total_usd.as_usd();
+    let idle = report.cost.idle_usd.as_usd() / report.cost.nodes_usd.as_usd();
     let idle = if idle.is_finite() {
-        format!("a month, {} idle", percent(idle))
+        format!("a month, {} of the nodes idle", percent(idle))
     } else {
         "a month".to_owned()
     };

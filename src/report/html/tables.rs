@@ -135,10 +135,10 @@ pub fn cost(report: &Report) -> String {
     let mut rows: Vec<Vec<Cell>> = cost
         .workloads
         .iter()
-        .map(|workload| cost_row(&workload.workload, workload.usd, cost.total_usd, ""))
+        .map(|workload| cost_row(&workload.workload, workload.usd, cost.nodes_usd, ""))
         .collect();
     let idle = "idle: paid for, asked for by no workload";
-    rows.push(cost_row(idle, cost.idle_usd, cost.total_usd, "idle"));
+    rows.push(cost_row(idle, cost.idle_usd, cost.nodes_usd, "idle"));
     let million = cost
         .million_requests_usd
         .map(|usd| format!(", {usd} per million answered requests"))
@@ -151,7 +151,18 @@ pub fn cost(report: &Report) -> String {
         let pools = escape(&cost.unpriced.join(", "));
         parts.push(format!("<p class=\"warn\">Without a price, in no sum: {pools}</p>\n"));
     }
-    parts.push(table(&["Workload", "Cost", "Share", ""], &rows));
+    let nodes = cost_row("nodes", cost.nodes_usd, cost.total_usd, "");
+    let charges = cost.charges.iter().map(|line| {
+        let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
+        cost_row(&name, line.usd, cost.total_usd, "")
+    });
+    let invoice: Vec<_> = std::iter::once(nodes).chain(charges).collect();
+    parts.push(table(&["Invoice", "Cost", "Share", ""], &invoice));
+    if !cost.not_counted.is_empty() {
+        let reasons = escape(&cost.not_counted.join("; "));
+        parts.push(format!("<p class=\"muted\">Not counted: {reasons}.</p>\n"));
+    }
+    parts.push(table(&["Who pays for the nodes", "Cost", "Share", ""], &rows));
     section("Cost", &parts.concat())
 }
 

@@ -2,7 +2,10 @@
 //! printed here, and colour appears only when asked for.
 
 mod assumptions;
+mod budgets;
 pub mod layout;
+mod money;
+mod nodes;
 mod phases;
 mod tables;
 mod timeline;
@@ -23,6 +26,7 @@ pub fn render(report: &Report, style: Style) -> String {
         header(report, style),
         attention(report, style),
         objectives(report, style),
+        budgets::budgets(report, style),
         assumptions::render(report, style),
         tables::services(report, style),
         tables::workloads(report, style),
@@ -30,7 +34,8 @@ pub fn render(report: &Report, style: Style) -> String {
         phases::render(report, style),
         timeline::render(report, style),
         tables::pools(report, style),
-        tables::cost(report, style),
+        money::invoice(report, style),
+        money::allocation(report, style),
         decisions(report, style),
         not_simulated(report, style),
         footer(report, style),

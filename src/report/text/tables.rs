@@ -6,11 +6,10 @@ use crate::figures::{
     ABSENT, WARM_UP_NOTE, causes, clock, count, counted, latency, number, percent,
     percent_or_absent, span,
 };
-use crate::model::{Latency, Report, ServiceReport};
-use units::Money;
+use crate::model::{Balancing, Latency, Report, ServiceReport};
 
 /// Rows that a table shows; the rest is counted.
-const ROWS: usize = 40;
+pub(super) const ROWS: usize = 40;
 
 /// Down times that are listed per service.
 const DOWNTIMES: usize = 5;
@@ -57,12 +56,14 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
     let first = format!("TTFT {}", quantiles(llm.time_to_first_token));
     let each = format!("TPOT {}", quantiles(llm.time_per_output_token));
     let million = llm.million_output_tokens_usd;
+    let loaded = llm.million_output_tokens_fully_loaded_usd;
+    let loaded = loaded.map(|usd| format!(" and {usd} fully loaded")).unwrap_or_default();
     let servers = format!(
         "{} generated, {} a second{}; {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the time, \
          KV cache at most {} full, {}",
         count(llm.output_tokens),
         number(llm.output_tokens_per_second),
-        million.map(|usd| format!(" at {usd} a million")).unwrap_or_default(),
+        million.map(|usd| format!(" at {usd} a million allocated{loaded}")).unwrap_or_default(),
         count(llm.prompt_tokens),
         percent(llm.prefix_hit_ratio),
         percent(llm.gpu_utilization),
@@ -94,6 +95,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         let text = format!("{}, {each} for each request", counted(retries, "further attempt"));
         lines.extend(paragraph("    retries    ", &text));
     }
+    lines.extend(paragraph("    balanced   ", &balancing(service.balancing)));
     lines.extend(tokens(service));
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
@@ -102,8 +104,12 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         0 => format!("no minute with less than {} answered", percent(service.down_below)),
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
+    let fast = service.good_and_fast.iter();
+    let fast =
+        fast.map(|one| format!(" ({} within {})", percent(one.share), latency(one.within_ms)));
+    let fast = fast.collect::<String>();
     let available = format!(
-        "{} of requests, {} of the time; {down}",
+        "{} of requests{fast}, {} of the time; {down}",
         percent_or_absent(service.availability_by_requests),
         percent(service.availability_by_time),
     );
@@ -119,6 +125,16 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         lines.push(format!("      and {} more", service.downtimes.len() - DOWNTIMES));
     }
     lines
+}
+
+/// How requests find their pods, and whether that is known.
+fn balancing(Balancing { via, rule, is_stated, kept_connections }: Balancing) -> String {
+    let each = match kept_connections {
+        Some(count) => format!(" for each of {count} kept connections"),
+        None => String::new(),
+    };
+    let basis = if is_stated { "stated" } else { "assumed" };
+    format!("by {}, {}{each} ({basis})", via.label(), rule.label())
 }
 
 /// Replicas, rescales and waiting per workload.
@@ -186,55 +202,8 @@ pub fn pools(report: &Report, style: Style) -> Vec<String> {
     let title = "NODES  min/mean/max over time; shares of what the nodes can allocate";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(pools.len(), "pool", style));
+    lines.extend(super::nodes::lines(report, style));
     lines
-}
-
-/// The bill: in all, and by workload.
-pub fn cost(report: &Report, style: Style) -> Vec<String> {
-    let cost = &report.cost;
-    let million = match cost.million_requests_usd {
-        Some(usd) => format!("{usd} per million answered requests"),
-        None => "no answered request to share it".to_owned(),
-    };
-    let title = format!("COST  {}; {} a month; {million}", cost.total_usd, cost.month_usd);
-    let mut lines = vec![style.paint(Paint::Heading, &title)];
-    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Left]);
-    let mut row = |name: &str, usd: Money| {
-        let share = share(usd, cost.total_usd);
-        table.row([
-            name.to_owned(),
-            usd.to_string(),
-            percent_or_absent(share),
-            bar(share.unwrap_or(0.0)),
-        ]);
-    };
-    for workload in cost.workloads.iter().take(ROWS) {
-        row(&workload.workload, workload.usd);
-    }
-    row("idle: paid for, asked for by no workload", cost.idle_usd);
-    lines.extend(table.lines());
-    lines.extend(more(cost.workloads.len(), "workload", style));
-    if !cost.unpriced.is_empty() {
-        let left_out = format!("without a price, in no sum: {}", cost.unpriced.join(", "));
-        lines.extend(painted(&paragraph("  ", &left_out), Paint::Warning, style));
-    }
-    lines
-}
-
-/// `usd` over `total`; absent where nothing was paid.
-fn share(usd: Money, total: Money) -> Option<f64> {
-    (total > Money::ZERO).then(|| usd.as_usd() / total.as_usd())
-}
-
-/// A bar of up to 30 characters for a share of one.
-fn bar(share: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to 0..=30 beforehand; a NaN casts to 0"
-    )]
-    let length = libm::round(share.clamp(0.0, 1.0) * 30.0) as usize;
-    "█".repeat(length)
 }
 
 fn titled(title: &str, rows: Vec<String>, style: Style) -> Vec<String> {
@@ -245,12 +214,12 @@ fn titled(title: &str, rows: Vec<String>, style: Style) -> Vec<String> {
     lines
 }
 
-fn more(rows: usize, noun: &str, style: Style) -> Option<String> {
+pub(super) fn more(rows: usize, noun: &str, style: Style) -> Option<String> {
     let hidden = rows.saturating_sub(ROWS);
     let text = format!("  and {} more: see -o json", counted(hidden as u64, noun));
     (hidden > 0).then(|| style.paint(Paint::Dim, &text))
 }
 
-fn painted(lines: &[String], paint: Paint, style: Style) -> Vec<String> {
+pub(super) fn painted(lines: &[String], paint: Paint, style: Style) -> Vec<String> {
     lines.iter().map(|line| style.paint(paint, line)).collect()
 }

@@ -5,15 +5,19 @@ use manifest::Diagnostic;
 use manifest::byte_check::{byte_doubt, each_field};
 
 /// Settings of bytes. Few bytes for each request or hour may be meant; thousandths of one never are.
-const BYTES: [&str; 8] = [
+const BYTES: [&str; 12] = [
     "ephemeral-storage",
     "evictionHardMemoryAvailable",
     "imagePullBandwidth",
     "imageSize",
+    "logSize",
     "memory",
     "memoryLeakPerHour",
     "memoryPerRequest",
     "oomMinBumpUp",
+    "requestSize",
+    "responseSize",
+    "rootDisk",
 ];
 
 impl Checker<'_> {

@@ -14,7 +14,7 @@ impl Checker<'_> {
         let cluster = FieldPath::ROOT.field("cluster");
         let pools_path = cluster.field("nodePools");
         let pools = &self.text.scenario.cluster.node_pools;
-        let nodes: usize = pools.iter().map(|pool| pool.count as usize).sum();
+        let nodes: usize = pools.iter().map(|pool| pool.count.most() as usize).sum();
         if nodes == 0 && self.ever.nodes.is_empty() {
             self.error(
                 &pools_path,

@@ -2,11 +2,13 @@
 //! Whether its manifests are right is for `manifest` to say.
 
 mod assumed;
+mod bill;
 mod bytes;
 mod calls;
 mod cluster;
 mod faults;
 mod ingress;
+mod machines;
 mod metrics;
 mod objectives;
 mod provenance;
@@ -39,6 +41,7 @@ impl ResolvedScenario {
         checker.assumed();
         checker.provenance();
         checker.cluster();
+        checker.machines();
         checker.workloads(&self.files);
         checker.calls();
         checker.traffic(&self.files);
@@ -50,13 +53,14 @@ impl ResolvedScenario {
         checker.faults();
         checker.containers();
         checker.objectives();
+        checker.bill();
         checker.bytes();
         checker.problems
     }
 }
 
 /// Sections of a scenario that no other one depends on.
-const LEAVES: [&str; 4] = ["delays", "faults", "objectives", "timeline"];
+const LEAVES: [&str; 5] = ["bill", "delays", "faults", "objectives", "timeline"];
 
 impl ResolvedScenario {
     /// What else is wrong with a scenario that has mistakes, and names files that could not be read: with its

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::workloads::Workload;
 use cluster::{NamespacedName, ObjectReference, ServiceReference};
 use manifest::FieldPath;
-use traffic::{Balancer, DEFAULT_CLIENTS};
+use traffic::{Balancer, DEFAULT_CLIENTS, TRACKED_CLIENTS};
 
 impl Checker<'_> {
     /// The settings of services.
@@ -38,7 +38,8 @@ impl Checker<'_> {
             });
             // Manifests as changed from the command line are not known here.
             let tells_clients_apart = balancer == Balancer::RingHash
-                || self.ever.client_affinity.contains(&spec.service.0);
+                || self.ever.client_affinity.contains(&spec.service.0)
+                || spec.clients <= TRACKED_CLIENTS;
             if spec.clients != DEFAULT_CLIENTS && !tells_clients_apart {
                 self.warn(
                     &path.field("clients"),

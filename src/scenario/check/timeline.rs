@@ -56,6 +56,14 @@ impl Checker<'_> {
             A::KillZone(zone) | A::RecoverZone(zone) => self.zone_exists(path, zone),
             A::ReclaimSpot(reclaim) => self.pool_exists(&path.field("pool"), &reclaim.pool),
             A::Maintain(maintenance) => self.pool_exists(&path.field("pool"), &maintenance.pool),
+            A::StockOut(sold_out) => {
+                if let Some(pool) = &sold_out.pool {
+                    self.pool_exists(&path.field("pool"), pool);
+                }
+                if let Some(zone) = &sold_out.zone {
+                    self.zone_exists(&path.field("zone"), zone);
+                }
+            }
             A::CrashContainer(crash) => self.workload_exists(of_workload, &crash.workload),
             A::Hang(outage) | A::FailReadiness(outage) => {
                 self.workload_exists(of_workload, &outage.workload);
@@ -148,7 +156,7 @@ impl Checker<'_> {
             number
                 .filter(|digits| !digits.starts_with(['0', '+']))
                 .and_then(|digits| digits.parse().ok())
-                .is_some_and(|number: u32| (1..=pool.count).contains(&number))
+                .is_some_and(|number: u32| (1..=pool.count.most()).contains(&number))
         });
         if is_of_pool || self.ever.nodes.contains_key(node) {
             return;
@@ -156,7 +164,7 @@ impl Checker<'_> {
         let of_pools = pools.iter().filter_map(|pool| {
             let ends = [pool.node_names().next(), pool.node_names().last()];
             let [first, last] = ends.map(Option::unwrap_or_default);
-            match pool.count {
+            match pool.count.at_start() {
                 0 => None,
                 1 => Some(first),
                 _ => Some(format!("{first} to {last}")),

@@ -104,6 +104,11 @@ impl CpuLoads {
         meters.into_iter().map(usage).collect()
     }
 
+    /// Whether [`Self::take_spread`] has any.
+    pub(super) fn has_spread(&self) -> bool {
+        !self.spread.is_empty()
+    }
+
     /// The pods whose rates changed since the last call of this, by their meters.
     pub(super) fn take_spread(&mut self) -> impl Iterator<Item = &[PodId]> {
         let mut meters = std::mem::take(&mut self.spread);

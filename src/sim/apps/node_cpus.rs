@@ -69,6 +69,11 @@ impl NodeCpus {
         self.have_served || !self.claims.all_fit()
     }
 
+    /// Whether any node is to be looked at.
+    pub(super) fn is_any_crowded(&self) -> bool {
+        !self.crowded.is_empty()
+    }
+
     /// Takes the nodes to look at, in their order.
     pub(super) fn take_crowded(&mut self) -> BTreeSet<NodeId> {
         std::mem::take(&mut self.crowded)

@@ -2,12 +2,15 @@
 
 use super::Blueprint;
 use crate::routes::{Entrance, parts_of};
-use cluster::{NamespacedName, ObjectReference, ServiceReference};
+use cluster::{Kind, NamespacedName, ObjectReference, ServiceReference};
 use engine::{SimDuration, SimTime, Streams};
 use manifest::{Diagnostic, Diagnostics, Place, Severity};
 use scenario::routing::Destination;
 use scenario::{route_problems, target_problems};
-use traffic::{Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServiceTraffic, WayId};
+use traffic::{
+    Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServicePolicy, ServiceTraffic,
+    Via, WayId,
+};
 
 impl Blueprint<'_> {
     /// Where requests go from now on, if all goes as the timeline has it. What is wrong with that is an error at the
@@ -78,6 +81,7 @@ impl Blueprint<'_> {
             let traces = |path: &str| self.resolved.files.trace(path);
             let policies = self.route_policies(spec);
             let parts = self.parts(spec);
+            let via = self.via(spec);
             let Some(first) = policies.first().copied() else { continue };
             let mut entrance = Entrance::new(spec.clone(), parts, first);
             for destination in self.destinations(spec) {
@@ -94,7 +98,8 @@ impl Blueprint<'_> {
                         let id = ids.next().expect("numbers do not end");
                         let ranges = entrance.ranges_of(&destination);
                         let way = arrivals.routed(id, ranges, drawn.clone());
-                        let patience = self.add_way(traffic, &destination, &url, way, &policies);
+                        let patience =
+                            self.add_way(traffic, &destination, &url, way, (&policies, via));
                         entrance.add_way(id, destination, patience.map(|_| first));
                     }
                 }
@@ -112,7 +117,7 @@ impl Blueprint<'_> {
         destination: &Destination,
         url: &str,
         arrivals: Arrivals,
-        policies: &[RoutePolicy],
+        (policies, via): (&[RoutePolicy], Via),
     ) -> Option<SimDuration> {
         let Destination { service, has_port, canary_of } = destination;
         // Where clients' patience is all there is to say, requests need no more than those without a route.
@@ -120,9 +125,9 @@ impl Blueprint<'_> {
             [only] if *has_port && canary_of.is_none() => only.patience(),
             _ => None,
         };
-        let (position, is_new) = self.position_in(traffic, service, patience);
+        let (position, is_new) = self.position_in(traffic, service, patience, via);
         if let Some(main) = canary_of {
-            self.position_in(traffic, main, None);
+            self.position_in(traffic, main, None, via);
         }
         let row = &mut traffic[position].1;
         match patience {
@@ -155,12 +160,15 @@ impl Blueprint<'_> {
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
         service: &NamespacedName,
         patience: Option<SimDuration>,
+        via: Via,
     ) -> (usize, bool) {
         if let Some(known) = traffic.iter().position(|(known, _)| known == service) {
             return (known, false);
         }
+        let said = self.policy(service, Balancer::default());
+        let balancer = if said.is_stated { said.balancer } else { via.usual() };
         let row = ServiceTraffic {
-            policy: self.policy(service, Balancer::default()),
+            policy: ServicePolicy { via, balancer, ..said },
             timeout: patience.unwrap_or(SimDuration::MAX),
             ..ServiceTraffic::without_clients(service.to_string())
         };
@@ -177,6 +185,15 @@ impl Blueprint<'_> {
         let mut policies: Vec<RoutePolicy> = rules.collect();
         policies.dedup();
         policies
+    }
+
+    /// Who leads the requests of an entrance to pods, by the rule for them at the start.
+    fn via(&self, entrance: &EntranceSpec) -> Via {
+        let rule = self.routings[0].1.find(&entrance.host, &entrance.path);
+        match rule.map(|rule| rule.object.kind) {
+            Some(Kind::HTTPRoute) => Via::Gateway,
+            _ => Via::IngressController,
+        }
     }
 
     /// Where requests of an entrance go at the start, with the weight of each part.

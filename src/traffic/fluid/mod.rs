@@ -359,7 +359,7 @@ fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTi
     let refused = match pod.state {
         BackendState::Serving => None,
         BackendState::Refusing => Some(FailureCause::Refused),
-        BackendState::Unreachable => Some(FailureCause::Unreachable),
+        BackendState::Unreachable | BackendState::Gone => Some(FailureCause::Unreachable),
     };
     if let Some(cause) = refused {
         for part in &pod.parts {

@@ -99,10 +99,13 @@ impl Traffic {
         endpoint: BackendId,
     ) -> Result<(Place, u32), FailureCause> {
         let Self { backends, models, records, .. } = self;
-        let backend = backends.get_mut(endpoint).ok_or(FailureCause::Refused)?;
+        // The address of a pod that is gone answers nothing.
+        let Some(backend) = backends.get_mut(endpoint) else {
+            return Ok((Place::Hanging(endpoint), 0));
+        };
         let place = match backend.state {
             BackendState::Refusing => return Err(FailureCause::Refused),
-            BackendState::Unreachable => {
+            BackendState::Unreachable | BackendState::Gone => {
                 backend.hanging += 1;
                 Place::Hanging(endpoint)
             }

@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet}
 use k8s_openapi::api::autoscaling::{v1, v2};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -41,6 +41,7 @@ fn definitions() -> Map<String, Value> {
     define![core::PersistentVolumeClaim, core::PersistentVolume, StorageClass, PriorityClass];
     define![Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, PodDisruptionBudget];
     define![v1::HorizontalPodAutoscaler, v2::HorizontalPodAutoscaler, Ingress, IngressClass];
+    define![NetworkPolicy];
     generator.take_definitions(true)
 }
 

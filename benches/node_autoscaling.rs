@@ -1,0 +1,119 @@
+//! A cluster that the Cluster Autoscaler makes as large as Kubernetes says that one may be, and small again: from no node
+//! to 5,000 with 150,000 pods, and back to none.
+//!
+//! `cargo bench --bench node_autoscaling`; once, with the time of each part:
+//! `cargo bench --bench node_autoscaling -- --once 5000`.
+
+#![expect(clippy::disallowed_methods, reason = "a bench tells how long each part took")]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use wavetank::engine::SimTime;
+use wavetank::manifest::Source;
+use wavetank::scenario::ScenarioText;
+use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
+use wavetank::sim::{Blueprint, Simulation};
+
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Pods on a node: as many as fit.
+const PODS_PER_NODE: usize = 30;
+/// Pods of a Deployment.
+const REPLICAS: usize = 150;
+/// The parts of the run, each up to a minute of it.
+const PARTS: [(&str, i64); 3] = [("empty", 5), ("growing", 60), ("shrinking", 240)];
+
+fn scenario(nodes: usize) -> ResolvedScenario {
+    let deployments = nodes * PODS_PER_NODE / REPLICAS;
+    let mut text = format!(
+        "\
+apiVersion: wavetank/v1
+kind: Scenario
+name: growth
+duration: 4h
+manifests: [apps.yaml]
+cluster:
+  autoscaler: {{clusterAutoscaler: {{flags: {{max-drain-parallelism: 10, max-scale-down-parallelism: 1000}}}}}}
+  nodePools:
+    - {{name: general, capacity: {{cpu: 8, memory: 32Gi}}, pricePerHour: 0.4, count: {{min: 0, max: {nodes}}}}}
+timeline:
+"
+    );
+    let mut manifests = String::new();
+    for number in 0..deployments {
+        let name = format!("app-{number:04}");
+        write!(
+            manifests,
+            "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: default}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      containers:
+        - name: app
+          image: example.com/{name}:v1
+          resources: {{requests: {{cpu: 250m, memory: 1Gi}}, limits: {{memory: 1Gi}}}}
+---
+"
+        )
+        .expect("a string takes everything");
+        for (at, replicas) in [("5m", REPLICAS), ("60m", 0)] {
+            let scale = format!("{{workload: Deployment/default/{name}, replicas: {replicas}}}");
+            writeln!(text, "  - {{at: {at}, scale: {scale}}}").expect("a string takes everything");
+        }
+    }
+    let source = Source::new("scenario.yaml", text);
+    let text = ScenarioText::parse(&source, &[]).expect("a valid scenario");
+    let manifests = vec![Source::new("apps.yaml", manifests)];
+    let files = Arc::new(ScenarioFiles { manifests, ..ScenarioFiles::default() });
+    ResolvedScenario { text, files, manifest_settings: Vec::new() }
+}
+
+/// Runs it all, and says of each part how long it took, and how many nodes and ready pods there were at its end.
+fn run(nodes: usize) -> String {
+    let mut said = String::new();
+    let scenario = scenario(nodes);
+    let blueprint = Blueprint::new(&scenario).expect("a valid scenario");
+    let mut simulation = Simulation::new(blueprint.world(1).expect("a valid scenario"));
+    for (part, until) in PARTS {
+        let began = Instant::now();
+        simulation.run_until(SimTime::from_secs(until * 60));
+        let view = simulation.view();
+        let ready = view.pods().values().filter(|pod| pod.is_ready()).count();
+        let (seconds, nodes) = (began.elapsed().as_secs_f64(), view.nodes().len());
+        writeln!(said, "{part}: {seconds:.1} s, {nodes} nodes, {ready} pods ready")
+            .expect("a string takes everything");
+    }
+    writeln!(said, "{} events", simulation.handled()).expect("a string takes everything");
+    said
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
+        for nodes in arguments[at + 1..].iter().filter_map(|argument| argument.parse().ok()) {
+            // Nobody may be reading.
+            let _ = write!(std::io::stdout(), "{}", run(nodes));
+        }
+        return;
+    }
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(1))
+        .configure_from_args();
+    criterion.bench_function("node autoscaling/500 nodes", |bencher| {
+        bencher.iter(|| run(500));
+    });
+    criterion.final_summary();
+}

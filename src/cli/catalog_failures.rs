@@ -1,0 +1,53 @@
+//! `wavetank catalog --failures`: how often machines fail, where a scenario does not say.
+
+use std::io::Write;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, ContentArrangement, Table};
+use serde::Serialize;
+
+use super::exit::Failure;
+use capacity::failures::{FailureRate, rates};
+
+/// A rate as the JSON form shows it.
+#[derive(Serialize)]
+struct Row {
+    failure: &'static str,
+    fault: &'static str,
+    of: &'static str,
+    mean_time_between_hours: f64,
+    source: &'static str,
+    date: &'static str,
+}
+
+fn hours(rate: &FailureRate) -> f64 {
+    rate.mean_time_between.as_secs_f64() / 3_600.0
+}
+
+/// Writes them as JSON or as a table.
+pub fn write(as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    if as_json {
+        let rows = rates().iter().map(|rate| Row {
+            failure: rate.failure,
+            fault: rate.fault,
+            of: rate.of,
+            mean_time_between_hours: hours(rate),
+            source: rate.source,
+            date: rate.date,
+        });
+        let rows: Vec<Row> = rows.collect();
+        serde_json::to_writer_pretty(&mut *out, &rows).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["FAULT", "OF", "EVERY", "SOURCE", "DATE"]);
+    for rate in rates() {
+        let days = format!("{:.0} days", hours(rate) / 24.0);
+        let cells = [rate.fault, rate.of, &days, rate.source, rate.date];
+        table.add_row(cells.map(Cell::new));
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(())
+}

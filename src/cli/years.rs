@@ -1,0 +1,73 @@
+//! `wavetank years`: the distribution of yearly availability.
+
+use std::io::Write;
+
+use super::exit::{Exit, Failure};
+use super::output::OutputOptions;
+use super::run::Form;
+use super::scenario_arguments::{Settings, load};
+use report::text::Style;
+use sweep::years;
+use sweep::years_text;
+
+/// Options of `wavetank years`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Failures are those of the scenario's `faults`; machines of pools of which these say nothing fail as
+`wavetank catalog --failures` lists it. The scenario should be long enough for a failure to be over in
+half of it.
+
+Examples:
+  wavetank years scenario.yaml --years 1000
+  wavetank years scenario.yaml --straight 20")]
+pub struct Arguments {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+
+    #[command(flatten)]
+    settings: Settings,
+
+    /// How many years are composed
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    years: u32,
+
+    /// How many runs with one failure are made of each kind of failure
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    probes: u32,
+
+    /// Simulate so many whole years as well, to hold the composed ones against; that takes long
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    straight: u32,
+
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+}
+
+/// Composes the years and writes them.
+pub fn run(
+    arguments: &Arguments,
+    options: OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let resolved = load(&arguments.scenario, &arguments.settings)?;
+    let settings = years::Settings {
+        years: arguments.years,
+        probes: arguments.probes,
+        seed: arguments.settings.first_seed(&resolved),
+        straight: arguments.straight,
+    };
+    let bar = options.progress_bar((arguments.probes + arguments.straight).into(), "simulating");
+    let years = years::years(&resolved, settings, || bar.inc(1)).map_err(Failure::Problems)?;
+    bar.finish_and_clear();
+    let rendered = match arguments.output {
+        Form::Text => years_text::render(&years, Style { color: options.color }),
+        Form::Json => report::json::render(&years),
+    };
+    out.write_all(rendered.as_bytes())?;
+    Ok(Exit::Fine)
+}

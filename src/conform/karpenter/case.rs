@@ -1,0 +1,255 @@
+//! A recorded case, as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Amounts by resource.
+pub(super) type Resources = BTreeMap<String, String>;
+
+/// One case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    pub(super) id: String,
+    pub(super) layer: Layer,
+    #[serde(default)]
+    #[expect(dead_code, reason = "a line for people")]
+    title: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "from which the case was drawn")]
+    seed: Value,
+    #[serde(default)]
+    pub(super) options: CaseOptions,
+    #[serde(default)]
+    pub(super) start_offset_s: f64,
+    pub(super) instance_types: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) unavailable_offerings: Vec<OfferingChoice>,
+    pub(super) nodepools: Vec<Pool>,
+    #[serde(default)]
+    pub(super) daemonsets: Vec<DaemonSet>,
+    #[serde(default)]
+    pub(super) nodes: Vec<CaseNode>,
+    #[serde(default)]
+    pub(super) pods: Vec<CasePod>,
+    #[serde(default)]
+    pub(super) pdbs: Vec<CaseBudget>,
+    pub(super) expected: Expected,
+}
+
+/// What was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Layer {
+    Provisioning,
+    Disruption,
+}
+
+/// What came out, and how often each.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Expected {
+    pub(super) outcomes: Vec<Map<String, Value>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseOptions {
+    pub(super) preference_policy: Option<String>,
+    pub(super) min_values_policy: Option<String>,
+    #[serde(default)]
+    pub(super) spot_to_spot_consolidation: bool,
+    pub(super) max_instance_types: Option<usize>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfferingChoice {
+    #[serde(default)]
+    pub(super) instance_type: String,
+    #[serde(default)]
+    pub(super) zone: String,
+    #[serde(default)]
+    pub(super) capacity_type: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pool {
+    pub(super) name: String,
+    pub(super) spec: PoolSpec,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PoolSpec {
+    pub(super) template: PoolTemplate,
+    #[serde(default)]
+    pub(super) disruption: PoolDisruption,
+    #[serde(default)]
+    pub(super) limits: Resources,
+    #[serde(default)]
+    pub(super) weight: i32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PoolTemplate {
+    #[serde(default)]
+    pub(super) metadata: PoolMetadata,
+    pub(super) spec: PoolNodeSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PoolMetadata {
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PoolNodeSpec {
+    #[serde(default)]
+    pub(super) requirements: Vec<PoolRequirement>,
+    #[serde(default)]
+    pub(super) taints: Vec<CaseTaint>,
+    #[serde(default)]
+    pub(super) startup_taints: Vec<CaseTaint>,
+    pub(super) expire_after: Option<String>,
+    pub(super) termination_grace_period: Option<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "all pools of a recording have the same class")]
+    node_class_ref: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PoolRequirement {
+    pub(super) key: String,
+    pub(super) operator: String,
+    #[serde(default)]
+    pub(super) values: Vec<String>,
+    pub(super) min_values: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseTaint {
+    pub(super) key: String,
+    #[serde(default)]
+    pub(super) value: String,
+    pub(super) effect: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PoolDisruption {
+    pub(super) consolidation_policy: Option<String>,
+    pub(super) consolidate_after: Option<String>,
+    #[serde(default)]
+    pub(super) budgets: Vec<PoolBudget>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PoolBudget {
+    pub(super) nodes: String,
+    #[serde(default)]
+    pub(super) reasons: Vec<String>,
+    pub(super) schedule: Option<String>,
+    pub(super) duration: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DaemonSet {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) requests: Resources,
+    #[serde(default)]
+    pub(super) host_ports: Vec<u16>,
+    #[serde(default)]
+    pub(super) spec: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseNode {
+    pub(super) name: String,
+    pub(super) nodepool: Option<String>,
+    pub(super) instance_type: String,
+    pub(super) zone: String,
+    pub(super) capacity_type: String,
+    pub(super) state: NodeStage,
+    #[serde(default)]
+    pub(super) age_s: f64,
+    pub(super) initialized_age_s: Option<f64>,
+    pub(super) last_pod_event_age_s: Option<f64>,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) taints: Vec<CaseTaint>,
+    #[serde(default)]
+    pub(super) startup_taints: Vec<CaseTaint>,
+    #[serde(default)]
+    pub(super) marked_for_deletion: bool,
+    #[serde(default)]
+    pub(super) nominated: bool,
+    #[serde(default)]
+    pub(super) not_ready: bool,
+    pub(super) consolidatable: Option<bool>,
+    pub(super) drifted_age_s: Option<f64>,
+    #[serde(default)]
+    pub(super) nodepool_hash_mismatch: bool,
+}
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum NodeStage {
+    Inflight,
+    Registered,
+    Initialized,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CasePod {
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    pub(super) uid: String,
+    #[serde(default)]
+    pub(super) age_s: f64,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) owner: Option<String>,
+    pub(super) node: Option<String>,
+    #[serde(default)]
+    pub(super) requests: Resources,
+    #[serde(default)]
+    pub(super) host_ports: Vec<u16>,
+    #[serde(default)]
+    pub(super) spec: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseBudget {
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    #[serde(default)]
+    pub(super) selector: BTreeMap<String, String>,
+    pub(super) min_available: Option<Value>,
+    pub(super) max_unavailable: Option<Value>,
+    #[serde(default)]
+    pub(super) disruptions_allowed: i32,
+    pub(super) unhealthy_pod_eviction_policy: Option<String>,
+}

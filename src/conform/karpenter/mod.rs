@@ -1,0 +1,105 @@
+//! Recorded decisions of the real Karpenter: scheduling passes and disruption decisions. The schema is
+//! described in `docs/conform-karpenter.md`.
+
+mod case;
+mod catalog;
+mod disruption;
+mod pools;
+mod provisioning;
+mod told;
+mod world;
+
+pub use catalog::Catalog;
+
+use std::io::BufRead;
+
+use serde_json::Value;
+
+use super::json::first_gap;
+use super::recording::{RecordingError, for_each_line, inputs_of, parse};
+use super::{CaseOutcome, Difference};
+use case::{Case, Layer};
+use karpenter::Snapshot;
+use karpenter::ties::Ties;
+
+/// Where the real program leaves a choice to chance, so many of ours are tried.
+const SEEDS: u64 = 64;
+/// Texts, and what follows from them: not part of a comparison.
+const NOT_COMPARED: [&str; 3] = ["relaxations", "events", "estimated_savings"];
+
+/// Replays every case of a recording, plain or compressed.
+pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
+    replay_with(Catalog::built_in(), input)
+}
+
+/// Replays every case of a recording in which the cloud has other instance types.
+pub fn replay_with(
+    catalog: &Catalog,
+    input: impl BufRead,
+) -> Result<Vec<CaseOutcome>, RecordingError> {
+    let mut outcomes = Vec::new();
+    for_each_line(input, |_, line| {
+        outcomes.push(replay_line(catalog, line)?);
+        Ok(())
+    })?;
+    Ok(outcomes)
+}
+
+fn replay_line(catalog: &Catalog, line: &str) -> Result<CaseOutcome, String> {
+    let case: Case = parse(line)?;
+    let in_case = |problem: String| format!("case {}: {problem}", case.id);
+    let snapshot = world::snapshot(&case, catalog).map_err(in_case)?;
+    let mut gap = None;
+    for seed in 0..SEEDS {
+        let ours = outcome(&case, snapshot.clone(), seed);
+        let gaps = case.expected.outcomes.iter().map(|recorded| difference(recorded, &ours));
+        let mut gaps: Vec<_> = gaps.collect();
+        if gaps.iter().any(Option::is_none) {
+            return Ok(CaseOutcome::new(&*case.id, None));
+        }
+        gap = gap.or_else(|| gaps.swap_remove(0));
+    }
+    let difference = gap.map(|(field, expected, got)| {
+        let inputs = inputs_of(line, &[], 0);
+        Difference::new("", field.trim_start_matches('.'), expected, got, inputs)
+    });
+    Ok(CaseOutcome::new(&*case.id, difference))
+}
+
+/// What we decide, with this seed where chance has its part.
+fn outcome(case: &Case, mut snapshot: Snapshot, seed: u64) -> Value {
+    snapshot.ties = Ties::seeded(seed);
+    match case.layer {
+        Layer::Provisioning => provisioning::outcome(&snapshot),
+        Layer::Disruption => disruption::outcome(case, snapshot),
+    }
+}
+
+/// The first field in which an outcome is not one that was recorded.
+fn difference(
+    recorded: &serde_json::Map<String, Value>,
+    ours: &Value,
+) -> Option<(String, Value, Value)> {
+    let mut recorded = Value::Object(recorded.clone());
+    let mut ours = ours.clone();
+    drop_fields(&mut recorded);
+    drop_fields(&mut ours);
+    told::align(&mut recorded, &mut ours);
+    first_gap("", &recorded, &ours, &|_| 1e-9)
+}
+
+fn drop_fields(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !NOT_COMPARED.contains(&name.as_str()));
+            if let Some(Value::Array(candidates)) = fields.get_mut("candidates")
+                && candidates.iter().all(Value::is_array)
+            {
+                candidates.sort_by_key(|one| one[0].to_string());
+            }
+            fields.values_mut().for_each(drop_fields);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_fields),
+        _ => {}
+    }
+}

@@ -1,0 +1,16 @@
+//! One scheduling pass.
+
+use serde_json::Value;
+
+use super::told;
+use karpenter::Snapshot;
+use karpenter::provisioner::{pending_pods, schedule};
+
+/// What a pass on this state comes to.
+pub(super) fn outcome(snapshot: &Snapshot) -> Value {
+    let (_, ignored) = pending_pods(snapshot);
+    let mut ignored: Vec<String> = ignored.iter().map(|(pod, _)| pod.id.name.to_string()).collect();
+    ignored.sort();
+    let results = schedule(snapshot).unwrap_or_default();
+    told::pass(&results, &ignored, snapshot)
+}

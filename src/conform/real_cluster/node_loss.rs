@@ -1,0 +1,145 @@
+//! A node of three is lost under load: when that is noticed and its pods are replaced, and how many requests it costs.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::load::{fields, outcomes, services};
+use super::recorded::{Recording, Row};
+use super::set_up::{APPLIED_AT, SetUp, deployment};
+use super::story::{Happened, Stories};
+use super::{Step, Unit};
+use cluster::node::ConditionStatus;
+use engine::{SimDuration, SimTime};
+use faults::TimelineAction;
+use sim::Simulation;
+use sim::watch::Seen;
+
+/// How often each case is simulated.
+const RUNS: u64 = 20;
+/// Requests a second, on new connections.
+const RPS: f64 = 30.0;
+/// The node is lost so long after the Deployment came, and up to ten seconds more.
+const LOST_AFTER: SimDuration = SimDuration::from_secs(40);
+/// Failed requests are counted for so long after that, in two parts: until the endpoints are out, and from then on.
+const COUNTED: SimDuration = SimDuration::from_secs(150);
+/// By then the last endpoint is out, and those who waited for it have given up.
+const OUT_BY: f64 = 60.0;
+/// Evictions and replacements are over by then.
+const OVER_AFTER: SimDuration = SimDuration::from_secs(385);
+
+/// What a run shows (s after the loss).
+struct Shown {
+    unknown: Option<f64>,
+    evicted: Option<f64>,
+    replaced: Option<f64>,
+    /// Failed requests until the endpoints are out, and later.
+    failed: [f64; 2],
+}
+
+pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
+    let rows = recording.rows("node-loss");
+    // `f300-r0` is a repetition of f300.
+    let case_of = |row: &Row| row.text("case").split('-').next().unwrap_or_default().to_owned();
+    let cases: BTreeSet<String> = rows.iter().map(case_of).collect();
+    let mut steps = Vec::new();
+    for case in cases {
+        let object = deployment(&case, &recording.case("node-loss", &case)?["deployment"]);
+        let load = json!({ "pattern": "constant", "rps": RPS });
+        let length = APPLIED_AT + LOST_AFTER + OVER_AFTER + SimDuration::from_secs(20);
+        let set_up = SetUp::with(&object, &services(&object), fields(&load, "even"), length)?;
+        let is_cut = case.starts_with('f');
+        let mut phases = (0..).map(|number| SimDuration::from_millis(number * 530 % 10_000));
+        let shown = set_up.runs(RUNS, |simulation| {
+            run(simulation, is_cut, phases.next().unwrap_or(SimDuration::ZERO))
+        })?;
+        let of_case: Vec<&Row> = rows.iter().filter(|row| case_of(row) == case).collect();
+        let recorded =
+            |column: &str| of_case.iter().filter_map(|row| row.number(column)).collect::<Vec<_>>();
+        let simulated =
+            |figure: fn(&Shown) -> Option<f64>| shown.iter().filter_map(figure).collect::<Vec<_>>();
+        for (name, column, figure) in [
+            ("lost to Ready=Unknown", "node_unknown_s", (|one| one.unknown) as fn(&Shown) -> _),
+            ("lost to first eviction", "first_eviction_s", |one| one.evicted),
+            ("lost to replacements Ready", "last_replacement_ready_s", |one| one.replaced),
+        ] {
+            steps.push(Step {
+                name: format!("{case}: {name}"),
+                unit: Unit::Seconds,
+                recorded: recorded(column),
+                simulated: simulated(figure),
+            });
+        }
+        let counted = of_case.iter().map(|row| failed(recording, row.text("case")));
+        let counted: Vec<[f64; 2]> = counted.collect();
+        for (part, name) in ["while the endpoints are there", "after that"].iter().enumerate() {
+            steps.push(Step {
+                name: format!("{case}: requests on new connections {name}"),
+                unit: Unit::FailedRequests { rps: RPS },
+                recorded: counted.iter().map(|parts| parts[part]).collect(),
+                simulated: shown.iter().map(|one| one.failed[part]).collect(),
+            });
+        }
+    }
+    Ok(steps)
+}
+
+/// Failed requests of a repetition on new connections, until the endpoints were out and later, by when they were sent.
+fn failed(recording: &Recording, case: &str) -> [f64; 2] {
+    let mut parts = [0.0; 2];
+    for row in recording.rows("node-loss-series") {
+        let from = row.number("from_s").unwrap_or(-1.0);
+        if row.text("case") == case && row.text("mode") == "new" && from >= 0.0 {
+            let late = usize::from(from + 5.0 > OUT_BY);
+            if from < COUNTED.as_secs_f64() {
+                parts[late] += row.number("failed").unwrap_or(0.0);
+            }
+        }
+    }
+    parts
+}
+
+fn run(mut simulation: Simulation, is_cut: bool, phase: SimDuration) -> Result<Shown, String> {
+    let lost = SimTime::ZERO + APPLIED_AT + LOST_AFTER + phase;
+    simulation.run_until(lost);
+    simulation.take_watched();
+    let failed = |simulation: &mut Simulation| outcomes(simulation, "new").failed_in_all() as f64;
+    let before = failed(&mut simulation);
+    let node = "n4".into();
+    simulation.intervene(&if is_cut {
+        TimelineAction::DisconnectNode(node)
+    } else {
+        let fields = json!({ "node": "n4", "downFor": OVER_AFTER });
+        let restart = serde_json::from_value(fields).map_err(|problem| problem.to_string())?;
+        TimelineAction::RestartKubelet(restart)
+    });
+    // Those who wait for an answer give up after 5 s.
+    let patience = SimDuration::from_secs(5);
+    simulation.run_until(lost + SimDuration::from_secs_f64(OUT_BY) + patience);
+    let early = failed(&mut simulation) - before;
+    simulation.run_until(lost + COUNTED + patience);
+    let late = failed(&mut simulation) - before - early;
+    simulation.run_until(lost + OVER_AFTER);
+    let mut unknown = None;
+    let watched = simulation.take_watched();
+    for one in &watched {
+        if let Seen::Node { name, state: Some(state) } = &one.what
+            && name.as_ref() == "n4"
+            && state.ready == ConditionStatus::Unknown
+        {
+            unknown.get_or_insert((one.at - lost).as_secs_f64());
+        }
+    }
+    let stories = Stories::of(watched);
+    let since = |at: f64| at - lost.as_secs_f64();
+    let first = |what: Happened| {
+        let firsts = stories.iter().filter_map(|story| story.first(&what));
+        firsts.map(since).filter(|at| *at >= 0.0).collect::<Vec<_>>()
+    };
+    Ok(Shown {
+        unknown,
+        evicted: first(Happened::Deleted).into_iter().reduce(f64::min),
+        replaced: first(Happened::Ready).into_iter().reduce(f64::max),
+        failed: [early, late],
+    })
+}

@@ -1,0 +1,42 @@
+//! Pods with probes of several delays and periods: how long after its start the first becomes Ready.
+
+use std::collections::BTreeSet;
+
+use super::recorded::Recording;
+use super::set_up::{APPLIED_AT, SetUp, deployment};
+use super::story::{Happened, Stories};
+use super::{Step, Unit};
+use engine::{SimDuration, SimTime};
+use kubelet::PodStep;
+
+/// How often each case is simulated.
+const RUNS: u64 = 100;
+/// All are Ready by then.
+const UP_BY: SimDuration = SimDuration::from_secs(40);
+
+pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
+    let rows = recording.rows("probes");
+    let cases: BTreeSet<&str> = rows.iter().map(|row| row.text("case")).collect();
+    let mut steps = Vec::new();
+    for case in cases {
+        let of_case = rows.iter().filter(|row| row.text("case") == case);
+        let spec = &recording.case("start-stop", case)?["deployment"];
+        let set_up = SetUp::new(&deployment(case, spec), APPLIED_AT + UP_BY)?;
+        let simulated = set_up.runs(RUNS, |mut simulation| {
+            let mut stories = Stories::default();
+            simulation.run_until(SimTime::ZERO + APPLIED_AT + UP_BY);
+            stories.take(&mut simulation);
+            let started = Happened::Step(PodStep::Started(0));
+            Ok(stories.iter().next().and_then(|one| one.seconds(&started, &Happened::Ready)))
+        })?;
+        steps.push(Step {
+            name: format!("{case}: started to Ready"),
+            unit: Unit::Seconds,
+            recorded: of_case
+                .filter_map(|row| row.seconds("start_returns", "ready_watch"))
+                .collect(),
+            simulated: simulated.into_iter().flatten().collect(),
+        });
+    }
+    Ok(steps)
+}

@@ -1,0 +1,90 @@
+//! Quantiles of a sample, with the interval that a sample of its size leaves them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How likely a quantile's interval holds the true one.
+const CONFIDENCE: f64 = 0.95;
+
+/// A quantile of a sample, with its interval of 95 %.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Quantile {
+    /// That of the sample.
+    pub value: f64,
+    /// The least that it may be.
+    pub least: f64,
+    /// The most that it may be.
+    pub greatest: f64,
+}
+
+impl fmt::Display for Quantile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2} to {:.2})", self.value, self.least, self.greatest)
+    }
+}
+
+/// Values in their order.
+pub(super) struct Sample(Vec<f64>);
+
+impl Sample {
+    pub(super) fn new(mut values: Vec<f64>) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        Self(values)
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The quantile `p` and, from the binomial distribution of how many values lie below the true one, the
+    /// values between which that lies; NaN of an empty sample.
+    pub(super) fn quantile(&self, p: f64) -> Quantile {
+        let values = &self.0;
+        let Some(last) = values.len().checked_sub(1) else {
+            return Quantile { value: f64::NAN, least: f64::NAN, greatest: f64::NAN };
+        };
+        let tail = (1.0 - CONFIDENCE) / 2.0;
+        let below = cumulative(values.len(), p);
+        let least = below.iter().rposition(|one| *one <= tail).unwrap_or(0);
+        let greatest = below.iter().position(|one| *one >= 1.0 - tail).unwrap_or(last).min(last);
+        let at = p * last as f64;
+        let (low, part) = (at as usize, at - at.floor());
+        let high = (low + 1).min(last);
+        let value = values[low] + (values[high] - values[low]) * part;
+        Quantile { value, least: values[least], greatest: values[greatest] }
+    }
+}
+
+/// How likely at most 0, 1, ... of `n` values lie below the quantile `p`.
+fn cumulative(n: usize, p: f64) -> Vec<f64> {
+    let (mut chance, mut sum) = (libm::pow(1.0 - p, n as f64), 0.0);
+    let mut below = Vec::with_capacity(n);
+    for count in 0..n {
+        sum += chance;
+        below.push(sum);
+        chance *= (n - count) as f64 / (count + 1) as f64 * p / (1.0 - p);
+    }
+    below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_ten_values_lies_between_the_second_and_the_ninth() {
+        let sample = Sample::new((1..=10).rev().map(f64::from).collect());
+        let median = sample.quantile(0.5);
+        // P(at most 1 of 10 below) = 11/1024, P(at most 8) = 1013/1024.
+        assert_eq!((median.value, median.least, median.greatest), (5.5, 2.0, 9.0));
+        assert_eq!(median.to_string(), "5.50 (2.00 to 9.00)");
+    }
+
+    #[test]
+    fn few_values_bound_a_quantile_by_their_ends() {
+        let p90 = Sample::new(vec![1.0, 3.0, 2.0]).quantile(0.9);
+        assert_eq!((p90.least, p90.greatest), (1.0, 3.0));
+        assert!(Sample::new(Vec::new()).quantile(0.5).value.is_nan());
+    }
+}

@@ -1,0 +1,98 @@
+//! Containers that crash, end, or fail their liveness probe, and the waits between their starts.
+
+use super::recorded::{Recording, Row};
+use super::set_up::{APPLIED_AT, SetUp, pod};
+use super::story::{Happened, Stories};
+use super::{Step, Unit};
+use engine::{SimDuration, SimTime};
+use kubelet::PodStep;
+
+/// How often each case is simulated.
+const RUNS: u64 = 100;
+/// As long as the longest recorded case.
+const LENGTH: SimDuration = SimDuration::from_secs(1_800);
+
+/// Cases whose waits from an exit to the next start are of one kind.
+const CRASHES: [&str; 5] = ["crash0", "crash15", "crashok", "crashinit", "crashonfail"];
+/// Cases whose starts follow from their probes.
+const KILLS: [&str; 4] = ["live", "live-p5-d7", "live-ignore", "crash700"];
+
+pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
+    let mut steps = Vec::new();
+    let (mut recorded, mut simulated) = (Vec::new(), Vec::new());
+    for case in CRASHES {
+        let rows = of_case(recording, case);
+        if rows.is_empty() {
+            continue;
+        }
+        for row in rows {
+            let wait = row.number("wait_from_exit_to_next_start_s");
+            note(&mut recorded, row.number("start_no"), wait);
+        }
+        for (starts, exits) in runs(recording, case)? {
+            for (number, exit) in exits.iter().enumerate() {
+                let wait = starts.get(number + 1).map(|start| start - exit);
+                note(&mut simulated, Some(number as f64), wait);
+            }
+        }
+    }
+    steps.extend(numbered("crashes: exit to start", recorded, simulated));
+    for case in KILLS {
+        let (mut recorded, mut simulated) = (Vec::new(), Vec::new());
+        for row in of_case(recording, case) {
+            let number = row.number("start_no").map(|number| number - 1.0);
+            note(&mut recorded, number, row.number("since_previous_start_s"));
+        }
+        if recorded.is_empty() {
+            continue;
+        }
+        for (starts, _) in runs(recording, case)? {
+            for (number, pair) in starts.windows(2).enumerate() {
+                note(&mut simulated, Some(number as f64), Some(pair[1] - pair[0]));
+            }
+        }
+        steps.extend(numbered(&format!("{case}: start to start"), recorded, simulated));
+    }
+    Ok(steps)
+}
+
+fn of_case<'a>(recording: &'a Recording, case: &str) -> Vec<&'a Row> {
+    recording.rows("restarts").iter().filter(|row| row.text("case") == case).collect()
+}
+
+/// Puts a wait beside the others of its number.
+fn note(waits: &mut Vec<Vec<f64>>, number: Option<f64>, wait: Option<f64>) {
+    let (Some(number), Some(wait)) = (number.filter(|number| *number >= 0.0), wait) else { return };
+    let number = number as usize;
+    if waits.len() <= number {
+        waits.resize_with(number + 1, Vec::new);
+    }
+    waits[number].push(wait);
+}
+
+/// A step for each number that both have.
+fn numbered(name: &str, recorded: Vec<Vec<f64>>, simulated: Vec<Vec<f64>>) -> Vec<Step> {
+    let both = recorded.into_iter().zip(simulated).enumerate();
+    both.filter(|(_, (recorded, _))| !recorded.is_empty())
+        .map(|(number, (recorded, simulated))| Step {
+            name: format!("{name} {}", number + 1),
+            unit: Unit::Seconds,
+            recorded,
+            simulated,
+        })
+        .collect()
+}
+
+/// When the container that restarts started and ended in each run (s).
+fn runs(recording: &Recording, case: &str) -> Result<Vec<(Vec<f64>, Vec<f64>)>, String> {
+    let spec = &recording.case("restarts", case)?["pod"];
+    let set_up = SetUp::new(&pod(case, spec), APPLIED_AT + LENGTH)?;
+    set_up.runs(RUNS, |mut simulation| {
+        let mut stories = Stories::default();
+        simulation.run_until(SimTime::ZERO + APPLIED_AT + LENGTH);
+        stories.take(&mut simulation);
+        let story = stories.iter().next().cloned().unwrap_or_default();
+        let all = |step| story.all(&Happened::Step(step));
+        Ok((all(PodStep::Started(0)), all(PodStep::Exited(0))))
+    })
+}

@@ -1,0 +1,101 @@
+//! Rolling updates of four pods under load: how long they take, and how many requests they cost.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::load::{SERVICES, fields, outcomes, services};
+use super::recorded::Recording;
+use super::set_up::{APPLIED_AT, SetUp, deployment};
+use super::{Step, Unit};
+use engine::{SimDuration, SimTime};
+use faults::{ImageChange, TimelineAction};
+use sim::Simulation;
+use sim::watch::{PodEvent, Seen};
+
+/// How often each case is simulated.
+const RUNS: u64 = 24;
+/// Requests a second, on new connections and on kept ones each.
+const RPS: f64 = 50.0;
+/// The image changes so long after the Deployment came.
+const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
+/// All is over so long after that, and clients have given up.
+const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
+
+/// What a run shows.
+struct Shown {
+    /// From the change of the image until all new pods are Ready and all old ones gone (s).
+    rollout: Option<f64>,
+    /// Failed requests on new connections and on kept ones.
+    failed: [f64; 2],
+}
+
+pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
+    let rows = recording.rows("rollouts");
+    let cases: BTreeSet<&str> = rows.iter().map(|row| row.text("case")).collect();
+    let mut steps = Vec::new();
+    for case in cases {
+        let object = deployment(case, &recording.case("rollouts", case)?["deployment"]);
+        let load = json!({ "pattern": "constant", "rps": RPS });
+        let length = APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
+        let set_up = SetUp::with(&object, &services(&object), fields(&load, "even"), length)?;
+        // Not at the same phase of everything in each run.
+        let mut phases = (0..).map(|number| SimDuration::from_millis(number * 137 % 2000));
+        let shown = set_up.runs(RUNS, |simulation| {
+            run(simulation, case, phases.next().unwrap_or(SimDuration::ZERO))
+        })?;
+        let recorded = |column: &str| {
+            let of_case = rows.iter().filter(|row| row.text("case") == case);
+            of_case.filter_map(|row| row.number(column)).collect::<Vec<_>>()
+        };
+        steps.push(Step {
+            name: format!("{case}: image changed to rollout complete"),
+            unit: Unit::Seconds,
+            recorded: recorded("rollout_s"),
+            simulated: shown.iter().filter_map(|one| one.rollout).collect(),
+        });
+        for (position, (name, column)) in
+            [("new", "new_failed"), ("kept", "ka_failed")].into_iter().enumerate()
+        {
+            steps.push(Step {
+                name: format!("{case}: requests on {name} connections"),
+                unit: Unit::FailedRequests { rps: RPS },
+                recorded: recorded(column),
+                simulated: shown.iter().map(|one| one.failed[position]).collect(),
+            });
+        }
+    }
+    Ok(steps)
+}
+
+fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Shown, String> {
+    let changed = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + phase;
+    simulation.run_until(changed);
+    simulation.take_watched();
+    let failed = |simulation: &mut Simulation| {
+        SERVICES.map(|service| outcomes(simulation, service).failed_in_all() as f64)
+    };
+    let before = failed(&mut simulation);
+    let workload = format!("Deployment/default/{case}");
+    simulation.intervene(&TimelineAction::SetImage(ImageChange {
+        workload: workload.parse().map_err(|problem| format!("{workload}: {problem}"))?,
+        container: None,
+        image: "web:2".into(),
+    }));
+    simulation.run_until(SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER);
+    let watched = simulation.take_watched();
+    let is_complete = watched
+        .iter()
+        .any(|one| matches!(one.what, Seen::Progressing { reason: "NewReplicaSetAvailable", .. }));
+    // Over when the last old pod is gone and the last new one is Ready.
+    let last = watched
+        .iter()
+        .rev()
+        .find(|one| matches!(one.what, Seen::Pod { event: PodEvent::Gone | PodEvent::Ready, .. }));
+    let complete = last.filter(|_| is_complete).map(|one| one.at);
+    let after = failed(&mut simulation);
+    Ok(Shown {
+        rollout: complete.map(|at| (at - changed).as_secs_f64()),
+        failed: [after[0] - before[0], after[1] - before[1]],
+    })
+}

@@ -1,0 +1,126 @@
+//! Results of many machines in one folder: a file for each, whole or not there.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this crate is the place that the rule sends them to"
+)]
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Ending of results.
+const ENDING: &str = "json";
+
+/// A folder of results, on a disk or on a mount that many machines have.
+#[derive(Clone, Debug)]
+pub struct ResultFolder {
+    folder: PathBuf,
+}
+
+/// What became of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It was written.
+    Written,
+    /// It was there already, byte for byte.
+    Known,
+}
+
+impl ResultFolder {
+    /// The folder, made if it is not there.
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        fs::create_dir_all(folder)
+            .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The file of a result.
+    pub fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}.{ENDING}"))
+    }
+
+    /// What is kept under a key, if anything is.
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        let path = self.path(key);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        }
+    }
+
+    /// Keeps a result under its key: under another name first, which is dropped if it cannot be written to its end. One
+    /// that is there already must be the same.
+    pub fn put(&self, key: &str, bytes: &[u8]) -> Result<Put, String> {
+        let path = self.path(key);
+        let unfinished = self.folder.join(format!(".{key}.{}.tmp", std::process::id()));
+        let written = write_whole(&unfinished, bytes);
+        let kept =
+            written.map_err(|error| format!("{} cannot be written: {error}", path.display()));
+        let kept = kept.and_then(|()| match self.get(key)? {
+            Some(known) if known == bytes => Ok(Put::Known),
+            Some(_) => Err(format!(
+                "{} holds another result of the same run: two machines do not agree, or something else wrote it",
+                path.display()
+            )),
+            None => fs::rename(&unfinished, &path)
+                .map(|()| Put::Written)
+                .map_err(|error| format!("{} cannot be written: {error}", path.display())),
+        });
+        if kept != Ok(Put::Written) {
+            let _ = fs::remove_file(&unfinished);
+        }
+        kept
+    }
+
+    /// Drops what is kept under a key.
+    pub fn drop_result(&self, key: &str) -> Result<(), String> {
+        let path = self.path(key);
+        fs::remove_file(&path)
+            .map_err(|error| format!("{} cannot be removed: {error}", path.display()))
+    }
+
+    /// The keys of all results, in their order.
+    pub fn keys(&self) -> Result<Vec<String>, String> {
+        let in_words = |error: io::Error| format!("{}: {error}", self.folder.display());
+        let mut keys = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(in_words)? {
+            let name = entry.map_err(in_words)?.file_name();
+            let name = name.to_string_lossy();
+            if let Some((key, ENDING)) = name.rsplit_once('.')
+                && !key.starts_with('.')
+            {
+                keys.push(key.to_owned());
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+/// Writes a file to its end and to the disk.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_results_are_one_and_others_are_an_error() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let results = ResultFolder::open(&folder.path().join("results")).expect("made");
+        assert_eq!(results.get("a"), Ok(None));
+        assert_eq!(results.put("a", b"one"), Ok(Put::Written));
+        assert_eq!(results.put("a", b"one"), Ok(Put::Known));
+        let error = results.put("a", b"two").expect_err("another result");
+        assert!(error.contains("two machines do not agree"), "{error}");
+        assert_eq!(results.get("a"), Ok(Some(b"one".to_vec())));
+        // What was left by others is no result.
+        fs::write(folder.path().join("results/.b.7.tmp"), "half").expect("written");
+        assert_eq!(results.keys(), Ok(vec!["a".to_owned()]));
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether some nodes can go, their pods having a place elsewhere or on one cheaper node (`consolidation.go`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::candidate::Candidate;
+use super::command::Command;
+use super::methods::Method;
+use super::simulate::simulate;
+use crate::instance_type::{InstanceType, order_by_price, satisfies_min_values};
+use crate::labels::{CAPACITY_TYPE, ON_DEMAND, SPOT};
+use crate::node_pool::ConsolidationPolicy;
+use crate::requirement::Requirement;
+use crate::requirements::Requirements;
+use crate::scheduling::{NewClaim, Results};
+use crate::state::Snapshot;
+use cluster::Name;
+
+/// A single spot node is replaced only where there is so much choice, lest it moves from one type to the next as
+/// prices move.
+const MIN_TYPES_FOR_SPOT_TO_SPOT: usize = 15;
+
+/// Why a node is not consolidated, as the event on it says.
+pub(super) type Unconsolidatable = String;
+
+/// Why a node is left alone as long as it is not empty; absent if it may be consolidated at all (`ShouldDisrupt`).
+pub(super) fn obstacle(candidate: &Candidate) -> Option<Unconsolidatable> {
+    let pool = &candidate.pool;
+    let reason = if candidate.instance_type.is_none() {
+        "Instance Type not found".to_owned()
+    } else if !candidate.has_priced_labels() {
+        "Node does not have the labels for capacity type and zone".to_owned()
+    } else if pool.disruption.consolidate_after.is_none() {
+        format!("NodePool {:?} has consolidation disabled", pool.name)
+    } else if pool.disruption.policy != ConsolidationPolicy::WhenEmptyOrUnderutilized {
+        format!("NodePool {:?} has non-empty consolidation disabled", pool.name)
+    } else {
+        return None;
+    };
+    Some(reason)
+}
+
+/// What the nodes cost together; nothing if the cloud does not offer one of them any more, so that nothing is cheaper.
+fn price_of(candidates: &[Candidate]) -> f64 {
+    candidates.iter().map(Candidate::price).sum::<Option<f64>>().unwrap_or(0.0)
+}
+
+/// Whether the nodes can go together (`computeConsolidation`).
+pub(super) fn consolidate(
+    snapshot: &Snapshot,
+    method: Method,
+    candidates: &[Candidate],
+) -> Result<Command, Unconsolidatable> {
+    let results = simulate(snapshot, candidates).ok_or("nodes are going already")?;
+    if !results.all_others_have_a_place() {
+        let failures = results.errors.iter().filter(|(_, failure)| !failure.is_pending);
+        let told: Vec<String> = failures
+            .take(5)
+            .map(|(pod, failure)| format!("{pod} => {}", failure.message))
+            .collect();
+        return Err(format!("Not all pods would schedule, {}", told.join(" ")));
+    }
+    let command = |results: Results, replacements: Vec<NewClaim>| Command {
+        method,
+        candidates: candidates.to_vec(),
+        replacements,
+        results,
+    };
+    let claim = match results.claims.as_slice() {
+        [] => return Ok(command(results, Vec::new())),
+        [claim] => claim.clone(),
+        several => {
+            return Err(format!("Can't remove without creating {} candidates", several.len()));
+        }
+    };
+    let replacement = replace(snapshot, candidates, claim)?;
+    Ok(command(results, vec![replacement]))
+}
+
+/// The replacement with the options that are cheaper than the nodes together.
+fn replace(
+    snapshot: &Snapshot,
+    candidates: &[Candidate],
+    mut claim: NewClaim,
+) -> Result<NewClaim, Unconsolidatable> {
+    let price = price_of(candidates);
+    order_by_price(&mut claim.options, &claim.requirements);
+    let all_are_spot = candidates.iter().all(|one| one.has_capacity_type(SPOT));
+    if all_are_spot && claim.requirements.allows(CAPACITY_TYPE, SPOT) {
+        return replace_spot(snapshot, candidates, claim, price);
+    }
+    keep_cheaper(&mut claim, price)?;
+    let allows = |capacity_type| claim.requirements.allows(CAPACITY_TYPE, capacity_type);
+    if allows(SPOT) && allows(ON_DEMAND) {
+        pin_to_spot(&mut claim.requirements);
+    }
+    Ok(claim)
+}
+
+/// The same where spot nodes would be replaced by a spot node (`computeSpotToSpotConsolidation`).
+fn replace_spot(
+    snapshot: &Snapshot,
+    candidates: &[Candidate],
+    mut claim: NewClaim,
+    price: f64,
+) -> Result<NewClaim, Unconsolidatable> {
+    if !snapshot.options.spot_to_spot_consolidation {
+        return Err(
+            "SpotToSpotConsolidation is disabled, can't replace a spot node with a spot node"
+                .into(),
+        );
+    }
+    pin_to_spot(&mut claim.requirements);
+    let NewClaim { options, requirements, .. } = &mut claim;
+    options.retain(|one| one.launchable(requirements).next().is_some());
+    keep_cheaper(&mut claim, price)?;
+    if candidates.len() > 1 {
+        return Ok(claim);
+    }
+    let count = claim.options.len();
+    if count < MIN_TYPES_FOR_SPOT_TO_SPOT {
+        return Err(format!(
+            "SpotToSpotConsolidation requires {MIN_TYPES_FOR_SPOT_TO_SPOT} cheaper instance type options than the current candidate to consolidate, got {count}"
+        ));
+    }
+    let wanted = satisfies_min_values(&claim.options, &claim.requirements).unwrap_or(count);
+    claim.options.truncate(wanted.max(MIN_TYPES_FOR_SPOT_TO_SPOT));
+    Ok(claim)
+}
+
+fn pin_to_spot(requirements: &mut Requirements) {
+    requirements.add(Requirement::value(&CAPACITY_TYPE.into(), &SPOT.into()).into());
+}
+
+/// Keeps the options that cost less than this, whatever offering of theirs is taken
+/// (`RemoveInstanceTypeOptionsByPriceAndMinValues`).
+fn keep_cheaper(claim: &mut NewClaim, price: f64) -> Result<(), Unconsolidatable> {
+    let NewClaim { options, requirements, .. } = claim;
+    options.retain(|one: &Arc<InstanceType>| one.worst_launch_price(requirements) < price);
+    if let Err(short) = satisfies_min_values(options, requirements) {
+        let keys: Vec<&str> = short.keys().map(AsRef::as_ref).collect();
+        return Err(format!("Filtering by price: minValues are not met for {}", keys.join(" ")));
+    }
+    if options.is_empty() {
+        return Err("Can't replace with a cheaper node".to_owned());
+    }
+    Ok(())
+}
+
+/// Keeps, if a type that goes is among the options, those that are cheaper than the cheapest node of such a type:
+/// that node could stay instead (`filterOutSameInstanceType`).
+pub(super) fn without_same_type(command: &mut Command) -> Result<(), Unconsolidatable> {
+    let mut prices: BTreeMap<Name, f64> = BTreeMap::new();
+    let mut is_priced: BTreeMap<Name, bool> = BTreeMap::new();
+    for one in &command.candidates {
+        let Some(kind) = &one.instance_type else { continue };
+        let known = is_priced.entry(kind.name.clone()).or_insert(false);
+        if let Some(price) = one.price() {
+            let lowest = prices.entry(kind.name.clone()).or_insert(price);
+            *lowest = lowest.min(price);
+            *known = true;
+        }
+    }
+    let Some(claim) = command.replacements.first_mut() else { return Ok(()) };
+    let limit = claim
+        .options
+        .iter()
+        .filter(|one| is_priced.contains_key(&one.name))
+        .map(|one| prices.get(&one.name).copied().unwrap_or(0.0))
+        .fold(f64::MAX, f64::min);
+    keep_cheaper(claim, limit)
+}

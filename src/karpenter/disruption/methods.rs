@@ -1,0 +1,284 @@
+//! The ways in which nodes go, in the order in which they are tried.
+
+use std::collections::BTreeMap;
+
+use super::budgets::allowed_disruptions;
+use super::candidate::{Candidate, Class, candidates};
+use super::command::Command;
+use super::consolidation::{consolidate, obstacle, without_same_type};
+use super::simulate::simulate;
+use crate::go_sort::sort_slice;
+use crate::node_pool::DisruptionReason;
+use crate::scheduling::Results;
+use crate::state::Snapshot;
+use cluster::Name;
+use engine::SimTime;
+
+/// As many nodes as are consolidated at once, about.
+const MAX_PARALLEL: usize = 100;
+
+/// A way in which nodes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// Those without pods, all at once.
+    Emptiness,
+    /// One that is not what its pool would make now.
+    Drift,
+    /// Several together, their pods having a place elsewhere or on one cheaper node.
+    MultiNodeConsolidation,
+    /// One, likewise.
+    SingleNodeConsolidation,
+}
+
+/// What a method comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Proposal {
+    /// What it would do.
+    pub command: Option<Command>,
+    /// Whether it need not look again until something changes in the cluster.
+    pub is_settled: bool,
+    /// Why nodes are left alone, by node.
+    pub obstacles: Vec<(Name, String)>,
+}
+
+/// How many nodes of each pool may still go.
+type Budgets = BTreeMap<Name, i64>;
+
+impl Method {
+    /// All, in the order in which they are tried.
+    pub const ALL: [Self; 4] =
+        [Self::Emptiness, Self::Drift, Self::MultiNodeConsolidation, Self::SingleNodeConsolidation];
+
+    /// As Karpenter's log has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Emptiness => "Emptiness",
+            Self::Drift => "Drift",
+            Self::MultiNodeConsolidation => "MultiNodeConsolidation",
+            Self::SingleNodeConsolidation => "SingleNodeConsolidation",
+        }
+    }
+
+    /// Which budgets count.
+    pub const fn reason(self) -> DisruptionReason {
+        match self {
+            Self::Emptiness => DisruptionReason::Empty,
+            Self::Drift => DisruptionReason::Drifted,
+            Self::MultiNodeConsolidation | Self::SingleNodeConsolidation => {
+                DisruptionReason::Underutilized
+            }
+        }
+    }
+
+    /// Whether what it decides is looked at once more before it is done.
+    pub const fn is_validated(self) -> bool {
+        !matches!(self, Self::Drift)
+    }
+
+    const fn class(self) -> Class {
+        match self {
+            Self::Drift => Class::Eventual,
+            _ => Class::Graceful,
+        }
+    }
+
+    /// Why a candidate is nothing for this method; an empty text if there is nothing to say.
+    fn refusal(self, candidate: &Candidate) -> Option<String> {
+        let is_consolidatable = candidate.claim.consolidatable.is_some();
+        let silent = |holds: bool| (!holds).then(String::new);
+        match self {
+            Self::Drift => silent(candidate.claim.drifted.is_some()),
+            Self::Emptiness if candidate.pool.disruption.consolidate_after.is_none() => {
+                Some(format!("NodePool {:?} has consolidation disabled", candidate.pool.name))
+            }
+            Self::Emptiness => silent(candidate.pods.is_empty() && is_consolidatable),
+            _ => obstacle(candidate).or_else(|| silent(is_consolidatable)),
+        }
+    }
+
+    /// The nodes that this method looks at, and why others are left alone (`GetCandidates`).
+    pub fn candidates(
+        self,
+        snapshot: &Snapshot,
+        is_queued: &dyn Fn(&str) -> bool,
+    ) -> (Vec<Candidate>, Vec<(Name, String)>) {
+        let (all, mut obstacles) = candidates(snapshot, self.class(), is_queued);
+        let mut kept = Vec::new();
+        for candidate in all {
+            match self.refusal(&candidate) {
+                None => kept.push(candidate),
+                Some(reason) if reason.is_empty() => {}
+                Some(reason) => obstacles.push((candidate.node, reason)),
+            }
+        }
+        (kept, obstacles)
+    }
+
+    /// What it would do now (`ComputeCommands`).
+    pub fn propose(self, snapshot: &Snapshot, is_queued: &dyn Fn(&str) -> bool) -> Proposal {
+        let (candidates, obstacles) = self.candidates(snapshot, is_queued);
+        if candidates.is_empty() {
+            return Proposal { obstacles, ..Proposal::default() };
+        }
+        let budgets = allowed_disruptions(snapshot, self.reason());
+        let mut proposal = match self {
+            Self::Emptiness => empty_nodes(candidates, budgets),
+            Self::Drift => drifted_node(snapshot, candidates, &budgets),
+            Self::MultiNodeConsolidation => several_nodes(snapshot, candidates, budgets),
+            Self::SingleNodeConsolidation => one_node(snapshot, candidates, &budgets),
+        };
+        proposal.obstacles.splice(0..0, obstacles);
+        proposal
+    }
+}
+
+fn by_cost(candidates: &mut [Candidate]) {
+    sort_slice(candidates, |one, other| one.cost < other.cost);
+}
+
+fn settled(is_settled: bool, command: Option<Command>) -> Proposal {
+    Proposal { is_settled, command, obstacles: Vec::new() }
+}
+
+/// Takes one off the budget of a pool, if there is one left.
+fn take(budgets: &mut Budgets, pool: &str) -> bool {
+    match budgets.get_mut(pool) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// All that are empty, within the budgets.
+fn empty_nodes(mut candidates: Vec<Candidate>, mut budgets: Budgets) -> Proposal {
+    by_cost(&mut candidates);
+    let count = candidates.len();
+    candidates.retain(|one| take(&mut budgets, &one.pool.name));
+    let is_limited = candidates.len() < count;
+    if candidates.is_empty() {
+        return settled(!is_limited, None);
+    }
+    let command = Command {
+        method: Method::Emptiness,
+        candidates,
+        replacements: Vec::new(),
+        results: Results::default(),
+    };
+    settled(false, Some(command))
+}
+
+/// The first that can go: those that are empty, then those that have drifted longest.
+fn drifted_node(
+    snapshot: &Snapshot,
+    mut candidates: Vec<Candidate>,
+    budgets: &Budgets,
+) -> Proposal {
+    let since = |one: &Candidate| one.claim.drifted.map_or(SimTime::ZERO, |(since, _)| since);
+    sort_slice(&mut candidates, |one, other| since(one) < since(other));
+    let (empty, others): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|one| one.pods.is_empty());
+    let mut proposal = Proposal::default();
+    for candidate in empty.into_iter().chain(others) {
+        if budgets.get(&candidate.pool.name).is_none_or(|left| *left == 0) {
+            continue;
+        }
+        let candidates = vec![candidate];
+        let Some(results) = simulate(snapshot, &candidates) else { continue };
+        if !results.all_others_have_a_place() {
+            let reason = "not all pods would schedule".to_owned();
+            proposal.obstacles.push((candidates[0].node.clone(), reason));
+            continue;
+        }
+        let replacements = results.claims.clone();
+        let method = Method::Drift;
+        proposal.command = Some(Command { method, candidates, replacements, results });
+        return proposal;
+    }
+    proposal
+}
+
+/// As many as can go together, those whose pods are cheapest to move first.
+fn several_nodes(
+    snapshot: &Snapshot,
+    mut candidates: Vec<Candidate>,
+    mut budgets: Budgets,
+) -> Proposal {
+    by_cost(&mut candidates);
+    let mut is_limited = false;
+    candidates.retain(|one| {
+        if budgets.get(&one.pool.name).is_none_or(|left| *left == 0) {
+            is_limited = true;
+            return false;
+        }
+        !one.pods.is_empty() && take(&mut budgets, &one.pool.name)
+    });
+    match longest_prefix(snapshot, &candidates) {
+        None => settled(!is_limited, None),
+        command => settled(false, command),
+    }
+}
+
+/// Searches for the longest prefix that can go, by halves: one that cannot hides longer ones that could
+/// (`firstNConsolidationOption`).
+fn longest_prefix(snapshot: &Snapshot, candidates: &[Candidate]) -> Option<Command> {
+    if candidates.len() < 2 {
+        return None;
+    }
+    let mut low = 1;
+    let mut high = MAX_PARALLEL.min(candidates.len() - 1);
+    let mut best = None;
+    while low <= high {
+        let middle = usize::midpoint(low, high);
+        let method = Method::MultiNodeConsolidation;
+        let command = consolidate(snapshot, method, &candidates[..=middle]);
+        let command = command.and_then(|mut command| {
+            without_same_type(&mut command)?;
+            Ok(command)
+        });
+        match command {
+            Ok(command) => {
+                best = Some(command);
+                low = middle + 1;
+            }
+            Err(_) => high = middle - 1,
+        }
+    }
+    best
+}
+
+/// The first that can go, one of each pool in turn.
+fn one_node(snapshot: &Snapshot, mut candidates: Vec<Candidate>, budgets: &Budgets) -> Proposal {
+    by_cost(&mut candidates);
+    let mut pools: BTreeMap<Name, std::collections::VecDeque<Candidate>> = BTreeMap::new();
+    for one in candidates {
+        pools.entry(one.pool.name.clone()).or_default().push_back(one);
+    }
+    let mut order: Vec<Name> = pools.keys().cloned().collect();
+    snapshot.ties.shuffle(&mut order, |name| name);
+    let (mut is_limited, mut obstacles) = (false, Vec::new());
+    while pools.values().any(|queue| !queue.is_empty()) {
+        for pool in &order {
+            let Some(one) = pools.get_mut(pool).and_then(std::collections::VecDeque::pop_front)
+            else {
+                continue;
+            };
+            if budgets.get(pool).is_none_or(|left| *left == 0) {
+                is_limited = true;
+                continue;
+            }
+            if one.pods.is_empty() {
+                continue;
+            }
+            let candidates = [one];
+            match consolidate(snapshot, Method::SingleNodeConsolidation, &candidates) {
+                Ok(command) => {
+                    return Proposal { command: Some(command), is_settled: false, obstacles };
+                }
+                Err(reason) => obstacles.push((candidates[0].node.clone(), reason)),
+            }
+        }
+    }
+    Proposal { command: None, is_settled: !is_limited, obstacles }
+}

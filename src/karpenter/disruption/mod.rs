@@ -1,0 +1,15 @@
+//! Which nodes go before their time, and what takes their place (`pkg/controllers/disruption`).
+
+mod budgets;
+mod candidate;
+mod command;
+mod consolidation;
+mod methods;
+mod simulate;
+mod validation;
+
+pub use budgets::allowed_disruptions;
+pub use candidate::{Candidate, Class, candidates};
+pub use command::{Command, Decision};
+pub use methods::{Method, Proposal};
+pub use validation::{Invalid, VALIDATION_DELAY, validate};

@@ -1,0 +1,30 @@
+//! Karpenter v1.13: which nodes are made for pods that wait, which instance types they may be, and which nodes go
+//! because they are empty, could be replaced by cheaper ones, or are not what their pool would make now.
+//!
+//! Everything decides on a [`Snapshot`] and writes nothing: [`provisioner::schedule`] is one pass for the pods that
+//! wait. The modules have the names of the real packages.
+
+pub mod amounts;
+pub mod conditions;
+pub mod disruption;
+mod go_duration;
+mod go_sort;
+pub mod instance_type;
+pub mod labels;
+pub mod node_pool;
+pub mod pdb;
+pub mod pod;
+pub mod provisioner;
+pub mod requirement;
+pub mod requirements;
+pub mod scheduling;
+pub mod state;
+pub mod ties;
+
+pub use amounts::Amounts;
+pub use go_duration::parse_go_duration;
+pub use instance_type::{InstanceType, Offering};
+pub use node_pool::NodePool;
+pub use pod::Pod;
+pub use requirements::Requirements;
+pub use state::{NodeClaim, Options, Snapshot, StateNode};

@@ -1,0 +1,54 @@
+//! PodDisruptionBudgets, as far as they keep nodes (`pkg/utils/pdb`).
+
+use super::pod::Pod;
+use cluster::NamespacedName;
+use cluster::selector::Selector;
+use engine::SimTime;
+
+/// A PodDisruptionBudget.
+#[derive(Clone, Debug)]
+pub struct PodBudget {
+    /// Namespace and name.
+    pub id: NamespacedName,
+    /// Which pods of the namespace; absent = none.
+    pub selector: Option<Selector>,
+    /// `status.disruptionsAllowed`.
+    pub disruptions_allowed: i32,
+    /// Whether no pod may ever go: `maxUnavailable` of 0 or `0%`, or `minAvailable` of `100%`.
+    pub is_fully_blocking: bool,
+    /// Whether pods that are not ready may always go.
+    pub always_allows_unhealthy: bool,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets(pub Vec<PodBudget>);
+
+impl Budgets {
+    /// Why one of the pods cannot be evicted now; absent if all can (`CanEvictPods`).
+    pub fn blocker<'a>(&self, pods: impl Iterator<Item = &'a Pod>, now: SimTime) -> Option<String> {
+        pods.into_iter().find_map(|pod| self.refusal(pod, now, |one| one.disruptions_allowed == 0))
+    }
+
+    /// Whether a pod can never be evicted (`isFullyBlocked`).
+    pub fn fully_block(&self, pod: &Pod, now: SimTime) -> bool {
+        self.refusal(pod, now, |one| one.is_fully_blocking).is_some()
+    }
+
+    fn refusal(&self, pod: &Pod, now: SimTime, blocks: fn(&PodBudget) -> bool) -> Option<String> {
+        if !pod.is_evictable(now) {
+            return None;
+        }
+        let matches = |one: &&PodBudget| {
+            one.id.namespace == pod.id.namespace
+                && one.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels))
+        };
+        let matching: Vec<&PodBudget> = self.0.iter().filter(matches).collect();
+        match matching.as_slice() {
+            [] => None,
+            [one] if one.always_allows_unhealthy && pod.ready == Some(false) => None,
+            [one] => blocks(one).then(|| format!("pdb {} prevents pod evictions", one.id)),
+            _ => Some("eviction does not support multiple PDBs".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Pods as Karpenter sees them (`pkg/utils/pod`).
+
+use std::sync::Arc;
+
+use super::amounts::Amounts;
+use super::go_duration::parse_go_duration;
+use super::labels::{DISRUPTED_TAINT, DO_NOT_DISRUPT};
+use cluster::node::Taint;
+use cluster::pod_resources::pod_requests;
+use cluster::pod_template::{PodTemplate, TaintEffect, Toleration};
+use cluster::{Labels, Name, NamespacedName};
+use engine::{SimDuration, SimTime};
+use scheduler::pod_class::HostPort;
+
+/// Who owns a pod, as far as it matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodOwner {
+    /// A DaemonSet: the pod stays with its node.
+    DaemonSet,
+    /// The node itself: a static pod.
+    Node,
+    /// A StatefulSet: the next pod comes when this one is gone.
+    StatefulSet,
+    /// Anybody else, or nobody.
+    #[default]
+    Other,
+}
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Namespace and name.
+    pub id: NamespacedName,
+    /// UID: decides where all else is equal.
+    pub uid: Name,
+    /// Its spec.
+    pub template: Arc<PodTemplate>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its annotations.
+    pub annotations: Labels,
+    /// `creationTimestamp`.
+    pub created: SimTime,
+    /// `status.startTime`.
+    pub started: Option<SimTime>,
+    /// Who owns it.
+    pub owner: PodOwner,
+    /// Where it runs.
+    pub node: Option<Name>,
+    /// Whether it has ended.
+    pub is_terminal: bool,
+    /// Whether it is being deleted.
+    pub is_terminating: bool,
+    /// The Ready condition, if there is one.
+    pub ready: Option<bool>,
+    /// Whether kube-scheduler found no place for it.
+    pub is_unschedulable: bool,
+    /// Whether preemption makes room for it (`status.nominatedNodeName`).
+    pub is_preempting: bool,
+    /// What it asks for, itself included.
+    pub requests: Amounts,
+    /// The ports of the node that it takes.
+    pub host_ports: Vec<HostPort>,
+}
+
+impl Pod {
+    /// A pod that waits, made from this.
+    pub fn pending(id: NamespacedName, uid: Name, template: Arc<PodTemplate>) -> Self {
+        Self {
+            id,
+            uid,
+            labels: template.labels.clone(),
+            annotations: template.annotations.clone(),
+            created: SimTime::ZERO,
+            started: None,
+            owner: PodOwner::Other,
+            node: None,
+            is_terminal: false,
+            is_terminating: false,
+            ready: None,
+            is_unschedulable: true,
+            is_preempting: false,
+            requests: Amounts::of(&pod_requests(&template.spec)).with_pods(1),
+            host_ports: host_ports(&template),
+            template,
+        }
+    }
+
+    /// Whether it runs or is going to (`IsActive`).
+    pub const fn is_active(&self) -> bool {
+        !self.is_terminal && !self.is_terminating
+    }
+
+    /// Whether it waits for a node (`IsProvisionable`).
+    pub fn is_provisionable(&self) -> bool {
+        self.is_unschedulable
+            && self.node.is_none()
+            && !self.is_preempting
+            && !matches!(self.owner, PodOwner::DaemonSet | PodOwner::Node)
+    }
+
+    /// Whether it, or the one that follows it, needs another place when its node goes (`IsReschedulable`).
+    pub fn is_reschedulable(&self) -> bool {
+        let goes_on =
+            self.is_active() || self.owner == PodOwner::StatefulSet && self.is_terminating;
+        goes_on && !matches!(self.owner, PodOwner::DaemonSet | PodOwner::Node)
+    }
+
+    /// Whether its node may be disrupted as far as it has a say (`IsDisruptable`).
+    pub fn is_disruptable(&self, now: SimTime) -> bool {
+        !self.is_active() || !self.blocks_disruption(now)
+    }
+
+    /// Whether it is evicted when its node is drained (`IsEvictable`).
+    pub fn is_evictable(&self, now: SimTime) -> bool {
+        self.is_active()
+            && !self.tolerates_disruption()
+            && self.owner != PodOwner::Node
+            && !self.blocks_disruption(now)
+    }
+
+    /// Whether `karpenter.sh/do-not-disrupt` holds: for ever if it is `true`, or so long after the start of the pod
+    /// (`IsDoNotDisruptActive`).
+    pub fn blocks_disruption(&self, now: SimTime) -> bool {
+        match self.annotations.get(DO_NOT_DISRUPT).map(AsRef::as_ref) {
+            None => false,
+            Some("true") => true,
+            Some(text) => match parse_go_duration(text) {
+                Some(period) if period > SimDuration::ZERO => {
+                    self.started.is_none_or(|started| now.since(started) < period)
+                }
+                _ => false,
+            },
+        }
+    }
+
+    fn tolerates_disruption(&self) -> bool {
+        let taint = disrupted_taint();
+        self.template.spec.tolerations.iter().any(|one| one.tolerates(&taint))
+    }
+}
+
+/// The taint of a node that is about to go.
+pub fn disrupted_taint() -> Taint {
+    Taint {
+        key: DISRUPTED_TAINT.into(),
+        value: "".into(),
+        effect: TaintEffect::NoSchedule,
+        time_added: None,
+    }
+}
+
+/// Which of the taints is not tolerated, if any is (`Taints.Tolerates`).
+pub fn untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration]) -> Option<&'a Taint> {
+    taints.iter().find(|taint| !tolerations.iter().any(|one| one.tolerates(taint)))
+}
+
+/// The host ports of a pod's containers; those of init containers do not count (`GetHostPorts`).
+pub fn host_ports(template: &PodTemplate) -> Vec<HostPort> {
+    let ports = template.spec.containers.iter().flat_map(|container| &container.ports);
+    let taken = ports.filter(|port| port.host_port != 0).map(|port| HostPort {
+        protocol: port.protocol.clone(),
+        port: port.host_port,
+        ip: if port.host_ip.is_empty() { "0.0.0.0".into() } else { port.host_ip.clone() },
+    });
+    taken.collect()
+}

@@ -1,0 +1,19 @@
+//! The scheduling pass: which pod goes to which node that is there, and which nodes are to be made for the others
+//! (`pkg/controllers/provisioning/scheduling`).
+
+mod claim;
+mod error;
+mod existing;
+mod node_filter;
+mod open_claims;
+mod preferences;
+mod queue;
+mod result;
+mod scheduler;
+mod template;
+mod topology;
+mod topology_group;
+
+pub use preferences::Relaxation;
+pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};
+pub use scheduler::solve;

@@ -1,0 +1,169 @@
+//! What a pod asks for beside resources, and how it gives in step by step (`preferences.go`).
+
+use std::sync::Arc;
+
+use crate::pod::Pod;
+use crate::requirements::Requirements;
+use crate::state::PreferencePolicy;
+use cluster::pod_template::{
+    Affinity, PodSpec, TaintEffect, Toleration, TolerationOperator, TopologySpreadConstraint,
+    WhenUnsatisfiable,
+};
+
+/// A step in which a pod gave in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relaxation {
+    /// The first of several terms of which one is required.
+    RequiredNodeAffinityTerm,
+    /// The heaviest preferred pod affinity.
+    PreferredPodAffinity,
+    /// The heaviest preferred pod anti-affinity.
+    PreferredPodAntiAffinity,
+    /// The heaviest preferred node affinity.
+    PreferredNodeAffinity,
+    /// A spread constraint that need not hold.
+    ScheduleAnywaySpread,
+    /// It puts up with taints that prefer other pods.
+    PreferNoScheduleTaints,
+}
+
+impl Relaxation {
+    /// As Karpenter's log begins it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequiredNodeAffinityTerm => {
+                "removing: spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]"
+            }
+            Self::PreferredPodAffinity => {
+                "removing: spec.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]"
+            }
+            Self::PreferredPodAntiAffinity => {
+                "removing: spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]"
+            }
+            Self::PreferredNodeAffinity => {
+                "removing: spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]"
+            }
+            Self::ScheduleAnywaySpread => "removing: spec.topologySpreadConstraints",
+            Self::PreferNoScheduleTaints => "adding: toleration for PreferNoSchedule taints",
+        }
+    }
+}
+
+/// What a pod asks for at this stage. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    /// Its place among the pods of the pass.
+    pub(super) index: usize,
+    pub(super) pod: Arc<Pod>,
+    pub(super) affinity: Arc<Affinity>,
+    pub(super) tolerations: Arc<Vec<Toleration>>,
+    pub(super) spread: Arc<Vec<TopologySpreadConstraint>>,
+    /// With the heaviest preference.
+    pub(super) requirements: Requirements,
+    /// Without preferences.
+    pub(super) strict: Requirements,
+}
+
+impl Ask {
+    /// All that the pod asks for.
+    pub(super) fn new(index: usize, pod: &Arc<Pod>, policy: PreferencePolicy) -> Self {
+        let spec = &pod.template.spec;
+        let mut ask = Self {
+            index,
+            pod: Arc::clone(pod),
+            affinity: Arc::new(spec.affinity.clone()),
+            tolerations: Arc::new(spec.tolerations.clone()),
+            spread: Arc::new(spec.topology_spread.clone()),
+            requirements: Requirements::default(),
+            strict: Requirements::default(),
+        };
+        ask.require(policy);
+        ask
+    }
+
+    /// Works out what is required of nodes (`updateCachedPodData`).
+    pub(super) fn require(&mut self, policy: PreferencePolicy) {
+        let selector = &self.spec().node_selector;
+        let strict = Requirements::of_pod(selector, &self.affinity, true);
+        let has_preference = !self.affinity.preferred_node.is_empty();
+        self.requirements = if has_preference && policy == PreferencePolicy::Respect {
+            Requirements::of_pod(selector, &self.affinity, false)
+        } else {
+            strict.clone()
+        };
+        self.strict = strict;
+    }
+
+    /// The spec as written; what was relaxed is in the other fields.
+    pub(super) fn spec(&self) -> &PodSpec {
+        &self.pod.template.spec
+    }
+
+    /// Gives in by one step, if there is one left (`Relax`).
+    pub(super) fn relax(&mut self, may_tolerate: bool) -> Option<Relaxation> {
+        self.drop_required_term()
+            .or_else(|| {
+                let preferred = &mut Arc::make_mut(&mut self.affinity).preferred_pod;
+                drop_heaviest(preferred).then_some(Relaxation::PreferredPodAffinity)
+            })
+            .or_else(|| {
+                let preferred = &mut Arc::make_mut(&mut self.affinity).preferred_anti;
+                drop_heaviest(preferred).then_some(Relaxation::PreferredPodAntiAffinity)
+            })
+            .or_else(|| {
+                let preferred = &mut Arc::make_mut(&mut self.affinity).preferred_node;
+                drop_heaviest(preferred).then_some(Relaxation::PreferredNodeAffinity)
+            })
+            .or_else(|| self.drop_spread())
+            .or_else(|| if may_tolerate { self.tolerate_soft_taints() } else { None })
+    }
+
+    /// Drops the first required term, if another is left.
+    pub(super) fn drop_required_term(&mut self) -> Option<Relaxation> {
+        if self.affinity.required_node.as_ref().is_none_or(|terms| terms.len() < 2) {
+            return None;
+        }
+        let terms = Arc::make_mut(&mut self.affinity).required_node.as_mut()?;
+        terms.remove(0);
+        Some(Relaxation::RequiredNodeAffinityTerm)
+    }
+
+    fn drop_spread(&mut self) -> Option<Relaxation> {
+        let is_soft = |one: &TopologySpreadConstraint| {
+            one.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway
+        };
+        let place = self.spread.iter().position(is_soft)?;
+        Arc::make_mut(&mut self.spread).swap_remove(place);
+        Some(Relaxation::ScheduleAnywaySpread)
+    }
+
+    /// Tolerates taints that prefer other pods, unless it does so already.
+    pub(super) fn tolerate_soft_taints(&mut self) -> Option<Relaxation> {
+        let effect = Some(TaintEffect::PreferNoSchedule);
+        let is_it = |one: &Toleration| {
+            let is_blank = one.key.is_empty() && one.value.is_empty();
+            is_blank && one.effect == effect && one.operator == TolerationOperator::Exists
+        };
+        if self.tolerations.iter().any(is_it) {
+            return None;
+        }
+        Arc::make_mut(&mut self.tolerations).push(Toleration {
+            key: "".into(),
+            operator: TolerationOperator::Exists,
+            value: "".into(),
+            effect,
+            toleration_seconds: None,
+        });
+        Some(Relaxation::PreferNoScheduleTaints)
+    }
+}
+
+/// Drops the heaviest of some preferences, if there is one.
+fn drop_heaviest<T>(preferred: &mut Vec<(i32, T)>) -> bool {
+    preferred.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    if preferred.is_empty() {
+        return false;
+    }
+    preferred.remove(0);
+    true
+}

@@ -1,0 +1,49 @@
+//! The order in which pods are tried (`queue.go`).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::go_sort::sort_slice;
+use crate::pod::Pod;
+
+/// Pods by CPU, memory, age and UID. One that found no place comes again at the end, until the queue has come round
+/// without getting shorter.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pods: VecDeque<usize>,
+    /// How long the queue was when a pod was put back.
+    length_at_push: BTreeMap<usize, usize>,
+}
+
+impl Queue {
+    /// All pods, by their places in a list.
+    pub(super) fn new(pods: &[std::sync::Arc<Pod>]) -> Self {
+        let mut order: Vec<usize> = (0..pods.len()).collect();
+        sort_slice(&mut order, |one, other| is_before(&pods[*one], &pods[*other]));
+        Self { pods: order.into(), length_at_push: BTreeMap::new() }
+    }
+
+    /// The next pod.
+    pub(super) fn pop(&mut self) -> Option<usize> {
+        let first = *self.pods.front()?;
+        if self.length_at_push.get(&first) == Some(&self.pods.len()) {
+            return None;
+        }
+        self.pods.pop_front()
+    }
+
+    /// Puts a pod back.
+    pub(super) fn push(&mut self, pod: usize) {
+        self.pods.push_back(pod);
+        self.length_at_push.insert(pod, self.pods.len());
+    }
+}
+
+/// Larger requests of CPU first, then of memory, then the older, then by UID.
+fn is_before(one: &Pod, other: &Pod) -> bool {
+    let size = |pod: &Pod| (pod.requests.cpu(), pod.requests.memory());
+    size(other)
+        .cmp(&size(one))
+        .then_with(|| one.created.cmp(&other.created))
+        .then_with(|| one.uid.cmp(&other.uid))
+        .is_lt()
+}

@@ -1,0 +1,272 @@
+//! The pass itself (`scheduler.go`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::claim::OpenClaim;
+use super::error::PodError;
+use super::existing::ExistingNode;
+use super::open_claims::OpenClaims;
+use super::preferences::{Ask, Relaxation};
+use super::queue::Queue;
+use super::result::{ExistingPlacement, NewClaim, PodFailure, Results};
+use super::template::Template;
+use super::topology::Topology;
+use crate::amounts::Amounts;
+use crate::instance_type::InstanceType;
+use crate::labels::HOSTNAME;
+use crate::node_pool::{NodePool, order_by_weight};
+use crate::pod::Pod;
+use crate::requirements::Requirements;
+use crate::state::{MinValuesPolicy, Snapshot, StateNode};
+use cluster::pod_template::TaintEffect;
+use cluster::{Name, NamespacedName};
+
+/// Finds places for pods: on nodes that are there, or else on nodes that are to be made (`Solve`). Absent if no pool
+/// could make any.
+pub fn solve<'a>(
+    snapshot: &'a Snapshot,
+    pods: &[Arc<Pod>],
+    targets: Vec<&'a StateNode>,
+) -> Option<Results> {
+    let mut pools: Vec<Arc<NodePool>> =
+        snapshot.pools.iter().filter(|pool| pool.is_ready).cloned().collect();
+    if pools.is_empty() {
+        return None;
+    }
+    order_by_weight(&mut pools);
+    let policy = snapshot.options.preference_policy;
+    let asks: Vec<Ask> =
+        pods.iter().enumerate().map(|(index, pod)| Ask::new(index, pod, policy)).collect();
+    let topology = Topology::new(snapshot, targets.clone(), &pools, &asks);
+    let scheduler = Scheduler::new(snapshot, &pools, targets, topology);
+    Some(scheduler.run(pods, &asks))
+}
+
+struct Scheduler<'a> {
+    snapshot: &'a Snapshot,
+    topology: Topology<'a>,
+    templates: Vec<Template>,
+    existing: Vec<ExistingNode<'a>>,
+    claims: OpenClaims,
+    /// What is left of the limits of each pool.
+    remaining: BTreeMap<Name, Amounts>,
+    /// Claims that were tried, for names that nobody knows yet.
+    hosts: usize,
+    /// Of each template, whether the claim that was opened last wants fewer values than its pool.
+    min_values_relaxed: Vec<bool>,
+    /// Whether a pod may give in to taints that prefer other pods.
+    may_tolerate: bool,
+    relaxations: Vec<(NamespacedName, Relaxation)>,
+}
+
+impl<'a> Scheduler<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        pools: &[Arc<NodePool>],
+        targets: Vec<&'a StateNode>,
+        mut topology: Topology<'a>,
+    ) -> Self {
+        let is_soft = |pool: &Arc<NodePool>| {
+            let taints = &pool.template.taints;
+            taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
+        };
+        let mut remaining: BTreeMap<Name, Amounts> =
+            pools.iter().map(|pool| (pool.name.clone(), pool.limits.clone())).collect();
+        let mut existing = Vec::new();
+        for state in targets {
+            let node = ExistingNode::new(state, &snapshot.daemons);
+            topology.register_host(state.hostname());
+            if let Some(left) = state.pool().and_then(|pool| remaining.get_mut(pool)) {
+                *left = left.minus(&state.capacity());
+            }
+            existing.push(node);
+        }
+        existing.sort_by(|one, other| {
+            let key = |node: &ExistingNode<'_>| !node.is_initialized;
+            key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
+        });
+        let templates: Vec<Template> =
+            pools.iter().filter_map(|pool| Template::new(pool, snapshot)).collect();
+        Self {
+            snapshot,
+            topology,
+            min_values_relaxed: vec![false; templates.len()],
+            templates,
+            existing,
+            claims: OpenClaims::default(),
+            remaining,
+            hosts: 0,
+            may_tolerate: pools.iter().any(is_soft),
+            relaxations: Vec::new(),
+        }
+    }
+
+    fn run(mut self, pods: &[Arc<Pod>], asks: &[Ask]) -> Results {
+        let mut queue = Queue::new(pods);
+        let mut errors: BTreeMap<usize, PodError> = BTreeMap::new();
+        while let Some(pod) = queue.pop() {
+            match self.try_schedule(asks[pod].clone()) {
+                Ok(()) => {
+                    errors.remove(&pod);
+                }
+                Err(error) => {
+                    errors.insert(pod, error);
+                    self.topology.update(&asks[pod]);
+                    queue.push(pod);
+                }
+            }
+        }
+        self.results(pods, errors)
+    }
+
+    /// Tries a pod, and lets it give in step by step (`trySchedule`).
+    fn try_schedule(&mut self, mut ask: Ask) -> Result<(), PodError> {
+        loop {
+            let Err(error) = self.add(&ask) else { return Ok(()) };
+            let Some(relaxation) = ask.relax(self.may_tolerate) else { return Err(error) };
+            self.relaxations.push((ask.pod.id.clone(), relaxation));
+            self.topology.update(&ask);
+            ask.require(self.snapshot.options.preference_policy);
+        }
+    }
+
+    fn add(&mut self, ask: &Ask) -> Result<(), PodError> {
+        if self.add_to_existing(ask) {
+            return Ok(());
+        }
+        self.claims.sort();
+        if self.add_to_open(ask) {
+            return Ok(());
+        }
+        if self.templates.is_empty() {
+            let message = "nodepool requirements filtered out all available instance types";
+            return Err(PodError::new(message));
+        }
+        self.open(ask)
+    }
+
+    fn add_to_existing(&mut self, ask: &Ask) -> bool {
+        let is_bound = self.topology.concerns(ask);
+        let found =
+            self.existing.iter().enumerate().find_map(|(place, node)| {
+                Some((place, node.can_add(ask, &self.topology, is_bound)?))
+            });
+        let Some((place, requirements)) = found else { return false };
+        self.existing[place].add(ask, requirements, &mut self.topology);
+        true
+    }
+
+    fn add_to_open(&mut self, ask: &Ask) -> bool {
+        let found = self.claims.list.iter().enumerate().find_map(|(place, claim)| {
+            let parts = (&self.templates[claim.template], &self.topology);
+            Some((place, claim.can_add(ask, parts, false, self.snapshot).ok()?))
+        });
+        let Some((place, grown)) = found else { return false };
+        let claim = &mut self.claims.list[place];
+        claim.add(ask, grown, &self.templates[claim.template], &mut self.topology);
+        true
+    }
+
+    /// Opens a claim of the first pool that can make one (`addToNewNodeClaim`).
+    fn open(&mut self, ask: &Ask) -> Result<(), PodError> {
+        let relaxes = self.snapshot.options.min_values_policy == MinValuesPolicy::BestEffort;
+        let mut errors = Vec::new();
+        for place in 0..self.templates.len() {
+            let template = &self.templates[place];
+            let options = match self.within_limits(template) {
+                Ok(options) => options,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            };
+            self.hosts += 1;
+            let host = format!("hostname-placeholder-{:04}", self.hosts).into();
+            let mut claim = OpenClaim::new((place, template), options, host);
+            match claim.can_add(ask, (template, &self.topology), relaxes, self.snapshot) {
+                Err(error) => errors.push(error),
+                Ok(grown) => {
+                    let before = claim.requirements.clone();
+                    claim.add(ask, grown, template, &mut self.topology);
+                    // The annotation is in a map that all claims of a pool share: the last one opened tells.
+                    self.min_values_relaxed[place] = claim.wants_fewer_than(&before);
+                    self.use_up(&claim);
+                    self.claims.list.push(claim);
+                    return Ok(());
+                }
+            }
+        }
+        Err(PodError::combined(errors))
+    }
+
+    /// The instance types of a pool that do not breach its limits.
+    fn within_limits(&self, template: &Template) -> Result<Vec<Arc<InstanceType>>, PodError> {
+        let pool = &template.pool.name;
+        let Some(remaining) = self.remaining.get(pool) else { return Ok(template.options.clone()) };
+        if remaining.get("nodes") == Some(0) {
+            let message = format!("node limits have been exhausted for nodepool (NodePool={pool})");
+            return Err(PodError::new(message));
+        }
+        let options = template.options.iter().filter(|one| one.capacity.is_within(remaining));
+        let options: Vec<_> = options.cloned().collect();
+        if options.is_empty() {
+            let message = format!(
+                "all available instance types exceed limits for nodepool (NodePool={pool})"
+            );
+            return Err(PodError::new(message));
+        }
+        Ok(options)
+    }
+
+    /// Takes the most that a claim could be off the limits of its pool (`subtractMax`).
+    fn use_up(&mut self, claim: &OpenClaim) {
+        let mut most = Amounts::default();
+        claim.options.iter().for_each(|one| most.raise_to(&one.capacity));
+        let pool = &self.templates[claim.template].pool.name;
+        if let Some(remaining) = self.remaining.get_mut(pool) {
+            *remaining = remaining.minus(&most);
+        }
+    }
+
+    fn results(self, pods: &[Arc<Pod>], errors: BTreeMap<usize, PodError>) -> Results {
+        let named = |places: &[usize]| places.iter().map(|pod| Arc::clone(&pods[*pod])).collect();
+        let Self { claims, templates, existing, relaxations, min_values_relaxed, .. } = self;
+        let claims = claims.list.into_iter().map(|claim| {
+            let mut requirements: Requirements = claim.requirements;
+            requirements.remove(HOSTNAME);
+            NewClaim {
+                pool: Arc::clone(&templates[claim.template].pool),
+                pods: named(&claim.pods),
+                requests: claim.requests,
+                requirements,
+                options: claim.options,
+                min_values_relaxed: min_values_relaxed[claim.template],
+            }
+        });
+        let existing = existing.into_iter().map(|node| ExistingPlacement {
+            provider_id: provider_id(node.state),
+            claim: node.state.claim.as_ref().map(|claim| claim.name.clone()),
+            is_initialized: node.is_initialized,
+            pods: named(&node.pods),
+            node: node.name,
+        });
+        let failure = |(pod, error): (usize, PodError)| {
+            let is_pending = pods[pod].is_provisionable();
+            (pods[pod].id.clone(), PodFailure { message: error.to_string(), is_pending })
+        };
+        Results {
+            claims: claims.collect(),
+            existing: existing.collect(),
+            errors: errors.into_iter().map(failure).collect(),
+            relaxations,
+        }
+    }
+}
+
+fn provider_id(state: &StateNode) -> Option<Name> {
+    match &state.claim {
+        Some(claim) => claim.provider_id.clone(),
+        None => Some(state.name().clone()),
+    }
+}

@@ -1,0 +1,71 @@
+//! What the nodes of each pool are made from (`nodeclaimtemplate.go`), and the pods of DaemonSets that they get.
+
+use std::sync::Arc;
+
+use super::claim::{Filtered, filter_types};
+use super::preferences::Ask;
+use crate::amounts::Amounts;
+use crate::instance_type::InstanceType;
+use crate::node_pool::NodePool;
+use crate::pod::{Pod, untolerated};
+use crate::requirements::Requirements;
+use crate::state::{MinValuesPolicy, PreferencePolicy, Snapshot};
+use scheduler::pod_class::HostPort;
+
+/// A pool that can make nodes.
+#[derive(Debug)]
+pub(super) struct Template {
+    pub(super) pool: Arc<NodePool>,
+    pub(super) requirements: Requirements,
+    pub(super) options: Vec<Arc<InstanceType>>,
+    /// What the pods of DaemonSets ask for on each node.
+    pub(super) overhead: Amounts,
+    /// The ports that they take.
+    pub(super) ports: Vec<HostPort>,
+}
+
+impl Template {
+    /// The pool's template; absent if it allows no instance type.
+    pub(super) fn new(pool: &Arc<NodePool>, snapshot: &Snapshot) -> Option<Self> {
+        let requirements = pool.requirements();
+        let relaxes = snapshot.options.min_values_policy == MinValuesPolicy::BestEffort;
+        let nothing = Amounts::default();
+        let types = snapshot.types_of(&pool.name);
+        let Filtered { options, .. } =
+            filter_types(types, &requirements, &nothing, relaxes).ok()?;
+        let daemons = snapshot.daemons.iter();
+        let own: Vec<&Arc<Pod>> =
+            daemons.filter(|one| gets_daemon(pool, &requirements, one, snapshot)).collect();
+        let mut overhead = Amounts::default();
+        for daemon in &own {
+            overhead.add(&daemon.requests);
+        }
+        let ports = own.iter().flat_map(|daemon| daemon.host_ports.iter().cloned()).collect();
+        let overhead = overhead.with_pods(own.len());
+        Some(Self { pool: Arc::clone(pool), requirements, options, overhead, ports })
+    }
+}
+
+/// Whether nodes of a pool may get the pod of a DaemonSet (`isDaemonPodCompatible`): one of its terms is enough, and
+/// taints that prefer other pods do not count.
+fn gets_daemon(
+    pool: &NodePool,
+    requirements: &Requirements,
+    daemon: &Arc<Pod>,
+    snapshot: &Snapshot,
+) -> bool {
+    let mut ask = Ask::new(0, daemon, PreferencePolicy::Ignore);
+    ask.tolerate_soft_taints();
+    if untolerated(&pool.template.taints, &ask.tolerations).is_some() {
+        return false;
+    }
+    loop {
+        if requirements.is_compatible(&ask.strict, Some(&snapshot.well_known)) {
+            return true;
+        }
+        if ask.drop_required_term().is_none() {
+            return false;
+        }
+        ask.require(PreferencePolicy::Ignore);
+    }
+}

@@ -1,0 +1,440 @@
+//! The cluster at an instant, as Karpenter sees it (`pkg/controllers/state`).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::amounts::Amounts;
+use super::instance_type::InstanceType;
+use super::labels::{
+    DISRUPTED_TAINT, DO_NOT_DISRUPT, HOSTNAME, NODE_POOL, UNREGISTERED_TAINT, WellKnownLabels,
+};
+use super::node_pool::NodePool;
+use super::pdb::Budgets;
+use super::pod::{Pod, PodOwner};
+use super::requirement::WrittenRequirement;
+use super::ties::Ties;
+use cluster::node::Taint;
+use cluster::pod_template::TaintEffect;
+use cluster::{Labels, Name};
+use engine::{SimDuration, SimTime};
+use scheduler::pod_class::HostPort;
+
+/// What the operator was started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `BATCH_IDLE_DURATION`: a batch ends when no pod came for so long.
+    pub batch_idle: SimDuration,
+    /// `BATCH_MAX_DURATION`: a batch ends after so long.
+    pub batch_max: SimDuration,
+    /// `PREFERENCE_POLICY`.
+    pub preference_policy: PreferencePolicy,
+    /// `MIN_VALUES_POLICY`.
+    pub min_values_policy: MinValuesPolicy,
+    /// The feature gate `SpotToSpotConsolidation`.
+    pub spot_to_spot_consolidation: bool,
+    /// How many instance types a NodeClaim may list.
+    pub max_instance_types: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            batch_idle: SimDuration::from_secs(1),
+            batch_max: SimDuration::from_secs(10),
+            preference_policy: PreferencePolicy::Respect,
+            min_values_policy: MinValuesPolicy::Strict,
+            spot_to_spot_consolidation: false,
+            max_instance_types: 600,
+        }
+    }
+}
+
+impl Options {
+    /// How long a node counts as taken by a pod that waits (`nominationWindow`).
+    pub fn nomination_window(&self) -> SimDuration {
+        SimDuration::from_nanos(self.batch_max.as_nanos() * 2).max(SimDuration::from_secs(10))
+    }
+}
+
+/// Whether preferences count while there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreferencePolicy {
+    /// As requirements, until they cannot be met.
+    Respect,
+    /// Not at all.
+    Ignore,
+}
+
+/// What becomes of `minValues` that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinValuesPolicy {
+    /// There is no node.
+    Strict,
+    /// They are lowered to what can be had.
+    BestEffort,
+}
+
+/// A NodeClaim: a node that was asked for.
+#[derive(Clone, Debug)]
+pub struct NodeClaim {
+    /// Name.
+    pub name: Name,
+    /// Labels, with those of the instance once it is launched.
+    pub labels: Labels,
+    /// Annotations.
+    pub annotations: Labels,
+    /// Taints that its node gets.
+    pub taints: Vec<Taint>,
+    /// Taints that somebody takes off before it is initialized.
+    pub startup_taints: Vec<Taint>,
+    /// What the instance must be.
+    pub requirements: Vec<WrittenRequirement>,
+    /// What the pods for which it was made ask for.
+    pub requests: Amounts,
+    /// What the instance has; nothing before the launch.
+    pub capacity: Amounts,
+    /// What pods may use; nothing before the launch.
+    pub allocatable: Amounts,
+    /// `creationTimestamp`.
+    pub created: SimTime,
+    /// `spec.expireAfter`.
+    pub expire_after: Option<SimDuration>,
+    /// `spec.terminationGracePeriod`.
+    pub termination_grace_period: Option<SimDuration>,
+    /// The hash of its pool when it was made.
+    pub hash: Name,
+    /// The instance, once it is launched.
+    pub provider_id: Option<Name>,
+    /// Since when it is initialized, in whole seconds.
+    pub initialized: Option<SimTime>,
+    /// Since when it may be consolidated.
+    pub consolidatable: Option<SimTime>,
+    /// Since when it is not what its pool would make now, and why.
+    pub drifted: Option<(SimTime, DriftReason)>,
+    /// When a pod last came or went, in whole seconds.
+    pub last_pod_event: Option<SimTime>,
+    /// Whether it is being deleted.
+    pub is_terminating: bool,
+}
+
+/// Why a node is not what its pool would make now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftReason {
+    /// The template of its pool has changed.
+    NodePoolDrifted,
+    /// Its labels do not meet what the pool requires.
+    RequirementsDrifted,
+    /// The cloud does not have its instance type any more.
+    InstanceTypeNotFound,
+}
+
+impl DriftReason {
+    /// As the condition has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NodePoolDrifted => "NodePoolDrifted",
+            Self::RequirementsDrifted => "RequirementsDrifted",
+            Self::InstanceTypeNotFound => "InstanceTypeNotFound",
+        }
+    }
+}
+
+/// A node of the API.
+#[derive(Clone, Debug)]
+pub struct NodeObject {
+    /// Name.
+    pub name: Name,
+    /// Labels.
+    pub labels: Labels,
+    /// Annotations.
+    pub annotations: Labels,
+    /// Taints.
+    pub taints: Vec<Taint>,
+    /// What the machine has.
+    pub capacity: Amounts,
+    /// What pods may use.
+    pub allocatable: Amounts,
+    /// Whether it is Ready.
+    pub is_ready: bool,
+    /// Whether Karpenter has taken it up (`karpenter.sh/registered`).
+    pub is_registered: bool,
+    /// Whether all that it needs is there (`karpenter.sh/initialized`).
+    pub is_initialized: bool,
+}
+
+/// A NodeClaim and its node, or one of them.
+#[derive(Clone, Debug)]
+pub struct StateNode {
+    /// What was asked for; absent for nodes that Karpenter did not make.
+    pub claim: Option<Arc<NodeClaim>>,
+    /// What came of it; absent while it is launched.
+    pub node: Option<Arc<NodeObject>>,
+    /// The pods on it.
+    pub pods: Vec<Arc<Pod>>,
+    /// Whether a command of the disruption queue is about to delete it.
+    pub is_marked: bool,
+    /// Until when it counts as taken by a pod that waits.
+    pub nominated_until: SimTime,
+}
+
+impl StateNode {
+    /// Whether Karpenter made it.
+    pub const fn is_managed(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// Whether its node is taken up; those that Karpenter did not make count as such.
+    pub fn is_registered(&self) -> bool {
+        !self.is_managed() || self.node.as_ref().is_some_and(|node| node.is_registered)
+    }
+
+    /// Whether it is ready for pods; those that Karpenter did not make count as such.
+    pub fn is_initialized(&self) -> bool {
+        !self.is_managed() || self.node.as_ref().is_some_and(|node| node.is_initialized)
+    }
+
+    /// The claim while that is what counts.
+    fn claim_before_registration(&self) -> Option<&NodeClaim> {
+        let claim = self.claim.as_deref()?;
+        (!self.is_registered()).then_some(claim)
+    }
+
+    /// The node's name, or the claim's before its node is registered.
+    pub fn name(&self) -> &Name {
+        match (self.claim_before_registration(), &self.node, &self.claim) {
+            (Some(claim), _, _) => &claim.name,
+            (None, Some(node), _) => &node.name,
+            (None, None, Some(claim)) => &claim.name,
+            (None, None, None) => no_name(),
+        }
+    }
+
+    /// The labels that count now.
+    pub fn labels(&self) -> &Labels {
+        match (self.claim_before_registration(), &self.node) {
+            (Some(claim), _) => &claim.labels,
+            (None, Some(node)) => &node.labels,
+            (None, None) => no_labels(),
+        }
+    }
+
+    /// The annotations that count now.
+    pub fn annotations(&self) -> &Labels {
+        match (self.claim_before_registration(), &self.node) {
+            (Some(claim), _) => &claim.annotations,
+            (None, Some(node)) => &node.annotations,
+            (None, None) => no_labels(),
+        }
+    }
+
+    /// The value of the hostname label, or the name.
+    pub fn hostname(&self) -> &Name {
+        self.labels().get(HOSTNAME).filter(|name| !name.is_empty()).unwrap_or_else(|| self.name())
+    }
+
+    /// The pool that it belongs to.
+    pub fn pool(&self) -> Option<&Name> {
+        self.labels().get(NODE_POOL)
+    }
+
+    /// The taints that will remain: before initialization those that go by themselves do not count
+    /// (`StateNode.Taints`).
+    pub fn taints(&self) -> Vec<Taint> {
+        let of_claim = self.claim_before_registration().map(|claim| &claim.taints);
+        let all = of_claim.or_else(|| self.node.as_ref().map(|node| &node.taints));
+        let Some(all) = all else { return Vec::new() };
+        let Some(claim) = self.claim.as_ref().filter(|_| !self.is_initialized()) else {
+            return all.clone();
+        };
+        let goes = |taint: &&Taint| {
+            is_ephemeral(taint) || claim.startup_taints.iter().any(|one| is_same_taint(one, taint))
+        };
+        all.iter().filter(|taint| !goes(taint)).cloned().collect()
+    }
+
+    /// What the machine has: before initialization what the node does not tell yet is taken from the claim.
+    pub fn capacity(&self) -> Amounts {
+        self.reported(|node| &node.capacity, |claim| &claim.capacity).with_a_node()
+    }
+
+    /// What pods may use, likewise.
+    pub fn allocatable(&self) -> Amounts {
+        self.reported(|node| &node.allocatable, |claim| &claim.allocatable)
+    }
+
+    fn reported(
+        &self,
+        of_node: fn(&NodeObject) -> &Amounts,
+        of_claim: fn(&NodeClaim) -> &Amounts,
+    ) -> Amounts {
+        let claim = self.claim.as_deref().filter(|_| !self.is_initialized());
+        let mut all = self.node.as_deref().map(of_node).cloned().unwrap_or_default();
+        for (name, nanos) in claim.map(of_claim).into_iter().flat_map(Amounts::iter) {
+            if all.get(name).unwrap_or(0) == 0 {
+                all.set(&Name::from(name), nanos);
+            }
+        }
+        all
+    }
+
+    /// What its pods ask for.
+    pub fn requests(&self) -> Amounts {
+        self.sum(|_| true)
+    }
+
+    /// What the pods of DaemonSets on it ask for.
+    pub fn daemon_requests(&self) -> Amounts {
+        self.sum(|pod| pod.owner == PodOwner::DaemonSet)
+    }
+
+    fn sum(&self, counts: impl Fn(&Pod) -> bool) -> Amounts {
+        let mut sum = Amounts::default();
+        for pod in self.pods.iter().filter(|pod| !pod.is_terminal && counts(pod)) {
+            sum.add(&pod.requests);
+        }
+        sum
+    }
+
+    /// The host ports that its pods take.
+    pub fn host_ports(&self) -> Vec<HostPort> {
+        let pods = self.pods.iter().filter(|pod| !pod.is_terminal);
+        pods.flat_map(|pod| pod.host_ports.iter().cloned()).collect()
+    }
+
+    /// Whether it is about to go (`MarkedForDeletion`).
+    pub fn is_going(&self) -> bool {
+        self.is_marked || self.claim.as_ref().is_some_and(|claim| claim.is_terminating)
+    }
+
+    /// Whether it counts as taken by a pod that waits.
+    pub fn is_nominated(&self, now: SimTime) -> bool {
+        self.nominated_until > now
+    }
+
+    /// Why it must stay for now, whatever its pods say (`ValidateNodeDisruptable`); absent if it may go.
+    pub fn blocker(&self, now: SimTime) -> Option<String> {
+        let reason = if self.claim.is_none() {
+            "node isn't managed by karpenter".to_owned()
+        } else if self.node.is_none() {
+            "nodeclaim does not have an associated node".to_owned()
+        } else if !self.is_initialized() {
+            "node isn't initialized".to_owned()
+        } else if self.is_going() {
+            "node is deleting or marked for deletion".to_owned()
+        } else if self.is_nominated(now) {
+            "node is nominated for a pending pod".to_owned()
+        } else if self.annotations().get(DO_NOT_DISRUPT).is_some_and(|one| one.as_ref() == "true") {
+            format!("disruption is blocked through the {DO_NOT_DISRUPT:?} annotation")
+        } else if self.pool().is_none() {
+            format!("node doesn't have required label {NODE_POOL}")
+        } else {
+            return None;
+        };
+        Some(reason)
+    }
+}
+
+fn no_labels() -> &'static Labels {
+    static NONE: std::sync::OnceLock<Labels> = std::sync::OnceLock::new();
+    NONE.get_or_init(Labels::default)
+}
+
+fn no_name() -> &'static Name {
+    static NONE: std::sync::OnceLock<Name> = std::sync::OnceLock::new();
+    NONE.get_or_init(|| "".into())
+}
+
+/// Whether two taints are one: key and effect are equal (`MatchTaint`).
+fn is_same_taint(one: &Taint, other: &Taint) -> bool {
+    one.key == other.key && one.effect == other.effect
+}
+
+/// Whether a taint goes by itself while a node starts (`IsKnownEphemeralTaint`).
+fn is_ephemeral(taint: &Taint) -> bool {
+    use TaintEffect::{NoExecute, NoSchedule};
+    const KNOWN: [(&str, TaintEffect); 5] = [
+        ("node.kubernetes.io/not-ready", NoSchedule),
+        ("node.kubernetes.io/not-ready", NoExecute),
+        ("node.kubernetes.io/unreachable", NoSchedule),
+        ("node.cloudprovider.kubernetes.io/uninitialized", NoSchedule),
+        (UNREGISTERED_TAINT, NoExecute),
+    ];
+    KNOWN.iter().any(|(key, effect)| taint.key.as_ref() == *key && taint.effect == *effect)
+        || taint.key.starts_with("readiness.k8s.io/")
+}
+
+/// Whether a node has the taint of those that are about to go.
+pub fn is_disrupted(taints: &[Taint]) -> bool {
+    let is_it =
+        |one: &Taint| one.key.as_ref() == DISRUPTED_TAINT && one.effect == TaintEffect::NoSchedule;
+    taints.iter().any(is_it)
+}
+
+/// The cluster at an instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Now.
+    pub now: SimTime,
+    /// What time of the calendar simulated time began at.
+    pub epoch: Timestamp,
+    /// Nodes and claims, by name.
+    pub nodes: Vec<StateNode>,
+    /// Pods that are on no node.
+    pub waiting: Vec<Arc<Pod>>,
+    /// All NodePools.
+    pub pools: Vec<Arc<NodePool>>,
+    /// The pods that each DaemonSet would make.
+    pub daemons: Vec<Arc<Pod>>,
+    /// PodDisruptionBudgets.
+    pub budgets: Budgets,
+    /// Namespaces with their labels.
+    pub namespaces: Vec<(Name, Labels)>,
+    /// What the cloud has, by pool, in its order.
+    pub instance_types: Vec<(Name, Arc<[Arc<InstanceType>]>)>,
+    /// The labels that every new node gets.
+    pub well_known: Arc<WellKnownLabels>,
+    /// What the operator was started with.
+    pub options: Options,
+    /// Decides among equals.
+    pub ties: Ties,
+}
+
+impl Snapshot {
+    /// The instance types of a pool.
+    pub fn types_of(&self, pool: &str) -> &[Arc<InstanceType>] {
+        let found = self.instance_types.iter().find(|(name, _)| name.as_ref() == pool);
+        found.map_or(&[], |(_, types)| types)
+    }
+
+    /// A pool by its name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<NodePool>> {
+        self.pools.iter().find(|pool| pool.name.as_ref() == name)
+    }
+
+    /// What the nodes of a pool have together, but for those that are about to go (`NodePoolResourcesFor`).
+    pub fn pool_usage(&self, pool: &str) -> Amounts {
+        let mut sum = Amounts::default();
+        for node in self.nodes.iter().filter(|node| !node.is_going()) {
+            if node.pool().is_some_and(|name| name.as_ref() == pool) {
+                sum.add(&node.capacity());
+            }
+        }
+        sum
+    }
+
+    /// The pods of nodes that are about to go which need another place, and may leave
+    /// (`CurrentlyReschedulablePods`).
+    pub fn pods_of_going_nodes(&self) -> Vec<Arc<Pod>> {
+        let going = self.nodes.iter().filter(|node| node.is_going() && node.node.is_some());
+        let pods = going.flat_map(|node| &node.pods);
+        pods.filter(|pod| self.is_reschedulable_now(pod)).cloned().collect()
+    }
+
+    /// Whether a pod needs another place and nothing keeps it where it is (`IsCurrentlyReschedulable`).
+    pub fn is_reschedulable_now(&self, pod: &Pod) -> bool {
+        pod.is_reschedulable()
+            && pod.is_disruptable(self.now)
+            && !self.budgets.fully_block(pod, self.now)
+    }
+}

@@ -1,0 +1,48 @@
+//! Where Go walks a map, chance decides among equals. Here it is a seed that does, so that a run can be repeated.
+
+use std::cell::Cell;
+
+/// Decides among equals.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// 0: the first in the alphabet.
+    seed: u64,
+    /// Choices so far: each is made anew.
+    choices: Cell<u64>,
+}
+
+impl Ties {
+    /// Choices that this seed makes; 0 takes the first in the alphabet.
+    pub const fn seeded(seed: u64) -> Self {
+        Self { seed, choices: Cell::new(0) }
+    }
+
+    /// Puts names in the order in which a walk over a map may come upon them.
+    pub fn shuffle<T>(&self, items: &mut [T], name: impl Fn(&T) -> &str) {
+        items.sort_by(|one, other| name(one).cmp(name(other)));
+        if self.seed != 0 {
+            self.choices.set(self.choices.get() + 1);
+            let salt = mix(self.seed ^ mix(self.choices.get()));
+            items.sort_by_key(|one| rank(salt, name(one)));
+        }
+    }
+
+    /// One of several names.
+    pub fn pick<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        let mut names: Vec<&str> = names.collect();
+        self.shuffle(&mut names, |name| name);
+        names.first().copied()
+    }
+}
+
+fn rank(salt: u64, name: &str) -> u64 {
+    name.bytes().fold(salt, |state, byte| mix(state ^ u64::from(byte)))
+}
+
+/// The finalizer of SplitMix64.
+const fn mix(mut bits: u64) -> u64 {
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
+}

@@ -1,0 +1,169 @@
+//! Objects that controllers make of others before any pod needs them: Secrets of certificates and of stores of secrets,
+//! and the ReplicaSet that stands for a ReplicationController.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::object::Manifest;
+use cluster::{Kind, ObjectReference};
+
+/// Adds what controllers make of these objects, and says so. A Secret that is among them stays as it is.
+pub fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
+    let mut asked = BTreeMap::new();
+    for manifest in manifests.iter() {
+        keys_asked(&manifest.value, &mut asked);
+    }
+    let mut made: Vec<Manifest> = Vec::new();
+    for manifest in manifests.iter_mut() {
+        if &*manifest.api_version == "v1" && &*manifest.kind == "ReplicationController" {
+            become_replica_set(manifest, diagnostics);
+        }
+        let Some((name, mut keys)) = secret_of(manifest) else { continue };
+        keys.extend(asked.get(&name).into_iter().flatten().cloned());
+        let namespace = manifest.reference.id.namespace.clone();
+        let data: Map<String, Value> = keys.into_iter().map(|key| (key, "".into())).collect();
+        let metadata = json!({"name": name, "namespace": &*namespace});
+        let value =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
+        let message = format!(
+            "its controller makes the Secret {name}, which is taken to be there from the start"
+        );
+        let note = Diagnostic::note("made-object", message);
+        diagnostics.push(note.at(manifest.origin.place()).of(manifest.label()));
+        made.push(Manifest {
+            api_version: "v1".into(),
+            kind: "Secret".into(),
+            reference: ObjectReference::new(Kind::Secret, namespace, name),
+            has_generated_name: false,
+            value,
+            origin: manifest.origin.clone(),
+        });
+    }
+    let mut known: BTreeSet<ObjectReference> =
+        manifests.iter().map(|manifest| manifest.reference.clone()).collect();
+    made.retain(|one| known.insert(one.reference.clone()));
+    manifests.append(&mut made);
+}
+
+/// The keys that pods ask of Secrets, by the Secrets' names.
+fn keys_asked(value: &Value, asked: &mut BTreeMap<String, BTreeSet<String>>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| keys_asked(item, asked)),
+        Value::Object(fields) => {
+            let text =
+                |of: &Value, field: &str| of.get(field).and_then(Value::as_str).map(str::to_owned);
+            if let Some(reference) = fields.get("secretKeyRef")
+                && let (Some(name), Some(key)) = (text(reference, "name"), text(reference, "key"))
+            {
+                asked.entry(name).or_default().insert(key);
+            }
+            if let Some(volume) = fields.get("secret")
+                && let Some(name) = text(volume, "secretName").or_else(|| text(volume, "name"))
+            {
+                let items = volume.get("items").and_then(Value::as_array).into_iter().flatten();
+                asked.entry(name).or_default().extend(items.filter_map(|item| text(item, "key")));
+            }
+            fields.values().for_each(|field| keys_asked(field, asked));
+        }
+        _ => {}
+    }
+}
+
+/// The name of the Secret that a controller makes of an object, and the keys that are known.
+fn secret_of(manifest: &Manifest) -> Option<(String, BTreeSet<String>)> {
+    let value = &manifest.value;
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let own_name = || Some(manifest.reference.id.name.to_string());
+    let group = manifest.api_version.split('/').next().unwrap_or_default();
+    let keys_of = |pointer: &str| {
+        let fields = value.pointer(pointer).and_then(Value::as_object);
+        fields.into_iter().flat_map(Map::keys).cloned().collect::<BTreeSet<String>>()
+    };
+    let texts = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+    Some(match (group, &*manifest.kind) {
+        ("cert-manager.io", "Certificate") => {
+            (text("/spec/secretName")?, texts(&["tls.crt", "tls.key", "ca.crt"]))
+        }
+        ("external-secrets.io", "ExternalSecret") => {
+            let name = text("/spec/target/name").or_else(own_name)?;
+            let mut keys = keys_of("/spec/target/template/data");
+            let data = value.pointer("/spec/data").and_then(Value::as_array);
+            let entries =
+                data.into_iter().flatten().filter_map(|one| one.get("secretKey")?.as_str());
+            keys.extend(entries.map(str::to_owned));
+            (name, keys)
+        }
+        ("bitnami.com", "SealedSecret") => {
+            let name = text("/spec/template/metadata/name").or_else(own_name)?;
+            (name, keys_of("/spec/encryptedData"))
+        }
+        ("secrets.hashicorp.com", _) => (text("/spec/destination/name")?, BTreeSet::new()),
+        ("onepassword.com", "OnePasswordItem") => (own_name()?, BTreeSet::new()),
+        // CloudNativePG: how applications get in.
+        ("postgresql.cnpg.io", "Cluster") => {
+            let name = text("/spec/bootstrap/initdb/secret/name")
+                .unwrap_or_else(|| format!("{}-app", manifest.reference.id.name));
+            let keys = [
+                "username", "user", "password", "dbname", "host", "port", "pgpass", "uri",
+                "jdbc-uri",
+            ];
+            (name, texts(&keys))
+        }
+        _ => return None,
+    })
+}
+
+/// A ReplicaSet does what a ReplicationController does, with another form of selector.
+fn become_replica_set(manifest: &mut Manifest, diagnostics: &mut Diagnostics) {
+    let message = "it is run as a ReplicaSet of the same name, whose controller does the same";
+    let note = Diagnostic::note("translated-kind", message);
+    diagnostics.push(note.at(manifest.origin.place()).of(manifest.label()));
+    let labels = manifest.value.pointer("/spec/template/metadata/labels").cloned();
+    if let Some(Value::Object(spec)) = manifest.value.get_mut("spec") {
+        let selector = spec.get("selector").filter(|one| !one.is_null()).cloned().or(labels);
+        let selector = selector.unwrap_or_else(|| Value::Object(Map::new()));
+        spec.insert("selector".to_owned(), json!({ "matchLabels": selector }));
+    }
+    manifest.value["apiVersion"] = "apps/v1".into();
+    manifest.value["kind"] = "ReplicaSet".into();
+    manifest.api_version = "apps/v1".into();
+    manifest.kind = "ReplicaSet".into();
+    manifest.reference.kind = Kind::ReplicaSet;
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Source, load};
+
+    fn said(text: &str) -> String {
+        load(&[Source::new("a.yaml", text)]).diagnostics.to_string()
+    }
+
+    #[test]
+    fn a_secret_that_a_controller_makes_is_there() {
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: a, env: \
+                   [{name: P, valueFrom: {secretKeyRef: {name: db, key: password}}}]}]}}\n---\n";
+        assert!(said(pod).contains("Secret default/db is not here"));
+        for maker in [
+            "{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: a}, spec: {secretName: db}}",
+            "{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: db}, spec: {}}",
+            "{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: db}, spec: {encryptedData: {a: b}}}",
+        ] {
+            let said = said(&format!("{pod}{maker}\n"));
+            assert!(!said.contains("warning"), "{said}");
+            assert!(said.contains("its controller makes the Secret db"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_replication_controller_brings_its_pods() {
+        let text = "{apiVersion: v1, kind: ReplicationController, metadata: {name: a}, spec: {replicas: 2, template: \
+                    {metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: a}]}}}}\n";
+        let loaded = load(&[Source::new("a.yaml", text)]);
+        assert_eq!(loaded.objects.len(), 1);
+        assert_eq!(&*loaded.objects[0].manifest.kind, "ReplicaSet");
+        assert!(!loaded.diagnostics.has_errors());
+    }
+}

@@ -1,0 +1,107 @@
+//! Every field of every kind that is simulated is modelled, neutral for a reason, or listed with what that means.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::definitions::DEFINITIONS;
+use crate::kinds::simulated_types;
+use crate::{Source, load, schema};
+
+/// Every field named in the tables, with its type.
+fn named() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let modelled = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    let modelled =
+        modelled.flat_map(|(types, fields)| types.split_ascii_whitespace().map(|of| (of, *fields)));
+    let others = NEUTRAL.iter().chain(&MEANINGS).map(|(of, fields, _)| (*of, *fields));
+    modelled
+        .chain(others)
+        .flat_map(|(of, fields)| fields.split_ascii_whitespace().map(move |field| (of, field)))
+        .filter(|(_, field)| *field != "*")
+}
+
+#[test]
+fn the_tables_name_only_fields_that_exist_and_each_once() {
+    let mut seen = BTreeSet::new();
+    for (type_name, field) in named() {
+        assert!(schema::has_field(type_name, field), "{type_name} has no {field}");
+        assert!(seen.insert((type_name, field)), "{type_name}.{field} is named twice");
+    }
+}
+
+/// The definitions that a schema refers to.
+fn references<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
+    match schema {
+        Value::Object(keywords) => {
+            let reference = keywords.get("$ref").and_then(Value::as_str);
+            found.extend(reference.and_then(|name| name.rsplit('/').next()));
+            keywords.values().for_each(|one| references(one, found));
+        }
+        Value::Array(all) => all.iter().for_each(|one| references(one, found)),
+        _ => {}
+    }
+}
+
+/// Walks from a type to all that its fields which play a part are made of, and says which fields are in no table.
+fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: &mut Vec<String>) {
+    let Some(definition) = DEFINITIONS.get(name) else { return };
+    let Some(properties) = definition.get("properties").and_then(Value::as_object) else { return };
+    if !seen.insert(name) {
+        return;
+    }
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    let is_known = tables.into_iter().any(|(of, _)| lists(of, short));
+    for (field, schema) in properties {
+        let is_object_field = is_top && lists(OBJECTS[4].1, field);
+        let played = part(short, field);
+        let is_explained = played != Part::Listed || meaning(short, field) != meaning("", "");
+        let is_in_a_table = is_known || played == Part::Neutral || is_object_field;
+        if !is_in_a_table || !is_explained && !is_object_field {
+            missing.push(format!("{short}.{field}"));
+        }
+        // What the cluster observed is left out, but for the size of a node.
+        let is_observed = is_object_field && field == "status" && short != "Node";
+        if played == Part::Modelled && !is_observed {
+            let mut found = Vec::new();
+            references(schema, &mut found);
+            found.into_iter().for_each(|name| walk(name, false, seen, missing));
+        }
+    }
+}
+
+#[test]
+fn every_field_of_every_kind_that_is_simulated_is_in_a_table() {
+    let (mut seen, mut missing) = (BTreeSet::new(), Vec::new());
+    for name in simulated_types() {
+        walk(name, true, &mut seen, &mut missing);
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(seen.len() > 80, "the walk finds the types: {}", seen.len());
+}
+
+#[test]
+fn every_field_that_is_neutral_has_its_reason() {
+    assert!(NEUTRAL.iter().all(|(.., reason)| !reason.is_empty()));
+    assert!(MARKS.iter().all(|(.., meaning)| !meaning.is_empty()));
+}
+
+#[test]
+fn annotations_and_labels_that_would_act_are_told_once_each() {
+    let pod = |name: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{istio-injection: enabled}}, annotations: \
+             {{cluster-autoscaler.kubernetes.io/safe-to-evict: 'false', prometheus.io/scrape: 'true'}}}}, \
+             spec: {{containers: [{{name: a, image: a}}]}}}}\n"
+        )
+    };
+    let text = format!("{}---\n{}", pod("a"), pod("b"));
+    let said = load(&[Source::new("pods.yaml", &text)]).diagnostics.to_string();
+    assert!(
+        said.contains("`cluster-autoscaler.kubernetes.io/*` is ignored (2 times): no cluster"),
+        "{said}"
+    );
+    assert!(said.contains("`istio-injection` is ignored (2 times): no sidecar"), "{said}");
+    assert!(!said.contains("prometheus.io"), "{said}");
+}

@@ -1,0 +1,86 @@
+//! What the API server checks of an object that is written, beside what lowering needs: by kind, with the field and
+//! in the words of the real validation (`pkg/apis/*/validation`, 1.36).
+//!
+//! Objects are checked as they are completed. What breaks a rule cannot be written; what is stored may break it.
+
+mod config;
+mod container;
+mod env;
+mod handlers;
+mod http_route;
+mod metadata;
+mod network;
+mod placement;
+mod pod_spec;
+mod quota;
+mod resources;
+mod security;
+mod service;
+mod storage;
+mod volumes;
+mod workloads;
+
+pub(super) use http_route::validate_http_route;
+pub(super) use metadata::{pod_annotations, validate_metadata};
+pub(super) use network::{validate_ingress, validate_ingress_class, validate_network_policy};
+pub(super) use pod_spec::{Owner, validate_pod_spec};
+
+use super::field::{FieldErrors, FieldPath};
+use super::names::{NameRule, check_name};
+
+/// A kind whose objects are checked when they are written.
+pub(super) trait Validate {
+    /// Adds the rules that the object breaks.
+    fn validate(&self, errors: &mut FieldErrors);
+}
+
+macro_rules! unchecked {
+    ($($kind:ty),*) => {$(
+        impl Validate for $kind {
+            fn validate(&self, _: &mut FieldErrors) {}
+        }
+    )*};
+}
+
+// Of these, nothing is checked but their metadata, or all that is checked is needed to lower them.
+unchecked!(
+    k8s_openapi::api::core::v1::Namespace,
+    k8s_openapi::api::core::v1::ServiceAccount,
+    k8s_openapi::api::scheduling::v1::PriorityClass
+);
+
+const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
+
+fn subdomain(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    check_name(name, false, NameRule::Subdomain, path, errors);
+}
+
+fn label(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    check_name(name, false, NameRule::Label, path, errors);
+}
+
+/// A name that must be there, and be a label.
+fn required_label(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    if name.is_empty() {
+        errors.required(path, "");
+    } else {
+        label(name, path, errors);
+    }
+}
+
+/// A text that must be there.
+fn required(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    if text.is_empty() {
+        errors.required(path, "");
+    }
+}
+
+/// A text that is one of those, where it is there.
+fn supported(text: Option<&str>, choices: &[&str], path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    if let Some(text) = text.filter(|text| !choices.contains(text)) {
+        errors.not_supported(path, text, choices);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Objects of the cluster that a cloud puts on the invoice: load balancers and disks, and for how long there were any.
+
+use std::collections::BTreeMap;
+
+use cluster::claim::ClaimId;
+use cluster::{Change, ClusterView, Name, NamespacedName, ObjectId};
+use engine::{SimDuration, SimTime};
+use serde_json::Value;
+use units::Bytes;
+
+/// A thing that a cloud provides for an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Billed {
+    /// Of a Service of type LoadBalancer.
+    LoadBalancer,
+    /// Of an Ingress, or of an HTTPRoute's Gateway.
+    Ingress {
+        /// Name of its class; empty if it names none.
+        class: Name,
+    },
+    /// Of a claim that has its volume.
+    Disk {
+        /// Name of its StorageClass; empty if it names none.
+        class: Name,
+        /// The type that the class asks of the cloud (`parameters.type`, `skuName`); empty if it names none.
+        kind: Name,
+        /// Its size.
+        size: Bytes,
+    },
+}
+
+/// One such thing over the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BilledTrack {
+    /// The object that it is for.
+    pub object: NamespacedName,
+    /// What it is.
+    pub what: Billed,
+    since: SimTime,
+    until: Option<SimTime>,
+}
+
+impl BilledTrack {
+    /// How long it was there, up to `now`.
+    pub fn existed(&self, now: SimTime) -> SimDuration {
+        self.until.unwrap_or(now) - self.since
+    }
+}
+
+/// All such things of a run.
+#[derive(Clone, Debug, Default)]
+pub struct BilledObjects {
+    /// In the order in which they came; one that changed its size or type is there once for each.
+    pub tracks: Vec<BilledTrack>,
+    open: BTreeMap<ObjectId, usize>,
+}
+
+impl BilledObjects {
+    /// Takes note of a change. The view shows the cluster after it.
+    pub(super) fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
+        match *change {
+            Change::Spec(object, _)
+            | Change::Status(object @ ObjectId::PersistentVolumeClaim(_)) => {
+                if matches!(
+                    object,
+                    ObjectId::Service(_)
+                        | ObjectId::Ingress(_)
+                        | ObjectId::HTTPRoute(_)
+                        | ObjectId::PersistentVolumeClaim(_)
+                ) {
+                    self.is_now(view, object, billed(view, object));
+                }
+            }
+            Change::Removed { object, .. } => self.ends(view.now, object),
+            _ => {}
+        }
+    }
+
+    fn is_now(&mut self, view: ClusterView<'_>, object: ObjectId, what: Option<Billed>) {
+        let known = self.open.get(&object).map(|position| &self.tracks[*position].what);
+        if known == what.as_ref() {
+            return;
+        }
+        self.ends(view.now, object);
+        if let Some(what) = what
+            && let Some(id) = view.name_of(object)
+        {
+            self.open.insert(object, self.tracks.len());
+            let track = BilledTrack { object: id.clone(), what, since: view.now, until: None };
+            self.tracks.push(track);
+        }
+    }
+
+    fn ends(&mut self, now: SimTime, object: ObjectId) {
+        if let Some(position) = self.open.remove(&object) {
+            self.tracks[position].until = Some(now);
+        }
+    }
+}
+
+fn billed(view: ClusterView<'_>, object: ObjectId) -> Option<Billed> {
+    match object {
+        ObjectId::Service(id) => {
+            view.services().get(id)?.spec.is_load_balancer.then_some(Billed::LoadBalancer)
+        }
+        ObjectId::Ingress(id) => {
+            let meta = &view.ingresses().get(id)?.meta;
+            let written = meta.document.as_ref().map(|document| &document.object);
+            let named = written.and_then(|object| text(object, "/spec/ingressClassName"));
+            // The annotation that came before the field.
+            let before = || meta.annotations.get("kubernetes.io/ingress.class").cloned();
+            Some(Billed::Ingress { class: named.or_else(before).unwrap_or_default() })
+        }
+        ObjectId::HTTPRoute(_) => Some(Billed::Ingress { class: Name::default() }),
+        ObjectId::PersistentVolumeClaim(id) => disk(view, id),
+        _ => None,
+    }
+}
+
+fn disk(view: ClusterView<'_>, id: ClaimId) -> Option<Billed> {
+    let claim = view.claims().get(id)?;
+    claim.volume.as_ref()?;
+    let class = claim.spec.storage_class.clone().unwrap_or_default();
+    let known = view.storage_classes().values().find(|one| *one.meta.name() == class);
+    let parameters = known.and_then(|known| known.meta.document.as_ref());
+    let kind = parameters.and_then(|document| {
+        ["type", "skuName", "skuname", "storageaccounttype"]
+            .iter()
+            .find_map(|name| text(&document.object, &format!("/parameters/{name}")))
+    });
+    let size = claim.spec.storage().map_or(Bytes(0), |size| Bytes(size.value()));
+    Some(Billed::Disk { class, kind: kind.unwrap_or_default(), size })
+}
+
+fn text(object: &Value, pointer: &str) -> Option<Name> {
+    object.pointer(pointer).and_then(Value::as_str).map(Name::from)
+}

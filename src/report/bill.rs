@@ -1,0 +1,493 @@
+//! What came up in a run of all that the invoice has beside the nodes. Pure.
+
+use std::collections::BTreeMap;
+
+use super::build::{Facts, ServiceFacts, counted_time};
+use super::figures::counted;
+use super::model::{ChargeLine, Provenance};
+use capacity::charges::{Amount, Basis, Charges, Line};
+use capacity::price_list::Charge;
+use capacity::reserved::Provider;
+use engine::{SimDuration, SimTime};
+use record::Billed;
+use scenario::bill::{Bill, BillPart};
+use scenario::workloads::Workload;
+
+/// Settings of the invoice.
+#[derive(Clone, Copy, Debug)]
+pub struct BillFacts<'a> {
+    /// What is counted, at which prices.
+    pub settings: &'a Bill,
+    /// The cloud whose prices hold; absent if the nodes are of none.
+    pub provider: Option<Provider>,
+    /// The scenario's workloads: which services they call.
+    pub workloads: &'a [Workload],
+}
+
+/// The invoice beside the nodes, as the report has it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct BillReport {
+    /// What it comes to.
+    pub total: Charge,
+    pub lines: Vec<ChargeLine>,
+    /// What is not in it, and why.
+    pub not_counted: Vec<String>,
+}
+
+/// Largest disks of Azure's Premium SSD tiers [GiB].
+const PREMIUM_TIERS: [i128; 11] = [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
+
+/// Instances that a gateway of Cloud NAT is paid for at most.
+const NAT_INSTANCES: u64 = 32;
+
+const GIB: i128 = 1 << 30;
+
+/// The invoice of a run.
+pub(super) fn of(facts: Facts<'_>) -> BillReport {
+    let mut tally = Tally { facts, amounts: Vec::new(), not_counted: Vec::new() };
+    tally.count();
+    let prices = facts.bill.settings.price_list(facts.bill.provider);
+    let charges = Charges::of(&prices, tally.amounts, facts.duration);
+    let mut not_counted = tally.not_counted;
+    for amount in &charges.unpriced {
+        not_counted.push(format!("{}: no price of {} is known", amount.what, amount.item));
+    }
+    let lines = charges.lines.iter().filter(|line| line.amount.smallest > 0);
+    BillReport { total: charges.total(), lines: lines.map(told).collect(), not_counted }
+}
+
+fn told(line: &Line) -> ChargeLine {
+    ChargeLine {
+        item: line.amount.item.clone(),
+        what: line.amount.what.clone(),
+        known: match line.amount.basis {
+            Basis::Measured => Provenance::Measured,
+            Basis::Stated => Provenance::Stated,
+            Basis::Assumed => Provenance::Assumed,
+        },
+        amount: line.units(),
+        unit: line.unit().as_str(),
+        unit_usd: line.price.first(),
+        usd: line.charge.usd,
+        month_usd: line.charge.month_usd,
+        source: line.price.source.clone(),
+        date: line.price.date.clone(),
+    }
+}
+
+struct Tally<'a> {
+    facts: Facts<'a>,
+    amounts: Vec<Amount>,
+    not_counted: Vec<String>,
+}
+
+impl Tally<'_> {
+    fn count(&mut self) {
+        let bill = self.facts.bill;
+        let is_empty = bill.provider.is_none() && bill.settings.prices.is_empty();
+        if is_empty {
+            let parts: Vec<&str> = BillPart::NAMED.iter().map(|(words, _)| *words).collect();
+            let parts = parts.join(", ");
+            self.not_counted.push(format!("{parts}: the nodes are of no cloud (`bill.cloud`)"));
+            return;
+        }
+        for (words, part) in BillPart::NAMED {
+            if bill.settings.counts(part) {
+                self.part(part);
+            } else {
+                self.not_counted.push(format!("{words}: left out (`bill.leaveOut`)"));
+            }
+        }
+    }
+
+    fn part(&mut self, part: BillPart) {
+        match part {
+            BillPart::ControlPlane => {
+                let hours = nanos(self.facts.duration);
+                self.add("control-plane", "1 control plane", hours, Basis::Assumed);
+            }
+            BillPart::RootDisks => self.root_disks(),
+            BillPart::PersistentDisks => self.persistent_disks(),
+            BillPart::LoadBalancers => self.load_balancers(),
+            BillPart::PublicAddresses => self.public_addresses(),
+            BillPart::NatGateways => self.nat_gateways(),
+            BillPart::InternetEgress => self.internet_egress(),
+            BillPart::ZoneEgress => self.zone_egress(),
+            BillPart::Logs => self.logs(),
+        }
+    }
+
+    fn add(&mut self, item: &str, what: impl Into<String>, smallest: i128, basis: Basis) {
+        let amount = Amount { item: item.to_owned(), what: what.into(), smallest, basis };
+        self.amounts.push(amount);
+    }
+
+    fn end(&self) -> SimTime {
+        SimTime::ZERO + self.facts.duration
+    }
+
+    /// Time for which there were nodes, summed over them, and how many there were.
+    fn node_time(&self) -> (i128, u64) {
+        let nodes = &self.facts.recorder.nodes;
+        let time = nodes.iter().map(|node| nanos(node.paid(self.end()))).sum();
+        (time, nodes.len() as u64)
+    }
+
+    fn zones(&self) -> i128 {
+        let mut zones: Vec<_> = self.facts.recorder.nodes.iter().map(|node| &node.zone).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        i128::try_from(zones.len().max(1)).unwrap_or(1)
+    }
+
+    fn root_disks(&mut self) {
+        let settings = self.facts.bill.settings;
+        let (kind, gib) = match self.facts.bill.provider {
+            Some(Provider::Azure) => ("premium", 128),
+            Some(Provider::Gcp) => ("pd-balanced", 100),
+            Some(Provider::Aws) => ("gp3", 20),
+            None => ("", 0),
+        };
+        let stated = settings.root_disk.is_some() || settings.root_disk_type.is_some();
+        let basis = if stated { Basis::Stated } else { Basis::Assumed };
+        let size = settings.root_disk.map_or(gib * GIB, |size| i128::from(size.value()));
+        let kind = settings.root_disk_type.as_deref().unwrap_or(kind);
+        let (time, nodes) = self.node_time();
+        if size > 0 && !kind.is_empty() {
+            self.disk(kind, size, time, &format!("{} of nodes", counted(nodes, "disk")), basis);
+        }
+    }
+
+    /// A disk of a type and size [bytes] for a time [ns].
+    fn disk(&mut self, kind: &str, size: i128, time: i128, what: &str, basis: Basis) {
+        let gib = (size + GIB - 1) / GIB;
+        let tier = PREMIUM_TIERS.into_iter().find(|tier| *tier >= gib).unwrap_or(gib);
+        let what = format!("{what}, {gib} GiB {kind}");
+        match (self.facts.bill.provider, kind) {
+            (Some(Provider::Azure), "premium") => {
+                self.add(&format!("disk:premium-{tier}"), what, time, basis);
+            }
+            // Whatever its size, a disk costs as much as the tier that it is in.
+            (Some(Provider::Azure), "standard-ssd") => {
+                self.add("disk:standard-ssd", what, tier * GIB * time, basis);
+            }
+            _ => self.add(&format!("disk:{kind}"), what, size * time, basis),
+        }
+    }
+
+    fn persistent_disks(&mut self) {
+        let mut disks: BTreeMap<(String, i128), (i128, u64, Basis)> = BTreeMap::new();
+        let end = self.end();
+        for track in &self.facts.recorder.billed.tracks {
+            let Billed::Disk { class, kind, size } = &track.what else { continue };
+            let (kind, basis) = disk_type(self.facts.bill.provider, class, kind);
+            let entry = disks.entry((kind, i128::from(size.0))).or_insert((0, 0, basis));
+            entry.0 += nanos(track.existed(end));
+            entry.1 += 1;
+        }
+        for ((kind, size), (time, count, basis)) in disks {
+            let what = counted(count, "PersistentVolumeClaim");
+            self.disk(&kind, size, time, &what, basis);
+        }
+    }
+
+    /// Hours of load balancers: of Services, and of Ingresses by class.
+    fn balancers(&self) -> Balancers {
+        let mut balancers = Balancers::default();
+        let end = self.end();
+        let mut of_classes: BTreeMap<&str, i128> = BTreeMap::new();
+        for track in &self.facts.recorder.billed.tracks {
+            let time = nanos(track.existed(end));
+            match &track.what {
+                Billed::LoadBalancer => {
+                    balancers.services += 1;
+                    balancers.service_time += time;
+                }
+                Billed::Ingress { class } if is_of_cloud(self.facts.bill.provider, class) => {
+                    balancers.ingresses += 1;
+                    balancers.ingress_time += time;
+                }
+                Billed::Ingress { class } => {
+                    let longest = of_classes.entry(class).or_default();
+                    *longest = time.max(*longest);
+                }
+                Billed::Disk { .. } => {}
+            }
+        }
+        // A controller such as ingress-nginx has one Service for all of its class; it may be among the manifests.
+        if balancers.services == 0 {
+            balancers.controllers = of_classes.len() as u64;
+            balancers.service_time = of_classes.values().sum();
+        }
+        balancers
+    }
+
+    fn load_balancers(&mut self) {
+        let own = self.balancers();
+        if own.services > 0 {
+            let what = format!("{} of type LoadBalancer", counted(own.services, "Service"));
+            self.add("load-balancer", what, own.service_time, Basis::Measured);
+        } else if own.controllers > 0 {
+            let what =
+                format!("{}, a Service each", counted(own.controllers, "ingress controller"));
+            self.add("load-balancer", what, own.service_time, Basis::Assumed);
+        }
+        if own.ingresses > 0 {
+            let what = counted(own.ingresses, "Ingress object");
+            self.add("ingress", what, own.ingress_time, Basis::Measured);
+        }
+        if own.count() == 0 {
+            return;
+        }
+        let passed: i128 = self.client_traffic().map(|one| one.request + one.response).sum();
+        let item = if own.ingresses > 0 { "ingress-data" } else { "load-balancer-data" };
+        if passed > 0 {
+            self.add(item, "requests and answers", passed, Basis::Measured);
+        }
+    }
+
+    fn public_addresses(&mut self) {
+        let own = self.balancers();
+        let (zones, time) = (self.zones(), own.service_time + own.ingress_time);
+        let what = format!("of {}", counted(own.count(), "load balancer"));
+        match self.facts.bill.provider {
+            Some(Provider::Aws) if own.count() > 0 => {
+                let what = format!("{what}, one in each zone");
+                self.add("public-address", what, time * zones, Basis::Assumed);
+            }
+            Some(Provider::Azure) if own.count() > 0 => {
+                self.add("public-address", what, time, Basis::Assumed);
+            }
+            // Addresses of Google's forwarding rules cost nothing.
+            _ => {}
+        }
+        let gateways = self.gateways();
+        if gateways > 0 {
+            let time = nanos(self.facts.duration) * i128::from(gateways);
+            let what = format!("of {}", counted(gateways.into(), "NAT gateway"));
+            self.add("public-address", what, time, self.gateways_basis());
+        }
+    }
+
+    fn gateways(&self) -> u32 {
+        let usual = u32::from(self.facts.bill.provider == Some(Provider::Aws));
+        self.facts.bill.settings.nat_gateways.unwrap_or(usual)
+    }
+
+    fn gateways_basis(&self) -> Basis {
+        let is_stated = self.facts.bill.settings.nat_gateways.is_some();
+        if is_stated { Basis::Stated } else { Basis::Assumed }
+    }
+
+    fn nat_gateways(&mut self) {
+        let (gateways, basis) = (self.gateways(), self.gateways_basis());
+        if gateways == 0 {
+            self.not_counted.push("NAT gateways: none are named (`bill.natGateways`)".to_owned());
+            return;
+        }
+        let what = counted(gateways.into(), "NAT gateway");
+        let (node_time, nodes) = self.node_time();
+        let is_by_node = self.facts.bill.provider == Some(Provider::Gcp);
+        if is_by_node && nodes <= NAT_INSTANCES {
+            let what = format!("{what} for {}", counted(nodes, "node"));
+            self.add("nat-gateway-node", what, node_time, basis);
+        } else {
+            let time = nanos(self.facts.duration) * i128::from(gateways);
+            self.add("nat-gateway", what, time, basis);
+        }
+        let unknown =
+            "traffic through NAT gateways: nothing says how much pods ask of the internet";
+        self.not_counted.push(unknown.to_owned());
+    }
+
+    /// Bytes of the requests to services with clients outside, and of the answers.
+    fn client_traffic(&self) -> impl Iterator<Item = Bytes> {
+        let facts = self.facts;
+        let settings = facts.bill.settings;
+        let with_clients = facts.services.iter().filter(|one| one.has_clients);
+        let outside = with_clients.filter(|one| !settings.is_internal(&one.service));
+        outside.map(move |service| bytes_of(facts, service))
+    }
+
+    fn internet_egress(&mut self) {
+        let settings = self.facts.bill.settings;
+        let with_clients = self.facts.services.iter().filter(|one| one.has_clients);
+        let outside = with_clients.filter(|one| !settings.is_internal(&one.service));
+        let without_size = outside.filter(|one| settings.sizes(&one.service).1.is_none());
+        let without_size: Vec<&str> = without_size.map(|one| one.service.as_str()).collect();
+        if !without_size.is_empty() {
+            self.not_counted.push(format!(
+                "egress to the internet of {}: nothing says how long an answer is (`bill.responseSize`)",
+                without_size.join(", ")
+            ));
+        }
+        let sent: i128 = self.client_traffic().map(|one| one.response).sum();
+        if sent > 0 {
+            self.add("internet-egress", "answers to clients", sent, Basis::Measured);
+        }
+    }
+
+    /// Calls between services, by the share of the ways between their pods that lead from one zone to another.
+    fn zone_egress(&mut self) {
+        if self.zones() < 2 {
+            return;
+        }
+        let mut crossing = 0;
+        let mut unknown = Vec::new();
+        for service in self.facts.services {
+            let callers = self.callers(&service.service);
+            if service.has_clients || callers.is_empty() {
+                continue;
+            }
+            let sizes = self.facts.bill.settings.sizes(&service.service);
+            if sizes.0.is_none() && sizes.1.is_none() {
+                unknown.push(service.service.as_str());
+                continue;
+            }
+            let bytes = bytes_of(self.facts, service);
+            let (ways, all) = self.ways(&callers, &service.workloads);
+            crossing += (bytes.request + bytes.response) * ways / all.max(1);
+        }
+        if !unknown.is_empty() {
+            self.not_counted.push(format!(
+                "traffic between zones to {}: nothing says how long requests and answers are (`bill.requestSize`)",
+                unknown.join(", ")
+            ));
+        }
+        // On AWS both ends pay.
+        let ends = if self.facts.bill.provider == Some(Provider::Aws) { 2 } else { 1 };
+        if crossing > 0 {
+            self.add("zone-egress", "calls between services", crossing * ends, Basis::Measured);
+        }
+    }
+
+    /// Positions of the workloads whose requests call a service.
+    fn callers(&self, service: &str) -> Vec<usize> {
+        let calls = |one: &&Workload| {
+            let mut calls = one.models().flat_map(|model| &model.calls);
+            calls.any(|call| call.service.to_string() == service)
+        };
+        let callers = self.facts.bill.workloads.iter().filter(calls);
+        let recorded = &self.facts.recorder.workloads;
+        callers
+            .filter_map(|caller| recorded.iter().position(|one| one.workload == caller.workload))
+            .collect()
+    }
+
+    /// Pairs of pods of the one and the other workloads that are in different zones, and all pairs, weighted by how long
+    /// they were there (in thousandths of all).
+    fn ways(&self, from: &[usize], to: &[usize]) -> (i128, i128) {
+        let shares = |workloads: &[usize]| {
+            let mut zones: BTreeMap<&str, i128> = BTreeMap::new();
+            for ((workload, node), held) in &self.facts.recorder.holdings {
+                if workloads.contains(workload) {
+                    let zone = &self.facts.recorder.nodes[*node].zone;
+                    *zones.entry(zone).or_default() += nanos(held.bound);
+                }
+            }
+            let all: i128 = zones.values().sum::<i128>().max(1);
+            for time in zones.values_mut() {
+                *time = *time * 1_000_000 / all;
+            }
+            zones
+        };
+        let (from, to) = (shares(from), shares(to));
+        let all: i128 = from.values().sum::<i128>() * to.values().sum::<i128>();
+        let same: i128 = from.iter().filter_map(|(zone, one)| Some(one * to.get(zone)?)).sum();
+        (all - same, all)
+    }
+
+    fn logs(&mut self) {
+        let Some(size) = self.facts.bill.settings.log_size else {
+            let unknown = "logs: neither their size nor a price is named (`bill.logSize`)";
+            self.not_counted.push(unknown.to_owned());
+            return;
+        };
+        let requests: u64 =
+            self.facts.services.iter().map(|service| service.figures.outcomes.arrived).sum();
+        let bytes = whole_run(self.facts, i128::from(requests) * i128::from(size.value()));
+        self.add("logs", "lines of requests", bytes, Basis::Stated);
+    }
+}
+
+/// Load balancers and the time for which there were any, summed over them [ns].
+#[derive(Clone, Copy, Debug, Default)]
+struct Balancers {
+    services: u64,
+    /// Classes of Ingresses whose controllers need one.
+    controllers: u64,
+    service_time: i128,
+    /// Ingresses for which the cloud makes one each.
+    ingresses: u64,
+    ingress_time: i128,
+}
+
+impl Balancers {
+    const fn count(&self) -> u64 {
+        self.services + self.controllers + self.ingresses
+    }
+}
+
+/// Bytes of the requests of a service over the whole run.
+struct Bytes {
+    request: i128,
+    response: i128,
+}
+
+fn bytes_of(facts: Facts<'_>, service: &ServiceFacts) -> Bytes {
+    let (request, response) = facts.bill.settings.sizes(&service.service);
+    let outcomes = &service.figures.outcomes;
+    let of = |count: u64, size: Option<i64>| {
+        whole_run(facts, i128::from(count) * i128::from(size.unwrap_or(0)))
+    };
+    // What failed had hardly an answer to speak of.
+    Bytes { request: of(outcomes.arrived, request), response: of(outcomes.answered, response) }
+}
+
+/// What was counted since the warm-up, as if the whole run had been like it.
+fn whole_run(facts: Facts<'_>, amount: i128) -> i128 {
+    amount * nanos(facts.duration) / nanos(counted_time(facts)).max(1)
+}
+
+/// Whether the cloud itself makes a load balancer for each Ingress of a class.
+fn is_of_cloud(provider: Option<Provider>, class: &str) -> bool {
+    match provider {
+        Some(Provider::Aws) => class.contains("alb"),
+        Some(Provider::Azure) => class.contains("azure"),
+        Some(Provider::Gcp) => class.is_empty() || class.contains("gce"),
+        None => false,
+    }
+}
+
+/// The cloud's type of a disk, by what its StorageClass says, else by the name of the class, else the usual one.
+fn disk_type(provider: Option<Provider>, class: &str, kind: &str) -> (String, Basis) {
+    let usual = match provider {
+        Some(Provider::Aws) => {
+            let known = ["gp3", "gp2", "io1", "io2", "st1", "sc1"];
+            let named = known.into_iter().find(|one| *one == kind || class.contains(one));
+            named.ok_or("gp3")
+        }
+        Some(Provider::Gcp) => match (kind, class) {
+            ("pd-standard" | "pd-balanced" | "pd-ssd", _) => Ok(kind),
+            (_, "premium-rwo") => Ok("pd-ssd"),
+            (_, "standard") => Ok("pd-standard"),
+            (_, "standard-rwo") => Ok("pd-balanced"),
+            _ => Err("pd-balanced"),
+        },
+        Some(Provider::Azure) => match (kind, class) {
+            ("Premium_LRS", _) | (_, "managed-csi-premium" | "managed-premium") => Ok("premium"),
+            ("StandardSSD_LRS", _) | (_, "default" | "managed-csi") => Ok("standard-ssd"),
+            _ => Err("standard-ssd"),
+        },
+        None if kind.is_empty() => Err(class),
+        None => Ok(kind),
+    };
+    match usual {
+        Ok(kind) => (kind.to_owned(), Basis::Measured),
+        Err(kind) => (kind.to_owned(), Basis::Assumed),
+    }
+}
+
+fn nanos(span: SimDuration) -> i128 {
+    span.as_nanos().into()
+}

@@ -1,0 +1,81 @@
+//! Error budgets and the alerts on them.
+
+use super::layout::{Paint, Style, paragraph};
+use crate::figures::{clock, count, percent, span};
+use crate::model::{BurnRateAlert, ErrorBudget, Report};
+
+/// Alerts that are told of each budget.
+const ALERTS: usize = 4;
+
+/// How much of each budget is used, by what, and when somebody would have been called.
+pub fn budgets(report: &Report, style: Style) -> Vec<String> {
+    if report.error_budgets.is_empty() {
+        return Vec::new();
+    }
+    let title =
+        "ERROR BUDGETS  what the objectives let go wrong, of the requests that ended in this run";
+    let mut lines = vec![style.paint(Paint::Heading, title)];
+    for budget in &report.error_budgets {
+        let text = format!(
+            "{} {} >= {}: {} used, {} of {} requests went wrong, {:.0} may",
+            budget.subject,
+            budget.figure,
+            percent(budget.objective),
+            percent(budget.used),
+            count(budget.bad),
+            count(budget.requests),
+            budget.allowed,
+        );
+        let paint = if budget.used > 1.0 { Paint::Bad } else { Paint::Plain };
+        let told = paragraph("  ", &text);
+        lines.extend(told.iter().map(|line| style.paint(paint, line)));
+        lines.extend(
+            used_by(budget).into_iter().flat_map(|text| paragraph("    used by    ", &text)),
+        );
+        lines.extend(
+            alerts(budget).into_iter().flat_map(|text| paragraph("    alert      ", &text)),
+        );
+    }
+    lines
+}
+
+fn used_by(budget: &ErrorBudget) -> Option<String> {
+    let shares = budget
+        .used_by
+        .iter()
+        .map(|(what, bad)| format!("{what} {}", percent(*bad as f64 / budget.bad.max(1) as f64)));
+    let shares: Vec<String> = shares.collect();
+    (!shares.is_empty()).then(|| shares.join(", "))
+}
+
+/// The alerts that would have fired; where none did though the budget is gone, why.
+fn alerts(budget: &ErrorBudget) -> Vec<String> {
+    let mut told: Vec<String> = budget.alerts.iter().take(ALERTS).map(alert).collect();
+    if budget.alerts.len() > ALERTS {
+        told.push(format!("and {} more", budget.alerts.len() - ALERTS));
+    }
+    let least = crate::ALERTS.iter().map(|(factor, ..)| *factor).fold(f64::INFINITY, f64::min);
+    if told.is_empty() && budget.used > 1.0 {
+        let most = budget.largest_burn_rate;
+        told.push(if most <= least {
+            format!(
+                "none can fire: if every request failed, this objective's budget would burn {most:.1}x as fast as it may, and alerts begin at {least}x"
+            )
+        } else {
+            "none fired: no window burned fast enough".to_owned()
+        });
+    }
+    told
+}
+
+fn alert(alert: &BurnRateAlert) -> String {
+    format!(
+        "{}x over {} and {} would have fired at {} for {} (peak {:.1}x)",
+        alert.factor,
+        span(alert.long_minutes as f64 * 60.0),
+        span(alert.short_minutes as f64 * 60.0),
+        clock(alert.from_seconds),
+        span(alert.seconds),
+        alert.peak,
+    )
+}

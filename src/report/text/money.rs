@@ -1,0 +1,105 @@
+//! The invoice, and who pays for the nodes.
+
+use super::layout::{Align, Paint, Style, Table, paragraph};
+use super::tables::{ROWS, more, painted};
+use crate::cells;
+use crate::figures::{number, percent_or_absent};
+use crate::model::Report;
+use units::Money;
+
+/// A month of 730 hours [ms].
+const MONTH_MS: i128 = 730 * 3_600_000;
+
+/// What the cloud charges, line by line, and what is not in it.
+pub fn invoice(report: &Report, style: Style) -> Vec<String> {
+    let cost = &report.cost;
+    let million = match cost.million_requests_usd {
+        Some(usd) => format!("{usd} per million answered requests"),
+        None => "no answered request to share it".to_owned(),
+    };
+    let title = format!("COST  {}; {} a month; {million}", cost.total_usd, cost.month_usd);
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
+    let beside: Money = cost.charges.iter().map(|line| line.month_usd).sum();
+    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
+    table.row(["", "price", "a month", ""].map(str::to_owned));
+    let mut row = |name: String, price: String, month: Money| {
+        let share = percent_or_absent(share(month, cost.month_usd));
+        table.row([name, price, month.to_string(), share]);
+    };
+    for machine in &cost.machines {
+        let month = machine.usd.share(MONTH_MS, i128::from(report.run.duration_ms.max(1)));
+        let (kind, capacity) = (&machine.instance_type, machine.capacity_type);
+        let kind = if kind.is_empty() { "of the scenario's own types" } else { kind };
+        let hours = number(machine.node_hours);
+        row(format!("nodes: {kind}, {capacity}, {hours} hours"), String::new(), month);
+    }
+    if cost.machines.len() != 1 {
+        row("nodes, all".to_owned(), String::new(), cost.month_usd - beside);
+    }
+    for line in &cost.charges {
+        let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
+        row(name, format!("{}/{}", price(line.unit_usd), line.unit), line.month_usd);
+    }
+    for (position, line) in table.lines().into_iter().enumerate() {
+        lines.push(if position == 0 { style.paint(Paint::Dim, &line) } else { line });
+    }
+    if !cost.unpriced.is_empty() {
+        let left_out = format!("without a price, in no sum: {}", cost.unpriced.join(", "));
+        lines.extend(painted(&paragraph("  ", &left_out), Paint::Warning, style));
+    }
+    let not_counted = cost.not_counted.iter().map(|reason| format!("not counted: {reason}"));
+    let not_counted = not_counted.flat_map(|text| paragraph("  ", &text));
+    lines.extend(not_counted.map(|line| style.paint(Paint::Dim, &line)));
+    lines
+}
+
+/// Who pays for the nodes: workloads, and nobody.
+pub fn allocation(report: &Report, style: Style) -> Vec<String> {
+    let cost = &report.cost;
+    if cost.pools.is_empty() {
+        return Vec::new();
+    }
+    let title = format!("WHO PAYS FOR THE NODES  {} in this run", cost.nodes_usd);
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
+    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Left]);
+    let mut row = |name: &str, usd: Money| {
+        let share = share(usd, cost.nodes_usd);
+        table.row([
+            name.to_owned(),
+            usd.to_string(),
+            percent_or_absent(share),
+            bar(share.unwrap_or(0.0)),
+        ]);
+    };
+    for workload in cost.workloads.iter().take(ROWS) {
+        row(&workload.workload, workload.usd);
+    }
+    row("idle: paid for, asked for by no workload", cost.idle_usd);
+    lines.extend(table.lines());
+    lines.extend(more(cost.workloads.len(), "workload", style));
+    lines
+}
+
+/// A price with as many digits as it has, two at least.
+fn price(usd: Money) -> String {
+    let text = format!("{:.7}", usd.as_usd());
+    let digits = text.trim_end_matches('0');
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len()).max(2);
+    format!("${:.decimals$}", usd.as_usd())
+}
+
+/// `usd` over `total`; absent where nothing was paid.
+fn share(usd: Money, total: Money) -> Option<f64> {
+    (total > Money::ZERO).then(|| usd.as_usd() / total.as_usd())
+}
+
+/// A bar of up to 30 characters for a share of one.
+fn bar(share: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=30 beforehand; a NaN casts to 0"
+    )]
+    let length = libm::round(share.clamp(0.0, 1.0) * 30.0) as usize;
+    "█".repeat(length)
+}

@@ -1,0 +1,62 @@
+//! What is told of nodes below their table: hours by type, pods that waited, and who came and went.
+
+use super::layout::{Paint, Style, Table, paragraph};
+use crate::figures::{clock, counted, number, span};
+use crate::model::{NodeEvent, Report};
+use crate::text::Align;
+
+/// Nodes that are listed; the rest is counted.
+const CHANGES: usize = 12;
+
+/// The lines; none where nothing came or went and no pod waited.
+pub fn lines(report: &Report, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    let machines = &report.cost.machines;
+    let changes = &report.cluster.node_changes;
+    if machines.len() > 1 || !changes.is_empty() {
+        let told: Vec<String> = machines
+            .iter()
+            .map(|one| {
+                let name =
+                    if one.instance_type.is_empty() { "machine" } else { &one.instance_type };
+                let hours = number(one.node_hours);
+                format!("{name} {} {hours} h ({})", one.capacity_type, one.usd)
+            })
+            .collect();
+        lines.extend(paragraph("  ", &format!("node hours: {}", told.join(", "))));
+    }
+    if let Some(waits) = &report.cluster.pod_waits {
+        let text = format!(
+            "{} waited for a node: mean {}, half of them up to {}, p95 {}, longest {}",
+            counted(waits.pods, "pod"),
+            span(waits.mean_seconds),
+            span(waits.p50_seconds),
+            span(waits.p95_seconds),
+            span(waits.max_seconds)
+        );
+        lines.extend(paragraph("  ", &text));
+    }
+    let mut table = Table::new(&[Align::Left; 5]);
+    for change in changes.iter().take(CHANGES) {
+        let sign = match change.event {
+            NodeEvent::Added => "+",
+            NodeEvent::Removed => "-",
+        };
+        table.row([
+            sign.to_owned(),
+            clock(change.at_seconds),
+            change.node.clone(),
+            change.instance_type.clone(),
+            change.reason.clone(),
+        ]);
+    }
+    if !changes.is_empty() {
+        lines.extend(table.lines());
+    }
+    let hidden = changes.len().saturating_sub(CHANGES);
+    if hidden > 0 {
+        let text = format!("  and {} more: see -o json", counted(hidden as u64, "node"));
+        lines.push(style.paint(Paint::Dim, &text));
+    }
+    lines
+}

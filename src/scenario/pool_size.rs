@@ -1,0 +1,136 @@
+//! How many nodes a pool has: a number, or bounds between which a node autoscaler chooses.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Most nodes of a pool.
+pub const MAX_NODES: u32 = 100_000;
+
+/// How many nodes a pool has: `3`, or `{min: 1, max: 10}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum PoolSize {
+    /// Always so many.
+    Fixed(u32),
+    /// As many as the node autoscaler asks the cloud for.
+    Autoscaled(SizeBounds),
+}
+
+/// Bounds of a pool that a node autoscaler makes larger and smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SizeBounds {
+    /// Fewest nodes.
+    #[schemars(range(max = 100_000))]
+    pub min: u32,
+    /// Most nodes.
+    #[schemars(range(max = 100_000))]
+    pub max: u32,
+    /// Nodes at the start. Default `min`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    pub start: Option<u32>,
+}
+
+impl PoolSize {
+    /// Nodes at the start.
+    pub const fn at_start(self) -> u32 {
+        match self {
+            Self::Fixed(count) => count,
+            Self::Autoscaled(SizeBounds { start: Some(start), .. }) => start,
+            Self::Autoscaled(bounds) => bounds.min,
+        }
+    }
+
+    /// Most nodes that there can be.
+    pub const fn most(self) -> u32 {
+        match self {
+            Self::Fixed(count) => count,
+            Self::Autoscaled(bounds) => bounds.max,
+        }
+    }
+
+    /// The bounds, if a node autoscaler chooses.
+    pub const fn bounds(self) -> Option<SizeBounds> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Autoscaled(bounds) => Some(bounds),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PoolSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = PoolSize;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of nodes such as 3, or bounds such as {min: 1, max: 10}")
+            }
+            fn visit_u64<E: Error>(self, count: u64) -> Result<PoolSize, E> {
+                let count = u32::try_from(count).ok().filter(|count| *count <= MAX_NODES);
+                let message = || E::custom(format!("a pool has at most {MAX_NODES} nodes"));
+                count.map(PoolSize::Fixed).ok_or_else(message)
+            }
+            fn visit_i64<E: Error>(self, count: i64) -> Result<PoolSize, E> {
+                let message = || E::custom("there is no pool with fewer than 0 nodes");
+                self.visit_u64(u64::try_from(count).map_err(|_| message())?)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PoolSize, A::Error> {
+                SizeBounds::deserialize(MapAccessDeserializer::new(map)).map(PoolSize::Autoscaled)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for PoolSize {
+    fn schema_name() -> Cow<'static, str> {
+        "PoolSize".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let bounds = generator.subschema_for::<SizeBounds>();
+        json_schema!({
+            "description": "How many nodes a pool has: a number such as 3, or bounds such as \
+                            {min: 1, max: 10}, between which the node autoscaler chooses.",
+            "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NODES}, bounds]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn size(value: serde_json::Value) -> Result<PoolSize, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_pool_has_a_number_of_nodes_or_bounds() {
+        assert_eq!(size(json!(3)), Ok(PoolSize::Fixed(3)));
+        let bounds = size(json!({"min": 1, "max": 10})).expect("bounds");
+        assert_eq!((bounds.at_start(), bounds.most()), (1, 10));
+        let from_four = size(json!({"min": 1, "max": 10, "start": 4})).expect("bounds");
+        assert_eq!(from_four.at_start(), 4);
+        assert_eq!(
+            serde_json::to_value(from_four).ok(),
+            Some(json!({"min": 1, "max": 10, "start": 4}))
+        );
+    }
+
+    #[test]
+    fn what_is_neither_says_what_would_be_right() {
+        assert!(size(json!("many")).expect_err("text").contains("such as {min: 1, max: 10}"));
+        assert!(size(json!(-1)).expect_err("negative").contains("fewer than 0"));
+        assert!(size(json!(200_000)).expect_err("too many").contains("at most 100000"));
+        assert!(size(json!({"min": 1})).expect_err("no maximum").contains("max"));
+        assert!(size(json!({"min": 1, "max": 2, "maximum": 3})).is_err());
+    }
+}

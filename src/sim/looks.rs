@@ -1,0 +1,76 @@
+//! The clock by which the CPU and the memory of nodes are looked at. It stands still while there is nothing to see.
+
+use super::environment::Environment;
+use super::event::Event;
+use engine::{SimDuration, SimTime};
+
+/// The clock's state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looks {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// The run has no applications.
+    #[default]
+    Never,
+    /// The next look is in the queue.
+    Awake,
+    /// Nothing is to be seen until something changes.
+    Asleep,
+}
+
+impl Looks {
+    /// Starts the clock: its first tick is a period after the start.
+    pub(super) fn start(&mut self, env: &mut Environment) {
+        self.state = State::Awake;
+        env.enter(SimTime::ZERO + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+    }
+
+    /// A look is over; if it left nothing to look at, none is planned.
+    pub(super) fn done(&mut self, env: &mut Environment, is_quiet: bool) {
+        self.state = if is_quiet { State::Asleep } else { State::Awake };
+        if !is_quiet {
+            env.enter(env.now + env.world.delays.cpu_sharing_period, Event::ShareCpu);
+        }
+    }
+
+    /// Whether the clock stands still.
+    pub(super) const fn is_asleep(self) -> bool {
+        matches!(self.state, State::Asleep)
+    }
+
+    /// Lets it go on: at the tick at which it would be if it had never stood still.
+    pub(super) fn wake(&mut self, env: &mut Environment, is_past: bool) {
+        self.state = State::Awake;
+        let at = next_tick(env.now, env.world.delays.cpu_sharing_period, is_past);
+        env.enter(at, Event::ShareCpu);
+    }
+}
+
+/// The first multiple of a period that is not before `now`, or after it if what is due now is past.
+fn next_tick(now: SimTime, period: SimDuration, is_past: bool) -> SimTime {
+    let period = period.as_nanos().max(1);
+    let begun = now.as_nanos() / period;
+    let is_now = now.as_nanos() % period == 0 && begun > 0 && !is_past;
+    SimTime::from_nanos(if is_now { now.as_nanos() } else { (begun + 1) * period })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_goes_on_at_the_ticks_that_it_slept_through() {
+        let period = SimDuration::from_millis(300);
+        let next = |ms, is_past| {
+            let at = SimTime::ZERO + SimDuration::from_millis(ms);
+            (next_tick(at, period, is_past) - SimTime::ZERO).as_millis_f64()
+        };
+        assert!((next(1_000, false) - 1_200.0).abs() < 1e-9);
+        assert!((next(1_200, false) - 1_200.0).abs() < 1e-9, "not looked yet");
+        assert!((next(1_200, true) - 1_500.0).abs() < 1e-9, "looked already");
+        assert!((next(0, false) - 300.0).abs() < 1e-9, "the start is no tick");
+    }
+}

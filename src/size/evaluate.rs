@@ -1,0 +1,203 @@
+//! What a setting shows: its cost, and the room that each limit has in the worst of the cases that it must survive.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::knobs::SizeKnob;
+use super::search::journal::{Sample, Unit};
+use super::search::space::Point;
+use manifest::Diagnostics;
+use report::Report;
+use scenario::Override;
+use scenario::resolved::ResolvedScenario;
+use sweep::run_each;
+
+/// Room of a setting that the scenario refuses, such as a minimum above the maximum.
+const REFUSED: f64 = -1000.0;
+
+/// A case in which the objectives must hold: the traffic by itself, or with a fault besides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// In words: `as it is`, `without a node`.
+    pub name: String,
+    /// What makes the case of the scenario.
+    pub settings: Vec<Override>,
+}
+
+/// The room that a figure leaves to its limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Room {
+    /// The limit: `service shop/web latency p95 <= 200 ms`, with the case that it is about.
+    pub limit: String,
+    /// The value in words.
+    pub value: String,
+    /// Room as a share of the limit; of a share, of what may be missing to one. Negative if it is missed.
+    pub room: f64,
+}
+
+/// What a unit showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Cost of a month, US dollars, without any fault.
+    pub cost_usd: f64,
+    /// The room of each limit in each case.
+    pub rooms: Vec<Room>,
+    /// The report of the first case; absent for a setting that the scenario refuses.
+    pub report: Option<Box<Report>>,
+    /// Simulated seconds of all cases.
+    pub simulated_seconds: f64,
+}
+
+/// What a month costs by a report, US dollars. The one place that says so.
+pub fn cost_per_month_usd(report: &Report) -> f64 {
+    report.cost.month_usd.as_usd()
+}
+
+/// Reads a scenario with settings.
+pub type Load<'a> = dyn FnMut(&[Override]) -> Result<ResolvedScenario, Diagnostics> + 'a;
+
+/// Runs units of a scenario, side by side.
+pub struct Evaluator<'a> {
+    /// Reads the scenario.
+    pub load: &'a mut Load<'a>,
+    /// Settings of all points.
+    pub settings: Vec<Override>,
+    /// The knobs.
+    pub knobs: Vec<SizeKnob>,
+    /// The cases; the first is the traffic by itself.
+    pub cases: Vec<Case>,
+    /// Seed of replication 0.
+    pub first_seed: u64,
+    /// Hears of each run with the simulated seconds.
+    pub finished: &'a (dyn Fn() + Sync),
+    /// What was run.
+    pub known: BTreeMap<Unit, Evaluation>,
+}
+
+impl Evaluator<'_> {
+    /// The settings of a point, with those that all points have.
+    pub fn settings_of(&self, point: &Point) -> Vec<Override> {
+        let own = self.knobs.iter().zip(point);
+        let own = own.filter_map(|(knob, level)| {
+            format!("{}={}", knob.path, knob.values.get(*level)?).parse().ok()
+        });
+        self.settings.iter().cloned().chain(own).collect()
+    }
+
+    /// The seed of a replication.
+    pub const fn seed(&self, replication: u32) -> u64 {
+        self.first_seed.wrapping_add(replication as u64)
+    }
+
+    /// Runs units, and answers with their samples. A setting that the scenario refuses holds nothing.
+    pub fn run(&mut self, units: &[Unit]) -> Result<Vec<Sample>, Diagnostics> {
+        let mut scenarios: Vec<(&Unit, Vec<ResolvedScenario>)> = Vec::new();
+        let mut loaded: BTreeMap<&Point, Option<Vec<ResolvedScenario>>> = BTreeMap::new();
+        for unit in units {
+            if !loaded.contains_key(&unit.point) {
+                let cases = self.scenarios(&unit.point);
+                loaded.insert(&unit.point, cases);
+            }
+            let cases = loaded[&unit.point].clone().unwrap_or_default();
+            scenarios.push((unit, cases));
+        }
+        let jobs: Vec<(&ResolvedScenario, u64)> = scenarios
+            .iter()
+            .flat_map(|(unit, cases)| cases.iter().map(|case| (case, self.seed(unit.replication))))
+            .collect();
+        let finished = self.finished;
+        let reports = run_each(&jobs, |(scenario, seed)| {
+            let report = sweep::run(scenario, *seed, |_| {});
+            finished();
+            report
+        });
+        let mut reports = reports.into_iter();
+        let mut samples = Vec::new();
+        for (unit, cases) in &scenarios {
+            let of_unit: Vec<_> = reports.by_ref().take(cases.len()).collect();
+            let evaluation = self.evaluation(of_unit);
+            samples.push(Sample {
+                cost: evaluation.cost_usd,
+                rooms: evaluation.rooms.iter().map(|room| room.room).collect(),
+            });
+            self.known.insert((*unit).clone(), evaluation);
+        }
+        Ok(samples)
+    }
+
+    /// The scenario in each case; nothing if it cannot have such settings.
+    fn scenarios(&mut self, point: &Point) -> Option<Vec<ResolvedScenario>> {
+        let settings = self.settings_of(point);
+        let mut all = Vec::new();
+        for case in self.cases.clone() {
+            let settings: Vec<Override> = settings.iter().cloned().chain(case.settings).collect();
+            all.push((self.load)(&settings).ok()?);
+        }
+        Some(all)
+    }
+
+    fn evaluation(&self, reports: Vec<Result<Report, Diagnostics>>) -> Evaluation {
+        let reports: Option<Vec<Report>> = reports.into_iter().map(Result::ok).collect();
+        let Some(reports) = reports.filter(|reports| !reports.is_empty()) else {
+            let refused = Room {
+                limit: "the scenario has such a setting".to_owned(),
+                value: "refused".to_owned(),
+                room: REFUSED,
+            };
+            return Evaluation {
+                cost_usd: 0.0,
+                rooms: vec![refused],
+                report: None,
+                simulated_seconds: 0.0,
+            };
+        };
+        let cases = self.cases.iter().zip(&reports).enumerate();
+        let rooms = cases.flat_map(|(place, (case, report))| {
+            let name = if place == 0 { "" } else { &case.name };
+            rooms(report, name)
+        });
+        Evaluation {
+            cost_usd: cost_per_month_usd(&reports[0]),
+            rooms: rooms.collect(),
+            simulated_seconds: reports.iter().map(|one| one.run.duration_ms as f64 / 1000.0).sum(),
+            report: reports.into_iter().next().map(Box::new),
+        }
+    }
+}
+
+/// The room of all limits in a report.
+pub fn rooms(report: &Report, case: &str) -> Vec<Room> {
+    let suffix = if case.is_empty() { String::new() } else { format!(", {case}") };
+    let mut rooms: Vec<Room> = report
+        .objectives
+        .iter()
+        .map(|objective| {
+            let limit = objective.limit_number;
+            let is_share = objective.limit.starts_with(">=");
+            let room = objective.value_number.map_or(-1.0, |value| {
+                let (slack, of) =
+                    if is_share { (value - limit, 1.0 - limit) } else { (limit - value, limit) };
+                slack / of.max(f64::MIN_POSITIVE)
+            });
+            // Rounding must not tell otherwise than the report.
+            let room = if objective.met { room.max(0.0) } else { room.min(-f64::MIN_POSITIVE) };
+            let figure = match objective.figure.strip_prefix(&*objective.subject) {
+                Some(rest) => rest.trim_start().to_owned(),
+                None => objective.figure.clone(),
+            };
+            let limit = format!("{} {figure} {}{suffix}", objective.subject, objective.limit);
+            Room { limit, value: objective.value.clone(), room }
+        })
+        .collect();
+    let missing = |one: &report::WorkloadReport| one.pods_without_node + one.pods_not_ready;
+    let missing: u64 = report.workloads.iter().map(missing).sum();
+    if missing > 0 {
+        rooms.push(Room {
+            limit: format!("all pods run at the end{suffix}"),
+            value: format!("{missing} do not"),
+            room: -1.0 - missing as f64 / 10.0,
+        });
+    }
+    rooms
+}

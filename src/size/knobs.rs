@@ -1,0 +1,261 @@
+//! The knobs of a scenario: what is tuned, found in the scenario and its manifests, with the values to try.
+
+use serde_json::Value;
+
+use super::ladders::{cores, counts, family, multiples, with};
+use super::search::space::{Knob, KnobKind, Point, Space};
+use super::tune::Tune;
+use cluster::{Kind, ObjectReference};
+use manifest::{Diagnostics, Manifest, read_manifests};
+use scenario::resolved::ResolvedScenario;
+
+/// Names under which HorizontalPodAutoscalers and the like say what they scale.
+const SCALERS: [&str; 2] = ["HorizontalPodAutoscaler", "ScaledObject"];
+
+/// Most pods of a workload that are tried, as a multiple of those that it has now.
+const MOST_PODS: u64 = 3;
+
+/// Targets of utilization that are tried, in percent: the higher, the fewer pods.
+const TARGETS: [u64; 7] = [90, 80, 70, 60, 50, 40, 30];
+
+/// Times for which an autoscaler waits before it removes pods, in seconds.
+const STABILIZATION: [u64; 5] = [0, 60, 120, 300, 600];
+
+/// A setting and the values that it may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SizeKnob {
+    /// Path of the setting, as `--set` has it.
+    pub path: String,
+    /// Its values, the leanest first.
+    pub values: Vec<String>,
+    /// The value that it has now.
+    pub now: usize,
+    /// What the values have to do with each other.
+    pub kind: KnobKind,
+}
+
+/// The objects of a scenario's manifests, with the settings that are made in them.
+pub fn objects(resolved: &ResolvedScenario) -> Vec<Manifest> {
+    let mut manifests = read_manifests(&resolved.files.manifests, &mut Diagnostics::default());
+    for manifest in &mut manifests {
+        for setting in &resolved.manifest_settings {
+            if setting.object() == Some(&manifest.reference) {
+                // One that cannot be made has ended the command before.
+                let _ = setting.apply(&mut manifest.value);
+            }
+        }
+    }
+    manifests
+}
+
+/// The knobs that `tuned` names.
+pub fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
+    let scenario = serde_json::to_value(resolved.scenario()).unwrap_or_default();
+    let finder = Finder { manifests: objects(resolved), scenario };
+    let mut knobs: Vec<SizeKnob> = Vec::new();
+    for tune in tuned {
+        let found = match tune {
+            Tune::Hpa => finder.autoscalers(),
+            Tune::Behavior => finder.behavior(),
+            Tune::Replicas => finder.replicas(),
+            Tune::Requests => finder.resources("requests"),
+            Tune::Limits => finder.resources("limits"),
+            Tune::Nodes => finder.nodes(),
+            Tune::NodeTypes => finder.node_types(),
+            Tune::Path(vary) => vec![finder.by_path(&vary.path, &vary.values)],
+        };
+        for knob in found {
+            knobs.retain(|known| known.path != knob.path);
+            knobs.push(knob);
+        }
+    }
+    knobs
+}
+
+/// The knobs as a search has them.
+pub fn space(knobs: &[SizeKnob]) -> Space {
+    let knob = |one: &SizeKnob| Knob { levels: one.values.len(), kind: one.kind };
+    Space { knobs: knobs.iter().map(knob).collect() }
+}
+
+/// Where the knobs are now.
+pub fn now(knobs: &[SizeKnob]) -> Point {
+    knobs.iter().map(|knob| knob.now).collect()
+}
+
+struct Finder {
+    manifests: Vec<Manifest>,
+    scenario: Value,
+}
+
+impl Finder {
+    /// What has no price of its own costs what the nodes cost, if their number is fixed; where an autoscaler adds nodes
+    /// it has a price.
+    fn kind(&self) -> KnobKind {
+        let is_fixed = |pool: &Value| pool["count"].is_u64();
+        if self.pools().all(is_fixed) { KnobKind::Free } else { KnobKind::Priced }
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &Value> {
+        self.scenario["cluster"]["nodePools"].as_array().into_iter().flatten()
+    }
+
+    fn of_kind(&self, kind: &'static str) -> impl Iterator<Item = &Manifest> {
+        self.manifests.iter().filter(move |one| &*one.kind == kind)
+    }
+
+    /// The workloads of the scenario that take requests, as they are among the manifests.
+    fn workloads(&self) -> impl Iterator<Item = (&Manifest, &Value)> {
+        let named = self.scenario["workloads"].as_array().into_iter().flatten();
+        named.filter_map(|workload| {
+            let reference: ObjectReference = workload["workload"].as_str()?.parse().ok()?;
+            let manifest = self.manifests.iter().find(|one| one.reference == reference)?;
+            Some((manifest, workload))
+        })
+    }
+
+    fn is_scaled(&self, workload: &ObjectReference) -> bool {
+        let scalers = SCALERS.into_iter().flat_map(|kind| self.of_kind(kind));
+        scalers.into_iter().any(|scaler| {
+            let target = &scaler.value["spec"]["scaleTargetRef"];
+            let kind = target["kind"].as_str().and_then(Kind::named).unwrap_or(Kind::Deployment);
+            kind == workload.kind
+                && target["name"].as_str() == Some(&*workload.id.name)
+                && scaler.reference.id.namespace == workload.id.namespace
+        })
+    }
+
+    fn autoscalers(&self) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for hpa in self.of_kind("HorizontalPodAutoscaler") {
+            let base = format!("manifests.{}.spec", hpa.reference);
+            let spec = &hpa.value["spec"];
+            let least = spec["minReplicas"].as_u64().unwrap_or(1);
+            let most = spec["maxReplicas"].as_u64().unwrap_or(least);
+            let mut add = |path: String, values: Vec<u64>, now: u64| {
+                knobs.push(self.ladder(path, &values, now));
+            };
+            add(format!("{base}.minReplicas"), counts(1, most.max(least)), least);
+            for (place, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
+                if let Some(target) = metric["resource"]["target"]["averageUtilization"].as_u64() {
+                    let path =
+                        format!("{base}.metrics[{place}].resource.target.averageUtilization");
+                    add(path, with(TARGETS.to_vec(), target, true), target);
+                }
+            }
+            if let Some(target) = spec["targetCPUUtilizationPercentage"].as_u64() {
+                let path = format!("{base}.targetCPUUtilizationPercentage");
+                add(path, with(TARGETS.to_vec(), target, true), target);
+            }
+            add(format!("{base}.maxReplicas"), multiples(most, &[0.5, 0.75, 1.0, 1.5, 2.0]), most);
+        }
+        knobs
+    }
+
+    fn behavior(&self) -> Vec<SizeKnob> {
+        let of = |hpa: &Manifest| {
+            let down = &hpa.value["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"];
+            let now = down.as_u64().unwrap_or(300);
+            let path = format!(
+                "manifests.{}.spec.behavior.scaleDown.stabilizationWindowSeconds",
+                hpa.reference
+            );
+            self.ladder(path, &with(STABILIZATION.to_vec(), now, false), now)
+        };
+        self.of_kind("HorizontalPodAutoscaler").map(of).collect()
+    }
+
+    fn replicas(&self) -> Vec<SizeKnob> {
+        let scalable = self.workloads().filter(|(manifest, _)| {
+            let kind = manifest.reference.kind;
+            matches!(kind, Kind::Deployment | Kind::StatefulSet)
+                && !self.is_scaled(&manifest.reference)
+        });
+        scalable
+            .map(|(manifest, _)| {
+                let now = manifest.value["spec"]["replicas"].as_u64().unwrap_or(1);
+                let path = format!("manifests.{}.spec.replicas", manifest.reference);
+                self.ladder(path, &with(counts(1, now.max(2) * MOST_PODS), now, false), now)
+            })
+            .collect()
+    }
+
+    fn resources(&self, of: &str) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for (manifest, workload) in self.workloads() {
+            let pods = &manifest.value["spec"]["template"]["spec"]["containers"];
+            let containers = pods.as_array().map_or(&[][..], Vec::as_slice);
+            let named = workload["container"].as_str();
+            let container = match named {
+                Some(name) => containers.iter().find(|one| one["name"].as_str() == Some(name)),
+                None => containers.first(),
+            };
+            let Some(container) = container else { continue };
+            let Some(name) = container["name"].as_str() else { continue };
+            let Some((values, now)) = cores(&container["resources"][of]["cpu"]) else { continue };
+            let path = format!(
+                "manifests.{}.spec.template.spec.containers[{name}].resources.{of}.cpu",
+                manifest.reference
+            );
+            knobs.push(SizeKnob { path, values, now, kind: self.kind() });
+        }
+        knobs
+    }
+
+    fn nodes(&self) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for pool in self.pools() {
+            let Some(name) = pool["name"].as_str() else { continue };
+            let path = format!("cluster.nodePools[{name}].count");
+            if let Some(now) = pool["count"].as_u64() {
+                let values = with(counts(1, now.max(2) * 2), now, false);
+                let kind = KnobKind::Priced;
+                knobs.push(SizeKnob { kind, ..self.ladder(path, &values, now) });
+                continue;
+            }
+            for bound in ["min", "max"] {
+                if let Some(now) = pool["count"][bound].as_u64() {
+                    let values =
+                        with(counts(u64::from(bound == "max"), now.max(2) * 2), now, false);
+                    knobs.push(self.ladder(format!("{path}.{bound}"), &values, now));
+                }
+            }
+        }
+        knobs
+    }
+
+    fn node_types(&self) -> Vec<SizeKnob> {
+        let of = |pool: &Value| {
+            let (name, now) = (pool["name"].as_str()?, pool["instanceType"].as_str()?);
+            let (values, at) = family(now)?;
+            let path = format!("cluster.nodePools[{name}].instanceType");
+            Some(SizeKnob { path, values, now: at, kind: KnobKind::Choice })
+        };
+        self.pools().filter_map(of).collect()
+    }
+
+    /// A setting that a user names. Where it stands now is looked up if it is one of the scenario; of another the most
+    /// generous value is the start.
+    fn by_path(&self, path: &str, values: &[String]) -> SizeKnob {
+        let is_number = values.iter().all(|value| value.trim_matches('"').parse::<f64>().is_ok());
+        let is_nodes = path.starts_with("cluster.nodePools");
+        let kind = match (is_number, is_nodes) {
+            (false, _) if values.len() > 1 && !is_quantities(values) => KnobKind::Choice,
+            (_, true) => KnobKind::Priced,
+            _ => self.kind(),
+        };
+        let (values, now) = (values.to_vec(), values.len() - 1);
+        SizeKnob { path: path.to_owned(), values, now, kind }
+    }
+
+    fn ladder(&self, path: String, values: &[u64], now: u64) -> SizeKnob {
+        let at = values.iter().position(|value| *value == now).unwrap_or_default();
+        let values = values.iter().map(ToString::to_string).collect();
+        SizeKnob { path, values, now: at, kind: self.kind() }
+    }
+}
+
+/// Whether all of these are amounts such as `500m`.
+fn is_quantities(values: &[String]) -> bool {
+    values.iter().all(|value| value.trim_matches('"').parse::<units::Quantity>().is_ok())
+}

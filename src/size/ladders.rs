@@ -1,0 +1,124 @@
+//! Values that are worth a try, the leanest first.
+
+use serde_json::Value;
+
+use capacity::catalog;
+use capacity::node_type::NodeType;
+use units::Quantity;
+
+/// More values of one setting than this make a search long and no better.
+const LEVELS: usize = 24;
+
+/// Multiples of the CPU that a container asks for now.
+const OF_CPU: [f64; 8] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0];
+
+/// Node types of a family that are tried: one size smaller and one or two larger.
+const SIZES_UP: usize = 2;
+
+/// Whole numbers from `least` to `most`: all of them while they are few, and then in steps of about a tenth.
+pub fn counts(least: u64, most: u64) -> Vec<u64> {
+    let mut all = Vec::new();
+    let mut next = least;
+    while next <= most && all.len() < LEVELS {
+        all.push(next);
+        next += (next / 10).max(1);
+    }
+    if all.last().is_some_and(|last| *last < most) {
+        all.push(most);
+    }
+    all
+}
+
+/// The values with `now` among them, in their order.
+pub fn with(mut values: Vec<u64>, now: u64, is_falling: bool) -> Vec<u64> {
+    values.push(now);
+    values.sort_unstable();
+    values.dedup();
+    if is_falling {
+        values.reverse();
+    }
+    values
+}
+
+/// Multiples of a number of pods, each at least one.
+pub fn multiples(now: u64, factors: &[f64]) -> Vec<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small multiples of a number of pods"
+    )]
+    let times = |factor: &f64| ((now as f64 * factor).round() as u64).max(1);
+    with(factors.iter().map(times).collect(), now, false)
+}
+
+/// Multiples of an amount of CPU, and the place of the amount itself.
+pub fn cores(now: &Value) -> Option<(Vec<String>, usize)> {
+    let written = match now {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let milli = written.parse::<Quantity>().ok()?.milli_value();
+    if milli <= 0 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "thousandths of cores")]
+    let times = |factor: &f64| ((milli as f64 * factor / 10.0).round() as i64 * 10).max(10);
+    let mut all: Vec<i64> = OF_CPU.iter().map(times).chain([milli]).collect();
+    all.sort_unstable();
+    all.dedup();
+    let place = all.iter().position(|one| *one == milli)?;
+    Some((all.iter().map(|one| format!("{one}m")).collect(), place))
+}
+
+/// Types of the same cloud and family around this one, by size, and the place of the type itself.
+pub fn family(now: &str) -> Option<(Vec<String>, usize)> {
+    let own = catalog::find(now).ok()?;
+    let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| format!("{stem}."));
+    let name = format!("{}", own.name);
+    let stem = stem(&name)?;
+    let mut all: Vec<&NodeType> = catalog::named_like(&stem)
+        .into_iter()
+        .filter(|one| one.name.starts_with(&*stem) && !one.name.ends_with("metal"))
+        .collect();
+    all.sort_by_key(|one| one.on_demand);
+    let place = all.iter().position(|one| one.name == own.name)?;
+    let near = place.saturating_sub(1)..(place + 1 + SIZES_UP).min(all.len());
+    // As the scenario writes it, with its cloud or without.
+    let cloud = now.rsplit_once('/').map(|(cloud, _)| format!("{cloud}/")).unwrap_or_default();
+    let bare = |one: &NodeType| one.name.rsplit('/').next().unwrap_or_default().to_owned();
+    let values = all[near.clone()].iter().map(|one| format!("{cloud}{}", bare(one))).collect();
+    Some((values, place - near.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_grow_by_one_and_then_by_a_tenth() {
+        assert_eq!(counts(1, 5), [1, 2, 3, 4, 5]);
+        let many = counts(1, 500);
+        assert!(many.len() <= LEVELS + 1 && many.last() == Some(&500), "{many:?}");
+        assert_eq!(with(vec![90, 60], 75, true), [90, 75, 60]);
+        assert_eq!(multiples(1, &[0.5, 1.0, 2.0]), [1, 2]);
+    }
+
+    #[test]
+    fn cpu_is_tried_around_what_it_is() {
+        let (values, place) = cores(&json!("500m")).expect("an amount");
+        assert_eq!((values[place].as_str(), values[0].as_str()), ("500m", "130m"));
+        let (values, place) = cores(&json!(1)).expect("an amount");
+        assert_eq!(values[place], "1000m");
+        assert_eq!(cores(&json!(null)), None);
+    }
+
+    #[test]
+    fn sizes_of_a_family_are_near_each_other() {
+        let (values, place) = family("aws/m5.xlarge").expect("in the catalog");
+        assert_eq!(values, ["aws/m5.large", "aws/m5.xlarge", "aws/m5.2xlarge", "aws/m5.4xlarge"]);
+        assert_eq!(place, 1);
+        assert_eq!(family("aws/nothing.large"), None);
+    }
+}

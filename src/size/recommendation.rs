@@ -1,0 +1,416 @@
+//! The recommendation: before and after, what binds, how sure it is, and what is left to save.
+
+use serde::Serialize;
+
+use super::bounds::Bounds;
+use super::evaluate::{Evaluation, Evaluator, Load, Room, cost_per_month_usd};
+use super::headroom::{largest, more_traffic};
+use super::knobs::{knobs, now, objects, space};
+use super::patch::{Patch, patches, text};
+use super::perfect::least_cost_usd;
+use super::search::journal::Unit;
+use super::search::space::{KnobKind, Point, at};
+use super::search::{Outcome, SearchSettings, search};
+use super::survive::{Survive, cases};
+use super::tune::Tune;
+use manifest::Diagnostics;
+use report::Report;
+use scenario::Override;
+use scenario::resolved::ResolvedScenario;
+
+/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+const FORMAT_VERSION: &str = "1.0";
+
+/// Headroom is not looked for beyond so many times the traffic.
+const HEADROOM_MOST: f64 = 10.0;
+
+/// Seeds with which headroom is looked for.
+const HEADROOM_SEEDS: u32 = 3;
+
+/// Chance that the share of runs that hold is less than what is said.
+const DOUBT: f64 = 0.05;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Settings of all runs.
+    pub settings: Vec<Override>,
+    /// What may be changed.
+    pub tuned: Vec<Tune>,
+    /// What must be survived.
+    pub survive: Vec<Survive>,
+    /// Whether to look how much more traffic the answer bears.
+    pub headroom: bool,
+    /// How the search goes.
+    pub search: SearchSettings,
+    /// The first seed.
+    pub seed: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum SizeError {
+    /// The scenario cannot be read or run.
+    Problems(Diagnostics),
+    /// It can, but not be sized.
+    Input(String),
+}
+
+impl From<Diagnostics> for SizeError {
+    fn from(problems: Diagnostics) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recommendation {
+    format_version: &'static str,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Fingerprint of the scenario with all its files, hexadecimal.
+    pub scenario_hash: String,
+    /// Whether a setting was found that holds every objective, with fresh seeds too.
+    pub found: bool,
+    /// What was tuned: how it is now, and how it is to be.
+    pub changes: Vec<Change>,
+    /// As it is now.
+    pub before: Figures,
+    /// As it is recommended; absent if nothing was found.
+    pub after: Option<Figures>,
+    /// What keeps it from being cheaper.
+    pub binding: Vec<Binding>,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// What a month would cost at least with an autoscaler that knows the future, US dollars, on these nodes.
+    pub perfect_autoscaler_usd: Option<f64>,
+    /// Times the traffic at which the objectives still hold; absent if it was not asked for.
+    pub headroom: Option<f64>,
+    /// What was run.
+    pub effort: Effort,
+    /// The settings, as `--set` takes them.
+    pub set: Vec<String>,
+    /// Strategic merge patches for the manifests, a document each.
+    pub patch: String,
+    /// The patches, each with the name of its file.
+    #[serde(skip)]
+    pub patches: Vec<Patch>,
+}
+
+/// A setting that was tuned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Its path.
+    pub path: String,
+    /// Its value now.
+    pub from: String,
+    /// Its value as recommended.
+    pub to: String,
+}
+
+/// Figures of a setting over the seeds of the race.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Figures {
+    /// US dollars a month, mean.
+    pub cost_per_month_usd: f64,
+    /// Largest 99th percentile of the services with objectives, milliseconds; absent without answers.
+    pub p99_ms: Option<f64>,
+    /// Smallest availability of the services with objectives, 0 to 1.
+    pub availability: Option<f64>,
+    /// Least room to each limit, in the order of the objectives.
+    pub rooms: Vec<Room>,
+    /// Number of runs.
+    pub runs: usize,
+}
+
+/// Something that would be cheaper, and what it breaks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Binding {
+    /// The setting.
+    pub setting: String,
+    /// The limit that it misses.
+    pub misses: String,
+    /// The value that it reaches instead.
+    pub value: String,
+}
+
+/// How sure an answer is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Confidence {
+    /// Seeds with which the answer was chosen.
+    pub chosen_with: u32,
+    /// Seeds that had no part in the choice, with all of which it holds.
+    pub confirmed_with: Vec<u64>,
+    /// With 95 % confidence at least so many of a thousand further runs hold.
+    pub holds_per_mille: u32,
+    /// Settings that looked right and failed with fresh seeds.
+    pub refuted: usize,
+}
+
+/// What was run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Effort {
+    /// Settings that there are.
+    pub settings: u64,
+    /// Those that were run.
+    pub settings_run: usize,
+    /// Runs, a setting with a seed each.
+    pub runs: u64,
+    /// Simulated time, seconds.
+    pub simulated_seconds: f64,
+}
+
+/// Looks for the cheapest setting that holds the scenario's objectives.
+pub fn recommend(
+    load: &mut Load<'_>,
+    question: &Question,
+    finished: &(dyn Fn() + Sync),
+) -> Result<Recommendation, SizeError> {
+    let resolved = load(&question.settings)?;
+    if resolved.scenario().objectives.is_empty() {
+        return Err(SizeError::Input(
+            "the scenario has no objectives, so nothing says which setting will do; add `objectives`".to_owned(),
+        ));
+    }
+    let report = sweep::run(&resolved, question.seed, |_| {})?;
+    let cases = cases(&resolved, &report, &question.survive).map_err(SizeError::Input)?;
+    let knobs = knobs(&resolved, &question.tuned);
+    if knobs.is_empty() {
+        return Err(SizeError::Input(
+            "nothing is there to tune; name a setting as --tune PATH=A,B,C, the leanest value first".to_owned(),
+        ));
+    }
+    let (space, start) = (space(&knobs), now(&knobs));
+    let bounds = Bounds::new(&resolved, &report);
+    let mut evaluator = Evaluator {
+        load,
+        settings: question.settings.clone(),
+        knobs: knobs.clone(),
+        cases,
+        first_seed: question.seed,
+        finished,
+        known: std::collections::BTreeMap::new(),
+    };
+    let floor = |point: &Point| bounds.floor(&knobs, point);
+    let outcome = search(&space, &start, &question.search, &floor, |units| evaluator.run(units))?;
+    evaluator.run(&units(&start, question.search.screening))?;
+    let mut answer = Answer { question, resolved: &resolved, bounds: &bounds, evaluator, outcome };
+    answer.recommendation(space.size(), &start)
+}
+
+fn units(point: &Point, replications: u32) -> Vec<Unit> {
+    (0..replications).map(|replication| Unit { point: point.clone(), replication }).collect()
+}
+
+struct Answer<'a, 'b> {
+    question: &'a Question,
+    resolved: &'a ResolvedScenario,
+    bounds: &'a Bounds,
+    evaluator: Evaluator<'b>,
+    outcome: Outcome,
+}
+
+impl Answer<'_, '_> {
+    fn recommendation(
+        &mut self,
+        settings: u64,
+        start: &Point,
+    ) -> Result<Recommendation, SizeError> {
+        let winner = self.outcome.winner.clone();
+        let shown = winner.clone().unwrap_or_else(|| start.clone());
+        let binding = match &winner {
+            Some(winner) => self.binding(winner)?,
+            None => Vec::new(),
+        };
+        let headroom = match &winner {
+            Some(winner) if self.question.headroom => Some(self.headroom(winner)?),
+            _ => None,
+        };
+        let knobs = &self.evaluator.knobs;
+        let changes = knobs.iter().zip(start.iter().zip(&shown)).map(|(knob, (from, to))| Change {
+            path: knob.path.clone(),
+            from: knob.values[*from].clone(),
+            to: knob.values[*to].clone(),
+        });
+        let changes: Vec<Change> = changes.collect();
+        let changed = changes.iter().filter(|change| change.from != change.to);
+        let set: Vec<String> = changed.map(|one| format!("{}={}", one.path, one.to)).collect();
+        let patched: Vec<Override> = set.iter().filter_map(|one| one.parse().ok()).collect();
+        let patches = patches(&objects(self.resolved), &patched);
+        Ok(Recommendation {
+            format_version: FORMAT_VERSION,
+            scenario: self.resolved.scenario().name.clone(),
+            scenario_hash: format!("{:016x}", self.resolved.fingerprint()),
+            found: winner.is_some(),
+            before: self.figures(start),
+            after: winner.as_ref().map(|winner| self.figures(winner)),
+            binding,
+            confidence: self.confidence(),
+            perfect_autoscaler_usd: winner.as_ref().and_then(|winner| self.perfect(winner)),
+            headroom,
+            effort: self.effort(settings),
+            changes,
+            set,
+            patch: text(&patches),
+            patches,
+        })
+    }
+
+    fn of_point(&self, point: &Point) -> impl Iterator<Item = &Evaluation> {
+        let racing = self.question.search.racing;
+        self.evaluator
+            .known
+            .range(Unit { point: point.clone(), replication: 0 }..)
+            .take_while(move |(unit, _)| unit.point == *point && unit.replication < racing)
+            .map(|(_, evaluation)| evaluation)
+    }
+
+    fn figures(&self, point: &Point) -> Figures {
+        let mut figures = Figures::default();
+        for evaluation in self.of_point(point) {
+            figures.runs += 1;
+            let weight = 1.0 / figures.runs as f64;
+            figures.cost_per_month_usd +=
+                (evaluation.cost_usd - figures.cost_per_month_usd) * weight;
+            for room in &evaluation.rooms {
+                match figures.rooms.iter_mut().find(|one| one.limit == room.limit) {
+                    Some(known) if known.room <= room.room => {}
+                    Some(known) => *known = room.clone(),
+                    None => figures.rooms.push(room.clone()),
+                }
+            }
+            let Some(report) = &evaluation.report else { continue };
+            for service in with_objectives(report) {
+                let p99 = service.latency.as_ref().map(|latency| latency.p99_ms);
+                figures.p99_ms = larger(figures.p99_ms, p99);
+                let available = service.availability_by_requests.map(|one| -one);
+                figures.availability =
+                    larger(figures.availability.map(|one| -one), available).map(|one| -one);
+            }
+        }
+        figures
+    }
+
+    /// What one step less of anything that has a price breaks.
+    fn binding(&mut self, winner: &Point) -> Result<Vec<Binding>, SizeError> {
+        let knobs = self.evaluator.knobs.clone();
+        let priced = knobs
+            .iter()
+            .enumerate()
+            .filter(|(place, knob)| knob.kind == KnobKind::Priced && winner[*place] > 0);
+        let mut binding = Vec::new();
+        for (place, knob) in priced {
+            let point = at(winner, place, winner[place] - 1);
+            let setting = format!("{}={}", knob.path, knob.values[point[place]]);
+            if self.bounds.floor(&knobs, &point).is_infinite() {
+                binding.push(Binding {
+                    setting,
+                    misses: format!(
+                        "requests need {:.1} cores on average",
+                        self.bounds.offered_cores
+                    ),
+                    value: "fewer".to_owned(),
+                });
+                continue;
+            }
+            for unit in units(&point, self.question.search.screening) {
+                if !self.evaluator.known.contains_key(&unit) {
+                    self.evaluator.run(std::slice::from_ref(&unit))?;
+                }
+                let rooms = self.evaluator.known.get(&unit).map(|one| one.rooms.clone());
+                let least = rooms
+                    .unwrap_or_default()
+                    .into_iter()
+                    .min_by(|one, other| one.room.total_cmp(&other.room));
+                if let Some(least) = least.filter(|least| least.room < 0.0) {
+                    binding.push(Binding { setting, misses: least.limit, value: least.value });
+                    break;
+                }
+            }
+        }
+        Ok(binding)
+    }
+
+    fn headroom(&mut self, winner: &Point) -> Result<f64, SizeError> {
+        let settings = self.evaluator.settings_of(winner);
+        let first = self.question.seed;
+        let seeds: Vec<u64> =
+            (0..HEADROOM_SEEDS).map(|step| first.wrapping_add(u64::from(step))).collect();
+        let resolved = self.resolved;
+        largest(HEADROOM_MOST, |factor| {
+            let more = more_traffic(resolved, factor);
+            let settings: Vec<Override> = settings.iter().cloned().chain(more).collect();
+            let mut scenarios = Vec::new();
+            for case in &self.evaluator.cases {
+                let settings: Vec<Override> =
+                    settings.iter().chain(&case.settings).cloned().collect();
+                scenarios.push((self.evaluator.load)(&settings)?);
+            }
+            let reports = sweep::run_all(&scenarios, &seeds, self.evaluator.finished)?;
+            let rooms =
+                reports.iter().flatten().flat_map(|report| super::evaluate::rooms(report, ""));
+            Ok(rooms.into_iter().all(|room| room.room >= 0.0))
+        })
+    }
+
+    fn confidence(&self) -> Confidence {
+        let fresh = &self.outcome.fresh;
+        // If fewer than this share held, all of so many holding had a chance of less than `DOUBT`.
+        let share = match fresh.len() {
+            0 => 0.0,
+            runs => libm::pow(DOUBT, 1.0 / runs as f64),
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share in thousandths"
+        )]
+        let holds_per_mille = (share * 1000.0) as u32;
+        Confidence {
+            chosen_with: self.question.search.racing,
+            confirmed_with: fresh.iter().map(|one| self.evaluator.seed(*one)).collect(),
+            holds_per_mille,
+            refuted: self.outcome.refuted.len(),
+        }
+    }
+
+    fn perfect(&self, winner: &Point) -> Option<f64> {
+        let (cores, price) = self.bounds.node(&self.evaluator.knobs, winner)?;
+        let report = self.of_point(winner).next()?.report.as_ref()?;
+        let cost = least_cost_usd(&report.interval_ends_seconds, &report.workloads, cores, price)?;
+        Some(cost.min(cost_per_month_usd(report)))
+    }
+
+    fn effort(&self, settings: u64) -> Effort {
+        let known = &self.evaluator.known;
+        let mut points: Vec<&Point> = known.keys().map(|unit| &unit.point).collect();
+        points.dedup();
+        Effort {
+            settings,
+            settings_run: points.len(),
+            runs: known.len() as u64,
+            simulated_seconds: known.values().map(|one| one.simulated_seconds).sum(),
+        }
+    }
+}
+
+fn larger(known: Option<f64>, new: Option<f64>) -> Option<f64> {
+    match (known, new) {
+        (Some(known), Some(new)) => Some(known.max(new)),
+        (known, new) => known.or(new),
+    }
+}
+
+fn with_objectives(report: &Report) -> impl Iterator<Item = &report::ServiceReport> {
+    report.services.iter().filter(|service| {
+        let subject = format!("service {}", service.service);
+        report.objectives.iter().any(|objective| objective.subject == subject)
+    })
+}
+
+impl Recommendation {
+    /// As indented JSON, with a line break at the end.
+    pub fn json(&self) -> String {
+        report::json::render(self)
+    }
+}

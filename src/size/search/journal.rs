@@ -1,0 +1,165 @@
+//! What is known of the points: one sample for each replication, and never two. A search reads nothing else, so that it
+//! goes the same way at any number of threads, and again from the start after an interruption.
+
+use std::collections::BTreeMap;
+
+use super::space::Point;
+
+/// A point under one replication: the same number means the same traffic and the same faults for all points.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unit {
+    /// The point.
+    pub point: Point,
+    /// Number of the replication.
+    pub replication: u32,
+}
+
+/// What a unit showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// What it costs, in any unit.
+    pub cost: f64,
+    /// The room to each limit, as a share of it; negative where it is missed.
+    pub rooms: Vec<f64>,
+}
+
+impl Sample {
+    /// The least room; without limits there is room.
+    pub fn room(&self) -> f64 {
+        self.rooms.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// What several replications say of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Whether every limit holds with each of them.
+    pub holds: bool,
+    /// Mean cost.
+    pub cost: f64,
+    /// The least room of all.
+    pub room: f64,
+}
+
+/// Units that must be run before a search can go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Need(pub Vec<Unit>);
+
+/// All samples so far.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    samples: BTreeMap<Point, BTreeMap<u32, Sample>>,
+    /// A point counts once it was run with the replications from 0 up to this.
+    screening: u32,
+    units: u64,
+}
+
+impl Journal {
+    /// An empty one; a point must hold with `screening` replications to count.
+    pub fn new(screening: u32) -> Self {
+        Self { screening: screening.max(1), ..Self::default() }
+    }
+
+    /// Number of replications with which a point must hold.
+    pub const fn screening(&self) -> u32 {
+        self.screening
+    }
+
+    /// Has points hold with more replications than before.
+    pub fn screen(&mut self, screening: u32) {
+        self.screening = self.screening.max(screening);
+    }
+
+    /// Number of samples.
+    pub const fn units(&self) -> u64 {
+        self.units
+    }
+
+    /// Notes a sample.
+    pub fn note(&mut self, unit: Unit, sample: Sample) {
+        if self.samples.entry(unit.point).or_default().insert(unit.replication, sample).is_none() {
+            self.units += 1;
+        }
+    }
+
+    /// The sample of a unit.
+    pub fn sample(&self, point: &Point, replication: u32) -> Option<&Sample> {
+        self.samples.get(point)?.get(&replication)
+    }
+
+    /// Costs of a point with the replications from 0 on, as many as follow each other.
+    pub fn costs(&self, point: &Point) -> Vec<f64> {
+        (0..).map_while(|replication| Some(self.sample(point, replication)?.cost)).collect()
+    }
+
+    /// All samples of a point, in the order of the replications.
+    pub fn samples(&self, point: &Point) -> impl Iterator<Item = (u32, &Sample)> {
+        let known = self.samples.get(point).into_iter().flatten();
+        known.map(|(replication, sample)| (*replication, sample))
+    }
+
+    /// The verdict on a point. One that misses a limit with any replication is out; further ones are not asked for.
+    pub fn verdict(&self, point: &Point) -> Result<Verdict, Need> {
+        let room = self.samples(point).map(|(_, sample)| sample.room());
+        let room = room.fold(f64::INFINITY, f64::min);
+        let screened = self.samples(point).filter(|(replication, _)| *replication < self.screening);
+        let costs: Vec<f64> = screened.map(|(_, sample)| sample.cost).collect();
+        let is_out = room < 0.0;
+        if is_out || costs.len() == self.screening as usize {
+            let cost = costs.iter().sum::<f64>() / costs.len().max(1) as f64;
+            return Ok(Verdict { holds: !is_out, cost, room });
+        }
+        // The first alone: most points that miss a limit miss it with any replication.
+        let asked = if costs.is_empty() { 0..1 } else { 0..self.screening };
+        let missing = asked.filter(|one| self.sample(point, *one).is_none());
+        let unit = |replication| Unit { point: point.clone(), replication };
+        Err(Need(missing.map(unit).collect()))
+    }
+
+    /// The verdicts on several points; what is missing for any of them is asked for at once.
+    pub fn verdicts(&self, points: &[Point]) -> Result<Vec<Verdict>, Need> {
+        let mut need = Need::default();
+        let mut verdicts = Vec::new();
+        for point in points {
+            match self.verdict(point) {
+                Ok(verdict) => verdicts.push(verdict),
+                Err(more) => need.0.extend(more.0),
+            }
+        }
+        if need.0.is_empty() { Ok(verdicts) } else { Err(need) }
+    }
+
+    /// All points that hold as far as is known, the cheapest first and of equal ones those with most room.
+    pub fn holding(&self) -> Vec<Point> {
+        let mut holding: Vec<(Point, Verdict)> = Vec::new();
+        for point in self.samples.keys() {
+            if let Ok(verdict) = self.verdict(point)
+                && verdict.holds
+            {
+                holding.push((point.clone(), verdict));
+            }
+        }
+        holding.sort_by(|(_, one), (_, other)| {
+            one.cost.total_cmp(&other.cost).then(other.room.total_cmp(&one.room))
+        });
+        holding.into_iter().map(|(point, _)| point).collect()
+    }
+}
+
+impl Verdict {
+    /// Whether it is the better one: it holds and the other does not; it is cheaper; it has more room.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        match (self.holds, other.holds) {
+            (true, false) => true,
+            (false, true) => false,
+            (true, true) if is_cheaper(self.cost, other.cost) => true,
+            (true, true) if is_cheaper(other.cost, self.cost) => false,
+            _ => self.room > other.room + 1e-9,
+        }
+    }
+}
+
+/// Whether a cost is lower by more than rounding.
+pub fn is_cheaper(one: f64, other: f64) -> bool {
+    one < other && (other.is_infinite() || one < other - 1e-9 * other.abs())
+}

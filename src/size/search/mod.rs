@@ -1,0 +1,257 @@
+//! The cheapest point that holds all limits under noise, by runs of a simulation.
+//!
+//! Descents start at several points and go on side by side: each is a function of what is known, and what it needs to
+//! know next is run in generations, whose make-up depends on nothing else. The cheapest of what they find then race by
+//! the same replications, and the winner is tried with fresh ones, since the best of many is the best partly by luck.
+
+pub mod descent;
+pub mod journal;
+pub mod race;
+pub mod space;
+
+use sobol_burley::sample as sobol;
+
+use descent::Ground;
+use journal::{Journal, Need, Sample, Unit, is_cheaper};
+use space::{KnobKind, Point, Space};
+
+/// How a search goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SearchSettings {
+    /// Replications with which a point must hold to count, until the race.
+    pub screening: u32,
+    /// Replications of the race, those of the screening included.
+    pub racing: u32,
+    /// Fresh replications with which the winner must hold.
+    pub fresh: u32,
+    /// Share of the cost by which a point may be dearer than the cheapest: nobody minds so little.
+    pub indifference: f64,
+    /// Further starts, spread evenly over all points.
+    pub starts: u32,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self { screening: 3, racing: 8, fresh: 20, indifference: 0.01, starts: 4 }
+    }
+}
+
+/// Points that race against each other.
+const CONTENDERS: usize = 8;
+
+/// Winners that may fail with fresh replications before the search gives up.
+const ATTEMPTS: u32 = 8;
+
+/// Fresh replications run at a time.
+const FRESH_BATCH: usize = 10;
+
+/// Combinations of choices that are looked at, those with the lowest possible cost first.
+const CHOICES: usize = 64;
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The cheapest point that holds with every replication, the fresh ones included.
+    pub winner: Option<Point>,
+    /// The fresh replications with which the winner was confirmed.
+    pub fresh: Vec<u32>,
+    /// Winners before it that failed with fresh replications.
+    pub refuted: Vec<Point>,
+    /// All that was run.
+    pub journal: Journal,
+}
+
+/// Looks for the cheapest point that holds. `start` is where things are now; `floor` tells a cost below which a point
+/// cannot be; `run` is handed units and answers with their samples, in their order.
+pub fn search<Error>(
+    space: &Space,
+    start: &Point,
+    settings: &SearchSettings,
+    floor: &dyn Fn(&Point) -> f64,
+    run: impl FnMut(&[Unit]) -> Result<Vec<Sample>, Error>,
+) -> Result<Outcome, Error> {
+    let journal = Journal::new(settings.screening);
+    let mut search = Search { space, settings, floor, run, journal };
+    let mut refuted: Vec<Point> = Vec::new();
+    let mut from = start.clone();
+    for attempt in 0..ATTEMPTS {
+        search.explore(&from)?;
+        let Some(leader) = search.race()? else { break };
+        let first = settings.racing.max(settings.screening) + attempt * settings.fresh;
+        let fresh: Vec<u32> = (first..first + settings.fresh).collect();
+        if search.holds_with(&leader, &fresh)? {
+            let journal = search.journal;
+            return Ok(Outcome { winner: Some(leader), fresh, refuted, journal });
+        }
+        // What looked right by so few replications was not: the next must hold with more.
+        search.journal.screen(settings.racing.min(search.journal.screening() + 2));
+        refuted.push(leader.clone());
+        from = leader;
+    }
+    Ok(Outcome { winner: None, fresh: Vec::new(), refuted, journal: search.journal })
+}
+
+struct Search<'a, Run> {
+    space: &'a Space,
+    settings: &'a SearchSettings,
+    floor: &'a dyn Fn(&Point) -> f64,
+    run: Run,
+    journal: Journal,
+}
+
+impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
+    /// Descends from where things are, then with every other choice, then from points that have nothing to do with
+    /// these. What cannot be cheaper than the best so far is left out.
+    fn explore(&mut self, start: &Point) -> Result<(), Error> {
+        self.descents(&[start.clone(), self.space.most_generous(start)])?;
+        let best = self.best().unwrap_or_else(|| start.clone());
+        let mut choices = self.space.choices(&best);
+        choices.sort_by(|one, other| (self.floor)(one).total_cmp(&(self.floor)(other)));
+        choices.truncate(CHOICES);
+        self.descents(&choices)?;
+        let spread: Vec<Point> =
+            (0..self.settings.starts).map(|number| spread_point(self.space, number)).collect();
+        self.descents(&spread)
+    }
+
+    fn best(&self) -> Option<Point> {
+        self.journal.holding().into_iter().next()
+    }
+
+    fn limit(&self) -> f64 {
+        let best = self.best().and_then(|best| self.journal.verdict(&best).ok());
+        best.map_or(f64::INFINITY, |verdict| verdict.cost)
+    }
+
+    /// Descends from several points side by side.
+    fn descents(&mut self, starts: &[Point]) -> Result<(), Error> {
+        let limit = self.limit();
+        let mut open: Vec<Point> =
+            starts.iter().filter_map(|start| self.below(start.clone(), limit)).collect();
+        open.dedup();
+        while !open.is_empty() {
+            let ground = Ground { space: self.space, journal: &self.journal, floor: self.floor };
+            let mut need = Need::default();
+            open.retain(|start| match ground.descend(start, limit) {
+                Ok(_) => false,
+                Err(more) => {
+                    need.0.extend(more.0);
+                    true
+                }
+            });
+            self.provide(need)?;
+        }
+        Ok(())
+    }
+
+    /// The point with so much less of what has a price that it can be cheaper than the limit.
+    fn below(&self, mut point: Point, limit: f64) -> Option<Point> {
+        while !is_cheaper((self.floor)(&point), limit) {
+            let knobs = self.space.knobs.iter().enumerate();
+            let priced = knobs.filter(|(_, knob)| knob.kind == KnobKind::Priced);
+            let most = priced.map(|(place, _)| place).max_by_key(|place| point[*place])?;
+            point[most] = point[most].checked_sub(1)?;
+        }
+        Some(point)
+    }
+
+    fn provide(&mut self, mut need: Need) -> Result<(), Error> {
+        need.0.sort();
+        need.0.dedup();
+        need.0.retain(|unit| self.journal.sample(&unit.point, unit.replication).is_none());
+        if need.0.is_empty() {
+            return Ok(());
+        }
+        let samples = (self.run)(&need.0)?;
+        for (unit, sample) in need.0.into_iter().zip(samples) {
+            self.journal.note(unit, sample);
+        }
+        Ok(())
+    }
+
+    /// The cheapest of all that holds with the replications of the race, as far as the zone tells them apart; of those
+    /// that cost the same, the one with the most room.
+    fn race(&mut self) -> Result<Option<Point>, Error> {
+        loop {
+            let mut contenders = self.journal.holding();
+            contenders.truncate(CONTENDERS);
+            let Some(leader) = contenders.first().cloned() else { return Ok(None) };
+            let all: Vec<Vec<f64>> = contenders.iter().map(|one| self.journal.costs(one)).collect();
+            let zone = self.settings.indifference
+                * self.journal.verdict(&leader).map_or(0.0, |one| one.cost);
+            let zone = zone.max(f64::MIN_POSITIVE);
+            let first = self.journal.screening() as usize;
+            let alive = race::survivors(&all, first, zone);
+            let common = |one: &[f64]| one.len().min(all[0].len());
+            // A twin costs the same whatever comes, and leaves less room.
+            let is_twin = |one: &Vec<f64>| one[..common(one)] == all[0][..common(one)];
+            let racers = contenders.iter().zip(&all).zip(alive).enumerate();
+            let racers: Vec<(&Point, usize)> = racers
+                .filter(|(place, ((_, costs), alive))| *place == 0 || *alive && !is_twin(costs))
+                .map(|(_, ((point, costs), _))| (point, costs.len()))
+                .collect();
+            let racing = self.settings.racing.max(self.journal.screening());
+            let least = racers.iter().map(|(_, runs)| *runs).min().unwrap_or_default();
+            if least >= racing as usize {
+                return Ok(Some(self.cheapest(&racers)));
+            }
+            let until =
+                if racers.len() == 1 { racing } else { u32::try_from(least).unwrap_or(racing) + 1 };
+            let units = racers.iter().flat_map(|(point, _)| {
+                (0..until).map(|replication| Unit { point: (*point).clone(), replication })
+            });
+            let need = Need(units.collect());
+            self.provide(need)?;
+        }
+    }
+
+    fn cheapest(&self, racers: &[(&Point, usize)]) -> Point {
+        let racing = self.settings.racing.max(self.journal.screening()) as usize;
+        let order = |point: &Point| {
+            let costs = self.journal.costs(point);
+            let of_race = &costs[..racing.min(costs.len())];
+            of_race.iter().sum::<f64>() / of_race.len().max(1) as f64
+        };
+        let cheapest =
+            racers.iter().min_by(|(one, _), (other, _)| order(one).total_cmp(&order(other)));
+        cheapest.map(|(point, _)| (*point).clone()).unwrap_or_default()
+    }
+
+    /// Whether a point holds with all of these replications; the first that fails ends it.
+    fn holds_with(&mut self, point: &Point, replications: &[u32]) -> Result<bool, Error> {
+        for batch in replications.chunks(FRESH_BATCH) {
+            let unit = |replication: &u32| Unit { point: point.clone(), replication: *replication };
+            self.provide(Need(batch.iter().map(unit).collect()))?;
+            let fails = |replication: &u32| {
+                self.journal.sample(point, *replication).is_none_or(|sample| sample.room() < 0.0)
+            };
+            if batch.iter().any(fails) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Point number `number` of a sequence that fills the space evenly: Sobol's with Owen's scrambling.
+pub fn spread_point(space: &Space, number: u32) -> Point {
+    const SEED: u32 = 1;
+    let level = |(dimension, knob): (u32, &space::Knob)| {
+        // The sequence has 256 dimensions, and 65,536 numbers.
+        let share = sobol(number % (1 << 16), dimension % 256, SEED + dimension / 256);
+        level_of(share, knob.levels)
+    };
+    (0u32..).zip(&space.knobs).map(level).collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of one of a number of levels"
+)]
+fn level_of(share: f32, levels: usize) -> usize {
+    ((f64::from(share) * levels as f64) as usize).min(levels - 1)
+}
+
+#[cfg(test)]
+mod tests;

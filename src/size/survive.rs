@@ -1,0 +1,116 @@
+//! The cases that a setting must survive: faults at the time when most requests come.
+
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::evaluate::Case;
+use engine::SimDuration;
+use report::Report;
+use scenario::Override;
+use scenario::resolved::ResolvedScenario;
+
+/// A fault that the user names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Survive {
+    /// A node stops without a word, and does not come back.
+    Node,
+    /// All nodes of a zone do.
+    Zone,
+    /// The workloads that take requests are rolled out anew.
+    Rollout,
+}
+
+impl FromStr for Survive {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "node" => Ok(Self::Node),
+            "zone" => Ok(Self::Zone),
+            "rollout" => Ok(Self::Rollout),
+            _ => Err(format!("{text:?} is none of node, zone, rollout")),
+        }
+    }
+}
+
+/// The cases of a scenario: the traffic by itself, and each fault at its peak, which a run of it tells.
+pub fn cases(
+    resolved: &ResolvedScenario,
+    report: &Report,
+    faults: &[Survive],
+) -> Result<Vec<Case>, String> {
+    let mut cases = vec![Case { name: "as it is".to_owned(), settings: Vec::new() }];
+    let scenario = serde_json::to_value(resolved.scenario()).unwrap_or_default();
+    let at = peak(resolved, report).to_string();
+    for fault in faults {
+        let (name, entries) = match fault {
+            Survive::Node => ("without a node", vec![node(&scenario, &at)?]),
+            Survive::Zone => ("without a zone", vec![zone(&scenario, &at)?]),
+            Survive::Rollout => ("during a rollout", rollouts(&scenario, &at)?),
+        };
+        cases.push(Case { name: name.to_owned(), settings: vec![timeline(&scenario, entries)?] });
+    }
+    Ok(cases)
+}
+
+/// The start of the interval in which most requests came, warm-up excepted.
+fn peak(resolved: &ResolvedScenario, report: &Report) -> SimDuration {
+    let ends = &report.interval_ends_seconds;
+    let arrived = |interval: usize| -> f64 {
+        let services = report.services.iter().filter(|service| service.has_clients);
+        services.filter_map(|service| service.series.arrived_rps.get(interval)).sum()
+    };
+    let warm_up = resolved.scenario().warm_up.as_secs_f64();
+    let start = |interval: usize| match interval.checked_sub(1) {
+        Some(before) => ends[before],
+        None => 0.0,
+    };
+    let counted = (0..ends.len()).filter(|interval| start(*interval) >= warm_up);
+    let busiest =
+        counted.max_by(|one, other| arrived(*one).total_cmp(&arrived(*other)).then(other.cmp(one)));
+    let seconds = busiest.map_or(warm_up, start);
+    SimDuration::from_secs_f64(seconds.round())
+}
+
+fn pools(scenario: &Value) -> Result<&Vec<Value>, String> {
+    let pools = scenario["cluster"]["nodePools"].as_array().filter(|pools| !pools.is_empty());
+    pools.ok_or_else(|| "there is no node pool whose nodes could fail".to_owned())
+}
+
+fn node(scenario: &Value, at: &str) -> Result<Value, String> {
+    let pool = &pools(scenario)?[0]["name"];
+    Ok(json!({"at": at, "killNode": format!("{}-1", pool.as_str().unwrap_or_default())}))
+}
+
+fn zone(scenario: &Value, at: &str) -> Result<Value, String> {
+    let pools = pools(scenario)?.iter();
+    let mut zones = pools.filter_map(|pool| pool["zones"].get(0)?.as_str());
+    let zone = zones.next().ok_or("no node pool has zones; name them, such as zones: [a, b, c]")?;
+    Ok(json!({"at": at, "killZone": zone}))
+}
+
+fn rollouts(scenario: &Value, at: &str) -> Result<Vec<Value>, String> {
+    let workloads = scenario["workloads"].as_array().into_iter().flatten();
+    let rolled = workloads.filter_map(|workload| {
+        let name = workload["workload"].as_str()?;
+        (!workload["requests"].is_null()).then(|| json!({"at": at, "restartRollout": name}))
+    });
+    let rolled: Vec<Value> = rolled.collect();
+    if rolled.is_empty() { Err("no workload takes requests".to_owned()) } else { Ok(rolled) }
+}
+
+/// The timeline with further entries.
+fn timeline(scenario: &Value, entries: Vec<Value>) -> Result<Override, String> {
+    let own = scenario["timeline"].as_array().cloned().unwrap_or_default();
+    let all: Vec<Value> = own.into_iter().chain(entries).map(without_nulls).collect();
+    let text = format!("timeline={}", Value::Array(all));
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+fn without_nulls(mut entry: Value) -> Value {
+    if let Some(fields) = entry.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    entry
+}

@@ -1,0 +1,95 @@
+//! Knobs, bounds and cases of a small scenario.
+
+use crate::bounds::Bounds;
+use crate::fixture::shop;
+use crate::knobs::{SizeKnob, knobs, now};
+use crate::search::space::KnobKind;
+use crate::survive::{Survive, cases};
+use crate::tune::{DEFAULT, Tune};
+
+fn found(tuned: &[Tune], settings: &[&str]) -> Vec<SizeKnob> {
+    knobs(&shop(settings), tuned)
+}
+
+fn knob<'a>(knobs: &'a [SizeKnob], end: &str) -> &'a SizeKnob {
+    knobs
+        .iter()
+        .find(|knob| knob.path.ends_with(end))
+        .unwrap_or_else(|| panic!("no {end}: {knobs:?}"))
+}
+
+#[test]
+fn each_knob_starts_where_the_scenario_has_it() {
+    let all = found(&DEFAULT, &[]);
+    let at = |end: &str| {
+        let knob = knob(&all, end);
+        knob.values[knob.now].clone()
+    };
+    assert_eq!(at("HorizontalPodAutoscaler/shop/web.spec.minReplicas"), "2");
+    assert_eq!(at("averageUtilization"), "65");
+    assert_eq!(at("maxReplicas"), "6");
+    // What an autoscaler scales has no replicas of its own to set.
+    assert_eq!(at("Deployment/shop/api.spec.replicas"), "2");
+    assert!(all.iter().all(|knob| !knob.path.contains("Deployment/shop/web.spec.replicas")));
+    assert_eq!(at("cluster.nodePools[general].count"), "3");
+    assert_eq!(at("instanceType"), "aws/m5.large");
+    let set = found(&DEFAULT, &["cluster.nodePools[general].count=5"]);
+    let count = knob(&set, "count");
+    assert_eq!(count.values[count.now], "5");
+}
+
+#[test]
+fn the_leanest_value_comes_first() {
+    let all = found(&[Tune::Hpa, Tune::Requests, Tune::Limits], &[]);
+    let values = |end: &str| knob(&all, end).values.clone();
+    assert_eq!(values("averageUtilization")[..3], ["90", "80", "70"]);
+    assert_eq!(values("minReplicas"), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(values("containers[web].resources.requests.cpu")[0], "100m");
+    assert_eq!(values("containers[web].resources.limits.cpu")[0], "250m");
+    // A container that asks for nothing has nothing to multiply.
+    assert!(all.iter().all(|knob| !knob.path.contains("containers[api]")));
+}
+
+#[test]
+fn pods_have_no_price_on_nodes_whose_number_is_set() {
+    let all = found(&DEFAULT, &[]);
+    assert_eq!(knob(&all, "minReplicas").kind, KnobKind::Free);
+    assert_eq!(knob(&all, "count").kind, KnobKind::Priced);
+    assert_eq!(knob(&all, "instanceType").kind, KnobKind::Choice);
+}
+
+#[test]
+fn nodes_cost_what_they_cost_and_too_few_are_never_run() {
+    let resolved = shop(&[]);
+    let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
+    let bounds = Bounds::new(&resolved, &report);
+    let all = knobs(&resolved, &[Tune::Nodes]);
+    let mut point = now(&all);
+    // Three m5.large at $0.096 an hour.
+    assert!((bounds.floor(&all, &point) - 3.0 * 0.096 * 730.0).abs() < 0.01);
+    // 100 requests a second of 20 ms, 99 % of them, less a tenth: 1.78 cores; one node leaves 1.93.
+    assert!((bounds.offered_cores - 1.78).abs() < 0.05, "{}", bounds.offered_cores);
+    point[0] = 0;
+    assert!(bounds.floor(&all, &point).is_finite());
+    let busier = Bounds { offered_cores: 2.0, ..bounds };
+    assert!(busier.floor(&all, &point).is_infinite());
+}
+
+#[test]
+fn faults_come_beside_what_the_timeline_has() {
+    let resolved = shop(&[]);
+    let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
+    let all = [Survive::Node, Survive::Zone, Survive::Rollout];
+    let cases = cases(&resolved, &report, &all).expect("cases");
+    let settings: Vec<String> =
+        cases.iter().flat_map(|case| &case.settings).map(ToString::to_string).collect();
+    assert_eq!((cases.len(), settings.len()), (4, 3));
+    assert!(settings.iter().all(|one| one.contains("\"scale\":")), "{settings:?}");
+    assert!(settings[0].contains("\"killNode\":\"general-1\""), "{}", settings[0]);
+    assert!(settings[1].contains("\"killZone\":\"a\""), "{}", settings[1]);
+    assert_eq!(settings[2].matches("restartRollout").count(), 2, "{}", settings[2]);
+    // The scenario takes them.
+    for one in &settings {
+        shop(&[one]);
+    }
+}

@@ -1,0 +1,151 @@
+//! A recommendation for the terminal.
+
+use super::evaluate::Room;
+use super::recommendation::{Figures, Recommendation};
+use report::figures::{ABSENT, counted, latency, percent, span};
+use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+
+/// The recommendation as text, each line ended; `command` runs the scenario with the settings.
+pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
+    let effort = &answer.effort;
+    let size = format!(
+        "{} of {}, {}, {} simulated",
+        counted(effort.settings_run as u64, "setting"),
+        effort.settings,
+        counted(effort.runs, "run"),
+        span(effort.simulated_seconds)
+    );
+    let mut lines = two_sided(&format!("SIZE  {}", answer.scenario), &size);
+    lines[0] = style.paint(Paint::Heading, &lines[0]);
+    lines.push(String::new());
+    let Some(after) = &answer.after else {
+        lines.extend(nothing(answer, style));
+        return lines.join("\n") + "\n";
+    };
+    lines.extend(figures(&answer.before, after));
+    lines.push(String::new());
+    lines.extend(changes(answer, style));
+    lines.push(String::new());
+    for one in &answer.binding {
+        let text = format!("{} would miss {} ({})", one.setting, one.misses, one.value);
+        lines.extend(paragraph("  binds  ", &text));
+    }
+    lines.extend(paragraph("  sure   ", &sure(answer)));
+    lines.extend(paragraph("  left   ", &left(answer, after)));
+    if let Some(factor) = answer.headroom {
+        let text = format!("all objectives hold up to {factor:.2} times the traffic");
+        lines.extend(paragraph("  room   ", &text));
+    }
+    lines.push(String::new());
+    if answer.set.is_empty() {
+        lines.extend(paragraph(
+            "",
+            "► leave it as it is: nothing cheaper was found that holds every objective",
+        ));
+        return lines.join("\n") + "\n";
+    }
+    lines.push(style.paint(Paint::Good, &format!("► {command}")));
+    if !answer.patch.is_empty() {
+        lines.push(String::new());
+        lines.push(style.paint(
+            Paint::Dim,
+            "# strategic merge patches (--patch DIR writes them with a kustomization)",
+        ));
+        lines.extend(answer.patch.lines().map(str::to_owned));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
+    let mut lines: Vec<String> = answer.before.rooms.iter().map(|room| told(room, "now")).collect();
+    lines.push(String::new());
+    let refuted = match answer.confidence.refuted {
+        0 => String::new(),
+        count => format!(
+            "; {} did with the seeds of the search, and failed with fresh ones",
+            counted(count as u64, "setting")
+        ),
+    };
+    let text = format!(
+        "✗ no setting of these holds every objective{refuted}. Let more be tuned (--tune), or larger values: --tune PATH=A,B,C"
+    );
+    lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
+    lines
+}
+
+fn told(room: &Room, when: &str) -> String {
+    let verdict = if room.room < 0.0 { "missed" } else { "met" };
+    format!("  {when}  {}: {} ({verdict})", room.limit, room.value)
+}
+
+fn figures(before: &Figures, after: &Figures) -> Vec<String> {
+    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Left]);
+    let row = |name: &str, before: String, after: String, note: String| {
+        [format!("  {name}"), before, after, note]
+    };
+    table.row(row("", "now".into(), "recommended".into(), String::new()));
+    let (was, is) = (before.cost_per_month_usd, after.cost_per_month_usd);
+    let change =
+        if was > 0.0 { format!("{:+.1} %", (is - was) / was * 100.0) } else { String::new() };
+    table.row(row("a month", format!("${was:.2}"), format!("${is:.2}"), change));
+    let p99 = |one: &Figures| one.p99_ms.map_or_else(|| ABSENT.to_owned(), latency);
+    table.row(row("p99, worst", p99(before), p99(after), String::new()));
+    let available = |one: &Figures| one.availability.map_or_else(|| ABSENT.to_owned(), percent);
+    table.row(row("availability, worst", available(before), available(after), String::new()));
+    for room in &after.rooms {
+        let was = before.rooms.iter().find(|one| one.limit == room.limit);
+        let was = was.map_or_else(|| ABSENT.to_owned(), |one| one.value.clone());
+        let note = format!("room {:.0} %", room.room * 100.0);
+        table.row(row(&room.limit, was, room.value.clone(), note));
+    }
+    table.lines()
+}
+
+fn changes(answer: &Recommendation, style: Style) -> Vec<String> {
+    let mut table = Table::new(&[Align::Left, Align::Right, Align::Left, Align::Right]);
+    for change in &answer.changes {
+        let arrow = if change.from == change.to { "" } else { "→" };
+        let to = if change.from == change.to { String::new() } else { change.to.clone() };
+        table.row([format!("  {}", change.path), change.from.clone(), arrow.to_owned(), to]);
+    }
+    let lines = table.lines().into_iter().zip(&answer.changes);
+    let painted = lines.map(|(line, change)| {
+        let paint = if change.from == change.to { Paint::Dim } else { Paint::Plain };
+        style.paint(paint, &line)
+    });
+    painted.collect()
+}
+
+fn sure(answer: &Recommendation) -> String {
+    let sure = &answer.confidence;
+    let fresh = match &sure.confirmed_with[..] {
+        [] => return "not tried with fresh seeds (--confirm)".to_owned(),
+        [one] => format!("seed {one}"),
+        [first, .., last] => format!("seeds {first} to {last}"),
+    };
+    let refuted = match sure.refuted {
+        0 => String::new(),
+        1 => "; a cheaper one failed there".to_owned(),
+        count => format!("; {count} cheaper ones failed there"),
+    };
+    format!(
+        "chosen with {}, and every objective held with all of {} that had no part in the choice ({fresh}): with 95 % \
+         confidence at least {:.1} % of further runs hold{refuted}",
+        counted(u64::from(sure.chosen_with), "seed"),
+        sure.confirmed_with.len(),
+        f64::from(sure.holds_per_mille) / 10.0
+    )
+}
+
+fn left(answer: &Recommendation, after: &Figures) -> String {
+    let Some(least) = answer.perfect_autoscaler_usd else {
+        return "what an autoscaler that knows the future would cost is not known: it takes one pool of nodes with a price"
+            .to_owned();
+    };
+    let cost = after.cost_per_month_usd;
+    let share = if cost > 0.0 { (cost - least) / cost * 100.0 } else { 0.0 };
+    format!(
+        "an autoscaler that knows the future would pay ${least:.2} a month on these nodes at least: what any autoscaler \
+         could still save is {share:.0} % at most"
+    )
+}

@@ -1,0 +1,111 @@
+//! Composed years as text.
+
+use super::years::{FailureReport, ServiceYears, Spread, Years};
+use report::figures::{count, percent};
+use report::text::{Align, Paint, Style, Table};
+
+/// Failures that are listed of each service.
+const FAILURES: usize = 8;
+
+/// The years as text, each line ended.
+pub fn render(years: &Years, style: Style) -> String {
+    let head = format!(
+        "{}  {} years, composed of a run without failures and {} runs around each kind of failure",
+        years.scenario,
+        count(years.years.into()),
+        years.probes,
+    );
+    let mut lines = vec![style.paint(Paint::Heading, &head)];
+    lines.push(format!("${:.2} a year, if each goes on like the run", years.usd_per_year));
+    for service in &years.services {
+        lines.push(String::new());
+        lines.extend(of_service(service, style));
+    }
+    lines.push(String::new());
+    let left_out =
+        "not in it: failures that meet, and zones, unless the scenario has faults for them";
+    lines.push(style.paint(Paint::Dim, left_out));
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn of_service(service: &ServiceYears, style: Style) -> Vec<String> {
+    let mut lines = vec![style.paint(Paint::Heading, &format!("SERVICE  {}", service.service))];
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 6]].concat());
+    let heads = ["", "mean", "95 % interval", "worst 5 %", "median", "best 5 %", "worst"];
+    table.row(heads.map(str::to_owned));
+    let mut rows = |label: &str, available: &Spread, down: &Spread| {
+        table.row(row(&format!("requests answered{label}"), available, percent, true));
+        table.row(row(&format!("minutes down{label}"), down, minutes, false));
+    };
+    rows("", &service.availability_by_requests, &service.down_minutes);
+    if let Some(straight) = &service.straight {
+        let label = format!(", {} straight years", straight.years);
+        rows(&label, &straight.availability_by_requests, &straight.down_minutes);
+    }
+    lines.extend(table.lines());
+    let anyway = percent(service.failed_without_failures);
+    lines.push(format!("  without any failure {anyway} of the requests fail"));
+    lines.extend(failures(&service.failures, style));
+    lines
+}
+
+fn row(label: &str, spread: &Spread, figure: fn(f64) -> String, high_is_good: bool) -> [String; 7] {
+    let (worst_of_20, best_of_20, worst) = if high_is_good {
+        (spread.p5, spread.p95, spread.min)
+    } else {
+        (spread.p95, spread.p5, spread.max)
+    };
+    let [low, high] = spread.interval;
+    [
+        label.to_owned(),
+        figure(spread.mean),
+        format!("{} .. {}", figure(low), figure(high)),
+        figure(worst_of_20),
+        figure(spread.p50),
+        figure(best_of_20),
+        figure(worst),
+    ]
+}
+
+fn minutes(minutes: f64) -> String {
+    format!("{minutes:.1}")
+}
+
+fn failures(failures: &[FailureReport], style: Style) -> Vec<String> {
+    if failures.is_empty() {
+        return vec!["  no kind of failure has a rate: add `faults`".to_owned()];
+    }
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 5]].concat());
+    let heads =
+        ["what a failure does", "a year", "fail each", "down each", "fail a year", "down a year"];
+    table.row(heads.map(str::to_owned));
+    for failure in failures.iter().take(FAILURES) {
+        table.row([
+            failure.failure.clone(),
+            format!("{:.2}", failure.per_year),
+            format!("{:.0}", failure.failed_each),
+            format!("{} min", minutes(failure.down_minutes_each)),
+            format!("{:.0}", failure.failed_per_year),
+            format!("{} min", minutes(failure.down_minutes_per_year)),
+        ]);
+    }
+    let mut lines = table.lines();
+    for failure in failures.iter().take(FAILURES) {
+        let source = format!("  rate of {}: {}", failure.failure, failure.source);
+        lines.push(style.paint(Paint::Dim, &source));
+    }
+    if let [most, ..] = failures {
+        lines.push(format!(
+            "  ► most matters {}: without it {:.0} requests a year would not fail, and {} minutes not be down",
+            most.failure,
+            most.failed_per_year,
+            minutes(most.down_minutes_per_year),
+        ));
+    }
+    lines
+}
