@@ -204,7 +204,8 @@ fn scaled(name: &str, value: &Value, factor: f64) -> Option<Value> {
         Value::String(text) if AMOUNTS.contains(&name) => {
             let amount: Quantity = text.parse().ok()?;
             let milli = amount.nanos() as f64 / 1e6 * factor;
-            Some(Value::from(Quantity::from_milli(libm::round(milli) as i64).to_string()))
+            let scaled = Quantity::from_milli(libm::round(milli) as i64);
+            Some(Value::from(scaled.with_format(amount.format()).to_string()))
         }
         Value::String(text) => {
             let nanos = parse_duration(text).ok()?.as_nanos() as f64 * factor;
@@ -258,7 +259,7 @@ provenance:
                 "workloads.0.requests.cpuTime.mean=10ms",
                 "workloads.0.requests.waitTime=15ms",
                 "workloads.1.requests.concurrency=5",
-                "workloads.1.requests.cpuTime=2500us",
+                "workloads.1.requests.cpuTime=2ms500us",
             ]
         );
         assert_eq!(

@@ -258,10 +258,10 @@ fn services_call_those_whose_addresses_they_have_and_clients_ask_the_others() {
     assert_eq!(text.matches("        - {service: ai/db, timeout: 5s}\n").count(), 2, "{text}");
     let traffic = text.split("\ntraffic:\n").nth(1).expect("it is there");
     let traffic = traffic.split("\n\n").next().expect("its section");
-    // 12 requests a second keep half of 500m busy; each asks the database twice.
+    // 13 requests a second keep half of 500m busy; each asks the database twice.
     assert_eq!(
         traffic.trim(),
-        "- service: ai/web\n    load: {pattern: constant, rps: 6}\n    timeout: 10s"
+        "- service: ai/web\n    load: {pattern: constant, rps: 6.5}\n    timeout: 10s"
     );
     let objectives = text.split("\nobjectives:\n").nth(1).expect("it is there");
     assert_eq!(objectives.matches("- service: ").count(), 1, "{objectives}");
