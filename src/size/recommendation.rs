@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::bounds::Bounds;
-use super::evaluate::{Evaluation, Evaluator, Load, Room, cost_per_month_usd};
+use super::evaluate::{Evaluation, Evaluator, Load, Room, cost_per_month_usd, rooms};
 use super::headroom::{largest, more_traffic};
 use super::knobs::{knobs, now, objects, space};
 use super::patch::{Patch, patches, text};
@@ -347,9 +347,12 @@ impl Answer<'_, '_> {
                 scenarios.push((self.evaluator.load)(&settings)?);
             }
             let reports = sweep::run_all(&scenarios, &seeds, self.evaluator.finished)?;
-            let rooms =
-                reports.iter().flatten().flat_map(|report| super::evaluate::rooms(report, ""));
-            Ok(rooms.into_iter().all(|room| room.room >= 0.0))
+            let cases = self.evaluator.cases.iter().zip(&reports).enumerate();
+            let mut rooms = cases.flat_map(|(place, (case, reports))| {
+                let name = if place == 0 { "" } else { case.name.as_str() };
+                reports.iter().flat_map(move |report| rooms(report, name))
+            });
+            Ok(rooms.all(|room| room.room >= 0.0))
         })
     }
 
