@@ -154,17 +154,14 @@ impl Worker {
     /// waiting for its back-off.
     pub(super) fn make(&mut self, position: usize, restart: Option<bool>, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        let (step, done_at) = match self.profiles[position].start {
-            Some(start) => {
-                // The first container pays for the sandbox; those after it are made at once.
-                let pays = !std::mem::replace(&mut self.has_started, true) || restart.is_some();
-                ctx.out.steps.push((self.pod, PodStep::StartCalled(position)));
-                (Making::Start, Some(now + if pays { start } else { SimDuration::ZERO }))
-            }
-            None => {
-                let cpu = ctx.timing.create_container_cpu;
-                (Making::Create, self.begin_work(Task::Container(position), cpu, ctx))
-            }
+        let (step, done_at) = if let Some(start) = self.profiles[position].start {
+            // The first container pays for the sandbox; those after it are made at once.
+            let pays = !std::mem::replace(&mut self.has_started, true) || restart.is_some();
+            ctx.out.steps.push((self.pod, PodStep::StartCalled(position)));
+            (Making::Start, Some(now + if pays { start } else { SimDuration::ZERO }))
+        } else {
+            let cpu = ctx.timing.create_container_cpu;
+            (Making::Create, self.begin_work(Task::Container(position), cpu, ctx))
         };
         self.units[position].state = State::Making { step, done_at, restart };
     }
