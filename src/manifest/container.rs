@@ -206,7 +206,7 @@ mod tests {
     fn a_hook_that_sleeps_takes_its_time_however_it_is_written() {
         let time = |hook: &str| {
             let hook: core::LifecycleHandler = serde_json::from_str(hook).unwrap();
-            hook_time(&hook).map(|time| time.as_secs_f64())
+            hook_time(&hook).map(SimDuration::as_secs_f64)
         };
         let exec = |command: &str| time(&format!(r#"{{"exec": {{"command": {command}}}}}"#));
         assert_eq!(time(r#"{"sleep": {"seconds": 5}}"#), Some(5.0));

@@ -71,7 +71,8 @@ fn nodes_cost_what_they_cost_and_too_few_are_never_run() {
     assert!((bounds.offered_cores - 1.78).abs() < 0.05, "{}", bounds.offered_cores);
     point[0] = 0;
     assert!(bounds.floor(&all, &point).is_finite());
-    let busier = Bounds { offered_cores: 2.0, ..bounds };
+    let mut busier = bounds;
+    busier.offered_cores = 2.0;
     assert!(busier.floor(&all, &point).is_infinite());
 }
 

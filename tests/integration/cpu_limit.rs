@@ -199,8 +199,8 @@ fn measured(row: &Replayed) -> [f64; 4] {
     let mut latencies = row.latencies_ms.clone();
     latencies.sort_unstable_by(f64::total_cmp);
     let count = latencies.len();
-    let quantile = |share: f64| latencies[((share * count as f64) as usize).min(count - 1)];
-    [latencies.iter().sum::<f64>() / count as f64, quantile(0.5), quantile(0.95), quantile(0.99)]
+    let quantile = |percent: usize| latencies[(count * percent / 100).min(count - 1)];
+    [latencies.iter().sum::<f64>() / count as f64, quantile(50), quantile(95), quantile(99)]
 }
 
 /// Mean over the phases of the quota's periods, which nobody knows.

@@ -193,10 +193,9 @@ proptest! {
              {{name: a, spot: {is_spot}, capacity: {{cpu: 4, memory: 16Gi}}, pricePerHour: {price}, count: {{min: 1, max: 6}}}}, \
              {{name: b, capacity: {{cpu: 8, memory: 8Gi}}, pricePerHour: 0.3337, count: {{min: 0, max: 3}}}}]}}"
         );
-        let mut rest = if sold_out { "  - {at: 3m, stockOut: {pool: a, for: 5m}}\n" } else { "" }.to_owned();
-        rest += &format!(
-            "faults:\n  - {{fault: reclaimSpot, pool: a, meanTimeBetween: {between}m, together: 0.9}}\n"
-        );
+        let stock_out = if sold_out { "  - {at: 3m, stockOut: {pool: a, for: 5m}}\n" } else { "" };
+        let reclaim = "fault: reclaimSpot, pool: a, together: 0.9, meanTimeBetween";
+        let rest = format!("{stock_out}faults:\n  - {{{reclaim}: {between}m}}\n");
         let (report, _) = burst(peak, &cluster, &rest);
         assert_adds_up(&report);
     }

@@ -90,8 +90,11 @@ fn numbered(name: &str, recorded: Vec<Vec<f64>>, simulated: Vec<Vec<f64>>) -> Ve
         .collect()
 }
 
-/// When the container that restarts started and ended in each run (s).
-fn runs(recording: &Recording, case: &str) -> Result<Vec<(Vec<f64>, Vec<f64>)>, String> {
+/// Starts and ends of a container in one run (s).
+type StartsAndEnds = (Vec<f64>, Vec<f64>);
+
+/// When the container that restarts started and ended in each run.
+fn runs(recording: &Recording, case: &str) -> Result<Vec<StartsAndEnds>, String> {
     let spec = &recording.case("restarts", case)?["pod"];
     let set_up = SetUp::new(&pod(case, spec), APPLIED_AT + LENGTH)?;
     set_up.runs(RUNS, |mut simulation| {

@@ -18,8 +18,11 @@ const DOWN_BY: SimDuration = SimDuration::from_secs(60);
 /// The containers, in their order.
 const CONTAINERS: [&str; 6] = ["init1", "init2", "side", "init3", "main", "main2"];
 
-/// From what of which container to what of which.
-const MEASURES: [(&str, (&str, &str), (&str, &str)); 8] = [
+/// A container and what became of it.
+type Moment = (&'static str, &'static str);
+
+/// The steps: from one moment to another.
+const MEASURES: [(&str, Moment, Moment); 8] = [
     ("init1's exit to init2's start", ("init1", "exit"), ("init2", "start")),
     ("init2's exit to the sidecar's start", ("init2", "exit"), ("side", "start")),
     ("the sidecar listening to init3's start", ("side", "listening"), ("init3", "start")),

@@ -66,7 +66,9 @@ fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: 
         if played == Part::Modelled && !is_observed {
             let mut found = Vec::new();
             references(schema, &mut found);
-            found.into_iter().for_each(|name| walk(name, false, seen, missing));
+            for name in found {
+                walk(name, false, seen, missing);
+            }
         }
     }
 }

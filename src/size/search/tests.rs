@@ -26,7 +26,7 @@ struct Problem {
 /// The limit put half way between the best of what is cheaper than the optimum and the optimum itself, whose distance
 /// is seven standard deviations of the noise: a point is on the wrong side once in five thousand replications.
 struct Limit {
-    limit: f64,
+    value: f64,
     deviation: f64,
     cost: f64,
 }
@@ -52,7 +52,7 @@ impl Problem {
         };
         let (cheaper, optimal) = (best(&|one| one < cost), best(&|one| one <= cost));
         assert!(optimal > cheaper, "{}: no limit tells them apart", self.name);
-        Limit { limit: f64::midpoint(cheaper, optimal), deviation: (optimal - cheaper) / 7.0, cost }
+        Limit { value: f64::midpoint(cheaper, optimal), deviation: (optimal - cheaper) / 7.0, cost }
     }
 
     fn sample(&self, limit: &Limit, unit: &Unit, seed: u64) -> Sample {
@@ -66,7 +66,7 @@ impl Problem {
         let noise = (libm::sqrt(0.8) * traffic + libm::sqrt(0.2) * own) * limit.deviation;
         Sample {
             cost: (self.cost)(&unit.point) * (1.0 + self.swing * swing),
-            rooms: vec![((self.measure)(&unit.point) + noise - limit.limit) / limit.limit.abs()],
+            rooms: vec![((self.measure)(&unit.point) + noise - limit.value) / limit.value.abs()],
         }
     }
 
@@ -87,7 +87,7 @@ impl Problem {
         let right = |seed: &u64| {
             let point = self.solve(&limit, *seed).0.unwrap_or_default();
             !point.is_empty()
-                && (self.measure)(&point) >= limit.limit
+                && (self.measure)(&point) >= limit.value
                 && (self.cost)(&point) <= limit.cost * 1.01
         };
         u32::try_from((0..100).filter(right).count()).expect("a hundred at most")
