@@ -1,11 +1,16 @@
 //! Figures of a run as plain data, with the unit in each field's name. Not responsible for how it is filled (`sim`) or
 //! shown (the renderers beside this file).
 
+mod budgets;
+mod money;
+
 use serde::Serialize;
 
 pub use super::balancing::Balancing;
 use super::llm::LlmReport;
-use units::{HourlyPrice, Money};
+pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
+pub use money::{ChargeLine, CostReport, MachineCost, PoolCost, Provenance, WorkloadCost};
+use units::Money;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 pub const FORMAT_VERSION: &str = "1.3";
@@ -459,105 +464,6 @@ pub struct PoolReport {
     pub gpu_requested: Option<f64>,
 }
 
-/// Money over the run; `total = nodes + charges`, `nodes = pools = workloads + idle`, to the last digit.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CostReport {
-    /// In all, US dollars.
-    pub total_usd: Money,
-    /// Scaled to a month of 730 hours.
-    pub month_usd: Money,
-    /// Per million answered requests; absent if none was answered.
-    pub million_requests_usd: Option<Money>,
-    /// The nodes alone.
-    pub nodes_usd: Money,
-    /// Per pool.
-    pub pools: Vec<PoolCost>,
-    /// Per type of machine and way of buying it.
-    pub machines: Vec<MachineCost>,
-    /// What the invoice has beside the nodes.
-    pub charges: Vec<ChargeLine>,
-    /// What is not in any sum, and why.
-    pub not_counted: Vec<String>,
-    /// Per workload, by max(request, usage) as the OpenCost specification has it.
-    pub workloads: Vec<WorkloadCost>,
-    /// Price of capacity that no workload asked for.
-    pub idle_usd: Money,
-    /// Pools without a price, which are left out of all sums.
-    pub unpriced: Vec<String>,
-}
-
-/// A line of the invoice beside the nodes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ChargeLine {
-    /// The item, as `wavetank catalog --prices` lists it.
-    pub item: String,
-    /// What came up, in words.
-    pub what: String,
-    /// How the amount is known.
-    pub known: Provenance,
-    /// How much over the run, in `unit`.
-    pub amount: f64,
-    /// What the price is for one of.
-    pub unit: &'static str,
-    /// The price, or the first of several that depend on the amount in a month.
-    pub unit_usd: Money,
-    /// Cost over the run.
-    pub usd: Money,
-    /// Scaled to a month of 730 hours.
-    pub month_usd: Money,
-    /// Where the price is from.
-    pub source: String,
-    /// Date of the source; empty if the scenario gives the price.
-    pub date: String,
-}
-
-/// How a figure is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provenance {
-    /// It follows from what happened in the run.
-    Measured,
-    /// The scenario says so.
-    Stated,
-    /// Nobody says so: it is what is usual.
-    Assumed,
-}
-
-/// Cost of one pool.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PoolCost {
-    /// Name of the node pool.
-    pub pool: String,
-    /// Price of one node; where they differ, the mean over the hours paid.
-    pub node_usd_per_hour: HourlyPrice,
-    /// Sum of the hours for which its machines were paid.
-    pub node_hours: f64,
-    /// Its cost.
-    pub usd: Money,
-}
-
-/// Cost of all machines of a type that were bought in one way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MachineCost {
-    /// Its type, such as `aws/m5.large`; empty for machines described in place.
-    pub instance_type: String,
-    /// `on-demand` or `spot`.
-    pub capacity_type: &'static str,
-    /// Sum of the hours for which they were paid.
-    pub node_hours: f64,
-    /// Their cost.
-    pub usd: Money,
-}
-
-/// Cost of one workload.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WorkloadCost {
-    /// `Deployment ai-agents/ai-agent`.
-    pub workload: String,
-    /// Its cost.
-    pub usd: Money,
-}
-
 /// Something that a reader must not overlook.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Attention {
@@ -594,55 +500,4 @@ pub struct LogEntry {
     pub message: String,
     /// Whether it warns.
     pub is_warning: bool,
-}
-
-/// How much of an objective may go wrong, and did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ErrorBudget {
-    /// `service shop/web`.
-    pub subject: String,
-    /// The figure: `availability`, `latency within 300ms`.
-    pub figure: String,
-    /// Share of the requests that must be good, 0..1.
-    pub objective: f64,
-    /// Requests that ended.
-    pub requests: u64,
-    /// Those that were not good: failed, or (of a latency) not answered in time.
-    pub bad: u64,
-    /// How many may be.
-    pub allowed: f64,
-    /// `bad` over `allowed`.
-    pub used: f64,
-    /// How many times as fast as it may the budget burns while every request is bad.
-    pub largest_burn_rate: f64,
-    /// Bad requests by what used the budget up, most first.
-    pub used_by: Vec<(String, u64)>,
-    /// Multi-window burn-rate alerts, as they would have fired.
-    pub alerts: Vec<BurnRateAlert>,
-}
-
-/// A span in which a burn-rate alert would have fired.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BurnRateAlert {
-    /// So many times as fast as a budget of 30 days lasts 30 days.
-    pub factor: f64,
-    /// The long window, minutes.
-    pub long_minutes: u64,
-    /// The short window, minutes.
-    pub short_minutes: u64,
-    /// From, seconds from the start.
-    pub from_seconds: f64,
-    /// For how long, seconds.
-    pub seconds: f64,
-    /// The highest burn rate over the long window meanwhile.
-    pub peak: f64,
-}
-
-/// Requests that were answered within a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct GoodAndFast {
-    /// The limit of a latency objective, milliseconds.
-    pub within_ms: f64,
-    /// Those of all requests that ended, 0..1.
-    pub share: f64,
 }

@@ -10,8 +10,8 @@ use super::typing::Step;
 /// The definition of durations in schemas.
 const DURATION: &str = "#/definitions/Duration";
 
-/// The least duration of a field, in its schema.
-pub(crate) const LEAST_DURATION: &str = "x-minimum";
+/// The least value of a field, in its schema.
+const LEAST: &str = "x-minimum";
 
 /// A value that is beyond its bounds.
 #[derive(Debug, PartialEq)]
@@ -87,7 +87,8 @@ impl<'a> Walk<'a> {
 
     fn number(&mut self, schema: &Map<String, Value>, value: f64) {
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-        let (least, most) = (bound("minimum"), bound("maximum"));
+        // Of too small a number, the check of the setting itself says what it would mean.
+        let (least, most) = (bound(LEAST), bound("maximum"));
         if least.is_some_and(|least| value < least) {
             self.report(format!("{value} is less than the least, {}", between(least, most)));
         } else if most.is_some_and(|most| value > most) {
@@ -96,7 +97,7 @@ impl<'a> Walk<'a> {
     }
 
     fn duration(&mut self, schema: &Map<String, Value>, value: &Value) {
-        let least = schema.get(LEAST_DURATION).and_then(Value::as_str);
+        let least = schema.get(LEAST).and_then(Value::as_str);
         let Some(least) = least.and_then(|text| parse_duration(text).ok()) else { return };
         let written = match value {
             Value::String(text) => parse_duration(text).ok(),
@@ -228,8 +229,12 @@ mod tests {
                 "syncPeriod: 1ns is less than the least, 100ms",
             ),
             (
-                "cluster: {nodePools: [{name: a, count: 1}, {name: b, count: 100001}]}",
-                "cluster.nodePools[1].count: 100001 is more than the most, write from 0 to 100000",
+                "traffic: [{service: a/b, load: {users: 1000001, thinkTime: 1s}}]",
+                "traffic[0].load.users: 1000001 is more than the most, write 1000000 or less",
+            ),
+            (
+                "verticalPodAutoscaler: {memoryAggregationIntervalCount: 0}",
+                "memoryAggregationIntervalCount: 0 is less than the least, write from 1 to 100000",
             ),
             (
                 "timing: {watch: 106751d}",
@@ -250,6 +255,7 @@ mod tests {
         for settings in [
             "timing: {cpuSharingPeriod: 1ms, watch: 36500d}",
             "cluster: {nodePools: [{name: a, count: 100000}, {name: b, count: 0}]}",
+            "verticalPodAutoscaler: {memoryAggregationIntervalCount: 100000}",
             "verticalPodAutoscaler: {updaterInterval: 1}",
         ] {
             assert_eq!(problems(settings), "", "{settings}");
@@ -262,7 +268,7 @@ mod tests {
         let schema = serde_json::json!({
             "properties": { "load": { "oneOf": [
                 { "properties": { "pattern": { "const": "steady" }, "rps": { "maximum": 10 } } },
-                { "properties": { "pattern": { "const": "steep" }, "rps": { "minimum": 20 } } },
+                { "properties": { "pattern": { "const": "steep" }, "rps": { "x-minimum": 20 } } },
             ]}},
         });
         let found = |pattern: &str, rps: u32| {

@@ -102,7 +102,8 @@ fn what_is_not_yaml_is_told_with_its_line_and_nothing_is_said_about_what_could_n
 
 #[test]
 fn two_documents_with_one_name_are_both_shown() {
-    let twice = format!("{MANIFESTS}---\n{MANIFESTS}");
+    let other = MANIFESTS.replace("replicas: 3", "replicas: 4");
+    let twice = format!("{MANIFESTS}---\n{other}");
     let says = ["web.yaml:22: Deployment shop/web: is defined twice", "web.yaml:1: first defined"];
     refused(SCENARIO, &twice, &says);
 }
@@ -119,7 +120,11 @@ fn a_service_without_pods_from_the_start_is_not_available() {
     reported(
         SCENARIO,
         &none,
-        &["available 0 % of requests, 0 % of the time", "4,250 no ready endpoint", "no pod exists"],
+        &[
+            "available 0 % of requests (0 % within 200 ms), 0 % of the time",
+            "4,250 no ready endpoint",
+            "no pod exists",
+        ],
     );
 }
 

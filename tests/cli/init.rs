@@ -296,7 +296,9 @@ fn guesses_are_told_and_doubted() {
     let nodes = &all[0];
     assert_eq!(nodes["setting"], "cluster.nodePools[*].count");
     let month = |side: &str| nodes[side]["month_usd"].as_f64().expect("priced");
-    assert!((month("doubled") / month("halved") - 4.0).abs() < 1e-6, "{nodes}");
+    // Four nodes at $0.096 an hour, with 20 GiB of disk at $0.08 a month each, in place of one.
+    let dearer = month("doubled") - month("halved");
+    assert!((dearer - 3.0 * (0.096 * 730.0 + 1.6)).abs() < 0.02, "{nodes}");
     // A measured setting is no assumption any more, and one that is not there is a mistake.
     let measured = run(&["--set", "provenance.measured=['workloads[0].requests.cpuTime']"]).out;
     assert!(!measured.contains("workloads[*].requests.cpuTime"), "{measured}");

@@ -38,7 +38,7 @@ apiVersion: v1
 kind: Secret
 metadata: {name: key}
 type: kubernetes.io/tls
-data: {tls.key: YQ==}
+data: {tls.crt: YQ==, tls.key: YQ==}
 ---
 apiVersion: v1
 kind: Secret

@@ -62,6 +62,7 @@ spec:
             "web.yaml:14: Deployment shop/web: spec.template.spec.containers[0].imagePullPolicy: Unsupported",
             "web.yaml:15: Deployment shop/web: spec.template.spec.containers[0].resources.requests[cpu]",
             "web.yaml:22: Service shop/web: spec.externalName: Invalid value: 1: must be text",
+            "web.yaml:23: Service shop/web: spec.ports[0].targetPort: Invalid value: 70000",
             "web.yaml:23: Service shop/web: spec.ports[0].name: Required value",
             "web.yaml:23: Service shop/web: spec.ports[0].port: Invalid value: 70000",
             "web.yaml:23: Service shop/web: spec.ports[1]: Invalid value: 81: must be fields",

@@ -24,7 +24,7 @@ fn web(replicas: u32) -> String {
 fn http_route(rule: &str) -> String {
     format!(
         "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: web}}\nspec: \
-         {{hostnames: [shop.example], rules: [{{backendRefs: [{{name: web}}]{rule}}}]}}\n"
+         {{hostnames: [shop.example], rules: [{{backendRefs: [{{name: web, port: 80}}]{rule}}}]}}\n"
     )
 }
 
@@ -106,7 +106,7 @@ fn the_time_out_of_a_route_changes_when_it_is_patched() {
         "duration: 10m\n{NODES}workloads:\n- {{workload: Deployment/web, requests: {{concurrency: 100, waitTime: \
          100ms}}}}\ningress: [{{host: shop.example, load: {{pattern: constant, rps: 10}}, arrivals: even}}]\n\
          timeline:\n- at: 5m\n  patch:\n    workload: HTTPRoute/web\n    patch: {{spec: {{rules: [{{backendRefs: \
-         [{{name: web}}], timeouts: {{request: 50ms}}}}]}}}}\n"
+         [{{name: web, port: 80}}], timeouts: {{request: 50ms}}}}]}}}}\n"
     );
     let service = report(&scenario, &(web(1) + &http_route(", timeouts: {request: 5s}")));
     assert_eq!(failed(&service, "timeout"), 3_000);

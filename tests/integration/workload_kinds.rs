@@ -280,7 +280,7 @@ fn the_weights_of_a_route_change_when_it_is_patched() {
          - {{workload: Deployment/web-green, {requests}}}\n\
          ingress: [{{host: shop.example, load: {{pattern: constant, rps: 50}}}}]\ntimeline:\n\
          - at: 5m\n  patch:\n    workload: HTTPRoute/web\n    patch: {{spec: {{rules: [{{backendRefs: \
-         [{{name: web-blue, weight: 80}}, {{name: web-green, weight: 20}}]}}]}}}}\n"
+         [{{name: web-blue, port: 80, weight: 80}}, {{name: web-green, port: 80, weight: 20}}]}}]}}}}\n"
     );
     let service = |color: &str| {
         format!(
@@ -290,7 +290,7 @@ fn the_weights_of_a_route_change_when_it_is_patched() {
         )
     };
     let route = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web}\n\
-                 spec: {hostnames: [shop.example], rules: [{backendRefs: [{name: web-blue}]}]}\n";
+                 spec: {hostnames: [shop.example], rules: [{backendRefs: [{name: web-blue, port: 80}]}]}\n";
     let manifests = format!("{}{}{route}", service("blue"), service("green"));
     let (report, _) = ran(&resolved(&scenario, &manifests, &[]));
     let arrived = |name: &str| {

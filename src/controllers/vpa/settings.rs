@@ -48,7 +48,7 @@ pub struct VpaSettings {
     pub memory_aggregation_interval: SimDuration,
     /// What is known of containers is dropped so many of these intervals after their last sample
     /// (`--memory-aggregation-interval-count`). Default 8.
-    #[schemars(range(min = 1, max = 100_000))]
+    #[schemars(range(max = 100_000), extend("x-minimum" = 1))]
     pub memory_aggregation_interval_count: i64,
     /// After a kill for lack of memory the container is taken to need so many times what it had
     /// (`--oom-bump-up-ratio`). Default 1.2.
