@@ -197,7 +197,7 @@ fn events_are_listed_among_other_kinds() {
 fn secrets_have_their_type_and_budgets_are_described() {
     let shop = pair("");
     let secrets = shown(&shop, &["get", "secrets", "scenario.yaml", "--at", "1m", "-n", "default"]);
-    assert_eq!(rows(&secrets)[0][..3], ["key", "kubernetes.io/tls", "1"]);
+    assert_eq!(rows(&secrets)[0][..3], ["key", "kubernetes.io/tls", "2"]);
     assert_eq!(rows(&secrets)[1][..3], ["plain", "Opaque", "1"]);
     let secret = shown(&shop, &["describe", "secret/key", "scenario.yaml", "--at", "1m"]);
     assert!(secret.contains("kubernetes.io/tls"), "{secret}");
