@@ -128,7 +128,9 @@ fn cost_report(
     allocation: &CostAllocation,
     services: &[super::model::ServiceReport],
 ) -> CostReport {
-    let answered = services.iter().map(|service| service.answered).sum();
+    // A request that calls other services is one request.
+    let of_clients = services.iter().filter(|service| service.has_clients);
+    let answered = of_clients.map(|service| service.answered).sum();
     // Costs are those of the whole run, answered requests those after the warm-up: the same span for
     // both, or the figure would depend on the length of the warm-up.
     let bill = bill::of(facts);

@@ -11,7 +11,7 @@ pub struct CostReport {
     pub total_usd: Money,
     /// Scaled to a month of 730 hours.
     pub month_usd: Money,
-    /// Per million answered requests; absent if none was answered.
+    /// Per million answered requests of clients; absent if none was answered.
     pub million_requests_usd: Option<Money>,
     /// The nodes alone.
     pub nodes_usd: Money,
