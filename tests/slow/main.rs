@@ -12,6 +12,7 @@ mod theory;
 mod conform_controllers;
 mod conform_end_to_end;
 mod conform_hpa;
+mod conform_real_cluster;
 mod conform_scheduler;
 mod conservation;
 mod fault_storms;
