@@ -14,7 +14,7 @@ use traffic::{FailureCause, MinuteFigures};
 /// budget of 30 days in 30 days, over a long window and over a short one that ends with it [minutes].
 pub const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
 
-/// How long after a disturbance failures are put down to it [s].
+/// How long after a disturbance failures are put down to it, in seconds.
 const AFTERMATH: f64 = 300.0;
 
 /// The budgets of all objectives that a share of the requests must meet.
@@ -143,7 +143,7 @@ fn used_by(
     used
 }
 
-/// What happened beside the requests, and when [s].
+/// What happened beside the requests, and when (seconds).
 #[derive(Debug, Default)]
 struct Disturbances {
     at: Vec<(f64, &'static str)>,

@@ -61,7 +61,7 @@ impl Bounds {
         pools
     }
 
-    /// A cost of a month [USD] below which a point cannot be; infinite if the CPU of all nodes is less than requests
+    /// A cost of a month in US dollars below which a point cannot be; infinite if the CPU of all nodes is less than requests
     /// need, zero if nothing is known.
     pub fn floor(&self, knobs: &[SizeKnob], point: &Point) -> f64 {
         if !self.is_fixed {
@@ -76,7 +76,7 @@ impl Bounds {
         if cores < self.offered_cores { f64::INFINITY } else { usd }
     }
 
-    /// Cores and hourly price [USD] of a node, if all are alike.
+    /// Cores and hourly price in US dollars of a node, if all are alike.
     pub fn node(&self, knobs: &[SizeKnob], point: &Point) -> Option<(f64, f64)> {
         let pools = self.pools_at(knobs, point);
         let [(pool, _)] = &pools[..] else { return None };
@@ -116,7 +116,7 @@ fn offered_cores(resolved: &ResolvedScenario, scenario: &Value, report: &Report)
     0.9 * cores / seconds.max(f64::MIN_POSITIVE)
 }
 
-/// Mean CPU time of a request to a workload [s], where it is the same for all images.
+/// Mean CPU time of a request to a workload in seconds, where it is the same for all images.
 fn cpu_seconds(scenario: &Value, workload: &str) -> Option<f64> {
     let mut all = scenario["workloads"].as_array().into_iter().flatten();
     let own = all.find(|one| one["workload"].as_str() == Some(workload))?;

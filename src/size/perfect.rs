@@ -6,8 +6,8 @@ use report::WorkloadReport;
 /// Hours of a month, as bills have them.
 const MONTH_HOURS: f64 = 730.0;
 
-/// What a month costs at least, US dollars, by the CPU time that workloads used in intervals with these ends [s], on nodes with these cores at this price
-/// for an hour; nothing without a price or without a run.
+/// The least cost of a month in US dollars, by the CPU time that workloads used in intervals with these ends
+/// (seconds), on nodes with these cores at this price for an hour; nothing without a price or without a run.
 pub fn least_cost_usd(
     ends: &[f64],
     workloads: &[WorkloadReport],

@@ -23,7 +23,7 @@ use manifest::Diagnostics;
 use report::Report;
 use scenario::resolved::ResolvedScenario;
 
-/// A year [s].
+/// A year in seconds.
 const YEAR_SECONDS: f64 = 365.0 * 86_400.0;
 /// Notice of a spot machine that is taken back by chance, as on AWS.
 const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
