@@ -11,7 +11,7 @@ use scenario::objectives::{Objective, ServiceObjective};
 use traffic::{FailureCause, MinuteFigures};
 
 /// Multi-window, multi-burn-rate alerts (Site Reliability Workbook, chapter 5): so many times the rate that would use up the
-/// budget of 30 days in 30 days, over a long window and over a short one that ends with it [minutes].
+/// budget of 30 days in 30 days, over a long window and over a short one that ends with it, in minutes.
 pub const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
 
 /// How long after a disturbance failures are put down to it, in seconds.

@@ -42,7 +42,7 @@ pub struct Provenance {
     /// what is around them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<String>,
-    /// Settings that are guesses, with [*] for all elements of a list, such as workloads[*].requests.cpuTime.
+    /// Settings that are guesses, with `[*]` for all elements of a list, such as `workloads[*].requests.cpuTime`.
     /// Reports name them, and `wavetank run --doubts` halves and doubles each entry and tells how far the
     /// answer moves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
