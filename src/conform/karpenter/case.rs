@@ -36,6 +36,7 @@ pub(super) struct Case {
     pub(super) pods: Vec<CasePod>,
     #[serde(default)]
     pub(super) pdbs: Vec<CaseBudget>,
+    pub(super) sequence: Option<Sequence>,
     pub(super) expected: Expected,
 }
 
@@ -45,6 +46,7 @@ pub(super) struct Case {
 pub(super) enum Layer {
     Provisioning,
     Disruption,
+    Sequence,
 }
 
 /// What came out, and how often each.
@@ -252,4 +254,31 @@ pub(super) struct CaseBudget {
     #[serde(default)]
     pub(super) disruptions_allowed: i32,
     pub(super) unhealthy_pod_eviction_policy: Option<String>,
+}
+
+/// A timeline: what happens from outside, and how long everything takes, in seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sequence {
+    #[serde(default)]
+    pub(super) actions: Vec<SequenceAction>,
+    pub(super) disruption: bool,
+    pub(super) disruption_start_s: f64,
+    pub(super) requeue_latency_s: f64,
+    pub(super) launch_s: f64,
+    pub(super) register_s: f64,
+    pub(super) initialize_s: f64,
+    pub(super) terminate_s: f64,
+    pub(super) bind_hold_until_s: Option<f64>,
+    pub(super) until_s: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SequenceAction {
+    pub(super) at_s: f64,
+    #[serde(default)]
+    pub(super) add_pods: Vec<CasePod>,
+    #[serde(default)]
+    pub(super) delete_pods: Vec<String>,
 }
