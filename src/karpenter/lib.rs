@@ -5,6 +5,7 @@
 //! wait. The modules have the names of the real packages.
 
 pub mod amounts;
+pub mod api;
 pub mod batcher;
 pub mod conditions;
 pub mod disruption;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use manifest::karpenter::{NodePoolSpec, NodePoolTaint};
+
 /// Amounts by resource.
 pub(super) type Resources = BTreeMap<String, String>;
 
@@ -80,90 +82,7 @@ pub(super) struct OfferingChoice {
 #[serde(deny_unknown_fields)]
 pub(super) struct Pool {
     pub(super) name: String,
-    pub(super) spec: PoolSpec,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolSpec {
-    pub(super) template: PoolTemplate,
-    #[serde(default)]
-    pub(super) disruption: PoolDisruption,
-    #[serde(default)]
-    pub(super) limits: Resources,
-    #[serde(default)]
-    pub(super) weight: i32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolTemplate {
-    #[serde(default)]
-    pub(super) metadata: PoolMetadata,
-    pub(super) spec: PoolNodeSpec,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolMetadata {
-    #[serde(default)]
-    pub(super) labels: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) annotations: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolNodeSpec {
-    #[serde(default)]
-    pub(super) requirements: Vec<PoolRequirement>,
-    #[serde(default)]
-    pub(super) taints: Vec<CaseTaint>,
-    #[serde(default)]
-    pub(super) startup_taints: Vec<CaseTaint>,
-    pub(super) expire_after: Option<String>,
-    pub(super) termination_grace_period: Option<String>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "all pools of a recording have the same class")]
-    node_class_ref: Value,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolRequirement {
-    pub(super) key: String,
-    pub(super) operator: String,
-    #[serde(default)]
-    pub(super) values: Vec<String>,
-    pub(super) min_values: Option<i64>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CaseTaint {
-    pub(super) key: String,
-    #[serde(default)]
-    pub(super) value: String,
-    pub(super) effect: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolDisruption {
-    pub(super) consolidation_policy: Option<String>,
-    pub(super) consolidate_after: Option<String>,
-    #[serde(default)]
-    pub(super) budgets: Vec<PoolBudget>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolBudget {
-    pub(super) nodes: String,
-    #[serde(default)]
-    pub(super) reasons: Vec<String>,
-    pub(super) schedule: Option<String>,
-    pub(super) duration: Option<String>,
+    pub(super) spec: NodePoolSpec,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -196,9 +115,9 @@ pub(super) struct CaseNode {
     #[serde(default)]
     pub(super) annotations: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) taints: Vec<CaseTaint>,
+    pub(super) taints: Vec<NodePoolTaint>,
     #[serde(default)]
-    pub(super) startup_taints: Vec<CaseTaint>,
+    pub(super) startup_taints: Vec<NodePoolTaint>,
     #[serde(default)]
     pub(super) marked_for_deletion: bool,
     #[serde(default)]
