@@ -242,7 +242,7 @@ impl<'a> Blueprint<'a> {
         }
         self.documents.apply(&manifests);
         let is_left_aside =
-            |one: &&Diagnostic| !(has_part && is_of_routes(one)) && !is_of_karpenter(one);
+            |one: &&Diagnostic| !(is_of_karpenter(one) || has_part && is_of_routes(one));
         for problem in said.iter().filter(is_left_aside) {
             problems.push(problem.clone());
         }

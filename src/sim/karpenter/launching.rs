@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::objects::delete_claim;
 use super::sight::{INITIALIZED, REGISTERED};
 use super::{ACTOR, Karpenter};
 use crate::cloud::{Cloud, InstanceNews};
@@ -101,7 +102,7 @@ impl Karpenter {
                 env.warn(ACTOR, &node_reference(&name), "InsufficientCapacityError", message);
                 cloud.delete_instance(&name, env.now);
                 self.operator.not_launched(&name, env.now);
-                self.delete_claim(env, &name);
+                delete_claim(env, &name);
             }
         }
         self.wait(env);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use self::history::ClaimStory;
 use self::history::{History, in_words};
+use self::objects::delete_claim;
 pub(super) use self::objects::is_of_karpenter;
 use self::sight::{Sight, budgets, daemons, is_of_pools};
 use self::termination::Drain;
@@ -170,13 +171,11 @@ impl Karpenter {
                     self.wake_now(env);
                 }
             }
-            Change::Removed { object: ObjectId::Node(_), name, .. } => {
-                if self.has(&name.name) {
-                    self.drains.remove(&name.name);
-                    self.operator.gone(&name.name, env.now);
-                    self.delete_claim(env, &name.name);
-                    self.wait(env);
-                }
+            Change::Removed { object: ObjectId::Node(_), name, .. } if self.has(&name.name) => {
+                self.drains.remove(&name.name);
+                self.operator.gone(&name.name, env.now);
+                delete_claim(env, &name.name);
+                self.wait(env);
             }
             Change::Spec(object, _) | Change::Removed { object, .. } if is_of_pools(*object) => {
                 self.has_new_pools = true;
@@ -353,7 +352,7 @@ impl Karpenter {
         if self.has(claim) {
             self.write_claim(env, claim);
         } else {
-            self.delete_claim(env, claim);
+            delete_claim(env, claim);
         }
     }
 

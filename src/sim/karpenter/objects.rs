@@ -42,13 +42,13 @@ impl Karpenter {
         };
         env.act(ACTOR, Action::Apply(Box::new(meta), NodeClaimSpec.into()));
     }
+}
 
-    /// Takes a NodeClaim out of the store.
-    pub(super) fn delete_claim(&self, env: &mut Environment, name: &Name) {
-        let id = NamespacedName::new("", &**name);
-        if let Some(object) = env.store().object_named(Kind::NodeClaim, &id) {
-            env.act(ACTOR, Action::Delete(object));
-        }
+/// Takes a NodeClaim out of the store.
+pub(super) fn delete_claim(env: &mut Environment, name: &Name) {
+    let id = NamespacedName::new("", &**name);
+    if let Some(object) = env.store().object_named(Kind::NodeClaim, &id) {
+        env.act(ACTOR, Action::Delete(object));
     }
 }
 

@@ -105,7 +105,7 @@ fn pod_of(view: ClusterView<'_>, pod: &StorePod) -> Pod {
     made.node = node.map(|node| node.meta.name().clone());
     made.is_terminal = pod.phase.is_terminal();
     made.is_terminating = pod.is_terminating();
-    made.ready = pod.ready.map(|ready| ready.is_true());
+    made.ready = pod.ready.map(cluster::pod::PodCondition::is_true);
     made.is_unschedulable = false;
     made.is_preempting = pod.nominated_node.is_some();
     made

@@ -82,7 +82,7 @@ impl NodeStory {
     /// The same with what Karpenter has to say.
     pub(crate) fn with_karpenter(self, karpenter: Option<ClaimStory>) -> Self {
         let kept = karpenter.as_ref().and_then(ClaimStory::kept).or(self.kept);
-        Self { karpenter, kept, ..self }
+        Self { kept, karpenter, ..self }
     }
 
     /// The same with every figure under its name.
