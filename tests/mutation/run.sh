@@ -16,6 +16,8 @@ tried=0 survived=0 broken=0 mutated='' kept=$(mktemp) said=$(mktemp)
 restore() {
     if [ -n "$mutated" ]; then cp "$kept" "$mutated"; fi
     mutated=''
+    # What proptest notes of a failure lands where cargo looks for crates.
+    rm -rf src/proptest-regressions
 }
 trap 'restore; rm -f "$kept" "$said"' EXIT
 
