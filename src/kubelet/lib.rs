@@ -387,6 +387,8 @@ impl Kubelet {
 }
 
 #[cfg(test)]
+mod ending_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod timing_tests;
