@@ -8,16 +8,16 @@ use serde_json::Value;
 use super::otlp::{NumberOrText, PEERS};
 use super::store::{RawSpan, SpanKind, SpanStore};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct JaegerTrace {
     #[serde(default)]
-    spans: Vec<JaegerSpan>,
+    pub spans: Vec<JaegerSpan>,
     #[serde(default)]
-    processes: BTreeMap<String, Process>,
+    pub processes: BTreeMap<String, Process>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Process {
+pub(super) struct Process {
     #[serde(default, rename = "serviceName")]
     service: String,
     #[serde(default)]
@@ -26,7 +26,7 @@ struct Process {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct JaegerSpan {
+pub(super) struct JaegerSpan {
     #[serde(default, rename = "traceID")]
     trace: String,
     #[serde(default, rename = "spanID")]

@@ -11,7 +11,7 @@ mod read;
 mod requests;
 mod store;
 
-pub use observe::{Observation, ObservedCall, ObservedClass, ObservedService, observe};
+pub use observe::{Kinds, Observation, ObservedCall, ObservedClass, ObservedService, observe};
 pub use read::read_spans;
 pub use requests::Oddities;
 pub use store::{SpanStore, Spans};

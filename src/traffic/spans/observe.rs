@@ -90,8 +90,17 @@ struct ClassSums {
     calls: CallSums,
 }
 
+/// Whether requests of a service are told apart by the names of their operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinds {
+    /// As far as a name is frequent.
+    Apart,
+    /// All are one kind.
+    Together,
+}
+
 /// Makes what traces tell of all the spans that were read.
-pub fn observe(store: &mut SpanStore) -> Observation {
+pub fn observe(store: &mut SpanStore, told: Kinds) -> Observation {
     store.spans.sort_unstable_by_key(|span| (span.trace, span.start, span.id));
     let other = store.number(OTHER);
     let store = &*store;
@@ -112,7 +121,7 @@ pub fn observe(store: &mut SpanStore) -> Observation {
             *counts.entry((request.span.service, request.span.operation)).or_default() += 1;
         }
     }
-    let kinds = kinds(&counts);
+    let kinds = if told == Kinds::Apart { kinds(&counts) } else { BTreeSet::new() };
     let kind = |(service, operation): Key| {
         let is_kind = kinds.contains(&(service, operation));
         (service, if is_kind { operation } else { other })

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::store::{RawSpan, SpanKind, SpanStore};
 
@@ -77,7 +78,7 @@ struct AttributeValue {
 }
 
 /// 64-bit numbers are texts in protobuf's JSON, and numbers where people write them; enums are either.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(untagged)]
 pub(super) enum NumberOrText {
     Number(i64),
@@ -188,6 +189,12 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for EachOf<'_, T, F> {
         while let Some(element) = list.next_element::<T>()? {
             (self.then)(element);
         }
+        Ok(())
+    }
+
+    /// The one element itself.
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        (self.then)(T::deserialize(MapAccessDeserializer::new(map))?);
         Ok(())
     }
 

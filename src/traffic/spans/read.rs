@@ -108,6 +108,8 @@ impl<'de> Visitor<'de> for Document<'_> {
         let Self { line, store } = self;
         let store = RefCell::new(store);
         let mut is_known = false;
+        // One trace of Jaeger, without the answer around it.
+        let mut alone = JaegerTrace::default();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "resourceSpans" | "resource_spans" | "batches" => {
@@ -118,6 +120,8 @@ impl<'de> Visitor<'de> for Document<'_> {
                     let mut take = |trace: JaegerTrace| trace.take(line, *store.borrow_mut());
                     map.next_value_seed(Each(&mut take).of::<JaegerTrace>())?;
                 }
+                "spans" => alone.spans = map.next_value()?,
+                "processes" => alone.processes = map.next_value()?,
                 "resourceMetrics" | "resourceLogs" => {
                     map.next_value::<IgnoredAny>()?;
                     let what = key.trim_start_matches("resource").to_lowercase();
@@ -130,6 +134,7 @@ impl<'de> Visitor<'de> for Document<'_> {
             }
             is_known = true;
         }
+        alone.take(line, *store.borrow_mut());
         if !is_known {
             let message = "an object without `resourceSpans` and `data`".to_owned();
             store.borrow_mut().bad(line, message);

@@ -27,7 +27,7 @@ fn otlp(trace: u32, rows: &[Row<'_>]) -> String {
 fn observed(text: &str) -> Observation {
     let mut store = SpanStore::default();
     read_spans(text.as_bytes(), &mut store).expect("spans");
-    observe(&mut store)
+    observe(&mut store, Kinds::Apart)
 }
 
 fn service<'a>(observation: &'a Observation, name: &str) -> &'a ObservedService {
@@ -99,6 +99,13 @@ fn kinds_of_requests_are_told_apart_with_their_own_calls() {
     let get = front.classes.iter().find(|class| class.name == "GET /").expect("a kind");
     assert_eq!(in_words(get), [""; 0]);
     assert!((get.own_cv).abs() < 1e-9 && (get.own_seconds - 0.1).abs() < 1e-9);
+    // Taken together, half of the requests call, and a fifth of them twice.
+    let mut store = SpanStore::default();
+    read_spans(text.as_bytes(), &mut store).expect("spans");
+    let together = observe(&mut store, Kinds::Together);
+    let front = &service(&together, "front").classes;
+    assert_eq!(in_words(&front[0]), ["pay x1 0.50", "pay x1 0.20"]);
+    assert!(front.len() == 1 && (front[0].own_seconds - 0.093).abs() < 1e-9);
 }
 
 #[test]
@@ -265,6 +272,25 @@ fn of_too_many_traces_whole_ones_are_left_out() {
     assert!((300..=1000).contains(&left) && left.is_multiple_of(8), "{left}");
     assert_eq!(store.read.good, 3200);
     assert_eq!(store.read.thinned_out, 3200 - left as u64);
-    let front = observe(&mut store);
+    let front = observe(&mut store, Kinds::Apart);
     assert_eq!(in_words(&service(&front, "front").classes[0]).len(), 3);
+}
+
+/// What the projects themselves have as examples.
+#[test]
+fn examples_of_both_projects_are_read() {
+    let read = |text: &str| {
+        let mut store = SpanStore::default();
+        read_spans(text.as_bytes(), &mut store).expect("spans");
+        assert_eq!(store.read.broken, 0, "{:?}", store.read);
+        (store.read.good, observe(&mut store, Kinds::Apart))
+    };
+    let (spans, otlp) = read(include_str!("../../../tests/golden/span-traces/otlp.json"));
+    assert_eq!((spans, otlp.odd.without_parent), (1, 1));
+    let server = &otlp.services[0];
+    assert_eq!((server.name.as_str(), server.classes[0].own_seconds), ("my.service", 1.0));
+    // One trace by itself, with references to another trace and an id that stands there twice.
+    let (spans, jaeger) = read(include_str!("../../../tests/golden/span-traces/jaeger.json"));
+    assert_eq!((spans, jaeger.odd.repeated), (5, 1));
+    assert_eq!(service(&jaeger, "service-y").requests, 2);
 }
