@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::exit::Failure;
 use super::output::{tell, warn};
-use cluster::NamespacedName;
+use cluster::{Name, NamespacedName};
 use files::open_unpacked;
 use scenario::inventory::Inventory;
 use scenario::starter::Traced;
@@ -33,11 +33,11 @@ fn parse_named(text: &str) -> Result<(String, NamespacedName), String> {
         "give the name in the traces and the Service, as checkout=shop/checkoutservice".to_owned()
     };
     let (name, service) = text.split_once('=').ok_or_else(wrong)?;
-    let service = service.parse().map_err(|_| wrong())?;
-    if name.is_empty() {
+    let (namespace, of_service) = service.split_once('/').ok_or_else(wrong)?;
+    if name.is_empty() || namespace.is_empty() || of_service.is_empty() {
         return Err(wrong());
     }
-    Ok((name.to_owned(), service))
+    Ok((name.to_owned(), NamespacedName::new(Name::from(namespace), Name::from(of_service))))
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
