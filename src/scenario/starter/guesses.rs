@@ -8,6 +8,7 @@ use super::yaml::scalar;
 pub(super) struct Guesses {
     pub(super) has_pools: bool,
     pub(super) has_applications: bool,
+    /// Whether lengths of prompts and answers are among them.
     pub(super) has_models: bool,
     pub(super) has_batch: bool,
     pub(super) has_ingress: bool,
