@@ -18,6 +18,7 @@ use super::world::World;
 use cluster::{Action, AnySpec, Change};
 use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
+use faults::TimelineAction;
 use scheduler::Scheduler;
 use scheduler::schedule_one::ACTOR;
 use traffic::Traffic;
@@ -37,8 +38,8 @@ pub struct Simulation {
     pub(super) node_autoscaler: Option<NodeAutoscaler>,
     pub(super) karpenter: Option<Karpenter>,
     random_faults: RandomFaults,
-    /// How often somebody at a terminal stepped in.
-    pub(super) interventions: u32,
+    /// What somebody at a terminal did at this instant.
+    pub(super) interventions: Vec<(SimTime, TimelineAction)>,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
     handled: u64,
@@ -77,7 +78,7 @@ impl Simulation {
                 .as_ref()
                 .map(|plan| Karpenter::new(plan, world.begin, world.seed)),
             random_faults: RandomFaults::new(&world),
-            interventions: 0,
+            interventions: Vec::new(),
             heard: (Vec::new(), Vec::new()),
             handled: 0,
             env: Environment::new(world, further),
