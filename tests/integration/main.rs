@@ -24,6 +24,7 @@ mod end_to_end_facts;
 mod faults;
 mod hpa_selectors;
 mod in_place_resize;
+mod karpenter_simulation;
 mod kustomize;
 mod layers;
 mod manifests;

@@ -90,7 +90,6 @@ impl Starter<'_> {
             has_untraced: services
                 .iter()
                 .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
-            has_models: !models.is_empty(),
             has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !entrances.is_empty(),
