@@ -80,8 +80,9 @@ fn jaeger() -> String {
                 format!(r#"{{"refType":"CHILD_OF","traceID":"{trace:x}","spanID":"{parent}"}}"#)
             };
             format!(
-                r#"{{"traceID":"{trace:x}","spanID":"{id}","operationName":"{name}","references":[{references}],"startTime":{start}000,"duration":{}000,"tags":[{{"key":"span.kind","type":"string","value":"{}"}},{{"key":"net.peer.name","type":"string","value":"{host}"}}],"processID":"p{}"}}"#,
-                end - start,
+                r#"{{"traceID":"{trace:x}","spanID":"{id}","operationName":"{name}","references":[{references}],"startTime":{},"duration":{},"tags":[{{"key":"span.kind","type":"string","value":"{}"}},{{"key":"net.peer.name","type":"string","value":"{host}"}}],"processID":"p{}"}}"#,
+                start * 1000,
+                (end - start) * 1000,
                 kind.to_lowercase(),
                 if service == "web" { 1 } else { 2 }
             )
