@@ -10,6 +10,7 @@ pub(super) struct Guesses {
     pub(super) has_applications: bool,
     /// Whether of some of them there are no traces.
     pub(super) has_untraced: bool,
+    /// Whether lengths of prompts and answers are among them.
     pub(super) has_models: bool,
     pub(super) has_batch: bool,
     pub(super) has_ingress: bool,

@@ -83,6 +83,7 @@ impl Starter<'_> {
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, &asked, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
+        // A model that nothing names has no lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty(),
             has_applications: services.iter().any(|service| is_plain(&service)),
@@ -90,6 +91,7 @@ impl Starter<'_> {
                 .iter()
                 .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
             has_models: !models.is_empty(),
+            has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !entrances.is_empty(),
             has_traffic: out.contains("\ntraffic:\n"),
@@ -148,7 +150,11 @@ impl Starter<'_> {
         names.sort_by_key(|service| !routed.contains(service));
         let mut services: Vec<_> = names
             .into_iter()
-            .filter_map(|service| Some((service, self.inventory.workloads_behind(service).next()?)))
+            .filter_map(|service| {
+                // The pods of a Job answer nobody, and are described as what they are.
+                let mut behind = self.inventory.workloads_behind(service);
+                Some((service, behind.find(|workload| !workload.kind.is_batch())?))
+            })
             .filter(|(_, workload)| served.insert(*workload))
             .collect();
         services.sort_unstable();
@@ -157,8 +163,9 @@ impl Starter<'_> {
 
     /// Hosts and paths that Ingresses and HTTPRoutes bring to Services with workloads behind them.
     fn entrances(&self) -> Vec<Entrance<'_>> {
-        let has_workload =
-            |service: &NamespacedName| self.inventory.workloads_behind(service).next().is_some();
+        let has_workload = |service: &NamespacedName| {
+            self.inventory.workloads_behind(service).any(|workload| !workload.kind.is_batch())
+        };
         let routes = self.inventory.routing.entrances().filter_map(|(host, path, rule)| {
             let rules = self.inventory.routing.candidates(&host, path).into_iter();
             let weighted = rules.flat_map(|rule| &rule.backends).filter(|one| one.weight > 0);
