@@ -73,7 +73,8 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
             let first: Vec<String> =
                 first.map(|row| format!("\n  line {}: {}", row.line, row.message)).collect();
             warn(&format!(
-                "{file}: {broken} lines or spans were left out, {good} spans read{}",
+                "{file}: {} left out, {good} read{}",
+                counted(broken, "broken line or span", "broken lines or spans"),
                 first.concat()
             ));
         }
@@ -85,11 +86,11 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
         "traces: {} spans in {} traces; {} of {} services are among the manifests",
         store.read.good,
         together.traces,
-        traced.found().count(),
+        traced.with_spans(),
         together.services.len()
     ));
     caveats(&together, &traced, &store).iter().for_each(|message| warn(message));
-    if traced.found().next().is_none() {
+    if traced.with_spans() == 0 {
         return Err(Failure::Input(format!(
             "no service of the traces is among the manifests; --trace-service NAME=NAMESPACE/SERVICE says which is which; the \
              traces have {}",
@@ -99,47 +100,35 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
     Ok(traced)
 }
 
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// What a reader must know of these traces.
 fn caveats(observation: &Observation, traced: &Traced, store: &SpanStore) -> Vec<String> {
     let odd = observation.odd;
-    let mut caveats = Vec::new();
-    let mut note = |count: u64, message: String| {
-        if count > 0 {
-            caveats.push(message);
-        }
-    };
-    let thinned_out = store.read.thinned_out;
-    note(
-        thinned_out,
-        format!(
-            "traces: {thinned_out} spans of whole traces were left out, chosen by the traces' ids: there are too many to hold"
+    let rows = [
+        (
+            counted(store.read.thinned_out, "span", "spans"),
+            "of whole traces left out, chosen by the ids of the traces: there are too many to hold",
         ),
-    );
-    note(
-        odd.without_parent,
-        format!(
-            "traces: {} requests name a caller that is not in the file (sampled out or lost): they count for their service, and for no caller",
-            odd.without_parent
+        (
+            counted(odd.without_parent, "request", "requests"),
+            "whose caller is not in the file (sampled out or lost), counted for its service and for no caller",
         ),
-    );
-    note(
-        odd.clamped,
-        format!(
-            "traces: {} spans lie outside of the span that waits for them, as clocks differ; they were moved into it or cut to it",
-            odd.clamped
+        (
+            counted(odd.clamped, "span", "spans"),
+            "outside of the span that waits for it, as clocks differ: moved into it, or cut to it",
         ),
-    );
-    note(
-        odd.messages,
-        format!(
-            "traces: {} messages are worked on by those who receive them; nobody waits for that, so they are no calls, and what they cost is left out",
-            odd.messages
+        (
+            counted(odd.messages, "message", "messages"),
+            "worked on by who receives it: nobody waits, so that it is no call, and what it costs is left out",
         ),
-    );
-    note(
-        odd.repeated,
-        format!("traces: {} spans stand there more than once; the first counts", odd.repeated),
-    );
+        (counted(odd.repeated, "span", "spans"), "there more than once; the first counts"),
+    ];
+    let told = rows.iter().filter(|(count, _)| !count.starts_with("0 "));
+    let mut caveats: Vec<String> =
+        told.map(|(count, what)| format!("traces: {count} {what}")).collect();
     for (caller, callee) in &observation.circles {
         caveats.push(format!(
             "traces: {caller} calls {callee}, which comes back to {caller}; this call is left out"

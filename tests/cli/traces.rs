@@ -24,6 +24,24 @@ fn manifests() -> String {
 type Row =
     (&'static str, &'static str, &'static str, &'static str, &'static str, u64, u64, &'static str);
 
+/// What a service costs that has no spans is told by those who ask it.
+#[test]
+fn a_service_without_spans_costs_what_its_callers_wait_for_it() {
+    let shop = Shop::with("", &manifests());
+    shop.write("traces.jsonl", otlp().replace("redis.cache", "ads.shop.svc:6379"));
+    let ran = shop.run(&["init", "web.yaml", "--force", "--traces", "traces.jsonl"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = shop.read("scenario.yaml");
+    let (ads, others) =
+        text.split_once("- workload: Deployment/shop/cartservice").expect("ads is before");
+    assert!(
+        ads.contains("MEASURED by 10 calls of ads.shop.svc:6379 in traces")
+            && ads.contains("cpuTime: 10ms\n"),
+        "{text}"
+    );
+    assert!(others.contains("- {service: shop/ads, timeout: 5s, cacheHitRate: 0.333}"), "{text}");
+}
+
 /// web takes 50 ms, of which it asks cart from 10 to 30 (which asks a redis outside for 10 of its 16), and in every
 /// second trace cart again from 25 to 40.
 fn rows(second: bool) -> Vec<Row> {
@@ -62,8 +80,9 @@ fn jaeger() -> String {
                 format!(r#"{{"refType":"CHILD_OF","traceID":"{trace:x}","spanID":"{parent}"}}"#)
             };
             format!(
-                r#"{{"traceID":"{trace:x}","spanID":"{id}","operationName":"{name}","references":[{references}],"startTime":{start}000,"duration":{}000,"tags":[{{"key":"span.kind","type":"string","value":"{}"}},{{"key":"net.peer.name","type":"string","value":"{host}"}}],"processID":"p{}"}}"#,
-                end - start,
+                r#"{{"traceID":"{trace:x}","spanID":"{id}","operationName":"{name}","references":[{references}],"startTime":{},"duration":{},"tags":[{{"key":"span.kind","type":"string","value":"{}"}},{{"key":"net.peer.name","type":"string","value":"{host}"}}],"processID":"p{}"}}"#,
+                start * 1000,
+                (end - start) * 1000,
                 kind.to_lowercase(),
                 if service == "web" { 1 } else { 2 }
             )
@@ -85,7 +104,7 @@ fn both_formats_give_the_same_scenario_with_what_is_measured() {
         let ran = shop.run(&["init", "web.yaml", "--force", "--traces", "traces.json"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert!(
-            ran.err.contains("45 spans in 10 traces; 2 of 2 services are among"),
+            ran.err.contains("50 spans in 10 traces; 2 of 2 services are among"),
             "{}",
             ran.err
         );
@@ -146,14 +165,14 @@ fn what_is_odd_in_traces_is_said_and_what_matches_nothing_is_refused() {
     let shop = Shop::with("", &manifests());
     let mut lines: Vec<String> = otlp().lines().map(str::to_owned).collect();
     lines[3].truncate(50);
-    lines.remove(4);
+    lines.remove(5);
     shop.write("traces.jsonl", lines.join("\n"));
     let ran = shop.run(&["init", "web.yaml", "--force", "--traces", "traces.jsonl"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     for told in [
-        "1 lines or spans were left out",
+        "1 broken line or span left out, 48 read",
         "\n  line 4: EOF",
-        "1 requests name a caller that is not in the file",
+        "1 request whose caller is not in the file",
     ] {
         assert!(ran.err.contains(told), "{told}: {}", ran.err);
     }

@@ -31,6 +31,8 @@ pub struct TracedService {
     pub requests: u64,
     /// Those that ended in an error.
     pub errors: u64,
+    /// Whether it has no spans of its own, so that its time is that of its callers' spans.
+    is_silent: bool,
     own_seconds: f64,
     own_cv: f64,
     /// Share of the own time that is CPU time, 0..1.
@@ -78,6 +80,7 @@ impl Traced {
             Some((service, workload.clone()))
         };
         let by_name = |name: &str| together.services.iter().find(|one| one.name == name);
+        let mut silent: BTreeMap<ObjectReference, Silent> = BTreeMap::new();
         for service in &together.services {
             let Some((_, workload)) = find(&service.name, Some(service)) else {
                 traced.unmatched.push(service.name.clone());
@@ -90,12 +93,17 @@ impl Traced {
                 let found = find(&call.service, by_name(&call.service));
                 // A pod that asks its own Service would wait for itself.
                 match found.filter(|(_, callee)| *callee != workload) {
-                    Some((callee, _)) => row.calls.push(TracedCall {
-                        service: callee,
-                        times: call.times,
-                        share: call.share,
-                        with_previous: call.with_previous && !row.calls.is_empty(),
-                    }),
+                    Some((callee, answers)) => {
+                        if call.class.is_none() {
+                            silent.entry(answers).or_default().add(call, class.requests);
+                        }
+                        row.calls.push(TracedCall {
+                            service: callee,
+                            times: call.times,
+                            share: call.share,
+                            with_previous: call.with_previous && !row.calls.is_empty(),
+                        });
+                    }
                     None => {
                         row.waits_for.insert(call.service.clone());
                         waiting.add(call);
@@ -113,17 +121,20 @@ impl Traced {
                 *place = row;
             }
         }
+        for (workload, silent) in silent {
+            traced.by_workload.entry(workload).or_insert_with(|| silent.service(cpu_share));
+        }
         traced
+    }
+
+    /// Workloads that were found in the traces and have spans of their own.
+    pub fn with_spans(&self) -> usize {
+        self.by_workload.values().filter(|one| !one.is_silent).count()
     }
 
     /// What is known of a workload.
     pub fn of(&self, workload: &ObjectReference) -> Option<&TracedService> {
         self.by_workload.get(workload)
-    }
-
-    /// The workloads that were found in the traces.
-    pub fn found(&self) -> impl Iterator<Item = (&ObjectReference, &TracedService)> {
-        self.by_workload.iter()
     }
 
     /// The settings of those workloads that are measured.
@@ -144,6 +155,7 @@ impl TracedService {
             name: service.name.clone(),
             requests: class.requests,
             errors: class.errors,
+            is_silent: false,
             own_seconds: class.own_seconds,
             own_cv: class.own_cv,
             cpu_share,
@@ -181,12 +193,17 @@ impl TracedService {
         } else {
             "wall time, so that CPU time is this at most".to_owned()
         };
-        writeln!(
-            out,
-            "      # MEASURED by {} requests to {} in traces: the time in which no call was under way. It is\n      # {share}.",
-            self.requests,
-            comment(&self.name)
-        )?;
+        let (requests, name) = (self.requests, comment(&self.name));
+        let what = if self.is_silent {
+            format!(
+                "by {requests} calls of {name} in traces, which has no spans itself, so that the way there is in it"
+            )
+        } else {
+            format!(
+                "by {requests} requests to {name} in traces: the time in which no call was under way"
+            )
+        };
+        writeln!(out, "      # MEASURED {what}. It is\n      # {share}.")?;
         if self.errors > 0 {
             let percent = self.errors as f64 / self.requests as f64 * 100.0;
             writeln!(
@@ -248,6 +265,42 @@ impl TracedService {
             writeln!(out, "        - {{service: {service}, timeout: 5s{more}}}")?;
         }
         Ok(())
+    }
+}
+
+/// A service without spans, as its callers see it.
+#[derive(Default)]
+struct Silent {
+    name: String,
+    calls: f64,
+    /// Sums over the calls.
+    seconds: f64,
+    squares: f64,
+}
+
+impl Silent {
+    /// Adds what so many requests of a caller do.
+    fn add(&mut self, call: &ObservedCall, requests: u64) {
+        let calls = requests as f64 * call.share * f64::from(call.times);
+        self.name.clone_from(&call.service);
+        self.calls += calls;
+        self.seconds += calls * call.mean_seconds;
+        self.squares += calls * call.mean_seconds * call.mean_seconds * (1.0 + call.cv * call.cv);
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of calls")]
+    fn service(self, cpu_share: f64) -> TracedService {
+        let calls = self.calls.max(1.0);
+        let mean = self.seconds / calls;
+        let variance = (self.squares / calls - mean * mean).max(0.0);
+        let class = ObservedClass {
+            requests: libm::round(self.calls) as u64,
+            own_seconds: mean,
+            own_cv: if mean > 0.0 { libm::sqrt(variance) / mean } else { 0.0 },
+            ..ObservedClass::default()
+        };
+        let service = ObservedService { name: self.name, ..ObservedService::default() };
+        TracedService { is_silent: true, ..TracedService::of(&service, &class, cpu_share) }
     }
 }
 

@@ -18,6 +18,8 @@ const LINE_MAX: u64 = 256 << 20;
 /// What is broken is counted in [`SpanStore::read`], with its line. An error is a file of which nothing could be read.
 pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), String> {
     let mut line_number = 0;
+    let (spans_before, before) = (store.spans.len(), store.read.clone());
+    let (good_before, shown_before) = (before.good, before.first_broken.len());
     loop {
         let mut line = Vec::new();
         let length = (&mut input).take(LINE_MAX).read_until(b'\n', &mut line);
@@ -39,15 +41,15 @@ pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), 
             Err(error)
                 if error.is_eof() && line_number == 1 && !is_export(next_of(&mut input)?) =>
             {
-                *store = store.emptied();
+                store.back_to(spans_before, before);
                 read_document(io::Cursor::new(line).chain(input), store);
                 break;
             }
             Err(error) => store.bad(line_number, in_words(&error)),
         }
     }
-    if store.read.good == 0 {
-        let first = store.read.first_broken.first();
+    if store.read.good == good_before {
+        let first = store.read.first_broken.get(shown_before);
         let why =
             first.map_or_else(String::new, |row| format!(" line {}: {};", row.line, row.message));
         return Err(format!(

@@ -104,9 +104,10 @@ impl SpanStore {
         Self { held_max: Some(spans.max(1)), ..Self::default() }
     }
 
-    /// The same with nothing read.
-    pub(super) fn emptied(&self) -> Self {
-        Self { held_max: self.held_max, ..Self::default() }
+    /// Forgets what was read since there were so many spans and these counts.
+    pub(super) fn back_to(&mut self, spans: usize, read: Spans) {
+        self.spans.truncate(spans);
+        self.read = read;
     }
 
     /// A name by its number; nothing for [`NO_NAME`].

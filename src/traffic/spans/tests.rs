@@ -228,6 +228,16 @@ fn a_document_over_many_lines_is_read_up_to_where_it_breaks() {
 }
 
 #[test]
+fn several_files_are_taken_together() {
+    let mut store = SpanStore::default();
+    read_spans(shop(1).as_bytes(), &mut store).expect("spans");
+    let over_lines = shop(2).lines().next().expect("a line").replace(",\"", ",\n \"");
+    read_spans(over_lines.as_bytes(), &mut store).expect("a span");
+    assert_eq!((store.read.good, store.spans.len()), (9, 9));
+    read_spans("{}".as_bytes(), &mut store).expect_err("there is none in it");
+}
+
+#[test]
 fn what_has_no_spans_is_refused() {
     for text in ["", "{}", "[1]", "time,x\n1,2", "{\"data\": []}", "{\"resourceLogs\": [{}]}"] {
         let refused = read_spans(text.as_bytes(), &mut SpanStore::default()).expect_err(text);
