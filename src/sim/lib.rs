@@ -13,6 +13,7 @@ pub mod documents;
 mod draining;
 mod endpoints;
 mod environment;
+mod estimate;
 pub mod event;
 mod inspection;
 mod journal;
@@ -36,6 +37,7 @@ pub mod world;
 
 pub use blueprint::{Blueprint, scheduler_of};
 pub use cloud::plan::{CloudPlan, GroupPlan, RefusalCodes};
+pub use estimate::Estimate;
 pub use node_autoscaler::{AutoscalerPlan, NodeStory};
 pub use simulation::Simulation;
 pub use world::World;
