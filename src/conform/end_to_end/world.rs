@@ -44,7 +44,7 @@ impl Prepared {
         let parameters = files.parameters()?;
         check_length("params.yaml: duration_s", parameters.duration_s)?;
         for (service, cost) in &parameters.services {
-            if !(cost.queue_bound_s >= 0.0) {
+            if cost.queue_bound_s < 0.0 {
                 let bound = cost.queue_bound_s;
                 return Err(format!(
                     "params.yaml: services.{service}.queue_bound_s: {bound} is less than 0; write the \

@@ -74,31 +74,37 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn expected(load: Value, seconds: i64) -> f64 {
+    /// In thousandths.
+    fn expected(load: Value, seconds: i64) -> i64 {
         let load: Load = serde_json::from_value(load).unwrap();
         let count = load.expected_requests(SimDuration::from_secs(seconds), &|_| None);
-        (count * 1e3).round() / 1e3
+        #[expect(clippy::cast_possible_truncation, reason = "it is small")]
+        let thousandths = (count * 1e3).round() as i64;
+        thousandths
     }
 
     #[test]
     fn a_load_comes_to_the_area_below_its_rate() {
-        assert_eq!(expected(json!({"pattern": "constant", "rps": 20}), 3_600), 72_000.0);
+        assert_eq!(expected(json!({"pattern": "constant", "rps": 20}), 3_600), 72_000_000);
         let ramp = json!({"pattern": "ramp", "fromRps": 0, "toRps": 10, "over": "10s"});
-        assert_eq!(expected(ramp.clone(), 10), 50.0);
-        assert_eq!(expected(ramp.clone(), 20), 150.0);
-        assert_eq!(expected(json!({"add": [ramp, {"pattern": "constant", "rps": 1}]}), 20), 170.0);
+        assert_eq!(expected(ramp.clone(), 10), 50_000);
+        assert_eq!(expected(ramp.clone(), 20), 150_000);
+        assert_eq!(
+            expected(json!({"add": [ramp, {"pattern": "constant", "rps": 1}]}), 20),
+            170_000
+        );
         let wave = json!({"pattern": "sine", "meanRps": 50, "amplitudeRps": 30, "period": "1h"});
-        assert!((expected(wave, 36_000) - 1_800_000.0).abs() < 2_000.0);
+        assert!((expected(wave, 36_000) - 1_800_000_000).abs() < 2_000_000);
         let spliced = json!({"splice": [
             {"for": "5s", "load": {"pattern": "constant", "rps": 100}},
             {"load": {"pattern": "constant", "rps": 1}},
         ]});
-        assert_eq!(expected(spliced, 15), 510.0);
+        assert_eq!(expected(spliced, 15), 510_000);
     }
 
     #[test]
     fn users_ask_once_a_think_time_at_most() {
         let users = json!({"users": 10, "thinkTime": "2s"});
-        assert_eq!(expected(users, 60), 300.0);
+        assert_eq!(expected(users, 60), 300_000);
     }
 }
