@@ -16,7 +16,7 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::recording::{RecordingError, for_each_line, parse};
+use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, listed};
 use cluster::hpa::HpaSpec;
 use controllers::hpa::{HpaFeatureGates, HpaSettings};
@@ -25,12 +25,7 @@ use manifest::hpa::{lower, set_defaults, to_v2};
 
 /// Replays every case of a recording, sequences and table rows in any order, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
-        outcomes.push(replay_line(line)?);
-        Ok(())
-    })?;
-    Ok(outcomes)
+    replay_lines(input, replay_line)
 }
 
 fn replay_line(line: &str) -> Result<CaseOutcome, String> {

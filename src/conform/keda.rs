@@ -11,18 +11,13 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value, json};
 
-use super::recording::{RecordingError, for_each_line, parse};
+use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use cluster::scaled_object::{KedaCondition, KedaConditions};
 
 /// Replays every case of a recording, cases of all sorts in any order, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
-        outcomes.push(replay_line(line)?);
-        Ok(())
-    })?;
-    Ok(outcomes)
+    replay_lines(input, replay_line)
 }
 
 fn replay_line(line: &str) -> Result<CaseOutcome, String> {

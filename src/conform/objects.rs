@@ -32,8 +32,11 @@ pub(crate) fn object_of(
     mut given: Value,
     at: &str,
 ) -> Result<Object, String> {
-    given["apiVersion"] = json!(api_version);
-    given["kind"] = json!(kind);
+    let Value::Object(fields) = &mut given else {
+        return Err(format!("{at}: must be an object, the {kind}"));
+    };
+    fields.insert("apiVersion".to_owned(), json!(api_version));
+    fields.insert("kind".to_owned(), json!(kind));
     object(&given, at)
 }
 

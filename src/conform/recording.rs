@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::CaseOutcome;
+
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -51,22 +53,21 @@ pub fn unpacked<'a>(mut input: impl BufRead + 'a) -> io::Result<Box<dyn BufRead 
     })
 }
 
-/// Calls `visit` with each line that is not blank, and its number from 1.
-pub fn for_each_line(
+/// Replays the case on each line that is not blank.
+pub(crate) fn replay_lines(
     input: impl BufRead,
-    mut visit: impl FnMut(usize, &str) -> Result<(), String>,
-) -> Result<(), RecordingError> {
+    mut replay: impl FnMut(&str) -> Result<CaseOutcome, String>,
+) -> Result<Vec<CaseOutcome>, RecordingError> {
     let lines = unpacked(input).map_err(RecordingError::Unreadable)?;
-    let mut visited = 0;
+    let mut outcomes = Vec::new();
     for (line, text) in (1..).zip(lines.lines()) {
         let text = text.map_err(RecordingError::Unreadable)?;
-        if text.trim().is_empty() {
-            continue;
+        if !text.trim().is_empty() {
+            let outcome = replay(&text);
+            outcomes.push(outcome.map_err(|problem| RecordingError::Line { line, problem })?);
         }
-        visited += 1;
-        visit(line, &text).map_err(|problem| RecordingError::Line { line, problem })?;
     }
-    if visited == 0 { Err(RecordingError::Empty) } else { Ok(()) }
+    if outcomes.is_empty() { Err(RecordingError::Empty) } else { Ok(outcomes) }
 }
 
 /// Reads one line. What is wrong with it is told with the field in which it is.

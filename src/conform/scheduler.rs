@@ -13,16 +13,11 @@ use compare::first_difference;
 use world::World;
 
 use super::CaseOutcome;
-use super::recording::{RecordingError, for_each_line, parse};
+use super::recording::{RecordingError, parse, replay_lines};
 
 /// Replays every case of a recording, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
-        outcomes.push(replay_line(line)?);
-        Ok(())
-    })?;
-    Ok(outcomes)
+    replay_lines(input, replay_line)
 }
 
 fn replay_line(line: &str) -> Result<CaseOutcome, String> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::objects;
-use super::recording::{Mapped, RecordingError, for_each_line, parse};
+use super::recording::{Mapped, RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use cluster::limit_range::{LimitRangeItem, LimitType};
 use cluster::objects::AnySpec;
@@ -23,12 +23,7 @@ use units::Quantity;
 
 /// Replays every case of a recording, cases of all sorts in any order, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
-        outcomes.push(replay_line(line)?);
-        Ok(())
-    })?;
-    Ok(outcomes)
+    replay_lines(input, replay_line)
 }
 
 fn replay_line(line: &str) -> Result<CaseOutcome, String> {

@@ -239,13 +239,12 @@ pub fn from_folder(folder: &Path, file: &str) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// Writes a file, and the folders that it is in.
+/// Writes a file, and the folders that it is in: all of it, or nothing if it does not fit.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(in_words)?;
-    }
-    fs::write(path, bytes).map_err(in_words)
+    let mut draft = Draft::create(path)?;
+    let written = draft.write_all(bytes);
+    written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    draft.keep()
 }
 
 /// A path that a file names, seen from where the program runs.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bill::Bill;
 use super::cluster::Cluster;
+use super::limits::Limits;
 use super::objectives::Objective;
 use super::provenance::Provenance;
 use super::timing::{Timing, TimingText};
@@ -104,13 +105,16 @@ pub struct Scenario {
     /// Where the figures of this file are from: which were measured, and which are guesses.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,
+    /// How much a run may come to; one of more is refused before it starts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
     /// What the invoice has beside the nodes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub bill: Bill,
 }
 
-fn is_default(bill: &Bill) -> bool {
-    *bill == Bill::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Scenario {

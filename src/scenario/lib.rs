@@ -11,6 +11,7 @@ pub mod gpus;
 pub mod inference;
 pub mod inventory;
 pub mod karpenter;
+pub mod limits;
 pub mod machines;
 pub mod node_autoscaler;
 pub mod objectives;

@@ -103,6 +103,7 @@ impl<'a> Blueprint<'a> {
         if let Some(source) = &resolved.files.scheduler_config {
             blueprint.scheduler = scheduler_of(source, &mut problems);
         }
+        blueprint.check_limits(&mut problems);
         blueprint.scheduler.expect_typical(&typical_of(&blueprint.objects));
         // What the scenario's own check found is found again where settings are turned into models.
         problems.deduplicate();
@@ -112,6 +113,16 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.notes = problems;
         Ok(blueprint)
+    }
+
+    /// The scenario.
+    pub(super) const fn resolved(&self) -> &'a ResolvedScenario {
+        self.resolved
+    }
+
+    /// What is applied at the start.
+    pub(super) fn objects(&self) -> &[Action] {
+        &self.objects
     }
 
     /// The world of a run with this seed.
@@ -365,6 +376,9 @@ impl<'a> Blueprint<'a> {
     }
 }
 
+/// Pods of an object that count for what is typical, at most.
+const TYPICAL_REPLICAS: usize = 1_000_000;
+
 /// The typical pods of what is applied at the start: what a scheduler that looks ahead looks ahead to.
 fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
     let mut pods = Vec::new();
@@ -380,7 +394,8 @@ fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
             _ => continue,
         };
         let milli_cpu = Resources::from_list(&pod_requests(&template.spec)).milli_cpu;
-        let replicas = usize::try_from(replicas).unwrap_or(0);
+        // Of what a run is refused for, a part is as typical.
+        let replicas = usize::try_from(replicas).unwrap_or(0).min(TYPICAL_REPLICAS);
         pods.extend(std::iter::repeat_n((milli_cpu, GpuRequest::of(template)), replicas));
     }
     typical_pods(pods, TYPICAL_PERCENT)

@@ -77,6 +77,24 @@ pub(super) enum Quantile {
 }
 
 impl TimeLaw {
+    /// The mean, of a law that was not checked yet (s).
+    pub(super) fn mean_seconds(&self) -> f64 {
+        match self {
+            Self::Constant(time) | Self::Drawn(Distribution::Constant { value: time }) => {
+                time.as_secs_f64()
+            }
+            Self::Drawn(
+                Distribution::Exponential { mean }
+                | Distribution::Lognormal { mean, .. }
+                | Distribution::Pareto { mean, .. },
+            ) => mean.as_secs_f64(),
+            Self::Drawn(Distribution::Empirical { values }) => {
+                let sum: f64 = values.iter().map(|value| value.as_secs_f64()).sum();
+                sum / values.len().max(1) as f64
+            }
+        }
+    }
+
     /// No time at all.
     pub const ZERO: Self = Self::Constant(SimDuration::ZERO);
 

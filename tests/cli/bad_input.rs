@@ -182,6 +182,28 @@ fn numbers_that_cannot_be_are_told_at_their_lines() {
 }
 
 #[test]
+fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
+    let busy = SCENARIO.replace("rps: 20}", "rps: 500000000}");
+    let says = [
+        "scenario.yaml:15: traffic[0].load: the run comes to about 120 billion requests in 4m, 11.1 hours",
+        "write `arrivals: fluid` beside the load",
+    ];
+    refused(&busy, MANIFESTS, &says);
+    let fluid = busy.replace("timeout: 2s", "timeout: 2s, arrivals: fluid");
+    reported(&fluid, MANIFESTS, &["0 requests"]);
+    let two = SCENARIO.replace("duration: 4m", "duration: 4m\nlimits: {pods: 2}");
+    refused(
+        &two,
+        MANIFESTS,
+        &["limits.pods: the run comes to 3 pods, most of them of Deployment/shop/web"],
+    );
+    reported(&two.replace("pods: 2", "pods: 3"), MANIFESTS, &["requests"]);
+    let few = SCENARIO.replace("duration: 4m", "duration: 4m\nlimits: {requests: 4799}");
+    refused(&few, MANIFESTS, &["about 4.8 thousand requests in 4m, a few minutes of computing"]);
+    reported(&few.replace("4799", "4800"), MANIFESTS, &["requests"]);
+}
+
+#[test]
 fn settings_of_traffic_and_requests_are_told_at_their_own_lines() {
     let split = SCENARIO.replace(
         "{service: shop/web, load: {pattern: constant, rps: 20}, timeout: 2s}",

@@ -189,3 +189,23 @@ fn a_history_too_large_to_be_replayed_is_refused_with_the_field() {
         assert!(complaint.starts_with(&format!("error: -: line 1: {problem}")), "{complaint}");
     }
 }
+
+/// What `conform` says of a recording with one line, which it cannot replay.
+fn unreadable(recording: &str, line: &str) -> String {
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    let ran = command.args(["conform", recording, "-"]).write_stdin(line).assert().code(2);
+    let text = String::from_utf8_lossy(&ran.get_output().stderr).into_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn what_is_no_object_in_a_recording_is_told_with_its_line_and_field() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/controllers/statefulset.jsonl");
+    let text = std::fs::read_to_string(golden).expect("a recording");
+    let line = text.lines().next().expect("a case");
+    let mut case: Value = serde_json::from_str(line).expect("JSON");
+    case["objects"][0] = Value::from(7);
+    let told = unreadable("controllers", &case.to_string());
+    assert!(told.contains("line 1: "), "{told}");
+}

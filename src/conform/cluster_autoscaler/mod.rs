@@ -15,7 +15,7 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value, json};
 
-use super::recording::{RecordingError, for_each_line, parse};
+use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use case::{Case, RecordedLoop};
 use compare::{Gap, alternative, choice, gap, recorded, update_state};
@@ -23,12 +23,7 @@ use run::Run;
 
 /// Replays every case of a recording, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
-        outcomes.push(replay_line(line)?);
-        Ok(())
-    })?;
-    Ok(outcomes)
+    replay_lines(input, replay_line)
 }
 
 fn replay_line(line: &str) -> Result<CaseOutcome, String> {

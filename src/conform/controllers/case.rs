@@ -108,6 +108,8 @@ pub enum Nodes {
 
 /// The most nodes of a case that is replayed: a slip of the keyboard is told, and not worked at for days.
 const MOST_NODES: usize = 10_000;
+/// The most pods that exist at once in a replay.
+const MOST_PODS: usize = 50_000;
 
 impl Case {
     /// The wall-clock instant of t = 0.
@@ -128,6 +130,17 @@ impl Case {
             return Err(format!("nodes: {nodes} are more than {MOST_NODES}"));
         }
         check_length("until", self.until)
+    }
+
+    /// Whether so many pods can still be replayed.
+    pub(super) fn check_pods(&self, pods: usize) -> Result<(), String> {
+        if pods <= MOST_PODS {
+            return Ok(());
+        }
+        let id = &self.id;
+        Err(format!(
+            "case {id}: comes to more than {MOST_PODS} pods; replicas and maxSurge may ask for so many"
+        ))
     }
 }
 

@@ -93,10 +93,13 @@ fn is_same_state(one: &Value, other: &Value) -> bool {
 
 fn canonical(record: &Value) -> Value {
     let mut record = record.clone();
-    record["t"] = Value::Null;
+    if let Value::Object(fields) = &mut record {
+        fields.remove("t");
+    }
     let deployments = record.get_mut("deployment").and_then(Value::as_object_mut);
     for (_, deployment) in deployments.into_iter().flatten() {
-        for condition in deployment["cond"].as_array_mut().into_iter().flatten() {
+        let conditions = deployment.get_mut("cond").and_then(Value::as_array_mut);
+        for condition in conditions.into_iter().flatten() {
             let is_moving = ["NewReplicaSetCreated", "ReplicaSetUpdated", "FoundNewReplicaSet"]
                 .iter()
                 .any(|reason| *condition == json!(["Progressing", "True", reason]));

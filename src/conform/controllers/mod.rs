@@ -16,7 +16,7 @@ use std::io::BufRead;
 pub use case::Case;
 use serde_json::{Value, json};
 
-use super::recording::{RecordingError, for_each_line, parse};
+use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use controllers::{self, Controller, ControllerSettings};
 
@@ -46,14 +46,11 @@ pub struct Outcome {
 
 /// Replays every case of a recording, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
+    replay_lines(input, |line| {
         let outcome = check(line)?;
         let difference = (!outcome.differences.is_empty()).then(|| shown(&outcome, line));
-        outcomes.push(CaseOutcome::new(outcome.id, difference));
-        Ok(())
-    })?;
-    Ok(outcomes)
+        Ok(CaseOutcome::new(outcome.id, difference))
+    })
 }
 
 /// All that differs in a case, as the one difference of a report.

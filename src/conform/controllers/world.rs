@@ -144,7 +144,7 @@ impl<'a> World<'a> {
         self.limit_pods()?;
         let end = SimTime::from_secs_f64(self.case.until);
         loop {
-            self.settle();
+            self.settle()?;
             let next = self.events.peek_time();
             if next != Some(self.now) {
                 self.observe();
@@ -214,10 +214,12 @@ impl<'a> World<'a> {
     }
 
     /// Lets the controllers work until nothing is due at this instant.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), String> {
         while self.plane.run_next(self.now, &mut self.eyes) {
             self.follow();
+            self.case.check_pods(self.plane.store().pods().len())?;
         }
+        Ok(())
     }
 
     fn happen(&mut self, event: Event) -> Result<(), String> {

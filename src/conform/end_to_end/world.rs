@@ -43,6 +43,15 @@ impl Prepared {
     pub fn new(files: &CaseFiles) -> Result<Self, String> {
         let parameters = files.parameters()?;
         check_length("params.yaml: duration_s", parameters.duration_s)?;
+        for (service, cost) in &parameters.services {
+            if cost.queue_bound_s < 0.0 {
+                let bound = cost.queue_bound_s;
+                return Err(format!(
+                    "params.yaml: services.{service}.queue_bound_s: {bound} is less than 0; write the \
+                     seconds of work that a queue holds, from 0"
+                ));
+            }
+        }
         let mut problems = Diagnostics::default();
         let manifests = read_manifests(&files.manifests, &mut problems);
         let later = read_manifests(files.nodes_later.as_slice(), &mut problems);

@@ -17,7 +17,7 @@ use std::io::BufRead;
 use serde_json::Value;
 
 use super::json::first_gap;
-use super::recording::{RecordingError, for_each_line, inputs_of, parse};
+use super::recording::{RecordingError, inputs_of, parse, replay_lines};
 use super::{CaseOutcome, Difference, check_length};
 use case::{Case, Layer};
 use karpenter::Snapshot;
@@ -38,12 +38,7 @@ pub fn replay_with(
     catalog: &Catalog,
     input: impl BufRead,
 ) -> Result<Vec<CaseOutcome>, RecordingError> {
-    let mut outcomes = Vec::new();
-    for_each_line(input, |_, line| {
-        outcomes.push(replay_line(catalog, line)?);
-        Ok(())
-    })?;
-    Ok(outcomes)
+    replay_lines(input, |line| replay_line(catalog, line))
 }
 
 fn replay_line(catalog: &Catalog, line: &str) -> Result<CaseOutcome, String> {

@@ -94,7 +94,9 @@ fn simulated(case: &str, objects: &Value) -> Result<Vec<Shown>, String> {
     let spec = &objects["deployment"];
     let object = deployment(case, spec);
     let mut hpa = objects["hpa"].clone();
-    hpa["scaleTargetRef"]["name"] = json!(case);
+    let target = hpa.get_mut("scaleTargetRef").and_then(Value::as_object_mut);
+    let target = target.ok_or_else(|| format!("cases.json: {case}: hpa has no scaleTargetRef"))?;
+    target.insert("name".to_owned(), json!(case));
     let hpa = json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": { "name": case }, "spec": hpa,

@@ -198,7 +198,7 @@ impl World {
     fn create_pod(&mut self, given: &Value, at: &str) -> Result<PodId, String> {
         let mut object = given.clone();
         // A running pod is bound like any other.
-        if let Some(spec) = object["spec"].as_object_mut() {
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             spec.shift_remove("nodeName");
         }
         let object = object_of(("v1", "Pod"), object, at)?;
@@ -283,7 +283,12 @@ fn id_of(object: &Value) -> NamespacedName {
 /// An object with what no scheduler reads, and the recording therefore leaves out: the ports of a Service, and
 /// the template of an owner, whose labels are some that its selector selects.
 fn completed(kind: &str, mut object: Value) -> Value {
-    let spec = &mut object["spec"];
+    // What is no object is told of when it is read.
+    let Some(fields) = object.as_object_mut() else { return object };
+    let spec = fields.entry("spec").or_insert_with(|| json!({}));
+    if !spec.is_object() {
+        return object;
+    }
     match kind {
         "Service" => spec["ports"] = json!([{ "port": 80 }]),
         "ReplicaSet" | "StatefulSet" => {

@@ -5,6 +5,7 @@
 
 mod coming;
 mod cut;
+mod expected;
 mod modulation;
 mod pattern;
 mod process;

@@ -1,0 +1,158 @@
+//! What a run comes to, before it starts: one that is hopeless is refused, with what would make it possible.
+
+use super::blueprint::Blueprint;
+use cluster::{Action, AnySpec};
+use engine::format_duration;
+use faults::TimelineAction;
+use manifest::{Diagnostic, Diagnostics, FieldPath};
+use traffic::{ArrivalProcess, Load};
+
+/// Requests that a second of computing works off, about: the least that docs/speed.md has.
+const REQUESTS_PER_SECOND: f64 = 3e6;
+
+/// What a run comes to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Requests that are simulated one by one, without those that services send each other.
+    pub requests: f64,
+    /// Pods that are asked for from the start or by the timeline; those that autoscalers add are not known.
+    pub pods: u64,
+    /// The list and the place of the load with the most requests.
+    busiest: Option<(&'static str, usize)>,
+    /// The object that asks for the most pods.
+    largest: String,
+}
+
+impl Blueprint<'_> {
+    /// What a run comes to.
+    pub fn estimate(&self) -> Estimate {
+        let mut estimate = Estimate::default();
+        self.count_requests(&mut estimate);
+        self.count_pods(&mut estimate);
+        estimate
+    }
+
+    /// Says that a run comes to more than the scenario's limits.
+    pub(super) fn check_limits(&self, problems: &mut Diagnostics) {
+        let scenario = self.resolved().scenario();
+        let estimate = self.estimate();
+        let mut refuse = |field: &FieldPath, message: String, help: &str| {
+            let place = self.resolved().text.document.place(field);
+            problems.push(Diagnostic::error("too-much", message).at(place).field(field).help(help));
+        };
+        let limits = &scenario.limits;
+        if estimate.requests > limits.requests {
+            let (list, place) = estimate.busiest.unwrap_or(("traffic", 0));
+            let root = FieldPath::ROOT;
+            let list = root.field(list);
+            let item = list.item(place);
+            let field = item.field("load");
+            let message = format!(
+                "the run comes to about {} requests in {}, {} of computing, more than limits.requests: {}",
+                rounded(estimate.requests),
+                format_duration(scenario.duration),
+                hours(estimate.requests / REQUESTS_PER_SECOND),
+                rounded(limits.requests),
+            );
+            let help = "write `arrivals: fluid` beside the load, a lower rate, a shorter `duration`, or a \
+                        higher `limits.requests`";
+            refuse(&field, message, help);
+        }
+        if estimate.pods > limits.pods {
+            let message = format!(
+                "the run comes to {} pods, most of them of {}, more than limits.pods: {}",
+                estimate.pods, estimate.largest, limits.pods
+            );
+            let root = FieldPath::ROOT;
+            let limits = root.field("limits");
+            refuse(
+                &limits.field("pods"),
+                message,
+                "write fewer replicas, or a higher `limits.pods`",
+            );
+        }
+    }
+
+    fn count_requests(&self, estimate: &mut Estimate) {
+        let scenario = self.resolved().scenario();
+        let services = scenario.traffic.iter().map(|spec| (&spec.load, spec.arrivals)).enumerate();
+        let hosts = scenario.ingress.iter().map(|spec| (&spec.load, spec.arrivals)).enumerate();
+        let services = services.map(|(place, load)| (("traffic", place), load));
+        let hosts = hosts.map(|(place, load)| (("ingress", place), load));
+        let mut most = 0.0;
+        for ((list, place), load) in services.chain(hosts) {
+            let requests = self.requests_of(load);
+            estimate.requests += requests;
+            if requests > most {
+                most = requests;
+                estimate.busiest = Some((list, place));
+            }
+        }
+    }
+
+    fn requests_of(&self, (load, arrivals): (&Load, Option<ArrivalProcess>)) -> f64 {
+        if arrivals == Some(ArrivalProcess::Fluid) {
+            return 0.0;
+        }
+        let traces = |path: &str| self.resolved().files.trace(path);
+        load.expected_requests(self.resolved().scenario().duration, &traces)
+    }
+
+    fn count_pods(&self, estimate: &mut Estimate) {
+        let mut most = 0;
+        let mut add = |pods: i64, name: &dyn Fn() -> String| {
+            let pods = u64::try_from(pods).unwrap_or(0);
+            estimate.pods = estimate.pods.saturating_add(pods);
+            if pods > most {
+                most = pods;
+                estimate.largest = name();
+            }
+        };
+        for object in self.objects() {
+            if let Action::Create(meta, spec) | Action::Apply(meta, spec) = object {
+                add(pods_of(spec), &|| {
+                    format!("{}/{}/{}", spec.kind(), meta.namespace(), meta.name())
+                });
+            }
+        }
+        for entry in &self.resolved().scenario().timeline {
+            if let TimelineAction::Scale(change) = &entry.action {
+                add(change.replicas.into(), &|| change.workload.to_string());
+            }
+        }
+    }
+}
+
+/// Pods that an object asks for by itself, whatever the nodes.
+fn pods_of(spec: &AnySpec) -> i64 {
+    match spec {
+        AnySpec::Deployment(spec) => spec.replicas.into(),
+        AnySpec::ReplicaSet(spec) => spec.replicas.into(),
+        AnySpec::StatefulSet(spec) => spec.replicas.into(),
+        AnySpec::Job(spec) => spec.spec.parallelism.into(),
+        AnySpec::Pod(_) => 1,
+        _ => 0,
+    }
+}
+
+/// A large number in words.
+fn rounded(number: f64) -> String {
+    let steps = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")];
+    match steps.into_iter().find(|(size, _)| number >= *size) {
+        Some((size, name)) if number < 1e16 => {
+            format!("{} {name}", (number / size * 10.0).round() / 10.0)
+        }
+        Some(_) => format!("{number:.1e}"),
+        None => number.round().to_string(),
+    }
+}
+
+fn hours(seconds: f64) -> String {
+    let hours = seconds / 3_600.0;
+    match hours {
+        ..0.1 => "a few minutes".to_owned(),
+        ..48.0 => format!("{hours:.1} hours"),
+        ..1e6 => format!("{:.0} days", hours / 24.0),
+        _ => "many lives".to_owned(),
+    }
+}

@@ -1,0 +1,244 @@
+//! What is changed: recordings, scenarios, manifests and traces of the repository, and a few texts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use flate2::read::MultiGzDecoder;
+use wavetank::files::Loader;
+use wavetank::scenario::resolved::ResolvedScenario;
+
+/// Longer ones take the time of many short ones.
+const LONGEST_LINE: usize = 20_000;
+/// Cases of each file.
+const LINES_OF_FILE: usize = 40;
+
+/// A sound input.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// Name of its file in the folder.
+    pub name: String,
+    pub folder: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files that match a pattern below the repository, in order.
+fn matching(pattern: &str) -> Vec<Seed> {
+    let pattern = root().join(pattern);
+    let paths = glob::glob(&pattern.to_string_lossy()).expect("a pattern");
+    paths.map(|path| read(&path.expect("a readable folder"))).collect()
+}
+
+fn read(path: &Path) -> Seed {
+    let packed = fs::read(path).expect("a file of the repository");
+    let mut bytes = Vec::new();
+    if path.extension().is_some_and(|ending| ending == "gz") {
+        MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut bytes).expect("gzip");
+    } else {
+        bytes = packed;
+    }
+    let name = path.file_name().expect("a file").to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
+    Seed { name, folder: path.parent().expect("a folder").to_owned(), bytes }
+}
+
+/// The shortest cases of each golden recording, and some of those between.
+pub fn lines(folder: &str) -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    for file in matching(&format!("tests/golden/{folder}/*.jsonl*")) {
+        let mut lines: Vec<&[u8]> = file.bytes.split(|byte| *byte == b'\n').collect();
+        lines.retain(|line| line.len() > 2 && line.len() < LONGEST_LINE);
+        lines.sort_by_key(|line| line.len());
+        let step = (lines.len() / LINES_OF_FILE).max(1);
+        seeds.extend(
+            lines.iter().step_by(step).map(|line| Seed { bytes: line.to_vec(), ..file.clone() }),
+        );
+    }
+    seeds
+}
+
+pub fn manifests() -> Vec<Seed> {
+    let mut seeds = matching("scenarios/*/manifests/*.yaml");
+    seeds.extend(matching("tests/golden/kubectl/manifests/*.yaml"));
+    seeds.retain(|seed| seed.bytes.len() < LONGEST_LINE);
+    seeds
+}
+
+pub fn scenarios() -> Vec<Seed> {
+    let mut seeds = matching("scenarios/*/*.yaml");
+    seeds.retain(|seed| String::from_utf8_lossy(&seed.bytes).contains("\nkind: Scenario\n"));
+    seeds
+}
+
+/// The manifests of each scenario, in one text.
+pub fn scenario_manifests() -> Vec<Seed> {
+    let with_manifests = |seed: Seed| {
+        let texts: Vec<String> =
+            resolved(&seed).files.manifests.iter().map(|source| source.text.to_string()).collect();
+        Seed { bytes: texts.join("\n---\n").into_bytes(), ..seed }
+    };
+    scenarios().into_iter().map(with_manifests).collect()
+}
+
+/// The scenario of a seed, with its files.
+pub fn resolved(seed: &Seed) -> &'static ResolvedScenario {
+    static READ: LazyLock<Mutex<BTreeMap<PathBuf, &'static ResolvedScenario>>> =
+        LazyLock::new(Mutex::default);
+    let path = seed.folder.join(&seed.name);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    *read.entry(path.clone()).or_insert_with(|| {
+        let loaded = Loader::default().load(&path.to_string_lossy(), &[]);
+        Box::leak(Box::new(loaded.expect("a scenario of the repository")))
+    })
+}
+
+pub fn end_to_end() -> Vec<Seed> {
+    matching("tests/golden/end-to-end/*/params.yaml")
+}
+
+/// Measured tables that are replayed in little time.
+pub fn real_cluster() -> Vec<Seed> {
+    let mut seeds = matching("tests/golden/real-cluster/*.csv");
+    seeds.retain(|seed| seed.bytes.len() < LONGEST_LINE);
+    seeds
+}
+
+/// The files of a seed's recording that it cannot do without.
+pub fn files_beside(seed: &Seed) -> Vec<(String, Vec<u8>)> {
+    let group = |name: &str| name.split(['-', '.']).next().unwrap_or_default().to_owned();
+    let pattern = seed.folder.strip_prefix(root()).expect("of the repository").to_string_lossy();
+    let files = matching(&format!("{pattern}/**/*.*"));
+    let is_needed = |file: &Seed| {
+        seed.name == "params.yaml"
+            || file.name == "cases.json"
+            || group(&file.name) == group(&seed.name)
+    };
+    let path = |file: &Seed| {
+        let folder = file.folder.strip_prefix(&seed.folder).expect("below it");
+        folder.join(&file.name).to_string_lossy().into_owned()
+    };
+    files
+        .iter()
+        .filter(|file| is_needed(file))
+        .map(|file| (path(file), file.bytes.clone()))
+        .collect()
+}
+
+pub fn packings() -> Vec<Seed> {
+    let mut seeds = matching("scenarios/*/pack.yaml");
+    seeds.push(text(
+        "packing",
+        "
+apiVersion: wavetank/v1
+kind: Packing
+name: few
+seed: 7
+cluster: {nodePools: [{name: a, instanceType: m6i.large, count: 4}]}
+pods: [{manifests: pods.yaml, count: 3}]
+typicalPods: {of: 10, percent: 80}
+policies: [{policy: default}, {policy: fgd}, {name: x, policy: best-fit}]
+grow: a
+",
+    ));
+    seeds
+}
+
+/// What the pods of a packing are in place of its files.
+pub fn pods_beside(_: &Seed) -> Vec<u8> {
+    fs::read(root().join("scenarios/shop/manifests/web.yaml")).unwrap_or_else(|_| {
+        b"{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: b}]}}".to_vec()
+    })
+}
+
+pub fn pod_lists() -> Vec<Seed> {
+    let heads = |seed: Seed| {
+        let lines: Vec<&[u8]> = seed.bytes.split(|byte| *byte == b'\n').take(40).collect();
+        Seed { bytes: lines.join(&b'\n'), ..seed }
+    };
+    let mut seeds = matching("scenarios/openb-gpu-sharing/data/*");
+    seeds.retain(|seed| seed.name.contains(".csv"));
+    seeds.into_iter().map(heads).collect()
+}
+
+pub fn scheduler_configurations() -> Vec<Seed> {
+    matching("scenarios/*/scheduler-config.yaml")
+}
+
+fn text(name: &str, text: &str) -> Seed {
+    Seed { name: name.to_owned(), folder: root().to_owned(), bytes: text.as_bytes().to_vec() }
+}
+
+pub fn traces() -> Vec<Seed> {
+    let mut seeds = logs();
+    seeds.extend(matching("scenarios/*/data/*.csv"));
+    for seed in &mut seeds {
+        seed.bytes.truncate(3_000);
+    }
+    seeds
+}
+
+/// A few lines in each form of recorded traffic.
+pub fn logs() -> Vec<Seed> {
+    [
+        "timestamp\n0\n0.5\n2\n2.25\n",
+        "seconds,requests\n0,10\n60,25.5\n120,0\n",
+        "seconds,rps\n0,1.5\n3600,2\n",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n2023-11-16 18:17:04,3180,8\n",
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,10,20,30,API log\n",
+        "HashOwner,HashApp,HashFunction,Trigger,1,2,3\na,b,c,http,0,5,12\nd,e,f,timer,1,1,1\n",
+        "127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a HTTP/1.0\" 200 2326\n127.0.0.1 - - [10/Oct/2000:13:55:37 -0700] \"GET /b HTTP/1.0\" 200 26 \"-\" \"curl\" 0.125\n",
+        "{\"time\":\"2024-05-01T10:00:00Z\",\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"duration\":0.2}\n{\"time\":\"2024-05-01T10:00:01Z\",\"path\":\"/x\"}\n",
+        "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, 1, 2, 3]}\n{\"timestamp\": 1500, \"input_length\": 7, \"output_length\": 5, \"hash_ids\": [0, 9]}\n",
+        "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1700000000,\"12.5\"],[1700000060,\"13\"]]}]}}\n",
+        "metric_name,timestamp,metric_value,check,error\nhttp_reqs,1700000000,1.000000,,\nhttp_req_duration,1700000000,12.5,,\nhttp_reqs,1700000001,1.000000,,\n",
+        "{\"type\":\"Point\",\"metric\":\"http_reqs\",\"data\":{\"time\":\"2024-05-01T10:00:00Z\",\"value\":1,\"tags\":{}}}\n",
+        "1700000000000000000,200,1500000,0,12,,,,0,\n1700000001000000000,200,2500000,0,12,,,,1,\n",
+        "{\"attack\":\"\",\"seq\":0,\"code\":200,\"timestamp\":\"2024-05-01T10:00:00Z\",\"latency\":1500000}\n",
+        "rate_rps,p50_ms,p99_ms,cpu\n10,12,30,0.2\n20,14,45,0.4\n40,30,200,0.9\n",
+    ]
+    .into_iter()
+    .map(|lines| text("log", lines))
+    .collect()
+}
+
+/// Settings, for a scenario of the repository.
+pub fn settings() -> Vec<Seed> {
+    let first = scenarios().into_iter().next().expect("a scenario");
+    [
+        "seed=7\nduration=1h\nname=x",
+        "traffic[0].load.rps=20\ntraffic[0].clients=3",
+        "cluster.nodePools[0].count=9\ncluster.nodePools[0].cpu=4",
+        "manifests[Deployment/web].spec.replicas=5",
+        "manifests[HorizontalPodAutoscaler/web].spec.behavior.scaleDown={stabilizationWindowSeconds: 0}",
+        "workloads[0].requests.cpu={\"median\":\"20ms\",\"p99\":\"90ms\"}",
+        "timeline=[{at: 10s, killPod: web}]\nobjectives[0].latency=[1,2]",
+        "[a][b.c].d[0]=~",
+    ]
+    .into_iter()
+    .map(|lines| Seed { bytes: lines.as_bytes().to_vec(), ..first.clone() })
+    .collect()
+}
+
+pub fn formulas() -> Vec<Seed> {
+    let formulas = [
+        "queue + lag / 2",
+        "max([queue, lag]) * 3",
+        "queue > 10 ? queue : (lag ?? 0) - 1",
+        "float(queue) ** 2 % 7",
+        "count([queue, lag], {# > 1}) + sum([1, 2.5, queue])",
+        "not (queue == 1 or lag != 2) and true ? 1 : 0",
+        "min(queue, lag, 5) + abs(-3) + ceil(1.2) + floor(1.9) + round(2.5)",
+    ];
+    formulas.into_iter().map(|formula| text("formula", formula)).collect()
+}
+
+pub fn quantities() -> Vec<Seed> {
+    let texts = ["100m", "1.5Gi", "1e3", "-2", "1h30m", "250ms", "1.5s", "0.001", "9223372036s"];
+    texts.into_iter().map(|one| text("quantity", one)).collect()
+}

@@ -1,0 +1,49 @@
+//! Inputs that nobody would write, a few of each sort in the tests, and without end by `tests/fuzz/run.sh`.
+//! `docs/robustness.md` has the figures.
+
+mod corpus;
+mod long;
+mod random;
+mod targets;
+mod text;
+mod tree;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use corpus::Seed;
+use rayon::prelude::*;
+use targets::{ALL, Target};
+
+fn survives(target: &Target, seed: &Seed, bytes: &[u8]) -> bool {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(seed, bytes))).is_ok()
+}
+
+#[test]
+fn no_target_panics_on_a_few_changed_inputs() {
+    ALL.par_iter().for_each(|target| {
+        let seeds = (target.seeds)();
+        assert!(!seeds.is_empty(), "{} has nothing to change", target.name);
+        for number in 0..target.in_tests {
+            let (seed, bytes) = target.input(&seeds, number);
+            let shown = String::from_utf8_lossy(&bytes);
+            assert!(survives(target, seed, &bytes), "{} {number}: {shown}", target.name);
+        }
+    });
+}
+
+#[test]
+fn what_was_found_is_mended() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/found");
+    for target in ALL {
+        let found = glob::glob(&format!("{folder}/{}/*", target.name)).expect("a pattern");
+        for path in found.map(|path| path.expect("a readable folder")) {
+            let bytes = std::fs::read(&path).expect("a readable file");
+            // What a find changes stands in its name, before the number.
+            let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+            let seeds = (target.seeds)();
+            let number: usize = name.split('.').next().and_then(|it| it.parse().ok()).unwrap_or(0);
+            let seed = &seeds[number.min(seeds.len() - 1)];
+            assert!(survives(target, seed, &bytes), "{}", path.display());
+        }
+    }
+}
