@@ -13,6 +13,7 @@ pub mod memory;
 mod node_agent;
 pub mod probes;
 pub mod profile;
+mod references;
 pub mod settings;
 mod status;
 pub mod timing;
