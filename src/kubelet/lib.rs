@@ -11,6 +11,7 @@ mod images;
 mod making;
 pub mod memory;
 mod node_agent;
+mod preparing;
 pub mod probes;
 pub mod profile;
 mod references;

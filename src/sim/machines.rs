@@ -15,6 +15,7 @@ use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
 use cluster::{Action, Name, ObjectId, ObjectMeta, Store};
 use engine::{SimDuration, Stream, random};
 use faults::{Maintenance, SpotReclaim};
+use karpenter::labels::NODE_POOL;
 
 /// From look to look whether a node that is drained is empty.
 const DRAIN_LOOK: SimDuration = SimDuration::from_secs(5);
@@ -30,7 +31,9 @@ pub(super) struct Machines {
     /// How many nodes joined each pool since the start.
     nodes_added: BTreeMap<Name, u32>,
     /// Nodes whose machines the cloud takes back.
-    noticed: BTreeSet<NodeId>,
+    taken_back: BTreeSet<NodeId>,
+    /// Nodes of Karpenter that the cloud has just given notice of, which it drains itself.
+    pub(super) noticed: Vec<Name>,
 }
 
 /// Something that was begun and goes on later.
@@ -139,7 +142,7 @@ impl Machines {
         identity: Identity,
     ) {
         let mut nodes = nodes_of(env.store(), Some(&reclaim.pool));
-        nodes.retain(|node| !self.noticed.contains(node));
+        nodes.retain(|node| !self.taken_back.contains(node));
         let mut stream = stream_of(env, "reclaimed nodes", identity);
         for _ in 0..(reclaim.count as usize).min(nodes.len()) {
             let node = nodes.swap_remove(random::index_below(&mut stream, nodes.len()));
@@ -157,13 +160,15 @@ impl Machines {
     ) {
         let Some(name) = name_of(env.store(), node) else { return };
         // A machine goes once, at the time of the first notice.
-        if !self.noticed.insert(node) {
+        if !self.taken_back.insert(node) {
             return;
         }
         let message = format!("the cloud takes the machine back in {}", reclaim.notice);
         warn_of_node(env, node, "SpotInterruption", message);
         let grace = env.world.kubelet.shutdown_grace_period;
-        if reclaim.drain {
+        if env.store().nodes()[node].meta.labels.get(NODE_POOL).is_some() {
+            self.noticed.push(name.clone());
+        } else if reclaim.drain {
             drain_node(env, node);
         } else if grace > SimDuration::ZERO {
             env.act("kubelet", Action::SetNodeReady(node, ConditionStatus::False));

@@ -76,7 +76,7 @@ timeline: [{at: 10m, deletePod: {workload: Deployment/shop/web, count: 1}}]";
 #[test]
 fn a_machine_that_is_taken_back_twice_is_drained_once() {
     let more = "
-cluster: {nodePools: [{name: a, count: 1, instanceType: aws/m5.large, spot: true}]}
+cluster: {nodePools: [{name: a, count: 1, instanceType: aws/m5.large, spot: true, pricePerHour: 0.03}]}
 workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]
 timeline:
   - {at: 10m, reclaimSpot: {pool: a, count: 1, drain: true, notice: 2m}}
