@@ -83,14 +83,13 @@ impl Starter<'_> {
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, &asked, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
-        // A model that nothing names has no lengths.
+        // A model that nothing asks has no lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty(),
             has_applications: services.iter().any(|service| is_plain(&service)),
             has_untraced: services
                 .iter()
                 .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
-            has_models: !models.is_empty(),
             has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !entrances.is_empty(),
