@@ -61,7 +61,9 @@ fn carry_out(
             update_node(store, node, changes, |node| nodes::set_node_ready(node, status, now))
         }
         Action::SetNodeCondition(node, condition, status) => {
-            update_node(store, node, changes, |node| nodes::set_condition(node, condition, status))
+            update_node(store, node, changes, |node| {
+                nodes::set_condition(node, condition, status, now)
+            })
         }
         Action::SetNodeSilent(node, is_silent) => {
             update_node(store, node, changes, |node| nodes::set_silent(node, is_silent, now))

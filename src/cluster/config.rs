@@ -47,9 +47,10 @@ plain_object!(ConfigMap, ConfigMapSpec);
 plain_object!(Secret, SecretSpec);
 
 impl Store {
-    /// The first object that the pod refers to and that does not exist, or lacks the key.
+    /// The first object that the pod refers to and that does not exist, or lacks the key; those of volumes come
+    /// before all others.
     pub fn missing_reference<'a>(&'a self, pod: &Pod) -> Option<&'a Reference> {
-        self.template_of(pod).spec.references.iter().find(|reference| {
+        let missing = self.template_of(pod).spec.references.iter().filter(|reference| {
             let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());
             let keys = match reference.kind {
                 Kind::ConfigMap => self.find::<ConfigMap>(&id).map(|one| &one.spec.keys),
@@ -58,6 +59,7 @@ impl Store {
             };
             let lacks = |keys: &BTreeSet<Name>, key| !keys.contains(key);
             keys.is_none_or(|keys| reference.key.as_ref().is_some_and(|key| lacks(keys, key)))
-        })
+        });
+        missing.min_by_key(|reference| reference.volume.is_none())
     }
 }

@@ -117,6 +117,8 @@ pub struct NodeHealth {
     pub lease: Lease,
     /// `MemoryPressure`, `DiskPressure`, `PIDPressure`, `NetworkUnavailable`.
     pub conditions: [ConditionStatus; 4],
+    /// When each of them last changed; absent if it is as it was when the node was added.
+    pub conditions_since: [Option<SimTime>; 4],
 }
 
 /// The conditions of [`NodeHealth::conditions`] with the taints that they bring while True.
@@ -136,6 +138,7 @@ impl Default for NodeHealth {
             has_ready_condition: true,
             lease: Lease::default(),
             conditions: [ConditionStatus::False; 4],
+            conditions_since: [None; 4],
         }
     }
 }

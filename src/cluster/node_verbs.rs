@@ -87,9 +87,21 @@ pub(super) fn set_node_ready(node: &mut Node, status: ConditionStatus, now: SimT
 }
 
 /// Posts another condition of a node, by its place in `NODE_CONDITIONS`.
-pub(super) fn set_condition(node: &mut Node, condition: usize, status: ConditionStatus) -> bool {
-    let slot = node.health.conditions.get_mut(condition);
-    slot.is_some_and(|slot| std::mem::replace(slot, status) != status)
+pub(super) fn set_condition(
+    node: &mut Node,
+    condition: usize,
+    status: ConditionStatus,
+    now: SimTime,
+) -> bool {
+    let NodeHealth { conditions, conditions_since, .. } = &mut node.health;
+    let slot = conditions.get_mut(condition).zip(conditions_since.get_mut(condition));
+    slot.is_some_and(|(slot, since)| {
+        let changes = std::mem::replace(slot, status) != status;
+        if changes {
+            *since = Some(now.floor_to_second());
+        }
+        changes
+    })
 }
 
 /// Silences the kubelet of a node, or lets it renew its lease at once.

@@ -441,4 +441,6 @@ pub struct Reference {
     pub name: Name,
     /// The key in it, where one is asked for.
     pub key: Option<Name>,
+    /// The volume that it fills; absent where a container's environment takes it.
+    pub volume: Option<Name>,
 }

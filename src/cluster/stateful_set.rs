@@ -122,6 +122,7 @@ impl StatefulSet {
             kind: Kind::PersistentVolumeClaim,
             name,
             key: None,
+            volume: None,
         });
         template.spec.references.extend(claims);
         template

@@ -14,6 +14,7 @@ mod node_agent;
 mod preparing;
 pub mod probes;
 pub mod profile;
+mod references;
 pub mod settings;
 mod status;
 pub mod timing;

@@ -26,16 +26,10 @@ impl Worker {
     ) {
         let now = ctx.now();
         let profile = self.profiles[position];
-        let unit = &mut self.units[position];
-        if let Some(missing) = ctx.view.missing_reference(ctx.pod) {
-            if !matches!(unit.state, State::ConfigError { .. }) {
-                let kind = missing.kind.name().to_lowercase();
-                let message = format!("Error: {kind} \"{}\" not found", missing.name);
-                ctx.warn("Failed", message);
-            }
-            unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
+        if self.waits_for_reference(position, ctx) {
             return;
         }
+        let unit = &mut self.units[position];
         let is_there = ctx.agent.images.has(&container.image);
         if container.image_pull_policy == ImagePullPolicy::Never && !is_there {
             let message = format!(

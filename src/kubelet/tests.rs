@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use super::*;
 use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
+use cluster::config::SecretSpec;
 use cluster::node::{ConditionStatus, Machine, Node, NodeHealth, NodeReady};
 use cluster::pod::{Pod, PodPhase};
-use cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList, RestartPolicy};
+use cluster::pod_template::{
+    Container, PodSpec, PodTemplate, Probe, Reference, ResourceList, RestartPolicy,
+};
 use cluster::printed_status::printed_status;
-use cluster::{Change, ObjectMeta, PodChanges, Store, apply};
+use cluster::{Change, Kind, ObjectMeta, PodChanges, Store, apply};
 use engine::Streams;
 
 /// A pod on a node, whose application has nothing in flight when it drains.
@@ -474,4 +477,24 @@ fn a_node_that_was_only_cut_off_finds_its_containers_as_they_were() {
     one.step(|kubelet, view, out| kubelet.node_up(view, node, out));
     assert_eq!(one.at(100.0), "1/1 Running 0");
     assert!(one.apps.contains(&(one.now, AppEffect::Found(id, true))));
+}
+
+#[test]
+fn a_pod_whose_volume_lacks_its_secret_stays_in_creation_and_says_so_again_and_again() {
+    let reference = |volume: Option<&str>| Reference {
+        kind: Kind::Secret,
+        name: "tls".into(),
+        key: None,
+        volume: volume.map(Name::from),
+    };
+    for (volume, status) in
+        [(Some("certs"), "ContainerCreating"), (None, "CreateContainerConfigError")]
+    {
+        let spec = PodSpec { references: vec![reference(volume)], ..pod(vec![container("web")]) };
+        let mut one = OnePod::new(spec, &profile(app()));
+        assert_eq!(one.at(60.0), format!("0/1 {status} 0"));
+        let secret = Action::create(ObjectMeta::new("shop", "tls"), SecretSpec::default());
+        apply(&mut one.store, one.now, secret, &mut Vec::new()).unwrap();
+        assert_eq!(one.at(140.0), "1/1 Running 0");
+    }
 }

@@ -36,6 +36,8 @@ pub(super) enum State {
     Idle,
     /// Something that it needs does not exist; looked for again at `retry_at`.
     ConfigError { retry_at: SimTime },
+    /// A volume of the pod cannot be filled; tried again at `retry_at`, after a wait of `wait`.
+    Unmounted { retry_at: SimTime, wait: SimDuration },
     /// Its image is being pulled.
     Pulling { done_at: SimTime },
     /// The kubelet asks for its image `at` this time, and has asked for too many then.
@@ -214,7 +216,9 @@ impl Unit {
     pub(super) fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
         match &self.state {
             State::Idle | State::NeverPulled | State::Ended(_) => None,
-            State::ConfigError { retry_at } | State::PullBackOff { retry_at } => Some(*retry_at),
+            State::ConfigError { retry_at }
+            | State::Unmounted { retry_at, .. }
+            | State::PullBackOff { retry_at } => Some(*retry_at),
             State::Pulling { done_at } => Some(*done_at),
             State::PullThrottled { at } => Some(*at),
             State::Making { done_at, .. } => *done_at,
@@ -234,6 +238,7 @@ impl Unit {
         let waiting = ContainerState::Waiting;
         let state = match self.state {
             State::Idle
+            | State::Unmounted { .. }
             | State::Pulling { .. }
             | State::PullThrottled { .. }
             | State::Making { restart: None, .. } => waiting(first),

@@ -301,7 +301,7 @@ impl Worker {
     /// Something happens to a container.
     fn unit_due(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
         match self.units[position].state {
-            State::ConfigError { .. } | State::PullBackOff { .. } => {
+            State::ConfigError { .. } | State::Unmounted { .. } | State::PullBackOff { .. } => {
                 self.prepare(position, container, ctx);
             }
             State::PullThrottled { .. } => self.pull_throttled(position, container, ctx),

@@ -202,7 +202,7 @@ fn references_exist(
 ) {
     let namespace = object.meta.namespace();
     let mut reported = BTreeSet::new();
-    for Reference { kind, name, key } in &template.spec.references {
+    for Reference { kind, name, key, .. } in &template.spec.references {
         let steps = match kind {
             Kind::ConfigMap => ["configMap", "configMapRef", "configMapKeyRef"],
             Kind::Secret => ["secret", "secretRef", "secretKeyRef"],

@@ -25,7 +25,9 @@ pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
         of_container(container, &mut found);
     }
     found.retain(|one| !(one.kind == Kind::ConfigMap && &*one.name == ROOT_CA));
-    found.sort_by_key(|one| (one.kind as usize, one.name.clone(), one.key.clone()));
+    found.sort_by_key(|one| {
+        (one.kind as usize, one.name.clone(), one.key.clone(), one.volume.clone())
+    });
     found.dedup();
     found
 }
@@ -33,22 +35,46 @@ pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
 fn of_volume(volume: &core::Volume, found: &mut Vec<Reference>) {
     let core::Volume { config_map, secret, persistent_volume_claim, projected, .. } = volume;
     if let Some(map) = config_map {
-        add(found, Kind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
+        add(
+            (found, Some(&volume.name)),
+            Kind::ConfigMap,
+            &map.name,
+            map.items.as_deref(),
+            map.optional,
+        );
     }
     if let Some(secret) = secret {
         let name = secret.secret_name.as_deref().unwrap_or_default();
-        add(found, Kind::Secret, name, secret.items.as_deref(), secret.optional);
+        add(
+            (found, Some(&volume.name)),
+            Kind::Secret,
+            name,
+            secret.items.as_deref(),
+            secret.optional,
+        );
     }
     if let Some(claim) = persistent_volume_claim {
-        add(found, Kind::PersistentVolumeClaim, &claim.claim_name, None, None);
+        add(
+            (found, Some(&volume.name)),
+            Kind::PersistentVolumeClaim,
+            &claim.claim_name,
+            None,
+            None,
+        );
     }
     for source in projected.iter().filter_map(|one| one.sources.as_ref()).flatten() {
         if let Some(map) = &source.config_map {
-            add(found, Kind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
+            add(
+                (found, Some(&volume.name)),
+                Kind::ConfigMap,
+                &map.name,
+                map.items.as_deref(),
+                map.optional,
+            );
         }
         if let Some(secret) = &source.secret {
             let items = secret.items.as_deref();
-            add(found, Kind::Secret, &secret.name, items, secret.optional);
+            add((found, Some(&volume.name)), Kind::Secret, &secret.name, items, secret.optional);
         }
     }
 }
@@ -56,24 +82,24 @@ fn of_volume(volume: &core::Volume, found: &mut Vec<Reference>) {
 fn of_container(container: &core::Container, found: &mut Vec<Reference>) {
     for source in container.env_from.iter().flatten() {
         if let Some(map) = &source.config_map_ref {
-            add(found, Kind::ConfigMap, &map.name, None, map.optional);
+            add((found, None), Kind::ConfigMap, &map.name, None, map.optional);
         }
         if let Some(secret) = &source.secret_ref {
-            add(found, Kind::Secret, &secret.name, None, secret.optional);
+            add((found, None), Kind::Secret, &secret.name, None, secret.optional);
         }
     }
     for source in container.env.iter().flatten().filter_map(|env| env.value_from.as_ref()) {
         if let Some(map) = &source.config_map_key_ref {
-            add_keys(found, Kind::ConfigMap, &map.name, [&*map.key], map.optional);
+            add_keys((found, None), Kind::ConfigMap, &map.name, [&*map.key], map.optional);
         }
         if let Some(secret) = &source.secret_key_ref {
-            add_keys(found, Kind::Secret, &secret.name, [&*secret.key], secret.optional);
+            add_keys((found, None), Kind::Secret, &secret.name, [&*secret.key], secret.optional);
         }
     }
 }
 
 fn add(
-    found: &mut Vec<Reference>,
+    (found, volume): (&mut Vec<Reference>, Option<&str>),
     kind: Kind,
     name: &str,
     items: Option<&[core::KeyToPath]>,
@@ -81,20 +107,26 @@ fn add(
 ) {
     match items {
         Some(items) => {
-            add_keys(found, kind, name, items.iter().map(|item| &*item.key), optional);
+            add_keys((found, volume), kind, name, items.iter().map(|item| &*item.key), optional);
         }
         None if optional == Some(true) => {}
-        None => found.push(Reference { kind, name: Name::from(name), key: None }),
+        None => {
+            let volume = volume.map(Name::from);
+            found.push(Reference { kind, name: Name::from(name), key: None, volume });
+        }
     }
 }
 
 fn add_keys<'a>(
-    found: &mut Vec<Reference>,
+    (found, volume): (&mut Vec<Reference>, Option<&str>),
     kind: Kind,
     name: &str,
     keys: impl IntoIterator<Item = &'a str>,
     optional: Option<bool>,
 ) {
     let keys = keys.into_iter().filter(|_| optional != Some(true));
-    found.extend(keys.map(|key| Reference { kind, name: name.into(), key: Some(key.into()) }));
+    found.extend(keys.map(|key| {
+        let volume = volume.map(Name::from);
+        Reference { kind, name: name.into(), key: Some(key.into()), volume }
+    }));
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::build::{Facts, ServiceFacts};
 use super::build_objectives::{limits_of, share_of};
+use super::figures::latency;
 use super::model::{BurnRateAlert, ErrorBudget, GoodAndFast, Report};
-use engine::{SimDuration, format_duration};
+use engine::SimDuration;
 use scenario::objectives::{Objective, ServiceObjective};
 use traffic::{FailureCause, MinuteFigures};
 
@@ -55,7 +56,7 @@ fn of_service(
     for (figure, limit) in objective.latency.limits() {
         let place = limits.latency.iter().position(|one| *one == limit);
         let (Some(place), Some(share)) = (place, share_of(figure)) else { continue };
-        let words = format!("latency within {}", format_duration(limit));
+        let words = format!("latency within {}", latency(limit.as_millis_f64()));
         add(words, share, &|minute| {
             let all = if objective.count_failures { minute.ended() } else { minute.answered };
             (all - all.min(minute.within_latency.get(place).copied().unwrap_or(0)), all)
@@ -184,12 +185,11 @@ impl Disturbances {
             *what == AUTOSCALER && *at > from - AFTERMATH && *at < from + AFTERMATH
         });
         match cause {
-            Some(
-                FailureCause::NoEndpoint
-                | FailureCause::Refused
-                | FailureCause::Killed
-                | FailureCause::Unreachable,
-            ) => "pods that were not ready",
+            Some(FailureCause::NoEndpoint) => "pods that were not ready",
+            // Ready they may be: without a readiness probe a pod is so before it listens.
+            Some(FailureCause::Refused) => "pods that did not listen",
+            Some(FailureCause::Killed) => "containers that stopped",
+            Some(FailureCause::Unreachable) => "pods that did not answer",
             _ if self.is_scaled && scales => AUTOSCALER,
             _ => "overload",
         }

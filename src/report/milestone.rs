@@ -1,13 +1,15 @@
 //! Selects the lines of the log that tell the story of a run. The whole log stays in the report; this only chooses
 //! what a short text or a chart has room for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::figures::counted;
 use super::model::LogEntry;
 
 /// Lines of one kind that follow within this time are told as one.
 const SAME_STORY_SECONDS: f64 = 300.0;
+/// A pod that is made so soon after an eviction in its namespace takes the place of one that went.
+const REPLACED_SECONDS: f64 = 60.0;
 
 /// Reasons to show a line of the log, the most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,10 +20,14 @@ pub enum Milestone {
     Change,
     /// A node joined or came back.
     NodeJoined,
+    /// A pod had to go: it was evicted or preempted.
+    Eviction,
     /// Something warns.
     Trouble,
     /// A node autoscaler asked for nodes or gave them up.
     NodeScaling,
+    /// A pod was made in place of one that had to go.
+    Replacement,
     /// An autoscaler changed a workload's replicas.
     Rescale,
 }
@@ -53,6 +59,7 @@ impl Milestone {
         match entry.reason.as_str() {
             "NodeNotReady" | "RemovingNode" | "DeletingNode" => Some(Self::NodeLost),
             "NodeReady" | "RegisteredNode" => Some(Self::NodeJoined),
+            "Evicted" | "TaintManagerEviction" | "Preempted" => Some(Self::Eviction),
             "SuccessfulRescale" => Some(Self::Rescale),
             "TriggeredScaleUp" | "ScaleDown" | "Launched" | "DisruptionTerminating" => {
                 Some(Self::NodeScaling)
@@ -68,8 +75,17 @@ impl Milestone {
 /// out.
 pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
     let mut episodes: Vec<Episode<'_>> = Vec::new();
+    let mut evicted_at: BTreeMap<&str, f64> = BTreeMap::new();
     for entry in log {
-        let Some(milestone) = Milestone::of(entry) else { continue };
+        let of_entry = Milestone::of(entry).or_else(|| {
+            let at = evicted_at.get(namespace(entry))?;
+            let is_soon = entry.at_seconds - at <= REPLACED_SECONDS;
+            (entry.reason == "SuccessfulCreate" && is_soon).then_some(Milestone::Replacement)
+        });
+        let Some(milestone) = of_entry else { continue };
+        if milestone == Milestone::Eviction {
+            evicted_at.insert(namespace(entry), entry.at_seconds);
+        }
         let goes_on = |episode: &&mut Episode<'_>| {
             episode.milestone == milestone
                 && is_same_story(milestone, episode.first, entry)
@@ -109,6 +125,11 @@ fn is_same_story(milestone: Milestone, one: &LogEntry, other: &LogEntry) -> bool
         && one.reason == other.reason
         && one.actor == other.actor
         && kind(one) == kind(other)
+}
+
+fn namespace(entry: &LogEntry) -> &str {
+    let name = entry.object.split(' ').nth(1).unwrap_or_default();
+    name.split_once('/').map_or("", |(namespace, _)| namespace)
 }
 
 fn kind(entry: &LogEntry) -> &str {
@@ -177,6 +198,21 @@ mod tests {
             .collect();
         let (episodes, _) = episodes(&log, 10);
         assert_eq!((episodes.len(), episodes[0].lines), (1, 6));
+    }
+
+    #[test]
+    fn evictions_are_told_with_the_pods_that_are_made_in_their_place() {
+        let made = |at| line(at, "replicaset-controller", "ReplicaSet web/a", "SuccessfulCreate");
+        let log = [
+            made(5.0),
+            line(300.0, "taint-eviction-controller", "Pod web/x", "TaintManagerEviction"),
+            made(301.0),
+            line(302.0, "replicaset-controller", "ReplicaSet other/b", "SuccessfulCreate"),
+            made(900.0),
+        ];
+        let (episodes, _) = episodes(&log, 10);
+        let told: Vec<_> = episodes.iter().map(|e| (e.milestone, e.first.at_seconds)).collect();
+        assert_eq!(told, [(Milestone::Eviction, 300.0), (Milestone::Replacement, 301.0)]);
     }
 
     #[test]

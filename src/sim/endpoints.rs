@@ -178,7 +178,8 @@ impl Endpoints {
                 None
             } else {
                 self.down.insert(position);
-                Some(why_down(env.view(), self.service(position), kubelet))
+                let has_endpoints = traffic.has_endpoints(traffic_id(position));
+                Some(why_down(env.view(), self.service(position), kubelet, has_endpoints))
             };
             env.observers.recorder.set_down(env.now, position, down);
         }
@@ -218,8 +219,13 @@ fn backends(apps: &Apps, pods: &[PodId]) -> Vec<BackendId> {
     pods.iter().filter_map(|pod| apps.get(*pod)?.backend).collect()
 }
 
-/// Why nobody can answer for a Service.
-fn why_down(view: ClusterView<'_>, service: Option<ServiceId>, kubelet: &Kubelet) -> &'static str {
+/// Why nobody can answer for a Service; `has_endpoints` says whether those who send requests know pods of it.
+fn why_down(
+    view: ClusterView<'_>,
+    service: Option<ServiceId>,
+    kubelet: &Kubelet,
+    has_endpoints: bool,
+) -> &'static str {
     let existing = |id: &ServiceId| {
         view.services().get(*id).is_some_and(|service| service.spec.selector.is_some())
     };
@@ -238,6 +244,8 @@ fn why_down(view: ClusterView<'_>, service: Option<ServiceId>, kubelet: &Kubelet
         "a node is lost"
     } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {
         "no pod is ready"
+    } else if has_endpoints {
+        "its pods are ready, but nothing listens in them"
     } else {
         "the endpoints are not known to the nodes yet"
     }

@@ -47,6 +47,14 @@ impl Simulation {
         self.env.world.traffic.get(service).map(|(_, traffic)| &traffic.policy)
     }
 
+    /// Whether the Service at a position of the traffic has no address of its own, so that its clients choose
+    /// among its pods.
+    pub fn is_headless(&self, service: usize) -> bool {
+        let id = self.data_plane.endpoints.service(service);
+        let service = id.and_then(|id| self.env.store().services().get(id));
+        service.is_some_and(|service| service.spec.is_headless)
+    }
+
     /// Requests that came so far, warm-up included.
     pub fn requests(&self) -> u64 {
         let services = 0..self.env.world.traffic.len();

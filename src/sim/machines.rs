@@ -1,7 +1,7 @@
 //! Machines that go and come by a plan: spot machines, maintenance, kubelets that are restarted; and the steps
 //! of these that are still to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud::Cloud;
 use super::data_plane::DataPlane;
@@ -30,6 +30,8 @@ pub(super) struct Machines {
     deferred: Vec<Option<DeferredStep>>,
     /// How many nodes joined each pool since the start.
     nodes_added: BTreeMap<Name, u32>,
+    /// Nodes whose machines the cloud takes back.
+    taken_back: BTreeSet<NodeId>,
     /// Nodes of Karpenter that the cloud has just given notice of, which it drains itself.
     pub(super) noticed: Vec<Name>,
 }
@@ -140,6 +142,7 @@ impl Machines {
         identity: Identity,
     ) {
         let mut nodes = nodes_of(env.store(), Some(&reclaim.pool));
+        nodes.retain(|node| !self.taken_back.contains(node));
         let mut stream = stream_of(env, "reclaimed nodes", identity);
         for _ in 0..(reclaim.count as usize).min(nodes.len()) {
             let node = nodes.swap_remove(random::index_below(&mut stream, nodes.len()));
@@ -156,6 +159,10 @@ impl Machines {
         reclaim: &SpotReclaim,
     ) {
         let Some(name) = name_of(env.store(), node) else { return };
+        // A machine goes once, at the time of the first notice.
+        if !self.taken_back.insert(node) {
+            return;
+        }
         let message = format!("the cloud takes the machine back in {}", reclaim.notice);
         warn_of_node(env, node, "SpotInterruption", message);
         let grace = env.world.kubelet.shutdown_grace_period;

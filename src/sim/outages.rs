@@ -44,13 +44,21 @@ pub(super) fn delete_pods(env: &mut Environment, deletion: &DrawnPods, identity:
         if deletion.force {
             kill_pod(env, pod);
         } else {
+            say_deleted(env, pod, "deleted");
             env.act("user", Action::DeletePod(pod, PodDeletion::default()));
         }
     }
 }
 
+fn say_deleted(env: &mut Environment, pod: PodId, how: &str) {
+    let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
+    let message = format!("Pod/{id} {how}");
+    env.say("user", &ObjectReference { kind: Kind::Pod, id }, "Deleted", message);
+}
+
 /// `kubectl delete pod --force`.
 pub(super) fn kill_pod(env: &mut Environment, pod: PodId) {
+    say_deleted(env, pod, "deleted without grace");
     let at_once = PodDeletion { grace_period: Some(SimDuration::ZERO), ..Default::default() };
     env.act("user", Action::DeletePod(pod, at_once));
 }

@@ -73,7 +73,7 @@ impl Writer {
 /// The settings of one who follows the endpoints.
 pub(super) const fn writes_of(timing: &Timing, via: Via) -> &RuleWrites {
     match via {
-        Via::KubeProxy => &timing.kube_proxy,
+        Via::KubeProxy | Via::Dns => &timing.kube_proxy,
         Via::IngressController => &timing.ingress_controller,
         Via::Gateway => &timing.gateway,
     }
@@ -81,7 +81,7 @@ pub(super) const fn writes_of(timing: &Timing, via: Via) -> &RuleWrites {
 
 const fn name(via: Via) -> &'static str {
     match via {
-        Via::KubeProxy => "kube-proxy",
+        Via::KubeProxy | Via::Dns => "kube-proxy",
         Via::IngressController => "ingress controller",
         Via::Gateway => "gateway",
     }

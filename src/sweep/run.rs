@@ -8,7 +8,7 @@ use report::{self, Attention, Balancing, BillFacts, Facts, Report, RunInfo, Serv
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
-use traffic::ServiceId;
+use traffic::{ServiceId, Via};
 
 /// A run of a scenario under way: its simulation, and all that the report says beyond it (prices of the nodes,
 /// objectives, notes about the manifests). A clone is a snapshot, which goes on by itself.
@@ -166,7 +166,10 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let has_clients = simulation.has_clients(position as usize);
             let policy = simulation.policy_of(position as usize);
             let balancing = policy.map_or_else(Balancing::default, |policy| Balancing {
-                via: policy.via,
+                via: match policy.via {
+                    Via::KubeProxy if simulation.is_headless(position as usize) => Via::Dns,
+                    other => other,
+                },
                 rule: policy.balancer,
                 is_stated: policy.is_stated,
                 kept_connections: policy.connections.map(|kept| kept.count),

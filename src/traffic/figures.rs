@@ -278,6 +278,11 @@ impl Traffic {
         endpoints.iter().any(|one| self.is_serving(*one))
     }
 
+    /// Whether requests to the service are sent to any pod, be it in vain.
+    pub fn has_endpoints(&self, service: ServiceId) -> bool {
+        !self.services[service.0 as usize].endpoints.is_empty()
+    }
+
     /// The services, ascending, of which [`Self::can_answer`] may say something else than when this was last
     /// asked.
     pub fn take_touched(&mut self) -> Vec<ServiceId> {

@@ -40,24 +40,26 @@ pub struct ServiceSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Via {
-    /// The rules of kube-proxy, or, of a headless Service, the DNS.
+    /// The rules of kube-proxy.
     #[default]
     KubeProxy,
     /// An ingress controller, which knows the pods itself.
     IngressController,
     /// A gateway of Gateway API, likewise.
     Gateway,
+    /// Nobody: the DNS answers with the pods of a headless Service, and a client takes one.
+    Dns,
 }
 
 impl Via {
-    /// All of them.
+    /// Those that follow the endpoints.
     pub const ALL: [Self; 3] = [Self::KubeProxy, Self::IngressController, Self::Gateway];
 
     /// The rule by which it finds a pod where nobody says otherwise: kube-proxy with iptables or nftables takes any for
     /// each new connection, ingress-nginx one after the other, Envoy the less busy of two.
     pub const fn usual(self) -> Balancer {
         match self {
-            Self::KubeProxy => Balancer::Random,
+            Self::KubeProxy | Self::Dns => Balancer::Random,
             Self::IngressController => Balancer::RoundRobin,
             Self::Gateway => Balancer::LeastRequest,
         }
@@ -69,6 +71,7 @@ impl Via {
             Self::KubeProxy => "kube-proxy",
             Self::IngressController => "the ingress controller",
             Self::Gateway => "the gateway",
+            Self::Dns => "the client, of the addresses in the DNS",
         }
     }
 }

@@ -78,7 +78,7 @@ fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
     };
     // The network is a matter of cloud providers, which say nothing while it is set up.
     let own = NODE_CONDITIONS.iter().zip(node.health.conditions).take(3);
-    for ((kind, _), status) in own {
+    for (((kind, _), status), changed) in own.zip(node.health.conditions_since) {
         let words = match (*kind, status) {
             _ if is_silent => silent,
             ("MemoryPressure", ConditionStatus::True) => {
@@ -97,7 +97,7 @@ fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
             _ => ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         };
         let status = if is_silent { ConditionStatus::Unknown } else { status };
-        let since = if is_silent { node.ready.since } else { node.meta.created };
+        let since = if is_silent { node.ready.since } else { changed.unwrap_or(node.meta.created) };
         row(kind, status, since, words);
     }
     let words = match node.ready.status {

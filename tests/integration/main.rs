@@ -12,6 +12,7 @@ mod autoscalers_by_recording;
 mod autoscaling;
 mod calls;
 mod catalog;
+mod causes;
 mod conform_cluster_autoscaler;
 mod conform_karpenter;
 mod connections;

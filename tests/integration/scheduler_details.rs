@@ -340,7 +340,7 @@ fn a_pod_whose_claim_is_missing_is_tried_again_when_the_claim_comes() {
         Action::create(ObjectMeta::new("default", name), ClaimContent::from(ClaimSpec::default()))
     };
     let mut stateful = template(100, 0);
-    stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });
+    stateful.spec.references.push(Reference { kind, name: "data".into(), key: None, volume: None });
     let pod = cluster.create("pod", stateful);
     let attempt = cluster.next().unwrap();
     let Verdict::Waits { message, .. } = &attempt.decision.verdict else { panic!("no claim") };
@@ -397,7 +397,12 @@ fn a_claim_of_one_pod_is_free_for_another_when_its_pod_is_gone() {
     let kind = Kind::PersistentVolumeClaim;
     let with_claim = |priority| {
         let mut stateful = template(100, priority);
-        stateful.spec.references.push(Reference { kind, name: "data".into(), key: None });
+        stateful.spec.references.push(Reference {
+            kind,
+            name: "data".into(),
+            key: None,
+            volume: None,
+        });
         stateful
     };
     let first = cluster.create("first", with_claim(0));

@@ -7,6 +7,7 @@
 # The changes are in changes.txt beside this file: file, what is there, what it becomes, and the arguments of
 # `cargo test` that should fail, with | between them. What is there must stand once in the file. CARGO (default: cargo) and
 # CARGO_TARGET_DIR are taken from the environment. Ends with code 1 if a change survived, and leaves the files as they were.
+# A change with which a test does not end in SECONDS_MAX (default: 600) is noticed, too.
 # Those with the same arguments follow each other, so that most of what one builds serves the next.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -38,9 +39,11 @@ while IFS='|' read -r file old new tests; do
     # shellcheck disable=SC2086
     if [ -n "${DRY_RUN:-}" ]; then
         verdict=applies
-    elif $cargo test --quiet $tests >"$said" 2>&1 </dev/null; then
+    elif timeout "${SECONDS_MAX:-600}" $cargo test --quiet $tests >"$said" 2>&1 </dev/null; then
         verdict=SURVIVED
         survived=$((survived + 1))
+    elif [ $? = 124 ]; then
+        verdict=hangs
     elif ! grep -q '^test result: FAILED' "$said"; then
         verdict=BROKEN
         broken=$((broken + 1))

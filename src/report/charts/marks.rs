@@ -86,7 +86,11 @@ fn mark(entry: &LogEntry, time: TimeAxis<'_>) -> Option<Mark> {
         Milestone::NodeLost => Color::VERMILLION,
         Milestone::Change => Color::PURPLE,
         Milestone::NodeJoined => Color::GREEN,
-        Milestone::Trouble | Milestone::NodeScaling | Milestone::Rescale => return None,
+        Milestone::Eviction
+        | Milestone::Replacement
+        | Milestone::Trouble
+        | Milestone::NodeScaling
+        | Milestone::Rescale => return None,
     };
     let name = entry.object.rsplit([' ', '/']).next().unwrap_or_default();
     let label = fit(&format!("{} {name}", entry.reason), SIZE, false, LABEL_WIDTH);

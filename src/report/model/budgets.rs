@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct ErrorBudget {
     /// `service shop/web`.
     pub subject: String,
-    /// The figure: `availability`, `latency within 300ms`.
+    /// The figure: `availability`, `latency within 300 ms`.
     pub figure: String,
     /// Share of the requests that must be good, 0..1.
     pub objective: f64,

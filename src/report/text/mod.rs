@@ -183,7 +183,7 @@ fn decisions(report: &Report, style: Style) -> Vec<String> {
     let mut lines = vec![style.paint(Paint::Heading, &title)];
     for episode in &episodes {
         let paint = match episode.milestone {
-            Milestone::NodeLost | Milestone::Trouble => Paint::Warning,
+            Milestone::NodeLost | Milestone::Eviction | Milestone::Trouble => Paint::Warning,
             _ => Paint::Plain,
         };
         let [first, rest @ ..] = &episode_lines(episode)[..] else { continue };

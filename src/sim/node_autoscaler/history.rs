@@ -90,7 +90,9 @@ impl History {
     /// A node whose removal failed in simulation is not looked at for a while: what was found then still holds.
     fn note_verdicts(&mut self, at: SimTime, autoscaler: &ClusterAutoscaler) {
         let now = autoscaler.unremovable();
-        self.verdicts.retain(|name, _| now.contains_key(name));
+        // In a loop that looks at no node, what was found last still stands.
+        let unneeded = autoscaler.unneeded();
+        self.verdicts.retain(|name, _| !unneeded.contains_key(name));
         for (name, why) in now {
             if why.reason != UnremovableReason::RecentlyUnremovable {
                 let utilization = autoscaler.utilization().get(name).cloned();

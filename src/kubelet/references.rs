@@ -1,0 +1,42 @@
+//! Pods that wait for an object that they refer to: a Secret, a ConfigMap.
+
+use super::context::Context;
+use super::unit::State;
+use super::worker::{SYNC_RETRY, Worker};
+use engine::SimDuration;
+
+/// The first wait of a volume that cannot be set up, which doubles (`initialDurationBeforeRetry` in
+/// `pkg/util/goroutinemap/exponentialbackoff`, 1.36).
+const MOUNT_BACKOFF: SimDuration = SimDuration::from_millis(500);
+/// The longest (`maxDurationBeforeRetry`).
+const MOUNT_BACKOFF_MAX: SimDuration = SimDuration::from_secs(122);
+
+impl Worker {
+    /// Whether something that the container needs does not exist, which is then looked for again: what fills a volume
+    /// before the pod has any container, what the environment takes before this one is made.
+    pub(super) fn waits_for_reference(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
+        let Some(missing) = ctx.view.missing_reference(ctx.pod) else { return false };
+        let now = ctx.now();
+        let (kind, name) = (missing.kind.name().to_lowercase(), &missing.name);
+        let unit = &mut self.units[position];
+        if let Some(volume) = &missing.volume {
+            let what = match &missing.key {
+                Some(key) => format!("references non-existent {kind} key: {key}"),
+                None => format!("{kind} \"{name}\" not found"),
+            };
+            let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {what}");
+            ctx.warn("FailedMount", message);
+            let wait = match unit.state {
+                State::Unmounted { wait, .. } => (wait * 2).min(MOUNT_BACKOFF_MAX),
+                _ => MOUNT_BACKOFF,
+            };
+            unit.state = State::Unmounted { retry_at: now + wait, wait };
+        } else {
+            if !matches!(unit.state, State::ConfigError { .. }) {
+                ctx.warn("Failed", format!("Error: {kind} \"{name}\" not found"));
+            }
+            unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
+        }
+        true
+    }
+}
