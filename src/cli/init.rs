@@ -1,10 +1,11 @@
-//! `wavetank init`: a commented scenario to start from, written from manifests.
+//! `wavetank init`: a commented scenario to start from, written from manifests, and from traces if there are any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
+use super::init_traces::{TraceArguments, traced};
 use super::output::warn;
 use cluster::{NamespacedName, ObjectReference, Verbs};
 use files::{SCHEMA_FILE, STANDARD_INPUT, load_scenario, read_manifests, write_file};
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// Write over files that exist
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    traces: TraceArguments,
 }
 
 /// Reads the manifests and writes the scenario, with the schema for editors beside it.
@@ -50,8 +54,14 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let manifests: Vec<String> =
         arguments.manifests.iter().map(|path| seen_from(&arguments.output, path)).collect();
     let name = arguments.name.clone().unwrap_or_else(|| folder_name(&arguments.output));
-    let starter =
-        Starter { name: &name, manifests: &manifests, schema: SCHEMA_FILE, inventory: &inventory };
+    let traced = traced(&arguments.traces, &inventory)?;
+    let starter = Starter {
+        name: &name,
+        manifests: &manifests,
+        schema: SCHEMA_FILE,
+        inventory: &inventory,
+        traced: &traced,
+    };
     let text = starter.text();
     let services = &inventory.services;
     let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);

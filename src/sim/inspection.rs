@@ -12,6 +12,11 @@ use scheduler::explanation::Explanation;
 use traffic::ServicePolicy;
 
 impl Simulation {
+    /// The seed of what is drawn in this run.
+    pub fn seed(&self) -> u64 {
+        self.env.world.seed
+    }
+
     /// Whether the kubelet of a node works and is heard.
     pub fn node_works(&self, node: NodeId) -> bool {
         self.data_plane.kubelet.works(node)

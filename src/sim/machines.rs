@@ -9,7 +9,7 @@ use super::draining::{drain_node, pods_to_drain};
 use super::environment::{Environment, node_reference};
 use super::event::Event;
 use super::outages::{recover_node, warn_of_node};
-use super::targets::{nodes_of, stream_of};
+use super::targets::{Identity, nodes_of, stream_of};
 use super::world::World;
 use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
 use cluster::{Action, Name, ObjectId, ObjectMeta, Store};
@@ -134,10 +134,10 @@ impl Machines {
         env: &mut Environment,
         data_plane: &mut DataPlane,
         reclaim: &SpotReclaim,
-        entry: u32,
+        identity: Identity,
     ) {
         let mut nodes = nodes_of(env.store(), Some(&reclaim.pool));
-        let mut stream = stream_of(env, "reclaimed nodes", entry);
+        let mut stream = stream_of(env, "reclaimed nodes", identity);
         for _ in 0..(reclaim.count as usize).min(nodes.len()) {
             let node = nodes.swap_remove(random::index_below(&mut stream, nodes.len()));
             self.notice_spot(env, data_plane, node, reclaim);

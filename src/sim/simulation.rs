@@ -17,6 +17,7 @@ use super::world::World;
 use cluster::{Action, AnySpec, Change};
 use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
+use faults::TimelineAction;
 use scheduler::Scheduler;
 use scheduler::schedule_one::ACTOR;
 use traffic::Traffic;
@@ -35,8 +36,8 @@ pub struct Simulation {
     pub(super) cloud: Cloud,
     pub(super) node_autoscaler: Option<NodeAutoscaler>,
     random_faults: RandomFaults,
-    /// How often somebody at a terminal stepped in.
-    pub(super) interventions: u32,
+    /// What somebody at a terminal did at this instant.
+    pub(super) interventions: Vec<(SimTime, TimelineAction)>,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
     handled: u64,
@@ -71,7 +72,7 @@ impl Simulation {
                 .as_ref()
                 .map(|plan| NodeAutoscaler::new(plan, world.begin, world.seed)),
             random_faults: RandomFaults::new(&world),
-            interventions: 0,
+            interventions: Vec::new(),
             heard: (Vec::new(), Vec::new()),
             handled: 0,
             env: Environment::new(world, further),

@@ -17,8 +17,8 @@ fn run(manifests: &str, workloads: &str) -> Run {
 /// The seconds after the start at which the pods of an owner were made, by the names that begin so.
 fn made(run: &Run, prefix: &str) -> Vec<i64> {
     let view = run.0.view();
-    let pods = view.pods().values().filter(|pod| pod.meta.id.name.starts_with(prefix));
-    pods.map(|pod| (pod.meta.created - SimTime::ZERO).as_nanos() / 1_000_000_000).collect()
+    let pods = view.pods().values().filter(|pod| pod.id.name.starts_with(prefix));
+    pods.map(|pod| (pod.created - SimTime::ZERO).as_nanos() / 1_000_000_000).collect()
 }
 
 const JOB_SET: &str = "
@@ -92,7 +92,7 @@ spec:
     assert_eq!(made(&run, "llm-0-").len(), 2);
     assert!(made(&run, "llm-1-").iter().all(|second| *second >= 30));
     let names: Vec<String> =
-        run.0.view().pods().values().map(|pod| pod.meta.id.name.to_string()).collect();
+        run.0.view().pods().values().map(|pod| pod.id.name.to_string()).collect();
     assert!(names.contains(&"llm-1-1".to_owned()), "workers count from 1: {names:?}");
     assert!(Kind::spelled("LeaderWorkerSet").is_none(), "the store knows StatefulSets alone");
 }
