@@ -23,6 +23,7 @@ pub mod hpa_status;
 pub mod job;
 pub mod job_indexes;
 mod job_update;
+pub mod karpenter;
 pub mod kind;
 pub mod limit_range;
 pub mod meta;

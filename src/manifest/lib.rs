@@ -27,6 +27,7 @@ mod hpa_check;
 pub mod http_route;
 mod int_or_percent;
 mod job_policies;
+pub mod karpenter;
 mod kinds;
 pub mod kustomize;
 mod limit_range;

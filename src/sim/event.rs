@@ -58,6 +58,8 @@ pub enum Event {
     },
     /// The node autoscaler has something to do.
     NodeAutoscaler,
+    /// Karpenter has something to do.
+    Karpenter,
     /// Something that was begun goes on.
     DeferredStep {
         /// Its position.
@@ -110,7 +112,7 @@ impl Event {
             Self::Scrape | Self::Publish => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
-            Self::NodeAutoscaler => 8,
+            Self::NodeAutoscaler | Self::Karpenter => 8,
         }
     }
 
@@ -137,6 +139,7 @@ impl Event {
             Self::Apply { hpas } => (12, hpas.into()),
             Self::Machine { machine } => (13, machine.into()),
             Self::NodeAutoscaler => (14, 0),
+            Self::Karpenter => (19, 0),
             Self::WriteRules { via } => (17, via as u64),
             Self::SandboxStopped { pod } => (18, pod.to_bits()),
         };

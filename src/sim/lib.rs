@@ -16,6 +16,7 @@ mod environment;
 pub mod event;
 mod inspection;
 mod journal;
+mod karpenter;
 mod looks;
 mod machines;
 mod memory;
@@ -36,6 +37,7 @@ pub mod world;
 
 pub use blueprint::{Blueprint, scheduler_of};
 pub use cloud::plan::{CloudPlan, GroupPlan, RefusalCodes};
+pub use karpenter::KarpenterPlan;
 pub use node_autoscaler::{AutoscalerPlan, NodeStory};
 pub use simulation::Simulation;
 pub use world::World;

@@ -448,6 +448,7 @@ fn a_request_that_waited_too_long_is_dropped_when_its_turn_comes() {
     assert!(figures.outcomes.answered > 490, "the pod is busy all the time: {figures:?}");
 }
 
+#[test]
 fn a_young_pod_is_slower_and_grows_out_of_it() {
     let model = json!({"cpuTime": "10ms", "young": {"slowdown": 3, "over": "10s"}});
     let mut world = World::new(&[Service::new("a", model).clients(ten_a_second())]);

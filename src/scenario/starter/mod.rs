@@ -83,7 +83,7 @@ impl Starter<'_> {
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, &asked, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
-        // A model that nothing names has no lengths.
+        // A model that nothing asks has no lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty(),
             has_applications: services.iter().any(|service| is_plain(&service)),
