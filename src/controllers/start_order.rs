@@ -39,6 +39,9 @@ impl Controller for StartOrderController {
     }
 
     fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        if !self.watches().meets(Watches::of(view, change)) {
+            return;
+        }
         if let Change::Spec(object, _) = *change
             && let Some(key) = key_of(object)
             && waits_for(view, key).is_some()

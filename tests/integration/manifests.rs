@@ -16,9 +16,9 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/manife
 /// ago, misspelt fields, keys written twice.
 const FILES_WITH_ERRORS: [(&str, usize); 6] = [
     ("duplicate-key", 5),
-    ("invalid-value", 36),
+    ("invalid-value", 38),
     ("missing-field", 12),
-    ("unknown-field", 11),
+    ("unknown-field", 12),
     ("unknown-kind", 10),
     ("wrong-type", 2),
 ];

@@ -1,3 +1,5 @@
+//! What is made of an object of each kind.
+
 use serde_json::Value;
 
 use crate::{Diagnostics, Manifest, Source, load, read_manifests};
