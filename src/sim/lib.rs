@@ -38,8 +38,8 @@ pub mod world;
 
 pub use blueprint::{Blueprint, scheduler_of};
 pub use cloud::plan::{CloudPlan, GroupPlan, RefusalCodes};
-pub use karpenter::KarpenterPlan;
 pub use estimate::Estimate;
+pub use karpenter::KarpenterPlan;
 pub use node_autoscaler::{AutoscalerPlan, NodeStory};
 pub use simulation::Simulation;
 pub use world::World;
