@@ -90,7 +90,6 @@ impl Starter<'_> {
             has_untraced: services
                 .iter()
                 .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
-            has_models: !models.is_empty(),
             has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !entrances.is_empty(),
@@ -130,13 +129,11 @@ impl Starter<'_> {
     /// Requests a second that are about half of what the pods of a workload can do.
     fn guessed_rps(&self, workload: &ObjectReference, models: &Models<'_>) -> f64 {
         let shape = self.inventory.workloads.get(workload);
-        match (models.get(workload), shape) {
-            (Some((served, gpu)), Some(shape)) => served.guessed_rps(gpu, shape.replicas),
-            _ => {
-                let traced = self.traced.of(workload);
-                guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
-            }
+        if let (Some((served, gpu)), Some(shape)) = (models.get(workload), shape) {
+            return served.guessed_rps(gpu, shape.replicas);
         }
+        let traced = self.traced.of(workload);
+        guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
     }
 
     /// Services with a workload behind them, and the first of these. Of several Services before
