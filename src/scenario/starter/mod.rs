@@ -129,13 +129,11 @@ impl Starter<'_> {
     /// Requests a second that are about half of what the pods of a workload can do.
     fn guessed_rps(&self, workload: &ObjectReference, models: &Models<'_>) -> f64 {
         let shape = self.inventory.workloads.get(workload);
-        match (models.get(workload), shape) {
-            (Some((served, gpu)), Some(shape)) => served.guessed_rps(gpu, shape.replicas),
-            _ => {
-                let traced = self.traced.of(workload);
-                guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
-            }
+        if let (Some((served, gpu)), Some(shape)) = (models.get(workload), shape) {
+            return served.guessed_rps(gpu, shape.replicas);
         }
+        let traced = self.traced.of(workload);
+        guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
     }
 
     /// Services with a workload behind them, and the first of these. Of several Services before

@@ -76,8 +76,10 @@ impl Traced {
         let mut traced = Self::default();
         let find = |name: &str, of: Option<&ObservedService>| {
             let service = named.get(name).cloned().or_else(|| match_of(inventory, name, of))?;
-            let workload = inventory.workloads_behind(&service).next()?;
-            Some((service, workload.clone()))
+            // The pods of a Job answer nobody.
+            let is_serving = |workload: &&ObjectReference| !workload.kind.is_batch();
+            let workload = inventory.workloads_behind(&service).find(is_serving).cloned()?;
+            Some((service, workload))
         };
         let by_name = |name: &str| together.services.iter().find(|one| one.name == name);
         let mut silent: BTreeMap<ObjectReference, Silent> = BTreeMap::new();
@@ -92,23 +94,21 @@ impl Traced {
             for call in &class.calls {
                 let found = find(&call.service, by_name(&call.service));
                 // A pod that asks its own Service would wait for itself.
-                match found.filter(|(_, callee)| *callee != workload) {
-                    Some((callee, answers)) => {
-                        if call.class.is_none() {
-                            silent.entry(answers).or_default().add(call, class.requests);
-                        }
-                        row.calls.push(TracedCall {
-                            service: callee,
-                            times: call.times,
-                            share: call.share,
-                            with_previous: call.with_previous && !row.calls.is_empty(),
-                        });
-                    }
-                    None => {
-                        row.waits_for.insert(call.service.clone());
-                        waiting.add(call);
-                    }
+                let Some((callee, answers)) = found.filter(|(_, callee)| *callee != workload)
+                else {
+                    row.waits_for.insert(call.service.clone());
+                    waiting.add(call);
+                    continue;
+                };
+                if call.class.is_none() {
+                    silent.entry(answers).or_default().add(call, class.requests);
                 }
+                row.calls.push(TracedCall {
+                    service: callee,
+                    times: call.times,
+                    share: call.share,
+                    with_previous: call.with_previous && !row.calls.is_empty(),
+                });
             }
             row.wait = waiting.figures();
             let kinds = apart.services.iter().find(|one| one.name == service.name);
