@@ -71,6 +71,12 @@ mod tests {
     }
 
     #[test]
+    fn a_spot_node_fails_as_spot_nodes_do_whatever_it_has() {
+        assert_eq!(rate_of(true, true), rate_of(false, true));
+        assert_ne!(rate_of(true, true), rate_of(true, false));
+    }
+
+    #[test]
     fn every_line_is_read_with_a_source() {
         assert_eq!(rates().len(), TEXT.lines().count() - 1);
         assert!(rates().iter().all(|rate| !rate.source.is_empty() && !rate.date.is_empty()));

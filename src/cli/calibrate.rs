@@ -16,8 +16,8 @@ use manifest::yaml::to_yaml;
 use scenario::read::drop_empty_fields;
 use traffic::Balancer;
 use traffic::calibrate::{
-    Calibration, Conditions, LlmHardware, TimedRequests, calibrate_llm, calibrate_log,
-    calibrate_points, read_points,
+    Calibration, Conditions, LlmHardware, NotIdentifiable, TimedRequests, calibrate_llm,
+    calibrate_log, calibrate_points, read_points,
 };
 use traffic::import::{Format, ImportOptions, import};
 
@@ -172,6 +172,9 @@ pub fn run(
     };
     let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
     let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    if Format::detect(beginning).is_none() && beginning.trim_ascii_start().starts_with(b"{") {
+        return Err(wrong(Format::doubt(beginning)));
+    }
     let is_log = !matches!(Format::detect(beginning), Some(Format::Csv) | None);
     let calibration = if is_log {
         if arguments.llm {
@@ -185,7 +188,7 @@ pub fn run(
         if broken.count > 0 {
             output::tell(&format!("{name}: {}", broken.left_out()));
         }
-        calibrate_log(&timed.log, &conditions).map_err(wrong)?
+        calibrate_log(&timed.finish(), &conditions).map_err(wrong)?
     } else {
         let mut bytes = Vec::new();
         input
@@ -226,6 +229,9 @@ fn write_yaml(out: &mut impl Write, name: &str, calibration: &Calibration) -> Re
     writeln!(out, "# Fitted to {name}.")?;
     for note in &calibration.notes {
         writeln!(out, "# {note}")?;
+    }
+    for NotIdentifiable { parameter, reason } in &calibration.not_identifiable {
+        writeln!(out, "# Not identifiable: {parameter}: {reason}")?;
     }
     for (held_out, what) in [(false, "rows that were fitted"), (true, "rows that were kept back")] {
         let medians = calibration.median_errors(held_out);
@@ -304,6 +310,7 @@ fn write_json(out: &mut impl Write, calibration: &Calibration) -> Result<(), Fai
         "medianErrorKeptBack": medians(true),
         "rows": calibration.rows,
         "notes": calibration.notes,
+        "notIdentifiable": calibration.not_identifiable,
     });
     serde_json::to_writer_pretty(&mut *out, &value).map_err(Failure::input)?;
     writeln!(out)?;

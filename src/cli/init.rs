@@ -1,18 +1,23 @@
-//! `wavetank init`: a commented scenario to start from, written from manifests.
+//! `wavetank init`: a commented scenario to start from, written from manifests, and from traces if there are any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
+use super::init_traces::{TraceArguments, traced};
 use super::output::warn;
-use cluster::{NamespacedName, ObjectReference};
-use files::{SCHEMA_FILE, STANDARD_INPUT, read_manifests, write_file};
-use manifest::{Diagnostic, Diagnostics, Manifest, add_made, objects_of, read_documents};
+use cluster::{NamespacedName, ObjectReference, Verbs};
+use files::{SCHEMA_FILE, STANDARD_INPUT, load_scenario, read_manifests, write_file};
+use manifest::{
+    Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_documents,
+    read_manifests as read_objects,
+};
 use scenario::inventory::Inventory;
 use scenario::missing_services;
 use scenario::schema::json_schema;
 use scenario::starter::Starter;
+use sim::Blueprint;
 
 /// Options of `wavetank init`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +37,9 @@ pub struct Arguments {
     /// Write over files that exist
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    traces: TraceArguments,
 }
 
 /// Reads the manifests and writes the scenario, with the schema for editors beside it.
@@ -46,8 +54,14 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let manifests: Vec<String> =
         arguments.manifests.iter().map(|path| seen_from(&arguments.output, path)).collect();
     let name = arguments.name.clone().unwrap_or_else(|| folder_name(&arguments.output));
-    let starter =
-        Starter { name: &name, manifests: &manifests, schema: SCHEMA_FILE, inventory: &inventory };
+    let traced = traced(&arguments.traces, &inventory)?;
+    let starter = Starter {
+        name: &name,
+        manifests: &manifests,
+        schema: SCHEMA_FILE,
+        inventory: &inventory,
+        traced: &traced,
+    };
     let text = starter.text();
     let services = &inventory.services;
     let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);
@@ -56,6 +70,10 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         missing_services(&inventory.routing, is_there, manifest)
     {
         warn(&format!("left out: {}: {field}: {message}", object.unwrap_or_default()));
+    }
+    if let Some(problems) = refused(&arguments.output, &text) {
+        warn("no scenario is written: a run would refuse these manifests, as a cluster would");
+        return Err(Failure::Problems(problems));
     }
     if arguments.output == STANDARD_INPUT {
         out.write_all(text.as_bytes())?;
@@ -81,9 +99,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
 
 /// The objects of all paths; documents that are none, such as the settings of some tool, are passed over.
 fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
-    let mut objects = Vec::new();
-    let mut inventory = Inventory::default();
-    let mut files = BTreeMap::<ObjectReference, Vec<String>>::new();
+    let mut all = Vec::new();
+    let mut files = BTreeMap::<ObjectReference, Written>::new();
     let mut problems = Diagnostics::default();
     for path in paths {
         if path == STANDARD_INPUT {
@@ -94,17 +111,18 @@ fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
         }
         match read_manifests(path) {
             Ok(sources) => {
-                for source in &sources {
-                    let documents = read_documents(source, &mut problems);
-                    let mut manifests = objects_of(documents, &mut Diagnostics::default());
-                    add_made(&mut manifests, &mut Diagnostics::default());
-                    let mut of_file = Inventory::default();
-                    of_file.add(&manifests);
-                    for workload in of_file.workloads.into_keys() {
-                        files.entry(workload).or_default().push(source.name.to_string());
+                for source in sources {
+                    let documents = read_documents(&source, &mut problems);
+                    let manifests = objects_of(documents, &mut Diagnostics::default());
+                    for Manifest { reference, value, .. } in
+                        manifests.into_iter().filter(|one| !one.has_generated_name)
+                    {
+                        let files = files.entry(reference).or_default();
+                        if workload_differs(files, &value) {
+                            files.push((source.name.to_string(), value));
+                        }
                     }
-                    inventory.add(&manifests);
-                    objects.append(&mut manifests);
+                    all.push(source);
                 }
             }
             Err(message) => problems.push(Diagnostic::error("file", format!("{path}: {message}"))),
@@ -113,11 +131,45 @@ fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
     if problems.has_errors() {
         return Err(Failure::Problems(problems));
     }
-    files.retain(|_, files| files.len() > 1);
-    match several_installations(&files) {
+    let objects = read_objects(&all, &mut Diagnostics::default());
+    let mut inventory = Inventory::default();
+    inventory.add(&objects);
+    let files = files.into_iter().filter(|(object, files)| {
+        object.kind.can(Verbs::RUN_PODS) && !object.id.name.is_empty() && files.len() > 1
+    });
+    let files =
+        files.map(|(object, files)| (object, files.into_iter().map(|(file, _)| file).collect()));
+    match several_installations(&files.collect()) {
         Some(message) => Err(Failure::Input(message)),
         None => Ok((inventory, objects)),
     }
+}
+
+/// Files with an object, and what each says of it.
+type Written = Vec<(String, serde_json::Value)>;
+
+/// Whether none of these files says the same: copies of an object are one.
+fn workload_differs(files: &Written, value: &serde_json::Value) -> bool {
+    files.iter().all(|(_, other)| other != value)
+}
+
+/// What a run would refuse: a scenario with that is not written.
+fn refused(path: &str, text: &str) -> Option<Diagnostics> {
+    let resolved = load_scenario(&Source::new(path, text), &[]);
+    let problems = match &resolved {
+        Ok(resolved) => match Blueprint::new(resolved) {
+            Ok(blueprint) => blueprint.world(resolved.scenario().seed).err(),
+            Err(problems) => Some(problems),
+        },
+        Err(problems) => Some(problems.clone()),
+    };
+    let mut errors = Diagnostics::default();
+    for problem in problems.iter().flat_map(Diagnostics::iter) {
+        if problem.severity == Severity::Error {
+            errors.push(problem.clone());
+        }
+    }
+    (!errors.is_empty()).then_some(errors)
 }
 
 /// What to say of workloads that stand in several files: a repository often holds the same

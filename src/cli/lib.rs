@@ -19,6 +19,7 @@ mod explain_pod;
 pub mod get;
 pub mod import;
 pub mod init;
+mod init_traces;
 pub mod output;
 pub mod pack;
 pub mod rollout;

@@ -155,7 +155,7 @@ const BY_SELECTOR: &str = "a Service has the endpoints that its selector finds";
 const PAST: &str = "it only tells of the past";
 const EVERY_REQUEST: &str = "the API server takes every request";
 const OWN_METRICS: &str = "metrics are collected without it";
-const POOLS: &str = "nodes come from the scenario's node pools";
+const BY_KARPENTER: &str = "Karpenter makes no nodes by it";
 const KUSTOMIZE: &str = "it is kustomize's own; give the output of `kubectl kustomize` instead";
 /// Of rows that are no kinds of the API: Events of a run are about them.
 const NO_OBJECT: &str = "it is no object";
@@ -238,8 +238,10 @@ kinds! {
     "cert-manager.io" "v1" ClusterIssuer "clusterissuers" [] Cluster Verbs::NONE, LeftAside(CERTIFICATES);
     "kustomize.config.k8s.io" "v1beta1" Kustomization "kustomizations" [] Namespaced Verbs::NONE, LeftAside(KUSTOMIZE);
     "kustomize.config.k8s.io" "v1alpha1" Component "components" [] Namespaced Verbs::NONE, LeftAside(KUSTOMIZE);
-    "karpenter.sh" "v1" NodePool "nodepools" [] Cluster Verbs::NONE, LeftAside(POOLS);
-    "karpenter.k8s.aws" "v1" EC2NodeClass "ec2nodeclasses" ["ec2nc"] Cluster Verbs::NONE, LeftAside(POOLS);
+    "karpenter.sh" "v1" NodePool "nodepools" [] Cluster HELD, LeftAside(BY_KARPENTER);
+    "karpenter.sh" "v1" NodeClaim "nodeclaims" [] Cluster Verbs::GET, LeftAside("Karpenter makes its NodeClaims itself");
+    "karpenter.k8s.aws" "v1" EC2NodeClass "ec2nodeclasses" ["ec2nc", "ec2ncs"] Cluster HELD, LeftAside(BY_KARPENTER);
+    "karpenter.kwok.sh" "v1alpha1" KWOKNodeClass "kwoknodeclasses" [] Cluster HELD, LeftAside(BY_KARPENTER);
 
     "" "" Metric "" [] Cluster Verbs::NONE, LeftAside(NO_OBJECT);
     "" "" File "" [] Cluster Verbs::NONE, LeftAside(NO_OBJECT);

@@ -282,3 +282,24 @@ macro_rules! plain_object {
     };
 }
 pub(super) use plain_object;
+
+/// A kind of which only the document says anything.
+macro_rules! written_object {
+    ($kind:ident, $spec:ident) => {
+        #[doc = concat!("An ", stringify!($kind), ".")]
+        #[derive(Clone, Debug)]
+        pub struct $kind {
+            /// Its metadata, with its document.
+            pub meta: ObjectMeta,
+            /// Nothing: its document says all.
+            pub spec: $spec,
+        }
+
+        /// Stands for the fields of the kind, which are in the document.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $spec;
+
+        $crate::object::plain_object!($kind, $spec);
+    };
+}
+pub(super) use written_object;

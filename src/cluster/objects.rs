@@ -10,6 +10,7 @@ use super::daemon_set::DaemonSet;
 use super::deployment::Deployment;
 use super::hpa_object::HpaObject;
 use super::job::Job;
+use super::karpenter::{EC2NodeClass, KWOKNodeClass, NodeClaim, NodePool};
 use super::kind::Kind;
 use super::limit_range::LimitRange;
 use super::meta::{NamespacedName, ObjectMeta};
@@ -256,6 +257,10 @@ objects! {
     Ingress Ingress, ingresses;
     IngressClass IngressClass, ingress_classes;
     HTTPRoute HTTPRoute, http_routes;
+    NodePool NodePool, node_pools;
+    NodeClaim NodeClaim, node_claims;
+    EC2NodeClass EC2NodeClass, ec2_node_classes;
+    KWOKNodeClass KWOKNodeClass, kwok_node_classes;
     }
 }
 

@@ -16,6 +16,7 @@ pub mod pod_control;
 pub mod pod_gc;
 mod queue;
 pub mod replica_set;
+pub mod start_order;
 pub mod stateful_set;
 pub mod taint_eviction;
 pub mod ttl_after_finished;
@@ -49,6 +50,7 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
         Box::new(hpa::HpaController::new(settings.hpa.clone())),
         Box::new(keda::KedaController::default()),
         Box::new(vpa::VpaController::new(settings.vpa.clone())),
+        Box::new(start_order::StartOrderController::default()),
     ]
 }
 

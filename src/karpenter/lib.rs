@@ -5,6 +5,8 @@
 //! wait. The modules have the names of the real packages.
 
 pub mod amounts;
+pub mod api;
+pub mod batcher;
 pub mod conditions;
 pub mod disruption;
 mod go_duration;
@@ -12,6 +14,7 @@ mod go_sort;
 pub mod instance_type;
 pub mod labels;
 pub mod node_pool;
+pub mod operator;
 pub mod pdb;
 pub mod pod;
 pub mod provisioner;

@@ -67,6 +67,12 @@ mod tests {
     fn an_exit_ten_minutes_after_the_back_off_last_grew_starts_it_over() {
         let mut backoff = BackOff::new(SimDuration::from_secs(300));
         assert_eq!(backoff.try_start(at(1), Some(at(1))), Ok(()));
+        let mut early = backoff;
+        assert_eq!(
+            early.try_start(at(601), Some(at(601))),
+            Err(at(611)),
+            "ten minutes, and no more"
+        );
         assert_eq!(backoff.try_start(at(602), Some(at(602))), Ok(()), "as if it were the first");
         assert_eq!(backoff.try_start(at(603), Some(at(603))), Err(at(613)), "and so 10 s again");
     }

@@ -14,13 +14,24 @@ pub(super) struct Images {
     there_from: BTreeMap<Name, SimTime>,
     /// When each pull that goes on is over; at most as many as may go on at a time.
     pulling_until: Vec<SimTime>,
+    /// Pulls that had gone out of the burst at this time.
+    spent: Option<(f64, SimTime)>,
+}
+
+/// What becomes of a request for an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pull {
+    /// The image is there from this time on.
+    Done(SimTime),
+    /// At this time the kubelet has asked for too many already (`throttledImageService`).
+    Throttled(SimTime),
 }
 
 impl Images {
     /// The images that a node has from the beginning.
     pub(super) fn new(images: impl Iterator<Item = Name>) -> Self {
         let there_from = images.map(|image| (image, SimTime::ZERO)).collect();
-        Self { there_from, pulling_until: Vec::new() }
+        Self { there_from, pulling_until: Vec::new(), spent: None }
     }
 
     /// Whether an image is there, or on its way.
@@ -28,17 +39,16 @@ impl Images {
         self.there_from.contains_key(image)
     }
 
-    /// When an image will be there if it is asked for now. Who asks for one that is being pulled
-    /// waits for that pull.
+    /// What becomes of an image that is asked for now. Who asks for one that is being pulled waits for that pull.
     pub(super) fn pull(
         &mut self,
         now: SimTime,
         image: &Name,
         profile: &AppProfile,
         settings: &KubeletSettings,
-    ) -> SimTime {
+    ) -> Pull {
         if let Some(from) = self.there_from.get(image) {
-            return now.max(*from);
+            return Pull::Done(now.max(*from));
         }
         let at_a_time = if settings.serialize_image_pulls {
             Some(1)
@@ -46,10 +56,26 @@ impl Images {
             settings.max_parallel_image_pulls
         };
         let begins = self.next_slot(now, at_a_time);
+        if !self.try_accept(begins, settings) {
+            return Pull::Throttled(begins);
+        }
         let done = begins + duration(profile, settings);
         self.pulling_until.push(done);
         self.there_from.insert(image.clone(), done);
-        done
+        Pull::Done(done)
+    }
+
+    /// Whether the token bucket lets a pull begin (`flowcontrol.NewTokenBucketRateLimiter`).
+    fn try_accept(&mut self, at: SimTime, settings: &KubeletSettings) -> bool {
+        if settings.registry_pull_qps == 0 {
+            return true;
+        }
+        let (spent, since) = self.spent.unwrap_or((0.0, at));
+        let back = (at - since).as_secs_f64().max(0.0) * f64::from(settings.registry_pull_qps);
+        let spent = (spent - back).max(0.0);
+        let accepted = spent + 1.0 <= f64::from(settings.registry_burst);
+        self.spent = Some((if accepted { spent + 1.0 } else { spent }, since.max(at)));
+        accepted
     }
 
     /// When the next pull may begin.
@@ -89,8 +115,14 @@ mod tests {
             ..AppProfile::default()
         };
         let mut node = Images::new(["old".into()].into_iter());
-        let done = |image: &&str| {
-            node.pull(SimTime::ZERO, &Name::from(*image), &profile, settings).as_secs_f64()
+        let done = |image: &&str| match node.pull(
+            SimTime::ZERO,
+            &Name::from(*image),
+            &profile,
+            settings,
+        ) {
+            Pull::Done(at) => at.as_secs_f64(),
+            Pull::Throttled(at) => panic!("{image} throttled at {at:?}"),
         };
         images.iter().map(done).collect()
     }
@@ -108,5 +140,36 @@ mod tests {
         assert_eq!(pulls(&parallel, &["a", "b", "c"]), [3.0, 3.0, 3.0]);
         let two = KubeletSettings { max_parallel_image_pulls: Some(2), ..parallel };
         assert_eq!(pulls(&two, &["a", "b", "c", "d", "e"]), [3.0, 3.0, 6.0, 6.0, 9.0]);
+    }
+
+    #[test]
+    fn pulls_beyond_the_burst_fail_until_the_rate_allows_the_next() {
+        let settings = KubeletSettings { serialize_image_pulls: false, ..Default::default() };
+        let profile = AppProfile::default();
+        let mut node = Images::default();
+        let mut pull = |millis: i64, image: &str| {
+            let at = SimTime::ZERO + SimDuration::from_millis(millis);
+            matches!(node.pull(at, &Name::from(image), &profile, &settings), Pull::Done(_))
+        };
+        assert!(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].iter().all(|one| pull(0, one)));
+        assert!(!pull(0, "k"), "the eleventh at once");
+        assert!(pull(0, "a"), "one under way is asked for once");
+        assert!(!pull(199, "k"));
+        assert!(pull(200, "k"), "five a second");
+        assert!(!pull(200, "l"));
+        assert!((1..=10).all(|count| pull(60_000, &format!("image {count}"))));
+        assert!(!pull(60_000, "no more than the burst is saved up"));
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_limit() {
+        let settings = KubeletSettings {
+            serialize_image_pulls: false,
+            registry_pull_qps: 0,
+            ..Default::default()
+        };
+        let images: Vec<String> = (0..100).map(|one| one.to_string()).collect();
+        let images: Vec<&str> = images.iter().map(String::as_str).collect();
+        assert_eq!(pulls(&settings, &images), [3.0; 100]);
     }
 }

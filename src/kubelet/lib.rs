@@ -11,6 +11,7 @@ mod images;
 mod making;
 pub mod memory;
 mod node_agent;
+mod preparing;
 pub mod probes;
 pub mod profile;
 pub mod settings;
@@ -385,6 +386,8 @@ impl Kubelet {
     }
 }
 
+#[cfg(test)]
+mod ending_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

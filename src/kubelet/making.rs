@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::unit::{Making, State, restarts};
 use super::work::Task;
-use super::worker::{Exit, SYNC_RETRY, Stage, Worker};
+use super::worker::{Exit, Stage, Worker};
 use super::{AppEffect, PodStep, Stop};
 use cluster::container_status::Termination;
 use cluster::pod_template::Container;
@@ -14,8 +14,6 @@ use rand_distr::Distribution;
 
 /// The longest time from sync to sync of a pod (`syncFrequency`).
 const SYNC_FREQUENCY: SimDuration = SimDuration::from_secs(60);
-/// The longest wait between two pulls of an image that cannot be pulled.
-const PULL_BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
 /// Looks at volumes come no faster than this.
 const LOOK_MIN: SimDuration = SimDuration::from_millis(1);
 /// Share of the pods that are synced again at the first relist after their start, though nothing happened; measured.
@@ -211,28 +209,6 @@ impl Worker {
         if relist > at && self.draw(ctx) < SYNCED_TWICE {
             self.synced(relist);
         }
-    }
-
-    /// A pull of an image that cannot be pulled, unless it is too early for another.
-    pub(super) fn pull_failing(
-        &mut self,
-        position: usize,
-        container: &Container,
-        ctx: &mut Context<'_>,
-    ) {
-        let now = ctx.now();
-        let backoff = self.units[position].pull_backoff;
-        if backoff.is_none_or(|(wait, since)| now - since >= wait) {
-            ctx.out.steps.push((self.pod, PodStep::PullCalled(position)));
-            let message = format!("Failed to pull image \"{}\": ErrImagePull", container.image);
-            ctx.warn("Failed", message);
-            let wait = backoff.map_or(SYNC_RETRY, |(wait, _)| (wait * 2).min(PULL_BACKOFF_MAX));
-            let unit = &mut self.units[position];
-            unit.pull_failures += 1;
-            unit.pull_backoff = Some((wait, now));
-        }
-        let retry_at = self.retry_at(SYNC_RETRY, ctx);
-        self.units[position].state = State::PullBackOff { retry_at };
     }
 
     /// Whether a `postStart` hook runs.

@@ -106,5 +106,10 @@ mod tests {
         assert_eq!(eviction_victim(&all), Some(all[2].pod));
         assert_eq!(eviction_victim(&all[..2]), Some(all[1].pod));
         assert_eq!(eviction_victim(&all[..1]), Some(all[0].pod));
+        let alike = claims(&[
+            (QosClass::Burstable, 0, GIB, 2 * GIB),
+            (QosClass::Burstable, 0, GIB, 3 * GIB),
+        ]);
+        assert_eq!(eviction_victim(&alike), Some(alike[1].pod), "which exceeds it by more");
     }
 }

@@ -15,6 +15,11 @@ pub struct KubeletSettings {
     /// With `serializeImagePulls: false`: how many pulls run at a time. Default: any number.
     #[schemars(range(min = 1))]
     pub max_parallel_image_pulls: Option<u32>,
+    /// Pulls a second that a kubelet asks its container runtime for, `registryPullQPS`: one more fails with `pull QPS
+    /// exceeded` and is tried again after its back-off. 0 = any number. Default 5.
+    pub registry_pull_qps: u32,
+    /// How many of them may come at once, `registryBurst`. Default 10.
+    pub registry_burst: u32,
     /// Bytes per second at which one pull gets an image whose size is given. Default 100Mi.
     pub image_pull_bandwidth: Quantity,
     /// The longest back-off between restarts, `crashLoopBackOff.maxContainerRestartPeriod`. Default
@@ -36,6 +41,8 @@ impl Default for KubeletSettings {
         Self {
             serialize_image_pulls: true,
             max_parallel_image_pulls: None,
+            registry_pull_qps: 5,
+            registry_burst: 10,
             image_pull_bandwidth: Quantity::from_units(100 << 20),
             max_container_restart_period: SimDuration::from_secs(300),
             eviction_hard_memory_available: Quantity::from_units(100 << 20),

@@ -38,6 +38,16 @@ impl OnePod {
         timing: KubeletTiming,
         seed: u64,
     ) -> Self {
+        Self::configured(spec, profile, KubeletSettings::default(), (timing, seed))
+    }
+
+    /// A pod whose kubelet is configured so.
+    fn configured(
+        spec: PodSpec,
+        profile: &PodProfile,
+        settings: KubeletSettings,
+        (timing, seed): (KubeletTiming, u64),
+    ) -> Self {
         let mut store = Store::new(Streams::new(seed));
         let mut changes = Vec::new();
         let mut act = |action| apply(&mut store, SimTime::ZERO, action, &mut changes).unwrap();
@@ -54,7 +64,7 @@ impl OnePod {
         apply(&mut store, SimTime::ZERO, Action::BindPod(pod, node), &mut changes).unwrap();
         let mut one = Self {
             store,
-            kubelet: Kubelet::new(KubeletSettings::default(), timing),
+            kubelet: Kubelet::new(settings, timing),
             pod,
             node,
             now: SimTime::ZERO,
@@ -294,6 +304,26 @@ fn a_bad_image_is_pulled_again_after_longer_and_longer() {
     assert_eq!(one.at(0.0), "0/1 ErrImagePull 0");
     assert_eq!(one.at(10.0), "0/1 ImagePullBackOff 0");
     assert_eq!(one.get().unwrap().phase, PodPhase::Pending);
+}
+
+#[test]
+fn a_pull_beyond_the_rate_fails_and_is_tried_again_after_its_back_off() {
+    let settings = KubeletSettings {
+        serialize_image_pulls: false,
+        registry_pull_qps: 1,
+        registry_burst: 1,
+        ..KubeletSettings::default()
+    };
+    let named = |name: &str| Container { image: name.into(), ..container(name) };
+    let spec = pod(vec![named("web"), named("mesh")]);
+    let instant = AppProfile { image_pull: SimDuration::ZERO, start: Some(seconds(0)), ..app() };
+    let described = profile(instant);
+    let mut one = OnePod::configured(spec, &described, settings, (KubeletTiming::IDEAL, 1));
+    assert_eq!(one.at(0.0), "1/2 ErrImagePull 0", "the second comes in the same second");
+    assert_eq!(one.at(9.9), "1/2 ErrImagePull 0");
+    assert_eq!(one.at(10.0), "2/2 Running 0");
+    let calls = one.steps.iter().filter(|(_, step)| matches!(step, PodStep::PullCalled(1)));
+    assert_eq!(calls.count(), 1);
 }
 
 #[test]

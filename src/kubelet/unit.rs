@@ -38,6 +38,8 @@ pub(super) enum State {
     ConfigError { retry_at: SimTime },
     /// Its image is being pulled.
     Pulling { done_at: SimTime },
+    /// The kubelet asks for its image `at` this time, and has asked for too many then.
+    PullThrottled { at: SimTime },
     /// Its image cannot be pulled; tried again at `retry_at`.
     PullBackOff { retry_at: SimTime },
     /// It must not be pulled, and is not there.
@@ -214,6 +216,7 @@ impl Unit {
             State::Idle | State::NeverPulled | State::Ended(_) => None,
             State::ConfigError { retry_at } | State::PullBackOff { retry_at } => Some(*retry_at),
             State::Pulling { done_at } => Some(*done_at),
+            State::PullThrottled { at } => Some(*at),
             State::Making { done_at, .. } => *done_at,
             State::Exited { noticed_at, .. } => Some(*noticed_at),
             State::Restarting { sync_at, .. } => Some(*sync_at),
@@ -230,9 +233,10 @@ impl Unit {
     pub(super) fn status(&self, first: WaitingReason) -> ContainerStatus {
         let waiting = ContainerState::Waiting;
         let state = match self.state {
-            State::Idle | State::Pulling { .. } | State::Making { restart: None, .. } => {
-                waiting(first)
-            }
+            State::Idle
+            | State::Pulling { .. }
+            | State::PullThrottled { .. }
+            | State::Making { restart: None, .. } => waiting(first),
             State::ConfigError { .. } => waiting(WaitingReason::CreateContainerConfigError),
             State::PullBackOff { .. } if self.pull_failures < 2 => {
                 waiting(WaitingReason::ErrImagePull)

@@ -16,7 +16,7 @@ use cluster::Action;
 use cluster::container_status::TerminationReason;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
-use cluster::pod_template::{Container, ImagePullPolicy, PodSpec};
+use cluster::pod_template::{Container, PodSpec};
 use engine::{SimDuration, SimTime};
 
 /// How often the kubelet looks again at a pod that it could not start.
@@ -298,44 +298,13 @@ impl Worker {
         is_idle
     }
 
-    /// Looks for what the container needs, and pulls its image.
-    fn prepare(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
-        let now = ctx.now();
-        let profile = self.profiles[position];
-        let unit = &mut self.units[position];
-        if let Some(missing) = ctx.view.missing_reference(ctx.pod) {
-            if !matches!(unit.state, State::ConfigError { .. }) {
-                let kind = missing.kind.name().to_lowercase();
-                let message = format!("Error: {kind} \"{}\" not found", missing.name);
-                ctx.warn("Failed", message);
-            }
-            unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
-            return;
-        }
-        let is_there = ctx.agent.images.has(&container.image);
-        if container.image_pull_policy == ImagePullPolicy::Never && !is_there {
-            let message = format!(
-                "Container image \"{}\" is not present with pull policy of Never",
-                container.image
-            );
-            ctx.warn("ErrImageNeverPull", message);
-            unit.state = State::NeverPulled;
-            return;
-        }
-        let must_ask = !is_there || container.image_pull_policy == ImagePullPolicy::Always;
-        if profile.pull_fails && must_ask {
-            return self.pull_failing(position, container, ctx);
-        }
-        let done_at = ctx.agent.images.pull(now, &container.image, &profile, ctx.settings);
-        unit.state = State::Pulling { done_at };
-    }
-
     /// Something happens to a container.
     fn unit_due(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
         match self.units[position].state {
             State::ConfigError { .. } | State::PullBackOff { .. } => {
                 self.prepare(position, container, ctx);
             }
+            State::PullThrottled { .. } => self.pull_throttled(position, container, ctx),
             State::Pulling { .. } => {
                 self.units[position].pull_failures = 0;
                 self.make(position, None, ctx);

@@ -14,6 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use super::http_route::HttpRoute;
+use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
 use super::scaled_object::ScaledObject;
 use super::vpa::VerticalPodAutoscaler;
 
@@ -27,6 +28,9 @@ pub(super) static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     let _ = generator.subschema_for::<VerticalPodAutoscaler>();
     let _ = generator.subschema_for::<ScaledObject>();
     let _ = generator.subschema_for::<HttpRoute>();
+    let _ = generator.subschema_for::<NodePool>();
+    let _ = generator.subschema_for::<Ec2NodeClass>();
+    let _ = generator.subschema_for::<KwokNodeClass>();
     let mut custom = generator.take_definitions(true);
     custom.values_mut().for_each(leave_out_null);
     definitions.append(&mut custom);
@@ -85,6 +89,9 @@ defined! {
     IngressClass, "io.k8s.api.networking.v1.IngressClass";
     NetworkPolicy, "io.k8s.api.networking.v1.NetworkPolicy";
     HttpRoute, "HTTPRoute";
+    NodePool, "NodePool";
+    Ec2NodeClass, "EC2NodeClass";
+    KwokNodeClass, "KWOKNodeClass";
 }
 
 /// Types of Kubernetes that custom kinds hold; their fields are among the data.

@@ -20,6 +20,7 @@ use super::deployment::{deployment_spec, replica_set_spec};
 use super::diagnostic::Diagnostic;
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{drop_conversion_annotations, read_hpa};
+use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
 use super::limit_range::limit_range;
 use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
@@ -38,6 +39,7 @@ use super::vpa::vpa_spec;
 use cluster::claim::ClaimContent;
 use cluster::config::{ConfigMapSpec, SecretSpec};
 use cluster::job::JobDraft;
+use cluster::karpenter::{EC2NodeClassSpec, KWOKNodeClassSpec, NodePoolSpec};
 use cluster::namespace::NamespaceSpec;
 use cluster::routes::{HTTPRouteSpec, IngressClassSpec, IngressSpec};
 use cluster::service_account::ServiceAccountSpec;
@@ -137,6 +139,9 @@ pub(super) fn check_unread(
             validate_network_policy(&policy, &mut rules);
             mistakes
         }
+        Kind::NodePool => decode::<NodePool>(value).1,
+        Kind::EC2NodeClass => decode::<Ec2NodeClass>(value).1,
+        Kind::KWOKNodeClass => decode::<KwokNodeClass>(value).1,
         _ => return None,
     };
     let metadata: meta::ObjectMeta = decode_silently(&value["metadata"]);
@@ -152,6 +157,9 @@ pub(super) fn unread(manifest: &Manifest) -> Option<Lowered> {
         Kind::Ingress => IngressSpec.into(),
         Kind::IngressClass => IngressClassSpec.into(),
         Kind::HTTPRoute => HTTPRouteSpec.into(),
+        Kind::NodePool => NodePoolSpec.into(),
+        Kind::EC2NodeClass => EC2NodeClassSpec.into(),
+        Kind::KWOKNodeClass => KWOKNodeClassSpec.into(),
         _ => return None,
     };
     let metadata: meta::ObjectMeta = decode_silently(&manifest.value["metadata"]);

@@ -10,7 +10,7 @@ use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
 /// Adds what controllers make of these objects, and says so. A Secret that is among them stays as it is.
-pub fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
+pub(super) fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
     let mut asked = BTreeMap::new();
     for manifest in manifests.iter() {
         keys_asked(&manifest.value, &mut asked);

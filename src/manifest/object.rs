@@ -7,13 +7,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::expand::expand;
 use super::kinds::is_read;
 use super::kinds::{Treatment, treatment};
 use super::made::add_made;
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_documents};
-use cluster::{Kind, Name, ObjectReference};
+use cluster::{Kind, Name, ObjectReference, Verbs};
 
 /// One object as a user wrote it.
 #[derive(Clone, Debug)]
@@ -85,7 +86,8 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
         manifests.append(&mut objects_of(documents, diagnostics));
     }
     leave_out_copies(&mut manifests, diagnostics);
-    report_duplicates(&manifests, diagnostics);
+    settle_duplicates(&mut manifests, diagnostics);
+    let mut manifests = expand(manifests, diagnostics);
     add_made(&mut manifests, diagnostics);
     manifests
 }
@@ -235,28 +237,48 @@ fn text_at(
     }
 }
 
-fn report_duplicates(manifests: &[Manifest], diagnostics: &mut Diagnostics) {
-    let mut seen: BTreeMap<(&str, &str, &ObjectReference), &Manifest> = BTreeMap::new();
-    for manifest in manifests.iter().filter(|manifest| !manifest.has_generated_name) {
-        let group = manifest.api_version.split_once('/').map_or("", |(group, _)| group);
-        let is_nameless = manifest.reference.id.name.is_empty();
-        let key = (group, &*manifest.kind, &manifest.reference);
-        let earlier = seen.entry(key).or_insert(manifest);
-        if !is_nameless && !std::ptr::eq(*earlier, manifest) {
-            let is_left_aside = matches!(
-                treatment(&manifest.api_version, &manifest.kind),
-                Treatment::LeftAside { .. }
-            );
-            let severity = if is_left_aside { Diagnostic::note } else { Diagnostic::error };
-            diagnostics.push(
-                severity("duplicate-object", "is defined twice")
-                    .at(manifest.origin.place())
-                    .of(manifest.label())
-                    .related(earlier.origin.place(), "first defined here")
-                    .help("keep one of them, or give one another name or namespace"),
-            );
+/// What becomes of objects that are written twice, and not alike. `kubectl apply` writes one over the other, in their
+/// order; but two workloads of one name are hardly meant, and a claim stays as it was made.
+fn settle_duplicates(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
+    let mut seen: BTreeMap<(Name, Name, ObjectReference), usize> = BTreeMap::new();
+    let mut written_over = BTreeSet::new();
+    for (place, manifest) in manifests.iter().enumerate() {
+        if manifest.has_generated_name || manifest.reference.id.name.is_empty() {
+            continue;
         }
+        let group = manifest.api_version.split_once('/').map_or("", |(group, _)| group);
+        let key = (Name::from(group), manifest.kind.clone(), manifest.reference.clone());
+        let Some(earlier) = seen.insert(key.clone(), place) else { continue };
+        let is_left_aside =
+            matches!(treatment(&manifest.api_version, &manifest.kind), Treatment::LeftAside { .. });
+        let kind = manifest.reference.kind;
+        let problem = if kind.can(Verbs::RUN_PODS) {
+            Diagnostic::error("duplicate-object", "is defined twice")
+                .help("keep one of them, or give one another name or namespace")
+        } else if kind == Kind::PersistentVolumeClaim {
+            seen.insert(key, earlier);
+            written_over.insert(place);
+            Diagnostic::warning(
+                "duplicate-object",
+                "is defined twice: the first stays, as a claim does not change",
+            )
+            .help("keep one of them")
+        } else {
+            written_over.insert(earlier);
+            let message =
+                "is defined twice: this one counts, which `kubectl apply` writes over the first";
+            let sort = if is_left_aside { Diagnostic::note } else { Diagnostic::warning };
+            sort("duplicate-object", message).help("keep one of them")
+        };
+        let first = manifests[earlier].origin.place();
+        let problem = problem.at(manifest.origin.place()).of(manifest.label());
+        diagnostics.push(problem.related(first, "first defined here"));
     }
+    let mut place = 0;
+    manifests.retain(|_| {
+        place += 1;
+        !written_over.contains(&(place - 1))
+    });
 }
 
 #[cfg(test)]
@@ -305,19 +327,27 @@ items:
     }
 
     #[test]
-    fn two_documents_with_one_name_are_an_error_with_both_places() {
+    fn two_documents_with_one_name_are_told_with_both_places_and_kubectl_decides() {
         let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
         let (copies, problems) = read(&format!("{service}---\n{service}"));
         assert_eq!(copies.len(), 1);
         assert!(
             problems.starts_with("note: test.yaml:5: Service default/web: is written twice, alike")
         );
-        let (_, problems) = read(&format!("{service}---\n{service}spec: {{}}\n"));
+        let (services, problems) = read(&format!("{service}---\n{service}spec: {{}}\n"));
         assert_eq!(
             problems,
-            "error: test.yaml:5: Service default/web: is defined twice\n  test.yaml:1: first defined here\n  \
-             help: keep one of them, or give one another name or namespace\n"
+            "warning: test.yaml:5: Service default/web: is defined twice: this one counts, which `kubectl apply` \
+             writes over the first\n  test.yaml:1: first defined here\n  help: keep one of them\n"
         );
+        assert_eq!((services.len(), services[0].origin.place().line), (1, 5));
+        let claim = service.replace("Service", "PersistentVolumeClaim");
+        let (claims, problems) = read(&format!("{claim}---\n{claim}spec: {{}}\n"));
+        assert!(problems.starts_with("warning: test.yaml:5: "), "{problems}");
+        assert_eq!((claims.len(), claims[0].origin.place().line), (1, 1));
+        let pod = service.replace("Service", "Pod");
+        let (_, problems) = read(&format!("{pod}---\n{pod}spec: {{}}\n"));
+        assert!(problems.starts_with("error: test.yaml:5: Pod default/web: is defined twice\n"));
     }
 
     #[test]

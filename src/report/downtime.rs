@@ -153,6 +153,12 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_inside_of_a_longer_span_does_not_end_it() {
+        let track = unreachable(&[(50, 400)]);
+        assert_eq!(told(&track, &[minute(9, 1), minute(0, 9)], 95.0), [(0.0, 400.0)]);
+    }
+
+    #[test]
     fn the_last_minute_ends_with_the_run() {
         let track = ServiceTrack::default();
         let minutes = vec![minute(0, 1); 10];

@@ -208,6 +208,7 @@ mod tests {
         assert_eq!([0.000_232, 0.005_44, -0.002].map(percent), ["0.023 %", "0.54 %", "-0.2 %"]);
         assert_eq!(percent(0.995), "99.5 %");
         assert_eq!(percent(0.999), "99.9 %");
+        assert_eq!(percent(0.999_994_49), "99.99944 %", "cut, not rounded");
     }
 
     #[test]

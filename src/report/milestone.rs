@@ -170,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn an_episode_goes_on_as_long_as_its_lines_follow_each_other() {
+        let times = (0..6).map(|number| 10.0 + 200.0 * f64::from(number));
+        let log: Vec<_> = times
+            .map(|at| line(at, "default-scheduler", "Pod web/a", "FailedScheduling"))
+            .collect();
+        let (episodes, _) = episodes(&log, 10);
+        assert_eq!((episodes.len(), episodes[0].lines), (1, 6));
+    }
+
+    #[test]
     fn lines_of_several_objects_are_told_with_their_number_and_in_words_that_all_say() {
         let says = |at, object, message: &str| LogEntry {
             message: message.to_owned(),

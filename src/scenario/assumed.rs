@@ -9,14 +9,16 @@ use super::resolved::ResolvedScenario;
 use cluster::{Kind, Name, NamespacedName, ObjectReference};
 use manifest::Source;
 
-/// Kinds that may be assumed: those that others make, and of which only name and keys matter.
-pub(super) const ASSUMABLE: [Kind; 3] = [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount];
+/// Kinds that may be assumed: those that others make, and of which only name and keys matter. An assumed claim is one of
+/// `ReadWriteMany`, which is mounted in every zone.
+pub(super) const ASSUMABLE: [Kind; 4] =
+    [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount, Kind::PersistentVolumeClaim];
 
 /// An object that pods need, with the keys that they ask of it.
 pub(super) type Needed = BTreeMap<ObjectReference, BTreeSet<Name>>;
 
 impl Inventory {
-    /// The ConfigMaps, Secrets and ServiceAccounts that the pods of all workloads need.
+    /// The ConfigMaps, Secrets, claims and ServiceAccounts that the pods of all workloads need.
     pub(super) fn needed(&self) -> Needed {
         let mut needed = Needed::new();
         for (workload, pods) in &self.workloads {
@@ -78,8 +80,15 @@ fn manifest(object: &ObjectReference, keys: Option<&BTreeSet<Name>>) -> Value {
     let keys = keys.into_iter().flatten();
     let data: serde_json::Map<String, Value> =
         keys.map(|key| (key.to_string(), Value::from(""))).collect();
-    if object.kind != Kind::ServiceAccount {
-        value["data"] = data.into();
+    match object.kind {
+        Kind::ServiceAccount => {}
+        Kind::PersistentVolumeClaim => {
+            value["spec"] = json!({
+                "accessModes": ["ReadWriteMany"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            });
+        }
+        _ => value["data"] = data.into(),
     }
     value
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gpus::PoolGpus;
+use super::karpenter::KarpenterSettings;
 use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
 use super::pool_size::{PoolSize, SizeBounds};
@@ -136,7 +137,18 @@ impl Cluster {
     pub fn cluster_autoscaler(&self) -> Option<ClusterAutoscalerSettings> {
         let given = self.autoscaler.as_ref().map(|one| one.cluster_autoscaler.clone());
         let has_bounds = self.node_pools.iter().any(|pool| pool.count.bounds().is_some());
-        given.unwrap_or_else(|| has_bounds.then(ClusterAutoscalerSettings::default))
+        let of_bounds = || has_bounds.then(ClusterAutoscalerSettings::default);
+        match self.autoscaler {
+            // Karpenter's settings say nothing of the pools with bounds.
+            Some(NodeAutoscaler { karpenter: Some(_), .. }) => given.flatten().or_else(of_bounds),
+            _ => given.unwrap_or_else(of_bounds),
+        }
+    }
+
+    /// The settings of Karpenter, which runs if there is a NodePool.
+    pub fn karpenter_settings(&self) -> KarpenterSettings {
+        let given = self.autoscaler.as_ref().and_then(|one| one.karpenter.clone());
+        given.unwrap_or_default()
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::addresses::{Variable, variables};
 use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
-use cluster::node::ZONE_LABEL;
+use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use cluster::pod_resources::pod_requests;
-use cluster::pod_template::{Reference, ResourceList};
+use cluster::pod_template::{PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList};
 use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
 use manifest::field::{FieldErrors, FieldPath};
 use manifest::pod::pod_template;
@@ -67,6 +67,10 @@ pub struct PodShape {
     /// Labels that its node must have: those of the node selector, and the first values that the first term of
     /// a required node affinity takes.
     pub node_selector: BTreeMap<String, String>,
+    /// Whether each takes a port of its node.
+    pub takes_node_port: bool,
+    /// Whether no two of them can share a node, as each keeps the others away.
+    pub keeps_apart: bool,
     /// How many there are; 1 where the manifest does not say.
     pub replicas: i64,
     /// The ConfigMaps, Secrets and claims without which they do not start.
@@ -161,9 +165,13 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     let replicas = ["/spec/replicas", "/spec/parallelism", "/spec/jobTemplate/spec/parallelism"]
         .into_iter()
         .find_map(|pointer| value.pointer(pointer)?.as_i64());
-    let template = pod_template(None, &spec, &FieldPath::ROOT, &mut FieldErrors::default());
+    let template =
+        pod_template(metadata.as_ref(), &spec, &FieldPath::ROOT, &mut FieldErrors::default());
+    let labels = metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
     PodShape {
-        labels: metadata.and_then(|metadata| metadata.labels).unwrap_or_default(),
+        takes_node_port: takes_node_port(&template.spec),
+        keeps_apart: keeps_apart(&template),
+        labels,
         containers: containers.collect(),
         requests: pod_requests(&template.spec),
         replicas: replicas.unwrap_or(1),
@@ -173,6 +181,21 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         references: template.spec.references,
         server: inference_server(written),
     }
+}
+
+/// Whether pods of this template take a port of their node.
+fn takes_node_port(spec: &PodSpec) -> bool {
+    let mut ports = spec.containers.iter().flat_map(|one| &one.ports);
+    ports.any(|port| port.host_port > 0 || spec.host_network)
+}
+
+/// Whether pods of this template keep each other from a node.
+fn keeps_apart(template: &PodTemplate) -> bool {
+    let is_against_itself = |term: &PodAffinityTerm| {
+        *term.topology_key == *HOSTNAME_LABEL
+            && term.selector.as_ref().is_some_and(|selector| selector.matches(&template.labels))
+    };
+    template.spec.affinity.required_anti.iter().any(is_against_itself)
 }
 
 /// What an HPA or a ScaledObject scales.
@@ -275,6 +298,24 @@ metadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}
             names,
             ["Deployment/default/web", "Deployment/shop/web", "Node/n1", "Service/shop/web"]
         );
+        let keeps_apart = |term: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: a, labels: {{app: a}}}}, spec: {{containers: [{{name: a, image: \
+                 a, ports: [{{containerPort: 1, hostPort: 1}}]}}], affinity: {{podAntiAffinity: \
+                 {{requiredDuringSchedulingIgnoredDuringExecution: [{{topologyKey: {term}}}]}}}}}}}}\n"
+            );
+            let shapes = Inventory::of(&[Source::new("a.yaml", text)]).workloads;
+            shapes
+                .values()
+                .map(|shape| (shape.keeps_apart, shape.takes_node_port))
+                .collect::<Vec<_>>()
+        };
+        let of = |topology: &str, app: &str| {
+            keeps_apart(&format!("{topology}, labelSelector: {{matchLabels: {{app: {app}}}}}"))
+        };
+        assert_eq!(of("kubernetes.io/hostname", "a"), [(true, true)]);
+        assert_eq!(of("kubernetes.io/hostname", "b"), [(false, true)]);
+        assert_eq!(of("topology.kubernetes.io/zone", "a"), [(false, true)]);
         let service = NamespacedName::new("shop", "web");
         let behind: Vec<&ObjectReference> = inventory.workloads_behind(&service).collect();
         assert_eq!(behind.len(), 1);

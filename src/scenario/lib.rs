@@ -10,6 +10,7 @@ pub mod document;
 pub mod gpus;
 pub mod inference;
 pub mod inventory;
+pub mod karpenter;
 pub mod limits;
 pub mod machines;
 pub mod node_autoscaler;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::karpenter::KarpenterSettings;
 use super::machines::Preset;
 use cluster_autoscaler::expander::PriorityList;
 use cluster_autoscaler::{OptionError, Options};
@@ -19,6 +20,9 @@ pub struct NodeAutoscaler {
     /// it has without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_autoscaler: Option<ClusterAutoscalerSettings>,
+    /// Karpenter. It runs if there is a NodePool among the manifests, with or without a word here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub karpenter: Option<KarpenterSettings>,
 }
 
 /// The Cluster Autoscaler.

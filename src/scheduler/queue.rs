@@ -423,5 +423,10 @@ mod tests {
         assert_eq!(queue.pop(at(300)), None);
         assert_eq!(queue.wake_time(at(20)), Some(at(330)));
         assert_eq!(queue.pop(at(330)).map(|queued| queued.attempts), Some(2));
+        let mut queue = self::queue();
+        queue.add(pod(1), ClassId(0), 0, at(30), false);
+        fail(&mut queue, at(30));
+        assert_eq!(queue.wake_time(at(40)), Some(at(360)), "more than five minutes");
+        assert_eq!(queue.pop(at(330)), None);
     }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use self::entrances::is_of_routes;
 use super::cloud::plan::{CloudPlan, GroupPlan};
 use super::documents::{Documents, control_plane};
+use super::karpenter::{KarpenterPlan, is_of_karpenter};
 use super::node_autoscaler::AutoscalerPlan;
 use super::unserved::unserved_metrics;
 use super::world::{AppPlan, CpuLoadStep, Step, World};
@@ -153,6 +154,7 @@ impl<'a> Blueprint<'a> {
                 options: settings.options(scenario.cluster.preset),
                 first_loop: settings.first_loop,
             }),
+            karpenter: self.karpenter(),
             objects: self.objects.clone(),
             apps: self.apps.clone(),
             request_models: self.request_models.clone(),
@@ -171,6 +173,17 @@ impl<'a> Blueprint<'a> {
             },
             scheduler,
             ..World::new(seed, scenario.duration)
+        })
+    }
+
+    /// Karpenter, if there is a NodePool at some time.
+    fn karpenter(&self) -> Option<KarpenterPlan> {
+        let cluster = &self.resolved.scenario().cluster;
+        let is_pool = |action: &Action| matches!(action, Action::Apply(_, AnySpec::NodePool(_)));
+        let later = self.timeline.iter().flat_map(|(_, step)| &step.objects);
+        self.objects.iter().chain(later).any(is_pool).then(|| KarpenterPlan {
+            settings: cluster.karpenter_settings(),
+            times: cluster.machines.times(Preset::Eks),
         })
     }
 
@@ -239,7 +252,9 @@ impl<'a> Blueprint<'a> {
             more.filter(|problem| !is_told(problem)).for_each(|problem| problems.push(problem));
         }
         self.documents.apply(&manifests);
-        for problem in said.iter().filter(|problem| !(has_part && is_of_routes(problem))) {
+        let is_left_aside =
+            |one: &&Diagnostic| !(has_part && is_of_routes(one)) && !is_of_karpenter(one);
+        for problem in said.iter().filter(is_left_aside) {
             problems.push(problem.clone());
         }
         actions

@@ -1,5 +1,7 @@
 //! Faults that come by chance, each process with a random stream of its own.
 
+use std::collections::BTreeMap;
+
 use super::data_plane::DataPlane;
 use super::environment::Environment;
 use super::event::Event;
@@ -36,9 +38,16 @@ impl RandomFaults {
             let target = target.or_else(|| fault.pool.as_ref().map(ToString::to_string));
             format!("fault {} of {}", fault.fault.as_str(), target.unwrap_or_default())
         };
-        let faults = (0..).zip(&world.faults);
-        let streams = faults.map(|(index, fault)| streams.stream(&name(fault), index)).collect();
-        Self { streams }
+        // By what it is, whatever others there are: of processes of one name, the first and so on.
+        let mut known = BTreeMap::<String, u64>::new();
+        let stream = |fault: &RandomFault| {
+            let name = name(fault);
+            let number = known.entry(name.clone()).or_default();
+            let stream = streams.stream(&name, *number);
+            *number += 1;
+            stream
+        };
+        Self { streams: world.faults.iter().map(stream).collect() }
     }
 
     /// A process of faults strikes, or is looked at; and then waits for the next.

@@ -58,6 +58,8 @@ pub enum Event {
     },
     /// The node autoscaler has something to do.
     NodeAutoscaler,
+    /// Karpenter has something to do.
+    Karpenter,
     /// Something that was begun goes on.
     DeferredStep {
         /// Its position.
@@ -110,14 +112,15 @@ impl Event {
             Self::Scrape | Self::Publish => 5,
             Self::PrometheusScrape => 6,
             Self::IntervalEnd => 7,
-            Self::NodeAutoscaler => 8,
+            Self::NodeAutoscaler | Self::Karpenter => 8,
         }
     }
 
     /// Adds the event to a run's fingerprint.
     pub fn digest(self, digest: &mut Digest) {
         let (kind, detail) = match self {
-            Self::Timeline { entry } => (0, entry.into()),
+            // Which one it is says its identity, whatever its place in the timeline.
+            Self::Timeline { .. } => (0, 0),
             Self::Kubelet { pod, version } => (1, pod.to_bits() ^ u64::from(version) << 40),
             Self::Drain { pod } => (2, pod.to_bits()),
             Self::Propagate { service } => (3, service.to_bits()),
@@ -136,6 +139,7 @@ impl Event {
             Self::Apply { hpas } => (12, hpas.into()),
             Self::Machine { machine } => (13, machine.into()),
             Self::NodeAutoscaler => (14, 0),
+            Self::Karpenter => (19, 0),
             Self::WriteRules { via } => (17, via as u64),
             Self::SandboxStopped { pod } => (18, pod.to_bits()),
         };

@@ -12,6 +12,11 @@ use scheduler::explanation::Explanation;
 use traffic::ServicePolicy;
 
 impl Simulation {
+    /// The seed of what is drawn in this run.
+    pub fn seed(&self) -> u64 {
+        self.env.world.seed
+    }
+
     /// Whether the kubelet of a node works and is heard.
     pub fn node_works(&self, node: NodeId) -> bool {
         self.data_plane.kubelet.works(node)
@@ -118,7 +123,11 @@ impl Simulation {
     /// Why a node was added, how its machine came, why it is kept or removed; `None` if there never was one of this
     /// name.
     pub fn explain_node(&self, name: &Name) -> Option<NodeStory> {
-        NodeStory::new(self.view(), &self.cloud, self.node_autoscaler.as_ref(), name)
+        let autoscaler = self.node_autoscaler.as_ref();
+        let story = NodeStory::new(self.view(), &self.cloud, autoscaler, name)?;
+        let is_there = self.env.store().node_named(name).is_some();
+        let karpenter = self.karpenter.as_ref().and_then(|one| one.story(name, is_there));
+        Some(story.with_karpenter(karpenter))
     }
 
     /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not

@@ -9,12 +9,13 @@ use super::draining::{drain_node, pods_to_drain};
 use super::environment::{Environment, node_reference};
 use super::event::Event;
 use super::outages::{recover_node, warn_of_node};
-use super::targets::{nodes_of, stream_of};
+use super::targets::{Identity, nodes_of, stream_of};
 use super::world::World;
 use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
 use cluster::{Action, Name, ObjectId, ObjectMeta, Store};
 use engine::{SimDuration, Stream, random};
 use faults::{Maintenance, SpotReclaim};
+use karpenter::labels::NODE_POOL;
 
 /// From look to look whether a node that is drained is empty.
 const DRAIN_LOOK: SimDuration = SimDuration::from_secs(5);
@@ -29,6 +30,8 @@ pub(super) struct Machines {
     deferred: Vec<Option<DeferredStep>>,
     /// How many nodes joined each pool since the start.
     nodes_added: BTreeMap<Name, u32>,
+    /// Nodes of Karpenter that the cloud has just given notice of, which it drains itself.
+    pub(super) noticed: Vec<Name>,
 }
 
 /// Something that was begun and goes on later.
@@ -134,10 +137,10 @@ impl Machines {
         env: &mut Environment,
         data_plane: &mut DataPlane,
         reclaim: &SpotReclaim,
-        entry: u32,
+        identity: Identity,
     ) {
         let mut nodes = nodes_of(env.store(), Some(&reclaim.pool));
-        let mut stream = stream_of(env, "reclaimed nodes", entry);
+        let mut stream = stream_of(env, "reclaimed nodes", identity);
         for _ in 0..(reclaim.count as usize).min(nodes.len()) {
             let node = nodes.swap_remove(random::index_below(&mut stream, nodes.len()));
             self.notice_spot(env, data_plane, node, reclaim);
@@ -156,7 +159,9 @@ impl Machines {
         let message = format!("the cloud takes the machine back in {}", reclaim.notice);
         warn_of_node(env, node, "SpotInterruption", message);
         let grace = env.world.kubelet.shutdown_grace_period;
-        if reclaim.drain {
+        if env.store().nodes()[node].meta.labels.get(NODE_POOL).is_some() {
+            self.noticed.push(name.clone());
+        } else if reclaim.drain {
             drain_node(env, node);
         } else if grace > SimDuration::ZERO {
             env.act("kubelet", Action::SetNodeReady(node, ConditionStatus::False));

@@ -3,7 +3,7 @@
 
 use super::data_plane::DataPlane;
 use super::environment::{Environment, node_reference};
-use super::targets::{drawn_pods, stream_of};
+use super::targets::{Identity, drawn_pods, stream_of};
 use cluster::action::PodDeletion;
 use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::PodId;
@@ -17,9 +17,9 @@ pub(super) fn crash_containers(
     env: &mut Environment,
     data_plane: &mut DataPlane,
     crash: &ContainerCrash,
-    entry: u32,
+    identity: Identity,
 ) {
-    let stream = stream_of(env, "crashed containers", entry);
+    let stream = stream_of(env, "crashed containers", identity);
     for pod in drawn_pods(env, &crash.workload, Some(crash.count), stream) {
         crash_container(env, data_plane, pod, crash.exit_code);
     }
@@ -38,8 +38,8 @@ pub(super) fn crash_container(
 }
 
 /// `kubectl delete pod` of drawn pods.
-pub(super) fn delete_pods(env: &mut Environment, deletion: &DrawnPods, entry: u32) {
-    let stream = stream_of(env, "deleted pods", entry);
+pub(super) fn delete_pods(env: &mut Environment, deletion: &DrawnPods, identity: Identity) {
+    let stream = stream_of(env, "deleted pods", identity);
     for pod in drawn_pods(env, &deletion.workload, Some(deletion.count), stream) {
         if deletion.force {
             kill_pod(env, pod);
@@ -60,9 +60,9 @@ pub(super) fn hang_pods(
     env: &mut Environment,
     data_plane: &mut DataPlane,
     outage: &Outage,
-    entry: u32,
+    identity: Identity,
 ) {
-    let stream = stream_of(env, "hanging pods", entry);
+    let stream = stream_of(env, "hanging pods", identity);
     for pod in drawn_pods(env, &outage.workload, outage.count, stream) {
         hang(env, data_plane, pod, outage.duration);
     }
@@ -85,9 +85,9 @@ pub(super) fn make_unready(
     env: &mut Environment,
     data_plane: &mut DataPlane,
     outage: &Outage,
-    entry: u32,
+    identity: Identity,
 ) {
-    let stream = stream_of(env, "unready pods", entry);
+    let stream = stream_of(env, "unready pods", identity);
     for pod in drawn_pods(env, &outage.workload, outage.count, stream) {
         fail_readiness(env, data_plane, pod, outage.duration);
     }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use super::apps::Apps;
 use super::environment::Environment;
-use super::targets::drawn_pods;
+use super::targets::{Identity, drawn_pods, stream_of};
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use cluster::pod_template::ResourceList;
 use cluster::resize::ContainerResize;
 use cluster::{Action, ClusterView};
-use engine::Streams;
 use faults::ResizeChange;
 use traffic::Traffic;
 use units::Quantity;
@@ -38,9 +37,9 @@ impl MemoryInUse {
     }
 }
 
-/// `kubectl patch pod --subresource resize` of pods of a workload, drawn for this entry of the timeline.
-pub(super) fn resize_pods(env: &mut Environment, change: &ResizeChange, entry: u32) {
-    let stream = Streams::new(env.world.seed).stream("resized pods", entry.into());
+/// `kubectl patch pod --subresource resize` of pods of a workload, drawn.
+pub(super) fn resize_pods(env: &mut Environment, change: &ResizeChange, identity: Identity) {
+    let stream = stream_of(env, "resized pods", identity);
     for pod in drawn_pods(env, &change.workload, change.count, stream) {
         let view = env.view();
         let Some(object) = view.pods().get(pod) else { continue };

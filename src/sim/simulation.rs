@@ -9,6 +9,7 @@ use super::data_plane::DataPlane;
 use super::draining::evict;
 use super::environment::Environment;
 use super::event::Event;
+use super::karpenter::Karpenter;
 use super::machines::Machines;
 use super::metrics_pipeline::MetricsPipeline;
 use super::node_autoscaler::NodeAutoscaler;
@@ -17,6 +18,7 @@ use super::world::World;
 use cluster::{Action, AnySpec, Change};
 use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
+use faults::TimelineAction;
 use scheduler::Scheduler;
 use scheduler::schedule_one::ACTOR;
 use traffic::Traffic;
@@ -34,9 +36,10 @@ pub struct Simulation {
     pub(super) machines: Machines,
     pub(super) cloud: Cloud,
     pub(super) node_autoscaler: Option<NodeAutoscaler>,
+    pub(super) karpenter: Option<Karpenter>,
     random_faults: RandomFaults,
-    /// How often somebody at a terminal stepped in.
-    pub(super) interventions: u32,
+    /// What somebody at a terminal did at this instant.
+    pub(super) interventions: Vec<(SimTime, TimelineAction)>,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
     handled: u64,
@@ -70,8 +73,12 @@ impl Simulation {
                 .autoscaler
                 .as_ref()
                 .map(|plan| NodeAutoscaler::new(plan, world.begin, world.seed)),
+            karpenter: world
+                .karpenter
+                .as_ref()
+                .map(|plan| Karpenter::new(plan, world.begin, world.seed)),
             random_faults: RandomFaults::new(&world),
-            interventions: 0,
+            interventions: Vec::new(),
             heard: (Vec::new(), Vec::new()),
             handled: 0,
             env: Environment::new(world, further),
@@ -208,6 +215,7 @@ impl Simulation {
                 }
             }
         }
+        self.hear_of_reclaims();
         self.follow();
         self.data_plane.wake_looks(&mut self.env, is_look_past);
     }
@@ -230,6 +238,11 @@ impl Simulation {
         {
             autoscaler.pod_unschedulable(&mut self.env);
         }
+        if let (Some(karpenter), Some(pod)) = (&mut self.karpenter, pod)
+            && self.scheduler.queue().failures_of(pod) > 0
+        {
+            karpenter.pod_unschedulable(&mut self.env, pod);
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -248,7 +261,17 @@ impl Simulation {
             Event::DeferredStep { step } => {
                 machines.run_deferred(env, data_plane, cloud, step);
             }
-            Event::Machine { machine } => cloud.step(env, data_plane, machine),
+            Event::Machine { machine } => {
+                cloud.step(env, data_plane, machine);
+                if let Some(karpenter) = &mut self.karpenter {
+                    karpenter.machine_stepped(env, cloud, machine);
+                }
+            }
+            Event::Karpenter => {
+                if let Some(karpenter) = &mut self.karpenter {
+                    karpenter.wake(env, cloud, &self.scheduler);
+                }
+            }
             Event::NodeAutoscaler => {
                 if let Some(autoscaler) = &mut self.node_autoscaler {
                     autoscaler.wake(env, cloud, &self.scheduler);
@@ -271,9 +294,19 @@ impl Simulation {
         }
     }
 
+    /// Karpenter drains the nodes that the cloud takes back.
+    fn hear_of_reclaims(&mut self) {
+        let noticed = std::mem::take(&mut self.machines.noticed);
+        let Some(karpenter) = &mut self.karpenter else { return };
+        for name in noticed {
+            karpenter.interrupted(&mut self.env, &mut self.cloud, &name);
+            self.cloud.enter_steps(&mut self.env);
+        }
+    }
+
     /// Tells everyone what changed, until nothing more follows from it.
     pub(super) fn follow(&mut self) {
-        let Self { env, scheduler, data_plane, heard, .. } = self;
+        let Self { env, scheduler, data_plane, karpenter, heard, .. } = self;
         if !env.observers.have_news() {
             return;
         }
@@ -289,6 +322,9 @@ impl Simulation {
                 recorder.on_change(view, &change);
                 scheduler.on_change(view, &change);
                 data_plane.react(env, &change);
+                if let Some(karpenter) = karpenter {
+                    karpenter.on_change(env, &change);
+                }
             }
             data_plane.follow_routes(env);
         }

@@ -4,7 +4,8 @@ use super::environment::Environment;
 use cluster::node::{NodeId, ZONE_LABEL};
 use cluster::pod::{Pod, PodId};
 use cluster::{ClusterView, Kind, Name, ObjectReference, Store};
-use engine::{Stream, Streams, random};
+use engine::{Digest, SimTime, Stream, Streams, random};
+use faults::TimelineAction;
 use record::workload_of;
 
 /// The pods of a workload that run and are not on their way out.
@@ -34,9 +35,29 @@ pub(super) fn drawn_pods(
     drawn
 }
 
-/// The random stream of an entry of the timeline.
-pub(super) fn stream_of(env: &Environment, purpose: &str, entry: u32) -> Stream {
-    Streams::new(env.world.seed).stream(purpose, entry.into())
+/// What tells one thing that is done to a cluster from all others: when, what, and how many of its kind come before
+/// it at that instant. What is drawn for it hangs on nothing else, so that one more entry of a timeline changes
+/// nothing for the others, and what somebody does at a terminal draws what an entry of the timeline would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(pub(super) u64);
+
+impl Identity {
+    pub(super) fn of<'a>(
+        at: SimTime,
+        action: &TimelineAction,
+        before: impl Iterator<Item = &'a TimelineAction>,
+    ) -> Self {
+        let mut digest = Digest::default();
+        digest.word(at.as_nanos().unsigned_abs());
+        digest.bytes(&serde_json::to_vec(action).unwrap_or_default());
+        digest.word(before.filter(|other| *other == action).count() as u64);
+        Self(digest.value())
+    }
+}
+
+/// The random stream of what is done.
+pub(super) fn stream_of(env: &Environment, purpose: &str, identity: Identity) -> Stream {
+    Streams::new(env.world.seed).stream(purpose, identity.0)
 }
 
 /// The nodes of a pool; of all pools where none is named.

@@ -4,13 +4,15 @@
 use super::data_plane::DataPlane;
 use super::draining::drain_node;
 use super::environment::{Environment, node_reference};
+use super::event::Event;
 use super::metrics_pipeline::{set_metric_failing, set_metrics_api};
 use super::outages::{self, disconnect_node, kill_node, make_not_ready, recover_node};
 use super::resizing::resize_pods;
 use super::simulation::Simulation;
-use super::targets::nodes_in_zone;
+use super::targets::{Identity, nodes_in_zone};
 use cluster::node::NodeId;
 use cluster::{Action, Kind, NamespacedName, ObjectReference};
+use engine::{SimDuration, SimTime};
 use faults::TimelineAction;
 use manifest::{Diagnostics, Source, read_manifests};
 
@@ -18,8 +20,11 @@ impl Simulation {
     /// An entry of the timeline is due.
     pub(super) fn timeline(&mut self, entry: u32) {
         let world = std::sync::Arc::clone(&self.env.world);
-        if let Some((_, step)) = world.timeline.get(entry as usize) {
-            self.carry_out(&step.action, &step.objects, entry);
+        if let Some((at, step)) = world.timeline.get(entry as usize) {
+            let before = world.timeline[..entry as usize].iter().rev();
+            let before = before.take_while(|(other, _)| other == at).map(|(_, step)| &step.action);
+            let identity = Identity::of(*at, &step.action, before);
+            self.carry_out(&step.action, &step.objects, identity);
         }
     }
 
@@ -42,14 +47,34 @@ impl Simulation {
     /// Somebody at a terminal does now what a timeline could have done, apart from applying files: that does
     /// [`Self::apply`].
     pub fn intervene(&mut self, action: &TimelineAction) {
-        let entries = u32::try_from(self.env.world.timeline.len()).unwrap_or(u32::MAX);
-        let number = entries.saturating_add(self.interventions);
-        self.interventions += 1;
-        self.carry_out(action, &[], number);
+        let now = self.env.now;
+        self.interventions.retain(|(at, _)| *at == now);
+        let before = self.interventions.iter().map(|(_, action)| action);
+        let identity = Identity::of(now, action, before);
+        self.interventions.push((now, action.clone()));
+        self.env.observers.note_event(now, Event::Timeline { entry: 0 });
+        self.carry_out(action, &[], identity);
         self.follow();
+        self.data_plane.wake_looks(&mut self.env, false);
     }
 
-    fn carry_out(&mut self, action: &TimelineAction, objects: &[Action], entry: u32) {
+    /// Goes on to the next whole millisecond at which nothing else happens, so that what is done then is done as by
+    /// an entry of a timeline, which comes before all others of its instant.
+    pub fn go_to_free_instant(&mut self) {
+        let milli = SimDuration::from_millis(1).as_nanos();
+        loop {
+            let next = SimTime::from_nanos((self.env.now.as_nanos() / milli + 1) * milli);
+            // Whatever is due before is done first, and may call for more.
+            self.run_until(SimTime::from_nanos(next.as_nanos() - 1));
+            if self.next_time().is_none_or(|due| due > next) {
+                return self.run_until(next);
+            }
+            self.run_until(next);
+        }
+    }
+
+    fn carry_out(&mut self, action: &TimelineAction, objects: &[Action], identity: Identity) {
+        self.env.observers.digest.word(identity.0);
         let Self { env, data_plane, metrics, machines, cloud, .. } = self;
         match action {
             TimelineAction::KillNode(name) => self.on_node(name, kill_node),
@@ -69,21 +94,21 @@ impl Simulation {
                 }
             }
             TimelineAction::ReclaimSpot(reclaim) => {
-                machines.reclaim_spot(env, data_plane, reclaim, entry);
+                machines.reclaim_spot(env, data_plane, reclaim, identity);
             }
             TimelineAction::StockOut(sold_out) => cloud.run_short(env, sold_out),
             TimelineAction::Maintain(maintenance) => machines.begin_maintenance(env, maintenance),
             TimelineAction::CrashContainer(crash) => {
-                outages::crash_containers(env, data_plane, crash, entry);
+                outages::crash_containers(env, data_plane, crash, identity);
             }
-            TimelineAction::Hang(outage) => outages::hang_pods(env, data_plane, outage, entry),
+            TimelineAction::Hang(outage) => outages::hang_pods(env, data_plane, outage, identity),
             TimelineAction::FailReadiness(outage) => {
-                outages::make_unready(env, data_plane, outage, entry);
+                outages::make_unready(env, data_plane, outage, identity);
             }
-            TimelineAction::DeletePod(deletion) => outages::delete_pods(env, deletion, entry),
+            TimelineAction::DeletePod(deletion) => outages::delete_pods(env, deletion, identity),
             TimelineAction::SetImage(change) => env.set_image(change),
             TimelineAction::Scale(change) => env.scale(change),
-            TimelineAction::Resize(change) => resize_pods(env, change, entry),
+            TimelineAction::Resize(change) => resize_pods(env, change, identity),
             TimelineAction::RestartRollout(workload) => env.restart_rollout(workload),
             TimelineAction::PauseRollout(workload) => env.pause_rollout(workload, true),
             TimelineAction::ResumeRollout(workload) => env.pause_rollout(workload, false),

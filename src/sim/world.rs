@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cloud::plan::CloudPlan;
+use super::karpenter::KarpenterPlan;
 use super::node_autoscaler::AutoscalerPlan;
 use super::routes::Entrance;
 use cluster::action::Action;
@@ -44,6 +45,8 @@ pub struct World {
     pub cloud: Arc<CloudPlan>,
     /// Who asks for them and sends them away; absent = nobody.
     pub autoscaler: Option<AutoscalerPlan>,
+    /// Who makes nodes by NodePools; absent = nobody.
+    pub karpenter: Option<KarpenterPlan>,
     /// What the user applies at the start, in order.
     pub objects: Vec<Action>,
     /// What the pods of each workload do.
@@ -155,6 +158,7 @@ impl World {
             nodes: Vec::new(),
             cloud: Arc::new(CloudPlan::new(Preset::Eks)),
             autoscaler: None,
+            karpenter: None,
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),

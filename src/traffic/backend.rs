@@ -53,10 +53,6 @@ pub struct Backend {
     pub(super) node_cpu: Option<(NodeCpuId, u32)>,
     pub(super) failures_in_a_row: u32,
     pub(super) ejections: u32,
-    /// How much slower it is while it is young, and since when it serves.
-    youth: Youth,
-    serves_since: SimTime,
-    young_until: SimTime,
     /// Whether somebody wants to know how many requests are in flight, or when the next is done.
     is_watched: bool,
     /// What the pod can take and do. While `Server::Sharing` works, its copy is the current one.
@@ -81,6 +77,7 @@ impl Backend {
             holds: !model.calls.is_empty(),
             cores,
             quota: None,
+            youth: model.young.map(|young| Youth::new(young, now)),
         };
         let mut backend = Self {
             state: BackendState::Serving,
@@ -95,9 +92,6 @@ impl Backend {
             node_cpu: None,
             failures_in_a_row: 0,
             ejections: 0,
-            youth: model.youth,
-            serves_since: now,
-            young_until: model.youth.ends(now),
             is_watched: false,
             capacity,
             quota_cores: None,
@@ -131,15 +125,12 @@ impl Backend {
         now: SimTime,
         client: Client,
         size: &RequestSize,
-        mut demand: Demand,
+        demand: Demand,
         records: &mut Records,
     ) -> Result<(), FailureCause> {
         self.taken += 1;
         if let Server::Llm(server) = &mut self.server {
             return server.offer(now, client, size, records);
-        }
-        if now < self.young_until {
-            demand = self.youth.slow_down(demand, now - self.serves_since);
         }
         let taken = match &mut self.server {
             Server::Fifo(fifo) => fifo.offer(now, client, demand, records),
@@ -168,10 +159,15 @@ impl Backend {
     }
 
     /// The backend reacts otherwise from now on.
-    pub(super) fn set_state(&mut self, now: SimTime, state: BackendState) {
-        if state == BackendState::Serving && self.state != BackendState::Serving {
-            self.serves_since = now;
-            self.young_until = self.youth.ends(now);
+    pub(super) fn set_state(&mut self, now: SimTime, state: BackendState, records: &mut Records) {
+        if state == BackendState::Serving
+            && self.state != BackendState::Serving
+            && let Some(youth) = &mut self.capacity.youth
+            && let Server::Sharing(sharing) = &mut self.server
+        {
+            sharing.advance(now, records);
+            youth.begin(now);
+            sharing.set_youth(self.capacity.youth);
         }
         self.state = state;
     }
@@ -456,14 +452,15 @@ impl Backend {
         }
     }
 
-    /// The speed of a request in service [cores], if nothing but the rate can change it and nobody
-    /// needs to know how many there are.
+    /// The speed of a request in service [cores], if nothing but the rate can change it, its demand does not
+    /// depend on when it begins, and nobody needs to know how many there are.
     fn fifo_speed(&self) -> Option<f64> {
-        let Capacity { concurrency, cores, shed_after, .. } = self.capacity;
+        let Capacity { concurrency, cores, shed_after, youth, .. } = self.capacity;
         let slots = concurrency as f64;
         let is_steady = cores >= slots || (concurrency == 1 && cores > 0.0);
         let is_throttled = self.quota_cores.is_some_and(|quota| quota < slots.min(cores));
-        let needs_sharing = self.is_watched || is_throttled || shed_after < SimDuration::MAX;
+        let is_plain = shed_after == SimDuration::MAX && youth.is_none();
+        let needs_sharing = self.is_watched || is_throttled || !is_plain;
         (is_steady && !needs_sharing).then(|| cores.min(1.0))
     }
 }

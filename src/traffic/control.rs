@@ -22,7 +22,7 @@ impl Traffic {
     pub fn set_state(&mut self, now: SimTime, backend: BackendId, state: BackendState) {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
-        row.set_state(now, state);
+        row.set_state(now, state, &mut self.records);
         self.touched.extend_from_slice(&row.endpoint_of);
         self.fluid.set_state(now, backend, state);
         if matches!(state, BackendState::Unreachable | BackendState::Gone) {
@@ -73,7 +73,7 @@ impl Traffic {
     pub fn stop_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
-        row.set_state(now, BackendState::Refusing);
+        row.set_state(now, BackendState::Refusing, &mut self.records);
         self.touched.extend_from_slice(&row.endpoint_of);
         self.fluid.drop_queue(now, backend, cause);
         self.fluid.set_state(now, backend, BackendState::Refusing);

@@ -189,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn a_quantile_is_the_first_value_that_covers_its_share() {
+        let mut histogram = LatencyHistogram::default();
+        for micros in [100, 200, 300] {
+            histogram.count(SimDuration::from_nanos(1_000 * micros));
+        }
+        assert_eq!(histogram.values_at_quantiles([0.3, 0.5, 0.7], 3), [100, 200, 300]);
+    }
+
+    #[test]
     fn counts_within_a_limit_take_its_own_cell_and_none_above() {
         let mut histogram = LatencyHistogram::default();
         for millis in [1, 2, 2, 300, 4000] {

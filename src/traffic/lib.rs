@@ -39,6 +39,7 @@ mod rerouting;
 mod route_policy;
 mod sharing;
 mod source_ports;
+pub mod spans;
 mod tagged;
 mod time_law;
 pub mod trace;

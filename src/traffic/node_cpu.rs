@@ -248,6 +248,13 @@ mod tests {
     }
 
     #[test]
+    fn what_burns_cpu_for_itself_has_its_limit_and_no_burst() {
+        let own = |own| CpuClaim { limit: 1.0, burst: 3.0, own, ..claim(0, 1.0) };
+        assert_eq!(shares(&[(own(0.0), 1.0)]), [3.0]);
+        assert_eq!(shares(&[(own(0.5), 0.0)]), [0.5], "of its limit of one core");
+    }
+
+    #[test]
     fn threads_of_one_container_get_the_same() {
         assert_eq!(split(2.0, 0.5, 1.0), (1.0, 1.5));
         assert_eq!(split(1.0, 1.0, 3.0), (0.25, 0.75));

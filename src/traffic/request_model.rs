@@ -61,7 +61,8 @@ pub struct RequestModelSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Young {
-    /// How many times the usual CPU time a request takes when the pod begins to serve; at least 1.
+    /// How many times the usual CPU time a request takes that a worker of the pod takes up as it begins to
+    /// serve; at least 1.
     #[schemars(range(min = 1))]
     pub slowdown: f64,
     /// How long it takes until it is as usual; the factor falls in a straight line.
@@ -95,7 +96,7 @@ pub struct RequestModel {
     /// An inference server, instead of all that is here besides.
     pub(super) llm: Option<Arc<LlmRequests>>,
     pub(super) shed_after: SimDuration,
-    pub(super) youth: Youth,
+    pub(super) young: Option<Young>,
     /// Requests to other services; their names are looked up when the traffic is built.
     pub(super) calls: Vec<CallSpec>,
     cpu: Cost,
@@ -111,6 +112,8 @@ pub(super) struct Youth {
     /// By how much a request takes longer at first, as a share of its CPU time.
     excess: f64,
     over: SimDuration,
+    /// When the pod began to serve.
+    since: SimTime,
 }
 
 /// Position of a model in the list that the traffic was built with.
@@ -212,7 +215,7 @@ impl RequestModelSpec {
             queue: self.queue,
             llm: llm.flatten().map(Arc::new),
             shed_after: self.shed_after.unwrap_or(SimDuration::MAX),
-            youth: self.young.map_or(Youth::NONE, Youth::from),
+            young: self.young,
             calls: self.calls.clone(),
             queue_bound_seconds: None,
             cpu: cost(
@@ -232,25 +235,26 @@ impl RequestModelSpec {
 }
 
 impl Youth {
-    const NONE: Self = Self { excess: 0.0, over: SimDuration::ZERO };
-
-    /// When a pod that serves since `begin` is as usual.
-    pub(super) fn ends(&self, begin: SimTime) -> SimTime {
-        begin + self.over
+    /// That of a pod which begins to serve.
+    pub(super) fn new(Young { slowdown, over }: Young, since: SimTime) -> Self {
+        Self { excess: slowdown - 1.0, over, since }
     }
 
-    /// Demand of a request in a pod of this age, which is below `over`.
-    pub(super) fn slow_down(&self, demand: Demand, age: SimDuration) -> Demand {
+    /// It begins to serve again: caches are cold once more.
+    pub(super) const fn begin(&mut self, now: SimTime) {
+        self.since = now;
+    }
+
+    /// Demand of a request that is taken up at `now`.
+    pub(super) fn slow_down(&self, now: SimTime, demand: Demand) -> Demand {
+        let age = now - self.since;
+        if age >= self.over {
+            return demand;
+        }
         let left = 1.0 - age.as_secs_f64() / self.over.as_secs_f64();
         let factor = 1.0 + self.excess * left;
         let cpu = SimDuration::from_secs_f64(demand.cpu.as_secs_f64() * factor);
         Demand { cpu, ..demand }
-    }
-}
-
-impl From<Young> for Youth {
-    fn from(Young { slowdown, over }: Young) -> Self {
-        Self { excess: slowdown - 1.0, over }
     }
 }
 

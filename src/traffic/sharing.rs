@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use super::job::{Job, QueueFull};
 use super::quota::Quota;
 use super::recording::{Client, Records};
-use super::request_model::Demand;
+use super::request_model::{Demand, Youth};
 use engine::{Before, Heap, SimDuration, SimTime};
 
 /// What a pod can take and do.
@@ -31,6 +31,8 @@ pub(super) struct Capacity {
     pub cores: f64,
     /// CPU time per period, if that is limited as well.
     pub quota: Option<Quota>,
+    /// How much slower requests are that begin while the pod is young.
+    pub youth: Option<Youth>,
 }
 
 /// How a request leaves its pod.
@@ -120,7 +122,8 @@ impl Sharing {
         Ok(())
     }
 
-    /// Takes a request in whatever the length of the queue; the pod stands at `now`.
+    /// Takes a request in whatever the length of the queue; the pod stands at `now`. What another engine began is
+    /// not slowed down again: no other engine has young pods.
     #[inline]
     pub fn admit(&mut self, now: SimTime, job: Job) {
         if !self.has_free_slot() {
@@ -210,6 +213,11 @@ impl Sharing {
         self.move_progress(now);
         self.capacity.quota = quota;
         self.plan();
+    }
+
+    /// Requests that begin from now on find the pod so young.
+    pub const fn set_youth(&mut self, youth: Option<Youth>) {
+        self.capacity.youth = youth;
     }
 
     /// What the pod can take and do.
@@ -342,7 +350,10 @@ impl Sharing {
 
     /// Puts a request in service; `progress` stands at `now`.
     #[inline]
-    fn start(&mut self, now: SimTime, job: Job) {
+    fn start(&mut self, now: SimTime, mut job: Job) {
+        if let Some(youth) = &self.capacity.youth {
+            job.demand = youth.slow_down(now, job.demand);
+        }
         if job.demand.cpu == SimDuration::ZERO && job.demand.wait > SimDuration::ZERO {
             self.waiting.push(Waiting { until: now + job.demand.wait, client: job.client });
             return;

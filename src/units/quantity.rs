@@ -74,6 +74,11 @@ impl Quantity {
         Self { nanos: bytes as i128 * NANO, format: Format::BinarySi }
     }
 
+    /// A quantity of nano-units, printed with decimal suffixes.
+    pub const fn from_nanos(nanos: i128) -> Self {
+        Self { nanos, format: Format::DecimalSi }
+    }
+
     /// The exact value in nano-units.
     pub const fn nanos(self) -> i128 {
         self.nanos

@@ -2,6 +2,7 @@
 
 use super::endpoints;
 use super::rows::{self, Rows, Sight};
+use super::rows_of_karpenter as karpenter;
 use super::rows_of_others as others;
 use cluster::Kind;
 
@@ -54,6 +55,12 @@ tables! {
         ["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"] [] others::ingresses;
     IngressClass ["NAME", "CONTROLLER", "PARAMETERS", "AGE"] [] others::ingress_classes;
     HTTPRoute ["NAME", "HOSTNAMES", "AGE"] [] others::http_routes;
+    NodePool
+        ["NAME", "NODECLASS", "NODES", "READY", "AGE"] ["WEIGHT"] karpenter::node_pools;
+    NodeClaim
+        ["NAME", "TYPE", "CAPACITY", "ZONE", "NODE", "READY", "AGE"] ["NODEPOOL"] karpenter::node_claims;
+    EC2NodeClass ["NAME", "READY", "AGE"] [] karpenter::ec2_node_classes;
+    KWOKNodeClass ["NAME", "AGE"] [] karpenter::kwok_node_classes;
     HorizontalPodAutoscaler
         ["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"] [] rows::hpas;
     VerticalPodAutoscaler

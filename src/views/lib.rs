@@ -25,6 +25,7 @@ mod page;
 mod pod_status;
 mod rollout;
 mod rows;
+mod rows_of_karpenter;
 mod rows_of_others;
 mod selection;
 mod span;

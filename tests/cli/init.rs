@@ -315,3 +315,58 @@ fn pods_that_select_nodes_by_the_old_names_of_labels_find_them() {
     let pods = shop.run(&["get", "pods", "scenario.yaml", "--at", "5m", "-n", "ai"]).out;
     assert!(pods.contains("1/1     Running"), "{pods}");
 }
+
+/// What `init` says of manifests for which it writes nothing.
+fn refused(manifests: &str) -> String {
+    let shop = Shop::with(SCENARIO, manifests);
+    std::fs::remove_file(shop.path().join("scenario.yaml")).expect("it was there");
+    let ran = shop.run(&["init", "web.yaml"]);
+    assert_ne!(ran.code, 0, "{}", ran.out);
+    assert!(!shop.path().join("scenario.yaml").exists(), "a run would refuse it");
+    ran.err
+}
+
+#[test]
+fn what_a_run_would_refuse_is_refused_at_once() {
+    let budget = "---\napiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {}\n";
+    let said =
+        refused(&format!("{}{budget}", serving("web", "{containers: [{name: a, image: a}]}")));
+    assert!(
+        said.contains("no matches for kind \"PodDisruptionBudget\" in version \"policy/v1beta1\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_claim_that_nobody_makes_is_taken_to_be_there() {
+    let pod = "{containers: [{name: a, image: a}], volumes: [{name: v, persistentVolumeClaim: {claimName: models}}]}";
+    let text = started(&serving("web", pod));
+    assert!(text.contains("assumePresent:\n  - PersistentVolumeClaim/ai/models\n"), "{text}");
+}
+
+#[test]
+fn pods_that_keep_apart_get_a_node_each_and_jobs_behind_a_service_no_traffic() {
+    let apart = "{containers: [{name: a, image: a, ports: [{containerPort: 80, hostPort: 80}]}]}";
+    let web = serving("web", apart).replace("replicas: 1", "replicas: 5");
+    let job = "---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: load, namespace: ai}\nspec: {template: {metadata: \
+               {labels: {app: load}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}\n---\napiVersion: \
+               v1\nkind: Service\nmetadata: {name: load, namespace: ai}\nspec: {selector: {app: load}, ports: [{port: 80}]}\n";
+    let text = started(&format!("{web}{job}"));
+    assert!(text.contains("      count: 5\n"), "{text}");
+    assert!(!text.contains("service: ai/load"), "{text}");
+}
+
+#[test]
+fn kinds_of_other_projects_are_sized_and_run() {
+    let text = "apiVersion: ray.io/v1\nkind: RayService\nmetadata: {name: llm}\nspec:\n  rayClusterConfig:\n    headGroupSpec: \
+                {template: {spec: {containers: [{name: head, image: 'ray:1', resources: {requests: {cpu: 1}}}]}}}\n    \
+                workerGroupSpecs: [{groupName: w, replicas: 2, template: {spec: {containers: [{name: w, image: 'ray:1', \
+                resources: {requests: {cpu: 1}}}]}}}]\n";
+    let shop = Shop::with(SCENARIO, text);
+    assert_eq!(shop.run(&["init", "web.yaml", "--force"]).code, 0);
+    let written = shop.read("scenario.yaml");
+    assert!(written.contains("  - service: default/llm-serve-svc\n"), "{written}");
+    let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=20m"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("1 object of kind RayService"), "{}", ran.out);
+}

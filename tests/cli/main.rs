@@ -17,5 +17,6 @@ mod scenarios;
 mod shards;
 mod sidecars;
 mod size;
+mod traces;
 mod validate;
 mod views;

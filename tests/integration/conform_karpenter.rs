@@ -27,6 +27,13 @@ fn the_recorded_disruption_decisions_are_reproduced() {
     assert_eq!(report.cases().len(), 32);
 }
 
+#[test]
+fn the_recorded_timelines_are_reproduced() {
+    let report = report("sequence");
+    assert!(report.is_agreement(), "{report}");
+    assert_eq!(report.cases().len(), 11);
+}
+
 /// A case without pods, with one field replaced.
 fn case(field: &str, value: serde_json::Value) -> String {
     let mut case = json!({

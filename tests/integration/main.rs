@@ -18,6 +18,7 @@ mod connections;
 mod controllers_by_source;
 mod cpu_limit;
 mod cron_schedules;
+mod custom_kinds;
 mod determinism;
 mod end_to_end_facts;
 mod faults;

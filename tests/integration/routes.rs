@@ -5,7 +5,7 @@ use wavetank::manifest::Source;
 use wavetank::report::ServiceReport;
 use wavetank::scenario::ScenarioText;
 use wavetank::scenario::inventory::Inventory;
-use wavetank::scenario::starter::Starter;
+use wavetank::scenario::starter::{Starter, Traced};
 use wavetank::sim::Blueprint;
 
 const NODES: &str = "cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n";
@@ -192,7 +192,13 @@ fn what_is_wrong_with_an_entrance_is_told() {
 fn started(manifests: &str) -> (String, ServiceReport) {
     let inventory = Inventory::of(&[Source::new("all.yaml", manifests)]);
     let paths = ["all.yaml".to_owned()];
-    let starter = Starter { name: "x", manifests: &paths, schema: "s", inventory: &inventory };
+    let starter = Starter {
+        name: "x",
+        manifests: &paths,
+        schema: "s",
+        inventory: &inventory,
+        traced: &Traced::default(),
+    };
     let text = starter.text();
     let read = ScenarioText::parse(&Source::new("x.yaml", text.as_str()), &[]);
     assert!(read.is_ok(), "{read:?}\n{text}");

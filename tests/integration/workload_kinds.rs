@@ -10,7 +10,7 @@ use wavetank::manifest::Source;
 use wavetank::report::{JobsReport, Report, WorkloadReport};
 use wavetank::scenario::ScenarioText;
 use wavetank::scenario::inventory::Inventory;
-use wavetank::scenario::starter::Starter;
+use wavetank::scenario::starter::{Starter, Traced};
 use wavetank::sim::Simulation;
 use wavetank::views::{self, Form, Scope, Sight};
 
@@ -416,7 +416,13 @@ fn a_scenario_to_start_from_says_how_long_jobs_run() {
     let manifests = Source::new("a.yaml", job("import", ""));
     let inventory = Inventory::of(&[manifests]);
     let paths = ["a.yaml".to_owned()];
-    let starter = Starter { name: "x", manifests: &paths, schema: "s", inventory: &inventory };
+    let starter = Starter {
+        name: "x",
+        manifests: &paths,
+        schema: "s",
+        inventory: &inventory,
+        traced: &Traced::default(),
+    };
     let text = starter.text();
     assert!(text.contains("  - workload: Job/default/import\n    app: {runsFor: 5m} "), "{text}");
     let read = ScenarioText::parse(&Source::new("x.yaml", text), &[]);

@@ -120,15 +120,17 @@ fn command_of(key: KeyEvent) -> Option<Command> {
         return (key.code == KeyCode::Char('c')).then_some(Command::Quit);
     }
     Some(match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => Command::Quit,
+        KeyCode::Char('q') => Command::Quit,
+        KeyCode::Esc => Command::Back,
+        KeyCode::Char('y') => Command::Confirm,
         KeyCode::Char(' ' | 'p') => Command::Pause,
         KeyCode::Char('s') => Command::Step,
         KeyCode::Char('+' | '=' | 'f') => Command::Faster,
         KeyCode::Char('-') => Command::Slower,
         KeyCode::Tab | KeyCode::BackTab => Command::OtherPanel,
         KeyCode::Down | KeyCode::Char('j') => Command::Next,
-        KeyCode::Up => Command::Previous,
-        KeyCode::Char('k') => Command::Kill,
+        KeyCode::Up | KeyCode::Char('k') => Command::Previous,
+        KeyCode::Char('x') => Command::Kill,
         KeyCode::Char('d') => Command::Drain,
         KeyCode::Char('u') => Command::Uncordon,
         KeyCode::Char('>' | 'a') => Command::ScaleUp,

@@ -18,19 +18,20 @@ const SMALLEST: (u16, u16) = (60, 16);
 const NODE_ROWS: usize = 200;
 
 /// What the keys mean.
-const HELP: [&str; 12] = [
+const HELP: [&str; 13] = [
     "space  pause, go on        s  step to the next event",
     "+ -    faster, slower      q  quit",
-    "Tab    workloads or nodes  up, down  select",
+    "Tab    workloads or nodes  up, down, k, j  select",
     "",
-    "On a node:      k  kill its machine, or bring it back",
+    "On a node:      x  stop its machine, or bring it back",
     "                d  drain    u  uncordon",
-    "On a workload:  k  delete one of its pods without grace",
+    "On a workload:  x  delete one of its pods without grace",
     "                a  one replica more    z  one less",
     "",
     "Pods:  # ready   + runs, not ready   . starts   - ends",
     "       ! crashed or failed   = has ended",
-    "What you did is printed at the end, as entries of a timeline.",
+    "What breaks something is asked about first. Esc closes this.",
+    "What you did is printed at the end, as a timeline for the scenario.",
 ];
 
 /// One picture.
@@ -77,7 +78,7 @@ fn header(session: &Session) -> Paragraph<'_> {
 
 fn footer(session: &Session) -> Paragraph<'_> {
     if session.notice().is_empty() {
-        let keys = "space pause  s step  +/- speed  Tab/arrows select  k kill  d drain  a/z scale  ? help  q quit";
+        let keys = "space pause  s step  +/- speed  Tab/arrows select  x kill  d drain  a/z scale  ? help  q quit";
         Paragraph::new(keys).style(Modifier::DIM)
     } else {
         Paragraph::new(session.notice()).style(Color::Cyan)
@@ -221,7 +222,7 @@ fn event_line(line: &LogLine) -> Line<'_> {
 }
 
 fn draw_help(frame: &mut Frame<'_>, area: Rect) {
-    let [height, width] = [HELP.len() + 2, 66].map(|size| u16::try_from(size).unwrap_or(u16::MAX));
+    let [height, width] = [HELP.len() + 2, 70].map(|size| u16::try_from(size).unwrap_or(u16::MAX));
     let [middle] = Layout::vertical([Constraint::Length(height)])
         .flex(ratatui::layout::Flex::Center)
         .areas(area);

@@ -40,6 +40,10 @@ pub enum Panel {
 pub enum Command {
     /// Ends the program.
     Quit,
+    /// Closes the help, or gives up what was asked about; with neither open it ends the program.
+    Back,
+    /// Yes to what was asked.
+    Confirm,
     /// Time stands still, or goes on.
     Pause,
     /// Goes on to the next thing that is told.
@@ -82,6 +86,8 @@ pub struct Session {
     panel: Panel,
     selected: [usize; 2],
     shows_help: bool,
+    /// What breaks something, and waits for a yes.
+    asked: Option<TimelineAction>,
     done: Vec<TimelineEntry>,
     notice: String,
 }
@@ -101,6 +107,7 @@ impl Session {
             panel: Panel::Nodes,
             selected: [0, 0],
             shows_help: false,
+            asked: None,
             done: Vec::new(),
             notice: String::new(),
         }
@@ -109,6 +116,12 @@ impl Session {
     /// The run.
     pub const fn simulation(&self) -> &Simulation {
         &self.simulation
+    }
+
+    /// The fingerprint of the run so far.
+    #[cfg(test)]
+    pub fn digest(&mut self) -> u64 {
+        self.simulation.digest()
     }
 
     /// The scenario's name.
@@ -214,8 +227,18 @@ impl Session {
     /// Does what is asked for; false if that is to end.
     pub fn obey(&mut self, command: Command) -> bool {
         self.notice.clear();
+        // Whatever else is pressed is a no.
+        let asked = self.asked.take();
         match command {
             Command::Quit => return false,
+            Command::Back if asked.is_some() => {}
+            Command::Back if self.shows_help => self.shows_help = false,
+            Command::Back => return false,
+            Command::Confirm => {
+                if let Some(action) = asked {
+                    self.intervene(action);
+                }
+            }
             Command::Pause => {
                 self.is_paused = !self.is_paused;
                 self.target = self.simulation.now();
@@ -238,8 +261,16 @@ impl Session {
                 self.selected[self.panel as usize] = row.saturating_sub(1);
             }
             Command::Kill => self.kill(),
-            Command::Drain => self.on_node(TimelineAction::Drain),
-            Command::Uncordon => self.on_node(TimelineAction::Uncordon),
+            Command::Drain => {
+                if let Some(name) = self.node_or_notice() {
+                    self.ask(format!("drain {name}"), TimelineAction::Drain(name));
+                }
+            }
+            Command::Uncordon => {
+                if let Some(name) = self.node_or_notice() {
+                    self.intervene(TimelineAction::Uncordon(name));
+                }
+            }
             Command::ScaleUp => self.scale(1),
             Command::ScaleDown => self.scale(-1),
             Command::Help => self.shows_help = !self.shows_help,
@@ -269,26 +300,35 @@ impl Session {
         match self.panel {
             Panel::Nodes => {
                 let Some((id, name)) = self.selected_node() else { return };
-                let works = self.simulation.node_works(id);
-                self.intervene(if works {
-                    TimelineAction::KillNode(name)
+                if self.simulation.node_works(id) {
+                    let what = format!("stop the machine of {name}");
+                    self.ask(what, TimelineAction::KillNode(name));
                 } else {
-                    TimelineAction::RecoverNode(name)
-                });
+                    self.intervene(TimelineAction::RecoverNode(name));
+                }
             }
             Panel::Workloads => {
                 let Some(workload) = self.selected_workload() else { return };
+                let what = format!("delete a pod of {workload} without grace");
                 let deletion = PodDeletion { workload, count: 1, force: true };
-                self.intervene(TimelineAction::DeletePod(deletion));
+                self.ask(what, TimelineAction::DeletePod(deletion));
             }
         }
     }
 
-    fn on_node(&mut self, action: impl FnOnce(Name) -> TimelineAction) {
-        match (self.panel, self.selected_node()) {
-            (Panel::Nodes, Some((_, name))) => self.intervene(action(name)),
-            _ => "select a node first: Tab goes to the nodes".clone_into(&mut self.notice),
+    /// Asks before something is broken.
+    fn ask(&mut self, what: String, action: TimelineAction) {
+        self.notice = format!("{what}? y does it, any other key does not");
+        self.asked = Some(action);
+    }
+
+    /// The selected node; where there is none, what to press first.
+    fn node_or_notice(&mut self) -> Option<Name> {
+        let selected = self.selected_node().filter(|_| self.panel == Panel::Nodes);
+        if selected.is_none() {
+            "select a node first: Tab goes to the nodes".clone_into(&mut self.notice);
         }
+        selected.map(|(_, name)| name)
     }
 
     fn scale(&mut self, by: i32) {
@@ -312,6 +352,12 @@ impl Session {
     }
 
     fn intervene(&mut self, action: TimelineAction) {
+        self.simulation.go_to_free_instant();
+        if self.simulation.now() > self.end {
+            "the run is over".clone_into(&mut self.notice);
+            return;
+        }
+        self.target = self.target.max(self.simulation.now());
         let at = self.simulation.now() - SimTime::ZERO;
         let entry = TimelineEntry { at, every: None, action };
         self.simulation.intervene(&entry.action);
@@ -319,11 +365,16 @@ impl Session {
         self.done.push(entry);
     }
 
-    /// What the person did, as a timeline that does the same at the same times; empty if nothing.
+    /// What the person did, as a timeline with which the same seed gives the same run; empty if nothing.
     pub fn interventions_as_timeline(&self) -> String {
         let mut text = String::new();
         if !self.done.is_empty() {
-            text.push_str("# what you did, for the scenario:\ntimeline:\n");
+            let seed = self.simulation.seed();
+            let _ = writeln!(
+                text,
+                "# what you did; in the scenario, with --seed {seed}, it gives this run again:"
+            );
+            text.push_str("timeline:\n");
         }
         for entry in &self.done {
             // Writing to a string cannot fail.

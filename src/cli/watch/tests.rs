@@ -21,10 +21,16 @@ name: shop
 duration: 20m
 manifests: [web.yaml]
 cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 2}]}
-workloads: [{workload: Deployment/web, app: {warmUp: 2s}}]
+workloads: [{workload: Deployment/web, app: {warmUp: 2s}, requests: {cpuTime: {distribution: exponential, mean: 5ms}}}]
+traffic: [{service: web, load: {pattern: constant, rps: 20}}]
 ";
 
 const MANIFESTS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -37,14 +43,24 @@ spec:
 ";
 
 fn session() -> Session {
-    let source = Source::new("scenario.yaml", SCENARIO);
+    Session::new(simulation(SCENARIO), "shop".to_owned(), SimTime::from_secs(1_200))
+}
+
+fn simulation(scenario: &str) -> Simulation {
+    let source = Source::new("scenario.yaml", scenario);
     let text = ScenarioText::parse(&source, &[]).expect("a scenario");
     let manifests = vec![Source::new("web.yaml", MANIFESTS)];
     let files = ScenarioFiles { manifests, ..ScenarioFiles::default() };
     let resolved = ResolvedScenario { text, files: Arc::new(files), manifest_settings: Vec::new() };
     let blueprint = Blueprint::new(&resolved).expect("a scenario without mistakes");
-    let simulation = Simulation::new(blueprint.world(1).expect("a world"));
-    Session::new(simulation, "shop".to_owned(), SimTime::from_secs(1_200))
+    Simulation::new(blueprint.world(1).expect("a world"))
+}
+
+/// Presses a key that breaks something, and says yes.
+fn break_by(session: &mut Session, command: Command) {
+    assert!(session.obey(command));
+    assert!(session.notice().contains("? y does it"), "{}", session.notice());
+    assert!(session.obey(Command::Confirm));
 }
 
 fn run_to(session: &mut Session, seconds: i64) {
@@ -83,10 +99,10 @@ fn the_picture_shows_desired_and_observed_pods_on_nodes_and_events() {
 fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
     let mut session = session();
     run_to(&mut session, 60);
-    assert!(session.obey(Command::Kill));
+    break_by(&mut session, Command::Kill);
     let at_once = picture(&session, 110, 30);
     assert!(at_once.contains("Ready (but down)"), "{at_once}");
-    assert!(at_once.contains("{\"at\":\"1m\",\"killNode\":\"pool-1\"}"), "{at_once}");
+    assert!(at_once.contains("{\"at\":\"1m1ms\",\"killNode\":\"pool-1\"}"), "{at_once}");
     let state = |session: &Session| {
         let picture = picture(session, 110, 30);
         let mut rows = picture.lines().filter_map(|line| line.strip_prefix("│pool-1 "));
@@ -100,8 +116,8 @@ fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
     let timeline = session.interventions_as_timeline();
     assert_eq!(
         timeline,
-        "# what you did, for the scenario:\ntimeline:\n  - {\"at\":\"1m\",\"killNode\":\"pool-1\"}\n  - \
-         {\"at\":\"2m\",\"recoverNode\":\"pool-1\"}\n"
+        "# what you did; in the scenario, with --seed 1, it gives this run again:\ntimeline:\n  - \
+         {\"at\":\"1m1ms\",\"killNode\":\"pool-1\"}\n  - {\"at\":\"2m1ms\",\"recoverNode\":\"pool-1\"}\n"
     );
 }
 
@@ -117,7 +133,7 @@ fn a_workload_is_scaled_and_loses_a_pod_at_a_keypress() {
     run_to(&mut session, 90);
     let ready = |session: &Session| session.simulation().recorder().workloads[0].ready.value();
     assert_eq!(ready(&session), 4);
-    session.obey(Command::Kill);
+    break_by(&mut session, Command::Kill);
     assert_eq!(ready(&session), 3);
     run_to(&mut session, 120);
     assert_eq!(ready(&session), 4);
@@ -133,7 +149,7 @@ fn time_stands_still_while_paused_and_a_step_goes_to_the_next_event() {
     session.obey(Command::Step);
     assert_eq!(session.simulation().now(), SimTime::from_secs(120), "nothing is told for a minute");
     assert_eq!(session.simulation().recorder().log.len(), told);
-    session.obey(Command::Kill);
+    break_by(&mut session, Command::Kill);
     session.obey(Command::Step);
     assert!(session.simulation().recorder().log.len() > told);
     assert_eq!(session.pace(), Pace::Paused);
@@ -169,11 +185,71 @@ fn whatever_the_size_of_the_terminal_a_picture_is_drawn() {
 #[test]
 fn every_key_of_the_help_means_something() {
     let press = |code| command_of(KeyEvent::new(code, KeyModifiers::NONE));
-    for key in [' ', 's', '+', '-', 'q', 'k', 'd', 'u', 'a', 'z', '?'] {
+    for key in [' ', 's', '+', '-', 'q', 'x', 'y', 'j', 'k', 'd', 'u', 'a', 'z', '?'] {
         assert!(press(KeyCode::Char(key)).is_some(), "{key:?}");
     }
     assert_eq!(press(KeyCode::Tab), Some(Command::OtherPanel));
-    assert_eq!(press(KeyCode::Char('x')), None);
+    assert_eq!(press(KeyCode::Char('v')), None);
+    assert_eq!(press(KeyCode::Char('k')), Some(Command::Previous), "as in vi and less");
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(command_of(interrupt), Some(Command::Quit));
+}
+
+#[test]
+fn escape_closes_the_help_or_gives_up_a_question_before_it_ends_the_program() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    session.obey(Command::Help);
+    assert!(session.obey(Command::Back));
+    assert!(!session.shows_help());
+    session.obey(Command::Kill);
+    assert!(session.obey(Command::Back));
+    session.obey(Command::Confirm);
+    assert_eq!(session.interventions_as_timeline(), "", "what was given up is not done");
+    assert!(!session.obey(Command::Back));
+}
+
+#[test]
+fn what_breaks_something_is_done_after_a_yes_and_after_nothing_else() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    for breaks in [Command::Kill, Command::Drain] {
+        session.obey(breaks);
+        session.obey(Command::Pause);
+        session.obey(Command::Confirm);
+        assert_eq!(session.interventions_as_timeline(), "");
+    }
+    break_by(&mut session, Command::Drain);
+    assert!(session.interventions_as_timeline().contains("drain"));
+}
+
+#[test]
+fn what_a_session_prints_gives_the_same_run_as_a_scenario() {
+    let mut session = session();
+    run_to(&mut session, 60);
+    session.obey(Command::OtherPanel);
+    for _ in 0..2 {
+        break_by(&mut session, Command::Kill);
+    }
+    for at in [61, 200] {
+        run_to(&mut session, at);
+        session.obey(Command::ScaleUp);
+    }
+    // As a person presses a key: when some of what happens at this instant has happened.
+    while session.simulation().now() < SimTime::from_secs(430) {
+        session.step_towards(SimTime::from_secs(430));
+    }
+    session.obey(Command::OtherPanel);
+    break_by(&mut session, Command::Kill);
+    break_by(&mut session, Command::Drain);
+    session.obey(Command::Uncordon);
+    run_to(&mut session, 1_200);
+    let timeline = session.interventions_as_timeline();
+    assert_eq!(timeline.lines().count(), 2 + 7, "{timeline}");
+    let mut again = simulation(&format!("{SCENARIO}{timeline}"));
+    again.run_until(SimTime::from_secs(1_200));
+    assert_eq!(again.digest(), session.digest(), "{timeline}");
+    let mut without = simulation(SCENARIO);
+    without.run_until(SimTime::from_secs(1_200));
+    assert_ne!(without.digest(), session.digest());
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use manifest::karpenter::{NodePoolSpec, NodePoolTaint};
+
 /// Amounts by resource.
 pub(super) type Resources = BTreeMap<String, String>;
 
@@ -36,6 +38,7 @@ pub(super) struct Case {
     pub(super) pods: Vec<CasePod>,
     #[serde(default)]
     pub(super) pdbs: Vec<CaseBudget>,
+    pub(super) sequence: Option<Sequence>,
     pub(super) expected: Expected,
 }
 
@@ -45,6 +48,7 @@ pub(super) struct Case {
 pub(super) enum Layer {
     Provisioning,
     Disruption,
+    Sequence,
 }
 
 /// What came out, and how often each.
@@ -78,90 +82,7 @@ pub(super) struct OfferingChoice {
 #[serde(deny_unknown_fields)]
 pub(super) struct Pool {
     pub(super) name: String,
-    pub(super) spec: PoolSpec,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolSpec {
-    pub(super) template: PoolTemplate,
-    #[serde(default)]
-    pub(super) disruption: PoolDisruption,
-    #[serde(default)]
-    pub(super) limits: Resources,
-    #[serde(default)]
-    pub(super) weight: i32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolTemplate {
-    #[serde(default)]
-    pub(super) metadata: PoolMetadata,
-    pub(super) spec: PoolNodeSpec,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolMetadata {
-    #[serde(default)]
-    pub(super) labels: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) annotations: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolNodeSpec {
-    #[serde(default)]
-    pub(super) requirements: Vec<PoolRequirement>,
-    #[serde(default)]
-    pub(super) taints: Vec<CaseTaint>,
-    #[serde(default)]
-    pub(super) startup_taints: Vec<CaseTaint>,
-    pub(super) expire_after: Option<String>,
-    pub(super) termination_grace_period: Option<String>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "all pools of a recording have the same class")]
-    node_class_ref: Value,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolRequirement {
-    pub(super) key: String,
-    pub(super) operator: String,
-    #[serde(default)]
-    pub(super) values: Vec<String>,
-    pub(super) min_values: Option<i64>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CaseTaint {
-    pub(super) key: String,
-    #[serde(default)]
-    pub(super) value: String,
-    pub(super) effect: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PoolDisruption {
-    pub(super) consolidation_policy: Option<String>,
-    pub(super) consolidate_after: Option<String>,
-    #[serde(default)]
-    pub(super) budgets: Vec<PoolBudget>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolBudget {
-    pub(super) nodes: String,
-    #[serde(default)]
-    pub(super) reasons: Vec<String>,
-    pub(super) schedule: Option<String>,
-    pub(super) duration: Option<String>,
+    pub(super) spec: NodePoolSpec,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -194,9 +115,9 @@ pub(super) struct CaseNode {
     #[serde(default)]
     pub(super) annotations: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) taints: Vec<CaseTaint>,
+    pub(super) taints: Vec<NodePoolTaint>,
     #[serde(default)]
-    pub(super) startup_taints: Vec<CaseTaint>,
+    pub(super) startup_taints: Vec<NodePoolTaint>,
     #[serde(default)]
     pub(super) marked_for_deletion: bool,
     #[serde(default)]
@@ -252,4 +173,31 @@ pub(super) struct CaseBudget {
     #[serde(default)]
     pub(super) disruptions_allowed: i32,
     pub(super) unhealthy_pod_eviction_policy: Option<String>,
+}
+
+/// A timeline: what happens from outside, and how long everything takes, in seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sequence {
+    #[serde(default)]
+    pub(super) actions: Vec<SequenceAction>,
+    pub(super) disruption: bool,
+    pub(super) disruption_start_s: f64,
+    pub(super) requeue_latency_s: f64,
+    pub(super) launch_s: f64,
+    pub(super) register_s: f64,
+    pub(super) initialize_s: f64,
+    pub(super) terminate_s: f64,
+    pub(super) bind_hold_until_s: Option<f64>,
+    pub(super) until_s: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SequenceAction {
+    pub(super) at_s: f64,
+    #[serde(default)]
+    pub(super) add_pods: Vec<CasePod>,
+    #[serde(default)]
+    pub(super) delete_pods: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Recorded decisions of the real Karpenter: scheduling passes and disruption decisions. The schema is
+//! Recorded decisions of the real Karpenter: scheduling passes, disruption decisions and whole timelines. The schema is
 //! described in `docs/conform-karpenter.md`.
 
 mod case;
@@ -6,6 +6,7 @@ mod catalog;
 mod disruption;
 mod pools;
 mod provisioning;
+mod sequence;
 mod told;
 mod world;
 
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use super::json::first_gap;
 use super::recording::{RecordingError, inputs_of, parse, replay_lines};
-use super::{CaseOutcome, Difference};
+use super::{CaseOutcome, Difference, check_length};
 use case::{Case, Layer};
 use karpenter::Snapshot;
 use karpenter::ties::Ties;
@@ -46,7 +47,7 @@ fn replay_line(catalog: &Catalog, line: &str) -> Result<CaseOutcome, String> {
     let snapshot = world::snapshot(&case, catalog).map_err(in_case)?;
     let mut gap = None;
     for seed in 0..SEEDS {
-        let ours = outcome(&case, snapshot.clone(), seed);
+        let ours = outcome(&case, snapshot.clone(), seed).map_err(in_case)?;
         let gaps = case.expected.outcomes.iter().map(|recorded| difference(recorded, &ours));
         let mut gaps: Vec<_> = gaps.collect();
         if gaps.iter().any(Option::is_none) {
@@ -62,11 +63,16 @@ fn replay_line(catalog: &Catalog, line: &str) -> Result<CaseOutcome, String> {
 }
 
 /// What we decide, with this seed where chance has its part.
-fn outcome(case: &Case, mut snapshot: Snapshot, seed: u64) -> Value {
+fn outcome(case: &Case, mut snapshot: Snapshot, seed: u64) -> Result<Value, String> {
     snapshot.ties = Ties::seeded(seed);
     match case.layer {
-        Layer::Provisioning => provisioning::outcome(&snapshot),
-        Layer::Disruption => disruption::outcome(case, snapshot),
+        Layer::Provisioning => Ok(provisioning::outcome(&snapshot)),
+        Layer::Sequence => {
+            let sequence = case.sequence.as_ref().ok_or("sequence: is missing")?;
+            check_length("sequence.until_s", sequence.until_s)?;
+            sequence::outcome(case, sequence, snapshot)
+        }
+        Layer::Disruption => Ok(disruption::outcome(case, snapshot)),
     }
 }
 
@@ -87,6 +93,9 @@ fn drop_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| !NOT_COMPARED.contains(&name.as_str()));
+            if let Some(Value::Array(events)) = fields.get_mut("timeline") {
+                events.sort_by(sequence::by_time_and_kind);
+            }
             if let Some(Value::Array(candidates)) = fields.get_mut("candidates")
                 && candidates.iter().all(Value::is_array)
             {

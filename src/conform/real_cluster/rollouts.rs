@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::load::{SERVICES, fields, outcomes, services};
-use super::recorded::Recording;
+use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, SetUp, deployment};
+use super::story::{Happened, Stories, Story};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use faults::{ImageChange, TimelineAction};
+use kubelet::PodStep;
 use sim::Simulation;
 use sim::watch::{PodEvent, Seen};
 
@@ -22,8 +24,34 @@ const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
 /// All is over so long after that, and clients have given up.
 const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
 
+/// Steps of the new pods: in the recording's columns, and in a simulation.
+const MEASURES: [(&str, [&str; 2], [Happened; 2]); 4] = [
+    (
+        "new pods, created to sandbox asked for",
+        ["pod_created_watch", "sandbox_call"],
+        [Happened::Created, Happened::Step(PodStep::SandboxCalled)],
+    ),
+    (
+        "new pods, sandbox asked for to started",
+        ["sandbox_call", "start_returns"],
+        [Happened::Step(PodStep::SandboxCalled), Happened::Step(PodStep::Started(0))],
+    ),
+    (
+        "new pods, started to Ready",
+        ["start_returns", "ready_watch"],
+        [Happened::Step(PodStep::Started(0)), Happened::Ready],
+    ),
+    (
+        "new pods, created to Ready",
+        ["pod_created_watch", "ready_watch"],
+        [Happened::Created, Happened::Ready],
+    ),
+];
+
 /// What a run shows.
 struct Shown {
+    /// What happened to the new pods.
+    new_pods: Vec<Story>,
     /// From the change of the image until all new pods are Ready and all old ones gone (s).
     rollout: Option<f64>,
     /// Failed requests on new connections and on kept ones.
@@ -54,6 +82,18 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
             recorded: recorded("rollout_s"),
             simulated: shown.iter().filter_map(|one| one.rollout).collect(),
         });
+        let pods = recording.rows("rollout-pods").iter();
+        let new_pods: Vec<&Row> =
+            pods.filter(|row| row.text("case") == case && row.text("pod") == "new").collect();
+        for (name, [from, to], [first, last]) in &MEASURES {
+            let stories = shown.iter().flat_map(|one| &one.new_pods);
+            steps.push(Step {
+                name: format!("{case}: {name}"),
+                unit: Unit::Seconds,
+                recorded: new_pods.iter().filter_map(|row| row.seconds(from, to)).collect(),
+                simulated: stories.filter_map(|one| one.seconds(first, last)).collect(),
+            });
+        }
         for (position, (name, column)) in
             [("new", "new_failed"), ("kept", "ka_failed")].into_iter().enumerate()
         {
@@ -94,7 +134,13 @@ fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Sho
         .find(|one| matches!(one.what, Seen::Pod { event: PodEvent::Gone | PodEvent::Ready, .. }));
     let complete = last.filter(|_| is_complete).map(|one| one.at);
     let after = failed(&mut simulation);
+    let stories = Stories::of(watched);
     Ok(Shown {
+        new_pods: stories
+            .iter()
+            .filter(|one| one.first(&Happened::Created).is_some())
+            .cloned()
+            .collect(),
         rollout: complete.map(|at| (at - changed).as_secs_f64()),
         failed: [after[0] - before[0], after[1] - before[1]],
     })

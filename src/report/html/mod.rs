@@ -1,5 +1,6 @@
 //! The report as one page that works offline: everything is in it, nothing is fetched.
 
+mod assumptions;
 mod markup;
 mod tables;
 
@@ -7,7 +8,7 @@ use markup::{escape, fill, json_in_script, section};
 
 use super::charts::{Chart, charts, svg};
 use super::figures::{IGNORED_AT_THE_TOP, counted, latency, percent, span};
-use super::model::{Attention, Report, Severity};
+use super::model::{Answer, Attention, Report, Severity};
 
 /// The page.
 pub fn render(report: &Report) -> String {
@@ -18,7 +19,8 @@ pub fn render(report: &Report) -> String {
     let sections = [
         attention(report),
         tables::objectives(report),
-        pictures(&charts),
+        assumptions::assumptions(report),
+        pictures(&charts, report),
         tables::services(report),
         tables::workloads(report),
         tables::jobs(report),
@@ -64,16 +66,21 @@ fn tiles(report: &Report) -> Vec<String> {
         let (met, all) =
             (report.objectives.iter().filter(|one| one.met).count(), report.objectives.len());
         let verdict = if met == all { "good" } else { "bad" };
-        tiles.push(tile(verdict, &format!("{met} of {all}"), "objectives met"));
+        let moves = assumptions::of_tile(report, |answer| format!("{}", answer.objectives_met));
+        tiles.push(tile(verdict, &format!("{met} of {all}"), "objectives met", &moves));
     }
     // Of several services the one with the most traffic.
     if let Some(service) = report.services.iter().max_by_key(|service| service.arrived) {
         if let Some(of) = service.latency {
-            tiles.push(tile("", &latency(of.p95_ms), &format!("p95 of {}", service.service)));
+            let moves = assumptions::of_tile(report, assumptions::p95_of);
+            let what = format!("p95 of {}", service.service);
+            tiles.push(tile("", &latency(of.p95_ms), &what, &moves));
         }
         if let Some(share) = service.availability_by_requests {
             let what = format!("of requests to {} answered", service.service);
-            tiles.push(tile("", &percent(share), &what));
+            let answered = |answer: &Answer| percent(1.0 - answer.failed_share);
+            let moves = assumptions::of_tile(report, answered);
+            tiles.push(tile("", &percent(share), &what, &moves));
         }
     }
     let idle = report.cost.idle_usd.as_usd() / report.cost.nodes_usd.as_usd();
@@ -82,13 +89,14 @@ fn tiles(report: &Report) -> Vec<String> {
     } else {
         "a month".to_owned()
     };
-    tiles.push(tile("", &report.cost.month_usd.to_string(), &idle));
+    let moves = assumptions::of_tile(report, |answer| answer.month_usd.to_string());
+    tiles.push(tile("", &report.cost.month_usd.to_string(), &idle, &moves));
     tiles
 }
 
-fn tile(class: &str, figure: &str, what: &str) -> String {
+fn tile(class: &str, figure: &str, what: &str, moves: &str) -> String {
     format!(
-        "<div class=\"tile {class}\"><b>{}</b><span>{}</span></div>\n",
+        "<div class=\"tile {class}\"><b>{}</b><span>{}</span>{moves}</div>\n",
         escape(figure),
         escape(what)
     )
@@ -120,11 +128,11 @@ fn attention(report: &Report) -> String {
     section("Needs attention", &(shown + &details))
 }
 
-fn pictures(charts: &[Chart]) -> String {
+fn pictures(charts: &[Chart], report: &Report) -> String {
     let figures = charts.iter().enumerate().map(|(index, chart)| {
         format!("<figure data-chart=\"{index}\">\n{}</figure>\n", inline_svg(chart))
     });
-    section("Over time", &figures.collect::<String>())
+    section("Over time", &(assumptions::mark(report) + &figures.collect::<String>()))
 }
 
 /// The document without what only a file of its own needs: size and namespace.

@@ -1,5 +1,6 @@
 //! The tables of the page.
 
+use super::assumptions::mark;
 use super::markup::{Cell, escape, row, section, table};
 use crate::cells;
 use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
@@ -28,7 +29,8 @@ pub fn objectives(report: &Report) -> String {
             ]
         })
         .collect();
-    section("Objectives", &table(&["", "Subject", "Figure", "Value", "Limit", ""], &rows))
+    let table = table(&["", "Subject", "Figure", "Value", "Limit", ""], &rows);
+    section("Objectives", &(mark(report) + &table))
 }
 
 /// By how much an objective was missed, and in how many minutes.
@@ -53,7 +55,8 @@ pub fn services(report: &Report) -> String {
         ["Service", "Requests", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max", "Available"];
     let mut content = table(&heads, &rows.collect::<Vec<_>>());
     content.extend(report.services.iter().map(outcomes));
-    section("Services", &format!("<p class=\"muted\">Latency of answered requests.</p>\n{content}"))
+    let note = "<p class=\"muted\">Latency of answered requests.</p>\n";
+    section("Services", &format!("{}{note}{content}", mark(report)))
 }
 
 /// Replicas, rescales, waiting.
@@ -80,7 +83,7 @@ pub fn workloads(report: &Report) -> String {
     ];
     let note = "<p class=\"muted\">Replicas and ready pods: smallest / mean over time / largest. \
                 Waited: time without a node, summed over pods.</p>\n";
-    section("Workloads", &format!("{}{note}", table(&heads, &rows)))
+    section("Workloads", &format!("{}{}{note}", mark(report), table(&heads, &rows)))
 }
 
 /// Outcomes of Jobs.
@@ -102,7 +105,7 @@ pub fn jobs(report: &Report) -> String {
     ];
     let note = "<p class=\"muted\">At once: unfinished Jobs, smallest / mean over time / largest. \
                 Took: from creation to completion.</p>\n";
-    section("Jobs", &format!("{}{note}", table(&heads, &rows)))
+    section("Jobs", &format!("{}{}{note}", mark(report), table(&heads, &rows)))
 }
 
 /// Nodes, their use and price.
@@ -126,7 +129,7 @@ pub fn pools(report: &Report) -> String {
     ];
     let note = "<p class=\"muted\">Nodes: smallest / mean over time / largest. Shares are of what \
                 the nodes can allocate.</p>\n";
-    section("Nodes", &format!("{}{note}", table(&heads, &rows)))
+    section("Nodes", &format!("{}{}{note}", mark(report), table(&heads, &rows)))
 }
 
 /// The bill.
@@ -143,10 +146,11 @@ pub fn cost(report: &Report) -> String {
         .million_requests_usd
         .map(|usd| format!(", {usd} per million answered requests"))
         .unwrap_or_default();
-    let mut parts = vec![format!(
+    let mut parts = vec![mark(report)];
+    parts.push(format!(
         "<p>{} in this run, {} a month of 730 hours{million}.</p>\n",
         cost.total_usd, cost.month_usd
-    )];
+    ));
     if !cost.unpriced.is_empty() {
         let pools = escape(&cost.unpriced.join(", "));
         parts.push(format!("<p class=\"warn\">Without a price, in no sum: {pools}</p>\n"));

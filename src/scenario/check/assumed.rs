@@ -16,7 +16,7 @@ impl Checker<'_> {
                     "a {} cannot be assumed, as more of it matters than its name",
                     object.kind
                 );
-                let help = "assume ConfigMaps, Secrets and ServiceAccounts; write a manifest of anything else";
+                let help = "assume ConfigMaps, Secrets, ServiceAccounts and claims; write a manifest of anything else";
                 self.error(&path, message, help);
             } else if self.at_start.objects.contains(object) {
                 let message = format!("{object} is among the manifests");

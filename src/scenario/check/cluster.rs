@@ -15,7 +15,7 @@ impl Checker<'_> {
         let pools_path = cluster.field("nodePools");
         let pools = &self.text.scenario.cluster.node_pools;
         let nodes: usize = pools.iter().map(|pool| pool.count.most() as usize).sum();
-        if nodes == 0 && self.ever.nodes.is_empty() {
+        if nodes == 0 && self.ever.nodes.is_empty() && !self.has_node_pools() {
             self.error(
                 &pools_path,
                 "the cluster has no node",

@@ -42,7 +42,7 @@ impl Checker<'_> {
 
     pub(super) fn pool_exists(&mut self, path: &FieldPath, pool: &Name) {
         let pools = &self.text.scenario.cluster.node_pools;
-        if !pools.iter().any(|known| known.name == *pool) {
+        if !pools.iter().any(|known| known.name == *pool) && !self.is_node_pool(pool) {
             let help = listed("pools", pools.iter().map(|known| known.name.to_string()));
             self.error(path, format!("there is no pool {pool}"), help);
         }

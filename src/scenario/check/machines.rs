@@ -61,6 +61,9 @@ impl Checker<'_> {
         let has_bounds = |pool: &&NodePool| pool.count.bounds().is_some();
         let Some(settings) = cluster.autoscaler.as_ref() else { return };
         let Some(settings) = &settings.cluster_autoscaler else {
+            if settings.karpenter.is_some() {
+                return;
+            }
             if let Some(pool) = cluster.node_pools.iter().find(has_bounds) {
                 let message = format!("nobody makes the pool {} larger or smaller", pool.name);
                 let help = "add clusterAutoscaler, such as {clusterAutoscaler: {flags: {}}}";

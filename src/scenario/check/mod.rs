@@ -8,6 +8,7 @@ mod calls;
 mod cluster;
 mod faults;
 mod ingress;
+pub(crate) mod karpenter;
 mod machines;
 mod metrics;
 mod objectives;
@@ -42,6 +43,7 @@ impl ResolvedScenario {
         checker.provenance();
         checker.cluster();
         checker.machines();
+        checker.karpenter();
         checker.workloads(&self.files);
         checker.calls();
         checker.traffic(&self.files);

@@ -86,7 +86,8 @@ impl Checker<'_> {
         }
         let pools = &self.text.scenario.cluster.node_pools;
         let has_price =
-            pools.iter().any(|pool| pool.instance_type.is_some() || pool.price_per_hour.is_some());
+            pools.iter().any(|pool| pool.instance_type.is_some() || pool.price_per_hour.is_some())
+                || self.has_node_pools();
         if !has_price {
             self.warn(
                 path,

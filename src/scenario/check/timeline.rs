@@ -176,10 +176,12 @@ impl Checker<'_> {
     }
 
     fn zone_exists(&mut self, path: &FieldPath, zone: &Name) {
+        let karpenter = self.text.scenario.cluster.karpenter_settings();
         let pools = self.text.scenario.cluster.node_pools.iter();
         let mut zones: Vec<String> = pools
             .flat_map(|pool| &pool.zones)
             .chain(self.ever.nodes.values().flatten())
+            .chain(self.has_node_pools().then_some(&karpenter.zones).into_iter().flatten())
             .map(ToString::to_string)
             .collect();
         zones.sort();

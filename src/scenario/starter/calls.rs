@@ -1,42 +1,67 @@
-//! The calls of a starter scenario: each request asks the Services whose addresses are in the environment.
+//! The calls of a starter scenario: those of traces, and where there are none each request asks the Services whose
+//! addresses are in the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use super::traced::Traced;
 use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
 
-/// Which Services each workload calls, without circles.
+/// Which Services each workload calls, and how often for each request to it, without circles.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls<'a> {
-    by_caller: BTreeMap<&'a ObjectReference, BTreeSet<NamespacedName>>,
+    by_caller: BTreeMap<&'a ObjectReference, BTreeMap<NamespacedName, f64>>,
     /// The workload that answers for a Service that is called.
     answers: BTreeMap<NamespacedName, &'a ObjectReference>,
 }
 
 impl<'a> Calls<'a> {
     /// Those among workloads that take requests.
-    pub(super) fn of(inventory: &'a Inventory, serving: &[&'a ObjectReference]) -> Self {
+    pub(super) fn of(
+        inventory: &'a Inventory,
+        serving: &[&'a ObjectReference],
+        traced: &Traced,
+    ) -> Self {
         let mut calls = Self::default();
+        // What is measured comes first, so that no guess stands in its way.
         for caller in serving {
+            for call in traced.of(caller).into_iter().flat_map(|one| &one.calls) {
+                calls.add(inventory, serving, caller, &call.service, call.per_request());
+            }
+        }
+        for caller in serving.iter().filter(|caller| traced.of(caller).is_none()) {
             for service in inventory.addressed(caller) {
-                let callee = inventory.workloads_behind(&service).find(|one| serving.contains(one));
-                let Some(callee) = callee else { continue };
-                if !calls.visits(callee).contains_key(*caller) {
-                    calls.answers.insert(service.clone(), callee);
-                    calls.by_caller.entry(caller).or_default().insert(service);
-                }
+                calls.add(inventory, serving, caller, &service, 1.0);
             }
         }
         calls
     }
 
-    /// The Services that a workload calls.
-    pub(super) fn from(&self, caller: &ObjectReference) -> impl Iterator<Item = &NamespacedName> {
-        self.by_caller.get(caller).into_iter().flatten()
+    /// Adds calls, unless they would come back to their caller.
+    fn add(
+        &mut self,
+        inventory: &'a Inventory,
+        serving: &[&'a ObjectReference],
+        caller: &'a ObjectReference,
+        service: &NamespacedName,
+        times: f64,
+    ) {
+        let callee = inventory.workloads_behind(service).find(|one| serving.contains(one));
+        let Some(callee) = callee else { return };
+        if !self.visits(callee).contains_key(caller) {
+            self.answers.insert(service.clone(), callee);
+            let of_caller = self.by_caller.entry(caller).or_default();
+            *of_caller.entry(service.clone()).or_default() += times;
+        }
     }
 
-    /// Writes the calls of a request to a workload.
+    /// The Services that a workload calls.
+    pub(super) fn from(&self, caller: &ObjectReference) -> impl Iterator<Item = &NamespacedName> {
+        self.by_caller.get(caller).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// Writes the calls that a request to a workload is guessed to make.
     pub(super) fn write(&self, out: &mut String, caller: &ObjectReference) -> fmt::Result {
         let mut called = self.from(caller).peekable();
         if called.peek().is_none() {
@@ -66,8 +91,10 @@ impl<'a> Calls<'a> {
         let mut visits = BTreeMap::from([(first, 1.0)]);
         for caller in callers_first {
             let times = visits.get(caller).copied().unwrap_or_default();
-            for callee in self.from(caller).filter_map(|service| self.answers.get(service)) {
-                *visits.entry(callee).or_insert(0.0) += times;
+            for (service, calls) in self.by_caller.get(caller).into_iter().flatten() {
+                if let Some(callee) = self.answers.get(service) {
+                    *visits.entry(callee).or_insert(0.0) += times * calls;
+                }
             }
         }
         visits
@@ -117,7 +144,7 @@ mod tests {
         ];
         let inventory = Inventory::of(&[Source::new("all.yaml", texts.concat())]);
         let serving: Vec<_> = inventory.workloads.keys().collect();
-        let calls = Calls::of(&inventory, &serving);
+        let calls = Calls::of(&inventory, &serving, &Traced::default());
         let by_name = |name: &str| {
             let of_name = serving.iter().find(|one| *one.id.name == *name);
             *of_name.expect("it is there")

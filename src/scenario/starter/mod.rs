@@ -6,6 +6,8 @@ mod guesses;
 mod llm;
 mod metrics;
 mod sizing;
+mod traced;
+mod workloads;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use guesses::Guesses;
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 use sizing::{Pool, pools};
+pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
 use yaml::{comment, joined, scalar};
@@ -43,6 +46,8 @@ pub struct Starter<'a> {
     pub schema: &'a str,
     /// What is in the manifests.
     pub inventory: &'a Inventory,
+    /// What traces tell of them.
+    pub traced: &'a Traced,
 }
 
 impl Starter<'_> {
@@ -60,7 +65,7 @@ impl Starter<'_> {
         let models = self.models(&sized);
         let serving: Vec<&ObjectReference> =
             services.iter().map(|(_, workload)| *workload).collect();
-        let calls = Calls::of(self.inventory, &serving);
+        let calls = Calls::of(self.inventory, &serving, self.traced);
         let routed: BTreeSet<&NamespacedName> =
             entrances.iter().flat_map(|entrance| entrance.services.iter().copied()).collect();
         let asked: Vec<(&NamespacedName, &ObjectReference)> = services
@@ -78,15 +83,19 @@ impl Starter<'_> {
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, &asked, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
+        // A model that nothing asks has no lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty(),
             has_applications: services.iter().any(|service| is_plain(&service)),
-            has_models: !models.is_empty(),
+            has_untraced: services
+                .iter()
+                .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
+            has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !entrances.is_empty(),
             has_traffic: out.contains("\ntraffic:\n"),
         };
-        guesses.write(out)
+        guesses.write(out, &self.traced.settings(&serving))
     }
 
     /// The workloads that serve language models, with the GPUs of their nodes.
@@ -122,7 +131,10 @@ impl Starter<'_> {
         let shape = self.inventory.workloads.get(workload);
         match (models.get(workload), shape) {
             (Some((served, gpu)), Some(shape)) => served.guessed_rps(gpu, shape.replicas),
-            _ => guessed_rps(shape),
+            _ => {
+                let traced = self.traced.of(workload);
+                guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
+            }
         }
     }
 
@@ -137,7 +149,11 @@ impl Starter<'_> {
         names.sort_by_key(|service| !routed.contains(service));
         let mut services: Vec<_> = names
             .into_iter()
-            .filter_map(|service| Some((service, self.inventory.workloads_behind(service).next()?)))
+            .filter_map(|service| {
+                // The pods of a Job answer nobody, and are described as what they are.
+                let mut behind = self.inventory.workloads_behind(service);
+                Some((service, behind.find(|workload| !workload.kind.is_batch())?))
+            })
             .filter(|(_, workload)| served.insert(*workload))
             .collect();
         services.sort_unstable();
@@ -146,8 +162,9 @@ impl Starter<'_> {
 
     /// Hosts and paths that Ingresses and HTTPRoutes bring to Services with workloads behind them.
     fn entrances(&self) -> Vec<Entrance<'_>> {
-        let has_workload =
-            |service: &NamespacedName| self.inventory.workloads_behind(service).next().is_some();
+        let has_workload = |service: &NamespacedName| {
+            self.inventory.workloads_behind(service).any(|workload| !workload.kind.is_batch())
+        };
         let routes = self.inventory.routing.entrances().filter_map(|(host, path, rule)| {
             let rules = self.inventory.routing.candidates(&host, path).into_iter();
             let weighted = rules.flat_map(|rule| &rule.backends).filter(|one| one.weight > 0);
@@ -239,76 +256,6 @@ cluster:
             }
         }
         Ok(())
-    }
-
-    fn write_workloads(
-        &self,
-        out: &mut String,
-        services: &[(&NamespacedName, &ObjectReference)],
-        models: &Models<'_>,
-        calls: &Calls<'_>,
-    ) -> fmt::Result {
-        out.write_str("\n# What manifests do not say: how each application behaves.\nworkloads:")?;
-        let serving: Vec<&ObjectReference> = self
-            .inventory
-            .workloads
-            .keys()
-            .filter(|workload| services.iter().any(|(_, behind)| behind == workload))
-            .collect();
-        let is_batch = |workload: &&ObjectReference| workload.kind.is_batch();
-        let batch: Vec<_> = self.inventory.workloads.keys().filter(is_batch).collect();
-        let (with_models, serving): (Vec<_>, Vec<_>) =
-            serving.into_iter().partition(|workload| models.contains_key(*workload));
-        for (index, workload) in with_models.iter().enumerate() {
-            if index == 0 {
-                writeln!(out)?;
-            }
-            let (served, gpu) = &models[*workload];
-            served.write(out, workload, gpu)?;
-        }
-        let Some((first, others)) = serving.split_first() else {
-            if !with_models.is_empty() {
-                return write_batch(out, &batch);
-            }
-            if batch.is_empty() {
-                return writeln!(out, " []      # no Service has pods behind it");
-            }
-            writeln!(out)?;
-            return write_batch(out, &batch);
-        };
-        if with_models.is_empty() {
-            writeln!(out)?;
-        }
-        write!(
-            out,
-            "\
-\x20 - workload: {first}
-    app:
-      imagePull: 10s         # GUESS: pulling the image on a node that does not have it
-      start: 1s              # from the image to the running process
-      warmUp: 5s             # GUESS: from the running process to the first good answer
-      warmUpCpuMilli: 500    # GUESS: CPU that this takes, 1000 = one core
-    requests:
-      concurrency: 32        # GUESS: requests that a pod works on at once (threads, workers)
-      queue: 1000            # requests that wait in a pod; more are refused
-      # GUESS: CPU time of one request. Measure: CPU seconds of the pods over the number of requests.
-      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}
-      # GUESS: time in which a request waits for others (database, upstream) without burning CPU.
-      waitTime: {{distribution: exponential, mean: 30ms}}
-"
-        )?;
-        calls.write(out, first)?;
-        for workload in others {
-            writeln!(out, "  - workload: {workload}                 # GUESS, as above")?;
-            writeln!(out, "    app: {{imagePull: 10s, warmUp: 5s, warmUpCpuMilli: 500}}")?;
-            writeln!(out, "    requests:")?;
-            writeln!(out, "      concurrency: 32")?;
-            writeln!(out, "      queue: 1000")?;
-            writeln!(out, "      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}")?;
-            writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
-            calls.write(out, workload)?;
-        }
-        write_batch(out, &batch)
     }
 
     /// Requests that come by routes: together as many as their Services would get without.
@@ -421,21 +368,12 @@ fn guessed_load(rps: f64, has_waves: bool) -> String {
     format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
 }
 
-/// How long the pods of Jobs run: without it they would for ever.
-fn write_batch(out: &mut String, batch: &[&ObjectReference]) -> fmt::Result {
-    for workload in batch {
-        writeln!(out, "  - workload: {workload}")?;
-        writeln!(out, "    app: {{runsFor: 5m}}    # GUESS: how long one of its pods runs")?;
-    }
-    Ok(())
-}
-
 /// Requests per second that keep a part of the requested CPU busy.
-fn guessed_rps(shape: Option<&PodShape>) -> f64 {
+fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
     let Some(shape) = shape else { return 1.0 };
     let requested = shape.requests.get("cpu").map(MilliCpu::from).filter(|cpu| cpu.0 > 0);
     let cores = requested.unwrap_or(UNSTATED_CPU).as_cores() * shape.replicas.max(1) as f64;
-    libm::round(cores * BUSY / CPU_SECONDS).max(1.0)
+    libm::round(cores * BUSY / cpu_seconds).max(1.0)
 }
 
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {

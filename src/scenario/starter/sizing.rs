@@ -2,17 +2,17 @@
 //! when their autoscalers have gone as far as they may. A first guess, to be improved by a person.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::llm::{Served, gpu_of, hinted_gpu};
 use crate::inventory::{Inventory, PodShape};
 use capacity::catalog::{self, Filter};
 use capacity::node_type::NodeType;
 use capacity::reserved::Provider;
-use cluster::ObjectReference;
 use cluster::pod_template::ResourceList;
+use cluster::{Name, ObjectReference};
 use traffic::llm::catalog::Gpu;
-use units::{Bytes, MilliCpu, Quantity};
+use units::{Bytes, MilliCpu};
 
 /// General-purpose types, from small to large.
 const GENERAL: [&str; 8] = [
@@ -29,7 +29,7 @@ const GENERAL: [&str; 8] = [
 const MANY_NODES: i64 = 12;
 /// Room beside the requests, for system pods and for pods that are replaced: numerator, denominator.
 const SLACK: (i128, i128) = (5, 4);
-/// The resource by which GPUs are asked for.
+#[cfg(test)]
 const GPU: &str = "nvidia.com/gpu";
 /// Label by which pods ask for an instance type.
 const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
@@ -58,25 +58,42 @@ struct Group<'a> {
     served: Vec<Served<'a>>,
     /// All labels that their nodes must have.
     selector: BTreeMap<String, String>,
+    /// How many pods there may be of which no two share a node.
+    apart: i64,
 }
 
 /// A pool for each set of node labels that pods ask for, GPU pods apart.
 pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
-    let mut groups: BTreeMap<(bool, BTreeMap<String, String>), Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<Name>, BTreeMap<String, String>), Group> = BTreeMap::new();
+    let devices = devices();
     for (workload, shape) in &inventory.workloads {
-        let is_gpu = shape.requests.get(GPU).is_some();
+        let device = devices.iter().find(|device| shape.requests.get(device).is_some());
         let labels = asked_labels(shape);
-        let group = groups.entry((is_gpu, labels)).or_default();
+        let group = groups.entry((device.cloned(), labels)).or_default();
         group.workloads.push(workload.clone());
-        group.pods.push((shape.requests.clone(), most_replicas(inventory, workload, shape)));
+        let most = most_replicas(inventory, workload, shape);
+        group.pods.push((shape.requests.clone(), most));
+        if shape.takes_node_port {
+            group.apart += most;
+        } else if shape.keeps_apart {
+            group.apart = group.apart.max(most);
+        }
         group.served.extend(shape.server.as_ref().map(Served::of));
         group.selector.extend(shape.node_selector.clone());
     }
     let mut pools: Vec<Pool> = Vec::new();
-    for ((is_gpu, labels), group) in groups {
-        let sized =
-            if is_gpu { gpu_type(&group) } else { counted(&general_types(), &group.pods, 2) };
+    for ((device, labels), mut group) in groups {
+        let least = group.apart;
+        let of_device = device.as_ref().and_then(|device| {
+            let known = |name: &Name| !name.contains('/') || name == device;
+            let pods = group.pods.iter().map(|(requests, count)| (only(requests, known), *count));
+            group.pods = pods.collect();
+            device_type(&group, device)
+        });
+        let is_gpu = of_device.is_some();
+        let sized = of_device.or_else(|| general_type(&group.pods, least.max(2)));
         let Some((node_type, count)) = sized else { continue };
+        let count = count.max(least);
         let kind = if is_gpu { "gpu" } else { "general" };
         let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
         let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
@@ -84,6 +101,22 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
         pools.push(Pool { name, node_type, count, labels, workloads: group.workloads, gpu });
     }
     pools
+}
+
+/// The devices that machines of the catalog have, by the resources that ask for them.
+fn devices() -> BTreeSet<Name> {
+    let of_type = |node_type: &NodeType| {
+        let capacity = node_type.capacity();
+        let names: Vec<Name> = capacity.iter().map(|(name, _)| name.clone()).collect();
+        names.into_iter().filter(|name| name.contains('/'))
+    };
+    catalog::node_types().iter().flat_map(of_type).collect()
+}
+
+/// Some of the amounts.
+fn only(requests: &ResourceList, takes: impl Fn(&Name) -> bool) -> ResourceList {
+    let taken = requests.iter().filter(|(name, _)| takes(name));
+    taken.map(|(name, amount)| (name.clone(), amount)).collect()
 }
 
 /// Labels of the node that only a pool can give; the cloud gives the rest.
@@ -126,13 +159,34 @@ fn counted(
     last
 }
 
+/// The general-purpose type for these pods, and how many. What no machine has (a device that somebody adds to nodes) and
+/// pods that are too large for any of them do not count: those wait, and the run says why.
+fn general_type(pods: &[(ResourceList, i64)], least: i64) -> Option<(NodeType, i64)> {
+    let types = general_types();
+    if let Some(found) = counted(&types, pods, least) {
+        return Some(found);
+    }
+    let largest = types.last()?.allocatable();
+    let fits = |requests: &ResourceList| {
+        requests.iter().all(|(name, amount)| {
+            largest.get(name).is_none_or(|most| amount.nanos() <= most.nanos())
+        })
+    };
+    let rest: Vec<(ResourceList, i64)> = pods
+        .iter()
+        .filter(|(requests, _)| fits(requests))
+        .map(|(requests, count)| (only(requests, |name| largest.get(name).is_some()), *count))
+        .collect();
+    counted(&types, &rest, least)
+}
+
 fn general_types() -> Vec<NodeType> {
     GENERAL.iter().filter_map(|name| catalog::find(name).ok()).collect()
 }
 
-/// The cheapest type with the GPUs that the pods ask for by label; else with GPUs into which their language
+/// The cheapest type with the devices that the pods ask for by label; else with GPUs into which their language
 /// models fit; else with enough of any. Of the cloud that their labels name, or of AWS, where it has one.
-fn gpu_type(group: &Group<'_>) -> Option<(NodeType, i64)> {
+fn device_type(group: &Group<'_>, device: &str) -> Option<(NodeType, i64)> {
     if let Some(name) = group.selector.get(INSTANCE_TYPE_LABEL)
         && let Ok(named) = catalog::find(name)
         && let Some(found) = counted(&[named], &group.pods, 1)
@@ -146,7 +200,8 @@ fn gpu_type(group: &Group<'_>) -> Option<(NodeType, i64)> {
         group.served.iter().all(|served| gpu.is_some_and(|gpu| served.fits(gpu)))
     };
     let cloud = cloud_of(&group.selector);
-    let [of_cloud, of_any] = [Some(cloud), None].map(|cloud| gpu_types(cloud, &group.pods));
+    let [of_cloud, of_any] =
+        [Some(cloud), None].map(|cloud| types_with(device, cloud, &group.pods));
     let stages: [Stage<'_>; 6] = [
         (&of_cloud, &|one| is_hinted(one) && fits(one)),
         (&of_any, &|one| is_hinted(one) && fits(one)),
@@ -174,16 +229,20 @@ fn cloud_of(selector: &BTreeMap<String, String>) -> Provider {
     }
 }
 
-/// Machines with enough GPUs for the largest pod, by their price.
-fn gpu_types(provider: Option<Provider>, pods: &[(ResourceList, i64)]) -> Vec<NodeType> {
-    let most = pods.iter().filter_map(|(requests, _)| requests.get(GPU)).max();
-    let filter =
-        Filter { provider, min_gpus: most.map_or(1, Quantity::value), ..Filter::default() };
-    let mut types: Vec<NodeType> = catalog::node_types()
-        .iter()
-        .filter(|node_type| filter.accepts(node_type) && node_type.capacity().get(GPU).is_some())
-        .cloned()
-        .collect();
+/// Machines with enough of a device for the largest pod, by their price.
+fn types_with(
+    device: &str,
+    provider: Option<Provider>,
+    pods: &[(ResourceList, i64)],
+) -> Vec<NodeType> {
+    let most = pods.iter().filter_map(|(requests, _)| requests.get(device)).max();
+    let filter = Filter { provider, ..Filter::default() };
+    let has_enough = |node_type: &&NodeType| {
+        let has = node_type.capacity().get(device);
+        has.is_some_and(|has| most.is_none_or(|most| most <= has))
+    };
+    let accepted = catalog::node_types().iter().filter(|node_type| filter.accepts(node_type));
+    let mut types: Vec<NodeType> = accepted.filter(has_enough).cloned().collect();
     types.sort_by_key(|node_type| (node_type.on_demand, Reverse(node_type.machine.cpu)));
     types
 }
@@ -200,12 +259,25 @@ fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<
             *total.entry(resource).or_default() += amount.nanos() * i128::from(*count);
         }
     }
+    // Of large pods a node holds one or two, and what is left of it holds none.
+    let large: i128 =
+        pods.iter().filter_map(|(requests, count)| large(allocatable, requests, *count)).sum();
     let counts = total.into_iter().map(|(resource, amount)| {
         let per_node = allocatable.get(resource).map_or(1, |amount| amount.nanos().max(1));
         let (wanted, given) = (amount * SLACK.0, per_node * SLACK.1);
         (wanted + given - 1) / given
     });
-    i64::try_from(counts.max().unwrap_or(1)).ok()
+    i64::try_from(counts.max().unwrap_or(1).max(large)).ok()
+}
+
+/// How many nodes these pods take, if a node holds no more than two of them.
+fn large(allocatable: &ResourceList, requests: &ResourceList, count: i64) -> Option<i128> {
+    let most = requests
+        .iter()
+        .filter(|(_, amount)| amount.nanos() > 0)
+        .filter_map(|(name, amount)| Some(allocatable.get(name)?.nanos() / amount.nanos()));
+    let per_node = most.min().filter(|most| (1..=2).contains(most))?;
+    Some((i128::from(count) + per_node - 1) / per_node)
 }
 
 impl Pool {
@@ -244,6 +316,8 @@ mod tests {
         // 10 CPU and a quarter: 12.5 of 2 each.
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1"), ("memory", "1Gi")]), 10)]), Some(7));
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1m")]), 100)]), Some(5));
+        // One of each fits beside nothing: half of each node stays free.
+        assert_eq!(count_of(&node, &[(list(&[("cpu", "1.1")]), 4)]), Some(4));
         assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);
         assert_eq!(count_of(&node, &[(list(&[(GPU, "1")]), 1)]), None);
     }
@@ -260,9 +334,20 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_no_machine_has_does_not_keep_a_pod_from_a_node() {
+        let pods = vec![
+            (list(&[("cpu", "1"), ("example.com/dongle", "2")]), 1),
+            (list(&[("cpu", "500")]), 1),
+        ];
+        assert_eq!(general_type(&pods, 2).map(|(_, count)| count), Some(2));
+        assert!(devices().contains("aws.amazon.com/neuron"));
+    }
+
+    #[test]
     fn pods_with_gpus_get_machines_with_gpus() {
         let pods = vec![(list(&[("cpu", "4"), (GPU, "4")]), 2)];
-        let (node_type, count) = gpu_type(&Group { pods, ..Group::default() }).expect("it fits");
+        let (node_type, count) =
+            device_type(&Group { pods, ..Group::default() }, GPU).expect("it fits");
         assert!(node_type.gpus.is_some_and(|gpus| gpus.count >= 4));
         assert!(count >= 2);
     }

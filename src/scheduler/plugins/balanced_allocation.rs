@@ -78,4 +78,10 @@ mod tests {
         // c: before 0/0 -> 100; with |0.0625-0.25|/2 -> 90.
         assert_eq!(balance_score(two((0, 16), (0, 16)), two((1, 16), (4, 16))), 70);
     }
+
+    #[test]
+    fn what_is_overcommitted_counts_as_full() {
+        let full = balance_score(two((8, 8), (8, 8)), two((8, 8), (8, 8)));
+        assert_eq!(balance_score(two((16, 8), (8, 8)), two((24, 8), (8, 8))), full);
+    }
 }

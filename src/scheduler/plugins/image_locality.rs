@@ -59,5 +59,10 @@ mod tests {
         assert_eq!(image_score(23 * MEBIBYTE, 1), 0);
         assert_eq!(image_score(2000 * MEBIBYTE, 1), 100);
         assert_eq!(image_score(500 * MEBIBYTE, 1), 48);
+        assert_eq!(
+            image_score(1000 * MEBIBYTE, 2),
+            49,
+            "each container has a threshold of its own"
+        );
     }
 }

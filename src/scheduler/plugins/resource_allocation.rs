@@ -264,6 +264,8 @@ mod tests {
         let strategy = ScoringStrategy::RequestedToCapacityRatio(shape);
         assert_eq!(strategy.score([of(1, 3)].into_iter()), 67);
         assert_eq!(strategy.score([of(1, 2), of(2, 2)].into_iter()), 50);
+        let full_is_best = ScoringStrategy::RequestedToCapacityRatio(vec![(0, 0), (100, 100)]);
+        assert_eq!(full_is_best.score([of(9, 8)].into_iter()), 100, "more than all is all");
         assert_eq!(along(&[(20, 20), (70, 90)], 10), 20);
         assert_eq!(along(&[(20, 20), (70, 90)], 45), 55);
         assert_eq!(along(&[(20, 20), (70, 90)], 99), 90);

@@ -1,5 +1,7 @@
 //! One machine of the cloud, from its request until it is gone.
 
+use std::sync::Arc;
+
 use cluster::Name;
 use cluster::node::{ConditionStatus, NOT_READY_TAINT, Node, NodeReady, Taint};
 use cluster::pod_template::{ResourceList, TaintEffect};
@@ -14,10 +16,12 @@ use scenario::machines::MachineTimes;
 pub(super) struct Machine {
     /// Its name, which is that of its node.
     pub(super) name: Name,
-    /// Its group, by place.
-    pub(super) group: usize,
-    /// Its zone, by place among the group's templates.
+    /// Its group, by place; absent for an instance that was asked for by itself.
+    pub(super) group: Option<usize>,
+    /// Its zone, by place among the group's templates; of an instance the one that is taken, among its choices.
     pub(super) zone: usize,
+    /// What an instance may be, the best first.
+    pub(super) choices: Arc<[Arc<Node>]>,
     pub(super) phase: Phase,
     /// When its next step is.
     pub(super) due: Option<SimTime>,

@@ -1,5 +1,6 @@
 //! The cloud: machines that are asked for, boot, join the cluster as nodes, and go again.
 
+mod instance;
 mod machine;
 pub mod plan;
 mod provider;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+pub(crate) use self::instance::InstanceNews;
 use self::machine::{Luck, Machine, Phase, has_devices};
 use self::plan::CloudPlan;
 use self::supply::Shortage;
@@ -127,7 +129,10 @@ impl Cloud {
         let gone = || self.machines.iter().rposition(|machine| *machine.name == *name);
         let machine = &self.machines[known.or_else(gone)?];
         Some(MachineLife {
-            group: self.plan.groups[machine.group].name.clone(),
+            group: match machine.group {
+                Some(group) => self.plan.groups[group].name.clone(),
+                None => self.template(machine).pool.clone(),
+            },
             template: self.template(machine).clone(),
             steps: machine.steps.clone(),
         })
@@ -138,8 +143,11 @@ impl Cloud {
         self.by_name.get(node).copied()
     }
 
-    fn template(&self, machine: &Machine) -> &Node {
-        &self.plan.groups[machine.group].templates[machine.zone]
+    fn template<'a>(&'a self, machine: &'a Machine) -> &'a Node {
+        match machine.group {
+            Some(group) => &self.plan.groups[group].templates[machine.zone],
+            None => &machine.choices[machine.zone],
+        }
     }
 
     /// A new machine of a group, which is nothing but a name and a zone yet.
@@ -166,8 +174,9 @@ impl Cloud {
         let phase = Phase::Requested;
         self.machines.push(Machine {
             name,
-            group,
+            group: Some(group),
             zone,
+            choices: Arc::new([]),
             phase,
             due: None,
             launched: None,
@@ -226,6 +235,7 @@ impl Cloud {
 
     /// The cloud gives the machine, or says that it does not.
     fn provide(&mut self, env: &mut Environment, number: usize) -> Option<SimTime> {
+        self.choose(number);
         let machine = &self.machines[number];
         let template = self.template(machine);
         if let Some((error, why)) = self.supply.refusal(template, &self.plan) {
@@ -236,7 +246,8 @@ impl Cloud {
             return None;
         }
         let luck = machine.luck;
-        self.supply.take(&self.plan.groups[machine.group].templates[machine.zone]);
+        let template = self.template(machine).clone();
+        self.supply.take(&template);
         let machine = &mut self.machines[number];
         machine.phase = Phase::Booting;
         machine.launched = Some(env.now);
@@ -325,7 +336,7 @@ impl Cloud {
         self.machines[number].steps.push(("taken back", env.now));
         env.observers.recorder.node_goes(&Name::from(node), "taken back by the cloud".to_owned());
         self.forget(number);
-        if !is_leaving {
+        if let Some(group) = group.filter(|_| !is_leaving) {
             self.request(group, env.now);
         }
         self.enter_steps(env);
@@ -333,14 +344,18 @@ impl Cloud {
     }
 
     fn forget(&mut self, number: usize) {
+        let started = self.started();
         let machine = &mut self.machines[number];
         machine.due = None;
         machine.phase = Phase::Gone;
         self.by_name.remove(&machine.name);
-        let (group, zone) = (machine.group, machine.zone);
-        self.fleets[group].machines.remove(&machine.name);
-        if machine.launched.is_some() || number < self.started() {
-            self.supply.give_back(&self.plan.groups[group].templates[zone]);
+        let is_held = machine.launched.is_some() || number < started;
+        if let Some(group) = machine.group {
+            self.fleets[group].machines.remove(&machine.name);
+        }
+        if is_held {
+            let template = self.template(&self.machines[number]).clone();
+            self.supply.give_back(&template);
         }
     }
 
@@ -371,10 +386,8 @@ impl Cloud {
 
     /// The machines that are, by number.
     fn by_number(&self) -> Vec<usize> {
-        let mut all: Vec<usize> =
-            self.fleets.iter().flat_map(|fleet| fleet.machines.values().copied()).collect();
-        all.sort_unstable();
-        all
+        let is = |number: &usize| self.machines[*number].phase != Phase::Gone;
+        (0..self.machines.len()).filter(is).collect()
     }
 
     /// From now on the cloud lacks machines.

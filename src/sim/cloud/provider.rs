@@ -37,7 +37,7 @@ impl CloudProvider for Cloud {
     }
 
     fn group_of(&self, node: &Node) -> Option<usize> {
-        self.number_of(node.meta.name()).map(|number| self.machines[number].group)
+        self.number_of(node.meta.name()).and_then(|number| self.machines[number].group)
     }
 
     fn has_instance(&self, node: &Node) -> bool {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::NodeAutoscaler;
 use super::history::{Removal, ScaleUp};
 use crate::cloud::{Cloud, MachineLife};
+use crate::karpenter::ClaimStory;
 use cluster::node::{Node, ZONE_LABEL};
 use cluster::{ClusterView, Name, NamespacedName};
 use cluster_autoscaler::report::OptionReport;
@@ -28,6 +29,7 @@ pub struct NodeStory {
     added: Option<Added>,
     kept: Option<String>,
     removed: Option<Removal>,
+    karpenter: Option<ClaimStory>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +75,14 @@ impl NodeStory {
             }),
             life,
             removed,
+            karpenter: None,
         })
+    }
+
+    /// The same with what Karpenter has to say.
+    pub(crate) fn with_karpenter(self, karpenter: Option<ClaimStory>) -> Self {
+        let kept = karpenter.as_ref().and_then(ClaimStory::kept).or(self.kept);
+        Self { karpenter, kept, ..self }
     }
 
     /// The same with every figure under its name.
@@ -91,6 +100,7 @@ impl NodeStory {
                 steps.map(step).collect::<Vec<_>>()
             }),
             "kept": self.kept,
+            "karpenter": self.karpenter.as_ref().map(ClaimStory::to_json),
             "removed": self.removed.as_ref().map(|removal| json!({
                 "atSeconds": removal.at.as_secs_f64(),
                 "unneededSinceSeconds": removal.unneeded.as_ref().map(|one| one.since.as_secs_f64()),
@@ -141,6 +151,9 @@ impl fmt::Display for NodeStory {
                 writeln!(f, "\nIt was there from the start.")?;
             }
             None => {}
+        }
+        if let Some(karpenter) = &self.karpenter {
+            write!(f, "{karpenter}")?;
         }
         if let Some(life) = self.life.as_ref().filter(|life| !life.steps.is_empty()) {
             let steps: Vec<String> =

@@ -200,7 +200,8 @@ pub fn calibrate_llm(
     if !bench.rows.iter().any(|row| row.held_out) {
         notes.push("fewer than three rows: none is kept back to judge the fit".into());
     }
-    Ok(Calibration { rows: judge(&bench, &requests), requests, notes })
+    let rows = judge(&bench, &requests);
+    Ok(Calibration { rows, requests, notes, not_identifiable: Vec::new() })
 }
 
 #[cfg(test)]

@@ -1,41 +1,122 @@
 //! An access log with durations: the requests are played again as they came, and each window of the log
-//! is a row.
+//! is a row. Of a long log blocks of requests that follow each other are played, drawn from all of it: single requests
+//! would queue for nobody, and its beginning may be a night.
 
 use std::io;
 use std::sync::Arc;
 
+use rand::RngExt;
 use rayon::prelude::*;
 
+use super::identify::{Candidate, not_identifiable};
 use super::points::{Measure, Statistic};
 use super::web::{Setting, web_model, with_usual_queue};
-use super::{Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge};
+use super::{
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, is_held_out, judge,
+};
 use crate::arrivals::TraceLoad;
 use crate::import::Recipient;
 use crate::trace::{RequestTrace, Tokens, Trace};
 use crate::{Load, RequestModelSpec, ServiceId};
-use engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime, Stream, Streams};
 
 const WORKERS: [u32; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-/// Requests of a log that are played at most: its first ones.
-const REQUESTS_MAX: usize = 200_000;
+/// Requests of a block, and blocks of a long log that are played.
+const BLOCK: usize = 10_000;
+const BLOCKS: usize = 20;
 /// Rows that the log is cut into, and answers that one needs to count.
 const WINDOWS: i64 = 20;
 const ANSWERS_MIN: usize = 20;
 
+/// When a request came and how long it took.
+type Timed = (SimTime, SimDuration);
+
 /// When requests came and how long they took.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestLog {
-    /// In order of their beginning.
-    pub requests: Vec<(SimTime, SimDuration)>,
-    /// Requests beyond these, and those whose duration is not told.
-    pub left_out: u64,
+    /// Blocks of requests that follow each other, in order of time.
+    blocks: Vec<Vec<Timed>>,
+    /// Whether there is nothing between them.
+    is_whole: bool,
+    /// Requests of the whole log whose duration is told, and of which it is not.
+    timed: u64,
+    untimed: u64,
 }
 
-/// Collects a log from what an importer reads.
-#[derive(Clone, Debug, Default)]
+impl RequestLog {
+    /// Its blocks, in order of time.
+    #[cfg(test)]
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &[Timed]> {
+        self.blocks.iter().map(Vec::as_slice)
+    }
+}
+
+/// Collects a log from what an importer reads: all of a short one, and of a long one blocks that are drawn as it goes
+/// by, each with the same chance.
+#[derive(Clone, Debug)]
 pub struct TimedRequests {
-    /// The rows read so far.
-    pub log: RequestLog,
+    /// With the number of each.
+    drawn: Vec<(u64, Vec<Timed>)>,
+    /// The block that goes on, and its number.
+    current: Vec<Timed>,
+    number: u64,
+    stream: Stream,
+    /// Requests of a block.
+    block: usize,
+    timed: u64,
+    untimed: u64,
+}
+
+impl Default for TimedRequests {
+    fn default() -> Self {
+        Self {
+            drawn: Vec::new(),
+            current: Vec::new(),
+            number: 0,
+            stream: Streams::new(1).stream("blocks of a log that are calibrated to", 0),
+            block: BLOCK,
+            timed: 0,
+            untimed: 0,
+        }
+    }
+}
+
+impl TimedRequests {
+    #[cfg(test)]
+    pub(super) fn with_blocks_of(block: usize) -> Self {
+        Self { block, ..Self::default() }
+    }
+
+    /// What was collected.
+    pub fn finish(mut self) -> RequestLog {
+        // Too few requests are no row.
+        if self.number < BLOCKS as u64 || self.current.len() >= self.block / 2 {
+            self.end_block();
+        }
+        let is_whole = self.number <= BLOCKS as u64;
+        self.drawn.sort_by_key(|(number, _)| *number);
+        let blocks = self.drawn.into_iter().map(|(_, block)| block).collect();
+        RequestLog { blocks, is_whole, timed: self.timed, untimed: self.untimed }
+    }
+
+    /// The block that goes on is full: it is drawn, or not (Vitter's algorithm R).
+    fn end_block(&mut self) {
+        let block = std::mem::take(&mut self.current);
+        if block.is_empty() {
+            return;
+        }
+        let place = if self.drawn.len() < BLOCKS {
+            self.drawn.push((self.number, Vec::new()));
+            Some(self.drawn.len() - 1)
+        } else {
+            let place = self.stream.random_range(0..=self.number);
+            usize::try_from(place).ok().filter(|place| *place < BLOCKS)
+        };
+        if let Some(place) = place {
+            self.drawn[place] = (self.number, block);
+        }
+        self.number += 1;
+    }
 }
 
 impl Recipient for TimedRequests {
@@ -44,7 +125,7 @@ impl Recipient for TimedRequests {
     }
 
     fn request(&mut self, _: i64, _: Option<Tokens>) -> io::Result<()> {
-        self.log.left_out += 1;
+        self.untimed += 1;
         Ok(())
     }
 
@@ -54,14 +135,13 @@ impl Recipient for TimedRequests {
         tokens: Option<Tokens>,
         took: Option<i64>,
     ) -> io::Result<()> {
-        match took {
-            Some(took) if self.log.requests.len() < REQUESTS_MAX => {
-                let request = (SimTime::from_nanos(nanos), SimDuration::from_nanos(took));
-                self.log.requests.push(request);
-                Ok(())
-            }
-            _ => self.request(nanos, tokens),
+        let Some(took) = took else { return self.request(nanos, tokens) };
+        self.timed += 1;
+        self.current.push((SimTime::from_nanos(nanos), SimDuration::from_nanos(took)));
+        if self.current.len() >= self.block {
+            self.end_block();
         }
+        Ok(())
     }
 
     fn interval(&mut self, _: i64, _: f64, _: bool) -> io::Result<()> {
@@ -70,12 +150,17 @@ impl Recipient for TimedRequests {
     }
 }
 
-struct LogBench<'a> {
+/// Requests that are played one after the other, and the windows of them that are rows.
+#[derive(Clone)]
+struct Segment {
     trace: Arc<RequestTrace>,
-    rows: Vec<MeasuredRow>,
-    /// The window of each row.
-    windows: Vec<usize>,
     window: SimDuration,
+    windows: Vec<usize>,
+}
+
+struct LogBench<'a> {
+    segments: &'a [Segment],
+    rows: &'a [MeasuredRow],
     conditions: &'a Conditions,
     workers: u32,
 }
@@ -86,47 +171,131 @@ impl Bench for LogBench<'_> {
     }
 
     fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>> {
-        let load = Load::Trace(TraceLoad::plain("log"));
+        let mut rows = self.rows.iter();
+        let mut simulated = Vec::with_capacity(self.rows.len());
+        for segment in self.segments {
+            let rows = rows.by_ref().take(segment.windows.len());
+            simulated.extend(self.simulate_segment(model, segment, rows));
+        }
+        simulated
+    }
+
+    fn rows(&self) -> &[MeasuredRow] {
+        self.rows
+    }
+}
+
+impl LogBench<'_> {
+    fn simulate_segment<'a>(
+        &self,
+        model: &RequestModelSpec,
+        segment: &Segment,
+        rows: impl Iterator<Item = &'a MeasuredRow>,
+    ) -> Vec<Vec<Option<f64>>> {
         let conditions = self.conditions;
         let setting = Setting {
             conditions,
             pods: conditions.pods,
-            load,
+            load: Load::Trace(TraceLoad::plain("log")),
             arrivals: None,
-            interval: self.window,
+            interval: segment.window,
         };
-        let trace = Trace::Requests(Arc::clone(&self.trace));
-        let nothing = || self.rows.iter().map(|row| vec![None; row.figures.len()]).collect();
-        let Some(mut traffic) = setting.traffic(model, Some(&trace), 1) else { return nothing() };
-        traffic.advance(SimTime::ZERO + self.window * (WINDOWS + 1));
+        let trace = Trace::Requests(Arc::clone(&segment.trace));
+        let Some(mut traffic) = setting.traffic(model, Some(&trace), 1) else {
+            return rows.map(|row| vec![None; row.figures.len()]).collect();
+        };
+        let last = segment.windows.last().copied().unwrap_or_default();
+        let windows = i64::try_from(last + 1).unwrap_or(i64::MAX);
+        traffic.advance(SimTime::ZERO + segment.window * windows);
         let intervals = traffic.intervals(ServiceId(0));
-        let rows = self.rows.iter().zip(&self.windows);
-        rows.map(|(row, window)| {
-            let latencies = intervals.get(*window).and_then(|one| one.latencies.as_ref());
-            row.figures.iter().map(|(measure, _)| figure(*measure, latencies, None)).collect()
-        })
-        .collect()
-    }
-
-    fn rows(&self) -> &[MeasuredRow] {
-        &self.rows
+        rows.zip(&segment.windows)
+            .map(|(row, window)| {
+                let latencies = intervals.get(*window).and_then(|one| one.latencies.as_ref());
+                row.figures.iter().map(|(measure, _)| figure(*measure, latencies, None)).collect()
+            })
+            .collect()
     }
 }
 
 /// Fits a request model to a log of requests with how long they took.
 pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibration, String> {
-    let (Some((first, _)), Some((last, _))) = (log.requests.first(), log.requests.last()) else {
+    let Some(&(start, _)) = log.blocks.iter().flatten().next() else {
         return Err(
             "no row tells how long its request took; nginx writes that with $request_time, \
                     Apache with %D"
                 .into(),
         );
     };
-    let start = *first;
-    let window = ((*last - start) / WINDOWS).max(SimDuration::from_nanos(1));
+    let whole = [log.blocks.concat()];
+    let (parts, windows) = if log.is_whole { (&whole[..], WINDOWS) } else { (&log.blocks[..], 1) };
+    let mut rows = Vec::new();
+    let segments: Vec<Segment> =
+        parts.iter().map(|part| segment(part, windows, start, &mut rows)).collect();
+    let count = rows.len();
+    for (position, row) in rows.iter_mut().enumerate() {
+        row.held_out = is_held_out(position, count);
+    }
+    if rows.is_empty() {
+        return Err(format!("the log is too short: no twentieth of it has {ANSWERS_MIN} answers"));
+    }
+    let shortest = rows.iter().flat_map(|row| &row.figures).map(|(_, seconds)| *seconds);
+    let shortest = shortest.fold(f64::INFINITY, f64::min).max(1e-6);
+    let begin = [libm::log(shortest * 0.5), libm::log(0.6), libm::log(shortest * 0.5)];
+    let bench = |workers| LogBench { segments: &segments, rows: &rows, conditions, workers };
+    let mut candidates: Vec<Candidate> = WORKERS
+        .par_iter()
+        .map(|workers| {
+            let (parameters, badness) =
+                fit_parameters(&bench(*workers), &begin, conditions.evaluations);
+            Candidate { workers: *workers, parameters, badness }
+        })
+        .collect();
+    candidates.sort_by(|one, other| one.badness.total_cmp(&other.badness));
+    let best = candidates.first().ok_or("there is nothing to fit")?;
+    let bench = bench(best.workers);
+    let requests = bench.model(&best.parameters);
+    let mut notes = vec![
+        "a log does not tell CPU from waiting: the time that varies and grows with load is taken for \
+         CPU time"
+            .to_owned(),
+    ];
+    if !log.is_whole {
+        notes.push(format!(
+            "of {} requests {} were played: {} blocks of requests that follow each other, drawn from the whole log",
+            log.timed,
+            log.blocks.iter().map(Vec::len).sum::<usize>(),
+            log.blocks.len()
+        ));
+    }
+    if log.untimed > 0 {
+        notes.push(format!(
+            "{} requests were left out: the log does not tell how long they took",
+            log.untimed
+        ));
+    }
+    let not_identifiable = not_identifiable(&bench, &candidates, conditions.evaluations);
+    Ok(Calibration {
+        rows: judge(&bench, &requests),
+        requests: with_usual_queue(requests),
+        notes,
+        not_identifiable,
+    })
+}
+
+/// Cuts requests that follow each other into windows; those with enough answers become rows. `begin` is when the log
+/// begins.
+fn segment(
+    requests: &[Timed],
+    windows: i64,
+    begin: SimTime,
+    rows: &mut Vec<MeasuredRow>,
+) -> Segment {
+    let ends = requests.first().zip(requests.last());
+    let (start, last) = ends.map_or((begin, begin), |((first, _), (last, _))| (*first, *last));
+    let window = ((last - start) / windows).max(SimDuration::from_nanos(1));
     let mut answers: Vec<Vec<f64>> =
-        vec![Vec::new(); usize::try_from(WINDOWS).unwrap_or_default() + 1];
-    for (at, took) in &log.requests {
+        vec![Vec::new(); usize::try_from(windows).unwrap_or_default() + 1];
+    for (at, took) in requests {
         let position = (*at + *took - start).as_nanos() / window.as_nanos();
         if let Some(answers) = usize::try_from(position).ok().and_then(|at| answers.get_mut(at)) {
             answers.push(took.as_secs_f64());
@@ -134,56 +303,21 @@ pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibr
     }
     let busy: Vec<usize> =
         (0..answers.len()).filter(|window| answers[*window].len() >= ANSWERS_MIN).collect();
-    let rows: Vec<MeasuredRow> = busy
-        .iter()
-        .enumerate()
-        .map(|(position, one)| MeasuredRow {
-            load: format!(
-                "{} to {}: {:.1} rps",
-                window * i64::try_from(*one).unwrap_or_default(),
-                window * i64::try_from(*one + 1).unwrap_or_default(),
-                answers[*one].len() as f64 / window.as_secs_f64()
-            ),
-            held_out: is_held_out(position, busy.len()),
-            figures: figures_of(&mut answers[*one]),
-        })
-        .collect();
-    if rows.is_empty() {
-        return Err(format!("the log is too short: no twentieth of it has {ANSWERS_MIN} answers"));
-    }
-    let arrivals = log.requests.iter().map(|(at, _)| (SimTime::ZERO + (*at - start), None));
+    // What is answered after a block's end is a part of a window.
+    let busy: Vec<usize> = if windows == 1 { busy.into_iter().take(1).collect() } else { busy };
+    rows.extend(busy.iter().map(|one| MeasuredRow {
+        load: format!(
+            "{} to {}: {:.1} rps",
+            start - begin + window * i64::try_from(*one).unwrap_or_default(),
+            start - begin + window * i64::try_from(*one + 1).unwrap_or_default(),
+            answers[*one].len() as f64 / window.as_secs_f64()
+        ),
+        held_out: false,
+        figures: figures_of(&mut answers[*one]),
+    }));
+    let arrivals = requests.iter().map(|(at, _)| (SimTime::ZERO + (*at - start), None));
     let trace = Arc::new(RequestTrace { start: None, rows: arrivals.collect() });
-    let shortest = rows.iter().flat_map(|row| &row.figures).map(|(_, seconds)| *seconds);
-    let shortest = shortest.fold(f64::INFINITY, f64::min).max(1e-6);
-    let begin = [libm::log(shortest * 0.5), libm::log(0.6), libm::log(shortest * 0.5)];
-    let bench = |workers| LogBench {
-        trace: Arc::clone(&trace),
-        rows: rows.clone(),
-        windows: busy.clone(),
-        window,
-        conditions,
-        workers,
-    };
-    let candidates: Vec<_> = WORKERS
-        .par_iter()
-        .map(|workers| fit(&bench(*workers), &begin, conditions.evaluations))
-        .collect();
-    let best = candidates.into_iter().min_by(|one, other| one.1.total_cmp(&other.1));
-    let (requests, _) = best.ok_or("there is nothing to fit")?;
-    let mut notes = vec![
-        "a log does not tell CPU from waiting: the time that varies and grows with load is taken for \
-         CPU time"
-            .to_owned(),
-    ];
-    if log.left_out > 0 {
-        notes.push(format!(
-            "{} requests were left out: a duration is missing, or they come after the first \
-             {REQUESTS_MAX}",
-            log.left_out
-        ));
-    }
-    let judged = judge(&bench(requests.concurrency), &requests);
-    Ok(Calibration { rows: judged, requests: with_usual_queue(requests), notes })
+    Segment { trace, window, windows: busy }
 }
 
 /// Mean and quantiles; what is zero cannot be told from what is very short.

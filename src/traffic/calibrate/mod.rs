@@ -6,6 +6,7 @@
 //! sum of squares of the logarithms of simulated over measured figures is minimized: a figure that is
 //! twice as large is as wrong as one that is half as large, whatever its unit.
 
+mod identify;
 mod llm;
 mod log;
 mod points;
@@ -14,6 +15,7 @@ mod web;
 
 use serde::Serialize;
 
+pub use identify::NotIdentifiable;
 pub use llm::{LlmHardware, calibrate_llm};
 pub use log::{RequestLog, TimedRequests, calibrate_log};
 pub use points::{Measure, Point, Statistic, read_points};
@@ -67,6 +69,8 @@ pub struct Calibration {
     pub rows: Vec<JudgedRow>,
     /// Caveats of the fit.
     pub notes: Vec<String>,
+    /// Parameters that what was measured does not tell.
+    pub not_identifiable: Vec<NotIdentifiable>,
 }
 
 /// A measured row beside the model.
@@ -170,12 +174,6 @@ fn badness(bench: &dyn Bench, model: &RequestModelSpec) -> f64 {
 /// The best parameters on the way from `start`, and how wrong their model is.
 fn fit_parameters(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (Vec<f64>, f64) {
     simplex::minimize(start, 0.5, evaluations, |point| badness(bench, &bench.model(point)))
-}
-
-/// The best model on the way from `start`, and how wrong it is.
-fn fit(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (RequestModelSpec, f64) {
-    let (best, value) = fit_parameters(bench, start, evaluations);
-    (bench.model(&best), value)
 }
 
 /// The rows beside what the model gives for them.

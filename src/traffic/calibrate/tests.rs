@@ -1,6 +1,7 @@
 //! Known pods found again, and what cannot be fitted.
 
 use super::*;
+use crate::import::Recipient as _;
 use crate::{
     Distribution, Recording, RequestModelId, ServiceId, ServiceTraffic, TimeLaw, Traffic,
     TrafficSpec,
@@ -87,4 +88,94 @@ fn what_cannot_be_fitted_is_said() {
     point.output_tokens = Some(10.0);
     let error = calibrate_llm(&[point], &hardware, &Conditions::default()).expect_err("no cache");
     assert!(error.contains("give `model` and `gpu`"), "{error}");
+}
+
+/// A pod with one worker that takes 10 ms for each request: by night one request comes a second, by day 80.
+fn a_night_and_a_day(night: u32, day: u32) -> Vec<(i64, i64)> {
+    let mut stream = Streams::new(3).stream("log", 0);
+    let (mut now, mut free) = (0.0f64, 0.0f64);
+    let rates =
+        std::iter::repeat_n(1.0, night as usize).chain(std::iter::repeat_n(80.0, day as usize));
+    rates
+        .map(|rate: f64| {
+            now -= libm::log(engine::random::open_unit(&mut stream)) / rate;
+            free = free.max(now) + 0.010;
+            let nanos = |seconds| SimDuration::from_secs_f64(seconds).as_nanos();
+            (nanos(now), nanos(free - now))
+        })
+        .collect()
+}
+
+fn collected(block: usize, log: &[(i64, i64)]) -> RequestLog {
+    let mut timed = TimedRequests::with_blocks_of(block);
+    for (at, took) in log {
+        timed.timed_request(*at, None, Some(*took)).expect("it is collected");
+    }
+    timed.finish()
+}
+
+/// The first blocks that there is room for are all night.
+#[test]
+fn a_log_that_begins_with_a_night_is_calibrated_to_its_day_as_well() {
+    let log = a_night_and_a_day(2_000, 6_000);
+    let collected = collected(100, &log);
+    let conditions = Conditions { evaluations: 30, ..Conditions::default() };
+    let calibration = calibrate_log(&collected, &conditions).expect("a fit");
+    let rps = |row: &JudgedRow| -> f64 {
+        let number = row.load.rsplit(": ").next().and_then(|load| load.strip_suffix(" rps"));
+        number.expect("a rate").parse().expect("a number")
+    };
+    let by_day: Vec<&JudgedRow> = calibration.rows.iter().filter(|row| rps(row) > 30.0).collect();
+    assert!((10..20).contains(&by_day.len()), "three quarters of 20: {:?}", calibration.rows);
+    assert!(
+        calibration.notes.iter().any(|note| note.contains("of 8000 requests 2000 were played"))
+    );
+    let RequestModelSpec { concurrency, cpu_time, wait_time, .. } = &calibration.requests;
+    let TimeLaw::Drawn(Distribution::Lognormal { mean, .. }) = cpu_time else {
+        panic!("{cpu_time:?}")
+    };
+    let TimeLaw::Constant(base) = wait_time else { panic!("{wait_time:?}") };
+    // A worker that waits is as busy as one that works: their sum is what a log tells.
+    let all = (*mean + *base).as_millis_f64();
+    assert!(*concurrency == 1 && (all - 10.0).abs() < 1.0, "{concurrency} {mean} {base}");
+}
+
+#[test]
+fn blocks_of_a_long_log_are_drawn_from_all_of_it_and_the_same_every_time() {
+    let log: Vec<(i64, i64)> = (0..100_000).map(|at| (at * 1_000_000, 5_000_000)).collect();
+    let first = collected(100, &log);
+    assert_eq!(first, collected(100, &log));
+    let starts: Vec<i64> =
+        first.blocks().map(|block| block[0].0.as_nanos() / 1_000_000_000).collect();
+    assert_eq!(starts.len(), 20);
+    assert!(starts.is_sorted() && first.blocks().all(|block| block.len() == 100), "{starts:?}");
+    // Of 100 s each quarter has some; all in the first fifth is what it was.
+    for quarter in 0..4 {
+        let here = starts.iter().filter(|start| **start / 25 == quarter).count();
+        assert!((1..=10).contains(&here), "{starts:?}");
+    }
+    // A short one is there as a whole.
+    let short = collected(100, &log[..1_950]);
+    assert_eq!(short.blocks().map(<[_]>::len).sum::<usize>(), 1_950);
+}
+
+#[test]
+fn what_rows_do_not_tell_is_named() {
+    let conditions = Conditions {
+        evaluations: 30,
+        duration: SimDuration::from_secs(20),
+        ..Conditions::default()
+    };
+    let names = |loads: &[f64]| -> Vec<String> {
+        let points: Vec<Point> = loads.iter().copied().map(shown).collect();
+        let calibration = calibrate_points(&points, &conditions).expect("a fit");
+        calibration.not_identifiable.into_iter().map(|one| one.parameter).collect()
+    };
+    // Four workers that take 15 ms bear 266 requests a second: at 1 to 5 nobody waits.
+    let idle = names(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    for parameter in ["concurrency", "waitTime"] {
+        assert!(idle.iter().any(|name| name == parameter), "{parameter}: {idle:?}");
+    }
+    let busy = names(&[40.0, 120.0, 180.0, 200.0, 220.0, 230.0, 240.0, 245.0, 250.0]);
+    assert!(!busy.iter().any(|name| name == "concurrency" || name == "cpuTime.mean"), "{busy:?}");
 }

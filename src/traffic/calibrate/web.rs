@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::identify::{Candidate, not_identifiable};
 use super::points::{Measure, Point};
 use super::{
-    Bench, Calibration, Conditions, MeasuredRow, figure, fit, is_held_out, judge, rounded,
-    rounded_number,
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, is_held_out, judge,
+    rounded, rounded_number,
 };
 use crate::arrivals::{Pattern, RatePoint, UserLoad};
 use crate::recording::Latencies;
@@ -196,23 +197,20 @@ pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Cal
     let rows = measured_rows(&sorted, conditions.pods);
     let cpu = measured_cpu(points);
     let start = start_of(points, cpu);
-    let candidates: Vec<(RequestModelSpec, f64)> = WORKERS
+    let bench =
+        |workers| WebBench { points: sorted.clone(), rows: rows.clone(), conditions, cpu, workers };
+    let mut candidates: Vec<Candidate> = WORKERS
         .par_iter()
         .map(|workers| {
-            let bench = WebBench {
-                points: sorted.clone(),
-                rows: rows.clone(),
-                conditions,
-                cpu,
-                workers: *workers,
-            };
-            fit(&bench, &start, conditions.evaluations)
+            let (parameters, badness) =
+                fit_parameters(&bench(*workers), &start, conditions.evaluations);
+            Candidate { workers: *workers, parameters, badness }
         })
         .collect();
-    let best = candidates.into_iter().min_by(|one, other| one.1.total_cmp(&other.1));
-    let (requests, _) = best.ok_or("there is nothing to fit")?;
-    let workers = requests.concurrency;
-    let bench = WebBench { points: sorted, rows, conditions, cpu, workers };
+    candidates.sort_by(|one, other| one.badness.total_cmp(&other.badness));
+    let best = candidates.first().ok_or("there is nothing to fit")?;
+    let bench = bench(best.workers);
+    let requests = bench.model(&best.parameters);
     let mut notes = vec![match cpu {
         Some(cpu) => format!("CPU time of a request as measured: {}", rounded(cpu)),
         None => {
@@ -224,7 +222,13 @@ pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Cal
     if !bench.rows.iter().any(|row| row.held_out) {
         notes.push("fewer than three rows: none is kept back to judge the fit".into());
     }
-    Ok(Calibration { rows: judge(&bench, &requests), requests: with_usual_queue(requests), notes })
+    let not_identifiable = not_identifiable(&bench, &candidates, conditions.evaluations);
+    Ok(Calibration {
+        rows: judge(&bench, &requests),
+        requests: with_usual_queue(requests),
+        notes,
+        not_identifiable,
+    })
 }
 
 /// While it is fitted nobody is turned away; how long a queue may be, latencies do not tell.

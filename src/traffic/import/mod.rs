@@ -84,6 +84,9 @@ impl Format {
         let mut lines = lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let first = lines.next()?;
         if first.starts_with('{') {
+            if is_spans(&text) {
+                return None;
+            }
             return Some(json_format(first, &text));
         }
         // A log that was cut off begins in the middle of a line.
@@ -114,6 +117,11 @@ impl Format {
         let Some(first) = first else {
             return "the file is empty; a trace has a line per request or per interval".into();
         };
+        if is_spans(&text) {
+            return "these are the spans of distributed traces; `wavetank init MANIFESTS --traces FILE` learns calls and \
+                    times of requests from them"
+                .into();
+        }
         columns::other_separator(first).unwrap_or_else(|| {
             format!(
                 "this looks like none of the known forms; say with --format which it is: {}",
@@ -130,6 +138,12 @@ impl Format {
             _ => SimDuration::from_secs(600),
         }
     }
+}
+
+/// Whether this is an export of OpenTelemetry or Jaeger.
+fn is_spans(text: &str) -> bool {
+    text.contains("\"resourceSpans\"")
+        || (text.contains("\"traceID\"") && text.contains("\"spans\""))
 }
 
 fn json_format(first: &str, text: &str) -> Format {

@@ -1,0 +1,155 @@
+//! The traces of `wavetank init`: read, brought together with the manifests, and told about.
+
+use std::collections::BTreeMap;
+
+use super::exit::Failure;
+use super::output::{tell, warn};
+use cluster::{Name, NamespacedName};
+use files::open_unpacked;
+use scenario::inventory::Inventory;
+use scenario::starter::Traced;
+use traffic::spans::{Kinds, Observation, SpanStore, observe, read_spans};
+
+/// Options about traces.
+#[derive(Debug, clap::Args)]
+pub struct TraceArguments {
+    /// Traces of the real system, for calls and times of requests: JSON of OpenTelemetry (as the collector's file
+    /// exporter writes it) or of Jaeger (as its page saves it), plain or packed; several files are taken together
+    #[arg(long, value_name = "FILE")]
+    traces: Vec<String>,
+
+    /// The Service of a service that has another name in traces, such as checkout=shop/checkoutservice
+    #[arg(long, value_name = "NAME=NAMESPACE/SERVICE", requires = "traces", value_parser = parse_named)]
+    trace_service: Vec<(String, NamespacedName)>,
+
+    /// Percent of the time in which a request calls nobody that is CPU time; the rest is waiting. Traces tell the time
+    /// on the clock alone, so that all of it is the most that the CPU time can be
+    #[arg(long, value_name = "PERCENT", requires = "traces", default_value_t = 100.0, value_parser = parse_share)]
+    cpu_share: f64,
+}
+
+fn parse_named(text: &str) -> Result<(String, NamespacedName), String> {
+    let wrong = || {
+        "give the name in the traces and the Service, as checkout=shop/checkoutservice".to_owned()
+    };
+    let (name, service) = text.split_once('=').ok_or_else(wrong)?;
+    let (namespace, of_service) = service.split_once('/').ok_or_else(wrong)?;
+    if name.is_empty() || namespace.is_empty() || of_service.is_empty() {
+        return Err(wrong());
+    }
+    Ok((name.to_owned(), NamespacedName::new(Name::from(namespace), Name::from(of_service))))
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("give a number above 0 and up to 100".into()),
+    }
+}
+
+/// What the traces tell of the workloads among the manifests.
+pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Traced, Failure> {
+    if arguments.traces.is_empty() {
+        return Ok(Traced::default());
+    }
+    let named: BTreeMap<String, NamespacedName> = arguments.trace_service.iter().cloned().collect();
+    for (name, service) in &named {
+        if inventory.workloads_behind(service).next().is_none() {
+            return Err(Failure::Input(format!(
+                "--trace-service {name}={service}: no Service of the manifests with pods behind it has this name"
+            )));
+        }
+    }
+    let mut store = SpanStore::default();
+    for file in &arguments.traces {
+        let wrong = |message: String| Failure::Input(format!("{file}: {message}"));
+        let (good, broken) = (store.read.good, store.read.broken);
+        let shown = store.read.first_broken.len();
+        let input = open_unpacked(file).map_err(wrong)?;
+        read_spans(input, &mut store).map_err(wrong)?;
+        let (good, broken) = (store.read.good - good, store.read.broken - broken);
+        if broken > 0 {
+            let first = store.read.first_broken[shown..].iter();
+            let first: Vec<String> =
+                first.map(|row| format!("\n  line {}: {}", row.line, row.message)).collect();
+            warn(&format!(
+                "{file}: {broken} lines or spans were left out, {good} spans read{}",
+                first.concat()
+            ));
+        }
+    }
+    let together = observe(&mut store, Kinds::Together);
+    let apart = observe(&mut store, Kinds::Apart);
+    let traced = Traced::new(inventory, &together, &apart, &named, arguments.cpu_share / 100.0);
+    tell(&format!(
+        "traces: {} spans in {} traces; {} of {} services are among the manifests",
+        store.read.good,
+        together.traces,
+        traced.found().count(),
+        together.services.len()
+    ));
+    caveats(&together, &traced, &store).iter().for_each(|message| warn(message));
+    if traced.found().next().is_none() {
+        return Err(Failure::Input(format!(
+            "no service of the traces is among the manifests; --trace-service NAME=NAMESPACE/SERVICE says which is which; the \
+             traces have {}",
+            traced.unmatched.join(", ")
+        )));
+    }
+    Ok(traced)
+}
+
+/// What a reader must know of these traces.
+fn caveats(observation: &Observation, traced: &Traced, store: &SpanStore) -> Vec<String> {
+    let odd = observation.odd;
+    let mut caveats = Vec::new();
+    let mut note = |count: u64, message: String| {
+        if count > 0 {
+            caveats.push(message);
+        }
+    };
+    let thinned_out = store.read.thinned_out;
+    note(
+        thinned_out,
+        format!(
+            "traces: {thinned_out} spans of whole traces were left out, chosen by the traces' ids: there are too many to hold"
+        ),
+    );
+    note(
+        odd.without_parent,
+        format!(
+            "traces: {} requests name a caller that is not in the file (sampled out or lost): they count for their service, and for no caller",
+            odd.without_parent
+        ),
+    );
+    note(
+        odd.clamped,
+        format!(
+            "traces: {} spans lie outside of the span that waits for them, as clocks differ; they were moved into it or cut to it",
+            odd.clamped
+        ),
+    );
+    note(
+        odd.messages,
+        format!(
+            "traces: {} messages are worked on by those who receive them; nobody waits for that, so they are no calls, and what they cost is left out",
+            odd.messages
+        ),
+    );
+    note(
+        odd.repeated,
+        format!("traces: {} spans stand there more than once; the first counts", odd.repeated),
+    );
+    for (caller, callee) in &observation.circles {
+        caveats.push(format!(
+            "traces: {caller} calls {callee}, which comes back to {caller}; this call is left out"
+        ));
+    }
+    if !traced.unmatched.is_empty() {
+        caveats.push(format!(
+            "traces: no Service of the manifests is called {}; --trace-service NAME=NAMESPACE/SERVICE says which it is",
+            traced.unmatched.join(", ")
+        ));
+    }
+    caveats
+}

@@ -1,0 +1,360 @@
+//! Karpenter at work: its batches, its passes, the loop that lets nodes go, and the NodeClaims between. It hears what
+//! happens, says when it is to be called next, and answers with [`Output`]s; it holds no clock and writes nothing.
+
+mod claims;
+mod disrupting;
+mod names;
+mod output;
+mod provisioning;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use self::claims::{ClaimState, Claims, NodeWithPods};
+pub use self::names::ClaimNames;
+pub use self::output::{Deletion, Nomination, Output};
+use super::amounts::Amounts;
+use super::batcher::Batcher;
+use super::conditions::{consolidatable_from, drift, expires_at, pod_event};
+use super::disruption::{ChangeStamp, Command, Controller};
+use super::labels::NODE_POOL;
+use super::node_pool::NodePool;
+use super::state::{NodeClaim, Options, Snapshot};
+use cluster::{Labels, Name, NamespacedName};
+use engine::{SimDuration, SimTime};
+
+/// How often pods that wait, and nodes that are about to go, ask for a pass.
+const TRIGGER_PERIOD: SimDuration = SimDuration::from_secs(10);
+/// How often it is asked whether a node is still what its pool would make.
+const DRIFT_PERIOD: SimDuration = SimDuration::from_secs(300);
+/// A claim without an instance is deleted after so long (`LaunchTimeout`).
+const LAUNCH_TIMEOUT: SimDuration = SimDuration::from_secs(300);
+/// A claim whose node has not joined is deleted after so long (`registrationTimeout`).
+const REGISTRATION_TIMEOUT: SimDuration = SimDuration::from_secs(900);
+
+/// The operator.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    options: Options,
+    /// From the end of a controller's turn to the next.
+    latency: SimDuration,
+    pools: Vec<Arc<NodePool>>,
+    claims: Claims,
+    names: ClaimNames,
+    batcher: Batcher,
+    /// The loop that lets nodes go; absent = none ever goes.
+    controller: Option<Controller>,
+    stamp: ChangeStamp,
+    /// Commands that are carried out, by number.
+    queue: BTreeMap<u64, InProgress>,
+    timers: BTreeMap<(SimTime, u64), Timer>,
+    last_number: u64,
+    /// The pods that wait for a node.
+    waiting: BTreeMap<NamespacedName, Name>,
+    /// The nodes that have the taint of those that are about to go.
+    disrupted: BTreeSet<Name>,
+    /// Nominations by commands, which are told with the next pass.
+    untold: Vec<Nomination>,
+}
+
+/// A command that is carried out.
+#[derive(Clone, Debug)]
+struct InProgress {
+    command: Arc<Command>,
+    replacements: Vec<Name>,
+    since: SimTime,
+}
+
+/// What is looked at later.
+#[derive(Clone, Debug)]
+enum Timer {
+    /// A pod that may still wait asks again for a pass.
+    Pod(NamespacedName),
+    /// A node that is about to go asks again for a pass.
+    Node(Name),
+    /// Whether a claim may be consolidated.
+    Consolidatable(Name),
+    /// Whether a node is what its pool would make.
+    Drift(Name),
+    /// A claim has reached its age.
+    Expire(Name),
+    /// Whether a claim has its instance.
+    Launch(Name),
+    /// Whether a claim's node has joined.
+    Register(Name),
+    /// Whether a command's replacements are ready.
+    Poll(u64),
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Timer,
+    Batcher,
+    Disruption,
+}
+
+/// What became of a claim's launch.
+#[derive(Clone, Debug)]
+pub struct Launched {
+    /// All labels of the node to come, the claim's own included.
+    pub labels: Labels,
+    /// What the instance has.
+    pub capacity: Amounts,
+    /// What pods may use of it.
+    pub allocatable: Amounts,
+}
+
+impl Operator {
+    /// An operator that starts now. The first round of the loop that lets nodes go is at `first_round`; without one no
+    /// node goes.
+    pub fn new(
+        options: Options,
+        latency: SimDuration,
+        names: ClaimNames,
+        now: SimTime,
+        first_round: Option<SimTime>,
+    ) -> Self {
+        Self {
+            batcher: Batcher::new(&options, latency, now),
+            options,
+            latency,
+            pools: Vec::new(),
+            claims: Claims::default(),
+            names,
+            controller: first_round.map(Controller::new),
+            stamp: ChangeStamp::new(now),
+            queue: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            last_number: 0,
+            waiting: BTreeMap::new(),
+            disrupted: BTreeSet::new(),
+            untold: Vec::new(),
+        }
+    }
+
+    /// The NodeClaims.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// What it was started with.
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// When it has something to do next.
+    pub fn wakes_at(&self) -> Option<SimTime> {
+        self.next_turn().map(|(at, _)| at)
+    }
+
+    fn next_turn(&self) -> Option<(SimTime, Turn)> {
+        let timer = self.timers.first_key_value().map(|((at, _), _)| (*at, Turn::Timer));
+        let batcher = self.batcher.wakes_at().map(|at| (at, Turn::Batcher));
+        let disruption = self.controller.as_ref().map(|one| (one.due(), Turn::Disruption));
+        [timer, batcher, disruption].into_iter().flatten().min()
+    }
+
+    /// Does what is due at this time, once; `look` gives the cluster as it is now, and is called where that matters.
+    pub fn step(&mut self, now: SimTime, look: &mut dyn FnMut(&Claims) -> Snapshot) -> Vec<Output> {
+        let mut out = Vec::new();
+        match self.next_turn() {
+            Some((at, turn)) if at <= now => match turn {
+                Turn::Timer => self.run_timer(now, look, &mut out),
+                Turn::Batcher => self.wake_batcher(now, look, &mut out),
+                Turn::Disruption => self.disrupt(now, look, &mut out),
+            },
+            _ => {}
+        }
+        out
+    }
+
+    fn at(&mut self, time: SimTime, timer: Timer) {
+        self.last_number += 1;
+        self.timers.insert((time, self.last_number), timer);
+    }
+
+    fn run_timer(
+        &mut self,
+        now: SimTime,
+        look: &mut dyn FnMut(&Claims) -> Snapshot,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((_, timer)) = self.timers.pop_first() else { return };
+        match timer {
+            Timer::Pod(pod) => self.trigger_pod(&pod, now),
+            Timer::Node(node) => self.trigger_node(&node, now),
+            Timer::Consolidatable(claim) => out.extend(self.check_consolidatable(&claim, now)),
+            Timer::Drift(claim) => self.check_drift(&claim, now, look),
+            Timer::Expire(claim) => self.delete(&claim, Deletion::Expired, now, out),
+            Timer::Launch(claim) => {
+                if self.claims.get(&claim).is_some_and(|one| one.claim.provider_id.is_none()) {
+                    self.delete(&claim, Deletion::NotLaunched, now, out);
+                }
+            }
+            Timer::Register(claim) => {
+                if self.claims.get(&claim).is_some_and(|one| !one.is_registered) {
+                    self.delete(&claim, Deletion::NotRegistered, now, out);
+                }
+            }
+            Timer::Poll(number) => self.poll_queue(number, now, out),
+        }
+    }
+
+    // What it hears.
+
+    /// These are the pools from now on.
+    pub fn set_pools(&mut self, pools: Vec<Arc<NodePool>>, now: SimTime) -> Vec<Output> {
+        self.pools = pools;
+        self.stamp.mark(now);
+        let names: Vec<Name> = self.claims.0.keys().cloned().collect();
+        let mut out = Vec::new();
+        for name in names {
+            out.extend(self.check_consolidatable(&name, now));
+            self.at(now, Timer::Drift(name));
+        }
+        out
+    }
+
+    /// A claim was there before the operator started.
+    pub fn adopt(&mut self, name: &Name, state: ClaimState, now: SimTime) {
+        self.claims.0.insert(name.clone(), state);
+        // What is already true is not told.
+        self.check_consolidatable(name, now);
+        self.at(now, Timer::Drift(name.clone()));
+        self.plan_end(name);
+    }
+
+    /// The kube-scheduler found no node for a pod.
+    pub fn pod_waits(&mut self, pod: &NamespacedName, uid: &Name, now: SimTime) {
+        if self.waiting.insert(pod.clone(), uid.clone()).is_none() {
+            self.trigger_pod(pod, now);
+        }
+    }
+
+    /// A pod does not wait any more: it has a node, or is gone.
+    pub fn pod_settled(&mut self, pod: &NamespacedName) {
+        self.waiting.remove(pod);
+    }
+
+    /// A pod was bound to a node or has left it. Those of DaemonSets do not count.
+    pub fn pod_came_or_went(&mut self, node: &str, now: SimTime) -> Option<Output> {
+        self.stamp.mark(now);
+        self.claims.change(node, |claim| claim.last_pod_event = pod_event(claim, now));
+        self.check_consolidatable(node, now)
+    }
+
+    /// Something changed that may let nodes go.
+    pub const fn mark_changed(&mut self, now: SimTime) {
+        self.stamp.mark(now);
+    }
+
+    /// A claim has its instance.
+    pub fn launched(&mut self, name: &Name, launched: Launched, now: SimTime) {
+        self.claims.change(name, |claim| {
+            claim.labels = launched.labels;
+            claim.capacity = launched.capacity;
+            claim.allocatable = launched.allocatable;
+            claim.provider_id = Some(name.clone());
+        });
+        self.stamp.mark(now);
+    }
+
+    /// The cloud has no instance for a claim, which is deleted.
+    pub fn not_launched(&mut self, name: &Name, now: SimTime) {
+        self.gone(name, now);
+    }
+
+    /// A claim's node has joined.
+    pub fn registered(&mut self, name: &str) {
+        if let Some(one) = self.claims.0.get_mut(name) {
+            one.is_registered = true;
+        }
+    }
+
+    /// A claim's node is ready for pods.
+    pub fn initialized(&mut self, name: &Name, now: SimTime) -> Option<Output> {
+        self.claims.change(name, |claim| claim.initialized = Some(now.floor_to_second()));
+        self.stamp.mark(now);
+        self.at(now, Timer::Drift(name.clone()));
+        self.check_consolidatable(name, now)
+    }
+
+    /// The cloud takes an instance back soon.
+    pub fn interrupted(&mut self, name: &str, now: SimTime) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.delete(name, Deletion::Interrupted, now, &mut out);
+        out
+    }
+
+    /// A claim is gone, with its instance.
+    pub fn gone(&mut self, name: &str, now: SimTime) {
+        self.claims.0.remove(name);
+        self.disrupted.remove(name);
+        self.stamp.mark(now);
+    }
+
+    // What claims say of themselves.
+
+    /// Whether a claim may be consolidated, now and from when on.
+    fn check_consolidatable(&mut self, name: &str, now: SimTime) -> Option<Output> {
+        let claim = Arc::clone(&self.claims.get(name)?.claim);
+        let pool = self.pool_of(&claim).filter(|_| !claim.is_terminating)?;
+        let from = consolidatable_from(&claim, pool);
+        let holds = from.is_some_and(|from| from <= now);
+        if let Some(from) = from.filter(|from| *from > now) {
+            self.at(from, Timer::Consolidatable(claim.name.clone()));
+        }
+        if holds == claim.consolidatable.is_some() {
+            return None;
+        }
+        self.claims.change(name, |claim| claim.consolidatable = holds.then_some(now));
+        Some(Output::Consolidatable { node: claim.name.clone(), holds })
+    }
+
+    /// Whether a node is what its pool would make, now and again later.
+    fn check_drift(
+        &mut self,
+        name: &Name,
+        now: SimTime,
+        look: &mut dyn FnMut(&Claims) -> Snapshot,
+    ) {
+        let Some(claim) = self.claims.get(name).map(|one| Arc::clone(&one.claim)) else { return };
+        let Some(pool) = self.pool_of(&claim).cloned() else { return };
+        let snapshot = look(&self.claims);
+        let reason = drift(&claim, &pool, snapshot.types_of(&pool.name), now);
+        if reason.is_some() != claim.drifted.is_some() {
+            let drifted = reason.map(|reason| (now.floor_to_second(), reason));
+            self.claims.change(name, |claim| claim.drifted = drifted);
+        }
+        self.at(now + DRIFT_PERIOD, Timer::Drift(name.clone()));
+    }
+
+    fn pool_of(&self, claim: &NodeClaim) -> Option<&Arc<NodePool>> {
+        let name = claim.labels.get(NODE_POOL)?;
+        self.pools.iter().find(|pool| pool.name == *name)
+    }
+
+    fn plan_end(&mut self, name: &Name) {
+        let at = self.claims.get(name).and_then(|one| expires_at(&one.claim));
+        if let Some(at) = at {
+            self.at(at, Timer::Expire(name.clone()));
+        }
+    }
+
+    /// Deletes a claim, unless that has been done.
+    fn delete(&mut self, name: &str, why: Deletion, now: SimTime, out: &mut Vec<Output>) {
+        let Some(one) = self.claims.get(name).filter(|one| !one.claim.is_terminating) else {
+            return;
+        };
+        let claim = one.claim.name.clone();
+        self.claims.change(name, |claim| claim.is_terminating = true);
+        self.stamp.mark(now);
+        if !self.disrupted.contains(&claim) {
+            out.push(Output::Taint { node: claim.clone(), is_disrupted: true });
+            self.disrupted.insert(claim.clone());
+            self.trigger_node(&claim, now);
+        }
+        out.push(Output::Delete { claim, why });
+    }
+}

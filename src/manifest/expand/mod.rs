@@ -1,0 +1,315 @@
+//! Objects of other projects that run pods, turned into the objects that their controllers make: a row for each kind,
+//! with what a run leaves out of it.
+
+mod inference_service;
+mod job_set;
+mod knative;
+mod leader_worker_set;
+mod ray;
+mod rollout;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::object::Manifest;
+use cluster::{Kind, ObjectReference};
+
+/// What a controller makes of an object, or what keeps it from making anything.
+type Made = Result<Vec<Value>, Mistake>;
+
+/// What is wrong with an object, at a field.
+struct Mistake {
+    field: &'static str,
+    message: String,
+    help: &'static str,
+}
+
+/// A kind whose objects are turned into others.
+struct Rule {
+    group: &'static str,
+    kind: &'static str,
+    /// Who does that in a cluster.
+    controller: &'static str,
+    make: fn(&Given<'_>) -> Made,
+    /// What is left out, and what that means for latency, cost and availability.
+    simplified: &'static str,
+}
+
+static RULES: [Rule; 9] = [
+    Rule {
+        group: "jobset.x-k8s.io",
+        kind: "JobSet",
+        controller: "JobSet",
+        make: job_set::make,
+        simplified: "a Job that fails does not start the others again, so that a set with failures ends sooner and costs \
+                     less than in a cluster",
+    },
+    Rule {
+        group: "leaderworkerset.x-k8s.io",
+        kind: "LeaderWorkerSet",
+        controller: "LWS",
+        make: leader_worker_set::make,
+        simplified: "groups neither restart as a whole when a pod fails nor are scaled, so that availability with failures \
+                     is too good; a group answers as its leader does",
+    },
+    Rule {
+        group: "ray.io",
+        kind: "RayCluster",
+        controller: "KubeRay",
+        make: ray::cluster,
+        simplified: RAY,
+    },
+    Rule {
+        group: "ray.io",
+        kind: "RayService",
+        controller: "KubeRay",
+        make: ray::service,
+        simplified: RAY,
+    },
+    Rule {
+        group: "ray.io",
+        kind: "RayJob",
+        controller: "KubeRay",
+        make: ray::job,
+        simplified: RAY,
+    },
+    Rule {
+        group: "serving.kserve.io",
+        kind: "InferenceService",
+        controller: "KServe",
+        make: inference_service::make,
+        simplified: "requests go to the Service of the predictor, past transformers and gateways, so that latency lacks \
+                     their share; the storage initializer takes no time unless `workloads` says so",
+    },
+    Rule {
+        group: "serving.kserve.io",
+        kind: "LLMInferenceService",
+        controller: "KServe",
+        make: inference_service::make_llm,
+        simplified: "requests are balanced as by any Service, not by prefix and queue as the scheduler of the \
+                     Inference Gateway does, so that latency is too high; prefill pods get no requests",
+    },
+    Rule {
+        group: "serving.knative.dev",
+        kind: "Service",
+        controller: "Knative",
+        make: knative::make,
+        simplified: "its pods are those of one revision at its initial scale: nothing scales them by concurrency or to \
+                     zero, so that cost follows no traffic and no request waits for a cold start",
+    },
+    Rule {
+        group: "argoproj.io",
+        kind: "Rollout",
+        controller: "Argo Rollouts",
+        make: rollout::make,
+        simplified: "an update goes as a Deployment's rolling update does: steps, weights, analyses and the switch of \
+                     blue-green are not there, so that a bad version reaches more requests than in a cluster",
+    },
+];
+
+const RAY: &str = "the number of workers stays as it is at the start, whatever the Ray autoscaler would do, so that cost \
+                   follows no load; a request is worked on by the worker that takes it; workers do not wait for the head";
+
+/// An object of such a kind, among all others.
+pub(super) struct Given<'a> {
+    manifest: &'a Manifest,
+    others: &'a [Manifest],
+}
+
+impl Given<'_> {
+    fn name(&self) -> &str {
+        &self.manifest.reference.id.name
+    }
+
+    fn value(&self, pointer: &str) -> Option<&Value> {
+        self.manifest.value.pointer(pointer).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, pointer: &str) -> Option<&str> {
+        self.value(pointer).and_then(Value::as_str)
+    }
+
+    fn int(&self, pointer: &str) -> Option<i64> {
+        self.value(pointer).and_then(Value::as_i64)
+    }
+
+    fn list(&self, pointer: &str) -> &[Value] {
+        self.value(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.value("/metadata/annotations")?.get(key)?.as_str()
+    }
+
+    /// Metadata of an object that is made of this one.
+    fn metadata(&self, name: &str, labels: &Map<String, Value>) -> Value {
+        json!({"name": name, "namespace": &*self.manifest.reference.id.namespace, "labels": labels})
+    }
+
+    /// A Service for the pods with these labels.
+    fn service(&self, name: &str, selector: &Value, ports: &Value, is_headless: bool) -> Value {
+        let mut spec = json!({"selector": selector});
+        if is_headless {
+            spec["clusterIP"] = "None".into();
+            spec["publishNotReadyAddresses"] = true.into();
+        } else {
+            spec["ports"] = ports.clone();
+        }
+        let metadata = self.metadata(name, &Map::new());
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    }
+}
+
+/// Texts as labels.
+fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
+}
+
+/// A pod template with these labels and annotations added.
+fn marked(
+    template: &Value,
+    labels: &Map<String, Value>,
+    annotations: &Map<String, Value>,
+) -> Value {
+    let mut template = template.clone();
+    if !template.is_object() {
+        template = json!({});
+    }
+    if let Some(Value::Object(metadata)) = template.get_mut("metadata") {
+        metadata.retain(|field, _| ["labels", "annotations"].contains(&field.as_str()));
+    }
+    for (field, more) in [("labels", labels), ("annotations", annotations)] {
+        if more.is_empty() {
+            continue;
+        }
+        if !template["metadata"][field].is_object() {
+            template["metadata"][field] = json!({});
+        }
+        if let Some(fields) = template["metadata"][field].as_object_mut() {
+            fields.extend(more.clone());
+        }
+    }
+    template
+}
+
+/// Keeps the pods with a label's value together in one domain, and all with other values out of it.
+fn keep_to_one_domain(template: &mut Value, key: &str, value: &str, topology: &str) {
+    let here = json!([{"key": key, "operator": "In", "values": [value]}]);
+    let others = json!([{"key": key, "operator": "Exists"}, {"key": key, "operator": "NotIn", "values": [value]}]);
+    add_term(template, "podAffinity", topology, &here);
+    add_term(template, "podAntiAffinity", topology, &others);
+}
+
+/// Adds a required term of pod affinity, over all namespaces.
+fn add_term(template: &mut Value, sort: &str, topology: &str, expressions: &Value) {
+    let term = json!({
+        "topologyKey": topology,
+        "namespaceSelector": {},
+        "labelSelector": {"matchExpressions": expressions},
+    });
+    let terms =
+        &mut template["spec"]["affinity"][sort]["requiredDuringSchedulingIgnoredDuringExecution"];
+    match terms.as_array_mut() {
+        Some(terms) => terms.push(term),
+        None => *terms = json!([term]),
+    }
+}
+
+/// Turns objects into what their controllers make of them, in their place, and says so once for each kind.
+pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
+    if !manifests.iter().any(|one| rule_of(one).is_some()) {
+        return manifests;
+    }
+    let mut said: BTreeMap<usize, (Place, usize)> = BTreeMap::new();
+    let mut expanded: Vec<Manifest> = Vec::with_capacity(manifests.len());
+    for (place, manifest) in manifests.iter().enumerate() {
+        let Some(index) = rule_of(manifest) else {
+            expanded.push(manifest.clone());
+            continue;
+        };
+        let mut manifest = manifest.clone();
+        if manifest.has_generated_name {
+            // The API server draws five characters; these are of its alphabet, too.
+            let drawn: String = format!("{place:05}").chars().map(letter).collect();
+            let name = format!("{}{drawn}", manifest.reference.id.name);
+            manifest.reference.id.name = name.into();
+        }
+        let manifest = &manifest;
+        let given = Given { manifest, others: &manifests };
+        match (RULES[index].make)(&given) {
+            Ok(made) => {
+                said.entry(index).or_insert_with(|| (manifest.origin.place(), 0)).1 += 1;
+                expanded.extend(made.into_iter().map(|value| made_of(value, manifest)));
+            }
+            Err(Mistake { field, message, help }) => {
+                let place = manifest.origin.place_of(field);
+                let problem = Diagnostic::error("invalid-value", message).help(help);
+                let problem = problem.at(place).of(manifest.label());
+                diagnostics.push(Diagnostic { field: field.to_owned(), ..problem });
+            }
+        }
+    }
+    for (index, (place, count)) in said {
+        let Rule { kind, controller, simplified, .. } = RULES[index];
+        let objects = if count == 1 { "object" } else { "objects" };
+        let message = format!(
+            "simplified: {count} {objects} of kind {kind}: run as the objects that {controller} makes of them, but \
+             {simplified}"
+        );
+        diagnostics.push(Diagnostic::warning("simplified-kind", message).at(place));
+    }
+    settle(&mut expanded, &manifests);
+    expanded
+}
+
+/// A letter for each digit.
+fn letter(digit: char) -> char {
+    const LETTERS: [char; 10] = ['b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm'];
+    digit.to_digit(10).and_then(|digit| LETTERS.get(digit as usize)).copied().unwrap_or('x')
+}
+
+fn rule_of(manifest: &Manifest) -> Option<usize> {
+    let group = manifest.api_version.split_once('/')?.0;
+    let is_named = !manifest.reference.id.name.is_empty();
+    RULES.iter().position(|rule| is_named && rule.group == group && rule.kind == &*manifest.kind)
+}
+
+/// An object that a controller makes, which stands where its owner does.
+fn made_of(value: Value, owner: &Manifest) -> Manifest {
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("/apiVersion").to_owned(), text("/kind").to_owned());
+    let known = Kind::of_manifest(&api_version, &kind);
+    let name = text("/metadata/name").to_owned();
+    Manifest {
+        reference: ObjectReference::new(known, owner.reference.id.namespace.clone(), name),
+        api_version: api_version.into(),
+        kind: kind.into(),
+        has_generated_name: false,
+        value,
+        origin: owner.origin.clone(),
+    }
+}
+
+/// What names the original object means what became of it; of one that a manifest has already, that stays.
+fn settle(expanded: &mut Vec<Manifest>, originals: &[Manifest]) {
+    let written: BTreeSet<&ObjectReference> =
+        originals.iter().filter(|one| rule_of(one).is_none()).map(|one| &one.reference).collect();
+    let is_written = |one: &Manifest| {
+        originals.iter().any(|other| other.reference == one.reference && other.value == one.value)
+    };
+    expanded.retain(|one| !written.contains(&one.reference) || is_written(one));
+    for manifest in expanded {
+        for pointer in ["/spec/scaleTargetRef", "/spec/targetRef"] {
+            let Some(target) = manifest.value.pointer_mut(pointer) else { continue };
+            if target.get("kind").and_then(Value::as_str) == Some("Rollout") {
+                target["kind"] = "Deployment".into();
+                target["apiVersion"] = "apps/v1".into();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

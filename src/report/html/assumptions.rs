@@ -1,0 +1,172 @@
+//! What of the scenario is a guess: the table of these settings, and the mark at each figure that rests on them.
+
+use super::markup::{Cell, escape, row, section, table};
+use crate::figures::{ABSENT, latency, percent};
+use crate::model::{Answer, Assumption, Report};
+
+/// Settings that a mark names; the table has all of them.
+const NAMED: usize = 3;
+
+/// The table of the settings that are guesses, if there are any.
+pub(super) fn assumptions(report: &Report) -> String {
+    if report.assumptions.is_empty() {
+        return String::new();
+    }
+    let content = if is_doubted(report) { answers(report) } else { settings(report) };
+    section("Assumed", &format!("<div id=\"assumed\">\n{content}</div>\n"))
+}
+
+/// A line below the heading of a section whose figures rest on guesses; nothing if there are none.
+///
+/// All that is simulated does: load, cost of requests and number of nodes decide together about latencies, replicas
+/// and the bill.
+pub(super) fn mark(report: &Report) -> String {
+    if report.assumptions.is_empty() {
+        return String::new();
+    }
+    let named = report.assumptions.iter().take(NAMED).map(|one| one.setting.as_str());
+    let more = match report.assumptions.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "<p class=\"assumed\"><a href=\"#assumed\">Assumed</a>: these figures rest on {}{more}</p>\n",
+        escape(&named.collect::<Vec<_>>().join(", "))
+    )
+}
+
+/// What a tile says below its figure: that it rests on guesses, or how far it moves with them.
+pub(super) fn of_tile(report: &Report, shown: impl Fn(&Answer) -> String) -> String {
+    let count = report.assumptions.len();
+    if count == 0 {
+        return String::new();
+    }
+    let guesses = if count == 1 { "guess" } else { "guesses" };
+    let mut others: Vec<String> = Vec::new();
+    let doubts = report.assumptions.iter().flat_map(|one| [&one.halved, &one.doubled]);
+    let now = shown(&Answer::of(report));
+    for other in doubts.flatten().map(shown) {
+        if other != now && !others.contains(&other) {
+            others.push(other);
+        }
+    }
+    let moves = match &others[..] {
+        _ if !is_doubted(report) => String::new(),
+        [] => "; half or twice as much changes nothing".to_owned(),
+        [one] => format!("; {one} with half or twice as much"),
+        several => format!("; {} with half or twice as much", several.join(", ")),
+    };
+    let text = escape(&format!("assumed: rests on {count} {guesses}{moves}"));
+    format!("<a class=\"assumed\" href=\"#assumed\">{text}</a>")
+}
+
+fn is_doubted(report: &Report) -> bool {
+    report.assumptions.iter().any(|one| one.halved.is_some() || one.doubled.is_some())
+}
+
+fn settings(report: &Report) -> String {
+    let rows: Vec<Vec<Cell>> = report
+        .assumptions
+        .iter()
+        .map(|one| row(2, [one.setting.clone(), one.values.join(", ")]))
+        .collect();
+    let note = "<p class=\"muted\">Settings that are neither measured nor stated. <code>wavetank run --doubts</code> halves \
+                and doubles each, and tells how far the answer moves.</p>\n";
+    format!("{note}{}", table(&["Setting", "Values"], &rows))
+}
+
+/// The answer as it is, and with half and twice as much of each assumption.
+fn answers(report: &Report) -> String {
+    let service = report.services.first().map_or("", |service| service.service.as_str());
+    let p95 = format!("p95 of {service}");
+    let heads = ["Setting", "Values", "", "Objectives met", &p95, "Failed", "A month"];
+    let line = |[setting, values, factor]: [String; 3], answer: Option<&Answer>| {
+        let [met, p95, failed, month] = match answer {
+            None => [(); 4].map(|()| ABSENT.to_owned()),
+            Some(answer) => [
+                format!("{} of {}", answer.objectives_met, answer.objectives),
+                p95_of(answer),
+                percent(answer.failed_share),
+                answer.month_usd.to_string(),
+            ],
+        };
+        row(3, [setting, values, factor, met, p95, failed, month])
+    };
+    let of = |one: &Assumption| {
+        [
+            line([one.setting.clone(), one.values.join(", "), "half".into()], one.halved.as_ref()),
+            line([String::new(), String::new(), "twice".into()], one.doubled.as_ref()),
+        ]
+    };
+    let as_it_is = [String::new(), String::new(), "as it is".into()];
+    let mut rows = vec![line(as_it_is, Some(&Answer::of(report)))];
+    rows.extend(report.assumptions.iter().flat_map(of));
+    let note = "<p class=\"muted\">Settings that are neither measured nor stated, and the answer with half and twice as \
+                much.</p>\n";
+    format!("{note}{}", table(&heads, &rows))
+}
+
+/// The figure of an answer that tiles and tables call p95.
+pub(super) fn p95_of(answer: &Answer) -> String {
+    answer.p95_ms.map_or_else(|| "never".to_owned(), latency)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture;
+    use crate::html::render;
+    use crate::model::{Answer, Assumption, Report};
+
+    fn with_guess(doubled_p95_ms: Option<f64>) -> Report {
+        let mut report = fixture::hour(60.0);
+        let answer = Answer::of(&report);
+        report.assumptions = vec![Assumption {
+            setting: "workloads[*].requests.cpuTime".into(),
+            values: vec!["20ms".into(), "<5ms>".into()],
+            halved: doubled_p95_ms.map(|_| answer),
+            doubled: doubled_p95_ms.map(|p95_ms| Answer { p95_ms: Some(p95_ms), ..answer }),
+        }];
+        report
+    }
+
+    /// The sections of a page, by heading.
+    fn sections(page: &str) -> Vec<(&str, &str)> {
+        let parts = page.split("<section>\n<h2>").skip(1);
+        parts.map(|part| part.split_once("</h2>").expect("a heading")).collect()
+    }
+
+    #[test]
+    fn every_section_with_figures_and_every_tile_says_that_it_rests_on_a_guess() {
+        let page = render(&with_guess(None));
+        let sections = sections(&page);
+        for heading in ["Objectives", "Over time", "Services", "Workloads", "Nodes", "Cost"] {
+            let (_, content) = sections.iter().find(|one| one.0 == heading).expect(heading);
+            assert!(
+                content.contains("these figures rest on workloads[*].requests.cpuTime</p>"),
+                "{heading}"
+            );
+        }
+        let (_, table) = sections.iter().find(|one| one.0 == "Assumed").expect("a table");
+        assert!(table.contains("20ms, &lt;5ms&gt;") && table.contains("--doubts"), "{table}");
+        let tiles = page.matches("<div class=\"tile ").count();
+        assert_eq!(page.matches("assumed: rests on 1 guess</a>").count(), tiles);
+        assert!(page.contains("id=\"assumed\""));
+    }
+
+    #[test]
+    fn tiles_tell_how_far_the_answer_moves() {
+        let page = render(&with_guess(Some(4321.0)));
+        assert!(page.contains("rests on 1 guess; 4.32 s with half or twice as much</a>"), "{page}");
+        assert!(page.contains("rests on 1 guess; half or twice as much changes nothing</a>"));
+        let (_, table) = *sections(&page).iter().find(|one| one.0 == "Assumed").expect("a table");
+        assert!(table.contains("<td>twice</td>") && table.contains("as it is"), "{table}");
+    }
+
+    #[test]
+    fn without_guesses_no_figure_is_marked() {
+        let page = render(&fixture::hour(60.0));
+        let (body, _) = page.split_once("<script").expect("a script");
+        let (_, body) = body.split_once("</style>").expect("a style");
+        assert!(!body.contains("rest on") && !body.contains("rests on"));
+    }
+}

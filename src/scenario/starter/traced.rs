@@ -1,0 +1,345 @@
+//! What traces tell of the workloads of a starter scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+
+use super::yaml::comment;
+use crate::inventory::Inventory;
+use cluster::{NamespacedName, ObjectReference};
+use engine::{SimDuration, format_duration};
+use traffic::spans::{Observation, ObservedCall, ObservedClass, ObservedService};
+
+/// Kinds of requests that a comment names.
+const NAMED_KINDS: usize = 6;
+/// The shortest time that is told apart from none [s].
+const SHORTEST: f64 = 1e-6;
+
+/// The workloads that traces tell of.
+#[derive(Clone, Debug, Default)]
+pub struct Traced {
+    by_workload: BTreeMap<ObjectReference, TracedService>,
+    /// Services with requests in the traces that match none of the manifests.
+    pub unmatched: Vec<String>,
+}
+
+/// A workload as traces show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracedService {
+    /// Its name in the traces.
+    pub name: String,
+    /// Requests to it that were seen.
+    pub requests: u64,
+    /// Those that ended in an error.
+    pub errors: u64,
+    own_seconds: f64,
+    own_cv: f64,
+    /// Share of the own time that is CPU time, 0..1.
+    cpu_share: f64,
+    /// Waiting for services that are not among the manifests: mean [s] and coefficient of variation.
+    wait: Option<(f64, f64)>,
+    /// Their names.
+    waits_for: BTreeSet<String>,
+    pub(super) calls: Vec<TracedCall>,
+    /// Kinds of requests: name, how many, own time [s].
+    kinds: Vec<(String, u64, f64)>,
+}
+
+/// A call to a Service among the manifests.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TracedCall {
+    pub service: NamespacedName,
+    times: u32,
+    share: f64,
+    with_previous: bool,
+}
+
+impl TracedCall {
+    /// Calls for each request.
+    pub fn per_request(&self) -> f64 {
+        f64::from(self.times) * self.share
+    }
+}
+
+impl Traced {
+    /// Brings traces and manifests together by the names of services: `named` says where those are that have other
+    /// names. `apart` has the kinds of requests of which `together` has the sum. Of the time in which a request waits
+    /// for nobody, `cpu_share` is taken to be CPU time.
+    pub fn new(
+        inventory: &Inventory,
+        together: &Observation,
+        apart: &Observation,
+        named: &BTreeMap<String, NamespacedName>,
+        cpu_share: f64,
+    ) -> Self {
+        let mut traced = Self::default();
+        let find = |name: &str, of: Option<&ObservedService>| {
+            let service = named.get(name).cloned().or_else(|| match_of(inventory, name, of))?;
+            let workload = inventory.workloads_behind(&service).next()?;
+            Some((service, workload.clone()))
+        };
+        let by_name = |name: &str| together.services.iter().find(|one| one.name == name);
+        for service in &together.services {
+            let Some((_, workload)) = find(&service.name, Some(service)) else {
+                traced.unmatched.push(service.name.clone());
+                continue;
+            };
+            let Some(class) = service.classes.first() else { continue };
+            let mut row = TracedService::of(service, class, cpu_share);
+            let mut waiting = Waiting::default();
+            for call in &class.calls {
+                let found = find(&call.service, by_name(&call.service));
+                // A pod that asks its own Service would wait for itself.
+                match found.filter(|(_, callee)| *callee != workload) {
+                    Some((callee, _)) => row.calls.push(TracedCall {
+                        service: callee,
+                        times: call.times,
+                        share: call.share,
+                        with_previous: call.with_previous && !row.calls.is_empty(),
+                    }),
+                    None => {
+                        row.waits_for.insert(call.service.clone());
+                        waiting.add(call);
+                    }
+                }
+            }
+            row.wait = waiting.figures();
+            let kinds = apart.services.iter().find(|one| one.name == service.name);
+            let kinds = kinds.into_iter().flat_map(|one| &one.classes);
+            row.kinds =
+                kinds.map(|kind| (kind.name.clone(), kind.requests, kind.own_seconds)).collect();
+            // Of several services in one workload the one with the most requests.
+            let place = traced.by_workload.entry(workload).or_insert_with(|| row.clone());
+            if place.requests < row.requests {
+                *place = row;
+            }
+        }
+        traced
+    }
+
+    /// What is known of a workload.
+    pub fn of(&self, workload: &ObjectReference) -> Option<&TracedService> {
+        self.by_workload.get(workload)
+    }
+
+    /// The workloads that were found in the traces.
+    pub fn found(&self) -> impl Iterator<Item = (&ObjectReference, &TracedService)> {
+        self.by_workload.iter()
+    }
+
+    /// The settings of those workloads that are measured.
+    pub(super) fn settings(&self, serving: &[&ObjectReference]) -> Vec<String> {
+        let found = serving.iter().filter_map(|one| Some((*one, self.of(one)?)));
+        found
+            .flat_map(|(workload, traced)| {
+                let names = traced.settings();
+                names.into_iter().map(move |name| format!("workloads[{workload}].requests.{name}"))
+            })
+            .collect()
+    }
+}
+
+impl TracedService {
+    fn of(service: &ObservedService, class: &ObservedClass, cpu_share: f64) -> Self {
+        Self {
+            name: service.name.clone(),
+            requests: class.requests,
+            errors: class.errors,
+            own_seconds: class.own_seconds,
+            own_cv: class.own_cv,
+            cpu_share,
+            wait: None,
+            waits_for: BTreeSet::new(),
+            calls: Vec::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    /// CPU time of a request [s].
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        (self.own_seconds * self.cpu_share).max(SHORTEST)
+    }
+
+    /// The waiting time, that of the own time included which is not CPU time: mean [s] and coefficient of variation.
+    fn waiting(&self) -> Option<(f64, f64)> {
+        let own = self.own_seconds * (1.0 - self.cpu_share);
+        let (others, cv) = self.wait.unwrap_or_default();
+        let mean = own + others;
+        let deviation = libm::hypot(own * self.own_cv, others * cv);
+        (mean >= SHORTEST).then(|| (mean, deviation / mean))
+    }
+
+    fn settings(&self) -> Vec<&'static str> {
+        let waits = self.waiting().map(|_| "waitTime");
+        let calls = (!self.calls.is_empty()).then_some("calls");
+        std::iter::once("cpuTime").chain(waits).chain(calls).collect()
+    }
+
+    /// Writes its request model.
+    pub(super) fn write(&self, out: &mut String) -> fmt::Result {
+        let share = if self.cpu_share < 1.0 {
+            format!("{:.0} % of it is taken for CPU time, as was said", self.cpu_share * 100.0)
+        } else {
+            "wall time, so that CPU time is this at most".to_owned()
+        };
+        writeln!(
+            out,
+            "      # MEASURED by {} requests to {} in traces: the time in which no call was under way. It is\n      # {share}.",
+            self.requests,
+            comment(&self.name)
+        )?;
+        if self.errors > 0 {
+            let percent = self.errors as f64 / self.requests as f64 * 100.0;
+            writeln!(
+                out,
+                "      # {percent:.2} % of them ended in an error. A request here fails for a reason (a time-out, a pod that is\n      \
+                 # gone, a call that fails), and never by a share."
+            )?;
+        }
+        self.write_kinds(out)?;
+        writeln!(out, "      cpuTime: {}", law(self.cpu_seconds(), self.own_cv))?;
+        if let Some((mean, cv)) = self.waiting() {
+            if !self.waits_for.is_empty() {
+                let names = self.waits_for.iter().cloned().collect::<Vec<_>>().join(", ");
+                writeln!(
+                    out,
+                    "      # MEASURED: waiting for what is not among the manifests: {}",
+                    comment(&names)
+                )?;
+            }
+            writeln!(out, "      waitTime: {}", law(mean, cv))?;
+        }
+        self.write_calls(out)
+    }
+
+    fn write_kinds(&self, out: &mut String) -> fmt::Result {
+        if self.kinds.len() < 2 {
+            return Ok(());
+        }
+        writeln!(out, "      # The figures are those of all its requests together. Of each kind:")?;
+        for (name, requests, own_seconds) in self.kinds.iter().take(NAMED_KINDS) {
+            let percent = *requests as f64 / self.requests as f64 * 100.0;
+            let own = format_duration(rounded(*own_seconds));
+            writeln!(out, "      #   {percent:.1} % {}: {own}", comment(name))?;
+        }
+        Ok(())
+    }
+
+    fn write_calls(&self, out: &mut String) -> fmt::Result {
+        if self.calls.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "      # MEASURED: whom a request calls, in this order; cacheHitRate is the share of requests that do not."
+        )?;
+        writeln!(out, "      calls:")?;
+        for TracedCall { service, times, share, with_previous } in &self.calls {
+            let mut more = String::new();
+            if *times > 1 {
+                write!(more, ", times: {times}")?;
+            }
+            if *share < 0.9995 {
+                let rate = libm::round((1.0 - share) * 1000.0) / 1000.0;
+                write!(more, ", cacheHitRate: {rate}")?;
+            }
+            if *with_previous {
+                more += ", withPrevious: true";
+            }
+            writeln!(out, "        - {{service: {service}, timeout: 5s{more}}}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits that add up.
+#[derive(Default)]
+struct Waiting {
+    mean: f64,
+    variance: f64,
+}
+
+impl Waiting {
+    fn add(&mut self, call: &ObservedCall) {
+        // What is under way beside another call is not waited for twice.
+        if call.with_previous {
+            return;
+        }
+        let mean = call.share * call.mean_seconds;
+        let square = call.share * call.mean_seconds * call.mean_seconds * (1.0 + call.cv * call.cv);
+        self.mean += mean;
+        self.variance += (square - mean * mean).max(0.0);
+    }
+
+    fn figures(&self) -> Option<(f64, f64)> {
+        (self.mean > 0.0).then(|| (self.mean, libm::sqrt(self.variance) / self.mean))
+    }
+}
+
+/// A time by mean and spread.
+fn law(mean: f64, cv: f64) -> String {
+    let mean = format_duration(rounded(mean));
+    let cv = libm::round(cv * 100.0) / 100.0;
+    if cv <= 0.0 { mean } else { format!("{{distribution: lognormal, mean: {mean}, cv: {cv}}}") }
+}
+
+/// To three digits.
+fn rounded(seconds: f64) -> SimDuration {
+    let nanos = (seconds * 1e9).max(1.0);
+    let unit = libm::exp10(libm::floor(libm::log10(nanos)) - 2.0).max(1.0);
+    SimDuration::from_secs_f64(libm::round(nanos / unit) * unit / 1e9)
+}
+
+/// The Service of a name in traces: of the same name, or before the workload that spans name or that has the name,
+/// at last without regard to case, dashes and `service` at its end. Nothing if several come into question.
+fn match_of(
+    inventory: &Inventory,
+    name: &str,
+    of: Option<&ObservedService>,
+) -> Option<NamespacedName> {
+    let (namespace, workload) =
+        of.map_or(("", ""), |one| (one.namespace.as_str(), one.workload.as_str()));
+    let is_here =
+        |service: &&NamespacedName| namespace.is_empty() || *service.namespace == *namespace;
+    let here = || inventory.services.keys().filter(is_here);
+    let is_behind = |service: &NamespacedName, is_it: &dyn Fn(&str) -> bool| {
+        inventory.workloads_behind(service).any(|one| is_it(&one.id.name))
+    };
+    // An address may carry a port and a domain.
+    let host = name.split(':').next().unwrap_or(name);
+    let (short, domain) = host.split_once('.').unwrap_or((host, ""));
+    let in_domain = domain.split('.').next().filter(|part| !part.is_empty());
+    let ways: [&dyn Fn(&NamespacedName) -> bool; 5] = [
+        &|service| !workload.is_empty() && is_behind(service, &|one| one == workload),
+        &|service| {
+            *service.name == *short && in_domain.is_none_or(|part| *service.namespace == *part)
+        },
+        &|service| *service.name == *name,
+        &|service| is_behind(service, &|one| one == name),
+        &|service| {
+            let plain_name = plain(name);
+            plain(&service.name) == plain_name
+                || is_behind(service, &|one| plain(one) == plain_name)
+        },
+    ];
+    for way in ways {
+        let found: Vec<&NamespacedName> = here().filter(|service| way(service)).collect();
+        let workloads: BTreeSet<&ObjectReference> =
+            found.iter().filter_map(|service| inventory.workloads_behind(service).next()).collect();
+        match (found.first(), workloads.len()) {
+            (Some(first), 1) => {
+                let exact = found.iter().find(|service| *service.name == *short);
+                return Some((*exact.unwrap_or(first)).clone());
+            }
+            (Some(_), 2..) => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let lower: String = letters.map(|one| one.to_ascii_lowercase()).collect();
+    let short = lower.strip_suffix("service").or_else(|| lower.strip_suffix("svc"));
+    short.filter(|short| !short.is_empty()).unwrap_or(&lower).to_owned()
+}

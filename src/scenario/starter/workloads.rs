@@ -1,0 +1,101 @@
+//! The section `workloads` of a starter scenario.
+
+use std::fmt::{self, Write as _};
+
+use super::calls::Calls;
+use super::{Models, Starter};
+use cluster::{NamespacedName, ObjectReference};
+
+impl Starter<'_> {
+    /// Writes how each application behaves, as far as that is known or guessed.
+    pub(super) fn write_workloads(
+        &self,
+        out: &mut String,
+        services: &[(&NamespacedName, &ObjectReference)],
+        models: &Models<'_>,
+        calls: &Calls<'_>,
+    ) -> fmt::Result {
+        out.write_str("\n# What manifests do not say: how each application behaves.\nworkloads:")?;
+        let serving: Vec<&ObjectReference> = self
+            .inventory
+            .workloads
+            .keys()
+            .filter(|workload| services.iter().any(|(_, behind)| behind == workload))
+            .collect();
+        let is_batch = |workload: &&ObjectReference| workload.kind.is_batch();
+        let batch: Vec<_> = self.inventory.workloads.keys().filter(is_batch).collect();
+        let (with_models, serving): (Vec<_>, Vec<_>) =
+            serving.into_iter().partition(|workload| models.contains_key(*workload));
+        if with_models.is_empty() && serving.is_empty() && batch.is_empty() {
+            return writeln!(out, " []      # no Service has pods behind it");
+        }
+        writeln!(out)?;
+        for workload in &with_models {
+            let (served, gpu) = &models[*workload];
+            served.write(out, workload, gpu)?;
+        }
+        for (position, workload) in serving.into_iter().enumerate() {
+            self.write_workload(out, workload, position == 0, calls)?;
+        }
+        write_batch(out, &batch)
+    }
+
+    /// One that takes requests; the first has comments that hold for all.
+    fn write_workload(
+        &self,
+        out: &mut String,
+        workload: &ObjectReference,
+        is_first: bool,
+        calls: &Calls<'_>,
+    ) -> fmt::Result {
+        if is_first {
+            write!(
+                out,
+                "\
+\x20 - workload: {workload}
+    app:
+      imagePull: 10s         # GUESS: pulling the image on a node that does not have it
+      start: 1s              # from the image to the running process
+      warmUp: 5s             # GUESS: from the running process to the first good answer
+      warmUpCpuMilli: 500    # GUESS: CPU that this takes, 1000 = one core
+    requests:
+      concurrency: 32        # GUESS: requests that a pod works on at once (threads, workers)
+      queue: 1000            # requests that wait in a pod; more are refused
+"
+            )?;
+        } else {
+            writeln!(out, "  - workload: {workload}                 # GUESS, as above")?;
+            writeln!(out, "    app: {{imagePull: 10s, warmUp: 5s, warmUpCpuMilli: 500}}")?;
+            writeln!(out, "    requests:")?;
+            writeln!(out, "      concurrency: 32")?;
+            writeln!(out, "      queue: 1000")?;
+        }
+        if let Some(traced) = self.traced.of(workload) {
+            return traced.write(out);
+        }
+        if is_first {
+            writeln!(
+                out,
+                "      # GUESS: CPU time of one request. Measure: CPU seconds of the pods over the number of requests."
+            )?;
+        }
+        writeln!(out, "      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}")?;
+        if is_first {
+            writeln!(
+                out,
+                "      # GUESS: time in which a request waits for others (database, upstream) without burning CPU."
+            )?;
+        }
+        writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
+        calls.write(out, workload)
+    }
+}
+
+/// How long the pods of Jobs run: without it they would for ever.
+fn write_batch(out: &mut String, batch: &[&ObjectReference]) -> fmt::Result {
+    for workload in batch {
+        writeln!(out, "  - workload: {workload}")?;
+        writeln!(out, "    app: {{runsFor: 5m}}    # GUESS: how long one of its pods runs")?;
+    }
+    Ok(())
+}

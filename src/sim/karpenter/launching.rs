@@ -1,0 +1,212 @@
+//! From a NodeClaim to an instance of the cloud, and to its node.
+
+use std::sync::Arc;
+
+use super::sight::{INITIALIZED, REGISTERED};
+use super::{ACTOR, Karpenter};
+use crate::cloud::{Cloud, InstanceNews};
+use crate::environment::{Environment, node_reference};
+use cluster::node::{
+    CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
+};
+use cluster::pod_template::ResourceList;
+use cluster::{Action, Labels, Name, ObjectMeta};
+use engine::{SimDuration, SimTime};
+use karpenter::labels::{CAPACITY_TYPE, SPOT, ZONE};
+use karpenter::operator::Launched;
+use karpenter::scheduling::NewClaim;
+use karpenter::{Amounts, InstanceType, Offering};
+use scenario::karpenter::Provider;
+use units::{HourlyPrice, Quantity};
+
+/// As many types as a request to EC2 lists at most.
+const MOST_TYPES: usize = 60;
+/// What the cloud did not have is not asked for again for so long (`UnavailableOfferingsTTL` of the AWS provider).
+const UNAVAILABLE: SimDuration = SimDuration::from_secs(180);
+
+impl Karpenter {
+    /// Asks the cloud for the instance of a claim.
+    pub(super) fn launch(&mut self, env: &Environment, cloud: &mut Cloud, name: &Name) {
+        let Some(made) = self.operator.claims().get(name).and_then(|one| one.made.clone()) else {
+            return;
+        };
+        let pool = self.pools.iter().find(|one| one.pool.name == made.pool.name);
+        let Some(provider) = pool.map(|one| one.provider) else { return };
+        let labels = self.operator.claims().get(name).map(|one| one.claim.labels.clone());
+        let choices = self.choices(&made, provider, &labels.unwrap_or_default());
+        if choices.is_empty() {
+            self.operator.not_launched(name, env.now);
+            return;
+        }
+        let times = self.plan.times(provider);
+        cloud.request_instance(name, choices.into(), &times, env.now);
+    }
+
+    /// What the instance may be, the cheapest first. If there is spot capacity, an EC2 instance is nothing else.
+    fn choices(&self, made: &NewClaim, provider: Provider, labels: &Labels) -> Vec<Arc<Node>> {
+        let requirements = made.claim_requirements(self.operator.options());
+        let types = made.options.iter().take(MOST_TYPES);
+        let mut all: Vec<(&Arc<InstanceType>, &Offering)> = types
+            .flat_map(|one| one.launchable(&requirements).map(move |way| (one, way)))
+            .collect();
+        let is_spot = |way: &Offering| way.capacity_type.as_ref() == SPOT;
+        if provider == Provider::Ec2 && all.iter().any(|(_, way)| is_spot(way)) {
+            all.retain(|(_, way)| is_spot(way));
+        }
+        all.sort_by(|(one, own), (other, way)| {
+            own.price
+                .total_cmp(&way.price)
+                .then_with(|| one.name.cmp(&other.name))
+                .then_with(|| own.zone.cmp(&way.zone))
+        });
+        all.into_iter().map(|(one, way)| Arc::new(node(made, one, way, labels))).collect()
+    }
+
+    /// A machine has taken a step.
+    pub(crate) fn machine_stepped(
+        &mut self,
+        env: &mut Environment,
+        cloud: &mut Cloud,
+        number: u32,
+    ) {
+        let Some((name, news)) = cloud.instance_news(number) else { return };
+        match news {
+            InstanceNews::Launched(node) => {
+                if self
+                    .operator
+                    .claims()
+                    .get(&name)
+                    .is_none_or(|one| one.claim.provider_id.is_some())
+                {
+                    return;
+                }
+                let launched = Launched {
+                    labels: node.meta.labels.with(HOSTNAME_LABEL, &*name),
+                    capacity: Amounts::of(&node.capacity),
+                    allocatable: Amounts::of(&node.allocatable),
+                };
+                self.operator.launched(&name, launched, env.now);
+                self.history.launched(&name, &node);
+                self.write_claim(env, &name);
+            }
+            InstanceNews::Refused(choices) => {
+                for one in choices.iter() {
+                    let key = offering_of(one);
+                    self.unavailable.insert(key, env.now + UNAVAILABLE);
+                }
+                let message = format!(
+                    "NodeClaim {name} was deleted: the cloud has none of {} offerings",
+                    choices.len()
+                );
+                env.warn(ACTOR, &node_reference(&name), "InsufficientCapacityError", message);
+                cloud.delete_instance(&name, env.now);
+                self.operator.not_launched(&name, env.now);
+                self.delete_claim(env, &name);
+            }
+        }
+        self.wait(env);
+    }
+
+    /// The types of a pool, with what the cloud did not have lately.
+    pub(super) fn types(&self, types: &Arc<[Arc<InstanceType>]>) -> Arc<[Arc<InstanceType>]> {
+        if self.unavailable.is_empty() {
+            return Arc::clone(types);
+        }
+        let is_missing = |one: &InstanceType, way: &Offering| {
+            let key = (one.name.clone(), way.zone.clone(), way.capacity_type.clone());
+            self.unavailable.contains_key(&key)
+        };
+        let with_gaps = |one: &Arc<InstanceType>| {
+            if !one.offerings.iter().any(|way| is_missing(one, way)) {
+                return Arc::clone(one);
+            }
+            let mut gapped = InstanceType::clone(one);
+            for way in &mut gapped.offerings {
+                way.is_available = !is_missing(one, way);
+            }
+            Arc::new(gapped)
+        };
+        types.iter().map(with_gaps).collect()
+    }
+
+    /// Takes up nodes that have joined, and those that have all that they need.
+    pub(super) fn take_up(&mut self, env: &mut Environment) {
+        for name in std::mem::take(&mut self.to_take_up) {
+            let Some(id) = env.store().node_named(&name) else { continue };
+            let Some(one) = self.operator.claims().get(&name) else { continue };
+            let claim = Arc::clone(&one.claim);
+            let (is_registered, node) = (one.is_registered, env.store().nodes()[id].clone());
+            let mut labels = node.meta.labels.clone();
+            if !is_registered {
+                labels = labels.with(REGISTERED, "true");
+                self.operator.registered(&name);
+            }
+            let has_all = claim.requests.iter().all(|(resource, amount)| {
+                amount == 0 || Amounts::of(&node.allocatable).get(resource).unwrap_or(0) > 0
+            });
+            let is_ready = node.ready.status == ConditionStatus::True;
+            if is_ready && has_all && claim.initialized.is_none() && !claim.is_terminating {
+                labels = labels.with(INITIALIZED, "true");
+                let startup = &claim.startup_taints;
+                let kept =
+                    node.taints.iter().filter(|one| !startup.iter().any(|own| own.key == one.key));
+                let kept: Vec<_> = kept.cloned().collect();
+                if kept.len() < node.taints.len() {
+                    env.act(ACTOR, Action::SetNodeTaints(id, kept));
+                }
+                let _ = self.operator.initialized(&name, env.now);
+            }
+            if labels != node.meta.labels {
+                env.act(ACTOR, Action::SetNodeLabels(id, labels));
+                self.write_claim(env, &name);
+            }
+        }
+    }
+}
+
+/// The offering that a node is.
+fn offering_of(node: &Node) -> (Name, Name, Name) {
+    let label = |key: &str| node.meta.labels.get(key).cloned().unwrap_or_else(|| "".into());
+    (node.machine.instance_type.clone(), label(ZONE), label(CAPACITY_TYPE))
+}
+
+/// A node of this type, bought this way.
+fn node(made: &NewClaim, one: &InstanceType, way: &Offering, own: &Labels) -> Node {
+    let single = one.requirements.iter();
+    let of_type = single.filter_map(|one| Some((one.key.clone(), one.only_value()?.clone())));
+    let labels: Labels = of_type
+        .chain([
+            (Name::from(ZONE), way.zone.clone()),
+            (Name::from(CAPACITY_TYPE), way.capacity_type.clone()),
+        ])
+        .chain(own.iter().map(|(key, value)| (key.clone(), value.clone())))
+        .collect();
+    let template = &made.pool.template;
+    let taints = template.taints.iter().chain(&template.startup_taints).cloned().collect();
+    let is_spot = way.capacity_type.as_ref() == SPOT;
+    Node {
+        meta: ObjectMeta {
+            labels,
+            annotations: template.annotations.clone(),
+            ..ObjectMeta::new("", &*made.pool.name)
+        },
+        capacity: list(&one.capacity),
+        allocatable: list(&one.allocatable),
+        unschedulable: false,
+        taints,
+        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
+        health: NodeHealth::default(),
+        images: Vec::new(),
+        pool: made.pool.name.clone(),
+        machine: Machine {
+            instance_type: one.name.clone(),
+            capacity_type: if is_spot { CapacityType::Spot } else { CapacityType::OnDemand },
+            price: Some(HourlyPrice::from_usd(way.price)),
+            launched: None,
+        },
+    }
+}
+
+fn list(amounts: &Amounts) -> ResourceList {
+    amounts.iter().map(|(name, nanos)| (Name::from(name), Quantity::from_nanos(nanos))).collect()
+}

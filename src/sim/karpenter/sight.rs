@@ -1,0 +1,153 @@
+//! The store as Karpenter sees it.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use cluster::deployment::IntOrPercent;
+use cluster::node::{ConditionStatus, Node};
+use cluster::pod::{Owner, Pod as StorePod, PodId};
+use cluster::policy::{Budget, PodDisruptionBudget};
+use cluster::{ClusterView, NamespacedName, ObjectId};
+use karpenter::Amounts;
+use karpenter::operator::NodeWithPods;
+use karpenter::pdb::{Budgets, PodBudget};
+use karpenter::pod::{Pod, PodOwner};
+use karpenter::state::NodeObject;
+
+/// The label of a node that Karpenter has taken up.
+pub(super) const REGISTERED: &str = "karpenter.sh/registered";
+/// The label of a node that is ready for pods.
+pub(super) const INITIALIZED: &str = "karpenter.sh/initialized";
+
+/// Remembers what was made of each pod, until it is written again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sight {
+    /// Only ever looked up, never iterated.
+    pods: FxHashMap<PodId, (u64, Arc<Pod>)>,
+}
+
+impl Sight {
+    /// A pod.
+    pub(super) fn pod(&mut self, view: ClusterView<'_>, id: PodId) -> Option<Arc<Pod>> {
+        let pod = view.pods().get(id)?;
+        match self.pods.get(&id) {
+            Some((version, known)) if *version == pod.resource_version => Some(Arc::clone(known)),
+            _ => {
+                let made = Arc::new(pod_of(view, pod));
+                self.pods.insert(id, (pod.resource_version, Arc::clone(&made)));
+                Some(made)
+            }
+        }
+    }
+
+    /// Forgets a pod that is gone.
+    pub(super) fn forget(&mut self, id: PodId) {
+        self.pods.remove(&id);
+    }
+
+    /// All nodes with their pods.
+    pub(super) fn nodes(&mut self, view: ClusterView<'_>) -> Vec<NodeWithPods> {
+        let mut nodes = Vec::new();
+        for (id, node) in view.nodes().iter() {
+            let on_it: Vec<PodId> = view.pods_on(id).map(|(pod, _)| pod).collect();
+            let pods = on_it.into_iter().filter_map(|pod| self.pod(view, pod)).collect();
+            nodes.push((Arc::new(node_of(node)), pods));
+        }
+        nodes
+    }
+
+    /// Pods that no node has room for.
+    pub(super) fn waiting(
+        &mut self,
+        view: ClusterView<'_>,
+        pods: impl Iterator<Item = PodId>,
+    ) -> Vec<Arc<Pod>> {
+        let mut waiting: Vec<Arc<Pod>> = pods
+            .filter_map(|id| self.pod(view, id))
+            .map(|pod| Arc::new(Pod { is_unschedulable: true, ..Pod::clone(&pod) }))
+            .collect();
+        waiting.sort_by(|one, other| one.uid.cmp(&other.uid));
+        waiting
+    }
+}
+
+fn node_of(node: &Node) -> NodeObject {
+    let has = |label: &str| node.meta.labels.get(label).is_some_and(|one| **one == *"true");
+    NodeObject {
+        name: node.meta.name().clone(),
+        labels: node.meta.labels.clone(),
+        annotations: node.meta.annotations.clone(),
+        taints: node.taints.clone(),
+        capacity: Amounts::of(&node.capacity),
+        allocatable: Amounts::of(&node.allocatable),
+        is_ready: node.ready.status == ConditionStatus::True,
+        is_registered: has(REGISTERED),
+        is_initialized: has(INITIALIZED),
+    }
+}
+
+fn pod_of(view: ClusterView<'_>, pod: &StorePod) -> Pod {
+    let template = Arc::new(view.template_of(pod).clone());
+    // UIDs are compared as texts.
+    let uid = format!("{:016x}", pod.uid).into();
+    let mut made = Pod::pending(pod.id.clone(), uid, template);
+    made.labels = view.store().labels_of(pod).clone();
+    made.annotations = view.store().annotations_of(pod).clone();
+    made.created = pod.created;
+    made.started = pod.start_time;
+    made.owner = match pod.owner {
+        Some(Owner::DaemonSet(_)) => PodOwner::DaemonSet,
+        Some(Owner::StatefulSet(_)) => PodOwner::StatefulSet,
+        _ => PodOwner::Other,
+    };
+    let node = pod.node.and_then(|id| view.nodes().get(id));
+    made.node = node.map(|node| node.meta.name().clone());
+    made.is_terminal = pod.phase.is_terminal();
+    made.is_terminating = pod.is_terminating();
+    made.ready = pod.ready.map(|ready| ready.is_true());
+    made.is_unschedulable = false;
+    made.is_preempting = pod.nominated_node.is_some();
+    made
+}
+
+/// The pods that DaemonSets would make.
+pub(super) fn daemons(view: ClusterView<'_>) -> Vec<Arc<Pod>> {
+    let sets = view.store().daemon_sets().values();
+    let mut made: Vec<Arc<Pod>> = sets
+        .map(|set| {
+            let id: NamespacedName = set.meta.id.clone();
+            let uid = id.to_string().into();
+            let mut pod = Pod::pending(id, uid, Arc::new(set.spec.template.clone()));
+            pod.owner = PodOwner::DaemonSet;
+            Arc::new(pod)
+        })
+        .collect();
+    made.sort_by(|one, other| one.id.cmp(&other.id));
+    made
+}
+
+/// The PodDisruptionBudgets.
+pub(super) fn budgets(view: ClusterView<'_>) -> Budgets {
+    Budgets(view.store().disruption_budgets().values().map(budget).collect())
+}
+
+fn budget(one: &PodDisruptionBudget) -> PodBudget {
+    let is_none =
+        |limit: IntOrPercent| matches!(limit, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
+    PodBudget {
+        id: one.meta.id.clone(),
+        selector: one.spec.selector.clone(),
+        disruptions_allowed: one.status.disruptions_allowed,
+        is_fully_blocking: match one.spec.budget {
+            Budget::MaxUnavailable(limit) => is_none(limit),
+            Budget::MinAvailable(limit) => limit == IntOrPercent::Percent(100),
+        },
+        always_allows_unhealthy: one.spec.always_allows_unhealthy,
+    }
+}
+
+/// Whether an object says what Karpenter makes nodes of.
+pub(super) const fn is_of_pools(object: ObjectId) -> bool {
+    matches!(object, ObjectId::NodePool(_) | ObjectId::EC2NodeClass(_) | ObjectId::KWOKNodeClass(_))
+}

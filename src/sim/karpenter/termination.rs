@@ -1,0 +1,119 @@
+//! Nodes that are about to go: their pods are evicted, one group after the other, and then the machine goes
+//! (`pkg/controllers/node/termination`).
+
+use super::{ACTOR, Karpenter};
+use crate::cloud::Cloud;
+use crate::environment::Environment;
+use cluster::action::PodDeletion;
+use cluster::node::NodeId;
+use cluster::pod::PodId;
+use cluster::{Action, Kind, Name, ObjectReference};
+use engine::{SimDuration, SimTime};
+use karpenter::pod::{Pod, PodOwner, disrupted_taint};
+
+/// How often a node that is drained is looked at.
+const PERIOD: SimDuration = SimDuration::from_secs(1);
+/// Pods of this priority and above go last (`system-cluster-critical`).
+const CRITICAL: i32 = 2_000_000_000;
+
+/// A node that is drained.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    /// When it is looked at next.
+    pub(super) due: SimTime,
+    /// When its pods go whatever keeps them.
+    pub(super) deadline: Option<SimTime>,
+}
+
+impl Karpenter {
+    /// Begins to drain a node; a claim without one loses its instance at once.
+    pub(super) fn begin_drain(&mut self, env: &Environment, cloud: &mut Cloud, claim: &Name) {
+        if env.store().node_named(claim).is_none() {
+            cloud.delete_instance(claim, env.now);
+            self.operator.gone(claim, env.now);
+            return;
+        }
+        let grace = self.operator.claims().get(claim);
+        let grace = grace.and_then(|one| one.claim.termination_grace_period);
+        let deadline = grace.map(|grace| env.now + grace);
+        self.drains.insert(claim.clone(), Drain { due: env.now, deadline });
+    }
+
+    /// Looks at the nodes that are drained and due.
+    pub(super) fn drain(&mut self, env: &mut Environment, cloud: &mut Cloud) {
+        let due = self.drains.iter().filter(|(_, drain)| drain.due <= env.now);
+        let due: Vec<(Name, Drain)> = due.map(|(name, drain)| (name.clone(), *drain)).collect();
+        for (name, drain) in due {
+            let node = env.store().node_named(&name);
+            let is_past = drain.deadline.is_some_and(|deadline| env.now >= deadline);
+            let is_drained = node.is_none_or(|node| self.evict_next(env, node, drain.deadline));
+            if is_drained || is_past {
+                self.drains.remove(&name);
+                cloud.delete_instance(&name, env.now);
+            } else {
+                let next = Drain { due: env.now + PERIOD, ..drain };
+                self.drains.insert(name, next);
+            }
+        }
+    }
+
+    /// Evicts the next group of a node's pods; whether there is none left.
+    fn evict_next(
+        &mut self,
+        env: &mut Environment,
+        node: NodeId,
+        deadline: Option<SimTime>,
+    ) -> bool {
+        let ids: Vec<PodId> = env.store().pods_on(node).map(|(id, _)| id).collect();
+        let mut left: Vec<(u8, PodId, Pod)> = Vec::new();
+        for id in ids {
+            let Some(pod) = self.sight.pod(env.view(), id) else { continue };
+            if !pod.is_terminal && is_drained(&pod) {
+                left.push((group(&pod), id, Pod::clone(&pod)));
+            }
+        }
+        let Some(first) = left.iter().map(|(group, ..)| *group).min() else { return true };
+        for (group, id, pod) in left {
+            let own = pod.template.spec.termination_grace_period;
+            let must_go = deadline.is_some_and(|deadline| env.now + own >= deadline);
+            if must_go && !pod.is_terminating {
+                let rest = deadline.map(|deadline| deadline.since(env.now));
+                let deletion =
+                    PodDeletion { grace_period: rest, disruption: Some("TerminationByKarpenter") };
+                env.act(ACTOR, Action::DeletePod(id, deletion));
+            } else if group == first && pod.is_evictable(env.now) {
+                self.evict(env, id, &pod);
+            }
+        }
+        false
+    }
+
+    fn evict(&mut self, env: &mut Environment, id: PodId, pod: &Pod) {
+        let reference = ObjectReference { kind: Kind::Pod, id: pod.id.clone() };
+        match env.ask(ACTOR, Action::EvictPod(id, None)) {
+            Ok(()) => {
+                self.refused.remove(&pod.id);
+                env.say(ACTOR, &reference, "Evicted", "Evicted pod".to_owned());
+            }
+            Err(why) => {
+                if self.refused.insert(pod.id.clone()) {
+                    let message = format!("Failed to drain node, {why}");
+                    env.warn(ACTOR, &reference, "FailedDraining", message);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a drain waits for a pod (`IsDrainable`).
+fn is_drained(pod: &Pod) -> bool {
+    let taint = disrupted_taint();
+    let tolerates = pod.template.spec.tolerations.iter().any(|one| one.tolerates(&taint));
+    !tolerates && pod.owner != PodOwner::Node
+}
+
+/// In which order pods go (`groupPodsByPriority`).
+fn group(pod: &Pod) -> u8 {
+    let is_critical = pod.template.spec.priority.is_some_and(|priority| priority >= CRITICAL);
+    2 * u8::from(is_critical) + u8::from(pod.owner == PodOwner::DaemonSet)
+}

@@ -1,0 +1,144 @@
+//! A file of spans, read from its beginning to its end without ever being in memory as a whole.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::jaeger::JaegerTrace;
+use super::otlp::{Each, ResourceSpans};
+use super::store::SpanStore;
+
+/// The longest line that is read as one: what the collector writes at a time has some thousand spans.
+const LINE_MAX: u64 = 256 << 20;
+
+/// Reads spans into a store: OTLP as JSON, a line for each export or one document, or Jaeger's JSON.
+///
+/// What is broken is counted in [`SpanStore::read`], with its line. An error is a file of which nothing could be read.
+pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), String> {
+    let mut line_number = 0;
+    loop {
+        let mut line = Vec::new();
+        let length = (&mut input).take(LINE_MAX).read_until(b'\n', &mut line);
+        if length.map_err(|error| format!("cannot be read: {error}"))? == 0 {
+            break;
+        }
+        line_number += 1;
+        let text = line.trim_ascii();
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        if text.is_empty() || text.starts_with(b"#") {
+            continue;
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let read =
+            document(&mut deserializer, line_number, store).and_then(|()| deserializer.end());
+        match read {
+            Ok(()) => {}
+            // The first line is the beginning of a document that goes on.
+            Err(error)
+                if error.is_eof() && line_number == 1 && !is_export(next_of(&mut input)?) =>
+            {
+                *store = store.emptied();
+                read_document(io::Cursor::new(line).chain(input), store);
+                break;
+            }
+            Err(error) => store.bad(line_number, in_words(&error)),
+        }
+    }
+    if store.read.good == 0 {
+        let first = store.read.first_broken.first();
+        let why =
+            first.map_or_else(String::new, |row| format!(" line {}: {};", row.line, row.message));
+        return Err(format!(
+            "there is no span in it:{why} needed is OpenTelemetry's JSON (`resourceSpans`, as the collector's file \
+             exporter writes it) or Jaeger's (`data` with `spans` and `processes`)"
+        ));
+    }
+    Ok(())
+}
+
+/// What comes next.
+fn next_of(input: &mut impl BufRead) -> Result<&[u8], String> {
+    input.fill_buf().map_err(|error| format!("cannot be read: {error}"))
+}
+
+/// Whether a line of exports begins here.
+fn is_export(next: &[u8]) -> bool {
+    next.starts_with(b"{\"resource")
+}
+
+/// One document over all lines.
+fn read_document(input: impl Read, store: &mut SpanStore) {
+    let mut deserializer = serde_json::Deserializer::from_reader(io::BufReader::new(input));
+    let read = document(&mut deserializer, 1, store).and_then(|()| deserializer.end());
+    if let Err(error) = read {
+        let line = u64::try_from(error.line()).unwrap_or(u64::MAX);
+        store.bad(line, format!("{}; what comes after it was not read", in_words(&error)));
+    }
+}
+
+fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // The line is told beside it.
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+fn document<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    line: u64,
+    store: &mut SpanStore,
+) -> Result<(), D::Error> {
+    deserializer.deserialize_map(Document { line, store })
+}
+
+struct Document<'a> {
+    line: u64,
+    store: &'a mut SpanStore,
+}
+
+impl<'de> Visitor<'de> for Document<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with `resourceSpans` or `data`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { line, store } = self;
+        let store = RefCell::new(store);
+        let mut is_known = false;
+        // One trace of Jaeger, without the answer around it.
+        let mut alone = JaegerTrace::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "resourceSpans" | "resource_spans" | "batches" => {
+                    let mut take = |spans: ResourceSpans| spans.take(line, *store.borrow_mut());
+                    map.next_value_seed(Each(&mut take).of::<ResourceSpans>())?;
+                }
+                "data" => {
+                    let mut take = |trace: JaegerTrace| trace.take(line, *store.borrow_mut());
+                    map.next_value_seed(Each(&mut take).of::<JaegerTrace>())?;
+                }
+                "spans" => alone.spans = map.next_value()?,
+                "processes" => alone.processes = map.next_value()?,
+                "resourceMetrics" | "resourceLogs" => {
+                    map.next_value::<IgnoredAny>()?;
+                    let what = key.trim_start_matches("resource").to_lowercase();
+                    store.borrow_mut().bad(line, format!("these are {what}, and no spans"));
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            }
+            is_known = true;
+        }
+        alone.take(line, *store.borrow_mut());
+        if !is_known {
+            let message = "an object without `resourceSpans` and `data`".to_owned();
+            store.borrow_mut().bad(line, message);
+        }
+        Ok(())
+    }
+}

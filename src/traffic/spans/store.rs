@@ -1,0 +1,243 @@
+//! The spans of a file, in little memory: names once, and of too many traces every second one, chosen by their ids.
+
+use rustc_hash::FxHashMap;
+
+use crate::import::BrokenRow;
+
+/// Spans that are held at most: some 160 MB.
+const SPANS_MAX: usize = 2_000_000;
+/// Mistakes that are kept to be shown.
+const SHOWN: usize = 5;
+
+/// What a span says of itself: `SpanKind` of OpenTelemetry, the tag `span.kind` of Jaeger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SpanKind {
+    /// Work within a service, or nothing said.
+    #[default]
+    Internal,
+    /// A request as the service sees it that answers.
+    Server,
+    /// A request as its caller sees it.
+    Client,
+    /// A message is sent.
+    Producer,
+    /// A message is worked on, some time later.
+    Consumer,
+}
+
+/// One span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub trace: u128,
+    pub id: u64,
+    /// 0 if it has none.
+    pub parent: u64,
+    /// Numbers of names.
+    pub service: u32,
+    pub operation: u32,
+    /// The service that a client names as the one that it asks; `NO_NAME` if it does not.
+    pub peer: u32,
+    pub kind: SpanKind,
+    pub is_error: bool,
+    /// Nanoseconds since 1970.
+    pub start: i64,
+    pub end: i64,
+}
+
+/// Stands for no name.
+pub(super) const NO_NAME: u32 = u32::MAX;
+
+/// A span as a file has it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawSpan<'a> {
+    pub trace: &'a str,
+    pub id: &'a str,
+    pub parent: &'a str,
+    pub service: &'a str,
+    pub operation: &'a str,
+    pub peer: Option<&'a str>,
+    pub kind: SpanKind,
+    pub is_error: bool,
+    pub start: Option<i64>,
+    pub end: Option<i64>,
+}
+
+/// What is known of where a service runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Home {
+    /// Its namespace; empty if it is not told.
+    pub namespace: String,
+    /// The workload that its pods belong to, likewise.
+    pub workload: String,
+}
+
+/// The spans of a file.
+#[derive(Clone, Debug, Default)]
+pub struct SpanStore {
+    pub(super) spans: Vec<Span>,
+    names: Vec<String>,
+    numbers: FxHashMap<String, u32>,
+    pub(super) homes: FxHashMap<u32, Home>,
+    /// Traces are kept whose hash has so many zeros at its end.
+    thinned: u32,
+    held_max: Option<usize>,
+    /// What was read.
+    pub read: Spans,
+}
+
+/// What was read of a file, and what was not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// Spans that could be read.
+    pub good: u64,
+    /// Those of them that belong to traces which were left out, as there were too many.
+    pub thinned_out: u64,
+    /// Lines and spans that could not be read.
+    pub broken: u64,
+    /// The first of them.
+    pub first_broken: Vec<BrokenRow>,
+}
+
+impl SpanStore {
+    /// Of one that holds so many spans at most.
+    pub fn holding(spans: usize) -> Self {
+        Self { held_max: Some(spans.max(1)), ..Self::default() }
+    }
+
+    /// The same with nothing read.
+    pub(super) fn emptied(&self) -> Self {
+        Self { held_max: self.held_max, ..Self::default() }
+    }
+
+    /// A name by its number; nothing for [`NO_NAME`].
+    pub(super) fn name(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("", String::as_str)
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(NO_NAME);
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    /// Notes where a service runs, as far as that is told.
+    pub(super) fn home(&mut self, service: &str, namespace: &str, workload: &str) {
+        if namespace.is_empty() && workload.is_empty() {
+            return;
+        }
+        let number = self.number(service);
+        let home = self.homes.entry(number).or_default();
+        if home.namespace.is_empty() {
+            namespace.clone_into(&mut home.namespace);
+        }
+        if home.workload.is_empty() {
+            workload.clone_into(&mut home.workload);
+        }
+    }
+
+    /// Takes a span, or says what it lacks.
+    pub(super) fn take(&mut self, raw: &RawSpan<'_>) -> Result<(), String> {
+        let trace = hex(raw.trace).ok_or_else(|| no_id("trace", raw.trace))?;
+        let id = hex(raw.id).ok_or_else(|| no_id("span", raw.id))?;
+        let parent = match raw.parent {
+            "" => 0,
+            parent => hex(parent).ok_or_else(|| no_id("parent", parent))?,
+        };
+        if raw.service.is_empty() {
+            return Err(format!("span {} names no service (`service.name`)", raw.id));
+        }
+        let (Some(start), Some(end)) = (raw.start, raw.end) else {
+            return Err(format!("span {} does not tell when it began and ended", raw.id));
+        };
+        if end < start {
+            return Err(format!("span {} ends before it begins", raw.id));
+        }
+        self.read.good += 1;
+        if !self.keeps(trace) {
+            self.read.thinned_out += 1;
+            return Ok(());
+        }
+        let span = Span {
+            trace,
+            id: low(id),
+            parent: low(parent),
+            service: self.number(raw.service),
+            operation: self.number(raw.operation),
+            peer: raw
+                .peer
+                .filter(|peer| !peer.is_empty())
+                .map_or(NO_NAME, |peer| self.number(peer)),
+            kind: raw.kind,
+            is_error: raw.is_error,
+            start,
+            end,
+        };
+        self.spans.push(span);
+        self.thin_out();
+        Ok(())
+    }
+
+    /// Notes what cannot be read; `line` is counted from 1.
+    pub(super) fn bad(&mut self, line: u64, message: String) {
+        self.read.broken += 1;
+        if self.read.first_broken.len() < SHOWN {
+            self.read.first_broken.push(BrokenRow { line, message });
+        }
+    }
+
+    /// Whether the spans of a trace are kept: all of them or none.
+    fn keeps(&self, trace: u128) -> bool {
+        scrambled(trace).trailing_zeros() >= self.thinned
+    }
+
+    /// Leaves out every second trace if there are too many spans.
+    fn thin_out(&mut self) {
+        while self.spans.len() > self.held_max.unwrap_or(SPANS_MAX) && self.thinned < 64 {
+            self.thinned += 1;
+            let before = self.spans.len();
+            let mut spans = std::mem::take(&mut self.spans);
+            spans.retain(|span| self.keeps(span.trace));
+            self.spans = spans;
+            self.read.thinned_out += (before - self.spans.len()) as u64;
+        }
+    }
+}
+
+/// Ids are in hexadecimal digits; some exporters write 8 bytes of a trace's id and others 16.
+fn hex(text: &str) -> Option<u128> {
+    if let Ok(number) = u128::from_str_radix(text, 16) {
+        return Some(number);
+    }
+    // Others are kept apart by what they are.
+    let is_word =
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_word.then(|| text.bytes().fold(7, |sum: u128, byte| scrambled_128(sum ^ u128::from(byte))))
+}
+
+fn no_id(what: &str, text: &str) -> String {
+    if text.is_empty() {
+        return format!("a span has no id of its {what}");
+    }
+    format!("\"{text}\" is no id of a {what}")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn low(id: u128) -> u64 {
+    id as u64 ^ (id >> 64) as u64
+}
+
+/// A hash of an id: those of some tracers count up, or have a date in front.
+fn scrambled(id: u128) -> u64 {
+    let mut hash = low(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ (hash >> 32)
+}
+
+const fn scrambled_128(id: u128) -> u128 {
+    id.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+}
