@@ -201,8 +201,7 @@ fn unreadable(recording: &str, line: &str) -> String {
 
 #[test]
 fn what_is_no_object_in_a_recording_is_told_with_its_line_and_field() {
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/controllers/statefulset.jsonl");
-    let text = std::fs::read_to_string(golden).expect("a recording");
+    let text = include_str!("../golden/controllers/statefulset.jsonl");
     let line = text.lines().next().expect("a case");
     let mut case: Value = serde_json::from_str(line).expect("JSON");
     case["objects"][0] = Value::from(7);

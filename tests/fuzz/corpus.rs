@@ -80,7 +80,7 @@ pub fn scenarios() -> Vec<Seed> {
 pub fn scenario_manifests() -> Vec<Seed> {
     let with_manifests = |seed: Seed| {
         let texts: Vec<String> =
-            resolved(&seed).files.manifests.iter().map(|source| source.text.to_string()).collect();
+            resolved(&seed).files.manifests.iter().map(|source| source.text.clone()).collect();
         Seed { bytes: texts.join("\n---\n").into_bytes(), ..seed }
     };
     scenarios().into_iter().map(with_manifests).collect()
@@ -92,7 +92,7 @@ pub fn resolved(seed: &Seed) -> &'static ResolvedScenario {
         LazyLock::new(Mutex::default);
     let path = seed.folder.join(&seed.name);
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    *read.entry(path.clone()).or_insert_with(|| {
+    read.entry(path.clone()).or_insert_with(|| {
         let loaded = Loader::default().load(&path.to_string_lossy(), &[]);
         Box::leak(Box::new(loaded.expect("a scenario of the repository")))
     })

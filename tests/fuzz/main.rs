@@ -1,6 +1,9 @@
 //! Inputs that nobody would write, a few of each sort in the tests, and without end by `tests/fuzz/run.sh`.
 //! `docs/robustness.md` has the figures.
 
+#![expect(clippy::disallowed_methods, reason = "a test may read files")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the long run tells how far it is")]
+
 mod corpus;
 mod long;
 mod random;

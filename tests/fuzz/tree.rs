@@ -193,7 +193,7 @@ fn replace(value: &mut Value, donor: &Value, random: &mut Random) {
         4 => {
             *value = random
                 .of(&[json!([]), json!({}), json!(true), json!(u64::MAX), json!([[]])])
-                .clone()
+                .clone();
         }
         5 => *value = nth(donor, random.below(size(donor))).clone(),
         6 => *value = json!([value.take()]),
@@ -242,10 +242,14 @@ fn altered(text: &str, random: &mut Random) -> String {
     };
     match random.below(5) {
         0 => (*random.of(TEXTS)).to_owned(),
-        1 => digits(
-            (*random.of(&["0", "-1", "9223372036854775807", "1e9", "99999999999", "0.0000001"]))
-                .as_ref(),
-        ),
+        1 => digits(*random.of::<&str>(&[
+            "0",
+            "-1",
+            "9223372036854775807",
+            "1e9",
+            "99999999999",
+            "0.0000001",
+        ])),
         2 => format!("{text}{}", random.of(TEXTS)),
         3 => text.chars().skip(1).collect(),
         _ => text.repeat(2),
