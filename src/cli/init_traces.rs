@@ -89,7 +89,9 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
         traced.with_spans(),
         together.services.len()
     ));
-    caveats(&together, &traced, &store).iter().for_each(|message| warn(message));
+    for message in &caveats(&together, &traced, &store) {
+        warn(message);
+    }
     if traced.with_spans() == 0 {
         return Err(Failure::Input(format!(
             "no service of the traces is among the manifests; --trace-service NAME=NAMESPACE/SERVICE says which is which; the \

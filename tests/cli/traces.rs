@@ -62,10 +62,11 @@ fn otlp() -> String {
     let mut text = String::new();
     for trace in 1..=10 {
         for (id, parent, service, name, kind, start, end, host) in rows(trace % 2 == 0) {
-            text += &format!(
+            let line = format!(
                 r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{trace:032x}","spanId":"{id}","parentSpanId":"{parent}","name":"{name}","kind":"SPAN_KIND_{kind}","startTimeUnixNano":"{start}000000","endTimeUnixNano":"{end}000000","attributes":[{{"key":"server.address","value":{{"stringValue":"{host}"}}}}]}}]}}]}}]}}"#
             );
-            text += "\n";
+            text.push_str(&line);
+            text.push('\n');
         }
     }
     text

@@ -242,7 +242,7 @@ fn altered(text: &str, random: &mut Random) -> String {
     };
     match random.below(5) {
         0 => (*random.of(TEXTS)).to_owned(),
-        1 => digits(*random.of::<&str>(&[
+        1 => digits(random.of::<&str>(&[
             "0",
             "-1",
             "9223372036854775807",

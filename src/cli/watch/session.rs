@@ -230,10 +230,9 @@ impl Session {
         // Whatever else is pressed is a no.
         let asked = self.asked.take();
         match command {
-            Command::Quit => return false,
             Command::Back if asked.is_some() => {}
             Command::Back if self.shows_help => self.shows_help = false,
-            Command::Back => return false,
+            Command::Back | Command::Quit => return false,
             Command::Confirm => {
                 if let Some(action) = asked {
                     self.intervene(action);
@@ -263,7 +262,7 @@ impl Session {
             Command::Kill => self.kill(),
             Command::Drain => {
                 if let Some(name) = self.node_or_notice() {
-                    self.ask(format!("drain {name}"), TimelineAction::Drain(name));
+                    self.ask(&format!("drain {name}"), TimelineAction::Drain(name));
                 }
             }
             Command::Uncordon => {
@@ -302,7 +301,7 @@ impl Session {
                 let Some((id, name)) = self.selected_node() else { return };
                 if self.simulation.node_works(id) {
                     let what = format!("stop the machine of {name}");
-                    self.ask(what, TimelineAction::KillNode(name));
+                    self.ask(&what, TimelineAction::KillNode(name));
                 } else {
                     self.intervene(TimelineAction::RecoverNode(name));
                 }
@@ -311,13 +310,13 @@ impl Session {
                 let Some(workload) = self.selected_workload() else { return };
                 let what = format!("delete a pod of {workload} without grace");
                 let deletion = PodDeletion { workload, count: 1, force: true };
-                self.ask(what, TimelineAction::DeletePod(deletion));
+                self.ask(&what, TimelineAction::DeletePod(deletion));
             }
         }
     }
 
     /// Asks before something is broken.
-    fn ask(&mut self, what: String, action: TimelineAction) {
+    fn ask(&mut self, what: &str, action: TimelineAction) {
         self.notice = format!("{what}? y does it, any other key does not");
         self.asked = Some(action);
     }
