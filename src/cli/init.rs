@@ -250,15 +250,16 @@ mod tests {
     fn a_repository_with_one_system_for_several_tools_is_refused_with_its_folders() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let of = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-        let deployment = |name: &str| {
+        let deployment = |name: &str, replicas: usize| {
             format!(
-                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}}}\n"
             )
         };
         for (file, names) in
             [("plain/web.yaml", &["web"][..]), ("release/all.yaml", &["web", "api"])]
         {
-            let text: Vec<String> = names.iter().map(|name| deployment(name)).collect();
+            let text: Vec<String> =
+                names.iter().map(|name| deployment(name, names.len())).collect();
             write_file(Path::new(&of(file)), text.join("---\n").as_bytes()).expect("written");
         }
         let refused = inventory(&[of("")]).map_err(|failure| format!("{failure:?}"));

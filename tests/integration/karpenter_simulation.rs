@@ -79,8 +79,12 @@ fn nodes_come_for_pods_that_wait_and_go_when_these_have_room_elsewhere() {
     let left: Vec<String> =
         view.nodes().values().map(|one| one.machine.instance_type.to_string()).collect();
     assert_eq!(left, ["m5.xlarge"]);
-    let prices: Vec<f64> =
-        view.nodes().values().filter_map(|one| one.machine.price).map(|one| one.as_usd()).collect();
+    let prices: Vec<f64> = view
+        .nodes()
+        .values()
+        .filter_map(|one| one.machine.price)
+        .map(wavetank::units::HourlyPrice::as_usd)
+        .collect();
     assert_eq!(prices, [0.192]);
 }
 

@@ -78,6 +78,12 @@ const ONE_OF_EACH: &str = "
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: team}}
 ---
+{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: one}, spec: {template: {spec: {requirements: [], nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: one}}}}}
+---
+{apiVersion: karpenter.k8s.aws/v1, kind: EC2NodeClass, metadata: {name: one}, spec: {role: one, amiSelectorTerms: [{alias: al2023@latest}]}}
+---
+{apiVersion: karpenter.kwok.sh/v1alpha1, kind: KWOKNodeClass, metadata: {name: one}}
+---
 {apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 10}
 ---
 {apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: fast}, provisioner: example.com/disk}

@@ -28,7 +28,7 @@ struct CallSum {
     together: u64,
     /// Sum of their positions among the calls of their request.
     positions: u64,
-    /// Of how long they took [s].
+    /// Of how long they took, in seconds.
     seconds: Moments,
 }
 

@@ -52,7 +52,7 @@ pub struct ObservedClass {
     pub requests: u64,
     /// Those that ended in an error.
     pub errors: u64,
-    /// Mean time in which a request waits for nobody else [s].
+    /// Mean time in which a request waits for nobody else, in seconds.
     pub own_seconds: f64,
     /// Standard deviation of that over its mean.
     pub own_cv: f64,
@@ -73,7 +73,7 @@ pub struct ObservedCall {
     pub share: f64,
     /// Whether it is made while the one before is under way.
     pub with_previous: bool,
-    /// How long it takes in the mean [s].
+    /// How long it takes in the mean, in seconds.
     pub mean_seconds: f64,
     /// Standard deviation of that over its mean.
     pub cv: f64,

@@ -1,3 +1,5 @@
+//! Spans of both formats become calls and own times.
+
 use super::*;
 
 /// A span of OTLP by hand: id, parent, service, name, kind, and begin and end in milliseconds.
