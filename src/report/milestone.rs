@@ -59,6 +59,8 @@ impl Milestone {
         match entry.reason.as_str() {
             "NodeNotReady" | "RemovingNode" | "DeletingNode" => Some(Self::NodeLost),
             "NodeReady" | "RegisteredNode" => Some(Self::NodeJoined),
+            // A taint that went in time evicts nobody.
+            "TaintManagerEviction" if entry.message.starts_with("Cancelling") => None,
             "Evicted" | "TaintManagerEviction" | "Preempted" => Some(Self::Eviction),
             "SuccessfulRescale" => Some(Self::Rescale),
             "TriggeredScaleUp" | "ScaleDown" | "Launched" | "DisruptionTerminating" => {
@@ -213,6 +215,15 @@ mod tests {
         let (episodes, _) = episodes(&log, 10);
         let told: Vec<_> = episodes.iter().map(|e| (e.milestone, e.first.at_seconds)).collect();
         assert_eq!(told, [(Milestone::Eviction, 300.0), (Milestone::Replacement, 301.0)]);
+    }
+
+    #[test]
+    fn an_eviction_that_was_called_off_is_none() {
+        let off = LogEntry {
+            message: "Cancelling deletion of Pod web/x".to_owned(),
+            ..line(300.0, "taint-eviction-controller", "Pod web/x", "TaintManagerEviction")
+        };
+        assert_eq!(Milestone::of(&off), None);
     }
 
     #[test]
