@@ -34,47 +34,25 @@ pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
 
 fn of_volume(volume: &core::Volume, found: &mut Vec<Reference>) {
     let core::Volume { config_map, secret, persistent_volume_claim, projected, .. } = volume;
+    let mut add = |kind, name: &str, items: Option<&[core::KeyToPath]>, optional| {
+        add((found, Some(&volume.name)), kind, name, items, optional);
+    };
     if let Some(map) = config_map {
-        add(
-            (found, Some(&volume.name)),
-            Kind::ConfigMap,
-            &map.name,
-            map.items.as_deref(),
-            map.optional,
-        );
+        add(Kind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
     }
     if let Some(secret) = secret {
         let name = secret.secret_name.as_deref().unwrap_or_default();
-        add(
-            (found, Some(&volume.name)),
-            Kind::Secret,
-            name,
-            secret.items.as_deref(),
-            secret.optional,
-        );
+        add(Kind::Secret, name, secret.items.as_deref(), secret.optional);
     }
     if let Some(claim) = persistent_volume_claim {
-        add(
-            (found, Some(&volume.name)),
-            Kind::PersistentVolumeClaim,
-            &claim.claim_name,
-            None,
-            None,
-        );
+        add(Kind::PersistentVolumeClaim, &claim.claim_name, None, None);
     }
     for source in projected.iter().filter_map(|one| one.sources.as_ref()).flatten() {
         if let Some(map) = &source.config_map {
-            add(
-                (found, Some(&volume.name)),
-                Kind::ConfigMap,
-                &map.name,
-                map.items.as_deref(),
-                map.optional,
-            );
+            add(Kind::ConfigMap, &map.name, map.items.as_deref(), map.optional);
         }
         if let Some(secret) = &source.secret {
-            let items = secret.items.as_deref();
-            add((found, Some(&volume.name)), Kind::Secret, &secret.name, items, secret.optional);
+            add(Kind::Secret, &secret.name, secret.items.as_deref(), secret.optional);
         }
     }
 }

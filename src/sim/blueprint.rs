@@ -10,17 +10,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::entrances::is_of_routes;
 use super::cloud::plan::{CloudPlan, GroupPlan};
 use super::documents::{Documents, control_plane};
-use super::karpenter::{KarpenterPlan, is_of_karpenter};
+use super::karpenter::{KarpenterPlan, POOL_KINDS};
 use super::node_autoscaler::AutoscalerPlan;
 use super::unserved::unserved_metrics;
 use super::world::{AppPlan, CpuLoadStep, Step, World};
 use cluster::action::PodSource;
 use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
-use cluster::{Action, AnySpec, NamespacedName, ObjectReference};
+use cluster::{Action, AnySpec, Kind, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
@@ -252,8 +251,9 @@ impl<'a> Blueprint<'a> {
             more.filter(|problem| !is_told(problem)).for_each(|problem| problems.push(problem));
         }
         self.documents.apply(&manifests);
-        let is_left_aside =
-            |one: &&Diagnostic| !(is_of_karpenter(one) || has_part && is_of_routes(one));
+        let is_left_aside = |one: &&Diagnostic| {
+            !(says_no_part(one, &POOL_KINDS) || has_part && says_no_part(one, &ROUTE_KINDS))
+        };
         for problem in said.iter().filter(is_left_aside) {
             problems.push(problem.clone());
         }
@@ -416,6 +416,15 @@ pub fn scheduler_of(source: &Source, problems: &mut Diagnostics) -> SchedulerCon
         }
         SchedulerConfiguration::default()
     })
+}
+
+/// The kinds by which requests come.
+const ROUTE_KINDS: [Kind; 2] = [Kind::Ingress, Kind::HTTPRoute];
+
+/// Whether it says that objects of one of these kinds play no part.
+fn says_no_part(problem: &Diagnostic, kinds: &[Kind]) -> bool {
+    let is_said_of = |kind: &Kind| problem.message.contains(&format!("of kind {kind}:"));
+    problem.code == "not-simulated" && kinds.iter().any(is_said_of)
 }
 
 /// Makes a setting in the manifest that it is for.

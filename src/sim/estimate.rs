@@ -153,6 +153,6 @@ fn hours(seconds: f64) -> String {
         ..0.1 => "a few minutes".to_owned(),
         ..48.0 => format!("{hours:.1} hours"),
         ..1e6 => format!("{:.0} days", hours / 24.0),
-        _ => "many lives".to_owned(),
+        _ => "more than a century".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Karpenter in whole runs: nodes for pods that wait, and nodes that go again.
 
+use crate::node_autoscaling::workers;
 use crate::texts::{ran, resolved};
 use wavetank::report::{NodeEvent, Report};
 use wavetank::sim::Simulation;
@@ -7,21 +8,10 @@ use wavetank::units::Money;
 
 /// A Deployment whose pods ask for a core each, kept by a budget, and a NodePool with its class.
 fn manifests(replicas: u32, requirements: &str, class: &str) -> String {
+    let workers = workers(replicas);
     format!(
         "\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: worker, namespace: default}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: worker}}}}
-  template:
-    metadata: {{labels: {{app: worker}}}}
-    spec:
-      terminationGracePeriodSeconds: 5
-      containers:
-        - {{name: worker, image: \"example.com/worker:1\", resources: {{requests: {{cpu: 1, memory: 1Gi}}}}}}
----
+{workers}---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {{name: worker, namespace: default}}

@@ -8,7 +8,7 @@ use wavetank::sim::Simulation;
 use wavetank::units::Money;
 
 /// A Deployment whose pods ask for a core each.
-fn workers(replicas: u32) -> String {
+pub(crate) fn workers(replicas: u32) -> String {
     format!(
         "\
 apiVersion: apps/v1

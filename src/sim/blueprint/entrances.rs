@@ -214,9 +214,3 @@ impl Blueprint<'_> {
         all
     }
 }
-
-/// Whether it says that Ingresses or HTTPRoutes play no part, which is wrong where requests come by them.
-pub(super) fn is_of_routes(problem: &Diagnostic) -> bool {
-    let is_said_of = |kind: &str| problem.message.contains(&format!("of kind {kind}:"));
-    problem.code == "not-simulated" && (is_said_of("Ingress") || is_said_of("HTTPRoute"))
-}

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 pub(crate) use self::history::ClaimStory;
 use self::history::{History, in_words};
+pub(super) use self::objects::POOL_KINDS;
 use self::objects::delete_claim;
-pub(super) use self::objects::is_of_karpenter;
 use self::sight::{Sight, budgets, daemons, is_of_pools};
 use self::termination::Drain;
 use super::cloud::Cloud;

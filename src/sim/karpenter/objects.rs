@@ -10,13 +10,14 @@ use cluster::karpenter::NodeClaimSpec;
 use cluster::{Action, Document, Kind, Labels, Name, NamespacedName, ObjectMeta, Store};
 use karpenter::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
 use karpenter::state::NodeClaim;
-use manifest::Diagnostic;
 use scenario::karpenter::{KarpenterPool, KarpenterSettings, Written, read_pools};
+
+/// The kinds of the objects that say what nodes are made of.
+pub(crate) const POOL_KINDS: [Kind; 3] = [Kind::NodePool, Kind::EC2NodeClass, Kind::KWOKNodeClass];
 
 /// The pools that nodes can be made of; what is wrong with the others is told when they are applied.
 pub(super) fn pools(store: &Store, settings: &KarpenterSettings) -> Vec<KarpenterPool> {
-    let kinds = [Kind::NodePool, Kind::EC2NodeClass, Kind::KWOKNodeClass];
-    let metas = kinds.into_iter().flat_map(|kind| {
+    let metas = POOL_KINDS.into_iter().flat_map(|kind| {
         let all = store.objects_of(kind).into_iter();
         all.filter_map(move |(object, _)| Some((kind, store.meta_of(object)?)))
     });
@@ -91,11 +92,4 @@ fn pairs(labels: &Labels) -> Value {
         .iter()
         .filter(|(key, _)| known.contains(&&***key) || !key.contains("kubernetes.io/"));
     Value::Object(shown.map(|(key, value)| (key.to_string(), json!(&**value))).collect())
-}
-
-/// Whether it says that NodePools or node classes play no part, which is wrong: Karpenter reads them.
-pub(crate) fn is_of_karpenter(problem: &Diagnostic) -> bool {
-    let is_said_of = |kind: &str| problem.message.contains(&format!("of kind {kind}:"));
-    problem.code == "not-simulated"
-        && ["NodePool", "EC2NodeClass", "KWOKNodeClass"].into_iter().any(is_said_of)
 }
