@@ -47,15 +47,24 @@ pub fn drift(
 }
 
 /// When a pod came or went last, after one did so now: in whole seconds, and only if the last time is some time ago.
-pub fn pod_event(claim: &NodeClaim, now: SimTime) -> Option<SimTime> {
-    let is_recent = |last: SimTime| now.since(last) < POD_EVENT_PERIOD;
-    match claim.last_pod_event {
-        Some(last) if is_recent(last) => Some(last),
-        _ => Some(now.floor_to_second()),
-    }
+pub fn pod_event(last: Option<SimTime>, now: SimTime) -> SimTime {
+    last.filter(|last| now.since(*last) < POD_EVENT_PERIOD).unwrap_or(now.floor_to_second())
 }
 
 /// When a claim is deleted because of its age, with its pods or without a place for them.
 pub fn expires_at(claim: &NodeClaim) -> Option<SimTime> {
     claim.expire_after.map(|period| claim.created + period)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_that_come_and_go_within_ten_seconds_count_once() {
+        let at = SimTime::from_secs_f64;
+        assert_eq!(pod_event(None, at(7.9)), at(7.0), "in whole seconds");
+        assert_eq!(pod_event(Some(at(7.0)), at(16.9)), at(7.0));
+        assert_eq!(pod_event(Some(at(7.0)), at(17.0)), at(17.0));
+    }
 }

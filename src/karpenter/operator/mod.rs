@@ -240,7 +240,9 @@ impl Operator {
     /// A pod was bound to a node or has left it. Those of DaemonSets do not count.
     pub fn pod_came_or_went(&mut self, node: &str, now: SimTime) -> Option<Output> {
         self.stamp.mark(now);
-        self.claims.change(node, |claim| claim.last_pod_event = pod_event(claim, now));
+        self.claims.change(node, |claim| {
+            claim.last_pod_event = Some(pod_event(claim.last_pod_event, now));
+        });
         self.check_consolidatable(node, now)
     }
 
