@@ -4,12 +4,14 @@
 
 mod disk;
 mod load;
+mod manifests;
 mod results;
 mod spool;
 
 pub use disk::{
-    Draft, SCHEMA_FILE, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes,
-    read_folder, read_manifests, read_source, read_unpacked, write_file,
+    Draft, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes, read_folder,
+    read_source, read_unpacked, write_file,
 };
 pub use load::{Loader, load_scenario};
+pub use manifests::{SCHEMA_FILE, read_manifests};
 pub use results::{Put, ResultFolder};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{beside, open_unpacked, read_manifests, read_source};
+use super::disk::{beside, open_unpacked, read_source};
+use super::manifests::read_manifests;
 use super::spool::temporary_spool;
 use manifest::{Diagnostic, Diagnostics, Place, Source, read_documents};
 use scenario::read::{API_VERSION, is_scenario};
