@@ -24,3 +24,4 @@ mod node_sharing;
 mod queueing_theory;
 mod round_trip;
 mod scheduler_properties;
+mod storms;
