@@ -73,10 +73,10 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
     lines
 }
 
-/// The figures to show, and how many are left out: those that the comparison is judged by and that differ, and the
-/// most that others differ.
+/// The figures to show, and how many are left out: those that the comparison is judged by and that may differ by more
+/// than the tolerance, and of others those that differ most.
 fn shown(comparison: &Comparison, all: bool) -> (Vec<&ComparedFigure>, u64) {
-    let differs = |figure: &&ComparedFigure| verdict(figure) != word(Verdict::Same);
+    let may_differ = |figure: &&ComparedFigure| figure.verdict != Verdict::Same;
     let is_settled = |figure: &ComparedFigure| {
         matches!(figure.verdict, Verdict::Worse | Verdict::Better | Verdict::Changed)
     };
@@ -85,7 +85,7 @@ fn shown(comparison: &Comparison, all: bool) -> (Vec<&ComparedFigure>, u64) {
         .figures
         .iter()
         .filter(|figure| {
-            if all || (figure.is_gated && differs(figure)) {
+            if all || (figure.is_gated && may_differ(figure)) {
                 return true;
             }
             let is_shown = !figure.is_gated && is_settled(figure) && others < OTHERS;
