@@ -12,6 +12,7 @@ use traffic::{FailureCause, MinuteFigures};
 const AFTERMATH: f64 = 300.0;
 
 const AUTOSCALER: &str = "the autoscaler's lag";
+const OVERLOAD: &str = "overload";
 const NOT_LISTENING: &str = "pods that did not listen";
 const NODE: &str = "a node";
 const SPOT: &str = "a spot machine";
@@ -84,7 +85,13 @@ impl Disturbances {
             }
             was_too_bad = is_too_bad;
             if *bad > 0 {
-                blamed.push((self.blame(from, minute.cause, began_with), *bad));
+                let blame = match self.blame(from, minute.cause, began_with) {
+                    Blame { what: OVERLOAD, .. } if minute.cause.is_none() && !is_too_bad => {
+                        Blame { what: "single slow requests", position: None }
+                    }
+                    blame => blame,
+                };
+                blamed.push((blame, *bad));
             }
         }
         blamed
@@ -139,7 +146,7 @@ impl Disturbances {
             Some(FailureCause::Killed) => "containers that stopped",
             Some(FailureCause::Unreachable) => "pods that did not answer",
             _ if self.is_scaled && scales => AUTOSCALER,
-            _ => "overload",
+            _ => OVERLOAD,
         })
     }
 
@@ -260,6 +267,17 @@ mod tests {
         // What was so before is not its doing for longer than its aftermath.
         let told = blames(&disturbances, &[20, 20, 20, 20, 20, 20, 20, 20, 20]);
         assert_eq!(told, [&["overload"], &[rollout; 6][..], &["overload"; 2]].concat());
+    }
+
+    #[test]
+    fn a_few_slow_requests_of_a_minute_are_no_overload() {
+        let (counts, mut minutes) = failing(&[3, 30]);
+        for minute in &mut minutes {
+            minute.cause = None;
+        }
+        let blamed = disturbances(&[]).blamed(&counts, &minutes, 0.05);
+        let blamed: Vec<&str> = blamed.iter().map(|(blame, _)| blame.what).collect();
+        assert_eq!(blamed, ["single slow requests", "overload"]);
     }
 
     #[test]
