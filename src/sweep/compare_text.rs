@@ -57,8 +57,14 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
                 unit.words_or_absent(figure.candidate),
                 figure.difference.map_or_else(|| ABSENT.to_owned(), |by| difference(figure, by)),
             );
-            let lead = format!("{:<8}", word(verdict));
-            lines.extend(paragraph(&lead, &text).iter().map(|line| style.paint(paint, line)));
+            // In one line, however long: whoever looks for what failed finds the cause with it.
+            let because = if verdict == Verdict::Worse && !figure.because.is_empty() {
+                format!("; it misses an objective because {}", figure.because)
+            } else {
+                String::new()
+            };
+            let line = format!("{:<8}{text}{because}", word(verdict));
+            lines.push(style.paint(paint, &line));
         }
     }
     let worse = comparison.gated(Verdict::Worse).count();
