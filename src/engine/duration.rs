@@ -1,7 +1,7 @@
 //! How a person writes a length of time: `90s`, `1h30m`, `250ms`, or a bare number of seconds.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -18,6 +18,8 @@ const UNITS: [(&str, i64); 7] = [
     ("h", 3_600_000_000_000),
     ("d", 86_400_000_000_000),
 ];
+
+const SECOND: i64 = 1_000_000_000;
 
 /// Reads a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
 pub fn parse_duration(text: &str) -> Result<SimDuration, DurationError> {
@@ -75,16 +77,22 @@ fn from_seconds(seconds: f64) -> Option<SimDuration> {
     (seconds >= 0.0 && duration <= SimDuration::LONGEST_WRITTEN).then_some(duration)
 }
 
-/// The shortest text that reads back exactly: `1h30m`, `250ms`.
+/// A short text that reads back exactly: `1h30m`, `250ms`, `3.4s`. From the second on it has decimals, as Go's durations.
 pub fn format_duration(duration: SimDuration) -> String {
     let mut rest = duration.as_nanos();
     let mut text = String::new();
-    for (name, nanos) in UNITS.iter().rev() {
+    for (name, nanos) in UNITS.iter().rev().filter(|(_, nanos)| *nanos > SECOND) {
         if rest >= *nanos {
-            text.push_str(&(rest / nanos).to_string());
-            text.push_str(name);
+            let _ = write!(text, "{}{name}", rest / nanos);
             rest %= nanos;
         }
+    }
+    let unit = UNITS.iter().rev().find(|(_, nanos)| *nanos <= SECOND && *nanos <= rest);
+    if let Some((name, nanos)) = unit {
+        let digits = nanos.ilog10() as usize;
+        let decimals = format!(".{:0digits$}", rest % nanos);
+        let decimals = decimals.trim_end_matches('0').trim_end_matches('.');
+        let _ = write!(text, "{}{decimals}{name}", rest / nanos);
     }
     if text.is_empty() { "0s".to_owned() } else { text }
 }
@@ -165,7 +173,9 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_they_are_read() {
-        for text in ["1h30m", "250ms", "1d", "0s", "15s", "1s500ms"] {
+        for text in
+            ["1h30m", "250ms", "1d", "0s", "15s", "3.4s", "1m50ms", "2.5ms", "1.001us", "7ns"]
+        {
             let duration = parse_duration(text).expect("a valid duration");
             assert_eq!(
                 serde_json::to_string(&duration).expect("serialises"),

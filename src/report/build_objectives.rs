@@ -2,7 +2,9 @@
 
 use super::build::{Facts, ServiceFacts};
 use super::build_services::{latency, latency_of_all};
+use super::disturbances::Disturbances;
 use super::downtime::is_short_of;
+use super::error_budget::{failed, slow};
 use super::model::{Latency, LatencyOfAll, MinutesHeld, ObjectiveResult, Report};
 use super::reasons;
 use engine::SimDuration;
@@ -17,15 +19,49 @@ pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
     facts
         .objectives
         .iter()
-        .flat_map(|objective| match objective {
-            Objective::Service(objective) => of_service(facts, objective, report),
-            Objective::Cost(objective) => of_cost(*objective, report),
-        })
-        .map(|result| ObjectiveResult {
-            because: if result.met { String::new() } else { reasons::of(report, &result) },
-            ..result
+        .flat_map(|objective| {
+            let results = match objective {
+                Objective::Service(objective) => of_service(facts, objective, report),
+                Objective::Cost(objective) => of_cost(*objective, report),
+            };
+            results.into_iter().map(|result| {
+                if result.met {
+                    return result;
+                }
+                let disturbance = match objective {
+                    Objective::Service(objective) => disturbance(facts, objective, report, &result),
+                    Objective::Cost(_) => None,
+                };
+                ObjectiveResult { because: reasons::of(report, &result, disturbance), ..result }
+            })
         })
         .collect()
+}
+
+/// What happened beside the requests that made most of those bad for which an objective was missed.
+fn disturbance(
+    facts: Facts<'_>,
+    objective: &ServiceObjective,
+    report: &Report,
+    missed: &ObjectiveResult,
+) -> Option<String> {
+    let name = objective.service.to_string();
+    let service = facts.services.iter().find(|one| one.service == name)?;
+    let limits = limits_of(facts.objectives, &name).latency;
+    let is_limited = |figure: &str| missed.figure == format!("latency {figure}");
+    let latency = objective.latency.limits().find(|(figure, _)| is_limited(figure));
+    let minutes = service.minutes.iter();
+    let (counts, allowed): (Vec<(u64, u64)>, f64) = if let Some((figure, limit)) = latency {
+        let place = limits.iter().position(|one| *one == limit)?;
+        let counts = minutes.map(|one| slow(one, place, objective.count_failures));
+        (counts.collect(), 1.0 - share_of(figure)?)
+    } else {
+        let is_of_requests = missed.figure == "availability";
+        let down_below = objective.down_below / 100.0;
+        let share = if is_of_requests { missed.limit_number } else { down_below };
+        (minutes.map(failed).collect(), 1.0 - share)
+    };
+    Disturbances::of(report, service, facts).cause(&counts, &service.minutes, allowed)
 }
 
 /// The limits of the objectives of a service, for its minutes to be held against them.

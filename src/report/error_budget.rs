@@ -5,18 +5,16 @@ use std::collections::BTreeMap;
 
 use super::build::{Facts, ServiceFacts};
 use super::build_objectives::{limits_of, share_of};
+use super::disturbances::Disturbances;
 use super::figures::latency;
 use super::model::{BurnRateAlert, ErrorBudget, GoodAndFast, Report};
 use engine::SimDuration;
 use scenario::objectives::{Objective, ServiceObjective};
-use traffic::{FailureCause, MinuteFigures};
+use traffic::MinuteFigures;
 
 /// Multi-window, multi-burn-rate alerts (Site Reliability Workbook, chapter 5): so many times the rate that would use up the
 /// budget of 30 days in 30 days, over a long window and over a short one that ends with it, in minutes.
 pub const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
-
-/// How long after a disturbance failures are put down to it, in seconds.
-const AFTERMATH: f64 = 300.0;
 
 /// The budgets of all objectives that a share of the requests must meet.
 pub(super) fn of(facts: Facts<'_>, report: &Report) -> Vec<ErrorBudget> {
@@ -45,24 +43,32 @@ fn of_service(
             let minutes: Vec<(u64, u64)> = service.minutes.iter().map(bad).collect();
             let subject = format!("service {}", service.service);
             let mut budget = budget(subject, figure, share, &minutes);
-            budget.used_by = used_by(&minutes, &service.minutes, disturbances);
+            budget.used_by = used_by(&minutes, &service.minutes, 1.0 - share, disturbances);
             budgets.push(budget);
         }
     };
     if let Some(percent) = objective.availability {
         let share = percent / 100.0;
-        add("availability".to_owned(), share, &|minute| (minute.failed, minute.ended()));
+        add("availability".to_owned(), share, &failed);
     }
     for (figure, limit) in objective.latency.limits() {
         let place = limits.latency.iter().position(|one| *one == limit);
         let (Some(place), Some(share)) = (place, share_of(figure)) else { continue };
         let words = format!("latency within {}", latency(limit.as_millis_f64()));
-        add(words, share, &|minute| {
-            let all = if objective.count_failures { minute.ended() } else { minute.answered };
-            (all - all.min(minute.within_latency.get(place).copied().unwrap_or(0)), all)
-        });
+        add(words, share, &|minute| slow(minute, place, objective.count_failures));
     }
     budgets
+}
+
+/// The requests of a minute that failed, and all of them.
+pub(super) fn failed(minute: &MinuteFigures) -> (u64, u64) {
+    (minute.failed, minute.ended())
+}
+
+/// The requests of a minute that were not answered within the latency limit in this place, and all that count.
+pub(super) fn slow(minute: &MinuteFigures, place: usize, count_failures: bool) -> (u64, u64) {
+    let all = if count_failures { minute.ended() } else { minute.answered };
+    (all - all.min(minute.within_latency.get(place).copied().unwrap_or(0)), all)
 }
 
 /// The budget of a share of requests that must be good, from the bad ones and all of each minute.
@@ -129,97 +135,17 @@ fn fired(
 fn used_by(
     counts: &[(u64, u64)],
     minutes: &[MinuteFigures],
+    allowed: f64,
     disturbances: &Disturbances,
 ) -> Vec<(String, u64)> {
     let mut used: BTreeMap<&str, u64> = BTreeMap::new();
-    for (number, ((bad, _), minute)) in counts.iter().zip(minutes).enumerate() {
-        if *bad > 0 {
-            let what = disturbances.blame(number as f64 * 60.0, minute.cause);
-            *used.entry(what).or_default() += bad;
-        }
+    for (blame, bad) in disturbances.blamed(counts, minutes, allowed) {
+        *used.entry(blame.what).or_default() += bad;
     }
     let mut used: Vec<(String, u64)> =
         used.into_iter().map(|(what, bad)| (what.to_owned(), bad)).collect();
     used.sort_by_key(|(_, bad)| std::cmp::Reverse(*bad));
     used
-}
-
-/// What happened beside the requests, and when (seconds).
-#[derive(Debug, Default)]
-struct Disturbances {
-    at: Vec<(f64, &'static str)>,
-    /// Whether an autoscaler has a say about the pods behind the service.
-    is_scaled: bool,
-}
-
-impl Disturbances {
-    fn of(report: &Report, service: &ServiceFacts, facts: Facts<'_>) -> Self {
-        let workloads = &facts.recorder.workloads;
-        let behind = service.workloads.iter().filter_map(|position| workloads.get(*position));
-        let is_scaled = behind.clone().any(|one| one.hpa.is_some());
-        let at = report
-            .log
-            .iter()
-            .filter_map(|entry| Some((entry.at_seconds, kind_of(&entry.actor, &entry.reason)?)));
-        Self { at: at.collect(), is_scaled }
-    }
-
-    /// What the bad requests of a minute are put down to: what its failures say for themselves, else the last disturbance
-    /// that can still have an effect, else that there was more to do than the pods could.
-    fn blame(&self, from: f64, cause: Option<FailureCause>) -> &'static str {
-        match cause {
-            Some(FailureCause::Dependency) => return "a dependency",
-            Some(FailureCause::NoRoute | FailureCause::TooLong) => {
-                return "requests that nothing can answer";
-            }
-            _ => {}
-        }
-        let near = self.at.iter().rev().find(|(at, what)| {
-            let is_scaling = *what == AUTOSCALER;
-            *at < from + 60.0 && *at > from - AFTERMATH && !is_scaling
-        });
-        if let Some((_, what)) = near {
-            return what;
-        }
-        let scales = self.at.iter().any(|(at, what)| {
-            *what == AUTOSCALER && *at > from - AFTERMATH && *at < from + AFTERMATH
-        });
-        match cause {
-            Some(FailureCause::NoEndpoint) => "pods that were not ready",
-            // Ready they may be: without a readiness probe a pod is so before it listens.
-            Some(FailureCause::Refused) => "pods that did not listen",
-            Some(FailureCause::Killed) => "containers that stopped",
-            Some(FailureCause::Unreachable) => "pods that did not answer",
-            _ if self.is_scaled && scales => AUTOSCALER,
-            _ => "overload",
-        }
-    }
-}
-
-const AUTOSCALER: &str = "the autoscaler's lag";
-
-/// What an entry of the log disturbs requests with.
-fn kind_of(actor: &str, reason: &str) -> Option<&'static str> {
-    Some(match (actor, reason) {
-        (_, "SpotInterruption" | "SpotReclaimed") => "a spot machine",
-        (
-            _,
-            "NodeKilled"
-            | "NodeNotReady"
-            | "NodeDisconnected"
-            | "KubeletStopped"
-            | "Maintenance"
-            | "TaintManagerEviction",
-        )
-        | ("user", "Evicted") => "a node",
-        ("user", "ImageChanged" | "Restarted" | "RolledBack" | "Patched") | (_, "Applied") => {
-            "a rollout"
-        }
-        (_, "ContainerCrashed" | "Hangs" | "ReadinessFails")
-        | ("kubelet", "BackOff" | "OOMKilling" | "Evicted") => "a crash",
-        ("horizontal-pod-autoscaler", "SuccessfulRescale") => AUTOSCALER,
-        _ => return None,
-    })
 }
 
 /// Shares of requests that were answered within each limit of a service's latency objectives.
@@ -278,17 +204,5 @@ mod tests {
         let slow: Vec<(u64, u64)> = vec![(8, 1_000); 400];
         assert!(fired(ALERTS[0], 0.001, &slow).is_empty());
         assert_eq!(fired(ALERTS[1], 0.001, &slow).len(), 1);
-    }
-
-    #[test]
-    fn failures_are_put_down_to_the_last_disturbance_before_them() {
-        let disturbances =
-            Disturbances { at: vec![(100.0, "a rollout"), (200.0, "a node")], is_scaled: false };
-        let blame = |from| disturbances.blame(from, Some(FailureCause::Timeout));
-        assert_eq!(blame(60.0), "a rollout");
-        assert_eq!(blame(240.0), "a node");
-        assert_eq!(blame(600.0), "overload");
-        let dependency = disturbances.blame(240.0, Some(FailureCause::Dependency));
-        assert_eq!(dependency, "a dependency");
     }
 }

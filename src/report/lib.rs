@@ -9,6 +9,7 @@ mod build_objectives;
 mod build_services;
 mod cells;
 pub mod charts;
+mod disturbances;
 mod downtime;
 mod error_budget;
 pub mod figures;

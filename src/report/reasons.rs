@@ -8,16 +8,17 @@ const BUSY: f64 = 0.9;
 /// Reasons that one line has room for.
 const REASONS: usize = 3;
 
-/// The reasons for which an objective was missed, the weightiest first; empty if the run tells none.
-pub(super) fn of(report: &Report, missed: &ObjectiveResult) -> String {
+/// The reasons for which an objective was missed, the weightiest first; empty if the run tells none. `disturbance` is what
+/// happened beside the requests, in words.
+pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<String>) -> String {
     let Some(name) = missed.subject.strip_prefix("service ") else { return of_cost(report) };
     let Some(service) = report.services.iter().find(|service| service.service == name) else {
         return format!("no request is sent to {name}");
     };
-    let mut reasons = Vec::new();
     if service.arrived == 0 {
         return "no request arrived".to_owned();
     }
+    let mut reasons = Vec::from_iter(disturbance);
     let is_latency = ["latency", "TTFT", "TPOT"].iter().any(|one| missed.figure.starts_with(one));
     if !is_latency || missed.value_number.is_none() {
         reasons.extend(failures(report, service));

@@ -259,7 +259,7 @@ provenance:
                 "workloads.0.requests.cpuTime.mean=10ms",
                 "workloads.0.requests.waitTime=15ms",
                 "workloads.1.requests.concurrency=5",
-                "workloads.1.requests.cpuTime=2ms500us",
+                "workloads.1.requests.cpuTime=2.5ms",
             ]
         );
         assert_eq!(

@@ -194,14 +194,13 @@ fn objective_lines(objectives: &[ObjectiveResult], style: Style) -> Vec<String> 
             objective.limit.clone(),
         ]);
     }
-    let mut lines = Vec::new();
-    for (objective, line) in objectives.iter().zip(table.lines()) {
-        lines.push(style.paint(if objective.met { Paint::Plain } else { Paint::Bad }, &line));
-        if !objective.because.is_empty() {
-            let because = format!("because {}", objective.because);
-            lines
-                .extend(paragraph("    ", &because).iter().map(|one| style.paint(Paint::Dim, one)));
-        }
-    }
-    lines
+    let lines = objectives.iter().zip(table.lines()).map(|(objective, line)| {
+        // In one line, however long: whoever looks for what failed finds the cause with it.
+        let line = match &*objective.because {
+            "" => line,
+            because => format!("{line}  because {because}"),
+        };
+        style.paint(if objective.met { Paint::Plain } else { Paint::Bad }, &line)
+    });
+    lines.collect()
 }

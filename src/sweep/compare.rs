@@ -9,7 +9,7 @@ use super::interval::{CONFIDENCE, interval, mean, p_value};
 use super::measure::{Measured, Measurement};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.1";
+const FORMAT_VERSION: &str = "1.2";
 
 /// With fewer seeds Student's t is so wide that a service of half the speed may pass for chance.
 const ENOUGH_SEEDS: usize = 5;
@@ -69,6 +69,9 @@ pub struct ComparedFigure {
     pub is_gated: bool,
     /// Verdict on the difference, with all figures in mind that were looked at.
     pub verdict: Verdict,
+    /// Why the second side missed an objective of the subject that the first side met; absent if it did not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub because: String,
     /// The first side's values, seed by seed.
     pub baseline_values: Vec<Option<f64>>,
     /// The second's.
@@ -112,7 +115,9 @@ impl Comparison {
             match candidate.figures.iter().find(|other| other.name == one.name) {
                 Some(other) => {
                     let is_gated = is_gated(&one.name, &leading, filter);
-                    figures.push(compared(one, other, tolerance, is_gated));
+                    let because = because(baseline, candidate, &one.name.subject);
+                    let compared = compared(one, other, tolerance, is_gated);
+                    figures.push(ComparedFigure { because, ..compared });
                 }
                 None => one_sided(&one.name, "first", &mut notes),
             }
@@ -172,6 +177,13 @@ fn one_sided(name: &FigureName, side: &str, notes: &mut Vec<String>) {
     }
 }
 
+/// Why the candidate missed an objective of a subject of which the baseline missed none; empty if it did not.
+fn because(baseline: &Measurement, candidate: &Measurement, subject: &str) -> String {
+    let of = |side: &Measurement| side.missed.iter().find(|one| one.subject == subject).cloned();
+    let missed = of(candidate).filter(|_| of(baseline).is_none());
+    missed.map(|one| one.because).unwrap_or_default()
+}
+
 fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) -> ComparedFigure {
     let pairs: Option<Vec<(f64, f64)>> = one
         .values
@@ -204,6 +216,7 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) ->
         p_value,
         is_gated,
         verdict,
+        because: String::new(),
         baseline_values: one.values.clone(),
         candidate_values: other.values.clone(),
     }
@@ -266,8 +279,25 @@ mod tests {
             scenario_hash: "0".into(),
             seeds: (1..=values.len() as u64).collect(),
             leading: vec!["service shop/web".into()],
+            missed: Vec::new(),
             figures: vec![Measured { name, values: values.to_vec() }],
         }
+    }
+
+    #[test]
+    fn what_the_second_side_alone_misses_is_told_with_its_reason() {
+        let missed = |because: &str| super::super::measure::Missed {
+            subject: "service shop/web".into(),
+            because: because.into(),
+        };
+        let met = measurement(&[Some(1.0), Some(2.0)], Better::Lower);
+        let late = Measurement { missed: vec![missed("Node a was lost")], ..met.clone() };
+        let because = |one: &Measurement, other: &Measurement| {
+            Comparison::new(one, other, 0.0, &Filter::default()).figures[0].because.clone()
+        };
+        assert_eq!(because(&met, &late), "Node a was lost");
+        assert_eq!(because(&late, &met), "");
+        assert_eq!(because(&late, &late), "");
     }
 
     fn verdict(one: &[f64], other: &[f64], better: Better, tolerance: f64) -> Verdict {

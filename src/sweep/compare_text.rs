@@ -57,8 +57,14 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
                 unit.words_or_absent(figure.candidate),
                 figure.difference.map_or_else(|| ABSENT.to_owned(), |by| difference(figure, by)),
             );
-            let lead = format!("{:<8}", word(verdict));
-            lines.extend(paragraph(&lead, &text).iter().map(|line| style.paint(paint, line)));
+            // In one line, however long: whoever looks for what failed finds the cause with it.
+            let because = if verdict == Verdict::Worse && !figure.because.is_empty() {
+                format!("; it misses an objective because {}", figure.because)
+            } else {
+                String::new()
+            };
+            let line = format!("{:<8}{text}{because}", word(verdict));
+            lines.push(style.paint(paint, &line));
         }
     }
     let worse = comparison.gated(Verdict::Worse).count();
@@ -73,10 +79,10 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
     lines
 }
 
-/// The figures to show, and how many are left out: those that the comparison is judged by and that differ, and the
-/// most that others differ.
+/// The figures to show, and how many are left out: those that the comparison is judged by and that may differ by more
+/// than the tolerance, and of others those that differ most.
 fn shown(comparison: &Comparison, all: bool) -> (Vec<&ComparedFigure>, u64) {
-    let differs = |figure: &&ComparedFigure| verdict(figure) != word(Verdict::Same);
+    let may_differ = |figure: &&ComparedFigure| figure.verdict != Verdict::Same;
     let is_settled = |figure: &ComparedFigure| {
         matches!(figure.verdict, Verdict::Worse | Verdict::Better | Verdict::Changed)
     };
@@ -85,7 +91,7 @@ fn shown(comparison: &Comparison, all: bool) -> (Vec<&ComparedFigure>, u64) {
         .figures
         .iter()
         .filter(|figure| {
-            if all || (figure.is_gated && differs(figure)) {
+            if all || (figure.is_gated && may_differ(figure)) {
                 return true;
             }
             let is_shown = !figure.is_gated && is_settled(figure) && others < OTHERS;

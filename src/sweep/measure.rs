@@ -8,7 +8,7 @@ use super::interval::mean;
 use report::Report;
 
 /// Version of the file form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.1";
+const FORMAT_VERSION: &str = "1.2";
 
 /// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,8 +26,20 @@ pub struct Measurement {
     /// Subjects of the services that have objectives or are asked by clients; empty in files before 1.1.
     #[serde(default)]
     pub leading: Vec<String>,
+    /// Why objectives were missed: of each subject the first reason that a run tells; empty in files before 1.2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed>,
     /// Each figure with its values, in the order of the report.
     pub figures: Vec<Measured>,
+}
+
+/// A subject whose objectives were missed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Such as `service shop/web`.
+    pub subject: String,
+    /// As the report has it.
+    pub because: String,
 }
 
 /// One figure over the seeds.
@@ -51,6 +63,7 @@ impl Measurement {
             scenario_hash: first.map(|run| run.scenario_hash.clone()).unwrap_or_default(),
             seeds: reports.iter().map(|report| report.run.seed).collect(),
             leading: reports.first().map(leading).unwrap_or_default(),
+            missed: missed(reports),
             figures: gather(reports.iter().map(figures)),
         }
     }
@@ -79,6 +92,17 @@ impl Measurement {
     pub fn json(&self) -> String {
         report::json::render(self)
     }
+}
+
+fn missed(reports: &[Report]) -> Vec<Missed> {
+    let objectives = reports.iter().flat_map(|report| &report.objectives);
+    let mut missed: Vec<Missed> = Vec::new();
+    for one in objectives.filter(|one| !one.because.is_empty()) {
+        if !missed.iter().any(|known| known.subject == one.subject) {
+            missed.push(Missed { subject: one.subject.clone(), because: one.because.clone() });
+        }
+    }
+    missed
 }
 
 /// The figures of several runs, each with its value in every run.

@@ -9,6 +9,7 @@ mod check;
 mod command_line;
 mod conform;
 mod explain;
+mod figures;
 mod import;
 mod init;
 mod kubectl;

@@ -1,7 +1,7 @@
 //! Error budgets and the alerts on them.
 
 use super::layout::{Paint, Style, paragraph};
-use crate::figures::{clock, count, percent, span};
+use crate::figures::{clock, count, number, percent, span};
 use crate::model::{BurnRateAlert, ErrorBudget, Report};
 
 /// Alerts that are told of each budget.
@@ -17,14 +17,14 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     let mut lines = vec![style.paint(Paint::Heading, title)];
     for budget in &report.error_budgets {
         let text = format!(
-            "{} {} >= {}: {} used, {} of {} requests went wrong, {:.0} may",
+            "{} {} >= {}: {} used, {} of {} requests went wrong, {} may",
             budget.subject,
             budget.figure,
             percent(budget.objective),
             percent(budget.used),
             count(budget.bad),
             count(budget.requests),
-            budget.allowed,
+            number(libm::round(budget.allowed)),
         );
         let paint = if budget.used > 1.0 { Paint::Bad } else { Paint::Plain };
         let told = paragraph("  ", &text);

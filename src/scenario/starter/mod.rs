@@ -330,9 +330,16 @@ ingress:
 # GUESS: requests per second that keep about half of the requested CPU busy; of language models about half of
 # what their servers can do. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each request
 # (column t_s) or for each interval (columns t_s, requests).
-traffic:
 ",
         )?;
+        if services.len() > 1 {
+            out.write_str(
+                "# GUESS: that each of these has clients of its own, as nothing in the manifests tells who calls it. Where only other
+# services do, write `calls` at these and take it out here; `wavetank init --traces FILE` learns both from recorded traces.
+",
+            )?;
+        }
+        out.write_str("traffic:\n")?;
         for (service, workload) in services {
             let rps = self.rps_of_entry(workload, models, calls);
             let patience = if models.contains_key(*workload) { "2m" } else { "10s" };

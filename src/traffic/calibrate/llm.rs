@@ -131,11 +131,16 @@ impl Bench for LlmBench<'_> {
         RequestModelSpec { llm, ..RequestModelSpec::default() }
     }
 
-    fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>> {
+    fn simulate(&self, model: &RequestModelSpec, all: bool) -> Vec<Vec<Option<f64>>> {
         let rows = self.points.iter().zip(&self.rows);
-        rows.map(|(point, row)| match self.row(model, point, row) {
-            Some(values) => values.into_iter().map(Some).collect(),
-            None => vec![None; row.figures.len()],
+        rows.map(|(point, row)| {
+            if row.held_out && !all {
+                return Vec::new();
+            }
+            match self.row(model, point, row) {
+                Some(values) => values.into_iter().map(Some).collect(),
+                None => vec![None; row.figures.len()],
+            }
         })
         .collect()
     }
@@ -236,7 +241,7 @@ mod tests {
             is_async,
         };
         let model = bench.model(&[14.0, 40.0, 500.0, 40.0, 0.008].map(libm::log));
-        let simulated = bench.simulate(&model);
+        let simulated = bench.simulate(&model, true);
         for (point, row) in points.iter_mut().zip(simulated) {
             for ((_, value), seen) in point.measured.iter_mut().zip(row) {
                 *value = seen.expect("an answer");

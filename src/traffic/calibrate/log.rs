@@ -170,7 +170,7 @@ impl Bench for LogBench<'_> {
         web_model(parameters, None, self.workers)
     }
 
-    fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>> {
+    fn simulate(&self, model: &RequestModelSpec, _: bool) -> Vec<Vec<Option<f64>>> {
         let mut rows = self.rows.iter();
         let mut simulated = Vec::with_capacity(self.rows.len());
         for segment in self.segments {

@@ -139,8 +139,9 @@ impl Calibration {
 trait Bench {
     /// The model of these parameters, which are logarithms.
     fn model(&self, parameters: &[f64]) -> RequestModelSpec;
-    /// The model's value of each figure of each row [s].
-    fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>>;
+    /// The model's value of each figure of each row (s); those of rows that were kept back may be missing unless all
+    /// are asked for.
+    fn simulate(&self, model: &RequestModelSpec, all: bool) -> Vec<Vec<Option<f64>>>;
     /// The rows.
     fn rows(&self) -> &[MeasuredRow];
 }
@@ -159,7 +160,7 @@ const NO_ANSWER: f64 = 1e3;
 
 /// How wrong a model is over the rows that are fitted: the mean square of logarithms of ratios.
 fn badness(bench: &dyn Bench, model: &RequestModelSpec) -> f64 {
-    let simulated = bench.simulate(model);
+    let simulated = bench.simulate(model, false);
     let rows = bench.rows().iter().zip(&simulated).filter(|(row, _)| !row.held_out);
     let pairs = rows.flat_map(|(row, simulated)| row.figures.iter().zip(simulated));
     let (mut sum, mut count) = (0.0, 0.0);
@@ -178,7 +179,7 @@ fn fit_parameters(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (Vec<
 
 /// The rows beside what the model gives for them.
 fn judge(bench: &dyn Bench, model: &RequestModelSpec) -> Vec<JudgedRow> {
-    let simulated = bench.simulate(model);
+    let simulated = bench.simulate(model, true);
     let judged = |(row, simulated): (&MeasuredRow, Vec<Option<f64>>)| JudgedRow {
         load: row.load.clone(),
         held_out: row.held_out,

@@ -158,9 +158,12 @@ impl Bench for WebBench<'_> {
         web_model(parameters, self.cpu, self.workers)
     }
 
-    fn simulate(&self, model: &RequestModelSpec) -> Vec<Vec<Option<f64>>> {
+    fn simulate(&self, model: &RequestModelSpec, all: bool) -> Vec<Vec<Option<f64>>> {
         let rows = self.points.iter().zip(&self.rows);
         rows.map(|(point, row)| {
+            if row.held_out && !all {
+                return Vec::new();
+            }
             let runs = self.row(model, point);
             let mean = |measure: Measure| {
                 let runs = runs.as_ref()?;

@@ -1,0 +1,295 @@
+//! What happened beside the requests, and which of it failures are put down to.
+
+use std::collections::BTreeMap;
+
+use super::build::{Facts, ServiceFacts};
+use super::figures::clock;
+use super::model::{LogEntry, Report};
+use cluster::Kind;
+use traffic::{FailureCause, MinuteFigures};
+
+/// How long after a disturbance failures that begin are put down to it, in seconds.
+const AFTERMATH: f64 = 300.0;
+
+const AUTOSCALER: &str = "the autoscaler's lag";
+const OVERLOAD: &str = "overload";
+const NOT_LISTENING: &str = "pods that did not listen";
+const NODE: &str = "a node";
+const SPOT: &str = "a spot machine";
+
+/// All of a run that may have to do with a service.
+#[derive(Debug, Default)]
+pub(super) struct Disturbances {
+    /// In order of time.
+    all: Vec<Disturbance>,
+    /// Whether an autoscaler has a say about the pods behind the service.
+    is_scaled: bool,
+}
+
+/// An entry of the log that disturbs requests.
+#[derive(Debug, PartialEq)]
+struct Disturbance {
+    /// Seconds from the start.
+    at: f64,
+    what: &'static str,
+    /// In words.
+    told: String,
+}
+
+/// What bad requests are put down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Blame {
+    /// Its kind.
+    pub what: &'static str,
+    /// Its position, if it is a disturbance.
+    position: Option<usize>,
+}
+
+impl Disturbances {
+    pub fn of(report: &Report, service: &ServiceFacts, facts: Facts<'_>) -> Self {
+        let workloads = &facts.recorder.workloads;
+        let behind = service.workloads.iter().filter_map(|position| workloads.get(*position));
+        let is_scaled = behind.clone().any(|one| one.hpa.is_some());
+        let of_requests = |entry: &&LogEntry| {
+            let Some((kind, name)) = entry.object.split_once(' ') else { return true };
+            // A change of what serves no requests, such as a CronJob, disturbs none.
+            !is_workload(kind)
+                || report
+                    .services
+                    .iter()
+                    .flat_map(|one| &one.workloads)
+                    .any(|workload| workload.split_once('/') == Some((kind, name)))
+        };
+        let all = report.log.iter().filter(of_requests).filter_map(Disturbance::of);
+        Self { all: all.collect(), is_scaled }
+    }
+
+    /// The bad requests of each minute, and what they are put down to. Of `counts`, the bad ones and all of each minute,
+    /// this share may be bad: what begins with a disturbance and goes on without a pause beyond that is its doing.
+    pub fn blamed(
+        &self,
+        counts: &[(u64, u64)],
+        minutes: &[MinuteFigures],
+        allowed: f64,
+    ) -> Vec<(Blame, u64)> {
+        let mut blamed = Vec::new();
+        let mut began_with = None;
+        let mut was_too_bad = false;
+        for (number, ((bad, all), minute)) in counts.iter().zip(minutes).enumerate() {
+            let is_too_bad = *bad as f64 > allowed * *all as f64;
+            let from = number as f64 * 60.0;
+            if !is_too_bad {
+                began_with = None;
+            } else if !was_too_bad {
+                began_with = self.near(from);
+            }
+            was_too_bad = is_too_bad;
+            if *bad > 0 {
+                let blame = match self.blame(from, minute.cause, began_with) {
+                    Blame { what: OVERLOAD, .. } if minute.cause.is_none() && !is_too_bad => {
+                        Blame { what: "single slow requests", position: None }
+                    }
+                    blame => blame,
+                };
+                blamed.push((blame, *bad));
+            }
+        }
+        blamed
+    }
+
+    /// What most of the bad requests are put down to, in words; absent if it is overload alone, or told by the failures.
+    pub fn cause(
+        &self,
+        counts: &[(u64, u64)],
+        minutes: &[MinuteFigures],
+        allowed: f64,
+    ) -> Option<String> {
+        let mut weights: BTreeMap<&str, (u64, Option<usize>)> = BTreeMap::new();
+        for (blame, bad) in self.blamed(counts, minutes, allowed) {
+            let (weight, first) = weights.entry(blame.what).or_insert((0, blame.position));
+            *weight += bad;
+            *first = (*first).or(blame.position);
+        }
+        let (what, (_, position)) = weights.into_iter().max_by_key(|(_, (weight, _))| *weight)?;
+        match position.and_then(|position| self.all.get(position)) {
+            Some(cause) => Some(format!("{} at {}", cause.told, clock(cause.at))),
+            None if what == AUTOSCALER => Some("the autoscaler followed the load late".to_owned()),
+            None if what == NOT_LISTENING => {
+                Some("pods were Ready before they listened, or gone before clients knew".to_owned())
+            }
+            None => None,
+        }
+    }
+
+    /// What the bad requests of a minute are put down to: what its failures say for themselves, else the last disturbance
+    /// that can still have an effect, else that with which it began to go wrong, else that there was more to do than the
+    /// pods could.
+    fn blame(&self, from: f64, cause: Option<FailureCause>, began_with: Option<usize>) -> Blame {
+        let plain = |what| Blame { what, position: None };
+        match cause {
+            Some(FailureCause::Dependency) => return plain("a dependency"),
+            Some(FailureCause::NoRoute | FailureCause::TooLong) => {
+                return plain("requests that nothing can answer");
+            }
+            _ => {}
+        }
+        if let Some(position) = self.near(from).or(began_with) {
+            return Blame { what: self.all[position].what, position: Some(position) };
+        }
+        let scales = self.all.iter().any(|one| {
+            one.what == AUTOSCALER && one.at > from - AFTERMATH && one.at < from + AFTERMATH
+        });
+        plain(match cause {
+            Some(FailureCause::NoEndpoint) => "pods that were not ready",
+            // Ready they may be: without a readiness probe a pod is so before it listens.
+            Some(FailureCause::Refused) => NOT_LISTENING,
+            Some(FailureCause::Killed) => "containers that stopped",
+            Some(FailureCause::Unreachable) => "pods that did not answer",
+            _ if self.is_scaled && scales => AUTOSCALER,
+            _ => OVERLOAD,
+        })
+    }
+
+    /// The last disturbance that can have an effect in the minute that begins then. What a lost node brings about in
+    /// its turn goes back to its loss.
+    fn near(&self, from: f64) -> Option<usize> {
+        let is_near = |one: &Disturbance| {
+            one.at < from + 60.0 && one.at > from - AFTERMATH && one.what != AUTOSCALER
+        };
+        let mut position = self.all.iter().rposition(is_near)?;
+        while [NODE, SPOT].contains(&self.all[position].what) {
+            let Disturbance { at, what, .. } = &self.all[position];
+            let earlier = self.all[..position]
+                .iter()
+                .position(|one| one.what == *what && one.at > at - AFTERMATH);
+            let Some(earlier) = earlier else { break };
+            position = earlier;
+        }
+        Some(position)
+    }
+}
+
+fn is_workload(kind: &str) -> bool {
+    let workloads =
+        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob];
+    workloads.iter().any(|one| one.name() == kind)
+}
+
+impl Disturbance {
+    fn of(entry: &LogEntry) -> Option<Self> {
+        let (what, does) = effect(&entry.actor, &entry.reason)?;
+        let object = entry.object.strip_prefix("File ").unwrap_or(&entry.object);
+        let told = does.replace('…', object);
+        Some(Self { at: entry.at_seconds, what, told })
+    }
+}
+
+/// What an entry of the log disturbs requests with, and in words, with `…` for the object.
+fn effect(actor: &str, reason: &str) -> Option<(&'static str, &'static str)> {
+    Some(match (actor, reason) {
+        (_, "SpotInterruption" | "SpotReclaimed") => (SPOT, "the cloud took … back"),
+        (_, "NodeKilled") => (NODE, "… was lost"),
+        (_, "NodeNotReady") => (NODE, "… was not ready"),
+        (_, "NodeDisconnected") => (NODE, "… was cut off"),
+        (_, "KubeletStopped") => (NODE, "the kubelet of … stopped"),
+        (_, "Maintenance") => (NODE, "… was drained"),
+        (_, "TaintManagerEviction") | ("user", "Evicted") => (NODE, "… was evicted"),
+        ("user", "ImageChanged") => ("a rollout", "… got another image"),
+        ("user", "Restarted") => ("a rollout", "… was restarted"),
+        ("user", "RolledBack") => ("a rollout", "… was rolled back"),
+        ("user", "Patched") => ("a rollout", "… was patched"),
+        (_, "Applied") => ("a rollout", "… was applied"),
+        (_, "ContainerCrashed") => ("a crash", "a container of … crashed"),
+        (_, "Hangs") => ("a crash", "… hung"),
+        (_, "ReadinessFails") => ("a crash", "the readiness probes of … failed"),
+        ("kubelet", "BackOff") => ("a crash", "… was in back-off"),
+        ("kubelet", "OOMKilling") => ("a crash", "… ran out of memory"),
+        ("kubelet", "Evicted") => ("a crash", "the kubelet evicted …"),
+        ("horizontal-pod-autoscaler", "SuccessfulRescale") => (AUTOSCALER, "… was scaled"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disturbances(all: &[(f64, &str, &str)]) -> Disturbances {
+        let entry = |(at, object, reason): &(f64, &str, &str)| {
+            Disturbance::of(&LogEntry {
+                at_seconds: *at,
+                actor: "user".to_owned(),
+                object: (*object).to_owned(),
+                reason: (*reason).to_owned(),
+                message: String::new(),
+                is_warning: false,
+            })
+        };
+        Disturbances { all: all.iter().filter_map(entry).collect(), is_scaled: false }
+    }
+
+    /// Failures by the minute, of 100 requests each.
+    fn failing(bad: &[u64]) -> (Vec<(u64, u64)>, Vec<MinuteFigures>) {
+        let minute = |bad: &u64| MinuteFigures {
+            answered: 100 - bad,
+            failed: *bad,
+            cause: Some(FailureCause::Timeout),
+            ..MinuteFigures::default()
+        };
+        (bad.iter().map(|bad| (*bad, 100)).collect(), bad.iter().map(minute).collect())
+    }
+
+    fn blames(disturbances: &Disturbances, bad: &[u64]) -> Vec<&'static str> {
+        let (counts, minutes) = failing(bad);
+        let blamed = disturbances.blamed(&counts, &minutes, 0.05);
+        blamed.iter().map(|(blame, _)| blame.what).collect()
+    }
+
+    #[test]
+    fn failures_are_put_down_to_the_last_disturbance_before_them() {
+        let disturbances =
+            disturbances(&[(100.0, "Deployment a/b", "Patched"), (200.0, "Node n", "NodeKilled")]);
+        let blame = |from, cause| disturbances.blame(from, Some(cause), None).what;
+        assert_eq!(blame(60.0, FailureCause::Timeout), "a rollout");
+        assert_eq!(blame(240.0, FailureCause::Timeout), "a node");
+        assert_eq!(blame(600.0, FailureCause::Timeout), "overload");
+        assert_eq!(blame(240.0, FailureCause::Dependency), "a dependency");
+    }
+
+    #[test]
+    fn what_goes_on_without_a_pause_is_put_down_to_what_it_began_with() {
+        let disturbances = disturbances(&[(70.0, "Deployment a/b", "ImageChanged")]);
+        let rollout = "a rollout";
+        assert_eq!(blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 20, 20]), [rollout; 8]);
+        // After a minute within what is allowed it is another outage.
+        let told = blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 5, 20]);
+        assert_eq!(told, [&[rollout; 6][..], &["overload", "overload"]].concat());
+        // What was so before is not its doing for longer than its aftermath.
+        let told = blames(&disturbances, &[20, 20, 20, 20, 20, 20, 20, 20, 20]);
+        assert_eq!(told, [&["overload"], &[rollout; 6][..], &["overload"; 2]].concat());
+    }
+
+    #[test]
+    fn a_few_slow_requests_of_a_minute_are_no_overload() {
+        let (counts, mut minutes) = failing(&[3, 30]);
+        for minute in &mut minutes {
+            minute.cause = None;
+        }
+        let blamed = disturbances(&[]).blamed(&counts, &minutes, 0.05);
+        let blamed: Vec<&str> = blamed.iter().map(|(blame, _)| blame.what).collect();
+        assert_eq!(blamed, ["single slow requests", "overload"]);
+    }
+
+    #[test]
+    fn the_cause_is_told_with_its_object_and_its_instant() {
+        let lost = [
+            (360.0, "Node n", "NodeKilled"),
+            (405.0, "Node n", "NodeNotReady"),
+            (650.0, "Pod a/b", "TaintManagerEviction"),
+        ];
+        let (counts, minutes) = failing(&[0, 0, 0, 0, 0, 0, 30, 20, 20, 20, 20, 20]);
+        let cause = disturbances(&lost).cause(&counts, &minutes, 0.05);
+        assert_eq!(cause.as_deref(), Some("Node n was lost at 00:06:00"));
+        assert_eq!(disturbances(&[]).cause(&counts, &minutes, 0.05), None);
+    }
+}
