@@ -144,7 +144,9 @@ fn main() {
     if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
         let given = &arguments[at + 1..];
         for nodes in given.iter().filter_map(|argument| argument.parse().ok()) {
-            for (_, autoscaler) in known.iter().filter(|(name, _)| given.iter().any(|one| one == name)) {
+            for (_, autoscaler) in
+                known.iter().filter(|(name, _)| given.iter().any(|one| one == name))
+            {
                 // Nobody may be reading.
                 let _ = write!(std::io::stdout(), "{}", run(*autoscaler, nodes));
             }

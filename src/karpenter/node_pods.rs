@@ -95,7 +95,8 @@ impl FromIterator<Arc<Pod>> for NodePods {
             }
         }
         let repels = pods.iter().any(|pod| !pod.template.spec.affinity.required_anti.is_empty());
-        let has_do_not_disrupt = pods.iter().any(|pod| pod.annotations.contains_key(DO_NOT_DISRUPT));
+        let has_do_not_disrupt =
+            pods.iter().any(|pod| pod.annotations.contains_key(DO_NOT_DISRUPT));
         Self(Arc::new(Counted {
             reschedulable: pods.iter().filter(|pod| pod.is_reschedulable()).cloned().collect(),
             eviction_cost: pods.iter().map(|pod| pod.eviction_cost()).sum(),

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gpus::PoolGpus;
 use super::karpenter::KarpenterSettings;
+use super::karpenter::manifests_of;
 use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
-use super::karpenter::manifests_of;
-use manifest::Source;
 use super::pool_size::{PoolSize, SizeBounds};
 use capacity::catalog::{self, FindError};
 use capacity::node_type::{
@@ -23,6 +22,7 @@ use cluster::node::{
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
 use engine::SimTime;
+use manifest::Source;
 use units::{HourlyPrice, Quantity};
 
 /// Labels that kubelets and clouds still set under their names of before 1.17, for manifests that select by these.

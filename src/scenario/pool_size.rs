@@ -85,7 +85,9 @@ impl<'de> Deserialize<'de> for PoolSize {
         impl<'de> Visitor<'de> for Either {
             type Value = PoolSize;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number of nodes such as 3, bounds such as {min: 1, max: 10}, or karpenter")
+                f.write_str(
+                    "a number of nodes such as 3, bounds such as {min: 1, max: 10}, or karpenter",
+                )
             }
             fn visit_u64<E: Error>(self, count: u64) -> Result<PoolSize, E> {
                 let count = u32::try_from(count).ok().filter(|count| *count <= MAX_NODES);
@@ -121,7 +123,7 @@ impl JsonSchema for PoolSize {
             "description": "How many nodes a pool has: a number such as 3, bounds such as \
                             {min: 1, max: 10}, between which the Cluster Autoscaler chooses, or \
                             karpenter, which makes as many as pods need.",
-            "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NODES}, bounds, {"const": KARPENTER}]
+            "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NODES}, bounds, {"type": "string", "const": KARPENTER}]
         })
     }
 }

@@ -12,6 +12,7 @@ mod explain;
 mod import;
 mod init;
 mod kubectl;
+mod node_pools;
 mod pack;
 mod scenarios;
 mod shards;

@@ -16,8 +16,8 @@ use cluster::{AnySpec, Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use karpenter::InstanceType;
 use karpenter::labels::{CAPACITY_TYPE, HOSTNAME, NODE_POOL, ZONE};
-use karpenter::node_pool::NodePool;
 use karpenter::node_pods::NodePods;
+use karpenter::node_pool::NodePool;
 use karpenter::pdb::{Budgets, PodBudget};
 use karpenter::pod::{Pod, PodOwner};
 use karpenter::state::{

@@ -83,7 +83,9 @@ pub fn candidates(
     let types: Vec<TypesByName<'_>> = snapshot
         .pools
         .iter()
-        .map(|pool| snapshot.types_of(&pool.name).iter().rev().map(|one| (&one.name, one)).collect())
+        .map(|pool| {
+            snapshot.types_of(&pool.name).iter().rev().map(|one| (&one.name, one)).collect()
+        })
         .collect();
     for state in &snapshot.nodes {
         match candidate(state, (snapshot, &types), class, is_queued) {

@@ -18,12 +18,7 @@ const SHORTEST_RETRY: SimDuration = SimDuration::from_secs(600);
 const LONGEST_RETRY: SimDuration = SimDuration::from_secs(3600);
 
 impl Operator {
-    pub(super) fn disrupt(
-        &mut self,
-        now: SimTime,
-        look: &mut Look<'_>,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn disrupt(&mut self, now: SimTime, look: &mut Look<'_>, out: &mut Vec<Output>) {
         let Some(controller) = &mut self.controller else { return };
         let queue = self.queue.values();
         let queued: BTreeSet<Name> = queue

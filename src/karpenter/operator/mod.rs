@@ -183,12 +183,7 @@ impl Operator {
         self.timers.insert((time, self.last_number), timer);
     }
 
-    fn run_timer(
-        &mut self,
-        now: SimTime,
-        look: &mut Look<'_>,
-        out: &mut Vec<Output>,
-    ) {
+    fn run_timer(&mut self, now: SimTime, look: &mut Look<'_>, out: &mut Vec<Output>) {
         let Some((_, timer)) = self.timers.pop_first() else { return };
         match timer {
             Timer::Pod(pod) => self.trigger_pod(&pod, now),
@@ -324,12 +319,7 @@ impl Operator {
     }
 
     /// Whether a node is what its pool would make, now and again later.
-    fn check_drift(
-        &mut self,
-        name: &Name,
-        now: SimTime,
-        look: &Look<'_>,
-    ) {
+    fn check_drift(&mut self, name: &Name, now: SimTime, look: &Look<'_>) {
         let Some(claim) = self.claims.get(name).map(|one| Arc::clone(&one.claim)) else { return };
         let Some(pool) = self.pool_of(&claim).cloned() else { return };
         let reason = drift(&claim, &pool, &(look.types)(&pool.name), now);

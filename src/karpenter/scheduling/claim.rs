@@ -89,7 +89,8 @@ impl OpenClaim {
         let requests = self.requests_with(ask);
         let fits = |one: &&Arc<InstanceType>| requests.fits(&one.allocatable);
         let options: Vec<_> = self.options.iter().filter(fits).cloned().collect();
-        let is_enough = !options.is_empty() && satisfies_min_values(&options, &requirements).is_ok();
+        let is_enough =
+            !options.is_empty() && satisfies_min_values(&options, &requirements).is_ok();
         is_enough.then_some(Grown { requirements, options, requests })
     }
 

@@ -37,7 +37,7 @@ struct Kind {
 /// Which of several places have refused a kind of pods. What is full stays full.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    is_refused: Vec<bool>,
+    places: Vec<bool>,
     /// All before this one have refused.
     first: usize,
     /// How often requirements had changed when this was noted: then what did not meet one may.
@@ -54,14 +54,14 @@ impl Refused {
     }
 
     pub(super) fn has(&self, place: usize) -> bool {
-        self.is_refused.get(place).copied().unwrap_or(false)
+        self.places.get(place).copied().unwrap_or(false)
     }
 
     pub(super) fn note(&mut self, place: usize) {
-        if self.is_refused.len() <= place {
-            self.is_refused.resize(place + 1, false);
+        if self.places.len() <= place {
+            self.places.resize(place + 1, false);
         }
-        self.is_refused[place] = true;
+        self.places[place] = true;
         while self.has(self.first) {
             self.first += 1;
         }

@@ -46,11 +46,7 @@ struct Groups {
 
 impl<'a> Topology<'a> {
     /// The groups of these pods (`NewTopology`).
-    pub(super) fn new(
-        ground: &'a Ground<'a>,
-        targets: Vec<&'a StateNode>,
-        asks: &[Ask],
-    ) -> Self {
+    pub(super) fn new(ground: &'a Ground<'a>, targets: Vec<&'a StateNode>, asks: &[Ask]) -> Self {
         let needs_counts = !ground.repelling.is_empty() || asks.iter().any(is_choosy);
         let placed = asks.iter().filter(|_| needs_counts).map(|ask| ask.pod.uid.clone());
         let mut topology = Self {
@@ -297,7 +293,8 @@ impl<'a> Topology<'a> {
 
 /// Whether where a pod may go depends on where others are.
 fn is_choosy(ask: &Ask) -> bool {
-    let Affinity { required_pod, preferred_pod, required_anti, preferred_anti, .. } = &*ask.affinity;
+    let Affinity { required_pod, preferred_pod, required_anti, preferred_anti, .. } =
+        &*ask.affinity;
     !(ask.spread.is_empty()
         && required_pod.is_empty()
         && preferred_pod.is_empty()

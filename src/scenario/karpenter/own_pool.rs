@@ -63,5 +63,8 @@ pub(crate) fn manifests_of(pool: &NodePool) -> Source {
         }},
     });
     // A JSON text is a YAML one.
-    Source::new(&format!("cluster.nodePools[{}]", pool.name), format!("{class}\n---\n{node_pool}\n"))
+    Source::new(
+        &format!("cluster.nodePools[{}]", pool.name),
+        format!("{class}\n---\n{node_pool}\n"),
+    )
 }

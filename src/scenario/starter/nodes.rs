@@ -41,7 +41,9 @@ impl std::str::FromStr for NodeGroup {
         };
         let is_name = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
         if name.is_empty() || !name.chars().all(is_name) {
-            return Err(format!("{name:?} is no name of a group: lower-case letters, digits and -"));
+            return Err(format!(
+                "{name:?} is no name of a group: lower-case letters, digits and -"
+            ));
         }
         let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= MAX_NODES);
         let (Some(min), Some(max)) = (number(min), number(max)) else { return Err(wrong()) };

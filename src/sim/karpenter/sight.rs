@@ -10,11 +10,11 @@ use cluster::pod::{Owner, Pod as StorePod, PodId};
 use cluster::pod_template::TemplateId;
 use cluster::policy::{Budget, PodDisruptionBudget};
 use cluster::{Change, ClusterView, NamespacedName, ObjectId};
-use karpenter::{Amounts, NodePods};
 use karpenter::operator::NodeWithPods;
 use karpenter::pdb::{Budgets, PodBudget};
 use karpenter::pod::{Pod, PodOwner};
 use karpenter::state::NodeObject;
+use karpenter::{Amounts, NodePods};
 
 /// The label of a node that Karpenter has taken up.
 pub(super) const REGISTERED: &str = "karpenter.sh/registered";
@@ -91,14 +91,9 @@ impl Sight {
     fn node(&mut self, view: ClusterView<'_>, id: NodeId, node: &Node) -> NodeWithPods {
         let version = node.meta.resource_version;
         let known = self.nodes.get(&id).filter(|(known, _)| *known == version);
-        let object = match known {
-            Some((_, object)) => Arc::clone(object),
-            None => {
-                let made = Arc::new(node_of(node));
-                self.nodes.insert(id, (version, Arc::clone(&made)));
-                made
-            }
-        };
+        let object =
+            known.map_or_else(|| Arc::new(node_of(node)), |(_, object)| Arc::clone(object));
+        self.nodes.insert(id, (version, Arc::clone(&object)));
         if let Some(pods) = self.on_node.get(&id) {
             return (object, pods.clone());
         }

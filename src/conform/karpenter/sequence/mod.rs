@@ -15,9 +15,7 @@ use engine::{SimDuration, SimTime};
 use karpenter::Snapshot;
 use karpenter::labels::{CAPACITY_TYPE, HOSTNAME, ZONE};
 use karpenter::node_pods::NodePods;
-use karpenter::operator::{
-    ClaimNames, ClaimState, Launched, Look, NodeWithPods, Operator, Output,
-};
+use karpenter::operator::{ClaimNames, ClaimState, Launched, Look, NodeWithPods, Operator, Output};
 use karpenter::pod::{Pod, PodOwner, disrupted_taint, untolerated};
 use karpenter::requirements::Requirements;
 use karpenter::state::{NodeObject, StateNode};
