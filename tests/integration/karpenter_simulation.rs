@@ -2,6 +2,7 @@
 
 use crate::node_autoscaling::workers;
 use crate::texts::{ran, resolved};
+use wavetank::cluster::pod::Pod;
 use wavetank::report::{NodeEvent, Report};
 use wavetank::sim::Simulation;
 use wavetank::units::Money;
@@ -194,7 +195,7 @@ fn run_of(cluster: &str, rest: &str, pool: &str) -> (Report, Simulation) {
 }
 
 fn all_run(simulation: &Simulation) -> bool {
-    simulation.view().pods().values().all(|pod| pod.is_ready())
+    simulation.view().pods().values().all(Pod::is_ready)
 }
 
 /// When the first node went, and why.
