@@ -59,8 +59,7 @@ fn scenario(autoscaler: Autoscaler, nodes: usize) -> ResolvedScenario {
     let deployments = nodes * PODS_PER_NODE / REPLICAS;
     let cluster = match autoscaler {
         Autoscaler::ClusterAutoscaler => format!(
-            "\
-  autoscaler: {{clusterAutoscaler: {{flags: {{max-drain-parallelism: 10, max-scale-down-parallelism: 1000}}}}}}
+            "  autoscaler: {{clusterAutoscaler: {{flags: {{max-drain-parallelism: 10, max-scale-down-parallelism: 1000}}}}}}
   nodePools:
     - {{name: general, capacity: {{cpu: 8, memory: 32Gi}}, pricePerHour: 0.4, count: {{min: 0, max: {nodes}}}}}
 "
