@@ -339,7 +339,6 @@ fn a_budget_of_pods_holds_a_drain_up_to_the_grace_of_the_node() {
     let simulation = gone("      expireAfter: 10m\n      terminationGracePeriod: 5m");
     let view = simulation.view();
     assert!(view.pods().values().all(|pod| pod.created.as_secs_f64() > 800.0));
-    assert!(all_run(&simulation));
 }
 
 #[test]
