@@ -1,8 +1,8 @@
-//! A cluster that the Cluster Autoscaler makes as large as Kubernetes says that one may be, and small again: from no node
+//! A cluster that a node autoscaler makes as large as Kubernetes says that one may be, and small again: from no node
 //! to 5,000 with 150,000 pods, and back to none.
 //!
 //! `cargo bench --bench node_autoscaling`; once, with the time of each part:
-//! `cargo bench --bench node_autoscaling -- --once 5000`.
+//! `cargo bench --bench node_autoscaling -- --once cluster-autoscaler 5000`, or `karpenter`.
 
 #![expect(clippy::disallowed_methods, reason = "a bench tells how long each part took")]
 
@@ -29,8 +29,43 @@ const REPLICAS: usize = 150;
 /// The parts of the run, each up to a minute of it.
 const PARTS: [(&str, i64); 3] = [("empty", 5), ("growing", 60), ("shrinking", 240)];
 
-fn scenario(nodes: usize) -> ResolvedScenario {
+/// Who makes the cluster larger and smaller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Autoscaler {
+    ClusterAutoscaler,
+    Karpenter,
+}
+
+/// Machines of 8 CPU and 32 GiB.
+const NODE_POOL: &str = "\
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: general}
+spec:
+  template:
+    spec:
+      requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [m5.2xlarge]}]
+      nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}
+  disruption: {consolidateAfter: 1m}
+---
+apiVersion: karpenter.k8s.aws/v1
+kind: EC2NodeClass
+metadata: {name: default}
+spec: {role: node}
+---
+";
+
+fn scenario(autoscaler: Autoscaler, nodes: usize) -> ResolvedScenario {
     let deployments = nodes * PODS_PER_NODE / REPLICAS;
+    let cluster = match autoscaler {
+        Autoscaler::ClusterAutoscaler => format!(
+            "  autoscaler: {{clusterAutoscaler: {{flags: {{max-drain-parallelism: 10, max-scale-down-parallelism: 1000}}}}}}
+  nodePools:
+    - {{name: general, capacity: {{cpu: 8, memory: 32Gi}}, pricePerHour: 0.4, count: {{min: 0, max: {nodes}}}}}
+"
+        ),
+        Autoscaler::Karpenter => "  preset: eks\n".to_owned(),
+    };
     let mut text = format!(
         "\
 apiVersion: wavetank/v1
@@ -39,13 +74,13 @@ name: growth
 duration: 4h
 manifests: [apps.yaml]
 cluster:
-  autoscaler: {{clusterAutoscaler: {{flags: {{max-drain-parallelism: 10, max-scale-down-parallelism: 1000}}}}}}
-  nodePools:
-    - {{name: general, capacity: {{cpu: 8, memory: 32Gi}}, pricePerHour: 0.4, count: {{min: 0, max: {nodes}}}}}
-timeline:
+{cluster}timeline:
 "
     );
-    let mut manifests = String::new();
+    let mut manifests = match autoscaler {
+        Autoscaler::ClusterAutoscaler => String::new(),
+        Autoscaler::Karpenter => NODE_POOL.to_owned(),
+    };
     for number in 0..deployments {
         let name = format!("app-{number:04}");
         write!(
@@ -81,9 +116,9 @@ spec:
 }
 
 /// Runs it all, and says of each part how long it took, and how many nodes and ready pods there were at its end.
-fn run(nodes: usize) -> String {
+fn run(autoscaler: Autoscaler, nodes: usize) -> String {
     let mut said = String::new();
-    let scenario = scenario(nodes);
+    let scenario = scenario(autoscaler, nodes);
     let blueprint = Blueprint::new(&scenario).expect("a valid scenario");
     let mut simulation = Simulation::new(blueprint.world(1).expect("a valid scenario"));
     for (part, until) in PARTS {
@@ -101,10 +136,19 @@ fn run(nodes: usize) -> String {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    let known = [
+        ("cluster-autoscaler", Autoscaler::ClusterAutoscaler),
+        ("karpenter", Autoscaler::Karpenter),
+    ];
     if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
-        for nodes in arguments[at + 1..].iter().filter_map(|argument| argument.parse().ok()) {
-            // Nobody may be reading.
-            let _ = write!(std::io::stdout(), "{}", run(nodes));
+        let given = &arguments[at + 1..];
+        for nodes in given.iter().filter_map(|argument| argument.parse().ok()) {
+            for (_, autoscaler) in
+                known.iter().filter(|(name, _)| given.iter().any(|one| one == name))
+            {
+                // Nobody may be reading.
+                let _ = write!(std::io::stdout(), "{}", run(*autoscaler, nodes));
+            }
         }
         return;
     }
@@ -112,8 +156,10 @@ fn main() {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(1))
         .configure_from_args();
-    criterion.bench_function("node autoscaling/500 nodes", |bencher| {
-        bencher.iter(|| run(500));
-    });
+    for (name, autoscaler) in known {
+        criterion.bench_function(&format!("{name}/500 nodes"), |bencher| {
+            bencher.iter(|| run(autoscaler, 500));
+        });
+    }
     criterion.final_summary();
 }

@@ -16,7 +16,7 @@ use manifest::{
 use scenario::inventory::Inventory;
 use scenario::missing_services;
 use scenario::schema::json_schema;
-use scenario::starter::Starter;
+use scenario::starter::{NodeGroup, Starter};
 use sim::Blueprint;
 
 /// Options of `wavetank init`.
@@ -37,6 +37,11 @@ pub struct Arguments {
     /// Write over files that exist
     #[arg(long)]
     force: bool,
+
+    /// A group of nodes that the Cluster Autoscaler makes larger and smaller, with its instance type (`wavetank catalog`
+    /// lists them), fewest and most nodes; can be given several times. NodePools among the manifests start Karpenter
+    #[arg(long, value_name = "NAME=TYPE:MIN:MAX")]
+    node_group: Vec<NodeGroup>,
 
     #[command(flatten)]
     traces: TraceArguments,
@@ -61,6 +66,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         schema: SCHEMA_FILE,
         inventory: &inventory,
         traced: &traced,
+        node_groups: &arguments.node_group,
     };
     let text = starter.text();
     let services = &inventory.services;

@@ -50,6 +50,8 @@ struct Estimation<'a> {
     allowed: Option<i64>,
     /// New nodes in the order in which they were opened.
     opened: Vec<Slot>,
+    /// The same, to look one up.
+    is_opened: BTreeSet<Slot>,
     /// Nodes that got a pod.
     with_pods: BTreeSet<Slot>,
     scheduled: Vec<Arc<PodInfo>>,
@@ -72,6 +74,7 @@ pub(crate) fn estimate(
         template,
         allowed: limits.nodes(),
         opened: Vec::new(),
+        is_opened: BTreeSet::new(),
         with_pods: BTreeSet::new(),
         scheduled: Vec::new(),
     };
@@ -103,7 +106,7 @@ impl Estimation<'_> {
     /// Puts pods on the nodes opened so far; ends with the first that fits none, and returns what is left.
     fn fill_opened<'p>(&mut self, pods: &'p [Arc<PodInfo>]) -> &'p [Arc<PodInfo>] {
         for (index, pod) in pods.iter().enumerate() {
-            let opened = &self.opened;
+            let opened = &self.is_opened;
             let is_new = |slot: Slot| opened.contains(&slot);
             let found = if opened.is_empty() {
                 None
@@ -155,6 +158,7 @@ impl Estimation<'_> {
             let node = self.template.fresh(self.snapshot, &format!("e-{number}"));
             let slot = self.snapshot.add_node(node);
             self.opened.push(slot);
+            self.is_opened.insert(slot);
             if self.snapshot.schedule(self.view, pod, slot).is_err() {
                 break;
             }

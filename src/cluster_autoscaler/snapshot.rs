@@ -70,6 +70,8 @@ pub(crate) struct Snapshot {
     templates: TemplateCache,
     /// The pods as they were last seen. Only ever looked up, never iterated.
     pods: FxHashMap<PodId, Arc<PodInfo>>,
+    /// The pods on each node when they were last taken over. Only ever looked up, never iterated.
+    versions: FxHashMap<NodeId, PodsVersion>,
     made_up: u64,
 }
 
@@ -90,6 +92,7 @@ impl Snapshot {
             forks: Vec::new(),
             templates: TemplateCache::default(),
             pods: FxHashMap::default(),
+            versions: FxHashMap::default(),
             made_up: MADE_UP,
         }
     }
@@ -132,9 +135,18 @@ impl Snapshot {
         debug_assert!(self.forks.is_empty(), "what was played through is taken back");
         self.undo.clear();
         let mut seen = vec![false; self.nodes.len()];
+        let mut versions = FxHashMap::default();
         for one in nodes {
+            let version = version_of_pods(view, one.id);
+            versions.insert(one.id, version);
+            let known = self.by_name.get(one.name()).copied();
+            if let Some(slot) = known.filter(|_| self.versions.get(&one.id) == Some(&version)) {
+                seen[slot] = true;
+                self.update_node(slot, one);
+                continue;
+            }
             let pods = self.pods_on(view, one, cutoff);
-            match self.by_name.get(one.name()).copied() {
+            match known {
                 Some(slot) => {
                     seen[slot] = true;
                     self.update(slot, one, pods);
@@ -148,6 +160,7 @@ impl Snapshot {
                 }
             }
         }
+        self.versions = versions;
         for (slot, seen) in seen.into_iter().enumerate() {
             if !seen && self.nodes[slot].is_some() {
                 self.take(slot);
@@ -181,13 +194,18 @@ impl Snapshot {
         pods
     }
 
-    fn update(&mut self, slot: Slot, one: &LoopNode, pods: Vec<Arc<PodInfo>>) {
+    fn update_node(&mut self, slot: Slot, one: &LoopNode) {
         let Some(own) = &mut self.nodes[slot] else { return };
         if !Arc::ptr_eq(&own.node, &one.node) {
             self.cache.update_node(node_id(slot), &one.node);
             own.node = Arc::clone(&one.node);
         }
         own.group = one.group;
+    }
+
+    fn update(&mut self, slot: Slot, one: &LoopNode, pods: Vec<Arc<PodInfo>>) {
+        self.update_node(slot, one);
+        let Some(own) = &mut self.nodes[slot] else { return };
         let same = |(one, other): (&Arc<PodInfo>, &Arc<PodInfo>)| Arc::ptr_eq(one, other);
         if own.pods.len() == pods.len() && own.pods.iter().zip(&pods).all(same) {
             return;
@@ -398,6 +416,15 @@ impl Snapshot {
         self.order.retain(|other| *other != slot);
         Some(node)
     }
+}
+
+/// Number of pods on a node, and the last write to any of them: a pod that comes or changes has a version above all that
+/// were before, and where one only goes there is one less.
+type PodsVersion = (usize, u64);
+
+fn version_of_pods(view: ClusterView<'_>, node: NodeId) -> PodsVersion {
+    let pods = view.store().pods_on(node);
+    pods.fold((0, 0), |(count, last), (_, pod)| (count + 1, last.max(pod.resource_version)))
 }
 
 /// Older pods first, those of one age by name.

@@ -59,6 +59,14 @@ impl Loader {
             }
             (files, unread)
         };
+        let of_pools = text.scenario.cluster.node_pools_of_karpenter();
+        let files = if of_pools.is_empty() {
+            files
+        } else {
+            let mut all = ScenarioFiles::clone(&files);
+            all.manifests.extend(of_pools);
+            Arc::new(all)
+        };
         let manifest_settings =
             settings.iter().filter(|setting| setting.object().is_some()).cloned().collect();
         let resolved = ResolvedScenario { text, files, manifest_settings };

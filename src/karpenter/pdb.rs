@@ -36,7 +36,7 @@ impl Budgets {
     }
 
     fn refusal(&self, pod: &Pod, now: SimTime, blocks: fn(&PodBudget) -> bool) -> Option<String> {
-        if !pod.is_evictable(now) {
+        if self.0.is_empty() || !pod.is_evictable(now) {
             return None;
         }
         let matches = |one: &&PodBudget| {

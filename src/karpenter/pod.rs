@@ -12,6 +12,9 @@ use cluster::{Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use scheduler::pod_class::HostPort;
 
+/// The pod's annotation that says what its deletion costs.
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
 /// Who owns a pod, as far as it matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PodOwner {
@@ -132,6 +135,16 @@ impl Pod {
                 _ => false,
             },
         }
+    }
+
+    /// What it costs to move it (`EvictionCost`).
+    pub fn eviction_cost(&self) -> f64 {
+        let deletion: Option<f64> =
+            self.annotations.get(DELETION_COST).and_then(|text| text.parse().ok());
+        let priority = self.template.spec.priority.map_or(0.0, f64::from);
+        let cost =
+            1.0 + deletion.unwrap_or(0.0) / f64::from(1 << 27) + priority / f64::from(1 << 25);
+        cost.clamp(-10.0, 10.0)
     }
 
     fn tolerates_disruption(&self) -> bool {

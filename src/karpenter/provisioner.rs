@@ -6,8 +6,8 @@ use super::labels::{NODE_POOL, normalized, restriction};
 use super::pod::Pod;
 use super::requirement::NodeOperator;
 use super::requirements::Requirements;
-use super::scheduling::{Results, solve};
-use super::state::{Snapshot, StateNode};
+use super::scheduling::{Extent, Ground, Results, solve};
+use super::state::Snapshot;
 use cluster::pod_template::PodSpec;
 use cluster::selector::{Operator, Requirement};
 
@@ -29,13 +29,12 @@ pub fn pending_pods(snapshot: &Snapshot) -> (Vec<Arc<Pod>>, Vec<IgnoredPod>) {
 /// One pass: places for the pods that wait, and for those of nodes that are about to go (`Schedule`). Absent if there
 /// are none, or no pool to make nodes.
 pub fn schedule(snapshot: &Snapshot) -> Option<Results> {
-    let (mut pods, _) = pending_pods(snapshot);
-    pods.extend(snapshot.pods_of_going_nodes());
+    let ground = Ground::new(snapshot);
+    let pods: Vec<Arc<Pod>> = ground.pending.iter().chain(&ground.of_going).cloned().collect();
     if pods.is_empty() {
         return None;
     }
-    let targets: Vec<&StateNode> = snapshot.nodes.iter().filter(|node| !node.is_going()).collect();
-    let mut results = solve(snapshot, &pods, targets)?;
+    let mut results = solve(&ground, &pods, &Extent::default())?;
     results.truncate(&snapshot.options);
     Some(results)
 }

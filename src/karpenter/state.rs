@@ -9,9 +9,10 @@ use super::instance_type::InstanceType;
 use super::labels::{
     DISRUPTED_TAINT, DO_NOT_DISRUPT, HOSTNAME, NODE_POOL, UNREGISTERED_TAINT, WellKnownLabels,
 };
+use super::node_pods::NodePods;
 use super::node_pool::NodePool;
 use super::pdb::Budgets;
-use super::pod::{Pod, PodOwner};
+use super::pod::Pod;
 use super::requirement::WrittenRequirement;
 use super::ties::Ties;
 use cluster::node::Taint;
@@ -171,7 +172,7 @@ pub struct StateNode {
     /// What came of it; absent while it is launched.
     pub node: Option<Arc<NodeObject>>,
     /// The pods on it.
-    pub pods: Vec<Arc<Pod>>,
+    pub pods: NodePods,
     /// Whether a command of the disruption queue is about to delete it.
     pub is_marked: bool,
     /// Until when it counts as taken by a pod that waits.
@@ -276,24 +277,6 @@ impl StateNode {
             }
         }
         all
-    }
-
-    /// What its pods ask for.
-    pub fn requests(&self) -> Amounts {
-        self.sum(|_| true)
-    }
-
-    /// What the pods of DaemonSets on it ask for.
-    pub fn daemon_requests(&self) -> Amounts {
-        self.sum(|pod| pod.owner == PodOwner::DaemonSet)
-    }
-
-    fn sum(&self, counts: impl Fn(&Pod) -> bool) -> Amounts {
-        let mut sum = Amounts::default();
-        for pod in self.pods.iter().filter(|pod| !pod.is_terminal && counts(pod)) {
-            sum.add(&pod.requests);
-        }
-        sum
     }
 
     /// The host ports that its pods take.

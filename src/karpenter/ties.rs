@@ -23,7 +23,7 @@ impl Ties {
         if self.seed != 0 {
             self.choices.set(self.choices.get() + 1);
             let salt = mix(self.seed ^ mix(self.choices.get()));
-            items.sort_by_key(|one| rank(salt, name(one)));
+            items.sort_by_cached_key(|one| rank(salt, name(one)));
         }
     }
 

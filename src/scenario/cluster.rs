@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gpus::PoolGpus;
 use super::karpenter::KarpenterSettings;
+use super::karpenter::manifests_of;
 use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
 use super::pool_size::{PoolSize, SizeBounds};
@@ -21,6 +22,7 @@ use cluster::node::{
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
 use engine::SimTime;
+use manifest::Source;
 use units::{HourlyPrice, Quantity};
 
 /// Labels that kubelets and clouds still set under their names of before 1.17, for manifests that select by these.
@@ -58,7 +60,8 @@ pub struct Cluster {
 pub struct NodePool {
     /// Name of the pool, the first part of its nodes' names.
     pub name: Name,
-    /// How many nodes there are: a number, or bounds such as {min: 1, max: 10} for a node autoscaler.
+    /// How many nodes there are: a number, bounds such as {min: 1, max: 10} for the Cluster Autoscaler, or karpenter, which
+    /// makes nodes of the pool's instance type, zones, labels and taints when pods need them.
     pub count: PoolSize,
     /// An instance type of the built-in catalog, such as aws/m5.large; `wavetank catalog` lists them.
     /// It brings capacity, price and well-known labels. Either this or `capacity` must be given.
@@ -143,6 +146,12 @@ impl Cluster {
             Some(NodeAutoscaler { karpenter: Some(_), .. }) => given.flatten().or_else(of_bounds),
             _ => given.unwrap_or_else(of_bounds),
         }
+    }
+
+    /// The NodePools that stand for pools whose nodes Karpenter makes, as manifests.
+    pub fn node_pools_of_karpenter(&self) -> Vec<Source> {
+        let own = |pool: &&NodePool| pool.count == PoolSize::Karpenter;
+        self.node_pools.iter().filter(own).map(manifests_of).collect()
     }
 
     /// The settings of Karpenter, which runs if there is a NodePool.

@@ -13,7 +13,10 @@ use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use cluster::pod_resources::pod_requests;
 use cluster::pod_template::{PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList};
 use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
+use karpenter::labels::{CAPACITY_TYPE, SPOT};
+use karpenter::requirement::NodeOperator;
 use manifest::field::{FieldErrors, FieldPath};
+use manifest::karpenter::NodePool;
 use manifest::pod::pod_template;
 use manifest::{Diagnostics, Manifest, Source, decode_silently, read_manifests};
 
@@ -30,6 +33,8 @@ pub struct Inventory {
     pub workloads: BTreeMap<ObjectReference, PodShape>,
     /// Node objects with their zone.
     pub nodes: BTreeMap<Name, Option<Name>>,
+    /// The NodePools of Karpenter.
+    pub node_pools: Vec<NodePoolShape>,
     /// What is in the ConfigMaps.
     pub config: BTreeMap<NamespacedName, BTreeMap<String, String>>,
     /// Where requests to hosts and paths go.
@@ -53,6 +58,19 @@ pub struct MetricAsked {
     pub labels: BTreeMap<String, String>,
     /// Whether it names no pods or object of which it asks the metric.
     pub is_external: bool,
+}
+
+/// What a NodePool of Karpenter says of where its nodes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePoolShape {
+    /// Its name.
+    pub name: Name,
+    /// The zones that it names.
+    pub zones: Vec<Name>,
+    /// Whether it takes spot capacity.
+    pub allows_spot: bool,
+    /// Whether its machines are EC2's.
+    pub is_ec2: bool,
 }
 
 /// What the pods of a workload look like.
@@ -135,6 +153,9 @@ impl Inventory {
             let zone = labels.get(ZONE_LABEL).map(|zone| zone.as_str().into());
             self.nodes.insert(object.id.name.clone(), zone);
         }
+        if kind == Kind::NodePool {
+            self.node_pools.push(node_pool_shape(&object.id.name, value));
+        }
         self.routing.add(object, value);
         if kind == Kind::HorizontalPodAutoscaler || kind == Kind::ScaledObject {
             let target = scaled(object, value);
@@ -150,6 +171,22 @@ impl Inventory {
             self.workloads.insert(object.clone(), pod_shape(kind, value));
         }
         self.objects.insert(object.clone());
+    }
+}
+
+fn node_pool_shape(name: &Name, value: &Value) -> NodePoolShape {
+    let NodePool { spec, .. } = decode_silently(value);
+    let template = spec.template.spec;
+    let listed = |key: &str| -> Vec<Name> {
+        let of_key = template.requirements.iter().filter(|one| one.key == key);
+        let listed = of_key.filter(|one| one.operator == NodeOperator::In.as_str());
+        listed.flat_map(|one| &one.values).map(|value| value.as_str().into()).collect()
+    };
+    NodePoolShape {
+        name: name.clone(),
+        zones: listed(ZONE_LABEL),
+        allows_spot: listed(CAPACITY_TYPE).iter().any(|kind| **kind == *SPOT),
+        is_ec2: template.node_class_ref.is_none_or(|class| class.kind == "EC2NodeClass"),
     }
 }
 

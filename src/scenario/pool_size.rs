@@ -4,20 +4,34 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Most nodes of a pool.
 pub const MAX_NODES: u32 = 100_000;
 
-/// How many nodes a pool has: `3`, or `{min: 1, max: 10}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+/// How many nodes a pool has: `3`, `{min: 1, max: 10}`, or `karpenter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolSize {
     /// Always so many.
     Fixed(u32),
     /// As many as the node autoscaler asks the cloud for.
     Autoscaled(SizeBounds),
+    /// As many as Karpenter makes of a NodePool like it.
+    Karpenter,
+}
+
+/// What stands for [`PoolSize::Karpenter`].
+const KARPENTER: &str = "karpenter";
+
+impl Serialize for PoolSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Fixed(count) => count.serialize(serializer),
+            Self::Autoscaled(bounds) => bounds.serialize(serializer),
+            Self::Karpenter => serializer.serialize_str(KARPENTER),
+        }
+    }
 }
 
 /// Bounds of a pool that a node autoscaler makes larger and smaller.
@@ -43,21 +57,23 @@ impl PoolSize {
             Self::Fixed(count) => count,
             Self::Autoscaled(SizeBounds { start: Some(start), .. }) => start,
             Self::Autoscaled(bounds) => bounds.min,
+            Self::Karpenter => 0,
         }
     }
 
-    /// Most nodes that there can be.
+    /// Most nodes that there can be with names of the pool's.
     pub const fn most(self) -> u32 {
         match self {
             Self::Fixed(count) => count,
             Self::Autoscaled(bounds) => bounds.max,
+            Self::Karpenter => 0,
         }
     }
 
-    /// The bounds, if a node autoscaler chooses.
+    /// The bounds, if the Cluster Autoscaler chooses.
     pub const fn bounds(self) -> Option<SizeBounds> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Karpenter => None,
             Self::Autoscaled(bounds) => Some(bounds),
         }
     }
@@ -69,7 +85,9 @@ impl<'de> Deserialize<'de> for PoolSize {
         impl<'de> Visitor<'de> for Either {
             type Value = PoolSize;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number of nodes such as 3, or bounds such as {min: 1, max: 10}")
+                f.write_str(
+                    "a number of nodes such as 3, bounds such as {min: 1, max: 10}, or karpenter",
+                )
             }
             fn visit_u64<E: Error>(self, count: u64) -> Result<PoolSize, E> {
                 let count = u32::try_from(count).ok().filter(|count| *count <= MAX_NODES);
@@ -79,6 +97,12 @@ impl<'de> Deserialize<'de> for PoolSize {
             fn visit_i64<E: Error>(self, count: i64) -> Result<PoolSize, E> {
                 let message = || E::custom("there is no pool with fewer than 0 nodes");
                 self.visit_u64(u64::try_from(count).map_err(|_| message())?)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<PoolSize, E> {
+                if text == KARPENTER {
+                    return Ok(PoolSize::Karpenter);
+                }
+                Err(E::invalid_value(Unexpected::Str(text), &self))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PoolSize, A::Error> {
                 SizeBounds::deserialize(MapAccessDeserializer::new(map)).map(PoolSize::Autoscaled)
@@ -96,9 +120,10 @@ impl JsonSchema for PoolSize {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let bounds = generator.subschema_for::<SizeBounds>();
         json_schema!({
-            "description": "How many nodes a pool has: a number such as 3, or bounds such as \
-                            {min: 1, max: 10}, between which the node autoscaler chooses.",
-            "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NODES}, bounds]
+            "description": "How many nodes a pool has: a number such as 3, bounds such as \
+                            {min: 1, max: 10}, between which the Cluster Autoscaler chooses, or \
+                            karpenter, which makes as many as pods need.",
+            "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NODES}, bounds, {"type": "string", "const": KARPENTER}]
         })
     }
 }
@@ -123,6 +148,13 @@ mod tests {
             serde_json::to_value(from_four).ok(),
             Some(json!({"min": 1, "max": 10, "start": 4}))
         );
+    }
+
+    #[test]
+    fn a_pool_of_karpenters_has_no_node_from_the_start() {
+        let pool = size(json!("karpenter")).expect("a size");
+        assert_eq!((pool.at_start(), pool.bounds()), (0, None));
+        assert_eq!(serde_json::to_value(pool).ok(), Some(json!("karpenter")));
     }
 
     #[test]

@@ -12,18 +12,27 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// NodePools.
+/// The kinds of node classes.
+const CLASSES: [Kind; 2] = [Kind::EC2NodeClass, Kind::KWOKNodeClass];
+
+/// NodePools, which are ready if their node class is there.
 pub(super) fn node_pools(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for (meta, value) in sight.all_written(Kind::NodePool) {
         rows.of(meta, || {
             let spec = &value["spec"];
-            let class = &spec["template"]["spec"]["nodeClassRef"]["name"];
+            let reference = &spec["template"]["spec"]["nodeClassRef"];
+            let class = &reference["name"];
+            let is_there = CLASSES.iter().any(|kind| {
+                let mut known = sight.all_written(*kind);
+                reference["kind"] == kind.to_string()
+                    && known.any(|(meta, _)| *class == meta.name().as_ref())
+            });
             let is_of_pool = |one: &&cluster::node::Node| {
                 one.meta.labels.get(NODE_POOL).is_some_and(|pool| pool == meta.name())
             };
             let nodes = sight.view.nodes().values().filter(is_of_pool).count();
             let weight = spec["weight"].as_i64().map_or_else(String::new, |one| one.to_string());
-            let ready = "True".to_owned();
+            let ready = if is_there { "True" } else { "False" }.to_owned();
             vec![text(class), nodes.to_string(), ready, sight.age(meta.created), weight]
         });
     }

@@ -370,3 +370,45 @@ fn kinds_of_other_projects_are_sized_and_run() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.contains("1 object of kind RayService"), "{}", ran.out);
 }
+
+#[test]
+fn node_pools_among_the_manifests_bring_karpenter_with_their_zones_and_a_guessed_spot_price() {
+    let pod = "{containers: [{name: web, image: 'web:1', resources: {requests: {cpu: 500m, memory: 512Mi}}}]}";
+    let pool = "---\napiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: general}\nspec: {template: {spec: {\
+                requirements: [{key: karpenter.sh/capacity-type, operator: In, values: [spot, on-demand]}, \
+                {key: topology.kubernetes.io/zone, operator: In, values: [us-east-1b, us-east-1d]}], \
+                nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}}}}\n---\n\
+                apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {name: default}\nspec: {role: node}\n";
+    let text = started(&(serving("web", pod) + pool));
+    for line in [
+        "of the NodePools among the manifests: general.",
+        "  preset: eks ",
+        "      zones: [us-east-1b, us-east-1d] ",
+        "      spotShare: 0.4 ",
+        "    - cluster.autoscaler.karpenter.spotShare\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("nodePools:"), "{text}");
+}
+
+#[test]
+fn groups_that_are_named_are_pools_with_bounds_which_the_cluster_autoscaler_keeps() {
+    let pod = "{containers: [{name: web, image: 'web:1', resources: {requests: {cpu: 500m, memory: 512Mi}}}]}";
+    let shop = Shop::with(SCENARIO, &serving("web", pod));
+    let group = |group: &str| shop.run(&["init", "web.yaml", "--force", "--node-group", group]);
+    assert_eq!(group("web=aws/m5.xlarge:1:4").code, 0);
+    let text = shop.read("scenario.yaml");
+    for line in [
+        "    clusterAutoscaler:\n",
+        "    - name: web\n      instanceType: aws/m5.xlarge ",
+        "      count: {min: 1, max: 4}\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert_eq!(shop.run(&["validate", "--strict", "scenario.yaml"]).code, 0, "{text}");
+    assert_eq!(shop.run(&["run", "scenario.yaml", "--set", "duration=20m"]).code, 0, "{text}");
+    let refused = group("web=aws/m5.xlarge:4:1");
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("write the smaller first"), "{}", refused.err);
+}

@@ -13,6 +13,7 @@ mod figures;
 mod import;
 mod init;
 mod kubectl;
+mod node_pools;
 mod pack;
 mod scenarios;
 mod shards;

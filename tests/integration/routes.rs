@@ -198,6 +198,7 @@ fn started(manifests: &str) -> (String, ServiceReport) {
         schema: "s",
         inventory: &inventory,
         traced: &Traced::default(),
+        node_groups: &[],
     };
     let text = starter.text();
     let read = ScenarioText::parse(&Source::new("x.yaml", text.as_str()), &[]);

@@ -422,6 +422,7 @@ fn a_scenario_to_start_from_says_how_long_jobs_run() {
         schema: "s",
         inventory: &inventory,
         traced: &Traced::default(),
+        node_groups: &[],
     };
     let text = starter.text();
     assert!(text.contains("  - workload: Job/default/import\n    app: {runsFor: 5m} "), "{text}");

@@ -16,6 +16,7 @@ use cluster::{AnySpec, Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use karpenter::InstanceType;
 use karpenter::labels::{CAPACITY_TYPE, HOSTNAME, NODE_POOL, ZONE};
+use karpenter::node_pods::NodePods;
 use karpenter::node_pool::NodePool;
 use karpenter::pdb::{Budgets, PodBudget};
 use karpenter::pod::{Pod, PodOwner};
@@ -242,7 +243,7 @@ fn state_node(
     Ok(StateNode {
         claim: claim.map(Arc::new),
         node: node.map(Arc::new),
-        pods: Vec::new(),
+        pods: NodePods::default(),
         is_marked: given.marked_for_deletion,
         nominated_until,
     })

@@ -1,5 +1,6 @@
 //! Nodes that may be disrupted, and at what cost (`NewCandidate`, `pkg/utils/disruption`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::instance_type::InstanceType;
@@ -8,11 +9,8 @@ use crate::node_pool::NodePool;
 use crate::pod::Pod;
 use crate::requirements::Requirements;
 use crate::state::{NodeClaim, Snapshot, StateNode};
-use cluster::Name;
+use cluster::{Labels, Name};
 use engine::{SimDuration, SimTime};
-
-/// The pod's annotation that says what its deletion costs.
-const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// How much pods have a say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,30 +35,43 @@ pub struct Candidate {
     /// Its type, if the cloud still has it.
     pub instance_type: Option<Arc<InstanceType>>,
     /// Its labels.
-    pub labels: Requirements,
+    pub labels: Labels,
     /// What it costs to move its pods: less the nearer the node is to its end.
     pub cost: f64,
     /// The pods that need another place.
-    pub pods: Vec<Arc<Pod>>,
+    pub pods: Arc<[Arc<Pod>]>,
 }
 
 impl Candidate {
     /// Whether it runs on capacity that can be taken back.
     pub fn has_capacity_type(&self, capacity_type: &str) -> bool {
-        let own = self.labels.get(CAPACITY_TYPE).and_then(|one| one.only_value());
+        let labels = self.requirements();
+        let own = labels.get(CAPACITY_TYPE).and_then(|one| one.only_value());
         own.is_some_and(|own| own.as_ref() == capacity_type)
     }
 
     /// Whether the labels that its price depends on are there.
     pub fn has_priced_labels(&self) -> bool {
-        self.labels.get(CAPACITY_TYPE).is_some() && self.labels.get(ZONE).is_some()
+        let has_both = |has: &dyn Fn(&str) -> bool| has(CAPACITY_TYPE) && has(ZONE);
+        has_both(&|key| self.labels.contains_key(key)) || {
+            // Under their former names, perhaps.
+            let labels = self.requirements();
+            has_both(&|key| labels.get(key).is_some())
+        }
     }
 
     /// What it costs an hour, in dollars; absent if the cloud does not offer it any more.
     pub fn price(&self) -> Option<f64> {
-        self.instance_type.as_ref()?.price_of(&self.labels)
+        self.instance_type.as_ref()?.price_of(&self.requirements())
+    }
+
+    fn requirements(&self) -> Requirements {
+        Requirements::of_labels(&self.labels)
     }
 }
+
+/// What the cloud has for a pool, by name.
+type TypesByName<'a> = BTreeMap<&'a Name, &'a Arc<InstanceType>>;
 
 /// The nodes that may be disrupted, in an order that chance decides, and why others may not.
 pub fn candidates(
@@ -69,8 +80,15 @@ pub fn candidates(
     is_queued: &dyn Fn(&str) -> bool,
 ) -> (Vec<Candidate>, Vec<(Name, String)>) {
     let (mut found, mut blocked) = (Vec::new(), Vec::new());
+    let types: Vec<TypesByName<'_>> = snapshot
+        .pools
+        .iter()
+        .map(|pool| {
+            snapshot.types_of(&pool.name).iter().rev().map(|one| (&one.name, one)).collect()
+        })
+        .collect();
     for state in &snapshot.nodes {
-        match candidate(state, snapshot, class, is_queued) {
+        match candidate(state, (snapshot, &types), class, is_queued) {
             Ok(candidate) => found.push(candidate),
             Err(reason) => blocked.push((state.name().clone(), reason)),
         }
@@ -81,7 +99,7 @@ pub fn candidates(
 
 fn candidate(
     state: &StateNode,
-    snapshot: &Snapshot,
+    (snapshot, types): (&Snapshot, &[TypesByName<'_>]),
     class: Class,
     is_queued: &dyn Fn(&str) -> bool,
 ) -> Result<Candidate, String> {
@@ -96,9 +114,9 @@ fn candidate(
     let (Some(claim), Some(pool_name)) = (&state.claim, state.pool()) else {
         return Err("node isn't managed by karpenter".to_owned());
     };
-    let types = snapshot.types_of(pool_name);
-    let pool = snapshot.pool(pool_name).filter(|_| !types.is_empty());
-    let pool = pool.ok_or_else(|| format!("NodePool not found (NodePool={pool_name})"))?;
+    let place = snapshot.pools.iter().position(|pool| pool.name == *pool_name);
+    let place = place.filter(|place| !types[*place].is_empty());
+    let place = place.ok_or_else(|| format!("NodePool not found (NodePool={pool_name})"))?;
     if let Some(reason) = pod_blocker(state, snapshot) {
         let is_eventual = claim.termination_grace_period.is_some() && class == Class::Eventual;
         if !is_eventual {
@@ -106,41 +124,30 @@ fn candidate(
         }
     }
     let own_type = state.labels().get(INSTANCE_TYPE);
-    let instance_type = types.iter().find(|one| Some(&one.name) == own_type).cloned();
-    // All count, also those of DaemonSets and those that have ended.
-    let cost: f64 = state.pods.iter().map(|pod| eviction_cost(pod)).sum();
-    let reschedulable = state.pods.iter().filter(|pod| pod.is_reschedulable());
+    let instance_type = own_type.and_then(|own| types[place].get(own));
     Ok(Candidate {
         node: state.name().clone(),
         provider_id: provider_id.unwrap_or_else(|| claim.name.clone()),
         claim: Arc::clone(claim),
-        pool: Arc::clone(pool),
-        instance_type,
-        labels: Requirements::of_labels(state.labels()),
-        cost: cost * lifetime_remaining(claim, now),
-        pods: reschedulable.cloned().collect(),
+        pool: Arc::clone(&snapshot.pools[place]),
+        instance_type: instance_type.copied().cloned(),
+        labels: state.labels().clone(),
+        cost: state.pods.eviction_cost() * lifetime_remaining(claim, now),
+        pods: Arc::clone(state.pods.reschedulable()),
     })
 }
 
 /// Why the pods keep a node; absent if they do not (`ValidatePodsDisruptable`).
 fn pod_blocker(state: &StateNode, snapshot: &Snapshot) -> Option<String> {
     let keeps = |pod: &&Arc<Pod>| !pod.is_disruptable(snapshot.now);
-    if let Some(pod) = state.pods.iter().find(keeps) {
+    let mut with_a_say = state.pods.iter().filter(|_| state.pods.has_do_not_disrupt());
+    if let Some(pod) = with_a_say.find(keeps) {
         return Some(format!(
             "pod has \"karpenter.sh/do-not-disrupt\" annotation (Pod={})",
             pod.id
         ));
     }
     snapshot.budgets.blocker(state.pods.iter().map(AsRef::as_ref), snapshot.now)
-}
-
-/// What it costs to move a pod (`EvictionCost`).
-fn eviction_cost(pod: &Pod) -> f64 {
-    let deletion: Option<f64> =
-        pod.annotations.get(DELETION_COST).and_then(|text| text.parse().ok());
-    let priority = pod.template.spec.priority.map_or(0.0, f64::from);
-    let cost = 1.0 + deletion.unwrap_or(0.0) / f64::from(1 << 27) + priority / f64::from(1 << 25);
-    cost.clamp(-10.0, 10.0)
 }
 
 /// Which part of its life a node has before it (`LifetimeRemaining`).

@@ -12,7 +12,7 @@ use crate::labels::{CAPACITY_TYPE, ON_DEMAND, SPOT};
 use crate::node_pool::ConsolidationPolicy;
 use crate::requirement::Requirement;
 use crate::requirements::Requirements;
-use crate::scheduling::{NewClaim, Results};
+use crate::scheduling::{Ground, NewClaim, Results};
 use crate::state::Snapshot;
 use cluster::Name;
 
@@ -47,11 +47,16 @@ fn price_of(candidates: &[Candidate]) -> f64 {
 
 /// Whether the nodes can go together (`computeConsolidation`).
 pub(super) fn consolidate(
-    snapshot: &Snapshot,
+    ground: &Ground<'_>,
     method: Method,
     candidates: &[Candidate],
 ) -> Result<Command, Unconsolidatable> {
-    let results = simulate(snapshot, candidates).ok_or("nodes are going already")?;
+    let snapshot = ground.snapshot;
+    // Two nodes in place of several are too many, whatever comes after them, unless one is dropped in the end because of
+    // its `minValues`. For one node the number is told.
+    let is_told = method != Method::MultiNodeConsolidation || ground.wants_values();
+    let most_claims = (!is_told).then_some(1);
+    let results = simulate(ground, candidates, most_claims).ok_or("nodes are going already")?;
     if !results.all_others_have_a_place() {
         let failures = results.errors.iter().filter(|(_, failure)| !failure.is_pending);
         let told: Vec<String> = failures

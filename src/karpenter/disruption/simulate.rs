@@ -5,28 +5,27 @@ use std::sync::Arc;
 
 use super::candidate::Candidate;
 use crate::pod::Pod;
-use crate::provisioner::pending_pods;
-use crate::scheduling::{PodFailure, Results, solve};
-use crate::state::{Snapshot, StateNode};
+use crate::scheduling::{Extent, Ground, PodFailure, Results, solve};
 use cluster::{Name, NamespacedName};
 
-/// A pass without these nodes; absent if one of them is already going, or no pool can make nodes. A place on a node that
-/// is not ready yet does not count, but for pods of nodes that are going.
-pub(super) fn simulate(snapshot: &Snapshot, without: &[Candidate]) -> Option<Results> {
+/// A pass without these nodes; absent if one of them is already going, if no pool can make nodes, or if it would make more
+/// than some number of them. A place on a node that is not ready yet does not count, but for pods of nodes that are going.
+pub(super) fn simulate(
+    ground: &Ground<'_>,
+    without: &[Candidate],
+    most_claims: Option<usize>,
+) -> Option<Results> {
     let names: BTreeSet<&Name> = without.iter().map(|one| &one.node).collect();
-    let is_one = |state: &StateNode| names.contains(state.name());
-    if snapshot.nodes.iter().any(|state| state.is_going() && is_one(state)) {
+    if names.iter().any(|name| ground.is_going(name)) {
         return None;
     }
-    let remaining = snapshot.nodes.iter().filter(|state| !state.is_going() && !is_one(state));
-    let targets: Vec<&StateNode> = remaining.collect();
-    let (mut pods, _) = pending_pods(snapshot);
-    let moved = without.iter().flat_map(|one| &one.pods);
+    let snapshot = ground.snapshot;
+    let mut pods = ground.pending.clone();
+    let moved = without.iter().flat_map(|one| one.pods.iter());
     pods.extend(moved.filter(|pod| snapshot.is_reschedulable_now(pod)).cloned());
-    let of_going = snapshot.pods_of_going_nodes();
-    let going: BTreeSet<PodKey<'_>> = of_going.iter().map(key).collect();
-    pods.extend(of_going.iter().cloned());
-    let mut results = solve(snapshot, &pods, targets)?;
+    let going: BTreeSet<PodKey<'_>> = ground.of_going.iter().map(key).collect();
+    pods.extend(ground.of_going.iter().cloned());
+    let mut results = solve(ground, &pods, &Extent { without: names, most_claims })?;
     results.truncate(&snapshot.options);
     let mut failures: Vec<(NamespacedName, PodFailure)> = Vec::new();
     for place in results.existing.iter().filter(|place| !place.is_initialized) {

@@ -7,6 +7,7 @@ use super::candidate::Candidate;
 use super::command::Command;
 use super::methods::Method;
 use super::simulate::simulate;
+use crate::scheduling::Ground;
 use crate::state::Snapshot;
 use cluster::Name;
 use engine::SimDuration;
@@ -115,7 +116,8 @@ fn still_valid(
 /// Whether the pods would still have a place, and what was chosen would still be among the choices
 /// (`validateCommand`).
 fn still_better(snapshot: &Snapshot, command: &Command, now: &[Candidate]) -> Result<(), Invalid> {
-    let results = simulate(snapshot, now).ok_or(Invalid::Scheduling)?;
+    let ground = Ground::new(snapshot);
+    let results = simulate(&ground, now, None).ok_or(Invalid::Scheduling)?;
     if !results.all_others_have_a_place() {
         return Err(Invalid::Scheduling);
     }

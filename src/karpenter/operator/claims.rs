@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::pod::Pod;
+use crate::node_pods::NodePods;
 use crate::scheduling::NewClaim;
 use crate::state::{NodeClaim, NodeObject, StateNode};
 use cluster::Name;
@@ -33,7 +33,7 @@ impl ClaimState {
 }
 
 /// A node of the API with its pods.
-pub type NodeWithPods = (Arc<NodeObject>, Vec<Arc<Pod>>);
+pub type NodeWithPods = (Arc<NodeObject>, NodePods);
 
 /// All NodeClaims, by name. The node of a claim has its name.
 #[derive(Clone, Debug, Default)]

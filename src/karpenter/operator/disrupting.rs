@@ -1,8 +1,9 @@
 //! The loop that lets nodes go, and the commands that it has decided on (`pkg/controllers/disruption/queue.go`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Claims, Deletion, InProgress, Operator, Output, Timer};
+use super::{Deletion, InProgress, Look, Operator, Output, Timer};
 use crate::disruption::{Command, Step};
 use crate::state::Snapshot;
 use cluster::Name;
@@ -17,24 +18,19 @@ const SHORTEST_RETRY: SimDuration = SimDuration::from_secs(600);
 const LONGEST_RETRY: SimDuration = SimDuration::from_secs(3600);
 
 impl Operator {
-    pub(super) fn disrupt(
-        &mut self,
-        now: SimTime,
-        look: &mut dyn FnMut(&Claims) -> Snapshot,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn disrupt(&mut self, now: SimTime, look: &mut Look<'_>, out: &mut Vec<Output>) {
         let Some(controller) = &mut self.controller else { return };
         let queue = self.queue.values();
-        let queued: Vec<Name> = queue
+        let queued: BTreeSet<Name> = queue
             .flat_map(|one| one.command.candidates.iter().map(|one| one.provider_id.clone()))
             .collect();
-        let is_queued = |id: &str| queued.iter().any(|one| one.as_ref() == id);
+        let is_queued = |id: &str| queued.contains(id);
         let is_synced = self.claims.are_launched();
         let has_drifted = self.claims.0.values().any(|one| one.claim.drifted.is_some());
         if controller.rests(now, is_synced, has_drifted, &mut self.stamp) {
             return;
         }
-        let snapshot = look(&self.claims);
+        let snapshot = (look.cluster)(&self.claims);
         let step = controller.step(&snapshot, &mut self.stamp, &is_queued);
         let round = controller.round();
         match step {

@@ -17,6 +17,7 @@ use super::amounts::Amounts;
 use super::batcher::Batcher;
 use super::conditions::{consolidatable_from, drift, expires_at, pod_event};
 use super::disruption::{ChangeStamp, Command, Controller};
+use super::instance_type::InstanceType;
 use super::labels::NODE_POOL;
 use super::node_pool::NodePool;
 use super::state::{NodeClaim, Options, Snapshot};
@@ -84,6 +85,14 @@ enum Timer {
     Register(Name),
     /// Whether a command's replacements are ready.
     Poll(u64),
+}
+
+/// How it sees the cluster.
+pub struct Look<'a> {
+    /// All of it as it is now.
+    pub cluster: &'a mut dyn FnMut(&Claims) -> Snapshot,
+    /// What the cloud has for a pool, which costs much less to see.
+    pub types: &'a dyn Fn(&str) -> Arc<[Arc<InstanceType>]>,
 }
 
 /// Whose turn it is.
@@ -155,8 +164,8 @@ impl Operator {
         [timer, batcher, disruption].into_iter().flatten().min()
     }
 
-    /// Does what is due at this time, once; `look` gives the cluster as it is now, and is called where that matters.
-    pub fn step(&mut self, now: SimTime, look: &mut dyn FnMut(&Claims) -> Snapshot) -> Vec<Output> {
+    /// Does what is due at this time, once; `look` shows the cluster as it is now, where that matters.
+    pub fn step(&mut self, now: SimTime, look: &mut Look<'_>) -> Vec<Output> {
         let mut out = Vec::new();
         match self.next_turn() {
             Some((at, turn)) if at <= now => match turn {
@@ -174,12 +183,7 @@ impl Operator {
         self.timers.insert((time, self.last_number), timer);
     }
 
-    fn run_timer(
-        &mut self,
-        now: SimTime,
-        look: &mut dyn FnMut(&Claims) -> Snapshot,
-        out: &mut Vec<Output>,
-    ) {
+    fn run_timer(&mut self, now: SimTime, look: &mut Look<'_>, out: &mut Vec<Output>) {
         let Some((_, timer)) = self.timers.pop_first() else { return };
         match timer {
             Timer::Pod(pod) => self.trigger_pod(&pod, now),
@@ -315,16 +319,10 @@ impl Operator {
     }
 
     /// Whether a node is what its pool would make, now and again later.
-    fn check_drift(
-        &mut self,
-        name: &Name,
-        now: SimTime,
-        look: &mut dyn FnMut(&Claims) -> Snapshot,
-    ) {
+    fn check_drift(&mut self, name: &Name, now: SimTime, look: &Look<'_>) {
         let Some(claim) = self.claims.get(name).map(|one| Arc::clone(&one.claim)) else { return };
         let Some(pool) = self.pool_of(&claim).cloned() else { return };
-        let snapshot = look(&self.claims);
-        let reason = drift(&claim, &pool, snapshot.types_of(&pool.name), now);
+        let reason = drift(&claim, &pool, &(look.types)(&pool.name), now);
         if reason.is_some() != claim.drifted.is_some() {
             let drifted = reason.map(|reason| (now.floor_to_second(), reason));
             self.claims.change(name, |claim| claim.drifted = drifted);

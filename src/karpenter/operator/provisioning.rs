@@ -1,15 +1,16 @@
 //! Batches of pods that wait, and the passes that end them (`pkg/controllers/provisioning`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    ClaimState, Claims, LAUNCH_TIMEOUT, Nomination, Operator, Output, REGISTRATION_TIMEOUT,
+    ClaimState, LAUNCH_TIMEOUT, Look, Nomination, Operator, Output, REGISTRATION_TIMEOUT,
     TRIGGER_PERIOD, Timer,
 };
 use crate::amounts::Amounts;
 use crate::provisioner::{pending_pods, schedule};
 use crate::scheduling::{NewClaim, Results};
-use crate::state::{NodeClaim, Snapshot};
+use crate::state::{NodeClaim, Snapshot, StateNode};
 use cluster::{Name, NamespacedName};
 use engine::SimTime;
 
@@ -30,7 +31,7 @@ impl Operator {
     pub(super) fn wake_batcher(
         &mut self,
         now: SimTime,
-        look: &mut dyn FnMut(&Claims) -> Snapshot,
+        look: &mut Look<'_>,
         out: &mut Vec<Output>,
     ) {
         if !self.batcher.wake(now) {
@@ -39,7 +40,7 @@ impl Operator {
         let mut nominated = std::mem::take(&mut self.untold);
         // What triggered the batch while a claim had no instance is used up.
         if self.claims.are_launched() {
-            self.pass(&look(&self.claims), &mut nominated, out);
+            self.pass(&(look.cluster)(&self.claims), &mut nominated, out);
         }
         if !nominated.is_empty() {
             out.push(Output::Nominated(nominated));
@@ -77,12 +78,13 @@ impl Operator {
     pub(super) fn nominate(&mut self, results: &Results, snapshot: &Snapshot) -> Vec<Nomination> {
         let until = snapshot.now + self.options.nomination_window();
         let mut told = Vec::new();
+        let there = snapshot.nodes.iter().filter(|state| state.node.is_some());
+        let there: BTreeSet<&Name> = there.map(StateNode::name).collect();
         for place in results.existing.iter().filter(|place| !place.pods.is_empty()) {
             if let Some(one) = place.claim.as_ref().and_then(|name| self.claims.0.get_mut(name)) {
                 one.nominated_until = until;
             }
-            let mut states = snapshot.nodes.iter();
-            let has_node = states.any(|state| *state.name() == place.node && state.node.is_some());
+            let has_node = there.contains(&place.node);
             told.extend(place.pods.iter().map(|pod| Nomination {
                 pod: pod.id.clone(),
                 claim: place.claim.clone(),
@@ -100,7 +102,9 @@ impl Operator {
         out: &mut Vec<Output>,
     ) -> Option<Name> {
         let pool = &made.pool;
-        if let Some(resource) = snapshot.pool_usage(&pool.name).exceeds(&pool.limits) {
+        let is_limited = pool.limits != Amounts::default();
+        let usage = || snapshot.pool_usage(&pool.name);
+        if let Some(resource) = is_limited.then(|| usage().exceeds(&pool.limits)).flatten() {
             out.push(Output::OverLimit { pool: pool.name.clone(), resource });
             return None;
         }

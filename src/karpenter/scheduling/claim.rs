@@ -67,14 +67,58 @@ impl OpenClaim {
         }
     }
 
+    /// Whether a pod cannot be added whatever else concerns it: no instance type has room. What holds once holds for the
+    /// rest of the pass.
+    pub(super) fn is_full_for(&self, ask: &Ask) -> bool {
+        let requests = self.requests_with(ask);
+        !self.options.iter().any(|one| requests.fits(&one.allocatable))
+    }
+
+    /// What the claim would be with one more pod, if some of its instance types can be all that.
+    pub(super) fn can_grow(
+        &self,
+        ask: &Ask,
+        (template, topology): (&Template, &Topology<'_>),
+        snapshot: &Snapshot,
+    ) -> Option<Grown> {
+        let requirements = self.required(ask, (template, topology), snapshot).ok()?;
+        if requirements != self.requirements {
+            return self.limited(ask, requirements, false).ok();
+        }
+        // The types that are left meet these requirements, and can be had.
+        let requests = self.requests_with(ask);
+        let fits = |one: &&Arc<InstanceType>| requests.fits(&one.allocatable);
+        let options: Vec<_> = self.options.iter().filter(fits).cloned().collect();
+        let is_enough =
+            !options.is_empty() && satisfies_min_values(&options, &requirements).is_ok();
+        is_enough.then_some(Grown { requirements, options, requests })
+    }
+
     /// What the claim would be with a pod, if some instance type can be all that (`CanAdd`).
     pub(super) fn can_add(
         &self,
         ask: &Ask,
-        (template, topology): (&Template, &Topology<'_>),
+        parts: (&Template, &Topology<'_>),
         relaxes: bool,
         snapshot: &Snapshot,
     ) -> Result<Grown, PodError> {
+        let requirements = self.required(ask, parts, snapshot)?;
+        self.limited(ask, requirements, relaxes)
+    }
+
+    fn requests_with(&self, ask: &Ask) -> Amounts {
+        let mut requests = self.requests.clone();
+        requests.add(&ask.pod.requests);
+        requests
+    }
+
+    /// What the claim would require with a pod.
+    fn required(
+        &self,
+        ask: &Ask,
+        (template, topology): (&Template, &Topology<'_>),
+        snapshot: &Snapshot,
+    ) -> Result<Requirements, PodError> {
         if let Some(taint) = untolerated(&template.pool.template.taints, &ask.tolerations) {
             let taint = format!("{}={}:{:?}", taint.key, taint.value, taint.effect);
             return Err(PodError::new(format!("did not tolerate taint (taint={taint})")));
@@ -93,8 +137,17 @@ impl OpenClaim {
         let tightened = topology.tighten(ask, &template.pool.template.taints, &requirements)?;
         requirements.compatible(&tightened, undefined).map_err(PodError::new)?;
         requirements.add_all(&tightened);
-        let mut requests = self.requests.clone();
-        requests.add(&ask.pod.requests);
+        Ok(requirements)
+    }
+
+    /// The instance types that are left with a pod and these requirements.
+    fn limited(
+        &self,
+        ask: &Ask,
+        mut requirements: Requirements,
+        relaxes: bool,
+    ) -> Result<Grown, PodError> {
+        let requests = self.requests_with(ask);
         let Filtered { options, unsatisfied } =
             filter_types(&self.options, &requirements, &requests, relaxes)?;
         for (key, count) in unsatisfied {
@@ -105,14 +158,15 @@ impl OpenClaim {
         Ok(Grown { requirements, options, requests })
     }
 
-    /// Adds a pod.
+    /// Adds a pod; whether that changes what the claim requires.
     pub(super) fn add(
         &mut self,
         ask: &Ask,
         grown: Grown,
         template: &Template,
         topology: &mut Topology<'_>,
-    ) {
+    ) -> bool {
+        let is_changed = grown.requirements != self.requirements;
         self.pods.push(ask.index);
         self.options = grown.options;
         self.requests = grown.requests;
@@ -120,6 +174,7 @@ impl OpenClaim {
         topology.register_host(&self.host);
         topology.record(ask, &template.pool.template.taints, &self.requirements);
         self.ports.extend(ask.pod.host_ports.iter().cloned());
+        is_changed
     }
 
     /// Whether some key now wants fewer values than before.

@@ -1,5 +1,8 @@
 //! Nodes that are there, or on their way, as places for pods (`existingnode.go`).
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use super::preferences::Ask;
 use super::topology::Topology;
 use crate::amounts::Amounts;
@@ -8,73 +11,148 @@ use crate::pod::{Pod, untolerated};
 use crate::requirement::Requirement;
 use crate::requirements::Requirements;
 use crate::state::StateNode;
-use cluster::Name;
 use cluster::node::Taint;
-use cluster::pod_template::{Affinity, PodSpec};
+use cluster::pod_template::{PodSpec, Toleration};
 use scheduler::pod_class::HostPort;
 
-/// A node with what is left of it.
+/// The pod that a DaemonSet would make, and what it asks of nodes.
 #[derive(Debug)]
-pub(super) struct ExistingNode<'a> {
+pub(super) struct Daemon<'a> {
+    tolerations: &'a [Toleration],
+    /// Of several terms the first counts.
+    requirements: Requirements,
+    requests: &'a Amounts,
+}
+
+impl<'a> Daemon<'a> {
+    pub(super) fn new(pod: &'a Arc<Pod>) -> Self {
+        let PodSpec { tolerations, node_selector, affinity, .. } = &pod.template.spec;
+        Self {
+            tolerations,
+            requirements: Requirements::of_pod(node_selector, affinity, true),
+            requests: &pod.requests,
+        }
+    }
+}
+
+/// A node with what is left of it before a pass.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
     pub(super) state: &'a StateNode,
-    pub(super) name: Name,
     pub(super) is_initialized: bool,
     taints: Vec<Taint>,
     remaining: Amounts,
-    requirements: Requirements,
+    /// The labels; made when they are asked for.
+    requirements: OnceCell<Requirements>,
     ports: Vec<HostPort>,
-    /// The pods put there, by their places.
-    pub(super) pods: Vec<usize>,
 }
 
-impl<'a> ExistingNode<'a> {
+impl<'a> Place<'a> {
     /// A node, less what its pods take and the pods of DaemonSets that are still to come.
-    pub(super) fn new(state: &'a StateNode, daemons: &[std::sync::Arc<Pod>]) -> Self {
-        let taints = state.taints();
-        let labels = Requirements::of_labels(state.labels());
+    pub(super) fn new(state: &'a StateNode, daemons: &[Daemon<'_>]) -> Self {
+        let mut place = Self {
+            state,
+            is_initialized: state.is_initialized(),
+            taints: state.taints(),
+            remaining: Amounts::default(),
+            requirements: OnceCell::new(),
+            ports: state.host_ports(),
+        };
         let mut to_come = Amounts::default();
         let mut count = 0;
-        for daemon in daemons.iter().filter(|one| runs_on(one, &taints, &labels)) {
-            to_come.add(&daemon.requests);
+        for daemon in daemons.iter().filter(|one| place.gets(one)) {
+            to_come.add(daemon.requests);
             count += 1;
         }
         to_come = to_come.with_pods(count);
-        to_come.take(&state.daemon_requests());
+        to_come.take(state.pods.daemon_requests());
         to_come.floor();
-        let mut requirements = labels;
-        requirements.add(Requirement::value(&HOSTNAME.into(), state.hostname()).into());
-        Self {
-            state,
-            name: state.name().clone(),
-            is_initialized: state.is_initialized(),
-            remaining: state.allocatable().minus(&state.requests()).minus(&to_come),
-            requirements,
-            ports: state.host_ports(),
-            taints,
-            pods: Vec::new(),
+        place.remaining = state.allocatable().minus(state.pods.requests()).minus(&to_come);
+        place
+    }
+
+    /// Whether a pod of a DaemonSet runs on it (`isDaemonPodCompatibleWithNode`).
+    fn gets(&self, daemon: &Daemon<'_>) -> bool {
+        let is_met = || {
+            daemon.requirements.is_empty()
+                || Requirements::of_labels(self.state.labels())
+                    .is_compatible(&daemon.requirements, None)
+        };
+        untolerated(&self.taints, daemon.tolerations).is_none() && is_met()
+    }
+
+    fn requirements(&self) -> &Requirements {
+        self.requirements.get_or_init(|| {
+            let mut made = Requirements::of_labels(self.state.labels());
+            made.add(Requirement::value(&HOSTNAME.into(), self.state.hostname()).into());
+            made
+        })
+    }
+}
+
+/// A node in a pass.
+#[derive(Debug)]
+pub(super) struct ExistingNode<'a> {
+    pub(super) place: &'a Place<'a>,
+    /// What it is with the pods that were put there.
+    filled: Option<Box<Filled>>,
+}
+
+/// A node with pods that were put there.
+#[derive(Debug)]
+struct Filled {
+    remaining: Amounts,
+    requirements: Requirements,
+    ports: Vec<HostPort>,
+    /// By their places.
+    pods: Vec<usize>,
+}
+
+impl<'a> ExistingNode<'a> {
+    pub(super) const fn new(place: &'a Place<'a>) -> Self {
+        Self { place, filled: None }
+    }
+
+    /// The pods put there, by their places.
+    pub(super) fn pods(&self) -> &[usize] {
+        self.filled.as_ref().map_or(&[], |filled| &filled.pods)
+    }
+
+    fn requirements(&self) -> &Requirements {
+        match &self.filled {
+            Some(filled) => &filled.requirements,
+            None => self.place.requirements(),
         }
     }
 
-    /// What the node would be with a pod, if it has room (`CanAdd`).
+    /// Whether it has room for a pod that nothing else concerns: what is refused once is refused for the rest of the
+    /// pass, as long as requirements stay as they are.
+    pub(super) fn has_room(&self, ask: &Ask) -> bool {
+        let (remaining, ports) = match &self.filled {
+            Some(filled) => (&filled.remaining, &filled.ports),
+            None => (&self.place.remaining, &self.place.ports),
+        };
+        ask.pod.requests.fits(remaining)
+            && untolerated(&self.place.taints, &ask.tolerations).is_none()
+            && !conflicts(&ask.pod.host_ports, ports)
+            && (ask.requirements.is_empty()
+                || self.requirements().is_compatible(&ask.requirements, None))
+    }
+
+    /// What the node would be with a pod for which it has room, if nothing that concerns the pod speaks against it
+    /// (`CanAdd`).
     pub(super) fn can_add(
         &self,
         ask: &Ask,
         topology: &Topology<'_>,
         is_bound: bool,
     ) -> Option<Requirements> {
-        let fits = ask.pod.requests.fits(&self.remaining)
-            && untolerated(&self.taints, &ask.tolerations).is_none()
-            && !conflicts(&ask.pod.host_ports, &self.ports)
-            && self.requirements.is_compatible(&ask.requirements, None);
-        if !fits {
-            return None;
-        }
-        let mut requirements = self.requirements.clone();
+        let mut requirements = self.requirements().clone();
         requirements.add_all(&ask.requirements);
         if !is_bound {
             return Some(requirements);
         }
-        let tightened = topology.tighten(ask, &self.taints, &requirements).ok()?;
+        let tightened = topology.tighten(ask, &self.place.taints, &requirements).ok()?;
         if !requirements.is_compatible(&tightened, None) {
             return None;
         }
@@ -82,30 +160,33 @@ impl<'a> ExistingNode<'a> {
         Some(requirements)
     }
 
-    /// Puts a pod there.
+    /// Puts a pod there; whether that changes what the node requires.
     pub(super) fn add(
         &mut self,
         ask: &Ask,
         requirements: Requirements,
         topology: &mut Topology<'_>,
-    ) {
-        self.pods.push(ask.index);
-        self.remaining.take(&ask.pod.requests);
-        self.ports.extend(ask.pod.host_ports.iter().cloned());
-        topology.record(ask, &self.taints, &requirements);
-        self.requirements = requirements;
+    ) -> bool {
+        topology.record(ask, &self.place.taints, &requirements);
+        let is_changed = requirements != *self.requirements();
+        let place = self.place;
+        let filled = self.filled.get_or_insert_with(|| {
+            Box::new(Filled {
+                remaining: place.remaining.clone(),
+                requirements: Requirements::default(),
+                ports: place.ports.clone(),
+                pods: Vec::new(),
+            })
+        });
+        filled.pods.push(ask.index);
+        filled.remaining.take(&ask.pod.requests);
+        filled.ports.extend(ask.pod.host_ports.iter().cloned());
+        filled.requirements = requirements;
+        is_changed
     }
 }
 
 /// Whether a port of a pod is taken.
 pub(super) fn conflicts(ports: &[HostPort], taken: &[HostPort]) -> bool {
     ports.iter().any(|port| taken.iter().any(|other| port.conflicts(other)))
-}
-
-/// Whether a pod of a DaemonSet runs on a node (`isDaemonPodCompatibleWithNode`): of several terms the first counts.
-fn runs_on(daemon: &Pod, taints: &[Taint], labels: &Requirements) -> bool {
-    let PodSpec { tolerations, node_selector, affinity, .. } = &daemon.template.spec;
-    let affinity: &Affinity = affinity;
-    untolerated(taints, tolerations).is_none()
-        && labels.is_compatible(&Requirements::of_pod(node_selector, affinity, true), None)
 }

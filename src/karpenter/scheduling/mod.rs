@@ -4,6 +4,8 @@
 mod claim;
 mod error;
 mod existing;
+mod ground;
+mod kinds;
 mod node_filter;
 mod open_claims;
 mod preferences;
@@ -14,6 +16,7 @@ mod template;
 mod topology;
 mod topology_group;
 
+pub use ground::Ground;
 pub use preferences::Relaxation;
 pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};
-pub use scheduler::solve;
+pub use scheduler::{Extent, solve};

@@ -6,17 +6,52 @@ use crate::go_sort::sort_slice;
 /// The claims of a pass.
 #[derive(Debug, Default)]
 pub(super) struct OpenClaims {
+    /// In the order in which they were opened.
     pub(super) list: Vec<OpenClaim>,
+    /// The order in which they are tried.
+    order: Vec<usize>,
+    /// Their pods, in that order.
+    counts: Vec<usize>,
+    /// Whether the order is by the number of pods.
+    is_sorted: bool,
 }
 
 impl OpenClaims {
+    /// Opens one.
+    pub(super) fn push(&mut self, claim: OpenClaim) {
+        self.order.push(self.list.len());
+        self.counts.push(claim.pods.len());
+        self.list.push(claim);
+        self.is_sorted = false;
+    }
+
+    /// The claim at a place of the order has one pod more.
+    pub(super) fn count_up(&mut self, place: usize) {
+        self.counts[place] += 1;
+        let next = self.counts.get(place + 1);
+        self.is_sorted &= next.is_none_or(|next| *next >= self.counts[place]);
+    }
+
+    /// The order in which they are tried.
+    pub(super) fn order(&self) -> &[usize] {
+        &self.order
+    }
+
     /// Orders them by the number of their pods, as `sort.Slice` does: above 12 claims those with equal numbers change
-    /// places.
+    /// places, unless all are in order.
     pub(super) fn sort(&mut self) {
-        let counts: Vec<usize> = self.list.iter().map(|claim| claim.pods.len()).collect();
-        let mut order: Vec<usize> = (0..counts.len()).collect();
-        sort_slice(&mut order, |one, other| counts[*one] < counts[*other]);
-        let mut claims: Vec<Option<OpenClaim>> = self.list.drain(..).map(Some).collect();
-        self.list.extend(order.into_iter().filter_map(|place| claims[place].take()));
+        if std::mem::replace(&mut self.is_sorted, true) {
+            return;
+        }
+        let zipped = self.counts.iter().copied().zip(self.order.iter().copied());
+        let mut both: Vec<(usize, usize)> = zipped.collect();
+        sort_slice(&mut both, |one, other| one.0 < other.0);
+        (self.counts, self.order) = both.into_iter().unzip();
+    }
+
+    /// All, in the order of the last sort.
+    pub(super) fn into_ordered(self) -> impl Iterator<Item = OpenClaim> {
+        let mut claims: Vec<Option<OpenClaim>> = self.list.into_iter().map(Some).collect();
+        self.order.into_iter().filter_map(move |place| claims[place].take())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kinds::KindId;
 use crate::pod::Pod;
 use crate::requirements::Requirements;
 use crate::state::PreferencePolicy;
@@ -55,6 +56,8 @@ pub(super) struct Ask {
     /// Its place among the pods of the pass.
     pub(super) index: usize,
     pub(super) pod: Arc<Pod>,
+    /// Its kind, until it gives in.
+    pub(super) kind: Option<KindId>,
     pub(super) affinity: Arc<Affinity>,
     pub(super) tolerations: Arc<Vec<Toleration>>,
     pub(super) spread: Arc<Vec<TopologySpreadConstraint>>,
@@ -71,6 +74,7 @@ impl Ask {
         let mut ask = Self {
             index,
             pod: Arc::clone(pod),
+            kind: None,
             affinity: Arc::new(spec.affinity.clone()),
             tolerations: Arc::new(spec.tolerations.clone()),
             spread: Arc::new(spec.topology_spread.clone()),
@@ -101,6 +105,7 @@ impl Ask {
 
     /// Gives in by one step, if there is one left (`Relax`).
     pub(super) fn relax(&mut self, may_tolerate: bool) -> Option<Relaxation> {
+        self.kind = None;
         self.drop_required_term()
             .or_else(|| {
                 let preferred = &mut Arc::make_mut(&mut self.affinity).preferred_pod;

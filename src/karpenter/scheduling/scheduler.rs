@@ -1,11 +1,13 @@
 //! The pass itself (`scheduler.go`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::claim::OpenClaim;
 use super::error::PodError;
-use super::existing::ExistingNode;
+use super::existing::{ExistingNode, Place};
+use super::ground::Ground;
+use super::kinds::Kinds;
 use super::open_claims::OpenClaims;
 use super::preferences::{Ask, Relaxation};
 use super::queue::Queue;
@@ -15,40 +17,46 @@ use super::topology::Topology;
 use crate::amounts::Amounts;
 use crate::instance_type::InstanceType;
 use crate::labels::HOSTNAME;
-use crate::node_pool::{NodePool, order_by_weight};
+use crate::node_pool::NodePool;
 use crate::pod::Pod;
 use crate::requirements::Requirements;
 use crate::state::{MinValuesPolicy, Snapshot, StateNode};
 use cluster::pod_template::TaintEffect;
 use cluster::{Name, NamespacedName};
 
-/// Finds places for pods: on nodes that are there, or else on nodes that are to be made (`Solve`). Absent if no pool
-/// could make any.
-pub fn solve<'a>(
-    snapshot: &'a Snapshot,
-    pods: &[Arc<Pod>],
-    targets: Vec<&'a StateNode>,
-) -> Option<Results> {
-    let mut pools: Vec<Arc<NodePool>> =
-        snapshot.pools.iter().filter(|pool| pool.is_ready).cloned().collect();
-    if pools.is_empty() {
+/// Finds places for pods: on nodes that are there, but for those that are left out, or else on nodes that are to be made
+/// (`Solve`). Absent if no pool could make any.
+pub fn solve(ground: &Ground<'_>, pods: &[Arc<Pod>], extent: &Extent<'_>) -> Option<Results> {
+    if ground.pools.is_empty() {
         return None;
     }
-    order_by_weight(&mut pools);
-    let policy = snapshot.options.preference_policy;
-    let asks: Vec<Ask> =
-        pods.iter().enumerate().map(|(index, pod)| Ask::new(index, pod, policy)).collect();
-    let topology = Topology::new(snapshot, targets.clone(), &pools, &asks);
-    let scheduler = Scheduler::new(snapshot, &pools, targets, topology);
-    Some(scheduler.run(pods, &asks))
+    let mut kinds = Kinds::default();
+    let asks = kinds.asks(pods, ground.snapshot.options.preference_policy);
+    let is_left_out = |place: &&Place<'_>| !extent.without.contains(place.state.name());
+    let places: Vec<&Place<'_>> = ground.places.iter().filter(is_left_out).collect();
+    let targets = places.iter().map(|place| place.state).collect();
+    let topology = Topology::new(ground, targets, &asks);
+    Scheduler::new(ground, places, topology, kinds).run(pods, &asks, extent.most_claims)
+}
+
+/// Over what a pass goes.
+#[derive(Debug, Default)]
+pub struct Extent<'a> {
+    /// Nodes that do not count.
+    pub without: BTreeSet<&'a Name>,
+    /// A pass that would make more nodes than this comes to nothing.
+    pub most_claims: Option<usize>,
 }
 
 struct Scheduler<'a> {
     snapshot: &'a Snapshot,
     topology: Topology<'a>,
-    templates: Vec<Template>,
+    templates: &'a [Template],
     existing: Vec<ExistingNode<'a>>,
     claims: OpenClaims,
+    kinds: Kinds,
+    /// How often what a node requires has changed: then what was refused may not be.
+    epoch: usize,
     /// What is left of the limits of each pool.
     remaining: BTreeMap<Name, Amounts>,
     /// Claims that were tried, for names that nobody knows yet.
@@ -62,39 +70,35 @@ struct Scheduler<'a> {
 
 impl<'a> Scheduler<'a> {
     fn new(
-        snapshot: &'a Snapshot,
-        pools: &[Arc<NodePool>],
-        targets: Vec<&'a StateNode>,
+        ground: &'a Ground<'a>,
+        places: Vec<&'a Place<'a>>,
         mut topology: Topology<'a>,
+        kinds: Kinds,
     ) -> Self {
         let is_soft = |pool: &Arc<NodePool>| {
             let taints = &pool.template.taints;
             taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
         };
+        let pools = &ground.pools;
         let mut remaining: BTreeMap<Name, Amounts> =
             pools.iter().map(|pool| (pool.name.clone(), pool.limits.clone())).collect();
-        let mut existing = Vec::new();
-        for state in targets {
-            let node = ExistingNode::new(state, &snapshot.daemons);
-            topology.register_host(state.hostname());
+        let has_limits = pools.iter().any(|pool| pool.limits != Amounts::default());
+        for place in places.iter().filter(|_| has_limits) {
+            let state = place.state;
             if let Some(left) = state.pool().and_then(|pool| remaining.get_mut(pool)) {
                 *left = left.minus(&state.capacity());
             }
-            existing.push(node);
         }
-        existing.sort_by(|one, other| {
-            let key = |node: &ExistingNode<'_>| !node.is_initialized;
-            key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
-        });
-        let templates: Vec<Template> =
-            pools.iter().filter_map(|pool| Template::new(pool, snapshot)).collect();
+        topology.register_hosts(places.iter().map(|place| place.state.hostname()));
         Self {
-            snapshot,
+            snapshot: ground.snapshot,
             topology,
-            min_values_relaxed: vec![false; templates.len()],
-            templates,
-            existing,
+            min_values_relaxed: vec![false; ground.templates.len()],
+            templates: &ground.templates,
+            existing: places.into_iter().map(ExistingNode::new).collect(),
             claims: OpenClaims::default(),
+            kinds,
+            epoch: 0,
             remaining,
             hosts: 0,
             may_tolerate: pools.iter().any(is_soft),
@@ -102,7 +106,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn run(mut self, pods: &[Arc<Pod>], asks: &[Ask]) -> Results {
+    fn run(
+        mut self,
+        pods: &[Arc<Pod>],
+        asks: &[Ask],
+        most_claims: Option<usize>,
+    ) -> Option<Results> {
         let mut queue = Queue::new(pods);
         let mut errors: BTreeMap<usize, PodError> = BTreeMap::new();
         while let Some(pod) = queue.pop() {
@@ -116,8 +125,11 @@ impl<'a> Scheduler<'a> {
                     queue.push(pod);
                 }
             }
+            if most_claims.is_some_and(|most| self.claims.list.len() > most) {
+                return None;
+            }
         }
-        self.results(pods, errors)
+        Some(self.results(pods, errors))
     }
 
     /// Tries a pod, and lets it give in step by step (`trySchedule`).
@@ -148,23 +160,55 @@ impl<'a> Scheduler<'a> {
 
     fn add_to_existing(&mut self, ask: &Ask) -> bool {
         let is_bound = self.topology.concerns(ask);
-        let found =
-            self.existing.iter().enumerate().find_map(|(place, node)| {
-                Some((place, node.can_add(ask, &self.topology, is_bound)?))
-            });
-        let Some((place, requirements)) = found else { return false };
-        self.existing[place].add(ask, requirements, &mut self.topology);
-        true
+        let first = ask.kind.map_or(0, |kind| self.kinds.refused(kind).first(self.epoch));
+        for place in first..self.existing.len() {
+            let mut refused = ask.kind.map(|kind| self.kinds.refused(kind));
+            if refused.as_ref().is_some_and(|refused| refused.has(place)) {
+                continue;
+            }
+            let node = &mut self.existing[place];
+            if !node.has_room(ask) {
+                if let Some(refused) = &mut refused {
+                    refused.note(place);
+                }
+                continue;
+            }
+            if let Some(requirements) = node.can_add(ask, &self.topology, is_bound) {
+                let is_changed = node.add(ask, requirements, &mut self.topology);
+                self.epoch += usize::from(is_changed);
+                return true;
+            }
+        }
+        false
     }
 
     fn add_to_open(&mut self, ask: &Ask) -> bool {
-        let found = self.claims.list.iter().enumerate().find_map(|(place, claim)| {
+        let is_bound = self.topology.concerns(ask);
+        if let Some(kind) = ask.kind {
+            self.kinds.refused_claims(kind).first(self.epoch);
+        }
+        let found = self.claims.order().iter().enumerate().find_map(|(place, number)| {
+            let mut refused = ask.kind.map(|kind| self.kinds.refused_claims(kind));
+            if refused.as_ref().is_some_and(|refused| refused.has(*number)) {
+                return None;
+            }
+            let claim = &self.claims.list[*number];
             let parts = (&self.templates[claim.template], &self.topology);
-            Some((place, claim.can_add(ask, parts, false, self.snapshot).ok()?))
+            let grown = claim.can_grow(ask, parts, self.snapshot);
+            // What keeps pods apart may let this one in later; what is full stays full.
+            if grown.is_none()
+                && (!is_bound || claim.is_full_for(ask))
+                && let Some(refused) = &mut refused
+            {
+                refused.note(*number);
+            }
+            Some((place, *number, grown?))
         });
-        let Some((place, grown)) = found else { return false };
-        let claim = &mut self.claims.list[place];
-        claim.add(ask, grown, &self.templates[claim.template], &mut self.topology);
+        let Some((place, number, grown)) = found else { return false };
+        let claim = &mut self.claims.list[number];
+        let is_changed = claim.add(ask, grown, &self.templates[claim.template], &mut self.topology);
+        self.epoch += usize::from(is_changed);
+        self.claims.count_up(place);
         true
     }
 
@@ -192,7 +236,7 @@ impl<'a> Scheduler<'a> {
                     // The annotation is in a map that all claims of a pool share: the last one opened tells.
                     self.min_values_relaxed[place] = claim.wants_fewer_than(&before);
                     self.use_up(&claim);
-                    self.claims.list.push(claim);
+                    self.claims.push(claim);
                     return Ok(());
                 }
             }
@@ -232,7 +276,7 @@ impl<'a> Scheduler<'a> {
     fn results(self, pods: &[Arc<Pod>], errors: BTreeMap<usize, PodError>) -> Results {
         let named = |places: &[usize]| places.iter().map(|pod| Arc::clone(&pods[*pod])).collect();
         let Self { claims, templates, existing, relaxations, min_values_relaxed, .. } = self;
-        let claims = claims.list.into_iter().map(|claim| {
+        let claims = claims.into_ordered().map(|claim| {
             let mut requirements: Requirements = claim.requirements;
             requirements.remove(HOSTNAME);
             NewClaim {
@@ -245,11 +289,11 @@ impl<'a> Scheduler<'a> {
             }
         });
         let existing = existing.into_iter().map(|node| ExistingPlacement {
-            provider_id: provider_id(node.state),
-            claim: node.state.claim.as_ref().map(|claim| claim.name.clone()),
-            is_initialized: node.is_initialized,
-            pods: named(&node.pods),
-            node: node.name,
+            provider_id: provider_id(node.place.state),
+            claim: node.place.state.claim.as_ref().map(|claim| claim.name.clone()),
+            is_initialized: node.place.is_initialized,
+            pods: named(node.pods()),
+            node: node.place.state.name().clone(),
         });
         let failure = |(pod, error): (usize, PodError)| {
             let is_pending = pods[pod].is_provisionable();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::PodError;
+use super::ground::Ground;
 use super::node_filter::NodeFilter;
 use super::preferences::Ask;
 use super::topology_group::{DomainTaints, GroupDraft, GroupKey, TopologyGroup, TopologyKind};
@@ -14,7 +15,7 @@ use crate::requirement::{NodeOperator, Requirement};
 use crate::requirements::Requirements;
 use crate::state::{PreferencePolicy, Snapshot, StateNode};
 use cluster::node::Taint;
-use cluster::pod_template::{PodAffinityTerm, WhenUnsatisfiable, merge_label_keys};
+use cluster::pod_template::{Affinity, PodAffinityTerm, WhenUnsatisfiable, merge_label_keys};
 use cluster::selector::Selector;
 use cluster::{Labels, Name};
 
@@ -25,7 +26,7 @@ pub(super) struct Topology<'a> {
     /// The nodes that pods may go to.
     targets: Vec<&'a StateNode>,
     /// The domains that new nodes can be in, by label.
-    known: BTreeMap<Name, DomainTaints>,
+    known: &'a BTreeMap<Name, DomainTaints>,
     groups: Groups,
     /// By which pods repel others.
     inverse: Groups,
@@ -45,23 +46,20 @@ struct Groups {
 
 impl<'a> Topology<'a> {
     /// The groups of these pods (`NewTopology`).
-    pub(super) fn new(
-        snapshot: &'a Snapshot,
-        targets: Vec<&'a StateNode>,
-        pools: &[Arc<NodePool>],
-        asks: &[Ask],
-    ) -> Self {
+    pub(super) fn new(ground: &'a Ground<'a>, targets: Vec<&'a StateNode>, asks: &[Ask]) -> Self {
+        let needs_counts = !ground.repelling.is_empty() || asks.iter().any(is_choosy);
+        let placed = asks.iter().filter(|_| needs_counts).map(|ask| ask.pod.uid.clone());
         let mut topology = Self {
-            snapshot,
+            snapshot: ground.snapshot,
             targets,
-            known: domains_of(snapshot, pools),
+            known: &ground.known,
             groups: Groups::default(),
             inverse: Groups::default(),
-            excluded: asks.iter().map(|ask| ask.pod.uid.clone()).collect(),
+            excluded: placed.collect(),
             owned: vec![BTreeSet::new(); asks.len()],
             owned_inverse: vec![BTreeSet::new(); asks.len()],
         };
-        topology.add_those_that_repel();
+        topology.add_those_that_repel(&ground.repelling);
         for ask in asks {
             topology.update(ask);
         }
@@ -164,9 +162,8 @@ impl<'a> Topology<'a> {
     }
 
     /// Pods that are there and repel others (`updateInverseAffinities`).
-    fn add_those_that_repel(&mut self) {
-        let snapshot = self.snapshot;
-        for (labels, pod) in snapshot.nodes.iter().filter_map(with_labels).flatten() {
+    fn add_those_that_repel(&mut self, repelling: &[&StateNode]) {
+        for (labels, pod) in repelling.iter().copied().filter_map(with_labels).flatten() {
             let terms = &pod.template.spec.affinity.required_anti;
             if terms.is_empty() || pod.is_terminal || self.excluded.contains(&pod.uid) {
                 continue;
@@ -222,6 +219,14 @@ impl<'a> Topology<'a> {
         for (domain, pods) in found {
             group.record(&domain);
             group.domains.insert(domain.clone(), group.domains[&domain] + pods - 1);
+        }
+    }
+
+    /// Makes the hosts of all nodes known.
+    pub(super) fn register_hosts<'b>(&mut self, hosts: impl Iterator<Item = &'b Name>) {
+        let mut groups = self.groups.list.iter().chain(&self.inverse.list);
+        if groups.any(|group| group.topology.as_ref() == HOSTNAME) {
+            hosts.for_each(|host| self.register_host(host));
         }
     }
 
@@ -286,6 +291,17 @@ impl<'a> Topology<'a> {
     }
 }
 
+/// Whether where a pod may go depends on where others are.
+fn is_choosy(ask: &Ask) -> bool {
+    let Affinity { required_pod, preferred_pod, required_anti, preferred_anti, .. } =
+        &*ask.affinity;
+    !(ask.spread.is_empty()
+        && required_pod.is_empty()
+        && preferred_pod.is_empty()
+        && required_anti.is_empty()
+        && preferred_anti.is_empty())
+}
+
 impl Groups {
     fn insert(&mut self, key: GroupKey, group: TopologyGroup) -> usize {
         let place = self.list.len();
@@ -312,7 +328,10 @@ fn with_labels(state: &StateNode) -> Option<impl Iterator<Item = (&Labels, &Arc<
 }
 
 /// The domains that the nodes of these pools can be in (`buildDomainGroups`).
-fn domains_of(snapshot: &Snapshot, pools: &[Arc<NodePool>]) -> BTreeMap<Name, DomainTaints> {
+pub(super) fn domains_of(
+    snapshot: &Snapshot,
+    pools: &[Arc<NodePool>],
+) -> BTreeMap<Name, DomainTaints> {
     let mut known: BTreeMap<Name, DomainTaints> = BTreeMap::new();
     for pool in pools {
         let types = snapshot.types_of(&pool.name);

@@ -2,7 +2,9 @@
 
 use super::Checker;
 use crate::cluster::NodePool;
+use crate::karpenter::problem;
 use crate::machines::{MachineSettings, StepTime};
+use crate::pool_size::PoolSize;
 use cluster_autoscaler::expander::ExpanderKind;
 use manifest::FieldPath;
 use units::HourlyPrice;
@@ -21,6 +23,10 @@ impl Checker<'_> {
     }
 
     fn bounds(&mut self, path: &FieldPath, pool: &NodePool) {
+        let of_karpenter = pool.count == PoolSize::Karpenter;
+        if let Some((message, help)) = of_karpenter.then(|| problem(pool)).flatten() {
+            self.error(&path.field("count"), message, help);
+        }
         let per_zone = path.field("groupPerZone");
         let Some(bounds) = pool.count.bounds() else {
             if pool.group_per_zone {

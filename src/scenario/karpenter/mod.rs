@@ -1,6 +1,7 @@
 //! Karpenter: its settings, and what its NodePools and node classes come to, with the instance types that the cloud has.
 
 mod instance_types;
+mod own_pool;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::instance_types::{ec2_types, known_labels, kwok_types};
+pub(crate) use self::own_pool::{manifests_of, problem};
 use cluster::{Kind, Name};
 use engine::SimDuration;
 use karpenter::api::{ApiError, node_class_label, node_pool, set_defaults};

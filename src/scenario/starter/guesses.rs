@@ -7,6 +7,7 @@ use super::yaml::scalar;
 /// What of a scenario was guessed.
 pub(super) struct Guesses {
     pub(super) has_pools: bool,
+    pub(super) has_spot_share: bool,
     pub(super) has_applications: bool,
     /// Whether of some of them there are no traces.
     pub(super) has_untraced: bool,
@@ -22,6 +23,7 @@ impl Guesses {
     pub(super) fn write(&self, out: &mut String, measured: &[String]) -> fmt::Result {
         let guessed = [
             (self.has_pools, "cluster.nodePools[*].count"),
+            (self.has_spot_share, "cluster.autoscaler.karpenter.spotShare"),
             (self.has_applications, "workloads[*].app.imagePull"),
             (self.has_applications, "workloads[*].app.warmUp"),
             (self.has_applications, "workloads[*].requests.concurrency"),

@@ -5,6 +5,7 @@ mod calls;
 mod guesses;
 mod llm;
 mod metrics;
+mod nodes;
 mod sizing;
 mod traced;
 mod workloads;
@@ -20,11 +21,13 @@ use engine::{SimDuration, format_duration};
 use guesses::Guesses;
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
+pub use nodes::NodeGroup;
+use nodes::write_cluster;
 use sizing::{Pool, pools};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
-use yaml::{comment, joined, scalar};
+use yaml::{comment, scalar};
 
 /// CPU time that a request is guessed to take [s].
 const CPU_SECONDS: f64 = 0.02;
@@ -32,8 +35,6 @@ const CPU_SECONDS: f64 = 0.02;
 const UNSTATED_CPU: MilliCpu = MilliCpu(250);
 /// Share of the requested CPU that the guessed traffic keeps busy.
 const BUSY: f64 = 0.5;
-/// Workloads that a pool's comment names.
-const NAMED_WORKLOADS: usize = 3;
 
 /// What a starter scenario is made from.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Starter<'a> {
     pub inventory: &'a Inventory,
     /// What traces tell of them.
     pub traced: &'a Traced,
+    /// The groups of nodes that there are to be; none: as many nodes as all pods need.
+    pub node_groups: &'a [NodeGroup],
 }
 
 impl Starter<'_> {
@@ -73,9 +76,16 @@ impl Starter<'_> {
             .filter(|(service, workload)| routed.contains(service) || !calls.reaches(workload))
             .copied()
             .collect();
-        let pools = if self.inventory.nodes.is_empty() { sized } else { Vec::new() };
+        let is_grouped = !self.node_groups.is_empty();
+        let pools: Vec<Pool> = if is_grouped {
+            self.node_groups.iter().map(NodeGroup::pool).collect()
+        } else if self.inventory.nodes.is_empty() && self.inventory.node_pools.is_empty() {
+            sized
+        } else {
+            Vec::new()
+        };
         self.write_head(out, &models)?;
-        self.write_cluster(out, &pools)?;
+        write_cluster(out, &pools, self.inventory)?;
         write_metrics(out, self.inventory)?;
         self.write_workloads(out, &services, &models, &calls)?;
         self.write_entrances(out, &entrances, &models, &calls)?;
@@ -85,7 +95,8 @@ impl Starter<'_> {
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
         // A model that nothing asks has no lengths.
         let guesses = Guesses {
-            has_pools: !pools.is_empty(),
+            has_pools: !pools.is_empty() && !is_grouped,
+            has_spot_share: out.contains("\n      spotShare: "),
             has_applications: services.iter().any(|service| is_plain(&service)),
             has_untraced: services
                 .iter()
@@ -211,47 +222,6 @@ assumePresent:
         }
         for object in elsewhere.keys() {
             writeln!(out, "  - {}", scalar(&object.to_string()))?;
-        }
-        Ok(())
-    }
-
-    fn write_cluster(&self, out: &mut String, pools: &[Pool]) -> fmt::Result {
-        if pools.is_empty() {
-            let why = if self.inventory.nodes.is_empty() {
-                "No instance type of the catalog is large enough for a pod of yours"
-            } else {
-                "The Node objects among the manifests are the cluster"
-            };
-            return writeln!(
-                out,
-                "\n# {why}; `wavetank catalog` lists types for pools.\ncluster: {{}}"
-            );
-        }
-        out.write_str(
-            "
-# GUESS: nodes with room for all pods at the most replicas that autoscalers may ask for.
-# `wavetank catalog` lists instance types with their prices.
-cluster:
-  nodePools:
-",
-        )?;
-        for pool in pools {
-            let named = &pool.workloads[..pool.workloads.len().min(NAMED_WORKLOADS)];
-            let more = match pool.workloads.len() - named.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            writeln!(out, "    # for {}{more}", comment(&joined(named, ", ")))?;
-            writeln!(out, "    - name: {}", pool.name)?;
-            writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
-            writeln!(out, "      count: {}", pool.count)?;
-            writeln!(out, "      zones: [{}]", pool.zones().join(", "))?;
-            if !pool.labels.is_empty() {
-                writeln!(out, "      labels:")?;
-            }
-            for (key, value) in &pool.labels {
-                writeln!(out, "        {}: {}", scalar(key), scalar(value))?;
-            }
         }
         Ok(())
     }
@@ -382,7 +352,8 @@ fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
 }
 
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {
-    let node = pools.first().map(|pool| format!("{}-1", pool.name));
+    let always_there = pools.iter().find(|pool| pool.bounds.is_none_or(|(min, _)| min > 0));
+    let node = always_there.map(|pool| format!("{}-1", pool.name));
     let node = node.or_else(|| inventory.nodes.keys().next().map(ToString::to_string));
     let deployment = inventory.workloads.keys().find(|workload| workload.kind == Kind::Deployment);
     out.write_str("\n# Faults and changes. Take the # away to try them.\ntimeline:\n")?;

@@ -39,7 +39,10 @@ const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 pub(super) struct Pool {
     pub(super) name: String,
     pub(super) node_type: NodeType,
+    /// Nodes, at most.
     pub(super) count: i64,
+    /// Fewest and most nodes, if an autoscaler chooses.
+    pub(super) bounds: Option<(u32, u32)>,
     /// Labels that its pods ask for.
     pub(super) labels: BTreeMap<String, String>,
     /// The workloads that it was sized for.
@@ -98,7 +101,15 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
         let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
         let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
         let gpu = gpu_of(&node_type);
-        pools.push(Pool { name, node_type, count, labels, workloads: group.workloads, gpu });
+        pools.push(Pool {
+            name,
+            node_type,
+            count,
+            bounds: None,
+            labels,
+            workloads: group.workloads,
+            gpu,
+        });
     }
     pools
 }

@@ -1,10 +1,11 @@
 //! From a NodeClaim to an instance of the cloud, and to its node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::objects::delete_claim;
 use super::sight::{INITIALIZED, REGISTERED};
-use super::{ACTOR, Karpenter};
+use super::{ACTOR, Karpenter, OfferingKey};
 use crate::cloud::{Cloud, InstanceNews};
 use crate::environment::{Environment, node_reference};
 use cluster::node::{
@@ -108,28 +109,6 @@ impl Karpenter {
         self.wait(env);
     }
 
-    /// The types of a pool, with what the cloud did not have lately.
-    pub(super) fn types(&self, types: &Arc<[Arc<InstanceType>]>) -> Arc<[Arc<InstanceType>]> {
-        if self.unavailable.is_empty() {
-            return Arc::clone(types);
-        }
-        let is_missing = |one: &InstanceType, way: &Offering| {
-            let key = (one.name.clone(), way.zone.clone(), way.capacity_type.clone());
-            self.unavailable.contains_key(&key)
-        };
-        let with_gaps = |one: &Arc<InstanceType>| {
-            if !one.offerings.iter().any(|way| is_missing(one, way)) {
-                return Arc::clone(one);
-            }
-            let mut gapped = InstanceType::clone(one);
-            for way in &mut gapped.offerings {
-                way.is_available = !is_missing(one, way);
-            }
-            Arc::new(gapped)
-        };
-        types.iter().map(with_gaps).collect()
-    }
-
     /// Takes up nodes that have joined, and those that have all that they need.
     pub(super) fn take_up(&mut self, env: &mut Environment) {
         for name in std::mem::take(&mut self.to_take_up) {
@@ -163,6 +142,31 @@ impl Karpenter {
             }
         }
     }
+}
+
+/// What the cloud has: what it did not have a while ago cannot be had.
+pub(super) fn on_offer(
+    types: &Arc<[Arc<InstanceType>]>,
+    unavailable: &BTreeMap<OfferingKey, SimTime>,
+) -> Arc<[Arc<InstanceType>]> {
+    if unavailable.is_empty() {
+        return Arc::clone(types);
+    }
+    let is_missing = |one: &InstanceType, way: &Offering| {
+        let key = (one.name.clone(), way.zone.clone(), way.capacity_type.clone());
+        unavailable.contains_key(&key)
+    };
+    let with_gaps = |one: &Arc<InstanceType>| {
+        if !one.offerings.iter().any(|way| is_missing(one, way)) {
+            return Arc::clone(one);
+        }
+        let mut gapped = InstanceType::clone(one);
+        for way in &mut gapped.offerings {
+            way.is_available = !is_missing(one, way);
+        }
+        Arc::new(gapped)
+    };
+    types.iter().map(with_gaps).collect()
 }
 
 /// The offering that a node is.

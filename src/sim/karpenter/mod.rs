@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use self::history::ClaimStory;
 use self::history::{History, in_words};
+use self::launching::on_offer;
 pub(super) use self::objects::POOL_KINDS;
 use self::objects::delete_claim;
 use self::sight::{Sight, budgets, daemons, is_of_pools};
@@ -25,7 +26,7 @@ use engine::{SimDuration, SimTime, Streams};
 use karpenter::Snapshot;
 use karpenter::disruption::Command;
 use karpenter::labels::WellKnownLabels;
-use karpenter::operator::{ClaimNames, Deletion, Nomination, Operator, Output};
+use karpenter::operator::{ClaimNames, Deletion, Look, Nomination, Operator, Output};
 use karpenter::pod::disrupted_taint;
 use karpenter::ties::Ties;
 use scenario::karpenter::{KarpenterPool, KarpenterSettings, Provider, well_known};
@@ -144,6 +145,7 @@ impl Karpenter {
 
     /// Hears of a change.
     pub(super) fn on_change(&mut self, env: &mut Environment, change: &Change) {
+        self.sight.on_change(env.view(), change);
         match change {
             Change::PodUpdated(pod, what) if what.has(PodChanges::BOUND) => {
                 let view = env.view();
@@ -154,8 +156,7 @@ impl Karpenter {
                 let is_daemon = matches!(bound.owner, Some(Owner::DaemonSet(_)));
                 self.pod_came_or_went(env, node, is_daemon);
             }
-            Change::PodRemoved { pod, name, owner, node } => {
-                self.sight.forget(*pod);
+            Change::PodRemoved { name, owner, node, .. } => {
                 self.said.remove(name);
                 self.operator.pod_settled(name);
                 let node = node.and_then(|id| env.store().nodes().get(id));
@@ -245,30 +246,39 @@ impl Karpenter {
 
     /// A turn of the operator, which sees the cluster as it is now.
     fn turn(&mut self, env: &Environment, scheduler: &Scheduler) -> Vec<Output> {
-        let types: Vec<_> =
-            self.pools.iter().map(|one| (one.pool.name.clone(), self.types(&one.types))).collect();
         self.ties = self.ties.wrapping_add(2);
-        let Self { operator, pools, well_known, sight, plan, ties, .. } = self;
+        let Self { operator, pools, unavailable, well_known, sight, plan, ties, .. } = self;
         let view = env.view();
-        operator.step(env.now, &mut |claims| Snapshot {
-            now: env.now,
-            epoch: env.world.controllers.start,
-            nodes: claims.join(sight.nodes(view)),
-            waiting: sight.waiting(view, scheduler.queue().found_no_node()),
-            pools: pools.iter().map(|one| Arc::clone(&one.pool)).collect(),
-            daemons: daemons(view),
-            budgets: budgets(view),
-            namespaces: view
-                .store()
-                .namespaces()
-                .values()
-                .map(|one| (one.meta.name().clone(), one.meta.labels.clone()))
-                .collect(),
-            instance_types: types.clone(),
-            well_known: Arc::clone(well_known),
-            options: plan.settings.options(),
-            ties: Ties::seeded(*ties),
-        })
+        let types = |one: &KarpenterPool| on_offer(&one.types, unavailable);
+        let mut look = Look {
+            cluster: &mut |claims| Snapshot {
+                now: env.now,
+                epoch: env.world.controllers.start,
+                nodes: claims.join(sight.nodes(view)),
+                waiting: sight.waiting(view, scheduler.queue().found_no_node()),
+                pools: pools.iter().map(|one| Arc::clone(&one.pool)).collect(),
+                daemons: daemons(view),
+                budgets: budgets(view),
+                namespaces: view
+                    .store()
+                    .namespaces()
+                    .values()
+                    .map(|one| (one.meta.name().clone(), one.meta.labels.clone()))
+                    .collect(),
+                instance_types: pools
+                    .iter()
+                    .map(|one| (one.pool.name.clone(), types(one)))
+                    .collect(),
+                well_known: Arc::clone(well_known),
+                options: plan.settings.options(),
+                ties: Ties::seeded(*ties),
+            },
+            types: &|pool| {
+                let found = pools.iter().find(|one| *one.pool.name == *pool);
+                found.map_or_else(|| Arc::from([]), types)
+            },
+        };
+        operator.step(env.now, &mut look)
     }
 
     fn carry_out(&mut self, env: &mut Environment, cloud: &mut Cloud, outputs: Vec<Output>) {

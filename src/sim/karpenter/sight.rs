@@ -5,56 +5,102 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use cluster::deployment::IntOrPercent;
-use cluster::node::{ConditionStatus, Node};
+use cluster::node::{ConditionStatus, Node, NodeId};
 use cluster::pod::{Owner, Pod as StorePod, PodId};
+use cluster::pod_template::TemplateId;
 use cluster::policy::{Budget, PodDisruptionBudget};
-use cluster::{ClusterView, NamespacedName, ObjectId};
-use karpenter::Amounts;
+use cluster::{Change, ClusterView, NamespacedName, ObjectId};
 use karpenter::operator::NodeWithPods;
 use karpenter::pdb::{Budgets, PodBudget};
 use karpenter::pod::{Pod, PodOwner};
 use karpenter::state::NodeObject;
+use karpenter::{Amounts, NodePods};
 
 /// The label of a node that Karpenter has taken up.
 pub(super) const REGISTERED: &str = "karpenter.sh/registered";
 /// The label of a node that is ready for pods.
 pub(super) const INITIALIZED: &str = "karpenter.sh/initialized";
 
-/// Remembers what was made of each pod, until it is written again.
+/// Remembers what was made of each pod and node, until these are written again. All of it is only ever looked up, never
+/// iterated.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sight {
-    /// Only ever looked up, never iterated.
     pods: FxHashMap<PodId, (u64, Arc<Pod>)>,
+    /// What pods of a template have in common.
+    templates: FxHashMap<TemplateId, Arc<Pod>>,
+    nodes: FxHashMap<NodeId, (u64, Arc<NodeObject>)>,
+    /// The pods on each node on which none has changed.
+    on_node: FxHashMap<NodeId, NodePods>,
 }
 
 impl Sight {
     /// A pod.
     pub(super) fn pod(&mut self, view: ClusterView<'_>, id: PodId) -> Option<Arc<Pod>> {
-        let pod = view.pods().get(id)?;
-        match self.pods.get(&id) {
-            Some((version, known)) if *version == pod.resource_version => Some(Arc::clone(known)),
-            _ => {
-                let made = Arc::new(pod_of(view, pod));
-                self.pods.insert(id, (pod.resource_version, Arc::clone(&made)));
-                Some(made)
-            }
-        }
+        self.pod_that(view, id, false)
     }
 
-    /// Forgets a pod that is gone.
-    pub(super) fn forget(&mut self, id: PodId) {
-        self.pods.remove(&id);
+    fn pod_that(
+        &mut self,
+        view: ClusterView<'_>,
+        id: PodId,
+        is_unschedulable: bool,
+    ) -> Option<Arc<Pod>> {
+        let pod = view.pods().get(id)?;
+        let known = self.pods.get(&id).filter(|(version, known)| {
+            *version == pod.resource_version && known.is_unschedulable == is_unschedulable
+        });
+        if let Some((_, known)) = known {
+            return Some(Arc::clone(known));
+        }
+        let common = self.templates.entry(pod.template).or_insert_with(|| {
+            let template = Arc::new(view.template_of(pod).clone());
+            Arc::new(Pod::pending(pod.id.clone(), "".into(), template))
+        });
+        let made = Arc::new(Pod { is_unschedulable, ..pod_of(view, pod, common) });
+        self.pods.insert(id, (pod.resource_version, Arc::clone(&made)));
+        Some(made)
+    }
+
+    /// Forgets what has changed.
+    pub(super) fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
+        match change {
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                if let Some(node) = view.pods().get(*pod).and_then(|pod| pod.node) {
+                    self.on_node.remove(&node);
+                }
+            }
+            Change::PodRemoved { pod, node, .. } => {
+                self.pods.remove(pod);
+                if let Some(node) = node {
+                    self.on_node.remove(node);
+                }
+            }
+            Change::Removed { object: ObjectId::Node(node), .. } => {
+                self.nodes.remove(node);
+                self.on_node.remove(node);
+            }
+            _ => {}
+        }
     }
 
     /// All nodes with their pods.
     pub(super) fn nodes(&mut self, view: ClusterView<'_>) -> Vec<NodeWithPods> {
-        let mut nodes = Vec::new();
-        for (id, node) in view.nodes().iter() {
-            let on_it: Vec<PodId> = view.pods_on(id).map(|(pod, _)| pod).collect();
-            let pods = on_it.into_iter().filter_map(|pod| self.pod(view, pod)).collect();
-            nodes.push((Arc::new(node_of(node)), pods));
+        view.nodes().iter().map(|(id, node)| self.node(view, id, node)).collect()
+    }
+
+    fn node(&mut self, view: ClusterView<'_>, id: NodeId, node: &Node) -> NodeWithPods {
+        let version = node.meta.resource_version;
+        let known = self.nodes.get(&id).filter(|(known, _)| *known == version);
+        let object =
+            known.map_or_else(|| Arc::new(node_of(node)), |(_, object)| Arc::clone(object));
+        self.nodes.insert(id, (version, Arc::clone(&object)));
+        if let Some(pods) = self.on_node.get(&id) {
+            return (object, pods.clone());
         }
-        nodes
+        let on_it: Vec<PodId> = view.pods_on(id).map(|(pod, _)| pod).collect();
+        let pods: NodePods = on_it.into_iter().filter_map(|pod| self.pod(view, pod)).collect();
+        self.on_node.insert(id, pods.clone());
+        (object, pods)
     }
 
     /// Pods that no node has room for.
@@ -63,10 +109,8 @@ impl Sight {
         view: ClusterView<'_>,
         pods: impl Iterator<Item = PodId>,
     ) -> Vec<Arc<Pod>> {
-        let mut waiting: Vec<Arc<Pod>> = pods
-            .filter_map(|id| self.pod(view, id))
-            .map(|pod| Arc::new(Pod { is_unschedulable: true, ..Pod::clone(&pod) }))
-            .collect();
+        let mut waiting: Vec<Arc<Pod>> =
+            pods.filter_map(|id| self.pod_that(view, id, true)).collect();
         waiting.sort_by(|one, other| one.uid.cmp(&other.uid));
         waiting
     }
@@ -87,11 +131,10 @@ fn node_of(node: &Node) -> NodeObject {
     }
 }
 
-fn pod_of(view: ClusterView<'_>, pod: &StorePod) -> Pod {
-    let template = Arc::new(view.template_of(pod).clone());
+fn pod_of(view: ClusterView<'_>, pod: &StorePod, common: &Pod) -> Pod {
     // UIDs are compared as texts.
     let uid = format!("{:016x}", pod.uid).into();
-    let mut made = Pod::pending(pod.id.clone(), uid, template);
+    let mut made = Pod { id: pod.id.clone(), uid, ..common.clone() };
     made.labels = view.store().labels_of(pod).clone();
     made.annotations = view.store().annotations_of(pod).clone();
     made.created = pod.created;
@@ -106,7 +149,6 @@ fn pod_of(view: ClusterView<'_>, pod: &StorePod) -> Pod {
     made.is_terminal = pod.phase.is_terminal();
     made.is_terminating = pod.is_terminating();
     made.ready = pod.ready.map(cluster::pod::PodCondition::is_true);
-    made.is_unschedulable = false;
     made.is_preempting = pod.nominated_node.is_some();
     made
 }

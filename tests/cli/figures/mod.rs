@@ -18,7 +18,7 @@ use figure::{Figure, figures};
 use readme::{Command, Readme};
 
 /// Scenarios whose runs take a second or two without optimisation; the others take minutes, so that they are looked at
-/// by a program that `WAVETANK` names (`target/release/wavetank` in `.ci/run`).
+/// by a program that `WAVETANK` names (as in `.ci/run`).
 const QUICK: [&str; 4] = ["ai-agent", "drain-without-budget", "hpa-throttled", "noisy-neighbour"];
 
 fn root() -> &'static Path {

@@ -14,7 +14,8 @@ use cluster::{Labels, Name};
 use engine::{SimDuration, SimTime};
 use karpenter::Snapshot;
 use karpenter::labels::{CAPACITY_TYPE, HOSTNAME, ZONE};
-use karpenter::operator::{ClaimNames, ClaimState, Launched, NodeWithPods, Operator, Output};
+use karpenter::node_pods::NodePods;
+use karpenter::operator::{ClaimNames, ClaimState, Launched, Look, NodeWithPods, Operator, Output};
 use karpenter::pod::{Pod, PodOwner, disrupted_taint, untolerated};
 use karpenter::requirements::Requirements;
 use karpenter::state::{NodeObject, StateNode};
@@ -137,12 +138,16 @@ impl Timeline<'_> {
                 continue;
             }
             let Self { operator, base, nodes, waiting, now, .. } = self;
-            let outputs = operator.step(*now, &mut |claims| Snapshot {
-                now: *now,
-                nodes: claims.join(nodes.values().cloned()),
-                waiting: waiting.clone(),
-                ..base.clone()
-            });
+            let mut look = Look {
+                cluster: &mut |claims| Snapshot {
+                    now: *now,
+                    nodes: claims.join(nodes.values().cloned()),
+                    waiting: waiting.clone(),
+                    ..base.clone()
+                },
+                types: &|pool| base.types_of(pool).into(),
+            };
+            let outputs = operator.step(*now, &mut look);
             self.carry_out(outputs);
         }
     }
@@ -229,7 +234,7 @@ impl Timeline<'_> {
         }
         let found = self.nodes.iter_mut().find_map(|(name, (_, pods))| {
             let place = pods.iter().position(is_it)?;
-            Some((pods.remove(place), name.clone()))
+            Some((pods.remove(place)?, name.clone()))
         });
         let Some((pod, node)) = found else { return };
         self.tell("pod_deleted", json!({ "node": &*node, "pod": &*pod.id.name }));
@@ -340,7 +345,7 @@ impl Timeline<'_> {
             is_registered: true,
             is_initialized: false,
         };
-        self.nodes.insert(name.clone(), (Arc::new(node), Vec::new()));
+        self.nodes.insert(name.clone(), (Arc::new(node), NodePods::default()));
         self.operator.registered(name);
         self.tell("registered", json!({ "node": &**name }));
         self.after(self.sequence.initialize_s, Event::Initialize(name.clone()));
@@ -364,8 +369,8 @@ impl Timeline<'_> {
     fn terminate(&mut self, name: &Name) {
         self.tell("terminating", json!({ "node": &**name }));
         let pods = self.nodes.get_mut(name).map(|(_, pods)| std::mem::take(pods));
-        for pod in pods.unwrap_or_default() {
-            let mut again = Pod::clone(&pod);
+        for pod in &pods.unwrap_or_default() {
+            let mut again = Pod::clone(pod);
             again.id.name = format!("{}x", pod.id.name).into();
             again.uid = format!("{}x", pod.uid).into();
             again.created = self.now.floor_to_second();
@@ -383,7 +388,7 @@ impl Timeline<'_> {
 fn takes(state: &StateNode, pod: &Pod) -> bool {
     let spec = &pod.template.spec;
     let Some(node) = &state.node else { return false };
-    let left = state.allocatable().minus(&state.requests());
+    let left = state.allocatable().minus(state.pods.requests());
     let strict = Requirements::of_pod(&spec.node_selector, &spec.affinity, true);
     node.is_ready
         && state.is_initialized()

@@ -1,0 +1,76 @@
+//! What all passes over one snapshot have in common: the pools that can make nodes, and the nodes as places for pods.
+//! Disruption plays thousands of passes through on the same cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::existing::{Daemon, Place};
+use super::template::Template;
+use super::topology::domains_of;
+use super::topology_group::DomainTaints;
+use crate::node_pool::{NodePool, order_by_weight};
+use crate::pod::Pod;
+use crate::provisioner::pending_pods;
+use crate::state::{Snapshot, StateNode};
+use cluster::Name;
+
+/// A snapshot, prepared for passes.
+#[derive(Debug)]
+pub struct Ground<'a> {
+    /// The cluster.
+    pub snapshot: &'a Snapshot,
+    /// The pools that can make nodes, in the order in which they are asked.
+    pub(super) pools: Vec<Arc<NodePool>>,
+    pub(super) templates: Vec<Template>,
+    /// The domains that new nodes can be in, by label.
+    pub(super) known: BTreeMap<Name, DomainTaints>,
+    /// The nodes that are not about to go, in the order in which they are tried: those that are ready first, each by
+    /// name.
+    pub(super) places: Vec<Place<'a>>,
+    /// The nodes with pods that keep others away.
+    pub(super) repelling: Vec<&'a StateNode>,
+    /// The pods that wait for a node.
+    pub pending: Vec<Arc<Pod>>,
+    /// The pods of nodes that are about to go which need another place.
+    pub of_going: Vec<Arc<Pod>>,
+}
+
+impl<'a> Ground<'a> {
+    /// The common ground of passes over this snapshot.
+    pub fn new(snapshot: &'a Snapshot) -> Self {
+        let ready = snapshot.pools.iter().filter(|pool| pool.is_ready);
+        let mut pools: Vec<Arc<NodePool>> = ready.cloned().collect();
+        order_by_weight(&mut pools);
+        let daemons: Vec<Daemon<'_>> = snapshot.daemons.iter().map(Daemon::new).collect();
+        let staying = snapshot.nodes.iter().filter(|state| !state.is_going());
+        let mut places: Vec<Place<'_>> = staying.map(|state| Place::new(state, &daemons)).collect();
+        places.sort_by(|one, other| {
+            let key = |place: &Place<'_>| !place.is_initialized;
+            key(one).cmp(&key(other)).then_with(|| one.state.name().cmp(other.state.name()))
+        });
+        Self {
+            known: domains_of(snapshot, &pools),
+            templates: pools.iter().filter_map(|pool| Template::new(pool, snapshot)).collect(),
+            pools,
+            places,
+            repelling: snapshot
+                .nodes
+                .iter()
+                .filter(|state| state.node.is_some() && state.pods.repels())
+                .collect(),
+            pending: pending_pods(snapshot).0,
+            of_going: snapshot.pods_of_going_nodes(),
+            snapshot,
+        }
+    }
+
+    /// Whether some pool wants several values of a key.
+    pub fn wants_values(&self) -> bool {
+        self.templates.iter().any(|one| one.requirements.has_min_values())
+    }
+
+    /// Whether a node is about to go.
+    pub fn is_going(&self, name: &Name) -> bool {
+        self.snapshot.nodes.iter().any(|state| state.is_going() && state.name() == name)
+    }
+}

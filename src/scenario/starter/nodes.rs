@@ -1,0 +1,204 @@
+//! The section `cluster` of a starter scenario: pools with room for all, groups that a person named, or what Karpenter
+//! needs beside the NodePools of the manifests.
+
+use std::fmt::{self, Write as _};
+
+use super::sizing::Pool;
+use super::yaml::{comment, joined, scalar};
+use crate::inventory::{Inventory, NodePoolShape};
+use crate::pool_size::MAX_NODES;
+use capacity::catalog;
+use capacity::node_type::NodeType;
+use cluster::Name;
+
+/// Workloads that a pool's comment names.
+const NAMED_WORKLOADS: usize = 3;
+/// Zones of a NodePool that names none.
+const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
+/// Spot price as a share of the on-demand price.
+const SPOT_SHARE: f64 = 0.4;
+
+/// A group of nodes that the Cluster Autoscaler makes larger and smaller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeGroup {
+    name: String,
+    node_type: NodeType,
+    min: u32,
+    max: u32,
+}
+
+impl std::str::FromStr for NodeGroup {
+    type Err = String;
+
+    /// Reads `NAME=INSTANCE-TYPE:MIN:MAX`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            "give name, instance type, fewest and most nodes, as web=aws/m5.xlarge:1:10".to_owned()
+        };
+        let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
+        let [type_name, min, max] = rest.split(':').collect::<Vec<_>>()[..] else {
+            return Err(wrong());
+        };
+        let is_name = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(format!(
+                "{name:?} is no name of a group: lower-case letters, digits and -"
+            ));
+        }
+        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= MAX_NODES);
+        let (Some(min), Some(max)) = (number(min), number(max)) else { return Err(wrong()) };
+        if min > max || max == 0 {
+            return Err(format!("at least {min} and at most {max} nodes: write the smaller first"));
+        }
+        let node_type = catalog::find(type_name).map_err(|error| error.to_string())?;
+        Ok(Self { name: name.to_owned(), node_type, min, max })
+    }
+}
+
+impl NodeGroup {
+    /// The pool that it is in a scenario.
+    pub(super) fn pool(&self) -> Pool {
+        Pool {
+            name: self.name.clone(),
+            node_type: self.node_type.clone(),
+            count: self.max.into(),
+            bounds: Some((self.min, self.max)),
+            labels: std::collections::BTreeMap::new(),
+            workloads: Vec::new(),
+            gpu: None,
+        }
+    }
+}
+
+/// Writes the section.
+pub(super) fn write_cluster(
+    out: &mut String,
+    pools: &[Pool],
+    inventory: &Inventory,
+) -> fmt::Result {
+    let is_grouped = pools.iter().any(|pool| pool.bounds.is_some());
+    let has_node_pools = !inventory.node_pools.is_empty();
+    if !has_node_pools && pools.is_empty() {
+        let why = if inventory.nodes.is_empty() {
+            "No instance type of the catalog is large enough for a pod of yours"
+        } else {
+            "The Node objects among the manifests are the cluster"
+        };
+        return writeln!(
+            out,
+            "\n# {why}; `wavetank catalog` lists types for pools.\ncluster: {{}}"
+        );
+    }
+    if has_node_pools {
+        write_karpenter(out, &inventory.node_pools)?;
+    } else if is_grouped {
+        out.write_str(
+            "
+# The Cluster Autoscaler makes the groups that you named larger and smaller between their bounds. `flags` are its own,
+# with the defaults that it has for Kubernetes 1.36.
+cluster:
+  autoscaler:
+    clusterAutoscaler:
+      flags: {expander: least-waste, scale-down-unneeded-time: 10m}
+",
+        )?;
+    } else {
+        out.write_str(
+            "
+# GUESS: nodes with room for all pods at the most replicas that autoscalers may ask for.
+# `wavetank catalog` lists instance types with their prices.
+cluster:
+",
+        )?;
+    }
+    write_pools(out, pools)
+}
+
+/// What Karpenter cannot read in manifests.
+fn write_karpenter(out: &mut String, node_pools: &[NodePoolShape]) -> fmt::Result {
+    let named: Vec<&Name> = node_pools.iter().map(|one| &one.name).collect();
+    let is_ec2 = node_pools.iter().any(|one| one.is_ec2);
+    writeln!(
+        out,
+        "
+# Karpenter makes the nodes, of the NodePools among the manifests: {}.
+cluster:",
+        comment(&joined(&named, ", "))
+    )?;
+    if !is_ec2 {
+        return writeln!(out, "  preset: kind\n  autoscaler: {{karpenter: {{}}}}");
+    }
+    let mut zones: Vec<&str> =
+        node_pools.iter().flat_map(|one| &one.zones).map(AsRef::as_ref).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let guess = if zones.is_empty() { "GUESS: " } else { "" };
+    let zones = if zones.is_empty() { ZONES.to_vec() } else { zones };
+    let zones = joined(&zones.into_iter().map(scalar).collect::<Vec<_>>(), ", ");
+    writeln!(
+        out,
+        "  preset: eks       # what EKS keeps of its nodes, the pods of its system, how long machines take
+  autoscaler:
+    karpenter:
+      zones: [{zones}]     # {guess}those of your subnets"
+    )?;
+    if node_pools.iter().any(|one| one.allows_spot) {
+        writeln!(
+            out,
+            "      spotShare: {SPOT_SHARE}     # GUESS: spot price of a type as a share of its on-demand price"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_pools(out: &mut String, pools: &[Pool]) -> fmt::Result {
+    if !pools.is_empty() {
+        writeln!(out, "  nodePools:")?;
+    }
+    for pool in pools {
+        let named = &pool.workloads[..pool.workloads.len().min(NAMED_WORKLOADS)];
+        let more = match pool.workloads.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !named.is_empty() {
+            writeln!(out, "    # for {}{more}", comment(&joined(named, ", ")))?;
+        }
+        writeln!(out, "    - name: {}", pool.name)?;
+        writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
+        match pool.bounds {
+            None => writeln!(out, "      count: {}", pool.count)?,
+            Some((min, max)) => writeln!(out, "      count: {{min: {min}, max: {max}}}")?,
+        }
+        writeln!(out, "      zones: [{}]", pool.zones().join(", "))?;
+        if !pool.labels.is_empty() {
+            writeln!(out, "      labels:")?;
+        }
+        for (key, value) in &pool.labels {
+            writeln!(out, "        {}: {}", scalar(key), scalar(value))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_a_name_a_type_and_its_bounds() {
+        let group: NodeGroup = "web=aws/m5.xlarge:1:10".parse().unwrap();
+        assert_eq!((group.name.as_str(), group.min, group.max), ("web", 1, 10));
+        for (text, says) in [
+            ("web", "web=aws/m5.xlarge:1:10"),
+            ("web=m5.xlarge:1", "web=aws/m5.xlarge:1:10"),
+            ("web=m5.xlarge:a:3", "web=aws/m5.xlarge:1:10"),
+            ("web=m5.xlarge:4:3", "write the smaller first"),
+            ("Web=m5.xlarge:1:3", "lower-case"),
+            ("web=m5.hugee:1:3", "m5.hugee"),
+        ] {
+            let told = text.parse::<NodeGroup>().unwrap_err();
+            assert!(told.contains(says), "{text}: {told}");
+        }
+    }
+}
