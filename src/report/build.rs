@@ -55,6 +55,37 @@ pub struct ServiceFacts {
     pub intervals: Vec<IntervalFigures>,
     /// Minute by minute.
     pub minutes: Vec<MinuteFigures>,
+    /// Class by class, where they are of several.
+    pub classes: Vec<ClassFacts>,
+}
+
+/// The requests of one class of a service.
+#[derive(Clone, Debug)]
+pub struct ClassFacts {
+    /// Its name.
+    pub class: String,
+    /// Totals after the warm-up.
+    pub figures: ServiceFigures,
+    /// Minute by minute.
+    pub minutes: Vec<MinuteFigures>,
+}
+
+/// Requests that an objective is about: all of a service, or those of a class.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted<'a> {
+    pub figures: &'a ServiceFigures,
+    pub minutes: &'a [MinuteFigures],
+}
+
+impl ServiceFacts {
+    /// The requests of a class, or all; absent if there is no such class.
+    pub(super) fn counted(&self, class: Option<&str>) -> Option<Counted<'_>> {
+        let Some(class) = class else {
+            return Some(Counted { figures: &self.figures, minutes: &self.minutes });
+        };
+        let facts = self.classes.iter().find(|one| one.class == class)?;
+        Some(Counted { figures: &facts.figures, minutes: &facts.minutes })
+    }
 }
 
 /// Makes the report of a run.
