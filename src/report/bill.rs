@@ -12,7 +12,7 @@ use engine::{SimDuration, SimTime};
 use record::Billed;
 use scenario::bill::{Bill, BillPart};
 use scenario::workloads::Workload;
-use traffic::{Outcomes, RequestModelSpec};
+use traffic::RequestModelSpec;
 
 /// Settings of the invoice.
 #[derive(Clone, Copy, Debug)]
@@ -315,7 +315,7 @@ impl Tally<'_> {
         let with_clients = self.facts.services.iter().filter(|one| one.has_clients);
         let outside = with_clients.filter(|one| !settings.is_internal(&one.service));
         let is_unknown = |service: &&ServiceFacts| {
-            let mut kinds = kinds(service).into_iter();
+            let mut kinds = service.kinds();
             kinds.any(|(class, _)| settings.sizes(&service.service, class).1.is_none())
         };
         let without_size = outside.filter(is_unknown);
@@ -349,7 +349,7 @@ impl Tally<'_> {
                 let (request, response) = settings.sizes(&service.service, class);
                 request.is_some() || response.is_some()
             };
-            if !kinds(service).into_iter().any(is_known) {
+            if !service.kinds().any(is_known) {
                 unknown.push(service.service.as_str());
                 continue;
             }
@@ -448,22 +448,13 @@ fn bytes_of(facts: Facts<'_>, service: &ServiceFacts) -> Bytes {
         whole_run(facts, i128::from(count) * i128::from(size.unwrap_or(0)))
     };
     let mut bytes = Bytes { request: 0, response: 0 };
-    for (class, outcomes) in kinds(service) {
+    for (class, outcomes) in service.kinds() {
         let (request, response) = facts.bill.settings.sizes(&service.service, class);
         bytes.request += of(outcomes.arrived, request);
         // What failed had hardly an answer to speak of.
         bytes.response += of(outcomes.answered, response);
     }
     bytes
-}
-
-/// The requests to a service by class, or all of them.
-fn kinds(service: &ServiceFacts) -> Vec<(Option<&str>, &Outcomes)> {
-    if service.classes.is_empty() {
-        return vec![(None, &service.figures.outcomes)];
-    }
-    let classes = service.classes.iter();
-    classes.map(|one| (Some(&*one.class), &one.figures.outcomes)).collect()
 }
 
 /// What was counted since the warm-up, as if the whole run had been like it.

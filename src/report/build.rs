@@ -14,7 +14,7 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
-use traffic::{IntervalFigures, MinuteFigures, ServiceFigures};
+use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures};
 use units::{Money, ResourceTime};
 
 /// Input of a report.
@@ -78,6 +78,13 @@ pub(super) struct Counted<'a> {
 }
 
 impl ServiceFacts {
+    /// The counts of its requests by class, or of all where they are alike.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (Option<&str>, &Outcomes)> {
+        let all = self.classes.is_empty().then_some((None, &self.figures.outcomes));
+        let classes = self.classes.iter();
+        classes.map(|one| (Some(&*one.class), &one.figures.outcomes)).chain(all)
+    }
+
     /// The requests of a class, or all; absent if there is no such class.
     pub(super) fn counted(&self, class: Option<&str>) -> Option<Counted<'_>> {
         let Some(class) = class else {

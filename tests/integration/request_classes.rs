@@ -148,6 +148,23 @@ fn the_classes_of_a_service_add_up_to_it_in_whatever_steps_one_looks() {
 }
 
 #[test]
+fn clients_wait_longer_for_a_class_that_says_so() {
+    let model = json!({"classes": [
+        {"name": "page", "cpuTime": "300ms"},
+        {"name": "export", "cpuTime": "300ms", "timeout": "1s"},
+    ]});
+    let clients =
+        json!({"load": {"pattern": "constant", "rps": 1}, "arrivals": "even", "timeout": "200ms"});
+    let mut traffic = traffic(&[Service::new("web", model, clients)], 2);
+    let classes = by_class(&mut traffic, 100.0, 0);
+    assert_eq!(classes["page"].outcomes.answered, 0);
+    assert!(classes["page"].outcomes.failed_by(FailureCause::Timeout) > 30);
+    let export = &classes["export"];
+    assert_eq!(export.outcomes.failed_in_all(), 0);
+    assert!((mean_ms(export) - 300.0).abs() < 1e-6, "{}", mean_ms(export));
+}
+
+#[test]
 fn a_class_makes_its_own_calls_and_names_the_class_of_each() {
     let web = json!({
         "cpuTime": "1ms",
