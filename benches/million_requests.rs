@@ -73,7 +73,7 @@ fn requests() -> RequestTrace {
         // A token stands for a microsecond.
         (SimTime::from_nanos(micros * 1000), Some(Tokens::of(service, 0)))
     };
-    RequestTrace { start: None, rows: (0..REQUESTS).map(&mut row).collect() }
+    RequestTrace { rows: (0..REQUESTS).map(&mut row).collect(), ..RequestTrace::default() }
 }
 
 struct Run {
@@ -108,6 +108,7 @@ impl Run {
             retries: None,
             policy: policy.policy(),
             routes: Vec::new(),
+            model: None,
         };
         let model = json!({"concurrency": 1, "cpuTimePerPromptToken": "1us"});
         let model: RequestModelSpec = serde_json::from_value(model).expect("settings");

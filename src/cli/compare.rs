@@ -14,7 +14,7 @@ use files::{read_bytes, write_file};
 use report::text::Style;
 use scenario::resolved::ResolvedScenario;
 use sweep::compare::{Comparison, Verdict};
-use sweep::gate::Filter;
+use sweep::gate::{Filter, service_of};
 use sweep::measure::Measurement;
 use sweep::{compare_text, run_all};
 
@@ -147,7 +147,7 @@ fn nothing_picked(measured: &Measurement) -> String {
     let mut subjects: Vec<&str> = Vec::new();
     let mut figures: Vec<&str> = Vec::new();
     for one in &measured.figures {
-        let service = one.name.subject.strip_prefix("service ");
+        let service = service_of(&one.name.subject);
         if let Some(service) = service.filter(|service| !subjects.contains(service)) {
             subjects.push(service);
         }

@@ -39,8 +39,14 @@ pub struct Arguments {
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
 
+    /// Write the class of each request, method and path with `*` for identifiers, where the rows tell a path; the
+    /// classes of a scenario's request models are found by name or by path
+    #[arg(long)]
+    classes: bool,
+
     /// What a column of a CSV file holds whose name does not say it, such as time=ts or prompt=in_tokens; meanings
-    /// are time, end, duration (seconds), count and rate (of an interval), prompt and output (tokens), session, series
+    /// are time, end, duration (seconds), count and rate (of an interval), prompt and output (tokens), session, class,
+    /// series
     #[arg(long, value_name = "MEANING=COLUMN")]
     column: Vec<ColumnChoice>,
 
@@ -103,6 +109,17 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     if arguments.path.is_some() && !format.tells_paths() {
         return Err(wrong(format!("--path: rows of {format} tell no path; leave the option out")));
     }
+    if arguments.classes && !format.tells_paths() {
+        return Err(wrong(format!(
+            "--classes: rows of {format} tell no path; leave the option out"
+        )));
+    }
+    if arguments.classes && arguments.every.is_some() {
+        return Err(wrong(
+            "--classes: --every counts requests, whatever their class; leave one of the two out"
+                .into(),
+        ));
+    }
     if !arguments.column.is_empty() && format != Format::Csv {
         return Err(wrong(format!(
             "--column: only comma-separated values have columns of any name, and this is {format}; leave the option out"
@@ -120,6 +137,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         max_broken: arguments.max_broken / 100.0,
         path: arguments.path.clone(),
         columns: arguments.column.clone(),
+        classes: arguments.classes,
     };
     let base = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
     let origin = format!("{base} ({format})");
@@ -181,6 +199,9 @@ fn write_compact<W: Write>(
     Ok(((broken, summary), output))
 }
 
+/// Classes that the summary names.
+const CLASSES_SHOWN: usize = 12;
+
 fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> String {
     let number = |count: f64, noun: &str| {
         let count = count.to_string();
@@ -199,6 +220,13 @@ fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) 
         facts.push(format!("; {prompt} tokens in prompts, {output} in answers"));
     }
     facts.push(format!("; {} written", number(summary.lines as f64, "line")));
+    for (class, requests) in summary.classes.iter().take(CLASSES_SHOWN) {
+        let share = *requests as f64 / summary.requests.unwrap_or(1.0);
+        facts.push(format!("\n  {:5.1} % {class}", share * 100.0));
+    }
+    if let Some(more) = summary.classes.len().checked_sub(CLASSES_SHOWN).filter(|more| *more > 0) {
+        facts.push(format!("\n  and {more} classes with fewer requests"));
+    }
     if broken.count > 0 {
         facts.push(format!("\n{}; the first:", broken.left_out()));
         let first = broken.first.iter();
@@ -209,6 +237,8 @@ fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) 
 
 fn as_json(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> Value {
     let first = broken.first.iter().map(|row| json!({"line": row.line, "message": row.message}));
+    let classes = summary.classes.iter();
+    let classes = classes.map(|(class, requests)| json!({"class": class, "requests": requests}));
     json!({
         "schema": "wavetank.import/v1",
         "file": name,
@@ -223,5 +253,6 @@ fn as_json(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -
         "end_s": summary.end.as_secs_f64(),
         "promptTokens": summary.prompt_tokens,
         "outputTokens": summary.output_tokens,
+        "classes": classes.collect::<Vec<_>>(),
     })
 }

@@ -12,6 +12,7 @@ use engine::{SimDuration, SimTime};
 use record::Billed;
 use scenario::bill::{Bill, BillPart};
 use scenario::workloads::Workload;
+use traffic::RequestModelSpec;
 
 /// Settings of the invoice.
 #[derive(Clone, Copy, Debug)]
@@ -313,7 +314,11 @@ impl Tally<'_> {
         let settings = self.facts.bill.settings;
         let with_clients = self.facts.services.iter().filter(|one| one.has_clients);
         let outside = with_clients.filter(|one| !settings.is_internal(&one.service));
-        let without_size = outside.filter(|one| settings.sizes(&one.service).1.is_none());
+        let is_unknown = |service: &&ServiceFacts| {
+            let mut kinds = service.kinds();
+            kinds.any(|(class, _)| settings.sizes(&service.service, class).1.is_none())
+        };
+        let without_size = outside.filter(is_unknown);
         let without_size: Vec<&str> = without_size.map(|one| one.service.as_str()).collect();
         if !without_size.is_empty() {
             self.not_counted.push(format!(
@@ -339,8 +344,12 @@ impl Tally<'_> {
             if service.has_clients || callers.is_empty() {
                 continue;
             }
-            let sizes = self.facts.bill.settings.sizes(&service.service);
-            if sizes.0.is_none() && sizes.1.is_none() {
+            let settings = self.facts.bill.settings;
+            let is_known = |(class, _): (Option<&str>, _)| {
+                let (request, response) = settings.sizes(&service.service, class);
+                request.is_some() || response.is_some()
+            };
+            if !service.kinds().any(is_known) {
                 unknown.push(service.service.as_str());
                 continue;
             }
@@ -364,7 +373,7 @@ impl Tally<'_> {
     /// Positions of the workloads whose requests call a service.
     fn callers(&self, service: &str) -> Vec<usize> {
         let calls = |one: &&Workload| {
-            let mut calls = one.models().flat_map(|model| &model.calls);
+            let mut calls = one.models().flat_map(RequestModelSpec::all_calls);
             calls.any(|call| call.service.to_string() == service)
         };
         let callers = self.facts.bill.workloads.iter().filter(calls);
@@ -435,13 +444,17 @@ struct Bytes {
 }
 
 fn bytes_of(facts: Facts<'_>, service: &ServiceFacts) -> Bytes {
-    let (request, response) = facts.bill.settings.sizes(&service.service);
-    let outcomes = &service.figures.outcomes;
     let of = |count: u64, size: Option<i64>| {
         whole_run(facts, i128::from(count) * i128::from(size.unwrap_or(0)))
     };
-    // What failed had hardly an answer to speak of.
-    Bytes { request: of(outcomes.arrived, request), response: of(outcomes.answered, response) }
+    let mut bytes = Bytes { request: 0, response: 0 };
+    for (class, outcomes) in service.kinds() {
+        let (request, response) = facts.bill.settings.sizes(&service.service, class);
+        bytes.request += of(outcomes.arrived, request);
+        // What failed had hardly an answer to speak of.
+        bytes.response += of(outcomes.answered, response);
+    }
+    bytes
 }
 
 /// What was counted since the warm-up, as if the whole run had been like it.

@@ -14,7 +14,7 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
-use traffic::{IntervalFigures, MinuteFigures, ServiceFigures};
+use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures};
 use units::{Money, ResourceTime};
 
 /// Input of a report.
@@ -55,6 +55,44 @@ pub struct ServiceFacts {
     pub intervals: Vec<IntervalFigures>,
     /// Minute by minute.
     pub minutes: Vec<MinuteFigures>,
+    /// Class by class, where they are of several.
+    pub classes: Vec<ClassFacts>,
+}
+
+/// The requests of one class of a service.
+#[derive(Clone, Debug)]
+pub struct ClassFacts {
+    /// Its name.
+    pub class: String,
+    /// Totals after the warm-up.
+    pub figures: ServiceFigures,
+    /// Minute by minute.
+    pub minutes: Vec<MinuteFigures>,
+}
+
+/// Requests that an objective is about: all of a service, or those of a class.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted<'a> {
+    pub figures: &'a ServiceFigures,
+    pub minutes: &'a [MinuteFigures],
+}
+
+impl ServiceFacts {
+    /// The counts of its requests by class, or of all where they are alike.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (Option<&str>, &Outcomes)> {
+        let all = self.classes.is_empty().then_some((None, &self.figures.outcomes));
+        let classes = self.classes.iter();
+        classes.map(|one| (Some(&*one.class), &one.figures.outcomes)).chain(all)
+    }
+
+    /// The requests of a class, or all; absent if there is no such class.
+    pub(super) fn counted(&self, class: Option<&str>) -> Option<Counted<'_>> {
+        let Some(class) = class else {
+            return Some(Counted { figures: &self.figures, minutes: &self.minutes });
+        };
+        let facts = self.classes.iter().find(|one| one.class == class)?;
+        Some(Counted { figures: &facts.figures, minutes: &facts.minutes })
+    }
 }
 
 /// Makes the report of a run.

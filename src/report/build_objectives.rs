@@ -1,7 +1,7 @@
 //! Whether the objectives of a scenario were met.
 
-use super::build::{Facts, ServiceFacts};
-use super::build_services::{latency, latency_of_all};
+use super::build::{Counted, Facts};
+use super::build_services::{latency, latency_of_all, share_answered};
 use super::disturbances::Disturbances;
 use super::downtime::is_short_of;
 use super::error_budget::{failed, slow};
@@ -47,10 +47,12 @@ fn disturbance(
 ) -> Option<String> {
     let name = objective.service.to_string();
     let service = facts.services.iter().find(|one| one.service == name)?;
-    let limits = limits_of(facts.objectives, &name).latency;
+    let class = objective.class.as_deref();
+    let requests = service.counted(class)?;
+    let limits = limits_of(facts.objectives, &name, class).latency;
     let is_limited = |figure: &str| missed.figure == format!("latency {figure}");
     let latency = objective.latency.limits().find(|(figure, _)| is_limited(figure));
-    let minutes = service.minutes.iter();
+    let minutes = requests.minutes.iter();
     let (counts, allowed): (Vec<(u64, u64)>, f64) = if let Some((figure, limit)) = latency {
         let place = limits.iter().position(|one| *one == limit)?;
         let counts = minutes.map(|one| slow(one, place, objective.count_failures));
@@ -61,13 +63,13 @@ fn disturbance(
         let share = if is_of_requests { missed.limit_number } else { down_below };
         (minutes.map(failed).collect(), 1.0 - share)
     };
-    Disturbances::of(report, service, facts).cause(&counts, &service.minutes, allowed)
+    Disturbances::of(report, service, facts).cause(&counts, requests.minutes, allowed)
 }
 
-/// The limits of the objectives of a service, for its minutes to be held against them.
-pub fn limits_of(objectives: &[Objective], service: &str) -> LatencyLimits {
+/// The limits of the objectives of a service, or of a class of its requests, for the minutes to be held against them.
+pub fn limits_of(objectives: &[Objective], service: &str, class: Option<&str>) -> LatencyLimits {
     let mut limits = LatencyLimits::default();
-    for objective in of(objectives, service) {
+    for objective in of(objectives, service).filter(|one| one.class.as_deref() == class) {
         limits.latency.extend(objective.latency.limits().map(|(_, limit)| limit));
         let first_token = objective.time_to_first_token.limits();
         limits.time_to_first_token.extend(first_token.map(|(_, limit)| limit));
@@ -77,7 +79,8 @@ pub fn limits_of(objectives: &[Objective], service: &str) -> LatencyLimits {
 
 /// Below which percentage of answered requests a minute of a service is down.
 pub(super) fn down_below(objectives: &[Objective], service: &str) -> f64 {
-    of(objectives, service).next().map_or(DOWN_BELOW, |objective| objective.down_below)
+    let of_all = |one: &&ServiceObjective| one.class.is_none();
+    of(objectives, service).find(of_all).map_or(DOWN_BELOW, |objective| objective.down_below)
 }
 
 /// The position of the first objective of a service.
@@ -118,13 +121,15 @@ fn of_service(
     let name = objective.service.to_string();
     let service = report.services.iter().find(|service| service.service == name);
     let known = facts.services.iter().find(|service| service.service == name);
-    let minutes = known.map_or(&[][..], |known| &known.minutes);
+    let class = objective.class.as_deref();
+    let known = known.and_then(|known| known.counted(class));
+    let minutes = known.map_or(&[][..], |known| known.minutes);
     let minutes: Vec<&MinuteFigures> = minutes.iter().filter(|one| one.ended() > 0).collect();
-    let subject = format!("service {name}");
+    let subject = subject_of(objective);
     let mut results = Vec::new();
     // Minute by minute, whether all limits of this entry held.
     let mut good = vec![true; minutes.len()];
-    let limits = limits_of(facts.objectives, &name);
+    let limits = limits_of(facts.objectives, &name, class);
     let counted_within = |counts: &[u64], limits: &[SimDuration], limit: SimDuration| {
         let place = limits.iter().position(|one| *one == limit)?;
         counts.get(place).copied()
@@ -150,7 +155,7 @@ fn of_service(
             results.push(result);
         }
     }
-    let by_requests = service.and_then(|service| service.availability_by_requests);
+    let by_requests = known.and_then(|known| share_answered(&known.figures.outcomes));
     let by_time = service.map(|service| service.availability_by_time);
     let at_least = |figure: &str, limit: f64, value: Option<f64>| ObjectiveResult {
         subject: subject.clone(),
@@ -181,14 +186,23 @@ fn of_service(
     results
 }
 
+/// Whose figures an objective limits.
+pub(super) fn subject_of(objective: &ServiceObjective) -> String {
+    let service = &objective.service;
+    match &objective.class {
+        Some(class) => format!("service {service} class {class}"),
+        None => format!("service {service}"),
+    }
+}
+
 /// The kinds of latency that an objective may limit.
 fn limited<'a>(
     objective: &ServiceObjective,
-    known: Option<&ServiceFacts>,
+    known: Option<Counted<'_>>,
     within_latency: &'a Within<'a>,
     within_first_token: &'a Within<'a>,
 ) -> [Limited<'a>; 3] {
-    let figures = known.map(|known| &known.figures);
+    let figures = known.map(|known| known.figures);
     let llm = figures.and_then(|figures| figures.llm.as_ref());
     [
         Limited {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Facts, ServiceFacts, counted_time, while_counted};
+use super::build::{ClassFacts, Facts, ServiceFacts, counted_time, while_counted};
 use super::build_objectives::{down_below, objective_of};
 use super::downtime::{Down, downs};
 use super::error_budget;
 use super::llm;
-use super::model::{Latency, LatencyOfAll, ServiceReport, ServiceSeries};
+use super::model::{ClassReport, Latency, LatencyOfAll, ServiceReport, ServiceSeries};
 use capacity::cost::CostAllocation;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
@@ -41,7 +41,6 @@ fn service_report(
     track: &ServiceTrack,
 ) -> ServiceReport {
     let outcomes = service.figures.outcomes;
-    let ended = outcomes.answered + outcomes.failed_in_all();
     let down_below = down_below(facts.objectives, &service.service);
     let end = SimTime::ZERO + facts.duration;
     let downs = downs(track, &service.minutes, down_below, end);
@@ -59,6 +58,7 @@ fn service_report(
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
         latency: service.figures.latencies.map(latency),
         latency_of_all: service.figures.latencies_of_all.map(latency_of_all),
+        classes: service.classes.iter().map(class_report).collect(),
         llm: service.figures.llm.as_ref().map(|llm| {
             let ends = &facts.recorder.interval_ends;
             let allocated = cost_of_models(facts, &allocation.workloads, service);
@@ -66,13 +66,35 @@ fn service_report(
             let report = llm::of(llm, &service.intervals, ends, counted_time(facts), allocated);
             report.fully_loaded(loaded)
         }),
-        availability_by_requests: (ended > 0).then(|| outcomes.answered as f64 / ended as f64),
+        availability_by_requests: share_answered(&outcomes),
         good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
         down_below: down_below / 100.0,
         downtimes: downs.iter().map(|down| down.told(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
     }
+}
+
+fn class_report(facts: &ClassFacts) -> ClassReport {
+    let ClassFacts { class, figures, .. } = facts;
+    let outcomes = figures.outcomes;
+    ClassReport {
+        class: class.clone(),
+        arrived: outcomes.arrived,
+        answered: outcomes.answered,
+        failed_by_cause: failed_by_cause(&outcomes),
+        in_flight: figures.in_flight,
+        retries: (outcomes.retried > 0).then_some(outcomes.retried),
+        latency: figures.latencies.map(latency),
+        latency_of_all: figures.latencies_of_all.map(latency_of_all),
+        availability_by_requests: share_answered(&outcomes),
+    }
+}
+
+/// Of the requests that ended, the share that was answered; absent if none ended.
+pub(super) fn share_answered(outcomes: &Outcomes) -> Option<f64> {
+    let ended = outcomes.answered + outcomes.failed_in_all();
+    (ended > 0).then(|| outcomes.answered as f64 / ended as f64)
 }
 
 /// Cost of the workloads behind a service with language models since the warm-up; absent if their nodes have no price,

@@ -2,16 +2,25 @@
 
 use super::figures::{ABSENT, count, latency, number, percent, percent_or_absent, span};
 use super::model::{
-    JobsReport, PoolReport, Provenance, Report, ServiceReport, Spread, WorkloadReport,
+    ClassReport, JobsReport, Latency, PoolReport, Provenance, Report, ServiceReport, Spread,
+    WorkloadReport,
 };
 
 /// Name, requests, latency: mean, p50, p90, p95, p99, p99.9, largest.
 pub fn latencies(service: &ServiceReport) -> [String; 9] {
+    latency_row(service.service.clone(), service.arrived, service.latency)
+}
+
+/// The same of a class of its requests.
+pub fn latencies_of_class(class: &ClassReport) -> [String; 9] {
+    latency_row(format!("  {}", class.class), class.arrived, class.latency)
+}
+
+fn latency_row(name: String, arrived: u64, of: Option<Latency>) -> [String; 9] {
     let quantile = |figure: Option<f64>| figure.map_or_else(|| ABSENT.to_owned(), latency);
-    let of = service.latency;
     [
-        service.service.clone(),
-        count(service.arrived),
+        name,
+        count(arrived),
         quantile(of.map(|of| of.mean_ms)),
         quantile(of.map(|of| of.p50_ms)),
         quantile(of.map(|of| of.p90_ms)),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::build::{Facts, ServiceFacts};
-use super::build_objectives::{limits_of, share_of};
+use super::build_objectives::{limits_of, share_of, subject_of};
 use super::disturbances::Disturbances;
 use super::figures::latency;
 use super::model::{BurnRateAlert, ErrorBudget, GoodAndFast, Report};
@@ -35,15 +35,17 @@ fn of_service(
     service: &ServiceFacts,
     disturbances: &Disturbances,
 ) -> Vec<ErrorBudget> {
-    let limits = limits_of(facts.objectives, &service.service);
+    let class = objective.class.as_deref();
+    let limits = limits_of(facts.objectives, &service.service, class);
+    let Some(requests) = service.counted(class) else { return Vec::new() };
     let mut budgets = Vec::new();
     let mut add = |figure: String, share: f64, bad: &dyn Fn(&MinuteFigures) -> (u64, u64)| {
         // Of nothing there is no budget, and none that allows everything is one.
         if share > 0.0 && share < 1.0 {
-            let minutes: Vec<(u64, u64)> = service.minutes.iter().map(bad).collect();
-            let subject = format!("service {}", service.service);
+            let minutes: Vec<(u64, u64)> = requests.minutes.iter().map(bad).collect();
+            let subject = subject_of(objective);
             let mut budget = budget(subject, figure, share, &minutes);
-            budget.used_by = used_by(&minutes, &service.minutes, 1.0 - share, disturbances);
+            budget.used_by = used_by(&minutes, requests.minutes, 1.0 - share, disturbances);
             budgets.push(budget);
         }
     };
@@ -150,7 +152,7 @@ fn used_by(
 
 /// Shares of requests that were answered within each limit of a service's latency objectives.
 pub(super) fn good_and_fast(facts: Facts<'_>, service: &ServiceFacts) -> Vec<GoodAndFast> {
-    let limits = limits_of(facts.objectives, &service.service).latency;
+    let limits = limits_of(facts.objectives, &service.service, None).latency;
     let ended: u64 = service.minutes.iter().map(MinuteFigures::ended).sum();
     if ended == 0 {
         return Vec::new();

@@ -23,6 +23,13 @@ pub fn causes(service: &ServiceReport) -> String {
     causes.collect::<Vec<String>>().join(", ")
 }
 
+/// Causes with their counts in words.
+pub fn causes_of(failed_by_cause: &[(String, u64)]) -> String {
+    let causes =
+        failed_by_cause.iter().map(|(cause, requests)| format!("{} {cause}", count(*requests)));
+    causes.collect::<Vec<String>>().join(", ")
+}
+
 /// As [`traffic::FailureCause`] tells it.
 pub(crate) const DEPENDENCY: &str = traffic::FailureCause::Dependency.label();
 

@@ -200,6 +200,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         }),
         llm: None,
         availability_by_requests: Some(0.991_797_4),
+        classes: Vec::new(),
         latency_of_all: None,
         good_and_fast: vec![GoodAndFast { within_ms: 2_000.0, share: 0.9893 }],
         availability_by_time: 0.998_6,

@@ -26,7 +26,7 @@ mod reasons;
 pub mod text;
 
 pub use bill::BillFacts;
-pub use build::{Facts, ServiceFacts, build};
+pub use build::{ClassFacts, Facts, ServiceFacts, build};
 pub use build_objectives::limits_of;
 pub use error_budget::ALERTS;
 pub use llm::LlmReport;

@@ -2,6 +2,7 @@
 //! shown (the renderers beside this file).
 
 mod budgets;
+mod classes;
 mod money;
 
 use serde::Serialize;
@@ -9,11 +10,12 @@ use serde::Serialize;
 pub use super::balancing::Balancing;
 use super::llm::LlmReport;
 pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
+pub use classes::ClassReport;
 pub use money::{ChargeLine, CostReport, MachineCost, PoolCost, Provenance, WorkloadCost};
 use units::Money;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-pub const FORMAT_VERSION: &str = "1.3";
+pub const FORMAT_VERSION: &str = "1.4";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -239,6 +241,9 @@ pub struct ServiceReport {
     pub retries: Option<u64>,
     /// Of those that were answered; absent if there were none.
     pub latency: Option<Latency>,
+    /// Class by class, where its requests are of several; they add up to the service's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassReport>,
     /// Of its language models; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmReport>,

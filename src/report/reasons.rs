@@ -11,17 +11,27 @@ const REASONS: usize = 3;
 /// The reasons for which an objective was missed, the weightiest first; empty if the run tells none. `disturbance` is what
 /// happened beside the requests, in words.
 pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<String>) -> String {
-    let Some(name) = missed.subject.strip_prefix("service ") else { return of_cost(report) };
+    let Some(subject) = missed.subject.strip_prefix("service ") else { return of_cost(report) };
+    let (name, class) = match subject.split_once(" class ") {
+        Some((name, class)) => (name, Some(class)),
+        None => (subject, None),
+    };
     let Some(service) = report.services.iter().find(|service| service.service == name) else {
         return format!("no request is sent to {name}");
     };
-    if service.arrived == 0 {
+    let class = class.and_then(|class| service.classes.iter().find(|one| one.class == class));
+    if class.map_or(service.arrived, |class| class.arrived) == 0 {
         return "no request arrived".to_owned();
     }
     let mut reasons = Vec::from_iter(disturbance);
     let is_latency = ["latency", "TTFT", "TPOT"].iter().any(|one| missed.figure.starts_with(one));
     if !is_latency || missed.value_number.is_none() {
-        reasons.extend(failures(report, service));
+        // What failed of a class alone, in the words that there are for the service.
+        let of_class = class.map(|class| ServiceReport {
+            failed_by_cause: class.failed_by_cause.clone(),
+            ..service.clone()
+        });
+        reasons.extend(failures(report, of_class.as_ref().unwrap_or(service)));
     }
     if missed.figure.ends_with("by time") || missed.figure == "good minutes" {
         let longest = service.downtimes.iter().filter(|down| down.counted_seconds > 0.0);

@@ -54,9 +54,24 @@ pub struct ServiceSizes {
     pub request_size: Option<Quantity>,
     /// Bytes of an answer.
     pub response_size: Option<Quantity>,
+    /// Sizes that are different for a class of its requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassSizes>,
     /// Whether its clients are inside of the cloud's network: what they get is no egress to the internet. Default false.
     #[serde(default)]
     pub internal: bool,
+}
+
+/// Sizes of the requests of one class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClassSizes {
+    /// The class, by its name.
+    pub class: String,
+    /// Bytes of a request.
+    pub request_size: Option<Quantity>,
+    /// Bytes of an answer.
+    pub response_size: Option<Quantity>,
 }
 
 /// A cloud.
@@ -153,11 +168,15 @@ impl Bill {
         list
     }
 
-    /// Bytes of a request to a service and of its answer, as far as they are known.
-    pub fn sizes(&self, service: &str) -> (Option<i64>, Option<i64>) {
+    /// Bytes of a request to a service, of this class if it is of one, and of its answer, as far as they are known.
+    pub fn sizes(&self, service: &str, class: Option<&str>) -> (Option<i64>, Option<i64>) {
         let own = self.of_service(service);
-        let request = own.and_then(|own| own.request_size).or(self.request_size);
-        let response = own.and_then(|own| own.response_size).or(self.response_size);
+        let of_class =
+            own.and_then(|own| own.classes.iter().find(|one| Some(&*one.class) == class));
+        let request = of_class.and_then(|of_class| of_class.request_size);
+        let request = request.or(own.and_then(|own| own.request_size)).or(self.request_size);
+        let response = of_class.and_then(|of_class| of_class.response_size);
+        let response = response.or(own.and_then(|own| own.response_size)).or(self.response_size);
         (request.map(Quantity::value), response.map(Quantity::value))
     }
 

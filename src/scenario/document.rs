@@ -20,7 +20,7 @@ use engine::SimDuration;
 use faults::{RandomFault, TimelineEntry};
 use kubelet::KubeletSettings;
 use metrics::MetricsSettings;
-use traffic::{CallSpec, EntranceSpec, ServiceSpec, TrafficSpec};
+use traffic::{CallSpec, EntranceSpec, RequestModelSpec, ServiceSpec, TrafficSpec};
 
 /// A question to a Kubernetes system: which manifests, on which cluster, under which traffic, with
 /// which faults and changes, and what must hold.
@@ -120,7 +120,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl Scenario {
     /// The calls that requests to the pods of workloads make, with all images.
     pub fn calls(&self) -> impl Iterator<Item = &CallSpec> {
-        self.workloads.iter().flat_map(Workload::models).flat_map(|model| &model.calls)
+        self.workloads.iter().flat_map(Workload::models).flat_map(RequestModelSpec::all_calls)
     }
 }
 

@@ -24,6 +24,9 @@ pub enum Objective {
 pub struct ServiceObjective {
     /// Which service.
     pub service: ServiceReference,
+    /// Which class of its requests; absent = all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Upper limits of the latency.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub latency: LatencyObjective,
@@ -102,6 +105,8 @@ struct ObjectiveFields {
     /// The service, as namespace/name. Latency and availability are those of its requests after the
     /// warm-up.
     service: Option<ServiceReference>,
+    /// The class of its requests that latency and availability are those of. Default: all requests.
+    class: Option<String>,
     /// Upper limits of the latency, such as {p95: 300ms, p99: 1s}.
     latency: Option<LatencyObjective>,
     /// Upper limits of the time to the first token (TTFT) of a language model, such as {p95: 2s}.
@@ -168,15 +173,27 @@ impl TryFrom<ObjectiveFields> for Objective {
             .any(|limits| !limits.is_empty())
             || fields.availability.is_some()
             || fields.availability_by_time.is_some();
+        let is_of_pods = !time_to_first_token.is_empty()
+            || !time_per_output_token.is_empty()
+            || fields.availability_by_time.is_some()
+            || fields.down_below.is_some();
         let is_windowed = fields.good_minutes.is_some();
         let of_cost = fields.cost_per_month.is_some() || fields.cost_per_million_requests.is_some();
         match fields.service {
+            Some(_) if fields.class.is_some() && is_of_pods => Err(
+                "a class has `latency`, `availability`, `goodMinutes`; tokens and the time without endpoints are \
+                     those of the service: write them as an entry of their own, without `class`",
+            ),
+            None if fields.class.is_some() => {
+                Err("a class is one of the requests to a service; add `service: NAMESPACE/NAME`")
+            }
             Some(_) if of_cost => {
                 Err("costs are those of the whole cluster; write them as an entry \
                                        of their own, without `service`")
             }
             Some(service) if of_service => Ok(Self::Service(Box::new(ServiceObjective {
                 service,
+                class: fields.class,
                 latency,
                 time_to_first_token,
                 time_per_output_token,
@@ -235,6 +252,7 @@ mod tests {
                    "timePerOutputToken": {"p95": "50ms"}}),
             json!({"service": "shop/web", "latency": {"p95": "2s"}, "availabilityByTime": 99.0,
                    "downBelow": 50.0, "goodMinutes": 99.0, "countFailures": false}),
+            json!({"service": "shop/web", "class": "checkout", "latency": {"p95": "2s"}}),
             json!({"costPerMonth": 300.0}),
         ] {
             let typed: Objective =
@@ -251,6 +269,11 @@ mod tests {
             (json!({"service": "shop/web"}), "nothing is demanded of the service"),
             (json!({"service": "shop/web", "goodMinutes": 99}), "needs limits for each minute"),
             (json!({"latency": {"p95": "2s"}}), "add `service"),
+            (json!({"class": "checkout", "latency": {"p95": "2s"}}), "add `service"),
+            (
+                json!({"service": "shop/web", "class": "checkout", "availabilityByTime": 99}),
+                "without `class`",
+            ),
             (json!({"service": "shop/web", "costPerMonth": 3}), "an entry of their own"),
             (json!({}), "nothing is demanded;"),
         ] {

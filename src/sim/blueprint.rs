@@ -138,6 +138,7 @@ impl<'a> Blueprint<'a> {
         }
         let entrances = self.add_entrances(&mut traffic, streams, &mut problems);
         self.add_called_services(&mut traffic);
+        self.add_classes(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&self.scheduler, ties).map_err(|error| {
             problems.push(Diagnostic::error("scheduler", error.to_string()));
@@ -327,6 +328,7 @@ impl<'a> Blueprint<'a> {
                     retries: spec.retries,
                     policy: self.policy(&service, spec.balancer),
                     routes: Vec::new(),
+                    model: None,
                 },
             )),
             Err(mistakes) => {

@@ -116,6 +116,16 @@ pub fn figures(report: &Report) -> Vec<Figure> {
         let by_time = Some(service.availability_by_time);
         add(&subject, "availability by time", Unit::Share, Better::Higher, by_time);
         add(&subject, REQUESTS, Unit::Number, Better::Neither, Some(service.arrived as f64));
+        for class in &service.classes {
+            let subject = format!("{subject} class {}", class.class);
+            let latency = |of: fn(&Latency) -> f64| class.latency.as_ref().map(of);
+            let p95 = latency(|latency| latency.p95_ms);
+            let p99 = latency(|latency| latency.p99_ms);
+            add(&subject, "latency p95", Unit::Ms, Better::Lower, p95);
+            add(&subject, "latency p99", Unit::Ms, Better::Lower, p99);
+            let availability = class.availability_by_requests;
+            add(&subject, "availability", Unit::Share, Better::Higher, availability);
+        }
     }
     for workload in &report.workloads {
         let subject = &workload.workload;

@@ -26,7 +26,7 @@ impl Filter {
 
     /// Whether it lets a figure through.
     pub fn has(&self, name: &FigureName) -> bool {
-        let service = name.subject.strip_prefix("service ");
+        let service = service_of(&name.subject);
         let is_picked = |picked: &String| {
             service.is_some_and(|service| {
                 service == picked || service.rsplit('/').next() == Some(picked.as_str())
@@ -36,6 +36,12 @@ impl Filter {
         let starts = |picked: &String| name.figure.starts_with(picked.as_str());
         has_service && (self.figures.is_empty() || self.figures.iter().any(starts))
     }
+}
+
+/// The service that a figure is of, or of a class of whose requests.
+pub fn service_of(subject: &str) -> Option<&str> {
+    let service = subject.strip_prefix("service ")?;
+    Some(service.split_once(" class ").map_or(service, |(service, _)| service))
 }
 
 /// Whether a figure is one that a comparison is judged by: one that can be better or worse, of a service that has
@@ -92,6 +98,9 @@ mod tests {
         let all = Filter::default();
         assert!(gated(&p95("service shop/web"), &all));
         assert!(!gated(&p95("service shop/db"), &all));
+        assert!(!gated(&p95("service shop/web class checkout"), &all), "it has no objective");
+        let web = Filter { services: vec!["web".to_owned()], figures: Vec::new() };
+        assert!(gated(&p95("service shop/web class checkout"), &web));
         assert!(!gated(&name("service shop/web", "requests", Better::Neither), &all));
         assert!(gated(&name("cost", "cost per month", Better::Lower), &all));
         assert!(!gated(&name("Deployment/shop/web", "restarts", Better::Lower), &all));

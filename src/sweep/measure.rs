@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::{Figure, FigureName, figures};
 use super::interval::mean;
-use report::Report;
+use report::{ClassReport, Report};
 
 /// Version of the file form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.2";
@@ -125,12 +125,18 @@ pub(crate) fn gather(runs: impl Iterator<Item = Vec<Figure>>) -> Vec<Measured> {
     measured
 }
 
-/// The services that people ask about: those with objectives, and those that clients ask.
+/// The services that people ask about: those with objectives, and those that clients ask; and the classes of requests
+/// with objectives.
 pub(crate) fn leading(report: &Report) -> Vec<String> {
     let has_objective =
         |subject: &str| report.objectives.iter().any(|objective| objective.subject == *subject);
-    let services = report.services.iter().map(|one| (format!("service {}", one.service), one));
-    let leading = services.filter(|(subject, one)| one.has_clients || has_objective(subject));
+    let subjects = report.services.iter().flat_map(|service| {
+        let subject = format!("service {}", service.service);
+        let of_class = |class: &ClassReport| (format!("{subject} class {}", class.class), false);
+        let classes: Vec<_> = service.classes.iter().map(of_class).collect();
+        std::iter::once((subject, service.has_clients)).chain(classes)
+    });
+    let leading = subjects.filter(|(subject, has_clients)| *has_clients || has_objective(subject));
     leading.map(|(subject, _)| subject).collect()
 }
 

@@ -4,11 +4,13 @@ use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
-use report::{self, Attention, Balancing, BillFacts, Facts, Report, RunInfo, ServiceFacts, build};
+use report::{
+    self, Attention, Balancing, BillFacts, ClassFacts, Facts, Report, RunInfo, ServiceFacts, build,
+};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
-use traffic::{ServiceId, Via};
+use traffic::{ClassId, LatencyLimits, ServiceId, Traffic, Via};
 
 /// A run of a scenario under way: its simulation, and all that the report says beyond it (prices of the nodes,
 /// objectives, notes about the manifests). A clone is a snapshot, which goes on by itself.
@@ -150,8 +152,18 @@ pub fn report(
 fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulation) {
     let services: Vec<_> = simulation.traffic_services().map(ToString::to_string).collect();
     for (position, service) in (0u32..).zip(services) {
-        let limits = limits_of(&resolved.scenario().objectives, &service);
-        simulation.traffic_mut().hold_against(ServiceId(position), limits);
+        let objectives = &resolved.scenario().objectives;
+        let id = ServiceId(position);
+        let classes: Vec<(ClassId, LatencyLimits)> = simulation
+            .traffic_mut()
+            .classes(id)
+            .map(|(class, name)| (class, limits_of(objectives, &service, Some(name))))
+            .collect();
+        let traffic = simulation.traffic_mut();
+        traffic.hold_against(id, limits_of(objectives, &service, None));
+        for (class, limits) in classes {
+            traffic.hold_class_against(class, limits);
+        }
     }
 }
 
@@ -177,6 +189,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let figures = simulation.traffic_mut().figures(now, id);
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
             let minutes = simulation.traffic_mut().minutes(now, id);
+            let classes = class_facts(simulation.traffic_mut(), now, id);
             let failed_calls = simulation.traffic_mut().failed_calls(id).into_iter();
             let failed_calls = failed_calls
                 .filter_map(|(called, count)| {
@@ -192,9 +205,21 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                 figures,
                 intervals,
                 minutes,
+                classes,
             }
         })
         .collect()
+}
+
+fn class_facts(traffic: &mut Traffic, now: SimTime, service: ServiceId) -> Vec<ClassFacts> {
+    let classes: Vec<(ClassId, String)> =
+        traffic.classes(service).map(|(class, name)| (class, name.to_owned())).collect();
+    let facts = classes.into_iter().map(|(id, class)| ClassFacts {
+        class,
+        figures: traffic.class_figures(now, id),
+        minutes: traffic.class_minutes(now, id),
+    });
+    facts.collect()
 }
 
 /// Notes about the scenario and its manifests, for the reader of the report.

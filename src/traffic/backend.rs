@@ -74,7 +74,7 @@ impl Backend {
             concurrency: model.concurrency as usize,
             queue: model.queue as usize,
             shed_after: model.shed_after,
-            holds: !model.calls.is_empty(),
+            holds: model.ever_calls(),
             cores,
             quota: None,
             youth: model.young.map(|young| Youth::new(young, now)),

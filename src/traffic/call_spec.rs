@@ -15,6 +15,8 @@ use engine::random::open_unit;
 pub struct CallSpec {
     /// The service that is called, as namespace/name.
     pub service: ServiceReference,
+    /// Of which class of that service's requests the call is. Default: drawn by the weights of the classes.
+    pub class: Option<String>,
     /// How long the caller waits for the answer, further attempts included; the service that is called
     /// still works on, unless it is an inference server (`abortOnDisconnect`). Default 15s, as a route of Envoy has it.
     #[serde(default = "default_timeout")]
@@ -62,6 +64,18 @@ pub struct RetrySpec {
 const ALWAYS_ALLOWED: f64 = 3.0;
 
 impl CallSpec {
+    /// Notes what is wrong with the calls that one request makes.
+    pub(super) fn check_all(calls: &[Self], checks: &mut Checks<'_>) {
+        for (index, call) in calls.iter().enumerate() {
+            call.check(&mut checks.inside(&format!("calls[{index}]")));
+        }
+        if let Some(first) = calls.first() {
+            checks.require(!first.with_previous, "calls[0].withPrevious", || {
+                "the first call has none before it; leave this out".into()
+            });
+        }
+    }
+
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         checks.some_time("timeout", self.timeout);
         checks.require((1..=1000).contains(&self.times), "times", || {

@@ -8,8 +8,9 @@ use super::minutes::{LatencyLimits, MinuteFigures};
 use super::path::{ServiceId, Traffic};
 use super::recording::{
     FailureCause, IntervalFigures, Latencies, LatenciesOfAll, LatencyCells, NO_ATTEMPT, Outcomes,
-    Waits,
+    Records, ServiceRecord, Waits,
 };
+use super::request_class::Mix;
 use engine::{Digest, SimDuration, SimTime};
 
 /// How often to ask whether a pod is done whose requests wait for other services.
@@ -71,6 +72,35 @@ pub struct FlowAmounts {
     pub queued: f64,
 }
 
+/// A class of the requests to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassId {
+    service: ServiceId,
+    position: usize,
+}
+
+impl ClassId {
+    fn record(self, records: &Records) -> &ServiceRecord {
+        &records.classes[self.service.0 as usize][self.position]
+    }
+}
+
+impl ServiceFigures {
+    fn of(record: &ServiceRecord, in_flight: u64) -> Self {
+        let total = record.total();
+        let failed = total.outcomes.failed_in_all();
+        Self {
+            outcomes: total.outcomes,
+            in_flight,
+            latencies: total.latencies(),
+            latencies_of_all: total.latencies_of_all(failed),
+            first_token_of_all: record.llm.as_ref().and_then(|llm| llm.first_token_of_all(failed)),
+            llm: record.llm.as_ref().map(|llm| llm.figures()),
+            waits: record.waits(),
+        }
+    }
+}
+
 impl FlowAmounts {
     /// Requests that failed for this cause.
     pub const fn failed_by(&self, cause: FailureCause) -> f64 {
@@ -99,18 +129,38 @@ impl Traffic {
             .filter(|client| client.service == service.0 && client.attempt == NO_ATTEMPT)
             .chain(hanging)
             .filter(|client| record.counts(client.arrived));
-        let under_way = self.network.under_way(service.0).filter(|came| record.counts(*came));
-        let total = record.total();
-        let failed = total.outcomes.failed_in_all();
-        ServiceFigures {
-            outcomes: total.outcomes,
-            in_flight: (counted.count() + under_way.count()) as u64,
-            latencies: total.latencies(),
-            latencies_of_all: total.latencies_of_all(failed),
-            first_token_of_all: record.llm.as_ref().and_then(|llm| llm.first_token_of_all(failed)),
-            llm: record.llm.as_ref().map(|llm| llm.figures()),
-            waits: record.waits(),
-        }
+        let under_way = self.network.under_way(service.0);
+        let under_way = under_way.filter(|(came, _)| record.counts(*came));
+        ServiceFigures::of(record, (counted.count() + under_way.count()) as u64)
+    }
+
+    /// The classes of the requests to a service, in the order of its model; none if they are all alike.
+    pub fn classes(&self, service: ServiceId) -> impl Iterator<Item = (ClassId, &str)> {
+        let names = self.network.mix(service.0).into_iter().flat_map(Mix::names);
+        names.enumerate().map(move |(position, name)| (ClassId { service, position }, &**name))
+    }
+
+    /// Outcomes and latencies of the requests of a class until `now`.
+    pub fn class_figures(&mut self, now: SimTime, class: ClassId) -> ServiceFigures {
+        self.advance(now);
+        let record = class.record(&self.records);
+        let ClassId { service, position } = class;
+        let number = self.network.mix(service.0).and_then(|mix| mix.number(position));
+        let under_way = self.network.under_way(service.0);
+        let is_counted = |(came, class): &(_, u16)| record.counts(*came) && Some(*class) == number;
+        ServiceFigures::of(record, under_way.filter(is_counted).count() as u64)
+    }
+
+    /// The minutes of a class so far, the one that goes on included.
+    pub fn class_minutes(&mut self, now: SimTime, class: ClassId) -> Vec<MinuteFigures> {
+        self.advance(now);
+        class.record(&self.records).minutes()
+    }
+
+    /// Has the answers of a class held against these limits, minute by minute, from now on.
+    pub fn hold_class_against(&mut self, class: ClassId, limits: LatencyLimits) {
+        let record = &mut self.records.classes[class.service.0 as usize][class.position];
+        record.minutes.limits = limits;
     }
 
     /// Outcomes of the requests to a service until `now`, if they are a flow.
@@ -297,6 +347,7 @@ impl Traffic {
         self.advance(now);
         self.sweep(now);
         self.records.services.iter().for_each(|record| record.digest(digest));
+        self.records.classes.iter().flatten().for_each(|record| record.digest(digest));
         self.fluid.digest(now, digest);
     }
 }

@@ -12,10 +12,11 @@ use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
 use super::hanging::Hanging;
 use super::minutes::MINUTE;
-use super::network::{Edge, Network, Route};
+use super::network::{Network, graph};
 use super::node_cpu::NodeCpu;
 use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
+use super::request_class::Classes;
 use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize};
 use super::rerouting::Refused;
 use super::route_policy::RouteTraffic;
@@ -40,6 +41,9 @@ pub struct ServiceTraffic {
     pub policy: ServicePolicy,
     /// Requests that come by routes, beside `arrivals`.
     pub routes: Vec<RouteTraffic>,
+    /// The model of its pods that says of which classes its requests are, if one does. Requests of a flow are all
+    /// alike.
+    pub model: Option<RequestModelId>,
 }
 
 /// Settings of the recording.
@@ -66,6 +70,7 @@ pub struct Traffic {
     pub(super) records: Records,
     pub(super) hanging: Vec<Hanging>,
     pub(super) network: Network,
+    pub(super) classes: Classes,
     pub(super) fluid: Fluid,
     /// Requests that go nowhere.
     pub(super) refused: Vec<Refused>,
@@ -121,16 +126,25 @@ impl Traffic {
     /// endpoint yet. Calls to services that are not among them fail: they never have one.
     pub fn new(
         mut services: Vec<ServiceTraffic>,
-        models: Vec<RequestModel>,
+        mut models: Vec<RequestModel>,
         streams: Streams,
         recording: Recording,
     ) -> Self {
         let counts_from = SimTime::ZERO + recording.warm_up;
-        let mut network = network(&mut services, &models, streams);
+        let mut classes = Classes::new(&mut models);
+        let mut network = graph(&mut services, &models, &mut classes, streams);
         let record = |service: &ServiceTraffic| {
             ServiceRecord::new(service.timeout, counts_from, recording.waits)
         };
-        let records = Records { services: services.iter().map(record).collect(), left: Vec::new() };
+        let of_classes = (0..).zip(&services).map(|(index, service)| {
+            let count = network.mix(index).map_or(0, |mix| mix.names().len());
+            vec![record(service); count]
+        });
+        let records = Records {
+            classes: of_classes.collect(),
+            services: services.iter().map(record).collect(),
+            left: Vec::new(),
+        };
         let hanging = (0..).zip(&services).map(|(index, _)| Hanging::new(index)).collect();
         let flows = services.iter().map(|service| {
             service.arrivals.as_flow().map(|curve| (curve, service.timeout.as_secs_f64()))
@@ -146,6 +160,7 @@ impl Traffic {
                 network.add_users(index, users);
             }
             service.is_networked |= network.has_retries(index) || service.policy.needs_events();
+            service.is_networked |= network.mix(index).is_some();
         }
         for called in network.called_services() {
             services[called as usize].is_networked = true;
@@ -167,6 +182,7 @@ impl Traffic {
             records,
             hanging,
             network,
+            classes,
             fluid,
             refused: Vec::new(),
             streams,
@@ -185,12 +201,12 @@ impl Traffic {
             self.run(end);
             self.sweep(end);
             if end == self.minute_end {
-                self.records.services.iter_mut().for_each(ServiceRecord::end_minute);
+                self.records.all_mut().for_each(ServiceRecord::end_minute);
                 self.minute_end = end + MINUTE;
             }
             if end == self.interval_end {
                 self.show_llm();
-                self.records.services.iter_mut().for_each(ServiceRecord::end_interval);
+                self.records.all_mut().for_each(ServiceRecord::end_interval);
                 self.interval_end = end + self.interval;
             }
         }
@@ -369,56 +385,13 @@ impl ServiceTraffic {
         timeout: SimDuration,
     ) -> Self {
         let policy = ServicePolicy::balanced(balancer);
-        Self { name, arrivals, timeout, retries: None, policy, routes: Vec::new() }
+        Self { name, arrivals, timeout, retries: None, policy, routes: Vec::new(), model: None }
     }
 
     /// A service that only other services call.
     pub const fn without_clients(name: String) -> Self {
         Self::plain(name, Arrivals::none(), Balancer::Random, SimDuration::MAX)
     }
-}
-
-/// The graph of calls. Services that are called and not there are added, so that calls to them fail.
-fn network(
-    services: &mut Vec<ServiceTraffic>,
-    models: &[RequestModel],
-    streams: Streams,
-) -> Network {
-    for call in models.iter().flat_map(|model| &model.calls) {
-        let name = call.service.to_string();
-        if !services.iter().any(|service| service.name == name) {
-            services.push(ServiceTraffic::without_clients(name));
-        }
-    }
-    let mut edges: Vec<Edge> = (0..)
-        .zip(&*services)
-        .map(|(index, service)| {
-            let stream = streams.stream(&format!("retries of clients of {}", service.name), 0);
-            Edge::of_clients(index, service.timeout, service.retries, stream)
-        })
-        .collect();
-    let mut edges_of_model = Vec::with_capacity(models.len());
-    for (number, model) in (0..).zip(models) {
-        let count = |edges: &[Edge]| u32::try_from(edges.len()).expect("fewer than 2^32 calls");
-        let first = count(&edges);
-        for (place, call) in (0..).zip(&model.calls) {
-            let name = call.service.to_string();
-            let positions = services.iter().map(|service| &service.name);
-            let service = (0..).zip(positions).find(|(_, other)| **other == name);
-            let stream = streams.stream(&format!("calls {place} of model to {name}"), number);
-            edges.push(Edge::of_model(call, service.map_or(0, |(index, _)| index), stream));
-        }
-        edges_of_model.push(first..count(&edges));
-    }
-    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
-    let mut routes = Vec::new();
-    for (index, service) in (0..).zip(&mut *services) {
-        for route in service.routes.drain(..) {
-            routes.push(Route::new(route, index, &names, &mut edges, streams));
-        }
-    }
-    let work_queues = services.iter().map(|service| service.policy.work_queue);
-    Network::new(services.len(), edges, edges_of_model, routes, names, work_queues)
 }
 
 const fn just_before(at: SimTime) -> SimTime {

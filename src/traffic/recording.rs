@@ -121,6 +121,8 @@ pub(super) const NO_ATTEMPT: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Records {
     pub services: Vec<ServiceRecord>,
+    /// By service and class, where requests are of several.
+    pub classes: Vec<Vec<ServiceRecord>>,
     /// Attempts of the network of calls that left their pods and were not looked at since.
     pub left: Vec<Left>,
 }
@@ -381,6 +383,27 @@ impl ServiceRecord {
 }
 
 impl Records {
+    /// Makes a change to the record of a service, and to that of the class at this position.
+    #[inline]
+    pub fn each(
+        &mut self,
+        service: u32,
+        class: Option<usize>,
+        change: impl Fn(&mut ServiceRecord),
+    ) {
+        change(&mut self.services[service as usize]);
+        if let Some(class) = class
+            && let Some(record) = self.classes[service as usize].get_mut(class)
+        {
+            change(record);
+        }
+    }
+
+    /// The records of all services and of all classes.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut ServiceRecord> {
+        self.services.iter_mut().chain(self.classes.iter_mut().flatten())
+    }
+
     /// The server is done with a request at `finished`. `swept` is when the clients of this server
     /// were last looked at: those who had given up by then are counted.
     #[inline]

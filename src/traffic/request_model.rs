@@ -11,6 +11,7 @@ use super::arrivals::Arrival;
 use super::call_spec::CallSpec;
 use super::llm::{FindTokens, LlmRequests, LlmSpec};
 use super::problem::{Checks, Problem};
+use super::request_class::{RequestClass, RequestClassSpec};
 use super::time_law::{Quantile, TimeLaw};
 use super::trace::Tokens;
 use engine::random::unit_of;
@@ -53,6 +54,10 @@ pub struct RequestModelSpec {
     pub wait_time_per_prompt_token: SimDuration,
     /// Further waiting time for each token of the answer. Default 0s.
     pub wait_time_per_output_token: SimDuration,
+    /// Classes of requests that differ in cost, calls or patience: each says what is different from the above.
+    /// Default: all requests are alike.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<RequestClassSpec>,
     /// An inference server for a language model instead of all that is above.
     pub llm: Option<Box<LlmSpec>>,
 }
@@ -83,6 +88,7 @@ impl Default for RequestModelSpec {
             cpu_time_per_output_token: SimDuration::ZERO,
             wait_time_per_prompt_token: SimDuration::ZERO,
             wait_time_per_output_token: SimDuration::ZERO,
+            classes: Vec::new(),
             llm: None,
         }
     }
@@ -99,6 +105,10 @@ pub struct RequestModel {
     pub(super) young: Option<Young>,
     /// Requests to other services; their names are looked up when the traffic is built.
     pub(super) calls: Vec<CallSpec>,
+    /// What is different for requests of some class.
+    pub(super) classes: Vec<RequestClass>,
+    /// The laws of CPU and waiting time of a request of any class, by weight; absent without classes.
+    mixture: Option<Box<[Quantile; 2]>>,
     cpu: Cost,
     wait: Cost,
     /// Whether requests ever wait for something besides the CPU.
@@ -163,14 +173,8 @@ impl RequestModelSpec {
             });
             checks.some_time("over", over);
         }
-        for (index, call) in self.calls.iter().enumerate() {
-            call.check(&mut checks.inside(&format!("calls[{index}]")));
-        }
-        if let Some(first) = self.calls.first() {
-            checks.require(!first.with_previous, "calls[0].withPrevious", || {
-                "the first call has none before it; leave this out".into()
-            });
-        }
+        CallSpec::check_all(&self.calls, &mut checks);
+        RequestClassSpec::check_all(&self.classes, &mut checks);
         self.cpu_time.check("cpuTime", &mut checks);
         self.wait_time.check("waitTime", &mut checks);
         if let Some(llm) = &self.llm {
@@ -202,6 +206,38 @@ impl RequestModelSpec {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let model = self.of_one_class(llm.flatten().map(Arc::new));
+        Ok(if self.classes.is_empty() { model } else { self.with_classes(model) })
+    }
+
+    /// The model, with what is different for the classes.
+    fn with_classes(&self, model: RequestModel) -> RequestModel {
+        let ready = |class: &RequestClassSpec| {
+            let spec = Self {
+                cpu_time: class.cpu_time.clone().unwrap_or_else(|| self.cpu_time.clone()),
+                wait_time: class.wait_time.clone().unwrap_or_else(|| self.wait_time.clone()),
+                calls: class.calls.clone().unwrap_or_else(|| self.calls.clone()),
+                classes: Vec::new(),
+                ..self.clone()
+            };
+            RequestClass {
+                name: class.name.as_str().into(),
+                weight: class.weight,
+                path: class.path.clone(),
+                timeout: class.timeout,
+                model: spec.of_one_class(None),
+            }
+        };
+        let classes: Vec<RequestClass> = self.classes.iter().map(ready).collect();
+        let mixed = |law: fn(&RequestModel) -> &Quantile| {
+            Quantile::mixture(classes.iter().map(|class| (class.weight, law(&class.model))))
+        };
+        let mixture = [mixed(RequestModel::cpu_law), mixed(RequestModel::wait_law)];
+        RequestModel { classes, mixture: Some(Box::new(mixture)), ..model }
+    }
+
+    /// The model of requests that are all alike.
+    fn of_one_class(&self, llm: Option<Arc<LlmRequests>>) -> RequestModel {
         let cost =
             |base: &TimeLaw, per_prompt_token: SimDuration, per_output_token: SimDuration| Cost {
                 base: base.quantile(),
@@ -210,13 +246,15 @@ impl RequestModelSpec {
             };
         let wait =
             cost(&self.wait_time, self.wait_time_per_prompt_token, self.wait_time_per_output_token);
-        Ok(RequestModel {
+        RequestModel {
             concurrency: self.concurrency,
             queue: self.queue,
-            llm: llm.flatten().map(Arc::new),
+            llm,
             shed_after: self.shed_after.unwrap_or(SimDuration::MAX),
             young: self.young,
             calls: self.calls.clone(),
+            classes: Vec::new(),
+            mixture: None,
             queue_bound_seconds: None,
             cpu: cost(
                 &self.cpu_time,
@@ -225,7 +263,13 @@ impl RequestModelSpec {
             ),
             waits: wait.is_something(),
             wait,
-        })
+        }
+    }
+
+    /// The calls of requests of all classes.
+    pub fn all_calls(&self) -> impl Iterator<Item = &CallSpec> {
+        let of_classes = self.classes.iter().flat_map(|class| class.calls.iter().flatten());
+        self.calls.iter().chain(of_classes)
     }
 
     /// The same for settings that name no file.
@@ -295,19 +339,29 @@ impl RequestModel {
         self
     }
 
+    /// Whether it tells classes of requests apart.
+    pub const fn has_classes(&self) -> bool {
+        !self.classes.is_empty()
+    }
+
     /// The queue of fluid traffic as a time, if it is bounded so.
     pub(super) const fn queue_bound_seconds(&self) -> Option<f64> {
         self.queue_bound_seconds
     }
 
-    /// The law of the CPU time of a request without tokens.
-    pub(super) const fn cpu_law(&self) -> &Quantile {
-        &self.cpu.base
+    /// The law of the CPU time of a request without tokens, of whichever class.
+    pub(super) fn cpu_law(&self) -> &Quantile {
+        self.mixture.as_ref().map_or(&self.cpu.base, |laws| &laws[0])
     }
 
-    /// The law of the waiting time of a request without tokens.
-    pub(super) const fn wait_law(&self) -> &Quantile {
-        &self.wait.base
+    /// The law of the waiting time of a request without tokens, of whichever class.
+    pub(super) fn wait_law(&self) -> &Quantile {
+        self.mixture.as_ref().map_or(&self.wait.base, |laws| &laws[1])
+    }
+
+    /// Whether some of its requests call other services.
+    pub(super) fn ever_calls(&self) -> bool {
+        !self.calls.is_empty() || self.classes.iter().any(|class| !class.model.calls.is_empty())
     }
 
     /// Draws the demand of a request in a pod of this model.

@@ -152,6 +152,29 @@ impl TimeLaw {
 }
 
 impl Quantile {
+    /// The law of a time that is of one of these laws, each as often as its weight says. Times are those in the middle
+    /// of so many equal shares.
+    pub(super) fn mixture<'a>(laws: impl Iterator<Item = (f64, &'a Self)> + Clone) -> Self {
+        /// Times of the whole mixture.
+        const TIMES: f64 = 16_384.0;
+        let all: f64 = laws.clone().map(|(weight, _)| weight).sum();
+        let mut times = Vec::new();
+        let mut weight_so_far = 0.0;
+        for (weight, law) in laws {
+            let begin = times.len();
+            weight_so_far += weight;
+            let end = (weight_so_far / all * TIMES).round();
+            let count = (end - begin as f64).max(0.0);
+            let mut point = 0.5;
+            while point < count {
+                times.push(law.at(point / count));
+                point += 1.0;
+            }
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        if times.is_empty() { Self::Constant(0.0) } else { Self::Empirical(times.into()) }
+    }
+
     /// The time below which a share `u` (between 0 and 1, both excluded) of the times lie [ns].
     #[inline]
     pub(super) fn at(&self, u: f64) -> f64 {

@@ -28,6 +28,8 @@ pub struct RequestTrace {
     pub start: Option<Timestamp>,
     /// In order of time.
     pub rows: TraceRows,
+    /// Names of the classes of requests, by the numbers that rows have for them, from 1 on; none if it does not tell.
+    pub classes: Vec<Box<str>>,
 }
 
 /// Rates over time: 16 bytes an interval.
@@ -43,7 +45,7 @@ pub struct RateTrace {
     pub end: SimTime,
 }
 
-/// The size of a request to a language model, 0 where a trace does not tell, and what it begins like.
+/// The size of a request to a language model, 0 where a trace does not tell, what it begins like, and its class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tokens {
     /// Tokens of the prompt.
@@ -52,12 +54,14 @@ pub struct Tokens {
     pub output: u32,
     /// The session that it is of: requests of one begin alike; 0 where the trace does not tell.
     pub session: u32,
+    /// The number of its class, from 1 on; 0 where the trace does not tell.
+    pub class: u16,
 }
 
 impl Tokens {
     /// Those of a request of no session.
     pub const fn of(prompt: u32, output: u32) -> Self {
-        Self { prompt, output, session: 0 }
+        Self { prompt, output, session: 0, class: 0 }
     }
 }
 
@@ -144,12 +148,17 @@ struct Collector {
     starts: Vec<SimTime>,
     amounts: Vec<f64>,
     has_rates: bool,
+    classes: Vec<Box<str>>,
 }
 
 impl Recipient for Collector {
     fn start(&mut self, start: Option<Timestamp>) -> io::Result<()> {
         self.start = start;
         Ok(())
+    }
+
+    fn class(&mut self, name: &str) {
+        self.classes.push(name.into());
     }
 
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()> {
@@ -174,14 +183,15 @@ impl Collector {
             starts: Vec::new(),
             amounts: Vec::new(),
             has_rates: false,
+            classes: Vec::new(),
         }
     }
 
     fn finish(self) -> Result<Trace, String> {
-        let Self { start, requests, has_requests, starts, amounts, has_rates } = self;
+        let Self { start, requests, has_requests, starts, amounts, has_rates, classes } = self;
         if amounts.is_empty() {
             let rows = requests.finish().map_err(|error| format!("cannot be kept: {error}"))?;
-            return Ok(Trace::Requests(Arc::new(RequestTrace { start, rows })));
+            return Ok(Trace::Requests(Arc::new(RequestTrace { start, rows, classes })));
         }
         if has_requests {
             return Err("requests and intervals are mixed; write one or the other".into());

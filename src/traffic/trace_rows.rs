@@ -15,7 +15,7 @@ pub const HELD_ROWS: usize = 1 << 20;
 const BLOCK_ROWS: usize = 1 << 12;
 
 /// Bytes of a row with tokens in a spool.
-const ROW_WITH_TOKENS: usize = 20;
+const ROW_WITH_TOKENS: usize = 24;
 
 /// Bytes that are too many for memory: they are appended first, and read at any place later.
 pub trait Spool: fmt::Debug + Send + Sync {
@@ -144,7 +144,7 @@ fn spooled(spool: Box<dyn Spool>, kept: &Kept, unwritten: &mut Vec<u8>) -> Kept 
 fn write_row(bytes: &mut Vec<u8>, row_bytes: usize, at: SimTime, tokens: Tokens) {
     bytes.extend_from_slice(&at.as_nanos().to_le_bytes());
     if row_bytes == ROW_WITH_TOKENS {
-        for number in [tokens.prompt, tokens.output, tokens.session] {
+        for number in [tokens.prompt, tokens.output, tokens.session, tokens.class.into()] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -155,8 +155,10 @@ fn read_row(bytes: &[u8]) -> (SimTime, Tokens) {
         bytes.get(from..from + 4).and_then(|four| four.try_into().ok()).unwrap_or_default()
     };
     let [low, high] = [word(0), word(4)].map(|word| i64::from(u32::from_le_bytes(word)));
-    let [prompt, output, session] = [word(8), word(12), word(16)].map(u32::from_le_bytes);
-    (SimTime::from_nanos(low | high << 32), Tokens { prompt, output, session })
+    let [prompt, output, session, class] =
+        [word(8), word(12), word(16), word(20)].map(u32::from_le_bytes);
+    let class = u16::try_from(class).unwrap_or(0);
+    (SimTime::from_nanos(low | high << 32), Tokens { prompt, output, session, class })
 }
 
 impl TraceRows {
@@ -316,8 +318,12 @@ mod tests {
     fn rows(count: u32, has_tokens: bool, new_spool: Option<NewSpool>) -> TraceRows {
         let mut writer = RowWriter::new(100, new_spool);
         for row in 0..count {
-            let tokens =
-                has_tokens.then_some(Tokens { prompt: row, output: row + 1, session: row + 2 });
+            let tokens = has_tokens.then_some(Tokens {
+                prompt: row,
+                output: row + 1,
+                session: row + 2,
+                class: 3,
+            });
             writer.push(at(row), tokens).expect("taken");
         }
         writer.finish().expect("written")
@@ -346,8 +352,7 @@ mod tests {
         for count in [50, 5_000] {
             let mut writer = RowWriter::new(100, Some(|| Ok(Box::new(Memory::default()))));
             for row in 0..count {
-                let tokens =
-                    (row != count - 2).then_some(Tokens { prompt: 1, output: 1, session: 1 });
+                let tokens = (row != count - 2).then_some(Tokens::of(1, 1));
                 writer.push(at(row), tokens).expect("taken");
             }
             let rows = writer.finish().expect("written");

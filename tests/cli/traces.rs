@@ -42,6 +42,44 @@ fn a_service_without_spans_costs_what_its_callers_wait_for_it() {
     assert!(others.contains("- {service: shop/ads, timeout: 5s, cacheHitRate: 0.333}"), "{text}");
 }
 
+/// Operations of a service are classes of its requests, each with its own time and calls; a call names the class that it
+/// is of, where the service called has some.
+#[test]
+fn operations_become_classes_of_requests() {
+    let shop = Shop::with("", &manifests());
+    // Every second trace is of another operation of both services.
+    let text = otlp();
+    let is_other =
+        |line: &str| [2, 4, 6, 8, 10].iter().any(|trace| line.contains(&format!("{trace:032x}")));
+    let renamed = |line: &str| line.replace("GET /", "POST /buy").replace("cart.Get", "cart.Put");
+    let lines =
+        text.lines().map(|line| if is_other(line) { renamed(line) } else { line.to_owned() });
+    shop.write("traces.jsonl", lines.collect::<Vec<_>>().join("\n"));
+    let ran = shop.run(&["init", "web.yaml", "--force", "--traces", "traces.jsonl"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = shop.read("scenario.yaml");
+    let (_, web) = text.split_once("workload: Deployment/shop/web").expect("web");
+    for says in [
+        "      classes:\n",
+        "        - name: \"GET /\"\n          weight: ",
+        "        - name: \"POST /buy\"\n          weight: ",
+        "class: \"cart.Get\"",
+        "class: \"cart.Put\"",
+    ] {
+        assert!(web.contains(says), "{says}: {text}");
+    }
+    assert!(text.contains(".requests.classes"), "measured: {text}");
+    let ran = shop.run(&["run", "scenario.yaml", "--set", "duration=10m", "-o", "json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    let services = report["services"].as_array().expect("services");
+    let web = services.iter().find(|one| one["service"] == "shop/web").expect("web");
+    let classes = web["classes"].as_array().expect("classes");
+    assert_eq!(classes.len(), 2, "{classes:?}");
+    let arrived = |one: &serde_json::Value| one["arrived"].as_u64().expect("a count");
+    assert_eq!(classes.iter().map(arrived).sum::<u64>(), arrived(web));
+}
+
 /// web takes 50 ms, of which it asks cart from 10 to 30 (which asks a redis outside for 10 of its 16), and in every
 /// second trace cart again from 25 to 40.
 fn rows(second: bool) -> Vec<Row> {

@@ -93,6 +93,7 @@ impl World {
                 retries: spec.retries,
                 policy: policy.policy(),
                 routes: service.route_traffic(streams),
+                model: None,
             }
         });
         let models = services.iter().map(|service| {

@@ -33,6 +33,7 @@ mod named_nodes;
 mod node_autoscaling;
 mod own_cpu;
 mod pod_engines;
+mod request_classes;
 mod request_path;
 mod routes;
 mod routes_at_run_time;

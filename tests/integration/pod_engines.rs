@@ -108,7 +108,8 @@ impl World {
         let row = |request: &Request| {
             (at_millis(request.at), Some(Tokens::of(request.cpu, request.wait)))
         };
-        let trace = RequestTrace { start: None, rows: requests.iter().map(row).collect() };
+        let trace =
+            RequestTrace { rows: requests.iter().map(row).collect(), ..RequestTrace::default() };
         let spec: TrafficSpec =
             serde_json::from_value(json!({"service": "a", "load": {"trace": "t"}}))
                 .expect("settings");

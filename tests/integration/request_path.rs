@@ -282,6 +282,7 @@ fn traffic_of(spec: &Value, policy: ServicePolicy) -> Traffic {
         retries: None,
         policy,
         routes: Vec::new(),
+        model: None,
     };
     let model: RequestModelSpec =
         serde_json::from_value(json!({"cpuTime": "1ms"})).expect("settings");

@@ -179,7 +179,10 @@ fn simulate(node: &Node) -> Vec<(f64, f64)> {
     let streams = Streams::new(1);
     let service = |(index, pod): (usize, &Pod)| {
         let row = |(at, cpu): &(i64, u32)| (at_millis(*at), Some(Tokens::of(*cpu, 0)));
-        let trace = RequestTrace { start: None, rows: pod.requests.iter().map(row).collect() };
+        let trace = RequestTrace {
+            rows: pod.requests.iter().map(row).collect(),
+            ..RequestTrace::default()
+        };
         let spec =
             json!({"service": format!("s{index}"), "load": {"trace": "t"}, "timeout": "10h"});
         let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");

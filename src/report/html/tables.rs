@@ -46,10 +46,19 @@ pub fn services(report: &Report) -> String {
     if report.services.is_empty() {
         return String::new();
     }
-    let rows = report.services.iter().map(|service| {
-        let mut row = row(1, cells::latencies(service));
-        row.push(Cell::Figure(percent_or_absent(service.availability_by_requests)));
+    let with_availability = |cells: [String; 9], available: Option<f64>| {
+        let mut row = row(1, cells);
+        row.push(Cell::Figure(percent_or_absent(available)));
         row
+    };
+    let rows = report.services.iter().flat_map(|service| {
+        let own = with_availability(cells::latencies(service), service.availability_by_requests);
+        let classes = service.classes.iter().map(move |class| {
+            let mut cells = cells::latencies_of_class(class);
+            cells[0] = format!("{} / {}", service.service, class.class);
+            with_availability(cells, class.availability_by_requests)
+        });
+        std::iter::once(own).chain(classes)
     });
     let heads =
         ["Service", "Requests", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max", "Available"];

@@ -3,7 +3,7 @@
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::cells;
 use crate::figures::{
-    ABSENT, WARM_UP_NOTE, causes, clock, count, counted, latency, number, percent,
+    ABSENT, WARM_UP_NOTE, causes, causes_of, clock, count, counted, latency, number, percent,
     percent_or_absent, span,
 };
 use crate::model::{Balancing, Latency, Report, ServiceReport};
@@ -25,12 +25,16 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
     );
     for service in report.services.iter().take(ROWS) {
         table.row(cells::latencies(service));
+        for class in service.classes.iter().take(ROWS) {
+            table.row(cells::latencies_of_class(class));
+        }
     }
     let mut rows = table.lines().into_iter();
     let mut lines = vec![style.paint(Paint::Heading, "SERVICES  latency of answered requests")];
     lines.extend(rows.next().map(|header| style.paint(Paint::Dim, &header)));
-    for (service, row) in report.services.iter().zip(rows) {
-        lines.push(row);
+    for service in report.services.iter().take(ROWS) {
+        let shown = 1 + service.classes.len().min(ROWS);
+        lines.extend(rows.by_ref().take(shown));
         lines.extend(outcomes(service, style));
     }
     lines.extend(more(report.services.len(), "service", style));
@@ -90,6 +94,16 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let paint = if failed > 0 { Paint::Bad } else { Paint::Plain };
     let mut lines = painted(&paragraph("    outcome    ", &outcome), paint, style);
 
+    for class in service.classes.iter().filter(|class| class.failed() > 0).take(ROWS) {
+        let text = format!(
+            "{}: {} of {} failed: {}",
+            class.class,
+            count(class.failed()),
+            counted(class.arrived, "request"),
+            causes_of(&class.failed_by_cause),
+        );
+        lines.extend(painted(&paragraph("    class      ", &text), Paint::Bad, style));
+    }
     if let Some(retries) = service.retries {
         let each = number(retries as f64 / service.arrived.max(1) as f64);
         let text = format!("{}, {each} for each request", counted(retries, "further attempt"));

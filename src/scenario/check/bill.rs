@@ -48,6 +48,12 @@ impl Checker<'_> {
                 let place = list.item(index);
                 self.error(&place.field("service"), message, "name a service with traffic");
             }
+            let of_service = list.item(index);
+            let classes = of_service.field("classes");
+            for (position, class) in one.classes.iter().enumerate() {
+                let place = classes.item(position);
+                self.class_exists(&place.field("class"), &one.service.0, &class.class);
+            }
         }
         let twice = bill.leave_out.iter().enumerate();
         for (index, part) in twice {

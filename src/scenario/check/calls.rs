@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Checker;
+use super::{Checker, listed};
 use crate::workloads::Workload;
-use cluster::ObjectReference;
+use cluster::{NamespacedName, ObjectReference};
 use manifest::FieldPath;
 use traffic::{CallSpec, RequestModelSpec};
 
@@ -35,6 +35,14 @@ impl Checker<'_> {
         for (position, call) in requests.into_iter().flat_map(|model| &model.calls).enumerate() {
             self.call(&list.item(position), caller, call);
         }
+        let classes = requests_path.field("classes");
+        for (index, class) in requests.into_iter().flat_map(|model| &model.classes).enumerate() {
+            let class_path = classes.item(index);
+            let list = class_path.field("calls");
+            for (position, call) in class.calls.iter().flatten().enumerate() {
+                self.call(&list.item(position), caller, call);
+            }
+        }
     }
 
     fn call(&mut self, path: &FieldPath, caller: &Workload, call: &CallSpec) {
@@ -58,6 +66,9 @@ impl Checker<'_> {
                 format!("add `workloads: [{{workload: {workload}, requests: {{cpuTime: 20ms}}}}]`"),
             );
         }
+        if let Some(class) = &call.class {
+            self.class_exists(&path.field("class"), service, class);
+        }
         let mut seen = BTreeSet::new();
         if behind.iter().any(|one| self.leads_to(one, &caller.workload, &mut seen)) {
             self.error(
@@ -65,6 +76,21 @@ impl Checker<'_> {
                 format!("the call comes back to {}, so that it would never end", caller.workload),
                 "leave out one call of the circle",
             );
+        }
+    }
+
+    /// The requests to a service are of classes, one of which is this.
+    pub(super) fn class_exists(&mut self, path: &FieldPath, service: &NamespacedName, class: &str) {
+        let behind: Vec<&ObjectReference> = self.ever.workloads_behind(service).collect();
+        let described = self.text.scenario.workloads.iter();
+        let models = described
+            .filter(|row| behind.contains(&&row.workload))
+            .flat_map(Workload::models)
+            .flat_map(|model| &model.classes);
+        let names: Vec<String> = models.map(|class| class.name.clone()).collect();
+        if self.is_complete && !names.iter().any(|name| name == class) {
+            let help = listed("classes of its requests", names.into_iter());
+            self.error(path, format!("requests to {service} have no class {class}"), help);
         }
     }
 
@@ -84,7 +110,7 @@ impl Checker<'_> {
         let described = self.text.scenario.workloads.iter().filter(|row| row.workload == *from);
         let called = described
             .flat_map(Workload::models)
-            .flat_map(|model| &model.calls)
+            .flat_map(RequestModelSpec::all_calls)
             .map(|call| &call.service.0);
         let next: Vec<ObjectReference> =
             called.flat_map(|service| self.ever.workloads_behind(service)).cloned().collect();

@@ -2,8 +2,10 @@
 
 use super::Checker;
 use crate::objectives::{CostObjective, Objective, ServiceObjective};
+use cluster::NamespacedName;
 use engine::SimDuration;
 use manifest::FieldPath;
+use traffic::{ArrivalProcess, TrafficSpec};
 
 impl Checker<'_> {
     /// What must hold.
@@ -20,6 +22,10 @@ impl Checker<'_> {
 
     fn service_objective(&mut self, path: &FieldPath, objective: &ServiceObjective) {
         self.service_exists(&path.field("service"), &objective.service.0);
+        if let Some(class) = &objective.class {
+            self.class_exists(&path.field("class"), &objective.service.0, class);
+            self.has_no_flow(&path.field("class"), &objective.service.0);
+        }
         let latency = path.field("latency");
         let time_out = self.longest_time_out();
         for (figure, limit) in objective.latency.limits() {
@@ -58,6 +64,20 @@ impl Checker<'_> {
                 let help = format!("write {} for the ratio {percent}", percent * 100.0);
                 self.warn(&path, message, help);
             }
+        }
+    }
+
+    /// A flow knows no classes apart.
+    fn has_no_flow(&mut self, path: &FieldPath, service: &NamespacedName) {
+        let mut traffic = self.text.scenario.traffic.iter();
+        let is_flow = |one: &TrafficSpec| one.arrivals == Some(ArrivalProcess::Fluid);
+        if traffic.any(|one| one.service.0 == *service && is_flow(one)) {
+            self.error(
+                path,
+                "requests that flow (`arrivals: fluid`) are worked off by the mean of their classes, and not counted \
+                 by class",
+                "leave out `class`, or let the requests come one by one",
+            );
         }
     }
 

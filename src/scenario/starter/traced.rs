@@ -9,8 +9,8 @@ use cluster::{NamespacedName, ObjectReference};
 use engine::{SimDuration, format_duration};
 use traffic::spans::{Observation, ObservedCall, ObservedClass, ObservedService};
 
-/// Kinds of requests that a comment names.
-const NAMED_KINDS: usize = 6;
+/// Classes of requests that are written; the rest is one more, which is as all together.
+const CLASSES: usize = 8;
 /// The shortest time that is told apart from none [s].
 const SHORTEST: f64 = 1e-6;
 
@@ -42,8 +42,15 @@ pub struct TracedService {
     /// Their names.
     waits_for: BTreeSet<String>,
     pub(super) calls: Vec<TracedCall>,
-    /// Kinds of requests: name, how many, own time [s].
-    kinds: Vec<(String, u64, f64)>,
+    /// Kinds of requests, each as if there were no others; at least two, or none.
+    classes: Vec<TracedClass>,
+}
+
+/// Requests of one kind.
+#[derive(Clone, Debug, PartialEq)]
+struct TracedClass {
+    name: String,
+    figures: TracedService,
 }
 
 /// A call to a Service among the manifests.
@@ -53,6 +60,8 @@ pub(super) struct TracedCall {
     times: u32,
     share: f64,
     with_previous: bool,
+    /// The class of the request, if the service is told to have it.
+    class: Option<String>,
 }
 
 impl TracedCall {
@@ -89,32 +98,26 @@ impl Traced {
                 continue;
             };
             let Some(class) = service.classes.first() else { continue };
-            let mut row = TracedService::of(service, class, cpu_share);
-            let mut waiting = Waiting::default();
-            for call in &class.calls {
-                let found = find(&call.service, by_name(&call.service));
+            let callee = |call: &ObservedCall| {
                 // A pod that asks its own Service would wait for itself.
-                let Some((callee, answers)) = found.filter(|(_, callee)| *callee != workload)
-                else {
-                    row.waits_for.insert(call.service.clone());
-                    waiting.add(call);
-                    continue;
-                };
-                if call.class.is_none() {
+                let found = find(&call.service, by_name(&call.service));
+                found.filter(|(_, callee)| *callee != workload)
+            };
+            for call in class.calls.iter().filter(|call| call.class.is_none()) {
+                if let Some((_, answers)) = callee(call) {
                     silent.entry(answers).or_default().add(call, class.requests);
                 }
-                row.calls.push(TracedCall {
-                    service: callee,
-                    times: call.times,
-                    share: call.share,
-                    with_previous: call.with_previous && !row.calls.is_empty(),
-                });
             }
-            row.wait = waiting.figures();
+            let mut row = TracedService::of(service, class, cpu_share).with_calls(class, callee);
             let kinds = apart.services.iter().find(|one| one.name == service.name);
-            let kinds = kinds.into_iter().flat_map(|one| &one.classes);
-            row.kinds =
-                kinds.map(|kind| (kind.name.clone(), kind.requests, kind.own_seconds)).collect();
+            let kinds = kinds.map_or(&[][..], |one| &one.classes);
+            if kinds.len() > 1 {
+                let of_kind = |kind: &ObservedClass| TracedClass {
+                    name: kind.name.clone(),
+                    figures: TracedService::of(service, kind, cpu_share).with_calls(kind, callee),
+                };
+                row.classes = kinds.iter().map(of_kind).collect();
+            }
             // Of several services in one workload the one with the most requests.
             let place = traced.by_workload.entry(workload).or_insert_with(|| row.clone());
             if place.requests < row.requests {
@@ -124,7 +127,27 @@ impl Traced {
         for (workload, silent) in silent {
             traced.by_workload.entry(workload).or_insert_with(|| silent.service(cpu_share));
         }
+        traced.drop_unknown_classes(inventory);
         traced
+    }
+
+    /// Calls name no class that the service which they go to will not have.
+    fn drop_unknown_classes(&mut self, inventory: &Inventory) {
+        let written: BTreeMap<ObjectReference, Vec<String>> = self
+            .by_workload
+            .iter()
+            .map(|(workload, one)| (workload.clone(), one.written_classes()))
+            .collect();
+        let has = |service: &NamespacedName, class: &String| {
+            let mut behind = inventory.workloads_behind(service);
+            behind.any(|one| written.get(one).is_some_and(|classes| classes.contains(class)))
+        };
+        for row in self.by_workload.values_mut() {
+            let of_classes = row.classes.iter_mut().flat_map(|one| &mut one.figures.calls);
+            for call in of_classes.chain(&mut row.calls) {
+                call.class = call.class.take().filter(|class| has(&call.service, class));
+            }
+        }
     }
 
     /// Workloads that were found in the traces and have spans of their own.
@@ -162,8 +185,38 @@ impl TracedService {
             wait: None,
             waits_for: BTreeSet::new(),
             calls: Vec::new(),
-            kinds: Vec::new(),
+            classes: Vec::new(),
         }
+    }
+
+    /// With the calls of a kind of requests; `find` knows the Service and the workload of each among the manifests.
+    fn with_calls(
+        mut self,
+        class: &ObservedClass,
+        find: impl Fn(&ObservedCall) -> Option<(NamespacedName, ObjectReference)>,
+    ) -> Self {
+        let mut waiting = Waiting::default();
+        for call in &class.calls {
+            let Some((service, _)) = find(call) else {
+                self.waits_for.insert(call.service.clone());
+                waiting.add(call);
+                continue;
+            };
+            self.calls.push(TracedCall {
+                service,
+                times: call.times,
+                share: call.share,
+                with_previous: call.with_previous && !self.calls.is_empty(),
+                class: call.class.clone(),
+            });
+        }
+        self.wait = waiting.figures();
+        self
+    }
+
+    /// Names of the classes that are written for it.
+    fn written_classes(&self) -> Vec<String> {
+        self.classes.iter().take(CLASSES).map(|class| class.name.clone()).collect()
     }
 
     /// CPU time of a request [s].
@@ -183,7 +236,8 @@ impl TracedService {
     fn settings(&self) -> Vec<&'static str> {
         let waits = self.waiting().map(|_| "waitTime");
         let calls = (!self.calls.is_empty()).then_some("calls");
-        std::iter::once("cpuTime").chain(waits).chain(calls).collect()
+        let classes = (!self.classes.is_empty()).then_some("classes");
+        std::iter::once("cpuTime").chain(waits).chain(calls).chain(classes).collect()
     }
 
     /// Writes its request model.
@@ -212,7 +266,6 @@ impl TracedService {
                  # gone, a call that fails), and never by a share."
             )?;
         }
-        self.write_kinds(out)?;
         writeln!(out, "      cpuTime: {}", law(self.cpu_seconds(), self.own_cv))?;
         if let Some((mean, cv)) = self.waiting() {
             if !self.waits_for.is_empty() {
@@ -225,33 +278,26 @@ impl TracedService {
             }
             writeln!(out, "      waitTime: {}", law(mean, cv))?;
         }
-        self.write_calls(out)
+        if !self.calls.is_empty() {
+            writeln!(
+                out,
+                "      # MEASURED: whom a request calls, in this order; cacheHitRate is the share of requests that do not."
+            )?;
+        }
+        self.write_calls("      ", out)?;
+        self.write_classes(out)
     }
 
-    fn write_kinds(&self, out: &mut String) -> fmt::Result {
-        if self.kinds.len() < 2 {
-            return Ok(());
-        }
-        writeln!(out, "      # The figures are those of all its requests together. Of each kind:")?;
-        for (name, requests, own_seconds) in self.kinds.iter().take(NAMED_KINDS) {
-            let percent = *requests as f64 / self.requests as f64 * 100.0;
-            let own = format_duration(rounded(*own_seconds));
-            writeln!(out, "      #   {percent:.1} % {}: {own}", comment(name))?;
-        }
-        Ok(())
-    }
-
-    fn write_calls(&self, out: &mut String) -> fmt::Result {
+    fn write_calls(&self, indent: &str, out: &mut String) -> fmt::Result {
         if self.calls.is_empty() {
             return Ok(());
         }
-        writeln!(
-            out,
-            "      # MEASURED: whom a request calls, in this order; cacheHitRate is the share of requests that do not."
-        )?;
-        writeln!(out, "      calls:")?;
-        for TracedCall { service, times, share, with_previous } in &self.calls {
+        writeln!(out, "{indent}calls:")?;
+        for TracedCall { service, times, share, with_previous, class } in &self.calls {
             let mut more = String::new();
+            if let Some(class) = class {
+                write!(more, ", class: {}", quoted(class))?;
+            }
             if *times > 1 {
                 write!(more, ", times: {times}")?;
             }
@@ -262,10 +308,48 @@ impl TracedService {
             if *with_previous {
                 more += ", withPrevious: true";
             }
-            writeln!(out, "        - {{service: {service}, timeout: 5s{more}}}")?;
+            writeln!(out, "{indent}  - {{service: {service}, timeout: 5s{more}}}")?;
         }
         Ok(())
     }
+
+    /// Writes the kinds of its requests as classes.
+    fn write_classes(&self, out: &mut String) -> fmt::Result {
+        if self.classes.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "      # MEASURED: each operation by itself; weight is the number of its requests. What is above is of all together."
+        )?;
+        writeln!(out, "      classes:")?;
+        for TracedClass { name, figures } in self.classes.iter().take(CLASSES) {
+            writeln!(out, "        - name: {}", quoted(name))?;
+            writeln!(out, "          weight: {}", figures.requests)?;
+            writeln!(out, "          cpuTime: {}", law(figures.cpu_seconds(), figures.own_cv))?;
+            let (mean, cv) = figures.waiting().unwrap_or_default();
+            if mean > 0.0 {
+                writeln!(out, "          waitTime: {}", law(mean, cv))?;
+            } else if self.waiting().is_some() {
+                writeln!(out, "          waitTime: 0s")?;
+            }
+            if figures.calls.is_empty() && !self.calls.is_empty() {
+                writeln!(out, "          calls: []")?;
+            }
+            figures.write_calls("          ", out)?;
+        }
+        let rest: u64 = self.classes.iter().skip(CLASSES).map(|one| one.figures.requests).sum();
+        if rest > 0 {
+            writeln!(out, "        # The others, which are taken to be as all together.")?;
+            writeln!(out, "        - {{name: all others, weight: {rest}}}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A text in YAML, whatever is in it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// A service without spans, as its callers see it.

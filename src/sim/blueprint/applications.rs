@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::Blueprint;
 use crate::world::{App, AppPlan, CpuLoadStep, SidecarUsage};
-use cluster::Name;
+use cluster::{Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use kubelet::AppProfile;
-use manifest::Diagnostics;
+use manifest::{Diagnostics, read_manifests};
+use scenario::inventory::Inventory;
 use scenario::workloads::{ImageBehavior, Workload};
-use traffic::{RequestModelId, RequestModelSpec};
+use traffic::{RequestModel, RequestModelId, RequestModelSpec, ServiceTraffic};
 use units::{Bytes, MilliCpu, Quantity};
 
 /// The memory that an application uses, as a scenario says it.
@@ -92,6 +93,26 @@ impl Blueprint<'_> {
             app.others = Arc::clone(&others);
         }
         plan
+    }
+
+    /// The requests to each service are of the classes that the first of its workloads with classes has.
+    pub(super) fn add_classes(&self, traffic: &mut [(NamespacedName, ServiceTraffic)]) {
+        if !self.request_models.iter().any(RequestModel::has_classes) {
+            return;
+        }
+        let files = &self.resolved.files;
+        let mut inventory = Inventory::of(&files.manifests);
+        let applied = files.applies.values().flatten().cloned().collect::<Vec<_>>();
+        inventory.add(&read_manifests(&applied, &mut Diagnostics::default()));
+        let has_classes = |id: &RequestModelId| {
+            self.request_models.get(id.0 as usize).is_some_and(RequestModel::has_classes)
+        };
+        for (name, service) in traffic {
+            let plans = inventory.workloads_behind(name).filter_map(|one| self.apps.get(one));
+            let apps =
+                plans.flat_map(|plan| std::iter::once(&plan.default).chain(plan.images.values()));
+            service.model = apps.filter_map(|app| app.requests).find(has_classes);
+        }
     }
 
     fn position_of(&self, workload: &Workload) -> usize {

@@ -97,7 +97,7 @@ impl Blueprint<'_> {
                     Ok(arrivals) => {
                         let id = ids.next().expect("numbers do not end");
                         let ranges = entrance.ranges_of(&destination);
-                        let way = arrivals.routed(id, ranges, drawn.clone());
+                        let way = arrivals.routed(id, ranges, drawn.clone()).with_path(&spec.path);
                         let patience =
                             self.add_way(traffic, &destination, &url, way, (&policies, via));
                         entrance.add_way(id, destination, patience.map(|_| first));

@@ -245,7 +245,37 @@ impl Arrivals {
     /// numbers go it, until [`Traffic::reroute`](crate::Traffic::reroute) says otherwise. Users go no way but their own.
     pub fn routed(self, way: WayId, ranges: Vec<Range<f64>>, stream: Stream) -> Self {
         let all = Box::new(self);
-        Self::of(Source::Routed(Routed { all, stream, way, ranges, last: None, again: false }))
+        let (last, again, path) = (None, false, None);
+        Self::of(Source::Routed(Routed { all, stream, way, ranges, last, again, path }))
+    }
+
+    /// The same requests, if they go one way, all asking for this path.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        if let Source::Routed(routed) = &mut self.source {
+            routed.path = Some((path.into(), 0));
+        }
+        self
+    }
+
+    /// What is told of the classes of requests, names and paths, gets the numbers that the run has for it.
+    pub(super) fn number_classes(&mut self, number: &mut dyn FnMut(&str) -> u16) {
+        match &mut self.source {
+            Source::Requests(replay) => replay.number_classes(number),
+            Source::Routed(routed) => {
+                routed.all.number_classes(number);
+                if let Some((path, class)) = &mut routed.path {
+                    *class = number(path);
+                }
+            }
+            Source::Merged(merged) => {
+                merged.origins_mut().for_each(|origin| origin.number_classes(number));
+            }
+            Source::Spliced(spliced) => {
+                spliced.pieces_mut().for_each(|piece| piece.number_classes(number));
+            }
+            Source::Pattern(_) | Source::Rates(_) | Source::Nothing | Source::Flow(_) => {}
+        }
     }
 
     /// Arrivals of several origins together.

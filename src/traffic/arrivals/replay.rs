@@ -120,6 +120,8 @@ pub(super) struct Replay {
     /// What is still to come of rows before `row`, with the number of its draw.
     waiting: BinaryHeap<Reverse<(SimTime, u64, Tokens)>>,
     drawn: u64,
+    /// The numbers that the run has for the trace's classes; none where it does not care.
+    classes: Vec<u16>,
 }
 
 impl TraceLoad {
@@ -271,6 +273,7 @@ impl Replay {
             spread: load.spread(window.round, rows.1 - rows.0),
             waiting: BinaryHeap::new(),
             drawn: 0,
+            classes: Vec::new(),
         }
     }
 
@@ -299,6 +302,11 @@ impl Replay {
         }
     }
 
+    /// The trace's classes get the numbers that the run has for them.
+    pub fn number_classes(&mut self, number: &mut dyn FnMut(&str) -> u16) {
+        self.classes = self.trace.classes.iter().map(|name| number(name)).collect();
+    }
+
     /// When the next row comes, and its size, if it comes by `until`.
     fn next_row(&mut self, until: SimTime) -> Option<(SimTime, Tokens)> {
         if self.next.is_none() {
@@ -314,7 +322,11 @@ impl Replay {
             if self.round_start > until {
                 return None;
             }
-            let (at, tokens) = self.trace.rows.row(self.row, &mut self.reader)?;
+            let (at, mut tokens) = self.trace.rows.row(self.row, &mut self.reader)?;
+            if tokens.class > 0 {
+                let known = self.classes.get(usize::from(tokens.class) - 1);
+                tokens.class = known.copied().unwrap_or(0);
+            }
             self.next = Some((self.round_start + self.window.in_run(at), tokens));
         }
         self.next.filter(|(at, _)| *at <= until)

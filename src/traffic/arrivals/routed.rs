@@ -1,6 +1,7 @@
 //! Requests that are split among services by weight, and requests of several origins to one service.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Arrival, Arrivals, Source};
 use engine::random::open_unit;
@@ -21,6 +22,8 @@ pub(super) struct Routed {
     pub last: Option<(Arrival, f64)>,
     /// Whether it is to be looked at again, by other ranges.
     pub again: bool,
+    /// The path that they all ask for, and its number among the classes that are told.
+    pub path: Option<(Arc<str>, u16)>,
 }
 
 /// The number of a way that requests go, by which it gets other ranges.
@@ -41,10 +44,15 @@ impl Routed {
             return None;
         }
         loop {
-            let (arrival, drawn) = match self.last {
+            let (mut arrival, drawn) = match self.last {
                 Some(last) if std::mem::take(&mut self.again) => last,
                 _ => (self.all.next_known_by(until)?, open_unit(&mut self.stream)),
             };
+            if let Some((_, class)) = &self.path
+                && arrival.tokens.class == 0
+            {
+                arrival.tokens.class = *class;
+            }
             self.last = Some((arrival, drawn));
             if self.ranges.iter().any(|range| range.contains(&drawn)) {
                 return Some(arrival);
@@ -115,6 +123,10 @@ impl Arrivals {
 impl Merged {
     pub fn new(origins: impl IntoIterator<Item = Arrivals>) -> Self {
         Self { origins: origins.into_iter().map(|origin| (origin, None)).collect() }
+    }
+
+    pub fn origins_mut(&mut self) -> impl Iterator<Item = &mut Arrivals> {
+        self.origins.iter_mut().map(|(origin, _)| origin)
     }
 
     /// See [`Arrivals::next_known_by`]; none that lies later than `until`, as another origin may have

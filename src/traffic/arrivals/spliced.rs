@@ -79,6 +79,10 @@ impl Spliced {
         Self { pieces, current: 0 }
     }
 
+    pub(super) fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Arrivals> {
+        self.pieces.iter_mut().map(|(_, arrivals)| arrivals)
+    }
+
     /// See [`Arrivals::next_known_by`].
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         loop {

@@ -316,7 +316,7 @@ fn segment(
         figures: figures_of(&mut answers[*one]),
     }));
     let arrivals = requests.iter().map(|(at, _)| (SimTime::ZERO + (*at - start), None));
-    let trace = Arc::new(RequestTrace { start: None, rows: arrivals.collect() });
+    let trace = Arc::new(RequestTrace { rows: arrivals.collect(), ..RequestTrace::default() });
     Segment { trace, window, windows: busy }
 }
 

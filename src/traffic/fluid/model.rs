@@ -17,12 +17,32 @@ pub(super) struct Means {
 
 impl Means {
     pub(super) fn of(model: &RequestModel) -> Self {
+        if !model.classes.is_empty() {
+            return Self::of_classes(model);
+        }
         let (cpu, wait) = (model.cpu_law(), model.wait_law());
         Self {
             cpu: cpu.mean_nanos() * 1e-9,
             wait: wait.mean_nanos() * 1e-9,
             squared_cv: cpu.squared_cv(),
         }
+    }
+}
+
+impl Means {
+    /// Those of a request of any class, by weight.
+    fn of_classes(model: &RequestModel) -> Self {
+        let all: f64 = model.classes.iter().map(|class| class.weight).sum();
+        let (mut cpu, mut squared_cpu, mut wait) = (0.0, 0.0, 0.0);
+        for class in &model.classes {
+            let share = class.weight / all;
+            let of_class = Self::of(&class.model);
+            cpu += share * of_class.cpu;
+            squared_cpu += share * of_class.cpu * of_class.cpu * (1.0 + of_class.squared_cv);
+            wait += share * of_class.wait;
+        }
+        let squared_cv = if cpu > 0.0 { squared_cpu / (cpu * cpu) - 1.0 } else { 0.0 };
+        Self { cpu, wait, squared_cv }
     }
 }
 

@@ -17,8 +17,9 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     let at = Instant::parse_log_date(date)
         .ok_or_else(|| format!("{date:?} is no date such as 10/Oct/2000:13:55:36 -0700"))?;
     // What is no request line, such as the bytes of a scan, has no path.
-    let path = request.split(' ').nth(1).unwrap_or_default();
-    if !context.wants(path) {
+    let mut words = request.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !context.wants(method, path) {
         return Ok(None);
     }
     Ok(Some(Row::ended(at, What::Request(None), nanos_taken(rest))))

@@ -20,6 +20,8 @@ pub(super) enum Column {
     OutputTokens,
     /// The session of a request to a language model.
     Session,
+    /// The class of a request, by its name or by its path.
+    Class,
     /// Names one of several series whose counts add up.
     Series,
     /// Locust's name of a row: `Aggregated` holds the sum of the others.
@@ -27,7 +29,7 @@ pub(super) enum Column {
 }
 
 /// Names of columns in lower case, without anything but letters.
-const COLUMN_NAMES: [(Column, &[&str]); 10] = [
+const COLUMN_NAMES: [(Column, &[&str]); 11] = [
     (
         Column::Time,
         &["t", "ts", "tseconds", "timestamp", "time", "seconds", "arrival", "starttime"],
@@ -42,12 +44,13 @@ const COLUMN_NAMES: [(Column, &[&str]); 10] = [
     ),
     (Column::OutputTokens, &["outputtokens", "generatedtokens", "responsetokens", "outputlength"]),
     (Column::Session, &["session", "sessionid"]),
+    (Column::Class, &["class"]),
     (Column::Series, &["functionindex", "functionid", "series", "instance"]),
     (Column::Name, &["name"]),
 ];
 
 /// Words by which a person can name the content of a column.
-const MEANINGS: [(&str, Column); 9] = [
+const MEANINGS: [(&str, Column); 10] = [
     ("time", Column::Time),
     ("end", Column::End),
     ("duration", Column::Duration),
@@ -56,6 +59,7 @@ const MEANINGS: [(&str, Column); 9] = [
     ("prompt", Column::PromptTokens),
     ("output", Column::OutputTokens),
     ("session", Column::Session),
+    ("class", Column::Class),
     ("series", Column::Series),
 ];
 
@@ -85,7 +89,10 @@ impl FromStr for ColumnChoice {
 impl ColumnChoice {
     /// Whether it is of use only where requests are told one by one, as against counts of them.
     pub const fn is_of_single_requests(&self) -> bool {
-        matches!(self.column, Column::PromptTokens | Column::OutputTokens | Column::Session)
+        matches!(
+            self.column,
+            Column::PromptTokens | Column::OutputTokens | Column::Session | Column::Class
+        )
     }
 
     /// The content that it names.

@@ -12,7 +12,7 @@ use engine::{SimDuration, SimTime};
 const GAP_MAX: i64 = 10_000_000;
 
 /// Totals of a trace.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Calendar date of its time zero, if it is known.
     pub start: Option<jiff::Timestamp>,
@@ -28,6 +28,8 @@ pub struct Summary {
     pub prompt_tokens: u64,
     /// Tokens of all answers.
     pub output_tokens: u64,
+    /// Classes of requests with the number of each, most first; none if they are not told apart.
+    pub classes: Vec<(String, u64)>,
 }
 
 /// Writes the compact form.
@@ -40,6 +42,8 @@ pub struct Compact<W> {
     every: Option<SimDuration>,
     /// Requests may be of sessions.
     has_sessions: bool,
+    /// Requests may be of classes: these, by their numbers.
+    has_classes: bool,
     header: Header,
     summary: Summary,
     /// Requests in the interval that is being counted, and its number.
@@ -52,6 +56,7 @@ enum Header {
     Requests,
     RequestsWithTokens,
     RequestsWithSessions,
+    RequestsWithClasses,
     Counts,
     Rates,
 }
@@ -61,14 +66,23 @@ impl<W: Write> Compact<W> {
     pub fn new(output: W, origin: &str, every: Option<SimDuration>) -> Self {
         let origin = origin.replace(['\n', '\r'], " ");
         let summary = Summary::default();
-        let header = Header::Missing;
-        Self { output, origin, every, has_sessions: false, header, summary, counted: None }
+        Self {
+            output,
+            origin,
+            every,
+            has_sessions: false,
+            has_classes: false,
+            header: Header::Missing,
+            summary,
+            counted: None,
+        }
     }
 
     /// Writes the remaining rows, and returns the trace's totals.
     pub fn finish(mut self) -> io::Result<(W, Summary)> {
         self.end_count()?;
         self.output.flush()?;
+        self.summary.classes.sort_by_key(|(_, requests)| std::cmp::Reverse(*requests));
         Ok((self.output, self.summary))
     }
 
@@ -91,6 +105,7 @@ impl<W: Write> Compact<W> {
             Header::Requests => b"t_s\n",
             Header::RequestsWithTokens => b"t_s,prompt_tokens,output_tokens\n",
             Header::RequestsWithSessions => b"t_s,prompt_tokens,output_tokens,session\n",
+            Header::RequestsWithClasses => b"t_s,class\n",
             Header::Counts => b"t_s,requests\n",
             Header::Rates => b"t_s,rps\n",
         })
@@ -162,15 +177,39 @@ impl<W: Write> Recipient for Compact<W> {
         self.has_sessions = true;
     }
 
+    fn classes(&mut self) {
+        self.has_classes = true;
+    }
+
+    fn class(&mut self, name: &str) {
+        self.summary.classes.push((name.to_owned(), 0));
+    }
+
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()> {
         *self.summary.requests.get_or_insert(0.0) += 1.0;
         if let Some(tokens) = tokens {
             self.summary.prompt_tokens += u64::from(tokens.prompt);
             self.summary.output_tokens += u64::from(tokens.output);
         }
+        let class = tokens.and_then(|tokens| usize::from(tokens.class).checked_sub(1));
+        let class = class.and_then(|class| self.summary.classes.get_mut(class));
+        let class = class.map(|(name, requests)| {
+            *requests += 1;
+            quoted(name)
+        });
         if let Some(every) = self.every {
             self.head(Header::Counts)?;
             return self.count(nanos, every);
+        }
+        if self.has_classes {
+            if tokens.is_some_and(|tokens| tokens.prompt > 0 || tokens.output > 0) {
+                let message = "requests with tokens go to language models, which know no classes; leave one of the two out";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            self.head(Header::RequestsWithClasses)?;
+            self.line(nanos);
+            write_seconds(&mut self.output, nanos)?;
+            return writeln!(self.output, ",{}", class.unwrap_or_default());
         }
         self.head(match tokens {
             None => Header::Requests,
@@ -181,7 +220,7 @@ impl<W: Write> Recipient for Compact<W> {
         write_seconds(&mut self.output, nanos)?;
         match tokens {
             None => writeln!(self.output),
-            Some(Tokens { prompt, output, session }) => {
+            Some(Tokens { prompt, output, session, .. }) => {
                 write!(self.output, ",{prompt},{output}")?;
                 match self.header {
                     Header::RequestsWithSessions => writeln!(self.output, ",{session}"),
@@ -210,6 +249,15 @@ impl Summary {
     /// Calendar date of its end, if it is known.
     pub fn end_date(&self) -> Option<jiff::Timestamp> {
         date_after(self.start?, self.end.as_nanos())
+    }
+}
+
+/// A field of comma-separated values.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
     }
 }
 

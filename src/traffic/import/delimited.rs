@@ -70,6 +70,9 @@ pub(super) fn read_csv(
             if found.session.is_some() {
                 rows.recipient.sessions();
             }
+            if found.class.is_some() {
+                rows.recipient.classes();
+            }
             if !found.in_header {
                 rows.take(line, found.row(record))?;
             }
@@ -77,7 +80,11 @@ pub(super) fn read_csv(
             return Ok(());
         };
         has_rows = true;
-        rows.take(line, columns.row(record))
+        let mut row = columns.row(record);
+        if let (Some(at), Ok(Some(row))) = (columns.class, &mut row) {
+            rows.tell_class(row, record.get(at).unwrap_or_default());
+        }
+        rows.take(line, row)
     })?;
     for (minute, calls) in (0..).zip(minutes.map(|(_, sums)| sums).unwrap_or_default()) {
         let at = Instant { nanos: minute * 60_000_000_000, is_date: false };
@@ -119,7 +126,9 @@ pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Tr
             let at = Instant::parse(time)?;
             let millis = amount(field(record, 2)?)?;
             let took = nanos_of_seconds(millis / 1e3);
-            Ok(Some(Row::ended(at, What::Request(None), Some(took))))
+            let mut row = Row::ended(at, What::Request(None), Some(took));
+            rows.tell_route(&mut row, path);
+            Ok(Some(row))
         });
         rows.take(line, row)
     })
@@ -129,11 +138,16 @@ pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Tr
 pub(super) fn read_vegeta(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     const URL: usize = 9;
     for_each_record(input, |line, record| {
-        if record.get(URL).is_some_and(|url| !rows.wants(path_of_url(url))) {
+        let path = record.get(URL).map(path_of_url);
+        if path.is_some_and(|path| !rows.wants(path)) {
             return Ok(());
         }
-        let at = field(record, 0).and_then(Instant::parse);
-        rows.take(line, at.map(|at| Some(Row::new(at, What::Request(None)))))
+        let row = field(record, 0).and_then(Instant::parse).map(|at| {
+            let mut row = Row::new(at, What::Request(None));
+            rows.tell_route(&mut row, path.unwrap_or_default());
+            Some(row)
+        });
+        rows.take(line, row)
     })
 }
 
@@ -176,6 +190,7 @@ struct Columns {
     prompt_tokens: Option<usize>,
     output_tokens: Option<usize>,
     session: Option<usize>,
+    class: Option<usize>,
     series: Option<usize>,
     name: Option<usize>,
     /// How many there are.
@@ -222,6 +237,7 @@ impl Columns {
             prompt_tokens: position(Column::PromptTokens),
             output_tokens: position(Column::OutputTokens),
             session: position(Column::Session),
+            class: position(Column::Class),
             series: position(Column::Series),
             name: position(Column::Name),
             width: first.len(),
@@ -281,6 +297,7 @@ impl Columns {
                 Column::PromptTokens if !are_requests => format!("the rows are {rows}, which have no prompts"),
                 Column::OutputTokens if !are_requests => format!("the rows are {rows}, which have no answers"),
                 Column::Session if !are_requests => format!("the rows are {rows}, which have no sessions"),
+                Column::Class if !are_requests => format!("the rows are {rows}, which are of no class"),
                 Column::Series if are_requests => {
                     "the rows are requests, which do not add up; say which column holds their count or rate".into()
                 }
@@ -322,7 +339,7 @@ impl Columns {
         let tokens = if has_tokens {
             let (prompt, output) = (tokens(self.prompt_tokens)?, tokens(self.output_tokens)?);
             let session = self.session.and_then(|at| record.get(at)).map_or(0, session_number);
-            Some(Tokens { prompt, output, session })
+            Some(Tokens { session, ..Tokens::of(prompt, output) })
         } else {
             None
         };

@@ -39,6 +39,7 @@ const DURATIONS: [(&str, f64); 12] = [
 ];
 
 const PATHS: [&str; 6] = ["path", "uri", "request_uri", "url", "RequestPath", "request"];
+const METHODS: [&str; 4] = ["method", "request_method", "http_method", "RequestMethod"];
 const PROMPT_TOKENS: [&str; 3] = ["input_length", "prompt_tokens", "input_tokens"];
 const OUTPUT_TOKENS: [&str; 3] = ["output_length", "output_tokens", "completion_tokens"];
 
@@ -51,8 +52,15 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     };
     if let Some((_, Value::String(path))) = first_of(&object, &PATHS) {
         // nginx's $request is the whole request line.
-        let path = path.split(' ').nth(1).unwrap_or(path);
-        if !context.wants(path) {
+        let mut words = path.split(' ');
+        let (method, path) = match (words.next(), words.next()) {
+            (Some(method), Some(path)) => (method, path),
+            _ => (
+                first_of(&object, &METHODS).and_then(|(_, one)| one.as_str()).unwrap_or(""),
+                &**path,
+            ),
+        };
+        if !context.wants(method, path) {
             return Ok(None);
         }
     }
@@ -64,7 +72,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
             None => 0,
         };
         let (prompt, output) = (prompt.unwrap_or_default(), output.unwrap_or_default());
-        let tokens = Tokens { prompt, output, session };
+        let tokens = Tokens { session, ..Tokens::of(prompt, output) };
         let at = if name == "timestamp" { mooncake_time(value) } else { None };
         let at = at.map_or_else(|| instant(name, value), Ok)?;
         return Ok(Some(Row::new(at, What::Request(Some(tokens)))));
@@ -90,7 +98,7 @@ pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row
         return Err("a point without `data`".into());
     };
     let url = data.get("tags").and_then(|tags| tags.get("url")).and_then(Value::as_str);
-    if !context.wants(url.map_or("", path_of_url)) {
+    if !context.wants("", url.map_or("", path_of_url)) {
         return Ok(None);
     }
     let time = data.get("time").ok_or("a point without `data.time`")?;
@@ -104,7 +112,7 @@ pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row
 pub(super) fn vegeta_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
     let object = object(line)?;
     let url = object.get("url").and_then(Value::as_str);
-    if url.is_some_and(|url| !context.wants(path_of_url(url))) {
+    if url.is_some_and(|url| !context.wants("", path_of_url(url))) {
         return Ok(None);
     }
     let time = object.get("timestamp").ok_or("no field `timestamp`")?;
@@ -210,7 +218,7 @@ mod tests {
         let line = r#"{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}"#;
         let row = row(line, &all()).expect("right").expect("wanted");
         assert_eq!(row.at, Instant { nanos: 27_482_000_000, is_date: false });
-        assert_eq!(row.what, What::Request(Some(Tokens { prompt: 6955, output: 52, session: 1 })));
+        assert_eq!(row.what, What::Request(Some(Tokens { session: 1, ..Tokens::of(6955, 52) })));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod order;
 mod prometheus;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
@@ -185,6 +186,8 @@ pub struct ImportOptions {
     pub path: Option<String>,
     /// What columns hold whose names do not say it, where the rows have columns with names.
     pub columns: Vec<ColumnChoice>,
+    /// Whether requests are told apart by their method and path, where the rows tell these.
+    pub classes: bool,
 }
 
 impl ImportOptions {
@@ -196,6 +199,7 @@ impl ImportOptions {
             max_broken: 0.0,
             path: None,
             columns: Vec::new(),
+            classes: false,
         }
     }
 }
@@ -238,6 +242,13 @@ pub trait Recipient {
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
     /// That requests with tokens may be of sessions, even if the first ones are not; heard before any row.
     fn sessions(&mut self) {}
+    /// That requests may be of classes, even if the first ones are not; heard before any row.
+    fn classes(&mut self) {}
+    /// That a further class of requests is of this name; its number is one more than that of the one before, the first
+    /// being 1. Heard before any request of the class.
+    fn class(&mut self, name: &str) {
+        let _ = name;
+    }
     /// A request.
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
     /// A request that took so long, if the file tells (ns); passed on to [`Recipient::request`] by those
@@ -267,8 +278,13 @@ pub fn import(
         broken: BrokenRows::new(options.max_broken),
         order: InOrder::new(options.disorder, start),
         path: options.path.as_deref(),
+        tells_classes: options.classes,
+        classes: BTreeMap::new(),
         recipient,
     };
+    if options.classes && options.format.tells_paths() {
+        rows.recipient.classes();
+    }
     match options.format {
         Format::Csv => delimited::read_csv(input, &options.columns, &mut rows)?,
         Format::K6Csv => delimited::read_k6(input, &mut rows)?,
@@ -291,6 +307,9 @@ struct Rows<'a> {
     broken: BrokenRows,
     order: InOrder,
     path: Option<&'a str>,
+    tells_classes: bool,
+    /// Numbers of the classes of requests that were told so far, from 1 on.
+    classes: BTreeMap<Box<str>, u16>,
     recipient: &'a mut dyn Recipient,
 }
 
@@ -311,6 +330,34 @@ impl Rows<'_> {
         }
     }
 
+    /// The request of a row is of this class; one without a name is of any.
+    fn tell_class(&mut self, row: &mut Row, name: &str) {
+        let What::Request(tokens) = &mut row.what else { return };
+        // Rows of which one tells a class all tell one, or none.
+        let tokens = tokens.get_or_insert_default();
+        if name.is_empty() {
+            return;
+        }
+        // What comes late is seldom, and of so many classes none counts.
+        let is_known = self.classes.contains_key(name) || self.classes.len() < CLASSES_MAX;
+        let name = if is_known { name } else { OTHER };
+        let class = self.classes.get(name).copied().unwrap_or_else(|| {
+            let number = u16::try_from(self.classes.len() + 1).unwrap_or(0);
+            self.classes.insert(name.into(), number);
+            self.recipient.class(name);
+            number
+        });
+        tokens.class = class;
+    }
+
+    /// The request of a row asks for this path, if classes are to be told.
+    fn tell_route(&mut self, row: &mut Row, path: &str) {
+        if self.tells_classes {
+            let route = if path.is_empty() { String::new() } else { route_of("", path) };
+            self.tell_class(row, &route);
+        }
+    }
+
     /// Whether a request with this path is wanted.
     fn wants(&self, path: &str) -> bool {
         self.path.is_none_or(|prefix| path.starts_with(prefix))
@@ -323,19 +370,47 @@ impl Rows<'_> {
     }
 }
 
+/// Classes that are told apart at most; requests of further ones are of the class [`OTHER`].
+const CLASSES_MAX: usize = 1_000;
+
+/// The class of what is not told apart.
+const OTHER: &str = "other";
+
 /// What a reader of single lines needs to know beside the line.
 #[derive(Debug, Default)]
 struct LineContext<'a> {
     /// Only requests whose path begins so.
     path: Option<&'a str>,
+    /// Whether the route is to be noted.
+    tells_classes: bool,
+    /// The route of the line that was read last.
+    route: RefCell<Option<String>>,
     /// What the lines before told.
     conversations: RefCell<Conversations>,
 }
 
 impl LineContext<'_> {
-    fn wants(&self, path: &str) -> bool {
+    /// Whether a request is wanted, whose route is noted.
+    fn wants(&self, method: &str, path: &str) -> bool {
+        if self.tells_classes && !path.is_empty() {
+            *self.route.borrow_mut() = Some(route_of(method, path));
+        }
         self.path.is_none_or(|prefix| path.starts_with(prefix))
     }
+}
+
+/// Method and path of a request, without its query and with `*` for segments that name one thing of many: numbers, and
+/// long words with digits, as identifiers are.
+fn route_of(method: &str, path: &str) -> String {
+    let path = path.split(['?', '#', ';']).next().unwrap_or_default();
+    let is_identifier = |segment: &str| {
+        let digits = segment.bytes().filter(u8::is_ascii_digit).count();
+        digits > 0 && (digits == segment.len() || segment.len() >= 10)
+    };
+    let segments =
+        path.split('/').map(|segment| if is_identifier(segment) { "*" } else { segment });
+    let path = segments.collect::<Vec<_>>().join("/");
+    if method.is_empty() { path } else { format!("{method} {path}") }
 }
 
 /// No line of a log is longer; what is longer is no log.
@@ -351,7 +426,8 @@ fn read_lines(
 ) -> Result<(), TraceError> {
     let mut bytes = Vec::new();
     let mut seconds = WholeSeconds::default();
-    let context = LineContext { path: rows.path, ..LineContext::default() };
+    let (path, tells_classes) = (rows.path, rows.tells_classes);
+    let context = LineContext { path, tells_classes, ..LineContext::default() };
     for line in 1.. {
         bytes.clear();
         let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes);
@@ -366,7 +442,11 @@ fn read_lines(
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        let row = row(text, &context).map(|row| row.map(|row| seconds.spread(line, row)));
+        let mut row = row(text, &context).map(|row| row.map(|row| seconds.spread(line, row)));
+        let route = context.route.take();
+        if let (true, Ok(Some(row))) = (tells_classes, &mut row) {
+            rows.tell_class(row, &route.unwrap_or_default());
+        }
         rows.take(line, row)?;
     }
     Ok(())

@@ -34,9 +34,9 @@ pub(super) struct InOrder {
 /// Content of a waiting row, in a form that has an order; equal times are told apart before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payload {
-    /// With the tokens of prompt and answer and the session, where the row tells them.
+    /// With the tokens of prompt and answer, the session and the class, where the row tells them.
     Request {
-        tokens: Option<[u32; 3]>,
+        tokens: Option<([u32; 3], u16)>,
         took: Option<i64>,
     },
     Interval {
@@ -136,8 +136,12 @@ impl InOrder {
         self.last = Some((nanos, payload));
         match payload {
             Payload::Request { tokens, took } => {
-                let tokens =
-                    tokens.map(|[prompt, output, session]| Tokens { prompt, output, session });
+                let tokens = tokens.map(|([prompt, output, session], class)| Tokens {
+                    prompt,
+                    output,
+                    session,
+                    class,
+                });
                 let taken = recipient.timed_request(nanos, tokens, took);
                 taken.map_err(|error| Refused::Output(Some(line), error))
             }
@@ -186,7 +190,7 @@ impl Payload {
     fn of(row: &Row) -> Self {
         match row.what {
             What::Request(tokens) => {
-                let tokens = tokens.map(|of| [of.prompt, of.output, of.session]);
+                let tokens = tokens.map(|of| ([of.prompt, of.output, of.session], of.class));
                 Self::Request { tokens, took: row.took }
             }
             What::Count(amount) => Self::Interval { bits: amount.to_bits(), is_rate: false },

@@ -232,3 +232,39 @@ fn the_compact_form_is_read_back_with_its_date() {
     assert_eq!(again, first);
     assert_eq!(again.start().map(|at| at.to_string()).as_deref(), Some("2023-11-16T12:00:00.25Z"));
 }
+
+/// The common form of an access log.
+fn log_line(second: u32, request: &str) -> String {
+    format!("10.0.0.1 - - [16/Nov/2023:14:00:{second:02} +0000] \"{request} HTTP/1.1\" 200 512\n")
+}
+
+#[test]
+fn requests_of_a_log_are_told_apart_by_method_and_path_without_identifiers() {
+    let log = [
+        log_line(1, "GET /cart/1234?x=1"),
+        log_line(2, "GET /cart/99"),
+        log_line(3, "POST /cart/3f2504e0-4f89"),
+        log_line(4, "GET /cart/items, all"),
+    ]
+    .concat();
+    let (written, summary, _) = imported(&log, |options| options.classes = true);
+    let rows: Vec<&str> = written.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(rows[..4], ["t_s,class", "0,GET /cart/*", "1,GET /cart/*", "2,POST /cart/*"]);
+    assert_eq!(rows[4], "3,\"GET /cart/items,\"");
+    assert_eq!(summary.classes[0], ("GET /cart/*".to_owned(), 2));
+    // What is written reads back the same.
+    let (again, of_again, _) = imported(&written, |_| {});
+    let rows_again: Vec<&str> = again.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!((rows_again, of_again.classes), (rows, summary.classes));
+    let (plain, without, _) = imported(&log, |_| {});
+    assert!(plain.contains("\nt_s\n") && without.classes.is_empty(), "{plain}");
+}
+
+#[test]
+fn after_a_thousand_classes_a_further_one_is_other() {
+    let rows: Vec<String> = (0..1_500).map(|row| format!("{row},class{row}\n")).collect();
+    let (written, summary, _) = imported(&format!("t_s,class\n{}", rows.concat()), |_| {});
+    assert_eq!(summary.classes[0], ("other".to_owned(), 500));
+    assert_eq!(summary.classes.len(), 1_001);
+    assert!(written.ends_with("1499,other\n"), "{}", &written[written.len() - 40..]);
+}

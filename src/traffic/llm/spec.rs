@@ -450,8 +450,8 @@ mod tests {
         // The median of a lognormal law of mean 50 and cv 1 is 50 / sqrt 2.
         assert_eq!(drawn, Tokens::of(300, 35));
         assert_eq!(requests.session(Tokens::default(), [0.5, 0.5]), 0);
-        let told = requests.size(Tokens { prompt: 990, output: 50, session: 3 }, [0.5, 0.5]);
-        assert_eq!(told, Some(Tokens { prompt: 990, output: 10, session: 3 }));
+        let told = requests.size(Tokens { session: 3, ..Tokens::of(990, 50) }, [0.5, 0.5]);
+        assert_eq!(told, Some(Tokens { session: 3, ..Tokens::of(990, 10) }));
         assert_eq!(told.map(|told| requests.session(told, [0.5, 0.5])), Some(3));
         assert_eq!(requests.size(Tokens::of(1000, 1), [0.5, 0.5]), None);
     }

@@ -98,11 +98,12 @@ impl Traffic {
         size: &RequestSize,
         endpoint: BackendId,
     ) -> Result<(Place, u32), FailureCause> {
-        let Self { backends, models, records, .. } = self;
+        let Self { backends, models, records, classes, .. } = self;
         // The address of a pod that is gone answers nothing.
         let Some(backend) = backends.get_mut(endpoint) else {
             return Ok((Place::Hanging(endpoint), 0));
         };
+        let model = classes.model_of(backend.model.0, size.tokens.class);
         let place = match backend.state {
             BackendState::Refusing => return Err(FailureCause::Refused),
             BackendState::Unreachable | BackendState::Gone => {
@@ -111,12 +112,11 @@ impl Traffic {
             }
             BackendState::Serving => {
                 let client = Client { service, attempt: attempt.position(), arrived: now };
-                let demand = models[backend.model.0 as usize].demand(size);
+                let demand = models[model as usize].demand(size);
                 backend.offer(now, client, size, demand, records)?;
                 Place::Pod(endpoint)
             }
         };
-        let model = backend.model.0;
         if matches!(place, Place::Pod(_)) {
             self.enter_pod(now, endpoint);
         }

@@ -28,6 +28,13 @@ pub(super) struct Call {
     pub attempt: Option<Id<Attempt>>,
 }
 
+impl Call {
+    /// The number of its class; 0 where requests are all alike.
+    pub const fn class(&self) -> u16 {
+        self.size.tokens.class
+    }
+}
+
 /// Caller of a service.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller {
@@ -47,7 +54,7 @@ pub(super) struct Attempt {
     pub service: u32,
     pub depth: u8,
     pub place: Place,
-    /// Number of the request model of its pod.
+    /// Number of the request model of its pod, or of what its class is there.
     pub model: u32,
     /// Calls of its own that are under way.
     pub pending: u32,
@@ -82,8 +89,17 @@ impl Traffic {
         let row = &mut network.edges[edge as usize];
         row.active += 1;
         let service = row.service as usize;
+        let told = if tokens.class > 0 { tokens.class } else { row.class };
+        let (class, patience, position) = match &mut network.services[service].mix {
+            Some(mix) => {
+                let class = mix.class_of(told);
+                (class, mix.timeout(class), mix.position(class))
+            }
+            None => (0, None, None),
+        };
+        let tokens = Tokens { class, ..tokens };
         let size = RequestSize::draw(tokens, &mut self.services[service].sizes);
-        self.records.services[service].arrived(now);
+        self.records.each(row.service, position, |record| record.arrived(now));
         let call = Call {
             edge,
             caller,
@@ -95,8 +111,16 @@ impl Traffic {
             attempt: None,
         };
         let id = network.calls.insert(call);
-        if let Some(at) = row.deadlines.push(now, id, &network.calls) {
+        // Whoever calls has a time-out of its own, and a route beside that of the class.
+        let patience = patience.filter(|_| !matches!(caller, Caller::Request(_)));
+        let is_of_route = edge as usize >= network.services.len();
+        if (patience.is_none() || is_of_route)
+            && let Some(at) = row.deadlines.push(now, id, &network.calls)
+        {
             network.enter(at, What::Deadline(edge));
+        }
+        if let Some(patience) = patience {
+            network.enter(now + patience, What::ClassDeadline(id));
         }
         if depth > DEPTH_MAX {
             self.end_call(now, id, Err(FailureCause::Dependency));
@@ -143,7 +167,9 @@ impl Traffic {
         call.is_retrying = true;
         edge.retrying += 1;
         let wait = retries.wait_before(call.retries, &mut edge.stream);
-        self.records.services[edge.service as usize].retried(call.made);
+        let mix = &network.services[edge.service as usize].mix;
+        let position = mix.as_ref().and_then(|mix| mix.position(call.class()));
+        self.records.each(edge.service, position, |record| record.retried(call.made));
         network.enter(now + wait, What::Retry(id));
     }
 
@@ -160,11 +186,12 @@ impl Traffic {
         edge.active -= 1;
         edge.retrying -= u64::from(call.is_retrying);
         let is_optional = edge.optional;
-        let record = &mut self.records.services[edge.service as usize];
-        match result {
+        let mix = &network.services[edge.service as usize].mix;
+        let position = mix.as_ref().and_then(|mix| mix.position(call.class()));
+        self.records.each(edge.service, position, |record| match result {
             Ok(()) => record.answered(call.made, now - call.made),
             Err(cause) => record.failed(call.made, cause),
-        }
+        });
         let parent = match call.caller {
             Caller::Client => return,
             Caller::User(group) => return network.think(now, group),
@@ -196,13 +223,19 @@ impl Traffic {
             let network = &mut self.network;
             let deadlines = &mut network.edges[position].deadlines;
             let Some(id) = deadlines.pop_due(now, &network.calls) else { break };
-            let attempt = network.calls.get_mut(id).and_then(|call| call.attempt.take());
-            let cause = attempt.map_or(FailureCause::Timeout, |one| self.abandon(now, one));
-            self.end_call(now, id, Err(cause));
+            self.give_up_call(now, id);
         }
         if let Some(at) = self.network.edges[position].deadlines.next() {
             self.network.enter(at, What::Deadline(edge));
         }
+    }
+
+    /// The caller of this call gives up, if it still waits.
+    pub(super) fn give_up_call(&mut self, now: SimTime, id: Id<Call>) {
+        let Some(call) = self.network.calls.get_mut(id) else { return };
+        let attempt = call.attempt.take();
+        let cause = attempt.map_or(FailureCause::Timeout, |one| self.abandon(now, one));
+        self.end_call(now, id, Err(cause));
     }
 
     /// An attempt makes its next calls; when there are none left, it is answered.

@@ -24,6 +24,8 @@ pub(crate) struct Edge {
     pub cache_hit_rate: f64,
     pub with_previous: bool,
     pub optional: bool,
+    /// What is told of the class of its calls, by number; 0 = nothing.
+    pub class: u16,
     /// Whether the service has the port that callers ask for: otherwise nobody answers.
     pub has_port: bool,
     /// Of cache hits, of back-off and of what further attempts take.
@@ -52,6 +54,7 @@ impl Edge {
             cache_hit_rate: 0.0,
             with_previous: false,
             optional: false,
+            class: 0,
             has_port: true,
             stream,
             active: 0,

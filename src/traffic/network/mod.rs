@@ -12,6 +12,7 @@ mod calendar;
 mod calls;
 mod deadlines;
 mod edge;
+mod graph;
 mod node_cpus;
 mod pods;
 mod work_queue;
@@ -22,10 +23,12 @@ use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
 pub(super) use edge::Edge;
+pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, Coming, Users};
 use super::backend::BackendId;
 use super::path::Traffic;
+use super::request_class::Mix;
 use super::trace::Tokens;
 use calendar::Calendar;
 use calls::{Attempt, Call, Caller};
@@ -85,6 +88,8 @@ struct NetworkService {
     work_queue: Option<WorkQueue>,
     /// Endpoints that get no requests for a while.
     ejected: Vec<BackendId>,
+    /// Absent if its requests are all alike.
+    mix: Option<Mix>,
 }
 
 /// Something that is due.
@@ -113,22 +118,26 @@ enum What {
     User(u32),
     /// A request comes by this route.
     Route(u32),
+    /// The client of this request may give up: its class says how long it waits.
+    ClassDeadline(Id<Call>),
 }
 
 impl Network {
-    /// The network of services with these edges; the first ones are those of the clients.
+    /// The network of services, each with whether it has a work queue and with the classes of its requests, and with
+    /// these edges; the first ones are those of the clients.
     pub(super) fn new(
-        services: usize,
+        services: impl Iterator<Item = (bool, Option<Mix>)>,
         edges: Vec<Edge>,
         edges_of_model: Vec<Range<u32>>,
         routes: Vec<Route>,
         names: Vec<String>,
-        work_queues: impl Iterator<Item = bool>,
     ) -> Self {
-        let mut services = vec![NetworkService::default(); services];
-        for (service, has_queue) in services.iter_mut().zip(work_queues) {
-            service.work_queue = has_queue.then(WorkQueue::default);
-        }
+        let service = |(has_queue, mix): (bool, Option<Mix>)| NetworkService {
+            work_queue: has_queue.then(WorkQueue::default),
+            mix,
+            ..NetworkService::default()
+        };
+        let services = services.map(service).collect();
         Self { edges, edges_of_model, services, names, routes, ..Self::default() }
     }
 
@@ -147,10 +156,15 @@ impl Network {
         self.services[service as usize].work_queue.is_some()
     }
 
-    /// When the requests to a service came that are under way.
-    pub(super) fn under_way(&self, service: u32) -> impl Iterator<Item = SimTime> + '_ {
+    /// When the requests to a service came that are under way, with the numbers of their classes.
+    pub(super) fn under_way(&self, service: u32) -> impl Iterator<Item = (SimTime, u16)> + '_ {
         let to_service = move |call: &&Call| self.edges[call.edge as usize].service == service;
-        self.calls.values().filter(to_service).map(|call| call.made)
+        self.calls.values().filter(to_service).map(|call| (call.made, call.class()))
+    }
+
+    /// The classes of the requests to a service; absent if they are all alike.
+    pub(super) fn mix(&self, service: u32) -> Option<&Mix> {
+        self.services[service as usize].mix.as_ref()
     }
 
     /// Users of a service begin to think.
@@ -214,6 +228,7 @@ impl Traffic {
                 What::Arrival(service) => self.client_call(event.at, service, until),
                 What::User(group) => self.user_call(event.at, group),
                 What::Route(route) => self.route_call(event.at, route, until),
+                What::ClassDeadline(call) => self.give_up_call(event.at, call),
             }
             self.settle_left(event.at);
         }

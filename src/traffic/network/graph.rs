@@ -1,0 +1,62 @@
+//! The graph of calls, as it is at the start: an edge for the clients of each service, for each call that requests
+//! make, and for each route.
+
+use super::{Edge, Network, Route};
+use crate::path::ServiceTraffic;
+use crate::request_class::Classes;
+use crate::request_model::RequestModel;
+use engine::Streams;
+
+/// The graph of calls. Services that are called and not there are added, so that calls to them fail.
+pub(crate) fn graph(
+    services: &mut Vec<ServiceTraffic>,
+    models: &[RequestModel],
+    classes: &mut Classes,
+    streams: Streams,
+) -> Network {
+    classes.number_arrivals(services);
+    for call in models.iter().flat_map(|model| &model.calls) {
+        let name = call.service.to_string();
+        if !services.iter().any(|service| service.name == name) {
+            services.push(ServiceTraffic::without_clients(name));
+        }
+    }
+    let mut edges: Vec<Edge> = (0..)
+        .zip(&*services)
+        .map(|(index, service)| {
+            let stream = streams.stream(&format!("retries of clients of {}", service.name), 0);
+            Edge::of_clients(index, service.timeout, service.retries, stream)
+        })
+        .collect();
+    let mut edges_of_model = Vec::with_capacity(models.len());
+    for (number, model) in (0..).zip(models) {
+        let count = |edges: &[Edge]| u32::try_from(edges.len()).expect("fewer than 2^32 calls");
+        let first = count(&edges);
+        for (place, call) in (0..).zip(&model.calls) {
+            let name = call.service.to_string();
+            let positions = services.iter().map(|service| &service.name);
+            let service = (0..).zip(positions).find(|(_, other)| **other == name);
+            let (caller, number) = classes.model_in_words(number);
+            let stream = streams.stream(&format!("calls {place} of {caller} to {name}"), number);
+            let class = call.class.as_ref().map_or(0, |class| classes.number(class));
+            let service = service.map_or(0, |(index, _)| index);
+            edges.push(Edge { class, ..Edge::of_model(call, service, stream) });
+        }
+        edges_of_model.push(first..count(&edges));
+    }
+    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+    let mut routes = Vec::new();
+    for (index, service) in (0..).zip(&mut *services) {
+        for route in service.routes.drain(..) {
+            routes.push(Route::new(route, index, &names, &mut edges, streams));
+        }
+    }
+    // All that is told of requests is known by now.
+    let own = services.iter().map(|service| {
+        // A flow is worked off by the mean of its classes.
+        let is_flow = service.arrivals.as_flow().is_some();
+        let mix = classes.mix(service, models, streams).filter(|_| !is_flow);
+        (service.policy.work_queue, mix)
+    });
+    Network::new(own, edges, edges_of_model, routes, names)
+}

@@ -1,0 +1,314 @@
+//! Classes of requests to one application: `GET /product` and `POST /checkout` differ in cost, calls and patience.
+//! Here is what a person writes about them, and which class a request is of.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::call_spec::CallSpec;
+use super::path::ServiceTraffic;
+use super::problem::Checks;
+use super::request_model::RequestModel;
+use super::time_law::TimeLaw;
+use engine::random::open_unit;
+use engine::{SimDuration, Stream, Streams};
+
+/// Classes of one request model at most.
+const CLASSES_MAX: usize = 100;
+
+/// One class of the requests to an application. What it does not say is as the model has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestClassSpec {
+    /// Its name, such as checkout or POST /checkout.
+    pub name: String,
+    /// Its part of the requests whose class nothing else tells, in proportion to the weights of the other classes.
+    /// Default 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0))]
+    pub weight: f64,
+    /// Requests under `ingress` whose path is this or lies under it are of this class, as a path of type Prefix has it;
+    /// of several classes the longest path counts.
+    pub path: Option<String>,
+    /// CPU time of a request on a whole core.
+    pub cpu_time: Option<TimeLaw>,
+    /// Time that a request waits without burning CPU.
+    pub wait_time: Option<TimeLaw>,
+    /// Requests to other services, instead of all those of the model; an empty list makes none.
+    pub calls: Option<Vec<CallSpec>>,
+    /// How long clients wait for the answer, instead of the `timeout` of their traffic; a route may end it sooner. A
+    /// service that calls waits as its call says.
+    pub timeout: Option<SimDuration>,
+}
+
+/// A class made ready.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RequestClass {
+    pub name: Arc<str>,
+    pub weight: f64,
+    pub path: Option<String>,
+    pub timeout: Option<SimDuration>,
+    /// What its requests cost and call.
+    pub model: RequestModel,
+}
+
+/// The classes of all requests by number, and what is told of requests by which services find their classes, such as
+/// paths: 1 is the first, 0 is that of a request of which nothing is told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Classes {
+    names: Vec<Box<str>>,
+    /// By model, then by class: the model of such a request in a pod of the model.
+    models: Vec<Vec<Option<u32>>>,
+    /// Of the models that were added for classes, from the first on: the model that has the class, and its name.
+    added: Vec<(u64, Arc<str>)>,
+}
+
+/// The classes of the requests to one service.
+#[derive(Clone, Debug)]
+pub(super) struct Mix {
+    classes: Vec<ClassOfMix>,
+    /// By number of what is told of a request, the position of its class in `classes`.
+    positions: Vec<Option<u16>>,
+    /// Draws the class of a request of which nothing tells it.
+    stream: Stream,
+}
+
+#[derive(Clone, Debug)]
+struct ClassOfMix {
+    number: u16,
+    name: Arc<str>,
+    /// The drawn numbers up to here, from where the class before ends, are its own.
+    up_to: f64,
+    timeout: Option<SimDuration>,
+}
+
+impl RequestClassSpec {
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        checks.require(!self.name.trim().is_empty(), "name", || {
+            "a class needs a name, such as checkout".into()
+        });
+        checks.not_negative("weight", self.weight);
+        if let Some(path) = &self.path {
+            checks.require(path.starts_with('/'), "path", || {
+                format!("{path:?} must begin with /, as the path of a request does")
+            });
+        }
+        if let Some(law) = &self.cpu_time {
+            law.check("cpuTime", checks);
+        }
+        if let Some(law) = &self.wait_time {
+            law.check("waitTime", checks);
+        }
+        if let Some(timeout) = self.timeout {
+            checks.some_time("timeout", timeout);
+        }
+        CallSpec::check_all(self.calls.as_deref().unwrap_or_default(), checks);
+    }
+
+    /// Notes what is wrong with the classes of one model.
+    pub(super) fn check_all(classes: &[Self], checks: &mut Checks<'_>) {
+        for (index, class) in classes.iter().enumerate() {
+            let mut checks = checks.inside(&format!("classes[{index}]"));
+            class.check(&mut checks);
+            let is_new = classes[..index].iter().all(|other| other.name != class.name);
+            checks.require(is_new, "name", || {
+                format!("{} is the name of another class already", class.name)
+            });
+        }
+        let weight: f64 = classes.iter().map(|class| class.weight).sum();
+        checks.require(classes.is_empty() || weight.is_nan() || weight > 0.0, "classes", || {
+            "all weights are 0, so that no class could be drawn; give one a weight above 0".into()
+        });
+        checks.require(classes.len() <= CLASSES_MAX, "classes", || {
+            format!(
+                "{} are more than {CLASSES_MAX}; put those that are alike into one",
+                classes.len()
+            )
+        });
+    }
+}
+
+impl Classes {
+    /// Numbers the classes of all models, and adds what their requests cost and call as models of their own.
+    pub fn new(models: &mut Vec<RequestModel>) -> Self {
+        let mut classes = Self::default();
+        if models.iter().all(|model| model.classes.is_empty()) {
+            return classes;
+        }
+        for base in 0..models.len() {
+            let mut row = Vec::new();
+            for class in models[base].classes.clone() {
+                let number = usize::from(classes.number(&class.name));
+                if row.len() <= number {
+                    row.resize(number + 1, None);
+                }
+                row[number] = u32::try_from(models.len()).ok();
+                classes.added.push((base as u64, class.name));
+                models.push(class.model);
+            }
+            classes.models.push(row);
+        }
+        classes
+    }
+
+    /// The number of what is told, which is new or known; 0 if there are too many.
+    pub fn number(&mut self, told: &str) -> u16 {
+        let known = self.names.iter().position(|known| **known == *told);
+        let position = known.unwrap_or_else(|| {
+            self.names.push(told.into());
+            self.names.len() - 1
+        });
+        u16::try_from(position + 1).unwrap_or(0)
+    }
+
+    /// The number of a class that has one already.
+    pub fn number_of(&self, name: &str) -> Option<u16> {
+        let position = self.names.iter().position(|known| **known == *name)?;
+        u16::try_from(position + 1).ok()
+    }
+
+    /// The model of this number in the names of random streams, with the number of a stream.
+    pub fn model_in_words(&self, model: u64) -> (String, u64) {
+        let added = model.checked_sub(self.models.len() as u64).filter(|_| !self.added.is_empty());
+        match added.and_then(|added| self.added.get(usize::try_from(added).ok()?)) {
+            Some((base, class)) => (format!("class {class} of model"), *base),
+            None => ("model".to_owned(), model),
+        }
+    }
+
+    /// The model of a request of this class in a pod of `model`.
+    #[inline]
+    pub fn model_of(&self, model: u32, class: u16) -> u32 {
+        let Some(row) = self.models.get(model as usize) else { return model };
+        row.get(usize::from(class)).copied().flatten().unwrap_or(model)
+    }
+
+    /// What the arrivals at all services tell gets its numbers.
+    pub fn number_arrivals(&mut self, services: &mut [ServiceTraffic]) {
+        if self.names.is_empty() {
+            return;
+        }
+        for service in services {
+            let of_routes = service.routes.iter_mut().map(|route| &mut route.arrivals);
+            for arrivals in std::iter::once(&mut service.arrivals).chain(of_routes) {
+                arrivals.number_classes(&mut |told| self.number(told));
+            }
+        }
+    }
+
+    /// The classes of the requests to a service; absent if they are all alike.
+    pub fn mix(
+        &self,
+        service: &ServiceTraffic,
+        models: &[RequestModel],
+        streams: Streams,
+    ) -> Option<Mix> {
+        let of_model = &models.get(service.model?.0 as usize)?.classes;
+        if of_model.is_empty() {
+            return None;
+        }
+        let all: f64 = of_model.iter().map(|class| class.weight).sum();
+        let mut up_to = 0.0;
+        let mut classes = Vec::with_capacity(of_model.len());
+        for class in of_model {
+            up_to += class.weight / all;
+            classes.push(ClassOfMix {
+                number: self.number_of(&class.name)?,
+                name: Arc::clone(&class.name),
+                up_to,
+                timeout: class.timeout,
+            });
+        }
+        let named = |told: &str| of_model.iter().position(|class| *class.name == *told);
+        let under = |told: &str| {
+            let paths = of_model.iter().map(|class| class.path.as_deref());
+            longest_path(paths, told)
+        };
+        let position = |told: &str| named(told).or_else(|| under(told));
+        let positions = self.names.iter().map(|told| u16::try_from(position(told)?).ok());
+        let positions = std::iter::once(None).chain(positions).collect();
+        let stream = streams.stream(&format!("classes of requests to {}", service.name), 0);
+        Some(Mix { classes, positions, stream })
+    }
+}
+
+/// The position of the longest of some paths that another lies under, whole segments alone.
+fn longest_path<'a>(paths: impl Iterator<Item = Option<&'a str>>, asked: &str) -> Option<usize> {
+    let lies_under = |path: &str| {
+        let rest = asked.strip_prefix(path.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+    };
+    let matching = paths.enumerate().filter_map(|(at, path)| Some((at, path?)));
+    let matching = matching.filter(|(_, path)| lies_under(path));
+    // Of two that are the same path, the first.
+    let longest = matching.max_by_key(|(at, path)| (path.len(), std::cmp::Reverse(*at)));
+    longest.map(|(at, _)| at)
+}
+
+impl Mix {
+    /// Position in the mix of the class that is told by its name or by a path.
+    #[inline]
+    pub fn position(&self, number: u16) -> Option<usize> {
+        self.positions.get(usize::from(number)).copied().flatten().map(usize::from)
+    }
+
+    /// The class of a request: that which is told, if the service has it, or else drawn by weight.
+    #[inline]
+    pub fn class_of(&mut self, told: u16) -> u16 {
+        if let Some(position) = self.position(told) {
+            return self.classes[position].number;
+        }
+        let drawn = open_unit(&mut self.stream);
+        // Rounding may leave the last bound below 1; a class without weight is never drawn.
+        let found = self.classes.iter().find(|class| drawn < class.up_to);
+        found.or_else(|| self.heaviest()).map_or(0, |class| class.number)
+    }
+
+    fn heaviest(&self) -> Option<&ClassOfMix> {
+        let last = self.classes.last()?.up_to;
+        self.classes.iter().find(|class| class.up_to >= last)
+    }
+
+    /// How long clients wait for a request of this class, if the class says so.
+    pub fn timeout(&self, number: u16) -> Option<SimDuration> {
+        self.classes[self.position(number)?].timeout
+    }
+
+    /// The names of the classes.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.classes.iter().map(|class| &class.name)
+    }
+
+    /// The number of the class at this position.
+    pub fn number(&self, position: usize) -> Option<u16> {
+        self.classes.get(position).map(|class| class.number)
+    }
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_of_the_class_with_the_longest_path_of_whole_segments() {
+        let paths = [Some("/"), None, Some("/cart"), Some("/cart/checkout/")];
+        for (asked, position) in [
+            ("/", 0),
+            ("/cart", 2),
+            ("/cart?item=3", 2),
+            ("/cart/3", 2),
+            ("/carton", 0),
+            ("/cart/checkout", 3),
+            ("/cart/checkout/pay", 3),
+        ] {
+            assert_eq!(longest_path(paths.into_iter(), asked), Some(position), "{asked}");
+        }
+        assert_eq!(longest_path(paths.into_iter().skip(1), "/product"), None);
+        assert_eq!(longest_path(paths.into_iter(), "checkout"), None, "a name is no path");
+    }
+}
