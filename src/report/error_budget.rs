@@ -169,6 +169,7 @@ impl Disturbances {
     fn blame(&self, from: f64, cause: Option<FailureCause>) -> &'static str {
         match cause {
             Some(FailureCause::Dependency) => return "a dependency",
+            Some(FailureCause::Blocked) => return "a network policy",
             Some(FailureCause::NoRoute | FailureCause::TooLong) => {
                 return "requests that nothing can answer";
             }

@@ -28,7 +28,8 @@ use super::backend::BackendId;
 use super::path::Traffic;
 use super::trace::Tokens;
 use calendar::Calendar;
-use calls::{Attempt, Call, Caller};
+use calls::Attempt;
+pub(super) use calls::{Call, Caller, Place};
 use engine::{Id, SimTime, Table};
 use work_queue::WorkQueue;
 
@@ -151,6 +152,11 @@ impl Network {
     pub(super) fn under_way(&self, service: u32) -> impl Iterator<Item = SimTime> + '_ {
         let to_service = move |call: &&Call| self.edges[call.edge as usize].service == service;
         self.calls.values().filter(to_service).map(|call| call.made)
+    }
+
+    /// The pod whose request an attempt is.
+    pub(super) fn caller_of(&self, attempt: Id<Attempt>) -> Option<BackendId> {
+        self.attempts.get(attempt)?.place.pod()
     }
 
     /// Users of a service begin to think.
