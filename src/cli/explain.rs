@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::at::within_run;
 use super::exit::{Exit, Failure};
-use super::explain_pod;
 use super::run::Form;
-use super::scenario_arguments::{ObjectInScenario, Settings, load};
+use super::scenario_arguments::{DEFAULT_SCENARIO, Settings, is_file, load, object_and_scenario};
+use super::{explain_call, explain_pod};
 use cluster::{Kind, ObjectReference, Verbs};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
@@ -20,8 +20,10 @@ pub(super) const FORMAT_VERSION: &str = "1.0";
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    object: ObjectInScenario,
+    /// The object: KIND/NAME or KIND/NAMESPACE/NAME; or `call FROM TO`, whose ends are such names of pods, workloads and
+    /// Services, addresses, or `clients`
+    #[arg(value_name = "OBJECT", required = true, num_args = 1..=4)]
+    words: Vec<String>,
 
     /// The decision in force at this time of the run, such as 20m, the second that begins then included
     /// [default: 1m]
@@ -44,9 +46,49 @@ pub struct Arguments {
     settings: Settings,
 }
 
+/// What is asked about, and in which scenario.
+enum Asked<'a> {
+    Object(ObjectReference, &'a str),
+    Call { from: &'a str, to: &'a str, scenario: &'a str },
+}
+
+impl<'a> Asked<'a> {
+    const fn scenario(&self) -> &'a str {
+        let (Self::Object(_, scenario) | Self::Call { scenario, .. }) = self;
+        scenario
+    }
+}
+
+/// What the words on the command line ask; the scenario's file may stand before or behind the rest.
+fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (scenario, words) = match words[..] {
+        [file, ref rest @ ..] if rest.first() == Some(&"call") && is_file(file) => (file, rest),
+        ["call", _, _, file] => (file, &words[..3]),
+        _ => (DEFAULT_SCENARIO, &words[..]),
+    };
+    match *words {
+        ["call", from, to] => Ok(Asked::Call { from, to, scenario }),
+        ["call", ..] => Err(Failure::Input(
+            "a call has two ends: wavetank explain call FROM TO, such as call \
+             Deployment/shop/web Service/shop/db"
+                .to_owned(),
+        )),
+        [object] => named(object, None),
+        [object, scenario] => named(object, Some(scenario)),
+        _ => Err(Failure::Input("name one object and one scenario".to_owned())),
+    }
+}
+
+fn named<'a>(object: &'a str, scenario: Option<&'a str>) -> Result<Asked<'a>, Failure> {
+    let (object, scenario) = object_and_scenario(object, scenario)?;
+    Ok(Asked::Object(object, scenario))
+}
+
 /// Runs the scenario up to the time and writes the decision.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let (object, scenario) = arguments.object.resolve()?;
+    let asked = asked(&arguments.words)?;
+    let scenario = asked.scenario();
     let resolved = load(scenario, &arguments.settings)?;
     let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
     let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
@@ -62,7 +104,14 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     // A span shows every sync: none is slept through.
     world.controllers.hpa.repeats_quiet_syncs &= !is_span;
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
-    let from = if is_span { from } else { end_of_second(from) };
+    let from_time = if is_span { from } else { end_of_second(from) };
+    let object = match asked {
+        Asked::Call { from, to, .. } => {
+            return explain_call::run(world, (from, to), from_time, is_json, out);
+        }
+        Asked::Object(object, _) => object,
+    };
+    let from = from_time;
     if object.kind == Kind::Pod {
         return explain_pod::run(&world, &object.id, from, is_json, out);
     }

@@ -5,6 +5,7 @@
 //! one arm in its `run`.
 
 pub mod at;
+pub mod auth;
 pub mod calibrate;
 pub mod catalog;
 mod catalog_failures;
@@ -15,6 +16,7 @@ pub mod completions;
 pub mod conform;
 pub mod exit;
 pub mod explain;
+mod explain_call;
 mod explain_pod;
 pub mod get;
 pub mod import;
@@ -63,6 +65,8 @@ pub struct Cli {
 /// What can be asked of wavetank.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say who may do what by the Roles and bindings of manifests
+    Auth(auth::Arguments),
     /// Fit a request model to measured latencies, an access log or a GPU benchmark
     Calibrate(calibrate::Arguments),
     /// List instance types with their sizes and prices
@@ -115,6 +119,7 @@ enum Command {
 impl Command {
     fn run(&self, options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
         match self {
+            Self::Auth(arguments) => auth::run(arguments, out),
             Self::Calibrate(arguments) => calibrate::run(arguments, options, out),
             Self::Catalog(arguments) => catalog::run(arguments, out),
             Self::Check(arguments) => check::run(arguments, options, out),

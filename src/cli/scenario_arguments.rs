@@ -39,34 +39,22 @@ impl Settings {
 /// Where a scenario is looked for if none is named.
 pub const DEFAULT_SCENARIO: &str = "scenario.yaml";
 
-/// An object, and the scenario in whose run it is looked at.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ObjectInScenario {
-    /// The object: KIND/NAME or KIND/NAMESPACE/NAME
-    #[arg(value_name = "OBJECT")]
-    object: String,
-
-    /// The scenario file, which may as well stand before the object [default: scenario.yaml]
-    #[arg(value_name = "SCENARIO")]
-    scenario: Option<String>,
-}
-
-impl ObjectInScenario {
-    /// The two, whichever came first.
-    pub fn resolve(&self) -> Result<(ObjectReference, &str), Failure> {
-        let (mut object, mut scenario) = (self.object.as_str(), self.scenario.as_deref());
-        if is_file(object) && scenario.is_none_or(|other| !is_file(other)) {
-            let Some(other) = scenario.replace(object) else {
-                return Err(Failure::Input(format!(
-                    "no object is named; write KIND/NAME or KIND/NAMESPACE/NAME beside {object}"
-                )));
-            };
-            object = other;
-        }
-        let object =
-            object.parse().map_err(|error: ReferenceError| Failure::Input(error.to_string()))?;
-        Ok((object, scenario.unwrap_or(DEFAULT_SCENARIO)))
+/// The object and the scenario that two words name, whichever came first.
+pub fn object_and_scenario<'a>(
+    mut object: &'a str,
+    mut scenario: Option<&'a str>,
+) -> Result<(ObjectReference, &'a str), Failure> {
+    if is_file(object) && scenario.is_none_or(|other| !is_file(other)) {
+        let Some(other) = scenario.replace(object) else {
+            return Err(Failure::Input(format!(
+                "no object is named; write KIND/NAME or KIND/NAMESPACE/NAME beside {object}"
+            )));
+        };
+        object = other;
     }
+    let object =
+        object.parse().map_err(|error: ReferenceError| Failure::Input(error.to_string()))?;
+    Ok((object, scenario.unwrap_or(DEFAULT_SCENARIO)))
 }
 
 /// Whether a text names a file rather than an object.

@@ -3,7 +3,9 @@
 //! the clouds have it), in the zone of that node, which it never leaves. A volume that many nodes may
 //! mount at once (`ReadWriteMany`, `ReadOnlyMany`) is a file system on the network, of no zone.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU64;
 
 use super::action::Refused;
 use super::apply::admit;
@@ -11,15 +13,20 @@ use super::assigned::uid_text;
 use super::change::{Change, Write};
 use super::kind::Kind;
 use super::meta::{Name, NamespacedName, ObjectMeta};
-use super::node::{NodeId, ZONE_LABEL};
+use super::node::{ConditionStatus, NodeId, ZONE_LABEL};
 use super::object::{self, Object, Stored};
 use super::objects::{self, AnySpec, ObjectId};
 use super::pod::{Pod, PodId};
 use super::pod_template::ResourceList;
 use super::stateful_set::StatefulSetId;
+use super::storage_class::StorageClass;
 use super::store::Store;
-use engine::{Id, SimTime};
+use engine::{Id, SimDuration, SimTime};
 use units::Quantity;
+
+/// How long a volume stays with a node that does not answer, once its pod is to go (`maxWaitForUnmountDuration` of the
+/// attach-detach controller, 1.36).
+const FORCED_DETACH_AFTER: SimDuration = SimDuration::from_secs(360);
 
 /// What a claim asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +48,11 @@ impl ClaimSpec {
     /// Whether only one pod may use it at a time.
     pub fn is_of_one_pod(&self) -> bool {
         self.access_modes.contains(&AccessMode::ReadWriteOncePod)
+    }
+
+    /// Whether only the pods of one node may use it at a time.
+    pub fn is_of_one_node(&self) -> bool {
+        self.access_modes == [AccessMode::ReadWriteOnce]
     }
 
     /// Whether its volume is a disk in one zone.
@@ -219,6 +231,7 @@ impl Object for Claim {
     }
 
     fn index(store: &mut Store, id: ClaimId) {
+        store.provision(id);
         let claim = &store.claims()[id];
         let waits = claim.is_terminating() || matches!(claim.owner, Some(ClaimOwner::Pod(_)));
         if waits {
@@ -309,6 +322,71 @@ impl Store {
         }
     }
 
+    /// The class of a claim, if it is there.
+    pub fn class_of(&self, claim: &Claim) -> Option<&StorageClass> {
+        let name = claim.spec.storage_class.clone()?;
+        self.find(&NamespacedName { namespace: Name::default(), name })
+    }
+
+    /// Gives a claim its volume if its class does so at once: in a zone that the class allows, by the claim's name, so
+    /// that the claims of a StatefulSet are spread (`getPVCNameHashAndIndexOffset` of the external provisioner).
+    fn provision(&mut self, id: ClaimId) {
+        let claim = &self.claims()[id];
+        let class = self.class_of(claim).filter(|class| class.spec.is_immediate);
+        let Some(class) = class.filter(|_| claim.volume.is_none()) else { return };
+        let nodes = self.nodes().values().map(|node| &node.meta.labels);
+        let allowed = nodes.filter(|labels| class.spec.allows(labels));
+        let zones: BTreeSet<&Name> = allowed.filter_map(|labels| labels.get(ZONE_LABEL)).collect();
+        let zones: Vec<&Name> = zones.into_iter().collect();
+        // Without a node there is nowhere to make it.
+        let Some(count) = NonZeroU64::new(zones.len() as u64) else { return };
+        let place = usize::try_from(place_of(claim.meta.name()) % count).unwrap_or(0);
+        let zone = zones.get(place).map(|zone| (*zone).clone());
+        let zone = zone.filter(|_| claim.spec.is_zonal());
+        Claim::collection_mut(self).table[id].volume = Some(Volume { zone });
+    }
+
+    /// Gives all claims their volumes that waited for this class.
+    pub(super) fn provision_of(&mut self, class: &Name) {
+        let waits = |claim: &Claim| claim.spec.storage_class.as_ref() == Some(class);
+        let waiting = self.claims().iter().filter(|(_, claim)| waits(claim));
+        for id in waiting.map(|(id, _)| id).collect::<Vec<_>>() {
+            self.provision(id);
+        }
+    }
+
+    /// A claim of a pod whose volume one node at a time can have, and that a pod of another node has: their names, the
+    /// volume's first.
+    pub fn volume_in_use_elsewhere(&self, now: SimTime, pod: &Pod) -> Option<(String, Name)> {
+        // Whose pod its kubelet took first has it.
+        let taken = |pod: &Pod| pod.start_time.map(|at| (at, pod.sequence));
+        let is_before =
+            |other: &Pod| taken(other).is_some_and(|at| taken(pod).is_none_or(|own| at < own));
+        let own = self.claims_of(pod).filter(|(_, claim)| claim.spec.is_of_one_node());
+        let mut own = own.filter(|(_, claim)| claim.volume.is_some());
+        own.find_map(|(_, claim)| {
+            let (name, node) = (claim.meta.name(), pod.node?);
+            let others = self.pods_in(&pod.id.namespace).map(|(_, other)| other);
+            let mut there = others.filter(|other| {
+                is_before(other)
+                    && other.node.is_some_and(|its| its != node)
+                    && !other.phase.is_terminal()
+                    && !self.is_detached_by_force(now, other)
+                    && self.template_of(other).spec.claims().any(|one| one == name)
+            });
+            Some((claim.volume_name(), there.next()?.name().clone()))
+        })
+    }
+
+    /// Whether the volumes of a pod that goes are detached though nobody has said that they are unmounted: its node has
+    /// been silent too long.
+    fn is_detached_by_force(&self, now: SimTime, pod: &Pod) -> bool {
+        let node = pod.node.and_then(|node| self.nodes().get(node));
+        let is_silent = node.is_none_or(|node| node.ready.status != ConditionStatus::True);
+        let since = pod.deletion.as_ref().map(|deletion| deletion.requested_at);
+        is_silent && since.is_some_and(|since| now - since >= FORCED_DETACH_AFTER)
+    }
+
     /// Removes the claims that were waiting for a pod which is gone.
     pub(super) fn release_claims(
         &mut self,
@@ -363,4 +441,20 @@ fn resized(claim: &Claim, spec: ClaimSpec) -> Result<ClaimSpec, Refused> {
         );
     }
     Ok(ClaimSpec { requests: spec.requests, ..claim.spec.clone() })
+}
+
+/// A number of a claim's name: that of what stands before a number at the end, and that number.
+fn place_of(name: &str) -> u64 {
+    let (base, number) = match name.rsplit_once('-') {
+        Some((base, number)) => match number.parse::<u64>() {
+            Ok(number) => (base, number),
+            Err(_) => (name, 0),
+        },
+        None => (name, 0),
+    };
+    // FNV-1 of 32 bits.
+    let hash = base
+        .bytes()
+        .fold(2_166_136_261_u32, |hash, byte| hash.wrapping_mul(16_777_619) ^ u32::from(byte));
+    u64::from(hash).wrapping_add(number)
 }

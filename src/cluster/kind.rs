@@ -139,13 +139,12 @@ macro_rules! kinds {
 
 use Role::{Checked, LeftAside, PodsMissing, Simulated};
 
-const RIGHTS: &str = "rights are not simulated; everyone may do everything";
+const RIGHTS: &str = "rights are not simulated: in a run everyone may do everything, and `wavetank auth can-i` says \
+     who may do what";
+const STANDARDS: &str = "pods are judged by the Pod Security labels of their namespace alone";
 const ADMISSION: &str = "nothing checks or changes objects on their way in";
 const NO_STORAGE: &str = "no storage is simulated";
-const STORAGE: &str =
-    "every claim gets a new volume when its first pod has a node, in the zone of that node";
-const ONLY_DEFAULT: &str = "it counts for claims that name no class; every claim gets a new volume when its first pod has \
-     a node, in the zone of that node";
+const STORAGE: &str = "every claim gets a new volume, when and where its StorageClass says";
 const DEVICES: &str = "devices are not allocated";
 const CERTIFICATES: &str = "certificates are not simulated";
 const AT_SERVICE: &str = "requests enter at the Service";
@@ -185,7 +184,7 @@ kinds! {
     "" "v1" LimitRange "limitranges" ["limits"] Namespaced HELD, Simulated, Uncounted;
     "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated, Uncounted;
     "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster Verbs::GET, Checked(STORAGE), Uncounted;
-    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Checked(ONLY_DEFAULT), Uncounted;
+    "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Simulated, Uncounted;
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
 
@@ -194,7 +193,7 @@ kinds! {
     "networking.k8s.io" "v1" IngressClass "ingressclasses" [] Cluster HELD, LeftAside(AT_SERVICE);
     "gateway.networking.k8s.io" "v1" Gateway "gateways" ["gtw"] Namespaced Verbs::NONE, LeftAside(AT_SERVICE);
     "gateway.networking.k8s.io" "v1" GatewayClass "gatewayclasses" ["gc"] Cluster Verbs::NONE, LeftAside(AT_SERVICE);
-    "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced Verbs::NONE, LeftAside("all traffic is allowed");
+    "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced HELD, Simulated;
     "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
@@ -209,8 +208,8 @@ kinds! {
     "rbac.authorization.k8s.io" "v1" RoleBinding "rolebindings" [] Namespaced Verbs::NONE, LeftAside(RIGHTS);
     "rbac.authorization.k8s.io" "v1" ClusterRole "clusterroles" [] Cluster Verbs::NONE, LeftAside(RIGHTS);
     "rbac.authorization.k8s.io" "v1" ClusterRoleBinding "clusterrolebindings" [] Cluster Verbs::NONE, LeftAside(RIGHTS);
-    "policy" "v1beta1" PodSecurityPolicy "podsecuritypolicies" ["psp"] Cluster Verbs::NONE, LeftAside(RIGHTS);
-    "security.openshift.io" "v1" SecurityContextConstraints "securitycontextconstraints" ["scc"] Namespaced Verbs::NONE, LeftAside(RIGHTS);
+    "policy" "v1beta1" PodSecurityPolicy "podsecuritypolicies" ["psp"] Cluster Verbs::NONE, LeftAside(STANDARDS);
+    "security.openshift.io" "v1" SecurityContextConstraints "securitycontextconstraints" ["scc"] Namespaced Verbs::NONE, LeftAside(STANDARDS);
     "admissionregistration.k8s.io" "v1" ValidatingWebhookConfiguration "validatingwebhookconfigurations" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
     "admissionregistration.k8s.io" "v1" MutatingWebhookConfiguration "mutatingwebhookconfigurations" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
     "admissionregistration.k8s.io" "v1" ValidatingAdmissionPolicy "validatingadmissionpolicies" [] Cluster Verbs::NONE, LeftAside(ADMISSION);

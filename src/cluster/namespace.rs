@@ -21,7 +21,7 @@ pub struct Namespace {
 pub struct NamespaceSpec;
 
 /// The label by which selectors know a Namespace, which the API server sets.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 fn with_name_label(meta: ObjectMeta) -> ObjectMeta {
     let labels = meta.labels.with(NAME_LABEL, meta.name().clone());

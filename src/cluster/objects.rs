@@ -15,6 +15,7 @@ use super::kind::Kind;
 use super::limit_range::LimitRange;
 use super::meta::{NamespacedName, ObjectMeta};
 use super::namespace::Namespace;
+use super::network_policy::NetworkPolicy;
 use super::node::Node;
 use super::object::{Collection, Object, Stored, create, delete, set_status, update};
 use super::pod::Pod;
@@ -257,6 +258,7 @@ objects! {
     Ingress Ingress, ingresses;
     IngressClass IngressClass, ingress_classes;
     HTTPRoute HTTPRoute, http_routes;
+    NetworkPolicy NetworkPolicy, network_policies;
     NodePool NodePool, node_pools;
     NodeClaim NodeClaim, node_claims;
     EC2NodeClass EC2NodeClass, ec2_node_classes;

@@ -5,6 +5,7 @@ use super::action::Refused;
 use super::limit_range;
 use super::meta::{Name, NamespacedName};
 use super::pod::Owner;
+use super::pod_security::{Mode, standard, violations};
 use super::pod_template::TemplateId;
 use super::quota;
 use super::service_account::ServiceAccount;
@@ -22,8 +23,27 @@ pub(super) fn admit(
     let spec = &store.templates[template].spec;
     has_service_account(store, pod, &spec.service_account_name)?;
     limit_range::admit_pod(store, &pod.namespace, &pod.name, spec)?;
+    meets_standard(store, pod, template)?;
     quota::admit_pod(store, &pod.namespace, &pod.name, spec)?;
     Ok(template)
+}
+
+/// Refuses a pod that breaks the standard which its namespace enforces (the `PodSecurity` plugin).
+fn meets_standard(
+    store: &Store,
+    pod: &NamespacedName,
+    template: TemplateId,
+) -> Result<(), Refused> {
+    let Some(namespace) = store.namespace(&pod.namespace) else { return Ok(()) };
+    let standard = standard(&namespace.meta.labels, Mode::Enforce);
+    let written = store.templates[template].document.get();
+    match written.and_then(|written| violations(written, standard)) {
+        None => Ok(()),
+        Some(broken) => Err(Refused::Forbidden(format!(
+            "pods \"{}\" is forbidden: violates PodSecurity \"{standard}\": {broken}",
+            pod.name
+        ))),
+    }
 }
 
 /// Refuses a pod whose ServiceAccount is not there (the `ServiceAccount` plugin); every namespace has

@@ -8,6 +8,7 @@ use super::document::TemplateDocument;
 use super::kind::Kind;
 use super::meta::{Labels, Name};
 use super::node::Taint;
+use super::restart::ContainerRestart;
 use super::selector::{Operator, Requirement, Selector};
 use super::store::POD_TEMPLATE_HASH_LABEL;
 use engine::{Id, SimDuration};
@@ -79,6 +80,8 @@ pub struct PodSpec {
     pub scheduler_name: Name,
     /// Names of the gates that hold it back from scheduling.
     pub scheduling_gates: Vec<Name>,
+    /// Conditions of the pod that must be True, beside ready containers, for it to be ready.
+    pub readiness_gates: Vec<Name>,
     /// Whether it shares the node's network, so that container ports are host ports.
     pub host_network: bool,
     /// ConfigMaps, Secrets and claims that must exist before it can start.
@@ -206,6 +209,8 @@ pub struct Container {
     pub post_start_sleep: Option<SimDuration>,
     /// An init container with `restartPolicy: Always`.
     pub is_sidecar: bool,
+    /// When it is started again, if it says so itself.
+    pub restart: Option<Box<ContainerRestart>>,
     /// `resizePolicy`: the resources whose resize restarts the container.
     pub restarts_on_resize: Vec<Name>,
 }

@@ -1,8 +1,12 @@
-//! StorageClasses (storage.k8s.io/v1), as far as claims without a class get the default one.
+//! StorageClasses (storage.k8s.io/v1): which one claims get that name none, and where and when their volumes are made.
 
-use super::meta::{Name, ObjectMeta};
-use super::object::plain_object;
+use super::action::Refused;
+use super::kind::Kind;
+use super::meta::{Labels, Name, ObjectMeta};
+use super::node::ZONE_LABEL;
+use super::object::{self, Object, Stored};
 use super::store::Store;
+use engine::Id;
 
 /// Annotation of the class that claims get which name none.
 const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
@@ -16,14 +20,79 @@ pub struct StorageClass {
     pub spec: StorageClassSpec,
 }
 
-/// The fields of a StorageClass. Every volume is made when its first pod has a node, whatever they say of that.
+/// The fields of a StorageClass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StorageClassSpec {
     /// `provisioner`: who makes the volumes.
     pub provisioner: Name,
+    /// `volumeBindingMode: Immediate`: a volume is made as soon as its claim is there, and not when the claim's first pod
+    /// has a node.
+    pub is_immediate: bool,
+    /// `allowedTopologies`: where volumes may be; a node has to meet all requirements of one term. Empty = anywhere.
+    pub allowed_topologies: Vec<Vec<TopologyRequirement>>,
 }
 
-plain_object!(StorageClass, StorageClassSpec);
+/// A label that nodes which can reach a volume must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopologyRequirement {
+    /// The label's key.
+    pub key: Name,
+    /// The values that it may have.
+    pub values: Vec<Name>,
+}
+
+/// Labels under which drivers of volumes tell the zone of a node that others have under the well-known one.
+const ZONES_OF_DRIVERS: [&str; 5] = [
+    "topology.ebs.csi.aws.com/zone",
+    "topology.gke.io/zone",
+    "topology.disk.csi.azure.com/zone",
+    "topology.cinder.csi.openstack.org/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+];
+
+impl StorageClassSpec {
+    /// Whether volumes may be where a node with these labels is (`MatchTopologySelectorTerms`).
+    pub fn allows(&self, node: &Labels) -> bool {
+        let value = |key: &Name| {
+            let is_zone = ZONES_OF_DRIVERS.contains(&&**key);
+            node.get(key).or_else(|| node.get(ZONE_LABEL).filter(|_| is_zone))
+        };
+        let holds = |one: &TopologyRequirement| {
+            value(&one.key).is_some_and(|value| one.values.contains(value))
+        };
+        let terms = &self.allowed_topologies;
+        terms.is_empty() || terms.iter().any(|term| !term.is_empty() && term.iter().all(holds))
+    }
+}
+
+impl Object for StorageClass {
+    const KIND: Kind = Kind::StorageClass;
+    const IS_CONFIGURATION: bool = true;
+    type Spec = StorageClassSpec;
+    type Status = ();
+
+    object::accessors!();
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: StorageClassSpec) -> Self {
+        Self { meta, spec }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: Id<Self>,
+        meta: ObjectMeta,
+        spec: StorageClassSpec,
+    ) -> Result<bool, Refused> {
+        let class = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut class.meta, &mut class.spec), meta, spec))
+    }
+
+    /// Claims that have waited for it get their volumes.
+    fn index(store: &mut Store, id: Id<Self>) {
+        let name = store.storage_classes()[id].meta.name().clone();
+        store.provision_of(&name);
+    }
+}
 
 impl Store {
     /// The class of claims that name none: of several that are marked so the newest, then the first by name

@@ -12,7 +12,8 @@ use super::worker::{Exit, KILLED, Stage, TERMINATED, Worker, containers};
 use super::{AppEffect, PodStep, Stop};
 use cluster::Action;
 use cluster::container_status::TerminationReason;
-use cluster::pod_template::{Container, PodSpec};
+use cluster::pod_template::{Container, PodSpec, RestartPolicy};
+use cluster::restart::policy_of;
 use engine::{SimDuration, SimTime};
 
 /// A pod whose container has not started is gone at most this long after its deletion.
@@ -365,7 +366,8 @@ impl Worker {
     /// What ran in a machine that was restarted is gone, and is made again unless it must not be.
     fn lose(&mut self, position: usize, exit: Exit, spec: &PodSpec, now: SimTime) {
         let is_init = spec.init_containers.get(position).is_some_and(|one| !one.is_sidecar);
-        let may_restart = spec.restart_policy != cluster::pod_template::RestartPolicy::Never;
+        let container = containers(spec).nth(position);
+        let may_restart = container.is_some_and(|one| policy_of(one, spec) != RestartPolicy::Never);
         let unit = &mut self.units[position];
         if let State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) =
             unit.state

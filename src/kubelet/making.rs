@@ -2,12 +2,13 @@
 //! and tells what happened (`SyncPod` of `pkg/kubelet` and of its `kuberuntime`, 1.36).
 
 use super::context::Context;
-use super::unit::{Making, State, restarts};
+use super::unit::{Making, State};
 use super::work::Task;
-use super::worker::{Exit, Stage, Worker};
+use super::worker::{Exit, KILLED, Stage, Worker};
 use super::{AppEffect, PodStep, Stop};
 use cluster::container_status::Termination;
 use cluster::pod_template::Container;
+use cluster::restart::{Restart, restart};
 use engine::random::{LogNormal, happens, open_unit};
 use engine::{SimDuration, SimTime, Streams};
 use rand_distr::Distribution;
@@ -271,11 +272,30 @@ impl Worker {
         end: Termination,
         ctx: &mut Context<'_>,
     ) {
-        if restarts(position, end.exit_code, ctx.spec) {
-            self.sync_restart(position, ended, false, ctx);
-        } else {
-            self.units[position].state = State::Ended(end);
+        match restart(position, end.exit_code, ctx.spec) {
+            Restart::Container => self.sync_restart(position, ended, false, ctx),
+            Restart::No => self.units[position].state = State::Ended(end),
+            Restart::All => self.restart_all(ctx),
         }
+    }
+
+    /// All containers are ended and begin anew in the same sandbox, init containers first (`RestartAllContainers`). They
+    /// are given no time to go, and no back-off holds them.
+    fn restart_all(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        for (position, unit) in self.units.iter_mut().enumerate() {
+            if let Some(started) = unit.started() {
+                ctx.out.steps.push((self.pod, PodStep::Exited(position)));
+                if position == self.app {
+                    ctx.out.apps.push(AppEffect::Stopped(self.pod, Stop::Crashed));
+                }
+                unit.ended(now, super::unit::termination(started, now, KILLED, None));
+            }
+            unit.restarts += u32::from(unit.state != State::Idle);
+            unit.state = State::Idle;
+            unit.hook_until = None;
+        }
+        ctx.cancel_work(self.pod);
     }
 
     /// A sync of a pod with a container that is to be started again.

@@ -37,6 +37,10 @@ pub struct AppProfile {
     pub settling: SimDuration,
     /// CPU burnt while settling, thousandths of a core. Default 0.
     pub settling_cpu_milli: u32,
+    /// From when the pod's containers are ready for the first time to when some controller sets the conditions True that
+    /// its `readinessGates` name, as one of load balancers does once a target is healthy. Default: nobody does, and a
+    /// pod with such gates never becomes ready.
+    pub readiness_gates: Option<SimDuration>,
     /// The application never answers: probes fail for ever. Default false.
     pub never_ready: bool,
     /// The image cannot be pulled. Default false.
@@ -142,6 +146,7 @@ impl Default for AppProfile {
             warm_up_cpu_milli: 0,
             settling: SimDuration::ZERO,
             settling_cpu_milli: 0,
+            readiness_gates: None,
             never_ready: false,
             image_size: None,
             pull_fails: false,

@@ -11,12 +11,17 @@ const MOUNT_BACKOFF: SimDuration = SimDuration::from_millis(500);
 /// The longest (`maxDurationBeforeRetry`).
 const MOUNT_BACKOFF_MAX: SimDuration = SimDuration::from_secs(122);
 
+/// How often it is seen whether a volume has become free: the attach-detach controller's loop and a driver's time.
+const ATTACH_LOOK: SimDuration = SimDuration::from_secs(1);
+
 impl Worker {
     /// Whether something that the container needs does not exist, which is then looked for again: what fills a volume
     /// before the pod has any container, what the environment takes before this one is made.
     pub(super) fn waits_for_reference(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
-        let Some(missing) = ctx.view.missing_reference(ctx.pod) else { return false };
         let now = ctx.now();
+        let Some(missing) = ctx.view.missing_reference(ctx.pod) else {
+            return self.waits_for_volume(position, ctx);
+        };
         let (kind, name) = (missing.kind.name().to_lowercase(), &missing.name);
         let unit = &mut self.units[position];
         if let Some(volume) = &missing.volume {
@@ -37,6 +42,26 @@ impl Worker {
             }
             unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
         }
+        true
+    }
+
+    /// Whether a volume cannot be attached, as another node has it, which is then looked at again
+    /// (`isMultiAttachForbidden` of `pkg/controller/volume/attachdetach`, 1.36). Told once.
+    fn waits_for_volume(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
+        if self.has_started {
+            return false;
+        }
+        let Some((volume, pod)) = ctx.view.volume_in_use_elsewhere(ctx.now(), ctx.pod) else {
+            return false;
+        };
+        let unit = &mut self.units[position];
+        if !matches!(unit.state, State::Unmounted { .. }) {
+            let message = format!(
+                "Multi-Attach error for volume \"{volume}\" Volume is already used by pod(s) {pod}"
+            );
+            ctx.warn("FailedAttachVolume", message);
+        }
+        unit.state = State::Unmounted { retry_at: ctx.now() + ATTACH_LOOK, wait: ATTACH_LOOK };
         true
     }
 }

@@ -8,7 +8,9 @@ use cluster::container_status::{PodReport, WaitingReason};
 use cluster::node::ConditionStatus;
 use cluster::pod::{Pod, PodPhase};
 use cluster::pod_status::is_reported;
-use cluster::pod_template::{PodSpec, RestartPolicy};
+use cluster::pod_template::PodSpec;
+use cluster::restart::{Restart, restart};
+use engine::SimTime;
 
 impl Worker {
     /// Tells the API server what is new.
@@ -30,14 +32,42 @@ impl Worker {
     }
 
     fn write(&self, phase: PodPhase, ctx: &mut Context<'_>) {
-        let report = self.pod_report(ctx.pod, ctx.spec, phase);
+        let report = self.pod_report(ctx.now(), ctx.pod, ctx.spec, phase);
         // What this step has asked for already, the view does not show yet.
         if !ctx.out.actions.is_empty() || !is_reported(ctx.pod, &report) {
             ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
         }
     }
 
-    fn pod_report(&self, pod: &Pod, spec: &PodSpec, phase: PodPhase) -> PodReport {
+    /// Whether its containers are ready, as far as it goes.
+    pub(super) fn containers_are_ready(&self, spec: &PodSpec) -> bool {
+        let inits = spec.init_containers.len();
+        let sidecars =
+            spec.init_containers.iter().zip(&self.units).filter(|(one, _)| one.is_sidecar);
+        let mut serving = sidecars.map(|(_, unit)| unit).chain(&self.units[inits..]);
+        self.is_initialized(spec) && serving.all(Unit::is_ready)
+    }
+
+    /// Whether the conditions are True that the pod's `readinessGates` name.
+    fn gates_are_open(&self, spec: &PodSpec, now: SimTime) -> bool {
+        spec.readiness_gates.is_empty() || self.gates_open_at.is_some_and(|at| at <= now)
+    }
+
+    /// From when on whoever sets these conditions has done so, if anybody does: some time after the containers were
+    /// ready for the first time.
+    pub(super) fn watch_gates(&mut self, ctx: &Context<'_>) {
+        let spec = ctx.spec;
+        if spec.readiness_gates.is_empty() || self.gates_open_at.is_some() {
+            return;
+        }
+        if let Some(after) = self.profiles[self.app].readiness_gates
+            && self.containers_are_ready(spec)
+        {
+            self.gates_open_at = Some(ctx.now() + after);
+        }
+    }
+
+    fn pod_report(&self, now: SimTime, pod: &Pod, spec: &PodSpec, phase: PodPhase) -> PodReport {
         let inits = spec.init_containers.len();
         let first = if inits == 0 {
             WaitingReason::ContainerCreating
@@ -50,10 +80,7 @@ impl Worker {
             status.is_ready |= unit.is_done();
         }
         let is_initialized = self.is_initialized(spec);
-        let sidecars =
-            spec.init_containers.iter().zip(&self.units).filter(|(one, _)| one.is_sidecar);
-        let mut serving = sidecars.map(|(_, unit)| unit).chain(&self.units[inits..]);
-        let is_ready = is_initialized && !phase.is_terminal() && serving.all(Unit::is_ready);
+        let is_ready = !phase.is_terminal() && self.containers_are_ready(spec);
         PodReport {
             containers: statuses.into_iter().collect(),
             ready_to_start_containers: ConditionStatus::from(self.stage != Stage::Ended),
@@ -61,7 +88,7 @@ impl Worker {
             containers_ready: ConditionStatus::from(is_ready),
             reason: self.failed_for,
             phase: (pod.phase != phase && !pod.phase.is_terminal()).then_some(phase),
-            ready: Some(ConditionStatus::from(is_ready)),
+            ready: Some(ConditionStatus::from(is_ready && self.gates_are_open(spec, now))),
         }
     }
 
@@ -69,6 +96,16 @@ impl Worker {
     pub(super) fn has_failed_init(&self, spec: &PodSpec) -> bool {
         let mut inits = spec.init_containers.iter().zip(&self.units);
         inits.any(|(one, unit)| !one.is_sidecar && unit.has_ended() && !unit.is_done())
+    }
+
+    /// Whether one did that is not started again.
+    fn has_failed_init_for_good(&self, spec: &PodSpec) -> bool {
+        let inits = spec.init_containers.iter().zip(&self.units).enumerate();
+        let mut ended = inits.filter_map(|(position, (one, unit))| match unit.state {
+            State::Ended(end) if !one.is_sidecar => Some((position, end.exit_code)),
+            _ => None,
+        });
+        ended.any(|(position, code)| code != 0 && restart(position, code, spec) == Restart::No)
     }
 
     /// Whether init containers are done and sidecars have started, or had until the pod ended.
@@ -84,7 +121,7 @@ impl Worker {
     /// `status.phase` (`getPhase` in `pkg/kubelet/kubelet_pods.go`, 1.36).
     fn phase(&self, spec: &PodSpec) -> PodPhase {
         let (init, regular) = self.units.split_at(spec.init_containers.len());
-        if self.has_failed_init(spec) && spec.restart_policy == RestartPolicy::Never {
+        if self.has_failed_init_for_good(spec) {
             return PodPhase::Failed;
         }
         let running = regular.iter().filter(|unit| unit.seems_alive()).count();

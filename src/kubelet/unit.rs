@@ -7,7 +7,7 @@ use super::profile::{AppProfile, Start};
 use cluster::container_status::{
     ContainerState, ContainerStatus, Termination, TerminationReason, WaitingReason,
 };
-use cluster::pod_template::{Container, PodSpec, Probe, RestartPolicy};
+use cluster::pod_template::{Container, Probe};
 use engine::{SimDuration, SimTime};
 
 /// What the kubelet knows of one container.
@@ -451,19 +451,4 @@ pub(super) fn judge(
         }
     }
     false
-}
-
-/// Whether a container that exited with this code is started again while its pod goes on
-/// (`shouldRestartOnFailure` and the rules for init containers, `pkg/kubelet/kuberuntime`).
-pub(super) fn restarts(position: usize, exit_code: i32, spec: &PodSpec) -> bool {
-    let failed = exit_code != 0;
-    match spec.init_containers.get(position) {
-        Some(init) if init.is_sidecar => true,
-        Some(_) => failed && spec.restart_policy != RestartPolicy::Never,
-        None => match spec.restart_policy {
-            RestartPolicy::Always => true,
-            RestartPolicy::OnFailure => failed,
-            RestartPolicy::Never => false,
-        },
-    }
 }

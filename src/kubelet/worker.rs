@@ -56,6 +56,8 @@ pub(super) struct Worker {
     pub(super) trouble: Trouble,
     /// `activeDeadlineSeconds`.
     deadline: Option<SimTime>,
+    /// When the conditions of its `readinessGates` are True; absent = not yet, or never.
+    pub(super) gates_open_at: Option<SimTime>,
     /// `status.reason` of a pod that the kubelet made fail.
     pub(super) failed_for: Option<&'static str>,
     /// Why it is not taken, and when that is told.
@@ -115,6 +117,7 @@ impl Worker {
             drawn: 0,
             trouble: Trouble::default(),
             deadline: None,
+            gates_open_at: None,
             failed_for: None,
             rejection: None,
         }
@@ -214,6 +217,7 @@ impl Worker {
                 break;
             }
         }
+        self.watch_gates(ctx);
         self.report(ctx);
         self.arm(ctx);
     }
@@ -232,7 +236,8 @@ impl Worker {
         };
         let of_pod = of_pod.into_iter().chain(self.sandbox_next());
         let trouble = self.trouble.next_end(ctx.now());
-        if let Some(at) = next.chain(of_pod).chain(trouble).min() {
+        let gates = self.gates_open_at.filter(|at| *at > ctx.now());
+        if let Some(at) = next.chain(of_pod).chain(trouble).chain(gates).min() {
             ctx.out.timers.push((at, self.pod, self.version));
         }
     }

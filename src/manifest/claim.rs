@@ -2,11 +2,13 @@
 //! (`ValidatePersistentVolumeClaimSpec`, 1.36).
 
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
 use cluster::Name;
 use cluster::claim::{AccessMode, ClaimSpec};
+use cluster::storage_class::{StorageClassSpec, TopologyRequirement};
 
 /// `spec` of a claim, or of a StatefulSet's template for claims, of which the API server checks less.
 pub(super) fn claim_spec(
@@ -25,6 +27,22 @@ pub(super) fn claim_spec(
     // An empty text asks for no class at all, and so not for the default one.
     let class = spec.storage_class_name.as_deref();
     ClaimSpec { access_modes, requests, storage_class: class.map(Name::from) }
+}
+
+/// A StorageClass, which `validation` has checked.
+pub(super) fn storage_class(class: &StorageClass) -> StorageClassSpec {
+    let requirement = |one: &core::TopologySelectorLabelRequirement| TopologyRequirement {
+        key: Name::from(one.key.as_str()),
+        values: one.values.iter().map(|value| Name::from(value.as_str())).collect(),
+    };
+    let terms = class.allowed_topologies.iter().flatten();
+    StorageClassSpec {
+        provisioner: class.provisioner.as_str().into(),
+        is_immediate: class.volume_binding_mode.as_deref() == Some("Immediate"),
+        allowed_topologies: terms
+            .map(|term| term.match_label_expressions.iter().flatten().map(requirement).collect())
+            .collect(),
+    }
 }
 
 /// `spec` of a claim of its own, and what it must say.

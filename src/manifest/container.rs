@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1 as core;
 use super::field::{FieldErrors, FieldPath};
 use super::resources::requests_and_limits;
 use cluster::Name;
-use cluster::pod_template::{Container, ContainerPort, ImagePullPolicy, Probe};
+use cluster::pod_template::{Container, ContainerPort, ImagePullPolicy, Probe, RestartPolicy};
 use cluster::resize::RESIZABLE;
+use cluster::restart::{ContainerRestart, RestartRule};
 use engine::SimDuration;
 
 const PULL_POLICIES: [(&str, ImagePullPolicy); 3] = [
@@ -50,9 +51,28 @@ pub(super) fn container(
         ports: ports(container, host_network, path, errors),
         pre_stop_sleep: lifecycle.and_then(|one| hook_time(one.pre_stop.as_ref()?)),
         post_start_sleep: lifecycle.and_then(|one| hook_time(one.post_start.as_ref()?)),
-        is_sidecar: container.restart_policy.as_deref() == Some("Always"),
+        is_sidecar: false,
+        restart: restart(container),
         restarts_on_resize: restarts_on_resize(container, path, errors),
     }
+}
+
+/// `restartPolicy` and `restartPolicyRules`, which `validation` has checked.
+fn restart(container: &core::Container) -> Option<Box<ContainerRestart>> {
+    let policy = match container.restart_policy.as_deref()? {
+        "Always" => RestartPolicy::Always,
+        "OnFailure" => RestartPolicy::OnFailure,
+        _ => RestartPolicy::Never,
+    };
+    let rules = container.restart_policy_rules.iter().flatten().filter_map(|rule| {
+        let codes = rule.exit_codes.as_ref()?;
+        Some(RestartRule {
+            restarts_all: rule.action == "RestartAllContainers",
+            is_negated: codes.operator == "NotIn",
+            exit_codes: codes.values.clone().unwrap_or_default(),
+        })
+    });
+    Some(Box::new(ContainerRestart { policy, rules: rules.collect() }))
 }
 
 /// `resizePolicy`: the resources that cannot be resized without a restart.

@@ -11,7 +11,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::{ControlPlane, Object};
 use super::object::Manifest;
 use super::spelling::nearest;
-use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check};
+use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check, security_check};
 use cluster::pod_template::{PodTemplate, Reference};
 use cluster::selector::{Requirement, Selector};
 use cluster::service::ServiceSpec;
@@ -69,6 +69,7 @@ pub(super) fn cross_check(
         }
         if let Some(template) = object.spec.pod_template() {
             diagnostics.append(port_check::probes(object));
+            diagnostics.append(security_check::check(object, template, objects));
             references_exist(object, template, objects, &known, diagnostics);
             service_account_exists(object, template, &known, diagnostics);
         }

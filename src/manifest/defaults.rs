@@ -10,6 +10,7 @@ mod autoscaling;
 mod batch;
 mod container;
 mod core;
+mod networking;
 mod pod;
 mod volume;
 

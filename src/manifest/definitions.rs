@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
@@ -87,7 +87,6 @@ defined! {
     meta::ObjectMeta, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
     Ingress, "io.k8s.api.networking.v1.Ingress";
     IngressClass, "io.k8s.api.networking.v1.IngressClass";
-    NetworkPolicy, "io.k8s.api.networking.v1.NetworkPolicy";
     HttpRoute, "HTTPRoute";
     NodePool, "NodePool";
     Ec2NodeClass, "EC2NodeClass";

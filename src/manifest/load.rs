@@ -234,6 +234,8 @@ impl Admission {
     fn check_left_aside(&mut self, manifest: &Manifest) -> bool {
         let mut errors = FieldErrors::default();
         let Some(mistakes) = check_unread(manifest, &mut errors) else { return true };
+        let findings = modelled::fields_of_route(manifest.reference.kind, &manifest.value);
+        self.asides.ignore(manifest, &findings);
         let is_valid = mistakes.is_empty() && (self.is_stored || errors.is_empty());
         let known: Vec<Mistake> = mistakes
             .iter()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget as PdbObject;
 use k8s_openapi::api::scheduling::v1 as scheduling;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
-use super::claim::claim;
+use super::claim::{claim, storage_class};
 use super::decode::{decode, decode_silently};
 use super::defaults::SetDefaults;
 use super::deployment::{deployment_spec, replica_set_spec};
@@ -24,6 +25,7 @@ use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
 use super::limit_range::limit_range;
 use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
+use super::network_policy::network_policy_spec;
 use super::node::node;
 use super::object::Manifest;
 use super::pod::pod_template;
@@ -33,7 +35,6 @@ use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
 use super::validation::{
     Validate, validate_http_route, validate_ingress, validate_ingress_class, validate_metadata,
-    validate_network_policy,
 };
 use super::vpa::vpa_spec;
 use cluster::claim::ClaimContent;
@@ -43,7 +44,6 @@ use cluster::karpenter::{EC2NodeClassSpec, KWOKNodeClassSpec, NodePoolSpec};
 use cluster::namespace::NamespaceSpec;
 use cluster::routes::{HTTPRouteSpec, IngressClassSpec, IngressSpec};
 use cluster::service_account::ServiceAccountSpec;
-use cluster::storage_class::StorageClassSpec;
 use cluster::{AnySpec, Document, Kind, ObjectMeta};
 
 /// An object lowered.
@@ -132,11 +132,6 @@ pub(super) fn check_unread(
         Kind::HTTPRoute => {
             let (route, mistakes) = decode(value);
             validate_http_route(&route, &mut rules);
-            mistakes
-        }
-        Kind::NetworkPolicy => {
-            let (policy, mistakes) = decode(value);
-            validate_network_policy(&policy, &mut rules);
             mistakes
         }
         Kind::NodePool => decode::<NodePool>(value).1,
@@ -299,6 +294,9 @@ fn spec_of(
         Kind::PodDisruptionBudget => {
             of!(spec of PdbObject, |spec| disruption_budget(&spec, errors))
         }
+        Kind::NetworkPolicy => {
+            of!(spec of NetworkPolicy, |spec| network_policy_spec(&spec, errors))
+        }
         Kind::ConfigMap => of!(core::ConfigMap, |map| {
             let mut names = keys(map.data.as_ref());
             names.append(&mut keys(map.binary_data.as_ref()));
@@ -316,9 +314,7 @@ fn spec_of(
         Kind::PersistentVolume => {
             return Ok((None, defaulted::<core::PersistentVolume>(value, errors)?.1));
         }
-        Kind::StorageClass => of!(StorageClass, |class| {
-            StorageClassSpec { provisioner: class.provisioner.into() }
-        }),
+        Kind::StorageClass => of!(StorageClass, |class| storage_class(&class)),
         _ => return Ok((None, value)),
     };
     Ok((Some(spec), document))

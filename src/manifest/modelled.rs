@@ -3,24 +3,30 @@
 //! When a field comes to play a part, add it to [`MODELLED`] and take it out of [`MEANINGS`]: a test walks every field of
 //! every kind that is simulated.
 
+use serde_json::Value;
+
+use super::schema::{Findings, UnmodelledField};
+use cluster::Kind;
+
 /// For each type that the kinds which are simulated reach: the fields that play a part; `*` stands for all that are
 /// named in no other table.
-const MODELLED: [(&str, &str); 50] = [
+const MODELLED: [(&str, &str); 54] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
         "containers initContainers resources overhead restartPolicy terminationGracePeriodSeconds \
          activeDeadlineSeconds nodeName nodeSelector affinity tolerations topologySpreadConstraints \
-         priority priorityClassName preemptionPolicy schedulerName schedulingGates hostNetwork \
+         priority priorityClassName preemptionPolicy schedulerName schedulingGates readinessGates hostNetwork \
          volumes serviceAccountName serviceAccount",
     ),
     (
         "Container",
         "name image imagePullPolicy ports resources startupProbe readinessProbe livenessProbe \
-         lifecycle restartPolicy resizePolicy envFrom",
+         lifecycle restartPolicy restartPolicyRules resizePolicy envFrom",
     ),
     ("Probe", "*"),
-    ("ContainerPort ContainerResizePolicy PodSchedulingGate Toleration", "*"),
+    ("ContainerPort ContainerResizePolicy PodSchedulingGate PodReadinessGate Toleration", "*"),
+    ("ContainerRestartRule ContainerRestartRuleOnExitCodes", "*"),
     ("TopologySpreadConstraint Affinity NodeAffinity PodAffinity PodAntiAffinity", "*"),
     ("PreferredSchedulingTerm WeightedPodAffinityTerm PodAffinityTerm", "*"),
     ("NodeSelector NodeSelectorTerm NodeSelectorRequirement", "*"),
@@ -73,7 +79,10 @@ const MODELLED: [(&str, &str); 50] = [
     ("ContainerResourceMetricSource ExternalMetricSource ObjectMetricSource", "*"),
     ("PodsMetricSource ResourceMetricSource", "*"),
     ("ResourceQuotaSpec ScopeSelector ScopedResourceSelectorRequirement", "*"),
+    ("NetworkPolicySpec NetworkPolicyIngressRule NetworkPolicyEgressRule", "*"),
+    ("NetworkPolicyPeer NetworkPolicyPort IPBlock", "*"),
     ("LimitRangeSpec LimitRangeItem Taint ContainerImage", "*"),
+    ("TopologySelectorTerm TopologySelectorLabelRequirement", "*"),
     ("NodeSpec", "taints unschedulable"),
     ("NodeStatus", "allocatable capacity conditions images"),
     ("NodeCondition", "type status"),
@@ -98,7 +107,8 @@ const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
 ];
 
 /// Objects: what they are, and a spec. Those whose other fields are no spec are named.
-const OBJECTS: [(&str, &str); 5] = [
+const OBJECTS: [(&str, &str); 6] = [
+    ("StorageClass", "apiVersion kind metadata provisioner volumeBindingMode allowedTopologies"),
     ("PersistentVolumeClaim", "apiVersion kind metadata spec"),
     ("PriorityClass", "apiVersion kind metadata value globalDefault preemptionPolicy"),
     ("ConfigMap", "apiVersion kind metadata data binaryData"),
@@ -155,7 +165,12 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
 ];
 
 /// What it means that fields play no part, by type and fields.
-const MEANINGS: [(&str, &str, &str); 27] = [
+const MEANINGS: [(&str, &str, &str); 26] = [
+    (
+        "StorageClass",
+        "parameters mountOptions allowVolumeExpansion reclaimPolicy",
+        "no disk is simulated: neither its speed nor what becomes of it without its claim",
+    ),
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
     (
         "AdvancedConfig",
@@ -178,8 +193,7 @@ const MEANINGS: [(&str, &str, &str); 27] = [
     ),
     ("Container", "env", "only the ConfigMaps and Secrets that it names count"),
     ("Container", "volumeMounts volumeDevices", "no disk is simulated"),
-    ("Container", "restartPolicyRules", "only the pod's restartPolicy counts"),
-    ("Container", "securityContext", "rights are not simulated"),
+    ("Container", "securityContext", "only the Pod Security standard of its namespace judges it"),
     (
         "PodSpec",
         "securityContext automountServiceAccountToken hostPID hostIPC hostUsers shareProcessNamespace",
@@ -191,7 +205,6 @@ const MEANINGS: [(&str, &str, &str); 27] = [
         "dnsPolicy dnsConfig hostAliases hostname subdomain setHostnameAsFQDN hostnameOverride enableServiceLinks",
         "names resolve at once and without load",
     ),
-    ("PodSpec", "readinessGates", "a pod is ready as soon as its containers are"),
     ("PodSpec", "resourceClaims schedulingGroup", "devices and pod groups are not allocated"),
     ("PodSpec", "runtimeClassName", "its overhead counts only where `overhead` says it"),
     ("PodSpec", "os", "it changes neither placement nor load"),
@@ -220,7 +233,7 @@ const MEANINGS: [(&str, &str, &str); 27] = [
 
 /// Annotations, and labels, that would act in a cluster and do not here: by key, or by how keys begin where the name
 /// ends in `*`.
-const MARKS: [(&str, &str); 27] = [
+const MARKS: [(&str, &str); 26] = [
     (
         "cluster-autoscaler.kubernetes.io/*",
         "no cluster autoscaler removes nodes, so that it holds none",
@@ -253,10 +266,28 @@ const MARKS: [(&str, &str); 27] = [
     ("vault.hashicorp.com/*", "no sidecar is injected, and secrets are there at once"),
     ("helm.sh/hook*", "the object is there from the start, as all are"),
     ("argocd.argoproj.io/*", "all objects are there from the start, in no order"),
-    ("pod-security.kubernetes.io/*", "pods are created whatever rights they ask for"),
     ("kueue.x-k8s.io/*", "no queue holds the object back"),
     ("scheduling.k8s.io/group-name", "pods are scheduled one by one"),
     ("volume.beta.kubernetes.io/storage-class", "a claim gets a new volume of the default class"),
+];
+
+/// Fields of routes that would act in a cluster and do not here, and what that means: by kind, where they are (a list on
+/// the way stands for each of its items) and name.
+const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
+    (Kind::Ingress, "/spec", "tls", "TLS takes neither time nor CPU, and needs no certificate"),
+    (
+        Kind::HTTPRoute,
+        "/spec/parentRefs",
+        "sectionName",
+        "requests come to a route by host and path, through whichever listener",
+    ),
+    (
+        Kind::HTTPRoute,
+        "/spec/parentRefs",
+        "port",
+        "requests come to a route by host and path, through whichever listener",
+    ),
+    (Kind::HTTPRoute, "/spec/rules", "sessionPersistence", "clients are led anew each time"),
 ];
 
 /// The part that a field plays.
@@ -292,10 +323,39 @@ pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     if let Some((_, meaning)) = MARKS.iter().find(|(key, _)| type_name == MARK && *key == field) {
         return meaning;
     }
+    let of_route = OF_ROUTES.iter().find(|row| row.0.name() == type_name && row.2 == field);
+    if let Some((.., meaning)) = of_route {
+        return meaning;
+    }
     let of_type = || MEANINGS.iter().filter(|(of, ..)| *of == type_name);
     let found = of_type().find(|(_, fields, _)| lists(fields, field));
     let found = found.or_else(|| of_type().find(|(_, fields, _)| fields.is_empty()));
     found.map_or("it changes nothing in the simulation", |(.., meaning)| meaning)
+}
+
+/// The fields of a route that play no part.
+pub(super) fn fields_of_route(kind: Kind, route: &Value) -> Findings {
+    let mut findings = Findings::default();
+    for (_, place, field, _) in OF_ROUTES.iter().filter(|row| row.0 == kind) {
+        let (list, name) = (route.pointer(place), kind.name());
+        let at = place.trim_start_matches('/').replace('/', ".");
+        let mut found = |holder: &Value, path: String| {
+            if holder.get(*field).is_some_and(|value| !value.is_null()) {
+                let path = format!("{path}.{field}");
+                findings.unmodelled.push(UnmodelledField { type_name: name, field, path });
+            }
+        };
+        match list {
+            Some(Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    found(item, format!("{at}[{index}]"));
+                }
+            }
+            Some(holder) => found(holder, at),
+            None => {}
+        }
+    }
+    findings
 }
 
 /// The name under which annotations and labels are told.
@@ -312,7 +372,7 @@ pub(super) fn mark(key: &str) -> Option<&'static str> {
 
 /// The fields of a type that play a part.
 fn fields(type_name: &str) -> Option<&'static str> {
-    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
     tables.into_iter().find(|(of, _)| lists(of, type_name)).map(|(_, fields)| *fields)
 }
 

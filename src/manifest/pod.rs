@@ -96,6 +96,12 @@ fn pod_spec(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors
             .flatten()
             .map(|gate| Name::from(gate.name.as_str()))
             .collect(),
+        readiness_gates: spec
+            .readiness_gates
+            .iter()
+            .flatten()
+            .map(|gate| Name::from(gate.condition_type.as_str()))
+            .collect(),
         host_network,
         references: references(spec),
         service_account_name: name(&spec.service_account_name),
@@ -114,7 +120,11 @@ fn all_containers(
         })
     };
     let containers: Vec<Container> = lower(&spec.containers, "containers");
-    let init = lower(spec.init_containers.as_deref().unwrap_or_default(), "initContainers");
+    let mut init = lower(spec.init_containers.as_deref().unwrap_or_default(), "initContainers");
+    for one in &mut init {
+        let policy = one.restart.as_ref().map(|own| own.policy);
+        one.is_sidecar = policy == Some(RestartPolicy::Always);
+    }
     (containers, init)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::cross_check::{pod_path, warning};
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::Object;
 use cluster::pod_template::{ContainerPort, PodTemplate};
 use cluster::service::{ServicePort, ServiceSpec};
@@ -88,6 +88,15 @@ pub(super) fn probes(object: &Object) -> Diagnostics {
             for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
                 for handler in ["httpGet", "tcpSocket"] {
                     let asked = container.pointer(&format!("/{probe}/{handler}/port"));
+                    if let Some(number) = asked.and_then(Value::as_u64) {
+                        let field =
+                            format!("{}[{index}].{probe}.{handler}.port", pod_path(kind, list));
+                        let told = undeclared(object, pods, number, field);
+                        if let Some(note) = told {
+                            problems.push(note);
+                        }
+                        continue;
+                    }
                     let Some(name) = asked.and_then(Value::as_str) else { continue };
                     if names.contains(&name) || name.parse::<u16>().is_ok() {
                         continue;
@@ -105,6 +114,35 @@ pub(super) fn probes(object: &Object) -> Diagnostics {
     problems
 }
 
+/// A note on a probe of a port that no container of the pod declares, where they declare any: nothing makes them do, but
+/// a probe that nothing answers fails in a cluster, and succeeds in the run.
+fn undeclared(
+    object: &Object,
+    pods: Option<&Value>,
+    number: u64,
+    field: String,
+) -> Option<Diagnostic> {
+    let lists =
+        ["containers", "initContainers"].map(|list| pods?.pointer(&format!("/spec/{list}")));
+    let containers = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
+    let ports = containers.filter_map(|one| one.get("ports")?.as_array()).flatten();
+    let declared: BTreeSet<u64> =
+        ports.filter_map(|port| port.get("containerPort")?.as_u64()).collect();
+    if declared.is_empty() || declared.contains(&number) {
+        return None;
+    }
+    let known: Vec<String> = declared.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "no container declares port {number}, and they declare {}: the application answers the probe in the run; in a \
+         cluster it fails if nothing listens there",
+        known.join(", ")
+    );
+    let manifest = &object.manifest;
+    let note = Diagnostic::note("undeclared-port", message);
+    let note = note.at(manifest.origin.place_of(&field)).of(manifest.label());
+    Some(Diagnostic { field, ..note })
+}
+
 fn ports(pods: &PodTemplate) -> impl Iterator<Item = &ContainerPort> {
     let containers = pods.spec.containers.iter().chain(&pods.spec.init_containers);
     containers.flat_map(|container| &container.ports)
@@ -116,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_probe_finds_its_port_by_number_or_by_a_name_of_the_container() {
-        for (port, is_found) in [("http", true), ("8080", true), ("'8080'", false), ("htp", false)]
+        for (port, is_found) in
+            [("http", true), ("8080", true), ("'8080'", false), ("htp", false), ("9999", false)]
         {
             let text = format!(
                 "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{containers: [{{name: a, image: a, ports: \

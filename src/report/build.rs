@@ -47,6 +47,8 @@ pub struct ServiceFacts {
     pub balancing: Balancing,
     /// Services that it called in vain for requests that failed, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
+    /// NetworkPolicies that kept requests from it.
+    pub blocked_by: Vec<String>,
     /// Positions of the workloads behind it.
     pub workloads: Vec<usize>,
     /// Totals after the warm-up.

@@ -17,8 +17,14 @@ pub const ABSENT: &str = "-";
 pub fn causes(service: &ServiceReport) -> String {
     let causes = service.failed_by_cause.iter();
     let causes = causes.map(|(cause, requests)| {
-        let called = if cause == DEPENDENCY { called_in_vain(service) } else { String::new() };
-        format!("{} {cause}{called}", count(*requests))
+        let more = match cause.as_str() {
+            DEPENDENCY => called_in_vain(service),
+            BLOCKED if !service.blocked_by.is_empty() => {
+                format!(" (NetworkPolicy {})", service.blocked_by.join(", "))
+            }
+            _ => String::new(),
+        };
+        format!("{} {cause}{more}", count(*requests))
     });
     causes.collect::<Vec<String>>().join(", ")
 }
@@ -32,6 +38,9 @@ pub fn causes_of(failed_by_cause: &[(String, u64)]) -> String {
 
 /// As [`traffic::FailureCause`] tells it.
 pub(crate) const DEPENDENCY: &str = traffic::FailureCause::Dependency.label();
+
+/// The same of requests that a policy keeps away.
+const BLOCKED: &str = traffic::FailureCause::Blocked.label();
 
 /// The services that a service called in vain, for most of its failures: ` (shop/db)`; empty if it called none.
 fn called_in_vain(service: &ServiceReport) -> String {

@@ -187,6 +187,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
             ("no ready endpoint".to_owned(), 9),
         ],
         failed_calls: Vec::new(),
+        blocked_by: Vec::new(),
         in_flight: 4,
         retries: Some(1_206),
         latency: Some(Latency {

@@ -233,6 +233,9 @@ pub struct ServiceReport {
     /// if there were none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed_calls: Vec<(String, u64)>,
+    /// NetworkPolicies that kept requests from it, by name; absent if there were none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocked_by: Vec<String>,
     /// Those still under way at the end.
     pub in_flight: u64,
     /// Further attempts that callers made at these requests after a failure, on top of them; absent if

@@ -93,6 +93,8 @@ pub struct PodShape {
     pub replicas: i64,
     /// The ConfigMaps, Secrets and claims without which they do not start.
     pub references: Vec<Reference>,
+    /// The conditions that must be True for it to be ready (`readinessGates`).
+    pub readiness_gates: Vec<Name>,
     /// The variables of its containers that are texts.
     pub variables: Vec<Variable>,
     /// The ServiceAccount that the template names; empty if none.
@@ -216,6 +218,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         node_selector: node_labels(spec),
         service_account: template.spec.service_account_name.clone(),
         references: template.spec.references,
+        readiness_gates: template.spec.readiness_gates,
         server: inference_server(written),
     }
 }

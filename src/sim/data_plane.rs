@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::event::Event;
 use super::looks::Looks;
 use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
+use super::network_policies::NetworkPolicies;
 use super::resizing::MemoryInUse;
 use super::routes::Routes;
 use super::world::World;
@@ -31,6 +32,7 @@ pub(super) struct DataPlane {
     pub(super) traffic: Traffic,
     pub(super) endpoints: Endpoints,
     routes: Routes,
+    pub(super) network_policies: NetworkPolicies,
     memory_pressure: MemoryPressure,
     pub(super) looks: Looks,
     /// Pods that name a node which is not there.
@@ -48,6 +50,7 @@ impl DataPlane {
             traffic: world.new_traffic(Streams::new(world.seed)),
             endpoints: Endpoints::new(world),
             routes: Routes::new(&world.entrances),
+            network_policies: NetworkPolicies::new(),
             memory_pressure: MemoryPressure::default(),
             looks: Looks::default(),
             nowhere: Vec::new(),
@@ -58,6 +61,7 @@ impl DataPlane {
     /// What kubelets, nodes and traffic do about a change.
     pub(super) fn react(&mut self, env: &mut Environment, change: &Change) {
         self.routes.on_change(change);
+        self.network_policies.on_change(change);
         match *change {
             Change::NodeAdded(node) => self.node_added(env, node),
             Change::PodAdded(pod) => self.pod_added(env, pod),
@@ -80,6 +84,14 @@ impl DataPlane {
     /// Requests go where Ingresses, HTTPRoutes and Services lead them now.
     pub(super) fn follow_routes(&mut self, env: &mut Environment) {
         self.routes.follow(env, &mut self.traffic);
+    }
+
+    /// Requests get through, or not, as NetworkPolicies say now.
+    pub(super) fn follow_policies(&mut self, env: &mut Environment) {
+        let seen = (&self.apps, &self.endpoints);
+        if self.network_policies.follow(env, seen, &mut self.traffic) {
+            self.check_reachability(env);
+        }
     }
 
     /// A pod that names its node is on it from the start: the scheduler leaves it alone, and the kubelet of
@@ -181,7 +193,10 @@ impl DataPlane {
         let now = env.now;
         let Self { apps, traffic, .. } = self;
         match effect {
-            AppEffect::Started(pod) => return apps.started(now, pod, traffic),
+            AppEffect::Started(pod) => {
+                self.network_policies.started(pod);
+                return apps.started(now, pod, traffic);
+            }
             AppEffect::Answers(pod) => apps.set_listening(now, pod, true, traffic),
             AppEffect::Hangs(pod) | AppEffect::Lost(pod) => apps.hangs(now, pod, traffic),
             AppEffect::Found(pod, listens) => apps.set_listening(now, pod, listens, traffic),

@@ -10,7 +10,7 @@ use super::event::Event;
 use super::rule_writes::{Writer, writes_of};
 use super::world::World;
 use cluster::ClusterView;
-use cluster::pod::{Pod, PodId};
+use cluster::pod::{Pod, PodCondition, PodId};
 use cluster::selection::Selecting;
 use cluster::service::{Endpoint, Service, ServiceId, TrafficDistribution};
 use engine::Streams;
@@ -173,7 +173,12 @@ impl Endpoints {
         let mut positions = self.down.clone();
         positions.extend(touched.into_iter().map(|service| service.0 as usize));
         for position in positions {
-            let down = if traffic.can_answer(traffic_id(position)) {
+            let has_clients = env.world.traffic[position].1.has_clients();
+            let is_closed = has_clients && traffic.is_closed(traffic_id(position));
+            let down = if traffic.can_answer(traffic_id(position)) && is_closed {
+                self.down.insert(position);
+                Some("NetworkPolicies keep clients from its pods")
+            } else if traffic.can_answer(traffic_id(position)) {
                 self.down.remove(&position);
                 None
             } else {
@@ -243,6 +248,13 @@ fn why_down(
     } else if pods.iter().any(on_lost_node) {
         "a node is lost"
     } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {
+        let waits_at_gate = |pod: &&Pod| {
+            let are_ready = pod.conditions.containers_ready.is_some_and(PodCondition::is_true);
+            are_ready && !view.template_of(pod).spec.readiness_gates.is_empty()
+        };
+        if pods.iter().any(waits_at_gate) {
+            return "no pod is ready: their readinessGates wait for conditions that nobody has set";
+        }
         "no pod is ready"
     } else if has_endpoints {
         "its pods are ready, but nothing listens in them"

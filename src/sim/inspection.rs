@@ -47,6 +47,11 @@ impl Simulation {
         self.env.world.traffic.get(service).map(|(_, traffic)| &traffic.policy)
     }
 
+    /// The NetworkPolicies that kept requests from the Service at a position of the traffic so far.
+    pub fn policies_in_the_way_of(&self, service: usize) -> Vec<NamespacedName> {
+        self.data_plane.network_policies.in_the_way_of(service)
+    }
+
     /// Whether the Service at a position of the traffic has no address of its own, so that its clients choose
     /// among its pods.
     pub fn is_headless(&self, service: usize) -> bool {

@@ -327,6 +327,7 @@ impl Simulation {
                 }
             }
             data_plane.follow_routes(env);
+            data_plane.follow_policies(env);
         }
     }
 }

@@ -174,6 +174,8 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
         .zip(names)
         .map(|(position, service)| {
             let workloads = simulation.workloads_behind(position as usize);
+            let blocked_by = simulation.policies_in_the_way_of(position as usize);
+            let blocked_by = blocked_by.iter().map(ToString::to_string).collect();
             let id = ServiceId(position);
             let has_clients = simulation.has_clients(position as usize);
             let policy = simulation.policy_of(position as usize);
@@ -201,6 +203,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                 has_clients,
                 balancing,
                 failed_calls,
+                blocked_by,
                 workloads,
                 figures,
                 intervals,

@@ -1,5 +1,6 @@
 //! One pod's application: whether it answers, and the engine that works on its requests.
 
+use super::barriers::PartyId;
 use super::fifo::Fifo;
 use super::fluid::NewPod;
 use super::job::QueueFull;
@@ -43,7 +44,9 @@ pub struct Backend {
     pub(super) zone: Option<u16>,
     /// Number of its node, if that is known.
     pub(super) node: Option<u32>,
-    /// Requests that hang because its node does not answer.
+    /// Its party, by which policies of the network know it.
+    pub(super) party: PartyId,
+    /// Requests that hang because its node does not answer, or a policy keeps them away.
     pub(super) hanging: u32,
     /// Requests that it took in so far.
     pub(super) taken: u64,
@@ -86,6 +89,7 @@ impl Backend {
             endpoint_of: Vec::new(),
             zone: None,
             node: None,
+            party: 0,
             hanging: 0,
             taken: 0,
             is_networked: false,

@@ -21,6 +21,9 @@ pub struct CallSpec {
     /// still works on, unless it is an inference server (`abortOnDisconnect`). Default 15s, as a route of Envoy has it.
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
+    /// How long the caller waits for the connection, to a pod whose node does not answer or from which a NetworkPolicy
+    /// keeps it. Default: as long as for the answer.
+    pub connect_timeout: Option<SimDuration>,
     /// Whether and how failed calls are tried again. Default: they are not.
     pub retries: Option<RetrySpec>,
     /// How many such calls are made at once: fan-out. Default 1.
@@ -78,6 +81,9 @@ impl CallSpec {
 
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         checks.some_time("timeout", self.timeout);
+        if let Some(limit) = self.connect_timeout {
+            checks.some_time("connectTimeout", limit);
+        }
         checks.require((1..=1000).contains(&self.times), "times", || {
             format!("{} must be from 1 to 1000", self.times)
         });

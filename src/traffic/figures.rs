@@ -11,6 +11,8 @@ use super::recording::{
     Records, ServiceRecord, Waits,
 };
 use super::request_class::Mix;
+use super::request_model::RequestModelId;
+use cluster::NamespacedName;
 use engine::{Digest, SimDuration, SimTime};
 
 /// How often to ask whether a pod is done whose requests wait for other services.
@@ -326,6 +328,11 @@ impl Traffic {
     pub fn can_answer(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
         endpoints.iter().any(|one| self.is_serving(*one))
+    }
+
+    /// The services that requests of a model call, by name.
+    pub fn called_by(&self, model: RequestModelId) -> impl Iterator<Item = &NamespacedName> {
+        self.models[model.0 as usize].calls.iter().map(|call| &call.service.0)
     }
 
     /// Whether requests to the service are sent to any pod, be it in vain.

@@ -6,6 +6,7 @@
 pub mod arrivals;
 mod backend;
 mod balancer;
+mod barriers;
 pub mod calibrate;
 mod call_spec;
 mod config;
@@ -49,6 +50,7 @@ pub mod trace_rows;
 pub use arrivals::{ArrivalProcess, Arrivals, Load, WayId};
 pub use backend::{Backend, BackendId, BackendState};
 pub use balancer::Balancer;
+pub use barriers::{Barriers, PartyId};
 pub use call_spec::{CallSpec, RetrySpec};
 pub use config::{DEFAULT_TIMEOUT, EntranceSpec, TrafficSpec};
 pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};

@@ -27,13 +27,15 @@ pub enum FailureCause {
     CircuitOpen,
     /// A request that it made itself to another service failed.
     Dependency,
+    /// A policy of the network dropped its packets: no connection came about until the client gave up.
+    Blocked,
     /// No Ingress or HTTPRoute had a rule for it: a gateway answers 404.
     NoRoute,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
@@ -44,6 +46,7 @@ impl FailureCause {
         Self::Shed,
         Self::CircuitOpen,
         Self::Dependency,
+        Self::Blocked,
         Self::NoRoute,
     ];
 
@@ -60,6 +63,7 @@ impl FailureCause {
             Self::Shed => "shed",
             Self::CircuitOpen => "circuit open",
             Self::Dependency => "dependency failed",
+            Self::Blocked => "blocked by policy",
             Self::NoRoute => "no route",
         }
     }

@@ -8,6 +8,7 @@
 use super::arrivals::{Arrivals, Coming};
 use super::backend::{Backend, BackendId, BackendState};
 use super::balancer::{Balancer, Caller, Chooser};
+use super::barriers::Barriers;
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
 use super::hanging::Hanging;
@@ -65,6 +66,7 @@ pub struct Traffic {
     pub(super) services: Vec<Service>,
     pub(super) islands: Vec<Vec<u32>>,
     pub(super) backends: Table<Backend>,
+    pub(super) barriers: Barriers,
     pub(super) node_cpus: Table<NodeCpu>,
     pub(super) models: Vec<RequestModel>,
     pub(super) records: Records,
@@ -177,6 +179,7 @@ impl Traffic {
                 .collect(),
             services,
             backends: Table::default(),
+            barriers: Barriers::default(),
             node_cpus: Table::default(),
             models,
             records,

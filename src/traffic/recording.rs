@@ -370,13 +370,11 @@ impl ServiceRecord {
         let (sum_nanos, max) = histogram.sum_and_max();
         digest.word(outcomes.arrived);
         digest.word(outcomes.answered);
-        let by_pods = outcomes.failed.iter().take(FailureCause::NoRoute as usize);
-        by_pods.for_each(|failed| digest.word(*failed));
-        let without_route =
-            Some(outcomes.failed_by(FailureCause::NoRoute)).filter(|count| *count > 0);
-        if let Some(count) = without_route {
-            digest.word(count);
+        let (by_pods, others) = outcomes.failed.split_at(FailureCause::Blocked as usize);
+        for failed in by_pods {
+            digest.word(*failed);
         }
+        others.iter().filter(|count| **count > 0).for_each(|failed| digest.word(*failed));
         digest.bytes(&sum_nanos.to_le_bytes());
         digest.word(max.as_nanos().unsigned_abs());
     }

@@ -55,6 +55,7 @@ tables! {
         ["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"] [] others::ingresses;
     IngressClass ["NAME", "CONTROLLER", "PARAMETERS", "AGE"] [] others::ingress_classes;
     HTTPRoute ["NAME", "HOSTNAMES", "AGE"] [] others::http_routes;
+    NetworkPolicy ["NAME", "POD-SELECTOR", "AGE"] [] others::network_policies;
     NodePool
         ["NAME", "NODECLASS", "NODES", "READY", "AGE"] ["WEIGHT"] karpenter::node_pools;
     NodeClaim

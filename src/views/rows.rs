@@ -11,7 +11,8 @@ use cluster::deployment::IntOrPercent;
 use cluster::job::{COMPLETE, FAILED, Job};
 use cluster::node::Taint;
 use cluster::node::{ConditionStatus, Node};
-use cluster::pod_template::PodTemplate;
+use cluster::pod::Pod;
+use cluster::pod_template::{PodSpec, PodTemplate};
 use cluster::policy::Budget;
 use cluster::printed_status::printed_status;
 use cluster::selector::Selector;
@@ -101,9 +102,18 @@ pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 pod_ip(sight.view.store(), pod).unwrap_or_else(|| NONE.to_owned()),
                 sight.node_name(pod.node).to_owned(),
                 sight.node_name(pod.nominated_node).to_owned(),
-                NONE.to_owned(),
+                open_gates(pod, &view.template_of(pod).spec),
             ]
         });
+    }
+}
+
+/// How many of a pod's readiness gates are open: all or none, as one controller sets their conditions.
+fn open_gates(pod: &Pod, spec: &PodSpec) -> String {
+    match (spec.readiness_gates.len(), pod.is_ready()) {
+        (0, _) => NONE.to_owned(),
+        (all, true) => format!("{all}/{all}"),
+        (all, false) => format!("0/{all}"),
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::columns::NONE;
-use super::rows::{Rows, Sight, title_case};
+use super::rows::{Rows, Sight, label_text, title_case};
 use cluster::claim::{AccessMode, Claim};
 use cluster::config::{ConfigMap, Secret};
 use cluster::namespace::Namespace;
+use cluster::network_policy::NetworkPolicy;
 use cluster::priority_class::PriorityClass;
 use cluster::service_account::ServiceAccount;
 use cluster::storage_class::StorageClass;
@@ -75,6 +76,12 @@ pub(super) fn ingress_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
             let controller = value["spec"]["controller"].as_str().unwrap_or_default();
             vec![controller.to_owned(), parameters, sight.age(meta.created)]
         });
+    }
+}
+
+pub(super) fn network_policies(sight: Sight<'_>, rows: &mut Rows<'_>) {
+    for NetworkPolicy { meta, spec } in sight.view.store().network_policies().values() {
+        rows.of(meta, || vec![label_text(&spec.pod_selector), sight.age(meta.created)]);
     }
 }
 

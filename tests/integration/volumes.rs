@@ -287,3 +287,96 @@ fn pods_of_one_claim_stay_together_in_its_zone() {
         names.iter().map(|name| zone_of(&run, name)).collect();
     assert_eq!(zones.len(), 1, "{zones:?}");
 }
+
+/// A claim by itself, of a class.
+fn claim(name: &str, class: &str) -> String {
+    format!(
+        "---\n{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}}}, spec: {{storageClassName: {class}, {DISK}}}}}\n"
+    )
+}
+
+/// A pod with a claim; `fields` are further ones of its spec.
+fn pod_with(name: &str, claim: &str, fields: &str) -> String {
+    format!(
+        "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: shared}}}}, spec: {{{fields} containers: \
+         [{{name: a, image: a, resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}}}], volumes: [{{name: v, \
+         persistentVolumeClaim: {{claimName: {claim}}}}}]}}}}\n"
+    )
+}
+
+fn class(name: &str, fields: &str) -> String {
+    format!(
+        "---\n{{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {{name: {name}}}, provisioner: ebs.csi.aws.com, {fields}}}\n"
+    )
+}
+
+const IN_B: &str = "allowedTopologies: [{matchLabelExpressions: [{key: topology.ebs.csi.aws.com/zone, values: [b]}]}]";
+
+#[test]
+fn an_immediate_class_makes_volumes_before_any_pod_has_a_node_and_pods_follow_them() {
+    let classes = class("now", "volumeBindingMode: Immediate");
+    let manifests = [claim("one-0", "now"), claim("one-1", "now"), claim("one-2", "now"), classes];
+    let mut run = Run::new(SCENARIO, &manifests.concat());
+    run.until(10);
+    // Claims that are numbered are spread over the zones.
+    let mut zones: Vec<_> = ["one-0", "one-1", "one-2"].map(|one| claim_zone(&run, one)).to_vec();
+    zones.sort();
+    assert_eq!(zones, ["a", "b", "c"].map(|zone| Some(zone.to_owned())));
+    // The API's default is Immediate.
+    let manifests = class("plain", IN_B) + &claim("data", "plain") + &pod_with("db", "data", "");
+    let mut run = Run::new(SCENARIO, &manifests);
+    run.until(60);
+    assert_eq!(claim_zone(&run, "data").as_deref(), Some("b"));
+    assert_eq!(zone_of(&run, "db").as_deref(), Some("b"));
+}
+
+#[test]
+fn a_class_says_in_which_zones_volumes_may_be() {
+    let late = format!("volumeBindingMode: WaitForFirstConsumer, {IN_B}");
+    let manifests = class("b", &late) + &claim("data", "b") + &pod_with("db", "data", "");
+    let mut run = Run::new(SCENARIO, &manifests);
+    run.until(60);
+    assert_eq!(zone_of(&run, "db").as_deref(), Some("b"));
+    let nowhere = manifests.replace("values: [b]", "values: [z]");
+    let mut run = Run::new(SCENARIO, &nowhere);
+    run.until(60);
+    assert_eq!((zone_of(&run, "db"), claim_zone(&run, "data")), (None, None));
+    let events = run.events("FailedScheduling");
+    assert!(
+        events[0].1.contains("3 node(s) didn't find available persistent volumes to bind"),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_volume_of_one_node_is_not_attached_to_another_before_it_is_free() {
+    let apart = "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: \
+         kubernetes.io/hostname, labelSelector: {matchLabels: {app: shared}}}]}},";
+    let scenario = format!(
+        "{}timeline: [{{at: 5m, delete: Pod/default/first}}]\n",
+        SCENARIO.replace("zones: [a, b, c]", "zones: [a]")
+    );
+    let manifests = claim("data", "gp3")
+        + &pod_with("first", "data", apart)
+        + &pod_with("second", "data", apart);
+    let mut run = Run::new(&scenario, &manifests);
+    let phase = |run: &Run, name: &str| {
+        let view = run.0.view();
+        let id = NamespacedName::new("default", name.to_owned());
+        view.store().pod_named(&id).map(|pod| view.store().pods()[pod].phase)
+    };
+    run.until(290);
+    assert_eq!(phase(&run, "first"), Some(PodPhase::Running));
+    assert_eq!(phase(&run, "second"), Some(PodPhase::Pending));
+    let events = run.events("FailedAttachVolume");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0].1.starts_with("Multi-Attach error for volume \"pvc-"), "{events:?}");
+    assert!(events[0].1.ends_with("Volume is already used by pod(s) first"), "{events:?}");
+    run.until(360);
+    assert_eq!(phase(&run, "second"), Some(PodPhase::Running));
+    // A file system that many nodes may have is there for both.
+    let shared = manifests.replace("ReadWriteOnce", "ReadWriteMany");
+    let mut run = Run::new(&scenario, &shared);
+    run.until(120);
+    assert_eq!(phase(&run, "second"), Some(PodPhase::Running));
+}

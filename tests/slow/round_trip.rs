@@ -110,6 +110,8 @@ const ONE_OF_EACH: &str = "
 ---
 {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: one}, spec: {hostnames: [b.example.com]}}
 ---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one}, spec: {podSelector: {}, ingress: [{}]}}
+---
 {apiVersion: v1, kind: Pod, metadata: {name: one}, spec: {containers: [{name: c, image: 'c:1'}]}}
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: one}, spec: {replicas: 2, selector: {matchLabels: {app: one}},

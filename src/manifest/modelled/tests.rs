@@ -11,7 +11,7 @@ use crate::{Source, load, schema};
 
 /// Every field named in the tables, with its type.
 fn named() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let modelled = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    let modelled = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
     let modelled =
         modelled.flat_map(|(types, fields)| types.split_ascii_whitespace().map(|of| (of, *fields)));
     let others = NEUTRAL.iter().chain(&MEANINGS).map(|(of, fields, _)| (*of, *fields));
@@ -51,10 +51,10 @@ fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: 
         return;
     }
     let short = name.rsplit('.').next().unwrap_or(name);
-    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..4]);
+    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
     let is_known = tables.into_iter().any(|(of, _)| lists(of, short));
     for (field, schema) in properties {
-        let is_object_field = is_top && lists(OBJECTS[4].1, field);
+        let is_object_field = is_top && lists(OBJECTS[5].1, field);
         let played = part(short, field);
         let is_explained = played != Part::Listed || meaning(short, field) != meaning("", "");
         let is_in_a_table = is_known || played == Part::Neutral || is_object_field;
@@ -106,4 +106,15 @@ fn annotations_and_labels_that_would_act_are_told_once_each() {
     );
     assert!(said.contains("`istio-injection` is ignored (2 times): no sidecar"), "{said}");
     assert!(!said.contains("prometheus.io"), "{said}");
+}
+
+#[test]
+fn what_routes_say_beside_host_and_path_is_told_by_name() {
+    let text = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}, spec: {tls: [{hosts: [a.b]}], \
+         defaultBackend: {service: {name: s, port: {number: 80}}}}}\n---\n\
+         {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: a}, spec: {parentRefs: [{name: g}, \
+         {name: g, sectionName: https}], rules: [{backendRefs: [{name: s, port: 80}]}]}}\n";
+    let said = load(&[Source::new("routes.yaml", text)]).diagnostics.to_string();
+    assert!(said.contains("spec.tls: `tls` is ignored: TLS takes neither"), "{said}");
+    assert!(said.contains("spec.parentRefs[1].sectionName: `sectionName` is ignored"), "{said}");
 }

@@ -22,7 +22,7 @@ mod workloads;
 
 pub(super) use http_route::validate_http_route;
 pub(super) use metadata::{pod_annotations, validate_metadata};
-pub(super) use network::{validate_ingress, validate_ingress_class, validate_network_policy};
+pub(super) use network::{validate_ingress, validate_ingress_class};
 pub(super) use pod_spec::{Owner, validate_pod_spec};
 
 use super::field::{FieldErrors, FieldPath};

@@ -9,7 +9,7 @@ use super::super::field::{FieldErrors, FieldPath};
 use super::super::names::{broken_label, check_port_name};
 use super::handlers::{port_number, port_number_or_name};
 use super::placement::validate_selector;
-use super::{SPEC, label, required, subdomain, supported};
+use super::{SPEC, Validate, label, required, subdomain, supported};
 
 const WILDCARD: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must \
      consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. \
@@ -289,11 +289,13 @@ pub(crate) fn validate_ingress_class(class: &networking::IngressClass, errors: &
 }
 
 /// `ValidateNetworkPolicy`.
-pub(crate) fn validate_network_policy(
-    policy: &networking::NetworkPolicy,
-    errors: &mut FieldErrors,
-) {
-    let spec = policy.spec.clone().unwrap_or_default();
+impl Validate for networking::NetworkPolicy {
+    fn validate(&self, errors: &mut FieldErrors) {
+        validate_network_policy(&self.spec.clone().unwrap_or_default(), errors);
+    }
+}
+
+fn validate_network_policy(spec: &networking::NetworkPolicySpec, errors: &mut FieldErrors) {
     validate_selector(spec.pod_selector.as_ref(), &SPEC.field("podSelector"), errors);
     let at = SPEC.field("ingress");
     for (index, rule) in spec.ingress.iter().flatten().enumerate() {
@@ -308,9 +310,9 @@ pub(crate) fn validate_network_policy(
         peers(rule.to.as_deref(), &item.field("to"), errors);
     }
     let at = SPEC.field("policyTypes");
-    let types = spec.policy_types.unwrap_or_default();
+    let types = spec.policy_types.as_deref().unwrap_or_default();
     if types.len() > 2 {
-        return errors.invalid(&at, &types, "may not specify more than two policyTypes");
+        return errors.invalid(&at, types, "may not specify more than two policyTypes");
     }
     for (index, one) in types.iter().enumerate() {
         supported(Some(one), &["Ingress", "Egress"], &at.item(index), errors);

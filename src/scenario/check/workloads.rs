@@ -32,6 +32,28 @@ impl Checker<'_> {
             self.ends(&path, workload);
         }
         self.batch(&list);
+        self.gates(&list);
+    }
+
+    /// Pods that wait for conditions which nobody sets.
+    fn gates(&mut self, list: &FieldPath) {
+        let described = &self.text.scenario.workloads;
+        let shut = self.ever.workloads.iter().filter_map(|(known, shape)| {
+            let gate = shape.readiness_gates.first()?.clone();
+            let entry = described.iter().find(|one| one.workload == *known);
+            let is_set = entry.is_some_and(|one| one.app.readiness_gates.is_some());
+            (!is_set).then(|| (known.clone(), gate))
+        });
+        for (workload, gate) in shut.collect::<Vec<_>>() {
+            self.warn(
+                list,
+                format!(
+                    "nobody sets the condition {gate} that the readinessGates of {workload} wait for, so its pods never \
+                     become ready"
+                ),
+                format!("add `{{workload: {workload}, app: {{readinessGates: 15s}}}}`"),
+            );
+        }
     }
 
     /// Jobs whose pods would run for ever.

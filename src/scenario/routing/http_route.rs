@@ -164,7 +164,12 @@ fn retry(given: &HttpRouteRetry, at: &FieldPath<'_>, said: &mut Said) -> Option<
     let defaults = RetrySpec::default();
     let attempts = given.attempts.map(|count| u32::try_from(count.max(0)).unwrap_or(u32::MAX));
     let attempts = attempts.unwrap_or(defaults.attempts);
-    let always = [FailureCause::Refused, FailureCause::Unreachable, FailureCause::Timeout];
+    let always = [
+        FailureCause::Refused,
+        FailureCause::Unreachable,
+        FailureCause::Blocked,
+        FailureCause::Timeout,
+    ];
     let answered = |cause: &FailureCause| status(*cause).is_some_and(|code| codes.contains(&code));
     let causes =
         Causes::of(always.into_iter().chain(FailureCause::ALL.into_iter().filter(answered)));
@@ -187,7 +192,7 @@ const fn status(cause: FailureCause) -> Option<i64> {
         // The connection broke off.
         FailureCause::Killed => Some(502),
         FailureCause::QueueFull | FailureCause::Shed => Some(503),
-        FailureCause::Timeout | FailureCause::Unreachable => Some(504),
+        FailureCause::Timeout | FailureCause::Unreachable | FailureCause::Blocked => Some(504),
         FailureCause::Refused
         | FailureCause::NoEndpoint
         | FailureCause::CircuitOpen

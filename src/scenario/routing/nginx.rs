@@ -46,7 +46,7 @@ const CANARY_RULES: [&str; 6] = [
 /// yet, and of others.
 const CONDITIONS: [(&str, &[FailureCause], &[FailureCause]); 12] = [
     ("error", &[FailureCause::Refused], &[FailureCause::Killed]),
-    ("timeout", &[FailureCause::Unreachable], &[FailureCause::Timeout]),
+    ("timeout", &[FailureCause::Unreachable, FailureCause::Blocked], &[FailureCause::Timeout]),
     ("invalid_header", &[], &[]),
     ("http_500", &[], &[FailureCause::Dependency]),
     ("http_502", &[], &[]),

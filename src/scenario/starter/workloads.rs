@@ -48,6 +48,8 @@ impl Starter<'_> {
         is_first: bool,
         calls: &Calls<'_>,
     ) -> fmt::Result {
+        let shape = self.inventory.workloads.get(workload);
+        let has_gates = shape.is_some_and(|shape| !shape.readiness_gates.is_empty());
         if is_first {
             write!(
                 out,
@@ -58,14 +60,25 @@ impl Starter<'_> {
       start: 1s              # from the image to the running process
       warmUp: 5s             # GUESS: from the running process to the first good answer
       warmUpCpuMilli: 500    # GUESS: CPU that this takes, 1000 = one core
-    requests:
+"
+            )?;
+            if has_gates {
+                writeln!(
+                    out,
+                    "      readinessGates: 15s    # GUESS: how long a controller takes to set these conditions"
+                )?;
+            }
+            write!(
+                out,
+                "    requests:
       concurrency: 32        # GUESS: requests that a pod works on at once (threads, workers)
       queue: 1000            # requests that wait in a pod; more are refused
 "
             )?;
         } else {
+            let gates = if has_gates { ", readinessGates: 15s" } else { "" };
             writeln!(out, "  - workload: {workload}                 # GUESS, as above")?;
-            writeln!(out, "    app: {{imagePull: 10s, warmUp: 5s, warmUpCpuMilli: 500}}")?;
+            writeln!(out, "    app: {{imagePull: 10s, warmUp: 5s, warmUpCpuMilli: 500{gates}}}")?;
             writeln!(out, "    requests:")?;
             writeln!(out, "      concurrency: 32")?;
             writeln!(out, "      queue: 1000")?;

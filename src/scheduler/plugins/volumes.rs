@@ -10,6 +10,7 @@ use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
 use cluster::claim::Claim;
 use cluster::node::ZONE_LABEL;
+use cluster::storage_class::StorageClassSpec;
 use cluster::{Name, NamespacedName};
 
 /// The plugin that keeps pods from claims that are missing, or in another pod's hands.
@@ -116,6 +117,30 @@ impl NodeFilter for OfOnePod<'_> {
     }
 }
 
+/// The volumes must be reachable, or must be allowed to be made where they are.
+#[derive(Clone)]
+struct Volumes<'c> {
+    /// The zones of those that are there.
+    zones: Vec<&'c Name>,
+    /// The classes of the others that say where volumes may be.
+    classes: Vec<&'c StorageClassSpec>,
+}
+
+impl NodeFilter for Volumes<'_> {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        let zone = node.labels.get(ZONE_LABEL);
+        if !self.zones.iter().all(|wanted| zone == Some(*wanted)) {
+            let reason = "node(s) didn't match PersistentVolume's node affinity";
+            return Err(Refusal::unresolvable(reason));
+        }
+        if !self.classes.iter().all(|class| class.allows(&node.labels)) {
+            let reason = "node(s) didn't find available persistent volumes to bind";
+            return Err(Refusal::unresolvable(reason));
+        }
+        Ok(())
+    }
+}
+
 impl FilterPlugin for VolumeBinding {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         if let Some(found) = skipped_or_refused(cycle) {
@@ -127,16 +152,16 @@ impl FilterPlugin for VolumeBinding {
             return PreFilter::Refuse(Refusal::unresolvable(reason));
         }
         let zones: Vec<&Name> = claims(cycle).filter_map(|(_, claim)| claim?.zone()).collect();
-        if zones.is_empty() {
+        let store = cycle.view.store();
+        let unbound =
+            claims(cycle).filter_map(|(_, claim)| claim.filter(|one| one.volume.is_none()));
+        let classes = unbound.filter_map(|claim| Some(&store.class_of(claim)?.spec));
+        let classes: Vec<&StorageClassSpec> =
+            classes.filter(|class| !class.allowed_topologies.is_empty()).collect();
+        if zones.is_empty() && classes.is_empty() {
             return PreFilter::Skip;
         }
-        PreFilter::require(
-            move |node| {
-                let zone = node.labels.get(ZONE_LABEL);
-                zones.iter().all(|wanted| zone == Some(*wanted))
-            },
-            || Refusal::unresolvable("node(s) didn't match PersistentVolume's node affinity"),
-        )
+        PreFilter::check(Volumes { zones, classes })
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {

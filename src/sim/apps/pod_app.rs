@@ -11,7 +11,7 @@ use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
 use cluster::pod_template::{Container, PodSpec};
 use engine::{SimDuration, SimTime};
-use traffic::{BackendId, Traffic};
+use traffic::{BackendId, RequestModelId, Traffic};
 use units::{Bytes, MilliCpu, Quantity};
 
 /// What the pods of a template ask for.
@@ -118,6 +118,11 @@ impl PodApp {
             changed_at: view.now,
             others,
         }
+    }
+
+    /// What a request costs it; absent = it takes none.
+    pub(crate) fn requests(&self) -> Option<RequestModelId> {
+        self.app.requests
     }
 
     /// Whether its memory can pass what its pod requests: what a pod requests fits its node, and only what is

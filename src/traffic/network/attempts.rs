@@ -34,10 +34,14 @@ impl Traffic {
         } else {
             let endpoint = self.choose_endpoint(now, service, call)?;
             let attempt = self.network.attempts.next_id();
-            let place = self.send(now, attempt, service, &call.size, endpoint);
+            let place = if self.is_blocked(service, call, endpoint) {
+                Ok(self.block(endpoint))
+            } else {
+                self.send(now, attempt, service, &call.size, endpoint)
+            };
             let (place, model) =
                 place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
-            hangs = matches!(place, Place::Hanging(_));
+            hangs = matches!(place, Place::Hanging(_) | Place::Blocked(_));
             let row = Attempt { place, model, ..Attempt::new(id, call, service) };
             self.network.attempts.insert(row)
         };
@@ -133,7 +137,7 @@ impl Traffic {
         let Some(attempt) = self.network.attempts.remove(id) else { return };
         match attempt.place {
             Place::Calling(pod) => self.release(now, pod),
-            Place::Hanging(pod) => {
+            Place::Hanging(pod) | Place::Blocked(pod) => {
                 if let Some(pod) = self.backends.get_mut(pod) {
                     pod.hanging -= 1;
                 }
@@ -166,9 +170,10 @@ impl Traffic {
         self.network.services[service as usize].active -= 1;
         let cause = match place {
             Place::Hanging(_) => FailureCause::Unreachable,
+            Place::Blocked(_) => FailureCause::Blocked,
             Place::Queue | Place::Pod(_) | Place::Calling(_) => FailureCause::Timeout,
         };
-        if matches!(place, Place::Hanging(_) | Place::Queue) {
+        if matches!(place, Place::Hanging(_) | Place::Blocked(_) | Place::Queue) {
             self.end_attempt(now, id, Err(cause));
         }
         if let Some(pod) = place.pod() {
@@ -274,7 +279,9 @@ impl Place {
     pub(super) const fn pod(self) -> Option<BackendId> {
         match self {
             Self::Queue => None,
-            Self::Pod(pod) | Self::Calling(pod) | Self::Hanging(pod) => Some(pod),
+            Self::Pod(pod) | Self::Calling(pod) | Self::Hanging(pod) | Self::Blocked(pod) => {
+                Some(pod)
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use engine::{Id, SimTime};
 
 /// A request to a service, by a client or by another request, until it is answered or has failed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     pub edge: u32,
     pub caller: Caller,
     pub made: SimTime,
@@ -37,7 +37,7 @@ impl Call {
 
 /// Caller of a service.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     /// One of any number of clients.
     Client,
     /// A user of this group.
@@ -48,7 +48,7 @@ pub(super) enum Caller {
 
 /// One try of a call: a request as its pod sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     /// The call that waits for it; absent if the caller gave up.
     pub call: Option<Id<Call>>,
     pub service: u32,
@@ -64,7 +64,7 @@ pub(super) struct Attempt {
 
 /// Where an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In the service's work queue.
     Queue,
     /// In a pod, which works on it or lets it wait.
@@ -73,6 +73,8 @@ pub(super) enum Place {
     Calling(BackendId),
     /// At a pod whose node does not answer.
     Hanging(BackendId),
+    /// On the way to a pod that a policy keeps it from.
+    Blocked(BackendId),
 }
 
 impl Traffic {

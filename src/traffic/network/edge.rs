@@ -88,6 +88,7 @@ impl Edge {
             cache_hit_rate: spec.cache_hit_rate,
             with_previous: spec.with_previous,
             optional: spec.optional,
+            connect_deadlines: Deadlines::new(spec.connect_timeout),
             ..Self::of_clients(service, spec.timeout, spec.retries, stream)
         }
     }

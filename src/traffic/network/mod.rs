@@ -31,7 +31,8 @@ use super::path::Traffic;
 use super::request_class::Mix;
 use super::trace::Tokens;
 use calendar::Calendar;
-use calls::{Attempt, Call, Caller};
+use calls::Attempt;
+pub(super) use calls::{Call, Caller, Place};
 use engine::{Id, SimTime, Table};
 use work_queue::WorkQueue;
 
@@ -165,6 +166,11 @@ impl Network {
     /// The classes of the requests to a service; absent if they are all alike.
     pub(super) fn mix(&self, service: u32) -> Option<&Mix> {
         self.services[service as usize].mix.as_ref()
+    }
+
+    /// The pod whose request an attempt is.
+    pub(super) fn caller_of(&self, attempt: Id<Attempt>) -> Option<BackendId> {
+        self.attempts.get(attempt)?.place.pod()
     }
 
     /// Users of a service begin to think.

@@ -1,0 +1,67 @@
+//! `wavetank explain call FROM TO`: whether NetworkPolicies let a call through, and which rule or policy decides.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::exit::{Exit, Failure};
+use super::explain::FORMAT_VERSION;
+use cluster::{Kind, ObjectReference};
+use engine::SimTime;
+use sim::{CallEnd, Simulation, World};
+
+/// Ends of a call, as a person writes them.
+const ENDS: &str =
+    "write KIND/NAMESPACE/NAME of a pod, a workload or a Service, an address, or clients";
+
+/// One end of a call, and the port behind it.
+pub fn end_of(text: &str) -> Result<(CallEnd, Option<u16>), Failure> {
+    let wrong = |problem: &str| Failure::Input(format!("{text:?} {problem}; {ENDS}"));
+    if ["clients", "outside"].contains(&text) {
+        return Ok((CallEnd::Clients, None));
+    }
+    if let Ok(address) = text.parse() {
+        return Ok((CallEnd::Address(address), None));
+    }
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => (name, Some(port)),
+            _ => return Err(wrong("names no port")),
+        },
+        None => (text, None),
+    };
+    if let Ok(address) = name.parse() {
+        return Ok((CallEnd::Address(address), port));
+    }
+    let object: ObjectReference = name.parse().map_err(|_| wrong("is no end of a call"))?;
+    let is_end = object.kind == Kind::Pod
+        || object.kind == Kind::Service
+        || object.kind.can(cluster::Verbs::RUN_PODS);
+    if is_end { Ok((CallEnd::Object(object), port)) } else { Err(wrong("takes part in no call")) }
+}
+
+/// Runs the world up to the time, and writes what the policies say of the call then.
+pub fn run(
+    world: World,
+    (from, to): (&str, &str),
+    at: SimTime,
+    as_json: bool,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let (from, _) = end_of(from)?;
+    let (to, port) = end_of(to)?;
+    let mut simulation = Simulation::new(world);
+    simulation.run_until(at);
+    let story = simulation.explain_call(&from, &to, port).map_err(Failure::Input)?;
+    if as_json {
+        let mut answer = story.to_json();
+        answer["format_version"] = json!(FORMAT_VERSION);
+        answer["at_seconds"] = json!(at.floor_to_second().as_secs_f64());
+        serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "at {}", at.floor_to_second())?;
+        write!(out, "{story}")?;
+    }
+    Ok(Exit::Fine)
+}

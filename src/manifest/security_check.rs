@@ -1,0 +1,41 @@
+//! Whether pods meet the Pod Security standards of their namespace: the API server warns whoever writes a workload whose
+//! pods do not, and refuses these pods if the standard is enforced.
+
+use super::cross_check::{pod_path, warning};
+use super::diagnostic::Diagnostics;
+use super::load::Object;
+use cluster::pod_security::{Mode, standard, violations};
+use cluster::pod_template::PodTemplate;
+use cluster::{AnySpec, Kind};
+
+/// Warns of pods that break a standard of their namespace.
+pub(super) fn check(object: &Object, template: &PodTemplate, objects: &[Object]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let is_namespace = |other: &&Object| {
+        matches!(other.spec, AnySpec::Namespace(_)) && other.meta.name() == object.meta.namespace()
+    };
+    let Some(namespace) = objects.iter().rev().find(is_namespace) else { return problems };
+    let Some(written) = template.document.get() else { return problems };
+    for mode in [Mode::Enforce, Mode::Warn, Mode::Audit] {
+        let asked = standard(&namespace.meta.labels, mode);
+        let Some(broken) = violations(written, asked) else { continue };
+        let name = object.meta.namespace();
+        let (verb, consequence) = match (mode, object.manifest.reference.kind) {
+            (Mode::Enforce, Kind::Pod) => ("violates", "the API server refuses it"),
+            (Mode::Enforce, _) => ("would violate", "the API server refuses its pods"),
+            (Mode::Warn, _) => ("would violate", "the API server warns whoever writes it"),
+            (Mode::Audit, _) => ("would violate", "that stands in the audit log"),
+        };
+        let message = format!("{verb} PodSecurity \"{asked}\": {broken}; {consequence}");
+        let field = pod_path(object.manifest.reference.kind, "securityContext");
+        let place = namespace.manifest.origin.place();
+        let labels = format!("namespace {name} asks for it ({})", mode.name());
+        let problem = warning("pod-security", message, object, field);
+        problems.push(problem.related(place, labels).help(
+            "give the containers the securityContext that the standard asks for, or the namespace a lower one",
+        ));
+        // What is enforced is told once.
+        break;
+    }
+    problems
+}

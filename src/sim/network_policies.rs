@@ -1,0 +1,220 @@
+//! NetworkPolicies at work: which pods they treat alike, and which calls of one to a Service of another never get
+//! through.
+
+mod explanation;
+mod telling;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::explanation::{CallEnd, CallStory};
+use self::telling::Told;
+use super::apps::Apps;
+use super::endpoints::{Endpoints, traffic_id};
+use super::environment::Environment;
+use cluster::connections::{DNS_PORT, Party, Port, Verdict, cluster_dns, traits_of, verdict};
+use cluster::pod::PodId;
+use cluster::service::Service;
+use cluster::{Change, Name, NamespacedName, ObjectId, ObjectReference, Store};
+use record::workload_of;
+use traffic::{Barriers, PartyId, RequestModelId, Traffic};
+
+/// Protocol of all requests.
+const TCP: &str = "TCP";
+
+/// What stands between the pods that have to do with requests.
+#[derive(Clone, Debug)]
+pub(super) struct NetworkPolicies {
+    /// By [`PartyId`]; the first are clients.
+    parties: Vec<Members>,
+    known: BTreeMap<Alike, PartyId>,
+    /// Pods that may take part in requests since this was last followed.
+    new: Vec<PodId>,
+    /// Whether a policy, a namespace or a Service is another than when this was last followed.
+    is_stale: bool,
+    /// Whether the traffic knows of any barrier.
+    has_barriers: bool,
+    told: Told,
+}
+
+/// Pods that all policies treat alike, and whose requests are alike.
+#[derive(Clone, Debug)]
+struct Members {
+    /// One of them.
+    party: Party,
+    /// The Services that they call.
+    calls: Vec<NamespacedName>,
+    /// Who owns them.
+    workloads: BTreeSet<ObjectReference>,
+}
+
+/// What makes two pods alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Alike {
+    traits: Vec<bool>,
+    named_ports: Vec<(Name, Name, u16)>,
+    model: Option<RequestModelId>,
+}
+
+/// Why a call does not get through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// The caller cannot ask the DNS.
+    Dns(Verdict),
+    /// Packets to the pod are dropped.
+    Way(Verdict),
+}
+
+impl Members {
+    fn clients() -> Self {
+        Self { party: Party::Anyone, calls: Vec::new(), workloads: BTreeSet::new() }
+    }
+}
+
+impl NetworkPolicies {
+    /// Nothing stands between pods.
+    pub(super) fn new() -> Self {
+        Self {
+            parties: vec![Members::clients()],
+            known: BTreeMap::new(),
+            new: Vec::new(),
+            is_stale: false,
+            has_barriers: false,
+            told: Told::default(),
+        }
+    }
+
+    /// The policies that kept requests from the Service at this position of the traffic.
+    pub(super) fn in_the_way_of(&self, position: usize) -> Vec<NamespacedName> {
+        self.told.policies.get(&position).into_iter().flatten().cloned().collect()
+    }
+
+    /// An object changed that may have a say.
+    pub(super) const fn on_change(&mut self, change: &Change) {
+        let (Change::Spec(object, _) | Change::Removed { object, .. }) = change else { return };
+        if let ObjectId::NetworkPolicy(_) | ObjectId::Namespace(_) | ObjectId::Service(_) = object {
+            self.is_stale = true;
+        }
+    }
+
+    /// The application of a pod has started.
+    pub(super) fn started(&mut self, pod: PodId) {
+        self.new.push(pod);
+    }
+
+    /// Requests get through from now on or not, as the policies say now. Whether that is otherwise than before.
+    pub(super) fn follow(
+        &mut self,
+        env: &mut Environment,
+        (apps, endpoints): (&Apps, &Endpoints),
+        traffic: &mut Traffic,
+    ) -> bool {
+        if !self.is_stale && self.new.is_empty() {
+            return false;
+        }
+        if env.store().network_policies().is_empty() && !self.has_barriers {
+            self.is_stale = false;
+            self.new.clear();
+            return false;
+        }
+        if std::mem::take(&mut self.is_stale) {
+            self.parties = vec![Members::clients()];
+            self.known.clear();
+            self.new = apps.iter().filter(|app| app.backend.is_some()).map(|app| app.pod).collect();
+            self.has_barriers = false;
+        }
+        let known = self.parties.len();
+        for pod in std::mem::take(&mut self.new) {
+            self.classify(env, apps, traffic, pod);
+        }
+        let is_other = !self.has_barriers || self.parties.len() > known;
+        if is_other {
+            traffic.set_barriers(env.now, self.barriers(env, endpoints));
+            self.has_barriers = true;
+        }
+        self.tell(env, apps, endpoints);
+        is_other
+    }
+
+    /// Finds the party of a pod.
+    fn classify(&mut self, env: &Environment, apps: &Apps, traffic: &mut Traffic, id: PodId) {
+        let view = env.view();
+        let (Some(pod), Some(app)) = (view.pods().get(id), apps.get(id)) else { return };
+        let Some(backend) = app.backend else { return };
+        let model = app.requests();
+        let party = Party::of_pod(view.store(), pod);
+        let named_ports = match &party {
+            Party::Pod(pod) => pod.named_ports.clone(),
+            Party::Address(_) | Party::Anyone => Vec::new(),
+        };
+        let alike = Alike { traits: traits_of(view.store(), &party), named_ports, model };
+        let next = PartyId::try_from(self.parties.len()).unwrap_or(PartyId::MAX);
+        let number = *self.known.entry(alike).or_insert(next);
+        if number == next {
+            let calls = model.into_iter().flat_map(|model| traffic.called_by(model));
+            let calls = calls.cloned().collect();
+            self.parties.push(Members { party, calls, workloads: BTreeSet::new() });
+        }
+        self.parties[number as usize].workloads.insert(workload_of(view, pod));
+        traffic.set_party(backend, number);
+    }
+
+    /// What the policies keep apart.
+    fn barriers(&self, env: &Environment, endpoints: &Endpoints) -> Barriers {
+        let store = env.store();
+        let mut barriers = Barriers::none(env.world.traffic.len(), self.parties.len());
+        for (position, (name, _)) in env.world.traffic.iter().enumerate() {
+            let service = endpoints.service(position).and_then(|id| store.services().get(id));
+            let Some(service) = service else { continue };
+            for (caller, members) in (0..).zip(&self.parties) {
+                if caller != 0 && !members.calls.contains(name) {
+                    continue;
+                }
+                for (endpoint, others) in (0..).zip(&self.parties).skip(1) {
+                    if obstacle(store, &members.party, service, &others.party).is_some() {
+                        barriers.drop_all(traffic_id(position), caller, endpoint);
+                    }
+                }
+            }
+        }
+        barriers
+    }
+}
+
+/// What keeps a caller from a pod of a Service; absent = nothing. A call goes to the port that the policies let it go to,
+/// if there is one.
+pub(super) fn obstacle(
+    store: &Store,
+    caller: &Party,
+    service: &Service,
+    endpoint: &Party,
+) -> Option<Obstacle> {
+    if let Party::Pod(_) = caller {
+        let dns = verdict(store, caller, &cluster_dns(store), DNS_PORT);
+        if !dns.allows() {
+            return Some(Obstacle::Dns(dns));
+        }
+    }
+    let mut first = None;
+    for number in target_ports(service, endpoint) {
+        let verdict = verdict(store, caller, endpoint, Port { protocol: TCP, number });
+        if verdict.allows() {
+            return None;
+        }
+        first.get_or_insert(verdict);
+    }
+    first.map(Obstacle::Way)
+}
+
+/// The ports of a pod to which a Service leads; of a headless one without ports none in particular.
+pub(super) fn target_ports(service: &Service, endpoint: &Party) -> Vec<u16> {
+    let named = match endpoint {
+        Party::Pod(pod) => pod.named_ports.as_slice(),
+        Party::Address(_) | Party::Anyone => &[],
+    };
+    let ports = service.spec.ports.iter().filter_map(|port| {
+        let of_name = named.iter().find(|(name, ..)| *name == port.target_port);
+        port.target_port.parse().ok().or_else(|| of_name.map(|(_, _, number)| *number))
+    });
+    let ports: Vec<u16> = ports.collect();
+    if ports.is_empty() { vec![0] } else { ports }
+}

@@ -1,0 +1,200 @@
+//! What the policies say of one call, for those who ask.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::super::simulation::Simulation;
+use super::{TCP, target_ports};
+use cluster::connections::{
+    DNS_PORT, Direction, Party, Port, SideVerdict, Verdict, cluster_dns, verdict,
+};
+use cluster::pod::Pod;
+use cluster::service::Service;
+use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
+use record::workload_of;
+
+/// One end of a call as a person names it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallEnd {
+    /// Clients of whom nothing is known.
+    Clients,
+    /// An address.
+    Address(std::net::IpAddr),
+    /// A pod, a workload or a Service.
+    Object(ObjectReference),
+}
+
+/// What the policies say of a call, port by port.
+#[derive(Clone, Debug)]
+pub struct CallStory {
+    from: String,
+    to: String,
+    /// What they say of asking the DNS; absent if the caller is no pod, or names no Service.
+    dns: Option<Verdict>,
+    /// By port of the pod that is called.
+    ports: Vec<(u16, Verdict)>,
+}
+
+impl CallStory {
+    /// Whether the call gets through.
+    pub fn allows(&self) -> bool {
+        let dns = self.dns.as_ref().is_none_or(Verdict::allows);
+        dns && self.ports.iter().any(|(_, verdict)| verdict.allows())
+    }
+
+    /// With every fact under its name.
+    pub fn to_json(&self) -> Value {
+        let side = |side: &SideVerdict| {
+            let names: Vec<String> = side.isolating.iter().map(ToString::to_string).collect();
+            let by = side.allowed_by.as_ref();
+            json!({
+                "allowed": side.allows(),
+                "isolatedBy": names,
+                "allowedBy": by.map(|(policy, rule)| json!({"policy": policy.to_string(), "rule": rule})),
+            })
+        };
+        let told = |verdict: &Verdict| {
+            json!({
+                "allowed": verdict.allows(),
+                "egress": side(&verdict.egress),
+                "ingress": side(&verdict.ingress),
+            })
+        };
+        let ports = self.ports.iter().map(|(port, verdict)| {
+            let mut value = told(verdict);
+            value["port"] = json!(port);
+            value
+        });
+        json!({
+            "from": self.from,
+            "to": self.to,
+            "allowed": self.allows(),
+            "dns": self.dns.as_ref().map(told),
+            "ports": ports.collect::<Vec<Value>>(),
+        })
+    }
+}
+
+impl fmt::Display for CallStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb =
+            if self.allows() { "gets through" } else { "is dropped: the connection times out" };
+        writeln!(f, "a call from {} to {} {verb}", self.from, self.to)?;
+        if let Some(dns) = self.dns.as_ref().filter(|dns| !dns.allows()) {
+            writeln!(f, "names are not resolved (kube-system, UDP port 53):")?;
+            write_sides(f, dns)?;
+        }
+        for (port, verdict) in &self.ports {
+            let verb = if verdict.allows() { "allowed" } else { "denied" };
+            match port {
+                0 => writeln!(f, "no port in particular: {verb}")?,
+                port => writeln!(f, "TCP port {port}: {verb}")?,
+            }
+            write_sides(f, verdict)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_sides(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    for (direction, side, whose) in [
+        (Direction::Egress, &verdict.egress, "the caller's pods"),
+        (Direction::Ingress, &verdict.ingress, "the pods that are called"),
+    ] {
+        let name = direction.name();
+        let field = name.to_lowercase();
+        if side.isolating.is_empty() {
+            writeln!(f, "  {name}: no policy isolates {whose}")?;
+            continue;
+        }
+        let names: Vec<String> = side.isolating.iter().map(ToString::to_string).collect();
+        write!(f, "  {name}: {whose} are isolated by {}; ", names.join(", "))?;
+        match &side.allowed_by {
+            Some((policy, rule)) => writeln!(f, "allowed by {policy}, spec.{field}[{rule}]")?,
+            None => writeln!(f, "no rule allows it")?,
+        }
+    }
+    Ok(())
+}
+
+impl Simulation {
+    /// What the policies say now of a call; the port is that of the pod, and without one all are told to which the
+    /// Service leads. An error says which end is not there.
+    pub fn explain_call(
+        &self,
+        from: &CallEnd,
+        to: &CallEnd,
+        port: Option<u16>,
+    ) -> Result<CallStory, String> {
+        let view = self.view();
+        let caller = self.party(from)?;
+        let endpoint = self.party(to)?;
+        let service = match to {
+            CallEnd::Object(ObjectReference { kind: Kind::Service, id }) => {
+                view.store().find::<Service>(id)
+            }
+            _ => None,
+        };
+        let ports = match (port, service) {
+            (Some(port), Some(service)) => {
+                // As callers name it: the Service's own.
+                let position = service.spec.ports.iter().position(|one| one.port == port);
+                let all = target_ports(service, &endpoint);
+                vec![position.and_then(|position| all.get(position).copied()).unwrap_or(port)]
+            }
+            (Some(port), None) => vec![port],
+            (None, Some(service)) => target_ports(service, &endpoint),
+            (None, None) => vec![0],
+        };
+        let store = view.store();
+        let asks_dns = matches!(caller, Party::Pod(_)) && service.is_some();
+        let told = ports.into_iter().map(|number| {
+            (number, verdict(store, &caller, &endpoint, Port { protocol: TCP, number }))
+        });
+        Ok(CallStory {
+            from: from.to_string(),
+            to: to.to_string(),
+            dns: asks_dns.then(|| verdict(store, &caller, &cluster_dns(store), DNS_PORT)),
+            ports: told.collect(),
+        })
+    }
+
+    /// What policies see of an end: of a workload or a Service its first pod.
+    fn party(&self, end: &CallEnd) -> Result<Party, String> {
+        let view = self.view();
+        let object = match end {
+            CallEnd::Clients => return Ok(Party::Anyone),
+            CallEnd::Address(address) => return Ok(Party::Address(*address)),
+            CallEnd::Object(object) => object,
+        };
+        let pod = match object.kind {
+            Kind::Pod => view.pod_named(&object.id).and_then(|id| view.pods().get(id)),
+            Kind::Service => first_of_service(view, &object.id),
+            _ => view.pods().values().find(|pod| workload_of(view, pod) == *object),
+        };
+        match pod {
+            Some(pod) => Ok(Party::of_pod(view.store(), pod)),
+            None if view.store().object_named(object.kind, &object.id).is_some() => {
+                Err(format!("{object} has no pod at this time"))
+            }
+            None => Err(format!("{object} is not there at this time")),
+        }
+    }
+}
+
+fn first_of_service<'a>(view: ClusterView<'a>, id: &NamespacedName) -> Option<&'a Pod> {
+    let ObjectId::Service(id) = view.store().object_named(Kind::Service, id)? else { return None };
+    let selecting = cluster::selection::Selecting::Service(id);
+    view.store().selected_by(selecting).map(|(_, pod)| pod).next()
+}
+
+impl fmt::Display for CallEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clients => f.write_str("clients"),
+            Self::Address(address) => address.fmt(f),
+            Self::Object(object) => object.fmt(f),
+        }
+    }
+}
