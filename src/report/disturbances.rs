@@ -128,6 +128,7 @@ impl Disturbances {
         let plain = |what| Blame { what, position: None };
         match cause {
             Some(FailureCause::Dependency) => return plain("a dependency"),
+            Some(FailureCause::Blocked) => return plain("a network policy"),
             Some(FailureCause::NoRoute | FailureCause::TooLong) => {
                 return plain("requests that nothing can answer");
             }
