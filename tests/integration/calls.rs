@@ -305,6 +305,24 @@ fn retries_turn_a_short_pause_into_a_storm_and_a_budget_ends_it() {
     assert!(budgeted.1 * 2 < storm.1, "{budgeted:?} against {storm:?}");
 }
 
+/// Three retries at a time are always within the budget; here there is seldom more than one.
+#[test]
+fn a_retry_that_has_ended_leaves_its_place_in_the_budget() {
+    for (state, ended) in
+        [(BackendState::Refusing, "answered"), (BackendState::Unreachable, "given up")]
+    {
+        let mut clients = ten_a_second();
+        clients["timeout"] = json!("80ms");
+        clients["retries"] = json!({"attempts": 30, "perTryTimeout": "30ms", "budget": 0.01});
+        let model = json!({"cpuTime": "1ms"});
+        let mut world = World::new(&[Service::new("a", model).pods(2).clients(clients)]);
+        world.traffic.set_state(SimTime::ZERO, world.pods[0][1], state);
+        let early = world.figures(100.0, 0).outcomes.retried;
+        let late = world.figures(200.0, 0).outcomes.retried - early;
+        assert!(early > 300 && late > 300, "{ended}: {early} retries, then {late}");
+    }
+}
+
 #[test]
 fn a_caller_gives_up_but_the_pod_works_on() {
     let list = json!([{"service": "s/b", "timeout": "50ms"}]);
