@@ -125,3 +125,13 @@ fn a_request_that_fails_was_sent_and_had_no_answer_to_speak_of() {
     let share = passed(lost) / passed("[]");
     assert!((share - 0.1).abs() < 1e-3, "{share} of what a run without failures passes");
 }
+
+#[test]
+fn a_disk_costs_as_much_as_the_tier_that_holds_it() {
+    for (size, tier) in [("32Gi", 32), ("65537Mi", 128), ("128Gi", 128)] {
+        let bill = bill_with("azure", &format!(", rootDisk: {size}"), "[]");
+        // Two nodes for half an hour.
+        let months = amount(&bill, &format!("disk:premium-{tier}")) * 730.0;
+        assert!((months - 1.0).abs() < 1e-6, "{size}: {months} hours of a disk");
+    }
+}

@@ -397,6 +397,38 @@ fn workers_take_from_the_queue_in_order_and_what_a_dead_one_had_goes_back() {
 }
 
 #[test]
+fn idle_workers_take_their_turns() {
+    let mut world = World::new(&[Service::new("jobs", json!({"cpuTime": "1ms"}))
+        .pods(4)
+        .policy(json!({"workQueue": true}))
+        .clients(ten_a_second())]);
+    for pod in world.pods[0].clone() {
+        let used = world.traffic.cpu_time_used(at(40.0), pod);
+        assert_eq!(used, SimDuration::from_millis(100));
+    }
+}
+
+#[test]
+fn what_a_dead_worker_had_is_the_next_to_be_done() {
+    let steps = json!([{"at": "0s", "rps": 10}, {"at": "3s", "rps": 0}]);
+    let mut clients = ten_a_second();
+    clients["load"] = json!({"pattern": "step", "steps": steps});
+    clients["timeout"] = json!("1m");
+    let model = json!({"concurrency": 1, "cpuTime": "350ms"});
+    let mut world = World::new(&[Service::new("jobs", model)
+        .pods(2)
+        .policy(json!({"workQueue": true}))
+        .clients(clients)]);
+    let (dies, lives) = (world.pods[0][0], world.pods[0][1]);
+    world.traffic.set_endpoints(at(3.0), ServiceId(0), &[lives]);
+    world.traffic.stop_backend(at(3.0), dies, FailureCause::Killed);
+    // Twelve wait at 3 s, so that the last of them is done at 7.85 s. The 17th, which came at 1.65 s, was at the pod that dies.
+    let latencies = world.figures(20.0, 0).latencies.expect("requests were answered");
+    let longest = latencies.max.as_secs_f64();
+    assert!((longest - 4.9).abs() < 0.01, "{longest} s");
+}
+
+#[test]
 fn a_circuit_breaker_lets_only_so_many_through() {
     let mut world = World::new(&[Service::new("a", json!({"waitTime": "1s"}))
         .policy(json!({"maxRequests": 4}))
@@ -420,6 +452,9 @@ fn a_pod_that_fails_again_and_again_is_ejected_for_a_while() {
     assert!((200..300).contains(&without), "{without} of 1000");
     let with = failed(json!({"outlierDetection": {"baseEjectionTime": "1h"}}));
     assert_eq!(with, 5);
+    // Out for 10, 20, 30 s, and then for the rest: each time for longer.
+    let longer = failed(json!({"outlierDetection": {"baseEjectionTime": "10s"}}));
+    assert_eq!(longer, 4 * 5);
 }
 
 #[test]
