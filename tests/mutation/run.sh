@@ -5,8 +5,9 @@
 #   DRY_RUN=1 tests/mutation/run.sh   whether they all still apply
 #
 # The changes are in changes.txt beside this file: file, what is there, what it becomes, and the arguments of
-# `cargo test` that should fail, with | between them (\| is a | of the code). What is there must stand once in the file. CARGO (default: cargo) and
-# CARGO_TARGET_DIR are taken from the environment. Ends with code 1 if a change survived, and leaves the files as they were.
+# `cargo test` that should fail, with | between them (\| is a | of the code). What is there must stand once in the file.
+# CARGO (default: cargo) and CARGO_TARGET_DIR are taken from the environment. Ends with code 1 if a change survived, and
+# leaves the files as they were.
 # What is tried is built first, then tested; with a change a test may also never end: more than SECONDS_MAX (default: 600)
 # is noticed, too, and printed as `hangs`. Those with the same arguments follow each other, so that most of what one builds
 # serves the next; before the first of them the tests must pass with no change made, and be more than none.
@@ -18,8 +19,8 @@ tried=0 survived=0 broken=0 mutated='' passing='' bar=$'\a' kept=$(mktemp) said=
 restore() {
     if [ -n "$mutated" ]; then cp "$kept" "$mutated"; fi
     mutated=''
-    # What proptest notes of a failure lands where cargo looks for crates.
-    rm -rf src/proptest-regressions
+    # What proptest notes of a failure lands among the tests, and where cargo looks for crates.
+    rm -rf src/proptest-regressions tests/proptest-regressions
 }
 # Tests with what stands in the files: passes, fails, hangs, or BROKEN if they cannot be built.
 tested() {
