@@ -248,11 +248,31 @@ mod tests {
     }
 
     #[test]
+    fn graviton_machines_keep_memory_for_devices_as_well() {
+        // 8192 - 64 = 8128; 7.5 % of that in whole MiB are 610.
+        let m6g_large = machine(Provider::Aws, 2, 8 * GIB, 29);
+        let m6g_large = Machine { architecture: Architecture::Arm64, ..m6g_large };
+        assert_eq!(capacity(&m6g_large).memory, Bytes(7_518 * MIB));
+    }
+
+    #[test]
+    fn eks_and_gke_reserve_cpu_in_steps() {
+        for (cores, reserved) in [(1, 60), (2, 70), (3, 75), (4, 80), (8, 90), (32, 150)] {
+            assert_eq!(
+                stepped_cpu_reserved(MilliCpu(cores * 1_000)),
+                MilliCpu(reserved),
+                "{cores}"
+            );
+        }
+    }
+
+    #[test]
     fn gke_reserves_memory_in_steps() {
         // The page on node sizes: 150 GiB -> 9.8577 GiB reserved with the eviction threshold.
         let reserved = gke_memory_reserved(Bytes(150 * GIB)) + Bytes(100 * MIB);
         assert_eq!(reserved.0 * 10_000 / GIB, 98_576);
         assert_eq!(gke_memory_reserved(Bytes(614 * MIB)), Bytes(255 * MIB));
+        assert_eq!(gke_memory_reserved(Bytes(GIB)), Bytes(256 * MIB));
         assert_eq!(gke_memory_reserved(Bytes(4 * GIB)), Bytes(GIB));
     }
 

@@ -78,6 +78,19 @@ mod tests {
     }
 
     #[test]
+    fn the_ten_minutes_count_from_the_start_after_a_wait_and_not_from_the_exit_before_it() {
+        let mut backoff = BackOff::new(SimDuration::from_secs(300));
+        assert_eq!(backoff.try_start(at(0), Some(at(0))), Ok(()));
+        assert_eq!(backoff.try_start(at(12), Some(at(5))), Err(at(15)));
+        assert_eq!(backoff.try_start(at(15), Some(at(5))), Ok(()));
+        assert_eq!(
+            backoff.try_start(at(612), Some(at(612))),
+            Err(at(632)),
+            "597 s after the start"
+        );
+    }
+
+    #[test]
     fn an_end_that_is_long_ago_makes_no_wait() {
         let mut backoff = BackOff::new(SimDuration::from_secs(300));
         assert_eq!(backoff.try_start(at(30), None), Ok(()), "it never ended");

@@ -153,6 +153,15 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_of_most_failures_is_told() {
+        let minutes = [(2, FailureCause::Timeout), (9, FailureCause::Refused)]
+            .map(|(failed, cause)| MinuteFigures { cause: Some(cause), ..minute(0, failed) });
+        let downs = downs(&ServiceTrack::default(), &minutes, 95.0, END);
+        let told: Vec<_> = downs.iter().map(|down| down.told(SimTime::ZERO).cause).collect();
+        assert_eq!(told, ["no request was answered: connection refused"]);
+    }
+
+    #[test]
     fn a_minute_inside_of_a_longer_span_does_not_end_it() {
         let track = unreachable(&[(50, 400)]);
         assert_eq!(told(&track, &[minute(9, 1), minute(0, 9)], 95.0), [(0.0, 400.0)]);

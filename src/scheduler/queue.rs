@@ -416,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn after_a_verdict_the_back_off_grows_with_the_verdicts_alone() {
+        let mut queue = queue();
+        queue.add(pod(1), ClassId(0), 0, at(10), false);
+        let mut now = at(10);
+        for _ in 0..3 {
+            let queued = queue.pop(now).unwrap();
+            queue.add_unschedulable(queued, Vec::new(), now);
+            now = queue.wake_time(now).unwrap();
+        }
+        fail(&mut queue, now);
+        let ends = queue.backoff_end(&queue.pods[&pod(1)]);
+        assert_eq!(ends.since(now).as_secs(), 1, "as after the first");
+    }
+
+    #[test]
     fn an_unschedulable_pod_is_tried_again_after_five_minutes_whatever_happened() {
         let mut queue = queue();
         queue.add(pod(1), ClassId(0), 0, at(10), false);

@@ -94,3 +94,36 @@ fn since(before: &Counted, now: &Counted) -> MinuteFigures {
         within_first_token: difference(&now.within_first_token, &before.within_first_token),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(answered: u64, failed: &[(FailureCause, u64)]) -> Counted {
+        let mut outcomes = Outcomes { answered, ..Outcomes::default() };
+        for (cause, count) in failed {
+            outcomes.failed[*cause as usize] = *count;
+        }
+        Counted { outcomes, ..Counted::default() }
+    }
+
+    #[test]
+    fn a_minute_names_its_most_frequent_cause_and_of_equals_the_first() {
+        let causes = |failed: &[(FailureCause, u64)]| {
+            since(&Counted::default(), &counted(1, failed)).cause.map(FailureCause::label)
+        };
+        let (timeout, refused) = (FailureCause::Timeout, FailureCause::Refused);
+        assert_eq!(causes(&[(timeout, 3), (refused, 2)]), Some("timeout"));
+        assert_eq!(causes(&[(timeout, 2), (refused, 2)]), Some("connection refused"));
+        assert_eq!(causes(&[]), None);
+    }
+
+    #[test]
+    fn a_minute_that_has_just_begun_is_one_when_a_request_has_ended_in_it() {
+        let mut minutes = Minutes::default();
+        minutes.end(counted(5, &[]));
+        assert_eq!(minutes.until(&counted(5, &[])).len(), 1);
+        let open = minutes.until(&counted(7, &[]));
+        assert_eq!(open.iter().map(|minute| minute.answered).collect::<Vec<_>>(), [5, 2]);
+    }
+}

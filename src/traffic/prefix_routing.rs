@@ -115,6 +115,17 @@ mod tests {
     }
 
     #[test]
+    fn a_session_stays_with_a_pod_within_the_deviation_and_the_imbalance_that_are_allowed() {
+        let pods = endpoints(3);
+        let mut index = PrefixIndex::default();
+        index.remember(5, pods[1]);
+        // Mean 2.3 and standard deviation 0.9.
+        assert_eq!(index.matched(5, &pods, &[1, 3, 3]), Some(1));
+        assert_eq!(index.matched(5, &pods, &[0, 0, 8]), Some(1), "8 more are allowed");
+        assert_eq!(index.matched(5, &pods, &[0, 0, 9]), None, "9 more are not");
+    }
+
+    #[test]
     fn sessions_that_ask_now_and_then_are_remembered_and_others_forgotten() {
         let pods = endpoints(2);
         let mut index = PrefixIndex::default();

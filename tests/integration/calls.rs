@@ -306,6 +306,24 @@ fn retries_turn_a_short_pause_into_a_storm_and_a_budget_ends_it() {
     assert!(budgeted.1 * 2 < storm.1, "{budgeted:?} against {storm:?}");
 }
 
+/// Three retries at a time are always within the budget; here there is seldom more than one.
+#[test]
+fn a_retry_that_has_ended_leaves_its_place_in_the_budget() {
+    for (state, ended) in
+        [(BackendState::Refusing, "answered"), (BackendState::Unreachable, "given up")]
+    {
+        let mut clients = ten_a_second();
+        clients["timeout"] = json!("80ms");
+        clients["retries"] = json!({"attempts": 30, "perTryTimeout": "30ms", "budget": 0.01});
+        let model = json!({"cpuTime": "1ms"});
+        let mut world = World::new(&[Service::new("a", model).pods(2).clients(clients)]);
+        world.traffic.set_state(SimTime::ZERO, world.pods[0][1], state);
+        let early = world.figures(100.0, 0).outcomes.retried;
+        let late = world.figures(200.0, 0).outcomes.retried - early;
+        assert!(early > 300 && late > 300, "{ended}: {early} retries, then {late}");
+    }
+}
+
 #[test]
 fn a_caller_gives_up_but_the_pod_works_on() {
     let list = json!([{"service": "s/b", "timeout": "50ms"}]);
@@ -380,6 +398,38 @@ fn workers_take_from_the_queue_in_order_and_what_a_dead_one_had_goes_back() {
 }
 
 #[test]
+fn idle_workers_take_their_turns() {
+    let mut world = World::new(&[Service::new("jobs", json!({"cpuTime": "1ms"}))
+        .pods(4)
+        .policy(json!({"workQueue": true}))
+        .clients(ten_a_second())]);
+    for pod in world.pods[0].clone() {
+        let used = world.traffic.cpu_time_used(at(40.0), pod);
+        assert_eq!(used, SimDuration::from_millis(100));
+    }
+}
+
+#[test]
+fn what_a_dead_worker_had_is_the_next_to_be_done() {
+    let steps = json!([{"at": "0s", "rps": 10}, {"at": "3s", "rps": 0}]);
+    let mut clients = ten_a_second();
+    clients["load"] = json!({"pattern": "step", "steps": steps});
+    clients["timeout"] = json!("1m");
+    let model = json!({"concurrency": 1, "cpuTime": "350ms"});
+    let mut world = World::new(&[Service::new("jobs", model)
+        .pods(2)
+        .policy(json!({"workQueue": true}))
+        .clients(clients)]);
+    let (dies, lives) = (world.pods[0][0], world.pods[0][1]);
+    world.traffic.set_endpoints(at(3.0), ServiceId(0), &[lives]);
+    world.traffic.stop_backend(at(3.0), dies, FailureCause::Killed);
+    // Twelve wait at 3 s, so that the last of them is done at 7.85 s. The 17th, which came at 1.65 s, was at the pod that dies.
+    let latencies = world.figures(20.0, 0).latencies.expect("requests were answered");
+    let longest = latencies.max.as_secs_f64();
+    assert!((longest - 4.9).abs() < 0.01, "{longest} s");
+}
+
+#[test]
 fn a_circuit_breaker_lets_only_so_many_through() {
     let mut world = World::new(&[Service::new("a", json!({"waitTime": "1s"}))
         .policy(json!({"maxRequests": 4}))
@@ -403,6 +453,9 @@ fn a_pod_that_fails_again_and_again_is_ejected_for_a_while() {
     assert!((200..300).contains(&without), "{without} of 1000");
     let with = failed(json!({"outlierDetection": {"baseEjectionTime": "1h"}}));
     assert_eq!(with, 5);
+    // Out for 10, 20, 30 s, and then for the rest: each time for longer.
+    let longer = failed(json!({"outlierDetection": {"baseEjectionTime": "10s"}}));
+    assert_eq!(longer, 4 * 5);
 }
 
 #[test]

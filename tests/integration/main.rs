@@ -10,6 +10,7 @@ mod texts;
 mod answers;
 mod autoscalers_by_recording;
 mod autoscaling;
+mod bill;
 mod calls;
 mod catalog;
 mod causes;

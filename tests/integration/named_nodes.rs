@@ -108,6 +108,15 @@ fn a_kubelet_rejects_what_does_not_fit_with_the_reason_of_the_predicate() {
 }
 
 #[test]
+fn a_kubelet_takes_no_more_pods_than_its_node_has_places() {
+    let scenario = HEAD.replace("memory: 4Gi}", "memory: 4Gi, pods: 1}");
+    let manifests = format!("{}{}", pod("a", "nodeName: nod-1"), pod("b", "nodeName: nod-1"));
+    let told = pods(&at(60, &scenario, &manifests));
+    let told: Vec<_> = told.into_iter().map(|(_, phase, reason, _)| (phase, reason)).collect();
+    assert_eq!(told, [(PodPhase::Running, None), (PodPhase::Failed, Some("OutOfpods"))]);
+}
+
+#[test]
 fn replacing_rejected_pods_takes_time_so_that_a_run_ends() {
     let deployment = "apiVersion: apps/v1
 kind: Deployment

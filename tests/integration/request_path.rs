@@ -207,6 +207,17 @@ fn balancers_spread_requests_as_they_say() {
     }
 }
 
+#[test]
+fn idle_pods_take_their_turns_though_all_have_as_few_requests() {
+    // Each request is answered before the next one comes.
+    let spec = with(ten_a_second(), "balancer", json!("leastConnections"));
+    let mut traffic = traffic(&[spec], json!({"cpuTime": "1ms"}), 0);
+    let pods = pods(&mut traffic, 4, 1.0);
+    for pod in pods {
+        assert_eq!(traffic.cpu_time_used(at(400.0), pod), SimDuration::from_secs(1));
+    }
+}
+
 /// A pod that fails at once looks idle, so a balancer that looks at the load prefers it.
 #[test]
 fn a_pod_that_refuses_draws_requests_from_least_connections() {

@@ -12,7 +12,7 @@ use wavetank::cluster::pod_template::{
     Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,
     PreemptionPolicy, Reference, ResourceList,
 };
-use wavetank::cluster::policy::{Budget, PodDisruptionBudgetSpec};
+use wavetank::cluster::policy::{Budget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus};
 use wavetank::cluster::selection::Selecting;
 use wavetank::cluster::selector::{Operator, Requirement, Selector};
 use wavetank::cluster::service::ServiceSpec;
@@ -262,6 +262,33 @@ fn no_more_candidates_that_violate_a_budget_are_kept_than_are_wanted() {
     let nodes: Vec<usize> = candidates.iter().map(|candidate| candidate.node).collect();
     assert_eq!(nodes, [0, 1]);
     assert!(candidates.iter().all(|candidate| candidate.budget_violations == 1));
+}
+
+#[test]
+fn as_many_victims_as_a_budget_allows_do_not_violate_it() {
+    let violations = |disruptions_allowed| {
+        let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+        let node = cluster.add_node("a", 1000, &[]);
+        cluster.create_on("victim", template(1000, 0), node);
+        let budget = PodDisruptionBudgetSpec {
+            selector: Some(Selector::from_labels(&[("app", "web")].into_iter().collect())),
+            budget: Budget::MaxUnavailable(IntOrPercent::Int(disruptions_allowed)),
+            always_allows_unhealthy: false,
+        };
+        cluster.act(Action::create(ObjectMeta::new("default", "keeps-some"), budget));
+        let (id, _) = cluster.store.disruption_budgets().iter().next().expect("it was created");
+        let status = PodDisruptionBudgetStatus { disruptions_allowed, ..Default::default() };
+        cluster.act(Action::status(id, status));
+        cluster.create("pod", template(1000, 5));
+        let attempt = cluster.next().unwrap();
+        let Verdict::Waits { post_filter: Some(PostFilter::Candidates(candidates)), .. } =
+            &attempt.decision.verdict
+        else {
+            panic!("{:?}", attempt.decision.verdict)
+        };
+        candidates[0].budget_violations
+    };
+    assert_eq!([violations(0), violations(1)], [1, 0]);
 }
 
 #[test]

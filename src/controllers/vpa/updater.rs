@@ -312,7 +312,7 @@ mod tests {
         let disturbable = |configured: i64, running: i64| {
             let mut group =
                 Group { configured, running, tolerance: configured / 2, ..Group::default() };
-            while group.is_disruptable() {
+            while group.is_disruptable() && group.disturbed < configured {
                 group.disturbed += 1;
             }
             group.disturbed

@@ -140,7 +140,8 @@ mod tests {
             deployment("front", &["cart", "pay"]),
             deployment("cart", &["db", "front"]),
             deployment("pay", &["db", "cart"]),
-            deployment("db", &[]),
+            deployment("db", &["disk"]),
+            deployment("disk", &[]),
         ];
         let inventory = Inventory::of(&[Source::new("all.yaml", texts.concat())]);
         let serving: Vec<_> = inventory.workloads.keys().collect();
@@ -160,5 +161,6 @@ mod tests {
         let visits = calls.visits(by_name("cart"));
         assert!((visits[by_name("db")] - 2.0).abs() < 1e-9);
         assert!((visits[by_name("pay")] - 1.0).abs() < 1e-9);
+        assert!((visits[by_name("disk")] - 2.0).abs() < 1e-9, "as often as db");
     }
 }

@@ -329,6 +329,7 @@ mod tests {
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1m")]), 100)]), Some(5));
         // One of each fits beside nothing: half of each node stays free.
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1.1")]), 4)]), Some(4));
+        assert_eq!(count_of(&node, &[(list(&[("cpu", "700m")]), 20)]), Some(10), "two of each");
         assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);
         assert_eq!(count_of(&node, &[(list(&[(GPU, "1")]), 1)]), None);
     }

@@ -264,6 +264,7 @@ mod tests {
         let strategy = ScoringStrategy::RequestedToCapacityRatio(shape);
         assert_eq!(strategy.score([of(1, 3)].into_iter()), 67);
         assert_eq!(strategy.score([of(1, 2), of(2, 2)].into_iter()), 50);
+        assert_eq!(strategy.score([of(1, 2), of(1, 3)].into_iter()), 59, "58.5 is rounded");
         let full_is_best = ScoringStrategy::RequestedToCapacityRatio(vec![(0, 0), (100, 100)]);
         assert_eq!(full_is_best.score([of(9, 8)].into_iter()), 100, "more than all is all");
         assert_eq!(along(&[(20, 20), (70, 90)], 10), 20);

@@ -42,11 +42,7 @@ pub(super) fn not_identifiable(
 ) -> Vec<NotIdentifiable> {
     let Some(best) = candidates.first() else { return Vec::new() };
     let rows = bench.rows().iter().filter(|row| !row.held_out).count() as f64;
-    let is_as_good = |other: f64| {
-        let ratio = other.max(LEAST_BADNESS) / best.badness.max(LEAST_BADNESS);
-        // Figures of one row go together, so that a row counts as one observation.
-        rows * libm::log(ratio) < CHANCE
-    };
+    let is_as_good = |other: f64| is_as_good(rows, best.badness, other);
     let mut found = Vec::new();
     let mut as_good: Vec<u32> =
         candidates.iter().filter(|one| is_as_good(one.badness)).map(|one| one.workers).collect();
@@ -125,4 +121,31 @@ fn reason(ways: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Option<
         .map(|(_, name)| *name)
         .collect();
     Some(format!("{much} if {} goes with it: the one makes up for the other", others.join(" and ")))
+}
+
+/// Whether a fit meets so many rows as well as the best one, as far as chance can tell.
+fn is_as_good(rows: f64, best: f64, other: f64) -> bool {
+    let ratio = other.max(LEAST_BADNESS) / best.max(LEAST_BADNESS);
+    // Figures of one row go together, so that a row counts as one observation.
+    rows * libm::log(ratio) < CHANCE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fit_is_as_good_as_the_best_within_chance_which_is_less_the_more_rows_there_are() {
+        // exp(3.84 / 10) = 1.468, exp(3.84 / 40) = 1.101.
+        for (rows, within, beyond) in [(10.0, 1.46, 1.48), (40.0, 1.09, 1.11)] {
+            assert!(is_as_good(rows, 0.01, 0.01 * within), "{rows} rows");
+            assert!(!is_as_good(rows, 0.01, 0.01 * beyond), "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn errors_below_half_a_percent_tell_nothing() {
+        assert!(is_as_good(1e6, 1e-9, LEAST_BADNESS));
+        assert!(!is_as_good(1e6, 1e-9, 1.01 * LEAST_BADNESS));
+    }
 }
