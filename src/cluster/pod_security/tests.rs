@@ -1,3 +1,5 @@
+//! Pods against the levels of Pod Security, check by check.
+
 use super::*;
 use serde_json::json;
 
