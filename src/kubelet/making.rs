@@ -296,6 +296,10 @@ impl Worker {
             unit.hook_until = None;
         }
         ctx.cancel_work(self.pod);
+        // A status that is held is held by work.
+        if std::mem::take(&mut self.holds_status) {
+            self.hold_status(ctx);
+        }
     }
 
     /// A sync of a pod with a container that is to be started again.

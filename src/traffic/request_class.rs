@@ -223,7 +223,9 @@ impl Classes {
         let named = |told: &str| of_model.iter().position(|class| *class.name == *told);
         let under = |told: &str| {
             let paths = of_model.iter().map(|class| class.path.as_deref());
-            longest_path(paths, told)
+            // A method may stand before the path.
+            let path = told.split_once(' ').map(|(_, path)| path);
+            longest_path(paths, path.filter(|path| path.starts_with('/')).unwrap_or(told))
         };
         let position = |told: &str| named(told).or_else(|| under(told));
         let positions = self.names.iter().map(|told| u16::try_from(position(told)?).ok());

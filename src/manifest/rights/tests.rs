@@ -1,3 +1,5 @@
+//! `auth can-i` against tables of who may do what.
+
 use super::*;
 use crate::diagnostic::Diagnostics;
 use crate::object::read_manifests;

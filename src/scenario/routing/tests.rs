@@ -195,13 +195,18 @@ fn a_rule_tries_again_what_was_not_sent_what_took_too_long_and_the_answers_that_
         let causes = FailureCause::ALL.into_iter().filter(|one| retries.causes.contains(*one));
         (retries.spec.attempts, causes.collect::<Vec<_>>())
     };
-    let always = [FailureCause::Refused, FailureCause::Timeout, FailureCause::Unreachable];
+    let always = [
+        FailureCause::Refused,
+        FailureCause::Timeout,
+        FailureCause::Unreachable,
+        FailureCause::Blocked,
+    ];
     assert_eq!(retried(json!({})), (1, always.to_vec()));
     let (attempts, causes) = retried(json!({"attempts": 3, "codes": [500, 503]}));
     assert_eq!(attempts, 3);
     let further = [FailureCause::QueueFull, FailureCause::Shed, FailureCause::Dependency];
     assert!(always.iter().chain(&further).all(|one| causes.contains(one)), "{causes:?}");
-    assert_eq!(causes.len(), 6, "{causes:?}");
+    assert_eq!(causes.len(), 7, "{causes:?}");
     assert!(of_rule(json!({"retry": {"attempts": 0}}), json!({})).retries.is_none());
 }
 
@@ -225,7 +230,7 @@ fn nginx_tries_three_pods_where_it_is_told_nothing() {
     let retries = policy.retries.expect("retries");
     assert_eq!((retries.spec.attempts, retries.window), (2, None));
     assert_eq!(retries.spec.backoff, SimDuration::ZERO);
-    let unsent = [FailureCause::Refused, FailureCause::Unreachable];
+    let unsent = [FailureCause::Refused, FailureCause::Unreachable, FailureCause::Blocked];
     let sent = [FailureCause::Killed, FailureCause::Timeout];
     assert_eq!(retries.causes, Causes::of(unsent.into_iter().chain(sent)));
 }
@@ -235,7 +240,8 @@ fn nginx_repeats_a_post_only_if_no_pod_has_it_or_it_is_told_to() {
     let causes = |annotations: &[(&str, &str)]| {
         of_ingress(annotations, json!({"idempotent": false})).retries.expect("retries").causes
     };
-    let unsent = Causes::of([FailureCause::Refused, FailureCause::Unreachable]);
+    let unsent =
+        Causes::of([FailureCause::Refused, FailureCause::Unreachable, FailureCause::Blocked]);
     assert_eq!(causes(&[]), unsent);
     assert_eq!(causes(&[("proxy-next-upstream", "error timeout http_503")]), unsent);
     let all = causes(&[("proxy-next-upstream", "error non_idempotent")]);

@@ -11,6 +11,8 @@ pub const CALM_SECONDS: u32 = 300;
 /// A crash loop waits for five minutes at most, and a rollout behind it for its turn.
 pub const DURATION_SECONDS: u32 = CALM_SECONDS + 900;
 
+const ZONES: [&str; 3] = ["a", "b", "c"];
+
 /// A scenario with its files.
 #[derive(Clone)]
 pub struct StormyWorld {
@@ -166,7 +168,7 @@ fn any_change() -> impl Strategy<Value = Change> {
     let rollouts = vec!["restartRollout", "pauseRollout", "resumeRollout", "rollback"];
     prop_oneof![
         4 => (prop::sample::select(nodes), any::<Index>()).prop_map(|(verb, node)| Change::Node(verb, node)),
-        1 => (prop::sample::select(vec!["a", "b", "c"]), any::<bool>())
+        1 => (prop::sample::select(&ZONES[..]), any::<bool>())
             .prop_map(|(zone, kill)| Change::Zone(zone, kill)),
         1 => (any::<Index>(), 1..90u32).prop_map(|(node, down)| Change::RestartKubelet(node, down)),
         4 => (prop::sample::select(pods), any::<Index>(), 1..4u32, 5..120u32)
@@ -327,6 +329,8 @@ impl Drawn {
         let mut calm: Vec<Value> = nodes
             .flat_map(|node| [json!({ "recoverNode": node }), json!({ "uncordon": node })])
             .collect();
+        let zones = self.pools.iter().map(|pool| pool.zones).max().unwrap_or(0);
+        calm.extend(ZONES[..zones].iter().map(|zone| json!({ "recoverZone": zone })));
         calm.push(json!({ "metricsApiUp": "resource" }));
         calm.push(json!({ "resumeScrapes": "metricsServer" }));
         calm
@@ -398,7 +402,7 @@ impl Drawn {
 
 impl Pool {
     fn zone_names(&self) -> &'static [&'static str] {
-        &["a", "b", "c"][..self.zones]
+        &ZONES[..self.zones]
     }
 
     fn written(&self, number: usize) -> Value {
