@@ -109,10 +109,10 @@ pub fn unsettled(view: ClusterView<'_>) -> Vec<String> {
         if pod.node.is_some_and(|node| view.nodes().get(node).is_none()) {
             wrong.push(format!("the node of {} is gone", pod.id));
         }
-        if let Some(owner) = pod.owner {
-            if store.meta_of(ObjectId::from(owner)).is_none() {
-                wrong.push(format!("the owner of {} is gone", pod.id));
-            }
+        if let Some(owner) = pod.owner
+            && store.meta_of(ObjectId::from(owner)).is_none()
+        {
+            wrong.push(format!("the owner of {} is gone", pod.id));
         }
     }
     let counts = |owner: Owner| {

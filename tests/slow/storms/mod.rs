@@ -3,6 +3,10 @@
 //!
 //! `STORMS=100000 cargo test --release --test slow storms` tries as many; a world in which something does not hold is
 //! made as small as can be, and its files are left in `target/tmp/storm`, to be run and kept.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how many worlds says the environment, and a world that fails is kept in files"
+)]
 
 mod invariants;
 mod world;

@@ -250,8 +250,9 @@ impl Drawn {
             scenario["traffic"] = json!(traffic);
         }
         let Value::Object(parts) = &scenario else { unreachable!("it is an object") };
-        let scenario: String =
+        let lines: Vec<String> =
             parts.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        let scenario = lines.concat();
         let manifests: Vec<String> = self.manifests().iter().map(text).collect();
         StormyWorld { seed, scenario, manifests: manifests.join("---\n"), applies }
     }
