@@ -28,8 +28,8 @@ pub struct RequestClassSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 0))]
     pub weight: f64,
-    /// Requests under `ingress` whose path is this or lies under it are of this class, as a path of type Prefix has it;
-    /// of several classes the longest path counts.
+    /// Requests whose path is this or lies under it are of this class, as a path of type Prefix has it: the path of an
+    /// entry under `ingress`, or the one that a trace's `class` column tells. Of several classes the longest path counts.
     pub path: Option<String>,
     /// CPU time of a request on a whole core.
     pub cpu_time: Option<TimeLaw>,
