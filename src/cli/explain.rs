@@ -1,8 +1,9 @@
 //! `wavetank explain`: what a controller decided, when, and why, with the numbers filled in.
 
+use std::fmt::Display;
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::at::within_run;
 use super::exit::{Exit, Failure};
@@ -166,11 +167,24 @@ fn explain_node(
             at.floor_to_second()
         )));
     };
-    if as_json {
+    let answer = as_json.then(|| {
         let mut answer = story.to_json();
         answer["formatVersion"] = json!(FORMAT_VERSION);
         answer["atSeconds"] = json!(at.floor_to_second().as_secs_f64());
-        serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
+        answer
+    });
+    write_story(at, answer.as_ref(), &story, out)
+}
+
+/// Writes a story as of this time: as JSON if there is an answer in that form, or else in words.
+pub(super) fn write_story(
+    at: SimTime,
+    answer: Option<&Value>,
+    story: &impl Display,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    if let Some(answer) = answer {
+        serde_json::to_writer_pretty(&mut *out, answer).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         writeln!(out, "at {}", at.floor_to_second())?;

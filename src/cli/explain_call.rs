@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::explain::FORMAT_VERSION;
+use super::explain::{FORMAT_VERSION, write_story};
 use cluster::{Kind, ObjectReference};
 use engine::SimTime;
 use sim::{CallEnd, Simulation, World};
@@ -53,15 +53,11 @@ pub fn run(
     let mut simulation = Simulation::new(world);
     simulation.run_until(at);
     let story = simulation.explain_call(&from, &to, port).map_err(Failure::Input)?;
-    if as_json {
+    let answer = as_json.then(|| {
         let mut answer = story.to_json();
         answer["format_version"] = json!(FORMAT_VERSION);
         answer["at_seconds"] = json!(at.floor_to_second().as_secs_f64());
-        serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "at {}", at.floor_to_second())?;
-        write!(out, "{story}")?;
-    }
-    Ok(Exit::Fine)
+        answer
+    });
+    write_story(at, answer.as_ref(), &story, out)
 }
