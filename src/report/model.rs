@@ -1,6 +1,7 @@
 //! Figures of a run as plain data, with the unit in each field's name. Not responsible for how it is filled (`sim`) or
 //! shown (the renderers beside this file).
 
+mod assumption;
 mod budgets;
 mod classes;
 mod money;
@@ -9,10 +10,10 @@ use serde::Serialize;
 
 pub use super::balancing::Balancing;
 use super::llm::LlmReport;
+pub use assumption::{Answer, Assumption};
 pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
 pub use classes::ClassReport;
 pub use money::{ChargeLine, CostReport, MachineCost, PoolCost, Provenance, WorkloadCost};
-use units::Money;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 pub const FORMAT_VERSION: &str = "1.4";
@@ -48,50 +49,6 @@ pub struct Report {
     pub assumptions: Vec<Assumption>,
     /// The same instants for all series, in seconds from the start: the end of each interval.
     pub interval_ends_seconds: Vec<f64>,
-}
-
-/// A setting of the scenario that is a guess.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Assumption {
-    /// As `provenance` has it.
-    pub setting: String,
-    /// The amounts in it.
-    pub values: Vec<String>,
-    /// The answer with half of them; absent if it was not tried, or cannot be.
-    pub halved: Option<Answer>,
-    /// The answer with twice as much.
-    pub doubled: Option<Answer>,
-}
-
-/// A run in four figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Answer {
-    /// Objectives that were met.
-    pub objectives_met: usize,
-    /// Of so many.
-    pub objectives: usize,
-    /// Within this time 95 % of the requests of the first service were answered, milliseconds; absent if fewer were.
-    pub p95_ms: Option<f64>,
-    /// Share of its requests that failed, 0..1.
-    pub failed_share: f64,
-    /// What all nodes cost in a month, US dollars.
-    pub month_usd: Money,
-}
-
-impl Answer {
-    /// Of a run.
-    pub fn of(report: &Report) -> Self {
-        let service = report.services.first();
-        let latency = service.and_then(|service| service.latency_of_all);
-        let available = service.and_then(|service| service.availability_by_requests);
-        Self {
-            objectives_met: report.objectives.iter().filter(|one| one.met).count(),
-            objectives: report.objectives.len(),
-            p95_ms: latency.and_then(|latency| latency.p95_ms),
-            failed_share: 1.0 - available.unwrap_or(1.0),
-            month_usd: report.cost.month_usd,
-        }
-    }
 }
 
 /// What runs span that differ in the phases of the control loops alone.
