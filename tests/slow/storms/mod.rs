@@ -8,6 +8,7 @@
     reason = "how many worlds says the environment, and a world that fails is kept in files"
 )]
 
+mod changes;
 mod invariants;
 mod world;
 

@@ -3,15 +3,17 @@
 use std::fmt;
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 use serde_json::{Value, json};
+
+use super::changes::{Change, Targets, any_change};
 
 /// The storm ends here: nodes come back, metrics too, and nothing is changed any more.
 pub const CALM_SECONDS: u32 = 300;
 /// A crash loop waits for five minutes at most, and a rollout behind it for its turn.
 pub const DURATION_SECONDS: u32 = CALM_SECONDS + 900;
 
-const ZONES: [&str; 3] = ["a", "b", "c"];
+/// Zones that pools may have nodes in: the first ones.
+pub const ZONES: [&str; 3] = ["a", "b", "c"];
 
 /// A scenario with its files.
 #[derive(Clone)]
@@ -78,24 +80,6 @@ struct Deployment {
     autoscaler: Option<(u32, u32)>,
 }
 
-#[derive(Clone, Debug)]
-enum Change {
-    Node(&'static str, Index),
-    Zone(&'static str, bool),
-    RestartKubelet(Index, u32),
-    Pods(&'static str, Index, u32, u32),
-    SetImage(Index, u32),
-    Scale(Index, u32),
-    Rollout(&'static str, Index),
-    Patch(Index, u32),
-    MinReady(Index, u32),
-    Quota(u32),
-    Metrics(&'static str, bool),
-    StockOut(u32),
-    Delete(Index),
-    Resize(Index, u32),
-}
-
 fn any_pool() -> impl Strategy<Value = Pool> {
     let types = prop::sample::select(vec!["aws/m5.large", "aws/m5.xlarge", "aws/c5.2xlarge"]);
     (types, 1..4u32, prop_oneof![2 => Just(0u32), 1 => 1..4u32], 1..4usize).prop_map(
@@ -154,40 +138,6 @@ fn any_deployment() -> impl Strategy<Value = Deployment> {
     )
 }
 
-fn any_change() -> impl Strategy<Value = Change> {
-    let nodes = vec![
-        "killNode",
-        "recoverNode",
-        "disconnectNode",
-        "nodeNotReady",
-        "cordon",
-        "uncordon",
-        "drain",
-    ];
-    let pods = vec!["crashContainer", "hang", "failReadiness", "deletePod"];
-    let rollouts = vec!["restartRollout", "pauseRollout", "resumeRollout", "rollback"];
-    prop_oneof![
-        4 => (prop::sample::select(nodes), any::<Index>()).prop_map(|(verb, node)| Change::Node(verb, node)),
-        1 => (prop::sample::select(&ZONES[..]), any::<bool>())
-            .prop_map(|(zone, kill)| Change::Zone(zone, kill)),
-        1 => (any::<Index>(), 1..90u32).prop_map(|(node, down)| Change::RestartKubelet(node, down)),
-        4 => (prop::sample::select(pods), any::<Index>(), 1..4u32, 5..120u32)
-            .prop_map(|(verb, workload, count, long)| Change::Pods(verb, workload, count, long)),
-        2 => (any::<Index>(), 1..4u32).prop_map(|(workload, version)| Change::SetImage(workload, version)),
-        2 => (any::<Index>(), 0..8u32).prop_map(|(workload, replicas)| Change::Scale(workload, replicas)),
-        2 => (prop::sample::select(rollouts), any::<Index>())
-            .prop_map(|(verb, workload)| Change::Rollout(verb, workload)),
-        2 => (any::<Index>(), 50..1_500u32).prop_map(|(workload, cpu)| Change::Patch(workload, cpu)),
-        1 => (any::<Index>(), 0..15u32).prop_map(|(workload, seconds)| Change::MinReady(workload, seconds)),
-        1 => (0..25u32).prop_map(Change::Quota),
-        2 => (prop::sample::select(vec!["metricsApi", "pauseScrapes"]), any::<bool>())
-            .prop_map(|(which, fails)| Change::Metrics(which, fails)),
-        1 => (10..200u32).prop_map(Change::StockOut),
-        1 => any::<Index>().prop_map(Change::Delete),
-        1 => (any::<Index>(), 50..1_500u32).prop_map(|(workload, cpu)| Change::Resize(workload, cpu)),
-    ]
-}
-
 /// Any scenario of a few workloads on a few nodes, and what befalls it.
 pub fn any_world() -> impl Strategy<Value = StormyWorld> {
     let workloads = (
@@ -221,10 +171,12 @@ struct Drawn {
 
 impl Drawn {
     fn written(&self, seed: u64, storm: &[(u32, Change)]) -> StormyWorld {
+        let targets =
+            Targets { nodes: self.nodes(), workloads: self.scalable(), zones: self.zones() };
         let mut applies = Vec::new();
         let mut timeline: Vec<Value> = Vec::new();
         for (number, (at, change)) in storm.iter().enumerate() {
-            let Some(mut entry) = self.entry(change) else { continue };
+            let Some(mut entry) = change.entry(&targets) else { continue };
             if let Change::Quota(pods) = change {
                 let file = format!("quota-{number}.yaml");
                 entry["apply"] = json!(file);
@@ -270,58 +222,9 @@ impl Drawn {
             .collect()
     }
 
-    /// What a timeline has for it; `None` where this world has nothing of the kind.
-    fn entry(&self, change: &Change) -> Option<Value> {
-        let (nodes, workloads) = (self.nodes(), self.scalable());
-        let any = |index: &Index| index.get(&workloads).clone();
-        Some(match change {
-            Change::Node(verb, node) => json!({ *verb: node.get(&nodes) }),
-            Change::Zone(zone, kill) => {
-                // A zone without nodes is a mistake in a scenario.
-                if !self.pools.iter().any(|pool| pool.zone_names().contains(zone)) {
-                    return None;
-                }
-                json!({ (if *kill { "killZone" } else { "recoverZone" }): zone })
-            }
-            Change::RestartKubelet(node, seconds) => json!({ "restartKubelet": {
-                "node": node.get(&nodes), "downFor": format!("{seconds}s") } }),
-            Change::Pods(verb, workload, count, seconds) => {
-                let mut fault = json!({ "workload": any(workload), "count": count });
-                if matches!(*verb, "hang" | "failReadiness") {
-                    fault["for"] = json!(format!("{seconds}s"));
-                }
-                json!({ *verb: fault })
-            }
-            Change::SetImage(workload, version) => json!({ "setImage": {
-                "workload": any(workload), "image": format!("app:v{version}") } }),
-            Change::Scale(workload, replicas) => {
-                json!({ "scale": { "workload": any(workload), "replicas": replicas } })
-            }
-            Change::Rollout(verb, workload) => {
-                let workload = any(workload);
-                let is_set = workload.starts_with("StatefulSet");
-                match *verb {
-                    "rollback" => json!({ "rollback": { "workload": workload } }),
-                    "pauseRollout" | "resumeRollout" if is_set => return None,
-                    verb => json!({ verb: workload }),
-                }
-            }
-            Change::Patch(workload, cpu) => json!({ "patch": { "workload": any(workload), "patch":
-                { "spec": { "template": { "spec": { "containers": [container(*cpu, None)] } } } } } }),
-            Change::MinReady(workload, seconds) => json!({ "patch": { "workload": any(workload),
-                "patch": { "spec": { "minReadySeconds": seconds } } } }),
-            Change::Quota(_) => json!({}),
-            Change::Metrics("metricsApi", true) => json!({ "metricsApiDown": "resource" }),
-            Change::Metrics("metricsApi", false) => json!({ "metricsApiUp": "resource" }),
-            Change::Metrics(_, true) => json!({ "pauseScrapes": "metricsServer" }),
-            Change::Metrics(_, false) => json!({ "resumeScrapes": "metricsServer" }),
-            Change::StockOut(seconds) => {
-                json!({ "stockOut": { "pool": "p0", "for": format!("{seconds}s") } })
-            }
-            Change::Delete(workload) => json!({ "delete": any(workload) }),
-            Change::Resize(workload, cpu) => json!({ "resize": { "workload": any(workload),
-                "requests": { "cpu": format!("{cpu}m") } } }),
-        })
+    /// Zones with nodes.
+    fn zones(&self) -> &'static [&'static str] {
+        &ZONES[..self.pools.iter().map(|pool| pool.zones).max().unwrap_or(0)]
     }
 
     /// Puts right what can be put right.
@@ -330,8 +233,7 @@ impl Drawn {
         let mut calm: Vec<Value> = nodes
             .flat_map(|node| [json!({ "recoverNode": node }), json!({ "uncordon": node })])
             .collect();
-        let zones = self.pools.iter().map(|pool| pool.zones).max().unwrap_or(0);
-        calm.extend(ZONES[..zones].iter().map(|zone| json!({ "recoverZone": zone })));
+        calm.extend(self.zones().iter().map(|zone| json!({ "recoverZone": zone })));
         calm.push(json!({ "metricsApiUp": "resource" }));
         calm.push(json!({ "resumeScrapes": "metricsServer" }));
         calm
@@ -402,10 +304,6 @@ impl Drawn {
 }
 
 impl Pool {
-    fn zone_names(&self) -> &'static [&'static str] {
-        &ZONES[..self.zones]
-    }
-
     fn written(&self, number: usize) -> Value {
         let count = if self.growth == 0 {
             json!(self.nodes)
@@ -413,7 +311,7 @@ impl Pool {
             json!({ "min": self.nodes, "max": self.nodes + self.growth })
         };
         json!({ "name": format!("p{number}"), "instanceType": self.instance_type, "count": count,
-            "zones": self.zone_names() })
+            "zones": ZONES[..self.zones] })
     }
 }
 
@@ -509,7 +407,7 @@ impl Deployment {
     }
 }
 
-fn container(cpu_milli: u32, limit: Option<u32>) -> Value {
+pub fn container(cpu_milli: u32, limit: Option<u32>) -> Value {
     let mut resources = json!({ "requests": { "cpu": format!("{cpu_milli}m"), "memory": "64Mi" } });
     if let Some(limit) = limit {
         resources["limits"] = json!({ "cpu": format!("{limit}m") });
