@@ -124,7 +124,7 @@ fn caveats(observation: &Observation, traced: &Traced, store: &SpanStore) -> Vec
         ),
         (
             counted(odd.messages, "message", "messages"),
-            "worked on by who receives it: nobody waits, so that it is no call, and what it costs is left out",
+            "processed by its consumer: the sender does not wait, so it is no call, and its cost is left out",
         ),
         (counted(odd.repeated, "span", "spans"), "there more than once; the first counts"),
     ];

@@ -47,7 +47,7 @@ pub fn object_and_scenario<'a>(
     if is_file(object) && scenario.is_none_or(|other| !is_file(other)) {
         let Some(other) = scenario.replace(object) else {
             return Err(Failure::Input(format!(
-                "no object is named; write KIND/NAME or KIND/NAMESPACE/NAME beside {object}"
+                "no object name given; write KIND/NAME or KIND/NAMESPACE/NAME instead of {object}"
             )));
         };
         object = other;

@@ -83,7 +83,7 @@ pub enum Format {
 impl Grid {
     /// The scenario's file.
     pub fn scenario(&self) -> Result<&str, Failure> {
-        let missing = || Failure::Input("no scenario is named".to_owned());
+        let missing = || Failure::Input("no scenario given".to_owned());
         self.scenario.as_deref().ok_or_else(missing)
     }
 

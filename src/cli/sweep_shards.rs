@@ -314,7 +314,7 @@ fn from_engine(
     };
     let Some(of) = of else {
         return Err(Failure::Input(format!(
-            "this is part {own}, and nothing says of how many; write --shards COUNT"
+            "this is part {own} of an unknown number; add --shards COUNT"
         )));
     };
     match own.checked_sub(first) {

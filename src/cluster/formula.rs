@@ -169,14 +169,14 @@ impl Value {
     fn number(self) -> Result<f64, String> {
         match self {
             Self::Number(number) => Ok(number),
-            other => Err(format!("{} stands where a number belongs", other.kind())),
+            other => Err(format!("{} is used where a number belongs", other.kind())),
         }
     }
 
     fn bool(self) -> Result<bool, String> {
         match self {
             Self::Bool(value) => Ok(value),
-            other => Err(format!("{} stands where true or false belongs", other.kind())),
+            other => Err(format!("{} is used where true or false belongs", other.kind())),
         }
     }
 }
@@ -193,7 +193,7 @@ fn evaluate(
         Node::Bool(value) => Value::Bool(*value),
         Node::Variable(name) => value_of(name).map_or(Value::Nil, Value::Number),
         Node::Element => {
-            Value::Number(element.ok_or("# stands outside of a predicate".to_owned())?)
+            Value::Number(element.ok_or("# is used outside of a predicate".to_owned())?)
         }
         Node::Not(inner) => Value::Bool(!of(inner)?.bool()?),
         Node::Negated(inner) => Value::Number(-of(inner)?.number()?),
@@ -397,7 +397,7 @@ mod tests {
         }
         for (text, expected) in [
             ("best ?? slower", "the formula gives nothing, not a number"),
-            ("best + 1", "nothing stands where a number belongs"),
+            ("best + 1", "nothing is used where a number belongs"),
             ("best ?? backup + 1", "?? cannot be mixed with other operators"),
             ("best ?? backup || true", "?? cannot be mixed with other operators"),
         ] {
@@ -416,8 +416,8 @@ mod tests {
             ("keys(trig_one)", "there is no function \"keys\" here"),
             ("trig_one trig_two", "\"trig_two\" was not expected here"),
             ("trig_one > 1", "the formula gives true or false, not a number"),
-            ("# + 1", "# stands outside of a predicate"),
-            ("1 ? 2 : 3", "a number stands where true or false belongs"),
+            ("# + 1", "# is used outside of a predicate"),
+            ("1 ? 2 : 3", "a number is used where true or false belongs"),
             ("mean([])", "was given none"),
         ] {
             let problem = value(text).expect_err(text);

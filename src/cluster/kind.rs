@@ -151,7 +151,7 @@ const AT_SERVICE: &str = "requests enter at the Service";
 const BY_ROUTE: &str =
     "requests enter at the Service, but for those under `ingress` of the scenario";
 const BY_SELECTOR: &str = "a Service has the endpoints that its selector finds";
-const PAST: &str = "it only tells of the past";
+const PAST: &str = "it only describes the past";
 const EVERY_REQUEST: &str = "the API server takes every request";
 const OWN_METRICS: &str = "metrics are collected without it";
 const BY_KARPENTER: &str = "Karpenter makes no nodes by it";

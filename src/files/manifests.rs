@@ -138,7 +138,7 @@ fn kustomized(path: &str) -> Result<Option<Vec<Source>>, String> {
         );
         if alike.len() > 1 {
             return Err(format!(
-                "these are variants of the same, of which a cluster has one: give one of {}",
+                "these are variants of one system; give one of {}",
                 alike.join(", ")
             ));
         }

@@ -93,7 +93,7 @@ pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
                 _ => format!("write {whole}"),
             };
             let message =
-                format!("{text} is no whole number of bytes, of which the API server warns");
+                format!("{text} is not a whole number of bytes; the API server warns about it");
             ByteDoubt { message, help }
         }
     })
@@ -155,7 +155,7 @@ mod tests {
             ("512", "512 is 512 bytes, less than a page of memory", "mebibytes are written 512Mi"),
             (
                 "1.1Gi",
-                "1.1Gi is no whole number of bytes, of which the API server warns",
+                "1.1Gi is not a whole number of bytes; the API server warns about it",
                 "write 1127Mi",
             ),
         ] {

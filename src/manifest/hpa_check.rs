@@ -22,9 +22,9 @@ pub(super) fn check(
     let target = &spec.scale_target;
     let named = format!("{} {}/{}", target.kind, hpa.meta.namespace(), target.name);
     if !exists {
-        let message = format!("{named} is not here: the HPA will scale nothing");
+        let message = format!("{named} is not among the manifests: the HPA will scale nothing");
         let field = "spec.scaleTargetRef.name".to_owned();
-        let help = "add it, or name what is to be scaled";
+        let help = "add it, or correct the reference";
         problems.push(warning("missing-reference", message, hpa, field).help(help));
         return problems;
     }

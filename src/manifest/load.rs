@@ -191,7 +191,7 @@ impl Admission {
                 }
             }
         }
-        let problem = format!("Kubernetes serves {old} no more; it is read as autoscaling/v2");
+        let problem = format!("Kubernetes no longer serves {old}; it is read as autoscaling/v2");
         let problem = Diagnostic::warning("dropped-version", problem)
             .help("a cluster of today refuses it: `kubectl convert` writes the current version");
         self.report(problem, "apiVersion".to_owned(), &manifest);
@@ -384,7 +384,7 @@ fn admit_pods(
         let named = &template.spec.priority_class_name;
         if !named.is_empty() && !classes.contains_key(named) {
             let message = format!(
-                "no PriorityClass with name {named} was found: it is taken to be there, with a value of 0"
+                "no PriorityClass with name {named} was found: it is assumed to exist, with a value of 0"
             );
             let help = "add the PriorityClass: without one, a cluster creates no pods";
             let problem = Diagnostic::warning("missing-reference", message).help(help);

@@ -128,7 +128,7 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
     ("StatefulSetSpec", "serviceName", "it names pods in the DNS"),
     ("PersistentVolumeClaimSpec", "volumeMode", "nothing reads or writes"),
     ("JobSpec", "selector manualSelector", "pods are found by their owner"),
-    ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its way"),
+    ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its protocol"),
     ("EnvFromSource", "prefix", "no process reads it"),
     ("ConfigMapVolumeSource", "defaultMode", "no process reads the files"),
     ("SecretVolumeSource", "defaultMode", "no process reads the files"),
@@ -156,7 +156,7 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
     (
         "NodeCondition",
         "lastHeartbeatTime lastTransitionTime message reason",
-        "it tells of the past",
+        "it describes the past",
     ),
     ("ScaleTarget", "envSourceContainerName", "there are no secrets to read"),
     ("PersistentVolumeClaim", "status", "the API server writes it"),
@@ -169,7 +169,7 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     (
         "StorageClass",
         "parameters mountOptions allowVolumeExpansion reclaimPolicy",
-        "no disk is simulated: neither its speed nor what becomes of it without its claim",
+        "disks are not simulated: neither their speed nor their reclaim",
     ),
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
     (
@@ -177,21 +177,21 @@ const MEANINGS: [(&str, &str, &str); 26] = [
         "restoreToOriginalReplicaCount",
         "replicas stay as they are when the object goes",
     ),
-    ("ScaleTriggers", "useCachedMetrics", "values are asked for at each scaling"),
+    ("ScaleTriggers", "useCachedMetrics", "values are read at each sync"),
     ("ScaleTriggers", "authenticationRef", "every source of metrics lets KEDA in"),
     (
         "VolumeProjection",
         "clusterTrustBundle podCertificate",
-        "certificates are there as soon as a pod needs them",
+        "certificates exist as soon as a pod needs them",
     ),
-    ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
+    ("ObjectMeta", "ownerReferences", "the object stands alone; only controllers own others"),
     ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
     (
         "Container",
         "command args workingDir stdin stdinOnce tty",
         "what a container does is said in the scenario, under `workloads`",
     ),
-    ("Container", "env", "only the ConfigMaps and Secrets that it names count"),
+    ("Container", "env", "only the ConfigMaps and Secrets that it references count"),
     ("Container", "volumeMounts volumeDevices", "no disk is simulated"),
     ("Container", "securityContext", "only the Pod Security standard of its namespace judges it"),
     (
@@ -203,7 +203,7 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     (
         "PodSpec",
         "dnsPolicy dnsConfig hostAliases hostname subdomain setHostnameAsFQDN hostnameOverride enableServiceLinks",
-        "names resolve at once and without load",
+        "names resolve instantly and without load",
     ),
     ("PodSpec", "resourceClaims schedulingGroup", "devices and pod groups are not allocated"),
     ("PodSpec", "runtimeClassName", "its overhead counts only where `overhead` says it"),
@@ -220,7 +220,7 @@ const MEANINGS: [(&str, &str, &str); 26] = [
         "ServiceSpec",
         "type externalName externalIPs healthCheckNodePort loadBalancerIP \
          loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts",
-        "requests enter at the Service and go to its ready pods, whatever leads to it",
+        "requests enter at the Service and go to its ready pods, whatever routes to it",
     ),
     (
         "RollingUpdateStatefulSetStrategy",
@@ -263,9 +263,9 @@ const MARKS: [(&str, &str); 26] = [
     ("linkerd.io/*", "no sidecar is injected, and requests do without its time and CPU"),
     ("config.linkerd.io/*", "no sidecar is injected"),
     ("dapr.io/*", "no sidecar is injected, and requests do without its time and CPU"),
-    ("vault.hashicorp.com/*", "no sidecar is injected, and secrets are there at once"),
-    ("helm.sh/hook*", "the object is there from the start, as all are"),
-    ("argocd.argoproj.io/*", "all objects are there from the start, in no order"),
+    ("vault.hashicorp.com/*", "no sidecar is injected, and Secrets exist at once"),
+    ("helm.sh/hook*", "the object exists from the start, as all do"),
+    ("argocd.argoproj.io/*", "all objects exist from the start, in no order"),
     ("kueue.x-k8s.io/*", "no queue holds the object back"),
     ("scheduling.k8s.io/group-name", "pods are scheduled one by one"),
     ("volume.beta.kubernetes.io/storage-class", "a claim gets a new volume of the default class"),
@@ -287,7 +287,12 @@ const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
         "port",
         "requests come to a route by host and path, through whichever listener",
     ),
-    (Kind::HTTPRoute, "/spec/rules", "sessionPersistence", "clients are led anew each time"),
+    (
+        Kind::HTTPRoute,
+        "/spec/rules",
+        "sessionPersistence",
+        "clients are routed anew for each request",
+    ),
 ];
 
 /// The part that a field plays.

@@ -254,7 +254,7 @@ fn settle_duplicates(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostic
         let kind = manifest.reference.kind;
         let problem = if kind.can(Verbs::RUN_PODS) {
             Diagnostic::error("duplicate-object", "is defined twice")
-                .help("keep one of them, or give one another name or namespace")
+                .help("keep one, or give the other a different name or namespace")
         } else if kind == Kind::PersistentVolumeClaim {
             seen.insert(key, earlier);
             written_over.insert(place);

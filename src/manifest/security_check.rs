@@ -24,7 +24,7 @@ pub(super) fn check(object: &Object, template: &PodTemplate, objects: &[Object])
             (Mode::Enforce, Kind::Pod) => ("violates", "the API server refuses it"),
             (Mode::Enforce, _) => ("would violate", "the API server refuses its pods"),
             (Mode::Warn, _) => ("would violate", "the API server warns whoever writes it"),
-            (Mode::Audit, _) => ("would violate", "that stands in the audit log"),
+            (Mode::Audit, _) => ("would violate", "recorded in the audit log"),
         };
         let message = format!("{verb} PodSecurity \"{asked}\": {broken}; {consequence}");
         let field = pod_path(object.manifest.reference.kind, "securityContext");

@@ -51,7 +51,7 @@ pub(super) fn of(facts: Facts<'_>) -> BillReport {
     let charges = Charges::of(&prices, tally.amounts, facts.duration);
     let mut not_counted = tally.not_counted;
     for amount in &charges.unpriced {
-        not_counted.push(format!("{}: no price of {} is known", amount.what, amount.item));
+        not_counted.push(format!("{}: no price known for {}", amount.what, amount.item));
     }
     let lines = charges.lines.iter().filter(|line| line.amount.smallest > 0);
     BillReport { total: charges.total(), lines: lines.map(told).collect(), not_counted }
@@ -89,7 +89,7 @@ impl Tally<'_> {
         if is_empty {
             let parts: Vec<&str> = BillPart::NAMED.iter().map(|(words, _)| *words).collect();
             let parts = parts.join(", ");
-            self.not_counted.push(format!("{parts}: the nodes are of no cloud (`bill.cloud`)"));
+            self.not_counted.push(format!("{parts}: the nodes belong to no cloud (`bill.cloud`)"));
             return;
         }
         for (words, part) in BillPart::NAMED {
@@ -243,7 +243,7 @@ impl Tally<'_> {
         let passed: i128 = self.client_traffic().map(|one| one.request + one.response).sum();
         let item = if own.ingresses > 0 { "ingress-data" } else { "load-balancer-data" };
         if passed > 0 {
-            self.add(item, "requests and answers", passed, Basis::Measured);
+            self.add(item, "requests and responses", passed, Basis::Measured);
         }
     }
 
@@ -283,7 +283,7 @@ impl Tally<'_> {
     fn nat_gateways(&mut self) {
         let (gateways, basis) = (self.gateways(), self.gateways_basis());
         if gateways == 0 {
-            self.not_counted.push("NAT gateways: none are named (`bill.natGateways`)".to_owned());
+            self.not_counted.push("NAT gateways: none given (`bill.natGateways`)".to_owned());
             return;
         }
         let what = counted(gateways.into(), "NAT gateway");
@@ -296,8 +296,7 @@ impl Tally<'_> {
             let time = nanos(self.facts.duration) * i128::from(gateways);
             self.add("nat-gateway", what, time, basis);
         }
-        let unknown =
-            "traffic through NAT gateways: nothing says how much pods ask of the internet";
+        let unknown = "traffic through NAT gateways: volume unknown";
         self.not_counted.push(unknown.to_owned());
     }
 
@@ -322,13 +321,13 @@ impl Tally<'_> {
         let without_size: Vec<&str> = without_size.map(|one| one.service.as_str()).collect();
         if !without_size.is_empty() {
             self.not_counted.push(format!(
-                "egress to the internet of {}: nothing says how long an answer is (`bill.responseSize`)",
+                "internet egress of {}: response size unknown (`bill.responseSize`)",
                 without_size.join(", ")
             ));
         }
         let sent: i128 = self.client_traffic().map(|one| one.response).sum();
         if sent > 0 {
-            self.add("internet-egress", "answers to clients", sent, Basis::Measured);
+            self.add("internet-egress", "responses to clients", sent, Basis::Measured);
         }
     }
 
@@ -359,7 +358,7 @@ impl Tally<'_> {
         }
         if !unknown.is_empty() {
             self.not_counted.push(format!(
-                "traffic between zones to {}: nothing says how long requests and answers are (`bill.requestSize`)",
+                "traffic between zones to {}: request and response size unknown (`bill.requestSize`)",
                 unknown.join(", ")
             ));
         }
@@ -408,7 +407,7 @@ impl Tally<'_> {
 
     fn logs(&mut self) {
         let Some(size) = self.facts.bill.settings.log_size else {
-            let unknown = "logs: neither their size nor a price is named (`bill.logSize`)";
+            let unknown = "logs: no size or no price given (`bill.logSize`)";
             self.not_counted.push(unknown.to_owned());
             return;
         };

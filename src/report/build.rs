@@ -433,7 +433,7 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {
             let waited = workload.pending_pod_seconds;
-            say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
+            say(Severity::Warning, format!("{name}: pods were pending for {waited:.0} s in total"));
         }
         if workload.pods_not_ready > 0 {
             let missing = format!("{} of {} pods", workload.pods_not_ready, track.desired.value());

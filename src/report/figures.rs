@@ -8,7 +8,7 @@ use super::model::ServiceReport;
 pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 
 /// Appended to figures of the warm-up.
-pub(crate) const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
+pub(crate) const WARM_UP_NOTE: &str = " (during warm-up, not counted)";
 
 /// Shown in place of a figure that does not exist.
 pub const ABSENT: &str = "-";

@@ -63,7 +63,7 @@ pub(super) fn at_maximum(workload: &WorkloadReport) -> String {
     let hpa = workload.hpa.as_deref().unwrap_or("an HPA");
     let seconds = workload.hpa_at_maximum_seconds;
     let most = workload.replicas.max;
-    format!("HPA {hpa} wanted more pods than its maximum ({most:.0} came) for {}", span(seconds))
+    format!("HPA {hpa} was held at its maximum of {most:.0} pods for {}", span(seconds))
 }
 
 /// Why requests failed, down to the service at which it began.
@@ -104,13 +104,13 @@ fn troubles(workload: &WorkloadReport) -> Vec<String> {
     }
     if workload.pending_pod_seconds >= 60.0 {
         let waited = span(workload.pending_pod_seconds);
-        troubles.push(format!("pods of {name} waited {waited} in all for a node"));
+        troubles.push(format!("pods of {name} were pending for {waited} in total"));
     }
     if workload.restarts > 0 {
         troubles.push(format!("containers of {name} restarted {} times", workload.restarts));
     }
     if let Some(used) = workload.cpu_utilization.filter(|used| *used >= BUSY) {
-        troubles.push(format!("{name} used {} of the CPU that it requests", percent(used)));
+        troubles.push(format!("{name} used {} of its CPU request", percent(used)));
     }
     troubles
 }
@@ -122,7 +122,7 @@ fn of_cost(report: &Report) -> String {
     let charge = report.cost.charges.iter().max_by_key(|line| line.usd);
     let charge = charge.map(|line| format!("{} costs {}", line.item, line.usd));
     let idle = report.cost.idle_usd.as_usd() / report.cost.nodes_usd.as_usd();
-    let idle =
-        (idle.is_finite() && idle > 0.0).then(|| format!("{} of the nodes is idle", percent(idle)));
+    let idle = (idle.is_finite() && idle > 0.0)
+        .then(|| format!("{} of the node cost is idle", percent(idle)));
     dearest.into_iter().chain(charge).chain(idle).collect::<Vec<_>>().join("; ")
 }

@@ -253,7 +253,7 @@ fn why_down(
             are_ready && !view.template_of(pod).spec.readiness_gates.is_empty()
         };
         if pods.iter().any(waits_at_gate) {
-            return "no pod is ready: their readinessGates wait for conditions that nobody has set";
+            return "no pod is ready: their readinessGates wait for conditions that no controller has set";
         }
         "no pod is ready"
     } else if has_endpoints {

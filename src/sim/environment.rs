@@ -104,7 +104,7 @@ impl Environment {
 
     /// Logs that an object which something was to be done to does not exist.
     pub(super) fn not_found(&mut self, object: &ObjectReference) {
-        let message = format!("{object} is not there at this time: nothing was done");
+        let message = format!("{object} does not exist at this time: nothing was done");
         self.warn("scenario", object, "NotFound", message);
     }
 

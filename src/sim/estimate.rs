@@ -60,7 +60,7 @@ impl Blueprint<'_> {
         }
         if estimate.pods > limits.pods {
             let message = format!(
-                "the run comes to {} pods, most of them of {}, more than limits.pods: {}",
+                "the run reaches {} pods, most of them of {}, more than limits.pods: {}",
                 estimate.pods, estimate.largest, limits.pods
             );
             let root = FieldPath::ROOT;

@@ -116,7 +116,7 @@ pub(super) fn fail_readiness(
 /// A machine fails.
 pub(super) fn kill_node(env: &mut Environment, data_plane: &mut DataPlane, node: NodeId) {
     let name = env.store().nodes()[node].meta.name();
-    let message = format!("node {name} stops without a word");
+    let message = format!("node {name} stopped");
     warn_of_node(env, node, "NodeKilled", message);
     data_plane.node_down(env, node);
 }

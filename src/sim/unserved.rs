@@ -52,7 +52,7 @@ fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic
                     if rule_of(query, rules.iter().map(|rule| &rule.name)).is_none() =>
                 {
                     let message = format!(
-                        "ScaledObject {object}: nothing says what its {kind} trigger on {query:?} measures"
+                        "ScaledObject {object}: no rule defines what its {kind} trigger on {query:?} measures"
                     );
                     let help = "say in the scenario what a metric or queue of its name is: \
                                 metrics.custom: [{name: NAME, measure: queueDepth, service: ...}]";

@@ -76,7 +76,7 @@ impl Measurement {
         let major = |version: &str| version.split('.').next().map(str::to_owned);
         if major(&read.format_version) != major(FORMAT_VERSION) {
             return Err(format!(
-                "it has the form {}, this wavetank reads {FORMAT_VERSION}; save it anew",
+                "its format is {}, this wavetank reads {FORMAT_VERSION}; save it again",
                 read.format_version
             ));
         }

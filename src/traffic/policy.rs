@@ -158,8 +158,7 @@ impl ServiceSpec {
         if self.work_queue {
             let pushes = self.balancer.is_some() || self.connections.is_some();
             checks.require(!pushes, "workQueue", || {
-                "pods take from a work queue by themselves; leave `balancer` and `connections` out"
-                    .into()
+                "pods pull from a work queue; leave `balancer` and `connections` out".into()
             });
         }
         problems

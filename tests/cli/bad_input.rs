@@ -134,7 +134,10 @@ fn an_hpa_without_a_target_is_told_at_its_line_and_in_the_report() {
     reported(
         SCENARIO,
         &manifests,
-        &["Deployment shop/wbe is not here: the HPA will scale nothing", "cannot decide: "],
+        &[
+            "Deployment shop/wbe is not among the manifests: the HPA will scale nothing",
+            "cannot decide: ",
+        ],
     );
     let shop = Shop::with(SCENARIO, &manifests);
     let validated = run(&shop, &["validate", "web.yaml"]);
@@ -195,7 +198,7 @@ fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
     refused(
         &two,
         MANIFESTS,
-        &["limits.pods: the run comes to 3 pods, most of them of Deployment/shop/web"],
+        &["limits.pods: the run reaches 3 pods, most of them of Deployment/shop/web"],
     );
     reported(&two.replace("pods: 2", "pods: 3"), MANIFESTS, &["requests"]);
     let few = SCENARIO.replace("duration: 4m", "duration: 4m\nlimits: {requests: 4799}");
@@ -299,7 +302,7 @@ fn settings_that_change_nothing_are_told() {
         ran.out
     };
     let few = with_service("clients: 500");
-    assert!(warned(&few, MANIFESTS).contains("services[0].clients: nothing tells clients apart"));
+    assert!(warned(&few, MANIFESTS).contains("services[0].clients: clients are not distinguished"));
     let affinity = MANIFESTS.replace(
         "spec: {selector: {app: web},",
         "spec: {sessionAffinity: ClientIP, selector: {app: web},",
@@ -309,7 +312,7 @@ fn settings_that_change_nothing_are_told() {
         [(few, &*affinity), (with_service("clients: 5, balancer: ringHash"), MANIFESTS)]
     {
         let said = warned(&scenario, manifests);
-        assert!(!said.contains("nothing tells clients apart"), "{said}");
+        assert!(!said.contains("clients are not distinguished"), "{said}");
     }
     let prefix = with_service("balancer: prefixCache");
     let said = warned(&prefix, MANIFESTS);
@@ -463,7 +466,7 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
             "{mean: 5}",
             "{mean: 5, histogram: tokens.csv}",
             TOKENS,
-            &*format!("{at}outputTokens: a `histogram` tells mean and cv"),
+            &*format!("{at}outputTokens: a `histogram` implies mean and cv"),
         ),
         (
             "{mean: 5}",

@@ -188,8 +188,8 @@ fn columns_of_which_the_rows_make_no_use_are_refused() {
         (&["rate=when", "output=foo"], "output=foo: the rows are rates, which have no answers"),
         (&["rate=when", "session=foo"], "session=foo: the rows are rates, which have no sessions"),
         (&["series=when"], "series=when: the rows are requests, which do not add up"),
-        (&["end=when"], "end=when: another column tells the time already"),
-        (&["duration=when"], "duration=when: the column of the time tells the beginning"),
+        (&["end=when"], "end=when: another column already has the time"),
+        (&["duration=when"], "duration=when: the time column is the beginning"),
     ] {
         let chosen = meanings.iter().flat_map(|meaning| ["--column", meaning]);
         let arguments: Vec<&str> =

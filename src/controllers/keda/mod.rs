@@ -218,7 +218,7 @@ fn explain(
         ZeroDecision::Fails if spec.fallback.is_some() => {
             "triggers fail: it stays until the fallback comes to pass".to_owned()
         }
-        ZeroDecision::Fails => "triggers fail: it stays as it is".to_owned(),
+        ZeroDecision::Fails => "triggers fail: the replica count stays".to_owned(),
         ZeroDecision::HeldBack if activity.is_active() => {
             "a trigger is active, but paused-scale-out holds it back".to_owned()
         }

@@ -74,7 +74,11 @@ fn rows(report: &Report) -> Vec<(String, Money, Color)> {
         let usd = rest.iter().map(|cost| cost.usd).sum();
         rows.push((format!("{} more workloads", rest.len()), usd, Color::BLUE));
     }
-    rows.push(("idle: no workload asked for it".to_owned(), report.cost.idle_usd, Color::ORANGE));
+    rows.push((
+        "idle: not requested by any workload".to_owned(),
+        report.cost.idle_usd,
+        Color::ORANGE,
+    ));
     let beside = report.cost.total_usd - report.cost.nodes_usd;
     if beside > Money::ZERO {
         rows.push(("beside the nodes: see the invoice".to_owned(), beside, Color::MUTED));

@@ -149,7 +149,7 @@ pub fn cost(report: &Report) -> String {
         .iter()
         .map(|workload| cost_row(&workload.workload, workload.usd, cost.nodes_usd, ""))
         .collect();
-    let idle = "idle: paid for, asked for by no workload";
+    let idle = "idle: not requested by any workload";
     rows.push(cost_row(idle, cost.idle_usd, cost.nodes_usd, "idle"));
     let million = cost
         .million_requests_usd
@@ -162,7 +162,7 @@ pub fn cost(report: &Report) -> String {
     ));
     if !cost.unpriced.is_empty() {
         let pools = escape(&cost.unpriced.join(", "));
-        parts.push(format!("<p class=\"warn\">Without a price, in no sum: {pools}</p>\n"));
+        parts.push(format!("<p class=\"warn\">Without a price, in no total: {pools}</p>\n"));
     }
     let nodes = cost_row("nodes", cost.nodes_usd, cost.total_usd, "");
     let charges = cost.charges.iter().map(|line| {

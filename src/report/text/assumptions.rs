@@ -15,9 +15,9 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     let is_doubted =
         report.assumptions.iter().any(|one| one.halved.is_some() || one.doubled.is_some());
     let title = if is_doubted {
-        "ASSUMED  and the answer with half and twice as much"
+        "ASSUMED  guesses, and the results with each halved and doubled"
     } else {
-        "ASSUMED  and neither measured nor stated"
+        "ASSUMED  guesses, neither measured nor stated"
     };
     let mut lines = vec![style.paint(Paint::Heading, title)];
     if is_doubted {
@@ -31,7 +31,7 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     }
     if !is_doubted {
         let hint =
-            "`wavetank run --doubts` halves and doubles each, and tells how far the answer moves";
+            "`wavetank run --doubts` halves and doubles each, and shows how far the results move";
         lines.extend(paragraph("  ", hint).iter().map(|line| style.paint(Paint::Dim, line)));
     }
     lines

@@ -13,11 +13,11 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
         return Vec::new();
     }
     let title =
-        "ERROR BUDGETS  what the objectives let go wrong, of the requests that ended in this run";
+        "ERROR BUDGETS  bad requests that the objectives allow, of all that ended in this run";
     let mut lines = vec![style.paint(Paint::Heading, title)];
     for budget in &report.error_budgets {
         let text = format!(
-            "{} {} >= {}: {} used, {} of {} requests went wrong, {} may",
+            "{} {} >= {}: {} used, {} of {} requests bad, {} allowed",
             budget.subject,
             budget.figure,
             percent(budget.objective),
@@ -59,10 +59,10 @@ fn alerts(budget: &ErrorBudget) -> Vec<String> {
         let most = budget.largest_burn_rate;
         told.push(if most <= least {
             format!(
-                "none can fire: if every request failed, this objective's budget would burn {most:.1}x as fast as it may, and alerts begin at {least}x"
+                "none can fire: even if every request failed, the burn rate would be {most:.1}x, and alerts start at {least}x"
             )
         } else {
-            "none fired: no window burned fast enough".to_owned()
+            "none fired: no window reached its burn rate".to_owned()
         });
     }
     told

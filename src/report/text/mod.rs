@@ -151,7 +151,7 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
 pub(super) fn missed_minutes(objective: &ObjectiveResult) -> Option<String> {
     let minutes = objective.minutes.filter(|minutes| minutes.held < minutes.of)?;
     let missed = count(minutes.of - minutes.held);
-    Some(format!("{missed} of {} missed it by themselves", counted(minutes.of, "minute")))
+    Some(format!("{missed} of {} missed it on their own", counted(minutes.of, "minute")))
 }
 
 /// By how much an objective was missed; empty if it was met.
@@ -178,7 +178,9 @@ fn decisions(report: &Report, style: Style) -> Vec<String> {
     let log = counted(report.log.len() as u64, "line");
     let title = match left_out {
         0 => format!("DECISIONS AND EVENTS  from {log} of the log"),
-        more => format!("DECISIONS AND EVENTS  from {log} of the log; {more} like these left out"),
+        more => {
+            format!("DECISIONS AND EVENTS  from {log} of the log; {more} similar ones left out")
+        }
     };
     let mut lines = vec![style.paint(Paint::Heading, &title)];
     for episode in &episodes {
@@ -215,8 +217,8 @@ fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
 
 fn footer(report: &Report, style: Style) -> Vec<String> {
     let run = &report.run;
-    let more = "more: `--report FILE.html` draws it, `-o json` has every figure, `wavetank explain \
-                hpa/NAME --at T` says why";
+    let more = "more: `--report FILE.html` for charts, `-o json` for every figure, `wavetank explain \
+                hpa/NAME --at T` for reasons";
     let mut lines: Vec<String> =
         paragraph("", more).iter().map(|line| style.paint(Paint::Dim, line)).collect();
     lines.extend(paragraph(

@@ -15,7 +15,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
     let cost = &report.cost;
     let million = match cost.million_requests_usd {
         Some(usd) => format!("{usd} per million answered requests"),
-        None => "no answered request to share it".to_owned(),
+        None => "no request was answered".to_owned(),
     };
     let title = format!("COST  {}; {} a month; {million}", cost.total_usd, cost.month_usd);
     let mut lines = vec![style.paint(Paint::Heading, &title)];
@@ -44,7 +44,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         lines.push(if position == 0 { style.paint(Paint::Dim, &line) } else { line });
     }
     if !cost.unpriced.is_empty() {
-        let left_out = format!("without a price, in no sum: {}", cost.unpriced.join(", "));
+        let left_out = format!("without a price, in no total: {}", cost.unpriced.join(", "));
         lines.extend(painted(&paragraph("  ", &left_out), Paint::Warning, style));
     }
     let not_counted = cost.not_counted.iter().map(|reason| format!("not counted: {reason}"));
@@ -74,7 +74,7 @@ pub fn allocation(report: &Report, style: Style) -> Vec<String> {
     for workload in cost.workloads.iter().take(ROWS) {
         row(&workload.workload, workload.usd);
     }
-    row("idle: paid for, asked for by no workload", cost.idle_usd);
+    row("idle: not requested by any workload", cost.idle_usd);
     lines.extend(table.lines());
     lines.extend(more(cost.workloads.len(), "workload", style));
     lines

@@ -27,7 +27,7 @@ pub fn lines(report: &Report, style: Style) -> Vec<String> {
     }
     if let Some(waits) = &report.cluster.pod_waits {
         let text = format!(
-            "{} waited for a node: mean {}, half of them up to {}, p95 {}, longest {}",
+            "{} waited for a node: mean {}, p50 {}, p95 {}, max {}",
             counted(waits.pods, "pod"),
             span(waits.mean_seconds),
             span(waits.p50_seconds),

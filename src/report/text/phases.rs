@@ -6,7 +6,8 @@ use crate::model::Report;
 /// The table of least and greatest figures; nothing if the phases were not varied.
 pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     let Some(band) = &report.phases else { return Vec::new() };
-    let title = format!("PHASES  least and most over {} of the control loops", band.phases);
+    let title =
+        format!("PHASES  minimum and maximum over {} phases of the control loops", band.phases);
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Right]);
     table.row(["", "", "least", "most"].map(str::to_owned));
     let mut last = "";

@@ -189,8 +189,7 @@ pub fn jobs(report: &Report, style: Style) -> Vec<String> {
     for row in rows.into_iter().take(ROWS) {
         table.row(row);
     }
-    let title =
-        "JOBS  unfinished ones at once as min/mean/max over time; from creation to completion";
+    let title = "JOBS  unfinished at a time as min/mean/max; duration from creation to completion";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(count, "workload", style));
     lines
@@ -213,7 +212,7 @@ pub fn pools(report: &Report, style: Style) -> Vec<String> {
     for pool in pools.iter().take(ROWS) {
         table.row(cells::pool(report, pool, "/"));
     }
-    let title = "NODES  min/mean/max over time; shares of what the nodes can allocate";
+    let title = "NODES  min/mean/max over time; shares of allocatable";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(pools.len(), "pool", style));
     lines.extend(super::nodes::lines(report, style));

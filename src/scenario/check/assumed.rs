@@ -12,10 +12,8 @@ impl Checker<'_> {
         for (index, object) in self.text.scenario.assume_present.iter().enumerate() {
             let path = list.item(index);
             if !ASSUMABLE.contains(&object.kind) {
-                let message = format!(
-                    "a {} cannot be assumed, as more of it matters than its name",
-                    object.kind
-                );
+                let message =
+                    format!("a {} cannot be assumed: more than its name matters", object.kind);
                 let help = "assume ConfigMaps, Secrets, ServiceAccounts and claims; write a manifest of anything else";
                 self.error(&path, message, help);
             } else if self.at_start.objects.contains(object) {

@@ -60,7 +60,7 @@ impl Checker<'_> {
             if bill.leave_out[..index].contains(part) {
                 let words = BillPart::NAMED.iter().find(|(_, one)| one == part);
                 let words = words.map_or("", |(words, _)| words);
-                let (list, message) = (at.field("leaveOut"), format!("{words} are named twice"));
+                let (list, message) = (at.field("leaveOut"), format!("{words} are listed twice"));
                 self.error(&list.item(index), message, "name each part once");
             }
         }

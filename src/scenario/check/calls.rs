@@ -62,7 +62,7 @@ impl Checker<'_> {
                 behind.first().map_or("Deployment/NAMESPACE/NAME".into(), ToString::to_string);
             self.error(
                 &at,
-                format!("nothing says what a request to {service} costs"),
+                format!("the cost of a request to {service} is not given"),
                 format!("add `workloads: [{{workload: {workload}, requests: {{cpuTime: 20ms}}}}]`"),
             );
         }

@@ -58,7 +58,7 @@ impl Checker<'_> {
         if pool.instance_type.is_none() && pool.capacity.is_none() {
             self.error(
                 path,
-                format!("nothing says what a node of the pool {} has", pool.name),
+                format!("the size of a node of the pool {} is not given", pool.name),
                 "add `instanceType`, such as aws/m5.large, or `capacity`, such as {cpu: 4, memory: 16Gi}",
             );
             return;

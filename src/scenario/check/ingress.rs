@@ -27,7 +27,7 @@ impl Checker<'_> {
             self.settings(&path, &spec, files);
             self.report(entrance.problems(&path.to_string()));
             if entrance.load.has_users() {
-                let message = "users who wait for their answers ask one Service";
+                let message = "users in a closed loop need a single Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
             }
             if rule.backends.iter().all(|backend| backend.weight == 0) {

@@ -71,7 +71,7 @@ impl Checker<'_> {
                 return;
             }
             if let Some(pool) = cluster.node_pools.iter().find(has_bounds) {
-                let message = format!("nobody makes the pool {} larger or smaller", pool.name);
+                let message = format!("no autoscaler resizes the pool {}", pool.name);
                 let help = "add clusterAutoscaler, such as {clusterAutoscaler: {flags: {}}}";
                 self.warn(path, message, help);
             }

@@ -43,7 +43,7 @@ impl Checker<'_> {
             if spec.clients != DEFAULT_CLIENTS && !tells_clients_apart {
                 self.warn(
                     &path.field("clients"),
-                    "nothing tells clients apart, so their number changes nothing",
+                    "clients are not distinguished, so their number changes nothing",
                     "add `balancer: ringHash`, or `sessionAffinity: ClientIP` to the Service",
                 );
             }
@@ -51,7 +51,7 @@ impl Checker<'_> {
             if !self.is_reached(&spec.service) {
                 self.warn(
                     &at,
-                    format!("nobody sends requests to {}", spec.service),
+                    format!("no traffic or call sends requests to {}", spec.service),
                     "name it under `traffic`, or in the `calls` of a workload",
                 );
             }

@@ -143,7 +143,7 @@ impl Checker<'_> {
         } else if !has_answer {
             self.error(
                 path,
-                format!("nothing says what a request to {service} costs"),
+                format!("the cost of a request to {service} is not given"),
                 format!(
                     "add `workloads: [{{workload: {}, requests: {{cpuTime: 20ms}}}}]`",
                     behind[0]

@@ -71,7 +71,7 @@ impl Checker<'_> {
         for workload in endless {
             self.warn(
                 list,
-                format!("nothing says how long a pod of {workload} runs, so it runs for ever"),
+                format!("no duration is given for pods of {workload}, so they never end"),
                 format!("add `{{workload: {workload}, app: {{runsFor: 5m}}}}`"),
             );
         }

@@ -304,7 +304,7 @@ impl Cloud {
             _ => {
                 let after = machine.luck.removal;
                 self.machines[number].phase = Phase::Deleting;
-                self.machines[number].steps.push(("deletion asked for", now));
+                self.machines[number].steps.push(("deletion requested", now));
                 self.plan_step(number, now + after);
             }
         }

@@ -178,7 +178,7 @@ impl Simulation {
             None if view.store().object_named(object.kind, &object.id).is_some() => {
                 Err(format!("{object} has no pod at this time"))
             }
-            None => Err(format!("{object} is not there at this time")),
+            None => Err(format!("{object} does not exist at this time")),
         }
     }
 }

@@ -122,14 +122,14 @@ fn point(line: u64, columns: &[Option<Column>], record: &StringRecord) -> Result
         }
     }
     if point.rps.is_none() && point.concurrency.is_none() {
-        return Err("the row tells no load: `rps` and `concurrency` are empty".into());
+        return Err("the row has no load: `rps` and `concurrency` are empty".into());
     }
     if point.measured.is_empty() {
-        return Err("the row tells no latency".into());
+        return Err("the row has no latency".into());
     }
     if let Some((lower, higher)) = falling_quantiles(&point.measured) {
         return Err(format!(
-            "the {} is above the {}, which cannot be; are the columns named as they should be?",
+            "the {} is above the {}, which is impossible; check the names of the columns",
             lower.label(),
             higher.label()
         ));
@@ -281,8 +281,8 @@ mod tests {
             ("rps,mean_ms\n", "there is a header line but no row"),
             ("rps,mean_ms\n1,2\n5,x\n", "line 3: \"x\" is no number"),
             ("rps,mean_ms\n1,-2\n", "line 2: -2 must be a number above 0"),
-            ("rps,mean_ms\n,2\n", "line 2: the row tells no load"),
-            ("rps,mean_ms\n1,\n", "line 2: the row tells no latency"),
+            ("rps,mean_ms\n,2\n", "line 2: the row has no load"),
+            ("rps,mean_ms\n1,\n", "line 2: the row has no latency"),
             ("rps,mean_ms,pods\n1,2,1.5\n", "line 2: 1.5 must be a whole number"),
             ("rps,mean_ms\n1,2,3\n", "line 2: CSV error"),
         ] {

@@ -302,9 +302,9 @@ impl Columns {
                     "the rows are requests, which do not add up; say which column holds their count or rate".into()
                 }
                 Column::Count if rows == "rates" => "the rows are rates, which need no count".into(),
-                Column::End if self.time.is_some() => "another column tells the time already".into(),
+                Column::End if self.time.is_some() => "another column already has the time".into(),
                 Column::Duration if self.time.is_some() => {
-                    "the column of the time tells the beginning; a duration is for that of an end".into()
+                    "the time column is the beginning; a duration goes with the time of an end".into()
                 }
                 _ => continue,
             };

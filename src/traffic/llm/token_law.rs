@@ -168,7 +168,7 @@ impl TryFrom<TokenLawFields> for TokenLaw {
                 Ok(Self::Histogram { histogram })
             }
             TokenLawFields { histogram: Some(_), .. } => {
-                Err("a `histogram` tells mean and cv itself; leave those out".into())
+                Err("a `histogram` implies mean and cv; leave those out".into())
             }
             _ => Err("give the `mean`, or the `histogram` of a file".into()),
         }
