@@ -11,7 +11,7 @@ pub type NodeId = Id<Node>;
 /// A node as the API server holds it. `meta.labels` are the node's labels.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// What the machine has (`status.capacity`).
     pub capacity: ResourceList,
@@ -84,7 +84,7 @@ pub struct Taint {
 pub struct NodeReady {
     /// Its status.
     pub status: ConditionStatus,
-    /// Last transition, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
 }
 
@@ -188,7 +188,7 @@ pub enum ConditionStatus {
 }
 
 impl ConditionStatus {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",

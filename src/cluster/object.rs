@@ -97,7 +97,7 @@ pub trait Stored: Object {
 #[derive(Clone, Debug)]
 pub struct Collection<T> {
     pub(super) table: Table<T>,
-    /// Looked up only, never iterated: its order reaches no result.
+    /// Lookups only, never iterated, so its order cannot affect results.
     by_name: FxHashMap<NamespacedName, Id<T>>,
 }
 

@@ -28,7 +28,7 @@ pub struct Pod {
     pub owner: Option<Owner>,
     /// `creationTimestamp`, cut to whole seconds.
     pub created: SimTime,
-    /// Counts creations in the store: a total order where creation times are equal.
+    /// Creation number in the store: breaks ties between equal creation times.
     pub sequence: u64,
     /// `metadata.resourceVersion`: the number of the last write in the store.
     pub resource_version: u64,
@@ -38,7 +38,7 @@ pub struct Pod {
     pub node: Option<NodeId>,
     /// `status.nominatedNodeName`: where preemption makes room for it.
     pub nominated_node: Option<NodeId>,
-    /// `status.startTime`: when the kubelet took it.
+    /// `status.startTime`: when the kubelet accepted it.
     pub start_time: Option<SimTime>,
     /// `deletionTimestamp`'s instant of asking (not of the deadline); present while terminating.
     pub deletion: Option<Deletion>,
@@ -74,7 +74,7 @@ pub struct PodState {
     pub is_terminating: bool,
     /// The Ready condition, absent until the kubelet writes it.
     pub ready: Option<PodCondition>,
-    /// `status.startTime`: when the kubelet took it.
+    /// `status.startTime`: when the kubelet accepted it.
     pub start_time: Option<SimTime>,
 }
 
@@ -145,7 +145,7 @@ impl PodPhase {
         matches!(self, Self::Succeeded | Self::Failed)
     }
 
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
@@ -171,7 +171,7 @@ pub struct Deletion {
 pub struct PodCondition {
     /// Its status.
     pub status: ConditionStatus,
-    /// Last transition, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
 }
 

@@ -11,7 +11,7 @@ use engine::Table;
 /// The pods by the hash of their namespace and name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PodNames {
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     by_hash: FxHashMap<u64, PodId>,
     /// Pods whose hash was taken by another when they came; hardly ever any.
     others: Vec<(u64, PodId)>,

@@ -19,7 +19,7 @@ pub type PodDisruptionBudgetId = Id<PodDisruptionBudget>;
 /// A PodDisruptionBudget (policy/v1).
 #[derive(Clone, Debug)]
 pub struct PodDisruptionBudget {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Selector and limit.
     pub spec: PodDisruptionBudgetSpec,
@@ -54,9 +54,9 @@ pub struct PodDisruptionBudgetStatus {
     pub observed_generation: i64,
     /// Healthy pods.
     pub current_healthy: i32,
-    /// Healthy pods wanted.
+    /// Healthy pods required by the budget.
     pub desired_healthy: i32,
-    /// Pods in all.
+    /// Total number of pods.
     pub expected_pods: i32,
     /// Evictions that would be granted now.
     pub disruptions_allowed: i32,

@@ -14,7 +14,7 @@ pub enum QosClass {
 }
 
 impl QosClass {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BestEffort => "BestEffort",

@@ -20,7 +20,7 @@ use units::Quantity;
 /// A ResourceQuota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceQuota {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Limits and scopes.
     pub spec: ResourceQuotaSpec,

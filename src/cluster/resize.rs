@@ -51,21 +51,21 @@ pub struct ResizePending {
     pub reason: PendingReason,
     /// In its words.
     pub message: String,
-    /// Since when, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
 }
 
 /// The reason of condition `PodResizePending`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingReason {
-    /// There is no room now.
+    /// The node currently lacks room.
     Deferred,
     /// The node is too small.
     Infeasible,
 }
 
 impl PendingReason {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deferred => "Deferred",
@@ -77,7 +77,7 @@ impl PendingReason {
 /// What is set aside is on its way to be in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResizeInProgress {
-    /// Since when, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
     /// What stands in the way (reason `Error`).
     pub error: Option<String>,

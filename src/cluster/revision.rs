@@ -13,7 +13,7 @@ use super::store::Store;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Revisions {
     last: u64,
-    /// Looked up only, never iterated.
+    /// Lookups only, never iterated.
     by_target: FxHashMap<ScaleTarget, u64>,
     autoscalers: u64,
     nodes: u64,

@@ -23,7 +23,7 @@ pub type ScaledObjectId = Id<ScaledObject>;
 /// A ScaledObject of `keda.sh/v1alpha1`.
 #[derive(Clone, Debug)]
 pub struct ScaledObject {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// What it asks for.
     pub spec: ScaledObjectSpec,
@@ -89,7 +89,7 @@ impl Default for KedaConditions {
 /// `spec` of a ScaledObject, defaulted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaledObjectSpec {
-    /// What is scaled.
+    /// The workload to scale.
     pub scale_target: ObjectReference,
     /// From one look at the triggers to the next.
     pub polling_interval: SimDuration,
@@ -304,7 +304,7 @@ impl Object for ScaledObject {
 }
 
 impl Store {
-    /// The source of a custom or external metric answers no more, or does so again.
+    /// Marks the source of a custom or external metric as failing, or as recovered.
     pub(super) fn set_metric_failing(&mut self, name: Name, fails: bool) {
         if fails {
             self.failing_metrics.insert(name);

@@ -17,7 +17,7 @@ pub type ServiceId = Id<Service>;
 /// A Service with its endpoints.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Selector, ports and the way in which clients reach it.
     pub spec: ServiceSpec,
@@ -117,10 +117,10 @@ pub struct ServicePort {
 pub struct Endpoint {
     /// The pod behind it.
     pub pod: PodId,
-    /// New traffic may go there.
+    /// New traffic may be routed to it.
     pub ready: bool,
-    /// It would answer, terminating or not.
+    /// The pod would answer requests, whether or not it is terminating.
     pub serving: bool,
-    /// Its pod has a deletion mark.
+    /// The pod is terminating.
     pub terminating: bool,
 }

@@ -25,32 +25,32 @@ const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 /// A StatefulSet.
 #[derive(Clone, Debug)]
 pub struct StatefulSet {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What its owner asks for.
+    /// `spec`: the desired state.
     pub spec: StatefulSetSpec,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: StatefulSetStatus,
-    /// Its ControllerRevisions, in the order of their numbers.
+    /// Its ControllerRevisions, by ascending revision number.
     pub revisions: Vec<Revision>,
 }
 
 /// `spec` of a StatefulSet, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatefulSetSpec {
-    /// Pods wanted.
+    /// `spec.replicas`.
     pub replicas: i32,
-    /// Which pods belong to it.
+    /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What the pods are made from.
+    /// The pod template.
     pub template: PodTemplate,
     /// `spec.ordinals.start`: the ordinal of the first pod.
     pub start_ordinal: i32,
     /// `podManagementPolicy: Parallel`: pods come and go without waiting for each other.
     pub is_parallel: bool,
-    /// How pods of an earlier template are replaced.
+    /// `spec.updateStrategy`.
     pub update: StatefulSetUpdate,
-    /// How long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Revisions kept for rollback.
     pub revision_history_limit: i32,
@@ -72,7 +72,7 @@ pub struct ClaimRetention {
 /// `spec.updateStrategy` of a StatefulSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatefulSetUpdate {
-    /// Pods get the new template when somebody deletes them.
+    /// A pod gets the new template only when it is deleted manually.
     OnDelete,
     /// From the highest ordinal down.
     RollingUpdate {
@@ -90,7 +90,7 @@ pub struct StatefulSetStatus {
     pub replicas: i32,
     /// Those that run and are ready.
     pub ready_replicas: i32,
-    /// Those that are ready for `minReadySeconds`.
+    /// Pods that have been ready for at least `minReadySeconds`.
     pub available_replicas: i32,
     /// Those of the current revision that do not terminate.
     pub current_replicas: i32,

@@ -16,7 +16,7 @@ const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 pub struct StorageClass {
     /// Its metadata.
     pub meta: ObjectMeta,
-    /// Its fields, which the API keeps beside the metadata.
+    /// Its fields, which the API keeps at the top level, next to `metadata`.
     pub spec: StorageClassSpec,
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Index {
     pub(super) pods_by_name: PodNames,
     /// Of the namespaces that have had a quota: what one counts is asked for with every pod.
     pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
-    /// Only ever looked up, never iterated: its order reaches no result.
+    /// Lookups only, never iterated, so its order cannot affect results.
     pub(super) pods_by_owner: FxHashMap<Owner, Siblings>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
@@ -83,7 +83,7 @@ pub(super) struct Index {
     /// Pods whose labels are not their template's.
     pub(super) pods_with_own_labels: BTreeSet<PodId>,
     pub(super) selections: Selections,
-    /// Only ever looked up, never iterated: its order reaches no result.
+    /// Lookups only, never iterated, so its order cannot affect results.
     pub(super) templates_by_digest: FxHashMap<u64, Vec<TemplateId>>,
 }
 
@@ -169,7 +169,7 @@ impl Store {
         self.index.nodes_by_name.get(name).copied()
     }
 
-    /// All nodes, in the order of their names.
+    /// All nodes, ordered by name.
     pub fn nodes_by_name(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         self.index.nodes_by_name.values().map(|node| (*node, &self.nodes[*node]))
     }

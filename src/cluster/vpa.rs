@@ -20,7 +20,7 @@ pub type VpaId = Id<VpaObject>;
 /// A VerticalPodAutoscaler.
 #[derive(Clone, Debug)]
 pub struct VpaObject {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// What it asks for.
     pub spec: VpaSpec,
@@ -140,7 +140,7 @@ impl Resource {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Cpu, Self::Memory];
 
-    /// As the API names it.
+    /// The name used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",

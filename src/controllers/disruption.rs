@@ -28,7 +28,7 @@ pub struct DisruptionController;
 pub struct Expectation {
     /// Pods expected.
     pub expected: i32,
-    /// Healthy pods wanted.
+    /// Healthy pods required by the budget.
     pub desired_healthy: i32,
 }
 

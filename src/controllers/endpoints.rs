@@ -21,11 +21,11 @@ pub struct EndpointSliceController;
 /// Conditions of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointConditions {
-    /// New traffic may go there.
+    /// New traffic may be routed to it.
     pub ready: bool,
-    /// It would answer, terminating or not.
+    /// The pod would answer requests, whether or not it is terminating.
     pub serving: bool,
-    /// Its pod has a deletion mark.
+    /// The pod is terminating.
     pub terminating: bool,
 }
 

@@ -54,7 +54,7 @@ impl Watches {
     /// Samples of pods that the metrics API serves.
     pub const POD_SAMPLES: Self = Self(1 << 17);
 
-    /// These and those.
+    /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

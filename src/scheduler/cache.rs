@@ -31,7 +31,7 @@ pub struct Cache {
     classes: Vec<PodClass>,
     /// By class: the first one that every node judges alike.
     alike: Vec<ClassId>,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     by_demand: FxHashMap<NodeDemand, ClassId>,
     /// How many pods of each class are on nodes.
     placed: Vec<u32>,
@@ -43,7 +43,7 @@ pub struct Cache {
     index: ClassIndex,
     /// How many nodes have a taint that keeps pods off.
     hard_tainted: usize,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     class_of: FxHashMap<ClassKey, ClassId>,
     /// By slot of the template: the classes of its pods that have its labels, by namespace.
     plain_classes: Vec<Vec<(TemplateId, Name, ClassId)>>,

@@ -93,7 +93,7 @@ pub struct PlacedPod {
 pub struct ClassCount {
     /// The class.
     pub class: ClassId,
-    /// Pods in all.
+    /// Total number of pods.
     pub pods: u32,
     /// Of which terminating.
     pub terminating: u32,

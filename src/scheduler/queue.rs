@@ -75,7 +75,7 @@ pub struct SchedulingQueue {
     /// Whether pods are tried again of themselves: those that have waited for too long, and those whose try
     /// ended without a verdict.
     pub(super) retries: bool,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     pods: FxHashMap<PodId, QueuedPod>,
     /// By [`Place`], each as [`Self::position`] has it.
     waiting: [Waiting; 5],

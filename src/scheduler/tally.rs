@@ -7,7 +7,7 @@ use super::topology::{Domain, TopologyKey};
 /// The pods of one class in one domain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Pods in all.
+    /// Total number of pods.
     pub pods: u32,
     /// Of which terminating.
     pub terminating: u32,

@@ -44,7 +44,7 @@ pub struct Topology {
 #[derive(Clone, Debug, Default)]
 struct KeyDomains {
     key: Name,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     by_value: FxHashMap<Name, Domain>,
     /// How many nodes are in each domain.
     nodes: Vec<u32>,

@@ -36,7 +36,7 @@ struct Judged {
     hash: Name,
     /// What the pods of that revision are made from, before a node is named.
     template: Arc<PodTemplate>,
-    /// All nodes, in the order of their names.
+    /// All nodes, ordered by name.
     nodes: Arc<[(NodeId, Placement)]>,
 }
 

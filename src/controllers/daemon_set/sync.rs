@@ -33,7 +33,7 @@ pub(super) struct Sync<'a> {
     revisions: Vec<Revision>,
     /// Of the current revision, before a node is named.
     template: Arc<PodTemplate>,
-    /// All nodes, in the order of their names.
+    /// All nodes, ordered by name.
     nodes: Vec<(&'a Node, NodeId, Placement)>,
     /// By node and in the order of creation; ended ones with a deletion mark are left out.
     pods: Vec<(PodId, &'a Pod)>,

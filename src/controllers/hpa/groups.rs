@@ -77,7 +77,7 @@ impl GroupTotal {
 pub struct Grouping<'a> {
     /// Whether the metric is CPU usage, for which readiness matters.
     pub is_cpu: bool,
-    /// The value to be held.
+    /// The target value.
     pub target: PerPodTarget,
     /// Periods after a pod's start.
     pub settings: &'a HpaSettings,

@@ -51,7 +51,7 @@ pub struct SeenPod<'a, P> {
 /// How far a resize has come (`getResizeStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResizeState {
-    /// There is no room now.
+    /// The node currently lacks room.
     Deferred,
     /// The node is too small.
     Infeasible,
