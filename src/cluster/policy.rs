@@ -32,7 +32,7 @@ pub struct PodDisruptionBudget {
 pub struct PodDisruptionBudgetSpec {
     /// Which pods it protects; absent = none.
     pub selector: Option<Selector>,
-    /// How many must stay healthy, or how many may go.
+    /// The number of pods that must stay healthy or may be unavailable.
     pub budget: Budget,
     /// `unhealthyPodEvictionPolicy: AlwaysAllow`.
     pub always_allows_unhealthy: bool,
@@ -41,9 +41,9 @@ pub struct PodDisruptionBudgetSpec {
 /// The limit of a PodDisruptionBudget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// So many pods must stay healthy.
+    /// Number of pods that must stay healthy.
     MinAvailable(IntOrPercent),
-    /// So many pods may be missing.
+    /// Number of pods that may be unavailable.
     MaxUnavailable(IntOrPercent),
 }
 
@@ -60,15 +60,15 @@ pub struct PodDisruptionBudgetStatus {
     pub expected_pods: i32,
     /// Evictions that would be granted now.
     pub disruptions_allowed: i32,
-    /// Pods whose eviction was granted and that are not seen terminating yet.
+    /// Pods whose eviction was granted and that have not been observed terminating yet.
     pub disrupted_pods: Vec<DisruptedPod>,
     /// `DisruptionAllowed`.
     pub conditions: Vec<WorkloadCondition>,
 }
 
-/// The condition that says whether a budget would grant an eviction.
+/// The condition reporting whether a budget would allow an eviction.
 pub const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
-/// Reason of [`DISRUPTION_ALLOWED`] where the controller cannot tell how many pods to expect.
+/// Reason of [`DISRUPTION_ALLOWED`] if the controller cannot determine the expected number of pods.
 pub const SYNC_FAILED: &str = "SyncFailed";
 
 /// A pod whose eviction was granted.
@@ -81,8 +81,8 @@ pub struct DisruptedPod {
 }
 
 impl PodDisruptionBudgetStatus {
-    /// Brings the condition `DisruptionAllowed` up to date
-    /// (`pkg/apis/policy/pdb_helpers.go`, `UpdateDisruptionAllowedCondition`).
+    /// Updates the condition `DisruptionAllowed` (`pkg/apis/policy/pdb_helpers.go`,
+    /// `UpdateDisruptionAllowedCondition`).
     pub fn judge_disruption_allowed(&mut self, now: SimTime) {
         let (status, reason) = match self.disruptions_allowed {
             1.. => (ConditionStatus::True, "SufficientPods"),

@@ -1,5 +1,5 @@
-//! Counts changes of the pods and samples behind each scale target, so that a reader can tell that
-//! nothing happened without looking at every pod.
+//! Revision counters of the pods and samples behind each scale target, so that readers can detect that nothing
+//! changed without reading every pod.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -85,14 +85,14 @@ impl Store {
         }
     }
 
-    /// The scale targets whose pods, samples or scale a change is of: whose pod it is, and who counts it all
-    /// the same.
+    /// The scale targets affected by a change: the target that owns the pod, and those that count it without owning
+    /// it.
     pub fn scale_targets_of(&self, change: &Change) -> impl Iterator<Item = ScaleTarget> {
         self.scale_target_of(change).into_iter().chain(self.strange_targets_of(change))
     }
 
-    /// Who counts the pod of a change though it is another's. That one comes, or gets other labels, is all
-    /// that need be told: an HPA that counts any looks at them at every sync.
+    /// Targets that count the pod of a change without owning it. Reporting additions and label changes is enough: an
+    /// HPA that counts such pods reads them at every sync.
     fn strange_targets_of(&self, change: &Change) -> impl Iterator<Item = ScaleTarget> {
         let pod = match change {
             Change::PodAdded(pod) | Change::PodUpdated(pod, _) => Some(*pod),
@@ -119,7 +119,7 @@ impl Store {
         ScaleTarget::of(object)
     }
 
-    /// Takes note of other samples, or none, for pods: once for each owner.
+    /// Reports changed samples of pods, once per owner.
     pub(super) fn revise_samples(&self, pods: &[PodId], changes: &mut Vec<Change>) {
         let (mut seen, mut last) = (FxHashSet::default(), None);
         let owners = pods.iter().filter_map(|pod| self.pods.get(*pod)?.owner);

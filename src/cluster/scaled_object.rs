@@ -1,4 +1,4 @@
-//! KEDA's ScaledObject: what is scaled, by which triggers, and down to zero when.
+//! KEDA's ScaledObject: target, triggers, and scaling to zero.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,7 @@ pub struct ScaledObject {
 pub struct ScaledObjectStatus {
     /// `lastActiveTime`: when a trigger was last seen active, cut to whole seconds.
     pub last_active: Option<SimTime>,
-    /// `health`: how often in a row the HPA could not be told a metric, by the metric's name. Kept
-    /// only where there is a fallback.
+    /// `health`: consecutive failures to supply a metric to the HPA, by metric name. Kept only with a fallback.
     pub failures: BTreeMap<Name, u32>,
     /// `conditions`.
     pub conditions: KedaConditions,
@@ -51,9 +50,9 @@ pub struct KedaConditions {
     pub ready: KedaCondition,
     /// `Active`: one of them is active.
     pub active: KedaCondition,
-    /// `Fallback`: one of them fails, and is answered for.
+    /// `Fallback`: a trigger fails, and the fallback replaces it.
     pub fallback: KedaCondition,
-    /// `Paused`: an annotation holds it.
+    /// `Paused`: an annotation pauses it.
     pub paused: KedaCondition,
 }
 
@@ -109,9 +108,9 @@ pub struct ScaledObjectSpec {
     pub behavior: Option<Behavior>,
     /// Name of the HPA that KEDA makes.
     pub hpa_name: Name,
-    /// What the HPA is told while triggers fail.
+    /// Replaces failing triggers in the HPA's metrics.
     pub fallback: Option<Fallback>,
-    /// What its annotations hold back.
+    /// Scaling paused by annotations.
     pub pause: Pause,
     /// `advanced.scalingModifiers`: one number in place of all triggers but those on CPU and memory.
     pub modifiers: Option<ScalingModifiers>,
@@ -122,45 +121,43 @@ pub struct ScaledObjectSpec {
 pub struct ScalingModifiers {
     /// The number, from those of the triggers by their names.
     pub formula: Formula,
-    /// What the HPA holds it against.
+    /// Target of the HPA's metric.
     pub target: super::hpa::MetricTarget,
     /// Above this it is active, thousandths of a unit.
     pub activation_milli: i64,
-    /// Whether the target is written as a whole number: of no other does the fallback make anything
-    /// (`HasValidFallback`).
+    /// Whether the target is a whole number, without which the fallback does not apply (`HasValidFallback`).
     pub has_whole_target: bool,
 }
 
 /// `fallback` of a ScaledObject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fallback {
-    /// So many failures in a row are borne.
+    /// Consecutive failures tolerated.
     pub failure_threshold: u32,
-    /// The replicas that the HPA is to come to.
+    /// Replicas during the fallback.
     pub replicas: i32,
-    /// What the current number has to do with it.
+    /// How `replicas` relates to the current number.
     pub behavior: FallbackBehavior,
 }
 
 /// `fallback.behavior`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FallbackBehavior {
-    /// `replicas`, whatever there are.
+    /// Always `replicas`.
     #[default]
     Static,
-    /// As many as there are.
+    /// The current number.
     CurrentReplicas,
-    /// As many as there are, but at least `replicas`.
+    /// The current number, but at least `replicas`.
     CurrentReplicasIfHigher,
-    /// As many as there are, but at most `replicas`.
+    /// The current number, but at most `replicas`.
     CurrentReplicasIfLower,
-    /// The formula goes on without the triggers that fail, which are nil to it; `replicas` where it then
-    /// comes to nothing.
+    /// The formula is evaluated with the failing triggers as nil; `replicas` if that yields no value.
     ScalingModifiers,
 }
 
 impl Fallback {
-    /// The replicas to come to, from so many.
+    /// Replicas during the fallback, given the current number.
     pub fn replicas(self, current: i32) -> i32 {
         match self.behavior {
             FallbackBehavior::Static | FallbackBehavior::ScalingModifiers => self.replicas,
@@ -177,21 +174,21 @@ impl Fallback {
 pub struct Pause {
     /// Nothing is scaled, and there is no HPA.
     pub is_paused: bool,
-    /// While it is paused there are so many replicas.
+    /// Replicas while paused.
     pub replicas: Option<i32>,
-    /// `paused-replicas` is no number: nothing is scaled at all.
+    /// `paused-replicas` is not a number: scaling stops entirely.
     pub is_unreadable: bool,
     /// Nothing is scaled down.
     pub scale_in: bool,
-    /// Nothing is woken from zero or from the idle count.
+    /// No scaling up from zero or from the idle count.
     pub scale_out: bool,
-    /// Not a pause but its contrary, `autoscaling.keda.sh/force-activation`: it counts as active, whatever
-    /// the triggers say.
+    /// The opposite of a pause, `autoscaling.keda.sh/force-activation`: it counts as active regardless of the
+    /// triggers.
     pub force_activation: bool,
 }
 
 impl Pause {
-    /// What annotations say, each looked up by its name after `autoscaling.keda.sh/`
+    /// Reads the pause annotations; `annotation` looks each up by its name after `autoscaling.keda.sh/`
     /// (`NeedToBePausedByAnnotation`, `GetPausedReplicaCount`, `getBoolAnnotation`).
     pub fn of<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Self {
         // A value that is neither true nor false counts as true.
@@ -202,7 +199,7 @@ impl Pause {
         let written = annotation("paused-replicas");
         let replicas = written.and_then(|text| text.parse().ok());
         Self {
-            // How many replicas counts before whether.
+            // `paused-replicas` takes precedence over `paused`.
             is_paused: written.is_some() || is_true("paused"),
             replicas,
             is_unreadable: written.is_some() && replicas.is_none(),
@@ -238,7 +235,7 @@ pub enum TriggerSource {
         /// Percent of the request, or thousandths of a unit.
         target: super::hpa::MetricTarget,
     },
-    /// A custom metric of the scenario: a query in which its name stands, or a queue of its name.
+    /// A custom metric of the scenario, by a query that contains its name, or a queue by name.
     Measured {
         /// The query, or the name of the queue.
         query: Name,
@@ -249,7 +246,7 @@ pub enum TriggerSource {
         /// Whether a query without a result counts as 0 (`ignoreNullValues`), else it fails.
         ignores_missing: bool,
     },
-    /// A span of the calendar in which there are so many replicas at least.
+    /// A calendar window with a minimum number of replicas.
     Cron {
         /// When it begins.
         start: Schedule,
@@ -257,7 +254,7 @@ pub enum TriggerSource {
         end: Schedule,
         /// In which time zone.
         time_zone: TimeZone,
-        /// The value of its metric meanwhile; before and after it is 0.
+        /// Value of its metric within the window; 0 outside.
         desired_replicas: i64,
         /// 1, per pod or in all.
         target: super::hpa::MetricTarget,

@@ -28,14 +28,14 @@ use super::selector::Selector;
 use super::siblings::Siblings;
 use engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
-/// Everything that etcd would hold.
+/// The content of etcd.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) nodes: Table<Node>,
     pub(super) pods: Table<Pod>,
     pub(super) templates: Table<PodTemplate>,
     pub(super) collections: Collections,
-    /// The claims that go when a pod goes: those being deleted, and those that a pod owns.
+    /// Claims deleted with a pod: terminating ones, and those owned by a pod.
     pub(super) leaving_claims: BTreeSet<ClaimId>,
     /// What the metrics API serves.
     pub(super) pod_metrics: PodMetricsTable,
@@ -63,12 +63,12 @@ pub struct Store {
     pub(super) uid_seed: u64,
 }
 
-/// Ways into the tables that would otherwise take a scan.
+/// Indexes that avoid scans of the tables.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     pub(super) nodes_by_name: BTreeMap<Name, NodeId>,
     pub(super) pods_by_name: PodNames,
-    /// Of the namespaces that have had a quota: what one counts is asked for with every pod.
+    /// Only for namespaces that have had a quota: its usage is read for every new pod.
     pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
     /// Lookups only, never iterated, so its order cannot affect results.
     pub(super) pods_by_owner: FxHashMap<Owner, Siblings>,
@@ -212,7 +212,8 @@ impl Store {
         self.siblings(owner).ids().iter().map(|pod| (*pod, &self.pods[*pod]))
     }
 
-    /// The pod objects of an owner, terminating ones included, with what is read of each without a look at it.
+    /// The pod objects of an owner, terminating ones included, with the state that can be read without loading each
+    /// pod.
     pub fn siblings(&self, owner: Owner) -> &Siblings {
         static NONE: Siblings = Siblings::NONE;
         self.index.pods_by_owner.get(&owner).unwrap_or(&NONE)
@@ -290,7 +291,7 @@ impl Store {
         u32::MAX as u64 + self.configured
     }
 
-    /// The id of a template, which is added if it is new.
+    /// The id of a template, interning it if new.
     pub(super) fn intern(&mut self, template: PodTemplate) -> TemplateId {
         let digest = hash_of(&template);
         let alike = self.index.templates_by_digest.entry(digest).or_default();
@@ -315,9 +316,9 @@ fn hash_of(template: &PodTemplate) -> u64 {
 /// Label by which the pods of a Deployment's ReplicaSets differ.
 pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 
-/// The `pod-template-hash` of a template: ten characters without vowels, as the Deployment
-/// controller makes them. The characters differ from a real cluster's, whose hash covers Go types; fields that are
-/// not simulated make no difference to them. `collisions` tells templates of one hash apart (`collisionCount`).
+/// The `pod-template-hash` of a template: ten characters without vowels, like those of the Deployment controller.
+/// They differ from a real cluster's, whose hash covers Go types, and do not depend on fields that are not simulated.
+/// `collisions` distinguishes templates with equal hashes (`collisionCount`).
 pub fn pod_template_hash(template: &PodTemplate, collisions: u32) -> String {
     let PodTemplate { labels, annotations, spec, document: _ } = template;
     let mut digest = Digest::default();
@@ -345,7 +346,7 @@ pub(super) fn safe_characters(mut value: u64, length: usize) -> String {
     text
 }
 
-/// The store as a decider sees it: read-only, at one instant.
+/// A read-only view of the store at one instant.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterView<'a> {
     store: &'a Store,
