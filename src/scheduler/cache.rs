@@ -1,5 +1,5 @@
-//! The scheduler's picture of the cluster: nodes with their pods, pod classes, image counts. Kept up
-//! to date by its owner; holds what was assumed before the API server knows of it.
+//! The scheduler's cache of the cluster: nodes with their pods, pod classes, image counts. Kept up to date by its
+//! owner; includes assumed pods that the API server does not know of yet.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -25,11 +25,11 @@ pub struct Cache {
     /// By slot of the node's id.
     nodes: Vec<Option<NodeInfo>>,
     zones: NodeOrder,
-    /// The slots in the order in which nodes are looked at.
+    /// Slots in the order in which nodes are examined.
     order: Vec<usize>,
     topology: Topology,
     classes: Vec<PodClass>,
-    /// By class: the first one that every node judges alike.
+    /// By class: the first class that every node treats identically.
     alike: Vec<ClassId>,
     /// Lookups only, never iterated.
     by_demand: FxHashMap<NodeDemand, ClassId>,
@@ -47,7 +47,7 @@ pub struct Cache {
     class_of: FxHashMap<ClassKey, ClassId>,
     /// By slot of the template: the classes of its pods that have its labels, by namespace.
     plain_classes: Vec<Vec<(TemplateId, Name, ClassId)>>,
-    /// Images that nodes hold. Only ever looked up, never iterated.
+    /// Images held by nodes. Lookups only, never iterated.
     images: FxHashMap<Name, ImageState>,
     /// Counts changes of nodes and of the pods on them.
     generation: u64,
@@ -57,13 +57,13 @@ pub struct Cache {
     order_version: u64,
     /// By slot: its position in the order of nodes.
     positions: Vec<u32>,
-    /// By slot: the place of its node's name among all names, worked out when somebody asks.
+    /// By slot: the rank of its node's name among all names, computed on first use.
     name_ranks: OnceLock<Vec<u32>>,
     /// How many nodes have a taint that keeps no pod off (`PreferNoSchedule`).
     softly_tainted: usize,
 }
 
-/// Pods with the same key are alike.
+/// Pods with equal keys belong to the same class.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClassKey {
     template: TemplateId,
@@ -95,7 +95,7 @@ impl Cache {
         cache
     }
 
-    /// The slots of all nodes, in the order in which they are looked at.
+    /// The slots of all nodes, in the order in which they are examined.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
@@ -132,7 +132,7 @@ impl Cache {
     /// The slots of the nodes that changed after a generation and are there, each once.
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
-        // Where the changes are not all known any more, each node tells whether it changed.
+        // If the change log no longer reaches back far enough, each node's own generation is checked.
         let all = if generation < known { self.order.as_slice() } else { &[] };
         let changed = move |slot: &usize| self.node(*slot).generation > generation;
         let skipped = usize::try_from(generation.saturating_sub(known)).unwrap_or(usize::MAX);
@@ -156,7 +156,7 @@ impl Cache {
         &self.tallies
     }
 
-    /// The classes of which pods are on nodes.
+    /// The classes with pods on nodes.
     pub fn placed_classes(&self) -> impl Iterator<Item = ClassId> {
         let placed = (0u32..).zip(&self.placed).filter(|(_, pods)| **pods > 0);
         placed.map(|(class, _)| ClassId(class))
@@ -177,7 +177,7 @@ impl Cache {
         self.nodes.get(id.index())?.as_ref().filter(|node| node.id == id)
     }
 
-    /// All nodes, in the order in which they are looked at.
+    /// All nodes, in the order in which they are examined.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
         self.order.iter().map(|slot| self.node(*slot))
     }
@@ -202,7 +202,7 @@ impl Cache {
         &self.classes[id.index()]
     }
 
-    /// The first class that plugins of the scope of one node cannot tell from this one.
+    /// The first class that node-scoped plugins cannot distinguish from this one.
     pub fn alike(&self, id: ClassId) -> ClassId {
         self.alike[id.index()]
     }
@@ -217,7 +217,7 @@ impl Cache {
         self.with_affinity.iter().copied().filter(|class| self.placed[class.index()] > 0)
     }
 
-    /// The classes of a namespace that a selector matches and of which pods are on nodes.
+    /// The classes of a namespace matched by a selector that have pods on nodes.
     pub fn placed_matching(
         &self,
         namespace: &Name,
@@ -367,7 +367,7 @@ impl Cache {
         self.nodes[id.index()] = Some(info);
     }
 
-    /// Removes a node with what is on it.
+    /// Removes a node and the pods on it.
     pub fn remove_node(&mut self, id: NodeId) {
         let Some(info) = self.take(id) else { return };
         for count in &info.classes {
@@ -382,7 +382,7 @@ impl Cache {
         self.order_changed(0);
     }
 
-    /// Puts a pod on a node; one whose node is not there is left out.
+    /// Adds a pod to a node; does nothing if the node is unknown.
     pub fn add_pod(&mut self, node: NodeId, pod: PlacedPod) {
         let generation = self.next_generation(node);
         if let Some(info) = node_mut(&mut self.nodes, node) {
@@ -445,7 +445,7 @@ impl Cache {
 
     fn next_generation(&mut self, node: NodeId) -> u64 {
         self.generation += 1;
-        // More changes than nodes are not worth knowing one by one.
+        // Tracking more changes than nodes individually does not pay off.
         if self.changes.len() > self.nodes.len() {
             self.changes.pop_front();
         }

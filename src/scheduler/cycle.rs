@@ -1,4 +1,4 @@
-//! One scheduling cycle as pure functions: which nodes do, why the others do not, what each scores
+//! One scheduling cycle as pure functions: feasible nodes, reasons for rejecting the others, and scores
 //! (`pkg/scheduler/schedule_one.go` and `framework/runtime/framework.go`, 1.36).
 
 use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Refusal};
@@ -9,22 +9,22 @@ use super::plugins::DYNAMIC_RESOURCES;
 use super::profile::Profile;
 use super::sampling::nodes_to_find;
 
-/// What PreFilter made of a pod.
+/// Result of PreFilter for a pod.
 pub struct Prepared<'c> {
     /// The filters that have something to check, in the order of the profile.
     pub filters: Vec<(PluginName, Box<dyn NodeFilter + 'c>)>,
-    /// The only nodes (slots) that may do, with the plugins that say so.
+    /// The only candidate nodes (slots), with the plugins that restricted them.
     pub only: Option<(Vec<usize>, Vec<PluginName>)>,
-    /// The refusal of all nodes, if there is one.
+    /// A rejection of all nodes, if any.
     pub refusal: Option<PreFilterRefusal>,
 }
 
-/// A refusal before any node was looked at.
+/// A rejection in PreFilter, before any node was examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreFilterRefusal {
-    /// Who refuses.
+    /// The rejecting plugin.
     pub plugin: PluginName,
-    /// What it says.
+    /// Its status.
     pub refusal: Refusal,
     /// Whether DynamicResources had its turn before.
     pub after_dynamic_resources: bool,
@@ -37,7 +37,7 @@ pub struct Rejection {
     pub node: usize,
     /// The first plugin that rejected it.
     pub plugin: PluginName,
-    /// What it said.
+    /// Its status.
     pub refusal: Refusal,
 }
 
@@ -46,11 +46,11 @@ pub struct Rejection {
 pub struct Feasibility {
     /// Slots of the nodes that do, in the order in which they were found.
     pub feasible: Vec<usize>,
-    /// What was found of the others.
+    /// Rejections of the other nodes.
     pub diagnosis: Diagnosis,
-    /// Where the next cycle starts to look.
+    /// Start position of the next cycle's search.
     pub next_start: usize,
-    /// Whether the nominated node did, so that no other was looked at.
+    /// Whether the nominated node was feasible, so that no other was examined.
     pub is_nominated_node: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Diagnosis {
     pub rejected: Vec<Rejection>,
     /// The refusal of all nodes by PreFilter.
     pub pre_filter: Option<PreFilterRefusal>,
-    /// The plugins that narrowed the nodes in PreFilter, so that others were not looked at.
+    /// Plugins that narrowed the candidate nodes in PreFilter.
     pub narrowed_by: Vec<PluginName>,
 }
 
@@ -78,7 +78,7 @@ impl Diagnosis {
         plugins
     }
 
-    /// What holds for the nodes that were not looked at.
+    /// Status of the nodes that were not examined.
     pub fn of_absent(&self) -> Option<Refusal> {
         match &self.pre_filter {
             Some(refused) => Some(refused.refusal.clone()),
@@ -175,7 +175,7 @@ pub fn check(
     run_filters(filters, node)
 }
 
-/// Runs Filter on a node as it is.
+/// Runs Filter on a node in its current state.
 fn run_filters(
     filters: &[(PluginName, Box<dyn NodeFilter + '_>)],
     node: &NodeInfo,
@@ -242,7 +242,7 @@ pub fn find_feasible(
             }
         }
     }
-    // What was said of the nominated node stays, though the search stopped before it or left it out.
+    // The nominated node keeps its status even if the search stopped early or excluded it.
     if let Some(nominated) = nominated
         && !found.diagnosis.rejected.iter().any(|one| one.node == nominated.node)
         && !found.feasible.contains(&nominated.node)

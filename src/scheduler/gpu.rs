@@ -1,9 +1,8 @@
-//! GPUs that pods share: what a pod asks for, and what each device of a node has left.
+//! GPU sharing: requests of pods, and free capacity on each device of a node.
 //!
-//! The annotations, labels and resources are those of Open-Gpu-Share, the plugin of Alibaba's
-//! open-simulator on which the GPU-sharing policies of Weng et al. (USENIX ATC 2023) were built. A
-//! thousandth of a GPU is the unit; whole GPUs of a device plugin (`nvidia.com/gpu`) are ordinary
-//! extended resources and none of this module's business.
+//! The annotations, labels and resources are those of Open-Gpu-Share, the plugin of Alibaba's open-simulator on which
+//! the GPU-sharing policies of Weng et al. (USENIX ATC 2023) were built. The unit is a thousandth of a GPU. Whole
+//! GPUs of a device plugin (`nvidia.com/gpu`) are ordinary extended resources and are not handled here.
 
 use std::fmt;
 
@@ -20,10 +19,10 @@ pub const GPU_MILLI: &str = "alibabacloud.com/gpu-milli";
 pub const GPU_COUNT: &str = "alibabacloud.com/gpu-count";
 /// Annotation of a pod: the models that do, joined by `|`; label of a node: its model.
 pub const GPU_MODEL: &str = "alibabacloud.com/gpu-card-model";
-/// The most devices of a node that are told apart.
+/// Maximum number of devices per node that are tracked individually.
 const MAX_DEVICES: usize = 32;
 
-/// What a pod asks for.
+/// GPU request of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GpuRequest {
     /// On how many devices, at least 1.
@@ -74,8 +73,8 @@ impl GpuRequest {
         self.models.is_empty() || self.models.split('|').any(|one| one == model)
     }
 
-    /// Pods of one kind crowd together under GpuClustering: those that share a device, and the others
-    /// by how many they take. 0 = shared.
+    /// Group of pods that GpuClustering packs together: pods sharing a device (0), and the others by number of
+    /// devices.
     pub const fn kind(&self) -> usize {
         if self.is_shared() { 0 } else { self.count }
     }
@@ -126,7 +125,7 @@ impl fmt::Display for DeviceSet {
 pub struct GpuDevices {
     /// Their model, empty if the node has no such label.
     pub model: Name,
-    /// What each has left, in thousandths.
+    /// Free capacity of each device, in thousandths.
     pub free: Vec<i64>,
     /// How many pods of each [`GpuRequest::kind`] are there.
     kinds: Vec<u32>,
@@ -141,12 +140,12 @@ impl GpuDevices {
         (count > 0).then(|| Self { model, free: vec![WHOLE_GPU_MILLI; count], kinds: Vec::new() })
     }
 
-    /// What all have left together, in thousandths.
+    /// Free capacity of all devices together, in thousandths.
     pub fn free_milli(&self) -> i64 {
         self.free.iter().sum()
     }
 
-    /// How many nobody uses.
+    /// Number of unused devices.
     pub fn idle(&self) -> usize {
         self.free.iter().filter(|free| **free == WHOLE_GPU_MILLI).count()
     }
@@ -162,8 +161,8 @@ impl GpuDevices {
         self.free.iter().enumerate().filter(move |(_, free)| **free >= each).map(|(index, _)| index)
     }
 
-    /// The devices with the least left that is enough; of equal ones the first. For whole GPUs these
-    /// are the first idle ones.
+    /// The devices with the least sufficient free capacity; the first on a tie. For whole GPUs these are the first
+    /// idle ones.
     pub fn tightest(&self, request: &GpuRequest) -> DeviceSet {
         let mut fitting: Vec<usize> = self.fitting(request).collect();
         fitting.sort_by_key(|index| self.free[*index]);
@@ -201,7 +200,7 @@ impl GpuDevices {
         Self { model: self.model.clone(), free, kinds: Vec::new() }
     }
 
-    /// Takes over another state of the Node object, whose devices may be more or fewer.
+    /// Applies an updated Node object, whose number of devices may have changed.
     pub fn update(&mut self, node: &Node) {
         let offered = Self::of(node);
         self.free.resize(offered.as_ref().map_or(0, |one| one.free.len()), WHOLE_GPU_MILLI);

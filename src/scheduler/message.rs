@@ -7,18 +7,18 @@ use super::cycle::Diagnosis;
 use super::framework::{Reason, Refusal};
 use cluster::NamespacedName;
 
-/// What is said when there is no node at all.
+/// Message if there are no nodes.
 pub const NO_NODES: &str = "no nodes available to schedule pods";
 /// Events cut their messages at this many bytes (`message.NoteLengthLimit`).
 const NOTE_LENGTH_LIMIT: usize = 1024;
 
 /// Where a pod was placed.
 pub fn assigned(pod: &NamespacedName, node: &str) -> String {
-    // Joined, as it is said of every pod: `format!` takes several times as long.
+    // Concatenated, because this runs for every pod and `format!` is several times slower.
     ["Successfully assigned ", &pod.namespace, "/", &pod.name, " to ", node].concat()
 }
 
-/// `0/N nodes are available:`, and why: how often each reason was given, and what PostFilter said.
+/// `0/N nodes are available:`, followed by the number of nodes per reason and the message of PostFilter.
 pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
     if diagnosis.node_count == 0 {
         return NO_NODES.to_owned();

@@ -1,5 +1,5 @@
-//! What the scheduler knows of one node: the object's parts that plugins look at, and the sums over
-//! the pods on it, kept up to date pod by pod (`framework.NodeInfo`, 1.36).
+//! The scheduler's view of one node: the fields read by plugins, and sums over its pods, updated pod by pod
+//! (`framework.NodeInfo`, 1.36).
 
 use super::gpu::{DeviceSet, GpuDevices};
 use super::pod_class::{HostPort, PodClass};
@@ -37,7 +37,7 @@ pub struct NodeInfo {
     pub taints: Vec<Taint>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
-    /// What pods may use.
+    /// Allocatable resources.
     pub allocatable: Resources,
     /// How many pods may be there.
     pub allowed_pods: usize,
@@ -80,11 +80,11 @@ fn allowed_pods(node: &Node) -> usize {
 pub struct PlacedPod {
     /// Its key in the store; `None` for a pod that a dry run assumed.
     pub id: Option<PodId>,
-    /// What it is made from.
+    /// Its class.
     pub class: ClassId,
-    /// Whether its deletion was asked for.
+    /// Whether its deletion was requested.
     pub is_terminating: bool,
-    /// The GPUs that it shares; none if nobody chose them yet.
+    /// Its shared GPUs; none if not assigned yet.
     pub devices: DeviceSet,
 }
 
@@ -95,7 +95,7 @@ pub struct ClassCount {
     pub class: ClassId,
     /// Total number of pods.
     pub pods: u32,
-    /// Of which terminating.
+    /// Number of terminating ones.
     pub terminating: u32,
 }
 
@@ -174,7 +174,8 @@ impl NodeInfo {
         self.domains[key.index()]
     }
 
-    /// Adds a pod. If it shares GPUs and nobody chose them, it gets those with the least left.
+    /// Adds a pod. If it shares GPUs without an assignment, it gets the devices with the least free capacity that
+    /// suffices.
     pub fn add_pod(&mut self, mut pod: PlacedPod, class: &PodClass) {
         if let (Some(request), Some(gpus)) = (&class.gpu, &mut self.gpus) {
             if pod.devices.is_empty() {

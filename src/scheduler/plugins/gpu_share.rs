@@ -1,5 +1,5 @@
-//! Open-Gpu-Share: the node has room on its GPUs for what the pod asks of them, and which of them it
-//! gets (Filter and Reserve of the plugin of that name in open-simulator).
+//! Open-Gpu-Share: checks for room on the node's GPUs, and assigns devices to the pod (Filter and Reserve of the
+//! plugin of that name in open-simulator).
 
 use serde::Deserialize;
 
