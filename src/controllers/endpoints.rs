@@ -1,6 +1,5 @@
-//! The EndpointSlice controller (`pkg/controller/endpointslice` with
-//! `staging/.../endpointslice/utils.go`, 1.36): says which pods of a Service get traffic. How fast
-//! the nodes learn it is not its business.
+//! The EndpointSlice controller (`pkg/controller/endpointslice` with `staging/.../endpointslice/utils.go`, 1.36):
+//! determines the pods of a Service that receive traffic. The delay until nodes learn of it is modeled elsewhere.
 
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::pod::Pod;
@@ -8,7 +7,7 @@ use cluster::selection::Selecting;
 use cluster::service::Endpoint;
 use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 
-/// What of a pod an endpoint shows.
+/// Pod changes that affect an endpoint.
 const SEEN: PodChanges = PodChanges::READY
     .and(PodChanges::PHASE)
     .and(PodChanges::DELETION_REQUESTED)
@@ -29,8 +28,8 @@ pub struct EndpointConditions {
     pub terminating: bool,
 }
 
-/// What a pod's endpoint says of it (`podToEndpoint`); none while it has no address and after it
-/// has ended (`ShouldPodBeInEndpoints`).
+/// Conditions of a pod's endpoint (`podToEndpoint`); `None` while it has no address and after it has finished
+/// (`ShouldPodBeInEndpoints`).
 pub fn conditions(pod: &Pod, publish_not_ready_addresses: bool) -> Option<EndpointConditions> {
     if pod.start_time.is_none() || pod.phase.is_terminal() {
         return None;

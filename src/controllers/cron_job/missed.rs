@@ -1,5 +1,4 @@
-//! Which scheduled times have passed (`mostRecentScheduleTime` of `pkg/controller/cronjob/utils.go`,
-//! 1.36).
+//! Missed scheduled times (`mostRecentScheduleTime` of `pkg/controller/cronjob/utils.go`, 1.36).
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +15,7 @@ pub struct MostRecent {
     pub time: Option<Timestamp>,
     /// More than 100 were missed.
     pub are_many: bool,
-    /// At least one was missed beside the last one.
+    /// At least one was missed besides the last one.
     pub are_some: bool,
 }
 

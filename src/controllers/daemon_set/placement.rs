@@ -6,9 +6,9 @@ use cluster::pod_template::{PodTemplate, TaintEffect};
 /// Whether a node should have a pod, and whether it may keep one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// A pod is to be created there.
+    /// A pod should be created there.
     pub should_run: bool,
-    /// A pod that is there may stay.
+    /// An existing pod may stay there.
     pub should_continue: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a Deployment's status says, and whether its rollout makes progress
+//! Computes a Deployment's status, and whether its rollout makes progress
 //! (`pkg/controller/deployment/{sync,progress}.go`, 1.36).
 
 use cluster::Name;
@@ -16,13 +16,13 @@ pub const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
 pub const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 /// The Deployment is paused.
 pub const PAUSED: &str = "DeploymentPaused";
-/// The Deployment goes on after a pause.
+/// The Deployment was resumed after a pause.
 pub const RESUMED: &str = "DeploymentResumed";
 
 /// Sums over the ReplicaSets of a Deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Replicas asked of all sets.
+    /// Sum of `spec.replicas` over all sets.
     pub spec_replicas: i32,
     /// Pods of all sets.
     pub replicas: i32,
@@ -75,7 +75,7 @@ pub fn calculate(
     status
 }
 
-/// Whether everything asked for is there, and nothing else (`DeploymentComplete`).
+/// Whether the rollout is complete: all desired replicas are there, and no others (`DeploymentComplete`).
 pub const fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
     let wanted = deployment.spec.replicas;
     status.updated_replicas == wanted
@@ -101,9 +101,9 @@ pub fn has_timed_out(deadline: SimDuration, progressing: &WorkloadCondition, now
     }
 }
 
-/// Judges the progress of a rollout since the Deployment's status was written, and writes the Progressing
-/// condition of `status`; `conditions` are those of before, with the changes of this sync, `name` is the
-/// new set's, or the Deployment's own (`syncRolloutStatus`).
+/// Evaluates the progress of a rollout since the Deployment's status was last written, and sets the Progressing
+/// condition of `status`. `conditions` are the previous ones with this sync's changes; `name` is that of the new set,
+/// or of the Deployment (`syncRolloutStatus`).
 pub fn judge_progress(
     deployment: &Deployment,
     conditions: &[WorkloadCondition],

@@ -287,8 +287,8 @@ impl Explanation<'_> {
     }
 }
 
-/// What the current value is the quotient of: usage and requests, or usage and samples; the assumed ones
-/// included where they are.
+/// Numerator and denominator of the current value: usage and requests, or usage and samples; including assumed ones
+/// if any.
 struct Filled<'a> {
     spec: &'a MetricSpec,
     pods: &'a PodGroups,
@@ -304,7 +304,7 @@ impl Filled<'_> {
         if self.is_percentage() { "" } else { " per pod" }
     }
 
-    /// CPU always in thousandths of a core: usage and requests are to be compared.
+    /// CPU is always shown in thousandths of a core, so that usage and requests are comparable.
     fn amount(&self, milli: i64) -> String {
         match &*self.spec.source {
             MetricSource::Resource { resource, .. } if &**resource == "cpu" => format!("{milli}m"),
@@ -360,7 +360,7 @@ fn fmt_assumptions(
             "  assumed: {} missing pods use their request, or the target where that is higher",
             pods.missing.pods
         )?,
-        // Of any other metric there is no request (`calcPlainMetricReplicas`).
+        // Other metrics have no request (`calcPlainMetricReplicas`).
         Some(AssumedUsage::RequestOrTarget) => {
             writeln!(f, "  assumed: {} missing pods are at the target", pods.missing.pods)?;
         }
