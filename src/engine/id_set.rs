@@ -2,17 +2,16 @@
 
 use super::table::Id;
 
-/// A set of ids in their order. Made for the tens or hundreds of rows that belong together, whose ids lie
-/// side by side so.
+/// An ordered set of ids. Optimized for tens or hundreds of related rows, whose ids are thus contiguous in memory.
 #[derive(Debug)]
 pub struct IdSet<T> {
     ids: Vec<Id<T>>,
 }
 
 impl<T> IdSet<T> {
-    /// Adds an id; one that is there stays once.
+    /// Adds an id; no effect if it is present.
     pub fn insert(&mut self, id: Id<T>) {
-        // New rows often come behind all others.
+        // New rows often have the largest id.
         if self.ids.last().is_none_or(|last| *last < id) {
             self.ids.push(id);
         } else if let Err(place) = self.ids.binary_search(&id) {

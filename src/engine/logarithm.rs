@@ -54,10 +54,10 @@ const fn ln_near_one(x: f64) -> f64 {
         + doublings * LN_2_HIGH
 }
 
-/// The natural logarithm of a number above zero that is neither subnormal nor infinite, with an error of
-/// 10^-15 of it or of 1, whichever is larger.
+/// The natural logarithm of a positive, finite, normal number, with an error of at most 10^-15, relative or absolute,
+/// whichever is larger.
 ///
-/// The table gives a number nearby and its logarithm, a polynomial the rest (Tang 1990).
+/// A table gives a nearby number and its logarithm, a polynomial the rest (Tang 1990).
 #[inline]
 pub fn ln(x: f64) -> f64 {
     const SIXTH: f64 = 1.0 / 6.0;
@@ -75,9 +75,9 @@ pub fn ln(x: f64) -> f64 {
     f64::from(exponent) * std::f64::consts::LN_2 + (known + (r + rest))
 }
 
-/// Puts its logarithm, as [`ln`] has it, times a factor in the place of each number.
+/// Replaces each number by its logarithm, as computed by [`ln`], times a factor.
 ///
-/// The compiler works out two at a time, as it sees in this module that nobody writes to the table.
+/// The compiler vectorizes this by two, since it can see within this module that the table is never written.
 #[inline(never)]
 pub fn times_ln_each(factor: f64, numbers: &mut [f64]) {
     for number in numbers {

@@ -88,7 +88,7 @@ impl<T> Table<T> {
         if slot.generation == id.generation { slot.row.as_mut() } else { None }
     }
 
-    /// The id of the row in a slot, if there is one.
+    /// The id of the row in a slot, if occupied.
     #[inline]
     pub fn id_at(&self, index: usize) -> Option<Id<T>> {
         let slot = self.slots.get(index)?;
@@ -97,7 +97,7 @@ impl<T> Table<T> {
         Some(Id { index, generation: slot.generation, row: PhantomData })
     }
 
-    /// The row in a slot with its id, if there is one, to change it.
+    /// Mutable access to the row in a slot, with its id, if occupied.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<(Id<T>, &mut T)> {
         let slot = self.slots.get_mut(index as usize)?;
@@ -134,7 +134,7 @@ impl<T> Table<T> {
         self.len
     }
 
-    /// Whether there is no row.
+    /// True if there are no rows.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -164,7 +164,7 @@ impl<T> Id<T> {
         self.index as usize
     }
 
-    /// [`Self::index`] as it is kept.
+    /// [`Self::index`] in its stored width.
     pub const fn position(self) -> u32 {
         self.index
     }
